@@ -1,0 +1,1 @@
+"""Recipes: what a person asks for, validated before any compute is spent."""

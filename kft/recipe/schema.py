@@ -1,0 +1,194 @@
+"""The recipe: every key, its type, its limits and its default. No default stands anywhere else.
+
+A ``*Spec`` is what a person asks for. All of them are frozen and refuse unknown keys; the loader
+(load.py) turns pydantic's errors into one message that lists everything wrong at once.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from kft.recipe.durations import parse_duration, parse_percent
+
+DATAFRAME = "dataframe"
+"""The value of ``data.train`` when Python passed a DataFrame instead of a file."""
+
+
+class Spec(BaseModel):
+    """Base of every part of a recipe: frozen, unknown keys forbidden."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+def _duration(text: str) -> str:
+    parse_duration(text)
+    return text
+
+
+def _share_or_source(text: str) -> str:
+    fraction = parse_percent(text)
+    if fraction is not None and not 0 < fraction < 1:
+        raise ValueError("a share between 0% and 100%, or a file")
+    return text
+
+
+def _freeze_rule(text: str) -> str:
+    if not re.fullmatch(r"none|all|top-[1-9]\d*", text):
+        raise ValueError("none, all or top-N such as top-2")
+    return text
+
+
+def _gate(text: str) -> str:
+    if not re.fullmatch(r"(>=|<=|>|<)\s*-?\d+(\.\d+)?([eE]-?\d+)?", text.strip()):
+        raise ValueError("a comparison such as '>= 0.85'")
+    return text
+
+
+Duration = Annotated[str, AfterValidator(_duration)]
+ShareOrSource = Annotated[str, AfterValidator(_share_or_source)]
+FreezeRule = Annotated[str, AfterValidator(_freeze_rule)]
+Gate = Annotated[str, AfterValidator(_gate)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+MetricName = Literal["accuracy", "macro_f1", "log_loss", "ece"]
+Monitor = Literal["valid_accuracy", "valid_macro_f1", "valid_loss"]
+
+
+class BinsSpec(Spec):
+    """Numeric ratings to classes: ``labels[i]`` holds ``edges[i-1] <= rating < edges[i]``."""
+
+    edges: tuple[float, ...] = Field(min_length=1, description="rising limits between the classes")
+    labels: tuple[str, ...] = Field(min_length=2, description="one name more than there are edges")
+
+    @model_validator(mode="after")
+    def _fits(self) -> BinsSpec:
+        if list(self.edges) != sorted(set(self.edges)):
+            raise ValueError("edges that rise")
+        if len(self.labels) != len(self.edges) + 1 or len(set(self.labels)) != len(self.labels):
+            raise ValueError(f"{len(self.edges) + 1} different labels for {len(self.edges)} edges")
+        return self
+
+
+class GroupSpec(Spec):
+    """Rows that must stay on one side of a split: a column, or what a pattern finds in a column."""
+
+    column: str
+    pattern: str | None = Field(None, description="regular expression; its first group names the group")
+
+    @model_validator(mode="after")
+    def _compiles(self) -> GroupSpec:
+        if self.pattern is not None:
+            try:
+                groups = re.compile(self.pattern).groups
+            except re.error as error:
+                raise ValueError(f"a regular expression ({error})") from None
+            if groups != 1:
+                raise ValueError("a regular expression with exactly one group, such as '^(\\d+)_'")
+        return self
+
+
+class DataSpec(Spec):
+    """Where the labelled examples are and how they are split."""
+
+    train: str = Field(description="csv, tsv or jsonl file, or package:NAME")
+    valid: ShareOrSource = Field("15%", description="a share of train, or a file; selection looks at it")
+    test: ShareOrSource = Field("15%", description="a share of train, or a file; sealed until evaluation")
+    columns: tuple[str, ...] | None = Field(None, description="column names of a file without a header")
+    text: str | None = Field(None, description="text column; guessed and shown when left out")
+    label: str | None = Field(None, description="label column; guessed and shown when left out")
+    id: str | None = Field(None, description="column with a unique id; default: file and row number")
+    group: GroupSpec | str | None = Field(None, description="rows of one group never cross a split")
+    bins: BinsSpec | None = Field(None, description="turns numeric ratings into classes")
+    unusable_rows: Literal["error", "skip"] = Field(
+        "error", description="empty texts, missing labels: stop, or list them and leave them out"
+    )
+    split_seed: int = Field(0, ge=0, description="apart from `seed`, so that runs share one test split")
+
+
+class ModelSpec(Spec):
+    """Which pretrained backbone, and what is attached to it."""
+
+    backbone: str = Field("minilm-l6", description="a name from `kft models`, or a Hugging Face BERT folder")
+    max_tokens: int = Field(128, ge=4, le=512, description="longer texts are cut; the share is printed")
+    dropout: float = Field(0.1, ge=0, lt=1, description="in the head and in the blocks that train")
+
+
+class PhaseSpec(Spec):
+    """One stretch of training with one set of trainable blocks."""
+
+    name: Name
+    unfreeze: FreezeRule = Field(description="none (head alone), top-N blocks, or all")
+    solver: Literal["adamw", "lbfgs"] = "adamw"
+    epochs: int | None = Field(None, ge=1, le=1000)
+    lr: float | None = Field(None, gt=0, le=1, description="peak rate; default: the backbone's own advice")
+    layer_decay: float = Field(1.0, gt=0, le=1, description="the rate shrinks by this, block by block, downwards")
+    start: str | None = Field(None, description="phase whose best weights it starts from; default: the one before")
+
+    @model_validator(mode="after")
+    def _fits(self) -> PhaseSpec:
+        if self.solver == "lbfgs" and (self.unfreeze != "none" or self.epochs or self.lr):
+            raise ValueError("solver lbfgs with `unfreeze: none` and no epochs or lr (it runs to convergence)")
+        if self.solver == "adamw" and self.epochs is None:
+            raise ValueError("epochs, such as `epochs: 4`")
+        return self
+
+
+class EarlyStoppingSpec(Spec):
+    """Stops a phase when the monitor has not improved on that phase's own best for ``patience`` epochs."""
+
+    monitor: Monitor = "valid_loss"
+    patience: int = Field(3, ge=1)
+
+
+class CallbackSpec(Spec):
+    """A Keras callback by its registry name, with its own arguments."""
+
+    name: str
+    args: dict[str, str | int | float | bool] = Field(default_factory=dict)
+
+
+class TrainSpec(Spec):
+    """How the phases are trained. Left out, ``phases`` are chosen from the data (see ``default_phases``)."""
+
+    phases: tuple[PhaseSpec, ...] | None = Field(None, min_length=1)
+    batch_size: int = Field(32, ge=1, le=65536, description="global batch, whatever the hardware")
+    best: Monitor = Field("valid_accuracy", description="which epoch is kept, over all phases")
+    early_stopping: EarlyStoppingSpec | None = Field(default_factory=EarlyStoppingSpec)
+    weight_decay: float = Field(0.01, ge=0, lt=1, description="decoupled; none on biases and norms")
+    warmup: Duration = "10%"
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    clip_norm: float | None = Field(1.0, gt=0, description="global norm of the gradient")
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    class_weight: Literal["none", "balanced"] = "none"
+    callbacks: tuple[CallbackSpec, ...] = ()
+
+    @model_validator(mode="after")
+    def _phases_fit(self) -> TrainSpec:
+        seen: list[str] = []
+        for phase in self.phases or ():
+            if phase.name in seen:
+                raise ValueError(f"phase names that differ; {phase.name!r} stands twice")
+            if phase.start is not None and phase.start not in seen:
+                raise ValueError(f"`start` of {phase.name!r} to name an earlier phase; {phase.start!r} is none")
+            seen.append(phase.name)
+        return self
+
+
+class EvaluateSpec(Spec):
+    """What the model must reach on the sealed test split."""
+
+    gates: dict[MetricName, Gate] = Field(default_factory=dict)
+
+
+class RecipeSpec(Spec):
+    """A whole recipe."""
+
+    task: Literal["text-classification"]
+    name: Name | None = Field(None, description="default: the file's name")
+    seed: int = Field(0, ge=0)
+    data: DataSpec
+    model: ModelSpec = Field(default_factory=ModelSpec)
+    train: TrainSpec = Field(default_factory=TrainSpec)
+    evaluate: EvaluateSpec = Field(default_factory=EvaluateSpec)
