@@ -7,9 +7,9 @@ A ``*Spec`` is what a person asks for. All of them are frozen and refuse unknown
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from kft.recipe.durations import parse_duration, parse_percent
 
@@ -89,6 +89,13 @@ class GroupSpec(Spec):
         return self
 
 
+def _column_alone(value: Any) -> Any:
+    return {"column": value} if isinstance(value, str) else value
+
+
+Group = Annotated[GroupSpec, BeforeValidator(_column_alone)]
+
+
 class DataSpec(Spec):
     """Where the labelled examples are and how they are split."""
 
@@ -99,7 +106,9 @@ class DataSpec(Spec):
     text: str | None = Field(None, description="text column; guessed and shown when left out")
     label: str | None = Field(None, description="label column; guessed and shown when left out")
     id: str | None = Field(None, description="column with a unique id; default: file and row number")
-    group: GroupSpec | str | None = Field(None, description="rows of one group never cross a split")
+    group: Group | None = Field(
+        None, description="rows of one group never cross a split; a column, or column and pattern"
+    )
     bins: BinsSpec | None = Field(None, description="turns numeric ratings into classes")
     unusable_rows: Literal["error", "skip"] = Field(
         "error", description="empty texts, missing labels: stop, or list them and leave them out"
@@ -133,6 +142,30 @@ class PhaseSpec(Spec):
         if self.solver == "adamw" and self.epochs is None:
             raise ValueError("epochs, such as `epochs: 4`")
         return self
+
+
+def default_phases(*, rows_per_class: float, blocks: int) -> tuple[PhaseSpec, ...]:
+    """Returns the phases of a recipe that names none: linear probing, then fine-tuning (Kumar et al., 2022).
+
+    With many rows a class, all blocks (the embeddings stay frozen) at 1e-4; with few, the top two at 5e-5;
+    in between both, each from the probe, and the validation split chooses. docs/log.md has the figures.
+
+    Args:
+        rows_per_class: Training examples per class, on average.
+        blocks: Numbered blocks of the backbone.
+    """
+    probe = PhaseSpec(name="probe", unfreeze="none", solver="lbfgs")
+    top = PhaseSpec(name="top", unfreeze=f"top-{min(2, blocks)}", epochs=4, lr=5e-5, start="probe")
+    deep = PhaseSpec(name="deep", unfreeze=f"top-{blocks}", epochs=4, lr=1e-4, start="probe")
+    if rows_per_class >= MANY_ROWS_PER_CLASS:
+        return probe, deep
+    if rows_per_class < FEW_ROWS_PER_CLASS:
+        return probe, top
+    return probe, top, deep
+
+
+MANY_ROWS_PER_CLASS = 300
+FEW_ROWS_PER_CLASS = 50
 
 
 class EarlyStoppingSpec(Spec):

@@ -1,0 +1,75 @@
+# kft: `make help` lists the targets. Everything is installed into .venv; nothing outside this folder changes.
+
+PYTHON ?= python3.11
+# Each worker of pytest loads TensorFlow (about 1 GB of memory); 2 suits a laptop with 2 to 4 cores.
+WORKERS ?= 2
+
+VENV := .venv
+BIN  := $(VENV)/bin
+PIP  := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+KFT_INSTALLED := $(VENV)/kft-installed
+DEV_INSTALLED := $(VENV)/dev-installed
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term
+
+.PHONY: help quickstart test test-all lint clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make quickstart  install kft into .venv, fine-tune on product reviews, print the measured result"
+	@echo "make test        formatting, lint, types, tests with coverage (without the slow ones)"
+	@echo "make test-all    the same with the slow tests"
+	@echo "make lint        formatting, lint and types only"
+	@echo "make clean       remove .venv and every cache of the tools; runs/ and downloaded weights stay"
+	@echo
+	@echo "Variables: PYTHON=$(PYTHON)  WORKERS=$(WORKERS)"
+
+quickstart: $(KFT_INSTALLED)
+	@echo "==> training on recipes/sentiment/product_reviews.yaml (the first run fetches about 90 MB)"
+	@$(BIN)/kft train recipes/sentiment/product_reviews.yaml
+
+lint: $(DEV_INSTALLED)
+	@echo "==> formatting"
+	@$(BIN)/ruff format --check .
+	@echo "==> lint"
+	@$(BIN)/ruff check .
+	@echo "==> types"
+	@$(BIN)/mypy
+
+test: lint
+	@echo "==> tests ($(WORKERS) workers; the slow ones: make test-all)"
+	@$(PYTEST)
+
+test-all: lint
+	@echo "==> all tests ($(WORKERS) workers; the slow ones take minutes each)"
+	@$(PYTEST) -m "slow or not slow"
+
+clean:
+	@echo "==> removing .venv, build/ and the tools' caches; runs/ stays"
+	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*
+	@find kft tests benchmarks recipes -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# What follows installs, once: again only when setup.cfg or pyproject.toml changes.
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || { \
+		echo "kft needs Python 3.11; '$(PYTHON)' is missing here or is another version." >&2; \
+		echo "  Debian, Ubuntu: sudo apt install python3.11 python3.11-venv" >&2; \
+		echo "  anywhere:       uv python install 3.11, or pyenv install 3.11" >&2; \
+		echo "  installed elsewhere: make PYTHON=/path/to/python3.11 ..." >&2; \
+		exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) lacks the modules venv and ensurepip, which make the virtual environment." >&2; \
+		echo "  Debian, Ubuntu: sudo apt install python3.11-venv" >&2; \
+		exit 1; }
+	@echo "==> creating $(VENV)"
+	@$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); exit 1; }
+
+$(KFT_INSTALLED): setup.cfg pyproject.toml | $(BIN)/python
+	@echo "==> installing kft into $(VENV) (the first time fetches about 1 GB, TensorFlow most of it)"
+	@$(PIP) -e .
+	@touch $@
+
+$(DEV_INSTALLED): setup.cfg pyproject.toml | $(BIN)/python
+	@echo "==> installing kft and its development tools into $(VENV) (the first time about 1 GB)"
+	@$(PIP) -e '.[dev]'
+	@touch $@ $(KFT_INSTALLED)

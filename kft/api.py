@@ -1,0 +1,447 @@
+"""One function per command: what the command line, a notebook and a cloud job all call."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kft import assets, runtime
+from kft.data.inputs import load_labelled, read_texts, require_texts
+from kft.data.split import DataSplit, load_split
+from kft.data.tables import Examples
+from kft.errors import KftError, RunError, StorageError, UsageError
+from kft.evaluate.evaluate import EvaluateResult, Scored, score, write_csv, write_evaluation
+from kft.evaluate.predictor import Prediction, load_predictor
+from kft.model import backbones
+from kft.recipe.load import Recipe, load_recipe
+from kft.recipe.schema import DATAFRAME
+from kft.rundir import RunFolder, create_run, free_bytes, open_run, refuse_taken, write_file, write_json
+
+if TYPE_CHECKING:
+    import keras
+    import pandas as pd
+
+    from kft.features.boundary import SplitModel
+    from kft.model.backbones import Backbone
+    from kft.model.freeze import FreezeTable
+    from kft.train.job import PhaseResult
+    from kft.train.progress import Progress
+
+Frames = "pd.DataFrame | Mapping[str, pd.DataFrame]"
+
+
+RUN_NOTE = "run folder: "
+"""Opens the note on an exception that ended a training, so that it can be said where the weights are."""
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a training run reached.
+
+    Attributes:
+        run: The run folder.
+        phases: One result a phase, on the validation split.
+        best_phase: The phase whose best epoch was kept.
+        evaluation: The sealed test split, scored once.
+        seconds: Wall time, from reading the recipe to the last file.
+    """
+
+    run: Path
+    phases: tuple[PhaseResult, ...]
+    best_phase: str
+    evaluation: EvaluateResult
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns what ``kft train --json`` prints."""
+        return {
+            "run": str(self.run),
+            "seconds": round(self.seconds, 1),
+            "best_phase": self.best_phase,
+            "phases": [
+                {
+                    "name": phase.name,
+                    "unfreeze": phase.unfreeze,
+                    "trainable": phase.trainable,
+                    "parameters": phase.parameters,
+                    "best_epoch": phase.best_epoch,
+                    "epochs": phase.epochs,
+                    "stopped": phase.stopped,
+                    "seconds": round(phase.seconds, 1),
+                    **phase.metrics,
+                }
+                for phase in self.phases
+            ],
+            **self.evaluation.as_dict(),
+        }
+
+    def _repr_html_(self) -> str:
+        return f"<p>{self.run}, {self.seconds:.0f} s, kept: {self.best_phase}</p>" + self.evaluation._repr_html_()
+
+
+def load_backbone(name: str, *, dropout: float = 0.1) -> Backbone:
+    """Loads a pretrained backbone and its tokenizer; see ``kft.model.backbones.load_backbone``."""
+    runtime.start()
+    from kft.model import backbones
+
+    return backbones.load_backbone(name, dropout=dropout)
+
+
+def build_model(backbone: Backbone, *, head: str = "classification", classes: int, dropout: float = 0.1) -> keras.Model:
+    """Attaches a head to a backbone: a plain keras.Model; see ``kft.model.build.build_model``."""
+    runtime.start()
+    from kft.model import build
+
+    return build.build_model(backbone, head=head, classes=classes, dropout=dropout)
+
+
+def freeze(model: keras.Model, rule: str) -> FreezeTable:
+    """Sets which blocks train and returns the table; see ``kft.model.freeze.freeze``."""
+    runtime.start()
+    from kft.model import freeze as room
+
+    return room.freeze(model, rule)
+
+
+def split_at_boundary(model: keras.Model) -> SplitModel:
+    """Cuts a model where training begins; see ``kft.features.boundary.split_at_boundary``."""
+    runtime.start()
+    from kft.features import boundary
+
+    return boundary.split_at_boundary(model)
+
+
+def train(
+    recipe: Recipe | str | Path | Mapping[str, Any],
+    *,
+    data: Frames | None = None,
+    run: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    devices: str = "auto",
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    quiet: bool = False,
+) -> TrainResult:
+    """Trains a recipe, scores the test split and writes the run folder.
+
+    Args:
+        recipe: From ``load_recipe``, or what that takes.
+        data: A DataFrame instead of ``data.train``, or a mapping with ``train`` and perhaps ``valid``, ``test``.
+        run: The run folder; default ``runs/<recipe name>-<n>``. An existing one is refused.
+        overrides: Settings such as ``"train.batch_size=16"``; only with a recipe that is not loaded yet.
+        devices: ``auto`` or ``one``.
+        callbacks: Keras callbacks of your own, beside those the recipe names.
+        quiet: Prints no progress.
+
+    Raises:
+        KftError: One of its kinds, for a recipe, data, weights or a disk that does not fit.
+
+    Example:
+        >>> import kft
+        >>> result = kft.train("recipes/sentiment/product_reviews.yaml")  # doctest: +SKIP
+        >>> print(result.evaluation.metrics["accuracy"])  # doctest: +SKIP
+    """
+    started = time.perf_counter()
+    recipe = _as_recipe(recipe, overrides, data)
+    spec = recipe.spec
+    runtime.check_devices(devices)
+    folder = Path(run) if run is not None else None
+    refuse_taken(folder)
+    backbones.check_backbone(spec.model.backbone)
+    split = load_split(spec.data, base=recipe.base, locate=assets.locate, frames=_frames(data))
+    runtime.start()
+    from kft.train.progress import Progress
+    from kft.train.run import fit, plan_phases
+
+    progress = Progress(quiet=quiet)
+    _show_data(progress, recipe, split)
+    runtime.seed_everything(spec.seed)
+    backbone = backbones.load_backbone(spec.model.backbone, dropout=spec.model.dropout, report=progress.note)
+    progress.note(f"backbone   {backbone.name}, {backbone.model.count_params():,} parameters")
+    phases = plan_phases(spec, split, backbone)
+    made = create_run(recipe.name, folder)
+    _write_start(made, recipe, split, backbone, phases)
+    progress.note(f"run        {made.path}")
+    try:
+        fitted = fit(
+            spec,
+            split,
+            backbone,
+            phases,
+            checkpoints=made.checkpoints,
+            record=made.append_history,
+            callbacks=callbacks,
+            progress=progress,
+        )
+        evaluation = _score_test(made, split.test, progress)
+    except BaseException as stop:
+        stop.add_note(f"{RUN_NOTE}{made.path}")  # whoever reports it can say where the weights are
+        raise
+    return TrainResult(
+        run=made.path,
+        phases=fitted.phases,
+        best_phase=fitted.best_phase,
+        evaluation=evaluation,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def evaluate(run: str | Path, *, data: str | Path | pd.DataFrame | None = None, quiet: bool = False) -> EvaluateResult:
+    """Scores a run's best checkpoint.
+
+    Args:
+        run: The run folder.
+        data: Another labelled file or DataFrame; default: the run's own sealed test split, whose hash must
+            still be that of the receipt.
+        quiet: Prints no progress.
+
+    Raises:
+        RunError: The folder is no run, or its data have changed since.
+        DataError: The file cannot be used, or holds labels the model does not know.
+
+    Example:
+        >>> import kft
+        >>> result = kft.evaluate("runs/product_reviews-1")  # doctest: +SKIP
+        >>> result.metrics["accuracy"].value  # doctest: +SKIP
+    """
+    folder = open_run(Path(run))
+    recipe, receipt = load_recipe(folder.recipe), folder.read_json(folder.receipt)
+    if data is None:
+        split = load_split(recipe.spec.data, base=recipe.base, locate=assets.locate)
+        _require_same_data(folder, receipt, split)
+        examples, name = split.test, "test"
+    else:
+        source = assets.locate(str(data), Path.cwd()) if isinstance(data, (str, Path)) else data
+        examples, name = load_labelled(
+            source,
+            recipe.spec.data,
+            text=receipt["text_column"],
+            label=receipt["label_column"],
+            labels=receipt["labels"],
+        )
+    runtime.start()
+    from kft.train.progress import Progress
+
+    progress = Progress(quiet=quiet)
+    if data is None:
+        return _score_test(folder, examples, progress)
+    return _score(folder, examples, name, progress)[0]
+
+
+def predict(run: str | Path, inputs: str | Sequence[str] | pd.DataFrame) -> list[Prediction]:
+    """Answers for texts with a run's best checkpoint.
+
+    Args:
+        run: The run folder.
+        inputs: One text, several, or a DataFrame with the text column of the recipe.
+
+    Returns:
+        One prediction a text, in order.
+
+    Example:
+        >>> import kft
+        >>> kft.predict("runs/product_reviews-1", "The battery died after two days.")[0].label  # doctest: +SKIP
+        'negative'
+    """
+    folder = open_run(Path(run))
+    if isinstance(inputs, str):
+        texts = [inputs]
+    elif isinstance(inputs, Sequence):
+        texts = list(inputs)
+    else:
+        texts = read_texts(inputs, column=folder.read_json(folder.receipt)["text_column"])
+    require_texts(texts, "the input")
+    runtime.start()
+    from kft.train.checkpoint import load_checkpoint
+
+    best = load_checkpoint(folder.checkpoints, "best")
+    return load_predictor(folder).with_weights(best.arrays).predict(texts)
+
+
+def predict_file(run: str | Path, path: Path) -> list[Prediction]:
+    """Answers for every row of a csv, tsv or jsonl file, in order; see ``predict``.
+
+    The file needs the text column the run was trained with, or one that can be guessed.
+
+    Raises:
+        DataError: The file cannot be read, or a text is empty.
+    """
+    folder = open_run(Path(run))
+    return predict(run, read_texts(path, column=folder.read_json(folder.receipt)["text_column"]))
+
+
+def write_predictions(path: Path, answers: Sequence[Mapping[str, Any]]) -> None:
+    """Writes predictions as JSON lines, or as CSV where the name ends in .csv."""
+    if path.suffix.lower() != ".csv":
+        write_file(path, "".join(json.dumps(answer, ensure_ascii=False) + "\n" for answer in answers))
+        return
+    rows = [
+        (a["label"], f"{a['confidence']:.6f}", str(a["abstain"]).lower(), json.dumps(a["probabilities"]))
+        for a in answers
+    ]
+    write_csv(path, ("label", "confidence", "abstain", "probabilities"), rows)
+
+
+def diagnose() -> dict[str, Any]:
+    """Returns what ``kft doctor`` shows: versions, devices, caches, and problems with their mend."""
+    problems = []
+    versions = runtime.versions()
+    for package, version in versions.items():
+        if version == "not installed":
+            problems.append(f"{package} is not installed: pip install {package}")
+    devices: tuple[str, ...] = ()
+    try:
+        devices = runtime.describe_devices()
+    except (ImportError, KftError) as error:
+        problems.append(f"TensorFlow does not start: {str(error).splitlines()[0]}")
+    cache = assets.cache_dir()
+    free_gib = free_bytes(cache) / 2**30
+    if free_gib < 1:
+        problems.append(f"less than 1 GiB is free at {cache}: free some space, or set KFT_CACHE")
+    try:
+        probe = cache / ".doctor"
+        write_file(probe, b"")
+        probe.unlink()
+    except (StorageError, OSError):
+        problems.append(f"{cache} cannot be written: set KFT_CACHE to a folder of your own")
+    return {
+        "versions": versions,
+        "devices": list(devices),
+        "auto": next((name for name in devices if name.startswith("GPU")), "CPU:0"),
+        "cache": {"folder": str(cache), "free_gib": round(free_gib, 2)},
+        "packages": {name: assets.is_cached(assets.PACKAGES.get(name)) for name in assets.PACKAGES.names()},
+        "problems": problems,
+    }
+
+
+def _as_recipe(recipe: Any, overrides: Sequence[str], data: Any) -> Recipe:
+    if isinstance(recipe, Recipe):
+        if overrides:
+            raise UsageError(
+                "overrides come too late for a loaded recipe",
+                expected="kft.load_recipe(path, overrides=[...])",
+            )
+        return recipe
+    if data is not None:
+        overrides = (*overrides, f"data.train={DATAFRAME}")
+    return load_recipe(recipe, overrides)
+
+
+def _frames(data: Any) -> Mapping[str, pd.DataFrame] | None:
+    if data is None or isinstance(data, Mapping):
+        return data
+    return {"train": data}
+
+
+def _show_data(progress: Progress, recipe: Recipe, split: DataSplit) -> None:
+    progress.note(f"recipe     {recipe.path or recipe.name}")
+    guessed = [f"{name} column {getattr(split.columns, name)!r}" for name in split.columns.guessed]
+    if guessed:
+        progress.note(f"guessed    {', '.join(guessed)}; name them in the recipe to be sure")
+    sizes = f"{len(split.train):,} train, {len(split.valid):,} valid, {len(split.test):,} test"
+    progress.note(f"data       {sizes}; {len(split.labels)} classes; {split.how}")
+    if split.rejected:
+        progress.note(f"left out   {len(split.rejected):,} rows that cannot be used, listed in findings.json")
+
+
+def _write_start(run: RunFolder, recipe: Recipe, split: DataSplit, backbone: Backbone, phases: Any) -> None:
+    """Writes what is known before training, so that a run that is cut short can still be evaluated."""
+    text = recipe.as_yaml()
+    receipt = {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "seed": recipe.spec.seed,
+        "recipe_hash": hashlib.sha256(text.encode()).hexdigest(),
+        "split_hash": split.split_hash,
+        "data_hash": split.data_hash,
+        "weights_hash": backbone.weights_hash,
+        "backbone": backbone.name,
+        "labels": list(split.labels),
+        "class_shares": _class_shares(split).tolist(),
+        "text_column": split.columns.text,
+        "label_column": split.columns.label,
+        "n": {"train": len(split.train), "valid": len(split.valid), "test": len(split.test)},
+        "phases": [phase.model_dump() for phase in phases],
+        "versions": runtime.versions(),
+        "devices": runtime.describe_devices(),
+    }
+    findings = [
+        {
+            "check": "unusable-row",
+            "severity": "warning",
+            "example": row.id,
+            "message": row.reason,
+            "advice": "mend the row, or leave it out for good",
+        }
+        for row in split.rejected
+    ]
+    parquet = io.BytesIO()
+    split.frame().to_parquet(parquet, index=False)
+    write_file(run.recipe, text)
+    write_json(run.receipt, receipt)
+    write_json(run.findings, findings)
+    write_file(run.splits, parquet.getvalue())
+
+
+def _class_shares(split: DataSplit) -> np.ndarray:
+    counts = np.bincount(split.targets("train"), minlength=len(split.labels))
+    return counts / counts.sum()
+
+
+def _require_same_data(run: RunFolder, receipt: Mapping[str, Any], split: DataSplit) -> None:
+    for name, found in (("split_hash", split.split_hash), ("data_hash", split.data_hash)):
+        if receipt[name] != found:
+            raise RunError(
+                "the data have changed since this run was trained, so its test split is no longer sealed",
+                where=f"{run.receipt}, {name}",
+                received=found[:16],
+                expected=str(receipt[name])[:16],
+                next_step=f"restore the data, or score other data with kft evaluate {run.path} --data FILE",
+            )
+
+
+def _score_test(run: RunFolder, examples: Examples, progress: Progress) -> EvaluateResult:
+    """Opens the sealed test split: once, after every choice was made."""
+    result, scored = _score(run, examples, "test", progress)
+    write_evaluation(run, result, scored)
+    return result
+
+
+def _score(run: RunFolder, examples: Examples, name: str, progress: Progress) -> tuple[EvaluateResult, Scored]:
+    """Scores the best checkpoint and, for the paired gain, the probe: a head on the pretrained weights."""
+    from kft.train.checkpoint import load_checkpoint
+
+    progress.note(f"\nscoring    {len(examples):,} examples of {name}")
+    receipt = run.read_json(run.receipt)
+    predictor = load_predictor(run)
+    probe_probabilities = None
+    if (run.checkpoints / "probe.json").is_file():
+        probe = load_checkpoint(run.checkpoints, "probe")
+        probe_probabilities = predictor.with_weights(probe.arrays).probabilities(examples.texts)
+    best = load_checkpoint(run.checkpoints, "best")
+    labels = tuple(receipt["labels"])
+    positions = {label: position for position, label in enumerate(labels)}
+    scored = Scored(
+        ids=list(examples.ids),
+        targets=np.array([positions[label] for label in examples.labels], dtype=np.int32),
+        probabilities=predictor.with_weights(best.arrays).probabilities(examples.texts),
+        groups=examples.groups,
+    )
+    result = score(
+        scored,
+        split=name,
+        labels=labels,
+        class_shares=np.array(receipt["class_shares"]),
+        probe=probe_probabilities,
+        gates=load_recipe(run.recipe).spec.evaluate.gates,
+    )
+    return result, scored

@@ -1,0 +1,108 @@
+"""The entry point: the group of commands, and how errors and signals become messages and exit codes.
+
+Exit codes: 0 done, 1 a gate says no, 2 usage, recipe or data error, 3 anything unexpected, 130 on Ctrl-C,
+143 on SIGTERM.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import traceback
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import rich_click as click
+
+from kft import __version__
+from kft.cli.common import debug_wanted
+from kft.errors import KftError
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="kft")
+def cli() -> None:
+    """From a pretrained model and your labelled data to a model you can trust, with proof of each step."""
+
+
+def _register() -> None:
+    from kft.cli import evaluating, starting, training, using
+
+    for module in (starting, training, evaluating, using):
+        for command in module.COMMANDS:
+            cli.add_command(command)
+
+
+_register()
+
+
+def main() -> NoReturn:
+    """Runs the command line and exits with the documented code."""
+    signal.signal(signal.SIGTERM, _on_sigterm)
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Runs one command and returns its exit code."""
+    try:
+        result = cli.main(args=arguments, prog_name="kft", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except KftError as error:
+        return _fail(str(error), error.exit_code)
+    except (KeyboardInterrupt, click.Abort) as stop:
+        return _fail(_interrupted("interrupted", stop), 130)
+    except Terminated as stop:
+        return _fail(_interrupted("terminated", stop), 143)
+    except BrokenPipeError:
+        # The reader of our output went away, as `| head` does; there is nobody left to tell.
+        sys.stderr.close()
+        return 0
+    except MemoryError:
+        return _fail("not enough memory\n  next:     lower train.batch_size or model.max_tokens", 3)
+    except Exception as error:
+        message = f"unexpected error: {type(error).__name__}: {error}"
+        return _fail(f"{message}\n  next:     run the command again with --debug, and report what it prints", 3)
+
+
+def _fail(message: str, code: int) -> int:
+    if debug_wanted():
+        traceback.print_exc()
+    click.echo(
+        f"{click.style('error', fg='red', bold=True)} {message}" if code not in (130, 143) else message, err=True
+    )
+    return code
+
+
+def _interrupted(how: str, stop: BaseException) -> str:
+    from kft.api import RUN_NOTE
+
+    # click turns Ctrl-C into an Abort of its own; the note is on the original.
+    notes = [note for error in (stop, stop.__cause__, stop.__context__) for note in getattr(error, "__notes__", ())]
+    folder = next((Path(note.removeprefix(RUN_NOTE)) for note in notes if note.startswith(RUN_NOTE)), None)
+    if folder is None:
+        return f"{how}; nothing was written"
+    lines = [how, f"  where:    {folder}"]
+    if (folder / "checkpoints" / "best.json").is_file():
+        lines.append("  kept:     the best weights so far, in checkpoints/")
+        lines.append(f"  next:     kft evaluate {folder} scores them; kft train starts a new run")
+    else:
+        lines.append("  next:     no weights were kept yet; kft train starts a new run")
+    return "\n".join(lines)
+
+
+def _on_sigterm(number: int, frame: FrameType | None) -> NoReturn:
+    raise Terminated
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""`kft init`, `kft models`, `kft recipes`, `kft recipe`, `kft doctor`: before the first training."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import rich_click as click
+from rich.table import Table
+
+from kft import assets
+from kft.cli.common import console, debug_option, print_json
+from kft.errors import UsageError
+from kft.model.backbones import CATALOG
+from kft.recipe.load import recipe_schema
+from kft.recipe.shipped import find_recipe, purpose, shipped_recipes
+from kft.rundir import write_file
+
+
+@click.command()
+@click.argument("data")
+@click.option("-o", "--output", metavar="FILE", required=True, help="Where the recipe goes, such as recipe.yaml.")
+@click.option("--task", default="text-classification", show_default=True, type=click.Choice(["text-classification"]))
+@click.option("--text", metavar="COLUMN", help="The text column; guessed when left out.")
+@click.option("--label", metavar="COLUMN", help="The label column; guessed when left out.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@debug_option
+def init(data: str, output: str, task: str, text: str | None, label: str | None, as_json: bool) -> None:
+    """Look at DATA (csv, tsv, jsonl) and write a commented recipe for it."""
+    from kft.data.draft import draft_recipe, look_at
+
+    target = Path(output)
+    if target.exists():
+        raise UsageError(
+            "the recipe is there already; it is not overwritten",
+            where=str(target),
+            next_step="choose another -o FILE, or delete it",
+        )
+    look = look_at(data, base=Path.cwd(), locate=assets.locate, text=text, label=label)
+    write_file(target, draft_recipe(look, target, task))
+    if as_json:
+        print_json({"recipe": str(target), **look.as_dict()})
+        return
+    out = console()
+    table = Table(title=f"{look.source}: {look.rows:,} rows", title_justify="left")
+    for title in ("label", "rows", "an example"):
+        table.add_column(title, justify="right" if title == "rows" else "left")
+    for name, count, example in look.largest(8):
+        table.add_row(name, f"{count:,}", example)
+    out.print(table)
+    out.print(
+        f"text       column {look.text!r}, median {look.median_words:.0f} words\n"
+        f"label      column {look.label!r}, {len(look.counts)} classes, smallest {min(look.counts.values())} rows",
+        markup=False,
+    )
+    for warning in look.warnings:
+        out.print(f"[yellow]note[/yellow]       {warning}")
+    out.print(f"written    {target}\nnext       kft train {target}", markup=False)
+
+
+@click.command()
+@click.option("--modality", type=click.Choice(["text", "image"]), help="Only these.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@debug_option
+def models(modality: str | None, as_json: bool) -> None:
+    """List the pretrained backbones, and what is already on disk."""
+    entries = [entry for entry in CATALOG if modality in (None, entry.modality)]
+    rows = [{**dataclasses.asdict(entry), "on_disk": _on_disk(entry.source)} for entry in entries]
+    if as_json:
+        print_json({"models": rows})
+        return
+    table = Table("name", "modality", "parameters", "languages", "licence", "on disk", "what it is")
+    for row in rows:
+        where = "yes" if row["on_disk"] else "no"
+        size = f"{row['parameters'] / 1e6:.1f} M"
+        table.add_row(row["name"], row["modality"], size, row["languages"], row["licence"], where, row["about"])
+    console().print(table)
+
+
+def _on_disk(source: str) -> bool:
+    return assets.is_cached(assets.PACKAGES.get(source.removeprefix("package:")))
+
+
+@click.group(invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@debug_option
+@click.pass_context
+def recipes(context: click.Context, as_json: bool) -> None:
+    """List the recipes that ship with kft; show one, or copy one to edit."""
+    if context.invoked_subcommand is not None:
+        return
+    found = {name: purpose(path) for name, path in shipped_recipes().items()}
+    if as_json:
+        print_json({"recipes": [{"name": name, "purpose": text} for name, text in found.items()]})
+        return
+    table = Table("name", "purpose")
+    for name, text in found.items():
+        table.add_row(name, text)
+    out = console()
+    out.print(table)
+    out.print("next       kft recipes copy NAME recipe.yaml", markup=False)
+
+
+@recipes.command()
+@click.argument("name")
+def show(name: str) -> None:
+    """Print a shipped recipe."""
+    click.echo(find_recipe(name).read_text(encoding="utf-8"), nl=False)
+
+
+@recipes.command()
+@click.argument("name")
+@click.argument("dest")
+def copy(name: str, dest: str) -> None:
+    """Copy a shipped recipe to DEST, to edit it."""
+    target = Path(dest)
+    if target.is_dir():
+        target = target / find_recipe(name).name
+    if target.exists():
+        raise UsageError("the file is there already; it is not overwritten", where=str(target))
+    write_file(target, find_recipe(name).read_bytes())
+    click.echo(f"written    {target}\nnext       kft train {target}", err=True)
+
+
+@click.group()
+def recipe() -> None:
+    """About the recipe format."""
+
+
+@recipe.command()
+def schema() -> None:
+    """Print the JSON Schema of a recipe, for editors."""
+    click.echo(json.dumps(recipe_schema(), indent=2))
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@debug_option
+def doctor(as_json: bool) -> int:
+    """Show versions, devices and caches, and what would fail and how to mend it."""
+    from kft.api import diagnose
+
+    found = diagnose()
+    if as_json:
+        print_json(found)
+    else:
+        out = console()
+        for name, version in found["versions"].items():
+            out.print(f"{name:<14} {version}", markup=False)
+        out.print(f"{'devices':<14} {', '.join(found['devices'])}; --devices auto takes {found['auto']}", markup=False)
+        out.print(f"{'cache':<14} {found['cache']['folder']}, {found['cache']['free_gib']:.1f} GiB free", markup=False)
+        for name, state in found["packages"].items():
+            out.print(f"{name:<14} {'on disk' if state else 'not on disk; fetched when first needed'}", markup=False)
+        for problem in found["problems"]:
+            out.print(f"[red]problem[/red]        {problem}")
+        if not found["problems"]:
+            out.print("[green]no problems found[/green]")
+    return 2 if found["problems"] else 0
+
+
+COMMANDS = (init, models, recipes, recipe, doctor)

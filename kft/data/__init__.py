@@ -1,0 +1,1 @@
+"""Data: tables of labelled text, honest splits, the batch plan."""

@@ -1,0 +1,1 @@
+"""Evaluation: the sealed test split, scored once, with intervals, beside the baselines."""

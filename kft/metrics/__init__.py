@@ -1,0 +1,1 @@
+"""Metrics: one NumPy definition of each, and its interval."""

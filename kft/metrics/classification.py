@@ -1,0 +1,163 @@
+"""Classification metrics, each defined once: per-example statistics, and how their sums combine.
+
+A metric's value is ``combine(statistics.sum(axis=0))``; a bootstrap resample is the same with weighted sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kft.errors import UsageError
+
+ECE_BINS = 15
+SMALLEST_PROBABILITY = 1e-15
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric.
+
+    Attributes:
+        name: As it stands in metrics.json.
+        higher_is_better: Whether more is better.
+        statistics: (targets ``int[n]``, probabilities ``float[n, classes]``) to ``float[n, k]``.
+        combine: Sums ``float[..., k]`` to values ``float[...]``.
+    """
+
+    name: str
+    higher_is_better: bool
+    statistics: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    combine: Callable[[np.ndarray], np.ndarray]
+
+    def value(self, targets: np.ndarray, probabilities: np.ndarray) -> float:
+        """Returns the metric of these examples.
+
+        Raises:
+            UsageError: There are no examples, or the shapes do not fit.
+        """
+        check_shapes(targets, probabilities)
+        return float(self.combine(self.statistics(targets, probabilities).sum(axis=0)))
+
+
+def check_shapes(targets: np.ndarray, probabilities: np.ndarray) -> None:
+    """Refuses targets and probabilities that do not belong together."""
+    if targets.ndim != 1 or probabilities.ndim != 2 or len(targets) != len(probabilities) or not len(targets):
+        raise UsageError(
+            "targets and probabilities do not fit",
+            received=f"shapes {targets.shape} and {probabilities.shape}",
+            expected="[n] and [n, classes] with n >= 1",
+        )
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Returns probabilities ``float64[rows, classes]``.
+
+    Example:
+        >>> import numpy as np
+        >>> softmax(np.array([[0.0, 0.0]])).tolist()
+        [[0.5, 0.5]]
+    """
+    exponentials = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def _mean(sums: np.ndarray) -> np.ndarray:
+    return sums[..., 0] / sums[..., 1]
+
+
+def _accuracy(targets: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    right = probabilities.argmax(axis=1) == targets
+    return np.stack([right, np.ones(len(targets))], axis=1)
+
+
+def _log_loss(targets: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    picked = probabilities[np.arange(len(targets)), targets]
+    return np.stack([-np.log(np.maximum(picked, SMALLEST_PROBABILITY)), np.ones(len(targets))], axis=1)
+
+
+def _f1_counts(targets: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Per class: true positives, targets, predictions."""
+    classes = np.arange(probabilities.shape[1])
+    is_target = targets[:, None] == classes
+    is_predicted = probabilities.argmax(axis=1)[:, None] == classes
+    return np.concatenate([is_target & is_predicted, is_target, is_predicted], axis=1).astype(np.float64)
+
+
+def _macro_f1(sums: np.ndarray) -> np.ndarray:
+    hits, targets, predictions = np.split(sums, 3, axis=-1)
+    f1 = 2 * hits / np.maximum(targets + predictions, 1e-12)
+    occurs = targets > 0
+    return (f1 * occurs).sum(axis=-1) / np.maximum(occurs.sum(axis=-1), 1)
+
+
+def _ece_bins(targets: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Per bin of the top confidence: confidence less correctness; and the count of examples."""
+    confidence = probabilities.max(axis=1)
+    gap = confidence - (probabilities.argmax(axis=1) == targets)
+    bins = np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)
+    statistics = np.zeros((len(targets), ECE_BINS + 1))
+    statistics[np.arange(len(targets)), bins] = gap
+    statistics[:, -1] = 1
+    return statistics
+
+
+def _ece(sums: np.ndarray) -> np.ndarray:
+    return np.abs(sums[..., :-1]).sum(axis=-1) / sums[..., -1]
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("accuracy", True, _accuracy, _mean),
+        # The mean over the classes that occur among the targets of each class's F1.
+        Metric("macro_f1", True, _f1_counts, _macro_f1),
+        # Mean negative log-likelihood in nats, probabilities clipped at 1e-15.
+        Metric("log_loss", False, _log_loss, _mean),
+        # Expected calibration error: 15 equal-width bins of the top confidence (Guo et al., 2017).
+        Metric("ece", False, _ece_bins, _ece),
+    )
+}
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """One class: how many examples, precision, recall, F1 (0 where undefined)."""
+
+    label: str
+    n: int
+    precision: float
+    recall: float
+    f1: float
+
+
+def per_class(targets: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> list[ClassRow]:
+    """Returns one row a class, in the order of the labels."""
+    check_shapes(targets, probabilities)
+    matrix = confusion_matrix(targets, probabilities.argmax(axis=1), len(labels))
+    rows = []
+    for position, label in enumerate(labels):
+        hits, n, predicted = matrix[position, position], matrix[position].sum(), matrix[:, position].sum()
+        rows.append(
+            ClassRow(
+                label=label,
+                n=int(n),
+                precision=float(hits / max(1, predicted)),
+                recall=float(hits / max(1, n)),
+                f1=float(2 * hits / max(1, n + predicted)),
+            )
+        )
+    return rows
+
+
+def confusion_matrix(targets: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
+    """Returns ``int64[classes, classes]``: targets down, predictions across.
+
+    Example:
+        >>> import numpy as np
+        >>> confusion_matrix(np.array([0, 0, 1]), np.array([0, 1, 1]), 2).tolist()
+        [[1, 1], [0, 1]]
+    """
+    return np.bincount(targets * classes + predictions, minlength=classes * classes).reshape(classes, classes)

@@ -1,0 +1,1 @@
+"""Models: pretrained backbones, ordered blocks, what trains, and the head on top."""

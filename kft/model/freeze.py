@@ -1,0 +1,111 @@
+"""Turns a freeze rule into what trains, and says so in a table.
+
+Rules: ``none`` (the head alone trains), ``top-N`` (head and the N blocks below it), ``all``. The head always
+trains. Keras ignores a change of ``trainable`` after a training step was traced, without a word; the loop
+therefore makes a new optimizer and a new trace whenever this was called.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kft.errors import ModelError
+from kft.model.blocks import Block, find_blocks
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class BlockRow:
+    """One line of the table of what trains."""
+
+    block: str
+    parameters: int
+    trainable: int
+
+
+@dataclass(frozen=True)
+class FreezeTable:
+    """What trains under a rule, block by block."""
+
+    rule: str
+    rows: tuple[BlockRow, ...]
+
+    @property
+    def parameters(self) -> int:
+        """All parameters of the model."""
+        return sum(row.parameters for row in self.rows)
+
+    @property
+    def trainable(self) -> int:
+        """The parameters that train."""
+        return sum(row.trainable for row in self.rows)
+
+    def __str__(self) -> str:
+        lines = [f"{'block':<10} {'parameters':>12}  trains"]
+        for row in self.rows:
+            lines.append(f"{row.block:<10} {row.parameters:>12,}  {'yes' if row.trainable else 'no'}")
+        share = self.trainable / max(1, self.parameters)
+        lines.append(f"{'in all':<10} {self.parameters:>12,}  {self.trainable:,} ({share:.2%})")
+        return "\n".join(lines)
+
+
+def freeze(model: keras.Model, rule: str) -> FreezeTable:
+    """Sets which blocks of a model train, and returns the table.
+
+    Args:
+        model: A flat functional model, such as ``kft.build_model`` returns. Changed in place.
+        rule: ``none``, ``top-N`` or ``all``: what trains beside the head.
+
+    Raises:
+        ModelError: The rule is unknown, asks for more blocks than there are, or leaves nothing to train.
+
+    Example:
+        >>> import kft
+        >>> model = kft.build_model(kft.load_backbone("minilm-l6"), classes=5)  # doctest: +SKIP
+        >>> kft.freeze(model, "top-2").trainable  # doctest: +SKIP
+        3550853
+    """
+    blocks = find_blocks(model)
+    training = trainable_blocks(blocks, rule)
+    for block in blocks:
+        for layer in block.layers:
+            layer.trainable = block.name in training
+    table = FreezeTable(rule, tuple(_row(block) for block in blocks))
+    if table.trainable == 0:
+        raise ModelError(
+            "nothing is left to train",
+            where=f"unfreeze: {rule}",
+            received=", ".join(sorted(training)),
+            expected="a head or a block with weights",
+            next_step="attach a head with kft.build_model",
+        )
+    return table
+
+
+def trainable_blocks(blocks: tuple[Block, ...], rule: str) -> frozenset[str]:
+    """Returns the names of the blocks that train under a rule."""
+    names = [block.name for block in blocks]
+    numbered = [name for name in names if name.startswith("block_")]
+    if rule == "all":
+        return frozenset(names)
+    if rule == "none":
+        return frozenset({"head"})
+    top = rule.removeprefix("top-")
+    if rule.startswith("top-") and top.isdecimal() and 1 <= int(top) <= len(numbered):
+        return frozenset({"head", *numbered[-int(top) :]})
+    raise ModelError(
+        f"the freeze rule {rule!r} fits no block of this model",
+        where="unfreeze",
+        received=rule,
+        expected=f"none, all, or top-1 to top-{len(numbered)}; the blocks are {', '.join(names)}",
+        next_step=f"unfreeze: top-{min(2, len(numbered))}",
+    )
+
+
+def _row(block: Block) -> BlockRow:
+    trainable = {id(v) for layer in block.layers for v in layer.trainable_variables}
+    sizes = [(int(variable.shape.num_elements()), id(variable) in trainable) for variable in block.variables]
+    return BlockRow(block.name, sum(n for n, _ in sizes), sum(n for n, moves in sizes if moves))

@@ -1,0 +1,256 @@
+"""Reads a recipe: YAML, overrides, validation with every error at once, and where each value came from."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from kft.errors import RecipeError, UsageError
+from kft.recipe.durations import parse_percent
+from kft.recipe.explain import explain_errors
+from kft.recipe.schema import DATAFRAME, RecipeSpec
+from kft.registry import nearest
+
+SOURCE_KEYS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A validated recipe.
+
+    Attributes:
+        spec: What the person asks for, defaults filled in.
+        origins: For each dotted key, ``default``, ``file`` or ``override``.
+        name: Names the run folder.
+        base: The folder that relative paths in the recipe start from.
+        path: The file, or None when Python passed a mapping.
+    """
+
+    spec: RecipeSpec
+    origins: Mapping[str, str]
+    name: str
+    base: Path
+    path: Path | None = None
+
+    def as_yaml(self) -> str:
+        """Returns the resolved recipe, sources made absolute, each value followed by its origin."""
+        values = self.spec.model_dump(mode="json")
+        values["name"] = self.name
+        for key in SOURCE_KEYS:
+            values["data"][key] = absolute_source(values["data"][key], self.base)
+        own_folder = self.base / Path(values["model"]["backbone"]).expanduser()
+        if own_folder.is_dir():
+            values["model"]["backbone"] = str(own_folder.resolve())
+        return _with_origins(values, self.origins)
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<pre>{escape(self.as_yaml())}</pre>"
+
+
+def absolute_source(source: str, base: Path) -> str:
+    """Returns a source that means the same from any folder: a path made absolute, anything else as it is."""
+    if parse_percent(source) is not None or source == DATAFRAME or re.match(r"^[a-z0-9]+:", source):
+        return source
+    return str((base / Path(source).expanduser()).resolve())
+
+
+def load_recipe(
+    source: str | Path | Mapping[str, Any], overrides: Sequence[str] = (), *, base: Path | None = None
+) -> Recipe:
+    """Reads and validates a recipe.
+
+    Args:
+        source: A YAML file, or a mapping with the same keys.
+        overrides: Dotted settings such as ``"train.batch_size=16"``; they win over the file.
+        base: Where relative paths start; default: the file's folder, or the current one for a mapping.
+
+    Raises:
+        RecipeError: Not readable as YAML, or not valid; lists every error with its line.
+        UsageError: An override is not ``KEY=VALUE``.
+
+    Example:
+        >>> import kft
+        >>> recipe = kft.load_recipe(
+        ...     {"task": "text-classification", "data": {"train": "tickets.csv"}},
+        ...     overrides=["train.batch_size=16"],
+        ... )
+        >>> recipe.spec.train.batch_size, recipe.origins["train.batch_size"]
+        (16, 'override')
+    """
+    if isinstance(source, Mapping):
+        path, raw, where = None, json.loads(json.dumps(dict(source))), "recipe"
+    else:
+        path = Path(source)
+        raw, where = _read_yaml(path), str(source)
+    origins = dict.fromkeys(_leaf_keys(raw), "file")
+    lines = raw if isinstance(raw, CommentedMap) else None
+    values = _plain(raw)
+    for override in overrides:
+        key = _apply_override(values, override)
+        origins = {known: origin for known, origin in origins.items() if not known.startswith(key + ".")}
+        origins[key] = "override"
+    try:
+        spec = RecipeSpec.model_validate(values)
+    except ValidationError as error:
+        raise explain_errors(error, lines, where) from None
+    for key in _leaf_keys(spec.model_dump(mode="json")):
+        origins.setdefault(key, "default")
+    return Recipe(
+        spec=spec,
+        origins=origins,
+        name=spec.name or (re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-.") if path else "recipe") or "recipe",
+        base=(base or (path.parent if path else Path.cwd())).resolve(),
+        path=path,
+    )
+
+
+def recipe_schema() -> dict[str, Any]:
+    """Returns the JSON Schema of a recipe, for editors."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **RecipeSpec.model_json_schema()}
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        folder = path.parent
+        names = [p.name for p in folder.glob("*.y*ml")] if folder.is_dir() else []
+        hint = nearest(path.name, names)
+        raise RecipeError(
+            f"no recipe at {path}" + (f"; did you mean {folder / hint}?" if hint else ""),
+            received=str(path),
+            expected="a YAML file",
+            next_step="kft init DATA -o recipe.yaml writes one for your data; kft recipes lists those that ship",
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(
+            "the recipe cannot be read", where=str(path), received=str(error), expected="a YAML file in UTF-8"
+        ) from None
+    try:
+        raw = YAML(typ="rt").load(text)
+    except YAMLError as error:
+        mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
+        problem = (error.problem if isinstance(error, MarkedYAMLError) else None) or str(error).splitlines()[0]
+        raise RecipeError(
+            "the recipe is not valid YAML",
+            where=f"{path}, line {mark.line + 1}, column {mark.column + 1}" if mark else str(path),
+            received=problem,
+            expected="`key: value` pairs, indented with spaces",
+            next_step="kft recipes show sentiment/product_reviews is a working example",
+        ) from None
+    if not isinstance(raw, Mapping):
+        raise RecipeError(
+            "the recipe is empty" if raw is None else "the recipe holds no keys",
+            where=str(path),
+            expected="`task:`, `data:` and so on",
+            next_step="kft init DATA -o recipe.yaml",
+        )
+    return raw
+
+
+def _plain(raw: Any) -> Any:
+    """Returns ruamel's containers and scalars as plain Python."""
+    if isinstance(raw, Mapping):
+        return {str(key): _plain(value) for key, value in raw.items()}
+    if isinstance(raw, (list, tuple)):
+        return [_plain(value) for value in raw]
+    if isinstance(raw, bool) or raw is None:
+        return raw
+    for kind in (int, float, str):
+        if isinstance(raw, kind):
+            return kind(raw)
+    return str(raw)
+
+
+def _leaf_keys(values: Any, prefix: str = "") -> list[str]:
+    """Returns the dotted key of every value; a list, and what follows it, counts as one value."""
+    if isinstance(values, Mapping) and (values or not prefix):
+        return [key for name, value in values.items() for key in _leaf_keys(value, f"{prefix}{name}.")]
+    return [prefix.rstrip(".")]
+
+
+def _apply_override(values: Any, override: str) -> str:
+    key, equals, text = override.partition("=")
+    parts = [part for part in re.split(r"\.|\[(\d+)\]", key.strip()) if part]
+    if not equals or not parts:
+        raise UsageError(
+            "a setting has the form KEY=VALUE",
+            where="--set",
+            received=override,
+            expected="for example --set train.batch_size=16",
+        )
+    try:
+        value = _plain(YAML(typ="rt").load(text)) if text.strip() else ""
+    except YAMLError:
+        value = text
+    target = values
+    for part, following in zip(parts[:-1], parts[1:], strict=True):
+        if isinstance(target, list):
+            if not part.isdecimal() or int(part) >= len(target):
+                raise UsageError(
+                    f"no entry {part} in the list",
+                    where=f"--set {key}",
+                    received=part,
+                    expected=f"0 to {len(target) - 1}",
+                )
+            target = target[int(part)]
+            continue
+        if not isinstance(target.get(part), (dict, list)):
+            target[part] = [] if following.isdecimal() else {}
+        target = target[part]
+    if isinstance(target, list):
+        if not parts[-1].isdecimal() or int(parts[-1]) >= len(target):
+            raise UsageError(
+                f"no entry {parts[-1]} in the list",
+                where=f"--set {key}",
+                received=parts[-1],
+                expected=f"0 to {len(target) - 1}",
+            )
+        target[int(parts[-1])] = value
+    else:
+        target[parts[-1]] = value
+    return ".".join(parts)
+
+
+def _with_origins(values: Mapping[str, Any], origins: Mapping[str, str]) -> str:
+    """Returns YAML with each value's origin as a comment behind it."""
+
+    def annotate(part: Mapping[str, Any], prefix: str) -> CommentedMap:
+        out = CommentedMap()
+        for key, value in part.items():
+            nested = isinstance(value, Mapping) and bool(value)
+            out[key] = annotate(value, f"{prefix}{key}.") if nested else value
+            if not nested:
+                out.yaml_add_eol_comment(_origin(origins, prefix + key), key)
+        return out
+
+    stream = StringIO()
+    yaml = YAML(typ="rt")
+    yaml.width = 120
+    yaml.dump(annotate(values, ""), stream)
+    return stream.getvalue()
+
+
+def _origin(origins: Mapping[str, str], key: str) -> str:
+    if key in origins:
+        return origins[key]
+    inside = [origin for known, origin in origins.items() if known.startswith(key + ".")]
+    parents = [origins[p] for p in _parents(key) if p in origins]
+    return (parents or inside or ["default"])[-1]
+
+
+def _parents(key: str) -> list[str]:
+    parts = key.split(".")
+    return [".".join(parts[:n]) for n in range(1, len(parts))]

@@ -1,0 +1,48 @@
+"""The recipes that ship with kft, read from the installed package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kft.errors import UsageError
+from kft.registry import nearest
+
+
+def recipes_folder() -> Path:
+    """Returns the folder of the shipped recipes: inside the wheel, or beside kft/ in a checkout."""
+    installed = Path(__file__).parents[1] / "_recipes"
+    return installed if installed.is_dir() else Path(__file__).parents[2] / "recipes"
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Returns name to file, such as ``sentiment/product_reviews``."""
+    folder = recipes_folder()
+    return {str(path.relative_to(folder).with_suffix("")): path for path in sorted(folder.rglob("*.yaml"))}
+
+
+def find_recipe(name: str) -> Path:
+    """Returns a shipped recipe's file.
+
+    Raises:
+        UsageError: No recipe has this name.
+    """
+    known = shipped_recipes()
+    key = name.removesuffix(".yaml")
+    if key in known:
+        return known[key]
+    hint = nearest(key, known)
+    raise UsageError(
+        f"no shipped recipe is called {name!r}" + (f"; did you mean {hint!r}?" if hint else ""),
+        received=name,
+        expected="one of " + ", ".join(known),
+        next_step="kft recipes",
+    )
+
+
+def purpose(path: Path) -> str:
+    """Returns the purpose that a recipe's opening comment states."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        text = line.lstrip("# ")
+        if text.startswith("purpose:"):
+            return text.removeprefix("purpose:").strip()
+    return ""

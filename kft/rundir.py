@@ -1,0 +1,215 @@
+"""The run folder: where each file lies, who writes it, and writing so that nothing is ever half there."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kft.errors import RunError, StorageError
+from kft.registry import nearest
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turns an error of the file system into one message that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise StorageError(
+                "the disk is full",
+                where=str(path),
+                received=f"{error.strerror}; {free_bytes(path) / 2**20:,.0f} MiB free",
+                expected="room for this file; what was written before is intact",
+                next_step="free some space, or choose another folder with --run DIR",
+            ) from error
+        raise StorageError(
+            "a file cannot be written",
+            where=str(path),
+            received=error.strerror or str(error),
+            expected="a folder that this user may write to",
+            next_step="choose another folder with --run DIR",
+        ) from error
+
+
+def free_bytes(path: Path) -> int:
+    """Returns the free space of the disk a path lies on, or would lie on."""
+    folder = path.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def write_file(path: Path, content: bytes | str) -> None:
+    """Writes a file whole or not at all: a temporary file beside it, then an atomic rename.
+
+    Raises:
+        StorageError: The disk is full or the folder cannot be written; the file is then as it was before.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with storage_errors(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Writes readable JSON, whole or not at all."""
+    write_file(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one run."""
+
+    path: Path
+
+    @property
+    def recipe(self) -> Path:
+        """The resolved recipe, with the origin of each value."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def receipt(self) -> Path:
+        """Seed, versions, hashes."""
+        return self.path / "receipt.json"
+
+    @property
+    def splits(self) -> Path:
+        """Example id, split, hash."""
+        return self.path / "splits.parquet"
+
+    @property
+    def findings(self) -> Path:
+        """What was found in the data."""
+        return self.path / "findings.json"
+
+    @property
+    def history(self) -> Path:
+        """One event a line, as it happens."""
+        return self.path / "history.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Best and last weights."""
+        return self.path / "checkpoints"
+
+    @property
+    def metrics(self) -> Path:
+        """Test metrics with intervals."""
+        return self.path / "metrics.json"
+
+    @property
+    def predictions(self) -> Path:
+        """The test split's predictions."""
+        return self.path / "predictions.csv"
+
+    @property
+    def per_class(self) -> Path:
+        """Precision, recall and F1 of each class."""
+        return self.path / "per_class.csv"
+
+    @property
+    def confusion(self) -> Path:
+        """The confusion matrix: targets down, predictions across."""
+        return self.path / "confusion.csv"
+
+    def append_history(self, event: Mapping[str, Any]) -> None:
+        """Adds one event as a line."""
+        with storage_errors(self.history), self.history.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(event, ensure_ascii=False) + "\n")
+
+    def read_json(self, path: Path) -> Any:
+        """Reads one of the folder's JSON files.
+
+        Raises:
+            RunError: It is missing or damaged.
+        """
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            problem = f"the run folder has no {path.name}"
+        except (ValueError, OSError) as error:
+            problem = f"{path.name} cannot be read: {error}"
+        raise RunError(
+            problem,
+            where=str(self.path),
+            expected="the folder of a finished run",
+            next_step=f"kft evaluate {self.path} if training was cut short, else train again",
+        )
+
+
+def refuse_taken(folder: Path | None) -> None:
+    """Refuses a run folder that is there already and not empty, before any compute is spent.
+
+    Raises:
+        RunError: It is taken.
+    """
+    if folder is not None and (folder.is_file() or (folder.is_dir() and any(folder.iterdir()))):
+        raise RunError(
+            "the run folder is there already; a run is never overwritten",
+            where=str(folder),
+            expected="a folder that does not exist yet",
+            next_step="choose another --run DIR, or leave it out for runs/<recipe name>-<n>",
+        )
+
+
+def create_run(name: str, folder: Path | None) -> RunFolder:
+    """Makes a new run folder: the one that was asked for, or ``runs/<name>-<n>``.
+
+    Raises:
+        RunError: The folder is there already and not empty.
+        StorageError: It cannot be made.
+    """
+    if folder is not None:
+        refuse_taken(folder)
+        with storage_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        return RunFolder(folder)
+    number = 1
+    while True:
+        candidate = Path("runs") / f"{name}-{number}"
+        try:
+            with storage_errors(candidate):
+                candidate.parent.mkdir(exist_ok=True)
+                candidate.mkdir()
+            return RunFolder(candidate)
+        except StorageError as error:
+            if not isinstance(error.__cause__, FileExistsError) or not candidate.is_dir():
+                raise
+            number += 1
+
+
+def open_run(folder: Path) -> RunFolder:
+    """Opens an existing run folder.
+
+    Raises:
+        RunError: There is none at this path.
+    """
+    run = RunFolder(folder)
+    if run.recipe.is_file():
+        return run
+    siblings = [str(path) for path in folder.parent.iterdir()] if folder.parent.is_dir() else []
+    hint = nearest(str(folder), siblings)
+    raise RunError(
+        f"no run at {folder}" + (f"; did you mean {hint}?" if hint and not folder.exists() else ""),
+        where=str(folder),
+        received="no recipe.yaml in it" if folder.is_dir() else "no such folder",
+        expected="a folder that kft train wrote",
+        next_step="kft train RECIPE",
+    )

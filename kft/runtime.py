@@ -1,0 +1,139 @@
+"""Starting TensorFlow quietly, seeds, devices. Nothing here is imported before it is needed.
+
+``start()`` comes before the first import of TensorFlow or Keras in every entry point: it sets what must be
+set before the runtime loads, and keeps TensorFlow's start-up chatter off the terminal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+
+from kft.errors import UsageError
+
+DEVICES = ("auto", "one")
+"""What ``--devices`` accepts in this version: both mean one device, a GPU where there is one."""
+
+_started = False
+
+
+@contextlib.contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Holds back what C++ code writes to file descriptor 2, and replays it when the body fails.
+
+    TF_CPP_MIN_LOG_LEVEL does not silence TensorFlow 2.21's start, and sys.stderr never sees its lines.
+    """
+    sys.stderr.flush()
+    try:
+        kept = os.dup(2)
+    except OSError:  # no standard error at all: nothing to hold back
+        yield
+        return
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            os.dup2(kept, 2)
+            held.seek(0)
+            os.write(2, held.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+def start() -> None:
+    """Loads TensorFlow and Keras once, quietly.
+
+    Raises:
+        UsageError: Keras is set to another backend than TensorFlow.
+
+    Example:
+        >>> from kft import runtime
+        >>> runtime.start()  # doctest: +SKIP
+    """
+    global _started
+    if _started:
+        return
+    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    if backend != "tensorflow":
+        raise UsageError(
+            "kft trains with Keras on TensorFlow",
+            where="environment variable KERAS_BACKEND",
+            received=backend,
+            expected="tensorflow",
+            next_step="unset KERAS_BACKEND",
+        )
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Idle threads that spin burn up to three times the CPU seconds; must be set before OpenMP loads.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    with quiet_stderr():
+        import tensorflow as tf
+
+        tf.get_logger().setLevel("ERROR")
+        for gpu in tf.config.list_physical_devices("GPU"):
+            with contextlib.suppress(RuntimeError):  # devices already initialised by the caller's own code
+                tf.config.experimental.set_memory_growth(gpu, True)
+        tf.config.list_logical_devices()
+        import keras
+
+        if keras.config.backend() != "tensorflow":
+            raise UsageError(
+                "kft trains with Keras on TensorFlow",
+                where="the Keras configuration file keras.json",
+                received=keras.config.backend(),
+                expected="tensorflow",
+                next_step="KERAS_BACKEND=tensorflow kft ...",
+            )
+    _started = True
+
+
+def seed_everything(seed: int) -> None:
+    """Seeds Python, NumPy and Keras, and asks TensorFlow for deterministic kernels."""
+    import keras
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+
+
+def check_devices(devices: str) -> None:
+    """Refuses a device choice that this version cannot honour; it never falls back in silence."""
+    if devices not in DEVICES:
+        raise UsageError(
+            f"--devices {devices} is not available in this version",
+            received=devices,
+            expected=" or ".join(DEVICES),
+            next_step="leave --devices out to train on one device",
+        )
+
+
+def describe_devices() -> tuple[str, ...]:
+    """Returns the devices TensorFlow sees, such as ``("CPU:0",)``."""
+    start()
+    import tensorflow as tf
+
+    return tuple(device.name.removeprefix("/device:") for device in tf.config.list_logical_devices())
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions that decide a result, without importing the packages."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"python": platform.python_version()}
+    for package in ("kft", "tensorflow", "keras", "keras-hub", "keras-nlp", "tokenizers", "numpy"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def stdout_is_terminal() -> bool:
+    """Whether a person is looking at standard error, where progress goes."""
+    return sys.stderr.isatty()

@@ -1,0 +1,264 @@
+"""The training loop: for each phase set what trains, build the optimizer, trace, step, validate, keep the best.
+
+It is our own because Keras 3's ``fit`` is wrong under tf.distribute (uneven batches, clipping before the
+all-reduce, and more), and because a change of what trains needs a new optimizer and a new trace, which
+Keras forgets in silence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from kft.data.batches import plan
+from kft.errors import TrainingError
+from kft.features.boundary import Forward, FrozenFront, SplitModel, split_at_boundary
+from kft.features.probe import STRENGTHS, solve_probe
+from kft.features.store import MEMORY_LIMIT_BYTES, Source, feature_bytes, run_in_batches, store_features
+from kft.metrics.classification import METRICS, softmax
+from kft.model.blocks import find_blocks
+from kft.model.freeze import FreezeTable, freeze
+from kft.recipe.durations import duration_in_steps
+from kft.recipe.schema import PhaseSpec, TrainSpec
+from kft.train.callbacks import Patience
+from kft.train.checkpoint import restore
+from kft.train.job import Job, PhaseResult, keep_if_best, record_epoch, save_last
+from kft.train.optimizer import ScheduledAdamW, rate_factors
+from kft.train.schedules import make_schedule
+from kft.train.step import make_train_step
+
+
+def train_phases(job: Job) -> tuple[PhaseResult, ...]:
+    """Runs the phases; the model ends with the best weights of the run, chosen on the validation split.
+
+    Raises:
+        TrainingError: The loss is not finite, or a frozen weight moved.
+        StorageError: A checkpoint could not be written.
+    """
+    results = []
+    job.callbacks.begin()
+    for phase in job.phases:
+        if phase.start is not None:
+            restore(job.model.weights, job.state.phase_weights[phase.start])
+        table = freeze(job.model, phase.unfreeze)
+        job.progress.phase(phase, table)
+        job.record(
+            {
+                "event": "phase",
+                "phase": phase.name,
+                "unfreeze": phase.unfreeze,
+                "solver": phase.solver,
+                "start": phase.start,
+                "trainable": table.trainable,
+                "parameters": table.parameters,
+                "blocks": {row.block: row.trainable for row in table.rows},
+            }
+        )
+        before = frozen_fingerprint(job.model)
+        results.append(_run_phase(job, phase, table))
+        if frozen_fingerprint(job.model) != before:
+            raise TrainingError(
+                "a frozen weight moved during training",
+                where=f"phase {phase.name}",
+                expected="frozen weights that are bit-identical",
+                next_step="report this as a bug in kft, with the recipe",
+            )
+        if job.callbacks.wants_stop:
+            break
+    job.callbacks.end()
+    restore(job.model.weights, job.state.phase_weights[job.state.best_phase])
+    return tuple(results)
+
+
+def _run_phase(job: Job, phase: PhaseSpec, table: FreezeTable) -> PhaseResult:
+    started = time.perf_counter()
+    split = split_at_boundary(job.model)
+    train, valid = _sources(job, split, always=phase.solver == "lbfgs")
+    forward = split.back if train.features else FrozenFront(split.front, split.back)
+    if phase.solver == "lbfgs":
+        _solve(job, phase, train, valid)
+        epochs, stopped = 0, "converged"
+        metrics = validate(forward, valid, job.data.valid_targets, job.spec.batch_size)
+        best_epoch = 0
+        keep_if_best(job, phase, 0, metrics)
+        record_epoch(job, phase, 0, metrics)
+        save_last(job, phase, 0, None)
+    else:
+        best_epoch, epochs, stopped = _fit(job, phase, forward, train, valid)
+        metrics = job.state.phase_metrics[phase.name]
+    result = PhaseResult(
+        name=phase.name,
+        unfreeze=phase.unfreeze,
+        trainable=table.trainable,
+        parameters=table.parameters,
+        best_epoch=best_epoch,
+        epochs=epochs,
+        metrics=metrics,
+        seconds=time.perf_counter() - started,
+        stopped=stopped,
+    )
+    job.record({"event": "phase_end", "phase": phase.name, "best_epoch": best_epoch, "stopped": stopped, **metrics})
+    return result
+
+
+def _sources(job: Job, split: SplitModel, *, always: bool) -> tuple[Source, Source]:
+    """Stores what lies below the boundary where a whole block does and it fits; says which it was."""
+    data, batch_size = job.data, job.spec.batch_size
+    raw_names = tuple(tensor.name for tensor in split.front.inputs)
+    train = Source(data.tokens, data.edges, raw_names)
+    valid = Source(data.valid_tokens, data.edges, raw_names)
+    frozen = {layer.name for layer in split.front.layers}
+    below = [b.name for b in find_blocks(job.model) if b.name.startswith("block_") and b.layers[0].name in frozen]
+    size = feature_bytes(split, data.tokens) + feature_bytes(split, data.valid_tokens)
+    if not below:
+        job.progress.note("features   recomputed: no whole block lies below what trains")
+    elif size > MEMORY_LIMIT_BYTES and not always:
+        job.progress.note(f"features   recomputed: {size / 2**20:,.0f} MiB do not fit in memory")
+    else:
+        with job.progress.task("frozen blocks, once", len(train) + len(valid)) as tick:
+            train = store_features(split, data.tokens, data.edges, batch_size, tick)
+            valid = store_features(split, data.valid_tokens, data.edges, batch_size, tick)
+        job.progress.note(f"features   kept after {below[-1]}: {size / 2**20:,.1f} MiB, computed once")
+    return train, valid
+
+
+def _solve(job: Job, phase: PhaseSpec, train: Source, valid: Source) -> None:
+    """Solves the head on stored features: with the head alone training, they are one vector an example."""
+    (features,), (valid_features,) = train.features.values(), valid.features.values()
+    weights = class_weights(job.spec, job.data.targets, job.data.classes)
+    with job.progress.task("probe, L-BFGS", len(STRENGTHS)) as tick:
+        probe = solve_probe(
+            np.asarray(features),
+            job.data.targets,
+            np.asarray(valid_features),
+            job.data.valid_targets,
+            classes=job.data.classes,
+            row_weights=weights[job.data.targets],
+            tick=tick,
+        )
+    head = job.model.get_layer("head_logits")
+    head.kernel.assign(probe.kernel)
+    head.bias.assign(probe.bias)
+    job.record({"event": "probe", "phase": phase.name, "strength": probe.strength, "tried": probe.tried})
+
+
+def _fit(job: Job, phase: PhaseSpec, forward: Forward, train: Source, valid: Source) -> tuple[int, int, str]:
+    """Trains with AdamW; returns the best epoch, the epochs run, and why it ended."""
+    assert phase.epochs is not None and phase.lr is not None
+    spec, state = job.spec, job.state
+    steps = math.ceil(len(train) / spec.batch_size)
+    total = steps * phase.epochs
+    optimizer = ScheduledAdamW(
+        phase.lr,
+        schedule=make_schedule(
+            spec.schedule,
+            total_steps=total,
+            warmup_steps=duration_in_steps(spec.warmup, total_steps=total, steps_per_epoch=steps),
+        ),
+        rate_factors=rate_factors(find_blocks(job.model), phase.layer_decay),
+        weight_decay=spec.weight_decay,
+    )
+    optimizer.build(job.model.trainable_variables)
+    job.callbacks.use_optimizer(optimizer)
+    step = make_train_step(forward, job.model, optimizer, spec)
+    weights = class_weights(spec, job.data.targets, job.data.classes)
+    patience = Patience(spec.early_stopping)
+    metrics = validate(forward, valid, job.data.valid_targets, spec.batch_size)
+    best_epoch = 0
+    keep_if_best(job, phase, 0, metrics)
+    record_epoch(job, phase, 0, metrics)
+    for epoch in range(1, phase.epochs + 1):
+        started = time.perf_counter()
+        job.callbacks.epoch_begin(state.epochs_done)
+        rates = optimizer.learning_rate * optimizer.schedule(optimizer.iterations)
+        loss, accuracy = _train_epoch(job, phase, epoch, step, train, weights)
+        metrics = validate(forward, valid, job.data.valid_targets, spec.batch_size)
+        seconds = time.perf_counter() - started
+        is_best = keep_if_best(job, phase, epoch, metrics)
+        best_epoch = epoch if is_best else best_epoch
+        record_epoch(job, phase, epoch, metrics, loss=loss, accuracy=accuracy, lr=float(rates), seconds=seconds)
+        save_last(job, phase, epoch, optimizer)
+        logs = {"loss": loss, "accuracy": accuracy, "val_loss": metrics["valid_loss"]}
+        logs |= {"val_accuracy": metrics["valid_accuracy"], "val_macro_f1": metrics["valid_macro_f1"]}
+        job.callbacks.epoch_end(state.epochs_done, logs)
+        state.epochs_done += 1
+        if job.callbacks.wants_stop:
+            return best_epoch, epoch, "callback"
+        if patience.should_stop(metrics):
+            assert spec.early_stopping is not None
+            job.progress.note(f"stopped    {spec.early_stopping.monitor} has not improved for {patience.waited} epochs")
+            return best_epoch, epoch, "early stopping"
+    return best_epoch, phase.epochs, "all epochs"
+
+
+def _train_epoch(
+    job: Job, phase: PhaseSpec, epoch: int, step: Any, train: Source, weights: np.ndarray
+) -> tuple[float, float]:
+    """Takes one pass over the examples; returns mean loss and accuracy, each example counted once."""
+    rows_of = plan(job.seed, job.state.epochs_done, train.tokens.lengths, batch_size=job.spec.batch_size)
+    sums = []
+    with job.progress.task(f"{phase.name} {epoch}/{phase.epochs}", len(train)) as tick:
+        for number, rows in enumerate(rows_of):
+            job.callbacks.batch_begin(number)
+            targets = job.data.targets[np.maximum(rows, 0)]
+            mask = (rows >= 0).astype(np.float32)
+            found = step(train.batch(rows), targets, mask, mask * weights[targets])
+            sums.append(found)
+            job.state.steps_done += 1
+            loss = _finite_mean_loss(found, phase, epoch, number) if _is_sampled(number, len(rows_of)) else None
+            job.callbacks.batch_end(number, found[0] / found[2])
+            tick(int(mask.sum()), loss)
+    loss_sum, correct, count = np.sum([[float(value) for value in found] for found in sums], axis=0)
+    if not math.isfinite(loss_sum):
+        _finite_mean_loss((loss_sum, correct, count), phase, epoch, len(rows_of) - 1)
+    return float(loss_sum / count), float(correct / count)
+
+
+def _is_sampled(number: int, steps: int) -> bool:
+    """Fetching a loss waits for the device: do it some 20 times an epoch."""
+    return number % max(1, steps // 20) == 0
+
+
+def _finite_mean_loss(found: Sequence[Any], phase: PhaseSpec, epoch: int, number: int) -> float:
+    loss = float(found[0]) / float(found[2])
+    if math.isfinite(loss):
+        return loss
+    raise TrainingError(
+        "the loss is not finite any more",
+        where=f"phase {phase.name}, epoch {epoch}, step {number + 1}",
+        received=str(loss),
+        expected="a finite loss; the best checkpoint before this point is kept",
+        next_step=f"lower train.phases lr (it is {phase.lr:g}), or keep train.clip_norm at 1.0",
+    )
+
+
+def validate(forward: Forward, valid: Source, targets: np.ndarray, batch_size: int) -> dict[str, float]:
+    """Scores the validation split; each example counts once."""
+    (logits,) = run_in_batches(forward, valid, batch_size)
+    assert isinstance(logits, np.ndarray)
+    probabilities = softmax(logits)
+    scores = {name: METRICS[name].value(targets, probabilities) for name in ("log_loss", "accuracy", "macro_f1")}
+    return {"valid_loss": scores.pop("log_loss"), **{f"valid_{name}": value for name, value in scores.items()}}
+
+
+def class_weights(spec: TrainSpec, targets: np.ndarray, classes: int) -> np.ndarray:
+    """Returns ``float32[classes]``: ones, or ``rows / (classes * rows of the class)`` (King and Zeng, 2001)."""
+    if spec.class_weight == "none":
+        return np.ones(classes, np.float32)
+    counts = np.bincount(targets, minlength=classes)
+    return (len(targets) / (classes * np.maximum(counts, 1))).astype(np.float32)
+
+
+def frozen_fingerprint(model: keras.Model) -> str:
+    """Returns a hash over every weight that must not move."""
+    digest = hashlib.blake2b()
+    for variable in model.non_trainable_weights:
+        digest.update(variable.path.encode())
+        digest.update(np.ascontiguousarray(variable.numpy()).tobytes())
+    return digest.hexdigest()

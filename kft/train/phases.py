@@ -1,0 +1,41 @@
+"""From what a recipe asks for to the phases that run, each with its set of trainable blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kft.recipe.schema import PhaseSpec, TrainSpec, default_phases
+
+
+def resolve_phases(
+    spec: TrainSpec, *, rows: int, classes: int, blocks: int, learning_rate: float
+) -> tuple[PhaseSpec, ...]:
+    """Returns the phases in order, with rates and starting points filled in.
+
+    Args:
+        spec: The recipe's train part; without phases, ``default_phases`` chooses them.
+        rows: Training examples.
+        classes: Classes among them.
+        blocks: Numbered blocks of the backbone.
+        learning_rate: The rate that the backbone's entry advises.
+    """
+    phases = spec.phases or default_phases(rows_per_class=rows / classes, blocks=blocks)
+    resolved: list[PhaseSpec] = []
+    for phase in phases:
+        changes: dict[str, object] = {}
+        if phase.solver == "adamw" and phase.lr is None:
+            changes["lr"] = learning_rate
+        if phase.start is None and resolved:
+            changes["start"] = resolved[-1].name
+        resolved.append(phase.model_copy(update=changes))
+    return tuple(resolved)
+
+
+def describe(phases: Sequence[PhaseSpec]) -> str:
+    """Returns the phases as one line, such as ``probe (head, lbfgs) -> top-2 (4 epochs at 5e-05)``."""
+    parts = []
+    for phase in phases:
+        how = "lbfgs to convergence" if phase.solver == "lbfgs" else f"{phase.epochs} epochs at {phase.lr:g}"
+        what = "head alone" if phase.unfreeze == "none" else f"head and {phase.unfreeze}"
+        parts.append(f"{phase.name} ({what}, {how}" + (f", from {phase.start})" if phase.start else ")"))
+    return ", then ".join(parts)

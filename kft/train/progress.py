@@ -1,0 +1,77 @@
+"""What a person sees while work goes on: bars on a terminal, plain lines elsewhere, nothing when quiet.
+
+Everything goes to standard error; standard output belongs to results.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+
+from kft.model.freeze import FreezeTable
+from kft.recipe.schema import PhaseSpec
+
+Tick = Callable[..., None]
+
+
+class Progress:
+    """Prints notes, tables and bars.
+
+    Args:
+        quiet: Prints nothing at all.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.console = Console(file=sys.stderr, quiet=quiet, highlight=False, soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        """Prints one line."""
+        self.console.print(text, markup=False)
+
+    def phase(self, phase: PhaseSpec, table: FreezeTable) -> None:
+        """Announces a phase and prints what trains in it."""
+        self.console.print(f"\n[bold]phase {phase.name}[/bold]")
+        self.console.print(str(table), markup=False, style="dim" if self.console.is_terminal else None)
+
+    def epoch(self, phase: PhaseSpec, epoch: int, values: dict[str, float], is_best: bool) -> None:
+        """Prints one line for a validated epoch; epoch 0 is the phase's starting point."""
+        label = f"{phase.name} {epoch}/{phase.epochs}" if phase.epochs else phase.name
+        parts = [f"{label:<10}"]
+        if "loss" in values:
+            parts.append(f"loss {values['loss']:.4f}")
+        parts.append(f"valid_loss {values['valid_loss']:.4f}")
+        parts.append(f"valid_accuracy {values['valid_accuracy']:.4f}")
+        if "seconds" in values:
+            parts.append(f"{values['seconds']:.0f} s")
+        self.console.print("  ".join(parts) + ("  best so far" if is_best else ""), markup=False)
+
+    @contextmanager
+    def task(self, label: str, total: int) -> Iterator[Tick]:
+        """Shows a bar for ``total`` items while the body runs; yields ``tick(count, loss=None)``."""
+        if not self.console.is_terminal or self.console.quiet:
+            yield lambda count, loss=None: None
+            return
+        columns: tuple[Any, ...] = (
+            TextColumn("{task.description:<20}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[detail]}"),
+            TimeRemainingColumn(compact=True),
+        )
+        with RichProgress(*columns, console=self.console, transient=True) as bar:
+            task = bar.add_task(label, total=total, detail="")
+
+            def tick(count: int, loss: float | None = None) -> None:
+                bar.update(task, advance=count)
+                speed = bar.tasks[0].speed
+                rate = f"{speed:,.0f}/s" if speed else ""
+                if loss is not None:
+                    bar.update(task, detail=f"loss {loss:.3f}  {rate}")
+
+            yield tick

@@ -1,0 +1,130 @@
+"""From a recipe, a split and a backbone to a fine-tuned model: tokenizes, builds, runs the phases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kft.data.batches import Ragged, choose_edges
+from kft.data.split import DataSplit
+from kft.model.backbones import Backbone
+from kft.model.blocks import find_blocks
+from kft.model.build import build_model
+from kft.recipe.schema import PhaseSpec, RecipeSpec
+from kft.train.callbacks import CallbackDriver, make_callbacks
+from kft.train.checkpoint import Arrays, Checkpoint, save_checkpoint
+from kft.train.job import Job, PhaseResult, TrainData
+from kft.train.loop import train_phases
+from kft.train.phases import describe, resolve_phases
+from kft.train.progress import Progress
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """A trained model.
+
+    Attributes:
+        model: Holds the best weights of the run.
+        phases: What each phase reached on the validation split.
+        best_phase: Whose best epoch was kept.
+        probe: The head's arrays after the probe; None without one.
+    """
+
+    model: keras.Model
+    phases: tuple[PhaseResult, ...]
+    best_phase: str
+    probe: Arrays | None
+
+
+def plan_phases(spec: RecipeSpec, split: DataSplit, backbone: Backbone) -> tuple[PhaseSpec, ...]:
+    """Returns the phases that will run, defaults filled in from the data and the backbone."""
+    blocks = sum(layer.name.startswith("transformer_layer_") for layer in backbone.model.layers)
+    return resolve_phases(
+        spec.train,
+        rows=len(split.train),
+        classes=len(split.labels),
+        blocks=blocks,
+        learning_rate=backbone.learning_rate,
+    )
+
+
+def fit(
+    spec: RecipeSpec,
+    split: DataSplit,
+    backbone: Backbone,
+    phases: tuple[PhaseSpec, ...],
+    *,
+    checkpoints: Path | None,
+    record: Callable[[dict[str, Any]], None],
+    callbacks: Sequence[keras.callbacks.Callback],
+    progress: Progress,
+) -> FitResult:
+    """Trains; sees the train and valid splits only.
+
+    Args:
+        spec: The recipe.
+        split: The data; its test split is not touched.
+        backbone: Its weights become the model's own and are trained.
+        phases: From ``plan_phases``.
+        checkpoints: Where to keep best and last weights; None keeps them in memory only.
+        record: Takes each event of the history.
+        callbacks: Keras callbacks beside those of the recipe.
+        progress: Shows what goes on.
+    """
+    data = _tokenize(spec, split, backbone, progress)
+    model = build_model(backbone, classes=len(split.labels), dropout=spec.model.dropout)
+    progress.note(f"phases     {describe(phases)}")
+    folder = checkpoints.parent if checkpoints else None
+    job = Job(
+        model=model,
+        data=data,
+        phases=phases,
+        spec=spec.train,
+        seed=spec.seed,
+        callbacks=CallbackDriver(model, [*make_callbacks(spec.train.callbacks, folder), *callbacks]),
+        progress=progress,
+        record=record,
+        checkpoints=checkpoints,
+    )
+    results = train_phases(job)
+    probe = _probe_head(job)
+    if probe is not None and checkpoints is not None:
+        save_checkpoint(checkpoints, "probe", Checkpoint(probe, {}))
+    return FitResult(model, results, job.state.best_phase, probe)
+
+
+def _tokenize(spec: RecipeSpec, split: DataSplit, backbone: Backbone, progress: Progress) -> TrainData:
+    tokens, valid_tokens = [], []
+    cut = 0
+    for texts, kept in ((split.train.texts, tokens), (split.valid.texts, valid_tokens)):
+        rows, lengths = backbone.tokenizer.encode(texts, spec.model.max_tokens)
+        kept.extend(rows)
+        cut += int((lengths > spec.model.max_tokens).sum())
+    train, valid = Ragged.from_rows(tokens), Ragged.from_rows(valid_tokens)
+    lengths = np.concatenate([train.lengths, valid.lengths])
+    progress.note(
+        f"tokens     median {int(np.median(lengths))}, longest {lengths.max()} a text; "
+        f"{cut:,} of {len(lengths):,} texts cut at {spec.model.max_tokens}"
+    )
+    return TrainData(
+        tokens=train,
+        targets=split.targets("train"),
+        valid_tokens=valid,
+        valid_targets=split.targets("valid"),
+        classes=len(split.labels),
+        edges=choose_edges(lengths),
+    )
+
+
+def _probe_head(job: Job) -> Arrays | None:
+    solved = [phase.name for phase in job.phases if phase.solver == "lbfgs"]
+    if not solved or solved[0] not in job.state.phase_weights:
+        return None
+    (head,) = (block for block in find_blocks(job.model) if block.name == "head")
+    weights = job.state.phase_weights[solved[0]]
+    return {variable.path: weights[variable.path] for variable in head.variables}

@@ -1,0 +1,192 @@
+"""Intervals: they cover, they widen with groups, and pairs are judged on the same resamples."""
+
+import numpy as np
+import pytest
+
+from kft.errors import DataError, UsageError
+from kft.metrics import intervals
+from kft.metrics.classification import METRICS, softmax
+from kft.metrics.intervals import Estimate, estimate, estimate_all, paired_difference
+
+ACCURACY = METRICS["accuracy"]
+
+
+def answers(n=300, classes=3, seed=0, signal=1.5):
+    rng = np.random.default_rng(seed)
+    targets = rng.integers(0, classes, n)
+    return targets, softmax(rng.normal(0, 1, (n, classes)) + signal * np.eye(classes)[targets])
+
+
+def width(result):
+    return result.high - result.low
+
+
+def test_estimate_reads_and_writes_itself():
+    result = Estimate(0.78712, 0.7594, 0.8136)
+    assert str(result) == "0.787 [0.759, 0.814]"
+    assert result.as_dict() == {"value": 0.78712, "low": 0.7594, "high": 0.8136}
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_the_value_is_the_metric_and_lies_inside(name):
+    targets, probabilities = answers()
+    result = estimate(METRICS[name], targets, probabilities)
+    assert result.value == METRICS[name].value(targets, probabilities)
+    assert result.low <= result.value <= result.high
+    assert width(result) > 0
+
+
+def test_the_value_lies_inside_even_where_resampling_shifts_the_metric():
+    rng = np.random.default_rng(0)
+    confidence = rng.uniform(0.5, 1, 400)
+    probabilities = np.stack([confidence, 1 - confidence], axis=1)
+    for seed in range(20):
+        targets = (np.random.default_rng(seed).random(400) > confidence).astype(int)
+        result = estimate(METRICS["ece"], targets, probabilities, resamples=200)
+        assert result.low <= result.value <= result.high
+
+
+def test_the_interval_is_that_of_resampled_examples():
+    targets, probabilities = answers(n=200)
+    result = estimate(METRICS["macro_f1"], targets, probabilities, resamples=2000)
+    rng = np.random.default_rng(99)
+    values = []
+    for _ in range(1000):
+        rows = rng.integers(0, 200, 200)
+        values.append(METRICS["macro_f1"].value(targets[rows], probabilities[rows]))
+    np.testing.assert_allclose([result.low, result.high], np.quantile(values, [0.025, 0.975]), atol=0.01)
+
+
+def test_all_metrics_share_the_resamples():
+    targets, probabilities = answers()
+    groups = np.arange(300) // 3
+    together = estimate_all(targets, probabilities, groups=groups, resamples=300, seed=4)
+    assert list(together) == list(METRICS)
+    for name, metric in METRICS.items():
+        assert together[name] == estimate(metric, targets, probabilities, groups, resamples=300, seed=4)
+
+
+def test_equal_seeds_agree_and_others_do_not():
+    targets, probabilities = answers()
+    loss = METRICS["log_loss"]
+    first = estimate(loss, targets, probabilities, seed=1)
+    assert first == estimate(loss, targets, probabilities, seed=1)
+    assert first != estimate(loss, targets, probabilities, seed=2)
+
+
+def test_groups_of_alike_examples_widen_the_interval():
+    targets, probabilities = answers(n=100)
+    copies = np.repeat(np.arange(100), 4)
+    repeated, groups = (targets[copies], probabilities[copies]), [f"review {i}" for i in copies]
+    apart = estimate(ACCURACY, *repeated)
+    together = estimate(ACCURACY, *repeated, groups=groups)
+    assert together.value == apart.value
+    # Four copies of an example know no more than one: the interval is that of the hundred.
+    assert width(together) == pytest.approx(2 * width(apart), rel=0.15)
+    assert together == estimate(ACCURACY, targets, probabilities)
+
+
+def test_a_group_need_not_lie_together_nor_sort():
+    targets, probabilities = answers(n=90)
+    groups = np.arange(90) % 30
+    mixed = [None if i == 0 else str(i) if i % 2 else i for i in groups]
+    expected = estimate(ACCURACY, targets, probabilities, groups=groups)
+    assert estimate(ACCURACY, targets, probabilities, groups=mixed) == expected
+
+
+def test_groups_of_one_change_nothing():
+    targets, probabilities = answers(n=50)
+    alone = estimate(ACCURACY, targets, probabilities)
+    assert estimate(ACCURACY, targets, probabilities, groups=[f"g{i}" for i in range(50)]) == alone
+
+
+def test_a_single_group_has_no_width():
+    targets, probabilities = answers(n=50)
+    assert width(estimate(ACCURACY, targets, probabilities, groups=[7] * 50)) == pytest.approx(0)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_model_does_not_differ_from_itself(name):
+    targets, probabilities = answers()
+    same = paired_difference(METRICS[name], targets, probabilities, probabilities.copy(), resamples=200)
+    assert same == Estimate(0.0, 0.0, 0.0)
+
+
+def test_the_difference_is_first_minus_second():
+    targets, good = answers(signal=3.0)
+    _, poor = answers(signal=0.5)
+    forward = paired_difference(ACCURACY, targets, good, poor)
+    back = paired_difference(ACCURACY, targets, poor, good)
+    assert forward.value == ACCURACY.value(targets, good) - ACCURACY.value(targets, poor)
+    assert 0 < forward.low < forward.value < forward.high
+    np.testing.assert_allclose(
+        [back.value, back.low, back.high], [-forward.value, -forward.high, -forward.low]
+    )
+
+
+def test_pairing_narrows_what_both_find_hard():
+    targets, first = answers(n=400)
+    second = first.copy()
+    second[:8] = np.eye(3)[targets[:8]]  # the same but for eight answers
+    paired = paired_difference(ACCURACY, targets, second, first)
+    assert width(paired) < 0.5 * width(estimate(ACCURACY, targets, first))
+
+
+def test_pairs_are_drawn_by_group():
+    targets, first = answers(n=100)
+    _, second = answers(n=100, seed=0, signal=2.5)
+    copies = np.repeat(np.arange(100), 3)
+    grouped = paired_difference(ACCURACY, targets[copies], first[copies], second[copies], groups=copies)
+    assert grouped == paired_difference(ACCURACY, targets, first, second)
+
+
+def test_95_percent_means_95_percent():
+    """300 test sets of 200 from a model that is right 80 % of the time: how many intervals hold .8?"""
+    rng = np.random.default_rng(0)
+    targets, held = np.zeros(200, int), 0
+    for seed in range(300):
+        right = rng.random(200) < 0.8
+        result = estimate(ACCURACY, targets, np.eye(2)[1 - right.astype(int)], resamples=500, seed=seed)
+        held += result.low <= 0.8 <= result.high
+    assert 0.92 <= held / 300 <= 0.98
+
+
+def test_95_percent_means_95_percent_with_groups():
+    """100 groups of 4 that are right or wrong together; drawn singly, far fewer intervals would hold .7."""
+    rng = np.random.default_rng(1)
+    groups, held, held_singly = np.repeat(np.arange(100), 4), 0, 0
+    targets = np.zeros(400, int)
+    for seed in range(200):
+        right = np.repeat(rng.random(100) < 0.7, 4)
+        probabilities = np.eye(2)[1 - right.astype(int)]
+        grouped = estimate(ACCURACY, targets, probabilities, groups, resamples=400, seed=seed)
+        single = estimate(ACCURACY, targets, probabilities, resamples=400, seed=seed)
+        held += grouped.low <= 0.7 <= grouped.high
+        held_singly += single.low <= 0.7 <= single.high
+    assert 0.90 <= held / 200 <= 0.985
+    assert held_singly / 200 < 0.8
+
+
+def test_pieces_hold_every_draw(monkeypatch):
+    whole = np.concatenate(list(intervals._resampling_weights(50, 100, seed=0)))
+    assert whole.shape == (100, 50)
+    assert (whole.sum(axis=1) == 50).all()
+    monkeypatch.setattr(intervals, "DRAWS_AT_ONCE", 50 * 7)  # a smaller machine, not another definition
+    pieces = list(intervals._resampling_weights(50, 100, seed=0))
+    assert [len(piece) for piece in pieces] == [7] * 14 + [2]
+    assert (np.concatenate(pieces).sum(axis=1) == 50).all()
+
+
+def test_what_does_not_fit_is_refused():
+    targets, probabilities = answers(n=10)
+    with pytest.raises(DataError) as error:
+        estimate(ACCURACY, targets, probabilities, groups=[1, 2])
+    assert "2 groups, 10 targets" in str(error.value)
+    with pytest.raises(DataError, match="do not fit together"):
+        estimate_all(targets[:5], probabilities)
+    with pytest.raises(DataError) as error:
+        paired_difference(ACCURACY, targets, probabilities, np.full((10, 4), 0.25))
+    assert "3 and 4 columns of probabilities" in str(error.value)
+    with pytest.raises(UsageError) as usage:
+        estimate(ACCURACY, targets, probabilities, resamples=0)
+    assert "resamples=0" in str(usage.value)

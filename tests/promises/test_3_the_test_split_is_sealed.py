@@ -1,0 +1,50 @@
+"""Promise 3: selection never sees the test split, and its hash is in the receipt."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+import kft
+from kft.train.checkpoint import load_checkpoint
+from tests import tiny
+
+
+def run_with_test_labels(folder, tiny_folder, flip):
+    folder.mkdir()
+    tiny.write_table(folder / "train.csv", 80)
+    texts, labels = tiny.texts_and_labels(40, seed=9)
+    if flip:
+        texts, labels = texts[::-1], ["positive" if label == "negative" else "negative" for label in labels]
+    with (folder / "test.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("text", "label"), *zip(texts, labels, strict=True)])
+    recipe = {
+        "task": "text-classification",
+        "data": {"train": "train.csv", "valid": "25%", "test": "test.csv"},
+        "model": {"backbone": str(tiny_folder)},
+        "train": {"batch_size": 16, "phases": [tiny.PROBE, tiny.TOP]},
+    }
+    return kft.train(kft.load_recipe(recipe, base=folder), run=folder / "run", quiet=True)
+
+
+def test_what_the_test_split_holds_changes_nothing_that_is_chosen(tiny_folder, tmp_path):
+    first = run_with_test_labels(tmp_path / "a", tiny_folder, flip=False)
+    second = run_with_test_labels(tmp_path / "b", tiny_folder, flip=True)
+    assert first.best_phase == second.best_phase
+    assert [p.metrics for p in first.phases] == [p.metrics for p in second.phases]
+    best = [load_checkpoint(result.run / "checkpoints", "best").arrays for result in (first, second)]
+    for name in best[0]:
+        np.testing.assert_array_equal(best[0][name], best[1][name])
+
+
+def test_the_receipt_names_the_split_and_changed_data_are_refused(tiny_folder, tmp_path):
+    path = tiny.recipe(tmp_path, tiny_folder, rows=80, phases=[tiny.PROBE])
+    result = kft.train(path, run=tmp_path / "run", quiet=True)
+    receipt = json.loads((result.run / "receipt.json").read_text())
+    assert len(receipt["split_hash"]) == 64
+    assert kft.evaluate(result.run, quiet=True).as_dict() == result.evaluation.as_dict()
+    tiny.write_table(tmp_path / "reviews.csv", 80, seed=5)
+    with pytest.raises(kft.KftError, match="data have changed since this run was trained") as caught:
+        kft.evaluate(result.run, quiet=True)
+    assert "data_hash" in str(caught.value) and "--data FILE" in str(caught.value)
