@@ -5,32 +5,42 @@ The public API is loaded on first use, so ``import kft`` is quick and free of Te
 
 from __future__ import annotations
 
+import sys
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "load_recipe": "kft.recipe.load",
-    "train": "kft.api",
-    "evaluate": "kft.api",
-    "predict": "kft.api",
-    "load_backbone": "kft.api",
-    "build_model": "kft.api",
-    "freeze": "kft.api",
-    "split_at_boundary": "kft.api",
     "KftError": "kft.errors",
+    "build_model": "kft.api",
+    "evaluate": "kft.api",
+    "freeze": "kft.api",
+    "load_backbone": "kft.api",
+    "load_recipe": "kft.recipe.load",
+    "predict": "kft.api",
+    "split_at_boundary": "kft.api",
+    "train": "kft.api",
 }
 
-__all__ = sorted([*_PUBLIC, "__version__"])
+__all__ = ["__version__", *_PUBLIC]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'kft' has no attribute {name!r}; it has {', '.join(__all__)}")
-    from importlib import import_module
+class _Package(ModuleType):
+    """Looks public names up in the API first.
 
-    return getattr(import_module(_PUBLIC[name]), name)
+    ``kft.train`` is a function, and also the folder of the training room. Python sets the folder as an
+    attribute of the package when something in it is imported; that must not hide the function.
+    """
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in _PUBLIC:
+            return getattr(import_module(_PUBLIC[name]), name)
+        return super().__getattribute__(name)
+
+    def __dir__(self) -> list[str]:
+        return sorted(__all__)
 
 
-def __dir__() -> list[str]:
-    return __all__
+sys.modules[__name__].__class__ = _Package

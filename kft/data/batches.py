@@ -63,9 +63,7 @@ class Ragged:
         return padded, mask
 
 
-def plan(
-    seed: int, epoch: int, lengths: np.ndarray, *, batch_size: int, window: int = PLAN_WINDOW
-) -> np.ndarray:
+def plan(seed: int, epoch: int, lengths: np.ndarray, *, batch_size: int, window: int = PLAN_WINDOW) -> np.ndarray:
     """Returns ``int64[steps, batch_size]``: a pure function of seed, epoch and lengths.
 
     Permutes the rows, sorts by length inside windows of ``window`` batches, slices, permutes the batches.

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from kft.data.tables import guess_columns, read_table
 
+from kft.data.tables import guess_columns, read_table
 from kft.errors import DataError
 
 FEW_ROWS = 10

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-from kft.data.tables import Columns, Examples, guess_columns, read_table, refuse_rejected, to_examples
 
+from kft.data.tables import Columns, Examples, guess_columns, read_table, refuse_rejected, to_examples
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
 

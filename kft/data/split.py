@@ -214,9 +214,7 @@ def _names(tables: Mapping[str, Table]) -> dict[str, str]:
     return names
 
 
-def _divide(
-    parts: dict[str, Examples], spec: DataSpec, names: Mapping[str, str]
-) -> tuple[dict[str, Examples], str]:
+def _divide(parts: dict[str, Examples], spec: DataSpec, names: Mapping[str, str]) -> tuple[dict[str, Examples], str]:
     shares = {key: parse_percent(getattr(spec, key)) or 0.0 for key in ("valid", "test") if key not in parts}
     given = [f"{key} from {names[key]}" for key in ("valid", "test") if key in parts]
     if not shares:

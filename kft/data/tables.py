@@ -21,13 +21,43 @@ from kft.errors import DataError
 from kft.recipe.schema import DataSpec, GroupSpec
 from kft.registry import nearest
 
-TEXT_NAMES = (
-    "text body sentence content review question message comment description utterance query ticket document "
-    "note abstract tweet prompt input"
-).split()
-LABEL_NAMES = (
-    "label labels category class target intent queue sentiment topic tag rating score stars department outcome"
-).split()
+TEXT_NAMES = [
+    "text",
+    "body",
+    "sentence",
+    "content",
+    "review",
+    "question",
+    "message",
+    "comment",
+    "description",
+    "utterance",
+    "query",
+    "ticket",
+    "document",
+    "note",
+    "abstract",
+    "tweet",
+    "prompt",
+    "input",
+]
+LABEL_NAMES = [
+    "label",
+    "labels",
+    "category",
+    "class",
+    "target",
+    "intent",
+    "queue",
+    "sentiment",
+    "topic",
+    "tag",
+    "rating",
+    "score",
+    "stars",
+    "department",
+    "outcome",
+]
 SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl")
 
 
@@ -148,9 +178,7 @@ def _parse_delimited(text: str, path: Path, columns: Sequence[str] | None) -> pd
         names = list(columns) if columns else [name.strip() for name in next(reader, [])]
         repeated = [name for name, count in Counter(names).items() if count > 1]
         if repeated:
-            raise DataError(
-                "two columns have the same name", where=f"{path}, line 1", received=", ".join(repeated)
-            )
+            raise DataError("two columns have the same name", where=f"{path}, line 1", received=", ".join(repeated))
         rows = []
         for row in reader:
             if not row:

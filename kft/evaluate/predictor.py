@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from kft.rundir import RunFolder
 if TYPE_CHECKING:
     import keras
 
+    from kft.features.store import Inference
     from kft.model.backbones import TextTokenizer
 
 
@@ -64,8 +66,17 @@ class Predictor:
         rows, _ = self.tokenizer.encode(texts, self.max_tokens)
         tokens = Ragged.from_rows(rows)
         source = Source(tokens, choose_edges(tokens.lengths), tuple(tensor.name for tensor in self.model.inputs))
-        (logits,) = run_in_batches(self.model, source, min(self.batch_size, len(rows)))
+        (logits,) = run_in_batches(self._inference, source)
         return softmax(np.asarray(logits))
+
+    @cached_property
+    def _inference(self) -> Inference:
+        import keras
+
+        from kft.features.store import make_inference
+
+        # The same graph with its inputs as a list, which is how batches come.
+        return make_inference(keras.Model(self.model.inputs, self.model.outputs[0]), self.batch_size)
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
         """Returns one prediction a text."""

@@ -64,32 +64,48 @@ def signature(tensors: Sequence[keras.KerasTensor], batch_size: int) -> tuple[tf
     return tuple(tf.TensorSpec((batch_size, *tensor.shape[1:]), tensor.dtype) for tensor in tensors)
 
 
-def run_in_batches(
-    model: Forward, source: Source, batch_size: int, tick: Tick | None = None
-) -> list[Ragged | np.ndarray]:
-    """Runs a model over every example once, in inference mode, and returns its outputs in the examples' order.
+@dataclass(frozen=True)
+class Inference:
+    """A model traced for inference, once: use it for every pass over the data.
+
+    Attributes:
+        function: From a tuple of tensors to a list of outputs.
+        batch_size: Rows of a batch.
+        per_token: For each output, whether its second axis is the token axis.
+    """
+
+    function: Callable[[tuple[np.ndarray, ...]], list[tf.Tensor]]
+    batch_size: int
+    per_token: tuple[bool, ...]
+
+
+def make_inference(model: Forward, batch_size: int) -> Inference:
+    """Prepares a model, or two halves that act as one, for ``run_in_batches``."""
+
+    @tf.function(input_signature=(signature(model.inputs, batch_size),), autograph=False)
+    def infer(tensors: tuple[tf.Tensor, ...]) -> list[tf.Tensor]:
+        outputs = model(list(tensors), training=False)
+        return outputs if isinstance(outputs, list) else [outputs]
+
+    per_token = tuple(len(tensor.shape) > 2 and tensor.shape[1] is None for tensor in model.outputs)
+    return Inference(infer, batch_size, per_token)
+
+
+def run_in_batches(inference: Inference, source: Source, tick: Tick | None = None) -> list[Ragged | np.ndarray]:
+    """Runs a model over every example once and returns its outputs in the examples' order.
 
     Args:
-        model: Takes the tensors of ``source.names``.
+        inference: Takes the tensors of ``source.names``.
         source: The examples.
-        batch_size: How many rows go through at once.
         tick: Called with the number of examples finished after each batch.
 
     Returns:
         For each output an array ``[examples, ...]``, or a Ragged when its second axis is the token axis.
     """
-    inputs = [tensor for tensor in model.inputs]
-
-    @tf.function(input_signature=(signature(inputs, batch_size),), autograph=False)
-    def infer(tensors: tuple[tf.Tensor, ...]) -> list[tf.Tensor]:
-        outputs = model(list(tensors), training=False)
-        return outputs if isinstance(outputs, list) else [outputs]
-
-    per_token = [len(tensor.shape) > 2 and tensor.shape[1] is None for tensor in model.outputs]
-    found: list[list] = [[None] * len(source) for _ in per_token]
-    for rows in sequential_plan(source.tokens.lengths, batch_size=batch_size):
-        outputs = [output.numpy() for output in infer(source.batch(rows))]
-        for output, ragged, kept in zip(outputs, per_token, found, strict=True):
+    found: list[list] = [[None] * len(source) for _ in inference.per_token]
+    for rows in sequential_plan(source.tokens.lengths, batch_size=inference.batch_size):
+        outputs = [output.numpy() for output in inference.function(source.batch(rows))]
+        for output, ragged, kept in zip(outputs, inference.per_token, found, strict=True):
             for position, row in enumerate(rows):
                 if row >= 0:
                     vector = output[position]
@@ -97,7 +113,10 @@ def run_in_batches(
                     kept[row] = vector[: source.tokens.lengths[row]].copy() if ragged else vector
         if tick:
             tick(int((rows >= 0).sum()))
-    return [Ragged.from_rows(kept) if ragged else np.stack(kept) for kept, ragged in zip(found, per_token, strict=True)]
+    return [
+        Ragged.from_rows(kept) if ragged else np.stack(kept)
+        for kept, ragged in zip(found, inference.per_token, strict=True)
+    ]
 
 
 def feature_bytes(split: SplitModel, tokens: Ragged) -> int:
@@ -116,20 +135,26 @@ def stored_tensors(split: SplitModel) -> list[keras.KerasTensor]:
     return [tensor for tensor in split.front.outputs if id(tensor) not in given]
 
 
-def store_features(
-    split: SplitModel, tokens: Ragged, edges: tuple[int, ...], batch_size: int, tick: Tick | None = None
-) -> Source:
-    """Runs ``front`` once over the examples and returns a source of boundary tensors for ``back``."""
-    inputs = split.front.inputs
-    raw = Source(tokens, edges, tuple(tensor.name for tensor in inputs))
+def make_front(split: SplitModel, batch_size: int) -> tuple[Inference, tuple[str, ...]]:
+    """Prepares the part of ``front`` that computes something; returns the names of its outputs as well."""
     wanted = stored_tensors(split)
-    computed = [name for name, tensor in zip(split.names, split.front.outputs, strict=True) if _among(tensor, wanted)]
-    features: dict[str, Ragged | np.ndarray] = {}
-    if wanted:
-        front = keras.Model(inputs, wanted, name="front_computed")
-        features = dict(zip(computed, run_in_batches(front, raw, batch_size, tick), strict=True))
-    return Source(tokens, edges, split.names, features)
+    known = {id(tensor) for tensor in wanted}
+    pairs = zip(split.names, split.front.outputs, strict=True)
+    names = tuple(name for name, tensor in pairs if id(tensor) in known)
+    return make_inference(keras.Model(split.front.inputs, wanted, name="front_computed"), batch_size), names
 
 
-def _among(tensor: keras.KerasTensor, tensors: list[keras.KerasTensor]) -> bool:
-    return any(tensor is other for other in tensors)
+def store_features(
+    front: tuple[Inference, tuple[str, ...]], raw: Source, names: tuple[str, ...], tick: Tick | None = None
+) -> Source:
+    """Runs ``front`` once over the examples and returns a source of boundary tensors for ``back``.
+
+    Args:
+        front: From ``make_front``.
+        raw: The examples, as the model's own inputs.
+        names: The boundary's names, ``split.names``.
+        tick: Called with the number of examples finished.
+    """
+    inference, computed = front
+    features = dict(zip(computed, run_in_batches(inference, raw, tick), strict=True))
+    return Source(raw.tokens, raw.edges, names, features)

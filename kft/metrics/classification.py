@@ -14,6 +14,7 @@ from kft.errors import UsageError
 
 ECE_BINS = 15
 SMALLEST_PROBABILITY = 1e-15
+SUM_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
@@ -36,19 +37,59 @@ class Metric:
         """Returns the metric of these examples.
 
         Raises:
-            UsageError: There are no examples, or the shapes do not fit.
+            UsageError: These are no targets and probabilities of the same examples.
+
+        Example:
+            >>> METRICS["accuracy"].value(np.array([0, 1]), np.array([[0.9, 0.1], [0.8, 0.2]]))
+            0.5
         """
-        check_shapes(targets, probabilities)
+        check_inputs(targets, probabilities)
         return float(self.combine(self.statistics(targets, probabilities).sum(axis=0)))
 
 
-def check_shapes(targets: np.ndarray, probabilities: np.ndarray) -> None:
-    """Refuses targets and probabilities that do not belong together."""
-    if targets.ndim != 1 or probabilities.ndim != 2 or len(targets) != len(probabilities) or not len(targets):
+def check_inputs(targets: np.ndarray, probabilities: np.ndarray) -> None:
+    """Refuses targets and probabilities that do not belong together, or are none.
+
+    Raises:
+        UsageError: The shapes do not fit, there are no examples, a target is no class (-1 would count from the
+            end without a word), or a row is no distribution (logits, NaN).
+    """
+    shapes = f"shapes {targets.shape} and {probabilities.shape}"
+    if targets.ndim != 1 or probabilities.ndim != 2 or len(targets) != len(probabilities) or not probabilities.size:
         raise UsageError(
             "targets and probabilities do not fit",
-            received=f"shapes {targets.shape} and {probabilities.shape}",
+            received=shapes,
             expected="[n] and [n, classes] with n >= 1",
+        )
+    _check_classes(targets, probabilities.shape[1], "target")
+    # Written so that NaN fails the comparison.
+    fine = (probabilities >= 0).all(axis=1) & (np.abs(probabilities.sum(axis=1) - 1) <= SUM_TOLERANCE)
+    if not fine.all():
+        row = int(fine.argmin())
+        raise UsageError(
+            "these are not probabilities",
+            where=f"row {row}",
+            received=np.array2string(probabilities[row], precision=3, threshold=6),
+            expected="numbers from 0 to 1 that sum to 1",
+            next_step="turn logits into probabilities with kft.metrics.classification.softmax",
+        )
+
+
+def _check_classes(numbers: np.ndarray, classes: int, name: str) -> None:
+    if not np.issubdtype(numbers.dtype, np.integer):
+        raise UsageError(
+            f"a {name} is the number of a class",
+            received=f"{name}s of type {numbers.dtype}",
+            expected=f"whole numbers from 0 to {classes - 1}",
+        )
+    outside = (numbers < 0) | (numbers >= classes)
+    if outside.any():
+        row = int(outside.argmax())
+        raise UsageError(
+            f"a {name} is not among the classes",
+            where=f"row {row}",
+            received=str(numbers[row]),
+            expected=f"0 to {classes - 1}",
         )
 
 
@@ -60,7 +101,8 @@ def softmax(logits: np.ndarray) -> np.ndarray:
         >>> softmax(np.array([[0.0, 0.0]])).tolist()
         [[0.5, 0.5]]
     """
-    exponentials = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    logits = logits.astype(np.float64)
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
     return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
@@ -134,8 +176,25 @@ class ClassRow:
 
 
 def per_class(targets: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> list[ClassRow]:
-    """Returns one row a class, in the order of the labels."""
-    check_shapes(targets, probabilities)
+    """Returns one row a class, in the order of the labels.
+
+    Raises:
+        UsageError: The shapes do not fit, or there is not one label for each class.
+
+    Example:
+        >>> answers = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.4, 0.6]])
+        >>> for row in per_class(np.array([0, 0, 0, 1]), answers, ["cat", "dog"]):
+        ...     print(row.label, row.n, row.precision, round(row.recall, 2), round(row.f1, 2))
+        cat 3 1.0 0.67 0.8
+        dog 1 0.5 1.0 0.67
+    """
+    check_inputs(targets, probabilities)
+    if len(labels) != probabilities.shape[1]:
+        raise UsageError(
+            "labels and probabilities do not fit",
+            received=f"{len(labels)} labels, {probabilities.shape[1]} columns of probabilities",
+            expected="one label for each column",
+        )
     matrix = confusion_matrix(targets, probabilities.argmax(axis=1), len(labels))
     rows = []
     for position, label in enumerate(labels):
@@ -155,9 +214,21 @@ def per_class(targets: np.ndarray, probabilities: np.ndarray, labels: Sequence[s
 def confusion_matrix(targets: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
     """Returns ``int64[classes, classes]``: targets down, predictions across.
 
+    Raises:
+        UsageError: The shapes do not fit, or a number is no class.
+
     Example:
         >>> import numpy as np
         >>> confusion_matrix(np.array([0, 0, 1]), np.array([0, 1, 1]), 2).tolist()
         [[1, 1], [0, 1]]
     """
-    return np.bincount(targets * classes + predictions, minlength=classes * classes).reshape(classes, classes)
+    if targets.ndim != 1 or targets.shape != predictions.shape:
+        raise UsageError(
+            "targets and predictions do not fit",
+            received=f"shapes {targets.shape} and {predictions.shape}",
+            expected="two lists of the same length",
+        )
+    _check_classes(targets, classes, "target")
+    _check_classes(predictions, classes, "prediction")
+    cells = targets.astype(np.int64) * classes + predictions  # int8 would overflow
+    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)

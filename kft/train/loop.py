@@ -20,7 +20,16 @@ from kft.data.batches import plan
 from kft.errors import TrainingError
 from kft.features.boundary import Forward, FrozenFront, SplitModel, split_at_boundary
 from kft.features.probe import STRENGTHS, solve_probe
-from kft.features.store import MEMORY_LIMIT_BYTES, Source, feature_bytes, run_in_batches, store_features
+from kft.features.store import (
+    MEMORY_LIMIT_BYTES,
+    Inference,
+    Source,
+    feature_bytes,
+    make_front,
+    make_inference,
+    run_in_batches,
+    store_features,
+)
 from kft.metrics.classification import METRICS, softmax
 from kft.model.blocks import find_blocks
 from kft.model.freeze import FreezeTable, freeze
@@ -84,7 +93,7 @@ def _run_phase(job: Job, phase: PhaseSpec, table: FreezeTable) -> PhaseResult:
     if phase.solver == "lbfgs":
         _solve(job, phase, train, valid)
         epochs, stopped = 0, "converged"
-        metrics = validate(forward, valid, job.data.valid_targets, job.spec.batch_size)
+        metrics = validate(make_inference(forward, job.spec.batch_size), valid, job.data.valid_targets)
         best_epoch = 0
         keep_if_best(job, phase, 0, metrics)
         record_epoch(job, phase, 0, metrics)
@@ -122,8 +131,9 @@ def _sources(job: Job, split: SplitModel, *, always: bool) -> tuple[Source, Sour
         job.progress.note(f"features   recomputed: {size / 2**20:,.0f} MiB do not fit in memory")
     else:
         with job.progress.task("frozen blocks, once", len(train) + len(valid)) as tick:
-            train = store_features(split, data.tokens, data.edges, batch_size, tick)
-            valid = store_features(split, data.valid_tokens, data.edges, batch_size, tick)
+            front = make_front(split, batch_size)
+            train = store_features(front, train, split.names, tick)
+            valid = store_features(front, valid, split.names, tick)
         job.progress.note(f"features   kept after {below[-1]}: {size / 2**20:,.1f} MiB, computed once")
     return train, valid
 
@@ -169,7 +179,8 @@ def _fit(job: Job, phase: PhaseSpec, forward: Forward, train: Source, valid: Sou
     step = make_train_step(forward, job.model, optimizer, spec)
     weights = class_weights(spec, job.data.targets, job.data.classes)
     patience = Patience(spec.early_stopping)
-    metrics = validate(forward, valid, job.data.valid_targets, spec.batch_size)
+    inference = make_inference(forward, spec.batch_size)
+    metrics = validate(inference, valid, job.data.valid_targets)
     best_epoch = 0
     keep_if_best(job, phase, 0, metrics)
     record_epoch(job, phase, 0, metrics)
@@ -178,7 +189,7 @@ def _fit(job: Job, phase: PhaseSpec, forward: Forward, train: Source, valid: Sou
         job.callbacks.epoch_begin(state.epochs_done)
         rates = optimizer.learning_rate * optimizer.schedule(optimizer.iterations)
         loss, accuracy = _train_epoch(job, phase, epoch, step, train, weights)
-        metrics = validate(forward, valid, job.data.valid_targets, spec.batch_size)
+        metrics = validate(inference, valid, job.data.valid_targets)
         seconds = time.perf_counter() - started
         is_best = keep_if_best(job, phase, epoch, metrics)
         best_epoch = epoch if is_best else best_epoch
@@ -238,9 +249,9 @@ def _finite_mean_loss(found: Sequence[Any], phase: PhaseSpec, epoch: int, number
     )
 
 
-def validate(forward: Forward, valid: Source, targets: np.ndarray, batch_size: int) -> dict[str, float]:
+def validate(inference: Inference, valid: Source, targets: np.ndarray) -> dict[str, float]:
     """Scores the validation split; each example counts once."""
-    (logits,) = run_in_batches(forward, valid, batch_size)
+    (logits,) = run_in_batches(inference, valid)
     assert isinstance(logits, np.ndarray)
     probabilities = softmax(logits)
     scores = {name: METRICS[name].value(targets, probabilities) for name in ("log_loss", "accuracy", "macro_f1")}

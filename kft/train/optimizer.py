@@ -34,7 +34,7 @@ class ScheduledAdamW(keras.optimizers.Adam):
         weight_decay: float,
     ) -> None:
         # Below 1e-7, attention's key biases, whose true gradient is zero, drift apart between devices.
-        super().__init__(learning_rate=learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-7)
+        super().__init__(learning_rate=learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-7, name="adamw")
         self.schedule = schedule
         self._rate_factors_by_path = dict(rate_factors)
         self._decay = weight_decay

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kft.errors import DataError, UsageError
+from kft.errors import UsageError
 from kft.metrics import intervals
 from kft.metrics.classification import METRICS, softmax
 from kft.metrics.intervals import Estimate, estimate, estimate_all, paired_difference
@@ -63,7 +63,7 @@ def test_all_metrics_share_the_resamples():
     together = estimate_all(targets, probabilities, groups=groups, resamples=300, seed=4)
     assert list(together) == list(METRICS)
     for name, metric in METRICS.items():
-        assert together[name] == estimate(metric, targets, probabilities, groups, resamples=300, seed=4)
+        assert together[name] == estimate(metric, targets, probabilities, groups=groups, resamples=300, seed=4)
 
 
 def test_equal_seeds_agree_and_others_do_not():
@@ -119,9 +119,7 @@ def test_the_difference_is_first_minus_second():
     back = paired_difference(ACCURACY, targets, poor, good)
     assert forward.value == ACCURACY.value(targets, good) - ACCURACY.value(targets, poor)
     assert 0 < forward.low < forward.value < forward.high
-    np.testing.assert_allclose(
-        [back.value, back.low, back.high], [-forward.value, -forward.high, -forward.low]
-    )
+    np.testing.assert_allclose([back.value, back.low, back.high], [-forward.value, -forward.high, -forward.low])
 
 
 def test_pairing_narrows_what_both_find_hard():
@@ -159,7 +157,7 @@ def test_95_percent_means_95_percent_with_groups():
     for seed in range(200):
         right = np.repeat(rng.random(100) < 0.7, 4)
         probabilities = np.eye(2)[1 - right.astype(int)]
-        grouped = estimate(ACCURACY, targets, probabilities, groups, resamples=400, seed=seed)
+        grouped = estimate(ACCURACY, targets, probabilities, groups=groups, resamples=400, seed=seed)
         single = estimate(ACCURACY, targets, probabilities, resamples=400, seed=seed)
         held += grouped.low <= 0.7 <= grouped.high
         held_singly += single.low <= 0.7 <= single.high
@@ -171,7 +169,7 @@ def test_pieces_hold_every_draw(monkeypatch):
     whole = np.concatenate(list(intervals._resampling_weights(50, 100, seed=0)))
     assert whole.shape == (100, 50)
     assert (whole.sum(axis=1) == 50).all()
-    monkeypatch.setattr(intervals, "DRAWS_AT_ONCE", 50 * 7)  # a smaller machine, not another definition
+    monkeypatch.setattr(intervals, "DRAWS_AT_ONCE", 50 * 7)  # so that several pieces are needed
     pieces = list(intervals._resampling_weights(50, 100, seed=0))
     assert [len(piece) for piece in pieces] == [7] * 14 + [2]
     assert (np.concatenate(pieces).sum(axis=1) == 50).all()
@@ -179,14 +177,14 @@ def test_pieces_hold_every_draw(monkeypatch):
 
 def test_what_does_not_fit_is_refused():
     targets, probabilities = answers(n=10)
-    with pytest.raises(DataError) as error:
+    with pytest.raises(UsageError) as error:
         estimate(ACCURACY, targets, probabilities, groups=[1, 2])
-    assert "2 groups, 10 targets" in str(error.value)
-    with pytest.raises(DataError, match="do not fit together"):
+    assert "2 groups" in str(error.value)
+    with pytest.raises(UsageError, match="do not fit"):
         estimate_all(targets[:5], probabilities)
-    with pytest.raises(DataError) as error:
+    with pytest.raises(UsageError) as error:
         paired_difference(ACCURACY, targets, probabilities, np.full((10, 4), 0.25))
-    assert "3 and 4 columns of probabilities" in str(error.value)
+    assert "(10, 3) and (10, 4)" in str(error.value)
     with pytest.raises(UsageError) as usage:
         estimate(ACCURACY, targets, probabilities, resamples=0)
-    assert "resamples=0" in str(usage.value)
+    assert "at least 1" in str(usage.value)
