@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from kft.train.job import PhaseResult
     from kft.train.progress import Progress
 
-Frames = "pd.DataFrame | Mapping[str, pd.DataFrame]"
-
 
 RUN_NOTE = "run folder: "
 """Opens the note on an exception that ended a training, so that it can be said where the weights are."""
@@ -124,7 +122,7 @@ def split_at_boundary(model: keras.Model) -> SplitModel:
 def train(
     recipe: Recipe | str | Path | Mapping[str, Any],
     *,
-    data: Frames | None = None,
+    data: pd.DataFrame | Mapping[str, pd.DataFrame] | None = None,
     run: str | Path | None = None,
     overrides: Sequence[str] = (),
     devices: str = "auto",
@@ -429,6 +427,7 @@ def _score(run: RunFolder, examples: Examples, name: str, progress: Progress) ->
         probe_probabilities = predictor.with_weights(probe.arrays).probabilities(examples.texts)
     best = load_checkpoint(run.checkpoints, "best")
     labels = tuple(receipt["labels"])
+    assert examples.labels is not None  # only labelled examples are scored
     positions = {label: position for position, label in enumerate(labels)}
     scored = Scored(
         ids=list(examples.ids),
@@ -442,6 +441,6 @@ def _score(run: RunFolder, examples: Examples, name: str, progress: Progress) ->
         labels=labels,
         class_shares=np.array(receipt["class_shares"]),
         probe=probe_probabilities,
-        gates=load_recipe(run.recipe).spec.evaluate.gates,
+        gates=dict(load_recipe(run.recipe).spec.evaluate.gates.items()),
     )
     return result, scored

@@ -125,15 +125,12 @@ def versions() -> dict[str, str]:
     import platform
     from importlib.metadata import PackageNotFoundError, version
 
-    found = {"python": platform.python_version()}
-    for package in ("kft", "tensorflow", "keras", "keras-hub", "keras-nlp", "tokenizers", "numpy"):
+    from kft import __version__
+
+    found = {"python": platform.python_version(), "kft": __version__}
+    for package in ("tensorflow", "keras", "keras-hub", "keras-nlp", "tokenizers", "numpy"):
         try:
             found[package] = version(package)
         except PackageNotFoundError:
             found[package] = "not installed"
     return found
-
-
-def stdout_is_terminal() -> bool:
-    """Whether a person is looking at standard error, where progress goes."""
-    return sys.stderr.isatty()

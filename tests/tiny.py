@@ -35,7 +35,12 @@ def write_backbone(folder: Path, *, seed: int = 0, hidden_act: str = "gelu") -> 
         "layer_norm_eps": 1e-12,
     }
     (folder / "config.json").write_text(json.dumps(config))
-    save_file(_weights(len(words), np.random.default_rng(seed)), folder / "model.safetensors", {"format": "pt"})
+    arrays = _weights(len(words), np.random.default_rng(seed))
+    # What pretraining would have taught it: praise and blame lie on either side of one direction.
+    for group, side in ((GOOD, 1.5), (BAD, -1.5)):
+        for word in group:
+            arrays["embeddings.word_embeddings.weight"][words.index(word), ::2] += side
+    save_file(arrays, folder / "model.safetensors", {"format": "pt"})
     return folder
 
 
@@ -45,7 +50,7 @@ def _weights(words: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
 
     arrays = {
         "embeddings.word_embeddings.weight": matrix(words, WIDTH),
-        "embeddings.position_embeddings.weight": matrix(POSITIONS, WIDTH),
+        "embeddings.position_embeddings.weight": 0.1 * matrix(POSITIONS, WIDTH),
         "embeddings.token_type_embeddings.weight": matrix(2, WIDTH),
         "pooler.dense.weight": matrix(WIDTH, WIDTH),
         "pooler.dense.bias": np.zeros(WIDTH, np.float32),

@@ -14,6 +14,7 @@ from types import FrameType
 from typing import NoReturn
 
 import rich_click as click
+from click.exceptions import Exit
 
 from kft import __version__
 from kft.cli.common import debug_wanted
@@ -52,7 +53,7 @@ def run(arguments: list[str]) -> int:
     try:
         result = cli.main(args=arguments, prog_name="kft", standalone_mode=False)
         return result if isinstance(result, int) else 0
-    except click.exceptions.Exit as exit_:
+    except Exit as exit_:
         return exit_.exit_code
     except click.ClickException as error:
         error.show()

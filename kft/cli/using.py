@@ -42,36 +42,36 @@ def predict(run: str, input_: str, output: str | None, force_text: bool, as_json
     """
     from kft import api
 
-    if input_ == "-" and not force_text:
-        texts = sys.stdin.read().splitlines()
-        answers = [answer.as_dict() for answer in api.predict(run, texts)]
-        if as_json:
-            print_json({"n": len(answers), "predictions": answers})
-        else:
-            for answer in answers:
-                print_json(answer)
-        return
-    path = Path(input_).expanduser()
-    if (not force_text and looks_like_path(input_)) or (not force_text and _is_file(path)):
-        _require_file(path)
-        target = Path(output) if output else Path(path.stem + ".predictions.jsonl")
-        if output is None and target.exists():
-            raise UsageError(
-                "the file for the answers is there already",
-                where=str(target),
-                next_step=f"-o {target} to write it anew, or -o another file",
-            )
-        answers = [answer.as_dict() for answer in api.predict_file(run, path)]
-        api.write_predictions(target, answers)
-        if as_json:
-            print_json({"n": len(answers), "output": str(target)})
-        else:
-            click.echo(f"{len(answers):,} answers in {target}", err=True)
-        return
-    (answer,) = api.predict(run, [input_])
-    if output:
-        api.write_predictions(Path(output), [answer.as_dict()])
-    print_json(answer.as_dict())
+    if force_text or (input_ != "-" and not looks_like_path(input_) and not _is_file(Path(input_).expanduser())):
+        (answer,) = api.predict(run, [input_])
+        if output:
+            api.write_predictions(Path(output), [answer.as_dict()])
+        print_json(answer.as_dict())
+    elif input_ == "-":
+        answers = [answer.as_dict() for answer in api.predict(run, sys.stdin.read().splitlines())]
+        for line in [{"n": len(answers), "predictions": answers}] if as_json else answers:
+            print_json(line)
+    else:
+        _predict_file(run, Path(input_).expanduser(), output, as_json)
+
+
+def _predict_file(run: str, path: Path, output: str | None, as_json: bool) -> None:
+    from kft import api
+
+    _require_file(path)
+    target = Path(output) if output else Path(path.stem + ".predictions.jsonl")
+    if output is None and target.exists():
+        raise UsageError(
+            "the file for the answers is there already",
+            where=str(target),
+            next_step=f"-o {target} to write it anew, or -o another file",
+        )
+    answers = [answer.as_dict() for answer in api.predict_file(run, path)]
+    api.write_predictions(target, answers)
+    if as_json:
+        print_json({"n": len(answers), "output": str(target)})
+    else:
+        click.echo(f"{len(answers):,} answers in {target}", err=True)
 
 
 def _is_file(path: Path) -> bool:

@@ -20,7 +20,6 @@ class Ragged:
         offsets: ``int64[rows + 1]``; row i is ``values[offsets[i]:offsets[i + 1]]``.
 
     Example:
-        >>> import numpy as np
         >>> ragged = Ragged.from_rows([np.array([7, 8]), np.array([9])])
         >>> ragged.pad(np.array([1, 0, -1]), 3)[0].tolist()
         [[9, 0, 0], [7, 8, 0], [0, 0, 0]]
@@ -32,6 +31,8 @@ class Ragged:
     @classmethod
     def from_rows(cls, rows: Sequence[np.ndarray]) -> Ragged:
         """Joins rows; at least one is needed, since it tells the type."""
+        if not rows:
+            raise ValueError("at least one row is needed, since it tells the type")
         lengths = np.array([len(row) for row in rows], dtype=np.int64)
         return cls(np.concatenate(rows), np.concatenate([[0], np.cumsum(lengths)]))
 
@@ -47,30 +48,43 @@ class Ragged:
         """Returns one row."""
         return self.values[self.offsets[index] : self.offsets[index + 1]]
 
-    def pad(self, rows: np.ndarray, edge: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns rows padded with zeros to ``[batch, edge, ...]`` and their mask ``bool[batch, edge]``.
+    def pad(self, rows: np.ndarray, edge: int, fill: float = 0) -> tuple[np.ndarray, np.ndarray]:
+        """Returns rows padded to ``[batch, edge, ...]`` and their mask ``bool[batch, edge]``.
 
         Args:
-            rows: ``int[batch]``; -1 gives a row of zeros with mask 0.
+            rows: ``int[batch]``; -1 gives a row of padding alone, with mask 0.
             edge: The padded length, at least that of the longest row.
+            fill: What padding is made of.
+
+        Raises:
+            ValueError: A row is longer than the edge; it would be cut without a word.
         """
         real = np.maximum(rows, 0)
-        lengths = np.where(rows >= 0, self.lengths[real], 0)
+        starts = self.offsets[real]
+        lengths = np.where(rows >= 0, self.offsets[real + 1] - starts, 0)
+        if lengths.max(initial=0) > edge:
+            raise ValueError(f"a row of {lengths.max()} does not fit into {edge}")
         mask = np.arange(edge) < lengths[:, None]
-        positions = self.offsets[real][:, None] + np.arange(edge)
-        padded = np.zeros((len(rows), edge, *self.values.shape[1:]), self.values.dtype)
+        positions = starts[:, None] + np.arange(edge)
+        padded = np.full((len(rows), edge, *self.values.shape[1:]), fill, self.values.dtype)
         padded[mask] = self.values[positions[mask]]
         return padded, mask
 
 
-def plan(seed: int, epoch: int, lengths: np.ndarray, *, batch_size: int, window: int = PLAN_WINDOW) -> np.ndarray:
+def plan(
+    seed: int,
+    epoch: int,
+    lengths: np.ndarray,
+    *,
+    batch_size: int,
+    window: int = PLAN_WINDOW,
+) -> np.ndarray:
     """Returns ``int64[steps, batch_size]``: a pure function of seed, epoch and lengths.
 
     Permutes the rows, sorts by length inside windows of ``window`` batches, slices, permutes the batches.
     Each row stands there exactly once; -1 fills the one batch that is not full.
 
     Example:
-        >>> import numpy as np
         >>> sorted(plan(0, 0, np.array([5, 1, 3]), batch_size=2).ravel().tolist())
         [-1, 0, 1, 2]
     """
@@ -83,8 +97,13 @@ def plan(seed: int, epoch: int, lengths: np.ndarray, *, batch_size: int, window:
     return rng.permutation(_slice(order, batch_size))
 
 
-def sequential_plan(lengths: np.ndarray, *, batch_size: int) -> np.ndarray:
-    """Returns ``int64[steps, batch_size]`` with the rows in order of length, for inference."""
+def sequential_plan(lengths: np.ndarray, batch_size: int) -> np.ndarray:
+    """Returns ``int64[steps, batch_size]`` with the rows in order of length, for inference; -1 at the end.
+
+    Example:
+        >>> sequential_plan(np.array([5, 1, 3]), 2).tolist()
+        [[1, 2], [0, -1]]
+    """
     return _slice(np.argsort(lengths, kind="stable"), batch_size)
 
 
@@ -94,20 +113,34 @@ def _slice(order: np.ndarray, batch_size: int) -> np.ndarray:
     return padded.reshape(-1, batch_size)
 
 
-def choose_edges(lengths: np.ndarray, *, max_edges: int = 8, multiple: int = 4) -> tuple[int, ...]:
+def choose_edges(
+    lengths: np.ndarray,
+    *,
+    max_edges: int = 8,
+    multiple: int = 4,
+    longest: int | None = None,
+) -> tuple[int, ...]:
     """Returns at most ``max_edges`` padded lengths that need the fewest padded tokens.
 
-    An exact dynamic programme over the multiples of ``multiple``: ``cost[k][j]`` is the least padded length of
-    all rows up to candidate j with k edges, the last of which is j.
+    An exact dynamic programme over the multiples of ``multiple``: ``cost[k][j]`` is the least padded length
+    of all rows up to candidate j with k edges, the last of which is j.
+
+    Args:
+        lengths: ``int[rows]``.
+        max_edges: At most so many edges.
+        multiple: Every edge is a multiple of it.
+        longest: A length that the last edge holds even if no row is that long yet.
 
     Example:
-        >>> import numpy as np
         >>> choose_edges(np.array([3, 4, 30]), max_edges=2)
         (4, 32)
     """
-    rounded = -(-np.asarray(lengths) // multiple) * multiple
-    candidates, counts = np.unique(np.maximum(rounded, multiple), return_counts=True)
-    total = np.concatenate([[0], np.cumsum(counts)])
+    # `longest` stands there as one more length that no row has; without any length, one edge is enough.
+    known = np.concatenate([np.asarray(lengths, dtype=np.int64), [longest or 1]])
+    rows = np.ones(len(known), dtype=np.int64)
+    rows[-1] = 0
+    candidates, at = np.unique(np.maximum(-(-known // multiple) * multiple, multiple), return_inverse=True)
+    total = np.concatenate([[0], np.cumsum(np.bincount(at, weights=rows))])
     n = len(candidates)
     cost = np.full((min(max_edges, n) + 1, n + 1), np.inf)
     cost[0, 0] = 0
@@ -126,5 +159,16 @@ def choose_edges(lengths: np.ndarray, *, max_edges: int = 8, multiple: int = 4) 
 
 
 def edge_for(length: int, edges: Sequence[int]) -> int:
-    """Returns the smallest edge that holds a length."""
-    return next(edge for edge in edges if edge >= length)
+    """Returns the smallest edge that holds a length.
+
+    Raises:
+        ValueError: None does.
+
+    Example:
+        >>> edge_for(5, (4, 8))
+        8
+    """
+    for edge in edges:
+        if edge >= length:
+            return edge
+    raise ValueError(f"no edge of {', '.join(map(str, edges))} holds a length of {length}")

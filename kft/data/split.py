@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from kft.data.tables import Columns, Examples, RejectedRow, guess_columns, read_table, refuse_rejected, to_examples
+from kft.data.assign import SPLITS, split_rows
+from kft.data.tables import (
+    Columns,
+    Examples,
+    RejectedRow,
+    guess_columns,
+    read_table,
+    refuse_rejected,
+    to_examples,
+)
 from kft.errors import DataError
 from kft.recipe.durations import parse_percent
 from kft.recipe.schema import DATAFRAME, DataSpec
-
-SPLITS = ("train", "valid", "test")
-Table = Path | pd.DataFrame
+from kft.registry import nearest
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,7 @@ class DataSplit:
     def targets(self, name: str) -> np.ndarray:
         """Returns ``int32[examples]``: each example's position in ``labels``."""
         positions = {label: position for position, label in enumerate(self.labels)}
-        return np.array([positions[label] for label in self.part(name).labels], dtype=np.int32)
+        return np.array([positions[label] for label in _labels(self.part(name))], dtype=np.int32)
 
     def frame(self) -> pd.DataFrame:
         """Returns id, split and the first 16 hex digits of the text's sha256."""
@@ -65,52 +72,10 @@ class DataSplit:
         return pd.DataFrame(rows, columns=["id", "split", "hash"])
 
 
-def split_rows(
-    labels: np.ndarray, groups: np.ndarray | None, *, valid_fraction: float, test_fraction: float, seed: int
-) -> np.ndarray:
-    """Assigns every row to ``train``, ``valid`` or ``test``.
-
-    Whole groups (single rows where there are none) are shuffled, sorted from large to small, and given one by
-    one to the split that is furthest below its share of the group's own labels. So every label keeps its
-    shares as well as the groups allow, and no group crosses. The first group of a label goes to train, so a
-    label with one row is learned, not tested.
-
-    Args:
-        labels: ``str[n]``.
-        groups: ``str[n]`` or None.
-        valid_fraction: Share of the rows; 0 gives none.
-        test_fraction: Likewise.
-        seed: The same seed gives the same split.
-
-    Returns:
-        ``str[n]``.
-
-    Example:
-        >>> import numpy as np
-        >>> rows = split_rows(np.array(["a", "b"] * 10), None, valid_fraction=0.2, test_fraction=0.2, seed=0)
-        >>> sorted(Counter(rows.tolist()).items())
-        [('test', 4), ('train', 12), ('valid', 4)]
-    """
-    _, label_of = np.unique(labels.astype(str), return_inverse=True)
-    group_of = np.arange(len(labels)) if groups is None else np.unique(groups.astype(str), return_inverse=True)[1]
-    counts = np.zeros((group_of.max() + 1, label_of.max() + 1))
-    np.add.at(counts, (group_of, label_of), 1)
-    fractions = np.array([1 - valid_fraction - test_fraction, valid_fraction, test_fraction])
-    wanted = fractions[:, None] * counts.sum(axis=0)
-    have = np.zeros_like(wanted)
-    rng = np.random.Generator(np.random.PCG64(seed))
-    order = rng.permutation(len(counts))
-    order = order[np.argsort(-counts[order].sum(axis=1), kind="stable")]
-    chosen = np.zeros(len(counts), dtype=np.int64)
-    for group in order:
-        own = counts[group]
-        # The lack of the group's own labels, relative to each split's share of them.
-        lack = ((wanted - have) * own).sum(axis=1) / np.maximum((wanted * own).sum(axis=1), 1e-9)
-        lack[fractions <= 0] = -np.inf
-        unseen = (have[0] == 0) & (own > 0)
-        chosen[group] = 0 if unseen.any() else int(lack.argmax())
-        have[chosen[group]] += own
-    return np.array(SPLITS, dtype=object)[chosen[group_of]]
+def _labels(examples: Examples) -> np.ndarray:
+    if examples.labels is None:
+        raise ValueError("these examples have no labels")
+    return examples.labels
 
 
 def split_hash(assignments: Mapping[str, str]) -> str:
@@ -123,6 +88,29 @@ def split_hash(assignments: Mapping[str, str]) -> str:
     digest = hashlib.sha256()
     for identifier, name in sorted(assignments.items()):
         digest.update(f"{identifier}\t{name}\n".encode())
+    return digest.hexdigest()
+
+
+def data_hash(parts: Iterable[Examples]) -> str:
+    """Returns sha256 over id, text and label of every example, sorted; the split plays no part in it.
+
+    Each of the three is its length in bytes as eight bytes, most significant first, and then its UTF-8. A
+    missing label counts as an empty one.
+
+    Example:
+        >>> one = Examples(np.array(["a:1"]), ["fine"], np.array(["good"]), None)
+        >>> data_hash([one])[:16]
+        '1e85020b21b8c88f'
+    """
+    digest = hashlib.sha256()
+    rows: list[tuple[str, str, str]] = []
+    for part in parts:
+        labels = [""] * len(part) if part.labels is None else part.labels
+        rows.extend(zip(map(str, part.ids), part.texts, map(str, labels), strict=True))
+    for row in sorted(rows):
+        for value in row:
+            content = value.encode()
+            digest.update(len(content).to_bytes(8, "big") + content)
     return digest.hexdigest()
 
 
@@ -147,7 +135,13 @@ def load_split(
     tables = _tables(spec, base, locate, frames)
     names = _names(tables)
     read = {key: read_table(table, columns=spec.columns) for key, table in tables.items()}
-    columns = guess_columns(read["train"], text=spec.text, label=spec.label, where=names["train"])
+    columns = guess_columns(
+        read["train"],
+        text=spec.text,
+        label=spec.label,
+        where=names["train"],
+        besides=[name for name in (spec.id, spec.group and spec.group.column) if name],
+    )
     parts: dict[str, Examples] = {}
     rejected: list[RejectedRow] = []
     for key, frame in read.items():
@@ -164,11 +158,11 @@ def load_split(
         train=parts["train"],
         valid=parts["valid"],
         test=parts["test"],
-        labels=tuple(sorted(set(parts["train"].labels))),
+        labels=tuple(sorted(set(_labels(parts["train"])))),
         rejected=tuple(rejected),
         columns=columns,
         split_hash=split_hash(assignments),
-        data_hash=_data_hash(parts),
+        data_hash=data_hash(parts[key] for key in SPLITS),
         how=how,
     )
 
@@ -178,7 +172,7 @@ def _tables(
     base: Path,
     locate: Callable[[str, Path], Path],
     frames: Mapping[str, pd.DataFrame] | None,
-) -> dict[str, Table]:
+) -> dict[str, Path | pd.DataFrame]:
     if frames is not None:
         unknown = sorted(set(frames) - set(SPLITS))
         if unknown or "train" not in frames:
@@ -186,24 +180,44 @@ def _tables(
                 "the DataFrames are not named as splits",
                 received=", ".join(map(str, frames)),
                 expected="train, and perhaps valid and test",
+                where="data=",
                 next_step='kft.train(recipe, data={"train": frame})',
             )
     elif spec.train == DATAFRAME:
         raise DataError(
-            "this recipe was used with a DataFrame, which is not kept",
+            "the run was trained on a DataFrame, which is not kept",
             where="data.train",
+            received=DATAFRAME,
+            expected="the same DataFrame, or a file",
             next_step="pass it again as data=, or name a file with --set data.train=FILE",
         )
-    tables: dict[str, Table] = {}
+    tables: dict[str, Path | pd.DataFrame] = {}
     for key, source in (("train", spec.train), ("valid", spec.valid), ("test", spec.test)):
         if frames is not None and key in frames:
             tables[key] = frames[key]
         elif key == "train" or parse_percent(source) is None:
             tables[key] = locate(source, base)
+    _require_different_files(tables)
     return tables
 
 
-def _names(tables: Mapping[str, Table]) -> dict[str, str]:
+def _require_different_files(tables: Mapping[str, Path | pd.DataFrame]) -> None:
+    seen: dict[Path, str] = {}
+    for key, table in tables.items():
+        if not isinstance(table, Path):
+            continue
+        first = seen.setdefault(table.resolve(), key)
+        if first != key:
+            raise DataError(
+                "two splits are the same file",
+                where=f"data.{first}, data.{key}",
+                received=str(table),
+                expected="another file, or a share such as 15%",
+                next_step=f"--set data.{key}=15% takes a share of train instead",
+            )
+
+
+def _names(tables: Mapping[str, Path | pd.DataFrame]) -> dict[str, str]:
     """Names each table for ids: as few of the path's last parts as tell the files apart."""
     paths = {key: table for key, table in tables.items() if isinstance(table, Path)}
     names = {key: key for key in tables}
@@ -214,7 +228,11 @@ def _names(tables: Mapping[str, Table]) -> dict[str, str]:
     return names
 
 
-def _divide(parts: dict[str, Examples], spec: DataSpec, names: Mapping[str, str]) -> tuple[dict[str, Examples], str]:
+def _divide(
+    parts: dict[str, Examples],
+    spec: DataSpec,
+    names: Mapping[str, str],
+) -> tuple[dict[str, Examples], str]:
     shares = {key: parse_percent(getattr(spec, key)) or 0.0 for key in ("valid", "test") if key not in parts}
     given = [f"{key} from {names[key]}" for key in ("valid", "test") if key in parts]
     if not shares:
@@ -226,10 +244,11 @@ def _divide(parts: dict[str, Examples], spec: DataSpec, names: Mapping[str, str]
             where="data.valid, data.test",
             received=" and ".join(f"{share:.0%}" for share in shares.values()),
             expected="shares that add up to less than 100%",
+            next_step="--set data.valid=15% --set data.test=15%",
         )
     whole = parts["train"]
     rows = split_rows(
-        whole.labels,
+        _labels(whole),
         whole.groups,
         valid_fraction=shares.get("valid", 0.0),
         test_fraction=shares.get("test", 0.0),
@@ -237,14 +256,14 @@ def _divide(parts: dict[str, Examples], spec: DataSpec, names: Mapping[str, str]
     )
     made = {key: whole.take(np.flatnonzero(rows == key)) for key in ("train", *shares)}
     groups = "" if whole.groups is None else f" by group ({len(set(whole.groups)):,} groups)"
-    taken = [f"{key} {share:.4g}%" for key, share in ((k, s * 100) for k, s in shares.items())]
+    taken = " and ".join(f"{key} {share * 100:.4g}%" for key, share in shares.items())
     result = parts | made
     _require_separate_groups(result, names)
-    return result, f"{' and '.join(taken)} of {names['train']}{groups}, stratified" + "".join(f", {g}" for g in given)
+    return result, ", ".join([f"{taken} of {names['train']}{groups}, stratified", *given])
 
 
 def _require_classes(train: Examples, name: str, columns: Columns) -> None:
-    found = sorted(set(train.labels))
+    found = sorted(set(_labels(train)))
     if len(found) < 2:
         raise DataError(
             "one class only: there is nothing to tell apart",
@@ -263,18 +282,22 @@ def _require_usable(parts: Mapping[str, Examples], names: Mapping[str, str]) -> 
                 where=names.get(key, names["train"]),
                 received=", ".join(f"{len(parts[k])} {k}" for k in SPLITS),
                 expected="at least one example in each split",
-                next_step=f"add labelled rows, or a larger share with --set data.{key}=20%",
+                next_step="add labelled rows to that file"
+                if key in names
+                else f"add labelled rows, or a larger share with --set data.{key}=30%",
             )
-    known = set(parts["train"].labels)
+    known = set(_labels(parts["train"]))
     for key in ("valid", "test"):
-        unseen = Counter(label for label in parts[key].labels if label not in known)
+        unseen = Counter(label for label in _labels(parts[key]) if label not in known)
         if unseen:
+            hint = nearest(str(unseen.most_common(1)[0][0]), known)
             raise DataError(
                 f"labels that stand in {key} but never in train",
                 where=names.get(key, names["train"]),
-                received=", ".join(f"{label!r} ({count})" for label, count in unseen.most_common(5)),
+                received=", ".join(f"{label!r} ({count})" for label, count in unseen.most_common(5))
+                + (f"; did you mean {hint!r}?" if hint else ""),
                 expected="one of " + ", ".join(sorted(known)[:10]) + (" ..." if len(known) > 10 else ""),
-                next_step="mend the spelling, add training examples, or take these rows out",
+                next_step="mend the spelling, add examples of them to train, or take these rows out",
             )
     seen: dict[str, str] = {}
     for key in SPLITS:
@@ -300,16 +323,6 @@ def _require_separate_groups(parts: Mapping[str, Examples], names: Mapping[str, 
                     where=f"{names.get(seen[group], seen[group])} and {names.get(key, key)}",
                     received=str(group),
                     expected="all rows of a group on one side",
-                    next_step="move the group's rows into one file, or let kft split with a share such as 15%",
+                    next_step="move the group's rows into one file, or split by a share such as 15%",
                 )
             seen[group] = key
-
-
-def _data_hash(parts: Mapping[str, Examples]) -> str:
-    digest = hashlib.sha256()
-    rows = [row for key in SPLITS for row in zip(parts[key].ids, parts[key].texts, parts[key].labels, strict=True)]
-    for row in sorted(rows):
-        for value in row:
-            content = str(value).encode("utf-8", "surrogatepass")
-            digest.update(len(content).to_bytes(8, "big") + content)
-    return digest.hexdigest()

@@ -9,8 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+
+from kft.metrics.classification import METRICS
+from kft.recipe.schema import Monitor
 
 STRENGTHS = tuple(float(c) for c in 10.0 ** np.arange(-4, 2.01, 0.5))
 """Inverse penalties C that are tried, from the strongest penalty to the weakest. Wide on purpose: on real data
@@ -26,14 +30,14 @@ class ProbeResult:
         bias: ``float32[classes]``.
         strength: The chosen inverse penalty C.
         valid_loss: Mean cross-entropy on the validation split, in nats.
-        tried: Every strength tried with its validation loss.
+        tried: Every strength tried, its validation loss, and the score that chose.
     """
 
     kernel: np.ndarray
     bias: np.ndarray
     strength: float
     valid_loss: float
-    tried: tuple[tuple[float, float], ...]
+    tried: tuple[tuple[float, float, float], ...]
 
 
 def solve_probe(
@@ -43,10 +47,14 @@ def solve_probe(
     valid_targets: np.ndarray,
     *,
     classes: int,
+    monitor: Monitor = "valid_accuracy",
     row_weights: np.ndarray | None = None,
     tick: Callable[[int], None] | None = None,
 ) -> ProbeResult:
     """Solves the probe for each strength, warm-started from the one before, and keeps the best on valid.
+
+    Ties go to the stronger penalty: fine-tuning from a probe that has already driven the training loss to
+    zero finds no gradient left to learn from (docs/log.md).
 
     Minimises ``C * sum_i w_i * cross_entropy_i + ||W||^2 / 2`` with L-BFGS on the full batch; the bias is not
     penalised. The path stops once the validation loss has risen three times in a row.
@@ -57,6 +65,7 @@ def solve_probe(
         valid_features: ``float[valid_rows, width]``.
         valid_targets: ``int[valid_rows]``.
         classes: How many classes there are.
+        monitor: What chooses the strength: ``valid_accuracy``, ``valid_macro_f1`` or ``valid_loss``.
         row_weights: ``float[rows]``; default: ones.
         tick: Called with 1 after each strength.
 
@@ -75,20 +84,23 @@ def solve_probe(
     valid_rows = ((valid_features - mean) / scale).astype(np.float32)
     weights = np.ones(len(rows)) if row_weights is None else np.asarray(row_weights, np.float64)
     solution = np.zeros((rows.shape[1] + 1, classes))
-    tried: list[tuple[float, float]] = []
-    best: tuple[float, float, np.ndarray] | None = None
+    tried: list[tuple[float, float, float]] = []
+    best: tuple[float, float, float, np.ndarray] | None = None
     for strength in STRENGTHS:
         solution = _minimise(rows, targets, weights, strength, solution)
-        loss = float(_cross_entropy(_logits(valid_rows, solution), valid_targets)[0].mean())
-        tried.append((strength, loss))
+        losses, probabilities = _cross_entropy(_logits(valid_rows, solution), valid_targets)
+        loss = float(losses.mean())
+        score = -loss if monitor == "valid_loss" else METRICS[monitor[6:]].value(valid_targets, probabilities)
+        tried.append((strength, loss, score))
         if tick:
             tick(1)
-        if best is None or loss < best[0]:
-            best = (loss, strength, solution)
-        elif len(tried) > 3 and all(loss > best[0] for _, loss in tried[-3:]):
+        if best is None or score > best[0]:
+            best = (score, loss, strength, solution)
+        rising = [later[1] > earlier[1] for earlier, later in pairwise(tried[-4:])]
+        if len(rising) == 3 and all(rising):
             break
     assert best is not None
-    loss, strength, solution = best
+    _, loss, strength, solution = best
     kernel = solution[:-1] / scale[:, None]
     return ProbeResult(
         kernel=kernel.astype(np.float32),

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -196,7 +197,7 @@ def _apply_override(values: Any, override: str) -> str:
     except YAMLError:
         value = text
     target = values
-    for part, following in zip(parts[:-1], parts[1:], strict=True):
+    for part, following in pairwise(parts):
         if isinstance(target, list):
             if not part.isdecimal() or int(part) >= len(target):
                 raise UsageError(

@@ -147,15 +147,15 @@ class PhaseSpec(Spec):
 def default_phases(*, rows_per_class: float, blocks: int) -> tuple[PhaseSpec, ...]:
     """Returns the phases of a recipe that names none: linear probing, then fine-tuning (Kumar et al., 2022).
 
-    With many rows a class, all blocks (the embeddings stay frozen) at 1e-4; with few, the top two at 5e-5;
-    in between both, each from the probe, and the validation split chooses. docs/log.md has the figures.
+    With many rows a class, all blocks (the embeddings stay frozen) train; with few, the top two; in between
+    both, each from the probe, and the validation split chooses. docs/log.md has the figures.
 
     Args:
         rows_per_class: Training examples per class, on average.
         blocks: Numbered blocks of the backbone.
     """
     probe = PhaseSpec(name="probe", unfreeze="none", solver="lbfgs")
-    top = PhaseSpec(name="top", unfreeze=f"top-{min(2, blocks)}", epochs=4, lr=5e-5, start="probe")
+    top = PhaseSpec(name="top", unfreeze=f"top-{min(2, blocks)}", epochs=4, lr=1e-4, start="probe")
     deep = PhaseSpec(name="deep", unfreeze=f"top-{blocks}", epochs=4, lr=1e-4, start="probe")
     if rows_per_class >= MANY_ROWS_PER_CLASS:
         return probe, deep

@@ -52,37 +52,45 @@ def train_phases(job: Job) -> tuple[PhaseResult, ...]:
     """
     results = []
     job.callbacks.begin()
-    for phase in job.phases:
-        if phase.start is not None:
-            restore(job.model.weights, job.state.phase_weights[phase.start])
-        table = freeze(job.model, phase.unfreeze)
-        job.progress.phase(phase, table)
-        job.record(
-            {
-                "event": "phase",
-                "phase": phase.name,
-                "unfreeze": phase.unfreeze,
-                "solver": phase.solver,
-                "start": phase.start,
-                "trainable": table.trainable,
-                "parameters": table.parameters,
-                "blocks": {row.block: row.trainable for row in table.rows},
-            }
-        )
-        before = frozen_fingerprint(job.model)
-        results.append(_run_phase(job, phase, table))
-        if frozen_fingerprint(job.model) != before:
-            raise TrainingError(
-                "a frozen weight moved during training",
-                where=f"phase {phase.name}",
-                expected="frozen weights that are bit-identical",
-                next_step="report this as a bug in kft, with the recipe",
-            )
-        if job.callbacks.wants_stop:
-            break
-    job.callbacks.end()
+    try:
+        for phase in job.phases:
+            results.append(_start_phase(job, phase))
+            if job.callbacks.wants_stop:
+                break
+    finally:
+        job.callbacks.end()
     restore(job.model.weights, job.state.phase_weights[job.state.best_phase])
     return tuple(results)
+
+
+def _start_phase(job: Job, phase: PhaseSpec) -> PhaseResult:
+    """Sets the weights to start from and what trains, says so, runs, and proves that nothing else moved."""
+    if phase.start is not None:
+        restore(job.model.weights, job.state.phase_weights[phase.start])
+    table = freeze(job.model, phase.unfreeze)
+    job.progress.phase(phase, table)
+    job.record(
+        {
+            "event": "phase",
+            "phase": phase.name,
+            "unfreeze": phase.unfreeze,
+            "solver": phase.solver,
+            "start": phase.start,
+            "trainable": table.trainable,
+            "parameters": table.parameters,
+            "blocks": {row.block: row.trainable for row in table.rows},
+        }
+    )
+    before = frozen_fingerprint(job.model)
+    result = _run_phase(job, phase, table)
+    if frozen_fingerprint(job.model) != before:
+        raise TrainingError(
+            "a frozen weight moved during training",
+            where=f"phase {phase.name}",
+            expected="frozen weights that are bit-identical",
+            next_step="report this as a bug in kft, with the recipe",
+        )
+    return result
 
 
 def _run_phase(job: Job, phase: PhaseSpec, table: FreezeTable) -> PhaseResult:
@@ -149,6 +157,7 @@ def _solve(job: Job, phase: PhaseSpec, train: Source, valid: Source) -> None:
             np.asarray(valid_features),
             job.data.valid_targets,
             classes=job.data.classes,
+            monitor=job.spec.best,
             row_weights=weights[job.data.targets],
             tick=tick,
         )

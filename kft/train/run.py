@@ -99,7 +99,8 @@ def fit(
 
 
 def _tokenize(spec: RecipeSpec, split: DataSplit, backbone: Backbone, progress: Progress) -> TrainData:
-    tokens, valid_tokens = [], []
+    tokens: list[np.ndarray] = []
+    valid_tokens: list[np.ndarray] = []
     cut = 0
     for texts, kept in ((split.train.texts, tokens), (split.valid.texts, valid_tokens)):
         rows, lengths = backbone.tokenizer.encode(texts, spec.model.max_tokens)

@@ -87,6 +87,6 @@ def test_unfreezing_between_phases_really_trains(tiny_folder, tmp_path):
     ]
     path = tiny.recipe(tmp_path, tiny_folder, rows=60, phases=phases)
     result = kft.train(path, run=tmp_path / "run", quiet=True)
-    assert [phase.trainable for phase in result.phases][0] == 66
+    assert result.phases[0].trainable == 66
     assert result.phases[1].trainable > 66
     assert result.phases[2].trainable == 66

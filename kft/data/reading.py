@@ -1,0 +1,241 @@
+"""Files of rows to a DataFrame of text: csv, tsv, tab-separated txt and jsonl."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import json
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from kft.errors import DataError
+
+SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl")
+LARGEST_CELL = 2**31 - 1
+SHOWN = 80
+"""How many characters of somebody's data an error shows."""
+
+
+def read_table(source: Path | pd.DataFrame, *, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Reads a table; a file's cells are text, missing ones are empty, and "NA" is a text like others.
+
+    Files are UTF-8, with or without a byte order mark, or UTF-16 with one. In csv and tsv a field may stand
+    in double quotes (RFC 4180). In txt, and in a tsv without a header, a quotation mark is only a character.
+    In jsonl numbers keep the digits they were written with, and lists and objects stay what they are.
+
+    Args:
+        source: A csv, tsv, jsonl or tab-separated txt file, or a DataFrame, whose cells are left alone.
+        columns: Column names of a csv, tsv or txt file without a header.
+
+    Raises:
+        DataError: The file is missing, empty, in another encoding, or not a table; says where.
+
+    Example:
+        >>> read_table(pd.DataFrame({"text": ["fine", "NA"], 0: [1, 2]})).columns.tolist()
+        ['text', '0']
+    """
+    if isinstance(source, pd.DataFrame):
+        frame = source.copy()
+        frame.columns = pd.Index([str(name) for name in source.columns], dtype=object)
+        _require_different(list(frame.columns), "the DataFrame")
+        _require_rows(frame, "the DataFrame", "a DataFrame without rows")
+        return frame
+    suffix = source.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise DataError(
+            f"files of the kind {suffix or 'without an ending'!r} are not read",
+            where=str(source),
+            received=source.name,
+            expected="a file that ends in " + ", ".join(SUFFIXES),
+            next_step="save the table as csv in UTF-8",
+        )
+    text = _read_text(source)
+    frame = _parse_json_lines(text, source) if suffix == ".jsonl" else _parse_delimited(text, source, columns)
+    _require_rows(frame, str(source), "a header and nothing else" if text.strip() else "an empty file")
+    return frame
+
+
+def _read_text(path: Path) -> str:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            "the file cannot be read",
+            where=str(path),
+            received=str(error.strerror),
+            expected="a file that exists and may be read",
+            next_step="check the path; a relative one starts at the recipe's own folder",
+        ) from None
+    utf16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        text = raw.decode("utf-16" if utf16 else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        # The decoder counts from behind a byte order mark.
+        position = error.start + len(raw) - len(error.object)
+        name = "UTF-16" if utf16 else "UTF-8"
+        source = "UTF-16" if utf16 else "WINDOWS-1252"
+        old, new = shlex.quote(path.name), shlex.quote("utf8-" + path.name)
+        raise DataError(
+            f"the file is not {name}",
+            where=f"{path}, line {_lines(raw[:position], utf16) + 1}, byte {position}",
+            received=f"byte 0x{raw[position]:02x}",
+            expected=f"text in {name}" + (", as its byte order mark says" if utf16 else ""),
+            next_step=f"iconv -f {source} -t UTF-8 {old} > {new}, or save it as UTF-8 where it was made",
+        ) from None
+    if "\0" in text:
+        raise DataError(
+            "the file holds NUL characters",
+            where=f"{path}, line {text[: text.index(chr(0))].count(chr(10)) + 1}",
+            received="a character with the code 0",
+            expected="text in UTF-8",
+            next_step="save it again as UTF-8: it may be UTF-16 or UTF-32, or no text at all",
+        )
+    return text
+
+
+def _lines(raw: bytes, utf16: bool) -> int:
+    return raw.decode("utf-16", "ignore").count("\n") if utf16 else raw.count(b"\n")
+
+
+def _parse_delimited(text: str, path: Path, columns: Sequence[str] | None) -> pd.DataFrame:
+    suffix = path.suffix.lower()
+    first = text.lstrip("\r\n").split("\n", 1)[0]
+    if suffix == ".txt" and columns is None and "\t" not in first and text.strip():
+        raise DataError(
+            "the first line holds no tab",
+            where=f"{path}, line 1",
+            received=first[:SHOWN],
+            expected="columns separated by tabs",
+            next_step="save the table as csv",
+        )
+    literal = suffix == ".txt" or (suffix == ".tsv" and columns is not None)
+    limit = csv.field_size_limit(LARGEST_CELL)
+    try:
+        records = _records(text, path, delimiter="," if suffix == ".csv" else "\t", literal=literal)
+        names = list(columns) if columns else [name.strip() for name in next(records, (1, []))[1]]
+        _require_different(names, f"{path}, line 1")
+        rows = [_require_width(row, names, f"{path}, line {line}", literal) for line, row in records]
+    finally:
+        csv.field_size_limit(limit)
+    return pd.DataFrame(rows, columns=pd.Index(names, dtype=object), dtype=object)
+
+
+def _records(text: str, path: Path, *, delimiter: str, literal: bool) -> Iterator[tuple[int, list[str]]]:
+    """Yields each row with the number of its first line; empty lines are passed over."""
+    lines = io.StringIO(text, newline="")
+    if literal:
+        reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
+    else:
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    line = 1
+    other = ", or name the file .txt: there a quotation mark is only a character" if delimiter == "\t" else ""
+    try:
+        for row in reader:
+            # Two lines that a stray quotation mark glued together would otherwise pass as one row.
+            if delimiter == "\t" and any("\t" in cell and "\n" in cell for cell in row):
+                raise csv.Error("a quotation mark opens here and closes only after a tab and a line break")
+            if row:
+                yield line, row
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(
+            "a row is not quoted as it should be",
+            where=f"{path}, line {line}",
+            received=str(error),
+            expected="a field in double quotes ends with one; one inside it is doubled",
+            next_step='write " inside a quoted field as ""' + other,
+        ) from None
+
+
+def _require_width(row: list[str], names: list[str], where: str, literal: bool) -> list[str]:
+    if len(row) != len(names):
+        raise DataError(
+            "a row has another number of fields than there are columns",
+            where=where,
+            received=f"{len(row)} fields: {' | '.join(row)[:SHOWN]}",
+            expected=f"{len(names)}: {', '.join(names)}",
+            next_step="check data.columns, and that no text holds a tab or a line break"
+            if literal
+            else "put texts that hold a separator or a line break in double quotes",
+        )
+    return row
+
+
+def _parse_json_lines(text: str, path: Path) -> pd.DataFrame:
+    rows = []
+    # Not splitlines(): a line separator such as U+2028 may stand inside a JSON string as it is.
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(
+                line,
+                parse_int=str,
+                parse_float=str,
+                parse_constant=lambda name: None if name == "NaN" else name,
+                object_pairs_hook=_object,
+            )
+            if not isinstance(row, dict):
+                raise ValueError("this is none")
+            if "\\u" in line:
+                json.dumps(row, ensure_ascii=False).encode()  # refuses half a surrogate pair
+        except (ValueError, RecursionError) as error:
+            raise DataError(
+                "a line is not a JSON object",
+                where=f"{path}, line {number}",
+                received=line[:SHOWN],
+                expected='one object a line, such as {"text": "...", "label": "..."}',
+                next_step=f"mend the line: {_shown_problem(error)}",
+            ) from None
+        rows.append({name: _cell(value) for name, value in row.items()})
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return pd.DataFrame([[row.get(name, "") for name in names] for row in rows], columns=names, dtype=object)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        name = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        raise ValueError(f"the key {name!r} stands there twice")
+    return found
+
+
+def _cell(value: object) -> object:
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+def _shown_problem(error: Exception) -> str:
+    if isinstance(error, UnicodeEncodeError):
+        return "it holds half a surrogate pair, which is no character"
+    return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+
+
+def _require_different(names: list[str], where: str) -> None:
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise DataError(
+            "two columns have the same name",
+            where=where,
+            received=", ".join(map(repr, repeated)),
+            expected="column names that differ",
+            next_step="rename one of them, or take it out",
+        )
+
+
+def _require_rows(frame: pd.DataFrame, where: str, received: str) -> None:
+    if len(frame) == 0:
+        raise DataError(
+            "there are no rows",
+            where=where,
+            received=received,
+            expected="a header line and one labelled text a row",
+            next_step="check that this is the right file",
+        )

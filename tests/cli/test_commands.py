@@ -1,0 +1,152 @@
+"""Every command's result and JSON."""
+
+import csv
+import json
+
+import pandas as pd
+import pytest
+
+import kft
+from tests import tiny
+
+PREDICTION_KEYS = ["label", "confidence", "abstain", "probabilities"]
+
+
+def test_train_writes_the_documented_folder(trained):
+    names = {path.name for path in trained.run.iterdir()}
+    assert names >= {
+        "recipe.yaml",
+        "receipt.json",
+        "splits.parquet",
+        "findings.json",
+        "history.jsonl",
+        "checkpoints",
+        "metrics.json",
+        "predictions.csv",
+    }
+    metrics = json.loads((trained.run / "metrics.json").read_text())
+    assert metrics["split"] == "test" and metrics["n"] == 40
+    assert set(metrics["metrics"]) == {"accuracy", "macro_f1", "log_loss", "ece"}
+    for value in metrics["metrics"].values():
+        assert value["low"] <= value["value"] <= value["high"]
+    assert metrics["gates"]["log_loss"]["passed"] is False
+    with (trained.run / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["id", "target", "prediction", "confidence", "abstain"]
+    right = sum(row["target"] == row["prediction"] for row in rows) / len(rows)
+    assert right == pytest.approx(metrics["metrics"]["accuracy"]["value"])
+    splits = pd.read_parquet(trained.run / "splits.parquet")
+    assert list(splits.columns) == ["id", "split", "hash"] and len(splits) == 160
+
+
+def test_the_tiny_backbone_learns(trained):
+    assert trained.evaluation.metrics["accuracy"].value >= 0.9
+    assert trained.evaluation.baselines["majority"]["accuracy"].value == pytest.approx(0.5)
+
+
+def test_evaluate_repeats_the_numbers_and_exits_1_on_a_failed_gate(trained, kft_cli):
+    code, out, _ = kft_cli("evaluate", trained.run, "--json", "--quiet")
+    assert code == 1
+    assert json.loads(out) == trained.evaluation.as_dict()
+    code, out, _ = kft_cli("evaluate", trained.run, "--quiet")
+    assert code == 1
+    assert "gate log_loss <= 0.0" in out and "failed" in out and "gain in accuracy over the probe" in out
+
+
+def test_evaluate_scores_another_file(trained, kft_cli, tmp_path):
+    tiny.write_table(tmp_path / "more.csv", 30, seed=4)
+    code, out, _ = kft_cli("evaluate", trained.run, "--data", "more.csv", "--json", "--quiet")
+    assert code == 1
+    assert json.loads(out)["split"] == "more.csv" and json.loads(out)["n"] == 30
+    (tmp_path / "odd.csv").write_text("text,label\nthe battery is great.,mixed\n")
+    code, _, err = kft_cli("evaluate", trained.run, "--data", "odd.csv")
+    assert code == 2 and "labels the model does not know" in err and "'mixed'" in err
+
+
+def test_predict_a_text_prints_the_documented_form(trained, kft_cli):
+    code, out, _ = kft_cli("predict", trained.run, "the battery is awful.")
+    answer = json.loads(out)
+    assert code == 0
+    assert list(answer) == PREDICTION_KEYS
+    assert answer["label"] == "negative" and answer["abstain"] is False
+    assert sum(answer["probabilities"].values()) == pytest.approx(1)
+    assert answer["confidence"] == max(answer["probabilities"].values())
+
+
+def test_predict_lines(trained, kft_cli, monkeypatch):
+    import io
+
+    monkeypatch.setattr("sys.stdin", io.StringIO("the battery is awful.\nmy phone is lovely.\n"))
+    code, out, _ = kft_cli("predict", trained.run, "-")
+    assert code == 0
+    assert [json.loads(line)["label"] for line in out.splitlines()] == ["negative", "positive"]
+    monkeypatch.setattr("sys.stdin", io.StringIO("the battery is awful.\n\n"))
+    code, _, err = kft_cli("predict", trained.run, "-")
+    assert code == 2 and "1 of 2 texts are empty" in err and "row 2" in err
+
+
+def test_predict_a_file_gives_a_file(trained, kft_cli, tmp_path):
+    tiny.write_table(tmp_path / "new.csv", 12, seed=8)
+    code, out, err = kft_cli("predict", trained.run, "new.csv")
+    assert code == 0 and out == "" and "12 answers in new.predictions.jsonl" in err
+    answers = [json.loads(line) for line in (tmp_path / "new.predictions.jsonl").read_text().splitlines()]
+    assert len(answers) == 12 and list(answers[0]) == PREDICTION_KEYS
+    code, _, err = kft_cli("predict", trained.run, "new.csv")
+    assert code == 2 and "there already" in err
+    code, out, _ = kft_cli("predict", trained.run, "new.csv", "-o", "answers.csv", "--json")
+    assert code == 0 and json.loads(out) == {"n": 12, "output": "answers.csv"}
+    with (tmp_path / "answers.csv").open() as file:
+        assert next(csv.DictReader(file))["label"] == answers[0]["label"]
+
+
+def test_a_misspelt_file_is_an_error_and_text_forces_text(trained, kft_cli, tmp_path):
+    tiny.write_table(tmp_path / "tickets.csv", 4)
+    code, _, err = kft_cli("predict", trained.run, "tickts.csv")
+    assert code == 2 and "no file at tickts.csv; did you mean tickets.csv?" in err and "--text" in err
+    code, out, _ = kft_cli("predict", trained.run, "tickts.csv", "--text")
+    assert code == 0 and list(json.loads(out)) == PREDICTION_KEYS
+
+
+def test_python_mirrors_the_command_line(trained):
+    answers = kft.predict(trained.run, pd.DataFrame({"text": ["the battery is awful."]}))
+    assert answers[0].label == "negative"
+    assert answers[0].as_dict() == kft.predict(trained.run, "the battery is awful.")[0].as_dict()
+    assert "<table>" in trained._repr_html_()
+
+
+def test_init_then_the_recipe_loads(kft_cli, tmp_path):
+    tiny.write_table(tmp_path / "train.csv", 40)
+    tiny.write_table(tmp_path / "test.csv", 10, seed=3)
+    code, out, _ = kft_cli("init", "train.csv", "-o", "recipe.yaml")
+    assert code == 0 and "kft train recipe.yaml" in out and "positive" in out
+    spec = kft.load_recipe(tmp_path / "recipe.yaml").spec
+    assert (spec.data.train, spec.data.text, spec.data.label, spec.data.test) == (
+        "train.csv",
+        "text",
+        "label",
+        "test.csv",
+    )
+    code, _, err = kft_cli("init", "train.csv", "-o", "recipe.yaml")
+    assert code == 2 and "it is not overwritten" in err
+    code, out, _ = kft_cli("init", "train.csv", "-o", "other.yaml", "--json")
+    assert code == 0 and json.loads(out)["labels"] == {"positive": 20, "negative": 20}
+
+
+def test_models_recipes_schema_and_doctor(kft_cli, tmp_path):
+    code, out, _ = kft_cli("models", "--json")
+    assert code == 0 and json.loads(out)["models"][0]["name"] == "minilm-l6"
+    code, out, _ = kft_cli("models", "--modality", "image", "--json")
+    assert code == 0 and json.loads(out) == {"models": []}
+    code, out, _ = kft_cli("recipes", "--json")
+    assert {"sentiment/product_reviews", "support/intents"} <= {r["name"] for r in json.loads(out)["recipes"]}
+    code, out, _ = kft_cli("recipes", "show", "support/intents")
+    assert code == 0 and "# purpose:" in out
+    code, _, _ = kft_cli("recipes", "copy", "support/intents", "mine.yaml")
+    assert code == 0 and (tmp_path / "mine.yaml").is_file()
+    code, _, err = kft_cli("recipes", "show", "support/intent")
+    assert code == 2 and "did you mean 'support/intents'" in err
+    code, out, _ = kft_cli("recipe", "schema")
+    assert code == 0 and json.loads(out)["title"] == "RecipeSpec"
+    code, out, _ = kft_cli("doctor", "--json")
+    found = json.loads(out)
+    assert code == 0 and found["problems"] == [] and found["auto"] in found["devices"]

@@ -1,0 +1,51 @@
+"""The probe: against scikit-learn's logistic regression, and the scale folded in."""
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from kft.features.probe import solve_probe
+
+
+def problem(classes=4, rows=400, width=12, seed=0):
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(0, 1, (classes, width))
+    targets = rng.integers(0, classes, rows)
+    features = (centres[targets] + rng.normal(0, 1.5, (rows, width))) * rng.uniform(0.01, 20, width) + 3
+    features[:, 5] = 7.0  # a constant feature, as MiniLM has
+    return features.astype(np.float32), targets.astype(np.int32)
+
+
+def test_the_same_solution_as_scikit_learn_at_the_chosen_strength():
+    features, targets = problem()
+    probe = solve_probe(features[:300], targets[:300], features[300:], targets[300:], classes=4)
+    scaler = StandardScaler().fit(features[:300])
+    model = LogisticRegression(C=probe.strength, max_iter=5000, tol=1e-8)
+    model.fit(scaler.transform(features[:300]), targets[:300])
+    ours = features @ probe.kernel + probe.bias
+    ours = np.exp(ours - ours.max(axis=1, keepdims=True))
+    ours /= ours.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(ours[300:], model.predict_proba(scaler.transform(features[300:])), atol=0.01)
+
+
+def test_the_chosen_strength_has_the_lowest_valid_loss_of_those_tried():
+    features, targets = problem(seed=1)
+    data = (features[:200], targets[:200], features[200:], targets[200:])
+    by_loss = solve_probe(*data, classes=4, monitor="valid_loss")
+    assert by_loss.valid_loss == min(loss for _, loss, _ in by_loss.tried)
+    by_accuracy = solve_probe(*data, classes=4, monitor="valid_accuracy")
+    best = max(score for _, _, score in by_accuracy.tried)
+    # Ties go to the stronger penalty, which is tried first.
+    assert by_accuracy.strength == next(c for c, _, score in by_accuracy.tried if score == best)
+
+
+def test_row_weights_count_rows():
+    features, targets = problem(classes=2, rows=60, seed=2)
+    doubled = solve_probe(
+        np.concatenate([features, features]), np.concatenate([targets, targets]), features, targets, classes=2
+    )
+    weighted = solve_probe(features, targets, features, targets, classes=2, row_weights=np.full(60, 2.0))
+    assert doubled.strength == weighted.strength
+    np.testing.assert_allclose(
+        features @ doubled.kernel + doubled.bias, features @ weighted.kernel + weighted.bias, atol=0.05
+    )

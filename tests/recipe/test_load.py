@@ -1,0 +1,133 @@
+"""Loading a recipe: every error at once, with its line and a hint; overrides; origins."""
+
+import pytest
+
+from kft.errors import RecipeError, UsageError
+from kft.recipe.load import load_recipe, recipe_schema
+from kft.recipe.schema import default_phases
+
+GOOD = """task: text-classification
+data:
+  train: tickets.csv
+train:
+  phases:
+    - {name: probe, unfreeze: none, solver: lbfgs}
+    - {name: top, unfreeze: top-2, epochs: 4, lr: 5e-5, layer_decay: 0.8}
+"""
+BAD = """task: text-classificatio
+data:
+  trian: x.csv
+  bins: {edges: [1, 0], labels: [a, b, c]}
+model:
+  bakbone: minilm-l6
+train:
+  phases:
+    - {name: probe, unfreeze: none, solver: lbfgs}
+    - {name: top, unfreeze: top2, epochs: 4, lr: 5}
+  batch_size: many
+  warmup: 10 stepz
+evaluate:
+  gates: {accuracyy: ">= 0.85", ece: small}
+"""
+
+
+def write(tmp_path, text):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_all_errors_at_once_with_key_line_and_hint(tmp_path):
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(write(tmp_path, BAD))
+    text = str(caught.value)
+    for line in (
+        "the recipe is not valid: 11 errors",
+        "task: received 'text-classificatio', expected 'text-classification'; did you mean",
+        "data.train: missing; expected csv, tsv or jsonl file, or package:NAME (line 2)",
+        "data.trian: unknown key; did you mean train?",
+        "data.bins: received {",
+        "expected edges that rise (line 4)",
+        "model.bakbone: unknown key; did you mean backbone? (known: backbone, max_tokens, dropout) (line 6)",
+        "train.phases[1].unfreeze: received 'top2', expected none, all or top-N such as top-2 (line 10)",
+        "train.phases[1].lr: received 5, expected 0 < lr <= 1; did you mean 5e-5? (line 10)",
+        "train.batch_size: received 'many', expected a whole number (line 11)",
+        "train.warmup: received '10 stepz', expected a duration such as '10%', '200 steps' or '1 epoch' (line 12)",
+        "evaluate.gates.accuracyy: received 'accuracyy'",
+        "evaluate.gates.ece: received 'small', expected a comparison such as '>= 0.85' (line 14)",
+        "next:     mend the lines above; `kft recipe schema` lists every key",
+    ):
+        assert line in text
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("task: [unclosed\n", "the recipe is not valid YAML"),
+        ("", "the recipe is empty"),
+        ("- a\n- b\n", "the recipe holds no keys"),
+    ],
+)
+def test_a_broken_file_is_one_clear_error(tmp_path, text, expected):
+    with pytest.raises(RecipeError, match=expected) as caught:
+        load_recipe(write(tmp_path, text))
+    assert "recipe.yaml" in str(caught.value)
+
+
+def test_a_misspelt_file_name_gets_a_hint(tmp_path):
+    write(tmp_path, GOOD)
+    with pytest.raises(RecipeError, match=r"did you mean .*recipe\.yaml\?"):
+        load_recipe(tmp_path / "recipes.yaml")
+
+
+def test_overrides_win_and_origins_are_known(tmp_path):
+    recipe = load_recipe(write(tmp_path, GOOD), ["train.batch_size=16", "train.phases[1].epochs=2", "seed=7"])
+    assert recipe.spec.train.batch_size == 16
+    assert recipe.spec.train.phases[1].epochs == 2
+    assert recipe.spec.train.phases[1].lr == 5e-5
+    assert recipe.origins["seed"] == "override"
+    assert recipe.origins["model.backbone"] == "default"
+    assert recipe.origins["data.train"] == "file"
+    text = recipe.as_yaml()
+    assert "batch_size: 16 # override" in text
+    assert "backbone: minilm-l6  # default" in text
+    again = load_recipe(write(tmp_path, text))
+    assert again.spec.train == recipe.spec.train
+    assert again.spec.data.train == str(tmp_path / "tickets.csv")
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [("batch_size", "KEY=VALUE"), ("=3", "KEY=VALUE"), ("train.phases[7].lr=1e-3", "no entry 7 in the list")],
+)
+def test_an_override_of_the_wrong_form(tmp_path, override, expected):
+    with pytest.raises(UsageError, match="--set"):
+        load_recipe(write(tmp_path, GOOD), [override])
+
+
+def test_phases_are_checked_together():
+    def phases(*entries):
+        return {"task": "text-classification", "data": {"train": "a.csv"}, "train": {"phases": list(entries)}}
+
+    probe = {"name": "a", "unfreeze": "none", "solver": "lbfgs"}
+    with pytest.raises(RecipeError, match="'a' stands twice"):
+        load_recipe(phases(probe, probe))
+    with pytest.raises(RecipeError, match="name an earlier phase"):
+        load_recipe(phases({**probe, "start": "b"}))
+    with pytest.raises(RecipeError, match="epochs: 4"):
+        load_recipe(phases({"name": "a", "unfreeze": "all"}))
+    with pytest.raises(RecipeError, match="runs to convergence"):
+        load_recipe(phases({**probe, "epochs": 3}))
+
+
+def test_default_phases_follow_the_rows_a_class():
+    assert [p.name for p in default_phases(rows_per_class=20, blocks=6)] == ["probe", "top"]
+    assert [p.name for p in default_phases(rows_per_class=100, blocks=6)] == ["probe", "top", "deep"]
+    assert [p.unfreeze for p in default_phases(rows_per_class=900, blocks=6)] == ["none", "top-6"]
+
+
+def test_the_schema_is_json_schema():
+    schema = recipe_schema()
+    assert schema["additionalProperties"] is False
+    assert "data" in schema["required"]

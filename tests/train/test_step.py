@@ -1,0 +1,164 @@
+"""The step and the optimizer against the formulas, written out in NumPy."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kft.recipe.schema import TrainSpec
+from kft.train.optimizer import ScheduledAdamW, rate_factors
+from kft.train.schedules import make_schedule
+from kft.train.step import cross_entropy, make_train_step
+
+
+def tiny_model():
+    inputs = keras.Input((3,), name="x")
+    logits = keras.layers.Dense(2, name="top")(keras.layers.Dense(4, activation="tanh", name="low")(inputs))
+    return keras.Model([inputs], logits)
+
+
+def optimizer_for(model, *, decay=0.0, factors=None, lr=0.1, total=10, warmup=0):
+    schedule = make_schedule("linear", total_steps=total, warmup_steps=warmup)
+    optimizer = ScheduledAdamW(lr, schedule=schedule, rate_factors=factors or {}, weight_decay=decay)
+    optimizer.build(model.trainable_variables)
+    return optimizer
+
+
+def batch(rows, size, seed=0):
+    """Returns x, targets, mask and weights for `rows` real examples in a batch of `size`."""
+    rng = np.random.default_rng(seed)
+    x = np.zeros((size, 3), np.float32)
+    x[:rows] = rng.normal(size=(rows, 3))
+    targets = np.zeros(size, np.int32)
+    targets[:rows] = rng.integers(0, 2, rows)
+    mask = (np.arange(size) < rows).astype(np.float32)
+    return (x,), targets, mask, mask
+
+
+def test_padding_rows_change_nothing():
+    """Five examples in a batch of five, or of eight with three masked rows: the same update."""
+    weights = []
+    for size in (5, 8):
+        keras.utils.set_random_seed(1)
+        model = tiny_model()
+        step = make_train_step(model, model, optimizer_for(model), TrainSpec(batch_size=size))
+        _, _, count = step(*batch(5, size))
+        assert float(count) == 5
+        weights.append([variable.numpy() for variable in model.trainable_variables])
+    for first, second in zip(*weights, strict=True):
+        np.testing.assert_allclose(first, second, atol=1e-6)
+
+
+def test_gradients_are_the_mean_over_real_examples_clipped_by_global_norm():
+    keras.utils.set_random_seed(2)
+    model = tiny_model()
+    inputs, targets, mask, weights = batch(6, 8)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(
+            keras.losses.sparse_categorical_crossentropy(targets[:6], model([inputs[0][:6]]), from_logits=True)
+        )
+    wanted = [g.numpy() for g in tape.gradient(loss, [v.value for v in model.trainable_variables])]
+    norm = np.sqrt(sum((g**2).sum() for g in wanted))
+    clip = norm / 2
+    applied = []
+    optimizer = optimizer_for(model)
+    optimizer.apply = lambda gradients, variables: applied.extend(gradients)  # what reaches the optimizer
+    step = make_train_step(model, model, optimizer, TrainSpec(batch_size=8, clip_norm=clip))
+    tf.config.run_functions_eagerly(True)
+    try:
+        applied.clear()
+        loss_sum, _, count = step(inputs, targets, mask, weights)
+    finally:
+        tf.config.run_functions_eagerly(False)
+    assert float(loss_sum / count) == pytest.approx(float(loss), rel=1e-5)
+    for gradient, expected in zip(applied, wanted, strict=True):
+        np.testing.assert_allclose(gradient.numpy(), expected * clip / norm, atol=1e-6)
+
+
+def test_label_smoothing_mixes_with_the_uniform_distribution():
+    logits = np.array([[2.0, 0.0, -1.0]], np.float32)
+    log_p = logits - np.log(np.exp(logits).sum())
+    expected = -(0.9 * log_p[0, 0] + 0.1 * log_p.mean())
+    found = float(cross_entropy(tf.constant([0]), tf.constant(logits), 0.1)[0])
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_adamw_follows_its_formula_with_schedule_factor_and_decay():
+    """Loshchilov and Hutter (2019), with the step's rate scaling the decoupled decay; no decay on vectors."""
+    model = tiny_model()
+    factors = {variable.path: 0.5 for variable in model.get_layer("low").weights}
+    optimizer = optimizer_for(model, decay=0.2, factors=factors, lr=0.1, total=10, warmup=2)
+    values = {v.path: v.numpy().astype(np.float64) for v in model.trainable_variables}
+    m = {path: np.zeros_like(value) for path, value in values.items()}
+    s = {path: np.zeros_like(value) for path, value in values.items()}
+    rng = np.random.default_rng(0)
+    for t in range(1, 5):
+        gradients = [rng.normal(size=v.shape).astype(np.float32) for v in model.trainable_variables]
+        optimizer.apply([tf.constant(g) for g in gradients], model.trainable_variables)
+        schedule = min(t / 2, 1 - max(0, t - 1 - 2) / 8)
+        for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
+            path = variable.path
+            rate = 0.1 * schedule * factors.get(path, 1.0)
+            if values[path].ndim > 1:
+                values[path] -= rate * 0.2 * values[path]
+            m[path] = 0.9 * m[path] + 0.1 * gradient
+            s[path] = 0.999 * s[path] + 0.001 * gradient.astype(np.float64) ** 2
+            alpha = rate * np.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+            values[path] -= alpha * m[path] / (np.sqrt(s[path]) + 1e-7)
+    for variable in model.trainable_variables:
+        np.testing.assert_allclose(variable.numpy(), values[variable.path], atol=1e-5)
+
+
+def test_the_learning_rate_stays_settable_as_callbacks_expect():
+    model = tiny_model()
+    optimizer = optimizer_for(model, lr=0.1)
+    assert float(optimizer.learning_rate) == pytest.approx(0.1)
+    optimizer.learning_rate = 0.0
+    before = [variable.numpy() for variable in model.trainable_variables]
+    optimizer.apply([tf.ones(v.shape) for v in model.trainable_variables], model.trainable_variables)
+    for variable, value in zip(model.trainable_variables, before, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), value)
+
+
+def test_keras_still_calls_the_hook_that_would_sum_gradients_twice():
+    """A private hook: when Keras renames it, this fails before gradients are summed over replicas twice."""
+    calls = []
+
+    class Spy(ScheduledAdamW):
+        def _all_reduce_sum_gradients(self, grads_and_vars):
+            calls.append(len(grads_and_vars))
+            return super()._all_reduce_sum_gradients(grads_and_vars)
+
+    model = tiny_model()
+    schedule = make_schedule("constant", total_steps=1, warmup_steps=0)
+    spy = Spy(0.1, schedule=schedule, rate_factors={}, weight_decay=0.0)
+    spy.build(model.trainable_variables)
+    spy.apply([tf.ones(v.shape) for v in model.trainable_variables], model.trainable_variables)
+    assert calls == [4]
+
+
+@pytest.mark.parametrize("kind", ["linear", "cosine", "constant"])
+def test_schedules_warm_up_peak_and_end(kind):
+    factor = make_schedule(kind, total_steps=20, warmup_steps=4)
+    values = [float(factor(step)) for step in range(21)]
+    assert values[0] == pytest.approx(0.25)
+    assert values[4] == pytest.approx(1.0)
+    assert max(values) == pytest.approx(1.0)
+    assert values[20] == pytest.approx(1.0 if kind == "constant" else 0.0, abs=1e-6)
+
+
+def test_layer_decay_goes_down_block_by_block(tiny_folder):
+    import kft
+    from kft.model.blocks import find_blocks
+
+    model = kft.build_model(kft.load_backbone(str(tiny_folder)), classes=2)
+    blocks = find_blocks(model)
+    factors = rate_factors(blocks, 0.5)
+    by_block = {block.name: {factors[v.path] for v in block.variables} for block in blocks}
+    assert by_block == {
+        "head": {1.0},
+        "block_02": {0.5},
+        "block_01": {0.25},
+        "block_00": {0.125},
+        "stem": {0.0625},
+    }
