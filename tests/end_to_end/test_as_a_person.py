@@ -1,0 +1,98 @@
+"""The command line in processes of its own, as a person runs it: three commands, signals, a full disk, silence."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests import tiny
+
+KFT = [sys.executable, "-m", "kft.cli.main"]
+NOISE = ("cuda", "oneDNN", "TensorRT", "WARNING", "I0000", "E0000", "tensorflow/", "UserWarning", "rebuild TensorFlow")
+
+
+def kft(folder, *arguments, **kwargs):
+    command = [*KFT, *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, **kwargs)
+
+
+def test_three_commands_from_a_bare_csv_without_any_noise(tmp_path, tiny_folder):
+    tiny.write_table(tmp_path / "tickets.csv", 120)
+    done = kft(tmp_path, "init", "tickets.csv", "-o", "recipe.yaml")
+    assert done.returncode == 0, done.stderr
+    # The recipe that init writes, as it is; only the backbone is the tiny one.
+    train = kft(tmp_path, "train", "recipe.yaml", "--set", f"model.backbone={tiny_folder}", "--set", "train.warmup=0%")
+    assert train.returncode == 0, train.stderr
+    assert "next       kft predict runs/recipe-1" in train.stdout
+    assert "majority" in train.stdout and "probe" in train.stdout
+    predict = kft(tmp_path, "predict", "runs/recipe-1", "the battery is awful.")
+    assert predict.returncode == 0, predict.stderr
+    assert set(json.loads(predict.stdout)["probabilities"]) == {"positive", "negative"}
+    for done in (done, train, predict):
+        for word in NOISE:
+            assert word not in done.stdout + done.stderr, word
+    assert predict.stderr == ""
+
+
+def long_recipe(tmp_path, tiny_folder):
+    deep = {"name": "deep", "unfreeze": "all", "epochs": 900, "lr": 1e-4}
+    return tiny.recipe(tmp_path, tiny_folder, rows=200, phases=[tiny.PROBE, deep], early_stopping=None)
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_in_training_keeps_the_best_weights_and_says_so(tmp_path, tiny_folder, sent, code):
+    recipe = long_recipe(tmp_path, tiny_folder)
+    process = subprocess.Popen(
+        [*KFT, "train", str(recipe), "--run", "cut"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell in the background would hand on an ignored Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    history = tmp_path / "cut" / "history.jsonl"
+    deadline = time.monotonic() + 200
+    while time.monotonic() < deadline and not (history.is_file() and '"epoch": 2' in history.read_text()):
+        time.sleep(0.2)
+    process.send_signal(sent)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    assert "Traceback" not in err
+    assert "where:    cut" in err and "kept:     the best weights so far" in err and "kft evaluate cut" in err
+    assert not [path for path in (tmp_path / "cut").rglob("*.tmp")]
+    done = kft(tmp_path, "evaluate", "cut", "--json", "--quiet")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["n"] == 50
+    refused = kft(tmp_path, "train", recipe, "--run", "cut")
+    assert refused.returncode == 2 and "never overwritten" in refused.stderr
+
+
+def test_a_full_disk_in_training_is_one_message(tmp_path, tiny_folder):
+    """A limit on the size of files stands in for a full disk: the system refuses the write, for real."""
+    recipe = tiny.recipe(tmp_path, tiny_folder, rows=60, phases=[tiny.PROBE, tiny.TOP])
+    limited = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000)); "
+        "from kft.cli.main import run; sys.exit(run(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", limited, "train", str(recipe), "--run", "full"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 3, done.stderr
+    assert "the disk is full" in done.stderr and "MiB free" in done.stderr and "next:" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not [path for path in (tmp_path / "full").rglob("*.tmp")]
+    assert not list((tmp_path / "full" / "checkpoints").glob("*.json"))
+
+
+def test_json_goes_alone_to_standard_output(tmp_path, tiny_folder):
+    recipe = tiny.recipe(tmp_path, tiny_folder, rows=60, phases=[tiny.PROBE])
+    done = kft(tmp_path, "train", recipe, "--json", env={**os.environ, "COLUMNS": "40"})
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["run"] == "runs/recipe-1" and found["best_phase"] == "probe"
+    assert (tmp_path / "runs" / "recipe-1" / "metrics.json").is_file()
