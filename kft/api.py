@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +21,7 @@ from kft.evaluate.predictor import Prediction, load_predictor
 from kft.model import backbones
 from kft.recipe.load import Recipe, load_recipe
 from kft.recipe.schema import DATAFRAME
-from kft.rundir import RunFolder, create_run, free_bytes, open_run, refuse_taken, write_file, write_json
+from kft.rundir import RunFolder, create_run, free_bytes, open_run, refuse_taken, write_file
 
 if TYPE_CHECKING:
     import keras
@@ -158,6 +154,7 @@ def train(
     split = load_split(spec.data, base=recipe.base, locate=assets.locate, frames=_frames(data))
     runtime.start()
     from kft.train.progress import Progress
+    from kft.train.receipt import write_start
     from kft.train.run import fit, plan_phases
 
     progress = Progress(quiet=quiet)
@@ -167,7 +164,7 @@ def train(
     progress.note(f"backbone   {backbone.name}, {backbone.model.count_params():,} parameters")
     phases = plan_phases(spec, split, backbone)
     made = create_run(recipe.name, folder)
-    _write_start(made, recipe, split, backbone, phases)
+    write_start(made, recipe, split, backbone, phases)
     progress.note(f"run        {made.path}")
     try:
         fitted = fit(
@@ -349,50 +346,6 @@ def _show_data(progress: Progress, recipe: Recipe, split: DataSplit) -> None:
     progress.note(f"data       {sizes}; {len(split.labels)} classes; {split.how}")
     if split.rejected:
         progress.note(f"left out   {len(split.rejected):,} rows that cannot be used, listed in findings.json")
-
-
-def _write_start(run: RunFolder, recipe: Recipe, split: DataSplit, backbone: Backbone, phases: Any) -> None:
-    """Writes what is known before training, so that a run that is cut short can still be evaluated."""
-    text = recipe.as_yaml()
-    receipt = {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "seed": recipe.spec.seed,
-        "recipe_hash": hashlib.sha256(text.encode()).hexdigest(),
-        "split_hash": split.split_hash,
-        "data_hash": split.data_hash,
-        "weights_hash": backbone.weights_hash,
-        "backbone": backbone.name,
-        "labels": list(split.labels),
-        "class_shares": _class_shares(split).tolist(),
-        "text_column": split.columns.text,
-        "label_column": split.columns.label,
-        "n": {"train": len(split.train), "valid": len(split.valid), "test": len(split.test)},
-        "phases": [phase.model_dump() for phase in phases],
-        "versions": runtime.versions(),
-        "devices": runtime.describe_devices(),
-    }
-    findings = [
-        {
-            "check": "unusable-row",
-            "severity": "warning",
-            "example": row.id,
-            "message": row.reason,
-            "advice": "mend the row, or leave it out for good",
-        }
-        for row in split.rejected
-    ]
-    parquet = io.BytesIO()
-    split.frame().to_parquet(parquet, index=False)
-    write_file(run.recipe, text)
-    write_json(run.receipt, receipt)
-    write_json(run.findings, findings)
-    write_file(run.splits, parquet.getvalue())
-
-
-def _class_shares(split: DataSplit) -> np.ndarray:
-    counts = np.bincount(split.targets("train"), minlength=len(split.labels))
-    return counts / counts.sum()
 
 
 def _require_same_data(run: RunFolder, receipt: Mapping[str, Any], split: DataSplit) -> None:

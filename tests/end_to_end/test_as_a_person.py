@@ -22,8 +22,8 @@ def kft(folder, *arguments, **kwargs):
 
 def test_three_commands_from_a_bare_csv_without_any_noise(tmp_path, tiny_folder):
     tiny.write_table(tmp_path / "tickets.csv", 120)
-    done = kft(tmp_path, "init", "tickets.csv", "-o", "recipe.yaml")
-    assert done.returncode == 0, done.stderr
+    init = kft(tmp_path, "init", "tickets.csv", "-o", "recipe.yaml")
+    assert init.returncode == 0, init.stderr
     # The recipe that init writes, as it is; only the backbone is the tiny one.
     train = kft(tmp_path, "train", "recipe.yaml", "--set", f"model.backbone={tiny_folder}", "--set", "train.warmup=0%")
     assert train.returncode == 0, train.stderr
@@ -32,7 +32,7 @@ def test_three_commands_from_a_bare_csv_without_any_noise(tmp_path, tiny_folder)
     predict = kft(tmp_path, "predict", "runs/recipe-1", "the battery is awful.")
     assert predict.returncode == 0, predict.stderr
     assert set(json.loads(predict.stdout)["probabilities"]) == {"positive", "negative"}
-    for done in (done, train, predict):
+    for done in (init, train, predict):
         for word in NOISE:
             assert word not in done.stdout + done.stderr, word
     assert predict.stderr == ""

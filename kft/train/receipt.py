@@ -1,0 +1,68 @@
+"""What is known before training begins: the resolved recipe, the receipt, the split, unusable rows."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from kft import runtime
+from kft.data.split import DataSplit
+from kft.model.backbones import Backbone
+from kft.recipe.load import Recipe
+from kft.recipe.schema import PhaseSpec
+from kft.rundir import RunFolder, write_file, write_json
+
+
+def write_start(
+    run: RunFolder, recipe: Recipe, split: DataSplit, backbone: Backbone, phases: tuple[PhaseSpec, ...]
+) -> None:
+    """Writes recipe, receipt, findings and split before training, so that a run cut short can be evaluated.
+
+    Raises:
+        StorageError: The disk is full or the folder cannot be written.
+    """
+    text = recipe.as_yaml()
+    receipt = {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "seed": recipe.spec.seed,
+        "recipe_hash": hashlib.sha256(text.encode()).hexdigest(),
+        "split_hash": split.split_hash,
+        "data_hash": split.data_hash,
+        "weights_hash": backbone.weights_hash,
+        "backbone": backbone.name,
+        "labels": list(split.labels),
+        "class_shares": _class_shares(split).tolist(),
+        "text_column": split.columns.text,
+        "label_column": split.columns.label,
+        "n": {"train": len(split.train), "valid": len(split.valid), "test": len(split.test)},
+        "phases": [phase.model_dump() for phase in phases],
+        "versions": runtime.versions(),
+        "devices": runtime.describe_devices(),
+    }
+    findings = [
+        {
+            "check": "unusable-row",
+            "severity": "warning",
+            "example": row.id,
+            "message": row.reason,
+            "advice": "mend the row, or leave it out for good",
+        }
+        for row in split.rejected
+    ]
+    parquet = io.BytesIO()
+    split.frame().to_parquet(parquet, index=False)
+    write_file(run.recipe, text)
+    write_json(run.receipt, receipt)
+    write_json(run.findings, findings)
+    write_file(run.splits, parquet.getvalue())
+
+
+def _class_shares(split: DataSplit) -> np.ndarray:
+    counts = np.bincount(split.targets("train"), minlength=len(split.labels))
+    return counts / counts.sum()
