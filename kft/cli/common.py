@@ -67,7 +67,10 @@ def print_metrics(result: EvaluateResult, model_name: str) -> None:
     if result.gain_over_probe is not None:
         gain = result.gain_over_probe
         verdict = "above zero" if gain.low > 0 else "below zero" if gain.high < 0 else "may be zero"
-        out.print(f"gain in accuracy over the probe, paired: {gain} ({verdict})")
+        if gain.low == gain.high == 0:
+            out.print("the probe was kept, or answers alike: fine-tuning gained nothing here")
+        else:
+            out.print(f"gain in accuracy over the probe, paired: {gain} ({verdict})")
     for name, gate in result.gates.items():
         state = "[green]passed[/green]" if gate.passed else "[red]failed[/red]"
         out.print(f"gate {name} {gate.rule}: {gate.value:.4f} {state}")

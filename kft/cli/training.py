@@ -44,7 +44,8 @@ def train(
     kept = next(phase for phase in result.phases if phase.name == result.best_phase)
     out = console()
     out.print()
-    print_metrics(result.evaluation, f"{kept.name} (epoch {kept.best_epoch})" if kept.epochs else kept.name)
+    # Without an epoch of training that beat its start, what was kept is the start itself.
+    print_metrics(result.evaluation, f"{kept.name} (epoch {kept.best_epoch})" if kept.epochs else f"kept: {kept.name}")
     share = kept.trainable / kept.parameters
     out.print(f"trained    {kept.trainable:,} of {kept.parameters:,} parameters ({share:.1%}), chosen on valid")
     out.print(f"seconds    {result.seconds:.0f}: " + ", ".join(f"{p.name} {p.seconds:.0f}" for p in result.phases))
