@@ -73,13 +73,21 @@ def test_a_signal_in_training_keeps_the_best_weights_and_says_so(tmp_path, tiny_
 
 
 def test_a_full_disk_in_training_is_one_message(tmp_path, tiny_folder):
-    """A limit on the size of files stands in for a full disk: the system refuses the write, for real."""
+    """A limit on the size of files stands in for a full disk: the system refuses the write, for real.
+
+    It is lifted once kft is done, because whoever measures coverage in that process writes a file at its end.
+    """
     recipe = tiny.recipe(tmp_path, tiny_folder, rows=60, phases=[tiny.PROBE, tiny.TOP])
-    limited = (
-        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000)); "
-        "from kft.cli.main import run; sys.exit(run(sys.argv[1:]))"
-    )
+    limited = """
+import resource, signal, sys
+from kft.cli.main import run
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+code = run(sys.argv[1:])
+resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+sys.exit(code)
+"""
     command = [sys.executable, "-c", limited, "train", str(recipe), "--run", "full"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200)
     assert done.returncode == 3, done.stderr

@@ -54,11 +54,13 @@ import numpy as np
 from kft.errors import StorageError
 from kft.train.checkpoint import Checkpoint, save_checkpoint
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
 try:
     save_checkpoint(Path({str(tmp_path)!r}), "best", Checkpoint({{"a": np.zeros(9999)}}, {{"epoch": 2}}))
 except StorageError as error:
     print(error)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))  # coverage writes its file at the end
     sys.exit(error.exit_code)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
