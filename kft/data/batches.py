@@ -48,6 +48,10 @@ class Ragged:
         """Returns one row."""
         return self.values[self.offsets[index] : self.offsets[index + 1]]
 
+    def take(self, rows: np.ndarray, edge: int) -> np.ndarray:
+        """Returns rows padded with zeros to ``[batch, edge, ...]``; -1 gives a row of padding alone."""
+        return self.pad(rows, edge)[0]
+
     def pad(self, rows: np.ndarray, edge: int, fill: float = 0) -> tuple[np.ndarray, np.ndarray]:
         """Returns rows padded to ``[batch, edge, ...]`` and their mask ``bool[batch, edge]``.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kft.data.batches import Ragged, choose_edges
+from kft.data.source import text_source
 from kft.metrics.classification import softmax
 from kft.recipe.load import load_recipe
 from kft.rundir import RunFolder
@@ -17,7 +18,7 @@ from kft.rundir import RunFolder
 if TYPE_CHECKING:
     import keras
 
-    from kft.features.store import Inference
+    from kft.features.inference import Inference
     from kft.model.backbones import TextTokenizer
 
 
@@ -59,13 +60,15 @@ class Predictor:
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """Returns ``float64[texts, labels]``, in the order of the texts."""
-        from kft.features.store import Source, run_in_batches
+        from kft.features.inference import run_in_batches
 
         if not texts:
             return np.zeros((0, len(self.labels)))
         rows, _ = self.tokenizer.encode(texts, self.max_tokens)
         tokens = Ragged.from_rows(rows)
-        source = Source(tokens, choose_edges(tokens.lengths), tuple(tensor.name for tensor in self.model.inputs))
+        source = text_source(tokens, choose_edges(tokens.lengths)).select(
+            tuple(tensor.name for tensor in self.model.inputs)
+        )
         (logits,) = run_in_batches(self._inference, source)
         return softmax(np.asarray(logits))
 
@@ -73,7 +76,7 @@ class Predictor:
     def _inference(self) -> Inference:
         import keras
 
-        from kft.features.store import make_inference
+        from kft.features.inference import make_inference
 
         # The same graph with its inputs as a list, which is how batches come.
         return make_inference(keras.Model(self.model.inputs, self.model.outputs[0]), self.batch_size)

@@ -1,18 +1,20 @@
 """Cuts a flat functional model where training begins.
 
-An operation is *fixed* when it and everything it depends on has no trainable variable and draws no random
-numbers. The boundary is the set of tensors that pass from fixed operations to the rest: ``front`` computes
-them, once per example; ``back`` trains on them.
+An operation is *fixed* when it and everything it depends on has no trainable variable and no state that training
+moves (random seeds, moving statistics). The boundary is the set of tensors that pass from fixed operations to the
+rest: ``front`` computes them, once per example; ``back`` trains on them.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import keras
 
 from kft.errors import ModelError
+from kft.model.blocks import find_blocks
 
 
 @dataclass(frozen=True)
@@ -101,10 +103,15 @@ def split_at_boundary(model: keras.Model) -> SplitModel:
     """
     if not model.trainable_variables:
         raise ModelError("nothing in the model trains, so it has no boundary", next_step="kft.freeze(model, 'none')")
-    fixed: dict[int, Any] = {id(tensor): tensor for tensor in model.inputs}
+    moving = {id(variable) for variable in model.trainable_variables}
+    fixed = {id(tensor) for tensor in model.inputs}
     names = {id(tensor): tensor.name for tensor in model.inputs}
     crossing: dict[int, Any] = {}
-    for node in _nodes_from_input_to_output(model):
+    rest = []
+    nodes = _nodes_from_input_to_output(model)
+    calls = Counter(node.operation.name for node in nodes)
+    seen: Counter[str] = Counter()
+    for node in nodes:
         operation = node.operation
         if isinstance(operation, keras.Model):
             raise ModelError(
@@ -113,20 +120,33 @@ def split_at_boundary(model: keras.Model) -> SplitModel:
                 expected="a flat functional graph",
                 next_step="connect the inner model's own input and output tensors, as kft.build_model does",
             )
+        # A Keras mask is an argument like any other here, so it crosses the boundary as a tensor of its own.
         tensors = node.input_tensors
-        if all(id(tensor) in fixed for tensor in tensors) and not _moves(operation):
+        if all(id(tensor) in fixed for tensor in tensors) and not _moves(operation, moving):
+            fixed.update(id(tensor) for tensor in node.output_tensors)
+            # A layer that is called twice, or gives several tensors, needs more than its name.
+            call = f"_call_{seen[operation.name]}" if calls[operation.name] > 1 else ""
+            several = len(node.output_tensors) > 1
             for position, tensor in enumerate(node.output_tensors):
-                fixed[id(tensor)] = tensor
-                suffix = f"_{position}" if len(node.output_tensors) > 1 else ""
-                names[id(tensor)] = operation.name + suffix
+                names[id(tensor)] = operation.name + call + (f"_{position}" if several else "")
         else:
+            rest.append(node)
             crossing.update({id(tensor): tensor for tensor in tensors if id(tensor) in fixed})
+        seen[operation.name] += 1
+    crossing.update({id(tensor): tensor for tensor in model.outputs if id(tensor) in fixed})
     tensors = list(crossing.values())
     return SplitModel(
         front=keras.Model(model.inputs, tensors, name="front"),
-        back=keras.Model(tensors, model.outputs[0], name="back"),
+        back=_rebuild(rest, tensors, model.output),
         names=tuple(names[id(tensor)] for tensor in tensors),
     )
+
+
+def frozen_blocks(model: keras.Model, split: SplitModel) -> list[str]:
+    """Returns the numbered blocks that lie whole below the boundary, from input to output."""
+    below = {layer.name for layer in split.front.layers}
+    numbered = [block for block in find_blocks(model) if block.name.startswith("block_")]
+    return [block.name for block in numbered if all(layer.name in below for layer in block.layers)]
 
 
 def _nodes_from_input_to_output(model: keras.Model) -> list[Any]:
@@ -134,11 +154,25 @@ def _nodes_from_input_to_output(model: keras.Model) -> list[Any]:
     return [node for depth in depths for node in model._nodes_by_depth[depth] if not node.is_input]
 
 
-def _moves(operation: Any) -> bool:
-    """Whether training changes what the operation computes: it learns, or it draws random numbers."""
+def _rebuild(nodes: list[Any], tensors: list[Any], outputs: Any) -> keras.Model:
+    """Calls the same layers again, from new inputs; ``keras.Model(tensors, outputs)`` mistakes tied layers."""
+    inputs = [keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype) for tensor in tensors]
+    known = {id(tensor): new for tensor, new in zip(tensors, inputs, strict=True)}
+    for node in nodes:
+        args, kwargs = node.arguments.fill_in(known)
+        made = keras.tree.flatten(node.operation(*args, **kwargs))
+        known.update((id(tensor), new) for tensor, new in zip(node.output_tensors, made, strict=True))
+    return keras.Model(inputs, keras.tree.map_structure(lambda tensor: known[id(tensor)], outputs), name="back")
+
+
+def _moves(operation: Any, moving: set[int]) -> bool:
+    """Whether training changes what the operation computes: it learns, or it keeps a state that runs on.
+
+    Variables are compared by identity, because a tied one may belong to a layer that is itself frozen. A state
+    (moving statistics, a random seed) stands still in a frozen layer alone.
+    """
     if not isinstance(operation, keras.layers.Layer):
         return False
-    if operation.trainable_variables:
+    if any(id(variable) in moving for variable in operation.variables):
         return True
-    # Dropout and random augmentation of a part that trains; in a frozen block they are switched off.
-    return operation.trainable and any("seed" in variable.path for variable in operation.variables)
+    return operation.trainable and bool(operation.non_trainable_variables)

@@ -1,160 +1,316 @@
-"""What the boundary's tensors hold for each example: computed once by ``front``, kept, served batch by batch.
+"""The feature store: what ``front`` computes for an example is computed once, kept on disk, and reused.
 
-This version keeps the features in memory and recomputes where they would not fit; the rule is a size, never
-a clock.
+Every epoch, phase and run that cuts the same weights at the same place finds it there.
+A store is one folder, named after everything that decides its numbers: the weights and layers below the
+boundary, versions, type. Inside, an example is found by a hash of its own content, so a changed row costs one row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import hashlib
+import importlib.metadata
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
+from filelock import FileLock, Timeout
 
-from kft.data.batches import Ragged, edge_for, sequential_plan
-from kft.features.boundary import Forward, SplitModel
-from kft.model.backbones import feed
+from kft.data.batches import Ragged
+from kft.data.source import Chunk, Column, DenseColumn, Source
+from kft.features.boundary import SplitModel
+from kft.features.inference import Inference, Tick, has_token_axis, make_inference, run_in_batches
+from kft.features.shards import ABOUT, LOCK, SUFFIX, Shard, open_shard, write_shard
+from kft.rundir import storage_errors, write_json
 
-MEMORY_LIMIT_BYTES = 4 * 2**30
-"""Features above this size are recomputed instead of kept."""
-
-Tick = Callable[[int], None]
+BATCH_SIZE = 32
+"""Rows of a batch that computes features: fixed, so that runs of any batch size share them, bit for bit."""
+SHARD_ROWS = 64 * BATCH_SIZE
+SHARD_BYTES = 64 * 2**20
+"""A shard ends at whichever comes first: memory stays flat, and a kill loses no more than one shard."""
+WITHOUT_EFFECT = ("trainable", "dropout", "kernel_initializer", "bias_initializer", "embeddings_initializer")
+"""Settings of a layer that change nothing in a trained one that only infers."""
 
 
 @dataclass(frozen=True)
-class Source:
-    """Examples as a model wants them: token ids, and stored features where there are any.
+class Front:
+    """The part of a split model that computes what a store keeps.
 
     Attributes:
-        tokens: One row of ids an example.
-        edges: The padded lengths that batches may have.
-        names: Which tensors a batch holds, in order: model inputs or boundary tensors.
-        features: Stored boundary tensors; a Ragged for one vector a token, an array for one an example.
+        inference: From the model's inputs to the computed boundary tensors.
+        tensors: The boundary tensors that are computed, by name; the others are inputs, merely passed on.
+        inputs: The model's inputs, in order.
+        names: All boundary tensors, in the order in which ``back`` takes them.
+        fingerprint: Of everything that decides the numbers.
     """
 
-    tokens: Ragged
-    edges: tuple[int, ...]
+    inference: Inference
+    tensors: Mapping[str, keras.KerasTensor]
+    inputs: tuple[str, ...]
     names: tuple[str, ...]
-    features: Mapping[str, Ragged | np.ndarray] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.tokens)
-
-    def batch(self, rows: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Returns the tensors for the given rows; -1 is padding and comes out as zeros."""
-        real = rows[rows >= 0]
-        edge = edge_for(int(self.tokens.lengths[real].max(initial=1)), self.edges)
-        ids, mask = self.tokens.pad(rows, edge)
-        inputs = feed(ids, mask)
-        return tuple(inputs[name] if name in inputs else self._stored(name, rows, edge) for name in self.names)
-
-    def _stored(self, name: str, rows: np.ndarray, edge: int) -> np.ndarray:
-        stored = self.features[name]
-        if isinstance(stored, Ragged):
-            return stored.pad(rows, edge)[0]
-        values = stored[np.maximum(rows, 0)]
-        values[rows < 0] = 0
-        return values
-
-
-def signature(tensors: Sequence[keras.KerasTensor], batch_size: int) -> tuple[tf.TensorSpec, ...]:
-    """Returns the one input signature of a traced function: fixed batch, free token axis, so one trace serves."""
-    return tuple(tf.TensorSpec((batch_size, *tensor.shape[1:]), tensor.dtype) for tensor in tensors)
+    fingerprint: str
 
 
 @dataclass(frozen=True)
-class Inference:
-    """A model traced for inference, once: use it for every pass over the data.
+class StoredColumn:
+    """One boundary tensor of some examples, read from memory-mapped shards.
 
     Attributes:
-        function: From a tuple of tensors to a list of outputs.
-        batch_size: Rows of a batch.
-        per_token: For each output, whether its second axis is the token axis.
+        values: The shards' values: ``[tokens or examples, ...]``.
+        shard: ``int64[examples]``: which of them.
+        start: ``int64[examples]``: the first row there.
+        length: ``int64[examples]``: how many rows; None without a token axis.
+        dtype: What the model takes, where the store keeps a smaller type.
     """
 
-    function: Callable[[tuple[np.ndarray, ...]], list[tf.Tensor]]
-    batch_size: int
-    per_token: tuple[bool, ...]
+    values: tuple[np.ndarray, ...]
+    shard: np.ndarray
+    start: np.ndarray
+    length: np.ndarray | None
+    dtype: np.dtype
+
+    def row(self, index: int) -> np.ndarray:
+        """Returns one example's tensor."""
+        values, start = self.values[self.shard[index]], self.start[index]
+        return values[start] if self.length is None else values[start : start + self.length[index]]
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yields all examples' vectors, shard by shard; only without a token axis."""
+        for number, values in enumerate(self.values):
+            here = np.flatnonzero(self.shard == number)
+            if len(here):
+                yield here, values[self.start[here]].astype(self.dtype, copy=False)
+
+    def take(self, rows: np.ndarray, edge: int) -> np.ndarray:
+        """Returns ``[batch, ...]``, or ``[batch, edge, ...]`` with a token axis; row -1 gives zeros."""
+        tail = self.values[0].shape[1:]
+        taken = np.zeros((len(rows), *tail) if self.length is None else (len(rows), edge, *tail), self.dtype)
+        for position, index in enumerate(rows):
+            if index >= 0:
+                row = self.row(index)
+                if self.length is None:
+                    taken[position] = row
+                else:
+                    taken[position, : len(row)] = row
+        return taken
 
 
-def make_inference(model: Forward, batch_size: int) -> Inference:
-    """Prepares a model, or two halves that act as one, for ``run_in_batches``."""
+def make_front(split: SplitModel) -> Front:
+    """Prepares the part of ``split.front`` that computes something.
 
-    @tf.function(input_signature=(signature(model.inputs, batch_size),), autograph=False)
-    def infer(tensors: tuple[tf.Tensor, ...]) -> list[tf.Tensor]:
-        outputs = model(list(tensors), training=False)
-        return outputs if isinstance(outputs, list) else [outputs]
-
-    per_token = tuple(len(tensor.shape) > 2 and tensor.shape[1] is None for tensor in model.outputs)
-    return Inference(infer, batch_size, per_token)
-
-
-def run_in_batches(inference: Inference, source: Source, tick: Tick | None = None) -> list[Ragged | np.ndarray]:
-    """Runs a model over every example once and returns its outputs in the examples' order.
-
-    Args:
-        inference: Takes the tensors of ``source.names``.
-        source: The examples.
-        tick: Called with the number of examples finished after each batch.
-
-    Returns:
-        For each output an array ``[examples, ...]``, or a Ragged when its second axis is the token axis.
+    Example:
+        >>> import kft
+        >>> model = kft.build_model(kft.load_backbone("minilm-l6"), classes=5)  # doctest: +SKIP
+        >>> kft.freeze(model, "top-2")  # doctest: +SKIP
+        >>> list(make_front(kft.split_at_boundary(model)).tensors)  # doctest: +SKIP
+        ['transformer_layer_3']
     """
-    found: list[list] = [[None] * len(source) for _ in inference.per_token]
-    for rows in sequential_plan(source.tokens.lengths, batch_size=inference.batch_size):
-        outputs = [output.numpy() for output in inference.function(source.batch(rows))]
-        for output, ragged, kept in zip(outputs, inference.per_token, found, strict=True):
-            for position, row in enumerate(rows):
-                if row >= 0:
-                    vector = output[position]
-                    # A copy: a view would keep the whole padded batch alive.
-                    kept[row] = vector[: source.tokens.lengths[row]].copy() if ragged else vector
-        if tick:
-            tick(int((rows >= 0).sum()))
-    return [
-        Ragged.from_rows(kept) if ragged else np.stack(kept)
-        for kept, ragged in zip(found, inference.per_token, strict=True)
-    ]
+    given = {id(tensor) for tensor in split.front.inputs}
+    pairs = zip(split.names, split.front.outputs, strict=True)
+    tensors = {name: tensor for name, tensor in pairs if id(tensor) not in given}
+    model = keras.Model(split.front.inputs, list(tensors.values()), name="front_computed")
+    inputs = tuple(tensor.name for tensor in split.front.inputs)
+    return Front(make_inference(model, BATCH_SIZE), tensors, inputs, split.names, _fingerprint(model))
 
 
-def feature_bytes(split: SplitModel, tokens: Ragged) -> int:
-    """Returns how many bytes the boundary tensors of these examples take."""
-    total = 0
-    for tensor in stored_tensors(split):
-        width = int(np.prod([size for size in tensor.shape[1:] if size is not None]))
-        rows = int(tokens.lengths.sum()) if None in tensor.shape[1:] else len(tokens)
-        total += rows * width * np.dtype(tensor.dtype).itemsize
+def feature_bytes(front: Front, source: Source, dtype: str | None = None) -> int:
+    """Returns how many bytes these examples' features take."""
+    return int(_row_bytes(front, source, dtype).sum())
+
+
+def _row_bytes(front: Front, source: Source, dtype: str | None) -> np.ndarray:
+    total = np.zeros(len(source), np.int64)
+    for tensor in front.tensors.values():
+        width = math.prod(size for size in tensor.shape[1:] if size is not None)
+        rows = source.lengths if has_token_axis(tensor) else 1
+        total += rows * width * _stored_type(tensor, dtype).itemsize
     return total
 
 
-def stored_tensors(split: SplitModel) -> list[keras.KerasTensor]:
-    """Returns the boundary tensors that are computed, not merely passed on from the input."""
-    given = {id(tensor) for tensor in split.front.inputs}
-    return [tensor for tensor in split.front.outputs if id(tensor) not in given]
-
-
-def make_front(split: SplitModel, batch_size: int) -> tuple[Inference, tuple[str, ...]]:
-    """Prepares the part of ``front`` that computes something; returns the names of its outputs as well."""
-    wanted = stored_tensors(split)
-    known = {id(tensor) for tensor in wanted}
-    pairs = zip(split.names, split.front.outputs, strict=True)
-    names = tuple(name for name, tensor in pairs if id(tensor) in known)
-    return make_inference(keras.Model(split.front.inputs, wanted, name="front_computed"), batch_size), names
+def compute_features(front: Front, source: Source, tick: Tick | None = None) -> Source:
+    """Computes the features and keeps them in memory alone; for what may not, or cannot, be stored."""
+    found = run_in_batches(front.inference, source.select(front.inputs), tick)
+    columns = {name: _in_memory(tensor) for name, tensor in zip(front.tensors, found, strict=True)}
+    return _as_source(front, source, columns)
 
 
 def store_features(
-    front: tuple[Inference, tuple[str, ...]], raw: Source, names: tuple[str, ...], tick: Tick | None = None
+    front: Front,
+    source: Source,
+    root: Path,
+    *,
+    dtype: str | None = None,
+    about: Mapping[str, Any] | None = None,
+    tick: Tick | None = None,
+    wait: Callable[[], None] | None = None,
 ) -> Source:
-    """Runs ``front`` once over the examples and returns a source of boundary tensors for ``back``.
+    """Returns a source of boundary tensors for ``back``; only examples that the store lacks are computed.
+
+    Safe to kill, and safe for several processes: one computes, the others wait and find it done. Along a token
+    axis the tokens of the example are kept; padding comes back as zeros, which a model that masks padding ignores.
 
     Args:
         front: From ``make_front``.
-        raw: The examples, as the model's own inputs.
-        names: The boundary's names, ``split.names``.
+        source: The examples, as the model's own inputs.
+        root: The folder that holds all stores, ``<cache>/features``.
+        dtype: ``float16`` halves the room that floating-point features take; default: the model's own type.
+        about: What ``kft cache list`` shows of it.
         tick: Called with the number of examples finished.
+        wait: Called once when another process is at work on this store.
+
+    Raises:
+        StorageError: The disk is full or cannot be written; the shards written so far are kept.
     """
-    inference, computed = front
-    features = dict(zip(computed, run_in_batches(inference, raw, tick), strict=True))
-    return Source(raw.tokens, raw.edges, names, features)
+    folder = store_folder(front, root, dtype)
+    keys, source = source.keys, source.select(front.inputs)
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    index = _Index(folder)
+    with _locked(folder, wait if index.missing(keys).size else None):
+        if not (folder / ABOUT).is_file():
+            write_json(folder / ABOUT, {**(about or {}), "tensors": _describe(front, dtype)})
+        (folder / ABOUT).touch()  # when it was last used: `kft cache prune` starts with the oldest
+        index = _Index(folder)
+        missing = index.missing(keys)
+        if tick:
+            tick(len(source) - len(missing))
+        for rows in _shards(front, source, keys, missing):
+            found = run_in_batches(front.inference, source, tick, rows=rows)
+            tensors = {name: _cast(tensor, dtype) for name, tensor in zip(front.tensors, found, strict=True)}
+            index.add(write_shard(folder, keys[rows], tensors))
+    return _as_source(front, source, index.columns(front, keys))
+
+
+def stored_rows(front: Front, source: Source, root: Path, dtype: str | None = None) -> int:
+    """Returns how many of these examples the store holds already."""
+    return len(source) - len(_Index(store_folder(front, root, dtype)).missing(source.keys))
+
+
+def store_folder(front: Front, root: Path, dtype: str | None = None) -> Path:
+    """Returns the folder of the store for this front."""
+    name = hashlib.blake2b(json.dumps([front.fingerprint, dtype]).encode(), digest_size=12).hexdigest()
+    return root / name
+
+
+class _Index:
+    """Where each example lies: built from the shards' own keys, so no second file can disagree with them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.shards: list[Shard] = []
+        self.places: dict[bytes, tuple[int, int]] = {}
+        for path in sorted(folder.glob(f"*{SUFFIX}")):
+            self.add(path)
+
+    def add(self, path: Path) -> None:
+        """Opens one shard; one that is damaged counts as not there."""
+        shard = open_shard(path)
+        if shard is not None:
+            number = len(self.shards)
+            self.shards.append(shard)
+            for row, key in enumerate(shard.keys):
+                self.places.setdefault(key.tobytes(), (number, row))
+
+    def missing(self, keys: np.ndarray) -> np.ndarray:
+        """Returns ``int64[n]``: the examples not here, each content once."""
+        seen: set[bytes] = set()
+        lacking = []
+        for position, key in enumerate(keys):
+            name = key.tobytes()
+            if name not in self.places and name not in seen:
+                seen.add(name)
+                lacking.append(position)
+        return np.array(lacking, np.int64)
+
+    def columns(self, front: Front, keys: np.ndarray) -> dict[str, Column]:
+        """Returns each computed tensor of these examples."""
+        places = np.array([self.places[key.tobytes()] for key in keys], np.int64).reshape(-1, 2)
+        shard, row = places[:, 0], places[:, 1]
+        start, length = row.copy(), np.ones(len(row), np.int64)
+        for number, opened in enumerate(self.shards):
+            if opened.offsets is not None:
+                here = shard == number
+                start[here] = opened.offsets[row[here]]
+                length[here] = opened.offsets[row[here] + 1] - start[here]
+        columns: dict[str, Column] = {}
+        for name, tensor in front.tensors.items():
+            values = tuple(opened.values[name] for opened in self.shards)
+            per_token = has_token_axis(tensor)
+            columns[name] = StoredColumn(
+                values, shard, start if per_token else row, length if per_token else None, np.dtype(tensor.dtype)
+            )
+        return columns
+
+
+def _shards(front: Front, source: Source, keys: np.ndarray, missing: np.ndarray) -> Iterator[np.ndarray]:
+    """Cuts the missing examples into shards, by length and then by key: a run that was killed cuts the rest alike."""
+    order = missing[np.lexsort((*keys[missing].T[::-1], source.lengths[missing]))]
+    sizes = _row_bytes(front, source, None)[order]
+    start = 0
+    while start < len(order):
+        fitting = int((np.cumsum(sizes[start : start + SHARD_ROWS]) <= SHARD_BYTES).sum())
+        rest = start + fitting == len(order)  # the last batch alone may be short
+        stop = start + (fitting if rest else max(BATCH_SIZE, fitting // BATCH_SIZE * BATCH_SIZE))
+        yield order[start:stop]
+        start = stop
+
+
+def _locked(folder: Path, wait: Callable[[], None] | None) -> FileLock:
+    lock = FileLock(str(folder / LOCK))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if wait:
+            wait()
+        lock.acquire()
+    return lock
+
+
+def _as_source(front: Front, source: Source, computed: Mapping[str, Column]) -> Source:
+    return source.with_columns({name: computed.get(name) or source.columns[name] for name in front.names})
+
+
+def _in_memory(tensor: Ragged | np.ndarray) -> Column:
+    return tensor if isinstance(tensor, Ragged) else DenseColumn(tensor)
+
+
+def _cast(tensor: Ragged | np.ndarray, dtype: str | None) -> Ragged | np.ndarray:
+    values = tensor.values if isinstance(tensor, Ragged) else tensor
+    if dtype is not None and values.dtype.kind == "f":
+        values = values.astype(dtype)
+    return Ragged(values, tensor.offsets) if isinstance(tensor, Ragged) else values
+
+
+def _stored_type(tensor: keras.KerasTensor, dtype: str | None) -> np.dtype:
+    own = np.dtype(tensor.dtype)
+    return np.dtype(dtype) if dtype is not None and own.kind == "f" else own
+
+
+def _describe(front: Front, dtype: str | None) -> dict[str, Any]:
+    return {
+        name: {"shape": list(tensor.shape[1:]), "dtype": str(_stored_type(tensor, dtype))}
+        for name, tensor in front.tensors.items()
+    }
+
+
+def _fingerprint(model: keras.Model) -> str:
+    """Hashes weights and layers; names that Keras counted up are replaced by the layer's place."""
+    places = {layer.name: f"#{place}" for place, layer in enumerate(model.layers)}
+
+    def renamed(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: renamed(item) for key, item in value.items() if key not in WITHOUT_EFFECT}
+        if isinstance(value, list | tuple):
+            return [renamed(item) for item in value]
+        return places.get(value, value) if isinstance(value, str) else value
+
+    config = {**model.get_config(), "name": "", "trainable": None}
+    versions = [importlib.metadata.version(package) for package in ("keras", "tensorflow")]
+    digest = hashlib.blake2b(json.dumps([renamed(config), versions], default=str, sort_keys=True).encode())
+    for variable in model.weights:
+        digest.update(f"{variable.dtype}{variable.shape}".encode())
+        digest.update(np.ascontiguousarray(variable.numpy()).data)
+    return digest.hexdigest()

@@ -215,8 +215,22 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-ACTIVATIONS = {"gelu": False, "gelu_new": True, "gelu_pytorch_tanh": True}
-"""Hugging Face's names for GELU, and whether each is the tanh approximation."""
+def exact_gelu(x: Any) -> Any:
+    """GELU by the error function (Hendrycks and Gimpel, 2016)."""
+    import keras
+
+    return keras.activations.gelu(x, approximate=False)
+
+
+def tanh_gelu(x: Any) -> Any:
+    """GELU by its tanh approximation, as GPT-2 had it."""
+    import keras
+
+    return keras.activations.gelu(x, approximate=True)
+
+
+ACTIVATIONS = {"gelu": exact_gelu, "gelu_new": tanh_gelu, "gelu_pytorch_tanh": tanh_gelu}
+"""Hugging Face's names for GELU, and which one each means."""
 
 
 def _load_bert(folder: Path, config: dict[str, Any], dropout: float) -> keras.Model:
@@ -224,11 +238,7 @@ def _load_bert(folder: Path, config: dict[str, Any], dropout: float) -> keras.Mo
     import keras_hub
 
     model = keras_hub.models.BertBackbone.from_preset(str(folder), dropout=dropout)
-    approximate = ACTIVATIONS[config.get("hidden_act", "gelu")]
-
-    def gelu(x: Any) -> Any:
-        return keras.activations.gelu(x, approximate=approximate)
-
+    gelu = ACTIVATIONS[config.get("hidden_act", "gelu")]
     # keras-hub always takes the tanh approximation, 3.9e-3 off on checkpoints that mean the exact GELU.
     for layer in model.transformer_layers:
         changed = 0
@@ -236,6 +246,7 @@ def _load_bert(folder: Path, config: dict[str, Any], dropout: float) -> keras.Mo
             if isinstance(inner, keras.layers.Dense) and inner.activation is not keras.activations.linear:
                 inner.activation = gelu
                 changed += 1
+        layer.activation = gelu  # so that the block's own configuration says what it computes
         if changed != 1:
             raise ModelError(
                 "keras-hub's transformer block is not built as expected",

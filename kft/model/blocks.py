@@ -31,6 +31,8 @@ FAMILIES = (
         stem=r"(token|position|segment)_embedding|embeddings_\w+|token_ids|segment_ids|padding_mask",
         block=r"transformer_layer_(\d+)",
     ),
+    # A model of one's own, whose layers are named after the blocks they belong to.
+    BlockPatterns(family="numbered", stem=r"stem_\w+|images|token_ids|padding_mask", block=r"block_(\d+)_\w+"),
 )
 
 

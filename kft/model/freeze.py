@@ -70,10 +70,12 @@ def freeze(model: keras.Model, rule: str) -> FreezeTable:
     """
     blocks = find_blocks(model)
     training = trainable_blocks(blocks, rule)
-    for block in blocks:
+    # From the top down: a variable tied across blocks belongs to the earliest, whose word is then the last.
+    for block in reversed(blocks):
         for layer in block.layers:
             layer.trainable = block.name in training
-    table = FreezeTable(rule, tuple(_row(block) for block in blocks))
+    counted: set[int] = set()
+    table = FreezeTable(rule, tuple(_row(block, counted) for block in blocks))
     if table.trainable == 0:
         raise ModelError(
             "nothing is left to train",
@@ -105,7 +107,9 @@ def trainable_blocks(blocks: tuple[Block, ...], rule: str) -> frozenset[str]:
     )
 
 
-def _row(block: Block) -> BlockRow:
+def _row(block: Block, counted: set[int]) -> BlockRow:
     trainable = {id(v) for layer in block.layers for v in layer.trainable_variables}
-    sizes = [(int(variable.shape.num_elements()), id(variable) in trainable) for variable in block.variables]
+    own = [variable for variable in block.variables if id(variable) not in counted]  # a tied one counts once
+    counted.update(id(variable) for variable in own)
+    sizes = [(int(variable.shape.num_elements()), id(variable) in trainable) for variable in own]
     return BlockRow(block.name, sum(n for n, _ in sizes), sum(n for n, moves in sizes if moves))

@@ -1,10 +1,12 @@
-"""One helper that turns steps, epochs or a share of training into steps."""
+"""Texts that stand for amounts: shares, durations of training, sizes on disk."""
 
 from __future__ import annotations
 
+import math
 import re
 
 PERCENT = re.compile(r"^(\d+(?:\.\d+)?)\s*%$")
+SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B$", re.IGNORECASE)
 DURATION = re.compile(r"^(\d+(?:\.\d+)?)\s*(%|steps?|epochs?)$")
 
 
@@ -43,3 +45,32 @@ def duration_in_steps(text: str, *, total_steps: int, steps_per_epoch: int) -> i
     amount, unit = parse_duration(text)
     scale = {"%": total_steps / 100, "step": 1, "epoch": steps_per_epoch}[unit]
     return min(total_steps, round(amount * scale))
+
+
+def parse_size(text: str) -> int:
+    """Returns the bytes that ``"20 GB"`` or ``"512 MiB"`` stands for.
+
+    Raises:
+        ValueError: The text is no size.
+
+    Example:
+        >>> parse_size("20 GB"), parse_size("1KiB")
+        (20000000000, 1024)
+    """
+    match = SIZE.match(text.strip())
+    if not match:
+        raise ValueError("a size such as '20 GB' or '512 MiB'")
+    amount, prefix, binary = match.groups()
+    return round(float(amount) * (1024 if binary else 1000) ** "_KMGT".index(prefix.upper() or "_"))
+
+
+def format_size(size: float) -> str:
+    """Returns bytes as a person reads them.
+
+    Example:
+        >>> format_size(512), format_size(250_000_000)
+        ('512 B', '238.4 MiB')
+    """
+    units = ("B", "KiB", "MiB", "GiB", "TiB")
+    step = min(len(units) - 1, int(math.log(max(size, 1), 1024)))
+    return f"{size:.0f} B" if step == 0 else f"{size / 1024**step:,.1f} {units[step]}"

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from kft.recipe.durations import parse_duration, parse_percent
+from kft.recipe.durations import parse_duration, parse_percent, parse_size
 
 DATAFRAME = "dataframe"
 """The value of ``data.train`` when Python passed a DataFrame instead of a file."""
@@ -25,6 +25,11 @@ class Spec(BaseModel):
 
 def _duration(text: str) -> str:
     parse_duration(text)
+    return text
+
+
+def _size(text: str) -> str:
+    parse_size(text)
     return text
 
 
@@ -48,6 +53,7 @@ def _gate(text: str) -> str:
 
 
 Duration = Annotated[str, AfterValidator(_duration)]
+Size = Annotated[str, AfterValidator(_size)]
 ShareOrSource = Annotated[str, AfterValidator(_share_or_source)]
 FreezeRule = Annotated[str, AfterValidator(_freeze_rule)]
 Gate = Annotated[str, AfterValidator(_gate)]
@@ -209,6 +215,14 @@ class TrainSpec(Spec):
         return self
 
 
+class FeaturesSpec(Spec):
+    """What the frozen blocks compute is kept on disk, where it pays, and reused by every epoch, phase and run."""
+
+    store: Literal["auto", "off"] = Field("auto", description="auto: where a whole block is frozen and it fits")
+    dtype: Literal["own", "float16"] = Field("own", description="float16 takes half the room, and is not exact")
+    cache_limit: Size = Field("20 GB", description="of all stores; the one used longest ago makes room")
+
+
 class EvaluateSpec(Spec):
     """What the model must reach on the sealed test split."""
 
@@ -224,4 +238,5 @@ class RecipeSpec(Spec):
     data: DataSpec
     model: ModelSpec = Field(default_factory=ModelSpec)
     train: TrainSpec = Field(default_factory=TrainSpec)
+    features: FeaturesSpec = Field(default_factory=FeaturesSpec)
     evaluate: EvaluateSpec = Field(default_factory=EvaluateSpec)

@@ -10,8 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from kft.data.batches import Ragged
-from kft.recipe.schema import PhaseSpec, TrainSpec
+from kft.data.source import Source
+from kft.recipe.schema import FeaturesSpec, PhaseSpec, TrainSpec
 from kft.train.callbacks import CallbackDriver
 from kft.train.checkpoint import Arrays, Checkpoint, save_checkpoint, snapshot
 from kft.train.optimizer import ScheduledAdamW
@@ -20,14 +20,13 @@ from kft.train.progress import Progress
 
 @dataclass(frozen=True)
 class TrainData:
-    """Tokens and targets of the two splits that selection may see."""
+    """Inputs and targets of the two splits that selection may see."""
 
-    tokens: Ragged
+    train: Source
     targets: np.ndarray
-    valid_tokens: Ragged
+    valid: Source
     valid_targets: np.ndarray
     classes: int
-    edges: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -69,6 +68,8 @@ class Job:
     callbacks: CallbackDriver
     progress: Progress
     record: Callable[[dict[str, Any]], None]
+    model_name: str = "model"
+    features: FeaturesSpec = field(default_factory=FeaturesSpec)
     checkpoints: Path | None = None
     state: LoopState = field(default_factory=LoopState)
 
@@ -87,7 +88,8 @@ def keep_if_best(job: Job, phase: PhaseSpec, epoch: int, metrics: dict[str, floa
         return False
     state.phase_metrics[phase.name] = metrics
     state.phase_weights[phase.name] = snapshot(job.model.weights)
-    if state.best is None or _score(job, metrics) > state.best:
+    starts_from_another = epoch == 0 and phase.start is not None  # the same weights, so nothing is better
+    if state.best is None or (_score(job, metrics) > state.best and not starts_from_another):
         state.best, state.best_phase = _score(job, metrics), phase.name
         if job.checkpoints:
             facts = {"phase": phase.name, "epoch": epoch, "step": state.steps_done, "metrics": metrics}

@@ -17,19 +17,14 @@ import keras
 import numpy as np
 
 from kft.data.batches import plan
+from kft.data.source import Source, Vectors
 from kft.errors import TrainingError
-from kft.features.boundary import Forward, FrozenFront, SplitModel, split_at_boundary
+from kft.features.boundary import Forward, FrozenFront, SplitModel, frozen_blocks, split_at_boundary
+from kft.features.cache import features_root
+from kft.features.inference import Inference, make_inference, run_in_batches
+from kft.features.policy import make_room, plan_store, stored_dtype
 from kft.features.probe import STRENGTHS, solve_probe
-from kft.features.store import (
-    MEMORY_LIMIT_BYTES,
-    Inference,
-    Source,
-    feature_bytes,
-    make_front,
-    make_inference,
-    run_in_batches,
-    store_features,
-)
+from kft.features.store import compute_features, make_front, store_features
 from kft.metrics.classification import METRICS, softmax
 from kft.model.blocks import find_blocks
 from kft.model.freeze import FreezeTable, freeze
@@ -96,8 +91,8 @@ def _start_phase(job: Job, phase: PhaseSpec) -> PhaseResult:
 def _run_phase(job: Job, phase: PhaseSpec, table: FreezeTable) -> PhaseResult:
     started = time.perf_counter()
     split = split_at_boundary(job.model)
-    train, valid = _sources(job, split, always=phase.solver == "lbfgs")
-    forward = split.back if train.features else FrozenFront(split.front, split.back)
+    train, valid = _features(job, phase, split)
+    forward = split.back if tuple(train.columns) == split.names else FrozenFront(split.front, split.back)
     if phase.solver == "lbfgs":
         _solve(job, phase, train, valid)
         epochs, stopped = 0, "converged"
@@ -124,37 +119,46 @@ def _run_phase(job: Job, phase: PhaseSpec, table: FreezeTable) -> PhaseResult:
     return result
 
 
-def _sources(job: Job, split: SplitModel, *, always: bool) -> tuple[Source, Source]:
-    """Stores what lies below the boundary where a whole block does and it fits; says which it was."""
-    data, batch_size = job.data, job.spec.batch_size
-    raw_names = tuple(tensor.name for tensor in split.front.inputs)
-    train = Source(data.tokens, data.edges, raw_names)
-    valid = Source(data.valid_tokens, data.edges, raw_names)
-    frozen = {layer.name for layer in split.front.layers}
-    below = [b.name for b in find_blocks(job.model) if b.name.startswith("block_") and b.layers[0].name in frozen]
-    size = feature_bytes(split, data.tokens) + feature_bytes(split, data.valid_tokens)
-    if not below:
-        job.progress.note("features   recomputed: no whole block lies below what trains")
-    elif size > MEMORY_LIMIT_BYTES and not always:
-        job.progress.note(f"features   recomputed: {size / 2**20:,.0f} MiB do not fit in memory")
-    else:
-        with job.progress.task("frozen blocks, once", len(train) + len(valid)) as tick:
-            front = make_front(split, batch_size)
-            train = store_features(front, train, split.names, tick)
-            valid = store_features(front, valid, split.names, tick)
-        job.progress.note(f"features   kept after {below[-1]}: {size / 2**20:,.1f} MiB, computed once")
-    return train, valid
+def _features(job: Job, phase: PhaseSpec, split: SplitModel) -> tuple[Source, Source]:
+    """Returns both splits as boundary tensors, or as the model's own inputs where nothing is stored; says which."""
+    names = tuple(tensor.name for tensor in split.front.inputs)
+    raw = job.data.train.select(names), job.data.valid.select(names)
+    if set(split.names) == set(names):
+        job.progress.note("features   recomputed: all of the model trains")
+        return raw
+    front, root = make_front(split), features_root()
+    planned = plan_store(front, raw, frozen_blocks(job.model, split), job.features, root)
+    job.progress.note(f"features   {planned}")
+    if not planned.store and phase.solver != "lbfgs":
+        return raw
+    with job.progress.task("frozen blocks, once", planned.examples) as tick:
+        if not planned.store:  # the solver sees one vector an example, again and again: they stay in memory
+            train, valid = (compute_features(front, source, tick) for source in raw)
+            return train, valid
+        make_room(planned, front, job.features, root)
+        about = {"model": job.model_name, "boundary": list(front.tensors), "phase": phase.name}
+        dtype = stored_dtype(job.features)
+
+        def wait() -> None:
+            job.progress.note("features   another process computes them; waiting for it")
+
+        train, valid = (
+            store_features(front, source, root, dtype=dtype, about=about, tick=tick, wait=wait) for source in raw
+        )
+        return train, valid
 
 
 def _solve(job: Job, phase: PhaseSpec, train: Source, valid: Source) -> None:
-    """Solves the head on stored features: with the head alone training, they are one vector an example."""
-    (features,), (valid_features,) = train.features.values(), valid.features.values()
+    """Solves the head on its features: with the head alone training, they are one vector an example."""
+    (features,) = train.columns.values()
+    (valid_features,) = valid.columns.values()
+    assert isinstance(features, Vectors) and isinstance(valid_features, Vectors)
     weights = class_weights(job.spec, job.data.targets, job.data.classes)
     with job.progress.task("probe, L-BFGS", len(STRENGTHS)) as tick:
         probe = solve_probe(
-            np.asarray(features),
+            features,
             job.data.targets,
-            np.asarray(valid_features),
+            valid_features,
             job.data.valid_targets,
             classes=job.data.classes,
             monitor=job.spec.best,
@@ -221,7 +225,7 @@ def _train_epoch(
     job: Job, phase: PhaseSpec, epoch: int, step: Any, train: Source, weights: np.ndarray
 ) -> tuple[float, float]:
     """Takes one pass over the examples; returns mean loss and accuracy, each example counted once."""
-    rows_of = plan(job.seed, job.state.epochs_done, train.tokens.lengths, batch_size=job.spec.batch_size)
+    rows_of = plan(job.seed, job.state.epochs_done, train.lengths, batch_size=job.spec.batch_size)
     sums = []
     with job.progress.task(f"{phase.name} {epoch}/{phase.epochs}", len(train)) as tick:
         for number, rows in enumerate(rows_of):
@@ -276,9 +280,16 @@ def class_weights(spec: TrainSpec, targets: np.ndarray, classes: int) -> np.ndar
 
 
 def frozen_fingerprint(model: keras.Model) -> str:
-    """Returns a hash over every weight that must not move."""
+    """Returns a hash over every weight that must not move; a BatchNorm that trains keeps its statistics moving."""
+    adapting = {
+        id(variable)
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
+        for variable in layer.non_trainable_variables
+    }
     digest = hashlib.blake2b()
     for variable in model.non_trainable_weights:
-        digest.update(variable.path.encode())
-        digest.update(np.ascontiguousarray(variable.numpy()).tobytes())
+        if id(variable) not in adapting:
+            digest.update(variable.path.encode())
+            digest.update(np.ascontiguousarray(variable.numpy()).data)
     return digest.hexdigest()

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from kft.data.batches import Ragged, choose_edges
+from kft.data.source import text_source
 from kft.data.split import DataSplit
 from kft.model.backbones import Backbone
 from kft.model.blocks import find_blocks
@@ -89,6 +90,8 @@ def fit(
         callbacks=CallbackDriver(model, [*make_callbacks(spec.train.callbacks, folder), *callbacks]),
         progress=progress,
         record=record,
+        model_name=backbone.name,
+        features=spec.features,
         checkpoints=checkpoints,
     )
     results = train_phases(job)
@@ -112,13 +115,13 @@ def _tokenize(spec: RecipeSpec, split: DataSplit, backbone: Backbone, progress: 
         f"tokens     median {int(np.median(lengths))}, longest {lengths.max()} a text; "
         f"{cut:,} of {len(lengths):,} texts cut at {spec.model.max_tokens}"
     )
+    edges = choose_edges(lengths)
     return TrainData(
-        tokens=train,
+        train=text_source(train, edges),
         targets=split.targets("train"),
-        valid_tokens=valid,
+        valid=text_source(valid, edges),
         valid_targets=split.targets("valid"),
         classes=len(split.labels),
-        edges=choose_edges(lengths),
     )
 
 

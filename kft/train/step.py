@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from kft.errors import TrainingError
 from kft.features.boundary import Forward
-from kft.features.store import signature
+from kft.features.inference import signature
 from kft.recipe.schema import TrainSpec
 from kft.train.optimizer import ScheduledAdamW
 

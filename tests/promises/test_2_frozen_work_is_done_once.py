@@ -1,12 +1,17 @@
 """Promise 2: what lies below the deepest trainable layer is computed once, and the result is the same."""
 
+import keras
 import numpy as np
 import pytest
 
 import kft
-from kft.features import store
-from kft.train import loop
+from kft.data.source import image_source
+from kft.recipe.schema import FeaturesSpec, PhaseSpec, TrainSpec
+from kft.train.callbacks import CallbackDriver
 from kft.train.checkpoint import load_checkpoint
+from kft.train.job import Job, TrainData
+from kft.train.loop import train_phases
+from kft.train.progress import Progress
 from tests import tiny
 
 
@@ -20,12 +25,14 @@ from tests import tiny
 )
 def test_stored_and_recomputed_training_give_the_same_weights(phase, tiny_folder, tmp_path, monkeypatch):
     weights = []
-    for name, limit in (("stored", store.MEMORY_LIMIT_BYTES), ("recomputed", 0)):
-        monkeypatch.setattr(loop, "MEMORY_LIMIT_BYTES", limit)
-        folder = tmp_path / name
+    for name, store in (("stored", "auto"), ("recomputed", "off")):
+        cache, folder = tmp_path / f"cache-{name}", tmp_path / name
+        monkeypatch.setenv("KFT_CACHE", str(cache))
         folder.mkdir()
         path = tiny.recipe(folder, tiny_folder, rows=90, phases=[phase])
-        result = kft.train(path, run=folder / "run", overrides=["model.dropout=0"], quiet=True)
+        overrides = ["model.dropout=0", f"features.store={store}"]
+        result = kft.train(path, run=folder / "run", overrides=overrides, quiet=True)
+        assert bool(list(cache.rglob("*.safetensors"))) == (name == "stored")
         weights.append(load_checkpoint(result.run / "checkpoints", "last").arrays)
     assert weights[0].keys() == weights[1].keys()
     for name in weights[0]:
@@ -50,3 +57,47 @@ def test_front_then_back_is_the_model(rule, tiny_folder):
     trainable = {variable.path for variable in model.trainable_variables}
     assert {variable.path for variable in split.back.trainable_variables} == trainable
     assert not split.front.trainable_variables
+
+
+def image_model():
+    """A tiny network for images with dropout, BatchNorm and a sum across the boundary, named by its blocks."""
+    keras.utils.set_random_seed(0)
+    images = keras.Input((8, 8, 3), name="images")
+    x = keras.layers.Conv2D(6, 3, padding="same", name="stem_conv")(images)
+    for number in range(3):
+        name = f"block_{number:02d}"
+        inner = keras.layers.Conv2D(6, 3, padding="same", activation="relu", name=f"{name}_conv")(x)
+        inner = keras.layers.BatchNormalization(name=f"{name}_norm")(inner)
+        x = keras.layers.Add(name=f"{name}_add")([x, inner])
+    pooled = keras.layers.GlobalAveragePooling2D(name="head_pool")(x)
+    return keras.Model(images, keras.layers.Dense(2, name="head_logits")(pooled))
+
+
+@pytest.mark.parametrize("phases", [("none", "lbfgs"), ("none", "adamw"), ("top-2", "adamw")])
+def test_images_too(phases, tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    targets = rng.integers(0, 2, 90).astype("int32")
+    images = (rng.normal(size=(90, 8, 8, 3)) + targets[:, None, None, None]).astype("float32")
+    rule, solver = phases
+    fit = {"epochs": 3, "lr": 1e-3} if solver == "adamw" else {}
+    weights = []
+    for store in ("auto", "off"):
+        monkeypatch.setenv("KFT_CACHE", str(tmp_path / store))
+        model = image_model()
+        job = Job(
+            model=model,
+            data=TrainData(image_source(images[:60]), targets[:60], image_source(images[60:]), targets[60:], 2),
+            phases=(PhaseSpec(name="only", unfreeze=rule, solver=solver, **fit),),
+            spec=TrainSpec(batch_size=16),
+            seed=0,
+            callbacks=CallbackDriver(model, []),
+            progress=Progress(quiet=True),
+            record=lambda event: None,
+            features=FeaturesSpec(store=store),
+            checkpoints=tmp_path / f"checkpoints-{store}",
+        )
+        train_phases(job)
+        assert bool(list((tmp_path / store).rglob("*.safetensors"))) == (store == "auto")
+        weights.append(load_checkpoint(tmp_path / f"checkpoints-{store}", "last").arrays)
+    for name in weights[0]:
+        np.testing.assert_allclose(weights[0][name], weights[1][name], atol=1e-5, err_msg=name)

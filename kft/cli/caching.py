@@ -1,0 +1,76 @@
+"""`kft cache list | prune | verify`."""
+
+from __future__ import annotations
+
+import rich_click as click
+from rich.table import Table
+
+from kft.cli.common import console, debug_option, print_json
+from kft.errors import UsageError
+from kft.recipe.durations import format_size, parse_size
+
+
+@click.group()
+def cache() -> None:
+    """What kft keeps on disk: fetched weights and data, and the features of frozen blocks."""
+
+
+@cache.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@debug_option
+def list_(as_json: bool) -> None:
+    """Show what is there, and what it takes."""
+    from kft import assets, machine
+
+    entries = machine.list_cache()
+    if as_json:
+        print_json({"folder": str(assets.cache_dir()), "entries": [entry.as_dict() for entry in entries]})
+        return
+    out = console()
+    table = Table("kind", "what", "last used", "size", title=str(assets.cache_dir()), title_justify="left")
+    table.columns[-1].justify = "right"
+    for entry in entries:
+        table.add_row(entry.kind, entry.name, f"{entry.used.astimezone():%Y-%m-%d %H:%M}", format_size(entry.bytes))
+    out.print(table)
+    out.print(f"{format_size(sum(entry.bytes for entry in entries))} in all")
+
+
+@cache.command()
+@click.option("--max-size", default="0 B", metavar="SIZE", help="Keep so much of the features, such as '5 GB'.")
+@click.option("--packages", is_flag=True, help="Remove fetched weights and data too.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@debug_option
+def prune(max_size: str, packages: bool, as_json: bool) -> None:
+    """Remove stored features, those used longest ago first. They are computed again when next needed."""
+    from kft import machine
+
+    try:
+        limit = parse_size(max_size)
+    except ValueError as error:
+        raise UsageError("--max-size is no size", received=max_size, expected=str(error)) from None
+    gone = machine.prune_cache(limit, packages=packages)
+    if as_json:
+        print_json({"removed": [entry.as_dict() for entry in gone]})
+        return
+    for entry in gone:
+        click.echo(f"removed {entry.kind} {entry.name}, {format_size(entry.bytes)}")
+    click.echo(f"{format_size(sum(entry.bytes for entry in gone))} are free again")
+
+
+@cache.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@debug_option
+def verify(as_json: bool) -> None:
+    """Read everything against its checksums; damaged features are removed."""
+    from kft import machine
+
+    looked, damaged = machine.verify_cache()
+    if as_json:
+        print_json({"files": looked, "damaged": damaged})
+        return
+    for line in damaged:
+        click.echo(line)
+    click.echo(f"{looked:,} looked at, {len(damaged):,} damaged")
+
+
+COMMANDS = (cache,)

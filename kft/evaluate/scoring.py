@@ -1,0 +1,59 @@
+"""Scores a run: its best checkpoint, and the probe beside it, on examples that nothing was chosen by."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kft.data.tables import Examples
+from kft.evaluate.evaluate import EvaluateResult, Scored, score, write_evaluation
+from kft.evaluate.predictor import load_predictor
+from kft.recipe.load import load_recipe
+from kft.rundir import RunFolder
+
+if TYPE_CHECKING:
+    from kft.train.progress import Progress
+
+
+def score_test(run: RunFolder, examples: Examples, progress: Progress) -> EvaluateResult:
+    """Opens the sealed test split: once, after every choice was made."""
+    result, scored = score_run(run, examples, "test", progress)
+    write_evaluation(run, result, scored)
+    return result
+
+
+def score_run(run: RunFolder, examples: Examples, name: str, progress: Progress) -> tuple[EvaluateResult, Scored]:
+    """Scores the best checkpoint and, for the paired gain, the probe: a head on the pretrained weights."""
+    from kft.train.checkpoint import load_checkpoint
+
+    progress.note(f"\nscoring    {len(examples):,} examples of {name}")
+    receipt = run.read_json(run.receipt)
+    predictor = load_predictor(run)
+    best = load_checkpoint(run.checkpoints, "best")
+    probe_probabilities = probabilities = None
+    if (run.checkpoints / "probe.json").is_file():
+        probe = load_checkpoint(run.checkpoints, "probe")
+        probe_probabilities = predictor.with_weights(probe.arrays).probabilities(examples.texts)
+        if all(np.array_equal(array, best.arrays[path]) for path, array in probe.arrays.items()):
+            probabilities = probe_probabilities  # the probe was kept: its head is the best, on the same backbone
+    if probabilities is None:
+        probabilities = predictor.with_weights(best.arrays).probabilities(examples.texts)
+    labels = tuple(receipt["labels"])
+    assert examples.labels is not None  # only labelled examples are scored
+    positions = {label: position for position, label in enumerate(labels)}
+    scored = Scored(
+        ids=list(examples.ids),
+        targets=np.array([positions[label] for label in examples.labels], dtype=np.int32),
+        probabilities=probabilities,
+        groups=examples.groups,
+    )
+    result = score(
+        scored,
+        split=name,
+        labels=labels,
+        class_shares=np.array(receipt["class_shares"]),
+        probe=probe_probabilities,
+        gates=dict(load_recipe(run.recipe).spec.evaluate.gates.items()),
+    )
+    return result, scored

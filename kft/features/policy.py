@@ -1,0 +1,89 @@
+"""Whether the features of a phase are stored or recomputed: a rule of sizes, printed, never of clocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kft.data.source import Source
+from kft.features.cache import prune
+from kft.features.store import Front, feature_bytes, store_folder, stored_rows
+from kft.recipe.durations import format_size, parse_size
+from kft.recipe.schema import FeaturesSpec
+from kft.rundir import free_bytes
+
+SPARE_BYTES = 2**30
+"""What a store leaves free on its disk."""
+
+
+@dataclass(frozen=True)
+class StorePlan:
+    """What will happen to the features of one phase.
+
+    Attributes:
+        store: Whether they are stored; else the frozen blocks run again for every batch.
+        bytes: What all of them take.
+        present: Examples the store holds already.
+        examples: Examples in all.
+        why: The reason, as a person reads it.
+    """
+
+    store: bool
+    bytes: int
+    present: int
+    examples: int
+    why: str
+
+    def __str__(self) -> str:
+        if not self.store:
+            return f"recomputed: {self.why}"
+        text = f"stored {self.why}: {format_size(self.bytes)}"
+        return text + (f"; {self.present:,} of {self.examples:,} examples are there already" if self.present else "")
+
+
+def plan_store(
+    front: Front, sources: Sequence[Source], frozen_blocks: Sequence[str], spec: FeaturesSpec, root: Path
+) -> StorePlan:
+    """Decides by the rule: a whole block lies below the boundary, and its features fit.
+
+    They fit when they are within ``cache_limit`` (older stores go to make room) and 1 GiB of the disk stays free.
+
+    Args:
+        front: The frozen part.
+        sources: The splits whose features are wanted.
+        frozen_blocks: The numbered blocks that lie whole below the boundary.
+        spec: The recipe's part on features.
+        root: The folder of all stores.
+    """
+    dtype = stored_dtype(spec)
+    size = sum(feature_bytes(front, source, dtype) for source in sources)
+    examples = sum(len(source) for source in sources)
+
+    def plan(store: bool, why: str, present: int = 0) -> StorePlan:
+        return StorePlan(store, size, present, examples, why)
+
+    if spec.store == "off":
+        return plan(False, "the recipe says features.store: off")
+    if not frozen_blocks:
+        return plan(False, "no whole block lies below what trains")
+    present = sum(stored_rows(front, source, root, dtype) for source in sources)
+    new_bytes = size * (examples - present) // max(1, examples)
+    limit = parse_size(spec.cache_limit)
+    if size > limit:
+        return plan(False, f"{format_size(size)} exceed features.cache_limit, {spec.cache_limit}")
+    if new_bytes > free_bytes(root) - SPARE_BYTES:
+        return plan(False, f"{format_size(new_bytes)} do not fit on the disk and leave {format_size(SPARE_BYTES)} free")
+    return plan(True, f"after {frozen_blocks[-1]}", present)
+
+
+def make_room(plan: StorePlan, front: Front, spec: FeaturesSpec, root: Path) -> int:
+    """Removes the stores used longest ago until the new features fit within the limit; returns how many."""
+    new_bytes = plan.bytes * (plan.examples - plan.present) // max(1, plan.examples)
+    keep = store_folder(front, root, stored_dtype(spec))
+    return len(prune(root, parse_size(spec.cache_limit) - new_bytes, keep=keep))
+
+
+def stored_dtype(spec: FeaturesSpec) -> str | None:
+    """Returns the type features are stored in; None for the model's own."""
+    return None if spec.dtype == "own" else spec.dtype

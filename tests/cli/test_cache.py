@@ -1,0 +1,57 @@
+"""`kft cache`: what is there, what goes, what is damaged."""
+
+import json
+
+import pytest
+
+from tests import tiny
+
+
+@pytest.fixture
+def two_runs(kft_cli, tiny_folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("KFT_CACHE", str(tmp_path / "cache"))
+    recipe = tiny.recipe(tmp_path, tiny_folder, phases=[tiny.PROBE, tiny.TOP])
+    messages = []
+    for run in ("one", "two"):
+        code, _, err = kft_cli("train", recipe, "--run", run)
+        assert code == 0, err
+        messages.append(err)
+    return messages
+
+
+def test_a_second_run_starts_from_the_store_and_its_answers_are_the_same(two_runs, kft_cli, tmp_path):
+    first, second = two_runs
+    assert "features   stored after block_02: " in first and "there already" not in first
+    assert second.count("there already") == 2
+    one, two = ((tmp_path / run / "predictions.csv").read_bytes() for run in ("one", "two"))
+    assert one == two
+
+
+def test_list_prune_and_verify(two_runs, kft_cli, tmp_path, tiny_folder):
+    code, out, _ = kft_cli("cache", "list", "--json")
+    entries = json.loads(out)["entries"]
+    assert code == 0 and len(entries) == 2
+    assert {entry["kind"] for entry in entries} == {"features"}
+    assert all(entry["bytes"] > 1000 and entry["name"].startswith(str(tiny_folder)) for entry in entries)
+    code, out, _ = kft_cli("cache", "list")
+    assert code == 0 and "in all" in out
+    assert kft_cli("cache", "verify")[1] == "4 looked at, 0 damaged\n"
+    (shard, *_) = (tmp_path / "cache" / "features").rglob("*.safetensors")
+    shard.write_bytes(shard.read_bytes()[:-1] + b"x")
+    code, out, _ = kft_cli("cache", "verify")
+    assert code == 0 and "4 looked at, 1 damaged" in out and f"{shard}: removed" in out and not shard.exists()
+    code, out, _ = kft_cli("cache", "prune", "--json")
+    assert code == 0 and len(json.loads(out)["removed"]) == 2
+    assert json.loads(kft_cli("cache", "list", "--json")[1])["entries"] == []
+
+
+def test_an_empty_cache(kft_cli, tmp_path, monkeypatch):
+    monkeypatch.setenv("KFT_CACHE", str(tmp_path / "none"))
+    assert "0 B in all" in kft_cli("cache", "list")[1]
+    assert kft_cli("cache", "verify")[1] == "0 looked at, 0 damaged\n"
+    assert kft_cli("cache", "prune")[1] == "0 B are free again\n"
+
+
+def test_a_size_that_is_none(kft_cli):
+    code, _, err = kft_cli("cache", "prune", "--max-size", "much")
+    assert code == 2 and "--max-size is no size" in err and "'20 GB'" in err
