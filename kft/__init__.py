@@ -19,6 +19,7 @@ _PUBLIC = {
     "freeze": "kft.api",
     "load_backbone": "kft.api",
     "load_recipe": "kft.recipe.load",
+    "plan": "kft.api",
     "predict": "kft.api",
     "split_at_boundary": "kft.api",
     "train": "kft.api",

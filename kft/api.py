@@ -18,7 +18,7 @@ from kft.evaluate.predictor import Prediction, load_predictor
 from kft.evaluate.scoring import score_run, score_test
 from kft.model import backbones
 from kft.recipe.load import Recipe, load_recipe
-from kft.recipe.schema import DATAFRAME
+from kft.recipe.schema import DATAFRAME, RecipeSpec
 from kft.rundir import RunFolder, create_run, open_run, refuse_taken, write_file
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from kft.model.backbones import Backbone
     from kft.model.freeze import FreezeTable
     from kft.train.job import PhaseResult
+    from kft.train.plan import PhasePlan
     from kft.train.progress import Progress
 
 
@@ -79,6 +80,28 @@ class TrainResult:
 
     def _repr_html_(self) -> str:
         return f"<p>{self.run}, {self.seconds:.0f} s, kept: {self.best_phase}</p>" + self.evaluation._repr_html_()
+
+
+@dataclass(frozen=True)
+class PlanResult:
+    """What a recipe would do.
+
+    Attributes:
+        backbone: Its name.
+        train: Examples to train on.
+        valid: Examples to validate on.
+        phases: One plan a phase.
+    """
+
+    backbone: str
+    train: int
+    valid: int
+    phases: tuple[PhasePlan, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns what ``kft plan --json`` prints."""
+        phases = [phase.as_dict() for phase in self.phases]
+        return {"backbone": self.backbone, "train": self.train, "valid": self.valid, "phases": phases}
 
 
 def load_backbone(name: str, *, dropout: float = 0.1) -> Backbone:
@@ -143,13 +166,10 @@ def train(
         >>> print(result.evaluation.metrics["accuracy"])  # doctest: +SKIP
     """
     started = time.perf_counter()
-    recipe = _as_recipe(recipe, overrides, data)
-    spec = recipe.spec
     runtime.check_devices(devices)
     folder = Path(run) if run is not None else None
     refuse_taken(folder)
-    backbones.check_backbone(spec.model.backbone)
-    split = load_split(spec.data, base=recipe.base, locate=assets.locate, frames=_frames(data))
+    recipe, spec, split = _load(recipe, overrides, data)
     runtime.start()
     from kft.train.progress import Progress
     from kft.train.receipt import write_start
@@ -186,6 +206,48 @@ def train(
         evaluation=evaluation,
         seconds=time.perf_counter() - started,
     )
+
+
+def plan(
+    recipe: Recipe | str | Path | Mapping[str, Any],
+    *,
+    data: pd.DataFrame | Mapping[str, pd.DataFrame] | None = None,
+    overrides: Sequence[str] = (),
+    quiet: bool = False,
+) -> PlanResult:
+    """Says what ``train`` would do: what trains in each phase, what is stored, what it takes. Trains nothing.
+
+    Args:
+        recipe: From ``load_recipe``, or what that takes.
+        data: As for ``train``.
+        overrides: As for ``train``.
+        quiet: Prints no progress.
+
+    Raises:
+        KftError: One of its kinds, for a recipe, data or weights that do not fit.
+
+    Example:
+        >>> import kft
+        >>> kft.plan("recipes/sentiment/product_reviews.yaml").phases[0].trainable  # doctest: +SKIP
+        1155
+    """
+    recipe, spec, split = _load(recipe, overrides, data)
+    runtime.start()
+    from kft.model.build import build_model as build
+    from kft.train.plan import plan_phase
+    from kft.train.progress import Progress
+    from kft.train.run import plan_phases, tokenize
+
+    progress = Progress(quiet=quiet)
+    _show_data(progress, recipe, split)
+    backbone = backbones.load_backbone(spec.model.backbone, dropout=spec.model.dropout, report=progress.note)
+    inputs = tokenize(spec, split, backbone, progress)
+    model = build(backbone, classes=len(split.labels), dropout=spec.model.dropout)
+    phases = tuple(
+        plan_phase(model, phase, inputs.train, inputs.valid, spec.features, spec.train.batch_size)
+        for phase in plan_phases(spec, split, backbone)
+    )
+    return PlanResult(backbone.name, len(split.train), len(split.valid), phases)
 
 
 def evaluate(run: str | Path, *, data: str | Path | pd.DataFrame | None = None, quiet: bool = False) -> EvaluateResult:
@@ -282,6 +344,14 @@ def write_predictions(path: Path, answers: Sequence[Mapping[str, Any]]) -> None:
         for a in answers
     ]
     write_csv(path, ("label", "confidence", "abstain", "probabilities"), rows)
+
+
+def _load(recipe: Any, overrides: Sequence[str], data: Any) -> tuple[Recipe, RecipeSpec, DataSplit]:
+    """Reads recipe and data, and refuses an unknown backbone: all that can be wrong before TensorFlow loads."""
+    loaded = _as_recipe(recipe, overrides, data)
+    backbones.check_backbone(loaded.spec.model.backbone)
+    split = load_split(loaded.spec.data, base=loaded.base, locate=assets.locate, frames=_frames(data))
+    return loaded, loaded.spec, split
 
 
 def _as_recipe(recipe: Any, overrides: Sequence[str], data: Any) -> Recipe:

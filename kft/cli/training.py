@@ -1,12 +1,18 @@
-"""`kft train`."""
+"""`kft plan` and `kft train`."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rich_click as click
+from rich.table import Table
 
 from kft.cli.common import console, output_options, print_json, print_metrics
+
+if TYPE_CHECKING:
+    from kft.recipe.load import Recipe
+    from kft.train.plan import PhasePlan
 
 
 @click.command()
@@ -30,14 +36,8 @@ def train(
     RECIPE is a YAML file, or the name of a shipped recipe such as sentiment/product_reviews.
     """
     from kft import api
-    from kft.recipe.load import load_recipe
-    from kft.recipe.shipped import shipped_recipes
 
-    path = Path(recipe)
-    if not path.exists() and recipe in shipped_recipes():
-        path = shipped_recipes()[recipe]
-    settings = (*overrides, f"seed={seed}") if seed is not None else overrides
-    result = api.train(load_recipe(path, settings), run=run_folder, devices=devices, quiet=quiet)
+    result = api.train(_load(recipe, overrides, seed), run=run_folder, devices=devices, quiet=quiet)
     if as_json:
         print_json(result.as_dict())
         return
@@ -56,4 +56,58 @@ def train(
     out.print(f'next       kft predict {result.run} "your text"', markup=False)
 
 
-COMMANDS = (train,)
+@click.command()
+@click.argument("recipe")
+@click.option("--set", "overrides", metavar="K=V", multiple=True, help="Override a setting; may be repeated.")
+@output_options
+def plan(recipe: str, overrides: tuple[str, ...], as_json: bool, quiet: bool) -> None:
+    """Show what RECIPE would do, phase by phase: what trains, what is stored, what it takes. Trains nothing."""
+    from kft import api
+
+    result = api.plan(_load(recipe, overrides, None), quiet=quiet)
+    if as_json:
+        print_json(result.as_dict())
+        return
+    for phase in result.phases:
+        _print_phase(phase)
+    console().print(f"\nnext       kft train {recipe}", markup=False)
+
+
+def _print_phase(plan: PhasePlan) -> None:
+    from kft.recipe.durations import format_size
+
+    out, phase, memory = console(), plan.phase, plan.memory
+    how = "L-BFGS to convergence" if phase.solver == "lbfgs" else f"{phase.epochs} epochs, {plan.steps:,} steps"
+    title = f"phase {phase.name}: {how}" + (f", from {phase.start}" if phase.start else "")
+    table = Table("block", title=f"\n{title}", title_justify="left")
+    for column in ("parameters", "trains", "peak rate", "work"):
+        table.add_column(column, justify="left" if column == "work" else "right")
+    for row in plan.blocks:
+        rate = "" if row.rate is None else f"{row.rate:.2g}"
+        trains = f"{row.trainable:,}" if row.trainable else "frozen"
+        table.add_row(row.block, f"{row.parameters:,}", trains, rate, WORK[row.work])
+    out.print(table)
+    out.print(
+        f"trains     {plan.trainable:,} of {plan.parameters:,} parameters ({plan.trainable / plan.parameters:.2%})"
+    )
+    out.print(f"features   {plan.store}")
+    parts = [("weights", memory.weights), ("gradients and moments", memory.optimizer)]
+    parts.append((f"activations of {memory.batch_size} x {memory.tokens} at most", memory.activations))
+    text = ", ".join(f"{name} {format_size(size)}" for name, size in parts if size)
+    out.print(f"memory     {format_size(memory.total)} beside TensorFlow's own 1 GiB: {text}")
+
+
+WORK = {"stored": "once an example, then stored", "recomputed": "frozen, run for every batch", "trained": "trained"}
+
+
+def _load(recipe: str, overrides: tuple[str, ...], seed: int | None) -> Recipe:
+    from kft.recipe.load import load_recipe
+    from kft.recipe.shipped import shipped_recipes
+
+    path = Path(recipe)
+    if not path.exists() and recipe in shipped_recipes():
+        path = shipped_recipes()[recipe]
+    return load_recipe(path, (*overrides, f"seed={seed}") if seed is not None else overrides)
+
+
+COMMANDS = (plan, train)

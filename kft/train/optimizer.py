@@ -59,13 +59,15 @@ class ScheduledAdamW(keras.optimizers.Adam):
         return list(grads_and_vars)
 
 
-def rate_factors(blocks: Sequence[Block], layer_decay: float) -> dict[str, float]:
-    """Returns each variable's rate factor under layer-wise decay (Howard and Ruder, 2018).
+def block_factors(blocks: Sequence[Block], layer_decay: float) -> dict[str, float]:
+    """Returns each block's rate factor under layer-wise decay (Howard and Ruder, 2018).
 
     The head has 1, the block below it ``layer_decay``, the next ``layer_decay ** 2``, and so on down.
     """
-    factors = {}
-    for depth, block in enumerate(reversed(blocks)):
-        for variable in block.variables:
-            factors[variable.path] = layer_decay**depth
-    return factors
+    return {block.name: layer_decay**depth for depth, block in enumerate(reversed(blocks))}
+
+
+def rate_factors(blocks: Sequence[Block], layer_decay: float) -> dict[str, float]:
+    """Returns each variable's rate factor: its block's."""
+    by_block = block_factors(blocks, layer_decay)
+    return {variable.path: by_block[block.name] for block in blocks for variable in block.variables}

@@ -77,7 +77,7 @@ def fit(
         callbacks: Keras callbacks beside those of the recipe.
         progress: Shows what goes on.
     """
-    data = _tokenize(spec, split, backbone, progress)
+    data = tokenize(spec, split, backbone, progress)
     model = build_model(backbone, classes=len(split.labels), dropout=spec.model.dropout)
     progress.note(f"phases     {describe(phases)}")
     folder = checkpoints.parent if checkpoints else None
@@ -101,7 +101,8 @@ def fit(
     return FitResult(model, results, job.state.best_phase, probe)
 
 
-def _tokenize(spec: RecipeSpec, split: DataSplit, backbone: Backbone, progress: Progress) -> TrainData:
+def tokenize(spec: RecipeSpec, split: DataSplit, backbone: Backbone, progress: Progress) -> TrainData:
+    """Turns the texts of the train and valid splits into token ids, once; says how long they are and what was cut."""
     tokens: list[np.ndarray] = []
     valid_tokens: list[np.ndarray] = []
     cut = 0

@@ -1,0 +1,53 @@
+"""`kft plan`: what a recipe would do, without training."""
+
+import json
+
+import pytest
+
+from tests import tiny
+
+DECAYED = {"name": "top", "unfreeze": "top-2", "epochs": 2, "lr": 1e-3, "layer_decay": 0.5}
+ALL = {"name": "all", "unfreeze": "all", "epochs": 1, "lr": 1e-3}
+
+
+@pytest.fixture
+def recipe(tmp_path, tiny_folder, monkeypatch):
+    monkeypatch.setenv("KFT_CACHE", str(tmp_path / "cache"))
+    return tiny.recipe(tmp_path, tiny_folder, phases=[tiny.PROBE, DECAYED, ALL])
+
+
+def test_the_plan_names_work_rate_and_size_of_each_block(recipe, kft_cli, tmp_path):
+    code, out, err = kft_cli("plan", recipe, "--json")
+    assert code == 0, err
+    probe, top, whole = json.loads(out)["phases"]
+    assert [block["work"] for block in probe["blocks"]] == ["stored"] * 4 + ["trained"]
+    assert [block["work"] for block in top["blocks"]] == ["stored"] * 2 + ["trained"] * 3
+    assert [block["work"] for block in whole["blocks"]] == ["trained"] * 5
+    assert [block["lr"] for block in top["blocks"]] == [None, None, 0.00025, 0.0005, 0.001]
+    assert top["trainable"] == sum(block["trainable"] for block in top["blocks"])
+    assert probe["features"]["stored"] and not whole["features"]["stored"]
+    assert probe["features"]["present"] == 0
+    examples = probe["features"]["examples"]
+    assert probe["features"]["bytes"] == examples * tiny.WIDTH * 4  # one float32 vector an example
+    assert whole["memory"]["optimizer"] == 12 * whole["trainable"]
+    assert whole["memory"]["activations"] > top["memory"]["activations"] > probe["memory"]["activations"]
+    assert not (tmp_path / "runs").exists() and not list((tmp_path / "cache").rglob("*.safetensors"))
+
+
+def test_after_a_run_the_plan_finds_the_features_and_train_agrees_with_it(recipe, kft_cli):
+    _, out, _ = kft_cli("plan", recipe, "--json")
+    planned = json.loads(out)["phases"]
+    code, out, err = kft_cli("train", recipe, "--json", "--run", "run")
+    assert code == 0, err
+    trained = json.loads(out)["phases"]
+    assert [phase["trainable"] for phase in trained] == [phase["trainable"] for phase in planned]
+    after = json.loads(kft_cli("plan", recipe, "--json")[1])["phases"]
+    assert after[0]["features"]["present"] == after[0]["features"]["examples"]
+
+
+def test_the_table_is_for_people(recipe, kft_cli):
+    code, out, _ = kft_cli("plan", recipe)
+    assert code == 0
+    for words in ("phase probe: L-BFGS to convergence", "phase top: 2 epochs", "once an example, then stored"):
+        assert words in out
+    assert "features   recomputed: all of the model trains" in out and "next       kft train" in out
