@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol, runtime_checkable
@@ -115,6 +116,29 @@ class Source:
                 digest.update(np.ascontiguousarray(row).data)
             found[index] = np.frombuffer(digest.digest(), np.uint8)
         return found
+
+
+def batches(source: Source, plan: np.ndarray) -> Iterator[tuple[np.ndarray, tuple[np.ndarray, ...]]]:
+    """Yields the plan's rows and their tensors; a thread prepares the next batch while this one is at work.
+
+    Args:
+        source: The examples.
+        plan: ``int64[steps, batch]``.
+
+    Example:
+        >>> source = Source({"x": DenseColumn(np.array([5, 6, 7]))}, np.ones(3, np.int64), (1,))
+        >>> [tensors[0].tolist() for _, tensors in batches(source, np.array([[2, 0], [1, -1]]))]
+        [[7, 5], [6, 0]]
+    """
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="kft-batches") as pool:
+        upcoming = None
+        for rows in plan:
+            following = rows, pool.submit(source.batch, rows)
+            if upcoming:
+                yield upcoming[0], upcoming[1].result()
+            upcoming = following
+        if upcoming:
+            yield upcoming[0], upcoming[1].result()
 
 
 def image_source(images: np.ndarray, name: str = "images") -> Source:

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from kft.data.batches import Ragged, sequential_plan
-from kft.data.source import Source
+from kft.data.source import Source, batches
 from kft.features.boundary import Forward
 
 Tick = Callable[[int], None]
@@ -68,9 +68,9 @@ def run_in_batches(
     wanted = np.arange(len(source)) if rows is None else rows
     lengths = source.lengths[wanted]
     found: list[list] = [[None] * len(wanted) for _ in inference.per_token]
-    for places in sequential_plan(lengths, batch_size=inference.batch_size):
-        batch = np.where(places >= 0, wanted[places], -1)
-        outputs = [output.numpy() for output in inference.function(source.batch(batch))]
+    plan = sequential_plan(lengths, batch_size=inference.batch_size)
+    for places, (_, tensors) in zip(plan, batches(source, np.where(plan >= 0, wanted[plan], -1)), strict=True):
+        outputs = [output.numpy() for output in inference.function(tensors)]
         for output, ragged, kept in zip(outputs, inference.per_token, found, strict=True):
             for position, place in enumerate(places):
                 if place >= 0:

@@ -78,10 +78,10 @@ class CallbackDriver:
         if self.active:
             self.list.on_train_batch_begin(step)
 
-    def batch_end(self, step: int, loss: Any) -> None:
-        """A step is done; the loss is fetched only when someone listens."""
+    def batch_end(self, step: int, sums: Sequence[Any]) -> None:
+        """A step is done; its sums of loss, correct answers and examples are fetched only when someone listens."""
         if self.active:
-            self.list.on_train_batch_end(step, {"loss": float(loss)})
+            self.list.on_train_batch_end(step, {"loss": float(sums[0]) / float(sums[2])})
 
     def epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         """An epoch is done and validated."""

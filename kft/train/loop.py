@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 from kft.data.batches import plan
-from kft.data.source import Source, Vectors
+from kft.data.source import Source, Vectors, batches
 from kft.errors import TrainingError
 from kft.features.boundary import Forward, FrozenFront, SplitModel, frozen_blocks, split_at_boundary
 from kft.features.cache import features_root
@@ -193,7 +193,9 @@ def _fit(job: Job, phase: PhaseSpec, forward: Forward, train: Source, valid: Sou
     weights = class_weights(spec, job.data.targets, job.data.classes)
     patience = Patience(spec.early_stopping)
     inference = make_inference(forward, spec.batch_size)
-    metrics = validate(inference, valid, job.data.valid_targets)
+    # Epoch 0 is the best of the phase it starts from: the same weights, so the same metrics.
+    known = state.phase_metrics.get(phase.start or "")
+    metrics = dict(known) if known else validate(inference, valid, job.data.valid_targets)
     best_epoch = 0
     keep_if_best(job, phase, 0, metrics)
     record_epoch(job, phase, 0, metrics)
@@ -228,15 +230,15 @@ def _train_epoch(
     rows_of = plan(job.seed, job.state.epochs_done, train.lengths, batch_size=job.spec.batch_size)
     sums = []
     with job.progress.task(f"{phase.name} {epoch}/{phase.epochs}", len(train)) as tick:
-        for number, rows in enumerate(rows_of):
+        for number, (rows, tensors) in enumerate(batches(train, rows_of)):
             job.callbacks.batch_begin(number)
             targets = job.data.targets[np.maximum(rows, 0)]
             mask = (rows >= 0).astype(np.float32)
-            found = step(train.batch(rows), targets, mask, mask * weights[targets])
+            found = step(tensors, targets, mask, mask * weights[targets])
             sums.append(found)
             job.state.steps_done += 1
             loss = _finite_mean_loss(found, phase, epoch, number) if _is_sampled(number, len(rows_of)) else None
-            job.callbacks.batch_end(number, found[0] / found[2])
+            job.callbacks.batch_end(number, found)
             tick(int(mask.sum()), loss)
     loss_sum, correct, count = np.sum([[float(value) for value in found] for found in sums], axis=0)
     if not math.isfinite(loss_sum):
