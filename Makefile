@@ -11,7 +11,7 @@ KFT_INSTALLED := $(VENV)/kft-installed
 DEV_INSTALLED := $(VENV)/dev-installed
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term
 
-.PHONY: help quickstart test test-all lint clean
+.PHONY: help quickstart test test-all lint bench bench-peers clean
 .DEFAULT_GOAL := help
 
 help:
@@ -19,7 +19,9 @@ help:
 	@echo "make test        formatting, lint, types, tests with coverage (without the slow ones)"
 	@echo "make test-all    the same with the slow tests"
 	@echo "make lint        formatting, lint and types only"
-	@echo "make clean       remove .venv and every cache of the tools; runs/ and downloaded weights stay"
+	@echo "make bench       the benchmarks on your csv files: make bench TRAIN=train.csv TEST=test.csv (about an hour)"
+	@echo "make bench-peers the same with Hugging Face Trainer and sentence-transformers, installed into .venv-peers"
+	@echo "make clean       remove .venv, .venv-peers and every cache of the tools; runs/ and downloaded weights stay"
 	@echo
 	@echo "Variables: PYTHON=$(PYTHON)  WORKERS=$(WORKERS)"
 
@@ -43,9 +45,28 @@ test-all: lint
 	@echo "==> all tests ($(WORKERS) workers; the slow ones take minutes each)"
 	@$(PYTEST) -m "slow or not slow"
 
+BENCH := --train "$(TRAIN)" --test "$(TEST)"
+
+bench: $(DEV_INSTALLED)
+	@test -f "$(TRAIN)" -a -f "$(TEST)" || { echo "make bench TRAIN=train.csv TEST=test.csv, both with the columns text and label" >&2; exit 2; }
+	$(BIN)/python benchmarks/frozen_probe.py $(BENCH) --repeats 1
+	$(BIN)/python benchmarks/partial.py $(BENCH)
+	$(BIN)/python benchmarks/full.py $(BENCH) $(if $(PEERS),--peers $(PEERS))
+	$(BIN)/python benchmarks/inference.py $(BENCH)
+	$(BIN)/python benchmarks/scaling.py
+
+bench-peers: .venv-peers/installed
+	@$(MAKE) bench PEERS=.venv-peers/bin/python
+
+.venv-peers/installed: benchmarks/peers.txt | $(BIN)/python
+	@echo "==> installing the peers into .venv-peers (about 1 GB)"
+	@$(PYTHON) -m venv --clear .venv-peers
+	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers.txt
+	@touch $@
+
 clean:
-	@echo "==> removing .venv, build/ and the tools' caches; runs/ stays"
-	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*
+	@echo "==> removing .venv, .venv-peers, build/ and the tools' caches; runs/ stays"
+	@rm -rf $(VENV) .venv-peers build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*
 	@find kft tests benchmarks recipes -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # What follows installs, once: again only when setup.cfg or pyproject.toml changes.

@@ -87,6 +87,20 @@ def freeze(model: keras.Model, rule: str) -> FreezeTable:
     return table
 
 
+def moving_variables(model: keras.Model) -> list[keras.Variable]:
+    """Returns the weights that training moves now: those that train, and the statistics of BatchNorms that adapt."""
+    import keras
+
+    adapting = {
+        id(variable)
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
+        for variable in layer.non_trainable_variables
+    }
+    training = {id(variable) for variable in model.trainable_variables}
+    return [variable for variable in model.weights if id(variable) in training | adapting]
+
+
 def trainable_blocks(blocks: tuple[Block, ...], rule: str) -> frozenset[str]:
     """Returns the names of the blocks that train under a rule."""
     names = [block.name for block in blocks]

@@ -46,8 +46,9 @@ class PhaseResult:
 
 @dataclass
 class LoopState:
-    """What changes while the phases run."""
+    """What changes while the phases run; ``moving`` are the weights that any phase moves, and checkpoints hold."""
 
+    moving: list[keras.Variable] = field(default_factory=list)
     epochs_done: int = 0
     steps_done: int = 0
     best: tuple[float, float] | None = None
@@ -87,7 +88,7 @@ def keep_if_best(job: Job, phase: PhaseSpec, epoch: int, metrics: dict[str, floa
     if known is not None and _score(job, metrics) <= _score(job, known):
         return False
     state.phase_metrics[phase.name] = metrics
-    state.phase_weights[phase.name] = snapshot(job.model.weights)
+    state.phase_weights[phase.name] = snapshot(job.state.moving)
     starts_from_another = epoch == 0 and phase.start is not None  # the same weights, so nothing is better
     if state.best is None or (_score(job, metrics) > state.best and not starts_from_another):
         state.best, state.best_phase = _score(job, metrics), phase.name
@@ -98,10 +99,10 @@ def keep_if_best(job: Job, phase: PhaseSpec, epoch: int, metrics: dict[str, floa
 
 
 def save_last(job: Job, phase: PhaseSpec, epoch: int, optimizer: ScheduledAdamW | None) -> None:
-    """Writes the last checkpoint: weights, and the optimizer's moments where there is one."""
+    """Writes the last checkpoint: the weights that any phase moves, and the optimizer's moments where there is one."""
     if not job.checkpoints:
         return
-    arrays = snapshot(job.model.weights)
+    arrays = snapshot(job.state.moving)
     if optimizer is not None:
         arrays |= snapshot(optimizer.variables, prefix="optimizer/")
     facts = {"phase": phase.name, "epoch": epoch, "step": job.state.steps_done}

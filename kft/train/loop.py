@@ -27,7 +27,7 @@ from kft.features.probe import STRENGTHS, solve_probe
 from kft.features.store import compute_features, make_front, store_features
 from kft.metrics.classification import METRICS, softmax
 from kft.model.blocks import find_blocks
-from kft.model.freeze import FreezeTable, freeze
+from kft.model.freeze import FreezeTable, freeze, moving_variables
 from kft.recipe.durations import duration_in_steps
 from kft.recipe.schema import PhaseSpec, TrainSpec
 from kft.train.callbacks import Patience
@@ -46,6 +46,7 @@ def train_phases(job: Job) -> tuple[PhaseResult, ...]:
         StorageError: A checkpoint could not be written.
     """
     results = []
+    job.state.moving = _moved_by(job.model, job.phases)
     job.callbacks.begin()
     try:
         for phase in job.phases:
@@ -54,14 +55,14 @@ def train_phases(job: Job) -> tuple[PhaseResult, ...]:
                 break
     finally:
         job.callbacks.end()
-    restore(job.model.weights, job.state.phase_weights[job.state.best_phase])
+    restore(job.state.moving, job.state.phase_weights[job.state.best_phase])
     return tuple(results)
 
 
 def _start_phase(job: Job, phase: PhaseSpec) -> PhaseResult:
     """Sets the weights to start from and what trains, says so, runs, and proves that nothing else moved."""
     if phase.start is not None:
-        restore(job.model.weights, job.state.phase_weights[phase.start])
+        restore(job.state.moving, job.state.phase_weights[phase.start])
     table = freeze(job.model, phase.unfreeze)
     job.progress.phase(phase, table)
     job.record(
@@ -282,16 +283,20 @@ def class_weights(spec: TrainSpec, targets: np.ndarray, classes: int) -> np.ndar
 
 
 def frozen_fingerprint(model: keras.Model) -> str:
-    """Returns a hash over every weight that must not move; a BatchNorm that trains keeps its statistics moving."""
-    adapting = {
-        id(variable)
-        for layer in model._flatten_layers()
-        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
-        for variable in layer.non_trainable_variables
-    }
+    """Returns a hash over every weight that must not move."""
+    moving = {id(variable) for variable in moving_variables(model)}
     digest = hashlib.blake2b()
-    for variable in model.non_trainable_weights:
-        if id(variable) not in adapting:
+    for variable in model.weights:
+        if id(variable) not in moving:
             digest.update(variable.path.encode())
             digest.update(np.ascontiguousarray(variable.numpy()).data)
     return digest.hexdigest()
+
+
+def _moved_by(model: keras.Model, phases: Sequence[PhaseSpec]) -> list[keras.Variable]:
+    """Returns the weights that any of the phases moves: all that a checkpoint has to hold."""
+    found = set()
+    for phase in phases:
+        freeze(model, phase.unfreeze)
+        found |= {id(variable) for variable in moving_variables(model)}
+    return [variable for variable in model.weights if id(variable) in found]

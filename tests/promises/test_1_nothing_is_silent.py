@@ -42,11 +42,18 @@ def test_what_the_table_says_trains_is_what_moves(rule, tiny_folder, tmp_path):
         phases=[{"name": "only", "unfreeze": rule, "epochs": 1, "lr": 1e-2}],
     )
     before = {v.path: v.numpy() for v in kft.build_model(kft.load_backbone(str(tiny_folder)), classes=2).weights}
-    result = kft.train(path, run=tmp_path / "run", quiet=True)
+    import keras
+
     from kft.model.blocks import find_blocks
     from kft.train.checkpoint import load_checkpoint
 
-    after = load_checkpoint(result.run / "checkpoints", "last").arrays
+    after = {}
+
+    class Last(keras.callbacks.Callback):
+        def on_train_end(self, logs=None):
+            after.update({variable.path: variable.numpy() for variable in self.model.weights})
+
+    result = kft.train(path, run=tmp_path / "run", callbacks=[Last()], quiet=True)
     model = kft.build_model(kft.load_backbone(str(tiny_folder)), classes=2)
     moved = set()
     for block in find_blocks(model):
@@ -56,6 +63,10 @@ def test_what_the_table_says_trains_is_what_moves(rule, tiny_folder, tmp_path):
             if not np.array_equal(before[variable.path], after[variable.path]):
                 moved.add(block.name)
     assert moved == trained_blocks(rule) - {"head"}
+    # The checkpoint holds what training moves, and nothing that the backbone's own file holds already.
+    kept = {name for name in load_checkpoint(result.run / "checkpoints", "last").arrays if "optimizer/" not in name}
+    blocks = {block.name: {variable.path for variable in block.variables} for block in find_blocks(model)}
+    assert kept == set().union(*(blocks[name] for name in trained_blocks(rule)))
     events = [json.loads(line) for line in (result.run / "history.jsonl").read_text().splitlines()]
     (phase,) = [event for event in events if event["event"] == "phase"]
     assert {name for name, trainable in phase["blocks"].items() if trainable} == trained_blocks(rule)

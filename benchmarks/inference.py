@@ -1,0 +1,42 @@
+"""Batch prediction: `Predictor.predict` from texts to labels, against the bucketed forward pass alone."""
+
+from __future__ import annotations
+
+import kft_side
+import numpy as np
+from common import arguments, in_turns, ratios, report, timed, workplace, write_subset
+
+
+def main() -> None:
+    """Measures both on the same texts, after one warm-up each, and writes the result."""
+    args = arguments(__doc__)
+    with workplace() as folder:
+        rows = kft_side.load_rows(write_subset(args.train, args.rows, folder / "train.csv"), args.test)
+        texts = list(rows.split.test.texts)
+        import keras
+
+        import kft
+        from kft.evaluate.predictor import Predictor
+        from kft.features.inference import make_inference, run_in_batches
+
+        backbone = kft.load_backbone("minilm-l6")
+        labels = rows.split.labels
+        predictor = Predictor(kft.build_model(backbone, classes=len(labels)), backbone.tokenizer, labels, 128, 32)
+        source = kft_side.tokens(texts)
+        listed = keras.Model(predictor.model.inputs, predictor.model.outputs[0])
+        source = source.select(tuple(tensor.name for tensor in listed.inputs))
+        inference = make_inference(listed, 32)
+        predictor.predict(texts[:64])
+        run_in_batches(inference, source, rows=np.arange(64))
+        found = in_turns(
+            {
+                "forward pass": lambda: timed(lambda: run_in_batches(inference, source))[1],
+                "kft predict": lambda: timed(lambda: predictor.predict(texts))[1],
+            },
+            args.repeats,
+        )
+        report("inference", found, ratios_to_forward=ratios(found, "forward pass"), texts=len(texts))
+
+
+if __name__ == "__main__":
+    main()
