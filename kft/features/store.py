@@ -12,19 +12,20 @@ import importlib.metadata
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-from filelock import FileLock, Timeout
+from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from kft.data.batches import Ragged
 from kft.data.source import Chunk, Column, DenseColumn, Source
 from kft.features.boundary import SplitModel
 from kft.features.inference import Inference, Tick, has_token_axis, make_inference, run_in_batches
-from kft.features.shards import ABOUT, LOCK, SUFFIX, Shard, open_shard, write_shard
+from kft.features.shards import ABOUT, LOCK, SUFFIX, open_shard, write_shard
 from kft.rundir import storage_errors, write_json
 
 BATCH_SIZE = 32
@@ -167,21 +168,24 @@ def store_features(
     """
     folder = store_folder(front, root, dtype)
     keys, source = source.keys, source.select(front.inputs)
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
     index = _Index(folder)
-    with _locked(folder, wait if index.missing(keys).size else None):
-        if not (folder / ABOUT).is_file():
+    if index.missing(keys).size:
+        with storage_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        with _locked(folder, wait):
+            index = _Index(folder)  # with what another process has written meanwhile
+            missing = index.missing(keys)
+            if tick:
+                tick(len(source) - len(missing))
             write_json(folder / ABOUT, {**(about or {}), "tensors": _describe(front, dtype)})
-        (folder / ABOUT).touch()  # when it was last used: `kft cache prune` starts with the oldest
-        index = _Index(folder)
-        missing = index.missing(keys)
-        if tick:
-            tick(len(source) - len(missing))
-        for rows in _shards(front, source, keys, missing):
-            found = run_in_batches(front.inference, source, tick, rows=rows)
-            tensors = {name: _cast(tensor, dtype) for name, tensor in zip(front.tensors, found, strict=True)}
-            index.add(write_shard(folder, keys[rows], tensors))
+            for rows in _shards(front, source, keys, missing):
+                found = run_in_batches(front.inference, source, tick, rows=rows)
+                tensors = {name: _cast(tensor, dtype) for name, tensor in zip(front.tensors, found, strict=True)}
+                index.add(write_shard(folder, keys[rows], tensors))
+    elif tick:
+        tick(len(source))
+    with suppress(OSError):  # when it was last used: `kft cache prune` starts with the oldest
+        (folder / ABOUT).touch()
     return _as_source(front, source, index.columns(front, keys))
 
 
@@ -200,35 +204,37 @@ class _Index:
     """Where each example lies: built from the shards' own keys, so no second file can disagree with them."""
 
     def __init__(self, folder: Path) -> None:
-        self.shards: list[Shard] = []
-        self.places: dict[bytes, tuple[int, int]] = {}
-        for path in sorted(folder.glob(f"*{SUFFIX}")):
-            self.add(path)
+        opened = (open_shard(path) for path in sorted(folder.glob(f"*{SUFFIX}")))
+        self.shards = [shard for shard in opened if shard is not None]  # a damaged one counts as not there
 
     def add(self, path: Path) -> None:
-        """Opens one shard; one that is damaged counts as not there."""
+        """Takes in a shard that was just written."""
         shard = open_shard(path)
         if shard is not None:
-            number = len(self.shards)
             self.shards.append(shard)
-            for row, key in enumerate(shard.keys):
-                self.places.setdefault(key.tobytes(), (number, row))
 
     def missing(self, keys: np.ndarray) -> np.ndarray:
         """Returns ``int64[n]``: the examples not here, each content once."""
-        seen: set[bytes] = set()
-        lacking = []
-        for position, key in enumerate(keys):
-            name = key.tobytes()
-            if name not in self.places and name not in seen:
-                seen.add(name)
-                lacking.append(position)
-        return np.array(lacking, np.int64)
+        lacking = np.flatnonzero(self._places(keys) < 0)
+        _, first = np.unique(_comparable(keys[lacking]), return_index=True)
+        return lacking[np.sort(first)]
+
+    def _places(self, keys: np.ndarray) -> np.ndarray:
+        """Returns each example's place among the shards' examples taken end to end, -1 where there is none."""
+        if not self.shards:
+            return np.full(len(keys), -1, np.int64)
+        here = _comparable(np.concatenate([shard.keys for shard in self.shards]))
+        order = np.argsort(here, kind="stable")
+        wanted = _comparable(keys)
+        nearest = np.minimum(np.searchsorted(here[order], wanted), len(here) - 1)
+        return np.where(here[order[nearest]] == wanted, order[nearest], -1)
 
     def columns(self, front: Front, keys: np.ndarray) -> dict[str, Column]:
         """Returns each computed tensor of these examples."""
-        places = np.array([self.places[key.tobytes()] for key in keys], np.int64).reshape(-1, 2)
-        shard, row = places[:, 0], places[:, 1]
+        ends = np.cumsum([len(shard.keys) for shard in self.shards])
+        places = self._places(keys)
+        shard = np.searchsorted(ends, places, side="right")
+        row = places - np.concatenate([[0], ends])[shard]
         start, length = row.copy(), np.ones(len(row), np.int64)
         for number, opened in enumerate(self.shards):
             if opened.offsets is not None:
@@ -258,19 +264,24 @@ def _shards(front: Front, source: Source, keys: np.ndarray, missing: np.ndarray)
         start = stop
 
 
-def _locked(folder: Path, wait: Callable[[], None] | None) -> FileLock:
+def _comparable(keys: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(keys).view(f"S{keys.shape[1]}").ravel()  # as bytes, which NumPy can sort
+
+
+def _locked(folder: Path, wait: Callable[[], None] | None) -> AcquireReturnProxy:
     lock = FileLock(str(folder / LOCK))
     try:
-        lock.acquire(timeout=0)
+        return lock.acquire(timeout=0)
     except Timeout:
         if wait:
             wait()
-        lock.acquire()
-    return lock
+        return lock.acquire()
 
 
 def _as_source(front: Front, source: Source, computed: Mapping[str, Column]) -> Source:
-    return source.with_columns({name: computed.get(name) or source.columns[name] for name in front.names})
+    return source.with_columns(
+        {name: computed[name] if name in computed else source.columns[name] for name in front.names}
+    )
 
 
 def _in_memory(tensor: Ragged | np.ndarray) -> Column:
