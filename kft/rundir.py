@@ -17,8 +17,13 @@ from kft.registry import nearest
 
 
 @contextmanager
-def storage_errors(path: Path) -> Iterator[None]:
-    """Turns an error of the file system into one message that says what to do."""
+def storage_errors(path: Path, elsewhere: str = "choose another folder with --run DIR") -> Iterator[None]:
+    """Turns an error of the file system into one message that says what to do.
+
+    Args:
+        path: What is written.
+        elsewhere: How a person has it written to another place.
+    """
     try:
         yield
     except OSError as error:
@@ -28,14 +33,14 @@ def storage_errors(path: Path) -> Iterator[None]:
                 where=str(path),
                 received=f"{error.strerror}; {free_bytes(path) / 2**20:,.0f} MiB free",
                 expected="room for this file; what was written before is intact",
-                next_step="free some space, or choose another folder with --run DIR",
+                next_step=f"free some space, or {elsewhere}",
             ) from error
         raise StorageError(
             "a file cannot be written",
             where=str(path),
             received=error.strerror or str(error),
             expected="a folder that this user may write to",
-            next_step="choose another folder with --run DIR",
+            next_step=elsewhere,
         ) from error
 
 
@@ -47,14 +52,19 @@ def free_bytes(path: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-def write_file(path: Path, content: bytes | str) -> None:
+def write_file(path: Path, content: bytes | str, **advice: str) -> None:
     """Writes a file whole or not at all: a temporary file beside it, then an atomic rename.
+
+    Args:
+        path: The file.
+        content: All of it.
+        **advice: ``elsewhere``, as for ``storage_errors``.
 
     Raises:
         StorageError: The disk is full or the folder cannot be written; the file is then as it was before.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with storage_errors(path):
+    with storage_errors(path, **advice):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with temporary.open("wb") as file:
@@ -68,9 +78,9 @@ def write_file(path: Path, content: bytes | str) -> None:
             raise
 
 
-def write_json(path: Path, values: Any) -> None:
-    """Writes readable JSON, whole or not at all."""
-    write_file(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+def write_json(path: Path, values: Any, **advice: str) -> None:
+    """Writes readable JSON, whole or not at all; see ``write_file``."""
+    write_file(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n", **advice)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ ABOUT = "store.json"
 """Beside the shards: what wrote the store. It is touched at each use."""
 LOCK = ".lock"
 """Held by the process that writes shards."""
+ELSEWHERE = "kft cache prune, another KFT_CACHE, or --set features.store=off"
 KEYS, OFFSETS = "keys", "offsets"
 DTYPES = {"F32": np.float32, "F16": np.float16, "F64": np.float64, "I32": np.int32, "I64": np.int64, "BOOL": np.bool_}
 DTYPES |= {"U8": np.uint8}
@@ -65,7 +66,7 @@ def write_shard(folder: Path, keys: np.ndarray, tensors: Mapping[str, Ragged | n
     arrays[KEYS] = keys
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     path = folder / shard_name(keys)
-    write_file(path, save(arrays, metadata={"checksum": _checksum(arrays)}))
+    write_file(path, save(arrays, metadata={"checksum": _checksum(arrays)}), elsewhere=ELSEWHERE)
     return path
 
 

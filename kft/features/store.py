@@ -25,7 +25,7 @@ from kft.data.batches import Ragged
 from kft.data.source import Chunk, Column, DenseColumn, Source
 from kft.features.boundary import SplitModel
 from kft.features.inference import Inference, Tick, has_token_axis, make_inference, run_in_batches
-from kft.features.shards import ABOUT, LOCK, SUFFIX, open_shard, write_shard
+from kft.features.shards import ABOUT, ELSEWHERE, LOCK, SUFFIX, open_shard, write_shard
 from kft.rundir import storage_errors, write_json
 
 BATCH_SIZE = 32
@@ -170,14 +170,14 @@ def store_features(
     keys, source = source.keys, source.select(front.inputs)
     index = _Index(folder)
     if index.missing(keys).size:
-        with storage_errors(folder):
+        with storage_errors(folder, ELSEWHERE):
             folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder, wait):
             index = _Index(folder)  # with what another process has written meanwhile
             missing = index.missing(keys)
             if tick:
                 tick(len(source) - len(missing))
-            write_json(folder / ABOUT, {**(about or {}), "tensors": _describe(front, dtype)})
+            write_json(folder / ABOUT, {**(about or {}), "tensors": _describe(front, dtype)}, elsewhere=ELSEWHERE)
             for rows in _shards(front, source, keys, missing):
                 found = run_in_batches(front.inference, source, tick, rows=rows)
                 tensors = {name: _cast(tensor, dtype) for name, tensor in zip(front.tensors, found, strict=True)}

@@ -1,6 +1,7 @@
 """The store on disk: computed once, by content; killed, damaged, shared between processes, limited in size."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from kft.data.batches import Ragged
 from kft.data.source import image_source, text_source
+from kft.errors import StorageError
 from kft.features import cache, policy, store
 from kft.features.boundary import split_at_boundary
 from kft.features.inference import run_in_batches
@@ -222,6 +224,26 @@ def test_a_truncated_shard_is_computed_again(tmp_path):
     assert open_shard(path) is None
     assert stored(front, source, tmp_path)[1] == len(source)
     assert is_intact(open_shard(path))
+
+
+def test_a_full_disk_keeps_the_shards_before_and_says_what_to_do(tmp_path, monkeypatch):
+    """The operating system refuses the write, for real: a limit on the size of files."""
+    monkeypatch.setattr(store, "SHARD_ROWS", 64)
+    front, source = front_of(), texts()
+    kept = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(StorageError, match="the disk is full") as caught:
+            store.store_features(front, source, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, kept)
+    assert "next:     free some space, or kft cache prune, another KFT_CACHE, or --set features.store=off" in str(
+        caught.value
+    )
+    assert len(shards(tmp_path)) >= 1 and not list(tmp_path.rglob("*.tmp"))
+    assert stored(front, source, tmp_path)[1] < len(source)
 
 
 def test_one_flipped_bit_is_found_and_removed(tmp_path):
