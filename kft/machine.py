@@ -103,7 +103,7 @@ def prune_cache(limit: int = 0, *, packages: bool = False) -> list[CacheEntry]:
 
 
 def verify_cache() -> tuple[int, list[str]]:
-    """Reads all of the cache against its checksums; damaged parts are removed, and made again when next needed.
+    """Reads all of the cache against its checksums; what is damaged is made or fetched again when next needed.
 
     Returns:
         How many files were looked at, and one line for each that was damaged.

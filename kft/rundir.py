@@ -15,6 +15,9 @@ from typing import Any
 from kft.errors import RunError, StorageError
 from kft.registry import nearest
 
+RUN_NOTE = "run folder: "
+"""Opens the note on an exception that ended a training, so that it can be said where the weights are."""
+
 
 @contextmanager
 def storage_errors(path: Path, elsewhere: str = "choose another folder with --run DIR") -> Iterator[None]:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import rich_click as click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from kft.evaluate.evaluate import EvaluateResult
@@ -55,13 +56,13 @@ def console() -> Console:
 
 def print_metrics(result: EvaluateResult, model_name: str) -> None:
     """Prints test metrics beside the baselines, the gain and the gates."""
-    table = Table(title=f"{result.split}: {result.n:,} examples, 95 % intervals", title_justify="left")
+    table = Table(title=f"{escape(result.split)}: {result.n:,} examples, 95 % intervals", title_justify="left")
     table.add_column("")
     for name in result.metrics:
         table.add_column(METRIC_TITLES.get(name, name), justify="right")
     for name, values in (*result.baselines.items(), (model_name, result.metrics)):
         style = "bold" if values is result.metrics else None
-        table.add_row(name, *(str(value) for value in values.values()), style=style)
+        table.add_row(escape(name), *(str(value) for value in values.values()), style=style)
     out = console()
     out.print(table)
     if result.gain_over_probe is not None:
@@ -83,7 +84,7 @@ def print_classes(result: EvaluateResult, most: int = 10) -> None:
     title = "classes" if len(result.classes) <= most else f"the {len(worst)} weakest of {len(result.classes)} classes"
     table = Table("class", "n", "precision", "recall", "F1", title=title, title_justify="left")
     for row in worst:
-        table.add_row(row.label, str(row.n), f"{row.precision:.3f}", f"{row.recall:.3f}", f"{row.f1:.3f}")
+        table.add_row(escape(row.label), str(row.n), f"{row.precision:.3f}", f"{row.recall:.3f}", f"{row.f1:.3f}")
     out.print(table)
     pairs = [
         (int(count), result.labels[i], result.labels[j])
@@ -92,4 +93,4 @@ def print_classes(result: EvaluateResult, most: int = 10) -> None:
         if i != j and count
     ]
     for count, target, prediction in sorted(pairs, reverse=True)[:3]:
-        out.print(f"{count} {target} taken for {prediction}")
+        out.print(f"{count} {target} taken for {prediction}", markup=False)

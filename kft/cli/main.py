@@ -19,6 +19,7 @@ from click.exceptions import Exit
 from kft import __version__
 from kft.cli.common import debug_wanted
 from kft.errors import KftError
+from kft.rundir import RUN_NOTE
 
 
 class Terminated(BaseException):
@@ -64,15 +65,18 @@ def run(arguments: list[str]) -> int:
         return _fail(_interrupted("interrupted", stop), 130)
     except Terminated as stop:
         return _fail(_interrupted("terminated", stop), 143)
-    except BrokenPipeError:
-        # The reader of our output went away, as `| head` does; there is nobody left to tell.
-        sys.stderr.close()
-        return 0
-    except MemoryError:
-        return _fail("not enough memory\n  next:     lower train.batch_size or model.max_tokens", 3)
+    except SystemExit as stop:
+        # The reader of our output went away, as `| head` does: click says 1, which means that a gate says no.
+        return 0 if type(sys.stdout).__name__ == "PacifyFlushWrapper" else int(stop.code or 0)
     except Exception as error:
-        message = f"unexpected error: {type(error).__name__}: {error}"
-        return _fail(f"{message}\n  next:     run the command again with --debug, and report what it prints", 3)
+        if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's own
+            problem, step = "not enough memory", "lower train.batch_size or model.max_tokens"
+        else:
+            problem = f"unexpected error: {type(error).__name__}: {error}"
+            step = "run the command again with --debug, and report what it prints"
+        folder = _run_folder(error)
+        where = f"\n  where:    {folder}" if folder else ""
+        return _fail(f"{problem}{where}\n  next:     {step}", 3)
 
 
 def _fail(message: str, code: int) -> int:
@@ -84,12 +88,15 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-def _interrupted(how: str, stop: BaseException) -> str:
-    from kft.api import RUN_NOTE
-
+def _run_folder(stop: BaseException) -> Path | None:
+    """Returns the run that an exception ended; training leaves a note of it on the exception."""
     # click turns Ctrl-C into an Abort of its own; the note is on the original.
     notes = [note for error in (stop, stop.__cause__, stop.__context__) for note in getattr(error, "__notes__", ())]
-    folder = next((Path(note.removeprefix(RUN_NOTE)) for note in notes if note.startswith(RUN_NOTE)), None)
+    return next((Path(note.removeprefix(RUN_NOTE)) for note in notes if note.startswith(RUN_NOTE)), None)
+
+
+def _interrupted(how: str, stop: BaseException) -> str:
+    folder = _run_folder(stop)
     if folder is None:
         return f"{how}; nothing was written"
     lines = [how, f"  where:    {folder}"]

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import rich_click as click
+from rich.markup import escape
 from rich.table import Table
 
 from kft import assets
@@ -43,11 +44,11 @@ def init(data: str, output: str, task: str, text: str | None, label: str | None,
         print_json({"recipe": str(target), **look.as_dict()})
         return
     out = console()
-    table = Table(title=f"{look.source}: {look.rows:,} rows", title_justify="left")
+    table = Table(title=escape(f"{look.source}: {look.rows:,} rows"), title_justify="left")
     for title in ("label", "rows", "an example"):
         table.add_column(title, justify="right" if title == "rows" else "left")
     for name, count, example in look.largest(8):
-        table.add_row(name, f"{count:,}", example)
+        table.add_row(escape(name), f"{count:,}", escape(example))
     out.print(table)
     out.print(
         f"text       column {look.text!r}, median {look.median_words:.0f} words\n"
@@ -55,7 +56,7 @@ def init(data: str, output: str, task: str, text: str | None, label: str | None,
         markup=False,
     )
     for warning in look.warnings:
-        out.print(f"[yellow]note[/yellow]       {warning}")
+        out.print(f"[yellow]note[/yellow]       {escape(warning)}")
     out.print(f"written    {target}\nnext       kft train {target}", markup=False)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.argument("recipe")
 @click.option("--run", "run_folder", metavar="DIR", help="The run folder; default runs/<recipe name>-<n>.")
 @click.option("--set", "overrides", metavar="K=V", multiple=True, help="Override a setting; may be repeated.")
-@click.option("--seed", type=click.IntRange(min=0), help="Override the recipe's seed.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Override the recipe's seed.")
 @click.option("--devices", default="auto", show_default=True, help="auto or one.")
 @output_options
 def train(

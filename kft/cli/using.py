@@ -41,6 +41,7 @@ def predict(run: str, input_: str, output: str | None, force_text: bool, as_json
     .predictions.jsonl. Lines from - print one object each.
     """
     from kft import api
+    from kft.data.inputs import split_lines
 
     if force_text or (input_ != "-" and not looks_like_path(input_) and not _is_file(Path(input_).expanduser())):
         (answer,) = api.predict(run, [input_])
@@ -48,7 +49,7 @@ def predict(run: str, input_: str, output: str | None, force_text: bool, as_json
             api.write_predictions(Path(output), [answer.as_dict()])
         print_json(answer.as_dict())
     elif input_ == "-":
-        answers = [answer.as_dict() for answer in api.predict(run, sys.stdin.read().splitlines())]
+        answers = [answer.as_dict() for answer in api.predict(run, split_lines(sys.stdin.read()))]
         for line in [{"n": len(answers), "predictions": answers}] if as_json else answers:
             print_json(line)
     else:

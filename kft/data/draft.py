@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -162,7 +163,7 @@ data:
   text: {json.dumps(look.text, ensure_ascii=False)}
   label: {json.dumps(look.label, ensure_ascii=False)}
   valid: 15%             # choices (epochs, strengths) look at this share only
-  test: {test:<17}# sealed until the end; a share or a file
+  test: {test:<15}  # sealed until the end; a share or a file
   unusable_rows: error   # or skip: rows without text or label are listed and left out
   # group: COLUMN        # rows of one customer, review or document never cross a split
   # id: COLUMN           # a unique name for each row; default: file and row number
@@ -188,4 +189,5 @@ def _source(look: Look, target: Path) -> str:
 
 def _written(path: Path, target: Path) -> str:
     relative = os.path.relpath(path.resolve(), target.resolve().parent)
-    return json.dumps(relative, ensure_ascii=False) if relative.strip(" #:{}[]&*!|>'\"%@`") != relative else relative
+    plain = re.fullmatch(r"[\w./-]+", relative) and not relative.startswith("-")
+    return relative if plain else json.dumps(relative, ensure_ascii=False)  # JSON is YAML

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from kft.data.tables import Columns, Examples, guess_columns, read_table, refuse_rejected, to_examples
+from kft.data.tables import (
+    TEXT_NAMES,
+    Columns,
+    Examples,
+    as_text,
+    guess_columns,
+    read_table,
+    refuse_rejected,
+    to_examples,
+)
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
 
@@ -17,7 +26,7 @@ def read_texts(source: Path | pd.DataFrame, *, column: str) -> list[str]:
 
     Args:
         source: A csv, tsv or jsonl file, a .txt file with one text a line, or a DataFrame.
-        column: The text column the model was trained with; a table with one column needs no name.
+        column: The text column the model was trained with; where there is one column, a usual name will do.
 
     Raises:
         DataError: The file cannot be read, has no such column, or a text is empty.
@@ -27,18 +36,40 @@ def read_texts(source: Path | pd.DataFrame, *, column: str) -> list[str]:
         texts = _read_lines(source)
     else:
         frame = read_table(source)
-        named = column if len(frame.columns) > 1 else str(frame.columns[0])
+        only = str(frame.columns[0]) if len(frame.columns) == 1 else None
+        named = only if only is not None and only.strip().lower() in TEXT_NAMES else column
         if named not in frame.columns:
             raise DataError(
                 f"no text column {named!r}",
                 where=where,
                 received="columns " + ", ".join(map(str, frame.columns)),
                 expected=f"the column the model was trained with, {named!r}",
-                next_step=f"rename the column that holds the texts to {named!r}",
+                next_step=f"name the column that holds the texts {named!r} in the first line",
             )
-        texts = ["" if value is None or value != value else str(value) for value in frame[named]]
+        texts = as_texts(frame[named])
     require_texts(texts, where)
     return texts
+
+
+def as_texts(values: Iterable[object]) -> list[str]:
+    """Returns values as texts; what is missing is empty.
+
+    Example:
+        >>> as_texts(["one", None, 2])
+        ['one', '', '2']
+    """
+    return [as_text(value) for value in values]
+
+
+def split_lines(text: str) -> list[str]:
+    r"""Returns the lines of a text; only line breaks part them, not the other characters Python knows as such.
+
+    Example:
+        >>> split_lines("one\r\ntwo\x0cstill two\n")
+        ['one', 'two\x0cstill two']
+    """
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return lines[:-1] if lines[-1] == "" else lines
 
 
 def require_texts(texts: Sequence[str], where: str) -> None:
@@ -61,7 +92,7 @@ def require_texts(texts: Sequence[str], where: str) -> None:
 
 def load_labelled(
     source: Path | pd.DataFrame, spec: DataSpec, *, text: str, label: str, labels: Sequence[str]
-) -> tuple[Examples, str]:
+) -> tuple[Examples, str, tuple[str, ...]]:
     """Reads another labelled table with the columns a run was trained with.
 
     Args:
@@ -72,7 +103,7 @@ def load_labelled(
         labels: The labels the model knows.
 
     Returns:
-        The examples, and what the table is called.
+        The examples, what the table is called, and what a person should know of the reading.
 
     Raises:
         DataError: The table cannot be used, or holds labels the model does not know.
@@ -80,8 +111,18 @@ def load_labelled(
     name = source.name if isinstance(source, Path) else "dataframe"
     frame = read_table(source, columns=spec.columns)
     columns: Columns = guess_columns(frame, text=text, label=label, where=name)
+    notes = []
+    for key, column in (("id", spec.id), ("group", spec.group.column if spec.group else None)):
+        if column is not None and column not in frame.columns:
+            spec = spec.model_copy(update={key: None})
+            lost = "intervals are not by group" if key == "group" else "rows are named by file and number"
+            notes.append(f"note       {name} has no column {column!r}: {lost}")
     examples, rejected = to_examples(frame, spec, name=name, columns=columns)
     refuse_rejected(rejected, spec)
+    if not examples.texts:
+        raise DataError("no row can be scored", where=name, expected="rows with a text and a label")
+    if rejected:
+        notes.append(f"left out   {len(rejected):,} rows that cannot be used, the first in row {rejected[0].row}")
     assert examples.labels is not None
     unknown = sorted(set(examples.labels) - set(labels))
     if unknown:
@@ -92,11 +133,12 @@ def load_labelled(
             expected="one of " + ", ".join(labels[:10]) + (" ..." if len(labels) > 10 else ""),
             next_step="mend the labels, or train with examples of them",
         )
-    return examples, name
+    return examples, name, tuple(notes)
 
 
 def _read_lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return split_lines(file.read())
     except UnicodeDecodeError as error:
         raise DataError("the file is not UTF-8", where=f"{path}, byte {error.start}", expected="UTF-8") from None

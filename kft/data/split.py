@@ -183,13 +183,15 @@ def _tables(
                 where="data=",
                 next_step='kft.train(recipe, data={"train": frame})',
             )
-    elif spec.train == DATAFRAME:
+    kept = frames or {}
+    missing = [key for key in SPLITS if getattr(spec, key) == DATAFRAME and key not in kept]
+    if missing:
         raise DataError(
             "the run was trained on a DataFrame, which is not kept",
-            where="data.train",
+            where=", ".join(f"data.{key}" for key in missing),
             received=DATAFRAME,
-            expected="the same DataFrame, or a file",
-            next_step="pass it again as data=, or name a file with --set data.train=FILE",
+            expected="the same DataFrame again",
+            next_step="kft.evaluate(run, data=frame) in Python; kft evaluate RUN --data FILE scores another file",
         )
     tables: dict[str, Path | pd.DataFrame] = {}
     for key, source in (("train", spec.train), ("valid", spec.valid), ("test", spec.test)):

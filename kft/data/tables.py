@@ -233,7 +233,7 @@ def to_examples(
             labels.append(label)
     examples = Examples(
         ids=_array([ids[row] for row in kept]),
-        texts=[_as_text(texts[row]) for row in kept],
+        texts=[as_text(texts[row]) for row in kept],
         labels=_array(labels) if labelled else None,
         groups=None if groups is None else _array([groups[row] for row in kept]),
     )
@@ -244,7 +244,7 @@ def _array(values: list[str]) -> np.ndarray:
     return np.array(values, dtype=object)
 
 
-def _as_text(value: object) -> str:
+def as_text(value: object) -> str:
     """Returns a cell as text; None, NaN, NaT and NA are empty."""
     if isinstance(value, str):
         return value
@@ -256,20 +256,20 @@ def _kind_problem(value: object, what: str) -> str:
     if isinstance(value, bytes) or not (isinstance(value, str) or pd.api.types.is_scalar(value)):
         return f"{what} is no text: a {type(value).__name__}"
     try:
-        _as_text(value).encode()
+        as_text(value).encode()
     except UnicodeEncodeError:
         return f"{what} holds half a surrogate pair, which is no character"
     return ""
 
 
 def _text_problem(value: object) -> str:
-    return _kind_problem(value, "text") or ("" if _as_text(value).strip() else "empty text")
+    return _kind_problem(value, "text") or ("" if as_text(value).strip() else "empty text")
 
 
 def _label_of(value: object, spec: DataSpec) -> tuple[str, str]:
     """Returns the label and an empty reason, or a reason why there is none."""
     problem = _kind_problem(value, "label")
-    label = "" if problem else _as_text(value).strip()
+    label = "" if problem else as_text(value).strip()
     if problem or not label:
         return "", problem or "missing label"
     if spec.bins is None:
@@ -288,7 +288,7 @@ def _ids(frame: pd.DataFrame, spec: DataSpec, name: str) -> list[str]:
     if spec.id is None:
         return [f"{name}:{row + 1}" for row in range(len(frame))]
     _require_column(frame, spec.id, "data.id", name, expected="the id column")
-    ids = [_as_text(value).strip() for value in frame[spec.id]]
+    ids = [as_text(value).strip() for value in frame[spec.id]]
     where = f"{name}, column {spec.id!r}"
     next_step = "mend the ids, or leave data.id out to use file and row number"
     empty = [row + 1 for row, value in enumerate(ids) if not value]
@@ -320,7 +320,7 @@ def _groups(frame: pd.DataFrame, group: GroupSpec | None, name: str) -> list[str
     if group is None:
         return None
     _require_column(frame, group.column, "data.group", name, expected="the group column")
-    values = [_as_text(value).strip() for value in frame[group.column]]
+    values = [as_text(value).strip() for value in frame[group.column]]
     found: list[str] = values
     if group.pattern is not None:
         matches = [re.search(group.pattern, value) for value in values]

@@ -11,6 +11,7 @@ import numpy as np
 
 from kft.data.batches import Ragged, choose_edges
 from kft.data.source import text_source
+from kft.errors import RunError
 from kft.metrics.classification import softmax
 from kft.recipe.load import load_recipe
 from kft.rundir import RunFolder
@@ -92,6 +93,14 @@ class Predictor:
         """
         from kft.train.checkpoint import restore
 
+        unknown = sorted(set(arrays) - {variable.path for variable in self.model.weights})
+        if unknown:
+            raise RunError(
+                "the checkpoint holds weights that the model does not have",
+                received=", ".join(unknown[:3]) + (" ..." if len(unknown) > 3 else ""),
+                expected="the layers of this model; receipt.json names the versions it was trained with",
+                next_step="install those versions, or train again",
+            )
         restore([variable for variable in self.model.weights if variable.path in arrays], arrays)
         return self
 

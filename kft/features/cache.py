@@ -52,7 +52,7 @@ def list_stores(root: Path) -> list[StoreInfo]:
     return sorted(found, key=lambda store: store.used)
 
 
-def prune(root: Path, limit: int, *, keep: Path | None = None) -> list[StoreInfo]:
+def prune(root: Path, limit: int, *, keep: Path | None = None, only: Path | None = None) -> list[StoreInfo]:
     """Removes the stores used longest ago until all take at most ``limit`` bytes; returns what went.
 
     A store that a process is writing to is left alone. One that is being read may go: on POSIX systems the
@@ -62,6 +62,7 @@ def prune(root: Path, limit: int, *, keep: Path | None = None) -> list[StoreInfo
         root: The folder of all stores.
         limit: In bytes.
         keep: A store that stays in any case.
+        only: The one store that may go.
     """
     stores = list_stores(root)
     total = sum(store.bytes for store in stores)
@@ -69,7 +70,7 @@ def prune(root: Path, limit: int, *, keep: Path | None = None) -> list[StoreInfo
     for store in stores:
         if total <= limit:
             break
-        if store.folder != keep and _remove(store.folder):
+        if store.folder != keep and only in (None, store.folder) and _remove(store.folder):
             total -= store.bytes
             gone.append(store)
     return gone

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kft.data.source import Source
-from kft.features.cache import prune
+from kft.features.cache import list_stores, prune
 from kft.features.store import Front, feature_bytes, store_folder, stored_rows
 from kft.recipe.durations import format_size, parse_size
 from kft.recipe.schema import FeaturesSpec
@@ -79,9 +79,12 @@ def plan_store(
 
 def make_room(plan: StorePlan, front: Front, spec: FeaturesSpec, root: Path) -> int:
     """Removes the stores used longest ago until the new features fit within the limit; returns how many."""
+    limit, folder = parse_size(spec.cache_limit), store_folder(front, root, stored_dtype(spec))
     new_bytes = plan.bytes * (plan.examples - plan.present) // max(1, plan.examples)
-    keep = store_folder(front, root, stored_dtype(spec))
-    return len(prune(root, parse_size(spec.cache_limit) - new_bytes, keep=keep))
+    own = sum(store.bytes for store in list_stores(root) if store.folder == folder)
+    if own + new_bytes > limit:  # other data's examples fill this very store: start it anew
+        return len(prune(root, 0, only=folder)) + len(prune(root, limit - plan.bytes))
+    return len(prune(root, limit - new_bytes, keep=folder))
 
 
 def stored_dtype(spec: FeaturesSpec) -> str | None:

@@ -23,6 +23,7 @@ from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from kft.data.batches import Ragged
 from kft.data.source import Chunk, Column, DenseColumn, Source
+from kft.errors import StorageError
 from kft.features.boundary import SplitModel
 from kft.features.inference import Inference, Tick, has_token_axis, make_inference, run_in_batches
 from kft.features.shards import ABOUT, ELSEWHERE, LOCK, SUFFIX, open_shard, write_shard
@@ -204,6 +205,7 @@ class _Index:
     """Where each example lies: built from the shards' own keys, so no second file can disagree with them."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         opened = (open_shard(path) for path in sorted(folder.glob(f"*{SUFFIX}")))
         self.shards = [shard for shard in opened if shard is not None]  # a damaged one counts as not there
 
@@ -233,6 +235,14 @@ class _Index:
         """Returns each computed tensor of these examples."""
         ends = np.cumsum([len(shard.keys) for shard in self.shards])
         places = self._places(keys)
+        if (places < 0).any():
+            raise StorageError(
+                "stored features went away while they were in use",
+                where=str(self.folder),
+                received=f"{int((places < 0).sum()):,} examples are missing",
+                expected="a cache that nothing prunes during a run",
+                next_step="run the command again: what is missing is computed anew",
+            )
         shard = np.searchsorted(ends, places, side="right")
         row = places - np.concatenate([[0], ends])[shard]
         start, length = row.copy(), np.ones(len(row), np.int64)
@@ -269,13 +279,14 @@ def _comparable(keys: np.ndarray) -> np.ndarray:
 
 
 def _locked(folder: Path, wait: Callable[[], None] | None) -> AcquireReturnProxy:
-    lock = FileLock(str(folder / LOCK))
-    try:
-        return lock.acquire(timeout=0)
-    except Timeout:
-        if wait:
-            wait()
-        return lock.acquire()
+    with storage_errors(folder, ELSEWHERE):
+        lock = FileLock(str(folder / LOCK))
+        try:
+            return lock.acquire(timeout=0)
+        except Timeout:
+            if wait:
+                wait()
+            return lock.acquire()
 
 
 def _as_source(front: Front, source: Source, computed: Mapping[str, Column]) -> Source:

@@ -94,6 +94,7 @@ class Backbone:
         tokenizer: Turns text into ids.
         entry: The catalog entry, or None for a person's own folder.
         weights_hash: sha256 of the weights file.
+        max_tokens: How many positions it knows.
     """
 
     name: str
@@ -101,6 +102,7 @@ class Backbone:
     tokenizer: TextTokenizer
     entry: BackboneEntry | None
     weights_hash: str
+    max_tokens: int
 
     @property
     def learning_rate(self) -> float:
@@ -117,14 +119,22 @@ def feed(token_ids: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def check_backbone(name: str) -> None:
-    """Refuses an unknown backbone at once, before anything is loaded.
+def resolve_backbone(name: str, base: Path) -> str:
+    """Returns a catalog name as it is, and a person's own folder as an absolute path, from wherever it is asked.
+
+    Refuses an unknown one at once, before anything is loaded.
+
+    Args:
+        name: What the recipe says.
+        base: The recipe's folder, where a relative path starts.
 
     Raises:
         ModelError: It is neither in the catalog nor a folder.
     """
-    if name not in CATALOG:
-        _own_folder(name)
+    if name in CATALOG:
+        return name
+    relative = base / Path(name).expanduser()
+    return str((relative if relative.is_dir() else _own_folder(name)).resolve())
 
 
 def load_backbone(name: str, *, dropout: float = 0.1, report: Callable[[str], None] | None = None) -> Backbone:
@@ -166,6 +176,7 @@ def load_backbone(name: str, *, dropout: float = 0.1, report: Callable[[str], No
         tokenizer=load_tokenizer(folder),
         entry=entry,
         weights_hash=_file_hash(folder / "model.safetensors"),
+        max_tokens=int(config.get("max_position_embeddings", 512)),
     )
 
 

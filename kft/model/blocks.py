@@ -49,6 +49,12 @@ class Block:
         return [variable for layer in self.layers for variable in layer.weights]
 
 
+def count_blocks(backbone: keras.Model) -> int:
+    """Returns how many numbered blocks a backbone has, before a head is attached."""
+    matches = (re.fullmatch(family.block, layer.name) for family in FAMILIES for layer in backbone.layers)
+    return len({match.group(1) for match in matches if match})
+
+
 def find_blocks(model: keras.Model) -> tuple[Block, ...]:
     """Returns the blocks of a flat functional model, ordered from input to output.
 

@@ -109,15 +109,26 @@ def trainable_blocks(blocks: tuple[Block, ...], rule: str) -> frozenset[str]:
         return frozenset(names)
     if rule == "none":
         return frozenset({"head"})
+    check_rule(rule, len(numbered))
+    return frozenset({"head", *numbered[-int(rule.removeprefix("top-")) :]})
+
+
+def check_rule(rule: str, blocks: int) -> None:
+    """Refuses a freeze rule that a backbone of so many numbered blocks cannot follow.
+
+    Raises:
+        ModelError: It is unknown, or asks for more blocks than there are.
+    """
     top = rule.removeprefix("top-")
-    if rule.startswith("top-") and top.isdecimal() and 1 <= int(top) <= len(numbered):
-        return frozenset({"head", *numbered[-int(top) :]})
+    if rule in ("all", "none") or (rule.startswith("top-") and top.isdecimal() and 1 <= int(top) <= blocks):
+        return
+    names = ["stem", *(f"block_{number:02d}" for number in range(blocks)), "head"]
     raise ModelError(
         f"the freeze rule {rule!r} fits no block of this model",
         where="unfreeze",
         received=rule,
-        expected=f"none, all, or top-1 to top-{len(numbered)}; the blocks are {', '.join(names)}",
-        next_step=f"unfreeze: top-{min(2, len(numbered))}",
+        expected=f"none, all, or top-1 to top-{blocks}; the blocks are {', '.join(names)}",
+        next_step=f"unfreeze: top-{min(2, blocks)}",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from itertools import pairwise
 from pathlib import Path
@@ -43,15 +43,17 @@ class Recipe:
     base: Path
     path: Path | None = None
 
+    def with_values(self, section: str, values: Mapping[str, str]) -> Recipe:
+        """Returns the recipe with some values of one part replaced, as a path made absolute; origins stay."""
+        part = getattr(self.spec, section).model_copy(update=dict(values))
+        return replace(self, spec=self.spec.model_copy(update={section: part}))
+
     def as_yaml(self) -> str:
         """Returns the resolved recipe, sources made absolute, each value followed by its origin."""
         values = self.spec.model_dump(mode="json")
         values["name"] = self.name
         for key in SOURCE_KEYS:
             values["data"][key] = absolute_source(values["data"][key], self.base)
-        own_folder = self.base / Path(values["model"]["backbone"]).expanduser()
-        if own_folder.is_dir():
-            values["model"]["backbone"] = str(own_folder.resolve())
         return _with_origins(values, self.origins)
 
     def _repr_html_(self) -> str:
@@ -91,7 +93,7 @@ def load_recipe(
         (16, 'override')
     """
     if isinstance(source, Mapping):
-        path, raw, where = None, json.loads(json.dumps(dict(source))), "recipe"
+        path, raw, where = None, json.loads(json.dumps(dict(source), default=str)), "recipe"
     else:
         path = Path(source)
         raw, where = _read_yaml(path), str(source)
@@ -111,7 +113,7 @@ def load_recipe(
     return Recipe(
         spec=spec,
         origins=origins,
-        name=spec.name or (re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-.") if path else "recipe") or "recipe",
+        name=spec.name or (re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._") if path else "recipe") or "recipe",
         base=(base or (path.parent if path else Path.cwd())).resolve(),
         path=path,
     )
@@ -204,7 +206,7 @@ def _apply_override(values: Any, override: str) -> str:
                     f"no entry {part} in the list",
                     where=f"--set {key}",
                     received=part,
-                    expected=f"0 to {len(target) - 1}",
+                    expected=f"0 to {len(target) - 1}" if target else "a list with entries; this one is empty",
                 )
             target = target[int(part)]
             continue
@@ -217,7 +219,7 @@ def _apply_override(values: Any, override: str) -> str:
                 f"no entry {parts[-1]} in the list",
                 where=f"--set {key}",
                 received=parts[-1],
-                expected=f"0 to {len(target) - 1}",
+                expected=f"0 to {len(target) - 1}" if target else "a list with entries; this one is empty",
             )
         target[int(parts[-1])] = value
     else:

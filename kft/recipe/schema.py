@@ -234,7 +234,7 @@ class RecipeSpec(Spec):
 
     task: Literal["text-classification"]
     name: Name | None = Field(None, description="default: the file's name")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=2**32 - 1)
     data: DataSpec
     model: ModelSpec = Field(default_factory=ModelSpec)
     train: TrainSpec = Field(default_factory=TrainSpec)

@@ -53,6 +53,7 @@ class LoopState:
     steps_done: int = 0
     best: tuple[float, float] | None = None
     best_phase: str = ""
+    best_metrics: dict[str, float] | None = None
     phase_weights: dict[str, Arrays] = field(default_factory=dict)
     phase_metrics: dict[str, dict[str, float]] = field(default_factory=dict)
 
@@ -89,9 +90,10 @@ def keep_if_best(job: Job, phase: PhaseSpec, epoch: int, metrics: dict[str, floa
         return False
     state.phase_metrics[phase.name] = metrics
     state.phase_weights[phase.name] = snapshot(job.state.moving)
-    starts_from_another = epoch == 0 and phase.start is not None  # the same weights, so nothing is better
+    # Epoch 0 of training that starts from another phase has that phase's weights, so nothing is better.
+    starts_from_another = epoch == 0 and phase.start is not None and phase.solver != "lbfgs"
     if state.best is None or (_score(job, metrics) > state.best and not starts_from_another):
-        state.best, state.best_phase = _score(job, metrics), phase.name
+        state.best, state.best_phase, state.best_metrics = _score(job, metrics), phase.name, metrics
         if job.checkpoints:
             facts = {"phase": phase.name, "epoch": epoch, "step": state.steps_done, "metrics": metrics}
             save_checkpoint(job.checkpoints, "best", Checkpoint(state.phase_weights[phase.name], facts))
@@ -111,7 +113,7 @@ def save_last(job: Job, phase: PhaseSpec, epoch: int, optimizer: ScheduledAdamW 
 
 def record_epoch(job: Job, phase: PhaseSpec, epoch: int, metrics: dict[str, float], **training: float) -> None:
     """Adds one validated epoch to the history and shows it."""
-    is_best = job.state.phase_metrics.get(phase.name) is metrics
+    is_best = job.state.best_metrics is metrics  # the best of the run, over all phases
     event = {"event": "epoch", "phase": phase.name, "epoch": epoch, "step": job.state.steps_done}
     job.record({**event, **training, **metrics, "is_best": is_best})
     job.progress.epoch(phase, epoch, {**training, **metrics}, is_best)

@@ -75,7 +75,7 @@ class ScheduledAdamW(keras.optimizers.Adam):
 
     def _all_reduce_sum_gradients(self, grads_and_vars: list) -> list:
         # The loop has already summed the gradients over replicas, and clipped them after that; Keras would
-        # sum them again. A private hook: setup.cfg pins Keras, tests/train/test_optimizer.py guards it.
+        # sum them again. A private hook: setup.cfg pins Keras, tests/train/test_step.py guards it.
         return list(grads_and_vars)
 
 

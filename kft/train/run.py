@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,11 @@ import numpy as np
 from kft.data.batches import Ragged, choose_edges
 from kft.data.source import text_source
 from kft.data.split import DataSplit
+from kft.errors import ModelError
 from kft.model.backbones import Backbone
-from kft.model.blocks import find_blocks
+from kft.model.blocks import count_blocks, find_blocks
 from kft.model.build import build_model
+from kft.model.freeze import check_rule
 from kft.recipe.schema import PhaseSpec, RecipeSpec
 from kft.train.callbacks import CallbackDriver, make_callbacks
 from kft.train.checkpoint import Arrays, Checkpoint, save_checkpoint
@@ -43,15 +45,24 @@ class FitResult:
 
 
 def plan_phases(spec: RecipeSpec, split: DataSplit, backbone: Backbone) -> tuple[PhaseSpec, ...]:
-    """Returns the phases that will run, defaults filled in from the data and the backbone."""
-    blocks = sum(layer.name.startswith("transformer_layer_") for layer in backbone.model.layers)
-    return resolve_phases(
+    """Returns the phases that will run, defaults filled in from the data and the backbone.
+
+    Raises:
+        ModelError: A freeze rule asks for more blocks than there are.
+        RecipeError: A callback is unknown or does not take its arguments.
+    """
+    blocks = count_blocks(backbone.model)
+    make_callbacks(spec.train.callbacks, Path())  # refuses a wrong one before anything is spent
+    phases = resolve_phases(
         spec.train,
         rows=len(split.train),
         classes=len(split.labels),
         blocks=blocks,
         learning_rate=backbone.learning_rate,
     )
+    for phase in phases:
+        check_rule(phase.unfreeze, blocks)
+    return phases
 
 
 def fit(
@@ -102,7 +113,11 @@ def fit(
 
 
 def tokenize(spec: RecipeSpec, split: DataSplit, backbone: Backbone, progress: Progress) -> TrainData:
-    """Turns the texts of the train and valid splits into token ids, once; says how long they are and what was cut."""
+    """Turns the texts of the train and valid splits into token ids, once; says how long they are and what was cut.
+
+    Raises:
+        ModelError: A text has more tokens than the backbone has positions.
+    """
     tokens: list[np.ndarray] = []
     valid_tokens: list[np.ndarray] = []
     cut = 0
@@ -112,6 +127,14 @@ def tokenize(spec: RecipeSpec, split: DataSplit, backbone: Backbone, progress: P
         cut += int((lengths > spec.model.max_tokens).sum())
     train, valid = Ragged.from_rows(tokens), Ragged.from_rows(valid_tokens)
     lengths = np.concatenate([train.lengths, valid.lengths])
+    if lengths.max() > backbone.max_tokens:
+        raise ModelError(
+            "the backbone cannot take texts that long",
+            where="model.max_tokens",
+            received=f"{lengths.max()} tokens",
+            expected=f"at most {backbone.max_tokens}, the positions that {backbone.name} knows",
+            next_step=f"--set model.max_tokens={backbone.max_tokens} cuts longer texts, and says how many",
+        )
     progress.note(
         f"tokens     median {int(np.median(lengths))}, longest {lengths.max()} a text; "
         f"{cut:,} of {len(lengths):,} texts cut at {spec.model.max_tokens}"
@@ -126,9 +149,20 @@ def tokenize(spec: RecipeSpec, split: DataSplit, backbone: Backbone, progress: P
     )
 
 
+def _starts(phases: Mapping[str, PhaseSpec], name: str) -> Iterator[str]:
+    """Yields the phases that a phase's weights went through before it."""
+    start = phases[name].start
+    while start is not None:
+        yield start
+        start = phases[start].start
+
+
 def _probe_head(job: Job) -> Arrays | None:
-    solved = [phase.name for phase in job.phases if phase.solver == "lbfgs"]
-    if not solved or solved[0] not in job.state.phase_weights:
+    by_name = {phase.name: phase for phase in job.phases}
+    solved = [name for name, phase in by_name.items() if phase.solver == "lbfgs" and name in job.state.phase_weights]
+    # A probe is a head on the pretrained weights: one that was solved on tuned blocks is none.
+    solved = [name for name in solved if all(by_name[start].unfreeze == "none" for start in _starts(by_name, name))]
+    if not solved:
         return None
     (head,) = (block for block in find_blocks(job.model) if block.name == "head")
     weights = job.state.phase_weights[solved[0]]
