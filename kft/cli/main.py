@@ -67,7 +67,7 @@ def run(arguments: list[str]) -> int:
         return _fail(_interrupted("terminated", stop), 143)
     except SystemExit as stop:
         # The reader of our output went away, as `| head` does: click says 1, which means that a gate says no.
-        return 0 if type(sys.stdout).__name__ == "PacifyFlushWrapper" else int(stop.code or 0)
+        return 0 if "PacifyFlush" in type(sys.stdout).__name__ else int(stop.code or 0)
     except Exception as error:
         if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's own
             problem, step = "not enough memory", "lower train.batch_size or model.max_tokens"

@@ -150,3 +150,67 @@ def test_models_recipes_schema_and_doctor(kft_cli, tmp_path):
     code, out, _ = kft_cli("doctor", "--json")
     found = json.loads(out)
     assert code == 0 and found["problems"] == [] and found["auto"] in found["devices"]
+
+
+def test_init_writes_names_that_read_back_as_they_are(kft_cli, tmp_path):
+    """Names that YAML would take for something else: a comment, a mapping, a list."""
+    from kft.recipe.load import load_recipe
+
+    for stem in ("customer_tickets_train", "tickets #2 train", "a: b train", "- train"):
+        for name in (stem, stem.replace("train", "test")):
+            tiny.write_table(tmp_path / f"{name}.csv", 60)
+        (tmp_path / "recipe.yaml").unlink(missing_ok=True)
+        code, _, err = kft_cli("init", f"./{stem}.csv", "-o", "recipe.yaml")
+        assert code == 0, err
+        data = load_recipe(tmp_path / "recipe.yaml").spec.data
+        assert (data.train, data.test) == (f"{stem}.csv", f"{stem.replace('train', 'test')}.csv")
+
+
+def test_markup_in_labels_and_texts_is_shown_as_it_is(kft_cli, tmp_path):
+    rows = "".join(f"the price [/b] is {n},[billing]\nit {n} broke,[/x]\n" for n in range(20))
+    (tmp_path / "tickets.csv").write_text("text,label\n" + rows)
+    code, out, err = kft_cli("init", "tickets.csv", "-o", "recipe.yaml")
+    assert code == 0, err
+    assert "[billing]" in out and "[/b]" in out and "[/x]" in out
+
+
+def test_a_recipe_whose_name_starts_with_a_line(kft_cli, tmp_path, tiny_folder):
+    path = tiny.recipe(tmp_path, tiny_folder, rows=60, phases=[tiny.PROBE])
+    path.rename(tmp_path / "_draft.yaml")
+    code, _, err = kft_cli("train", "_draft.yaml")
+    assert code == 0, err
+    assert (tmp_path / "runs" / "draft-1" / "metrics.json").is_file()
+
+
+def test_evaluate_says_what_it_left_out_and_which_columns_it_missed(kft_cli, tmp_path, tiny_folder):
+    path = tiny.recipe(tmp_path, tiny_folder, rows=80, phases=[tiny.PROBE])
+    values = json.loads(path.read_text())
+    values["data"] |= {"id": "number", "unusable_rows": "skip"}
+    path.write_text(json.dumps(values))
+    table = pd.read_csv(tmp_path / "reviews.csv")
+    table.insert(0, "number", [f"row-{n}" for n in range(len(table))])
+    table.to_csv(tmp_path / "reviews.csv", index=False)
+    assert kft_cli("train", path, "--run", "run")[0] == 0
+    (tmp_path / "new.csv").write_text("text,label\nthe phone is great,positive\n,positive\na broken camera,negative\n")
+    code, out, err = kft_cli("evaluate", "run", "--data", "new.csv", "--json")
+    assert code == 0, err
+    assert json.loads(out)["n"] == 2
+    assert "left out   1 rows" in err and "new.csv has no column 'number'" in err
+    (tmp_path / "none.csv").write_text("text,label\n,positive\n")
+    code, _, err = kft_cli("evaluate", "run", "--data", "none.csv")
+    assert code == 2 and "no row can be scored" in err
+
+
+def test_one_column_needs_a_name_that_says_what_it_holds(trained, kft_cli, tmp_path):
+    (tmp_path / "bare.csv").write_text("the phone is great\na broken camera\n")
+    code, _, err = kft_cli("predict", trained.run, "bare.csv")
+    assert code == 2 and "no text column 'text'" in err and "in the first line" in err
+    (tmp_path / "named.csv").write_text("message\nthe phone is great\na broken camera\n")
+    code, _, err = kft_cli("predict", trained.run, "named.csv")
+    assert code == 0 and "2 answers" in err
+
+
+def test_only_line_breaks_part_lines(trained, kft_cli, tmp_path):
+    (tmp_path / "lines.txt").write_text("the phone\x0c is great\u2028\na broken camera\r\n", encoding="utf-8")
+    code, _, err = kft_cli("predict", trained.run, "lines.txt", "-o", "answers.jsonl")
+    assert code == 0 and "2 answers" in err

@@ -319,3 +319,13 @@ def test_images_are_stored_too(tmp_path):
     np.testing.assert_allclose(
         split.back(list(found.batch(rows))).numpy(), model(source.batch(rows)[0], training=False).numpy(), atol=1e-5
     )
+
+
+def test_a_store_that_other_data_filled_is_started_anew_within_the_limit(tmp_path):
+    front, old, new = front_of(), texts(seed=1), texts(seed=2)
+    stored(front, old, tmp_path)
+    spec = FeaturesSpec(cache_limit=f"{int(1.5 * store.feature_bytes(front, new))} B")
+    planned = policy.plan_store(front, [new], ["block_00"], spec, tmp_path)
+    assert planned.store and policy.make_room(planned, front, spec, tmp_path) == 1
+    stored(front, new, tmp_path)
+    assert store.stored_rows(front, old, tmp_path) == 0
