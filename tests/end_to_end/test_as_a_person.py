@@ -109,7 +109,7 @@ def test_json_goes_alone_to_standard_output(tmp_path, tiny_folder):
 def test_a_reader_that_goes_away_is_no_failed_gate(tmp_path):
     """As with `kft ... | head`: the exit code 1 means that a gate says no."""
     command = [sys.executable, "-m", "kft.cli.main", "recipe", "schema"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    process.stdout.close()
-    err = process.stderr.read()
-    assert process.wait(timeout=100) == 0, err
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        err = process.stderr.read()
+    assert process.returncode == 0, err
