@@ -109,7 +109,8 @@ def load_recipe(
     except ValidationError as error:
         raise explain_errors(error, lines, where) from None
     for key in _leaf_keys(spec.model_dump(mode="json")):
-        origins.setdefault(key, "default")
+        if not any(parent in origins for parent in _parents(key)):  # a part that was given whole is its parent's
+            origins.setdefault(key, "default")
     return Recipe(
         spec=spec,
         origins=origins,
@@ -199,7 +200,11 @@ def _apply_override(values: Any, override: str) -> str:
     except YAMLError:
         value = text
     target = values
+    named: list[str] = []  # up to the first list, whose entries have no origin of their own
+    in_list = False
     for part, following in pairwise(parts):
+        in_list = in_list or isinstance(target, list)
+        named += [] if in_list else [part]
         if isinstance(target, list):
             if not part.isdecimal() or int(part) >= len(target):
                 raise UsageError(
@@ -224,7 +229,8 @@ def _apply_override(values: Any, override: str) -> str:
         target[int(parts[-1])] = value
     else:
         target[parts[-1]] = value
-    return ".".join(parts)
+    in_list = in_list or isinstance(target, list)
+    return ".".join(named if in_list else parts)
 
 
 def _with_origins(values: Mapping[str, Any], origins: Mapping[str, str]) -> str:

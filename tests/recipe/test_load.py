@@ -131,3 +131,16 @@ def test_the_schema_is_json_schema():
     schema = recipe_schema()
     assert schema["additionalProperties"] is False
     assert "data" in schema["required"]
+
+
+@pytest.mark.parametrize(
+    ("given", "overrides", "line"),
+    [
+        ({"group": "customer"}, (), "column: customer  # file"),
+        ({}, ("evaluate.gates={accuracy: '>= 0.8'}",), "accuracy: '>= 0.8'  # override"),
+        ({}, ("train.phases=[{name: a, unfreeze: all, epochs: 1}]", "train.phases[0].lr=1e-4"), "phases:  # override"),
+    ],
+)
+def test_a_value_that_was_given_whole_has_its_parents_origin(given, overrides, line):
+    recipe = load_recipe({"task": "text-classification", "data": {"train": "a.csv", **given}}, overrides)
+    assert line in [" ".join(text.split()).replace(" #", "  #") for text in recipe.as_yaml().splitlines()]
