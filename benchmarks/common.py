@@ -109,7 +109,8 @@ def report(name: str, found: Mapping[str, Any], **facts: Any) -> None:
     from kft import runtime
 
     entry = {
-        "command": " ".join(["python", *sys.argv]),
+        # Without folders: what matters is which script, which kind of file and which numbers.
+        "command": " ".join(["python", *(word.rsplit("/", 1)[-1] for word in sys.argv)]),
         "machine": {
             "cpus": len(os.sched_getaffinity(0)),
             "processor": _processor(),
