@@ -71,6 +71,7 @@ def trainer(folder: Path, model_folder: str, epochs: int, lr: float, by_length: 
     )
     runner.train()
     seconds = {"cpu_s": time.process_time() - started[0], "wall_s": time.perf_counter() - started[1]}
+    runner.args.train_sampling_strategy = "random"  # else it groups the test texts too and answers out of order
     np.save(folder / "logits.npy", runner.predict(Rows(frames["test"])).predictions)
     return seconds
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kft import assets, runtime
+from kft import assets, runtime, strategy
 from kft.data.inputs import as_texts, load_labelled, read_texts, require_texts
 from kft.data.split import DataSplit, load_split
 from kft.errors import DataError, RunError, UsageError
@@ -18,8 +18,8 @@ from kft.evaluate.predictor import Prediction, load_predictor
 from kft.evaluate.scoring import score_run, score_test
 from kft.model import backbones
 from kft.recipe.load import Recipe, load_recipe
-from kft.recipe.schema import DATAFRAME, RecipeSpec
-from kft.rundir import RUN_NOTE, RunFolder, create_run, open_run, refuse_taken, write_file
+from kft.recipe.schema import DATAFRAME
+from kft.rundir import RUN_NOTE, RunFolder, create_run, latest_run, open_run, refuse_taken, write_file
 
 if TYPE_CHECKING:
     import keras
@@ -139,6 +139,7 @@ def train(
     run: str | Path | None = None,
     overrides: Sequence[str] = (),
     devices: str = "auto",
+    resume: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     quiet: bool = False,
 ) -> TrainResult:
@@ -147,14 +148,15 @@ def train(
     Args:
         recipe: From ``load_recipe``, or what that takes.
         data: A DataFrame instead of ``data.train``, or a mapping with ``train`` and perhaps ``valid``, ``test``.
-        run: The run folder; default ``runs/<recipe name>-<n>``. An existing one is refused.
+        run: The run folder; default ``runs/<recipe name>-<n>``. An existing one is refused, unless ``resume``.
         overrides: Settings such as ``"train.batch_size=16"``; only with a recipe that is not loaded yet.
-        devices: ``auto`` or ``one``.
+        devices: ``auto``, ``one``, ``cpu:N``, ``multi-gpu``, ``multi-worker`` or ``tpu``; see ``kft doctor``.
+        resume: Goes on exactly where the run in the folder stopped; one that has not begun is begun.
         callbacks: Keras callbacks of your own, beside those the recipe names.
         quiet: Prints no progress.
 
     Raises:
-        KftError: One of its kinds, for a recipe, data, weights or a disk that does not fit.
+        KftError: One of its kinds, for a recipe, data, weights, devices or a disk that does not fit.
 
     Example:
         >>> import kft
@@ -162,41 +164,82 @@ def train(
         >>> print(result.evaluation.metrics["accuracy"])  # doctest: +SKIP
     """
     started = time.perf_counter()
-    runtime.check_devices(devices)
+    early = strategy.choose_early(devices)
+    chief = early is None or early.is_chief
     folder = Path(run) if run is not None else None
-    refuse_taken(folder)
-    recipe, spec, split = _load(recipe, overrides, data)
-    runtime.start()
-    from kft.train.progress import Progress
-    from kft.train.receipt import write_start
-    from kft.train.run import fit, plan_phases
+    strategy.require_shared_folder(early, folder)
+    if not resume and chief:
+        refuse_taken(folder)
+    recipe, split = _load(recipe, overrides, data)
+    if resume:
+        folder = folder or latest_run(recipe.name)
+        if folder is not None:
+            from kft.train.resume import require_same_run
 
-    progress = Progress(quiet=quiet)
+            require_same_run(RunFolder(folder), recipe, split)
+    with strategy.start(devices).scope():
+        progress = _progress(quiet or not chief)
+        return _train(
+            recipe, split, folder, resume=resume, chief=chief, callbacks=callbacks, progress=progress, started=started
+        )
+
+
+def _train(
+    recipe: Recipe,
+    split: DataSplit,
+    folder: Path | None,
+    *,
+    resume: bool,
+    chief: bool,
+    callbacks: Sequence[keras.callbacks.Callback],
+    progress: Progress,
+    started: float,
+) -> TrainResult:
+    from kft.train import resume as resuming
+    from kft.train.receipt import write_start
+    from kft.train.run import Files, fit, plan_phases
+
+    spec = recipe.spec
     _show_data(progress, recipe, split)
     runtime.seed_everything(spec.seed)
     backbone = backbones.load_backbone(spec.model.backbone, dropout=spec.model.dropout, report=progress.note)
     progress.note(f"backbone   {backbone.name}, {backbone.model.count_params():,} parameters")
+    progress.note(f"devices    {strategy.describe()}")
     phases = plan_phases(spec, split, backbone)
-    made = create_run(recipe.name, folder)
-    write_start(made, recipe, split, backbone, phases)
-    progress.note(f"run        {made.path}")
+    identity = resuming.run_identity(recipe, split, backbone.weights_hash)
+    run = RunFolder(folder) if folder is not None and (resume or not chief) else create_run(recipe.name, folder)
+    last = resuming.last_folder(recipe, run)
+    found = None
+    if resume:
+        found = resuming.load_last(last, identity, progress.note)
+        if found is None:
+            progress.note("resumed    nothing to go on from: the run begins")
+    elif last != str(run.checkpoints) and chief:
+        resuming.refuse_taken_storage(last)
+    if chief and not (resume and resuming.has_begun(run)):
+        write_start(run, recipe, split, backbone, phases)
+    if chief and found is not None:
+        resuming.note_resumed(run, found.state["steps_done"], strategy.describe(), runtime.versions())
+    progress.note(f"run        {run.path}")
+    files = Files(
+        folder=run.path,
+        last=last,
+        writes=chief,
+        identity=identity,
+        record=run.append_history if chief else lambda event: None,
+        rewrite=run.rewrite_history if chief else lambda events: None,
+    )
+    if resume and found is None:
+        files.rewrite([])  # what a run that was killed before its first checkpoint had written
     try:
-        fitted = fit(
-            spec,
-            split,
-            backbone,
-            phases,
-            checkpoints=made.checkpoints,
-            record=made.append_history,
-            callbacks=callbacks,
-            progress=progress,
-        )
-        evaluation = score_test(made, split.test, progress)
+        fitted = fit(spec, split, backbone, phases, files=files, callbacks=callbacks, progress=progress, resume=found)
+        strategy.any_process(False)  # the others read the best weights once the first has written them
+        evaluation = score_test(run, split.test, progress, writes=chief)
     except BaseException as stop:
-        stop.add_note(f"{RUN_NOTE}{made.path}")  # whoever reports it can say where the weights are
+        stop.add_note(f"{RUN_NOTE}{run.path}")  # whoever reports it can say where the weights are
         raise
     return TrainResult(
-        run=made.path,
+        run=run.path,
         phases=fitted.phases,
         best_phase=fitted.best_phase,
         evaluation=evaluation,
@@ -227,7 +270,8 @@ def plan(
         >>> kft.plan("recipes/sentiment/product_reviews.yaml").phases[0].trainable  # doctest: +SKIP
         1155
     """
-    recipe, spec, split = _load(recipe, overrides, data)
+    recipe, split = _load(recipe, overrides, data)
+    spec = recipe.spec
     runtime.start()
     from kft.model.build import build_model as build
     from kft.train.plan import plan_phase
@@ -341,7 +385,7 @@ def predict(run: str | Path, inputs: str | Sequence[str] | pd.Series | pd.DataFr
     from kft.train.checkpoint import load_checkpoint
 
     best = load_checkpoint(folder.checkpoints, "best")
-    return load_predictor(folder).with_weights(best.arrays).predict(texts)
+    return load_predictor(folder).with_weights(best.weights).predict(texts)
 
 
 def predict_file(run: str | Path, path: Path) -> list[Prediction]:
@@ -368,7 +412,7 @@ def write_predictions(path: Path, answers: Sequence[Mapping[str, Any]]) -> None:
     write_csv(path, ("label", "confidence", "abstain", "probabilities"), rows)
 
 
-def _load(recipe: Any, overrides: Sequence[str], data: Any) -> tuple[Recipe, RecipeSpec, DataSplit]:
+def _load(recipe: Any, overrides: Sequence[str], data: Any) -> tuple[Recipe, DataSplit]:
     """Reads recipe and data, and refuses an unknown backbone: all that can be wrong before TensorFlow loads."""
     loaded = _as_recipe(recipe, overrides, data)
     frames = _frames(data)
@@ -376,7 +420,7 @@ def _load(recipe: Any, overrides: Sequence[str], data: Any) -> tuple[Recipe, Rec
     backbone = backbones.resolve_backbone(loaded.spec.model.backbone, loaded.base)
     loaded = loaded.with_values("model", {"backbone": backbone})
     split = load_split(loaded.spec.data, base=loaded.base, locate=assets.locate, frames=frames)
-    return loaded, loaded.spec, split
+    return loaded, split
 
 
 def _as_recipe(recipe: Any, overrides: Sequence[str], data: Any) -> Recipe:

@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,6 +147,10 @@ class RunFolder:
         with storage_errors(self.history), self.history.open("a", encoding="utf-8") as file:
             file.write(json.dumps(event, ensure_ascii=False) + "\n")
 
+    def rewrite_history(self, events: Sequence[Mapping[str, Any]]) -> None:
+        """Puts the history back to these events."""
+        write_file(self.history, "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in events))
+
     def read_json(self, path: Path) -> Any:
         """Reads one of the folder's JSON files.
 
@@ -174,12 +178,21 @@ def refuse_taken(folder: Path | None) -> None:
         RunError: It is taken.
     """
     if folder is not None and (folder.is_file() or (folder.is_dir() and any(folder.iterdir()))):
+        is_run = (folder / "recipe.yaml").is_file()
         raise RunError(
             "the run folder is there already; a run is never overwritten",
             where=str(folder),
             expected="a folder that does not exist yet",
-            next_step="choose another --run DIR, or leave it out for runs/<recipe name>-<n>",
+            next_step=("--resume goes on where that run stopped; else " if is_run else "")
+            + "choose another --run DIR, or leave it out for runs/<recipe name>-<n>",
         )
+
+
+def latest_run(name: str) -> Path | None:
+    """Returns the ``runs/<name>-<n>`` with the highest number, or None."""
+    numbered = [(path.name.removeprefix(f"{name}-"), path) for path in Path("runs").glob(f"{name}-*")]
+    found = [(int(number), path) for number, path in numbered if number.isdecimal()]
+    return max(found)[1] if found else None
 
 
 def create_run(name: str, folder: Path | None) -> RunFolder:

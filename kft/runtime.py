@@ -1,6 +1,6 @@
-"""Starting TensorFlow quietly, seeds, devices. Nothing here is imported before it is needed.
+"""Starting TensorFlow quietly, seeds, versions. Nothing here is imported before it is needed.
 
-``start()`` comes before the first import of TensorFlow or Keras in every entry point: it sets what must be
+``load_tensorflow()`` comes before the first import of TensorFlow or Keras in every entry point: it sets what must be
 set before the runtime loads, and keeps TensorFlow's start-up chatter off the terminal.
 """
 
@@ -14,10 +14,7 @@ from collections.abc import Iterator
 
 from kft.errors import UsageError
 
-DEVICES = ("auto", "one")
-"""What ``--devices`` accepts in this version: both mean one device, a GPU where there is one."""
-
-_started = False
+_loaded = False
 
 
 @contextlib.contextmanager
@@ -46,18 +43,14 @@ def quiet_stderr() -> Iterator[None]:
             os.close(kept)
 
 
-def start() -> None:
-    """Loads TensorFlow and Keras once, quietly.
+def load_tensorflow() -> None:
+    """Imports TensorFlow and Keras once, quietly; devices are not initialised yet, so a strategy can still shape them.
 
     Raises:
         UsageError: Keras is set to another backend than TensorFlow.
-
-    Example:
-        >>> from kft import runtime
-        >>> runtime.start()  # doctest: +SKIP
     """
-    global _started
-    if _started:
+    global _loaded
+    if _loaded:
         return
     backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if backend != "tensorflow":
@@ -78,7 +71,6 @@ def start() -> None:
         for gpu in tf.config.list_physical_devices("GPU"):
             with contextlib.suppress(RuntimeError):  # devices already initialised by the caller's own code
                 tf.config.experimental.set_memory_growth(gpu, True)
-        tf.config.list_logical_devices()
         import keras
 
         if keras.config.backend() != "tensorflow":
@@ -89,7 +81,24 @@ def start() -> None:
                 expected="tensorflow",
                 next_step="KERAS_BACKEND=tensorflow kft ...",
             )
-    _started = True
+    _loaded = True
+
+
+def start() -> None:
+    """Loads TensorFlow and initialises its devices, once; ``kft.strategy.start`` comes first where one is chosen.
+
+    Raises:
+        UsageError: Keras is set to another backend than TensorFlow.
+
+    Example:
+        >>> from kft import runtime
+        >>> runtime.start()  # doctest: +SKIP
+    """
+    load_tensorflow()
+    import tensorflow as tf
+
+    with quiet_stderr():
+        tf.config.list_logical_devices()
 
 
 def seed_everything(seed: int) -> None:
@@ -99,17 +108,6 @@ def seed_everything(seed: int) -> None:
 
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
-
-
-def check_devices(devices: str) -> None:
-    """Refuses a device choice that this version cannot honour; it never falls back in silence."""
-    if devices not in DEVICES:
-        raise UsageError(
-            f"--devices {devices} is not available in this version",
-            received=devices,
-            expected=" or ".join(DEVICES),
-            next_step="leave --devices out to train on one device",
-        )
 
 
 def describe_devices() -> tuple[str, ...]:

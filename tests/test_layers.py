@@ -12,6 +12,7 @@ HOUSE = (
     "errors",
     "registry",
     "runtime",
+    "strategy",
     "rundir",
     "archives",
     "assets",

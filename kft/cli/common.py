@@ -36,6 +36,12 @@ def debug_option(command: Command) -> Command:
     )(command)
 
 
+def devices_option(command: Command) -> Command:
+    """Adds --devices."""
+    choices = "auto, one, cpu:N, multi-gpu, multi-worker or tpu; kft doctor says what auto comes to."
+    return click.option("--devices", default="auto", show_default=True, help=choices)(command)
+
+
 def output_options(command: Command) -> Command:
     """Adds --json, --quiet and --debug."""
     command = click.option("--quiet", is_flag=True, help="Print no progress.")(command)

@@ -33,9 +33,9 @@ def cli() -> None:
 
 
 def _register() -> None:
-    from kft.cli import caching, evaluating, starting, training, using
+    from kft.cli import caching, evaluating, launching, starting, training, using
 
-    for module in (starting, training, evaluating, using, caching):
+    for module in (starting, training, evaluating, using, launching, caching):
         for command in module.COMMANDS:
             cli.add_command(command)
 
@@ -102,9 +102,10 @@ def _interrupted(how: str, stop: BaseException) -> str:
     lines = [how, f"  where:    {folder}"]
     if (folder / "checkpoints" / "best.json").is_file():
         lines.append("  kept:     the best weights so far, in checkpoints/")
-        lines.append(f"  next:     kft evaluate {folder} scores them; kft train starts a new run")
+        lines.append(f"  next:     kft evaluate {folder} scores them")
+        lines.append(f"            kft train {folder}/recipe.yaml --run {folder} --resume goes on exactly there")
     else:
-        lines.append("  next:     no weights were kept yet; kft train starts a new run")
+        lines.append(f"  next:     kft train {folder}/recipe.yaml --run {folder} --resume begins again in this folder")
     return "\n".join(lines)
 
 

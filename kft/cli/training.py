@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 from rich.table import Table
 
-from kft.cli.common import console, output_options, print_json, print_metrics
+from kft.cli.common import console, devices_option, output_options, print_json, print_metrics
 
 if TYPE_CHECKING:
     from kft.recipe.load import Recipe
@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 @click.option("--run", "run_folder", metavar="DIR", help="The run folder; default runs/<recipe name>-<n>.")
 @click.option("--set", "overrides", metavar="K=V", multiple=True, help="Override a setting; may be repeated.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Override the recipe's seed.")
-@click.option("--devices", default="auto", show_default=True, help="auto or one.")
+@click.option("--resume", is_flag=True, help="Go on exactly where the run stopped; begin it if it has not begun.")
+@devices_option
 @output_options
 def train(
     recipe: str,
     run_folder: str | None,
     overrides: tuple[str, ...],
     seed: int | None,
+    resume: bool,
     devices: str,
     as_json: bool,
     quiet: bool,
@@ -37,7 +39,7 @@ def train(
     """
     from kft import api
 
-    result = api.train(_load(recipe, overrides, seed), run=run_folder, devices=devices, quiet=quiet)
+    result = api.train(_load(recipe, overrides, seed), run=run_folder, devices=devices, resume=resume, quiet=quiet)
     if as_json:
         print_json(result.as_dict())
         return

@@ -82,11 +82,13 @@ def plan(
     *,
     batch_size: int,
     window: int = PLAN_WINDOW,
+    group: int = 1,
 ) -> np.ndarray:
     """Returns ``int64[steps, batch_size]``: a pure function of seed, epoch and lengths.
 
-    Permutes the rows, sorts by length inside windows of ``window`` batches, slices, permutes the batches.
-    Each row stands there exactly once; -1 fills the one batch that is not full.
+    Permutes the rows, sorts by length inside windows of ``window`` batches, slices, permutes the batches, or groups
+    of ``group`` of them, which so are of like length. Each row stands there exactly once; -1 fills the one batch that
+    is not full, and batches of -1 alone the one group.
 
     Example:
         >>> sorted(plan(0, 0, np.array([5, 1, 3]), batch_size=2).ravel().tolist())
@@ -98,7 +100,8 @@ def plan(
     for start in range(0, len(order), size):
         part = order[start : start + size]
         order[start : start + size] = part[np.argsort(lengths[part], kind="stable")]
-    return rng.permutation(_slice(order, batch_size))
+    groups = rng.permutation(_slice(order, batch_size * group))
+    return groups.reshape(-1, batch_size)
 
 
 def sequential_plan(lengths: np.ndarray, batch_size: int) -> np.ndarray:

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from kft.train.progress import Progress
 
 
-def score_test(run: RunFolder, examples: Examples, progress: Progress) -> EvaluateResult:
-    """Opens the sealed test split: once, after every choice was made."""
+def score_test(run: RunFolder, examples: Examples, progress: Progress, *, writes: bool = True) -> EvaluateResult:
+    """Opens the sealed test split: once, after every choice was made. One of several processes writes what it found."""
     result, scored = score_run(run, examples, "test", progress)
-    write_evaluation(run, result, scored)
+    if writes:
+        write_evaluation(run, result, scored)
     return result
 
 
@@ -34,11 +35,11 @@ def score_run(run: RunFolder, examples: Examples, name: str, progress: Progress)
     probe_probabilities = probabilities = None
     if (run.checkpoints / "probe.json").is_file():
         probe = load_checkpoint(run.checkpoints, "probe")
-        probe_probabilities = predictor.with_weights(probe.arrays).probabilities(examples.texts)
-        if all(np.array_equal(array, best.arrays[path]) for path, array in probe.arrays.items()):
+        probe_probabilities = predictor.with_weights(probe.weights).probabilities(examples.texts)
+        if all(np.array_equal(array, best.weights[path]) for path, array in probe.weights.items()):
             probabilities = probe_probabilities  # the probe was kept: its head is the best, on the same backbone
     if probabilities is None:
-        probabilities = predictor.with_weights(best.arrays).probabilities(examples.texts)
+        probabilities = predictor.with_weights(best.weights).probabilities(examples.texts)
     labels = tuple(receipt["labels"])
     assert examples.labels is not None  # only labelled examples are scored
     positions = {label: position for position, label in enumerate(labels)}

@@ -1,9 +1,10 @@
-"""Runs a model over examples, each once, in batches of like length, and returns the outputs in order."""
+"""Runs a model over examples, each once, on all replicas, in batches of like length; the outputs come in order."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,6 +13,7 @@ import tensorflow as tf
 from kft.data.batches import Ragged, sequential_plan
 from kft.data.source import Source, batches
 from kft.features.boundary import Forward
+from kft.strategy import gather, needs_static_shapes, process_count, replica_specs, rows_per_replica, to_replicas
 
 Tick = Callable[[int], None]
 
@@ -32,23 +34,47 @@ class Inference:
 
     Attributes:
         function: From a tuple of tensors to a list of outputs.
-        batch_size: Rows of a batch.
+        batch_size: Rows of a batch, over all replicas.
         per_token: For each output, whether its second axis is the token axis.
+        dealt: Whether a batch is dealt out to the replicas.
     """
 
-    function: Callable[[tuple[np.ndarray, ...]], list[tf.Tensor]]
+    function: Callable[[tuple[Any, ...]], list[tf.Tensor]]
     batch_size: int
     per_token: tuple[bool, ...]
+    dealt: bool
+
+    def __call__(self, tensors: tuple[np.ndarray, ...]) -> list[np.ndarray]:
+        """Returns the outputs for a global batch, in its order."""
+        return [output.numpy() for output in self.function(to_replicas(tensors) if self.dealt else tensors)]
 
 
-def make_inference(model: Forward, batch_size: int) -> Inference:
-    """Prepares a model, or two halves that act as one, for ``run_in_batches``."""
+def make_inference(model: Forward, batch_size: int, *, together: bool = True) -> Inference:
+    """Prepares a model, or two halves that act as one, for ``run_in_batches``.
 
-    @tf.function(input_signature=(signature(model.inputs, batch_size),), autograph=False)
-    def infer(tensors: tuple[tf.Tensor, ...]) -> list[tf.Tensor]:
+    Args:
+        model: What to run.
+        batch_size: The global batch; each replica gets its share, padded where it does not divide.
+        together: Whether several processes share the work, and so have to call it together. Else each of them does
+            all of it, on its first device.
+    """
+    strategy = tf.distribute.get_strategy()
+    dealt = together or process_count() == 1
+    rows = rows_per_replica(batch_size) if dealt else batch_size
+
+    def replica(tensors: tuple[tf.Tensor, ...]) -> list[tf.Tensor]:
         return keras.tree.flatten(model(list(tensors), training=False))
 
-    return Inference(infer, batch_size, tuple(has_token_axis(tensor) for tensor in model.outputs))
+    def infer(tensors: tuple[Any, ...]) -> list[tf.Tensor]:
+        return gather(strategy.run(replica, args=(tensors,))) if dealt else replica(tensors)
+
+    if needs_static_shapes(strategy):
+        function = tf.function(infer, autograph=False)
+    else:
+        specs = signature(model.inputs, rows)
+        function = tf.function(infer, input_signature=(replica_specs(specs) if dealt else specs,), autograph=False)
+    total = rows * (strategy.num_replicas_in_sync if dealt else 1)
+    return Inference(function, total, tuple(has_token_axis(tensor) for tensor in model.outputs), dealt)
 
 
 def run_in_batches(
@@ -70,7 +96,7 @@ def run_in_batches(
     found: list[list] = [[None] * len(wanted) for _ in inference.per_token]
     plan = sequential_plan(lengths, batch_size=inference.batch_size)
     for places, (_, tensors) in zip(plan, batches(source, np.where(plan >= 0, wanted[plan], -1)), strict=True):
-        outputs = [output.numpy() for output in inference.function(tensors)]
+        outputs = inference(tensors)
         for output, ragged, kept in zip(outputs, inference.per_token, found, strict=True):
             for position, place in enumerate(places):
                 if place >= 0:

@@ -116,7 +116,7 @@ def make_front(split: SplitModel) -> Front:
     tensors = {name: tensor for name, tensor in pairs if id(tensor) not in given}
     model = keras.Model(split.front.inputs, list(tensors.values()), name="front_computed")
     inputs = tuple(tensor.name for tensor in split.front.inputs)
-    return Front(make_inference(model, BATCH_SIZE), tensors, inputs, split.names, _fingerprint(model))
+    return Front(make_inference(model, BATCH_SIZE, together=False), tensors, inputs, split.names, _fingerprint(model))
 
 
 def feature_bytes(front: Front, source: Source, dtype: str | None = None) -> int:
@@ -182,7 +182,8 @@ def store_features(
             for rows in _shards(front, source, keys, missing):
                 found = run_in_batches(front.inference, source, tick, rows=rows)
                 tensors = {name: _cast(tensor, dtype) for name, tensor in zip(front.tensors, found, strict=True)}
-                index.add(write_shard(folder, keys[rows], tensors))
+                write_shard(folder, keys[rows], tensors)
+            index = _Index(folder)  # in the order in which any later run will find them
     elif tick:
         tick(len(source))
     with suppress(OSError):  # when it was last used: `kft cache prune` starts with the oldest
@@ -208,12 +209,6 @@ class _Index:
         self.folder = folder
         opened = (open_shard(path) for path in sorted(folder.glob(f"*{SUFFIX}")))
         self.shards = [shard for shard in opened if shard is not None]  # a damaged one counts as not there
-
-    def add(self, path: Path) -> None:
-        """Takes in a shard that was just written."""
-        shard = open_shard(path)
-        if shard is not None:
-            self.shards.append(shard)
 
     def missing(self, keys: np.ndarray) -> np.ndarray:
         """Returns ``int64[n]``: the examples not here, each content once."""

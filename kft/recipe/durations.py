@@ -7,6 +7,7 @@ import re
 
 PERCENT = re.compile(r"^(\d+(?:\.\d+)?)\s*%$")
 SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B$", re.IGNORECASE)
+INTERVAL = re.compile(r"^([1-9]\d*)\s*(steps?|min(?:utes?)?)$")
 DURATION = re.compile(r"^(\d+(?:\.\d+)?)\s*(%|steps?|epochs?)$")
 
 
@@ -45,6 +46,22 @@ def duration_in_steps(text: str, *, total_steps: int, steps_per_epoch: int) -> i
     amount, unit = parse_duration(text)
     scale = {"%": total_steps / 100, "step": 1, "epoch": steps_per_epoch}[unit]
     return min(total_steps, round(amount * scale))
+
+
+def parse_interval(text: str) -> tuple[int, str]:
+    """Splits ``"500 steps"`` or ``"10 minutes"`` into amount and unit (``step``, ``minute``).
+
+    Raises:
+        ValueError: The text has neither form.
+
+    Example:
+        >>> parse_interval("500 steps"), parse_interval("10 min")
+        ((500, 'step'), (10, 'minute'))
+    """
+    match = INTERVAL.match(text.strip())
+    if not match:
+        raise ValueError("an interval such as '10 minutes' or '500 steps'")
+    return int(match.group(1)), "step" if match.group(2).startswith("step") else "minute"
 
 
 def parse_size(text: str) -> int:

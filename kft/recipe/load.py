@@ -50,11 +50,25 @@ class Recipe:
 
     def as_yaml(self) -> str:
         """Returns the resolved recipe, sources made absolute, each value followed by its origin."""
+        return _with_origins(self._resolved(), self.origins)
+
+    def differences(self, other: Recipe) -> list[str]:
+        """Returns one line for each value that another recipe has otherwise."""
+        here, there = self.comparable(), other.comparable()
+        keys = sorted(key for key in here | there if here.get(key) != there.get(key))
+        return [f"{key}: {there.get(key)} then, {here.get(key)} now" for key in keys]
+
+    def comparable(self) -> dict[str, Any]:
+        """Returns the values that decide a result, by dotted key: when and where checkpoints are written does not."""
+        flat = _flat(self._resolved())
+        return {key: value for key, value in flat.items() if not key.startswith("train.checkpoints.")}
+
+    def _resolved(self) -> dict[str, Any]:
         values = self.spec.model_dump(mode="json")
         values["name"] = self.name
         for key in SOURCE_KEYS:
             values["data"][key] = absolute_source(values["data"][key], self.base)
-        return _with_origins(values, self.origins)
+        return values
 
     def _repr_html_(self) -> str:
         from html import escape
@@ -183,6 +197,14 @@ def _leaf_keys(values: Any, prefix: str = "") -> list[str]:
     if isinstance(values, Mapping) and (values or not prefix):
         return [key for name, value in values.items() for key in _leaf_keys(value, f"{prefix}{name}.")]
     return [prefix.rstrip(".")]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        nested = isinstance(value, Mapping) and value
+        found |= _flat(value, f"{prefix}{name}.") if nested else {prefix + name: value}
+    return found
 
 
 def _apply_override(values: Any, override: str) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from kft.recipe.durations import parse_duration, parse_percent, parse_size
+from kft.recipe.durations import parse_duration, parse_interval, parse_percent, parse_size
 
 DATAFRAME = "dataframe"
 """The value of ``data.train`` when Python passed a DataFrame instead of a file."""
@@ -25,6 +25,11 @@ class Spec(BaseModel):
 
 def _duration(text: str) -> str:
     parse_duration(text)
+    return text
+
+
+def _interval(text: str) -> str:
+    parse_interval(text)
     return text
 
 
@@ -53,6 +58,7 @@ def _gate(text: str) -> str:
 
 
 Duration = Annotated[str, AfterValidator(_duration)]
+Interval = Annotated[str, AfterValidator(_interval)]
 Size = Annotated[str, AfterValidator(_size)]
 ShareOrSource = Annotated[str, AfterValidator(_share_or_source)]
 FreezeRule = Annotated[str, AfterValidator(_freeze_rule)]
@@ -188,6 +194,16 @@ class CallbackSpec(Spec):
     args: dict[str, str | int | float | bool] = Field(default_factory=dict)
 
 
+class CheckpointSpec(Spec):
+    """When the state of a run is written, so that a run that was killed goes on from there."""
+
+    every: Interval = Field("10 minutes", description="within an epoch; the end of each epoch is always kept")
+    keep: int = Field(2, ge=1, le=100, description="the last so many; an older one serves where the last is damaged")
+    folder: str | None = Field(
+        None, description="another folder, or gs://BUCKET/FOLDER, for machines whose disk goes with them"
+    )
+
+
 class TrainSpec(Spec):
     """How the phases are trained. Left out, ``phases`` are chosen from the data (see ``default_phases``)."""
 
@@ -201,6 +217,14 @@ class TrainSpec(Spec):
     clip_norm: float | None = Field(1.0, gt=0, description="global norm of the gradient")
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     class_weight: Literal["none", "balanced"] = "none"
+    gradient_accumulation: int = Field(
+        1, ge=1, le=1024, description="parts a batch is worked through in, to save memory; the result stays the same"
+    )
+    steps_per_call: int = Field(1, ge=1, le=1000, description="updates in one call of the device; callbacks see one")
+    non_finite: Literal["stop", "skip"] = Field(
+        "stop", description="on a loss or gradient that is NaN or infinite: stop, or leave that update out"
+    )
+    checkpoints: CheckpointSpec = Field(default_factory=CheckpointSpec)
     callbacks: tuple[CallbackSpec, ...] = ()
 
     @model_validator(mode="after")

@@ -6,21 +6,35 @@ Callbacks see the full model, with ``model.optimizer`` set, and logs under the n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from kft.errors import RecipeError
 from kft.recipe.schema import CallbackSpec, EarlyStoppingSpec
 from kft.registry import Registry
+from kft.rundir import write_file
 
 CALLBACKS: Registry[type[keras.callbacks.Callback]] = Registry("callback")
 CALLBACKS.register("reduce-lr-on-plateau", keras.callbacks.ReduceLROnPlateau)
 CALLBACKS.register("terminate-on-nan", keras.callbacks.TerminateOnNaN)
 CALLBACKS.register("csv-logger", keras.callbacks.CSVLogger)
+
+
+STATES: dict[type[keras.callbacks.Callback], tuple[str, ...]] = {
+    keras.callbacks.ReduceLROnPlateau: ("best", "wait", "cooldown_counter"),
+    keras.callbacks.ModelCheckpoint: ("best", "epochs_since_last_save", "_batches_seen_since_last_saving"),
+    keras.callbacks.LearningRateScheduler: (),
+    keras.callbacks.TerminateOnNaN: (),
+    keras.callbacks.CSVLogger: (),
+}
+"""What Keras's own callbacks remember from one epoch to the next. One that is not here, and has no
+``get_state() -> dict`` and ``set_state(dict)``, starts anew when a run goes on."""
 
 
 def make_callbacks(specs: Sequence[CallbackSpec], folder: Path | None) -> list[keras.callbacks.Callback]:
@@ -63,10 +77,37 @@ class CallbackDriver:
         # Fetching a step's loss waits for the device: only for a callback that looks at steps.
         self.active = any(getattr(type(made), hook) is not getattr(own, hook) for made in callbacks for hook in hooks)
 
-    def begin(self) -> None:
-        """Training begins."""
+    def begin(self, state: Mapping[str, Any] | None = None, *, epochs_done: int = 0) -> None:
+        """Training begins, or goes on from the state of a checkpoint."""
         self.model.stop_training = False
+        for made in self.list.callbacks if state is not None else ():
+            if isinstance(made, keras.callbacks.CSVLogger):
+                _cut_rows(Path(made.filename), epochs_done)
+                made.append = True
         self.list.on_train_begin()
+        if state is not None:
+            self.restore(state)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What the callbacks remember, by place and class, as JSON holds it."""
+        return {key: remembered for key, made in self._keyed() if (remembered := _state_of(made)) is not None}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Gives the callbacks what they remembered; Keras empties them when training begins."""
+        for key, made in self._keyed():
+            if key in state and hasattr(made, "set_state"):
+                made.set_state(state[key])
+            elif key in state:
+                vars(made).update(state[key])
+
+    @property
+    def forgetful(self) -> list[str]:
+        """The callbacks whose state cannot be kept, so that they start anew when a run goes on."""
+        return [type(made).__name__ for _, made in self._keyed() if _state_of(made) is None]
+
+    def _keyed(self) -> list[tuple[str, keras.callbacks.Callback]]:
+        return [(f"{place} {type(made).__name__}", made) for place, made in enumerate(self.list.callbacks)]
 
     def use_optimizer(self, optimizer: Any) -> None:
         """Gives callbacks the phase's optimizer, so that they can set ``learning_rate``."""
@@ -81,10 +122,12 @@ class CallbackDriver:
         if self.active:
             self.list.on_train_batch_begin(step)
 
-    def batch_end(self, step: int, sums: Sequence[Any]) -> None:
-        """A step is done; its sums of loss, correct answers and examples are fetched only when someone listens."""
+    def batch_end(self, step: int, sums: Any) -> None:
+        """A step, or a group of them, is done; its ``StepSums`` are fetched only when someone listens."""
         if self.active:
-            self.list.on_train_batch_end(step, {"loss": float(sums[0]) / float(sums[2])})
+            loss, _, count, left_out, _ = (float(value) for value in sums)
+            # Keras people look for a NaN here; the sums leave such an update out.
+            self.list.on_train_batch_end(step, {"loss": math.nan if left_out and not count else loss / count})
 
     def epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         """An epoch is done and validated."""
@@ -98,6 +141,23 @@ class CallbackDriver:
     def wants_stop(self) -> bool:
         """Whether a callback set ``model.stop_training``."""
         return bool(self.model.stop_training)
+
+
+def _state_of(callback: keras.callbacks.Callback) -> dict[str, Any] | None:
+    if hasattr(callback, "get_state"):
+        return dict(callback.get_state())
+    names = STATES.get(type(callback))
+    if names is None:
+        return None
+    values = {name: getattr(callback, name) for name in names if hasattr(callback, name)}
+    return {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
+
+
+def _cut_rows(path: Path, rows: int) -> None:
+    """Takes the rows out of a log that a checkpoint does not know of; they are written again."""
+    if path.is_file():
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        write_file(path, "".join(lines[: rows + 1]))
 
 
 @dataclass

@@ -1,33 +1,41 @@
 """Checkpoints: named arrays in safetensors, the rest as JSON, published by a checksummed manifest.
 
-The manifest is written last, so a checkpoint is there whole or not at all, and the one before stays valid
-until then.
+An array file is named by its content, so a checkpoint refers to what an earlier one wrote; the manifest is written
+last, so a checkpoint is there whole or not at all, and the one before stays valid until then.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kft.errors import RunError
-from kft.rundir import write_file, write_json
+from kft.train.storage import Storage
 
 Arrays = dict[str, np.ndarray]
+ARRAYS_SUFFIX = ".safetensors"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Arrays by name, and the rest."""
+    """What is kept of a run at one moment.
 
-    arrays: Arrays
+    Attributes:
+        weights: Arrays by variable path.
+        state: The rest, as JSON holds it.
+        more: Other groups of arrays, by the group's name.
+    """
+
+    weights: Arrays
     state: dict[str, Any]
+    more: Mapping[str, Arrays] = field(default_factory=dict)
 
 
 def snapshot(variables: Any, prefix: str = "") -> Arrays:
@@ -68,60 +76,188 @@ def restore(variables: Any, arrays: Mapping[str, np.ndarray], prefix: str = "") 
         variable.assign(arrays[prefix + variable.path])
 
 
-def save_checkpoint(folder: Path, name: str, checkpoint: Checkpoint) -> None:
-    """Writes ``NAME.json`` (the manifest) and the arrays it points to; the one before is removed after that.
+@dataclass
+class CheckpointWriter:
+    """Writes checkpoints to one folder, in a thread and in order, while training goes on.
+
+    Example:
+        >>> import tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> with CheckpointWriter(folder) as writer:
+        ...     writer.save("best", Checkpoint({"w": np.zeros(2, np.float32)}, {"epoch": 3}))
+        >>> load_checkpoint(folder, "best").state
+        {'epoch': 3}
+    """
+
+    folder: str | Path
+    _written: set[str] = field(default_factory=set)
+    _pending: list[Future[None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._storage = Storage(str(self.folder))
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kft-checkpoints")
+
+    def save(self, name: str, checkpoint: Checkpoint, keep: int = 1) -> None:
+        """Queues a checkpoint; its arrays must not change any more.
+
+        Args:
+            name: ``best``, ``last`` or ``probe``.
+            checkpoint: What to keep.
+            keep: How many of this name stay: ``NAME-1`` is the one before, ``NAME-2`` the one before that.
+
+        Raises:
+            StorageError: One of those queued before could not be written; the last one that was stays as it is.
+        """
+        while len(self._pending) > 2:  # each holds a copy of the weights
+            self._pending.pop(0).result()
+        self._pending.append(self._pool.submit(self._write, name, checkpoint, keep))
+
+    def wait(self) -> None:
+        """Returns once everything queued is on the disk.
+
+        Raises:
+            StorageError: Something could not be written.
+        """
+        while self._pending:
+            self._pending.pop(0).result()
+
+    def __enter__(self) -> CheckpointWriter:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        try:
+            if error is None:
+                self.wait()
+        finally:
+            self._pool.shutdown(wait=True)
+
+    def _write(self, name: str, checkpoint: Checkpoint, keep: int) -> None:
+        from safetensors.numpy import save
+
+        arrays = {}
+        for group, values in {"weights": checkpoint.weights, **checkpoint.more}.items():
+            content = save(values)
+            digest = hashlib.sha256(content).hexdigest()
+            file = digest[:24] + ARRAYS_SUFFIX
+            if file not in self._written:  # by this process: a file of an earlier one may be damaged
+                self._storage.write(file, content)
+                self._written.add(file)
+            arrays[group] = {"file": file, "sha256": digest}
+        body = {"arrays": arrays, "state": checkpoint.state}
+        for age in reversed(range(1, keep)):
+            newer = _aged(name, age - 1)
+            if self._storage.read(newer) is not None:
+                self._storage.rename(newer, _aged(name, age))
+        manifest = {"checksum": _checksum(body), **body}
+        self._storage.write(_aged(name, 0), (json.dumps(manifest, indent=1) + "\n").encode())
+        self._remove_unused()
+
+    def _remove_unused(self) -> None:
+        """Removes the array files that no manifest refers to; a manifest that cannot be read keeps everything."""
+        names = self._storage.names()
+        used = set()
+        for name in names:
+            if name.endswith(".json"):
+                try:
+                    manifest = json.loads(self._storage.read(name) or b"")
+                    used |= {entry["file"] for entry in manifest["arrays"].values()}
+                except (ValueError, KeyError, TypeError, AttributeError):
+                    return
+        for name in names:
+            if (name.endswith(ARRAYS_SUFFIX) and name not in used) or name.endswith(".tmp"):
+                self._storage.remove(name)
+                self._written.discard(name)
+
+
+def load_checkpoint(folder: str | Path, name: str) -> Checkpoint:
+    """Reads a checkpoint and checks every checksum.
 
     Raises:
-        StorageError: The disk is full or not writable; the checkpoint before stays as it was.
+        RunError: There is none, or it is damaged.
     """
-    from safetensors.numpy import save
-
-    manifest_path = folder / f"{name}.json"
-    previous = _read_manifest(manifest_path)
-    content = save(checkpoint.arrays)
-    digest = hashlib.sha256(content).hexdigest()
-    arrays_path = folder / f"{name}-{digest[:12]}.safetensors"
-    write_file(arrays_path, content)
-    write_json(manifest_path, {"arrays": arrays_path.name, "sha256": digest, "state": checkpoint.state})
-    if previous and previous["arrays"] != arrays_path.name:
-        with suppress(OSError):  # a leftover file costs space, nothing else
-            (folder / previous["arrays"]).unlink()
-
-
-def load_checkpoint(folder: Path, name: str) -> Checkpoint:
-    """Reads a checkpoint and checks its sha256.
-
-    Raises:
-        RunError: There is none, or its arrays are missing or damaged.
-    """
-    from safetensors.numpy import load
-
-    manifest = _read_manifest(folder / f"{name}.json")
-    if manifest is None:
+    found = _load(Storage(str(folder)), f"{name}.json")
+    if found is None:
         raise RunError(
             f"the run has no {name} checkpoint",
             where=str(folder),
             expected=f"{name}.json, which training writes after its first phase or epoch",
             next_step="kft train RECIPE",
         )
-    path = folder / manifest["arrays"]
-    content = path.read_bytes() if path.is_file() else b""
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != manifest["sha256"]:
-        raise RunError(
-            f"the {name} checkpoint is damaged",
-            where=str(path),
-            received=f"sha256 {digest}" if content else "no such file",
-            expected=f"sha256 {manifest['sha256']}",
-            next_step="restore the file from a copy, or train again",
-        )
-    return Checkpoint(arrays=load(content), state=manifest["state"])
+    return found
 
 
-def _read_manifest(path: Path) -> dict[str, Any] | None:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+def load_newest(folder: str | Path, name: str, report: Callable[[str], None]) -> Checkpoint | None:
+    """Reads the newest checkpoint of a name that is whole; None when there is none.
+
+    Args:
+        folder: Where the checkpoints lie.
+        name: ``last``; then ``last-1`` and so on, the ones before.
+        report: Takes one line for each that is damaged.
+
+    Raises:
+        RunError: There are some, and every one is damaged.
+    """
+    storage = Storage(str(folder))
+    present = [file for file in _newest_first(storage.names(), name)]
+    damaged: list[RunError] = []
+    for file in present:
+        try:
+            found = _load(storage, file)
+        except RunError as error:
+            damaged.append(error)
+            report(f"damaged    {error.where}: {error.received}; the one before is used")
+        else:
+            if found is not None:
+                return found
+    if damaged:
+        raise damaged[0]
+    return None
+
+
+def _newest_first(names: Sequence[str], name: str) -> list[str]:
+    ages = {file: file.removeprefix(name).removesuffix(".json") for file in names if file.endswith(".json")}
+    known = {file: -int(age or 0) for file, age in ages.items() if age == "" or age[1:].isdecimal()}
+    return sorted((file for file in known if file.startswith(name)), key=lambda file: known[file])
+
+
+def _aged(name: str, age: int) -> str:
+    return f"{name}-{age}.json" if age else f"{name}.json"
+
+
+def _load(storage: Storage, file: str) -> Checkpoint | None:
+    from safetensors.numpy import load
+
+    content = storage.read(file)
+    if content is None:
         return None
-    except ValueError as error:
-        raise RunError("the checkpoint's manifest is damaged", where=str(path), received=str(error)) from None
+    try:
+        manifest = json.loads(content)
+        body = {"arrays": manifest["arrays"], "state": manifest["state"]}
+        whole = manifest["checksum"] == _checksum(body)
+    except (ValueError, KeyError, TypeError):
+        whole = False
+    if not whole:
+        raise _damaged(storage.where(file), "its checksum does not fit")
+    groups = {}
+    for group, entry in body["arrays"].items():
+        arrays = storage.read(entry["file"])
+        digest = hashlib.sha256(arrays or b"").hexdigest()
+        if arrays is None or digest != entry["sha256"]:
+            received = "no such file" if arrays is None else f"sha256 {digest}"
+            raise _damaged(storage.where(entry["file"]), received, f"sha256 {entry['sha256']}")
+        groups[group] = load(arrays)
+    return Checkpoint(groups.pop("weights"), body["state"], groups)
+
+
+def _damaged(where: str, received: str, expected: str = "the file as it was written") -> RunError:
+    return RunError(
+        "the checkpoint is damaged",
+        where=where,
+        received=received,
+        expected=expected,
+        next_step="restore the file from a copy, or train again",
+    )
+
+
+def _checksum(body: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import keras
 import numpy as np
 
 from kft.data.source import Source
+from kft.recipe.durations import parse_interval
 from kft.recipe.schema import FeaturesSpec, PhaseSpec, TrainSpec
-from kft.train.callbacks import CallbackDriver
-from kft.train.checkpoint import Arrays, Checkpoint, save_checkpoint, snapshot
+from kft.train.callbacks import CallbackDriver, Patience
+from kft.train.checkpoint import Arrays, Checkpoint, CheckpointWriter, snapshot
 from kft.train.optimizer import ScheduledAdamW
+from kft.train.preemption import StopRequest
 from kft.train.progress import Progress
+
+OPTIMIZER, SEEDS, BEST_OF = "optimizer/", "seeds/", "best/"
 
 
 @dataclass(frozen=True)
@@ -45,22 +49,80 @@ class PhaseResult:
 
 
 @dataclass
+class FitState:
+    """Where training with AdamW stands within its phase.
+
+    Attributes:
+        epoch: Epochs done.
+        step: Steps done of the next one.
+        sums: Of that epoch's steps so far: see ``StepSums``.
+        rate: The rate that epoch began with.
+        best_epoch: 0 is the phase's starting point.
+        patience: Early stopping's count.
+        stopped: Why the phase is over; empty while it runs.
+    """
+
+    patience: Patience
+    epoch: int = 0
+    step: int = 0
+    sums: tuple[float, ...] = ()
+    rate: float = 0.0
+    best_epoch: int = 0
+    stopped: str = ""
+
+
+@dataclass
 class LoopState:
-    """What changes while the phases run; ``moving`` are the weights that any phase moves, and checkpoints hold."""
+    """What changes while the phases run: all that a checkpoint keeps, so that a run can go on.
+
+    Attributes:
+        moving: The weights that any phase moves, and checkpoints hold.
+        phase: Phases done.
+        fit: The phase under way; None before it has scored its starting point.
+        results: One for each phase done.
+        epochs_done: Over all phases.
+        steps_done: Over all phases.
+        best: The score of the run's best epoch; higher is better.
+        best_facts: Phase, epoch, step and metrics of it.
+        phase_weights: Each phase's best.
+        phase_metrics: And what it scored.
+        history: Every event so far.
+        resumed: What the run goes on from, until its phase has taken the weights up.
+        saved_at: When the last checkpoint was made, on the monotonic clock, and after which step.
+    """
 
     moving: list[keras.Variable] = field(default_factory=list)
+    phase: int = 0
+    fit: FitState | None = None
+    results: list[PhaseResult] = field(default_factory=list)
     epochs_done: int = 0
     steps_done: int = 0
-    best: tuple[float, float] | None = None
-    best_phase: str = ""
-    best_metrics: dict[str, float] | None = None
+    best: tuple[float, ...] | None = None
+    best_facts: dict[str, Any] = field(default_factory=dict)
     phase_weights: dict[str, Arrays] = field(default_factory=dict)
     phase_metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    resumed: Checkpoint | None = None
+    saved_at: tuple[float, int] = (0.0, 0)
+
+    @property
+    def best_phase(self) -> str:
+        """The phase whose best epoch is the run's."""
+        return self.best_facts["phase"]
+
+
+KEPT = ("phase", "epochs_done", "steps_done", "best", "best_facts", "phase_metrics", "history")
 
 
 @dataclass(frozen=True)
 class Job:
-    """Everything the loop needs; nothing in it changes but ``state``."""
+    """Everything the loop needs; nothing in it changes but ``state``.
+
+    Attributes:
+        writer: Writes ``best`` and ``probe`` into the run folder; None keeps them in memory only.
+        last_writer: Writes ``last``, perhaps to another place; None writes none.
+        identity: The hashes that tell one run from another.
+    """
 
     model: keras.Model
     data: TrainData
@@ -72,11 +134,20 @@ class Job:
     record: Callable[[dict[str, Any]], None]
     model_name: str = "model"
     features: FeaturesSpec = field(default_factory=FeaturesSpec)
-    checkpoints: Path | None = None
+    writer: CheckpointWriter | None = None
+    last_writer: CheckpointWriter | None = None
+    identity: dict[str, str] = field(default_factory=dict)
+    stop: StopRequest = field(default_factory=StopRequest)
     state: LoopState = field(default_factory=LoopState)
 
 
-def _score(job: Job, metrics: dict[str, float]) -> tuple[float, float]:
+def note_event(job: Job, event: dict[str, Any]) -> None:
+    """Adds an event to the history."""
+    job.state.history.append(event)
+    job.record(event)
+
+
+def _score(job: Job, metrics: dict[str, float]) -> tuple[float, ...]:
     """Orders results by the chosen metric; ties go to the lower validation loss."""
     value = metrics[job.spec.best]
     return (-value if job.spec.best == "valid_loss" else value), -metrics["valid_loss"]
@@ -93,27 +164,77 @@ def keep_if_best(job: Job, phase: PhaseSpec, epoch: int, metrics: dict[str, floa
     # Epoch 0 of training that starts from another phase has that phase's weights, so nothing is better.
     starts_from_another = epoch == 0 and phase.start is not None and phase.solver != "lbfgs"
     if state.best is None or (_score(job, metrics) > state.best and not starts_from_another):
-        state.best, state.best_phase, state.best_metrics = _score(job, metrics), phase.name, metrics
-        if job.checkpoints:
-            facts = {"phase": phase.name, "epoch": epoch, "step": state.steps_done, "metrics": metrics}
-            save_checkpoint(job.checkpoints, "best", Checkpoint(state.phase_weights[phase.name], facts))
+        state.best = _score(job, metrics)
+        state.best_facts = {"phase": phase.name, "epoch": epoch, "step": state.steps_done, "metrics": metrics}
+        write_best(job)
     return True
 
 
-def save_last(job: Job, phase: PhaseSpec, epoch: int, optimizer: ScheduledAdamW | None) -> None:
-    """Writes the last checkpoint: the weights that any phase moves, and the optimizer's moments where there is one."""
-    if not job.checkpoints:
-        return
-    arrays = snapshot(job.state.moving)
-    if optimizer is not None:
-        arrays |= snapshot(optimizer.variables, prefix="optimizer/")
-    facts = {"phase": phase.name, "epoch": epoch, "step": job.state.steps_done}
-    save_checkpoint(job.checkpoints, "last", Checkpoint(arrays, facts))
+def write_best(job: Job) -> None:
+    """Writes the run's best weights."""
+    if job.writer and job.state.best_facts:
+        weights = job.state.phase_weights[job.state.best_phase]
+        job.writer.save("best", Checkpoint(weights, job.state.best_facts))
 
 
 def record_epoch(job: Job, phase: PhaseSpec, epoch: int, metrics: dict[str, float], **training: float) -> None:
     """Adds one validated epoch to the history and shows it."""
-    is_best = job.state.best_metrics is metrics  # the best of the run, over all phases
+    best = job.state.best_facts
+    is_best = (best["phase"], best["epoch"]) == (phase.name, epoch)  # of the run, over all phases
     event = {"event": "epoch", "phase": phase.name, "epoch": epoch, "step": job.state.steps_done}
-    job.record({**event, **training, **metrics, "is_best": is_best})
+    note_event(job, {**event, **training, **metrics, "is_best": is_best})
     job.progress.epoch(phase, epoch, {**training, **metrics}, is_best)
+
+
+def random_states(model: keras.Model) -> list[keras.Variable]:
+    """Returns the variables that are no weights: the states of the random seeds."""
+    weights = {id(variable) for variable in model.weights}
+    return [variable for variable in model.variables if id(variable) not in weights]
+
+
+def is_due(job: Job) -> bool:
+    """Whether ``checkpoints.every`` has passed since the last one."""
+    amount, unit = parse_interval(job.spec.checkpoints.every)
+    seconds, steps = job.state.saved_at
+    if unit == "step":
+        return job.state.steps_done - steps >= amount
+    return time.monotonic() - seconds >= 60 * amount
+
+
+def save_last(job: Job, optimizer: ScheduledAdamW | None = None) -> None:
+    """Snapshots all that the run needs to go on exactly here; a thread writes it."""
+    state = job.state
+    state.saved_at = time.monotonic(), state.steps_done
+    if not job.last_writer:
+        return
+    more = {BEST_OF + name: weights for name, weights in state.phase_weights.items()}
+    if optimizer is not None:
+        more["training"] = snapshot(optimizer.variables, OPTIMIZER)
+    more["seeds"] = snapshot(random_states(job.model), SEEDS)
+    facts = {name: getattr(state, name) for name in KEPT}
+    facts["history"] = list(state.history)  # the loop goes on while the thread writes
+    facts["phase_metrics"] = dict(state.phase_metrics)
+    facts["fit"] = None if state.fit is None else asdict(state.fit) | {"patience": _patience_facts(state.fit.patience)}
+    facts["results"] = [asdict(result) for result in state.results]
+    facts |= {"callbacks": job.callbacks.state, "identity": job.identity}
+    job.last_writer.save("last", Checkpoint(snapshot(state.moving), facts, more), job.spec.checkpoints.keep)
+
+
+def load_state(job: Job, found: Checkpoint) -> None:
+    """Takes up the state of a checkpoint; its phase takes the weights up when it begins."""
+    state, facts = job.state, found.state
+    for name in KEPT:
+        setattr(state, name, facts[name])
+    state.best = None if state.best is None else tuple(state.best)
+    state.results = [PhaseResult(**result) for result in facts["results"]]
+    state.phase_weights = {
+        group.removeprefix(BEST_OF): arrays for group, arrays in found.more.items() if group.startswith(BEST_OF)
+    }
+    if facts["fit"] is not None:
+        patience = Patience(job.spec.early_stopping, **facts["fit"]["patience"])
+        state.fit = FitState(**{**facts["fit"], "patience": patience, "sums": tuple(facts["fit"]["sums"])})
+    state.resumed = found
+
+
+def _patience_facts(patience: Patience) -> dict[str, Any]:
+    return {"best": patience.best, "waited": patience.waited}

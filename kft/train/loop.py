@@ -1,83 +1,97 @@
-"""The training loop: for each phase set what trains, build the optimizer, trace, step, validate, keep the best.
+"""The phases, one after another: set what trains, store what does not, run, prove that nothing else moved.
 
-It is our own because Keras 3's ``fit`` is wrong under tf.distribute (uneven batches, clipping before the
-all-reduce, and more), and because a change of what trains needs a new optimizer and a new trace, which
-Keras forgets in silence.
+The loop is our own because Keras 3's ``fit`` is wrong under tf.distribute (uneven batches, clipping before the
+all-reduce, and more), and because a change of what trains needs a new optimizer and a new trace, which Keras forgets
+in silence.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 import numpy as np
 
-from kft.data.batches import plan
-from kft.data.source import Source, Vectors, batches
+from kft.data.source import Source, Vectors
 from kft.errors import TrainingError
-from kft.features.boundary import Forward, FrozenFront, SplitModel, frozen_blocks, split_at_boundary
+from kft.features.boundary import FrozenFront, SplitModel, frozen_blocks, split_at_boundary
 from kft.features.cache import features_root
-from kft.features.inference import Inference, make_inference, run_in_batches
+from kft.features.inference import make_inference
 from kft.features.policy import make_room, plan_store, stored_dtype
 from kft.features.probe import STRENGTHS, solve_probe
 from kft.features.store import compute_features, make_front, store_features
-from kft.metrics.classification import METRICS, softmax
-from kft.model.blocks import find_blocks
 from kft.model.freeze import FreezeTable, freeze, moving_variables
-from kft.recipe.durations import duration_in_steps
-from kft.recipe.schema import PhaseSpec, TrainSpec
-from kft.train.callbacks import Patience
+from kft.recipe.schema import PhaseSpec
+from kft.strategy import synchronise
 from kft.train.checkpoint import restore
-from kft.train.job import Job, PhaseResult, keep_if_best, record_epoch, save_last
-from kft.train.optimizer import ScheduledAdamW, rate_factors
-from kft.train.schedules import make_schedule
-from kft.train.step import make_train_step
+from kft.train.epochs import class_weights, fit_phase, validate
+from kft.train.job import (
+    SEEDS,
+    Job,
+    PhaseResult,
+    keep_if_best,
+    note_event,
+    random_states,
+    record_epoch,
+    save_last,
+    write_best,
+)
 
 
 def train_phases(job: Job) -> tuple[PhaseResult, ...]:
     """Runs the phases; the model ends with the best weights of the run, chosen on the validation split.
 
+    Where ``load_state`` took up a checkpoint, the run goes on exactly there.
+
     Raises:
         TrainingError: The loss is not finite, or a frozen weight moved.
         StorageError: A checkpoint could not be written.
     """
-    results = []
-    job.state.moving = _moved_by(job.model, job.phases)
-    job.callbacks.begin()
+    state = job.state
+    state.moving = _moved_by(job.model, job.phases)
+    if state.resumed is not None:
+        restore(random_states(job.model), state.resumed.more["seeds"], prefix=SEEDS)
+        write_best(job)  # as this checkpoint knows it: a later one may have been lost
+    job.callbacks.begin(state.resumed.state["callbacks"] if state.resumed else None, epochs_done=state.epochs_done)
+    if state.fit is None:  # the checkpoint lies between two phases: there is nothing else to take up
+        state.resumed = None
     try:
-        for phase in job.phases:
-            results.append(_start_phase(job, phase))
-            if job.callbacks.wants_stop:
-                break
+        while state.phase < len(job.phases) and not job.callbacks.wants_stop:
+            state.results.append(_start_phase(job, job.phases[state.phase]))
+            # A callback that stops the run stops it for good, also for whoever goes on from here.
+            state.phase = len(job.phases) if job.callbacks.wants_stop else state.phase + 1
+            state.fit = None
+            save_last(job)
     finally:
         job.callbacks.end()
-    restore(job.state.moving, job.state.phase_weights[job.state.best_phase])
-    return tuple(results)
+    restore(state.moving, state.phase_weights[state.best_phase])
+    return tuple(state.results)
 
 
 def _start_phase(job: Job, phase: PhaseSpec) -> PhaseResult:
     """Sets the weights to start from and what trains, says so, runs, and proves that nothing else moved."""
+    state = job.state
     if phase.start is not None:
-        restore(job.state.moving, job.state.phase_weights[phase.start])
+        restore(state.moving, state.phase_weights[phase.start])
     table = freeze(job.model, phase.unfreeze)
     job.progress.phase(phase, table)
-    job.record(
-        {
-            "event": "phase",
-            "phase": phase.name,
-            "unfreeze": phase.unfreeze,
-            "solver": phase.solver,
-            "start": phase.start,
-            "trainable": table.trainable,
-            "parameters": table.parameters,
-            "blocks": {row.block: row.trainable for row in table.rows},
-        }
-    )
     before = frozen_fingerprint(job.model)
+    if state.fit is None:
+        note_event(
+            job,
+            {
+                "event": "phase",
+                "phase": phase.name,
+                "unfreeze": phase.unfreeze,
+                "solver": phase.solver,
+                "start": phase.start,
+                "trainable": table.trainable,
+                "parameters": table.parameters,
+                "blocks": {row.block: row.trainable for row in table.rows},
+            },
+        )
     result = _run_phase(job, phase, table)
     if frozen_fingerprint(job.model) != before:
         raise TrainingError(
@@ -96,16 +110,17 @@ def _run_phase(job: Job, phase: PhaseSpec, table: FreezeTable) -> PhaseResult:
     forward = split.back if tuple(train.columns) == split.names else FrozenFront(split.front, split.back)
     if phase.solver == "lbfgs":
         _solve(job, phase, train, valid)
-        epochs, stopped = 0, "converged"
         metrics = validate(make_inference(forward, job.spec.batch_size), valid, job.data.valid_targets)
-        best_epoch = 0
+        best_epoch, epochs, stopped = 0, 0, "converged"
         keep_if_best(job, phase, 0, metrics)
         record_epoch(job, phase, 0, metrics)
-        save_last(job, phase, 0, None)
     else:
-        best_epoch, epochs, stopped = _fit(job, phase, forward, train, valid)
+        fit = fit_phase(job, phase, forward, train, valid)
         metrics = job.state.phase_metrics[phase.name]
-    result = PhaseResult(
+        best_epoch, epochs, stopped = fit.best_epoch, fit.epoch, fit.stopped
+    ended = {"event": "phase_end", "phase": phase.name, "best_epoch": best_epoch, "stopped": stopped}
+    note_event(job, {**ended, **metrics})
+    return PhaseResult(
         name=phase.name,
         unfreeze=phase.unfreeze,
         trainable=table.trainable,
@@ -116,8 +131,6 @@ def _run_phase(job: Job, phase: PhaseSpec, table: FreezeTable) -> PhaseResult:
         seconds=time.perf_counter() - started,
         stopped=stopped,
     )
-    job.record({"event": "phase_end", "phase": phase.name, "best_epoch": best_epoch, "stopped": stopped, **metrics})
-    return result
 
 
 def _features(job: Job, phase: PhaseSpec, split: SplitModel) -> tuple[Source, Source]:
@@ -169,117 +182,8 @@ def _solve(job: Job, phase: PhaseSpec, train: Source, valid: Source) -> None:
     head = job.model.get_layer("head_logits")
     head.kernel.assign(probe.kernel)
     head.bias.assign(probe.bias)
-    job.record({"event": "probe", "phase": phase.name, "strength": probe.strength, "tried": probe.tried})
-
-
-def _fit(job: Job, phase: PhaseSpec, forward: Forward, train: Source, valid: Source) -> tuple[int, int, str]:
-    """Trains with AdamW; returns the best epoch, the epochs run, and why it ended."""
-    assert phase.epochs is not None and phase.lr is not None
-    spec, state = job.spec, job.state
-    steps = math.ceil(len(train) / spec.batch_size)
-    total = steps * phase.epochs
-    optimizer = ScheduledAdamW(
-        phase.lr,
-        schedule=make_schedule(
-            spec.schedule,
-            total_steps=total,
-            warmup_steps=duration_in_steps(spec.warmup, total_steps=total, steps_per_epoch=steps),
-        ),
-        rate_factors=rate_factors(find_blocks(job.model), phase.layer_decay),
-        weight_decay=spec.weight_decay,
-    )
-    optimizer.build(job.model.trainable_variables)
-    job.callbacks.use_optimizer(optimizer)
-    step = make_train_step(forward, job.model, optimizer, spec)
-    weights = class_weights(spec, job.data.targets, job.data.classes)
-    patience = Patience(spec.early_stopping)
-    inference = make_inference(forward, spec.batch_size)
-    # Epoch 0 is the best of the phase it starts from: the same weights, so the same metrics.
-    known = state.phase_metrics.get(phase.start or "")
-    metrics = dict(known) if known else validate(inference, valid, job.data.valid_targets)
-    best_epoch = 0
-    keep_if_best(job, phase, 0, metrics)
-    record_epoch(job, phase, 0, metrics)
-    for epoch in range(1, phase.epochs + 1):
-        started = time.perf_counter()
-        job.callbacks.epoch_begin(state.epochs_done)
-        rates = optimizer.learning_rate * optimizer.schedule(optimizer.iterations)
-        loss, accuracy = _train_epoch(job, phase, epoch, step, train, weights)
-        metrics = validate(inference, valid, job.data.valid_targets)
-        seconds = time.perf_counter() - started
-        is_best = keep_if_best(job, phase, epoch, metrics)
-        best_epoch = epoch if is_best else best_epoch
-        record_epoch(job, phase, epoch, metrics, loss=loss, accuracy=accuracy, lr=float(rates), seconds=seconds)
-        save_last(job, phase, epoch, optimizer)
-        logs = {"loss": loss, "accuracy": accuracy, "val_loss": metrics["valid_loss"]}
-        logs |= {"val_accuracy": metrics["valid_accuracy"], "val_macro_f1": metrics["valid_macro_f1"]}
-        job.callbacks.epoch_end(state.epochs_done, logs)
-        state.epochs_done += 1
-        if job.callbacks.wants_stop:
-            return best_epoch, epoch, "callback"
-        if patience.should_stop(metrics):
-            assert spec.early_stopping is not None
-            job.progress.note(f"stopped    {spec.early_stopping.monitor} has not improved for {patience.waited} epochs")
-            return best_epoch, epoch, "early stopping"
-    return best_epoch, phase.epochs, "all epochs"
-
-
-def _train_epoch(
-    job: Job, phase: PhaseSpec, epoch: int, step: Any, train: Source, weights: np.ndarray
-) -> tuple[float, float]:
-    """Takes one pass over the examples; returns mean loss and accuracy, each example counted once."""
-    rows_of = plan(job.seed, job.state.epochs_done, train.lengths, batch_size=job.spec.batch_size)
-    sums = []
-    with job.progress.task(f"{phase.name} {epoch}/{phase.epochs}", len(train)) as tick:
-        for number, (rows, tensors) in enumerate(batches(train, rows_of)):
-            job.callbacks.batch_begin(number)
-            targets = job.data.targets[np.maximum(rows, 0)]
-            mask = (rows >= 0).astype(np.float32)
-            found = step(tensors, targets, mask, mask * weights[targets])
-            sums.append(found)
-            job.state.steps_done += 1
-            loss = _finite_mean_loss(found, phase, epoch, number) if _is_sampled(number, len(rows_of)) else None
-            job.callbacks.batch_end(number, found)
-            tick(int(mask.sum()), loss)
-    loss_sum, correct, count = np.sum([[float(value) for value in found] for found in sums], axis=0)
-    if not math.isfinite(loss_sum):
-        _finite_mean_loss((loss_sum, correct, count), phase, epoch, len(rows_of) - 1)
-    return float(loss_sum / count), float(correct / count)
-
-
-def _is_sampled(number: int, steps: int) -> bool:
-    """Fetching a loss waits for the device: do it some 20 times an epoch."""
-    return number % max(1, steps // 20) == 0
-
-
-def _finite_mean_loss(found: Sequence[Any], phase: PhaseSpec, epoch: int, number: int) -> float:
-    loss = float(found[0]) / float(found[2])
-    if math.isfinite(loss):
-        return loss
-    raise TrainingError(
-        "the loss is not finite any more",
-        where=f"phase {phase.name}, epoch {epoch}, step {number + 1}",
-        received=str(loss),
-        expected="a finite loss; the best checkpoint before this point is kept",
-        next_step=f"lower train.phases lr (it is {phase.lr:g}), or keep train.clip_norm at 1.0",
-    )
-
-
-def validate(inference: Inference, valid: Source, targets: np.ndarray) -> dict[str, float]:
-    """Scores the validation split; each example counts once."""
-    (logits,) = run_in_batches(inference, valid)
-    assert isinstance(logits, np.ndarray)
-    probabilities = softmax(logits)
-    scores = {name: METRICS[name].value(targets, probabilities) for name in ("log_loss", "accuracy", "macro_f1")}
-    return {"valid_loss": scores.pop("log_loss"), **{f"valid_{name}": value for name, value in scores.items()}}
-
-
-def class_weights(spec: TrainSpec, targets: np.ndarray, classes: int) -> np.ndarray:
-    """Returns ``float32[classes]``: ones, or ``rows / (classes * rows of the class)`` (King and Zeng, 2001)."""
-    if spec.class_weight == "none":
-        return np.ones(classes, np.float32)
-    counts = np.bincount(targets, minlength=classes)
-    return (len(targets) / (classes * np.maximum(counts, 1))).astype(np.float32)
+    synchronise([head.kernel, head.bias])
+    note_event(job, {"event": "probe", "phase": phase.name, "strength": probe.strength, "tried": probe.tried})
 
 
 def frozen_fingerprint(model: keras.Model) -> str:

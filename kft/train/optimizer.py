@@ -39,6 +39,7 @@ class ScheduledAdamW(keras.optimizers.Adam):
         self.schedule = schedule
         self._rate_factors_by_path = dict(rate_factors)
         self._decay = weight_decay
+        self._applies: Any = 1.0
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
         """Makes the moments, and notes each variable's factor: ``update_step`` sees no paths."""
@@ -46,13 +47,29 @@ class ScheduledAdamW(keras.optimizers.Adam):
         self._factors = [self._rate_factors_by_path.get(variable.path, 1.0) for variable in variables]
         self._decays = [self._decay if len(variable.shape) > 1 else 0.0 for variable in variables]
 
+    def apply_if(self, finite: Any, gradients: Sequence[Any], variables: Sequence[keras.Variable]) -> None:
+        """Applies the gradients, or leaves weights and moments as they are; the schedule moves on in either case.
+
+        No branch: an update inside ``tf.cond`` is refused under several of the strategies.
+
+        Args:
+            finite: A scalar bool tensor.
+            gradients: Finite themselves, whatever ``finite`` says.
+            variables: Those the optimizer was built for.
+        """
+        self._applies = tf.cast(finite, tf.float32)
+        try:
+            self.apply(gradients, variables)
+        finally:
+            self._applies = 1.0
+
     def _backend_update_step(self, grads: list, trainable_variables: list, learning_rate: Any) -> None:
         # Computed here, once, because `update_step` runs for each variable: the step's rate, and Adam's own
         # correction of the moments' bias towards zero (Kingma and Ba, 2015, end of section 2).
-        rate = ops.cast(learning_rate, "float32") * self.schedule(self.iterations)
+        rate = self._applies * ops.cast(learning_rate, "float32") * self.schedule(self.iterations)
         step = ops.cast(self.iterations + 1, "float32")
         correction = ops.sqrt(1 - ops.power(self.beta_2, step)) / (1 - ops.power(self.beta_1, step))
-        super()._backend_update_step(grads, trainable_variables, ops.stack([rate, rate * correction]))
+        super()._backend_update_step(grads, trainable_variables, ops.stack([rate, rate * correction, self._applies]))
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Decays, then moves, one variable; one fused kernel instead of a dozen operations."""
@@ -67,8 +84,8 @@ class ScheduledAdamW(keras.optimizers.Adam):
             beta1_power=0.0,  # the correction is in the rate already
             beta2_power=0.0,
             lr=learning_rate[1] * factor,
-            beta1=self.beta_1,
-            beta2=self.beta_2,
+            beta1=1 - (1 - self.beta_1) * learning_rate[2],  # 1 where the update is left out
+            beta2=1 - (1 - self.beta_2) * learning_rate[2],
             epsilon=self.epsilon,
             grad=tf.cast(gradient, variable.dtype),
         )

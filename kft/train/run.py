@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ from kft.model.build import build_model
 from kft.model.freeze import check_rule
 from kft.recipe.schema import PhaseSpec, RecipeSpec
 from kft.train.callbacks import CallbackDriver, make_callbacks
-from kft.train.checkpoint import Arrays, Checkpoint, save_checkpoint
-from kft.train.job import Job, PhaseResult, TrainData
+from kft.train.checkpoint import Arrays, Checkpoint, CheckpointWriter
+from kft.train.job import Job, PhaseResult, TrainData, load_state
 from kft.train.loop import train_phases
 from kft.train.phases import describe, resolve_phases
 from kft.train.progress import Progress
@@ -65,51 +66,104 @@ def plan_phases(spec: RecipeSpec, split: DataSplit, backbone: Backbone) -> tuple
     return phases
 
 
+@dataclass(frozen=True)
+class Files:
+    """Where a run is kept.
+
+    Attributes:
+        folder: The run folder; None keeps everything in memory.
+        last: Where the ``last`` checkpoints go: the run folder's own, or what the recipe names.
+        writes: Whether this process writes them; of several that train together, one does.
+        identity: The hashes that tell one run from another; a checkpoint of another run is refused.
+        record: Takes each event of the history.
+        rewrite: Takes the events up to the checkpoint that a run goes on from.
+    """
+
+    folder: Path | None = None
+    last: str | Path | None = None
+    writes: bool = True
+    identity: Mapping[str, str] = field(default_factory=dict)
+    record: Callable[[dict[str, Any]], None] = lambda event: None
+    rewrite: Callable[[list[dict[str, Any]]], None] = lambda events: None
+
+    @property
+    def checkpoints(self) -> Path | None:
+        """The run folder's own."""
+        return self.folder / "checkpoints" if self.folder else None
+
+
 def fit(
     spec: RecipeSpec,
     split: DataSplit,
     backbone: Backbone,
     phases: tuple[PhaseSpec, ...],
     *,
-    checkpoints: Path | None,
-    record: Callable[[dict[str, Any]], None],
+    files: Files,
     callbacks: Sequence[keras.callbacks.Callback],
     progress: Progress,
+    resume: Checkpoint | None = None,
 ) -> FitResult:
-    """Trains; sees the train and valid splits only.
+    """Trains; sees the train and valid splits only. Call it in the strategy's scope.
 
     Args:
         spec: The recipe.
         split: The data; its test split is not touched.
         backbone: Its weights become the model's own and are trained.
         phases: From ``plan_phases``.
-        checkpoints: Where to keep best and last weights; None keeps them in memory only.
-        record: Takes each event of the history.
+        files: What is kept, and where.
         callbacks: Keras callbacks beside those of the recipe.
         progress: Shows what goes on.
+        resume: A ``last`` checkpoint of the same run, which goes on exactly there.
     """
     data = tokenize(spec, split, backbone, progress)
     model = build_model(backbone, classes=len(split.labels), dropout=spec.model.dropout)
     progress.note(f"phases     {describe(phases)}")
-    folder = checkpoints.parent if checkpoints else None
-    job = Job(
-        model=model,
-        data=data,
-        phases=phases,
-        spec=spec.train,
-        seed=spec.seed,
-        callbacks=CallbackDriver(model, [*make_callbacks(spec.train.callbacks, folder), *callbacks]),
-        progress=progress,
-        record=record,
-        model_name=backbone.name,
-        features=spec.features,
-        checkpoints=checkpoints,
-    )
-    results = train_phases(job)
-    probe = _probe_head(job)
-    if probe is not None and checkpoints is not None:
-        save_checkpoint(checkpoints, "probe", Checkpoint(probe, {}))
+    driver = CallbackDriver(model, [*make_callbacks(spec.train.callbacks, files.folder), *callbacks])
+    with ExitStack() as stack:
+        own = last = None
+        if files.writes and files.checkpoints:
+            own = last = stack.enter_context(CheckpointWriter(files.checkpoints))
+            if files.last and str(files.last) != str(files.checkpoints):
+                last = stack.enter_context(CheckpointWriter(files.last))
+        job = Job(
+            model=model,
+            data=data,
+            phases=phases,
+            spec=spec.train,
+            seed=spec.seed,
+            callbacks=driver,
+            progress=progress,
+            record=files.record,
+            model_name=backbone.name,
+            features=spec.features,
+            writer=own,
+            last_writer=last,
+            identity=dict(files.identity),
+        )
+        if resume is not None:
+            load_state(job, resume)
+            files.rewrite(job.state.history)
+            progress.note(_where_it_goes_on(job))
+            if driver.forgetful:
+                progress.note(
+                    f"callbacks  {', '.join(driver.forgetful)} cannot give their state and start anew: from here the "
+                    f"run may differ from one that was never stopped (get_state and set_state would mend it)"
+                )
+        results = train_phases(job)
+        probe = _probe_head(job)
+        if probe is not None and own is not None:
+            own.save("probe", Checkpoint(probe, {}))
     return FitResult(model, results, job.state.best_phase, probe)
+
+
+def _where_it_goes_on(job: Job) -> str:
+    state = job.state
+    if state.phase == len(job.phases):
+        return f"resumed    after the last phase, {state.steps_done:,} steps"
+    where = f"resumed    in phase {job.phases[state.phase].name}"
+    if state.fit is not None:
+        where += f", epoch {state.fit.epoch + (not state.fit.stopped)}, after {state.fit.step:,} of its steps"
+    return f"{where}; {state.steps_done:,} steps done in all"
 
 
 def tokenize(spec: RecipeSpec, split: DataSplit, backbone: Backbone, progress: Progress) -> TrainData:

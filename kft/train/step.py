@@ -1,13 +1,13 @@
 """One training step, written so that it is right under every tf.distribute strategy.
 
-Each replica sums its examples' losses and never averages them; one all-reduce sums gradients and counts; the
-division by the global count and the clipping by global norm come after it.
+Each replica sums its examples' losses and never averages them; one all-reduce sums gradients, counts and the wish to
+stop; the division by the global count, the clipping by global norm and the look for NaN come after it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -16,6 +16,7 @@ from kft.errors import TrainingError
 from kft.features.boundary import Forward
 from kft.features.inference import signature
 from kft.recipe.schema import TrainSpec
+from kft.strategy import needs_static_shapes, own_dropout_masks, replica_specs, rows_per_replica
 from kft.train.optimizer import ScheduledAdamW
 
 
@@ -27,25 +28,46 @@ def cross_entropy(targets: tf.Tensor, logits: tf.Tensor, label_smoothing: float)
     return -(1 - label_smoothing) * picked - label_smoothing * uniform
 
 
-def make_train_step(
-    forward: Forward, model: keras.Model, optimizer: ScheduledAdamW, spec: TrainSpec
-) -> Callable[..., tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
-    """Traces one step for the variables that are trainable now.
+Step = Callable[..., tf.Tensor]
+
+
+class StepSums(NamedTuple):
+    """What a call of the step sums up over its updates and the replicas.
+
+    Attributes:
+        loss: Of every example whose update was made.
+        correct: Right answers among them.
+        count: How many they are.
+        left_out: Updates that a NaN or an infinity kept from being made.
+        stop: How many replicas asked to stop.
+    """
+
+    loss: Any
+    correct: Any
+    count: Any
+    left_out: Any
+    stop: Any
+
+
+def make_train_step(forward: Forward, model: keras.Model, optimizer: ScheduledAdamW, spec: TrainSpec) -> Step:
+    """Traces one call of the device for the variables that are trainable now: ``spec.steps_per_call`` updates.
 
     Args:
         forward: From batch tensors to logits; shares its weights with ``model``.
         model: The full model, whose trainable variables move.
         optimizer: Built for exactly these variables.
-        spec: Batch size, clipping, label smoothing.
+        spec: Batch size, parts of a batch, updates a call, clipping, label smoothing.
 
     Returns:
-        A function of (tensors, targets ``int[batch]``, mask ``float[batch]``, weights ``float[batch]``) that
-        updates the model and returns the sums of loss, correct answers and examples over the global batch.
+        A function of (tensors, targets ``int[updates, batch]``, mask and weights ``float[batch]`` likewise, stop
+        ``float[replicas]``, updates ``int``), dealt out by ``to_replicas``, that makes the first ``updates`` updates
+        and returns ``float32[5]``, the ``StepSums``.
     """
     strategy = tf.distribute.get_strategy()
     variables = list(model.trainable_variables)
+    rows = rows_per_replica(spec.batch_size, spec.gradient_accumulation)
 
-    def replica_step(tensors: Any, targets: Any, mask: Any, weights: Any) -> Any:
+    def part_gradients(tensors: Any, targets: Any, mask: Any, weights: Any) -> tuple[list, list]:
         with tf.GradientTape() as tape:
             logits = forward(list(tensors), training=True)
             losses = cross_entropy(targets, logits, spec.label_smoothing) * weights
@@ -55,26 +77,65 @@ def make_train_step(
             total = tf.add_n([loss, *extra])
         gradients = tape.gradient(total, [variable.value for variable in variables])
         _require_gradients(variables, gradients)
-        gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
         right = tf.cast(tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), targets), tf.float32)
         sums = [loss, tf.reduce_sum(right * mask), count]
+        return [tf.convert_to_tensor(gradient) for gradient in gradients], sums
+
+    def replica_step(batch: Any, stop: Any, update: Any) -> Any:
+        batch = tf.nest.map_structure(lambda tensor: tensor[update], batch)
+        gradients, sums = _in_parts(part_gradients, batch, rows, spec.gradient_accumulation)
         context = tf.distribute.get_replica_context()
-        *gradients, loss, correct, count = context.all_reduce(tf.distribute.ReduceOp.SUM, [*gradients, *sums])
+        *gradients, loss, correct, count, stop = context.all_reduce(
+            tf.distribute.ReduceOp.SUM, [*gradients, *sums, tf.reduce_sum(stop)]
+        )
         # Divided by the number of real examples, not by the sum of class weights, which would rescale batches.
-        gradients = [gradient / tf.maximum(count, 1) for gradient in gradients]
+        scale = 1 / tf.maximum(count, 1)
+        norm = tf.linalg.global_norm(gradients) * scale
+        # Every replica sees the same sums, so all of them leave the same update out.
+        finite = tf.math.is_finite(norm) & tf.math.is_finite(loss)
         if spec.clip_norm is not None:
-            gradients, _ = tf.clip_by_global_norm(gradients, spec.clip_norm)
-        optimizer.apply(gradients, variables)
-        return loss, correct, count
+            scale *= tf.minimum(1.0, spec.clip_norm / tf.maximum(norm, 1e-12))
+        scale = tf.where(finite, scale, 0.0)
+        gradients = [tf.math.multiply_no_nan(gradient, tf.cast(scale, gradient.dtype)) for gradient in gradients]
+        optimizer.apply_if(finite, gradients, variables)
+        made = tf.cast(finite, tf.float32)
+        counted = [tf.math.multiply_no_nan(value, made) for value in (loss, correct, count)]
+        return tf.stack([*counted, 1 - made, stop])
 
-    batch = tf.TensorSpec((spec.batch_size,), tf.float32)
-    targets = tf.TensorSpec((spec.batch_size,), tf.int32)
+    def call(tensors: Any, targets: Any, mask: Any, weights: Any, stop: Any, updates: Any) -> tf.Tensor:
+        def body(update: Any, sums: Any) -> Any:
+            found = strategy.run(replica_step, args=((tensors, targets, mask, weights), stop, update))
+            return update + 1, sums + strategy.experimental_local_results(found)[0]
 
-    @tf.function(input_signature=(signature(forward.inputs, spec.batch_size), targets, batch, batch), autograph=False)
-    def step(tensors: Any, targets: Any, mask: Any, weights: Any) -> Any:
-        return strategy.run(replica_step, args=(tensors, targets, mask, weights))
+        with own_dropout_masks(model):
+            if spec.steps_per_call == 1:
+                return body(0, tf.zeros(5))[1]
+            return tf.while_loop(lambda update, sums: update < updates, body, (0, tf.zeros(5)))[1]
 
-    return step
+    if needs_static_shapes(strategy):
+        return tf.function(call, autograph=False)
+    lead = (spec.steps_per_call, rows)
+    inputs = [tf.TensorSpec((*lead, *spec_.shape[1:]), spec_.dtype) for spec_ in signature(forward.inputs, rows)]
+    row = tf.TensorSpec(lead, tf.float32)
+    specs = (tuple(inputs), tf.TensorSpec(lead, tf.int32), row, row, tf.TensorSpec((1,), tf.float32))
+    dealt = tf.nest.map_structure(lambda spec_: replica_specs([spec_])[0], specs)
+    return tf.function(call, input_signature=(*dealt, tf.TensorSpec((), tf.int32)), autograph=False)
+
+
+def _in_parts(work: Callable[..., tuple[list, list]], batch: Any, rows: int, parts: int) -> tuple[list, list]:
+    """Works through a replica's rows part by part and adds up the gradients and the sums."""
+    size = rows // parts
+    if parts == 1:
+        return work(*batch)
+    gradients, sums = [], []
+    for part in range(parts):
+        here = slice(part * size, (part + 1) * size)
+        found = work(*tf.nest.map_structure(lambda tensor, here=here: tensor[here], batch))
+        gradients.append(found[0])
+        sums.append(found[1])
+    return [tf.add_n(list(each)) for each in zip(*gradients, strict=True)], [
+        tf.add_n(list(each)) for each in zip(*sums, strict=True)
+    ]
 
 
 def _require_gradients(variables: list[keras.Variable], gradients: list[Any]) -> None:

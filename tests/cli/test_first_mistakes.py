@@ -81,7 +81,7 @@ def test_an_existing_run_folder_is_refused(kft_cli, recipe, tmp_path):
 
 
 def test_devices_that_are_not_there(kft_cli, recipe):
-    check(kft_cli("train", recipe, "--devices", "tpu"), 2, "--devices tpu is not available in this version")
+    check(kft_cli("train", recipe, "--devices", "gpus"), 2, "--devices gpus is none that kft knows", "kft doctor")
 
 
 def test_no_network_with_a_cold_cache(kft_cli, recipe, tmp_path, monkeypatch):

@@ -62,8 +62,10 @@ def test_rows_alone_keep_their_shares_in_all_and_in_each_class(classes, valid, t
     np.testing.assert_array_equal(found, split(labels, None, valid, test, seed))
     sizes = Counter(labels)
     several = sum(count for count in sizes.values() if count > 1)
-    assert abs((found == "valid").sum() - valid * several) <= 1.01
-    assert abs((found == "test").sum() - test * several) <= 1.01
+    # Only where more than half is held out can a small class lose all its rows, and gets one back to learn from.
+    slack = 1.01 if valid + test <= 0.5 else 1.01 + len(sizes)
+    assert abs((found == "valid").sum() - valid * several) <= slack
+    assert abs((found == "test").sum() - test * several) <= slack
     for label, size in sizes.items():
         own = Counter(found[labels == label])
         assert own["train"] >= 1

@@ -97,7 +97,7 @@ sys.exit(code)
     assert not [path for path in (tmp_path / "full").rglob("*.tmp")]
     checkpoints = tmp_path / "full" / "checkpoints"
     for manifest in checkpoints.glob("*.json"):  # what was kept before the disk was full is whole
-        assert load_checkpoint(checkpoints, manifest.stem).arrays
+        assert load_checkpoint(checkpoints, manifest.stem).weights
 
 
 def test_json_goes_alone_to_standard_output(tmp_path, tiny_folder):

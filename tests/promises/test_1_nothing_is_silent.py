@@ -64,7 +64,7 @@ def test_what_the_table_says_trains_is_what_moves(rule, tiny_folder, tmp_path):
                 moved.add(block.name)
     assert moved == trained_blocks(rule) - {"head"}
     # The checkpoint holds what training moves, and nothing that the backbone's own file holds already.
-    kept = {name for name in load_checkpoint(result.run / "checkpoints", "last").arrays if "optimizer/" not in name}
+    kept = {name for name in load_checkpoint(result.run / "checkpoints", "last").weights if "optimizer/" not in name}
     blocks = {block.name: {variable.path for variable in block.variables} for block in find_blocks(model)}
     assert kept == set().union(*(blocks[name] for name in trained_blocks(rule)))
     events = [json.loads(line) for line in (result.run / "history.jsonl").read_text().splitlines()]

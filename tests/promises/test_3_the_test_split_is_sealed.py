@@ -33,7 +33,7 @@ def test_what_the_test_split_holds_changes_nothing_that_is_chosen(tiny_folder, t
     second = run_with_test_labels(tmp_path / "b", tiny_folder, flip=True)
     assert first.best_phase == second.best_phase
     assert [p.metrics for p in first.phases] == [p.metrics for p in second.phases]
-    best = [load_checkpoint(result.run / "checkpoints", "best").arrays for result in (first, second)]
+    best = [load_checkpoint(result.run / "checkpoints", "best").weights for result in (first, second)]
     for name in best[0]:
         np.testing.assert_array_equal(best[0][name], best[1][name])
 

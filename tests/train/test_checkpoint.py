@@ -8,56 +8,63 @@ import keras
 import numpy as np
 import pytest
 
-from kft.errors import RunError
-from kft.train.checkpoint import Checkpoint, load_checkpoint, restore, save_checkpoint, snapshot
+from kft.errors import RunError, StorageError
+from kft.train.checkpoint import Checkpoint, CheckpointWriter, load_checkpoint, load_newest, restore, snapshot
 
 
 def arrays(value):
     return {"layer/kernel": np.full((3, 2), value, np.float32), "layer/bias": np.zeros(2, np.float32)}
 
 
+def save(folder, name, checkpoint, keep=1):
+    with CheckpointWriter(folder) as writer:
+        writer.save(name, checkpoint, keep)
+
+
 def test_a_round_trip_and_the_one_before_is_removed(tmp_path):
-    save_checkpoint(tmp_path, "best", Checkpoint(arrays(1.0), {"epoch": 1}))
-    save_checkpoint(tmp_path, "best", Checkpoint(arrays(2.0), {"epoch": 2}))
+    save(tmp_path, "best", Checkpoint(arrays(1.0), {"epoch": 1}))
+    save(tmp_path, "best", Checkpoint(arrays(2.0), {"epoch": 2}))
     found = load_checkpoint(tmp_path, "best")
     assert found.state == {"epoch": 2}
-    np.testing.assert_array_equal(found.arrays["layer/kernel"], arrays(2.0)["layer/kernel"])
+    np.testing.assert_array_equal(found.weights["layer/kernel"], arrays(2.0)["layer/kernel"])
     assert len(list(tmp_path.glob("*.safetensors"))) == 1
 
 
 def test_a_flipped_bit_a_lost_file_and_a_broken_manifest_are_told(tmp_path):
-    save_checkpoint(tmp_path, "best", Checkpoint(arrays(1.0), {}))
+    save(tmp_path, "best", Checkpoint(arrays(1.0), {}))
     (path,) = tmp_path.glob("*.safetensors")
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    with pytest.raises(RunError, match="the best checkpoint is damaged") as caught:
+    with pytest.raises(RunError, match="the checkpoint is damaged") as caught:
         load_checkpoint(tmp_path, "best")
     assert "sha256" in str(caught.value)
     path.unlink()
-    with pytest.raises(RunError, match="no such file"):
+    with pytest.raises(RunError, match="the checkpoint is damaged") as caught:
         load_checkpoint(tmp_path, "best")
+    assert "no such file" in str(caught.value)
     (tmp_path / "best.json").write_text("{")
-    with pytest.raises(RunError, match="manifest is damaged"):
+    with pytest.raises(RunError) as caught:
         load_checkpoint(tmp_path, "best")
+    assert "its checksum does not fit" in str(caught.value)
     with pytest.raises(RunError, match="the run has no last checkpoint"):
         load_checkpoint(tmp_path, "last")
 
 
 def test_a_full_disk_leaves_the_checkpoint_before(tmp_path):
     """The operating system refuses the write, for real: a limit on the size of files."""
-    save_checkpoint(tmp_path, "best", Checkpoint(arrays(1.0), {"epoch": 1}))
+    save(tmp_path, "best", Checkpoint(arrays(1.0), {"epoch": 1}))
     script = f"""
 import resource, signal, sys
-from pathlib import Path
 import numpy as np
 from kft.errors import StorageError
-from kft.train.checkpoint import Checkpoint, save_checkpoint
+from kft.train.checkpoint import Checkpoint, CheckpointWriter
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
 try:
-    save_checkpoint(Path({str(tmp_path)!r}), "best", Checkpoint({{"a": np.zeros(9999)}}, {{"epoch": 2}}))
+    with CheckpointWriter({str(tmp_path)!r}) as writer:
+        writer.save("best", Checkpoint({{"a": np.zeros(9999)}}, {{"epoch": 2}}))
 except StorageError as error:
     print(error)
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))  # coverage writes its file at the end
@@ -85,6 +92,55 @@ def test_restoring_what_does_not_fit_assigns_nothing():
 
 
 def test_the_manifest_is_readable(tmp_path):
-    save_checkpoint(tmp_path, "best", Checkpoint(arrays(1.0), {"phase": "top"}))
+    save(tmp_path, "best", Checkpoint(arrays(1.0), {"phase": "top"}))
     manifest = json.loads((tmp_path / "best.json").read_text())
-    assert set(manifest) == {"arrays", "sha256", "state"}
+    assert set(manifest) == {"checksum", "arrays", "state"} and manifest["state"] == {"phase": "top"}
+
+
+def test_the_last_ones_stay_and_the_newest_whole_one_is_used(tmp_path):
+    """Four are written, three kept; each that is cut short or has one bit flipped is told, and the next serves."""
+    with CheckpointWriter(tmp_path) as writer:
+        for epoch in range(1, 5):
+            group = {"training": {"m": np.full(2, epoch, np.float32)}, "same": {"w": np.ones(2, np.float32)}}
+            writer.save("last", Checkpoint(arrays(float(epoch)), {"epoch": epoch}, group), keep=3)
+    assert sorted(path.name for path in tmp_path.glob("*.json")) == ["last-1.json", "last-2.json", "last.json"]
+    assert len(list(tmp_path.glob("*.safetensors"))) == 3 * 2 + 1, "what is alike is kept once"
+    told: list[str] = []
+    assert load_newest(tmp_path, "last", told.append).state == {"epoch": 4} and not told
+
+    newest = json.loads((tmp_path / "last.json").read_text())["arrays"]["training"]["file"]
+    content = bytearray((tmp_path / newest).read_bytes())
+    content[-1] ^= 1
+    (tmp_path / newest).write_bytes(content)
+    assert load_newest(tmp_path, "last", told.append).state == {"epoch": 3}
+    assert newest in told[0] and "sha256" in told[0] and told[0].endswith("the one before is used")
+
+    text = (tmp_path / "last-1.json").read_text()
+    (tmp_path / "last-1.json").write_text(text[: len(text) // 2])
+    found = load_newest(tmp_path, "last", told.append)
+    assert found.state == {"epoch": 2} and found.more["training"]["m"].tolist() == [2, 2]
+    assert "last-1.json" in told[-1]
+
+    (tmp_path / "last-2.json").write_text(text.replace('"epoch": 3', '"epoch": 2'))
+    with pytest.raises(RunError, match="the checkpoint is damaged"):
+        load_newest(tmp_path, "last", told.append)
+    assert load_newest(tmp_path, "first", told.append) is None
+
+
+def test_an_array_file_that_an_earlier_process_damaged_is_written_again(tmp_path):
+    save(tmp_path, "best", Checkpoint(arrays(1.0), {}))
+    (path,) = tmp_path.glob("*.safetensors")
+    path.write_bytes(b"damaged")
+    save(tmp_path, "best", Checkpoint(arrays(1.0), {"again": True}))
+    np.testing.assert_array_equal(load_checkpoint(tmp_path, "best").weights["layer/bias"], [0, 0])
+
+
+def test_an_object_store_serves_as_well(tmp_path):
+    """TensorFlow's file system in memory takes the place of gs://: the same calls."""
+    folder = f"ram://{tmp_path.name}/run"
+    for epoch in range(1, 4):
+        save(folder, "last", Checkpoint(arrays(float(epoch)), {"epoch": epoch}), keep=2)
+    assert load_newest(folder, "last", print).state == {"epoch": 3}
+    assert load_checkpoint(folder, "last-1").state == {"epoch": 2}
+    with pytest.raises(StorageError, match="the object store does not answer as it should"):
+        save("nowhere://bucket", "last", Checkpoint(arrays(1.0), {}))

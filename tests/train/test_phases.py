@@ -59,11 +59,12 @@ def test_callbacks_see_keras_names_and_a_settable_rate(run):
     assert seen[0][2] == pytest.approx(1e-3)
 
 
-def test_the_last_checkpoint_holds_the_optimizer(run):
+def test_a_checkpoint_within_a_phase_holds_the_optimizer_and_the_one_after_it_the_result(run):
     result, _ = run
-    last = load_checkpoint(result.run / "checkpoints", "last")
-    assert any(name.startswith("optimizer/") and "velocity" in name for name in last.arrays)
-    assert last.state["phase"] == "deep" and last.state["epoch"] == 2
+    last, before = (load_checkpoint(result.run / "checkpoints", name) for name in ("last", "last-1"))
+    assert any(name.startswith("optimizer/") and "velocity" in name for name in before.more["training"])
+    assert before.state["fit"]["epoch"] == 2 and before.state["fit"]["stopped"] == "all epochs"
+    assert last.state["results"][-1]["name"] == "deep" and last.state["results"][-1]["epochs"] == 2
 
 
 def test_the_same_seed_gives_the_same_weights_bitwise(tiny_folder, tmp_path):
@@ -73,7 +74,7 @@ def test_the_same_seed_gives_the_same_weights_bitwise(tiny_folder, tmp_path):
         folder.mkdir()
         path = tiny.recipe(folder, tiny_folder, rows=60, phases=[tiny.PROBE, tiny.TOP])
         result = kft.train(path, run=folder / "run", quiet=True)
-        found.append(load_checkpoint(result.run / "checkpoints", "last").arrays)
+        found.append(load_checkpoint(result.run / "checkpoints", "last").weights)
     for name in found[0]:
         np.testing.assert_array_equal(found[0][name], found[1][name], err_msg=name)
 

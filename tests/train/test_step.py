@@ -8,7 +8,7 @@ import tensorflow as tf
 from kft.recipe.schema import TrainSpec
 from kft.train.optimizer import ScheduledAdamW, rate_factors
 from kft.train.schedules import make_schedule
-from kft.train.step import cross_entropy, make_train_step
+from kft.train.step import StepSums, cross_entropy, make_train_step
 
 
 def tiny_model():
@@ -35,6 +35,24 @@ def batch(rows, size, seed=0):
     return (x,), targets, mask, mask
 
 
+def one_call(step, *batches):
+    """Calls a step with one update for each batch, and gives the sums."""
+    inputs, targets, mask, weights = (
+        np.stack(each) for each in zip(*[(b[0][0], *b[1:]) for b in batches], strict=True)
+    )
+    return StepSums(*step((inputs,), targets, mask, weights, np.zeros(1, np.float32), np.int32(len(batches))).numpy())
+
+
+def trained(spec, *calls, lr=0.1):
+    """Returns the weights after the calls, the sums of each, and the optimizer."""
+    keras.utils.set_random_seed(1)
+    model = tiny_model()
+    optimizer = optimizer_for(model, lr=lr, decay=0.1)
+    step = make_train_step(model, model, optimizer, spec)
+    sums = [one_call(step, *call) for call in calls]
+    return [variable.numpy() for variable in model.trainable_variables], sums, optimizer
+
+
 def test_padding_rows_change_nothing():
     """Five examples in a batch of five, or of eight with three masked rows: the same update."""
     weights = []
@@ -42,8 +60,7 @@ def test_padding_rows_change_nothing():
         keras.utils.set_random_seed(1)
         model = tiny_model()
         step = make_train_step(model, model, optimizer_for(model), TrainSpec(batch_size=size))
-        _, _, count = step(*batch(5, size))
-        assert float(count) == 5
+        assert one_call(step, batch(5, size)).count == 5
         weights.append([variable.numpy() for variable in model.trainable_variables])
     for first, second in zip(*weights, strict=True):
         np.testing.assert_allclose(first, second, atol=1e-6)
@@ -67,12 +84,53 @@ def test_gradients_are_the_mean_over_real_examples_clipped_by_global_norm():
     tf.config.run_functions_eagerly(True)
     try:
         applied.clear()
-        loss_sum, _, count = step(inputs, targets, mask, weights)
+        sums = one_call(step, (inputs, targets, mask, weights))
     finally:
         tf.config.run_functions_eagerly(False)
-    assert float(loss_sum / count) == pytest.approx(float(loss), rel=1e-5)
+    assert sums.loss / sums.count == pytest.approx(float(loss), rel=1e-5)
     for gradient, expected in zip(applied, wanted, strict=True):
         np.testing.assert_allclose(gradient.numpy(), expected * clip / norm, atol=1e-6)
+
+
+def test_a_batch_in_parts_gives_the_same_update():
+    """Seven examples of 8 in 2 parts, of 9 in 3 with one row of padding more: the schedule counts updates."""
+    whole, sums, _ = trained(TrainSpec(batch_size=8), [batch(7, 8)], [batch(3, 8, seed=1)])
+    for parts, size in ((2, 8), (3, 9)):
+        spec = TrainSpec(batch_size=8, gradient_accumulation=parts)
+        found, found_sums, optimizer = trained(spec, [batch(7, size)], [batch(3, size, seed=1)])
+        np.testing.assert_allclose(found_sums, sums, rtol=1e-6)
+        assert int(optimizer.iterations) == 2
+        if size == 8:  # the same examples: the other size draws others
+            for first, second in zip(whole, found, strict=True):
+                np.testing.assert_allclose(first, second, atol=1e-6)
+
+
+def test_several_updates_in_one_call_are_the_same_updates():
+    alone, sums, _ = trained(TrainSpec(batch_size=8), *[[batch(6, 8, seed)] for seed in range(3)])
+    spec = TrainSpec(batch_size=8, steps_per_call=4)
+    calls = [batch(6, 8, seed) for seed in range(3)] + [batch(0, 8)]
+    keras.utils.set_random_seed(1)
+    model = tiny_model()
+    optimizer = optimizer_for(model, decay=0.1)
+    step = make_train_step(model, model, optimizer, spec)
+    inputs, targets, mask, weights = (np.stack(each) for each in zip(*[(b[0][0], *b[1:]) for b in calls], strict=True))
+    found = step((inputs,), targets, mask, weights, np.zeros(1, np.float32), np.int32(3)).numpy()
+    np.testing.assert_allclose(found, np.sum(sums, axis=0), rtol=1e-6)
+    assert int(optimizer.iterations) == 3, "the fourth batch is empty: no update"
+    for first, variable in zip(alone, model.trainable_variables, strict=True):
+        np.testing.assert_allclose(first, variable.numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf])
+def test_a_loss_that_is_not_finite_changes_neither_weights_nor_moments(poison):
+    inputs, *rest = batch(6, 8, seed=3)
+    inputs[0][2] = poison
+    clean, _, _ = trained(TrainSpec(batch_size=8), [batch(6, 8)])
+    found, sums, optimizer = trained(TrainSpec(batch_size=8), [batch(6, 8)], [(inputs, *rest)])
+    assert (sums[1].left_out, sums[1].count, sums[1].loss) == (1, 0, 0)
+    for first, second in zip(clean, found, strict=True):
+        np.testing.assert_array_equal(first, second)
+    assert all(np.isfinite(variable.numpy()).all() for variable in optimizer.variables)
 
 
 def test_label_smoothing_mixes_with_the_uniform_distribution():

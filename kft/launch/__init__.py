@@ -1,0 +1,1 @@
+"""Starting work: several local workers, later the job files of cloud platforms."""

@@ -1,0 +1,219 @@
+"""Training with AdamW, epoch by epoch: step, validate, keep the best, write what a run needs to go on."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import numpy as np
+
+from kft.data.batches import plan
+from kft.data.source import Source, batches
+from kft.errors import TrainingError
+from kft.features.boundary import Forward
+from kft.features.inference import Inference, make_inference, run_in_batches
+from kft.metrics.classification import METRICS, softmax
+from kft.model.blocks import find_blocks
+from kft.recipe.durations import duration_in_steps
+from kft.recipe.schema import PhaseSpec, TrainSpec
+from kft.strategy import any_process, pad_rows, process_count, replica_count, rows_per_replica, to_replicas
+from kft.train.callbacks import Patience
+from kft.train.checkpoint import restore
+from kft.train.job import (
+    OPTIMIZER,
+    SEEDS,
+    FitState,
+    Job,
+    is_due,
+    keep_if_best,
+    random_states,
+    record_epoch,
+    save_last,
+)
+from kft.train.optimizer import ScheduledAdamW, rate_factors
+from kft.train.schedules import make_schedule
+from kft.train.step import Step, StepSums, make_train_step
+
+NOTHING = StepSums(0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+def fit_phase(job: Job, phase: PhaseSpec, forward: Forward, train: Source, valid: Source) -> FitState:
+    """Trains one phase, from its start or from where a checkpoint left it; returns where it ended.
+
+    Raises:
+        TrainingError: The loss is not finite any more.
+        StorageError: A checkpoint could not be written.
+    """
+    state = job.state
+    optimizer = _make_optimizer(job, phase, train)
+    job.callbacks.use_optimizer(optimizer)
+    step = make_train_step(forward, job.model, optimizer, job.spec)
+    inference = make_inference(forward, job.spec.batch_size)
+    if state.fit is None:
+        # Epoch 0 is the best of the phase it starts from: the same weights, so the same metrics.
+        known = state.phase_metrics.get(phase.start or "")
+        metrics = dict(known) if known else validate(inference, valid, job.data.valid_targets)
+        state.fit = FitState(Patience(job.spec.early_stopping))
+        keep_if_best(job, phase, 0, metrics)
+        record_epoch(job, phase, 0, metrics)
+        save_last(job, optimizer)
+    elif state.resumed is not None:
+        restore(state.moving, state.resumed.weights)
+        restore(optimizer.variables, state.resumed.more["training"], prefix=OPTIMIZER)
+        restore(random_states(job.model), state.resumed.more["seeds"], prefix=SEEDS)
+    interrupted = False
+    with job.stop.listening():
+        while not state.fit.stopped and not interrupted:
+            interrupted = not _run_epoch(job, phase, state.fit, optimizer, step, train, inference, valid)
+    # Between the last step and here, one process alone may have been told.
+    if any_process(job.stop.asked or interrupted):
+        if job.last_writer:
+            job.last_writer.wait()
+        job.progress.note(f"stopped    on SIGTERM, after step {state.steps_done:,}; the state is written")
+        job.stop.obey()
+    return state.fit
+
+
+def _make_optimizer(job: Job, phase: PhaseSpec, train: Source) -> ScheduledAdamW:
+    assert phase.epochs is not None and phase.lr is not None
+    spec = job.spec
+    steps = math.ceil(len(train) / spec.batch_size)
+    total = steps * phase.epochs
+    optimizer = ScheduledAdamW(
+        phase.lr,
+        schedule=make_schedule(
+            spec.schedule,
+            total_steps=total,
+            warmup_steps=duration_in_steps(spec.warmup, total_steps=total, steps_per_epoch=steps),
+        ),
+        rate_factors=rate_factors(find_blocks(job.model), phase.layer_decay),
+        weight_decay=spec.weight_decay,
+    )
+    optimizer.build(job.model.trainable_variables)
+    return optimizer
+
+
+def _run_epoch(
+    job: Job,
+    phase: PhaseSpec,
+    fit: FitState,
+    optimizer: ScheduledAdamW,
+    step: Step,
+    train: Source,
+    inference: Inference,
+    valid: Source,
+) -> bool:
+    """Runs what is left of an epoch and validates; returns False when the process was told to end before that."""
+    state, started = job.state, time.perf_counter()
+    job.callbacks.epoch_begin(state.epochs_done)
+    if state.resumed is not None:  # what a callback did on the epoch's beginning, it had done before
+        restore(optimizer.variables, state.resumed.more["training"], prefix=OPTIMIZER)
+        job.callbacks.restore(state.resumed.state["callbacks"])
+        state.resumed = None
+    if fit.step == 0:
+        fit.rate = float(optimizer.learning_rate * optimizer.schedule(optimizer.iterations))
+    if not _take_steps(job, phase, fit, optimizer, step, train):
+        return False
+    sums = StepSums(*fit.sums)
+    metrics = validate(inference, valid, job.data.valid_targets)
+    fit.epoch, fit.step, fit.sums = fit.epoch + 1, 0, ()
+    if keep_if_best(job, phase, fit.epoch, metrics):
+        fit.best_epoch = fit.epoch
+    training = {"loss": sums.loss / max(1, sums.count), "accuracy": sums.correct / max(1, sums.count)}
+    shown = training | {"lr": fit.rate, "seconds": time.perf_counter() - started}
+    if sums.left_out:
+        shown["left_out"] = sums.left_out
+        job.progress.note(f"left out   {sums.left_out:.0f} updates whose loss or gradient was not finite")
+    record_epoch(job, phase, fit.epoch, metrics, **shown)
+    logs = training | {"val_loss": metrics["valid_loss"]}
+    logs |= {"val_accuracy": metrics["valid_accuracy"], "val_macro_f1": metrics["valid_macro_f1"]}
+    job.callbacks.epoch_end(state.epochs_done, logs)
+    state.epochs_done += 1
+    if job.callbacks.wants_stop:
+        fit.stopped = "callback"
+    elif fit.patience.should_stop(metrics):
+        assert job.spec.early_stopping is not None
+        fit.stopped = "early stopping"
+        monitor = job.spec.early_stopping.monitor
+        job.progress.note(f"stopped    {monitor} has not improved for {fit.patience.waited} epochs")
+    elif fit.epoch == phase.epochs:
+        fit.stopped = "all epochs"
+    save_last(job, optimizer)
+    return True
+
+
+def _take_steps(
+    job: Job, phase: PhaseSpec, fit: FitState, optimizer: ScheduledAdamW, step: Step, train: Source
+) -> bool:
+    """Takes the rest of one pass over the examples, each once; returns False when the process was told to end."""
+    spec, state = job.spec, job.state
+    updates, replicas = spec.steps_per_call, replica_count()
+    size = replicas * rows_per_replica(spec.batch_size, spec.gradient_accumulation)
+    rows_of = plan(job.seed, state.epochs_done, train.lengths, batch_size=spec.batch_size, group=updates)
+    calls = pad_rows(rows_of, size).reshape(-1, updates * size)
+    weights = class_weights(spec, job.data.targets, job.data.classes)
+    waiting: list = []  # sums that were not fetched yet, because fetching waits for the device
+
+    def fetch() -> StepSums:
+        for found in waiting:
+            fit.sums = tuple(sum(pair) for pair in zip(fit.sums or NOTHING, found.numpy().tolist(), strict=True))
+        waiting.clear()
+        return _require_finite(StepSums(*fit.sums), spec, phase, fit)
+
+    with job.progress.task(f"{phase.name} {fit.epoch + 1}/{phase.epochs}", len(train)) as tick:
+        tick(int((calls[: fit.step] >= 0).sum()))
+        for rows, tensors in batches(train, calls[fit.step :]):
+            job.callbacks.batch_begin(fit.step)
+            grid = rows.reshape(updates, size)
+            mask = (grid >= 0).astype(np.float32)
+            targets = job.data.targets[np.maximum(grid, 0)]
+            dealt = [tensor.reshape(updates, size, *tensor.shape[1:]) for tensor in tensors]
+            dealt += [targets, mask, mask * weights[targets]]
+            *inputs, targets_, mask_, weights_ = to_replicas(dealt, axis=1)
+            (stop,) = to_replicas([np.full(replicas, job.stop.asked, np.float32)])
+            made = int(mask.any(axis=1).sum())
+            found = step(tuple(inputs), targets_, mask_, weights_, stop, np.int32(made))
+            waiting.append(found)
+            fit.step, state.steps_done = fit.step + 1, state.steps_done + made
+            sampled = (fit.step - 1) % max(1, len(calls) // 20) == 0  # some 20 times an epoch
+            total = fetch() if sampled else None
+            job.callbacks.batch_end(fit.step - 1, found)
+            tick(int(mask.sum()), total.loss / max(1, total.count) if total else None)
+            # Several processes end at the same step: the wish to stop is among the sums. One need not wait for them.
+            told = float(found[4]) > 0 if process_count() > 1 else job.stop.asked
+            if told or (fit.step < len(calls) and is_due(job)):
+                fetch()
+                save_last(job, optimizer)
+            if told:
+                return False
+        fetch()
+    return True
+
+
+def _require_finite(sums: StepSums, spec: TrainSpec, phase: PhaseSpec, fit: FitState) -> StepSums:
+    if sums.left_out and spec.non_finite == "stop":
+        raise TrainingError(
+            "the loss is not finite any more",
+            where=f"phase {phase.name}, epoch {fit.epoch + 1}, at or before step {fit.step}",
+            received="a loss or gradient that is NaN or infinite; that update was not made",
+            expected="finite numbers; the weights before this point are kept",
+            next_step=f"lower train.phases lr (it is {phase.lr:g}), or --set train.non_finite=skip",
+        )
+    return sums
+
+
+def validate(inference: Inference, valid: Source, targets: np.ndarray) -> dict[str, float]:
+    """Scores the validation split; each example counts once."""
+    (logits,) = run_in_batches(inference, valid)
+    assert isinstance(logits, np.ndarray)
+    probabilities = softmax(logits)
+    scores = {name: METRICS[name].value(targets, probabilities) for name in ("log_loss", "accuracy", "macro_f1")}
+    return {"valid_loss": scores.pop("log_loss"), **{f"valid_{name}": value for name, value in scores.items()}}
+
+
+def class_weights(spec: TrainSpec, targets: np.ndarray, classes: int) -> np.ndarray:
+    """Returns ``float32[classes]``: ones, or ``rows / (classes * rows of the class)`` (King and Zeng, 2001)."""
+    if spec.class_weight == "none":
+        return np.ones(classes, np.float32)
+    counts = np.bincount(targets, minlength=classes)
+    return (len(targets) / (classes * np.maximum(counts, 1))).astype(np.float32)

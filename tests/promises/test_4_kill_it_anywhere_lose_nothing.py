@@ -1,0 +1,111 @@
+"""Promise 4: a run that was killed and resumed ends as one that was never killed, to the bit on one CPU device."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import tiny
+
+ROOT = Path(__file__).parents[2]
+PHASES = [
+    tiny.PROBE,
+    {"name": "top", "unfreeze": "top-1", "epochs": 4, "lr": 1e-3},
+    {"name": "all", "unfreeze": "all", "epochs": 5, "lr": 2e-3, "start": "probe"},
+]
+STEPS = (4 + 5) * 9  # at most: 132 rows in batches of 16
+
+
+def run_until(recipe, run, cache, step=0, signal="SIGKILL", devices="auto"):
+    """Trains, or goes on, until the signal comes; returns the exit code."""
+    command = [sys.executable, "-m", "tests.killable", str(recipe), str(run)]
+    command += ["--step", str(step), "--signal", signal, "--devices", devices]
+    env = {**os.environ, "KFT_CACHE": str(cache), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode in (0, 143, -9), done.stderr
+    return done.returncode
+
+
+def outcome(run):
+    """Returns what must be alike: the weights' hashes, the best checkpoint, the history without its times."""
+    last, best = (json.loads((run / "checkpoints" / f"{name}.json").read_text()) for name in ("last", "best"))
+    events = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+    timeless = [{key: value for key, value in event.items() if key != "seconds"} for event in events]
+    return {
+        "weights": {name: entry["sha256"] for name, entry in last["arrays"].items()},
+        "best": best,
+        "history": timeless,
+        "log": (run / "epochs.csv").read_text(),
+        "metrics": json.loads((run / "metrics.json").read_text()),
+    }
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory, tiny_folder):
+    """A recipe with dropout, shuffling, early stopping, a plateau's rate, and the run that nobody kills."""
+    folder = tmp_path_factory.mktemp("killed")
+    recipe = tiny.recipe(
+        folder,
+        tiny_folder,
+        rows=240,
+        phases=PHASES,
+        early_stopping={"monitor": "valid_loss", "patience": 2},
+        checkpoints={"every": "4 steps", "keep": 2},
+        callbacks=[
+            {"name": "reduce-lr-on-plateau", "args": {"monitor": "val_loss", "factor": 0.5, "patience": 1}},
+            {"name": "csv-logger", "args": {}},
+        ],
+    )
+    assert run_until(recipe, folder / "whole", folder / "cache") == 0
+    return folder, recipe, outcome(folder / "whole")
+
+
+def kill_until_done(story, name, kills, seed, signal="SIGKILL"):
+    folder, recipe, expected = story
+    generator = random.Random(seed)
+    codes = []
+    for _ in range(kills):
+        codes.append(run_until(recipe, folder / name, folder / "cache", generator.randint(1, 25), signal))
+        if codes[-1] == 0:
+            break
+    if codes[-1] != 0:
+        assert run_until(recipe, folder / name, folder / "cache") == 0
+    found = outcome(folder / name)
+    for key, value in expected.items():
+        assert found[key] == value, f"{key} differs after {codes}"
+    return codes
+
+
+def test_the_story_has_what_makes_it_hard(story):
+    folder, _, expected = story
+    ended = {event["phase"]: event["stopped"] for event in expected["history"] if event["event"] == "phase_end"}
+    rates = {event["lr"] for event in expected["history"] if event["event"] == "epoch" and "lr" in event}
+    assert "early stopping" in ended.values(), ended
+    assert len(rates) > 4
+    assert not list((folder / "whole").rglob("*.tmp"))
+
+
+def test_killed_at_three_random_steps(story):
+    codes = kill_until_done(story, "three", 3, seed=1)
+    assert codes.count(-9) >= 2, codes
+
+
+def test_sigterm_in_an_epoch_saves_and_exits_143(story):
+    folder, recipe, expected = story
+    assert run_until(recipe, folder / "term", folder / "cache", step=6, signal="SIGTERM") == 143
+    last = json.loads((folder / "term" / "checkpoints" / "last.json").read_text())["state"]
+    assert (last["steps_done"], last["fit"]["step"]) == (6, 6), "the step at which the signal came"
+    assert run_until(recipe, folder / "term", folder / "cache") == 0
+    assert outcome(folder / "term") == expected
+
+
+@pytest.mark.slow
+def test_killed_at_twenty_random_steps(story):
+    seed, kills = 0, 0
+    while kills < 20:
+        kills += sum(code == -9 for code in kill_until_done(story, f"twenty-{seed}", 20, seed=100 + seed))
+        seed += 1
