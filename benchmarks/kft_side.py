@@ -40,7 +40,7 @@ def train(rows: Rows, folder: Path | None = None, **changes: Any) -> Any:
     runtime.start()
     from kft.model.backbones import load_backbone
     from kft.train.progress import Progress
-    from kft.train.run import fit, plan_phases
+    from kft.train.run import Files, fit, plan_phases
 
     spec = rows.spec.model_copy(update=changes)
     runtime.seed_everything(spec.seed)
@@ -50,8 +50,7 @@ def train(rows: Rows, folder: Path | None = None, **changes: Any) -> Any:
         rows.split,
         backbone,
         plan_phases(spec, rows.split, backbone),
-        checkpoints=folder / "checkpoints" if folder else None,
-        record=lambda event: None,
+        files=Files(folder=folder),
         callbacks=[],
         progress=Progress(quiet=True),
     )

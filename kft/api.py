@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from kft.train.job import PhaseResult
     from kft.train.plan import PhasePlan
     from kft.train.progress import Progress
+    from kft.train.tpu import TpuCheck
 
 
 @dataclass(frozen=True)
@@ -290,10 +291,46 @@ def plan(
     return PlanResult(backbone.name, len(split.train), len(split.valid), phases)
 
 
+def check_tpu(
+    recipe: Recipe | str | Path | Mapping[str, Any],
+    *,
+    data: pd.DataFrame | Mapping[str, pd.DataFrame] | None = None,
+    overrides: Sequence[str] = (),
+    cores: int = 8,
+    quiet: bool = False,
+) -> list[TpuCheck]:
+    """Says, on any hardware, whether a recipe meets what a TPU asks for; see ``kft.train.tpu.check_tpu``.
+
+    Args:
+        recipe: From ``load_recipe``, or what that takes.
+        data: As for ``train``.
+        overrides: As for ``train``.
+        cores: Of the TPU slice.
+        quiet: Prints no progress.
+
+    Raises:
+        KftError: One of its kinds, for a recipe, data or weights that do not fit.
+    """
+    recipe, split = _load(recipe, overrides, data)
+    spec = recipe.spec
+    runtime.start()
+    from kft.model.build import build_model as build
+    from kft.train.run import plan_phases, tokenize
+    from kft.train.tpu import check_tpu as check
+
+    progress = _progress(quiet)
+    _show_data(progress, recipe, split)
+    backbone = backbones.load_backbone(spec.model.backbone, dropout=spec.model.dropout, report=progress.note)
+    inputs = tokenize(spec, split, backbone, progress)
+    model = build(backbone, classes=len(split.labels), dropout=spec.model.dropout)
+    return check(model, plan_phases(spec, split, backbone), inputs.train, spec.train, cores, progress)
+
+
 def evaluate(
     run: str | Path,
     *,
     data: str | Path | pd.DataFrame | Mapping[str, pd.DataFrame] | None = None,
+    devices: str = "auto",
     quiet: bool = False,
 ) -> EvaluateResult:
     """Scores a run's best checkpoint.
@@ -302,6 +339,7 @@ def evaluate(
         run: The run folder.
         data: Another labelled file or DataFrame; default: the run's own sealed test split, whose hash must
             still be that of the receipt. A run that was trained on DataFrames takes the same again.
+        devices: As for ``train``.
         quiet: Prints no progress.
 
     Raises:
@@ -314,13 +352,15 @@ def evaluate(
         >>> result.metrics["accuracy"].value  # doctest: +SKIP
     """
     folder = open_run(Path(run))
+    early = strategy.choose_early(devices)
+    chief = early is None or early.is_chief
     recipe, receipt = load_recipe(folder.recipe), folder.read_json(folder.receipt)
     frames = _frames(data) if recipe.spec.data.train == DATAFRAME and not isinstance(data, (str, Path)) else None
     if data is None or (frames is not None and _are_of_the_run(frames, recipe, receipt)):
         split = load_split(recipe.spec.data, base=recipe.base, locate=assets.locate, frames=frames)
         _require_same_data(folder, receipt, split)
-        runtime.start()
-        return score_test(folder, split.test, _progress(quiet))
+        with strategy.start(devices).scope():
+            return score_test(folder, split.test, _progress(quiet or not chief), writes=chief)
     if isinstance(data, Mapping):
         raise UsageError(
             "these DataFrames are not those the run was trained on",
@@ -336,11 +376,11 @@ def evaluate(
         label=receipt["label_column"],
         labels=receipt["labels"],
     )
-    runtime.start()
-    progress = _progress(quiet)
-    for note in notes:
-        progress.note(note)
-    return score_run(folder, examples, name, progress)[0]
+    with strategy.start(devices).scope():
+        progress = _progress(quiet or not chief)
+        for note in notes:
+            progress.note(note)
+        return score_run(folder, examples, name, progress)[0]
 
 
 def _are_of_the_run(frames: Mapping[str, pd.DataFrame], recipe: Recipe, receipt: Mapping[str, Any]) -> bool:
@@ -358,12 +398,15 @@ def _progress(quiet: bool) -> Progress:
     return Progress(quiet=quiet)
 
 
-def predict(run: str | Path, inputs: str | Sequence[str] | pd.Series | pd.DataFrame) -> list[Prediction]:
+def predict(
+    run: str | Path, inputs: str | Sequence[str] | pd.Series | pd.DataFrame, *, devices: str = "auto"
+) -> list[Prediction]:
     """Answers for texts with a run's best checkpoint.
 
     Args:
         run: The run folder.
         inputs: One text, several (a list, a Series), or a DataFrame with the text column of the recipe.
+        devices: As for ``train``.
 
     Returns:
         One prediction a text, in order.
@@ -381,14 +424,14 @@ def predict(run: str | Path, inputs: str | Sequence[str] | pd.Series | pd.DataFr
     else:
         texts = as_texts(inputs)
     require_texts(texts, "the input")
-    runtime.start()
-    from kft.train.checkpoint import load_checkpoint
+    with strategy.start(devices).scope():
+        from kft.train.checkpoint import load_checkpoint
 
-    best = load_checkpoint(folder.checkpoints, "best")
-    return load_predictor(folder).with_weights(best.weights).predict(texts)
+        best = load_checkpoint(folder.checkpoints, "best")
+        return load_predictor(folder).with_weights(best.weights).predict(texts)
 
 
-def predict_file(run: str | Path, path: Path) -> list[Prediction]:
+def predict_file(run: str | Path, path: Path, *, devices: str = "auto") -> list[Prediction]:
     """Answers for every row of a csv, tsv, jsonl or txt file, in order; see ``predict``.
 
     The file needs the text column the run was trained with; a .txt file holds one text a line.
@@ -397,7 +440,7 @@ def predict_file(run: str | Path, path: Path) -> list[Prediction]:
         DataError: The file cannot be read, or a text is empty.
     """
     folder = open_run(Path(run))
-    return predict(run, read_texts(path, column=folder.read_json(folder.receipt)["text_column"]))
+    return predict(run, read_texts(path, column=folder.read_json(folder.receipt)["text_column"]), devices=devices)
 
 
 def write_predictions(path: Path, answers: Sequence[Mapping[str, Any]]) -> None:

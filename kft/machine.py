@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from kft import assets, runtime
-from kft.errors import KftError, StorageError
+from kft import assets, runtime, strategy
+from kft.errors import KftError, StorageError, UsageError
 from kft.features.cache import features_root, list_stores, prune, verify
 from kft.rundir import free_bytes, write_file
 
@@ -46,8 +46,12 @@ def diagnose() -> dict[str, Any]:
         if version == "not installed":
             problems.append(f"{package} is not installed: pip install {package}")
     devices: tuple[str, ...] = ()
+    auto = strategy.Choice("none", "TensorFlow does not start")
     try:
+        auto = strategy.choose("auto")
         devices = runtime.describe_devices()
+    except UsageError as error:
+        problems.append(f"{error.problem} ({error.where}): {error.received}; {error.next_step}")
     except (ImportError, KftError) as error:
         problems.append(f"TensorFlow does not start: {str(error).splitlines()[0]}")
     cache = assets.cache_dir()
@@ -63,7 +67,7 @@ def diagnose() -> dict[str, Any]:
     return {
         "versions": versions,
         "devices": list(devices),
-        "auto": next((name for name in devices if name.startswith("GPU")), "CPU:0"),
+        "auto": {"devices": auto.kind, "why": auto.why},
         "cache": {"folder": str(cache), "free_gib": round(free_gib, 2)},
         "packages": {name: assets.is_cached(assets.PACKAGES.get(name)) for name in assets.PACKAGES.names()},
         "problems": problems,

@@ -286,17 +286,28 @@ def any_process(flag: bool) -> bool:
 
 
 @contextlib.contextmanager
-def own_dropout_masks(model: keras.Model) -> Iterator[None]:
-    """Lets each replica draw its own random numbers: Keras mirrors the seed's state, so all would draw the same."""
-    generators = [generator for layer in model._flatten_layers() for generator in layer._seed_generators]
-    if replica_count() > 1:
-        for generator in generators:
-            generator.next = _folding_in_the_replica(generator)
+def knowing_replicas(model: keras.Model) -> Iterator[None]:
+    """Traces a model so that each replica draws its own random numbers, and BatchNorm sees the global batch.
+
+    Keras mirrors the state of a seed, so all replicas would draw the same, and takes each replica's rows for a batch.
+    """
+    import keras
+
+    layers = model._flatten_layers() if replica_count() > 1 else ()
+    found = [layer for layer in layers if not isinstance(layer, keras.Model)]
+    norms = [layer for layer in found if isinstance(layer, keras.layers.BatchNormalization) and not layer.synchronized]
+    generators = [generator for layer in found for generator in layer._seed_generators]
+    for generator in generators:
+        generator.next = _folding_in_the_replica(generator)
+    for norm in norms:
+        norm.synchronized = True
     try:
         yield
     finally:
         for generator in generators:
             vars(generator).pop("next", None)
+        for norm in norms:
+            norm.synchronized = False
 
 
 def _folding_in_the_replica(generator: Any) -> Callable[..., Any]:

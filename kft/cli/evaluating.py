@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import rich_click as click
 
-from kft.cli.common import output_options, print_classes, print_json, print_metrics
+from kft.cli.common import devices_option, output_options, print_classes, print_json, print_metrics
 
 
 @click.command()
 @click.argument("run")
 @click.option("--data", metavar="FILE", help="Score another labelled file instead of the sealed test split.")
+@devices_option
 @output_options
-def evaluate(run: str, data: str | None, as_json: bool, quiet: bool) -> int:
+def evaluate(run: str, data: str | None, devices: str, as_json: bool, quiet: bool) -> int:
     """Score the best weights of RUN; exit 1 when a gate of the recipe fails."""
     from kft import api
 
-    result = api.evaluate(run, data=data, quiet=quiet)
+    result = api.evaluate(run, data=data, devices=devices, quiet=quiet)
     if as_json:
         print_json(result.as_dict())
     else:

@@ -149,7 +149,9 @@ def doctor(as_json: bool) -> int:
         out = console()
         for name, version in found["versions"].items():
             out.print(f"{name:<14} {version}", markup=False)
-        out.print(f"{'devices':<14} {', '.join(found['devices'])}; --devices auto takes {found['auto']}", markup=False)
+        out.print(f"{'devices':<14} {', '.join(found['devices'])}", markup=False)
+        auto = found["auto"]
+        out.print(f"{'auto':<14} --devices {auto['devices']}: {auto['why']}", markup=False)
         out.print(f"{'cache':<14} {found['cache']['folder']}, {found['cache']['free_gib']:.1f} GiB free", markup=False)
         for name, state in found["packages"].items():
             out.print(f"{name:<14} {'on disk' if state else 'not on disk; fetched when first needed'}", markup=False)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rich_click as click
+from rich.markup import escape
 from rich.table import Table
 
 from kft.cli.common import console, devices_option, output_options, print_json, print_metrics
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 @click.option("--set", "overrides", metavar="K=V", multiple=True, help="Override a setting; may be repeated.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Override the recipe's seed.")
 @click.option("--resume", is_flag=True, help="Go on exactly where the run stopped; begin it if it has not begun.")
+@click.option("--check-tpu", is_flag=True, help="Say whether a TPU could run it, on any hardware; trains nothing.")
 @devices_option
 @output_options
 def train(
@@ -29,20 +31,23 @@ def train(
     overrides: tuple[str, ...],
     seed: int | None,
     resume: bool,
+    check_tpu: bool,
     devices: str,
     as_json: bool,
     quiet: bool,
-) -> None:
+) -> int:
     """Train RECIPE, score the sealed test split, write the run folder.
 
     RECIPE is a YAML file, or the name of a shipped recipe such as sentiment/product_reviews.
     """
     from kft import api
 
+    if check_tpu:
+        return _check_tpu(_load(recipe, overrides, seed), as_json, quiet)
     result = api.train(_load(recipe, overrides, seed), run=run_folder, devices=devices, resume=resume, quiet=quiet)
     if as_json:
         print_json(result.as_dict())
-        return
+        return 0
     kept = next(phase for phase in result.phases if phase.name == result.best_phase)
     out = console()
     out.print()
@@ -56,23 +61,45 @@ def train(
     if failed:
         out.print(f"[yellow]gates      {', '.join(failed)} failed; kft evaluate {result.run} exits 1[/yellow]")
     out.print(f'next       kft predict {result.run} "your text"', markup=False)
+    return 0
 
 
 @click.command()
 @click.argument("recipe")
 @click.option("--set", "overrides", metavar="K=V", multiple=True, help="Override a setting; may be repeated.")
+@click.option("--check-tpu", is_flag=True, help="Say whether a TPU could run it, on any hardware.")
 @output_options
-def plan(recipe: str, overrides: tuple[str, ...], as_json: bool, quiet: bool) -> None:
+def plan(recipe: str, overrides: tuple[str, ...], check_tpu: bool, as_json: bool, quiet: bool) -> int:
     """Show what RECIPE would do, phase by phase: what trains, what is stored, what it takes. Trains nothing."""
     from kft import api
 
+    if check_tpu:
+        return _check_tpu(_load(recipe, overrides, None), as_json, quiet)
     result = api.plan(_load(recipe, overrides, None), quiet=quiet)
     if as_json:
         print_json(result.as_dict())
-        return
+        return 0
     for phase in result.phases:
         _print_phase(phase)
     console().print(f"\nnext       kft train {recipe}", markup=False)
+    return 0
+
+
+def _check_tpu(recipe: Recipe, as_json: bool, quiet: bool) -> int:
+    """Prints the checks; exit code 2 when one fails, because then the recipe has to change."""
+    from kft import api
+
+    checks = api.check_tpu(recipe, quiet=quiet)
+    failed = [check for check in checks if not check.ok]
+    if as_json:
+        print_json({"ok": not failed, "checks": [check.as_dict() for check in checks]})
+    else:
+        table = Table("", "what a TPU asks for", "found", "next", title="\nTPU", title_justify="left")
+        for check in checks:
+            sign = "[green]yes[/green]" if check.ok else "[red]no[/red]"
+            table.add_row(sign, escape(check.name), escape(check.found), escape(check.advice))
+        console().print(table)
+    return 2 if failed else 0
 
 
 def _print_phase(plan: PhasePlan) -> None:

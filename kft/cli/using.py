@@ -8,7 +8,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from kft.cli.common import debug_option, print_json
+from kft.cli.common import debug_option, devices_option, print_json
 from kft.errors import UsageError
 from kft.registry import nearest
 
@@ -33,8 +33,9 @@ def looks_like_path(text: str) -> bool:
 @click.option("-o", "--output", metavar="FILE", help="Where a file's answers go: .jsonl or .csv.")
 @click.option("--text", "force_text", is_flag=True, help="INPUT is a text, whatever it looks like.")
 @click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON object on standard output.")
+@devices_option
 @debug_option
-def predict(run: str, input_: str, output: str | None, force_text: bool, as_json: bool) -> None:
+def predict(run: str, input_: str, output: str | None, force_text: bool, as_json: bool, devices: str) -> None:
     """Answer for INPUT: a text, a file of texts, or - to read lines.
 
     A text prints one JSON object. A file gives a file, one object a line: -o FILE, or INPUT's name with
@@ -44,19 +45,19 @@ def predict(run: str, input_: str, output: str | None, force_text: bool, as_json
     from kft.data.inputs import split_lines
 
     if force_text or (input_ != "-" and not looks_like_path(input_) and not _is_file(Path(input_).expanduser())):
-        (answer,) = api.predict(run, [input_])
+        (answer,) = api.predict(run, [input_], devices=devices)
         if output:
             api.write_predictions(Path(output), [answer.as_dict()])
         print_json(answer.as_dict())
     elif input_ == "-":
-        answers = [answer.as_dict() for answer in api.predict(run, split_lines(sys.stdin.read()))]
+        answers = [answer.as_dict() for answer in api.predict(run, split_lines(sys.stdin.read()), devices=devices)]
         for line in [{"n": len(answers), "predictions": answers}] if as_json else answers:
             print_json(line)
     else:
-        _predict_file(run, Path(input_).expanduser(), output, as_json)
+        _predict_file(run, Path(input_).expanduser(), output, as_json, devices)
 
 
-def _predict_file(run: str, path: Path, output: str | None, as_json: bool) -> None:
+def _predict_file(run: str, path: Path, output: str | None, as_json: bool, devices: str) -> None:
     from kft import api
 
     _require_file(path)
@@ -67,7 +68,7 @@ def _predict_file(run: str, path: Path, output: str | None, as_json: bool) -> No
             where=str(target),
             next_step=f"-o {target} to write it anew, or -o another file",
         )
-    answers = [answer.as_dict() for answer in api.predict_file(run, path)]
+    answers = [answer.as_dict() for answer in api.predict_file(run, path, devices=devices)]
     api.write_predictions(target, answers)
     if as_json:
         print_json({"n": len(answers), "output": str(target)})

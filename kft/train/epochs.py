@@ -21,13 +21,12 @@ from kft.train.callbacks import Patience
 from kft.train.checkpoint import restore
 from kft.train.job import (
     OPTIMIZER,
-    SEEDS,
     FitState,
     Job,
     is_due,
     keep_if_best,
-    random_states,
     record_epoch,
+    restore_random_states,
     save_last,
 )
 from kft.train.optimizer import ScheduledAdamW, rate_factors
@@ -45,7 +44,7 @@ def fit_phase(job: Job, phase: PhaseSpec, forward: Forward, train: Source, valid
         StorageError: A checkpoint could not be written.
     """
     state = job.state
-    optimizer = _make_optimizer(job, phase, train)
+    optimizer = make_optimizer(job, phase, train)
     job.callbacks.use_optimizer(optimizer)
     step = make_train_step(forward, job.model, optimizer, job.spec)
     inference = make_inference(forward, job.spec.batch_size)
@@ -60,7 +59,7 @@ def fit_phase(job: Job, phase: PhaseSpec, forward: Forward, train: Source, valid
     elif state.resumed is not None:
         restore(state.moving, state.resumed.weights)
         restore(optimizer.variables, state.resumed.more["training"], prefix=OPTIMIZER)
-        restore(random_states(job.model), state.resumed.more["seeds"], prefix=SEEDS)
+        restore_random_states(job)
     interrupted = False
     with job.stop.listening():
         while not state.fit.stopped and not interrupted:
@@ -74,7 +73,8 @@ def fit_phase(job: Job, phase: PhaseSpec, forward: Forward, train: Source, valid
     return state.fit
 
 
-def _make_optimizer(job: Job, phase: PhaseSpec, train: Source) -> ScheduledAdamW:
+def make_optimizer(job: Job, phase: PhaseSpec, train: Source) -> ScheduledAdamW:
+    """Builds the phase's optimizer for what trains now, with its schedule over all the phase's epochs."""
     assert phase.epochs is not None and phase.lr is not None
     spec = job.spec
     steps = math.ceil(len(train) / spec.batch_size)
@@ -112,7 +112,7 @@ def _run_epoch(
         state.resumed = None
     if fit.step == 0:
         fit.rate = float(optimizer.learning_rate * optimizer.schedule(optimizer.iterations))
-    if not _take_steps(job, phase, fit, optimizer, step, train):
+    if not take_steps(job, phase, fit, optimizer, step, train):
         return False
     sums = StepSums(*fit.sums)
     metrics = validate(inference, valid, job.data.valid_targets)
@@ -142,9 +142,7 @@ def _run_epoch(
     return True
 
 
-def _take_steps(
-    job: Job, phase: PhaseSpec, fit: FitState, optimizer: ScheduledAdamW, step: Step, train: Source
-) -> bool:
+def take_steps(job: Job, phase: PhaseSpec, fit: FitState, optimizer: ScheduledAdamW, step: Step, train: Source) -> bool:
     """Takes the rest of one pass over the examples, each once; returns False when the process was told to end."""
     spec, state = job.spec, job.state
     updates, replicas = spec.steps_per_call, replica_count()

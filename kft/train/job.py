@@ -19,7 +19,7 @@ from kft.train.optimizer import ScheduledAdamW
 from kft.train.preemption import StopRequest
 from kft.train.progress import Progress
 
-OPTIMIZER, SEEDS, BEST_OF = "optimizer/", "seeds/", "best/"
+OPTIMIZER, BEST_OF = "optimizer/", "best/"
 
 
 @dataclass(frozen=True)
@@ -192,6 +192,13 @@ def random_states(model: keras.Model) -> list[keras.Variable]:
     return [variable for variable in model.variables if id(variable) not in weights]
 
 
+def restore_random_states(job: Job) -> None:
+    """Puts the seeds back to where they were; by their order, because Keras counts their names on in a process."""
+    assert job.state.resumed is not None
+    for place, variable in enumerate(random_states(job.model)):
+        variable.assign(job.state.resumed.more["seeds"][str(place)])
+
+
 def is_due(job: Job) -> bool:
     """Whether ``checkpoints.every`` has passed since the last one."""
     amount, unit = parse_interval(job.spec.checkpoints.every)
@@ -210,7 +217,7 @@ def save_last(job: Job, optimizer: ScheduledAdamW | None = None) -> None:
     more = {BEST_OF + name: weights for name, weights in state.phase_weights.items()}
     if optimizer is not None:
         more["training"] = snapshot(optimizer.variables, OPTIMIZER)
-    more["seeds"] = snapshot(random_states(job.model), SEEDS)
+    more["seeds"] = {str(place): seed.numpy() for place, seed in enumerate(random_states(job.model))}
     facts = {name: getattr(state, name) for name in KEPT}
     facts["history"] = list(state.history)  # the loop goes on while the thread writes
     facts["phase_metrics"] = dict(state.phase_metrics)

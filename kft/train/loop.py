@@ -28,13 +28,12 @@ from kft.strategy import synchronise
 from kft.train.checkpoint import restore
 from kft.train.epochs import class_weights, fit_phase, validate
 from kft.train.job import (
-    SEEDS,
     Job,
     PhaseResult,
     keep_if_best,
     note_event,
-    random_states,
     record_epoch,
+    restore_random_states,
     save_last,
     write_best,
 )
@@ -52,7 +51,7 @@ def train_phases(job: Job) -> tuple[PhaseResult, ...]:
     state = job.state
     state.moving = _moved_by(job.model, job.phases)
     if state.resumed is not None:
-        restore(random_states(job.model), state.resumed.more["seeds"], prefix=SEEDS)
+        restore_random_states(job)
         write_best(job)  # as this checkpoint knows it: a later one may have been lost
     job.callbacks.begin(state.resumed.state["callbacks"] if state.resumed else None, epochs_done=state.epochs_done)
     if state.fit is None:  # the checkpoint lies between two phases: there is nothing else to take up

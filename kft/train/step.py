@@ -16,7 +16,7 @@ from kft.errors import TrainingError
 from kft.features.boundary import Forward
 from kft.features.inference import signature
 from kft.recipe.schema import TrainSpec
-from kft.strategy import needs_static_shapes, own_dropout_masks, replica_specs, rows_per_replica
+from kft.strategy import knowing_replicas, needs_static_shapes, replica_specs, rows_per_replica
 from kft.train.optimizer import ScheduledAdamW
 
 
@@ -49,7 +49,9 @@ class StepSums(NamedTuple):
     stop: Any
 
 
-def make_train_step(forward: Forward, model: keras.Model, optimizer: ScheduledAdamW, spec: TrainSpec) -> Step:
+def make_train_step(
+    forward: Forward, model: keras.Model, optimizer: ScheduledAdamW, spec: TrainSpec, *, static: bool = False
+) -> Step:
     """Traces one call of the device for the variables that are trainable now: ``spec.steps_per_call`` updates.
 
     Args:
@@ -57,6 +59,7 @@ def make_train_step(forward: Forward, model: keras.Model, optimizer: ScheduledAd
         model: The full model, whose trainable variables move.
         optimizer: Built for exactly these variables.
         spec: Batch size, parts of a batch, updates a call, clipping, label smoothing.
+        static: Trace and compile each padded length by itself under XLA, as a TPU does.
 
     Returns:
         A function of (tensors, targets ``int[updates, batch]``, mask and weights ``float[batch]`` likewise, stop
@@ -107,13 +110,13 @@ def make_train_step(forward: Forward, model: keras.Model, optimizer: ScheduledAd
             found = strategy.run(replica_step, args=((tensors, targets, mask, weights), stop, update))
             return update + 1, sums + strategy.experimental_local_results(found)[0]
 
-        with own_dropout_masks(model):
+        with knowing_replicas(model):
             if spec.steps_per_call == 1:
                 return body(0, tf.zeros(5))[1]
             return tf.while_loop(lambda update, sums: update < updates, body, (0, tf.zeros(5)))[1]
 
-    if needs_static_shapes(strategy):
-        return tf.function(call, autograph=False)
+    if static or needs_static_shapes(strategy):
+        return tf.function(call, autograph=False, jit_compile=static or None)
     lead = (spec.steps_per_call, rows)
     inputs = [tf.TensorSpec((*lead, *spec_.shape[1:]), spec_.dtype) for spec_ in signature(forward.inputs, rows)]
     row = tf.TensorSpec(lead, tf.float32)

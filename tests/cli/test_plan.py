@@ -51,3 +51,14 @@ def test_the_table_is_for_people(recipe, kft_cli):
     for words in ("phase probe: L-BFGS to convergence", "phase top: 2 epochs", "once an example, then stored"):
         assert words in out
     assert "features   recomputed: all of the model trains" in out and "next       kft train" in out
+
+
+def test_what_a_tpu_asks_for_is_checked_on_any_hardware(kft_cli, recipe):
+    code, out, err = kft_cli("train", recipe, "--check-tpu", "--json", "--run", "never")
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["ok"] and [check["ok"] for check in found["checks"]] == [True] * len(found["checks"])
+    assert any("compiles under XLA" in check["name"] for check in found["checks"])
+    code, out, err = kft_cli("plan", recipe, "--check-tpu", "--set", "train.batch_size=12")
+    assert code == 2, err
+    assert "12 on 8 cores" in out and "train.batch_size=16" in out

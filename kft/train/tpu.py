@@ -1,0 +1,117 @@
+"""What a TPU asks of a recipe, checked on any hardware: static shapes, numbers alone, whole shares, XLA."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kft.data.source import Source
+from kft.features.boundary import Forward, split_at_boundary
+from kft.model.freeze import freeze
+from kft.recipe.schema import PhaseSpec, TrainSpec
+from kft.strategy import rows_per_replica
+from kft.train.optimizer import ScheduledAdamW
+from kft.train.progress import Progress
+from kft.train.schedules import make_schedule
+from kft.train.step import make_train_step
+
+
+@dataclass(frozen=True)
+class TpuCheck:
+    """One thing a TPU asks for.
+
+    Attributes:
+        name: What is asked.
+        ok: Whether the recipe meets it.
+        found: What was found.
+        advice: What to change; empty when it is met.
+    """
+
+    name: str
+    ok: bool
+    found: str
+    advice: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns what ``--json`` prints."""
+        return {"name": self.name, "ok": self.ok, "found": self.found, "advice": self.advice}
+
+
+def check_tpu(
+    model: keras.Model, phases: tuple[PhaseSpec, ...], source: Source, spec: TrainSpec, cores: int, progress: Progress
+) -> list[TpuCheck]:
+    """Checks a recipe's model and batches; the longest batch of each phase is compiled under XLA, on this machine.
+
+    Args:
+        model: From ``build_model``; what trains in it is changed.
+        phases: From ``plan_phases``.
+        source: The training examples.
+        spec: The recipe's part on training.
+        cores: Of the TPU slice, such as 8.
+        progress: Says what is compiled.
+    """
+    share, parts = divmod(spec.batch_size, cores)
+    checks = [
+        TpuCheck(
+            "the batch divides by the cores",
+            not parts,
+            f"train.batch_size {spec.batch_size} on {cores} cores",
+            f"--set train.batch_size={max(1, share + bool(parts)) * cores}" if parts else "",
+        ),
+        TpuCheck("shapes are few and static", True, f"{len(source.edges)} padded lengths: {_listed(source.edges)}"),
+    ]
+    strings = [name for name, tensor in _columns(source).items() if tensor.dtype.kind not in "fiub"]
+    checks.append(
+        TpuCheck(
+            "numbers alone reach the device",
+            not strings,
+            ", ".join(f"{name} {tensor.dtype}" for name, tensor in _columns(source).items()),
+            f"leave out {', '.join(strings)}" if strings else "",
+        )
+    )
+    trained = [phase for phase in phases if phase.solver == "adamw"]
+    for phase in trained:
+        progress.note(f"compiling  the step of phase {phase.name} under XLA, at {source.edges[-1]} tokens")
+        freeze(model, phase.unfreeze)
+        error = _compile_error(split_at_boundary(model).back, model, phase, source, spec)
+        checks.append(
+            TpuCheck(
+                f"the step of phase {phase.name} compiles under XLA",
+                not error,
+                error or f"{spec.batch_size} rows of {source.edges[-1]}",
+                "report this as a bug in kft, with the recipe" if error else "",
+            )
+        )
+    return checks
+
+
+def _compile_error(forward: Forward, model: keras.Model, phase: PhaseSpec, source: Source, spec: TrainSpec) -> str:
+    assert phase.lr is not None
+    schedule = make_schedule(spec.schedule, total_steps=10, warmup_steps=1)
+    optimizer = ScheduledAdamW(phase.lr, schedule=schedule, rate_factors={}, weight_decay=spec.weight_decay)
+    optimizer.build(model.trainable_variables)
+    lead = (spec.steps_per_call, rows_per_replica(spec.batch_size, spec.gradient_accumulation))
+    inputs = tuple(
+        tf.zeros((*lead, *(source.edges[-1] if size is None else size for size in tensor.shape[1:])), tensor.dtype)
+        for tensor in forward.inputs
+    )
+    row = tf.ones(lead)
+    arguments = (inputs, tf.zeros(lead, tf.int32), row, row, tf.zeros((1,)), tf.constant(1))
+    step: Any = make_train_step(forward, model, optimizer, spec, static=True)
+    try:
+        step.experimental_get_compiler_ir(*arguments)(stage="optimized_hlo")
+    except (tf.errors.OpError, ValueError, TypeError) as error:
+        return str(error).strip().splitlines()[0]
+    return ""
+
+
+def _columns(source: Source) -> dict[str, np.ndarray]:
+    return {name: column.row(0) for name, column in source.columns.items()}
+
+
+def _listed(edges: tuple[int, ...]) -> str:
+    return ", ".join(map(str, edges))

@@ -1,0 +1,175 @@
+"""Going on: where a run stopped, with what it stopped with, or not at all, and then it says why."""
+
+import json
+import shutil
+
+import keras
+import pytest
+
+import kft
+from kft.errors import RunError, StorageError, UsageError
+from kft.train.checkpoint import load_checkpoint
+from tests import tiny
+
+PHASES = [tiny.PROBE, {"name": "top", "unfreeze": "top-1", "epochs": 3, "lr": 1e-3}]
+
+
+class Fails(keras.callbacks.Callback):
+    """Stands for whatever ends a process without a word: raises after some epochs."""
+
+    def __init__(self, after):
+        super().__init__()
+        self.after = after
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch + 1 == self.after:
+            raise OSError("the power went")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, tiny_folder):
+    folder = tmp_path_factory.mktemp("resume")
+    recipe = tiny.recipe(folder, tiny_folder, rows=120, phases=PHASES)
+    whole = kft.train(recipe, run=folder / "whole", quiet=True)
+    return folder, recipe, whole
+
+
+def stop_early(place, name, after=2, **kwargs):
+    folder, recipe, _ = place
+    with pytest.raises(OSError, match="the power went"):
+        kft.train(recipe, run=folder / name, callbacks=[Fails(after)], quiet=True, **kwargs)
+    return folder / name
+
+
+def last_weights(run):
+    manifest = json.loads((run / "checkpoints" / "last.json").read_text())
+    return {name: entry["sha256"] for name, entry in manifest["arrays"].items()}
+
+
+def test_it_goes_on_where_it_stopped_and_says_so(place, capsys):
+    folder, recipe, whole = place
+    run = stop_early(place, "again")
+    result = kft.train(recipe, run=run, resume=True)
+    assert "resumed    in phase top, epoch 2, after 0 of its steps" in capsys.readouterr().err
+    assert last_weights(run) == last_weights(folder / "whole")
+    assert result.evaluation.as_dict() == whole.evaluation.as_dict()
+    receipt = json.loads((run / "receipt.json").read_text())
+    assert [entry["steps_done"] for entry in receipt["resumed"]] == [5]
+
+
+def test_a_damaged_checkpoint_is_told_and_the_one_before_serves(place, capsys):
+    folder, recipe, _ = place
+    run = stop_early(place, "damaged", after=3)
+    manifest = run / "checkpoints" / "last.json"
+    manifest.write_text(manifest.read_text()[:-100])
+    kft.train(recipe, run=run, resume=True)
+    err = capsys.readouterr().err
+    assert "damaged" in err and "last.json" in err and "the one before is used" in err
+    assert last_weights(run) == last_weights(folder / "whole")
+
+
+def test_a_finished_run_is_scored_again(place):
+    folder, recipe, whole = place
+    shutil.copytree(folder / "whole", folder / "finished")
+    result = kft.train(recipe, run=folder / "finished", resume=True, quiet=True)
+    assert result.evaluation.as_dict() == whole.evaluation.as_dict()
+    assert (folder / "finished" / "history.jsonl").read_text() == (folder / "whole" / "history.jsonl").read_text()
+
+
+def test_without_a_run_it_begins_and_without_a_name_it_takes_the_latest(place, monkeypatch, capsys):
+    folder, recipe, _ = place
+    monkeypatch.chdir(folder)
+    assert kft.train(recipe, resume=True).run.name == "recipe-1"
+    assert "nothing to go on from: the run begins" in capsys.readouterr().err
+    assert kft.train(recipe, resume=True).run.name == "recipe-1"
+    assert "resumed    after the last phase" in capsys.readouterr().err
+
+
+def test_another_recipe_and_other_data_are_refused_with_the_difference(place, tiny_folder):
+    folder, recipe, _ = place
+    with pytest.raises(RunError) as caught:
+        kft.train(recipe, run=folder / "whole", resume=True, overrides=["train.batch_size=8", "seed=3"])
+    text = str(caught.value)
+    assert "seed: 0 then, 3 now; train.batch_size: 16 then, 8 now" in text and "--resume takes that one" in text
+    kept = (folder / "reviews.csv").read_text()
+    try:
+        (folder / "reviews.csv").write_text(kept.replace("great", "lovely"))
+        with pytest.raises(RunError, match="the data have changed since the run was begun"):
+            kft.train(recipe, run=folder / "whole", resume=True)
+    finally:
+        (folder / "reviews.csv").write_text(kept)
+    # When and where checkpoints are written changes no result.
+    kft.train(recipe, run=folder / "whole", resume=True, overrides=["train.checkpoints.keep=3"], quiet=True)
+
+
+def test_a_folder_that_is_no_run_is_refused(place):
+    folder, recipe, _ = place
+    (folder / "thesis").mkdir()
+    (folder / "thesis" / "chapter1.txt").write_text("years of work")
+    with pytest.raises(RunError, match="a run is never overwritten"):
+        kft.train(recipe, run=folder / "thesis", resume=True)
+    with pytest.raises(RunError) as caught:
+        kft.train(recipe, run=folder / "whole")
+    assert "--resume goes on where that run stopped" in str(caught.value)
+
+
+def test_checkpoints_that_cannot_be_written_are_one_message(place):
+    folder, recipe, _ = place
+    run = stop_early(place, "blocked", after=1)
+    shutil.move(run / "checkpoints", run / "aside")
+    (run / "checkpoints").write_text("a file where the folder should be")
+    with pytest.raises(StorageError, match="a file cannot be written"):
+        kft.train(recipe, run=run, resume=True, quiet=True)
+    (run / "checkpoints").unlink()
+    shutil.move(run / "aside", run / "checkpoints")
+    kft.train(recipe, run=run, resume=True, quiet=True)
+    assert last_weights(run) == last_weights(folder / "whole")
+
+
+def test_checkpoints_in_an_object_store_outlive_the_machine(place, capsys):
+    """The run folder is lost with its disk; ram:// stands for gs://."""
+    folder, recipe, whole = place
+    setting = [f"train.checkpoints.folder=ram://{folder.name}/last"]
+    run = stop_early(place, "cloud", overrides=setting)
+    shutil.rmtree(run)
+    result = kft.train(recipe, run=run, resume=True, overrides=setting)
+    assert "resumed    in phase top" in capsys.readouterr().err
+    assert result.evaluation.as_dict() == whole.evaluation.as_dict()
+    assert not list((run / "checkpoints").glob("last*"))
+    best, expected = (load_checkpoint(path / "checkpoints", "best") for path in (run, folder / "whole"))
+    assert best.state == expected.state
+    with pytest.raises(RunError, match="the folder for checkpoints holds those of another run"):
+        kft.train(recipe, run=folder / "another", overrides=setting)
+    with pytest.raises(RunError, match="the checkpoint belongs to another run"):
+        kft.train(recipe, run=folder / "third", resume=True, overrides=[*setting, "seed=9"])
+
+
+def test_a_callback_that_cannot_give_its_state_is_named(place, capsys):
+    _, recipe, _ = place
+    run = stop_early(place, "forgetful")
+    kft.train(recipe, run=run, resume=True, callbacks=[keras.callbacks.EarlyStopping(monitor="val_loss", patience=9)])
+    assert "EarlyStopping cannot give their state" in capsys.readouterr().err
+
+
+def test_several_updates_a_call_and_parts_of_a_batch(place):
+    """Nine rows of 16 stand in a last batch that no group of 3 is full with; each example counts once."""
+    folder, recipe, _ = place
+    seen = []
+
+    class Counts(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            seen.append((batch, logs["loss"]))
+
+    settings = ["train.steps_per_call=3", "train.gradient_accumulation=4"]
+    result = kft.train(recipe, run=folder / "grouped", overrides=settings, callbacks=[Counts()], quiet=True)
+    assert [batch for batch, _ in seen] == [0, 1] * 3, "66 rows are 5 batches, and 2 calls an epoch"
+    events = [json.loads(line) for line in (result.run / "history.jsonl").read_text().splitlines()]
+    assert [event["step"] for event in events if event.get("phase") == "top" and "step" in event] == [0, 5, 10, 15]
+
+
+def test_several_workers_need_a_folder_they_share(place, monkeypatch):
+    _, recipe, _ = place
+    cluster = {"cluster": {"worker": ["localhost:1", "localhost:2"]}, "task": {"type": "worker", "index": 0}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(cluster))
+    with pytest.raises(UsageError, match="several workers need one run folder"):
+        kft.train(recipe)
