@@ -285,7 +285,7 @@ def plan(
     inputs = tokenize(spec, split, backbone, progress)
     model = build(backbone, classes=len(split.labels), dropout=spec.model.dropout)
     phases = tuple(
-        plan_phase(model, phase, inputs.train, inputs.valid, spec.features, spec.train.batch_size)
+        plan_phase(model, phase, inputs.train, inputs.valid, spec.features, spec.train)
         for phase in plan_phases(spec, split, backbone)
     )
     return PlanResult(backbone.name, len(split.train), len(split.valid), phases)

@@ -236,6 +236,8 @@ class TrainSpec(Spec):
             if phase.start is not None and phase.start not in seen:
                 raise ValueError(f"`start` of {phase.name!r} to name an earlier phase; {phase.start!r} is none")
             seen.append(phase.name)
+        if self.gradient_accumulation > self.batch_size:
+            raise ValueError(f"gradient_accumulation of at most batch_size, {self.batch_size}")
         return self
 
 

@@ -17,7 +17,7 @@ from kft.features.policy import StorePlan, plan_store
 from kft.features.store import make_front
 from kft.model.blocks import find_blocks
 from kft.model.freeze import FreezeTable, freeze
-from kft.recipe.schema import FeaturesSpec, PhaseSpec
+from kft.recipe.schema import FeaturesSpec, PhaseSpec, TrainSpec
 from kft.train.optimizer import block_factors
 
 STATE_COPIES = {"adamw": 3, "lbfgs": 0}
@@ -126,7 +126,7 @@ class PhasePlan:
 
 
 def plan_phase(
-    model: keras.Model, phase: PhaseSpec, train: Source, valid: Source, features: FeaturesSpec, batch_size: int
+    model: keras.Model, phase: PhaseSpec, train: Source, valid: Source, features: FeaturesSpec, spec: TrainSpec
 ) -> PhasePlan:
     """Says what a phase would do; sets what trains in the model, and trains nothing.
 
@@ -136,8 +136,9 @@ def plan_phase(
         train: The examples to train on, as the model's inputs.
         valid: Those to validate on.
         features: The recipe's part on stored features.
-        batch_size: The global batch.
+        spec: The recipe's part on training.
     """
+    part = -(-spec.batch_size // spec.gradient_accumulation)  # what is in memory at a time
     table = freeze(model, phase.unfreeze)
     split = split_at_boundary(model)
     below = frozen_blocks(model, split)
@@ -154,11 +155,11 @@ def plan_phase(
         memory=MemoryPlan(
             weights=sum(_bytes(variable.shape, variable.dtype) for variable in model.weights),
             optimizer=4 * STATE_COPIES[phase.solver] * table.trainable,
-            activations=_forward_bytes(forward, batch_size, edge),
+            activations=_forward_bytes(forward, part, edge),
             tokens=edge,
-            batch_size=batch_size,
+            batch_size=part,
         ),
-        steps=math.ceil(len(train) / batch_size) * (phase.epochs or 0),
+        steps=math.ceil(len(train) / spec.batch_size) * (phase.epochs or 0),
     )
 
 
