@@ -60,6 +60,8 @@ def fit_phase(job: Job, phase: PhaseSpec, forward: Forward, train: Source, valid
         restore(state.moving, state.resumed.weights)
         restore(optimizer.variables, state.resumed.more["training"], prefix=OPTIMIZER)
         restore_random_states(job)
+        if state.fit.stopped:  # killed after its last epoch: the next phase has nothing to take up
+            state.resumed = None
     interrupted = False
     with job.stop.listening():
         while not state.fit.stopped and not interrupted:

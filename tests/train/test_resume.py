@@ -68,6 +68,31 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_serves(place, capsys):
     assert last_weights(run) == last_weights(folder / "whole")
 
 
+def test_killed_between_the_last_epoch_of_a_phase_and_its_end(place):
+    """Three checkpoints lie around that moment; each of them goes on to the same end."""
+    folder, recipe, _ = place
+    more = "{name: all, unfreeze: all, epochs: 1, lr: 1.0e-3}"
+    short = "{name: top, unfreeze: top-1, epochs: 1, lr: 1.0e-3}"
+    probe = "{name: probe, unfreeze: none, solver: lbfgs}"
+    settings = [f"train.phases=[{probe}, {short}, {more}]", "train.checkpoints.keep=3"]
+    kft.train(recipe, run=folder / "three", overrides=settings, quiet=True)
+    stopped = stop_early(place, "seam", after=2, overrides=settings)
+    names = ["last.json", "last-1.json", "last-2.json"]
+    states = [json.loads((stopped / "checkpoints" / name).read_text())["state"] for name in names]
+    assert [(state["phase"], (state["fit"] or {}).get("stopped")) for state in states] == [
+        (2, ""),
+        (2, None),
+        (1, "all epochs"),
+    ]
+    for lost in range(1, 3):
+        run = folder / f"seam-{lost}"
+        shutil.copytree(stopped, run)
+        for name in names[:lost]:
+            (run / "checkpoints" / name).unlink()
+        kft.train(recipe, run=run, resume=True, overrides=settings, quiet=True)
+        assert last_weights(run) == last_weights(folder / "three"), f"from {names[lost]}"
+
+
 def test_a_finished_run_is_scored_again(place):
     folder, recipe, whole = place
     shutil.copytree(folder / "whole", folder / "finished")
