@@ -52,23 +52,23 @@ def prepare(rows):
     from kft.train.callbacks import CallbackDriver
     from kft.train.job import Job
     from kft.train.progress import Progress
-    from kft.train.run import plan_phases, tokenize
+    from kft.train.prepare import plan_phases, read_data
 
     runtime.start()
     spec, progress = rows.spec, Progress(quiet=True)
     spec = spec.model_copy(update={"model": spec.model.model_copy(update={"dropout": 0.0})})
     runtime.seed_everything(spec.seed)
     backbone = load_backbone(spec.model.backbone, dropout=0.0)
-    data = tokenize(spec, rows.split, backbone, progress)
+    data = read_data(spec, rows.split, backbone, progress)
     model = build_model(backbone, classes=len(rows.split.labels), dropout=0.0)
     freeze(model, "top-2")
     split = split_at_boundary(model)
     names = tuple(tensor.name for tensor in split.front.inputs)
-    train = compute_features(make_front(split), data.train.select(names))
+    train = compute_features(make_front(split), data.train.source.select(names))
     job = Job(
         model=model,
         data=data,
-        phases=plan_phases(spec, rows.split, backbone),
+        phases=plan_phases(spec, rows.split, backbone, model),
         spec=spec.train,
         seed=spec.seed,
         callbacks=CallbackDriver(model, []),
@@ -88,7 +88,8 @@ def kft_loop(prepared):
     job, back, train = prepared
     (phase,) = job.phases
     optimizer = make_optimizer(job, phase, train)
-    step = make_train_step(back, job.model, optimizer, job.spec)
+    objective = job.data.kind.objective(job.data.space, 0.0)
+    step = make_train_step(back, job.model, optimizer, job.spec, objective)
 
     def epoch() -> float:
         fit = FitState(Patience(None))
@@ -127,7 +128,7 @@ def bare_loop(prepared):
         total = 0.0
         for rows in plan(job.seed, job.state.epochs_done, train.lengths, batch_size=size):
             mask = (rows >= 0).astype(np.float32)
-            targets = job.data.targets[np.maximum(rows, 0)]
+            targets = job.data.train.targets[np.maximum(rows, 0)]
             total += float(step(train.batch(rows), targets, mask)) * mask.sum()
         job.state.epochs_done += 1
         return total / len(train)

@@ -17,7 +17,7 @@ def main() -> None:
     args = arguments(__doc__)
     with workplace() as folder:
         rows = load_rows(write_subset(args.train, args.rows, folder / "train.csv"), args.test)
-        test = tokens(list(rows.split.test.texts))
+        test = tokens(list(rows.split.test.inputs))
 
         def head(lr: float):
             phases = [{"name": "head", "unfreeze": "none", "epochs": EPOCHS, "lr": lr}]

@@ -26,7 +26,7 @@ def main() -> None:
     with workplace() as folder:
         rows = load_rows(write_subset(args.train, args.rows, folder / "train.csv"), args.test, phases=phases)
         default = load_rows(folder / "train.csv", args.test)
-        test = tokens(list(rows.split.test.texts))
+        test = tokens(list(rows.split.test.inputs))
         right: dict[str, np.ndarray] = {}
 
         def scored(name: str, seconds: dict, found: np.ndarray) -> dict:
@@ -40,7 +40,7 @@ def main() -> None:
 
         def hub() -> dict:
             classifier, seconds = timed(lambda: keras_hub_fit(rows, args.epochs, LR))
-            found = classifier.predict(np.array(rows.split.test.texts), batch_size=32, verbose=0)
+            found = classifier.predict(np.array(rows.split.test.inputs), batch_size=32, verbose=0)
             return scored("keras-hub", seconds, found)
 
         def torch_peer(peer: str) -> dict:
@@ -77,7 +77,7 @@ def main() -> None:
 def write_splits(rows, folder: Path) -> None:
     """Writes the very same rows for peers that read files."""
     for name in ("train", "valid", "test"):
-        frame = {"text": getattr(rows.split, name).texts, "target": rows.split.targets(name)}
+        frame = {"text": getattr(rows.split, name).inputs, "target": rows.targets(name)}
         pd.DataFrame(frame).to_csv(folder / f"{name}.csv", index=False)
 
 

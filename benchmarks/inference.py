@@ -12,16 +12,23 @@ def main() -> None:
     args = arguments(__doc__)
     with workplace() as folder:
         rows = kft_side.load_rows(write_subset(args.train, args.rows, folder / "train.csv"), args.test)
-        texts = list(rows.split.test.texts)
+        texts = list(rows.split.test.inputs)
         import keras
 
         import kft
         from kft.evaluate.predictor import Predictor
         from kft.features.inference import make_inference, run_in_batches
+        from kft.model.encode import Reader
+        from kft.tasks.registry import TASKS
 
         backbone = kft.load_backbone("minilm-l6")
-        labels = rows.split.labels
-        predictor = Predictor(kft.build_model(backbone, classes=len(labels)), backbone.tokenizer, labels, 128, 32)
+        predictor = Predictor(
+            kft.build_model(backbone, classes=len(rows.split.labels)),
+            Reader(TASKS.get("text-classification"), backbone.tokenizer, 128, None),
+            rows.split.kind,
+            rows.split.space,
+            32,
+        )
         source = kft_side.tokens(texts)
         listed = keras.Model(predictor.model.inputs, predictor.model.outputs[0])
         source = source.select(tuple(tensor.name for tensor in listed.inputs))

@@ -14,7 +14,7 @@ def p99(rows: Rows) -> int:
     """Returns the padded length that holds 99 % of the training texts: what a careful person sets."""
     from kft.model.backbones import load_backbone
 
-    _, lengths = load_backbone("minilm-l6").tokenizer.encode(list(rows.split.train.texts), 512)
+    _, lengths = load_backbone("minilm-l6").tokenizer.encode(list(rows.split.train.inputs), 512)
     return int(np.ceil(np.percentile(lengths, 99)))
 
 
@@ -47,9 +47,9 @@ def keras_fit(rows: Rows, unfreeze: str, epochs: int, lr: float) -> Any:
     )
     length = p99(rows)
     model.fit(
-        padded(rows.split.train.texts, length),
-        rows.split.targets("train"),
-        validation_data=(padded(rows.split.valid.texts, length), rows.split.targets("valid")),
+        padded(rows.split.train.inputs, length),
+        rows.targets("train"),
+        validation_data=(padded(rows.split.valid.inputs, length), rows.targets("valid")),
         batch_size=BATCH_SIZE,
         epochs=epochs,
         verbose=0,
@@ -80,9 +80,9 @@ def keras_hub_fit(rows: Rows, epochs: int, lr: float) -> Any:
         metrics=["accuracy"],
     )
     classifier.fit(
-        np.array(rows.split.train.texts),
-        rows.split.targets("train"),
-        validation_data=(np.array(rows.split.valid.texts), rows.split.targets("valid")),
+        np.array(rows.split.train.inputs),
+        rows.targets("train"),
+        validation_data=(np.array(rows.split.valid.inputs), rows.targets("valid")),
         batch_size=BATCH_SIZE,
         epochs=epochs,
         verbose=0,

@@ -13,6 +13,7 @@ from kft.data.batches import Ragged, choose_edges
 from kft.data.source import Source, text_source
 from kft.data.split import DataSplit, load_split
 from kft.recipe.schema import RecipeSpec
+from kft.tasks.registry import TASKS
 
 
 @dataclass(frozen=True)
@@ -22,34 +23,42 @@ class Rows:
     spec: RecipeSpec
     split: DataSplit
 
+    def targets(self, name: str) -> np.ndarray:
+        """``int32[rows]`` of train, valid or test."""
+        return self.split.kind.truth(list(self.split.part(name).labels), self.split.space)
+
     @property
     def test_targets(self) -> np.ndarray:
         """``int32[rows]``."""
-        return self.split.targets("test")
+        return self.targets("test")
 
 
 def load_rows(train: Path, test: Path, **train_spec: Any) -> Rows:
     """Reads a csv with the columns text and label; 15 % of train is valid."""
     data = {"train": str(train.absolute()), "test": str(test.absolute()), "text": "text", "label": "label"}
     spec = RecipeSpec.model_validate({"task": "text-classification", "data": data, "train": train_spec})
-    return Rows(spec, load_split(spec.data, base=Path.cwd(), locate=assets.locate))
+    return Rows(spec, load_split(spec.data, task=TASKS.get(spec.task), base=Path.cwd(), locate=assets.locate))
 
 
 def train(rows: Rows, folder: Path | None = None, **changes: Any) -> Any:
     """Trains as `kft train` does, from texts to the best weights; returns the fitted result."""
     runtime.start()
     from kft.model.backbones import load_backbone
+    from kft.model.build import build_for
+    from kft.train.prepare import plan_phases
     from kft.train.progress import Progress
-    from kft.train.run import Files, fit, plan_phases
+    from kft.train.run import Files, fit
 
     spec = rows.spec.model_copy(update=changes)
     runtime.seed_everything(spec.seed)
     backbone = load_backbone(spec.model.backbone, dropout=spec.model.dropout)
+    model = build_for(spec, TASKS.get(spec.task), rows.split.space, backbone)
     return fit(
         spec,
         rows.split,
         backbone,
-        plan_phases(spec, rows.split, backbone),
+        model,
+        plan_phases(spec, rows.split, backbone, model),
         files=Files(folder=folder),
         callbacks=[],
         progress=Progress(quiet=True),

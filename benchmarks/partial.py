@@ -16,7 +16,7 @@ def main() -> None:
     settings = {"phases": phases, "schedule": "constant", "warmup": "0%", "early_stopping": None}
     with workplace() as folder:
         rows = load_rows(write_subset(args.train, args.rows, folder / "train.csv"), args.test, **settings)
-        test = tokens(list(rows.split.test.texts))
+        test = tokens(list(rows.split.test.inputs))
 
         def run(work):
             forget_features()

@@ -33,7 +33,7 @@ def main() -> None:
         from kft.features.inference import make_inference, run_in_batches
 
         split = rows.split
-        source = kft_side.tokens([*split.train.texts, *split.valid.texts, *split.test.texts])
+        source = kft_side.tokens([*split.train.inputs, *split.valid.inputs, *split.test.inputs])
         model = kft.build_model(kft.load_backbone("minilm-l6"), classes=len(split.labels))
         listed = keras.Model(model.inputs, model.outputs[0])
         source = source.select(tuple(tensor.name for tensor in listed.inputs))

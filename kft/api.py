@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kft import assets, runtime, strategy
-from kft.data.inputs import as_texts, load_labelled, read_texts, require_texts
+from kft.data.inputs import load_labelled, read_inputs, require_inputs
 from kft.data.split import DataSplit, load_split
 from kft.errors import DataError, RunError, UsageError
 from kft.evaluate.evaluate import EvaluateResult, write_csv
-from kft.evaluate.predictor import Prediction, load_predictor
+from kft.evaluate.predictor import load_predictor
 from kft.evaluate.scoring import score_run, score_test
 from kft.model import backbones
 from kft.recipe.load import Recipe, load_recipe
 from kft.recipe.schema import DATAFRAME
 from kft.rundir import RUN_NOTE, RunFolder, create_run, latest_run, open_run, refuse_taken, write_file
+from kft.tasks.cells import as_text
+from kft.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     import keras
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
     from kft.features.boundary import SplitModel
     from kft.model.backbones import Backbone
     from kft.model.freeze import FreezeTable
-    from kft.train.job import PhaseResult
+    from kft.recipe.schema import AugmentSpec, FreezeRule, LoraSpec, PhaseSpec
+    from kft.tasks.task import Answer, Task
+    from kft.train.job import PhaseResult, TrainData
     from kft.train.plan import PhasePlan
     from kft.train.progress import Progress
     from kft.train.tpu import TpuCheck
@@ -109,20 +113,47 @@ def load_backbone(name: str, *, dropout: float = 0.1) -> Backbone:
     return backbones.load_backbone(name, dropout=dropout)
 
 
-def build_model(backbone: Backbone, *, head: str = "classification", classes: int, dropout: float = 0.1) -> keras.Model:
+def build_model(
+    backbone: Backbone,
+    *,
+    head: str = "classification",
+    classes: int,
+    dropout: float = 0.1,
+    pooling: str = "auto",
+    image_size: int | None = None,
+    lora: LoraSpec | None = None,
+    augment: AugmentSpec | None = None,
+) -> keras.Model:
     """Attaches a head to a backbone: a plain keras.Model; see ``kft.model.build.build_model``."""
     runtime.start()
     from kft.model import build
 
-    return build.build_model(backbone, head=head, classes=classes, dropout=dropout)
+    return build.build_model(
+        backbone,
+        head=head,
+        classes=classes,
+        dropout=dropout,
+        pooling=pooling,
+        image_size=image_size,
+        lora=lora,
+        augment=augment,
+    )
 
 
-def freeze(model: keras.Model, rule: str) -> FreezeTable:
-    """Sets which blocks train and returns the table; see ``kft.model.freeze.freeze``."""
+def freeze(model: keras.Model, rule: str | Mapping[str, Any] | FreezeRule, *, norm: str = "frozen") -> FreezeTable:
+    """Sets what trains and returns the table; see ``kft.model.freeze.freeze``."""
     runtime.start()
     from kft.model import freeze as room
 
-    return room.freeze(model, rule)
+    return room.freeze(model, rule, norm=norm)
+
+
+def merge_lora(model: keras.Model) -> int:
+    """Adds adapters to their kernels and takes them away; see ``kft.model.lora.merge_lora``."""
+    runtime.start()
+    from kft.model import lora
+
+    return lora.merge_lora(model)
 
 
 def split_at_boundary(model: keras.Model) -> SplitModel:
@@ -196,9 +227,11 @@ def _train(
     progress: Progress,
     started: float,
 ) -> TrainResult:
+    from kft.model.build import build_for
     from kft.train import resume as resuming
+    from kft.train.prepare import plan_phases
     from kft.train.receipt import write_start
-    from kft.train.run import Files, fit, plan_phases
+    from kft.train.run import Files, fit
 
     spec = recipe.spec
     _show_data(progress, recipe, split)
@@ -206,7 +239,8 @@ def _train(
     backbone = backbones.load_backbone(spec.model.backbone, dropout=spec.model.dropout, report=progress.note)
     progress.note(f"backbone   {backbone.name}, {backbone.model.count_params():,} parameters")
     progress.note(f"devices    {strategy.describe()}")
-    phases = plan_phases(spec, split, backbone)
+    model = build_for(spec, TASKS.get(spec.task), split.space, backbone)
+    phases = plan_phases(spec, split, backbone, model)
     identity = resuming.run_identity(recipe, split, backbone.weights_hash)
     run = RunFolder(folder) if folder is not None and (resume or not chief) else create_run(recipe.name, folder)
     last = resuming.last_folder(recipe, run)
@@ -233,7 +267,9 @@ def _train(
     if resume and found is None:
         files.rewrite([])  # what a run that was killed before its first checkpoint had written
     try:
-        fitted = fit(spec, split, backbone, phases, files=files, callbacks=callbacks, progress=progress, resume=found)
+        fitted = fit(
+            spec, split, backbone, model, phases, files=files, callbacks=callbacks, progress=progress, resume=found
+        )
         strategy.any_process(False)  # the others read the best weights once the first has written them
         evaluation = score_test(run, split.test, progress, writes=chief)
     except BaseException as stop:
@@ -274,19 +310,12 @@ def plan(
     recipe, split = _load(recipe, overrides, data)
     spec = recipe.spec
     runtime.start()
-    from kft.model.build import build_model as build
     from kft.train.plan import plan_phase
-    from kft.train.progress import Progress
-    from kft.train.run import plan_phases, tokenize
 
-    progress = Progress(quiet=quiet)
-    _show_data(progress, recipe, split)
-    backbone = backbones.load_backbone(spec.model.backbone, dropout=spec.model.dropout, report=progress.note)
-    inputs = tokenize(spec, split, backbone, progress)
-    model = build(backbone, classes=len(split.labels), dropout=spec.model.dropout)
+    progress = _progress(quiet)
+    backbone, model, data, planned = _prepare(recipe, split, progress)
     phases = tuple(
-        plan_phase(model, phase, inputs.train, inputs.valid, spec.features, spec.train)
-        for phase in plan_phases(spec, split, backbone)
+        plan_phase(model, phase, data.train.source, data.valid.source, spec.features, spec.train) for phase in planned
     )
     return PlanResult(backbone.name, len(split.train), len(split.valid), phases)
 
@@ -314,16 +343,27 @@ def check_tpu(
     recipe, split = _load(recipe, overrides, data)
     spec = recipe.spec
     runtime.start()
-    from kft.model.build import build_model as build
-    from kft.train.run import plan_phases, tokenize
     from kft.train.tpu import check_tpu as check
 
     progress = _progress(quiet)
+    _, model, data, phases = _prepare(recipe, split, progress)
+    objective = split.kind.objective(split.space, spec.train.label_smoothing)
+    return check(model, phases, data.train.source, spec.train, objective, cores, progress)
+
+
+def _prepare(
+    recipe: Recipe, split: DataSplit, progress: Progress
+) -> tuple[Backbone, keras.Model, TrainData, tuple[PhaseSpec, ...]]:
+    """Does all that comes before training, and says so."""
+    from kft.model.build import build_for
+    from kft.train.prepare import plan_phases, read_data
+
+    spec = recipe.spec
     _show_data(progress, recipe, split)
     backbone = backbones.load_backbone(spec.model.backbone, dropout=spec.model.dropout, report=progress.note)
-    inputs = tokenize(spec, split, backbone, progress)
-    model = build(backbone, classes=len(split.labels), dropout=spec.model.dropout)
-    return check(model, plan_phases(spec, split, backbone), inputs.train, spec.train, cores, progress)
+    model = build_for(spec, TASKS.get(spec.task), split.space, backbone)
+    phases = plan_phases(spec, split, backbone, model)
+    return backbone, model, read_data(spec, split, backbone, progress), phases
 
 
 def evaluate(
@@ -357,7 +397,7 @@ def evaluate(
     recipe, receipt = load_recipe(folder.recipe), folder.read_json(folder.receipt)
     frames = _frames(data) if recipe.spec.data.train == DATAFRAME and not isinstance(data, (str, Path)) else None
     if data is None or (frames is not None and _are_of_the_run(frames, recipe, receipt)):
-        split = load_split(recipe.spec.data, base=recipe.base, locate=assets.locate, frames=frames)
+        split = _split(recipe, frames)
         _require_same_data(folder, receipt, split)
         with strategy.start(devices).scope():
             return score_test(folder, split.test, _progress(quiet or not chief), writes=chief)
@@ -372,8 +412,10 @@ def evaluate(
     examples, name, notes = load_labelled(
         source,
         recipe.spec.data,
+        TASKS.get(recipe.spec.task),
         text=receipt["text_column"],
         label=receipt["label_column"],
+        pair=receipt["pair_column"],
         labels=receipt["labels"],
     )
     with strategy.start(devices).scope():
@@ -386,7 +428,7 @@ def evaluate(
 def _are_of_the_run(frames: Mapping[str, pd.DataFrame], recipe: Recipe, receipt: Mapping[str, Any]) -> bool:
     """Whether DataFrames hold the rows that a run was trained on: then its own test split is meant."""
     try:
-        split = load_split(recipe.spec.data, base=recipe.base, locate=assets.locate, frames=frames)
+        split = _split(recipe, frames)
     except DataError:  # another table, which need not be fit for training
         return False
     return split.data_hash == receipt["data_hash"]
@@ -398,18 +440,21 @@ def _progress(quiet: bool) -> Progress:
     return Progress(quiet=quiet)
 
 
-def predict(
-    run: str | Path, inputs: str | Sequence[str] | pd.Series | pd.DataFrame, *, devices: str = "auto"
-) -> list[Prediction]:
-    """Answers for texts with a run's best checkpoint.
+def predict(run: str | Path, inputs: Any, *, devices: str = "auto") -> list[Answer]:
+    """Answers with a run's best checkpoint.
 
     Args:
         run: The run folder.
-        inputs: One text, several (a list, a Series), or a DataFrame with the text column of the recipe.
+        inputs: One text, several (a list, a Series), or a DataFrame with the columns of the recipe. For text-pairs, one
+            pair or several; for images, paths.
         devices: As for ``train``.
 
     Returns:
-        One prediction a text, in order.
+        One prediction an input, in order; its fields depend on the task.
+
+    Raises:
+        RunError: The folder is no run.
+        DataError: An input cannot be used.
 
     Example:
         >>> import kft
@@ -417,30 +462,45 @@ def predict(
         'negative'
     """
     folder = open_run(Path(run))
-    if isinstance(inputs, str):
-        texts = [inputs]
-    elif hasattr(inputs, "columns"):
-        texts = read_texts(inputs, column=folder.read_json(folder.receipt)["text_column"])
+    task, columns = _task_and_columns(folder)
+    if hasattr(inputs, "columns"):
+        return _predict(folder, read_inputs(inputs, task, **columns), devices)
+    one = isinstance(inputs, (str, Path)) or (isinstance(inputs, tuple) and task.modality == "text-pair")
+    given = [inputs] if one else list(inputs)
+    if task.modality == "image":
+        given = [Path(as_text(value) if not isinstance(value, Path) else value) for value in given]
+    elif task.modality == "text-pair":
+        given = [(as_text(first), as_text(second)) for first, second in given]
     else:
-        texts = as_texts(inputs)
-    require_texts(texts, "the input")
+        given = [as_text(value) for value in given]
+    return _predict(folder, require_inputs(given, task, "the input"), devices)
+
+
+def predict_file(run: str | Path, path: Path, *, devices: str = "auto") -> list[Answer]:
+    """Answers for every row of a csv, tsv, jsonl or txt file, or every image of a folder, in order; see ``predict``.
+
+    The file needs the columns the run was trained with; a .txt file holds one text a line.
+
+    Raises:
+        DataError: The file cannot be read, or an input cannot be used.
+    """
+    folder = open_run(Path(run))
+    task, columns = _task_and_columns(folder)
+    return _predict(folder, read_inputs(path, task, **columns), devices)
+
+
+def _task_and_columns(folder: RunFolder) -> tuple[Task, dict[str, Any]]:
+    receipt = folder.read_json(folder.receipt)
+    task = TASKS.get(load_recipe(folder.recipe).spec.task)
+    return task, {"column": receipt["text_column"], "pair": receipt["pair_column"]}
+
+
+def _predict(folder: RunFolder, inputs: Sequence[Any], devices: str) -> list[Answer]:
     with strategy.start(devices).scope():
         from kft.train.checkpoint import load_checkpoint
 
         best = load_checkpoint(folder.checkpoints, "best")
-        return load_predictor(folder).with_weights(best.weights).predict(texts)
-
-
-def predict_file(run: str | Path, path: Path, *, devices: str = "auto") -> list[Prediction]:
-    """Answers for every row of a csv, tsv, jsonl or txt file, in order; see ``predict``.
-
-    The file needs the text column the run was trained with; a .txt file holds one text a line.
-
-    Raises:
-        DataError: The file cannot be read, or a text is empty.
-    """
-    folder = open_run(Path(run))
-    return predict(run, read_texts(path, column=folder.read_json(folder.receipt)["text_column"]), devices=devices)
+        return load_predictor(folder).with_weights(best.weights).predict(inputs)
 
 
 def write_predictions(path: Path, answers: Sequence[Mapping[str, Any]]) -> None:
@@ -448,11 +508,14 @@ def write_predictions(path: Path, answers: Sequence[Mapping[str, Any]]) -> None:
     if path.suffix.lower() != ".csv":
         write_file(path, "".join(json.dumps(answer, ensure_ascii=False) + "\n" for answer in answers))
         return
-    rows = [
-        (a["label"], f"{a['confidence']:.6f}", str(a["abstain"]).lower(), json.dumps(a["probabilities"]))
-        for a in answers
-    ]
-    write_csv(path, ("label", "confidence", "abstain", "probabilities"), rows)
+    names = tuple(answers[0]) if answers else ("label", "confidence", "abstain", "probabilities")
+    write_csv(path, names, [tuple(_cell(answer[name]) for name in names) for answer in answers])
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6f}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _load(recipe: Any, overrides: Sequence[str], data: Any) -> tuple[Recipe, DataSplit]:
@@ -462,8 +525,12 @@ def _load(recipe: Any, overrides: Sequence[str], data: Any) -> tuple[Recipe, Dat
     loaded = loaded.with_values("data", dict.fromkeys(frames or (), DATAFRAME))
     backbone = backbones.resolve_backbone(loaded.spec.model.backbone, loaded.base)
     loaded = loaded.with_values("model", {"backbone": backbone})
-    split = load_split(loaded.spec.data, base=loaded.base, locate=assets.locate, frames=frames)
-    return loaded, split
+    return loaded, _split(loaded, frames)
+
+
+def _split(recipe: Recipe, frames: Mapping[str, pd.DataFrame] | None) -> DataSplit:
+    task = TASKS.get(recipe.spec.task)
+    return load_split(recipe.spec.data, task=task, base=recipe.base, locate=assets.locate, frames=frames)
 
 
 def _as_recipe(recipe: Any, overrides: Sequence[str], data: Any) -> Recipe:
@@ -487,13 +554,20 @@ def _frames(data: Any) -> Mapping[str, pd.DataFrame] | None:
 
 def _show_data(progress: Progress, recipe: Recipe, split: DataSplit) -> None:
     progress.note(f"recipe     {recipe.path or recipe.name}")
-    guessed = [f"{name} column {getattr(split.columns, name)!r}" for name in split.columns.guessed]
+    found = {"text_pair": split.columns.pair, "label": split.columns.label}
+    guessed = [f"{name} column {found.get(name, split.columns.text)!r}" for name in split.columns.guessed]
     if guessed:
         progress.note(f"guessed    {', '.join(guessed)}; name them in the recipe to be sure")
     sizes = f"{len(split.train):,} train, {len(split.valid):,} valid, {len(split.test):,} test"
-    progress.note(f"data       {sizes}; {len(split.labels)} classes; {split.how}")
+    progress.note(f"data       {sizes}; {_described(split)}; {split.how}")
     if split.rejected:
         progress.note(f"left out   {len(split.rejected):,} rows that cannot be used, listed in findings.json")
+
+
+def _described(split: DataSplit) -> str:
+    if not split.labels:
+        return f"numbers, {split.space.mean:.3g} on average, standard deviation {split.space.std:.3g}"
+    return f"{len(split.labels)} {'classes' if split.kind.name == 'classes' else 'labels'}"
 
 
 def _require_same_data(run: RunFolder, receipt: Mapping[str, Any], split: DataSplit) -> None:

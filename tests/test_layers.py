@@ -18,6 +18,7 @@ HOUSE = (
     "assets",
     "recipe",
     "metrics",
+    "tasks",
     "data",
     "model",
     "features",

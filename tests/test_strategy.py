@@ -19,8 +19,11 @@ import tensorflow as tf
 from kft.recipe.schema import TrainSpec
 from kft.train.optimizer import ScheduledAdamW
 from kft.train.schedules import make_schedule
+from kft.tasks.registry import TASKS
+from kft.tasks.task import AnswerSpace
 from kft.train.step import StepSums, make_train_step
 
+OBJECTIVE = TASKS.get("text-classification").kind.objective(AnswerSpace(("a", "b")), 0.0)
 found = {"described": None}
 rng = np.random.default_rng(0)
 x = rng.normal(size=(1, 8, 3)).astype("float32")
@@ -31,7 +34,7 @@ def call(model, x, **spec):
     schedule = make_schedule("constant", total_steps=9, warmup_steps=0)
     optimizer = ScheduledAdamW(0.01, schedule=schedule, rate_factors={}, weight_decay=0.0)
     optimizer.build(model.trainable_variables)
-    step = make_train_step(model, model, optimizer, TrainSpec(batch_size=8, **spec))
+    step = make_train_step(model, model, optimizer, TrainSpec(batch_size=8, **spec), OBJECTIVE)
     inputs, t, m, w = strategy.to_replicas([x, targets, ones, ones], axis=1)
     (stop,) = strategy.to_replicas([np.zeros(2, "float32")])
     return StepSums(*step((inputs,), t, m, w, stop, np.int32(1)).numpy().tolist())

@@ -1,54 +1,77 @@
-"""Data for a model that exists already: texts to answer, and other labelled files to score."""
+"""Data for a model that exists already: inputs to answer, and other labelled files to score."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from kft.data.examples import Examples, Input
 from kft.data.tables import (
+    IMAGE_NAMES,
     TEXT_NAMES,
-    Columns,
-    Examples,
-    as_text,
     guess_columns,
-    read_table,
+    image_folder,
+    read_source,
     refuse_rejected,
     to_examples,
 )
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
+from kft.tasks.cells import as_text, text_problem
+from kft.tasks.spans import joined
+from kft.tasks.task import Task
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 
-def read_texts(source: Path | pd.DataFrame, *, column: str) -> list[str]:
-    """Returns the texts of a table, in order.
+def read_inputs(source: Path | pd.DataFrame, task: Task, *, column: str, pair: str | None = None) -> list[Input]:
+    """Returns the inputs of a table or folder, in order.
 
     Args:
-        source: A csv, tsv or jsonl file, a .txt file with one text a line, or a DataFrame.
-        column: The text column the model was trained with; where there is one column, a usual name will do.
+        source: A csv, tsv or jsonl file, a .txt file with one text a line, a DataFrame; for images also a folder, or
+            one image.
+        task: What the model reads.
+        column: The column of texts or image paths the model was trained with; where there is one column, a usual
+            name will do.
+        pair: The column of second texts, where there is one.
 
     Raises:
-        DataError: The file cannot be read, has no such column, or a text is empty.
+        DataError: The file cannot be read, has no such column, or an input cannot be used.
     """
     where = str(source) if isinstance(source, Path) else "the DataFrame"
-    if isinstance(source, Path) and source.suffix.lower() == ".txt":
-        texts = _read_lines(source)
-    else:
-        frame = read_table(source)
-        only = str(frame.columns[0]) if len(frame.columns) == 1 else None
-        named = only if only is not None and only.strip().lower() in TEXT_NAMES else column
-        if named not in frame.columns:
+    if isinstance(source, Path) and task.modality == "image" and source.suffix.lower() in IMAGE_SUFFIXES:
+        return require_inputs([source], task, where)
+    if isinstance(source, Path) and source.is_dir() and task.modality == "image":
+        return require_inputs(all_images(source), task, where)
+    if isinstance(source, Path) and source.suffix.lower() == ".txt" and task.modality == "text":
+        return require_inputs(_read_lines(source), task, where)
+    frame = read_source(source, task)
+    only = str(frame.columns[0]) if len(frame.columns) == 1 and pair is None else None
+    named = only if only is not None and only.strip().lower() in (*TEXT_NAMES, *IMAGE_NAMES) else column
+    for wanted in (named, pair):
+        if wanted is not None and wanted not in frame.columns:
             raise DataError(
-                f"no text column {named!r}",
+                f"no {'image' if task.modality == 'image' else 'text'} column {wanted!r}",
                 where=where,
                 received="columns " + ", ".join(map(str, frame.columns)),
-                expected=f"the column the model was trained with, {named!r}",
-                next_step=f"name the column that holds the texts {named!r} in the first line",
+                expected=f"the column the model was trained with, {wanted!r}",
+                next_step=f"name the column that holds them {wanted!r} in the first line",
             )
-        texts = as_texts(frame[named])
-    require_texts(texts, where)
-    return texts
+    if pair is not None:
+        return require_inputs(list(zip(as_texts(frame[named]), as_texts(frame[pair]), strict=True)), task, where)
+    if task.modality == "image":
+        folder = image_folder(source, Path.cwd())
+        return require_inputs([folder / value for value in as_texts(frame[named])], task, where)
+    return require_inputs([as_text(joined(value)) for value in frame[named]], task, where)
+
+
+def all_images(folder: Path) -> list[Path]:
+    """Returns the images below a folder, sorted by path, whatever subfolder they lie in."""
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
 def as_texts(values: Iterable[object]) -> list[str]:
@@ -72,34 +95,57 @@ def split_lines(text: str) -> list[str]:
     return lines[:-1] if lines[-1] == "" else lines
 
 
-def require_texts(texts: Sequence[str], where: str) -> None:
-    """Refuses empty texts: an answer to nothing would look like any other.
+def require_inputs(inputs: Sequence[Any], task: Task, where: str) -> list[Input]:
+    """Refuses inputs that cannot be used: an answer to nothing would look like any other.
 
     Raises:
-        DataError: There is no text at all, or one of them is empty; names the first rows.
+        DataError: There is none at all, or one of them is empty or no image; names the first rows.
     """
-    if not texts:
-        raise DataError("there is nothing to answer", where=where, expected="at least one text")
-    empty = [position + 1 for position, text in enumerate(texts) if not text.strip()]
-    if empty:
+    noun = "images" if task.modality == "image" else "texts"
+    if not inputs:
+        raise DataError("there is nothing to answer", where=where, expected=f"at least one {noun[:-1]}")
+    problems = [(row + 1, problem) for row, given in enumerate(inputs) if (problem := _problem(task, given))]
+    if problems:
+        empty = all(problem.endswith("empty text") for _, problem in problems)
+        rows = ", ".join(str(row) for row, _ in problems[:5]) + (" ..." if len(problems) > 5 else "")
         raise DataError(
-            f"{len(empty)} of {len(texts)} texts are empty",
-            where=f"{where}, row {', '.join(map(str, empty[:5]))}" + (" ..." if len(empty) > 5 else ""),
-            expected="a text in every row",
+            f"{len(problems)} of {len(inputs)} {noun} {'are empty' if empty else 'cannot be used'}",
+            where=f"{where}, row {rows}",
+            received=None if empty else problems[0][1],
+            expected=f"{'an image' if noun == 'images' else 'a text'} in every row",
             next_step="leave these rows out",
         )
+    return list(inputs)
+
+
+def _problem(task: Task, given: Any) -> str:
+    if task.modality != "image":
+        parts = given if isinstance(given, tuple) else (given,)
+        return next((problem for problem in map(text_problem, parts) if problem), "")
+    from kft.data.images import check_image
+
+    return check_image(Path(given))
 
 
 def load_labelled(
-    source: Path | pd.DataFrame, spec: DataSpec, *, text: str, label: str, labels: Sequence[str]
+    source: Path | pd.DataFrame,
+    spec: DataSpec,
+    task: Task,
+    *,
+    text: str,
+    label: str,
+    pair: str | None,
+    labels: Sequence[str],
 ) -> tuple[Examples, str, tuple[str, ...]]:
     """Reads another labelled table with the columns a run was trained with.
 
     Args:
         source: A file or a DataFrame.
         spec: The recipe's data part, for bins, groups and the rule for unusable rows.
-        text: The text column.
+        task: What the model reads and answers.
+        text: The column of texts or image paths.
         label: The label column.
+        pair: The column of second texts, where there is one.
         labels: The labels the model knows.
 
     Returns:
@@ -109,22 +155,24 @@ def load_labelled(
         DataError: The table cannot be used, or holds labels the model does not know.
     """
     name = source.name if isinstance(source, Path) else "dataframe"
-    frame = read_table(source, columns=spec.columns)
-    columns: Columns = guess_columns(frame, text=text, label=label, where=name)
+    frame = read_source(source, task, columns=spec.columns)
+    columns = guess_columns(frame, text=text, label=label, pair=pair, where=name, task=task)
     notes = []
     for key, column in (("id", spec.id), ("group", spec.group.column if spec.group else None)):
         if column is not None and column not in frame.columns:
             spec = spec.model_copy(update={key: None})
             lost = "intervals are not by group" if key == "group" else "rows are named by file and number"
             notes.append(f"note       {name} has no column {column!r}: {lost}")
-    examples, rejected = to_examples(frame, spec, name=name, columns=columns)
+    examples, rejected = to_examples(
+        frame, spec, task=task, name=name, columns=columns, folder=image_folder(source, Path.cwd())
+    )
     refuse_rejected(rejected, spec)
-    if not examples.texts:
-        raise DataError("no row can be scored", where=name, expected="rows with a text and a label")
+    if not len(examples):
+        raise DataError("no row can be scored", where=name, expected="rows with an input and a label")
     if rejected:
         notes.append(f"left out   {len(rejected):,} rows that cannot be used, the first in row {rejected[0].row}")
     assert examples.labels is not None
-    unknown = sorted(set(examples.labels) - set(labels))
+    unknown = sorted({known for given in examples.labels for known in task.kind.names(given)} - set(labels))
     if unknown:
         raise DataError(
             "labels the model does not know",

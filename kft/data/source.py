@@ -84,9 +84,13 @@ class Source:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    def edge(self, rows: np.ndarray) -> int:
+        """Returns the length that a batch of these rows is padded to."""
+        return edge_for(int(self.lengths[rows[rows >= 0]].max(initial=1)), self.edges)
+
     def batch(self, rows: np.ndarray) -> tuple[np.ndarray, ...]:
         """Returns the tensors for the given rows; -1 is padding."""
-        edge = edge_for(int(self.lengths[rows[rows >= 0]].max(initial=1)), self.edges)
+        edge = self.edge(rows)
         return tuple(column.take(rows, edge) for column in self.columns.values())
 
     def with_columns(self, columns: Mapping[str, Column]) -> Source:
@@ -141,13 +145,22 @@ def batches(source: Source, plan: np.ndarray) -> Iterator[tuple[np.ndarray, tupl
             yield upcoming[0], upcoming[1].result()
 
 
-def image_source(images: np.ndarray, name: str = "images") -> Source:
-    """Returns images ``[examples, height, width, channels]`` as a source."""
-    return Source({name: DenseColumn(images)}, np.ones(len(images), np.int64), (1,))
+def image_source(images: np.ndarray | Column, count: int | None = None, name: str = "images") -> Source:
+    """Returns images as a source.
+
+    Args:
+        images: ``[examples, height, width, channels]``, or a column of them.
+        count: How many; an array knows.
+        name: The model's input.
+    """
+    column = DenseColumn(images) if isinstance(images, np.ndarray) else images
+    rows = len(images) if isinstance(images, np.ndarray) else count
+    assert rows is not None
+    return Source({name: column}, np.ones(rows, np.int64), (1,))
 
 
-def text_source(tokens: Ragged, edges: tuple[int, ...]) -> Source:
-    """Returns token ids as the inputs of a BERT-like backbone: ids, segments (all 0) and the padding mask.
+def text_source(tokens: Ragged, edges: tuple[int, ...], segments: Ragged | None = None) -> Source:
+    """Returns token ids as the inputs of a text backbone: ids, segments (0 without a second text), padding mask.
 
     Example:
         >>> tokens = Ragged.from_rows([np.array([7, 8]), np.array([9])])
@@ -160,5 +173,5 @@ def text_source(tokens: Ragged, edges: tuple[int, ...]) -> Source:
         return Ragged(np.broadcast_to(np.int32(value), len(tokens.values)), tokens.offsets)
 
     ids = Ragged(tokens.values.astype(np.int32), tokens.offsets)
-    columns = {"token_ids": ids, "segment_ids": constant(0), "padding_mask": constant(1)}
+    columns = {"token_ids": ids, "segment_ids": segments or constant(0), "padding_mask": constant(1)}
     return Source(columns, tokens.lengths, edges)

@@ -7,24 +7,19 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from kft.data.assign import SPLITS, split_rows
-from kft.data.tables import (
-    Columns,
-    Examples,
-    RejectedRow,
-    guess_columns,
-    read_table,
-    refuse_rejected,
-    to_examples,
-)
+from kft.data.examples import Columns, Examples, RejectedRow, content
+from kft.data.tables import guess_columns, image_folder, read_source, refuse_rejected, to_examples
 from kft.errors import DataError
 from kft.recipe.durations import parse_percent
 from kft.recipe.schema import DATAFRAME, DataSpec
 from kft.registry import nearest
+from kft.tasks.task import AnswerKind, AnswerSpace, Task
 
 
 @dataclass(frozen=True)
@@ -35,7 +30,8 @@ class DataSplit:
         train: What is learned from.
         valid: What choices look at.
         test: Sealed until evaluation.
-        labels: Class names, sorted; a target is a position in it.
+        kind: What is answered.
+        space: Everything that an answer can be: labels, or the mean and deviation of numbers.
         rejected: Rows that cannot be used.
         columns: What was read.
         split_hash: sha256 over the sorted (id, split) pairs.
@@ -46,7 +42,8 @@ class DataSplit:
     train: Examples
     valid: Examples
     test: Examples
-    labels: tuple[str, ...]
+    kind: AnswerKind
+    space: AnswerSpace
     rejected: tuple[RejectedRow, ...]
     columns: Columns
     split_hash: str
@@ -57,22 +54,23 @@ class DataSplit:
         """Returns the examples of ``train``, ``valid`` or ``test``."""
         return {"train": self.train, "valid": self.valid, "test": self.test}[name]
 
-    def targets(self, name: str) -> np.ndarray:
-        """Returns ``int32[examples]``: each example's position in ``labels``."""
-        positions = {label: position for position, label in enumerate(self.labels)}
-        return np.array([positions[label] for label in _labels(self.part(name))], dtype=np.int32)
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of classes, labels or kinds of span; none for numbers."""
+        return self.space.labels
 
     def frame(self) -> pd.DataFrame:
-        """Returns id, split and the first 16 hex digits of the text's sha256."""
+        """Returns id, split and the first 16 hex digits of the sha256 of the content."""
         rows = [
-            (identifier, name, hashlib.sha256(text.encode()).hexdigest()[:16])
+            (identifier, name, hashlib.sha256(content(given).encode()).hexdigest()[:16])
             for name in SPLITS
-            for identifier, text in zip(self.part(name).ids, self.part(name).texts, strict=True)
+            for identifier, given in zip(self.part(name).ids, self.part(name).inputs, strict=True)
         ]
         return pd.DataFrame(rows, columns=["id", "split", "hash"])
 
 
-def _labels(examples: Examples) -> np.ndarray:
+def labels_of(examples: Examples) -> np.ndarray:
+    """Returns the labels of examples that have them."""
     if examples.labels is None:
         raise ValueError("these examples have no labels")
     return examples.labels
@@ -91,11 +89,15 @@ def split_hash(assignments: Mapping[str, str]) -> str:
     return digest.hexdigest()
 
 
-def data_hash(parts: Iterable[Examples]) -> str:
-    """Returns sha256 over id, text and label of every example, sorted; the split plays no part in it.
+def data_hash(parts: Iterable[Examples], written: Callable[[Any], str] = str) -> str:
+    """Returns sha256 over id, content and label of every example, sorted; the split plays no part in it.
 
     Each of the three is its length in bytes as eight bytes, most significant first, and then its UTF-8. A
     missing label counts as an empty one.
+
+    Args:
+        parts: The examples.
+        written: A label as text.
 
     Example:
         >>> one = Examples(np.array(["a:1"]), ["fine"], np.array(["good"]), None)
@@ -105,18 +107,19 @@ def data_hash(parts: Iterable[Examples]) -> str:
     digest = hashlib.sha256()
     rows: list[tuple[str, str, str]] = []
     for part in parts:
-        labels = [""] * len(part) if part.labels is None else part.labels
-        rows.extend(zip(map(str, part.ids), part.texts, map(str, labels), strict=True))
+        labels = [""] * len(part) if part.labels is None else map(written, part.labels)
+        rows.extend(zip(map(str, part.ids), map(content, part.inputs), labels, strict=True))
     for row in sorted(rows):
         for value in row:
-            content = value.encode()
-            digest.update(len(content).to_bytes(8, "big") + content)
+            raw = value.encode()
+            digest.update(len(raw).to_bytes(8, "big") + raw)
     return digest.hexdigest()
 
 
 def load_split(
     spec: DataSpec,
     *,
+    task: Task,
     base: Path,
     locate: Callable[[str, Path], Path],
     frames: Mapping[str, pd.DataFrame] | None = None,
@@ -125,6 +128,7 @@ def load_split(
 
     Args:
         spec: The recipe's data part.
+        task: Says what an input and a label are.
         base: Where relative paths start.
         locate: Turns a source into a local file; ``kft.assets.locate``.
         frames: DataFrames named ``train``, ``valid``, ``test`` that stand in for files.
@@ -134,35 +138,41 @@ def load_split(
     """
     tables = _tables(spec, base, locate, frames)
     names = _names(tables)
-    read = {key: read_table(table, columns=spec.columns) for key, table in tables.items()}
+    read = {key: read_source(table, task, columns=spec.columns) for key, table in tables.items()}
     columns = guess_columns(
         read["train"],
-        text=spec.text,
+        text=spec.image if task.modality == "image" else spec.text,
         label=spec.label,
         where=names["train"],
         besides=[name for name in (spec.id, spec.group and spec.group.column) if name],
+        task=task,
+        pair=spec.text_pair,
     )
     parts: dict[str, Examples] = {}
     rejected: list[RejectedRow] = []
     for key, frame in read.items():
         if key != "train":
-            guess_columns(frame, text=columns.text, label=columns.label, where=names[key])
-        parts[key], bad = to_examples(frame, spec, name=names[key], columns=columns)
+            guess_columns(frame, text=columns.text, label=columns.label, pair=columns.pair, where=names[key], task=task)
+        folder = image_folder(tables[key], base)
+        parts[key], bad = to_examples(frame, spec, task=task, name=names[key], columns=columns, folder=folder)
         rejected.extend(bad)
     refuse_rejected(rejected, spec)
-    _require_classes(parts["train"], names["train"], columns)
-    parts, how = _divide(parts, spec, names)
-    _require_usable(parts, names)
+    kind = task.kind
+    _require_variety(parts["train"], kind, names["train"], columns)
+    parts, how = _divide(parts, spec, names, kind)
+    space = kind.space(list(labels_of(parts["train"])))
+    _require_usable(parts, names, kind, space)
     assignments = {str(identifier): key for key in SPLITS for identifier in parts[key].ids}
     return DataSplit(
         train=parts["train"],
         valid=parts["valid"],
         test=parts["test"],
-        labels=tuple(sorted(set(_labels(parts["train"])))),
+        kind=kind,
+        space=space,
         rejected=tuple(rejected),
         columns=columns,
         split_hash=split_hash(assignments),
-        data_hash=data_hash(parts[key] for key in SPLITS),
+        data_hash=data_hash((parts[key] for key in SPLITS), kind.written),
         how=how,
     )
 
@@ -234,6 +244,7 @@ def _divide(
     parts: dict[str, Examples],
     spec: DataSpec,
     names: Mapping[str, str],
+    kind: AnswerKind,
 ) -> tuple[dict[str, Examples], str]:
     shares = {key: parse_percent(getattr(spec, key)) or 0.0 for key in ("valid", "test") if key not in parts}
     given = [f"{key} from {names[key]}" for key in ("valid", "test") if key in parts]
@@ -250,7 +261,7 @@ def _divide(
         )
     whole = parts["train"]
     rows = split_rows(
-        _labels(whole),
+        kind.strata(list(labels_of(whole))),
         whole.groups,
         valid_fraction=shares.get("valid", 0.0),
         test_fraction=shares.get("test", 0.0),
@@ -264,19 +275,22 @@ def _divide(
     return result, ", ".join([f"{taken} of {names['train']}{groups}, stratified", *given])
 
 
-def _require_classes(train: Examples, name: str, columns: Columns) -> None:
-    found = sorted(set(_labels(train)))
-    if len(found) < 2:
+def _require_variety(train: Examples, kind: AnswerKind, name: str, columns: Columns) -> None:
+    labels = list(labels_of(train))
+    problem = kind.lack(kind.space(labels)) if labels else "no row can be used"
+    if problem:
         raise DataError(
-            "one class only: there is nothing to tell apart",
+            problem,
             where=f"{name}, column {columns.label!r}",
-            received=", ".join(map(repr, found)) or "no usable row",
+            received=", ".join(map(repr, dict.fromkeys(map(kind.written, labels[:3])))) or "no usable row",
             expected="at least two different labels",
             next_step="name the right column with --set data.label=COLUMN",
         )
 
 
-def _require_usable(parts: Mapping[str, Examples], names: Mapping[str, str]) -> None:
+def _require_usable(
+    parts: Mapping[str, Examples], names: Mapping[str, str], kind: AnswerKind, space: AnswerSpace
+) -> None:
     for key in SPLITS:
         if len(parts[key]) == 0:
             raise DataError(
@@ -288,9 +302,9 @@ def _require_usable(parts: Mapping[str, Examples], names: Mapping[str, str]) -> 
                 if key in names
                 else f"add labelled rows, or a larger share with --set data.{key}=30%",
             )
-    known = set(_labels(parts["train"]))
+    known = set(space.labels)
     for key in ("valid", "test"):
-        unseen = Counter(label for label in _labels(parts[key]) if label not in known)
+        unseen = Counter(name for label in labels_of(parts[key]) for name in kind.names(label) if name not in known)
         if unseen:
             hint = nearest(str(unseen.most_common(1)[0][0]), known)
             raise DataError(

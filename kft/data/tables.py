@@ -1,92 +1,77 @@
-"""Tables of labelled text: finding their columns, turning rows into examples."""
+"""Tables of labelled examples: finding their columns, turning rows into examples."""
 
 from __future__ import annotations
 
-import bisect
-import math
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from kft.data.examples import Columns, Examples, Input, RejectedRow
 from kft.data.reading import read_table as read_table
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec, GroupSpec
 from kft.registry import nearest
+from kft.tasks.cells import as_objects, as_text, text_problem
+from kft.tasks.spans import joined
+from kft.tasks.task import Task
 
 # fmt: off
 TEXT_NAMES = (
     "text", "body", "sentence", "content", "review", "question", "message", "comment", "description",
     "utterance", "query", "ticket", "document", "note", "abstract", "tweet", "prompt", "input",
 )
+PAIR_NAMES = ("text_pair", "text2", "text_b", "sentence2", "question2", "second", "hypothesis", "answer", "reply")
+FIRST_NAMES = ("text1", "text_a", "sentence1", "question1", "first", "premise")
+IMAGE_NAMES = ("image", "path", "file", "filename", "file_name", "image_path", "photo", "picture")
 LABEL_NAMES = (
     "label", "labels", "category", "class", "target", "intent", "queue", "sentiment", "topic", "tag",
-    "rating", "score", "stars", "department", "outcome",
+    "rating", "score", "stars", "department", "outcome", "spans", "tags", "ner_tags", "entities",
 )
 # fmt: on
 
 
-@dataclass(frozen=True)
-class Columns:
-    """Which columns are read, and which of the two (``text``, ``label``) were guessed."""
-
-    text: str
-    label: str
-    guessed: tuple[str, ...] = ()
+IMAGE, LABEL = "image", "label"
+"""The columns of a folder of images, as ``read_source`` returns it."""
 
 
-@dataclass(frozen=True)
-class RejectedRow:
-    """A row that cannot be used.
+def read_source(
+    source: Path | pd.DataFrame, task: Task, *, columns: Sequence[str] | None = None, labelled: bool = True
+) -> pd.DataFrame:
+    """Reads a table, or, for tasks on images, a folder with one subfolder a class.
 
-    Attributes:
-        id: Its id.
-        source: What its table is called.
-        row: Its number, from 1; the header does not count.
-        reason: Why; what stands before a colon is the kind.
+    Args:
+        source: A file, a folder or a DataFrame.
+        task: What is read.
+        columns: Column names of a file without a header.
+        labelled: False takes all images of a folder, whatever subfolder they lie in.
+
+    Raises:
+        DataError: It cannot be read, or is a folder where a table is wanted.
     """
-
-    id: str
-    source: str
-    row: int
-    reason: str
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Texts, with labels where they have them.
-
-    Attributes:
-        ids: ``str[n]``, unique.
-        texts: The texts.
-        labels: ``str[n]``, or None where the table is unlabelled.
-        groups: ``str[n]``, or None where each example stands alone.
-
-    Example:
-        >>> examples = Examples(np.array(["a", "b"]), ["one", "two"], np.array(["x", "y"]), None)
-        >>> len(examples), examples.take(np.array([1])).texts
-        (2, ['two'])
-    """
-
-    ids: np.ndarray
-    texts: list[str]
-    labels: np.ndarray | None
-    groups: np.ndarray | None
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    def take(self, indices: np.ndarray) -> Examples:
-        """Returns the examples at these positions."""
-        return Examples(
-            ids=self.ids[indices],
-            texts=[self.texts[index] for index in indices],
-            labels=None if self.labels is None else self.labels[indices],
-            groups=None if self.groups is None else self.groups[indices],
+    if isinstance(source, pd.DataFrame) or not source.is_dir():
+        return read_table(source, columns=columns)
+    if task.modality != "image":
+        raise DataError(
+            "a folder where a table is wanted",
+            where=str(source),
+            received=f"a folder, for {task.name}",
+            expected="a csv, tsv or jsonl file",
+            next_step="name the file, or set task: image-classification for a folder of images",
         )
+    from kft.data.images import find_images
+
+    return pd.DataFrame(find_images(source), columns=pd.Index([IMAGE, LABEL], dtype=object), dtype=object)
+
+
+def image_folder(source: Path | pd.DataFrame, base: Path) -> Path:
+    """Returns where a source's relative image paths start: the folder itself, or the one a table lies in."""
+    if isinstance(source, pd.DataFrame):
+        return base
+    return source if source.is_dir() else source.parent
 
 
 def guess_columns(
@@ -96,8 +81,10 @@ def guess_columns(
     label: str | None = None,
     where: str,
     besides: Sequence[str] = (),
+    task: Task | None = None,
+    pair: str | None = None,
 ) -> Columns:
-    """Finds the text and the label column.
+    """Finds the columns of inputs and labels.
 
     Named columns must be there. Otherwise usual names are looked for; then the column with the longest values
     is the text, and the label is the one with the fewest different values, if they repeat: two rows a value
@@ -105,10 +92,12 @@ def guess_columns(
 
     Args:
         frame: From ``read_table``.
-        text: The text column, if it is known.
+        text: The text column, or that of image paths, if it is known.
         label: Likewise.
         where: The table, for messages.
         besides: Columns that are never guessed, such as those of the id and the group.
+        task: What is looked for; default: texts of one class each.
+        pair: The column of second texts, if it is known.
 
     Raises:
         DataError: A named column is missing, or nothing can be guessed.
@@ -116,33 +105,49 @@ def guess_columns(
     Example:
         >>> frame = pd.DataFrame({"body": ["It broke.", "It works.", "Hello"], "queue": ["a", "b", "a"]})
         >>> guess_columns(frame, label="queue", where="tickets.csv")
-        Columns(text='body', label='queue', guessed=('text',))
+        Columns(text='body', label='queue', guessed=('text',), pair=None)
     """
     names = [str(name) for name in frame.columns]
-    for key, wanted in (("text", text), ("label", label)):
+    image = task is not None and task.modality == "image"
+    pairs = task is not None and task.modality == "text-pair"
+    key = "image" if image else "text"
+    known = ((key, text), ("text_pair", pair), ("label", label))
+    for name, wanted in known:
         if wanted is not None:
-            _require_column(frame, wanted, f"data.{key}", where, expected=f"the {key} column")
+            _require_column(frame, wanted, f"data.{name}", where, expected=f"the {name} column")
     if len(names) < 2:
         raise DataError(
             "one column is not enough",
             where=where,
             received="column " + ", ".join(map(repr, names)),
-            expected="a column of texts and a column of labels",
+            expected=f"a column of {key}s and a column of labels",
             next_step="check the separator: csv wants commas, tsv tabs",
         )
-    if text is not None and text == label:
-        raise DataError(
-            "text and label are the same column",
-            where=where,
-            received=f"{text!r} for both",
-            expected="two columns of: " + ", ".join(names),
-            next_step="set data.label in the recipe or --set data.label=COLUMN",
-        )
-    guessed = tuple(key for key, wanted in (("text", text), ("label", label)) if wanted is None)
+    _require_apart(known, names, where)
+    guessed = tuple(name for name, wanted in known if wanted is None and (name != "text_pair" or pairs))
     free = [name for name in names if name not in besides]
-    text = text or _guess_text(frame, [name for name in free if name != label], where)
-    label = label or _guess_label(frame, [name for name in free if name != text], where)
-    return Columns(text, label, guessed)
+    if pairs and pair is None:
+        pair = _guess_pair(frame, [name for name in free if name not in (text, label)], where)
+    rest = [name for name in free if name not in (pair, label)]
+    if text is None:
+        text = _guess_image(frame, rest, where) if image else _guess_text(frame, rest, where, FIRST_NAMES * pairs)
+    if label is None:
+        repeats = task is None or task.kind.name == "classes"
+        label = _guess_label(frame, [name for name in free if name not in (text, pair)], where, repeats=repeats)
+    return Columns(text, label, guessed, pair)
+
+
+def _require_apart(known: Sequence[tuple[str, str | None]], names: Sequence[str], where: str) -> None:
+    seen: dict[str, str] = {}
+    for key, column in known:
+        if column is not None and seen.setdefault(column, key) != key:
+            raise DataError(
+                f"{seen[column]} and {key} are the same column",
+                where=where,
+                received=f"{column!r} for both",
+                expected="two columns of: " + ", ".join(names),
+                next_step=f"set data.{key} in the recipe or --set data.{key}=COLUMN",
+            )
 
 
 def _usual(names: Sequence[str], usual: Sequence[str]) -> str | None:
@@ -150,19 +155,35 @@ def _usual(names: Sequence[str], usual: Sequence[str]) -> str | None:
     return next((by_lower[name] for name in usual if name in by_lower), None)
 
 
-def _guess_text(frame: pd.DataFrame, names: Sequence[str], where: str) -> str:
-    lengths = {name: sum(len(value) for value in frame[name] if isinstance(value, str)) for name in names}
+def _guess_pair(frame: pd.DataFrame, names: Sequence[str], where: str) -> str:
+    found = _usual(names, PAIR_NAMES)
+    if found is None:
+        raise _cannot_guess("text_pair", frame, where, "a column of second texts")
+    return found
+
+
+def _guess_image(frame: pd.DataFrame, names: Sequence[str], where: str) -> str:
+    found = _usual(names, IMAGE_NAMES)
+    if found is None:
+        raise _cannot_guess("image", frame, where, "a column of image paths")
+    return found
+
+
+def _guess_text(frame: pd.DataFrame, names: Sequence[str], where: str, usual: Sequence[str] = ()) -> str:
+    lengths = {name: sum(len(v) for v in frame[name] if isinstance(v, (str, list))) for name in names}
     with_text = [name for name in names if lengths[name]]
     # What has a usual label name is the text only where nothing else is left.
     fit = [name for name in with_text if name.strip().lower() not in LABEL_NAMES] or with_text
-    found = _usual(with_text, TEXT_NAMES) or max(fit, key=lambda name: lengths[name], default=None)
+    found = _usual(with_text, (*usual, *TEXT_NAMES)) or max(fit, key=lambda name: lengths[name], default=None)
     if found is None:
         raise _cannot_guess("text", frame, where, "a column of texts")
     return found
 
 
-def _guess_label(frame: pd.DataFrame, names: Sequence[str], where: str) -> str:
+def _guess_label(frame: pd.DataFrame, names: Sequence[str], where: str, *, repeats: bool = True) -> str:
     found = _usual(names, LABEL_NAMES)
+    if found is None and not repeats and len(names) == 1:
+        return names[0]
     if found is None:
         different = {name: frame[name].astype(str).nunique() for name in names}
         fit = [name for name in names if 2 <= different[name] <= len(frame) // 2]
@@ -196,97 +217,88 @@ def _require_column(frame: pd.DataFrame, column: str, key: str, where: str, *, e
 
 
 def to_examples(
-    frame: pd.DataFrame, spec: DataSpec, *, name: str, columns: Columns, labelled: bool = True
+    frame: pd.DataFrame,
+    spec: DataSpec,
+    *,
+    task: Task,
+    name: str,
+    columns: Columns,
+    folder: Path | None = None,
+    labelled: bool = True,
 ) -> tuple[Examples, tuple[RejectedRow, ...]]:
-    """Turns rows into examples; rows without a usable text or label are named instead.
+    """Turns rows into examples; rows without a usable input or label are named instead.
 
     Args:
         frame: From ``read_table``.
         spec: Bins, id column, groups.
+        task: Says what an input and a label are.
         name: What the table is called in ids: ``name:row``, rows counting from 1.
         columns: From ``guess_columns``.
-        labelled: False for texts alone: no label column is looked at, and ``labels`` is None.
+        folder: Where relative paths of images start.
+        labelled: False for inputs alone: no label column is looked at, and ``labels`` is None.
 
     Raises:
         DataError: The id or group column is missing, ids repeat, or a group's pattern does not match.
 
     Example:
+        >>> from kft.tasks.registry import TASKS
         >>> frame = pd.DataFrame({"text": ["fine", " "], "label": ["good", "bad"]})
         >>> examples, rejected = to_examples(
-        ...     frame, DataSpec(train="a.csv"), name="a.csv", columns=Columns("text", "label")
+        ...     frame,
+        ...     DataSpec(train="a.csv"),
+        ...     task=TASKS.get("text-classification"),
+        ...     name="a.csv",
+        ...     columns=Columns("text", "label"),
         ... )
         >>> examples.ids.tolist(), [(row.id, row.reason) for row in rejected]
         (['a.csv:1'], [('a.csv:2', 'empty text')])
     """
-    ids = _ids(frame, spec, name)
+    ids = _ids(frame, spec, name, columns.text if task.modality == "image" and spec.id is None else None)
     groups = _groups(frame, spec.group, name)
-    texts = list(frame[columns.text])
+    cells = list(frame[columns.text])
+    seconds = list(frame[columns.pair]) if columns.pair else [None] * len(frame)
     raw_labels = list(frame[columns.label]) if labelled else [None] * len(frame)
-    kept, labels, rejected = [], [], []
-    for row, (text, raw) in enumerate(zip(texts, raw_labels, strict=True)):
-        label, reason = _label_of(raw, spec) if labelled else ("", "")
-        reason = _text_problem(text) or reason
-        if reason:
-            rejected.append(RejectedRow(ids[row], name, row + 1, reason))
+    settled = task.kind.settle(raw_labels, spec) if labelled else spec
+    kept, inputs, labels, rejected = [], [], [], []
+    for row, (cell, second, raw) in enumerate(zip(cells, seconds, raw_labels, strict=True)):
+        given, reason = read_input(task, cell, second, folder)
+        label, problem = task.kind.parse(raw, cell, settled) if labelled and not reason else (None, "")
+        if reason or problem:
+            rejected.append(RejectedRow(ids[row], name, row + 1, reason or problem))
         else:
             kept.append(row)
+            inputs.append(given)
             labels.append(label)
     examples = Examples(
-        ids=_array([ids[row] for row in kept]),
-        texts=[as_text(texts[row]) for row in kept],
-        labels=_array(labels) if labelled else None,
-        groups=None if groups is None else _array([groups[row] for row in kept]),
+        ids=as_objects([ids[row] for row in kept]),
+        inputs=inputs,
+        labels=as_objects(labels) if labelled else None,
+        groups=None if groups is None else as_objects([groups[row] for row in kept]),
     )
     return examples, tuple(rejected)
 
 
-def _array(values: list[str]) -> np.ndarray:
-    return np.array(values, dtype=object)
+def read_input(task: Task, cell: Any, second: Any = None, folder: Path | None = None) -> tuple[Input, str]:
+    """Returns what the model reads of a row and an empty reason, or a reason why it cannot be read."""
+    if task.modality == "image":
+        from kft.data.images import check_image
+
+        problem = text_problem(cell)
+        path = (folder or Path()) / as_text(cell)
+        return path, problem.replace("text", "image path") or check_image(path)
+    if task.modality == "text-pair":
+        problem = text_problem(cell) or text_problem(second).replace("text", "second text", 1)
+        return (as_text(cell), as_text(second)), problem
+    text = joined(cell) if task.kind.per_token else cell
+    return as_text(text), text_problem(text)
 
 
-def as_text(value: object) -> str:
-    """Returns a cell as text; None, NaN, NaT and NA are empty."""
-    if isinstance(value, str):
-        return value
-    return "" if pd.api.types.is_scalar(value) and pd.isna(value) else str(value)
-
-
-def _kind_problem(value: object, what: str) -> str:
-    """Says why a cell can be no text or label at all: pandas and JSON hold more than text and numbers."""
-    if isinstance(value, bytes) or not (isinstance(value, str) or pd.api.types.is_scalar(value)):
-        return f"{what} is no text: a {type(value).__name__}"
-    try:
-        as_text(value).encode()
-    except UnicodeEncodeError:
-        return f"{what} holds half a surrogate pair, which is no character"
-    return ""
-
-
-def _text_problem(value: object) -> str:
-    return _kind_problem(value, "text") or ("" if as_text(value).strip() else "empty text")
-
-
-def _label_of(value: object, spec: DataSpec) -> tuple[str, str]:
-    """Returns the label and an empty reason, or a reason why there is none."""
-    problem = _kind_problem(value, "label")
-    label = "" if problem else as_text(value).strip()
-    if problem or not label:
-        return "", problem or "missing label"
-    if spec.bins is None:
-        return label, ""
-    try:
-        # Python reads 1_000 as a number; a table that holds it means something else.
-        rating = math.nan if "_" in label else float(label)
-    except ValueError:
-        rating = math.nan
-    if not math.isfinite(rating):
-        return "", f"rating is no finite number: {label[:20]!r}"
-    return spec.bins.labels[bisect.bisect_right(spec.bins.edges, rating)], ""
-
-
-def _ids(frame: pd.DataFrame, spec: DataSpec, name: str) -> list[str]:
-    if spec.id is None:
+def _ids(frame: pd.DataFrame, spec: DataSpec, name: str, paths: str | None) -> list[str]:
+    if spec.id is None and paths is None:
         return [f"{name}:{row + 1}" for row in range(len(frame))]
+    if paths is not None:  # an image is known by its path
+        return [f"{name}/{as_text(value).strip()}" for value in frame[paths]]
+    assert spec.id is not None
     _require_column(frame, spec.id, "data.id", name, expected="the id column")
     ids = [as_text(value).strip() for value in frame[spec.id]]
     where = f"{name}, column {spec.id!r}"

@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from kft.metrics.classification import METRICS, ClassRow, confusion_matrix, per_class
+from kft.metrics.classification import ClassRow
 from kft.metrics.intervals import Estimate, estimate_all, paired_difference
+from kft.metrics.metric import Metric
 from kft.rundir import RunFolder, write_file, write_json
+from kft.tasks.task import AnswerKind, AnswerSpace
 
 COMPARISONS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 
@@ -38,14 +40,14 @@ class Scored:
 
     Attributes:
         ids: One id an example.
-        targets: ``int[examples]``.
-        probabilities: ``float[examples, classes]``.
+        truth: What is right, ``[examples, ...]``.
+        answers: What the model says, as the metrics take it.
         groups: Examples of one group are resampled together; None where each stands alone.
     """
 
     ids: Sequence[str]
-    targets: np.ndarray
-    probabilities: np.ndarray
+    truth: Any
+    answers: Any
     groups: np.ndarray | None = None
 
 
@@ -56,24 +58,32 @@ class EvaluateResult:
     Attributes:
         split: ``test``, or the name of the file that was scored.
         n: How many examples.
-        labels: Label names in the order of the confusion matrix.
+        kind: What is answered.
+        space: Everything that an answer can be; its labels are in the order of the confusion matrix.
         metrics: Metric name to value and 95 % interval.
-        baselines: The same for ``majority`` and, where there was one, ``probe``.
-        gain_over_probe: Paired difference in accuracy, fine-tuned less probe; None without a probe.
+        baselines: The same for what answers without looking and, where there was one, ``probe``.
+        gain_over_probe: Paired difference in the first metric, fine-tuned less probe; None without a probe.
         gates: The recipe's gates.
-        classes: Precision, recall and F1 of each class.
-        confusion: ``int[classes, classes]``, targets down, predictions across.
+        classes: Precision, recall and F1 of each class, label or kind of span; none for numbers.
+        confusion: ``int[classes, classes]``, targets down, predictions across; None where an example has not exactly
+            one class.
     """
 
     split: str
     n: int
-    labels: tuple[str, ...]
+    kind: AnswerKind
+    space: AnswerSpace
     metrics: dict[str, Estimate]
     baselines: dict[str, dict[str, Estimate]]
     gain_over_probe: Estimate | None
     gates: dict[str, GateResult]
     classes: tuple[ClassRow, ...]
-    confusion: np.ndarray
+    confusion: np.ndarray | None
+
+    @property
+    def main_metric(self) -> Metric:
+        """The first of the task's metrics."""
+        return next(iter(self.kind.metrics.values()))
 
     @property
     def failed_gates(self) -> dict[str, GateResult]:
@@ -108,41 +118,42 @@ def score(
     scored: Scored,
     *,
     split: str,
-    labels: tuple[str, ...],
-    class_shares: np.ndarray,
-    probe: np.ndarray | None,
+    kind: AnswerKind,
+    space: AnswerSpace,
+    shares: Sequence[float],
+    probe: Any,
     gates: Mapping[str, str],
 ) -> EvaluateResult:
     """Computes everything that is reported about one set of examples.
 
     Args:
-        scored: The examples and the model's probabilities.
+        scored: The examples and the model's answers.
         split: What the set is called.
-        labels: Label names.
-        class_shares: ``float[classes]``, each class's share of the training split: the majority baseline
-            answers with these probabilities for every example.
-        probe: The probe's probabilities on the same examples, for the paired gain.
+        kind: What is answered.
+        space: Everything that an answer can be.
+        shares: What the baseline knows of the training split's labels.
+        probe: The probe's answers to the same examples, for the paired gain; None without a probe.
         gates: Metric name to a rule such as ``>= 0.85``.
     """
-    targets, groups = scored.targets, scored.groups
-    majority = np.tile(class_shares, (len(targets), 1))
-    baselines = {"majority": estimate_all(targets, majority, groups=groups)}
+    truth, groups = scored.truth, scored.groups
+    constant = kind.constant(shares, space, len(truth))
+    baselines = {kind.baseline_name: estimate_all(truth, constant, groups=groups, metrics=kind.metrics)}
     gain = None
     if probe is not None:
-        baselines["probe"] = estimate_all(targets, probe, groups=groups)
-        gain = paired_difference(METRICS["accuracy"], targets, scored.probabilities, probe, groups=groups)
-    metrics = estimate_all(targets, scored.probabilities, groups=groups)
-    predictions = scored.probabilities.argmax(axis=1)
+        baselines["probe"] = estimate_all(truth, probe, groups=groups, metrics=kind.metrics)
+        gain = paired_difference(next(iter(kind.metrics.values())), truth, scored.answers, probe, groups=groups)
+    metrics = estimate_all(truth, scored.answers, groups=groups, metrics=kind.metrics)
     return EvaluateResult(
         split=split,
-        n=len(targets),
-        labels=labels,
+        n=len(truth),
+        kind=kind,
+        space=space,
         metrics=metrics,
         baselines=baselines,
         gain_over_probe=gain,
         gates={name: check_gate(rule, metrics[name].value) for name, rule in gates.items()},
-        classes=tuple(per_class(targets, scored.probabilities, labels)),
-        confusion=confusion_matrix(targets, predictions, len(labels)),
+        classes=tuple(kind.by_label(truth, scored.answers, space)),
+        confusion=kind.confusion(truth, scored.answers, space),
     )
 
 
@@ -159,27 +170,26 @@ def check_gate(rule: str, value: float) -> GateResult:
 
 
 def write_evaluation(run: RunFolder, result: EvaluateResult, scored: Scored) -> None:
-    """Writes metrics.json, predictions.csv, per_class.csv and confusion.csv into the run folder."""
-    confidences, predictions = scored.probabilities.max(axis=1), scored.probabilities.argmax(axis=1)
-    rows = zip(scored.ids, scored.targets, predictions, confidences, strict=True)
+    """Writes metrics.json, predictions.csv and, where there are classes, per_class.csv and confusion.csv."""
+    rows = zip(scored.ids, scored.truth, scored.answers, strict=True)
     write_csv(
         run.predictions,
         ("id", "target", "prediction", "confidence", "abstain"),
-        [
-            (name, result.labels[target], result.labels[prediction], f"{confidence:.6f}", "false")
-            for name, target, prediction, confidence in rows
-        ],
+        [(name, *result.kind.row(truth, answer, result.space), "false") for name, truth, answer in rows],
     )
-    write_csv(
-        run.per_class,
-        ("label", "n", "precision", "recall", "f1"),
-        [(c.label, c.n, f"{c.precision:.4f}", f"{c.recall:.4f}", f"{c.f1:.4f}") for c in result.classes],
-    )
-    write_csv(
-        run.confusion,
-        ("target", *result.labels),
-        [(label, *map(int, row)) for label, row in zip(result.labels, result.confusion, strict=True)],
-    )
+    if result.classes:
+        write_csv(
+            run.per_class,
+            ("label", "n", "precision", "recall", "f1"),
+            [(c.label, c.n, f"{c.precision:.4f}", f"{c.recall:.4f}", f"{c.f1:.4f}") for c in result.classes],
+        )
+    if result.confusion is not None:
+        labels = result.space.labels
+        write_csv(
+            run.confusion,
+            ("target", *labels),
+            [(label, *map(int, row)) for label, row in zip(labels, result.confusion, strict=True)],
+        )
     write_json(run.metrics, result.as_dict())
 
 

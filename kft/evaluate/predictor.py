@@ -1,4 +1,4 @@
-"""A trained model ready to answer: raw texts in, label names and probabilities out."""
+"""A trained model ready to answer: raw inputs in, label names and probabilities, numbers or spans out."""
 
 from __future__ import annotations
 
@@ -9,69 +9,47 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kft.data.batches import Ragged, choose_edges
-from kft.data.source import text_source
+from kft.data.batches import Ragged
 from kft.errors import RunError
-from kft.metrics.classification import softmax
 from kft.recipe.load import load_recipe
 from kft.rundir import RunFolder
+from kft.tasks.registry import TASKS
+from kft.tasks.task import Answer, AnswerKind, AnswerSpace
 
 if TYPE_CHECKING:
     import keras
 
     from kft.features.inference import Inference
-    from kft.model.backbones import TextTokenizer
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """One answer.
-
-    Attributes:
-        label: The most probable label.
-        confidence: Its probability.
-        abstain: Whether the model declines to answer; always False until an abstention threshold is set.
-        probabilities: Every label's probability.
-    """
-
-    label: str
-    confidence: float
-    abstain: bool
-    probabilities: dict[str, float]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the documented form."""
-        return {
-            "label": self.label,
-            "confidence": self.confidence,
-            "abstain": self.abstain,
-            "probabilities": self.probabilities,
-        }
+    from kft.model.encode import Reader
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A model with its tokenizer and label names."""
+    """A model that reads raw inputs and gives answers.
+
+    Attributes:
+        model: From inputs to outputs.
+        reader: Turns raw inputs into the model's.
+        kind: What is answered.
+        space: Everything that an answer can be.
+        batch_size: Inputs that go through the model together.
+    """
 
     model: keras.Model
-    tokenizer: TextTokenizer
-    labels: tuple[str, ...]
-    max_tokens: int
+    reader: Reader
+    kind: AnswerKind
+    space: AnswerSpace
     batch_size: int
 
-    def probabilities(self, texts: Sequence[str]) -> np.ndarray:
-        """Returns ``float64[texts, labels]``, in the order of the texts."""
+    def answers(self, inputs: Sequence[Any], *, keep: bool = False) -> Any:
+        """Returns one answer an input, in their order: probabilities, numbers or spans, as the metrics take them."""
         from kft.features.inference import run_in_batches
 
-        if not texts:
-            return np.zeros((0, len(self.labels)))
-        rows, _ = self.tokenizer.encode(texts, self.max_tokens)
-        tokens = Ragged.from_rows(rows)
-        source = text_source(tokens, choose_edges(tokens.lengths)).select(
-            tuple(tensor.name for tensor in self.model.inputs)
-        )
-        (logits,) = run_in_batches(self._inference, source)
-        return softmax(np.asarray(logits))
+        encoded = self.reader.read(inputs, keep=keep)
+        source = encoded.source.select(tuple(tensor.name for tensor in self.model.inputs))
+        (found,) = run_in_batches(self._inference, source)
+        rows = [found.row(place) for place in range(len(found))] if isinstance(found, Ragged) else found
+        return self.kind.answers(rows, self.space, encoded.offsets)
 
     @cached_property
     def _inference(self) -> Inference:
@@ -82,9 +60,15 @@ class Predictor:
         # The same graph with its inputs as a list, which is how batches come.
         return make_inference(keras.Model(self.model.inputs, self.model.outputs[0]), self.batch_size)
 
-    def predict(self, texts: Sequence[str]) -> list[Prediction]:
-        """Returns one prediction a text."""
-        return [to_prediction(row, self.labels) for row in self.probabilities(texts)]
+    def predict(self, inputs: Sequence[Any]) -> list[Answer]:
+        """Returns one prediction an input, as a person reads it."""
+        if not inputs:
+            return []
+        texts = [given if isinstance(given, str) else "" for given in inputs]
+        return [
+            self.kind.prediction(answer, self.space, text)
+            for answer, text in zip(self.answers(inputs), texts, strict=True)
+        ]
 
     def with_weights(self, arrays: Mapping[str, np.ndarray]) -> Predictor:
         """Puts other weights into the model, which is shared, and returns the predictor.
@@ -105,17 +89,6 @@ class Predictor:
         return self
 
 
-def to_prediction(probabilities: np.ndarray, labels: Sequence[str]) -> Prediction:
-    """Returns the documented form of one row of probabilities."""
-    best = int(probabilities.argmax())
-    return Prediction(
-        label=labels[best],
-        confidence=float(probabilities[best]),
-        abstain=False,
-        probabilities={label: float(value) for label, value in zip(labels, probabilities, strict=True)},
-    )
-
-
 def load_predictor(run: RunFolder) -> Predictor:
     """Builds the run's model with the pretrained weights and a head that still awaits a checkpoint.
 
@@ -125,9 +98,11 @@ def load_predictor(run: RunFolder) -> Predictor:
     """
     from kft.errors import ModelError
     from kft.model.backbones import load_backbone
-    from kft.model.build import build_model
+    from kft.model.build import build_for
+    from kft.model.encode import make_reader
 
     spec = load_recipe(run.recipe).spec
+    task = TASKS.get(spec.task)
     receipt = run.read_json(run.receipt)
     backbone = load_backbone(spec.model.backbone)
     if backbone.weights_hash != receipt["weights_hash"]:
@@ -138,10 +113,11 @@ def load_predictor(run: RunFolder) -> Predictor:
             expected=f"sha256 {receipt['weights_hash']}",
             next_step="restore the backbone's folder, or train again",
         )
+    space = AnswerSpace(tuple(receipt["labels"]), receipt["mean"], receipt["std"])
     return Predictor(
-        model=build_model(backbone, classes=len(receipt["labels"])),
-        tokenizer=backbone.tokenizer,
-        labels=tuple(receipt["labels"]),
-        max_tokens=spec.model.max_tokens,
+        model=build_for(spec, task, space, backbone),
+        reader=make_reader(task, backbone, spec.model),
+        kind=task.kind,
+        space=space,
         batch_size=spec.train.batch_size,
     )

@@ -32,29 +32,28 @@ def score_run(run: RunFolder, examples: Examples, name: str, progress: Progress)
     receipt = run.read_json(run.receipt)
     predictor = load_predictor(run)
     best = load_checkpoint(run.checkpoints, "best")
-    probe_probabilities = probabilities = None
+    probe_answers = answers = None
     if (run.checkpoints / "probe.json").is_file():
         probe = load_checkpoint(run.checkpoints, "probe")
-        probe_probabilities = predictor.with_weights(probe.weights).probabilities(examples.texts)
+        probe_answers = predictor.with_weights(probe.weights).answers(examples.inputs, keep=True)
         if all(np.array_equal(array, best.weights[path]) for path, array in probe.weights.items()):
-            probabilities = probe_probabilities  # the probe was kept: its head is the best, on the same backbone
-    if probabilities is None:
-        probabilities = predictor.with_weights(best.weights).probabilities(examples.texts)
-    labels = tuple(receipt["labels"])
+            answers = probe_answers  # the probe was kept: its head is the best, on the same backbone
+    if answers is None:
+        answers = predictor.with_weights(best.weights).answers(examples.inputs, keep=True)
     assert examples.labels is not None  # only labelled examples are scored
-    positions = {label: position for position, label in enumerate(labels)}
     scored = Scored(
         ids=list(examples.ids),
-        targets=np.array([positions[label] for label in examples.labels], dtype=np.int32),
-        probabilities=probabilities,
+        truth=predictor.kind.truth(list(examples.labels), predictor.space),
+        answers=answers,
         groups=examples.groups,
     )
     result = score(
         scored,
         split=name,
-        labels=labels,
-        class_shares=np.array(receipt["class_shares"]),
-        probe=probe_probabilities,
+        kind=predictor.kind,
+        space=predictor.space,
+        shares=receipt["shares"],
+        probe=probe_answers,
         gates=dict(load_recipe(run.recipe).spec.evaluate.gates.items()),
     )
     return result, scored

@@ -15,6 +15,7 @@ import keras
 
 from kft.errors import ModelError
 from kft.model.blocks import find_blocks
+from kft.model.graph import call_again, nodes_in_order
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def split_at_boundary(model: keras.Model) -> SplitModel:
     names = {id(tensor): tensor.name for tensor in model.inputs}
     crossing: dict[int, Any] = {}
     rest = []
-    nodes = _nodes_from_input_to_output(model)
+    nodes = nodes_in_order(model)
     calls = Counter(node.operation.name for node in nodes)
     seen: Counter[str] = Counter()
     for node in nodes:
@@ -149,20 +150,10 @@ def frozen_blocks(model: keras.Model, split: SplitModel) -> list[str]:
     return [block.name for block in numbered if all(layer.name in below for layer in block.layers)]
 
 
-def _nodes_from_input_to_output(model: keras.Model) -> list[Any]:
-    depths = sorted(model._nodes_by_depth, reverse=True)
-    return [node for depth in depths for node in model._nodes_by_depth[depth] if not node.is_input]
-
-
 def _rebuild(nodes: list[Any], tensors: list[Any], outputs: Any) -> keras.Model:
-    """Calls the same layers again, from new inputs; ``keras.Model(tensors, outputs)`` mistakes tied layers."""
     inputs = [keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype) for tensor in tensors]
     known = {id(tensor): new for tensor, new in zip(tensors, inputs, strict=True)}
-    for node in nodes:
-        args, kwargs = node.arguments.fill_in(known)
-        made = keras.tree.flatten(node.operation(*args, **kwargs))
-        known.update((id(tensor), new) for tensor, new in zip(node.output_tensors, made, strict=True))
-    return keras.Model(inputs, keras.tree.map_structure(lambda tensor: known[id(tensor)], outputs), name="back")
+    return keras.Model(inputs, call_again(nodes, known, outputs), name="back")
 
 
 def _moves(operation: Any, moving: set[int]) -> bool:

@@ -1,4 +1,4 @@
-"""The linear probe: multinomial logistic regression on frozen features, solved to convergence.
+"""The linear probe: logistic or linear regression on frozen features, solved to convergence.
 
 Features are standardised, the strength of the L2 penalty is chosen on the validation split, and the scale is
 folded into the Dense head, so that the probe is the model's own head and fine-tuning can start from it
@@ -14,8 +14,6 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from kft.data.source import Chunk, DenseColumn, Vectors
-from kft.metrics.classification import METRICS
-from kft.recipe.schema import Monitor
 
 STRENGTHS = tuple(float(c) for c in 10.0 ** np.arange(-4, 2.01, 0.5))
 """Inverse penalties C that are tried, from the strongest penalty to the weakest. Wide on purpose: on real data
@@ -34,7 +32,7 @@ class ProbeResult:
         kernel: ``float32[width, classes]``.
         bias: ``float32[classes]``.
         strength: The chosen inverse penalty C.
-        valid_loss: Mean cross-entropy on the validation split, in nats.
+        valid_loss: Mean loss on the validation split.
         tried: Every strength tried, its validation loss, and the score that chose.
     """
 
@@ -52,7 +50,8 @@ def solve_probe(
     valid_targets: np.ndarray,
     *,
     classes: int,
-    monitor: Monitor = "valid_accuracy",
+    solver: str = "softmax",
+    score: Callable[[np.ndarray], float] | None = None,
     row_weights: np.ndarray | None = None,
     tick: Callable[[int], None] | None = None,
 ) -> ProbeResult:
@@ -61,16 +60,18 @@ def solve_probe(
     Ties go to the stronger penalty: fine-tuning from a probe that has already driven the training loss to
     zero finds no gradient left to learn from (docs/log.md).
 
-    Minimises ``C * sum_i w_i * cross_entropy_i + ||W||^2 / 2`` with L-BFGS on the full batch; the bias is not
-    penalised. The path stops once the validation loss has risen twice in a row.
+    Minimises ``C * sum_i w_i * loss_i + ||W||^2 / 2`` with L-BFGS on the full batch; the bias is not penalised. The
+    path stops once the validation loss has risen twice in a row.
 
     Args:
         features: ``float[rows, width]``, or a column that serves them in pieces.
-        targets: ``int[rows]`` in ``0 .. classes - 1``.
+        targets: ``int[rows]`` in ``0 .. classes - 1``, or ``float[rows, classes]`` for the other solvers.
         valid_features: ``float[valid_rows, width]``, likewise.
-        valid_targets: ``int[valid_rows]``.
-        classes: How many classes there are.
-        monitor: What chooses the strength: ``valid_accuracy``, ``valid_macro_f1`` or ``valid_loss``.
+        valid_targets: Likewise.
+        classes: How wide the head is.
+        solver: The loss: ``softmax`` (one class of many), ``sigmoid`` (each label by itself), ``squared`` (ridge).
+        score: What chooses the strength, from outputs ``float[valid_rows, classes]``; higher is better. Default: the
+            validation loss.
         row_weights: ``float[rows]``; default: ones.
         tick: Called with 1 after each strength.
 
@@ -83,6 +84,7 @@ def solve_probe(
         [0, 0, 1, 1]
     """
     train, valid = _as_vectors(features), _as_vectors(valid_features)
+    loss_of, certainty = LOSSES[solver], certainty_of(solver, classes)
     weights = np.ones(len(targets), np.float32) if row_weights is None else row_weights.astype(np.float32)
     tried: list[tuple[float, float, float]] = []
     best: tuple[float, float, float, np.ndarray] | None = None
@@ -92,14 +94,16 @@ def solve_probe(
         rows, valid_rows = _Rows(train, basis), _Rows(valid, basis)
         solution = np.zeros((len(basis.mean) + 1, classes))
         for strength in STRENGTHS:
-            solution = _minimise(rows, targets, weights, basis.curvature(classes, strength), strength, solution)
-            loss, probabilities = _evaluate(valid_rows, valid_targets, solution)
-            score = -loss if monitor == "valid_loss" else METRICS[monitor[6:]].value(valid_targets, probabilities)
-            tried.append((strength, loss, score))
+            solution = _minimise(
+                rows, targets, weights, basis.curvature(certainty, strength), strength, solution, loss_of
+            )
+            loss, outputs = _evaluate(valid_rows, valid_targets, solution, loss_of)
+            reached = -loss if score is None else score(outputs)
+            tried.append((strength, loss, reached))
             if tick:
                 tick(1)
-            if best is None or score > best[0]:
-                best = (score, loss, strength, solution)
+            if best is None or reached > best[0]:
+                best = (reached, loss, strength, solution)
             if len(tried) > 2 and tried[-1][1] > tried[-2][1] > tried[-3][1]:
                 break
         assert best is not None
@@ -135,9 +139,8 @@ class _Basis:
     variance: np.ndarray
     rows: int
 
-    def curvature(self, classes: int, strength: float) -> np.ndarray:
-        """Returns ``float64[width + 1, 1]``: the objective's second derivative where all classes are as likely."""
-        certainty = (1 - 1 / classes) / classes
+    def curvature(self, certainty: float, strength: float) -> np.ndarray:
+        """Returns ``float64[width + 1, 1]``: the objective's second derivative before anything is known."""
         return (np.append(self.variance * self.rows * certainty + 1 / strength, self.rows * certainty))[:, None]
 
 
@@ -184,6 +187,7 @@ def _minimise(
     curvature: np.ndarray,
     strength: float,
     start: np.ndarray,
+    loss_of: Loss,
 ) -> np.ndarray:
     from scipy.optimize import minimize
 
@@ -198,8 +202,7 @@ def _minimise(
         # float32 for the large products, float64 for the sums and the solver's own arithmetic.
         for places, values in rows:
             right = targets[places]
-            losses, slope = _cross_entropy(values @ kernel + bias, right)
-            slope[np.arange(len(right)), right] -= 1
+            losses, slope = loss_of(values @ kernel + bias, right)
             slope *= weights[places, None]
             value += float(losses @ weights[places].astype(np.float64))
             gradient[:-1] += values.T @ slope
@@ -212,23 +215,49 @@ def _minimise(
     return found.x.reshape(start.shape) / stretch
 
 
-def _evaluate(rows: Iterable[Chunk], targets: np.ndarray, solution: np.ndarray) -> tuple[float, np.ndarray]:
-    """Returns mean cross-entropy and every row's probabilities."""
+def _evaluate(
+    rows: Iterable[Chunk], targets: np.ndarray, solution: np.ndarray, loss_of: Loss
+) -> tuple[float, np.ndarray]:
+    """Returns the mean loss and every row's outputs."""
     kernel, bias = solution[:-1].astype(np.float32), solution[-1].astype(np.float32)
-    probabilities = np.empty((len(targets), solution.shape[1]), np.float32)
+    outputs = np.empty((len(targets), solution.shape[1]), np.float32)
     total = 0.0
     for places, values in rows:
-        losses, probabilities[places] = _cross_entropy(values @ kernel + bias, targets[places])
-        total += float(losses.sum())
-    return total / len(targets), probabilities
+        outputs[places] = values @ kernel + bias
+        total += float(loss_of(outputs[places], targets[places])[0].sum())
+    return total / len(targets), outputs
 
 
-def _cross_entropy(logits: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns ``float64[rows]`` losses and ``float32[rows, classes]`` probabilities; overwrites the logits."""
+def _softmax_loss(logits: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cross-entropy; overwrites the logits."""
     logits -= logits.max(axis=1, keepdims=True)
     picked = logits[np.arange(len(targets)), targets].astype(np.float64)
     exponentials = np.exp(logits, out=logits)
     totals = exponentials.sum(axis=1, keepdims=True)
     losses = np.log(totals[:, 0], dtype=np.float64) - picked
     exponentials /= totals
+    exponentials[np.arange(len(targets)), targets] -= 1
     return losses, exponentials
+
+
+def _sigmoid_loss(logits: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Binary cross-entropy, summed over the labels."""
+    losses = (np.logaddexp(0, logits) - logits * targets).sum(axis=1, dtype=np.float64)
+    return losses, 0.5 * (1 + np.tanh(logits / 2)) - targets
+
+
+def _squared_loss(outputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Half the squared error."""
+    slope = outputs - targets
+    return (slope**2).sum(axis=1, dtype=np.float64) / 2, slope
+
+
+Loss = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""From outputs and targets to losses ``float64[rows]`` and their slopes ``float32[rows, classes]``."""
+
+LOSSES: dict[str, Loss] = {"softmax": _softmax_loss, "sigmoid": _sigmoid_loss, "squared": _squared_loss}
+
+
+def certainty_of(solver: str, classes: int) -> float:
+    """Returns a loss's second derivative where every answer is as likely."""
+    return {"softmax": (1 - 1 / classes) / classes, "sigmoid": 0.25, "squared": 1.0}[solver]

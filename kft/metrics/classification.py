@@ -1,50 +1,18 @@
-"""Classification metrics, each defined once: per-example statistics, and how their sums combine.
-
-A metric's value is ``combine(statistics.sum(axis=0))``; a bootstrap resample is the same with weighted sums.
-"""
+"""Metrics of one class out of many, each defined once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from kft.errors import UsageError
+from kft.metrics.metric import Metric, mean
 
 ECE_BINS = 15
 SMALLEST_PROBABILITY = 1e-15
 SUM_TOLERANCE = 0.01
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A metric.
-
-    Attributes:
-        name: As it stands in metrics.json.
-        higher_is_better: Whether more is better.
-        statistics: (targets ``int[n]``, probabilities ``float[n, classes]``) to ``float[n, k]``.
-        combine: Sums ``float[..., k]`` to values ``float[...]``.
-    """
-
-    name: str
-    higher_is_better: bool
-    statistics: Callable[[np.ndarray, np.ndarray], np.ndarray]
-    combine: Callable[[np.ndarray], np.ndarray]
-
-    def value(self, targets: np.ndarray, probabilities: np.ndarray) -> float:
-        """Returns the metric of these examples.
-
-        Raises:
-            UsageError: These are no targets and probabilities of the same examples.
-
-        Example:
-            >>> METRICS["accuracy"].value(np.array([0, 1]), np.array([[0.9, 0.1], [0.8, 0.2]]))
-            0.5
-        """
-        check_inputs(targets, probabilities)
-        return float(self.combine(self.statistics(targets, probabilities).sum(axis=0)))
 
 
 def check_inputs(targets: np.ndarray, probabilities: np.ndarray) -> None:
@@ -106,10 +74,6 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
-def _mean(sums: np.ndarray) -> np.ndarray:
-    return sums[..., 0] / sums[..., 1]
-
-
 def _accuracy(targets: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     right = probabilities.argmax(axis=1) == targets
     return np.stack([right, np.ones(len(targets))], axis=1)
@@ -153,13 +117,13 @@ def _ece(sums: np.ndarray) -> np.ndarray:
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("accuracy", True, _accuracy, _mean),
+        Metric("accuracy", True, _accuracy, mean, check_inputs),
         # The mean over the classes that occur among the targets of each class's F1.
-        Metric("macro_f1", True, _f1_counts, _macro_f1),
+        Metric("macro_f1", True, _f1_counts, _macro_f1, check_inputs),
         # Mean negative log-likelihood in nats, probabilities clipped at 1e-15.
-        Metric("log_loss", False, _log_loss, _mean),
+        Metric("log_loss", False, _log_loss, mean, check_inputs),
         # Expected calibration error: 15 equal-width bins of the top confidence (Guo et al., 2017).
-        Metric("ece", False, _ece_bins, _ece),
+        Metric("ece", False, _ece_bins, _ece, check_inputs),
     )
 }
 
@@ -196,19 +160,26 @@ def per_class(targets: np.ndarray, probabilities: np.ndarray, labels: Sequence[s
             expected="one label for each column",
         )
     matrix = confusion_matrix(targets, probabilities.argmax(axis=1), len(labels))
-    rows = []
-    for position, label in enumerate(labels):
-        hits, n, predicted = matrix[position, position], matrix[position].sum(), matrix[:, position].sum()
-        rows.append(
-            ClassRow(
-                label=label,
-                n=int(n),
-                precision=float(hits / max(1, predicted)),
-                recall=float(hits / max(1, n)),
-                f1=float(2 * hits / max(1, n + predicted)),
-            )
+    return class_rows(labels, matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0))
+
+
+def class_rows(labels: Sequence[str], hits: np.ndarray, targets: np.ndarray, predictions: np.ndarray) -> list[ClassRow]:
+    """Returns one row a label from its counts.
+
+    Example:
+        >>> class_rows(["cat"], np.array([2]), np.array([4]), np.array([2]))
+        [ClassRow(label='cat', n=4, precision=1.0, recall=0.5, f1=0.6666666666666666)]
+    """
+    return [
+        ClassRow(
+            label=label,
+            n=int(n),
+            precision=float(right / max(1, predicted)),
+            recall=float(right / max(1, n)),
+            f1=float(2 * right / max(1, n + predicted)),
         )
-    return rows
+        for label, right, n, predicted in zip(labels, hits, targets, predictions, strict=True)
+    ]
 
 
 def confusion_matrix(targets: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from kft.errors import UsageError
-from kft.metrics.classification import METRICS, Metric, check_inputs
+from kft.metrics.classification import METRICS
+from kft.metrics.metric import Metric
 
 RESAMPLES = 2000
 # 32 MB of weights at a time, whatever the size of the test set.
@@ -43,11 +45,12 @@ class Estimate:
 
 
 def estimate_all(
-    targets: np.ndarray,
-    probabilities: np.ndarray,
+    targets: Any,
+    answers: Any,
     groups: Groups | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    metrics: Mapping[str, Metric] = METRICS,
 ) -> dict[str, Estimate]:
     """Returns every metric with its interval; the resamples are drawn once for all. See ``estimate``.
 
@@ -56,13 +59,13 @@ def estimate_all(
         >>> list(estimate_all(targets, np.eye(2)[targets]))
         ['accuracy', 'macro_f1', 'log_loss', 'ece']
     """
-    return _estimate(METRICS, targets, probabilities, groups, resamples, seed)
+    return _estimate(metrics, targets, answers, groups, resamples, seed)
 
 
 def estimate(
     metric: Metric,
-    targets: np.ndarray,
-    probabilities: np.ndarray,
+    targets: Any,
+    answers: Any,
     groups: Groups | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -74,9 +77,9 @@ def estimate(
     that it has seen: with a single group, or when every answer is right, it has no width.
 
     Args:
-        metric: One of ``METRICS``.
-        targets: ``int[n]``.
-        probabilities: ``float[n, classes]``.
+        metric: One of a task's.
+        targets: ``[n]``: what is right, as the metric takes it.
+        answers: ``[n]``: what the model says, such as probabilities ``float[n, classes]``.
         groups: ``[n]``, examples of one group are drawn together; default: each stands alone.
         resamples: Bootstrap resamples.
         seed: Of the resampling; the same seed and groups give the same resamples.
@@ -90,14 +93,14 @@ def estimate(
         >>> print(estimate(METRICS["accuracy"], targets, answers))
         0.800 [0.720, 0.880]
     """
-    return _estimate({metric.name: metric}, targets, probabilities, groups, resamples, seed)[metric.name]
+    return _estimate({metric.name: metric}, targets, answers, groups, resamples, seed)[metric.name]
 
 
 def paired_difference(
     metric: Metric,
-    targets: np.ndarray,
-    first: np.ndarray,
-    second: np.ndarray,
+    targets: Any,
+    first: Any,
+    second: Any,
     groups: Groups | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -113,42 +116,39 @@ def paired_difference(
         >>> paired_difference(METRICS["accuracy"], targets, np.eye(2)[targets], always_zero).value
         0.5
     """
-    check_inputs(targets, first)
-    check_inputs(targets, second)
-    if first.shape != second.shape:
+    metric.check(targets, first)
+    metric.check(targets, second)
+    if np.shape(first) != np.shape(second):
         raise UsageError(
-            "the two models do not answer with the same classes",
-            received=f"shapes {first.shape} and {second.shape}",
-            expected="probabilities of the same shape",
+            "the two models do not answer alike",
+            received=f"shapes {np.shape(first)} and {np.shape(second)}",
+            expected="answers of the same shape",
         )
     codes = _group_codes(groups, len(targets))
-    one, two = (_sum_by_group(metric.statistics(targets, answers), codes) for answers in (first, second))
-    drawn = [
-        metric.combine(weights @ one) - metric.combine(weights @ two)
-        for weights in _resampling_weights(len(one), resamples, seed)
-    ]
-    value = float(metric.combine(one.sum(axis=0)) - metric.combine(two.sum(axis=0)))
-    return _interval(value, np.concatenate(drawn))
+    one, two = (metric.by_group(targets, answers, codes) for answers in (first, second))
+    drawn = [one(weights) - two(weights) for weights in _resampling_weights(int(codes.max()) + 1, resamples, seed)]
+    whole = np.ones((1, int(codes.max()) + 1))
+    return _interval(float((one(whole) - two(whole))[0]), np.concatenate(drawn))
 
 
 def _estimate(
     metrics: Mapping[str, Metric],
-    targets: np.ndarray,
-    probabilities: np.ndarray,
+    targets: Any,
+    answers: Any,
     groups: Groups | None,
     resamples: int,
     seed: int,
 ) -> dict[str, Estimate]:
-    check_inputs(targets, probabilities)
+    for metric in metrics.values():
+        metric.check(targets, answers)
     codes = _group_codes(groups, len(targets))
-    sums = {name: _sum_by_group(metric.statistics(targets, probabilities), codes) for name, metric in metrics.items()}
+    evaluated = {name: metric.by_group(targets, answers, codes) for name, metric in metrics.items()}
     drawn: dict[str, list[np.ndarray]] = {name: [] for name in metrics}
     for weights in _resampling_weights(int(codes.max()) + 1, resamples, seed):
-        for name, metric in metrics.items():
-            drawn[name].append(metric.combine(weights @ sums[name]))
+        for name, evaluate in evaluated.items():
+            drawn[name].append(evaluate(weights))
     return {
-        name: _interval(metric.value(targets, probabilities), np.concatenate(drawn[name]))
-        for name, metric in metrics.items()
+        name: _interval(metric.value(targets, answers), np.concatenate(drawn[name])) for name, metric in metrics.items()
     }
 
 
@@ -161,16 +161,6 @@ def _group_codes(groups: Groups | None, n: int) -> np.ndarray:
     # A dictionary, not numpy.unique: ids may be of mixed types, which do not sort.
     numbers: dict[object, int] = {}
     return np.array([numbers.setdefault(group, len(numbers)) for group in groups])
-
-
-def _sum_by_group(statistics: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """A group's rows are drawn together, so their sum is all that a resample needs."""
-    count = int(codes.max()) + 1
-    if count == len(codes):
-        return statistics  # each example stands alone, in order
-    sums = np.zeros((count, statistics.shape[1]))
-    np.add.at(sums, codes, statistics)
-    return sums
 
 
 def _resampling_weights(groups: int, resamples: int, seed: int) -> Iterator[np.ndarray]:

@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import keras
 
-from kft.errors import UsageError
+from kft.errors import ModelError, UsageError
 from kft.model.backbones import Backbone
-from kft.model.heads import HEADS
+from kft.model.graph import call_again, nodes_in_order
+from kft.model.heads import FEWEST, HEADS
+from kft.model.lora import add_lora
+from kft.recipe.schema import AugmentSpec, LoraSpec, RecipeSpec
+
+if TYPE_CHECKING:
+    from kft.tasks.task import AnswerSpace, Task
+
+AUGMENT = "images_augment"
+"""The layer that changes training images at random; it has a state of its own, so nothing above it is stored."""
 
 
-def build_model(backbone: Backbone, *, head: str = "classification", classes: int, dropout: float = 0.1) -> keras.Model:
+def build_model(
+    backbone: Backbone,
+    *,
+    head: str = "classification",
+    classes: int,
+    dropout: float = 0.1,
+    pooling: str = "auto",
+    image_size: int | None = None,
+    lora: LoraSpec | None = None,
+    augment: AugmentSpec | None = None,
+) -> keras.Model:
     """Builds a plain keras.Model from a backbone and a task head.
 
     The graph is flat: the backbone's layers are the model's own layers, not one nested layer, so that it can
@@ -17,16 +38,22 @@ def build_model(backbone: Backbone, *, head: str = "classification", classes: in
 
     Args:
         backbone: From ``kft.load_backbone``.
-        head: The registered head's name.
-        classes: How many classes the head tells apart, at least 2.
+        head: ``classification``, ``multi-label``, ``regression`` or ``tagging``.
+        classes: How wide the last layer is: classes, labels, tags, or 1 for a number.
         dropout: Dropout before the last layer.
+        pooling: ``mean``, ``cls``, ``max``, ``attention``, ``last``, or ``auto``: what suits the backbone.
+        image_size: Pixels a side; default: the backbone's own.
+        lora: Adapters to add; they train under the freeze rule ``lora``.
+        augment: Random changes to images while training.
 
     Returns:
-        A model from ``{"token_ids", "segment_ids", "padding_mask"}``, each ``int32[batch, tokens]``, to logits
-        ``float32[batch, classes]``.
+        A model from the backbone's inputs (``token_ids``, ``padding_mask`` and the like, ``int32[batch, tokens]``; or
+        ``images``, ``uint8[batch, height, width, 3]``) to logits ``float32[batch, classes]``, or
+        ``float32[batch, tokens, classes]`` for tagging.
 
     Raises:
-        UsageError: The head is unknown or there are fewer than two classes.
+        UsageError: The head is unknown, does not fit the backbone, or there are too few classes.
+        ModelError: The adapters' targets match no layer.
 
     Example:
         >>> import kft
@@ -34,9 +61,68 @@ def build_model(backbone: Backbone, *, head: str = "classification", classes: in
         >>> model.output.shape  # doctest: +SKIP
         (None, 5)
     """
-    if classes < 2:
-        raise UsageError("a classifier needs two classes", received=f"classes={classes}", expected="classes >= 2")
-    attach = HEADS.get(head)
-    inputs = backbone.model.input
-    logits = attach(backbone.model.output["sequence_output"], inputs["padding_mask"], classes=classes, dropout=dropout)
-    return keras.Model(inputs, logits, name="kft_classifier")
+    attach, fewest = HEADS.get(head), FEWEST.get(head, 1)
+    if classes < fewest:
+        problem = "a classifier needs two classes" if fewest == 2 else "a head needs outputs"
+        raise UsageError(problem, received=f"classes={classes}", expected=f"classes >= {fewest}")
+    if backbone.modality == "image":
+        if head == "tagging":
+            raise UsageError("images have no tokens to tag", received=f"{backbone.name}, head {head!r}")
+        inputs, features = _from_pixels(backbone, image_size, augment)
+        mask = None
+    else:
+        inputs, features = backbone.model.input, backbone.features
+        mask = inputs["padding_mask"]
+    if pooling == "cls" and len(features.shape) != 3:
+        raise UsageError(
+            "this backbone has no first token", where="model.pooling", received="cls", expected="mean, max or attention"
+        )
+    how = backbone.pooling if pooling == "auto" else pooling
+    outputs = attach(features, mask, units=classes, dropout=dropout, pooling=how)
+    model = keras.Model(inputs, outputs, name="kft_model")
+    if lora is not None:
+        add_lora(model, lora)
+    return model
+
+
+def build_for(spec: RecipeSpec, task: Task, space: AnswerSpace, backbone: Backbone) -> keras.Model:
+    """Builds the model that a recipe asks for; the same again for whoever loads its weights.
+
+    Raises:
+        ModelError: The backbone reads other inputs than the task has.
+    """
+    if (backbone.modality == "image") != (task.modality == "image"):
+        raise ModelError(
+            f"{spec.task} does not fit this backbone",
+            where="model.backbone",
+            received=f"{backbone.name}, which reads {backbone.modality}s",
+            expected=f"a backbone for {'images' if task.modality == 'image' else 'texts'}",
+            next_step=f"kft models --modality {'image' if task.modality == 'image' else 'text'}",
+        )
+    adapters = [phase.unfreeze.lora for phase in spec.train.phases or () if phase.unfreeze.lora is not None]
+    return build_model(
+        backbone,
+        head=task.kind.head,
+        classes=task.kind.units(space),
+        dropout=spec.model.dropout,
+        pooling=spec.model.pooling,
+        image_size=spec.model.image.size,
+        lora=adapters[0] if adapters else None,
+        augment=spec.train.augment,
+    )
+
+
+def _from_pixels(backbone: Backbone, size: int | None, augment: AugmentSpec | None) -> tuple[Any, Any]:
+    """Returns an input of raw pixels and the backbone's features, its own layers called again."""
+    from kft.model.augment import augmentation, normalisation_layer
+
+    assert backbone.image is not None
+    height, width = (size, size) if size else (backbone.image.height, backbone.image.width)
+    # Fixed, so that every shape above is known: features of unknown height would pass for tokens.
+    pixels = keras.Input((height, width, 3), dtype="uint8", name="images")
+    x: Any = pixels
+    if augment is not None:
+        x = augmentation(augment, name=AUGMENT)(x)
+    x = normalisation_layer(backbone.image.offset, backbone.image.scale)(x)
+    (given,) = keras.tree.flatten(backbone.model.input)
+    return pixels, call_again(nodes_in_order(backbone.model), {id(given): x}, backbone.features)

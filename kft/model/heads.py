@@ -1,4 +1,4 @@
-"""Task heads: what turns a backbone's output into the answer a task wants."""
+"""Task heads: what turns a backbone's features into the answer a task wants."""
 
 from __future__ import annotations
 
@@ -7,39 +7,37 @@ from typing import Any
 
 import keras
 
+from kft.model.pooling import POOLINGS
 from kft.registry import Registry
 
 HEADS: Registry[Callable[..., Any]] = Registry("head")
+"""By name: (features, padding_mask or None, units, dropout, pooling) to outputs. Each of their layers is named
+``head_...``, and the last one, ``head_logits``, is the Dense layer that the linear probe solves."""
+
+PREFIX = "head_"
 
 
-@keras.saving.register_keras_serializable(package="kft")
-class MaskedMean(keras.layers.Layer):
-    """Mean of the real tokens' vectors, as sentence encoders pool them (Reimers and Gurevych, 2019).
-
-    Call arguments:
-        x: ``float[batch, tokens, width]``.
-        padding_mask: ``int[batch, tokens]``, 1 for a real token, 0 for padding.
-
-    Returns:
-        ``float[batch, width]``; zeros for a row without any real token.
-    """
-
-    def call(self, x: Any, padding_mask: Any) -> Any:
-        """Pools; the padding mask is no Keras mask but an input, so that it can pass a boundary."""
-        mask = keras.ops.cast(padding_mask, x.dtype)[..., None]
-        total = keras.ops.sum(x * mask, axis=1)
-        return total / keras.ops.maximum(keras.ops.sum(mask, axis=1), 1)
-
-    def compute_output_shape(self, x_shape: tuple, padding_mask_shape: tuple) -> tuple:
-        """Drops the token axis."""
-        return (x_shape[0], x_shape[2])
+def pooled(features: Any, padding_mask: Any, *, units: int, dropout: float, pooling: str) -> Any:
+    """One vector an example, dropout and one Dense layer: ``float[batch, units]``."""
+    pool = POOLINGS.get(pooling)(name="head_pool")
+    vector = pool(features) if padding_mask is None else pool(features, padding_mask=padding_mask)
+    return _dense(vector, units, dropout)
 
 
-def classification(sequence: Any, padding_mask: Any, *, classes: int, dropout: float) -> Any:
-    """Mean pooling, dropout and one Dense layer: logits ``float[batch, classes]``."""
-    pooled = MaskedMean(name="head_pool")(sequence, padding_mask=padding_mask)
-    dropped = keras.layers.Dropout(dropout, name="head_dropout")(pooled)
-    return keras.layers.Dense(classes, name="head_logits", dtype="float32")(dropped)
+def per_token(features: Any, padding_mask: Any, *, units: int, dropout: float, pooling: str) -> Any:
+    """Dropout and one Dense layer for every token: ``float[batch, tokens, units]``."""
+    return _dense(features, units, dropout)
 
 
-HEADS.register("classification", classification)
+def _dense(vectors: Any, units: int, dropout: float) -> Any:
+    dropped = keras.layers.Dropout(dropout, name="head_dropout")(vectors)
+    return keras.layers.Dense(units, name="head_logits", dtype="float32")(dropped)
+
+
+HEADS.register("classification", pooled)
+HEADS.register("multi-label", pooled)
+HEADS.register("regression", pooled)
+HEADS.register("tagging", per_token)
+
+FEWEST = {"classification": 2}
+"""How wide a head has to be at least; others 1."""

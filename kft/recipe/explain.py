@@ -23,11 +23,21 @@ def explain_errors(error: ValidationError, lines: CommentedMap | None, where: st
         lines: The recipe as ruamel.yaml read it, which knows the lines; None for a Python mapping.
         where: The file, or "recipe".
     """
-    messages = []
+    found = []
     for issue in error.errors():
         location = tuple(part for part in issue["loc"] if part != "[key]")
+        found.append((location, _explain(issue, location)))
+    return recipe_error(found, lines, where)
+
+
+def recipe_error(
+    found: Sequence[tuple[Sequence[str | int], str]], lines: CommentedMap | None, where: str
+) -> RecipeError:
+    """Returns one RecipeError for everything that is wrong: where in the recipe, and what."""
+    messages = []
+    for location, text in found:
         line = _line_of(lines, location)
-        message = f"{dotted(location)}: {_explain(issue, location)}" + (f" (line {line})" if line else "")
+        message = f"{dotted(location)}: {text}" + (f" (line {line})" if line else "")
         if message not in messages:
             messages.append(message)
     count = f"{len(messages)} error{'s' if len(messages) > 1 else ''}"

@@ -18,8 +18,9 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from kft.errors import RecipeError, UsageError
 from kft.recipe.durations import parse_percent
-from kft.recipe.explain import explain_errors
-from kft.recipe.schema import DATAFRAME, RecipeSpec
+from kft.recipe.explain import explain_errors, recipe_error
+from kft.recipe.misfits import find_misfits
+from kft.recipe.schema import DATAFRAME, TASK_METRICS, RecipeSpec
 from kft.registry import nearest
 
 SOURCE_KEYS = ("train", "valid", "test")
@@ -122,6 +123,12 @@ def load_recipe(
         spec = RecipeSpec.model_validate(values)
     except ValidationError as error:
         raise explain_errors(error, lines, where) from None
+    misfits = find_misfits(spec)
+    if misfits:
+        raise recipe_error(misfits, lines, where)
+    if spec.train.best is None:
+        best = f"valid_{TASK_METRICS[spec.task][0]}"
+        spec = spec.model_copy(update={"train": spec.train.model_copy(update={"best": best})})
     for key in _leaf_keys(spec.model_dump(mode="json")):
         if not any(parent in origins for parent in _parents(key)):  # a part that was given whole is its parent's
             origins.setdefault(key, "default")

@@ -7,9 +7,18 @@ A ``*Spec`` is what a person asks for. All of them are frozen and refuse unknown
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_serializer,
+    model_validator,
+)
 
 from kft.recipe.durations import parse_duration, parse_interval, parse_percent, parse_size
 
@@ -45,12 +54,6 @@ def _share_or_source(text: str) -> str:
     return text
 
 
-def _freeze_rule(text: str) -> str:
-    if not re.fullmatch(r"none|all|top-[1-9]\d*", text):
-        raise ValueError("none, all or top-N such as top-2")
-    return text
-
-
 def _gate(text: str) -> str:
     if not re.fullmatch(r"(>=|<=|>|<)\s*-?\d+(\.\d+)?([eE]-?\d+)?", text.strip()):
         raise ValueError("a comparison such as '>= 0.85'")
@@ -61,11 +64,42 @@ Duration = Annotated[str, AfterValidator(_duration)]
 Interval = Annotated[str, AfterValidator(_interval)]
 Size = Annotated[str, AfterValidator(_size)]
 ShareOrSource = Annotated[str, AfterValidator(_share_or_source)]
-FreezeRule = Annotated[str, AfterValidator(_freeze_rule)]
 Gate = Annotated[str, AfterValidator(_gate)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-MetricName = Literal["accuracy", "macro_f1", "log_loss", "ece"]
-Monitor = Literal["valid_accuracy", "valid_macro_f1", "valid_loss"]
+TaskName = Literal[
+    "text-classification",
+    "text-multi-label",
+    "text-pairs",
+    "text-regression",
+    "token-tagging",
+    "image-classification",
+    "image-multi-label",
+]
+MetricName = Literal[
+    "accuracy", "macro_f1", "log_loss", "ece",
+    "micro_f1", "average_precision",
+    "mae", "rmse", "pearson_r", "r2",
+    "entity_f1", "entity_precision", "entity_recall",
+]  # fmt: skip
+Monitor = Literal[
+    "valid_accuracy", "valid_macro_f1", "valid_loss",
+    "valid_micro_f1", "valid_average_precision",
+    "valid_mae", "valid_rmse", "valid_pearson_r", "valid_r2",
+    "valid_entity_f1", "valid_entity_precision", "valid_entity_recall",
+]  # fmt: skip
+LOWER_IS_BETTER = ("valid_loss", "valid_mae", "valid_rmse")
+CLASS_METRICS = ("accuracy", "macro_f1", "log_loss", "ece")
+LABEL_METRICS = ("micro_f1", "macro_f1", "average_precision")
+TASK_METRICS: dict[str, tuple[str, ...]] = {
+    "text-classification": CLASS_METRICS,
+    "text-multi-label": LABEL_METRICS,
+    "text-pairs": CLASS_METRICS,
+    "text-regression": ("mae", "rmse", "pearson_r", "r2"),
+    "token-tagging": ("entity_f1", "entity_precision", "entity_recall"),
+    "image-classification": CLASS_METRICS,
+    "image-multi-label": LABEL_METRICS,
+}
+"""What is reported of each task; the first one is also what a run is chosen by, unless `train.best` says otherwise."""
 
 
 class BinsSpec(Spec):
@@ -111,12 +145,17 @@ Group = Annotated[GroupSpec, BeforeValidator(_column_alone)]
 class DataSpec(Spec):
     """Where the labelled examples are and how they are split."""
 
-    train: str = Field(description="csv, tsv or jsonl file, or package:NAME")
+    train: str = Field(description="csv, tsv or jsonl file, folder of images by class, or package:NAME")
     valid: ShareOrSource = Field("15%", description="a share of train, or a file; selection looks at it")
     test: ShareOrSource = Field("15%", description="a share of train, or a file; sealed until evaluation")
     columns: tuple[str, ...] | None = Field(None, description="column names of a file without a header")
     text: str | None = Field(None, description="text column; guessed and shown when left out")
+    text_pair: str | None = Field(None, description="column of the second text; only for text-pairs")
+    image: str | None = Field(None, description="column of image paths in a table; guessed and shown when left out")
     label: str | None = Field(None, description="label column; guessed and shown when left out")
+    label_separator: str | None = Field(
+        None, min_length=1, description="between the labels of one cell; only for multi-label; guessed when left out"
+    )
     id: str | None = Field(None, description="column with a unique id; default: file and row number")
     group: Group | None = Field(
         None, description="rows of one group never cross a split; a column, or column and pattern"
@@ -128,19 +167,100 @@ class DataSpec(Spec):
     split_seed: int = Field(0, ge=0, description="apart from `seed`, so that runs share one test split")
 
 
+class ImageSpec(Spec):
+    """How a photo becomes the square that a backbone takes."""
+
+    size: int | None = Field(None, ge=16, le=2048, description="pixels a side; default: the backbone's own")
+    fit: Literal["crop", "stretch", "pad"] = Field("crop", description="crop: the middle; pad: nothing is lost")
+
+
+class AugmentSpec(Spec):
+    """Random changes to training images, drawn anew each time one is seen; features cannot be stored meanwhile."""
+
+    flip: Literal["none", "horizontal", "horizontal_and_vertical"] = "horizontal"
+    crop: float = Field(1.0, gt=0, le=1, description="smallest share of the area that a random crop keeps")
+    color: float = Field(0.0, ge=0, le=1, description="strength of changes to brightness, contrast and saturation")
+    rand_augment: float | None = Field(None, gt=0, le=1, description="strength of RandAugment (Cubuk et al., 2020)")
+
+
 class ModelSpec(Spec):
     """Which pretrained backbone, and what is attached to it."""
 
     backbone: str = Field("minilm-l6", description="a name from `kft models`, or a Hugging Face BERT folder")
-    max_tokens: int = Field(128, ge=4, le=512, description="longer texts are cut; the share is printed")
+    max_tokens: int = Field(128, ge=4, le=8192, description="longer texts are cut; the share is printed")
+    image: ImageSpec = Field(default_factory=ImageSpec)
+    pooling: Literal["auto", "mean", "cls", "max", "attention", "last"] = Field(
+        "auto", description="one vector from many: auto is what suits the backbone, mean for most"
+    )
     dropout: float = Field(0.1, ge=0, lt=1, description="in the head and in the blocks that train")
+
+
+class LoraSpec(Spec):
+    """Low-rank adapters (Hu et al., 2022): ``W + alpha / rank * A B``, of which only A and B train."""
+
+    rank: int = Field(8, ge=1, le=1024)
+    alpha: float | None = Field(None, gt=0, description="default: twice the rank")
+    targets: tuple[str, ...] = Field(
+        ("*query*", "*value*"), min_length=1, description="globs on BLOCK/LAYER, such as block_05/*"
+    )
+    dropout: float = Field(0.0, ge=0, lt=1, description="on what enters the adapters")
+
+
+class FreezeRule(Spec):
+    """What trains beside the head: a name such as ``top-2``, or exactly one of the keys."""
+
+    name: str | None = Field(None, description="none, all, top-N, bias-only or norms-only")
+    start: str | None = Field(None, alias="from", description="this block and all above it")
+    only: tuple[str, ...] | None = Field(
+        None, min_length=1, description="globs on BLOCK and on BLOCK/VARIABLE; each must match something"
+    )
+    lora: LoraSpec | None = None
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    @model_validator(mode="after")
+    def _one(self) -> FreezeRule:
+        if sum(value is not None for value in (self.name, self.start, self.only, self.lora)) != 1:
+            raise ValueError(RULES)
+        return self
+
+    @model_serializer
+    def _as_written(self) -> Any:
+        if self.name is not None:
+            return self.name
+        if self.start is not None:
+            return {"from": self.start}
+        return {"only": list(self.only)} if self.only is not None else {"lora": self.lora.model_dump(mode="json")}  # type: ignore[union-attr]
+
+    def __str__(self) -> str:
+        if self.lora is not None:
+            return f"lora rank {self.lora.rank} on {', '.join(self.lora.targets)}"
+        return self.name or (f"from {self.start}" if self.start is not None else "only " + ", ".join(self.only or ()))
+
+
+RULES = "none, all, top-N such as top-2, bias-only, norms-only, {from: block_04}, {only: [GLOBS]} or {lora: {rank: 8}}"
+
+
+def _rule(value: Any) -> Any:
+    """A name alone stands for ``{name: ...}``, and is refused here, where the message names the recipe's own key."""
+    if isinstance(value, str):
+        if not re.fullmatch(r"none|all|bias-only|norms-only|top-[1-9]\d*", value):
+            raise ValueError(RULES)
+        return {"name": value}
+    if not isinstance(value, (Mapping, FreezeRule)):
+        raise ValueError(RULES)
+    return value
+
+
+Unfreeze = Annotated[FreezeRule, BeforeValidator(_rule, json_schema_input_type=str | FreezeRule)]
 
 
 class PhaseSpec(Spec):
     """One stretch of training with one set of trainable blocks."""
 
     name: Name
-    unfreeze: FreezeRule = Field(description="none (head alone), top-N blocks, or all")
+    unfreeze: Unfreeze = Field(description=f"what trains beside the head: {RULES}")
+    norm: Literal["frozen", "adapt"] = Field("frozen", description="BatchNorm in what trains: frozen, or it adapts")
     solver: Literal["adamw", "lbfgs"] = "adamw"
     epochs: int | None = Field(None, ge=1, le=1000)
     lr: float | None = Field(None, gt=0, le=1, description="peak rate; default: the backbone's own advice")
@@ -149,7 +269,7 @@ class PhaseSpec(Spec):
 
     @model_validator(mode="after")
     def _fits(self) -> PhaseSpec:
-        if self.solver == "lbfgs" and (self.unfreeze != "none" or self.epochs or self.lr):
+        if self.solver == "lbfgs" and (str(self.unfreeze) != "none" or self.epochs or self.lr):
             raise ValueError("solver lbfgs with `unfreeze: none` and no epochs or lr (it runs to convergence)")
         if self.solver == "adamw" and self.epochs is None:
             raise ValueError("epochs, such as `epochs: 4`")
@@ -209,7 +329,9 @@ class TrainSpec(Spec):
 
     phases: tuple[PhaseSpec, ...] | None = Field(None, min_length=1)
     batch_size: int = Field(32, ge=1, le=65536, description="global batch, whatever the hardware")
-    best: Monitor = Field("valid_accuracy", description="which epoch is kept, over all phases")
+    best: Monitor | None = Field(
+        None, description="which epoch is kept, over all phases; default: the task's first metric"
+    )
     early_stopping: EarlyStoppingSpec | None = Field(default_factory=EarlyStoppingSpec)
     weight_decay: float = Field(0.01, ge=0, lt=1, description="decoupled; none on biases and norms")
     warmup: Duration = "10%"
@@ -226,6 +348,7 @@ class TrainSpec(Spec):
     )
     checkpoints: CheckpointSpec = Field(default_factory=CheckpointSpec)
     callbacks: tuple[CallbackSpec, ...] = ()
+    augment: AugmentSpec | None = Field(None, description="random changes to training images; none by default")
 
     @model_validator(mode="after")
     def _phases_fit(self) -> TrainSpec:
@@ -258,7 +381,7 @@ class EvaluateSpec(Spec):
 class RecipeSpec(Spec):
     """A whole recipe."""
 
-    task: Literal["text-classification"]
+    task: TaskName
     name: Name | None = Field(None, description="default: the file's name")
     seed: int = Field(0, ge=0, le=2**32 - 1)
     data: DataSpec

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from kft.errors import RecipeError
-from kft.recipe.schema import CallbackSpec, EarlyStoppingSpec
+from kft.recipe.schema import LOWER_IS_BETTER, CallbackSpec, EarlyStoppingSpec
 from kft.registry import Registry
 from kft.rundir import write_file
 
@@ -177,7 +177,7 @@ class Patience:
         if self.spec is None:
             return False
         value = metrics[self.spec.monitor]
-        score = -value if self.spec.monitor == "valid_loss" else value
+        score = -value if self.spec.monitor in LOWER_IS_BETTER else value
         if self.best is None or score > self.best:
             self.best, self.waited = score, 0
         else:

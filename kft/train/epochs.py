@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 import time
+from typing import Any
 
 import numpy as np
 
-from kft.data.batches import plan
+from kft.data.batches import Ragged, plan
 from kft.data.source import Source, batches
 from kft.errors import TrainingError
 from kft.features.boundary import Forward
 from kft.features.inference import Inference, make_inference, run_in_batches
-from kft.metrics.classification import METRICS, softmax
 from kft.model.blocks import find_blocks
 from kft.recipe.durations import duration_in_steps
 from kft.recipe.schema import PhaseSpec, TrainSpec
@@ -23,6 +23,7 @@ from kft.train.job import (
     OPTIMIZER,
     FitState,
     Job,
+    TrainData,
     is_due,
     keep_if_best,
     record_epoch,
@@ -46,12 +47,13 @@ def fit_phase(job: Job, phase: PhaseSpec, forward: Forward, train: Source, valid
     state = job.state
     optimizer = make_optimizer(job, phase, train)
     job.callbacks.use_optimizer(optimizer)
-    step = make_train_step(forward, job.model, optimizer, job.spec)
+    objective = job.data.kind.objective(job.data.space, job.spec.label_smoothing)
+    step = make_train_step(forward, job.model, optimizer, job.spec, objective)
     inference = make_inference(forward, job.spec.batch_size)
     if state.fit is None:
         # Epoch 0 is the best of the phase it starts from: the same weights, so the same metrics.
         known = state.phase_metrics.get(phase.start or "")
-        metrics = dict(known) if known else validate(inference, valid, job.data.valid_targets)
+        metrics = dict(known) if known else validate(inference, valid, job.data)
         state.fit = FitState(Patience(job.spec.early_stopping))
         keep_if_best(job, phase, 0, metrics)
         record_epoch(job, phase, 0, metrics)
@@ -117,18 +119,18 @@ def _run_epoch(
     if not take_steps(job, phase, fit, optimizer, step, train):
         return False
     sums = StepSums(*fit.sums)
-    metrics = validate(inference, valid, job.data.valid_targets)
+    metrics = validate(inference, valid, job.data)
     fit.epoch, fit.step, fit.sums = fit.epoch + 1, 0, ()
     if keep_if_best(job, phase, fit.epoch, metrics):
         fit.best_epoch = fit.epoch
-    training = {"loss": sums.loss / max(1, sums.count), "accuracy": sums.correct / max(1, sums.count)}
+    count = max(1, sums.count)
+    training = {"loss": sums.loss / count, job.data.kind.hits_name: sums.hits / count}
     shown = training | {"lr": fit.rate, "seconds": time.perf_counter() - started}
     if sums.left_out:
         shown["left_out"] = sums.left_out
         job.progress.note(f"left out   {sums.left_out:.0f} updates whose loss or gradient was not finite")
     record_epoch(job, phase, fit.epoch, metrics, **shown)
-    logs = training | {"val_loss": metrics["valid_loss"]}
-    logs |= {"val_accuracy": metrics["valid_accuracy"], "val_macro_f1": metrics["valid_macro_f1"]}
+    logs = training | {name.replace("valid_", "val_", 1): value for name, value in metrics.items()}
     job.callbacks.epoch_end(state.epochs_done, logs)
     state.epochs_done += 1
     if job.callbacks.wants_stop:
@@ -151,7 +153,7 @@ def take_steps(job: Job, phase: PhaseSpec, fit: FitState, optimizer: ScheduledAd
     size = replicas * rows_per_replica(spec.batch_size, spec.gradient_accumulation)
     rows_of = plan(job.seed, state.epochs_done, train.lengths, batch_size=spec.batch_size, group=updates)
     calls = pad_rows(rows_of, size).reshape(-1, updates * size)
-    weights = class_weights(spec, job.data.targets, job.data.classes)
+    column = job.data.train.column
     waiting: list = []  # sums that were not fetched yet, because fetching waits for the device
 
     def fetch() -> StepSums:
@@ -166,9 +168,9 @@ def take_steps(job: Job, phase: PhaseSpec, fit: FitState, optimizer: ScheduledAd
             job.callbacks.batch_begin(fit.step)
             grid = rows.reshape(updates, size)
             mask = (grid >= 0).astype(np.float32)
-            targets = job.data.targets[np.maximum(grid, 0)]
-            dealt = [tensor.reshape(updates, size, *tensor.shape[1:]) for tensor in tensors]
-            dealt += [targets, mask, mask * weights[targets]]
+            targets = column.take(rows, train.edge(rows))
+            dealt = [tensor.reshape(updates, size, *tensor.shape[1:]) for tensor in (*tensors, targets)]
+            dealt += [mask, mask * job.data.weights[np.maximum(grid, 0)]]
             *inputs, targets_, mask_, weights_ = to_replicas(dealt, axis=1)
             (stop,) = to_replicas([np.full(replicas, job.stop.asked, np.float32)])
             made = int(mask.any(axis=1).sum())
@@ -202,18 +204,17 @@ def _require_finite(sums: StepSums, spec: TrainSpec, phase: PhaseSpec, fit: FitS
     return sums
 
 
-def validate(inference: Inference, valid: Source, targets: np.ndarray) -> dict[str, float]:
+NOT_WATCHED = ("log_loss", "ece")
+"""Metrics that the validation log leaves out: the one is its loss, the other needs more rows than most have there."""
+
+
+def validate(inference: Inference, valid: Source, data: TrainData) -> dict[str, float]:
     """Scores the validation split; each example counts once."""
-    (logits,) = run_in_batches(inference, valid)
-    assert isinstance(logits, np.ndarray)
-    probabilities = softmax(logits)
-    scores = {name: METRICS[name].value(targets, probabilities) for name in ("log_loss", "accuracy", "macro_f1")}
-    return {"valid_loss": scores.pop("log_loss"), **{f"valid_{name}": value for name, value in scores.items()}}
-
-
-def class_weights(spec: TrainSpec, targets: np.ndarray, classes: int) -> np.ndarray:
-    """Returns ``float32[classes]``: ones, or ``rows / (classes * rows of the class)`` (King and Zeng, 2001)."""
-    if spec.class_weight == "none":
-        return np.ones(classes, np.float32)
-    counts = np.bincount(targets, minlength=classes)
-    return (len(targets) / (classes * np.maximum(counts, 1))).astype(np.float32)
+    (outputs,) = run_in_batches(inference, valid)
+    rows: Any = [outputs.row(place) for place in range(len(outputs))] if isinstance(outputs, Ragged) else outputs
+    answers = data.kind.answers(rows, data.space, data.valid.offsets)
+    found = {"valid_loss": data.kind.loss(data.valid.targets, rows, data.space)}
+    for name, metric in data.kind.metrics.items():
+        if name not in NOT_WATCHED:
+            found[f"valid_{name}"] = metric.value(data.valid.truth, answers)
+    return found

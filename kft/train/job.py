@@ -10,9 +10,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from kft.data.source import Source
+from kft.data.batches import Ragged
+from kft.data.source import Column, DenseColumn, Source
 from kft.recipe.durations import parse_interval
-from kft.recipe.schema import FeaturesSpec, PhaseSpec, TrainSpec
+from kft.recipe.schema import LOWER_IS_BETTER, FeaturesSpec, PhaseSpec, TrainSpec
+from kft.tasks.task import AnswerKind, AnswerSpace
 from kft.train.callbacks import CallbackDriver, Patience
 from kft.train.checkpoint import Arrays, Checkpoint, CheckpointWriter, snapshot
 from kft.train.optimizer import ScheduledAdamW
@@ -23,14 +25,44 @@ OPTIMIZER, BEST_OF = "optimizer/", "best/"
 
 
 @dataclass(frozen=True)
-class TrainData:
-    """Inputs and targets of the two splits that selection may see."""
+class Labelled:
+    """One split as training takes it.
 
-    train: Source
-    targets: np.ndarray
-    valid: Source
-    valid_targets: np.ndarray
-    classes: int
+    Attributes:
+        source: Batches of the model's inputs.
+        targets: What the loss compares with: ``[n, ...]``, or one array a text of its tokens.
+        truth: What the metrics compare with.
+        offsets: Of each text's tokens; only for tagging.
+    """
+
+    source: Source
+    targets: Any
+    truth: Any
+    offsets: list[np.ndarray] | None = None
+
+    @property
+    def column(self) -> Column:
+        """The targets, served batch by batch."""
+        return DenseColumn(self.targets) if isinstance(self.targets, np.ndarray) else Ragged.from_rows(self.targets)
+
+
+@dataclass(frozen=True)
+class TrainData:
+    """The two splits that selection may see.
+
+    Attributes:
+        train: What is learned from.
+        valid: What choices look at.
+        kind: What is answered.
+        space: Everything that an answer can be.
+        weights: ``float32[train examples]``: how much each counts in the loss.
+    """
+
+    train: Labelled
+    valid: Labelled
+    kind: AnswerKind
+    space: AnswerSpace
+    weights: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -149,8 +181,9 @@ def note_event(job: Job, event: dict[str, Any]) -> None:
 
 def _score(job: Job, metrics: dict[str, float]) -> tuple[float, ...]:
     """Orders results by the chosen metric; ties go to the lower validation loss."""
+    assert job.spec.best is not None  # loading a recipe fills it in
     value = metrics[job.spec.best]
-    return (-value if job.spec.best == "valid_loss" else value), -metrics["valid_loss"]
+    return (-value if job.spec.best in LOWER_IS_BETTER else value), -metrics["valid_loss"]
 
 
 def keep_if_best(job: Job, phase: PhaseSpec, epoch: int, metrics: dict[str, float]) -> bool:
@@ -183,7 +216,9 @@ def record_epoch(job: Job, phase: PhaseSpec, epoch: int, metrics: dict[str, floa
     is_best = (best["phase"], best["epoch"]) == (phase.name, epoch)  # of the run, over all phases
     event = {"event": "epoch", "phase": phase.name, "epoch": epoch, "step": job.state.steps_done}
     note_event(job, {**event, **training, **metrics, "is_best": is_best})
-    job.progress.epoch(phase, epoch, {**training, **metrics}, is_best)
+    names = [f"valid_{name}" for name in job.data.kind.metrics]
+    shown = job.spec.best if job.spec.best in names else names[0]
+    job.progress.epoch(phase, epoch, {**training, **metrics}, is_best, shown)
 
 
 def random_states(model: keras.Model) -> list[keras.Variable]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -22,11 +23,12 @@ from kft.features.inference import make_inference
 from kft.features.policy import make_room, plan_store, stored_dtype
 from kft.features.probe import STRENGTHS, solve_probe
 from kft.features.store import compute_features, make_front, store_features
-from kft.model.freeze import FreezeTable, freeze, moving_variables
-from kft.recipe.schema import PhaseSpec
+from kft.features.words import WordVectors
+from kft.model.freeze import FreezeTable, freeze_for, moving_variables
+from kft.recipe.schema import LOWER_IS_BETTER, PhaseSpec
 from kft.strategy import synchronise
 from kft.train.checkpoint import restore
-from kft.train.epochs import class_weights, fit_phase, validate
+from kft.train.epochs import fit_phase, validate
 from kft.train.job import (
     Job,
     PhaseResult,
@@ -74,7 +76,7 @@ def _start_phase(job: Job, phase: PhaseSpec) -> PhaseResult:
     state = job.state
     if phase.start is not None:
         restore(state.moving, state.phase_weights[phase.start])
-    table = freeze(job.model, phase.unfreeze)
+    table = freeze_for(job.model, phase)
     job.progress.phase(phase, table)
     before = frozen_fingerprint(job.model)
     if state.fit is None:
@@ -83,7 +85,7 @@ def _start_phase(job: Job, phase: PhaseSpec) -> PhaseResult:
             {
                 "event": "phase",
                 "phase": phase.name,
-                "unfreeze": phase.unfreeze,
+                "unfreeze": str(phase.unfreeze),
                 "solver": phase.solver,
                 "start": phase.start,
                 "trainable": table.trainable,
@@ -109,7 +111,7 @@ def _run_phase(job: Job, phase: PhaseSpec, table: FreezeTable) -> PhaseResult:
     forward = split.back if tuple(train.columns) == split.names else FrozenFront(split.front, split.back)
     if phase.solver == "lbfgs":
         _solve(job, phase, train, valid)
-        metrics = validate(make_inference(forward, job.spec.batch_size), valid, job.data.valid_targets)
+        metrics = validate(make_inference(forward, job.spec.batch_size), valid, job.data)
         best_epoch, epochs, stopped = 0, 0, "converged"
         keep_if_best(job, phase, 0, metrics)
         record_epoch(job, phase, 0, metrics)
@@ -121,7 +123,7 @@ def _run_phase(job: Job, phase: PhaseSpec, table: FreezeTable) -> PhaseResult:
     note_event(job, {**ended, **metrics})
     return PhaseResult(
         name=phase.name,
-        unfreeze=phase.unfreeze,
+        unfreeze=str(phase.unfreeze),
         trainable=table.trainable,
         parameters=table.parameters,
         best_epoch=best_epoch,
@@ -135,7 +137,7 @@ def _run_phase(job: Job, phase: PhaseSpec, table: FreezeTable) -> PhaseResult:
 def _features(job: Job, phase: PhaseSpec, split: SplitModel) -> tuple[Source, Source]:
     """Returns both splits as boundary tensors, or as the model's own inputs where nothing is stored; says which."""
     names = tuple(tensor.name for tensor in split.front.inputs)
-    raw = job.data.train.select(names), job.data.valid.select(names)
+    raw = job.data.train.source.select(names), job.data.valid.source.select(names)
     if set(split.names) == set(names):
         job.progress.note("features   recomputed: all of the model trains")
         return raw
@@ -162,20 +164,28 @@ def _features(job: Job, phase: PhaseSpec, split: SplitModel) -> tuple[Source, So
 
 
 def _solve(job: Job, phase: PhaseSpec, train: Source, valid: Source) -> None:
-    """Solves the head on its features: with the head alone training, they are one vector an example."""
-    (features,) = train.columns.values()
-    (valid_features,) = valid.columns.values()
+    """Solves the head on its features: with the head alone training, they are one vector an example, or a token."""
+    data, kind = job.data, job.data.kind
+    (column,), (valid_column,) = train.columns.values(), valid.columns.values()
+    features: Any = column
+    valid_features: Any = valid_column
+    targets, valid_targets, weights = data.train.targets, data.valid.targets, data.weights
+    score = _chosen_by(job)
+    if kind.per_token:  # the words of all texts, end to end
+        words, valid_words = WordVectors(column, targets), WordVectors(valid_column, valid_targets)
+        features, targets, weights = words, words.targets, np.ones(len(words.targets), np.float32)
+        valid_features, valid_targets, score = valid_words, valid_words.targets, None
     assert isinstance(features, Vectors) and isinstance(valid_features, Vectors)
-    weights = class_weights(job.spec, job.data.targets, job.data.classes)
     with job.progress.task("probe, L-BFGS", len(STRENGTHS)) as tick:
         probe = solve_probe(
             features,
-            job.data.targets,
+            targets,
             valid_features,
-            job.data.valid_targets,
-            classes=job.data.classes,
-            monitor=job.spec.best,
-            row_weights=weights[job.data.targets],
+            valid_targets,
+            classes=kind.units(data.space),
+            solver=kind.solver,
+            score=score,
+            row_weights=weights,
             tick=tick,
         )
     head = job.model.get_layer("head_logits")
@@ -183,6 +193,15 @@ def _solve(job: Job, phase: PhaseSpec, train: Source, valid: Source) -> None:
     head.bias.assign(probe.bias)
     synchronise([head.kernel, head.bias])
     note_event(job, {"event": "probe", "phase": phase.name, "strength": probe.strength, "tried": probe.tried})
+
+
+def _chosen_by(job: Job) -> Callable[[np.ndarray], float] | None:
+    """Returns what the probe's strength is chosen by on the validation split; None stands for the loss."""
+    data, best = job.data, job.spec.best
+    if best is None or best == "valid_loss":
+        return None
+    sign, metric = (-1 if best in LOWER_IS_BETTER else 1), data.kind.metrics[best.removeprefix("valid_")]
+    return lambda outputs: sign * metric.value(data.valid.truth, data.kind.answers(outputs, data.space, None))
 
 
 def frozen_fingerprint(model: keras.Model) -> str:
@@ -200,6 +219,6 @@ def _moved_by(model: keras.Model, phases: Sequence[PhaseSpec]) -> list[keras.Var
     """Returns the weights that any of the phases moves: all that a checkpoint has to hold."""
     found = set()
     for phase in phases:
-        freeze(model, phase.unfreeze)
+        freeze_for(model, phase)
         found |= {id(variable) for variable in moving_variables(model)}
     return [variable for variable in model.weights if id(variable) in found]

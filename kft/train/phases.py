@@ -6,9 +6,12 @@ from collections.abc import Sequence
 
 from kft.recipe.schema import PhaseSpec, TrainSpec, default_phases
 
+HEAD_STEPS = PhaseSpec(name="probe", unfreeze="none", epochs=10, lr=1e-3)
+"""Stands for the probe where a head has weights beside its last layer."""
+
 
 def resolve_phases(
-    spec: TrainSpec, *, rows: int, classes: int, blocks: int, learning_rate: float
+    spec: TrainSpec, *, rows: int, classes: int, blocks: int, learning_rate: float, solvable: bool = True
 ) -> tuple[PhaseSpec, ...]:
     """Returns the phases in order, with rates and starting points filled in.
 
@@ -18,8 +21,11 @@ def resolve_phases(
         classes: Classes among them.
         blocks: Numbered blocks of the backbone.
         learning_rate: The rate that the backbone's entry advises.
+        solvable: Whether the head is one Dense layer alone, which L-BFGS solves.
     """
     phases = spec.phases or default_phases(rows_per_class=rows / classes, blocks=blocks)
+    if not solvable and spec.phases is None:
+        phases = tuple(HEAD_STEPS if phase.solver == "lbfgs" else phase for phase in phases)
     resolved: list[PhaseSpec] = []
     for phase in phases:
         changes: dict[str, object] = {}
@@ -36,6 +42,6 @@ def describe(phases: Sequence[PhaseSpec]) -> str:
     parts = []
     for phase in phases:
         how = "lbfgs to convergence" if phase.solver == "lbfgs" else f"{phase.epochs} epochs at {phase.lr:g}"
-        what = "head alone" if phase.unfreeze == "none" else f"head and {phase.unfreeze}"
+        what = "head alone" if str(phase.unfreeze) == "none" else f"head and {phase.unfreeze}"
         parts.append(f"{phase.name} ({what}, {how}" + (f", from {phase.start})" if phase.start else ")"))
     return ", then ".join(parts)

@@ -16,7 +16,7 @@ from kft.features.inference import Forward
 from kft.features.policy import StorePlan, plan_store
 from kft.features.store import make_front
 from kft.model.blocks import find_blocks
-from kft.model.freeze import FreezeTable, freeze
+from kft.model.freeze import FreezeTable, freeze_for
 from kft.recipe.schema import FeaturesSpec, PhaseSpec, TrainSpec
 from kft.train.optimizer import block_factors
 
@@ -139,7 +139,7 @@ def plan_phase(
         spec: The recipe's part on training.
     """
     part = -(-spec.batch_size // spec.gradient_accumulation)  # what is in memory at a time
-    table = freeze(model, phase.unfreeze)
+    table = freeze_for(model, phase)
     split = split_at_boundary(model)
     below = frozen_blocks(model, split)
     if set(split.names) == {tensor.name for tensor in split.front.inputs}:

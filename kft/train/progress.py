@@ -39,14 +39,14 @@ class Progress:
         self.console.print(f"\n[bold]phase {phase.name}[/bold]")
         self.console.print(str(table), markup=False, style="dim" if self.console.is_terminal else None)
 
-    def epoch(self, phase: PhaseSpec, epoch: int, values: dict[str, float], is_best: bool) -> None:
+    def epoch(self, phase: PhaseSpec, epoch: int, values: dict[str, float], is_best: bool, shown: str) -> None:
         """Prints one line for a validated epoch; epoch 0 is the phase's starting point."""
         label = f"{phase.name} {epoch}/{phase.epochs}" if phase.epochs else phase.name
         parts = [f"{label:<10}"]
         if "loss" in values:
             parts.append(f"loss {values['loss']:.4f}")
         parts.append(f"valid_loss {values['valid_loss']:.4f}")
-        parts.append(f"valid_accuracy {values['valid_accuracy']:.4f}")
+        parts.append(f"{shown} {values[shown]:.4f}")
         if "seconds" in values:
             parts.append(f"{values['seconds']:.0f} s")
         self.console.print("  ".join(parts) + ("  best so far" if is_best else ""), markup=False)

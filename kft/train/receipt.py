@@ -8,10 +8,8 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-
 from kft import runtime, strategy
-from kft.data.split import DataSplit
+from kft.data.split import DataSplit, labels_of
 from kft.model.backbones import Backbone
 from kft.recipe.load import Recipe
 from kft.recipe.schema import PhaseSpec
@@ -37,11 +35,14 @@ def write_start(
         "weights_hash": backbone.weights_hash,
         "backbone": backbone.name,
         "labels": list(split.labels),
-        "class_shares": _class_shares(split).tolist(),
+        "mean": split.space.mean,
+        "std": split.space.std,
+        "shares": split.kind.shares(list(labels_of(split.train)), split.space),
         "text_column": split.columns.text,
+        "pair_column": split.columns.pair,
         "label_column": split.columns.label,
         "n": {"train": len(split.train), "valid": len(split.valid), "test": len(split.test)},
-        "phases": [phase.model_dump() for phase in phases],
+        "phases": [phase.model_dump(mode="json") for phase in phases],
         "versions": runtime.versions(),
         "devices": runtime.describe_devices(),
         "strategy": strategy.describe(),
@@ -62,8 +63,3 @@ def write_start(
     write_json(run.receipt, receipt)
     write_json(run.findings, findings)
     write_file(run.splits, parquet.getvalue())
-
-
-def _class_shares(split: DataSplit) -> np.ndarray:
-    counts = np.bincount(split.targets("train"), minlength=len(split.labels))
-    return counts / counts.sum()

@@ -1,4 +1,4 @@
-"""From a recipe, a split and a backbone to a fine-tuned model: tokenizes, builds, runs the phases."""
+"""From prepared data and a model to a fine-tuned one: sets up the job, runs the phases, finds the probe's head."""
 
 from __future__ import annotations
 
@@ -9,22 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
-from kft.data.batches import Ragged, choose_edges
-from kft.data.source import text_source
 from kft.data.split import DataSplit
-from kft.errors import ModelError
 from kft.model.backbones import Backbone
-from kft.model.blocks import count_blocks, find_blocks
-from kft.model.build import build_model
-from kft.model.freeze import check_rule
+from kft.model.blocks import find_blocks
 from kft.recipe.schema import PhaseSpec, RecipeSpec
 from kft.train.callbacks import CallbackDriver, make_callbacks
 from kft.train.checkpoint import Arrays, Checkpoint, CheckpointWriter
-from kft.train.job import Job, PhaseResult, TrainData, load_state
+from kft.train.job import Job, PhaseResult, load_state
 from kft.train.loop import train_phases
-from kft.train.phases import describe, resolve_phases
+from kft.train.phases import describe
+from kft.train.prepare import read_data
 from kft.train.progress import Progress
 
 
@@ -43,27 +38,6 @@ class FitResult:
     phases: tuple[PhaseResult, ...]
     best_phase: str
     probe: Arrays | None
-
-
-def plan_phases(spec: RecipeSpec, split: DataSplit, backbone: Backbone) -> tuple[PhaseSpec, ...]:
-    """Returns the phases that will run, defaults filled in from the data and the backbone.
-
-    Raises:
-        ModelError: A freeze rule asks for more blocks than there are.
-        RecipeError: A callback is unknown or does not take its arguments.
-    """
-    blocks = count_blocks(backbone.model)
-    make_callbacks(spec.train.callbacks, Path())  # refuses a wrong one before anything is spent
-    phases = resolve_phases(
-        spec.train,
-        rows=len(split.train),
-        classes=len(split.labels),
-        blocks=blocks,
-        learning_rate=backbone.learning_rate,
-    )
-    for phase in phases:
-        check_rule(phase.unfreeze, blocks)
-    return phases
 
 
 @dataclass(frozen=True)
@@ -96,6 +70,7 @@ def fit(
     spec: RecipeSpec,
     split: DataSplit,
     backbone: Backbone,
+    model: keras.Model,
     phases: tuple[PhaseSpec, ...],
     *,
     files: Files,
@@ -108,15 +83,15 @@ def fit(
     Args:
         spec: The recipe.
         split: The data; its test split is not touched.
-        backbone: Its weights become the model's own and are trained.
+        backbone: Whose weights the model has.
+        model: From ``build_for``; it is trained.
         phases: From ``plan_phases``.
         files: What is kept, and where.
         callbacks: Keras callbacks beside those of the recipe.
         progress: Shows what goes on.
         resume: A ``last`` checkpoint of the same run, which goes on exactly there.
     """
-    data = tokenize(spec, split, backbone, progress)
-    model = build_model(backbone, classes=len(split.labels), dropout=spec.model.dropout)
+    data = read_data(spec, split, backbone, progress)
     progress.note(f"phases     {describe(phases)}")
     driver = CallbackDriver(model, [*make_callbacks(spec.train.callbacks, files.folder), *callbacks])
     with ExitStack() as stack:
@@ -166,43 +141,6 @@ def _where_it_goes_on(job: Job) -> str:
     return f"{where}; {state.steps_done:,} steps done in all"
 
 
-def tokenize(spec: RecipeSpec, split: DataSplit, backbone: Backbone, progress: Progress) -> TrainData:
-    """Turns the texts of the train and valid splits into token ids, once; says how long they are and what was cut.
-
-    Raises:
-        ModelError: A text has more tokens than the backbone has positions.
-    """
-    tokens: list[np.ndarray] = []
-    valid_tokens: list[np.ndarray] = []
-    cut = 0
-    for texts, kept in ((split.train.texts, tokens), (split.valid.texts, valid_tokens)):
-        rows, lengths = backbone.tokenizer.encode(texts, spec.model.max_tokens)
-        kept.extend(rows)
-        cut += int((lengths > spec.model.max_tokens).sum())
-    train, valid = Ragged.from_rows(tokens), Ragged.from_rows(valid_tokens)
-    lengths = np.concatenate([train.lengths, valid.lengths])
-    if lengths.max() > backbone.max_tokens:
-        raise ModelError(
-            "the backbone cannot take texts that long",
-            where="model.max_tokens",
-            received=f"{lengths.max()} tokens",
-            expected=f"at most {backbone.max_tokens}, the positions that {backbone.name} knows",
-            next_step=f"--set model.max_tokens={backbone.max_tokens} cuts longer texts, and says how many",
-        )
-    progress.note(
-        f"tokens     median {int(np.median(lengths))}, longest {lengths.max()} a text; "
-        f"{cut:,} of {len(lengths):,} texts cut at {spec.model.max_tokens}"
-    )
-    edges = choose_edges(lengths)
-    return TrainData(
-        train=text_source(train, edges),
-        targets=split.targets("train"),
-        valid=text_source(valid, edges),
-        valid_targets=split.targets("valid"),
-        classes=len(split.labels),
-    )
-
-
 def _starts(phases: Mapping[str, PhaseSpec], name: str) -> Iterator[str]:
     """Yields the phases that a phase's weights went through before it."""
     start = phases[name].start
@@ -215,7 +153,9 @@ def _probe_head(job: Job) -> Arrays | None:
     by_name = {phase.name: phase for phase in job.phases}
     solved = [name for name, phase in by_name.items() if phase.solver == "lbfgs" and name in job.state.phase_weights]
     # A probe is a head on the pretrained weights: one that was solved on tuned blocks is none.
-    solved = [name for name in solved if all(by_name[start].unfreeze == "none" for start in _starts(by_name, name))]
+    solved = [
+        name for name in solved if all(str(by_name[start].unfreeze) == "none" for start in _starts(by_name, name))
+    ]
     if not solved:
         return None
     (head,) = (block for block in find_blocks(job.model) if block.name == "head")

@@ -17,16 +17,8 @@ from kft.features.boundary import Forward
 from kft.features.inference import signature
 from kft.recipe.schema import TrainSpec
 from kft.strategy import knowing_replicas, needs_static_shapes, replica_specs, rows_per_replica
+from kft.tasks.task import Objective
 from kft.train.optimizer import ScheduledAdamW
-
-
-def cross_entropy(targets: tf.Tensor, logits: tf.Tensor, label_smoothing: float) -> tf.Tensor:
-    """Returns each example's cross-entropy in nats, with smoothed targets (Szegedy et al., 2016)."""
-    log_probabilities = tf.nn.log_softmax(tf.cast(logits, tf.float32))
-    picked = tf.gather(log_probabilities, targets, axis=1, batch_dims=1)
-    uniform = tf.reduce_mean(log_probabilities, axis=1)
-    return -(1 - label_smoothing) * picked - label_smoothing * uniform
-
 
 Step = Callable[..., tf.Tensor]
 
@@ -36,21 +28,27 @@ class StepSums(NamedTuple):
 
     Attributes:
         loss: Of every example whose update was made.
-        correct: Right answers among them.
+        hits: What the objective counts beside the loss, such as right answers.
         count: How many they are.
         left_out: Updates that a NaN or an infinity kept from being made.
         stop: How many replicas asked to stop.
     """
 
     loss: Any
-    correct: Any
+    hits: Any
     count: Any
     left_out: Any
     stop: Any
 
 
 def make_train_step(
-    forward: Forward, model: keras.Model, optimizer: ScheduledAdamW, spec: TrainSpec, *, static: bool = False
+    forward: Forward,
+    model: keras.Model,
+    optimizer: ScheduledAdamW,
+    spec: TrainSpec,
+    objective: Objective,
+    *,
+    static: bool = False,
 ) -> Step:
     """Traces one call of the device for the variables that are trainable now: ``spec.steps_per_call`` updates.
 
@@ -58,11 +56,12 @@ def make_train_step(
         forward: From batch tensors to logits; shares its weights with ``model``.
         model: The full model, whose trainable variables move.
         optimizer: Built for exactly these variables.
-        spec: Batch size, parts of a batch, updates a call, clipping, label smoothing.
+        spec: Batch size, parts of a batch, updates a call, clipping.
+        objective: What is minimised, and what a target looks like.
         static: Trace and compile each padded length by itself under XLA, as a TPU does.
 
     Returns:
-        A function of (tensors, targets ``int[updates, batch]``, mask and weights ``float[batch]`` likewise, stop
+        A function of (tensors, targets ``[updates, batch, ...]``, mask and weights ``float[batch]`` likewise, stop
         ``float[replicas]``, updates ``int``), dealt out by ``to_replicas``, that makes the first ``updates`` updates
         and returns ``float32[5]``, the ``StepSums``.
     """
@@ -72,23 +71,22 @@ def make_train_step(
 
     def part_gradients(tensors: Any, targets: Any, mask: Any, weights: Any) -> tuple[list, list]:
         with tf.GradientTape() as tape:
-            logits = forward(list(tensors), training=True)
-            losses = cross_entropy(targets, logits, spec.label_smoothing) * weights
+            outputs = forward(list(tensors), training=True)
+            losses = objective.losses(targets, outputs) * weights
             count = tf.reduce_sum(mask)
             loss = tf.reduce_sum(losses)
             extra = [tf.cast(term, tf.float32) * count for term in forward.losses]
             total = tf.add_n([loss, *extra])
         gradients = tape.gradient(total, [variable.value for variable in variables])
         _require_gradients(variables, gradients)
-        right = tf.cast(tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), targets), tf.float32)
-        sums = [loss, tf.reduce_sum(right * mask), count]
+        sums = [loss, tf.reduce_sum(objective.hits(targets, outputs) * mask), count]
         return [tf.convert_to_tensor(gradient) for gradient in gradients], sums
 
     def replica_step(batch: Any, stop: Any, update: Any) -> Any:
         batch = tf.nest.map_structure(lambda tensor: tensor[update], batch)
         gradients, sums = _in_parts(part_gradients, batch, rows, spec.gradient_accumulation)
         context = tf.distribute.get_replica_context()
-        *gradients, loss, correct, count, stop = context.all_reduce(
+        *gradients, loss, hits, count, stop = context.all_reduce(
             tf.distribute.ReduceOp.SUM, [*gradients, *sums, tf.reduce_sum(stop)]
         )
         # Divided by the number of real examples, not by the sum of class weights, which would rescale batches.
@@ -102,7 +100,7 @@ def make_train_step(
         gradients = [tf.math.multiply_no_nan(gradient, tf.cast(scale, gradient.dtype)) for gradient in gradients]
         optimizer.apply_if(finite, gradients, variables)
         made = tf.cast(finite, tf.float32)
-        counted = [tf.math.multiply_no_nan(value, made) for value in (loss, correct, count)]
+        counted = [tf.math.multiply_no_nan(value, made) for value in (loss, hits, count)]
         return tf.stack([*counted, 1 - made, stop])
 
     def call(tensors: Any, targets: Any, mask: Any, weights: Any, stop: Any, updates: Any) -> tf.Tensor:
@@ -120,7 +118,8 @@ def make_train_step(
     lead = (spec.steps_per_call, rows)
     inputs = [tf.TensorSpec((*lead, *spec_.shape[1:]), spec_.dtype) for spec_ in signature(forward.inputs, rows)]
     row = tf.TensorSpec(lead, tf.float32)
-    specs = (tuple(inputs), tf.TensorSpec(lead, tf.int32), row, row, tf.TensorSpec((1,), tf.float32))
+    target = tf.TensorSpec((*lead, *objective.target_shape), objective.target_dtype)
+    specs = (tuple(inputs), target, row, row, tf.TensorSpec((1,), tf.float32))
     dealt = tf.nest.map_structure(lambda spec_: replica_specs([spec_])[0], specs)
     return tf.function(call, input_signature=(*dealt, tf.TensorSpec((), tf.int32)), autograph=False)
 

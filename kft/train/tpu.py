@@ -11,9 +11,10 @@ import tensorflow as tf
 
 from kft.data.source import Source
 from kft.features.boundary import Forward, split_at_boundary
-from kft.model.freeze import freeze
+from kft.model.freeze import freeze_for
 from kft.recipe.schema import PhaseSpec, TrainSpec
 from kft.strategy import rows_per_replica
+from kft.tasks.task import Objective
 from kft.train.optimizer import ScheduledAdamW
 from kft.train.progress import Progress
 from kft.train.schedules import make_schedule
@@ -42,7 +43,13 @@ class TpuCheck:
 
 
 def check_tpu(
-    model: keras.Model, phases: tuple[PhaseSpec, ...], source: Source, spec: TrainSpec, cores: int, progress: Progress
+    model: keras.Model,
+    phases: tuple[PhaseSpec, ...],
+    source: Source,
+    spec: TrainSpec,
+    objective: Objective,
+    cores: int,
+    progress: Progress,
 ) -> list[TpuCheck]:
     """Checks a recipe's model and batches; the longest batch of each phase is compiled under XLA, on this machine.
 
@@ -51,6 +58,7 @@ def check_tpu(
         phases: From ``plan_phases``.
         source: The training examples.
         spec: The recipe's part on training.
+        objective: What is minimised.
         cores: Of the TPU slice, such as 8.
         progress: Says what is compiled.
     """
@@ -76,8 +84,8 @@ def check_tpu(
     trained = [phase for phase in phases if phase.solver == "adamw"]
     for phase in trained:
         progress.note(f"compiling  the step of phase {phase.name} under XLA, at {source.edges[-1]} tokens")
-        freeze(model, phase.unfreeze)
-        error = _compile_error(split_at_boundary(model).back, model, phase, source, spec)
+        freeze_for(model, phase)
+        error = _compile_error(split_at_boundary(model).back, model, phase, source, spec, objective)
         checks.append(
             TpuCheck(
                 f"the step of phase {phase.name} compiles under XLA",
@@ -89,7 +97,9 @@ def check_tpu(
     return checks
 
 
-def _compile_error(forward: Forward, model: keras.Model, phase: PhaseSpec, source: Source, spec: TrainSpec) -> str:
+def _compile_error(
+    forward: Forward, model: keras.Model, phase: PhaseSpec, source: Source, spec: TrainSpec, objective: Objective
+) -> str:
     assert phase.lr is not None
     schedule = make_schedule(spec.schedule, total_steps=10, warmup_steps=1)
     optimizer = ScheduledAdamW(phase.lr, schedule=schedule, rate_factors={}, weight_decay=spec.weight_decay)
@@ -100,8 +110,9 @@ def _compile_error(forward: Forward, model: keras.Model, phase: PhaseSpec, sourc
         for tensor in forward.inputs
     )
     row = tf.ones(lead)
-    arguments = (inputs, tf.zeros(lead, tf.int32), row, row, tf.zeros((1,)), tf.constant(1))
-    step: Any = make_train_step(forward, model, optimizer, spec, static=True)
+    shape = [source.edges[-1] if size is None else size for size in objective.target_shape]
+    arguments = (inputs, tf.zeros((*lead, *shape), objective.target_dtype), row, row, tf.zeros((1,)), tf.constant(1))
+    step: Any = make_train_step(forward, model, optimizer, spec, objective, static=True)
     try:
         step.experimental_get_compiler_ir(*arguments)(stage="optimized_hlo")
     except (tf.errors.OpError, ValueError, TypeError) as error:

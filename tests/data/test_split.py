@@ -14,6 +14,7 @@ from kft.data.split import DATAFRAME, SPLITS, data_hash, load_split, split_hash,
 from kft.data.tables import Examples
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
+from kft.tasks.registry import TASKS
 
 PAIRS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 40)), min_size=1, max_size=200)
 MARKS = ["........v.vt.t...t...t..v........vtv", "vv....vvvv..............tttt......tt"]
@@ -34,7 +35,13 @@ def rows_of(count, labels=("a", "b"), start=0):
 
 
 def load(folder, frames=None, **spec):
-    return load_split(DataSpec(**{"train": "train.csv", **spec}), base=folder, locate=locate, frames=frames)
+    return load_split(
+        DataSpec(**{"train": "train.csv", **spec}),
+        task=TASKS.get("text-classification"),
+        base=folder,
+        locate=locate,
+        frames=frames,
+    )
 
 
 def refused(folder, frames=None, **spec):
@@ -139,11 +146,11 @@ def test_one_file_is_split_by_shares(tmp_path):
     made = load(tmp_path, valid="20%", test="10%")
     assert [len(made.part(name)) for name in SPLITS] == [28, 8, 4]
     assert made.labels == ("a", "b") and made.columns.guessed == ("text", "label")
-    assert made.targets("valid").dtype == np.int32 and sorted(set(made.targets("valid"))) == [0, 1]
+    assert sorted(set(made.kind.targets(made.valid.labels, made.space))) == [0, 1]
     assert made.how == "valid 20% and test 10% of train.csv, stratified"
     frame = made.frame()
     assert frame.columns.tolist() == ["id", "split", "hash"] and len(frame) == 40
-    text = made.train.texts[0]
+    text = made.train.inputs[0]
     assert frame.hash[0] == hashlib.sha256(text.encode()).hexdigest()[:16]
     assert split_hash(dict(zip(frame.id, frame.split, strict=True))) == made.split_hash
     assert load(tmp_path, valid="20%", test="10%", split_seed=1).split_hash != made.split_hash

@@ -4,16 +4,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kft.data.tables import Columns, RejectedRow, guess_columns, refuse_rejected, to_examples
+from kft.data.examples import Columns, RejectedRow
+from kft.data.tables import guess_columns, refuse_rejected, to_examples
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
+from kft.tasks.registry import TASKS
 
 COLUMNS = Columns("text", "label")
 
 
 def examples_of(frame, columns=COLUMNS, labelled=True, **spec):
     return to_examples(
-        pd.DataFrame(frame), DataSpec(train="a.csv", **spec), name="a.csv", columns=columns, labelled=labelled
+        pd.DataFrame(frame),
+        DataSpec(train="a.csv", **spec),
+        task=TASKS.get("text-classification"),
+        name="a.csv",
+        columns=columns,
+        labelled=labelled,
     )
 
 
@@ -72,7 +79,7 @@ def test_rows_that_cannot_be_used_are_named_with_a_reason():
         "label": [" good ", "x", "", "x", "x", "x", 1, "x", "x", "x"],
     }
     examples, rejected = examples_of(frame)
-    assert (examples.texts, examples.labels.tolist()) == (["fine", "5"], ["good", "1"])
+    assert (examples.inputs, examples.labels.tolist()) == (["fine", "5"], ["good", "1"])
     assert examples.ids.tolist() == ["a.csv:1", "a.csv:7"]
     assert rejected[0] == RejectedRow("a.csv:2", "a.csv", 2, "empty text")
     assert [row.reason for row in rejected[1:]] == [
@@ -98,7 +105,7 @@ def test_bins_turn_ratings_into_labels():
 def test_unlabelled_rows_need_no_label_column():
     examples, rejected = examples_of({"text": ["a", ""]}, labelled=False)
     assert examples.labels is None and len(examples) == 1 and len(rejected) == 1
-    assert examples.take(np.array([0, 0])).texts == ["a", "a"]
+    assert examples.take(np.array([0, 0])).inputs == ["a", "a"]
 
 
 def test_ids_come_from_the_column_and_must_be_unique():

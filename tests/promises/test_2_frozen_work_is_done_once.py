@@ -9,7 +9,9 @@ from kft.data.source import image_source
 from kft.recipe.schema import FeaturesSpec, PhaseSpec, TrainSpec
 from kft.train.callbacks import CallbackDriver
 from kft.train.checkpoint import load_checkpoint, snapshot
-from kft.train.job import Job, TrainData
+from kft.tasks.registry import TASKS
+from kft.tasks.task import AnswerSpace
+from kft.train.job import Job, Labelled, TrainData
 from kft.train.loop import train_phases
 from kft.train.progress import Progress
 from tests import tiny
@@ -80,15 +82,20 @@ def test_images_too(phases, tmp_path, monkeypatch):
     images = (rng.normal(size=(90, 8, 8, 3)) + targets[:, None, None, None]).astype("float32")
     rule, solver = phases
     fit = {"epochs": 3, "lr": 1e-3} if solver == "adamw" else {}
+    kind, space = TASKS.get("image-classification").kind, AnswerSpace(("dark", "bright"))
+
+    def part(rows):
+        return Labelled(image_source(images[rows]), targets[rows], targets[rows])
+
     weights = []
     for store in ("auto", "off"):
         monkeypatch.setenv("KFT_CACHE", str(tmp_path / store))
         model = image_model()
         job = Job(
             model=model,
-            data=TrainData(image_source(images[:60]), targets[:60], image_source(images[60:]), targets[60:], 2),
+            data=TrainData(part(slice(60)), part(slice(60, None)), kind, space, np.ones(60, np.float32)),
             phases=(PhaseSpec(name="only", unfreeze=rule, solver=solver, **fit),),
-            spec=TrainSpec(batch_size=16),
+            spec=TrainSpec(batch_size=16, best="valid_accuracy"),
             seed=0,
             callbacks=CallbackDriver(model, []),
             progress=Progress(quiet=True),

@@ -11,7 +11,7 @@ from kft.errors import RecipeError, TrainingError
 from kft.recipe.schema import CallbackSpec, EarlyStoppingSpec, TrainSpec
 from kft.train.callbacks import Patience, make_callbacks
 from kft.train.checkpoint import load_checkpoint
-from kft.train.loop import class_weights
+from kft.train.prepare import row_weights
 from tests import tiny
 
 
@@ -142,5 +142,5 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_best(tiny_folder, tmp_pat
 def test_balanced_class_weights():
     targets = np.array([0, 0, 0, 1])
     spec = TrainSpec(class_weight="balanced")
-    np.testing.assert_allclose(class_weights(spec, targets, 2), [4 / 6, 2.0])
-    np.testing.assert_array_equal(class_weights(TrainSpec(), targets, 2), [1, 1])
+    np.testing.assert_allclose(row_weights(spec, targets, 2), [4 / 6, 4 / 6, 4 / 6, 2.0])
+    np.testing.assert_array_equal(row_weights(TrainSpec(), targets, 2), np.ones(4))

@@ -8,7 +8,13 @@ import tensorflow as tf
 from kft.recipe.schema import TrainSpec
 from kft.train.optimizer import ScheduledAdamW, rate_factors
 from kft.train.schedules import make_schedule
-from kft.train.step import StepSums, cross_entropy, make_train_step
+from kft.tasks.classes import cross_entropy
+from kft.tasks.registry import TASKS
+from kft.tasks.task import AnswerSpace
+from kft.train.step import StepSums, make_train_step
+
+CLASSES = TASKS.get("text-classification").kind
+OBJECTIVE = CLASSES.objective(AnswerSpace(("a", "b")), label_smoothing=0.0)
 
 
 def tiny_model():
@@ -48,7 +54,7 @@ def trained(spec, *calls, lr=0.1):
     keras.utils.set_random_seed(1)
     model = tiny_model()
     optimizer = optimizer_for(model, lr=lr, decay=0.1)
-    step = make_train_step(model, model, optimizer, spec)
+    step = make_train_step(model, model, optimizer, spec, OBJECTIVE)
     sums = [one_call(step, *call) for call in calls]
     return [variable.numpy() for variable in model.trainable_variables], sums, optimizer
 
@@ -59,7 +65,7 @@ def test_padding_rows_change_nothing():
     for size in (5, 8):
         keras.utils.set_random_seed(1)
         model = tiny_model()
-        step = make_train_step(model, model, optimizer_for(model), TrainSpec(batch_size=size))
+        step = make_train_step(model, model, optimizer_for(model), TrainSpec(batch_size=size), OBJECTIVE)
         assert one_call(step, batch(5, size)).count == 5
         weights.append([variable.numpy() for variable in model.trainable_variables])
     for first, second in zip(*weights, strict=True):
@@ -80,7 +86,7 @@ def test_gradients_are_the_mean_over_real_examples_clipped_by_global_norm():
     applied = []
     optimizer = optimizer_for(model)
     optimizer.apply = lambda gradients, variables: applied.extend(gradients)  # what reaches the optimizer
-    step = make_train_step(model, model, optimizer, TrainSpec(batch_size=8, clip_norm=clip))
+    step = make_train_step(model, model, optimizer, TrainSpec(batch_size=8, clip_norm=clip), OBJECTIVE)
     tf.config.run_functions_eagerly(True)
     try:
         applied.clear()
@@ -112,7 +118,7 @@ def test_several_updates_in_one_call_are_the_same_updates():
     keras.utils.set_random_seed(1)
     model = tiny_model()
     optimizer = optimizer_for(model, decay=0.1)
-    step = make_train_step(model, model, optimizer, spec)
+    step = make_train_step(model, model, optimizer, spec, OBJECTIVE)
     inputs, targets, mask, weights = (np.stack(each) for each in zip(*[(b[0][0], *b[1:]) for b in calls], strict=True))
     found = step((inputs,), targets, mask, weights, np.zeros(1, np.float32), np.int32(3)).numpy()
     np.testing.assert_allclose(found, np.sum(sums, axis=0), rtol=1e-6)

@@ -1,0 +1,96 @@
+"""Examples: what is read from a person's data, whatever the task."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Input = str | tuple[str, str] | Path
+"""What a model reads of one example: a text, two texts, or an image file."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns are read.
+
+    Attributes:
+        text: The column of the inputs: texts, or paths of images.
+        label: That of the labels.
+        guessed: Which of them the recipe does not name.
+        pair: The column of second texts, where there is one.
+    """
+
+    text: str
+    label: str
+    guessed: tuple[str, ...] = ()
+    pair: str | None = None
+
+
+@dataclass(frozen=True)
+class RejectedRow:
+    """A row that cannot be used.
+
+    Attributes:
+        id: Its id.
+        source: What its table is called.
+        row: Its number, from 1; the header does not count.
+        reason: Why; what stands before a colon is the kind.
+    """
+
+    id: str
+    source: str
+    row: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Inputs, with labels where they have them.
+
+    Attributes:
+        ids: ``str[n]``, unique.
+        inputs: What the model reads.
+        labels: ``object[n]``: names, sets of names, numbers or spans; None where the table is unlabelled.
+        groups: ``str[n]``, or None where each example stands alone.
+
+    Example:
+        >>> examples = Examples(np.array(["a", "b"]), ["one", "two"], np.array(["x", "y"]), None)
+        >>> len(examples), examples.take(np.array([1])).inputs
+        (2, ['two'])
+    """
+
+    ids: np.ndarray
+    inputs: list[Any]
+    labels: np.ndarray | None
+    groups: np.ndarray | None
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def take(self, indices: np.ndarray) -> Examples:
+        """Returns the examples at these positions."""
+        return Examples(
+            ids=self.ids[indices],
+            inputs=[self.inputs[index] for index in indices],
+            labels=None if self.labels is None else self.labels[indices],
+            groups=None if self.groups is None else self.groups[indices],
+        )
+
+
+def content(given: Input) -> str:
+    """Returns what an input is, apart from where it lies: the text, or the sha256 of an image file's bytes.
+
+    Example:
+        >>> content("fine"), content(("one", "two"))
+        ('fine', '3:one,two')
+    """
+    if isinstance(given, str):
+        return given
+    if isinstance(given, tuple):
+        return f"{len(given[0])}:{given[0]},{given[1]}"  # the length parts ("a", "b,c") from ("a,b", "c")
+    with given.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,71 @@
+"""Metrics of numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kft.errors import UsageError
+from kft.metrics.metric import Metric, mean
+
+
+def check_numbers(targets: np.ndarray, answers: np.ndarray) -> None:
+    """Refuses targets and answers that are not one finite number an example.
+
+    Raises:
+        UsageError: The shapes do not fit, there are no examples, or a number is not finite.
+    """
+    if targets.ndim != 1 or targets.shape != answers.shape or not targets.size:
+        raise UsageError(
+            "targets and answers do not fit",
+            received=f"shapes {targets.shape} and {answers.shape}",
+            expected="[n] and [n] with n >= 1",
+        )
+    for name, values in (("target", targets), ("answer", answers)):
+        if not np.isfinite(values).all():
+            row = int((~np.isfinite(values)).argmax())
+            raise UsageError(f"a {name} is not finite", where=f"row {row}", received=str(values[row]))
+
+
+def _absolute(targets: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    return np.stack([np.abs(answers - targets), np.ones(len(targets))], axis=1)
+
+
+def _squared(targets: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    return np.stack([(answers - targets) ** 2, np.ones(len(targets))], axis=1)
+
+
+def _rmse(sums: np.ndarray) -> np.ndarray:
+    return np.sqrt(mean(sums))
+
+
+def _moments(targets: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    # Moved to the targets' own mean first: sums of squares of large numbers would lose the small differences.
+    middle = targets.mean()
+    x, y = targets - middle, answers - middle
+    return np.stack([x, y, x * x, y * y, x * y, (y - x) ** 2, np.ones(len(x))], axis=1)
+
+
+def _pearson(sums: np.ndarray) -> np.ndarray:
+    x, y, xx, yy, xy, _, n = np.moveaxis(sums, -1, 0)
+    covariance = xy - x * y / n
+    spread = np.maximum(xx - x * x / n, 0) * np.maximum(yy - y * y / n, 0)
+    return np.where(spread > 1e-24, covariance / np.sqrt(np.maximum(spread, 1e-24)), 0.0)
+
+
+def _r2(sums: np.ndarray) -> np.ndarray:
+    x, _, xx, _, _, errors, n = np.moveaxis(sums, -1, 0)
+    spread = xx - x * x / n
+    return np.where(spread > 1e-24, 1 - errors / np.maximum(spread, 1e-24), 0.0)
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("mae", False, _absolute, mean, check_numbers),
+        Metric("rmse", False, _squared, _rmse, check_numbers),
+        # Pearson's correlation; 0 where either side never changes.
+        Metric("pearson_r", True, _moments, _pearson, check_numbers),
+        # 1 less the squared errors over the targets' squared deviations from their mean.
+        Metric("r2", True, _moments, _r2, check_numbers),
+    )
+}

@@ -1,0 +1,68 @@
+"""Metrics of spans in texts: an entity counts as found where start, end and label are all right (CoNLL-2003)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from kft.errors import UsageError
+from kft.metrics.metric import Metric
+
+
+class Span(NamedTuple):
+    """A labelled part of a text, ``text[start:end]``."""
+
+    start: int
+    end: int
+    label: str
+
+
+Spans = Sequence[Sequence[Span]] | np.ndarray
+
+
+def check_spans(targets: Spans, answers: Spans) -> None:
+    """Refuses targets and answers that are not one list of spans an example.
+
+    Raises:
+        UsageError: There is not one answer for each target, or there are none.
+    """
+    if len(targets) != len(answers) or len(targets) == 0:
+        raise UsageError(
+            "targets and answers do not fit",
+            received=f"{len(targets)} and {len(answers)} lists of spans",
+            expected="one list an example, and at least one example",
+        )
+
+
+def _counts(targets: Spans, answers: Spans) -> np.ndarray:
+    """Found entities, entities, said entities."""
+    rows = [
+        (len({*map(tuple, there)} & {tuple(span[:3]) for span in said}), len(there), len(said))
+        for there, said in zip(targets, answers, strict=True)
+    ]
+    return np.array(rows, np.float64)
+
+
+def _f1(sums: np.ndarray) -> np.ndarray:
+    found, there, said = np.moveaxis(sums, -1, 0)
+    return 2 * found / np.maximum(there + said, 1e-12)
+
+
+def _precision(sums: np.ndarray) -> np.ndarray:
+    return sums[..., 0] / np.maximum(sums[..., 2], 1e-12)
+
+
+def _recall(sums: np.ndarray) -> np.ndarray:
+    return sums[..., 0] / np.maximum(sums[..., 1], 1e-12)
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("entity_f1", True, _counts, _f1, check_spans),
+        Metric("entity_precision", True, _counts, _precision, check_spans),
+        Metric("entity_recall", True, _counts, _recall, check_spans),
+    )
+}

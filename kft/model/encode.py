@@ -1,0 +1,126 @@
+"""From raw inputs to what a model takes: token ids, pairs of texts, pixels; the same in training and in answering."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kft.assets import cache_dir
+from kft.data.batches import Ragged, choose_edges
+from kft.data.source import Source, image_source, text_source
+from kft.recipe.schema import ModelSpec
+from kft.tasks.spans import mark_words
+from kft.tasks.task import Task
+
+if TYPE_CHECKING:
+    from kft.data.images import ImageSizing
+    from kft.model.backbones import Backbone, TextTokenizer
+
+Tick = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Inputs as a model takes them.
+
+    Attributes:
+        source: Batches of them, by the names of the model's inputs.
+        cut: How many texts were longer than ``max_tokens``.
+        offsets: Where each token stands in its text, and whether it begins a word; only for tagging.
+    """
+
+    source: Source
+    cut: int = 0
+    offsets: list[np.ndarray] | None = None
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads inputs for one model.
+
+    Attributes:
+        task: What they are.
+        tokenizer: Of a text backbone.
+        max_tokens: Longer texts are cut.
+        sizing: How images come to one size.
+    """
+
+    task: Task
+    tokenizer: TextTokenizer | None
+    max_tokens: int
+    sizing: ImageSizing | None
+
+    def read(self, inputs: Sequence[Any], *, keep: bool = False, tick: Tick | None = None) -> Encoded:
+        """Returns the inputs as the model takes them.
+
+        Args:
+            inputs: Texts, pairs of texts or paths of images.
+            keep: Whether decoded images are kept on disk, for the next epoch and the next run.
+            tick: Called with the number of images that are done.
+
+        Raises:
+            DataError: An image cannot be decoded.
+            StorageError: The disk is full or cannot be written.
+        """
+        if self.task.modality == "image":
+            return Encoded(self._images([Path(given) for given in inputs], keep, tick))
+        assert self.tokenizer is not None
+        segments = offsets = None
+        if self.task.modality == "text-pair":
+            firsts, seconds = [given[0] for given in inputs], [given[1] for given in inputs]
+            rows, kinds, lengths = self.tokenizer.encode_pairs(firsts, seconds, self.max_tokens)
+            segments = Ragged.from_rows(kinds)
+        elif self.task.kind.per_token:
+            rows, places, lengths = self.tokenizer.encode_with_offsets(inputs, self.max_tokens)
+            offsets = [mark_words(place, text) for place, text in zip(places, inputs, strict=True)]
+        else:
+            rows, lengths = self.tokenizer.encode(inputs, self.max_tokens)
+        tokens = Ragged.from_rows(rows)
+        source = text_source(tokens, choose_edges(tokens.lengths), segments)
+        return Encoded(source, int((lengths > self.max_tokens).sum()), offsets)
+
+    def _images(self, paths: list[Path], keep: bool, tick: Tick | None) -> Source:
+        from kft.data.image_store import decode_images
+
+        assert self.sizing is not None
+        if not keep:
+            return image_source(_Images(paths, self.sizing), len(paths))
+        return image_source(decode_images(paths, self.sizing, cache_dir() / "images", tick=tick), len(paths))
+
+
+def make_reader(task: Task, backbone: Backbone, spec: ModelSpec) -> Reader:
+    """Returns the reader for a recipe's model."""
+    sizing = None
+    if task.modality == "image" and backbone.image is not None:
+        from kft.data.images import ImageSizing
+
+        size = spec.image.size
+        height, width = (size, size) if size else (backbone.image.height, backbone.image.width)
+        sizing = ImageSizing(height, width, spec.image.fit)
+    return Reader(task, backbone.tokenizer, spec.max_tokens, sizing)
+
+
+@dataclass(frozen=True)
+class _Images:
+    """Images that are decoded when they are asked for, and not kept: each is seen once."""
+
+    paths: list[Path]
+    sizing: ImageSizing
+
+    def row(self, index: int) -> np.ndarray:
+        """Decodes one image."""
+        from kft.data.images import decode_image
+
+        return decode_image(self.paths[index], self.sizing)
+
+    def take(self, rows: np.ndarray, edge: int) -> np.ndarray:
+        """Decodes ``uint8[batch, height, width, 3]``; row -1 is black."""
+        taken = np.zeros((len(rows), *self.sizing.shape), np.uint8)
+        for place, index in enumerate(rows):
+            if index >= 0:
+                taken[place] = self.row(int(index))
+        return taken

@@ -1,0 +1,74 @@
+"""Keys that are valid by themselves and do not fit the recipe's task: found before anything is read or computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from kft.recipe.schema import TASK_METRICS, RecipeSpec
+from kft.registry import nearest
+
+Misfit = tuple[Sequence[str | int], str]
+"""Where in the recipe, and what is wrong there."""
+
+ONE_CLASS_OF_MANY = ("text-classification", "text-pairs", "image-classification")
+
+
+def find_misfits(spec: RecipeSpec) -> list[Misfit]:
+    """Returns everything in a recipe that its task cannot obey.
+
+    Example:
+        >>> from kft.recipe.schema import RecipeSpec
+        >>> spec = RecipeSpec.model_validate(
+        ...     {"task": "text-regression", "data": {"train": "a.csv"}, "train": {"class_weight": "balanced"}}
+        ... )
+        >>> where, text = find_misfits(spec)[0]
+        >>> where, text.split("; ")[1]
+        (('train', 'class_weight'), 'the task is text-regression')
+    """
+    return [*_metrics(spec), *_keys_of_other_tasks(spec), *_lora(spec)]
+
+
+def _metrics(spec: RecipeSpec) -> Iterable[Misfit]:
+    metrics = TASK_METRICS[spec.task]
+    monitors = ("valid_loss", *(f"valid_{name}" for name in metrics))
+    wanted: list[tuple[Sequence[str | int], str | None, Sequence[str]]] = [
+        (("train", "best"), spec.train.best, monitors),
+        *((("evaluate", "gates", name), name, metrics) for name in spec.evaluate.gates),
+    ]
+    if spec.train.early_stopping is not None:
+        wanted.append((("train", "early_stopping", "monitor"), spec.train.early_stopping.monitor, monitors))
+    for location, name, known in wanted:
+        if name is not None and name not in known:
+            hint = nearest(name, known)
+            text = f"{name} is no metric of {spec.task}, which has {', '.join(known)}"
+            yield location, text + (f"; did you mean {hint}?" if hint else "")
+
+
+def _keys_of_other_tasks(spec: RecipeSpec) -> Iterable[Misfit]:
+    data, train, task = spec.data, spec.train, spec.task
+    images = task.startswith("image-")
+    several = ("text-multi-label", "image-multi-label")
+    photos = ("image-classification", "image-multi-label")
+    rules = (
+        (("data", "text_pair"), data.text_pair, ("text-pairs",)),
+        (("data", "label_separator"), data.label_separator, several),
+        (("data", "bins"), data.bins, ONE_CLASS_OF_MANY),
+        (("data", "image"), data.image, photos),
+        (("model", "image", "size"), spec.model.image.size, photos),
+        (("train", "augment"), train.augment, photos),
+        (("train", "class_weight"), train.class_weight != "none", ONE_CLASS_OF_MANY),
+        (("train", "label_smoothing"), train.label_smoothing, ONE_CLASS_OF_MANY),
+    )
+    for location, value, tasks in rules:
+        if value and task not in tasks:
+            yield location, f"only for {', '.join(tasks)}; the task is {task}"
+    if images and data.text is not None:
+        yield ("data", "text"), f"{task} reads images: data.image names the column of their paths"
+    if task == "token-tagging" and spec.model.pooling != "auto":
+        yield ("model", "pooling"), "token-tagging answers for each token, so nothing is pooled"
+
+
+def _lora(spec: RecipeSpec) -> Iterable[Misfit]:
+    adapters = [phase.unfreeze.lora for phase in spec.train.phases or () if phase.unfreeze.lora is not None]
+    if len(set(adapters)) > 1:
+        yield ("train", "phases"), "one model carries one kind of adapters: the same `lora` settings in every phase"

@@ -1,0 +1,118 @@
+"""From a recipe, a split and a backbone to what the loop takes: the phases, and both splits as the model reads them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kft.data.batches import choose_edges
+from kft.data.examples import Examples
+from kft.data.split import DataSplit, labels_of
+from kft.errors import ModelError, RecipeError
+from kft.model.backbones import Backbone
+from kft.model.blocks import find_blocks
+from kft.model.encode import Encoded, make_reader
+from kft.model.freeze import freeze_for
+from kft.recipe.schema import PhaseSpec, RecipeSpec, TrainSpec
+from kft.tasks.registry import TASKS
+from kft.train.callbacks import make_callbacks
+from kft.train.job import Labelled, TrainData
+from kft.train.phases import resolve_phases
+from kft.train.progress import Progress
+
+
+def plan_phases(spec: RecipeSpec, split: DataSplit, backbone: Backbone, model: keras.Model) -> tuple[PhaseSpec, ...]:
+    """Returns the phases that will run, defaults filled in from the data and the backbone.
+
+    Raises:
+        ModelError: A freeze rule does not fit the model.
+        RecipeError: A callback is unknown or does not take its arguments, or a head cannot be solved.
+    """
+    make_callbacks(spec.train.callbacks, Path())  # refuses a wrong one before anything is spent
+    blocks = find_blocks(model)
+    solvable = len([v for layer in blocks[-1].layers for v in layer.trainable_variables]) == 2
+    phases = resolve_phases(
+        spec.train,
+        rows=len(split.train),
+        classes=max(1, len(split.labels)),
+        blocks=sum(block.name.startswith("block_") for block in blocks),
+        learning_rate=backbone.learning_rate,
+        solvable=solvable,
+    )
+    for phase in phases:
+        if phase.solver == "lbfgs" and not solvable:
+            raise RecipeError(
+                "this head cannot be solved: it has weights beside its last layer",
+                where=f"phase {phase.name}, solver",
+                received=f"lbfgs, with model.pooling {spec.model.pooling}",
+                expected="solver: adamw, with epochs; or another pooling",
+                next_step="--set model.pooling=mean",
+            )
+        freeze_for(model, phase)
+    return phases
+
+
+def read_data(spec: RecipeSpec, split: DataSplit, backbone: Backbone, progress: Progress) -> TrainData:
+    """Turns the train and valid splits into what the model takes, once; says how long texts are and what was cut.
+
+    Raises:
+        ModelError: A text has more tokens than the backbone has positions.
+        DataError: An image cannot be decoded.
+    """
+    task = TASKS.get(spec.task)
+    reader = make_reader(task, backbone, spec.model)
+    if task.modality == "image":
+        with progress.task("decoding images, once", len(split.train) + len(split.valid)) as tick:
+            train, valid = (reader.read(part.inputs, keep=True, tick=tick) for part in (split.train, split.valid))
+    else:
+        train, valid = _alike(*(reader.read(part.inputs) for part in (split.train, split.valid)))
+        _show_lengths(train, valid, spec, backbone, progress)
+    first = _labelled(split, split.train, train)
+    weights = row_weights(spec.train, first.targets, len(split.labels))
+    return TrainData(first, _labelled(split, split.valid, valid), split.kind, split.space, weights)
+
+
+def row_weights(spec: TrainSpec, targets: Any, classes: int) -> np.ndarray:
+    """Returns ``float32[n]``: ones, or ``n / (classes * rows of its class)`` of each row (King and Zeng, 2001).
+
+    Example:
+        >>> row_weights(TrainSpec(class_weight="balanced"), np.array([0, 0, 0, 1]), 2).round(2).tolist()
+        [0.67, 0.67, 0.67, 2.0]
+    """
+    if spec.class_weight == "none":
+        return np.ones(len(targets), np.float32)
+    counts = np.bincount(targets, minlength=classes)
+    return (len(targets) / (classes * np.maximum(counts, 1))).astype(np.float32)[targets]
+
+
+def _alike(train: Encoded, valid: Encoded) -> tuple[Encoded, Encoded]:
+    """Gives both splits the same few padded lengths, so that what is traced for one serves the other."""
+    edges = choose_edges(np.concatenate([train.source.lengths, valid.source.lengths]))
+    first, second = (replace(part, source=replace(part.source, edges=edges)) for part in (train, valid))
+    return first, second
+
+
+def _show_lengths(train: Encoded, valid: Encoded, spec: RecipeSpec, backbone: Backbone, progress: Progress) -> None:
+    lengths = np.concatenate([train.source.lengths, valid.source.lengths])
+    if lengths.max() > backbone.max_tokens:
+        raise ModelError(
+            "the backbone cannot take texts that long",
+            where="model.max_tokens",
+            received=f"{lengths.max()} tokens",
+            expected=f"at most {backbone.max_tokens}, the positions that {backbone.name} knows",
+            next_step=f"--set model.max_tokens={backbone.max_tokens} cuts longer texts, and says how many",
+        )
+    progress.note(
+        f"tokens     median {int(np.median(lengths))}, longest {lengths.max()} a text; "
+        f"{train.cut + valid.cut:,} of {len(lengths):,} texts cut at {spec.model.max_tokens}"
+    )
+
+
+def _labelled(split: DataSplit, examples: Examples, encoded: Encoded) -> Labelled:
+    labels = list(labels_of(examples))
+    targets = split.kind.targets(labels, split.space, encoded.offsets)
+    return Labelled(encoded.source, targets, split.kind.truth(labels, split.space), encoded.offsets)
