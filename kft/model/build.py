@@ -38,5 +38,5 @@ def build_model(backbone: Backbone, *, head: str = "classification", classes: in
         raise UsageError("a classifier needs two classes", received=f"classes={classes}", expected="classes >= 2")
     attach = HEADS.get(head)
     inputs = backbone.model.input
-    logits = attach(backbone.model.output["sequence_output"], inputs["padding_mask"], classes=classes, dropout=dropout)
+    logits = attach(backbone.features, inputs["padding_mask"], classes=classes, dropout=dropout)
     return keras.Model(inputs, logits, name="kft_classifier")

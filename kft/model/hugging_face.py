@@ -84,7 +84,7 @@ def load_hugging_face(
     dropout: float,
     allow: Sequence[str] = (),
     report: Callable[[str], None] | None = None,
-) -> tuple[keras.Model, Family]:
+) -> keras.Model:
     """Builds the model that config.json describes and fills it from the folder's safetensors.
 
     Args:
@@ -95,20 +95,12 @@ def load_hugging_face(
         report: Called with a line that says what was loaded, and what was not.
 
     Returns:
-        The keras-hub backbone, and its family.
+        The keras-hub backbone.
 
     Raises:
         ModelError: The family is unknown, or the folder cannot be loaded faithfully.
     """
-    family = FAMILIES.get(str(config.get("model_type")))
-    if family is None:
-        raise ModelError(
-            "kft cannot read Hugging Face models of this type",
-            where=f"{folder / 'config.json'}, model_type",
-            received=str(config.get("model_type")),
-            expected="one of " + ", ".join(FAMILIES),
-            next_step="kft models",
-        )
+    family = family_of(folder, config)
     _check_weights(folder)
     asked = check_config(family, config, folder)
     arguments = {**asked, **({family.dropout: dropout} if family.dropout else {})}
@@ -126,7 +118,25 @@ def load_hugging_face(
         _set_activation(model, family, config)
     if family.epsilon:
         _set_epsilon(model, float(config.get(family.epsilon, family.default_epsilon)))
-    return model, family
+    return model
+
+
+def family_of(folder: Path, config: dict[str, Any]) -> Family:
+    """Returns the family that config.json names.
+
+    Raises:
+        ModelError: kft does not read it.
+    """
+    family = FAMILIES.get(str(config.get("model_type")))
+    if family is None:
+        raise ModelError(
+            "kft cannot read Hugging Face models of this type",
+            where=f"{folder / 'config.json'}, model_type",
+            received=str(config.get("model_type")),
+            expected="one of " + ", ".join(FAMILIES),
+            next_step="kft models",
+        )
+    return family
 
 
 def _check_weights(folder: Path) -> None:
@@ -187,7 +197,7 @@ def _tensor_reader() -> type:
             files = ["model.safetensors"]
             if index.is_file():
                 files = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-            names = {}
+            names: dict[str, str] = {}
             for file in files:
                 path = Path(self.preset) / file
                 try:

@@ -60,17 +60,20 @@ def _by_narrow_points(model: keras.Model) -> dict[int, int]:
 def _cut(nodes: list[Any], reach: list[int], head: str) -> dict[int, int]:
     """Numbers the segments between narrow points; the first one with weights is the stem."""
     numbers: dict[int, int] = {}
-    segment = 0
-    furthest = 0
-    weighted = False
+    segment = furthest = 0
+    weighted = ended = forks = False
     for at, node in enumerate(nodes):
         operation = node.operation
         if re.fullmatch(head, operation.name):
             break
-        if furthest <= at and weighted and getattr(operation, "weights", None):
-            segment, weighted = segment + 1, False  # nothing before reaches beyond: a new block begins
-        weighted = weighted or bool(getattr(operation, "weights", None))
+        weights = bool(getattr(operation, "weights", None))
+        # A normalisation belongs to the layer it follows, unless a path around both begins where that one ended.
+        if ended and weights and (forks or "Normalization" not in type(operation).__name__):
+            segment, weighted, ended = segment + 1, False, False
+        weighted = weighted or weights
         if segment and hasattr(operation, "weights"):
             numbers[id(operation)] = segment - 1
+        if furthest <= at and weighted:  # nothing before reaches beyond this node
+            ended, forks = True, reach[at] > at + 1
         furthest = max(furthest, reach[at])
     return numbers if len(set(numbers.values())) > 1 else {}

@@ -18,8 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-import transformers
 from safetensors.numpy import load_file, save_file
 
 from tests.model.seeded import seeded_array, seeded_arrays
@@ -144,6 +142,9 @@ FAMILIES: dict[str, tuple[str, dict[str, Any], str]] = {
 
 def record(model_type: str, settings: dict[str, Any], head: str) -> dict[str, Any]:
     """Returns the reference of one tiny model."""
+    import torch  # here, because pytest imports this file where neither is installed
+    import transformers
+
     config = transformers.AutoConfig.for_model(model_type, **settings)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -173,6 +174,9 @@ def _reference(config: dict, shapes: dict, output: np.ndarray, inputs: dict | No
 
 def main() -> None:
     """Records all families."""
+    import torch
+    import transformers
+
     made_with = f"transformers {transformers.__version__}, torch {torch.__version__}"
     families = {name: record(*arguments) for name, arguments in FAMILIES.items()}
     path = Path(__file__).parent / "reference_families.json"
