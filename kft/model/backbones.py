@@ -1,13 +1,11 @@
-"""The catalog of pretrained backbones, and loading one with its tokenizer.
+"""Loading a pretrained backbone with what belongs to it: its tokenizer or the images it wants, and its hash.
 
-A catalog entry is plain data. Loading goes through keras-hub, and honours what the folder's configuration
-says where keras-hub does not: the exact GELU, and accents stripped by uncased tokenizers.
+Where a name leads stands in sources.py, the catalog in catalog.py; hugging_face.py and presets.py read the files.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,73 +13,29 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kft import assets
 from kft.errors import ModelError
-from kft.registry import Registry, nearest
+from kft.model.catalog import CATALOG, BackboneEntry
+from kft.model.hugging_face import family_of, load_hugging_face, read_config
+from kft.model.images import ImageInput, image_input
+from kft.model.sources import fetch_backbone, resolve_backbone
+from kft.model.tokenizers import TextTokenizer, load_tokenizer
 
 if TYPE_CHECKING:
     import keras
-    import tokenizers
 
-
-@dataclass(frozen=True)
-class BackboneEntry:
-    """What `kft models` shows, and what training takes its defaults from."""
-
-    name: str
-    modality: str
-    source: str
-    parameters: int
-    licence: str
-    hidden_size: int
-    blocks: int
-    trained_on: str
-    languages: str
-    learning_rate: float
-    about: str
-
-
-CATALOG: Registry[BackboneEntry] = Registry("backbone", next_step="kft models")
-CATALOG.register(
-    "minilm-l6",
-    BackboneEntry(
-        name="minilm-l6",
-        modality="text",
-        source="package:minilm-l6",
-        parameters=22_713_216,
-        licence="Apache-2.0",
-        hidden_size=384,
-        blocks=6,
-        trained_on="1.17 billion sentence pairs (all-MiniLM-L6-v2)",
-        languages="English",
-        learning_rate=5e-5,
-        about="small, fast sentence encoder; a strong start for short texts",
-    ),
+__all__ = (
+    "CATALOG",
+    "Backbone",
+    "BackboneEntry",
+    "ImageInput",
+    "TextTokenizer",
+    "feed",
+    "load_backbone",
+    "resolve_backbone",
 )
-
-
-@dataclass(frozen=True)
-class TextTokenizer:
-    """A fast tokenizer: texts in, integer ids out, in parallel, in Rust.
-
-    Attributes:
-        tokenizer: The `tokenizers` object, without truncation or padding.
-        special_tokens: How many ids it adds to each text ([CLS] and [SEP]).
-    """
-
-    tokenizer: tokenizers.Tokenizer
-    special_tokens: int
-
-    def encode(self, texts: Sequence[str], max_tokens: int) -> tuple[list[np.ndarray], np.ndarray]:
-        """Returns one int32 array of ids a text, at most ``max_tokens`` long, and the lengths before the cut."""
-        encodings = self.tokenizer.encode_batch_fast(list(texts))
-        lengths = np.array([len(encoding) for encoding in encodings], dtype=np.int64)
-        rows = []
-        for encoding in encodings:
-            ids = np.array(encoding.ids, dtype=np.int32)
-            # The closing special token stays, as it does in the truncation of the `tokenizers` package.
-            rows.append(ids if len(ids) <= max_tokens else np.append(ids[: max_tokens - 1], ids[-1]))
-        return rows, lengths
+Report = Callable[[str], None]
+POSITIONS = 8192
+"""How many tokens kft takes where a model itself sets no limit."""
 
 
 @dataclass(frozen=True)
@@ -89,20 +43,30 @@ class Backbone:
     """A loaded backbone.
 
     Attributes:
-        name: The catalog name, or the folder.
-        model: The keras-hub backbone, one flat functional graph.
-        tokenizer: Turns text into ids.
-        entry: The catalog entry, or None for a person's own folder.
-        weights_hash: sha256 of the weights file.
-        max_tokens: How many positions it knows.
+        name: The catalog name, the source, or the path.
+        modality: ``text`` or ``image``.
+        model: One flat functional graph. Its inputs are called ``token_ids``, ``padding_mask`` and, where the
+            family has it, ``segment_ids``; or ``images``.
+        features: What heads take: text ``[batch, tokens, width]``; images ``[batch, height, width, channels]`` or
+            ``[batch, tokens, width]``.
+        tokenizer: Turns text into ids; None for images.
+        image: What the model wants of an image; None for text.
+        entry: The catalog entry, or None for any other source.
+        weights_hash: sha256 of the weights file, or over those of its parts.
+        max_tokens: How many positions it knows; 0 for images.
+        pooling: What is advised to make one vector of the features: ``mean``, or ``last`` for causal decoders.
     """
 
     name: str
+    modality: str
     model: keras.Model
-    tokenizer: TextTokenizer
+    features: Any
+    tokenizer: TextTokenizer | None
+    image: ImageInput | None
     entry: BackboneEntry | None
     weights_hash: str
     max_tokens: int
+    pooling: str
 
     @property
     def learning_rate(self) -> float:
@@ -119,176 +83,167 @@ def feed(token_ids: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def resolve_backbone(name: str, base: Path) -> str:
-    """Returns a catalog name as it is, and a person's own folder as an absolute path, from wherever it is asked.
-
-    Refuses an unknown one at once, before anything is loaded.
-
-    Args:
-        name: What the recipe says.
-        base: The recipe's folder, where a relative path starts.
-
-    Raises:
-        ModelError: It is neither in the catalog nor a folder.
-    """
-    if name in CATALOG:
-        return name
-    relative = base / Path(name).expanduser()
-    return str((relative if relative.is_dir() else _own_folder(name)).resolve())
-
-
-def load_backbone(name: str, *, dropout: float = 0.1, report: Callable[[str], None] | None = None) -> Backbone:
+def load_backbone(
+    name: str, *, dropout: float = 0.1, report: Report | None = None, allow: Sequence[str] = ()
+) -> Backbone:
     """Loads a pretrained backbone and its tokenizer.
 
     Args:
-        name: A name from ``kft models``, or the path of a Hugging Face BERT folder (config.json,
-            model.safetensors, vocab.txt).
-        dropout: Dropout inside the blocks; active only in blocks that train.
-        report: Called with a line when something is downloaded.
+        name: A name from ``kft models``; a keras-hub preset (``bert_tiny_en_uncased``), ``kaggle://...``,
+            ``hf://owner/repo``; or the path of a Hugging Face folder, a keras-hub preset folder, or a ``.keras``
+            file of a flat functional model whose last output is the features (for text, with a tokenizer.json
+            beside it).
+        dropout: Dropout inside the blocks of transformers; active only in blocks that train.
+        report: Called with a line when something is downloaded, and with what was loaded and what was not.
+        allow: Globs of the names of a Hugging Face folder's tensors that may be left out, and of the model's
+            variables that may stay new; poolers and the heads of other tasks may without being named.
 
     Returns:
-        The backbone; ``backbone.model`` maps ``token_ids``, ``segment_ids`` and ``padding_mask``, each
-        ``int32[batch, tokens]``, to ``sequence_output``, ``float32[batch, tokens, hidden_size]``.
+        The backbone. In a text model ``backbone.model`` maps ``token_ids`` and ``padding_mask``, each
+        ``int32[batch, tokens]``, to ``backbone.features``, ``float32[batch, tokens, width]``.
 
     Raises:
-        ModelError: The name is not in the catalog and no such folder exists, or the folder does not fit.
+        ModelError: The name is unknown, or what it leads to cannot be loaded faithfully.
         AssetError: The weights could not be fetched, or are not what was pinned.
 
     Example:
         >>> import kft
         >>> backbone = kft.load_backbone("minilm-l6")  # doctest: +SKIP
-        >>> backbone.model.output["sequence_output"].shape  # doctest: +SKIP
+        >>> backbone.features.shape  # doctest: +SKIP
         (None, None, 384)
     """
     from kft import runtime
 
     runtime.start()
-    entry: BackboneEntry | None = None
-    if name in CATALOG:
-        entry = CATALOG.get(name)
-        folder = assets.fetch(assets.PACKAGES.get(entry.source.removeprefix("package:")), report=report)
-    else:
-        folder = _own_folder(name)
-    config = _read_config(folder)
+    entry = CATALOG.get(name) if name in CATALOG else None
+    path = fetch_backbone(name, report)
+    if path.suffix == ".keras":
+        return _from_keras_file(name, path, report)
+    if path.suffix == ".pth":
+        return _from_torch_file(name, path, entry)
+    config = read_config(path)
+    from kft.model.presets import is_preset
+
+    if is_preset(path, config):
+        return _from_preset(name, path, config, dropout, entry)
+    family = family_of(path, config)
+    is_text = family.modality == "text"
+    # First what is quick to refuse.
+    tokenizer = load_tokenizer(path, family.model_type) if is_text else None
+    model = load_hugging_face(path, config, dropout=dropout, allow=allow, report=report)
+    return _assemble(
+        name,
+        model,
+        path,
+        entry,
+        weights=sorted(path.glob("model*.safetensors")),
+        tokenizer=tokenizer,
+        max_tokens=int(config.get(family.positions, POSITIONS)) - family.reserved if is_text else 0,
+        pooling=family.pooling,
+    )
+
+
+def _assemble(
+    name: str,
+    model: keras.Model,
+    path: Path,
+    entry: BackboneEntry | None,
+    *,
+    weights: Sequence[Path],
+    tokenizer: TextTokenizer | None,
+    max_tokens: int = 0,
+    pooling: str = "mean",
+) -> Backbone:
+    from kft.model.flat import flatten
+
+    flat, features = flatten(model, str(path))
     return Backbone(
         name=name,
-        model=_load_bert(folder, config, dropout),
-        tokenizer=load_tokenizer(folder),
+        modality="text" if tokenizer else "image",
+        model=flat,
+        features=features,
+        tokenizer=tokenizer,
+        image=None if tokenizer else image_input(path, flat),
         entry=entry,
-        weights_hash=_file_hash(folder / "model.safetensors"),
-        max_tokens=int(config.get("max_position_embeddings", 512)),
+        weights_hash=_hash(weights),
+        max_tokens=max_tokens,
+        pooling=pooling,
     )
 
 
-def _own_folder(name: str) -> Path:
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        return folder
-    hint = nearest(name, CATALOG.names())
-    raise ModelError(
-        f"unknown backbone {name!r}" + (f"; did you mean {hint!r}?" if hint else ""),
-        where="model.backbone",
-        received=name,
-        expected="one of " + ", ".join(CATALOG.names()) + ", or the folder of a Hugging Face BERT model",
-        next_step="kft models",
-    )
+def _from_preset(
+    name: str, path: Path, config: dict[str, Any], dropout: float, entry: BackboneEntry | None
+) -> Backbone:
+    from kft.model.presets import DECODERS, load_preset, preset_tokenizer
 
-
-def _read_config(folder: Path) -> dict[str, Any]:
-    missing = [name for name in ("config.json", "model.safetensors", "vocab.txt") if not (folder / name).is_file()]
-    if missing:
+    model = load_preset(path, config, dropout=dropout)
+    is_text = isinstance(model.input, dict) and "token_ids" in model.input
+    if is_text and "images" in model.input:
         raise ModelError(
-            "the backbone folder is not complete",
-            where=str(folder),
-            received="no " + ", no ".join(missing),
-            expected="config.json, model.safetensors and vocab.txt of a Hugging Face BERT model",
+            "a model of texts and images is no backbone for one of them",
+            where=str(path),
+            received=", ".join(model.input),
+            expected="a text preset, such as gemma3_270m or gemma3_1b",
             next_step="kft models",
         )
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelError("config.json is not JSON", where=str(folder / "config.json"), received=str(error)) from None
-    checks = (
-        ("model_type", config.get("model_type"), ("bert",)),
-        ("hidden_act", config.get("hidden_act", "gelu"), tuple(ACTIVATIONS)),
-        ("position_embedding_type", config.get("position_embedding_type", "absolute"), ("absolute",)),
-        ("layer_norm_eps", config.get("layer_norm_eps", 1e-12), (1e-12,)),
+    return _assemble(
+        name,
+        model,
+        path,
+        entry,
+        weights=sorted(path.glob("model*.weights.h5")),
+        tokenizer=preset_tokenizer(path) if is_text else None,
+        max_tokens=int(getattr(model, "max_sequence_length", None) or POSITIONS) if is_text else 0,
+        pooling="last" if str(config.get("class_name")).startswith(DECODERS) else "mean",
     )
-    for key, received, allowed in checks:
-        if received not in allowed:
+
+
+def _from_keras_file(name: str, path: Path, report: Report | None) -> Backbone:
+    from kft.model.presets import load_keras_file
+
+    model = load_keras_file(path)
+    names = {tensor.name for tensor in getattr(model, "inputs", None) or []}
+    tokenizer, shapes = None, [tensor.shape for tensor in getattr(model, "inputs", None) or []]
+    if "token_ids" in names:
+        if not {"token_ids", "padding_mask"} <= names <= {"token_ids", "padding_mask", "segment_ids"}:
+            raise _odd_inputs(path, sorted(names))
+        if not (path.parent / "tokenizer.json").is_file():
             raise ModelError(
-                "this version cannot load such a backbone faithfully",
-                where=f"{folder / 'config.json'}, {key}",
-                received=str(received),
-                expected=" or ".join(map(str, allowed)),
-                next_step="kft models",
+                "a text model needs its tokenizer",
+                where=str(path),
+                received=f"no {path.parent / 'tokenizer.json'}",
+                expected="the `tokenizers` package's file, beside the model",
+                next_step="save it there: tokenizer.save('tokenizer.json')",
             )
-    return config
+        tokenizer = load_tokenizer(path.parent)
+    elif len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][-1] != 3:
+        if shapes:  # a model without a graph is refused for that, by flatten
+            raise _odd_inputs(path, [f"{tensor.name} {tensor.shape}" for tensor in model.inputs])
+    elif report:
+        report(f"{path.name}: takes pixels as they are, from 0 to 255; a model that wants others scales them itself")
+    return _assemble(name, model, path, None, weights=[path], tokenizer=tokenizer, max_tokens=512 if tokenizer else 0)
 
 
-def exact_gelu(x: Any) -> Any:
-    """GELU by the error function (Hendrycks and Gimpel, 2016)."""
-    import keras
-
-    return keras.activations.gelu(x, approximate=False)
-
-
-def tanh_gelu(x: Any) -> Any:
-    """GELU by its tanh approximation, as GPT-2 had it."""
-    import keras
-
-    return keras.activations.gelu(x, approximate=True)
+def _odd_inputs(path: Path, received: Sequence[str]) -> ModelError:
+    return ModelError(
+        "the model's inputs are neither a text's nor an image's",
+        where=str(path),
+        received=", ".join(received),
+        expected="token_ids, padding_mask and perhaps segment_ids; or one input [batch, height, width, 3]",
+        next_step="name them: keras.Input((None,), dtype='int32', name='token_ids')",
+    )
 
 
-ACTIVATIONS = {"gelu": exact_gelu, "gelu_new": tanh_gelu, "gelu_pytorch_tanh": tanh_gelu}
-"""Hugging Face's names for GELU, and which one each means."""
+def _from_torch_file(name: str, path: Path, entry: BackboneEntry | None) -> Backbone:
+    from kft.model.efficientnet_lite import load_efficientnet_lite
+
+    return _assemble(name, load_efficientnet_lite(path), path, entry, weights=[path], tokenizer=None)
 
 
-def _load_bert(folder: Path, config: dict[str, Any], dropout: float) -> keras.Model:
-    import keras
-    import keras_hub
-
-    model = keras_hub.models.BertBackbone.from_preset(str(folder), dropout=dropout)
-    gelu = ACTIVATIONS[config.get("hidden_act", "gelu")]
-    # keras-hub always takes the tanh approximation, 3.9e-3 off on checkpoints that mean the exact GELU.
-    for layer in model.transformer_layers:
-        changed = 0
-        for inner in layer._flatten_layers():
-            if isinstance(inner, keras.layers.Dense) and inner.activation is not keras.activations.linear:
-                inner.activation = gelu
-                changed += 1
-        layer.activation = gelu  # so that the block's own configuration says what it computes
-        if changed != 1:
-            raise ModelError(
-                "keras-hub's transformer block is not built as expected",
-                where=layer.name,
-                received=f"{changed} dense layers with an activation",
-                expected="1",
-                next_step="install the keras-nlp version that setup.cfg names",
-            )
-    return model
-
-
-def load_tokenizer(folder: Path) -> TextTokenizer:
-    """Builds the tokenizer that the folder's own configuration describes."""
-    import tokenizers
-
-    if (folder / "tokenizer.json").is_file():
-        tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-    else:
-        settings: dict[str, Any] = {}
-        if (folder / "tokenizer_config.json").is_file():
-            settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-        lowercase = bool(settings.get("do_lower_case", True))
-        built = tokenizers.BertWordPieceTokenizer(
-            str(folder / "vocab.txt"), lowercase=lowercase, strip_accents=settings.get("strip_accents")
-        )
-        tokenizer = tokenizers.Tokenizer.from_str(built.to_str())
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return TextTokenizer(tokenizer, special_tokens=tokenizer.num_special_tokens_to_add(False))
-
-
-def _file_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _hash(paths: Sequence[Path]) -> str:
+    """sha256 of one file; of several, over their hashes in the order of their names."""
+    hashes = []
+    for path in paths:
+        with path.open("rb") as file:
+            hashes.append(hashlib.file_digest(file, "sha256").hexdigest())
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256(" ".join(hashes).encode()).hexdigest()

@@ -1,0 +1,118 @@
+"""Loads keras-hub preset folders and a person's own ``.keras`` files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kft.errors import ModelError
+from kft.model.sentencepiece import read_sentencepiece
+from kft.model.tokenizers import TextTokenizer, byte_level_bpe, sentencepiece_tokenizer, word_piece, wrap
+
+if TYPE_CHECKING:
+    import keras
+
+WEIGHTS = ("model.weights.h5", "model.weights.json")
+DECODERS = ("GPT2", "Llama", "Gemma", "Mistral", "Mixtral", "Qwen", "Phi", "Falcon", "Bloom", "OPT", "SmolLM")
+"""Beginnings of the names of keras-hub's causal decoders, whose last token has seen the whole text."""
+TOKENIZERS = {
+    # keras-hub's class: Hugging Face's model_type, which names the same special tokens
+    "RobertaTokenizer": "roberta",
+    "GPT2Tokenizer": "gpt2",
+    "XLMRobertaTokenizer": "xlm-roberta",
+    "DebertaV3Tokenizer": "deberta-v2",
+    "AlbertTokenizer": "albert",
+    "GemmaTokenizer": "gemma",
+    "Gemma3Tokenizer": "gemma",
+    "MistralTokenizer": "llama",
+}
+WORD_PIECE = ("BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer")
+
+
+def is_preset(folder: Path, config: dict[str, Any]) -> bool:
+    """Whether a folder is a keras-hub preset and not a Hugging Face one."""
+    return "registered_name" in config or any((folder / name).is_file() for name in WEIGHTS)
+
+
+def load_preset(folder: Path, config: dict[str, Any], *, dropout: float) -> keras.Model:
+    """Builds the backbone of a keras-hub preset folder and loads its weights.
+
+    Raises:
+        ModelError: keras-hub cannot read it.
+    """
+    import keras_hub
+
+    known = config.get("config", {})
+    arguments = {name: dropout for name in ("dropout", "dropout_rate") if name in known}
+    if str(config.get("class_name", "")).startswith(("EfficientNet", "MobileNet")):
+        arguments = {}  # there it drops whole branches, at the rate that pretraining chose
+    try:
+        return keras_hub.models.Backbone.from_preset(str(folder), **arguments)
+    except Exception as error:  # keras-hub, Keras and h5py each raise their own
+        raise ModelError(
+            "keras-hub cannot load this preset",
+            where=str(folder),
+            received=(str(error).strip().split("\n") or [""])[0][:300],
+            expected="a backbone's preset: config.json, model.weights.h5 and, for text, tokenizer.json with assets/",
+            next_step="save it again: backbone.save_to_preset(folder); tokenizer.save_to_preset(folder)",
+        ) from error
+
+
+def preset_tokenizer(folder: Path) -> TextTokenizer:
+    """Builds the fast tokenizer that gives a preset's ids.
+
+    Raises:
+        ModelError: The preset has none, or one of a kind that kft cannot build.
+    """
+    path = folder / "tokenizer.json"
+    received = "no tokenizer.json"
+    if path.is_file():
+        description = json.loads(path.read_text(encoding="utf-8"))
+        kind = str(description.get("class_name"))
+        settings, files = description.get("config", {}), folder / "assets" / "tokenizer"
+        if kind in WORD_PIECE:
+            return wrap(
+                word_piece(
+                    files / "vocabulary.txt",
+                    lowercase=bool(settings.get("lowercase", False)),
+                    # As the checkpoints were trained: keras-hub leaves accents on lowered text, which then is [UNK].
+                    strip_accents=True if settings.get("strip_accents") else None,
+                )
+            )
+        family = TOKENIZERS.get(kind)
+        if family and (files / "vocabulary.spm").is_file():
+            return wrap(sentencepiece_tokenizer(read_sentencepiece(files / "vocabulary.spm"), family))
+        if family and (files / "merges.txt").is_file():
+            return wrap(byte_level_bpe(files / "vocabulary.json", files / "merges.txt", family))
+        received = kind
+    raise ModelError(
+        "kft cannot build the tokenizer of this preset",
+        where=str(folder),
+        received=received,
+        expected="one of " + ", ".join((*WORD_PIECE, *TOKENIZERS)),
+        next_step="use the same model from Hugging Face: hf://owner/repo",
+    )
+
+
+def load_keras_file(path: Path) -> keras.Model:
+    """Loads a person's own ``.keras`` file, in Keras's safe mode.
+
+    Raises:
+        ModelError: It is no such file, holds code (a Lambda layer), or a class that nobody registered.
+    """
+    import keras
+    import keras_hub  # noqa: F401  (registers its layers)
+
+    import kft.model.heads  # noqa: F401  (registers kft's own)
+
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras raises ValueError, TypeError, zipfile and h5py errors
+        raise ModelError(
+            "Keras cannot load this file",
+            where=str(path),
+            received=(str(error).strip().split("\n") or [""])[0][:300],
+            expected="a functional model saved by model.save('NAME.keras'), of Keras's own layers and without Lambda",
+            next_step="save it again from Keras's own layers (safe mode stays on: a model file must not run code)",
+        ) from error
