@@ -17,9 +17,9 @@ from kft.errors import DataError, UsageError
 if TYPE_CHECKING:
     from PIL import Image
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-"""What is opened, named because Pillow would also hand a PostScript file to an interpreter. MPO is what the JPEGs of
-some telephones are."""
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+"""What is opened, named because Pillow would also hand a PostScript file to an interpreter. JPEG covers the
+MPO files of some telephones."""
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
 DROPPINGS = ("thumbs.db", "desktop.ini")
 """What a system leaves in folders of images, besides hidden files."""
@@ -233,9 +233,8 @@ def decode_bytes(content: bytes, sizing: ImageSizing) -> np.ndarray:
         # A JPEG can be decoded at a half, a quarter or an eighth of its size: eight times faster for a telephone's
         # photo. At least twice the wanted size is kept, so that the filter below has something to work on.
         image.draft(None, (2 * max(sizing.height, sizing.width),) * 2)
-        orientation = _orientation(image)
         _load(image)
-        upright = _turned(_to_rgb(image), orientation)
+        upright = _turned(_to_rgb(image), _orientation(image))
         try:
             return np.asarray(_resized(upright, sizing))
         except (ValueError, MemoryError) as error:  # a strip thinner than a pixel can be
@@ -270,6 +269,11 @@ def _load(image: Image.Image) -> None:
 
 
 def _orientation(image: Image.Image) -> int:
+    """Returns the camera's orientation of an image that is loaded.
+
+    Not before: Pillow turns a TIFF while it loads it, and looks for a PNG's notes by loading it, where what is wrong
+    with the pixels would be raised, and lost here.
+    """
     try:
         return int(image.getexif().get(ORIENTATION, 1))
     except Exception:
@@ -335,7 +339,7 @@ def _resized(image: Image.Image, sizing: ImageSizing) -> Image.Image:
     # The crop's edges may lie between pixels: one step, without rounding to whole pixels first.
     scale = min(image.width / sizing.width, image.height / sizing.height)
     width, height = sizing.width * scale, sizing.height * scale
-    left, top = (image.width - width) / 2, (image.height - height) / 2
-    return image.resize(
-        wanted, bicubic, box=(left, top, min(left + width, image.width), min(top + height, image.height))
-    )
+    # Rounding can put an edge a hair outside the image, which Pillow refuses.
+    left, top = max(0.0, (image.width - width) / 2), max(0.0, (image.height - height) / 2)
+    right, bottom = min(left + width, image.width), min(top + height, image.height)
+    return image.resize(wanted, bicubic, box=(left, top, right, bottom))
