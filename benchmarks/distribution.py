@@ -51,8 +51,8 @@ def prepare(rows):
     from kft.model.freeze import freeze
     from kft.train.callbacks import CallbackDriver
     from kft.train.job import Job
-    from kft.train.progress import Progress
     from kft.train.prepare import plan_phases, read_data
+    from kft.train.progress import Progress
 
     runtime.start()
     spec, progress = rows.spec, Progress(quiet=True)

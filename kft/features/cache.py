@@ -12,7 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from kft.assets import cache_dir
-from kft.features.shards import ABOUT, LOCK, SUFFIX, is_intact, open_shard
+from kft.data.shards import ABOUT, LOCK, SUFFIX, is_intact, open_shard
 
 
 @dataclass(frozen=True)

@@ -19,16 +19,15 @@ from typing import Any
 
 import keras
 import numpy as np
-from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from kft.data.batches import Ragged
-from kft.data.source import Chunk, Column, DenseColumn, Source
-from kft.errors import StorageError
+from kft.data.shards import ABOUT, ShardIndex, locked, write_shard
+from kft.data.source import Column, DenseColumn, Source
 from kft.features.boundary import SplitModel
 from kft.features.inference import Inference, Tick, has_token_axis, make_inference, run_in_batches
-from kft.features.shards import ABOUT, ELSEWHERE, LOCK, SUFFIX, open_shard, write_shard
 from kft.rundir import storage_errors, write_json
 
+ELSEWHERE = "kft cache prune, another KFT_CACHE, or --set features.store=off"
 BATCH_SIZE = 32
 """Rows of a batch that computes features: fixed, so that runs of any batch size share them, bit for bit."""
 SHARD_ROWS = 64 * BATCH_SIZE
@@ -55,50 +54,6 @@ class Front:
     inputs: tuple[str, ...]
     names: tuple[str, ...]
     fingerprint: str
-
-
-@dataclass(frozen=True)
-class StoredColumn:
-    """One boundary tensor of some examples, read from memory-mapped shards.
-
-    Attributes:
-        values: The shards' values: ``[tokens or examples, ...]``.
-        shard: ``int64[examples]``: which of them.
-        start: ``int64[examples]``: the first row there.
-        length: ``int64[examples]``: how many rows; None without a token axis.
-        dtype: What the model takes, where the store keeps a smaller type.
-    """
-
-    values: tuple[np.ndarray, ...]
-    shard: np.ndarray
-    start: np.ndarray
-    length: np.ndarray | None
-    dtype: np.dtype
-
-    def row(self, index: int) -> np.ndarray:
-        """Returns one example's tensor."""
-        values, start = self.values[self.shard[index]], self.start[index]
-        return values[start] if self.length is None else values[start : start + self.length[index]]
-
-    def chunks(self) -> Iterator[Chunk]:
-        """Yields all examples' vectors, shard by shard; only without a token axis."""
-        for number, values in enumerate(self.values):
-            here = np.flatnonzero(self.shard == number)
-            if len(here):
-                yield here, values[self.start[here]].astype(self.dtype, copy=False)
-
-    def take(self, rows: np.ndarray, edge: int) -> np.ndarray:
-        """Returns ``[batch, ...]``, or ``[batch, edge, ...]`` with a token axis; row -1 gives zeros."""
-        tail = self.values[0].shape[1:]
-        taken = np.zeros((len(rows), *tail) if self.length is None else (len(rows), edge, *tail), self.dtype)
-        for position, index in enumerate(rows):
-            if index >= 0:
-                row = self.row(index)
-                if self.length is None:
-                    taken[position] = row
-                else:
-                    taken[position, : len(row)] = row
-        return taken
 
 
 def make_front(split: SplitModel) -> Front:
@@ -169,12 +124,12 @@ def store_features(
     """
     folder = store_folder(front, root, dtype)
     keys, source = source.keys, source.select(front.inputs)
-    index = _Index(folder)
+    index = ShardIndex(folder)
     if index.missing(keys).size:
         with storage_errors(folder, ELSEWHERE):
             folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder, wait):
-            index = _Index(folder)  # with what another process has written meanwhile
+        with locked(folder, wait, ELSEWHERE):
+            index = ShardIndex(folder)  # with what another process has written meanwhile
             missing = index.missing(keys)
             if tick:
                 tick(len(source) - len(missing))
@@ -182,78 +137,25 @@ def store_features(
             for rows in _shards(front, source, keys, missing):
                 found = run_in_batches(front.inference, source, tick, rows=rows)
                 tensors = {name: _cast(tensor, dtype) for name, tensor in zip(front.tensors, found, strict=True)}
-                write_shard(folder, keys[rows], tensors)
-            index = _Index(folder)  # in the order in which any later run will find them
+                write_shard(folder, keys[rows], tensors, ELSEWHERE)
+            index = ShardIndex(folder)  # in the order in which any later run will find them
     elif tick:
         tick(len(source))
     with suppress(OSError):  # when it was last used: `kft cache prune` starts with the oldest
         (folder / ABOUT).touch()
-    return _as_source(front, source, index.columns(front, keys))
+    described = {name: (np.dtype(tensor.dtype), has_token_axis(tensor)) for name, tensor in front.tensors.items()}
+    return _as_source(front, source, index.columns(keys, described))
 
 
 def stored_rows(front: Front, source: Source, root: Path, dtype: str | None = None) -> int:
     """Returns how many of these examples the store holds already."""
-    return len(source) - len(_Index(store_folder(front, root, dtype)).missing(source.keys))
+    return len(source) - len(ShardIndex(store_folder(front, root, dtype)).missing(source.keys))
 
 
 def store_folder(front: Front, root: Path, dtype: str | None = None) -> Path:
     """Returns the folder of the store for this front."""
     name = hashlib.blake2b(json.dumps([front.fingerprint, dtype]).encode(), digest_size=12).hexdigest()
     return root / name
-
-
-class _Index:
-    """Where each example lies: built from the shards' own keys, so no second file can disagree with them."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        opened = (open_shard(path) for path in sorted(folder.glob(f"*{SUFFIX}")))
-        self.shards = [shard for shard in opened if shard is not None]  # a damaged one counts as not there
-
-    def missing(self, keys: np.ndarray) -> np.ndarray:
-        """Returns ``int64[n]``: the examples not here, each content once."""
-        lacking = np.flatnonzero(self._places(keys) < 0)
-        _, first = np.unique(_comparable(keys[lacking]), return_index=True)
-        return lacking[np.sort(first)]
-
-    def _places(self, keys: np.ndarray) -> np.ndarray:
-        """Returns each example's place among the shards' examples taken end to end, -1 where there is none."""
-        if not self.shards:
-            return np.full(len(keys), -1, np.int64)
-        here = _comparable(np.concatenate([shard.keys for shard in self.shards]))
-        order = np.argsort(here, kind="stable")
-        wanted = _comparable(keys)
-        nearest = np.minimum(np.searchsorted(here[order], wanted), len(here) - 1)
-        return np.where(here[order[nearest]] == wanted, order[nearest], -1)
-
-    def columns(self, front: Front, keys: np.ndarray) -> dict[str, Column]:
-        """Returns each computed tensor of these examples."""
-        ends = np.cumsum([len(shard.keys) for shard in self.shards])
-        places = self._places(keys)
-        if (places < 0).any():
-            raise StorageError(
-                "stored features went away while they were in use",
-                where=str(self.folder),
-                received=f"{int((places < 0).sum()):,} examples are missing",
-                expected="a cache that nothing prunes during a run",
-                next_step="run the command again: what is missing is computed anew",
-            )
-        shard = np.searchsorted(ends, places, side="right")
-        row = places - np.concatenate([[0], ends])[shard]
-        start, length = row.copy(), np.ones(len(row), np.int64)
-        for number, opened in enumerate(self.shards):
-            if opened.offsets is not None:
-                here = shard == number
-                start[here] = opened.offsets[row[here]]
-                length[here] = opened.offsets[row[here] + 1] - start[here]
-        columns: dict[str, Column] = {}
-        for name, tensor in front.tensors.items():
-            values = tuple(opened.values[name] for opened in self.shards)
-            per_token = has_token_axis(tensor)
-            columns[name] = StoredColumn(
-                values, shard, start if per_token else row, length if per_token else None, np.dtype(tensor.dtype)
-            )
-        return columns
 
 
 def _shards(front: Front, source: Source, keys: np.ndarray, missing: np.ndarray) -> Iterator[np.ndarray]:
@@ -267,21 +169,6 @@ def _shards(front: Front, source: Source, keys: np.ndarray, missing: np.ndarray)
         stop = start + (fitting if rest else max(BATCH_SIZE, fitting // BATCH_SIZE * BATCH_SIZE))
         yield order[start:stop]
         start = stop
-
-
-def _comparable(keys: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(keys).view(f"S{keys.shape[1]}").ravel()  # as bytes, which NumPy can sort
-
-
-def _locked(folder: Path, wait: Callable[[], None] | None) -> AcquireReturnProxy:
-    with storage_errors(folder, ELSEWHERE):
-        lock = FileLock(str(folder / LOCK))
-        try:
-            return lock.acquire(timeout=0)
-        except Timeout:
-            if wait:
-                wait()
-            return lock.acquire()
 
 
 def _as_source(front: Front, source: Source, computed: Mapping[str, Column]) -> Source:

@@ -28,17 +28,19 @@ STEPS = "num_batches_tracked"
 CONVOLUTION, DEPTHWISE = (2, 3, 1, 0), (2, 3, 0, 1)
 
 
-def load_efficientnet_lite(path: Path, *, dropout: float = 0.2) -> keras.Model:
+def load_efficientnet_lite(path: Path, *, dropout: float = 0.2, size: tuple[int, int] | None = None) -> keras.Model:
     """Builds the backbone and loads its weights.
 
     Args:
         path: The weights file, or a folder that holds one ``.pth`` file.
         dropout: Of whole residual branches (stochastic depth); rises from 0 at the input to this at the top,
             active in training alone.
+        size: Height and width of the images, where they are known: shapes are then static, as a TPU, augmentation
+            and the feature store want them (there an unknown second axis means tokens). Default: any.
 
     Returns:
         A flat functional model from ``images``, ``float32[batch, height, width, 3]``, already normalised
-        (``(x - 127) / 128``, RGB), of any size, to ``float32[batch, height / 32, width / 32, 1280]``.
+        (``(x - 127) / 128``, RGB), of that size, to ``float32[batch, height / 32, width / 32, 1280]``.
 
     Raises:
         AssetError: The file cannot be read, or is no file of weights.
@@ -51,7 +53,7 @@ def load_efficientnet_lite(path: Path, *, dropout: float = 0.2) -> keras.Model:
     """
     file = _weights_file(path)
     tensors = read_legacy_tensors(file)
-    model = _build(dropout)
+    model = _build(dropout, size)
     _assign(model, tensors, besides=CLASSIFIER, where=str(file))
     return model
 
@@ -72,7 +74,7 @@ def imagenet_classifier(path: Path) -> keras.Model:
     """
     file = _weights_file(path)
     tensors = read_legacy_tensors(file)
-    backbone = _build(dropout=0.0)
+    backbone = _build(0.0, None)
     pooled = keras.layers.GlobalAveragePooling2D(name="head_pool")(backbone.output)
     model = keras.Model(backbone.input, keras.layers.Dense(1000, name="head_logits")(pooled), name="imagenet")
     _assign(model, tensors, besides=(), where=str(file))
@@ -94,7 +96,7 @@ def _weights_file(path: Path) -> Path:
     return found[0]
 
 
-def _build(dropout: float) -> keras.Model:
+def _build(dropout: float, size: tuple[int, int] | None) -> keras.Model:
     import keras_hub
 
     stages = len(REPEATS)
@@ -120,7 +122,7 @@ def _build(dropout: float) -> keras.Model:
         batch_norm_epsilon=1e-3,
         activation="relu6",
         dropout=dropout,
-        input_shape=(None, None, 3),
+        input_shape=(*(size or (None, None)), 3),
     )
     # keras-hub leaves the input unnamed; kft's sources know their columns by the inputs' names.
     (given,) = backbone.inputs

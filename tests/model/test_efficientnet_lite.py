@@ -84,6 +84,13 @@ def test_the_model_is_flat_and_its_input_is_named(backbone):
     assert backbone.count_params() == 3_413_024
 
 
+def test_a_known_size_makes_shapes_static(weights, backbone):
+    model = load_efficientnet_lite(weights, size=(64, 96))
+    assert model.inputs[0].shape == (None, 64, 96, 3) and model.output.shape == (None, 2, 3, 1280)
+    images = waves(64, 96)
+    np.testing.assert_array_equal(model(images, training=False).numpy(), backbone(images, training=False).numpy())
+
+
 def test_it_can_be_saved_and_loaded(backbone, tmp_path):
     backbone.save(tmp_path / "lite.keras")
     again = keras.models.load_model(tmp_path / "lite.keras")
@@ -106,7 +113,7 @@ def test_dropout_acts_in_training_alone(weights):
 def changed(monkeypatch, weights, backbone, change):
     tensors = read_legacy_tensors(weights)
     change(tensors)
-    monkeypatch.setattr(efficientnet_lite, "_build", lambda dropout: backbone)  # 3 s; nothing will be assigned
+    monkeypatch.setattr(efficientnet_lite, "_build", lambda dropout, size: backbone)  # 3 s; nothing will be assigned
     monkeypatch.setattr(efficientnet_lite, "read_legacy_tensors", lambda path: tensors)
     with pytest.raises(ModelError, match="not those of EfficientNet-Lite0") as caught:
         load_efficientnet_lite(weights)

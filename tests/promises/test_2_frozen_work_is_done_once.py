@@ -7,10 +7,10 @@ import pytest
 import kft
 from kft.data.source import image_source
 from kft.recipe.schema import FeaturesSpec, PhaseSpec, TrainSpec
-from kft.train.callbacks import CallbackDriver
-from kft.train.checkpoint import load_checkpoint, snapshot
 from kft.tasks.registry import TASKS
 from kft.tasks.task import AnswerSpace
+from kft.train.callbacks import CallbackDriver
+from kft.train.checkpoint import load_checkpoint, snapshot
 from kft.train.job import Job, Labelled, TrainData
 from kft.train.loop import train_phases
 from kft.train.progress import Progress

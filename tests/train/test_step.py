@@ -6,11 +6,11 @@ import pytest
 import tensorflow as tf
 
 from kft.recipe.schema import TrainSpec
-from kft.train.optimizer import ScheduledAdamW, rate_factors
-from kft.train.schedules import make_schedule
 from kft.tasks.classes import cross_entropy
 from kft.tasks.registry import TASKS
 from kft.tasks.task import AnswerSpace
+from kft.train.optimizer import ScheduledAdamW, rate_factors
+from kft.train.schedules import make_schedule
 from kft.train.step import StepSums, make_train_step
 
 CLASSES = TASKS.get("text-classification").kind
