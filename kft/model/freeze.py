@@ -94,7 +94,8 @@ def freeze(
         >>> kft.freeze(model, "top-2").trainable  # doctest: +SKIP
         3550853
     """
-    asked, blocks = as_rule(rule), find_blocks(model)
+    blocks = find_blocks(model)
+    asked = as_rule(rule, blocks)
     for layer in model.layers:
         layer.trainable = True  # whatever an earlier rule left; a weight that never trains stays as it is
     chosen = _choose(model, blocks, asked)
@@ -119,7 +120,7 @@ def freeze_for(model: keras.Model, phase: PhaseSpec) -> FreezeTable:
     return freeze(model, phase.unfreeze, norm=phase.norm, augment=phase.solver == "adamw")
 
 
-def as_rule(rule: str | Mapping[str, Any] | FreezeRule) -> FreezeRule:
+def as_rule(rule: str | Mapping[str, Any] | FreezeRule, blocks: tuple[Block, ...] = ()) -> FreezeRule:
     """Returns a rule as the recipe has it.
 
     Raises:
@@ -134,7 +135,11 @@ def as_rule(rule: str | Mapping[str, Any] | FreezeRule) -> FreezeRule:
     except ValidationError as error:
         where = ".".join(map(str, ("unfreeze", *error.errors()[0]["loc"])))
         raise ModelError(
-            f"{rule!r} is no freeze rule", where=where, received=str(rule), expected=RULES, next_step="unfreeze: top-2"
+            f"{rule!r} is no freeze rule",
+            where=where,
+            received=str(rule),
+            expected=RULES + _listed(blocks),
+            next_step="unfreeze: top-2",
         ) from None
 
 
@@ -230,7 +235,7 @@ def _require_something(table: FreezeTable, rule: FreezeRule, blocks: tuple[Block
             f"the freeze rule {str(rule)!r} fits no block of this model",
             where="unfreeze",
             received=", ".join(unmatched) or str(rule),
-            expected=f"{_expected(rule, blocks)}; the blocks are {', '.join(block.name for block in blocks)}",
+            expected=_expected(rule, blocks) + _listed(blocks),
             next_step="norm: adapt, so that BatchNorm trains" if adapt else f"unfreeze: top-{min(2, len(blocks) - 2)}",
         )
     if table.trainable == 0:
@@ -241,6 +246,10 @@ def _require_something(table: FreezeTable, rule: FreezeRule, blocks: tuple[Block
             expected="a head or a block with weights",
             next_step="attach a head with kft.build_model",
         )
+
+
+def _listed(blocks: tuple[Block, ...]) -> str:
+    return f"; the blocks are {', '.join(block.name for block in blocks)}" if blocks else ""
 
 
 def _unmatched(rule: FreezeRule, blocks: tuple[Block, ...]) -> list[str]:

@@ -1,0 +1,104 @@
+"""Metrics of numbers, sets of labels and spans: against scikit-learn and by hand."""
+
+import numpy as np
+import pytest
+from sklearn import metrics as theirs
+
+from kft.errors import UsageError
+from kft.metrics.intervals import estimate_all, paired_difference
+from kft.metrics.multi_label import METRICS as LABELS
+from kft.metrics.regression import METRICS as NUMBERS
+from kft.metrics.tagging import METRICS as SPANS
+from kft.metrics.tagging import Span
+
+rng = np.random.default_rng(0)
+
+
+def test_numbers_agree_with_scikit_learn():
+    targets = rng.normal(1000, 3, 200)
+    answers = targets + rng.normal(0, 2, 200)
+    ours = {name: metric.value(targets, answers) for name, metric in NUMBERS.items()}
+    assert ours["mae"] == pytest.approx(theirs.mean_absolute_error(targets, answers))
+    assert ours["rmse"] == pytest.approx(theirs.mean_squared_error(targets, answers) ** 0.5)
+    assert ours["r2"] == pytest.approx(theirs.r2_score(targets, answers))
+    assert ours["pearson_r"] == pytest.approx(np.corrcoef(targets, answers)[0, 1])
+
+
+def test_a_constant_answer_has_no_correlation():
+    targets = rng.normal(size=50)
+    assert NUMBERS["pearson_r"].value(targets, np.full(50, targets.mean())) == 0
+    assert NUMBERS["r2"].value(targets, np.full(50, targets.mean())) == pytest.approx(0)
+
+
+def test_sets_of_labels_agree_with_scikit_learn():
+    targets = (rng.random((300, 6)) < [0.5, 0.3, 0.1, 0.05, 0.2, 0.0]).astype(float)
+    answers = np.clip(0.6 * targets + rng.random((300, 6)) * 0.6, 0, 1).round(2)  # with ties
+    said, there = answers >= 0.5, targets[:, :5]
+    ours = {name: metric.value(targets, answers) for name, metric in LABELS.items()}
+    assert ours["micro_f1"] == pytest.approx(theirs.f1_score(targets, said, average="micro"))
+    # The label that never occurs does not count.
+    assert ours["macro_f1"] == pytest.approx(theirs.f1_score(there, said[:, :5], average="macro"))
+    assert ours["average_precision"] == pytest.approx(
+        theirs.average_precision_score(there, answers[:, :5], average="macro")
+    )
+
+
+def test_a_resample_of_average_precision_is_that_of_the_rows_drawn():
+    targets = (rng.random((40, 3)) < 0.4).astype(float)
+    answers = rng.random((40, 3))
+    drawn = rng.integers(0, 40, 40)
+    metric = LABELS["average_precision"]
+    weights = np.bincount(drawn, minlength=40)[None].astype(float)
+    by_weight = metric.by_group(targets, answers, np.arange(40))(weights)[0]
+    assert by_weight == pytest.approx(metric.value(targets[drawn], answers[drawn]))
+
+
+def spans(*rows):
+    found = np.empty(len(rows), object)
+    for place, row in enumerate(rows):
+        found[place] = tuple(Span(*span) for span in row)
+    return found
+
+
+def test_spans_by_hand():
+    truth = spans([(0, 4, "a"), (5, 9, "b")], [], [(0, 2, "a")])
+    said = spans([(0, 4, "a"), (5, 8, "b")], [(1, 2, "a")], [(0, 2, "b")])
+    values = {name: metric.value(truth, said) for name, metric in SPANS.items()}
+    assert values == {
+        "entity_precision": pytest.approx(1 / 4),
+        "entity_recall": pytest.approx(1 / 3),
+        "entity_f1": pytest.approx(2 / 7),
+    }
+
+
+@pytest.mark.parametrize(
+    ("metrics", "truth", "answers"),
+    [
+        (NUMBERS, rng.normal(size=60), rng.normal(size=60)),
+        (LABELS, (rng.random((60, 4)) < 0.4).astype(float), rng.random((60, 4))),
+        (SPANS, spans(*[[(0, 4, "a")]] * 60), spans(*[[(0, 4, "a")], [(0, 3, "a")]] * 30)),
+    ],
+)
+def test_every_metric_has_an_interval_that_holds_it_and_pairs(metrics, truth, answers):
+    groups = np.arange(60) // 3
+    found = estimate_all(truth, answers, groups=groups, resamples=200, metrics=metrics)
+    assert list(found) == list(metrics)
+    for name, estimate in found.items():
+        assert estimate.low <= estimate.value <= estimate.high, name
+    same = paired_difference(next(iter(metrics.values())), truth, answers, answers, resamples=50)
+    assert (same.value, same.low, same.high) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("metric", "truth", "answers", "problem"),
+    [
+        (NUMBERS["mae"], np.zeros(3), np.zeros(2), "do not fit"),
+        (NUMBERS["mae"], np.zeros(2), np.array([0, np.nan]), "not finite"),
+        (LABELS["micro_f1"], np.zeros((2, 2)), np.full((2, 2), 1.5), "out of range"),
+        (LABELS["micro_f1"], np.full((2, 2), 0.5), np.zeros((2, 2)), "out of range"),
+        (SPANS["entity_f1"], spans([]), spans([], []), "do not fit"),
+    ],
+)
+def test_what_is_no_answer_is_refused(metric, truth, answers, problem):
+    with pytest.raises(UsageError, match=problem):
+        metric.value(truth, answers)
