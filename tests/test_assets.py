@@ -502,7 +502,7 @@ def test_other_sources_are_refused(tmp_path, source):
     text = str(error.value)
     assert "are not read by this version" in text
     assert f"received: {source}" in text
-    assert "package:minilm-l6, package:reviews-ratings, " in text
+    assert "package:minilm-l6, package:efficientnet-lite0, package:reviews-ratings, " in text
 
 
 def test_an_unknown_package(tmp_path):
@@ -520,9 +520,10 @@ def test_the_cache_is_where_the_environment_says(tmp_path, monkeypatch):
 
 
 def test_the_registered_packages():
-    names = ("minilm-l6", "reviews-ratings", "films-ratings", "editorials-ratings", "tweets-ratings")
+    weights = ("minilm-l6", "efficientnet-lite0")
+    names = (*weights, "reviews-ratings", "films-ratings", "editorials-ratings", "tweets-ratings")
     assert PACKAGES.names() == names
-    assert len({asset.sha256 for asset in PACKAGES}) == 2
+    assert len({asset.sha256 for asset in PACKAGES}) == 3
     for name, asset in zip(names, PACKAGES, strict=True):
         assert asset.name == name
         assert len(asset.sha256) == 64
