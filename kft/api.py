@@ -123,6 +123,7 @@ def build_model(
     image_size: int | None = None,
     lora: LoraSpec | None = None,
     augment: AugmentSpec | None = None,
+    seed: int = 0,
 ) -> keras.Model:
     """Attaches a head to a backbone: a plain keras.Model; see ``kft.model.build.build_model``."""
     runtime.start()
@@ -137,6 +138,7 @@ def build_model(
         image_size=image_size,
         lora=lora,
         augment=augment,
+        seed=seed,
     )
 
 

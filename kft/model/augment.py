@@ -23,15 +23,15 @@ other numbers than TensorFlow's own kernels: a run that is resumed has to stay w
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import keras
 from keras import ops
+from pydantic import ValidationError
 
 from kft.errors import UsageError
+from kft.recipe.schema import AugmentSpec
 
-FLIPS = ("none", "horizontal", "horizontal_and_vertical")
 LARGEST_MAGNITUDE = 10.0
 ROUNDS = 2
 """Operations of RandAugment that an image gets, as in the paper."""
@@ -48,57 +48,6 @@ OPERATIONS = (
 )
 # fmt: on
 """RandAugment's, without equalize (a histogram an image) and sharpness (a convolution)."""
-
-
-@dataclass(frozen=True)
-class AugmentSpec:
-    """What is done to training images.
-
-    Attributes:
-        flip: ``horizontal`` mirrors half of them; ``horizontal_and_vertical`` does each with a coin of its own.
-        crop: The smallest part of an image's area that is kept, in 0 .. 1; the crop is brought back to the image's
-            size. 1 keeps all of it.
-        color: Strength of random brightness, contrast and saturation (each by up to 40 %) and hue (by up to a tenth
-            of the circle), in 0 .. 1. 0 leaves colours alone.
-        rand_augment: Magnitude in 0 .. 10 of two random operations an image (Cubuk et al., 2020), or None for none.
-
-    Raises:
-        UsageError: A value lies outside; all of them are said at once.
-
-    Example:
-        >>> AugmentSpec(flip="horizontal", crop=0.5).changes
-        True
-    """
-
-    flip: Literal["none", "horizontal", "horizontal_and_vertical"] = "none"
-    crop: float = 1.0
-    color: float = 0.0
-    rand_augment: float | None = None
-
-    def __post_init__(self) -> None:
-        magnitude = self.rand_augment
-        problems = [
-            (f"flip={self.flip!r}", "flip: " + ", ".join(FLIPS), self.flip in FLIPS),
-            (f"crop={self.crop}", "0 < crop <= 1", 0 < self.crop <= 1),
-            (f"color={self.color}", "0 <= color <= 1", 0 <= self.color <= 1),
-            (
-                f"rand_augment={magnitude}",
-                f"rand_augment: None, or 0 < magnitude <= {LARGEST_MAGNITUDE:g}",
-                magnitude is None or 0 < magnitude <= LARGEST_MAGNITUDE,
-            ),
-        ]
-        wrong = [(received, expected) for received, expected, right in problems if not right]
-        if wrong:
-            raise UsageError(
-                "images cannot be augmented like this",
-                received="; ".join(received for received, _ in wrong),
-                expected="; ".join(expected for _, expected in wrong),
-            )
-
-    @property
-    def changes(self) -> bool:
-        """Whether it does anything at all."""
-        return self != AugmentSpec()
 
 
 def augmentation(spec: AugmentSpec, seed: int, *, name: str = "augment") -> keras.layers.Layer:
@@ -122,7 +71,23 @@ def augmentation(spec: AugmentSpec, seed: int, *, name: str = "augment") -> kera
         >>> mirrored.all(axis=(1, 2, 3)).tolist()
         [...]
     """
-    return Augment(**asdict(spec), seed=seed, name=name)
+    return Augment(**spec.model_dump(), seed=seed, name=name)
+
+
+def _changes(spec: AugmentSpec) -> bool:
+    return spec.flip != "none" or spec.crop < 1 or spec.color > 0 or spec.rand_augment is not None
+
+
+def _spec(**values: Any) -> AugmentSpec:
+    try:
+        return AugmentSpec(**values)
+    except ValidationError as error:
+        wrong = [(issue["loc"][0], issue["input"], issue["msg"]) for issue in error.errors()]
+        raise UsageError(
+            "images cannot be augmented like this",
+            received="; ".join(f"{name}={value!r}" for name, value, _ in wrong),
+            expected="; ".join(f"{name}: {text}" for name, _, text in wrong),
+        ) from None
 
 
 @keras.saving.register_keras_serializable(package="kft")
@@ -152,7 +117,7 @@ class Augment(keras.layers.Layer):
         **options: Any,
     ) -> None:
         super().__init__(**{**options, "dtype": "float32"})
-        self.spec = AugmentSpec(flip, crop, color, rand_augment)
+        self.spec = _spec(flip=flip, crop=crop, color=color, rand_augment=rand_augment)
         self.seed = seed
         self.random = keras.random.SeedGenerator(seed)
 
@@ -169,7 +134,7 @@ class Augment(keras.layers.Layer):
     def call(self, images: Any, training: bool = False) -> Any:
         """Changes the images in training, and only gives them another type otherwise."""
         images = ops.cast(images, "float32")
-        if not training or not self.spec.changes:
+        if not training or not _changes(self.spec):
             return images
         # One draw a batch, of all numbers at once: the state moves by one, whatever the spec asks for.
         numbers = _Numbers(keras.random.uniform((ops.shape(images)[0], DRAWS), seed=self.random))

@@ -30,6 +30,7 @@ def build_model(
     image_size: int | None = None,
     lora: LoraSpec | None = None,
     augment: AugmentSpec | None = None,
+    seed: int = 0,
 ) -> keras.Model:
     """Builds a plain keras.Model from a backbone and a task head.
 
@@ -45,6 +46,7 @@ def build_model(
         image_size: Pixels a side; default: the backbone's own.
         lora: Adapters to add; they train under the freeze rule ``lora``.
         augment: Random changes to images while training.
+        seed: Of these changes.
 
     Returns:
         A model from the backbone's inputs (``token_ids``, ``padding_mask`` and the like, ``int32[batch, tokens]``; or
@@ -68,7 +70,7 @@ def build_model(
     if backbone.modality == "image":
         if head == "tagging":
             raise UsageError("images have no tokens to tag", received=f"{backbone.name}, head {head!r}")
-        inputs, features = _from_pixels(backbone, image_size, augment)
+        inputs, features = _from_pixels(backbone, image_size, augment, seed)
         mask = None
     else:
         inputs, features = backbone.model.input, backbone.features
@@ -109,12 +111,14 @@ def build_for(spec: RecipeSpec, task: Task, space: AnswerSpace, backbone: Backbo
         image_size=spec.model.image.size,
         lora=adapters[0] if adapters else None,
         augment=spec.train.augment,
+        seed=spec.seed,
     )
 
 
-def _from_pixels(backbone: Backbone, size: int | None, augment: AugmentSpec | None) -> tuple[Any, Any]:
+def _from_pixels(backbone: Backbone, size: int | None, augment: AugmentSpec | None, seed: int) -> tuple[Any, Any]:
     """Returns an input of raw pixels and the backbone's features, its own layers called again."""
-    from kft.model.augment import augmentation, normalisation_layer
+    from kft.model.augment import augmentation
+    from kft.model.normalise import normalisation_layer
 
     assert backbone.image is not None
     height, width = (size, size) if size else (backbone.image.height, backbone.image.width)
@@ -122,7 +126,7 @@ def _from_pixels(backbone: Backbone, size: int | None, augment: AugmentSpec | No
     pixels = keras.Input((height, width, 3), dtype="uint8", name="images")
     x: Any = pixels
     if augment is not None:
-        x = augmentation(augment, name=AUGMENT)(x)
+        x = augmentation(augment, seed, name=AUGMENT)(x)
     x = normalisation_layer(backbone.image.offset, backbone.image.scale)(x)
     (given,) = keras.tree.flatten(backbone.model.input)
     return pixels, call_again(nodes_in_order(backbone.model), {id(given): x}, backbone.features)

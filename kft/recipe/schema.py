@@ -179,8 +179,10 @@ class AugmentSpec(Spec):
 
     flip: Literal["none", "horizontal", "horizontal_and_vertical"] = "horizontal"
     crop: float = Field(1.0, gt=0, le=1, description="smallest share of the area that a random crop keeps")
-    color: float = Field(0.0, ge=0, le=1, description="strength of changes to brightness, contrast and saturation")
-    rand_augment: float | None = Field(None, gt=0, le=1, description="strength of RandAugment (Cubuk et al., 2020)")
+    color: float = Field(0.0, ge=0, le=1, description="strength of changes to brightness, contrast, saturation, hue")
+    rand_augment: float | None = Field(
+        None, gt=0, le=10, description="magnitude of two random operations an image (Cubuk et al., 2020)"
+    )
 
 
 class ModelSpec(Spec):

@@ -88,7 +88,7 @@ def test_save_load_merge_save_with_the_head(tmp_path):
 
 
 def test_dropout_falls_on_the_adapters_while_they_train_and_never_else():
-    model, spec, given = adapted("bert", dropout=0.5)
+    model, spec, _given = adapted("bert", dropout=0.5)
     add_lora(model, spec)
     kft.freeze(model, {"lora": {}})
     shake(model)

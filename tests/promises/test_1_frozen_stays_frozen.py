@@ -69,7 +69,12 @@ def one_update(model, given):
     tf.config.run_functions_eagerly(True)
     try:
         sums = step(
-            tuple(tensor[None] for tensor in tensors), np.array([[0, 2]], np.int32), one, one, np.zeros(1, np.float32), 1
+            tuple(tensor[None] for tensor in tensors),
+            np.array([[0, 2]], np.int32),
+            one,
+            one,
+            np.zeros(1, np.float32),
+            1,
         )
     finally:
         tf.config.run_functions_eagerly(False)
@@ -103,7 +108,7 @@ def test_only_what_the_rule_names_moves(family, rule, norm):
 
 def test_frozen_blocks_infer_even_above_blocks_that_train(family):
     """The stem trains: every block above is computed again in every step, and still draws no dropout."""
-    name, model, given = family
+    name, model, _given = family
     if name in CONVOLUTIONS:
         pytest.skip("keras-hub's convolutions have no dropout")
     freeze(model, {"only": ["stem"]})
