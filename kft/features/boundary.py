@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import keras
 
 from kft.errors import ModelError
-from kft.model.blocks import find_blocks
+from kft.model.blocks import find_blocks, graph_nodes
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def split_at_boundary(model: keras.Model) -> SplitModel:
     names = {id(tensor): tensor.name for tensor in model.inputs}
     crossing: dict[int, Any] = {}
     rest = []
-    nodes = _nodes_from_input_to_output(model)
+    nodes = graph_nodes(model)
     calls = Counter(node.operation.name for node in nodes)
     seen: Counter[str] = Counter()
     for node in nodes:
@@ -147,11 +147,6 @@ def frozen_blocks(model: keras.Model, split: SplitModel) -> list[str]:
     below = {layer.name for layer in split.front.layers}
     numbered = [block for block in find_blocks(model) if block.name.startswith("block_")]
     return [block.name for block in numbered if all(layer.name in below for layer in block.layers)]
-
-
-def _nodes_from_input_to_output(model: keras.Model) -> list[Any]:
-    depths = sorted(model._nodes_by_depth, reverse=True)
-    return [node for depth in depths for node in model._nodes_by_depth[depth] if not node.is_input]
 
 
 def _rebuild(nodes: list[Any], tensors: list[Any], outputs: Any) -> keras.Model:

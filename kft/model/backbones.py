@@ -114,9 +114,9 @@ def load_backbone(
     """
     from kft import runtime
 
-    runtime.start()
     entry = CATALOG.get(name) if name in CATALOG else None
-    path = fetch_backbone(name, report)
+    path = fetch_backbone(name, report)  # before TensorFlow loads: what is not there is said at once
+    runtime.start()
     if path.suffix == ".keras":
         return _from_keras_file(name, path, report)
     if path.suffix == ".pth":
