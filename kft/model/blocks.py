@@ -42,7 +42,7 @@ FAMILIES = (
     BlockPatterns("ViT", r"transformer_block_(\d+)"),
     # Images: a block is a stage, all of one resolution.
     BlockPatterns("EfficientNet", r"block(\d+)[a-z]+_\w*"),
-    BlockPatterns("ResNet", r"stack(\d+)_\w+"),
+    BlockPatterns("ResNet and DenseNet", r"(?:stack|transition)(\d+)_\w+"),
     # MobileNet's stages, and a model of one's own, whose layers are named after the blocks they belong to.
     BlockPatterns("numbered", r"block_(\d+)_\w+"),
 )

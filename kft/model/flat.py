@@ -13,8 +13,12 @@ from kft.errors import ModelError
 if TYPE_CHECKING:
     import keras
 
-ENCODERS = ("ViTEncoder", "DeiTEncoder")
-"""Layers of keras-hub that hold a whole transformer: a dropout, ``encoder_layers`` and a last normalisation."""
+ENCODERS = ("ViTEncoder",)
+"""Layers of keras-hub that hold a whole transformer: a dropout, ``encoder_layers`` and a last normalisation.
+
+Those of DeiT and DINOv2 give None beside their output, which a graph cannot hold: their blocks stay one layer, and
+``find_blocks`` refuses them.
+"""
 
 
 def flatten(model: keras.Model, where: str) -> tuple[keras.Model, Any]:

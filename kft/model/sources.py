@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
 import os
 import re
 import socket
@@ -160,7 +161,7 @@ def _cached_folder(source: str) -> Path | None:
         repo = source.removeprefix(HUGGING_FACE)
         for weights in ("model.safetensors", "model.safetensors.index.json", "model.weights.h5"):
             paths = [try_to_load_from_cache(repo, name) for name in ("config.json", weights)]
-            if all(isinstance(path, str) for path in paths):
+            if all(isinstance(path, str) for path in paths) and _has_all_parts(Path(str(paths[1]))):
                 return Path(str(paths[0])).parent
         return None
     handle = kaggle_handle(source.removeprefix(PRESET)) if source.startswith(PRESET) else source
@@ -168,6 +169,14 @@ def _cached_folder(source: str) -> Path | None:
     folder = cache / "models" / handle.removeprefix(KAGGLE)
     # kagglehub writes this mark beside a folder that is whole.
     return folder if (folder.parent / f"{folder.name}.complete").is_file() else None
+
+
+def _has_all_parts(weights: Path) -> bool:
+    """Whether the files that an index names are there as well: a download may have been cut off."""
+    if weights.suffix != ".json":
+        return True
+    parts = set(json.loads(weights.read_text(encoding="utf-8")).get("weight_map", {}).values())
+    return all((weights.parent / part).is_file() for part in parts)
 
 
 def fetch_backbone(name: str, report: Report | None = None) -> Path:

@@ -128,6 +128,23 @@ def test_a_folder_in_kaggles_cache_is_taken_without_a_network(no_network, tmp_pa
     assert fetch_backbone("bert_tiny_en_uncased") == folder
 
 
+def test_a_repository_in_hugging_faces_cache_is_taken_when_it_is_whole(no_network, tmp_path, monkeypatch):
+    import huggingface_hub
+
+    index = {"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}
+    for file, text in {"config.json": "{}", "model.safetensors.index.json": json.dumps(index)}.items():
+        (tmp_path / file).write_text(text)
+    (tmp_path / "model-1.safetensors").touch()
+
+    def find(repo, name):
+        return str(tmp_path / name) if (tmp_path / name).exists() else None
+
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", find)
+    assert not on_disk("hf://owner/repo")
+    (tmp_path / "model-2.safetensors").touch()
+    assert on_disk("hf://owner/repo") and fetch_backbone("hf://owner/repo") == tmp_path
+
+
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "battery", "##s", "arger", "."]
 
 
@@ -173,6 +190,15 @@ def test_an_image_preset_folder_loads_with_its_pixels(tmp_path):
     np.testing.assert_allclose(ours, pixels / [50, 60, 70] + [-2.0, -1.5, -1.0], rtol=1e-6)
     assert [tensor.name for tensor in backbone.model.inputs] == ["images"]
     assert len(backbone.features.shape) == 4 and count_blocks(backbone.model) == 4
+
+
+def test_a_preset_of_another_kind_is_refused(tmp_path):
+    import keras_hub
+
+    keras_hub.models.BartBackbone(**hub.ENCODER).save_to_preset(str(tmp_path))
+    with pytest.raises(ModelError, match="neither a text's nor an image's") as caught:
+        kft.load_backbone(str(tmp_path))
+    assert "decoder_token_ids" in str(caught.value)
 
 
 def test_a_preset_that_keras_hub_cannot_read_is_refused(tmp_path):
