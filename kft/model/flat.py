@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 ENCODERS = ("ViTEncoder",)
 """Layers of keras-hub that hold a whole transformer: a dropout, ``encoder_layers`` and a last normalisation.
 
-Those of DeiT and DINOv2 give None beside their output, which a graph cannot hold: their blocks stay one layer, and
-``find_blocks`` refuses them.
+DeiT's blocks give None beside their output, which a graph cannot hold: it stays one layer, and ``find_blocks``
+refuses it.
 """
 
 
