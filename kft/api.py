@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,12 +105,14 @@ class PlanResult:
         return {"backbone": self.backbone, "train": self.train, "valid": self.valid, "phases": phases}
 
 
-def load_backbone(name: str, *, dropout: float = 0.1) -> Backbone:
+def load_backbone(
+    name: str, *, dropout: float = 0.1, report: Callable[[str], None] | None = None, allow: Sequence[str] = ()
+) -> Backbone:
     """Loads a pretrained backbone and its tokenizer; see ``kft.model.backbones.load_backbone``."""
     runtime.start()
     from kft.model import backbones
 
-    return backbones.load_backbone(name, dropout=dropout)
+    return backbones.load_backbone(name, dropout=dropout, report=report, allow=allow)
 
 
 def build_model(

@@ -5,15 +5,18 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import rich_click as click
+from rich import box
 from rich.markup import escape
 from rich.table import Table
 
 from kft import assets
 from kft.cli.common import console, debug_option, print_json
 from kft.errors import UsageError
-from kft.model.backbones import CATALOG
+from kft.model.catalog import CATALOG
+from kft.model.sources import on_disk
 from kft.recipe.load import recipe_schema
 from kft.recipe.shipped import find_recipe, purpose, shipped_recipes
 from kft.rundir import write_file
@@ -67,20 +70,41 @@ def init(data: str, output: str, task: str, text: str | None, label: str | None,
 def models(modality: str | None, as_json: bool) -> None:
     """List the pretrained backbones, and what is already on disk."""
     entries = [entry for entry in CATALOG if modality in (None, entry.modality)]
-    rows = [{**dataclasses.asdict(entry), "on_disk": _on_disk(entry.source)} for entry in entries]
+    rows = [{**dataclasses.asdict(entry), "on_disk": on_disk(entry.source)} for entry in entries]
     if as_json:
         print_json({"models": rows})
         return
-    table = Table("name", "modality", "parameters", "languages", "licence", "on disk", "what it is")
-    for row in rows:
-        where = "yes" if row["on_disk"] else "no"
-        size = f"{row['parameters'] / 1e6:.1f} M"
-        table.add_row(row["name"], row["modality"], size, row["languages"], row["licence"], where, row["about"])
-    console().print(table)
+    out = console()
+    for kind, title in (("text", "Text"), ("image", "Images")):
+        chosen = [row for row in rows if row["modality"] == kind]
+        if not chosen:
+            continue
+        # Without a frame: sources are long, and fit into 100 columns only so.
+        table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        table.add_column("name", no_wrap=True)
+        table.add_column("weights", justify="right", no_wrap=True)
+        if kind == "text":
+            table.add_column("languages", no_wrap=True)
+        table.add_column("licence", no_wrap=True)
+        table.add_column("what it is, and where", overflow="fold")
+        for row in chosen:
+            languages = [row["languages"]] if kind == "text" else []
+            size = f"{row['parameters'] / 1e6:.1f} M"
+            table.add_row(row["name"], size, *languages, row["licence"], f"{row['about']}\n{_where(row)}")
+        out.print(table)
+    out.print(
+        "also       a keras-hub preset (bert_tiny_en_uncased), hf://owner/repo, kaggle://..., a folder, a .keras file\n"
+        "next       model: {backbone: NAME} in a recipe, or kft.load_backbone(NAME)",
+        markup=False,
+    )
 
 
-def _on_disk(source: str) -> bool:
-    return assets.is_cached(assets.PACKAGES.get(source.removeprefix("package:")))
+def _where(row: dict[str, Any]) -> str:
+    """The second line of a backbone's cell: whether it can be loaded here and now, and from where."""
+    source = escape(row["source"])
+    if row["on_disk"]:
+        return f"[green]on disk[/green] [dim]{source}[/dim]"
+    return f"[dim]needs {row['needs']}: {source}[/dim]"
 
 
 @click.group(invoke_without_command=True)

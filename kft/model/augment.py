@@ -157,7 +157,7 @@ class Augment(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Returns what makes the layer anew, its random numbers from the start."""
-        return {**super().get_config(), **asdict(self.spec), "seed": self.seed}
+        return {**super().get_config(), **self.spec.model_dump(), "seed": self.seed}
 
 
 DRAWS = 32

@@ -114,9 +114,9 @@ def load_backbone(
     """
     from kft import runtime
 
-    runtime.start()
     entry = CATALOG.get(name) if name in CATALOG else None
-    path = fetch_backbone(name, report)
+    path = fetch_backbone(name, report)  # before TensorFlow loads: what is not there is said at once
+    runtime.start()
     if path.suffix == ".keras":
         return _from_keras_file(name, path, report)
     if path.suffix == ".pth":
@@ -177,15 +177,7 @@ def _from_preset(
     from kft.model.presets import DECODERS, load_preset, preset_tokenizer
 
     model = load_preset(path, config, dropout=dropout)
-    is_text = isinstance(model.input, dict) and "token_ids" in model.input
-    if is_text and "images" in model.input:
-        raise ModelError(
-            "a model of texts and images is no backbone for one of them",
-            where=str(path),
-            received=", ".join(model.input),
-            expected="a text preset, such as gemma3_270m or gemma3_1b",
-            next_step="kft models",
-        )
+    is_text = _reads_text(path, model)
     return _assemble(
         name,
         model,
@@ -202,11 +194,9 @@ def _from_keras_file(name: str, path: Path, report: Report | None) -> Backbone:
     from kft.model.presets import load_keras_file
 
     model = load_keras_file(path)
-    names = {tensor.name for tensor in getattr(model, "inputs", None) or []}
-    tokenizer, shapes = None, [tensor.shape for tensor in getattr(model, "inputs", None) or []]
-    if "token_ids" in names:
-        if not {"token_ids", "padding_mask"} <= names <= {"token_ids", "padding_mask", "segment_ids"}:
-            raise _odd_inputs(path, sorted(names))
+    tokenizer = None
+    # A model without a graph is refused for that, by flatten.
+    if getattr(model, "inputs", None) and _reads_text(path, model):
         if not (path.parent / "tokenizer.json").is_file():
             raise ModelError(
                 "a text model needs its tokenizer",
@@ -216,19 +206,22 @@ def _from_keras_file(name: str, path: Path, report: Report | None) -> Backbone:
                 next_step="save it there: tokenizer.save('tokenizer.json')",
             )
         tokenizer = load_tokenizer(path.parent)
-    elif len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][-1] != 3:
-        if shapes:  # a model without a graph is refused for that, by flatten
-            raise _odd_inputs(path, [f"{tensor.name} {tensor.shape}" for tensor in model.inputs])
     elif report:
         report(f"{path.name}: takes pixels as they are, from 0 to 255; a model that wants others scales them itself")
     return _assemble(name, model, path, None, weights=[path], tokenizer=tokenizer, max_tokens=512 if tokenizer else 0)
 
 
-def _odd_inputs(path: Path, received: Sequence[str]) -> ModelError:
-    return ModelError(
+def _reads_text(path: Path, model: keras.Model) -> bool:
+    """Whether a model's inputs are those of a text and not of an image; others (both, or two texts) are refused."""
+    names = {tensor.name for tensor in model.inputs}
+    if {"token_ids", "padding_mask"} <= names <= {"token_ids", "padding_mask", "segment_ids"}:
+        return True
+    if len(model.inputs) == 1 and len(model.inputs[0].shape) == 4 and model.inputs[0].shape[-1] == 3:
+        return False
+    raise ModelError(
         "the model's inputs are neither a text's nor an image's",
         where=str(path),
-        received=", ".join(received),
+        received=", ".join(f"{tensor.name} {tensor.shape}" for tensor in model.inputs),
         expected="token_ids, padding_mask and perhaps segment_ids; or one input [batch, height, width, 3]",
         next_step="name them: keras.Input((None,), dtype='int32', name='token_ids')",
     )

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kft.errors import ModelError
+from kft.model.graph import nodes_in_order
 
 if TYPE_CHECKING:
     import keras
@@ -42,7 +43,7 @@ FAMILIES = (
     BlockPatterns("ViT", r"transformer_block_(\d+)"),
     # Images: a block is a stage, all of one resolution.
     BlockPatterns("EfficientNet", r"block(\d+)[a-z]+_\w*"),
-    BlockPatterns("ResNet", r"stack(\d+)_\w+"),
+    BlockPatterns("ResNet and DenseNet", r"(?:stack|transition)(\d+)_\w+"),
     # MobileNet's stages, and a model of one's own, whose layers are named after the blocks they belong to.
     BlockPatterns("numbered", r"block_(\d+)_\w+"),
 )
@@ -163,15 +164,9 @@ def _number_layers(model: keras.Model) -> dict[int, int]:
     )
 
 
-def graph_nodes(model: keras.Model) -> list[Any]:
-    """Returns the calls of a functional model's operations, from input to output, without its inputs."""
-    depths = sorted(model._nodes_by_depth, reverse=True)
-    return [node for depth in depths for node in model._nodes_by_depth[depth] if not node.is_input]
-
-
 def _calls(model: keras.Model) -> dict[int, int]:
     calls = {id(layer): 0 for layer in model.layers}
-    for node in graph_nodes(model):
+    for node in nodes_in_order(model):
         calls[id(node.operation)] = calls.get(id(node.operation), 0) + 1
     return calls
 
@@ -179,7 +174,7 @@ def _calls(model: keras.Model) -> dict[int, int]:
 def _parents(model: keras.Model) -> dict[int, set[int]]:
     """Maps each operation to those whose outputs it takes in this model; a layer may serve in others as well."""
     parents: dict[int, set[int]] = {}
-    for node in graph_nodes(model):
+    for node in nodes_in_order(model):
         feeding = parents.setdefault(id(node.operation), set())
         feeding.update(id(parent.operation) for parent in node.parent_nodes)
     return parents

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from kft.registry import Registry
 
-NETWORK = "network, once"
-KAGGLE_TERMS = "network, once; a Kaggle account that has accepted the licence"
+NETWORK = "network"
+KAGGLE_TERMS = "network, and a Kaggle account that has accepted the licence"
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ for _entry in (
         languages="English",
         learning_rate=5e-5,
         about="small, fast sentence encoder; a strong start for short texts",
-        needs="a package index, once",
+        needs="package index",
     ),
     # --- text, English ---
     BackboneEntry(
@@ -92,7 +92,7 @@ for _entry in (
         trained_on=f"{_WIKI_BOOKS}, by distillation from BERT",
         languages="English",
         learning_rate=5e-5,
-        about="half of BERT, most of its accuracy",
+        about="six layers, distilled from BERT's twelve",
     ),
     BackboneEntry(
         name="bert-base",
@@ -118,7 +118,7 @@ for _entry in (
         trained_on="text pairs from the web, then labelled pairs (E5 v2)",
         languages="English",
         learning_rate=3e-5,
-        about="sentence encoder; strong with a frozen body",
+        about="sentence encoder; was trained with 'query: ' before each text",
     ),
     BackboneEntry(
         name="roberta-base",
@@ -131,7 +131,7 @@ for _entry in (
         trained_on="160 GB of English books, news and web text",
         languages="English",
         learning_rate=2e-5,
-        about="an encoder to fine-tune; its frozen features are weak",
+        about="BERT, trained longer and on ten times the text",
     ),
     BackboneEntry(
         name="albert-base",
@@ -157,7 +157,7 @@ for _entry in (
         trained_on=_WIKI_BOOKS,
         languages="English",
         learning_rate=3e-5,
-        about="an encoder to fine-tune with few rows",
+        about="trained to tell real tokens from replaced ones",
     ),
     BackboneEntry(
         name="deberta-v3-base",
@@ -170,7 +170,7 @@ for _entry in (
         trained_on="160 GB of English books, news and web text",
         languages="English",
         learning_rate=2e-5,
-        about="the most accurate encoder here, the slowest of its size",
+        about="encoder with relative positions; slower than BERT of its size",
     ),
     # --- text, many languages ---
     BackboneEntry(
@@ -182,9 +182,9 @@ for _entry in (
         hidden_size=384,
         blocks=12,
         trained_on="parallel sentences, by distillation from an English paraphrase encoder",
-        languages="50 and more",
+        languages="50+",
         learning_rate=5e-5,
-        about="sentence encoder for many languages; strong with a frozen body",
+        about="sentence encoder for many languages",
     ),
     BackboneEntry(
         name="multilingual-e5-small",
@@ -197,7 +197,7 @@ for _entry in (
         trained_on="multilingual text pairs from the web, then labelled pairs",
         languages="about 100",
         learning_rate=5e-5,
-        about="sentence encoder for many languages; strong with a frozen body",
+        about="sentence encoder; was trained with 'query: ' before each text",
     ),
     BackboneEntry(
         name="distilbert-multilingual",
@@ -210,7 +210,7 @@ for _entry in (
         trained_on="Wikipedia in 104 languages, by distillation from multilingual BERT",
         languages="104",
         learning_rate=5e-5,
-        about="the fast one of the multilingual encoders to fine-tune",
+        about="six layers, distilled from bert-multilingual",
     ),
     BackboneEntry(
         name="bert-multilingual",
@@ -223,7 +223,7 @@ for _entry in (
         trained_on="Wikipedia in 104 languages",
         languages="104",
         learning_rate=3e-5,
-        about="the multilingual reference encoder",
+        about="BERT for many languages",
     ),
     BackboneEntry(
         name="xlm-roberta-base",
@@ -236,7 +236,7 @@ for _entry in (
         trained_on="2.5 TB of filtered CommonCrawl",
         languages="100",
         learning_rate=2e-5,
-        about="the encoder to fine-tune on languages other than English",
+        about="RoBERTa for many languages",
     ),
     BackboneEntry(
         name="mdeberta-v3-base",
@@ -249,7 +249,7 @@ for _entry in (
         trained_on="2.5 TB of filtered CommonCrawl",
         languages="100",
         learning_rate=2e-5,
-        about="more accurate than XLM-R, and slower",
+        about="DeBERTa-v3 for many languages",
     ),
     # --- text, decoders ---
     BackboneEntry(
@@ -263,7 +263,7 @@ for _entry in (
         trained_on="WebText, 40 GB",
         languages="English",
         learning_rate=5e-5,
-        about="a decoder; encoders of its size classify better",
+        about="a decoder: its last token has seen the whole text",
     ),
     BackboneEntry(
         name="gemma3-270m",
@@ -274,9 +274,9 @@ for _entry in (
         hidden_size=640,
         blocks=18,
         trained_on="web text, code and mathematics (Gemma 3)",
-        languages="140 and more",
+        languages="140+",
         learning_rate=2e-5,
-        about="the small decoder for many languages",
+        about="a small decoder",
         needs=KAGGLE_TERMS,
     ),
     BackboneEntry(
@@ -290,7 +290,7 @@ for _entry in (
         trained_on="36 trillion tokens of web text, code and mathematics (Qwen 3)",
         languages="119",
         learning_rate=1e-5,
-        about="a decoder for LoRA on a GPU",
+        about="a decoder; wants a GPU",
     ),
     # --- images ---
     BackboneEntry(
@@ -305,7 +305,7 @@ for _entry in (
         languages="-",
         learning_rate=1e-4,
         about="small and fast on CPUs and phones; any image size",
-        needs="a package index, once",
+        needs="package index",
     ),
     BackboneEntry(
         name="mobilenet-v3-large",
@@ -318,7 +318,7 @@ for _entry in (
         trained_on=_IMAGENET,
         languages="-",
         learning_rate=1e-4,
-        about="small and fast on phones",
+        about="made for phones",
     ),
     BackboneEntry(
         name="efficientnet-b0",
@@ -331,7 +331,7 @@ for _entry in (
         trained_on=_IMAGENET,
         languages="-",
         learning_rate=1e-4,
-        about="a good balance of accuracy and speed",
+        about="larger than lite0, with squeeze-and-excitation",
     ),
     BackboneEntry(
         name="resnet50",

@@ -91,7 +91,10 @@ def check_config(family: Family, config: Config, folder: Path) -> Config:
     if family.activations:
         received = config.get(family.activation_key, family.default_activation)
         checks.append((family.activation_key, received, tuple(family.activations)))
-    checks += family_checks(config)
+    try:
+        checks += family_checks(config)
+    except KeyError as error:
+        raise lacks_key(folder, error) from None
     for key, received, allowed in checks:
         if received not in allowed:
             raise ModelError(
@@ -101,12 +104,18 @@ def check_config(family: Family, config: Config, folder: Path) -> Config:
                 expected=" or ".join(map(str, allowed)),
                 next_step="kft models",
             )
-    try:
-        return family.arguments(config)
-    except KeyError as error:
-        raise ModelError(
-            "config.json lacks a key", where=str(folder / "config.json"), received=f"no {error.args[0]}"
-        ) from None
+    return family.arguments(config)
+
+
+def lacks_key(folder: Path, error: KeyError) -> ModelError:
+    """Returns the error for a configuration that leaves out what has no default."""
+    return ModelError(
+        "config.json lacks a key that the model's size depends on",
+        where=str(folder / "config.json"),
+        received=f"no {error.args[0]}",
+        expected="a configuration as transformers saves it",
+        next_step="copy config.json from where the weights came from",
+    )
 
 
 def family_checks(config: Config) -> list[tuple[str, Any, tuple[Any, ...]]]:
@@ -281,7 +290,7 @@ FAMILIES: dict[str, Family] = {
         Family(
             "vit",
             "ViT",
-            fixed={"hidden_act": ("gelu",), "num_channels": (3,), "encoder_stride": (16,)},
+            fixed={"hidden_act": ("gelu",), "num_channels": (3,), "qkv_bias": (True,)},
             epsilon="layer_norm_eps",
             dropout="dropout_rate",
             modality="image",

@@ -13,8 +13,12 @@ from kft.errors import ModelError
 if TYPE_CHECKING:
     import keras
 
-ENCODERS = ("ViTEncoder", "DeiTEncoder")
-"""Layers of keras-hub that hold a whole transformer: a dropout, ``encoder_layers`` and a last normalisation."""
+ENCODERS = ("ViTEncoder",)
+"""Layers of keras-hub that hold a whole transformer: a dropout, ``encoder_layers`` and a last normalisation.
+
+DeiT's blocks give None beside their output, which a graph cannot hold: it stays one layer, and ``find_blocks``
+refuses it.
+"""
 
 
 def flatten(model: keras.Model, where: str) -> tuple[keras.Model, Any]:
@@ -67,10 +71,10 @@ def _take_apart(model: keras.Model) -> keras.Model:
     """Calls the layers inside each wrapped transformer one by one, in the order of its own ``call``."""
     import keras
 
-    from kft.model.blocks import graph_nodes
+    from kft.model.graph import nodes_in_order
 
     known = {id(tensor): tensor for tensor in model.inputs}
-    for node in graph_nodes(model):
+    for node in nodes_in_order(model):
         args, kwargs = node.arguments.fill_in(known)
         operation = node.operation
         if type(operation).__name__ in ENCODERS:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
+if TYPE_CHECKING:
+    import keras
 
 
 def nodes_in_order(model: keras.Model) -> list[Any]:
@@ -25,6 +26,8 @@ def call_again(nodes: Sequence[Any], known: dict[int, Any], outputs: Any) -> Any
     Returns:
         The same structure of new tensors.
     """
+    import keras
+
     for node in nodes:
         args, kwargs = node.arguments.fill_in(known)
         made = keras.tree.flatten(node.operation(*args, **kwargs))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kft.errors import ModelError
-from kft.model.families import FAMILIES, Family, check_config
+from kft.model.families import FAMILIES, Family, check_config, lacks_key
 
 if TYPE_CHECKING:
     import keras
@@ -105,7 +105,10 @@ def load_hugging_face(
     asked = check_config(family, config, folder)
     arguments = {**asked, **({family.dropout: dropout} if family.dropout else {})}
     allowed = (*ALLOWED, *allow)
-    model, convert = _build(family, family.normalise(config), folder, arguments)
+    try:
+        model, convert = _build(family, family.normalise(config), folder, arguments)
+    except KeyError as error:
+        raise lacks_key(folder, error) from None
     with _tensor_reader()(str(folder), allowed) as reader:
         try:
             convert(model, reader)

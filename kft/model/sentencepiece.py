@@ -167,6 +167,11 @@ def build_sentencepiece(
     if steps:
         built.normalizer = normalizers.Sequence(steps)
     built.decoder = decoders.Metaspace(SPACE, "always" if model.dummy_prefix else "never")
+    # Pieces that the model's maker named (markers, runs of line breaks) are taken whole before anything is split.
+    # A prefix would be put before each of them as well, were they looked for in the normalised text.
+    in_text = not (model.dummy_prefix and model.kind == BPE)
+    named = [text for text, _, kind in pieces if kind == USER_DEFINED and text not in ("<mask>", "[MASK]")]
+    built.add_tokens([AddedToken(text, normalized=in_text, special=False) for text in named])
     built.add_special_tokens(
         [
             AddedToken(text, normalized=False, special=True, lstrip=text == "<mask>")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
 import os
 import re
 import socket
@@ -160,7 +161,7 @@ def _cached_folder(source: str) -> Path | None:
         repo = source.removeprefix(HUGGING_FACE)
         for weights in ("model.safetensors", "model.safetensors.index.json", "model.weights.h5"):
             paths = [try_to_load_from_cache(repo, name) for name in ("config.json", weights)]
-            if all(isinstance(path, str) for path in paths):
+            if all(isinstance(path, str) for path in paths) and _has_all_parts(Path(str(paths[1]))):
                 return Path(str(paths[0])).parent
         return None
     handle = kaggle_handle(source.removeprefix(PRESET)) if source.startswith(PRESET) else source
@@ -168,6 +169,14 @@ def _cached_folder(source: str) -> Path | None:
     folder = cache / "models" / handle.removeprefix(KAGGLE)
     # kagglehub writes this mark beside a folder that is whole.
     return folder if (folder.parent / f"{folder.name}.complete").is_file() else None
+
+
+def _has_all_parts(weights: Path) -> bool:
+    """Whether the files that an index names are there as well: a download may have been cut off."""
+    if weights.suffix != ".json":
+        return True
+    parts = set(json.loads(weights.read_text(encoding="utf-8")).get("weight_map", {}).values())
+    return all((weights.parent / part).is_file() for part in parts)
 
 
 def fetch_backbone(name: str, report: Report | None = None) -> Path:
@@ -191,20 +200,20 @@ def fetch_backbone(name: str, report: Report | None = None) -> Path:
     if found:  # no look at the network: a run must not change because someone pushed
         return found
     try:
-        return _download(source, report)
+        return _download(name, source, report)
     except KftError:
         raise
     except Exception as error:  # whatever the libraries and their transports raise
         raise _not_fetched(name, source, str(error).strip().split("\n")[0] or type(error).__name__) from error
 
 
-def _download(source: str, report: Report | None) -> Path:
+def _download(name: str, source: str, report: Report | None) -> Path:
     say = report or (lambda line: None)
     if source.startswith(HUGGING_FACE):
         import huggingface_hub
 
         repo = source.removeprefix(HUGGING_FACE)
-        _reach(source, os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
+        _reach(name, source, os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
         say(f"{source}: fetching, once")
         config = Path(huggingface_hub.hf_hub_download(repo, "config.json"))
         files = PRESET_FILES if '"registered_name"' in config.read_text(encoding="utf-8") else HUB_FILES
@@ -212,12 +221,12 @@ def _download(source: str, report: Report | None) -> Path:
     import kagglehub
 
     handle = kaggle_handle(source.removeprefix(PRESET)) if source.startswith(PRESET) else source
-    _reach(source, "https://api.kaggle.com")
+    _reach(name, source, "https://api.kaggle.com")
     say(f"{source}: fetching, once")
     return Path(kagglehub.model_download(handle.removeprefix(KAGGLE)))
 
 
-def _reach(source: str, url: str) -> None:
+def _reach(name: str, source: str, url: str) -> None:
     """Refuses a source whose host, or the proxy before it, does not answer soon."""
     from urllib.request import getproxies
 
@@ -227,7 +236,7 @@ def _reach(source: str, url: str) -> None:
         socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
     except OSError as error:
         reason = f"{host} does not answer: {error.strerror or error}"
-        raise _not_fetched(source, source, reason) from None
+        raise _not_fetched(name, source, reason) from None
 
 
 def _not_fetched(name: str, source: str, reason: str) -> AssetError:

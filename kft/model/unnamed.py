@@ -38,9 +38,10 @@ def _consecutive(numbers: list[int]) -> bool:
 
 
 def _by_narrow_points(model: keras.Model) -> dict[int, int]:
-    from kft.model.blocks import HEAD, graph_nodes
+    from kft.model.blocks import HEAD
+    from kft.model.graph import nodes_in_order
 
-    nodes = graph_nodes(model)
+    nodes = nodes_in_order(model)
     place = {id(tensor): at for at, node in enumerate(nodes) for tensor in node.output_tensors}
     # Masks and such come from the inputs alone, without weights; they may feed every block.
     bare: set[int] = set()

@@ -136,7 +136,9 @@ def test_models_recipes_schema_and_doctor(kft_cli, tmp_path):
     code, out, _ = kft_cli("models", "--json")
     assert code == 0 and json.loads(out)["models"][0]["name"] == "minilm-l6"
     code, out, _ = kft_cli("models", "--modality", "image", "--json")
-    assert code == 0 and json.loads(out) == {"models": []}
+    assert code == 0 and {row["modality"] for row in json.loads(out)["models"]} == {"image"}
+    code, out, _ = kft_cli("models")
+    assert code == 0 and "needs network: hf://FacebookAI/xlm-roberta-base" in out and "on disk package:minilm-l6" in out
     code, out, _ = kft_cli("recipes", "--json")
     assert {"sentiment/product_reviews", "support/intents"} <= {r["name"] for r in json.loads(out)["recipes"]}
     code, out, _ = kft_cli("recipes", "show", "support/intents")

@@ -31,6 +31,12 @@ PHOTOS = {
         "hidden_dim": 16,
         "mlp_dim": 24,
     },
+    "densenet": {
+        "stackwise_num_repeats": [2, 2, 1],
+        "compression_ratio": 0.5,
+        "growth_rate": 4,
+        "image_shape": (None, None, 3),
+    },
     "resnet": {
         "input_conv_filters": [64],
         "input_conv_kernel_sizes": [3],
@@ -104,6 +110,7 @@ CLASSES = {
     "qwen 2": ("QwenBackbone", DECODER),
     "qwen 3": ("Qwen3Backbone", {**DECODER, "head_dim": 8}),
     "vit": ("ViTBackbone", PHOTOS["vit"]),
+    "densenet": ("DenseNetBackbone", PHOTOS["densenet"]),
     "resnet": ("ResNetBackbone", PHOTOS["resnet"]),
     "resnet v2": ("ResNetBackbone", PHOTOS["resnet v2"]),
     "efficientnet": ("EfficientNetBackbone", PHOTOS["efficientnet"]),

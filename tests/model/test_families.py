@@ -154,6 +154,17 @@ def test_a_key_that_is_not_computed_is_refused_by_name(name, changes, key, tmp_p
     assert "received:" in message and "expected:" in message
 
 
+def test_a_configuration_without_a_size_is_refused(tmp_path):
+    for name, key in (("llama", "hidden_size"), ("bert", "num_hidden_layers")):
+        path = write_folder(tmp_path / name, name) / "config.json"
+        config = json.loads(path.read_text())
+        del config[key]
+        path.write_text(json.dumps(config))
+        with pytest.raises(ModelError, match="lacks a key") as caught:
+            load(path.parent)
+        assert f"no {key}" in str(caught.value)
+
+
 def test_pickled_weights_are_not_read(tmp_path):
     folder = write_folder(tmp_path, "bert")
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
