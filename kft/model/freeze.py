@@ -102,8 +102,9 @@ def freeze(
     held = _batch_norms(blocks) if norm == "frozen" else []
     chosen -= {id(variable) for layer in held for variable in layer.weights}
     for block in blocks:
+        trains = block.name == "head" or any(id(variable) in chosen for variable in block.variables)
         for layer in block.layers:
-            _set_layer(layer, chosen)
+            _set_layer(layer, chosen, block_trains=trains)
     for layer in held:
         layer.trainable = False
     for layer in model.layers:
@@ -211,9 +212,12 @@ def _batch_norms(blocks: tuple[Block, ...]) -> list[keras.layers.Layer]:
     return [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
 
 
-def _set_layer(layer: keras.layers.Layer, chosen: set[int]) -> None:
-    """Freezes a layer whole, dropout included, where nothing in it was chosen; else its other variables alone."""
-    trains = any(id(variable) in chosen for variable in layer.weights) or (layer.name.startswith("head_"))
+def _set_layer(layer: keras.layers.Layer, chosen: set[int], *, block_trains: bool) -> None:
+    """Freezes a layer whole, dropout included, where nothing in it was chosen; else its other variables alone.
+
+    A layer without weights, such as a dropout of its own, goes with its block.
+    """
+    trains = any(id(variable) in chosen for variable in layer.weights) if layer.weights else block_trains
     for inner in layer._flatten_layers():
         if isinstance(getattr(inner, "rate", None), float) or inner in _rates:
             if trains and inner in _rates:

@@ -8,11 +8,13 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from kft.data.batches import choose_edges
 from kft.data.examples import Examples
 from kft.data.split import DataSplit, labels_of
 from kft.errors import ModelError, RecipeError
+from kft.features.boundary import split_at_boundary
 from kft.model.backbones import Backbone
 from kft.model.blocks import find_blocks
 from kft.model.encode import Encoded, make_reader
@@ -53,7 +55,25 @@ def plan_phases(spec: RecipeSpec, split: DataSplit, backbone: Backbone, model: k
                 next_step="--set model.pooling=mean",
             )
         freeze_for(model, phase)
+        _require_gradients(model, phase)
     return phases
+
+
+def _require_gradients(model: keras.Model, phase: PhaseSpec) -> None:
+    """Refuses what TensorFlow cannot differentiate on a CPU, before hours of features are computed."""
+    if tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("TPU"):
+        return
+    below = {id(layer) for layer in split_at_boundary(model).front.layers}
+    for outer in (layer for layer in model.layers if id(layer) not in below):
+        for layer in outer._flatten_layers():
+            if isinstance(layer, keras.layers.Conv2D) and layer.groups > 1:
+                raise ModelError(
+                    "TensorFlow cannot train grouped convolutions on a CPU",
+                    where=f"phase {phase.name}, unfreeze: {phase.unfreeze}",
+                    received=f"{layer.path}, {layer.groups} groups",
+                    expected="a GPU, a rule that keeps this layer frozen with all below it, or another backbone",
+                    next_step="--devices says what is there: kft doctor; or unfreeze: none",
+                )
 
 
 def read_data(spec: RecipeSpec, split: DataSplit, backbone: Backbone, progress: Progress) -> TrainData:

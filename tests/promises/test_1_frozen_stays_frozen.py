@@ -19,7 +19,7 @@ from kft.train.step import StepSums, make_train_step
 from tests.model import hub
 
 NO_BIASES = ("llama", "gemma", "gemma 3", "qwen 3")
-CONVOLUTIONS = ("resnet", "resnet v2", "efficientnet", "mobilenet")
+CONVOLUTIONS = ("resnet", "resnet v2", "efficientnet", "mobilenet", "densenet")
 RULES = (
     "none",
     "all",
@@ -38,9 +38,8 @@ def family(request):
     backbone = hub.build(request.param)
     model = hub.with_head(backbone)
     for layer in model._flatten_layers():
-        if isinstance(layer, keras.layers.Dropout):
+        if isinstance(layer, keras.layers.Dropout) and layer.rate:
             layer.rate = 0.3
-            layer.seed_generator = layer.seed_generator or keras.random.SeedGenerator(0)
     if request.param not in CONVOLUTIONS:
         add_lora(model, LoraSpec(rank=2, targets=("*query*", "*value*"), dropout=0.2))
     return request.param, model, hub.inputs(backbone)
@@ -87,6 +86,8 @@ def test_only_what_the_rule_names_moves(family, rule, norm):
     name, model, given = family
     if norm == "adapt" and name not in CONVOLUTIONS:
         pytest.skip("no BatchNorm here")
+    if name == "mobilenet" and not tf.config.list_physical_devices("GPU"):
+        pytest.skip("TensorFlow has no gradient of grouped convolutions on a CPU; kft refuses such a phase")
     if not fits(name, rule, norm):
         with pytest.raises(ModelError, match="the blocks are stem, block_00") as caught:
             freeze(model, rule, norm=norm)
@@ -123,5 +124,5 @@ def test_frozen_blocks_infer_even_above_blocks_that_train(family):
     assert rates <= {0.0}
     assert stem.variables
     kft.freeze(model, "all")
-    again = [layer.rate for layer in model._flatten_layers() if isinstance(layer, keras.layers.Dropout)]
-    assert set(again) <= {0.3}
+    again = {layer.rate for layer in model._flatten_layers() if isinstance(layer, keras.layers.Dropout)}
+    assert again <= {0.3, 0}
