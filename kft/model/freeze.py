@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 BIASES = ("bias", "beta")
 ADAPTERS = ("lora_a", "lora_b")
+LANGUAGE_MODEL_OUTPUT = "reverse_embeddings"
+"""What an untied generative backbone predicts its next token with; no head here takes part in it, so it has no
+gradient, and weight decay alone would wear it down."""
 
 _rates: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
 """The dropout rates of layers that are frozen now, to be put back when they train."""
@@ -96,8 +99,7 @@ def freeze(
     """
     blocks = find_blocks(model)
     asked = as_rule(rule, blocks)
-    for layer in model.layers:
-        layer.trainable = True  # whatever an earlier rule left; a weight that never trains stays as it is
+    _unfreeze_all(model)
     chosen = _choose(model, blocks, asked)
     held = _batch_norms(blocks) if norm == "frozen" else []
     chosen -= {id(variable) for layer in held for variable in layer.weights}
@@ -158,6 +160,17 @@ def moving_variables(model: keras.Model) -> list[keras.Variable]:
     return [variable for variable in model.weights if id(variable) in training | adapting]
 
 
+def _unfreeze_all(model: keras.Model) -> None:
+    """Takes back what an earlier rule left; a weight that never trains stays as it is.
+
+    Each layer is frozen first: TensorFlow drops an assignment that changes nothing, ``trainable = True`` on a layer
+    that trains included, and the variables under it would keep what they had.
+    """
+    for layer in model.layers:
+        layer.trainable = False
+        layer.trainable = True
+
+
 def _choose(model: keras.Model, blocks: tuple[Block, ...], rule: FreezeRule) -> set[int]:
     """Returns the ids of the variables that a rule lets train."""
     trainable = {id(variable) for variable in model.trainable_variables}
@@ -181,6 +194,8 @@ def _owned(blocks: tuple[Block, ...]) -> Iterator[tuple[Block, keras.Variable, k
 
 
 def _wants(rule: FreezeRule, blocks: tuple[Block, ...], block: Block, variable: Any, layer: Any) -> bool:
+    if variable.name == LANGUAGE_MODEL_OUTPUT:
+        return False
     adapter = variable.name in ADAPTERS
     if rule.lora is not None or adapter:
         return rule.lora is not None and adapter

@@ -100,8 +100,8 @@ def row_weights(spec: TrainSpec, targets: Any, classes: int) -> np.ndarray:
     """Returns ``float32[n]``: ones, or ``n / (classes * rows of its class)`` of each row (King and Zeng, 2001).
 
     Example:
-        >>> row_weights(TrainSpec(class_weight="balanced"), np.array([0, 0, 0, 1]), 2).round(2).tolist()
-        [0.67, 0.67, 0.67, 2.0]
+        >>> row_weights(TrainSpec(class_weight="balanced"), np.array([0, 0, 0, 0, 1]), 2).tolist()
+        [0.625, 0.625, 0.625, 0.625, 2.5]
     """
     if spec.class_weight == "none":
         return np.ones(len(targets), np.float32)

@@ -43,13 +43,14 @@ def test_all_errors_at_once_with_key_line_and_hint(tmp_path):
     text = str(caught.value)
     for line in (
         "the recipe is not valid: 11 errors",
-        "task: received 'text-classificatio', expected 'text-classification'; did you mean",
-        "data.train: missing; expected csv, tsv or jsonl file, or package:NAME (line 2)",
+        "task: received 'text-classificatio', expected 'text-classification', 'text-multi-label', 'text-pairs',",
+        "or 'image-multi-label'; did you mean text-classification? (line 1)",
+        "data.train: missing; expected csv, tsv or jsonl file, folder of images by class, or package:NAME (line 2)",
         "data.trian: unknown key; did you mean train?",
         "data.bins: received {",
         "expected edges that rise (line 4)",
-        "model.bakbone: unknown key; did you mean backbone? (known: backbone, max_tokens, dropout) (line 6)",
-        "train.phases[1].unfreeze: received 'top2', expected none, all or top-N such as top-2 (line 10)",
+        "model.bakbone: unknown key; did you mean backbone? (known: backbone, max_tokens, image, pooling, dropout) (line 6)",
+        "train.phases[1].unfreeze: received 'top2', expected none, all, top-N such as top-2, bias-only,",
         "train.phases[1].lr: received 5, expected 0 < lr <= 1; did you mean 5e-5? (line 10)",
         "train.batch_size: received 'many', expected a whole number (line 11)",
         "train.warmup: received '10 stepz', expected a duration such as '10%', '200 steps' or '1 epoch' (line 12)",
