@@ -50,7 +50,7 @@ def test_evaluate_repeats_the_numbers_and_exits_1_on_a_failed_gate(trained, kft_
     assert json.loads(out) == trained.evaluation.as_dict()
     code, out, _ = kft_cli("evaluate", trained.run, "--quiet")
     assert code == 1
-    assert "gate log_loss <= 0.0" in out and "failed" in out and "gain in accuracy over the probe" in out
+    assert "gate log_loss <= 0.0" in out and "failed" in out and "difference to the probe in accuracy, paired" in out
 
 
 def test_evaluate_scores_another_file(trained, kft_cli, tmp_path):
