@@ -20,7 +20,7 @@ def p99(rows: Rows) -> int:
 
 def padded(texts: Any, length: int) -> dict[str, np.ndarray]:
     """Returns texts as arrays of one length."""
-    from kft.model.backbones import feed, load_backbone
+    from kft.model.backbones import load_backbone
 
     found, _ = load_backbone("minilm-l6").tokenizer.encode(list(texts), length)
     ids = np.zeros((len(found), length), np.int32)
@@ -28,7 +28,7 @@ def padded(texts: Any, length: int) -> dict[str, np.ndarray]:
     for row, tokens in enumerate(found):
         ids[row, : len(tokens)] = tokens
         mask[row, : len(tokens)] = 1
-    return feed(ids, mask)
+    return {"token_ids": ids, "segment_ids": np.zeros_like(ids), "padding_mask": mask}
 
 
 def keras_fit(rows: Rows, unfreeze: str, epochs: int, lr: float) -> Any:

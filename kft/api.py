@@ -106,13 +106,19 @@ class PlanResult:
 
 
 def load_backbone(
-    name: str, *, dropout: float = 0.1, report: Callable[[str], None] | None = None, allow: Sequence[str] = ()
+    name: str,
+    *,
+    dropout: float = 0.1,
+    report: Callable[[str], None] | None = None,
+    allow: Sequence[str] = (),
+    weights: str = "pretrained",
+    seed: int = 0,
 ) -> Backbone:
     """Loads a pretrained backbone and its tokenizer; see ``kft.model.backbones.load_backbone``."""
     runtime.start()
     from kft.model import backbones
 
-    return backbones.load_backbone(name, dropout=dropout, report=report, allow=allow)
+    return backbones.load_backbone(name, dropout=dropout, report=report, allow=allow, weights=weights, seed=seed)
 
 
 def build_model(
@@ -240,8 +246,9 @@ def _train(
     spec = recipe.spec
     _show_data(progress, recipe, split)
     runtime.seed_everything(spec.seed)
-    backbone = backbones.load_backbone(spec.model.backbone, dropout=spec.model.dropout, report=progress.note)
-    progress.note(f"backbone   {backbone.name}, {backbone.model.count_params():,} parameters")
+    backbone = backbones.load_for(spec, progress.note)
+    start = ", random weights" if spec.model.weights == "random" else ""
+    progress.note(f"backbone   {backbone.name}, {backbone.model.count_params():,} parameters{start}")
     progress.note(f"devices    {strategy.describe()}")
     model = build_for(spec, TASKS.get(spec.task), split.space, backbone)
     phases = plan_phases(spec, split, backbone, model)
@@ -364,7 +371,7 @@ def _prepare(
 
     spec = recipe.spec
     _show_data(progress, recipe, split)
-    backbone = backbones.load_backbone(spec.model.backbone, dropout=spec.model.dropout, report=progress.note)
+    backbone = backbones.load_for(spec, progress.note)
     model = build_for(spec, TASKS.get(spec.task), split.space, backbone)
     phases = plan_phases(spec, split, backbone, model)
     return backbone, model, read_data(spec, split, backbone, progress), phases

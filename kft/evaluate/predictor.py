@@ -97,14 +97,14 @@ def load_predictor(run: RunFolder) -> Predictor:
         ModelError: The backbone on disk is not the one the run was trained from.
     """
     from kft.errors import ModelError
-    from kft.model.backbones import load_backbone
+    from kft.model.backbones import load_for
     from kft.model.build import build_for
     from kft.model.encode import make_reader
 
     spec = load_recipe(run.recipe).spec
     task = TASKS.get(spec.task)
     receipt = run.read_json(run.receipt)
-    backbone = load_backbone(spec.model.backbone)
+    backbone = load_for(spec)
     if backbone.weights_hash != receipt["weights_hash"]:
         raise ModelError(
             "the backbone's weights are not those the run was trained from",

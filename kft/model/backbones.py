@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from kft.errors import ModelError
 from kft.model.catalog import CATALOG, BackboneEntry
 from kft.model.hugging_face import family_of, load_hugging_face, read_config
 from kft.model.images import ImageInput, image_input
 from kft.model.sources import fetch_backbone, resolve_backbone
 from kft.model.tokenizers import TextTokenizer, load_tokenizer
+from kft.recipe.schema import RecipeSpec
 
 if TYPE_CHECKING:
     import keras
@@ -29,8 +28,8 @@ __all__ = (
     "BackboneEntry",
     "ImageInput",
     "TextTokenizer",
-    "feed",
     "load_backbone",
+    "load_for",
     "resolve_backbone",
 )
 Report = Callable[[str], None]
@@ -74,17 +73,14 @@ class Backbone:
         return self.entry.learning_rate if self.entry else 5e-5
 
 
-def feed(token_ids: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
-    """Returns the inputs of a BERT backbone for padded ids and their mask, both ``[batch, tokens]``."""
-    return {
-        "token_ids": token_ids.astype(np.int32),
-        "segment_ids": np.zeros_like(token_ids, dtype=np.int32),
-        "padding_mask": mask.astype(np.int32),
-    }
-
-
 def load_backbone(
-    name: str, *, dropout: float = 0.1, report: Report | None = None, allow: Sequence[str] = ()
+    name: str,
+    *,
+    dropout: float = 0.1,
+    report: Report | None = None,
+    allow: Sequence[str] = (),
+    weights: str = "pretrained",
+    seed: int = 0,
 ) -> Backbone:
     """Loads a pretrained backbone and its tokenizer.
 
@@ -97,6 +93,8 @@ def load_backbone(
         report: Called with a line when something is downloaded, and with what was loaded and what was not.
         allow: Globs of the names of a Hugging Face folder's tensors that may be left out, and of the model's
             variables that may stay new; poolers and the heads of other tasks may without being named.
+        weights: ``pretrained``; or ``random``, to train from scratch: the same architecture, initialised anew.
+        seed: Of random weights.
 
     Returns:
         The backbone. In a text model ``backbone.model`` maps ``token_ids`` and ``padding_mask``, each
@@ -117,20 +115,25 @@ def load_backbone(
     entry = CATALOG.get(name) if name in CATALOG else None
     path = fetch_backbone(name, report)  # before TensorFlow loads: what is not there is said at once
     runtime.start()
+    pretrained = weights == "pretrained"
+    if not pretrained:
+        import keras
+
+        keras.utils.set_random_seed(seed)
     if path.suffix == ".keras":
-        return _from_keras_file(name, path, report)
+        return _from_keras_file(name, path, report, pretrained)
     if path.suffix == ".pth":
-        return _from_torch_file(name, path, entry)
+        return _from_torch_file(name, path, entry, pretrained)
     config = read_config(path)
     from kft.model.presets import is_preset
 
     if is_preset(path, config):
-        return _from_preset(name, path, config, dropout, entry)
+        return _from_preset(name, path, config, dropout, entry, pretrained)
     family = family_of(path, config)
     is_text = family.modality == "text"
     # First what is quick to refuse.
     tokenizer = load_tokenizer(path, family.model_type) if is_text else None
-    model = load_hugging_face(path, config, dropout=dropout, allow=allow, report=report)
+    model = load_hugging_face(path, config, dropout=dropout, allow=allow, report=report, pretrained=pretrained)
     return _assemble(
         name,
         model,
@@ -141,6 +144,12 @@ def load_backbone(
         max_tokens=int(config.get(family.positions, POSITIONS)) - family.reserved if is_text else 0,
         pooling=family.pooling,
     )
+
+
+def load_for(spec: RecipeSpec, report: Report | None = None) -> Backbone:
+    """Loads the backbone that a recipe names, as it stands before the recipe's training."""
+    model = spec.model
+    return load_backbone(model.backbone, dropout=model.dropout, report=report, weights=model.weights, seed=spec.seed)
 
 
 def _assemble(
@@ -172,11 +181,11 @@ def _assemble(
 
 
 def _from_preset(
-    name: str, path: Path, config: dict[str, Any], dropout: float, entry: BackboneEntry | None
+    name: str, path: Path, config: dict[str, Any], dropout: float, entry: BackboneEntry | None, pretrained: bool
 ) -> Backbone:
     from kft.model.presets import DECODERS, load_preset, preset_tokenizer
 
-    model = load_preset(path, config, dropout=dropout)
+    model = load_preset(path, config, dropout=dropout, pretrained=pretrained)
     is_text = _reads_text(path, model)
     return _assemble(
         name,
@@ -190,10 +199,14 @@ def _from_preset(
     )
 
 
-def _from_keras_file(name: str, path: Path, report: Report | None) -> Backbone:
+def _from_keras_file(name: str, path: Path, report: Report | None, pretrained: bool) -> Backbone:
     from kft.model.presets import load_keras_file
 
     model = load_keras_file(path)
+    if not pretrained:
+        import keras
+
+        model = keras.models.clone_model(model)  # its layers draw their weights anew
     tokenizer = None
     # A model without a graph is refused for that, by flatten.
     if getattr(model, "inputs", None) and _reads_text(path, model):
@@ -227,10 +240,11 @@ def _reads_text(path: Path, model: keras.Model) -> bool:
     )
 
 
-def _from_torch_file(name: str, path: Path, entry: BackboneEntry | None) -> Backbone:
+def _from_torch_file(name: str, path: Path, entry: BackboneEntry | None, pretrained: bool) -> Backbone:
     from kft.model.efficientnet_lite import load_efficientnet_lite
 
-    return _assemble(name, load_efficientnet_lite(path), path, entry, weights=[path], tokenizer=None)
+    model = load_efficientnet_lite(path, pretrained=pretrained)
+    return _assemble(name, model, path, entry, weights=[path], tokenizer=None)
 
 
 def _hash(paths: Sequence[Path]) -> str:

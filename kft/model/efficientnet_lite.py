@@ -28,8 +28,10 @@ STEPS = "num_batches_tracked"
 CONVOLUTION, DEPTHWISE = (2, 3, 1, 0), (2, 3, 0, 1)
 
 
-def load_efficientnet_lite(path: Path, *, dropout: float = 0.2, size: tuple[int, int] | None = None) -> keras.Model:
-    """Builds the backbone and loads its weights.
+def load_efficientnet_lite(
+    path: Path, *, dropout: float = 0.2, size: tuple[int, int] | None = None, pretrained: bool = True
+) -> keras.Model:
+    """Builds the backbone and, where they are wanted, loads its weights.
 
     Args:
         path: The weights file, or a folder that holds one ``.pth`` file.
@@ -37,6 +39,7 @@ def load_efficientnet_lite(path: Path, *, dropout: float = 0.2, size: tuple[int,
             active in training alone.
         size: Height and width of the images, where they are known: shapes are then static, as a TPU, augmentation
             and the feature store want them (there an unknown second axis means tokens). Default: any.
+        pretrained: Whether to load the weights; else they stay random.
 
     Returns:
         A flat functional model from ``images``, ``float32[batch, height, width, 3]``, already normalised
@@ -51,10 +54,10 @@ def load_efficientnet_lite(path: Path, *, dropout: float = 0.2, size: tuple[int,
         >>> model(np.zeros((1, 224, 224, 3), "float32")).shape  # doctest: +SKIP
         TensorShape([1, 7, 7, 1280])
     """
-    file = _weights_file(path)
-    tensors = read_legacy_tensors(file)
     model = _build(dropout, size)
-    _assign(model, tensors, besides=CLASSIFIER, where=str(file))
+    if pretrained:
+        file = _weights_file(path)
+        _assign(model, read_legacy_tensors(file), besides=CLASSIFIER, where=str(file))
     return model
 
 

@@ -84,6 +84,7 @@ def load_hugging_face(
     dropout: float,
     allow: Sequence[str] = (),
     report: Callable[[str], None] | None = None,
+    pretrained: bool = True,
 ) -> keras.Model:
     """Builds the model that config.json describes and fills it from the folder's safetensors.
 
@@ -93,6 +94,7 @@ def load_hugging_face(
         dropout: Dropout inside the blocks.
         allow: Globs of tensors that may be left unused and of variables that may stay new, beside ``ALLOWED``.
         report: Called with a line that says what was loaded, and what was not.
+        pretrained: Whether to fill it; else it keeps its first random weights.
 
     Returns:
         The keras-hub backbone.
@@ -109,6 +111,24 @@ def load_hugging_face(
         model, convert = _build(family, family.normalise(config), folder, arguments)
     except KeyError as error:
         raise lacks_key(folder, error) from None
+    if pretrained:
+        _fill(folder, config, family, model, convert, allowed, report)
+    if family.activations:
+        _set_activation(model, family, config)
+    if family.epsilon:
+        _set_epsilon(model, float(config.get(family.epsilon, family.default_epsilon)))
+    return model
+
+
+def _fill(
+    folder: Path,
+    config: dict[str, Any],
+    family: Family,
+    model: keras.Model,
+    convert: Callable[[Any, Any], object],
+    allowed: Sequence[str],
+    report: Callable[[str], None] | None,
+) -> None:
     with _tensor_reader()(str(folder), allowed) as reader:
         try:
             convert(model, reader)
@@ -117,11 +137,6 @@ def load_hugging_face(
         if family.finish:
             family.finish(model, reader, config)
         _check_read(folder, model, reader, allowed, report)
-    if family.activations:
-        _set_activation(model, family, config)
-    if family.epsilon:
-        _set_epsilon(model, float(config.get(family.epsilon, family.default_epsilon)))
-    return model
 
 
 def family_of(folder: Path, config: dict[str, Any]) -> Family:

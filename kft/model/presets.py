@@ -35,8 +35,8 @@ def is_preset(folder: Path, config: dict[str, Any]) -> bool:
     return "registered_name" in config or any((folder / name).is_file() for name in WEIGHTS)
 
 
-def load_preset(folder: Path, config: dict[str, Any], *, dropout: float) -> keras.Model:
-    """Builds the backbone of a keras-hub preset folder and loads its weights.
+def load_preset(folder: Path, config: dict[str, Any], *, dropout: float, pretrained: bool = True) -> keras.Model:
+    """Builds the backbone of a keras-hub preset folder and, where they are wanted, loads its weights.
 
     Raises:
         ModelError: keras-hub cannot read it.
@@ -48,7 +48,7 @@ def load_preset(folder: Path, config: dict[str, Any], *, dropout: float) -> kera
     if str(config.get("class_name", "")).startswith(("EfficientNet", "MobileNet")):
         arguments = {}  # there it drops whole branches, at the rate that pretraining chose
     try:
-        return keras_hub.models.Backbone.from_preset(str(folder), **arguments)
+        return keras_hub.models.Backbone.from_preset(str(folder), load_weights=pretrained, **arguments)
     except Exception as error:  # keras-hub, Keras and h5py each raise their own
         raise ModelError(
             "keras-hub cannot load this preset",

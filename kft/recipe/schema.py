@@ -189,6 +189,9 @@ class ModelSpec(Spec):
     """Which pretrained backbone, and what is attached to it."""
 
     backbone: str = Field("minilm-l6", description="a name from `kft models`, or a Hugging Face BERT folder")
+    weights: Literal["pretrained", "random"] = Field(
+        "pretrained", description="random: from scratch, to measure what pretraining is worth"
+    )
     max_tokens: int = Field(128, ge=4, le=8192, description="longer texts are cut; the share is printed")
     image: ImageSpec = Field(default_factory=ImageSpec)
     pooling: Literal["auto", "mean", "cls", "max", "attention", "last"] = Field(
@@ -276,6 +279,10 @@ class PhaseSpec(Spec):
         if self.solver == "adamw" and self.epochs is None:
             raise ValueError("epochs, such as `epochs: 4`")
         return self
+
+
+SCRATCH = PhaseSpec.model_validate({"name": "scratch", "unfreeze": "all", "norm": "adapt", "epochs": 30, "lr": 1e-3})
+"""What a recipe without phases does where nothing is pretrained: there is nothing to keep."""
 
 
 def default_phases(*, rows_per_class: float, blocks: int) -> tuple[PhaseSpec, ...]:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kft.recipe.schema import PhaseSpec, TrainSpec, default_phases
+from kft.recipe.schema import SCRATCH, PhaseSpec, TrainSpec, default_phases
 
 HEAD_STEPS = PhaseSpec(name="probe", unfreeze="none", epochs=10, lr=1e-3)
 """Stands for the probe where a head has weights beside its last layer."""
 
 
 def resolve_phases(
-    spec: TrainSpec, *, rows: int, classes: int, blocks: int, learning_rate: float, solvable: bool = True
+    spec: TrainSpec,
+    *,
+    rows: int,
+    classes: int,
+    blocks: int,
+    learning_rate: float,
+    solvable: bool = True,
+    pretrained: bool = True,
 ) -> tuple[PhaseSpec, ...]:
     """Returns the phases in order, with rates and starting points filled in.
 
@@ -22,8 +29,10 @@ def resolve_phases(
         blocks: Numbered blocks of the backbone.
         learning_rate: The rate that the backbone's entry advises.
         solvable: Whether the head is one Dense layer alone, which L-BFGS solves.
+        pretrained: Whether the backbone has its pretrained weights.
     """
-    phases = spec.phases or default_phases(rows_per_class=rows / classes, blocks=blocks)
+    chosen = default_phases(rows_per_class=rows / classes, blocks=blocks) if pretrained else (SCRATCH,)
+    phases = spec.phases or chosen
     if not solvable and spec.phases is None:
         phases = tuple(HEAD_STEPS if phase.solver == "lbfgs" else phase for phase in phases)
     resolved: list[PhaseSpec] = []

@@ -43,6 +43,7 @@ def plan_phases(spec: RecipeSpec, split: DataSplit, backbone: Backbone, model: k
         classes=max(1, len(split.labels)),
         blocks=sum(block.name.startswith("block_") for block in blocks),
         learning_rate=backbone.learning_rate,
+        pretrained=spec.model.weights == "pretrained",
         solvable=solvable,
     )
     for phase in phases:

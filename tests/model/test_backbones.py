@@ -8,10 +8,18 @@ import pytest
 
 import kft
 from kft.errors import ModelError
-from kft.model.backbones import feed
 from tests import tiny
 
 REFERENCE = json.loads((Path(__file__).parent / "reference_minilm.json").read_text(encoding="utf-8"))
+
+
+def feed(ids, mask):
+    """The inputs of a BERT backbone for padded ids and their mask, both ``[batch, tokens]``."""
+    return {
+        "token_ids": ids.astype(np.int32),
+        "segment_ids": np.zeros_like(ids, dtype=np.int32),
+        "padding_mask": mask.astype(np.int32),
+    }
 
 
 @pytest.fixture(scope="module")
