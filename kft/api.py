@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kft import assets, runtime, strategy
-from kft.data.inputs import load_labelled, read_inputs, require_inputs
+from kft.data.inputs import as_inputs, load_labelled, read_inputs
 from kft.data.split import DataSplit, load_split
+from kft.data.tables import image_folder
 from kft.errors import DataError, RunError, UsageError
 from kft.evaluate.evaluate import EvaluateResult, write_csv
 from kft.evaluate.predictor import load_predictor
@@ -20,7 +22,6 @@ from kft.model import backbones
 from kft.recipe.load import Recipe, load_recipe
 from kft.recipe.schema import DATAFRAME
 from kft.rundir import RUN_NOTE, RunFolder, create_run, latest_run, open_run, refuse_taken, write_file
-from kft.tasks.cells import as_text
 from kft.tasks.registry import TASKS
 
 if TYPE_CHECKING:
@@ -474,30 +475,29 @@ def predict(run: str | Path, inputs: Any, *, devices: str = "auto") -> list[Answ
     """
     folder = open_run(Path(run))
     task, columns = _task_and_columns(folder)
-    if hasattr(inputs, "columns"):
-        return _predict(folder, read_inputs(inputs, task, **columns), devices)
-    one = isinstance(inputs, (str, Path)) or (isinstance(inputs, tuple) and task.modality == "text-pair")
-    given = [inputs] if one else list(inputs)
-    if task.modality == "image":
-        given = [Path(as_text(value) if not isinstance(value, Path) else value) for value in given]
-    elif task.modality == "text-pair":
-        given = [(as_text(first), as_text(second)) for first, second in given]
-    else:
-        given = [as_text(value) for value in given]
-    return _predict(folder, require_inputs(given, task, "the input"), devices)
+    given = read_inputs(inputs, task, **columns) if hasattr(inputs, "columns") else as_inputs(inputs, task)
+    return _predict(folder, given, devices)
 
 
-def predict_file(run: str | Path, path: Path, *, devices: str = "auto") -> list[Answer]:
+def predict_file(run: str | Path, path: Path, *, devices: str = "auto") -> list[dict[str, Any]]:
     """Answers for every row of a csv, tsv, jsonl or txt file, or every image of a folder, in order; see ``predict``.
 
     The file needs the columns the run was trained with; a .txt file holds one text a line.
+
+    Returns:
+        The documented form of each answer; for images, with the path of the image, as the file or folder has it.
 
     Raises:
         DataError: The file cannot be read, or an input cannot be used.
     """
     folder = open_run(Path(run))
     task, columns = _task_and_columns(folder)
-    return _predict(folder, read_inputs(path, task, **columns), devices)
+    inputs = read_inputs(path, task, **columns)
+    answers = [answer.as_dict() for answer in _predict(folder, inputs, devices)]
+    if task.modality != "image":
+        return answers
+    base = image_folder(path, Path.cwd())
+    return [{"image": os.path.relpath(str(given), base), **row} for given, row in zip(inputs, answers, strict=True)]
 
 
 def _task_and_columns(folder: RunFolder) -> tuple[Task, dict[str, Any]]:

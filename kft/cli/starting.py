@@ -18,6 +18,7 @@ from kft.errors import UsageError
 from kft.model.catalog import CATALOG
 from kft.model.sources import on_disk
 from kft.recipe.load import recipe_schema
+from kft.recipe.schema import TASK_METRICS
 from kft.recipe.shipped import find_recipe, purpose, shipped_recipes
 from kft.rundir import write_file
 
@@ -25,14 +26,15 @@ from kft.rundir import write_file
 @click.command()
 @click.argument("data")
 @click.option("-o", "--output", metavar="FILE", required=True, help="Where the recipe goes, such as recipe.yaml.")
-@click.option("--task", default="text-classification", show_default=True, type=click.Choice(["text-classification"]))
-@click.option("--text", metavar="COLUMN", help="The text column; guessed when left out.")
+@click.option("--task", type=click.Choice(list(TASK_METRICS)), help="Default: one class a text, or an image.")
+@click.option("--text", metavar="COLUMN", help="The column of texts or image paths; guessed when left out.")
 @click.option("--label", metavar="COLUMN", help="The label column; guessed when left out.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 @debug_option
-def init(data: str, output: str, task: str, text: str | None, label: str | None, as_json: bool) -> None:
-    """Look at DATA (csv, tsv, jsonl) and write a commented recipe for it."""
-    from kft.data.draft import draft_recipe, look_at
+def init(data: str, output: str, task: str | None, text: str | None, label: str | None, as_json: bool) -> None:
+    """Look at DATA (csv, tsv, jsonl, or a folder of images by class) and write a commented recipe for it."""
+    from kft.data.draft import draft_recipe
+    from kft.data.look import look_at
 
     target = Path(output)
     if target.exists():
@@ -41,23 +43,21 @@ def init(data: str, output: str, task: str, text: str | None, label: str | None,
             where=str(target),
             next_step="choose another -o FILE, or delete it",
         )
-    look = look_at(data, base=Path.cwd(), locate=assets.locate, text=text, label=label)
-    write_file(target, draft_recipe(look, target, task))
+    look = look_at(data, base=Path.cwd(), locate=assets.locate, task=task, text=text, label=label)
+    write_file(target, draft_recipe(look, target))
     if as_json:
         print_json({"recipe": str(target), **look.as_dict()})
         return
     out = console()
-    table = Table(title=escape(f"{look.source}: {look.rows:,} rows"), title_justify="left")
-    for title in ("label", "rows", "an example"):
-        table.add_column(title, justify="right" if title == "rows" else "left")
-    for name, count, example in look.largest(8):
-        table.add_row(escape(name), f"{count:,}", escape(example))
-    out.print(table)
-    out.print(
-        f"text       column {look.text!r}, median {look.median_words:.0f} words\n"
-        f"label      column {look.label!r}, {len(look.counts)} classes, smallest {min(look.counts.values())} rows",
-        markup=False,
-    )
+    if look.counts:
+        table = Table(title=escape(f"{look.source}: {look.rows:,} rows"), title_justify="left")
+        for title in ("label", "rows", "an example"):
+            table.add_column(title, justify="right" if title == "rows" else "left")
+        for name, count, example in look.largest(8):
+            table.add_row(escape(name), f"{count:,}", escape(example))
+        out.print(table)
+    for title, line in look.summary():
+        out.print(f"{title:<10} {line}", markup=False)
     for warning in look.warnings:
         out.print(f"[yellow]note[/yellow]       {escape(warning)}")
     out.print(f"written    {target}\nnext       kft train {target}", markup=False)

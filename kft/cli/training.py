@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from kft.cli.common import console, devices_option, output_options, print_json, print_metrics
+from kft.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     from kft.recipe.load import Recipe
@@ -44,7 +45,8 @@ def train(
 
     if check_tpu:
         return _check_tpu(_load(recipe, overrides, seed), as_json, quiet)
-    result = api.train(_load(recipe, overrides, seed), run=run_folder, devices=devices, resume=resume, quiet=quiet)
+    loaded = _load(recipe, overrides, seed)
+    result = api.train(loaded, run=run_folder, devices=devices, resume=resume, quiet=quiet)
     if as_json:
         print_json(result.as_dict())
         return 0
@@ -56,11 +58,12 @@ def train(
     share = kept.trainable / kept.parameters
     out.print(f"trained    {kept.trainable:,} of {kept.parameters:,} parameters ({share:.1%}), chosen on valid")
     out.print(f"seconds    {result.seconds:.0f}: " + ", ".join(f"{p.name} {p.seconds:.0f}" for p in result.phases))
-    out.print(f"files      {result.run}: metrics.json, predictions.csv, per_class.csv, checkpoints/")
+    by_class = "per_class.csv, " if result.evaluation.classes else ""
+    out.print(f"files      {result.run}: metrics.json, predictions.csv, {by_class}checkpoints/")
     failed = result.evaluation.failed_gates
     if failed:
         out.print(f"[yellow]gates      {', '.join(failed)} failed; kft evaluate {result.run} exits 1[/yellow]")
-    out.print(f'next       kft predict {result.run} "your text"', markup=False)
+    out.print(f"next       kft predict {result.run} {INPUTS[TASKS.get(loaded.spec.task).modality]}", markup=False)
     return 0
 
 
@@ -126,6 +129,7 @@ def _print_phase(plan: PhasePlan) -> None:
     out.print(f"memory     {format_size(memory.total)} beside TensorFlow's own 1 GiB: {text}")
 
 
+INPUTS = {"text": '"your text"', "text-pair": '"one text" --pair "another"', "image": "photo.jpg"}
 WORK = {"stored": "once an example, then stored", "recomputed": "frozen, run for every batch", "trained": "trained"}
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import rich_click as click
 
 from kft.cli.common import debug_option, devices_option, print_json
+from kft.data.images import SUFFIXES
 from kft.errors import UsageError
 from kft.registry import nearest
 
-DATA_SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".json", ".parquet")
+DATA_SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".json", ".parquet", *SUFFIXES)
 
 
 def looks_like_path(text: str) -> bool:
@@ -30,45 +31,55 @@ def looks_like_path(text: str) -> bool:
 @click.command()
 @click.argument("run")
 @click.argument("input_", metavar="INPUT")
+@click.option("--pair", metavar="TEXT", help="The second text, for a model of text pairs.")
 @click.option("-o", "--output", metavar="FILE", help="Where a file's answers go: .jsonl or .csv.")
 @click.option("--text", "force_text", is_flag=True, help="INPUT is a text, whatever it looks like.")
 @click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON object on standard output.")
 @devices_option
 @debug_option
-def predict(run: str, input_: str, output: str | None, force_text: bool, as_json: bool, devices: str) -> None:
-    """Answer for INPUT: a text, a file of texts, or - to read lines.
+def predict(
+    run: str, input_: str, pair: str | None, output: str | None, force_text: bool, as_json: bool, devices: str
+) -> None:
+    """Answer for INPUT: a text, an image, a file of texts or image paths, a folder of images, or - to read lines.
 
-    A text prints one JSON object. A file gives a file, one object a line: -o FILE, or INPUT's name with
-    .predictions.jsonl. Lines from - print one object each.
+    One text or image prints one JSON object. A file or folder gives a file, one object a line: -o FILE, or INPUT's
+    name with .predictions.jsonl. Lines from - print one object each.
     """
     from kft import api
     from kft.data.inputs import split_lines
 
-    if force_text or (input_ != "-" and not looks_like_path(input_) and not _is_file(Path(input_).expanduser())):
-        (answer,) = api.predict(run, [input_], devices=devices)
-        if output:
-            api.write_predictions(Path(output), [answer.as_dict()])
-        print_json(answer.as_dict())
-    elif input_ == "-":
+    given: str | Path = input_
+    if not force_text and pair is None and input_ != "-":
+        path = Path(input_).expanduser()
+        if _exists(path) or looks_like_path(input_):
+            _require_there(path)
+            if path.suffix.lower() not in SUFFIXES:
+                _predict_file(run, path, output, as_json, devices)
+                return
+            given = path
+    if input_ == "-" and not force_text:
         answers = [answer.as_dict() for answer in api.predict(run, split_lines(sys.stdin.read()), devices=devices)]
         for line in [{"n": len(answers), "predictions": answers}] if as_json else answers:
             print_json(line)
-    else:
-        _predict_file(run, Path(input_).expanduser(), output, as_json, devices)
+        return
+    one = given if pair is None else (input_, pair)
+    (answer,) = api.predict(run, [one], devices=devices)
+    if output:
+        api.write_predictions(Path(output), [answer.as_dict()])
+    print_json(answer.as_dict())
 
 
 def _predict_file(run: str, path: Path, output: str | None, as_json: bool, devices: str) -> None:
     from kft import api
 
-    _require_file(path)
-    target = Path(output) if output else Path(path.stem + ".predictions.jsonl")
+    target = Path(output) if output else Path(path.resolve().stem + ".predictions.jsonl")
     if output is None and target.exists():
         raise UsageError(
             "the file for the answers is there already",
             where=str(target),
             next_step=f"-o {target} to write it anew, or -o another file",
         )
-    answers = [answer.as_dict() for answer in api.predict_file(run, path, devices=devices)]
+    answers = api.predict_file(run, path, devices=devices)
     api.write_predictions(target, answers)
     if as_json:
         print_json({"n": len(answers), "output": str(target)})
@@ -76,22 +87,22 @@ def _predict_file(run: str, path: Path, output: str | None, as_json: bool, devic
         click.echo(f"{len(answers):,} answers in {target}", err=True)
 
 
-def _is_file(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     try:
         return path.exists()
     except OSError:  # a long text is no file name
         return False
 
 
-def _require_file(path: Path) -> None:
-    if path.is_file():
+def _require_there(path: Path) -> None:
+    if path.exists():
         return
-    names = [p.name for p in path.parent.iterdir() if p.is_file()] if path.parent.is_dir() else []
+    names = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
     hint = nearest(path.name, names)
     raise UsageError(
         f"no file at {path}" + (f"; did you mean {path.parent / hint}?" if hint else ""),
         received=str(path),
-        expected="a csv, tsv or jsonl file, a text, or -",
+        expected="a csv, tsv or jsonl file, an image or a folder of them, a text, or -",
         next_step="--text if it is a text that only looks like a file name",
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from kft.data.examples import Examples, Input
+from kft.data.images import SUFFIXES, check_image
 from kft.data.tables import (
     IMAGE_NAMES,
     TEXT_NAMES,
@@ -18,13 +19,11 @@ from kft.data.tables import (
     refuse_rejected,
     to_examples,
 )
-from kft.errors import DataError
+from kft.errors import DataError, UsageError
 from kft.recipe.schema import DataSpec
 from kft.tasks.cells import as_text, text_problem
 from kft.tasks.spans import joined
 from kft.tasks.task import Task
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 
 def read_inputs(source: Path | pd.DataFrame, task: Task, *, column: str, pair: str | None = None) -> list[Input]:
@@ -42,7 +41,7 @@ def read_inputs(source: Path | pd.DataFrame, task: Task, *, column: str, pair: s
         DataError: The file cannot be read, has no such column, or an input cannot be used.
     """
     where = str(source) if isinstance(source, Path) else "the DataFrame"
-    if isinstance(source, Path) and task.modality == "image" and source.suffix.lower() in IMAGE_SUFFIXES:
+    if isinstance(source, Path) and task.modality == "image" and source.suffix.lower() in SUFFIXES:
         return require_inputs([source], task, where)
     if isinstance(source, Path) and source.is_dir() and task.modality == "image":
         return require_inputs(all_images(source), task, where)
@@ -68,9 +67,45 @@ def read_inputs(source: Path | pd.DataFrame, task: Task, *, column: str, pair: s
     return require_inputs([as_text(joined(value)) for value in frame[named]], task, where)
 
 
+def as_inputs(values: Any, task: Task) -> list[Input]:
+    """Returns what a person handed over in Python as inputs: one, or several in a list or a Series.
+
+    Raises:
+        DataError: There is none, or one cannot be used.
+        UsageError: A pair is wanted and one text given, or the reverse.
+    """
+    pairs = task.modality == "text-pair"
+    one = isinstance(values, (str, Path)) or (pairs and isinstance(values, tuple))
+    convert = _as_pair if pairs else _as_path if task.modality == "image" else _as_one_text
+    return require_inputs([convert(value) for value in ([values] if one else list(values))], task, "the input")
+
+
+def _as_pair(value: Any) -> tuple[str, str]:
+    parts = value.split("\t") if isinstance(value, str) else list(value)
+    if len(parts) != 2:
+        raise UsageError(
+            "this model reads two texts at a time",
+            received=repr(value)[:80],
+            expected="a pair: (first, second), or one line with a tab between them",
+            next_step='kft predict RUN "first" --pair "second"',
+        )
+    return as_text(parts[0]), as_text(parts[1])
+
+
+def _as_path(value: Any) -> Path:
+    return value if isinstance(value, Path) else Path(as_text(value)).expanduser()
+
+
+def _as_one_text(value: Any) -> str:
+    if isinstance(value, (tuple, Path)):
+        noun = "two texts" if isinstance(value, tuple) else f"the file {value}"
+        raise UsageError("this model reads one text at a time", received=noun, next_step='kft predict RUN "your text"')
+    return as_text(value)
+
+
 def all_images(folder: Path) -> list[Path]:
     """Returns the images below a folder, sorted by path, whatever subfolder they lie in."""
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
@@ -122,8 +157,6 @@ def _problem(task: Task, given: Any) -> str:
     if task.modality != "image":
         parts = given if isinstance(given, tuple) else (given,)
         return next((problem for problem in map(text_problem, parts) if problem), "")
-    from kft.data.images import check_image
-
     return check_image(Path(given))
 
 
