@@ -143,6 +143,7 @@ def load_backbone(
         tokenizer=tokenizer,
         max_tokens=int(config.get(family.positions, POSITIONS)) - family.reserved if is_text else 0,
         pooling=family.pooling,
+        pretrained=pretrained,
     )
 
 
@@ -162,10 +163,13 @@ def _assemble(
     tokenizer: TextTokenizer | None,
     max_tokens: int = 0,
     pooling: str = "mean",
+    pretrained: bool = True,
 ) -> Backbone:
     from kft.model.flat import flatten
 
     flat, features = flatten(model, str(path))
+    if not pretrained:
+        _hasten_norms(flat)
     return Backbone(
         name=name,
         modality="text" if tokenizer else "image",
@@ -196,6 +200,7 @@ def _from_preset(
         tokenizer=preset_tokenizer(path) if is_text else None,
         max_tokens=int(getattr(model, "max_sequence_length", None) or POSITIONS) if is_text else 0,
         pooling="last" if str(config.get("class_name")).startswith(DECODERS) else "mean",
+        pretrained=pretrained,
     )
 
 
@@ -221,7 +226,10 @@ def _from_keras_file(name: str, path: Path, report: Report | None, pretrained: b
         tokenizer = load_tokenizer(path.parent)
     elif report:
         report(f"{path.name}: takes pixels as they are, from 0 to 255; a model that wants others scales them itself")
-    return _assemble(name, model, path, None, weights=[path], tokenizer=tokenizer, max_tokens=512 if tokenizer else 0)
+    tokens = 512 if tokenizer else 0
+    return _assemble(
+        name, model, path, None, weights=[path], tokenizer=tokenizer, max_tokens=tokens, pretrained=pretrained
+    )
 
 
 def _reads_text(path: Path, model: keras.Model) -> bool:
@@ -244,7 +252,20 @@ def _from_torch_file(name: str, path: Path, entry: BackboneEntry | None, pretrai
     from kft.model.efficientnet_lite import load_efficientnet_lite
 
     model = load_efficientnet_lite(path, pretrained=pretrained)
-    return _assemble(name, model, path, entry, weights=[path], tokenizer=None)
+    return _assemble(name, model, path, entry, weights=[path], tokenizer=None, pretrained=pretrained)
+
+
+def _hasten_norms(model: keras.Model) -> None:
+    """Lets BatchNorm's statistics follow within tens of steps.
+
+    The momentum of 0.99 and above that backbones come with suits a million steps; over the few hundred of a small
+    data set the statistics still hold their first values, and every validation figure is noise (docs/log.md).
+    """
+    import keras
+
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = min(layer.momentum, 0.9)
 
 
 def _hash(paths: Sequence[Path]) -> str:

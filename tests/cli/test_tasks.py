@@ -77,7 +77,7 @@ def write_data(task, folder):
             lines.append(f"photos/{row}.png," + "|".join(("red", "blue")[color] for color in colors))
         (folder / "photos.csv").write_text("\n".join(lines), encoding="utf-8")
         return "photos.csv", ["photos/0.png"]
-    rows = [text_row(task, rng) for _ in range(240)]
+    rows = [text_row(task, rng) for _ in range(320)]
     (folder / "rows.jsonl").write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
     if task == "text-pairs":
         return "rows.jsonl", ["the phone is", "--pair", "it was great"]
@@ -109,7 +109,7 @@ def test_from_a_file_to_answers(task, kft_cli, tiny_folder, tiny_images, tmp_pat
     assert recipe["task"] == task
     images = task.startswith("image-")
     recipe["model"] = {"backbone": str(tiny_images if images else tiny_folder)}
-    deep = {"name": "deep", "unfreeze": "all", "epochs": 12 if images else 6, "lr": 3e-3, "norm": "adapt"}
+    deep = {"name": "deep", "unfreeze": "all", "epochs": 12, "lr": 3e-3 if images else 1e-3, "norm": "adapt"}
     phases = [deep] if task == "token-tagging" else [tiny.PROBE, deep]
     recipe["train"] = {"batch_size": 16, "phases": phases, **({"augment": {"color": 0.1}} if images else {})}
     (tmp_path / "recipe.yaml").write_text(json.dumps(recipe))
@@ -133,7 +133,7 @@ def test_from_a_file_to_answers(task, kft_cli, tiny_folder, tiny_images, tmp_pat
     code, out, err = kft_cli("predict", "run", source, "-o", "answers.jsonl")
     assert code == 0, err
     lines = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
-    assert len(lines) == (120 if images else 240)
+    assert len(lines) == (120 if images else 320)
     if images:
         answer = next(line for line in lines if line["image"] == given[0].removeprefix(f"{source}/"))
         assert answer["probabilities"] == pytest.approx(one["probabilities"], abs=1e-4)
