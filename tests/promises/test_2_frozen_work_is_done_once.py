@@ -23,7 +23,14 @@ from tests import tiny
         {"name": "head", "unfreeze": "none", "epochs": 3, "lr": 1e-2},
         {"name": "top", "unfreeze": "top-1", "epochs": 3, "lr": 1e-3},
         {"name": "top-two", "unfreeze": "top-2", "epochs": 3, "lr": 1e-3, "layer_decay": 0.5},
+        {
+            "name": "lora",
+            "unfreeze": {"lora": {"rank": 2, "targets": ["block_02/*query*", "block_02/*output_dense"]}},
+            "epochs": 3,
+            "lr": 1e-2,
+        },
     ],
+    ids=lambda phase: phase["name"],
 )
 def test_stored_and_recomputed_training_give_the_same_weights(phase, tiny_folder, tmp_path, monkeypatch):
     weights = []

@@ -226,3 +226,25 @@ def test_layer_decay_goes_down_block_by_block(tiny_folder):
         "block_00": {0.125},
         "stem": {0.0625},
     }
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 1.0])
+def test_each_block_moves_at_its_own_rate_and_decays_with_it(tiny_folder, weight_decay):
+    """Adam's first step moves a weight by the whole rate, whatever its gradient: so the rate can be read off."""
+    import kft
+    from kft.model.blocks import find_blocks
+
+    model = kft.build_model(kft.load_backbone(str(tiny_folder)), classes=2)
+    kft.freeze(model, "all")
+    blocks = find_blocks(model)
+    schedule = make_schedule("constant", total_steps=1, warmup_steps=0)
+    factors = rate_factors(blocks, 0.5)
+    optimizer = ScheduledAdamW(0.01, schedule=schedule, rate_factors=factors, weight_decay=weight_decay)
+    optimizer.build(model.trainable_variables)
+    before = {variable.path: variable.numpy() for variable in model.trainable_variables}
+    optimizer.apply([tf.ones(v.shape) for v in model.trainable_variables], model.trainable_variables)
+    for depth, block in enumerate(reversed(blocks)):
+        for variable in block.variables:
+            old, rate = before[variable.path], 0.01 * 0.5**depth
+            shrunk = old * (1 - rate * weight_decay) if old.ndim > 1 else old
+            np.testing.assert_allclose(variable.numpy(), shrunk - rate, atol=1e-6, err_msg=variable.path)
