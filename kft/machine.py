@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from kft import assets, runtime, strategy
+from kft.data.image_store import images_root
 from kft.errors import KftError, StorageError, UsageError
-from kft.features.cache import features_root, list_stores, prune, verify
+from kft.features.cache import StoreInfo, features_root, list_stores, prune, verify
 from kft.rundir import free_bytes, write_file
 
 
@@ -19,10 +20,10 @@ class CacheEntry:
     """Something kept on disk.
 
     Attributes:
-        kind: ``weights and data`` from a package, or ``features``.
-        name: The package's version, or what the features are of.
+        kind: ``package`` (weights and data), ``features`` or ``images`` (decoded).
+        name: The package's version, or what the features or images are of.
         bytes: What it takes.
-        used: When it was last used (features) or fetched (packages).
+        used: When it was last used, or fetched (packages).
         folder: Where it lies.
     """
 
@@ -75,19 +76,25 @@ def diagnose() -> dict[str, Any]:
 
 
 def list_cache() -> list[CacheEntry]:
-    """Returns what kft keeps on disk: packages of weights and data, then feature stores, oldest use first."""
+    """Returns what kft keeps on disk: packages, then features and decoded images, oldest use first."""
     found = [
         CacheEntry("package", folder.name.rsplit("-", 1)[0], _size(folder), _time(folder.stat().st_mtime), folder)
         for folder in assets.fetched_folders()
     ]
-    for store in list_stores(features_root()):
+    for store in _stores():
         name = f"{store.about.get('model', '?')}, after {', '.join(store.about.get('boundary', ['?']))}"
-        found.append(CacheEntry("features", name, store.bytes, _time(store.used), store.folder))
+        if store.folder.parent == images_root():
+            name = f"{store.about.get('images', '?')}, {store.about.get('fit', '?')}"
+        found.append(CacheEntry(store.folder.parent.name, name, store.bytes, _time(store.used), store.folder))
     return found
 
 
+def _stores() -> list[StoreInfo]:
+    return list_stores(features_root(), images_root())
+
+
 def prune_cache(limit: int = 0, *, packages: bool = False) -> list[CacheEntry]:
-    """Removes feature stores, the one used longest ago first, until they take at most ``limit`` bytes.
+    """Removes features and decoded images, those used longest ago first, until they take at most ``limit`` bytes.
 
     Everything that goes can be made or fetched again.
 
@@ -102,7 +109,7 @@ def prune_cache(limit: int = 0, *, packages: bool = False) -> list[CacheEntry]:
     if packages:
         for folder in assets.fetched_folders():
             shutil.rmtree(folder, ignore_errors=True)
-    prune(features_root(), limit)
+    prune(_stores(), limit)
     return [entry for entry in before if not entry.folder.is_dir()]
 
 
@@ -112,7 +119,7 @@ def verify_cache() -> tuple[int, list[str]]:
     Returns:
         How many files were looked at, and one line for each that was damaged.
     """
-    looked, damaged = verify(features_root())
+    looked, damaged = verify(_stores())
     lines = [f"{path}: removed; its examples are computed again when next needed" for path in damaged]
     for name in assets.PACKAGES.names():
         asset = assets.PACKAGES.get(name)

@@ -12,7 +12,7 @@ from kft.recipe.durations import format_size, parse_size
 
 @click.group()
 def cache() -> None:
-    """What kft keeps on disk: fetched weights and data, and the features of frozen blocks."""
+    """What kft keeps on disk: fetched weights and data, the features of frozen blocks, decoded images."""
 
 
 @cache.command("list")
@@ -36,12 +36,12 @@ def list_(as_json: bool) -> None:
 
 
 @cache.command()
-@click.option("--max-size", default="0 B", metavar="SIZE", help="Keep so much of the features, such as '5 GB'.")
+@click.option("--max-size", default="0 B", metavar="SIZE", help="Keep so much of features and images, such as '5 GB'.")
 @click.option("--packages", is_flag=True, help="Remove fetched weights and data too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 @debug_option
 def prune(max_size: str, packages: bool, as_json: bool) -> None:
-    """Remove stored features, those used longest ago first. They are computed again when next needed."""
+    """Remove stored features and images, those used longest ago first. They are made again when next needed."""
     from kft import machine
 
     try:
@@ -61,7 +61,7 @@ def prune(max_size: str, packages: bool, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 @debug_option
 def verify(as_json: bool) -> None:
-    """Read everything against its checksums; damaged features are removed."""
+    """Read everything against its checksums; damaged features and images are removed."""
     from kft import machine
 
     looked, damaged = machine.verify_cache()

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kft.assets import cache_dir
 from kft.data.images import ImageSizing, UnusableImage, decode_bytes, workers
 from kft.data.shards import ABOUT, ShardIndex, StoredColumn, locked, write_shard
 from kft.data.source import KEY_BYTES
@@ -99,6 +100,11 @@ def decode_images(
     column = index.columns(keys, {IMAGES: (np.dtype(np.uint8), False)})[IMAGES]
     assert isinstance(column, StoredColumn)
     return column
+
+
+def images_root() -> Path:
+    """Returns the folder of all stores of decoded images."""
+    return cache_dir() / "images"
 
 
 def image_store_folder(sizing: ImageSizing, root: Path) -> Path:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from kft.data.assign import SPLITS, split_rows
 from kft.data.examples import Columns, Examples, RejectedRow, content
-from kft.data.tables import guess_columns, image_folder, read_source, refuse_rejected, to_examples
+from kft.data.tables import IMAGE, LABEL, guess_columns, image_folder, read_source, refuse_rejected, to_examples
 from kft.errors import DataError
 from kft.recipe.durations import parse_percent
 from kft.recipe.schema import DATAFRAME, DataSpec
@@ -139,10 +139,11 @@ def load_split(
     tables = _tables(spec, base, locate, frames)
     names = _names(tables)
     read = {key: read_source(table, task, columns=spec.columns) for key, table in tables.items()}
+    folders = isinstance(tables["train"], Path) and tables["train"].is_dir()
     columns = guess_columns(
         read["train"],
-        text=spec.image if task.modality == "image" else spec.text,
-        label=spec.label,
+        text=IMAGE if folders else spec.image if task.modality == "image" else spec.text,
+        label=LABEL if folders else spec.label,
         where=names["train"],
         besides=[name for name in (spec.id, spec.group and spec.group.column) if name],
         task=task,

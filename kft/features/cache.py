@@ -1,9 +1,10 @@
-"""All feature stores on this disk: what is there, what may go, what is damaged."""
+"""All stores on this disk, of features and of decoded images: what is there, what may go, what is damaged."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +18,13 @@ from kft.data.shards import ABOUT, LOCK, SUFFIX, is_intact, open_shard
 
 @dataclass(frozen=True)
 class StoreInfo:
-    """One feature store.
+    """One store.
 
     Attributes:
         folder: Where it lies.
         bytes: What it takes on disk.
         used: When it was last used, in seconds since the epoch.
-        about: What wrote it: backbone, boundary, tensors.
+        about: What wrote it: backbone, boundary, tensors; or how images were sized.
     """
 
     folder: Path
@@ -37,10 +38,10 @@ def features_root() -> Path:
     return cache_dir() / "features"
 
 
-def list_stores(root: Path) -> list[StoreInfo]:
-    """Returns the stores, the one used longest ago first."""
+def list_stores(*roots: Path) -> list[StoreInfo]:
+    """Returns the stores below these folders, the one used longest ago first."""
     found = []
-    for folder in root.iterdir() if root.is_dir() else ():
+    for folder in (folder for root in roots if root.is_dir() for folder in root.iterdir()):
         with suppress(OSError):  # another process prunes it just now
             size = sum(path.stat().st_size for path in folder.iterdir())
             used = (folder / ABOUT).stat().st_mtime
@@ -52,19 +53,20 @@ def list_stores(root: Path) -> list[StoreInfo]:
     return sorted(found, key=lambda store: store.used)
 
 
-def prune(root: Path, limit: int, *, keep: Path | None = None, only: Path | None = None) -> list[StoreInfo]:
+def prune(
+    stores: Sequence[StoreInfo], limit: int, *, keep: Path | None = None, only: Path | None = None
+) -> list[StoreInfo]:
     """Removes the stores used longest ago until all take at most ``limit`` bytes; returns what went.
 
     A store that a process is writing to is left alone. One that is being read may go: on POSIX systems the
     reader's memory maps stay valid.
 
     Args:
-        root: The folder of all stores.
+        stores: From ``list_stores``.
         limit: In bytes.
         keep: A store that stays in any case.
         only: The one store that may go.
     """
-    stores = list_stores(root)
     total = sum(store.bytes for store in stores)
     gone = []
     for store in stores:
@@ -76,14 +78,14 @@ def prune(root: Path, limit: int, *, keep: Path | None = None, only: Path | None
     return gone
 
 
-def verify(root: Path) -> tuple[int, list[Path]]:
+def verify(stores: Sequence[StoreInfo]) -> tuple[int, list[Path]]:
     """Reads every shard; removes the damaged ones, whose examples are computed again when next needed.
 
     Returns:
         How many shards were looked at, and which were removed.
     """
     looked, damaged = 0, []
-    for store in list_stores(root):
+    for store in stores:
         for path in sorted(store.folder.glob(f"*{SUFFIX}")):
             looked += 1
             shard = open_shard(path)

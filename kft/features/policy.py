@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kft.data.source import Source
 from kft.features.cache import list_stores, prune
@@ -12,6 +13,9 @@ from kft.features.store import Front, feature_bytes, store_folder, stored_rows
 from kft.recipe.durations import format_size, parse_size
 from kft.recipe.schema import FeaturesSpec
 from kft.rundir import free_bytes
+
+if TYPE_CHECKING:
+    import keras
 
 SPARE_BYTES = 2**30
 """What a store leaves free on its disk."""
@@ -40,6 +44,13 @@ class StorePlan:
             return f"recomputed: {self.why}"
         text = f"stored {self.why}: {format_size(self.bytes)}"
         return text + (f"; {self.present:,} of {self.examples:,} examples are there already" if self.present else "")
+
+
+def why_none(model: keras.Model) -> str:
+    """Says why nothing can be stored where the front of a model is empty."""
+    if any(layer.name.endswith("_augment") and layer.trainable for layer in model.layers):
+        return "images are changed at random, so that none is seen twice"
+    return "all of the model trains"
 
 
 def plan_store(
@@ -81,10 +92,11 @@ def make_room(plan: StorePlan, front: Front, spec: FeaturesSpec, root: Path) -> 
     """Removes the stores used longest ago until the new features fit within the limit; returns how many."""
     limit, folder = parse_size(spec.cache_limit), store_folder(front, root, stored_dtype(spec))
     new_bytes = plan.bytes * (plan.examples - plan.present) // max(1, plan.examples)
-    own = sum(store.bytes for store in list_stores(root) if store.folder == folder)
+    stores = list_stores(root)
+    own = sum(store.bytes for store in stores if store.folder == folder)
     if own + new_bytes > limit:  # other data's examples fill this very store: start it anew
-        return len(prune(root, 0, only=folder)) + len(prune(root, limit - plan.bytes))
-    return len(prune(root, limit - new_bytes, keep=folder))
+        return len(prune(stores, 0, only=folder)) + len(prune(list_stores(root), limit - plan.bytes))
+    return len(prune(stores, limit - new_bytes, keep=folder))
 
 
 def stored_dtype(spec: FeaturesSpec) -> str | None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kft.assets import cache_dir
 from kft.data.batches import Ragged, choose_edges
 from kft.data.source import Source, image_source, text_source
 from kft.recipe.schema import ModelSpec
@@ -84,12 +83,12 @@ class Reader:
         return Encoded(source, int((lengths > self.max_tokens).sum()), offsets)
 
     def _images(self, paths: list[Path], keep: bool, tick: Tick | None) -> Source:
-        from kft.data.image_store import decode_images
+        from kft.data.image_store import decode_images, images_root
 
         assert self.sizing is not None
         if not keep:
             return image_source(_Images(paths, self.sizing), len(paths))
-        return image_source(decode_images(paths, self.sizing, cache_dir() / "images", tick=tick), len(paths))
+        return image_source(decode_images(paths, self.sizing, images_root(), tick=tick), len(paths))
 
 
 def make_reader(task: Task, backbone: Backbone, spec: ModelSpec) -> Reader:

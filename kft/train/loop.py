@@ -20,7 +20,7 @@ from kft.errors import TrainingError
 from kft.features.boundary import FrozenFront, SplitModel, frozen_blocks, split_at_boundary
 from kft.features.cache import features_root
 from kft.features.inference import make_inference
-from kft.features.policy import make_room, plan_store, stored_dtype
+from kft.features.policy import make_room, plan_store, stored_dtype, why_none
 from kft.features.probe import STRENGTHS, solve_probe
 from kft.features.store import compute_features, make_front, store_features
 from kft.features.words import WordVectors
@@ -139,7 +139,7 @@ def _features(job: Job, phase: PhaseSpec, split: SplitModel) -> tuple[Source, So
     names = tuple(tensor.name for tensor in split.front.inputs)
     raw = job.data.train.source.select(names), job.data.valid.source.select(names)
     if set(split.names) == set(names):
-        job.progress.note("features   recomputed: all of the model trains")
+        job.progress.note(f"features   recomputed: {why_none(job.model)}")
         return raw
     front, root = make_front(split), features_root()
     planned = plan_store(front, raw, frozen_blocks(job.model, split), job.features, root)

@@ -13,7 +13,7 @@ from kft.data.source import Source
 from kft.features.boundary import FrozenFront, frozen_blocks, split_at_boundary
 from kft.features.cache import features_root
 from kft.features.inference import Forward
-from kft.features.policy import StorePlan, plan_store
+from kft.features.policy import StorePlan, plan_store, why_none
 from kft.features.store import make_front
 from kft.model.blocks import find_blocks
 from kft.model.freeze import FreezeTable, freeze_for
@@ -143,7 +143,7 @@ def plan_phase(
     split = split_at_boundary(model)
     below = frozen_blocks(model, split)
     if set(split.names) == {tensor.name for tensor in split.front.inputs}:
-        store = StorePlan(False, 0, 0, len(train) + len(valid), "all of the model trains")
+        store = StorePlan(False, 0, 0, len(train) + len(valid), why_none(model))
     else:
         store = plan_store(make_front(split), [train, valid], below, features, features_root())
     forward: Forward = split.back if store.store else FrozenFront(split.front, split.back)

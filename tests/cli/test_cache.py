@@ -2,8 +2,12 @@
 
 import json
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from kft.data.image_store import decode_images, images_root
+from kft.data.images import ImageSizing
 from tests import tiny
 
 
@@ -55,3 +59,17 @@ def test_an_empty_cache(kft_cli, tmp_path, monkeypatch):
 def test_a_size_that_is_none(kft_cli):
     code, _, err = kft_cli("cache", "prune", "--max-size", "much")
     assert code == 2 and "--max-size is no size" in err and "'20 GB'" in err
+
+
+def test_decoded_images_are_listed_verified_and_pruned(kft_cli, tmp_path, monkeypatch):
+    monkeypatch.setenv("KFT_CACHE", str(tmp_path / "cache"))
+    paths = []
+    for row in range(3):
+        paths.append(tmp_path / f"{row}.png")
+        Image.fromarray(np.full((9, 9, 3), row, np.uint8)).save(paths[-1])
+    decode_images(paths, ImageSizing(8, 8), images_root())
+    (entry,) = json.loads(kft_cli("cache", "list", "--json")[1])["entries"]
+    assert (entry["kind"], entry["name"]) == ("images", "8 x 8, crop")
+    assert kft_cli("cache", "verify")[1] == "1 looked at, 0 damaged\n"
+    assert "removed images 8 x 8, crop" in kft_cli("cache", "prune")[1]
+    assert not list(images_root().iterdir())

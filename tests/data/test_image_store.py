@@ -154,7 +154,7 @@ def test_sigkill_leaves_whole_shards_that_are_used(tmp_path):
     process.communicate()
     kept = len(shards(root))
     assert kept >= 3
-    assert cache.verify(root) == (kept, [])
+    assert cache.verify(cache.list_stores(root)) == (kept, [])
     sizing = ImageSizing(64, 64)
     column, count = decoded(paths, root, sizing)
     assert count == 300 - 8 * kept
@@ -178,13 +178,13 @@ def test_one_flipped_bit_is_found_and_removed(tmp_path):
     content = bytearray(path.read_bytes())
     content[-5] ^= 1
     path.write_bytes(content)
-    assert cache.verify(root) == (1, [path])
+    assert cache.verify(cache.list_stores(root)) == (1, [path])
     assert decoded(paths, root)[1] == 12
 
 
 def test_pruning_removes_it(tmp_path):
     decoded(photos(tmp_path / "photos"), tmp_path / "store")
-    assert [store.folder for store in cache.prune(tmp_path / "store", 0)] == [
+    assert [store.folder for store in cache.prune(cache.list_stores(tmp_path / "store"), 0)] == [
         image_store_folder(SIZING, tmp_path / "store")
     ]
     assert shards(tmp_path) == []
@@ -235,7 +235,7 @@ def test_what_goes_away_during_the_run_is_said(tmp_path):
     paths, root = photos(tmp_path / "photos"), tmp_path / "store"
     column, _ = decoded(paths, root)
     row = column.row(5).copy()
-    cache.prune(root, 0)
+    cache.prune(cache.list_stores(root), 0)
     np.testing.assert_array_equal(column.row(5), row)
     index = image_store.ShardIndex(image_store_folder(SIZING, root))
     with pytest.raises(StorageError, match="went away while it was in use"):

@@ -211,7 +211,7 @@ def test_sigkill_leaves_a_store_that_is_resumed(tmp_path):
     front, source = front_of(), texts(rows=4000)
     found, computed = stored(front, source, tmp_path)
     assert computed <= len(source) - 3 * 32
-    assert cache.verify(tmp_path) == (len(shards(tmp_path)), [])
+    assert cache.verify(cache.list_stores(tmp_path)) == (len(shards(tmp_path)), [])
     expected = run_in_batches(front.inference, source, rows=np.array([0, 1, 2]))[0]
     np.testing.assert_allclose(found.columns["block_00_dense"].row(2), expected.row(2), atol=1e-6)
 
@@ -253,7 +253,7 @@ def test_one_flipped_bit_is_found_and_removed(tmp_path):
     content = bytearray(path.read_bytes())
     content[-5] ^= 1
     path.write_bytes(content)
-    assert cache.verify(tmp_path) == (1, [path])
+    assert cache.verify(cache.list_stores(tmp_path)) == (1, [path])
     assert stored(front, source, tmp_path)[1] == len(source)
 
 
@@ -266,9 +266,9 @@ def test_pruning_starts_with_the_store_used_longest_ago(tmp_path):
         os.utime(about, (time.time() - age,) * 2)
     first, second = cache.list_stores(tmp_path)
     assert (first.folder, second.folder) == tuple(store.store_folder(front, tmp_path) for front in (old, new))
-    assert [gone.folder for gone in cache.prune(tmp_path, second.bytes)] == [first.folder]
+    assert [gone.folder for gone in cache.prune(cache.list_stores(tmp_path), second.bytes)] == [first.folder]
     assert [left.folder for left in cache.list_stores(tmp_path)] == [second.folder]
-    assert cache.prune(tmp_path, 0, keep=second.folder) == []
+    assert cache.prune(cache.list_stores(tmp_path), 0, keep=second.folder) == []
 
 
 def plan_for(front, sources, blocks, root, **spec):
