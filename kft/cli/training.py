@@ -124,12 +124,8 @@ def _print_phase(plan: PhasePlan) -> None:
     )
     out.print(f"features   {plan.store}")
     parts = [("weights", memory.weights), ("gradients and moments", memory.optimizer)]
-    parts.append(
-        (
-            f"activations of {memory.batch_size}{f' x {memory.tokens}' if memory.tokens > 1 else ''} at most",
-            memory.activations,
-        )
-    )
+    part = f"{memory.batch_size}" + (f" x {memory.tokens}" if memory.tokens > 1 else "")
+    parts.append((f"activations of {part} at most", memory.activations))
     text = ", ".join(f"{name} {format_size(size)}" for name, size in parts if size)
     out.print(f"memory     {format_size(memory.total)} beside TensorFlow's own 1 GiB: {text}")
 
