@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kft import assets, runtime, strategy
+from kft import assets, replicas, runtime, strategy
 from kft.data.inputs import as_texts, load_labelled, read_texts, require_texts
 from kft.data.split import DataSplit, load_split
 from kft.errors import DataError, RunError, UsageError
@@ -205,7 +205,7 @@ def _train(
     runtime.seed_everything(spec.seed)
     backbone = backbones.load_backbone(spec.model.backbone, dropout=spec.model.dropout, report=progress.note)
     progress.note(f"backbone   {backbone.name}, {backbone.model.count_params():,} parameters")
-    progress.note(f"devices    {strategy.describe()}")
+    progress.note(f"devices    {replicas.describe()}")
     phases = plan_phases(spec, split, backbone)
     identity = resuming.run_identity(recipe, split, backbone.weights_hash)
     run = RunFolder(folder) if folder is not None and (resume or not chief) else create_run(recipe.name, folder)
@@ -220,7 +220,7 @@ def _train(
     if chief and not (resume and resuming.has_begun(run)):
         write_start(run, recipe, split, backbone, phases)
     if chief and found is not None:
-        resuming.note_resumed(run, found.state["steps_done"], strategy.describe(), runtime.versions())
+        resuming.note_resumed(run, found.state["steps_done"], replicas.describe(), runtime.versions())
     progress.note(f"run        {run.path}")
     files = Files(
         folder=run.path,
@@ -234,7 +234,7 @@ def _train(
         files.rewrite([])  # what a run that was killed before its first checkpoint had written
     try:
         fitted = fit(spec, split, backbone, phases, files=files, callbacks=callbacks, progress=progress, resume=found)
-        strategy.any_process(False)  # the others read the best weights once the first has written them
+        replicas.any_process(False)  # the others read the best weights once the first has written them
         evaluation = score_test(run, split.test, progress, writes=chief)
     except BaseException as stop:
         stop.add_note(f"{RUN_NOTE}{run.path}")  # whoever reports it can say where the weights are

@@ -16,7 +16,7 @@ from kft.metrics.classification import METRICS, softmax
 from kft.model.blocks import find_blocks
 from kft.recipe.durations import duration_in_steps
 from kft.recipe.schema import PhaseSpec, TrainSpec
-from kft.strategy import any_process, pad_rows, process_count, replica_count, rows_per_replica, to_replicas
+from kft.replicas import any_process, pad_rows, process_count, replica_count, rows_per_replica, to_replicas
 from kft.train.callbacks import Patience
 from kft.train.checkpoint import restore
 from kft.train.job import (

@@ -24,7 +24,7 @@ from kft.features.probe import STRENGTHS, solve_probe
 from kft.features.store import compute_features, make_front, store_features
 from kft.model.freeze import FreezeTable, freeze, moving_variables
 from kft.recipe.schema import PhaseSpec
-from kft.strategy import synchronise
+from kft.replicas import synchronise
 from kft.train.checkpoint import restore
 from kft.train.epochs import class_weights, fit_phase, validate
 from kft.train.job import (

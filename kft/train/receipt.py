@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kft import runtime, strategy
+from kft import replicas, runtime
 from kft.data.split import DataSplit
 from kft.model.backbones import Backbone
 from kft.recipe.load import Recipe
@@ -44,7 +44,7 @@ def write_start(
         "phases": [phase.model_dump() for phase in phases],
         "versions": runtime.versions(),
         "devices": runtime.describe_devices(),
-        "strategy": strategy.describe(),
+        "strategy": replicas.describe(),
     }
     findings = [
         {

@@ -13,7 +13,7 @@ from kft.data.source import Source
 from kft.features.boundary import Forward, split_at_boundary
 from kft.model.freeze import freeze
 from kft.recipe.schema import PhaseSpec, TrainSpec
-from kft.strategy import rows_per_replica
+from kft.replicas import rows_per_replica
 from kft.train.optimizer import ScheduledAdamW
 from kft.train.progress import Progress
 from kft.train.schedules import make_schedule
