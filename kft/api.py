@@ -213,9 +213,11 @@ def _train(
     found = None
     if resume:
         found = resuming.load_last(last, identity, progress.note)
+        resuming.require_agreement(found, last)
         if found is None:
+            resuming.refuse_beginning_anew(run, last)
             progress.note("resumed    nothing to go on from: the run begins")
-    elif last != str(run.checkpoints) and chief:
+    if found is None and last != str(run.checkpoints) and chief:
         resuming.refuse_taken_storage(last)
     if chief and not (resume and resuming.has_begun(run)):
         write_start(run, recipe, split, backbone, phases)
@@ -323,7 +325,8 @@ def check_tpu(
     backbone = backbones.load_backbone(spec.model.backbone, dropout=spec.model.dropout, report=progress.note)
     inputs = tokenize(spec, split, backbone, progress)
     model = build(backbone, classes=len(split.labels), dropout=spec.model.dropout)
-    return check(model, plan_phases(spec, split, backbone), inputs.train, spec.train, cores, progress)
+    phases = plan_phases(spec, split, backbone)
+    return check(model, phases, inputs, spec.features, spec.train, cores, progress)
 
 
 def evaluate(

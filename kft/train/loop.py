@@ -57,7 +57,8 @@ def train_phases(job: Job) -> tuple[PhaseResult, ...]:
     if state.fit is None:  # the checkpoint lies between two phases: there is nothing else to take up
         state.resumed = None
     try:
-        while state.phase < len(job.phases) and not job.callbacks.wants_stop:
+        # A phase under way is ended properly, also when a callback had stopped the run before it was killed.
+        while state.phase < len(job.phases) and (state.fit is not None or not job.callbacks.wants_stop):
             state.results.append(_start_phase(job, job.phases[state.phase]))
             # A callback that stops the run stops it for good, also for whoever goes on from here.
             state.phase = len(job.phases) if job.callbacks.wants_stop else state.phase + 1

@@ -118,7 +118,9 @@ def fit(
     data = tokenize(spec, split, backbone, progress)
     model = build_model(backbone, classes=len(split.labels), dropout=spec.model.dropout)
     progress.note(f"phases     {describe(phases)}")
-    driver = CallbackDriver(model, [*make_callbacks(spec.train.callbacks, files.folder), *callbacks])
+    driver = CallbackDriver(
+        model, [*make_callbacks(spec.train.callbacks, files.folder), *callbacks], writes=files.writes
+    )
     with ExitStack() as stack:
         own = last = None
         if files.writes and files.checkpoints:
