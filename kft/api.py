@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kft import assets, runtime, strategy
+from kft import assets, replicas, runtime, strategy
 from kft.data.inputs import as_inputs, load_labelled, read_inputs
 from kft.data.split import DataSplit, load_split
 from kft.data.tables import image_folder
@@ -250,7 +250,7 @@ def _train(
     backbone = backbones.load_for(spec, progress.note)
     start = ", random weights" if spec.model.weights == "random" else ""
     progress.note(f"backbone   {backbone.name}, {backbone.model.count_params():,} parameters{start}")
-    progress.note(f"devices    {strategy.describe()}")
+    progress.note(f"devices    {replicas.describe()}")
     model = build_for(spec, TASKS.get(spec.task), split.space, backbone)
     phases = plan_phases(spec, split, backbone, model)
     identity = resuming.run_identity(recipe, split, backbone.weights_hash)
@@ -259,14 +259,16 @@ def _train(
     found = None
     if resume:
         found = resuming.load_last(last, identity, progress.note)
+        resuming.require_agreement(found, last)
         if found is None:
+            resuming.refuse_beginning_anew(run, last)
             progress.note("resumed    nothing to go on from: the run begins")
-    elif last != str(run.checkpoints) and chief:
+    if found is None and last != str(run.checkpoints) and chief:
         resuming.refuse_taken_storage(last)
     if chief and not (resume and resuming.has_begun(run)):
         write_start(run, recipe, split, backbone, phases)
     if chief and found is not None:
-        resuming.note_resumed(run, found.state["steps_done"], strategy.describe(), runtime.versions())
+        resuming.note_resumed(run, found.state["steps_done"], replicas.describe(), runtime.versions())
     progress.note(f"run        {run.path}")
     files = Files(
         folder=run.path,
@@ -282,7 +284,7 @@ def _train(
         fitted = fit(
             spec, split, backbone, model, phases, files=files, callbacks=callbacks, progress=progress, resume=found
         )
-        strategy.any_process(False)  # the others read the best weights once the first has written them
+        replicas.any_process(False)  # the others read the best weights once the first has written them
         evaluation = score_test(run, split.test, progress, writes=chief)
     except BaseException as stop:
         stop.add_note(f"{RUN_NOTE}{run.path}")  # whoever reports it can say where the weights are
@@ -359,8 +361,7 @@ def check_tpu(
 
     progress = _progress(quiet)
     _, model, data, phases = _prepare(recipe, split, progress)
-    objective = split.kind.objective(split.space, spec.train.label_smoothing)
-    return check(model, phases, data.train.source, spec.train, objective, cores, progress)
+    return check(model, phases, data, spec.features, spec.train, cores, progress)
 
 
 def _prepare(

@@ -47,6 +47,23 @@ def storage_errors(path: Path, elsewhere: str = "choose another folder with --ru
         ) from error
 
 
+@contextmanager
+def reading_errors(path: Path) -> Iterator[None]:
+    """Turns an error of the file system, but that the file is not there, into one message that says what to do."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StorageError(
+            "a file or folder cannot be read",
+            where=str(path),
+            received=error.strerror or str(error),
+            expected="one that this user may read, on a disk that answers",
+            next_step=f"ls -ld {path} shows what is there",
+        ) from error
+
+
 def free_bytes(path: Path) -> int:
     """Returns the free space of the disk a path lies on, or would lie on."""
     folder = path.absolute()
@@ -177,7 +194,7 @@ def refuse_taken(folder: Path | None) -> None:
     Raises:
         RunError: It is taken.
     """
-    if folder is not None and (folder.is_file() or (folder.is_dir() and any(folder.iterdir()))):
+    if folder is not None and (folder.is_file() or (folder.is_dir() and any(map(_counts, folder.iterdir())))):
         is_run = (folder / "recipe.yaml").is_file()
         raise RunError(
             "the run folder is there already; a run is never overwritten",
@@ -186,6 +203,11 @@ def refuse_taken(folder: Path | None) -> None:
             next_step=("--resume goes on where that run stopped; else " if is_run else "")
             + "choose another --run DIR, or leave it out for runs/<recipe name>-<n>",
         )
+
+
+def _counts(path: Path) -> bool:
+    # What a process that was killed in the middle of write_file leaves is nobody's work.
+    return not (path.name.startswith(".") and path.name.endswith(".tmp"))
 
 
 def latest_run(name: str) -> Path | None:

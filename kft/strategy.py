@@ -1,8 +1,8 @@
-"""Which tf.distribute strategy runs a recipe, and a global batch's way to the replicas and back.
+"""Which tf.distribute strategy runs a recipe: chosen by ``--devices``, started once.
 
 A strategy is created once in a process, before any operation, and lives as long as the process: a second
 MirroredStrategy hangs, and logical devices cannot be changed once TensorFlow has started. Everything else asks for
-the current one, ``tf.distribute.get_strategy()``.
+the current one, ``tf.distribute.get_strategy()``; ``kft.replicas`` deals batches out to it.
 """
 
 from __future__ import annotations
@@ -11,25 +11,24 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from kft import runtime
-from kft.errors import UsageError
+from kft.errors import TrainingError, UsageError
 
 if TYPE_CHECKING:
-    import keras
     import tensorflow as tf
 
 CHOICES = "auto, one, cpu:N, multi-gpu, multi-worker or tpu"
 """What ``--devices`` accepts."""
 
-_made: tuple[str, Any] | None = None
+TF_CONFIG = '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}'
+"""What the environment variable of that name looks like."""
+
+_made: tuple[str, tf.distribute.Strategy] | None = None
 
 
 @dataclass(frozen=True)
@@ -40,20 +39,13 @@ class Choice:
         kind: ``one``, ``cpu``, ``multi-gpu``, ``multi-worker`` or ``tpu``.
         why: What decided it, for people.
         replicas: Logical CPU devices; only for ``cpu``.
+        is_chief: Whether this process writes the files: of several workers, the chief or the first.
     """
 
     kind: str
     why: str
     replicas: int = 1
-
-    @property
-    def is_chief(self) -> bool:
-        """Whether this process writes the files: of several workers, the chief or the first."""
-        if self.kind != "multi-worker":
-            return True
-        config = json.loads(os.environ["TF_CONFIG"])
-        task = config.get("task", {})
-        return bool(task.get("type") == "chief" or ("chief" not in config["cluster"] and task.get("index") == 0))
+    is_chief: bool = True
 
 
 def choose(devices: str) -> Choice:
@@ -98,16 +90,19 @@ def choose_early(devices: str) -> Choice | None:
             expected=CHOICES,
             next_step="kft doctor shows what auto chooses here",
         )
-    workers = _workers()
+    cluster, task = _read_tf_config()
+    workers = sum(map(len, cluster.values()))
     if devices == "multi-worker" and workers < 1:
         raise _absent(
             devices,
             "the environment variable TF_CONFIG names no workers",
-            'TF_CONFIG=\'{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}\'',
+            f"TF_CONFIG='{TF_CONFIG}'",
             "kft workers 2 -- kft train RECIPE --devices multi-worker --run DIR --resume sets it for local workers",
         )
     if devices in ("auto", "multi-worker") and workers > (devices == "auto"):
-        return Choice("multi-worker", f"TF_CONFIG names {workers} worker{'s' * (workers > 1)}")
+        kind, index = _place(cluster, task)
+        is_chief = kind == "chief" or ("chief" not in cluster and index == 0)
+        return Choice("multi-worker", f"TF_CONFIG names {workers} worker{'s' * (workers > 1)}", is_chief=is_chief)
     if devices == "tpu" or (devices == "auto" and _tpu_evidence()):
         return Choice("tpu", _tpu_evidence() or "as asked")
     return None
@@ -129,7 +124,7 @@ def start(devices: str = "auto") -> tf.distribute.Strategy:
         return _made[1]
     choice = choose(devices)
     if _made is not None:
-        if choice.kind == "one" and _made[1].num_replicas_in_sync == 1 and not _is_multi_worker(_made[1]):
+        if choice.kind == "one" and _made[0] in ("one", "cpu:1", "auto") and _made[1].num_replicas_in_sync == 1:
             return _made[1]
         raise UsageError(
             "one process keeps one choice of devices",
@@ -143,28 +138,6 @@ def start(devices: str = "auto") -> tf.distribute.Strategy:
     runtime.start()
     _made = devices, made
     return made
-
-
-def describe() -> str:
-    """Returns the current strategy as people read it, such as ``2 replicas (MirroredStrategy)``."""
-    import tensorflow as tf
-
-    strategy = tf.distribute.get_strategy()
-    replicas = strategy.num_replicas_in_sync
-    if replicas == 1 and process_count() == 1:
-        return "GPU:0" if tf.config.list_logical_devices("GPU") else "CPU:0"
-    name = (
-        type(strategy).__name__.removeprefix("Collective").replace("AllReduceStrategy", "MultiWorkerMirroredStrategy")
-    )
-    where = f" on {process_count()} workers" if process_count() > 1 else ""
-    return f"{replicas} replicas{where} ({name}); each draws its own dropout masks"
-
-
-def process_count() -> int:
-    """Returns how many processes train together."""
-    import tensorflow as tf
-
-    return max(1, _workers()) if _is_multi_worker(tf.distribute.get_strategy()) else 1
 
 
 def require_shared_folder(choice: Choice | None, folder: Path | None) -> None:
@@ -181,147 +154,6 @@ def require_shared_folder(choice: Choice | None, folder: Path | None) -> None:
             expected="a folder that all workers reach",
             next_step="--run DIR",
         )
-
-
-def needs_static_shapes(strategy: tf.distribute.Strategy) -> bool:
-    """Whether every padded length has to be compiled by itself, as on a TPU."""
-    return "TPU" in type(strategy).__name__
-
-
-def rows_per_replica(batch_size: int, parts: int = 1) -> int:
-    """Returns the rows of a global batch that one replica gets: padded with masked rows where it does not divide.
-
-    Args:
-        batch_size: The global batch.
-        parts: A replica's share is a multiple of it.
-    """
-    return -(-batch_size // (replica_count() * parts)) * parts
-
-
-def replica_count() -> int:
-    """Returns how many replicas share a batch."""
-    import tensorflow as tf
-
-    return tf.distribute.get_strategy().num_replicas_in_sync
-
-
-def pad_rows(plan: np.ndarray, size: int) -> np.ndarray:
-    """Returns a plan ``int64[steps, batch]`` with -1 appended to each batch, up to ``size``."""
-    return np.pad(plan, ((0, 0), (0, size - plan.shape[1])), constant_values=-1)
-
-
-def to_replicas(arrays: Sequence[np.ndarray], axis: int = 0) -> tuple[Any, ...]:
-    """Deals a global batch out: replica r gets the r-th slice along ``axis``. The plain arrays on one replica."""
-    import tensorflow as tf
-
-    strategy = tf.distribute.get_strategy()
-    replicas = strategy.num_replicas_in_sync
-    if replicas == 1 and not _is_multi_worker(strategy):
-        return tuple(arrays)
-    dealt = []
-    for array in arrays:
-        parts = np.split(array, replicas, axis=axis)
-        value = strategy.experimental_distribute_values_from_function(
-            lambda context, parts=parts: tf.constant(parts[context.replica_id_in_sync_group])
-        )
-        local = strategy.experimental_local_results(value)
-        # A process with one replica takes a plain tensor, as its functions' signatures say.
-        dealt.append(local[0] if len(local) == 1 else value)
-    return tuple(dealt)
-
-
-def replica_specs(specs: Sequence[tf.TensorSpec]) -> tuple[Any, ...]:
-    """Returns the input signature of a function that takes ``to_replicas``' values."""
-    import tensorflow as tf
-
-    strategy = tf.distribute.get_strategy()
-    if replica_count() == 1 or len(strategy.extended.worker_devices) == 1:
-        return tuple(specs)
-    value = strategy.experimental_distribute_values_from_function(lambda context: tf.zeros(()))
-    per_replica = type(tf.type_spec_from_value(value))
-    return tuple(per_replica(*[spec] * len(strategy.extended.worker_devices)) for spec in specs)
-
-
-def gather(tensors: Sequence[Any]) -> list[Any]:
-    """Returns each replica's outputs end to end along axis 0, in the order ``to_replicas`` dealt them out."""
-    import tensorflow as tf
-
-    strategy = tf.distribute.get_strategy()
-    if strategy.num_replicas_in_sync == 1:
-        return list(tensors)
-    return [strategy.gather(tensor, axis=0) for tensor in tensors]
-
-
-def synchronise(variables: Sequence[keras.Variable]) -> None:
-    """Gives every process the first one's values: what each solved or read by itself may differ in the last bit."""
-    import tensorflow as tf
-
-    strategy = tf.distribute.get_strategy()
-    if not _is_multi_worker(strategy):
-        return
-
-    @tf.function(autograph=False)
-    def first() -> list[Any]:
-        def replica() -> list[Any]:
-            context = tf.distribute.get_replica_context()
-            mine = tf.cast(tf.equal(context.replica_id_in_sync_group, 0), tf.float32)
-            values = [tf.cast(variable.value, tf.float32) * mine for variable in variables]
-            return context.all_reduce(tf.distribute.ReduceOp.SUM, values)
-
-        return strategy.run(replica)
-
-    for variable, value in zip(variables, first(), strict=True):
-        variable.assign(strategy.experimental_local_results(value)[0])
-
-
-def any_process(flag: bool) -> bool:
-    """Whether the flag is set in any of the processes; all of them have to call it together."""
-    import tensorflow as tf
-
-    strategy = tf.distribute.get_strategy()
-    if not _is_multi_worker(strategy):
-        return flag
-    (values,) = to_replicas([np.full(replica_count(), flag, np.float32)])
-    return bool(strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=0) > 0)
-
-
-@contextlib.contextmanager
-def knowing_replicas(model: keras.Model) -> Iterator[None]:
-    """Traces a model so that each replica draws its own random numbers, and BatchNorm sees the global batch.
-
-    Keras mirrors the state of a seed, so all replicas would draw the same, and takes each replica's rows for a batch.
-    """
-    import keras
-
-    layers = model._flatten_layers() if replica_count() > 1 else ()
-    found = [layer for layer in layers if not isinstance(layer, keras.Model)]
-    norms = [layer for layer in found if isinstance(layer, keras.layers.BatchNormalization) and not layer.synchronized]
-    generators = [generator for layer in found for generator in layer._seed_generators]
-    for generator in generators:
-        generator.next = _folding_in_the_replica(generator)
-    for norm in norms:
-        norm.synchronized = True
-    try:
-        yield
-    finally:
-        for generator in generators:
-            vars(generator).pop("next", None)
-        for norm in norms:
-            norm.synchronized = False
-
-
-def _folding_in_the_replica(generator: Any) -> Callable[..., Any]:
-    draw = type(generator).next
-
-    def drawn(ordered: bool = True) -> Any:
-        import tensorflow as tf
-
-        seed = draw(generator, ordered)
-        replica = tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, seed.dtype)
-        # The second number counts the draws, the first tells the replicas apart: no two draws ever meet.
-        return seed + tf.stack([replica * 1_000_003, tf.zeros_like(replica)])
-
-    return drawn
 
 
 def _one(choice: Choice) -> Any:
@@ -378,6 +210,15 @@ def _multi_worker(choice: Choice) -> Any:
             expected="the choice of devices before anything else",
             next_step="start a new process on every worker",
         ) from None
+    except (ValueError, tf.errors.OpError) as error:
+        # No UsageError: another start, on other ports or once all are up, may do.
+        raise TrainingError(
+            "the workers cannot be joined",
+            where="--devices multi-worker, environment variable TF_CONFIG",
+            received=str(error).splitlines()[0],
+            expected="a free port of this machine at this worker's address, and all workers started",
+            next_step="end what holds the port, or name another; kft workers finds free ones",
+        ) from None
 
 
 def _tpu(choice: Choice) -> Any:
@@ -415,20 +256,36 @@ def _absent(devices: str, received: str, expected: str, next_step: str) -> Usage
     return UsageError(problem, where="--devices", received=received, expected=expected, next_step=next_step)
 
 
-def _workers() -> int:
-    """Returns how many workers TF_CONFIG names."""
+def _read_tf_config() -> tuple[dict[str, list[str]], dict[str, Any]]:
+    """Returns the addresses that TF_CONFIG names for chief and workers, and the task it gives this process."""
     text = os.environ.get("TF_CONFIG", "")
     try:
-        cluster = json.loads(text).get("cluster", {}) if text.strip() else {}
-        return sum(len(cluster.get(kind, [])) for kind in ("chief", "worker"))
+        config = json.loads(text) if text.strip() else {}
+        cluster, task = config.get("cluster", {}), config.get("task", {})
+        return {kind: list(cluster[kind]) for kind in ("chief", "worker") if kind in cluster}, dict(task)
     except (ValueError, AttributeError, TypeError) as error:
         raise UsageError(
             "TF_CONFIG cannot be read",
             where="environment variable TF_CONFIG",
             received=f"{text[:80]} ({error})",
-            expected='{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}',
+            expected=TF_CONFIG,
             next_step="unset TF_CONFIG to train on this machine alone",
         ) from None
+
+
+def _place(cluster: dict[str, list[str]], task: dict[str, Any]) -> tuple[str, int]:
+    """Returns which of the cluster's processes this one is."""
+    kind, index = task.get("type"), task.get("index")
+    if kind in cluster and isinstance(index, int) and 0 <= index < len(cluster[kind]):
+        return kind, index
+    named = ", ".join(f"{name} 0 to {len(addresses) - 1}" for name, addresses in cluster.items() if addresses)
+    raise UsageError(
+        "TF_CONFIG does not say which of the workers this process is",
+        where="environment variable TF_CONFIG, task",
+        received=json.dumps(task) if task else "nothing",
+        expected=f"type and index of one that its cluster names: {named}",
+        next_step='give each worker its own, such as "task": {"type": "worker", "index": 0}',
+    )
 
 
 def _tpu_evidence() -> str:
@@ -441,7 +298,3 @@ def _tpu_evidence() -> str:
 def _has_tpu_chips() -> bool:
     # /dev/vfio serves other hardware too: there the TPU's library has to be installed as well.
     return os.path.exists("/dev/accel0") or (os.path.exists("/dev/vfio/0") and find_spec("libtpu") is not None)
-
-
-def _is_multi_worker(strategy: Any) -> bool:
-    return type(strategy).__name__ in ("CollectiveAllReduceStrategy", "MultiWorkerMirroredStrategy")

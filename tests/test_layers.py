@@ -12,6 +12,7 @@ HOUSE = (
     "errors",
     "registry",
     "runtime",
+    "replicas",
     "strategy",
     "rundir",
     "archives",

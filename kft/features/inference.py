@@ -13,7 +13,7 @@ import tensorflow as tf
 from kft.data.batches import Ragged, sequential_plan
 from kft.data.source import Source, batches
 from kft.features.boundary import Forward
-from kft.strategy import gather, needs_static_shapes, process_count, replica_specs, rows_per_replica, to_replicas
+from kft.replicas import gather, needs_static_shapes, process_count, replica_specs, rows_per_replica, to_replicas
 
 Tick = Callable[[int], None]
 

@@ -69,7 +69,16 @@ class Recipe:
         values["name"] = self.name
         for key in SOURCE_KEYS:
             values["data"][key] = absolute_source(values["data"][key], self.base)
+        values["train"]["checkpoints"]["folder"] = self.checkpoints_folder
         return values
+
+    @property
+    def checkpoints_folder(self) -> str | None:
+        """``train.checkpoints.folder``, such that it means the same from any folder."""
+        named = self.spec.train.checkpoints.folder
+        if named is None or "://" in named:
+            return named
+        return str((self.base / Path(named).expanduser()).resolve())
 
     def _repr_html_(self) -> str:
         from html import escape

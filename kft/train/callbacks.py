@@ -28,13 +28,26 @@ CALLBACKS.register("csv-logger", keras.callbacks.CSVLogger)
 
 STATES: dict[type[keras.callbacks.Callback], tuple[str, ...]] = {
     keras.callbacks.ReduceLROnPlateau: ("best", "wait", "cooldown_counter"),
-    keras.callbacks.ModelCheckpoint: ("best", "epochs_since_last_save", "_batches_seen_since_last_saving"),
+    keras.callbacks.ModelCheckpoint: (
+        "best",
+        "epochs_since_last_save",
+        "_batches_seen_since_last_saving",
+        "_last_batch_seen",
+        "_current_epoch",
+    ),
     keras.callbacks.LearningRateScheduler: (),
     keras.callbacks.TerminateOnNaN: (),
     keras.callbacks.CSVLogger: (),
+    keras.callbacks.Callback: (),
 }
 """What Keras's own callbacks remember from one epoch to the next. One that is not here, and has no
 ``get_state() -> dict`` and ``set_state(dict)``, starts anew when a run goes on."""
+
+STOPPED = "stopped"
+"""Under this key stands, beside the callbacks' states, whether one of them stopped the run."""
+
+FILE_WRITERS = (keras.callbacks.CSVLogger, keras.callbacks.ModelCheckpoint, keras.callbacks.TensorBoard)
+"""Of several processes that train together, one runs these: all of them would write the same files."""
 
 
 def make_callbacks(specs: Sequence[CallbackSpec], folder: Path | None) -> list[keras.callbacks.Callback]:
@@ -64,13 +77,22 @@ def make_callbacks(specs: Sequence[CallbackSpec], folder: Path | None) -> list[k
 class CallbackDriver:
     """Calls a list of Keras callbacks at the moments ``fit`` would.
 
+    Args:
+        model: The full model.
+        callbacks: In the order they are called in.
+        writes: Whether this process writes files; else a callback that does is a silent one in the same place.
+
     Example:
         >>> driver = CallbackDriver(model, [keras.callbacks.TerminateOnNaN()])  # doctest: +SKIP
         >>> driver.epoch_end(0, {"loss": 0.3, "val_loss": 0.4})  # doctest: +SKIP
     """
 
-    def __init__(self, model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> None:
+    def __init__(
+        self, model: keras.Model, callbacks: Sequence[keras.callbacks.Callback], *, writes: bool = True
+    ) -> None:
         self.model = model
+        if not writes:
+            callbacks = [keras.callbacks.Callback() if isinstance(each, FILE_WRITERS) else each for each in callbacks]
         self.list = keras.callbacks.CallbackList(list(callbacks), add_history=False, model=model)
         hooks = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
         own = keras.callbacks.Callback
@@ -90,11 +112,13 @@ class CallbackDriver:
 
     @property
     def state(self) -> dict[str, Any]:
-        """What the callbacks remember, by place and class, as JSON holds it."""
-        return {key: remembered for key, made in self._keyed() if (remembered := _state_of(made)) is not None}
+        """What the callbacks remember, by place and class, and whether one stopped the run, as JSON holds it."""
+        remembered = {key: found for key, made in self._keyed() if (found := _state_of(made)) is not None}
+        return {STOPPED: self.wants_stop, **remembered}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Gives the callbacks what they remembered; Keras empties them when training begins."""
+        self.model.stop_training = state.get(STOPPED, False)
         for key, made in self._keyed():
             if key in state and hasattr(made, "set_state"):
                 made.set_state(state[key])

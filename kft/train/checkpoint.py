@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -20,7 +21,12 @@ from kft.errors import RunError
 from kft.train.storage import Storage
 
 Arrays = dict[str, np.ndarray]
-ARRAYS_SUFFIX = ".safetensors"
+NAMES = ("best", "last", "probe")
+"""What checkpoints there are; ``last-1`` is the one before ``last``."""
+ARRAYS = re.compile(r"[0-9a-f]{24}\.safetensors")
+MANIFEST = re.compile(rf"({'|'.join(NAMES)})(?:-([1-9]\d*))?\.json")
+TEMPORARY = re.compile(rf"\.?(?:{ARRAYS.pattern}|{MANIFEST.pattern})(?:\.tmp|\.\d+\.tmp)+")
+"""The files that are kft's own: no other is ever removed."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,7 @@ class CheckpointWriter:
     """
 
     folder: str | Path
-    _written: set[str] = field(default_factory=set)
+    _whole: set[str] = field(default_factory=set)  # array files that this process has written or checked
     _pending: list[Future[None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -138,35 +144,56 @@ class CheckpointWriter:
         for group, values in {"weights": checkpoint.weights, **checkpoint.more}.items():
             content = save(values)
             digest = hashlib.sha256(content).hexdigest()
-            file = digest[:24] + ARRAYS_SUFFIX
-            if file not in self._written:  # by this process: a file of an earlier one may be damaged
+            file = f"{digest[:24]}.safetensors"
+            if file not in self._whole:  # one of an earlier process may be damaged
                 self._storage.write(file, content)
-                self._written.add(file)
+                self._whole.add(file)
             arrays[group] = {"file": file, "sha256": digest}
         body = {"arrays": arrays, "state": checkpoint.state}
-        for age in reversed(range(1, keep)):
-            newer = _aged(name, age - 1)
-            if self._storage.read(newer) is not None:
-                self._storage.rename(newer, _aged(name, age))
-        manifest = {"checksum": _checksum(body), **body}
-        self._storage.write(_aged(name, 0), (json.dumps(manifest, indent=1) + "\n").encode())
-        self._remove_unused()
+        manifest = json.dumps({"checksum": _checksum(body), **body}, indent=1) + "\n"
+        # All of it is on the disk before an older one is touched: whatever ends the process, a whole one is there.
+        newest = _aged(name, 0)
+        self._storage.write(f"{newest}.tmp", manifest.encode())
+        self._push_back(name, keep)
+        self._storage.rename(f"{newest}.tmp", newest)
+        self._remove_unused(name, keep)
 
-    def _remove_unused(self) -> None:
-        """Removes the array files that no manifest refers to; a manifest that cannot be read keeps everything."""
-        names = self._storage.names()
+    def _push_back(self, name: str, keep: int) -> None:
+        """Ages those of a name by one, up to the first place that is free or holds a damaged one."""
+        places = range(keep - 1)
+        free = next((age for age in places if not self._is_whole(_aged(name, age))), len(places))
+        for age in reversed(range(free)):
+            self._storage.rename(_aged(name, age), _aged(name, age + 1))
+
+    def _is_whole(self, file: str) -> bool:
+        try:
+            body = _read_manifest(self._storage, file)
+            for entry in body["arrays"].values() if body else ():
+                if entry["file"] not in self._whole:
+                    _read_arrays(self._storage, entry)
+                    self._whole.add(entry["file"])
+        except RunError:
+            return False
+        return body is not None
+
+    def _remove_unused(self, name: str, keep: int) -> None:
+        """Removes this name's older ones, and array files that no manifest names; keeps those if one is unreadable."""
+        manifests = {file: found for file in self._storage.names() if (found := MANIFEST.fullmatch(file))}
+        for file, found in list(manifests.items()):
+            if found[1] == name and int(found[2] or 0) >= keep:
+                self._storage.remove(file)
+                del manifests[file]
         used = set()
-        for name in names:
-            if name.endswith(".json"):
-                try:
-                    manifest = json.loads(self._storage.read(name) or b"")
-                    used |= {entry["file"] for entry in manifest["arrays"].values()}
-                except (ValueError, KeyError, TypeError, AttributeError):
-                    return
-        for name in names:
-            if (name.endswith(ARRAYS_SUFFIX) and name not in used) or name.endswith(".tmp"):
-                self._storage.remove(name)
-                self._written.discard(name)
+        for file in manifests:
+            try:
+                manifest = json.loads(self._storage.read(file) or b"")
+                used |= {entry["file"] for entry in manifest["arrays"].values()}
+            except (ValueError, KeyError, TypeError, AttributeError):
+                return
+        for file in self._storage.names():
+            if (ARRAYS.fullmatch(file) and file not in used) or TEMPORARY.fullmatch(file):
+                self._storage.remove(file)
+                self._whole.discard(file)
 
 
 def load_checkpoint(folder: str | Path, name: str) -> Checkpoint:
@@ -196,9 +223,10 @@ def load_newest(folder: str | Path, name: str, report: Callable[[str], None]) ->
 
     Raises:
         RunError: There are some, and every one is damaged.
+        StorageError: Whether there are some cannot be told: the folder does not answer.
     """
     storage = Storage(str(folder))
-    present = [file for file in _newest_first(storage.names(), name)]
+    present = _newest_first(storage.names(), name)
     damaged: list[RunError] = []
     for file in present:
         try:
@@ -215,9 +243,8 @@ def load_newest(folder: str | Path, name: str, report: Callable[[str], None]) ->
 
 
 def _newest_first(names: Sequence[str], name: str) -> list[str]:
-    ages = {file: file.removeprefix(name).removesuffix(".json") for file in names if file.endswith(".json")}
-    known = {file: -int(age or 0) for file, age in ages.items() if age == "" or age[1:].isdecimal()}
-    return sorted((file for file in known if file.startswith(name)), key=lambda file: known[file])
+    found = [match for file in names if (match := MANIFEST.fullmatch(file)) and match[1] == name]
+    return [match[0] for match in sorted(found, key=lambda match: int(match[2] or 0))]
 
 
 def _aged(name: str, age: int) -> str:
@@ -227,6 +254,14 @@ def _aged(name: str, age: int) -> str:
 def _load(storage: Storage, file: str) -> Checkpoint | None:
     from safetensors.numpy import load
 
+    body = _read_manifest(storage, file)
+    if body is None:
+        return None
+    groups = {group: load(_read_arrays(storage, entry)) for group, entry in body["arrays"].items()}
+    return Checkpoint(groups.pop("weights"), body["state"], groups)
+
+
+def _read_manifest(storage: Storage, file: str) -> dict[str, Any] | None:
     content = storage.read(file)
     if content is None:
         return None
@@ -238,15 +273,16 @@ def _load(storage: Storage, file: str) -> Checkpoint | None:
         whole = False
     if not whole:
         raise _damaged(storage.where(file), "its checksum does not fit")
-    groups = {}
-    for group, entry in body["arrays"].items():
-        arrays = storage.read(entry["file"])
-        digest = hashlib.sha256(arrays or b"").hexdigest()
-        if arrays is None or digest != entry["sha256"]:
-            received = "no such file" if arrays is None else f"sha256 {digest}"
-            raise _damaged(storage.where(entry["file"]), received, f"sha256 {entry['sha256']}")
-        groups[group] = load(arrays)
-    return Checkpoint(groups.pop("weights"), body["state"], groups)
+    return body
+
+
+def _read_arrays(storage: Storage, entry: Mapping[str, str]) -> bytes:
+    arrays = storage.read(entry["file"])
+    digest = hashlib.sha256(arrays or b"").hexdigest()
+    if arrays is None or digest != entry["sha256"]:
+        received = "no such file" if arrays is None else f"sha256 {digest}"
+        raise _damaged(storage.where(entry["file"]), received, f"sha256 {entry['sha256']}")
+    return arrays
 
 
 def _damaged(where: str, received: str, expected: str = "the file as it was written") -> RunError:

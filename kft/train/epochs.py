@@ -16,7 +16,7 @@ from kft.features.inference import Inference, make_inference, run_in_batches
 from kft.model.blocks import find_blocks
 from kft.recipe.durations import duration_in_steps
 from kft.recipe.schema import PhaseSpec, TrainSpec
-from kft.strategy import any_process, pad_rows, process_count, replica_count, rows_per_replica, to_replicas
+from kft.replicas import any_process, pad_rows, process_count, replica_count, rows_per_replica, to_replicas
 from kft.train.callbacks import Patience
 from kft.train.checkpoint import restore
 from kft.train.job import (
@@ -59,11 +59,13 @@ def fit_phase(job: Job, phase: PhaseSpec, forward: Forward, train: Source, valid
         record_epoch(job, phase, 0, metrics)
         save_last(job, optimizer)
     elif state.resumed is not None:
+        if state.fit.step > 0:  # what callbacks did on this epoch's beginning is in the state, which comes after it
+            job.callbacks.epoch_begin(state.epochs_done)
         restore(state.moving, state.resumed.weights)
         restore(optimizer.variables, state.resumed.more["training"], prefix=OPTIMIZER)
         restore_random_states(job)
-        if state.fit.stopped:  # killed after its last epoch: the next phase has nothing to take up
-            state.resumed = None
+        job.callbacks.restore(state.resumed.state["callbacks"])
+        state.resumed = None
     interrupted = False
     with job.stop.listening():
         while not state.fit.stopped and not interrupted:
@@ -109,12 +111,8 @@ def _run_epoch(
 ) -> bool:
     """Runs what is left of an epoch and validates; returns False when the process was told to end before that."""
     state, started = job.state, time.perf_counter()
-    job.callbacks.epoch_begin(state.epochs_done)
-    if state.resumed is not None:  # what a callback did on the epoch's beginning, it had done before
-        restore(optimizer.variables, state.resumed.more["training"], prefix=OPTIMIZER)
-        job.callbacks.restore(state.resumed.state["callbacks"])
-        state.resumed = None
     if fit.step == 0:
+        job.callbacks.epoch_begin(state.epochs_done)
         fit.rate = float(optimizer.learning_rate * optimizer.schedule(optimizer.iterations))
     if not take_steps(job, phase, fit, optimizer, step, train):
         return False
@@ -160,7 +158,7 @@ def take_steps(job: Job, phase: PhaseSpec, fit: FitState, optimizer: ScheduledAd
         for found in waiting:
             fit.sums = tuple(sum(pair) for pair in zip(fit.sums or NOTHING, found.numpy().tolist(), strict=True))
         waiting.clear()
-        return _require_finite(StepSums(*fit.sums), spec, phase, fit)
+        return StepSums(*fit.sums)
 
     with job.progress.task(f"{phase.name} {fit.epoch + 1}/{phase.epochs}", len(train)) as tick:
         tick(int((calls[: fit.step] >= 0).sum()))
@@ -178,7 +176,8 @@ def take_steps(job: Job, phase: PhaseSpec, fit: FitState, optimizer: ScheduledAd
             waiting.append(found)
             fit.step, state.steps_done = fit.step + 1, state.steps_done + made
             sampled = (fit.step - 1) % max(1, len(calls) // 20) == 0  # some 20 times an epoch
-            total = fetch() if sampled else None
+            # Only where all processes look: an error of one alone would leave the others waiting for it.
+            total = _require_finite(fetch(), spec, phase, fit) if sampled else None
             job.callbacks.batch_end(fit.step - 1, found)
             tick(int(mask.sum()), total.loss / max(1, total.count) if total else None)
             # Several processes end at the same step: the wish to stop is among the sums. One need not wait for them.
@@ -188,7 +187,7 @@ def take_steps(job: Job, phase: PhaseSpec, fit: FitState, optimizer: ScheduledAd
                 save_last(job, optimizer)
             if told:
                 return False
-        fetch()
+        _require_finite(fetch(), spec, phase, fit)
     return True
 
 

@@ -246,6 +246,7 @@ def is_due(job: Job) -> bool:
 def save_last(job: Job, optimizer: ScheduledAdamW | None = None) -> None:
     """Snapshots all that the run needs to go on exactly here; a thread writes it."""
     state = job.state
+    is_first = state.saved_at == (0.0, 0)
     state.saved_at = time.monotonic(), state.steps_done
     if not job.last_writer:
         return
@@ -260,6 +261,8 @@ def save_last(job: Job, optimizer: ScheduledAdamW | None = None) -> None:
     facts["results"] = [asdict(result) for result in state.results]
     facts |= {"callbacks": job.callbacks.state, "identity": job.identity}
     job.last_writer.save("last", Checkpoint(snapshot(state.moving), facts, more), job.spec.checkpoints.keep)
+    if is_first:  # a folder that cannot be written is told now; and a run that has trained always has a checkpoint
+        job.last_writer.wait()
 
 
 def load_state(job: Job, found: Checkpoint) -> None:

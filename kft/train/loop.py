@@ -26,7 +26,7 @@ from kft.features.store import compute_features, make_front, store_features
 from kft.features.words import WordVectors
 from kft.model.freeze import FreezeTable, freeze_for, moving_variables
 from kft.recipe.schema import LOWER_IS_BETTER, PhaseSpec
-from kft.strategy import synchronise
+from kft.replicas import synchronise
 from kft.train.checkpoint import restore
 from kft.train.epochs import fit_phase, validate
 from kft.train.job import (
@@ -59,7 +59,8 @@ def train_phases(job: Job) -> tuple[PhaseResult, ...]:
     if state.fit is None:  # the checkpoint lies between two phases: there is nothing else to take up
         state.resumed = None
     try:
-        while state.phase < len(job.phases) and not job.callbacks.wants_stop:
+        # A phase under way is ended properly, also when a callback had stopped the run before it was killed.
+        while state.phase < len(job.phases) and (state.fit is not None or not job.callbacks.wants_stop):
             state.results.append(_start_phase(job, job.phases[state.phase]))
             # A callback that stops the run stops it for good, also for whoever goes on from here.
             state.phase = len(job.phases) if job.callbacks.wants_stop else state.phase + 1

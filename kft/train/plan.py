@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,13 +141,7 @@ def plan_phase(
     """
     part = -(-spec.batch_size // spec.gradient_accumulation)  # what is in memory at a time
     table = freeze_for(model, phase)
-    split = split_at_boundary(model)
-    below = frozen_blocks(model, split)
-    if set(split.names) == {tensor.name for tensor in split.front.inputs}:
-        store = StorePlan(False, 0, 0, len(train) + len(valid), why_none(model))
-    else:
-        store = plan_store(make_front(split), [train, valid], below, features, features_root())
-    forward: Forward = split.back if store.store else FrozenFront(split.front, split.back)
+    store, forward, below = plan_forward(model, train, valid, features)
     edge = train.edges[-1]
     return PhasePlan(
         phase=phase,
@@ -161,6 +156,19 @@ def plan_phase(
         ),
         steps=math.ceil(len(train) / spec.batch_size) * (phase.epochs or 0),
     )
+
+
+def plan_forward(
+    model: keras.Model, train: Source, valid: Source, features: FeaturesSpec
+) -> tuple[StorePlan, Forward, Sequence[str]]:
+    """Returns what is stored with what trains now, what every batch runs through, and the frozen blocks."""
+    split = split_at_boundary(model)
+    below = frozen_blocks(model, split)
+    if set(split.names) == {tensor.name for tensor in split.front.inputs}:
+        store = StorePlan(False, 0, 0, len(train) + len(valid), why_none(model))
+    else:
+        store = plan_store(make_front(split), [train, valid], below, features, features_root())
+    return store, split.back if store.store else FrozenFront(split.front, split.back), below
 
 
 def _blocks(model: keras.Model, phase: PhaseSpec, table: FreezeTable, stored: frozenset[str]) -> tuple[BlockPlan, ...]:

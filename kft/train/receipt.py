@@ -8,7 +8,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kft import runtime, strategy
+from kft import replicas, runtime
 from kft.data.split import DataSplit, labels_of
 from kft.model.backbones import Backbone
 from kft.recipe.load import Recipe
@@ -45,7 +45,7 @@ def write_start(
         "phases": [phase.model_dump(mode="json") for phase in phases],
         "versions": runtime.versions(),
         "devices": runtime.describe_devices(),
-        "strategy": strategy.describe(),
+        "strategy": replicas.describe(),
     }
     findings = [
         {

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from kft.data.split import DataSplit
-from kft.errors import RunError
+from kft.errors import RunError, UsageError
 from kft.recipe.load import Recipe, load_recipe
+from kft.replicas import processes_agree
 from kft.rundir import RunFolder, refuse_taken, write_json
-from kft.train.checkpoint import Checkpoint, load_newest
+from kft.train.checkpoint import ARRAYS, MANIFEST, TEMPORARY, Checkpoint, load_newest
 from kft.train.storage import Storage
 
 
@@ -56,11 +57,10 @@ def require_same_run(run: RunFolder, recipe: Recipe, split: DataSplit) -> None:
 
 
 def last_folder(recipe: Recipe, run: RunFolder) -> str:
-    """Returns where the run's ``last`` checkpoints lie."""
-    named = recipe.spec.train.checkpoints.folder
-    if named is None:
-        return str(run.checkpoints)
-    return named if "://" in named else str((recipe.base / Path(named).expanduser()).resolve())
+    """Returns where the run's ``last`` checkpoints lie; the run folder's own in one spelling, however it is named."""
+    named = recipe.checkpoints_folder
+    own = run.checkpoints
+    return str(own) if named is None or named == str(own.resolve()) else named
 
 
 def run_identity(recipe: Recipe, split: DataSplit, weights_hash: str) -> dict[str, str]:
@@ -96,18 +96,82 @@ def load_last(folder: str, identity: Mapping[str, str], report: Callable[[str], 
 
 
 def refuse_taken_storage(folder: str) -> None:
-    """Refuses a folder for checkpoints, outside the run folder, that another run has written to.
+    """Refuses a folder for checkpoints, outside the run folder, that holds anything but what a killed start left.
 
     Raises:
         RunError: It is taken.
+        StorageError: It cannot be read.
     """
-    if Storage(folder).read("last.json") is not None:
+    taken = [name for name in Storage(folder).names() if not (ARRAYS.fullmatch(name) or TEMPORARY.fullmatch(name))]
+    if taken:
+        ours = any(MANIFEST.fullmatch(name) for name in taken)
         raise RunError(
-            "the folder for checkpoints holds those of another run",
+            f"the folder for checkpoints holds {'those of another run' if ours else 'something else'}",
             where=folder,
+            received=", ".join(taken[:3]) + (f" and {len(taken) - 3} more" if len(taken) > 3 else ""),
             expected="an empty one",
-            next_step="choose another train.checkpoints.folder, or --resume that run",
+            next_step="choose another train.checkpoints.folder" + (", or --resume that run" if ours else ""),
         )
+
+
+def require_agreement(found: Checkpoint | None, folder: str) -> None:
+    """Refuses workers that do not go on from one and the same checkpoint; all of them have to call it together.
+
+    Raises:
+        UsageError: One of them sees another folder than the others; it is raised on all of them.
+    """
+    if not processes_agree("" if found is None else json.dumps(found.state, sort_keys=True)):
+        raise UsageError(
+            "the workers do not see the same checkpoint folder",
+            where=folder,
+            received="no checkpoint here"
+            if found is None
+            else f"a checkpoint after {found.state['steps_done']:,} steps here, and another, or none, elsewhere",
+            expected="a folder that all of them reach, such as one on a network disk or in an object store",
+            next_step="--run DIR on a shared disk, or --set train.checkpoints.folder=gs://BUCKET/FOLDER",
+        )
+
+
+def refuse_beginning_anew(run: RunFolder, folder: str) -> None:
+    """Refuses to begin in the folder of a run that has trained, when its checkpoints are not found.
+
+    The first checkpoint is on the disk before the first step, so a run that took one has had one.
+
+    Raises:
+        RunError: It has trained.
+    """
+    if not (run.metrics.is_file() or _has_trained(run)):
+        return
+    recorded = last_folder(load_recipe(run.recipe), run) if run.recipe.is_file() else folder
+    if recorded == folder:
+        next_step = "restore that folder, or train anew with another --run DIR"
+    elif recorded == str(run.checkpoints):
+        next_step = "leave train.checkpoints.folder out, as when the run was begun"
+    else:
+        next_step = f"--set train.checkpoints.folder={recorded}"
+    raise RunError(
+        "the run has trained, but the checkpoint to go on from is not there",
+        where=folder,
+        received="no last.json",
+        expected=f"the checkpoints of this run, which was begun with them in {recorded}",
+        next_step=next_step,
+    )
+
+
+def _has_trained(run: RunFolder) -> bool:
+    """Whether the history tells of what a first checkpoint comes before: an epoch's steps, or a second phase."""
+    try:
+        lines = run.history.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return False
+    phases = 0
+    for line in lines:
+        with suppress(ValueError):  # the last line may be cut short
+            event = json.loads(line)
+            phases += event["event"] == "phase"
+            if phases > 1 or (event["event"] == "epoch" and event["epoch"] > 0):
+                return True
+    return False
 
 
 def note_resumed(run: RunFolder, steps_done: int, devices: str, versions: Mapping[str, Any]) -> None:

@@ -93,7 +93,9 @@ def fit(
     """
     data = read_data(spec, split, backbone, progress)
     progress.note(f"phases     {describe(phases)}")
-    driver = CallbackDriver(model, [*make_callbacks(spec.train.callbacks, files.folder), *callbacks])
+    driver = CallbackDriver(
+        model, [*make_callbacks(spec.train.callbacks, files.folder), *callbacks], writes=files.writes
+    )
     with ExitStack() as stack:
         own = last = None
         if files.writes and files.checkpoints:

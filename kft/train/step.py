@@ -15,8 +15,9 @@ import tensorflow as tf
 from kft.errors import TrainingError
 from kft.features.boundary import Forward
 from kft.features.inference import signature
+from kft.model.freeze import moving_variables
 from kft.recipe.schema import TrainSpec
-from kft.strategy import knowing_replicas, needs_static_shapes, replica_specs, rows_per_replica
+from kft.replicas import counting_rows, knowing_replicas, needs_static_shapes, replica_specs, rows_per_replica
 from kft.tasks.task import Objective
 from kft.train.optimizer import ScheduledAdamW
 
@@ -67,10 +68,11 @@ def make_train_step(
     """
     strategy = tf.distribute.get_strategy()
     variables = list(model.trainable_variables)
+    statistics = [variable for variable in moving_variables(model) if not variable.trainable]  # of BatchNorms
     rows = rows_per_replica(spec.batch_size, spec.gradient_accumulation)
 
     def part_gradients(tensors: Any, targets: Any, mask: Any, weights: Any) -> tuple[list, list]:
-        with tf.GradientTape() as tape:
+        with tf.GradientTape() as tape, counting_rows(mask):
             outputs = forward(list(tensors), training=True)
             losses = objective.losses(targets, outputs) * weights
             count = tf.reduce_sum(mask)
@@ -84,6 +86,7 @@ def make_train_step(
 
     def replica_step(batch: Any, stop: Any, update: Any) -> Any:
         batch = tf.nest.map_structure(lambda tensor: tensor[update], batch)
+        before = [tf.identity(variable.value) for variable in statistics]
         gradients, sums = _in_parts(part_gradients, batch, rows, spec.gradient_accumulation)
         context = tf.distribute.get_replica_context()
         *gradients, loss, hits, count, stop = context.all_reduce(
@@ -99,6 +102,8 @@ def make_train_step(
         scale = tf.where(finite, scale, 0.0)
         gradients = [tf.math.multiply_no_nan(gradient, tf.cast(scale, gradient.dtype)) for gradient in gradients]
         optimizer.apply_if(finite, gradients, variables)
+        for variable, value in zip(statistics, before, strict=True):  # the forward pass moved them already
+            variable.assign(tf.where(finite, variable.value, value))
         made = tf.cast(finite, tf.float32)
         counted = [tf.math.multiply_no_nan(value, made) for value in (loss, hits, count)]
         return tf.stack([*counted, 1 - made, stop])

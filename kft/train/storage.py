@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kft.errors import StorageError
-from kft.rundir import storage_errors, write_file
+from kft.rundir import reading_errors, storage_errors, write_file
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,16 @@ class Storage:
             tf.io.gfile.rename(self.where(f"{name}.tmp"), self.where(name), overwrite=True)
 
     def read(self, name: str) -> bytes | None:
-        """Returns a file's content, or None when there is none."""
+        """Returns a file's content, or None when there is none.
+
+        Raises:
+            StorageError: It is there, or may be, and cannot be read.
+        """
         if not self.is_remote:
             try:
-                return Path(self.where(name)).read_bytes()
-            except (FileNotFoundError, NotADirectoryError):
+                with reading_errors(Path(self.where(name))):
+                    return Path(self.where(name)).read_bytes()
+            except FileNotFoundError:
                 return None
         import tensorflow as tf
 
@@ -73,14 +78,26 @@ class Storage:
             raise
 
     def names(self) -> list[str]:
-        """Returns the files' names; none when the folder is not there."""
+        """Returns the files' names; none when the folder is not there.
+
+        Raises:
+            StorageError: It cannot be listed; that is not the same as empty.
+        """
         if not self.is_remote:
-            folder = Path(self.path)
-            return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+            try:
+                with reading_errors(Path(self.path)):
+                    return sorted(path.name for path in Path(self.path).iterdir())
+            except FileNotFoundError:
+                return []
         import tensorflow as tf
 
         with _remote_errors(self.path):
-            return sorted(tf.io.gfile.listdir(self.path)) if tf.io.gfile.isdir(self.path) else []
+            # Not isdir, nor listdir, which asks it: that says no to a store that does not answer, too.
+            try:
+                tf.io.gfile.stat(self.path)
+            except tf.errors.NotFoundError:
+                return []
+            return sorted(tf.io.gfile.listdir(self.path))
 
     def rename(self, name: str, to: str) -> None:
         """Renames a file; the one that has the name goes."""

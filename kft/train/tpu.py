@@ -1,4 +1,8 @@
-"""What a TPU asks of a recipe, checked on any hardware: static shapes, numbers alone, whole shares, XLA."""
+"""What a TPU asks of a recipe, checked on any hardware: a batch its cores share, steps that compile under XLA.
+
+Static shapes and numbers alone need no check: a batch's length is one of the source's few edges, and its columns are
+arrays of numbers, for every recipe.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from kft.data.source import Source
-from kft.features.boundary import Forward, split_at_boundary
+from kft.features.boundary import Forward
 from kft.model.freeze import freeze_for
-from kft.recipe.schema import PhaseSpec, TrainSpec
-from kft.strategy import rows_per_replica
+from kft.recipe.schema import FeaturesSpec, PhaseSpec, TrainSpec
+from kft.replicas import rows_per_replica
 from kft.tasks.task import Objective
+from kft.train.job import TrainData
 from kft.train.optimizer import ScheduledAdamW
+from kft.train.plan import plan_forward
 from kft.train.progress import Progress
 from kft.train.schedules import make_schedule
 from kft.train.step import make_train_step
@@ -45,9 +49,9 @@ class TpuCheck:
 def check_tpu(
     model: keras.Model,
     phases: tuple[PhaseSpec, ...],
-    source: Source,
+    data: TrainData,
+    features: FeaturesSpec,
     spec: TrainSpec,
-    objective: Objective,
     cores: int,
     progress: Progress,
 ) -> list[TpuCheck]:
@@ -56,9 +60,9 @@ def check_tpu(
     Args:
         model: From ``build_model``; what trains in it is changed.
         phases: From ``plan_phases``.
-        source: The training examples.
+        data: The examples.
+        features: The recipe's part on stored features: it decides whether a step runs through the frozen blocks.
         spec: The recipe's part on training.
-        objective: What is minimised.
         cores: Of the TPU slice, such as 8.
         progress: Says what is compiled.
     """
@@ -70,27 +74,21 @@ def check_tpu(
             f"train.batch_size {spec.batch_size} on {cores} cores",
             f"--set train.batch_size={max(1, share + bool(parts)) * cores}" if parts else "",
         ),
-        TpuCheck("shapes are few and static", True, f"{len(source.edges)} padded lengths: {_listed(source.edges)}"),
     ]
-    strings = [name for name, tensor in _columns(source).items() if tensor.dtype.kind not in "fiub"]
-    checks.append(
-        TpuCheck(
-            "numbers alone reach the device",
-            not strings,
-            ", ".join(f"{name} {tensor.dtype}" for name, tensor in _columns(source).items()),
-            f"leave out {', '.join(strings)}" if strings else "",
-        )
-    )
+    longest = data.train.source.edges[-1]
+    objective = data.kind.objective(data.space, spec.label_smoothing)
     trained = [phase for phase in phases if phase.solver == "adamw"]
     for phase in trained:
-        progress.note(f"compiling  the step of phase {phase.name} under XLA, at {source.edges[-1]} tokens")
         freeze_for(model, phase)
-        error = _compile_error(split_at_boundary(model).back, model, phase, source, spec, objective)
+        store, forward, _ = plan_forward(model, data.train.source, data.valid.source, features)
+        what = "on stored features" if store.store else "from the input on"
+        progress.note(f"compiling  the step of phase {phase.name} {what} under XLA, at the longest shape, {longest}")
+        error = _compile_error(forward, model, phase, longest, spec, objective)
         checks.append(
             TpuCheck(
                 f"the step of phase {phase.name} compiles under XLA",
                 not error,
-                error or f"{spec.batch_size} rows of {source.edges[-1]}",
+                error or f"{spec.batch_size} rows of {longest}, {what}",
                 "report this as a bug in kft, with the recipe" if error else "",
             )
         )
@@ -98,7 +96,7 @@ def check_tpu(
 
 
 def _compile_error(
-    forward: Forward, model: keras.Model, phase: PhaseSpec, source: Source, spec: TrainSpec, objective: Objective
+    forward: Forward, model: keras.Model, phase: PhaseSpec, longest: int, spec: TrainSpec, objective: Objective
 ) -> str:
     assert phase.lr is not None
     schedule = make_schedule(spec.schedule, total_steps=10, warmup_steps=1)
@@ -106,11 +104,11 @@ def _compile_error(
     optimizer.build(model.trainable_variables)
     lead = (spec.steps_per_call, rows_per_replica(spec.batch_size, spec.gradient_accumulation))
     inputs = tuple(
-        tf.zeros((*lead, *(source.edges[-1] if size is None else size for size in tensor.shape[1:])), tensor.dtype)
+        tf.zeros((*lead, *(longest if size is None else size for size in tensor.shape[1:])), tensor.dtype)
         for tensor in forward.inputs
     )
     row = tf.ones(lead)
-    shape = [source.edges[-1] if size is None else size for size in objective.target_shape]
+    shape = [longest if size is None else size for size in objective.target_shape]
     arguments = (inputs, tf.zeros((*lead, *shape), objective.target_dtype), row, row, tf.zeros((1,)), tf.constant(1))
     step: Any = make_train_step(forward, model, optimizer, spec, objective, static=True)
     try:
@@ -118,11 +116,3 @@ def _compile_error(
     except (tf.errors.OpError, ValueError, TypeError) as error:
         return str(error).strip().splitlines()[0]
     return ""
-
-
-def _columns(source: Source) -> dict[str, np.ndarray]:
-    return {name: column.row(0) for name, column in source.columns.items()}
-
-
-def _listed(edges: tuple[int, ...]) -> str:
-    return ", ".join(map(str, edges))

@@ -144,3 +144,75 @@ def test_an_object_store_serves_as_well(tmp_path):
     assert load_checkpoint(folder, "last-1").state == {"epoch": 2}
     with pytest.raises(StorageError, match="the object store does not answer as it should"):
         save("nowhere://bucket", "last", Checkpoint(arrays(1.0), {}))
+
+
+def test_files_that_are_not_kfts_own_stay(tmp_path):
+    """A folder that a person named holds a model of theirs and their notes; what a killed kft left goes."""
+    foreign = ("model.safetensors", "notes.tmp", "config.json", "a1.json", "best.json.bak.tmp", "last-x.json")
+    for name in foreign:
+        (tmp_path / name).write_text("mine")
+    left = (f"{24 * 'a'}.safetensors", f".{24 * 'b'}.safetensors.7.tmp", ".last.json.7.tmp", "last.json.tmp")
+    for name in left:
+        (tmp_path / name).write_text("half")
+    save(tmp_path, "last", Checkpoint(arrays(1.0), {"epoch": 1}))
+    assert {name for name in foreign if (tmp_path / name).exists()} == set(foreign)
+    assert not [name for name in left if (tmp_path / name).exists()]
+    assert load_newest(tmp_path, "last", print).state == {"epoch": 1}
+
+
+def states(folder):
+    found = {path.name: json.loads(path.read_text())["state"] for path in folder.glob("last*.json")}
+    return {name: state["epoch"] for name, state in sorted(found.items())}
+
+
+@pytest.mark.parametrize("damage", ["manifest", "arrays"])
+def test_a_damaged_checkpoint_is_not_pushed_over_the_good_one_before_it(damage, tmp_path):
+    with CheckpointWriter(tmp_path) as writer:
+        for epoch in (1, 2):
+            writer.save("last", Checkpoint(arrays(float(epoch)), {"epoch": epoch}), keep=2)
+    if damage == "manifest":
+        text = (tmp_path / "last.json").read_text()
+        (tmp_path / "last.json").write_text(text[:-100])
+    else:
+        entry = json.loads((tmp_path / "last.json").read_text())["arrays"]["weights"]
+        (tmp_path / entry["file"]).write_bytes(b"cut")
+    assert load_newest(tmp_path, "last", lambda line: None).state == {"epoch": 1}
+    save(tmp_path, "last", Checkpoint(arrays(3.0), {"epoch": 3}), keep=2)
+    assert states(tmp_path) == {"last-1.json": 1, "last.json": 3}
+    (tmp_path / "last.json").unlink()
+    assert load_newest(tmp_path, "last", print).state == {"epoch": 1}
+
+
+def test_a_manifest_that_cannot_be_written_moves_none_of_the_old_ones(tmp_path):
+    """A folder takes the place of the new manifest: the write fails before anything is renamed."""
+    with CheckpointWriter(tmp_path) as writer:
+        for epoch in (1, 2):
+            writer.save("last", Checkpoint(arrays(float(epoch)), {"epoch": epoch}), keep=3)
+    before = states(tmp_path)
+    (tmp_path / "last.json.tmp").mkdir()
+    with pytest.raises(StorageError, match="a file cannot be written"):
+        save(tmp_path, "last", Checkpoint(arrays(3.0), {"epoch": 3}), keep=3)
+    assert states(tmp_path) == before == {"last-1.json": 1, "last.json": 2}
+
+
+def test_keeping_fewer_removes_those_that_are_too_many(tmp_path):
+    with CheckpointWriter(tmp_path) as writer:
+        for epoch in range(1, 6):
+            writer.save("last", Checkpoint(arrays(float(epoch)), {"epoch": epoch}), keep=4)
+    save(tmp_path, "last", Checkpoint(arrays(6.0), {"epoch": 6}), keep=2)
+    assert states(tmp_path) == {"last-1.json": 5, "last.json": 6}
+    assert len(list(tmp_path.glob("*.safetensors"))) == 2, "and the arrays that only they named"
+
+
+def test_a_folder_that_does_not_answer_is_not_an_empty_one(tmp_path):
+    with pytest.raises(StorageError, match="the object store does not answer as it should") as caught:
+        load_newest("nowhere://bucket/run", "last", print)
+    assert "check train.checkpoints.folder and the credentials" in str(caught.value)
+    assert load_newest(f"ram://{tmp_path.name}/nothing", "last", print) is None
+    (tmp_path / "last.json").mkdir()  # stands for whatever the system refuses to read; root may read any file
+    with pytest.raises(StorageError, match="a file or folder cannot be read") as caught:
+        load_newest(tmp_path, "last", print)
+    assert "Is a directory" in str(caught.value) and str(tmp_path / "last.json") in str(caught.value)
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="a file or folder cannot be read"):
+        load_newest(tmp_path / "file", "last", print)

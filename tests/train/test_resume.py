@@ -2,13 +2,16 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import keras
 import pytest
 
 import kft
 from kft.errors import RunError, StorageError, UsageError
+from kft.rundir import RunFolder, refuse_taken
 from kft.train.checkpoint import load_checkpoint
+from kft.train.resume import last_folder
 from tests import tiny
 
 PHASES = [tiny.PROBE, {"name": "top", "unfreeze": "top-1", "epochs": 3, "lr": 1e-3}]
@@ -39,6 +42,10 @@ def stop_early(place, name, after=2, **kwargs):
     with pytest.raises(OSError, match="the power went"):
         kft.train(recipe, run=folder / name, callbacks=[Fails(after)], quiet=True, **kwargs)
     return folder / name
+
+
+def history(run):
+    return [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
 
 
 def last_weights(run):
@@ -138,12 +145,12 @@ def test_a_folder_that_is_no_run_is_refused(place):
     assert "--resume goes on where that run stopped" in str(caught.value)
 
 
-def test_checkpoints_that_cannot_be_written_are_one_message(place):
+def test_checkpoints_that_cannot_be_reached_are_one_message(place):
     folder, recipe, _ = place
     run = stop_early(place, "blocked", after=1)
     shutil.move(run / "checkpoints", run / "aside")
     (run / "checkpoints").write_text("a file where the folder should be")
-    with pytest.raises(StorageError, match="a file cannot be written"):
+    with pytest.raises(StorageError, match="a file or folder cannot be read"):
         kft.train(recipe, run=run, resume=True, quiet=True)
     (run / "checkpoints").unlink()
     shutil.move(run / "aside", run / "checkpoints")
@@ -198,3 +205,95 @@ def test_several_workers_need_a_folder_they_share(place, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", json.dumps(cluster))
     with pytest.raises(UsageError, match="several workers need one run folder"):
         kft.train(recipe)
+
+
+def test_a_run_whose_checkpoints_are_elsewhere_is_not_begun_anew(place):
+    """The folder was named at the start, relative to the recipe, and forgotten; the command kft prints still works."""
+    folder, recipe, _ = place
+    run = stop_early(place, "elsewhere", after=1, overrides=["train.checkpoints.folder=lasts"])
+    history = (run / "history.jsonl").read_text()
+    with pytest.raises(RunError, match="the run has trained, but the checkpoint to go on from is not there") as caught:
+        kft.train(recipe, run=run, resume=True)
+    assert f"--set train.checkpoints.folder={folder}/lasts" in str(caught.value)
+    assert (run / "history.jsonl").read_text() == history
+    kft.train(run / "recipe.yaml", run=run, resume=True, quiet=True)
+    whole = json.loads((folder / "whole" / "checkpoints" / "last.json").read_text())
+    assert json.loads((folder / "lasts" / "last.json").read_text())["arrays"] == whole["arrays"]
+    shutil.rmtree(folder / "lasts")
+    with pytest.raises(RunError, match="the run has trained") as caught:
+        kft.train(run / "recipe.yaml", run=run, resume=True)
+    assert "restore that folder, or train anew with another --run DIR" in str(caught.value)
+
+
+def test_a_folder_for_checkpoints_that_holds_something_else_is_refused(place):
+    folder, recipe, _ = place
+    (folder / "models").mkdir()
+    (folder / "models" / "model.safetensors").write_text("mine")
+    for resume in (False, True):
+        with pytest.raises(RunError, match="the folder for checkpoints holds something else") as caught:
+            kft.train(recipe, run=folder / "no", overrides=["train.checkpoints.folder=models"], resume=resume)
+        assert "received: model.safetensors" in str(caught.value)
+        shutil.rmtree(folder / "no", ignore_errors=True)
+
+
+def test_the_run_folders_own_checkpoints_in_another_spelling_are_its_own(place, monkeypatch):
+    folder, recipe, _ = place
+    (folder / "real" / "checkpoints").mkdir(parents=True)
+    (folder / "link").symlink_to(folder / "real")
+    named = kft.load_recipe(recipe, ["train.checkpoints.folder=link/checkpoints"])
+    monkeypatch.chdir(folder)
+    for spelled in ("real", "link", folder / "real"):
+        run = RunFolder(Path(spelled))
+        assert last_folder(named, run) == str(run.checkpoints)
+
+
+def test_what_a_kill_left_before_the_first_file_is_no_run(tmp_path):
+    (tmp_path / ".recipe.yaml.123.tmp").write_text("half")
+    refuse_taken(tmp_path)
+    (tmp_path / "chapter1.txt").touch()
+    with pytest.raises(RunError, match="a run is never overwritten"):
+        refuse_taken(tmp_path)
+
+
+def test_what_a_callback_does_on_an_epochs_beginning_is_done_when_going_on_there(place):
+    folder, recipe, _ = place
+
+    def scheduler():
+        return keras.callbacks.LearningRateScheduler(lambda epoch, rate: [1e-3, 3e-4, 1e-4][epoch])
+
+    runs = [folder / "scheduled", folder / "scheduled-cut"]
+    kft.train(recipe, run=runs[0], callbacks=[scheduler()], quiet=True)
+    with pytest.raises(OSError, match="the power went"):
+        kft.train(recipe, run=runs[1], callbacks=[scheduler(), Fails(2)], quiet=True)
+    kft.train(recipe, run=runs[1], callbacks=[scheduler()], resume=True, quiet=True)
+    assert last_weights(runs[0]) == last_weights(runs[1])
+    rates = [[event["lr"] for event in history(run) if "lr" in event] for run in runs]
+    assert rates[0] == rates[1] and len(set(rates[0])) == 3
+
+
+def test_a_run_that_a_callback_stopped_stays_stopped(place):
+    """Killed after the epoch that ended it, before its phase was over: the later phase is not run after all."""
+    folder, recipe, _ = place
+    phases = "[{name: top, unfreeze: top-1, epochs: 2, lr: 1.0e-3}, {name: all, unfreeze: all, epochs: 2, lr: 1.0e-3}]"
+
+    class Stops(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.stop_training = True
+
+        def get_state(self):
+            return {}
+
+        def set_state(self, state):
+            pass
+
+    def go(run, **kwargs):
+        kft.train(recipe, run=run, overrides=[f"train.phases={phases}"], callbacks=[Stops()], quiet=True, **kwargs)
+        return [(event["phase"], event["stopped"]) for event in history(run) if event["event"] == "phase_end"]
+
+    assert go(folder / "ended") == [("top", "callback")]
+    whole = last_weights(folder / "ended")
+    (folder / "ended" / "checkpoints" / "last.json").unlink()
+    state = json.loads((folder / "ended" / "checkpoints" / "last-1.json").read_text())["state"]
+    assert state["phase"] == 0 and state["fit"]["stopped"] == "callback" and state["callbacks"]["stopped"]
+    assert go(folder / "ended", resume=True) == [("top", "callback")]
+    assert last_weights(folder / "ended") == whole

@@ -72,6 +72,20 @@ def test_padding_rows_change_nothing():
         np.testing.assert_allclose(first, second, atol=1e-6)
 
 
+def test_padding_rows_do_not_enter_the_statistics_of_a_batch_norm():
+    """One device as well: the last batch of an epoch is filled up. In parts, one of which has no real row."""
+    (x,), targets, mask, weights = batch(5, 12)
+    x[5:] = 1000
+    for parts in (1, 2):
+        inputs = keras.Input((3,), name="x")
+        norm = keras.layers.BatchNormalization(momentum=0.5, name="norm")
+        model = keras.Model([inputs], keras.layers.Dense(2)(norm(inputs)))
+        spec = TrainSpec(batch_size=12, gradient_accumulation=parts)
+        one_call(make_train_step(model, model, optimizer_for(model), spec, OBJECTIVE), ((x,), targets, mask, weights))
+        np.testing.assert_allclose(norm.moving_mean.numpy(), 0.5 * x[:5].mean(axis=0), atol=1e-6)
+        np.testing.assert_allclose(norm.moving_variance.numpy(), 0.5 + 0.5 * x[:5].var(axis=0), atol=1e-6)
+
+
 def test_gradients_are_the_mean_over_real_examples_clipped_by_global_norm():
     keras.utils.set_random_seed(2)
     model = tiny_model()

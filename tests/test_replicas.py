@@ -1,0 +1,106 @@
+"""What two replicas do in one step: masks of their own, statistics in common, a NaN on one of them."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+import json
+import numpy as np
+from kft import replicas, strategy
+made = strategy.start("cpu:2")
+import keras
+import tensorflow as tf
+from kft.recipe.schema import TrainSpec
+from kft.train.optimizer import ScheduledAdamW
+from kft.train.schedules import make_schedule
+from kft.tasks.registry import TASKS
+from kft.tasks.task import AnswerSpace
+from kft.train.step import StepSums, make_train_step
+
+OBJECTIVE = TASKS.get("text-classification").kind.objective(AnswerSpace(("a", "b")), 0.0)
+found = {"described": None}
+rng = np.random.default_rng(0)
+x = rng.normal(size=(1, 8, 3)).astype("float32")
+x[0, 7] = 1000  # fills the second replica's share up, and counts for nothing
+mask = (np.arange(8) < 7).astype("float32")[None]
+targets = rng.integers(0, 2, (1, 8)).astype("int32")
+
+def call(model, x, **spec):
+    schedule = make_schedule("constant", total_steps=9, warmup_steps=0)
+    optimizer = ScheduledAdamW(0.01, schedule=schedule, rate_factors={}, weight_decay=0.0)
+    optimizer.build(model.trainable_variables)
+    step = make_train_step(model, model, optimizer, TrainSpec(batch_size=8, **spec), OBJECTIVE)
+    inputs, t, m, w = replicas.to_replicas([x, targets, mask, mask], axis=1)
+    (stop,) = replicas.to_replicas([np.zeros(2, "float32")])
+    return StepSums(*step((inputs,), t, m, w, stop, np.int32(1)).numpy().tolist())
+
+with made.scope():
+    found["described"] = replicas.describe()
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((3,))
+    dropped = keras.layers.Dropout(0.5)(inputs)
+    masks = keras.Model([inputs], dropped)
+    @tf.function(autograph=False)
+    def draw(x):
+        with replicas.knowing_replicas(masks):
+            return replicas.gather([made.run(lambda x: masks([x], training=True), args=(x,))])[0]
+    drawn = draw(*replicas.to_replicas([np.ones((64, 3), "float32")])).numpy()
+    found["masks"] = (drawn == 0).astype(int).tolist()
+
+    norm = keras.layers.BatchNormalization(momentum=0.0)
+    model = keras.Model([inputs], keras.layers.Dense(2)(norm(inputs)))
+    sums = call(model, x)
+    found["moments"] = [norm.moving_mean.numpy().tolist(), norm.moving_variance.numpy().tolist()]
+    found["expected"] = [x[0, :7].mean(axis=0).tolist(), x[0, :7].var(axis=0).tolist()]
+    found["count"] = sums.count
+    poisoned = x.copy()
+    poisoned[0, 2] = np.nan
+    found["norm_left_out"] = call(model, poisoned, non_finite="skip").left_out
+    found["moments_then"] = [norm.moving_mean.numpy().tolist(), norm.moving_variance.numpy().tolist()]
+    found["restored"] = "_moments" not in vars(norm)
+
+    model = keras.Model([inputs], keras.layers.Dense(2)(inputs))
+    before = [v.numpy() for v in model.weights]
+    poisoned = x.copy()
+    poisoned[0, 6] = np.inf  # the second replica's
+    sums = call(model, poisoned)
+    found["left_out"] = sums.left_out
+    copies = [made.experimental_local_results(v.value) for v in model.weights]
+    found["moved"] = max(float(np.abs(c.numpy() - b).max()) for b, cs in zip(before, copies) for c in cs)
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def found():
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_each_replica_draws_its_own_masks(found):
+    first, second = found["masks"][:32], found["masks"][32:]
+    assert first != second
+    assert 0.3 < sum(map(sum, first)) / 96 < 0.7 and 0.3 < sum(map(sum, second)) / 96 < 0.7
+    assert found["described"] == "2 replicas (MirroredStrategy); each draws its own dropout masks"
+
+
+def test_batch_norm_sees_the_global_batch_without_the_rows_that_fill_it_up(found):
+    """Also the guard of the private method of Keras that is replaced: else the 1000 is in the statistics."""
+    assert found["count"] == 7
+    for moments, expected in zip(found["moments"], found["expected"], strict=True):
+        assert moments == pytest.approx(expected, abs=1e-6)
+    assert found["restored"]
+
+
+def test_an_update_that_is_left_out_leaves_the_statistics_as_they_were(found):
+    assert found["norm_left_out"] == 1
+    assert found["moments_then"] == found["moments"]
+
+
+def test_an_infinity_on_one_replica_moves_no_weight_on_either(found):
+    assert found["left_out"] == 1
+    assert found["moved"] == 0
