@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import signal
+import time
 from pathlib import Path
 
 import keras
@@ -21,7 +22,10 @@ class EndsAt(keras.callbacks.Callback):
         if self.left == 0:
             if self.once:
                 Path(self.once).touch()
-            os.kill(os.getpid(), self.number)
+            if self.number:
+                os.kill(os.getpid(), self.number)
+            else:
+                time.sleep(3)  # whoever waits for the file signals now
 
     def get_state(self):
         return {}
@@ -37,7 +41,7 @@ def main() -> None:
     parser.add_argument("recipe")
     parser.add_argument("run")
     parser.add_argument("--step", type=int, default=0, help="0 lets it end by itself")
-    parser.add_argument("--signal", default="SIGKILL")
+    parser.add_argument("--signal", default="SIGKILL", help="or none, to wait for one from elsewhere")
     parser.add_argument("--devices", default="auto")
     parser.add_argument("--worker", type=int, help="only this one of several")
     parser.add_argument("--once", help="a file that tells that it has happened")
@@ -49,7 +53,7 @@ def main() -> None:
     import kft
     from kft.cli.main import Terminated
 
-    ends = EndsAt(args.step, getattr(signal, args.signal), args.once)
+    ends = EndsAt(args.step, 0 if args.signal == "none" else getattr(signal, args.signal), args.once)
     try:
         kft.train(args.recipe, run=args.run, resume=True, devices=args.devices, callbacks=[ends], quiet=True)
     except Terminated:

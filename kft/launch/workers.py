@@ -7,6 +7,7 @@ are ended and started again, and the command, which should have ``--resume``, ta
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import socket
@@ -19,11 +20,12 @@ from pathlib import Path
 from types import FrameType
 
 from kft.errors import UsageError
+from kft.rundir import storage_errors
 
 GRACE_SECONDS = 10
 """How long the others may take to end when one has died: without it, none of them can make another step."""
-USAGE = 2
-"""The exit code of an error that starting again would only repeat."""
+USAGE, UNEXPECTED = 2, 3
+"""The exit codes of an error that starting again would only repeat, and of one that it may not."""
 
 
 @dataclass
@@ -45,20 +47,28 @@ class Supervisor:
     report: Callable[[str], None]
     _running: list[subprocess.Popen[bytes]] = field(default_factory=list)
     _told: int | None = None
+    _obeying: set[int] = field(default_factory=set)  # the workers that SIGTERM was passed on to
 
     def run(self) -> int:
         """Returns the command's exit code: 0 when all workers ended well, 143 after SIGTERM, 130 after Ctrl-C.
+
+        An unexpected error (exit code 3) is taken for a lasting one the second time in a row: a full disk and a loss
+        that is not finite come again after every restart.
 
         Raises:
             UsageError: The command is not there.
         """
         before = {number: signal.signal(number, self._tell) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
+            code = 0
             for attempt in range(self.restarts + 1):
-                code = self._run_once()
+                before_it, code = code, self._run_once()
                 if self._told is not None:
                     return 128 + self._told
                 if code in (0, USAGE):
+                    return code
+                if before_it == code == UNEXPECTED:
+                    self.report("gave up: the same exit code twice in a row, so that starting again will not mend it")
                     return code
                 if attempt < self.restarts:
                     self.report(f"restarting all {self.count} workers ({attempt + 1} of at most {self.restarts})")
@@ -72,13 +82,16 @@ class Supervisor:
     def _run_once(self) -> int:
         """Starts the workers and returns 0, or the exit code of the first that ended otherwise."""
         addresses = [f"localhost:{port}" for port in _free_ports(self.count)]
-        self.logs.mkdir(parents=True, exist_ok=True)
+        with storage_errors(self.logs, "choose another folder with --logs DIR"):
+            self.logs.mkdir(parents=True, exist_ok=True)
         self._running = []
         for index in range(self.count):
             config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
             env = {**os.environ, "TF_CONFIG": json.dumps(config)}
             self._running.append(self._start(index, env))
+        deadline = math.inf
         while True:
+            self._pass_on()  # a worker that was just being started when the signal came has not had it
             codes = [worker.poll() for worker in self._running]
             failed = [(index, code) for index, code in enumerate(codes) if code]
             if failed and self._told is None:
@@ -87,16 +100,24 @@ class Supervisor:
                 where = self.logs / f"worker-{index}.log" if index else "above"
                 self.report(f"worker {index} {how}; its output: {where}")
                 self._end(signal.SIGTERM)
-                return code
+                return code if code > 0 else 128 - code
             if all(code is not None for code in codes):
                 return 0
+            if self._told is not None and any(code is not None for code in codes):
+                deadline = min(deadline, time.monotonic() + GRACE_SECONDS)
+                if time.monotonic() > deadline:
+                    self.report(f"a worker has not ended {GRACE_SECONDS} s after another did: killed")
+                    self._end(signal.SIGKILL)
             time.sleep(0.2)
 
     def _start(self, index: int, env: dict[str, str]) -> subprocess.Popen[bytes]:
         try:
             if index == 0:
                 return subprocess.Popen(self.command, env=env, start_new_session=True)
-            with (self.logs / f"worker-{index}.log").open("ab") as log:
+            path = self.logs / f"worker-{index}.log"
+            with storage_errors(path, "choose another folder with --logs DIR"):
+                log = path.open("ab")
+            with log:
                 return subprocess.Popen(self.command, env=env, stdout=log, stderr=log, start_new_session=True)
         except OSError as error:
             raise UsageError(
@@ -108,9 +129,19 @@ class Supervisor:
 
     def _tell(self, number: int, frame: FrameType | None) -> None:
         # Each worker is in a session of its own, so Ctrl-C too reaches it through here alone.
+        if self._told is not None:  # whoever asks twice does not want to wait
+            for worker in self._running:
+                worker.kill()
         self._told = number
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Tells every worker once that was not told yet."""
+        if self._told is None:
+            return
         for worker in self._running:
-            if worker.poll() is None:
+            if worker.pid not in self._obeying and worker.poll() is None:
+                self._obeying.add(worker.pid)
                 worker.send_signal(signal.SIGTERM)
 
     def _end(self, number: int) -> None:
