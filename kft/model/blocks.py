@@ -34,7 +34,7 @@ class BlockPatterns:
     block: str
 
 
-FAMILIES = (
+FAMILIES: list[BlockPatterns] = [
     # BERT, DistilBERT, RoBERTa, XLM-R, ELECTRA, GPT-2, Llama, Qwen
     BlockPatterns("transformer", r"transformer_layer_(\d+)"),
     BlockPatterns("DeBERTa-v3", r"disentangled_attention_encoder_layer_(\d+)"),
@@ -46,7 +46,8 @@ FAMILIES = (
     BlockPatterns("ResNet and DenseNet", r"(?:stack|transition)(\d+)_\w+"),
     # MobileNet's stages, and a model of one's own, whose layers are named after the blocks they belong to.
     BlockPatterns("numbered", r"block_(\d+)_\w+"),
-)
+]
+"""One line a family; the first that fits any layer is taken. A line of your own goes in front."""
 HEAD = r"head_\w+"
 NAMING = "layers named stem_..., block_00_..., block_01_... and head_..., from input to output"
 

@@ -7,7 +7,7 @@ A ``*Spec`` is what a person asks for. All of them are frozen and refuse unknown
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -16,9 +16,11 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    WithJsonSchema,
     model_serializer,
     model_validator,
 )
+from pydantic_core import PydanticKnownError
 
 from kft.recipe.durations import parse_duration, parse_interval, parse_percent, parse_size
 
@@ -66,28 +68,6 @@ Size = Annotated[str, AfterValidator(_size)]
 ShareOrSource = Annotated[str, AfterValidator(_share_or_source)]
 Gate = Annotated[str, AfterValidator(_gate)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-TaskName = Literal[
-    "text-classification",
-    "text-multi-label",
-    "text-pairs",
-    "text-regression",
-    "token-tagging",
-    "image-classification",
-    "image-multi-label",
-]
-MetricName = Literal[
-    "accuracy", "macro_f1", "log_loss", "ece",
-    "micro_f1", "average_precision",
-    "mae", "rmse", "pearson_r", "r2",
-    "entity_f1", "entity_precision", "entity_recall",
-]  # fmt: skip
-Monitor = Literal[
-    "valid_accuracy", "valid_macro_f1", "valid_loss",
-    "valid_micro_f1", "valid_average_precision",
-    "valid_mae", "valid_rmse", "valid_pearson_r", "valid_r2",
-    "valid_entity_f1", "valid_entity_precision", "valid_entity_recall",
-]  # fmt: skip
-LOWER_IS_BETTER = ("valid_loss", "valid_mae", "valid_rmse")
 CLASS_METRICS = ("accuracy", "macro_f1", "log_loss", "ece")
 LABEL_METRICS = ("micro_f1", "macro_f1", "average_precision")
 TASK_METRICS: dict[str, tuple[str, ...]] = {
@@ -100,6 +80,37 @@ TASK_METRICS: dict[str, tuple[str, ...]] = {
     "image-multi-label": LABEL_METRICS,
 }
 """What is reported of each task; the first one is also what a run is chosen by, unless `train.best` says otherwise."""
+LOWER_IS_BETTER = {"valid_loss", "valid_mae", "valid_rmse"}
+
+
+def _one_of(known: Callable[[], Iterable[str]]) -> Any:
+    """A name among those that are known when a recipe is read: tasks can be added (docs/extending.md)."""
+
+    def check(value: str) -> str:
+        names = list(dict.fromkeys(known()))
+        if value not in names:
+            listed = ", ".join(f"'{name}'" for name in names[:-1]) + f" or '{names[-1]}'"
+            raise PydanticKnownError("literal_error", {"expected": listed})
+        return value
+
+    return AfterValidator(check)
+
+
+def _metrics() -> list[str]:
+    return [name for names in TASK_METRICS.values() for name in names]
+
+
+def _monitors() -> list[str]:
+    return ["valid_loss", *(f"valid_{name}" for name in _metrics())]
+
+
+def _enum(names: Iterable[str]) -> Any:
+    return WithJsonSchema({"type": "string", "enum": list(dict.fromkeys(names))})
+
+
+TaskName = Annotated[str, _one_of(lambda: TASK_METRICS), _enum(TASK_METRICS)]
+MetricName = Annotated[str, _one_of(_metrics), _enum(_metrics())]
+Monitor = Annotated[str, _one_of(_monitors), _enum(_monitors())]
 
 
 class BinsSpec(Spec):

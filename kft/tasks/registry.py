@@ -1,5 +1,6 @@
 """All tasks: one line each."""
 
+from kft.recipe.schema import LOWER_IS_BETTER, TASK_METRICS
 from kft.registry import Registry
 from kft.tasks.classes import CLASSES
 from kft.tasks.labels import LABELS
@@ -8,6 +9,21 @@ from kft.tasks.spans import SPANS
 from kft.tasks.task import Task
 
 TASKS: Registry[Task] = Registry("task", next_step="kft recipe schema")
+
+
+def register_task(task: Task) -> Task:
+    """Adds a task: recipes may name it, and its metrics, from now on; docs/extending.md has an example.
+
+    Raises:
+        ValueError: The name is taken.
+    """
+    TASKS.register(task.name, task)
+    metrics = task.kind.metrics.values()
+    TASK_METRICS[task.name] = tuple(metric.name for metric in metrics)
+    LOWER_IS_BETTER.update(f"valid_{metric.name}" for metric in metrics if not metric.higher_is_better)
+    return task
+
+
 for _task in (
     Task("text-classification", "text", CLASSES, "one class out of many for a text"),
     Task("text-multi-label", "text", LABELS, "any number of labels for a text"),
@@ -17,4 +33,4 @@ for _task in (
     Task("image-classification", "image", CLASSES, "one class out of many for an image"),
     Task("image-multi-label", "image", LABELS, "any number of labels for an image"),
 ):
-    TASKS.register(_task.name, _task)
+    register_task(_task)

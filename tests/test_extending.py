@@ -1,0 +1,37 @@
+"""docs/extending.md: its code runs as it stands, and does what the page says."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from kft.model.blocks import FAMILIES
+from kft.model.heads import HEADS
+from kft.recipe.schema import TASK_METRICS
+from kft.tasks.registry import TASKS
+
+PAGE = (Path(__file__).parents[1] / "docs" / "extending.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def restored(monkeypatch):
+    """What the page registers is gone again afterwards."""
+    monkeypatch.setattr("kft.model.blocks.FAMILIES", list(FAMILIES))
+    monkeypatch.setattr(HEADS, "_entries", dict(HEADS._entries))
+    monkeypatch.setattr(TASKS, "_entries", dict(TASKS._entries))
+    yield
+    TASK_METRICS.pop("text-rating", None)
+
+
+def test_the_page_runs(restored, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    found: dict = {}
+    for number, code in enumerate(re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)):
+        exec(compile(code, f"docs/extending.md, block {number}", "exec"), found)
+    (printed,) = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)
+    assert printed in capsys.readouterr().out
+    assert [row.block for row in found["table"].rows if row.trainable] == ["block_04", "head"]
+    metrics = found["result"].evaluation.metrics
+    assert tuple(metrics) == TASK_METRICS["text-rating"] == TASK_METRICS["text-regression"]
+    assert metrics["pearson_r"].value > 0.4  # no correlation at all is what answering the mean has
+    assert -4 <= found["answer"].as_dict()["value"] <= 4
