@@ -9,15 +9,15 @@ BIN  := $(VENV)/bin
 PIP  := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 KFT_INSTALLED := $(VENV)/kft-installed
 DEV_INSTALLED := $(VENV)/dev-installed
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 .PHONY: help quickstart test test-all lint bench bench-peers clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make quickstart  install kft into .venv, fine-tune on product reviews, print the measured result"
-	@echo "make test        formatting, lint, types, tests with coverage (without the slow ones)"
-	@echo "make test-all    the same with the slow tests"
+	@echo "make test        formatting, lint, types, tests (without the slow ones)"
+	@echo "make test-all    the same with the slow tests, and coverage"
 	@echo "make lint        formatting, lint and types only"
 	@echo "make bench       the benchmarks on your csv files: make bench TRAIN=train.csv TEST=test.csv (about an hour)"
 	@echo "make bench-peers the same with Hugging Face Trainer and sentence-transformers, installed into .venv-peers"
@@ -43,7 +43,7 @@ test: lint
 
 test-all: lint
 	@echo "==> all tests ($(WORKERS) workers; the slow ones take minutes each)"
-	@$(PYTEST) -m "slow or not slow"
+	@$(PYTEST) -m "slow or not slow" --cov --cov-report=term
 
 BENCH := --train "$(TRAIN)" --test "$(TEST)"
 
