@@ -9,7 +9,7 @@ BIN  := $(VENV)/bin
 PIP  := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 KFT_INSTALLED := $(VENV)/kft-installed
 DEV_INSTALLED := $(VENV)/dev-installed
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help quickstart test test-all lint bench bench-peers clean
 .DEFAULT_GOAL := help

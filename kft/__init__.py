@@ -20,6 +20,7 @@ _PUBLIC = {
     "freeze": "kft.api",
     "load_backbone": "kft.api",
     "load_recipe": "kft.recipe.load",
+    "merge_lora": "kft.api",
     "plan": "kft.api",
     "predict": "kft.api",
     "split_at_boundary": "kft.api",

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from kft.data.examples import Examples, Input
-from kft.data.images import SUFFIXES, check_image
+from kft.data.images import SUFFIXES, check_images
 from kft.data.tables import (
     IMAGE_NAMES,
     TEXT_NAMES,
@@ -139,7 +139,8 @@ def require_inputs(inputs: Sequence[Any], task: Task, where: str) -> list[Input]
     noun = "images" if task.modality == "image" else "texts"
     if not inputs:
         raise DataError("there is nothing to answer", where=where, expected=f"at least one {noun[:-1]}")
-    problems = [(row + 1, problem) for row, given in enumerate(inputs) if (problem := _problem(task, given))]
+    found = check_images([Path(given) for given in inputs]) if task.modality == "image" else map(_problem, inputs)
+    problems = [(row + 1, problem) for row, problem in enumerate(found) if problem]
     if problems:
         empty = all(problem.endswith("empty text") for _, problem in problems)
         rows = ", ".join(str(row) for row, _ in problems[:5]) + (" ..." if len(problems) > 5 else "")
@@ -153,11 +154,9 @@ def require_inputs(inputs: Sequence[Any], task: Task, where: str) -> list[Input]
     return list(inputs)
 
 
-def _problem(task: Task, given: Any) -> str:
-    if task.modality != "image":
-        parts = given if isinstance(given, tuple) else (given,)
-        return next((problem for problem in map(text_problem, parts) if problem), "")
-    return check_image(Path(given))
+def _problem(given: Any) -> str:
+    parts = given if isinstance(given, tuple) else (given,)
+    return next((problem for problem in map(text_problem, parts) if problem), "")
 
 
 def load_labelled(

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from kft.data.examples import Columns, Examples, Input, RejectedRow
+from kft.data.images import check_images, find_images
 from kft.data.reading import read_table as read_table
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec, GroupSpec
@@ -62,8 +63,6 @@ def read_source(
             expected="a csv, tsv or jsonl file",
             next_step="name the file, or set task: image-classification for a folder of images",
         )
-    from kft.data.images import find_images
-
     return pd.DataFrame(find_images(source), columns=pd.Index([IMAGE, LABEL], dtype=object), dtype=object)
 
 
@@ -260,8 +259,8 @@ def to_examples(
     raw_labels = list(frame[columns.label]) if labelled else [None] * len(frame)
     settled = task.kind.settle(raw_labels, spec) if labelled else spec
     kept, inputs, labels, rejected = [], [], [], []
-    for row, (cell, second, raw) in enumerate(zip(cells, seconds, raw_labels, strict=True)):
-        given, reason = read_input(task, cell, second, folder)
+    read = _read_inputs(task, cells, seconds, folder)
+    for row, ((given, reason), cell, raw) in enumerate(zip(read, cells, raw_labels, strict=True)):
         label, problem = task.kind.parse(raw, cell, settled) if labelled and not reason else (None, "")
         if reason or problem:
             rejected.append(RejectedRow(ids[row], name, row + 1, reason or problem))
@@ -278,19 +277,25 @@ def to_examples(
     return examples, tuple(rejected)
 
 
-def read_input(task: Task, cell: Any, second: Any = None, folder: Path | None = None) -> tuple[Input, str]:
-    """Returns what the model reads of a row and an empty reason, or a reason why it cannot be read."""
+def _read_inputs(
+    task: Task, cells: Sequence[Any], seconds: Sequence[Any], folder: Path | None
+) -> list[tuple[Input, str]]:
+    """Returns what the model reads of each row and an empty reason, or a reason why it cannot be read."""
     if task.modality == "image":
-        from kft.data.images import check_image
-
-        problem = text_problem(cell)
-        path = (folder or Path()) / as_text(cell)
-        return path, problem.replace("text", "image path") or check_image(path)
+        paths = [(folder or Path()) / as_text(cell) for cell in cells]
+        empty = [text_problem(cell).replace("text", "image path") for cell in cells]
+        return list(zip(paths, (e or c for e, c in zip(empty, check_images(paths), strict=True)), strict=True))
     if task.modality == "text-pair":
-        problem = text_problem(cell) or text_problem(second).replace("text", "second text", 1)
-        return (as_text(cell), as_text(second)), problem
-    text = joined(cell) if task.kind.per_token else cell
-    return as_text(text), text_problem(text)
+        pairs = list(zip(cells, seconds, strict=True))
+        return [
+            (
+                (as_text(first), as_text(second)),
+                text_problem(first) or text_problem(second).replace("text", "second text", 1),
+            )
+            for first, second in pairs
+        ]
+    texts = [joined(cell) for cell in cells] if task.kind.per_token else cells
+    return [(as_text(text), text_problem(text)) for text in texts]
 
 
 def _ids(frame: pd.DataFrame, spec: DataSpec, name: str, paths: str | None) -> list[str]:

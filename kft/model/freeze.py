@@ -40,6 +40,7 @@ class BlockRow:
     block: str
     parameters: int
     trainable: int
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ class FreezeTable:
         lines = [f"{'block':<10} {'parameters':>12}  trains"]
         for row in self.rows:
             part = "yes" if row.trainable == row.parameters else f"{row.trainable:,}"
-            lines.append(f"{row.block:<10} {row.parameters:>12,}  {part if row.trainable else 'no'}")
+            note = f"  ({row.note})" if row.note else ""
+            lines.append(f"{row.block:<10} {row.parameters:>12,}  {part if row.trainable else 'no'}{note}")
         share = self.trainable / max(1, self.parameters)
         lines.append(f"{'in all':<10} {self.parameters:>12,}  {self.trainable:,} ({share:.2%})")
         return "\n".join(lines)
@@ -293,4 +295,4 @@ def _row(block: Block, counted: set[int]) -> BlockRow:
     own = [variable for variable in block.variables if id(variable) not in counted]  # a tied one counts once
     counted.update(id(variable) for variable in own)
     sizes = [(int(variable.shape.num_elements()), id(variable) in trainable) for variable in own]
-    return BlockRow(block.name, sum(n for n, _ in sizes), sum(n for n, moves in sizes if moves))
+    return BlockRow(block.name, sum(n for n, _ in sizes), sum(n for n, moves in sizes if moves), block.note)

@@ -7,6 +7,7 @@ import pytest
 from tests import tiny
 
 DECAYED = {"name": "top", "unfreeze": "top-2", "epochs": 2, "lr": 1e-3, "layer_decay": 0.5}
+PROBED = "train.phases=[{name: probe, unfreeze: none, solver: lbfgs}]"
 ALL = {"name": "all", "unfreeze": "all", "epochs": 1, "lr": 1e-3}
 
 
@@ -59,6 +60,6 @@ def test_what_a_tpu_asks_for_is_checked_on_any_hardware(kft_cli, recipe):
     found = json.loads(out)
     assert found["ok"] and [check["ok"] for check in found["checks"]] == [True] * len(found["checks"])
     assert any("compiles under XLA" in check["name"] for check in found["checks"])
-    code, out, err = kft_cli("plan", recipe, "--check-tpu", "--set", "train.batch_size=12")
+    code, out, err = kft_cli("plan", recipe, "--check-tpu", "--set", "train.batch_size=12", "--set", PROBED)
     assert code == 2, err
     assert "12 on 8 cores" in out and "train.batch_size=16" in out

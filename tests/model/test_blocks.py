@@ -7,6 +7,7 @@ import pytest
 import kft
 from kft.errors import ModelError
 from kft.model.blocks import count_blocks, find_blocks
+from kft.model.freeze import freeze
 from tests.model import hub
 
 COUNTS = {"albert": 1, "resnet": 3, "resnet v2": 3, "efficientnet": 3, "mobilenet": 4}
@@ -66,7 +67,9 @@ def test_the_boundary_below_the_top_block_is_exact_and_the_flat_graph_computes_t
 
 
 def test_a_shared_block_says_that_it_is_shared():
-    blocks = find_blocks(hub.with_head(hub.build("albert")))
+    model = hub.with_head(hub.build("albert"))
+    assert "(runs 3 times, with the same weights)" in str(freeze(model, "all"))
+    blocks = find_blocks(model)
     assert blocks[1].calls == 3 and blocks[1].note == "runs 3 times, with the same weights"
     assert [block.note for block in blocks if block.name != "block_00"] == ["", ""]
 

@@ -10,7 +10,7 @@ import kft
 from kft.recipe.load import load_recipe
 from tests import tiny
 
-RULES = ("none", "top-1", "top-2", "top-3", "all")
+RULES = ("none", "top-2", *(pytest.param(rule, marks=pytest.mark.slow) for rule in ("top-1", "top-3", "all")))
 
 
 def trained_blocks(rule):

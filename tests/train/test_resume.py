@@ -75,6 +75,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_serves(place, capsys):
     assert last_weights(run) == last_weights(folder / "whole")
 
 
+@pytest.mark.slow
 def test_killed_between_the_last_epoch_of_a_phase_and_its_end(place):
     """Three checkpoints lie around that moment; each of them goes on to the same end."""
     folder, recipe, _ = place

@@ -1,0 +1,81 @@
+"""What every command begins with: the recipe, its data, and how progress is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from kft import assets
+from kft.data.split import DataSplit, load_split
+from kft.errors import UsageError
+from kft.model import backbones
+from kft.recipe.load import Recipe, load_recipe
+from kft.recipe.schema import DATAFRAME
+from kft.tasks.registry import TASKS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kft.train.progress import Progress
+
+
+def load(recipe: Any, overrides: Sequence[str], data: Any) -> tuple[Recipe, DataSplit]:
+    """Reads recipe and data, and refuses an unknown backbone: all that can be wrong before TensorFlow loads."""
+    loaded = _as_recipe(recipe, overrides, data)
+    frames = frames_of(data)
+    loaded = loaded.with_values("data", dict.fromkeys(frames or (), DATAFRAME))
+    backbone = backbones.resolve_backbone(loaded.spec.model.backbone, loaded.base)
+    loaded = loaded.with_values("model", {"backbone": backbone})
+    return loaded, split_of(loaded, frames)
+
+
+def split_of(recipe: Recipe, frames: Mapping[str, pd.DataFrame] | None) -> DataSplit:
+    """Reads and splits a recipe's data, or the DataFrames that stand for them."""
+    task = TASKS.get(recipe.spec.task)
+    return load_split(recipe.spec.data, task=task, base=recipe.base, locate=assets.locate, frames=frames)
+
+
+def _as_recipe(recipe: Any, overrides: Sequence[str], data: Any) -> Recipe:
+    if isinstance(recipe, Recipe):
+        if overrides:
+            raise UsageError(
+                "overrides come too late for a loaded recipe",
+                expected="kft.load_recipe(path, overrides=[...])",
+            )
+        return recipe
+    if data is not None:
+        overrides = (*overrides, f"data.train={DATAFRAME}")
+    return load_recipe(recipe, overrides)
+
+
+def frames_of(data: Any) -> Mapping[str, pd.DataFrame] | None:
+    """Returns DataFrames by split; one alone is that of train."""
+    if data is None or isinstance(data, Mapping):
+        return data
+    return {"train": data}
+
+
+def show_data(progress: Progress, recipe: Recipe, split: DataSplit) -> None:
+    """Says what was read: columns that were guessed, rows in each split, rows left out."""
+    progress.note(f"recipe     {recipe.path or recipe.name}")
+    found = {"text_pair": split.columns.pair, "label": split.columns.label}
+    guessed = [f"{name} column {found.get(name, split.columns.text)!r}" for name in split.columns.guessed]
+    if guessed:
+        progress.note(f"guessed    {', '.join(guessed)}; name them in the recipe to be sure")
+    sizes = f"{len(split.train):,} train, {len(split.valid):,} valid, {len(split.test):,} test"
+    progress.note(f"data       {sizes}; {_described(split)}; {split.how}")
+    if split.rejected:
+        progress.note(f"left out   {len(split.rejected):,} rows that cannot be used, listed in findings.json")
+
+
+def _described(split: DataSplit) -> str:
+    if not split.labels:
+        return f"numbers, {split.space.mean:.3g} on average, standard deviation {split.space.std:.3g}"
+    return f"{len(split.labels)} {'classes' if split.kind.name == 'classes' else 'labels'}"
+
+
+def progress_for(quiet: bool) -> Progress:
+    """Returns what shows progress on standard error, or nothing."""
+    from kft.train.progress import Progress
+
+    return Progress(quiet=quiet)

@@ -1,0 +1,301 @@
+"""`kft train`, `kft plan` and `--check-tpu`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kft import replicas, runtime, strategy
+from kft.api.reading import load, progress_for, show_data
+from kft.data.split import DataSplit
+from kft.evaluate.evaluate import EvaluateResult
+from kft.evaluate.scoring import score_test
+from kft.model import backbones
+from kft.recipe.load import Recipe
+from kft.rundir import RUN_NOTE, RunFolder, create_run, latest_run, refuse_taken
+from kft.tasks.registry import TASKS
+
+if TYPE_CHECKING:
+    import keras
+    import pandas as pd
+
+    from kft.model.backbones import Backbone
+    from kft.recipe.schema import PhaseSpec
+    from kft.train.job import PhaseResult, TrainData
+    from kft.train.plan import PhasePlan
+    from kft.train.progress import Progress
+    from kft.train.tpu import TpuCheck
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a training run reached.
+
+    Attributes:
+        run: The run folder.
+        phases: One result a phase, on the validation split.
+        best_phase: The phase whose best epoch was kept.
+        evaluation: The sealed test split, scored once.
+        seconds: Wall time, from reading the recipe to the last file.
+    """
+
+    run: Path
+    phases: tuple[PhaseResult, ...]
+    best_phase: str
+    evaluation: EvaluateResult
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns what ``kft train --json`` prints."""
+        return {
+            "run": str(self.run),
+            "seconds": round(self.seconds, 1),
+            "best_phase": self.best_phase,
+            "phases": [
+                {
+                    "name": phase.name,
+                    "unfreeze": phase.unfreeze,
+                    "trainable": phase.trainable,
+                    "parameters": phase.parameters,
+                    "best_epoch": phase.best_epoch,
+                    "epochs": phase.epochs,
+                    "stopped": phase.stopped,
+                    "seconds": round(phase.seconds, 1),
+                    **phase.metrics,
+                }
+                for phase in self.phases
+            ],
+            **self.evaluation.as_dict(),
+        }
+
+    def _repr_html_(self) -> str:
+        return f"<p>{self.run}, {self.seconds:.0f} s, kept: {self.best_phase}</p>" + self.evaluation._repr_html_()
+
+
+@dataclass(frozen=True)
+class PlanResult:
+    """What a recipe would do.
+
+    Attributes:
+        backbone: Its name.
+        train: Examples to train on.
+        valid: Examples to validate on.
+        phases: One plan a phase.
+    """
+
+    backbone: str
+    train: int
+    valid: int
+    phases: tuple[PhasePlan, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns what ``kft plan --json`` prints."""
+        phases = [phase.as_dict() for phase in self.phases]
+        return {"backbone": self.backbone, "train": self.train, "valid": self.valid, "phases": phases}
+
+
+def train(
+    recipe: Recipe | str | Path | Mapping[str, Any],
+    *,
+    data: pd.DataFrame | Mapping[str, pd.DataFrame] | None = None,
+    run: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    devices: str = "auto",
+    resume: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    quiet: bool = False,
+) -> TrainResult:
+    """Trains a recipe, scores the test split and writes the run folder.
+
+    Args:
+        recipe: From ``load_recipe``, or what that takes.
+        data: A DataFrame instead of ``data.train``, or a mapping with ``train`` and perhaps ``valid``, ``test``.
+        run: The run folder; default ``runs/<recipe name>-<n>``. An existing one is refused, unless ``resume``.
+        overrides: Settings such as ``"train.batch_size=16"``; only with a recipe that is not loaded yet.
+        devices: ``auto``, ``one``, ``cpu:N``, ``multi-gpu``, ``multi-worker`` or ``tpu``; see ``kft doctor``.
+        resume: Goes on exactly where the run in the folder stopped; one that has not begun is begun.
+        callbacks: Keras callbacks of your own, beside those the recipe names.
+        quiet: Prints no progress.
+
+    Raises:
+        KftError: One of its kinds, for a recipe, data, weights, devices or a disk that does not fit.
+
+    Example:
+        >>> import kft
+        >>> result = kft.train("recipes/sentiment/product_reviews.yaml")  # doctest: +SKIP
+        >>> print(result.evaluation.metrics["accuracy"])  # doctest: +SKIP
+    """
+    started = time.perf_counter()
+    early = strategy.choose_early(devices)
+    chief = early is None or early.is_chief
+    folder = Path(run) if run is not None else None
+    strategy.require_shared_folder(early, folder)
+    if not resume and chief:
+        refuse_taken(folder)
+    recipe, split = load(recipe, overrides, data)
+    if resume:
+        folder = folder or latest_run(recipe.name)
+        if folder is not None:
+            from kft.train.resume import require_same_run
+
+            require_same_run(RunFolder(folder), recipe, split)
+    with strategy.start(devices).scope():
+        progress = progress_for(quiet or not chief)
+        return _train(
+            recipe, split, folder, resume=resume, chief=chief, callbacks=callbacks, progress=progress, started=started
+        )
+
+
+def _train(
+    recipe: Recipe,
+    split: DataSplit,
+    folder: Path | None,
+    *,
+    resume: bool,
+    chief: bool,
+    callbacks: Sequence[keras.callbacks.Callback],
+    progress: Progress,
+    started: float,
+) -> TrainResult:
+    from kft.model.build import build_for
+    from kft.train import resume as resuming
+    from kft.train.prepare import plan_phases
+    from kft.train.receipt import write_start
+    from kft.train.run import Files, fit
+
+    spec = recipe.spec
+    show_data(progress, recipe, split)
+    runtime.seed_everything(spec.seed)
+    backbone = backbones.load_for(spec, progress.note)
+    start = ", random weights" if spec.model.weights == "random" else ""
+    progress.note(f"backbone   {backbone.name}, {backbone.model.count_params():,} parameters{start}")
+    progress.note(f"devices    {replicas.describe()}")
+    model = build_for(spec, TASKS.get(spec.task), split.space, backbone)
+    phases = plan_phases(spec, split, backbone, model)
+    identity = resuming.run_identity(recipe, split, backbone.weights_hash)
+    run = RunFolder(folder) if folder is not None and (resume or not chief) else create_run(recipe.name, folder)
+    last = resuming.last_folder(recipe, run)
+    found = None
+    if resume:
+        found = resuming.load_last(last, identity, progress.note)
+        resuming.require_agreement(found, last)
+        if found is None:
+            resuming.refuse_beginning_anew(run, last)
+            progress.note("resumed    nothing to go on from: the run begins")
+    if found is None and last != str(run.checkpoints) and chief:
+        resuming.refuse_taken_storage(last)
+    if chief and not (resume and resuming.has_begun(run)):
+        write_start(run, recipe, split, backbone, phases)
+    if chief and found is not None:
+        resuming.note_resumed(run, found.state["steps_done"], replicas.describe(), runtime.versions())
+    progress.note(f"run        {run.path}")
+    files = Files(
+        folder=run.path,
+        last=last,
+        writes=chief,
+        identity=identity,
+        record=run.append_history if chief else lambda event: None,
+        rewrite=run.rewrite_history if chief else lambda events: None,
+    )
+    if resume and found is None:
+        files.rewrite([])  # what a run that was killed before its first checkpoint had written
+    try:
+        fitted = fit(
+            spec, split, backbone, model, phases, files=files, callbacks=callbacks, progress=progress, resume=found
+        )
+        replicas.any_process(False)  # the others read the best weights once the first has written them
+        evaluation = score_test(run, split.test, progress, writes=chief)
+    except BaseException as stop:
+        stop.add_note(f"{RUN_NOTE}{run.path}")  # whoever reports it can say where the weights are
+        raise
+    return TrainResult(
+        run=run.path,
+        phases=fitted.phases,
+        best_phase=fitted.best_phase,
+        evaluation=evaluation,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def plan(
+    recipe: Recipe | str | Path | Mapping[str, Any],
+    *,
+    data: pd.DataFrame | Mapping[str, pd.DataFrame] | None = None,
+    overrides: Sequence[str] = (),
+    quiet: bool = False,
+) -> PlanResult:
+    """Says what ``train`` would do: what trains in each phase, what is stored, what it takes. Trains nothing.
+
+    Args:
+        recipe: From ``load_recipe``, or what that takes.
+        data: As for ``train``.
+        overrides: As for ``train``.
+        quiet: Prints no progress.
+
+    Raises:
+        KftError: One of its kinds, for a recipe, data or weights that do not fit.
+
+    Example:
+        >>> import kft
+        >>> kft.plan("recipes/sentiment/product_reviews.yaml").phases[0].trainable  # doctest: +SKIP
+        1155
+    """
+    recipe, split = load(recipe, overrides, data)
+    spec = recipe.spec
+    runtime.start()
+    from kft.train.plan import plan_phase
+
+    progress = progress_for(quiet)
+    backbone, model, data, planned = _prepare(recipe, split, progress)
+    phases = tuple(
+        plan_phase(model, phase, data.train.source, data.valid.source, spec.features, spec.train) for phase in planned
+    )
+    return PlanResult(backbone.name, len(split.train), len(split.valid), phases)
+
+
+def check_tpu(
+    recipe: Recipe | str | Path | Mapping[str, Any],
+    *,
+    data: pd.DataFrame | Mapping[str, pd.DataFrame] | None = None,
+    overrides: Sequence[str] = (),
+    cores: int = 8,
+    quiet: bool = False,
+) -> list[TpuCheck]:
+    """Says, on any hardware, whether a recipe meets what a TPU asks for; see ``kft.train.tpu.check_tpu``.
+
+    Args:
+        recipe: From ``load_recipe``, or what that takes.
+        data: As for ``train``.
+        overrides: As for ``train``.
+        cores: Of the TPU slice.
+        quiet: Prints no progress.
+
+    Raises:
+        KftError: One of its kinds, for a recipe, data or weights that do not fit.
+    """
+    recipe, split = load(recipe, overrides, data)
+    spec = recipe.spec
+    runtime.start()
+    from kft.train.tpu import check_tpu as check
+
+    progress = progress_for(quiet)
+    _, model, data, phases = _prepare(recipe, split, progress)
+    return check(model, phases, data, spec.features, spec.train, cores, progress)
+
+
+def _prepare(
+    recipe: Recipe, split: DataSplit, progress: Progress
+) -> tuple[Backbone, keras.Model, TrainData, tuple[PhaseSpec, ...]]:
+    """Does all that comes before training, and says so."""
+    from kft.model.build import build_for
+    from kft.train.prepare import plan_phases, read_data
+
+    spec = recipe.spec
+    show_data(progress, recipe, split)
+    backbone = backbones.load_for(spec, progress.note)
+    model = build_for(spec, TASKS.get(spec.task), split.space, backbone)
+    phases = plan_phases(spec, split, backbone, model)
+    return backbone, model, read_data(spec, split, backbone, progress), phases

@@ -1,0 +1,185 @@
+"""`kft evaluate` and `kft predict`: what is done with a run."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kft import assets, strategy
+from kft.api.reading import frames_of, progress_for, split_of
+from kft.data.inputs import as_inputs, load_labelled, read_inputs
+from kft.data.split import DataSplit
+from kft.data.tables import image_folder
+from kft.errors import DataError, RunError, UsageError
+from kft.evaluate.evaluate import EvaluateResult, write_csv
+from kft.evaluate.predictor import load_predictor
+from kft.evaluate.scoring import score_run, score_test
+from kft.recipe.load import Recipe, load_recipe
+from kft.recipe.schema import DATAFRAME
+from kft.rundir import RunFolder, open_run, write_file
+from kft.tasks.registry import TASKS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kft.tasks.task import Answer, Task
+
+
+def evaluate(
+    run: str | Path,
+    *,
+    data: str | Path | pd.DataFrame | Mapping[str, pd.DataFrame] | None = None,
+    devices: str = "auto",
+    quiet: bool = False,
+) -> EvaluateResult:
+    """Scores a run's best checkpoint.
+
+    Args:
+        run: The run folder.
+        data: Another labelled file or DataFrame; default: the run's own sealed test split, whose hash must
+            still be that of the receipt. A run that was trained on DataFrames takes the same again.
+        devices: As for ``train``.
+        quiet: Prints no progress.
+
+    Raises:
+        RunError: The folder is no run, or its data have changed since.
+        DataError: The file cannot be used, or holds labels the model does not know.
+
+    Example:
+        >>> import kft
+        >>> result = kft.evaluate("runs/product_reviews-1")  # doctest: +SKIP
+        >>> result.metrics["accuracy"].value  # doctest: +SKIP
+    """
+    folder = open_run(Path(run))
+    early = strategy.choose_early(devices)
+    chief = early is None or early.is_chief
+    recipe, receipt = load_recipe(folder.recipe), folder.read_json(folder.receipt)
+    frames = frames_of(data) if recipe.spec.data.train == DATAFRAME and not isinstance(data, (str, Path)) else None
+    if data is None or (frames is not None and _are_of_the_run(frames, recipe, receipt)):
+        split = split_of(recipe, frames)
+        _require_same_data(folder, receipt, split)
+        with strategy.start(devices).scope():
+            return score_test(folder, split.test, progress_for(quiet or not chief), writes=chief)
+    if isinstance(data, Mapping):
+        raise UsageError(
+            "these DataFrames are not those the run was trained on",
+            where="data=",
+            received=", ".join(data),
+            expected="the same ones, or one DataFrame of other labelled rows",
+        )
+    source = assets.locate(str(data), Path.cwd()) if isinstance(data, (str, Path)) else data
+    examples, name, notes = load_labelled(
+        source,
+        recipe.spec.data,
+        TASKS.get(recipe.spec.task),
+        text=receipt["text_column"],
+        label=receipt["label_column"],
+        pair=receipt["pair_column"],
+        labels=receipt["labels"],
+    )
+    with strategy.start(devices).scope():
+        progress = progress_for(quiet or not chief)
+        for note in notes:
+            progress.note(note)
+        return score_run(folder, examples, name, progress)[0]
+
+
+def _are_of_the_run(frames: Mapping[str, pd.DataFrame], recipe: Recipe, receipt: Mapping[str, Any]) -> bool:
+    """Whether DataFrames hold the rows that a run was trained on: then its own test split is meant."""
+    try:
+        split = split_of(recipe, frames)
+    except DataError:  # another table, which need not be fit for training
+        return False
+    return split.data_hash == receipt["data_hash"]
+
+
+def _require_same_data(run: RunFolder, receipt: Mapping[str, Any], split: DataSplit) -> None:
+    for name, found in (("split_hash", split.split_hash), ("data_hash", split.data_hash)):
+        if receipt[name] != found:
+            raise RunError(
+                "the data have changed since this run was trained, so its test split is no longer sealed",
+                where=f"{run.receipt}, {name}",
+                received=found[:16],
+                expected=str(receipt[name])[:16],
+                next_step=f"restore the data, or score other data with kft evaluate {run.path} --data FILE",
+            )
+
+
+def predict(run: str | Path, inputs: Any, *, devices: str = "auto") -> list[Answer]:
+    """Answers with a run's best checkpoint.
+
+    Args:
+        run: The run folder.
+        inputs: One text, several (a list, a Series), or a DataFrame with the columns of the recipe. For text-pairs, one
+            pair or several; for images, paths.
+        devices: As for ``train``.
+
+    Returns:
+        One prediction an input, in order; its fields depend on the task.
+
+    Raises:
+        RunError: The folder is no run.
+        DataError: An input cannot be used.
+
+    Example:
+        >>> import kft
+        >>> kft.predict("runs/product_reviews-1", "The battery died after two days.")[0].label  # doctest: +SKIP
+        'negative'
+    """
+    folder = open_run(Path(run))
+    task, columns = _task_and_columns(folder)
+    given = read_inputs(inputs, task, **columns) if hasattr(inputs, "columns") else as_inputs(inputs, task)
+    return _predict(folder, given, devices)
+
+
+def predict_file(run: str | Path, path: Path, *, devices: str = "auto") -> list[dict[str, Any]]:
+    """Answers for every row of a csv, tsv, jsonl or txt file, or every image of a folder, in order; see ``predict``.
+
+    The file needs the columns the run was trained with; a .txt file holds one text a line.
+
+    Returns:
+        The documented form of each answer; for images, with the path of the image, as the file or folder has it.
+
+    Raises:
+        DataError: The file cannot be read, or an input cannot be used.
+    """
+    folder = open_run(Path(run))
+    task, columns = _task_and_columns(folder)
+    inputs = read_inputs(path, task, **columns)
+    answers = [answer.as_dict() for answer in _predict(folder, inputs, devices)]
+    if task.modality != "image":
+        return answers
+    base = image_folder(path, Path.cwd())
+    return [{"image": os.path.relpath(str(given), base), **row} for given, row in zip(inputs, answers, strict=True)]
+
+
+def _task_and_columns(folder: RunFolder) -> tuple[Task, dict[str, Any]]:
+    receipt = folder.read_json(folder.receipt)
+    task = TASKS.get(load_recipe(folder.recipe).spec.task)
+    return task, {"column": receipt["text_column"], "pair": receipt["pair_column"]}
+
+
+def _predict(folder: RunFolder, inputs: Sequence[Any], devices: str) -> list[Answer]:
+    with strategy.start(devices).scope():
+        from kft.train.checkpoint import load_checkpoint
+
+        best = load_checkpoint(folder.checkpoints, "best")
+        return load_predictor(folder).with_weights(best.weights).predict(inputs)
+
+
+def write_predictions(path: Path, answers: Sequence[Mapping[str, Any]]) -> None:
+    """Writes predictions as JSON lines, or as CSV where the name ends in .csv."""
+    if path.suffix.lower() != ".csv":
+        write_file(path, "".join(json.dumps(answer, ensure_ascii=False) + "\n" for answer in answers))
+        return
+    names = tuple(answers[0]) if answers else ("label", "confidence", "abstain", "probabilities")
+    write_csv(path, names, [tuple(_cell(answer[name]) for name in names) for answer in answers])
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6f}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
