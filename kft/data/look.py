@@ -127,20 +127,8 @@ def look_at(
         task = "image-classification" if path.is_dir() or _names_images(frame) else "text-classification"
     wanted = TASKS.get(task)
     columns = guess_columns(frame, text=text, label=label, where=source, task=wanted)
-    cells, inputs = list(frame[columns.label]), [as_text(joined(value)) for value in frame[columns.text]]
-    spec = wanted.kind.settle(cells, DataSpec(train=source))
-    parsed = [wanted.kind.parse(cell, given, spec) for cell, given in zip(cells, frame[columns.text], strict=True)]
-    labels = [found for found, problem in parsed if not problem]
-    space = wanted.kind.space(labels) if labels else None
-    lack = wanted.kind.lack(space) if space else f"no label in any of {len(frame):,} rows"
-    if lack:
-        raise DataError(
-            lack,
-            where=f"{source}, column {columns.label!r}",
-            received=next((problem for _, problem in parsed if problem), None) or as_text(cells[0])[:80],
-            expected=f"labels for {wanted.name}",
-            next_step=f"kft init {source} --label COLUMN, with one of: {', '.join(map(str, frame.columns))}",
-        )
+    inputs = [as_text(joined(value)) for value in frame[columns.text]]
+    parsed = _parse_labels(frame, columns, wanted, source)
     examples: dict[str, str] = {}
     counts: Counter[str] = Counter()
     for (found, problem), given in zip(parsed, inputs, strict=True):
@@ -154,7 +142,7 @@ def look_at(
     warnings = (
         *_header(columns),
         *_warnings(wanted, inputs, counts, problems),
-        *_other_tasks(wanted, cells, counts, source),
+        *_other_tasks(wanted, list(frame[columns.label]), counts, source),
     )
     return Look(
         source=source,
@@ -164,11 +152,33 @@ def look_at(
         columns=columns,
         counts=dict(counts.most_common()),
         examples=examples,
-        numbers=() if counts else tuple(labels),
+        numbers=() if counts else tuple(found for found, problem in parsed if not problem),
         median_words=0.0 if wanted.modality == "image" else float(np.median([len(text.split()) for text in inputs])),
         test=_test_beside(path),
         warnings=warnings,
     )
+
+
+def _parse_labels(frame: pd.DataFrame, columns: Columns, task: Task, source: str) -> list[tuple[Any, str]]:
+    """Returns each row's label and what is wrong with it.
+
+    Raises:
+        DataError: Nothing can be learnt from these labels.
+    """
+    cells = list(frame[columns.label])
+    spec = task.kind.settle(cells, DataSpec(train=source))
+    parsed = [task.kind.parse(cell, given, spec) for cell, given in zip(cells, frame[columns.text], strict=True)]
+    labels = [found for found, problem in parsed if not problem]
+    lack = task.kind.lack(task.kind.space(labels)) if labels else f"no label in any of {len(frame):,} rows"
+    if lack:
+        raise DataError(
+            lack,
+            where=f"{source}, column {columns.label!r}",
+            received=next((problem for _, problem in parsed if problem), None) or as_text(cells[0])[:80],
+            expected=f"labels for {task.name}",
+            next_step=f"kft init {source} --label COLUMN, with one of: {', '.join(map(str, frame.columns))}",
+        )
+    return parsed
 
 
 def _names_images(frame: pd.DataFrame) -> bool:
