@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ class Examples:
         inputs: What the model reads.
         labels: ``object[n]``: names, sets of names, numbers or spans; None where the table is unlabelled.
         groups: ``str[n]``, or None where each example stands alone.
+        columns: Other columns that the recipe names (``data.slices``, ``data.sensitive``), each ``str[n]``.
 
     Example:
         >>> examples = Examples(np.array(["a", "b"]), ["one", "two"], np.array(["x", "y"]), None)
@@ -67,6 +69,7 @@ class Examples:
     inputs: list[Any]
     labels: np.ndarray | None
     groups: np.ndarray | None
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -78,6 +81,26 @@ class Examples:
             inputs=[self.inputs[index] for index in indices],
             labels=None if self.labels is None else self.labels[indices],
             groups=None if self.groups is None else self.groups[indices],
+            columns={name: values[indices] for name, values in self.columns.items()},
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Examples]) -> Examples:
+        """Joins examples that all have the same columns; without labels or groups where one part has none.
+
+        Example:
+            >>> one = Examples(np.array(["a"]), ["one"], None, None)
+            >>> Examples.concatenate([one, one]).inputs
+            ['one', 'one']
+        """
+        labels = [part.labels for part in parts if part.labels is not None]
+        groups = [part.groups for part in parts if part.groups is not None]
+        return cls(
+            ids=np.concatenate([part.ids for part in parts]),
+            inputs=[given for part in parts for given in part.inputs],
+            labels=np.concatenate(labels) if len(labels) == len(parts) else None,
+            groups=np.concatenate(groups) if len(groups) == len(parts) else None,
+            columns={name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns},
         )
 
 

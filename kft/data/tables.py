@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from kft.data.examples import Columns, Examples, Input, RejectedRow
@@ -273,6 +274,7 @@ def to_examples(
         inputs=inputs,
         labels=as_objects(labels) if labelled else None,
         groups=None if groups is None else as_objects([groups[row] for row in kept]),
+        columns=_other_columns(frame, spec, name, kept),
     )
     return examples, tuple(rejected)
 
@@ -354,6 +356,16 @@ def _groups(frame: pd.DataFrame, group: GroupSpec | None, name: str) -> list[str
             expected=f"a match of {pattern}" if pattern else "a group in every row",
             next_step="mend data.group.pattern in the recipe" if pattern else "mend these cells",
         )
+    return found
+
+
+def _other_columns(frame: pd.DataFrame, spec: DataSpec, name: str, rows: Sequence[int]) -> dict[str, np.ndarray]:
+    found = {}
+    for key, columns in (("slices", spec.slices), ("sensitive", spec.sensitive)):
+        for column in columns:
+            _require_column(frame, column, f"data.{key}", name, expected=f"a column named in data.{key}")
+            cells = list(frame[column])
+            found[column] = as_objects([as_text(cells[row]).strip() for row in rows])
     return found
 
 

@@ -171,6 +171,10 @@ class DataSpec(Spec):
     group: Group | None = Field(
         None, description="rows of one group never cross a split; a column, or column and pattern"
     )
+    slices: tuple[str, ...] = Field((), description="columns whose values are looked at one by one, such as region")
+    sensitive: tuple[str, ...] = Field(
+        (), description="columns of groups that must not be served worse, such as gender; never read by the model"
+    )
     bins: BinsSpec | None = Field(None, description="turns numeric ratings into classes")
     unusable_rows: Literal["error", "skip"] = Field(
         "error", description="empty texts, missing labels: stop, or list them and leave them out"
@@ -392,6 +396,12 @@ class FeaturesSpec(Spec):
     cache_limit: Size = Field("20 GB", description="of all stores; the one used longest ago makes room")
 
 
+class AuditSpec(Spec):
+    """What `kft check` looks for."""
+
+    skip: tuple[str, ...] = Field((), description="checks to leave out; `kft check --list` names them")
+
+
 class EvaluateSpec(Spec):
     """What the model must reach on the sealed test split."""
 
@@ -408,4 +418,5 @@ class RecipeSpec(Spec):
     model: ModelSpec = Field(default_factory=ModelSpec)
     train: TrainSpec = Field(default_factory=TrainSpec)
     features: FeaturesSpec = Field(default_factory=FeaturesSpec)
+    audit: AuditSpec = Field(default_factory=AuditSpec)
     evaluate: EvaluateSpec = Field(default_factory=EvaluateSpec)

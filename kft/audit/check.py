@@ -1,0 +1,59 @@
+"""All checks: one file each, one line here; and how they are run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from kft.audit.finding import SEVERITIES, Finding
+from kft.audit.view import AuditView
+from kft.registry import Registry
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check of the data.
+
+    Attributes:
+        name: As in findings.json and ``audit.skip``.
+        about: What it looks for, for people.
+        run: From what there is to the findings; pure.
+        modalities: What it can read.
+        needs_features: Whether it reads ``AuditView.features`` or ``out_of_fold``.
+    """
+
+    name: str
+    about: str
+    run: Callable[[AuditView], Iterable[Finding]]
+    modalities: tuple[str, ...] = ("text", "text-pair", "image")
+    needs_features: bool = False
+
+
+CHECKS: Registry[Check] = Registry("check", next_step="kft check --list")
+
+
+def applicable(view: AuditView) -> list[Check]:
+    """Returns the checks that fit the data and that the recipe does not skip."""
+    return [
+        check
+        for check in CHECKS
+        if view.task.modality in check.modalities
+        and check.name not in view.spec.audit.skip
+        and (view.features is not None or not check.needs_features)
+    ]
+
+
+def run_checks(view: AuditView, checks: Sequence[Check], tick: Callable[[int], None] | None = None) -> list[Finding]:
+    """Runs checks and returns what they find, the worst first.
+
+    Args:
+        view: What they look at.
+        checks: Which.
+        tick: Called with 1 after each.
+    """
+    found: list[Finding] = []
+    for check in checks:
+        found.extend(check.run(view))
+        if tick:
+            tick(1)
+    return sorted(found, key=lambda finding: (SEVERITIES.index(finding.severity), -finding.score))

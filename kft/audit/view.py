@@ -1,0 +1,60 @@
+"""What the checks look at: the split data, and what the frozen backbone makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from kft.data.assign import SPLITS
+from kft.data.examples import Examples
+from kft.data.split import DataSplit, labels_of
+from kft.recipe.schema import RecipeSpec
+from kft.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class AuditView:
+    """Everything that a check may read; checks are functions of it and change nothing.
+
+    Attributes:
+        split: The data. Of its test split only inputs and labels are compared with the others, for leakage and
+            coverage: nothing is chosen by it.
+        task: What is read and answered.
+        spec: The recipe.
+        tokens: Split to ``int64[n]``, the tokens of each text before any is cut; empty for images.
+        features: Split to ``float32[n, width]``, one vector an example from the frozen backbone, for ``train``,
+            ``valid`` and ``test``; None where they were not asked for (``--no-features``).
+        out_of_fold: ``float64[n, classes]``: for each example of train and valid, in this order, the probabilities by a
+            probe that saw neither it nor its group; None without features, or where an example has not exactly
+            one class.
+    """
+
+    split: DataSplit
+    task: Task
+    spec: RecipeSpec
+    tokens: Mapping[str, np.ndarray] = field(default_factory=dict)
+    features: Mapping[str, np.ndarray] | None = None
+    out_of_fold: np.ndarray | None = None
+
+    @cached_property
+    def all(self) -> Examples:
+        """Every example: train, then valid, then test."""
+        return Examples.concatenate([self.split.part(name) for name in SPLITS])
+
+    @cached_property
+    def split_of(self) -> np.ndarray:
+        """``str[n]``: the split of each example of ``all``."""
+        return np.repeat(SPLITS, [len(self.split.part(name)) for name in SPLITS])
+
+    @cached_property
+    def known(self) -> Examples:
+        """What is learned from and chosen by: train, then valid."""
+        return Examples.concatenate([self.split.train, self.split.valid])
+
+    @cached_property
+    def classes(self) -> np.ndarray | None:
+        """``str[n]``: the class of each example of ``known``; None where an example has not exactly one."""
+        return labels_of(self.known).astype(str) if self.task.kind.name == "classes" else None
