@@ -18,7 +18,7 @@ from kft.evaluate.evaluate import EvaluateResult, write_csv
 from kft.evaluate.predictor import load_predictor
 from kft.evaluate.scoring import score_run, score_test
 from kft.recipe.load import Recipe, load_recipe
-from kft.recipe.schema import DATAFRAME
+from kft.recipe.schema import DATAFRAME, DataSpec
 from kft.rundir import RunFolder, open_run, write_file
 from kft.tasks.registry import TASKS
 
@@ -130,8 +130,8 @@ def predict(run: str | Path, inputs: Any, *, devices: str = "auto") -> list[Answ
         'negative'
     """
     folder = open_run(Path(run))
-    task, columns = _task_and_columns(folder)
-    given = read_inputs(inputs, task, **columns) if hasattr(inputs, "columns") else as_inputs(inputs, task)
+    task, spec, columns = _task_and_columns(folder)
+    given = read_inputs(inputs, task, spec, **columns) if hasattr(inputs, "columns") else as_inputs(inputs, task, spec)
     return _predict(folder, given, devices)
 
 
@@ -147,8 +147,8 @@ def predict_file(run: str | Path, path: Path, *, devices: str = "auto") -> list[
         DataError: The file cannot be read, or an input cannot be used.
     """
     folder = open_run(Path(run))
-    task, columns = _task_and_columns(folder)
-    inputs = read_inputs(path, task, **columns)
+    task, spec, columns = _task_and_columns(folder)
+    inputs = read_inputs(path, task, spec, **columns)
     answers = [answer.as_dict() for answer in _predict(folder, inputs, devices)]
     if task.modality != "image":
         return answers
@@ -156,10 +156,10 @@ def predict_file(run: str | Path, path: Path, *, devices: str = "auto") -> list[
     return [{"image": os.path.relpath(str(given), base), **row} for given, row in zip(inputs, answers, strict=True)]
 
 
-def _task_and_columns(folder: RunFolder) -> tuple[Task, dict[str, Any]]:
+def _task_and_columns(folder: RunFolder) -> tuple[Task, DataSpec, dict[str, Any]]:
     receipt = folder.read_json(folder.receipt)
-    task = TASKS.get(load_recipe(folder.recipe).spec.task)
-    return task, {"column": receipt["text_column"], "pair": receipt["pair_column"]}
+    spec = load_recipe(folder.recipe).spec
+    return TASKS.get(spec.task), spec.data, {"column": receipt["text_column"], "pair": receipt["pair_column"]}
 
 
 def _predict(folder: RunFolder, inputs: Sequence[Any], devices: str) -> list[Answer]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from kft.data.clean import clean_input
 from kft.data.examples import Examples, Input
 from kft.data.images import SUFFIXES, check_images
 from kft.data.tables import (
@@ -26,13 +27,16 @@ from kft.tasks.spans import joined
 from kft.tasks.task import Task
 
 
-def read_inputs(source: Path | pd.DataFrame, task: Task, *, column: str, pair: str | None = None) -> list[Input]:
+def read_inputs(
+    source: Path | pd.DataFrame, task: Task, spec: DataSpec, *, column: str, pair: str | None = None
+) -> list[Input]:
     """Returns the inputs of a table or folder, in order.
 
     Args:
         source: A csv, tsv or jsonl file, a .txt file with one text a line, a DataFrame; for images also a folder, or
             one image.
         task: What the model reads.
+        spec: The recipe's data part: how texts are cleaned.
         column: The column of texts or image paths the model was trained with; where there is one column, a usual
             name will do.
         pair: The column of second texts, where there is one.
@@ -42,11 +46,11 @@ def read_inputs(source: Path | pd.DataFrame, task: Task, *, column: str, pair: s
     """
     where = str(source) if isinstance(source, Path) else "the DataFrame"
     if isinstance(source, Path) and task.modality == "image" and source.suffix.lower() in SUFFIXES:
-        return require_inputs([source], task, where)
+        return require_inputs([source], task, where, spec)
     if isinstance(source, Path) and source.is_dir() and task.modality == "image":
-        return require_inputs(all_images(source), task, where)
+        return require_inputs(all_images(source), task, where, spec)
     if isinstance(source, Path) and source.suffix.lower() == ".txt" and task.modality == "text":
-        return require_inputs(_read_lines(source), task, where)
+        return require_inputs(_read_lines(source), task, where, spec)
     frame = read_source(source, task)
     only = str(frame.columns[0]) if len(frame.columns) == 1 and pair is None else None
     named = only if only is not None and only.strip().lower() in (*TEXT_NAMES, *IMAGE_NAMES) else column
@@ -60,14 +64,14 @@ def read_inputs(source: Path | pd.DataFrame, task: Task, *, column: str, pair: s
                 next_step=f"name the column that holds them {wanted!r} in the first line",
             )
     if pair is not None:
-        return require_inputs(list(zip(as_texts(frame[named]), as_texts(frame[pair]), strict=True)), task, where)
+        return require_inputs(list(zip(as_texts(frame[named]), as_texts(frame[pair]), strict=True)), task, where, spec)
     if task.modality == "image":
         folder = image_folder(source, Path.cwd())
-        return require_inputs([folder / value for value in as_texts(frame[named])], task, where)
-    return require_inputs([as_text(joined(value)) for value in frame[named]], task, where)
+        return require_inputs([folder / value for value in as_texts(frame[named])], task, where, spec)
+    return require_inputs([as_text(joined(value)) for value in frame[named]], task, where, spec)
 
 
-def as_inputs(values: Any, task: Task) -> list[Input]:
+def as_inputs(values: Any, task: Task, spec: DataSpec) -> list[Input]:
     """Returns what a person handed over in Python as inputs: one, or several in a list or a Series.
 
     Raises:
@@ -77,7 +81,7 @@ def as_inputs(values: Any, task: Task) -> list[Input]:
     pairs = task.modality == "text-pair"
     one = isinstance(values, (str, Path)) or (pairs and isinstance(values, tuple))
     convert = _as_pair if pairs else _as_path if task.modality == "image" else _as_one_text
-    return require_inputs([convert(value) for value in ([values] if one else list(values))], task, "the input")
+    return require_inputs([convert(value) for value in ([values] if one else list(values))], task, "the input", spec)
 
 
 def _as_pair(value: Any) -> tuple[str, str]:
@@ -130,8 +134,8 @@ def split_lines(text: str) -> list[str]:
     return lines[:-1] if lines[-1] == "" else lines
 
 
-def require_inputs(inputs: Sequence[Any], task: Task, where: str) -> list[Input]:
-    """Refuses inputs that cannot be used: an answer to nothing would look like any other.
+def require_inputs(inputs: Sequence[Any], task: Task, where: str, spec: DataSpec) -> list[Input]:
+    """Returns inputs as the model reads them, or refuses them: an answer to nothing would look like any other.
 
     Raises:
         DataError: There is none at all, or one of them is empty or no image; names the first rows.
@@ -151,7 +155,7 @@ def require_inputs(inputs: Sequence[Any], task: Task, where: str) -> list[Input]
             expected=f"{'an image' if noun == 'images' else 'a text'} in every row",
             next_step="leave these rows out",
         )
-    return list(inputs)
+    return [clean_input(given, spec) for given in inputs]
 
 
 def _problem(given: Any) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kft.data.clean import clean_text
 from kft.data.examples import Columns, Examples, Input, RejectedRow
 from kft.data.images import check_images, find_images
 from kft.data.reading import read_table as read_table
@@ -260,7 +261,7 @@ def to_examples(
     raw_labels = list(frame[columns.label]) if labelled else [None] * len(frame)
     settled = task.kind.settle(raw_labels, spec) if labelled else spec
     kept, inputs, labels, rejected = [], [], [], []
-    read = _read_inputs(task, cells, seconds, folder)
+    read = _read_inputs(task, cells, seconds, folder, spec)
     for row, ((given, reason), cell, raw) in enumerate(zip(read, cells, raw_labels, strict=True)):
         label, problem = task.kind.parse(raw, cell, settled) if labelled and not reason else (None, "")
         if reason or problem:
@@ -280,7 +281,7 @@ def to_examples(
 
 
 def _read_inputs(
-    task: Task, cells: Sequence[Any], seconds: Sequence[Any], folder: Path | None
+    task: Task, cells: Sequence[Any], seconds: Sequence[Any], folder: Path | None, spec: DataSpec
 ) -> list[tuple[Input, str]]:
     """Returns what the model reads of each row and an empty reason, or a reason why it cannot be read."""
     if task.modality == "image":
@@ -291,13 +292,13 @@ def _read_inputs(
         pairs = list(zip(cells, seconds, strict=True))
         return [
             (
-                (as_text(first), as_text(second)),
+                (clean_text(as_text(first), spec), clean_text(as_text(second), spec)),
                 text_problem(first) or text_problem(second).replace("text", "second text", 1),
             )
             for first, second in pairs
         ]
     texts = [joined(cell) for cell in cells] if task.kind.per_token else cells
-    return [(as_text(text), text_problem(text)) for text in texts]
+    return [(clean_text(as_text(text), spec), text_problem(text)) for text in texts]
 
 
 def _ids(frame: pd.DataFrame, spec: DataSpec, name: str, paths: str | None) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -26,6 +26,9 @@ from kft.recipe.durations import parse_duration, parse_interval, parse_percent, 
 
 DATAFRAME = "dataframe"
 """The value of ``data.train`` when Python passed a DataFrame instead of a file."""
+PersonalKind = Literal["email", "phone", "iban", "card", "national-id", "ip", "login"]
+PERSONAL_KINDS: tuple[PersonalKind, ...] = get_args(PersonalKind)
+"""Personal data that are recognised in texts (kft/data/personal.py)."""
 
 
 class Spec(BaseModel):
@@ -174,6 +177,9 @@ class DataSpec(Spec):
     slices: tuple[str, ...] = Field((), description="columns whose values are looked at one by one, such as region")
     sensitive: tuple[str, ...] = Field(
         (), description="columns of groups that must not be served worse, such as gender; never read by the model"
+    )
+    redact: tuple[PersonalKind, ...] = Field(
+        (), description="personal data replaced by a placeholder such as [EMAIL], in training and in answering"
     )
     bins: BinsSpec | None = Field(None, description="turns numeric ratings into classes")
     unusable_rows: Literal["error", "skip"] = Field(

@@ -1,0 +1,110 @@
+"""Lengths of texts: nothing to read, hardly anything, far too much, and what is cut at ``model.max_tokens``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from kft.audit.check import CHECKS, Check
+from kft.audit.finding import Finding
+from kft.audit.texts import counted, texts_of, without_markup
+from kft.audit.view import AuditView
+from kft.data.assign import SPLITS
+
+FEWEST_CHARACTERS = 3
+"""Letters and digits; with fewer there is hardly anything to read."""
+MANY_TIMES, MANY_CHARACTERS = 20, 2000
+"""A text of that many medians, and so many characters, is of another kind than the rest."""
+CUT_NOTED, CUT_WARNED, LOST_WARNED = 0.01, 0.25, 0.10
+SIZES = (16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 2048, 4096, 8192)
+
+
+def check_lengths(view: AuditView) -> Iterable[Finding]:
+    """Looks for texts that are empty, very short, very long or cut."""
+    ids = view.all.ids.astype(str)
+    yield from judge_texts(ids, texts_of(view.all))
+    if view.tokens:
+        tokens = np.concatenate([view.tokens[name] for name in SPLITS])
+        yield from judge_cuts(ids, tokens, view.spec.model.max_tokens)
+
+
+def judge_texts(ids: Sequence[str], texts: Sequence[str]) -> Iterable[Finding]:
+    """Judges texts by what can be read in them.
+
+    Example:
+        >>> [finding.message for finding in judge_texts(["a", "b"], ["<br/>", "It broke again."])]
+        ['1 of 2 texts (50.0 %) hold nothing but markup or marks.']
+    """
+    lengths = np.array([len(text) for text in texts])
+    # Only a text that is short, or holds markup, can hold little.
+    suspect = [place for place, text in enumerate(texts) if len(text) < 40 or "<" in text or "&" in text]
+    readable = {place: sum(map(str.isalnum, without_markup(texts[place]))) for place in suspect}
+    empty = [place for place in suspect if readable[place] == 0]
+    short = [place for place in suspect if 0 < readable[place] < FEWEST_CHARACTERS]
+    limit = max(MANY_CHARACTERS, MANY_TIMES * float(np.median(lengths)))
+    long = np.flatnonzero(lengths > limit)
+    long = long[np.argsort(-lengths[long], kind="stable")].tolist()
+    n = len(texts)
+    kinds = (
+        ("empty", empty, "hold nothing but markup or marks", "Take them out, or look at how the texts were exported."),
+        ("short", short, f"have fewer than {FEWEST_CHARACTERS} letters or digits", "Look whether they can be labelled by what they say."),
+        ("long", long, f"are longer than {limit:,.0f} characters, far beyond the others", "Look whether they are of the same kind; part them, or take them out."),
+    )  # fmt: skip
+    for kind, places, what, advice in kinds:
+        if places:
+            share = len(places) / n
+            yield Finding(
+                "lengths",
+                "warning" if kind == "empty" and share >= 0.01 else "note",
+                f"{counted(len(places), n, 'texts')} {what}.",
+                advice,
+                share,
+                tuple(ids[place] for place in places),
+                {"kind": kind, "characters": [int(lengths[place]) for place in places]},
+            )
+
+
+def judge_cuts(ids: Sequence[str], tokens: np.ndarray, max_tokens: int) -> Iterable[Finding]:
+    """Judges what is lost where long texts are cut.
+
+    Args:
+        ids: Of the examples.
+        tokens: ``int64[n]`` of each text before it is cut.
+        max_tokens: What the recipe reads.
+
+    Example:
+        >>> [finding] = judge_cuts(["a", "b"], np.array([100, 300]), 128)
+        >>> finding.severity, finding.details["share_of_text_lost"]
+        ('warning', 0.43)
+    """
+    lost = np.maximum(tokens - max_tokens, 0)
+    cut = np.flatnonzero(lost)
+    share, text_lost = len(cut) / max(len(tokens), 1), float(lost.sum() / max(tokens.sum(), 1))
+    if share < CUT_NOTED:
+        return
+    wanted = float(np.quantile(tokens, 0.99))
+    enough = next((size for size in SIZES if size >= wanted), SIZES[-1])
+    cut = cut[np.argsort(-lost[cut], kind="stable")]
+    yield Finding(
+        "lengths",
+        "warning" if share >= CUT_WARNED or text_lost >= LOST_WARNED else "note",
+        f"{counted(len(cut), len(tokens), 'texts')} are cut at {max_tokens} tokens; {text_lost:.1%} of all text is "
+        "never read.",
+        f"--set model.max_tokens={enough} reads all of 99 % of the texts, where the backbone goes as far.",
+        share,
+        tuple(ids[place] for place in cut),
+        {
+            "kind": "cut",
+            "tokens": [int(tokens[place]) for place in cut],
+            "share_of_text_lost": round(text_lost, 4),
+            "max_tokens": max_tokens,
+            "suggested_max_tokens": enough,
+        },
+    )
+
+
+CHECKS.register(
+    "lengths",
+    Check("lengths", "empty, very short, very long and cut texts", check_lengths, modalities=("text", "text-pair")),
+)
