@@ -55,7 +55,12 @@ _KINDS: tuple[tuple[str, Callable[[str], bool], str, str], ...] = (
         "hold U+FFFD, which stands for a character that was lost",
         "Export the texts again: what was lost cannot be brought back.",
     ),
-    ("entities", has_entity, "hold HTML entities such as &amp;", "--set data.html=unescape turns them into characters."),
+    (
+        "entities",
+        has_entity,
+        "hold HTML entities such as &amp;",
+        "--set data.html=unescape turns them into characters.",
+    ),
     (
         "tags",
         lambda text: "<" in text and TAG.search(text) is not None,

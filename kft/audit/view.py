@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
+from kft.audit.pixels import ImageFacts, measure_images
 from kft.data.assign import SPLITS
 from kft.data.examples import Examples
 from kft.data.split import DataSplit, labels_of
@@ -48,6 +50,11 @@ class AuditView:
     def split_of(self) -> np.ndarray:
         """``str[n]``: the split of each example of ``all``."""
         return np.repeat(SPLITS, [len(self.split.part(name)) for name in SPLITS])
+
+    @cached_property
+    def images(self) -> ImageFacts:
+        """What is measured of each image of ``all``."""
+        return measure_images([Path(given) for given in self.all.inputs])
 
     @cached_property
     def known(self) -> Examples:

@@ -39,7 +39,9 @@ _IP4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\d)")
 _IP6 = re.compile(r"(?<![\w:.])(?=[0-9a-f:]{0,39}::|(?:[0-9a-f]{1,4}:){7})[0-9a-f:]{6,39}(?![\w:])", re.IGNORECASE)
 _PHONE = re.compile(r"(?<![\w+.,/-])(?:\+|00)?\(?\d(?:[ ()./\u2010-\u2015-]{0,2}\d){6,16}(?![\w]|[.,/-]\d)")
 _VERSION = re.compile(r"(?:version|release|firmware|build|\bv)\W{0,2}$", re.IGNORECASE)
-_PHONE_CUE = re.compile(r"(?:phone|call|tel|mobile|cell|fax|whatsapp|sms|text me|number is|ring)\W{0,12}$", re.IGNORECASE)
+_PHONE_CUE = re.compile(
+    r"(?:phone|call|tel|mobile|cell|fax|whatsapp|sms|text me|number is|ring)\W{0,12}$", re.IGNORECASE
+)
 
 # Forms that are hardly anything else once their check digits are right; python-stdnum has a module for each.
 _NATIONAL_IDS = (

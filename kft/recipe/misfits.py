@@ -65,7 +65,10 @@ def _keys_of_other_tasks(spec: RecipeSpec) -> Iterable[Misfit]:
     if images and data.text is not None:
         yield ("data", "text"), f"{task} reads images: data.image names the column of their paths"
     if data.redact and task == "token-tagging":
-        yield ("data", "redact"), "a placeholder would move the labelled spans: redact the texts before they are labelled"
+        yield (
+            ("data", "redact"),
+            "a placeholder would move the labelled spans: redact the texts before they are labelled",
+        )
     if data.redact and images:
         yield ("data", "redact"), f"only texts are searched for personal data; {task} reads images"
     if task == "token-tagging" and spec.model.pooling != "auto":
