@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from kft.audit.check import CHECKS, Check
 from kft.audit.finding import Finding
-from kft.audit.texts import TAG, counted, texts_of
+from kft.audit.texts import TAG, counted, ids_of, texts_of
 from kft.audit.view import AuditView
 
 _ENTITY = re.compile(r"&(?:[A-Za-z][A-Za-z0-9]{1,30}|#\d{1,7}|#[xX][0-9a-fA-F]{1,6});")
@@ -78,7 +78,7 @@ _KINDS: tuple[tuple[str, Callable[[str], bool], str, str], ...] = (
 
 def check_encoding(view: AuditView) -> Iterable[Finding]:
     """Looks for texts that were damaged on their way."""
-    return judge_encoding(view.all.ids.astype(str), texts_of(view.all))
+    return judge_encoding(ids_of(view.all), texts_of(view.all))
 
 
 def judge_encoding(ids: Sequence[str], texts: Sequence[str]) -> Iterable[Finding]:

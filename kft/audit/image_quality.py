@@ -9,7 +9,7 @@ import numpy as np
 from kft.audit.check import CHECKS, Check
 from kft.audit.finding import Finding
 from kft.audit.pixels import ImageFacts
-from kft.audit.texts import counted
+from kft.audit.texts import counted, ids_of
 from kft.audit.view import AuditView
 
 INPUT_SIDE = 224
@@ -23,13 +23,14 @@ all of them out of focus; of 150 of them blurred with a Gaussian of 2 pixels, 90
 DARK, WASHED, FLAT = 60.0, 200.0, 6.0
 """99th percentile of grey below it; 1st percentile above it; standard deviation below it."""
 WARNED = 0.05
+LOOK = "Look at them; take out what a person could not label."
 
 
 def check_image_quality(view: AuditView) -> Iterable[Finding]:
     """Looks for images of poor quality."""
     side = view.spec.model.image.size or INPUT_SIDE
     crops = view.spec.model.image.fit == "crop"
-    return judge_images(view.all.ids.astype(str), view.images, side=side, crops=crops)
+    return judge_images(ids_of(view.all), view.images, side=side, crops=crops)
 
 
 def judge_images(ids: Sequence[str], facts: ImageFacts, *, side: int, crops: bool = True) -> Iterable[Finding]:
@@ -47,20 +48,20 @@ def judge_images(ids: Sequence[str], facts: ImageFacts, *, side: int, crops: boo
     washed = (facts.brightness[:, 0] > WASHED) & ~flat
     tiny = shorter < side / 2
     blurred = is_blurred(facts.sharpness) & ~flat & ~dark & ~tiny
-    fit = "--set model.image.fit=pad keeps all of it." if crops else "Look at them: what matters becomes small."
+    fit = "--set model.image.fit=pad keeps all of it." if crops else LOOK
     kinds = (
-        ("tiny", tiny, shorter, f"are smaller than half the model's input of {side} pixels", "Take larger originals, or set model.image.size lower."),
-        ("proportions", longer >= PROPORTIONS * shorter, longer / shorter, f"are at least {PROPORTIONS:.0f} times as long as wide", fit),
-        ("blurred", blurred, facts.sharpness, "are blurred", "Look at them; take out what a person could not label."),
-        ("dark", dark, facts.brightness[:, 1], "are dark all over", "Look at them; take out what a person could not label."),
-        ("washed-out", washed, facts.brightness[:, 1], "are bright all over", "Look at them; take out what a person could not label."),
+        ("tiny", tiny, shorter, f"are below half the model's input of {side} pixels", "Take larger originals."),
+        ("proportions", longer >= PROPORTIONS * shorter, shorter / longer, "are three times as long as wide", fit),
+        ("blurred", blurred, facts.sharpness, "are blurred", LOOK),
+        ("dark", dark, facts.brightness[:, 1], "are dark all over", LOOK),
+        ("washed-out", washed, -facts.brightness[:, 1], "are bright all over", LOOK),
         ("flat", flat, facts.contrast, "are of one colour", "Take them out: nothing can be seen in them."),
-    )  # fmt: skip
+    )
     for kind, bad, values, what, advice in kinds:
         places = np.flatnonzero(bad)
         if len(places):
             share = len(places) / len(bad)
-            order = places[np.argsort(values[places] * (-1 if kind == "proportions" else 1), kind="stable")]
+            order = places[np.argsort(values[places], kind="stable")]
             yield Finding(
                 "image-quality",
                 "warning" if share >= WARNED or kind == "flat" else "note",

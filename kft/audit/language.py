@@ -9,7 +9,7 @@ import numpy as np
 
 from kft.audit.check import CHECKS, Check
 from kft.audit.finding import Finding
-from kft.audit.texts import counted, texts_of
+from kft.audit.texts import counted, ids_of, texts_of
 from kft.audit.view import AuditView
 
 FEWEST_CHARACTERS = 30
@@ -24,7 +24,7 @@ MIXED = 0.10
 
 def check_language(view: AuditView) -> Iterable[Finding]:
     """Looks for texts in another language than most."""
-    return judge_languages(view.all.ids.astype(str), texts_of(view.all))
+    return judge_languages(ids_of(view.all), texts_of(view.all))
 
 
 def judge_languages(ids: Sequence[str], texts: Sequence[str]) -> Iterable[Finding]:
@@ -51,7 +51,7 @@ def judge_languages(ids: Sequence[str], texts: Sequence[str]) -> Iterable[Findin
         f"{counted(len(others), judged, 'texts whose language is clear')} are not in {main}: "
         + ", ".join(f"{name} ({count:,})" for name, count in counts.most_common(6) if name != main)
         + ".",
-        "Take them out if they do not belong; if they do, choose a backbone that reads them (`kft models` lists languages).",
+        "Take them out if they do not belong; if they do, choose a backbone that reads them: `kft models` says which.",
         share,
         tuple(ids[place] for place in others),
         {

@@ -8,7 +8,7 @@ import numpy as np
 
 from kft.audit.check import CHECKS, Check
 from kft.audit.finding import Finding
-from kft.audit.texts import counted, texts_of, without_markup
+from kft.audit.texts import counted, ids_of, texts_of, without_markup
 from kft.audit.view import AuditView
 from kft.data.assign import SPLITS
 
@@ -22,7 +22,7 @@ SIZES = (16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 2048, 4096, 8192)
 
 def check_lengths(view: AuditView) -> Iterable[Finding]:
     """Looks for texts that are empty, very short, very long or cut."""
-    ids = view.all.ids.astype(str)
+    ids = ids_of(view.all)
     yield from judge_texts(ids, texts_of(view.all))
     if view.tokens:
         tokens = np.concatenate([view.tokens[name] for name in SPLITS])
@@ -47,10 +47,15 @@ def judge_texts(ids: Sequence[str], texts: Sequence[str]) -> Iterable[Finding]:
     long = long[np.argsort(-lengths[long], kind="stable")].tolist()
     n = len(texts)
     kinds = (
-        ("empty", empty, "hold nothing but markup or marks", "Take them out, or look at how the texts were exported."),
-        ("short", short, f"have fewer than {FEWEST_CHARACTERS} letters or digits", "Look whether they can be labelled by what they say."),
-        ("long", long, f"are longer than {limit:,.0f} characters, far beyond the others", "Look whether they are of the same kind; part them, or take them out."),
-    )  # fmt: skip
+        ("empty", empty, "hold nothing but markup or marks", "Take them out, or look at how they were exported."),
+        (
+            "short",
+            short,
+            f"have fewer than {FEWEST_CHARACTERS} letters or digits",
+            "Look whether they can be labelled.",
+        ),
+        ("long", long, f"are longer than {limit:,.0f} characters, unlike the rest", "Part them, or take them out."),
+    )
     for kind, places, what, advice in kinds:
         if places:
             share = len(places) / n
@@ -85,7 +90,7 @@ def judge_cuts(ids: Sequence[str], tokens: np.ndarray, max_tokens: int) -> Itera
         return
     wanted = float(np.quantile(tokens, 0.99))
     enough = next((size for size in SIZES if size >= wanted), SIZES[-1])
-    cut = cut[np.argsort(-lost[cut], kind="stable")]
+    order = cut[np.argsort(-lost[cut], kind="stable")].tolist()
     yield Finding(
         "lengths",
         "warning" if share >= CUT_WARNED or text_lost >= LOST_WARNED else "note",
@@ -93,10 +98,10 @@ def judge_cuts(ids: Sequence[str], tokens: np.ndarray, max_tokens: int) -> Itera
         "never read.",
         f"--set model.max_tokens={enough} reads all of 99 % of the texts, where the backbone goes as far.",
         share,
-        tuple(ids[place] for place in cut),
+        tuple(ids[place] for place in order),
         {
             "kind": "cut",
-            "tokens": [int(tokens[place]) for place in cut],
+            "tokens": [int(tokens[place]) for place in order],
             "share_of_text_lost": round(text_lost, 4),
             "max_tokens": max_tokens,
             "suggested_max_tokens": enough,

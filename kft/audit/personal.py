@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from kft.audit.check import CHECKS, Check
 from kft.audit.finding import Finding
-from kft.audit.texts import counted, texts_of
+from kft.audit.texts import counted, ids_of, texts_of
 from kft.audit.view import AuditView
 from kft.data.personal import NAMES, find_personal, masked
 from kft.recipe.schema import PERSONAL_KINDS, PersonalKind
@@ -14,7 +14,7 @@ from kft.recipe.schema import PERSONAL_KINDS, PersonalKind
 
 def check_personal(view: AuditView) -> Iterable[Finding]:
     """Looks for personal data of each kind that the recipe does not replace already."""
-    return judge_personal(view.all.ids.astype(str), texts_of(view.all), view.spec.data.redact)
+    return judge_personal(ids_of(view.all), texts_of(view.all), view.spec.data.redact)
 
 
 def judge_personal(

@@ -43,9 +43,7 @@ def measure_images(paths: Sequence[Path]) -> ImageFacts:
     with ThreadPoolExecutor(workers(), thread_name_prefix="kft-pixels") as pool:
         rows = list(pool.map(_measure, paths))
     sizes, formats, sharpness, brightness, contrast, border = zip(*rows, strict=True)
-    return ImageFacts(
-        np.array(sizes), np.array(formats), np.array(sharpness), np.array(brightness), np.array(contrast), np.array(border)
-    )  # fmt: skip
+    return ImageFacts(*map(np.array, (sizes, formats, sharpness, brightness, contrast, border)))
 
 
 def laplacian_variance(grey: np.ndarray) -> float:

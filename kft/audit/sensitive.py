@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +50,7 @@ def judge_gaps(columns: Mapping[str, np.ndarray], right: np.ndarray, groups: np.
                 looks.append((column, str(value), int(inside.sum()), float(right[inside].mean()), gap, error))
     corrected = holm([two_sided_p(gap / error) for *_, gap, error in looks])
     for column in columns:
-        found = [
+        found: list[dict[str, Any]] = [
             {
                 "value": value,
                 "n": n,
@@ -62,7 +63,7 @@ def judge_gaps(columns: Mapping[str, np.ndarray], right: np.ndarray, groups: np.
             for (name, value, n, accuracy, gap, error), p in zip(looks, corrected, strict=True)
             if name == column and p < 0.05 and gap <= -NOTABLE
         ]
-        found.sort(key=lambda row: float(row["difference"]))  # type: ignore[arg-type]
+        found.sort(key=lambda row: row["difference"])
         if found:
             worst = found[0]
             yield Finding(
@@ -71,8 +72,8 @@ def judge_gaps(columns: Mapping[str, np.ndarray], right: np.ndarray, groups: np.
                 f"Where {column} is {worst['value']} ({worst['n']:,} rows), a probe is right in "
                 f"{worst['accuracy']:.1%}: {worst['difference']:+.3f} [{worst['low']:.3f}, {worst['high']:.3f}] "
                 "against the rest.",
-                f"Add labelled rows where {column} is {worst['value']}, look at their labels, and set a gate on slices.",
-                min(1.0, -float(worst["difference"])),  # type: ignore[arg-type]
+                f"Add labelled rows where {column} is {worst['value']}, and look whether theirs are labelled alike.",
+                min(1.0, -worst["difference"]),
                 details={"column": column, "gaps": found},
             )
 

@@ -60,5 +60,7 @@ def difference_of_shares(hits: np.ndarray, inside: np.ndarray, groups: np.ndarra
         variance += ((1 - share) ** 2 + share**2) / n**2
     if groups is not None:
         _, group_of = np.unique(groups.astype(str), return_inverse=True)
-        influence = np.bincount(group_of, influence)
-    return shares[0] - shares[1], float(np.sqrt(variance + (influence**2).sum()))
+    else:
+        group_of = np.arange(len(hits))
+    per_group = np.bincount(group_of, influence)
+    return shares[0] - shares[1], float(np.sqrt(variance + (per_group**2).sum()))

@@ -1,4 +1,4 @@
-"""Slices of the data (``data.slices``, ``data.sensitive``): too thin to tell anything, or with other labels than the rest."""
+"""Slices (``data.slices``, ``data.sensitive``) that are too thin to tell anything, or have other labels than the rest."""
 
 from __future__ import annotations
 

@@ -23,6 +23,17 @@ def texts_of(examples: Examples) -> list[str]:
     return ["\n".join(given) if isinstance(given, tuple) else str(given) for given in examples.inputs]
 
 
+def ids_of(examples: Examples) -> list[str]:
+    """Returns the ids of examples as plain texts.
+
+    Example:
+        >>> import numpy as np
+        >>> ids_of(Examples(np.array(["a"]), ["one"], None, None))
+        ['a']
+    """
+    return [str(identifier) for identifier in examples.ids]
+
+
 def without_markup(text: str) -> str:
     """Returns a text without HTML tags and entities.
 
