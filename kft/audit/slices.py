@@ -1,4 +1,4 @@
-"""Slices (``data.slices``, ``data.sensitive``) that are too thin to tell anything, or have other labels than the rest."""
+"""Slices (``data.slices``, ``data.sensitive``) that are too thin to tell anything, or differ in their labels."""
 
 from __future__ import annotations
 

@@ -1,0 +1,232 @@
+"""Shortcuts: a token, the length, a habit of writing, a source, a border or a format that gives the label away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kft.audit.check import CHECKS, Check
+from kft.audit.cues import Cue, column_cues, image_cues, text_cues
+from kft.audit.finding import Finding
+from kft.audit.texts import ids_of, listed, texts_of
+from kft.audit.tokens import TokenSigns, frequent_tokens, read_signs, tokenize
+from kft.audit.view import AuditView
+from kft.data.split import labels_of
+
+FEWEST_ROWS = 10
+"""Rows of train that have both the cue and the class."""
+STRONG, NOTED, NEARLY_CERTAIN = 0.5, 0.7, 0.8
+"""Correlation (phi) of a cue with a class: from the first on it is looked into; from the second on even a word of the
+subject is worth a note; from the third on what is no word is an error."""
+CERTAIN_ROWS, PRECISE = 20, 0.9
+"""A token that was added is an error from so many rows on, and if so large a share of its rows has the class."""
+MOST_ROWS = 20_000
+
+
+@dataclass(frozen=True)
+class Link:
+    """A cue and the class it goes with.
+
+    Attributes:
+        cue: What it is.
+        label: The class.
+        phi: Their correlation in train.
+        valid_phi: In valid; nan where valid holds too little of either.
+        precision: Share of the cue's rows that have the class.
+        coverage: Share of the class's rows that have the cue.
+        rows: How many rows of train have both.
+    """
+
+    cue: Cue
+    label: str
+    phi: float
+    valid_phi: float
+    precision: float
+    coverage: float
+    rows: int
+
+    @property
+    def holds(self) -> bool:
+        """Whether valid, where nothing was picked, shows it too."""
+        return not self.valid_phi < STRONG / 2
+
+    def as_dict(self) -> dict[str, object]:
+        """Returns plain JSON."""
+        return {
+            "cue": self.cue.name,
+            "family": self.cue.family,
+            "class": self.label,
+            "phi": round(self.phi, 3),
+            "valid_phi": None if np.isnan(self.valid_phi) else round(self.valid_phi, 3),
+            "precision": round(self.precision, 3),
+            "coverage": round(self.coverage, 3),
+            "rows": self.rows,
+        }
+
+
+def check_shortcuts(view: AuditView) -> Iterable[Finding]:
+    """Looks for cues that predict the label alone, in train, and still do so in valid."""
+    members = memberships(view)
+    if not members:
+        return
+    known, n_train = view.known, len(view.split.train)
+    ids, in_train = ids_of(known), np.arange(len(known)) < n_train
+    cues = [*column_cues(known.columns, known.groups)]
+    if view.task.modality == "image":
+        # ``images`` is in the order of ``all``, which begins with ``known``.
+        cues += [Cue(c.family, c.name, c.present[: len(known)]) for c in image_cues(view.images)]
+    else:
+        texts = texts_of(known)
+        cues += text_cues(texts)
+        yield from judge_tokens(ids, texts, members, in_train)
+    yield from judge_cues(ids, cues, members, in_train)
+
+
+def memberships(view: AuditView) -> dict[str, np.ndarray]:
+    """Returns, for each class or label, ``bool[n]``: which examples of ``known`` have it; of numbers, the thirds."""
+    labels = list(labels_of(view.known))
+    if view.task.kind.name == "numbers":
+        numbers = np.array(labels, float)
+        low, high = np.quantile(numbers[: len(view.split.train)], [1 / 3, 2 / 3])
+        thirds = {"the lowest third": numbers <= low, "the highest third": numbers > high}
+        return {name: member for name, member in thirds.items() if 0 < member.sum() < len(member)}
+    if view.task.kind.per_token:
+        return {}
+    places: dict[str, list[int]] = {name: [] for name in view.split.labels}
+    for place, label in enumerate(labels):
+        for name in view.task.kind.names(label):
+            places[name].append(place)
+    return {name: np.isin(np.arange(len(labels)), rows) for name, rows in places.items()}
+
+
+def judge_cues(
+    ids: Sequence[str], cues: Iterable[Cue], members: dict[str, np.ndarray], in_train: np.ndarray
+) -> Iterator[Finding]:
+    """Judges properties that say nothing of the task; one finding for each family and class.
+
+    Args:
+        ids: Of train and valid.
+        cues: Properties of the same examples.
+        members: Class to ``bool[n]``.
+        in_train: ``bool[n]``.
+    """
+    best: dict[tuple[str, str], Link] = {}
+    for cue in cues:
+        for link in _links(cue, members, in_train):
+            key = cue.family, link.label
+            if link.holds and (key not in best or link.phi > best[key].phi):
+                best[key] = link
+    for link in best.values():
+        yield _finding(
+            link,
+            ids,
+            members,
+            "error" if link.phi >= NEARLY_CERTAIN else "warning",
+            f"{link.cue.family} gives {link.label!r} away: {link.cue.name}",
+            "Find out how these rows were made, and make all classes alike in it; or test on data that lack it.",
+        )
+
+
+def judge_tokens(
+    ids: Sequence[str], texts: Sequence[str], members: dict[str, np.ndarray], in_train: np.ndarray
+) -> Iterator[Finding]:
+    """Judges single tokens: those that look added are findings of their own, the others one note.
+
+    Args:
+        ids: Of train and valid.
+        texts: Their texts.
+        members: Class to ``bool[n]``.
+        in_train: ``bool[n]``.
+    """
+    if len(texts) > MOST_ROWS:
+        kept = np.sort(np.random.Generator(np.random.PCG64(0)).choice(len(texts), MOST_ROWS, replace=False))
+        ids, texts = [ids[place] for place in kept], [texts[place] for place in kept]
+        members, in_train = {name: member[kept] for name, member in members.items()}, in_train[kept]
+    tokens = [tokenize(text) for text in texts]
+    plausible: list[Link] = []
+    for token, rows in frequent_tokens(tokens, FEWEST_ROWS):
+        present = np.zeros(len(texts), bool)
+        present[rows] = True
+        for link in _links(Cue("token", token, present), members, in_train):
+            signs = read_signs(token, [tokens[place] for place in np.flatnonzero(members[link.label] & in_train)])
+            if not link.holds or not signs.looks_added or _named(token, link.label):
+                plausible.append(link)
+                continue
+            certain = signs.tells_nothing and link.rows >= CERTAIN_ROWS and link.precision >= PRECISE
+            yield _finding(
+                link,
+                ids,
+                members,
+                "error" if certain else "warning",
+                f"the token {token!r} gives {link.label!r} away",
+                f"Take {token!r} out of the texts if it says nothing of the subject, or test on texts without it.",
+                signs,
+            )
+    plausible = sorted((link for link in plausible if link.phi >= NOTED), key=lambda link: -link.phi)
+    if plausible:
+        named = listed([f"{link.cue.name!r} for {link.label!r} ({link.phi:.2f})" for link in plausible])
+        yield Finding(
+            "shortcuts",
+            "note",
+            f"Single words that go most with a class: {named}. They read like words of the subject.",
+            "Look whether they would stand in new texts too.",
+            plausible[0].phi / 2,
+            details={"family": "word", "links": [link.as_dict() for link in plausible[:20]]},
+        )
+
+
+def _named(token: str, label: str) -> bool:
+    """Whether a class is named after the token: then it is the subject."""
+    return len(token) > 2 and token.rstrip("s") in label.lower()
+
+
+def _links(cue: Cue, members: dict[str, np.ndarray], in_train: np.ndarray) -> Iterator[Link]:
+    present = cue.present & in_train
+    n = int(present.sum())
+    if n < FEWEST_ROWS:
+        return
+    for label, member in members.items():
+        rows = int((present & member).sum())
+        if rows < FEWEST_ROWS or rows < STRONG**2 * n:  # phi is at most the root of the precision
+            continue
+        phi = _phi(cue.present[in_train], member[in_train])
+        if phi >= STRONG:
+            of_class = int((member & in_train).sum())
+            valid = ~in_train
+            enough = min((cue.present & valid).sum(), (member & valid).sum()) >= 3
+            valid_phi = _phi(cue.present[valid], member[valid]) if enough else float("nan")
+            yield Link(cue, label, phi, valid_phi, rows / n, rows / of_class, rows)
+
+
+def _phi(first: np.ndarray, second: np.ndarray) -> float:
+    """Returns the correlation of two properties; 0 where one of them is constant."""
+    n, both, a, b = len(first), int((first & second).sum()), int(first.sum()), int(second.sum())
+    spread = float(a) * (n - a) * b * (n - b)
+    return (n * both - a * b) / spread**0.5 if spread else 0.0
+
+
+def _finding(
+    link: Link,
+    ids: Sequence[str],
+    members: dict[str, np.ndarray],
+    severity: str,
+    what: str,
+    advice: str,
+    signs: TokenSigns | None = None,
+) -> Finding:
+    rows = np.flatnonzero(link.cue.present & members[link.label])
+    return Finding(
+        "shortcuts",
+        severity,  # type: ignore[arg-type]
+        f"{what}: {link.coverage:.0%} of its rows have it, and {link.precision:.0%} of the rows that have it are of "
+        f"this class (correlation {link.phi:.2f}).",
+        advice,
+        min(1.0, link.phi),
+        tuple(ids[place] for place in rows),
+        link.as_dict() | ({} if signs is None else {"signs": vars(signs)}),
+    )
+
+
+CHECKS.register("shortcuts", Check("shortcuts", "one property that gives the label away", check_shortcuts))
