@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kft import assets, strategy
 from kft.api.reading import frames_of, progress_for, split_of
 from kft.data.inputs import as_inputs, load_labelled, read_inputs
+from kft.data.parts import Part, open_source
 from kft.data.split import DataSplit
 from kft.data.tables import image_folder
 from kft.errors import DataError, RunError, UsageError
@@ -18,7 +19,7 @@ from kft.evaluate.evaluate import EvaluateResult, write_csv
 from kft.evaluate.predictor import load_predictor
 from kft.evaluate.scoring import score_run, score_test
 from kft.recipe.load import Recipe, load_recipe
-from kft.recipe.schema import DATAFRAME
+from kft.recipe.schema import DATAFRAME, DataSpec
 from kft.rundir import RunFolder, open_run, write_file
 from kft.tasks.registry import TASKS
 
@@ -70,9 +71,12 @@ def evaluate(
             received=", ".join(data),
             expected="the same ones, or one DataFrame of other labelled rows",
         )
-    source = assets.locate(str(data), Path.cwd()) if isinstance(data, (str, Path)) else data
+    if isinstance(data, (str, Path)):
+        parts = open_source(str(data), Path.cwd(), assets.locate)
+    else:
+        parts = (Part(Path("dataframe"), data),)
     examples, name, notes = load_labelled(
-        source,
+        parts,
         recipe.spec.data,
         TASKS.get(recipe.spec.task),
         text=receipt["text_column"],
@@ -130,13 +134,14 @@ def predict(run: str | Path, inputs: Any, *, devices: str = "auto") -> list[Answ
         'negative'
     """
     folder = open_run(Path(run))
-    task, columns = _task_and_columns(folder)
-    given = read_inputs(inputs, task, **columns) if hasattr(inputs, "columns") else as_inputs(inputs, task)
+    task, spec, columns = _task_and_columns(folder)
+    table = hasattr(inputs, "columns")
+    given = read_inputs(inputs, task, spec, **columns) if table else as_inputs(inputs, task, spec)
     return _predict(folder, given, devices)
 
 
 def predict_file(run: str | Path, path: Path, *, devices: str = "auto") -> list[dict[str, Any]]:
-    """Answers for every row of a csv, tsv, jsonl or txt file, or every image of a folder, in order; see ``predict``.
+    """Answers for every row of a table, every line of a txt file or every image of a folder, in order; see ``predict``.
 
     The file needs the columns the run was trained with; a .txt file holds one text a line.
 
@@ -147,8 +152,8 @@ def predict_file(run: str | Path, path: Path, *, devices: str = "auto") -> list[
         DataError: The file cannot be read, or an input cannot be used.
     """
     folder = open_run(Path(run))
-    task, columns = _task_and_columns(folder)
-    inputs = read_inputs(path, task, **columns)
+    task, spec, columns = _task_and_columns(folder)
+    inputs = read_inputs(path, task, spec, **columns)
     answers = [answer.as_dict() for answer in _predict(folder, inputs, devices)]
     if task.modality != "image":
         return answers
@@ -156,10 +161,10 @@ def predict_file(run: str | Path, path: Path, *, devices: str = "auto") -> list[
     return [{"image": os.path.relpath(str(given), base), **row} for given, row in zip(inputs, answers, strict=True)]
 
 
-def _task_and_columns(folder: RunFolder) -> tuple[Task, dict[str, Any]]:
+def _task_and_columns(folder: RunFolder) -> tuple[Task, DataSpec, dict[str, Any]]:
     receipt = folder.read_json(folder.receipt)
-    task = TASKS.get(load_recipe(folder.recipe).spec.task)
-    return task, {"column": receipt["text_column"], "pair": receipt["pair_column"]}
+    spec = load_recipe(folder.recipe).spec
+    return TASKS.get(spec.task), spec.data, {"column": receipt["text_column"], "pair": receipt["pair_column"]}
 
 
 def _predict(folder: RunFolder, inputs: Sequence[Any], devices: str) -> list[Answer]:

@@ -10,6 +10,8 @@ import pandas as pd
 
 from kft.data.examples import Examples, Input
 from kft.data.images import SUFFIXES, check_images
+from kft.data.parts import Part, name_parts, parts_to_examples, read_parts, title
+from kft.data.reading import read_text
 from kft.data.tables import (
     IMAGE_NAMES,
     TEXT_NAMES,
@@ -17,7 +19,7 @@ from kft.data.tables import (
     image_folder,
     read_source,
     refuse_rejected,
-    to_examples,
+    unescaped,
 )
 from kft.errors import DataError, UsageError
 from kft.recipe.schema import DataSpec
@@ -26,13 +28,16 @@ from kft.tasks.spans import joined
 from kft.tasks.task import Task
 
 
-def read_inputs(source: Path | pd.DataFrame, task: Task, *, column: str, pair: str | None = None) -> list[Input]:
+def read_inputs(
+    source: Path | pd.DataFrame, task: Task, spec: DataSpec, *, column: str, pair: str | None = None
+) -> list[Input]:
     """Returns the inputs of a table or folder, in order.
 
     Args:
-        source: A csv, tsv or jsonl file, a .txt file with one text a line, a DataFrame; for images also a folder, or
-            one image.
+        source: A csv, tsv, jsonl or parquet file, a .txt file with one text a line, a DataFrame; for images also a
+            folder, or one image.
         task: What the model reads.
+        spec: The data part of the model's recipe: texts are read as those that it learned from, entities and all.
         column: The column of texts or image paths the model was trained with; where there is one column, a usual
             name will do.
         pair: The column of second texts, where there is one.
@@ -46,8 +51,9 @@ def read_inputs(source: Path | pd.DataFrame, task: Task, *, column: str, pair: s
     if isinstance(source, Path) and source.is_dir() and task.modality == "image":
         return require_inputs(all_images(source), task, where)
     if isinstance(source, Path) and source.suffix.lower() == ".txt" and task.modality == "text":
-        return require_inputs(_read_lines(source), task, where)
-    frame = read_source(source, task)
+        lines = split_lines(read_text(source, spec.encoding))
+        return require_inputs([unescaped(line, spec.html) for line in lines], task, where)
+    frame = read_source(source, task, encoding=spec.encoding)
     only = str(frame.columns[0]) if len(frame.columns) == 1 and pair is None else None
     named = only if only is not None and only.strip().lower() in (*TEXT_NAMES, *IMAGE_NAMES) else column
     for wanted in (named, pair):
@@ -60,15 +66,21 @@ def read_inputs(source: Path | pd.DataFrame, task: Task, *, column: str, pair: s
                 next_step=f"name the column that holds them {wanted!r} in the first line",
             )
     if pair is not None:
-        return require_inputs(list(zip(as_texts(frame[named]), as_texts(frame[pair]), strict=True)), task, where)
+        first, second = ([unescaped(text, spec.html) for text in as_texts(frame[name])] for name in (named, pair))
+        return require_inputs(list(zip(first, second, strict=True)), task, where)
     if task.modality == "image":
         folder = image_folder(source, Path.cwd())
         return require_inputs([folder / value for value in as_texts(frame[named])], task, where)
-    return require_inputs([as_text(joined(value)) for value in frame[named]], task, where)
+    return require_inputs([unescaped(as_text(joined(value)), spec.html) for value in frame[named]], task, where)
 
 
-def as_inputs(values: Any, task: Task) -> list[Input]:
+def as_inputs(values: Any, task: Task, spec: DataSpec) -> list[Input]:
     """Returns what a person handed over in Python as inputs: one, or several in a list or a Series.
+
+    Args:
+        values: Texts, pairs of texts, or paths of images.
+        task: What the model reads.
+        spec: The data part of the model's recipe: says what becomes of HTML entities.
 
     Raises:
         DataError: There is none, or one cannot be used.
@@ -77,7 +89,14 @@ def as_inputs(values: Any, task: Task) -> list[Input]:
     pairs = task.modality == "text-pair"
     one = isinstance(values, (str, Path)) or (pairs and isinstance(values, tuple))
     convert = _as_pair if pairs else _as_path if task.modality == "image" else _as_one_text
-    return require_inputs([convert(value) for value in ([values] if one else list(values))], task, "the input")
+    inputs = [convert(value) for value in ([values] if one else list(values))]
+    return require_inputs([_unescaped(given, spec.html) for given in inputs], task, "the input")
+
+
+def _unescaped(given: Input, html: str) -> Input:
+    return (
+        (unescaped(given[0], html), unescaped(given[1], html)) if isinstance(given, tuple) else unescaped(given, html)
+    )
 
 
 def _as_pair(value: Any) -> tuple[str, str]:
@@ -160,7 +179,7 @@ def _problem(given: Any) -> str:
 
 
 def load_labelled(
-    source: Path | pd.DataFrame,
+    parts: Sequence[Part],
     spec: DataSpec,
     task: Task,
     *,
@@ -169,10 +188,10 @@ def load_labelled(
     pair: str | None,
     labels: Sequence[str],
 ) -> tuple[Examples, str, tuple[str, ...]]:
-    """Reads another labelled table with the columns a run was trained with.
+    """Reads another labelled source with the columns a run was trained with.
 
     Args:
-        source: A file or a DataFrame.
+        parts: Its tables, from ``kft.data.parts.open_source``.
         spec: The recipe's data part, for bins, groups and the rule for unusable rows.
         task: What the model reads and answers.
         text: The column of texts or image paths.
@@ -186,8 +205,8 @@ def load_labelled(
     Raises:
         DataError: The table cannot be used, or holds labels the model does not know.
     """
-    name = source.name if isinstance(source, Path) else "dataframe"
-    frame = read_source(source, task, columns=spec.columns)
+    rows = read_parts(parts, name_parts(parts), spec, task=task, base=Path.cwd())
+    name, frame = title(rows), rows[0].frame
     columns = guess_columns(frame, text=text, label=label, pair=pair, where=name, task=task)
     notes = []
     for key, column in (("id", spec.id), ("group", spec.group.column if spec.group else None)):
@@ -195,9 +214,7 @@ def load_labelled(
             spec = spec.model_copy(update={key: None})
             lost = "intervals are not by group" if key == "group" else "rows are named by file and number"
             notes.append(f"note       {name} has no column {column!r}: {lost}")
-    examples, rejected = to_examples(
-        frame, spec, task=task, name=name, columns=columns, folder=image_folder(source, Path.cwd())
-    )
+    examples, rejected = parts_to_examples(rows, spec, task=task, columns=columns)
     refuse_rejected(rejected, spec)
     if not len(examples):
         raise DataError("no row can be scored", where=name, expected="rows with an input and a label")
@@ -214,11 +231,3 @@ def load_labelled(
             next_step="mend the labels, or train with examples of them",
         )
     return examples, name, tuple(notes)
-
-
-def _read_lines(path: Path) -> list[str]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return split_lines(file.read())
-    except UnicodeDecodeError as error:
-        raise DataError("the file is not UTF-8", where=f"{path}, byte {error.start}", expected="UTF-8") from None
