@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "KftError": "kft.errors",
+    "build_data": "kft.api",
     "build_model": "kft.api",
     "check_tpu": "kft.api",
     "evaluate": "kft.api",

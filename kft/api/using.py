@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kft import assets, strategy
 from kft.api.reading import frames_of, progress_for, split_of
 from kft.data.inputs import as_inputs, load_labelled, read_inputs
+from kft.data.parts import Part, open_source
 from kft.data.split import DataSplit
 from kft.data.tables import image_folder
 from kft.errors import DataError, RunError, UsageError
@@ -70,9 +71,12 @@ def evaluate(
             received=", ".join(data),
             expected="the same ones, or one DataFrame of other labelled rows",
         )
-    source = assets.locate(str(data), Path.cwd()) if isinstance(data, (str, Path)) else data
+    if isinstance(data, (str, Path)):
+        parts = open_source(str(data), Path.cwd(), assets.locate)
+    else:
+        parts = (Part(Path("dataframe"), data),)
     examples, name, notes = load_labelled(
-        source,
+        parts,
         recipe.spec.data,
         TASKS.get(recipe.spec.task),
         text=receipt["text_column"],
@@ -131,12 +135,13 @@ def predict(run: str | Path, inputs: Any, *, devices: str = "auto") -> list[Answ
     """
     folder = open_run(Path(run))
     task, spec, columns = _task_and_columns(folder)
-    given = read_inputs(inputs, task, spec, **columns) if hasattr(inputs, "columns") else as_inputs(inputs, task, spec)
+    table = hasattr(inputs, "columns")
+    given = read_inputs(inputs, task, spec, **columns) if table else as_inputs(inputs, task, spec)
     return _predict(folder, given, devices)
 
 
 def predict_file(run: str | Path, path: Path, *, devices: str = "auto") -> list[dict[str, Any]]:
-    """Answers for every row of a csv, tsv, jsonl or txt file, or every image of a folder, in order; see ``predict``.
+    """Answers for every row of a table, every line of a txt file or every image of a folder, in order; see ``predict``.
 
     The file needs the columns the run was trained with; a .txt file holds one text a line.
 

@@ -141,7 +141,7 @@ def judge_tokens(
         in_train: ``bool[n]``.
     """
     if len(texts) > MOST_ROWS:
-        kept = np.sort(np.random.Generator(np.random.PCG64(0)).choice(len(texts), MOST_ROWS, replace=False))
+        kept = np.sort(np.random.Generator(np.random.PCG64(0)).choice(len(texts), MOST_ROWS, replace=False)).tolist()
         ids, texts = [ids[place] for place in kept], [texts[place] for place in kept]
         members, in_train = {name: member[kept] for name, member in members.items()}, in_train[kept]
     tokens = [tokenize(text) for text in texts]
@@ -216,7 +216,7 @@ def _finding(
     advice: str,
     signs: TokenSigns | None = None,
 ) -> Finding:
-    rows = np.flatnonzero(link.cue.present & members[link.label])
+    rows = np.flatnonzero(link.cue.present & members[link.label]).tolist()
     return Finding(
         "shortcuts",
         severity,  # type: ignore[arg-type]

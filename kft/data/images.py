@@ -241,6 +241,24 @@ def decode_bytes(content: bytes, sizing: ImageSizing) -> np.ndarray:
             raise UnusableImage(f"cannot be resized: {error}") from error
 
 
+def as_common(content: bytes) -> bytes:
+    """Returns an image file's content in a form that every decoder knows: a JPEG or PNG of usual colours as it is.
+
+    Anything else (another format, CMYK) becomes a PNG with the pixels that ``decode_bytes`` would see, upright.
+
+    Raises:
+        UnusableImage: It is none, or damaged.
+    """
+    with _open(content) as image:
+        usual = {"JPEG": ("L", "RGB"), "MPO": ("L", "RGB"), "PNG": ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")}
+        if image.mode in usual.get(image.format or "", ()):
+            return content
+        _load(image)
+        written = io.BytesIO()
+        _turned(_to_rgb(image), _orientation(image)).save(written, "PNG")
+        return written.getvalue()
+
+
 def _open(content: bytes) -> Image.Image:
     from PIL import Image, UnidentifiedImageError
 

@@ -11,6 +11,8 @@ import pandas as pd
 from kft.data.clean import clean_input
 from kft.data.examples import Examples, Input
 from kft.data.images import SUFFIXES, check_images
+from kft.data.parts import Part, name_parts, parts_to_examples, read_parts, title
+from kft.data.reading import read_text
 from kft.data.tables import (
     IMAGE_NAMES,
     TEXT_NAMES,
@@ -18,7 +20,6 @@ from kft.data.tables import (
     image_folder,
     read_source,
     refuse_rejected,
-    to_examples,
 )
 from kft.errors import DataError, UsageError
 from kft.recipe.schema import DataSpec
@@ -33,10 +34,10 @@ def read_inputs(
     """Returns the inputs of a table or folder, in order.
 
     Args:
-        source: A csv, tsv or jsonl file, a .txt file with one text a line, a DataFrame; for images also a folder, or
-            one image.
+        source: A csv, tsv, jsonl or parquet file, a .txt file with one text a line, a DataFrame; for images also a
+            folder, or one image.
         task: What the model reads.
-        spec: The recipe's data part: how texts are cleaned.
+        spec: The data part of the model's recipe: texts are cleaned as those that it learned from.
         column: The column of texts or image paths the model was trained with; where there is one column, a usual
             name will do.
         pair: The column of second texts, where there is one.
@@ -50,8 +51,9 @@ def read_inputs(
     if isinstance(source, Path) and source.is_dir() and task.modality == "image":
         return require_inputs(all_images(source), task, where, spec)
     if isinstance(source, Path) and source.suffix.lower() == ".txt" and task.modality == "text":
-        return require_inputs(_read_lines(source), task, where, spec)
-    frame = read_source(source, task)
+        lines = split_lines(read_text(source, spec.encoding))
+        return require_inputs(lines, task, where, spec)
+    frame = read_source(source, task, encoding=spec.encoding)
     only = str(frame.columns[0]) if len(frame.columns) == 1 and pair is None else None
     named = only if only is not None and only.strip().lower() in (*TEXT_NAMES, *IMAGE_NAMES) else column
     for wanted in (named, pair):
@@ -73,6 +75,11 @@ def read_inputs(
 
 def as_inputs(values: Any, task: Task, spec: DataSpec) -> list[Input]:
     """Returns what a person handed over in Python as inputs: one, or several in a list or a Series.
+
+    Args:
+        values: Texts, pairs of texts, or paths of images.
+        task: What the model reads.
+        spec: The data part of the model's recipe: texts are cleaned as those that it learned from.
 
     Raises:
         DataError: There is none, or one cannot be used.
@@ -140,6 +147,7 @@ def require_inputs(inputs: Sequence[Any], task: Task, where: str, spec: DataSpec
     Raises:
         DataError: There is none at all, or one of them is empty or no image; names the first rows.
     """
+    inputs = [clean_input(given, spec) for given in inputs]
     noun = "images" if task.modality == "image" else "texts"
     if not inputs:
         raise DataError("there is nothing to answer", where=where, expected=f"at least one {noun[:-1]}")
@@ -155,7 +163,7 @@ def require_inputs(inputs: Sequence[Any], task: Task, where: str, spec: DataSpec
             expected=f"{'an image' if noun == 'images' else 'a text'} in every row",
             next_step="leave these rows out",
         )
-    return [clean_input(given, spec) for given in inputs]
+    return inputs
 
 
 def _problem(given: Any) -> str:
@@ -164,7 +172,7 @@ def _problem(given: Any) -> str:
 
 
 def load_labelled(
-    source: Path | pd.DataFrame,
+    parts: Sequence[Part],
     spec: DataSpec,
     task: Task,
     *,
@@ -173,10 +181,10 @@ def load_labelled(
     pair: str | None,
     labels: Sequence[str],
 ) -> tuple[Examples, str, tuple[str, ...]]:
-    """Reads another labelled table with the columns a run was trained with.
+    """Reads another labelled source with the columns a run was trained with.
 
     Args:
-        source: A file or a DataFrame.
+        parts: Its tables, from ``kft.data.parts.open_source``.
         spec: The recipe's data part, for bins, groups and the rule for unusable rows.
         task: What the model reads and answers.
         text: The column of texts or image paths.
@@ -190,8 +198,8 @@ def load_labelled(
     Raises:
         DataError: The table cannot be used, or holds labels the model does not know.
     """
-    name = source.name if isinstance(source, Path) else "dataframe"
-    frame = read_source(source, task, columns=spec.columns)
+    rows = read_parts(parts, name_parts(parts), spec, task=task, base=Path.cwd())
+    name, frame = title(rows), rows[0].frame
     columns = guess_columns(frame, text=text, label=label, pair=pair, where=name, task=task)
     notes = []
     for key, column in (("id", spec.id), ("group", spec.group.column if spec.group else None)):
@@ -199,9 +207,7 @@ def load_labelled(
             spec = spec.model_copy(update={key: None})
             lost = "intervals are not by group" if key == "group" else "rows are named by file and number"
             notes.append(f"note       {name} has no column {column!r}: {lost}")
-    examples, rejected = to_examples(
-        frame, spec, task=task, name=name, columns=columns, folder=image_folder(source, Path.cwd())
-    )
+    examples, rejected = parts_to_examples(rows, spec, task=task, columns=columns)
     refuse_rejected(rejected, spec)
     if not len(examples):
         raise DataError("no row can be scored", where=name, expected="rows with an input and a label")
@@ -218,11 +224,3 @@ def load_labelled(
             next_step="mend the labels, or train with examples of them",
         )
     return examples, name, tuple(notes)
-
-
-def _read_lines(path: Path) -> list[str]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return split_lines(file.read())
-    except UnicodeDecodeError as error:
-        raise DataError("the file is not UTF-8", where=f"{path}, byte {error.start}", expected="UTF-8") from None

@@ -1,37 +1,44 @@
-"""Files of rows to a DataFrame of text: csv, tsv, tab-separated txt and jsonl."""
+"""Files of rows to a DataFrame: csv, tsv, tab-separated txt, jsonl and parquet."""
 
 from __future__ import annotations
 
 import codecs
 import csv
-import io
 import json
+import re
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from kft.errors import DataError
+from kft.tasks.cells import as_objects
 
-SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl")
+SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".parquet")
 LARGEST_CELL = 2**31 - 1
+LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 SHOWN = 80
 """How many characters of somebody's data an error shows."""
 
 
-def read_table(source: Path | pd.DataFrame, *, columns: Sequence[str] | None = None) -> pd.DataFrame:
+def read_table(
+    source: Path | pd.DataFrame, *, columns: Sequence[str] | None = None, encoding: str | None = None
+) -> pd.DataFrame:
     """Reads a table; a file's cells are text, missing ones are empty, and "NA" is a text like others.
 
-    Files are UTF-8, with or without a byte order mark, or UTF-16 with one. In csv and tsv a field may stand
-    in double quotes (RFC 4180). In txt, and in a tsv without a header, a quotation mark is only a character.
-    In jsonl numbers keep the digits they were written with, and lists and objects stay what they are.
+    Files are UTF-8, with or without a byte order mark, or UTF-16 with one; what is neither is read in the encoding
+    that is named. In csv and tsv a field may stand in double quotes (RFC 4180). In txt, and in a tsv without a
+    header, a quotation mark is only a character. In jsonl numbers keep the digits they were written with, and lists
+    and objects stay what they are; so do all values of a parquet file.
 
     Args:
-        source: A csv, tsv, jsonl or tab-separated txt file, or a DataFrame, whose cells are left alone.
+        source: A csv, tsv, jsonl, parquet or tab-separated txt file, or a DataFrame, whose cells are left alone.
         columns: Column names of a csv, tsv or txt file without a header.
+        encoding: Of a file that is not UTF-8.
 
     Raises:
         DataError: The file is missing, empty, in another encoding, or not a table; says where.
@@ -41,7 +48,7 @@ def read_table(source: Path | pd.DataFrame, *, columns: Sequence[str] | None = N
         ['text', '0']
     """
     if isinstance(source, pd.DataFrame):
-        frame = source.copy()
+        frame = source.reset_index(drop=True)
         frame.columns = pd.Index([str(name) for name in source.columns], dtype=object)
         _require_different(list(frame.columns), "the DataFrame")
         _require_rows(frame, "the DataFrame", "a DataFrame without rows")
@@ -55,52 +62,110 @@ def read_table(source: Path | pd.DataFrame, *, columns: Sequence[str] | None = N
             expected="a file that ends in " + ", ".join(SUFFIXES),
             next_step="save the table as csv in UTF-8",
         )
-    text = _read_text(source)
+    if suffix == ".parquet":
+        frame = _read_parquet(source)
+        _require_rows(frame, str(source), "columns and no row")
+        return frame
+    text = read_text(source, encoding)
     frame = _parse_json_lines(text, source) if suffix == ".jsonl" else _parse_delimited(text, source, columns)
     _require_rows(frame, str(source), "a header and nothing else" if text.strip() else "an empty file")
     return frame
 
 
-def _read_text(path: Path) -> str:
-    try:
+def read_text(path: Path, encoding: str | None = None) -> str:
+    """Returns a file's text, without a byte order mark.
+
+    Args:
+        path: The file.
+        encoding: Of a file that is not UTF-8. One that is, and holds more than ASCII, hardly is so by accident; one of
+            ASCII bytes alone can be in either (UTF-16 without a mark, ISO-2022-JP), and is read in the one named.
+
+    Raises:
+        DataError: It cannot be read, or is in another encoding; says where.
+    """
+    with _reading(path):
         raw = path.read_bytes()
-    except OSError as error:
-        raise DataError(
-            "the file cannot be read",
-            where=str(path),
-            received=str(error.strerror),
-            expected="a file that exists and may be read",
-            next_step="check the path; a relative one starts at the recipe's own folder",
-        ) from None
-    utf16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    try:
-        text = raw.decode("utf-16" if utf16 else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        # The decoder counts from behind a byte order mark.
-        position = error.start + len(raw) - len(error.object)
-        name = "UTF-16" if utf16 else "UTF-8"
-        source = "UTF-16" if utf16 else "WINDOWS-1252"
-        old, new = shlex.quote(path.name), shlex.quote("utf8-" + path.name)
-        raise DataError(
-            f"the file is not {name}",
-            where=f"{path}, line {_lines(raw[:position], utf16) + 1}, byte {position}",
-            received=f"byte 0x{raw[position]:02x}",
-            expected=f"text in {name}" + (", as its byte order mark says" if utf16 else ""),
-            next_step=f"iconv -f {source} -t UTF-8 {old} > {new}, or save it as UTF-8 where it was made",
-        ) from None
+    name, text = _decode(raw, path, encoding)
     if "\0" in text:
         raise DataError(
             "the file holds NUL characters",
             where=f"{path}, line {text[: text.index(chr(0))].count(chr(10)) + 1}",
             received="a character with the code 0",
-            expected="text in UTF-8",
+            expected=f"text in {name}",
             next_step="save it again as UTF-8: it may be UTF-16 or UTF-32, or no text at all",
         )
     return text
 
 
-def _lines(raw: bytes, utf16: bool) -> int:
-    return raw.decode("utf-16", "ignore").count("\n") if utf16 else raw.count(b"\n")
+def _decode(raw: bytes, path: Path, encoding: str | None) -> tuple[str, str]:
+    """Returns the encoding that was found, as people write it, and the text."""
+    utf16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    name = "UTF-16" if utf16 else "UTF-8"
+    try:
+        if utf16 or encoding is None or raw.startswith(codecs.BOM_UTF8) or not raw.isascii():
+            return name, raw.decode("utf-16" if utf16 else "utf-8-sig")
+    except UnicodeError as error:
+        if utf16 or encoding is None:
+            raise _undecodable(raw, path, name, error) from None
+    try:
+        return encoding, raw.decode(encoding)
+    except UnicodeError as error:
+        raise _undecodable(raw, path, encoding, error) from None
+
+
+def _undecodable(raw: bytes, path: Path, name: str, error: UnicodeError) -> DataError:
+    # The decoder counts from behind a byte order mark. Some codecs say nothing of the place.
+    position = error.start + len(raw) - len(error.object) if isinstance(error, UnicodeDecodeError) else 0
+    before = raw[:position].decode("utf-16", "ignore") if name == "UTF-16" else raw[:position].decode("latin-1")
+    line = before.count("\n") + 1
+    old, new = shlex.quote(path.name), shlex.quote("utf8-" + path.name)
+    mend = f"iconv -f {'UTF-16' if name == 'UTF-16' else 'WINDOWS-1252'} -t UTF-8 {old} > {new}"
+    steps = {
+        "UTF-16": f"{mend}, or save it as UTF-8 where it was made",
+        "UTF-8": f"--set data.encoding=windows-1252, or what else it was written in; or {mend}",
+    }
+    return DataError(
+        f"the file is not {name}",
+        where=f"{path}, line {line}, byte {position}",
+        received=f"byte 0x{raw[position]:02x}",
+        expected=f"text in {name}" + (", as its byte order mark says" if name == "UTF-16" else ""),
+        next_step=steps.get(name, "name another data.encoding, or save it as UTF-8 where it was made"),
+    )
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            "the file cannot be read",
+            where=str(path),
+            received=error.strerror or str(error),
+            expected="a file that exists and may be read",
+            next_step="check the path; a relative one starts at the recipe's own folder",
+        ) from None
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetFile
+
+    with _reading(path), path.open("rb") as file:
+        try:
+            # Not pandas: it would turn whole numbers beside an empty cell into fractions, and lists into arrays.
+            table = ParquetFile(file).read()
+            _require_different(table.column_names, f"{path}, its schema")
+            cells = {name: as_objects(table[name].to_pylist()) for name in table.column_names}
+        except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+            raise DataError(
+                "the file is no whole parquet file",
+                where=str(path),
+                received=str(error).strip().split("\n")[0][:SHOWN] or type(error).__name__,
+                expected="a parquet file, written to its end",
+                next_step="write or fetch it again",
+            ) from None
+    return pd.DataFrame(cells, columns=pd.Index(table.column_names, dtype=object), dtype=object)
 
 
 def _parse_delimited(text: str, path: Path, columns: Sequence[str] | None) -> pd.DataFrame:
@@ -128,7 +193,8 @@ def _parse_delimited(text: str, path: Path, columns: Sequence[str] | None) -> pd
 
 def _records(text: str, path: Path, *, delimiter: str, literal: bool) -> Iterator[tuple[int, list[str]]]:
     """Yields each row with the number of its first line; empty lines are passed over."""
-    lines = io.StringIO(text, newline="")
+    # Line by line: io.StringIO would hold the whole text a second time, at four bytes a character.
+    lines = (match.group() for match in LINE.finditer(text))
     if literal:
         reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,11 @@ import pandas as pd
 
 from kft.data.assign import SPLITS, split_rows
 from kft.data.examples import Columns, Examples, RejectedRow, content
-from kft.data.tables import IMAGE, LABEL, guess_columns, image_folder, read_source, refuse_rejected, to_examples
+from kft.data.parts import Part, name_parts, open_source, parts_to_examples, read_parts, title, whole
+from kft.data.tables import IMAGE, LABEL, guess_columns, refuse_rejected
 from kft.errors import DataError
-from kft.recipe.durations import parse_percent
 from kft.recipe.schema import DATAFRAME, DataSpec
+from kft.recipe.sources import parse_share
 from kft.registry import nearest
 from kft.tasks.task import AnswerKind, AnswerSpace, Task
 
@@ -137,11 +138,12 @@ def load_split(
         DataError: The data cannot be used; says where and what to do.
     """
     tables = _tables(spec, base, locate, frames)
-    names = _names(tables)
-    read = {key: read_source(table, task, columns=spec.columns) for key, table in tables.items()}
-    folders = isinstance(tables["train"], Path) and tables["train"].is_dir()
+    places = name_parts([part for parts in tables.values() for part in parts])
+    read = {key: read_parts(parts, places, spec, task=task, base=base) for key, parts in tables.items()}
+    names = {key: title(rows) for key, rows in read.items()}
+    folders = all(isinstance(part.table, Path) and part.table.is_dir() for part in tables["train"])
     columns = guess_columns(
-        read["train"],
+        whole(read["train"]),
         text=IMAGE if folders else spec.image if task.modality == "image" else spec.text,
         label=LABEL if folders else spec.label,
         where=names["train"],
@@ -151,11 +153,11 @@ def load_split(
     )
     parts: dict[str, Examples] = {}
     rejected: list[RejectedRow] = []
-    for key, frame in read.items():
+    for key, rows in read.items():
         if key != "train":
+            frame = rows[0].frame
             guess_columns(frame, text=columns.text, label=columns.label, pair=columns.pair, where=names[key], task=task)
-        folder = image_folder(tables[key], base)
-        parts[key], bad = to_examples(frame, spec, task=task, name=names[key], columns=columns, folder=folder)
+        parts[key], bad = parts_to_examples(rows, spec, task=task, columns=columns)
         rejected.extend(bad)
     refuse_rejected(rejected, spec)
     kind = task.kind
@@ -183,7 +185,7 @@ def _tables(
     base: Path,
     locate: Callable[[str, Path], Path],
     frames: Mapping[str, pd.DataFrame] | None,
-) -> dict[str, Path | pd.DataFrame]:
+) -> dict[str, tuple[Part, ...]]:
     if frames is not None:
         unknown = sorted(set(frames) - set(SPLITS))
         if unknown or "train" not in frames:
@@ -204,41 +206,29 @@ def _tables(
             expected="the same DataFrame again",
             next_step="kft.evaluate(run, data=frame) in Python; kft evaluate RUN --data FILE scores another file",
         )
-    tables: dict[str, Path | pd.DataFrame] = {}
+    tables: dict[str, tuple[Part, ...]] = {}
     for key, source in (("train", spec.train), ("valid", spec.valid), ("test", spec.test)):
         if frames is not None and key in frames:
-            tables[key] = frames[key]
-        elif key == "train" or parse_percent(source) is None:
-            tables[key] = locate(source, base)
+            tables[key] = (Part(Path(key), frames[key]),)
+        elif key == "train" or parse_share(source) is None:
+            tables[key] = open_source(source, base, locate)
     _require_different_files(tables)
     return tables
 
 
-def _require_different_files(tables: Mapping[str, Path | pd.DataFrame]) -> None:
+def _require_different_files(tables: Mapping[str, Sequence[Part]]) -> None:
     seen: dict[Path, str] = {}
-    for key, table in tables.items():
-        if not isinstance(table, Path):
-            continue
-        first = seen.setdefault(table.resolve(), key)
-        if first != key:
-            raise DataError(
-                "two splits are the same file",
-                where=f"data.{first}, data.{key}",
-                received=str(table),
-                expected="another file, or a share such as 15%",
-                next_step=f"--set data.{key}=15% takes a share of train instead",
-            )
-
-
-def _names(tables: Mapping[str, Path | pd.DataFrame]) -> dict[str, str]:
-    """Names each table for ids: as few of the path's last parts as tell the files apart."""
-    paths = {key: table for key, table in tables.items() if isinstance(table, Path)}
-    names = {key: key for key in tables}
-    for length in range(1, max((len(path.parts) for path in paths.values()), default=0) + 1):
-        short = {key: "/".join(path.parts[-length:]) for key, path in paths.items()}
-        if len(set(short.values())) == len(short):
-            return names | short
-    return names
+    for key, parts in tables.items():
+        for table in [part.table for part in parts if isinstance(part.table, Path)]:
+            first = seen.setdefault(table.resolve(), key)
+            if first != key:
+                raise DataError(
+                    "two splits are the same file",
+                    where=f"data.{first}, data.{key}",
+                    received=str(table),
+                    expected="another file, or a share such as 15%",
+                    next_step=f"--set data.{key}=15% takes a share of train instead",
+                )
 
 
 def _divide(
@@ -247,7 +237,7 @@ def _divide(
     names: Mapping[str, str],
     kind: AnswerKind,
 ) -> tuple[dict[str, Examples], str]:
-    shares = {key: parse_percent(getattr(spec, key)) or 0.0 for key in ("valid", "test") if key not in parts}
+    shares = {key: parse_share(getattr(spec, key)) or 0.0 for key in ("valid", "test") if key not in parts}
     given = [f"{key} from {names[key]}" for key in ("valid", "test") if key in parts]
     if not shares:
         _require_separate_groups(parts, names)

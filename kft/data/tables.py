@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kft.data.clean import clean_text
+from kft.data.clean import clean_cell
 from kft.data.examples import Columns, Examples, Input, RejectedRow
 from kft.data.images import check_images, find_images
 from kft.data.reading import read_table as read_table
@@ -37,12 +37,18 @@ LABEL_NAMES = (
 # fmt: on
 
 
+MEND_IDS = "mend the ids, or leave data.id out to use file and row number"
 IMAGE, LABEL = "image", "label"
 """The columns of a folder of images, as ``read_source`` returns it."""
 
 
 def read_source(
-    source: Path | pd.DataFrame, task: Task, *, columns: Sequence[str] | None = None, labelled: bool = True
+    source: Path | pd.DataFrame,
+    task: Task,
+    *,
+    columns: Sequence[str] | None = None,
+    encoding: str | None = None,
+    labelled: bool = True,
 ) -> pd.DataFrame:
     """Reads a table, or, for tasks on images, a folder with one subfolder a class.
 
@@ -50,20 +56,21 @@ def read_source(
         source: A file, a folder or a DataFrame.
         task: What is read.
         columns: Column names of a file without a header.
+        encoding: Of a file that is not UTF-8.
         labelled: False takes all images of a folder, whatever subfolder they lie in.
 
     Raises:
         DataError: It cannot be read, or is a folder where a table is wanted.
     """
     if isinstance(source, pd.DataFrame) or not source.is_dir():
-        return read_table(source, columns=columns)
+        return read_table(source, columns=columns, encoding=encoding)
     if task.modality != "image":
         raise DataError(
             "a folder where a table is wanted",
             where=str(source),
             received=f"a folder, for {task.name}",
-            expected="a csv, tsv or jsonl file",
-            next_step="name the file, or set task: image-classification for a folder of images",
+            expected="a csv, tsv, jsonl or parquet file",
+            next_step="name the file, or *.csv for all in it, or set task: image-classification for a folder of images",
         )
     return pd.DataFrame(find_images(source), columns=pd.Index([IMAGE, LABEL], dtype=object), dtype=object)
 
@@ -226,6 +233,7 @@ def to_examples(
     columns: Columns,
     folder: Path | None = None,
     labelled: bool = True,
+    numbered: bool = False,
 ) -> tuple[Examples, tuple[RejectedRow, ...]]:
     """Turns rows into examples; rows without a usable input or label are named instead.
 
@@ -237,6 +245,7 @@ def to_examples(
         columns: From ``guess_columns``.
         folder: Where relative paths of images start.
         labelled: False for inputs alone: no label column is looked at, and ``labels`` is None.
+        numbered: True names images by their rows, as texts are, and not by their paths.
 
     Raises:
         DataError: The id or group column is missing, ids repeat, or a group's pattern does not match.
@@ -254,7 +263,8 @@ def to_examples(
         >>> examples.ids.tolist(), [(row.id, row.reason) for row in rejected]
         (['a.csv:1'], [('a.csv:2', 'empty text')])
     """
-    ids = _ids(frame, spec, name, columns.text if task.modality == "image" and spec.id is None else None)
+    by_path = task.modality == "image" and spec.id is None and not numbered
+    ids = _ids(frame, spec, name, columns.text if by_path else None)
     groups = _groups(frame, spec.group, name)
     cells = list(frame[columns.text])
     seconds = list(frame[columns.pair]) if columns.pair else [None] * len(frame)
@@ -265,7 +275,7 @@ def to_examples(
     for row, ((given, reason), cell, raw) in enumerate(zip(read, cells, raw_labels, strict=True)):
         label, problem = task.kind.parse(raw, cell, settled) if labelled and not reason else (None, "")
         if reason or problem:
-            rejected.append(RejectedRow(ids[row], name, row + 1, reason or problem))
+            rejected.append(RejectedRow(ids[row], name, int(frame.index[row]) + 1, reason or problem))
         else:
             kept.append(row)
             inputs.append(given)
@@ -288,29 +298,51 @@ def _read_inputs(
         paths = [(folder or Path()) / as_text(cell) for cell in cells]
         empty = [text_problem(cell).replace("text", "image path") for cell in cells]
         return list(zip(paths, (e or c for e, c in zip(empty, check_images(paths), strict=True)), strict=True))
+    cells, seconds = ([clean_cell(cell, spec) for cell in column] for column in (cells, seconds))
     if task.modality == "text-pair":
         pairs = list(zip(cells, seconds, strict=True))
         return [
             (
-                (clean_text(as_text(first), spec), clean_text(as_text(second), spec)),
+                (as_text(first), as_text(second)),
                 text_problem(first) or text_problem(second).replace("text", "second text", 1),
             )
             for first, second in pairs
         ]
     texts = [joined(cell) for cell in cells] if task.kind.per_token else cells
-    return [(clean_text(as_text(text), spec), text_problem(text)) for text in texts]
+    return [(as_text(text), text_problem(text)) for text in texts]
 
 
 def _ids(frame: pd.DataFrame, spec: DataSpec, name: str, paths: str | None) -> list[str]:
     if spec.id is None and paths is None:
-        return [f"{name}:{row + 1}" for row in range(len(frame))]
+        return [f"{name}:{row + 1}" for row in frame.index]
     if paths is not None:  # an image is known by its path
         return [f"{name}/{as_text(value).strip()}" for value in frame[paths]]
     assert spec.id is not None
     _require_column(frame, spec.id, "data.id", name, expected="the id column")
     ids = [as_text(value).strip() for value in frame[spec.id]]
-    where = f"{name}, column {spec.id!r}"
-    next_step = "mend the ids, or leave data.id out to use file and row number"
+    refuse_repeated(ids, name, spec)
+    # The split's hash and its files separate ids by tabs and line breaks.
+    broken = next((value for value in ids if not value.isprintable()), None)
+    if broken is not None:
+        raise DataError(
+            "an id holds a character that cannot be printed",
+            where=f"{name}, column {spec.id!r}",
+            received=repr(broken)[:80],
+            expected="ids without tabs and line breaks",
+            next_step=MEND_IDS,
+        )
+    return ids
+
+
+def refuse_repeated(ids: Sequence[str], name: str, spec: DataSpec) -> None:
+    """Refuses ids that are empty or stand for two rows.
+
+    Raises:
+        DataError: Counts them and names the first.
+
+    Example:
+        >>> refuse_repeated(["a", "b"], "a.csv", DataSpec(train="a.csv", id="key"))
+    """
     empty = [row + 1 for row, value in enumerate(ids) if not value]
     repeated = [f"{value} ({count} times)" for value, count in Counter(ids).items() if value and count > 1]
     if empty or repeated:
@@ -318,22 +350,11 @@ def _ids(frame: pd.DataFrame, spec: DataSpec, name: str, paths: str | None) -> l
         more = f" and {len(repeated) - 5} more" if len(repeated) > 5 else ""
         raise DataError(
             "ids must be unique and not empty",
-            where=where,
+            where=name if spec.id is None else f"{name}, column {spec.id!r}",
             received=", ".join([*received, *repeated[:5]]) + more,
             expected="one id a row",
-            next_step=next_step,
+            next_step=MEND_IDS,
         )
-    # The split's hash and its files separate ids by tabs and line breaks.
-    broken = next((value for value in ids if not value.isprintable()), None)
-    if broken is not None:
-        raise DataError(
-            "an id holds a character that cannot be printed",
-            where=where,
-            received=repr(broken)[:80],
-            expected="ids without tabs and line breaks",
-            next_step=next_step,
-        )
-    return ids
 
 
 def _groups(frame: pd.DataFrame, group: GroupSpec | None, name: str) -> list[str] | None:

@@ -17,10 +17,10 @@ from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from kft.errors import RecipeError, UsageError
-from kft.recipe.durations import parse_percent
 from kft.recipe.explain import explain_errors, recipe_error
 from kft.recipe.misfits import find_misfits
-from kft.recipe.schema import DATAFRAME, TASK_METRICS, RecipeSpec
+from kft.recipe.schema import TASK_METRICS, RecipeSpec
+from kft.recipe.sources import absolute_source
 from kft.registry import nearest
 
 SOURCE_KEYS = ("train", "valid", "test")
@@ -84,13 +84,6 @@ class Recipe:
         from html import escape
 
         return f"<pre>{escape(self.as_yaml())}</pre>"
-
-
-def absolute_source(source: str, base: Path) -> str:
-    """Returns a source that means the same from any folder: a path made absolute, anything else as it is."""
-    if parse_percent(source) is not None or source == DATAFRAME or re.match(r"^[a-z0-9]+:", source):
-        return source
-    return str((base / Path(source).expanduser()).resolve())
 
 
 def load_recipe(

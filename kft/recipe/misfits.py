@@ -12,6 +12,9 @@ Misfit = tuple[Sequence[str | int], str]
 
 ONE_CLASS_OF_MANY = ("text-classification", "text-pairs", "image-classification")
 
+WHOLE_TEXTS = ("text-classification", "text-multi-label", "text-pairs", "text-regression")
+"""Tagging is none of them: its spans count the characters of the text as it stands."""
+
 
 def find_misfits(spec: RecipeSpec) -> list[Misfit]:
     """Returns everything in a recipe that its task cannot obey.
@@ -53,6 +56,7 @@ def _keys_of_other_tasks(spec: RecipeSpec) -> Iterable[Misfit]:
         (("data", "text_pair"), data.text_pair, ("text-pairs",)),
         (("data", "label_separator"), data.label_separator, several),
         (("data", "bins"), data.bins, ONE_CLASS_OF_MANY),
+        (("data", "html"), data.html != "keep", WHOLE_TEXTS),
         (("data", "image"), data.image, photos),
         (("model", "image", "size"), spec.model.image.size, photos),
         (("train", "augment"), train.augment, photos),

@@ -22,10 +22,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticKnownError
 
-from kft.recipe.durations import parse_duration, parse_interval, parse_percent, parse_size
+from kft.recipe.durations import parse_duration, parse_interval, parse_size
+from kft.recipe.sources import DATAFRAME as DATAFRAME
+from kft.recipe.sources import parse_share
 
-DATAFRAME = "dataframe"
-"""The value of ``data.train`` when Python passed a DataFrame instead of a file."""
 PersonalKind = Literal["email", "phone", "iban", "card", "national-id", "ip", "login"]
 PERSONAL_KINDS: tuple[PersonalKind, ...] = get_args(PersonalKind)
 """Personal data that are recognised in texts (kft/data/personal.py)."""
@@ -52,11 +52,27 @@ def _size(text: str) -> str:
     return text
 
 
-def _share_or_source(text: str) -> str:
-    fraction = parse_percent(text)
+def _sources(value: Any) -> Any:
+    """One source or several; a list is checked here, so that one message says what is wanted."""
+    several = [value] if isinstance(value, str) else value
+    if not isinstance(several, (list, tuple)) or not several or not all(isinstance(one, str) for one in several):
+        raise ValueError("a file, or a list of files")
+    return value if isinstance(value, str) else tuple(value)
+
+
+def _shares_or_sources(value: Any) -> Any:
+    fraction = parse_share(_sources(value))
     if fraction is not None and not 0 < fraction < 1:
         raise ValueError("a share between 0% and 100%, or a file")
-    return text
+    return value if isinstance(value, str) else tuple(value)
+
+
+def _encoding(name: str) -> str:
+    try:
+        "".encode(name)  # knows codecs of text from those of bytes, such as zlib
+    except (LookupError, ValueError):
+        raise ValueError("an encoding that Python knows, such as windows-1252, latin-1, shift_jis") from None
+    return name
 
 
 def _gate(text: str) -> str:
@@ -68,7 +84,9 @@ def _gate(text: str) -> str:
 Duration = Annotated[str, AfterValidator(_duration)]
 Interval = Annotated[str, AfterValidator(_interval)]
 Size = Annotated[str, AfterValidator(_size)]
-ShareOrSource = Annotated[str, AfterValidator(_share_or_source)]
+Sources = Annotated[str | tuple[str, ...], BeforeValidator(_sources)]
+SharesOrSources = Annotated[str | tuple[str, ...], BeforeValidator(_shares_or_sources)]
+Encoding = Annotated[str, AfterValidator(_encoding)]
 Gate = Annotated[str, AfterValidator(_gate)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 CLASS_METRICS = ("accuracy", "macro_f1", "log_loss", "ece")
@@ -159,9 +177,18 @@ Group = Annotated[GroupSpec, BeforeValidator(_column_alone)]
 class DataSpec(Spec):
     """Where the labelled examples are and how they are split."""
 
-    train: str = Field(description="csv, tsv or jsonl file, folder of images by class, or package:NAME")
-    valid: ShareOrSource = Field("15%", description="a share of train, or a file; selection looks at it")
-    test: ShareOrSource = Field("15%", description="a share of train, or a file; sealed until evaluation")
+    train: Sources = Field(
+        description="csv, tsv, jsonl or parquet file, folder of images by class, package:NAME, "
+        "tfds:NAME[/CONFIG][:VERSION]?split=SPLIT, gs://BUCKET/FILE; or a glob, or a list of these"
+    )
+    valid: SharesOrSources = Field("15%", description="a share of train, or as train; selection looks at it")
+    test: SharesOrSources = Field("15%", description="a share of train, or as train; sealed until evaluation")
+    encoding: Encoding | None = Field(
+        None, description="of csv, tsv, txt and jsonl files that are not UTF-8, such as windows-1252"
+    )
+    html: Literal["keep", "unescape"] = Field(
+        "keep", description="unescape: `&amp;` in a text becomes `&`, in training and in every later use alike"
+    )
     columns: tuple[str, ...] | None = Field(None, description="column names of a file without a header")
     text: str | None = Field(None, description="text column; guessed and shown when left out")
     text_pair: str | None = Field(None, description="column of the second text; only for text-pairs")

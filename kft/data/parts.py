@@ -1,0 +1,220 @@
+"""Sources to tables: several files, globs, tensorflow-datasets and object stores come down to files and rows."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from kft.data.examples import Columns, Examples, RejectedRow
+from kft.data.remote import fetch_remote
+from kft.data.tables import image_folder, read_source, refuse_repeated, to_examples
+from kft.errors import DataError
+from kft.recipe.schema import DataSpec
+from kft.recipe.sources import TFDS, URL, is_glob
+from kft.tasks.task import Task
+
+Locate = Callable[[str, Path], Path]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One table of a source.
+
+    Attributes:
+        place: Where it lies; its last parts name it in ids.
+        table: A file, a folder of images, or rows.
+        images: Where the paths of images start in rows that tensorflow-datasets has; None for all others.
+    """
+
+    place: Path
+    table: Path | pd.DataFrame
+    images: Path | None = None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A part that was read.
+
+    Attributes:
+        name: What it is called in ids.
+        frame: Its rows; the index is each row's number, from 0.
+        folder: Where relative paths of images start.
+        numbered: Whether rows have numbers for ids where images elsewhere have their paths.
+    """
+
+    name: str
+    frame: pd.DataFrame
+    folder: Path
+    numbered: bool = False
+
+
+def open_source(source: str | Sequence[str], base: Path, locate: Locate) -> tuple[Part, ...]:
+    """Finds the tables of a source: one, or several for a list, a glob, or splits of tensorflow-datasets in a sum.
+
+    Args:
+        source: As a recipe writes it.
+        base: Where relative paths start.
+        locate: Turns a path or ``package:NAME`` into a local file; ``kft.assets.locate``.
+
+    Raises:
+        DataError: There is no such file, or a glob matches none.
+        AssetError: An object store does not answer.
+
+    Example:
+        >>> open_source(["a.csv", "b.csv"], Path("/data"), lambda source, base: base / source)[1].place
+        PosixPath('/data/b.csv')
+    """
+    several = (source,) if isinstance(source, str) else source
+    parts = tuple(part for one in several for part in _open_one(one, base, locate))
+    files = [part.table.resolve() for part in parts if isinstance(part.table, Path)]
+    repeated = next((path for path in files if files.count(path) > 1), None)
+    if repeated is not None:
+        raise DataError(
+            "one file stands in a list twice",
+            where=str(repeated),
+            received=", ".join(several),
+            expected="each file once",
+            next_step="take it out, or write a glob that does not match it",
+        )
+    return parts
+
+
+def _open_one(source: str, base: Path, locate: Locate) -> list[Part]:
+    if source.startswith(TFDS):
+        from kft.data.tfds import images_folder, read_tfds
+
+        return [Part(place, frame, images_folder()) for place, frame in read_tfds(source, base)]
+    if URL.match(source):
+        paths = [fetch_remote(source)]
+    elif is_glob(source) and not (base / Path(source).expanduser()).exists():
+        paths = _matches(source, base)
+    else:
+        paths = [locate(source, base)]
+    return [Part(path, path) for path in paths]
+
+
+def _matches(pattern: str, base: Path) -> list[Path]:
+    found = sorted(glob.glob(os.path.expanduser(pattern), root_dir=base, recursive=True))
+    if found:
+        return [base / name for name in found]
+    folder = base / Path(pattern).expanduser()
+    while glob.has_magic(str(folder)) or not folder.is_dir():
+        folder = folder.parent
+    beside = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
+    raise DataError(
+        f"no file matches {pattern!r}",
+        where=str(folder),
+        received=", ".join(beside[:10]) + (f" and {len(beside) - 10:,} more" if len(beside) > 10 else "")
+        if beside
+        else "an empty folder",
+        expected="at least one file; * stands for any part of a name, ** for any folders",
+        next_step="mend data.train, data.valid or data.test in the recipe",
+    )
+
+
+def name_parts(parts: Sequence[Part]) -> dict[Path, str]:
+    """Names each place for ids: as few of its last parts as tell all of them apart.
+
+    Example:
+        >>> paths = [Path("/data/a/rows.csv"), Path("/data/b/rows.csv")]
+        >>> list(name_parts([Part(path, path) for path in paths]).values())
+        ['a/rows.csv', 'b/rows.csv']
+    """
+    places = dict.fromkeys(part.place for part in parts)
+    for length in range(1, max((len(place.parts) for place in places), default=0) + 1):
+        short = {place: "/".join(place.parts[-length:]) for place in places}
+        if len(set(short.values())) == len(short):
+            return short
+    return {place: str(place) for place in places}
+
+
+def read_parts(
+    parts: Sequence[Part], names: dict[Path, str], spec: DataSpec, *, task: Task, base: Path
+) -> tuple[Rows, ...]:
+    """Reads the tables of a source, which must all have the same columns.
+
+    Args:
+        parts: From ``open_source``.
+        names: From ``name_parts``.
+        spec: The recipe's data part, for columns and encoding.
+        task: What is read.
+        base: Where a DataFrame's relative paths of images start.
+
+    Raises:
+        DataError: One cannot be read, or has other columns than the first.
+    """
+    read = tuple(_read(part, names[part.place], spec, task, base) for part in parts)
+    first = read[0]
+    for other in read[1:]:
+        if set(other.frame.columns) != set(first.frame.columns):
+            lacking = [name for name in first.frame.columns if name not in other.frame.columns]
+            added = [name for name in other.frame.columns if name not in first.frame.columns]
+            raise DataError(
+                "the files of one split have different columns",
+                where=f"{first.name} and {other.name}",
+                received=f"{other.name}"
+                + (f" lacks {', '.join(map(repr, lacking))}" if lacking else "")
+                + (" and" if lacking and added else "")
+                + (f" has {', '.join(map(repr, added))} besides" if added else ""),
+                expected="the same columns in each: " + ", ".join(map(str, first.frame.columns)),
+                next_step="rename the columns, or take the file out of the list",
+            )
+    return read
+
+
+def _read(part: Part, name: str, spec: DataSpec, task: Task, base: Path) -> Rows:
+    if part.images is not None:
+        assert isinstance(part.table, pd.DataFrame)
+        return Rows(name, part.table, part.images, numbered=True)
+    frame = read_source(part.table, task, columns=spec.columns, encoding=spec.encoding)
+    return Rows(name, frame, image_folder(part.table, base))
+
+
+def whole(rows: Sequence[Rows]) -> pd.DataFrame:
+    """Returns the rows of all parts as one table; cells are shared, not copied."""
+    if len(rows) == 1:
+        return rows[0].frame
+    return pd.concat([part.frame.astype(object) for part in rows], ignore_index=True)
+
+
+def title(rows: Sequence[Rows]) -> str:
+    """Returns what a person calls a source.
+
+    Example:
+        >>> frame = pd.DataFrame({"text": []})
+        >>> title([Rows("a.csv", frame, Path()), Rows("b.csv", frame, Path())])
+        'a.csv and 1 more'
+    """
+    return rows[0].name + (f" and {len(rows) - 1} more" if len(rows) > 1 else "")
+
+
+def parts_to_examples(
+    rows: Sequence[Rows], spec: DataSpec, *, task: Task, columns: Columns
+) -> tuple[Examples, tuple[RejectedRow, ...]]:
+    """Turns the rows of all parts of a split into examples; see ``to_examples``.
+
+    Raises:
+        DataError: Besides what ``to_examples`` refuses: one id stands in two parts.
+    """
+    settled = task.kind.settle([cell for part in rows for cell in part.frame[columns.label]], spec)
+    made = [
+        to_examples(
+            part.frame,
+            settled,
+            task=task,
+            name=part.name,
+            columns=columns,
+            folder=part.folder,
+            numbered=part.numbered,
+        )
+        for part in rows
+    ]
+    examples = Examples.concatenate([found for found, _ in made]) if len(made) > 1 else made[0][0]
+    if len(made) > 1:
+        refuse_repeated(list(examples.ids), title(rows), spec)
+    return examples, tuple(row for _, rejected in made for row in rejected)
