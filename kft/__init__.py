@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "KftError": "kft.errors",
     "build_model": "kft.api",
+    "check": "kft.api",
     "check_tpu": "kft.api",
     "evaluate": "kft.api",
     "freeze": "kft.api",
