@@ -19,6 +19,8 @@ from kft.data.split import DataSplit
 from kft.errors import RunError
 from kft.model import backbones
 from kft.recipe.load import Recipe
+from kft.report.examples import ExampleIndex
+from kft.report.lines import worst_lines
 from kft.rundir import write_folder
 from kft.tasks.registry import TASKS
 
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from kft.train.progress import Progress
 
 AUDITS = Path("audits")
-"""Where audits go by default: each one in a folder of its own, so that those before and after a mend can be compared."""
+"""Where audits go by default, each in a folder of its own: those before and after a mend can be compared."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class CheckResult:
 
     Attributes:
         findings: The worst first.
+        examples: A few lines for each finding: its worst rows, shortened.
         n: Rows of each split.
         labels: How many classes or labels there are; 0 for numbers.
         split_hash: Of the split that was looked at.
@@ -49,6 +52,7 @@ class CheckResult:
     """
 
     findings: tuple[Finding, ...]
+    examples: tuple[tuple[str, ...], ...]
     n: Mapping[str, int]
     labels: int
     split_hash: str
@@ -132,9 +136,11 @@ def check(
     with progress.task("checks", len(checks)) as tick:
         findings = run_checks(view, checks, tick)
     files = _files(recipe, view, findings, [each.name for each in checks])
+    index = ExampleIndex(view, findings)
     folder = write_folder(files, target, numbered=AUDITS / recipe.name)
     return CheckResult(
         findings=tuple(findings),
+        examples=tuple(worst_lines(finding, index) for finding in findings),
         n={name: len(split.part(name)) for name in ("train", "valid", "test")},
         labels=len(split.labels),
         split_hash=split.split_hash,

@@ -223,9 +223,7 @@ def _train(
     )
 
 
-def _write_findings(
-    run: RunFolder, recipe: Recipe, split: DataSplit, backbone: Backbone, progress: Progress
-) -> None:
+def _write_findings(run: RunFolder, recipe: Recipe, split: DataSplit, backbone: Backbone, progress: Progress) -> None:
     """Writes what is wrong with the data, as far as that is seen at once; it stops nobody."""
     findings = find_at_once(recipe, split, backbone, progress)
     write_json(run.findings, as_document(split, findings))

@@ -5,11 +5,12 @@ The order is that of the list that ``kft check --list`` prints.
 
 from __future__ import annotations
 
-from kft.audit import unusable_rows  # noqa: F401
+from kft.audit import unusable  # noqa: F401
 from kft.audit.check import CHECKS
 from kft.recipe.explain import recipe_error
 from kft.recipe.load import Recipe
 from kft.registry import nearest
+
 
 def require_known_checks(recipe: Recipe) -> None:
     """Refuses a recipe that skips what is no check: it would silently go on being run.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import rich_click as click
@@ -12,6 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from kft.evaluate.evaluate import EvaluateResult
+from kft.recipe.load import Recipe, load_recipe
+from kft.recipe.shipped import shipped_recipes
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -56,6 +59,20 @@ def output_options(command: Command) -> Command:
     command = click.option("--quiet", is_flag=True, help="Print no progress.")(command)
     command = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")(command)
     return debug_option(command)
+
+
+def load_named(recipe: str, overrides: Sequence[str], seed: int | None = None) -> Recipe:
+    """Loads what a person named: a YAML file, or a shipped recipe such as ``sentiment/product_reviews``.
+
+    Args:
+        recipe: The name.
+        overrides: Settings of ``--set``.
+        seed: Overrides the recipe's.
+    """
+    path = Path(recipe)
+    if not path.exists() and recipe in shipped_recipes():
+        path = shipped_recipes()[recipe]
+    return load_recipe(path, (*overrides, f"seed={seed}") if seed is not None else overrides)
 
 
 def print_json(values: Any) -> None:

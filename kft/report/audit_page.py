@@ -27,8 +27,8 @@ from kft.report.details import Grid, columns_of, example_pairs, figures_of, grid
 from kft.report.examples import ExampleIndex, ShownExample
 from kft.report.html import Thumbnails, render, shorten
 
-ROWS_SHOWN, ROWS_FOLDED, IMAGES_SHOWN = 8, 32, 12
-"""Rows of a finding that are seen at once, those behind a click, and images; findings.json has all."""
+ROWS_SHOWN, IMAGES_SHOWN, ROWS_FOLDED = 6, 12, 30
+"""Rows of a finding that are seen at once, or images, and those behind a click; findings.json has all."""
 BARS = 24
 """With more classes than this, their sizes are drawn without their names; the table has these."""
 SIZED_IMAGES = 2000
@@ -122,7 +122,7 @@ def _section(finding: Finding, number: int, index: ExampleIndex) -> Section:
         groups: list[tuple[str, ...]] = [(first, second) for first, second, _ in pairs]
     else:
         groups = [(identifier,) for identifier in finding.rows]
-    at_once = IMAGES_SHOWN if index.view.task.modality == "image" else ROWS_SHOWN
+    at_once = IMAGES_SHOWN if index.view.task.modality == "image" and not pairs else ROWS_SHOWN
     rows = tuple(
         Row(tuple(index.show(each) for each in ids), tuple(values[place] for values in columns.values()))
         for place, ids in enumerate(groups[: at_once + ROWS_FOLDED])
@@ -177,9 +177,9 @@ def _by_class(view: AuditView) -> Grid | None:
     if not view.split.labels:
         return None
     counts = [_names(view, name) for name in SPLITS]
-    rows = [(shorten(label, 80), *(count[label] for count in counts)) for label in view.split.labels]
-    rows.sort(key=lambda row: -row[1])
-    return Grid(f"all {len(rows)} classes", ("class", *SPLITS), tuple(rows))
+    ordered = [label for label, _ in counts[0].most_common()]
+    rows = tuple((shorten(label, 80), *(count[label] for count in counts)) for label in ordered)
+    return Grid(f"all {len(rows)} classes", ("class", *SPLITS), rows)
 
 
 def _plots(view: AuditView) -> list[Drawing]:
@@ -200,14 +200,13 @@ def _histogram(title: str, values: np.ndarray, x: str, **mark: Any) -> Drawing |
 
 def _answers(view: AuditView) -> Drawing | None:
     if not view.split.labels:
-        values = np.array([float(value) for value in labels_of(view.known)])
-        return _histogram("The numbers to be answered", values, "number")
-    total = _names(view, "train")
-    ordered = sorted(view.split.labels, key=lambda label: -total[label])
-    values = [total[label] for label in ordered]
+        numbers = np.array([float(value) for value in labels_of(view.known)])
+        return _histogram("The numbers to be answered", numbers, "number")
+    ordered = _names(view, "train").most_common()
+    names, values = [shorten(label, 60) for label, _ in ordered], [count for _, count in ordered]
     title = "Rows of each class, train"
     if len(ordered) <= BARS:
-        return title, plots.bar_plot([shorten(label, 60) for label in ordered], values, title=title)
+        return title, plots.bar_plot(names, values, title=title)
     return title, plots.rank_plot(values, title=title, x="class, from the largest to the smallest", y="rows")
 
 

@@ -37,7 +37,9 @@ class Grid:
     @property
     def numeric(self) -> tuple[bool, ...]:
         """Whether each column holds numbers, which stand to the right."""
-        return tuple(all(isinstance(cell, (int, float, type(None))) for cell in column) for column in zip(*self.rows))
+        return tuple(
+            all(isinstance(cell, int | float | None) for cell in column) for column in zip(*self.rows, strict=True)
+        )
 
 
 def columns_of(finding: Finding) -> dict[str, Sequence[Any]]:

@@ -52,7 +52,9 @@ class ExampleIndex:
         for finding in (each for each in findings if each.check == PERSONAL):
             texts = finding.details.get(MASKED, ())
             shown = texts if len(texts) == len(finding.rows) else ["(not shown)"] * len(finding.rows)
-            self._masked.update(zip(finding.rows, shown, strict=True))
+            for identifier, text in zip(finding.rows, shown, strict=True):
+                known = self._masked.get(identifier)
+                self._masked[identifier] = f"{known}; {text}" if known else text
 
     def __contains__(self, identifier: object) -> bool:
         return identifier in self._place

@@ -45,10 +45,10 @@ def render(template: str, values: Mapping[str, Any]) -> str:
 
 
 def shorten(text: str, most: int = 280) -> str:
-    """Returns a text on one line, cut where it is long, without characters that hide or turn others.
+    r"""Returns a text on one line, cut where it is long, without characters that hide or turn others.
 
     Example:
-        >>> shorten("one\\n two\\x00" + "x" * 20, most=12)
+        >>> shorten("one\n two\x00" + "x" * 20, most=12)
         'one two xxx…'
     """
     # isprintable is False for control characters, lone surrogates and marks that turn the direction of writing.
@@ -61,10 +61,10 @@ def number(value: Any) -> str:
 
     Example:
         >>> number(12345), number(0.12345), number(True), number(None), number(["a", "b"])
-        ('12,345', '0.123', 'yes', '–', 'a, b')
+        ('12,345', '0.123', 'yes', '-', 'a, b')
     """
     if value is None:
-        return "–"
+        return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
@@ -77,7 +77,7 @@ def number(value: Any) -> str:
 
 
 def breakable(text: str) -> Markup:
-    """Returns a text that a line may break after its underscores, slashes and dots: names of classes and files are long.
+    """Returns a text that may break after underscores, slashes and dots: names of classes and files are long.
 
     Example:
         >>> breakable("card_arrival & more")

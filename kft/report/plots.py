@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
 from typing import Any
@@ -28,7 +28,7 @@ VARIABLES = {
 """Matplotlib knows no CSS: what it draws in these colours is replaced by the page's own."""
 WIDTH = 4.6
 """In inches: 442 pixels."""
-STYLE: Mapping[str, Any] = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "kft",  # else names within the file are drawn at random
     "font.family": "sans-serif",
@@ -198,7 +198,7 @@ def _axes(height: float) -> Iterator[tuple[Any, Any]]:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    with rc_context(dict(STYLE)):
+    with rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         yield figure, figure.add_subplot()
 
