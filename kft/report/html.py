@@ -37,6 +37,7 @@ def render(template: str, values: Mapping[str, Any]) -> str:
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=lambda value: clean(value) if type(value) is str else value,  # Markup is a str of its own
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -51,9 +52,18 @@ def shorten(text: str, most: int = 280) -> str:
         >>> shorten("one\n two\x00" + "x" * 20, most=12)
         'one two xxx…'
     """
-    # isprintable is False for control characters, lone surrogates and marks that turn the direction of writing.
-    clean = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * most]).split())
-    return clean if len(clean) <= most and len(text) <= 4 * most else clean[: most - 1].rstrip() + "…"
+    line = " ".join(clean(text[: 4 * most]).split())
+    return line if len(line) <= most and len(text) <= 4 * most else line[: most - 1].rstrip() + "…"
+
+
+def clean(text: str) -> str:
+    """Returns a text without control characters, lone surrogates and marks that turn the direction of writing.
+
+    Example:
+        >>> clean("fine" + chr(0x202E) + "enif")
+        'fine enif'
+    """
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
 
 
 def number(value: Any) -> str:
@@ -94,7 +104,7 @@ class Thumbnails:
         pixels: The longer side.
     """
 
-    def __init__(self, most: int = 200, pixels: int = 112) -> None:
+    def __init__(self, most: int = 160, pixels: int = 112) -> None:
         self.left = most
         self.pixels = pixels
 

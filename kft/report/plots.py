@@ -91,7 +91,7 @@ def rank_plot(values: Sequence[float], *, title: str, x: str, y: str) -> Markup:
     """
     ranked = np.sort(np.asarray(values, dtype=float))[::-1]
     with _axes(2.2) as (figure, axes):
-        axes.fill_between(np.arange(len(ranked) + 1), np.append(ranked, ranked[-1]), step="post", color=BAR, lw=0)
+        axes.stairs(ranked, fill=True, color=BAR)
         axes.set(xlabel=x, ylabel=y, xlim=(0, len(ranked)), ylim=(0, ranked[0] * 1.08))
         axes.grid(axis="x", visible=False)
         axes.xaxis.get_major_locator().set_params(integer=True)
