@@ -173,7 +173,7 @@ class RunFolder:
 
     @property
     def findings(self) -> Path:
-        """What was found in the data."""
+        """What was found in the data; the form is that of ``kft check``."""
         return self.path / "findings.json"
 
     @property

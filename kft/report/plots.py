@@ -164,6 +164,8 @@ def curve_plot(
         y: What is measured.
         measured: Which points were measured, the first ones; the others are forecast. Default: all.
     """
+    from matplotlib.ticker import MaxNLocator
+
     known = sum(measured) if measured is not None else len(n)
     with _axes(2.5) as (figure, axes):
         if low is not None and high is not None:
@@ -174,6 +176,7 @@ def curve_plot(
             axes.plot(n[start:], values[start:], "--", color=ACCENT, linewidth=1.4)
         axes.set(xlabel=x, ylabel=y)
         axes.set_xlim(left=0)
+        axes.xaxis.set_major_locator(MaxNLocator(6))
         axes.xaxis.set_major_formatter("{x:,.0f}")
         return _svg(figure, title, f"{title}: {values[0]:.3g} at {n[0]:,.0f}, {values[-1]:.3g} at {n[-1]:,.0f}")
 

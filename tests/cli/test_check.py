@@ -1,8 +1,10 @@
 """`kft check`: exit codes, what is printed, what is written, and that nothing is half there."""
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -123,6 +125,17 @@ def test_the_list_names_every_check(kft_cli):
     assert code == 0 and "leak" in out and "test in train" in out and "audit.skip=[NAME]" in out
     code, out, _ = kft_cli("check", "--list", "--json")
     assert [each["name"] for each in json.loads(out)["checks"]] == ["unusable-rows", "leak"]
+
+
+def test_the_check_of_the_documentation_runs(recipe, kft_cli):
+    page = (Path(__file__).parents[2] / "docs" / "audit.md").read_text(encoding="utf-8")
+    (code,) = (block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "CHECKS.register" in block)
+    exec(compile(code, "docs/audit.md", "exec"), {})
+    (recipe.parent / "reviews.csv").write_text((recipe.parent / "reviews.csv").read_text() + "IT IS BROKEN,negative\n")
+    code, out, err = kft_cli("check", recipe, "--no-features", "--json")
+    assert code == 0, err
+    (finding,) = json.loads(out)["findings"]
+    assert finding["check"] == "shouting" and finding["rows"] == ["reviews.csv:121"]
 
 
 def test_without_a_recipe_it_says_so(kft_cli):
