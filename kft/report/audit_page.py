@@ -23,7 +23,7 @@ from kft.data.images import FORMATS
 from kft.data.split import labels_of
 from kft.recipe.load import Recipe
 from kft.report import plots
-from kft.report.details import Grid, columns_of, example_pairs, figures_of, grids_of, points_of
+from kft.report.details import Grid, figures_of, grids_of, make_grid, points_of, rows_of
 from kft.report.examples import ExampleIndex, ShownExample
 from kft.report.html import Thumbnails, render, shorten
 
@@ -115,25 +115,20 @@ def _found(findings: Sequence[Finding], check: str) -> int:
 
 
 def _section(finding: Finding, number: int, index: ExampleIndex) -> Section:
-    pairs = example_pairs(finding, index)
-    columns = columns_of(finding)
-    if pairs:
-        columns = {"how alike": [said for _, _, said in pairs]} if any(said for _, _, said in pairs) else {}
-        groups: list[tuple[str, ...]] = [(first, second) for first, second, _ in pairs]
-    else:
-        groups = [(identifier,) for identifier in finding.rows]
-    at_once = IMAGES_SHOWN if index.view.task.modality == "image" and not pairs else ROWS_SHOWN
+    table = rows_of(finding, index)
+    single_images = index.view.task.modality == "image" and all(len(ids) == 1 for ids in table.ids)
+    at_once = IMAGES_SHOWN if single_images else ROWS_SHOWN
     rows = tuple(
-        Row(tuple(index.show(each) for each in ids), tuple(values[place] for values in columns.values()))
-        for place, ids in enumerate(groups[: at_once + ROWS_FOLDED])
+        Row(tuple(index.show(each) for each in ids), tuple(values[place] for values in table.columns.values()))
+        for place, ids in enumerate(table.ids[: at_once + ROWS_FOLDED])
     )
     return Section(
         finding=finding,
         anchor=f"finding-{number}",
-        columns=tuple(columns),
+        columns=tuple(table.columns),
         shown=rows[:at_once],
         folded=rows[at_once:],
-        left_out=len(groups) - len(rows),
+        left_out=len(table.ids) - len(rows),
         grids=tuple(grids_of(finding, index)),
         figures=figures_of(finding),
         plot=_curve(finding),
@@ -178,8 +173,8 @@ def _by_class(view: AuditView) -> Grid | None:
         return None
     counts = [_names(view, name) for name in SPLITS]
     ordered = [label for label, _ in counts[0].most_common()]
-    rows = tuple((shorten(label, 80), *(count[label] for count in counts)) for label in ordered)
-    return Grid(f"all {len(rows)} classes", ("class", *SPLITS), rows)
+    rows = [(shorten(label, 80), *(count[label] for count in counts)) for label in ordered]
+    return make_grid(f"all {len(rows):,} classes", ("class", *SPLITS), rows)
 
 
 def _plots(view: AuditView) -> list[Drawing]:

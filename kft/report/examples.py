@@ -59,6 +59,12 @@ class ExampleIndex:
     def __contains__(self, identifier: object) -> bool:
         return identifier in self._place
 
+    def label(self, identifier: str) -> str:
+        """Returns the label of an example as text; empty where there is none."""
+        place = self._place.get(identifier)
+        labels = self.view.all.labels
+        return "" if place is None or labels is None else self.view.task.kind.written(labels[place])
+
     def show(self, identifier: str, most: int = 280) -> ShownExample:
         """Returns the example with this id; the id alone where there is none, as for a row that cannot be used.
 
@@ -69,9 +75,7 @@ class ExampleIndex:
         place = self._place.get(identifier)
         if place is None:
             return ShownExample(identifier)
-        examples = self.view.all
-        given = examples.inputs[place]
-        label = "" if examples.labels is None else self.view.task.kind.written(examples.labels[place])
+        given = self.view.all.inputs[place]
         texts: tuple[str, ...] = ()
         image = None
         if isinstance(given, Path):
@@ -84,5 +88,5 @@ class ExampleIndex:
             split=str(self.view.split_of[place]),
             texts=tuple(shorten(text, most) for text in texts),
             image=image,
-            label=shorten(label, 60),
+            label=shorten(self.label(identifier), 60),
         )

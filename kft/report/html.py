@@ -81,6 +81,8 @@ def number(value: Any) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {number(each)}" for name, each in value.items())
     if isinstance(value, (list, tuple)):
         return ", ".join(map(number, value))
     return shorten(str(value), 120)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kft.audit.finding import Finding
-from kft.report.details import PAIRS, columns_of, example_pairs, grids_of
+from kft.report.details import PAIRS, grids_of, rows_of
 from kft.report.examples import ExampleIndex
 from kft.report.html import number
 
@@ -20,23 +20,21 @@ def worst_lines(finding: Finding, index: ExampleIndex) -> tuple[str, ...]:
     Returns:
         At most two lines, what matters most first; none where the finding is on the data as a whole.
     """
-    pairs = example_pairs(finding, index)
-    if pairs:
-        return tuple(f"{first} = {second}{_text(first, index)}" for first, second, _ in pairs[:LINES])
-    if finding.rows:
-        columns = columns_of(finding).items()
+    table = rows_of(finding, index)
+    if table.ids:
         return tuple(
-            ", ".join([_row(row, index), *(f"{title} {number(values[place])}" for title, values in columns)])
-            for place, row in enumerate(finding.rows[:LINES])
+            ", ".join(
+                [_row(ids, index), *(f"{title} {number(values[place])}" for title, values in table.columns.items())]
+            )
+            for place, ids in enumerate(table.ids[:LINES])
         )
     grids = [grid for grid in grids_of(finding, index) if grid.title == PAIRS]
     return tuple(", ".join(map(number, row)) for grid in grids for row in grid.rows[:LINES])
 
 
-def _row(identifier: str, index: ExampleIndex) -> str:
-    label = index.show(identifier).label
-    return f"{identifier}{_text(identifier, index)}" + (f"  {label}" if label else "")
-
-
-def _text(identifier: str, index: ExampleIndex) -> str:
-    return "".join(f'  "{text}"' for text in index.show(identifier, CHARACTERS).texts)
+def _row(ids: tuple[str, ...], index: ExampleIndex) -> str:
+    """One example with its label, or two with the text of the first: copies differ little."""
+    example = index.show(ids[0], CHARACTERS)
+    texts = "".join(f'  "{text}"' for text in example.texts)
+    label = f"  {example.label}" if example.label and len(ids) == 1 else ""
+    return f"{' = '.join(ids)}{texts}{label}"

@@ -13,7 +13,10 @@ from kft.audit.finding import Finding
 from kft.audit.view import AuditView
 from kft.report import plots
 from kft.report.audit_page import render_audit
+from kft.report.details import rows_of
+from kft.report.examples import ExampleIndex
 from kft.report.html import Thumbnails, render
+from kft.report.lines import worst_lines
 from kft.tasks.registry import TASKS
 from tests import tiny
 
@@ -123,6 +126,21 @@ def test_personal_data_are_masked_wherever_their_row_is_shown(texts):
     page = render_audit(recipe, view, findings, [])
     assert page.count("j***@e***.com") == 2 and page.count("(not shown)") == 2
     assert not any(text in page for text in plain)
+
+
+def test_a_row_stands_beside_the_one_it_names_and_labels_are_said_once(texts):
+    recipe, view = texts
+    index = ExampleIndex(view, [])
+    first, second = (str(identifier) for identifier in view.split.test.ids[:2])
+    other = str(view.split.train.ids[0])
+    label = index.label(first)
+    details = {"copy_of": [other, other], "label": [label, index.label(second)], "similarity": [1.0, 0.9]}
+    finding = Finding("leakage", "error", "m", "a", 1.0, (first, second), details)
+    assert rows_of(finding, index).ids == ((first, other), (second, other))
+    assert list(rows_of(finding, index).columns) == ["similarity"]
+    assert worst_lines(finding, index)[0].startswith(f"{first} = {other}  ")
+    page = render_audit(recipe, view, [finding], [])
+    assert page.count('<span class="id">') == 4 and "<th>similarity</th>" in page and "<th>label</th>" not in page
 
 
 def test_long_lists_are_folded_and_the_rest_is_counted(texts):
