@@ -23,7 +23,7 @@ from kft.data.images import FORMATS
 from kft.data.split import labels_of
 from kft.recipe.load import Recipe
 from kft.report import plots
-from kft.report.details import Grid, figures_of, grids_of, make_grid, points_of, rows_of
+from kft.report.details import METRIC, Grid, figures_of, grids_of, make_grid, points_of, rows_of
 from kft.report.examples import ExampleIndex, ShownExample
 from kft.report.html import Thumbnails, render, shorten
 
@@ -147,7 +147,7 @@ def _curve(finding: Finding) -> Markup | None:
         [point["high"] for point in points] if bounded else None,
         title="Learning curve",
         x="labelled rows",
-        y=str(finding.details.get("metric", "value")),
+        y=str(finding.details.get(METRIC, "value")),
         measured=[not point.get("forecast") for point in points],
     )
 

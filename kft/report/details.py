@@ -5,7 +5,7 @@ What a check puts there is plain JSON, and its form says how it is read:
 - a list as long as the finding's rows runs along them: a column of their table;
 - where such a list holds ids, each row is shown beside the one that it names;
 - ``pairs`` are two ids each and what is said of them, or two classes and their figures;
-- ``points`` are a curve: ``n``, ``value`` and, where known, ``low``, ``high`` and ``forecast``;
+- ``points`` are a curve: ``n``, ``value`` and, where known, ``low``, ``high`` and ``forecast``; ``metric`` names it;
 - anything else is a figure, or a table of figures.
 """
 
@@ -19,7 +19,7 @@ from kft.audit.finding import Finding
 from kft.report.examples import MASKED, ExampleIndex
 from kft.report.html import number
 
-PAIRS, POINTS = "pairs", "points"
+PAIRS, POINTS, METRIC = "pairs", "points", "metric"
 MOST_ROWS = 200
 """Of a table of figures; what is more is counted."""
 
@@ -154,6 +154,7 @@ def figures_of(finding: Finding) -> dict[str, Any]:
         for key, value in finding.details.items()
         if not _runs_along(finding, key, value)
         and key not in (MASKED, PAIRS, POINTS)
+        and not (key == METRIC and POINTS in finding.details)
         and _grid("", value) is None
         and value not in ([], (), {}, "")
     }
