@@ -16,6 +16,7 @@ _PUBLIC = {
     "KftError": "kft.errors",
     "build_data": "kft.api",
     "build_model": "kft.api",
+    "check": "kft.api",
     "check_tpu": "kft.api",
     "evaluate": "kft.api",
     "freeze": "kft.api",

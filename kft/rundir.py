@@ -15,6 +15,7 @@ from typing import Any
 from kft.errors import RunError, StorageError
 from kft.registry import nearest
 
+ELSEWHERE = "choose another folder with -o DIR"
 RUN_NOTE = "run folder: "
 """Opens the note on an exception that ended a training, so that it can be said where the weights are."""
 
@@ -103,6 +104,52 @@ def write_json(path: Path, values: Any, **advice: str) -> None:
     write_file(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n", **advice)
 
 
+def write_folder(files: Mapping[str, bytes | str], target: Path | None, *, numbered: Path) -> Path:
+    """Writes a folder of files whole or not at all: into a temporary one beside it, then an atomic rename.
+
+    Args:
+        files: Name and content of each.
+        target: The folder; one that is there has to be empty.
+        numbered: Without ``target``, the folder is the first of ``<numbered>-1``, ``-2`` ... that is free.
+
+    Returns:
+        The folder.
+
+    Raises:
+        StorageError: The disk is full, the folder cannot be written, or another process took it meanwhile.
+    """
+    wanted = target or numbered
+    temporary = wanted.with_name(f".{wanted.name}.{os.getpid()}.tmp")
+    folder, number = target or _numbered(numbered, 1), 1
+    try:
+        for name, content in files.items():
+            write_file(temporary / name, content, elsewhere=ELSEWHERE)
+        while not _renamed(temporary, folder):
+            if target is not None:
+                raise StorageError("the folder is not empty", where=str(target), next_step=ELSEWHERE)
+            number += 1
+            folder = _numbered(numbered, number)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def _numbered(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.name}-{number}")
+
+
+def _renamed(temporary: Path, folder: Path) -> bool:
+    """Renames a folder in one step; False where something is there already."""
+    with storage_errors(folder, ELSEWHERE):
+        try:
+            temporary.rename(folder)
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                return False
+            raise
+    return True
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """The files of one run."""
@@ -126,7 +173,7 @@ class RunFolder:
 
     @property
     def findings(self) -> Path:
-        """What was found in the data."""
+        """What was found in the data; the form is that of ``kft check``."""
         return self.path / "findings.json"
 
     @property

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kft import assets
+from kft.audit.all_checks import require_known_checks
 from kft.data.split import DataSplit, load_split
 from kft.errors import UsageError
 from kft.model import backbones
@@ -19,9 +20,19 @@ if TYPE_CHECKING:
     from kft.train.progress import Progress
 
 
-def load(recipe: Any, overrides: Sequence[str], data: Any) -> tuple[Recipe, DataSplit]:
-    """Reads recipe and data, and refuses an unknown backbone: all that can be wrong before TensorFlow loads."""
+def load(recipe: Any, overrides: Sequence[str], data: Any, *, skip: bool = False) -> tuple[Recipe, DataSplit]:
+    """Reads recipe and data, and refuses unknown names: all that can be wrong before TensorFlow loads.
+
+    Args:
+        recipe: From ``load_recipe``, or what that takes.
+        overrides: Dotted settings.
+        data: DataFrames instead of files.
+        skip: Leaves unusable rows out, whatever the recipe says of them.
+    """
     loaded = _as_recipe(recipe, overrides, data)
+    require_known_checks(loaded)
+    if skip:
+        loaded = loaded.with_values("data", {"unusable_rows": "skip"})
     frames = frames_of(data)
     loaded = loaded.with_values("data", dict.fromkeys(frames or (), DATAFRAME))
     backbone = backbones.resolve_backbone(loaded.spec.model.backbone, loaded.base)

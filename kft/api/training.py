@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kft import replicas, runtime, strategy
+from kft.api.checking import find_at_once
 from kft.api.reading import load, progress_for, show_data
+from kft.audit.summary import as_document, in_numbers
 from kft.data.split import DataSplit
 from kft.evaluate.evaluate import EvaluateResult
 from kft.evaluate.scoring import score_test
 from kft.model import backbones
 from kft.recipe.load import Recipe
-from kft.rundir import RUN_NOTE, RunFolder, create_run, latest_run, refuse_taken
+from kft.rundir import RUN_NOTE, RunFolder, create_run, latest_run, refuse_taken, write_json
 from kft.tasks.registry import TASKS
 
 if TYPE_CHECKING:
@@ -188,6 +190,7 @@ def _train(
     if found is None and last != str(run.checkpoints) and chief:
         resuming.refuse_taken_storage(last)
     if chief and not (resume and resuming.has_begun(run)):
+        _write_findings(run, recipe, split, backbone, progress)
         write_start(run, recipe, split, backbone, phases)
     if chief and found is not None:
         resuming.note_resumed(run, found.state["steps_done"], replicas.describe(), runtime.versions())
@@ -218,6 +221,14 @@ def _train(
         evaluation=evaluation,
         seconds=time.perf_counter() - started,
     )
+
+
+def _write_findings(run: RunFolder, recipe: Recipe, split: DataSplit, backbone: Backbone, progress: Progress) -> None:
+    """Writes what is wrong with the data, as far as that is seen at once; it stops nobody."""
+    findings = find_at_once(recipe, split, backbone, progress)
+    write_json(run.findings, as_document(split, findings))
+    if findings:
+        progress.note(f"audit      {in_numbers(findings)}; kft check {recipe.path or 'RECIPE'} shows them")
 
 
 def plan(

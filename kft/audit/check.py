@@ -20,6 +20,7 @@ class Check:
         run: From what there is to the findings; pure.
         modalities: What it can read.
         needs_features: Whether it reads ``AuditView.features`` or ``out_of_fold``.
+        quick: Whether it takes seconds at most, whatever the data: ``kft train`` runs these too.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Check:
     run: Callable[[AuditView], Iterable[Finding]]
     modalities: tuple[str, ...] = ("text", "text-pair", "image")
     needs_features: bool = False
+    quick: bool = True
 
 
 CHECKS: Registry[Check] = Registry("check", next_step="kft check --list")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import rich_click as click
 from rich.console import Console
@@ -13,9 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from kft.evaluate.evaluate import EvaluateResult
-
-if TYPE_CHECKING:
-    from kft.recipe.load import Recipe
+from kft.recipe.load import Recipe, load_recipe
+from kft.recipe.shipped import shipped_recipes
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -63,10 +62,13 @@ def output_options(command: Command) -> Command:
 
 
 def load_named(recipe: str, overrides: Sequence[str], seed: int | None = None) -> Recipe:
-    """Loads a recipe that a person named: a file, or one that ships."""
-    from kft.recipe.load import load_recipe
-    from kft.recipe.shipped import shipped_recipes
+    """Loads what a person named: a YAML file, or a shipped recipe such as ``sentiment/product_reviews``.
 
+    Args:
+        recipe: The name.
+        overrides: Settings of ``--set``.
+        seed: Overrides the recipe's.
+    """
     path = Path(recipe)
     if not path.exists() and recipe in shipped_recipes():
         path = shipped_recipes()[recipe]

@@ -1,7 +1,7 @@
 """The entry point: the group of commands, and how errors and signals become messages and exit codes.
 
-Exit codes: 0 done, 1 a gate says no, 2 usage, recipe or data error, 3 anything unexpected, 130 on Ctrl-C,
-143 on SIGTERM.
+Exit codes: 0 done, 1 a gate or an error finding says no, 2 usage, recipe or data error, 3 anything unexpected, 130 on
+Ctrl-C, 143 on SIGTERM.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ def cli() -> None:
 
 
 def _register() -> None:
-    from kft.cli import caching, data, evaluating, launching, starting, training, using
+    from kft.cli import caching, checking, data, evaluating, launching, starting, training, using
 
-    for module in (starting, data, training, evaluating, using, launching, caching):
+    for module in (starting, data, checking, training, evaluating, using, launching, caching):
         for command in module.COMMANDS:
             cli.add_command(command)
 

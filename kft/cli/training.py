@@ -76,8 +76,8 @@ def plan(recipe: str, overrides: tuple[str, ...], check_tpu: bool, as_json: bool
     from kft import api
 
     if check_tpu:
-        return _check_tpu(load_named(recipe, overrides, None), as_json, quiet)
-    result = api.plan(load_named(recipe, overrides, None), quiet=quiet)
+        return _check_tpu(load_named(recipe, overrides), as_json, quiet)
+    result = api.plan(load_named(recipe, overrides), quiet=quiet)
     if as_json:
         print_json(result.as_dict())
         return 0

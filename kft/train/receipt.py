@@ -1,4 +1,4 @@
-"""What is known before training begins: the resolved recipe, the receipt, the split, unusable rows."""
+"""What is known before training begins: the resolved recipe, the receipt, the split."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from kft.rundir import RunFolder, write_file, write_json
 def write_start(
     run: RunFolder, recipe: Recipe, split: DataSplit, backbone: Backbone, phases: tuple[PhaseSpec, ...]
 ) -> None:
-    """Writes recipe, receipt, findings and split before training, so that a run cut short can be evaluated.
+    """Writes recipe, receipt and split before training, so that a run cut short can be evaluated.
 
     Raises:
         StorageError: The disk is full or the folder cannot be written.
@@ -47,19 +47,8 @@ def write_start(
         "devices": runtime.describe_devices(),
         "strategy": replicas.describe(),
     }
-    findings = [
-        {
-            "check": "unusable-row",
-            "severity": "warning",
-            "example": row.id,
-            "message": row.reason,
-            "advice": "mend the row, or leave it out for good",
-        }
-        for row in split.rejected
-    ]
     parquet = io.BytesIO()
     split.frame().to_parquet(parquet, index=False)
     write_file(run.recipe, text)
     write_json(run.receipt, receipt)
-    write_json(run.findings, findings)
     write_file(run.splits, parquet.getvalue())

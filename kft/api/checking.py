@@ -1,0 +1,196 @@
+"""`kft check`: the audit of a recipe's data."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kft.api.reading import load, progress_for, show_data
+from kft.audit.check import applicable, run_checks
+from kft.audit.finding import Finding
+from kft.audit.summary import as_document, count_severities, verdict
+from kft.audit.view import AuditView
+from kft.data.split import DataSplit
+from kft.errors import RunError
+from kft.model import backbones
+from kft.recipe.load import Recipe
+from kft.report.examples import ExampleIndex
+from kft.report.lines import worst_lines
+from kft.rundir import write_folder
+from kft.tasks.registry import TASKS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kft.model.backbones import Backbone
+    from kft.train.progress import Progress
+
+AUDITS = Path("audits")
+"""Where audits go by default, each in a folder of its own: those before and after a mend can be compared."""
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What was found in the data.
+
+    Attributes:
+        findings: The worst first.
+        examples: A few lines for each finding: its worst rows, shortened.
+        n: Rows of each split.
+        labels: How many classes or labels there are; 0 for numbers.
+        split_hash: Of the split that was looked at.
+        data_hash: Of the data.
+        checks: Names of the checks that ran.
+        seconds: Wall time, from reading the recipe to the last file.
+        output: The folder that was written.
+        files: What is in it.
+    """
+
+    findings: tuple[Finding, ...]
+    examples: tuple[tuple[str, ...], ...]
+    n: Mapping[str, int]
+    labels: int
+    split_hash: str
+    data_hash: str
+    checks: tuple[str, ...]
+    seconds: float
+    output: Path
+    files: tuple[str, ...]
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """What makes a measured figure wrong, or training impossible."""
+        return tuple(finding for finding in self.findings if finding.severity == "error")
+
+    @property
+    def page(self) -> Path:
+        """The page for people."""
+        return self.output / "audit.html"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns what ``kft check --json`` prints."""
+        return {
+            "split_hash": self.split_hash,
+            "data_hash": self.data_hash,
+            "n": dict(self.n),
+            "counts": count_severities(self.findings),
+            "findings": [finding.as_dict() for finding in self.findings],
+            "files": [str(self.output / name) for name in self.files],
+        }
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        rows = "".join(
+            f"<tr><td>{finding.severity}</td><td>{escape(finding.check)}</td>"
+            f"<td style='text-align:left'>{escape(finding.message)}<br><i>{escape(finding.advice)}</i></td></tr>"
+            for finding in self.findings
+        )
+        return f"<p>{verdict(self.findings)} {escape(str(self.page))}</p><table>{rows}</table>"
+
+
+def check(
+    recipe: Recipe | str | Path | Mapping[str, Any],
+    *,
+    data: pd.DataFrame | Mapping[str, pd.DataFrame] | None = None,
+    overrides: Sequence[str] = (),
+    features: bool = True,
+    output: str | Path | None = None,
+    quiet: bool = False,
+) -> CheckResult:
+    """Looks for what would ruin the result, before any training, and writes what it finds.
+
+    Rows that cannot be used are left out and reported, whatever ``data.unusable_rows`` says.
+
+    Args:
+        recipe: From ``load_recipe``, or what that takes.
+        data: As for ``train``.
+        overrides: As for ``train``.
+        features: Whether the frozen backbone runs over the data, for the checks that compare by meaning; they
+            share the feature store with training. Without it TensorFlow is not loaded, and no tokens are counted.
+        output: A new folder for findings.json, audit.html and splits.parquet; default ``audits/<recipe name>-<n>``.
+        quiet: Prints no progress.
+
+    Raises:
+        KftError: One of its kinds, for a recipe, data, weights or a disk that does not fit.
+
+    Example:
+        >>> import kft
+        >>> result = kft.check("recipes/sentiment/product_reviews.yaml")  # doctest: +SKIP
+        >>> [finding.message for finding in result.errors]  # doctest: +SKIP
+        []
+    """
+    started = time.perf_counter()
+    target = Path(output) if output is not None else None
+    _refuse_taken(target)
+    recipe, split = load(recipe, overrides, data, skip=True)
+    progress = progress_for(quiet)
+    show_data(progress, recipe, split)
+    view = _look(recipe, split, progress, features)
+    checks = applicable(view)
+    with progress.task("checks", len(checks)) as tick:
+        findings = run_checks(view, checks, tick)
+    files = _files(recipe, view, findings, [each.name for each in checks])
+    index = ExampleIndex(view, findings)
+    folder = write_folder(files, target, numbered=AUDITS / recipe.name)
+    return CheckResult(
+        findings=tuple(findings),
+        examples=tuple(worst_lines(finding, index) for finding in findings),
+        n={name: len(split.part(name)) for name in ("train", "valid", "test")},
+        labels=len(split.labels),
+        split_hash=split.split_hash,
+        data_hash=split.data_hash,
+        checks=tuple(each.name for each in checks),
+        seconds=time.perf_counter() - started,
+        output=folder,
+        files=tuple(files),
+    )
+
+
+def find_at_once(recipe: Recipe, split: DataSplit, backbone: Backbone, progress: Progress) -> list[Finding]:
+    """Runs the checks that take seconds at most: what ``kft train`` writes into its run folder."""
+    from kft.audit.prepare import prepare_view
+
+    view = prepare_view(recipe.spec, split, backbone, progress, features=False)
+    return run_checks(view, [each for each in applicable(view) if each.quick])
+
+
+def _refuse_taken(target: Path | None) -> None:
+    if target is not None and (target.is_file() or (target.is_dir() and any(target.iterdir()))):
+        raise RunError(
+            "the folder is there already; an audit is never overwritten",
+            where=str(target),
+            expected="a folder that does not exist yet, or is empty",
+            next_step="choose another -o DIR, or leave it out for audits/<recipe name>-<n>",
+        )
+
+
+def _look(recipe: Recipe, split: DataSplit, progress: Progress, features: bool) -> AuditView:
+    if not features:  # nothing that loads TensorFlow
+        return AuditView(split, TASKS.get(recipe.spec.task), recipe.spec)
+    backbone = backbones.load_for(recipe.spec, progress.note)
+    progress.note(f"backbone   {backbone.name}, {backbone.model.count_params():,} parameters")
+    from kft.audit.prepare import prepare_view
+
+    return prepare_view(recipe.spec, split, backbone, progress)
+
+
+def _files(
+    recipe: Recipe, view: AuditView, findings: Sequence[Finding], checks: Sequence[str]
+) -> dict[str, bytes | str]:
+    """Returns every file of an audit by name, before any is written."""
+    from kft.report.audit_page import render_audit
+
+    parquet = io.BytesIO()
+    view.split.frame().to_parquet(parquet, index=False)
+    document = as_document(view.split, findings)
+    return {
+        "audit.html": render_audit(recipe, view, findings, checks),
+        "findings.json": json.dumps(document, indent=2, ensure_ascii=False) + "\n",
+        "splits.parquet": parquet.getvalue(),
+    }

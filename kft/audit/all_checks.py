@@ -1,0 +1,33 @@
+"""Every check, registered by being imported: one line here for each file.
+
+The order is that of the list that ``kft check --list`` prints.
+"""
+
+from __future__ import annotations
+
+from kft.audit import unusable  # noqa: F401
+from kft.audit.check import CHECKS
+from kft.recipe.explain import recipe_error
+from kft.recipe.load import Recipe
+from kft.registry import nearest
+
+
+def require_known_checks(recipe: Recipe) -> None:
+    """Refuses a recipe that skips what is no check: it would silently go on being run.
+
+    Raises:
+        RecipeError: Lists every unknown name in ``audit.skip``, with the nearest one there is.
+
+    Example:
+        >>> from kft.recipe.load import load_recipe
+        >>> recipe = load_recipe({"task": "text-classification", "data": {"train": "a.csv"}})
+        >>> require_known_checks(recipe)
+    """
+    found = []
+    for position, name in enumerate(recipe.spec.audit.skip):
+        if name not in CHECKS:
+            hint = nearest(name, CHECKS.names())
+            text = f"unknown check {name!r}" + (f"; did you mean {hint}?" if hint else "")
+            found.append((("audit", "skip", position), f"{text} (known: {', '.join(CHECKS.names())})"))
+    if found:
+        raise recipe_error(found, None, str(recipe.path or "recipe"))

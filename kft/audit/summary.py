@@ -1,0 +1,62 @@
+"""All findings together: how many of each severity, what they come to in words, the form of findings.json."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from kft.audit.finding import SEVERITIES, Finding
+from kft.data.assign import SPLITS
+from kft.data.split import DataSplit
+
+
+def count_severities(findings: Sequence[Finding]) -> dict[str, int]:
+    """Returns how many findings there are of each severity.
+
+    Example:
+        >>> count_severities([Finding("size", "note", "Small.", "add rows", 0.1)])
+        {'error': 0, 'warning': 0, 'note': 1}
+    """
+    return {name: sum(finding.severity == name for finding in findings) for name in SEVERITIES}
+
+
+def in_numbers(findings: Sequence[Finding]) -> str:
+    """Returns the counts as people write them.
+
+    Example:
+        >>> in_numbers([Finding("size", "note", "Small.", "add rows", 0.1)])
+        'no errors, no warnings, 1 note'
+    """
+    counts = count_severities(findings).items()
+    return ", ".join(f"{count or 'no'} {name}{'' if count == 1 else 's'}" for name, count in counts)
+
+
+def verdict(findings: Sequence[Finding]) -> str:
+    """Returns one sentence that says what the findings mean for the result.
+
+    Example:
+        >>> verdict([Finding("size", "warning", "Small.", "add rows", 0.1)])
+        'Nothing makes the measured result wrong; 1 thing lowers it.'
+    """
+    errors, warnings, _ = count_severities(findings).values()
+    if not errors and not warnings:
+        return "Nothing was found that would spoil the result."
+    if not errors:
+        return f"Nothing makes the measured result wrong; {_things(warnings, 'lowers', 'lower')} it."
+    wrong = f"{_things(errors, 'makes', 'make')} the measured result wrong"
+    return f"{wrong}, {warnings} {'lowers' if warnings == 1 else 'lower'} it." if warnings else f"{wrong}."
+
+
+def _things(count: int, one: str, several: str) -> str:
+    return f"1 thing {one}" if count == 1 else f"{count} things {several}"
+
+
+def as_document(split: DataSplit, findings: Sequence[Finding]) -> dict[str, Any]:
+    """Returns the form of findings.json: what was looked at, and all that was found, the worst first."""
+    return {
+        "split_hash": split.split_hash,
+        "data_hash": split.data_hash,
+        "n": {name: len(split.part(name)) for name in SPLITS},
+        "counts": count_severities(findings),
+        "findings": [finding.as_dict() for finding in findings],
+    }
