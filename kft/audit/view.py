@@ -10,7 +10,9 @@ import numpy as np
 
 from kft.data.assign import SPLITS
 from kft.data.examples import Examples
+from kft.data.near import Pairs
 from kft.data.split import DataSplit, labels_of
+from kft.data.together import find_copies
 from kft.recipe.schema import RecipeSpec
 from kft.tasks.task import Task
 
@@ -48,6 +50,11 @@ class AuditView:
     def split_of(self) -> np.ndarray:
         """``str[n]``: the split of each example of ``all``."""
         return np.repeat(SPLITS, [len(self.split.part(name)) for name in SPLITS])
+
+    @cached_property
+    def copies(self) -> Pairs:
+        """Copies and near-copies among ``all``; found once, for every check that asks."""
+        return find_copies(self.all.inputs)
 
     @cached_property
     def known(self) -> Examples:

@@ -12,8 +12,8 @@ import numpy as np
 from kft.data.near import Pairs, as_pairs
 
 COPY = 0.92
-"""From this similarity on, two texts count as copies: one word in thirteen differs, or one in four by a typo. Lower limits
-take short questions on one subject for copies of each other (docs/log.md)."""
+"""From this similarity on, two texts count as copies: one word in thirteen differs, or one in four by a typo. Lower
+limits take short questions on one subject for copies of each other (docs/log.md)."""
 TYPO = 0.3
 """What a word with one wrong letter counts, where another word counts 1."""
 SHORTEST_WITH_TYPO = 3
@@ -31,7 +31,9 @@ LONG = 64
 SEED = 20_251
 APOSTROPHES = re.compile("['\u2019\u02bc`\u00b4]")
 # A character of a script that puts no spaces between words stands for a word.
-WORDS = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W_\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]+")
+WORDS = re.compile(
+    r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W_\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]+"
+)
 
 
 def normal_words(text: str) -> tuple[str, ...]:
@@ -157,7 +159,7 @@ def _candidates(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
 
 
 def _bucket_pairs(band: np.ndarray) -> np.ndarray:
-    """Returns ``one * n + other`` for texts whose signatures agree in a band; of a full bucket, for neighbours alone."""
+    """Returns ``one * n + other`` for texts whose signatures agree in a band; in a full bucket, for neighbours."""
     count = len(band)
     order = np.lexsort(band.T[::-1])
     _, bucket = np.unique(band[order], axis=0, return_inverse=True)
