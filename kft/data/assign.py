@@ -58,8 +58,8 @@ def split_alike(
 
     In random order, each goes to the split, valid or test, that lacks most of its labels and has room for all of it
     within its share of each; the others are train. So each class that has groups small enough is in every split, none
-    fills a split alone, and valid and test may come out smaller than their shares. No group crosses. A class goes to train
-    first, as in ``split_rows``.
+    fills a split alone, and valid and test may come out smaller than their shares. No group crosses. A class goes to
+    train first, as in ``split_rows``.
 
     Args:
         labels: ``str[n]``.
