@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kft import assets
+from kft import assets, strategy
 from kft.audit.all_checks import require_known_checks
 from kft.data.split import DataSplit, load_split
 from kft.errors import UsageError
@@ -15,18 +15,22 @@ from kft.recipe.schema import DATAFRAME
 from kft.tasks.registry import TASKS
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
     from kft.train.progress import Progress
 
 
-def load(recipe: Any, overrides: Sequence[str], data: Any, *, skip: bool = False) -> tuple[Recipe, DataSplit]:
+def load(
+    recipe: Any, overrides: Sequence[str], data: Any, devices: str = "auto", *, skip: bool = False
+) -> tuple[Recipe, DataSplit]:
     """Reads recipe and data, and refuses unknown names: all that can be wrong before TensorFlow loads.
 
     Args:
         recipe: From ``load_recipe``, or what that takes.
         overrides: Dotted settings.
         data: DataFrames instead of files.
+        devices: For ``data.keep_together: similar``, which needs the backbone.
         skip: Leaves unusable rows out, whatever the recipe says of them.
     """
     loaded = _as_recipe(recipe, overrides, data)
@@ -37,13 +41,37 @@ def load(recipe: Any, overrides: Sequence[str], data: Any, *, skip: bool = False
     loaded = loaded.with_values("data", dict.fromkeys(frames or (), DATAFRAME))
     backbone = backbones.resolve_backbone(loaded.spec.model.backbone, loaded.base)
     loaded = loaded.with_values("model", {"backbone": backbone})
-    return loaded, split_of(loaded, frames)
+    return loaded, split_of(loaded, frames, devices)
 
 
-def split_of(recipe: Recipe, frames: Mapping[str, pd.DataFrame] | None) -> DataSplit:
-    """Reads and splits a recipe's data, or the DataFrames that stand for them."""
+def split_of(recipe: Recipe, frames: Mapping[str, pd.DataFrame] | None, devices: str = "auto") -> DataSplit:
+    """Reads and splits a recipe's data, or the DataFrames that stand for them.
+
+    With ``data.keep_together: similar`` that starts TensorFlow on the given devices, for the backbone's features.
+    """
+
+    def similar(inputs: Sequence[Any]) -> np.ndarray:
+        with strategy.start(devices).scope():
+            return _vectors(recipe, inputs)
+
     task = TASKS.get(recipe.spec.task)
-    return load_split(recipe.spec.data, task=task, base=recipe.base, locate=assets.locate, frames=frames)
+    return load_split(
+        recipe.spec.data, task=task, base=recipe.base, locate=assets.locate, frames=frames, similar=similar
+    )
+
+
+def _vectors(recipe: Recipe, inputs: Sequence[Any]) -> np.ndarray:
+    """Returns ``float32[n, width]`` by the recipe's pretrained backbone, from the store that training and audit share.
+
+    Pretrained even where ``model.weights`` says random: what is similar does not hang on that.
+    """
+    from kft.features.vectors import pooled_vectors
+    from kft.model.encode import make_reader
+
+    spec = recipe.spec
+    backbone = backbones.load_backbone(spec.model.backbone, dropout=spec.model.dropout)
+    source = make_reader(TASKS.get(spec.task), backbone, spec.model).read(inputs, keep=True).source
+    return pooled_vectors(backbone, {"all": source}, spec.model, spec.features)["all"]
 
 
 def _as_recipe(recipe: Any, overrides: Sequence[str], data: Any) -> Recipe:

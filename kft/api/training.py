@@ -137,7 +137,7 @@ def train(
     strategy.require_shared_folder(early, folder)
     if not resume and chief:
         refuse_taken(folder)
-    recipe, split = load(recipe, overrides, data)
+    recipe, split = load(recipe, overrides, data, devices)
     if resume:
         folder = folder or latest_run(recipe.name)
         if folder is not None:

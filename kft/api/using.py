@@ -59,8 +59,8 @@ def evaluate(
     chief = early is None or early.is_chief
     recipe, receipt = load_recipe(folder.recipe), folder.read_json(folder.receipt)
     frames = frames_of(data) if recipe.spec.data.train == DATAFRAME and not isinstance(data, (str, Path)) else None
-    if data is None or (frames is not None and _are_of_the_run(frames, recipe, receipt)):
-        split = split_of(recipe, frames)
+    if data is None or (frames is not None and _are_of_the_run(frames, recipe, receipt, devices)):
+        split = split_of(recipe, frames, devices)
         _require_same_data(folder, receipt, split)
         with strategy.start(devices).scope():
             return score_test(folder, split.test, progress_for(quiet or not chief), writes=chief)
@@ -91,10 +91,12 @@ def evaluate(
         return score_run(folder, examples, name, progress)[0]
 
 
-def _are_of_the_run(frames: Mapping[str, pd.DataFrame], recipe: Recipe, receipt: Mapping[str, Any]) -> bool:
+def _are_of_the_run(
+    frames: Mapping[str, pd.DataFrame], recipe: Recipe, receipt: Mapping[str, Any], devices: str
+) -> bool:
     """Whether DataFrames hold the rows that a run was trained on: then its own test split is meant."""
     try:
-        split = split_of(recipe, frames)
+        split = split_of(recipe, frames, devices)
     except DataError:  # another table, which need not be fit for training
         return False
     return split.data_hash == receipt["data_hash"]

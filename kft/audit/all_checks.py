@@ -5,7 +5,26 @@ The order is that of the list that ``kft check --list`` prints.
 
 from __future__ import annotations
 
-from kft.audit import unusable  # noqa: F401
+# isort: off
+from kft.audit import (  # noqa: F401
+    amount,
+    size,
+    unusable,
+    leakage,
+    duplicates,
+    conflicts,
+    imbalance,
+    shortcuts,
+    lengths,
+    encoding,
+    language,
+    image_quality,
+    personal,
+    slices,
+    sensitive,
+)
+
+# isort: on
 from kft.audit.check import CHECKS
 from kft.recipe.explain import recipe_error
 from kft.recipe.load import Recipe

@@ -12,7 +12,9 @@ import numpy as np
 from kft.audit.pixels import ImageFacts, measure_images
 from kft.data.assign import SPLITS
 from kft.data.examples import Examples
+from kft.data.near import Pairs
 from kft.data.split import DataSplit, labels_of
+from kft.data.together import find_copies
 from kft.recipe.schema import RecipeSpec
 from kft.tasks.task import Task
 
@@ -55,6 +57,11 @@ class AuditView:
     def images(self) -> ImageFacts:
         """What is measured of each image of ``all``."""
         return measure_images([Path(given) for given in self.all.inputs])
+
+    @cached_property
+    def copies(self) -> Pairs:
+        """Copies and near-copies among ``all``; found once, for every check that asks."""
+        return find_copies(self.all.inputs)
 
     @cached_property
     def known(self) -> Examples:

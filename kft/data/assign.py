@@ -51,6 +51,97 @@ def split_rows(
     return np.array(SPLITS, dtype=object)[chosen]
 
 
+def split_alike(
+    labels: np.ndarray, groups: np.ndarray, *, valid_fraction: float, test_fraction: float, seed: int
+) -> np.ndarray:
+    """Assigns groups of rows that look alike, some of them as large as a class's share or larger.
+
+    In random order, each goes to the split, valid or test, that lacks most of its labels and has room for all of it
+    within its share of each; the others are train. So each class that has groups small enough is in every split, none
+    fills a split alone, and valid and test may come out smaller than their shares. No group crosses. A class goes to
+    train first, as in ``split_rows``.
+
+    Args:
+        labels: ``str[n]``.
+        groups: ``[n]``.
+        valid_fraction: Share of each class's rows; 0 gives none.
+        test_fraction: Likewise.
+        seed: The same seed gives the same split.
+
+    Returns:
+        ``str[n]``.
+
+    Example:
+        >>> groups = np.array([0, 0, 0, 0, 1, 2, 3, 3, 4, 4])
+        >>> split_alike(np.array(["a"] * 10), groups, valid_fraction=0.2, test_fraction=0.2, seed=0).tolist()
+        ['train', 'train', 'train', 'train', 'valid', 'valid', 'train', 'train', 'test', 'test']
+    """
+    rng = np.random.Generator(np.random.PCG64(seed))
+    _, label_of = np.unique(labels.astype(str), return_inverse=True)
+    _, group_of = np.unique(groups.astype(str), return_inverse=True)
+    fractions = np.array([valid_fraction, test_fraction])
+    room = fractions[:, None] * np.bincount(label_of) + 0.5
+    room[fractions <= 0] = -1.0
+    members = np.split(np.argsort(group_of, kind="stable"), np.cumsum(np.bincount(group_of))[:-1])
+    found = np.full(len(labels), SPLITS[0], dtype=object)
+    for group in rng.permutation(len(members)):
+        own, counts = np.unique(label_of[members[group]], return_counts=True)
+        left = (room[:, own] - counts).min(axis=1)
+        best = int(left.argmax())
+        if left[best] >= 0:
+            room[best, own] -= counts
+            found[members[group]] = SPLITS[1 + best]
+    # As with rows alone: large shares can hold out all of a small class, whose first group is learned then.
+    for label in np.setdiff1d(label_of, label_of[found == SPLITS[0]]):
+        found[members[group_of[label_of == label][0]]] = SPLITS[0]
+    return found
+
+
+def split_by_time(
+    times: np.ndarray, groups: np.ndarray | None, *, valid_fraction: float, test_fraction: float
+) -> np.ndarray:
+    """Assigns the newest rows to ``test``, those before them to ``valid``, and the oldest to ``train``.
+
+    Each boundary lies between two different times, where it comes closest to the share: rows of one time stay on one
+    side. A group counts as its newest row does, so that nothing of it is learned before what it is tested on.
+
+    Args:
+        times: ``float64[n]``.
+        groups: ``str[n]`` or None.
+        valid_fraction: Share of the rows; 0 gives none.
+        test_fraction: Likewise.
+
+    Returns:
+        ``str[n]``; a split is empty only where there are fewer different times than splits.
+
+    Example:
+        >>> times = np.array([3.0, 1.0, 2.0, 4.0, 4.0])
+        >>> split_by_time(times, None, valid_fraction=0.2, test_fraction=0.4).tolist()
+        ['valid', 'train', 'train', 'test', 'test']
+    """
+    newest = times
+    if groups is not None:
+        _, group_of = np.unique(groups.astype(str), return_inverse=True)
+        latest = np.full(int(group_of.max(initial=-1)) + 1, -np.inf)
+        np.maximum.at(latest, group_of, times)
+        newest = latest[group_of]
+    found = np.full(len(times), SPLITS[0], dtype=object)
+    moments, counts = np.unique(newest, return_counts=True)
+    newer = np.cumsum(counts[::-1])[::-1]  # rows of each moment and after it
+    stop, share = len(moments), 0.0
+    later = [name for name, fraction in (("test", test_fraction), ("valid", valid_fraction)) if fraction]
+    fractions = {"test": test_fraction, "valid": valid_fraction}
+    for left, name in zip(range(len(later), 0, -1), later, strict=True):
+        share += fractions[name]
+        possible = np.arange(left, stop)  # a moment for each split that is still to come, and for train
+        if not possible.size:
+            break
+        start = int(possible[np.abs(newer[possible] - share * len(times)).argmin()])
+        found[(newest >= moments[start]) & (found == SPLITS[0])] = name
+        stop = start
+    return found
+
+
 def _assign_rows(label_of: np.ndarray, fractions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     sizes = np.bincount(label_of)
     order = rng.permutation(len(label_of))

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kft.data.assign import SPLITS, split_rows
+from kft.data.assign import SPLITS, split_alike, split_by_time, split_rows
 from kft.data.examples import Columns, Examples, RejectedRow, content
 from kft.data.parts import Part, name_parts, open_source, parts_to_examples, read_parts, title, whole
 from kft.data.tables import IMAGE, LABEL, guess_columns, refuse_rejected
+from kft.data.times import Times, read_times
+from kft.data.together import Vectorise, rows_together
 from kft.errors import DataError
 from kft.recipe.schema import DATAFRAME, DataSpec
 from kft.recipe.sources import parse_share
@@ -124,6 +126,7 @@ def load_split(
     base: Path,
     locate: Callable[[str, Path], Path],
     frames: Mapping[str, pd.DataFrame] | None = None,
+    similar: Vectorise | None = None,
 ) -> DataSplit:
     """Reads the data and splits them.
 
@@ -133,6 +136,7 @@ def load_split(
         base: Where relative paths start.
         locate: Turns a source into a local file; ``kft.assets.locate``.
         frames: DataFrames named ``train``, ``valid``, ``test`` that stand in for files.
+        similar: Turns inputs into one vector each, for ``data.keep_together: similar``; called where a share is split.
 
     Raises:
         DataError: The data cannot be used; says where and what to do.
@@ -147,7 +151,7 @@ def load_split(
         text=IMAGE if folders else spec.image if task.modality == "image" else spec.text,
         label=LABEL if folders else spec.label,
         where=names["train"],
-        besides=[name for name in (spec.id, spec.group and spec.group.column) if name],
+        besides=[name for name in (spec.id, spec.group and spec.group.column, spec.time) if name],
         task=task,
         pair=spec.text_pair,
     )
@@ -162,7 +166,8 @@ def load_split(
     refuse_rejected(rejected, spec)
     kind = task.kind
     _require_variety(parts["train"], kind, names["train"], columns)
-    parts, how = _divide(parts, spec, names, kind)
+    times = read_times([(rows.name, rows.frame) for rows in read["train"]], spec.time, names["train"], rejected)
+    parts, how = _divide(parts, spec, names, kind, times, similar)
     space = kind.space(list(labels_of(parts["train"])))
     _require_usable(parts, names, kind, space)
     assignments = {str(identifier): key for key in SPLITS for identifier in parts[key].ids}
@@ -236,6 +241,8 @@ def _divide(
     spec: DataSpec,
     names: Mapping[str, str],
     kind: AnswerKind,
+    times: Times | None,
+    similar: Vectorise | None,
 ) -> tuple[dict[str, Examples], str]:
     shares = {key: parse_share(getattr(spec, key)) or 0.0 for key in ("valid", "test") if key not in parts}
     given = [f"{key} from {names[key]}" for key in ("valid", "test") if key in parts]
@@ -251,19 +258,23 @@ def _divide(
             next_step="--set data.valid=15% --set data.test=15%",
         )
     whole = parts["train"]
-    rows = split_rows(
-        kind.strata(list(labels_of(whole))),
-        whole.groups,
-        valid_fraction=shares.get("valid", 0.0),
-        test_fraction=shares.get("test", 0.0),
-        seed=spec.split_seed,
-    )
+    strata = kind.strata(list(labels_of(whole)))
+    groups, joined = rows_together(whole.inputs, whole.groups, strata, spec.keep_together, similar)
+    fractions = {"valid_fraction": shares.get("valid", 0.0), "test_fraction": shares.get("test", 0.0)}
+    by = "stratified"
+    if times is not None:
+        rows = split_by_time(times.values, groups, **fractions)
+        by = times.described(rows, ("train", *shares))
+    elif spec.keep_together == "similar" and groups is not None:
+        rows = split_alike(strata, groups, seed=spec.split_seed, **fractions)
+    else:
+        rows = split_rows(strata, groups, seed=spec.split_seed, **fractions)
     made = {key: whole.take(np.flatnonzero(rows == key)) for key in ("train", *shares)}
-    groups = "" if whole.groups is None else f" by group ({len(set(whole.groups)):,} groups)"
+    own = "" if whole.groups is None else f" by group ({len(set(whole.groups)):,} groups)"
     taken = " and ".join(f"{key} {share * 100:.4g}%" for key, share in shares.items())
     result = parts | made
     _require_separate_groups(result, names)
-    return result, ", ".join([f"{taken} of {names['train']}{groups}, stratified", *given])
+    return result, ", ".join([f"{taken} of {names['train']}{own}", by, *([joined] if joined else []), *given])
 
 
 def _require_variety(train: Examples, kind: AnswerKind, name: str, columns: Columns) -> None:

@@ -122,7 +122,7 @@ def guess_columns(
     known = ((key, text), ("text_pair", pair), ("label", label))
     for name, wanted in known:
         if wanted is not None:
-            _require_column(frame, wanted, f"data.{name}", where, expected=f"the {name} column")
+            require_column(frame, wanted, f"data.{name}", where, expected=f"the {name} column")
     if len(names) < 2:
         raise DataError(
             "one column is not enough",
@@ -211,7 +211,19 @@ def _cannot_guess(key: str, frame: pd.DataFrame, where: str, expected: str) -> D
     )
 
 
-def _require_column(frame: pd.DataFrame, column: str, key: str, where: str, *, expected: str) -> None:
+def require_column(frame: pd.DataFrame, column: str, key: str, where: str, *, expected: str) -> None:
+    """Refuses a table without a column that the recipe names.
+
+    Args:
+        frame: The table.
+        column: Its name.
+        key: The recipe's key for it.
+        where: What the table is called.
+        expected: What the column holds.
+
+    Raises:
+        DataError: Suggests the nearest name.
+    """
     names = [str(name) for name in frame.columns]
     if column not in names:
         hint = nearest(column, names)
@@ -318,7 +330,7 @@ def _ids(frame: pd.DataFrame, spec: DataSpec, name: str, paths: str | None) -> l
     if paths is not None:  # an image is known by its path
         return [f"{name}/{as_text(value).strip()}" for value in frame[paths]]
     assert spec.id is not None
-    _require_column(frame, spec.id, "data.id", name, expected="the id column")
+    require_column(frame, spec.id, "data.id", name, expected="the id column")
     ids = [as_text(value).strip() for value in frame[spec.id]]
     refuse_repeated(ids, name, spec)
     # The split's hash and its files separate ids by tabs and line breaks.
@@ -360,7 +372,7 @@ def refuse_repeated(ids: Sequence[str], name: str, spec: DataSpec) -> None:
 def _groups(frame: pd.DataFrame, group: GroupSpec | None, name: str) -> list[str] | None:
     if group is None:
         return None
-    _require_column(frame, group.column, "data.group", name, expected="the group column")
+    require_column(frame, group.column, "data.group", name, expected="the group column")
     values = [as_text(value).strip() for value in frame[group.column]]
     found: list[str] = values
     if group.pattern is not None:
@@ -385,7 +397,7 @@ def _other_columns(frame: pd.DataFrame, spec: DataSpec, name: str, rows: Sequenc
     found = {}
     for key, columns in (("slices", spec.slices), ("sensitive", spec.sensitive)):
         for column in columns:
-            _require_column(frame, column, f"data.{key}", name, expected=f"a column named in data.{key}")
+            require_column(frame, column, f"data.{key}", name, expected=f"a column named in data.{key}")
             cells = list(frame[column])
             found[column] = as_objects([as_text(cells[row]).strip() for row in rows])
     return found

@@ -201,6 +201,12 @@ class DataSpec(Spec):
     group: Group | None = Field(
         None, description="rows of one group never cross a split; a column, or column and pattern"
     )
+    keep_together: Literal["nothing", "copies", "similar"] = Field(
+        "copies",
+        description="what never crosses a split, beside groups: copies and near-copies; or all that looks alike to the "
+        "frozen backbone, such as photos of one shelf",
+    )
+    time: str | None = Field(None, description="column of dates or numbers: the oldest rows are train, the newest test")
     slices: tuple[str, ...] = Field((), description="columns whose values are looked at one by one, such as region")
     sensitive: tuple[str, ...] = Field(
         (), description="columns of groups that must not be served worse, such as gender; never read by the model"

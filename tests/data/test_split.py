@@ -10,13 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kft.data.assign import split_alike, split_by_time
+from kft.data.similar import similar_groups
 from kft.data.split import DATAFRAME, SPLITS, data_hash, load_split, split_hash, split_rows
 from kft.data.tables import Examples
-from kft.errors import DataError
+from kft.errors import DataError, UsageError
 from kft.recipe.schema import DataSpec
 from kft.tasks.registry import TASKS
 
 PAIRS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 40)), min_size=1, max_size=200)
+WORDS = [f"{a}{b}" for a in ("tin", "rod", "hut") for b in ("der", "pole", "wick", "fast")]
 MARKS = ["........v.vt.t...t...t..v........vtv", "vv....vvvv..............tttt......tt"]
 
 
@@ -34,13 +37,14 @@ def rows_of(count, labels=("a", "b"), start=0):
     return [(f"text {start + i}", labels[i % len(labels)], f"{start + i}_0") for i in range(count)]
 
 
-def load(folder, frames=None, **spec):
+def load(folder, frames=None, similar=None, **spec):
     return load_split(
         DataSpec(**{"train": "train.csv", **spec}),
         task=TASKS.get("text-classification"),
         base=folder,
         locate=locate,
         frames=frames,
+        similar=similar,
     )
 
 
@@ -238,3 +242,162 @@ def test_the_columns_of_train_must_stand_in_the_others(tmp_path):
     (tmp_path / "test.csv").write_text("body,label\nx,a\n")
     error = refused(tmp_path, test="test.csv")
     assert error.problem.startswith("no column 'text'") and error.where == "test.csv"
+
+
+def sentences(days=("Monday", "Tuesday", "Sunday")):
+    """Returns rows of which none resembles another; the key counts them."""
+    things, deeds = ("kettle", "lantern", "bicycle", "notebook"), ("vanished", "broke", "melted")
+    texts = [f"The {thing} {deed} on {day}." for thing in things for deed in deeds for day in days]
+    return [(text, "ab"[row % 2], str(row)) for row, text in enumerate(texts)]
+
+
+def frames_of(rows):
+    return {"train": pd.DataFrame(rows, columns=["text", "label", "key"])}
+
+
+def test_data_without_copies_keep_the_split_they_always_had():
+    """A later version must find the split of an older run, whatever it keeps together."""
+    made = load(Path(), frames_of(sentences()), train=DATAFRAME)
+    assert made.split_hash == "3161318256cae1db6e2f9a08579ecd1e930786e0a4497a90635d99c74d7511c1"
+    assert load(Path(), frames_of(sentences()), train=DATAFRAME, keep_together="nothing").split_hash == made.split_hash
+
+
+def test_copies_stay_on_one_side():
+    rows = sentences()
+    rows += [(text.upper() + "!", label, "x") for text, label, _ in rows[:12]]
+    rows += [(text.replace("The", "Teh"), label, "x") for text, label, _ in rows[:3]]
+    torn = 0
+    for seed in range(5):
+        made = load(Path(), frames_of(rows), train=DATAFRAME, split_seed=seed)
+        assert made.how.endswith("stratified, 27 rows in 12 groups of near-copies kept on one side")
+        side = {identifier: name for name in SPLITS for identifier in made.part(name).ids}
+        assert all(side[f"train:{row + 1}"] == side[f"train:{37 + row}"] for row in range(12))
+        assert all(side[f"train:{row + 1}"] == side[f"train:{49 + row}"] for row in range(3))
+        assert made.train.groups is None  # a person's own groups alone are kept
+        apart = load(Path(), frames_of(rows), train=DATAFRAME, split_seed=seed, keep_together="nothing")
+        side = {identifier: name for name in SPLITS for identifier in apart.part(name).ids}
+        torn += any(side[f"train:{row + 1}"] != side[f"train:{37 + row}"] for row in range(12))
+    assert torn
+
+
+def test_copies_join_groups():
+    rows = [(text, label, str(row // 2)) for row, (text, label, _) in enumerate(sentences())]
+    rows[5] = (rows[0][0] + "!", *rows[5][1:])  # groups 0 and 2 now hold copies of each other
+    made = load(Path(), frames_of(rows), train=DATAFRAME, group="key", valid="30%", test="20%")
+    sides = [set(made.part(name).groups) for name in SPLITS]
+    assert sum(bool({"0", "2"} & side) for side in sides) == 1 and sum(map(len, sides)) == 18
+    assert "by group (18 groups), stratified, 2 rows in 1 group of near-copies" in made.how
+
+
+def test_a_given_test_file_is_not_touched():
+    rows = sentences()
+    frames = frames_of(rows) | {"test": pd.DataFrame(rows[:4], columns=["text", "label", "key"])}
+    assert load(Path(), frames, train=DATAFRAME).test.inputs == [text for text, _, _ in rows[:4]]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 12), st.integers(0, 30)), min_size=1, max_size=80),
+    st.booleans(),
+    st.sampled_from([0.1, 0.3]),
+    st.sampled_from([0.0, 0.2]),
+)
+def test_time_order_is_respected(pairs, grouped, valid, test):
+    times = np.array([time for time, _ in pairs], np.float64)
+    groups = np.array([str(group) for _, group in pairs], dtype=object) if grouped else None
+    found = split_by_time(times, groups, valid_fraction=valid, test_fraction=test)
+    newest = times
+    if groups is not None:
+        assert all(len(set(found[groups == group])) == 1 for group in set(groups))
+        newest = np.array([times[groups == group].max() for group in groups])
+    order = [newest[found == name] for name in SPLITS]
+    for early, late in ((0, 1), (1, 2), (0, 2)):
+        if order[early].size and order[late].size:
+            assert order[early].max() < order[late].min()
+    wanted = [name for name, share in zip(SPLITS, (1, valid, test), strict=True) if share]
+    if len(set(newest)) >= len(wanted):
+        assert set(found) == set(wanted)
+
+
+def test_shares_hold_by_time():
+    found = Counter(split_by_time(np.arange(200.0), None, valid_fraction=0.15, test_fraction=0.1))
+    assert found == {"train": 150, "valid": 30, "test": 20}
+
+
+def test_the_newest_rows_are_test():
+    rows = [
+        (text, label, f"2024-{1 + row // 6:02d}-{1 + row % 6:02d}") for row, (text, label, _) in enumerate(sentences())
+    ]
+    made = load(Path(), frames_of(rows[::-1]), train=DATAFRAME, time="key", valid="25%", test="25%")
+    assert made.how == (
+        "valid 25% and test 25% of train, by time in 'key' (train 2024-01-01 to 2024-03-06, valid 2024-04-01 to "
+        "2024-05-03, test 2024-05-04 to 2024-06-06)"
+    )
+    assert made.columns.label == "label" and set(made.test.inputs) == {text for text, _, _ in rows[27:]}
+    numbers = [(text, label, row) for row, (text, label, _) in enumerate(rows)]
+    assert "test 31 to 35" in load(Path(), frames_of(numbers), train=DATAFRAME, time="key").how
+
+
+def test_times_that_cannot_be_read_are_named():
+    rows = sentences()
+    for cells, problem, received in (
+        (["2024-05-01"] * 34 + ["soon", ""], "2 of 36 cells are no time", "'soon', ''"),
+        (["01/02/2024"] * 36, "the dates can be read in two ways", "'01/02/2024', which fits %d/%m/%Y and %m/%d/%Y"),
+    ):
+        given = [(text, label, cell) for (text, label, _), cell in zip(rows, cells, strict=True)]
+        error = refused(Path(), frames_of(given), train=DATAFRAME, time="key")
+        assert (error.problem, error.received) == (problem, received)
+    assert refused(Path(), frames_of(rows), train=DATAFRAME, time="when").problem.startswith("no column 'when'")
+
+
+@pytest.mark.parametrize("cell", ["31/12/2023", "12/31/2023", "31.12.2023 10:30", "31 Dec 2023", "Dec 31, 2023"])
+def test_usual_dates_are_read(cell):
+    given = [(text, label, cell) for text, label, _ in sentences()]
+    given[0] = (*given[0][:2], cell.replace("31", "30"))
+    assert refused(Path(), frames_of(given), train=DATAFRAME, time="key").problem.endswith("split is empty")
+
+
+@settings(max_examples=60, deadline=None)
+@given(PAIRS, st.integers(0, 99))
+def test_groups_of_look_alikes_never_cross_and_every_class_is_taught(pairs, seed):
+    labels = np.array([f"label {label}" for label, _ in pairs], dtype=object)
+    groups = np.array([group for _, group in pairs])
+    found = split_alike(labels, groups, valid_fraction=0.2, test_fraction=0.15, seed=seed)
+    np.testing.assert_array_equal(found, split_alike(labels, groups, valid_fraction=0.2, test_fraction=0.15, seed=seed))
+    assert all(len(set(found[groups == group])) == 1 for group in set(groups))
+    assert set(labels[found == "train"]) == set(labels)
+    for name, share in (("valid", 0.2), ("test", 0.15)):
+        for label, size in Counter(labels).items():
+            assert (labels[found == name] == label).sum() <= share * size + 0.5
+
+
+def series(rng, classes=3, each=8, views=6):
+    """Returns vectors of objects that are seen several times, their classes, and the objects."""
+    centres = rng.normal(size=(classes, 1, 1, 24)) + rng.normal(size=(classes, each, 1, 24))
+    vectors = centres + 0.2 * rng.normal(size=(classes, each, views, 24))
+    objects = np.repeat(np.arange(classes * each), views)
+    return vectors.reshape(-1, 24), np.array([f"class {thing // each}" for thing in objects], dtype=object), objects
+
+
+def test_views_of_one_object_are_found():
+    vectors, classes, objects = series(np.random.default_rng(0))
+    found = similar_groups(vectors, classes)
+    assert all(len(set(found[objects == thing])) == 1 for thing in set(objects))
+    assert len(set(found)) >= 20  # of 24: some objects of a class look alike
+    assert similar_groups(vectors, np.array(["one"] * len(vectors))).tolist() == list(range(len(vectors)))
+
+
+def test_what_looks_alike_stays_on_one_side():
+    vectors, classes, objects = series(np.random.default_rng(0))
+    texts = [f"{WORDS[row % 12]} {WORDS[row // 12]} {row}" for row in range(len(vectors))]
+    rows = [(text, label, str(thing)) for text, label, thing in zip(texts, classes, objects, strict=True)]
+    made = load(
+        Path(), frames_of(rows), train=DATAFRAME, valid="25%", similar=lambda given: vectors, keep_together="similar"
+    )
+    side = {identifier: name for name in SPLITS for identifier in made.part(name).ids}
+    for thing in range(24):
+        assert len({side[f"train:{row + 1}"] for row in np.flatnonzero(objects == thing)}) == 1
+    assert "groups of similar rows kept on one side" in made.how and set(made.valid.labels) == set(classes)
+    with pytest.raises(UsageError) as caught:
+        load(Path(), frames_of(rows), train=DATAFRAME, keep_together="similar")
+    assert caught.value.where == "data.keep_together" and "nothing here says what is similar" in str(caught.value)

@@ -1,0 +1,68 @@
+"""Copies and near-copies within one split: they count several times, and say how many rows there really are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from kft.audit.check import CHECKS, Check
+from kft.audit.finding import Finding, Severity
+from kft.audit.view import AuditView
+from kft.data.assign import SPLITS
+from kft.data.near import Pairs, groups_of
+
+SHARE_WARNED = 0.05
+"""Of a split's rows that could go without a text or photo being lost."""
+
+
+def check_duplicates(view: AuditView) -> Iterable[Finding]:
+    """Looks for copies within train, within valid and within test."""
+    yield from find_duplicates(view.all.ids, view.split_of, view.copies)
+
+
+def find_duplicates(ids: np.ndarray, split_of: np.ndarray, copies: Pairs) -> Iterable[Finding]:
+    """Finds rows that are copies or near-copies of another row of their own split.
+
+    Args:
+        ids: ``str[n]``.
+        split_of: ``str[n]``: ``train``, ``valid`` or ``test``.
+        copies: From ``find_copies``.
+
+    Example:
+        >>> from kft.data.near_text import near_texts
+        >>> copies = near_texts(["Where is my card?", "Hello", "where is my card"])
+        >>> (found,) = find_duplicates(np.array(["a", "b", "c"]), np.array(["train"] * 3), copies)
+        >>> found.message
+        '1 of 3 rows of train (33.3%) is a copy of another one: 1 the same but for case and punctuation, 0 nearly so.'
+    """
+    rows = np.arange(len(ids))
+    for name in SPLITS:
+        own = split_of == name
+        inside = own[copies.first] & own[copies.second]
+        pairs = Pairs(*(column[inside] for column in copies))
+        group = groups_of(pairs, len(ids))
+        same = groups_of(Pairs(*(column[pairs.similarity == 1] for column in pairs)), len(ids))
+        spare, exact = int((group != rows).sum()), int((same != rows).sum())
+        if not spare:
+            continue
+        share = spare / int(own.sum())
+        severity: Severity = "warning" if share >= SHARE_WARNED else "note"
+        shown = np.lexsort((pairs.second, -pairs.similarity))
+        yield Finding(
+            "duplicates",
+            severity,
+            f"{spare:,} of {int(own.sum()):,} rows of {name} ({share:.1%}) {'are copies' if spare > 1 else 'is a copy'}"
+            f" of another one: {exact:,} the same but for case and punctuation, {spare - exact:,} nearly so.",
+            f"Keep one of each, unless they are to count several times: {name} has fewer different examples than rows.",
+            share,
+            tuple(str(ids[row]) for row in pairs.second[shown]),
+            {
+                "split": name,
+                "copy_of": [str(ids[row]) for row in pairs.first[shown]],
+                "similarity": pairs.similarity[shown].round(3).tolist(),
+            },
+        )
+
+
+CHECKS.register("duplicates", Check("duplicates", "copies and near-copies within a split", check_duplicates))

@@ -1,0 +1,97 @@
+"""Rows of valid and test that were learned from, or chosen by, under another id: copies and near-copies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from kft.audit.check import CHECKS, Check
+from kft.audit.finding import Finding, Severity
+from kft.audit.view import AuditView
+from kft.data.assign import SPLITS
+from kft.data.near import Pairs
+
+SHARE_ERROR = 0.025
+"""Of a split's rows. Questions that people ask in the same words reach .019 in the test split of BANKING77."""
+
+
+def check_leakage(view: AuditView) -> Iterable[Finding]:
+    """Compares valid with train, and test with both."""
+    labels = view.all.labels
+    written = None if labels is None else [view.task.kind.written(label) for label in labels]
+    yield from find_leaks(view.all.ids, view.split_of, view.copies, written)
+
+
+def find_leaks(
+    ids: np.ndarray, split_of: np.ndarray, copies: Pairs, labels: Sequence[str] | None = None
+) -> Iterable[Finding]:
+    """Finds rows that have a copy or near-copy in an earlier split.
+
+    Args:
+        ids: ``str[n]``.
+        split_of: ``str[n]``: ``train``, ``valid`` or ``test``.
+        copies: From ``find_copies``.
+        labels: As text; None where rows have none.
+
+    Example:
+        >>> from kft.data.near_text import near_texts
+        >>> copies = near_texts(["Where is my card?", "Hello", "where is my card"])
+        >>> (leak,) = find_leaks(np.array(["a", "b", "c"]), np.array(["train", "train", "test"]), copies)
+        >>> leak.severity, leak.rows, leak.details["copy_of"]
+        ('error', ('c',), ['a'])
+    """
+    place = np.array([SPLITS.index(name) for name in split_of], np.int64)
+    pairs = list(zip(*(column.tolist() for column in copies), strict=True))
+    best: dict[int, tuple[float, int]] = {}
+    for one, other, alike in pairs:
+        if place[one] != place[other]:
+            early, late = sorted((one, other), key=lambda row: place[row])
+            if alike > best.get(late, (0.0, 0))[0]:
+                best[late] = alike, early
+    for one, other, alike in pairs:  # equal texts are paired with the first of them alone
+        if alike == 1 and one in best:
+            best.setdefault(other, best[one])
+    for name in SPLITS[1:]:
+        rows = sorted((row for row in best if split_of[row] == name), key=lambda row: (-best[row][0], row))
+        if rows:
+            yield _finding(name, rows, best, ids, int((split_of == name).sum()), labels)
+
+
+def _finding(
+    name: str,
+    rows: Sequence[int],
+    best: Mapping[int, tuple[float, int]],
+    ids: np.ndarray,
+    size: int,
+    labels: Sequence[str] | None,
+) -> Finding:
+    share = len(rows) / size
+    exact = sum(best[row][0] == 1 for row in rows)
+    severity: Severity = "error" if share >= SHARE_ERROR else "warning"
+    details: dict[str, Any] = {
+        "split": name,
+        "copy_of": [str(ids[best[row][1]]) for row in rows],
+        "similarity": [round(best[row][0], 3) for row in rows],
+    }
+    if labels is not None:
+        details["label"] = [labels[row] for row in rows]
+        details["label_of_copy"] = [labels[best[row][1]] for row in rows]
+    others = "train" if name == "valid" else "train or valid"
+    return Finding(
+        "leakage",
+        severity,
+        f"{len(rows):,} of {size:,} rows of {name} ({share:.1%}) are copies of rows of {others}: {exact:,} the same "
+        f"but for case and punctuation, {len(rows) - exact:,} nearly so.",
+        f"Take them out of {name}, or out of {others}; or let kft make the split (data.{name}: 15%), which keeps "
+        "copies on one side.",
+        share,
+        tuple(str(ids[row]) for row in rows),
+        details,
+    )
+
+
+CHECKS.register(
+    "leakage", Check("leakage", "rows of valid and test that have a copy in an earlier split", check_leakage)
+)

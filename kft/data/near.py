@@ -1,0 +1,113 @@
+"""Pairs of rows that are alike, and the groups that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Pairs(NamedTuple):
+    """Pairs of rows, sorted by the first, then the second; ``first[k] < second[k]``.
+
+    Attributes:
+        first: ``int64[pairs]``.
+        second: ``int64[pairs]``.
+        similarity: ``float64[pairs]``: 1 for copies to the letter.
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    similarity: np.ndarray
+
+
+def as_pairs(found: Iterable[tuple[int, int, float]]) -> Pairs:
+    """Returns triples of two rows and their similarity as sorted pairs.
+
+    Example:
+        >>> as_pairs([(2, 0, 0.9)]).first.tolist()
+        [0]
+    """
+    rows = sorted((min(one, other), max(one, other), alike) for one, other, alike in found)
+    first, second, alike = zip(*rows, strict=True) if rows else ((), (), ())
+    return Pairs(np.array(first, np.int64), np.array(second, np.int64), np.array(alike, np.float64))
+
+
+def groups_of(pairs: Pairs, count: int) -> np.ndarray:
+    """Returns ``int64[count]``: for each row the lowest row that it is joined with, directly or through others.
+
+    Args:
+        pairs: From ``near_texts``, ``near_images`` or ``near_vectors``.
+        count: How many rows there are.
+
+    Example:
+        >>> groups_of(as_pairs([(1, 3, 1.0), (3, 4, 0.9)]), 5).tolist()
+        [0, 1, 2, 1, 1]
+    """
+    parent = list(range(count))
+
+    def root(row: int) -> int:
+        while parent[row] != row:
+            parent[row] = parent[parent[row]]
+            row = parent[row]
+        return row
+
+    for one, other in zip(pairs.first.tolist(), pairs.second.tolist(), strict=True):
+        low, high = sorted((root(one), root(other)))
+        parent[high] = low
+    return np.array([root(row) for row in range(count)], np.int64)
+
+
+def join_groups(*groups: np.ndarray | None) -> np.ndarray | None:
+    """Returns the finest groups that keep together what any of the given ones does; None where all are None.
+
+    Args:
+        groups: Each ``[n]``: rows with the same value are one group.
+
+    Returns:
+        ``int64[n]``, the lowest row of each group.
+
+    Example:
+        >>> join_groups(np.array(["a", "a", "b", "c"]), np.array([0, 1, 1, 3])).tolist()
+        [0, 0, 0, 3]
+    """
+    given = [group for group in groups if group is not None]
+    if not given:
+        return None
+    links = []
+    for group in given:
+        _, first, place = np.unique(group.astype(str), return_index=True, return_inverse=True)
+        links += [(int(first[value]), row, 1.0) for row, value in enumerate(place) if first[value] != row]
+    return groups_of(as_pairs(links), len(given[0]))
+
+
+def near_vectors(vectors: np.ndarray, at_least: float) -> Pairs:
+    """Finds vectors whose cosine similarity reaches a limit, in blocks of rows: memory stays flat.
+
+    Args:
+        vectors: ``float[n, width]``.
+        at_least: The lowest cosine.
+
+    Example:
+        >>> near_vectors(np.array([[1.0, 0.0], [2.0, 0.1], [0.0, 1.0]]), 0.9).second.tolist()
+        [1]
+    """
+    unit = unit_rows(vectors)
+    found = []
+    for start in range(0, len(unit), BLOCK):
+        cosine = unit[start : start + BLOCK] @ unit.T
+        one, other = np.nonzero(cosine >= at_least)
+        later = other > one + start
+        one, other = one[later], other[later]
+        found += list(zip((one + start).tolist(), other.tolist(), cosine[one, other].tolist(), strict=True))
+    return as_pairs(found)
+
+
+BLOCK = 1024
+
+
+def unit_rows(vectors: np.ndarray) -> np.ndarray:
+    """Returns rows of length one; a row of zeros stays one."""
+    rows = vectors.astype(np.float32)
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
