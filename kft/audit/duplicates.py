@@ -34,7 +34,7 @@ def find_duplicates(ids: np.ndarray, split_of: np.ndarray, copies: Pairs) -> Ite
         >>> copies = near_texts(["Where is my card?", "Hello", "where is my card"])
         >>> (found,) = find_duplicates(np.array(["a", "b", "c"]), np.array(["train"] * 3), copies)
         >>> found.message
-        '1 of 3 rows of train (33.3%) is a copy of another one: 1 the same but for case and punctuation, 0 nearly so.'
+        '1 of 3 rows of train (33.3%) is a copy of another one: 1 the same, 0 nearly the same.'
     """
     rows = np.arange(len(ids))
     for name in SPLITS:
@@ -53,7 +53,7 @@ def find_duplicates(ids: np.ndarray, split_of: np.ndarray, copies: Pairs) -> Ite
             "duplicates",
             severity,
             f"{spare:,} of {int(own.sum()):,} rows of {name} ({share:.1%}) {'are copies' if spare > 1 else 'is a copy'}"
-            f" of another one: {exact:,} the same but for case and punctuation, {spare - exact:,} nearly so.",
+            f" of another one: {exact:,} the same, {spare - exact:,} nearly the same.",
             f"Keep one of each, unless they are to count several times: {name} has fewer different examples than rows.",
             share,
             tuple(str(ids[row]) for row in pairs.second[shown]),

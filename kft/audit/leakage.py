@@ -82,8 +82,8 @@ def _finding(
     return Finding(
         "leakage",
         severity,
-        f"{len(rows):,} of {size:,} rows of {name} ({share:.1%}) are copies of rows of {others}: {exact:,} the same "
-        f"but for case and punctuation, {len(rows) - exact:,} nearly so.",
+        f"{len(rows):,} of {size:,} rows of {name} ({share:.1%}) are copies of rows of {others}: {exact:,} the "
+        f"same, {len(rows) - exact:,} nearly the same.",
         f"Take them out of {name}, or out of {others}; or let kft make the split (data.{name}: 15%), which keeps "
         "copies on one side.",
         share,

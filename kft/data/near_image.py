@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from kft.data.examples import content
 from kft.data.images import ImageSizing, decode_image, workers
@@ -58,10 +59,12 @@ def near_images(paths: Sequence[Path], at_least: float = COPY) -> Pairs:
         pictures = list(pool.map(_grey, [paths[row] for row in rows]))
     if pictures:
         grey = np.stack(pictures)
-        for one, other in _candidates(grey):
-            alike = max(_aligned(grey[one], grey[other]), _aligned(grey[other], grey[one]))
-            if alike >= at_least:
-                found.append((int(rows[one]), int(rows[other]), min(alike, 1.0)))
+        # One thread: the products are small, and BLAS threads that wait for the next one burn more than they save.
+        with threadpool_limits(1, user_api="blas"):
+            for one, other in _candidates(grey):
+                alike = max(_aligned(grey[one], grey[other]), _aligned(grey[other], grey[one]))
+                if alike >= at_least:
+                    found.append((int(rows[one]), int(rows[other]), min(alike, 1.0)))
     return as_pairs(found)
 
 

@@ -14,16 +14,20 @@ QUANTILE = 0.99
 """Of the similarities of each row to its nearest of another class; the rest is left to wrong labels and twins."""
 SAMPLE = 2048
 """Rows that the limit is measured on."""
+HALVINGS = 12
+"""Steps in which a limit is raised for one class; finer ones would hang on the last digits of a cosine."""
 
 
-def similar_groups(vectors: np.ndarray, strata: np.ndarray) -> np.ndarray:
+def similar_groups(vectors: np.ndarray, strata: np.ndarray, largest: float = 1.0) -> np.ndarray:
     """Joins rows of one class that look more alike than rows of different classes do (single linkage).
 
-    Single linkage, because a series of photos is a chain: each is like the next, the first hardly like the last.
+    Single linkage, because a series of photos is a chain: each is like the next, the first hardly like the last. Where
+    classes lie far apart, all of one would become one group: its limit is raised until none is too large.
 
     Args:
         vectors: ``float[n, width]``; their cosine is the similarity.
         strata: ``str[n]``: the classes.
+        largest: The share of its class that a group may have: what train gets of it, so that something is left.
 
     Returns:
         ``int64[n]``: the lowest row of each one's group; each row by itself where there is one class alone.
@@ -38,7 +42,7 @@ def similar_groups(vectors: np.ndarray, strata: np.ndarray) -> np.ndarray:
     limit = likeness_between(unit, stratum)
     for place in range(int(stratum.max(initial=-1)) + 1):
         rows = np.flatnonzero(stratum == place)
-        groups[rows] = rows[_linked(unit[rows], limit)]
+        groups[rows] = rows[_parted(unit[rows], limit, max(1, int(largest * len(rows))))]
     return groups
 
 
@@ -49,13 +53,30 @@ def likeness_between(unit: np.ndarray, stratum: np.ndarray) -> float:
         unit: ``float32[n, width]``, of length one.
         stratum: ``int[n]``.
     """
+    if not stratum.any():
+        return np.inf
     sample = np.unique(np.linspace(0, len(unit) - 1, min(SAMPLE, len(unit))).astype(int))
     nearest = []
     for rows in np.split(sample, range(BLOCK, len(sample), BLOCK)):
         cosine = np.where(stratum[rows, None] == stratum, -np.inf, unit[rows] @ unit.T)
         nearest.append(cosine.max(axis=1))
-    limit = float(np.quantile(np.concatenate(nearest), QUANTILE))
-    return limit if np.isfinite(limit) else np.inf
+    return float(np.quantile(np.concatenate(nearest), QUANTILE))
+
+
+def _parted(unit: np.ndarray, limit: float, most: int) -> np.ndarray:
+    """Returns what ``_linked`` does, at the lowest limit from this one on that leaves no group above ``most`` rows."""
+    groups, lowest, highest = _linked(unit, limit), limit, 1.0
+    if np.bincount(groups).max() <= most:
+        return groups
+    groups = np.arange(len(unit))
+    for _ in range(HALVINGS):
+        middle = (lowest + highest) / 2
+        tried = _linked(unit, middle)
+        if np.bincount(tried).max() > most:
+            lowest = middle
+        else:
+            groups, highest = tried, middle
+    return groups
 
 
 def _linked(unit: np.ndarray, limit: float) -> np.ndarray:

@@ -259,7 +259,8 @@ def _divide(
         )
     whole = parts["train"]
     strata = kind.strata(list(labels_of(whole)))
-    groups, joined = rows_together(whole.inputs, whole.groups, strata, spec.keep_together, similar)
+    largest = 1 - sum(shares.values())
+    groups, joined = rows_together(whole.inputs, whole.groups, strata, spec.keep_together, similar, largest)
     fractions = {"valid_fraction": shares.get("valid", 0.0), "test_fraction": shares.get("test", 0.0)}
     by = "stratified"
     if times is not None:

@@ -36,6 +36,7 @@ def rows_together(
     strata: np.ndarray,
     keep: Literal["nothing", "copies", "similar"],
     similar: Vectorise | None,
+    largest: float,
 ) -> tuple[np.ndarray | None, str]:
     """Joins what must stay on one side of a split.
 
@@ -45,6 +46,7 @@ def rows_together(
         strata: ``str[n]``: rows are similar within one of them.
         keep: What is joined beside groups: ``data.keep_together``.
         similar: For ``similar``.
+        largest: The share of a stratum that a group of similar rows may have: that of train.
 
     Returns:
         ``[n]``: rows of one value stay together; the given groups themselves where nothing is joined. And what was
@@ -66,7 +68,7 @@ def rows_together(
                 received="similar, and no backbone",
                 expected="a function from inputs to vectors, as kft.train passes it",
             )
-        alike = similar_groups(similar(inputs), strata)
+        alike = similar_groups(similar(inputs), strata, largest)
         words.append(f"{len(np.unique(alike)):,} groups of similar rows kept on one side")
     elif copies is not None:
         _, sizes = np.unique(copies, return_counts=True)

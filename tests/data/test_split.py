@@ -373,7 +373,7 @@ def test_groups_of_look_alikes_never_cross_and_every_class_is_taught(pairs, seed
 
 def series(rng, classes=3, each=8, views=6):
     """Returns vectors of objects that are seen several times, their classes, and the objects."""
-    centres = rng.normal(size=(classes, 1, 1, 24)) + rng.normal(size=(classes, each, 1, 24))
+    centres = 0.3 * rng.normal(size=(classes, 1, 1, 24)) + rng.normal(size=(classes, each, 1, 24))
     vectors = centres + 0.2 * rng.normal(size=(classes, each, views, 24))
     objects = np.repeat(np.arange(classes * each), views)
     return vectors.reshape(-1, 24), np.array([f"class {thing // each}" for thing in objects], dtype=object), objects
@@ -401,3 +401,15 @@ def test_what_looks_alike_stays_on_one_side():
     with pytest.raises(UsageError) as caught:
         load(Path(), frames_of(rows), train=DATAFRAME, keep_together="similar")
     assert caught.value.where == "data.keep_together" and "nothing here says what is similar" in str(caught.value)
+
+
+def test_a_class_far_from_the_others_is_not_one_group():
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(60, 8)) + 9 * np.repeat(np.eye(3, 8), 20, axis=0)
+    classes = np.repeat(np.array(["a", "b", "c"], dtype=object), 20)
+    assert len(set(similar_groups(vectors, classes))) == 3
+    found = similar_groups(vectors, classes, largest=0.7)
+    for name in set(classes):
+        assert max(Counter(found[classes == name]).values()) <= 14
+    same = np.ones((6, 3))
+    assert len(set(similar_groups(same, np.array(list("aaabbb")), largest=0.5))) == 6
