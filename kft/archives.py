@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
+import lzma
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -15,7 +18,13 @@ LARGEST_RATIO = 20
 """An archive that unpacks to more than so many times its own size is refused."""
 
 PIECE_BYTES = 1 << 20
-BROKEN = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError)
+BROKEN = (
+    *(zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError, struct.error),
+    *(ValueError, OverflowError),  # numbers and names that are none
+    RuntimeError,  # encrypted, or written by a later version of zip
+)
+OWN_FAULTS = (None, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EINVAL)
+"""Errors of the system that are an archive's own: broken bzip2, a name that is too long, or a file and a folder."""
 
 
 class BadArchive(Exception):
@@ -63,7 +72,9 @@ def unpack_member(archive: Path, folder: Path, *, member: str, nested: str | Non
                         if written > budget:
                             raise BadArchive(f"{name} unpacks to too much")
                         file.write(piece)
-    except BROKEN as error:
+    except (*BROKEN, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in OWN_FAULTS:
+            raise  # a full disk
         raise BadArchive(f"it cannot be read ({error})") from error
     if not written:
         raise BadArchive(f"it has no {member}")

@@ -18,9 +18,16 @@ from kft.errors import UsageError
 from kft.model.catalog import CATALOG
 from kft.model.sources import on_disk
 from kft.recipe.load import recipe_schema
-from kft.recipe.schema import TASK_METRICS
+from kft.recipe.schema import TASK_METRICS, known_encoding
 from kft.recipe.shipped import find_recipe, purpose, shipped_recipes
 from kft.rundir import write_file
+
+
+def _known_encoding(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
+    try:
+        return None if name is None else known_encoding(name)
+    except ValueError as error:
+        raise click.BadParameter(f"{name!r}: expected {error}") from None
 
 
 @click.command()
@@ -29,10 +36,25 @@ from kft.rundir import write_file
 @click.option("--task", type=click.Choice(list(TASK_METRICS)), help="Default: one class a text, or an image.")
 @click.option("--text", metavar="COLUMN", help="The column of texts or image paths; guessed when left out.")
 @click.option("--label", metavar="COLUMN", help="The label column; guessed when left out.")
+@click.option(
+    "--encoding", metavar="NAME", callback=_known_encoding, help="Of files that are not UTF-8, such as windows-1252."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 @debug_option
-def init(data: str, output: str, task: str | None, text: str | None, label: str | None, as_json: bool) -> None:
-    """Look at DATA (csv, tsv, jsonl, or a folder of images by class) and write a commented recipe for it."""
+def init(
+    data: str,
+    output: str,
+    task: str | None,
+    text: str | None,
+    label: str | None,
+    encoding: str | None,
+    as_json: bool,
+) -> None:
+    """Look at DATA and write a commented recipe for it.
+
+    DATA is a csv, tsv, jsonl or parquet file, a glob in quotes ('parts/*.csv'), a folder of images by class,
+    package:NAME, 'tfds:NAME?split=train', or gs://BUCKET/FILE.
+    """
     from kft.data.draft import draft_recipe
     from kft.data.look import look_at
 
@@ -43,7 +65,7 @@ def init(data: str, output: str, task: str | None, text: str | None, label: str 
             where=str(target),
             next_step="choose another -o FILE, or delete it",
         )
-    look = look_at(data, base=Path.cwd(), locate=assets.locate, task=task, text=text, label=label)
+    look = look_at(data, base=Path.cwd(), locate=assets.locate, task=task, text=text, label=label, encoding=encoding)
     write_file(target, draft_recipe(look, target))
     if as_json:
         print_json({"recipe": str(target), **look.as_dict()})

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from kft.data.look import Look, shorten
 from kft.recipe.schema import LOWER_IS_BETTER, TASK_METRICS
+from kft.recipe.sources import TFDS, absolute_source, is_named
 
 TEXT_MODEL = """model:
   backbone: minilm-l6    # kft models lists them
@@ -36,7 +37,7 @@ IMAGE_TRAIN = """train:
 def draft_recipe(look: Look, target: Path) -> str:
     """Returns a commented recipe; its paths are relative to the recipe's own folder."""
     image = look.task.modality == "image"
-    test = f"{_written(look.test, target)}" if look.test else "15%"
+    test = _written(look.test, target) if look.test else "15%"
     metric = TASK_METRICS[look.task.name][0]
     gate = "<= 0.5" if f"valid_{metric}" in LOWER_IS_BETTER else ">= 0.85"
     rows, noun = f"{look.rows:,} {'images' if image else 'rows'}", "an image" if image else "a text"
@@ -48,8 +49,8 @@ def draft_recipe(look: Look, target: Path) -> str:
 task: {look.task.name}
 
 data:
-  train: {_source(look, target)}
-{_columns(look)}  valid: 15%             # choices (epochs, strengths) look at this share only
+  train: {_written(_source(look), target)}
+{_encoding(look)}{_columns(look)}  valid: 15%             # choices (epochs, strengths) look at this share only
   test: {test:<15}  # sealed until the end; a share, a file or a folder
   unusable_rows: error   # or skip: rows without input or label are listed and left out
 {_ids(look)}
@@ -61,7 +62,7 @@ data:
 
 
 def _columns(look: Look) -> str:
-    if look.path.is_dir():
+    if look.folders:
         return ""
     named = {
         "image" if look.task.modality == "image" else "text": look.columns.text,
@@ -73,18 +74,28 @@ def _columns(look: Look) -> str:
 
 
 def _ids(look: Look) -> str:
-    if look.path.is_dir():
+    if look.folders:
         return ""
     return """  # group: COLUMN        # rows of one customer, review or document never cross a split
   # id: COLUMN           # a unique name for each row; default: file and row number
 """
 
 
-def _source(look: Look, target: Path) -> str:
-    return look.source if look.source.startswith("package:") else _written(look.path, target)
+def _encoding(look: Look) -> str:
+    return f"  encoding: {look.encoding}\n" if look.encoding else ""
 
 
-def _written(path: Path, target: Path) -> str:
-    relative = os.path.relpath(path.resolve(), target.resolve().parent)
-    plain = re.fullmatch(r"[\w./-]+", relative) and not relative.startswith("-")
-    return relative if plain else json.dumps(relative, ensure_ascii=False)  # JSON is YAML
+def _source(look: Look) -> Path | str:
+    return look.source if is_named(look.source) or look.path is None else look.path
+
+
+def _written(source: Path | str, target: Path) -> str:
+    """Returns a source, seen from the recipe's folder, as YAML."""
+    folder = target.resolve().parent
+    text = absolute_source(str(source), Path.cwd())
+    opening, path = (TFDS, text.removeprefix(TFDS)) if text.startswith(TFDS) else ("", text)
+    if path.startswith("/"):
+        path = os.path.relpath(path, folder)
+        text = opening + ("./" if opening and not path.startswith(".") else "") + path
+    plain = re.fullmatch(r"[\w./-]+|[a-z]+:[\w./:?=%\[\]+-]+", text) and not text.startswith("-")
+    return text if plain else json.dumps(text, ensure_ascii=False)  # JSON is YAML

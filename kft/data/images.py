@@ -178,6 +178,8 @@ def check_image(path: Path) -> str:
         return str(error)
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
+    except ValueError as error:  # a path that holds a NUL
+        return f"cannot be read: {error}"
     return ""
 
 

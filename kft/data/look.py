@@ -14,9 +14,11 @@ import pandas as pd
 
 from kft.data.examples import Columns
 from kft.data.images import SUFFIXES
-from kft.data.tables import IMAGE_NAMES, guess_columns, read_source
+from kft.data.parts import name_parts, open_source, read_parts, whole
+from kft.data.tables import IMAGE_NAMES, guess_columns
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
+from kft.recipe.sources import TFDS, is_glob
 from kft.tasks.cells import as_text
 from kft.tasks.registry import TASKS
 from kft.tasks.spans import joined
@@ -37,7 +39,8 @@ class Look:
 
     Attributes:
         source: As the person wrote it.
-        path: The file or folder.
+        path: The file or folder; None where the source is several, or rows of tensorflow-datasets.
+        folders: Whether it is a folder of images by class.
         task: What could be learnt from it.
         rows: How many rows or images.
         columns: Those of inputs and labels.
@@ -45,12 +48,14 @@ class Look:
         examples: One input of each label.
         numbers: The labels, where they are numbers.
         median_words: Median words a text; 0 for images.
-        test: A file or folder beside it that is plainly the test split, or None.
+        test: A file or folder beside it that is plainly the test split, as a path or a source; None where none is.
+        encoding: Of files that are not UTF-8.
         warnings: What to look at before training.
     """
 
     source: str
-    path: Path
+    path: Path | None
+    folders: bool
     task: Task
     rows: int
     columns: Columns
@@ -58,7 +63,8 @@ class Look:
     examples: dict[str, str]
     numbers: tuple[float, ...]
     median_words: float
-    test: Path | None
+    test: Path | str | None
+    encoding: str | None
     warnings: tuple[str, ...]
 
     def largest(self, most: int) -> list[tuple[str, int, str]]:
@@ -72,13 +78,13 @@ class Look:
     def summary(self) -> Iterator[tuple[str, str]]:
         """Yields what was found, as a title and a line."""
         yield "task", f"{self.task.name}: {self.task.about}"
-        if not self.path.is_dir():
+        if not self.folders:
             words = f", median {self.median_words:.0f} words"
             image = self.task.modality == "image"
             yield "image" if image else "text", f"column {self.columns.text!r}" + ("" if image else words)
         if self.columns.pair:
             yield "text_pair", f"column {self.columns.pair!r}"
-        place = "the names of the folders" if self.path.is_dir() else f"column {self.columns.label!r}"
+        place = "the names of the folders" if self.folders else f"column {self.columns.label!r}"
         if self.numbers:
             low, middle, high = np.percentile(self.numbers, [0, 50, 100])
             yield "label", f"{place}, numbers from {low:g} to {high:g}, median {middle:g}"
@@ -107,6 +113,7 @@ def look_at(
     task: str | None = None,
     text: str | None = None,
     label: str | None = None,
+    encoding: str | None = None,
 ) -> Look:
     """Reads a table or a folder, guesses its columns and counts its labels.
 
@@ -117,14 +124,18 @@ def look_at(
         task: What is to be learnt; default: one class an image where there are images, else one class a text.
         text: The column of texts or image paths, if it is known.
         label: The label column, if it is known.
+        encoding: Of files that are not UTF-8.
 
     Raises:
         DataError: It cannot be read, has no such columns, or cannot be learnt from.
     """
-    path = locate(source, base)
-    frame = read_source(path, TASKS.get(task or "image-classification"))
+    parts = open_source(source, base, locate)
+    paths = [part.table for part in parts if isinstance(part.table, Path)]
+    folders = bool(paths) and all(path.is_dir() for path in paths)
+    spec = DataSpec(train=source, encoding=encoding)
+    frame = whole(read_parts(parts, name_parts(parts), spec, task=TASKS.get(task or "image-classification"), base=base))
     if task is None:
-        task = "image-classification" if path.is_dir() or _names_images(frame) else "text-classification"
+        task = "image-classification" if folders or _names_images(frame) else "text-classification"
     wanted = TASKS.get(task)
     columns = guess_columns(frame, text=text, label=label, where=source, task=wanted)
     inputs = [as_text(joined(value)) for value in frame[columns.text]]
@@ -146,7 +157,8 @@ def look_at(
     )
     return Look(
         source=source,
-        path=path,
+        path=paths[0] if paths and not is_glob(source) else None,
+        folders=folders,
         task=wanted,
         rows=len(frame),
         columns=columns,
@@ -154,7 +166,8 @@ def look_at(
         examples=examples,
         numbers=() if counts else tuple(found for found, problem in parsed if not problem),
         median_words=0.0 if wanted.modality == "image" else float(np.median([len(text.split()) for text in inputs])),
-        test=_test_beside(path),
+        test=_other_split(source, base) if source.startswith(TFDS) else _test_beside(paths),
+        encoding=encoding,
         warnings=warnings,
     )
 
@@ -231,8 +244,17 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _test_beside(path: Path) -> Path | None:
-    if "train" not in path.stem:
+def _other_split(source: str, base: Path) -> str | None:
+    """The split ``test`` of the same data set, where there is one and all of ``train`` was looked at."""
+    from kft.data.tfds import split_names
+
+    place, _, split = source.partition("?")
+    return f"{place}?split=test" if split == "split=train" and "test" in split_names(source, base) else None
+
+
+def _test_beside(paths: Sequence[Path]) -> Path | None:
+    path = paths[0]
+    if len(paths) > 1 or "train" not in path.stem:
         return None
     other = path.with_name(path.stem.replace("train", "test") + path.suffix)
     return other if other.exists() else None

@@ -70,6 +70,14 @@ def open_source(source: str | Sequence[str], base: Path, locate: Locate) -> tupl
         PosixPath('/data/b.csv')
     """
     several = (source,) if isinstance(source, str) else source
+    if any("\0" in one for one in several):
+        raise DataError(
+            "the name of a file holds a NUL",
+            where="data.train, data.valid or data.test",
+            received=", ".join(map(repr, several)),
+            expected="names of files",
+            next_step="mend the name",
+        )
     parts = tuple(part for one in several for part in _open_one(one, base, locate))
     files = [part.table.resolve() for part in parts if isinstance(part.table, Path)]
     repeated = next((path for path in files if files.count(path) > 1), None)

@@ -122,7 +122,7 @@ def _undecodable(raw: bytes, path: Path, name: str, error: UnicodeError) -> Data
     mend = f"iconv -f {'UTF-16' if name == 'UTF-16' else 'WINDOWS-1252'} -t UTF-8 {old} > {new}"
     steps = {
         "UTF-16": f"{mend}, or save it as UTF-8 where it was made",
-        "UTF-8": f"--set data.encoding=windows-1252, or what else it was written in; or {mend}",
+        "UTF-8": f"--set data.encoding=windows-1252 (kft init --encoding), or what it was written in; or {mend}",
     }
     return DataError(
         f"the file is not {name}",

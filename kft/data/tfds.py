@@ -58,6 +58,23 @@ def read_tfds(source: str, base: Path) -> Iterator[tuple[Path, pd.DataFrame]]:
         >>> place.name, frame.columns.tolist()  # doctest: +SKIP
         ('prepared:train', ['id', 'label', 'text'])
     """
+    folder, builder, wanted = _open(source, base)
+    for split in _splits(builder, wanted, source):
+        yield folder / f"{builder.name}:{_whole_name(split)}", _read_split(builder, split, folder)
+
+
+def split_names(source: str, base: Path) -> tuple[str, ...]:
+    """Returns the splits that a source's data set has; see ``read_tfds``."""
+    return tuple(_open(source, base)[1].info.splits)
+
+
+def images_folder() -> Path:
+    """Returns where images of tensorflow-datasets are kept as files, named by their content."""
+    return cache_dir() / "tfds-images"
+
+
+def _open(source: str, base: Path) -> tuple[Path, Any, str | None]:
+    """Returns the folder of a source's data set, its builder, and the split that is wanted."""
     written = WRITTEN.fullmatch(source)
     if written is None:
         raise UsageError("a source of tensorflow-datasets has another form", received=source, expected=FORMS)
@@ -65,15 +82,12 @@ def read_tfds(source: str, base: Path) -> Iterator[tuple[Path, pd.DataFrame]]:
     with _reading_errors(folder):
         import tensorflow_datasets as tfds
 
-        builder = tfds.builder_from_directory(str(folder))
-    for split in _splits(builder, written["split"], source):
-        name = re.match(r"[^\[]*", split).group()  # type: ignore[union-attr]
-        yield folder / f"{builder.name}:{name}", _read_split(builder, split, folder)
+        return folder, tfds.builder_from_directory(str(folder)), written["split"]
 
 
-def images_folder() -> Path:
-    """Returns where images of tensorflow-datasets are kept as files, named by their content."""
-    return cache_dir() / "tfds-images"
+def _whole_name(split: str) -> str:
+    """Returns the name of the split that a slice such as ``train[:80%]`` is of."""
+    return split.partition("[")[0]
 
 
 def _find_folder(place: str, base: Path) -> Path:
@@ -134,10 +148,9 @@ def _newest(name: str, config: str | None, version: str | None) -> Path:
 def _splits(builder: Any, wanted: str | None, source: str) -> list[str]:
     known = list(builder.info.splits)
     for split in wanted.split("+") if wanted else [""]:
-        name = re.match(r"[^\[]*", split).group()  # type: ignore[union-attr]
         try:
-            if name not in known:
-                raise KeyError(name)
+            if _whole_name(split) not in known:
+                raise KeyError(split)
             builder.info.splits[split].file_instructions  # noqa: B018  (parses the slice)
         except (KeyError, ValueError, AssertionError, TypeError):
             raise DataError(
@@ -154,34 +167,37 @@ def _splits(builder: Any, wanted: str | None, source: str) -> list[str]:
 def _read_split(builder: Any, split: str, folder: Path) -> pd.DataFrame:
     import tensorflow_datasets as tfds
 
-    features = builder.info.features
-    read = [name for name, feature in features.items() if _is_read(feature)]
-    # Encoded bytes are what is wanted of an image, and nothing of what is left out.
-    raw = [name for name in features if name not in read or isinstance(features[name], tfds.features.Image)]
-    decoders = {name: tfds.decode.SkipDecoding() for name in raw}
+    kinds = tfds.features
+    features = kinds.FeaturesDict({name: kind for name, kind in builder.info.features.items() if _is_read(kind)})
+    # Of an image its encoded bytes are wanted.
+    images = [name for name, kind in features.items() if isinstance(kind, kinds.Image)]
+    decoders = {name: tfds.decode.SkipDecoding() for name in images}
     rows, cells = [], []
     with _reading_errors(folder):
         for row, record in _records(builder, split):
             example = features.deserialize_example_np(record, decoders=decoders)
             rows.append(row)
-            cells.append([_plain(features[name], example[name]) for name in read])
+            cells.append([_plain(kind, example[name]) for name, kind in features.items()])
     if not rows:
         raise DataError("there are no rows", where=f"{folder}, split {split}", expected="a split with examples")
-    return pd.DataFrame(cells, columns=pd.Index(read, dtype=object), index=rows, dtype=object)
+    return pd.DataFrame(cells, columns=pd.Index(list(features), dtype=object), index=rows, dtype=object)
 
 
 def _records(builder: Any, split: str) -> Iterator[tuple[int, bytes]]:
     """Yields each record of a split and its row in the whole split."""
-    name = re.match(r"[^\[]*", split).group()  # type: ignore[union-attr]
     start, begins = 0, {}
-    for shard in builder.info.splits[name].file_instructions:
+    for shard in builder.info.splits[_whole_name(split)].file_instructions:
         begins[shard.filename] = start
         start += shard.examples_in_shard
     suffix = builder.info.file_format.file_suffix
     for shard in builder.info.splits[split].file_instructions:
-        stop = None if shard.take < 0 else shard.skip + shard.take
-        records = enumerate(_read_shard(str(shard.filename), suffix), start=begins[shard.filename])
-        yield from islice(records, shard.skip, stop)
+        stop = shard.examples_in_shard if shard.take < 0 else shard.skip + shard.take
+        count = 0
+        for count, record in enumerate(islice(_read_shard(str(shard.filename), suffix), stop), start=1):
+            if count > shard.skip:
+                yield begins[shard.filename] + count - 1, record
+        if count < stop:  # a file that was cut between two records is whole to its reader
+            raise ValueError(f"{Path(shard.filename).name} holds {count} of {stop} records")
 
 
 def _read_shard(path: str, suffix: str) -> Iterator[bytes]:

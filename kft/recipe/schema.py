@@ -6,6 +6,7 @@ A ``*Spec`` is what a person asks for. All of them are frozen and refuse unknown
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal, get_args
@@ -67,9 +68,24 @@ def _shares_or_sources(value: Any) -> Any:
     return value if isinstance(value, str) else tuple(value)
 
 
-def _encoding(name: str) -> str:
+NO_FILES = ("unicode-escape", "raw-unicode-escape", "idna", "punycode", "undefined")
+"""Codecs of Python's that no file is written in."""
+
+
+def known_encoding(name: str) -> str:
+    """Returns the name of an encoding of text.
+
+    Raises:
+        ValueError: Python knows none of that name.
+
+    Example:
+        >>> known_encoding("windows-1252")
+        'windows-1252'
+    """
     try:
-        "".encode(name)  # knows codecs of text from those of bytes, such as zlib
+        "".encode(name)  # tells codecs of text from those of bytes, such as zlib
+        if codecs.lookup(name).name in NO_FILES:
+            raise LookupError
     except (LookupError, ValueError):
         raise ValueError("an encoding that Python knows, such as windows-1252, latin-1, shift_jis") from None
     return name
@@ -86,7 +102,7 @@ Interval = Annotated[str, AfterValidator(_interval)]
 Size = Annotated[str, AfterValidator(_size)]
 Sources = Annotated[str | tuple[str, ...], BeforeValidator(_sources)]
 SharesOrSources = Annotated[str | tuple[str, ...], BeforeValidator(_shares_or_sources)]
-Encoding = Annotated[str, AfterValidator(_encoding)]
+Encoding = Annotated[str, AfterValidator(known_encoding)]
 Gate = Annotated[str, AfterValidator(_gate)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 CLASS_METRICS = ("accuracy", "macro_f1", "log_loss", "ece")
