@@ -1,6 +1,7 @@
 """One function per command: what the command line, a notebook and a cloud job all call."""
 
 from kft.api.building import build_model, freeze, load_backbone, merge_lora, split_at_boundary
+from kft.api.correcting import apply_corrections
 from kft.api.preparing import BuildResult, build_data
 from kft.api.training import PlanResult, TrainResult, check_tpu, plan, train
 from kft.api.using import evaluate, predict, predict_file, write_predictions
@@ -9,6 +10,7 @@ __all__ = [
     "BuildResult",
     "PlanResult",
     "TrainResult",
+    "apply_corrections",
     "build_data",
     "build_model",
     "check_tpu",
