@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "KftError": "kft.errors",
+    "apply_corrections": "kft.api",
     "build_data": "kft.api",
     "build_model": "kft.api",
     "check": "kft.api",

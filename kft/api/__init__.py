@@ -2,6 +2,7 @@
 
 from kft.api.building import build_model, freeze, load_backbone, merge_lora, split_at_boundary
 from kft.api.checking import CheckResult, check
+from kft.api.correcting import apply_corrections
 from kft.api.preparing import BuildResult, build_data
 from kft.api.training import PlanResult, TrainResult, check_tpu, plan, train
 from kft.api.using import evaluate, predict, predict_file, write_predictions
@@ -11,6 +12,7 @@ __all__ = [
     "CheckResult",
     "PlanResult",
     "TrainResult",
+    "apply_corrections",
     "build_data",
     "build_model",
     "check",

@@ -1,9 +1,10 @@
-"""`kft data build`: data, before any training."""
+"""`kft data build` and `kft data apply`: data, before any training."""
 
 from __future__ import annotations
 
 import rich_click as click
 
+from kft.cli import correcting
 from kft.cli.common import console, load_named, output_options, print_json
 
 
@@ -44,5 +45,7 @@ def build(recipe: str, dest: str, overrides: tuple[str, ...], file_format: str, 
     out.print(f'reads      tfds.builder_from_directory("{result.folder}").{how}(split="train")', markup=False)
     out.print(f"next       kft train {result.recipe}", markup=False)
 
+
+data.add_command(correcting.apply)
 
 COMMANDS = (data,)

@@ -14,7 +14,7 @@ import pandas as pd
 
 from kft.data.assign import SPLITS, split_alike, split_by_time, split_rows
 from kft.data.examples import Columns, Examples, RejectedRow, content
-from kft.data.parts import Part, name_parts, open_source, parts_to_examples, read_parts, title, whole
+from kft.data.parts import Part, Rows, name_parts, open_source, parts_to_examples, read_parts, title, whole
 from kft.data.tables import IMAGE, LABEL, guess_columns, refuse_rejected
 from kft.data.times import Times, read_times
 from kft.data.together import Vectorise, rows_together
@@ -119,6 +119,50 @@ def data_hash(parts: Iterable[Examples], written: Callable[[Any], str] = str) ->
     return digest.hexdigest()
 
 
+@dataclass(frozen=True)
+class Sources:
+    """What a recipe names as its data, read and not yet split.
+
+    Attributes:
+        parts: Split to the tables that are given for it; a split that is a share of train has none.
+        rows: Likewise, to their rows.
+        columns: What is read of them.
+    """
+
+    parts: Mapping[str, tuple[Part, ...]]
+    rows: Mapping[str, tuple[Rows, ...]]
+    columns: Columns
+
+
+def read_sources(
+    spec: DataSpec,
+    *,
+    task: Task,
+    base: Path,
+    locate: Callable[[str, Path], Path],
+    frames: Mapping[str, pd.DataFrame] | None = None,
+) -> Sources:
+    """Reads the tables of a recipe and finds their columns; see ``load_split``.
+
+    Raises:
+        DataError: A table cannot be read, or a column is missing.
+    """
+    tables = _tables(spec, base, locate, frames)
+    places = name_parts([part for parts in tables.values() for part in parts])
+    read = {key: read_parts(parts, places, spec, task=task, base=base) for key, parts in tables.items()}
+    folders = all(isinstance(part.table, Path) and part.table.is_dir() for part in tables["train"])
+    columns = guess_columns(
+        whole(read["train"]),
+        text=IMAGE if folders else spec.image if task.modality == "image" else spec.text,
+        label=LABEL if folders else spec.label,
+        where=title(read["train"]),
+        besides=[name for name in (spec.id, spec.group and spec.group.column, spec.time) if name],
+        task=task,
+        pair=spec.text_pair,
+    )
+    return Sources(tables, read, columns)
+
+
 def load_split(
     spec: DataSpec,
     *,
@@ -141,20 +185,9 @@ def load_split(
     Raises:
         DataError: The data cannot be used; says where and what to do.
     """
-    tables = _tables(spec, base, locate, frames)
-    places = name_parts([part for parts in tables.values() for part in parts])
-    read = {key: read_parts(parts, places, spec, task=task, base=base) for key, parts in tables.items()}
+    sources = read_sources(spec, task=task, base=base, locate=locate, frames=frames)
+    read, columns = sources.rows, sources.columns
     names = {key: title(rows) for key, rows in read.items()}
-    folders = all(isinstance(part.table, Path) and part.table.is_dir() for part in tables["train"])
-    columns = guess_columns(
-        whole(read["train"]),
-        text=IMAGE if folders else spec.image if task.modality == "image" else spec.text,
-        label=LABEL if folders else spec.label,
-        where=names["train"],
-        besides=[name for name in (spec.id, spec.group and spec.group.column, spec.time) if name],
-        task=task,
-        pair=spec.text_pair,
-    )
     parts: dict[str, Examples] = {}
     rejected: list[RejectedRow] = []
     for key, rows in read.items():

@@ -275,8 +275,7 @@ def to_examples(
         >>> examples.ids.tolist(), [(row.id, row.reason) for row in rejected]
         (['a.csv:1'], [('a.csv:2', 'empty text')])
     """
-    by_path = task.modality == "image" and spec.id is None and not numbered
-    ids = _ids(frame, spec, name, columns.text if by_path else None)
+    ids = row_ids(frame, spec, task=task, name=name, columns=columns, numbered=numbered)
     groups = _groups(frame, spec.group, name)
     cells = list(frame[columns.text])
     seconds = list(frame[columns.pair]) if columns.pair else [None] * len(frame)
@@ -324,12 +323,25 @@ def _read_inputs(
     return [(as_text(text), text_problem(text)) for text in texts]
 
 
-def _ids(frame: pd.DataFrame, spec: DataSpec, name: str, paths: str | None) -> list[str]:
-    if spec.id is None and paths is None:
+def row_ids(
+    frame: pd.DataFrame, spec: DataSpec, *, task: Task, name: str, columns: Columns, numbered: bool = False
+) -> list[str]:
+    """Returns the id of each row: from the id column, an image's path, or file and row number; see ``to_examples``.
+
+    Raises:
+        DataError: The id column is missing, or its ids repeat, are empty or cannot be printed.
+
+    Example:
+        >>> frame = pd.DataFrame({"text": ["fine", "bad"], "label": ["good", "bad"]})
+        >>> from kft.tasks.registry import TASKS
+        >>> task, columns = TASKS.get("text-classification"), Columns("text", "label")
+        >>> row_ids(frame, DataSpec(train="a.csv"), task=task, name="a.csv", columns=columns)
+        ['a.csv:1', 'a.csv:2']
+    """
+    if spec.id is None and task.modality == "image" and not numbered:  # an image is known by its path
+        return [f"{name}/{as_text(value).strip()}" for value in frame[columns.text]]
+    if spec.id is None:
         return [f"{name}:{row + 1}" for row in frame.index]
-    if paths is not None:  # an image is known by its path
-        return [f"{name}/{as_text(value).strip()}" for value in frame[paths]]
-    assert spec.id is not None
     require_column(frame, spec.id, "data.id", name, expected="the id column")
     ids = [as_text(value).strip() for value in frame[spec.id]]
     refuse_repeated(ids, name, spec)

@@ -1,0 +1,57 @@
+"""`kft data apply`: corrections that a person has decided on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kft import assets
+from kft.data import corrections as room
+from kft.data.corrections import CorrectionsResult
+from kft.errors import UsageError
+from kft.recipe.load import Recipe, load_recipe
+from kft.tasks.registry import TASKS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def apply_corrections(
+    recipe: Any,
+    corrections: str | Path | pd.DataFrame,
+    output: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+) -> CorrectionsResult:
+    """Writes corrected copies of a recipe's data; see ``kft check``, which proposes the corrections.
+
+    Args:
+        recipe: A recipe file, a mapping, or what ``kft.load_recipe`` returned.
+        corrections: A table with the columns ``id``, ``action`` (``drop``, ``relabel``, ``keep``) and ``label``.
+        output: A new file of the source's kind; a folder where several files change.
+        overrides: Dotted settings such as ``"data.id=key"``.
+
+    Raises:
+        DataError: Ids, actions or labels of the table that are none; all of them at once.
+        UsageError: The output exists, or is of another kind than the source.
+
+    Example:
+        >>> import kft
+        >>> kft.apply_corrections("recipe.yaml", "corrections.csv", "mended.csv").dropped  # doctest: +SKIP
+        12
+    """
+    if isinstance(recipe, Recipe) and overrides:
+        raise UsageError(
+            "overrides come too late for a loaded recipe", expected="kft.load_recipe(path, overrides=[...])"
+        )
+    loaded = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides)
+    table = Path(corrections) if isinstance(corrections, str) else corrections
+    return room.apply_corrections(
+        loaded.spec.data,
+        room.read_corrections(table),
+        Path(output),
+        task=TASKS.get(loaded.spec.task),
+        base=loaded.base,
+        locate=assets.locate,
+    )

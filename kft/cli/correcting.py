@@ -1,0 +1,35 @@
+"""`kft data apply`."""
+
+from __future__ import annotations
+
+import rich_click as click
+
+from kft.cli.common import console, debug_option, load_named, print_json
+
+
+@click.command()
+@click.argument("recipe")
+@click.argument("corrections")
+@click.option("-o", "--output", metavar="FILE", required=True, help="A new file of the data's kind, or a folder.")
+@click.option("--set", "overrides", metavar="K=V", multiple=True, help="Override a setting; may be repeated.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@debug_option
+def apply(recipe: str, corrections: str, output: str, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Write RECIPE's data anew, with the rows of CORRECTIONS dropped or relabelled.
+
+    CORRECTIONS is a table with the columns id, action (drop, relabel or keep) and label, as kft check writes it;
+    edit it first. The data themselves stay as they are.
+    """
+    from kft import api
+
+    result = api.apply_corrections(load_named(recipe, overrides), corrections, output)
+    if as_json:
+        print_json(result.as_dict())
+        return
+    out = console()
+    for target, source in result.files.items():
+        out.print(f"written    {target}, from {source}", markup=False)
+    done = f"{result.dropped:,} dropped, {result.relabelled:,} relabelled, {result.kept:,} left alone"
+    out.print(f"rows       {done}", markup=False)
+    for note in result.notes:
+        out.print(f"next       {note}", markup=False)
