@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from kft.api.reading import load, progress_for, show_data
 from kft.audit.check import applicable, run_checks
+from kft.audit.corrections import propose
 from kft.audit.finding import Finding
 from kft.audit.summary import as_document, count_severities, verdict
 from kft.audit.view import AuditView
+from kft.data.corrections import as_csv
 from kft.data.split import DataSplit
 from kft.errors import RunError
 from kft.model import backbones
@@ -113,7 +115,8 @@ def check(
         overrides: As for ``train``.
         features: Whether the frozen backbone runs over the data, for the checks that compare by meaning; they
             share the feature store with training. Without it TensorFlow is not loaded, and no tokens are counted.
-        output: A new folder for findings.json, audit.html and splits.parquet; default ``audits/<recipe name>-<n>``.
+        output: A new folder for findings.json, audit.html, corrections.csv and splits.parquet; default
+            ``audits/<recipe name>-<n>``.
         quiet: Prints no progress.
 
     Raises:
@@ -191,6 +194,7 @@ def _files(
     document = as_document(view.split, findings)
     return {
         "audit.html": render_audit(recipe, view, findings, checks),
+        "corrections.csv": as_csv(propose(findings)),
         "findings.json": json.dumps(document, indent=2, ensure_ascii=False) + "\n",
         "splits.parquet": parquet.getvalue(),
     }

@@ -88,5 +88,5 @@ def is_blurred(sharpness: np.ndarray) -> np.ndarray:
 
 CHECKS.register(
     "image-quality",
-    Check("image-quality", "tiny, long, blurred, dark, flat images", check_image_quality, modalities=("image",)),
+    Check("image-quality", "tiny, long, blurred, dark, flat images", check_image_quality, ("image",), quick=False),
 )

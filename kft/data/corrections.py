@@ -18,7 +18,6 @@ from kft.data.split import Sources, read_sources
 from kft.data.tables import row_ids
 from kft.errors import DataError, UsageError
 from kft.recipe.schema import DataSpec
-from kft.rundir import write_file
 from kft.tasks.cells import as_text
 from kft.tasks.task import Task
 
@@ -70,18 +69,19 @@ class CorrectionsResult:
         return asdict(self)
 
 
-def write_corrections(path: Path, corrections: Iterable[Correction]) -> None:
-    """Writes a table of corrections as csv, for a person to edit.
+def as_csv(corrections: Iterable[Correction]) -> str:
+    r"""Returns a table of corrections as csv, for a person to edit.
 
     Example:
-        >>> write_corrections(Path("corrections.csv"), [Correction("a.csv:3", "drop")])  # doctest: +SKIP
+        >>> as_csv([Correction("a.csv:3", "drop")])
+        'id,action,label,reason,check\na.csv:3,drop,,,\n'
     """
     names = [item.name for item in fields(Correction)]
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(names)
     writer.writerows([getattr(correction, name) for name in names] for correction in corrections)
-    write_file(path, out.getvalue())
+    return out.getvalue()
 
 
 def read_corrections(table: Path | pd.DataFrame) -> list[Correction]:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import kft
-from kft.data.corrections import Correction, read_corrections, write_corrections
+from kft.data.corrections import Correction, as_csv, read_corrections
 from kft.errors import DataError, UsageError
 
 ROWS = [("It broke.", "bad"), ("It works, and well.", "good"), ("Fine", "good"), ("Awful", "bad")]
@@ -15,7 +15,7 @@ ROWS = [("It broke.", "bad"), ("It works, and well.", "good"), ("Fine", "good"),
 
 def table(folder: Path, *changes: tuple[str, ...]) -> Path:
     path = folder / "corrections.csv"
-    write_corrections(path, [Correction(*change) for change in changes])
+    path.write_text(as_csv(Correction(*change) for change in changes), encoding="utf-8")
     return path
 
 
