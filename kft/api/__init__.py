@@ -1,16 +1,19 @@
 """One function per command: what the command line, a notebook and a cloud job all call."""
 
 from kft.api.building import build_model, freeze, load_backbone, merge_lora, split_at_boundary
+from kft.api.launching import LaunchResult, launch
 from kft.api.training import PlanResult, TrainResult, check_tpu, plan, train
 from kft.api.using import evaluate, predict, predict_file, write_predictions
 
 __all__ = [
+    "LaunchResult",
     "PlanResult",
     "TrainResult",
     "build_model",
     "check_tpu",
     "evaluate",
     "freeze",
+    "launch",
     "load_backbone",
     "merge_lora",
     "plan",

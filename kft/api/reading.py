@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def load(recipe: Any, overrides: Sequence[str], data: Any) -> tuple[Recipe, DataSplit]:
     """Reads recipe and data, and refuses an unknown backbone: all that can be wrong before TensorFlow loads."""
-    loaded = _as_recipe(recipe, overrides, data)
+    loaded = as_recipe(recipe, overrides, data)
     frames = frames_of(data)
     loaded = loaded.with_values("data", dict.fromkeys(frames or (), DATAFRAME))
     backbone = backbones.resolve_backbone(loaded.spec.model.backbone, loaded.base)
@@ -35,7 +35,8 @@ def split_of(recipe: Recipe, frames: Mapping[str, pd.DataFrame] | None) -> DataS
     return load_split(recipe.spec.data, task=task, base=recipe.base, locate=assets.locate, frames=frames)
 
 
-def _as_recipe(recipe: Any, overrides: Sequence[str], data: Any) -> Recipe:
+def as_recipe(recipe: Any, overrides: Sequence[str], data: Any) -> Recipe:
+    """Returns a recipe that is loaded, from one, or from what ``load_recipe`` takes."""
     if isinstance(recipe, Recipe):
         if overrides:
             raise UsageError(

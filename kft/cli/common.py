@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import rich_click as click
 from rich.console import Console
@@ -12,6 +13,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from kft.evaluate.evaluate import EvaluateResult
+
+if TYPE_CHECKING:
+    from kft.recipe.load import Recipe
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -56,6 +60,17 @@ def output_options(command: Command) -> Command:
     command = click.option("--quiet", is_flag=True, help="Print no progress.")(command)
     command = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")(command)
     return debug_option(command)
+
+
+def load_named(recipe: str, overrides: tuple[str, ...], seed: int | None = None) -> Recipe:
+    """Loads a recipe by its file, or by the name of one that ships."""
+    from kft.recipe.load import load_recipe
+    from kft.recipe.shipped import shipped_recipes
+
+    path = Path(recipe)
+    if not path.exists() and recipe in shipped_recipes():
+        path = shipped_recipes()[recipe]
+    return load_recipe(path, (*overrides, f"seed={seed}") if seed is not None else overrides)
 
 
 def print_json(values: Any) -> None:

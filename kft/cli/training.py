@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rich_click as click
 from rich.markup import escape
 from rich.table import Table
 
-from kft.cli.common import console, devices_option, output_options, print_json, print_metrics
+from kft.cli.common import console, devices_option, load_named, output_options, print_json, print_metrics
 from kft.tasks.registry import TASKS
 
 if TYPE_CHECKING:
@@ -44,8 +43,8 @@ def train(
     from kft import api
 
     if check_tpu:
-        return _check_tpu(_load(recipe, overrides, seed), as_json, quiet)
-    loaded = _load(recipe, overrides, seed)
+        return _check_tpu(load_named(recipe, overrides, seed), as_json, quiet)
+    loaded = load_named(recipe, overrides, seed)
     result = api.train(loaded, run=run_folder, devices=devices, resume=resume, quiet=quiet)
     if as_json:
         print_json(result.as_dict())
@@ -77,8 +76,8 @@ def plan(recipe: str, overrides: tuple[str, ...], check_tpu: bool, as_json: bool
     from kft import api
 
     if check_tpu:
-        return _check_tpu(_load(recipe, overrides, None), as_json, quiet)
-    result = api.plan(_load(recipe, overrides, None), quiet=quiet)
+        return _check_tpu(load_named(recipe, overrides, None), as_json, quiet)
+    result = api.plan(load_named(recipe, overrides, None), quiet=quiet)
     if as_json:
         print_json(result.as_dict())
         return 0
@@ -132,16 +131,6 @@ def _print_phase(plan: PhasePlan) -> None:
 
 INPUTS = {"text": '"your text"', "text-pair": '"one text" --pair "another"', "image": "photo.jpg"}
 WORK = {"stored": "once an example, then stored", "recomputed": "frozen, run for every batch", "trained": "trained"}
-
-
-def _load(recipe: str, overrides: tuple[str, ...], seed: int | None) -> Recipe:
-    from kft.recipe.load import load_recipe
-    from kft.recipe.shipped import shipped_recipes
-
-    path = Path(recipe)
-    if not path.exists() and recipe in shipped_recipes():
-        path = shipped_recipes()[recipe]
-    return load_recipe(path, (*overrides, f"seed={seed}") if seed is not None else overrides)
 
 
 COMMANDS = (plan, train)
