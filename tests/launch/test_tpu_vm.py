@@ -83,10 +83,14 @@ def test_on_the_vm_data_come_first_and_the_run_is_kept_last(story, code, told):
     done, calls = run(story, script, DOCKER=code)
     assert done.returncode == 0 or not told, done.stderr
     kept = f"gcloud storage rsync --recursive --exclude=.*\\.tmp$ {story}/vm/gcs/bucket/runs/tickets gs://bucket/runs/tickets"
+    options = (
+        f"--rm --name kft --privileged --net=host --stop-timeout 60 -v {story}/vm/gcs:/gcs -v {story}/vm/cache:/cache "
+        f"-e KFT_CACHE=/cache -v {story}/vm/worker.sh:/worker.sh"
+    )
     wanted = [
         f"gcloud storage cp --recursive gs://bucket/data/reviews.csv {story}/vm/gcs/bucket/data/",
         "gcloud auth configure-docker europe-docker.pkg.dev --quiet",
-        "docker run --rm --name kft --privileged --net=host",
+        f"docker run {options} --entrypoint bash europe-docker.pkg.dev/project/kft/image:0.1.0 /worker.sh",
         kept,
     ]
     found = iter(calls)
