@@ -19,7 +19,7 @@ from kft.recipe.schema import DATAFRAME
 
 GS, MOUNTS = "gs://", "/gcs/"
 FETCHED = (assets.PACKAGE, HUGGING_FACE, KAGGLE, PRESET)
-"""How sources begin that the job fetches by itself."""
+"""How the sources of backbones begin that the job fetches by itself; so does it data of the form ``package:NAME``."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Placed:
     @property
     def missing(self) -> list[str]:
         """What is not on this machine, so that nothing can be said of it."""
-        return [str(source.local or source.url) for source in self.sources if not (source.upload)]
+        return [str(source.local or source.url) for source in self.sources if not source.upload]
 
 
 def mounted(url: str) -> str:
@@ -111,7 +111,7 @@ def place(recipe: Recipe, data: str | None) -> Placed:
             raise UsageError(
                 "a DataFrame cannot be sent along", where=f"data.{key}", next_step="save it as a parquet or csv file"
             )
-        if parse_percent(named) is None and not named.startswith(FETCHED):
+        if parse_percent(named) is None and (named.startswith(GS) or not re.match(r"[a-z0-9]+:", named)):
             sources.append(_source(f"data.{key}", named, recipe.base, data))
             data_values[key] = mounted(sources[-1].url)
     placed = recipe.with_values("data", data_values)
