@@ -11,17 +11,18 @@ KFT_INSTALLED := $(VENV)/kft-installed
 DEV_INSTALLED := $(VENV)/dev-installed
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help quickstart test test-all lint bench bench-peers clean
+.PHONY: help quickstart test test-all test-tf220 lint bench bench-peers clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make quickstart  install kft into .venv, fine-tune on product reviews, print the measured result"
 	@echo "make test        formatting, lint, types, tests (without the slow ones)"
 	@echo "make test-all    the same with the slow tests, and coverage"
+	@echo "make test-tf220  the tests with TensorFlow 2.20, the last that TPUs have, in .venv-tf220 (about 1 GB)"
 	@echo "make lint        formatting, lint and types only"
 	@echo "make bench       the benchmarks on your csv files: make bench TRAIN=train.csv TEST=test.csv (about an hour)"
 	@echo "make bench-peers the same with Hugging Face Trainer and sentence-transformers, installed into .venv-peers"
-	@echo "make clean       remove .venv, .venv-peers and every cache of the tools; runs/ and downloaded weights stay"
+	@echo "make clean       remove .venv, .venv-peers, .venv-tf220 and every cache of the tools; runs/ and downloaded weights stay"
 	@echo
 	@echo "Variables: PYTHON=$(PYTHON)  WORKERS=$(WORKERS)"
 
@@ -45,6 +46,17 @@ test-all: lint
 	@echo "==> all tests ($(WORKERS) workers; the slow ones take minutes each)"
 	@$(PYTEST) -m "slow or not slow" --cov --cov-report=term
 
+# kft runs on TensorFlow 2.20 too: tensorflow-tpu ends there.
+test-tf220: .venv-tf220/installed
+	@echo "==> tests with TensorFlow 2.20 ($(WORKERS) workers)"
+	@.venv-tf220/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+.venv-tf220/installed: setup.cfg pyproject.toml | $(BIN)/python
+	@echo "==> installing kft with TensorFlow 2.20 into .venv-tf220 (the first time about 1 GB)"
+	@$(PYTHON) -m venv --clear .venv-tf220
+	@.venv-tf220/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test]' 'tensorflow>=2.20,<2.21'
+	@touch $@
+
 BENCH := --train "$(TRAIN)" --test "$(TEST)"
 
 bench: $(DEV_INSTALLED)
@@ -67,8 +79,8 @@ bench-peers: .venv-peers/installed
 	@touch $@
 
 clean:
-	@echo "==> removing .venv, .venv-peers, build/ and the tools' caches; runs/ stays"
-	@rm -rf $(VENV) .venv-peers build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*
+	@echo "==> removing .venv, .venv-peers, .venv-tf220, build/ and the tools' caches; runs/ stays"
+	@rm -rf $(VENV) .venv-peers .venv-tf220 build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*
 	@find kft tests benchmarks recipes -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # What follows installs, once: again only when setup.cfg or pyproject.toml changes.

@@ -21,6 +21,7 @@ _PUBLIC = {
     "check_tpu": "kft.api",
     "evaluate": "kft.api",
     "freeze": "kft.api",
+    "launch": "kft.api",
     "load_backbone": "kft.api",
     "load_recipe": "kft.recipe.load",
     "merge_lora": "kft.api",
@@ -36,8 +37,8 @@ __all__ = ["__version__", *_PUBLIC]
 class _Package(ModuleType):
     """Looks public names up in the API first.
 
-    ``kft.train`` is a function, and also the folder of the training room. Python sets the folder as an
-    attribute of the package when something in it is imported; that must not hide the function.
+    ``kft.train`` is a function, and also the folder of the training room; ``kft.launch`` likewise. Python sets the
+    folder as an attribute of the package when something in it is imported; that must not hide the function.
     """
 
     def __getattribute__(self, name: str) -> Any:

@@ -127,8 +127,10 @@ def versions() -> dict[str, str]:
 
     found = {"python": platform.python_version(), "kft": __version__}
     for package in ("tensorflow", "keras", "keras-hub", "keras-nlp", "tokenizers", "numpy"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
+        found[package] = "not installed"
+        # tensorflow-tpu fills the same folder, and takes the other's place on a TPU.
+        for distribution in (package, "tensorflow-tpu") if package == "tensorflow" else (package,):
+            with contextlib.suppress(PackageNotFoundError):
+                found[package] = version(distribution)
+                break
     return found

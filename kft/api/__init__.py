@@ -3,6 +3,7 @@
 from kft.api.building import build_model, freeze, load_backbone, merge_lora, split_at_boundary
 from kft.api.checking import CheckResult, check
 from kft.api.correcting import apply_corrections
+from kft.api.launching import LaunchResult, launch
 from kft.api.preparing import BuildResult, build_data
 from kft.api.training import PlanResult, TrainResult, check_tpu, plan, train
 from kft.api.using import evaluate, predict, predict_file, write_predictions
@@ -10,6 +11,7 @@ from kft.api.using import evaluate, predict, predict_file, write_predictions
 __all__ = [
     "BuildResult",
     "CheckResult",
+    "LaunchResult",
     "PlanResult",
     "TrainResult",
     "apply_corrections",
@@ -19,6 +21,7 @@ __all__ = [
     "check_tpu",
     "evaluate",
     "freeze",
+    "launch",
     "load_backbone",
     "merge_lora",
     "plan",

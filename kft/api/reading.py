@@ -33,7 +33,7 @@ def load(
         devices: For ``data.keep_together: similar``, which needs the backbone.
         skip: Leaves unusable rows out, whatever the recipe says of them.
     """
-    loaded = _as_recipe(recipe, overrides, data)
+    loaded = as_recipe(recipe, overrides, data)
     require_known_checks(loaded)
     if skip:
         loaded = loaded.with_values("data", {"unusable_rows": "skip"})
@@ -74,7 +74,8 @@ def _vectors(recipe: Recipe, inputs: Sequence[Any]) -> np.ndarray:
     return pooled_vectors(backbone, {"all": source}, spec.model, spec.features)["all"]
 
 
-def _as_recipe(recipe: Any, overrides: Sequence[str], data: Any) -> Recipe:
+def as_recipe(recipe: Any, overrides: Sequence[str], data: Any) -> Recipe:
+    """Returns a recipe that is loaded, from one, or from what ``load_recipe`` takes."""
     if isinstance(recipe, Recipe):
         if overrides:
             raise UsageError(

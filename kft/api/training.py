@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from kft.train.job import PhaseResult, TrainData
     from kft.train.plan import PhasePlan
     from kft.train.progress import Progress
-    from kft.train.tpu import TpuCheck
+    from kft.train.tpu_rules import TpuCheck
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`kft workers`."""
+"""`kft launch` and `kft workers`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,77 @@ from pathlib import Path
 
 import rich_click as click
 
-from kft.cli.common import debug_option
+from kft.cli.common import debug_option, load_named, output_options, print_json
+from kft.errors import UsageError
+from kft.launch.machines import DEFAULTS
+from kft.rundir import write_file
+
+
+@click.command()
+@click.argument("recipe")
+@click.option("--on", type=click.Choice(list(DEFAULTS)), required=True, help="The platform.")
+@click.option("-o", "--output", metavar="FILE", help="The job file; without it, standard output.")
+@click.option("--image", required=True, help="The container image, built from docker/gpu.Dockerfile or tpu.Dockerfile.")
+@click.option("--run", "run_folder", metavar="gs://...", required=True, help="The run folder.")
+@click.option("--data", metavar="gs://...", help="The folder that holds what the recipe names by path.")
+@click.option(
+    "--accelerator", metavar="NAME", help=f"Default: {', '.join(f'{m} on {p}' for p, m in DEFAULTS.items())}."
+)
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Machines that train as one.")
+@click.option("--spot", is_flag=True, help="On machines that cost less and may be taken away.")
+@click.option("--set", "overrides", metavar="K=V", multiple=True, help="Override a setting; may be repeated.")
+@click.option("--no-check", is_flag=True, help="Check neither memory nor what a TPU asks for; loads no model.")
+@output_options
+def launch(
+    recipe: str,
+    on: str,
+    output: str | None,
+    image: str,
+    run_folder: str,
+    data: str | None,
+    accelerator: str | None,
+    workers: int,
+    spot: bool,
+    overrides: tuple[str, ...],
+    no_check: bool,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Write the job file that trains RECIPE on a cloud platform; submits nothing.
+
+    The file holds the recipe and its own instructions. docs/multi-gpu.md and docs/tpu.md go through it all.
+    """
+    from kft import api
+
+    if output and Path(output).exists():
+        raise UsageError(
+            "the file is there already; it is not overwritten", where=output, next_step="choose another -o"
+        )
+    result = api.launch(
+        load_named(recipe, overrides),
+        on,
+        image=image,
+        run=run_folder,
+        data=data,
+        accelerator=accelerator,
+        workers=workers,
+        spot=spot,
+        check=not no_check,
+        quiet=quiet,
+    )
+    if output:
+        write_file(Path(output), result.text, elsewhere="choose another -o FILE")
+    if as_json:
+        print_json(result.as_dict())
+    elif not output:
+        click.echo(result.text, nl=False)
+    if not quiet:
+        click.echo(f"memory     {result.job.memory}", err=True)
+        if output:
+            click.echo(
+                f"written    {output}; its first lines say what to do\nnext       {result.submit(output)}", err=True
+            )
+    return 0
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -28,4 +98,4 @@ def workers(count: int, command: tuple[str, ...], logs: str, restarts: int) -> i
     return supervise(count, command, logs=Path(logs), restarts=restarts, report=report)
 
 
-COMMANDS = (workers,)
+COMMANDS = (launch, workers)

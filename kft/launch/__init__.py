@@ -1,1 +1,1 @@
-"""Starting work: several local workers, later the job files of cloud platforms."""
+"""Starting work: several local workers, and the job files of cloud platforms."""

@@ -6,7 +6,6 @@ arrays of numbers, for every recipe.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -23,27 +22,7 @@ from kft.train.plan import plan_forward
 from kft.train.progress import Progress
 from kft.train.schedules import make_schedule
 from kft.train.step import make_train_step
-
-
-@dataclass(frozen=True)
-class TpuCheck:
-    """One thing a TPU asks for.
-
-    Attributes:
-        name: What is asked.
-        ok: Whether the recipe meets it.
-        found: What was found.
-        advice: What to change; empty when it is met.
-    """
-
-    name: str
-    ok: bool
-    found: str
-    advice: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns what ``--json`` prints."""
-        return {"name": self.name, "ok": self.ok, "found": self.found, "advice": self.advice}
+from kft.train.tpu_rules import TpuCheck, check_batch
 
 
 def check_tpu(
@@ -66,15 +45,7 @@ def check_tpu(
         cores: Of the TPU slice, such as 8.
         progress: Says what is compiled.
     """
-    share, parts = divmod(spec.batch_size, cores)
-    checks = [
-        TpuCheck(
-            "the batch divides by the cores",
-            not parts,
-            f"train.batch_size {spec.batch_size} on {cores} cores",
-            f"--set train.batch_size={max(1, share + bool(parts)) * cores}" if parts else "",
-        ),
-    ]
+    checks = [check_batch(spec.batch_size, cores)]
     longest = data.train.source.edges[-1]
     objective = data.kind.objective(data.space, spec.label_smoothing)
     trained = [phase for phase in phases if phase.solver == "adamw"]

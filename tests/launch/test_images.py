@@ -1,0 +1,50 @@
+"""The Dockerfiles: what they install is what setup.cfg asks for. Building one needs Docker and a network."""
+
+import configparser
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def requirements(text):
+    """Returns the requirements in a text, by package."""
+    lines = [line.strip() for line in text.splitlines()]
+    return {re.match(r"[\w.-]+", line)[0]: line for line in lines if line and not line.startswith("#")}
+
+
+def own():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    return requirements(setup["options"]["install_requires"])
+
+
+def test_a_tpu_gets_all_that_kft_needs_and_no_other_tensorflow():
+    mine, theirs = own(), requirements((ROOT / "docker/requirements-tpu.txt").read_text())
+    docker = (ROOT / "docker/tpu.Dockerfile").read_text()
+    assert len(mine) > 20
+    for name, line in mine.items():
+        if name == "tensorflow":
+            continue
+        assert theirs.get(name) == line or (f'"{line}"' in docker and f'--no-deps "{line}"' in docker), name
+    assert theirs["tensorflow-tpu"] == "tensorflow-tpu==2.20.0" and "tensorflow" not in theirs
+    assert "tensorflow>=2.20," in mine["tensorflow"]
+
+
+def test_every_pip_of_the_tpu_image_that_could_bring_tensorflow_in_takes_no_dependencies():
+    docker = (ROOT / "docker/tpu.Dockerfile").read_text()
+    installs = re.findall(r"pip install (.*)", docker)
+    assert len(installs) == 3
+    assert all("--no-deps" in line or "requirements-tpu.txt" in line for line in installs)
+
+
+def test_the_variables_of_a_tpu_stand_in_the_image():
+    docker = (ROOT / "docker/tpu.Dockerfile").read_text()
+    for name in ("TPU_NAME=local", "PJRT_DEVICE=TPU", "NEXT_PLUGGABLE_DEVICE_USE_C_API=true"):
+        assert name in docker
+    assert re.search(r"TF_PLUGGABLE_DEVICE_LIBRARY_PATH=\S+/libtpu/libtpu\.so", docker)
+
+
+def test_the_gpu_image_has_the_newest_tensorflow_that_was_tried():
+    docker = (ROOT / "docker/gpu.Dockerfile").read_text()
+    assert "tensorflow[and-cuda]>=2.21,<2.22" in docker and own()["tensorflow"].endswith(",<2.22")
