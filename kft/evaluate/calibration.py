@@ -44,6 +44,9 @@ class Temperature:
         return probabilities if self.value == 1 else softmax(_logits(probabilities) / self.value)
 
 
+UNCHANGED = Temperature()
+
+
 def fit_temperature(targets: np.ndarray, probabilities: np.ndarray) -> Temperature:
     """Returns the temperature of the smallest log loss.
 

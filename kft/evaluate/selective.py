@@ -240,4 +240,6 @@ def _metrics_at(threshold: float) -> tuple[Metric, Metric]:
     def share(sums: np.ndarray) -> np.ndarray:
         return sums[..., 0] / np.maximum(sums[..., 1], 1)  # nothing answered, nothing wrong
 
-    return Metric("coverage", True, covered, mean, AURC.check), Metric("selective_error", False, wrong, share, AURC.check)
+    return Metric("coverage", True, covered, mean, AURC.check), Metric(
+        "selective_error", False, wrong, share, AURC.check
+    )
