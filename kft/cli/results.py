@@ -82,10 +82,10 @@ def _report_lines(result: EvaluateResult) -> Iterator[str]:
 def _calibration_line(report: ClassReport, ece: Estimate) -> str:
     found = report.calibration
     if not found.n:
-        return f"calibration none; Brier score {found.brier}"
+        return f"calibration none: Brier score {found.brier}"
     return (
-        f"calibration temperature {found.temperature:.3g}, from {found.n:,} examples of valid: "
-        f"ECE {found.ece_before.value:.3f} before, {ece.value:.3f} after; Brier score {found.brier}"
+        f"calibration temperature {found.temperature:.3g} ({found.n:,} of valid): ECE {found.ece_before.value:.3f} before, "
+        f"{ece.value:.3f} after; Brier score {found.brier}"
     )
 
 
@@ -94,10 +94,7 @@ def _abstention_line(report: ClassReport) -> str:
     assert promise is not None
     if promise.threshold is None:
         return f"abstention  off: {promise.why}"
-    return (
-        f"abstention  answers {found.coverage}, of these wrong {found.error}; "
-        f"promised at most {promise.error:g}, with {promise.confidence:.0%} confidence"
-    )
+    return f"abstention  answers {found.coverage}, of these wrong {found.error}; promised {promise.error:g} at most"
 
 
 def print_pairs(result: EvaluateResult, most: int = 10) -> None:
