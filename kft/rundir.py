@@ -187,6 +187,11 @@ class RunFolder:
         return self.path / "checkpoints"
 
     @property
+    def calibration(self) -> Path:
+        """What was fitted on valid after training: temperature, abstention threshold."""
+        return self.path / "calibration.json"
+
+    @property
     def metrics(self) -> Path:
         """Test metrics with intervals."""
         return self.path / "metrics.json"

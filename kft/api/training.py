@@ -210,7 +210,7 @@ def _train(
             spec, split, backbone, model, phases, files=files, callbacks=callbacks, progress=progress, resume=found
         )
         replicas.any_process(False)  # the others read the best weights once the first has written them
-        evaluation = score_test(run, split.test, progress, writes=chief)
+        evaluation = score_test(run, split, progress, writes=chief)
     except BaseException as stop:
         stop.add_note(f"{RUN_NOTE}{run.path}")  # whoever reports it can say where the weights are
         raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from kft.data.split import DataSplit
 from kft.data.tables import image_folder
 from kft.errors import DataError, RunError, UsageError
 from kft.evaluate.evaluate import EvaluateResult, write_csv
+from kft.evaluate.paired import compare_runs, require_comparable
 from kft.evaluate.predictor import load_predictor
 from kft.evaluate.scoring import score_run, score_test
 from kft.recipe.load import Recipe, load_recipe
@@ -33,6 +35,7 @@ def evaluate(
     run: str | Path,
     *,
     data: str | Path | pd.DataFrame | Mapping[str, pd.DataFrame] | None = None,
+    against: str | Path | None = None,
     devices: str = "auto",
     quiet: bool = False,
 ) -> EvaluateResult:
@@ -42,11 +45,12 @@ def evaluate(
         run: The run folder.
         data: Another labelled file or DataFrame; default: the run's own sealed test split, whose hash must
             still be that of the receipt. A run that was trained on DataFrames takes the same again.
+        against: Another run on the same split, whose predictions.csv this one's is compared with, pair by pair.
         devices: As for ``train``.
         quiet: Prints no progress.
 
     Raises:
-        RunError: The folder is no run, or its data have changed since.
+        RunError: The folder is no run, or its data have changed since; or the other run has another test split.
         DataError: The file cannot be used, or holds labels the model does not know.
 
     Example:
@@ -55,6 +59,9 @@ def evaluate(
         >>> result.metrics["accuracy"].value  # doctest: +SKIP
     """
     folder = open_run(Path(run))
+    other = None if against is None else open_run(Path(against))
+    if other is not None:
+        require_comparable(folder, other)
     early = strategy.choose_early(devices)
     chief = early is None or early.is_chief
     recipe, receipt = load_recipe(folder.recipe), folder.read_json(folder.receipt)
@@ -63,7 +70,16 @@ def evaluate(
         split = split_of(recipe, frames, devices)
         _require_same_data(folder, receipt, split)
         with strategy.start(devices).scope():
-            return score_test(folder, split.test, progress_for(quiet or not chief), writes=chief)
+            result = score_test(folder, split, progress_for(quiet or not chief), writes=chief)
+        return result if other is None else _compare(result, folder, other, split)
+    if other is not None:
+        raise UsageError(
+            "two runs are compared on their own test split, not on other data",
+            where="--against",
+            received="--data as well",
+            expected="one of the two",
+            next_step=f"kft evaluate {folder.path} --against {other.path}",
+        )
     if isinstance(data, Mapping):
         raise UsageError(
             "these DataFrames are not those the run was trained on",
@@ -88,7 +104,12 @@ def evaluate(
         progress = progress_for(quiet or not chief)
         for note in notes:
             progress.note(note)
-        return score_run(folder, examples, name, progress)[0]
+        return score_run(folder, examples, name, progress)
+
+
+def _compare(result: EvaluateResult, run: RunFolder, other: RunFolder, split: DataSplit) -> EvaluateResult:
+    groups = None if split.test.groups is None else dict(zip(split.test.ids, split.test.groups, strict=True))
+    return replace(result, against=compare_runs(run, other, groups))
 
 
 def _are_of_the_run(

@@ -8,7 +8,8 @@ import rich_click as click
 from rich.markup import escape
 from rich.table import Table
 
-from kft.cli.common import console, devices_option, load_named, output_options, print_json, print_metrics
+from kft.cli.common import console, devices_option, load_named, output_options, print_json
+from kft.cli.results import print_metrics
 from kft.tasks.registry import TASKS
 
 if TYPE_CHECKING:

@@ -7,11 +7,17 @@ import io
 import operator
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from kft.evaluate.calibration import CalibrationResult, judge_calibration
+from kft.evaluate.fitted import Fitted
+from kft.evaluate.overfitting import OverfittingResult
+from kft.evaluate.paired import PairedResult
+from kft.evaluate.selective import SelectiveResult, judge_selection
+from kft.evaluate.slices import SliceResult, cut, judge_slices, worst_of
 from kft.metrics.classification import ClassRow
 from kft.metrics.intervals import Estimate, estimate_all, paired_difference
 from kft.metrics.metric import Metric
@@ -41,14 +47,59 @@ class Scored:
     Attributes:
         ids: One id an example.
         truth: What is right, ``[examples, ...]``.
-        answers: What the model says, as the metrics take it.
+        answers: What the model says, as the metrics take it; probabilities as they are before calibration.
+        probe: What the probe says, likewise; None without a probe.
         groups: Examples of one group are resampled together; None where each stands alone.
+        inputs: What the model read.
+        columns: Columns that slices are cut by.
     """
 
     ids: Sequence[str]
     truth: Any
     answers: Any
+    probe: Any = None
     groups: np.ndarray | None = None
+    inputs: Sequence[Any] = ()
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ClassReport:
+    """What is reported beside the metrics where each example has one class of many.
+
+    Attributes:
+        calibration: How well the probabilities fit.
+        selective: What abstention comes to.
+        slices: The same metrics on parts of the examples.
+        overfitting: The gap along training.
+    """
+
+    calibration: CalibrationResult
+    selective: SelectiveResult
+    slices: tuple[SliceResult, ...]
+    overfitting: OverfittingResult
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns its part of metrics.json."""
+        return {
+            "calibration": self.calibration.as_dict(),
+            "selective": self.selective.as_dict(),
+            "slices": [part.as_dict() for part in self.slices],
+            "overfitting": self.overfitting.as_dict(),
+        }
+
+    def gate_values(self, metrics: Mapping[str, Estimate]) -> dict[str, float]:
+        """Returns what a gate can ask for beside the metrics; see ``kft.recipe.schema.CLASS_GATES``."""
+        return {
+            **{
+                f"slices.worst.{name}": worst_of(self.slices, name, metrics[name].value)
+                for name in ("accuracy", "log_loss")
+            },
+            "calibration.brier": self.calibration.brier.value,
+            "selective.coverage": self.selective.coverage.value,
+            "selective.error": self.selective.error.value,
+            "selective.aurc": self.selective.aurc.value,
+        }
 
 
 @dataclass(frozen=True)
@@ -67,6 +118,8 @@ class EvaluateResult:
         classes: Precision, recall and F1 of each class, label or kind of span; none for numbers.
         confusion: ``int[classes, classes]``, targets down, predictions across; None where an example has not exactly
             one class.
+        report: Calibration, abstention, slices, overfitting; None where an example has not exactly one class.
+        against: The paired comparison with another run, where one was asked for.
     """
 
     split: str
@@ -79,6 +132,8 @@ class EvaluateResult:
     gates: dict[str, GateResult]
     classes: tuple[ClassRow, ...]
     confusion: np.ndarray | None
+    report: ClassReport | None = None
+    against: PairedResult | None = None
 
     @property
     def main_metric(self) -> Metric:
@@ -91,8 +146,8 @@ class EvaluateResult:
         return {name: gate for name, gate in self.gates.items() if not gate.passed}
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns the content of metrics.json."""
-        return {
+        """Returns the content of metrics.json; and ``against``, where another run was compared with."""
+        values = {
             "split": self.split,
             "n": self.n,
             "metrics": {name: value.as_dict() for name, value in self.metrics.items()},
@@ -103,6 +158,8 @@ class EvaluateResult:
             "gain_over_probe": self.gain_over_probe.as_dict() if self.gain_over_probe else None,
             "gates": {name: gate.as_dict() for name, gate in self.gates.items()},
         }
+        values |= self.report.as_dict() if self.report else {}
+        return values | ({"against": self.against.as_dict()} if self.against else {})
 
     def _repr_html_(self) -> str:
         rows = [("this model", self.metrics), *self.baselines.items()]
@@ -114,6 +171,34 @@ class EvaluateResult:
         return f"<p>{self.split}, {self.n:,} examples</p><table><tr><th></th>{head}</tr>{body}</table>"
 
 
+def calibrated(scored: Scored, fitted: Fitted) -> Scored:
+    """Returns the examples with the answers that are given, and the probe's, each at its own temperature."""
+    probe = None if scored.probe is None else fitted.probe.apply(scored.probe)
+    return replace(scored, answers=fitted.temperature.apply(scored.answers), probe=probe)
+
+
+def report_classes(
+    raw: Scored, given: Scored, fitted: Fitted, overfitting: OverfittingResult, smallest_slice: int
+) -> ClassReport:
+    """Computes what is reported beside the metrics where each example has one class of many.
+
+    Args:
+        raw: The examples with the model's own probabilities.
+        given: The same after calibration.
+        fitted: Temperature and threshold.
+        overfitting: From the run's history.
+        smallest_slice: Smaller parts are not judged.
+    """
+    truth, answers, groups = given.truth, given.answers, given.groups
+    cuts = cut(given.columns, given.inputs, answers.max(axis=1))
+    return ClassReport(
+        calibration=judge_calibration(truth, raw.answers, fitted.temperature, groups),
+        selective=judge_selection(truth, answers, fitted.promise, groups),
+        slices=judge_slices(truth, answers, cuts, smallest=smallest_slice, groups=groups),
+        overfitting=overfitting,
+    )
+
+
 def score(
     scored: Scored,
     *,
@@ -121,21 +206,21 @@ def score(
     kind: AnswerKind,
     space: AnswerSpace,
     shares: Sequence[float],
-    probe: Any,
     gates: Mapping[str, str],
+    report: ClassReport | None = None,
 ) -> EvaluateResult:
     """Computes everything that is reported about one set of examples.
 
     Args:
-        scored: The examples and the model's answers.
+        scored: The examples and the answers that are given.
         split: What the set is called.
         kind: What is answered.
         space: Everything that an answer can be.
         shares: What the baseline knows of the training split's labels.
-        probe: The probe's answers to the same examples, for the paired gain; None without a probe.
-        gates: Metric name to a rule such as ``>= 0.85``.
+        gates: Metric name, or one of ``CLASS_GATES``, to a rule such as ``>= 0.85``.
+        report: From ``report_classes``.
     """
-    truth, groups = scored.truth, scored.groups
+    truth, groups, probe = scored.truth, scored.groups, scored.probe
     constant = kind.constant(shares, space, len(truth))
     baselines = {kind.baseline_name: estimate_all(truth, constant, groups=groups, metrics=kind.metrics)}
     gain = None
@@ -143,6 +228,8 @@ def score(
         baselines["probe"] = estimate_all(truth, probe, groups=groups, metrics=kind.metrics)
         gain = paired_difference(next(iter(kind.metrics.values())), truth, scored.answers, probe, groups=groups)
     metrics = estimate_all(truth, scored.answers, groups=groups, metrics=kind.metrics)
+    values = {name: estimate.value for name, estimate in metrics.items()}
+    values |= report.gate_values(metrics) if report else {}
     return EvaluateResult(
         split=split,
         n=len(truth),
@@ -151,9 +238,10 @@ def score(
         metrics=metrics,
         baselines=baselines,
         gain_over_probe=gain,
-        gates={name: check_gate(rule, metrics[name].value) for name, rule in gates.items()},
+        gates={name: check_gate(rule, values[name]) for name, rule in gates.items()},
         classes=tuple(kind.by_label(truth, scored.answers, space)),
         confusion=kind.confusion(truth, scored.answers, space),
+        report=report,
     )
 
 
@@ -169,13 +257,17 @@ def check_gate(rule: str, value: float) -> GateResult:
     return GateResult(rule, value, bool(COMPARISONS[match.group(1)](value, float(match.group(2)))))
 
 
-def write_evaluation(run: RunFolder, result: EvaluateResult, scored: Scored) -> None:
+def write_evaluation(run: RunFolder, result: EvaluateResult, scored: Scored, fitted: Fitted) -> None:
     """Writes metrics.json, predictions.csv and, where there are classes, per_class.csv and confusion.csv."""
-    rows = zip(scored.ids, scored.truth, scored.answers, strict=True)
+    abstains = fitted.abstains(scored.answers)
+    rows = zip(scored.ids, scored.truth, scored.answers, abstains, strict=True)
     write_csv(
         run.predictions,
         ("id", "target", "prediction", "confidence", "abstain"),
-        [(name, *result.kind.row(truth, answer, result.space), "false") for name, truth, answer in rows],
+        [
+            (name, *result.kind.row(truth, answer, result.space), "true" if abstain else "false")
+            for name, truth, answer, abstain in rows
+        ],
     )
     if result.classes:
         write_csv(

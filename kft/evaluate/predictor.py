@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,10 @@ import numpy as np
 
 from kft.data.batches import Ragged
 from kft.errors import RunError
+from kft.evaluate.fitted import Fitted, read_fitted
 from kft.recipe.load import load_recipe
 from kft.rundir import RunFolder
+from kft.tasks.classes import Prediction
 from kft.tasks.registry import TASKS
 from kft.tasks.task import Answer, AnswerKind, AnswerSpace
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
     from kft.features.inference import Inference
     from kft.model.encode import Reader
+
+NOTHING_FITTED = Fitted()
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class Predictor:
         kind: What is answered.
         space: Everything that an answer can be.
         batch_size: Inputs that go through the model together.
+        fitted: Temperature and threshold.
     """
 
     model: keras.Model
@@ -40,9 +45,13 @@ class Predictor:
     kind: AnswerKind
     space: AnswerSpace
     batch_size: int
+    fitted: Fitted = NOTHING_FITTED
 
     def answers(self, inputs: Sequence[Any], *, keep: bool = False) -> Any:
-        """Returns one answer an input, in their order: probabilities, numbers or spans, as the metrics take them."""
+        """Returns one answer an input, in their order: probabilities, numbers or spans, as the metrics take them.
+
+        Probabilities are those of the model itself, before calibration.
+        """
         from kft.features.inference import run_in_batches
 
         encoded = self.reader.read(inputs, keep=keep)
@@ -65,10 +74,12 @@ class Predictor:
         if not inputs:
             return []
         texts = [given if isinstance(given, str) else "" for given in inputs]
-        return [
-            self.kind.prediction(answer, self.space, text)
-            for answer, text in zip(self.answers(inputs), texts, strict=True)
+        answers = self.fitted.temperature.apply(self.answers(inputs))
+        predictions = [
+            self.kind.prediction(answer, self.space, text) for answer, text in zip(answers, texts, strict=True)
         ]
+        withheld = zip(predictions, self.fitted.abstains(answers), strict=True)
+        return [_withheld(found) if abstain else found for found, abstain in withheld]
 
     def with_weights(self, arrays: Mapping[str, np.ndarray]) -> Predictor:
         """Puts other weights into the model, which is shared, and returns the predictor.
@@ -89,8 +100,15 @@ class Predictor:
         return self
 
 
+def _withheld(answer: Answer) -> Answer:
+    assert isinstance(answer, Prediction)  # only the probabilities of one class of many have a threshold
+    return replace(answer, abstain=True)
+
+
 def load_predictor(run: RunFolder) -> Predictor:
     """Builds the run's model with the pretrained weights and a head that still awaits a checkpoint.
+
+    What was fitted after training belongs to the best checkpoint.
 
     Raises:
         RunError: The run folder is incomplete.
@@ -120,4 +138,5 @@ def load_predictor(run: RunFolder) -> Predictor:
         kind=task.kind,
         space=space,
         batch_size=spec.train.batch_size,
+        fitted=read_fitted(run) or NOTHING_FITTED,
     )

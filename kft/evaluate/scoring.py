@@ -2,35 +2,101 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kft import replicas
+from kft.data.split import DataSplit
 from kft.data.tables import Examples
-from kft.evaluate.evaluate import EvaluateResult, Scored, score, write_evaluation
-from kft.evaluate.predictor import load_predictor
+from kft.evaluate.evaluate import (
+    ClassReport,
+    EvaluateResult,
+    Scored,
+    calibrated,
+    report_classes,
+    score,
+    write_evaluation,
+)
+from kft.evaluate.fitted import Fitted, fit_answers, read_fitted, write_fitted
+from kft.evaluate.overfitting import judge_overfitting
+from kft.evaluate.predictor import Predictor, load_predictor
 from kft.recipe.load import load_recipe
+from kft.recipe.schema import RecipeSpec
 from kft.rundir import RunFolder
 
 if TYPE_CHECKING:
     from kft.train.progress import Progress
 
 
-def score_test(run: RunFolder, examples: Examples, progress: Progress, *, writes: bool = True) -> EvaluateResult:
-    """Opens the sealed test split: once, after every choice was made. One of several processes writes what it found."""
-    result, scored = score_run(run, examples, "test", progress)
+def score_test(run: RunFolder, split: DataSplit, progress: Progress, *, writes: bool = True) -> EvaluateResult:
+    """Fits what is fitted on valid, then opens the sealed test split: once, after every choice was made.
+
+    What was fitted before for the same checkpoint is taken as it is. One of several processes writes what it found.
+    """
+    predictor = load_predictor(run)
+    if predictor.kind.name == "classes":
+        # All processes or none: what the model computes, it computes on all of them together.
+        if replicas.any_process(read_fitted(run) is None):
+            fitted = _fit_on_valid(run, predictor, split, progress)
+            if writes:
+                write_fitted(run, fitted)
+            predictor = replace(predictor, fitted=fitted)
+        progress.note(_described(predictor.fitted))
+    result, given = _score(run, predictor, split.test, "test", progress)
     if writes:
-        write_evaluation(run, result, scored)
+        write_evaluation(run, result, given, predictor.fitted)
     return result
 
 
-def score_run(run: RunFolder, examples: Examples, name: str, progress: Progress) -> tuple[EvaluateResult, Scored]:
-    """Scores the best checkpoint and, for the paired gain, the probe: a head on the pretrained weights."""
+def score_run(run: RunFolder, examples: Examples, name: str, progress: Progress) -> EvaluateResult:
+    """Scores the best checkpoint and, for the paired gain, the probe, on other examples than the run's own."""
+    predictor = load_predictor(run)
+    if predictor.kind.name == "classes" and read_fitted(run) is None:
+        progress.note(
+            f"\nnote       not calibrated: training was cut short; kft evaluate {run.path} calibrates on valid"
+        )
+    return _score(run, predictor, examples, name, progress)[0]
+
+
+def _fit_on_valid(run: RunFolder, predictor: Predictor, split: DataSplit, progress: Progress) -> Fitted:
+    from kft.train.holdout import set_aside
+
+    spec = load_recipe(run.recipe).spec
+    if spec.evaluate.calibrate == "none" and spec.evaluate.abstain_at is None:
+        return Fitted()
+    progress.note(f"\nfitting    on {len(split.valid):,} examples of valid")
+    scored = _answer(run, predictor, split.valid)
+    return fit_answers(
+        spec.evaluate,
+        scored.truth,
+        scored.answers,
+        scored.probe,
+        held=set_aside(spec, split),
+        groups=split.valid.groups,
+        seed=spec.data.split_seed,
+    )
+
+
+def _described(fitted: Fitted) -> str:
+    lines = [f"temperature {fitted.temperature.value:.3g}" if fitted.temperature.n else "temperature not fitted"]
+    promise = fitted.promise
+    if promise is not None and promise.threshold is None:
+        lines.append(f"abstention off: {promise.why}")
+    elif promise is not None:
+        lines.append(
+            f"abstention below a confidence of {promise.threshold:.3f}; above it {promise.errors:,} of "
+            f"{promise.answered:,} answers wrong, of {promise.n:,} examples set aside"
+        )
+    return "\n".join(lines)
+
+
+def _answer(run: RunFolder, predictor: Predictor, examples: Examples) -> Scored:
+    """Answers with the best checkpoint and with the probe, a head on the pretrained weights."""
     from kft.train.checkpoint import load_checkpoint
 
-    progress.note(f"\nscoring    {len(examples):,} examples of {name}")
-    receipt = run.read_json(run.receipt)
-    predictor = load_predictor(run)
     best = load_checkpoint(run.checkpoints, "best")
     probe_answers = answers = None
     if (run.checkpoints / "probe.json").is_file():
@@ -41,19 +107,42 @@ def score_run(run: RunFolder, examples: Examples, name: str, progress: Progress)
     if answers is None:
         answers = predictor.with_weights(best.weights).answers(examples.inputs, keep=True)
     assert examples.labels is not None  # only labelled examples are scored
-    scored = Scored(
+    return Scored(
         ids=list(examples.ids),
         truth=predictor.kind.truth(list(examples.labels), predictor.space),
         answers=answers,
+        probe=probe_answers,
         groups=examples.groups,
+        inputs=examples.inputs,
+        columns=examples.columns,
     )
+
+
+def _score(
+    run: RunFolder, predictor: Predictor, examples: Examples, name: str, progress: Progress
+) -> tuple[EvaluateResult, Scored]:
+    progress.note(f"\nscoring    {len(examples):,} examples of {name}")
+    receipt, spec = run.read_json(run.receipt), load_recipe(run.recipe).spec
+    given = raw = _answer(run, predictor, examples)
+    report = None
+    if predictor.kind.name == "classes":
+        given = calibrated(raw, predictor.fitted)
+        report = _report(run, spec, raw, given, predictor.fitted, receipt["n"]["valid"] - receipt["set_aside"])
     result = score(
-        scored,
+        given,
         split=name,
         kind=predictor.kind,
         space=predictor.space,
         shares=receipt["shares"],
-        probe=probe_answers,
-        gates=dict(load_recipe(run.recipe).spec.evaluate.gates.items()),
+        gates=spec.evaluate.gates,
+        report=report,
     )
-    return result, scored
+    return result, given
+
+
+def _report(
+    run: RunFolder, spec: RecipeSpec, raw: Scored, given: Scored, fitted: Fitted, valid_rows: int
+) -> ClassReport:
+    lines = run.history.read_text(encoding="utf-8").splitlines() if run.history.is_file() else []
+    overfitting = judge_overfitting([json.loads(line) for line in lines], valid_rows)
+    return report_classes(raw, given, fitted, overfitting, spec.evaluate.slice_rows)

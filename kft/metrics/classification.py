@@ -99,19 +99,34 @@ def _macro_f1(sums: np.ndarray) -> np.ndarray:
     return (f1 * occurs).sum(axis=-1) / np.maximum(occurs.sum(axis=-1), 1)
 
 
+def bin_of(confidence: np.ndarray) -> np.ndarray:
+    """Returns ``int[n]``: which of the 15 equal-width bins each confidence falls into.
+
+    Example:
+        >>> bin_of(np.array([0.0, 0.5, 1.0])).tolist()
+        [0, 7, 14]
+    """
+    return np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)
+
+
 def _ece_bins(targets: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """Per bin of the top confidence: confidence less correctness; and the count of examples."""
     confidence = probabilities.max(axis=1)
     gap = confidence - (probabilities.argmax(axis=1) == targets)
-    bins = np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)
     statistics = np.zeros((len(targets), ECE_BINS + 1))
-    statistics[np.arange(len(targets)), bins] = gap
+    statistics[np.arange(len(targets)), bin_of(confidence)] = gap
     statistics[:, -1] = 1
     return statistics
 
 
 def _ece(sums: np.ndarray) -> np.ndarray:
     return np.abs(sums[..., :-1]).sum(axis=-1) / sums[..., -1]
+
+
+def _brier(targets: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    squares = (probabilities**2).sum(axis=1)
+    picked = probabilities[np.arange(len(targets)), targets]
+    return np.stack([squares - 2 * picked + 1, np.ones(len(targets))], axis=1)
 
 
 METRICS: dict[str, Metric] = {
@@ -126,6 +141,50 @@ METRICS: dict[str, Metric] = {
         Metric("ece", False, _ece_bins, _ece, check_inputs),
     )
 }
+
+BRIER = Metric("brier", False, _brier, mean, check_inputs)
+"""The squared distance between probabilities and what is right, summed over the classes: 0 to 2 (Brier, 1950)."""
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """Examples of about the same confidence: how sure the model is of them, and how often it is right.
+
+    Attributes:
+        low: Where the bin begins.
+        high: Where it ends.
+        n: How many examples.
+        confidence: Their mean confidence.
+        accuracy: The share of right answers among them.
+    """
+
+    low: float
+    high: float
+    n: int
+    confidence: float
+    accuracy: float
+
+
+def reliability(targets: np.ndarray, probabilities: np.ndarray) -> list[ReliabilityBin]:
+    """Returns the bins of a reliability diagram, those of ``ece``, without the empty ones.
+
+    Raises:
+        UsageError: Targets and probabilities do not belong together.
+
+    Example:
+        >>> answers = np.array([[0.9, 0.1], [0.9, 0.1]])
+        >>> reliability(np.array([0, 1]), answers)
+        [ReliabilityBin(low=0.8666666666666667, high=0.9333333333333333, n=2, confidence=0.9, accuracy=0.5)]
+    """
+    check_inputs(targets, probabilities)
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
+    bins = bin_of(confidence)
+    counts, sure, hits = (np.bincount(bins, w, ECE_BINS) for w in (None, confidence, right.astype(float)))
+    return [
+        ReliabilityBin(b / ECE_BINS, (b + 1) / ECE_BINS, int(n), float(sure[b] / n), float(hits[b] / n))
+        for b, n in enumerate(counts)
+        if n
+    ]
 
 
 @dataclass(frozen=True)

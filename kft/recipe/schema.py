@@ -106,6 +106,15 @@ Encoding = Annotated[str, AfterValidator(known_encoding)]
 Gate = Annotated[str, AfterValidator(_gate)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 CLASS_METRICS = ("accuracy", "macro_f1", "log_loss", "ece")
+CLASS_GATES = (
+    "slices.worst.accuracy",
+    "slices.worst.log_loss",
+    "calibration.brier",
+    "selective.coverage",
+    "selective.error",
+    "selective.aurc",
+)
+"""What else a gate can ask of tasks with one class of many: where it stands in metrics.json."""
 LABEL_METRICS = ("micro_f1", "macro_f1", "average_precision")
 TASK_METRICS: dict[str, tuple[str, ...]] = {
     "text-classification": CLASS_METRICS,
@@ -146,7 +155,7 @@ def _enum(names: Iterable[str]) -> Any:
 
 
 TaskName = Annotated[str, _one_of(lambda: TASK_METRICS), _enum(TASK_METRICS)]
-MetricName = Annotated[str, _one_of(_metrics), _enum(_metrics())]
+GateName = Annotated[str, _one_of(lambda: [*_metrics(), *CLASS_GATES]), _enum([*_metrics(), *CLASS_GATES])]
 Monitor = Annotated[str, _one_of(_monitors), _enum(_monitors())]
 
 
@@ -457,10 +466,26 @@ class AuditSpec(Spec):
     skip: tuple[str, ...] = Field((), description="checks to leave out; `kft check --list` names them")
 
 
-class EvaluateSpec(Spec):
-    """What the model must reach on the sealed test split."""
+class AbstainSpec(Spec):
+    """A promise: among the answered, at most so large a share is wrong; the other answers are withheld."""
 
-    gates: dict[MetricName, Gate] = Field(default_factory=dict)
+    error: float = Field(gt=0, lt=1, description="largest share of wrong answers among the answered, such as 0.05")
+    confidence: float = Field(0.95, ge=0.5, lt=1, description="how sure the promise is, over calibration examples")
+
+
+class EvaluateSpec(Spec):
+    """How answers are judged, how sure they have to be, and what must be reached on the sealed test split."""
+
+    calibrate: Literal["temperature", "none"] = Field(
+        "temperature", description="probabilities of one class of many: one number fitted on valid (Guo et al., 2017)"
+    )
+    abstain_at: AbstainSpec | None = Field(
+        None, description="such as {error: 0.05}: half of valid is kept from every choice to calibrate it"
+    )
+    slice_rows: int = Field(20, ge=2, description="a slice with fewer rows of the test split is not judged")
+    gates: dict[GateName, Gate] = Field(
+        default_factory=dict, description='such as {accuracy: ">= 0.85", slices.worst.accuracy: ">= 0.70"}'
+    )
 
 
 class RecipeSpec(Spec):

@@ -24,7 +24,7 @@ class Prediction:
     Attributes:
         label: The most probable label.
         confidence: Its probability.
-        abstain: Whether the model declines to answer; always False until an abstention threshold is set.
+        abstain: Whether the model declines to answer: its confidence is below a threshold (``evaluate.abstain_at``).
         probabilities: Every label's probability.
     """
 

@@ -22,6 +22,7 @@ from kft.model.freeze import freeze_for
 from kft.recipe.schema import PhaseSpec, RecipeSpec, TrainSpec
 from kft.tasks.registry import TASKS
 from kft.train.callbacks import make_callbacks
+from kft.train.holdout import set_aside
 from kft.train.job import Labelled, TrainData
 from kft.train.phases import resolve_phases
 from kft.train.progress import Progress
@@ -80,12 +81,18 @@ def _require_gradients(model: keras.Model, phase: PhaseSpec) -> None:
 def read_data(spec: RecipeSpec, split: DataSplit, backbone: Backbone, progress: Progress) -> TrainData:
     """Turns the train and valid splits into what the model takes, once; says how long texts are and what was cut.
 
+    Of valid it takes what choices may look at: see ``set_aside``.
+
     Raises:
         ModelError: A text has more tokens than the backbone has positions.
-        DataError: An image cannot be decoded.
+        DataError: An image cannot be decoded, or valid is too small to set half of it aside.
     """
     task = TASKS.get(spec.task)
     reader = make_reader(task, backbone, spec.model)
+    held = set_aside(spec, split)
+    if held.any():
+        progress.note(f"set aside  {held.sum():,} of {len(held):,} valid examples, for abstention: no choice sees them")
+        split = replace(split, valid=split.valid.take(np.flatnonzero(~held)))
     if task.modality == "image":
         with progress.task("decoding images, once", len(split.train) + len(split.valid)) as tick:
             train, valid = (reader.read(part.inputs, keep=True, tick=tick) for part in (split.train, split.valid))

@@ -14,6 +14,7 @@ from kft.model.backbones import Backbone
 from kft.recipe.load import Recipe
 from kft.recipe.schema import PhaseSpec
 from kft.rundir import RunFolder, write_file, write_json
+from kft.train.holdout import set_aside
 
 
 def write_start(
@@ -42,6 +43,7 @@ def write_start(
         "pair_column": split.columns.pair,
         "label_column": split.columns.label,
         "n": {"train": len(split.train), "valid": len(split.valid), "test": len(split.test)},
+        "set_aside": int(set_aside(recipe.spec, split).sum()),  # of valid, for abstention
         "phases": [phase.model_dump(mode="json") for phase in phases],
         "versions": runtime.versions(),
         "devices": runtime.describe_devices(),

@@ -8,11 +8,13 @@ from sklearn import metrics as reference
 
 from kft.errors import UsageError
 from kft.metrics.classification import (
+    BRIER,
     METRICS,
     ClassRow,
     check_inputs,
     confusion_matrix,
     per_class,
+    reliability,
     softmax,
 )
 
@@ -181,3 +183,20 @@ def test_confusion_refuses_what_does_not_fit():
     with pytest.raises(UsageError, match="a prediction is not among the classes"):
         confusion_matrix(np.array([0, 1]), np.array([0, 2]), 2)
     assert confusion_matrix(np.array([], int), np.array([], int), 2).tolist() == [[0, 0], [0, 0]]
+
+
+def test_brier_by_hand():
+    probabilities = np.array([[0.7, 0.3], [0.2, 0.8]])
+    # (.3^2 + .3^2 + .8^2 + .8^2) / 2
+    assert BRIER.value(np.array([0, 0]), probabilities) == pytest.approx(0.73)
+    assert BRIER.value(np.array([0, 1]), np.eye(2)) == 0
+    assert BRIER.value(np.array([1, 0]), np.eye(2)) == 2
+
+
+def test_reliability_bins_are_those_of_ece():
+    targets, probabilities = random_answers(3, 500, 4)
+    bins = reliability(targets, probabilities)
+    ece = sum(row.n * abs(row.confidence - row.accuracy) for row in bins) / 500
+    assert ece == pytest.approx(METRICS["ece"].value(targets, probabilities))
+    assert sum(row.n for row in bins) == 500
+    assert all(row.low <= row.confidence <= row.high for row in bins)

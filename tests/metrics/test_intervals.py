@@ -5,7 +5,7 @@ import pytest
 
 from kft.errors import UsageError
 from kft.metrics import intervals
-from kft.metrics.classification import METRICS, softmax
+from kft.metrics.classification import BRIER, METRICS, softmax
 from kft.metrics.intervals import Estimate, estimate, estimate_all, paired_difference
 
 ACCURACY = METRICS["accuracy"]
@@ -138,31 +138,46 @@ def test_pairs_are_drawn_by_group():
     assert grouped == paired_difference(ACCURACY, targets, first, second)
 
 
+def share_that_hold(truth, drawn, sets, metric=ACCURACY, **options):
+    """How many of the intervals of so many drawn test sets hold the truth."""
+    held = 0
+    for seed in range(sets):
+        targets, probabilities = drawn(np.random.default_rng([7, seed]))
+        result = estimate(metric, targets, probabilities, resamples=400, seed=seed, **options)
+        held += result.low <= truth <= result.high
+    return held / sets
+
+
+def right_or_wrong(right):
+    return np.zeros(len(right), int), np.eye(2)[1 - right.astype(int)]
+
+
 def test_95_percent_means_95_percent():
-    """300 test sets of 200 from a model that is right 80 % of the time: how many intervals hold .8?"""
-    rng = np.random.default_rng(0)
-    targets, held = np.zeros(200, int), 0
-    for seed in range(300):
-        right = rng.random(200) < 0.8
-        result = estimate(ACCURACY, targets, np.eye(2)[1 - right.astype(int)], resamples=500, seed=seed)
-        held += result.low <= 0.8 <= result.high
-    assert 0.92 <= held / 300 <= 0.98
+    """1,000 test sets of 400 from a model that is right 80 % of the time: how many intervals hold .8?"""
+    assert 0.93 <= share_that_hold(0.8, lambda rng: right_or_wrong(rng.random(400) < 0.8), 1000) <= 0.97
+
+
+def test_95_percent_means_95_percent_of_a_score_that_is_no_share():
+    """The Brier score of answers whose distribution is known: confidence .6 to 1, right as often."""
+
+    def drawn(rng):
+        confidence = rng.uniform(0.6, 1, 300)
+        targets = (rng.random(300) > confidence).astype(int)
+        return targets, np.stack([confidence, 1 - confidence], axis=1)
+
+    expected = 2 * (0.8 - (1 - 0.6**3) / 3 / 0.4)  # 2 * E[c (1 - c)]
+    assert 0.93 <= share_that_hold(expected, drawn, 1000, metric=BRIER) <= 0.97
 
 
 def test_95_percent_means_95_percent_with_groups():
-    """100 groups of 4 that are right or wrong together; drawn singly, far fewer intervals would hold .7."""
-    rng = np.random.default_rng(1)
-    groups, held, held_singly = np.repeat(np.arange(100), 4), 0, 0
-    targets = np.zeros(400, int)
-    for seed in range(200):
-        right = np.repeat(rng.random(100) < 0.7, 4)
-        probabilities = np.eye(2)[1 - right.astype(int)]
-        grouped = estimate(ACCURACY, targets, probabilities, groups=groups, resamples=400, seed=seed)
-        single = estimate(ACCURACY, targets, probabilities, resamples=400, seed=seed)
-        held += grouped.low <= 0.7 <= grouped.high
-        held_singly += single.low <= 0.7 <= single.high
-    assert 0.90 <= held / 200 <= 0.985
-    assert held_singly / 200 < 0.8
+    """150 groups of 1 to 5 that are right or wrong together; drawn singly, far fewer intervals would hold .7."""
+    groups = np.repeat(np.arange(150), np.arange(150) % 5 + 1)
+
+    def drawn(rng):
+        return right_or_wrong((rng.random(150) < 0.7)[groups])
+
+    assert 0.93 <= share_that_hold(0.7, drawn, 1000, groups=groups) <= 0.97
+    assert share_that_hold(0.7, drawn, 200) < 0.8
 
 
 def test_pieces_hold_every_draw(monkeypatch):

@@ -1,0 +1,143 @@
+"""Does kft know when not to answer? Intents left out of training, and a promise about the errors among the answered.
+
+    python benchmarks/unsure.py --train banking77/train.csv --test banking77/test.csv
+
+For each of several draws, 15 classes are left out of training; a linear probe on the pooled features of MiniLM-L6
+learns the others, 15 % of whose training rows are validation. Measured on the test rows:
+
+- the AUROC of each score of kft/evaluate/scope.py, left-out classes against the others;
+- abstention at 5 % error on the in-scope rows. 200 calibration sets are drawn from the test rows, with replacement, so
+  that these rows are the whole truth: a promise is broken where of all of them more than 5 % of the answered are wrong.
+  Beside it the plug-in threshold: the loosest at which the calibration set itself shows at most 5 %.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from common import arguments, report
+
+from kft.evaluate.calibration import fit_temperature
+from kft.evaluate.scope import mahalanobis_score, neighbour_score, softmax_score
+from kft.evaluate.selective import certify, propose_thresholds
+from kft.features.probe import solve_probe
+from kft.metrics.classification import softmax
+from kft.metrics.ranking import AUROC
+from kft.recipe.schema import AbstainSpec
+from kft.train.holdout import draw_half
+
+ASKED = AbstainSpec(error=0.05)
+
+
+def main() -> None:
+    options = arguments(__doc__.splitlines()[0], draws=5, left_out=15, resamples=200)
+    tables = [pd.read_csv(path) for path in (options.train, options.test)]
+    features = [pooled_features(list(table["text"])) for table in tables]
+    labels = [table["label"].to_numpy() for table in tables]
+    draws = [one_draw(features, labels, options.left_out, options.resamples, seed) for seed in range(options.draws)]
+    found = {name: spread([draw[name] for draw in draws]) for name in draws[0]}
+    report("unsure", found, draws=options.draws, left_out=options.left_out, resamples=options.resamples)
+
+
+def spread(values):
+    return {"mean": round(float(np.mean(values)), 4), "min": round(min(values), 4), "max": round(max(values), 4)}
+
+
+def pooled_features(texts):
+    """Returns what the linear probe sees of each text."""
+    import kft
+    from kft.features.inference import make_inference, run_in_batches
+    from kft.model.encode import make_reader
+    from kft.recipe.schema import ModelSpec
+    from kft.tasks.registry import TASKS
+
+    backbone = kft.load_backbone("minilm-l6")
+    model = kft.build_model(backbone, classes=2)
+    kft.freeze(model, "none")
+    front = kft.split_at_boundary(model).front
+    source = make_reader(TASKS.get("text-classification"), backbone, ModelSpec()).read(texts).source
+    names = tuple(tensor.name for tensor in front.inputs)
+    (features,) = run_in_batches(make_inference(front, 32), source.select(names))
+    return features
+
+
+def one_draw(features, labels, left_out, resamples, seed):
+    rng = np.random.default_rng(seed)
+    classes = np.unique(labels[0])
+    foreign = rng.choice(classes, left_out, replace=False)
+    inside = [~np.isin(part, foreign) for part in labels]
+    names, targets = np.unique(labels[0][inside[0]], return_inverse=True)
+    known = features[0][inside[0]]
+    valid = np.zeros(len(targets), bool)
+    valid[rng.permutation(len(targets))[: round(0.15 * len(targets))]] = True
+    chosen = valid.copy()
+    chosen[valid] = ~draw_half(targets[valid], None, seed)
+    probe = solve_probe(
+        known[~valid],
+        targets[~valid],
+        known[chosen],
+        targets[chosen],
+        classes=len(names),
+        score=lambda outputs: float((outputs.argmax(axis=1) == targets[chosen]).mean()),
+    )
+
+    def answers(part):
+        return softmax(part @ probe.kernel + probe.bias)
+
+    temperature = fit_temperature(targets[chosen], answers(known[chosen]))
+    asked = features[1]
+    probabilities = temperature.apply(answers(asked))
+    is_foreign = (~inside[1]).astype(int)
+    train, train_targets = known[~valid], targets[~valid]
+    scores = {
+        "softmax": softmax_score(probabilities),
+        **{f"neighbour_{k}": neighbour_score(train, asked, k) for k in (1, 5, 10, 50)},
+        "mahalanobis": mahalanobis_score(train, train_targets, asked, relative=False),
+        "relative_mahalanobis": mahalanobis_score(train, train_targets, asked),
+    }
+    found = {f"auroc_{name}": AUROC.value(is_foreign, score) for name, score in scores.items()}
+    truth = np.searchsorted(names, labels[1][inside[1]])
+    judged = temperature.apply(answers(known[chosen]))
+    seen = judged.max(axis=1), judged.argmax(axis=1) == targets[chosen]
+    own = probabilities[inside[1]]
+    own = own.max(axis=1), own.argmax(axis=1) == truth
+    return (
+        found | {"accuracy": float(own[1].mean())} | abstention(seen, own, int((valid & ~chosen).sum()), resamples, rng)
+    )
+
+
+def abstention(seen, truth, n, resamples, rng):
+    confidence, right = truth
+    thresholds = propose_thresholds(*seen, n, ASKED)
+    coverage, broken, broken_plug_in, promised = [], 0, 0, 0
+    for _ in range(resamples):
+        rows = rng.integers(0, len(right), n)
+        promise = certify(confidence[rows], right[rows], thresholds, ASKED)
+        promised += promise.threshold is not None
+        covered, error = outcome(confidence, right, promise.threshold)
+        coverage.append(covered)
+        broken += error > ASKED.error
+        broken_plug_in += outcome(confidence, right, plug_in(confidence[rows], right[rows]))[1] > ASKED.error
+    return {
+        "calibrated_on": n,
+        "promised": promised / resamples,
+        "coverage": float(np.mean(coverage)),
+        "broken": broken / resamples,
+        "broken_plug_in": broken_plug_in / resamples,
+    }
+
+
+def plug_in(confidence, right):
+    order = np.argsort(-confidence, kind="stable")
+    errors = np.cumsum(~right[order]) / np.arange(1, len(order) + 1)
+    fine = np.flatnonzero(errors <= ASKED.error)
+    return confidence[order][fine[-1]] if len(fine) else None
+
+
+def outcome(confidence, right, threshold):
+    answered = np.zeros(len(right), bool) if threshold is None else confidence >= threshold
+    return float(answered.mean()), float((~right[answered]).mean()) if answered.any() else 0.0
+
+
+if __name__ == "__main__":
+    main()

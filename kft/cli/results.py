@@ -1,0 +1,135 @@
+"""What was reached, on the terminal: metrics, calibration, abstention, weak slices, classes, pairs of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.markup import escape
+from rich.table import Table
+
+from kft.cli.common import console
+from kft.evaluate.evaluate import ClassReport, EvaluateResult
+from kft.metrics.intervals import Estimate
+
+METRIC_TITLES = {
+    "macro_f1": "macro F1",
+    "micro_f1": "micro F1",
+    "log_loss": "log loss",
+    "ece": "ECE",
+    "mae": "MAE",
+    "rmse": "RMSE",
+    "pearson_r": "Pearson r",
+    "r2": "R²",
+}
+MOST_WEAK = 5
+"""Weak slices that are shown."""
+
+
+def metric_title(name: str) -> str:
+    """Returns a metric's name as people write it."""
+    return METRIC_TITLES.get(name, name.replace("_", " "))
+
+
+def print_metrics(result: EvaluateResult, model_name: str) -> None:
+    """Prints test metrics beside the baselines, the gain, what is known beside them, and the gates."""
+    table = Table(title=f"{escape(result.split)}: {result.n:,} examples, 95 % intervals", title_justify="left")
+    table.add_column("")
+    for name in result.metrics:
+        table.add_column(metric_title(name), justify="right")
+    for name, values in (*result.baselines.items(), (model_name, result.metrics)):
+        style = "bold" if values is result.metrics else None
+        table.add_row(escape(name), *(str(value) for value in values.values()), style=style)
+    out = console()
+    out.print(table)
+    if result.gain_over_probe is not None:
+        gain = result.gain_over_probe
+        sign = 1 if result.main_metric.higher_is_better else -1
+        better, worse = (gain.low > 0, gain.high < 0) if sign > 0 else (gain.high < 0, gain.low > 0)
+        verdict = "better" if better else "worse" if worse else "may be none"
+        if gain.low == gain.high == 0:
+            out.print("the probe was kept, or answers alike: fine-tuning gained nothing here")
+        else:
+            out.print(f"difference to the probe in {metric_title(result.main_metric.name)}, paired: {gain} ({verdict})")
+    for line in _report_lines(result) if result.report else ():
+        out.print(line, markup=False)
+    for name, gate in result.gates.items():
+        state = "[green]passed[/green]" if gate.passed else "[red]failed[/red]"
+        out.print(f"gate {name} {gate.rule}: {gate.value:.4f} {state}")
+
+
+def _report_lines(result: EvaluateResult) -> Iterator[str]:
+    report = result.report
+    assert report is not None
+    yield _calibration_line(report, result.metrics["ece"])
+    if report.selective.promise is not None:
+        yield _abstention_line(report)
+    weak = sorted((part for part in report.slices if part.weak), key=lambda part: part.metrics["accuracy"].value)
+    looked = sum(part.p_value is not None for part in report.slices)
+    if looked and not weak:
+        yield f"slices      none of {looked} is weaker than the rest beyond chance"
+    for part in weak[:MOST_WEAK]:
+        assert part.p_value is not None
+        yield (
+            f"weak slice  {part.by} {part.value}: accuracy {part.metrics['accuracy']} of {part.n:,} examples "
+            f"(p {part.p_value:.2g}, corrected for {looked} looks)"
+        )
+    if len(weak) > MOST_WEAK:
+        yield f"            and {len(weak) - MOST_WEAK} more in metrics.json, slices"
+    for warning in report.overfitting.warnings:
+        yield f"overfitting {warning}"
+
+
+def _calibration_line(report: ClassReport, ece: Estimate) -> str:
+    found = report.calibration
+    if not found.n:
+        return f"calibration none: Brier score {found.brier}"
+    return (
+        f"calibration temperature {found.temperature:.3g} ({found.n:,} of valid): ECE {found.ece_before.value:.3f} before, "
+        f"{ece.value:.3f} after; Brier score {found.brier}"
+    )
+
+
+def _abstention_line(report: ClassReport) -> str:
+    found, promise = report.selective, report.selective.promise
+    assert promise is not None
+    if promise.threshold is None:
+        return f"abstention  off: {promise.why}"
+    return f"abstention  answers {found.coverage}, of these wrong {found.error}; promised {promise.error:g} at most"
+
+
+def print_pairs(result: EvaluateResult, most: int = 10) -> None:
+    """Prints the comparison with another run: what this one fixed and what it broke."""
+    pairs = result.against
+    if pairs is None:
+        return
+    out = console()
+    out.print(f"\nagainst {pairs.other}: fixed {len(pairs.fixed):,}, broke {len(pairs.broke):,}", markup=False)
+    verdict = "beyond chance" if pairs.p_value < 0.05 else "may be chance"
+    out.print(f"difference in accuracy, paired: {pairs.difference} (McNemar p {pairs.p_value:.2g}: {verdict})")
+    if pairs.broke:
+        more = f" and {len(pairs.broke) - most:,} more" if len(pairs.broke) > most else ""
+        out.print(f"broke {', '.join(pairs.broke[:most])}{more}", markup=False)
+
+
+def print_classes(result: EvaluateResult, most: int = 10) -> None:
+    """Prints the classes with the lowest F1, and the pairs confused most often."""
+    if not result.classes:
+        return
+    out = console()
+    worst = sorted(result.classes, key=lambda row: row.f1)[:most]
+    title = "classes" if len(result.classes) <= most else f"the {len(worst)} weakest of {len(result.classes)} classes"
+    table = Table("class", "n", "precision", "recall", "F1", title=title, title_justify="left")
+    for row in worst:
+        table.add_row(escape(row.label), str(row.n), f"{row.precision:.3f}", f"{row.recall:.3f}", f"{row.f1:.3f}")
+    out.print(table)
+    if result.confusion is None:
+        return
+    labels = result.space.labels
+    pairs = [
+        (int(count), labels[i], labels[j])
+        for i, line in enumerate(result.confusion)
+        for j, count in enumerate(line)
+        if i != j and count
+    ]
+    for count, target, prediction in sorted(pairs, reverse=True)[:3]:
+        out.print(f"{count} {target} taken for {prediction}", markup=False)

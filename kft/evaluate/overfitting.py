@@ -1,0 +1,107 @@
+"""Overfitting: how far training and validation part along a run, from its history."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+LARGE_GAP = 0.10
+"""Training accuracy above validation accuracy by so much is large; chance is allowed for on top."""
+LARGE_RISE = 0.10
+"""A validation loss that has risen from its lowest by this share, while the training loss fell, is growing."""
+
+
+@dataclass(frozen=True)
+class EpochGap:
+    """One epoch: training, measured while it went on (with dropout), and validation after it."""
+
+    phase: str
+    epoch: int
+    train_accuracy: float
+    valid_accuracy: float
+    train_loss: float
+    valid_loss: float
+
+    @property
+    def gap(self) -> float:
+        """Training accuracy less validation accuracy."""
+        return self.train_accuracy - self.valid_accuracy
+
+
+@dataclass(frozen=True)
+class OverfittingResult:
+    """The gap along training.
+
+    Attributes:
+        epochs: Every trained epoch, in order; a solved probe has none.
+        kept: The epoch whose weights are the run's; None where that is a phase's start or a probe.
+        warnings: What a person should know, in words.
+    """
+
+    epochs: tuple[EpochGap, ...]
+    kept: EpochGap | None
+    warnings: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the form of metrics.json."""
+        return {
+            "epochs": [asdict(epoch) | {"gap": epoch.gap} for epoch in self.epochs],
+            "kept": asdict(self.kept) | {"gap": self.kept.gap} if self.kept else None,
+            "warnings": list(self.warnings),
+        }
+
+
+def judge_overfitting(history: Sequence[Mapping[str, Any]], valid_rows: int) -> OverfittingResult:
+    """Judges a run's history: is the gap of the kept epoch large, does validation get worse while training gets better.
+
+    Args:
+        history: The events of history.jsonl.
+        valid_rows: How many examples the validation figures come from.
+
+    Example:
+        >>> names = ("phase", "epoch", "accuracy", "valid_accuracy", "loss", "valid_loss", "is_best")
+        >>> rows = [("top", 1, 0.8, 0.78, 0.5, 0.5, False), ("top", 2, 0.99, 0.8, 0.1, 0.9, True)]
+        >>> events = [{"event": "epoch", **dict(zip(names, row))} for row in rows]
+        >>> for warning in judge_overfitting(events, 500).warnings:
+        ...     print(warning)
+        top, epoch 2, which was kept: .99 right in training, .80 in validation
+        top: the validation loss rose from 0.50 (epoch 1) to 0.90 (epoch 2) while the training loss fell
+    """
+    trained = [event for event in history if event.get("event") == "epoch" and "loss" in event]
+    epochs = tuple(
+        EpochGap(
+            phase=event["phase"],
+            epoch=event["epoch"],
+            train_accuracy=event["accuracy"],
+            valid_accuracy=event["valid_accuracy"],
+            train_loss=event["loss"],
+            valid_loss=event["valid_loss"],
+        )
+        for event in trained
+    )
+    best = [event for event in history if event.get("event") == "epoch" and event["is_best"]]
+    kept = next((e for e in epochs if best and (e.phase, e.epoch) == (best[-1]["phase"], best[-1]["epoch"])), None)
+    warnings = [_large(kept, valid_rows)] if kept else []
+    warnings += [_growing([e for e in epochs if e.phase == phase]) for phase in dict.fromkeys(e.phase for e in epochs)]
+    return OverfittingResult(epochs, kept, tuple(filter(None, warnings)))
+
+
+def _large(kept: EpochGap, valid_rows: int) -> str:
+    p = kept.valid_accuracy
+    chance = 2 * math.sqrt(p * (1 - p) / max(1, valid_rows))
+    if kept.gap <= LARGE_GAP + chance:
+        return ""
+    train, valid = (f"{value:.2f}".removeprefix("0") for value in (kept.train_accuracy, kept.valid_accuracy))
+    return f"{kept.phase}, epoch {kept.epoch}, which was kept: {train} right in training, {valid} in validation"
+
+
+def _growing(epochs: Sequence[EpochGap]) -> str:
+    last, lowest = epochs[-1], min(epochs, key=lambda epoch: epoch.valid_loss)
+    if last.valid_loss <= (1 + LARGE_RISE) * lowest.valid_loss or last.train_loss >= lowest.train_loss:
+        return ""
+    return (
+        f"{last.phase}: the validation loss rose from {lowest.valid_loss:.2f} (epoch {lowest.epoch}) to "
+        f"{last.valid_loss:.2f} (epoch {last.epoch}) while the training loss fell"
+    )

@@ -1,0 +1,156 @@
+"""Two runs on one test split, pair by pair: which examples one gets right and the other does not."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kft.errors import RunError, UsageError
+from kft.metrics.classification import METRICS
+from kft.metrics.intervals import Estimate, Groups, paired_difference
+from kft.recipe.load import load_recipe
+from kft.rundir import RunFolder
+from kft.tasks.registry import TASKS
+
+
+@dataclass(frozen=True)
+class PairedResult:
+    """One run against another.
+
+    Attributes:
+        other: The other run's folder.
+        n: Test examples.
+        difference: Accuracy of this run less that of the other, with its paired 95 % interval.
+        fixed: Ids of what the other gets wrong and this one right.
+        broke: Ids of what the other gets right and this one wrong.
+        p_value: Of so unequal counts by chance: McNemar's test (1947), exact.
+    """
+
+    other: str
+    n: int
+    difference: Estimate
+    fixed: tuple[str, ...]
+    broke: tuple[str, ...]
+    p_value: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns what ``kft evaluate --against --json`` adds."""
+        return {
+            "run": self.other,
+            "n": self.n,
+            "difference": {"metric": "accuracy", **self.difference.as_dict()},
+            "fixed": list(self.fixed),
+            "broke": list(self.broke),
+            "p_value": self.p_value,
+        }
+
+
+def require_comparable(run: RunFolder, other: RunFolder) -> None:
+    """Refuses two runs that were not tested on the same examples, before anything is computed.
+
+    Raises:
+        UsageError: The task does not give each example one class of many.
+        RunError: They have another split, or the other run has not been evaluated.
+    """
+    task = load_recipe(run.recipe).spec.task
+    if TASKS.get(task).kind.name != "classes":
+        raise UsageError(
+            "runs are compared where each example has one class of many",
+            where="--against",
+            received=task,
+            expected="a task such as text-classification",
+        )
+    found = [folder.read_json(folder.receipt) for folder in (run, other)]
+    hashes = [receipt["split_hash"] for receipt in found]
+    if hashes[0] != hashes[1]:
+        raise RunError(
+            "the two runs do not share a split, so their figures cannot be compared",
+            where=f"{other.receipt}, split_hash",
+            received=hashes[1][:16],
+            expected=f"{hashes[0][:16]}, as in {run.receipt}",
+            next_step="train both on the same data with the same data.split_seed",
+        )
+    if not other.predictions.is_file():
+        raise RunError(
+            "the other run has not been evaluated",
+            where=str(other.predictions),
+            expected="a predictions.csv",
+            next_step=f"kft evaluate {other.path}",
+        )
+
+
+def compare_runs(run: RunFolder, other: RunFolder, groups: Mapping[str, object] | None = None) -> PairedResult:
+    """Compares the predictions.csv of two runs.
+
+    Args:
+        run: This run.
+        other: Another on the same split; see ``require_comparable``.
+        groups: Id to group: examples of one group are resampled together. None where each stands alone.
+
+    Raises:
+        RunError: The files do not hold the same examples with the same targets.
+    """
+    ours, theirs = _read(run), _read(other)
+    differ = [name for name in ours.keys() | theirs.keys() if ours.get(name, ("",))[0] != theirs.get(name, ("",))[0]]
+    if differ:
+        raise RunError(
+            "the two runs were scored on other examples or other labels",
+            where=str(other.predictions),
+            received=f"{len(differ):,} ids that differ, such as {min(differ)}",
+            expected="the same ids with the same targets",
+            next_step=f"kft evaluate {other.path} scores it on the data as they are now",
+        )
+    ids = list(ours)
+    right = np.array([ours[name][0] == ours[name][1] for name in ids])
+    others_right = np.array([theirs[name][0] == theirs[name][1] for name in ids])
+    drawn_together = None if groups is None else [groups[name] for name in ids]
+    return compare_answers(ids, right, others_right, groups=drawn_together, other=str(other.path))
+
+
+def compare_answers(
+    ids: Sequence[str],
+    right: np.ndarray,
+    others_right: np.ndarray,
+    *,
+    groups: Groups | None = None,
+    other: str = "the other",
+) -> PairedResult:
+    """Compares which answers of two models are right.
+
+    Args:
+        ids: One an example.
+        right: ``bool[n]``: this model's.
+        others_right: ``bool[n]``: the other's.
+        groups: Examples of one group are resampled together.
+        other: What the other is called.
+
+    Example:
+        >>> found = compare_answers(["a", "b"], np.array([True, False]), np.array([False, False]))
+        >>> found.fixed, found.broke, found.p_value
+        (('a',), (), 1.0)
+    """
+    from scipy.stats import binomtest
+
+    fixed, broke = right & ~others_right, ~right & others_right
+    unequal = int(fixed.sum() + broke.sum())
+    # As probabilities of "right" and "wrong", of which the first is always the target.
+    answers, others = (np.stack([yes, ~yes], axis=1).astype(float) for yes in (right, others_right))
+    targets = np.zeros(len(right), np.int64)
+    return PairedResult(
+        other=other,
+        n=len(right),
+        difference=paired_difference(METRICS["accuracy"], targets, answers, others, groups=groups),
+        fixed=tuple(str(name) for name, yes in zip(ids, fixed, strict=True) if yes),
+        broke=tuple(str(name) for name, yes in zip(ids, broke, strict=True) if yes),
+        p_value=float(binomtest(int(fixed.sum()), unequal).pvalue) if unequal else 1.0,
+    )
+
+
+def _read(run: RunFolder) -> dict[str, tuple[str, str]]:
+    """Returns id to target and prediction."""
+    with run.predictions.open(encoding="utf-8", newline="") as file:
+        return {row["id"]: (row["target"], row["prediction"]) for row in csv.DictReader(file)}

@@ -1,0 +1,216 @@
+"""Slices: the same metrics on parts of the examples, and which parts are weaker than the rest beyond chance.
+
+A hundred looks at noise find five that look weak at the 5 % level, so the p-values are corrected for the number of
+looks (Holm, 1979). Slices by confidence are shown and not judged: less sure answers are wrong more often, as they
+should be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kft.metrics.classification import METRICS
+from kft.metrics.intervals import Estimate, Groups, estimate_all
+
+SLICE_METRICS = {name: METRICS[name] for name in ("accuracy", "log_loss")}
+RESAMPLES = 1000
+MOST_VALUES = 20
+"""A column of more different numbers than that is cut into thirds."""
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A part of the examples.
+
+    Attributes:
+        by: A column, ``length`` or ``confidence``.
+        value: What its examples have in common.
+        rows: ``bool[n]``.
+    """
+
+    by: str
+    value: str
+    rows: np.ndarray
+
+
+@dataclass(frozen=True)
+class SliceResult:
+    """What the model reached on a part of the examples.
+
+    Attributes:
+        by: A column, ``length`` or ``confidence``.
+        value: What its examples have in common.
+        n: How many examples.
+        metrics: Accuracy and log loss, with 95 % intervals.
+        p_value: Of as many errors by chance, were the slice like the rest; corrected for all looks. None where the
+            slice is not judged.
+    """
+
+    by: str
+    value: str
+    n: int
+    metrics: dict[str, Estimate]
+    p_value: float | None
+
+    @property
+    def weak(self) -> bool:
+        """Whether it is weaker than the rest beyond chance."""
+        return self.p_value is not None and self.p_value < LEVEL
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the form of metrics.json."""
+        return {
+            "by": self.by,
+            "value": self.value,
+            "n": self.n,
+            "metrics": {name: value.as_dict() for name, value in self.metrics.items()},
+            "p_value": self.p_value,
+            "weak": self.weak,
+        }
+
+
+def cut(columns: Mapping[str, np.ndarray], inputs: Sequence[Any], confidence: np.ndarray) -> Iterator[Cut]:
+    """Yields the parts of the examples: by the values of columns, by thirds of length and of confidence.
+
+    Args:
+        columns: Name to ``str[n]``.
+        inputs: Texts or pairs of texts, whose words are counted; other inputs have no length.
+        confidence: ``float[n]``.
+
+    Example:
+        >>> cuts = cut({"region": np.array(["north", "south"])}, ["a text", "one more text"], np.array([0.7, 0.9]))
+        >>> [(part.by, part.value) for part in cuts][:4]
+        [('region', 'north'), ('region', 'south'), ('length', 'up to 2 words'), ('length', 'from 3 words')]
+    """
+    for name, values in columns.items():
+        numbers = _as_numbers(values)
+        if numbers is not None and len(np.unique(numbers)) > MOST_VALUES:
+            yield from _thirds(name, numbers, lambda number: f"{number:g}")
+        else:
+            for value in sorted(set(map(str, values))):
+                yield Cut(name, value or "(empty)", values.astype(str) == value)
+    if inputs and isinstance(inputs[0], (str, tuple)):
+        words = np.array([len(" ".join([given] if isinstance(given, str) else given).split()) for given in inputs])
+        yield from _thirds("length", words, str, " words")
+    yield from _thirds("confidence", confidence, lambda number: f"{number:.2f}")
+
+
+def _as_numbers(values: np.ndarray) -> np.ndarray | None:
+    try:
+        numbers = values.astype(float)
+    except (TypeError, ValueError):
+        return None
+    return numbers if np.isfinite(numbers).all() else None
+
+
+def _thirds(by: str, values: np.ndarray, shown: Callable[[Any], str], unit: str = "") -> Iterator[Cut]:
+    """Yields up to three parts of about the same size, whose limits are values that occur; none where all are equal."""
+    first, second = np.quantile(values, [1 / 3, 2 / 3], method="lower")
+    parts = [values <= first, (values > first) & (values <= second), values > second]
+    parts = [rows for rows in parts if rows.any()]
+    for place, rows in enumerate(parts if len(parts) > 1 else ()):
+        low, high = shown(values[rows].min()), shown(values[rows].max())
+        value = f"up to {high}" if place == 0 else f"from {low}" if place == len(parts) - 1 else f"{low} to {high}"
+        yield Cut(by, value + unit, rows)
+
+
+def judge_slices(
+    targets: np.ndarray,
+    probabilities: np.ndarray,
+    cuts: Iterator[Cut],
+    *,
+    smallest: int,
+    groups: np.ndarray | None = None,
+) -> tuple[SliceResult, ...]:
+    """Returns each part's metrics and whether it is weaker than the rest, in the order of the parts.
+
+    Args:
+        targets: ``int[n]``.
+        probabilities: ``float[n, classes]``.
+        cuts: From ``cut``.
+        smallest: Parts with fewer examples, or with fewer outside, are left out.
+        groups: Examples of one group are resampled together, and count together.
+    """
+    n = len(targets)
+    kept = [part for part in cuts if smallest <= part.rows.sum() < n]
+    wrong = probabilities.argmax(axis=1) != targets
+    judged = [part.by != "confidence" for part in kept]
+    corrected = iter(holm([weakness(wrong, part.rows, groups) for part, yes in zip(kept, judged, strict=True) if yes]))
+    return tuple(
+        SliceResult(
+            by=part.by,
+            value=part.value,
+            n=int(part.rows.sum()),
+            metrics=estimate_all(
+                targets[part.rows],
+                probabilities[part.rows],
+                groups=None if groups is None else groups[part.rows],
+                resamples=RESAMPLES,
+                metrics=SLICE_METRICS,
+            ),
+            p_value=next(corrected) if yes else None,
+        )
+        for part, yes in zip(kept, judged, strict=True)
+    )
+
+
+def weakness(wrong: np.ndarray, rows: np.ndarray, groups: Groups | None = None) -> float:
+    """Returns the chance of at least so many errors within, were they dealt out blindly: Fisher's exact test.
+
+    Errors of one group come together, which makes chance look smaller than it is. With groups the answer is the
+    larger of that and of a score test whose variance is that of sums over groups (Liang and Zeger, 1986).
+
+    Args:
+        wrong: ``bool[n]``.
+        rows: ``bool[n]``: the part.
+        groups: One of each example, or None where each stands alone.
+
+    Example:
+        >>> wrong = np.array([True] * 5 + [False] * 95)
+        >>> weakness(wrong, np.arange(100) < 10) < 0.001
+        True
+    """
+    from scipy.stats import hypergeom, norm
+
+    n, inside = len(wrong), int(rows.sum())
+    exact = float(hypergeom.sf(int(wrong[rows].sum()) - 1, n, int(wrong.sum()), inside))
+    if groups is None:
+        return exact
+    numbers: dict[object, int] = {}
+    codes = np.array([numbers.setdefault(group, len(numbers)) for group in groups])
+    sums = np.bincount(codes, (rows - inside / n) * (wrong - wrong.mean()))
+    spread = float(np.sqrt((sums**2).sum()))
+    return max(exact, float(norm.sf(sums.sum() / spread)) if spread > 0 else 1.0)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Returns p-values corrected for the number of looks (Holm, 1979), in the same order.
+
+    Example:
+        >>> holm([0.01, 0.04, 0.03])
+        [0.03, 0.06, 0.06]
+    """
+    order = np.argsort(p_values, kind="stable")
+    corrected = np.empty(len(p_values))
+    worst = 0.0
+    for rank, place in enumerate(order):
+        worst = max(worst, min(1.0, float(p_values[place]) * (len(p_values) - rank)))
+        corrected[place] = worst
+    return corrected.tolist()
+
+
+def worst_of(slices: Sequence[SliceResult], name: str, whole: float) -> float:
+    """Returns a metric's worst value over the judged slices and all examples together.
+
+    Args:
+        slices: From ``judge_slices``.
+        name: ``accuracy`` or ``log_loss``.
+        whole: The metric of all examples.
+    """
+    values = [whole, *(part.metrics[name].value for part in slices if part.p_value is not None)]
+    return min(values) if SLICE_METRICS[name].higher_is_better else max(values)

@@ -1,0 +1,146 @@
+"""The real commands: calibration, abstention, slices, gates on them, and runs compared pair by pair."""
+
+import csv
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import kft
+from tests import tiny
+
+REGIONS = ("north", "south", "east")
+
+
+def write_regions(folder, rows=600, seed=0):
+    """Labels that the texts give away, but for the region `north`, where a third of them are the other one."""
+    texts, labels = tiny.texts_and_labels(rows, seed=seed)
+    rng = np.random.default_rng(seed)
+    region = rng.choice(REGIONS, rows)
+    turned = (region == "north") & (rng.random(rows) < 1 / 3)
+    other = {"positive": "negative", "negative": "positive"}
+    labels = [other[label] if turn else label for label, turn in zip(labels, turned, strict=True)]
+    pd.DataFrame({"text": texts, "label": labels, "region": region}).to_csv(folder / "rows.csv", index=False)
+
+
+@pytest.fixture(scope="module")
+def judged(tiny_folder, tmp_path_factory):
+    """A probe on these rows, with a promise about its errors and gates on what is reported."""
+    folder = tmp_path_factory.mktemp("judged")
+    write_regions(folder)
+    recipe = {
+        "task": "text-classification",
+        "data": {"train": "rows.csv", "valid": "40%", "test": "30%", "slices": ["region"]},
+        "model": {"backbone": str(tiny_folder)},
+        "train": {"phases": [tiny.PROBE]},
+        "evaluate": {
+            "abstain_at": {"error": 0.3},
+            "gates": {
+                "slices.worst.accuracy": ">= 0.80",
+                "calibration.brier": "<= 0.5",
+                "selective.error": "<= 0.30",
+            },
+        },
+    }
+    return kft.train(kft.load_recipe(recipe, base=folder), run=folder / "run", quiet=True)
+
+
+def test_what_is_fitted_on_valid_is_kept(judged):
+    kept = json.loads((judged.run / "calibration.json").read_text())
+    assert kept["n"] == 120 and kept["how"] == "temperature scaling on valid"
+    assert kept["promise"]["n"] == 120 and kept["threshold"] == kept["promise"]["threshold"] is not None
+    assert json.loads((judged.run / "receipt.json").read_text())["set_aside"] == 120
+    found = json.loads((judged.run / "metrics.json").read_text())
+    assert set(found["metrics"]) == {"accuracy", "macro_f1", "log_loss", "ece"}
+    assert found["calibration"]["temperature"] == kept["temperature"] != 1
+    assert found["selective"]["promise"] == kept["promise"]
+    for value in (found["calibration"]["brier"], found["selective"]["coverage"], found["selective"]["aurc"]):
+        assert value["low"] <= value["value"] <= value["high"]
+    assert sum(row["n"] for row in found["calibration"]["reliability"]) == found["n"] == 180
+
+
+def test_abstention_is_the_same_in_the_file_and_in_python(judged):
+    with (judged.run / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    answered = [row for row in rows if row["abstain"] == "false"]
+    selective = judged.evaluation.report.selective
+    assert len(answered) / len(rows) == pytest.approx(selective.coverage.value)
+    wrong = sum(row["target"] != row["prediction"] for row in answered)
+    assert wrong / len(answered) == pytest.approx(selective.error.value)
+    texts = dict(pd.read_csv(judged.run.parent / "rows.csv")["text"])
+    for row in rows[:20]:
+        answer = kft.predict(judged.run, texts[int(row["id"].split(":")[1]) - 1])[0] if row is rows[0] else None
+        if answer is not None:
+            assert f"{answer.confidence:.4f}" == f"{float(row['confidence']):.4f}"
+            assert answer.abstain is (row["abstain"] == "true")
+            assert answer.abstain is (answer.confidence < selective.threshold)
+
+
+def test_the_planted_weak_slice_is_named_and_its_gate_fails(judged, kft_cli):
+    assert [(p.by, p.value) for p in judged.evaluation.report.slices if p.weak] == [("region", "north")]
+    code, out, _ = kft_cli("evaluate", judged.run, "--quiet")
+    assert code == 1
+    assert "weak slice  region north: accuracy 0." in out and "gate slices.worst.accuracy >= 0.80: 0." in out
+    assert "calibration temperature" in out and "Brier score" in out and "abstention  answers" in out
+    code, out, _ = kft_cli("evaluate", judged.run, "--quiet", "--json")
+    assert json.loads(out) == json.loads((judged.run / "metrics.json").read_text())
+
+
+def test_a_promise_that_cannot_be_kept_is_not_made(tiny_folder, kft_cli, tmp_path):
+    path = tiny.recipe(tmp_path, tiny_folder, rows=80, phases=[tiny.PROBE])
+    code, out, err = kft_cli("train", path, "--run", "run", "--set", "evaluate.abstain_at.error=0.01")
+    assert code == 0, err
+    assert "set aside  8 of 16 valid examples, for abstention: no choice sees them" in err
+    assert "abstention  off: an error of at most 1.0% among the answered cannot be promised from 8" in out
+    selective = json.loads((tmp_path / "run" / "metrics.json").read_text())["selective"]
+    assert selective["threshold"] is None and selective["coverage"]["value"] == 1
+    assert "at least 598 in valid" in selective["promise"]["why"]
+
+
+def test_calibrate_none_leaves_probabilities_alone(tiny_folder, kft_cli, tmp_path):
+    path = tiny.recipe(tmp_path, tiny_folder, rows=80, phases=[tiny.PROBE])
+    code, out, err = kft_cli("train", path, "--run", "run", "--set", "evaluate.calibrate=none")
+    assert code == 0, err
+    found = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert found["calibration"]["temperature"] == 1 and found["calibration"]["n"] == 0
+    assert found["calibration"]["ece_before"] == found["metrics"]["ece"]
+    assert "calibration none" in out
+
+
+def test_two_runs_are_compared_pair_by_pair(judged, kft_cli, tmp_path):
+    recipe = kft.load_recipe(judged.run / "recipe.yaml", base=judged.run.parent)
+    other = kft.train(recipe.with_values("train", {"best": "valid_loss"}), run=tmp_path / "other", quiet=True)
+    code, out, err = kft_cli("evaluate", other.run, "--against", judged.run, "--json")
+    assert code in (0, 1), err
+    pairs = json.loads(out)["against"]
+    assert set(pairs) == {"run", "n", "difference", "fixed", "broke", "p_value"} and pairs["n"] == 180
+    gain = other.evaluation.metrics["accuracy"].value - judged.evaluation.metrics["accuracy"].value
+    assert pairs["difference"]["value"] == pytest.approx(gain)
+    assert (len(pairs["fixed"]) - len(pairs["broke"])) / 180 == pytest.approx(gain)
+    assert "against" not in json.loads((other.run / "metrics.json").read_text())
+    _, out, _ = kft_cli("evaluate", other.run, "--against", judged.run, "--quiet")
+    assert f"fixed {len(pairs['fixed'])}, broke {len(pairs['broke'])}" in out
+    code, _, err = kft_cli("evaluate", other.run, "--against", judged.run, "--data", "more.csv")
+    assert code == 2 and "on their own test split, not on other data" in err
+
+
+def test_a_rate_far_too_high_on_noise_is_told(tiny_folder, kft_cli, tmp_path):
+    path = tiny.recipe(
+        tmp_path,
+        tiny_folder,
+        rows=120,
+        phases=[{"name": "deep", "unfreeze": "all", "epochs": 25, "lr": 5e-3}],
+        best="valid_accuracy",
+        early_stopping=None,
+        schedule="constant",
+    )
+    table = pd.read_csv(tmp_path / "reviews.csv")
+    table["label"] = np.random.default_rng(0).choice(["positive", "negative"], len(table))
+    table.to_csv(tmp_path / "reviews.csv", index=False)
+    code, out, err = kft_cli("train", path, "--run", "run")
+    assert code == 0, err
+    found = json.loads((tmp_path / "run" / "metrics.json").read_text())["overfitting"]
+    assert len(found["epochs"]) == 25 and found["epochs"][-1]["gap"] > 0.2
+    assert any("the validation loss rose" in warning for warning in found["warnings"])
+    assert "overfitting deep" in out

@@ -1,0 +1,62 @@
+"""Overfitting: noise that is learned by heart is told in words; a calm run is not accused."""
+
+import numpy as np
+
+from kft.evaluate.overfitting import judge_overfitting
+
+
+def run_of(*epochs, phase="top", kept=None):
+    """Epochs as (training accuracy, validation accuracy, training loss, validation loss)."""
+    kept = len(epochs) if kept is None else kept
+    start = {"event": "epoch", "phase": phase, "epoch": 0, "valid_accuracy": 0.5, "valid_loss": 0.7}
+    names = ("accuracy", "valid_accuracy", "loss", "valid_loss")
+    return [
+        {"event": "phase_start", "phase": phase},
+        {**start, "is_best": True},
+        *(
+            {"event": "epoch", "phase": phase, "epoch": n, "is_best": n == kept, **dict(zip(names, row, strict=True))}
+            for n, row in enumerate(epochs, start=1)
+        ),
+    ]
+
+
+def test_a_calm_run_is_not_accused():
+    result = judge_overfitting(run_of((0.8, 0.79, 0.5, 0.52), (0.88, 0.85, 0.35, 0.4)), 400)
+    assert result.warnings == ()
+    assert result.kept.epoch == 2 and round(result.kept.gap, 2) == 0.03
+    assert [round(row["gap"], 2) for row in result.as_dict()["epochs"]] == [0.01, 0.03]
+
+
+def test_a_large_gap_of_the_kept_epoch_is_told():
+    result = judge_overfitting(run_of((0.8, 0.7, 0.5, 0.6), (1.0, 0.72, 0.1, 0.62)), 400)
+    assert result.warnings == ("top, epoch 2, which was kept: 1.00 right in training, .72 in validation",)
+
+
+def test_a_large_gap_on_few_rows_may_be_chance():
+    epochs = run_of((0.8, 0.7, 0.5, 0.6), (0.92, 0.78, 0.3, 0.58))
+    assert judge_overfitting(epochs, 20).warnings == ()
+    assert len(judge_overfitting(epochs, 2000).warnings) == 1
+
+
+def test_a_validation_loss_that_turns_while_training_goes_on_is_told():
+    result = judge_overfitting(run_of((0.7, 0.7, 0.6, 0.6), (0.8, 0.72, 0.4, 0.9), kept=1), 400)
+    (warning,) = result.warnings
+    assert "rose from 0.60 (epoch 1) to 0.90 (epoch 2) while the training loss fell" in warning
+
+
+def test_a_loss_that_rises_on_both_sides_is_no_overfitting():
+    assert judge_overfitting(run_of((0.7, 0.7, 0.6, 0.6), (0.5, 0.5, 1.6, 1.5), kept=1), 400).warnings == ()
+
+
+def test_a_probe_alone_has_no_gap():
+    result = judge_overfitting(run_of(), 400)
+    assert (result.epochs, result.kept, result.warnings) == ((), None, ())
+
+
+def test_each_phase_is_looked_at_and_the_last_best_is_what_was_kept():
+    rng = np.random.default_rng(0)
+    first = run_of((0.9, 0.6, 0.3, 0.7), phase="top")
+    second = run_of((0.95, 0.61, 0.2, 1.9), (0.99, 0.6, float(rng.uniform(0, 0.1)), 2.9), phase="deep", kept=1)
+    warnings = judge_overfitting(first + second, 400).warnings
+    assert [text.split(",")[0].split(":")[0] for text in warnings] == ["deep", "deep"]
+    assert "deep, epoch 1" in warnings[0]

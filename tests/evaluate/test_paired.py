@@ -1,0 +1,79 @@
+"""Two runs, pair by pair: what was fixed, what broke, and whether that may be chance."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from kft.errors import RunError, UsageError
+from kft.evaluate.paired import compare_answers, compare_runs, require_comparable
+from kft.rundir import RunFolder
+
+
+def a_run(folder, rows, *, task="text-classification", split="0" * 64, scored=True):
+    """What two runs are compared by, in a folder: the recipe, the receipt's hash, predictions."""
+    folder.mkdir()
+    (folder / "recipe.yaml").write_text(json.dumps({"task": task, "data": {"train": "a.csv"}}))
+    (folder / "receipt.json").write_text(json.dumps({"split_hash": split}))
+    if scored:
+        with (folder / "predictions.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([("id", "target", "prediction", "confidence", "abstain"), *rows])
+    return RunFolder(folder)
+
+
+def rows(predictions, targets="aabb"):
+    pairs = enumerate(zip(targets, predictions, strict=True))
+    return [(f"row-{n}", target, said, "0.9", "false") for n, (target, said) in pairs]
+
+
+def test_fixed_and_broken_are_named(tmp_path):
+    ours, theirs = a_run(tmp_path / "one", rows("aaba")), a_run(tmp_path / "two", rows("bbbb"))
+    require_comparable(ours, theirs)
+    found = compare_runs(ours, theirs)
+    assert found.fixed == ("row-0", "row-1") and found.broke == ("row-3",)
+    assert found.difference.value == 0.25
+    assert found.p_value == pytest.approx(1.0)
+    assert found.as_dict()["run"] == str(tmp_path / "two") and found.as_dict()["broke"] == ["row-3"]
+
+
+def test_mcnemar_is_exact():
+    right = np.array([True] * 14 + [False] * 3 + [True] * 100)
+    others = np.array([False] * 14 + [True] * 3 + [True] * 100)
+    found = compare_answers([str(n) for n in range(117)], right, others)
+    assert (len(found.fixed), len(found.broke)) == (14, 3)
+    assert found.p_value == pytest.approx(2 * binom.cdf(3, 17, 0.5))
+    assert 0 < found.difference.low < found.difference.value == pytest.approx(11 / 117)
+
+
+def test_a_run_against_itself_differs_in_nothing():
+    right = np.array([True, False] * 20)
+    found = compare_answers([str(n) for n in range(40)], right, right)
+    assert (found.fixed, found.broke, found.p_value) == ((), (), 1.0)
+    assert found.difference.low == found.difference.high == 0
+
+
+def test_groups_are_drawn_together(tmp_path):
+    labels = "ab" * 60
+    ours, theirs = a_run(tmp_path / "one", rows(labels, labels)), a_run(tmp_path / "two", rows("aa" * 60, labels))
+    alone = compare_runs(ours, theirs)
+    grouped = compare_runs(ours, theirs, {f"row-{n}": n // 12 + 100 * (n % 2) for n in range(120)})
+    assert grouped.difference.value == alone.difference.value == 0.5
+    assert grouped.difference.high - grouped.difference.low > 2 * (alone.difference.high - alone.difference.low)
+
+
+def test_what_cannot_be_compared_is_refused(tmp_path):
+    ours = a_run(tmp_path / "one", rows("aabb"))
+    with pytest.raises(RunError, match="do not share a split") as error:
+        require_comparable(ours, a_run(tmp_path / "two", rows("aabb"), split="1" * 64))
+    assert "1111111111111111" in str(error.value) and "data.split_seed" in str(error.value)
+    with pytest.raises(RunError, match="has not been evaluated") as error:
+        require_comparable(ours, a_run(tmp_path / "three", [], scored=False))
+    assert f"kft evaluate {tmp_path / 'three'}" in str(error.value)
+    with pytest.raises(UsageError, match="one class of many"):
+        numbers = a_run(tmp_path / "four", [], task="text-regression")
+        require_comparable(numbers, ours)
+    with pytest.raises(RunError, match="other examples or other labels") as error:
+        compare_runs(ours, a_run(tmp_path / "five", rows("aabb", "aaab")))
+    assert "1 ids that differ, such as row-2" in str(error.value)
