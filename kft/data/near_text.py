@@ -151,11 +151,14 @@ def _is_typo(one: str, other: str) -> bool:
 def _candidates(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
     """Yields pairs of different texts that may be alike, each once."""
     signatures = _signatures(texts)
-    found = np.unique(np.concatenate([_bucket_pairs(band) for band in np.split(signatures, BANDS, axis=1)]))
-    for start in range(0, len(found), CHUNK_PAIRS):
-        one, other = np.divmod(found[start : start + CHUNK_PAIRS], len(texts))
-        shared = (signatures[one] == signatures[other]).mean(axis=1)
-        yield from zip(one[shared >= LEAST_SHARED].tolist(), other[shared >= LEAST_SHARED].tolist(), strict=True)
+    found = [np.empty(0, np.int64)]
+    for band in np.split(signatures, BANDS, axis=1):
+        pairs = _bucket_pairs(band)
+        for part in np.split(pairs, range(CHUNK_PAIRS, len(pairs), CHUNK_PAIRS)):
+            one, other = np.divmod(part, len(texts))
+            found.append(part[(signatures[one] == signatures[other]).mean(axis=1) >= LEAST_SHARED])
+    one, other = np.divmod(np.unique(np.concatenate(found)), len(texts))
+    yield from zip(one.tolist(), other.tolist(), strict=True)
 
 
 def _bucket_pairs(band: np.ndarray) -> np.ndarray:
