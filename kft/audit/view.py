@@ -61,7 +61,7 @@ class AuditView:
     @cached_property
     def copies(self) -> Pairs:
         """Copies and near-copies among ``all``; found once, for every check that asks."""
-        return find_copies(self.all.inputs)
+        return find_copies(self.all.inputs, self.split_of == "train")
 
     @cached_property
     def known(self) -> Examples:

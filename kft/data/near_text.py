@@ -12,8 +12,12 @@ import numpy as np
 from kft.data.near import Pairs, as_pairs
 
 COPY = 0.92
-"""From this similarity on, two texts count as copies: one word in thirteen differs, or one in four by a typo. Lower
-limits take short questions on one subject for copies of each other (docs/log.md)."""
+"""From this similarity on, two texts are copies in any data: one word in thirteen differs, or one in four by a typo."""
+LOOSER = (0.8, 0.85, 0.9)
+"""What copies are taken from where the data allow it: one word in five differs, in seven, in ten."""
+CROWDED = 0.01
+"""Share of rows that a looser limit may pair besides. Where more pair, people ask different things in nearly the same
+words, and a word that differs says nothing: 18 % of the questions in BANKING77, .1 to .5 % of reviews (docs/log.md)."""
 TYPO = 0.3
 """What a word with one wrong letter counts, where another word counts 1."""
 SHORTEST_WITH_TYPO = 3
@@ -85,6 +89,32 @@ def near_texts(texts: Sequence[str], at_least: float = COPY) -> Pairs:
         if alike >= at_least:
             found.append((int(rows[one]), int(rows[other]), alike))
     return as_pairs(found)
+
+
+def copies_among(texts: Sequence[str], measured: np.ndarray | None = None) -> Pairs:
+    """Finds copies and near-copies, taken as loosely as the data allow: see ``LOOSER`` and ``CROWDED``.
+
+    Args:
+        texts: Any texts.
+        measured: ``bool[n]``: the rows that say how crowded the data are, such as those of train, lest copies between
+            splits count as crowding; default: all.
+
+    Example:
+        >>> found = copies_among([f"{word} is the word of this very day" for word in ("rain", "snow")] + ["hello"] * 98)
+        >>> int((found.second < 2).sum())
+        0
+    """
+    pairs = near_texts(texts, LOOSER[0])
+    counted = np.ones(len(texts), bool) if measured is None else measured
+
+    def paired(least: float) -> np.ndarray:
+        chosen = (pairs.similarity >= least) & counted[pairs.first] & counted[pairs.second]
+        return np.union1d(pairs.first[chosen], pairs.second[chosen])
+
+    own = len(paired(COPY))
+    fits = (least for least in LOOSER if len(paired(least)) - own <= CROWDED * counted.sum())
+    kept = pairs.similarity >= next(fits, COPY)
+    return Pairs(*(column[kept] for column in pairs))
 
 
 def similarity(one: Sequence[str], other: Sequence[str], at_least: float = 0.0) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 
 from kft.data.near import Pairs, groups_of, join_groups
 from kft.data.near_image import near_images
-from kft.data.near_text import near_texts
+from kft.data.near_text import copies_among
 from kft.data.similar import similar_groups
 from kft.errors import UsageError
 
@@ -18,8 +18,12 @@ Vectorise = Callable[[Sequence[Any]], np.ndarray]
 """From inputs to ``float[n, width]``, one vector each from a frozen backbone."""
 
 
-def find_copies(inputs: Sequence[Any]) -> Pairs:
-    """Finds copies and near-copies among texts, pairs of texts, or images; see ``near_texts`` and ``near_images``.
+def find_copies(inputs: Sequence[Any], measured: np.ndarray | None = None) -> Pairs:
+    """Finds copies and near-copies among texts, pairs of texts, or images.
+
+    Args:
+        inputs: What the model reads.
+        measured: ``bool[n]``: which texts say how much alike different ones are; see ``copies_among``.
 
     Example:
         >>> find_copies([("Where is it?", "Here."), ("where is it", "here"), ("Where?", "Here.")]).second.tolist()
@@ -27,7 +31,7 @@ def find_copies(inputs: Sequence[Any]) -> Pairs:
     """
     if inputs and isinstance(inputs[0], Path):
         return near_images(inputs)
-    return near_texts([given if isinstance(given, str) else "\n".join(given) for given in inputs])
+    return copies_among([given if isinstance(given, str) else "\n".join(given) for given in inputs], measured)
 
 
 def rows_together(

@@ -10,7 +10,7 @@ from PIL import Image, ImageEnhance
 
 from kft.data.near import as_pairs, groups_of, join_groups, near_vectors
 from kft.data.near_image import near_images
-from kft.data.near_text import COPY, near_texts, normal_words, similarity
+from kft.data.near_text import COPY, copies_among, near_texts, normal_words, similarity
 from kft.data.together import find_copies
 
 LONG = "my card was declined at the petrol station yesterday although there is enough money in the account"
@@ -189,3 +189,28 @@ def test_a_picture_of_one_grey_resembles_none(tmp_path):
     for path, level in zip(paths, (10, 200), strict=True):
         Image.new("RGB", (40, 40), (level,) * 3).save(path)
     assert near_images(paths).first.size == 0
+
+
+def sentences(rng, rows, words):
+    return [" ".join(rng.choice(words, size=9)) for _ in range(rows)]
+
+
+def test_one_word_makes_a_copy_where_texts_are_far_apart():
+    rng = np.random.default_rng(0)
+    texts = sentences(rng, 300, [f"word{number}" for number in range(400)])
+    edited = texts[7].rsplit(" ", 1)[0] + " please"
+    found = copies_among([*texts, edited])
+    assert (found.first.tolist(), found.second.tolist()) == ([7], [300])
+
+
+def test_one_word_makes_no_copy_where_people_ask_different_things_in_the_same_words():
+    rng = np.random.default_rng(0)
+    asked = [f"how do I order a new thing{number} in the app today" for number in range(100)]
+    texts = asked + sentences(rng, 200, [f"word{number}" for number in range(400)])
+    copy = texts[0].upper() + "!"
+    found = copies_among([*texts, copy])
+    assert (found.first.tolist(), found.second.tolist()) == ([0], [300])
+    # Copies that lie between splits are no crowding: the rows of train decide.
+    doubled = [*texts[100:], *(text.rsplit(" ", 1)[0] + " please" for text in texts[100:160])]
+    assert len(copies_among(doubled).first) == 0
+    assert len(copies_among(doubled, np.arange(len(doubled)) < 200).first) == 60
