@@ -47,7 +47,7 @@ def judge_images(ids: Sequence[str], facts: ImageFacts, *, side: int, crops: boo
     dark = (facts.brightness[:, 2] < DARK) & ~flat
     washed = (facts.brightness[:, 0] > WASHED) & ~flat
     tiny = shorter < side / 2
-    blurred = is_blurred(facts.sharpness) & ~flat & ~dark & ~tiny
+    blurred = is_blurred(facts.sharpness) & ~(flat | dark | washed | tiny)
     fit = "--set model.image.fit=pad keeps all of it." if crops else LOOK
     kinds = (
         ("tiny", tiny, shorter, f"are below half the model's input of {side} pixels", "Take larger originals."),

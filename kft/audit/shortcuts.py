@@ -87,7 +87,7 @@ def check_shortcuts(view: AuditView) -> Iterable[Finding]:
 def memberships(view: AuditView) -> dict[str, np.ndarray]:
     """Returns, for each class or label, ``bool[n]``: which examples of ``known`` have it; of numbers, the thirds."""
     labels = list(labels_of(view.known))
-    if view.task.kind.name == "numbers":
+    if view.task.kind.name == "number":
         numbers = np.array(labels, float)
         low, high = np.quantile(numbers[: len(view.split.train)], [1 / 3, 2 / 3])
         thirds = {"the lowest third": numbers <= low, "the highest third": numbers > high}

@@ -72,10 +72,12 @@ def judge_labels(
         cells = cells.astype(str)
         for value in np.unique(cells):
             inside = cells == value
+            if inside.all() or inside.sum() < 2 * FEWEST_EXPECTED:
+                continue
             for name in np.unique(classes):
                 of_class = classes == name
                 expected = inside.sum() * of_class.mean()
-                if min(expected, inside.sum() - expected) < FEWEST_EXPECTED or inside.all():
+                if min(expected, inside.sum() - expected) < FEWEST_EXPECTED:
                     continue
                 gap, error = difference_of_shares(of_class, inside, groups)
                 looks.append((column, str(value), str(name), gap, two_sided_p(gap / error)))

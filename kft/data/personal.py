@@ -34,7 +34,7 @@ REGIONS = ("US", "GB", "DE", "FR", "ES", "IT", "NL", "IN", "AU", "BR")
 _LOGIN = re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://[^\s/@:]{1,100}(?::[^\s/@]{0,100})?@[^\s/]{1,200}", re.IGNORECASE)
 _EMAIL = re.compile(r"(?<![\w.%+-])[\w.%+-]{1,64}@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}[^\W\d_]{2,24}(?![\w-])")
 _IBAN = re.compile(r"(?<!\w)[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?!\w)", re.IGNORECASE)
-_CARD = re.compile(r"(?<![\w.,-])(?:4|5[1-5]|2[2-7]|3[47]|6[05])(?:[ -]?\d){12,17}(?![\w-])")
+_CARD = re.compile(r"(?<![\w.,-])(?:4|5[1-5]|2[2-7]|3[47]|6[05])(?:[ -]?\d){11,18}(?![\w-])")
 _IP4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\d)")
 _IP6 = re.compile(r"(?<![\w:.])(?=[0-9a-f:]{0,39}::|(?:[0-9a-f]{1,4}:){7})[0-9a-f:]{6,39}(?![\w:])", re.IGNORECASE)
 _PHONE = re.compile(r"(?<![\w+.,/-])(?:\+|00)?\(?\d(?:[ ()./\u2010-\u2015-]{0,2}\d){6,16}(?![\w]|[.,/-]\d)")
@@ -164,8 +164,12 @@ def _cards(text: str) -> Iterator[tuple[int, int]]:
         from stdnum import luhn
 
         digits = re.sub(r"\D", "", match.group())
-        if 14 <= len(digits) <= 19 and len(set(digits)) > 1 and luhn.is_valid(digits):
+        if len(digits) in _card_lengths(digits) and len(set(digits)) > 1 and luhn.is_valid(digits):
             yield match.span()
+
+
+def _card_lengths(digits: str) -> tuple[int, ...]:
+    return (15,) if digits[0] == "3" else (13, 16, 19) if digits[0] == "4" else (16,)
 
 
 def _national_ids(text: str) -> Iterator[tuple[int, int]]:

@@ -1,0 +1,40 @@
+"""From findings to a table that a person edits."""
+
+from kft.audit.corrections import propose
+from kft.audit.finding import Finding
+
+
+def finding(check, rows, **details):
+    return Finding(check, "warning", f"{check}.", "Look.", 0.1, rows, details)
+
+
+def test_each_check_proposes_what_it_can_be_sure_of():
+    found = propose(
+        [
+            finding("label-noise", ("a:1", "a:2"), suggested=["x", "y"], odds=[400.0, 3.0]),
+            finding("duplicates", ("a:3", "a:4"), similarity=[1.0, 0.93], copy_of=["a:9", "a:9"]),
+            finding("conflicting-labels", ("a:5",), other_label=["x"]),
+            finding("lengths", ("a:6",), kind="empty"),
+            finding("lengths", ("a:7",), kind="cut"),
+            finding("personal-data", ("a:8",), kind="email"),
+        ]
+    )
+    assert [(row.id, row.action, row.label) for row in found] == [
+        ("a:1", "relabel", "x"),
+        ("a:2", "keep", "y"),
+        ("a:3", "drop", ""),
+        ("a:4", "keep", ""),
+        ("a:5", "keep", "x"),
+        ("a:6", "drop", ""),
+    ]
+
+
+def test_a_row_that_two_checks_name_has_one_line():
+    noise = finding("label-noise", ("a:1",), suggested=["x"], odds=[400.0])
+    copies = finding("duplicates", ("a:1",), similarity=[1.0])
+    for order in ([noise, copies], [copies, noise]):
+        (row,) = propose(order)
+        assert row.action == "drop" and row.label == "" and set(row.check.split(", ")) == {"duplicates", "label-noise"}
+    weak = finding("label-noise", ("a:1",), suggested=["x"], odds=[3.0])
+    (row,) = propose([finding("language", ("a:1",)), weak])
+    assert (row.action, row.label) == ("keep", "x")
