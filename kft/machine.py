@@ -10,6 +10,8 @@ from typing import Any
 
 from kft import assets, runtime, strategy
 from kft.data.image_store import images_root
+from kft.data.remote import remote_root
+from kft.data.tfds import images_folder
 from kft.errors import KftError, StorageError, UsageError
 from kft.features.cache import StoreInfo, features_root, list_stores, prune, verify
 from kft.rundir import free_bytes, write_file
@@ -20,8 +22,9 @@ class CacheEntry:
     """Something kept on disk.
 
     Attributes:
-        kind: ``package`` (weights and data), ``features`` or ``images`` (decoded).
-        name: The package's version, or what the features or images are of.
+        kind: ``package`` (weights and data), ``copy`` (of remote files, of tensorflow-datasets' images), ``features``
+            or ``images`` (decoded).
+        name: The package's version, the file's name, or what the features or images are of.
         bytes: What it takes.
         used: When it was last used, or fetched (packages).
         folder: Where it lies.
@@ -76,10 +79,14 @@ def diagnose() -> dict[str, Any]:
 
 
 def list_cache() -> list[CacheEntry]:
-    """Returns what kft keeps on disk: packages, then features and decoded images, oldest use first."""
+    """Returns what kft keeps on disk: packages and copies, then features and decoded images, oldest use first."""
     found = [
         CacheEntry("package", folder.name.rsplit("-", 1)[0], _size(folder), _time(folder.stat().st_mtime), folder)
         for folder in assets.fetched_folders()
+    ]
+    found += [
+        CacheEntry("copy", _copy_name(folder), _size(folder), _time(folder.stat().st_mtime), folder)
+        for folder in _copies()
     ]
     for store in _stores():
         name = f"{store.about.get('model', '?')}, after {', '.join(store.about.get('boundary', ['?']))}"
@@ -87,6 +94,18 @@ def list_cache() -> list[CacheEntry]:
             name = f"{store.about.get('images', '?')}, {store.about.get('fit', '?')}"
         found.append(CacheEntry(store.folder.parent.name, name, store.bytes, _time(store.used), store.folder))
     return found
+
+
+def _copies() -> list[Path]:
+    """Returns the folders of what was copied from elsewhere."""
+    remote = sorted(remote_root().glob("[!.]*")) if remote_root().is_dir() else []
+    return [*remote, *([images_folder()] if images_folder().is_dir() else [])]
+
+
+def _copy_name(folder: Path) -> str:
+    if folder == images_folder():
+        return "images of tensorflow-datasets"
+    return next((path.name for path in folder.iterdir()), "nothing")
 
 
 def _stores() -> list[StoreInfo]:
@@ -100,14 +119,14 @@ def prune_cache(limit: int = 0, *, packages: bool = False) -> list[CacheEntry]:
 
     Args:
         limit: In bytes; 0 removes every store that no process is writing to.
-        packages: Remove fetched packages of weights and data too, whatever they take.
+        packages: Remove fetched packages and copies of weights and data too, whatever they take.
 
     Returns:
         What was removed.
     """
     before = list_cache()
     if packages:
-        for folder in assets.fetched_folders():
+        for folder in (*assets.fetched_folders(), *_copies()):
             shutil.rmtree(folder, ignore_errors=True)
     prune(_stores(), limit)
     return [entry for entry in before if not entry.folder.is_dir()]

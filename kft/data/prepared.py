@@ -19,7 +19,7 @@ from kft.data.assign import SPLITS
 from kft.data.examples import Examples
 from kft.data.images import UnusableImage, as_common
 from kft.data.split import DataSplit
-from kft.errors import DataError, UsageError
+from kft.errors import DataError, StorageError, UsageError
 from kft.recipe.load import Recipe
 from kft.rundir import storage_errors
 from kft.tasks.task import Task
@@ -122,6 +122,8 @@ def write_prepared(
     refuse_existing(folder)
     _refuse_line_breaks(split)
     runtime.load_tensorflow()
+    import tensorflow as tf
+
     folder = folder.absolute()
     stage = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     with storage_errors(folder, ELSEWHERE):
@@ -131,6 +133,14 @@ def write_prepared(
             (stage / RECIPE).write_text(recipe, encoding="utf-8")
             refuse_existing(folder)
             stage.rename(folder)
+        except tf.errors.OpError as error:  # TensorFlow's own writer met what an OSError tells elsewhere
+            raise StorageError(
+                "the prepared data cannot be written",
+                where=str(folder),
+                received=(error.message or type(error).__name__).splitlines()[0],
+                expected="a folder that this user may write to, with room for the data",
+                next_step=f"free some space, or {ELSEWHERE}",
+            ) from error
         finally:
             with suppress(OSError):
                 shutil.rmtree(stage)

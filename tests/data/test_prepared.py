@@ -12,6 +12,7 @@ from PIL import Image
 import kft
 from kft.api.reading import load
 from kft.errors import DataError, KftError, UsageError
+from tests import tiny
 
 READER = """
 import json, sys
@@ -169,3 +170,17 @@ def test_the_recipe_keeps_what_else_was_asked_for(tmp_path):
     assert new.spec.data.train == "tfds:.?split=train"
     assert new.comparable()["data.train"] == f"tfds:{tmp_path}/again?split=train"
     assert again.split_hash == built.split_hash
+
+
+@pytest.mark.slow
+def test_training_on_the_folder_is_training_on_the_files(tiny_folder, tmp_path):
+    path = tiny.recipe(tmp_path, tiny_folder, phases=[tiny.PROBE, tiny.TOP])
+    built = kft.build_data(path, tmp_path / "dest", quiet=True)
+    runs = [kft.train(one, run=tmp_path / name, quiet=True) for name, one in (("a", path), ("b", built.recipe))]
+    receipts = [json.loads((tmp_path / name / "receipt.json").read_text()) for name in "ab"]
+    for key in ("split_hash", "data_hash", "labels"):
+        assert receipts[0][key] == receipts[1][key]
+    assert receipts[1]["split_hash"] == built.split_hash
+    assert runs[0].evaluation.metrics == runs[1].evaluation.metrics
+    assert (tmp_path / "a/predictions.csv").read_bytes() == (tmp_path / "b/predictions.csv").read_bytes()
+    kft.evaluate(tmp_path / "b", quiet=True)  # the folder's place was made absolute in the run

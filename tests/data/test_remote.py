@@ -7,6 +7,7 @@ from kft.assets import locate
 from kft.data.remote import fetch_remote, remote_root
 from kft.data.split import load_split
 from kft.errors import DataError, UsageError
+from kft.machine import list_cache, prune_cache
 from kft.recipe.schema import DataSpec
 from kft.tasks.registry import TASKS
 
@@ -37,6 +38,15 @@ def test_a_file_is_copied_once_and_again_when_it_has_changed(tmp_path):
     write("ram://bucket/once/rows.csv", ROWS + "one more,a\n")
     assert fetch_remote("ram://bucket/once/rows.csv").read_text().endswith("one more,a\n")
     assert not list(remote_root().glob(".*.partial"))
+
+
+def test_copies_are_listed_and_pruned_with_what_was_fetched():
+    write("ram://bucket/listed/rows.csv", ROWS)
+    path = fetch_remote("ram://bucket/listed/rows.csv")
+    (entry,) = [entry for entry in list_cache() if entry.kind == "copy"]
+    assert (entry.name, entry.bytes, entry.folder) == ("rows.csv", len(ROWS), path.parent)
+    assert not prune_cache() and path.is_file()
+    assert prune_cache(packages=True) == [entry] and not path.exists()
 
 
 def test_a_folder_is_copied_whole():
