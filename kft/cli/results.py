@@ -84,8 +84,8 @@ def _calibration_line(report: ClassReport, ece: Estimate) -> str:
     if not found.n:
         return f"calibration none: Brier score {found.brier}"
     return (
-        f"calibration temperature {found.temperature:.3g} ({found.n:,} of valid): ECE {found.ece_before.value:.3f} before, "
-        f"{ece.value:.3f} after; Brier score {found.brier}"
+        f"calibration temperature {found.temperature:.3g} ({found.n:,} of valid): "
+        f"ECE {found.ece_before.value:.3f} before, {ece.value:.3f} after; Brier score {found.brier}"
     )
 
 
