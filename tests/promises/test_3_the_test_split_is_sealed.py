@@ -61,7 +61,8 @@ def test_what_abstention_is_calibrated_on_chooses_nothing(tiny_folder, tmp_path)
         found.append(kft.train(named, data=dict(zip(SPLITS, parts, strict=True)), run=tmp_path / run, quiet=True))
     assert [p.metrics for p in found[0].phases] == [p.metrics for p in found[1].phases]
     kept = [json.loads((result.run / "calibration.json").read_text()) for result in found]
-    assert kept[0]["temperature"] == kept[1]["temperature"]
+    # The same rows lie in other batches, whose padding moves the last digits.
+    assert kept[0]["temperature"] == pytest.approx(kept[1]["temperature"], rel=1e-6)
     assert kept[0]["threshold"] is not None and kept[1]["threshold"] is None
 
 
