@@ -68,6 +68,7 @@ bench: $(DEV_INSTALLED)
 	$(BIN)/python benchmarks/inference.py $(BENCH)
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/distribution.py $(BENCH)
+	$(BIN)/python benchmarks/unsure.py $(BENCH)
 
 bench-peers: .venv-peers/installed
 	@$(MAKE) bench PEERS=.venv-peers/bin/python

@@ -18,7 +18,7 @@ import pandas as pd
 from common import arguments, report
 
 from kft.evaluate.calibration import fit_temperature
-from kft.evaluate.scope import mahalanobis_score, neighbour_score, softmax_score
+from kft.evaluate.scope import combined_score, mahalanobis_score, neighbour_score, softmax_score
 from kft.evaluate.selective import certify, propose_thresholds
 from kft.features.probe import solve_probe
 from kft.metrics.classification import softmax
@@ -95,6 +95,8 @@ def one_draw(features, labels, left_out, resamples, seed):
         "mahalanobis": mahalanobis_score(train, train_targets, asked, relative=False),
         "relative_mahalanobis": mahalanobis_score(train, train_targets, asked),
     }
+    usual = [neighbour_score(train, known[chosen]), softmax_score(temperature.apply(answers(known[chosen])))]
+    scores["neighbour_1_and_softmax"] = combined_score([scores["neighbour_1"], scores["softmax"]], usual)
     found = {f"auroc_{name}": AUROC.value(is_foreign, score) for name, score in scores.items()}
     truth = np.searchsorted(names, labels[1][inside[1]])
     judged = temperature.apply(answers(known[chosen]))

@@ -85,8 +85,7 @@ def _calibration_line(report: ClassReport, ece: Estimate) -> str:
         return f"calibration none: Brier score {found.brier}"
     return (
         f"calibration temperature {found.temperature:.3g} ({found.n:,} of valid): "
-        f"ECE {found.ece_before.value:.3f} before, "
-        f"{ece.value:.3f} after; Brier score {found.brier}"
+        f"ECE {found.ece_before.value:.3f} before, {ece.value:.3f} after; Brier score {found.brier}"
     )
 
 

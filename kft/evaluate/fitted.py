@@ -80,7 +80,8 @@ def fit_answers(
         (places,) = np.nonzero(held)
         places = places[one_of_each(None if groups is None else groups[places], len(places), seed)]
         thresholds = propose_thresholds(confidence[chosen], right[chosen], len(places), spec.abstain_at)
-        promise = certify(confidence[places], right[places], thresholds, spec.abstain_at)
+        unit = "rows" if groups is None else "groups"
+        promise = certify(confidence[places], right[places], thresholds, spec.abstain_at, unit)
     return Fitted(own, of_probe, promise)
 
 

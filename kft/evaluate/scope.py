@@ -7,6 +7,8 @@ are higher the more foreign; docs/log.md has what each reached.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 NEIGHBOUR = 1
@@ -69,6 +71,23 @@ def mahalanobis_score(
         return nearest
     middle = known.mean(axis=0, keepdims=True)
     return nearest - _distances(known - middle, features, middle)[:, 0]
+
+
+def combined_score(scores: Sequence[np.ndarray], usual: Sequence[np.ndarray]) -> np.ndarray:
+    """Returns ``float[n]``: the sum of several scores, each in its own standard deviations over in-scope examples.
+
+    Args:
+        scores: Each ``float[n]``.
+        usual: The same scores of in-scope examples that were not trained on, such as the valid split.
+
+    Example:
+        >>> combined_score([np.array([3.0]), np.array([0.5])], [np.array([1.0, 3.0]), np.array([0.0, 1.0])]).tolist()
+        [1.0]
+    """
+    return sum(
+        ((score - known.mean()) / max(float(known.std()), 1e-12) for score, known in zip(scores, usual, strict=True)),
+        start=np.zeros(len(scores[0])),
+    )
 
 
 def _distances(deviations: np.ndarray, features: np.ndarray, centres: np.ndarray) -> np.ndarray:

@@ -86,9 +86,10 @@ def _described(fitted: Fitted) -> str:
     if promise is not None and promise.threshold is None:
         lines.append(f"abstention off: {promise.why}")
     elif promise is not None:
+        when = f"below a confidence of {promise.threshold:.3f}" if promise.threshold else "never"
         lines.append(
-            f"abstention below a confidence of {promise.threshold:.3f}; above it {promise.errors:,} of "
-            f"{promise.answered:,} answers wrong, of {promise.n:,} examples set aside"
+            f"abstention {when}: {promise.errors:,} of {promise.answered:,} answers wrong, "
+            f"of {promise.n:,} examples set aside"
         )
     return "\n".join(lines)
 

@@ -83,7 +83,9 @@ def propose_thresholds(confidence: np.ndarray, right: np.ndarray, n: int, asked:
     return thresholds[int(chance.argmax()) :]
 
 
-def certify(confidence: np.ndarray, right: np.ndarray, thresholds: np.ndarray, asked: AbstainSpec) -> Promise:
+def certify(
+    confidence: np.ndarray, right: np.ndarray, thresholds: np.ndarray, asked: AbstainSpec, unit: str = "rows"
+) -> Promise:
     """Returns the loosest threshold of the sequence before the first that cannot be certified.
 
     Args:
@@ -91,6 +93,7 @@ def certify(confidence: np.ndarray, right: np.ndarray, thresholds: np.ndarray, a
         right: ``bool[n]``: whether their answers are.
         thresholds: From ``propose_thresholds``, or any sequence that was fixed without looking at these examples.
         asked: The promise.
+        unit: What a calibration example stands for, in words: rows or groups.
 
     Example:
         >>> sure = np.linspace(0.5, 1, 200)
@@ -108,22 +111,22 @@ def certify(confidence: np.ndarray, right: np.ndarray, thresholds: np.ndarray, a
     facts: dict[str, Any] = {"error": asked.error, "confidence": asked.confidence, "n": len(confidence)}
     if passed:
         return Promise(**facts, threshold=float(thresholds[place]), answered=n, errors=k)
-    return Promise(**facts, threshold=None, answered=n, errors=k, why=_why_not(len(confidence), n, k, asked))
+    return Promise(**facts, threshold=None, answered=n, errors=k, why=_why_not(len(confidence), n, k, asked, unit))
 
 
-def _why_not(n: int, answered: int, errors: int, asked: AbstainSpec) -> str:
+def _why_not(n: int, answered: int, errors: int, asked: AbstainSpec, unit: str) -> str:
     least = fewest_answers(asked)
     promise = f"an error of at most {asked.error:.1%} among the answered cannot be promised"
     if n < least:
         return (
-            f"{promise} from {n:,} calibration examples (half of valid, one a group): it takes at least {least:,} "
-            f"answers without a mistake, so at least {2 * least:,} in valid"
+            f"{promise} from {n:,} {unit}, half of valid: it takes at least {least:,} answers without a mistake, "
+            f"so at least {2 * least:,} {unit} in valid"
         )
-    seen = f"{promise}: of the {answered:,} surest of {n:,} calibration examples {errors:,} are wrong"
+    seen = f"{promise}: of the {answered:,} surest of {n:,} {unit} set aside {errors:,} are wrong"
     rate = errors / max(1, answered)
     if rate >= asked.error:
-        return f"{seen}; no number of rows mends that, only a better model or a larger error"
-    return f"{seen}; at that rate it takes about {2 * _rows_needed(rate, answered / n, asked):,} rows in valid"
+        return f"{seen}; no number of {unit} mends that, only a better model or a larger error"
+    return f"{seen}; at that rate it takes about {2 * _rows_needed(rate, answered / n, asked):,} {unit} in valid"
 
 
 def _rows_needed(rate: float, share: float, asked: AbstainSpec) -> int:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kft.evaluate import scope
-from kft.evaluate.scope import mahalanobis_score, neighbour_score, softmax_score
+from kft.evaluate.scope import combined_score, mahalanobis_score, neighbour_score, softmax_score
 from kft.metrics.ranking import AUROC
 
 
@@ -56,6 +56,14 @@ def test_the_mahalanobis_distance_is_the_textbook_one():
     point = np.array([1.0, 2.0, 0.1])
     expected = min((point - mean) @ inverse @ (point - mean) for mean in means)
     assert mahalanobis_score(known, targets, point[None], relative=False)[0] == pytest.approx(expected, rel=1e-3)
+
+
+def test_two_scores_that_see_different_things_see_more_together():
+    rng = np.random.default_rng(2)
+    foreign = np.repeat([0, 1], 300)
+    scores = [size * (foreign + rng.normal(size=600)) for size in (1.0, 100.0)]
+    together = combined_score(scores, [score[:300] for score in scores])
+    assert AUROC.value(foreign, together) > max(AUROC.value(foreign, score) for score in scores) + 0.03
 
 
 def test_the_baseline_is_what_the_surest_class_lacks():

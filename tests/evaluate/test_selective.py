@@ -61,15 +61,17 @@ def test_the_sequence_ends_at_the_first_threshold_that_fails():
 def test_with_too_few_rows_it_says_how_many_it_takes():
     found = certify(np.full(40, 0.9), np.ones(40, bool), np.array([0.0]), ASKED)
     assert found.threshold is None
-    assert "from 40 calibration examples" in found.why
-    assert "at least 59 answers without a mistake, so at least 118 in valid" in found.why
+    assert "cannot be promised from 40 rows, half of valid" in found.why
+    assert "at least 59 answers without a mistake, so at least 118 rows in valid" in found.why
+    by_group = certify(np.full(40, 0.9), np.ones(40, bool), np.array([0.0]), ASKED, unit="groups")
+    assert "from 40 groups, half of valid" in by_group.why and "118 groups in valid" in by_group.why
     assert fewest_answers(AbstainSpec(error=0.05, confidence=0.9)) == 45
 
 
 def test_where_more_rows_would_do_it_says_about_how_many():
     right = np.arange(80) >= 2  # 2.5 % wrong: fine, and not proved
     found = certify(np.full(80, 0.9), right, np.array([0.0]), ASKED)
-    assert found.threshold is None and "of the 80 surest of 80 calibration examples 2 are wrong" in found.why
+    assert found.threshold is None and "of the 80 surest of 80 rows set aside 2 are wrong" in found.why
     wanted = int(found.why.split("about ")[1].split()[0].replace(",", ""))
     assert 160 < wanted < 1000
     n = wanted // 2

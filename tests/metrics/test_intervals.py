@@ -143,7 +143,7 @@ def share_that_hold(truth, drawn, sets, metric=ACCURACY, **options):
     held = 0
     for seed in range(sets):
         targets, probabilities = drawn(np.random.default_rng([7, seed]))
-        result = estimate(metric, targets, probabilities, resamples=400, seed=seed, **options)
+        result = estimate(metric, targets, probabilities, resamples=300, seed=seed, **options)
         held += result.low <= truth <= result.high
     return held / sets
 
@@ -153,20 +153,20 @@ def right_or_wrong(right):
 
 
 def test_95_percent_means_95_percent():
-    """1,000 test sets of 400 from a model that is right 80 % of the time: how many intervals hold .8?"""
-    assert 0.93 <= share_that_hold(0.8, lambda rng: right_or_wrong(rng.random(400) < 0.8), 1000) <= 0.97
+    """1,000 test sets of 200 from a model that is right 80 % of the time: how many intervals hold .8?"""
+    assert 0.93 <= share_that_hold(0.8, lambda rng: right_or_wrong(rng.random(200) < 0.8), 1000) <= 0.97
 
 
 def test_95_percent_means_95_percent_of_a_score_that_is_no_share():
     """The Brier score of answers whose distribution is known: confidence .6 to 1, right as often."""
 
     def drawn(rng):
-        confidence = rng.uniform(0.6, 1, 300)
-        targets = (rng.random(300) > confidence).astype(int)
+        confidence = rng.uniform(0.6, 1, 200)
+        targets = (rng.random(200) > confidence).astype(int)
         return targets, np.stack([confidence, 1 - confidence], axis=1)
 
     expected = 2 * (0.8 - (1 - 0.6**3) / 3 / 0.4)  # 2 * E[c (1 - c)]
-    assert 0.93 <= share_that_hold(expected, drawn, 1000, metric=BRIER) <= 0.97
+    assert 0.93 <= share_that_hold(expected, drawn, 800, metric=BRIER) <= 0.97
 
 
 def test_95_percent_means_95_percent_with_groups():
@@ -176,7 +176,7 @@ def test_95_percent_means_95_percent_with_groups():
     def drawn(rng):
         return right_or_wrong((rng.random(150) < 0.7)[groups])
 
-    assert 0.93 <= share_that_hold(0.7, drawn, 1000, groups=groups) <= 0.97
+    assert 0.93 <= share_that_hold(0.7, drawn, 800, groups=groups) <= 0.97
     assert share_that_hold(0.7, drawn, 200) < 0.8
 
 

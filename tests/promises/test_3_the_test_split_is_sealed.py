@@ -4,10 +4,14 @@ import csv
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import kft
+from kft.api.reading import split_of
+from kft.data.assign import SPLITS
 from kft.train.checkpoint import load_checkpoint
+from kft.train.holdout import set_aside
 from tests import tiny
 
 
@@ -24,6 +28,7 @@ def run_with_test_labels(folder, tiny_folder, flip):
         "data": {"train": "train.csv", "valid": "25%", "test": "test.csv"},
         "model": {"backbone": str(tiny_folder)},
         "train": {"batch_size": 16, "phases": [tiny.PROBE, tiny.TOP]},
+        "evaluate": {"abstain_at": {"error": 0.3, "confidence": 0.6}},
     }
     return kft.train(kft.load_recipe(recipe, base=folder), run=folder / "run", quiet=True)
 
@@ -33,9 +38,32 @@ def test_what_the_test_split_holds_changes_nothing_that_is_chosen(tiny_folder, t
     second = run_with_test_labels(tmp_path / "b", tiny_folder, flip=True)
     assert first.best_phase == second.best_phase
     assert [p.metrics for p in first.phases] == [p.metrics for p in second.phases]
+    fitted = [json.loads((result.run / "calibration.json").read_text()) for result in (first, second)]
+    assert fitted[0] == fitted[1] and fitted[0]["threshold"] is not None
     best = [load_checkpoint(result.run / "checkpoints", "best").weights for result in (first, second)]
     for name in best[0]:
         np.testing.assert_array_equal(best[0][name], best[1][name])
+
+
+def test_what_abstention_is_calibrated_on_chooses_nothing(tiny_folder, tmp_path):
+    """The half of valid that is set aside gets texts that contradict its labels: only the threshold changes."""
+    path = tiny.recipe(tmp_path, tiny_folder, rows=120, phases=[tiny.PROBE, tiny.TOP])
+    recipe = kft.load_recipe(path, ["evaluate.abstain_at.error=0.3", "evaluate.abstain_at.confidence=0.6"])
+    spec, split = recipe.spec, split_of(recipe, None)
+    held = set_aside(spec, split)
+    assert 0 < held.sum() < len(held)
+    misleading = {"positive": "the phone is awful.", "negative": "the phone is great."}
+    parts = [pd.DataFrame({"id": p.ids, "text": p.inputs, "label": p.labels}) for p in map(split.part, SPLITS)]
+    named, found = recipe.with_values("data", {"id": "id"}), []
+    for run in ("plain", "misled"):
+        if run == "misled":
+            parts[1].loc[held, "text"] = parts[1].loc[held, "label"].map(misleading)
+        found.append(kft.train(named, data=dict(zip(SPLITS, parts, strict=True)), run=tmp_path / run, quiet=True))
+    assert [p.metrics for p in found[0].phases] == [p.metrics for p in found[1].phases]
+    kept = [json.loads((result.run / "calibration.json").read_text()) for result in found]
+    # The same rows lie in other batches, whose padding moves the last digits.
+    assert kept[0]["temperature"] == pytest.approx(kept[1]["temperature"], rel=1e-6)
+    assert kept[0]["threshold"] is not None and kept[1]["threshold"] is None
 
 
 def test_the_receipt_names_the_split_and_changed_data_are_refused(tiny_folder, tmp_path):

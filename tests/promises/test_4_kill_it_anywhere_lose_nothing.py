@@ -40,6 +40,7 @@ def outcome(run):
         "best": best,
         "history": timeless,
         "log": (run / "epochs.csv").read_text(),
+        "calibration": json.loads((run / "calibration.json").read_text()),
         "metrics": json.loads((run / "metrics.json").read_text()),
     }
 

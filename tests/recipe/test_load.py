@@ -145,3 +145,21 @@ def test_the_schema_is_json_schema():
 def test_a_value_that_was_given_whole_has_its_parents_origin(given, overrides, line):
     recipe = load_recipe({"task": "text-classification", "data": {"train": "a.csv", **given}}, overrides)
     assert line in [" ".join(text.split()).replace(" #", "  #") for text in recipe.as_yaml().splitlines()]
+
+
+def test_gates_on_what_is_reported_beside_the_metrics(tmp_path):
+    recipe = (
+        "task: {task}\ndata: {{train: a.csv}}\nevaluate: {{gates: {{{gate}: '>= 0.7'}}, abstain_at: {{error: 0.05}}}}\n"
+    )
+    text = recipe.format(task="text-classification", gate="slices.worst.accuracy")
+    spec = load_recipe(write(tmp_path, text)).spec
+    assert spec.evaluate.gates == {"slices.worst.accuracy": ">= 0.7"}
+    assert spec.evaluate.abstain_at.confidence == 0.95
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(write(tmp_path, text.replace("worst.accuracy", "worst.acuracy")))
+    assert "evaluate.gates.slices.worst.acuracy" in str(caught.value)
+    assert "did you mean slices.worst.accuracy?" in str(caught.value)
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(write(tmp_path, recipe.format(task="text-regression", gate="slices.worst.accuracy")))
+    assert "slices.worst.accuracy is no metric of text-regression" in str(caught.value)
+    assert "only for text-classification, text-pairs, image-classification; the task is" in str(caught.value)
