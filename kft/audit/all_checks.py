@@ -22,6 +22,11 @@ from kft.audit import (  # noqa: F401
     personal,
     slices,
     sensitive,
+    label_noise,
+    confusable_classes,
+    outliers,
+    shift,
+    learning_curve,
 )
 
 # isort: on

@@ -1,35 +1,72 @@
-"""From a split to what the checks look at."""
+"""From a recipe, its data and a backbone to what the checks look at."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+
+import numpy as np
 
 from kft.audit.view import AuditView
 from kft.data.assign import SPLITS
+from kft.data.near import groups_of, join_groups
+from kft.data.source import Source
 from kft.data.split import DataSplit
+from kft.features.folds import out_of_fold
+from kft.features.vectors import pooled_vectors
+from kft.model.backbones import Backbone
+from kft.model.encode import make_reader
 from kft.recipe.schema import RecipeSpec
 from kft.tasks.registry import TASKS
-
-if TYPE_CHECKING:
-    from kft.model.backbones import Backbone
-    from kft.train.progress import Progress
+from kft.tasks.task import Task
+from kft.train.prepare import require_positions
+from kft.train.progress import Progress
 
 
 def prepare_view(
     spec: RecipeSpec, split: DataSplit, backbone: Backbone, progress: Progress, *, features: bool = True
 ) -> AuditView:
-    """Counts the tokens of each text.
+    """Reads the inputs, computes their vectors once for the audit and for training, and the out-of-fold answers.
 
     Args:
         spec: The recipe.
-        split: The data.
-        backbone: Its tokenizer counts.
-        progress: Shows what goes on.
-        features: Whether the backbone is run.
+        split: Its data.
+        backbone: Its backbone, from ``load_for``; frozen here.
+        progress: Told what is done.
+        features: Whether vectors are wanted; without them texts are tokenized and images are left alone.
+
+    Raises:
+        ModelError: A text has more tokens than the backbone has positions.
+        DataError: An image cannot be decoded.
+        StorageError: The disk is full or cannot be written.
     """
     task = TASKS.get(spec.task)
-    tokens = {}
-    if backbone.tokenizer is not None and task.modality == "text":
-        for name in SPLITS:
-            tokens[name] = backbone.tokenizer.encode(split.part(name).inputs, spec.model.max_tokens)[1]
-    return AuditView(split, task, spec, tokens=tokens)
+    if not features and task.modality == "image":
+        return AuditView(split, task, spec)
+    sources, tokens = _read(spec, split, backbone, task, progress)
+    if not features:
+        return AuditView(split, task, spec, tokens)
+    if task.modality != "image":
+        require_positions(np.concatenate([source.lengths for source in sources.values()]), backbone)
+    with progress.task("frozen blocks, once", sum(map(len, sources.values()))) as tick:
+        vectors = pooled_vectors(backbone, sources, spec.model, spec.features, note=progress.note, tick=tick)
+    view = AuditView(split, task, spec, tokens, vectors)
+    if view.targets is None:
+        return view
+    # A copy in another fold would vouch for its own label.
+    copies = groups_of(view.copies, len(view.all))[: len(view.known)]
+    classes, groups = len(split.labels), join_groups(view.known.groups, copies)
+    found = out_of_fold(view.known_features, view.targets, classes, groups, seed=spec.seed)
+    return replace(view, out_of_fold=found.probabilities, strength=found.strength)
+
+
+def _read(
+    spec: RecipeSpec, split: DataSplit, backbone: Backbone, task: Task, progress: Progress
+) -> tuple[dict[str, Source], dict[str, np.ndarray]]:
+    """Returns each split as the backbone takes it, and the tokens of its texts before any is cut."""
+    reader = make_reader(task, backbone, spec.model)
+    images = task.modality == "image"
+    rows = sum(len(split.part(name)) for name in SPLITS)
+    with progress.task("decoding images, once" if images else "tokenizing", rows) as tick:
+        read = {name: reader.read(split.part(name).inputs, keep=images, tick=tick) for name in SPLITS}
+    tokens = {name: encoded.lengths for name, encoded in read.items() if encoded.lengths is not None}
+    return {name: encoded.source for name, encoded in read.items()}, tokens

@@ -34,6 +34,7 @@ class AuditView:
         out_of_fold: ``float64[n, classes]``: for each example of train and valid, in this order, the probabilities by a
             probe that saw neither it nor its group; None without features, or where an example has not exactly
             one class.
+        strength: The inverse penalty C of that probe; None where there is none.
     """
 
     split: DataSplit
@@ -42,6 +43,7 @@ class AuditView:
     tokens: Mapping[str, np.ndarray] = field(default_factory=dict)
     features: Mapping[str, np.ndarray] | None = None
     out_of_fold: np.ndarray | None = None
+    strength: float | None = None
 
     @cached_property
     def all(self) -> Examples:
@@ -72,3 +74,16 @@ class AuditView:
     def classes(self) -> np.ndarray | None:
         """``str[n]``: the class of each example of ``known``; None where an example has not exactly one."""
         return labels_of(self.known).astype(str) if self.task.kind.name == "classes" else None
+
+    @cached_property
+    def targets(self) -> np.ndarray | None:
+        """``int[n]``: the same, as places in ``split.labels``: the columns of ``out_of_fold``."""
+        if self.task.kind.name != "classes":
+            return None
+        return np.asarray(self.task.kind.targets(list(labels_of(self.known)), self.split.space, None))
+
+    @cached_property
+    def known_features(self) -> np.ndarray:
+        """``float32[n, width]``: the vectors of ``known``."""
+        assert self.features is not None
+        return np.concatenate([self.features["train"], self.features["valid"]])

@@ -30,11 +30,13 @@ class Encoded:
         source: Batches of them, by the names of the model's inputs.
         cut: How many texts were longer than ``max_tokens``.
         offsets: Where each token stands in its text, and whether it begins a word; only for tagging.
+        lengths: ``int64[n]``: the tokens of each text before the cut; None for images.
     """
 
     source: Source
     cut: int = 0
     offsets: list[np.ndarray] | None = None
+    lengths: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Reader:
             rows, lengths = self.tokenizer.encode(inputs, self.max_tokens)
         tokens = Ragged.from_rows(rows)
         source = text_source(tokens, choose_edges(tokens.lengths), segments)
-        return Encoded(source, int((lengths > self.max_tokens).sum()), offsets)
+        return Encoded(source, int((lengths > self.max_tokens).sum()), offsets, lengths)
 
     def _images(self, paths: list[Path], keep: bool, tick: Tick | None) -> Source:
         from kft.data.image_store import decode_images, images_root

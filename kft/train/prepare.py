@@ -126,7 +126,20 @@ def _alike(train: Encoded, valid: Encoded) -> tuple[Encoded, Encoded]:
 
 def _show_lengths(train: Encoded, valid: Encoded, spec: RecipeSpec, backbone: Backbone, progress: Progress) -> None:
     lengths = np.concatenate([train.source.lengths, valid.source.lengths])
-    if lengths.max() > backbone.max_tokens:
+    require_positions(lengths, backbone)
+    progress.note(
+        f"tokens     median {int(np.median(lengths))}, longest {lengths.max()} a text; "
+        f"{train.cut + valid.cut:,} of {len(lengths):,} texts cut at {spec.model.max_tokens}"
+    )
+
+
+def require_positions(lengths: np.ndarray, backbone: Backbone) -> None:
+    """Refuses texts that are longer, after the cut, than what the backbone has positions for.
+
+    Raises:
+        ModelError: One is.
+    """
+    if lengths.max(initial=0) > backbone.max_tokens:
         raise ModelError(
             "the backbone cannot take texts that long",
             where="model.max_tokens",
@@ -134,10 +147,6 @@ def _show_lengths(train: Encoded, valid: Encoded, spec: RecipeSpec, backbone: Ba
             expected=f"at most {backbone.max_tokens}, the positions that {backbone.name} knows",
             next_step=f"--set model.max_tokens={backbone.max_tokens} cuts longer texts, and says how many",
         )
-    progress.note(
-        f"tokens     median {int(np.median(lengths))}, longest {lengths.max()} a text; "
-        f"{train.cut + valid.cut:,} of {len(lengths):,} texts cut at {spec.model.max_tokens}"
-    )
 
 
 def _labelled(split: DataSplit, examples: Examples, encoded: Encoded) -> Labelled:

@@ -1,0 +1,85 @@
+"""Is it enough? A probe's learning curve on stored features, carried on to twice and four times the labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kft.audit.check import CHECKS, Check
+from kft.audit.finding import Finding
+from kft.audit.forecast import CONFIDENCE_PERCENT, Forecast, forecast, measure_curve
+from kft.audit.view import AuditView
+from kft.features.folds import project
+from kft.features.growth import grow
+
+NAME = "learning-curve"
+FACTORS = (2, 4)
+FEWEST_POINTS = 4
+STEEP = 0.02
+"""The curve is steep where twice the labels would probably bring this gain, and surely half of it."""
+
+
+def find_learning_curve(view: AuditView) -> Iterable[Finding]:
+    """Says what more labels would bring; a warning while the curve is steep."""
+    if view.strength is None or view.targets is None:
+        return
+    known, seed = view.known, view.spec.seed
+    data = project(view.known_features, view.targets, len(view.split.labels))
+    growth = grow(data, known.groups, view.strength, seed=seed)
+    if len(growth.sizes) < FEWEST_POINTS:
+        return  # too few rows to see a curve
+    curve = measure_curve(growth.sizes, growth.right, None if known.groups is None else known.groups[growth.held_out])
+    forecasts = [forecast(curve, factor, seed=seed) for factor in FACTORS]
+    twice = forecasts[0]
+    more = round(twice.size - curve.sizes[-1])
+    steep = twice.gain.value >= STEEP and twice.gain.low > STEEP / 2
+    yield Finding(
+        check=NAME,
+        severity="warning" if steep else "note",
+        message=say_gain(twice, more, now=float(curve.accuracy[-1])),
+        advice=_advice(steep, twice),
+        score=min(1.0, max(0.0, twice.gain.value)),
+        details={
+            "sizes": growth.sizes.tolist(),
+            "accuracy": curve.accuracy.round(4).tolist(),
+            "held_out": len(growth.held_out),
+            "strength": view.strength,
+            "confidence_percent": CONFIDENCE_PERCENT,
+            "forecasts": [
+                {"size": each.size, "accuracy": each.accuracy.as_dict(), "gain": each.gain.as_dict()}
+                for each in forecasts
+            ],
+        },
+    )
+
+
+def say_gain(found: Forecast, more: int, *, now: float) -> str:
+    """Returns the sentence on what more labels would bring.
+
+    Example:
+        >>> from kft.metrics.intervals import Estimate
+        >>> say_gain(Forecast(200, Estimate(0.83, 0.8, 0.86), Estimate(0.03, 0.01, 0.05)), 100, now=0.8)
+        "About 100 more labels would bring about +0.03 (from +0.01 to +0.05) to the probe's accuracy of 0.80."
+        >>> say_gain(Forecast(200, Estimate(0.8, 0.79, 0.81), Estimate(0.001, -0.01, 0.01)), 100, now=0.8)
+        "About 100 more labels would bring next to nothing (from -0.01 to +0.01) to the probe's accuracy of 0.80."
+    """
+    gain = found.gain
+    about = "next to nothing" if gain.value < 0.005 else f"about {gain.value:+.2f}"
+    return (
+        f"About {more:,} more labels would bring {about} (from {gain.low:+.2f} to {gain.high:+.2f}) to the probe's "
+        f"accuracy of {now:.2f}."
+    )
+
+
+def _advice(steep: bool, twice: Forecast) -> str:
+    if steep:
+        return "label more before anything else is tuned; start with the classes that the probe mixes up"
+    if twice.gain.high < STEEP:
+        return (
+            "more of the same labels would not help: mend the labels there are, or fine-tune more blocks (train.phases)"
+        )
+    return "more labels may help a little: mend the labels there are first, and fine-tune more blocks (train.phases)"
+
+
+CHECKS.register(
+    NAME, Check(NAME, "whether more labels would help, and how much", find_learning_curve, needs_features=True)
+)

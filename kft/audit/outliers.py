@@ -1,0 +1,101 @@
+"""Rows that are like no other: far from everything in the training split, in feature space."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from kft.audit.check import CHECKS, Check
+from kft.audit.finding import Finding
+from kft.audit.view import AuditView
+from kft.data.assign import SPLITS
+
+NAME = "outliers"
+NEIGHBOURS = 5
+REFERENCE_ROWS = 2000
+"""So many training rows, drawn at random, stand for all: distances to all of them would cost too much."""
+DEVIATIONS = 5.0
+AT_ONCE = 1024
+
+
+def neighbour_distance(features: np.ndarray, train: np.ndarray, *, seed: int = 0) -> np.ndarray:
+    """Returns ``float32[n]``: each row's mean cosine distance to the nearest of the training rows, itself left out.
+
+    Features are standardised first: raw ones lie in a narrow cone, where a few large channels decide.
+
+    Args:
+        features: ``float32[n, width]``.
+        train: ``int[m]``: the training rows among them.
+        seed: Of the training rows that are drawn.
+
+    Example:
+        >>> x = np.eye(2, dtype=np.float32)[np.repeat([0, 1], [9, 1])]
+        >>> int(neighbour_distance(x, np.arange(10)).argmax())
+        9
+    """
+    mean, scale = features[train].mean(axis=0), features[train].std(axis=0)
+    units = (features - mean) / np.where(scale < 1e-8, 1, scale)
+    units /= np.maximum(np.linalg.norm(units, axis=1, keepdims=True), 1e-12)
+    drawn = np.random.default_rng(seed).permutation(train)[:REFERENCE_ROWS]
+    reference, count = units[drawn], min(NEIGHBOURS, len(drawn) - 1)
+    place = np.full(len(features), -1)
+    place[drawn] = np.arange(len(drawn))
+    found = np.empty(len(features), np.float32)
+    with threadpool_limits(1, user_api="blas"):
+        for start in range(0, len(features), AT_ONCE):
+            rows = np.arange(start, min(start + AT_ONCE, len(features)))
+            alike = units[rows] @ reference.T
+            own = place[rows]
+            alike[np.flatnonzero(own >= 0), own[own >= 0]] = -1
+            found[rows] = 1 - np.partition(alike, -count, axis=1)[:, -count:].mean(axis=1)
+    return found
+
+
+def far_away(distances: np.ndarray) -> float:
+    """Returns the distance above which a row is an outlier: 5 robust deviations above the median.
+
+    The deviation is that of the half above the median, ``1.4826`` times its median (as for a normal distribution):
+    a few outliers do not move it.
+
+    Example:
+        >>> round(far_away(np.random.default_rng(0).normal(0.5, 0.1, 10_000)), 1)
+        1.0
+    """
+    middle = float(np.median(distances))
+    return middle + DEVIATIONS * 1.4826 * float(np.median(distances[distances >= middle] - middle))
+
+
+def find_outliers(view: AuditView) -> Iterable[Finding]:
+    """Finds the rows of all splits that lie far from the training split, the most distant first."""
+    assert view.features is not None
+    features = np.concatenate([view.features[name] for name in SPLITS])
+    train = np.arange(len(view.features["train"]))
+    if len(train) <= NEIGHBOURS:
+        return
+    distances = neighbour_distance(features, train)
+    limit = far_away(distances)
+    rows = np.flatnonzero(distances > limit)
+    if not len(rows):
+        return
+    rows = rows[np.argsort(-distances[rows], kind="stable")]
+    yield Finding(
+        check=NAME,
+        severity="note",
+        message=f"{len(rows):,} of {len(features):,} rows ({len(rows) / len(features):.1%}) are like nothing in the "
+        f"training split; the most distant is {str(view.all.ids[rows[0]])!r}.",
+        advice="read the first twenty: take out what does not belong (another language, a test entry, a broken file); "
+        "where it is a rare case that matters, label more like it",
+        score=len(rows) / len(features),
+        rows=tuple(map(str, view.all.ids[rows])),
+        details={
+            "distance": distances[rows].round(4).tolist(),
+            "split": view.split_of[rows].tolist(),
+            "threshold": round(limit, 4),
+            "median": round(float(np.median(distances)), 4),
+        },
+    )
+
+
+CHECKS.register(NAME, Check(NAME, "rows that are far from all others", find_outliers, needs_features=True))
