@@ -95,10 +95,11 @@ def _described(fitted: Fitted) -> str:
 
 
 def _answer(run: RunFolder, predictor: Predictor, examples: Examples) -> Scored:
-    """Answers with the best checkpoint and with the probe, a head on the pretrained weights."""
-    from kft.train.checkpoint import load_checkpoint
+    """Answers with the best checkpoint and with the probe, a head on the pretrained weights, which the model keeps."""
+    from kft.train.checkpoint import load_checkpoint, snapshot
 
     best = load_checkpoint(run.checkpoints, "best")
+    pretrained = snapshot([variable for variable in predictor.model.weights if variable.path in best.weights])
     probe_answers = answers = None
     if (run.checkpoints / "probe.json").is_file():
         probe = load_checkpoint(run.checkpoints, "probe")
@@ -107,6 +108,7 @@ def _answer(run: RunFolder, predictor: Predictor, examples: Examples) -> Scored:
             answers = probe_answers  # the probe was kept: its head is the best, on the same backbone
     if answers is None:
         answers = predictor.with_weights(best.weights).answers(examples.inputs, keep=True)
+    predictor.with_weights(pretrained)  # or the probe's head would meet tuned blocks on the next examples
     assert examples.labels is not None  # only labelled examples are scored
     return Scored(
         ids=list(examples.ids),
