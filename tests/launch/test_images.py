@@ -28,6 +28,7 @@ def test_a_tpu_gets_all_that_kft_needs_and_no_other_tensorflow():
             continue
         assert theirs.get(name) == line or (f'"{line}"' in docker and f'--no-deps "{line}"' in docker), name
     assert theirs["tensorflow-tpu"] == "tensorflow-tpu==2.20.0" and "tensorflow" not in theirs
+    assert theirs["libtpu"] == "libtpu==0.0.21"  # a newer one aborts the import of tensorflow-tpu
     assert "tensorflow>=2.20," in mine["tensorflow"]
 
 
