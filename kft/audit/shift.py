@@ -129,8 +129,8 @@ def _label_shift(view: AuditView, train: Examples, other: Examples, name: str) -
     yield Finding(
         check=NAME,
         severity="note",
-        message=f"the classes' shares differ between train and {name} by {distance:.0%} in all: {str(labels[most])!r} is "
-        f"{shares[0][most]:.1%} of train and {shares[1][most]:.1%} of {name}.",
+        message=f"the classes' shares differ between train and {name} by {distance:.0%} in all: "
+        f"{str(labels[most])!r} is {shares[0][most]:.1%} of train and {shares[1][most]:.1%} of {name}.",
         advice="figures will say what holds for the shares of the test split: let it have those of the real use; "
         "train.class_weight: balanced makes up for rare classes in train",
         score=distance,
