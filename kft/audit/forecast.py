@@ -46,7 +46,7 @@ class Curve:
         accuracy: ``float64[points]``, of the same held-out rows.
         covariance: ``float64[points, points]``: from which rows were held out.
         luck: Standard deviation of a point from which rows were learned from.
-        error: How far the law misses the last point where it knows only those before.
+        error: How far the law misses the last point where it knows only those before: the mean of two tries.
     """
 
     sizes: np.ndarray
@@ -114,7 +114,7 @@ def measure_curve(sizes: np.ndarray, right: np.ndarray, groups: np.ndarray | Non
         for left_out in (1, 2)
         if len(sizes) - left_out >= 3
     ]
-    return Curve(sizes, accuracy, covariance, float(luck), float(max(misses, default=luck)))
+    return Curve(sizes, accuracy, covariance, float(luck), float(np.mean(misses)) if misses else float(luck))
 
 
 def forecast(curve: Curve, factor: float, *, seed: int = 0) -> Forecast:

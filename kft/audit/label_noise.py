@@ -16,8 +16,10 @@ from kft.audit.finding import Finding, Severity
 from kft.audit.view import AuditView
 
 NAME = "label-noise"
-ODDS = 5.0
-"""Another class has to be this many times as probable as the given one."""
+ODDS = 2.0, 5.0
+"""Another class has to be this many times as probable as the given one: the second number, and the first at the least
+where so many labels are wrong that the probe is never that sure."""
+SURE_PERCENT = 90
 FEW, MANY = 0.02, 0.3
 """Shares of the rows: below the first it is a note, above the second an error."""
 
@@ -33,6 +35,23 @@ def label_odds(probabilities: np.ndarray, targets: np.ndarray) -> np.ndarray:
     return probabilities.max(axis=1) / np.maximum(given, 1e-12)
 
 
+def odds_wanted(probabilities: np.ndarray, targets: np.ndarray) -> float:
+    """Returns the odds from which a label is suspect: 3/4 of what the probe reaches where it agrees, within ``ODDS``.
+
+    Where a share e of the labels of two classes is flipped, a probe can be no surer than (1 - e) / e.
+
+    Example:
+        >>> odds_wanted(np.array([[0.99, 0.01]]), np.array([0])), odds_wanted(np.array([[0.6, 0.4]]), np.array([0]))
+        (5.0, 2.0)
+    """
+    agrees = probabilities.argmax(axis=1) == targets
+    if not agrees.any():
+        return ODDS[1]
+    second, first = np.partition(probabilities[agrees], -2, axis=1)[:, -2:].T
+    reached = float(np.percentile(first / np.maximum(second, 1e-12), SURE_PERCENT))
+    return float(np.clip(0.75 * reached, *ODDS))
+
+
 def find_label_noise(view: AuditView) -> Iterable[Finding]:
     """Finds rows of train and valid whose label the out-of-fold probabilities contradict, the most suspect first."""
     if view.out_of_fold is None:
@@ -40,7 +59,8 @@ def find_label_noise(view: AuditView) -> Iterable[Finding]:
     known, targets = view.known, view.targets
     assert targets is not None
     odds = label_odds(view.out_of_fold, targets)
-    rows = np.flatnonzero(odds >= ODDS)
+    wanted = odds_wanted(view.out_of_fold, targets)
+    rows = np.flatnonzero(odds >= wanted)
     if not len(rows):
         return
     rows = rows[np.argsort(-odds[rows], kind="stable")]
@@ -63,7 +83,7 @@ def find_label_noise(view: AuditView) -> Iterable[Finding]:
             "given": given.tolist(),
             "suggested": suggested.tolist(),
             "odds": np.minimum(odds[rows], 1e6).round(1).tolist(),
-            "threshold": ODDS,
+            "threshold": round(wanted, 2),
         },
     )
 

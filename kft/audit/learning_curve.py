@@ -15,7 +15,7 @@ NAME = "learning-curve"
 FACTORS = (2, 4)
 FEWEST_POINTS = 4
 STEEP = 0.02
-"""The curve is steep where twice the labels would probably bring this gain, and surely half of it."""
+"""The curve is steep where twice the labels would probably bring this gain, and surely some of it."""
 
 
 def find_learning_curve(view: AuditView) -> Iterable[Finding]:
@@ -31,7 +31,7 @@ def find_learning_curve(view: AuditView) -> Iterable[Finding]:
     forecasts = [forecast(curve, factor, seed=seed) for factor in FACTORS]
     twice = forecasts[0]
     more = round(twice.size - curve.sizes[-1])
-    steep = twice.gain.value >= STEEP and twice.gain.low > STEEP / 2
+    steep = twice.gain.value >= STEEP and twice.gain.low > 0
     yield Finding(
         check=NAME,
         severity="warning" if steep else "note",
@@ -77,7 +77,9 @@ def _advice(steep: bool, twice: Forecast) -> str:
         return (
             "more of the same labels would not help: mend the labels there are, or fine-tune more blocks (train.phases)"
         )
-    return "more labels may help a little: mend the labels there are first, and fine-tune more blocks (train.phases)"
+    return (
+        "more labels may help, which so few rows cannot show: mend the labels first, or fine-tune more (train.phases)"
+    )
 
 
 CHECKS.register(

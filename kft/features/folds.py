@@ -75,9 +75,10 @@ def project(features: np.ndarray, targets: np.ndarray, classes: int) -> Projecte
 
 
 def choose_strength(data: Projected, fold_of: np.ndarray) -> float:
-    """Chooses the penalty on the first fold: the strongest after which the loss falls by less than its standard error.
+    """Chooses the penalty on the first fold: from the strongest on, while the loss surely falls.
 
-    Where classes lie well apart, the loss falls a little for ever, and the answers get no better.
+    Surely is by more than a standard error. Where classes lie well apart, the loss falls a little for ever, and the
+    answers get no better.
 
     Args:
         data: Labelled examples.
