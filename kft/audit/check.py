@@ -34,6 +34,15 @@ class Check:
 CHECKS: Registry[Check] = Registry("check", next_step="kft check --list")
 
 
+def register_check(check: Check) -> Check:
+    """Adds a check under its name: every audit runs it from now on.
+
+    Raises:
+        ValueError: The name is taken.
+    """
+    return CHECKS.register(check.name, check)
+
+
 def applicable(view: AuditView) -> list[Check]:
     """Returns the checks that fit the data and that the recipe does not skip."""
     return [

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kft.audit.check import CHECKS, Check
+from kft.audit.check import Check, register_check
 from kft.audit.finding import Finding, Severity
 from kft.audit.view import AuditView
 from kft.data.near import Pairs
@@ -80,6 +80,4 @@ def find_conflicts(
     )
 
 
-CHECKS.register(
-    "conflicting-labels", Check("conflicting-labels", "copies and near-copies with different labels", check_conflicts)
-)
+register_check(Check("conflicting-labels", "copies and near-copies with different labels", check_conflicts))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kft.audit.check import CHECKS, Check
+from kft.audit.check import Check, register_check
 from kft.audit.finding import Finding
 from kft.audit.label_noise import label_odds
 from kft.audit.view import AuditView
@@ -105,11 +105,11 @@ def find_confusable_classes(view: AuditView) -> Iterable[Finding]:
     yield Finding(
         check=NAME,
         severity="warning" if coins else "note",
-        message=f"pairs of classes that are hard to tell apart: {len(pairs)}, no better than by a coin: {len(coins)}; "
+        message=f"Pairs of classes that are hard to tell apart: {len(pairs)}, no better than by a coin: {len(coins)}; "
         f"the hardest are {names}, with an error of {worst.error:.2f}, where a coin has 0.50.",
-        advice=f"read the examples: say in the labelling guide what parts {names}, or join them in the label column: "
+        advice=f"Read the examples: say in the labelling guide what parts {names}, or join them in the label column: "
         f"with {'all pairs like a coin' if coins else 'this pair'} joined, accuracy goes from {before:.3f} to "
-        f"{after:.3f}",
+        f"{after:.3f}.",
         score=min(1.0, 2 * worst.error),
         rows=tuple(dict.fromkeys(identifier for found in examples for identifier in found)),
         details={
@@ -146,7 +146,6 @@ def _accuracies(probabilities: np.ndarray, targets: np.ndarray, into: np.ndarray
     return float(right.mean()), float((joined.argmax(axis=1) == into[targets]).mean())
 
 
-CHECKS.register(
-    NAME,
-    Check(NAME, "pairs of classes that the features do not tell apart", find_confusable_classes, needs_features=True),
+register_check(
+    Check(NAME, "pairs of classes that the features do not tell apart", find_confusable_classes, needs_features=True)
 )

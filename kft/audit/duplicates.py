@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from kft.audit.check import CHECKS, Check
+from kft.audit.check import Check, register_check
 from kft.audit.finding import Finding, Severity
 from kft.audit.view import AuditView
 from kft.data.assign import SPLITS
@@ -65,4 +65,4 @@ def find_duplicates(ids: np.ndarray, split_of: np.ndarray, copies: Pairs) -> Ite
         )
 
 
-CHECKS.register("duplicates", Check("duplicates", "copies and near-copies within a split", check_duplicates))
+register_check(Check("duplicates", "copies and near-copies within a split", check_duplicates))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from kft.audit.check import CHECKS, Check
+from kft.audit.check import Check, register_check
 from kft.audit.finding import Finding
 from kft.audit.pixels import ImageFacts
 from kft.audit.texts import counted, ids_of
@@ -86,7 +86,6 @@ def is_blurred(sharpness: np.ndarray) -> np.ndarray:
     return unusual | (sharpness < SURELY_BLURRED)
 
 
-CHECKS.register(
-    "image-quality",
-    Check("image-quality", "tiny, long, blurred, dark, flat images", check_image_quality, ("image",), quick=False),
+register_check(
+    Check("image-quality", "tiny, long, blurred, dark, flat images", check_image_quality, ("image",), quick=False)
 )

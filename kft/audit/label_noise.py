@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from kft.audit.check import CHECKS, Check
+from kft.audit.check import Check, register_check
 from kft.audit.finding import Finding, Severity
 from kft.audit.view import AuditView
 
@@ -74,9 +74,9 @@ def find_label_noise(view: AuditView) -> Iterable[Finding]:
         severity=severity,
         message=f"{len(rows):,} of {len(known):,} labels ({share:.1%}) are contradicted by a probe that did not see "
         f"them: {first}.",
-        advice="look through the rows in this order, the first hundred first, and mend the labels that are wrong: kft "
+        advice="Look through the rows in this order, the first hundred first, and mend the labels that are wrong: kft "
         "data apply takes the mended list; where people themselves disagree, say so in the labelling guide or join "
-        "the classes",
+        "the classes.",
         score=share,
         rows=tuple(map(str, known.ids[rows])),
         details={
@@ -88,7 +88,6 @@ def find_label_noise(view: AuditView) -> Iterable[Finding]:
     )
 
 
-CHECKS.register(
-    NAME,
-    Check(NAME, "labels that a probe which did not see them contradicts", find_label_noise, needs_features=True),
+register_check(
+    Check(NAME, "labels that a probe which did not see them contradicts", find_label_noise, needs_features=True)
 )

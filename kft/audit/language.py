@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from kft.audit.check import CHECKS, Check
+from kft.audit.check import Check, register_check
 from kft.audit.finding import Finding
 from kft.audit.texts import counted, ids_of, texts_of
 from kft.audit.view import AuditView
@@ -83,7 +83,6 @@ def detect_languages(texts: Sequence[str]) -> list[tuple[str, float]]:
     return found
 
 
-CHECKS.register(
-    "language",
-    Check("language", "texts in another language than most", check_language, modalities=("text", "text-pair")),
+register_check(
+    Check("language", "texts in another language than most", check_language, modalities=("text", "text-pair"))
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kft.audit.check import CHECKS, Check
+from kft.audit.check import Check, register_check
 from kft.audit.finding import Finding, Severity
 from kft.audit.view import AuditView
 from kft.data.assign import SPLITS
@@ -92,6 +92,4 @@ def _finding(
     )
 
 
-CHECKS.register(
-    "leakage", Check("leakage", "rows of valid and test that have a copy in an earlier split", check_leakage)
-)
+register_check(Check("leakage", "rows of valid and test that have a copy in an earlier split", check_leakage))

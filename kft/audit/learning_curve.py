@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
-from kft.audit.check import CHECKS, Check
+import numpy as np
+
+from kft.audit.check import Check, register_check
 from kft.audit.finding import Finding
 from kft.audit.forecast import CONFIDENCE_PERCENT, Forecast, forecast, measure_curve
 from kft.audit.view import AuditView
@@ -39,17 +42,23 @@ def find_learning_curve(view: AuditView) -> Iterable[Finding]:
         advice=_advice(steep, twice),
         score=min(1.0, max(0.0, twice.gain.value)),
         details={
-            "sizes": growth.sizes.tolist(),
-            "accuracy": curve.accuracy.round(4).tolist(),
+            "metric": "accuracy of the probe",
+            "points": [*_measured(growth.sizes, curve.accuracy), *map(_forecast, forecasts)],
             "held_out": len(growth.held_out),
             "strength": view.strength,
             "confidence_percent": CONFIDENCE_PERCENT,
-            "forecasts": [
-                {"size": each.size, "accuracy": each.accuracy.as_dict(), "gain": each.gain.as_dict()}
-                for each in forecasts
-            ],
         },
     )
+
+
+def _measured(sizes: np.ndarray, accuracy: np.ndarray) -> list[dict[str, Any]]:
+    """Points without a spread: the forecast fans out from the last of them."""
+    pairs = zip(sizes.tolist(), accuracy.round(4).tolist(), strict=True)
+    return [{"n": size, "value": value, "low": value, "high": value, "forecast": False} for size, value in pairs]
+
+
+def _forecast(found: Forecast) -> dict[str, Any]:
+    return {"n": found.size, **found.accuracy.as_dict(), "forecast": True}
 
 
 def say_gain(found: Forecast, more: int, *, now: float) -> str:
@@ -65,23 +74,19 @@ def say_gain(found: Forecast, more: int, *, now: float) -> str:
     gain = found.gain
     about = "next to nothing" if gain.value < 0.005 else f"about {gain.value:+.2f}"
     return (
-        f"About {more:,} more labels would bring {about} (from {gain.low:+.2f} to {gain.high:+.2f}) to the probe's "
+        f"About {more:,} more labels would bring {about} (from {gain.low:+z.2f} to {gain.high:+z.2f}) to the probe's "
         f"accuracy of {now:.2f}."
     )
 
 
 def _advice(steep: bool, twice: Forecast) -> str:
     if steep:
-        return "label more before anything else is tuned; start with the classes that the probe mixes up"
+        return "Label more before anything else is tuned; start with the classes that the probe mixes up."
     if twice.gain.high < STEEP:
-        return (
-            "more of the same labels would not help: mend the labels there are, or fine-tune more blocks (train.phases)"
-        )
+        return "More of the same labels would not help: mend those there are, or fine-tune more blocks (train.phases)."
     return (
-        "more labels may help, which so few rows cannot show: mend the labels first, or fine-tune more (train.phases)"
+        "More labels may help, which so few rows cannot show: mend the labels first, or fine-tune more (train.phases)."
     )
 
 
-CHECKS.register(
-    NAME, Check(NAME, "whether more labels would help, and how much", find_learning_curve, needs_features=True)
-)
+register_check(Check(NAME, "whether more labels would help, and how much", find_learning_curve, needs_features=True))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from kft.audit.check import CHECKS, Check
+from kft.audit.check import Check, register_check
 from kft.audit.finding import Finding
 from kft.audit.texts import counted, ids_of, texts_of, without_markup
 from kft.audit.view import AuditView
@@ -109,7 +109,6 @@ def judge_cuts(ids: Sequence[str], tokens: np.ndarray, max_tokens: int) -> Itera
     )
 
 
-CHECKS.register(
-    "lengths",
-    Check("lengths", "empty, very short, very long and cut texts", check_lengths, modalities=("text", "text-pair")),
+register_check(
+    Check("lengths", "empty, very short, very long and cut texts", check_lengths, modalities=("text", "text-pair"))
 )

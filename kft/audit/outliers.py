@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from kft.audit.check import CHECKS, Check
+from kft.audit.check import Check, register_check
 from kft.audit.finding import Finding
 from kft.audit.view import AuditView
 from kft.data.assign import SPLITS
@@ -87,8 +87,8 @@ def find_outliers(view: AuditView) -> Iterable[Finding]:
         severity="note",
         message=f"{len(rows):,} of {len(features):,} rows ({len(rows) / len(features):.1%}) are like nothing in the "
         f"training split; the most distant is {str(view.all.ids[rows[0]])!r}.",
-        advice="read the first twenty: take out what does not belong (another language, a test entry, a broken file); "
-        "where it is a rare case that matters, label more like it",
+        advice="Read the first twenty: take out what does not belong (another language, a test entry, a broken file); "
+        "where it is a rare case that matters, label more like it.",
         score=len(rows) / len(features),
         rows=tuple(map(str, view.all.ids[rows])),
         details={
@@ -100,4 +100,4 @@ def find_outliers(view: AuditView) -> Iterable[Finding]:
     )
 
 
-CHECKS.register(NAME, Check(NAME, "rows that are far from all others", find_outliers, needs_features=True))
+register_check(Check(NAME, "rows that are far from all others", find_outliers, needs_features=True))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kft.audit.check import CHECKS, Check
+from kft.audit.check import Check, register_check
 from kft.audit.finding import Finding
 from kft.audit.several_looks import Z95, difference_of_shares, holm, two_sided_p
 from kft.audit.view import AuditView
@@ -78,7 +78,4 @@ def judge_gaps(columns: Mapping[str, np.ndarray], right: np.ndarray, groups: np.
             )
 
 
-CHECKS.register(
-    "sensitive-gaps",
-    Check("sensitive-gaps", "sensitive groups that are served worse", check_sensitive, needs_features=True),
-)
+register_check(Check("sensitive-gaps", "sensitive groups that are served worse", check_sensitive, needs_features=True))

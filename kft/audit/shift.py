@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kft.audit.check import CHECKS, Check
+from kft.audit.check import Check, register_check
 from kft.audit.finding import Finding
 from kft.audit.view import AuditView
 from kft.data.examples import Examples
@@ -101,10 +101,10 @@ def find_shift(view: AuditView) -> Iterable[Finding]:
             yield Finding(
                 check=NAME,
                 severity="warning",
-                message=f"{name} is not like train: a probe tells their rows apart with an area under the ROC curve of "
+                message=f"The {name} split is not like train: a probe tells their rows apart with an area under the ROC curve of "
                 f"{found.area:.2f} (±{found.margin:.2f}), where alike splits have 0.50.",
-                advice=f"find out what sets the listed rows of {name} apart (source, time, length, camera); if answers "
-                f"are wanted for such rows, label some for train; if not, --set data.{name}=15% takes a share of train",
+                advice=f"Find out what sets the listed rows of {name} apart (source, time, length, camera); if answers "
+                f"are wanted for such rows, label some for train; if not, --set data.{name}=15% takes a share of train.",
                 score=min(1.0, 2 * found.area - 1),
                 rows=tuple(map(str, other.ids[found.rows[order]])),
                 details={"split": name, "auc": round(found.area, 4), "margin": round(found.margin, 4)},
@@ -129,10 +129,10 @@ def _label_shift(view: AuditView, train: Examples, other: Examples, name: str) -
     yield Finding(
         check=NAME,
         severity="note",
-        message=f"the classes' shares differ between train and {name} by {distance:.0%} in all: "
+        message=f"The classes' shares differ between train and {name} by {distance:.0%} in all: "
         f"{str(labels[most])!r} is {shares[0][most]:.1%} of train and {shares[1][most]:.1%} of {name}.",
-        advice="figures will say what holds for the shares of the test split: let it have those of the real use; "
-        "train.class_weight: balanced makes up for rare classes in train",
+        advice="Figures will say what holds for the shares of the test split: let it have those of the real use; "
+        "train.class_weight: balanced makes up for rare classes in train.",
         score=distance,
         details={
             "split": name,
@@ -158,4 +158,4 @@ def _clustered_variance(values: np.ndarray, groups: np.ndarray) -> float:
     return float((sums**2).sum() / len(values) ** 2 * len(sums) / max(1, len(sums) - 1))
 
 
-CHECKS.register(NAME, Check(NAME, "valid or test that are not like train", find_shift, needs_features=True))
+register_check(Check(NAME, "valid or test that are not like train", find_shift, needs_features=True))

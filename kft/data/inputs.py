@@ -207,6 +207,11 @@ def load_labelled(
             spec = spec.model_copy(update={key: None})
             lost = "intervals are not by group" if key == "group" else "rows are named by file and number"
             notes.append(f"note       {name} has no column {column!r}: {lost}")
+    for key in ("slices", "sensitive"):
+        lacking = [column for column in getattr(spec, key) if column not in frame.columns]
+        if lacking:
+            spec = spec.model_copy(update={key: tuple(set(getattr(spec, key)) - set(lacking))})
+            notes.append(f"note       {name} has no column {', '.join(map(repr, lacking))}: no figures by it")
     examples, rejected = parts_to_examples(rows, spec, task=task, columns=columns)
     refuse_rejected(rejected, spec)
     if not len(examples):

@@ -59,9 +59,10 @@ def test_a_steep_curve_asks_for_labels():
     assert finding.severity == "warning"
     assert finding.message.startswith("About 2,400 more labels would bring about +0.")
     assert "label more" in finding.advice
-    assert [each["size"] for each in finding.details["forecasts"]] == [4800, 9600]
-    accuracy = finding.details["accuracy"]
-    assert accuracy[-1] > accuracy[0] and len(accuracy) == len(finding.details["sizes"]) >= 4
+    points = finding.details["points"]
+    assert [each["n"] for each in points if each["forecast"]] == [4800, 9600]
+    measured = [each["value"] for each in points if not each["forecast"]]
+    assert measured[-1] > measured[0] and len(measured) >= 4
 
 
 def test_a_curve_that_has_ended_says_so():

@@ -13,7 +13,7 @@ def test_a_planted_shift_of_the_inputs_is_found():
     parts["test"][0][:150, 3] += 3  # half of the test rows come from elsewhere
     (finding,) = find_shift(make_view(parts))
     assert finding.severity == "warning"
-    assert finding.message.startswith("test is not like train: a probe tells their rows apart")
+    assert finding.message.startswith("The test split is not like train: a probe tells their rows apart")
     assert finding.details["auc"] - finding.details["margin"] > 0.55
     from_elsewhere = [int(row.removeprefix("test:")) < 150 for row in finding.rows]
     assert np.mean(from_elsewhere) > 0.9

@@ -16,7 +16,7 @@ from kft.audit.finding import Finding
 from tests import tiny
 
 KEYS = ["split_hash", "data_hash", "n", "counts", "findings", "files"]
-FILES = {"audit.html", "findings.json", "splits.parquet"}
+FILES = {"corrections.csv", "audit.html", "findings.json", "splits.parquet"}
 
 
 def find_leaks(view):
@@ -129,7 +129,7 @@ def test_the_list_names_every_check(kft_cli):
 
 def test_the_check_of_the_documentation_runs(recipe, kft_cli):
     page = (Path(__file__).parents[2] / "docs" / "audit.md").read_text(encoding="utf-8")
-    (code,) = (block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "CHECKS.register" in block)
+    (code,) = (block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "register_check" in block)
     exec(compile(code, "docs/audit.md", "exec"), {})
     (recipe.parent / "reviews.csv").write_text((recipe.parent / "reviews.csv").read_text() + "IT IS BROKEN,negative\n")
     code, out, err = kft_cli("check", recipe, "--no-features", "--json")
