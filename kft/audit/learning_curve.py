@@ -65,7 +65,7 @@ def say_gain(found: Forecast, more: int, *, now: float) -> str:
     gain = found.gain
     about = "next to nothing" if gain.value < 0.005 else f"about {gain.value:+.2f}"
     return (
-        f"About {more:,} more labels would bring {about} (from {gain.low:+.2f} to {gain.high:+.2f}) to the probe's "
+        f"About {more:,} more labels would bring {about} (from {gain.low:+z.2f} to {gain.high:+z.2f}) to the probe's "
         f"accuracy of {now:.2f}."
     )
 
