@@ -50,12 +50,12 @@ def test_groups_widen_the_interval():
 
 
 def close(rows, seed):
-    return clouds(rows, classes=8, width=128, apart=0.2, seed=seed)
+    return clouds(rows, classes=16, width=128, apart=0.2, seed=seed)
 
 
 def test_a_steep_curve_asks_for_labels():
     parts = {"train": close(2400, 0), "valid": close(600, 1), "test": close(80, 2)}
-    (finding,) = find_learning_curve(make_view(parts, classes=8))
+    (finding,) = find_learning_curve(make_view(parts, classes=16))
     assert finding.severity == "warning"
     assert finding.message.startswith("About 2,400 more labels would bring about +0.")
     assert "label more" in finding.advice
@@ -74,4 +74,4 @@ def test_a_curve_that_has_ended_says_so():
 
 def test_too_few_rows_say_nothing():
     parts = {"train": close(40, 0), "valid": close(20, 1), "test": close(20, 2)}
-    assert list(find_learning_curve(make_view(parts, classes=8))) == []
+    assert list(find_learning_curve(make_view(parts, classes=16))) == []
