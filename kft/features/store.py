@@ -8,7 +8,6 @@ boundary, versions, type. Inside, an example is found by a hash of its own conte
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +18,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from kft.data.batches import Ragged
 from kft.data.shards import ABOUT, ShardIndex, locked, write_shard
@@ -212,7 +212,7 @@ def _fingerprint(model: keras.Model) -> str:
         return places.get(value, value) if isinstance(value, str) else value
 
     config = {**model.get_config(), "name": "", "trainable": None}
-    versions = [importlib.metadata.version(package) for package in ("keras", "tensorflow")]
+    versions = [keras.__version__, tf.__version__]  # of tensorflow-tpu the same: it is no package of that name
     digest = hashlib.blake2b(json.dumps([renamed(config), versions], default=str, sort_keys=True).encode())
     for variable in model.weights:
         digest.update(f"{variable.dtype}{variable.shape}".encode())
