@@ -61,7 +61,7 @@ def far_away(distances: np.ndarray) -> float:
 
     Example:
         >>> round(far_away(np.exp(np.random.default_rng(0).normal(0, 0.1, 10_000))), 2)
-        1.35
+        1.36
     """
     logarithms = np.log(np.maximum(distances, 1e-6))
     middle = np.median(logarithms)

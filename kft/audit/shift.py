@@ -101,10 +101,10 @@ def find_shift(view: AuditView) -> Iterable[Finding]:
             yield Finding(
                 check=NAME,
                 severity="warning",
-                message=f"The {name} split is not like train: a probe tells their rows apart with an area under the ROC curve of "
-                f"{found.area:.2f} (±{found.margin:.2f}), where alike splits have 0.50.",
+                message=f"The {name} split is not like train: a probe tells their rows apart with an area under "
+                f"the ROC curve of {found.area:.2f} (±{found.margin:.2f}), where alike splits have 0.50.",
                 advice=f"Find out what sets the listed rows of {name} apart (source, time, length, camera); if answers "
-                f"are wanted for such rows, label some for train; if not, --set data.{name}=15% takes a share of train.",
+                f"are wanted for such rows, label some for train; else --set data.{name}=15% takes a share of train.",
                 score=min(1.0, 2 * found.area - 1),
                 rows=tuple(map(str, other.ids[found.rows[order]])),
                 details={"split": name, "auc": round(found.area, 4), "margin": round(found.margin, 4)},

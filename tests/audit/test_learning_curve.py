@@ -58,7 +58,7 @@ def test_a_steep_curve_asks_for_labels():
     (finding,) = find_learning_curve(make_view(parts, classes=16))
     assert finding.severity == "warning"
     assert finding.message.startswith("About 2,400 more labels would bring about +0.")
-    assert "label more" in finding.advice
+    assert "Label more" in finding.advice
     points = finding.details["points"]
     assert [each["n"] for each in points if each["forecast"]] == [4800, 9600]
     measured = [each["value"] for each in points if not each["forecast"]]
