@@ -12,6 +12,7 @@ from kft import assets, runtime
 from kft.data.batches import Ragged, choose_edges
 from kft.data.source import Source, text_source
 from kft.data.split import DataSplit, load_split
+from kft.recipe.load import load_recipe
 from kft.recipe.schema import RecipeSpec
 from kft.tasks.registry import TASKS
 
@@ -36,7 +37,8 @@ class Rows:
 def load_rows(train: Path, test: Path, **train_spec: Any) -> Rows:
     """Reads a csv with the columns text and label; 15 % of train is valid."""
     data = {"train": str(train.absolute()), "test": str(test.absolute()), "text": "text", "label": "label"}
-    spec = RecipeSpec.model_validate({"task": "text-classification", "data": data, "train": train_spec})
+    # Through the loader, which fills in what hangs on the task.
+    spec = load_recipe({"task": "text-classification", "data": data, "train": train_spec}).spec
     return Rows(spec, load_split(spec.data, task=TASKS.get(spec.task), base=Path.cwd(), locate=assets.locate))
 
 
