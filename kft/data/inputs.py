@@ -9,18 +9,12 @@ from typing import Any
 import pandas as pd
 
 from kft.data.clean import clean_input
+from kft.data.columns import IMAGE_NAMES, TEXT_NAMES, guess_columns
 from kft.data.examples import Examples, Input
 from kft.data.images import SUFFIXES, check_images
 from kft.data.parts import Part, name_parts, parts_to_examples, read_parts, title
 from kft.data.reading import read_text
-from kft.data.tables import (
-    IMAGE_NAMES,
-    TEXT_NAMES,
-    guess_columns,
-    image_folder,
-    read_source,
-    refuse_rejected,
-)
+from kft.data.tables import image_folder, read_source, refuse_rejected
 from kft.errors import DataError, UsageError
 from kft.recipe.schema import DataSpec
 from kft.tasks.cells import as_text, text_problem

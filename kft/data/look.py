@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kft.data.columns import IMAGE_NAMES, guess_columns
 from kft.data.examples import Columns
 from kft.data.images import SUFFIXES
 from kft.data.parts import name_parts, open_source, read_parts, whole
-from kft.data.tables import IMAGE_NAMES, guess_columns
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
 from kft.recipe.sources import TFDS, is_glob

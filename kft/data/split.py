@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 
 from kft.data.assign import SPLITS, split_alike, split_by_time, split_rows
+from kft.data.columns import guess_columns
 from kft.data.examples import Columns, Examples, RejectedRow, content
 from kft.data.parts import Part, Rows, name_parts, open_source, parts_to_examples, read_parts, title, whole
-from kft.data.tables import IMAGE, LABEL, guess_columns, refuse_rejected
+from kft.data.tables import IMAGE, LABEL, refuse_rejected
 from kft.data.times import Times, read_times
 from kft.data.together import Vectorise, rows_together
 from kft.errors import DataError

@@ -1,4 +1,4 @@
-"""Tables of labelled examples: finding their columns, turning rows into examples."""
+"""Tables of labelled examples: reading them, turning rows into examples."""
 
 from __future__ import annotations
 
@@ -12,30 +12,15 @@ import numpy as np
 import pandas as pd
 
 from kft.data.clean import clean_cell
+from kft.data.columns import require_column
 from kft.data.examples import Columns, Examples, Input, RejectedRow
 from kft.data.images import check_images, find_images
 from kft.data.reading import read_table as read_table
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec, GroupSpec
-from kft.registry import nearest
 from kft.tasks.cells import as_objects, as_text, text_problem
 from kft.tasks.spans import joined
 from kft.tasks.task import Task
-
-# fmt: off
-TEXT_NAMES = (
-    "text", "body", "sentence", "content", "review", "question", "message", "comment", "description",
-    "utterance", "query", "ticket", "document", "note", "abstract", "tweet", "prompt", "input",
-)
-PAIR_NAMES = ("text_pair", "text2", "text_b", "sentence2", "question2", "second", "hypothesis", "answer", "reply")
-FIRST_NAMES = ("text1", "text_a", "sentence1", "question1", "first", "premise")
-IMAGE_NAMES = ("image", "path", "file", "filename", "file_name", "image_path", "photo", "picture")
-LABEL_NAMES = (
-    "label", "labels", "category", "class", "target", "intent", "queue", "sentiment", "topic", "tag",
-    "rating", "score", "stars", "department", "outcome", "spans", "tags", "ner_tags", "entities",
-)
-# fmt: on
-
 
 MEND_IDS = "mend the ids, or leave data.id out to use file and row number"
 IMAGE, LABEL = "image", "label"
@@ -80,160 +65,6 @@ def image_folder(source: Path | pd.DataFrame, base: Path) -> Path:
     if isinstance(source, pd.DataFrame):
         return base
     return source if source.is_dir() else source.parent
-
-
-def guess_columns(
-    frame: pd.DataFrame,
-    *,
-    text: str | None = None,
-    label: str | None = None,
-    where: str,
-    besides: Sequence[str] = (),
-    task: Task | None = None,
-    pair: str | None = None,
-) -> Columns:
-    """Finds the columns of inputs and labels.
-
-    Named columns must be there. Otherwise usual names are looked for; then the column with the longest values
-    is the text, and the label is the one with the fewest different values, if they repeat: two rows a value
-    on average.
-
-    Args:
-        frame: From ``read_table``.
-        text: The text column, or that of image paths, if it is known.
-        label: Likewise.
-        where: The table, for messages.
-        besides: Columns that are never guessed, such as those of the id and the group.
-        task: What is looked for; default: texts of one class each.
-        pair: The column of second texts, if it is known.
-
-    Raises:
-        DataError: A named column is missing, or nothing can be guessed.
-
-    Example:
-        >>> frame = pd.DataFrame({"body": ["It broke.", "It works.", "Hello"], "queue": ["a", "b", "a"]})
-        >>> guess_columns(frame, label="queue", where="tickets.csv")
-        Columns(text='body', label='queue', guessed=('text',), pair=None)
-    """
-    names = [str(name) for name in frame.columns]
-    image = task is not None and task.modality == "image"
-    pairs = task is not None and task.modality == "text-pair"
-    key = "image" if image else "text"
-    known = ((key, text), ("text_pair", pair), ("label", label))
-    for name, wanted in known:
-        if wanted is not None:
-            require_column(frame, wanted, f"data.{name}", where, expected=f"the {name} column")
-    if len(names) < 2:
-        raise DataError(
-            "one column is not enough",
-            where=where,
-            received="column " + ", ".join(map(repr, names)),
-            expected=f"a column of {key}s and a column of labels",
-            next_step="check the separator: csv wants commas, tsv tabs",
-        )
-    _require_apart(known, names, where)
-    guessed = tuple(name for name, wanted in known if wanted is None and (name != "text_pair" or pairs))
-    free = [name for name in names if name not in besides]
-    if pairs and pair is None:
-        pair = _guess_pair(frame, [name for name in free if name not in (text, label)], where)
-    rest = [name for name in free if name not in (pair, label)]
-    if text is None:
-        text = _guess_image(frame, rest, where) if image else _guess_text(frame, rest, where, FIRST_NAMES * pairs)
-    if label is None:
-        repeats = task is None or task.kind.name == "classes"
-        label = _guess_label(frame, [name for name in free if name not in (text, pair)], where, repeats=repeats)
-    return Columns(text, label, guessed, pair)
-
-
-def _require_apart(known: Sequence[tuple[str, str | None]], names: Sequence[str], where: str) -> None:
-    seen: dict[str, str] = {}
-    for key, column in known:
-        if column is not None and seen.setdefault(column, key) != key:
-            raise DataError(
-                f"{seen[column]} and {key} are the same column",
-                where=where,
-                received=f"{column!r} for both",
-                expected="two columns of: " + ", ".join(names),
-                next_step=f"set data.{key} in the recipe or --set data.{key}=COLUMN",
-            )
-
-
-def _usual(names: Sequence[str], usual: Sequence[str]) -> str | None:
-    by_lower = {name.strip().lower(): name for name in reversed(names)}
-    return next((by_lower[name] for name in usual if name in by_lower), None)
-
-
-def _guess_pair(frame: pd.DataFrame, names: Sequence[str], where: str) -> str:
-    found = _usual(names, PAIR_NAMES)
-    if found is None:
-        raise _cannot_guess("text_pair", frame, where, "a column of second texts")
-    return found
-
-
-def _guess_image(frame: pd.DataFrame, names: Sequence[str], where: str) -> str:
-    found = _usual(names, IMAGE_NAMES)
-    if found is None:
-        raise _cannot_guess("image", frame, where, "a column of image paths")
-    return found
-
-
-def _guess_text(frame: pd.DataFrame, names: Sequence[str], where: str, usual: Sequence[str] = ()) -> str:
-    lengths = {name: sum(len(v) for v in frame[name] if isinstance(v, (str, list))) for name in names}
-    with_text = [name for name in names if lengths[name]]
-    # What has a usual label name is the text only where nothing else is left.
-    fit = [name for name in with_text if name.strip().lower() not in LABEL_NAMES] or with_text
-    found = _usual(with_text, (*usual, *TEXT_NAMES)) or max(fit, key=lambda name: lengths[name], default=None)
-    if found is None:
-        raise _cannot_guess("text", frame, where, "a column of texts")
-    return found
-
-
-def _guess_label(frame: pd.DataFrame, names: Sequence[str], where: str, *, repeats: bool = True) -> str:
-    found = _usual(names, LABEL_NAMES)
-    if found is None and not repeats and len(names) == 1:
-        return names[0]
-    if found is None:
-        different = {name: frame[name].astype(str).nunique() for name in names}
-        fit = [name for name in names if 2 <= different[name] <= len(frame) // 2]
-        found = min(fit, key=lambda name: different[name], default=None)
-    if found is None:
-        raise _cannot_guess("label", frame, where, "a column with at least two different values that repeat")
-    return found
-
-
-def _cannot_guess(key: str, frame: pd.DataFrame, where: str, expected: str) -> DataError:
-    return DataError(
-        f"no column looks like the {key}",
-        where=where,
-        received="columns " + ", ".join(map(str, frame.columns)),
-        expected=expected,
-        next_step=f"set data.{key} in the recipe or --set data.{key}=COLUMN",
-    )
-
-
-def require_column(frame: pd.DataFrame, column: str, key: str, where: str, *, expected: str) -> None:
-    """Refuses a table without a column that the recipe names.
-
-    Args:
-        frame: The table.
-        column: Its name.
-        key: The recipe's key for it.
-        where: What the table is called.
-        expected: What the column holds.
-
-    Raises:
-        DataError: Suggests the nearest name.
-    """
-    names = [str(name) for name in frame.columns]
-    if column not in names:
-        hint = nearest(column, names)
-        raise DataError(
-            f"no column {column!r}" + (f"; did you mean {hint!r}?" if hint else ""),
-            where=where,
-            received="columns " + ", ".join(names),
-            expected=expected,
-            next_step=f"set {key} in the recipe or --set {key}={hint or 'COLUMN'}",
-        )
 
 
 def to_examples(

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kft.data.columns import require_column
 from kft.data.examples import RejectedRow
-from kft.data.tables import require_column
 from kft.errors import DataError
 from kft.tasks.cells import as_text
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kft import replicas
+from kft.data.examples import Examples
 from kft.data.split import DataSplit
-from kft.data.tables import Examples
 from kft.evaluate.evaluate import (
     ClassReport,
     EvaluateResult,

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kft.data.assign import split_alike, split_by_time
+from kft.data.examples import Examples
 from kft.data.similar import similar_groups
 from kft.data.split import DATAFRAME, SPLITS, data_hash, load_split, split_hash, split_rows
-from kft.data.tables import Examples
 from kft.errors import DataError, UsageError
 from kft.recipe.schema import DataSpec
 from kft.tasks.registry import TASKS

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from kft.data.columns import guess_columns
 from kft.data.examples import Columns, RejectedRow
-from kft.data.tables import guess_columns, refuse_rejected, to_examples
+from kft.data.tables import refuse_rejected, to_examples
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
 from kft.tasks.registry import TASKS
