@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from kft.audit.check import Check, register_check
 from kft.audit.finding import Finding
 from kft.audit.texts import counted, ids_of, texts_of
 from kft.audit.view import AuditView
+from kft.rundir import storage_errors
 
 FEWEST_CHARACTERS = 30
 """Shorter texts are not judged: a name or a slip can look like any language."""
@@ -65,13 +68,18 @@ def judge_languages(ids: Sequence[str], texts: Sequence[str]) -> Iterable[Findin
 def detect_languages(texts: Sequence[str]) -> list[tuple[str, float]]:
     """Returns the language of each text (ISO 639) with its confidence; an empty name where it is not clear.
 
+    Raises:
+        StorageError: The folder for temporary files is full.
+
     Example:
         >>> detect_languages(["ok"])
         [('', 0.0)]
     """
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    folder = Path(tempfile.gettempdir())
+    with storage_errors(folder, "set TMPDIR to another folder"):  # where its model is unpacked
+        identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
     found = []
     for text in texts:
         if sum(map(str.isalpha, text[:READ_CHARACTERS])) < FEWEST_CHARACTERS:
@@ -84,5 +92,5 @@ def detect_languages(texts: Sequence[str]) -> list[tuple[str, float]]:
 
 
 register_check(
-    Check("language", "texts in another language than most", check_language, modalities=("text", "text-pair"))
+    Check("language", "texts in another language than most", check_language, ("text", "text-pair"), quick=False)
 )
