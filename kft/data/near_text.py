@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -75,6 +77,11 @@ def near_texts(texts: Sequence[str], at_least: float = COPY) -> Pairs:
         >>> [(int(i), int(j), round(float(s), 3)) for i, j, s in zip(*found)]
         [(0, 1, 1.0), (0, 2, 0.94)]
     """
+    return _near_texts(tuple(texts), at_least)
+
+
+@lru_cache(maxsize=1)  # an audit asks several times for the same texts
+def _near_texts(texts: tuple[str, ...], at_least: float) -> Pairs:
     words = [normal_words(text) for text in texts]
     first: dict[str, int] = {}
     found = []
@@ -141,11 +148,11 @@ def similarity(one: Sequence[str], other: Sequence[str], at_least: float = 0.0) 
         return 0.0
     if max(len(left), len(right)) > LONG:
         return 1 - alone / longest
-    return max(0.0, 1 - _distance(left, right) / longest)
+    return max(0.0, 1 - _distance(left, right, (1 - at_least) * longest) / longest)
 
 
-def _distance(one: Sequence[str], other: Sequence[str]) -> float:
-    """Damerau-Levenshtein distance of words, no word moved twice (optimal string alignment)."""
+def _distance(one: Sequence[str], other: Sequence[str], most: float) -> float:
+    """Damerau-Levenshtein distance of words, no word moved twice (optimal string alignment); infinite above ``most``."""
     rows = [[float(column) for column in range(len(other) + 1)]]
     for i, word in enumerate(one, start=1):
         row = [float(i)]
@@ -154,10 +161,13 @@ def _distance(one: Sequence[str], other: Sequence[str]) -> float:
             if i > 1 and j > 1 and word == other[j - 2] and one[i - 2] == against:
                 best = min(best, rows[-2][j - 2] + 1)
             row.append(best)
+        if min(row) > most and min(rows[-1]) > most:  # two rows, because a swap reaches over one
+            return math.inf
         rows.append(row)
     return rows[-1][-1]
 
 
+@lru_cache(maxsize=2**16)
 def _cost(one: str, other: str) -> float:
     if one == other:
         return 0.0
