@@ -6,7 +6,7 @@ import io
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from kft.audit.corrections import propose
 from kft.audit.finding import Finding
 from kft.audit.summary import as_document, count_severities, verdict
 from kft.audit.view import AuditView
-from kft.data.corrections import as_csv
+from kft.data.corrections import Correction, as_csv
 from kft.data.split import DataSplit
 from kft.errors import RunError
 from kft.model import backbones
@@ -138,8 +138,8 @@ def check(
     checks = applicable(view)
     with progress.task("checks", len(checks)) as tick:
         findings = run_checks(view, checks, tick)
-    files = _files(recipe, view, findings, [each.name for each in checks])
     index = ExampleIndex(view, findings)
+    files = _files(recipe, view, findings, [each.name for each in checks], index)
     folder = write_folder(files, target, numbered=AUDITS / recipe.name)
     return CheckResult(
         findings=tuple(findings),
@@ -184,7 +184,7 @@ def _look(recipe: Recipe, split: DataSplit, progress: Progress, features: bool) 
 
 
 def _files(
-    recipe: Recipe, view: AuditView, findings: Sequence[Finding], checks: Sequence[str]
+    recipe: Recipe, view: AuditView, findings: Sequence[Finding], checks: Sequence[str], index: ExampleIndex
 ) -> dict[str, bytes | str]:
     """Returns every file of an audit by name, before any is written."""
     from kft.report.audit_page import render_audit
@@ -194,7 +194,13 @@ def _files(
     document = as_document(view.split, findings)
     return {
         "audit.html": render_audit(recipe, view, findings, checks),
-        "corrections.csv": as_csv(propose(findings)),
+        "corrections.csv": as_csv(_described(change, index) for change in propose(findings)),
         "findings.json": json.dumps(document, indent=2, ensure_ascii=False) + "\n",
         "splits.parquet": parquet.getvalue(),
     }
+
+
+def _described(change: Correction, index: ExampleIndex) -> Correction:
+    """Adds what a person needs to decide: the row's label and text, masked where it holds personal data."""
+    example = index.show(change.id)
+    return replace(change, given=example.label, text=" | ".join(example.texts))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kft import assets
 from kft.data import corrections as room
 from kft.data.corrections import CorrectionsResult
-from kft.errors import UsageError
+from kft.errors import DataError, UsageError
 from kft.recipe.load import Recipe, load_recipe
 from kft.tasks.registry import TASKS
 
@@ -47,6 +47,13 @@ def apply_corrections(
         )
     loaded = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides)
     table = Path(corrections) if isinstance(corrections, str) else corrections
+    if isinstance(table, Path) and not table.is_file():
+        raise DataError(
+            "there is no such table of corrections",
+            where=str(table),
+            expected="a csv with the columns id, action and label",
+            next_step="kft check RECIPE writes one, corrections.csv, into its folder",
+        )
     return room.apply_corrections(
         loaded.spec.data,
         room.read_corrections(table),
@@ -54,4 +61,5 @@ def apply_corrections(
         task=TASKS.get(loaded.spec.task),
         base=loaded.base,
         locate=assets.locate,
+        title=str(table) if isinstance(table, Path) else "the DataFrame",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from kft.audit.finding import Finding
 from kft.data.corrections import Action, Correction
@@ -11,43 +12,52 @@ SURE_ODDS = 20.0
 """How many times more probable than the given label a suggested one is, from which on it is proposed; below, the row is
 listed as undecided."""
 
-Proposal = tuple[Action, str]
-"""An action and a label."""
+Proposal = tuple[Action, str, str]
+"""An action, a label and the reason."""
 
 
 def _label_noise(finding: Finding, place: int) -> Proposal:
-    odds = finding.details.get("odds")
-    sure = odds is not None and odds[place] >= SURE_ODDS
-    return ("relabel" if sure else "keep"), str(finding.details["suggested"][place])
+    suggested, odds = str(finding.details["suggested"][place]), finding.details["odds"][place]
+    return ("relabel" if odds >= SURE_ODDS else "keep"), suggested, f"{suggested!r} is {odds:,.0f} times as probable"
 
 
 def _duplicate(finding: Finding, place: int) -> Proposal:
-    return ("drop" if finding.details["similarity"][place] == 1 else "keep"), ""
+    alike = finding.details["similarity"][place]
+    return ("drop" if alike == 1 else "keep"), "", f"copy of {finding.details['copy_of'][place]}, similarity {alike}"
 
 
 def _conflict(finding: Finding, place: int) -> Proposal:
-    return "keep", str(finding.details["other_label"][place])
+    other = str(finding.details["other_label"][place])
+    return "keep", other, f"its copy {finding.details['other'][place]} says {other!r}"
 
 
 def _by_kind(*dropped: str) -> Callable[[Finding, int], Proposal | None]:
     def propose_one(finding: Finding, place: int) -> Proposal | None:
-        return ("drop", "") if finding.details.get("kind") in dropped else None
+        return ("drop", "", finding.message) if finding.details.get("kind") in dropped else None
 
     return propose_one
 
 
-def _always(action: Action) -> Callable[[Finding, int], Proposal]:
-    return lambda finding, place: (action, "")
+def _leak(finding: Finding, place: int) -> Proposal:
+    return "drop", "", f"copy of {finding.details['copy_of'][place]}, in another split"
+
+
+def _unusable(finding: Finding, place: int) -> Proposal:
+    return "drop", "", str(finding.details["reasons"][place])
+
+
+def _undecided(finding: Finding, place: int) -> Proposal:
+    return "keep", "", finding.message
 
 
 PROPOSALS: dict[str, Callable[[Finding, int], Proposal | None]] = {
     "label-noise": _label_noise,
     "duplicates": _duplicate,
-    "leakage": _always("drop"),
+    "leakage": _leak,
     "conflicting-labels": _conflict,
-    "unusable-rows": _always("drop"),
-    "outliers": _always("keep"),
-    "language": _always("keep"),
+    "unusable-rows": _unusable,
+    "outliers": _undecided,
+    "language": _undecided,
     "lengths": _by_kind("empty"),
     "image-quality": _by_kind("flat"),
 }
@@ -59,23 +69,31 @@ def propose(findings: Iterable[Finding]) -> list[Correction]:
     """Returns one proposal for each suspect row, in the order of the findings.
 
     Where two checks name a row, dropping it goes before another label, and that before leaving it alone; the reasons
-    are joined.
+    are joined. Copies with different labels are all undecided: to drop one would be to choose a label.
 
     Example:
-        >>> details = {"similarity": [1.0, 0.93]}
+        >>> details = {"similarity": [1.0, 0.93], "copy_of": ["a:1", "a:2"]}
         >>> found = Finding("duplicates", "warning", "2 copies.", "Keep one.", 0.1, ("a:4", "a:9"), details)
-        >>> [(row.id, row.action) for row in propose([found])]
-        [('a:4', 'drop'), ('a:9', 'keep')]
+        >>> [(row.id, row.action, row.reason) for row in propose([found])]
+        [('a:4', 'drop', 'copy of a:1, similarity 1.0'), ('a:9', 'keep', 'copy of a:2, similarity 0.93')]
     """
     rows: dict[str, Correction] = {}
+    disputed: set[str] = set()
     for finding in findings:
         proposed = PROPOSALS.get(finding.check)
         for place, identifier in enumerate(finding.rows if proposed else ()):
             proposal = proposed(finding, place) if proposed else None
             if proposal is not None:
-                new = Correction(identifier, *proposal, reason=finding.message, check=finding.check)
+                new = Correction(identifier, *proposal, check=finding.check)
                 rows[identifier] = _joined(rows[identifier], new) if identifier in rows else new
-    return list(rows.values())
+        if finding.check == "conflicting-labels":
+            disputed |= {*finding.rows, *finding.details["other"]}
+            for identifier, other in zip(finding.details["other"], finding.rows, strict=True):
+                reason = f"its copy {other} says otherwise"
+                rows.setdefault(identifier, Correction(identifier, "keep", reason=reason, check=finding.check))
+    return [
+        replace(row, action="keep") if row.id in disputed and row.action == "drop" else row for row in rows.values()
+    ]
 
 
 def _joined(one: Correction, other: Correction) -> Correction:
@@ -85,6 +103,6 @@ def _joined(one: Correction, other: Correction) -> Correction:
         first.id,
         first.action,
         first.label if first.action != "keep" else first.label or second.label,
-        " ".join(dict.fromkeys((first.reason, second.reason))),
+        "; ".join(dict.fromkeys((first.reason, second.reason))),
         ", ".join(dict.fromkeys((*first.check.split(", "), *second.check.split(", ")))),
     )

@@ -66,7 +66,7 @@ def init(
             next_step="choose another -o FILE, or delete it",
         )
     look = look_at(data, base=Path.cwd(), locate=assets.locate, task=task, text=text, label=label, encoding=encoding)
-    write_file(target, draft_recipe(look, target))
+    write_file(target, draft_recipe(look, target), elsewhere="choose another -o FILE")
     if as_json:
         print_json({"recipe": str(target), **look.as_dict()})
         return
@@ -166,7 +166,7 @@ def copy(name: str, dest: str) -> None:
         target = target / find_recipe(name).name
     if target.exists():
         raise UsageError("the file is there already; it is not overwritten", where=str(target))
-    write_file(target, find_recipe(name).read_bytes())
+    write_file(target, find_recipe(name).read_bytes(), elsewhere="choose another DEST")
     click.echo(f"written    {target}\nnext       kft train {target}", err=True)
 
 

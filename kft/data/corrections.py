@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -37,6 +38,8 @@ class Correction:
         label: The new label, as the data write labels; a suggestion where the action is ``keep``.
         reason: Why, for the person who decides.
         check: What found it.
+        given: Its present label, for the person who decides; plays no part when corrections are applied.
+        text: What it is, likewise.
     """
 
     id: str
@@ -44,6 +47,8 @@ class Correction:
     label: str = ""
     reason: str = ""
     check: str = ""
+    given: str = ""
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ def as_csv(corrections: Iterable[Correction]) -> str:
 
     Example:
         >>> as_csv([Correction("a.csv:3", "drop")])
-        'id,action,label,reason,check\na.csv:3,drop,,,\n'
+        'id,action,label,reason,check,given,text\na.csv:3,drop,,,,,\n'
     """
     names = [item.name for item in fields(Correction)]
     out = io.StringIO(newline="")
@@ -89,7 +94,7 @@ def read_corrections(table: Path | pd.DataFrame) -> list[Correction]:
 
     Args:
         table: A csv, tsv or jsonl file, or a DataFrame, with the columns ``id`` and ``action``; ``label``, ``reason``
-            and ``check`` may be missing.
+            and the others may be missing.
 
     Raises:
         DataError: It cannot be read, or lacks a column.
@@ -123,6 +128,7 @@ def apply_corrections(
     task: Task,
     base: Path,
     locate: Callable[[str, Path], Path],
+    title: str = "the table of corrections",
 ) -> CorrectionsResult:
     """Writes corrected copies of the files that a recipe reads; the files themselves stay as they are.
 
@@ -134,6 +140,7 @@ def apply_corrections(
         task: Says what a label is.
         base: Where relative paths start.
         locate: Turns a source into a local file; ``kft.assets.locate``.
+        title: What the table of corrections is called.
 
     Raises:
         DataError: Ids, actions or labels that are none; all of them at once.
@@ -146,7 +153,7 @@ def apply_corrections(
         for part, rows in zip(parts, sources.rows[key], strict=True)
     ]
     labels = _Labels(spec, task, sources, tables)
-    _refuse_mistakes(corrections, tables, labels)
+    _refuse_mistakes(corrections, tables, labels, title)
     by_id = {correction.id: correction for correction in corrections if correction.action != "keep"}
     to_classes = any(labels.needs_classes(change) for change in by_id.values())
     touched = [table for table in tables if to_classes or any(identifier in by_id for identifier in table.ids)]
@@ -162,7 +169,8 @@ def apply_corrections(
         _write(table, target, by_id, labels, to_classes=to_classes)
     counts = {action: sum(change.action == action for change in corrections) for action in ACTIONS}
     notes = [
-        f"name {target} in the recipe instead of {t.rows.name}" for t, target in zip(touched, targets, strict=True)
+        f"name {os.path.relpath(target, base)} in the recipe instead of {t.rows.name}, and kft check again: row numbers move"
+        for t, target in zip(touched, targets, strict=True)
     ]
     if to_classes:
         notes.append("take data.bins out of the recipe: labels are names of classes now")
@@ -232,7 +240,7 @@ def _ids_of(rows: Rows, spec: DataSpec, task: Task, sources: Sources) -> list[st
     return row_ids(rows.frame, spec, task=task, name=rows.name, columns=sources.columns, numbered=rows.numbered)
 
 
-def _refuse_mistakes(corrections: Sequence[Correction], tables: Sequence[_Table], labels: _Labels) -> None:
+def _refuse_mistakes(corrections: Sequence[Correction], tables: Sequence[_Table], labels: _Labels, title: str) -> None:
     ids = {identifier for table in tables for identifier in table.ids}
     first: dict[str, Correction] = {}
     mistakes = []
@@ -252,11 +260,12 @@ def _refuse_mistakes(corrections: Sequence[Correction], tables: Sequence[_Table]
         some = sorted(labels.known)[:SHOWN]
         raise DataError(
             f"{len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''} in the table of corrections",
-            where=", ".join(table.rows.name for table in tables[:5]),
+            where=f"{title}, for the rows of {', '.join(table.rows.name for table in tables[:5])}",
             received="; ".join(mistakes[:SHOWN]) + more,
             expected="ids of the data, actions drop, relabel or keep"
             + (f", labels such as {', '.join(some)}" if some else ""),
-            next_step="mend these rows of the table; nothing was written",
+            next_step=f"mend these rows of {title}; nothing was written. Ids are those of the data that were checked, with "
+            "the same data.id",
         )
 
 

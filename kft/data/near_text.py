@@ -152,7 +152,7 @@ def similarity(one: Sequence[str], other: Sequence[str], at_least: float = 0.0) 
 
 
 def _distance(one: Sequence[str], other: Sequence[str], most: float) -> float:
-    """Damerau-Levenshtein distance of words, no word moved twice (optimal string alignment); infinite above ``most``."""
+    """Damerau-Levenshtein distance of words (optimal string alignment); or infinite, above ``most``."""
     rows = [[float(column) for column in range(len(other) + 1)]]
     for i, word in enumerate(one, start=1):
         row = [float(i)]

@@ -18,6 +18,8 @@ from kft.recipe.schema import DataSpec
 from kft.rundir import write_file
 from kft.tasks.cells import as_text
 
+ELSEWHERE = "choose another -o FILE"
+
 
 def write_rows(
     part: Part,
@@ -49,7 +51,7 @@ def write_rows(
     suffix = target.suffix.lower()
     if suffix == ".jsonl":
         assert isinstance(part.table, Path)
-        write_file(target, _json_lines(read_text(part.table, spec.encoding), kept, label, new))
+        write_file(target, _json_lines(read_text(part.table, spec.encoding), kept, label, new), elsewhere=ELSEWHERE)
         return
     frame = rows.frame.iloc[list(kept)].copy()
     frame[label] = [new.get(row, cell) for row, cell in zip(kept, frame[label], strict=True)]
@@ -58,9 +60,9 @@ def write_rows(
     if suffix == ".parquet":
         out = io.BytesIO()
         frame.to_parquet(out, index=False)
-        write_file(target, out.getvalue())
+        write_file(target, out.getvalue(), elsewhere=ELSEWHERE)
     else:
-        write_file(target, _delimited(frame, suffix, header=spec.columns is None))
+        write_file(target, _delimited(frame, suffix, header=spec.columns is None), elsewhere=ELSEWHERE)
 
 
 def _seen_from(place: Path, folder: Path, path: str) -> str:

@@ -173,6 +173,10 @@ class ShardIndex:
         opened = (open_shard(path) for path in sorted(folder.glob(f"*{SUFFIX}")))
         self.shards = [shard for shard in opened if shard is not None]  # a damaged one counts as not there
 
+    def present(self, keys: np.ndarray) -> int:
+        """Returns how many of the examples are here."""
+        return int((self._places(keys) >= 0).sum())
+
     def missing(self, keys: np.ndarray) -> np.ndarray:
         """Returns ``int64[n]``: the examples not here, each content once."""
         lacking = np.flatnonzero(self._places(keys) < 0)

@@ -149,7 +149,7 @@ def store_features(
 
 def stored_rows(front: Front, source: Source, root: Path, dtype: str | None = None) -> int:
     """Returns how many of these examples the store holds already."""
-    return len(source) - len(ShardIndex(store_folder(front, root, dtype)).missing(source.keys))
+    return ShardIndex(store_folder(front, root, dtype)).present(source.keys)
 
 
 def store_folder(front: Front, root: Path, dtype: str | None = None) -> Path:
