@@ -51,9 +51,9 @@ def as_markdown(outcomes: Sequence[Outcome], verdict: Verdict, metric: str, n: i
         "| " + " | ".join(_in_one_line(cell) for cell in row.cells) + " |" for row in rows_of(outcomes, verdict, metric)
     ]
     notes = (
-        "Intervals are 95 %. The choice was made on valid; the test split was opened once, after it. Cost: wall seconds "
-        "of fitting, with the frozen pass as if nothing were stored; trained parameters; bytes to keep, pretrained "
-        "weights included. Speed: examples a second from raw input. Risk: how much better training rows are answered "
+        "Intervals are 95 %. The choice was made on valid; the test split was opened once, after it. Cost: wall "
+        "seconds of fitting, with the frozen pass as if nothing were stored; trained parameters; bytes to keep, the "
+        "backbone included. Speed: examples a second from raw input. Risk: how much better training rows are answered "
         "than valid ones; the calibration error on test."
     )
     return "\n".join([*lines, "", notes, ""])
