@@ -12,8 +12,8 @@ import numpy as np
 from kft.compare.approaches import APPROACHES, Approach
 from kft.compare.setting import Setting
 from kft.compare.solution import Solution
-from kft.compare.verdict import BASELINE, Verdict, decide
-from kft.errors import ModelError
+from kft.compare.verdict import BASELINE, Verdict, decide, widen
+from kft.errors import ModelError, UsageError
 from kft.evaluate.calibration import UNCHANGED, Temperature, fit_temperature
 from kft.metrics.intervals import Estimate, estimate_all, paired_difference
 
@@ -71,7 +71,8 @@ class Outcome:
         skipped: Why it was not tried; empty where it was.
         metrics: On test, with intervals; None where it was not tried.
         valid: Likewise on valid, which choices were made by.
-        paired: Difference to the best on valid (this less the best) in the deciding metric, on valid and on test.
+        paired: Difference to the best on valid (this less the best) in the deciding metric, on valid and on test; the
+            intervals of all approaches hold together (``widen``).
         cost: What it takes.
         risk: What can go wrong.
         chosen: What was chosen on valid within the approach.
@@ -130,7 +131,7 @@ def run_approaches(
         One outcome an approach, in the order of the registry, and the verdict.
 
     Raises:
-        UsageError: An approach is unknown.
+        UsageError: An approach is unknown, or none of those named can be used.
         KftError: One of its kinds, for weights or a disk that do not fit.
     """
     asked = None if names is None else {APPROACHES.get(name).name for name in names}
@@ -149,6 +150,14 @@ def run_approaches(
         if why:
             skipped[approach.name] = why
             setting.progress.note(f"\n{approach.name:<10} skipped: {why}")
+    if not fitted:
+        raise UsageError(
+            "none of these approaches can be used on these data",
+            where="--approaches",
+            received="; ".join(f"{name}: {why}" for name, why in skipped.items()),
+            expected="at least one that can",
+            next_step="leave --approaches out for all of them",
+        )
     verdict = _decide(setting, fitted)
     outcomes = _open_test(setting, fitted, verdict)
     order = [name for name in APPROACHES.names() if name in fitted or name in skipped]
@@ -192,10 +201,16 @@ def _decide(setting: Setting, fitted: Mapping[str, _Fitted]) -> Verdict:
     answers = {BASELINE: baseline, **{name: each.valid for name, each in fitted.items()}}
 
     def difference(first: str, second: str) -> Estimate:
-        return paired_difference(metric, targets, answers[first], answers[second], groups=valid.groups)
+        found = paired_difference(metric, targets, answers[first], answers[second], groups=valid.groups)
+        return widen(found, _looks(fitted))
 
     values = {name: metric.value(targets, each.valid) for name, each in fitted.items()}
     return decide(values, difference, metric=metric.name, higher_is_better=not setting.lower_is_better)
+
+
+def _looks(fitted: Mapping[str, _Fitted]) -> int:
+    """How many approaches are held against the best."""
+    return len(fitted) - 1
 
 
 def _open_test(setting: Setting, fitted: Mapping[str, _Fitted], verdict: Verdict) -> dict[str, Outcome]:
@@ -209,10 +224,16 @@ def _open_test(setting: Setting, fitted: Mapping[str, _Fitted], verdict: Verdict
     for name, each in fitted.items():
         found = estimate_all(truths["test"], answers[name], groups=test.groups, metrics=kind.metrics)
         on_valid = estimate_all(truths["valid"], each.valid, groups=valid.groups, metrics=kind.metrics)
-        best = fitted[verdict.best]
+        best = verdict.best
         paired = {
-            "valid": paired_difference(metric, truths["valid"], each.valid, best.valid, groups=valid.groups),
-            "test": paired_difference(metric, truths["test"], answers[name], answers[verdict.best], groups=test.groups),
+            split: widen(
+                paired_difference(metric, truths[split], mine, bests, groups=setting.split.part(split).groups),
+                _looks(fitted),
+            )
+            for split, mine, bests in (
+                ("valid", each.valid, fitted[best].valid),
+                ("test", answers[name], answers[best]),
+            )
         }
         gap = None if each.train is None else each.train - on_valid[metric.name].value
         risk = Risk(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kft.compare.approaches import APPROACHES
-from kft.compare.verdict import beats, decide
+from kft.compare.verdict import decide, widen
 from kft.metrics.classification import METRICS
 from kft.metrics.intervals import Estimate, paired_difference
 
@@ -21,7 +21,7 @@ def judge(metric="accuracy", rows=400, nested=True, **shares):
     score = METRICS[metric]
 
     def difference(first, second):
-        return paired_difference(score, targets, answers[first], answers[second])
+        return widen(paired_difference(score, targets, answers[first], answers[second]), len(shares) - 1)
 
     values = {name: score.value(targets, answers[name]) for name in ORDER if name in answers}
     return decide(values, difference, metric=metric, higher_is_better=score.higher_is_better)
@@ -36,7 +36,7 @@ def test_labels_that_hang_on_words_need_no_backbone():
     assert verdict.approach == "linear"
     assert verdict.best == "probe"
     assert "do not fine-tune" in verdict.why
-    assert "probe has 0.955, a lead of 0.005 [0.000," in verdict.why
+    assert "probe has 0.955, a lead of 0.005 [-0.001," in verdict.why
     assert verdict.why.endswith("which may be chance")
 
 
@@ -81,7 +81,23 @@ def test_tuning_that_keeps_up_without_a_proven_gain_is_not_praised():
     assert "fine-tuning pays: lora gains 0.400" in verdict.why and "over majority" in verdict.why
 
 
-@pytest.mark.parametrize("looks", [1, 4, 9])
-def test_more_looks_ask_for_a_larger_lead(looks):
-    smallest = next(value for value in np.arange(0.001, 0.2, 0.001) if beats(Estimate(value, value - 0.04, 1), looks))
-    assert smallest == pytest.approx(0.04 * {1: 1.0, 4: 1.275, 9: 1.415}[looks], abs=0.002)
+@pytest.mark.parametrize(("looks", "low"), [(0, 0.01), (1, 0.01), (4, -0.001), (9, -0.0066)])
+def test_more_looks_widen_the_interval(looks, low):
+    wider = widen(Estimate(0.05, 0.01, 0.13), looks)
+    assert wider.value == 0.05
+    assert wider.low == pytest.approx(low, abs=2e-4)
+    assert (wider.high - 0.05) == pytest.approx(2 * (0.05 - wider.low))
+    assert widen(Estimate(0.05, 0.05, 0.05), looks) == Estimate(0.05, 0.05, 0.05)
+
+
+def test_a_lead_that_is_the_luckiest_of_many_is_none():
+    """On BANKING77 LoRA led the probe by .023 [.003, .047] on valid, and by nothing on test (docs/compare.md)."""
+    lead = widen(Estimate(0.023, 0.003, 0.047), 6)
+    values = {"linear": 0.8, "probe": 0.897, "lora": 0.92}
+
+    def difference(first, second):
+        gap = values[first] - values[second] if second in values else 0.9
+        return lead if (first, second) == ("lora", "probe") else Estimate(gap, gap - 0.05, gap + 0.05)
+
+    verdict = decide(values, difference)
+    assert (verdict.approach, verdict.best) == ("probe", "lora")
