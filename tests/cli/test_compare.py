@@ -10,6 +10,7 @@ import kft
 from kft.compare.approaches import APPROACHES
 from kft.errors import UsageError
 from tests import tiny
+from tests.cli.test_tasks import write_data
 
 LIGHT = "linear,prompting,retrieval,probe"
 
@@ -113,6 +114,26 @@ def test_label_names_that_say_nothing_cannot_be_prompted(tiny_folder, tmp_path):
     assert result.approaches[1].skipped == "label names such as '0' say nothing"
     with pytest.raises(UsageError, match="none of these approaches can be used"):
         kft.compare(path, approaches=["prompting"], run=tmp_path / "none", quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("task", "why"), [("text-pairs", "no pair of texts"), ("image-classification", "reads no label names")]
+)
+def test_pairs_and_photos(task, why, tiny_folder, tiny_images, tmp_path):
+    source, _ = write_data(task, tmp_path)
+    backbone = tiny_images if task.startswith("image") else tiny_folder
+    values = {"task": task, "data": {"train": str(tmp_path / source)}, "model": {"backbone": str(backbone)}}
+    names = ["majority", "linear", "prompting", "retrieval", "probe"]
+    if task.startswith("image"):
+        names += ["lora"]
+    result = kft.compare(values, approaches=names, run=tmp_path / "run", quiet=True)
+    outcomes = {each.name: each for each in result.approaches}
+    assert why in outcomes["prompting"].skipped
+    if "lora" in outcomes:  # there is no layer of this backbone that an adapter could sit beside
+        assert outcomes["lora"].skipped == "the LoRA target '*query*' matches no layer"
+    for name in ("linear", "retrieval", "probe"):
+        found, plain = outcomes[name].metrics["accuracy"].value, outcomes["majority"].metrics["accuracy"].value
+        assert found > plain + 0.2, name
 
 
 def test_refusals(kft_cli, tiny_folder, tmp_path):
