@@ -135,8 +135,10 @@ def compare(
         if loaded.spec.train.phases:
             progress.note("phases     those of the recipe play no part: each approach has its own")
         setting = Setting(without_frills(loaded.spec), split, progress)
+        backbone = setting.backbone  # now, so that weights which cannot be had are told before anything is spent
+        progress.note(f"backbone   {backbone.name}, {backbone.model.count_params():,} parameters")
         outcomes, verdict = run_approaches(setting, approaches, budget)
-        files = start_files(loaded, split, setting.backbone, ())
+        files = start_files(loaded, split, backbone, ())
     content = document(split.split_hash, len(split.test), outcomes, verdict)
     files["compare.json"] = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     files["compare.md"] = as_markdown(outcomes, verdict, setting.metric.name, len(split.test))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import rich_click as click
@@ -19,13 +20,10 @@ WIDTHS = (10, None, 14, 16, 14, 9, 10)
 """Of the columns; that of what an approach is best for takes the rest."""
 NEXT = {
     "majority": "kft check {recipe}",
-    "linear": "ship the linear model; kft compare again when there are more labels",
-    "prompting": "label some examples, and kft compare again",
-    "retrieval": "add labelled examples to what is looked up; kft compare again from time to time",
+    "linear": "scikit-learn's TfidfVectorizer and LogisticRegression, with C as in compare.json (docs/compare.md)",
+    "prompting": "label some examples where it is wrong, and kft compare again",
+    "retrieval": "label more examples, and kft compare again: where it wins, labels are few",
     "probe": "kft train {recipe} --set 'train.phases=[{{name: probe, unfreeze: none, solver: lbfgs}}]'",
-    "lora": "kft train {recipe} with the phases probe, then {{unfreeze: {{lora: {{rank: 8}}}}}} (docs/compare.md)",
-    "top": "kft train {recipe}",
-    "full": "kft train {recipe}",
     "scratch": "kft train {recipe} --set model.weights=random",
 }
 
@@ -95,7 +93,16 @@ def _print(result: CompareResult, recipe: str) -> None:
     out.print(
         f"files      {result.run}: compare.json, compare.md, recipe.yaml, receipt.json, splits.parquet", markup=False
     )
-    out.print(f"next       {NEXT[verdict.approach].format(recipe=recipe)}", markup=False)
+    out.print(f"next       {_next_step(result, recipe)}", markup=False, soft_wrap=True)
+
+
+def _next_step(result: CompareResult, recipe: str) -> str:
+    name = result.verdict.approach
+    if name in NEXT:
+        return NEXT[name].format(recipe=recipe)
+    (chosen,) = (each.chosen for each in result.approaches if each.name == name)
+    assert chosen is not None  # it was tried, or it would not be recommended
+    return f"kft train {recipe} --set 'train.phases={json.dumps(chosen['phases'])}'"
 
 
 COMMANDS = (compare,)

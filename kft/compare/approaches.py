@@ -26,6 +26,7 @@ class Approach:
         unfit: Says why it cannot be used at all; empty when it can.
         hopeless: Says why it is not worth its cost, given a budget in minutes; empty when it is. It is not asked
             about approaches that a person named.
+        pretrained: Whether it reads the pretrained backbone.
         forgetting: What is known of what the backbone unlearns, for people.
     """
 
@@ -35,6 +36,7 @@ class Approach:
     fit: Callable[[Setting], Solution]
     unfit: Unfit = lambda setting: ""
     hopeless: Hopeless = lambda setting, budget: ""
+    pretrained: bool = True
     forgetting: str = "the backbone stays as it is"
 
 
@@ -48,6 +50,7 @@ for approach in (
         "the class that is most frequent",
         "a yardstick: it reads nothing",
         linear.fit_majority,
+        pretrained=False,
         forgetting=NO_BACKBONE,
     ),
     Approach(
@@ -55,6 +58,7 @@ for approach in (
         "softmax regression on words, or on thumbnails",
         "labels that hang on words; no GPU, no backbone",
         linear.fit_linear,
+        pretrained=False,
         forgetting=NO_BACKBONE,
     ),
     Approach(
@@ -97,6 +101,7 @@ for approach in (
         "very many labels, unlike all that was read",
         tuning.fit_scratch,
         hopeless=tuning.too_much_for_scratch,
+        pretrained=False,
         forgetting="nothing was learned before",
     ),
 ):

@@ -114,7 +114,12 @@ def _train(setting: Setting, name: str) -> Solution:
         own_bytes=4 * (tuned.parameters if name == "scratch" else tuned.trainable),
         whole_bytes=4 * tuned.parameters,  # what is tuned takes the place of what it was tuned from
         frozen_rows=0 if name == "scratch" else len(setting.split.train) + len(setting.split.valid),
-        chosen={"phase": kept.name, "epoch": kept.best_epoch, "epochs": tuned.epochs},
+        chosen={
+            "phase": kept.name,
+            "epoch": kept.best_epoch,
+            "epochs": tuned.epochs,
+            "phases": [phase.model_dump(mode="json", exclude_defaults=True) for phase in phases],
+        },
     )
 
 

@@ -9,6 +9,7 @@ from kft.compare.prompting import answerer as by_name
 from kft.compare.prompting import describe_label, label_vectors, unit
 from kft.compare.retrieval import answerer
 from kft.compare.tuning import phases_for
+from kft.recipe.schema import PhaseSpec
 
 
 def test_neighbours_vote_by_how_near_they_are():
@@ -66,3 +67,10 @@ def test_each_approach_trains_what_its_name_says():
     assert unfrozen["lora"].startswith("lora rank 8")
     assert unfrozen == unfrozen | {"top": "top-2", "full": "top-6", "scratch": "all"}
     assert [phases_for(name, 6)[0].name for name in ("lora", "top", "full")] == ["probe"] * 3
+
+
+@pytest.mark.parametrize("name", ["lora", "top", "full", "scratch"])
+def test_phases_can_be_put_into_a_recipe(name):
+    """compare.json names them, and the next step that is printed hands them to `kft train --set`."""
+    for phase in phases_for(name, 6):
+        assert PhaseSpec.model_validate(phase.model_dump(mode="json", exclude_defaults=True)) == phase
