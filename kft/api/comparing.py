@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kft import strategy
 from kft.api.reading import load, progress_for, show_data
 from kft.compare.approaches import APPROACHES
-from kft.compare.compare import Outcome, run_approaches, without_frills
+from kft.compare.compare import BUDGET_MINUTES, Outcome, run_approaches, without_frills
 from kft.compare.setting import Setting
 from kft.compare.table import as_markdown
 from kft.compare.verdict import Verdict
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from kft.recipe.schema import RecipeSpec
 
 RUNS = Path("runs")
-BUDGET_MINUTES = 60.0
-"""What one approach may take by its size, where nothing else was said."""
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def compare(
     made on valid; the test split is opened once.
     """
     from kft import api
-    from kft.api.comparing import BUDGET_MINUTES
+    from kft.compare.compare import BUDGET_MINUTES
 
     result = api.compare(
         load_named(recipe, overrides, seed),

@@ -17,6 +17,9 @@ from kft.errors import ModelError, UsageError
 from kft.evaluate.calibration import UNCHANGED, Temperature, fit_temperature
 from kft.metrics.intervals import Estimate, estimate_all, paired_difference
 
+BUDGET_MINUTES = 60.0
+"""What one approach may take by its size, where nothing else was said."""
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -116,7 +119,7 @@ class _Fitted:
 
 
 def run_approaches(
-    setting: Setting, names: Sequence[str] | None = None, budget: float = 60.0
+    setting: Setting, names: Sequence[str] | None = None, budget: float = BUDGET_MINUTES
 ) -> tuple[tuple[Outcome, ...], Verdict]:
     """Runs the approaches on one split, cheapest first.
 
@@ -143,6 +146,8 @@ def run_approaches(
         why = approach.unfit(setting) or ("" if asked else approach.hopeless(setting, budget))
         if not why:
             setting.progress.note(f"\n{approach.name:<10} {approach.about}")
+            if approach.pretrained:  # before its clock runs, or whoever comes first would pay for all
+                setting.prepare()
             try:
                 fitted[approach.name] = _fit(setting, approach)
             except ModelError as error:  # this backbone cannot be tuned so; the others go on
@@ -165,8 +170,6 @@ def run_approaches(
 
 
 def _fit(setting: Setting, approach: Approach) -> _Fitted:
-    if approach.pretrained:
-        setting.vectors  # noqa: B018  # computed before the clock runs: whoever comes first would pay for all
     wall, cpu = time.perf_counter(), time.process_time()
     solution = approach.fit(setting)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
@@ -201,11 +204,17 @@ def _decide(setting: Setting, fitted: Mapping[str, _Fitted]) -> Verdict:
     answers = {BASELINE: baseline, **{name: each.valid for name, each in fitted.items()}}
 
     def difference(first: str, second: str) -> Estimate:
-        found = paired_difference(metric, targets, answers[first], answers[second], groups=valid.groups)
-        return widen(found, _looks(fitted))
+        return _behind(setting, "valid", answers[first], answers[second], _looks(fitted))
 
     values = {name: metric.value(targets, each.valid) for name, each in fitted.items()}
     return decide(values, difference, metric=metric.name, higher_is_better=not setting.lower_is_better)
+
+
+def _behind(setting: Setting, split: str, first: np.ndarray, second: np.ndarray, looks: int) -> Estimate:
+    """Returns the paired difference on a split, with an interval that holds together with those of the others."""
+    part = setting.split.part(split)
+    found = paired_difference(setting.metric, setting.targets(part), first, second, groups=part.groups)
+    return widen(found, looks)
 
 
 def _looks(fitted: Mapping[str, _Fitted]) -> int:
@@ -219,21 +228,14 @@ def _open_test(setting: Setting, fitted: Mapping[str, _Fitted], verdict: Verdict
     kind, metric = setting.task.kind, setting.metric
     setting.progress.note(f"\nscoring    {len(test):,} examples of test, once, for all approaches")
     answers = {name: each.temperature.apply(each.solution.answers(setting, test)) for name, each in fitted.items()}
-    truths = {"valid": setting.targets(valid), "test": setting.targets(test)}
     outcomes = {}
     for name, each in fitted.items():
-        found = estimate_all(truths["test"], answers[name], groups=test.groups, metrics=kind.metrics)
-        on_valid = estimate_all(truths["valid"], each.valid, groups=valid.groups, metrics=kind.metrics)
+        found = estimate_all(setting.targets(test), answers[name], groups=test.groups, metrics=kind.metrics)
+        on_valid = estimate_all(setting.targets(valid), each.valid, groups=valid.groups, metrics=kind.metrics)
         best = verdict.best
         paired = {
-            split: widen(
-                paired_difference(metric, truths[split], mine, bests, groups=setting.split.part(split).groups),
-                _looks(fitted),
-            )
-            for split, mine, bests in (
-                ("valid", each.valid, fitted[best].valid),
-                ("test", answers[name], answers[best]),
-            )
+            "valid": _behind(setting, "valid", each.valid, fitted[best].valid, _looks(fitted)),
+            "test": _behind(setting, "test", answers[name], answers[best], _looks(fitted)),
         }
         gap = None if each.train is None else each.train - on_valid[metric.name].value
         risk = Risk(

@@ -117,6 +117,16 @@ class Setting:
         read = {name: self._read(part.inputs) for name, part in parts.items()}
         return self._pooled(read, self.spec.features)
 
+    def prepare(self) -> None:
+        """Computes what all approaches on the pretrained backbone read.
+
+        Raises:
+            ModelError: A text has more tokens than the backbone has positions.
+            DataError: An image cannot be decoded.
+            StorageError: The disk is full or cannot be written.
+        """
+        self.vectors  # noqa: B018
+
     def vectors_of(self, examples: Examples) -> np.ndarray:
         """Returns ``float32[n, width]`` of a part of the split, computed once."""
         if id(examples) not in self._known:  # a part of the split lives as long as the setting
