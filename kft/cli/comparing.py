@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 WIDEST = 110
 """Longer lines are hard to read."""
-WIDTHS = (10, None, 14, 16, 14, 9, 10)
+WIDTHS = (10, None, 14, 16, 14, 9, 14)
 """Of the columns; that of what an approach is best for takes the rest."""
 NEXT = {
     "majority": "kft check {recipe}",

@@ -65,6 +65,8 @@ def _row(outcome: Outcome, verdict: Verdict, metric: str) -> Row:
         return Row((outcome.name, approach.best_for, f"skipped: {outcome.skipped}", "", "", "", ""), False, True)
     cost, risk, paired = outcome.cost, outcome.risk, outcome.paired["valid"]
     gap = "" if risk.overfitting_gap is None else f"gap {risk.overfitting_gap:+.2f}\n"
+    # Tuning that never got beyond the probe it started from is the probe.
+    kept = "\nkept its start" if outcome.chosen and outcome.chosen.get("phase") == "probe" else ""
     return Row(
         cells=(
             outcome.name,
@@ -74,7 +76,7 @@ def _row(outcome: Outcome, verdict: Verdict, metric: str) -> Row:
             f"{_seconds(cost.train_seconds + cost.features_seconds)}\n{_count(cost.trained_parameters)} trained\n"
             f"{_size(cost.bytes)}",
             f"{_count(int(cost.examples_per_second))}/s",
-            f"{gap}ECE {risk.ece:.2f}",
+            f"{gap}ECE {risk.ece:.2f}{kept}",
         ),
         recommended=outcome.name == verdict.approach,
         skipped=False,

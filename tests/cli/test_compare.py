@@ -67,7 +67,9 @@ def test_labels_that_hang_on_words_and_what_is_written(kft_cli, tiny_folder, tmp
     assert sorted(file.name for file in run.iterdir()) == files
     assert json.loads((run / "compare.json").read_text()) == found
     assert json.loads((run / "receipt.json").read_text())["split_hash"] == found["split_hash"]
-    assert "| linear | labels that hang on words" in (run / "compare.md").read_text()
+    table = (run / "compare.md").read_text()
+    assert "| linear | labels that hang on words" in table
+    assert table.count("kept its start") == (by_name["top"]["chosen"]["phase"] == "probe")
 
 
 def test_random_labels_are_beaten_by_nothing(kft_cli, tiny_folder, tmp_path):
