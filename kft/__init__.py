@@ -19,6 +19,7 @@ _PUBLIC = {
     "build_model": "kft.api",
     "check": "kft.api",
     "check_tpu": "kft.api",
+    "compare": "kft.api",
     "evaluate": "kft.api",
     "freeze": "kft.api",
     "launch": "kft.api",
@@ -37,8 +38,8 @@ __all__ = ["__version__", *_PUBLIC]
 class _Package(ModuleType):
     """Looks public names up in the API first.
 
-    ``kft.train`` is a function, and also the folder of the training room; ``kft.launch`` likewise. Python sets the
-    folder as an attribute of the package when something in it is imported; that must not hide the function.
+    ``kft.train`` is a function, and also the folder of the training room; ``kft.launch`` and others likewise. Python
+    sets the folder as an attribute of the package when something in it is imported; that must not hide the function.
     """
 
     def __getattribute__(self, name: str) -> Any:

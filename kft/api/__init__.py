@@ -2,6 +2,7 @@
 
 from kft.api.building import build_model, freeze, load_backbone, merge_lora, split_at_boundary
 from kft.api.checking import CheckResult, check
+from kft.api.comparing import CompareResult, compare
 from kft.api.correcting import apply_corrections
 from kft.api.launching import LaunchResult, launch
 from kft.api.preparing import BuildResult, build_data
@@ -11,6 +12,7 @@ from kft.api.using import evaluate, predict, predict_file, write_predictions
 __all__ = [
     "BuildResult",
     "CheckResult",
+    "CompareResult",
     "LaunchResult",
     "PlanResult",
     "TrainResult",
@@ -19,6 +21,7 @@ __all__ = [
     "build_model",
     "check",
     "check_tpu",
+    "compare",
     "evaluate",
     "freeze",
     "launch",

@@ -72,8 +72,8 @@ def find_label_noise(view: AuditView) -> Iterable[Finding]:
     yield Finding(
         check=NAME,
         severity=severity,
-        message=f"{len(rows):,} of {len(known):,} labels of train and valid ({share:.1%}) are contradicted by a probe that "
-        f"did not see them: {first}.",
+        message=f"{len(rows):,} of {len(known):,} labels of train and valid ({share:.1%}) are contradicted by a "
+        f"probe that did not see them: {first}.",
         advice="Look through the rows in this order, the first hundred first, and mend the labels that are wrong: kft "
         "data apply takes the mended list; where people themselves disagree, say so in the labelling guide or join "
         "the classes.",

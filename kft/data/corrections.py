@@ -169,8 +169,9 @@ def apply_corrections(
         _write(table, target, by_id, labels, to_classes=to_classes)
     counts = {action: sum(change.action == action for change in corrections) for action in ACTIONS}
     notes = [
-        f"name {os.path.relpath(target, base)} in the recipe instead of {t.rows.name}, and kft check again: row numbers move"
-        for t, target in zip(touched, targets, strict=True)
+        f"name {_from_recipe(target, base)} in the recipe instead of {table.rows.name}, and kft check again: row numbers "
+        "move"
+        for table, target in zip(touched, targets, strict=True)
     ]
     if to_classes:
         notes.append("take data.bins out of the recipe: labels are names of classes now")
@@ -181,6 +182,11 @@ def apply_corrections(
         counts["keep"],
         tuple(notes),
     )
+
+
+def _from_recipe(target: Path, base: Path) -> str:
+    """Returns a path as a recipe in ``base`` has to write it."""
+    return str(target) if target.is_absolute() else os.path.relpath(target, base)
 
 
 @dataclass(frozen=True)
@@ -264,8 +270,8 @@ def _refuse_mistakes(corrections: Sequence[Correction], tables: Sequence[_Table]
             received="; ".join(mistakes[:SHOWN]) + more,
             expected="ids of the data, actions drop, relabel or keep"
             + (f", labels such as {', '.join(some)}" if some else ""),
-            next_step=f"mend these rows of {title}; nothing was written. Ids are those of the data that were checked, with "
-            "the same data.id",
+            next_step=f"mend these rows of {title}; nothing was written. Ids are those of the data that were checked, "
+            "with the same data.id",
         )
 
 

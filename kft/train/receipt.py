@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from kft.data.split import DataSplit, labels_of
 from kft.model.backbones import Backbone
 from kft.recipe.load import Recipe
 from kft.recipe.schema import PhaseSpec
-from kft.rundir import RunFolder, write_file, write_json
+from kft.rundir import RunFolder, write_file
 from kft.train.holdout import set_aside
 
 
@@ -25,6 +26,14 @@ def write_start(
     Raises:
         StorageError: The disk is full or the folder cannot be written.
     """
+    for name, content in start_files(recipe, split, backbone, phases).items():
+        write_file(run.path / name, content)
+
+
+def start_files(
+    recipe: Recipe, split: DataSplit, backbone: Backbone, phases: tuple[PhaseSpec, ...]
+) -> dict[str, bytes | str]:
+    """Returns recipe, receipt and split, as files by name."""
     text = recipe.as_yaml()
     receipt = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -51,6 +60,8 @@ def write_start(
     }
     parquet = io.BytesIO()
     split.frame().to_parquet(parquet, index=False)
-    write_file(run.recipe, text)
-    write_json(run.receipt, receipt)
-    write_file(run.splits, parquet.getvalue())
+    return {
+        "recipe.yaml": text,
+        "receipt.json": json.dumps(receipt, indent=2, ensure_ascii=False) + "\n",
+        "splits.parquet": parquet.getvalue(),
+    }

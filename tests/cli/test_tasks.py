@@ -2,7 +2,6 @@
 
 import json
 
-import keras
 import numpy as np
 import pytest
 import yaml
@@ -82,21 +81,6 @@ def write_data(task, folder):
     if task == "text-pairs":
         return "rows.jsonl", ["the phone is", "--pair", "it was great"]
     return "rows.jsonl", ["the battery was great"]
-
-
-@pytest.fixture(scope="module")
-def tiny_images(tmp_path_factory):
-    """A tiny convolutional backbone as a person's own .keras file."""
-    keras.utils.set_random_seed(0)
-    pixels = keras.Input((32, 32, 3), name="images")
-    x = keras.layers.Rescaling(1 / 128, offset=-1, name="stem_scale")(pixels)
-    for block in range(2):
-        x = keras.layers.Conv2D(12, 3, strides=2, padding="same", name=f"block_{block:02}_conv")(x)
-        x = keras.layers.BatchNormalization(name=f"block_{block:02}_norm")(x)
-        x = keras.layers.ReLU(name=f"block_{block:02}_relu")(x)
-    path = tmp_path_factory.mktemp("images") / "tiny.keras"
-    keras.Model(pixels, x).save(path)
-    return path
 
 
 @pytest.mark.parametrize("task", PLANTED)

@@ -40,7 +40,9 @@ def test_rows_are_dropped_and_relabelled_and_the_source_stays(tmp_path):
         ["Fine", "bad"],
         ["Awful", "bad"],
     ]
-    assert result.notes == (f"name {tmp_path / 'mended.csv'} in the recipe instead of rows.csv",)
+    assert result.notes == (
+        f"name {tmp_path / 'mended.csv'} in the recipe instead of rows.csv, and kft check again: row numbers move",
+    )
 
 
 def test_lines_of_json_that_do_not_change_stay_to_the_letter(tmp_path):

@@ -1,0 +1,162 @@
+"""`kft compare`."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kft import strategy
+from kft.api.reading import load, progress_for, show_data
+from kft.compare.approaches import APPROACHES
+from kft.compare.compare import BUDGET_MINUTES, Outcome, run_approaches, without_frills
+from kft.compare.setting import Setting
+from kft.compare.table import as_markdown
+from kft.compare.verdict import Verdict
+from kft.errors import UsageError
+from kft.rundir import refuse_taken, write_folder
+from kft.tasks.registry import TASKS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kft.recipe.load import Recipe
+    from kft.recipe.schema import RecipeSpec
+
+RUNS = Path("runs")
+
+
+@dataclass(frozen=True)
+class CompareResult:
+    """What the approaches came to on one split.
+
+    Attributes:
+        run: The folder with compare.json, compare.md, recipe.yaml, receipt.json and splits.parquet.
+        approaches: One outcome each, cheapest first.
+        verdict: What is recommended, by valid.
+        metric: What it was decided by.
+        split_hash: Of the split.
+        n: Examples of the test split, which ``metrics`` are measured on.
+        seconds: Wall time of all.
+    """
+
+    run: Path
+    approaches: tuple[Outcome, ...]
+    verdict: Verdict
+    metric: str
+    split_hash: str
+    n: int
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the content of compare.json, which ``kft compare --json`` prints."""
+        return document(self.split_hash, self.n, self.approaches, self.verdict)
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        text = as_markdown(self.approaches, self.verdict, self.metric, self.n)
+        return f"<pre>{escape(text)}</pre>"
+
+
+def document(split_hash: str, n: int, approaches: Sequence[Outcome], verdict: Verdict) -> dict[str, Any]:
+    """Returns the content of compare.json."""
+    return {
+        "split_hash": split_hash,
+        "n": n,
+        "approaches": [each.as_dict() for each in approaches],
+        "verdict": verdict.as_dict(),
+    }
+
+
+def compare(
+    recipe: Recipe | str | Path | Mapping[str, Any],
+    *,
+    data: pd.DataFrame | Mapping[str, pd.DataFrame] | None = None,
+    approaches: Sequence[str] | None = None,
+    run: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    devices: str = "auto",
+    budget: float = BUDGET_MINUTES,
+    quiet: bool = False,
+) -> CompareResult:
+    """Measures whether to train from scratch, to fine-tune or only to prompt, on one split, and recommends one.
+
+    All approaches see the same train and valid splits. The choice, within an approach and among them, is made on
+    valid; the test split is opened once, when all is chosen. The recipe's own phases play no part.
+
+    Args:
+        recipe: From ``load_recipe``, or what that takes.
+        data: As for ``train``.
+        approaches: Names out of ``majority linear prompting retrieval probe lora top full scratch``; default: all but
+            those that are hopeless by rule, see ``run_approaches``.
+        run: A new folder; default ``runs/<recipe name>-compare-<n>``.
+        overrides: As for ``train``.
+        devices: As for ``train``, but for several workers.
+        budget: Minutes that one approach may take, by its size.
+        quiet: Prints no progress.
+
+    Raises:
+        UsageError: The task is no classification, or an approach is unknown.
+        KftError: One of its kinds, for a recipe, data, weights or a disk that does not fit.
+
+    Example:
+        >>> import kft
+        >>> result = kft.compare("recipes/sentiment/product_reviews.yaml")  # doctest: +SKIP
+        >>> result.verdict.approach  # doctest: +SKIP
+        'top'
+    """
+    started = time.perf_counter()
+    for name in approaches or ():
+        APPROACHES.get(name)
+    early = strategy.choose_early(devices)
+    if early is not None and early.kind == "multi-worker":
+        raise UsageError(
+            "a comparison runs in one process",
+            where="--devices",
+            received="several workers",
+            expected="one, cpu:N, multi-gpu or tpu",
+            next_step="kft compare RECIPE --devices one",
+        )
+    folder = Path(run) if run is not None else None
+    refuse_taken(folder)
+    loaded, split = load(recipe, overrides, data, devices)
+    _require_classes(loaded.spec)
+    from kft.train.receipt import start_files
+
+    with strategy.start(devices).scope():
+        progress = progress_for(quiet)
+        show_data(progress, loaded, split)
+        if loaded.spec.train.phases:
+            progress.note("phases     those of the recipe play no part: each approach has its own")
+        setting = Setting(without_frills(loaded.spec), split, progress)
+        backbone = setting.backbone  # now, so that weights which cannot be had are told before anything is spent
+        progress.note(f"backbone   {backbone.name}, {backbone.model.count_params():,} parameters")
+        outcomes, verdict = run_approaches(setting, approaches, budget)
+        files = start_files(loaded, split, backbone, ())
+    content = document(split.split_hash, len(split.test), outcomes, verdict)
+    files["compare.json"] = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    files["compare.md"] = as_markdown(outcomes, verdict, setting.metric.name, len(split.test))
+    return CompareResult(
+        run=write_folder(files, folder, numbered=RUNS / f"{loaded.name}-compare"),
+        approaches=outcomes,
+        verdict=verdict,
+        metric=setting.metric.name,
+        split_hash=split.split_hash,
+        n=len(split.test),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _require_classes(spec: RecipeSpec) -> None:
+    if TASKS.get(spec.task).kind.name != "classes":
+        raise UsageError(
+            "kft compare knows approaches for one class of many alone",
+            where="task",
+            received=spec.task,
+            expected="text-classification, text-pairs or image-classification",
+            next_step="kft train RECIPE compares with the probe and with a constant answer",
+        )

@@ -1,0 +1,108 @@
+"""`kft compare`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import rich_click as click
+from rich.table import Table
+from rich.text import Text
+
+from kft.cli.common import console, devices_option, load_named, output_options, print_json
+
+if TYPE_CHECKING:
+    from kft.api.comparing import CompareResult
+
+WIDEST = 110
+"""Longer lines are hard to read."""
+WIDTHS = (10, None, 14, 16, 14, 9, 14)
+"""Of the columns; that of what an approach is best for takes the rest."""
+NEXT = {
+    "majority": "kft check {recipe}",
+    "linear": "scikit-learn's TfidfVectorizer and LogisticRegression, with C as in compare.json (docs/compare.md)",
+    "prompting": "label some examples where it is wrong, and kft compare again",
+    "retrieval": "label more examples, and kft compare again: where it wins, labels are few",
+    "probe": "kft train {recipe} --set 'train.phases=[{{name: probe, unfreeze: none, solver: lbfgs}}]'",
+    "scratch": "kft train {recipe} --set model.weights=random",
+}
+
+
+@click.command()
+@click.argument("recipe")
+@click.option("--approaches", metavar="A,B", help="Which, hopeless or not; default: all that are not hopeless by rule.")
+@click.option("--run", "run_folder", metavar="DIR", help="A new folder; default runs/<recipe name>-compare-<n>.")
+@click.option(
+    "--budget", metavar="MINUTES", type=click.FloatRange(min=0), help="For one approach, by size; default 60."
+)
+@click.option("--set", "overrides", metavar="K=V", multiple=True, help="Override a setting; may be repeated.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Override the recipe's seed.")
+@devices_option
+@output_options
+def compare(
+    recipe: str,
+    approaches: str | None,
+    run_folder: str | None,
+    budget: float | None,
+    overrides: tuple[str, ...],
+    seed: int | None,
+    devices: str,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Measure whether to train from scratch, to fine-tune or only to prompt, on the data of RECIPE.
+
+    Approaches, cheapest first: majority, linear, prompting, retrieval, probe, lora, top, full, scratch. The choice is
+    made on valid; the test split is opened once.
+    """
+    from kft import api
+    from kft.compare.compare import BUDGET_MINUTES
+
+    result = api.compare(
+        load_named(recipe, overrides, seed),
+        approaches=None if approaches is None else [name.strip() for name in approaches.split(",") if name.strip()],
+        run=run_folder,
+        devices=devices,
+        budget=BUDGET_MINUTES if budget is None else budget,
+        quiet=quiet,
+    )
+    if as_json:
+        print_json(result.as_dict())
+    else:
+        _print(result, recipe)
+    return 0
+
+
+def _print(result: CompareResult, recipe: str) -> None:
+    from kft.compare.table import header, rows_of
+
+    out = console()
+    table = Table(box=None, padding=(0, 2, 1, 0), pad_edge=False, width=min(out.width, WIDEST))
+    for title, width in zip(header(result.metric), WIDTHS, strict=True):
+        table.add_column(title, min_width=width, ratio=None if width else 1)
+    for row in rows_of(result.approaches, result.verdict, result.metric):
+        style = "bold" if row.recommended else "dim" if row.skipped else ""
+        table.add_row(*(Text(cell) for cell in row.cells), style=style)
+    out.print(table)
+    verdict = result.verdict
+    out.print(f"verdict    {verdict.approach}: {verdict.why}", markup=False, width=min(out.width, WIDEST))
+    out.print(
+        f"test       {result.n:,} examples, opened once after the choice, which was made on valid; 95 % intervals"
+    )
+    out.print(f"seconds    {result.seconds:.0f}")
+    out.print(
+        f"files      {result.run}: compare.json, compare.md, recipe.yaml, receipt.json, splits.parquet", markup=False
+    )
+    out.print(f"next       {_next_step(result, recipe)}", markup=False, soft_wrap=True)
+
+
+def _next_step(result: CompareResult, recipe: str) -> str:
+    name = result.verdict.approach
+    if name in NEXT:
+        return NEXT[name].format(recipe=recipe)
+    (chosen,) = (each.chosen for each in result.approaches if each.name == name)
+    assert chosen is not None  # it was tried, or it would not be recommended
+    return f"kft train {recipe} --set 'train.phases={json.dumps(chosen['phases'])}'"
+
+
+COMMANDS = (compare,)

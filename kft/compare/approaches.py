@@ -1,0 +1,108 @@
+"""The approaches, cheapest first: one entry each. How each is fitted stands in the file of its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kft.compare import linear, prompting, retrieval, tuning
+from kft.compare.setting import Setting
+from kft.compare.solution import Solution
+from kft.registry import Registry
+
+Unfit = Callable[[Setting], str]
+Hopeless = Callable[[Setting, float], str]
+
+
+@dataclass(frozen=True)
+class Approach:
+    """One way to come from examples to answers.
+
+    Attributes:
+        name: As in compare.json and ``--approaches``.
+        about: What it does, for people.
+        best_for: When it is the right one, for people.
+        fit: Fits it; sees train and valid alone.
+        unfit: Says why it cannot be used at all; empty when it can.
+        hopeless: Says why it is not worth its cost, given a budget in minutes; empty when it is. It is not asked
+            about approaches that a person named.
+        pretrained: Whether it reads the pretrained backbone.
+        forgetting: What is known of what the backbone unlearns, for people.
+    """
+
+    name: str
+    about: str
+    best_for: str
+    fit: Callable[[Setting], Solution]
+    unfit: Unfit = lambda setting: ""
+    hopeless: Hopeless = lambda setting, budget: ""
+    pretrained: bool = True
+    forgetting: str = "the backbone stays as it is"
+
+
+APPROACHES: Registry[Approach] = Registry("approach", next_step="leave --approaches out for all of them")
+
+NO_BACKBONE, NOT_MEASURED = "there is no backbone", "not measured"
+
+for approach in (
+    Approach(
+        "majority",
+        "the class that is most frequent",
+        "a yardstick: it reads nothing",
+        linear.fit_majority,
+        pretrained=False,
+        forgetting=NO_BACKBONE,
+    ),
+    Approach(
+        "linear",
+        "softmax regression on words, or on thumbnails",
+        "labels that hang on words; no GPU, no backbone",
+        linear.fit_linear,
+        pretrained=False,
+        forgetting=NO_BACKBONE,
+    ),
+    Approach(
+        "prompting",
+        "label names against the text, zero-shot",
+        "no labels yet, and names that say it all",
+        prompting.fit,
+        unfit=prompting.unfit,
+    ),
+    Approach(
+        "retrieval", "the nearest labelled examples", "labels that change: a new row counts at once", retrieval.fit
+    ),
+    Approach("probe", "a head on the frozen backbone", "few labels, quick training", tuning.fit_probe),
+    Approach(
+        "lora",
+        "low-rank adapters in all blocks, from the probe",
+        "many tasks on one backbone: small files",
+        tuning.fit_lora,
+        hopeless=tuning.too_much_for_lora,
+        forgetting=NOT_MEASURED,
+    ),
+    Approach(
+        "top",
+        "the two top blocks, from the probe",
+        "dozens of labels a class; cheaper than all blocks",
+        tuning.fit_top,
+        forgetting=NOT_MEASURED,
+    ),
+    Approach(
+        "full",
+        "all blocks, from the probe",
+        "many labels, words used in another sense",
+        tuning.fit_full,
+        hopeless=tuning.too_much_for_full,
+        forgetting=NOT_MEASURED,
+    ),
+    Approach(
+        "scratch",
+        "the same architecture from random weights",
+        "very many labels, unlike all that was read",
+        tuning.fit_scratch,
+        hopeless=tuning.too_much_for_scratch,
+        pretrained=False,
+        forgetting="nothing was learned before",
+    ),
+):
+    APPROACHES.register(approach.name, approach)

@@ -1,0 +1,274 @@
+"""Fits the approaches, chooses by valid, then opens the test split once for all of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kft.compare.approaches import APPROACHES, Approach
+from kft.compare.setting import Setting
+from kft.compare.solution import Solution
+from kft.compare.verdict import BASELINE, Verdict, decide, widen
+from kft.errors import ModelError, UsageError
+from kft.evaluate.calibration import UNCHANGED, Temperature, fit_temperature
+from kft.metrics.intervals import Estimate, estimate_all, paired_difference
+
+BUDGET_MINUTES = 60.0
+"""What one approach may take by its size, where nothing else was said."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an approach takes.
+
+    Attributes:
+        train_seconds: Wall seconds of fitting, with what was stored already.
+        train_cpu_seconds: Of the process, all threads.
+        features_seconds: Wall seconds that the frozen vectors it was fitted with take where none is stored.
+        examples_per_second: Answered from raw input, in batches.
+        trained_parameters: Set by training.
+        own_bytes: What is kept of it, beside a backbone that is there anyway.
+        bytes: What is kept of it, the backbone included where it needs one.
+    """
+
+    train_seconds: float
+    train_cpu_seconds: float
+    features_seconds: float
+    examples_per_second: float
+    trained_parameters: int
+    own_bytes: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Risk:
+    """What can go wrong with an approach.
+
+    Attributes:
+        overfitting_gap: The metric on training examples, better than on valid by so much; None where it keeps them.
+        train: The metric on these training examples.
+        ece: On test, after calibration.
+        log_loss: Likewise.
+        forgetting: What the backbone unlearned of other tasks; None where it is not measured.
+        forgetting_why: Why it is None, or nothing.
+    """
+
+    overfitting_gap: float | None
+    train: float | None
+    ece: float
+    log_loss: float
+    forgetting: float | None
+    forgetting_why: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one approach came to.
+
+    Attributes:
+        name: The approach.
+        skipped: Why it was not tried; empty where it was.
+        metrics: On test, with intervals; None where it was not tried.
+        valid: Likewise on valid, which choices were made by.
+        paired: Difference to the best on valid (this less the best) in the deciding metric, on valid and on test; the
+            intervals of all approaches hold together (``widen``).
+        cost: What it takes.
+        risk: What can go wrong.
+        chosen: What was chosen on valid within the approach.
+    """
+
+    name: str
+    skipped: str = ""
+    metrics: Mapping[str, Estimate] | None = None
+    valid: Mapping[str, Estimate] | None = None
+    paired: Mapping[str, Estimate] | None = None
+    cost: Cost | None = None
+    risk: Risk | None = None
+    chosen: Mapping[str, Any] | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns its entry of compare.json."""
+        estimates = {key: getattr(self, key) for key in ("metrics", "valid", "paired")}
+        return {
+            "name": self.name,
+            **{
+                key: None if found is None else {name: value.as_dict() for name, value in found.items()}
+                for key, found in estimates.items()
+            },
+            "cost": None if self.cost is None else vars(self.cost),
+            "risk": None if self.risk is None else vars(self.risk),
+            "chosen": None if self.chosen is None else dict(self.chosen),
+            "skipped": self.skipped or None,
+        }
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """An approach between its fitting and the opening of the test split."""
+
+    approach: Approach
+    solution: Solution
+    temperature: Temperature
+    valid: np.ndarray
+    train: float | None
+    cost: Cost
+
+
+def run_approaches(
+    setting: Setting, names: Sequence[str] | None = None, budget: float = BUDGET_MINUTES
+) -> tuple[tuple[Outcome, ...], Verdict]:
+    """Runs the approaches on one split, cheapest first.
+
+    Args:
+        setting: The recipe and its data.
+        names: Which; default: all, of which those that are hopeless by rule are left out, and said so: all blocks below
+            10 training rows a class, from scratch below 100, and whatever takes longer than the budget by its size
+            (``Setting.estimated_minutes``).
+        budget: Minutes that one approach may take.
+
+    Returns:
+        One outcome an approach, in the order of the registry, and the verdict.
+
+    Raises:
+        UsageError: An approach is unknown, or none of those named can be used.
+        KftError: One of its kinds, for weights or a disk that do not fit.
+    """
+    asked = None if names is None else {APPROACHES.get(name).name for name in names}
+    fitted: dict[str, _Fitted] = {}
+    skipped: dict[str, str] = {}
+    for approach in APPROACHES:
+        if asked is not None and approach.name not in asked:
+            continue
+        why = approach.unfit(setting) or ("" if asked else approach.hopeless(setting, budget))
+        if not why:
+            setting.progress.note(f"\n{approach.name:<10} {approach.about}")
+            if approach.pretrained:  # before its clock runs, or whoever comes first would pay for all
+                setting.prepare()
+            try:
+                fitted[approach.name] = _fit(setting, approach)
+            except ModelError as error:  # this backbone cannot be tuned so; the others go on
+                why = error.problem
+        if why:
+            skipped[approach.name] = why
+            setting.progress.note(f"\n{approach.name:<10} skipped: {why}")
+    if not fitted:
+        raise UsageError(
+            "none of these approaches can be used on these data",
+            where="--approaches",
+            received="; ".join(f"{name}: {why}" for name, why in skipped.items()),
+            expected="at least one that can",
+            next_step="leave --approaches out for all of them",
+        )
+    verdict = _decide(setting, fitted)
+    outcomes = _open_test(setting, fitted, verdict)
+    order = [name for name in APPROACHES.names() if name in fitted or name in skipped]
+    return tuple(outcomes[name] if name in outcomes else Outcome(name, skipped[name]) for name in order), verdict
+
+
+def _fit(setting: Setting, approach: Approach) -> _Fitted:
+    wall, cpu = time.perf_counter(), time.process_time()
+    solution = approach.fit(setting)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    raw, targets = solution.answers(setting, setting.split.valid), setting.targets(setting.split.valid)
+    calibrate = setting.spec.evaluate.calibrate == "temperature" and approach.name != BASELINE
+    temperature = fit_temperature(targets, raw) if calibrate else UNCHANGED
+    sample = setting.train_sample
+    train = None
+    if not solution.remembers:
+        answers = temperature.apply(solution.answers(setting, sample))
+        train = setting.metric.value(setting.targets(sample), answers)
+    cost = Cost(
+        train_seconds=wall,
+        train_cpu_seconds=cpu,
+        features_seconds=solution.frozen_rows * setting.seconds_per_vector if solution.frozen_rows else 0.0,
+        examples_per_second=solution.examples_per_second(setting),
+        trained_parameters=solution.trained,
+        own_bytes=solution.own_bytes,
+        bytes=solution.own_bytes if solution.whole_bytes is None else solution.whole_bytes,
+    )
+    valid = temperature.apply(raw)
+    reached = setting.metric.value(targets, valid)
+    setting.progress.note(f"{'':<10} {setting.metric.name} {reached:.3f} on valid, {wall:.1f} s")
+    return _Fitted(approach, solution, temperature, valid, train, cost)
+
+
+def _decide(setting: Setting, fitted: Mapping[str, _Fitted]) -> Verdict:
+    """Recommends by valid alone."""
+    valid, metric = setting.split.valid, setting.metric
+    targets = setting.targets(valid)
+    baseline = APPROACHES.get(BASELINE).fit(setting).answers(setting, valid)
+    answers = {BASELINE: baseline, **{name: each.valid for name, each in fitted.items()}}
+
+    def difference(first: str, second: str) -> Estimate:
+        return _behind(setting, "valid", answers[first], answers[second], _looks(fitted))
+
+    values = {name: metric.value(targets, each.valid) for name, each in fitted.items()}
+    return decide(values, difference, metric=metric.name, higher_is_better=not setting.lower_is_better)
+
+
+def _behind(setting: Setting, split: str, first: np.ndarray, second: np.ndarray, looks: int) -> Estimate:
+    """Returns the paired difference on a split, with an interval that holds together with those of the others."""
+    part = setting.split.part(split)
+    found = paired_difference(setting.metric, setting.targets(part), first, second, groups=part.groups)
+    return widen(found, looks)
+
+
+def _looks(fitted: Mapping[str, _Fitted]) -> int:
+    """How many approaches are held against the best."""
+    return len(fitted) - 1
+
+
+def _open_test(setting: Setting, fitted: Mapping[str, _Fitted], verdict: Verdict) -> dict[str, Outcome]:
+    """Scores all approaches on the test split: once, after every choice was made."""
+    valid, test = setting.split.valid, setting.split.test
+    kind, metric = setting.task.kind, setting.metric
+    setting.progress.note(f"\nscoring    {len(test):,} examples of test, once, for all approaches")
+    answers = {name: each.temperature.apply(each.solution.answers(setting, test)) for name, each in fitted.items()}
+    outcomes = {}
+    for name, each in fitted.items():
+        found = estimate_all(setting.targets(test), answers[name], groups=test.groups, metrics=kind.metrics)
+        on_valid = estimate_all(setting.targets(valid), each.valid, groups=valid.groups, metrics=kind.metrics)
+        best = verdict.best
+        paired = {
+            "valid": _behind(setting, "valid", each.valid, fitted[best].valid, _looks(fitted)),
+            "test": _behind(setting, "test", answers[name], answers[best], _looks(fitted)),
+        }
+        gap = None if each.train is None else each.train - on_valid[metric.name].value
+        risk = Risk(
+            overfitting_gap=-gap if gap is not None and setting.lower_is_better else gap,
+            train=each.train,
+            ece=found["ece"].value,
+            log_loss=found["log_loss"].value,
+            forgetting=None,
+            forgetting_why=each.approach.forgetting,
+        )
+        outcomes[name] = Outcome(
+            name=name,
+            metrics=found,
+            valid=on_valid,
+            paired=paired,
+            cost=each.cost,
+            risk=risk,
+            chosen={**each.solution.chosen, "temperature": each.temperature.value},
+        )
+    return outcomes
+
+
+def without_frills(spec: Any) -> Any:
+    """Returns a recipe's spec as all approaches take it.
+
+    A pooling with weights of its own has learned nothing for those that train nothing: the backbone's own takes its
+    place. All of valid serves the choices, and callbacks belong to a training run.
+    """
+    pooling = {"pooling": "auto"} if spec.model.pooling == "attention" else {}
+    return replace_parts(spec, model=pooling, train={"callbacks": ()}, evaluate={"abstain_at": None})
+
+
+def replace_parts(spec: Any, **parts: Mapping[str, Any]) -> Any:
+    """Returns the spec with values of its parts replaced."""
+    changed = {name: getattr(spec, name).model_copy(update=dict(values)) for name, values in parts.items()}
+    return spec.model_copy(update=changed)

@@ -1,0 +1,213 @@
+"""What every approach is given: one recipe, one split, the frozen backbone's vectors, computed once for all."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kft.data.examples import Examples
+from kft.data.split import DataSplit, labels_of
+from kft.metrics.metric import Metric
+from kft.recipe.schema import FeaturesSpec, RecipeSpec
+from kft.tasks.registry import TASKS
+from kft.tasks.task import Task
+
+if TYPE_CHECKING:
+    import keras
+
+    from kft.evaluate.predictor import Predictor
+    from kft.model.backbones import Backbone
+    from kft.model.encode import Encoded, Reader
+    from kft.train.progress import Progress
+
+SAMPLE_ROWS = 1000
+"""Training rows that the overfitting gap is measured on: enough for a gap of a few points, and soon done."""
+SPEED_ROWS = 256
+"""Valid rows that the speed of answering is measured on."""
+IMAGE_POSITIONS = 196
+"""Stands for the tokens of an image in an estimate of work: 14 x 14 patches."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The data of a comparison and what is computed once for all approaches.
+
+    Attributes:
+        spec: The recipe; its phases play no part.
+        split: Its data; nothing here opens the test split.
+        progress: Told what is done.
+    """
+
+    spec: RecipeSpec
+    split: DataSplit
+    progress: Progress = field(repr=False)
+    _known: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
+
+    @property
+    def task(self) -> Task:
+        """What is read and answered."""
+        return TASKS.get(self.spec.task)
+
+    @property
+    def classes(self) -> int:
+        """How many there are."""
+        return len(self.split.labels)
+
+    @property
+    def rows_per_class(self) -> float:
+        """Training examples per class, on average."""
+        return len(self.split.train) / self.classes
+
+    @property
+    def metric(self) -> Metric:
+        """What the comparison is decided by: what the recipe's runs are chosen by, ``train.best``."""
+        assert self.spec.train.best is not None  # loading a recipe fills it in
+        name = self.spec.train.best.removeprefix("valid_")
+        return self.task.kind.metrics["log_loss" if name == "loss" else name]
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether less of that metric is better."""
+        return not self.metric.higher_is_better
+
+    def targets(self, examples: Examples) -> np.ndarray:
+        """Returns ``int[n]``: the class of each example."""
+        return np.asarray(self.task.kind.truth(list(labels_of(examples)), self.split.space))
+
+    @cached_property
+    def train_sample(self) -> Examples:
+        """At most 1,000 training examples, drawn by the recipe's seed."""
+        rows = len(self.split.train)
+        drawn = np.random.default_rng(self.spec.seed).permutation(rows)[:SAMPLE_ROWS]
+        return self.split.train.take(np.sort(drawn))
+
+    @cached_property
+    def backbone(self) -> Backbone:
+        """Pretrained and frozen, whatever ``model.weights`` says; approaches that tune load their own."""
+        from kft.model.backbones import load_for
+
+        model = self.spec.model.model_copy(update={"weights": "pretrained"})
+        return load_for(self.spec.model_copy(update={"model": model}), self.progress.note)
+
+    @cached_property
+    def reader(self) -> Reader:
+        """Turns raw inputs into the backbone's."""
+        from kft.model.encode import make_reader
+
+        return make_reader(self.task, self.backbone, self.spec.model)
+
+    @cached_property
+    def model(self) -> keras.Model:
+        """The backbone with a new head: for counting and timing, never trained."""
+        from kft.model.build import build_for
+
+        spec = self.spec.model_copy(update={"train": self.spec.train.model_copy(update={"phases": None})})
+        return build_for(spec, self.task, self.split.space, self.backbone)
+
+    @cached_property
+    def vectors(self) -> dict[str, np.ndarray]:
+        """``float32[n, width]`` of train and of valid: pooled, from the store that training shares."""
+        parts = {"train": self.split.train, "valid": self.split.valid}
+        read = {name: self._read(part.inputs) for name, part in parts.items()}
+        return self._pooled(read, self.spec.features)
+
+    def prepare(self) -> None:
+        """Computes what all approaches on the pretrained backbone read.
+
+        Raises:
+            ModelError: A text has more tokens than the backbone has positions.
+            DataError: An image cannot be decoded.
+            StorageError: The disk is full or cannot be written.
+        """
+        self.vectors  # noqa: B018
+
+    def vectors_of(self, examples: Examples) -> np.ndarray:
+        """Returns ``float32[n, width]`` of a part of the split, computed once."""
+        if id(examples) not in self._known:  # a part of the split lives as long as the setting
+            known = {id(self.split.train): "train", id(self.split.valid): "valid"}.get(id(examples))
+            self._known[id(examples)] = (
+                self.vectors[known]
+                if known
+                else self._pooled({"these": self._read(examples.inputs)}, self.spec.features)["these"]
+            )
+        return self._known[id(examples)]
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """Returns ``float32[n, width]`` of texts that are no data, kept nowhere."""
+        return self._pooled({"these": self._read(texts)}, FeaturesSpec(store="off"))["these"]
+
+    def _read(self, inputs: Sequence[Any]) -> Encoded:
+        from kft.train.prepare import require_positions
+
+        found = self.reader.read(inputs, keep=True)
+        if self.task.modality != "image":
+            require_positions(found.source.lengths, self.backbone)
+        return found
+
+    def _pooled(self, read: dict[str, Encoded], features: FeaturesSpec) -> dict[str, np.ndarray]:
+        from kft.features.vectors import pooled_vectors
+
+        sources = {name: encoded.source for name, encoded in read.items()}
+        with self.progress.task("frozen blocks, once", sum(map(len, sources.values()))) as tick:
+            return pooled_vectors(self.backbone, sources, self.spec.model, features, tick=tick)
+
+    def predictor(self, model: keras.Model) -> Predictor:
+        """Returns a model ready to answer raw inputs."""
+        from kft.evaluate.predictor import Predictor
+
+        kind, size = self.task.kind, self.spec.train.batch_size
+        return Predictor(model, self.reader, kind, self.split.space, size)
+
+    @property
+    def speed_inputs(self) -> list[Any]:
+        """What the speed of answering is measured on."""
+        return self.split.valid.inputs[:SPEED_ROWS]
+
+    @cached_property
+    def seconds_per_vector(self) -> float:
+        """Wall seconds for one example from raw input to the backbone's vector, in batches, nothing stored."""
+        predictor = self.predictor(self.model)
+        return seconds_of(lambda: predictor.answers(self.speed_inputs)) / len(self.speed_inputs)
+
+    @cached_property
+    def backbone_bytes(self) -> int:
+        """Of the backbone's weights in memory."""
+        return sum(int(np.prod(weight.shape)) * 4 for weight in self.backbone.model.weights)
+
+    def estimated_minutes(self, *, epochs: int, passes: int) -> float:
+        """Returns roughly how long training all blocks takes, by size alone; no clock plays a part.
+
+        ``passes * 2`` floating-point operations for each parameter of the blocks, token, row and epoch (Kaplan et
+        al., 2020), at 2e10 a second and CPU core or 1e13 on an accelerator.
+
+        Args:
+            epochs: Over the training split.
+            passes: 3 where all weights train (forwards; backwards to inputs, and to weights), 2 where few do.
+        """
+        import tensorflow as tf
+
+        from kft.model.blocks import find_blocks
+
+        blocks = [block for block in find_blocks(self.model) if block.name.startswith("block_")]
+        parameters = sum(layer.count_params() * block.calls for block in blocks for layer in block.layers)
+        tokens = IMAGE_POSITIONS
+        if self.task.modality != "image":
+            sample = self.reader.read(self.train_sample.inputs).source
+            tokens = int(np.mean(sample.lengths)) + 1
+        fast = tf.config.list_logical_devices("GPU") + tf.config.list_logical_devices("TPU")
+        rate = 1e13 * len(fast) if fast else 2e10 * len(os.sched_getaffinity(0))
+        return 2 * passes * parameters * tokens * len(self.split.train) * epochs / rate / 60
+
+
+def seconds_of(work: Any) -> float:
+    """Returns the wall seconds of doing something for the second time, when all is traced and loaded."""
+    work()
+    started = time.perf_counter()
+    work()
+    return max(time.perf_counter() - started, 1e-9)

@@ -1,0 +1,104 @@
+"""The well-known table, from scratch, fine-tuning or prompting: best for, cost, speed, risk; with measured figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kft.compare.approaches import APPROACHES
+from kft.compare.compare import Outcome
+from kft.compare.verdict import Verdict
+
+HEADER = ("approach", "best for", "{metric}, test", "to the best, valid", "cost", "speed", "risk")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One approach as people read it.
+
+    Attributes:
+        cells: One text a column of ``HEADER``, in short lines.
+        recommended: Whether the verdict names it.
+        skipped: Whether it was not tried; ``cells`` then says why.
+    """
+
+    cells: tuple[str, ...]
+    recommended: bool
+    skipped: bool
+
+
+def rows_of(outcomes: Sequence[Outcome], verdict: Verdict, metric: str) -> list[Row]:
+    """Returns one row an approach."""
+    return [_row(outcome, verdict, metric) for outcome in outcomes]
+
+
+def header(metric: str) -> tuple[str, ...]:
+    """Returns the titles of the columns."""
+    return tuple(title.format(metric=metric.replace("_", " ")) for title in HEADER)
+
+
+def as_markdown(outcomes: Sequence[Outcome], verdict: Verdict, metric: str, n: int) -> str:
+    """Returns the table and the verdict as Markdown."""
+    lines = [
+        f"# Comparison on {n:,} test examples",
+        "",
+        f"**{verdict.approach}**: {verdict.why}.",
+        "",
+        "| " + " | ".join(header(metric)) + " |",
+        "|" + " --- |" * len(HEADER),
+    ]
+    lines += [
+        "| " + " | ".join(_in_one_line(cell) for cell in row.cells) + " |" for row in rows_of(outcomes, verdict, metric)
+    ]
+    notes = (
+        "Intervals are 95 %. The choice was made on valid; the test split was opened once, after it. Cost: wall "
+        "seconds of fitting, with the frozen pass as if nothing were stored; trained parameters; bytes to keep, the "
+        "backbone included. Speed: examples a second from raw input. Risk: how much better training rows are answered "
+        "than valid ones; the calibration error on test."
+    )
+    return "\n".join([*lines, "", notes, ""])
+
+
+def _row(outcome: Outcome, verdict: Verdict, metric: str) -> Row:
+    approach = APPROACHES.get(outcome.name)
+    if outcome.metrics is None or outcome.cost is None or outcome.risk is None or outcome.paired is None:
+        return Row((outcome.name, approach.best_for, f"skipped: {outcome.skipped}", "", "", "", ""), False, True)
+    cost, risk, paired = outcome.cost, outcome.risk, outcome.paired["valid"]
+    gap = "" if risk.overfitting_gap is None else f"gap {risk.overfitting_gap:+.2f}\n"
+    # Tuning that never got beyond the probe it started from is the probe.
+    kept = "\nkept its start" if outcome.chosen and outcome.chosen.get("phase") == "probe" else ""
+    return Row(
+        cells=(
+            outcome.name,
+            approach.best_for,
+            str(outcome.metrics[metric]).replace(" ", "\n", 1),
+            "best" if outcome.name == verdict.best else f"{paired.value:+.3f}\n[{paired.low:+.3f}, {paired.high:+.3f}]",
+            f"{_seconds(cost.train_seconds + cost.features_seconds)}\n{_count(cost.trained_parameters)} trained\n"
+            f"{_size(cost.bytes)}",
+            f"{_count(int(cost.examples_per_second))}/s",
+            f"{gap}ECE {risk.ece:.2f}{kept}",
+        ),
+        recommended=outcome.name == verdict.approach,
+        skipped=False,
+    )
+
+
+def _in_one_line(cell: str) -> str:
+    return cell.replace("\n[", " [").replace("\n", ", ").replace("|", "\\|")
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.1f} s" if value < 10 else f"{value:,.0f} s"
+
+
+def _count(value: int) -> str:
+    for limit, unit in ((10**6, "M"), (10**3, "k")):
+        if value >= limit:
+            return f"{value / limit:.3g} {unit}"
+    return str(value)
+
+
+def _size(value: int) -> str:
+    from kft.recipe.durations import format_size
+
+    return format_size(value)

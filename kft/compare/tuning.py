@@ -1,0 +1,150 @@
+"""With a backbone that learns: the solved probe, and what `kft train` does from it, each from fresh weights."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kft.compare.linear import scorer
+from kft.compare.setting import Setting
+from kft.compare.solution import Solution
+from kft.metrics.classification import softmax
+from kft.recipe.schema import FEW_ROWS_PER_CLASS, SCRATCH, PhaseSpec, default_phases
+
+FEWEST_FOR_FULL = 10
+"""Training rows a class below which all blocks learn the rows by heart before they learn the task."""
+FEWEST_FOR_SCRATCH = 100
+"""Likewise where nothing is pretrained. Both are rules of thumb: ``--approaches`` overrides them."""
+LORA_EPOCHS, LORA_RATE = 4, 1e-3
+"""As many epochs as the top blocks have; adapters start from nothing and take a larger rate (Hu et al., 2022)."""
+
+
+def fit_probe(setting: Setting) -> Solution:
+    """Solves the head on the frozen backbone's vectors, as the phase ``probe`` of a training run does."""
+    from kft.features.probe import solve_probe
+    from kft.train.prepare import row_weights
+
+    targets = setting.targets(setting.split.train)
+    train, valid = setting.vectors["train"], setting.vectors["valid"]
+    probe = solve_probe(
+        train,
+        targets,
+        valid,
+        setting.targets(setting.split.valid),
+        classes=setting.classes,
+        score=scorer(setting),
+        row_weights=row_weights(setting.spec.train, targets, setting.classes),
+    )
+    head = probe.kernel.nbytes + probe.bias.nbytes
+    return Solution(
+        answer=lambda vectors: softmax(vectors @ probe.kernel + probe.bias),
+        trained=probe.kernel.size + probe.bias.size,
+        own_bytes=head,
+        whole_bytes=setting.backbone_bytes + head,
+        on_vectors=True,
+        frozen_rows=len(train) + len(valid),
+        chosen={"C": probe.strength},
+    )
+
+
+def fit_lora(setting: Setting) -> Solution:
+    """Low-rank adapters in all blocks, from the probe."""
+    return _train(setting, "lora")
+
+
+def fit_top(setting: Setting) -> Solution:
+    """The two top blocks, from the probe."""
+    return _train(setting, "top")
+
+
+def fit_full(setting: Setting) -> Solution:
+    """All blocks, from the probe; embeddings stay frozen."""
+    return _train(setting, "full")
+
+
+def fit_scratch(setting: Setting) -> Solution:
+    """The backbone's architecture with random weights."""
+    return _train(setting, "scratch")
+
+
+def phases_for(name: str, blocks: int) -> tuple[PhaseSpec, ...]:
+    """Returns the phases of an approach: those of a recipe that names none, one at a time.
+
+    Args:
+        name: ``lora``, ``top``, ``full`` or ``scratch``.
+        blocks: Numbered blocks of the backbone.
+
+    Example:
+        >>> [str(phase.unfreeze) for phase in phases_for("top", 6)]
+        ['none', 'top-2']
+    """
+    if name == "scratch":
+        return (SCRATCH,)
+    probe, top, deep = default_phases(rows_per_class=FEW_ROWS_PER_CLASS, blocks=blocks)
+    lora = PhaseSpec.model_validate(
+        {"name": "lora", "unfreeze": {"lora": {}}, "epochs": LORA_EPOCHS, "lr": LORA_RATE, "start": probe.name}
+    )
+    return probe, {"lora": lora, "top": top, "full": deep}[name]
+
+
+def _train(setting: Setting, name: str) -> Solution:
+    """Trains a fresh model as `kft train` does, in memory, and keeps its best epoch on valid."""
+    from kft import runtime
+    from kft.model.backbones import load_for
+    from kft.model.blocks import find_blocks
+    from kft.model.build import build_for
+    from kft.train.prepare import plan_phases
+    from kft.train.run import Files, fit
+
+    blocks = sum(block.name.startswith("block_") for block in find_blocks(setting.model))
+    spec = setting.spec
+    train = spec.train.model_copy(update={"phases": phases_for(name, blocks)})
+    weights = {"weights": "random" if name == "scratch" else "pretrained"}
+    spec = spec.model_copy(update={"train": train, "model": spec.model.model_copy(update=weights)})
+    runtime.seed_everything(spec.seed)
+    backbone = load_for(spec)
+    model = build_for(spec, setting.task, setting.split.space, backbone)
+    phases = plan_phases(spec, setting.split, backbone, model)
+    fitted = fit(spec, setting.split, backbone, model, phases, files=Files(), callbacks=(), progress=setting.progress)
+    tuned = fitted.phases[-1]
+    kept = next(phase for phase in fitted.phases if phase.name == fitted.best_phase)
+    predictor = setting.predictor(fitted.model)
+    return Solution(
+        answer=predictor.answers,
+        trained=tuned.trainable,
+        own_bytes=4 * (tuned.parameters if name == "scratch" else tuned.trainable),
+        whole_bytes=4 * tuned.parameters,  # what is tuned takes the place of what it was tuned from
+        frozen_rows=0 if name == "scratch" else len(setting.split.train) + len(setting.split.valid),
+        chosen={
+            "phase": kept.name,
+            "epoch": kept.best_epoch,
+            "epochs": tuned.epochs,
+            "phases": [phase.model_dump(mode="json", exclude_defaults=True) for phase in phases],
+        },
+    )
+
+
+def too_much_for_lora(setting: Setting, budget: float) -> str:
+    """Says why adapters are not tried; empty when they are."""
+    return _too_long(setting, budget, epochs=LORA_EPOCHS, passes=2)
+
+
+def too_much_for_full(setting: Setting, budget: float) -> str:
+    """Says why all blocks are not trained; empty when they are."""
+    return _too_few(setting, FEWEST_FOR_FULL) or _too_long(setting, budget, epochs=4, passes=3)
+
+
+def too_much_for_scratch(setting: Setting, budget: float) -> str:
+    """Says why nothing is trained from scratch; empty when it is."""
+    epochs = int(np.asarray(SCRATCH.epochs))
+    return _too_few(setting, FEWEST_FOR_SCRATCH) or _too_long(setting, budget, epochs=epochs, passes=3)
+
+
+def _too_few(setting: Setting, fewest: int) -> str:
+    if setting.rows_per_class >= fewest:
+        return ""
+    return f"{setting.rows_per_class:.0f} training rows a class, fewer than {fewest}"
+
+
+def _too_long(setting: Setting, budget: float, *, epochs: int, passes: int) -> str:
+    minutes = setting.estimated_minutes(epochs=epochs, passes=passes)
+    return "" if minutes <= budget else f"about {minutes:,.0f} minutes by its size, more than --budget {budget:g}"

@@ -1,0 +1,139 @@
+"""From what the approaches reached on valid to one recommendation, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from statistics import NormalDist
+
+from kft.metrics.intervals import Estimate
+
+BASELINE = "majority"
+TUNED = ("lora", "top", "full")
+"""Approaches that change the backbone's weights, or add to them."""
+
+ENOUGH = {
+    "linear": "words and their neighbours are enough: a linear model needs no backbone, so do not fine-tune",
+    "prompting": "the names of the labels are enough: no training pays, so do not fine-tune",
+    "retrieval": "looking up the nearest labelled examples is enough: do not fine-tune",
+    "probe": "a head on the frozen backbone is enough: do not fine-tune",
+    "scratch": "pretraining brings nothing here that training from scratch does not",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A recommendation.
+
+    Attributes:
+        approach: Its name.
+        why: In words, with the figures it rests on.
+        best: The approach with the best value on valid.
+    """
+
+    approach: str
+    why: str
+    best: str
+
+    def as_dict(self) -> dict[str, str]:
+        """Returns its part of compare.json."""
+        return {"approach": self.approach, "why": self.why}
+
+
+def decide(
+    values: Mapping[str, float],
+    difference: Callable[[str, str], Estimate],
+    *,
+    metric: str = "accuracy",
+    higher_is_better: bool = True,
+) -> Verdict:
+    """Recommends the cheapest approach that is not significantly worse than the best.
+
+    Only figures of the valid split belong here: the test split decides nothing. The best is the luckiest of several, so
+    that the intervals have to be widened for that (see ``widen``).
+
+    Args:
+        values: The metric of each approach on valid, cheapest first.
+        difference: The paired difference (first less second) of two approaches on valid; it also knows ``majority``
+            where ``values`` does not.
+        metric: What the values are called.
+        higher_is_better: Whether more of it is better.
+
+    Example:
+        >>> values = {"majority": 0.5, "linear": 0.90, "top": 0.91}
+        >>> def difference(first, second):
+        ...     gap = values[first] - values[second]
+        ...     return Estimate(gap, gap - 0.02, gap + 0.02)
+        >>> decide(values, difference).approach
+        'linear'
+    """
+    sign = 1 if higher_is_better else -1
+    best = max(values, key=lambda name: sign * values[name])  # the first of several, which is the cheapest
+    over_baseline = _signed(difference(best, BASELINE), sign)
+    if best == BASELINE or over_baseline.low <= 0:
+        return Verdict(BASELINE, _nothing(best, values, over_baseline, metric), best)
+    behind = {name: _signed(difference(best, name), sign) for name in values if name not in (best, BASELINE)}
+    enough = [name for name in values if name == best or (name in behind and behind[name].low <= 0)]
+    chosen = enough[0]
+    why = _why(chosen, values, difference, metric, sign)
+    if chosen == best:
+        return Verdict(chosen, f"{why}; nothing measured is better", best)
+    return Verdict(
+        chosen,
+        f"{why}; {best} has {values[best]:.3f}, a lead of {behind[chosen]}, which may be chance",
+        best,
+    )
+
+
+def widen(difference: Estimate, looks: int) -> Estimate:
+    """Returns a 95 % interval that holds together with others like it: Bonferroni's level for so many.
+
+    Each half is stretched as that of a normal distribution would be. Without it, the best of several approaches, each
+    at its best epoch, seems to lead by what is luck on these rows (docs/compare.md has a measured case).
+
+    Args:
+        difference: With its own 95 % interval.
+        looks: How many differences are looked at together.
+
+    Example:
+        >>> wider = widen(Estimate(0.05, 0.01, 0.09), 8)
+        >>> round(wider.low, 3), round(wider.high, 3)
+        (-0.006, 0.106)
+    """
+    normal = NormalDist()
+    stretch = normal.inv_cdf(1 - 0.025 / max(looks, 1)) / normal.inv_cdf(0.975)
+    value = difference.value
+    return Estimate(value, value - stretch * (value - difference.low), value + stretch * (difference.high - value))
+
+
+def _signed(difference: Estimate, sign: int) -> Estimate:
+    """Turns a difference so that more is better."""
+    if sign > 0:
+        return difference
+    return Estimate(-difference.value, -difference.high, -difference.low)
+
+
+def _nothing(best: str, values: Mapping[str, float], lead: Estimate, metric: str) -> str:
+    if best == BASELINE:
+        found = f"the best {metric} on valid is that of the majority class"
+    else:
+        found = f"the best is {best} with {values[best]:.3f} {metric} on valid, a lead of {lead}, which may be chance"
+    return f"nothing beats the majority class: {found}; look at the labels before any model: kft check"
+
+
+def _why(
+    chosen: str,
+    values: Mapping[str, float],
+    difference: Callable[[str, str], Estimate],
+    metric: str,
+    sign: int,
+) -> str:
+    reached = f"{values[chosen]:.3f} {metric} on valid"
+    if chosen not in TUNED:
+        return f"{ENOUGH[chosen]} ({reached})"
+    untuned = [name for name in values if name not in (*TUNED, BASELINE)] or [BASELINE]
+    rival = max(untuned, key=lambda name: sign * values.get(name, 0.0))
+    gain = _signed(difference(chosen, rival), sign)
+    if gain.low <= 0:
+        return f"{chosen} is the cheapest that keeps up ({reached}), {gain} over {rival}"
+    return f"fine-tuning pays: {chosen} gains {gain} {metric} over {rival}, the best without it ({reached})"

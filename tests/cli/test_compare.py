@@ -1,0 +1,158 @@
+"""`kft compare` with the tiny backbone: what it finds, what it writes, what it refuses."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+import kft
+from kft.compare.approaches import APPROACHES
+from kft.errors import UsageError
+from tests import tiny
+from tests.cli.test_tasks import write_data
+
+LIGHT = "linear,prompting,retrieval,probe"
+
+
+def write_recipe(folder, backbone, rows=240, *, labels=None, **values):
+    """A recipe whose train and test are files; labels can be others than the words say."""
+    texts, right = tiny.texts_and_labels(rows)
+    right = right if labels is None else labels
+    for name, part in (("train", slice(rows // 2)), ("test", slice(rows // 2, rows))):
+        with (folder / f"{name}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([("text", "label"), *zip(texts[part], right[part], strict=True)])
+    path = folder / "tickets.yaml"
+    data = {"train": "train.csv", "valid": "40%", "test": "test.csv"}
+    path.write_text(
+        json.dumps({"task": "text-classification", "data": data, "model": {"backbone": str(backbone)}} | values)
+    )
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("KFT_CACHE", str(tmp_path / "cache"))
+
+
+def test_labels_that_hang_on_words_and_what_is_written(kft_cli, tiny_folder, tmp_path):
+    """All approaches but those that are hopeless by rule."""
+    path = write_recipe(tmp_path, tiny_folder, 400)
+    code, out, err = kft_cli("compare", path, "--budget", 0, "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert list(found) == ["split_hash", "n", "approaches", "verdict"]
+    assert found["n"] == 200
+    assert found["verdict"]["approach"] == "linear"
+    assert "do not fine-tune" in found["verdict"]["why"]
+    by_name = {each["name"]: each for each in found["approaches"]}
+    assert tuple(by_name) == APPROACHES.names()
+    skipped = {name: each["skipped"] for name, each in by_name.items() if each["skipped"]}
+    assert set(skipped) == {"lora", "full", "scratch"}
+    assert skipped["lora"] == skipped["full"] == "about 0 minutes by its size, more than --budget 0"
+    assert skipped["scratch"] == "60 training rows a class, fewer than 100"
+    assert by_name["full"]["metrics"] is by_name["full"]["cost"] is by_name["full"]["risk"] is None
+    for each in (each for each in by_name.values() if not each["skipped"]):
+        accuracy = each["metrics"]["accuracy"]
+        assert accuracy["low"] <= accuracy["value"] <= accuracy["high"]
+        assert each["cost"]["train_cpu_seconds"] >= 0 and each["cost"]["examples_per_second"] > 0
+        assert each["risk"]["forgetting"] is None and each["risk"]["forgetting_why"]
+    assert by_name["retrieval"]["risk"]["overfitting_gap"] is None
+    assert by_name["probe"]["cost"]["trained_parameters"] == 2 * (tiny.WIDTH + 1)
+    assert by_name["prompting"]["cost"]["trained_parameters"] == 0
+    assert by_name["linear"]["cost"]["bytes"] == by_name["linear"]["cost"]["own_bytes"]
+    assert by_name["top"]["cost"]["bytes"] > by_name["top"]["cost"]["own_bytes"]
+    run = tmp_path / "runs" / "tickets-compare-1"
+    files = ["compare.json", "compare.md", "receipt.json", "recipe.yaml", "splits.parquet"]
+    assert sorted(file.name for file in run.iterdir()) == files
+    assert json.loads((run / "compare.json").read_text()) == found
+    assert json.loads((run / "receipt.json").read_text())["split_hash"] == found["split_hash"]
+    table = (run / "compare.md").read_text()
+    assert "| linear | labels that hang on words" in table
+    assert table.count("kept its start") == (by_name["top"]["chosen"]["phase"] == "probe")
+
+
+def test_random_labels_are_beaten_by_nothing(kft_cli, tiny_folder, tmp_path):
+    labels = list(np.random.default_rng(3).choice(["positive", "negative"], 240, p=[0.6, 0.4]))
+    path = write_recipe(tmp_path, tiny_folder, labels=labels)
+    code, out, err = kft_cli("compare", path, "--approaches", LIGHT)
+    assert code == 0, err
+    assert "verdict    majority: nothing beats the majority class" in out
+    assert "look at the labels" in out
+    assert f"next       kft check {path}" in out
+    assert max(map(len, out.splitlines())) <= 110
+
+
+def test_the_choice_never_sees_the_test_split(tiny_folder, tmp_path):
+    """Other labels in test change what is reported of test, and nothing else."""
+    path = write_recipe(tmp_path, tiny_folder)
+    names = LIGHT.split(",")
+    first = kft.compare(path, approaches=names, run=tmp_path / "first", quiet=True)
+    table = (tmp_path / "test.csv").read_text()
+    swapped = table.replace(",positive", ",other").replace(",negative", ",positive").replace(",other", ",negative")
+    (tmp_path / "test.csv").write_text(swapped)
+    second = kft.compare(path, approaches=names, run=tmp_path / "second", quiet=True)
+    assert second.verdict == first.verdict
+    for one, other in zip(first.approaches, second.approaches, strict=True):
+        assert one.valid == other.valid
+        assert one.chosen == other.chosen
+    assert first.approaches[0].metrics != second.approaches[0].metrics
+
+
+def test_named_approaches_run_however_hopeless(tiny_folder, tmp_path):
+    path = write_recipe(tmp_path, tiny_folder, 60, train={"early_stopping": {"patience": 1}})
+    result = kft.compare(path, approaches=["scratch", "lora"], budget=0, run=tmp_path / "run", quiet=True)
+    assert [each.name for each in result.approaches if not each.skipped] == ["lora", "scratch"]
+    assert result.approaches[1].chosen["phase"] == "scratch"
+    lora, scratch = (each.cost for each in result.approaches)
+    assert lora.trained_parameters < scratch.trained_parameters
+    assert lora.own_bytes < scratch.own_bytes < lora.bytes
+    assert "| lora |" in result._repr_html_()
+
+
+def test_label_names_that_say_nothing_cannot_be_prompted(tiny_folder, tmp_path):
+    path = write_recipe(tmp_path, tiny_folder, 120, labels=["1", "0"] * 60)
+    result = kft.compare(path, approaches=["linear", "prompting"], run=tmp_path / "run", quiet=True)
+    assert result.approaches[1].skipped == "label names such as '0' say nothing"
+    with pytest.raises(UsageError, match="none of these approaches can be used"):
+        kft.compare(path, approaches=["prompting"], run=tmp_path / "none", quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("task", "why"), [("text-pairs", "no pair of texts"), ("image-classification", "reads no label names")]
+)
+def test_pairs_and_photos(task, why, tiny_folder, tiny_images, tmp_path):
+    source, _ = write_data(task, tmp_path)
+    backbone = tiny_images if task.startswith("image") else tiny_folder
+    values = {"task": task, "data": {"train": str(tmp_path / source)}, "model": {"backbone": str(backbone)}}
+    names = ["majority", "linear", "prompting", "retrieval", "probe"]
+    if task.startswith("image"):
+        names += ["lora"]
+    result = kft.compare(values, approaches=names, run=tmp_path / "run", quiet=True)
+    outcomes = {each.name: each for each in result.approaches}
+    assert why in outcomes["prompting"].skipped
+    if "lora" in outcomes:  # there is no layer of this backbone that an adapter could sit beside
+        assert outcomes["lora"].skipped == "the LoRA target '*query*' matches no layer"
+    for name in ("linear", "retrieval", "probe"):
+        found, plain = outcomes[name].metrics["accuracy"].value, outcomes["majority"].metrics["accuracy"].value
+        assert found > plain + 0.2, name
+
+
+def test_refusals(kft_cli, tiny_folder, tmp_path):
+    path = write_recipe(tmp_path, tiny_folder)
+    code, _, err = kft_cli("compare", path, "--approaches", "probes")
+    assert code == 2
+    assert "unknown approach 'probes'; did you mean 'probe'?" in err
+    assert "one of majority, linear, prompting" in err
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    code, _, err = kft_cli("compare", path, "--run", tmp_path / "full")
+    assert code == 2
+    assert "the run folder is there already" in err
+    table = (tmp_path / "train.csv").read_text().replace("positive", "1.5").replace("negative", "2")
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.csv").write_text(table)
+    code, _, err = kft_cli("compare", path, "--set", "task=text-regression")
+    assert code == 2
+    assert "kft compare knows approaches for one class of many alone" in err
+    assert "text-classification, text-pairs or image-classification" in err
