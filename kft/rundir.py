@@ -73,6 +73,25 @@ def free_bytes(path: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
+def require_writable(folder: Path) -> None:
+    """Refuses a folder that cannot be made or written to, before anything is computed for it.
+
+    Raises:
+        StorageError: This user may not write there.
+    """
+    place = folder.absolute()
+    while not place.exists():
+        place = place.parent
+    if not os.access(place, os.W_OK):
+        raise StorageError(
+            "the folder cannot be written",
+            where=str(folder),
+            received=f"{place} belongs to another user, or is read-only",
+            expected="a folder that this user may write to",
+            next_step="choose another folder",
+        )
+
+
 def write_file(path: Path, content: bytes | str, **advice: str) -> None:
     """Writes a file whole or not at all: a temporary file beside it, then an atomic rename.
 

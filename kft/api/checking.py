@@ -23,7 +23,7 @@ from kft.model import backbones
 from kft.recipe.load import Recipe
 from kft.report.examples import ExampleIndex
 from kft.report.lines import worst_lines
-from kft.rundir import write_folder
+from kft.rundir import require_writable, write_folder
 from kft.tasks.registry import TASKS
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class CheckResult:
         seconds: Wall time, from reading the recipe to the last file.
         output: The folder that was written.
         files: What is in it.
+        corrections: Rows of corrections.csv, proposals that a person decides on.
     """
 
     findings: tuple[Finding, ...]
@@ -63,6 +64,7 @@ class CheckResult:
     seconds: float
     output: Path
     files: tuple[str, ...]
+    corrections: int = 0
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -131,6 +133,7 @@ def check(
     started = time.perf_counter()
     target = Path(output) if output is not None else None
     _refuse_taken(target)
+    require_writable(target or AUDITS)
     recipe, split = load(recipe, overrides, data, skip=True)
     progress = progress_for(quiet)
     show_data(progress, recipe, split)
@@ -139,7 +142,8 @@ def check(
     with progress.task("checks", len(checks)) as tick:
         findings = run_checks(view, checks, tick)
     index = ExampleIndex(view, findings)
-    files = _files(recipe, view, findings, [each.name for each in checks], index)
+    proposed = [_described(change, index) for change in propose(findings)]
+    files = _files(recipe, view, findings, [each.name for each in checks], proposed)
     folder = write_folder(files, target, numbered=AUDITS / recipe.name)
     return CheckResult(
         findings=tuple(findings),
@@ -152,6 +156,7 @@ def check(
         seconds=time.perf_counter() - started,
         output=folder,
         files=tuple(files),
+        corrections=len(proposed),
     )
 
 
@@ -184,7 +189,7 @@ def _look(recipe: Recipe, split: DataSplit, progress: Progress, features: bool) 
 
 
 def _files(
-    recipe: Recipe, view: AuditView, findings: Sequence[Finding], checks: Sequence[str], index: ExampleIndex
+    recipe: Recipe, view: AuditView, findings: Sequence[Finding], checks: Sequence[str], proposed: Sequence[Correction]
 ) -> dict[str, bytes | str]:
     """Returns every file of an audit by name, before any is written."""
     from kft.report.audit_page import render_audit
@@ -194,7 +199,7 @@ def _files(
     document = as_document(view.split, findings)
     return {
         "audit.html": render_audit(recipe, view, findings, checks),
-        "corrections.csv": as_csv(_described(change, index) for change in propose(findings)),
+        "corrections.csv": as_csv(proposed),
         "findings.json": json.dumps(document, indent=2, ensure_ascii=False) + "\n",
         "splits.parquet": parquet.getvalue(),
     }

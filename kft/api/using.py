@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from kft import assets, strategy
 from kft.api.reading import frames_of, progress_for, split_of
+from kft.data.examples import Examples
 from kft.data.inputs import as_inputs, load_labelled, read_inputs
 from kft.data.parts import Part, open_source
-from kft.data.split import DataSplit
+from kft.data.split import DataSplit, content_hash
 from kft.data.tables import image_folder
 from kft.errors import DataError, RunError, UsageError
 from kft.evaluate.evaluate import EvaluateResult, write_csv
@@ -104,7 +105,22 @@ def evaluate(
         progress = progress_for(quiet or not chief)
         for note in notes:
             progress.note(note)
-        return score_run(folder, examples, name, progress)
+        seen = _count_seen(folder, examples)
+        if seen:
+            rows = f"{seen:,} of {len(examples):,} rows of {name}"
+            progress.note(f"warning    {rows} were in train or valid of this run: the figures flatter")
+        return replace(score_run(folder, examples, name, progress), seen=seen)
+
+
+def _count_seen(run: RunFolder, examples: Examples) -> int:
+    """Returns how many examples a run was trained on or chose by, whatever they are called."""
+    import pandas as pd
+
+    if not run.splits.is_file():
+        return 0
+    splits = pd.read_parquet(run.splits)
+    known = set(splits.loc[splits["split"] != "test", "hash"])
+    return sum(content_hash(given) in known for given in examples.inputs)
 
 
 def _compare(result: EvaluateResult, run: RunFolder, other: RunFolder, split: DataSplit) -> EvaluateResult:

@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from kft.cli.common import console, load_named, output_options, print_json
+from kft.cli.common import console, load_named, output_options, print_json, with_settings
 from kft.errors import UsageError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def check(
     if as_json:
         print_json(result.as_dict())
     else:
-        _print(result, recipe)
+        _print(result, with_settings(recipe, overrides))
     return 1 if result.errors else 0
 
 
@@ -91,8 +91,13 @@ def _print(result: CheckResult, recipe: str) -> None:
             out.print(Text(f"\n{title}", style=f"bold {color}"))
             out.print(_table(found, color, min(out.width, WIDEST)))
     out.print(f"\n{in_numbers(result.findings)}; page: {result.page}", markup=False)
+    if result.corrections:
+        table = result.output / "corrections.csv"
+        out.print(
+            f"mend       edit {table}, then kft data apply {recipe} {table} -o mended.csv", markup=False, soft_wrap=True
+        )
     step = "mend the errors, then kft check again" if result.errors else f"kft train {recipe}"
-    out.print(f"next       {step}", markup=False)
+    out.print(f"next       {step}", markup=False, soft_wrap=True)
 
 
 def _table(found: Sequence[tuple[Finding, Sequence[str]]], color: str, width: int) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -59,6 +60,16 @@ def load_named(recipe: str, overrides: Sequence[str], seed: int | None = None) -
     if not path.exists() and recipe in shipped_recipes():
         path = shipped_recipes()[recipe]
     return load_recipe(path, (*overrides, f"seed={seed}") if seed is not None else overrides)
+
+
+def with_settings(recipe: str, overrides: Sequence[str]) -> str:
+    """Returns a recipe and its settings as they stand on a command line.
+
+    Example:
+        >>> with_settings("a.yaml", ["seed=1", "data.columns=[a, b]"])
+        "a.yaml --set seed=1 --set 'data.columns=[a, b]'"
+    """
+    return shlex.join([recipe, *(word for setting in overrides for word in ("--set", setting))])
 
 
 def print_json(values: Any) -> None:

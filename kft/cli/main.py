@@ -40,9 +40,6 @@ def _register() -> None:
             cli.add_command(command)
 
 
-_register()
-
-
 def main() -> NoReturn:
     """Runs the command line and exits with the documented code."""
     signal.signal(signal.SIGTERM, _on_sigterm)
@@ -111,6 +108,12 @@ def _interrupted(how: str, stop: BaseException) -> str:
 
 def _on_sigterm(number: int, frame: FrameType | None) -> NoReturn:
     raise Terminated
+
+
+try:
+    _register()
+except KeyboardInterrupt:  # reading the commands takes a second, in which somebody may think better of it
+    sys.exit(_fail("interrupted; nothing was written", 130))
 
 
 if __name__ == "__main__":

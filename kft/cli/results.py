@@ -47,7 +47,7 @@ def print_metrics(result: EvaluateResult, model_name: str) -> None:
         better, worse = (gain.low > 0, gain.high < 0) if sign > 0 else (gain.high < 0, gain.low > 0)
         verdict = "better" if better else "worse" if worse else "may be none"
         if gain.low == gain.high == 0:
-            out.print("the probe was kept, or answers alike: fine-tuning gained nothing here")
+            out.print("this model answers as its probe does")
         else:
             out.print(f"difference to the probe in {metric_title(result.main_metric.name)}, paired: {gain} ({verdict})")
     for line in _report_lines(result) if result.report else ():

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from rich.table import Table
 
 from kft import assets
 from kft.cli.common import console, debug_option, print_json
-from kft.errors import UsageError
+from kft.errors import KftError, UsageError
 from kft.model.catalog import CATALOG
 from kft.model.sources import on_disk
 from kft.recipe.load import recipe_schema
@@ -65,7 +68,10 @@ def init(
             where=str(target),
             next_step="choose another -o FILE, or delete it",
         )
-    look = look_at(data, base=Path.cwd(), locate=assets.locate, task=task, text=text, label=label, encoding=encoding)
+    with _options_of_init():
+        look = look_at(
+            data, base=Path.cwd(), locate=assets.locate, task=task, text=text, label=label, encoding=encoding
+        )
     write_file(target, draft_recipe(look, target), elsewhere="choose another -o FILE")
     if as_json:
         print_json({"recipe": str(target), **look.as_dict()})
@@ -82,7 +88,20 @@ def init(
         out.print(f"{title:<10} {line}", markup=False)
     for warning in look.warnings:
         out.print(f"[yellow]note[/yellow]       {escape(warning)}")
-    out.print(f"written    {target}\nnext       kft train {target}", markup=False)
+    out.print(f"written    {target}\nnext       kft check {target}", markup=False)
+
+
+@contextmanager
+def _options_of_init() -> Iterator[None]:
+    """Names options where an error would name keys of a recipe, which is not there yet."""
+    try:
+        yield
+    except KftError as error:
+        step = re.sub(r"set data\.\w+ in the recipe or --set data\.(\w+)=", r"--\1 ", error.next_step or "")
+        error.next_step = (
+            step.replace("mend data.train, data.valid or data.test in the recipe", "check the path") or None
+        )
+        raise
 
 
 @click.command()

@@ -8,7 +8,7 @@ import rich_click as click
 from rich.markup import escape
 from rich.table import Table
 
-from kft.cli.common import console, devices_option, load_named, output_options, print_json
+from kft.cli.common import console, devices_option, load_named, output_options, print_json, with_settings
 from kft.cli.results import print_metrics
 from kft.tasks.registry import TASKS
 
@@ -84,7 +84,7 @@ def plan(recipe: str, overrides: tuple[str, ...], check_tpu: bool, as_json: bool
         return 0
     for phase in result.phases:
         _print_phase(phase)
-    console().print(f"\nnext       kft train {recipe}", markup=False)
+    console().print(f"\nnext       kft train {with_settings(recipe, overrides)}", markup=False)
     return 0
 
 

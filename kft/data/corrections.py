@@ -169,8 +169,8 @@ def apply_corrections(
         _write(table, target, by_id, labels, to_classes=to_classes)
     counts = {action: sum(change.action == action for change in corrections) for action in ACTIONS}
     notes = [
-        f"name {_from_recipe(target, base)} in the recipe instead of {table.rows.name}, and kft check again: row numbers "
-        "move"
+        f"name {_from_recipe(target, base)} in the recipe instead of {table.rows.name}, and kft check again: row "
+        "numbers move"
         for table, target in zip(touched, targets, strict=True)
     ]
     if to_classes:

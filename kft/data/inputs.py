@@ -207,7 +207,7 @@ def load_labelled(
             spec = spec.model_copy(update={key: tuple(set(getattr(spec, key)) - set(lacking))})
             notes.append(f"note       {name} has no column {', '.join(map(repr, lacking))}: no figures by it")
     examples, rejected = parts_to_examples(rows, spec, task=task, columns=columns)
-    refuse_rejected(rejected, spec)
+    refuse_rejected(rejected, spec, "mend these rows, or take them out of this file")
     if not len(examples):
         raise DataError("no row can be scored", where=name, expected="rows with an input and a label")
     if rejected:

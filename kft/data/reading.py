@@ -161,7 +161,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
             raise DataError(
                 "the file is no whole parquet file",
                 where=str(path),
-                received=str(error).strip().split("\n")[0][:SHOWN] or type(error).__name__,
+                received=str(error).strip().split("\n")[0].split(". ")[0][:200] or type(error).__name__,
                 expected="a parquet file, written to its end",
                 next_step="write or fetch it again",
             ) from None
@@ -228,6 +228,8 @@ def _require_width(row: list[str], names: list[str], where: str, literal: bool) 
             expected=f"{len(names)}: {', '.join(names)}",
             next_step="check data.columns, and that no text holds a tab or a line break"
             if literal
+            else "save the table with commas, or as tsv with tabs: its columns are parted by semicolons"
+            if len(names) == 1 and ";" in names[0]
             else "put texts that hold a separator or a line break in double quotes",
         )
     return row

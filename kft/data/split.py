@@ -14,7 +14,7 @@ import pandas as pd
 
 from kft.data.assign import SPLITS, split_alike, split_by_time, split_rows
 from kft.data.columns import guess_columns
-from kft.data.examples import Columns, Examples, RejectedRow, content
+from kft.data.examples import Columns, Examples, Input, RejectedRow, content
 from kft.data.parts import Part, Rows, name_parts, open_source, parts_to_examples, read_parts, title, whole
 from kft.data.tables import IMAGE, LABEL, refuse_rejected
 from kft.data.times import Times, read_times
@@ -66,11 +66,21 @@ class DataSplit:
     def frame(self) -> pd.DataFrame:
         """Returns id, split and the first 16 hex digits of the sha256 of the content."""
         rows = [
-            (identifier, name, hashlib.sha256(content(given).encode()).hexdigest()[:16])
+            (identifier, name, content_hash(given))
             for name in SPLITS
             for identifier, given in zip(self.part(name).ids, self.part(name).inputs, strict=True)
         ]
         return pd.DataFrame(rows, columns=["id", "split", "hash"])
+
+
+def content_hash(given: Input) -> str:
+    """Returns the first 16 hex digits of the sha256 of what an input is; see ``content``.
+
+    Example:
+        >>> content_hash("fine")[:8]
+        '26e91e33'
+    """
+    return hashlib.sha256(content(given).encode()).hexdigest()[:16]
 
 
 def labels_of(examples: Examples) -> np.ndarray:

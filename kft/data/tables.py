@@ -246,7 +246,11 @@ def _other_columns(frame: pd.DataFrame, spec: DataSpec, name: str, rows: Sequenc
     return found
 
 
-def refuse_rejected(rejected: Sequence[RejectedRow], spec: DataSpec) -> None:
+def refuse_rejected(
+    rejected: Sequence[RejectedRow],
+    spec: DataSpec,
+    next_step: str = "mend them, or --set data.unusable_rows=skip leaves them out, listed in findings.json",
+) -> None:
     """Stops at rows that cannot be used, unless the recipe says to leave them out.
 
     Raises:
@@ -264,7 +268,7 @@ def refuse_rejected(rejected: Sequence[RejectedRow], spec: DataSpec) -> None:
         where=", ".join(map(_place, rejected[:5])) + (" ..." if len(rejected) > 5 else ""),
         received=rejected[0].reason,
         expected="a text and a label in every row",
-        next_step="mend them, or --set data.unusable_rows=skip leaves them out, listed in findings.json",
+        next_step=next_step,
     )
 
 

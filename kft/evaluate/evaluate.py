@@ -120,6 +120,7 @@ class EvaluateResult:
             one class.
         report: Calibration, abstention, slices, overfitting; None where an example has not exactly one class.
         against: The paired comparison with another run, where one was asked for.
+        seen: Examples of another file that the run was trained on or chose by: what they say flatters.
     """
 
     split: str
@@ -134,6 +135,7 @@ class EvaluateResult:
     confusion: np.ndarray | None
     report: ClassReport | None = None
     against: PairedResult | None = None
+    seen: int = 0
 
     @property
     def main_metric(self) -> Metric:
@@ -159,6 +161,7 @@ class EvaluateResult:
             "gates": {name: gate.as_dict() for name, gate in self.gates.items()},
         }
         values |= self.report.as_dict() if self.report else {}
+        values |= {"seen_in_training": self.seen} if self.seen else {}
         return values | ({"against": self.against.as_dict()} if self.against else {})
 
     def _repr_html_(self) -> str:

@@ -34,9 +34,9 @@ BARS = 24
 SIZED_IMAGES = 2000
 """Of more images than this, so many are measured."""
 MEANING = {
-    "error": "makes the measured result wrong, or training impossible",
-    "warning": "lowers the result",
-    "note": "is good to know",
+    "error": "the measured result is wrong, or training impossible",
+    "warning": "the result suffers",
+    "note": "good to know",
 }
 
 
