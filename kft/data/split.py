@@ -78,7 +78,7 @@ def content_hash(given: Input) -> str:
 
     Example:
         >>> content_hash("fine")[:8]
-        '26e91e33'
+        'd14a58ba'
     """
     return hashlib.sha256(content(given).encode()).hexdigest()[:16]
 

@@ -119,7 +119,7 @@ def test_init_then_the_recipe_loads(kft_cli, tmp_path):
     tiny.write_table(tmp_path / "train.csv", 40)
     tiny.write_table(tmp_path / "test.csv", 10, seed=3)
     code, out, _ = kft_cli("init", "train.csv", "-o", "recipe.yaml")
-    assert code == 0 and "kft train recipe.yaml" in out and "positive" in out
+    assert code == 0 and "kft check recipe.yaml" in out and "positive" in out
     spec = kft.load_recipe(tmp_path / "recipe.yaml").spec
     assert (spec.data.train, spec.data.text, spec.data.label, spec.data.test) == (
         "train.csv",

@@ -88,7 +88,7 @@ def test_from_a_file_to_answers(task, kft_cli, tiny_folder, tiny_images, tmp_pat
     source, given = write_data(task, tmp_path)
     code, out, err = kft_cli("init", source, "-o", "recipe.yaml", "--task", task)
     assert code == 0, err
-    assert task in out and "kft train recipe.yaml" in out
+    assert task in out and "kft check recipe.yaml" in out
     recipe = yaml.safe_load((tmp_path / "recipe.yaml").read_text())
     assert recipe["task"] == task
     images = task.startswith("image-")
