@@ -64,6 +64,15 @@ def test_evaluate_scores_another_file(trained, kft_cli, tmp_path):
     assert code == 2 and "labels the model does not know" in err and "'mixed'" in err
 
 
+def test_evaluate_says_how_many_rows_the_run_has_seen(trained, kft_cli):
+    known = trained.run.parent / "reviews.csv"
+    code, out, err = kft_cli("evaluate", trained.run, "--data", known, "--json")
+    learned = json.loads((trained.run / "receipt.json").read_text())["n"]
+    seen = json.loads(out)["seen_in_training"]
+    assert seen >= learned["train"] + learned["valid"]
+    assert code == 1 and f"{seen} of 160 rows of reviews.csv were in train or valid of this run" in err
+
+
 def test_predict_a_text_prints_the_documented_form(trained, kft_cli):
     code, out, _ = kft_cli("predict", trained.run, "the battery is awful.")
     answer = json.loads(out)
