@@ -80,4 +80,6 @@ def find_conflicts(
     )
 
 
-register_check(Check("conflicting-labels", "copies and near-copies with different labels", check_conflicts))
+register_check(
+    Check("conflicting-labels", "copies and near-copies with different labels", check_conflicts, quick=False)
+)

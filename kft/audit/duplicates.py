@@ -65,4 +65,4 @@ def find_duplicates(ids: np.ndarray, split_of: np.ndarray, copies: Pairs) -> Ite
         )
 
 
-register_check(Check("duplicates", "copies and near-copies within a split", check_duplicates))
+register_check(Check("duplicates", "copies and near-copies within a split", check_duplicates, quick=False))

@@ -92,4 +92,6 @@ def _finding(
     )
 
 
-register_check(Check("leakage", "rows of valid and test that have a copy in an earlier split", check_leakage))
+register_check(
+    Check("leakage", "rows of valid and test that have a copy in an earlier split", check_leakage, quick=False)
+)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from kft.features.inference import Inference
     from kft.model.encode import Reader
+    from kft.recipe.schema import FeaturesSpec
 
 NOTHING_FITTED = Fitted()
 
@@ -37,6 +38,7 @@ class Predictor:
         kind: What is answered.
         space: Everything that an answer can be.
         batch_size: Inputs that go through the model together.
+        backbone: What the features of its frozen blocks are listed under.
         fitted: Temperature and threshold.
     """
 
@@ -45,6 +47,7 @@ class Predictor:
     kind: AnswerKind
     space: AnswerSpace
     batch_size: int
+    backbone: str = "model"
     fitted: Fitted = NOTHING_FITTED
 
     def answers(self, inputs: Sequence[Any], *, keep: bool = False) -> Any:
@@ -57,8 +60,35 @@ class Predictor:
         encoded = self.reader.read(inputs, keep=keep)
         source = encoded.source.select(tuple(tensor.name for tensor in self.model.inputs))
         (found,) = run_in_batches(self._inference, source)
+        return self._as_answers(found, encoded.offsets)
+
+    def head_answers(self, inputs: Sequence[Any], features: FeaturesSpec) -> Any:
+        """Does what ``answers`` does for a head on the pretrained backbone: frozen work comes from the feature store.
+
+        Args:
+            inputs: Raw inputs.
+            features: The recipe's part on the store.
+        """
+        from kft.features.boundary import frozen_blocks, split_at_boundary
+        from kft.features.inference import make_inference, run_in_batches
+        from kft.features.reuse import reuse_features
+        from kft.features.store import make_front
+        from kft.model.freeze import freeze
+
+        freeze(self.model, "none")
+        split = split_at_boundary(self.model)
+        if set(split.names) == {tensor.name for tensor in split.front.inputs}:  # images that change at random, say
+            return self.answers(inputs, keep=True)
+        encoded = self.reader.read(inputs, keep=True)
+        blocks = frozen_blocks(self.model, split)
+        about = {"model": self.backbone, "phase": "evaluate"}
+        (source,) = reuse_features(make_front(split), [encoded.source], blocks, features, about=about)
+        (found,) = run_in_batches(make_inference(split.back, self.batch_size), source)
+        return self._as_answers(found, encoded.offsets)
+
+    def _as_answers(self, found: Any, offsets: Any) -> Any:
         rows = [found.row(place) for place in range(len(found))] if isinstance(found, Ragged) else found
-        return self.kind.answers(rows, self.space, encoded.offsets)
+        return self.kind.answers(rows, self.space, offsets)
 
     @cached_property
     def _inference(self) -> Inference:
@@ -138,5 +168,6 @@ def load_predictor(run: RunFolder) -> Predictor:
         kind=task.kind,
         space=space,
         batch_size=spec.train.batch_size,
+        backbone=backbone.name,
         fitted=read_fitted(run) or NOTHING_FITTED,
     )

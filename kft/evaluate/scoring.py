@@ -98,12 +98,13 @@ def _answer(run: RunFolder, predictor: Predictor, examples: Examples) -> Scored:
     """Answers with the best checkpoint and with the probe, a head on the pretrained weights, which the model keeps."""
     from kft.train.checkpoint import load_checkpoint, snapshot
 
+    features = load_recipe(run.recipe).spec.features
     best = load_checkpoint(run.checkpoints, "best")
     pretrained = snapshot([variable for variable in predictor.model.weights if variable.path in best.weights])
     probe_answers = answers = None
     if (run.checkpoints / "probe.json").is_file():
         probe = load_checkpoint(run.checkpoints, "probe")
-        probe_answers = predictor.with_weights(probe.weights).answers(examples.inputs, keep=True)
+        probe_answers = predictor.with_weights(probe.weights).head_answers(examples.inputs, features)
         if all(np.array_equal(array, best.weights[path]) for path, array in probe.weights.items()):
             answers = probe_answers  # the probe was kept: its head is the best, on the same backbone
     if answers is None:

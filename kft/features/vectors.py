@@ -11,10 +11,9 @@ import numpy as np
 
 from kft.data.source import Source, Vectors
 from kft.features.boundary import frozen_blocks, split_at_boundary
-from kft.features.cache import features_root
 from kft.features.inference import Tick
-from kft.features.policy import make_room, plan_store, stored_dtype
-from kft.features.store import compute_features, make_front, store_features
+from kft.features.reuse import reuse_features
+from kft.features.store import make_front
 from kft.model.backbones import Backbone
 from kft.model.build import build_model
 from kft.model.freeze import freeze
@@ -61,22 +60,16 @@ def pooled_vectors(
     head = build_model(backbone, classes=2, pooling=pooling, image_size=model.image.size)
     freeze(head, "none")
     split = split_at_boundary(head)
-    front, root, dtype = make_front(split), features_root(), stored_dtype(features)
-    taken = {name: source.select(front.inputs) for name, source in sources.items()}
-    planned = plan_store(front, list(taken.values()), frozen_blocks(head, split), features, root)
-    note(f"features   {planned}")
-    if planned.store:
-        make_room(planned, front, features, root)
-        about = {"model": backbone.name, "boundary": list(front.tensors), "phase": "audit"}
-
-        def computed(source: Source) -> Source:
-            return store_features(front, source, root, dtype=dtype, about=about, tick=tick)
-    else:
-
-        def computed(source: Source) -> Source:
-            return compute_features(front, source, tick)
-
-    return {name: _as_array(computed(source), len(source)) for name, source in taken.items()}
+    found = reuse_features(
+        make_front(split),
+        list(sources.values()),
+        frozen_blocks(head, split),
+        features,
+        about={"model": backbone.name, "phase": "audit"},
+        note=note,
+        tick=tick,
+    )
+    return {name: _as_array(part, len(part)) for name, part in zip(sources, found, strict=True)}
 
 
 def _as_array(found: Source, rows: int) -> np.ndarray:
