@@ -9,7 +9,7 @@ import numpy as np
 
 from kft.audit.check import Check, register_check
 from kft.audit.cues import Cue, column_cues, image_cues, text_cues
-from kft.audit.finding import Finding
+from kft.audit.finding import Finding, Severity
 from kft.audit.texts import ids_of, listed, texts_of
 from kft.audit.tokens import TokenSigns, frequent_tokens, read_signs, tokenize
 from kft.audit.view import AuditView
@@ -211,7 +211,7 @@ def _finding(
     link: Link,
     ids: Sequence[str],
     members: dict[str, np.ndarray],
-    severity: str,
+    severity: Severity,
     what: str,
     advice: str,
     signs: TokenSigns | None = None,
@@ -219,7 +219,7 @@ def _finding(
     rows = np.flatnonzero(link.cue.present & members[link.label]).tolist()
     return Finding(
         "shortcuts",
-        severity,  # type: ignore[arg-type]
+        severity,
         f"{what}: {link.coverage:.0%} of its rows have it, and {link.precision:.0%} of the rows that have it are of "
         f"this class (correlation {link.phi:.2f}).",
         advice,
