@@ -210,7 +210,8 @@ def _train(
             spec, split, backbone, model, phases, files=files, callbacks=callbacks, progress=progress, resume=found
         )
         replicas.any_process(False)  # the others read the best weights once the first has written them
-        evaluation = score_test(run, split, progress, writes=chief)
+        at_hand = backbone if fitted.backbone_kept else None
+        evaluation = score_test(run, split, progress, writes=chief, backbone=at_hand)
     except BaseException as stop:
         stop.add_note(f"{RUN_NOTE}{run.path}")  # whoever reports it can say where the weights are
         raise

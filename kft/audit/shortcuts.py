@@ -113,8 +113,9 @@ def judge_cues(
         in_train: ``bool[n]``.
     """
     best: dict[tuple[str, str], Link] = {}
+    table = np.stack([*members.values()])
     for cue in cues:
-        for link in _links(cue, members, in_train):
+        for link in _links(cue, members, table, in_train):
             key = cue.family, link.label
             if link.holds and (key not in best or link.phi > best[key].phi):
                 best[key] = link
@@ -146,12 +147,16 @@ def judge_tokens(
         members, in_train = {name: member[kept] for name, member in members.items()}, in_train[kept]
     tokens = [tokenize(text) for text in texts]
     plausible: list[Link] = []
+    table = np.stack([*members.values()])
     for token, rows in frequent_tokens(tokens, FEWEST_ROWS):
         present = np.zeros(len(texts), bool)
         present[rows] = True
-        for link in _links(Cue("token", token, present), members, in_train):
+        for link in _links(Cue("token", token, present), members, table, in_train):
+            if not link.holds or _named(token, link.label):
+                plausible.append(link)
+                continue
             signs = read_signs(token, [tokens[place] for place in np.flatnonzero(members[link.label] & in_train)])
-            if not link.holds or not signs.looks_added or _named(token, link.label):
+            if not signs.looks_added:
                 plausible.append(link)
                 continue
             certain = signs.tells_nothing and link.rows >= CERTAIN_ROWS and link.precision >= PRECISE
@@ -182,13 +187,14 @@ def _named(token: str, label: str) -> bool:
     return len(token) > 2 and token.rstrip("s") in label.lower()
 
 
-def _links(cue: Cue, members: dict[str, np.ndarray], in_train: np.ndarray) -> Iterator[Link]:
-    present = cue.present & in_train
-    n = int(present.sum())
+def _links(cue: Cue, members: dict[str, np.ndarray], table: np.ndarray, in_train: np.ndarray) -> Iterator[Link]:
+    """Yields the classes that a property goes with; ``table`` is ``bool[classes, n]``, the members as one array."""
+    (present,) = np.nonzero(cue.present & in_train)
+    n = len(present)
     if n < FEWEST_ROWS:
         return
-    for label, member in members.items():
-        rows = int((present & member).sum())
+    counts = np.count_nonzero(table[:, present], axis=1).tolist()
+    for (label, member), rows in zip(members.items(), counts, strict=True):
         if rows < FEWEST_ROWS or rows < STRONG**2 * n:  # phi is at most the root of the precision
             continue
         phi = _phi(cue.present[in_train], member[in_train])

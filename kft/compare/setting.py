@@ -161,8 +161,7 @@ class Setting:
         """Returns a model ready to answer raw inputs."""
         from kft.evaluate.predictor import Predictor
 
-        kind, size = self.task.kind, self.spec.train.batch_size
-        return Predictor(model, self.reader, kind, self.split.space, size)
+        return Predictor(model, self.reader, self.task.kind, self.split.space, self.spec)
 
     @property
     def speed_inputs(self) -> list[Any]:

@@ -8,6 +8,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,8 +16,8 @@ from kft.data.near import Pairs, as_pairs
 
 COPY = 0.92
 """From this similarity on, two texts are copies in any data: one word in thirteen differs, or one in four by a typo."""
-LOOSER = (0.8, 0.85, 0.9)
-"""What copies are taken from where the data allow it: one word in five differs, in seven, in ten."""
+LOOSER = (0.9, 0.85, 0.8)
+"""What copies are taken from where the data allow it: one word in ten differs, in seven, in five."""
 CROWDED = 0.01
 """Share of rows that a looser limit may pair besides. Where more pair, people ask different things in nearly the same
 words, and a word that differs says nothing: 18 % of the questions in BANKING77, .1 to .5 % of reviews (docs/log.md)."""
@@ -80,22 +81,37 @@ def near_texts(texts: Sequence[str], at_least: float = COPY) -> Pairs:
     return _near_texts(tuple(texts), at_least)
 
 
-@lru_cache(maxsize=1)  # an audit asks several times for the same texts
+@lru_cache(maxsize=4)  # an audit asks several times for the same texts
 def _near_texts(texts: tuple[str, ...], at_least: float) -> Pairs:
+    alike = _may_be_alike(texts)
+    found = [(one, other, 1.0) for one, other in alike.equal]
+    for one, other in alike.candidates:
+        reached = similarity(alike.words[one], alike.words[other], at_least)
+        if reached >= at_least:
+            found.append((one, other, reached))
+    return as_pairs(found)
+
+
+class _MayBeAlike(NamedTuple):
+    """Words of each text, pairs with the same letters, and pairs of other texts that are worth comparing."""
+
+    words: list[tuple[str, ...]]
+    equal: list[tuple[int, int]]
+    candidates: list[tuple[int, int]]
+
+
+@lru_cache(maxsize=1)
+def _may_be_alike(texts: tuple[str, ...]) -> _MayBeAlike:
     words = [normal_words(text) for text in texts]
     first: dict[str, int] = {}
-    found = []
+    equal = []
     for row, own in enumerate(words):
         same = first.setdefault("".join(own), row)
         if same != row:
-            found.append((same, row, 1.0))
-    rows = np.fromiter(first.values(), np.int64, len(first))
-    distinct = [words[row] for row in rows]
-    for one, other in _candidates([" ".join(own) for own in distinct]):
-        alike = similarity(distinct[one], distinct[other], at_least)
-        if alike >= at_least:
-            found.append((int(rows[one]), int(rows[other]), alike))
-    return as_pairs(found)
+            equal.append((same, row))
+    rows = list(first.values())
+    candidates = _candidates([" ".join(words[row]) for row in rows])
+    return _MayBeAlike(words, equal, [(rows[one], rows[other]) for one, other in candidates])
 
 
 def copies_among(texts: Sequence[str], measured: np.ndarray | None = None) -> Pairs:
@@ -111,17 +127,20 @@ def copies_among(texts: Sequence[str], measured: np.ndarray | None = None) -> Pa
         >>> int((found.second < 2).sum())
         0
     """
-    pairs = near_texts(texts, LOOSER[0])
     counted = np.ones(len(texts), bool) if measured is None else measured
 
-    def paired(least: float) -> np.ndarray:
-        chosen = (pairs.similarity >= least) & counted[pairs.first] & counted[pairs.second]
-        return np.union1d(pairs.first[chosen], pairs.second[chosen])
+    def paired(pairs: Pairs) -> int:
+        chosen = counted[pairs.first] & counted[pairs.second]
+        return len(np.union1d(pairs.first[chosen], pairs.second[chosen]))
 
-    own = len(paired(COPY))
-    fits = (least for least in LOOSER if len(paired(least)) - own <= CROWDED * counted.sum())
-    kept = pairs.similarity >= next(fits, COPY)
-    return Pairs(*(column[kept] for column in pairs))
+    kept = near_texts(texts, COPY)
+    own = paired(kept)
+    for least in LOOSER:
+        looser = near_texts(texts, least)
+        if paired(looser) - own > CROWDED * counted.sum():
+            break  # a still looser limit pairs no fewer, and comparing so many is what takes time
+        kept = looser
+    return kept
 
 
 def similarity(one: Sequence[str], other: Sequence[str], at_least: float = 0.0) -> float:
@@ -143,11 +162,16 @@ def similarity(one: Sequence[str], other: Sequence[str], at_least: float = 0.0) 
     while stop < min(len(one), len(other)) - start and one[-1 - stop] == other[-1 - stop]:
         stop += 1
     left, right = one[start : len(one) - stop], other[start : len(other) - stop]
-    alone = max(len(left), len(right)) - (Counter(left) & Counter(right)).total()
+    more, fewer = (left, right) if len(left) >= len(right) else (right, left)
+    without = Counter(more) - Counter(fewer)
+    alone = without.total()
     if 1 - TYPO * alone / longest < at_least:  # even if all that differs were typos
         return 0.0
     if max(len(left), len(right)) > LONG:
         return 1 - alone / longest
+    typos = sum(count for word, count in without.items() if any(_cost(word, against) < 1 for against in set(fewer)))
+    if 1 - (alone - (1 - TYPO) * typos) / longest < at_least:
+        return 0.0
     return max(0.0, 1 - _distance(left, right, (1 - at_least) * longest) / longest)
 
 

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     import keras
 
     from kft.features.inference import Inference
+    from kft.model.backbones import Backbone
     from kft.model.encode import Reader
-    from kft.recipe.schema import FeaturesSpec
+    from kft.recipe.schema import RecipeSpec
 
 NOTHING_FITTED = Fitted()
 
@@ -37,7 +38,7 @@ class Predictor:
         reader: Turns raw inputs into the model's.
         kind: What is answered.
         space: Everything that an answer can be.
-        batch_size: Inputs that go through the model together.
+        spec: The recipe it was trained by.
         backbone: What the features of its frozen blocks are listed under.
         fitted: Temperature and threshold.
     """
@@ -46,7 +47,7 @@ class Predictor:
     reader: Reader
     kind: AnswerKind
     space: AnswerSpace
-    batch_size: int
+    spec: RecipeSpec
     backbone: str = "model"
     fitted: Fitted = NOTHING_FITTED
 
@@ -62,13 +63,8 @@ class Predictor:
         (found,) = run_in_batches(self._inference, source)
         return self._as_answers(found, encoded.offsets)
 
-    def head_answers(self, inputs: Sequence[Any], features: FeaturesSpec) -> Any:
-        """Does what ``answers`` does for a head on the pretrained backbone: frozen work comes from the feature store.
-
-        Args:
-            inputs: Raw inputs.
-            features: The recipe's part on the store.
-        """
+    def head_answers(self, inputs: Sequence[Any]) -> Any:
+        """Does what ``answers`` does for a head on the pretrained backbone; frozen work comes from the store."""
         from kft.features.boundary import frozen_blocks, split_at_boundary
         from kft.features.inference import make_inference, run_in_batches
         from kft.features.reuse import reuse_features
@@ -82,8 +78,8 @@ class Predictor:
         encoded = self.reader.read(inputs, keep=True)
         blocks = frozen_blocks(self.model, split)
         about = {"model": self.backbone, "phase": "evaluate"}
-        (source,) = reuse_features(make_front(split), [encoded.source], blocks, features, about=about)
-        (found,) = run_in_batches(make_inference(split.back, self.batch_size), source)
+        (source,) = reuse_features(make_front(split), [encoded.source], blocks, self.spec.features, about=about)
+        (found,) = run_in_batches(make_inference(split.back, self.spec.train.batch_size), source)
         return self._as_answers(found, encoded.offsets)
 
     def _as_answers(self, found: Any, offsets: Any) -> Any:
@@ -97,7 +93,7 @@ class Predictor:
         from kft.features.inference import make_inference
 
         # The same graph with its inputs as a list, which is how batches come.
-        return make_inference(keras.Model(self.model.inputs, self.model.outputs[0]), self.batch_size)
+        return make_inference(keras.Model(self.model.inputs, self.model.outputs[0]), self.spec.train.batch_size)
 
     def predict(self, inputs: Sequence[Any]) -> list[Answer]:
         """Returns one prediction an input, as a person reads it."""
@@ -135,10 +131,14 @@ def _withheld(answer: Answer) -> Answer:
     return replace(answer, abstain=True)
 
 
-def load_predictor(run: RunFolder) -> Predictor:
+def load_predictor(run: RunFolder, backbone: Backbone | None = None) -> Predictor:
     """Builds the run's model with the pretrained weights and a head that still awaits a checkpoint.
 
     What was fitted after training belongs to the best checkpoint.
+
+    Args:
+        run: The run.
+        backbone: The one it was trained from, where that is at hand as it was loaded; default: it is loaded.
 
     Raises:
         RunError: The run folder is incomplete.
@@ -152,7 +152,7 @@ def load_predictor(run: RunFolder) -> Predictor:
     spec = load_recipe(run.recipe).spec
     task = TASKS.get(spec.task)
     receipt = run.read_json(run.receipt)
-    backbone = load_for(spec)
+    backbone = backbone or load_for(spec)
     if backbone.weights_hash != receipt["weights_hash"]:
         raise ModelError(
             "the backbone's weights are not those the run was trained from",
@@ -167,7 +167,7 @@ def load_predictor(run: RunFolder) -> Predictor:
         reader=make_reader(task, backbone, spec.model),
         kind=task.kind,
         space=space,
-        batch_size=spec.train.batch_size,
+        spec=spec,
         backbone=backbone.name,
         fitted=read_fitted(run) or NOTHING_FITTED,
     )

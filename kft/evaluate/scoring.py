@@ -23,20 +23,29 @@ from kft.evaluate.evaluate import (
 from kft.evaluate.fitted import Fitted, fit_answers, read_fitted, write_fitted
 from kft.evaluate.overfitting import judge_overfitting
 from kft.evaluate.predictor import Predictor, load_predictor
-from kft.recipe.load import load_recipe
 from kft.recipe.schema import RecipeSpec
 from kft.rundir import RunFolder
 
 if TYPE_CHECKING:
+    from kft.model.backbones import Backbone
     from kft.train.progress import Progress
 
 
-def score_test(run: RunFolder, split: DataSplit, progress: Progress, *, writes: bool = True) -> EvaluateResult:
+def score_test(
+    run: RunFolder, split: DataSplit, progress: Progress, *, writes: bool = True, backbone: Backbone | None = None
+) -> EvaluateResult:
     """Fits what is fitted on valid, then opens the sealed test split: once, after every choice was made.
 
-    What was fitted before for the same checkpoint is taken as it is. One of several processes writes what it found.
+    What was fitted before for the same checkpoint is taken as it is.
+
+    Args:
+        run: The run.
+        split: Its data.
+        progress: Told what goes on.
+        writes: Whether this process, of several, writes what was found.
+        backbone: As for ``load_predictor``.
     """
-    predictor = load_predictor(run)
+    predictor = load_predictor(run, backbone)
     if predictor.kind.name == "classes":
         # All processes or none: what the model computes, it computes on all of them together.
         if replicas.any_process(read_fitted(run) is None):
@@ -64,7 +73,7 @@ def score_run(run: RunFolder, examples: Examples, name: str, progress: Progress)
 def _fit_on_valid(run: RunFolder, predictor: Predictor, split: DataSplit, progress: Progress) -> Fitted:
     from kft.train.holdout import set_aside
 
-    spec = load_recipe(run.recipe).spec
+    spec = predictor.spec
     if spec.evaluate.calibrate == "none" and spec.evaluate.abstain_at is None:
         return Fitted()
     progress.note(f"\nfitting    on {len(split.valid):,} examples of valid")
@@ -98,13 +107,12 @@ def _answer(run: RunFolder, predictor: Predictor, examples: Examples) -> Scored:
     """Answers with the best checkpoint and with the probe, a head on the pretrained weights, which the model keeps."""
     from kft.train.checkpoint import load_checkpoint, snapshot
 
-    features = load_recipe(run.recipe).spec.features
     best = load_checkpoint(run.checkpoints, "best")
     pretrained = snapshot([variable for variable in predictor.model.weights if variable.path in best.weights])
     probe_answers = answers = None
     if (run.checkpoints / "probe.json").is_file():
         probe = load_checkpoint(run.checkpoints, "probe")
-        probe_answers = predictor.with_weights(probe.weights).head_answers(examples.inputs, features)
+        probe_answers = predictor.with_weights(probe.weights).head_answers(examples.inputs)
         if all(np.array_equal(array, best.weights[path]) for path, array in probe.weights.items()):
             answers = probe_answers  # the probe was kept: its head is the best, on the same backbone
     if answers is None:
@@ -126,7 +134,7 @@ def _score(
     run: RunFolder, predictor: Predictor, examples: Examples, name: str, progress: Progress
 ) -> tuple[EvaluateResult, Scored]:
     progress.note(f"\nscoring    {len(examples):,} examples of {name}")
-    receipt, spec = run.read_json(run.receipt), load_recipe(run.recipe).spec
+    receipt, spec = run.read_json(run.receipt), predictor.spec
     given = raw = _answer(run, predictor, examples)
     report = None
     if predictor.kind.name == "classes":

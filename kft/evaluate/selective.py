@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from kft.metrics.intervals import Estimate, Groups, estimate
+from kft.metrics.intervals import Estimate, Groups, estimate_all
 from kft.metrics.metric import Metric, mean
 from kft.metrics.ranking import AURC
 from kft.recipe.schema import AbstainSpec
@@ -207,12 +207,13 @@ def judge_selection(
     """
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
     threshold = 0.0 if promise is None or promise.threshold is None else promise.threshold
-    coverage, error = _metrics_at(threshold)
+    metrics = {metric.name: metric for metric in (*_metrics_at(threshold), AURC)}
+    found = estimate_all(right, confidence, groups=groups, metrics=metrics)
     return SelectiveResult(
         promise=promise,
-        coverage=estimate(coverage, right, confidence, groups=groups),
-        error=estimate(error, right, confidence, groups=groups),
-        aurc=estimate(AURC, right, confidence, groups=groups),
+        coverage=found["coverage"],
+        error=found["selective_error"],
+        aurc=found["aurc"],
         curve=risk_coverage(confidence, right),
     )
 

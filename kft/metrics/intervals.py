@@ -6,8 +6,9 @@ are alike, and intervals that ignore it are too narrow.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from kft.metrics.metric import Metric
 RESAMPLES = 2000
 # 32 MB of weights at a time, whatever the size of the test set.
 DRAWS_AT_ONCE = 4_000_000
+# 64 MB: the resamples of 4,000 examples.
+KEPT_DRAWS = 8_000_000
 
 Groups = Sequence[object] | np.ndarray
 
@@ -163,10 +166,20 @@ def _group_codes(groups: Groups | None, n: int) -> np.ndarray:
     return np.array([numbers.setdefault(group, len(numbers)) for group in groups])
 
 
-def _resampling_weights(groups: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """Yields pieces of ``float64[resamples, groups]``: how often each group was drawn in ``groups`` draws."""
+def _resampling_weights(groups: int, resamples: int, seed: int) -> Iterable[np.ndarray]:
+    """Returns pieces of ``float64[resamples, groups]``: how often each group was drawn in ``groups`` draws."""
     if resamples < 1:
         raise UsageError("an interval needs resamples", received=f"{resamples}", expected="at least 1")
+    drawn = _kept_weights if resamples * groups <= KEPT_DRAWS else _draw_weights
+    return drawn(groups, resamples, seed)
+
+
+@lru_cache(maxsize=1)  # one set of examples is resampled for many metrics
+def _kept_weights(groups: int, resamples: int, seed: int) -> tuple[np.ndarray, ...]:
+    return tuple(_draw_weights(groups, resamples, seed))
+
+
+def _draw_weights(groups: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
     rng = np.random.default_rng(seed)
     at_once = max(1, DRAWS_AT_ONCE // groups)
     for start in range(0, resamples, at_once):

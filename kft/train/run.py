@@ -12,7 +12,7 @@ import keras
 
 from kft.data.split import DataSplit
 from kft.model.backbones import Backbone
-from kft.model.blocks import find_blocks
+from kft.model.blocks import Block, find_blocks
 from kft.recipe.schema import PhaseSpec, RecipeSpec
 from kft.train.callbacks import CallbackDriver, make_callbacks
 from kft.train.checkpoint import Arrays, Checkpoint, CheckpointWriter
@@ -32,12 +32,14 @@ class FitResult:
         phases: What each phase reached on the validation split.
         best_phase: Whose best epoch was kept.
         probe: The head's arrays after the probe; None without one.
+        backbone_kept: Whether no phase moved a weight of the backbone: it is still the pretrained one.
     """
 
     model: keras.Model
     phases: tuple[PhaseResult, ...]
     best_phase: str
     probe: Arrays | None
+    backbone_kept: bool
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,9 @@ def fit(
         probe = _probe_head(job)
         if probe is not None and own is not None:
             own.save("probe", Checkpoint(probe, {}))
-    return FitResult(model, results, job.state.best_phase, probe)
+    in_head = {id(variable) for variable in _head(model).variables}
+    kept = all(id(variable) in in_head for variable in job.state.moving)
+    return FitResult(model, results, job.state.best_phase, probe, kept)
 
 
 def _where_it_goes_on(job: Job) -> str:
@@ -160,6 +164,10 @@ def _probe_head(job: Job) -> Arrays | None:
     ]
     if not solved:
         return None
-    (head,) = (block for block in find_blocks(job.model) if block.name == "head")
     weights = job.state.phase_weights[solved[0]]
-    return {variable.path: weights[variable.path] for variable in head.variables}
+    return {variable.path: weights[variable.path] for variable in _head(job.model).variables}
+
+
+def _head(model: keras.Model) -> Block:
+    (head,) = (block for block in find_blocks(model) if block.name == "head")
+    return head

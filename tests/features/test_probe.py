@@ -32,7 +32,7 @@ def test_the_chosen_strength_has_the_lowest_valid_loss_of_those_tried():
     features, targets = problem(seed=1)
     data = (features[:200], targets[:200], features[200:], targets[200:])
     by_loss = solve_probe(*data, classes=4)
-    assert by_loss.valid_loss == min(loss for _, loss, _ in by_loss.tried)
+    assert by_loss.strength == min(by_loss.tried, key=lambda tried: tried[1])[0]
     by_accuracy = solve_probe(*data, classes=4, score=lambda outputs: (outputs.argmax(axis=1) == targets[200:]).mean())
     best = max(score for _, _, score in by_accuracy.tried)
     # Ties go to the stronger penalty, which is tried first.
