@@ -184,7 +184,10 @@ def test_pieces_hold_every_draw(monkeypatch):
     whole = np.concatenate(list(intervals._resampling_weights(50, 100, seed=0)))
     assert whole.shape == (100, 50)
     assert (whole.sum(axis=1) == 50).all()
+    again = intervals._resampling_weights(50, 100, seed=0)
+    assert all(one is other for one, other in zip(again, intervals._resampling_weights(50, 100, seed=0), strict=True))
     monkeypatch.setattr(intervals, "DRAWS_AT_ONCE", 50 * 7)  # so that several pieces are needed
+    monkeypatch.setattr(intervals, "KEPT_DRAWS", 50 * 99)  # and none is kept
     pieces = list(intervals._resampling_weights(50, 100, seed=0))
     assert [len(piece) for piece in pieces] == [7] * 14 + [2]
     assert (np.concatenate(pieces).sum(axis=1) == 50).all()
