@@ -20,12 +20,10 @@ SHORTEST_WORD, TYPO_EVERY = 4, 10
 FEWEST_WORDS = 6
 """A shorter text is not cut in half: what is left would say too little."""
 NAMES = tuple(
-    "Anna James Maria David Sofia Michael Elena Robert Fatima Thomas Laura Daniel Julia Peter Amina Paul Emma John Sara "
-    "Ahmed Linda Carlos Nina George Yuki Martin Olga Kevin Priya Mary Omar Lucy Jack Wei Susan Ivan Alice Kofi".split()
+    ["Anna", "James", "Maria", "David", "Sofia", "Michael", "Elena", "Robert", "Fatima", "Thomas", "Laura", "Daniel", "Julia", "Peter", "Amina", "Paul", "Emma", "John", "Sara", "Ahmed", "Linda", "Carlos", "Nina", "George", "Yuki", "Martin", "Olga", "Kevin", "Priya", "Mary", "Omar", "Lucy", "Jack", "Wei", "Susan", "Ivan", "Alice", "Kofi"]
 )
 AUXILIARY = (
-    "is are was were am can could will would should must has have had do does did may might "
-    "it's that's i'm they're we're you're".split()
+    ["is", "are", "was", "were", "am", "can", "could", "will", "would", "should", "must", "has", "have", "had", "do", "does", "did", "may", "might", "it's", "that's", "i'm", "they're", "we're", "you're"]
 )
 _NAME = re.compile(rf"\b(?:{'|'.join(NAMES)})\b")
 _NUMBER = re.compile(r"(?<![\w.,])\d+(?![\w]|[.,]\d)")

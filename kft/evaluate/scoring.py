@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kft import replicas
-from kft.data.examples import Examples
+from kft.data.examples import Columns, Examples
 from kft.data.split import DataSplit
+from kft.evaluate.edge_cases import EdgeCaseResult, run_suite
 from kft.evaluate.evaluate import (
     ClassReport,
     EvaluateResult,
@@ -20,9 +21,10 @@ from kft.evaluate.evaluate import (
     score,
     write_evaluation,
 )
-from kft.evaluate.fitted import Fitted, fit_answers, read_fitted, write_fitted
+from kft.evaluate.fitted import Fitted, checkpoint_hash, fit_answers, read_fitted, write_fitted
 from kft.evaluate.overfitting import judge_overfitting
 from kft.evaluate.predictor import Predictor, load_predictor
+from kft.evaluate.suite import Suite, suite_of
 from kft.recipe.load import load_recipe
 from kft.recipe.schema import RecipeSpec
 from kft.rundir import RunFolder
@@ -59,6 +61,21 @@ def score_run(run: RunFolder, examples: Examples, name: str, progress: Progress)
             f"\nnote       not calibrated: training was cut short; kft evaluate {run.path} calibrates on valid"
         )
     return _score(run, predictor, examples, name, progress)[0]
+
+
+def score_suite(run: RunFolder, suite: Suite, progress: Progress) -> EdgeCaseResult:
+    """Answers a suite of edge cases with the best checkpoint; no data of the run are read."""
+    return _run_suite(run, load_predictor(run), suite, progress)
+
+
+def _run_suite(run: RunFolder, predictor: Predictor, suite: Suite, progress: Progress) -> EdgeCaseResult:
+    from kft.train.checkpoint import load_checkpoint
+
+    progress.note(f"\nedge cases {suite.path}")
+    receipt, best = run.read_json(run.receipt), load_checkpoint(run.checkpoints, "best")
+    columns = Columns(receipt["text_column"], receipt["label_column"], pair=receipt["pair_column"])
+    found = run_suite(suite, predictor.with_weights(best.weights), load_recipe(run.recipe).spec.data, columns)
+    return replace(found, checkpoint=checkpoint_hash(run))
 
 
 def _fit_on_valid(run: RunFolder, predictor: Predictor, split: DataSplit, progress: Progress) -> Fitted:
@@ -126,12 +143,15 @@ def _score(
     run: RunFolder, predictor: Predictor, examples: Examples, name: str, progress: Progress
 ) -> tuple[EvaluateResult, Scored]:
     progress.note(f"\nscoring    {len(examples):,} examples of {name}")
-    receipt, spec = run.read_json(run.receipt), load_recipe(run.recipe).spec
+    receipt, recipe = run.read_json(run.receipt), load_recipe(run.recipe)
+    spec = recipe.spec
     given = raw = _answer(run, predictor, examples)
     report = None
     if predictor.kind.name == "classes":
         given = calibrated(raw, predictor.fitted)
         report = _report(run, spec, raw, given, predictor.fitted, receipt["n"]["valid"] - receipt["set_aside"])
+    # Last: it leaves the best weights in the model.
+    suite = suite_of(recipe)
     result = score(
         given,
         split=name,
@@ -140,6 +160,7 @@ def _score(
         shares=receipt["shares"],
         gates=spec.evaluate.gates,
         report=report,
+        edge_cases=None if suite is None else _run_suite(run, predictor, suite, progress),
     )
     return result, given
 

@@ -70,7 +70,14 @@ class Recipe:
         for key in SOURCE_KEYS:
             values["data"][key] = absolute_source(values["data"][key], self.base)
         values["train"]["checkpoints"]["folder"] = self.checkpoints_folder
+        values["evaluate"]["suite"] = None if self.suite is None else str(self.suite)
         return values
+
+    @property
+    def suite(self) -> Path | None:
+        """``evaluate.suite``, such that it means the same from any folder."""
+        named = self.spec.evaluate.suite
+        return None if named is None else (self.base / Path(named).expanduser()).resolve()
 
     @property
     def checkpoints_folder(self) -> str | None:

@@ -1,0 +1,87 @@
+"""Edge cases on the terminal: the checks of a suite, what failed, what was fixed and broken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.table import Table
+
+from kft.cli.common import console
+from kft.data.look import shorten
+from kft.evaluate.edge_cases import EdgeCaseResult, Outcome
+
+if TYPE_CHECKING:
+    from kft.evaluate.draft_suite import SuiteDraft
+
+SHOWN, CHARACTERS = 3, 90
+MOST_PAIRS = 10
+
+
+def print_edge_cases(result: EdgeCaseResult) -> None:
+    """Prints a line for each check, and the surest failures of those that do not hold."""
+    out = console()
+    table = Table(title=escape(f"edge cases: {result.suite}"), title_justify="left")
+    for name in ("check", "kind", "passed", "pass rate", "at least", ""):
+        table.add_column(name, justify="right" if name in ("passed", "pass rate", "at least") else "left")
+    for check in result.checks:
+        state = (
+            "[green]holds[/green]" if check.holds else f"[red]{check.at_least - check.pass_rate.value:.3f} short[/red]"
+        )
+        passed = f"{check.passed} of {len(check.outcomes)}"
+        table.add_row(
+            escape(check.name), check.kind.replace("_", " "), passed, str(check.pass_rate), f"{check.at_least:g}", state
+        )
+    passed = sum(check.passed for check in result.checks)
+    table.add_row("all", "", f"{passed} of {len(result.outcomes)}", str(result.pass_rate), "", "", style="bold")
+    out.print(table)
+    for check in result.failed:
+        about = f": {check.about}" if check.about else ""
+        out.print(f"\n[red]failed[/red] {escape(check.name + about)}")
+        _print_cases(check.failures[:SHOWN])
+        if len(check.failures) > SHOWN:
+            out.print(f"  and {len(check.failures) - SHOWN:,} more in edge_cases.json")
+
+
+def print_edge_case_pairs(result: EdgeCaseResult) -> None:
+    """Prints what this run fixed and what it broke, case by case."""
+    pairs = result.against
+    if pairs is None:
+        return
+    out, outcomes = console(), result.outcomes
+    out.print(f"\nagainst {pairs.other}: fixed {len(pairs.fixed):,}, broke {len(pairs.broke):,}", markup=False)
+    verdict = "beyond chance" if pairs.p_value < 0.05 else "may be chance"
+    out.print(f"difference in the pass rate, paired: {pairs.difference} (McNemar p {pairs.p_value:.2g}: {verdict})")
+    for title, names in (("fixed", pairs.fixed), ("broke", pairs.broke)):
+        if names:
+            out.print(title)
+            _print_cases([outcomes[name] for name in names[:MOST_PAIRS]])
+        if len(names) > MOST_PAIRS:
+            out.print(f"  and {len(names) - MOST_PAIRS:,} more")
+
+
+def print_draft(draft: SuiteDraft, run: str) -> None:
+    """Prints what a draft holds, and what to do with it."""
+    out = console()
+    out.print(
+        f"drafted    {len(draft.checks)} checks on {draft.rows} rows of train, of {draft.classes} classes", markup=False
+    )
+    for token, label in draft.shortcuts:
+        out.print(f"shortcut   {token!r} for {label!r}: removed from its texts, and put into others", markup=False)
+    out.print(
+        f"written    {draft.path}\nnext       edit it, then kft evaluate {run} --suite {draft.path}", markup=False
+    )
+
+
+def _print_cases(outcomes: Sequence[Outcome]) -> None:
+    out = console()
+    for outcome in outcomes:
+        out.print(f"  {outcome.case}", markup=False)
+        out.print(f"    {shorten(outcome.input or '(empty)', CHARACTERS)}", markup=False)
+        if outcome.changed is not None:
+            out.print(f"    changed:  {shorten(outcome.changed, CHARACTERS)}", markup=False)
+        out.print(
+            f"    expected: {outcome.expected}; received: {outcome.received}, confidence {outcome.confidence:.2f}",
+            markup=False,
+        )
