@@ -23,15 +23,15 @@ def print_edge_cases(result: EdgeCaseResult) -> None:
     """Prints a line for each check, and the surest failures of those that do not hold."""
     out = console()
     table = Table(title=escape(f"edge cases: {result.suite}"), title_justify="left")
-    for name in ("check", "kind", "passed", "pass rate", "at least", ""):
-        table.add_column(name, justify="right" if name in ("passed", "pass rate", "at least") else "left")
+    for title in ("check", "kind", "passed", "pass rate", "at least", ""):
+        table.add_column(title, justify="right" if title in ("passed", "pass rate", "at least") else "left")
     for check in result.checks:
         state = (
             "[green]holds[/green]" if check.holds else f"[red]{check.at_least - check.pass_rate.value:.3f} short[/red]"
         )
-        passed = f"{check.passed} of {len(check.outcomes)}"
+        counts = f"{check.passed} of {len(check.outcomes)}"
         table.add_row(
-            escape(check.name), check.kind.replace("_", " "), passed, str(check.pass_rate), f"{check.at_least:g}", state
+            escape(check.name), check.kind.replace("_", " "), counts, str(check.pass_rate), f"{check.at_least:g}", state
         )
     passed = sum(check.passed for check in result.checks)
     table.add_row("all", "", f"{passed} of {len(result.outcomes)}", str(result.pass_rate), "", "", style="bold")

@@ -160,7 +160,7 @@ def _changed_text(given: Input, change: ChangeSpec, rng: np.random.Generator) ->
 def _changed_image(given: Path, change: ChangeSpec, rng: np.random.Generator, folder: Path) -> Path:
     target = folder / f"{hashlib.sha256(f'{given}:{change.title}'.encode()).hexdigest()[:24]}.png"
     if not target.exists():
-        image = PERTURBATIONS.get(change.name).change(open_upright(given, LARGEST_SIDE), rng, change.text or "")
+        image: Any = PERTURBATIONS.get(change.name).change(open_upright(given, LARGEST_SIDE), rng, change.text or "")
         image.save(target, compress_level=1)
     return target
 

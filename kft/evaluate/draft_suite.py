@@ -320,8 +320,8 @@ def quote(text: str) -> str:
     return NOT_PRINTABLE.sub(lambda match: f"\\u{ord(match.group()):04x}", written)
 
 
-_HEADER = """# Edge cases for {run}, drafted from {rows} rows of train that it answers right. Edit this: take out what does not matter,
-# mend what is wrong, add the inputs that must never fail. docs/evaluation.md says what can stand here.
+_HEADER = """# Edge cases for {run}, drafted from {rows} rows of train that it answers right. Edit this: take out what
+# does not matter, mend what is wrong, add the inputs that must never fail. docs/evaluation.md says what can stand here.
 #
 #   kft evaluate {run} --suite {path}                       exit code 1 where a check is below its at_least
 #   kft evaluate {run} --suite {path} --against OTHER_RUN   what was fixed and what was broken

@@ -172,11 +172,11 @@ class EdgeCaseResult:
         from html import escape
 
         rows = "".join(
-            f"<tr><td>{escape(check.name)}</td><td>{check.kind}</td><td>{check.passed} of {len(check.outcomes)}</td>"
+            f"<tr><td>{escape(check.name)}</td><td>{check.passed} of {len(check.outcomes)}</td>"
             f"<td>{check.pass_rate}</td><td>{check.at_least:g}</td><td>{'yes' if check.holds else '<b>no</b>'}</td></tr>"
             for check in self.checks
         )
-        head = "".join(f"<th>{name}</th>" for name in ("check", "kind", "passed", "pass rate", "at least", "holds"))
+        head = "".join(f"<th>{name}</th>" for name in ("check", "passed", "pass rate", "at least", "holds"))
         return f"<p>{escape(self.suite)}, {self.pass_rate} of the cases pass</p><table><tr>{head}</tr>{rows}</table>"
 
 

@@ -19,18 +19,20 @@ SHORTEST_WORD, TYPO_EVERY = 4, 10
 """Only words of so many letters get a typo, and one word in so many; at least one."""
 FEWEST_WORDS = 6
 """A shorter text is not cut in half: what is left would say too little."""
-NAMES = tuple(
-    ["Anna", "James", "Maria", "David", "Sofia", "Michael", "Elena", "Robert", "Fatima", "Thomas", "Laura", "Daniel", "Julia", "Peter", "Amina", "Paul", "Emma", "John", "Sara", "Ahmed", "Linda", "Carlos", "Nina", "George", "Yuki", "Martin", "Olga", "Kevin", "Priya", "Mary", "Omar", "Lucy", "Jack", "Wei", "Susan", "Ivan", "Alice", "Kofi"]
+FIRST_NAMES = (
+    "Anna|James|Maria|David|Sofia|Michael|Elena|Robert|Fatima|Thomas|Laura|Daniel|Julia|Peter|Amina|Paul|Emma|John|Sara"
+    "|Ahmed|Linda|Carlos|Nina|George|Yuki|Martin|Olga|Kevin|Priya|Mary|Omar|Lucy|Jack|Wei|Susan|Ivan|Alice|Kofi"
 )
-AUXILIARY = (
-    ["is", "are", "was", "were", "am", "can", "could", "will", "would", "should", "must", "has", "have", "had", "do", "does", "did", "may", "might", "it's", "that's", "i'm", "they're", "we're", "you're"]
+AUXILIARIES = (
+    "is|are|was|were|am|can|could|will|would|should|must|has|have|had|do|does|did|may|might"
+    "|it's|that's|i'm|they're|we're|you're"
 )
-_NAME = re.compile(rf"\b(?:{'|'.join(NAMES)})\b")
+_NAME = re.compile(rf"\b(?:{FIRST_NAMES})\b")
 _NUMBER = re.compile(r"(?<![\w.,])\d+(?![\w]|[.,]\d)")
 _NOT = re.compile(r"\s+not\b", re.IGNORECASE)
 _SHORT_NOT = re.compile(r"(?<=\w)n['\u2019]t\b", re.IGNORECASE)
 _CANNOT = re.compile(r"\b(ca)n['\u2019]t\b|\b(wo)n['\u2019]t\b|\b(can)not\b", re.IGNORECASE)
-_AUXILIARY = re.compile(rf"(?<![\w'])(?:{'|'.join(AUXILIARY)})(?![\w'\u2019])", re.IGNORECASE)
+_AUXILIARY = re.compile(rf"(?<![\w'])(?:{AUXILIARIES})(?![\w'\u2019])", re.IGNORECASE)
 
 
 def add_typos(text: str, rng: np.random.Generator, given: str = "") -> str:
@@ -94,11 +96,11 @@ def add_punctuation(text: str, rng: np.random.Generator, given: str = "") -> str
 
 
 def add_spaces(text: str, rng: np.random.Generator, given: str = "") -> str:
-    """Doubles some spaces, and adds some around the text.
+    r"""Doubles some spaces, and adds some around the text.
 
     Example:
         >>> add_spaces("It works.", np.random.default_rng(0))
-        '  It  works. \\n'
+        '  It  works. \n'
     """
     first = " " in text
     parts = text.split(" ")
@@ -127,7 +129,7 @@ def swap_names(text: str, rng: np.random.Generator, given: str = "") -> str:
         'Ask Michael'
     """
     found = sorted(set(_NAME.findall(text)))
-    others = rng.permutation([name for name in NAMES if name not in found])
+    others = rng.permutation([name for name in FIRST_NAMES.split("|") if name not in found])
     swapped = dict(zip(found, map(str, others), strict=False))
     return _NAME.sub(lambda match: swapped.get(match.group(), match.group()), text)
 

@@ -30,7 +30,7 @@ class Perturbation:
     name: str
     about: str
     modality: Literal["text", "image"]
-    change: TextChange | ImageChange
+    change: Callable[[Any, np.random.Generator, str], Any]
     takes_text: bool = False
 
 

@@ -37,8 +37,8 @@ def _metrics(spec: RecipeSpec) -> Iterable[Misfit]:
     gates = (*metrics, *(CLASS_GATES if spec.task in ONE_CLASS_OF_MANY else ()))
     others = [name for name in spec.evaluate.gates if not name.startswith(EDGE_CASES)]
     if spec.evaluate.suite is None:
-        for name in sorted(set(spec.evaluate.gates) - set(others)):
-            yield ("evaluate", "gates", name), "needs evaluate.suite, such as checks.yaml"
+        for gate in sorted(set(spec.evaluate.gates) - set(others)):
+            yield ("evaluate", "gates", gate), "needs evaluate.suite, such as checks.yaml"
     wanted: list[tuple[Sequence[str | int], str | None, Sequence[str]]] = [
         (("train", "best"), spec.train.best, monitors),
         *((("evaluate", "gates", name), name, gates) for name in others),
