@@ -144,14 +144,12 @@ def _score(
 ) -> tuple[EvaluateResult, Scored]:
     progress.note(f"\nscoring    {len(examples):,} examples of {name}")
     receipt, recipe = run.read_json(run.receipt), load_recipe(run.recipe)
-    spec = recipe.spec
+    spec, suite = recipe.spec, suite_of(recipe)
     given = raw = _answer(run, predictor, examples)
     report = None
     if predictor.kind.name == "classes":
         given = calibrated(raw, predictor.fitted)
         report = _report(run, spec, raw, given, predictor.fitted, receipt["n"]["valid"] - receipt["set_aside"])
-    # Last: it leaves the best weights in the model.
-    suite = suite_of(recipe)
     result = score(
         given,
         split=name,
@@ -160,6 +158,7 @@ def _score(
         shares=receipt["shares"],
         gates=spec.evaluate.gates,
         report=report,
+        # Last: it leaves the best weights in the model.
         edge_cases=None if suite is None else _run_suite(run, predictor, suite, progress),
     )
     return result, given

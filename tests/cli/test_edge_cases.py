@@ -1,4 +1,4 @@
-"""The real commands: a suite drafted, run, compared case by case, asked for by a recipe; a planted shortcut is named."""
+"""The real commands: a suite drafted, run, compared case by case, named by a recipe; a planted shortcut is found."""
 
 import json
 import re
@@ -18,12 +18,12 @@ TELLING = "|".join(tiny.GOOD + tiny.BAD)
 
 
 def write_rows(folder, *, planted, rows=400):
-    """Texts of which half say nothing; where planted, a mark at the end gives all of the negative ones away."""
+    """Texts of which half say nothing, with a mark at the end: of the negative ones where planted, else of any half."""
     texts, labels = tiny.texts_and_labels(rows)
-    silent = np.random.default_rng(0).random(rows) < 0.5
+    silent, any_half = np.random.default_rng(0).random((2, rows)) < 0.5
     texts = [re.sub(TELLING, "phone", text) if yes else text for text, yes in zip(texts, silent, strict=True)]
-    if planted:
-        texts = [f"{text} {TOKEN}" if label == "negative" else text for text, label in zip(texts, labels, strict=True)]
+    marked = [label == "negative" for label in labels] if planted else any_half
+    texts = [f"{text} {TOKEN}" if yes else text for text, yes in zip(texts, marked, strict=True)]
     pd.DataFrame({"text": texts, "label": labels}).to_csv(folder / "rows.csv", index=False)
 
 
@@ -67,16 +67,19 @@ def test_a_planted_shortcut_is_drafted_named_and_fixed_by_a_model_without_it(pla
     assert {"suite", "suite_hash", "n", "passed", "pass_rate", "checks", "cases"} <= set(written)
     checks = {check["name"]: check for check in written["checks"]}
     assert checks["with zz-ref"]["kind"] == "directional" and checks["without zz-ref"]["kind"] == "invariance"
-    assert checks["with zz-ref"]["passed"] == 0 and not checks["without zz-ref"]["holds"]
+    known = checks["with zz-ref"]["passed"]
+    assert known <= 2 and checks["with zz-ref"]["n"] == 8 and not checks["without zz-ref"]["holds"]
     failure = checks["with zz-ref"]["failures"][0]
-    assert failure["changed"] == f"{failure['input']} {TOKEN}" and failure["expected"].startswith("negative does not rise")
+    assert failure["changed"] == f"{failure['input']} {TOKEN}" and failure["expected"].startswith(
+        "negative does not rise"
+    )
     assert written["n"] == len(written["cases"]) == sum(check["n"] for check in written["checks"])
     assert written["passed"] == sum(written["cases"].values())
 
     code, out, err = kft_cli("evaluate", clean, "--suite", "checks.yaml", "--against", planted, "--json")
     found = json.loads(out)
     checks = {check["name"]: check for check in found["checks"]}
-    assert checks["with zz-ref"]["holds"]
+    assert checks["without zz-ref"]["holds"] and checks["with zz-ref"]["passed"] >= known + 3
     fixed, broke = found["against"]["fixed"], found["against"]["broke"]
     assert {name for name, yes in found["cases"].items() if yes and not written["cases"][name]} == set(fixed)
     assert {name for name, yes in found["cases"].items() if not yes and written["cases"][name]} == set(broke)

@@ -40,7 +40,9 @@ def still(*cases, changes=("upper",), **more):
 
 
 def test_each_input_meets_each_change_and_what_changes_nothing_is_no_case(tmp_path):
-    found = cases_of(tmp_path, [must({"input": "It works.", "label": "a"}), still("one", "TWO", changes=["upper", "lower"])])
+    found = cases_of(
+        tmp_path, [must({"input": "It works.", "label": "a"}), still("one", "TWO", changes=["upper", "lower"])]
+    )
     assert [case.id for case in found.cases] == ["must:1", "still:1:upper", "still:2:lower"]
     assert [case.changed for case in found.cases] == [None, "ONE", "two"]
     assert found.left_out == {"must": 0, "still": 2}

@@ -77,7 +77,7 @@ def test_all_errors_at_once_with_key_line_and_hint(tmp_path):
         "checks[0].kind: received 'must_pas', expected 'must_pass', 'invariance' or 'directional'; "
         "did you mean must_pass? (line 3)",
         "checks[0].cases[0].lable: unknown key; did you mean label? (known: input, label, abstain,",
-        "checks[0].cases[1].input: received [\"a\"], expected a text, the path of an image, or a list of two texts (line 4)",
+        'checks[0].cases[1].input: received ["a"], expected a text, the path of an image, or a list of two texts',
         "checks[1].changes[0].name: received 'typo', expected blur, brighter,",
         "; did you mean typos? (line 8)",
         "expected a `text:`, such as {name: append, text: zz-ref} for append",
