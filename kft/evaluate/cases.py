@@ -33,7 +33,7 @@ class Case:
         id: Check, number of the input, change; the same in every run of the suite.
         check: The check it belongs to.
         given: The input.
-        labels: What is expected, or what a probability is looked at of; empty for invariance.
+        labels: What is expected, or whose probability is looked at; empty where only the answers are compared.
         spec: What the suite says of it; None where the input comes from a table.
         changed: The input after the change; None for ``must_pass``.
         change: What was done, in words.
@@ -106,7 +106,7 @@ def _cases_of(
     suite: Suite, check: CheckSpec, task: Task, data: DataSpec, columns: Columns, folder: Path
 ) -> Iterator[Case]:
     for number, (given, spec) in enumerate(_inputs(suite, suite.source_of(check), task, data, columns), 1):
-        labels = () if check.kind == "invariance" else spec.label or check.label
+        labels = (spec.label or check.label) if check.reads_labels else ()
         name = f"{check.name}:{number}"
         if check.kind == "must_pass":
             yield Case(name, check, given, labels, spec)

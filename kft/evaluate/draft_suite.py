@@ -241,15 +241,22 @@ def _shortcuts(
         for finding in findings
         if finding["check"] == "shortcuts" and finding["severity"] != "note" and finding["details"]["family"] == "token"
     ]
-    for finding in planted[:MOST_SHORTCUTS]:
-        token, label = finding["details"]["cue"], finding["details"]["class"]
+    tokens = {finding["details"]["cue"]: finding for finding in reversed(planted)}  # the worst of each stays
+    for token, finding in list(tokens.items())[-MOST_SHORTCUTS:][::-1]:
+        label = finding["details"]["class"]
         members = [known[name] for name in finding["rows"] if name in known][: 3 * ROWS_A_SHORTCUT]
         having = [row for row in _right(predictor, train, members) if _changes(row, "remove", token)]
         lacking = [row for row in rows if row.label != label and _changes(row, "append", token)]
         starts = [text.lower().startswith(token) for row in having for text in _texts(row.given)[:1]]
         if having and lacking:
             first = sum(starts) > len(starts) / 2
-            yield Shortcut(token, label, tuple(having[:ROWS_A_SHORTCUT]), tuple(lacking[:ROWS_A_SHORTCUT]), first)
+            yield Shortcut(token, label, tuple(_some(having)), tuple(_some(lacking)), first)
+
+
+def _some(rows: Sequence[Row]) -> Sequence[Row]:
+    """Returns as many as a check on a shortcut has, of all classes: rows are sorted by class."""
+    places = np.linspace(0, len(rows) - 1, min(ROWS_A_SHORTCUT, len(rows))).astype(int)
+    return [rows[place] for place in places]
 
 
 def _texts(given: Input) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ _AUXILIARY = re.compile(rf"(?<![\w'])(?:{AUXILIARIES})(?![\w'\u2019])", re.IGNOR
 
 
 def add_typos(text: str, rng: np.random.Generator, given: str = "") -> str:
-    """Hits a neighbouring key, or two keys in the wrong order, in one word of ten; never the first letter.
+    """Hits a neighbouring key, or two keys in the wrong order, in one word of ten; of two equal letters one is lost.
 
     Example:
         >>> add_typos("The battery died", np.random.default_rng(0))
@@ -52,8 +52,10 @@ def add_typos(text: str, rng: np.random.Generator, given: str = "") -> str:
         neighbours = _neighbours(letters[at])
         if neighbours and rng.random() < 0.5:
             letters[at] = str(rng.choice(neighbours))
-        else:
+        elif letters[at] != letters[at + 1]:
             letters[at], letters[at + 1] = letters[at + 1], letters[at]
+        else:
+            letters[at] = ""
     return "".join(letters)
 
 
@@ -92,7 +94,8 @@ def add_punctuation(text: str, rng: np.random.Generator, given: str = "") -> str
         >>> add_punctuation("It works.", np.random.default_rng(0))
         'It works...'
     """
-    return text.rstrip().rstrip(".!?") + str(rng.choice(["...", "!!!", " !", "?!"]))
+    bare = text.rstrip().rstrip(".!?")
+    return bare + str(rng.choice([marks for marks in ("...", "!!!", " !", "?!") if bare + marks != text]))
 
 
 def add_spaces(text: str, rng: np.random.Generator, given: str = "") -> str:
@@ -143,9 +146,9 @@ def swap_numbers(text: str, rng: np.random.Generator, given: str = "") -> str:
     """
 
     def other(match: re.Match[str]) -> str:
-        digits = len(match.group())
-        low = 10 ** (digits - 1) if digits > 1 else 0
-        return str(int(rng.integers(low, 10 ** min(digits, 18))))
+        digits = match.group()
+        first = str(rng.choice([digit for digit in "123456789" if digit != digits[0]]))
+        return first + "".join(map(str, rng.integers(0, 10, len(digits) - 1)))
 
     return _NUMBER.sub(other, text)
 

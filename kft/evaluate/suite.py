@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, WithJsonSchema, model_validator
 
-from kft.errors import SuiteError
+from kft.errors import KftError, SuiteError
 from kft.evaluate.perturbations import PERTURBATIONS
 from kft.recipe.explain import Document, explain_errors, recipe_error
 from kft.recipe.load import Recipe
@@ -146,10 +146,19 @@ class CheckSpec(Spec):
                 raise ValueError("no changes for must_pass: invariance and directional checks have them")
         elif not self.changes and not (self.cases and all(case.changed is not None for case in self.cases)):
             raise ValueError(f"`changes` for {self.kind}, or `changed` in every case")
+        if self.label and not self.reads_labels:
+            raise ValueError(f"no `label` for {self.expect or self.kind}: the label before the change is looked at")
+        if "tolerance" in self.model_fields_set and self.expect not in ("does_not_rise", "does_not_fall"):
+            raise ValueError("`tolerance` with does_not_rise and does_not_fall alone")
         titles = [change.title for change in self.changes]
         if len(set(titles)) < len(titles):
             raise ValueError("changes that differ")
         return self
+
+    @property
+    def reads_labels(self) -> bool:
+        """Whether it compares with a label that stands in the suite."""
+        return self.kind == "must_pass" or self.expect not in (None, "label_changes")
 
     @property
     def needed(self) -> float:
@@ -195,7 +204,7 @@ class Suite:
             return check
         return next(other for other in self.spec.checks if other.name == check.cases_of)
 
-    def error(self, found: Sequence[Misfit]) -> Exception:
+    def error(self, found: Sequence[Misfit]) -> KftError:
         """Returns one error for all that is wrong: where in the suite, and what."""
         return recipe_error(found, self.lines, str(self.path), SUITE)
 
@@ -215,7 +224,7 @@ def load_suite(path: str | Path) -> Suite:
     except ValidationError as error:
         raise explain_errors(error, raw, str(path), SUITE) from None
     suite = Suite(spec, Path(path), raw)
-    found = [*_names(spec), *_expectations(suite)] if not (wrong := list(_sources(spec))) else wrong
+    found = list(_sources(spec)) or [*_names(spec), *_expectations(suite)]  # the latter look into the sources
     if found:
         raise suite.error(found)
     return suite
@@ -264,18 +273,19 @@ def _names(spec: SuiteSpec) -> Iterator[Misfit]:
 
 
 def _expectations(suite: Suite) -> Iterator[Misfit]:
-    """What a case has to say, which may be said by its check or by the check that lends its cases."""
+    """What a case has to say, unless its check says it for all; a check that borrows cases borrows that too."""
     for place, check in enumerate(suite.spec.checks):
         source = suite.source_of(check)
-        if check.label or check.kind == "invariance" or check.expect == "label_changes":
+        if not check.reads_labels:
             continue
-        said = [case.expects if check.kind == "must_pass" else len(case.label) == 1 for case in source.cases]
-        wanted = "label, abstain or confidence_at_most" if check.kind == "must_pass" else "one label"
-        if not source.cases:
-            yield ("checks", place), "needs `label`: rows of a file bring none"
-        for number in (number for number, yes in enumerate(said) if not yes):
-            where = ("checks", place, "cases", number) if source is check else ("checks", place)
-            yield where, f"a case without what is expected: {wanted}"
+        must = check.kind == "must_pass"
+        wanted = "label, abstain or confidence_at_most" if must else "one label"
+        if not source.cases and not (check.label if must else len(check.label) == 1):
+            yield ("checks", place), f"needs {'`label`' if must else 'one `label`'}: rows of a file bring none"
+        for number, case in enumerate(source.cases):
+            if not (case.expects or check.label if must else len(case.label or check.label) == 1):
+                where = ("checks", place, "cases", number) if source is check else ("checks", place)
+                yield where, f"a case without what is expected: {wanted}"
 
 
 def require_fit(suite: Suite, task: Task, labels: Sequence[str]) -> None:

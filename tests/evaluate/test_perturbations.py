@@ -1,5 +1,7 @@
 """Changes to texts and images: pure, of the right kind, and doing what their name says."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -19,8 +21,10 @@ def changed(entry, given, seed=0):
     return entry.change(given, np.random.default_rng(seed), "zz-ref" if entry.takes_text else "")
 
 
-def test_there_are_as_many_as_the_documentation_lists():
+def test_the_documentation_lists_them_all():
     assert len(TEXTS) == 16 and len(IMAGES) == 11
+    page = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    assert [entry.name for entry in PERTURBATIONS if f"`{entry.name}`" not in page] == []
 
 
 @pytest.mark.parametrize("entry", TEXTS, ids=lambda entry: entry.name)

@@ -106,6 +106,9 @@ def test_all_errors_at_once_with_key_line_and_hint(tmp_path):
     (GOOD.replace("    expect: rises\n", ""), "`expect` for directional checks, and for no others"),
     (GOOD.replace("    changes: [typos, {name: append, text: zz-ref}]\n", ""), "`changes` for invariance"),
     (GOOD.replace("[typos, {", "[typos, typos, {"), "changes that differ"),
+    (GOOD.replace("label: positive", "label: [positive, neutral]"), "checks[2].cases[0]: a case without what is"),
+    (GOOD.replace("expect: rises", "expect: label_changes"), "no `label` for label_changes"),
+    (GOOD.replace("expect: rises", "expect: rises\n    tolerance: 0.1"), "`tolerance` with does_not_rise and"),
     ("checks: [{name: a, kind: must_pass, rows: {file: a.csv}}]", "needs `label`: rows of a file bring none"),
 ])  # fmt: skip
 def test_what_is_wrong_is_named(tmp_path, text, message):
