@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rich import box
 from rich.markup import escape
 from rich.table import Table
 
 from kft.cli.common import console
 from kft.data.look import shorten
 from kft.evaluate.edge_cases import EdgeCaseResult, Outcome
+from kft.metrics.intervals import Estimate
 
 if TYPE_CHECKING:
     from kft.evaluate.draft_suite import SuiteDraft
@@ -22,19 +24,19 @@ MOST_PAIRS = 10
 def print_edge_cases(result: EdgeCaseResult) -> None:
     """Prints a line for each check, and the surest failures of those that do not hold."""
     out = console()
-    table = Table(title=escape(f"edge cases: {result.suite}"), title_justify="left")
-    for title in ("check", "kind", "passed", "pass rate", "at least", ""):
-        table.add_column(title, justify="right" if title in ("passed", "pass rate", "at least") else "left")
+    # Without a frame, or it would not fit into 80 columns.
+    title = escape(f"edge cases: {result.suite}")
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in ("check", "kind", "passed", "pass rate %", "at least", ""):
+        table.add_column(column, justify="right" if column in ("passed", "pass rate %", "at least") else "left")
     for check in result.checks:
-        state = (
-            "[green]holds[/green]" if check.holds else f"[red]{check.at_least - check.pass_rate.value:.3f} short[/red]"
-        )
-        counts = f"{check.passed} of {len(check.outcomes)}"
-        table.add_row(
-            escape(check.name), check.kind.replace("_", " "), counts, str(check.pass_rate), f"{check.at_least:g}", state
-        )
-    passed = sum(check.passed for check in result.checks)
-    table.add_row("all", "", f"{passed} of {len(result.outcomes)}", str(result.pass_rate), "", "", style="bold")
+        short = 100 * (check.at_least - check.pass_rate.value)
+        state = "[green]holds[/green]" if check.holds else f"[red]{short:.1f} short[/red]"
+        counts, needed = f"{check.passed}/{len(check.outcomes)}", f"{100 * check.at_least:.3g}"
+        kind = check.kind.replace("_", " ")
+        table.add_row(escape(check.name), kind, counts, _percent(check.pass_rate), needed, state)
+    counts = f"{sum(check.passed for check in result.checks)}/{len(result.outcomes)}"
+    table.add_row("all", "", counts, _percent(result.pass_rate), "", "", style="bold")
     out.print(table)
     for check in result.failed:
         about = f": {check.about}" if check.about else ""
@@ -42,6 +44,10 @@ def print_edge_cases(result: EdgeCaseResult) -> None:
         _print_cases(check.failures[:SHOWN])
         if len(check.failures) > SHOWN:
             out.print(f"  and {len(check.failures) - SHOWN:,} more in edge_cases.json")
+
+
+def _percent(rate: Estimate) -> str:
+    return f"{100 * rate.value:.0f} [{100 * rate.low:.0f}, {100 * rate.high:.0f}]"
 
 
 def print_edge_case_pairs(result: EdgeCaseResult) -> None:
