@@ -17,7 +17,7 @@ from kft.metrics.intervals import Estimate
 if TYPE_CHECKING:
     from kft.evaluate.draft_suite import SuiteDraft
 
-SHOWN, CHARACTERS = 3, 90
+SHOWN, CHARACTERS = 3, 64
 MOST_PAIRS = 10
 
 
@@ -42,8 +42,7 @@ def print_edge_cases(result: EdgeCaseResult) -> None:
         about = f": {check.about}" if check.about else ""
         out.print(f"\n[red]failed[/red] {escape(check.name + about)}")
         _print_cases(check.failures[:SHOWN])
-        if len(check.failures) > SHOWN:
-            out.print(f"  and {len(check.failures) - SHOWN:,} more in edge_cases.json")
+        _print_more(len(check.failures), SHOWN, "edge_cases.json")
 
 
 def _percent(rate: Estimate) -> str:
@@ -59,12 +58,15 @@ def print_edge_case_pairs(result: EdgeCaseResult) -> None:
     out.print(f"\nagainst {pairs.other}: fixed {len(pairs.fixed):,}, broke {len(pairs.broke):,}", markup=False)
     verdict = "beyond chance" if pairs.p_value < 0.05 else "may be chance"
     out.print(f"difference in the pass rate, paired: {pairs.difference} (McNemar p {pairs.p_value:.2g}: {verdict})")
-    for title, names in (("fixed", pairs.fixed), ("broke", pairs.broke)):
-        if names:
-            out.print(title)
-            _print_cases([outcomes[name] for name in names[:MOST_PAIRS]])
-        if len(names) > MOST_PAIRS:
-            out.print(f"  and {len(names) - MOST_PAIRS:,} more")
+    if pairs.fixed:
+        out.print("fixed")
+    for name in pairs.fixed[:MOST_PAIRS]:
+        out.print(f"  {name}: {shorten(outcomes[name].input, CHARACTERS)}", markup=False)
+    _print_more(len(pairs.fixed), MOST_PAIRS, "--json")
+    if pairs.broke:
+        out.print("broke")
+    _print_cases([outcomes[name] for name in pairs.broke[:MOST_PAIRS]])
+    _print_more(len(pairs.broke), MOST_PAIRS, "--json")
 
 
 def print_draft(draft: SuiteDraft, run: str) -> None:
@@ -84,10 +86,27 @@ def _print_cases(outcomes: Sequence[Outcome]) -> None:
     out = console()
     for outcome in outcomes:
         out.print(f"  {outcome.case}", markup=False)
-        out.print(f"    {shorten(outcome.input or '(empty)', CHARACTERS)}", markup=False)
+        start = _start(outcome.input, outcome.changed)
+        out.print(f"    {_excerpt(outcome.input or '(empty)', start)}", markup=False)
         if outcome.changed is not None:
-            out.print(f"    changed:  {shorten(outcome.changed, CHARACTERS)}", markup=False)
+            out.print(f"    changed:  {_excerpt(outcome.changed, start)}", markup=False)
         out.print(
             f"    expected: {outcome.expected}; received: {outcome.received}, confidence {outcome.confidence:.2f}",
             markup=False,
         )
+
+
+def _print_more(n: int, shown: int, where: str) -> None:
+    if n > shown:
+        console().print(f"  and {n - shown:,} more in {where}", markup=False)
+
+
+def _start(text: str, changed: str | None) -> int:
+    """Returns where to begin to show a text, so that what was changed in it is seen."""
+    pairs = zip(text, changed or "", strict=False)
+    same = next((place for place, (one, other) in enumerate(pairs) if one != other), min(len(text), len(changed or "")))
+    return max(0, min(same - CHARACTERS // 2, len(text) - CHARACTERS + 3))
+
+
+def _excerpt(text: str, start: int) -> str:
+    return shorten(("..." if start else "") + text[start:], CHARACTERS)
