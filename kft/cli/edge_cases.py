@@ -103,9 +103,10 @@ def _print_more(n: int, shown: int, where: str) -> None:
 
 def _start(text: str, changed: str | None) -> int:
     """Returns where to begin to show a text, so that what was changed in it is seen."""
-    pairs = zip(text, changed or "", strict=False)
-    same = next((place for place, (one, other) in enumerate(pairs) if one != other), min(len(text), len(changed or "")))
-    return max(0, min(same - CHARACTERS // 2, len(text) - CHARACTERS + 3))
+    other = changed or ""
+    pairs = enumerate(zip(text, other, strict=False))
+    same = next((place for place, (one, two) in pairs if one != two), min(len(text), len(other)))
+    return max(0, min(same - CHARACTERS // 2, max(len(text), len(other)) - CHARACTERS + 3))
 
 
 def _excerpt(text: str, start: int) -> str:

@@ -1,5 +1,8 @@
 """checks.yaml: all errors at once, with lines and hints; what a model cannot answer is refused before it is loaded."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from kft.errors import RecipeError, SuiteError
@@ -68,6 +71,14 @@ def test_a_suite_and_its_defaults(tmp_path):
     assert suite.source_of(second) is first and suite.source_of(third) is third
     assert [change.title for change in second.changes] == ["typos", "append 'zz-ref'"]
     require_fit(suite, TEXTS, LABELS)
+
+
+def test_the_documentations_example_works(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(checks:\n.*?)```", page, re.DOTALL)
+    suite = load_suite(write(tmp_path, example))
+    require_fit(suite, TEXTS, LABELS)
+    assert [check.kind for check in suite.spec.checks] == ["must_pass", "invariance", "directional"]
 
 
 def test_all_errors_at_once_with_key_line_and_hint(tmp_path):
