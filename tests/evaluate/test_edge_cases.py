@@ -13,9 +13,9 @@ from ruamel.yaml import YAML
 from kft.data.examples import Columns
 from kft.errors import DataError, SuiteError
 from kft.evaluate.cases import expand
-from kft.evaluate.draft_suite import quote
 from kft.evaluate.edge_cases import judge
-from kft.evaluate.suite import load_suite
+from kft.evaluate.suite import load_suite, require_fit
+from kft.evaluate.suite_text import Row, Shortcut, quote, write_suite
 from kft.metrics.intervals import share_interval
 from kft.recipe.schema import DataSpec
 from kft.tasks.classes import Prediction
@@ -97,6 +97,24 @@ def test_changed_images_are_written_once_and_damaged_ones_named(tmp_path):
     (tmp_path / "b.png").write_bytes(b"none")
     with pytest.raises(SuiteError, match=r"checks\[0\].cases\[1\].input: no image"):
         cases_of(tmp_path, [still("a.png", "b.png", changes=["flip"])], task=IMAGES)
+
+
+def test_a_draft_of_pairs_is_a_valid_suite(tmp_path):
+    rows = [Row(("Is it open?", 'a "quoted"\ntext: 12'), "same"), Row(("Who is Anna?", "é"), "other")]
+    shortcut = Shortcut("#", "same", (Row(("# a", "b"), "same"),), (rows[1],), first=True)
+    text, names = write_suite(rows, [shortcut], PAIRS, tmp_path / "drafted.yaml", "a run")
+    assert "kft evaluate 'a run' --suite" in text
+    (tmp_path / "drafted.yaml").write_text(text, encoding="utf-8")
+    suite = load_suite(tmp_path / "drafted.yaml")
+    require_fit(suite, PAIRS, ("other", "same"))
+    assert tuple(check.name for check in suite.spec.checks) == names
+    assert {"train rows", "nothing said", "without #", "with #", "names", "numbers", "no-accents"} <= set(names)
+    assert "half" not in names and "negation" not in names
+    found = expand(suite, PAIRS, DATA, COLUMNS, tmp_path)
+    changed = {case.id: case.changed for case in found.cases}
+    assert changed["without #:1:remove '#'"] == ("a", "b")
+    assert changed["with #:1:prepend '#'"] == ("# Who is Anna?", "# é")
+    assert found.cases[0].given == rows[0].given and found.cases[2].given == ("", "")
 
 
 def answer(positive, abstain=False):
