@@ -180,7 +180,8 @@ class EvaluateResult:
             f"<tr><td>{name}</td>" + "".join(f"<td>{values[metric]}</td>" for metric in self.metrics) + "</tr>"
             for name, values in rows
         )
-        return f"<p>{self.split}, {self.n:,} examples</p><table><tr><th></th>{head}</tr>{body}</table>"
+        table = f"<p>{self.split}, {self.n:,} examples</p><table><tr><th></th>{head}</tr>{body}</table>"
+        return table + (self.edge_cases._repr_html_() if self.edge_cases else "")
 
 
 def calibrated(scored: Scored, fitted: Fitted) -> Scored:
