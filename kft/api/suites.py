@@ -15,7 +15,8 @@ from kft.evaluate.edge_cases import EdgeCaseResult, compare_edge_cases
 from kft.evaluate.fitted import checkpoint_hash
 from kft.evaluate.predictor import load_predictor
 from kft.evaluate.scoring import score_suite
-from kft.evaluate.suite import Suite, load_suite, require_fit
+from kft.evaluate.suite import Suite, load_suite
+from kft.evaluate.suite_fit import require_fit
 from kft.recipe.load import load_recipe
 from kft.rundir import RunFolder, open_run, write_file, write_json
 from kft.tasks.registry import TASKS

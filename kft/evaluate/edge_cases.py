@@ -13,7 +13,8 @@ import numpy as np
 from kft.data.examples import Columns, Input
 from kft.evaluate.cases import Case, expand, shown
 from kft.evaluate.paired import PairedResult, compare_answers
-from kft.evaluate.suite import CheckSpec, Suite, require_fit
+from kft.evaluate.suite import CheckSpec, Suite
+from kft.evaluate.suite_fit import require_fit
 from kft.metrics.intervals import Estimate, share_interval
 from kft.recipe.schema import DataSpec
 from kft.tasks.classes import Prediction

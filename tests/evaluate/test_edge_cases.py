@@ -14,7 +14,8 @@ from kft.data.examples import Columns
 from kft.errors import DataError, SuiteError
 from kft.evaluate.cases import expand
 from kft.evaluate.edge_cases import judge
-from kft.evaluate.suite import load_suite, require_fit
+from kft.evaluate.suite import load_suite
+from kft.evaluate.suite_fit import require_fit
 from kft.evaluate.suite_text import Row, Shortcut, quote, write_suite
 from kft.metrics.intervals import share_interval
 from kft.recipe.schema import DataSpec

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from kft.errors import RecipeError, SuiteError
-from kft.evaluate.suite import load_suite, require_fit, suite_of
+from kft.evaluate.suite import load_suite, suite_of
+from kft.evaluate.suite_fit import require_fit
 from kft.recipe.load import load_recipe
 from kft.tasks.registry import TASKS
 
