@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kft import strategy
+from kft import replicas, strategy
 from kft.api.reading import frames_of, progress_for, split_of
 from kft.api.using import require_same_data
 from kft.errors import SuiteError
@@ -79,10 +79,10 @@ def _require_fit(run: RunFolder, suite: Suite) -> None:
 
 def _passed(other: RunFolder, suite: Suite, suite_hash: str, progress: Progress) -> Mapping[str, bool]:
     """Returns what the other run makes of the same cases; its model answers where its folder does not say."""
-    if other.edge_cases.is_file():
-        known = other.read_json(other.edge_cases)
-        if known["suite_hash"] == suite_hash and known["checkpoint"] == checkpoint_hash(other):
-            return known["cases"]
+    known = other.read_json(other.edge_cases) if other.edge_cases.is_file() else {"suite_hash": None}
+    fits = known["suite_hash"] == suite_hash and known["checkpoint"] == checkpoint_hash(other)
+    if not replicas.any_process(not fits):  # all processes answer, or none
+        return known["cases"]
     found = score_suite(other, suite, progress)
     if found.suite_hash != suite_hash:
         raise SuiteError(
