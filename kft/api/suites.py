@@ -79,7 +79,7 @@ def _require_fit(run: RunFolder, suite: Suite) -> None:
 
 def _passed(other: RunFolder, suite: Suite, suite_hash: str, progress: Progress) -> Mapping[str, bool]:
     """Returns what the other run makes of the same cases; its model answers where its folder does not say."""
-    known = other.read_json(other.edge_cases) if other.edge_cases.is_file() else {"suite_hash": None}
+    known: Any = other.read_json(other.edge_cases) if other.edge_cases.is_file() else {"suite_hash": None}
     fits = known["suite_hash"] == suite_hash and known["checkpoint"] == checkpoint_hash(other)
     if not replicas.any_process(not fits):  # all processes answer, or none
         return known["cases"]
