@@ -62,6 +62,10 @@ class RecipeError(KftError):
     """The recipe is not valid; the message lists everything that is wrong at once."""
 
 
+class SuiteError(KftError):
+    """The suite of edge cases is not valid, or does not fit the model; lists everything that is wrong at once."""
+
+
 class DataError(KftError):
     """The labelled data cannot be used as it is."""
 

@@ -221,6 +221,11 @@ class RunFolder:
         return self.path / "predictions.csv"
 
     @property
+    def edge_cases(self) -> Path:
+        """How the last suite of edge cases went, case by case."""
+        return self.path / "edge_cases.json"
+
+    @property
     def per_class(self) -> Path:
         """Precision, recall and F1 of each class."""
         return self.path / "per_class.csv"

@@ -6,6 +6,7 @@ from kft.api.comparing import CompareResult, compare
 from kft.api.correcting import apply_corrections
 from kft.api.launching import LaunchResult, launch
 from kft.api.preparing import BuildResult, build_data
+from kft.api.suites import draft_suite, evaluate_suite
 from kft.api.training import PlanResult, TrainResult, check_tpu, plan, train
 from kft.api.using import evaluate, predict, predict_file, write_predictions
 
@@ -22,7 +23,9 @@ __all__ = [
     "check",
     "check_tpu",
     "compare",
+    "draft_suite",
     "evaluate",
+    "evaluate_suite",
     "freeze",
     "launch",
     "load_backbone",

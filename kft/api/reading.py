@@ -9,6 +9,8 @@ from kft import assets, strategy
 from kft.audit.all_checks import require_known_checks
 from kft.data.split import DataSplit, load_split
 from kft.errors import UsageError
+from kft.evaluate.suite import suite_of
+from kft.evaluate.suite_fit import require_fit
 from kft.model import backbones
 from kft.recipe.load import Recipe, load_recipe
 from kft.recipe.schema import DATAFRAME
@@ -35,13 +37,17 @@ def load(
     """
     loaded = as_recipe(recipe, overrides, data)
     require_known_checks(loaded)
+    suite = suite_of(loaded)
     if skip:
         loaded = loaded.with_values("data", {"unusable_rows": "skip"})
     frames = frames_of(data)
     loaded = loaded.with_values("data", dict.fromkeys(frames or (), DATAFRAME))
     backbone = backbones.resolve_backbone(loaded.spec.model.backbone, loaded.base)
     loaded = loaded.with_values("model", {"backbone": backbone})
-    return loaded, split_of(loaded, frames, devices)
+    split = split_of(loaded, frames, devices)
+    if suite is not None:
+        require_fit(suite, TASKS.get(loaded.spec.task), split.labels)
+    return loaded, split
 
 
 def split_of(recipe: Recipe, frames: Mapping[str, pd.DataFrame] | None, devices: str = "auto") -> DataSplit:

@@ -5,19 +5,55 @@ from __future__ import annotations
 import rich_click as click
 
 from kft.cli.common import devices_option, output_options, print_json
+from kft.cli.edge_cases import print_draft, print_edge_case_pairs, print_edge_cases
 from kft.cli.results import print_classes, print_metrics, print_pairs
+from kft.errors import UsageError
 
 
 @click.command()
 @click.argument("run")
 @click.option("--data", metavar="FILE", help="Score another labelled file instead of the sealed test split.")
-@click.option("--against", metavar="OTHER", help="Compare with another run on the same split, pair by pair.")
+@click.option("--suite", metavar="FILE", help="Run a suite of edge cases instead; the test split stays closed.")
+@click.option("--draft-suite", "draft", metavar="FILE", help="Write a first suite from rows of train, to be edited.")
+@click.option("--against", metavar="OTHER", help="Compare with another run, pair by pair: on one split, or one suite.")
 @devices_option
 @output_options
-def evaluate(run: str, data: str | None, against: str | None, devices: str, as_json: bool, quiet: bool) -> int:
-    """Score the best weights of RUN; exit 1 when a gate of the recipe fails."""
+def evaluate(
+    run: str,
+    data: str | None,
+    suite: str | None,
+    draft: str | None,
+    against: str | None,
+    devices: str,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Score the best weights of RUN; exit 1 when a gate of the recipe, or a check of a suite, fails."""
     from kft import api
 
+    given = [name for name, value in (("--data", data), ("--suite", suite), ("--draft-suite", draft)) if value]
+    if len(given) > 1 or (draft and against):
+        raise UsageError(
+            "these options do different things",
+            received=", ".join([*given, *(["--against"] if draft and against else [])]),
+            expected="one of them",
+            next_step="kft evaluate --help",
+        )
+    if draft is not None:
+        drafted = api.draft_suite(run, draft, devices=devices, quiet=quiet)
+        if as_json:
+            print_json(drafted.as_dict())
+        else:
+            print_draft(drafted, run)
+        return 0
+    if suite is not None:
+        found = api.evaluate_suite(run, suite, against=against, devices=devices, quiet=quiet)
+        if as_json:
+            print_json(found.as_dict())
+        else:
+            print_edge_cases(found)
+            print_edge_case_pairs(found)
+        return 1 if found.failed else 0
     result = api.evaluate(run, data=data, against=against, devices=devices, quiet=quiet)
     if as_json:
         print_json(result.as_dict())
@@ -25,7 +61,7 @@ def evaluate(run: str, data: str | None, against: str | None, devices: str, as_j
         print_metrics(result, "this model")
         print_classes(result)
         print_pairs(result)
-    return 1 if result.failed_gates else 0
+    return 1 if result.says_no else 0
 
 
 COMMANDS = (evaluate,)

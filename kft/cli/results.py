@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from kft.cli.common import console
+from kft.cli.edge_cases import print_edge_cases
 from kft.evaluate.evaluate import ClassReport, EvaluateResult
 from kft.metrics.intervals import Estimate
 
@@ -52,6 +53,8 @@ def print_metrics(result: EvaluateResult, model_name: str) -> None:
             out.print(f"difference to the probe in {metric_title(result.main_metric.name)}, paired: {gain} ({verdict})")
     for line in _report_lines(result) if result.report else ():
         out.print(line, markup=False)
+    if result.edge_cases is not None:
+        print_edge_cases(result.edge_cases)
     for name, gate in result.gates.items():
         state = "[green]passed[/green]" if gate.passed else "[red]failed[/red]"
         out.print(f"gate {name} {gate.rule}: {gate.value:.4f} {state}")

@@ -61,6 +61,12 @@ def train(
     by_class = "per_class.csv, " if result.evaluation.classes else ""
     out.print(f"files      {result.run}: metrics.json, predictions.csv, {by_class}checkpoints/")
     failed = result.evaluation.failed_gates
+    edge_cases = result.evaluation.edge_cases
+    if edge_cases is not None and edge_cases.failed:
+        names = ", ".join(check.name for check in edge_cases.failed)
+        out.print(
+            f"[yellow]edge cases {escape(names)} below what they ask for; kft evaluate {result.run} exits 1[/yellow]"
+        )
     if failed:
         out.print(f"[yellow]gates      {', '.join(failed)} failed; kft evaluate {result.run} exits 1[/yellow]")
     out.print(f"next       kft predict {result.run} {INPUTS[TASKS.get(loaded.spec.task).modality]}", markup=False)

@@ -243,6 +243,24 @@ def decode_bytes(content: bytes, sizing: ImageSizing) -> np.ndarray:
             raise UnusableImage(f"cannot be resized: {error}") from error
 
 
+def open_upright(path: Path, largest_side: int) -> Image.Image:
+    """Opens an image in RGB, upright as ``decode_image`` sees it, at its own size or the largest that is wanted.
+
+    Raises:
+        UnusableImage: It is none, or damaged.
+
+    Example:
+        >>> open_upright(Path("photo.jpg"), 1024).mode  # doctest: +SKIP
+        'RGB'
+    """
+    with _open(path.read_bytes()) as image:
+        image.draft(None, (largest_side, largest_side))
+        _load(image)
+        upright = _turned(_to_rgb(image), _orientation(image))
+        upright.thumbnail((largest_side, largest_side))
+        return upright.copy()
+
+
 def as_common(content: bytes) -> bytes:
     """Returns an image file's content in a form that every decoder knows: a JPEG or PNG of usual colours as it is.
 

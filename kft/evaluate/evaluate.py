@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from kft.evaluate.calibration import CalibrationResult, judge_calibration
+from kft.evaluate.edge_cases import EdgeCaseResult
 from kft.evaluate.fitted import Fitted
 from kft.evaluate.overfitting import OverfittingResult
 from kft.evaluate.paired import PairedResult
@@ -120,6 +121,7 @@ class EvaluateResult:
             one class.
         report: Calibration, abstention, slices, overfitting; None where an example has not exactly one class.
         against: The paired comparison with another run, where one was asked for.
+        edge_cases: How the recipe's suite went; None without one.
         seen: Examples of another file that the run was trained on or chose by: what they say flatters.
     """
 
@@ -135,6 +137,7 @@ class EvaluateResult:
     confusion: np.ndarray | None
     report: ClassReport | None = None
     against: PairedResult | None = None
+    edge_cases: EdgeCaseResult | None = None
     seen: int = 0
 
     @property
@@ -146,6 +149,11 @@ class EvaluateResult:
     def failed_gates(self) -> dict[str, GateResult]:
         """The gates that say no."""
         return {name: gate for name, gate in self.gates.items() if not gate.passed}
+
+    @property
+    def says_no(self) -> bool:
+        """Whether a gate fails, or a check of the suite has too few cases that pass."""
+        return bool(self.failed_gates or (self.edge_cases and self.edge_cases.failed))
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the content of metrics.json; and ``against``, where another run was compared with."""
@@ -161,6 +169,7 @@ class EvaluateResult:
             "gates": {name: gate.as_dict() for name, gate in self.gates.items()},
         }
         values |= self.report.as_dict() if self.report else {}
+        values |= {"edge_cases": self.edge_cases.summary()} if self.edge_cases else {}
         values |= {"seen_in_training": self.seen} if self.seen else {}
         return values | ({"against": self.against.as_dict()} if self.against else {})
 
@@ -171,7 +180,8 @@ class EvaluateResult:
             f"<tr><td>{name}</td>" + "".join(f"<td>{values[metric]}</td>" for metric in self.metrics) + "</tr>"
             for name, values in rows
         )
-        return f"<p>{self.split}, {self.n:,} examples</p><table><tr><th></th>{head}</tr>{body}</table>"
+        table = f"<p>{self.split}, {self.n:,} examples</p><table><tr><th></th>{head}</tr>{body}</table>"
+        return table + (self.edge_cases._repr_html_() if self.edge_cases else "")
 
 
 def calibrated(scored: Scored, fitted: Fitted) -> Scored:
@@ -211,6 +221,7 @@ def score(
     shares: Sequence[float],
     gates: Mapping[str, str],
     report: ClassReport | None = None,
+    edge_cases: EdgeCaseResult | None = None,
 ) -> EvaluateResult:
     """Computes everything that is reported about one set of examples.
 
@@ -222,6 +233,7 @@ def score(
         shares: What the baseline knows of the training split's labels.
         gates: Metric name, or one of ``CLASS_GATES``, to a rule such as ``>= 0.85``.
         report: From ``report_classes``.
+        edge_cases: How the recipe's suite went.
     """
     truth, groups, probe = scored.truth, scored.groups, scored.probe
     constant = kind.constant(shares, space, len(truth))
@@ -233,6 +245,7 @@ def score(
     metrics = estimate_all(truth, scored.answers, groups=groups, metrics=kind.metrics)
     values = {name: estimate.value for name, estimate in metrics.items()}
     values |= report.gate_values(metrics) if report else {}
+    values |= edge_cases.gate_values() if edge_cases else {}
     return EvaluateResult(
         split=split,
         n=len(truth),
@@ -245,6 +258,7 @@ def score(
         classes=tuple(kind.by_label(truth, scored.answers, space)),
         confusion=kind.confusion(truth, scored.answers, space),
         report=report,
+        edge_cases=edge_cases,
     )
 
 
@@ -261,7 +275,7 @@ def check_gate(rule: str, value: float) -> GateResult:
 
 
 def write_evaluation(run: RunFolder, result: EvaluateResult, scored: Scored, fitted: Fitted) -> None:
-    """Writes metrics.json, predictions.csv and, where there are classes, per_class.csv and confusion.csv."""
+    """Writes metrics.json, predictions.csv and, where there are any, per_class.csv, confusion.csv, edge_cases.json."""
     abstains = fitted.abstains(scored.answers)
     rows = zip(scored.ids, scored.truth, scored.answers, abstains, strict=True)
     write_csv(
@@ -285,6 +299,8 @@ def write_evaluation(run: RunFolder, result: EvaluateResult, scored: Scored, fit
             ("target", *labels),
             [(label, *map(int, row)) for label, row in zip(labels, result.confusion, strict=True)],
         )
+    if result.edge_cases is not None:
+        write_json(run.edge_cases, result.edge_cases.as_dict())
     write_json(run.metrics, result.as_dict())
 
 

@@ -28,6 +28,7 @@ class PairedResult:
         fixed: Ids of what the other gets wrong and this one right.
         broke: Ids of what the other gets right and this one wrong.
         p_value: Of so unequal counts by chance: McNemar's test (1947), exact.
+        metric: What the difference is one of.
     """
 
     other: str
@@ -36,13 +37,14 @@ class PairedResult:
     fixed: tuple[str, ...]
     broke: tuple[str, ...]
     p_value: float
+    metric: str = "accuracy"
 
     def as_dict(self) -> dict[str, Any]:
         """Returns what ``kft evaluate --against --json`` adds."""
         return {
             "run": self.other,
             "n": self.n,
-            "difference": {"metric": "accuracy", **self.difference.as_dict()},
+            "difference": {"metric": self.metric, **self.difference.as_dict()},
             "fixed": list(self.fixed),
             "broke": list(self.broke),
             "p_value": self.p_value,
@@ -118,6 +120,7 @@ def compare_answers(
     *,
     groups: Groups | None = None,
     other: str = "the other",
+    metric: str = "accuracy",
 ) -> PairedResult:
     """Compares which answers of two models are right.
 
@@ -127,6 +130,7 @@ def compare_answers(
         others_right: ``bool[n]``: the other's.
         groups: Examples of one group are resampled together.
         other: What the other is called.
+        metric: What the share of right answers is called.
 
     Example:
         >>> found = compare_answers(["a", "b"], np.array([True, False]), np.array([False, False]))
@@ -147,6 +151,7 @@ def compare_answers(
         fixed=tuple(str(name) for name, yes in zip(ids, fixed, strict=True) if yes),
         broke=tuple(str(name) for name, yes in zip(ids, broke, strict=True) if yes),
         p_value=float(binomtest(int(fixed.sum()), unequal).pvalue) if unequal else 1.0,
+        metric=metric,
     )
 
 

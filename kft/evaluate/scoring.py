@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kft import replicas
-from kft.data.examples import Examples
+from kft.data.examples import Columns, Examples
 from kft.data.split import DataSplit
+from kft.evaluate.edge_cases import EdgeCaseResult, run_suite
 from kft.evaluate.evaluate import (
     ClassReport,
     EvaluateResult,
@@ -20,9 +21,11 @@ from kft.evaluate.evaluate import (
     score,
     write_evaluation,
 )
-from kft.evaluate.fitted import Fitted, fit_answers, read_fitted, write_fitted
+from kft.evaluate.fitted import Fitted, checkpoint_hash, fit_answers, read_fitted, write_fitted
 from kft.evaluate.overfitting import judge_overfitting
 from kft.evaluate.predictor import Predictor, load_predictor
+from kft.evaluate.suite import Suite, suite_of
+from kft.recipe.load import load_recipe
 from kft.recipe.schema import RecipeSpec
 from kft.rundir import RunFolder
 
@@ -68,6 +71,21 @@ def score_run(run: RunFolder, examples: Examples, name: str, progress: Progress)
             f"\nnote       not calibrated: training was cut short; kft evaluate {run.path} calibrates on valid"
         )
     return _score(run, predictor, examples, name, progress)[0]
+
+
+def score_suite(run: RunFolder, suite: Suite, progress: Progress) -> EdgeCaseResult:
+    """Answers a suite of edge cases with the best checkpoint; no data of the run are read."""
+    return _run_suite(run, load_predictor(run), suite, progress)
+
+
+def _run_suite(run: RunFolder, predictor: Predictor, suite: Suite, progress: Progress) -> EdgeCaseResult:
+    from kft.train.checkpoint import load_checkpoint
+
+    progress.note(f"\nedge cases {suite.path}")
+    receipt, best = run.read_json(run.receipt), load_checkpoint(run.checkpoints, "best")
+    columns = Columns(receipt["text_column"], receipt["label_column"], pair=receipt["pair_column"])
+    found = run_suite(suite, predictor.with_weights(best.weights), predictor.spec.data, columns)
+    return replace(found, checkpoint=checkpoint_hash(run))
 
 
 def _fit_on_valid(run: RunFolder, predictor: Predictor, split: DataSplit, progress: Progress) -> Fitted:
@@ -135,6 +153,7 @@ def _score(
 ) -> tuple[EvaluateResult, Scored]:
     progress.note(f"\nscoring    {len(examples):,} examples of {name}")
     receipt, spec = run.read_json(run.receipt), predictor.spec
+    suite = suite_of(load_recipe(run.recipe)) if spec.evaluate.suite else None
     given = raw = _answer(run, predictor, examples)
     report = None
     if predictor.kind.name == "classes":
@@ -148,6 +167,8 @@ def _score(
         shares=receipt["shares"],
         gates=spec.evaluate.gates,
         report=report,
+        # Last: it leaves the best weights in the model.
+        edge_cases=None if suite is None else _run_suite(run, predictor, suite, progress),
     )
     return result, given
 

@@ -121,6 +121,10 @@ def place(recipe: Recipe, data: str | None) -> Placed:
             resolve_backbone(backbone, recipe.base)  # refuses an unknown name
         sources.append(_source("model.backbone", backbone, recipe.base, data))
         placed = placed.with_values("model", {"backbone": mounted(sources[-1].url)})
+    suite = recipe.spec.evaluate.suite
+    if suite is not None:
+        sources.append(_source("evaluate.suite", suite, recipe.base, data))
+        placed = placed.with_values("evaluate", {"suite": mounted(sources[-1].url)})
     return Placed(placed, tuple(dict.fromkeys(sources)))
 
 

@@ -5,55 +5,96 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml.comments import CommentedMap
 
-from kft.errors import RecipeError
+from kft.errors import KftError, RecipeError
 from kft.recipe.schema import RecipeSpec
 from kft.registry import nearest
 
 
-def explain_errors(error: ValidationError, lines: CommentedMap | None, where: str) -> RecipeError:
-    """Returns the RecipeError for a recipe that did not validate.
+@dataclass(frozen=True)
+class Document:
+    """A kind of YAML file that a person writes, and what messages say of it.
+
+    Attributes:
+        noun: What it is called.
+        model: What it has to fit.
+        error: The kind of error.
+        keys: What stands at its top.
+        write: The command that writes a first one.
+        example: How one sees one that works.
+        help: Where every key stands.
+    """
+
+    noun: str
+    model: type[BaseModel]
+    error: type[KftError]
+    keys: str
+    write: str
+    example: str
+    help: str
+
+
+RECIPE = Document(
+    noun="recipe",
+    model=RecipeSpec,
+    error=RecipeError,
+    keys="`task:`, `data:` and so on",
+    write="kft init DATA -o recipe.yaml writes one for your data; kft recipes lists those that ship",
+    example="kft recipes show sentiment/product_reviews is a working example",
+    help="`kft recipe schema` lists every key",
+)
+
+
+def explain_errors(
+    error: ValidationError, lines: CommentedMap | None, where: str, document: Document = RECIPE
+) -> KftError:
+    """Returns the error for a recipe, or another document, that did not validate.
 
     Args:
         error: What pydantic found.
-        lines: The recipe as ruamel.yaml read it, which knows the lines; None for a Python mapping.
+        lines: The file as ruamel.yaml read it, which knows the lines; None for a Python mapping.
         where: The file, or "recipe".
+        document: What it is.
     """
     found = []
     for issue in error.errors():
         location = tuple(part for part in issue["loc"] if part != "[key]")
-        found.append((location, _explain(issue, location)))
-    return recipe_error(found, lines, where)
+        found.append((location, _explain(issue, location, document.model)))
+    return recipe_error(found, lines, where, document)
 
 
 def recipe_error(
-    found: Sequence[tuple[Sequence[str | int], str]], lines: CommentedMap | None, where: str
-) -> RecipeError:
-    """Returns one RecipeError for everything that is wrong: where in the recipe, and what."""
+    found: Sequence[tuple[Sequence[str | int], str]],
+    lines: CommentedMap | None,
+    where: str,
+    document: Document = RECIPE,
+) -> KftError:
+    """Returns one error for everything that is wrong: where in the recipe, or other document, and what."""
     messages = []
     for location, text in found:
         line = _line_of(lines, location)
-        message = f"{dotted(location)}: {text}" + (f" (line {line})" if line else "")
+        message = f"{dotted(location) or document.noun}: {text}" + (f" (line {line})" if line else "")
         if message not in messages:
             messages.append(message)
     count = f"{len(messages)} error{'s' if len(messages) > 1 else ''}"
-    return RecipeError(
-        "\n".join([f"the recipe is not valid: {count}", *(f"  - {message}" for message in messages)]),
+    return document.error(
+        "\n".join([f"the {document.noun} is not valid: {count}", *(f"  - {message}" for message in messages)]),
         where=where,
-        next_step="mend the lines above; `kft recipe schema` lists every key",
+        next_step=f"mend the lines above; {document.help}",
     )
 
 
 def dotted(location: Sequence[str | int]) -> str:
-    """Returns ``train.phases[1].lr`` for ``("train", "phases", 1, "lr")``."""
+    """Returns ``train.phases[1].lr`` for ``("train", "phases", 1, "lr")``; empty for the whole."""
     text = ""
     for part in location:
         text += f"[{part}]" if isinstance(part, int) else (f".{part}" if text else part)
-    return text or "recipe"
+    return text
 
 
 def _line_of(lines: Any, location: Sequence[str | int]) -> int | None:
@@ -67,15 +108,15 @@ def _line_of(lines: Any, location: Sequence[str | int]) -> int | None:
     return found
 
 
-def _explain(issue: Any, location: Sequence[str | int]) -> str:
+def _explain(issue: Any, location: Sequence[str | int], model: type[BaseModel]) -> str:
     received, kind = issue["input"], issue["type"]
     if kind == "extra_forbidden":
-        known = _known_keys(location[:-1])
+        known = _known_keys(location[:-1], model)
         hint = nearest(str(location[-1]), known)
         return "unknown key" + (f"; did you mean {hint}?" if hint else "") + f" (known: {', '.join(known)})"
     if kind == "missing":
-        return "missing; " + _described(location)
-    expected = _expected(issue, location)
+        return "missing; " + _described(location, model)
+    expected = _expected(issue, location, model)
     text = f"received {_short(received)}, expected {expected}"
     if isinstance(received, str) and kind in ("literal_error", "enum"):
         hint = nearest(received, re.findall(r"'([^']+)'", expected))
@@ -85,10 +126,10 @@ def _explain(issue: Any, location: Sequence[str | int]) -> str:
     return text
 
 
-def _expected(issue: Any, location: Sequence[str | int]) -> str:
-    kind, name = issue["type"], str(location[-1]) if location else "recipe"
+def _expected(issue: Any, location: Sequence[str | int], model: type[BaseModel]) -> str:
+    kind, name = issue["type"], str(location[-1]) if location else "the file"
     if kind in ("greater_than", "greater_than_equal", "less_than", "less_than_equal"):
-        return _range(location) or issue["msg"]
+        return _range(location, model) or issue["msg"]
     if kind == "value_error":
         return str(issue["ctx"]["error"])
     if kind == "literal_error":
@@ -111,9 +152,8 @@ def _expected(issue: Any, location: Sequence[str | int]) -> str:
     return readable.get(kind, issue["msg"])
 
 
-def _field(location: Sequence[str | int]) -> Any:
+def _field(location: Sequence[str | int], model: Any) -> Any:
     """Returns the schema's field at a location, or None."""
-    model: Any = RecipeSpec
     field = None
     for part in location:
         if isinstance(part, int):
@@ -136,18 +176,19 @@ def _model_in(annotation: Any) -> Any:
     return None
 
 
-def _known_keys(location: Sequence[str | int]) -> list[str]:
-    model = RecipeSpec if not location else _model_in(getattr(_field(location), "annotation", None))
-    return list(model.model_fields) if model else []
+def _known_keys(location: Sequence[str | int], model: type[BaseModel]) -> list[str]:
+    named = any(isinstance(part, str) for part in location)
+    found = _model_in(getattr(_field(location, model), "annotation", None)) if named else model
+    return list(found.model_fields) if found else []
 
 
-def _described(location: Sequence[str | int]) -> str:
-    field = _field(location)
+def _described(location: Sequence[str | int], model: type[BaseModel]) -> str:
+    field = _field(location, model)
     return f"expected {field.description}" if field is not None and field.description else "a value is needed"
 
 
-def _range(location: Sequence[str | int]) -> str | None:
-    field = _field(location)
+def _range(location: Sequence[str | int], model: type[BaseModel]) -> str | None:
+    field = _field(location, model)
     if field is None:
         return None
     low = high = ""

@@ -14,14 +14,14 @@ from typing import Any
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import YAMLError
 
-from kft.errors import RecipeError, UsageError
+from kft.errors import UsageError
 from kft.recipe.explain import explain_errors, recipe_error
 from kft.recipe.misfits import find_misfits
 from kft.recipe.schema import TASK_METRICS, RecipeSpec
 from kft.recipe.sources import absolute_source
-from kft.registry import nearest
+from kft.recipe.yaml_file import as_plain, read_yaml
 
 SOURCE_KEYS = ("train", "valid", "test")
 
@@ -70,7 +70,14 @@ class Recipe:
         for key in SOURCE_KEYS:
             values["data"][key] = absolute_source(values["data"][key], self.base)
         values["train"]["checkpoints"]["folder"] = self.checkpoints_folder
+        values["evaluate"]["suite"] = None if self.suite is None else str(self.suite)
         return values
+
+    @property
+    def suite(self) -> Path | None:
+        """``evaluate.suite``, such that it means the same from any folder."""
+        named = self.spec.evaluate.suite
+        return None if named is None else (self.base / Path(named).expanduser()).resolve()
 
     @property
     def checkpoints_folder(self) -> str | None:
@@ -113,10 +120,10 @@ def load_recipe(
         path, raw, where = None, json.loads(json.dumps(dict(source), default=str)), "recipe"
     else:
         path = Path(source)
-        raw, where = _read_yaml(path), str(source)
+        raw, where = read_yaml(path), str(source)
     origins = dict.fromkeys(_leaf_keys(raw), "file")
     lines = raw if isinstance(raw, CommentedMap) else None
-    values = _plain(raw)
+    values = as_plain(raw)
     for override in overrides:
         key = _apply_override(values, override)
         origins = {known: origin for known, origin in origins.items() if not known.startswith(key + ".")}
@@ -148,59 +155,6 @@ def recipe_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **RecipeSpec.model_json_schema()}
 
 
-def _read_yaml(path: Path) -> Any:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        folder = path.parent
-        names = [p.name for p in folder.glob("*.y*ml")] if folder.is_dir() else []
-        hint = nearest(path.name, names)
-        raise RecipeError(
-            f"no recipe at {path}" + (f"; did you mean {folder / hint}?" if hint else ""),
-            received=str(path),
-            expected="a YAML file",
-            next_step="kft init DATA -o recipe.yaml writes one for your data; kft recipes lists those that ship",
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(
-            "the recipe cannot be read", where=str(path), received=str(error), expected="a YAML file in UTF-8"
-        ) from None
-    try:
-        raw = YAML(typ="rt").load(text)
-    except YAMLError as error:
-        mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
-        problem = (error.problem if isinstance(error, MarkedYAMLError) else None) or str(error).splitlines()[0]
-        raise RecipeError(
-            "the recipe is not valid YAML",
-            where=f"{path}, line {mark.line + 1}, column {mark.column + 1}" if mark else str(path),
-            received=problem,
-            expected="`key: value` pairs, indented with spaces",
-            next_step="kft recipes show sentiment/product_reviews is a working example",
-        ) from None
-    if not isinstance(raw, Mapping):
-        raise RecipeError(
-            "the recipe is empty" if raw is None else "the recipe holds no keys",
-            where=str(path),
-            expected="`task:`, `data:` and so on",
-            next_step="kft init DATA -o recipe.yaml",
-        )
-    return raw
-
-
-def _plain(raw: Any) -> Any:
-    """Returns ruamel's containers and scalars as plain Python."""
-    if isinstance(raw, Mapping):
-        return {str(key): _plain(value) for key, value in raw.items()}
-    if isinstance(raw, (list, tuple)):
-        return [_plain(value) for value in raw]
-    if isinstance(raw, bool) or raw is None:
-        return raw
-    for kind in (int, float, str):
-        if isinstance(raw, kind):
-            return kind(raw)
-    return str(raw)
-
-
 def _leaf_keys(values: Any, prefix: str = "") -> list[str]:
     """Returns the dotted key of every value; a list, and what follows it, counts as one value."""
     if isinstance(values, Mapping) and (values or not prefix):
@@ -227,7 +181,7 @@ def _apply_override(values: Any, override: str) -> str:
             expected="for example --set train.batch_size=16",
         )
     try:
-        value = _plain(YAML(typ="rt").load(text)) if text.strip() else ""
+        value = as_plain(YAML(typ="rt").load(text)) if text.strip() else ""
     except YAMLError:
         value = text
     target = values

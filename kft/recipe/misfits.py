@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from kft.recipe.schema import CLASS_GATES, TASK_METRICS, RecipeSpec
+from kft.recipe.schema import CLASS_GATES, EDGE_CASES, TASK_METRICS, RecipeSpec
 from kft.registry import nearest
 
 Misfit = tuple[Sequence[str | int], str]
@@ -35,9 +35,13 @@ def _metrics(spec: RecipeSpec) -> Iterable[Misfit]:
     metrics = TASK_METRICS[spec.task]
     monitors = ("valid_loss", *(f"valid_{name}" for name in metrics))
     gates = (*metrics, *(CLASS_GATES if spec.task in ONE_CLASS_OF_MANY else ()))
+    others = [name for name in spec.evaluate.gates if not name.startswith(EDGE_CASES)]
+    if spec.evaluate.suite is None:
+        for gate in sorted(set(spec.evaluate.gates) - set(others)):
+            yield ("evaluate", "gates", gate), "needs evaluate.suite, such as checks.yaml"
     wanted: list[tuple[Sequence[str | int], str | None, Sequence[str]]] = [
         (("train", "best"), spec.train.best, monitors),
-        *((("evaluate", "gates", name), name, gates) for name in spec.evaluate.gates),
+        *((("evaluate", "gates", name), name, gates) for name in others),
     ]
     if spec.train.early_stopping is not None:
         wanted.append((("train", "early_stopping", "monitor"), spec.train.early_stopping.monitor, monitors))
@@ -63,6 +67,7 @@ def _keys_of_other_tasks(spec: RecipeSpec) -> Iterable[Misfit]:
         (("train", "augment"), train.augment, photos),
         (("train", "class_weight"), train.class_weight != "none", ONE_CLASS_OF_MANY),
         (("train", "label_smoothing"), train.label_smoothing, ONE_CLASS_OF_MANY),
+        (("evaluate", "suite"), spec.evaluate.suite, ONE_CLASS_OF_MANY),
         (("evaluate", "abstain_at"), spec.evaluate.abstain_at, ONE_CLASS_OF_MANY),
     )
     for location, value, tasks in rules:

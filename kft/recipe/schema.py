@@ -113,6 +113,7 @@ CLASS_GATES = (
     "selective.coverage",
     "selective.error",
     "selective.aurc",
+    "edge_cases.pass_rate",
 )
 """What else a gate can ask of tasks with one class of many: where it stands in metrics.json."""
 LABEL_METRICS = ("micro_f1", "macro_f1", "average_precision")
@@ -129,12 +130,21 @@ TASK_METRICS: dict[str, tuple[str, ...]] = {
 LOWER_IS_BETTER = {"valid_loss", "valid_mae", "valid_rmse"}
 
 
-def _one_of(known: Callable[[], Iterable[str]]) -> Any:
-    """A name among those that are known when a recipe is read: tasks can be added (docs/extending.md)."""
+EDGE_CASES = "edge_cases."
+"""Begins a gate on one check of ``evaluate.suite``, such as ``edge_cases.typos``."""
+
+
+def _one_of(known: Callable[[], Iterable[str]], prefix: str | None = None) -> Any:
+    """A name among those that are known when a recipe is read: tasks can be added (docs/extending.md).
+
+    Args:
+        known: Returns them.
+        prefix: Begins names that are looked up later.
+    """
 
     def check(value: str) -> str:
         names = list(dict.fromkeys(known()))
-        if value not in names:
+        if value not in names and not (prefix and value.startswith(prefix)):
             listed = ", ".join(f"'{name}'" for name in names[:-1]) + f" or '{names[-1]}'"
             raise PydanticKnownError("literal_error", {"expected": listed})
         return value
@@ -155,7 +165,11 @@ def _enum(names: Iterable[str]) -> Any:
 
 
 TaskName = Annotated[str, _one_of(lambda: TASK_METRICS), _enum(TASK_METRICS)]
-GateName = Annotated[str, _one_of(lambda: [*_metrics(), *CLASS_GATES]), _enum([*_metrics(), *CLASS_GATES])]
+GateName = Annotated[
+    str,
+    _one_of(lambda: [*_metrics(), *CLASS_GATES], EDGE_CASES),
+    WithJsonSchema({"anyOf": [{"enum": [*_metrics(), *CLASS_GATES]}, {"pattern": "^edge_cases[.]."}]}),
+]
 Monitor = Annotated[str, _one_of(_monitors), _enum(_monitors())]
 
 
@@ -482,6 +496,7 @@ class EvaluateSpec(Spec):
     abstain_at: AbstainSpec | None = Field(
         None, description="such as {error: 0.05}: half of valid is kept from every choice to calibrate it"
     )
+    suite: str | None = Field(None, description="a YAML file of edge cases, which `kft train` then runs")
     slice_rows: int = Field(20, ge=2, description="a slice with fewer rows of the test split is not judged")
     gates: dict[GateName, Gate] = Field(
         default_factory=dict, description='such as {accuracy: ">= 0.85", slices.worst.accuracy: ">= 0.70"}'

@@ -10,6 +10,7 @@ import pytest
 from kft.cli.main import cli
 from kft.errors import ModelError, UsageError
 from kft.launch.machines import MACHINES
+from kft.launch.placing import place
 from kft.recipe.load import load_recipe
 from tests import tiny
 from tests.launch import schemas
@@ -177,6 +178,14 @@ def test_what_cannot_be_is_refused(recipe, options, said):
     with pytest.raises(UsageError) as caught:
         job_file(recipe, **options)
     assert said in str(caught.value)
+
+
+def test_a_suite_of_edge_cases_goes_along(tmp_path):
+    values = {"task": "text-classification", "data": {"train": "package:reviews-ratings"}}
+    recipe = load_recipe({**values, "evaluate": {"suite": "suites/checks.yaml"}}, base=tmp_path)
+    placed = place(recipe, "gs://bucket/data")
+    assert placed.recipe.spec.evaluate.suite == "/gcs/bucket/data/suites/checks.yaml"
+    assert placed.missing == [str(tmp_path / "suites" / "checks.yaml")]
 
 
 def test_an_unknown_backbone_is_refused(recipe):

@@ -1,0 +1,146 @@
+"""`kft evaluate --suite` and `--draft-suite`: edge cases of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kft import replicas, strategy
+from kft.api.reading import frames_of, progress_for, split_of
+from kft.api.using import require_same_data
+from kft.errors import SuiteError
+from kft.evaluate.draft_suite import SuiteDraft, draft, refuse_draft
+from kft.evaluate.edge_cases import EdgeCaseResult, compare_edge_cases
+from kft.evaluate.fitted import checkpoint_hash
+from kft.evaluate.predictor import load_predictor
+from kft.evaluate.scoring import score_suite
+from kft.evaluate.suite import Suite, load_suite
+from kft.evaluate.suite_fit import require_fit
+from kft.recipe.load import load_recipe
+from kft.rundir import RunFolder, open_run, write_file, write_json
+from kft.tasks.registry import TASKS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kft.train.progress import Progress
+
+
+def evaluate_suite(
+    run: str | Path,
+    suite: str | Path,
+    *,
+    against: str | Path | None = None,
+    devices: str = "auto",
+    quiet: bool = False,
+) -> EdgeCaseResult:
+    """Runs a suite of edge cases on a run's best checkpoint, and writes edge_cases.json into the run folder.
+
+    The run's own data are not read, so its test split stays closed however often a suite is edited and tried.
+
+    Args:
+        run: The run folder.
+        suite: The YAML file; docs/evaluation.md says what stands in it.
+        against: Another run: which cases this one fixed and which it broke. What the other one answered to the same
+            suite is taken from its folder, or found out.
+        devices: As for ``train``.
+        quiet: Prints no progress.
+
+    Raises:
+        RunError: A folder is no run.
+        SuiteError: The suite is not valid, or does not fit the model.
+
+    Example:
+        >>> import kft
+        >>> result = kft.evaluate_suite("runs/tickets-2", "checks.yaml", against="runs/tickets-1")  # doctest: +SKIP
+        >>> len(result.against.fixed), len(result.against.broke)  # doctest: +SKIP
+        (14, 3)
+    """
+    folder, loaded = open_run(Path(run)), load_suite(suite)
+    other = None if against is None else open_run(Path(against))
+    for each in (folder, *([] if other is None else [other])):
+        _require_fit(each, loaded)
+    early = strategy.choose_early(devices)
+    chief = early is None or early.is_chief
+    with strategy.start(devices).scope():
+        progress = progress_for(quiet or not chief)
+        result = score_suite(folder, loaded, progress)
+        if chief:
+            write_json(folder.edge_cases, result.as_dict())
+        if other is None:
+            return result
+        return compare_edge_cases(result, _passed(other, loaded, result.suite_hash, progress), str(other.path))
+
+
+def _require_fit(run: RunFolder, suite: Suite) -> None:
+    require_fit(suite, TASKS.get(load_recipe(run.recipe).spec.task), run.read_json(run.receipt)["labels"])
+
+
+def _passed(other: RunFolder, suite: Suite, suite_hash: str, progress: Progress) -> Mapping[str, bool]:
+    """Returns what the other run makes of the same cases; its model answers where its folder does not say."""
+    known: Any = other.read_json(other.edge_cases) if other.edge_cases.is_file() else {"suite_hash": None}
+    fits = known["suite_hash"] == suite_hash and known["checkpoint"] == checkpoint_hash(other)
+    if not replicas.any_process(not fits):  # all processes answer, or none
+        return known["cases"]
+    found = score_suite(other, suite, progress)
+    if found.suite_hash != suite_hash:
+        raise SuiteError(
+            "the two runs read the suite otherwise, so their cases cannot be compared",
+            where=str(other.path),
+            received=found.suite_hash[:16],
+            expected=suite_hash[:16],
+            next_step="compare runs whose recipes clean texts alike (data.html, data.redact) and name the same columns",
+        )
+    return {name: outcome.passed for name, outcome in found.outcomes.items()}
+
+
+def draft_suite(
+    run: str | Path,
+    path: str | Path,
+    *,
+    data: pd.DataFrame | Mapping[str, pd.DataFrame] | None = None,
+    devices: str = "auto",
+    quiet: bool = False,
+) -> SuiteDraft:
+    """Writes a first suite for a run, for a person to edit: from rows of train that it answers right.
+
+    It holds these rows, every change that fits their modality, and, for each token that the audit calls a shortcut,
+    texts without it and texts of other classes with it. The test split is not looked at.
+
+    Args:
+        run: The run folder.
+        path: The YAML file to write; one that is there is not overwritten.
+        data: The DataFrames of a run that was trained on them.
+        devices: As for ``train``.
+        quiet: Prints no progress.
+
+    Raises:
+        RunError: The folder is no run, or its data have changed since.
+        UsageError: The file is there already.
+        SuiteError: The task does not give each example one class of many; or the run answers no row right.
+
+    Example:
+        >>> import kft
+        >>> kft.draft_suite("runs/tickets-1", "checks.yaml").checks  # doctest: +SKIP
+        ('train rows', 'nothing said', 'typos')
+    """
+    from kft.train.checkpoint import load_checkpoint
+
+    folder, target = open_run(Path(run)), Path(path)
+    recipe = load_recipe(folder.recipe)
+    task = TASKS.get(recipe.spec.task)
+    refuse_draft(target, task)
+    split = split_of(recipe, frames_of(data), devices)
+    require_same_data(folder, folder.read_json(folder.receipt), split)
+    findings: Any = folder.read_json(folder.findings)["findings"] if folder.findings.is_file() else []
+    early = strategy.choose_early(devices)
+    with strategy.start(devices).scope():
+        progress = progress_for(quiet)
+        best = load_checkpoint(folder.checkpoints, "best")
+        predictor = load_predictor(folder).with_weights(best.weights)
+        progress.note(f"\ndrafting   from {len(split.train):,} rows of train")
+        text, found = draft(predictor, split.train, findings, target, str(folder.path), seed=recipe.spec.seed)
+    if early is None or early.is_chief:
+        write_file(target, text, elsewhere="choose another --draft-suite FILE")
+    return found

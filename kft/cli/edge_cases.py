@@ -1,0 +1,113 @@
+"""Edge cases on the terminal: the checks of a suite, what failed, what was fixed and broken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from kft.cli.common import console
+from kft.data.look import shorten
+from kft.evaluate.edge_cases import EdgeCaseResult, Outcome
+from kft.metrics.intervals import Estimate
+
+if TYPE_CHECKING:
+    from kft.evaluate.draft_suite import SuiteDraft
+
+SHOWN, CHARACTERS = 3, 64
+MOST_PAIRS = 10
+
+
+def print_edge_cases(result: EdgeCaseResult) -> None:
+    """Prints a line for each check, and the surest failures of those that do not hold."""
+    out = console()
+    # Without a frame, or it would not fit into 80 columns.
+    title = escape(f"edge cases: {result.suite}")
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in ("check", "kind", "passed", "pass rate %", "at least", ""):
+        table.add_column(column, justify="right" if column in ("passed", "pass rate %", "at least") else "left")
+    for check in result.checks:
+        short = 100 * (check.at_least - check.pass_rate.value)
+        state = "[green]holds[/green]" if check.holds else f"[red]{short:.1f} short[/red]"
+        counts, needed = f"{check.passed}/{len(check.outcomes)}", f"{100 * check.at_least:.3g}"
+        kind = check.kind.replace("_", " ")
+        table.add_row(escape(check.name), kind, counts, _percent(check.pass_rate), needed, state)
+    counts = f"{sum(check.passed for check in result.checks)}/{len(result.outcomes)}"
+    table.add_row("all", "", counts, _percent(result.pass_rate), "", "", style="bold")
+    out.print(table)
+    for check in result.failed:
+        about = f": {check.about}" if check.about else ""
+        out.print(f"\n[red]failed[/red] {escape(check.name + about)}")
+        _print_cases(check.failures[:SHOWN])
+        _print_more(len(check.failures), SHOWN, "edge_cases.json")
+
+
+def _percent(rate: Estimate) -> str:
+    return f"{100 * rate.value:.0f} [{100 * rate.low:.0f}, {100 * rate.high:.0f}]"
+
+
+def print_edge_case_pairs(result: EdgeCaseResult) -> None:
+    """Prints what this run fixed and what it broke, case by case."""
+    pairs = result.against
+    if pairs is None:
+        return
+    out, outcomes = console(), result.outcomes
+    out.print(f"\nagainst {pairs.other}: fixed {len(pairs.fixed):,}, broke {len(pairs.broke):,}", markup=False)
+    verdict = "beyond chance" if pairs.p_value < 0.05 else "may be chance"
+    out.print(f"difference in the pass rate, paired: {pairs.difference} (McNemar p {pairs.p_value:.2g}: {verdict})")
+    if pairs.fixed:
+        out.print("fixed")
+    for name in pairs.fixed[:MOST_PAIRS]:
+        out.print(f"  {name}: {shorten(outcomes[name].input, CHARACTERS)}", markup=False)
+    _print_more(len(pairs.fixed), MOST_PAIRS, "--json")
+    if pairs.broke:
+        out.print("broke")
+    _print_cases([outcomes[name] for name in pairs.broke[:MOST_PAIRS]])
+    _print_more(len(pairs.broke), MOST_PAIRS, "--json")
+
+
+def print_draft(draft: SuiteDraft, run: str) -> None:
+    """Prints what a draft holds, and what to do with it."""
+    out = console()
+    out.print(
+        f"drafted    {len(draft.checks)} checks on {draft.rows} rows of train, of {draft.classes} classes", markup=False
+    )
+    for token, label in draft.shortcuts:
+        out.print(f"shortcut   {token!r} for {label!r}: removed from its texts, and put into others", markup=False)
+    out.print(
+        f"written    {draft.path}\nnext       edit it, then kft evaluate {run} --suite {draft.path}", markup=False
+    )
+
+
+def _print_cases(outcomes: Sequence[Outcome]) -> None:
+    out = console()
+    for outcome in outcomes:
+        out.print(f"  {outcome.case}", markup=False)
+        start = _start(outcome.input, outcome.changed)
+        out.print(f"    {_excerpt(outcome.input or '(empty)', start)}", markup=False)
+        if outcome.changed is not None:
+            out.print(f"    changed:  {_excerpt(outcome.changed, start)}", markup=False)
+        out.print(
+            f"    expected: {outcome.expected}; received: {outcome.received}, confidence {outcome.confidence:.2f}",
+            markup=False,
+        )
+
+
+def _print_more(n: int, shown: int, where: str) -> None:
+    if n > shown:
+        console().print(f"  and {n - shown:,} more in {where}", markup=False)
+
+
+def _start(text: str, changed: str | None) -> int:
+    """Returns where to begin to show a text, so that what was changed in it is seen."""
+    other = changed or ""
+    pairs = enumerate(zip(text, other, strict=False))
+    same = next((place for place, (one, two) in pairs if one != two), min(len(text), len(other)))
+    return max(0, min(same - CHARACTERS // 2, max(len(text), len(other)) - CHARACTERS + 3))
+
+
+def _excerpt(text: str, start: int) -> str:
+    return shorten(("..." if start else "") + text[start:], CHARACTERS)

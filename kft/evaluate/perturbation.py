@@ -1,0 +1,46 @@
+"""What is done to an input of an edge case: one small function each, in a registry that suites name them by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from kft.registry import Registry
+
+TextChange = Callable[[str, np.random.Generator, str], str]
+ImageChange = Callable[[Any, np.random.Generator, str], Any]
+
+
+@dataclass(frozen=True)
+class Perturbation:
+    """A change to an input.
+
+    Attributes:
+        name: As in ``changes`` of a suite.
+        about: What it does, for people.
+        modality: What it changes; texts of pairs as well.
+        change: (input, random numbers, the suite's ``text``) to the changed input; pure. A text, or a PIL image in RGB.
+            An input in which there is nothing to change comes back as it is.
+        takes_text: Whether it needs the suite's ``text``.
+    """
+
+    name: str
+    about: str
+    modality: Literal["text", "image"]
+    change: Callable[[Any, np.random.Generator, str], Any]
+    takes_text: bool = False
+
+
+PERTURBATIONS: Registry[Perturbation] = Registry("change", next_step="docs/evaluation.md lists them")
+
+
+def register_perturbation(perturbation: Perturbation) -> Perturbation:
+    """Adds a change under its name: suites may name it from now on.
+
+    Raises:
+        ValueError: The name is taken.
+    """
+    return PERTURBATIONS.register(perturbation.name, perturbation)
