@@ -69,7 +69,7 @@ def evaluate(
     frames = frames_of(data) if recipe.spec.data.train == DATAFRAME and not isinstance(data, (str, Path)) else None
     if data is None or (frames is not None and _are_of_the_run(frames, recipe, receipt, devices)):
         split = split_of(recipe, frames, devices)
-        _require_same_data(folder, receipt, split)
+        require_same_data(folder, receipt, split)
         with strategy.start(devices).scope():
             result = score_test(folder, split, progress_for(quiet or not chief), writes=chief)
         return result if other is None else _compare(result, folder, other, split)
@@ -139,7 +139,7 @@ def _are_of_the_run(
     return split.data_hash == receipt["data_hash"]
 
 
-def _require_same_data(run: RunFolder, receipt: Mapping[str, Any], split: DataSplit) -> None:
+def require_same_data(run: RunFolder, receipt: Mapping[str, Any], split: DataSplit) -> None:
     for name, found in (("split_hash", split.split_hash), ("data_hash", split.data_hash)):
         if receipt[name] != found:
             raise RunError(
