@@ -16,6 +16,8 @@ from kft.recipe.schema import DATAFRAME
 from kft.report.record import RunRecord, listed, several, share
 
 GOOD, WARNING, ERROR, MISSING = "good", "warning", "error", "missing"
+ALIKE = {"nothing": "", "copies": "copies", "similar": "rows that look alike"}
+"""What ``data.keep_together`` keeps on one side of a split."""
 SURE_ECE = 0.05
 """A calibration error surely above it: the probabilities mislead."""
 
@@ -43,11 +45,13 @@ class Question:
         name: Its anchor.
         title: As it is asked.
         evidence: What speaks for and against, in the order of the page.
+        no: How an answer begins that an error speaks against.
     """
 
     name: str
     title: str
     evidence: tuple[Evidence, ...]
+    no: str = "Not as it is"
 
     @property
     def tone(self) -> str:
@@ -62,7 +66,7 @@ class Question:
         worst = [each.text for each in self.evidence if each.tone == self.tone]
         more = f" (and {len(worst) - 1} more)" if len(worst) > 1 else ""
         return {
-            ERROR: f"Not as it is: {worst[0]}{more}.",
+            ERROR: f"{self.no}: {worst[0]}{more}.",
             WARNING: f"Mostly, but: {worst[0]}{more}.",
             MISSING: f"Yes, as far as it was looked at; missing: {worst[0]}{more}.",
             GOOD: f"Yes: {worst[0]}.",
@@ -77,7 +81,9 @@ def four_questions(record: RunRecord, comparison: Comparison | None = None) -> t
         comparison: Of approaches on the same split, where one was made.
     """
     return (
-        Question("measurable", "Is it measurable?", tuple(_measurable(record, comparison))),
+        Question(
+            "measurable", "Is it measurable?", tuple(_measurable(record, comparison)), "It is, and it falls short"
+        ),
         Question("trustworthy", "Is the data trustworthy?", tuple(_trustworthy(record))),
         Question("verifiable", "Can the output be verified?", tuple(_verifiable(record))),
         Question("maintainable", "Can it be maintained?", tuple(_maintainable(record))),
@@ -128,7 +134,7 @@ def _measurable(record: RunRecord, comparison: Comparison | None) -> Iterator[Ev
     if gates and not failed:
         yield Evidence(f"{several(len(gates), 'gate')} of the recipe: all hold", GOOD, "gates")
     elif not gates:
-        yield Evidence("what is good enough: evaluate.gates in the recipe are compared by kft evaluate", MISSING)
+        yield Evidence("gates that say what is good enough: evaluate.gates in the recipe", MISSING)
     if comparison is not None:
         yield Evidence(f"kft compare recommends {comparison.verdict.approach}", GOOD, "comparison")
     elif kind.name == "classes":
@@ -137,7 +143,10 @@ def _measurable(record: RunRecord, comparison: Comparison | None) -> Iterator[Ev
 
 def _gain(record: RunRecord) -> Iterator[Evidence]:
     gain = record.metrics["gain_over_probe"]
-    if gain is None or gain["low"] == gain["high"] == 0:
+    if gain is None:
+        return
+    if gain["low"] == gain["high"] == 0:
+        yield Evidence("it answers as its probe does, a head on the frozen backbone", GOOD, "metrics")
         return
     low, high = sorted((record.sign * gain["low"], record.sign * gain["high"]))
     says = "better than" if low > 0 else "worse than" if high < 0 else "perhaps no better than"
@@ -151,8 +160,7 @@ def _gain(record: RunRecord) -> Iterator[Evidence]:
 
 def _trustworthy(record: RunRecord) -> Iterator[Evidence]:
     data, n = record.recipe.spec.data, record.receipt["n"]
-    together = [f"rows of one {data.group.column}" if data.group else "", data.keep_together]
-    kept = " and ".join(each for each in together if each and each != "nothing")
+    kept = " and ".join(filter(None, [f"rows of one group ({data.group.column})" if data.group else "", ALIKE[data.keep_together]]))
     yield Evidence(
         f"{n['train']:,} rows to train on, {n['valid']:,} to choose by, {n['test']:,} sealed for the test; "
         + ("split by time; " if data.time else "")
@@ -181,12 +189,8 @@ def _verifiable(record: RunRecord) -> Iterator[Evidence]:
         yield from _slices(record)
     yield from _edge_cases(record)
     if record.mistakes and record.mistakes["mistakes"]:
-        yield Evidence(
-            f"{several(record.mistakes['n'], 'wrong answer')}; the worst stand beside the training examples nearest to "
-            "them",
-            GOOD,
-            "mistakes",
-        )
+        count = "" if record.task.kind.name == "number" else f"{several(record.mistakes['n'], 'wrong answer')}; "
+        yield Evidence(f"{count}the worst stand beside the training examples nearest to them", GOOD, "mistakes")
     for warning in record.metrics.get("overfitting", {}).get("warnings", ()):
         yield Evidence(f"overfitting: {warning}", WARNING, "training")
 
@@ -230,7 +234,8 @@ def _slices(record: RunRecord) -> Iterator[Evidence]:
 def _edge_cases(record: RunRecord) -> Iterator[Evidence]:
     found = record.edge_cases
     if found is None:
-        yield Evidence("edge cases: kft evaluate RUN --suite checks.yaml", MISSING, "edge-cases")
+        if record.task.kind.name == "classes":
+            yield Evidence("edge cases: kft evaluate RUN --suite checks.yaml", MISSING, "edge-cases")
         return
     broken = [check for check in found["checks"] if check["passed"] < check["n"]]
     hard = [check["name"] for check in broken if check["kind"] == "must_pass"]

@@ -89,6 +89,7 @@ def render_run(record: RunRecord, *, comparison: Comparison | None = None, missi
             "forgetting": _forgetting(record),
             "mistakes": mistakes[:AT_ONCE],
             "more_mistakes": mistakes[AT_ONCE:],
+            "numbers": record.task.kind.name == "number",
             "wrong": record.mistakes["n"] if record.mistakes else None,
             "images": record.task.modality == "image",
             "missing": missing,
@@ -129,7 +130,7 @@ def _training(record: RunRecord) -> list[Drawing]:
 
 def _epochs(record: RunRecord) -> Grid | None:
     events = [event for event in record.history if event.get("event") == "epoch"]
-    if not events:
+    if len(events) < 2:
         return None
     names = list(dict.fromkeys(name for event in events for name in event if name not in ("event", "is_best")))
     kept = max((place for place, event in enumerate(events) if event["is_best"]), default=-1)
@@ -144,7 +145,7 @@ def _answers(record: RunRecord) -> Drawing | None:
     if record.confusion is not None and len(record.labels) <= run_plots.MOST_CLASSES:
         labels = [shorten(label, 60) for label in record.labels]
         return "What is right (rows), what was answered (columns)", run_plots.confusion_plot(labels, record.confusion)
-    if record.task.kind.name == "numbers" and record.predictions:
+    if record.task.kind.name == "number" and record.predictions:
         both = [[float(row[key]) for row in record.predictions] for key in ("target", "prediction")]
         return "What is right, and what was answered", run_plots.scatter_plot(*both)
     return None
