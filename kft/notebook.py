@@ -1,4 +1,4 @@
-"""What results look like in a notebook: small tables in the notebook's own colours, light or dark, everything escaped."""
+"""What results look like in a notebook: small tables in its own colours, light or dark, everything escaped."""
 
 from __future__ import annotations
 

@@ -133,7 +133,10 @@ def _comparison(folder: Path, record: RunRecord) -> Comparison:
 def _with_mistakes(
     record: RunRecord, frames: Mapping[str, pd.DataFrame] | None, progress: Progress
 ) -> tuple[RunRecord, str]:
-    """Returns the record with its mistakes, and why there are none; those of the same predictions are taken as they are."""
+    """Returns the record with its mistakes, and why there are none.
+
+    Those that were found before for the same predictions are taken as they are.
+    """
     known = record.mistakes
     if known is not None and known.get("predictions_hash") == predictions_hash(record.run):
         return record, ""

@@ -140,6 +140,11 @@ def _are_of_the_run(
 
 
 def require_same_data(run: RunFolder, receipt: Mapping[str, Any], split: DataSplit) -> None:
+    """Refuses data that are not those a run was trained on.
+
+    Raises:
+        RunError: The hash of the data, or of their split, is another.
+    """
     for name, found in (("split_hash", split.split_hash), ("data_hash", split.data_hash)):
         if receipt[name] != found:
             raise RunError(

@@ -50,7 +50,7 @@ def render_card(record: RunRecord) -> str:
     # Not HTML: what stands in a person's data is made plain by ``in_markdown``, in every place.
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
-        autoescape=False,  # noqa: S701
+        autoescape=False,
         undefined=StrictUndefined,
         finalize=lambda value: in_markdown(value) if type(value) is str else value,
         trim_blocks=True,

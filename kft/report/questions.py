@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from kft import runtime
 from kft.audit.summary import in_numbers
 from kft.compare.reading import Comparison
+from kft.compare.verdict import TUNED
 from kft.metrics.metric import metric_title
 from kft.recipe.schema import DATAFRAME
 from kft.report.record import RunRecord, listed, several, share
@@ -136,7 +137,14 @@ def _measurable(record: RunRecord, comparison: Comparison | None) -> Iterator[Ev
     elif not gates:
         yield Evidence("gates that say what is good enough: evaluate.gates in the recipe", MISSING)
     if comparison is not None:
-        yield Evidence(f"kft compare recommends {comparison.verdict.approach}", GOOD, "comparison")
+        tuned = any(str(phase["unfreeze"]) != "none" for phase in record.receipt["phases"])
+        fits = tuned == (comparison.verdict.approach in TUNED)
+        yield Evidence(
+            f"kft compare recommends {comparison.verdict.approach}; this run "
+            + ("fine-tunes the backbone" if tuned else "is a head on the frozen backbone"),
+            GOOD if fits else WARNING,
+            "comparison",
+        )
     elif kind.name == "classes":
         yield Evidence("a comparison with prompting, linear models and others: kft compare RECIPE", MISSING)
 
@@ -151,8 +159,8 @@ def _gain(record: RunRecord) -> Iterator[Evidence]:
     low, high = sorted((record.sign * gain["low"], record.sign * gain["high"]))
     says = "better than" if low > 0 else "worse than" if high < 0 else "perhaps no better than"
     yield Evidence(
-        f"fine-tuning is {says} the probe it began from: {gain['value']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}] "
-        f"{metric_title(record.main)}, paired",
+        f"fine-tuning is {says} the probe it began from: {metric_title(record.main)} {gain['value']:+.3f} "
+        f"[{gain['low']:+.3f}, {gain['high']:+.3f}], paired",
         GOOD if low > 0 else WARNING,
         "metrics",
     )
@@ -160,7 +168,9 @@ def _gain(record: RunRecord) -> Iterator[Evidence]:
 
 def _trustworthy(record: RunRecord) -> Iterator[Evidence]:
     data, n = record.recipe.spec.data, record.receipt["n"]
-    kept = " and ".join(filter(None, [f"rows of one group ({data.group.column})" if data.group else "", ALIKE[data.keep_together]]))
+    kept = " and ".join(
+        filter(None, [f"rows of one group ({data.group.column})" if data.group else "", ALIKE[data.keep_together]])
+    )
     yield Evidence(
         f"{n['train']:,} rows to train on, {n['valid']:,} to choose by, {n['test']:,} sealed for the test; "
         + ("split by time; " if data.time else "")

@@ -141,7 +141,9 @@ def risk_coverage_plot(curve: Sequence[Event], point: tuple[float, float] | None
         top = max([*error, promised or 0.0, 0.01]) * 1.18
         if promised is not None:
             axes.axhline(promised, color=BAR, linestyle="--", linewidth=1.2)
-            axes.annotate(f"promised: {promised:g} at most", (0.01, promised), (0, 3), textcoords="offset points", size=8)
+            axes.annotate(
+                f"promised: {promised:g} at most", (0.01, promised), (0, 3), textcoords="offset points", size=8
+            )
         if point is not None:
             axes.plot(*point, "o", color=ACCENT, markersize=6)
             axes.annotate("threshold", point, (-5, 5), textcoords="offset points", ha="right", size=8, color=ACCENT)
