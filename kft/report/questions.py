@@ -186,7 +186,7 @@ def _trustworthy(record: RunRecord) -> Iterator[Evidence]:
         for finding in (each for each in record.findings if each.severity == severity):
             yield Evidence(finding.message.removesuffix("."), severity, "findings")
     if not any(finding.severity in (ERROR, WARNING) for finding in record.findings):
-        yield Evidence(f"the quick checks of the data: {in_numbers(record.findings)}", GOOD, "findings")
+        yield Evidence(f"the quick checks of the data: {in_numbers(record.findings)}", GOOD)
     yield Evidence("the slower checks (copies, leaks, wrong labels, shortcuts by features): kft check RECIPE", MISSING)
 
 
@@ -275,7 +275,7 @@ def _maintainable(record: RunRecord) -> Iterator[Evidence]:
         yield Evidence("the versions that trained it are those installed here", GOOD, "provenance")
     if record.forgetting is None:
         if any(str(phase["unfreeze"]) != "none" for phase in receipt["phases"]):
-            yield Evidence("what the backbone forgot of its own ability", MISSING, "forgetting")
+            yield Evidence("what the backbone forgot of its own ability", MISSING)
     else:
         warning = record.forgetting["warning"]
         kept = record.forgetting["retained"]["value"]

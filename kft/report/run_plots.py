@@ -169,7 +169,7 @@ def confusion_plot(labels: Sequence[str], confusion: np.ndarray) -> Markup:
                 color = PAPER if part > DARK else TEXT
                 axes.text(column, row, f"{confusion[row, column]:,}", ha="center", va="center", size=8, color=color)
         axes.set_xticks(range(n), range(1, n + 1))
-        axes.set_yticks(range(n), [f"{cut(name, 22)}  {place}" for place, name in enumerate(labels, 1)])
+        axes.set_yticks(range(n), [f"{cut(name, 22)} {place}" for place, name in enumerate(labels, 1)])
         axes.tick_params(length=0, labelsize=8 if n <= 20 else 6.5, pad=2)
         axes.set(xlabel="answered", xlim=(-0.5, n - 0.5), ylim=(n - 0.5, -0.5))
         axes.grid(False)
@@ -184,7 +184,7 @@ def _cell(column: int, row: int, strength: float) -> Any:
     return Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=ACCENT, alpha=round(strength, 2), linewidth=0)
 
 
-MOST_POINTS = 400
+MOST_POINTS = 250
 """Of more examples than that, so many are drawn, evenly spread over all."""
 
 
