@@ -35,6 +35,8 @@ PIPELINES = {
 METRICS = {"macro_f1": "f1", "micro_f1": "f1", "entity_f1": "f1", "pearson_r": "pearsonr"}
 """What the Hub calls a metric, where its name is another."""
 INPUTS = {"text": '"a text"', "text-pair": '[("one text", "another")]', "image": '"photo.jpg"'}
+LICENCES = {"Gemma terms": "gemma"}
+"""What the Hub calls a licence, where lower case is not enough."""
 LANGUAGES = {"English": "en"}
 """What a backbone reads, as the Hub's code; of several languages, which one the data are in is not known."""
 
@@ -73,7 +75,7 @@ def card_data(record: RunRecord) -> ModelCardData:
         eval_results=_results(record),
         language=languages if record.task.modality != "image" else None,
         library_name="keras",
-        license=entry.licence.lower() if entry else "unknown",
+        license=LICENCES.get(entry.licence, entry.licence.lower()) if entry else "unknown",
         metrics=list(dict.fromkeys(METRICS.get(name, name) for name in record.values)),
         pipeline_tag=PIPELINES.get(record.task.name),
         tags=["kft", "transfer-learning", record.task.name, f"seed:{receipt['seed']}"],

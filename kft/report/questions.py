@@ -99,6 +99,7 @@ def headline(record: RunRecord) -> str:
         if record.main == "accuracy"
         else f"{metric_title(record.main)} {found.value:.3f} on {n}"
     )
+    reached = reached[0].upper() + reached[1:]
     failed = record.failed_gates
     if not beats_baseline(record):
         return f"{reached}: no better than answering without looking."
@@ -197,6 +198,8 @@ def _verifiable(record: RunRecord) -> Iterator[Evidence]:
     if record.task.kind.name == "classes":
         yield from _probabilities(record)
         yield from _slices(record)
+    else:
+        yield Evidence("calibration, abstention and slices: they are measured of one class of many only", MISSING)
     yield from _edge_cases(record)
     if record.mistakes and record.mistakes["mistakes"]:
         count = "" if record.task.kind.name == "number" else f"{several(record.mistakes['n'], 'wrong answer')}; "

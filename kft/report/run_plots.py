@@ -16,6 +16,8 @@ MOST_CLASSES = 30
 """With more, a matrix is a texture: the pairs most confused say more."""
 MOST_COUNTED = 12
 """With more classes, their cells are too small for figures."""
+MOST_NUMBERED = 16
+"""With more classes, every fifth column has its number."""
 DARK = 0.55
 """Cells of a larger share carry light figures."""
 
@@ -168,7 +170,8 @@ def confusion_plot(labels: Sequence[str], confusion: np.ndarray) -> Markup:
             if n <= MOST_COUNTED:
                 color = PAPER if part > DARK else TEXT
                 axes.text(column, row, f"{confusion[row, column]:,}", ha="center", va="center", size=8, color=color)
-        axes.set_xticks(range(n), range(1, n + 1))
+        counted = [place for place in range(1, n + 1) if n <= MOST_NUMBERED or place == 1 or place % 5 == 0]
+        axes.set_xticks([place - 1 for place in counted], counted)
         axes.set_yticks(range(n), [f"{cut(name, 22)} {place}" for place, name in enumerate(labels, 1)])
         axes.tick_params(length=0, labelsize=8 if n <= 20 else 6.5, pad=2)
         axes.set(xlabel="answered", xlim=(-0.5, n - 0.5), ylim=(n - 0.5, -0.5))

@@ -93,6 +93,18 @@ def test_what_was_found_is_shown_and_what_was_not_looked_at_is_said(tmp_path):
         assert words in page
 
 
+def test_weak_slices_are_marked_and_named(tmp_path):
+    run = runs.write_run(tmp_path / "run")
+    metrics = json.loads(run.metrics.read_text())
+    assert not read_record(run).weak_slices and ">weak</span>" not in render_run(read_record(run))
+    metrics["slices"][0] |= {"weak": True, "p_value": 0.01}
+    put(run, metrics=metrics)
+    record = read_record(run)
+    assert render_run(record).count(">weak</span>") == 1
+    verifiable = {each.name: each for each in four_questions(record)}["verifiable"]
+    assert any("weak slice length up to" in each.text and each.tone == "warning" for each in verifiable.evidence)
+
+
 def test_hostile_text_stays_text_and_personal_data_are_masked(tmp_path):
     run = runs.write_run(tmp_path / "run", labels=(HOSTILE, "<b>x</b> $5-$10", "c"))
     secret = "I am jane.roe@example.com, call +44 20 7946 0958"
