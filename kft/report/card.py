@@ -66,7 +66,7 @@ def card_data(record: RunRecord) -> ModelCardData:
     """Returns the metadata: what the Hub searches and shows by."""
     from huggingface_hub import ModelCardData
 
-    receipt, entry = record.receipt, _entry(record)
+    entry = _entry(record)
     languages = LANGUAGES.get(entry.languages) if entry else None
     return ModelCardData(
         model_name=record.recipe.name,
@@ -78,7 +78,7 @@ def card_data(record: RunRecord) -> ModelCardData:
         license=LICENCES.get(entry.licence, entry.licence.lower()) if entry else "unknown",
         metrics=list(dict.fromkeys(METRICS.get(name, name) for name in record.values)),
         pipeline_tag=PIPELINES.get(record.task.name),
-        tags=["kft", "transfer-learning", record.task.name, f"seed:{receipt['seed']}"],
+        tags=["kft", "transfer-learning", record.task.name],
     )
 
 
