@@ -72,10 +72,17 @@ def _outcome(entry: Mapping[str, Any]) -> Outcome:
         valid=_estimates(entry["valid"]),
         paired=_estimates(entry["paired"]),
         cost=None if entry["cost"] is None else Cost(**entry["cost"]),
-        risk=None if entry["risk"] is None else Risk(**entry["risk"]),
+        risk=None if entry["risk"] is None else _risk(entry["risk"]),
         chosen=entry["chosen"],
     )
 
 
 def _estimates(values: Mapping[str, Mapping[str, float]] | None) -> dict[str, Estimate] | None:
     return None if values is None else {name: Estimate(**value) for name, value in values.items()}
+
+
+def _risk(values: Mapping[str, Any]) -> Risk:
+    read: dict[str, Any] = {
+        name: Estimate(**found) if isinstance(found, Mapping) else found for name, found in values.items()
+    }
+    return Risk(**read)

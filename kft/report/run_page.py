@@ -23,7 +23,7 @@ from kft.report import run_plots
 from kft.report.details import Grid, make_grid
 from kft.report.examples import ShownExample
 from kft.report.html import Thumbnails, render, shorten
-from kft.report.questions import four_questions, headline
+from kft.report.questions import check_tone, four_questions, headline
 from kft.report.record import Row, RunRecord, estimates
 
 AT_ONCE = 6
@@ -212,6 +212,7 @@ def _edge_cases(record: RunRecord) -> Row | None:
     checks = [
         {
             **check,
+            "tone": check_tone(check),
             "pass_rate": Estimate(**check["pass_rate"]),
             "failures": [
                 {**failure, **{key: _text(failure[key]) for key in ("input", "changed")}}
