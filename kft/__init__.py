@@ -30,6 +30,7 @@ _PUBLIC = {
     "merge_lora": "kft.api",
     "plan": "kft.api",
     "predict": "kft.api",
+    "report": "kft.api",
     "split_at_boundary": "kft.api",
     "train": "kft.api",
 }

@@ -235,6 +235,26 @@ class RunFolder:
         """The confusion matrix: targets down, predictions across."""
         return self.path / "confusion.csv"
 
+    @property
+    def forgetting(self) -> Path:
+        """What is left of the pretrained model's own ability."""
+        return self.path / "forgetting.json"
+
+    @property
+    def mistakes(self) -> Path:
+        """The most confident wrong answers, with their nearest training examples."""
+        return self.path / "mistakes.json"
+
+    @property
+    def report(self) -> Path:
+        """The page for people."""
+        return self.path / "report.html"
+
+    @property
+    def card(self) -> Path:
+        """The model card."""
+        return self.path / "card.md"
+
     def append_history(self, event: Mapping[str, Any]) -> None:
         """Adds one event as a line."""
         with storage_errors(self.history), self.history.open("a", encoding="utf-8") as file:

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 HOUSE = (
     "errors",
     "registry",
+    "notebook",
     "runtime",
     "replicas",
     "strategy",

@@ -6,6 +6,7 @@ from kft.api.comparing import CompareResult, compare
 from kft.api.correcting import apply_corrections
 from kft.api.launching import LaunchResult, launch
 from kft.api.preparing import BuildResult, build_data
+from kft.api.reporting import ReportResult, report
 from kft.api.suites import draft_suite, evaluate_suite
 from kft.api.training import PlanResult, TrainResult, check_tpu, plan, train
 from kft.api.using import evaluate, predict, predict_file, write_predictions
@@ -16,6 +17,7 @@ __all__ = [
     "CompareResult",
     "LaunchResult",
     "PlanResult",
+    "ReportResult",
     "TrainResult",
     "apply_corrections",
     "build_data",
@@ -33,6 +35,7 @@ __all__ = [
     "plan",
     "predict",
     "predict_file",
+    "report",
     "split_at_boundary",
     "train",
     "write_predictions",

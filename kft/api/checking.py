@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kft import notebook
 from kft.api.reading import load, progress_for, show_data
 from kft.audit.check import applicable, run_checks
 from kft.audit.corrections import propose
@@ -88,14 +89,8 @@ class CheckResult:
         }
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        rows = "".join(
-            f"<tr><td>{finding.severity}</td><td>{escape(finding.check)}</td>"
-            f"<td style='text-align:left'>{escape(finding.message)}<br><i>{escape(finding.advice)}</i></td></tr>"
-            for finding in self.findings
-        )
-        return f"<p>{verdict(self.findings)} {escape(str(self.page))}</p><table>{rows}</table>"
+        rows = [(each.severity, each.check, f"{each.message}\n→ {each.advice}") for each in self.findings]
+        return notebook.paragraph(verdict(self.findings)) + notebook.table((), rows) + notebook.link(self.page)
 
 
 def check(

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kft import strategy
+from kft import notebook, strategy
 from kft.api.reading import load, progress_for, show_data
 from kft.compare.approaches import APPROACHES
 from kft.compare.compare import BUDGET_MINUTES, Outcome, run_approaches, without_frills
 from kft.compare.setting import Setting
-from kft.compare.table import as_markdown
+from kft.compare.table import as_markdown, header, rows_of
 from kft.compare.verdict import Verdict
 from kft.errors import UsageError
 from kft.rundir import refuse_taken, write_folder
@@ -56,10 +56,11 @@ class CompareResult:
         return document(self.split_hash, self.n, self.approaches, self.verdict)
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        text = as_markdown(self.approaches, self.verdict, self.metric, self.n)
-        return f"<pre>{escape(text)}</pre>"
+        rows = [row.cells for row in rows_of(self.approaches, self.verdict, self.metric)]
+        said = notebook.paragraph(f"{self.verdict.approach}: {self.verdict.why}")
+        return (
+            said + notebook.table(header(self.metric), rows) + notebook.paragraph(self.run, f"{self.n:,} test examples")
+        )
 
 
 def document(split_hash: str, n: int, approaches: Sequence[Outcome], verdict: Verdict) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def split_of(recipe: Recipe, frames: Mapping[str, pd.DataFrame] | None, devices:
 
     def similar(inputs: Sequence[Any]) -> np.ndarray:
         with strategy.start(devices).scope():
-            return _vectors(recipe, inputs)
+            return vectors_of(recipe, inputs)
 
     task = TASKS.get(recipe.spec.task)
     return load_split(
@@ -66,7 +66,7 @@ def split_of(recipe: Recipe, frames: Mapping[str, pd.DataFrame] | None, devices:
     )
 
 
-def _vectors(recipe: Recipe, inputs: Sequence[Any]) -> np.ndarray:
+def vectors_of(recipe: Recipe, inputs: Sequence[Any]) -> np.ndarray:
     """Returns ``float32[n, width]`` by the recipe's pretrained backbone, from the store that training and audit share.
 
     Pretrained even where ``model.weights`` says random: what is similar does not hang on that.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kft import replicas, runtime, strategy
+from kft import notebook, replicas, runtime, strategy
 from kft.api.checking import find_at_once
 from kft.api.reading import load, progress_for, show_data
 from kft.audit.summary import as_document, in_numbers
@@ -74,7 +74,8 @@ class TrainResult:
         }
 
     def _repr_html_(self) -> str:
-        return f"<p>{self.run}, {self.seconds:.0f} s, kept: {self.best_phase}</p>" + self.evaluation._repr_html_()
+        said = notebook.paragraph(self.run, f"{self.seconds:.0f} s", f"kept: {self.best_phase}")
+        return said + self.evaluation._repr_html_()
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,20 @@ class PlanResult:
         """Returns what ``kft plan --json`` prints."""
         phases = [phase.as_dict() for phase in self.phases]
         return {"backbone": self.backbone, "train": self.train, "valid": self.valid, "phases": phases}
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (
+                each.phase.name,
+                each.phase.unfreeze,
+                f"{each.trainable:,} of {each.parameters:,}",
+                each.phase.epochs or "solved",
+                f"{each.steps:,}",
+            )
+            for each in self.phases
+        ]
+        said = notebook.paragraph(self.backbone, f"{self.train:,} to train on, {self.valid:,} to choose by")
+        return said + notebook.table(("phase", "trains", "parameters", "epochs", "steps"), rows)
 
 
 def train(

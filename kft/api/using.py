@@ -140,10 +140,10 @@ def _are_of_the_run(
 
 
 def require_same_data(run: RunFolder, receipt: Mapping[str, Any], split: DataSplit) -> None:
-    """Refuses data that have changed since a run was trained.
+    """Refuses data that are not those a run was trained on.
 
     Raises:
-        RunError: What was train may be test by now.
+        RunError: The hash of the data, or of their split, is another: what was train may be test by now.
     """
     for name, found in (("split_hash", split.split_hash), ("data_hash", split.data_hash)):
         if receipt[name] != found:

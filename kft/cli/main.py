@@ -33,9 +33,9 @@ def cli() -> None:
 
 
 def _register() -> None:
-    from kft.cli import caching, checking, comparing, data, evaluating, launching, starting, training, using
+    from kft.cli import caching, checking, comparing, data, evaluating, launching, reporting, starting, training, using
 
-    for module in (starting, data, checking, comparing, training, evaluating, using, launching, caching):
+    for module in (starting, data, checking, comparing, training, evaluating, reporting, using, launching, caching):
         for command in module.COMMANDS:
             cli.add_command(command)
 

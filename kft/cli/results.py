@@ -11,24 +11,10 @@ from kft.cli.common import console
 from kft.cli.edge_cases import print_edge_cases
 from kft.evaluate.evaluate import ClassReport, EvaluateResult
 from kft.metrics.intervals import Estimate
+from kft.metrics.metric import metric_title
 
-METRIC_TITLES = {
-    "macro_f1": "macro F1",
-    "micro_f1": "micro F1",
-    "log_loss": "log loss",
-    "ece": "ECE",
-    "mae": "MAE",
-    "rmse": "RMSE",
-    "pearson_r": "Pearson r",
-    "r2": "R²",
-}
 MOST_WEAK = 5
 """Weak slices that are shown."""
-
-
-def metric_title(name: str) -> str:
-    """Returns a metric's name as people write it."""
-    return METRIC_TITLES.get(name, name.replace("_", " "))
 
 
 def print_metrics(result: EvaluateResult, model_name: str) -> None:

@@ -70,6 +70,7 @@ def train(
     if failed:
         out.print(f"[yellow]gates      {', '.join(failed)} failed; kft evaluate {result.run} exits 1[/yellow]")
     out.print(f"next       kft predict {result.run} {INPUTS[TASKS.get(loaded.spec.task).modality]}", markup=False)
+    out.print(f"           kft report {result.run} writes a page for people and a model card", markup=False)
     return 0
 
 

@@ -34,6 +34,13 @@ IMAGE_POSITIONS = 196
 """Stands for the tokens of an image in an estimate of work: 14 x 14 patches."""
 
 
+def deciding_metric(spec: RecipeSpec) -> Metric:
+    """Returns what a comparison is decided by: what the recipe's runs are chosen by, ``train.best``."""
+    assert spec.train.best is not None  # loading a recipe fills it in
+    name = spec.train.best.removeprefix("valid_")
+    return TASKS.get(spec.task).kind.metrics["log_loss" if name == "loss" else name]
+
+
 @dataclass(frozen=True)
 class Setting:
     """The data of a comparison and what is computed once for all approaches.
@@ -66,10 +73,8 @@ class Setting:
 
     @property
     def metric(self) -> Metric:
-        """What the comparison is decided by: what the recipe's runs are chosen by, ``train.best``."""
-        assert self.spec.train.best is not None  # loading a recipe fills it in
-        name = self.spec.train.best.removeprefix("valid_")
-        return self.task.kind.metrics["log_loss" if name == "loss" else name]
+        """What the comparison is decided by."""
+        return deciding_metric(self.spec)
 
     @property
     def lower_is_better(self) -> bool:

@@ -132,6 +132,20 @@ def masked(kind: str, value: str) -> str:
     return f"{value[:2]}***{value[-1:]}"
 
 
+def conceal(text: str) -> str:
+    """Returns a text with every personal datum masked: how a page shows it, whatever its recipe redacts.
+
+    Example:
+        >>> conceal("Call +44 20 7946 0958 or write to jane@example.com.")
+        'Call +4***8 or write to j***@e***.com.'
+    """
+    pieces, position = [], 0
+    for found in find_personal(text):
+        pieces += [text[position : found.start], masked(found.kind, text[found.start : found.end])]
+        position = found.end
+    return "".join([*pieces, text[position:]])
+
+
 def _digits_enough(text: str) -> bool:
     return re.search(r"(?:\d[^\d\n]{0,3}){3}\d", text) is not None
 

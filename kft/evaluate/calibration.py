@@ -96,6 +96,7 @@ class CalibrationResult:
         ece_before: The expected calibration error on these examples at temperature 1.
         brier: The Brier score, after calibration.
         bins: The reliability diagram, after calibration.
+        bins_before: The same at temperature 1.
     """
 
     temperature: float
@@ -103,6 +104,7 @@ class CalibrationResult:
     ece_before: Estimate
     brier: Estimate
     bins: tuple[ReliabilityBin, ...]
+    bins_before: tuple[ReliabilityBin, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the form of metrics.json."""
@@ -112,6 +114,7 @@ class CalibrationResult:
             "ece_before": self.ece_before.as_dict(),
             "brier": self.brier.as_dict(),
             "reliability": [asdict(row) for row in self.bins],
+            "reliability_before": [asdict(row) for row in self.bins_before],
         }
 
 
@@ -133,4 +136,5 @@ def judge_calibration(
         ece_before=estimate(METRICS["ece"], targets, raw, groups=groups),
         brier=estimate(BRIER, targets, probabilities, groups=groups),
         bins=tuple(reliability(targets, probabilities)),
+        bins_before=tuple(reliability(targets, raw)),
     )

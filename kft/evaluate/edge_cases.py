@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kft import notebook
 from kft.data.examples import Columns, Input
 from kft.evaluate.cases import Case, expand, shown
 from kft.evaluate.paired import PairedResult, compare_answers
@@ -170,15 +171,19 @@ class EdgeCaseResult:
         return values | ({"against": self.against.as_dict()} if self.against else {})
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        rows = "".join(
-            f"<tr><td>{escape(check.name)}</td><td>{check.passed} of {len(check.outcomes)}</td>"
-            f"<td>{check.pass_rate}</td><td>{check.at_least:g}</td><td>{'yes' if check.holds else 'no'}</td></tr>"
+        rows = [
+            (
+                check.name,
+                f"{check.passed} of {len(check.outcomes)}",
+                check.pass_rate,
+                f"{check.at_least:g}",
+                "holds" if check.holds else "short",
+            )
             for check in self.checks
+        ]
+        return notebook.paragraph(f"{self.suite}, {self.pass_rate} of the cases pass") + notebook.table(
+            ("check", "passed", "pass rate", "at least", ""), rows
         )
-        head = "".join(f"<th>{name}</th>" for name in ("check", "passed", "pass rate", "at least", "holds"))
-        return f"<p>{escape(self.suite)}, {self.pass_rate} of the cases pass</p><table><tr>{head}</tr>{rows}</table>"
 
 
 def run_suite(suite: Suite, predictor: Predictor, data: DataSpec, columns: Columns) -> EdgeCaseResult:

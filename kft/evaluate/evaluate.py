@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from kft import notebook
 from kft.evaluate.calibration import CalibrationResult, judge_calibration
 from kft.evaluate.edge_cases import EdgeCaseResult
 from kft.evaluate.fitted import Fitted
@@ -21,7 +22,7 @@ from kft.evaluate.selective import SelectiveResult, judge_selection
 from kft.evaluate.slices import SliceResult, cut, judge_slices, worst_of
 from kft.metrics.classification import ClassRow
 from kft.metrics.intervals import Estimate, estimate_all, paired_difference
-from kft.metrics.metric import Metric
+from kft.metrics.metric import Metric, metric_title
 from kft.rundir import RunFolder, write_file, write_json
 from kft.tasks.task import AnswerKind, AnswerSpace
 
@@ -174,14 +175,20 @@ class EvaluateResult:
         return values | ({"against": self.against.as_dict()} if self.against else {})
 
     def _repr_html_(self) -> str:
+        weak = [f"{part.by} {part.value}" for part in (self.report.slices if self.report else ()) if part.weak]
         rows = [("this model", self.metrics), *self.baselines.items()]
-        head = "".join(f"<th>{name}</th>" for name in self.metrics)
-        body = "".join(
-            f"<tr><td>{name}</td>" + "".join(f"<td>{values[metric]}</td>" for metric in self.metrics) + "</tr>"
-            for name, values in rows
+        gates = [
+            (name, gate.rule, f"{gate.value:.4f}", "holds" if gate.passed else "fails")
+            for name, gate in self.gates.items()
+        ]
+        return (
+            notebook.paragraph(
+                f"{self.split}, {self.n:,} examples, 95 % intervals", weak and f"weak: {', '.join(weak)}"
+            )
+            + notebook.table(("", *map(metric_title, self.metrics)), [(name, *found.values()) for name, found in rows])
+            + (notebook.table(("gate", "asks for", "reached", ""), gates) if gates else "")
+            + (self.edge_cases._repr_html_() if self.edge_cases else "")
         )
-        table = f"<p>{self.split}, {self.n:,} examples</p><table><tr><th></th>{head}</tr>{body}</table>"
-        return table + (self.edge_cases._repr_html_() if self.edge_cases else "")
 
 
 def calibrated(scored: Scored, fitted: Fitted) -> Scored:

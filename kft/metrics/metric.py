@@ -8,6 +8,28 @@ from typing import Any
 
 import numpy as np
 
+TITLES = {
+    "macro_f1": "macro F1",
+    "micro_f1": "micro F1",
+    "entity_f1": "entity F1",
+    "log_loss": "log loss",
+    "ece": "ECE",
+    "mae": "MAE",
+    "rmse": "RMSE",
+    "pearson_r": "Pearson r",
+    "r2": "R²",
+}
+
+
+def metric_title(name: str) -> str:
+    """Returns a metric's name as people write it.
+
+    Example:
+        >>> metric_title("macro_f1"), metric_title("average_precision")
+        ('macro F1', 'average precision')
+    """
+    return TITLES.get(name, name.replace("_", " "))
+
 
 @dataclass(frozen=True)
 class Metric:

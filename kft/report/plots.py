@@ -17,13 +17,15 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-INK, GRID, BAR, ACCENT, BAND = "#000001", "#000002", "#000003", "#000004", "#000005"
+INK, GRID, BAR, ACCENT, BAND, TEXT, PAPER = (f"#00000{digit}" for digit in range(1, 8))
 VARIABLES = {
     INK: "var(--muted)",
     GRID: "var(--line)",
     BAR: "var(--bar)",
     ACCENT: "var(--accent)",
     BAND: "var(--band)",
+    TEXT: "var(--ink)",
+    PAPER: "var(--paper)",
 }
 """Matplotlib knows no CSS: what it draws in these colours is replaced by the page's own."""
 WIDTH = 4.6
@@ -64,12 +66,12 @@ def bar_plot(names: Sequence[str], values: Sequence[float], *, title: str, unit:
         >>> "<svg" in bar_plot(["spam", "ham"], [3, 7], title="Rows of each class")
         True
     """
-    with _axes(0.5 + 0.21 * len(names)) as (figure, axes):
+    with axes_of(0.5 + 0.21 * len(names)) as (figure, axes):
         places = np.arange(len(names))[::-1]
         axes.barh(places, values, color=BAR, height=0.62)
         for place, value in zip(places, values, strict=True):
             axes.annotate(f"{value:,}", (value, place), (3, -0.5), textcoords="offset points", va="center", size=8)
-        axes.set_yticks(places, [_cut(name) for name in names])
+        axes.set_yticks(places, [cut(name) for name in names])
         axes.tick_params(length=0)
         axes.grid(False)
         axes.xaxis.set_visible(False)
@@ -77,7 +79,7 @@ def bar_plot(names: Sequence[str], values: Sequence[float], *, title: str, unit:
         axes.set_xlim(0, max([*values, 1]) * 1.12)
         axes.set_ylim(-0.7, len(names) - 0.3)
         listed = "; ".join(f"{name} {value:,}" for name, value in list(zip(names, values, strict=True))[:10])
-        return _svg(figure, title, f"{title}, in {unit}: {listed}{' ...' if len(names) > 10 else ''}")
+        return as_svg(figure, title, f"{title}, in {unit}: {listed}{' ...' if len(names) > 10 else ''}")
 
 
 def rank_plot(values: Sequence[float], *, title: str, x: str, y: str) -> Markup:
@@ -90,12 +92,12 @@ def rank_plot(values: Sequence[float], *, title: str, x: str, y: str) -> Markup:
         y: What is counted.
     """
     ranked = np.sort(np.asarray(values, dtype=float))[::-1]
-    with _axes(2.2) as (figure, axes):
+    with axes_of(2.2) as (figure, axes):
         axes.stairs(ranked, fill=True, color=BAR)
         axes.set(xlabel=x, ylabel=y, xlim=(0, len(ranked)), ylim=(0, ranked[0] * 1.08))
         axes.grid(axis="x", visible=False)
         axes.xaxis.get_major_locator().set_params(integer=True)
-        return _svg(figure, title, f"{title}: from {ranked[0]:,.0f} down to {ranked[-1]:,.0f}")
+        return as_svg(figure, title, f"{title}: from {ranked[0]:,.0f} down to {ranked[-1]:,.0f}")
 
 
 def histogram(
@@ -118,7 +120,7 @@ def histogram(
     step = max(1.0, np.ceil(step)) if whole else step
     edges = low - (0.5 if whole else 0.0) + step * np.arange(int((high - low) / step) + 2)
     counts, _ = np.histogram(np.clip(values, edges[0], edges[-1] - step / 2), edges)
-    with _axes(2.2) as (figure, axes):
+    with axes_of(2.2) as (figure, axes):
         axes.stairs(counts, edges, fill=True, color=BAR)
         axes.set(xlabel=x, ylabel="rows")
         axes.yaxis.set_major_formatter("{x:,.0f}")
@@ -138,7 +140,7 @@ def histogram(
                 color=ACCENT,
             )
         middle = np.median(values)
-        return _svg(figure, title, f"{title}: median {middle:,.4g}, from {values.min():,.4g} to {values.max():,.4g}")
+        return as_svg(figure, title, f"{title}: median {middle:,.4g}, from {values.min():,.4g} to {values.max():,.4g}")
 
 
 def curve_plot(
@@ -167,7 +169,7 @@ def curve_plot(
     from matplotlib.ticker import MaxNLocator
 
     known = sum(measured) if measured is not None else len(n)
-    with _axes(2.5) as (figure, axes):
+    with axes_of(2.5) as (figure, axes):
         if low is not None and high is not None:
             axes.fill_between(n, low, high, color=BAND, linewidth=0)
         axes.plot(n[:known], values[:known], "o-", color=ACCENT, linewidth=1.6, markersize=3.5)
@@ -178,7 +180,7 @@ def curve_plot(
         axes.set_xlim(left=0)
         axes.xaxis.set_major_locator(MaxNLocator(6))
         axes.xaxis.set_major_formatter("{x:,.0f}")
-        return _svg(figure, title, f"{title}: {values[0]:.3g} at {n[0]:,.0f}, {values[-1]:.3g} at {n[-1]:,.0f}")
+        return as_svg(figure, title, f"{title}: {values[0]:.3g} at {n[0]:,.0f}, {values[-1]:.3g} at {n[-1]:,.0f}")
 
 
 NOISE = (
@@ -197,7 +199,12 @@ NOISE_IN_TAGS = (
 
 
 @contextmanager
-def _axes(height: float) -> Iterator[tuple[Any, Any]]:
+def axes_of(height: float) -> Iterator[tuple[Any, Any]]:
+    """Yields a figure of the pages' width and its axes, in their style.
+
+    Args:
+        height: In inches.
+    """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -206,11 +213,12 @@ def _axes(height: float) -> Iterator[tuple[Any, Any]]:
         yield figure, figure.add_subplot()
 
 
-def _cut(name: str, most: int = 24) -> str:
+def cut(name: str, most: int = 24) -> str:
+    """Returns a name that fits beside an axis."""
     return name if len(name) <= most else name[: most - 1] + "…"
 
 
-def _svg(figure: Any, title: str, description: str) -> Markup:
+def as_svg(figure: Any, title: str, description: str) -> Markup:
     """Returns a figure as markup that stands in a page: nothing fetched, nothing random, the theme's colours."""
     out = io.StringIO()
     figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})

@@ -107,7 +107,7 @@ def test_named_approaches_run_however_hopeless(tiny_folder, tmp_path):
     lora, scratch = (each.cost for each in result.approaches)
     assert lora.trained_parameters < scratch.trained_parameters
     assert lora.own_bytes < scratch.own_bytes < lora.bytes
-    assert "| lora |" in result._repr_html_()
+    assert ">lora</th>" in result._repr_html_()
 
 
 def test_label_names_that_say_nothing_cannot_be_prompted(tiny_folder, tmp_path):

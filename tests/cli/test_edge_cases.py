@@ -126,7 +126,7 @@ def test_a_recipe_runs_its_suite_and_has_gates_on_it(tiny_folder, kft_cli, tmp_p
     assert written["edge_cases"]["checks"][0]["pass_rate"]["value"] == 0.5
     assert written["gates"]["edge_cases.must know"] == {"rule": ">= 0.9", "value": 0.5, "passed": False}
     assert json.loads((result.run / "edge_cases.json").read_text())["cases"]["must know:1"] is False
-    assert "<td>must know</td><td>1 of 2</td>" in result._repr_html_()
+    assert "must know</th>" in result._repr_html_() and "1 of 2</td>" in result._repr_html_()
     code, out, _ = kft_cli("evaluate", result.run, "--quiet")
     assert code == 1 and "gate edge_cases.must know >= 0.9: 0.5000 failed" in out and "must pass" in out
     # A check that is below its own at_least says no as well.

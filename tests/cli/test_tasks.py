@@ -110,6 +110,10 @@ def test_from_a_file_to_answers(task, kft_cli, tiny_folder, tiny_images, tmp_pat
     code, out, err = kft_cli("evaluate", "run", "--json", "--quiet")
     assert code == 0, err
     assert json.loads(out)["metrics"] == found["metrics"]
+    code, out, err = kft_cli("report", "run", "--json", "--quiet")
+    assert code == 0, err
+    assert json.loads(out)["missing"] is None
+    assert len((tmp_path / "run" / "report.html").read_bytes()) < 2_000_000
     code, out, err = kft_cli("predict", "run", *given)
     assert code == 0, err
     one = json.loads(out)

@@ -1,0 +1,160 @@
+"""`kft report`: a run as a page for people and as a model card."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kft import notebook, strategy
+from kft.api.reading import frames_of, progress_for, split_of, vectors_of
+from kft.api.using import require_same_data
+from kft.errors import AssetError, DataError, ModelError, RunError
+from kft.evaluate.mistakes import find_mistakes, predictions_hash
+from kft.rundir import open_run, require_writable, write_file, write_json
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from kft.compare.reading import Comparison
+    from kft.report.record import RunRecord
+    from kft.train.progress import Progress
+
+CANNOT_BE_SHOWN = (DataError, RunError, ModelError, AssetError)
+"""Data that are gone or have changed, weights that cannot be had: the rest of a report does not hang on them."""
+
+
+@dataclass(frozen=True)
+class ReportResult:
+    """What was written.
+
+    Attributes:
+        run: The run folder.
+        verdict: The page's first sentence.
+        answers: Each of the four questions with its answer.
+        files: Name to path: ``report``, ``card`` and, where the data could be read, ``mistakes``.
+        missing: Why the mistakes are not shown; empty where they are.
+        seconds: Wall time.
+    """
+
+    run: Path
+    verdict: str
+    answers: tuple[tuple[str, str], ...]
+    files: Mapping[str, Path]
+    missing: str
+    seconds: float
+
+    @property
+    def page(self) -> Path:
+        """The page for people."""
+        return self.files["report"]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns what ``kft report --json`` prints."""
+        return {
+            "run": str(self.run),
+            "verdict": self.verdict,
+            "answers": dict(self.answers),
+            "files": {name: {"path": str(path), "bytes": path.stat().st_size} for name, path in self.files.items()},
+            "missing": self.missing or None,
+            "seconds": round(self.seconds, 1),
+        }
+
+    def _repr_html_(self) -> str:
+        return notebook.paragraph(self.verdict) + notebook.table((), self.answers) + notebook.link(self.page)
+
+
+def report(
+    run: str | Path,
+    *,
+    data: pd.DataFrame | Mapping[str, pd.DataFrame] | None = None,
+    compare: str | Path | None = None,
+    quiet: bool = False,
+) -> ReportResult:
+    """Writes RUN/report.html, RUN/card.md and RUN/mistakes.json from what is in a run folder.
+
+    Args:
+        run: An evaluated run.
+        data: The DataFrames that the run was trained on, where it was; without them the mistakes are not shown.
+        compare: The folder of a ``kft.compare`` on the same split, whose table and verdict the page then has.
+        quiet: Prints no progress.
+
+    Raises:
+        RunError: The folder is no run, or it was not evaluated; or the comparison is on another split.
+        StorageError: The disk is full or the folder cannot be written.
+
+    Example:
+        >>> import kft
+        >>> kft.report("runs/product_reviews-1").page  # doctest: +SKIP
+        PosixPath('runs/product_reviews-1/report.html')
+    """
+    from kft.report.card import render_card
+    from kft.report.questions import four_questions, headline
+    from kft.report.record import read_record
+    from kft.report.run_page import render_run
+
+    started = time.perf_counter()
+    folder = open_run(Path(run))
+    require_writable(folder.path)
+    record = read_record(folder)
+    comparison = None if compare is None else _comparison(Path(compare), record)
+    record, missing = _with_mistakes(record, frames_of(data), progress_for(quiet))
+    write_file(folder.report, render_run(record, comparison=comparison, missing=missing))
+    write_file(folder.card, render_card(record))
+    files = {"report": folder.report, "card": folder.card}
+    return ReportResult(
+        run=folder.path,
+        verdict=headline(record),
+        answers=tuple((each.title, each.answer) for each in four_questions(record, comparison)),
+        files=files if missing else files | {"mistakes": folder.mistakes},
+        missing=missing,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _comparison(folder: Path, record: RunRecord) -> Comparison:
+    from kft.compare.reading import read_comparison
+
+    found = read_comparison(folder)
+    if found.split_hash != record.receipt["split_hash"]:
+        raise RunError(
+            "the comparison was made on another split, so its figures do not stand beside this run's",
+            where=f"{folder}, split_hash",
+            received=found.split_hash[:16],
+            expected=f"{record.receipt['split_hash'][:16]}, as in {record.run.receipt}",
+            next_step=f"kft compare {record.run.recipe}",
+        )
+    return found
+
+
+def _with_mistakes(
+    record: RunRecord, frames: Mapping[str, pd.DataFrame] | None, progress: Progress
+) -> tuple[RunRecord, str]:
+    """Returns the record with its mistakes, and why there are none.
+
+    Those that were found before for the same predictions are taken as they are.
+    """
+    known = record.mistakes
+    if known is not None and known.get("predictions_hash") == predictions_hash(record.run):
+        return record, ""
+    try:
+        found = _find_mistakes(record, frames)
+    except CANNOT_BE_SHOWN as error:
+        progress.note(f"mistakes   not shown: {error}")
+        return replace(record, mistakes=None), error.problem
+    write_json(record.run.mistakes, found)
+    return replace(record, mistakes=found), ""
+
+
+def _find_mistakes(record: RunRecord, frames: Mapping[str, pd.DataFrame] | None) -> dict[str, Any]:
+    split = split_of(record.recipe, frames)
+    require_same_data(record.run, record.receipt, split)
+
+    def vectorise(inputs: Sequence[Any]) -> np.ndarray:
+        with strategy.start("one").scope():
+            return vectors_of(record.recipe, inputs)
+
+    return find_mistakes(record.run, split, vectorise)

@@ -1,0 +1,47 @@
+"""`kft report`."""
+
+from __future__ import annotations
+
+import rich_click as click
+
+from kft.cli.common import console, output_options, print_json
+
+WIDEST = 110
+"""Longer lines are hard to read."""
+
+
+@click.command()
+@click.argument("run")
+@click.option("--compare", "compared", metavar="DIR", help="The folder of a kft compare on the same split, shown too.")
+@output_options
+def report(run: str, compared: str | None, as_json: bool, quiet: bool) -> int:
+    """Write RUN/report.html, a page for people, and RUN/card.md, a model card.
+
+    The page answers four questions from the run folder: is it measurable, is the data trustworthy, can the output be
+    verified, can it be maintained. It is one file that fetches nothing and runs no script.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    from kft import api
+
+    result = api.report(run, compare=compared, quiet=quiet)
+    if as_json:
+        print_json(result.as_dict())
+        return 0
+    out = console()
+    width = min(out.width, WIDEST)
+    out.print(Text(result.verdict, style="bold"), width=width)
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False, width=width)
+    for question, answer in result.answers:
+        table.add_row(Text(question), Text(answer))
+    out.print(table)
+    if result.missing:
+        out.print(f"not shown  the mistakes: {result.missing}", markup=False, soft_wrap=True)
+    for name, path in result.files.items():
+        out.print(f"{name:<10} {path} ({path.stat().st_size / 1024:,.0f} KB)", markup=False, soft_wrap=True)
+    out.print(f"next       open {result.page}; fill in what {result.files['card']} asks a person for", soft_wrap=True)
+    return 0
+
+
+COMMANDS = (report,)

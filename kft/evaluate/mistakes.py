@@ -1,0 +1,130 @@
+"""The most confident mistakes of a run, each with the training examples that lie nearest to it.
+
+A wrong answer that a model is sure of has a reason, and the reason is often in the training data: a neighbour with a
+wrong label, two labels for one thing, or nothing alike at all. Nearest is by the cosine of the frozen backbone's
+pooled vectors, those of the feature store: what a head on the pretrained backbone would see.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kft.data.examples import Examples, Input
+from kft.data.near import unit_rows
+from kft.data.personal import conceal
+from kft.data.split import DataSplit, labels_of
+from kft.rundir import RunFolder
+
+MOST, NEIGHBOURS = 20, 3
+"""Mistakes that are kept, and training examples beside each."""
+MOST_CHARACTERS = 2000
+"""Of a text that is kept."""
+
+Vectorise = Callable[[Sequence[Input]], np.ndarray]
+"""Inputs to ``float[n, width]``."""
+
+
+def find_mistakes(run: RunFolder, split: DataSplit, vectorise: Vectorise) -> dict[str, Any]:
+    """Returns the content of mistakes.json.
+
+    Args:
+        run: An evaluated run: its predictions.csv says what was answered.
+        split: Its data.
+        vectorise: Turns inputs into the vectors that neighbours are found by; called once, and not at all where
+            nothing is wrong.
+
+    Returns:
+        ``{"split", "n", "mistakes": [{"id", "input", "target", "prediction", "confidence", "cost", "neighbours"}],
+        "predictions_hash"}``: ``n`` counts all mistakes, of which the 20 most confident are kept. Numbers have no
+        confidence: the largest errors come first. Personal data in texts are masked.
+    """
+    wrong = worst_answers(read_predictions(run))
+    place = {str(identifier): at for at, identifier in enumerate(split.test.ids)}
+    kept = [row for row in wrong[:MOST] if row["id"] in place]
+    found = split.test.take(np.array([place[row["id"]] for row in kept], int))
+    near = _neighbours(split.train, found, vectorise) if kept else []
+    written = split.kind.written
+    mistakes = [
+        {
+            "id": row["id"],
+            "input": _shown(given),
+            "target": row["target"],
+            "prediction": row["prediction"],
+            "confidence": float(row["confidence"]) if row["confidence"] else None,
+            "cost": None,
+            "neighbours": [
+                {
+                    "id": str(split.train.ids[at]),
+                    "input": _shown(split.train.inputs[at]),
+                    "label": written(labels_of(split.train)[at]),
+                    "similarity": round(similarity, 4),
+                }
+                for at, similarity in beside
+            ],
+        }
+        for row, given, beside in zip(kept, found.inputs, near, strict=True)
+    ]
+    return {"split": "test", "n": len(wrong), "mistakes": mistakes, "predictions_hash": predictions_hash(run)}
+
+
+def read_predictions(run: RunFolder) -> list[dict[str, str]]:
+    """Returns the rows of predictions.csv; none where there is no such file."""
+    if not run.predictions.is_file():
+        return []
+    with run.predictions.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def predictions_hash(run: RunFolder) -> str:
+    """Returns the sha256 of predictions.csv: what mistakes.json belongs to."""
+    return hashlib.sha256(run.predictions.read_bytes()).hexdigest() if run.predictions.is_file() else ""
+
+
+def worst_answers(rows: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
+    """Returns the wrong answers, the most confident first; numbers, which have no confidence, by the size of the error.
+
+    Args:
+        rows: Of predictions.csv.
+
+    Example:
+        >>> rows = [("a", "x", "x", ".9"), ("b", "x", "y", ".6"), ("c", "y", "x", ".8")]
+        >>> names = ("id", "target", "prediction", "confidence")
+        >>> [row["id"] for row in worst_answers([dict(zip(names, row)) for row in rows])]
+        ['c', 'b']
+        >>> numbers = [("a", "1", "2", ""), ("b", "1", "5", "")]
+        >>> [row["id"] for row in worst_answers([dict(zip(names, row)) for row in numbers])]
+        ['b', 'a']
+    """
+    wrong = [row for row in rows if row["target"] != row["prediction"]]
+    return sorted(wrong, key=lambda row: -_weight(row))
+
+
+def _weight(row: Mapping[str, str]) -> float:
+    if row["confidence"]:
+        return float(row["confidence"])
+    try:
+        return abs(float(row["target"]) - float(row["prediction"]))
+    except ValueError:  # no span was found: there is none to be sure of
+        return 0.0
+
+
+def _neighbours(train: Examples, found: Examples, vectorise: Vectorise) -> list[list[tuple[int, float]]]:
+    """Returns, for each example, the places of its nearest training examples and their cosines."""
+    vectors = unit_rows(vectorise([*train.inputs, *found.inputs]))
+    cosines = vectors[len(train) :] @ vectors[: len(train)].T
+    nearest = np.argsort(-cosines, axis=1, kind="stable")[:, :NEIGHBOURS]
+    return [[(int(at), float(cosines[row, at])) for at in places] for row, places in enumerate(nearest)]
+
+
+def _shown(given: Input) -> str | list[str]:
+    """Returns an input as JSON: the path of an image, a text or two, shortened and with personal data masked."""
+    if isinstance(given, Path):
+        return str(given)
+    texts = [conceal(text[:MOST_CHARACTERS]) for text in ((given,) if isinstance(given, str) else given)]
+    return texts[0] if isinstance(given, str) else texts

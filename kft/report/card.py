@@ -1,0 +1,180 @@
+"""The model card of a run, in the format of the Hugging Face Hub: metadata as YAML, then what a reader has to know.
+
+It says what the run folder knows. What only a person can know (who may use the model, for what, whom it affects)
+carries the Hub's own mark, ``[More Information Needed]``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from kft.metrics.metric import metric_title
+from kft.model.catalog import CATALOG, BackboneEntry
+from kft.report.html import TEMPLATES, clean, shorten
+from kft.report.questions import four_questions
+from kft.report.record import RunRecord
+
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResult, ModelCardData
+
+PIPELINES = {
+    "text-classification": "text-classification",
+    "text-multi-label": "text-classification",
+    "text-pairs": "text-classification",
+    "text-regression": "text-classification",
+    "token-tagging": "token-classification",
+    "image-classification": "image-classification",
+    "image-multi-label": "image-classification",
+}
+"""What the Hub calls each task; numbers are a text classification of one class there."""
+METRICS = {"macro_f1": "f1", "micro_f1": "f1", "entity_f1": "f1", "pearson_r": "pearsonr"}
+"""What the Hub calls a metric, where its name is another."""
+INPUTS = {"text": '"a text"', "text-pair": '[("one text", "another")]', "image": '"photo.jpg"'}
+LICENCES = {"Gemma terms": "gemma"}
+"""What the Hub calls a licence, where lower case is not enough."""
+LANGUAGES = {"English": "en"}
+"""What a backbone reads, as the Hub's code; of several languages, which one the data are in is not known."""
+
+
+def render_card(record: RunRecord) -> str:
+    """Returns the card as Markdown, ending in a line break.
+
+    Args:
+        record: The run.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    # Not HTML: what stands in a person's data is made plain by ``in_markdown``, in every place.
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=False,
+        undefined=StrictUndefined,
+        finalize=lambda value: in_markdown(value) if type(value) is str else value,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    body = environment.get_template("card.md.j2").render(_values(record))
+    return f"---\n{card_data(record).to_yaml().rstrip()}\n---\n\n{body.rstrip()}\n"
+
+
+def card_data(record: RunRecord) -> ModelCardData:
+    """Returns the metadata: what the Hub searches and shows by."""
+    from huggingface_hub import ModelCardData
+
+    entry = _entry(record)
+    languages = LANGUAGES.get(entry.languages) if entry else None
+    return ModelCardData(
+        model_name=record.recipe.name,
+        base_model=_base_model(record),
+        datasets=_datasets(record),
+        eval_results=_results(record),
+        language=languages if record.task.modality != "image" else None,
+        library_name="keras",
+        license=LICENCES.get(entry.licence, entry.licence.lower()) if entry else "unknown",
+        metrics=list(dict.fromkeys(METRICS.get(name, name) for name in record.values)),
+        pipeline_tag=PIPELINES.get(record.task.name),
+        tags=["kft", "transfer-learning", record.task.name],
+    )
+
+
+def _results(record: RunRecord) -> list[EvalResult]:
+    from huggingface_hub import EvalResult
+
+    (dataset, *_) = _datasets(record)
+    return [
+        EvalResult(
+            task_type=PIPELINES.get(record.task.name, record.task.name),
+            dataset_type=dataset,
+            dataset_name=dataset,
+            dataset_split="test",
+            dataset_revision=record.receipt["split_hash"],
+            metric_type=METRICS.get(name, name),
+            metric_name=f"{metric_title(name)}, 95 % interval {value.low:.4f} to {value.high:.4f}",
+            metric_value=round(value.value, 4),
+        )
+        for name, value in record.values.items()
+    ]
+
+
+def _datasets(record: RunRecord) -> list[str]:
+    """Returns what the data are called: a name of a public source, the name of a file without its folder."""
+    train = record.recipe.spec.data.train
+    return [_name(source) for source in ((train,) if isinstance(train, str) else train)]
+
+
+def _name(source: str) -> str:
+    scheme, colon, name = source.partition(":")
+    if colon and "/" not in scheme and not name.startswith("//"):
+        return name.partition("?")[0]
+    return Path(source.partition("?")[0].rstrip("/")).name
+
+
+def _entry(record: RunRecord) -> BackboneEntry | None:
+    name = record.receipt["backbone"]
+    return CATALOG.get(name) if name in CATALOG else None
+
+
+def _base_model(record: RunRecord) -> str:
+    """Returns the Hub's name of the backbone where it comes from there, else its own."""
+    entry = _entry(record)
+    source = entry.source if entry else str(record.receipt["backbone"])
+    return source.removeprefix("hf://") if source.startswith("hf://") else _name(str(record.receipt["backbone"]))
+
+
+def _values(record: RunRecord) -> dict[str, Any]:
+    receipt = record.receipt
+    return {
+        "record": record,
+        "name": record.recipe.name,
+        "task": record.task,
+        "entry": _entry(record),
+        "base_model": _base_model(record),
+        "datasets": _datasets(record),
+        "labels": [shorten(str(label), 60) for label in receipt["labels"]],
+        "receipt": receipt,
+        "phases": [event for event in record.history if event.get("event") == "phase"],
+        "spec": record.recipe.spec,
+        "metrics": {
+            metric_title(name): [str(value), *(str(found[name]) for found in record.baselines.values())]
+            for name, value in record.values.items()
+        },
+        "columns": ["this model", *record.baselines],
+        "gates": record.metrics["gates"],
+        "weak": [
+            f"{part['by']} {part['value']}: accuracy {part['metrics']['accuracy']['value']:.3f} "
+            f"on {part['n']:,} test examples"
+            for part in record.weak_slices
+        ],
+        "questions": four_questions(record),
+        "limits": list(_limits(record)),
+        "call": Markup(f"kft.predict({json.dumps(record.run.path.name)}, {INPUTS[record.task.modality]})"),
+        "versions": ", ".join(f"{name} {version}" for name, version in receipt["versions"].items()),
+    }
+
+
+def _limits(record: RunRecord) -> Iterable[str]:
+    """Yields what is known to be wrong or missing, each as a sentence."""
+    for question in four_questions(record):
+        for each in question.evidence:
+            if each.tone in ("error", "warning"):
+                yield f"{each.text}."
+    selective = record.metrics.get("selective")
+    if selective is not None and not selective["threshold"]:
+        yield "It answers everything: no threshold declines answers that it is not sure of."
+
+
+def in_markdown(text: str) -> str:
+    r"""Returns a text that is no markup in Markdown, on one line.
+
+    Example:
+        >>> in_markdown("<b>5|6</b> `x` [y](z)")
+        '&lt;b>5\\|6&lt;/b> \\`x\\` \\[y\\](z)'
+    """
+    line = " ".join(clean(text).split())
+    marks: Mapping[str, str] = {"<": "&lt;", **{mark: f"\\{mark}" for mark in "|`[]*_"}}
+    return "".join(marks.get(character, character) for character in line)

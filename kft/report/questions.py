@@ -1,0 +1,303 @@
+"""The four questions that a model's owner is asked, each answered from the evidence in the run folder.
+
+Nothing is asserted here that no file shows: what was not looked at is said to be missing, with the command for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kft import runtime
+from kft.audit.summary import in_numbers
+from kft.compare.reading import Comparison
+from kft.compare.verdict import TUNED
+from kft.metrics.metric import metric_title
+from kft.recipe.schema import DATAFRAME
+from kft.report.record import RunRecord, listed, several, share
+
+GOOD, WARNING, ERROR, MISSING = "good", "warning", "error", "missing"
+ALIKE = {"nothing": "", "copies": "copies", "similar": "rows that look alike"}
+"""What ``data.keep_together`` keeps on one side of a split."""
+SURE_ECE = 0.05
+"""A calibration error surely above it: the probabilities mislead."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One thing that speaks for or against.
+
+    Attributes:
+        text: A sentence with the figures, without a full stop.
+        tone: ``good``, ``warning``, ``error``, or ``missing`` where nobody looked.
+        anchor: The section of the page that shows it.
+    """
+
+    text: str
+    tone: str
+    anchor: str = ""
+
+
+@dataclass(frozen=True)
+class Question:
+    """One of the four.
+
+    Attributes:
+        name: Its anchor.
+        title: As it is asked.
+        evidence: What speaks for and against, in the order of the page.
+        no: How an answer begins that an error speaks against.
+    """
+
+    name: str
+    title: str
+    evidence: tuple[Evidence, ...]
+    no: str = "Not as it is"
+
+    @property
+    def tone(self) -> str:
+        """The worst of the evidence; what is missing weighs less than what warns."""
+        return next(
+            (tone for tone in (ERROR, WARNING, MISSING) if any(each.tone == tone for each in self.evidence)), GOOD
+        )
+
+    @property
+    def answer(self) -> str:
+        """The answer in words: what is wrong first, else what is missing."""
+        worst = [each.text for each in self.evidence if each.tone == self.tone]
+        more = f" (and {len(worst) - 1} more)" if len(worst) > 1 else ""
+        return {
+            ERROR: f"{self.no}: {worst[0]}{more}.",
+            WARNING: f"Mostly, but: {worst[0]}{more}.",
+            MISSING: f"Yes, as far as it was looked at; missing: {worst[0]}{more}.",
+            GOOD: f"Yes: {worst[0]}.",
+        }[self.tone]
+
+
+def four_questions(record: RunRecord, comparison: Comparison | None = None) -> tuple[Question, ...]:
+    """Returns the questions with their evidence.
+
+    Args:
+        record: The run.
+        comparison: Of approaches on the same split, where one was made.
+    """
+    return (
+        Question(
+            "measurable", "Is it measurable?", tuple(_measurable(record, comparison)), "It is, and it falls short"
+        ),
+        Question("trustworthy", "Is the data trustworthy?", tuple(_trustworthy(record))),
+        Question("verifiable", "Can the output be verified?", tuple(_verifiable(record))),
+        Question("maintainable", "Can it be maintained?", tuple(_maintainable(record))),
+    )
+
+
+def headline(record: RunRecord) -> str:
+    """Returns the verdict in one sentence."""
+    found, n = record.values[record.main], f"{record.n:,} unseen examples"
+    reached = (
+        f"{share(found.value)} of {n} are answered rightly"
+        if record.main == "accuracy"
+        else f"{metric_title(record.main)} {found.value:.3f} on {n}"
+    )
+    reached = reached[0].upper() + reached[1:]
+    failed = record.failed_gates
+    if not beats_baseline(record):
+        return f"{reached}: no better than answering without looking."
+    if failed:
+        return f"{reached}; {len(failed)} of {several(len(record.metrics['gates']), 'gate')} {_say(len(failed))} no."
+    if record.metrics["gates"]:
+        return f"{reached}, and every gate holds."
+    return f"{reached}."
+
+
+def beats_baseline(record: RunRecord) -> bool:
+    """Whether the main metric is surely better than the value of answering without looking."""
+    found, constant = record.values[record.main], record.baselines[record.task.kind.baseline_name][record.main]
+    return found.low > constant.value if record.sign > 0 else found.high < constant.value
+
+
+def _say(count: int) -> str:
+    return "says" if count == 1 else "say"
+
+
+def _measurable(record: RunRecord, comparison: Comparison | None) -> Iterator[Evidence]:
+    main, kind = metric_title(record.main), record.task.kind
+    found, constant = record.values[record.main], record.baselines[kind.baseline_name][record.main]
+    yield Evidence(
+        f"{main} {found} (95 % interval) on {record.n:,} test examples that nothing was chosen by; "
+        f"{kind.baseline_name}, which answers without looking: {constant}",
+        GOOD if beats_baseline(record) else ERROR,
+        "metrics",
+    )
+    yield from _gain(record)
+    gates, failed = record.metrics["gates"], record.failed_gates
+    for name, gate in failed.items():
+        yield Evidence(f"gate {name} {gate['rule']} fails: {gate['value']:.4f}", ERROR, "gates")
+    if gates and not failed:
+        yield Evidence(f"{several(len(gates), 'gate')} of the recipe: all hold", GOOD, "gates")
+    elif not gates:
+        yield Evidence("gates that say what is good enough: evaluate.gates in the recipe", MISSING)
+    if comparison is not None:
+        tuned = any(str(phase["unfreeze"]) != "none" for phase in record.receipt["phases"])
+        fits = tuned == (comparison.verdict.approach in TUNED)
+        yield Evidence(
+            f"kft compare recommends {comparison.verdict.approach}; this run "
+            + ("fine-tunes the backbone" if tuned else "is a head on the frozen backbone"),
+            GOOD if fits else WARNING,
+            "comparison",
+        )
+    elif kind.name == "classes":
+        yield Evidence("a comparison with prompting, linear models and others: kft compare RECIPE", MISSING)
+
+
+def _gain(record: RunRecord) -> Iterator[Evidence]:
+    gain = record.metrics["gain_over_probe"]
+    if gain is None:
+        return
+    if gain["low"] == gain["high"] == 0:
+        yield Evidence("it answers as its probe does, a head on the frozen backbone", GOOD, "metrics")
+        return
+    low, high = sorted((record.sign * gain["low"], record.sign * gain["high"]))
+    says = "better than" if low > 0 else "worse than" if high < 0 else "perhaps no better than"
+    yield Evidence(
+        f"fine-tuning is {says} the probe it began from: {metric_title(record.main)} {gain['value']:+.3f} "
+        f"[{gain['low']:+.3f}, {gain['high']:+.3f}], paired",
+        GOOD if low > 0 else WARNING,
+        "metrics",
+    )
+
+
+def _trustworthy(record: RunRecord) -> Iterator[Evidence]:
+    data, n = record.recipe.spec.data, record.receipt["n"]
+    kept = " and ".join(
+        filter(None, [f"rows of one group ({data.group.column})" if data.group else "", ALIKE[data.keep_together]])
+    )
+    yield Evidence(
+        f"{n['train']:,} rows to train on, {n['valid']:,} to choose by, {n['test']:,} sealed for the test; "
+        + ("split by time; " if data.time else "")
+        + (f"{kept} stay on one side; " if kept else "")
+        + f"split hash {record.receipt['split_hash'][:12]}",
+        GOOD if kept or data.time else WARNING,
+        "provenance",
+    )
+    if record.findings is None:
+        yield Evidence("an audit of the data: kft check RECIPE", MISSING)
+        return
+    for severity in (ERROR, WARNING):
+        for finding in (each for each in record.findings if each.severity == severity):
+            yield Evidence(finding.message.removesuffix("."), severity, "findings")
+    if not any(finding.severity in (ERROR, WARNING) for finding in record.findings):
+        yield Evidence(f"the quick checks of the data: {in_numbers(record.findings)}", GOOD)
+    yield Evidence("the slower checks (copies, leaks, wrong labels, shortcuts by features): kft check RECIPE", MISSING)
+
+
+def _verifiable(record: RunRecord) -> Iterator[Evidence]:
+    yield Evidence(
+        f"predictions.csv has every answer to the {record.n:,} test examples, beside what is right", GOOD, "provenance"
+    )
+    if record.task.kind.name == "classes":
+        yield from _probabilities(record)
+        yield from _slices(record)
+    else:
+        yield Evidence("calibration, abstention and slices: they are measured of one class of many only", MISSING)
+    yield from _edge_cases(record)
+    if record.mistakes and record.mistakes["mistakes"]:
+        count = "" if record.task.kind.name == "number" else f"{several(record.mistakes['n'], 'wrong answer')}; "
+        yield Evidence(f"{count}the worst stand beside the training examples nearest to them", GOOD, "mistakes")
+    for warning in record.metrics.get("overfitting", {}).get("warnings", ()):
+        yield Evidence(f"overfitting: {warning}", WARNING, "training")
+
+
+def _probabilities(record: RunRecord) -> Iterator[Evidence]:
+    found, ece = record.metrics["calibration"], record.values["ece"]
+    before = f", {found['ece_before']['value']:.3f} before calibration" if found["n"] else ", not calibrated"
+    yield Evidence(
+        f"probabilities are off by {ece} on average (ECE){before}",
+        WARNING if ece.low > SURE_ECE else GOOD,
+        "calibration",
+    )
+    selective = record.metrics["selective"]
+    promise = selective["promise"]
+    if promise is None:
+        yield Evidence("when to decline an answer: evaluate.abstain_at in the recipe", MISSING, "abstention")
+    elif promise["threshold"] is None:
+        yield Evidence(f"abstention is off: {promise['why']}", WARNING, "abstention")
+    else:
+        yield Evidence(
+            f"answers {share(selective['coverage']['value'])}, of these wrong {share(selective['error']['value'])}; "
+            f"{share(promise['error'])} at most are promised",
+            GOOD if selective["error"]["low"] <= promise["error"] else WARNING,
+            "abstention",
+        )
+
+
+def _slices(record: RunRecord) -> Iterator[Evidence]:
+    judged = [part for part in record.metrics["slices"] if part["p_value"] is not None]
+    for part in record.weak_slices:
+        yield Evidence(
+            f"weak slice {part['by']} {part['value']}: accuracy {part['metrics']['accuracy']['value']:.3f} of "
+            f"{several(part['n'], 'example')}",
+            WARNING,
+            "slices",
+        )
+    if judged and not record.weak_slices:
+        yield Evidence(f"none of {several(len(judged), 'slice')} is weaker than the rest beyond chance", GOOD, "slices")
+
+
+def _edge_cases(record: RunRecord) -> Iterator[Evidence]:
+    found = record.edge_cases
+    if found is None:
+        if record.task.kind.name == "classes":
+            yield Evidence("edge cases: kft evaluate RUN --suite checks.yaml", MISSING, "edge-cases")
+        return
+    tones = {check["name"]: check_tone(check) for check in found["checks"]}
+    short = [name for name, tone in tones.items() if tone == ERROR]
+    yield Evidence(
+        f"{found['passed']:,} of {several(found['n'], 'edge case')} pass"
+        + (f"; too few of {listed(short)}" if short else ""),
+        ERROR if short else WARNING if WARNING in tones.values() else GOOD,
+        "edge-cases",
+    )
+
+
+def check_tone(check: Mapping[str, Any]) -> str:
+    """Returns what a check of edge_cases.json says: ``error`` where too few cases pass, ``warning`` where not all do.
+
+    Too few is what the suite says; where it says nothing, all of what must pass has to.
+
+    Example:
+        >>> [check_tone({"kind": kind, "n": 9, "passed": 8}) for kind in ("invariance", "must_pass")]
+        ['warning', 'error']
+    """
+    if check["passed"] == check["n"]:
+        return GOOD
+    return WARNING if check.get("holds", check["kind"] != "must_pass") else ERROR
+
+
+def _maintainable(record: RunRecord) -> Iterator[Evidence]:
+    receipt, run = record.receipt, record.run
+    yield Evidence(
+        f"recipe, seed {receipt['seed']}, data hash {receipt['data_hash'][:12]} and weights hash "
+        f"{receipt['weights_hash'][:12]} are kept: the run can be repeated",
+        GOOD,
+        "provenance",
+    )
+    if record.recipe.spec.data.train == DATAFRAME:
+        yield Evidence("the data were DataFrames: who repeats the run needs them", WARNING, "provenance")
+    now, then = runtime.versions(), receipt["versions"]
+    other = [f"{name} {then[name]} then, {now[name]} now" for name in then if now.get(name, then[name]) != then[name]]
+    if other:
+        yield Evidence(f"other versions are installed here: {listed(other)}", WARNING, "provenance")
+    else:
+        yield Evidence("the versions that trained it are those installed here", GOOD, "provenance")
+    if record.forgetting is None:
+        if any(str(phase["unfreeze"]) != "none" for phase in receipt["phases"]):
+            yield Evidence("what the backbone forgot of its own ability", MISSING)
+    else:
+        warning = record.forgetting["warning"]
+        kept = record.forgetting["retained"]["value"]
+        text = f"{share(kept)} of the pretrained ability is retained ({record.forgetting['retain']['name']})"
+        yield Evidence(warning.removesuffix(".") if warning else text, WARNING if warning else GOOD, "forgetting")
+    if not (run.path / "model").is_dir():
+        yield Evidence("an exported model with proof that it answers as this one, and a reference for drift", MISSING)

@@ -1,0 +1,224 @@
+"""Everything that a run folder holds, read once: what page and card are made of."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kft.audit.finding import Finding
+from kft.evaluate.mistakes import read_predictions
+from kft.metrics.intervals import Estimate
+from kft.recipe.load import Recipe, load_recipe
+from kft.rundir import RunFolder
+from kft.tasks.registry import TASKS
+from kft.tasks.task import Task
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two classes, of which one was taken for the other.
+
+    Attributes:
+        target: What was right.
+        prediction: What was said.
+        count: How often.
+        n: Test examples of the first.
+    """
+
+    target: str
+    prediction: str
+    count: int
+    n: int
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """An evaluated run.
+
+    Attributes:
+        run: Its folder.
+        recipe: Resolved.
+        receipt: receipt.json.
+        metrics: metrics.json.
+        findings: Of the quick checks; None where there is no findings.json.
+        history: The events of history.jsonl.
+        predictions: The rows of predictions.csv.
+        classes: The rows of per_class.csv.
+        labels: Names of the confusion matrix.
+        confusion: ``int[classes, classes]``, targets down; None where an example has not exactly one class.
+        edge_cases: edge_cases.json; None without one.
+        forgetting: forgetting.json; None without one.
+        mistakes: mistakes.json; None without one.
+    """
+
+    run: RunFolder
+    recipe: Recipe
+    receipt: Row
+    metrics: Row
+    findings: tuple[Finding, ...] | None
+    history: tuple[Row, ...]
+    predictions: tuple[Mapping[str, str], ...]
+    classes: tuple[Mapping[str, str], ...]
+    labels: tuple[str, ...]
+    confusion: np.ndarray | None
+    edge_cases: Row | None
+    forgetting: Row | None
+    mistakes: Row | None
+
+    @property
+    def task(self) -> Task:
+        """What is read and answered."""
+        return TASKS.get(self.recipe.spec.task)
+
+    @property
+    def n(self) -> int:
+        """Test examples."""
+        return int(self.metrics["n"])
+
+    @cached_property
+    def values(self) -> dict[str, Estimate]:
+        """Metric name to value and interval, on test."""
+        return estimates(self.metrics["metrics"])
+
+    @cached_property
+    def baselines(self) -> dict[str, dict[str, Estimate]]:
+        """The same for what answers without looking and, where there was one, the probe."""
+        return {name: estimates(values) for name, values in self.metrics["baselines"].items()}
+
+    @property
+    def main(self) -> str:
+        """The first metric of the task."""
+        return next(iter(self.values))
+
+    @property
+    def sign(self) -> int:
+        """1 where more of the main metric is better, -1 where less is."""
+        return 1 if self.task.kind.metrics[self.main].higher_is_better else -1
+
+    @property
+    def failed_gates(self) -> dict[str, Row]:
+        """The gates that say no."""
+        return {name: gate for name, gate in self.metrics["gates"].items() if not gate["passed"]}
+
+    @property
+    def weak_slices(self) -> list[Row]:
+        """Parts of test that are weaker than the rest beyond chance."""
+        return [part for part in self.metrics.get("slices", ()) if part["weak"]]
+
+    @cached_property
+    def confused(self) -> list[Pair]:
+        """Pairs of classes, those most often confused first."""
+        if self.confusion is None:
+            return []
+        totals = self.confusion.sum(axis=1)
+        pairs = [
+            Pair(self.labels[a], self.labels[b], int(self.confusion[a, b]), int(totals[a]))
+            for a, b in zip(*np.nonzero(self.confusion), strict=True)
+            if a != b
+        ]
+        return sorted(pairs, key=lambda pair: (-pair.count, -pair.count / pair.n, pair.target, pair.prediction))
+
+
+def estimates(values: Mapping[str, Mapping[str, float]]) -> dict[str, Estimate]:
+    """Returns values with intervals from their form in a JSON file."""
+    return {name: Estimate(**value) for name, value in values.items()}
+
+
+def read_record(run: RunFolder) -> RunRecord:
+    """Reads a run folder.
+
+    Raises:
+        RunError: The run has not been evaluated, or a file is damaged.
+        RecipeError: Its recipe is not valid any more.
+    """
+    labels, confusion = _confusion(run)
+    return RunRecord(
+        run=run,
+        recipe=load_recipe(run.recipe),
+        receipt=run.read_json(run.receipt),
+        metrics=run.read_json(run.metrics),
+        findings=_findings(run),
+        history=_events(run),
+        predictions=tuple(read_predictions(run)),
+        classes=tuple(_rows(run.per_class)),
+        labels=labels,
+        confusion=confusion,
+        edge_cases=_optional(run, run.edge_cases),
+        forgetting=_optional(run, run.forgetting),
+        mistakes=_optional(run, run.mistakes),
+    )
+
+
+def _optional(run: RunFolder, path: Path) -> Row | None:
+    return run.read_json(path) if path.is_file() else None
+
+
+def _findings(run: RunFolder) -> tuple[Finding, ...] | None:
+    document = _optional(run, run.findings)
+    keys = ("check", "severity", "message", "advice", "score", "rows", "details")
+    return (
+        None
+        if document is None
+        else tuple(Finding(**{key: each[key] for key in keys}) for each in document["findings"])
+    )
+
+
+def _events(run: RunFolder) -> tuple[Row, ...]:
+    if not run.history.is_file():
+        return ()
+    return tuple(json.loads(line) for line in run.history.read_text(encoding="utf-8").splitlines() if line.strip())
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _confusion(run: RunFolder) -> tuple[tuple[str, ...], np.ndarray | None]:
+    if not run.confusion.is_file():
+        return (), None
+    with run.confusion.open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    return tuple(header[1:]), np.array([list(map(int, row[1:])) for row in rows])
+
+
+def share(value: float) -> str:
+    """Returns a share as percent.
+
+    Example:
+        >>> share(0.8879), share(1)
+        ('88.8 %', '100 %')
+    """
+    return f"{100 * value:.1f}".removesuffix(".0") + " %"
+
+
+def several(count: int, one: str, many: str = "") -> str:
+    """Returns a count with its noun.
+
+    Example:
+        >>> several(1, "gate"), several(2, "class", "classes")
+        ('1 gate', '2 classes')
+    """
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """Returns names as a list in words, the rest counted.
+
+    Example:
+        >>> listed(["a", "b", "c", "d"])
+        'a, b, c and 1 more'
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -1,0 +1,188 @@
+"""The page of a run: every kind of answer, what is there and what is missing, and a person's data as text only."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from kft.errors import RunError
+from kft.report import run_plots
+from kft.report.html import Thumbnails
+from kft.report.questions import beats_baseline, four_questions, headline
+from kft.report.record import read_record
+from kft.report.run_page import render_run
+from kft.rundir import RunFolder
+from tests.report import runs
+from tests.report.test_html import HOSTILE, Reader
+
+TASKS = ("text-classification", "text-multi-label", "text-pairs", "text-regression", "token-tagging")
+
+
+def put(run, **files):
+    for name, values in files.items():
+        getattr(run, name).write_text(json.dumps(values), encoding="utf-8")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_kind_of_answer_has_a_page(task, tmp_path):
+    run = runs.write_run(tmp_path / "run", task=task)
+    page = render_run(read_record(run))
+    read = Reader(page)
+    text = " ".join(read.texts)
+    for title in (
+        "Is it measurable?",
+        "Is the data trustworthy?",
+        "Can the output be verified?",
+        "Can it be maintained?",
+    ):
+        assert text.count(title) == 2, title
+    assert len(re.findall("<svg", page)) == {"text-classification": 5, "text-pairs": 5, "text-regression": 3}.get(
+        task, 2
+    )
+    assert (
+        "kft evaluate RUN --suite" in text if task in ("text-classification", "text-pairs") else "--suite" not in text
+    )
+    anchors = {value for _, name, value in read.attributes if name == "id"}
+    links = {value[1:] for _, name, value in read.attributes if name == "href"}
+    assert links and links <= anchors, links - anchors
+    assert len(page.encode()) < 200_000
+
+
+def test_the_verdict_is_that_of_the_gates_and_of_the_baseline(tmp_path):
+    run = runs.write_run(tmp_path / "run", gates={"accuracy": ">= 0.999", "log_loss": "<= 9"})
+    record = read_record(run)
+    assert headline(record).endswith("; 1 of 2 gates says no.")
+    measurable, *_ = four_questions(record)
+    assert measurable.tone == "error" and measurable.answer.startswith(
+        "It is, and it falls short: gate accuracy >= 0.999"
+    )
+    assert "fails" in render_run(record) and "holds" in render_run(record)
+    run = runs.write_run(tmp_path / "held", gates={"log_loss": "<= 9"})
+    assert headline(read_record(run)).endswith("and every gate holds.")
+    metrics = json.loads(run.metrics.read_text())
+    metrics["baselines"]["majority"]["accuracy"] = {"value": 0.99, "low": 0.9, "high": 1.0}
+    put(run, metrics=metrics)
+    assert not beats_baseline(read_record(run))
+    assert headline(read_record(run)).endswith("no better than answering without looking.")
+
+
+def test_what_was_found_is_shown_and_what_was_not_looked_at_is_said(tmp_path):
+    run = runs.write_run(tmp_path / "run")
+    bare = {each.name: each for each in four_questions(read_record(run))}
+    missing = [each.text for question in bare.values() for each in question.evidence if each.tone == "missing"]
+    for words in ("evaluate.gates", "kft compare", "kft check", "--suite", "forgot", "exported model"):
+        assert any(words in text for text in missing), words
+    put(run, edge_cases=runs.suite(), forgetting=runs.forgetting("Half is gone."), mistakes=runs.mistakes())
+    finding = {"check": "size", "severity": "warning", "message": "Small.", "advice": "Add rows.", "score": 0.1}
+    put(run, findings={"findings": [finding | {"rows": [], "details": {}}]})
+    record = read_record(run)
+    questions = {each.name: each for each in four_questions(record)}
+    assert questions["verifiable"].answer == "Not as it is: 6 of 8 edge cases pass; too few of own."
+    enough = runs.suite()
+    enough["checks"][0]["holds"] = True
+    put(run, edge_cases=enough)
+    answers = [each.answer for each in four_questions(read_record(run))]
+    assert any(answer.startswith("Mostly, but: 6 of 8 edge cases pass (") for answer in answers)
+    assert questions["maintainable"].answer.startswith("Mostly, but: ") and "Half is gone" in str(questions)
+    assert questions["trustworthy"].answer == "Mostly, but: Small."
+    page = render_run(record)
+    for words in (
+        "Cases of ours.",
+        "Half is gone.",
+        "similar sentences",
+        "0.93 alike",
+        "Add rows.",
+        "12 test examples",
+    ):
+        assert words in page
+
+
+def test_weak_slices_are_marked_and_named(tmp_path):
+    run = runs.write_run(tmp_path / "run")
+    metrics = json.loads(run.metrics.read_text())
+    assert not read_record(run).weak_slices and ">weak</span>" not in render_run(read_record(run))
+    metrics["slices"][0] |= {"weak": True, "p_value": 0.01}
+    put(run, metrics=metrics)
+    record = read_record(run)
+    assert render_run(record).count(">weak</span>") == 1
+    verifiable = {each.name: each for each in four_questions(record)}["verifiable"]
+    assert any("weak slice length up to" in each.text and each.tone == "warning" for each in verifiable.evidence)
+
+
+def test_hostile_text_stays_text_and_personal_data_are_masked(tmp_path):
+    run = runs.write_run(tmp_path / "run", labels=(HOSTILE, "<b>x</b> $5-$10", "c"))
+    secret = "I am jane.roe@example.com, call +44 20 7946 0958"
+    put(
+        run,
+        edge_cases=runs.suite(input=HOSTILE, changed=secret, received=HOSTILE),
+        forgetting=runs.forgetting(HOSTILE),
+        mistakes=runs.mistakes(HOSTILE, target=HOSTILE, input=[HOSTILE, secret]),
+    )
+    page = render_run(read_record(run), missing=HOSTILE)
+    read = Reader(page)
+    assert not {"script", "img", "link", "iframe"} & set(read.tags)
+    assert any("<script>alert(1)</script>" in text for text in read.texts)
+    for tag, name, value in read.attributes:
+        assert not name.startswith("on"), (tag, name)
+        if name in ("src", "href", "xlink:href"):
+            assert value.startswith(("#", "data:image/")), (tag, name, value)
+    assert not re.search(r"url\((?!#)|@import", page)
+    assert "jane.roe@" not in page and "7946 0958" not in page and page.count("j***@e***.com") == 2
+
+
+def test_many_classes_are_shown_by_the_pairs_most_confused(tmp_path):
+    few = read_record(runs.write_run(tmp_path / "few", labels=[f"c{i:02}" for i in range(30)], n=400))
+    many = read_record(runs.write_run(tmp_path / "many", labels=[f"c{i:02}" for i in range(31)], n=400))
+    assert "Confusion matrix" in render_run(few) and "Confusion matrix" not in render_run(many)
+    assert many.confused == sorted(many.confused, key=lambda pair: -pair.count)
+    assert "Taken for each other" in render_run(many)
+
+
+def test_a_run_that_was_not_evaluated_says_what_to_do(tmp_path):
+    run = runs.write_run(tmp_path / "run")
+    run.metrics.unlink()
+    with pytest.raises(RunError, match=r"no metrics\.json") as error:
+        read_record(RunFolder(run.path))
+    assert f"kft evaluate {run.path}" in str(error.value)
+
+
+def test_photos_are_thumbnails_and_one_that_is_gone_is_said_to_be(tmp_path):
+    from PIL import Image
+
+    Image.new("RGB", (300, 200), "red").save(tmp_path / "a.png")
+    run = runs.write_run(tmp_path / "run", task="image-classification")
+    put(run, mistakes=runs.mistakes(str(tmp_path / "a.png"), input=str(tmp_path / "gone.png")))
+    page = render_run(read_record(run))
+    images = [value for tag, name, value in Reader(page).attributes if (tag, name) == ("img", "src")]
+    assert images == [Thumbnails().of(tmp_path / "a.png")]
+    assert page.count("not shown") == 1
+
+
+EPOCHS = [each for each in runs.epochs("valid_macro_f1")]
+BINS = [{"confidence": 0.4, "accuracy": 0.5, "n": 3}, {"confidence": 0.9, "accuracy": 0.8, "n": 9}]
+RISK = [{"coverage": 0.5, "error": 0.0}, {"coverage": 1.0, "error": 0.2}]
+DRAWN = {
+    "training": lambda: run_plots.training_plot(run_plots.curves_of(EPOCHS, "valid_macro_f1")[1]),
+    "reliability": lambda: run_plots.reliability_plot(BINS, BINS[:1]),
+    "risk": lambda: run_plots.risk_coverage_plot(RISK, (0.5, 0.0), 0.05),
+    "confusion": lambda: run_plots.confusion_plot(["<b>$5", "y", "z"], np.array([[5, 1, 0], [0, 3, 0], [0, 0, 0]])),
+    "scatter": lambda: run_plots.scatter_plot(np.arange(2000), np.arange(2000)[::-1]),
+}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_plots_are_small_the_same_each_time_and_in_the_colours_of_the_theme(name):
+    drawn = DRAWN[name]()
+    assert drawn == DRAWN[name]()
+    assert len(drawn) < (40_000 if name == "scatter" else 14_000)
+    assert "var(--accent)" in drawn and not re.search(r"#0000\d\d|http|<style|<metadata", drawn)
+    read = Reader(drawn)
+    assert any(attribute == "aria-label" and value for _, attribute, value in read.attributes)
+    if name == "confusion":
+        assert "<b>$5 1" in read.texts, "a name is drawn as it is"
+
+
+def test_a_solved_probe_has_no_curve():
+    assert run_plots.curves_of(EPOCHS[:1], "valid_accuracy") == []
+    assert [curve.title for curve in run_plots.curves_of(EPOCHS, "valid_loss")] == ["loss"]
