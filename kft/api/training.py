@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -195,13 +195,14 @@ def _train(
     if chief and found is not None:
         resuming.note_resumed(run, found.state["steps_done"], replicas.describe(), runtime.versions())
     progress.note(f"run        {run.path}")
+    record, rewrite = _history_writers(run)
     files = Files(
         folder=run.path,
         last=last,
         writes=chief,
         identity=identity,
-        record=run.append_history if chief else lambda event: None,
-        rewrite=run.rewrite_history if chief else lambda events: None,
+        record=record if chief else lambda event: None,
+        rewrite=rewrite if chief else lambda events: None,
     )
     if resume and found is None:
         files.rewrite([])  # what a run that was killed before its first checkpoint had written
@@ -221,6 +222,23 @@ def _train(
         evaluation=evaluation,
         seconds=time.perf_counter() - started,
     )
+
+
+def _history_writers(run: RunFolder) -> tuple[Callable[[dict[str, Any]], None], Callable[[list[dict[str, Any]]], None]]:
+    """Returns what adds an event to the history and to TensorBoard's scalars, and what writes both anew."""
+    from kft.train.scalars import ScalarLog
+
+    log = ScalarLog(run.tensorboard)
+
+    def record(event: dict[str, Any]) -> None:
+        run.append_history(event)
+        log.append(event)
+
+    def rewrite(events: list[dict[str, Any]]) -> None:
+        run.rewrite_history(events)
+        log.rewrite(events)
+
+    return record, rewrite
 
 
 def _write_findings(run: RunFolder, recipe: Recipe, split: DataSplit, backbone: Backbone, progress: Progress) -> None:

@@ -115,6 +115,8 @@ CLASS_GATES = (
     "selective.aurc",
 )
 """What else a gate can ask of tasks with one class of many: where it stands in metrics.json."""
+RUN_GATES = ("forgetting.retained",)
+"""What a gate can ask of a run of any task; likewise."""
 LABEL_METRICS = ("micro_f1", "macro_f1", "average_precision")
 TASK_METRICS: dict[str, tuple[str, ...]] = {
     "text-classification": CLASS_METRICS,
@@ -473,6 +475,14 @@ class AbstainSpec(Spec):
     confidence: float = Field(0.95, ge=0.5, lt=1, description="how sure the promise is, over calibration examples")
 
 
+class RetainSpec(Spec):
+    """Examples of what the pretrained model could do before, other than the task's own."""
+
+    data: str = Field(description="a table as for data.train, or a folder of images")
+    text: str | None = Field(None, description="column of texts, or of image paths; guessed when left out")
+    label: str | None = Field(None, description="what they are about; left out, only neighbourhoods are compared")
+
+
 class EvaluateSpec(Spec):
     """How answers are judged, how sure they have to be, and what must be reached on the sealed test split."""
 
@@ -481,6 +491,9 @@ class EvaluateSpec(Spec):
     )
     abstain_at: AbstainSpec | None = Field(
         None, description="such as {error: 0.05}: half of valid is kept from every choice to calibrate it"
+    )
+    retain: Literal["auto", "none"] | RetainSpec = Field(
+        "auto", description="what a tuned backbone must not forget: auto is a small general set, for texts in English"
     )
     slice_rows: int = Field(20, ge=2, description="a slice with fewer rows of the test split is not judged")
     gates: dict[GateName, Gate] = Field(
