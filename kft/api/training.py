@@ -14,6 +14,7 @@ from kft.api.reading import load, progress_for, show_data
 from kft.audit.summary import as_document, in_numbers
 from kft.data.split import DataSplit
 from kft.evaluate.evaluate import EvaluateResult
+from kft.evaluate.retain import find_retain
 from kft.evaluate.scoring import score_test
 from kft.model import backbones
 from kft.recipe.load import Recipe
@@ -177,6 +178,8 @@ def _train(
     progress.note(f"devices    {replicas.describe()}")
     model = build_for(spec, TASKS.get(spec.task), split.space, backbone)
     phases = plan_phases(spec, split, backbone, model)
+    if any(str(phase.unfreeze) != "none" for phase in phases):
+        find_retain(spec)  # a retain set that cannot be used is told before anything is spent
     identity = resuming.run_identity(recipe, split, backbone.weights_hash)
     run = RunFolder(folder) if folder is not None and (resume or not chief) else create_run(recipe.name, folder)
     last = resuming.last_folder(recipe, run)

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from kft.cli.common import console
 from kft.evaluate.evaluate import ClassReport, EvaluateResult
+from kft.evaluate.forgetting import ForgettingResult
 from kft.metrics.intervals import Estimate
 
 METRIC_TITLES = {
@@ -52,9 +53,11 @@ def print_metrics(result: EvaluateResult, model_name: str) -> None:
             out.print(f"difference to the probe in {metric_title(result.main_metric.name)}, paired: {gain} ({verdict})")
     for line in _report_lines(result) if result.report else ():
         out.print(line, markup=False)
+    for line in _forgetting_lines(result.forgetting) if result.forgetting else ():
+        out.print(line, markup=False)
     for name, gate in result.gates.items():
         state = "[green]passed[/green]" if gate.passed else "[red]failed[/red]"
-        out.print(f"gate {name} {gate.rule}: {gate.value:.4f} {state}")
+        out.print(f"gate {name} {gate.rule}: {'not measured' if gate.value is None else f'{gate.value:.4f}'} {state}")
 
 
 def _report_lines(result: EvaluateResult) -> Iterator[str]:
@@ -77,6 +80,16 @@ def _report_lines(result: EvaluateResult) -> Iterator[str]:
         yield f"            and {len(weak) - MOST_WEAK} more in metrics.json, slices"
     for warning in report.overfitting.warnings:
         yield f"overfitting {warning}"
+
+
+def _forgetting_lines(found: ForgettingResult) -> Iterator[str]:
+    kept = found.kept
+    yield (
+        f"forgetting  {kept.retained} retained by {kept.weights}: on {found.n:,} examples of {found.name} "
+        f"{found.pretrained.value:.3f} before, {kept.ability.value:.3f} now"
+    )
+    for warning in found.warnings:
+        yield f"forgetting  {warning}"
 
 
 def _calibration_line(report: ClassReport, ece: Estimate) -> str:

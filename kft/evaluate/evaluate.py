@@ -14,6 +14,7 @@ import numpy as np
 
 from kft.evaluate.calibration import CalibrationResult, judge_calibration
 from kft.evaluate.fitted import Fitted
+from kft.evaluate.forgetting import ForgettingResult
 from kft.evaluate.overfitting import OverfittingResult
 from kft.evaluate.paired import PairedResult
 from kft.evaluate.selective import SelectiveResult, judge_selection
@@ -29,10 +30,10 @@ COMPARISONS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": oper
 
 @dataclass(frozen=True)
 class GateResult:
-    """A gate of the recipe and whether the metric's value passes it."""
+    """A gate of the recipe and whether the value passes it; one that could not be measured (None) does not."""
 
     rule: str
-    value: float
+    value: float | None
     passed: bool
 
     def as_dict(self) -> dict[str, Any]:
@@ -121,6 +122,7 @@ class EvaluateResult:
         report: Calibration, abstention, slices, overfitting; None where an example has not exactly one class.
         against: The paired comparison with another run, where one was asked for.
         seen: Examples of another file that the run was trained on or chose by: what they say flatters.
+        forgetting: What the tuned backbone keeps; None where none was tuned, or nothing could be measured.
     """
 
     split: str
@@ -136,6 +138,7 @@ class EvaluateResult:
     report: ClassReport | None = None
     against: PairedResult | None = None
     seen: int = 0
+    forgetting: ForgettingResult | None = None
 
     @property
     def main_metric(self) -> Metric:
@@ -161,6 +164,7 @@ class EvaluateResult:
             "gates": {name: gate.as_dict() for name, gate in self.gates.items()},
         }
         values |= self.report.as_dict() if self.report else {}
+        values |= {"forgetting": self.forgetting.as_dict()} if self.forgetting else {}
         values |= {"seen_in_training": self.seen} if self.seen else {}
         return values | ({"against": self.against.as_dict()} if self.against else {})
 
@@ -211,6 +215,8 @@ def score(
     shares: Sequence[float],
     gates: Mapping[str, str],
     report: ClassReport | None = None,
+    forgetting: ForgettingResult | None = None,
+    beside: Mapping[str, float | None] | None = None,
 ) -> EvaluateResult:
     """Computes everything that is reported about one set of examples.
 
@@ -222,6 +228,8 @@ def score(
         shares: What the baseline knows of the training split's labels.
         gates: Metric name, or one of ``CLASS_GATES``, to a rule such as ``>= 0.85``.
         report: From ``report_classes``.
+        forgetting: From ``measure_run``.
+        beside: What else a gate can ask for, see ``kft.recipe.schema.RUN_GATES``; None where it is not known.
     """
     truth, groups, probe = scored.truth, scored.groups, scored.probe
     constant = kind.constant(shares, space, len(truth))
@@ -231,8 +239,8 @@ def score(
         baselines["probe"] = estimate_all(truth, probe, groups=groups, metrics=kind.metrics)
         gain = paired_difference(next(iter(kind.metrics.values())), truth, scored.answers, probe, groups=groups)
     metrics = estimate_all(truth, scored.answers, groups=groups, metrics=kind.metrics)
-    values = {name: estimate.value for name, estimate in metrics.items()}
-    values |= report.gate_values(metrics) if report else {}
+    values: dict[str, float | None] = {name: estimate.value for name, estimate in metrics.items()}
+    values |= {**(report.gate_values(metrics) if report else {}), **(beside or {})}
     return EvaluateResult(
         split=split,
         n=len(truth),
@@ -245,10 +253,11 @@ def score(
         classes=tuple(kind.by_label(truth, scored.answers, space)),
         confusion=kind.confusion(truth, scored.answers, space),
         report=report,
+        forgetting=forgetting,
     )
 
 
-def check_gate(rule: str, value: float) -> GateResult:
+def check_gate(rule: str, value: float | None) -> GateResult:
     """Compares a value with a rule such as ``>= 0.85``.
 
     Example:
@@ -257,7 +266,8 @@ def check_gate(rule: str, value: float) -> GateResult:
     """
     match = re.match(r"\s*(>=|<=|>|<)\s*(\S+)", rule)
     assert match is not None  # the recipe's schema accepts no other form
-    return GateResult(rule, value, bool(COMPARISONS[match.group(1)](value, float(match.group(2)))))
+    passed = value is not None and bool(COMPARISONS[match.group(1)](value, float(match.group(2))))
+    return GateResult(rule, value, passed)
 
 
 def write_evaluation(run: RunFolder, result: EvaluateResult, scored: Scored, fitted: Fitted) -> None:

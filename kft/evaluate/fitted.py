@@ -98,7 +98,7 @@ def write_fitted(run: RunFolder, fitted: Fitted) -> None:
         "probe_temperature": fitted.probe.value,
         "threshold": fitted.promise.threshold if fitted.promise else None,
         "promise": asdict(fitted.promise) if fitted.promise else None,
-        "checkpoint": _checkpoint(run),
+        "checkpoint": checkpoint_hash(run),
     }
     write_json(run.calibration, values)
 
@@ -112,7 +112,7 @@ def read_fitted(run: RunFolder) -> Fitted | None:
     if not run.calibration.is_file():
         return None
     values: dict[str, Any] = run.read_json(run.calibration)
-    if values["checkpoint"] != _checkpoint(run):
+    if values["checkpoint"] != checkpoint_hash(run):
         return None  # training has gone on since
     return Fitted(
         temperature=Temperature(values["temperature"], values["n"]),
@@ -121,7 +121,7 @@ def read_fitted(run: RunFolder) -> Fitted | None:
     )
 
 
-def _checkpoint(run: RunFolder) -> str:
+def checkpoint_hash(run: RunFolder) -> str:
     """Returns the hash of the best checkpoint's manifest, which holds the hashes of all its arrays."""
     manifest = run.checkpoints / "best.json"
     return hashlib.sha256(manifest.read_bytes()).hexdigest() if manifest.is_file() else ""

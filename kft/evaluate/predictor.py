@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import keras
 
     from kft.features.inference import Inference
+    from kft.model.backbones import Backbone
     from kft.model.encode import Reader
     from kft.recipe.schema import FeaturesSpec
 
@@ -38,7 +39,7 @@ class Predictor:
         kind: What is answered.
         space: Everything that an answer can be.
         batch_size: Inputs that go through the model together.
-        backbone: What the features of its frozen blocks are listed under.
+        backbone: Whose layers the model shares; None where nobody asks.
         fitted: Temperature and threshold.
     """
 
@@ -47,7 +48,7 @@ class Predictor:
     kind: AnswerKind
     space: AnswerSpace
     batch_size: int
-    backbone: str = "model"
+    backbone: Backbone | None = None
     fitted: Fitted = NOTHING_FITTED
 
     def answers(self, inputs: Sequence[Any], *, keep: bool = False) -> Any:
@@ -81,7 +82,7 @@ class Predictor:
             return self.answers(inputs, keep=True)
         encoded = self.reader.read(inputs, keep=True)
         blocks = frozen_blocks(self.model, split)
-        about = {"model": self.backbone, "phase": "evaluate"}
+        about = {"model": self.backbone.name if self.backbone else "model", "phase": "evaluate"}
         (source,) = reuse_features(make_front(split), [encoded.source], blocks, features, about=about)
         (found,) = run_in_batches(make_inference(split.back, self.batch_size), source)
         return self._as_answers(found, encoded.offsets)
@@ -168,6 +169,6 @@ def load_predictor(run: RunFolder) -> Predictor:
         kind=task.kind,
         space=space,
         batch_size=spec.train.batch_size,
-        backbone=backbone.name,
+        backbone=backbone,
         fitted=read_fitted(run) or NOTHING_FITTED,
     )

@@ -148,6 +148,10 @@ def _metrics() -> list[str]:
     return [name for names in TASK_METRICS.values() for name in names]
 
 
+def _gate_names() -> list[str]:
+    return [*_metrics(), *CLASS_GATES, *RUN_GATES]
+
+
 def _monitors() -> list[str]:
     return ["valid_loss", *(f"valid_{name}" for name in _metrics())]
 
@@ -157,7 +161,7 @@ def _enum(names: Iterable[str]) -> Any:
 
 
 TaskName = Annotated[str, _one_of(lambda: TASK_METRICS), _enum(TASK_METRICS)]
-GateName = Annotated[str, _one_of(lambda: [*_metrics(), *CLASS_GATES]), _enum([*_metrics(), *CLASS_GATES])]
+GateName = Annotated[str, _one_of(_gate_names), _enum(_gate_names())]
 Monitor = Annotated[str, _one_of(_monitors), _enum(_monitors())]
 
 
