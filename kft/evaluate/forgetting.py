@@ -46,10 +46,10 @@ class Retained:
         """What a person should know, in words; None where little or nothing was forgotten, or it may be chance."""
         if self.retained.high >= LOW:
             return None
+        share = f"{self.retained.value:.0%} [{self.retained.low:.0%}, {self.retained.high:.0%}]"
         return (
-            f"{self.weights}, forgot much: {self.retained.value:.0%} "
-            f"[{self.retained.low:.0%}, {self.retained.high:.0%}] of what the pretrained model could tell apart "
-            "is left; a lower lr, fewer epochs, fewer blocks or lora keep more"
+            f"{self.weights}: {share} of what the pretrained model could tell apart is left, the rest is forgotten; "
+            "a lower lr, fewer epochs, fewer blocks or lora keep more"
         )
 
 

@@ -64,9 +64,9 @@ def find_retain(spec: RecipeSpec) -> tuple[RetainSet | None, str]:
         (None, 'evaluate.retain is none')
     """
     retain, task = spec.evaluate.retain, reads(spec)
-    if isinstance(retain, RetainSpec):
+    if retain.named:
         return _read(retain, task), ""
-    if retain == "none":
+    if retain.data == "none":
         return None, "evaluate.retain is none"
     if task.modality == "image":
         return None, "no photos ship with kft: evaluate.retain names some, such as {data: FOLDER, label: label}"

@@ -19,7 +19,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from kft.errors import RecipeError, UsageError
 from kft.recipe.explain import explain_errors, recipe_error
 from kft.recipe.misfits import find_misfits
-from kft.recipe.schema import TASK_METRICS, RecipeSpec, RetainSpec
+from kft.recipe.schema import TASK_METRICS, RecipeSpec
 from kft.recipe.sources import absolute_source
 from kft.registry import nearest
 
@@ -149,7 +149,7 @@ def _settle(spec: RecipeSpec, base: Path) -> RecipeSpec:
         best = f"valid_{TASK_METRICS[spec.task][0]}"
         changed["train"] = spec.train.model_copy(update={"best": best})
     retain = spec.evaluate.retain
-    if isinstance(retain, RetainSpec):
+    if retain.named:
         retain = retain.model_copy(update={"data": absolute_source(retain.data, base)})
         changed["evaluate"] = spec.evaluate.model_copy(update={"retain": retain})
     return spec.model_copy(update=changed)

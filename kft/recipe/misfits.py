@@ -93,7 +93,7 @@ def _forgetting(spec: RecipeSpec) -> Iterable[Misfit]:
     location = ("evaluate", "gates", "forgetting.retained")
     if spec.model.weights == "random":
         yield location, "the weights are random: nothing was learned before that could be forgotten"
-    elif spec.evaluate.retain == "none":
+    elif spec.evaluate.retain.data == "none":
         yield location, "evaluate.retain is none, so that forgetting is not measured"
-    elif spec.evaluate.retain == "auto" and spec.task.startswith("image-"):
+    elif spec.evaluate.retain.data == "auto" and spec.task.startswith("image-"):
         yield location, "no photos ship with kft: name some in evaluate.retain, such as {data: FOLDER, label: label}"

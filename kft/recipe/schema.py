@@ -480,11 +480,23 @@ class AbstainSpec(Spec):
 
 
 class RetainSpec(Spec):
-    """Examples of what the pretrained model could do before, other than the task's own."""
+    """Examples of what the pretrained model could do before, other than the task's own; a text alone is ``data``."""
 
-    data: str = Field(description="a table as for data.train, or a folder of images")
+    data: str = Field("auto", description="auto: a small general set, for texts in English; none; or as data.train")
     text: str | None = Field(None, description="column of texts, or of image paths; guessed when left out")
     label: str | None = Field(None, description="what they are about; left out, only neighbourhoods are compared")
+
+    @property
+    def named(self) -> bool:
+        """Whether it is a person's own."""
+        return self.data not in ("auto", "none")
+
+
+def _retain(value: Any) -> Any:
+    return {"data": value} if isinstance(value, str) else value
+
+
+Retain = Annotated[RetainSpec, BeforeValidator(_retain, json_schema_input_type=str | RetainSpec)]
 
 
 class EvaluateSpec(Spec):
@@ -496,9 +508,7 @@ class EvaluateSpec(Spec):
     abstain_at: AbstainSpec | None = Field(
         None, description="such as {error: 0.05}: half of valid is kept from every choice to calibrate it"
     )
-    retain: Literal["auto", "none"] | RetainSpec = Field(
-        "auto", description="what a tuned backbone must not forget: auto is a small general set, for texts in English"
-    )
+    retain: Retain = Field(default_factory=RetainSpec, description="auto, none, or what tuning must not unlearn")
     slice_rows: int = Field(20, ge=2, description="a slice with fewer rows of the test split is not judged")
     gates: dict[GateName, Gate] = Field(
         default_factory=dict, description='such as {accuracy: ">= 0.85", slices.worst.accuracy: ">= 0.70"}'
