@@ -20,8 +20,8 @@ VOTERS = 5
 """Neighbours that vote on what an example is about."""
 NEIGHBOURS = 10
 """Neighbours whose staying is counted where nobody said what examples are about."""
-LOW = 0.9
-"""A warning comes where the whole interval of what is retained lies below."""
+LOW, LOW_NEIGHBOURS = 0.9, 0.5
+"""A warning comes where the whole interval of what is retained lies below; neighbours change sooner than topics."""
 LEAST = 0.1
 """By so much the pretrained backbone has to be above chance, or there is nothing that could be forgotten."""
 ALL = Estimate(1.0, 1.0, 1.0)
@@ -41,17 +41,6 @@ class Retained:
     ability: Estimate
     retained: Estimate
 
-    @property
-    def warning(self) -> str | None:
-        """What a person should know, in words; None where little or nothing was forgotten, or it may be chance."""
-        if self.retained.high >= LOW:
-            return None
-        share = f"{self.retained.value:.0%} [{self.retained.low:.0%}, {self.retained.high:.0%}]"
-        return (
-            f"{self.weights}: {share} of what the pretrained model could tell apart is left, the rest is forgotten; "
-            "a lower lr, fewer epochs, fewer blocks or lora keep more"
-        )
-
 
 @dataclass(frozen=True)
 class ForgettingResult:
@@ -65,6 +54,7 @@ class ForgettingResult:
         pretrained: The pretrained backbone's figure.
         kept: The weights that are the run's.
         dropped: Those that the last phase ended with, where a start that trained nothing was kept instead.
+        warns_below: A warning comes where the whole interval of what is retained lies below.
     """
 
     name: str
@@ -74,11 +64,13 @@ class ForgettingResult:
     pretrained: Estimate
     kept: Retained
     dropped: Retained | None = None
+    warns_below: float = LOW
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a person should know, in words."""
-        return tuple(one.warning for one in (self.kept, self.dropped) if one is not None and one.warning)
+        """What a person should know, in words; nothing where little was forgotten, or it may be chance."""
+        both = (self.kept, self.dropped)
+        return tuple(_in_words(one) for one in both if one is not None and one.retained.high < self.warns_below)
 
     def as_dict(self) -> dict[str, Any]:
         """Returns its part of metrics.json."""
@@ -96,6 +88,7 @@ class ForgettingResult:
                 "tuned": dropped.ability.as_dict(),
                 "retained": dropped.retained.as_dict(),
             },
+            "warns_below": self.warns_below,
             "warning": "; ".join(self.warnings) or None,
         }
 
@@ -112,7 +105,16 @@ class ForgettingResult:
             pretrained=Estimate(**values["pretrained"]),
             kept=retained(values),
             dropped=retained(values["not_kept"]) if values["not_kept"] else None,
+            warns_below=values["warns_below"],
         )
+
+
+def _in_words(one: Retained) -> str:
+    share = f"{one.retained.value:.0%} [{one.retained.low:.0%}, {one.retained.high:.0%}]"
+    return (
+        f"{one.weights}: {share} of what the pretrained model knew is left, the rest is forgotten; "
+        "a lower lr, fewer epochs, fewer blocks or lora keep more"
+    )
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,11 @@ class Meter:
         if self.topics is None:
             return NEIGHBOURS / (len(self.before) - 1)
         return float(np.bincount(self.topics).max() / len(self.topics))
+
+    @property
+    def warns_below(self) -> float:
+        """What is retained of this figure by tuning at a sane rate lies above."""
+        return LOW_NEIGHBOURS if self.topics is None else LOW
 
     @property
     def pretrained(self) -> Estimate:

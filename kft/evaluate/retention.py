@@ -85,7 +85,16 @@ def measure_run(run: RunFolder, predictor: Predictor, progress: Progress) -> For
         tuned = meter.unchanged(f"{best.state['phase']}, which was kept and left the backbone as it was")
         last = _last_weights(run)
         dropped = measure(last[0], last[1]) if last is not None else None
-    return ForgettingResult(retain.name, retain.source, len(retain), meter.metric, meter.pretrained, tuned, dropped)
+    return ForgettingResult(
+        name=retain.name,
+        source=retain.source,
+        n=len(retain),
+        metric=meter.metric,
+        pretrained=meter.pretrained,
+        kept=tuned,
+        dropped=dropped,
+        warns_below=meter.warns_below,
+    )
 
 
 def _trains_backbone(run: RunFolder) -> bool:

@@ -1,4 +1,4 @@
-"""Real weights tuned on few rows: at a sane rate they keep what they knew, at ten times that rate they lose most of it."""
+"""Real weights tuned on few rows: a sane rate keeps what they knew, ten times that rate loses most of it."""
 
 import numpy as np
 import pandas as pd

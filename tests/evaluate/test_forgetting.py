@@ -23,7 +23,9 @@ def world(noise=0.25, seed=0, topics=TOPICS):
 
 def result(meter, *after):
     kept, *dropped = (meter.measure(vectors, f"deep, epoch {n}") for n, vectors in enumerate(after, start=1))
-    return ForgettingResult("topics", "here", len(TOPICS), meter.metric, meter.pretrained, kept, *dropped)
+    lost = dropped[0] if dropped else None
+    about = "topics", "here", len(TOPICS), meter.metric
+    return ForgettingResult(*about, meter.pretrained, kept, lost, meter.warns_below)
 
 
 @pytest.mark.parametrize("topics", [TOPICS, None])
@@ -32,9 +34,9 @@ def result(meter, *after):
 def test_turning_and_stretching_forgets_nothing(topics, seed):
     meter = Meter(world(), topics)
     turn = np.linalg.qr(np.random.default_rng(seed).normal(size=(12, 12)))[0]
-    found = meter.measure(3 * world() @ turn, "deep")
-    assert found.warning is None
-    assert found.retained.value > 0.99
+    found = result(meter, 3 * world() @ turn)
+    assert found.warnings == ()
+    assert found.kept.retained.value > 0.99
 
 
 @pytest.mark.parametrize("topics", [TOPICS, None])
@@ -56,9 +58,9 @@ def test_a_little_less_on_few_examples_may_be_chance():
     meter = Meter(world(0.2), TOPICS)
     little = world(0.2)
     little[::20] = np.random.default_rng(0).normal(size=(9, 12))
-    found = meter.measure(little, "deep")
-    assert found.retained.low < found.retained.value < 1
-    assert found.warning is None
+    found = result(meter, little)
+    assert found.kept.retained.low < found.kept.retained.value < 1
+    assert found.warnings == ()
 
 
 def test_a_backbone_that_never_knew_has_nothing_to_forget():
