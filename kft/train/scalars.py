@@ -62,7 +62,8 @@ class ScalarLog:
 
     def rewrite(self, events: Sequence[Mapping[str, Any]]) -> None:
         """Writes the files anew with these events alone: a run that goes on leaves no point that it takes back."""
-        self._writers.clear()
+        while self._writers:
+            self._writers.popitem()[1].close()
         with storage_errors(self.folder):
             shutil.rmtree(self.folder, ignore_errors=True)
         for event in events:
