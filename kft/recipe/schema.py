@@ -483,7 +483,7 @@ class RetainSpec(Spec):
     """Examples of what the pretrained model could do before, other than the task's own; a text alone is ``data``."""
 
     data: str = Field("auto", description="auto: a small general set, for texts in English; none; or as data.train")
-    text: str | None = Field(None, description="column of texts, or of image paths; guessed when left out")
+    text: str | None = Field(None, description="column of texts, or of image paths, where it has no usual name")
     label: str | None = Field(None, description="what they are about; left out, only neighbourhoods are compared")
 
     @property
