@@ -85,8 +85,8 @@ def _report_lines(result: EvaluateResult) -> Iterator[str]:
 def _forgetting_lines(found: ForgettingResult) -> Iterator[str]:
     kept = found.kept
     yield (
-        f"forgetting  {kept.retained} retained by {kept.weights}: on {found.n:,} examples of {found.name} "
-        f"{found.pretrained.value:.3f} before, {kept.ability.value:.3f} now"
+        f"forgetting  retained {kept.retained} ({kept.weights}; {found.name}, {found.n:,} examples: "
+        f"{found.pretrained.value:.3f} before, {kept.ability.value:.3f} now)"
     )
     for warning in found.warnings:
         yield f"forgetting  {warning}"

@@ -78,11 +78,11 @@ def measure_run(run: RunFolder, predictor: Predictor, progress: Progress) -> For
         predictor.with_weights(pretrained)
         return found
 
-    kept, dropped = f"{best.state['phase']}, epoch {best.state['epoch']}, which was kept", None
+    kept, dropped = f"{best.state['phase']}, epoch {best.state['epoch']}", None
     if _has_moved(predictor, best.weights, pretrained):
         tuned = measure(best.weights, kept)
     else:
-        tuned = meter.unchanged(f"{best.state['phase']}, which was kept and left the backbone as it was")
+        tuned = meter.unchanged(f"{best.state['phase']}, the backbone as it was")
         last = _last_weights(run)
         dropped = measure(last[0], last[1]) if last is not None else None
     return ForgettingResult(
@@ -123,7 +123,7 @@ def _last_weights(run: RunFolder) -> tuple[Mapping[str, np.ndarray], str] | None
     ended: dict[str, Any] = last.state["results"][-1]
     if ended["unfreeze"] == "none":
         return None
-    return last.weights, f"{ended['name']}, epoch {ended['epochs']}, which was not kept"
+    return last.weights, f"{ended['name']}, epoch {ended['epochs']}, not kept"
 
 
 def gate_value(run: RunFolder, found: ForgettingResult | None) -> float | None:

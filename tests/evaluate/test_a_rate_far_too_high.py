@@ -40,5 +40,5 @@ def test_the_meter_and_the_overfitting_warning_show_it(tune):
     assert kept.retained.low > 0.8 and not sane.forgetting.warnings
     assert lost.retained.high < 0.6 < kept.retained.low
     (warning,) = hot.forgetting.warnings
-    assert warning.startswith("deep, epoch 4, which was ") and "a lower lr" in warning
+    assert warning.startswith("deep, epoch 4, not kept: ") and "a lower lr" in warning
     assert any("the validation loss rose" in text for text in hot.report.overfitting.warnings)

@@ -62,12 +62,12 @@ def test_a_rate_far_too_high_is_seen_though_the_probe_was_kept(train):
     result = train("torn", tiny.PROBE, {**deep(1.0, 3), "start": "probe"}, clip_norm=None)
     assert result.best_phase == "probe"
     found = written(result)
-    assert found["weights"] == "probe, which was kept and left the backbone as it was"
+    assert found["weights"] == "probe, the backbone as it was"
     assert found["retained"] == {"value": 1.0, "low": 1.0, "high": 1.0} and found["tuned"] == found["pretrained"]
     lost = found["not_kept"]
-    assert lost["weights"] == "deep, epoch 3, which was not kept"
+    assert lost["weights"] == "deep, epoch 3, not kept"
     assert lost["retained"]["high"] < 0.5
-    assert found["warning"].startswith("deep, epoch 3, which was not kept: ")
+    assert found["warning"].startswith("deep, epoch 3, not kept: ")
 
 
 @pytest.mark.slow
