@@ -211,6 +211,16 @@ class RunFolder:
         return self.path / "calibration.json"
 
     @property
+    def forgetting(self) -> Path:
+        """What the tuned backbone keeps of what it could do before."""
+        return self.path / "forgetting.json"
+
+    @property
+    def tensorboard(self) -> Path:
+        """The history's epochs as event files, one folder a phase."""
+        return self.path / "tensorboard"
+
+    @property
     def metrics(self) -> Path:
         """Test metrics with intervals."""
         return self.path / "metrics.json"
@@ -234,11 +244,6 @@ class RunFolder:
     def confusion(self) -> Path:
         """The confusion matrix: targets down, predictions across."""
         return self.path / "confusion.csv"
-
-    @property
-    def forgetting(self) -> Path:
-        """What is left of the pretrained model's own ability."""
-        return self.path / "forgetting.json"
 
     @property
     def mistakes(self) -> Path:

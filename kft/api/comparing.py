@@ -136,6 +136,7 @@ def compare(
         setting = Setting(without_frills(loaded.spec), split, progress)
         backbone = setting.backbone  # now, so that weights which cannot be had are told before anything is spent
         progress.note(f"backbone   {backbone.name}, {backbone.model.count_params():,} parameters")
+        setting.retain  # noqa: B018 - likewise, for one that cannot be used
         outcomes, verdict = run_approaches(setting, approaches, budget)
         files = start_files(loaded, split, backbone, ())
     content = document(split.split_hash, len(split.test), outcomes, verdict)

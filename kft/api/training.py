@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from kft.api.reading import load, progress_for, show_data
 from kft.audit.summary import as_document, in_numbers
 from kft.data.split import DataSplit
 from kft.evaluate.evaluate import EvaluateResult
+from kft.evaluate.retain import find_retain
 from kft.evaluate.scoring import score_test
 from kft.model import backbones
 from kft.recipe.load import Recipe
@@ -192,6 +193,8 @@ def _train(
     progress.note(f"devices    {replicas.describe()}")
     model = build_for(spec, TASKS.get(spec.task), split.space, backbone)
     phases = plan_phases(spec, split, backbone, model)
+    if any(str(phase.unfreeze) != "none" for phase in phases):
+        find_retain(spec)  # a retain set that cannot be used is told before anything is spent
     identity = resuming.run_identity(recipe, split, backbone.weights_hash)
     run = RunFolder(folder) if folder is not None and (resume or not chief) else create_run(recipe.name, folder)
     last = resuming.last_folder(recipe, run)
@@ -210,13 +213,14 @@ def _train(
     if chief and found is not None:
         resuming.note_resumed(run, found.state["steps_done"], replicas.describe(), runtime.versions())
     progress.note(f"run        {run.path}")
+    record, rewrite = _history_writers(run)
     files = Files(
         folder=run.path,
         last=last,
         writes=chief,
         identity=identity,
-        record=run.append_history if chief else lambda event: None,
-        rewrite=run.rewrite_history if chief else lambda events: None,
+        record=record if chief else lambda event: None,
+        rewrite=rewrite if chief else lambda events: None,
     )
     if resume and found is None:
         files.rewrite([])  # what a run that was killed before its first checkpoint had written
@@ -237,6 +241,23 @@ def _train(
         evaluation=evaluation,
         seconds=time.perf_counter() - started,
     )
+
+
+def _history_writers(run: RunFolder) -> tuple[Callable[[dict[str, Any]], None], Callable[[list[dict[str, Any]]], None]]:
+    """Returns what adds an event to the history and to TensorBoard's scalars, and what writes both anew."""
+    from kft.train.scalars import ScalarLog
+
+    log = ScalarLog(run.tensorboard)
+
+    def record(event: dict[str, Any]) -> None:
+        run.append_history(event)
+        log.append(event)
+
+    def rewrite(events: list[dict[str, Any]]) -> None:
+        run.rewrite_history(events)
+        log.rewrite(events)
+
+    return record, rewrite
 
 
 def _write_findings(run: RunFolder, recipe: Recipe, split: DataSplit, backbone: Backbone, progress: Progress) -> None:

@@ -41,9 +41,11 @@ def print_metrics(result: EvaluateResult, model_name: str) -> None:
         out.print(line, markup=False)
     if result.edge_cases is not None:
         print_edge_cases(result.edge_cases)
+    for line in result.forgetting.lines if result.forgetting else ():
+        out.print(f"forgetting  {line}", markup=False)
     for name, gate in result.gates.items():
         state = "[green]passed[/green]" if gate.passed else "[red]failed[/red]"
-        out.print(f"gate {name} {gate.rule}: {gate.value:.4f} {state}")
+        out.print(f"gate {name} {gate.rule}: {gate.reached} {state}")
 
 
 def _report_lines(result: EvaluateResult) -> Iterator[str]:

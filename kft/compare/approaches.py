@@ -27,7 +27,7 @@ class Approach:
         hopeless: Says why it is not worth its cost, given a budget in minutes; empty when it is. It is not asked
             about approaches that a person named.
         pretrained: Whether it reads the pretrained backbone.
-        forgetting: What is known of what the backbone unlearns, for people.
+        forgetting: Why there is no figure for what the backbone unlearned, where there is none, for people.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Approach:
 
 APPROACHES: Registry[Approach] = Registry("approach", next_step="leave --approaches out for all of them")
 
-NO_BACKBONE, NOT_MEASURED = "there is no backbone", "not measured"
+NO_BACKBONE, KEPT_ITS_START = "there is no backbone", "kept its start: the backbone stays as it is"
 
 for approach in (
     Approach(
@@ -78,14 +78,14 @@ for approach in (
         "many tasks on one backbone: small files",
         tuning.fit_lora,
         hopeless=tuning.too_much_for_lora,
-        forgetting=NOT_MEASURED,
+        forgetting=KEPT_ITS_START,
     ),
     Approach(
         "top",
         "the two top blocks, from the probe",
         "dozens of labels a class; cheaper than all blocks",
         tuning.fit_top,
-        forgetting=NOT_MEASURED,
+        forgetting=KEPT_ITS_START,
     ),
     Approach(
         "full",
@@ -93,7 +93,7 @@ for approach in (
         "many labels, words used in another sense",
         tuning.fit_full,
         hopeless=tuning.too_much_for_full,
-        forgetting=NOT_MEASURED,
+        forgetting=KEPT_ITS_START,
     ),
     Approach(
         "scratch",

@@ -53,8 +53,10 @@ class Risk:
         train: The metric on these training examples.
         ece: On test, after calibration.
         log_loss: Likewise.
-        forgetting: What the backbone unlearned of other tasks; None where it is not measured.
+        forgetting: The share of the pretrained backbone's ability on the retain set that is lost; below 0 where there
+            is more of it now, None where it is not measured.
         forgetting_why: Why it is None, or nothing.
+        retained: The share that is left.
     """
 
     overfitting_gap: float | None
@@ -63,6 +65,11 @@ class Risk:
     log_loss: float
     forgetting: float | None
     forgetting_why: str
+    retained: Estimate | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns its part of compare.json."""
+        return {**vars(self), "retained": None if self.retained is None else self.retained.as_dict()}
 
 
 @dataclass(frozen=True)
@@ -100,7 +107,7 @@ class Outcome:
                 for key, found in estimates.items()
             },
             "cost": None if self.cost is None else vars(self.cost),
-            "risk": None if self.risk is None else vars(self.risk),
+            "risk": None if self.risk is None else self.risk.as_dict(),
             "chosen": None if self.chosen is None else dict(self.chosen),
             "skipped": self.skipped or None,
         }
@@ -116,6 +123,8 @@ class _Fitted:
     valid: np.ndarray
     train: float | None
     cost: Cost
+    retained: Estimate | None
+    forgetting_why: str
 
 
 def run_approaches(
@@ -193,7 +202,10 @@ def _fit(setting: Setting, approach: Approach) -> _Fitted:
     valid = temperature.apply(raw)
     reached = setting.metric.value(targets, valid)
     setting.progress.note(f"{'':<10} {setting.metric.name} {reached:.3f} on valid, {wall:.1f} s")
-    return _Fitted(approach, solution, temperature, valid, train, cost)
+    retained, why = (
+        (None, approach.forgetting) if solution.tuned is None else setting.measure_forgetting(solution.tuned)
+    )
+    return _Fitted(approach, solution, temperature, valid, train, cost, retained, why)
 
 
 def _decide(setting: Setting, fitted: Mapping[str, _Fitted]) -> Verdict:
@@ -243,8 +255,9 @@ def _open_test(setting: Setting, fitted: Mapping[str, _Fitted], verdict: Verdict
             train=each.train,
             ece=found["ece"].value,
             log_loss=found["log_loss"].value,
-            forgetting=None,
-            forgetting_why=each.approach.forgetting,
+            forgetting=None if each.retained is None else 1 - each.retained.value,
+            forgetting_why=each.forgetting_why,
+            retained=each.retained,
         )
         outcomes[name] = Outcome(
             name=name,

@@ -13,6 +13,10 @@ import numpy as np
 
 from kft.data.examples import Examples
 from kft.data.split import DataSplit, labels_of
+from kft.evaluate.forgetting import Meter
+from kft.evaluate.retain import RetainSet, find_retain
+from kft.evaluate.retention import retain_vectors
+from kft.metrics.intervals import Estimate
 from kft.metrics.metric import Metric
 from kft.recipe.schema import FeaturesSpec, RecipeSpec
 from kft.tasks.registry import TASKS
@@ -161,6 +165,31 @@ class Setting:
         sources = {name: encoded.source for name, encoded in read.items()}
         with self.progress.task("frozen blocks, once", sum(map(len, sources.values()))) as tick:
             return pooled_vectors(self.backbone, sources, self.spec.model, features, tick=tick)
+
+    @cached_property
+    def retain(self) -> tuple[RetainSet | None, str]:
+        """What a tuned backbone must not forget, or why there is no such set.
+
+        Raises:
+            DataError: The recipe names one that cannot be used.
+        """
+        return find_retain(self.spec)
+
+    @cached_property
+    def meter(self) -> tuple[Meter | None, str]:
+        """What measures tuned backbones against the pretrained one, or why nothing can."""
+        retain, why = self.retain
+        if retain is None:
+            return None, why
+        meter = Meter(retain_vectors(self.backbone, retain, self.spec), retain.topics)
+        return (None, meter.why_not) if meter.why_not else (meter, "")
+
+    def measure_forgetting(self, tuned: Backbone) -> tuple[Estimate | None, str]:
+        """Returns the share of the pretrained backbone's ability that a tuned one retains, or why it is not known."""
+        (retain, _), (meter, why) = self.retain, self.meter
+        if retain is None or meter is None:
+            return None, why
+        return meter.measure(retain_vectors(tuned, retain, self.spec), "tuned").retained, ""
 
     def predictor(self, model: keras.Model) -> Predictor:
         """Returns a model ready to answer raw inputs."""

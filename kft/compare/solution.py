@@ -12,6 +12,7 @@ from kft.data.examples import Examples
 
 if TYPE_CHECKING:
     from kft.compare.setting import Setting
+    from kft.model.backbones import Backbone
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Solution:
         frozen_rows: Examples whose frozen vectors it was fitted with.
         remembers: Whether it keeps its training examples, so that their answers say nothing about overfitting.
         chosen: What was chosen on valid, by name.
+        tuned: The backbone with the weights that were kept; None where it stays as it was, or was never pretrained.
     """
 
     answer: Callable[[Any], np.ndarray]
@@ -38,6 +40,7 @@ class Solution:
     frozen_rows: int = 0
     remembers: bool = False
     chosen: Mapping[str, Any] = field(default_factory=dict)
+    tuned: Backbone | None = None
 
     def answers(self, setting: Setting, examples: Examples) -> np.ndarray:
         """Returns ``float64[n, classes]``."""

@@ -54,7 +54,8 @@ def as_markdown(outcomes: Sequence[Outcome], verdict: Verdict, metric: str, n: i
         "Intervals are 95 %. The choice was made on valid; the test split was opened once, after it. Cost: wall "
         "seconds of fitting, with the frozen pass as if nothing were stored; trained parameters; bytes to keep, the "
         "backbone included. Speed: examples a second from raw input. Risk: how much better training rows are answered "
-        "than valid ones; the calibration error on test."
+        "than valid ones; the calibration error on test; the share of the pretrained backbone's ability on the retain "
+        "set that a tuned one retains."
     )
     return "\n".join([*lines, "", notes, ""])
 
@@ -65,6 +66,7 @@ def _row(outcome: Outcome, verdict: Verdict, metric: str) -> Row:
         return Row((outcome.name, approach.best_for, f"skipped: {outcome.skipped}", "", "", "", ""), False, True)
     cost, risk, paired = outcome.cost, outcome.risk, outcome.paired["valid"]
     gap = "" if risk.overfitting_gap is None else f"gap {risk.overfitting_gap:+.2f}\n"
+    retained = "" if risk.retained is None else f"\nretains {risk.retained.value:.2f}"
     # Tuning that never got beyond the probe it started from is the probe.
     kept = "\nkept its start" if outcome.chosen and outcome.chosen.get("phase") == "probe" else ""
     return Row(
@@ -76,7 +78,7 @@ def _row(outcome: Outcome, verdict: Verdict, metric: str) -> Row:
             f"{_seconds(cost.train_seconds + cost.features_seconds)}\n{_count(cost.trained_parameters)} trained\n"
             f"{_size(cost.bytes)}",
             f"{_count(int(cost.examples_per_second))}/s",
-            f"{gap}ECE {risk.ece:.2f}{kept}",
+            f"{gap}ECE {risk.ece:.2f}{retained}{kept}",
         ),
         recommended=outcome.name == verdict.approach,
         skipped=False,

@@ -120,6 +120,7 @@ def _train(setting: Setting, name: str) -> Solution:
             "epochs": tuned.epochs,
             "phases": [phase.model_dump(mode="json", exclude_defaults=True) for phase in phases],
         },
+        tuned=None if name == "scratch" or kept.unfreeze == "none" else backbone,
     )
 
 

@@ -16,13 +16,14 @@ from kft import notebook
 from kft.evaluate.calibration import CalibrationResult, judge_calibration
 from kft.evaluate.edge_cases import EdgeCaseResult
 from kft.evaluate.fitted import Fitted
+from kft.evaluate.forgetting import ForgettingResult
 from kft.evaluate.overfitting import OverfittingResult
 from kft.evaluate.paired import PairedResult
 from kft.evaluate.selective import SelectiveResult, judge_selection
 from kft.evaluate.slices import SliceResult, cut, judge_slices, worst_of
 from kft.metrics.classification import ClassRow
 from kft.metrics.intervals import Estimate, estimate_all, paired_difference
-from kft.metrics.metric import Metric, metric_title
+from kft.metrics.metric import Metric, metric_title, shown_value
 from kft.rundir import RunFolder, write_file, write_json
 from kft.tasks.task import AnswerKind, AnswerSpace
 
@@ -31,11 +32,16 @@ COMPARISONS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": oper
 
 @dataclass(frozen=True)
 class GateResult:
-    """A gate of the recipe and whether the metric's value passes it."""
+    """A gate of the recipe and whether the value passes it; one that could not be measured (None) does not."""
 
     rule: str
-    value: float
+    value: float | None
     passed: bool
+
+    @property
+    def reached(self) -> str:
+        """The value for people."""
+        return shown_value(self.value)
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the form of metrics.json."""
@@ -124,6 +130,7 @@ class EvaluateResult:
         against: The paired comparison with another run, where one was asked for.
         edge_cases: How the recipe's suite went; None without one.
         seen: Examples of another file that the run was trained on or chose by: what they say flatters.
+        forgetting: What the tuned backbone keeps; None where none was tuned, or nothing could be measured.
     """
 
     split: str
@@ -140,6 +147,7 @@ class EvaluateResult:
     against: PairedResult | None = None
     edge_cases: EdgeCaseResult | None = None
     seen: int = 0
+    forgetting: ForgettingResult | None = None
 
     @property
     def main_metric(self) -> Metric:
@@ -171,6 +179,7 @@ class EvaluateResult:
         }
         values |= self.report.as_dict() if self.report else {}
         values |= {"edge_cases": self.edge_cases.summary()} if self.edge_cases else {}
+        values |= {"forgetting": self.forgetting.as_dict()} if self.forgetting else {}
         values |= {"seen_in_training": self.seen} if self.seen else {}
         return values | ({"against": self.against.as_dict()} if self.against else {})
 
@@ -178,8 +187,7 @@ class EvaluateResult:
         weak = [f"{part.by} {part.value}" for part in (self.report.slices if self.report else ()) if part.weak]
         rows = [("this model", self.metrics), *self.baselines.items()]
         gates = [
-            (name, gate.rule, f"{gate.value:.4f}", "holds" if gate.passed else "fails")
-            for name, gate in self.gates.items()
+            (name, gate.rule, gate.reached, "holds" if gate.passed else "fails") for name, gate in self.gates.items()
         ]
         return (
             notebook.paragraph(
@@ -188,6 +196,7 @@ class EvaluateResult:
             + notebook.table(("", *map(metric_title, self.metrics)), [(name, *found.values()) for name, found in rows])
             + (notebook.table(("gate", "asks for", "reached", ""), gates) if gates else "")
             + (self.edge_cases._repr_html_() if self.edge_cases else "")
+            + (notebook.paragraph("forgetting", *self.forgetting.lines) if self.forgetting else "")
         )
 
 
@@ -229,6 +238,8 @@ def score(
     gates: Mapping[str, str],
     report: ClassReport | None = None,
     edge_cases: EdgeCaseResult | None = None,
+    forgetting: ForgettingResult | None = None,
+    beside: Mapping[str, float | None] | None = None,
 ) -> EvaluateResult:
     """Computes everything that is reported about one set of examples.
 
@@ -241,6 +252,8 @@ def score(
         gates: Metric name, or one of ``CLASS_GATES``, to a rule such as ``>= 0.85``.
         report: From ``report_classes``.
         edge_cases: How the recipe's suite went.
+        forgetting: From ``measure_run``.
+        beside: What else a gate can ask for, see ``kft.recipe.schema.RUN_GATES``; None where it is not known.
     """
     truth, groups, probe = scored.truth, scored.groups, scored.probe
     constant = kind.constant(shares, space, len(truth))
@@ -250,9 +263,10 @@ def score(
         baselines["probe"] = estimate_all(truth, probe, groups=groups, metrics=kind.metrics)
         gain = paired_difference(next(iter(kind.metrics.values())), truth, scored.answers, probe, groups=groups)
     metrics = estimate_all(truth, scored.answers, groups=groups, metrics=kind.metrics)
-    values = {name: estimate.value for name, estimate in metrics.items()}
+    values: dict[str, float | None] = {name: estimate.value for name, estimate in metrics.items()}
     values |= report.gate_values(metrics) if report else {}
     values |= edge_cases.gate_values() if edge_cases else {}
+    values |= beside or {}
     return EvaluateResult(
         split=split,
         n=len(truth),
@@ -266,10 +280,11 @@ def score(
         confusion=kind.confusion(truth, scored.answers, space),
         report=report,
         edge_cases=edge_cases,
+        forgetting=forgetting,
     )
 
 
-def check_gate(rule: str, value: float) -> GateResult:
+def check_gate(rule: str, value: float | None) -> GateResult:
     """Compares a value with a rule such as ``>= 0.85``.
 
     Example:
@@ -278,7 +293,8 @@ def check_gate(rule: str, value: float) -> GateResult:
     """
     match = re.match(r"\s*(>=|<=|>|<)\s*(\S+)", rule)
     assert match is not None  # the recipe's schema accepts no other form
-    return GateResult(rule, value, bool(COMPARISONS[match.group(1)](value, float(match.group(2)))))
+    passed = value is not None and bool(COMPARISONS[match.group(1)](value, float(match.group(2))))
+    return GateResult(rule, value, passed)
 
 
 def write_evaluation(run: RunFolder, result: EvaluateResult, scored: Scored, fitted: Fitted) -> None:

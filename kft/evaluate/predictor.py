@@ -39,7 +39,7 @@ class Predictor:
         kind: What is answered.
         space: Everything that an answer can be.
         spec: The recipe it was trained by.
-        backbone: What the features of its frozen blocks are listed under.
+        backbone: Whose layers the model shares; None where nobody asks.
         fitted: Temperature and threshold.
     """
 
@@ -48,7 +48,7 @@ class Predictor:
     kind: AnswerKind
     space: AnswerSpace
     spec: RecipeSpec
-    backbone: str = "model"
+    backbone: Backbone | None = None
     fitted: Fitted = NOTHING_FITTED
 
     def answers(self, inputs: Sequence[Any], *, keep: bool = False) -> Any:
@@ -77,7 +77,7 @@ class Predictor:
             return self.answers(inputs, keep=True)
         encoded = self.reader.read(inputs, keep=True)
         blocks = frozen_blocks(self.model, split)
-        about = {"model": self.backbone, "phase": "evaluate"}
+        about = {"model": self.backbone.name if self.backbone else "model", "phase": "evaluate"}
         (source,) = reuse_features(make_front(split), [encoded.source], blocks, self.spec.features, about=about)
         (found,) = run_in_batches(make_inference(split.back, self.spec.train.batch_size), source)
         return self._as_answers(found, encoded.offsets)
@@ -168,6 +168,6 @@ def load_predictor(run: RunFolder, backbone: Backbone | None = None) -> Predicto
         kind=task.kind,
         space=space,
         spec=spec,
-        backbone=backbone.name,
+        backbone=backbone,
         fitted=read_fitted(run) or NOTHING_FITTED,
     )

@@ -22,8 +22,10 @@ from kft.evaluate.evaluate import (
     write_evaluation,
 )
 from kft.evaluate.fitted import Fitted, checkpoint_hash, fit_answers, read_fitted, write_fitted
+from kft.evaluate.forgetting import ForgettingResult
 from kft.evaluate.overfitting import judge_overfitting
 from kft.evaluate.predictor import Predictor, load_predictor
+from kft.evaluate.retention import gate_value, measure_run, read_forgetting, write_forgetting
 from kft.evaluate.suite import Suite, suite_of
 from kft.recipe.load import load_recipe
 from kft.recipe.schema import RecipeSpec
@@ -57,7 +59,12 @@ def score_test(
                 write_fitted(run, fitted)
             predictor = replace(predictor, fitted=fitted)
         progress.note(_described(predictor.fitted))
-    result, given = _score(run, predictor, split.test, "test", progress)
+    forgetting = read_forgetting(run)
+    if replicas.any_process(forgetting is None):
+        forgetting = measure_run(run, predictor, progress)
+        if writes and forgetting is not None:
+            write_forgetting(run, forgetting)
+    result, given = _score(run, predictor, split.test, "test", forgetting, progress)
     if writes:
         write_evaluation(run, result, given, predictor.fitted)
     return result
@@ -70,7 +77,7 @@ def score_run(run: RunFolder, examples: Examples, name: str, progress: Progress)
         progress.note(
             f"\nnote       not calibrated: training was cut short; kft evaluate {run.path} calibrates on valid"
         )
-    return _score(run, predictor, examples, name, progress)[0]
+    return _score(run, predictor, examples, name, read_forgetting(run), progress)[0]
 
 
 def score_suite(run: RunFolder, suite: Suite, progress: Progress) -> EdgeCaseResult:
@@ -149,7 +156,12 @@ def _answer(run: RunFolder, predictor: Predictor, examples: Examples) -> Scored:
 
 
 def _score(
-    run: RunFolder, predictor: Predictor, examples: Examples, name: str, progress: Progress
+    run: RunFolder,
+    predictor: Predictor,
+    examples: Examples,
+    name: str,
+    forgetting: ForgettingResult | None,
+    progress: Progress,
 ) -> tuple[EvaluateResult, Scored]:
     progress.note(f"\nscoring    {len(examples):,} examples of {name}")
     receipt, spec = run.read_json(run.receipt), predictor.spec
@@ -169,6 +181,8 @@ def _score(
         report=report,
         # Last: it leaves the best weights in the model.
         edge_cases=None if suite is None else _run_suite(run, predictor, suite, progress),
+        forgetting=forgetting,
+        beside={"forgetting.retained": gate_value(run, forgetting)},
     )
     return result, given
 

@@ -153,6 +153,49 @@ def paired_difference(
     return _interval(float((one(whole) - two(whole))[0]), np.concatenate(drawn))
 
 
+def estimate_mean(values: Any, resamples: int = RESAMPLES, seed: int = 0) -> Estimate:
+    """Returns a mean over examples with its interval.
+
+    Args:
+        values: ``float[n]``: one figure an example.
+        resamples: As for ``estimate``.
+        seed: Likewise.
+
+    Example:
+        >>> print(estimate_mean([1.0] * 80 + [0.0] * 20))
+        0.800 [0.720, 0.880]
+    """
+    values = np.asarray(values, np.float64)
+    drawn = [weights @ values / len(values) for weights in _resampling_weights(len(values), resamples, seed)]
+    return _interval(float(values.mean()), np.concatenate(drawn))
+
+
+def ratio_of_means(above: Any, below: Any, resamples: int = RESAMPLES, seed: int = 0) -> Estimate:
+    """Returns ``mean(above) / mean(below)`` with its interval, both judged on the same resamples of the examples.
+
+    Resamples in which the lower mean is not above 0 say nothing and are left out: there should be next to none.
+
+    Args:
+        above: ``float[n]``: one figure an example.
+        below: Likewise, of the same examples; its mean is above 0.
+        resamples: As for ``estimate``.
+        seed: Likewise.
+
+    Example:
+        >>> before = np.array([1.0] * 80 + [0.0] * 20)
+        >>> print(ratio_of_means(before, before))
+        1.000 [1.000, 1.000]
+        >>> ratio_of_means(np.roll(before, 40), before).value
+        1.0
+    """
+    above, below = np.asarray(above, np.float64), np.asarray(below, np.float64)
+    drawn = []
+    for weights in _resampling_weights(len(below), resamples, seed):
+        upper, lower = weights @ above, weights @ below
+        drawn.append(upper[lower > 0] / lower[lower > 0])
+    return _interval(float(above.mean() / below.mean()), np.concatenate(drawn))
+
+
 def _estimate(
     metrics: Mapping[str, Metric],
     targets: Any,

@@ -31,6 +31,16 @@ def metric_title(name: str) -> str:
     return TITLES.get(name, name.replace("_", " "))
 
 
+def shown_value(value: float | None) -> str:
+    """Returns what a gate compared, for people.
+
+    Example:
+        >>> shown_value(0.81234), shown_value(None)
+        ('0.8123', 'not measured')
+    """
+    return "not measured" if value is None else f"{value:.4f}"
+
+
 @dataclass(frozen=True)
 class Metric:
     """A metric.

@@ -135,9 +135,8 @@ def load_recipe(
     misfits = find_misfits(spec)
     if misfits:
         raise recipe_error(misfits, lines, where)
-    if spec.train.best is None:
-        best = f"valid_{TASK_METRICS[spec.task][0]}"
-        spec = spec.model_copy(update={"train": spec.train.model_copy(update={"best": best})})
+    base = (base or (path.parent if path else Path.cwd())).resolve()
+    spec = _settle(spec, base)
     for key in _leaf_keys(spec.model_dump(mode="json")):
         if not any(parent in origins for parent in _parents(key)):  # a part that was given whole is its parent's
             origins.setdefault(key, "default")
@@ -145,9 +144,22 @@ def load_recipe(
         spec=spec,
         origins=origins,
         name=spec.name or (re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._") if path else "recipe") or "recipe",
-        base=(base or (path.parent if path else Path.cwd())).resolve(),
+        base=base,
         path=path,
     )
+
+
+def _settle(spec: RecipeSpec, base: Path) -> RecipeSpec:
+    """Fills in what hangs on other values, and names the retain set such that it means the same from any folder."""
+    changed: dict[str, Any] = {}
+    if spec.train.best is None:
+        best = f"valid_{TASK_METRICS[spec.task][0]}"
+        changed["train"] = spec.train.model_copy(update={"best": best})
+    retain = spec.evaluate.retain
+    if retain.named:
+        retain = retain.model_copy(update={"data": absolute_source(retain.data, base)})
+        changed["evaluate"] = spec.evaluate.model_copy(update={"retain": retain})
+    return spec.model_copy(update=changed)
 
 
 def recipe_schema() -> dict[str, Any]:

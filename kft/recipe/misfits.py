@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from kft.recipe.schema import CLASS_GATES, EDGE_CASES, TASK_METRICS, RecipeSpec
+from kft.recipe.schema import CLASS_GATES, EDGE_CASES, RUN_GATES, TASK_METRICS, RecipeSpec
 from kft.registry import nearest
 
 Misfit = tuple[Sequence[str | int], str]
@@ -28,13 +28,13 @@ def find_misfits(spec: RecipeSpec) -> list[Misfit]:
         >>> where, text.split("; ")[1]
         (('train', 'class_weight'), 'the task is text-regression')
     """
-    return [*_metrics(spec), *_keys_of_other_tasks(spec), *_lora(spec)]
+    return [*_metrics(spec), *_keys_of_other_tasks(spec), *_lora(spec), *_forgetting(spec)]
 
 
 def _metrics(spec: RecipeSpec) -> Iterable[Misfit]:
     metrics = TASK_METRICS[spec.task]
     monitors = ("valid_loss", *(f"valid_{name}" for name in metrics))
-    gates = (*metrics, *(CLASS_GATES if spec.task in ONE_CLASS_OF_MANY else ()))
+    gates = (*metrics, *(CLASS_GATES if spec.task in ONE_CLASS_OF_MANY else ()), *RUN_GATES)
     others = [name for name in spec.evaluate.gates if not name.startswith(EDGE_CASES)]
     if spec.evaluate.suite is None:
         for gate in sorted(set(spec.evaluate.gates) - set(others)):
@@ -90,3 +90,15 @@ def _lora(spec: RecipeSpec) -> Iterable[Misfit]:
     adapters = [phase.unfreeze.lora for phase in spec.train.phases or () if phase.unfreeze.lora is not None]
     if len(set(adapters)) > 1:
         yield ("train", "phases"), "one model carries one kind of adapters: the same `lora` settings in every phase"
+
+
+def _forgetting(spec: RecipeSpec) -> Iterable[Misfit]:
+    if "forgetting.retained" not in spec.evaluate.gates:
+        return
+    location = ("evaluate", "gates", "forgetting.retained")
+    if spec.model.weights == "random":
+        yield location, "the weights are random: nothing was learned before that could be forgotten"
+    elif spec.evaluate.retain.data == "none":
+        yield location, "evaluate.retain is none, so that forgetting is not measured"
+    elif spec.evaluate.retain.data == "auto" and spec.task.startswith("image-"):
+        yield location, "no photos ship with kft: name some in evaluate.retain, such as {data: FOLDER, label: label}"

@@ -116,6 +116,8 @@ CLASS_GATES = (
     "edge_cases.pass_rate",
 )
 """What else a gate can ask of tasks with one class of many: where it stands in metrics.json."""
+RUN_GATES = ("forgetting.retained",)
+"""What a gate can ask of a run of any task; likewise."""
 LABEL_METRICS = ("micro_f1", "macro_f1", "average_precision")
 TASK_METRICS: dict[str, tuple[str, ...]] = {
     "text-classification": CLASS_METRICS,
@@ -156,6 +158,10 @@ def _metrics() -> list[str]:
     return [name for names in TASK_METRICS.values() for name in names]
 
 
+def _gate_names() -> list[str]:
+    return [*_metrics(), *CLASS_GATES, *RUN_GATES]
+
+
 def _monitors() -> list[str]:
     return ["valid_loss", *(f"valid_{name}" for name in _metrics())]
 
@@ -167,8 +173,8 @@ def _enum(names: Iterable[str]) -> Any:
 TaskName = Annotated[str, _one_of(lambda: TASK_METRICS), _enum(TASK_METRICS)]
 GateName = Annotated[
     str,
-    _one_of(lambda: [*_metrics(), *CLASS_GATES], EDGE_CASES),
-    WithJsonSchema({"anyOf": [{"enum": [*_metrics(), *CLASS_GATES]}, {"pattern": "^edge_cases[.]."}]}),
+    _one_of(_gate_names, EDGE_CASES),
+    WithJsonSchema({"anyOf": [{"enum": _gate_names()}, {"pattern": "^edge_cases[.]."}]}),
 ]
 Monitor = Annotated[str, _one_of(_monitors), _enum(_monitors())]
 
@@ -487,6 +493,26 @@ class AbstainSpec(Spec):
     confidence: float = Field(0.95, ge=0.5, lt=1, description="how sure the promise is, over calibration examples")
 
 
+class RetainSpec(Spec):
+    """Examples of what the pretrained model could do before, other than the task's own; a text alone is ``data``."""
+
+    data: str = Field("auto", description="auto: a small general set, for texts in English; none; or as data.train")
+    text: str | None = Field(None, description="column of texts, or of image paths, where it has no usual name")
+    label: str | None = Field(None, description="what they are about; left out, only neighbourhoods are compared")
+
+    @property
+    def named(self) -> bool:
+        """Whether it is a person's own."""
+        return self.data not in ("auto", "none")
+
+
+def _retain(value: Any) -> Any:
+    return {"data": value} if isinstance(value, str) else value
+
+
+Retain = Annotated[RetainSpec, BeforeValidator(_retain, json_schema_input_type=str | RetainSpec)]
+
+
 class EvaluateSpec(Spec):
     """How answers are judged, how sure they have to be, and what must be reached on the sealed test split."""
 
@@ -497,6 +523,7 @@ class EvaluateSpec(Spec):
         None, description="such as {error: 0.05}: half of valid is kept from every choice to calibrate it"
     )
     suite: str | None = Field(None, description="a YAML file of edge cases, which `kft train` then runs")
+    retain: Retain = Field(default_factory=RetainSpec, description="auto, none, or what tuning must not unlearn")
     slice_rows: int = Field(20, ge=2, description="a slice with fewer rows of the test split is not judged")
     gates: dict[GateName, Gate] = Field(
         default_factory=dict, description='such as {accuracy: ">= 0.85", slices.worst.accuracy: ">= 0.70"}'

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from kft.metrics.metric import metric_title
+from kft.metrics.metric import metric_title, shown_value
 from kft.model.catalog import CATALOG, BackboneEntry
 from kft.report.html import TEMPLATES, clean, shorten
 from kft.report.questions import four_questions
@@ -58,6 +58,7 @@ def render_card(record: RunRecord) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters.update(reached=shown_value)
     body = environment.get_template("card.md.j2").render(_values(record))
     return f"---\n{card_data(record).to_yaml().rstrip()}\n---\n\n{body.rstrip()}\n"
 

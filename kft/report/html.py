@@ -16,6 +16,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from kft.data.images import FORMATS
+from kft.metrics.metric import shown_value
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -41,7 +42,7 @@ def render(template: str, values: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=number, breakable=breakable)
+    environment.filters.update(number=number, breakable=breakable, reached=shown_value)
     return environment.get_template(template).render(values)
 
 

@@ -13,7 +13,8 @@ from kft import runtime
 from kft.audit.summary import in_numbers
 from kft.compare.reading import Comparison
 from kft.compare.verdict import TUNED
-from kft.metrics.metric import metric_title
+from kft.evaluate.forgetting import ForgettingResult
+from kft.metrics.metric import metric_title, shown_value
 from kft.recipe.schema import DATAFRAME
 from kft.report.record import RunRecord, listed, several, share
 
@@ -133,7 +134,7 @@ def _measurable(record: RunRecord, comparison: Comparison | None) -> Iterator[Ev
     yield from _gain(record)
     gates, failed = record.metrics["gates"], record.failed_gates
     for name, gate in failed.items():
-        yield Evidence(f"gate {name} {gate['rule']} fails: {gate['value']:.4f}", ERROR, "gates")
+        yield Evidence(f"gate {name} {gate['rule']} fails: {shown_value(gate['value'])}", ERROR, "gates")
     if gates and not failed:
         yield Evidence(f"{several(len(gates), 'gate')} of the recipe: all hold", GOOD, "gates")
     elif not gates:
@@ -295,9 +296,8 @@ def _maintainable(record: RunRecord) -> Iterator[Evidence]:
         if any(str(phase["unfreeze"]) != "none" for phase in receipt["phases"]):
             yield Evidence("what the backbone forgot of its own ability", MISSING)
     else:
-        warning = record.forgetting["warning"]
-        kept = record.forgetting["retained"]["value"]
-        text = f"{share(kept)} of the pretrained ability is retained ({record.forgetting['retain']['name']})"
-        yield Evidence(warning.removesuffix(".") if warning else text, WARNING if warning else GOOD, "forgetting")
+        found = ForgettingResult.from_dict(record.forgetting)
+        text = f"{share(found.kept.retained.value)} of the pretrained ability is retained ({found.name})"
+        yield Evidence(found.kept_warning or text, WARNING if found.kept_warning else GOOD, "forgetting")
     if not (run.path / "model").is_dir():
         yield Evidence("an exported model with proof that it answers as this one, and a reference for drift", MISSING)

@@ -16,6 +16,7 @@ from kft.compare.reading import Comparison
 from kft.compare.table import Row as ComparisonRow
 from kft.compare.table import header, rows_of
 from kft.data.personal import conceal
+from kft.evaluate.forgetting import ForgettingResult
 from kft.metrics.intervals import Estimate
 from kft.metrics.metric import metric_title
 from kft.recipe.schema import DATAFRAME
@@ -232,8 +233,8 @@ def _forgetting(record: RunRecord) -> Row | None:
     found = record.forgetting
     if found is None:
         return None
-    keys = ("pretrained", "tuned", "retained")
-    return {**found, **{key: Estimate(**found[key]) for key in keys}, "metric": metric_title(found["metric"])}
+    read = ForgettingResult.from_dict(found)
+    return {**vars(read), "metric": metric_title(read.metric), "warnings": read.warnings}
 
 
 def _mistakes(record: RunRecord) -> list[Mistake]:

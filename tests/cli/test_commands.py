@@ -24,6 +24,7 @@ def test_train_writes_the_documented_folder(trained):
         "checkpoints",
         "metrics.json",
         "predictions.csv",
+        "tensorboard",
     }
     metrics = json.loads((trained.run / "metrics.json").read_text())
     assert metrics["split"] == "test" and metrics["n"] == 40

@@ -100,7 +100,10 @@ def test_the_choice_never_sees_the_test_split(tiny_folder, tmp_path):
 
 
 def test_named_approaches_run_however_hopeless(tiny_folder, tmp_path):
-    path = write_recipe(tmp_path, tiny_folder, 60, train={"early_stopping": {"patience": 1}})
+    retain = {"data": "train.csv", "label": "label"}
+    path = write_recipe(
+        tmp_path, tiny_folder, 60, train={"early_stopping": {"patience": 1}}, evaluate={"retain": retain}
+    )
     result = kft.compare(path, approaches=["scratch", "lora"], budget=0, run=tmp_path / "run", quiet=True)
     assert [each.name for each in result.approaches if not each.skipped] == ["lora", "scratch"]
     assert result.approaches[1].chosen["phase"] == "scratch"
@@ -108,6 +111,13 @@ def test_named_approaches_run_however_hopeless(tiny_folder, tmp_path):
     assert lora.trained_parameters < scratch.trained_parameters
     assert lora.own_bytes < scratch.own_bytes < lora.bytes
     assert ">lora</th>" in result._repr_html_()
+    tuned, new = (each.risk for each in result.approaches)
+    assert (new.forgetting, new.retained, new.forgetting_why) == (None, None, "nothing was learned before")
+    if result.approaches[0].chosen["phase"] == "lora":
+        assert tuned.forgetting == 1 - tuned.retained.value < 0.5 and not tuned.forgetting_why
+        assert f"retains {tuned.retained.value:.2f}" in result._repr_html_()
+    else:
+        assert tuned.forgetting_why == "kept its start: the backbone stays as it is"
 
 
 def test_label_names_that_say_nothing_cannot_be_prompted(tiny_folder, tmp_path):

@@ -96,6 +96,8 @@ def test_from_a_file_to_answers(task, kft_cli, tiny_folder, tiny_images, tmp_pat
     deep = {"name": "deep", "unfreeze": "all" if images else "top-2", "epochs": 12, "lr": 1e-3, "norm": "adapt"}
     phases = [deep] if task == "token-tagging" else [tiny.PROBE, deep]
     recipe["train"] = {"batch_size": 16, "phases": phases, **({"augment": {"color": 0.1}} if images else {})}
+    if task == "image-classification":
+        recipe["evaluate"] = {"retain": {"data": "photos", "label": "label"}}
     (tmp_path / "recipe.yaml").write_text(json.dumps(recipe))
 
     code, out, err = kft_cli("train", "recipe.yaml", "--run", "run", "--json", "--quiet")
@@ -103,6 +105,7 @@ def test_from_a_file_to_answers(task, kft_cli, tiny_folder, tiny_images, tmp_pat
     found = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert tuple(found["metrics"]) == TASK_METRICS[task]
     name, margin = PLANTED[task]
+    assert (found["forgetting"]["retain"]["n"] == 120) if task == "image-classification" else "forgetting" not in found
     (baseline, *_others) = found["baselines"].values()
     gain = found["metrics"][name]["value"] - baseline[name]["value"]
     assert gain >= margin, (found["metrics"][name], baseline[name])

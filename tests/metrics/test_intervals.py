@@ -6,7 +6,7 @@ import pytest
 from kft.errors import UsageError
 from kft.metrics import intervals
 from kft.metrics.classification import BRIER, METRICS, softmax
-from kft.metrics.intervals import Estimate, estimate, estimate_all, paired_difference
+from kft.metrics.intervals import Estimate, estimate, estimate_all, estimate_mean, paired_difference, ratio_of_means
 
 ACCURACY = METRICS["accuracy"]
 
@@ -167,6 +167,19 @@ def test_95_percent_means_95_percent_of_a_score_that_is_no_share():
 
     expected = 2 * (0.8 - (1 - 0.6**3) / 3 / 0.4)  # 2 * E[c (1 - c)]
     assert 0.93 <= share_that_hold(expected, drawn, 800, metric=BRIER) <= 0.97
+
+
+def test_95_percent_means_95_percent_of_means_and_their_ratio():
+    """Of what a model could do before, and the share of it that it can do after: most of it, example by example."""
+    rng, means, ratios = np.random.default_rng(0), [], []
+    for seed in range(400):
+        before = rng.random(180) < 0.8
+        after = np.where(before, rng.random(180) < 0.9, rng.random(180) < 0.2)
+        mean = estimate_mean(before, resamples=500, seed=seed)
+        ratio = ratio_of_means(after - 0.1, before - 0.1, resamples=500, seed=seed)
+        means.append(mean.low <= 0.8 <= mean.high)
+        ratios.append(ratio.low <= (0.8 * 0.9 + 0.2 * 0.2 - 0.1) / 0.7 <= ratio.high)
+    assert 0.93 <= np.mean(means) <= 0.97 and 0.93 <= np.mean(ratios) <= 0.97
 
 
 def test_95_percent_means_95_percent_with_groups():

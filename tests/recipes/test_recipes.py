@@ -66,4 +66,5 @@ def test_the_wheel_holds_them_all(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         shipped = {file for file in archive.namelist() if file.startswith("kft/_recipes/")}
+        assert "kft/evaluate/general_topics.csv" in archive.namelist()
     assert shipped == {f"kft/_recipes/{name(path)}.yaml" for path in RECIPES}

@@ -9,7 +9,9 @@ import numpy as np
 
 from kft.evaluate.evaluate import Scored, calibrated, report_classes, score, write_evaluation
 from kft.evaluate.fitted import Fitted, fit_answers
+from kft.evaluate.forgetting import ForgettingResult, Retained
 from kft.evaluate.overfitting import judge_overfitting
+from kft.metrics.intervals import Estimate
 from kft.recipe.load import load_recipe
 from kft.recipe.schema import TASK_METRICS, EvaluateSpec
 from kft.rundir import RunFolder
@@ -143,16 +145,11 @@ def suite(**texts):
     }
 
 
-def forgetting(warning=None):
-    value = {"value": 0.8, "low": 0.7, "high": 0.9}
-    return {
-        "retain": {"name": "similar sentences", "source": "package:x", "n": 50},
-        "metric": "accuracy",
-        "pretrained": value,
-        "tuned": value,
-        "retained": value,
-        "warning": warning,
-    }
+def forgetting(name="similar sentences"):
+    """forgetting.json of a run that kept one phase and not the last; both forgot half."""
+    value, half = Estimate(0.8, 0.7, 0.9), Estimate(0.5, 0.4, 0.6)
+    kept, dropped = Retained("top, epoch 2", value, half), Retained("all, epoch 3, not kept", value, half)
+    return ForgettingResult(name, "package:x", 50, "accuracy", value, kept, dropped).as_dict()
 
 
 def mistakes(text="a text", **more):

@@ -70,7 +70,7 @@ def page(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("browser")
     run = runs.write_run(folder / "run", task=request.param, labels=labels, n=400, gates={})
     run.edge_cases.write_text(json.dumps(runs.suite(input="x" * 400, expected="y" * 90)))
-    run.forgetting.write_text(json.dumps(runs.forgetting("Half is gone.")))
+    run.forgetting.write_text(json.dumps(runs.forgetting()))
     run.mistakes.write_text(json.dumps(runs.mistakes("word" * 60, id="folder/" * 20)))
     # Everything that is folded counts as well.
     return render_run(read_record(run), missing="z" * 200).replace("<details>", "<details open>")

@@ -73,7 +73,7 @@ def test_what_was_found_is_shown_and_what_was_not_looked_at_is_said(tmp_path):
     missing = [each.text for question in bare.values() for each in question.evidence if each.tone == "missing"]
     for words in ("evaluate.gates", "kft compare", "kft check", "--suite", "forgot", "exported model"):
         assert any(words in text for text in missing), words
-    put(run, edge_cases=runs.suite(), forgetting=runs.forgetting("Half is gone."), mistakes=runs.mistakes())
+    put(run, edge_cases=runs.suite(), forgetting=runs.forgetting(), mistakes=runs.mistakes())
     finding = {"check": "size", "severity": "warning", "message": "Small.", "advice": "Add rows.", "score": 0.1}
     put(run, findings={"findings": [finding | {"rows": [], "details": {}}]})
     record = read_record(run)
@@ -84,12 +84,12 @@ def test_what_was_found_is_shown_and_what_was_not_looked_at_is_said(tmp_path):
     put(run, edge_cases=enough)
     answers = [each.answer for each in four_questions(read_record(run))]
     assert any(answer.startswith("Mostly, but: 6 of 8 edge cases pass (") for answer in answers)
-    assert questions["maintainable"].answer.startswith("Mostly, but: ") and "Half is gone" in str(questions)
+    assert questions["maintainable"].answer.startswith("Mostly, but: ") and "50% [40%, 60%] of what" in str(questions)
     assert questions["trustworthy"].answer == "Mostly, but: Small."
     page = render_run(record)
     for words in (
         "Cases of ours.",
-        "Half is gone.",
+        "50% [40%, 60%] of what",
         "similar sentences",
         "0.93 alike",
         "Add rows.",
