@@ -17,6 +17,7 @@ import kft
 from kft import assets
 
 CSV = "tweets.csv"
+pd.set_option("display.max_colwidth", None)
 
 # %% [markdown]
 # 4,200 tweets, each rated by about 20 people; we take the first thousand that are clearly happy or unhappy. Real

@@ -12,6 +12,8 @@ import pandas as pd
 
 import kft
 
+pd.set_option("display.max_colwidth", None)
+
 # %% [markdown]
 # A **recipe** is a short file that says everything: the data, the pretrained model, and what is trained. This one
 # ships with kft. Its data are fetched from the Python package index: sentences that about 20 people each rated from
@@ -27,7 +29,7 @@ import kft
 
 # %%
 phases = (
-    "train.phases=[{name: probe, unfreeze: none, solver: lbfgs}, {name: top, unfreeze: top-2, epochs: 1, lr: 1e-4}]"
+    "train.phases=[{name: probe, unfreeze: none, solver: lbfgs}, {name: top, unfreeze: top-2, epochs: 2, lr: 1e-4}]"
 )
 result = kft.train("recipe.yaml", overrides=[phases])
 result
