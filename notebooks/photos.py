@@ -38,8 +38,8 @@ for name in ("brick", "grass", "gravel"):
 # %% [markdown]
 # ## Train
 #
-# `kft init` writes the recipe from the training photos; that a folder of its own is the test is said below. Without
-# such a folder a share of the photos is kept for it: leave `data.test` out.
+# `kft init` writes the recipe from the training photos, and finds the folder `test` beside them. Where there is none,
+# a share of the photos is kept for the test.
 #
 # Only the last layer (the probe) is trained here. The recipe as it stands also adjusts the upper blocks, on photos
 # that are flipped, cropped and coloured anew each time: leave all `overrides` out for that, best with a GPU.
@@ -51,7 +51,6 @@ for name in ("brick", "grass", "gravel"):
 result = kft.train(
     "recipe.yaml",
     overrides=[
-        "data.test=photos/test",
         "train.augment=null",
         "train.phases=[{name: probe, unfreeze: none, solver: lbfgs}]",
     ],
