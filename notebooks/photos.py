@@ -58,6 +58,10 @@ result = kft.train(
 result
 
 # %% [markdown]
+# Three surfaces are easy to tell apart. An interval without width says that these 96 photos show no mistake, not that
+# there will be none: on 15 kinds of vegetables in grocery photos the same recipe reached 0.889 [0.862, 0.913]
+# (recipes/image/photos.yaml).
+#
 # ## Look at the answers
 #
 # Squares from the other half of each photo, which the model had not seen: what it says, and how sure it is. A wrong
@@ -67,6 +71,6 @@ result
 test = pd.read_csv(result.run / "predictions.csv").sample(12, random_state=0)
 figure, axes = plt.subplots(2, 6, figsize=(10, 4), layout="constrained")
 for axis, row in zip(axes.flat, test.itertuples(), strict=True):
-    axis.imshow(Image.open(row.id), cmap="gray", vmin=0, vmax=255)
+    axis.imshow(Image.open(PHOTOS / row.id), cmap="gray", vmin=0, vmax=255)
     axis.set_title(f"{row.prediction} {row.confidence:.0%}", color="black" if row.prediction == row.target else "red")
     axis.axis("off")
