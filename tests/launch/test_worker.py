@@ -131,7 +131,7 @@ def test_the_entry_command_trains_in_a_clean_environment(recipe, tmp_path, insta
 
     def container(script):
         command = ["bash", "-c", on_this_machine(script, tmp_path)]
-        return subprocess.run(command, cwd=tmp_path, env=environ, text=True, capture_output=True, timeout=400)
+        return subprocess.run(command, cwd=tmp_path, env=environ, text=True, capture_output=True, timeout=900)
 
     if on == "tpu-vm":  # this machine has none, which kft says; the rest runs on its CPU
         refused = container(script)
@@ -142,9 +142,8 @@ def test_the_entry_command_trains_in_a_clean_environment(recipe, tmp_path, insta
     run_folder = tmp_path / "bucket/runs/tickets"
     assert 0 <= json.loads((run_folder / "metrics.json").read_text())["metrics"]["accuracy"]["low"] <= 1
     assert (tmp_path / "bucket/runs/tickets-checkpoints").is_dir()
-    own = subprocess.run(
-        [installed, "-c", "import kft; print(kft.__file__)"], env=environ, text=True, capture_output=True
-    )
+    where = [installed, "-c", "import kft; print(kft.__file__)"]
+    own = subprocess.run(where, cwd=tmp_path, env=environ, text=True, capture_output=True)
     assert Path(own.stdout.strip()).is_relative_to(installed.parents[1])
 
 
