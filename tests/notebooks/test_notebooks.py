@@ -80,7 +80,7 @@ def require_result(name, notebook):
 
 
 def test_the_quickest_runs_from_top_to_bottom(tmp_path):
-    path = sync.FOLDER / "bring_your_own_csv.ipynb"
+    path = sync.FOLDER / "compare_and_decide.ipynb"
     require_result(path.stem, run_notebook(path, tmp_path, Path(sys.executable), PYTHONPATH=str(ROOT)))
 
 
