@@ -16,9 +16,13 @@ import sys
 import sysconfig
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests import tiny
+
+hypothesis.settings.register_profile("kft", deadline=None)  # how long an example takes says how busy the machine is
+hypothesis.settings.load_profile("kft")
 
 ROOT = Path(__file__).parents[1]
 LONGEST = ("test_5_one_recipe", "test_4_kill_it", "test_as_a_person", "test_resume", "test_tasks", "test_plan")
