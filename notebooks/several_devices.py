@@ -54,8 +54,7 @@ train:
   batch_size: 32
   phases: [{name: top, unfreeze: top-1, epochs: 2, lr: 1.0e-4}]
 """
-Path("recipe.yaml").write_text(RECIPE)
-print(RECIPE)
+_ = Path("recipe.yaml").write_text(RECIPE)
 
 # %% [markdown]
 # ## On one device, then on several
