@@ -11,7 +11,7 @@ KFT_INSTALLED := $(VENV)/kft-installed
 DEV_INSTALLED := $(VENV)/dev-installed
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help quickstart test test-all test-tf220 lint bench bench-peers clean
+.PHONY: help quickstart test test-all test-tf220 lint notebooks bench bench-peers clean
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo "make test-all    the same with the slow tests, and coverage"
 	@echo "make test-tf220  the tests with TensorFlow 2.20, the last that TPUs have, in .venv-tf220 (about 1 GB)"
 	@echo "make lint        formatting, lint and types only"
+	@echo "make notebooks   writes notebooks/*.ipynb anew from the scripts beside them"
 	@echo "make bench       the benchmarks on your csv files: make bench TRAIN=train.csv TEST=test.csv (about an hour)"
 	@echo "make bench-peers the same with Hugging Face Trainer and sentence-transformers, installed into .venv-peers"
 	@echo "make clean       remove .venv, .venv-peers, .venv-tf220 and every cache of the tools; runs/ and downloaded weights stay"
@@ -56,6 +57,9 @@ test-tf220: .venv-tf220/installed
 	@$(PYTHON) -m venv --clear .venv-tf220
 	@.venv-tf220/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test]' 'tensorflow>=2.20,<2.21'
 	@touch $@
+
+notebooks: $(DEV_INSTALLED)
+	@$(BIN)/python notebooks/sync.py
 
 BENCH := --train "$(TRAIN)" --test "$(TEST)"
 

@@ -10,6 +10,7 @@ import contextlib
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 
 from kft.errors import UsageError
@@ -64,6 +65,8 @@ def load_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # Idle threads that spin burn up to three times the CPU seconds; must be set before OpenMP loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # What tqdm says on import in a notebook without ipywidgets; keras-hub brings it, and kft draws no bar with it.
+    warnings.filterwarnings("ignore", message="IProgress not found")
     with quiet_stderr():
         import tensorflow as tf
 

@@ -10,12 +10,21 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 # Workers that run side by side must not spin while they wait for each other.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+import shutil
+import subprocess
+import sys
+import sysconfig
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests import tiny
 
+hypothesis.settings.register_profile("kft", deadline=None)  # how long an example takes says how busy the machine is
+hypothesis.settings.load_profile("kft")
+
+ROOT = Path(__file__).parents[1]
 LONGEST = ("test_5_one_recipe", "test_4_kill_it", "test_as_a_person", "test_resume", "test_tasks", "test_plan")
 """The files that take minutes, first: the workers share files out in this order, and would wait for a late one."""
 
@@ -34,3 +43,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the tiny random backbone."""
     return tiny.write_backbone(tmp_path_factory.mktemp("tiny-bert"))
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """kft as a wheel, built from a copy: a build in this folder would leave its traces there. For slow tests."""
+    folder = tmp_path_factory.mktemp("wheel")
+    for name in ("kft", "recipes"):
+        shutil.copytree(ROOT / name, folder / "source" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, folder / "source")
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", str(folder), str(folder / "source")]
+    subprocess.run(command, check=True, capture_output=True)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="session")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of a new environment that has kft from its wheel, and this one's packages beside it."""
+    folder = tmp_path_factory.mktemp("installed") / "env"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    python = folder / "bin" / "python"
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", str(wheel)]
+    subprocess.run(pip, check=True, capture_output=True)
+    (site,) = folder.glob("lib/python*/site-packages")
+    (site / "others.pth").write_text(sysconfig.get_paths()["purelib"])
+    return python

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kft.data.assign import SPLITS
 from kft.data.columns import IMAGE_NAMES, guess_columns
 from kft.data.examples import Columns
 from kft.data.images import SUFFIXES
@@ -29,6 +30,8 @@ FEW_ROWS = 10
 MANY_NUMBERS = 20
 """So many different numbers among the labels are a scale rather than names of classes."""
 
+SPLIT_FOLDERS = {*SPLITS, "val", "validation"}
+"""What folders are called that hold a split each, not a class."""
 LONG_NAME = 50
 """Characters; a longer name of a column is rather a text."""
 
@@ -146,6 +149,14 @@ def look_at(
         for name in () if problem else dict.fromkeys(wanted.kind.names(found)):
             counts[name] += 1
             examples.setdefault(name, given)
+    if folders and set(counts) <= SPLIT_FOLDERS:
+        raise DataError(
+            "these folders are splits, not classes",
+            where=source,
+            received=", ".join(sorted(counts)),
+            expected="a folder with one subfolder a class",
+            next_step=f"kft init {Path(source) / 'train'} -o recipe.yaml, which finds the folder test beside it",
+        )
     problems = [problem for _, problem in parsed]
     problems += [
         "empty input" for given, (_, problem) in zip(inputs, parsed, strict=True) if not (given.strip() or problem)

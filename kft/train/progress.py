@@ -1,6 +1,7 @@
 """What a person sees while work goes on: bars on a terminal, plain lines elsewhere, nothing when quiet.
 
-Everything goes to standard error; standard output belongs to results.
+Everything goes to standard error; standard output belongs to results. In a notebook those are what a cell returns, and
+lines go to its standard output: one block of text below the cell, which front ends do not colour as an error.
 """
 
 from __future__ import annotations
@@ -28,7 +29,16 @@ class Progress:
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self.console = Console(file=sys.stderr, quiet=quiet, highlight=False, soft_wrap=True)
+        notebook = Console().is_jupyter
+        # Left alone, rich makes each line in a notebook an output of its own.
+        self.console = Console(
+            file=sys.stdout if notebook else sys.stderr,
+            force_jupyter=False,
+            force_terminal=False if notebook else None,
+            quiet=quiet,
+            highlight=False,
+            soft_wrap=True,
+        )
 
     def note(self, text: str) -> None:
         """Prints one line."""

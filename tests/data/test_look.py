@@ -1,14 +1,19 @@
 """The first look at a person's data: what could be learnt, and what is amiss."""
 
 import pytest
+from PIL import Image
 
 from kft.data.look import look_at
 from kft.errors import DataError
 
 
+def look_in(folder, name, **options):
+    return look_at(name, base=folder, locate=lambda source, base: base / source, **options)
+
+
 def look(folder, text, name="data.csv", **options):
     (folder / name).write_text(text, encoding="utf-8")
-    return look_at(name, base=folder, locate=lambda source, base: base / source, **options)
+    return look_in(folder, name, **options)
 
 
 def rows(*labels, repeat=6):
@@ -30,6 +35,18 @@ def test_classes_of_texts(tmp_path):
 def test_paths_of_images_are_images(tmp_path):
     found = look(tmp_path, "photo,kind\na.jpg,x\nb.jpg,y\nc.jpg,x\nd.jpg,y\n")
     assert found.task.name == "image-classification" and found.columns.text == "photo"
+
+
+def test_folders_of_splits_are_no_classes(tmp_path):
+    for split in ("train", "test"):
+        for kind in ("brick", "grass"):
+            (tmp_path / "photos" / split / kind).mkdir(parents=True)
+            Image.new("RGB", (8, 8)).save(tmp_path / "photos" / split / kind / "1.png")
+    with pytest.raises(DataError, match="these folders are splits, not classes") as caught:
+        look_in(tmp_path, "photos")
+    assert "kft init photos/train -o recipe.yaml" in str(caught.value)
+    found = look_in(tmp_path, "photos/train")
+    assert found.counts == {"brick": 1, "grass": 1} and found.test == tmp_path / "photos" / "test"
 
 
 def test_numbers_and_lists_are_told(tmp_path):

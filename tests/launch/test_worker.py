@@ -121,6 +121,33 @@ def clusters(on):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("on", ["vertex", "gke", "tpu-vm"])
+def test_the_entry_command_trains_in_a_clean_environment(recipe, tmp_path, installed, on):
+    """As in a container: kft from its wheel, and no variables of this process."""
+    text = job_file(recipe, on).text
+    (script,) = scripts(text, on)
+    put_into_the_bucket(recipe, tmp_path, text)
+    environ = {"PATH": f"{installed.parent}:/usr/bin:/bin", "HOME": str(tmp_path), "KFT_CACHE": str(tmp_path / "cache")}
+
+    def container(script):
+        command = ["bash", "-c", on_this_machine(script, tmp_path)]
+        return subprocess.run(command, cwd=tmp_path, env=environ, text=True, capture_output=True, timeout=900)
+
+    if on == "tpu-vm":  # this machine has none, which kft says; the rest runs on its CPU
+        refused = container(script)
+        assert refused.returncode == 2 and "--devices tpu is not available here" in refused.stderr, refused.stderr
+        script = script.replace("--devices tpu", "--devices one")
+    done = container(script)
+    assert done.returncode == 0, done.stderr[-3000:]
+    run_folder = tmp_path / "bucket/runs/tickets"
+    assert 0 <= json.loads((run_folder / "metrics.json").read_text())["metrics"]["accuracy"]["low"] <= 1
+    assert (tmp_path / "bucket/runs/tickets-checkpoints").is_dir()
+    where = [installed, "-c", "import kft; print(kft.__file__)"]
+    own = subprocess.run(where, cwd=tmp_path, env=environ, text=True, capture_output=True)
+    assert Path(own.stdout.strip()).is_relative_to(installed.parents[1])
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("on", ["gke", "vertex"])
 def test_two_workers_of_which_one_is_lost_end_as_one_that_nothing_happened_to(recipe, tmp_path, on):
     command_named(tmp_path / "bin", "kft", f'exec {sys.executable} -m kft.cli.main "$@"')
