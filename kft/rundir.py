@@ -207,8 +207,13 @@ class RunFolder:
 
     @property
     def calibration(self) -> Path:
-        """What was fitted on valid after training: temperature, abstention threshold."""
+        """What was fitted on valid after training: temperature, abstention threshold, out-of-scope score."""
         return self.path / "calibration.json"
+
+    @property
+    def scope(self) -> Path:
+        """The training examples' vectors, which inputs that are out of scope lie far from."""
+        return self.path / "scope.safetensors"
 
     @property
     def metrics(self) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from kft.data.tables import image_folder
 from kft.errors import DataError, RunError, UsageError
 from kft.evaluate.evaluate import EvaluateResult, write_csv
 from kft.evaluate.paired import compare_runs, require_comparable
-from kft.evaluate.predictor import load_predictor
+from kft.evaluate.predictor import count_withheld, load_predictor
 from kft.evaluate.scoring import score_run, score_test
 from kft.recipe.load import Recipe, load_recipe
 from kft.recipe.schema import DATAFRAME, DataSpec
@@ -179,10 +179,13 @@ def predict(run: str | Path, inputs: Any, *, devices: str = "auto") -> list[Answ
     return _predict(folder, given, devices)
 
 
-def predict_file(run: str | Path, path: Path, *, devices: str = "auto") -> list[dict[str, Any]]:
+def predict_file(
+    run: str | Path, path: Path, *, devices: str = "auto", note: Callable[[str], None] = lambda line: None
+) -> list[dict[str, Any]]:
     """Answers for every row of a table, every line of a txt file or every image of a folder, in order; see ``predict``.
 
-    The file needs the columns the run was trained with; a .txt file holds one text a line.
+    The file needs the columns the run was trained with; a .txt file holds one text a line. ``note`` is told how many
+    answers are withheld, and why.
 
     Returns:
         The documented form of each answer; for images, with the path of the image, as the file or folder has it.
@@ -193,7 +196,9 @@ def predict_file(run: str | Path, path: Path, *, devices: str = "auto") -> list[
     folder = open_run(Path(run))
     task, spec, columns = _task_and_columns(folder)
     inputs = read_inputs(path, task, spec, **columns)
-    answers = [answer.as_dict() for answer in _predict(folder, inputs, devices)]
+    found = _predict(folder, inputs, devices)
+    note(count_withheld(found))
+    answers = [answer.as_dict() for answer in found]
     if task.modality != "image":
         return answers
     base = image_folder(path, Path.cwd())

@@ -58,7 +58,9 @@ def predict(
                 return
             given = path
     if input_ == "-" and not force_text:
-        answers = [answer.as_dict() for answer in api.predict(run, split_lines(sys.stdin.read()), devices=devices)]
+        found = api.predict(run, split_lines(sys.stdin.read()), devices=devices)
+        _say_why(api.count_withheld(found))
+        answers = [answer.as_dict() for answer in found]
         for line in [{"n": len(answers), "predictions": answers}] if as_json else answers:
             print_json(line)
         return
@@ -66,6 +68,7 @@ def predict(
     (answer,) = api.predict(run, [one], devices=devices)
     if output:
         api.write_predictions(Path(output), [answer.as_dict()])
+    _say_why(api.count_withheld([answer]))
     print_json(answer.as_dict())
 
 
@@ -79,12 +82,18 @@ def _predict_file(run: str, path: Path, output: str | None, as_json: bool, devic
             where=str(target),
             next_step=f"-o {target} to write it anew, or -o another file",
         )
-    answers = api.predict_file(run, path, devices=devices)
+    answers = api.predict_file(run, path, devices=devices, note=_say_why)
     api.write_predictions(target, answers)
     if as_json:
         print_json({"n": len(answers), "output": str(target)})
     else:
         click.echo(f"{len(answers):,} answers in {target}", err=True)
+
+
+def _say_why(line: str) -> None:
+    """Says on standard error what the documented form of an answer has no place for."""
+    if line:
+        click.echo(line, err=True)
 
 
 def _exists(path: Path) -> bool:
