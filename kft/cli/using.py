@@ -47,6 +47,7 @@ def predict(
     """
     from kft import api
     from kft.data.inputs import split_lines
+    from kft.evaluate.predictor import count_withheld
 
     given: str | Path = input_
     if not force_text and pair is None and input_ != "-":
@@ -59,7 +60,7 @@ def predict(
             given = path
     if input_ == "-" and not force_text:
         found = api.predict(run, split_lines(sys.stdin.read()), devices=devices)
-        _say_why(api.count_withheld(found))
+        _say_why(count_withheld(found))
         answers = [answer.as_dict() for answer in found]
         for line in [{"n": len(answers), "predictions": answers}] if as_json else answers:
             print_json(line)
@@ -68,7 +69,7 @@ def predict(
     (answer,) = api.predict(run, [one], devices=devices)
     if output:
         api.write_predictions(Path(output), [answer.as_dict()])
-    _say_why(api.count_withheld([answer]))
+    _say_why(count_withheld([answer]))
     print_json(answer.as_dict())
 
 

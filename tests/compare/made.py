@@ -20,7 +20,7 @@ WHERE = (
 )
 VERBS = ("chased", "bitten", "followed", "watched", "scared", "licked", "ignored", "woken")
 SIDES = {"good": ("great", "superb", "lovely", "perfect"), "bad": ("awful", "broken", "terrible", "useless")}
-FILLING = "the battery screen phone camera box is was very and it a my really after two weeks in use".split()
+FILLING = ("the", "battery", "screen", "phone", "camera", "box", "is", "was", "very", "and", "it", "a", "my", "really")
 
 
 def who_did_it(rows: int, seed: int = 0) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 
@@ -31,7 +32,7 @@ def test_neither_words_nor_pairs_of_them_tell_who_did_it():
         for text in table["text"][table["label"] == label]:
             words = text.split()
             pairs.update(words)
-            pairs.update(zip(words, words[1:], strict=False))
+            pairs.update(pairwise(words))
         sides.append(pairs)
     for pair in set(sides[0]) | set(sides[1]):
         # Each as often on both sides, up to five standard deviations of chance.
