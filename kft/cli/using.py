@@ -84,11 +84,12 @@ def _predict_file(run: str, path: Path, output: str | None, as_json: bool, devic
             next_step=f"-o {target} to write it anew, or -o another file",
         )
     answers = api.predict_file(run, path, devices=devices, note=_say_why)
+    replaced = ", in place of what was there" if target.exists() else ""
     api.write_predictions(target, answers)
     if as_json:
         print_json({"n": len(answers), "output": str(target)})
     else:
-        click.echo(f"{len(answers):,} answers in {target}", err=True)
+        click.echo(f"{len(answers):,} answers in {target}{replaced}", err=True)
 
 
 def _say_why(line: str) -> None:
