@@ -35,8 +35,10 @@ def plan_phases(spec: RecipeSpec, split: DataSplit, backbone: Backbone, model: k
 
     Raises:
         ModelError: A freeze rule does not fit the model.
-        RecipeError: A callback is unknown or does not take its arguments, or a head cannot be solved.
+        RecipeError: A callback is unknown or does not take its arguments, a head cannot be solved, or a precision is
+            asked for a label that no example has.
     """
+    require_label(spec.evaluate.threshold, split.labels)
     make_callbacks(spec.train.callbacks, Path())  # refuses a wrong one before anything is spent
     blocks = find_blocks(model)
     solvable = len([v for layer in blocks[-1].layers for v in layer.trainable_variables]) == 2
@@ -88,9 +90,7 @@ def read_data(spec: RecipeSpec, split: DataSplit, backbone: Backbone, progress: 
     Raises:
         ModelError: A text has more tokens than the backbone has positions.
         DataError: An image cannot be decoded, or valid is too small to set half of it aside.
-        RecipeError: A precision is asked for a label that no example has.
     """
-    require_label(spec.evaluate.threshold, split.labels)
     task = TASKS.get(spec.task)
     reader = make_reader(task, backbone, spec.model)
     held = set_aside(spec, split)

@@ -118,4 +118,4 @@ def test_a_label_that_nobody_has_is_refused_before_training(tiny_folder, kft_cli
     settings = ("--set", "evaluate.threshold.precision=0.9", "--set", "evaluate.threshold.label=postive")
     code, _, err = kft_cli("train", path, "--run", "run", *settings)
     assert code == 2 and "no example has the label 'postive'; did you mean positive?" in err
-    assert not (tmp_path / "run" / "recipe.yaml").exists()
+    assert not (tmp_path / "run").exists()
