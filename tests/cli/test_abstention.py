@@ -5,10 +5,12 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 import kft
 from tests import tiny
+from tests.cli.test_tasks import photo
 
 NATIVE = ["battery the terrible.", "is was it my the lovely.", "a and it is my broken battery very it a."]
 FOREIGN = ["[MASK] [SEP] [CLS] ? ? ? ? [MASK]", "! ! ! ! ! ! ! ! ! ! ! ?", ", , , , , , , [SEP] , , ,"]
@@ -86,6 +88,24 @@ def test_a_tuned_model_is_judged_by_its_own_features(tiny_folder, tmp_path):
     assert result.evaluation.report.scope.scope.keep == 0.95
     answers = kft.predict(result.run, [FOREIGN[1], NATIVE[0]])
     assert [answer.abstain for answer in answers] == [True, False]
+
+
+def test_photos_of_something_else_are_withheld(tiny_images, tmp_path):
+    rng = np.random.default_rng(0)
+    for row in range(120):
+        photo(tmp_path / "photos" / ("red", "blue")[row % 2] / f"{row}.png", rng, row % 2)
+    recipe = {
+        "task": "image-classification",
+        "data": {"train": "photos", "keep_together": "nothing"},
+        "model": {"backbone": str(tiny_images)},
+        "train": {"phases": [tiny.PROBE]},
+        "evaluate": {"out_of_scope": {"keep": 0.95}},
+    }
+    result = kft.train(kft.load_recipe(recipe, base=tmp_path), run=tmp_path / "run", quiet=True)
+    photo(tmp_path / "red.png", rng, 0)
+    Image.new("RGB", (32, 32), (250, 250, 0)).save(tmp_path / "yellow.png")
+    answers = kft.predict(result.run, [tmp_path / "red.png", tmp_path / "yellow.png"])
+    assert [answer.abstain for answer in answers] == [False, True]
 
 
 def test_costs_decide_and_what_they_come_to_is_reported(tiny_folder, kft_cli, tmp_path):
