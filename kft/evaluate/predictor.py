@@ -59,13 +59,21 @@ class Predictor:
 
         Probabilities are those of the model itself, before calibration.
         """
-        return self._run(inputs, keep, vectors=False)[0]
+        return self.answers_and_vectors(inputs, keep=keep, vectors=False)[0]
 
-    def answers_and_vectors(self, inputs: Sequence[Any], *, keep: bool = False) -> tuple[Any, np.ndarray]:
-        """Returns what ``answers`` does, and ``float32[n, width]``: what the head's last layer read, in one pass."""
-        answers, vectors = self._run(inputs, keep, vectors=True)
-        assert vectors is not None
-        return answers, vectors
+    def answers_and_vectors(
+        self, inputs: Sequence[Any], *, keep: bool = False, vectors: bool = True
+    ) -> tuple[Any, np.ndarray | None]:
+        """Returns what ``answers`` does, and ``float32[n, width]``: what the head's last layer read, in the same pass.
+
+        Args:
+            inputs: Raw inputs.
+            keep: Whether decoded images are kept on disk.
+            vectors: Whether they are wanted; None else.
+        """
+        encoded = self.reader.read(inputs, keep=keep)
+        source = encoded.source.select(tuple(tensor.name for tensor in self.model.inputs))
+        return self._outputs(self._inference_with_vectors if vectors else self._inference, source, encoded.offsets)
 
     def head_answers(
         self, inputs: Sequence[Any], features: FeaturesSpec, *, vectors: bool = False
@@ -85,17 +93,12 @@ class Predictor:
         freeze(self.model, "none")
         split = split_at_boundary(self.model)
         if set(split.names) == {tensor.name for tensor in split.front.inputs}:  # images that change at random, say
-            return self._run(inputs, True, vectors=vectors)
+            return self.answers_and_vectors(inputs, keep=True, vectors=vectors)
         encoded = self.reader.read(inputs, keep=True)
         blocks = frozen_blocks(self.model, split)
         about = {"model": self.backbone, "phase": "evaluate"}
         (source,) = reuse_features(make_front(split), [encoded.source], blocks, features, about=about)
         return self._outputs(self._traced(split.back, vectors), source, encoded.offsets)
-
-    def _run(self, inputs: Sequence[Any], keep: bool, *, vectors: bool) -> tuple[Any, np.ndarray | None]:
-        encoded = self.reader.read(inputs, keep=keep)
-        source = encoded.source.select(tuple(tensor.name for tensor in self.model.inputs))
-        return self._outputs(self._inference_with_vectors if vectors else self._inference, source, encoded.offsets)
 
     def _outputs(self, inference: Inference, source: Source, offsets: Any) -> tuple[Any, np.ndarray | None]:
         from kft.features.inference import run_in_batches
@@ -128,7 +131,7 @@ class Predictor:
         if not inputs:
             return []
         texts = [given if isinstance(given, str) else "" for given in inputs]
-        raw, vectors = self._run(inputs, False, vectors=self.fitted.scope is not None)
+        raw, vectors = self.answers_and_vectors(inputs, vectors=self.fitted.scope is not None)
         answers = self.fitted.temperature.apply(raw)
         predictions = [
             self.kind.prediction(answer, self.space, text) for answer, text in zip(answers, texts, strict=True)

@@ -125,10 +125,7 @@ def _answer(run: RunFolder, predictor: Predictor, examples: Examples) -> Scored:
             answers, vectors = probe_answers, of_probe  # the probe was kept: its head is the best, on the same backbone
     if answers is None:
         with_best = predictor.with_weights(best.weights)
-        if wanted:
-            answers, vectors = with_best.answers_and_vectors(examples.inputs, keep=True)
-        else:
-            answers = with_best.answers(examples.inputs, keep=True)
+        answers, vectors = with_best.answers_and_vectors(examples.inputs, keep=True, vectors=wanted)
     predictor.with_weights(pretrained)  # or the probe's head would meet tuned blocks on the next examples
     assert examples.labels is not None  # only labelled examples are scored
     return Scored(

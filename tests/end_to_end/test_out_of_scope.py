@@ -55,16 +55,13 @@ def reviews(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "least"), [("editorials-ratings", 0.0), ("films-ratings", 0.0)])
+@pytest.mark.parametrize(("name", "least"), [("editorials-ratings", 0.92), ("films-ratings", 0.87)])
 def test_sentences_of_other_sources_look_foreign_to_a_model_of_product_reviews(reviews, name, least):
     result, test = reviews
     outside = sentences(name)[::5]
-    reached = auroc(result.run, test, outside)
-    print(name, reached)
-    assert reached >= least
+    assert auroc(result.run, test, outside) >= least
     flagged = np.mean([answer.why.startswith("unlike") for answer in kft.predict(result.run, outside)])
     in_scope = result.evaluation.report.scope.flagged
-    print(flagged, in_scope)
     assert in_scope.low <= 0.06 and flagged > 2 * in_scope.value
 
 
