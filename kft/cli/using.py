@@ -34,11 +34,19 @@ def looks_like_path(text: str) -> bool:
 @click.option("--pair", metavar="TEXT", help="The second text, for a model of text pairs.")
 @click.option("-o", "--output", metavar="FILE", help="Where a file's answers go: .jsonl or .csv.")
 @click.option("--text", "force_text", is_flag=True, help="INPUT is a text, whatever it looks like.")
+@click.option("--skip-unusable", is_flag=True, help="Answer a file's other rows where some are empty; null for those.")
 @click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON object on standard output.")
 @devices_option
 @debug_option
 def predict(
-    run: str, input_: str, pair: str | None, output: str | None, force_text: bool, as_json: bool, devices: str
+    run: str,
+    input_: str,
+    pair: str | None,
+    output: str | None,
+    force_text: bool,
+    skip_unusable: bool,
+    as_json: bool,
+    devices: str,
 ) -> None:
     """Answer for INPUT: a text, an image, a file of texts or image paths, a folder of images, or - to read lines.
 
@@ -55,7 +63,7 @@ def predict(
         if _exists(path) or looks_like_path(input_):
             _require_there(path)
             if path.suffix.lower() not in SUFFIXES:
-                _predict_file(run, path, output, as_json, devices)
+                _predict_file(run, path, output, skip_unusable, as_json, devices)
                 return
             given = path
     if input_ == "-" and not force_text:
@@ -73,7 +81,7 @@ def predict(
     print_json(answer.as_dict())
 
 
-def _predict_file(run: str, path: Path, output: str | None, as_json: bool, devices: str) -> None:
+def _predict_file(run: str, path: Path, output: str | None, skip_unusable: bool, as_json: bool, devices: str) -> None:
     from kft import api
 
     target = Path(output) if output else Path(path.resolve().stem + ".predictions.jsonl")
@@ -83,13 +91,14 @@ def _predict_file(run: str, path: Path, output: str | None, as_json: bool, devic
             where=str(target),
             next_step=f"-o {target} to write it anew, or -o another file",
         )
-    answers = api.predict_file(run, path, devices=devices, note=_say_why)
+    answers = api.predict_file(run, path, skip_unusable=skip_unusable, devices=devices, note=_say_why)
     replaced = ", in place of what was there" if target.exists() else ""
     api.write_predictions(target, answers)
     if as_json:
         print_json({"n": len(answers), "output": str(target)})
     else:
-        click.echo(f"{len(answers):,} answers in {target}{replaced}", err=True)
+        given = sum(answer is not None for answer in answers)
+        click.echo(f"{given:,} answers in {target}{replaced}", err=True)
 
 
 def _say_why(line: str) -> None:

@@ -46,6 +46,19 @@ def test_what_is_foreign_is_withheld_and_the_reason_goes_to_standard_error(scope
     assert json.loads(out)["abstain"] is True and "1 of 1 answers withheld" in err
 
 
+def test_rows_that_are_empty_are_named_and_the_others_answered_where_asked(scoped, kft_cli, tmp_path):
+    (tmp_path / "asked.csv").write_text(f'text\n{NATIVE[0]}\n""\n{NATIVE[1]}\n" "\n')
+    code, _, err = kft_cli("predict", scoped.run, "asked.csv")
+    assert code == 2 and "2 of 4 texts are empty" in err and "asked.csv, row 2, 4" in err
+    assert "kft predict --skip-unusable answers the others" in err
+    code, _, err = kft_cli("predict", scoped.run, "asked.csv", "--skip-unusable", "-o", "answers.jsonl")
+    assert code == 0 and "2 of 4 rows cannot be used and have no answer: row 2, 4" in err and "2 answers in" in err
+    answers = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
+    assert [answer and answer["abstain"] for answer in answers] == [False, None, False, None]
+    code, _, _ = kft_cli("predict", scoped.run, "asked.csv", "--skip-unusable", "-o", "answers.csv")
+    assert code == 0 and (tmp_path / "answers.csv").read_text().splitlines()[2] == ",,,"
+
+
 def test_what_flagging_costs_in_scope_is_reported(scoped, kft_cli):
     found = json.loads((scoped.run / "metrics.json").read_text())
     assert set(found["out_of_scope"]) == {"keep", "n", "flagged", "right"}
