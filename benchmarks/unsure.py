@@ -5,20 +5,25 @@
 For each of several draws, 15 classes are left out of training; a linear probe on the pooled features of MiniLM-L6
 learns the others, 15 % of whose training rows are validation. Measured on the test rows:
 
-- the AUROC of each score of kft/evaluate/scope.py, left-out classes against the others;
+- the AUROC of each score of kft/evaluate/scope.py, left-out classes against the others; and of the one that
+  `evaluate.out_of_scope` uses, with the share that is flagged of either where 95 % of valid are to be kept;
 - abstention at 5 % error on the in-scope rows. 200 calibration sets are drawn from the test rows, with replacement, so
   that these rows are the whole truth: a promise is broken where of all of them more than 5 % of the answered are wrong.
   Beside it the plug-in threshold: the loosest at which the calibration set itself shows at most 5 %.
+
+Ends with 1 where what was reached before is missed: an AUROC of .91, or promises broken in more than 5 % of resamples.
 """
 
 from __future__ import annotations
+
+import sys
 
 import numpy as np
 import pandas as pd
 from common import arguments, report
 
 from kft.evaluate.calibration import fit_temperature
-from kft.evaluate.scope import combined_score, mahalanobis_score, neighbour_score, softmax_score
+from kft.evaluate.scope import fit_scope, mahalanobis_score, neighbour_score, softmax_score
 from kft.evaluate.selective import certify, propose_thresholds
 from kft.features.probe import solve_probe
 from kft.metrics.classification import softmax
@@ -27,6 +32,8 @@ from kft.recipe.schema import AbstainSpec
 from kft.train.holdout import draw_half
 
 ASKED = AbstainSpec(error=0.05)
+KEEP = 0.95
+LEAST_AUROC, MOST_BROKEN = 0.91, 0.05
 
 
 def main() -> None:
@@ -37,6 +44,8 @@ def main() -> None:
     draws = [one_draw(features, labels, options.left_out, options.resamples, seed) for seed in range(options.draws)]
     found = {name: spread([draw[name] for draw in draws]) for name in draws[0]}
     report("unsure", found, draws=options.draws, left_out=options.left_out, resamples=options.resamples)
+    if found["auroc_scope"]["mean"] < LEAST_AUROC or found["broken"]["mean"] > MOST_BROKEN:
+        sys.exit(1)
 
 
 def spread(values):
@@ -95,9 +104,11 @@ def one_draw(features, labels, left_out, resamples, seed):
         "mahalanobis": mahalanobis_score(train, train_targets, asked, relative=False),
         "relative_mahalanobis": mahalanobis_score(train, train_targets, asked),
     }
-    usual = [neighbour_score(train, known[chosen]), softmax_score(temperature.apply(answers(known[chosen])))]
-    scores["neighbour_1_and_softmax"] = combined_score([scores["neighbour_1"], scores["softmax"]], usual)
+    scope = fit_scope(train, known[chosen], temperature.apply(answers(known[chosen])), keep=KEEP, seed=seed)
+    scores["scope"] = scope.score(asked, probabilities)
     found = {f"auroc_{name}": AUROC.value(is_foreign, score) for name, score in scores.items()}
+    flags = scope.flags(asked, probabilities)
+    found |= {"flagged_in_scope": float(flags[inside[1]].mean()), "flagged_left_out": float(flags[~inside[1]].mean())}
     truth = np.searchsorted(names, labels[1][inside[1]])
     judged = temperature.apply(answers(known[chosen]))
     seen = judged.max(axis=1), judged.argmax(axis=1) == targets[chosen]

@@ -207,7 +207,7 @@ class RunFolder:
 
     @property
     def calibration(self) -> Path:
-        """What was fitted on valid after training: temperature, abstention threshold."""
+        """What was fitted on valid after training: temperature, abstention threshold, out-of-scope score."""
         return self.path / "calibration.json"
 
     @property
@@ -219,6 +219,11 @@ class RunFolder:
     def tensorboard(self) -> Path:
         """The history's epochs as event files, one folder a phase."""
         return self.path / "tensorboard"
+
+    @property
+    def scope(self) -> Path:
+        """The training examples' vectors, which inputs that are out of scope lie far from."""
+        return self.path / "scope.safetensors"
 
     @property
     def metrics(self) -> Path:

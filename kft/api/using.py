@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 from kft import assets, strategy
 from kft.api.reading import frames_of, progress_for, split_of
 from kft.data.examples import Examples
-from kft.data.inputs import as_inputs, load_labelled, read_inputs
+from kft.data.inputs import as_inputs, find_unusable, in_words, load_labelled, read_inputs
 from kft.data.parts import Part, open_source
 from kft.data.split import DataSplit, content_hash
 from kft.data.tables import image_folder
 from kft.errors import DataError, RunError, UsageError
 from kft.evaluate.evaluate import EvaluateResult, write_csv
 from kft.evaluate.paired import compare_runs, require_comparable
-from kft.evaluate.predictor import load_predictor
+from kft.evaluate.predictor import count_withheld, load_predictor
 from kft.evaluate.scoring import score_run, score_test
 from kft.recipe.load import Recipe, load_recipe
 from kft.recipe.schema import DATAFRAME, DataSpec
@@ -184,25 +184,47 @@ def predict(run: str | Path, inputs: Any, *, devices: str = "auto") -> list[Answ
     return _predict(folder, given, devices)
 
 
-def predict_file(run: str | Path, path: Path, *, devices: str = "auto") -> list[dict[str, Any]]:
+def predict_file(
+    run: str | Path,
+    path: Path,
+    *,
+    skip_unusable: bool = False,
+    devices: str = "auto",
+    note: Callable[[str], None] = lambda line: None,
+) -> list[dict[str, Any] | None]:
     """Answers for every row of a table, every line of a txt file or every image of a folder, in order; see ``predict``.
 
     The file needs the columns the run was trained with; a .txt file holds one text a line.
 
+    Args:
+        run: The run folder.
+        path: The file or folder.
+        skip_unusable: Answers the other rows where some cannot be used; else these are an error.
+        devices: As for ``train``.
+        note: Told which rows were skipped, how many answers are withheld, and why.
+
     Returns:
-        The documented form of each answer; for images, with the path of the image, as the file or folder has it.
+        The documented form of each answer; for images, with the path of the image, as the file or folder has it. None
+        for a row that was skipped, so that the others keep their places.
 
     Raises:
         DataError: The file cannot be read, or an input cannot be used.
     """
     folder = open_run(Path(run))
     task, spec, columns = _task_and_columns(folder)
-    inputs = read_inputs(path, task, spec, **columns)
-    answers = [answer.as_dict() for answer in _predict(folder, inputs, devices)]
-    if task.modality != "image":
-        return answers
+    inputs = read_inputs(path, task, spec, unusable="keep" if skip_unusable else "error", **columns)
+    skipped = find_unusable(inputs, task) if skip_unusable else {}
+    usable = [place for place in range(len(inputs)) if place + 1 not in skipped]
+    found = _predict(folder, [inputs[place] for place in usable], devices)
+    note(count_withheld(found))
+    if skipped:
+        note(f"{len(skipped):,} of {len(inputs):,} rows cannot be used and have no answer: row {in_words(skipped)}")
     base = image_folder(path, Path.cwd())
-    return [{"image": os.path.relpath(str(given), base), **row} for given, row in zip(inputs, answers, strict=True)]
+    answers: list[dict[str, Any] | None] = [None] * len(inputs)
+    for place, answer in zip(usable, found, strict=True):
+        named = {"image": os.path.relpath(str(inputs[place]), base)} if task.modality == "image" else {}
+        answers[place] = named | answer.as_dict()
+    return answers
 
 
 def _task_and_columns(folder: RunFolder) -> tuple[Task, DataSpec, dict[str, Any]]:
@@ -219,13 +241,15 @@ def _predict(folder: RunFolder, inputs: Sequence[Any], devices: str) -> list[Ans
         return load_predictor(folder).with_weights(best.weights).predict(inputs)
 
 
-def write_predictions(path: Path, answers: Sequence[Mapping[str, Any]]) -> None:
-    """Writes predictions as JSON lines, or as CSV where the name ends in .csv."""
+def write_predictions(path: Path, answers: Sequence[Mapping[str, Any] | None]) -> None:
+    """Writes predictions as JSON lines, or as CSV where the name ends in .csv; None as ``null``, or as empty cells."""
     if path.suffix.lower() != ".csv":
         write_file(path, "".join(json.dumps(answer, ensure_ascii=False) + "\n" for answer in answers))
         return
-    names = tuple(answers[0]) if answers else ("label", "confidence", "abstain", "probabilities")
-    write_csv(path, names, [tuple(_cell(answer[name]) for name in names) for answer in answers])
+    first = next(filter(None, answers), None)
+    names = tuple(first or ("label", "confidence", "abstain", "probabilities"))
+    rows = [tuple(_cell(answer[name]) if answer else "" for name in names) for answer in answers]
+    write_csv(path, names, rows)
 
 
 def _cell(value: Any) -> str:

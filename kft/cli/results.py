@@ -10,6 +10,8 @@ from rich.table import Table
 from kft.cli.common import console
 from kft.cli.edge_cases import print_edge_cases
 from kft.evaluate.evaluate import ClassReport, EvaluateResult
+from kft.evaluate.selective import SelectiveResult
+from kft.evaluate.thresholds import CostRule, PrecisionRule
 from kft.metrics.intervals import Estimate
 from kft.metrics.metric import metric_title
 
@@ -52,8 +54,11 @@ def _report_lines(result: EvaluateResult) -> Iterator[str]:
     report = result.report
     assert report is not None
     yield _calibration_line(report, result.metrics["ece"])
-    if report.selective.promise is not None:
-        yield _abstention_line(report)
+    if report.selective.rule is not None:
+        yield _abstention_line(report.selective)
+    if report.scope is not None:
+        flagged, right = report.scope.flagged, report.scope.right
+        yield f"scope       flags {flagged} of these in-scope examples as foreign; right answers among them: {right}"
     weak = sorted((part for part in report.slices if part.weak), key=lambda part: part.metrics["accuracy"].value)
     looked = sum(part.p_value is not None for part in report.slices)
     if looked and not weak:
@@ -80,12 +85,20 @@ def _calibration_line(report: ClassReport, ece: Estimate) -> str:
     )
 
 
-def _abstention_line(report: ClassReport) -> str:
-    found, promise = report.selective, report.selective.promise
-    assert promise is not None
-    if promise.threshold is None:
-        return f"abstention  off: {promise.why}"
-    return f"abstention  answers {found.coverage}, of these wrong {found.error}; promised {promise.error:g} at most"
+def _abstention_line(found: SelectiveResult) -> str:
+    rule, judged = found.rule, found.judged
+    assert rule is not None
+    if rule.threshold is None:
+        return f"abstention  off: {rule.why}"
+    answers = f"abstention  answers {found.coverage}, of these wrong {found.error}"
+    if isinstance(rule, CostRule):
+        everything = judged["answering_everything"]
+        return f"{answers}\ncosts       {judged['per_example']} an example; answering everything {everything}"
+    if isinstance(rule, PrecisionRule):
+        everything = judged["reached_answering_everything"]
+        reached = f"{judged['reached']}, asked for {rule.asked:g}; answering everything {everything}"
+        return f"{answers}\nprecision   of {rule.label!r} {reached}; recall {judged['recall']}"
+    return f"{answers}; promised {rule.error:g} at most"
 
 
 def print_pairs(result: EvaluateResult, most: int = 10) -> None:

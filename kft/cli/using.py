@@ -34,11 +34,19 @@ def looks_like_path(text: str) -> bool:
 @click.option("--pair", metavar="TEXT", help="The second text, for a model of text pairs.")
 @click.option("-o", "--output", metavar="FILE", help="Where a file's answers go: .jsonl or .csv.")
 @click.option("--text", "force_text", is_flag=True, help="INPUT is a text, whatever it looks like.")
+@click.option("--skip-unusable", is_flag=True, help="Answer a file's other rows where some are empty; null for those.")
 @click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON object on standard output.")
 @devices_option
 @debug_option
 def predict(
-    run: str, input_: str, pair: str | None, output: str | None, force_text: bool, as_json: bool, devices: str
+    run: str,
+    input_: str,
+    pair: str | None,
+    output: str | None,
+    force_text: bool,
+    skip_unusable: bool,
+    as_json: bool,
+    devices: str,
 ) -> None:
     """Answer for INPUT: a text, an image, a file of texts or image paths, a folder of images, or - to read lines.
 
@@ -47,6 +55,7 @@ def predict(
     """
     from kft import api
     from kft.data.inputs import split_lines
+    from kft.evaluate.predictor import count_withheld
 
     given: str | Path = input_
     if not force_text and pair is None and input_ != "-":
@@ -54,11 +63,13 @@ def predict(
         if _exists(path) or looks_like_path(input_):
             _require_there(path)
             if path.suffix.lower() not in SUFFIXES:
-                _predict_file(run, path, output, as_json, devices)
+                _predict_file(run, path, output, skip_unusable, as_json, devices)
                 return
             given = path
     if input_ == "-" and not force_text:
-        answers = [answer.as_dict() for answer in api.predict(run, split_lines(sys.stdin.read()), devices=devices)]
+        found = api.predict(run, split_lines(sys.stdin.read()), devices=devices)
+        _say_why(count_withheld(found))
+        answers = [answer.as_dict() for answer in found]
         for line in [{"n": len(answers), "predictions": answers}] if as_json else answers:
             print_json(line)
         return
@@ -66,10 +77,11 @@ def predict(
     (answer,) = api.predict(run, [one], devices=devices)
     if output:
         api.write_predictions(Path(output), [answer.as_dict()])
+    _say_why(count_withheld([answer]))
     print_json(answer.as_dict())
 
 
-def _predict_file(run: str, path: Path, output: str | None, as_json: bool, devices: str) -> None:
+def _predict_file(run: str, path: Path, output: str | None, skip_unusable: bool, as_json: bool, devices: str) -> None:
     from kft import api
 
     target = Path(output) if output else Path(path.resolve().stem + ".predictions.jsonl")
@@ -79,12 +91,20 @@ def _predict_file(run: str, path: Path, output: str | None, as_json: bool, devic
             where=str(target),
             next_step=f"-o {target} to write it anew, or -o another file",
         )
-    answers = api.predict_file(run, path, devices=devices)
+    answers = api.predict_file(run, path, skip_unusable=skip_unusable, devices=devices, note=_say_why)
+    replaced = ", in place of what was there" if target.exists() else ""
     api.write_predictions(target, answers)
     if as_json:
         print_json({"n": len(answers), "output": str(target)})
     else:
-        click.echo(f"{len(answers):,} answers in {target}", err=True)
+        given = sum(answer is not None for answer in answers)
+        click.echo(f"{given:,} answers in {target}{replaced}", err=True)
+
+
+def _say_why(line: str) -> None:
+    """Says on standard error what the documented form of an answer has no place for."""
+    if line:
+        click.echo(line, err=True)
 
 
 def _exists(path: Path) -> bool:

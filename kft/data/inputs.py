@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -23,7 +23,13 @@ from kft.tasks.task import Task
 
 
 def read_inputs(
-    source: Path | pd.DataFrame, task: Task, spec: DataSpec, *, column: str, pair: str | None = None
+    source: Path | pd.DataFrame,
+    task: Task,
+    spec: DataSpec,
+    *,
+    column: str,
+    pair: str | None = None,
+    unusable: Literal["error", "keep"] = "error",
 ) -> list[Input]:
     """Returns the inputs of a table or folder, in order.
 
@@ -35,18 +41,24 @@ def read_inputs(
         column: The column of texts or image paths the model was trained with; where there is one column, a usual
             name will do.
         pair: The column of second texts, where there is one.
+        unusable: keep: inputs that cannot be used stay in their places, for ``find_unusable``.
 
     Raises:
         DataError: The file cannot be read, has no such column, or an input cannot be used.
     """
     where = str(source) if isinstance(source, Path) else "the DataFrame"
+    return require_inputs(_raw_inputs(source, task, spec, where, column, pair), task, where, spec, unusable)
+
+
+def _raw_inputs(
+    source: Path | pd.DataFrame, task: Task, spec: DataSpec, where: str, column: str, pair: str | None
+) -> Sequence[Any]:
     if isinstance(source, Path) and task.modality == "image" and source.suffix.lower() in SUFFIXES:
-        return require_inputs([source], task, where, spec)
+        return [source]
     if isinstance(source, Path) and source.is_dir() and task.modality == "image":
-        return require_inputs(all_images(source), task, where, spec)
+        return all_images(source)
     if isinstance(source, Path) and source.suffix.lower() == ".txt" and task.modality == "text":
-        lines = split_lines(read_text(source, spec.encoding))
-        return require_inputs(lines, task, where, spec)
+        return split_lines(read_text(source, spec.encoding))
     frame = read_source(source, task, encoding=spec.encoding)
     only = str(frame.columns[0]) if len(frame.columns) == 1 and pair is None else None
     named = only if only is not None and only.strip().lower() in (*TEXT_NAMES, *IMAGE_NAMES) else column
@@ -60,11 +72,11 @@ def read_inputs(
                 next_step=f"name the column that holds them {wanted!r} in the first line",
             )
     if pair is not None:
-        return require_inputs(list(zip(as_texts(frame[named]), as_texts(frame[pair]), strict=True)), task, where, spec)
+        return list(zip(as_texts(frame[named]), as_texts(frame[pair]), strict=True))
     if task.modality == "image":
         folder = image_folder(source, Path.cwd())
-        return require_inputs([folder / value for value in as_texts(frame[named])], task, where, spec)
-    return require_inputs([as_text(joined(value)) for value in frame[named]], task, where, spec)
+        return [folder / value for value in as_texts(frame[named])]
+    return [as_text(joined(value)) for value in frame[named]]
 
 
 def as_inputs(values: Any, task: Task, spec: DataSpec) -> list[Input]:
@@ -135,7 +147,9 @@ def split_lines(text: str) -> list[str]:
     return lines[:-1] if lines[-1] == "" else lines
 
 
-def require_inputs(inputs: Sequence[Any], task: Task, where: str, spec: DataSpec) -> list[Input]:
+def require_inputs(
+    inputs: Sequence[Any], task: Task, where: str, spec: DataSpec, unusable: Literal["error", "keep"] = "error"
+) -> list[Input]:
     """Returns inputs as the model reads them, or refuses them: an answer to nothing would look like any other.
 
     Raises:
@@ -145,19 +159,40 @@ def require_inputs(inputs: Sequence[Any], task: Task, where: str, spec: DataSpec
     noun = "images" if task.modality == "image" else "texts"
     if not inputs:
         raise DataError("there is nothing to answer", where=where, expected=f"at least one {noun[:-1]}")
-    found = check_images([Path(given) for given in inputs]) if task.modality == "image" else map(_problem, inputs)
-    problems = [(row + 1, problem) for row, problem in enumerate(found) if problem]
+    problems = find_unusable(inputs, task) if unusable == "error" else {}
     if problems:
-        empty = all(problem.endswith("empty text") for _, problem in problems)
-        rows = ", ".join(str(row) for row, _ in problems[:5]) + (" ..." if len(problems) > 5 else "")
+        empty = all(problem.endswith("empty text") for problem in problems.values())
         raise DataError(
             f"{len(problems)} of {len(inputs)} {noun} {'are empty' if empty else 'cannot be used'}",
-            where=f"{where}, row {rows}",
-            received=None if empty else problems[0][1],
+            where=f"{where}, row {in_words(problems)}",
+            received=None if empty else next(iter(problems.values())),
             expected=f"{'an image' if noun == 'images' else 'a text'} in every row",
-            next_step="leave these rows out",
+            next_step="leave these rows out; kft predict --skip-unusable answers the others of a file",
         )
     return inputs
+
+
+def find_unusable(inputs: Sequence[Any], task: Task) -> dict[int, str]:
+    """Returns what is wrong with the inputs that cannot be answered, by their rows, counted from 1.
+
+    Example:
+        >>> from kft.tasks.registry import TASKS
+        >>> find_unusable(["fine", ""], TASKS.get("text-classification"))
+        {2: 'empty text'}
+    """
+    found = check_images([Path(given) for given in inputs]) if task.modality == "image" else map(_problem, inputs)
+    return {row: problem for row, problem in enumerate(found, start=1) if problem}
+
+
+def in_words(rows: Iterable[int], most: int = 20) -> str:
+    """Returns the first rows of several.
+
+    Example:
+        >>> in_words([3, 5, 8], most=2)
+        '3, 5 ...'
+    """
+    listed = [str(row) for row in rows]
+    return ", ".join(listed[:most]) + (" ..." if len(listed) > most else "")
 
 
 def _problem(given: Any) -> str:

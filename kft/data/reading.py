@@ -21,6 +21,17 @@ from kft.tasks.cells import as_objects
 SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".parquet")
 LARGEST_CELL = 2**31 - 1
 LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
+BINARIES = {
+    b"PK\x03\x04": "a spreadsheet (xlsx, ods) or a zip archive",
+    b"\xd0\xcf\x11\xe0": "an old Excel file",
+    b"\x1f\x8b": "a gzip archive",
+    b"PAR1": "a parquet file",
+    b"SQLite format 3\0": "a SQLite database",
+    b"%PDF-": "a PDF",
+    b"\x89PNG": "an image",
+    b"\xff\xd8\xff": "an image",
+}
+"""How files begin that are often taken for a table."""
 SHOWN = 80
 """How many characters of somebody's data an error shows."""
 
@@ -81,10 +92,11 @@ def read_text(path: Path, encoding: str | None = None) -> str:
             ASCII bytes alone can be in either (UTF-16 without a mark, ISO-2022-JP), and is read in the one named.
 
     Raises:
-        DataError: It cannot be read, or is in another encoding; says where.
+        DataError: It cannot be read, is no text, or is in another encoding; says where.
     """
     with _reading(path):
         raw = path.read_bytes()
+    _refuse_binary(raw, path)
     name, text = _decode(raw, path, encoding)
     if "\0" in text:
         raise DataError(
@@ -95,6 +107,18 @@ def read_text(path: Path, encoding: str | None = None) -> str:
             next_step="save it again as UTF-8: it may be UTF-16 or UTF-32, or no text at all",
         )
     return text
+
+
+def _refuse_binary(raw: bytes, path: Path) -> None:
+    kind = next((kind for start, kind in BINARIES.items() if raw.startswith(start)), None)
+    if kind is not None:
+        raise DataError(
+            "the file is no text, whatever its name says",
+            where=str(path),
+            received=f"the first bytes of {kind}",
+            expected="a table as text: csv, tsv or jsonl",
+            next_step="open it in the program that wrote it, and save or export it as csv in UTF-8",
+        )
 
 
 def _decode(raw: bytes, path: Path, encoding: str | None) -> tuple[str, str]:

@@ -19,6 +19,7 @@ from kft.evaluate.fitted import Fitted
 from kft.evaluate.forgetting import ForgettingResult
 from kft.evaluate.overfitting import OverfittingResult
 from kft.evaluate.paired import PairedResult
+from kft.evaluate.scope import ScopeResult, judge_scope
 from kft.evaluate.selective import SelectiveResult, judge_selection
 from kft.evaluate.slices import SliceResult, cut, judge_slices, worst_of
 from kft.metrics.classification import ClassRow
@@ -60,6 +61,7 @@ class Scored:
         groups: Examples of one group are resampled together; None where each stands alone.
         inputs: What the model read.
         columns: Columns that slices are cut by.
+        vectors: What the head's last layer reads of each, ``float[n, width]``; None where nobody asked for it.
     """
 
     ids: Sequence[str]
@@ -69,6 +71,7 @@ class Scored:
     groups: np.ndarray | None = None
     inputs: Sequence[Any] = ()
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+    vectors: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -80,21 +83,24 @@ class ClassReport:
         selective: What abstention comes to.
         slices: The same metrics on parts of the examples.
         overfitting: The gap along training.
+        scope: What flagging foreign inputs takes away; None where that was not asked for.
     """
 
     calibration: CalibrationResult
     selective: SelectiveResult
     slices: tuple[SliceResult, ...]
     overfitting: OverfittingResult
+    scope: ScopeResult | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Returns its part of metrics.json."""
-        return {
+        values = {
             "calibration": self.calibration.as_dict(),
             "selective": self.selective.as_dict(),
             "slices": [part.as_dict() for part in self.slices],
             "overfitting": self.overfitting.as_dict(),
         }
+        return values | ({"out_of_scope": self.scope.as_dict()} if self.scope else {})
 
     def gate_values(self, metrics: Mapping[str, Estimate]) -> dict[str, float]:
         """Returns what a gate can ask for beside the metrics; see ``kft.recipe.schema.CLASS_GATES``."""
@@ -214,17 +220,23 @@ def report_classes(
     Args:
         raw: The examples with the model's own probabilities.
         given: The same after calibration.
-        fitted: Temperature and threshold.
+        fitted: Temperature, threshold and scope.
         overfitting: From the run's history.
         smallest_slice: Smaller parts are not judged.
     """
     truth, answers, groups = given.truth, given.answers, given.groups
     cuts = cut(given.columns, given.inputs, answers.max(axis=1))
+    scope = None
+    if fitted.scope is not None:
+        foreign = fitted.foreign(answers, given.vectors)
+        scope = judge_scope(fitted.scope, foreign, answers.argmax(axis=1) == truth, groups)
+    withheld = fitted.abstains(answers, given.vectors)
     return ClassReport(
         calibration=judge_calibration(truth, raw.answers, fitted.temperature, groups),
-        selective=judge_selection(truth, answers, fitted.promise, groups),
+        selective=judge_selection(truth, answers, fitted.rule, withheld, groups),
         slices=judge_slices(truth, answers, cuts, smallest=smallest_slice, groups=groups),
         overfitting=overfitting,
+        scope=scope,
     )
 
 
@@ -299,7 +311,7 @@ def check_gate(rule: str, value: float | None) -> GateResult:
 
 def write_evaluation(run: RunFolder, result: EvaluateResult, scored: Scored, fitted: Fitted) -> None:
     """Writes metrics.json, predictions.csv and, where there are any, per_class.csv, confusion.csv, edge_cases.json."""
-    abstains = fitted.abstains(scored.answers)
+    abstains = fitted.abstains(scored.answers, scored.vectors)
     rows = zip(scored.ids, scored.truth, scored.answers, abstains, strict=True)
     write_csv(
         run.predictions,

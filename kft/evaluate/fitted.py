@@ -1,17 +1,21 @@
-"""What is fitted after training, from the validation split alone, and kept in RUN/calibration.json."""
+"""What is fitted after training, from train and valid alone: kept in RUN/calibration.json and RUN/scope.safetensors."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from kft.errors import RunError
 from kft.evaluate.calibration import UNCHANGED, Temperature, fit_temperature
-from kft.evaluate.selective import Promise, certify, one_of_each, propose_thresholds
+from kft.evaluate.scope import Scope, fit_scope
+from kft.evaluate.selective import RULES, Promise, Rule, certify, one_of_each, propose_thresholds, rule_as_dict
+from kft.evaluate.thresholds import choose_threshold
 from kft.recipe.schema import EvaluateSpec
-from kft.rundir import RunFolder, write_json
+from kft.rundir import RunFolder, write_file, write_json
 
 
 @dataclass(frozen=True)
@@ -21,104 +25,168 @@ class Fitted:
     Attributes:
         temperature: Of the best checkpoint.
         probe: The probe's own, so that both are judged at their best.
-        promise: With the threshold of abstention; None where none was asked for.
+        rule: When to abstain; None where nothing was asked for.
+        scope: What tells foreign inputs, whose answers are withheld as well; None where that was not asked for.
     """
 
     temperature: Temperature = UNCHANGED
     probe: Temperature = UNCHANGED
-    promise: Promise | None = None
+    rule: Rule | None = None
+    scope: Scope | None = None
 
-    @property
-    def threshold(self) -> float:
-        """Answers below this confidence are withheld; 0 answers everything."""
-        return 0.0 if self.promise is None or self.promise.threshold is None else self.promise.threshold
+    def foreign(self, answers: np.ndarray, vectors: np.ndarray | None) -> np.ndarray:
+        """Returns ``bool[n]``: which inputs look foreign; none without a scope.
 
-    def abstains(self, answers: Any) -> np.ndarray:
-        """Returns ``bool[n]``: which calibrated answers are withheld.
+        Args:
+            answers: ``float[n, classes]``, calibrated.
+            vectors: ``float[n, width]``: what the head's last layer reads; wanted where there is a scope.
+        """
+        if self.scope is None or vectors is None:
+            return np.zeros(len(answers), bool)
+        return self.scope.flags(vectors, answers)
+
+    def abstains(self, answers: Any, vectors: np.ndarray | None = None) -> np.ndarray:
+        """Returns ``bool[n]``: which calibrated answers are withheld; see ``foreign``.
 
         Example:
             >>> Fitted().abstains(np.array([[0.6, 0.4]])).tolist()
             [False]
         """
-        if self.threshold == 0:
-            return np.zeros(len(answers), bool)
-        return answers.max(axis=1) < self.threshold
+        if self.rule is None:
+            return self.foreign(answers, vectors)
+        return self.foreign(answers, vectors) | self.rule.withholds(answers)
 
 
-def fit_answers(
-    spec: EvaluateSpec,
-    targets: np.ndarray,
-    answers: np.ndarray,
-    probe: np.ndarray | None,
-    *,
-    held: np.ndarray,
-    groups: np.ndarray | None,
-    seed: int,
-) -> Fitted:
-    """Fits temperature and threshold on the validation split.
+@dataclass(frozen=True)
+class Judged:
+    """The validation split as the model and the probe answer it, and what else there is to fit by.
 
-    The temperature, and which thresholds are tested, come from the examples that choices were made by; the threshold
-    itself from those that were set aside, which therefore decide nothing else.
-
-    Args:
-        spec: What is asked for.
+    Attributes:
         targets: ``int[n]``.
         answers: The model's raw probabilities ``float[n, classes]``.
         probe: The probe's; None without one.
         held: ``bool[n]``: what was set aside; none without ``abstain_at``.
         groups: ``str[n]``; None where each example stands alone.
-        seed: Draws one example of each group.
+        vectors: ``float[n, width]``: what the head's last layer reads; None without ``out_of_scope``.
+        known: The same of the training examples.
     """
-    chosen = ~held
+
+    targets: np.ndarray
+    answers: np.ndarray
+    probe: np.ndarray | None
+    held: np.ndarray
+    groups: np.ndarray | None
+    vectors: np.ndarray | None = None
+    known: np.ndarray | None = None
+
+
+def fit_answers(spec: EvaluateSpec, valid: Judged, labels: Sequence[str], seed: int) -> Fitted:
+    """Fits temperature, scope and threshold, in this order: each looks at answers that those before it have changed.
+
+    All but the threshold of a promise come from the examples that choices were made by; that one from those that were
+    set aside, which therefore decide nothing else. What looks foreign is not answered, so no threshold counts it.
+
+    Args:
+        spec: What is asked for.
+        valid: The validation split.
+        labels: The classes' names.
+        seed: Draws one example of each group, and of training examples those that are kept.
+    """
+    chosen = ~valid.held
     wanted = spec.calibrate == "temperature"
-    own = fit_temperature(targets[chosen], answers[chosen]) if wanted else UNCHANGED
-    of_probe = fit_temperature(targets[chosen], probe[chosen]) if wanted and probe is not None else UNCHANGED
-    promise = None
+    targets, probe = valid.targets[chosen], valid.probe
+    own = fit_temperature(targets, valid.answers[chosen]) if wanted else UNCHANGED
+    of_probe = fit_temperature(targets, probe[chosen]) if wanted and probe is not None else UNCHANGED
+    answers, scope = own.apply(valid.answers), None
+    if spec.out_of_scope is not None:
+        assert valid.vectors is not None and valid.known is not None
+        keep = spec.out_of_scope.keep
+        scope = fit_scope(valid.known, valid.vectors[chosen], answers[chosen], keep=keep, seed=seed)
+    foreign = Fitted(scope=scope).foreign(answers, valid.vectors)
+    rule: Rule | None = None
     if spec.abstain_at is not None:
-        calibrated = own.apply(answers)
-        confidence, right = calibrated.max(axis=1), calibrated.argmax(axis=1) == targets
-        (places,) = np.nonzero(held)
-        places = places[one_of_each(None if groups is None else groups[places], len(places), seed)]
-        thresholds = propose_thresholds(confidence[chosen], right[chosen], len(places), spec.abstain_at)
-        unit = "rows" if groups is None else "groups"
-        promise = certify(confidence[places], right[places], thresholds, spec.abstain_at, unit)
-    return Fitted(own, of_probe, promise)
+        rule = _promise(spec, valid, answers, foreign, seed)
+    elif spec.threshold is not None:
+        rule = choose_threshold(spec.threshold, labels, valid.targets, answers, foreign)
+    return Fitted(own, of_probe, rule, scope)
+
+
+def _promise(spec: EvaluateSpec, valid: Judged, answers: np.ndarray, foreign: np.ndarray, seed: int) -> Promise:
+    """Certifies a threshold among what does not look foreign: of the answered, the rest is none."""
+    assert spec.abstain_at is not None
+    confidence, right = answers.max(axis=1), answers.argmax(axis=1) == valid.targets
+    (proposing,), (places,) = np.nonzero(~valid.held & ~foreign), np.nonzero(valid.held & ~foreign)
+    groups = None if valid.groups is None else valid.groups[places]
+    places = places[one_of_each(groups, len(places), seed)]
+    thresholds = propose_thresholds(confidence[proposing], right[proposing], len(places), spec.abstain_at)
+    unit = "rows" if groups is None else "groups"
+    return certify(confidence[places], right[places], thresholds, spec.abstain_at, unit)
 
 
 def write_fitted(run: RunFolder, fitted: Fitted) -> None:
-    """Writes calibration.json, with the checkpoint it belongs to.
+    """Writes calibration.json, with the checkpoint it belongs to, after the vectors that it speaks of.
 
     Raises:
         StorageError: The disk is full or the folder cannot be written.
     """
+    scope = fitted.scope
+    if scope is not None:
+        from safetensors.numpy import save
+
+        write_file(run.scope, save({"known": np.ascontiguousarray(scope.known)}))
     values = {
         "temperature": fitted.temperature.value,
         "n": fitted.temperature.n,
         "how": "temperature scaling on valid" if fitted.temperature.n else "none",
         "probe_temperature": fitted.probe.value,
-        "threshold": fitted.promise.threshold if fitted.promise else None,
-        "promise": asdict(fitted.promise) if fitted.promise else None,
+        "threshold": fitted.rule.threshold if fitted.rule else None,
+        **rule_as_dict(fitted.rule),
+        "scope": None if scope is None else {name: getattr(scope, name) for name in SCOPE_NUMBERS},
         "checkpoint": checkpoint_hash(run),
     }
     write_json(run.calibration, values)
+
+
+SCOPE_NUMBERS = ("distance", "unsure", "limit", "keep", "n")
+"""What of a scope stands in calibration.json."""
 
 
 def read_fitted(run: RunFolder) -> Fitted | None:
     """Returns what was fitted for the run's best checkpoint; None where there is nothing, or it is of an earlier one.
 
     Raises:
-        RunError: The file is damaged.
+        RunError: A file is damaged.
     """
     if not run.calibration.is_file():
         return None
     values: dict[str, Any] = run.read_json(run.calibration)
     if values["checkpoint"] != checkpoint_hash(run):
         return None  # training has gone on since
+    rules = [kind(**values[name]) for name, kind in RULES.items() if values.get(name)]
     return Fitted(
         temperature=Temperature(values["temperature"], values["n"]),
         probe=Temperature(values["probe_temperature"], values["n"]),
-        promise=Promise(**values["promise"]) if values["promise"] else None,
+        rule=rules[0] if rules else None,
+        scope=_read_scope(run, values["scope"]) if values.get("scope") else None,
     )
+
+
+def _read_scope(run: RunFolder, numbers: dict[str, Any]) -> Scope:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        known = load_file(run.scope)["known"]
+    except (OSError, KeyError, SafetensorError) as error:
+        raise RunError(
+            "the vectors that inputs are compared with cannot be read",
+            where=str(run.scope),
+            received=str(error),
+            expected="the file that kft train wrote",
+            next_step=f"delete {run.calibration}: kft evaluate {run.path} then fits both anew",
+        ) from None
+    pairs = {name: tuple(numbers[name]) for name in ("distance", "unsure")}
+    return Scope(known, **{**numbers, **pairs})
 
 
 def checkpoint_hash(run: RunFolder) -> str:

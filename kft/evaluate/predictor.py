@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,12 +22,15 @@ from kft.tasks.task import Answer, AnswerKind, AnswerSpace
 if TYPE_CHECKING:
     import keras
 
+    from kft.data.source import Source
     from kft.features.inference import Inference
     from kft.model.backbones import Backbone
     from kft.model.encode import Reader
     from kft.recipe.schema import RecipeSpec
 
 NOTHING_FITTED = Fitted()
+FOREIGN, UNSURE = "unlike the training examples (out of scope)", "not sure enough"
+"""Why an answer is withheld, in words."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Predictor:
         space: Everything that an answer can be.
         spec: The recipe it was trained by.
         backbone: Whose layers the model shares; None where nobody asks.
-        fitted: Temperature and threshold.
+        fitted: Temperature, threshold and scope.
     """
 
     model: keras.Model
@@ -56,17 +60,30 @@ class Predictor:
 
         Probabilities are those of the model itself, before calibration.
         """
-        from kft.features.inference import run_in_batches
+        return self.answers_and_vectors(inputs, keep=keep, vectors=False)[0]
 
+    def answers_and_vectors(
+        self, inputs: Sequence[Any], *, keep: bool = False, vectors: bool = True
+    ) -> tuple[Any, np.ndarray | None]:
+        """Returns what ``answers`` does, and ``float32[n, width]``: what the head's last layer read, in the same pass.
+
+        Args:
+            inputs: Raw inputs.
+            keep: Whether decoded images are kept on disk.
+            vectors: Whether they are wanted; None else.
+        """
         encoded = self.reader.read(inputs, keep=keep)
         source = encoded.source.select(tuple(tensor.name for tensor in self.model.inputs))
-        (found,) = run_in_batches(self._inference, source)
-        return self._as_answers(found, encoded.offsets)
+        return self._outputs(self._inference_with_vectors if vectors else self._inference, source, encoded.offsets)
 
-    def head_answers(self, inputs: Sequence[Any]) -> Any:
-        """Does what ``answers`` does for a head on the pretrained backbone; frozen work comes from the store."""
+    def head_answers(self, inputs: Sequence[Any], *, vectors: bool = False) -> tuple[Any, np.ndarray | None]:
+        """Answers with a head on the pretrained backbone: frozen work comes from the feature store.
+
+        Args:
+            inputs: Raw inputs.
+            vectors: Whether what the head's last layer read is wanted as well; see ``answers_and_vectors``.
+        """
         from kft.features.boundary import frozen_blocks, split_at_boundary
-        from kft.features.inference import make_inference, run_in_batches
         from kft.features.reuse import reuse_features
         from kft.features.store import make_front
         from kft.model.freeze import freeze
@@ -74,38 +91,52 @@ class Predictor:
         freeze(self.model, "none")
         split = split_at_boundary(self.model)
         if set(split.names) == {tensor.name for tensor in split.front.inputs}:  # images that change at random, say
-            return self.answers(inputs, keep=True)
+            return self.answers_and_vectors(inputs, keep=True, vectors=vectors)
         encoded = self.reader.read(inputs, keep=True)
         blocks = frozen_blocks(self.model, split)
         about = {"model": self.backbone.name if self.backbone else "model", "phase": "evaluate"}
         (source,) = reuse_features(make_front(split), [encoded.source], blocks, self.spec.features, about=about)
-        (found,) = run_in_batches(make_inference(split.back, self.spec.train.batch_size), source)
-        return self._as_answers(found, encoded.offsets)
+        return self._outputs(self._traced(split.back, vectors), source, encoded.offsets)
 
-    def _as_answers(self, found: Any, offsets: Any) -> Any:
+    def _outputs(self, inference: Inference, source: Source, offsets: Any) -> tuple[Any, np.ndarray | None]:
+        from kft.features.inference import run_in_batches
+
+        found, *more = run_in_batches(inference, source)
         rows = [found.row(place) for place in range(len(found))] if isinstance(found, Ragged) else found
-        return self.kind.answers(rows, self.space, offsets)
+        vectors = np.asarray(more[0]) if more else None
+        return self.kind.answers(rows, self.space, offsets), vectors
 
     @cached_property
     def _inference(self) -> Inference:
+        return self._traced(self.model, False)
+
+    @cached_property
+    def _inference_with_vectors(self) -> Inference:
+        return self._traced(self.model, True)
+
+    def _traced(self, model: keras.Model, vectors: bool) -> Inference:
         import keras
 
         from kft.features.inference import make_inference
+        from kft.model.heads import with_vectors
 
         # The same graph with its inputs as a list, which is how batches come.
-        return make_inference(keras.Model(self.model.inputs, self.model.outputs[0]), self.spec.train.batch_size)
+        graph = with_vectors(model) if vectors else keras.Model(model.inputs, model.outputs[0])
+        return make_inference(graph, self.spec.train.batch_size)
 
     def predict(self, inputs: Sequence[Any]) -> list[Answer]:
         """Returns one prediction an input, as a person reads it."""
         if not inputs:
             return []
         texts = [given if isinstance(given, str) else "" for given in inputs]
-        answers = self.fitted.temperature.apply(self.answers(inputs))
+        raw, vectors = self.answers_and_vectors(inputs, vectors=self.fitted.scope is not None)
+        answers = self.fitted.temperature.apply(raw)
         predictions = [
             self.kind.prediction(answer, self.space, text) for answer, text in zip(answers, texts, strict=True)
         ]
-        withheld = zip(predictions, self.fitted.abstains(answers), strict=True)
-        return [_withheld(found) if abstain else found for found, abstain in withheld]
+        foreign = self.fitted.foreign(answers, vectors)
+        withheld = zip(predictions, self.fitted.abstains(answers, vectors), foreign, strict=True)
+        return [_withheld(found, FOREIGN if far else UNSURE) if abstain else found for found, abstain, far in withheld]
 
     def with_weights(self, arrays: Mapping[str, np.ndarray]) -> Predictor:
         """Puts other weights into the model, which is shared, and returns the predictor.
@@ -126,9 +157,24 @@ class Predictor:
         return self
 
 
-def _withheld(answer: Answer) -> Answer:
+def _withheld(answer: Answer, why: str) -> Answer:
     assert isinstance(answer, Prediction)  # only the probabilities of one class of many have a threshold
-    return replace(answer, abstain=True)
+    return replace(answer, abstain=True, why=why)
+
+
+def count_withheld(answers: Sequence[Answer]) -> str:
+    """Returns how many answers are withheld, and why, in words; empty where none is.
+
+    Example:
+        >>> unsure = Prediction("spam", 0.6, True, {"spam": 0.6, "ham": 0.4}, why=UNSURE)
+        >>> count_withheld([unsure, unsure, Prediction("ham", 0.9, False, {})])
+        '2 of 3 answers withheld: 2 not sure enough'
+    """
+    why = Counter(answer.why for answer in answers if isinstance(answer, Prediction) and answer.abstain)
+    if not why:
+        return ""
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in why.items())
+    return f"{why.total():,} of {len(answers):,} answers withheld: {reasons}"
 
 
 def load_predictor(run: RunFolder, backbone: Backbone | None = None) -> Predictor:

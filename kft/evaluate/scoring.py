@@ -21,12 +21,14 @@ from kft.evaluate.evaluate import (
     score,
     write_evaluation,
 )
-from kft.evaluate.fitted import Fitted, checkpoint_hash, fit_answers, read_fitted, write_fitted
+from kft.evaluate.fitted import Fitted, Judged, checkpoint_hash, fit_answers, read_fitted, write_fitted
 from kft.evaluate.forgetting import ForgettingResult
 from kft.evaluate.overfitting import judge_overfitting
 from kft.evaluate.predictor import Predictor, load_predictor
 from kft.evaluate.retention import gate_value, measure_run, read_forgetting, write_forgetting
+from kft.evaluate.selective import Rule
 from kft.evaluate.suite import Suite, suite_of
+from kft.evaluate.thresholds import CostRule, PrecisionRule
 from kft.recipe.load import load_recipe
 from kft.recipe.schema import RecipeSpec
 from kft.rundir import RunFolder
@@ -98,50 +100,64 @@ def _run_suite(run: RunFolder, predictor: Predictor, suite: Suite, progress: Pro
 def _fit_on_valid(run: RunFolder, predictor: Predictor, split: DataSplit, progress: Progress) -> Fitted:
     from kft.train.holdout import set_aside
 
-    spec = predictor.spec
-    if spec.evaluate.calibrate == "none" and spec.evaluate.abstain_at is None:
+    spec, asked = predictor.spec, predictor.spec.evaluate
+    if asked.calibrate == "none" and not (asked.abstain_at or asked.threshold or asked.out_of_scope):
         return Fitted()
     progress.note(f"\nfitting    on {len(split.valid):,} examples of valid")
     scored = _answer(run, predictor, split.valid)
-    return fit_answers(
-        spec.evaluate,
-        scored.truth,
-        scored.answers,
-        scored.probe,
+    known = None
+    if asked.out_of_scope is not None:
+        progress.note(f"scope      where {len(split.train):,} examples of train lie")
+        known = _answer(run, predictor, split.train).vectors
+    valid = Judged(
+        targets=scored.truth,
+        answers=scored.answers,
+        probe=scored.probe,
         held=set_aside(spec, split),
         groups=split.valid.groups,
-        seed=spec.data.split_seed,
+        vectors=scored.vectors,
+        known=known,
     )
+    return fit_answers(asked, valid, predictor.space.labels, spec.data.split_seed)
 
 
 def _described(fitted: Fitted) -> str:
     lines = [f"temperature {fitted.temperature.value:.3g}" if fitted.temperature.n else "temperature not fitted"]
-    promise = fitted.promise
-    if promise is not None and promise.threshold is None:
-        lines.append(f"abstention off: {promise.why}")
-    elif promise is not None:
-        when = f"below a confidence of {promise.threshold:.3f}" if promise.threshold else "never"
-        lines.append(
-            f"abstention {when}: {promise.errors:,} of {promise.answered:,} answers wrong, "
-            f"of {promise.n:,} examples set aside"
-        )
+    if fitted.scope is not None:
+        lines.append(f"scope      flags what looks more foreign than {fitted.scope.keep:.1%} of valid")
+    if fitted.rule is not None:
+        lines.append(_when(fitted.rule))
     return "\n".join(lines)
+
+
+def _when(rule: Rule) -> str:
+    if rule.threshold is None:
+        return f"abstention off: {rule.why}"
+    when = f"below a confidence of {rule.threshold:.3f}" if rule.threshold else "never"
+    if isinstance(rule, CostRule):
+        return f"abstention {when}: wrong costs {rule.wrong:g}, to abstain {rule.abstain:g}"
+    if isinstance(rule, PrecisionRule):
+        return f"abstention from {rule.label!r} {when}: {rule.right:,} of {rule.answered:,} on valid are right"
+    return f"abstention {when}: {rule.errors:,} of {rule.answered:,} answers wrong, of {rule.n:,} examples set aside"
 
 
 def _answer(run: RunFolder, predictor: Predictor, examples: Examples) -> Scored:
     """Answers with the best checkpoint and with the probe, a head on the pretrained weights, which the model keeps."""
     from kft.train.checkpoint import load_checkpoint, snapshot
 
+    wanted = predictor.spec.evaluate.out_of_scope is not None
     best = load_checkpoint(run.checkpoints, "best")
     pretrained = snapshot([variable for variable in predictor.model.weights if variable.path in best.weights])
-    probe_answers = answers = None
+    probe_answers = answers = vectors = None
     if (run.checkpoints / "probe.json").is_file():
         probe = load_checkpoint(run.checkpoints, "probe")
-        probe_answers = predictor.with_weights(probe.weights).head_answers(examples.inputs)
+        with_probe = predictor.with_weights(probe.weights)
+        probe_answers, of_probe = with_probe.head_answers(examples.inputs, vectors=wanted)
         if all(np.array_equal(array, best.weights[path]) for path, array in probe.weights.items()):
-            answers = probe_answers  # the probe was kept: its head is the best, on the same backbone
+            answers, vectors = probe_answers, of_probe  # the probe was kept: its head is the best, on the same backbone
     if answers is None:
-        answers = predictor.with_weights(best.weights).answers(examples.inputs, keep=True)
+        with_best = predictor.with_weights(best.weights)
+        answers, vectors = with_best.answers_and_vectors(examples.inputs, keep=True, vectors=wanted)
     predictor.with_weights(pretrained)  # or the probe's head would meet tuned blocks on the next examples
     assert examples.labels is not None  # only labelled examples are scored
     return Scored(
@@ -152,6 +168,7 @@ def _answer(run: RunFolder, predictor: Predictor, examples: Examples) -> Scored:
         groups=examples.groups,
         inputs=examples.inputs,
         columns=examples.columns,
+        vectors=vectors,
     )
 
 

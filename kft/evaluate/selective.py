@@ -9,14 +9,16 @@ examples breaks its promise in about half of all cases (docs/evaluation.md).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from kft.metrics.intervals import Estimate, Groups, estimate_all
-from kft.metrics.metric import Metric, mean
+from kft.evaluate.thresholds import CostRule, PrecisionRule
+from kft.metrics.intervals import Estimate, Groups, estimate
 from kft.metrics.ranking import AURC
+from kft.metrics.shares import SHARE
 from kft.recipe.schema import AbstainSpec
 
 STEPS = 100
@@ -45,6 +47,23 @@ class Promise:
     answered: int
     errors: int
     why: str = ""
+
+    def withholds(self, answers: np.ndarray) -> np.ndarray:
+        """Returns ``bool[n]``: which calibrated answers, ``float[n, classes]``, are not sure enough."""
+        return answers.max(axis=1) < (self.threshold or 0.0)
+
+    def judge(
+        self, targets: np.ndarray, answers: np.ndarray, withheld: np.ndarray, groups: Groups | None
+    ) -> dict[str, Estimate]:
+        """Returns nothing: coverage and error are reported in any case."""
+        return {}
+
+
+Rule = Promise | CostRule | PrecisionRule
+"""Says which answers are withheld; one at most."""
+
+RULES: Mapping[str, type[Rule]] = {"promise": Promise, "costs": CostRule, "precision": PrecisionRule}
+"""What each is called in calibration.json and metrics.json."""
 
 
 def fewest_answers(asked: AbstainSpec) -> int:
@@ -164,28 +183,37 @@ class SelectiveResult:
     """What abstention comes to on examples that nothing was fitted on.
 
     Attributes:
-        promise: What was asked for; None where nothing was.
+        rule: When to abstain; None where nothing was asked for.
+        judged: What the rule itself has to show: costs, or the precision of its label.
         coverage: The share that is answered.
         error: The share of wrong answers among the answered.
         aurc: The error averaged over every coverage (Geifman and El-Yaniv, 2017).
         curve: (coverage, error) from the surest answers to all.
     """
 
-    promise: Promise | None
+    rule: Rule | None
+    judged: Mapping[str, Estimate]
     coverage: Estimate
     error: Estimate
     aurc: Estimate
     curve: tuple[tuple[float, float], ...]
 
     @property
+    def promise(self) -> Promise | None:
+        """The rule, where it is a promise."""
+        return self.rule if isinstance(self.rule, Promise) else None
+
+    @property
     def threshold(self) -> float | None:
-        """Answers below this confidence are withheld."""
-        return self.promise.threshold if self.promise else None
+        """Answers below this confidence are withheld; those of one label alone, where a precision was asked for."""
+        return self.rule.threshold if self.rule else None
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the form of metrics.json."""
+        judged = {name: value.as_dict() for name, value in self.judged.items()}
+        rules = {name: found and found | judged for name, found in rule_as_dict(self.rule).items()}
         return {
-            "promise": asdict(self.promise) if self.promise else None,
+            **rules,
             "threshold": self.threshold,
             "coverage": self.coverage.as_dict(),
             "error": self.error.as_dict(),
@@ -194,26 +222,36 @@ class SelectiveResult:
         }
 
 
+def rule_as_dict(rule: Rule | None) -> dict[str, dict[str, Any] | None]:
+    """Returns the rule under its own name, and None under the names of the others.
+
+    Example:
+        >>> rule_as_dict(CostRule(wrong=10, abstain=1))["costs"]
+        {'wrong': 10, 'abstain': 1}
+    """
+    return {name: asdict(rule) if isinstance(rule, kind) else None for name, kind in RULES.items()}
+
+
 def judge_selection(
-    targets: np.ndarray, probabilities: np.ndarray, promise: Promise | None, groups: Groups | None
+    targets: np.ndarray, probabilities: np.ndarray, rule: Rule | None, withheld: np.ndarray, groups: Groups | None
 ) -> SelectiveResult:
     """Measures coverage, the error among the answered, and the whole curve between them.
 
     Args:
         targets: ``int[n]``.
         probabilities: ``float[n, classes]``.
-        promise: Its threshold is judged; without one everything is answered.
+        rule: What is judged; without one everything is answered, but what looks foreign.
+        withheld: ``bool[n]``: what is not answered, by the rule or as foreign.
         groups: Examples of one group are resampled together.
     """
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
-    threshold = 0.0 if promise is None or promise.threshold is None else promise.threshold
-    metrics = {metric.name: metric for metric in (*_metrics_at(threshold), AURC)}
-    found = estimate_all(right, confidence, groups=groups, metrics=metrics)
+    answered = ~withheld
     return SelectiveResult(
-        promise=promise,
-        coverage=found["coverage"],
-        error=found["selective_error"],
-        aurc=found["aurc"],
+        rule=rule,
+        judged=rule.judge(targets, probabilities, withheld, groups) if rule else {},
+        coverage=estimate(SHARE, answered, np.ones(len(answered), bool), groups=groups),
+        error=estimate(SHARE, answered & ~right, answered, groups=groups),
+        aurc=estimate(AURC, right, confidence, groups=groups),
         curve=risk_coverage(confidence, right),
     )
 
@@ -229,21 +267,3 @@ def risk_coverage(confidence: np.ndarray, right: np.ndarray) -> tuple[tuple[floa
     errors = np.cumsum(~right[np.argsort(-confidence, kind="stable")])
     answered = np.unique(np.linspace(1, n, min(n, CURVE_POINTS)).astype(int))
     return tuple((float(k / n), float(errors[k - 1] / k)) for k in answered)
-
-
-def _metrics_at(threshold: float) -> tuple[Metric, Metric]:
-    """Returns coverage and selective error, of right answers and their confidence."""
-
-    def covered(right: np.ndarray, confidence: np.ndarray) -> np.ndarray:
-        return np.stack([confidence >= threshold, np.ones(len(right))], axis=1)
-
-    def wrong(right: np.ndarray, confidence: np.ndarray) -> np.ndarray:
-        answered = confidence >= threshold
-        return np.stack([answered & ~right, answered], axis=1).astype(np.float64)
-
-    def share(sums: np.ndarray) -> np.ndarray:
-        return sums[..., 0] / np.maximum(sums[..., 1], 1)  # nothing answered, nothing wrong
-
-    return Metric("coverage", True, covered, mean, AURC.check), Metric(
-        "selective_error", False, wrong, share, AURC.check
-    )

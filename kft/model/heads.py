@@ -7,6 +7,8 @@ from typing import Any
 
 import keras
 
+from kft.errors import ModelError
+from kft.model.graph import nodes_in_order
 from kft.model.pooling import POOLINGS
 from kft.registry import Registry
 
@@ -15,6 +17,7 @@ HEADS: Registry[Callable[..., Any]] = Registry("head")
 ``head_...``, and the last one, ``head_logits``, is the Dense layer that the linear probe solves."""
 
 PREFIX = "head_"
+LOGITS = "head_logits"
 
 
 def pooled(features: Any, padding_mask: Any, *, units: int, dropout: float, pooling: str) -> Any:
@@ -31,7 +34,22 @@ def per_token(features: Any, padding_mask: Any, *, units: int, dropout: float, p
 
 def _dense(vectors: Any, units: int, dropout: float) -> Any:
     dropped = keras.layers.Dropout(dropout, name="head_dropout")(vectors)
-    return keras.layers.Dense(units, name="head_logits", dtype="float32")(dropped)
+    return keras.layers.Dense(units, name=LOGITS, dtype="float32")(dropped)
+
+
+def with_vectors(model: keras.Model) -> keras.Model:
+    """Returns the same graph with a second output: what the head's last layer reads, whatever pooled it.
+
+    Args:
+        model: From ``build_model`` with a head that pools, or the upper part of one that was split.
+
+    Raises:
+        ModelError: It has no such layer.
+    """
+    read = [node.input_tensors[0] for node in nodes_in_order(model) if node.operation.name == LOGITS]
+    if not read:
+        raise ModelError("the model has no layer to take vectors from", expected=f"a layer named {LOGITS}")
+    return keras.Model(model.inputs, [model.outputs[0], read[0]], name="with_vectors")
 
 
 HEADS.register("classification", pooled)

@@ -69,6 +69,8 @@ def _keys_of_other_tasks(spec: RecipeSpec) -> Iterable[Misfit]:
         (("train", "label_smoothing"), train.label_smoothing, ONE_CLASS_OF_MANY),
         (("evaluate", "suite"), spec.evaluate.suite, ONE_CLASS_OF_MANY),
         (("evaluate", "abstain_at"), spec.evaluate.abstain_at, ONE_CLASS_OF_MANY),
+        (("evaluate", "threshold"), spec.evaluate.threshold, ONE_CLASS_OF_MANY),
+        (("evaluate", "out_of_scope"), spec.evaluate.out_of_scope, ONE_CLASS_OF_MANY),
     )
     for location, value, tasks in rules:
         if value and task not in tasks:

@@ -513,6 +513,39 @@ def _retain(value: Any) -> Any:
 Retain = Annotated[RetainSpec, BeforeValidator(_retain, json_schema_input_type=str | RetainSpec)]
 
 
+class CostsSpec(Spec):
+    """What an example costs, in any unit; a right answer costs nothing."""
+
+    wrong: float = Field(gt=0, description="a wrong answer, such as 10")
+    abstain: float = Field(ge=0, description="declining to answer, such as 1")
+
+    @model_validator(mode="after")
+    def _worth_it(self) -> CostsSpec:
+        if self.abstain >= self.wrong:
+            raise ValueError("abstain to cost less than wrong: else every answer is worth giving")
+        return self
+
+
+class ThresholdSpec(Spec):
+    """Withholds answers that a person's own figures make too risky: by costs, or by a precision for one label."""
+
+    costs: CostsSpec | None = Field(None, description="such as {wrong: 10, abstain: 1} (Chow, 1970)")
+    precision: float | None = Field(None, gt=0, le=1, description="share of right ones among the answers `label`")
+    label: str | None = Field(None, description="whose answers have to be that precise; others are given as they are")
+
+    @model_validator(mode="after")
+    def _one(self) -> ThresholdSpec:
+        if (self.costs is None) == (self.precision is None) or (self.precision is None) != (self.label is None):
+            raise ValueError("{costs: {wrong: 10, abstain: 1}} or {precision: 0.95, label: spam}")
+        return self
+
+
+class ScopeSpec(Spec):
+    """Withholds the answers to inputs that look foreign, by their place among the training examples."""
+
+    keep: float = Field(0.95, ge=0.5, lt=1, description="share of in-scope valid examples that is not flagged")
+
+
 class EvaluateSpec(Spec):
     """How answers are judged, how sure they have to be, and what must be reached on the sealed test split."""
 
@@ -524,10 +557,22 @@ class EvaluateSpec(Spec):
     )
     suite: str | None = Field(None, description="a YAML file of edge cases, which `kft train` then runs")
     retain: Retain = Field(default_factory=RetainSpec, description="auto, none, or what tuning must not unlearn")
+    threshold: ThresholdSpec | None = Field(
+        None, description="in place of abstain_at: {costs: {wrong: 10, abstain: 1}} or {precision: 0.95, label: spam}"
+    )
+    out_of_scope: ScopeSpec | None = Field(
+        None, description="such as {keep: 0.95}: answers to what looks more foreign than 95 % of valid are withheld"
+    )
     slice_rows: int = Field(20, ge=2, description="a slice with fewer rows of the test split is not judged")
     gates: dict[GateName, Gate] = Field(
         default_factory=dict, description='such as {accuracy: ">= 0.85", slices.worst.accuracy: ">= 0.70"}'
     )
+
+    @model_validator(mode="after")
+    def _one_threshold(self) -> EvaluateSpec:
+        if self.abstain_at is not None and self.threshold is not None:
+            raise ValueError("abstain_at or threshold, not both: one rule says when to abstain")
+        return self
 
 
 class RecipeSpec(Spec):

@@ -24,14 +24,17 @@ class Prediction:
     Attributes:
         label: The most probable label.
         confidence: Its probability.
-        abstain: Whether the model declines to answer: its confidence is below a threshold (``evaluate.abstain_at``).
+        abstain: Whether the model declines to answer: its confidence is below a threshold (``evaluate.abstain_at``,
+            ``evaluate.threshold``), or the input looks foreign (``evaluate.out_of_scope``).
         probabilities: Every label's probability.
+        why: Why it declines, in words; no part of the documented form.
     """
 
     label: str
     confidence: float
     abstain: bool
     probabilities: dict[str, float]
+    why: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the documented form."""

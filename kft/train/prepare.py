@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from kft.model.backbones import Backbone
 from kft.model.blocks import find_blocks
 from kft.model.encode import Encoded, make_reader
 from kft.model.freeze import freeze_for
-from kft.recipe.schema import PhaseSpec, RecipeSpec, TrainSpec
+from kft.recipe.schema import PhaseSpec, RecipeSpec, ThresholdSpec, TrainSpec
+from kft.registry import nearest
 from kft.tasks.registry import TASKS
 from kft.train.callbacks import make_callbacks
 from kft.train.holdout import set_aside
@@ -33,8 +35,10 @@ def plan_phases(spec: RecipeSpec, split: DataSplit, backbone: Backbone, model: k
 
     Raises:
         ModelError: A freeze rule does not fit the model.
-        RecipeError: A callback is unknown or does not take its arguments, or a head cannot be solved.
+        RecipeError: A callback is unknown or does not take its arguments, a head cannot be solved, or a precision is
+            asked for a label that no example has.
     """
+    require_label(spec.evaluate.threshold, split.labels)
     make_callbacks(spec.train.callbacks, Path())  # refuses a wrong one before anything is spent
     blocks = find_blocks(model)
     solvable = len([v for layer in blocks[-1].layers for v in layer.trainable_variables]) == 2
@@ -102,6 +106,26 @@ def read_data(spec: RecipeSpec, split: DataSplit, backbone: Backbone, progress: 
     first = _labelled(split, split.train, train)
     weights = row_weights(spec.train, first.targets, len(split.labels))
     return TrainData(first, _labelled(split, split.valid, valid), split.kind, split.space, weights)
+
+
+def require_label(spec: ThresholdSpec | None, labels: Sequence[str]) -> None:
+    """Refuses a precision for a label that the data do not have, before anything is trained.
+
+    Raises:
+        RecipeError: They do not.
+
+    Example:
+        >>> require_label(ThresholdSpec(precision=0.9, label="spam"), ("ham", "spam"))
+    """
+    if spec is None or spec.label is None or spec.label in labels:
+        return
+    hint = nearest(spec.label, labels)
+    raise RecipeError(
+        f"no example has the label {spec.label!r}" + (f"; did you mean {hint}?" if hint else ""),
+        where="evaluate.threshold.label",
+        received=spec.label,
+        expected="one of " + ", ".join(labels[:10]) + (" ..." if len(labels) > 10 else ""),
+    )
 
 
 def row_weights(spec: TrainSpec, targets: Any, classes: int) -> np.ndarray:

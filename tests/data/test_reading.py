@@ -147,3 +147,14 @@ def test_a_dataframe_is_copied_and_its_names_become_text():
     assert read.columns.tolist() == ["0", "label"] and frame.columns.tolist() == [0, "label"]
     assert "'1'" in refused(pd.DataFrame([["a", "b"]], columns=[1, "1"])).received
     assert refused(frame.iloc[:0]).received == "a DataFrame without rows"
+
+
+@pytest.mark.parametrize(
+    ("start", "kind"), [(b"PK\x03\x04", "a spreadsheet (xlsx, ods) or a zip archive"), (b"\x89PNG\r\n", "an image")]
+)
+def test_a_file_that_is_no_text_is_told_from_one_in_another_encoding(tmp_path, start, kind):
+    (tmp_path / "table.csv").write_bytes(start + bytes(range(256)))
+    with pytest.raises(DataError) as caught:
+        read_table(tmp_path / "table.csv")
+    assert caught.value.problem == "the file is no text, whatever its name says"
+    assert caught.value.received == f"the first bytes of {kind}" and "export it as csv" in caught.value.next_step

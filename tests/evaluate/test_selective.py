@@ -95,11 +95,11 @@ def test_what_abstention_comes_to():
     probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.4, 0.6], [0.55, 0.45]])
     targets = np.array([0, 0, 0, 0])
     promise = certify(np.full(100, 0.9), np.ones(100, bool), np.array([0.58]), ASKED)
-    result = judge_selection(targets, probabilities, promise, groups=None)
+    result = judge_selection(targets, probabilities, promise, promise.withholds(probabilities), groups=None)
     assert result.coverage.value == 0.75 and result.error.value == pytest.approx(1 / 3)
     assert result.curve == ((0.25, 0.0), (0.5, 0.0), (0.75, pytest.approx(1 / 3)), (1.0, 0.25))
     assert result.aurc.value == pytest.approx((0 + 0 + 1 / 3 + 1 / 4) / 4)
-    all_answered = judge_selection(targets, probabilities, None, groups=None)
+    all_answered = judge_selection(targets, probabilities, None, np.zeros(4, bool), groups=None)
     assert all_answered.coverage.value == 1 and all_answered.error.value == 0.25
     assert all_answered.as_dict()["promise"] is None
 

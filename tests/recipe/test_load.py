@@ -163,3 +163,33 @@ def test_gates_on_what_is_reported_beside_the_metrics(tmp_path):
         load_recipe(write(tmp_path, recipe.format(task="text-regression", gate="slices.worst.accuracy")))
     assert "slices.worst.accuracy is no metric of text-regression" in str(caught.value)
     assert "only for text-classification, text-pairs, image-classification; the task is" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("evaluate", "message"),
+    [
+        (
+            {"abstain_at": {"error": 0.05}, "threshold": {"costs": {"wrong": 10, "abstain": 1}}},
+            "expected abstain_at or threshold, not both: one rule says when to abstain",
+        ),
+        (
+            {"threshold": {"costs": {"wrong": 10, "abstain": 1}, "precision": 0.9, "label": "spam"}},
+            "expected {costs: {wrong: 10, abstain: 1}} or {precision: 0.95, label: spam}",
+        ),
+        ({"threshold": {"precision": 0.9}}, "or {precision: 0.95, label: spam}"),
+        ({"threshold": {"costs": {"wrong": 1, "abstain": 1}}}, "expected abstain to cost less than wrong"),
+        ({"out_of_scope": {"keep": 1}}, "evaluate.out_of_scope.keep: received 1, expected 0.5 <= keep < 1"),
+    ],
+)
+def test_rules_of_abstention_that_exclude_each_other_are_refused(evaluate, message):
+    with pytest.raises(RecipeError) as caught:
+        load_recipe({"task": "text-classification", "data": {"train": "a.csv"}, "evaluate": evaluate})
+    assert message in str(caught.value)
+
+
+def test_rules_of_abstention_are_for_one_class_of_many():
+    evaluate = {"threshold": {"costs": {"wrong": 10, "abstain": 1}}, "out_of_scope": {"keep": 0.9}}
+    with pytest.raises(RecipeError) as caught:
+        load_recipe({"task": "text-regression", "data": {"train": "a.csv"}, "evaluate": evaluate})
+    for key in ("threshold", "out_of_scope"):
+        assert f"evaluate.{key}: only for text-classification, text-pairs, image-classification" in str(caught.value)
