@@ -24,6 +24,8 @@ from kft.rundir import storage_errors
 
 GRACE_SECONDS = 10
 """How long the others may take to end when one has died: without it, none of them can make another step."""
+SHOWN_LINES = 12
+"""Of the output of a worker that failed."""
 USAGE, UNEXPECTED = 2, 3
 """The exit codes of an error that starting again would only repeat, and of one that it may not."""
 
@@ -97,8 +99,7 @@ class Supervisor:
             if failed and self._told is None:
                 index, code = failed[0]
                 how = f"was ended by signal {-code}" if code < 0 else f"ended with {code}"
-                where = self.logs / f"worker-{index}.log" if index else "above"
-                self.report(f"worker {index} {how}; its output: {where}")
+                self.report(f"worker {index} {how}; its output: {self._output(index)}")
                 self._end(signal.SIGTERM)
                 return code if code > 0 else 128 - code
             if all(code is not None for code in codes):
@@ -109,6 +110,14 @@ class Supervisor:
                     self.report(f"a worker has not ended {GRACE_SECONDS} s after another did: killed")
                     self._end(signal.SIGKILL)
             time.sleep(0.2)
+
+    def _output(self, index: int) -> str:
+        """Returns where a worker's output is, and its last lines: the first one may not have come to say the same."""
+        if index == 0:
+            return "above"
+        path = self.logs / f"worker-{index}.log"
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[-SHOWN_LINES:]
+        return "\n".join([str(path), *(f"  {line}" for line in lines)])
 
     def _start(self, index: int, env: dict[str, str]) -> subprocess.Popen[bytes]:
         try:
