@@ -7,7 +7,7 @@ import pytest
 
 from kft.model.blocks import FAMILIES
 from kft.model.heads import HEADS
-from kft.recipe.schema import TASK_METRICS
+from kft.recipe.values import TASK_METRICS
 from kft.tasks.registry import TASKS
 
 PAGE = (Path(__file__).parents[1] / "docs" / "extending.md").read_text(encoding="utf-8")

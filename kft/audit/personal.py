@@ -9,7 +9,7 @@ from kft.audit.finding import Finding
 from kft.audit.texts import counted, ids_of, texts_of
 from kft.audit.view import AuditView
 from kft.data.personal import NAMES, find_personal, masked
-from kft.recipe.schema import PERSONAL_KINDS, PersonalKind
+from kft.recipe.values import PERSONAL_KINDS, PersonalKind
 
 
 def check_personal(view: AuditView) -> Iterable[Finding]:

@@ -21,8 +21,8 @@ from kft.errors import KftError, UsageError
 from kft.model.catalog import CATALOG
 from kft.model.sources import on_disk
 from kft.recipe.load import recipe_schema
-from kft.recipe.schema import TASK_METRICS, known_encoding
 from kft.recipe.shipped import find_recipe, purpose, shipped_recipes
+from kft.recipe.values import TASK_METRICS, known_encoding
 from kft.rundir import write_file
 
 

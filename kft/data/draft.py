@@ -8,8 +8,8 @@ import re
 from pathlib import Path
 
 from kft.data.look import Look, shorten
-from kft.recipe.schema import LOWER_IS_BETTER, TASK_METRICS
 from kft.recipe.sources import TFDS, absolute_source, is_named
+from kft.recipe.values import LOWER_IS_BETTER, TASK_METRICS
 
 TEXT_MODEL = """model:
   backbone: minilm-l6    # kft models lists them

@@ -103,7 +103,7 @@ class ClassReport:
         return values | ({"out_of_scope": self.scope.as_dict()} if self.scope else {})
 
     def gate_values(self, metrics: Mapping[str, Estimate]) -> dict[str, float]:
-        """Returns what a gate can ask for beside the metrics; see ``kft.recipe.schema.CLASS_GATES``."""
+        """Returns what a gate can ask for beside the metrics; see ``kft.recipe.values.CLASS_GATES``."""
         return {
             **{
                 f"slices.worst.{name}": worst_of(self.slices, name, metrics[name].value)
@@ -265,7 +265,7 @@ def score(
         report: From ``report_classes``.
         edge_cases: How the recipe's suite went.
         forgetting: From ``measure_run``.
-        beside: What else a gate can ask for, see ``kft.recipe.schema.RUN_GATES``; None where it is not known.
+        beside: What else a gate can ask for, see ``kft.recipe.values.RUN_GATES``; None where it is not known.
     """
     truth, groups, probe = scored.truth, scored.groups, scored.probe
     constant = kind.constant(shares, space, len(truth))

@@ -19,7 +19,8 @@ from kft.evaluate.perturbations import PERTURBATIONS
 from kft.recipe.explain import Document, explain_errors, recipe_error
 from kft.recipe.load import Recipe
 from kft.recipe.misfits import Misfit
-from kft.recipe.schema import CLASS_GATES, EDGE_CASES, Spec
+from kft.recipe.schema import Spec
+from kft.recipe.values import CLASS_GATES, EDGE_CASES
 from kft.recipe.yaml_file import as_plain, read_yaml
 from kft.registry import nearest
 

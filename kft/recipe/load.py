@@ -19,8 +19,9 @@ from ruamel.yaml.error import YAMLError
 from kft.errors import UsageError
 from kft.recipe.explain import explain_errors, recipe_error
 from kft.recipe.misfits import find_misfits
-from kft.recipe.schema import TASK_METRICS, RecipeSpec
+from kft.recipe.schema import RecipeSpec
 from kft.recipe.sources import absolute_source
+from kft.recipe.values import TASK_METRICS
 from kft.recipe.yaml_file import as_plain, read_yaml
 
 SOURCE_KEYS = ("train", "valid", "test")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from kft.recipe.schema import CLASS_GATES, EDGE_CASES, RUN_GATES, TASK_METRICS, RecipeSpec
+from kft.recipe.schema import RecipeSpec
+from kft.recipe.values import CLASS_GATES, EDGE_CASES, RUN_GATES, TASK_METRICS
 from kft.registry import nearest
 
 Misfit = tuple[Sequence[str | int], str]

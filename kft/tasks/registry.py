@@ -1,6 +1,6 @@
 """All tasks: one line each."""
 
-from kft.recipe.schema import LOWER_IS_BETTER, TASK_METRICS
+from kft.recipe.values import LOWER_IS_BETTER, TASK_METRICS
 from kft.registry import Registry
 from kft.tasks.classes import CLASSES
 from kft.tasks.labels import LABELS

@@ -16,7 +16,8 @@ import keras
 import numpy as np
 
 from kft.errors import RecipeError
-from kft.recipe.schema import LOWER_IS_BETTER, CallbackSpec, EarlyStoppingSpec
+from kft.recipe.schema import CallbackSpec, EarlyStoppingSpec
+from kft.recipe.values import LOWER_IS_BETTER
 from kft.registry import Registry
 from kft.rundir import write_file
 

@@ -13,7 +13,8 @@ import numpy as np
 from kft.data.batches import Ragged
 from kft.data.source import Column, DenseColumn, Source
 from kft.recipe.durations import parse_interval
-from kft.recipe.schema import LOWER_IS_BETTER, FeaturesSpec, PhaseSpec, TrainSpec
+from kft.recipe.schema import FeaturesSpec, PhaseSpec, TrainSpec
+from kft.recipe.values import LOWER_IS_BETTER
 from kft.tasks.task import AnswerKind, AnswerSpace
 from kft.train.callbacks import CallbackDriver, Patience
 from kft.train.checkpoint import Arrays, Checkpoint, CheckpointWriter, snapshot

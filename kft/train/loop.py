@@ -25,7 +25,8 @@ from kft.features.probe import STRENGTHS, solve_probe
 from kft.features.store import compute_features, make_front, store_features
 from kft.features.words import WordVectors
 from kft.model.freeze import FreezeTable, freeze_for, moving_variables
-from kft.recipe.schema import LOWER_IS_BETTER, PhaseSpec
+from kft.recipe.schema import PhaseSpec
+from kft.recipe.values import LOWER_IS_BETTER
 from kft.replicas import synchronise
 from kft.train.checkpoint import restore
 from kft.train.epochs import fit_phase, validate

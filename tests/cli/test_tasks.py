@@ -7,7 +7,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from kft.recipe.schema import TASK_METRICS
+from kft.recipe.values import TASK_METRICS
 from tests import tiny
 
 PLANTED = {

@@ -13,7 +13,8 @@ from kft.evaluate.forgetting import ForgettingResult, Retained
 from kft.evaluate.overfitting import judge_overfitting
 from kft.metrics.intervals import Estimate
 from kft.recipe.load import load_recipe
-from kft.recipe.schema import TASK_METRICS, EvaluateSpec
+from kft.recipe.schema import EvaluateSpec
+from kft.recipe.values import TASK_METRICS
 from kft.rundir import RunFolder
 from kft.tasks.registry import TASKS
 from kft.tasks.task import AnswerSpace

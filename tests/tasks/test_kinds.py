@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 
 from kft.metrics.tagging import Span
-from kft.recipe.schema import TASK_METRICS, DataSpec
+from kft.recipe.schema import DataSpec
+from kft.recipe.values import TASK_METRICS
 from kft.tasks.labels import LABELS
 from kft.tasks.numbers import NUMBERS
 from kft.tasks.registry import TASKS
