@@ -31,7 +31,7 @@ def test_an_answer_is_given_where_its_risk_is_worth_it(wrong, share, confidence)
 
 
 def test_costs_fall_by_abstaining_and_no_other_threshold_is_cheaper():
-    targets, answers = drawn(20_000, np.random.default_rng(0))
+    targets, answers = drawn(6000, np.random.default_rng(0))
     rule = choose(targets, answers, costs={"wrong": 10, "abstain": 1})
     assert rule.threshold == 0.9
     withheld = rule.withholds(answers)
@@ -58,7 +58,7 @@ def test_the_precision_of_one_label_is_reached_and_the_other_is_left_alone():
     rng = np.random.default_rng(2)
     targets, answers = drawn(5000, rng)
     rule = choose(targets, answers, precision=0.95, label="spam")
-    new_targets, new = drawn(20_000, rng)
+    new_targets, new = drawn(6000, rng)
     withheld = rule.withholds(new)
     assert not withheld[new.argmax(axis=1) == 0].any() and 0.5 < rule.threshold < 0.9
     found = rule.judge(new_targets, new, withheld, None)

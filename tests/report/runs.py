@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from kft.evaluate.evaluate import Scored, calibrated, report_classes, score, write_evaluation
-from kft.evaluate.fitted import Fitted, fit_answers
+from kft.evaluate.fitted import Fitted, Judged, fit_answers
 from kft.evaluate.forgetting import ForgettingResult, Retained
 from kft.evaluate.overfitting import judge_overfitting
 from kft.metrics.intervals import Estimate
@@ -46,15 +46,8 @@ def write_run(
     scored, shares = answers(kind, space, n, rng)
     fitted, report = Fitted(), None
     if kind.name == "classes":
-        fitted = fit_answers(
-            EvaluateSpec(abstain_at={"error": 0.3}),
-            scored.truth,
-            scored.answers,
-            scored.probe,
-            held=np.arange(n) % 2 == 0,
-            groups=None,
-            seed=0,
-        )
+        valid = Judged(scored.truth, scored.answers, scored.probe, held=np.arange(n) % 2 == 0, groups=None)
+        fitted = fit_answers(EvaluateSpec(abstain_at={"error": 0.3}), valid, space.labels, seed=0)
         raw, scored = scored, calibrated(scored, fitted)
         report = report_classes(raw, scored, fitted, judge_overfitting(events, 100), 20)
     result = score(scored, split="test", kind=kind, space=space, shares=shares, gates=gates or {}, report=report)
