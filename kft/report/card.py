@@ -165,7 +165,7 @@ def _limits(record: RunRecord) -> Iterable[str]:
             if each.tone in ("error", "warning"):
                 yield f"{each.text}."
     selective = record.metrics.get("selective")
-    if selective is not None and not selective["threshold"]:
+    if selective is not None and not selective["threshold"] and "out_of_scope" not in record.metrics:
         yield "It answers everything: no threshold declines answers that it is not sure of."
 
 

@@ -16,7 +16,7 @@ from kft.compare.verdict import TUNED
 from kft.evaluate.forgetting import ForgettingResult
 from kft.metrics.metric import metric_title, shown_value
 from kft.recipe.schema import DATAFRAME
-from kft.report.record import RunRecord, listed, several, share
+from kft.report.record import Row, RunRecord, listed, several, share
 
 GOOD, WARNING, ERROR, MISSING = "good", "warning", "error", "missing"
 ALIKE = {"nothing": "", "copies": "copies", "similar": "rows that look alike"}
@@ -218,19 +218,32 @@ def _probabilities(record: RunRecord) -> Iterator[Evidence]:
         WARNING if ece.low > SURE_ECE else GOOD,
         "calibration",
     )
-    selective = record.metrics["selective"]
-    promise = selective["promise"]
-    if promise is None:
-        yield Evidence("when to decline an answer: evaluate.abstain_at in the recipe", MISSING, "abstention")
-    elif promise["threshold"] is None:
-        yield Evidence(f"abstention is off: {promise['why']}", WARNING, "abstention")
+    yield _abstention(record.metrics["selective"])
+    scope = record.metrics.get("out_of_scope")
+    if scope is not None:
+        text = f"{share(scope['flagged']['value'])} of the test examples look foreign to it and are not answered"
+        yield Evidence(f"{text}; {share(scope['right']['value'])} of these would have been right", GOOD, "abstention")
+
+
+def _abstention(selective: Row) -> Evidence:
+    answers = f"answers {share(selective['coverage']['value'])}, of these wrong {share(selective['error']['value'])}"
+    promise, costs, precision = (selective.get(name) for name in ("promise", "costs", "precision"))
+    for rule in (promise, precision):
+        if rule is not None and rule["threshold"] is None:
+            why = rule.get("why", "no threshold on valid reaches the precision that was asked for")
+            return Evidence(f"abstention is off: {why}", WARNING, "abstention")
+    if promise is not None:
+        text, holds = f"{share(promise['error'])} at most are promised", selective["error"]["low"] <= promise["error"]
+    elif costs is not None:
+        each, all_ = costs["per_example"]["value"], costs["answering_everything"]["value"]
+        text, holds = f"an example costs {each:.3g}, and {all_:.3g} if all were answered", costs["saved"]["high"] >= 0
+    elif precision is not None:
+        reached, asked = precision["reached"], precision["asked"]
+        text = f"{share(reached['value'])} of the answers {precision['label']} are right, {share(asked)} were asked for"
+        holds = reached["high"] >= asked
     else:
-        yield Evidence(
-            f"answers {share(selective['coverage']['value'])}, of these wrong {share(selective['error']['value'])}; "
-            f"{share(promise['error'])} at most are promised",
-            GOOD if selective["error"]["low"] <= promise["error"] else WARNING,
-            "abstention",
-        )
+        return Evidence("when to decline an answer: evaluate.abstain_at in the recipe", MISSING, "abstention")
+    return Evidence(f"{answers}; {text}", GOOD if holds else WARNING, "abstention")
 
 
 def _slices(record: RunRecord) -> Iterator[Evidence]:

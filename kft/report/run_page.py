@@ -195,7 +195,8 @@ def _abstention(record: RunRecord) -> list[tuple[str, Estimate]]:
     found = record.metrics.get("selective")
     if found is None:
         return []
-    answered = [("share answered", "coverage"), ("wrong among these", "error")] if found["threshold"] else []
+    declines = found["threshold"] or "out_of_scope" in record.metrics
+    answered = [("share answered", "coverage"), ("wrong among these", "error")] if declines else []
     return [
         (title, Estimate(**found[key])) for title, key in (*answered, ("wrong, averaged over coverages (AURC)", "aurc"))
     ]

@@ -12,7 +12,7 @@ from tests.notebooks.running import run_notebook, shown
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("bring_your_own_csv", "compare_and_decide", "photos", "quickstart", "several_devices")
-INTERVAL = r"\d\.\d{3} \[\d\.\d{3}, \d\.\d{3}\]"
+INTERVAL = r"\d\.\d{3}(?: |<br>)\[\d\.\d{3}, \d\.\d{3}\]"
 
 
 def test_there_are_five():

@@ -21,9 +21,11 @@ from kft.tasks.task import AnswerSpace
 
 VERSIONS = {"python": "3.11", "kft": "0.1.0", "tensorflow": "2.21.0"}
 
+PROMISED = {"abstain_at": {"error": 0.3}}
+
 
 def write_run(
-    folder: Path, *, task="text-classification", labels=("bad", "good", "so so"), n=240, gates=None
+    folder: Path, *, task="text-classification", labels=("bad", "good", "so so"), n=240, gates=None, asked=PROMISED
 ) -> RunFolder:
     """Writes the folder of an evaluated run, whose answers are right where the dice say so."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -47,7 +49,7 @@ def write_run(
     fitted, report = Fitted(), None
     if kind.name == "classes":
         valid = Judged(scored.truth, scored.answers, scored.probe, held=np.arange(n) % 2 == 0, groups=None)
-        fitted = fit_answers(EvaluateSpec(abstain_at={"error": 0.3}), valid, space.labels, seed=0)
+        fitted = fit_answers(EvaluateSpec.model_validate(asked), valid, space.labels, seed=0)
         raw, scored = scored, calibrated(scored, fitted)
         report = report_classes(raw, scored, fitted, judge_overfitting(events, 100), 20)
     result = score(scored, split="test", kind=kind, space=space, shares=shares, gates=gates or {}, report=report)

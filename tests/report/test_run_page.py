@@ -186,3 +186,24 @@ def test_plots_are_small_the_same_each_time_and_in_the_colours_of_the_theme(name
 def test_a_solved_probe_has_no_curve():
     assert run_plots.curves_of(EPOCHS[:1], "valid_accuracy") == []
     assert [curve.title for curve in run_plots.curves_of(EPOCHS, "valid_loss")] == ["loss"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said", "tone"),
+    [
+        ({"threshold": {"costs": {"wrong": 10, "abstain": 1}}}, "an example costs", "good"),
+        (
+            {"threshold": {"precision": 0.5, "label": "good"}},
+            "of the answers good are right, 50 % were asked for",
+            "good",
+        ),
+        ({"abstain_at": {"error": 0.001}}, "abstention is off: an error of at most 0.1% among", "warning"),
+        ({"abstain_at": {"error": 0.3}}, "at most are promised", "good"),
+        ({}, "when to decline an answer", "missing"),
+    ],
+)
+def test_what_declines_answers_is_judged_by_what_was_asked_for(tmp_path, asked, said, tone):
+    run = runs.write_run(tmp_path / "run", labels=("bad", "good", "other"), asked=asked)
+    verifiable = {each.name: each for each in four_questions(read_record(run))}["verifiable"]
+    (found,) = [each for each in verifiable.evidence if said in each.text]
+    assert found.tone == tone
