@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 CANNOT_BE_SHOWN = (DataError, RunError, ModelError, AssetError)
 """Data that are gone or have changed, weights that cannot be had: the rest of a report does not hang on them."""
 
+ELSEWHERE = "copy the run folder to a disk that has room, and report on the copy"
+"""What to do where a run folder cannot be written to."""
+
 
 @dataclass(frozen=True)
 class ReportResult:
@@ -102,8 +105,8 @@ def report(
     record = read_record(folder)
     comparison = None if compare is None else _comparison(Path(compare), record)
     record, missing = _with_mistakes(record, frames_of(data), progress_for(quiet))
-    write_file(folder.report, render_run(record, comparison=comparison, missing=missing))
-    write_file(folder.card, render_card(record))
+    write_file(folder.report, render_run(record, comparison=comparison, missing=missing), elsewhere=ELSEWHERE)
+    write_file(folder.card, render_card(record), elsewhere=ELSEWHERE)
     files = {"report": folder.report, "card": folder.card}
     return ReportResult(
         run=folder.path,
@@ -145,7 +148,7 @@ def _with_mistakes(
     except CANNOT_BE_SHOWN as error:
         progress.note(f"mistakes   not shown: {error}")
         return replace(record, mistakes=None), error.problem
-    write_json(record.run.mistakes, found)
+    write_json(record.run.mistakes, found, elsewhere=ELSEWHERE)
     return replace(record, mistakes=found), ""
 
 
