@@ -91,8 +91,6 @@ def solve_probe(
     train, valid = _as_vectors(features), _as_vectors(valid_features)
     loss_of, certainty = LOSSES[solver], certainty_of(solver, classes)
     weights = np.ones(len(targets), np.float32) if row_weights is None else row_weights.astype(np.float32)
-    tried: list[tuple[float, float, float]] = []
-    best: tuple[float, float, np.ndarray] | None = None
     # One thread: the products are small, and BLAS threads that wait for the next one burn more than they save.
     with threadpool_limits(1, user_api="blas"):
         basis = principal_axes(train)
@@ -102,30 +100,46 @@ def solve_probe(
             curvature = basis.curvature(certainty, strength)
             return minimise(rows, targets, weights, curvature, strength, start, loss_of, tolerance)
 
-        solution = np.zeros((len(basis.mean) + 1, classes))
-        for strength in strengths:
-            solution = solve(strength, solution, COARSE)
+        def judge(solution: np.ndarray) -> tuple[float, float]:
             loss, outputs = _evaluate(valid_rows, valid_targets, solution, loss_of)
-            reached = -loss if score is None else score(outputs)
-            tried.append((strength, loss, reached))
-            if tick:
-                tick(1)
-            if best is None or reached > best[0]:
-                best = (reached, strength, solution)
-            if len(tried) > 2 and tried[-1][1] > tried[-2][1] > tried[-3][1]:
-                break
-        assert best is not None
-        _, strength, solution = best
+            return loss, -loss if score is None else score(outputs)
+
+        start = np.zeros((len(basis.mean) + 1, classes))
+        strength, solution, tried = _choose_strength(solve, judge, strengths, start, tick or (lambda steps: None))
         solution = solve(strength, solution, CONVERGED)
-        loss, _ = _evaluate(valid_rows, valid_targets, solution, loss_of)
+        loss, _ = judge(solution)
         kernel = basis.axes @ solution[:-1] / basis.scale[:, None]
     return ProbeResult(
         kernel=kernel.astype(np.float32),
         bias=(solution[-1] - basis.mean @ kernel).astype(np.float32),
         strength=strength,
         valid_loss=loss,
-        tried=tuple(tried),
+        tried=tried,
     )
+
+
+def _choose_strength(
+    solve: Callable[[float, np.ndarray, float], np.ndarray],
+    judge: Callable[[np.ndarray], tuple[float, float]],
+    strengths: Sequence[float],
+    start: np.ndarray,
+    tick: Callable[[int], None],
+) -> tuple[float, np.ndarray, tuple[tuple[float, float, float], ...]]:
+    """Returns the best strength, its coarse solution, and all that were tried; see ``solve_probe``."""
+    tried: list[tuple[float, float, float]] = []
+    best: tuple[float, float, np.ndarray] | None = None
+    solution = start
+    for strength in strengths:
+        solution = solve(strength, solution, COARSE)
+        loss, reached = judge(solution)
+        tried.append((strength, loss, reached))
+        tick(1)
+        if best is None or reached > best[0]:
+            best = (reached, strength, solution)
+        if len(tried) > 2 and tried[-1][1] > tried[-2][1] > tried[-3][1]:
+            break
+    assert best is not None
+    return best[1], best[2], tuple(tried)
 
 
 @dataclass(frozen=True)
