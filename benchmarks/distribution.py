@@ -104,8 +104,8 @@ def bare_loop(prepared):
     """Returns a function that runs an epoch as one would write it by hand, and gives its mean loss."""
     import tensorflow as tf
 
-    from kft.data.batches import plan
     from kft.features.inference import signature
+    from kft.feed.batches import plan
     from kft.train.epochs import make_optimizer
 
     job, back, train = prepared

@@ -16,7 +16,7 @@ def main() -> None:
         import keras
 
         import kft
-        from kft.evaluate.predictor import Predictor
+        from kft.answer.predictor import Predictor
         from kft.features.inference import make_inference, run_in_batches
         from kft.model.encode import Reader
         from kft.tasks.registry import TASKS

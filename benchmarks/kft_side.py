@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from kft import assets, runtime
-from kft.data.batches import Ragged, choose_edges
-from kft.data.source import Source, text_source
-from kft.data.split import DataSplit, load_split
+from kft.feed.batches import Ragged, choose_edges
+from kft.feed.source import Source, text_source
 from kft.recipe.load import load_recipe
 from kft.recipe.schema import RecipeSpec
+from kft.split.data_split import DataSplit, load_split
 from kft.tasks.registry import TASKS
 
 

@@ -5,7 +5,7 @@
 For each of several draws, 15 classes are left out of training; a linear probe on the pooled features of MiniLM-L6
 learns the others, 15 % of whose training rows are validation. Measured on the test rows:
 
-- the AUROC of each score of kft/evaluate/scope.py, left-out classes against the others; and of the one that
+- the AUROC of each score of kft/answer/scope.py, left-out classes against the others; and of the one that
   `evaluate.out_of_scope` uses, with the share that is flagged of either where 95 % of valid are to be kept;
 - abstention at 5 % error on the in-scope rows. 200 calibration sets are drawn from the test rows, with replacement, so
   that these rows are the whole truth: a promise is broken where of all of them more than 5 % of the answered are wrong.
@@ -22,14 +22,14 @@ import numpy as np
 import pandas as pd
 from common import arguments, report
 
-from kft.evaluate.calibration import fit_temperature
-from kft.evaluate.scope import fit_scope, mahalanobis_score, neighbour_score, softmax_score
-from kft.evaluate.selective import certify, propose_thresholds
+from kft.answer.calibration import fit_temperature
+from kft.answer.scope import fit_scope, mahalanobis_score, neighbour_score, softmax_score
+from kft.answer.selective import certify, propose_thresholds
 from kft.features.probe import solve_probe
 from kft.metrics.classification import softmax
 from kft.metrics.ranking import AUROC
 from kft.recipe.schema import AbstainSpec
-from kft.train.holdout import draw_half
+from kft.split.holdout import draw_half
 
 ASKED = AbstainSpec(error=0.05)
 KEEP = 0.95

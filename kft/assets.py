@@ -25,8 +25,8 @@ from filelock import FileLock, Timeout
 
 from kft.archives import BadArchive, belongs, unpack_member
 from kft.errors import AssetError, DataError, KftError, StorageError, UsageError
+from kft.records.files import free_bytes
 from kft.registry import Registry
-from kft.rundir import free_bytes
 
 PACKAGE = "package:"
 MANIFEST = "kft-manifest.json"

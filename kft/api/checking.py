@@ -17,14 +17,14 @@ from kft.audit.corrections import propose
 from kft.audit.finding import Finding
 from kft.audit.summary import as_document, count_severities, verdict
 from kft.audit.view import AuditView
-from kft.data.corrections import Correction, as_csv
-from kft.data.split import DataSplit
+from kft.curate.corrections import Correction, as_csv
 from kft.errors import RunError
 from kft.model import backbones
 from kft.recipe.load import Recipe
+from kft.records.files import require_writable, write_folder
 from kft.report.examples import ExampleIndex
 from kft.report.lines import worst_lines
-from kft.rundir import require_writable, write_folder
+from kft.split.data_split import DataSplit
 from kft.tasks.registry import TASKS
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from kft.compare.setting import Setting
 from kft.compare.table import as_markdown, header, rows_of
 from kft.compare.verdict import Verdict
 from kft.errors import UsageError
-from kft.rundir import refuse_taken, write_folder
+from kft.records.files import write_folder
+from kft.records.run_folder import refuse_taken
 from kft.tasks.registry import TASKS
 
 if TYPE_CHECKING:

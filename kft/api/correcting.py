@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kft import assets
-from kft.data import corrections as room
-from kft.data.corrections import CorrectionsResult
+from kft.curate import corrections as room
+from kft.curate.corrections import CorrectionsResult
 from kft.errors import DataError, UsageError
 from kft.recipe.load import Recipe, load_recipe
 from kft.tasks.registry import TASKS

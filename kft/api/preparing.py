@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kft.api.reading import load, progress_for, show_data
-from kft.data.assign import SPLITS
-from kft.data.prepared import FORMATS, RECIPE, prepared_recipe, refuse_existing, write_prepared
+from kft.curate.prepared import FORMATS, RECIPE, prepared_recipe, refuse_existing, write_prepared
 from kft.errors import UsageError
+from kft.split.assign import SPLITS
 from kft.tasks.registry import TASKS
 
 if TYPE_CHECKING:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from kft import assets, strategy
 from kft.audit.all_checks import require_known_checks
-from kft.data.split import DataSplit, load_split
 from kft.errors import UsageError
-from kft.evaluate.suite import suite_of
-from kft.evaluate.suite_fit import require_fit
 from kft.model import backbones
 from kft.recipe.load import Recipe, load_recipe
 from kft.recipe.schema import DATAFRAME
+from kft.split.data_split import DataSplit, load_split
+from kft.suites.suite import suite_of
+from kft.suites.suite_fit import require_fit
 from kft.tasks.registry import TASKS
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from kft.api.reading import frames_of, progress_for, split_of, vectors_of
 from kft.api.using import require_same_data
 from kft.errors import AssetError, DataError, ModelError, RunError
 from kft.evaluate.mistakes import find_mistakes, predictions_hash
-from kft.rundir import open_run, require_writable, write_file, write_json
+from kft.records.files import require_writable, write_file, write_json
+from kft.records.run_folder import open_run
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,18 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kft import replicas, strategy
+from kft.answer.fitted import checkpoint_hash
+from kft.answer.predictor import load_predictor
 from kft.api.reading import frames_of, progress_for, split_of
+from kft.api.scoring import score_suite
 from kft.api.using import require_same_data
 from kft.errors import SuiteError
-from kft.evaluate.draft_suite import SuiteDraft, draft, refuse_draft
-from kft.evaluate.edge_cases import EdgeCaseResult, compare_edge_cases
-from kft.evaluate.fitted import checkpoint_hash
-from kft.evaluate.predictor import load_predictor
-from kft.evaluate.scoring import score_suite
-from kft.evaluate.suite import Suite, load_suite
-from kft.evaluate.suite_fit import require_fit
 from kft.recipe.load import load_recipe
-from kft.rundir import RunFolder, open_run, write_file, write_json
+from kft.records.files import write_file, write_json
+from kft.records.run_folder import RunFolder, open_run
+from kft.suites.draft import SuiteDraft, draft, refuse_draft
+from kft.suites.edge_cases import EdgeCaseResult, compare_edge_cases
+from kft.suites.suite import Suite, load_suite
+from kft.suites.suite_fit import require_fit
 from kft.tasks.registry import TASKS
 
 if TYPE_CHECKING:

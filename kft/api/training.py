@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 from kft import notebook, replicas, runtime, strategy
 from kft.api.checking import find_at_once
 from kft.api.reading import load, progress_for, show_data
+from kft.api.scoring import score_test
 from kft.audit.summary import as_document, in_numbers
-from kft.data.split import DataSplit
 from kft.evaluate.evaluate import EvaluateResult
-from kft.evaluate.retain import find_retain
-from kft.evaluate.scoring import score_test
+from kft.forgetting.retain import find_retain
 from kft.model import backbones
 from kft.recipe.load import Recipe
-from kft.rundir import RUN_NOTE, RunFolder, create_run, latest_run, refuse_taken, write_json
+from kft.records.files import write_json
+from kft.records.run_folder import RUN_NOTE, RunFolder, create_run, latest_run, refuse_taken
+from kft.split.data_split import DataSplit
 from kft.tasks.registry import TASKS
 
 if TYPE_CHECKING:

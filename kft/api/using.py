@@ -10,20 +10,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kft import assets, strategy
+from kft.answer.predictor import count_withheld, load_predictor
 from kft.api.reading import frames_of, progress_for, split_of
+from kft.api.scoring import score_run, score_test
 from kft.data.examples import Examples
 from kft.data.inputs import as_inputs, find_unusable, in_words, load_labelled, read_inputs
 from kft.data.parts import Part, open_source
-from kft.data.split import DataSplit, content_hash
 from kft.data.tables import image_folder
 from kft.errors import DataError, RunError, UsageError
 from kft.evaluate.evaluate import EvaluateResult, write_csv
 from kft.evaluate.paired import compare_runs, require_comparable
-from kft.evaluate.predictor import count_withheld, load_predictor
-from kft.evaluate.scoring import score_run, score_test
 from kft.recipe.load import Recipe, load_recipe
 from kft.recipe.schema import DATAFRAME, DataSpec
-from kft.rundir import RunFolder, open_run, write_file
+from kft.records.files import write_file
+from kft.records.run_folder import RunFolder, open_run
+from kft.split.data_split import DataSplit, content_hash
 from kft.tasks.registry import TASKS
 
 if TYPE_CHECKING:

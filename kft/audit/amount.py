@@ -9,7 +9,7 @@ from kft.audit.check import Check, register_check
 from kft.audit.finding import Finding
 from kft.audit.texts import counted, listed
 from kft.audit.view import AuditView
-from kft.data.split import labels_of
+from kft.split.data_split import labels_of
 
 LEARNABLE, USABLE, COMFORTABLE = 5, 10, 20
 """Rows a class: below the first, a class is its few examples and nothing more; below the second, what is measured of

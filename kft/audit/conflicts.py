@@ -10,7 +10,7 @@ import numpy as np
 from kft.audit.check import Check, register_check
 from kft.audit.finding import Finding, Severity
 from kft.audit.view import AuditView
-from kft.data.near import Pairs
+from kft.split.near import Pairs
 
 SHARE_WARNED = 0.01
 """Of all rows."""
@@ -47,7 +47,7 @@ def find_conflicts(
         written: A label as text.
 
     Example:
-        >>> from kft.data.near import as_pairs
+        >>> from kft.split.near import as_pairs
         >>> copies = as_pairs([(0, 1, 1.0), (1, 2, 0.95)])
         >>> (found,) = find_conflicts(np.array(["a", "b", "c"]), np.array(["x", "x", "y"]), copies, lambda a, b: a != b)
         >>> found.rows, found.details["other"], found.details["other_label"]

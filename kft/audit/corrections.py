@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from kft.audit.finding import Finding
-from kft.data.corrections import Action, Correction
+from kft.curate.corrections import Action, Correction
 
 SURE_ODDS = 20.0
 """How many times more probable than the given label a suggested one is, from which on it is proposed; below, the row is

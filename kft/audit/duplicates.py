@@ -9,8 +9,8 @@ import numpy as np
 from kft.audit.check import Check, register_check
 from kft.audit.finding import Finding, Severity
 from kft.audit.view import AuditView
-from kft.data.assign import SPLITS
-from kft.data.near import Pairs, groups_of
+from kft.split.assign import SPLITS
+from kft.split.near import Pairs, groups_of
 
 SHARE_WARNED = 0.05
 """Of a split's rows that could go without a text or photo being lost."""
@@ -30,7 +30,7 @@ def find_duplicates(ids: np.ndarray, split_of: np.ndarray, copies: Pairs) -> Ite
         copies: From ``find_copies``.
 
     Example:
-        >>> from kft.data.near_text import near_texts
+        >>> from kft.split.near_text import near_texts
         >>> copies = near_texts(["Where is my card?", "Hello", "where is my card"])
         >>> (found,) = find_duplicates(np.array(["a", "b", "c"]), np.array(["train"] * 3), copies)
         >>> found.message

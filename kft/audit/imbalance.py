@@ -10,7 +10,7 @@ import numpy as np
 from kft.audit.check import Check, register_check
 from kft.audit.finding import Finding
 from kft.audit.view import AuditView
-from kft.data.split import labels_of
+from kft.split.data_split import labels_of
 
 STRONG, MILD = 10.0, 3.0
 """The largest class against the smallest."""

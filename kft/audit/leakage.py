@@ -10,8 +10,8 @@ import numpy as np
 from kft.audit.check import Check, register_check
 from kft.audit.finding import Finding, Severity
 from kft.audit.view import AuditView
-from kft.data.assign import SPLITS
-from kft.data.near import Pairs
+from kft.split.assign import SPLITS
+from kft.split.near import Pairs
 
 SHARE_ERROR = 0.025
 """Of a split's rows. Questions that people ask in the same words reach .019 in the test split of BANKING77."""
@@ -36,7 +36,7 @@ def find_leaks(
         labels: As text; None where rows have none.
 
     Example:
-        >>> from kft.data.near_text import near_texts
+        >>> from kft.split.near_text import near_texts
         >>> copies = near_texts(["Where is my card?", "Hello", "where is my card"])
         >>> (leak,) = find_leaks(np.array(["a", "b", "c"]), np.array(["train", "train", "test"]), copies)
         >>> leak.severity, leak.rows, leak.details["copy_of"]

@@ -10,7 +10,7 @@ from kft.audit.check import Check, register_check
 from kft.audit.finding import Finding
 from kft.audit.texts import counted, ids_of, texts_of, without_markup
 from kft.audit.view import AuditView
-from kft.data.assign import SPLITS
+from kft.split.assign import SPLITS
 
 FEWEST_CHARACTERS = 3
 """Letters and digits; with fewer there is hardly anything to read."""

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from kft.audit.check import Check, register_check
 from kft.audit.finding import Finding
 from kft.audit.view import AuditView
-from kft.data.assign import SPLITS
+from kft.split.assign import SPLITS
 
 NAME = "outliers"
 NEIGHBOURS = 20

@@ -7,15 +7,15 @@ from dataclasses import replace
 import numpy as np
 
 from kft.audit.view import AuditView
-from kft.data.assign import SPLITS
-from kft.data.near import groups_of, join_groups
-from kft.data.source import Source
-from kft.data.split import DataSplit
 from kft.features.folds import out_of_fold
 from kft.features.vectors import pooled_vectors
+from kft.feed.source import Source
 from kft.model.backbones import Backbone
 from kft.model.encode import make_reader
 from kft.recipe.schema import RecipeSpec
+from kft.split.assign import SPLITS
+from kft.split.data_split import DataSplit
+from kft.split.near import groups_of, join_groups
 from kft.tasks.registry import TASKS
 from kft.tasks.task import Task
 from kft.train.prepare import require_positions

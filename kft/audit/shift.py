@@ -15,8 +15,8 @@ from kft.audit.check import Check, register_check
 from kft.audit.finding import Finding
 from kft.audit.view import AuditView
 from kft.data.examples import Examples
-from kft.data.split import labels_of
 from kft.features.folds import out_of_fold
+from kft.split.data_split import labels_of
 
 NAME = "shift"
 AT_MOST = 2000

@@ -13,7 +13,7 @@ from kft.audit.finding import Finding, Severity
 from kft.audit.texts import ids_of, listed, texts_of
 from kft.audit.tokens import TokenSigns, frequent_tokens, read_signs, tokenize
 from kft.audit.view import AuditView
-from kft.data.split import labels_of
+from kft.split.data_split import labels_of
 
 FEWEST_ROWS = 10
 """Rows of train that have both the cue and the class."""

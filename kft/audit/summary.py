@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from kft.audit.finding import SEVERITIES, Finding
-from kft.data.assign import SPLITS
-from kft.data.split import DataSplit
+from kft.split.assign import SPLITS
+from kft.split.data_split import DataSplit
 
 
 def count_severities(findings: Sequence[Finding]) -> dict[str, int]:

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from kft.audit.pixels import ImageFacts, measure_images
-from kft.data.assign import SPLITS
 from kft.data.examples import Examples
-from kft.data.near import Pairs
-from kft.data.split import DataSplit, labels_of
-from kft.data.together import find_copies
 from kft.recipe.schema import RecipeSpec
+from kft.split.assign import SPLITS
+from kft.split.data_split import DataSplit, labels_of
+from kft.split.near import Pairs
+from kft.split.together import find_copies
 from kft.tasks.task import Task
 
 

@@ -20,7 +20,8 @@ def cache() -> None:
 @debug_option
 def list_(as_json: bool) -> None:
     """Show what is there, and what it takes."""
-    from kft import assets, machine
+    from kft import assets
+    from kft.api import machine
 
     entries = machine.list_cache()
     if as_json:
@@ -42,7 +43,7 @@ def list_(as_json: bool) -> None:
 @debug_option
 def prune(max_size: str, packages: bool, as_json: bool) -> None:
     """Remove stored features and images, those used longest ago first. They are made again when next needed."""
-    from kft import machine
+    from kft.api import machine
 
     try:
         limit = parse_size(max_size)
@@ -62,7 +63,7 @@ def prune(max_size: str, packages: bool, as_json: bool) -> None:
 @debug_option
 def verify(as_json: bool) -> None:
     """Read everything against its checksums; damaged features and images are removed."""
-    from kft import machine
+    from kft.api import machine
 
     looked, damaged = machine.verify_cache()
     if as_json:

@@ -10,12 +10,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from kft.cli.common import console
-from kft.data.look import shorten
-from kft.evaluate.edge_cases import EdgeCaseResult, Outcome
+from kft.curate.look import shorten
 from kft.metrics.intervals import Estimate
+from kft.suites.edge_cases import EdgeCaseResult, Outcome
 
 if TYPE_CHECKING:
-    from kft.evaluate.draft_suite import SuiteDraft
+    from kft.suites.draft import SuiteDraft
 
 SHOWN, CHARACTERS = 3, 64
 MOST_PAIRS = 10

@@ -9,7 +9,7 @@ import rich_click as click
 from kft.cli.common import debug_option, load_named, output_options, print_json
 from kft.errors import UsageError
 from kft.launch.machines import DEFAULTS
-from kft.rundir import write_file
+from kft.records.files import write_file
 
 
 @click.command()

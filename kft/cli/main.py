@@ -19,7 +19,7 @@ from click.exceptions import Exit
 from kft import __version__
 from kft.cli.common import debug_wanted
 from kft.errors import KftError
-from kft.rundir import RUN_NOTE
+from kft.records.run_folder import RUN_NOTE
 
 
 class Terminated(BaseException):

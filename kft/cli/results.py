@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from rich.markup import escape
 from rich.table import Table
 
+from kft.answer.selective import SelectiveResult
+from kft.answer.thresholds import CostRule, PrecisionRule
 from kft.cli.common import console
 from kft.cli.edge_cases import print_edge_cases
 from kft.evaluate.evaluate import ClassReport, EvaluateResult
-from kft.evaluate.selective import SelectiveResult
-from kft.evaluate.thresholds import CostRule, PrecisionRule
 from kft.metrics.intervals import Estimate
 from kft.metrics.metric import metric_title
 

@@ -23,7 +23,7 @@ from kft.model.sources import on_disk
 from kft.recipe.load import recipe_schema
 from kft.recipe.shipped import find_recipe, purpose, shipped_recipes
 from kft.recipe.values import TASK_METRICS, known_encoding
-from kft.rundir import write_file
+from kft.records.files import write_file
 
 
 def _known_encoding(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
@@ -58,8 +58,8 @@ def init(
     DATA is a csv, tsv, jsonl or parquet file, a glob in quotes ('parts/*.csv'), a folder of images by class,
     package:NAME, 'tfds:NAME?split=train', or gs://BUCKET/FILE.
     """
-    from kft.data.draft import draft_recipe
-    from kft.data.look import look_at
+    from kft.curate.draft import draft_recipe
+    from kft.curate.look import look_at
 
     target = Path(output)
     if target.exists():
@@ -205,7 +205,7 @@ def schema() -> None:
 @debug_option
 def doctor(as_json: bool) -> int:
     """Show versions, devices and caches, and what would fail and how to mend it."""
-    from kft.machine import diagnose
+    from kft.api.machine import diagnose
 
     found = diagnose()
     if as_json:

@@ -54,8 +54,8 @@ def predict(
     name with .predictions.jsonl. Lines from - print one object each.
     """
     from kft import api
+    from kft.answer.predictor import count_withheld
     from kft.data.inputs import split_lines
-    from kft.evaluate.predictor import count_withheld
 
     given: str | Path = input_
     if not force_text and pair is None and input_ != "-":

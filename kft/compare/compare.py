@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from kft.answer.calibration import UNCHANGED, Temperature, fit_temperature
 from kft.compare.approaches import APPROACHES, Approach
 from kft.compare.setting import Setting
 from kft.compare.solution import Solution
 from kft.compare.verdict import BASELINE, Verdict, decide, widen
 from kft.errors import ModelError, UsageError
-from kft.evaluate.calibration import UNCHANGED, Temperature, fit_temperature
 from kft.metrics.intervals import Estimate, estimate_all, paired_difference
 
 BUDGET_MINUTES = 60.0

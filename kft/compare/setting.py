@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kft.data.examples import Examples
-from kft.data.split import DataSplit, labels_of
-from kft.evaluate.forgetting import Meter
-from kft.evaluate.retain import RetainSet, find_retain
-from kft.evaluate.retention import retain_vectors
+from kft.forgetting.meter import Meter
+from kft.forgetting.retain import RetainSet, find_retain
+from kft.forgetting.retention import retain_vectors
 from kft.metrics.intervals import Estimate
 from kft.metrics.metric import Metric
 from kft.recipe.schema import FeaturesSpec, RecipeSpec
+from kft.split.data_split import DataSplit, labels_of
 from kft.tasks.registry import TASKS
 from kft.tasks.task import Task
 
 if TYPE_CHECKING:
     import keras
 
-    from kft.evaluate.predictor import Predictor
+    from kft.answer.predictor import Predictor
     from kft.model.backbones import Backbone
     from kft.model.encode import Encoded, Reader
     from kft.train.progress import Progress
@@ -193,7 +193,7 @@ class Setting:
 
     def predictor(self, model: keras.Model) -> Predictor:
         """Returns a model ready to answer raw inputs."""
-        from kft.evaluate.predictor import Predictor
+        from kft.answer.predictor import Predictor
 
         return Predictor(model, self.reader, self.task.kind, self.split.space, self.spec)
 

@@ -17,7 +17,7 @@ from filelock import FileLock
 from kft import runtime
 from kft.assets import FREE_SPACE, cache_dir
 from kft.errors import AssetError, DataError
-from kft.rundir import storage_errors
+from kft.records.files import storage_errors
 
 THREADS = 8
 

@@ -23,8 +23,8 @@ from kft.assets import cache_dir
 from kft.data.remote import fetch_remote
 from kft.errors import AssetError, DataError, KftError, UsageError
 from kft.recipe.sources import TFDS, URL, tfds_folder
+from kft.records.files import storage_errors
 from kft.registry import nearest
-from kft.rundir import storage_errors
 
 WRITTEN = re.compile(r"tfds:(?P<place>[^?]+)(?:\?split=(?P<split>.+))?")
 NAME = re.compile(r"(?P<name>\w+)(?:/(?P<config>[\w.+-]+))?(?::(?P<version>\d+\.\d+\.\d+))?")

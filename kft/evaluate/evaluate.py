@@ -13,19 +13,20 @@ from typing import Any
 import numpy as np
 
 from kft import notebook
-from kft.evaluate.calibration import CalibrationResult, judge_calibration
-from kft.evaluate.edge_cases import EdgeCaseResult
-from kft.evaluate.fitted import Fitted
-from kft.evaluate.forgetting import ForgettingResult
+from kft.answer.calibration import CalibrationResult, judge_calibration
+from kft.answer.fitted import Fitted
+from kft.answer.scope import ScopeResult, judge_scope
+from kft.answer.selective import SelectiveResult, judge_selection
 from kft.evaluate.overfitting import OverfittingResult
 from kft.evaluate.paired import PairedResult
-from kft.evaluate.scope import ScopeResult, judge_scope
-from kft.evaluate.selective import SelectiveResult, judge_selection
 from kft.evaluate.slices import SliceResult, cut, judge_slices, worst_of
+from kft.forgetting.meter import ForgettingResult
 from kft.metrics.classification import ClassRow
 from kft.metrics.intervals import Estimate, estimate_all, paired_difference
 from kft.metrics.metric import Metric, metric_title, shown_value
-from kft.rundir import RunFolder, write_file, write_json
+from kft.records.files import write_file, write_json
+from kft.records.run_folder import RunFolder
+from kft.suites.edge_cases import EdgeCaseResult
 from kft.tasks.task import AnswerKind, AnswerSpace
 
 COMPARISONS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}

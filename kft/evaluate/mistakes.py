@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from kft.data.examples import Examples, Input
-from kft.data.near import unit_rows
 from kft.data.personal import conceal
-from kft.data.split import DataSplit, labels_of
-from kft.rundir import RunFolder
+from kft.records.run_folder import RunFolder
+from kft.split.data_split import DataSplit, labels_of
+from kft.split.near import unit_rows
 
 MOST, NEIGHBOURS = 20, 3
 """Mistakes that are kept, and training examples beside each."""

@@ -13,7 +13,7 @@ from kft.errors import RunError, UsageError
 from kft.metrics.classification import METRICS
 from kft.metrics.intervals import Estimate, Groups, paired_difference
 from kft.recipe.load import load_recipe
-from kft.rundir import RunFolder
+from kft.records.run_folder import RunFolder
 from kft.tasks.registry import TASKS
 
 

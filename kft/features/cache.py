@@ -13,7 +13,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from kft.assets import cache_dir
-from kft.data.shards import ABOUT, LOCK, SUFFIX, is_intact, open_shard
+from kft.feed.shards import ABOUT, LOCK, SUFFIX, is_intact, open_shard
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from kft.data.source import CHUNK_ROWS, Chunk, DenseColumn
 from kft.features.probe import LOSSES, STRENGTHS, Basis, certainty_of, minimise, principal_axes
+from kft.feed.source import CHUNK_ROWS, Chunk, DenseColumn
 from kft.metrics.classification import softmax
 
 AXES = 256

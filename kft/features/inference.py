@@ -10,9 +10,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kft.data.batches import Ragged, sequential_plan
-from kft.data.source import Source, batches
 from kft.features.boundary import Forward
+from kft.feed.batches import Ragged, sequential_plan
+from kft.feed.source import Source, batches
 from kft.replicas import gather, needs_static_shapes, process_count, replica_specs, rows_per_replica, to_replicas
 
 Tick = Callable[[int], None]

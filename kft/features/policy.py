@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kft.data.source import Source
 from kft.features.cache import list_stores, prune
 from kft.features.store import Front, feature_bytes, store_folder, stored_rows
+from kft.feed.source import Source
 from kft.recipe.durations import format_size, parse_size
 from kft.recipe.schema import FeaturesSpec
-from kft.rundir import free_bytes
+from kft.records.files import free_bytes
 
 if TYPE_CHECKING:
     import keras

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from kft.data.source import Chunk, DenseColumn, Vectors
+from kft.feed.source import Chunk, DenseColumn, Vectors
 
 STRENGTHS = tuple(float(c) for c in 10.0 ** np.arange(-4, 2.01, 0.5))
 """Inverse penalties C that are tried, from the strongest penalty to the weakest. Wide on purpose: on real data

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from kft.data.source import Source
 from kft.features.cache import features_root
 from kft.features.inference import Tick
 from kft.features.policy import make_room, plan_store, stored_dtype
 from kft.features.store import Front, compute_features, store_features
+from kft.feed.source import Source
 from kft.recipe.schema import FeaturesSpec
 
 

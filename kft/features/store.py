@@ -20,12 +20,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kft.data.batches import Ragged
-from kft.data.shards import ABOUT, ShardIndex, locked, write_shard
-from kft.data.source import Column, DenseColumn, Source
 from kft.features.boundary import SplitModel
 from kft.features.inference import Inference, Tick, has_token_axis, make_inference, run_in_batches
-from kft.rundir import storage_errors, write_json
+from kft.feed.batches import Ragged
+from kft.feed.shards import ABOUT, ShardIndex, locked, write_shard
+from kft.feed.source import Column, DenseColumn, Source
+from kft.records.files import storage_errors, write_json
 
 ELSEWHERE = "kft cache prune, another KFT_CACHE, or --set features.store=off"
 BATCH_SIZE = 32

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from kft.data.source import Source, Vectors
 from kft.features.boundary import frozen_blocks, split_at_boundary
 from kft.features.inference import Tick
 from kft.features.reuse import reuse_features
 from kft.features.store import make_front
+from kft.feed.source import Source, Vectors
 from kft.model.backbones import Backbone
 from kft.model.build import build_model
 from kft.model.freeze import freeze

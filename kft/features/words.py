@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from kft.data.source import CHUNK_ROWS, Chunk, Column
+from kft.feed.source import CHUNK_ROWS, Chunk, Column
 
 
 @dataclass(frozen=True)

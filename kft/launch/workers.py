@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 
 from kft.errors import UsageError
-from kft.rundir import storage_errors
+from kft.records.files import storage_errors
 
 GRACE_SECONDS = 10
 """How long the others may take to end when one has died: without it, none of them can make another step."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kft.data.batches import Ragged, choose_edges
-from kft.data.source import Source, image_source, text_source
+from kft.feed.batches import Ragged, choose_edges
+from kft.feed.source import Source, image_source, text_source
 from kft.recipe.schema import ModelSpec
 from kft.tasks.spans import mark_words
 from kft.tasks.task import Task
@@ -85,7 +85,7 @@ class Reader:
         return Encoded(source, int((lengths > self.max_tokens).sum()), offsets, lengths)
 
     def _images(self, paths: list[Path], keep: bool, tick: Tick | None) -> Source:
-        from kft.data.image_store import decode_images, images_root
+        from kft.feed.image_store import decode_images, images_root
 
         assert self.sizing is not None
         if not keep:

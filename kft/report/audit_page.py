@@ -18,14 +18,14 @@ from kft.audit.check import CHECKS
 from kft.audit.finding import SEVERITIES, Finding
 from kft.audit.summary import count_severities, verdict
 from kft.audit.view import AuditView
-from kft.data.assign import SPLITS
 from kft.data.images import FORMATS
-from kft.data.split import labels_of
 from kft.recipe.load import Recipe
 from kft.report import plots
 from kft.report.details import METRIC, Grid, figures_of, grids_of, make_grid, points_of, rows_of
 from kft.report.examples import ExampleIndex, ShownExample
 from kft.report.html import Thumbnails, render, shorten
+from kft.split.assign import SPLITS
+from kft.split.data_split import labels_of
 
 ROWS_SHOWN, IMAGES_SHOWN, ROWS_FOLDED = 6, 12, 30
 """Rows of a finding that are seen at once, or images, and those behind a click; findings.json has all."""

@@ -13,7 +13,7 @@ from kft import runtime
 from kft.audit.summary import in_numbers
 from kft.compare.reading import Comparison
 from kft.compare.verdict import TUNED
-from kft.evaluate.forgetting import ForgettingResult
+from kft.forgetting.meter import ForgettingResult
 from kft.metrics.metric import metric_title, shown_value
 from kft.recipe.schema import DATAFRAME
 from kft.report.record import Row, RunRecord, listed, several, share

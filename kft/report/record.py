@@ -16,7 +16,7 @@ from kft.audit.finding import Finding
 from kft.evaluate.mistakes import read_predictions
 from kft.metrics.intervals import Estimate
 from kft.recipe.load import Recipe, load_recipe
-from kft.rundir import RunFolder
+from kft.records.run_folder import RunFolder
 from kft.tasks.registry import TASKS
 from kft.tasks.task import Task
 

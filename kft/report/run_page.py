@@ -16,7 +16,7 @@ from kft.compare.reading import Comparison
 from kft.compare.table import Row as ComparisonRow
 from kft.compare.table import header, rows_of
 from kft.data.personal import conceal
-from kft.evaluate.forgetting import ForgettingResult
+from kft.forgetting.meter import ForgettingResult
 from kft.metrics.intervals import Estimate
 from kft.metrics.metric import metric_title
 from kft.recipe.schema import DATAFRAME

@@ -18,8 +18,8 @@ import numpy as np
 from kft.errors import RecipeError
 from kft.recipe.schema import CallbackSpec, EarlyStoppingSpec
 from kft.recipe.values import LOWER_IS_BETTER
+from kft.records.files import write_file
 from kft.registry import Registry
-from kft.rundir import write_file
 
 CALLBACKS: Registry[type[keras.callbacks.Callback]] = Registry("callback")
 CALLBACKS.register("reduce-lr-on-plateau", keras.callbacks.ReduceLROnPlateau)

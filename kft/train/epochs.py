@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from kft.data.batches import Ragged, plan
-from kft.data.source import Source, batches
 from kft.errors import TrainingError
 from kft.features.boundary import Forward
 from kft.features.inference import Inference, make_inference, run_in_batches
+from kft.feed.batches import Ragged, plan
+from kft.feed.source import Source, batches
 from kft.model.blocks import find_blocks
 from kft.recipe.durations import duration_in_steps
 from kft.recipe.schema import PhaseSpec, TrainSpec

@@ -10,8 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from kft.data.batches import Ragged
-from kft.data.source import Column, DenseColumn, Source
+from kft.feed.batches import Ragged
+from kft.feed.source import Column, DenseColumn, Source
 from kft.recipe.durations import parse_interval
 from kft.recipe.schema import FeaturesSpec, PhaseSpec, TrainSpec
 from kft.recipe.values import LOWER_IS_BETTER

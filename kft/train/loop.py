@@ -15,7 +15,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from kft.data.source import Source, Vectors
 from kft.errors import TrainingError
 from kft.features.boundary import FrozenFront, SplitModel, frozen_blocks, split_at_boundary
 from kft.features.cache import features_root
@@ -24,6 +23,7 @@ from kft.features.policy import make_room, plan_store, stored_dtype, why_none
 from kft.features.probe import STRENGTHS, solve_probe
 from kft.features.store import compute_features, make_front, store_features
 from kft.features.words import WordVectors
+from kft.feed.source import Source, Vectors
 from kft.model.freeze import FreezeTable, freeze_for, moving_variables
 from kft.recipe.schema import PhaseSpec
 from kft.recipe.values import LOWER_IS_BETTER

@@ -10,12 +10,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kft.data.source import Source
 from kft.features.boundary import FrozenFront, frozen_blocks, split_at_boundary
 from kft.features.cache import features_root
 from kft.features.inference import Forward
 from kft.features.policy import StorePlan, plan_store, why_none
 from kft.features.store import make_front
+from kft.feed.source import Source
 from kft.model.blocks import find_blocks
 from kft.model.freeze import FreezeTable, freeze_for
 from kft.recipe.schema import FeaturesSpec, PhaseSpec, TrainSpec

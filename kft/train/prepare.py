@@ -11,20 +11,20 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kft.data.batches import choose_edges
 from kft.data.examples import Examples
-from kft.data.split import DataSplit, labels_of
 from kft.errors import ModelError, RecipeError
 from kft.features.boundary import split_at_boundary
+from kft.feed.batches import choose_edges
 from kft.model.backbones import Backbone
 from kft.model.blocks import find_blocks
 from kft.model.encode import Encoded, make_reader
 from kft.model.freeze import freeze_for
 from kft.recipe.schema import PhaseSpec, RecipeSpec, ThresholdSpec, TrainSpec
 from kft.registry import nearest
+from kft.split.data_split import DataSplit, labels_of
+from kft.split.holdout import set_aside
 from kft.tasks.registry import TASKS
 from kft.train.callbacks import make_callbacks
-from kft.train.holdout import set_aside
 from kft.train.job import Labelled, TrainData
 from kft.train.phases import resolve_phases
 from kft.train.progress import Progress

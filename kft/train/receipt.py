@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kft import replicas, runtime
-from kft.data.split import DataSplit, labels_of
 from kft.model.backbones import Backbone
 from kft.recipe.load import Recipe
 from kft.recipe.schema import PhaseSpec
-from kft.rundir import RunFolder, write_file
-from kft.train.holdout import set_aside
+from kft.records.files import write_file
+from kft.records.run_folder import RunFolder
+from kft.split.data_split import DataSplit, labels_of
+from kft.split.holdout import set_aside
 
 
 def write_start(

@@ -9,11 +9,12 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from kft.data.split import DataSplit
 from kft.errors import RunError, UsageError
 from kft.recipe.load import Recipe, load_recipe
+from kft.records.files import write_json
+from kft.records.run_folder import RunFolder, refuse_taken
 from kft.replicas import processes_agree
-from kft.rundir import RunFolder, refuse_taken, write_json
+from kft.split.data_split import DataSplit
 from kft.train.checkpoint import ARRAYS, MANIFEST, TEMPORARY, Checkpoint, load_newest
 from kft.train.storage import Storage
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import keras
 
-from kft.data.split import DataSplit
 from kft.model.backbones import Backbone
 from kft.model.blocks import Block, find_blocks
 from kft.recipe.schema import PhaseSpec, RecipeSpec
+from kft.split.data_split import DataSplit
 from kft.train.callbacks import CallbackDriver, make_callbacks
 from kft.train.checkpoint import Arrays, Checkpoint, CheckpointWriter
 from kft.train.job import Job, PhaseResult, load_state

@@ -14,7 +14,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from kft.rundir import storage_errors
+from kft.records.files import storage_errors
 
 NO_SCALARS = ("epoch", "step", "seconds")
 """Numbers of an event that are no curves."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kft.errors import StorageError
-from kft.rundir import reading_errors, storage_errors, write_file
+from kft.records.files import reading_errors, storage_errors, write_file
 
 
 @dataclass(frozen=True)

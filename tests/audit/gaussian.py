@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from kft.audit.view import AuditView
-from kft.data.assign import SPLITS
 from kft.data.examples import Columns, Examples
-from kft.data.split import DataSplit
 from kft.features.folds import out_of_fold
 from kft.recipe.schema import RecipeSpec
+from kft.split.assign import SPLITS
+from kft.split.data_split import DataSplit
 from kft.tasks.registry import TASKS
 
 SIZES = {"train": 600, "valid": 120, "test": 200}

@@ -11,9 +11,9 @@ from kft.audit.duplicates import check_duplicates, find_duplicates
 from kft.audit.leakage import check_leakage, find_leaks
 from kft.audit.size import check_size, half_width, judge_size
 from kft.audit.view import AuditView
-from kft.data.near import as_pairs
-from kft.data.split import load_split
 from kft.recipe.schema import RecipeSpec
+from kft.split.data_split import load_split
+from kft.split.near import as_pairs
 from kft.tasks.registry import TASKS
 
 THINGS = ["kettle", "lantern", "bicycle", "notebook", "umbrella", "hammer", "candle", "mirror"]

@@ -8,8 +8,8 @@ import pytest
 import kft
 from kft.api.reading import load
 from kft.audit.prepare import prepare_view
-from kft.data.shards import SUFFIX, open_shard
 from kft.errors import ModelError
+from kft.feed.shards import SUFFIX, open_shard
 from kft.model.backbones import load_for
 from kft.train.progress import Progress
 from tests import tiny

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kft.data.image_store import decode_images, images_root
 from kft.data.images import ImageSizing
+from kft.feed.image_store import decode_images, images_root
 from tests import tiny
 
 

@@ -97,7 +97,7 @@ def test_a_clean_run_gets_no_shortcut_checks_and_a_draft_is_never_overwritten(cl
     known = {*pd.read_csv(clean.parent / "rows.csv")["text"]}
     splits = pd.read_parquet(clean / "splits.parquet")
     rows = YAML(typ="safe").load((tmp_path / "checks.yaml").read_text())["checks"][0]["cases"]
-    from kft.data.split import content_hash
+    from kft.split.data_split import content_hash
 
     train_hashes = set(splits.loc[splits["split"] == "train", "hash"])
     assert all(case["input"] in known and content_hash(case["input"]) in train_hashes for case in rows)

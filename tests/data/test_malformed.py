@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from kft.assets import PackageAsset, locate, unpack
-from kft.data.split import load_split
 from kft.errors import KftError
 from kft.recipe.schema import DataSpec
+from kft.split.data_split import load_split
 from kft.tasks.registry import TASKS
 
 FEW, MANY = 18, 130

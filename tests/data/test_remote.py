@@ -3,12 +3,12 @@
 import pytest
 
 from kft import runtime
+from kft.api.machine import list_cache, prune_cache
 from kft.assets import locate
 from kft.data.remote import fetch_remote, remote_root
-from kft.data.split import load_split
 from kft.errors import DataError, UsageError
-from kft.machine import list_cache, prune_cache
 from kft.recipe.schema import DataSpec
+from kft.split.data_split import load_split
 from kft.tasks.registry import TASKS
 
 ROWS = "text,label\n" + "".join(f"text {row},{'ab'[row % 2]}\n" for row in range(20))

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from kft.assets import locate
-from kft.data.split import load_split
 from kft.data.tfds import images_folder, read_tfds, split_names
 from kft.errors import AssetError, DataError, UsageError
 from kft.recipe.schema import DataSpec
+from kft.split.data_split import load_split
 from kft.tasks.registry import TASKS
 
 

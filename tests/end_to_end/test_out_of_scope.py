@@ -9,10 +9,10 @@ import pytest
 
 import kft
 from kft import assets
-from kft.evaluate.predictor import load_predictor
+from kft.answer.predictor import load_predictor
 from kft.metrics.ranking import AUROC
 from kft.recipe.shipped import recipes_folder
-from kft.rundir import RunFolder
+from kft.records.run_folder import RunFolder
 from kft.train.checkpoint import load_checkpoint
 
 BANKING77 = os.environ.get("KFT_BANKING77")

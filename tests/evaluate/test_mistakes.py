@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from kft import assets
-from kft.data.split import load_split
 from kft.evaluate.mistakes import MOST, NEIGHBOURS, find_mistakes, predictions_hash, worst_answers
 from kft.recipe.schema import DataSpec
-from kft.rundir import RunFolder
+from kft.records.run_folder import RunFolder
+from kft.split.data_split import load_split
 from kft.tasks.registry import TASKS
 
 WORDS = ("alpha", "beta", "gamma", "delta")

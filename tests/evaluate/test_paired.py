@@ -9,7 +9,7 @@ from scipy.stats import binom
 
 from kft.errors import RunError, UsageError
 from kft.evaluate.paired import compare_answers, compare_runs, require_comparable
-from kft.rundir import RunFolder
+from kft.records.run_folder import RunFolder
 
 
 def a_run(folder, rows, *, task="text-classification", split="0" * 64, scored=True):

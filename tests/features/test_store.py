@@ -11,13 +11,13 @@ import keras
 import numpy as np
 import pytest
 
-from kft.data.batches import Ragged
-from kft.data.shards import is_intact, open_shard
-from kft.data.source import image_source, text_source
 from kft.errors import StorageError
 from kft.features import cache, policy, store
 from kft.features.boundary import split_at_boundary
 from kft.features.inference import run_in_batches
+from kft.feed.batches import Ragged
+from kft.feed.shards import is_intact, open_shard
+from kft.feed.source import image_source, text_source
 from kft.recipe.schema import FeaturesSpec
 
 VOCABULARY, WIDTH = 50, 8

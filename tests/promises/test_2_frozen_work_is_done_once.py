@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import kft
-from kft.data.source import image_source
+from kft.feed.source import image_source
 from kft.recipe.schema import FeaturesSpec, PhaseSpec, TrainSpec
 from kft.tasks.registry import TASKS
 from kft.tasks.task import AnswerSpace

@@ -9,9 +9,9 @@ import pytest
 
 import kft
 from kft.api.reading import split_of
-from kft.data.assign import SPLITS
+from kft.split.assign import SPLITS
+from kft.split.holdout import set_aside
 from kft.train.checkpoint import load_checkpoint
-from kft.train.holdout import set_aside
 from tests import tiny
 
 

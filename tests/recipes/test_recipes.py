@@ -55,5 +55,5 @@ def test_its_command_trains_this_recipe(path):
 def test_the_wheel_holds_them_all(wheel):
     with zipfile.ZipFile(wheel) as archive:
         shipped = {file for file in archive.namelist() if file.startswith("kft/_recipes/")}
-        assert "kft/evaluate/general_topics.csv" in archive.namelist()
+        assert "kft/forgetting/general_topics.csv" in archive.namelist()
     assert shipped == {f"kft/_recipes/{name(path)}.yaml" for path in RECIPES}

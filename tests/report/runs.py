@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
+from kft.answer.fitted import Fitted, Judged, fit_answers
 from kft.evaluate.evaluate import Scored, calibrated, report_classes, score, write_evaluation
-from kft.evaluate.fitted import Fitted, Judged, fit_answers
-from kft.evaluate.forgetting import ForgettingResult, Retained
 from kft.evaluate.overfitting import judge_overfitting
+from kft.forgetting.meter import ForgettingResult, Retained
 from kft.metrics.intervals import Estimate
 from kft.recipe.load import load_recipe
 from kft.recipe.schema import EvaluateSpec
 from kft.recipe.values import TASK_METRICS
-from kft.rundir import RunFolder
+from kft.records.run_folder import RunFolder
 from kft.tasks.registry import TASKS
 from kft.tasks.task import AnswerSpace
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from kft.errors import RunError
+from kft.records.run_folder import RunFolder
 from kft.report import run_plots
 from kft.report.html import Thumbnails
 from kft.report.questions import beats_baseline, four_questions, headline
 from kft.report.record import read_record
 from kft.report.run_page import render_run
-from kft.rundir import RunFolder
 from tests.report import runs
 from tests.report.test_html import HOSTILE, Reader
 

@@ -29,8 +29,8 @@ def test_a_probe_on_tuned_blocks_is_no_baseline(tiny_folder, tmp_path):
 
 
 def test_a_checkpoint_of_other_layers_is_refused(tiny_folder, tmp_path):
-    from kft.evaluate.predictor import load_predictor
-    from kft.rundir import open_run
+    from kft.answer.predictor import load_predictor
+    from kft.records.run_folder import open_run
 
     path = tiny.recipe(tmp_path, tiny_folder, phases=[tiny.PROBE])
     kft.train(path, run=tmp_path / "run", quiet=True)

@@ -9,7 +9,7 @@ import pytest
 
 import kft
 from kft.errors import RunError, StorageError, UsageError
-from kft.rundir import RunFolder, refuse_taken
+from kft.records.run_folder import RunFolder, refuse_taken
 from kft.train.checkpoint import load_checkpoint
 from kft.train.resume import last_folder
 from tests import tiny

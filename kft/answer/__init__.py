@@ -1,0 +1,1 @@
+"""The artifact: all that turns a raw input into an answer."""

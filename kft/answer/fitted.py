@@ -1,0 +1,196 @@
+"""What is fitted after training, from train and valid alone: kept in RUN/calibration.json and RUN/scope.safetensors."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kft.answer.calibration import UNCHANGED, Temperature, fit_temperature
+from kft.answer.scope import Scope, fit_scope
+from kft.answer.selective import RULES, Promise, Rule, certify, one_of_each, propose_thresholds, rule_as_dict
+from kft.answer.thresholds import choose_threshold
+from kft.errors import RunError
+from kft.recipe.schema import EvaluateSpec
+from kft.records.files import write_file, write_json
+from kft.records.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What turns a model's raw answers into those that are given.
+
+    Attributes:
+        temperature: Of the best checkpoint.
+        probe: The probe's own, so that both are judged at their best.
+        rule: When to abstain; None where nothing was asked for.
+        scope: What tells foreign inputs, whose answers are withheld as well; None where that was not asked for.
+    """
+
+    temperature: Temperature = UNCHANGED
+    probe: Temperature = UNCHANGED
+    rule: Rule | None = None
+    scope: Scope | None = None
+
+    def foreign(self, answers: np.ndarray, vectors: np.ndarray | None) -> np.ndarray:
+        """Returns ``bool[n]``: which inputs look foreign; none without a scope.
+
+        Args:
+            answers: ``float[n, classes]``, calibrated.
+            vectors: ``float[n, width]``: what the head's last layer reads; wanted where there is a scope.
+        """
+        if self.scope is None or vectors is None:
+            return np.zeros(len(answers), bool)
+        return self.scope.flags(vectors, answers)
+
+    def abstains(self, answers: Any, vectors: np.ndarray | None = None) -> np.ndarray:
+        """Returns ``bool[n]``: which calibrated answers are withheld; see ``foreign``.
+
+        Example:
+            >>> Fitted().abstains(np.array([[0.6, 0.4]])).tolist()
+            [False]
+        """
+        if self.rule is None:
+            return self.foreign(answers, vectors)
+        return self.foreign(answers, vectors) | self.rule.withholds(answers)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The validation split as the model and the probe answer it, and what else there is to fit by.
+
+    Attributes:
+        targets: ``int[n]``.
+        answers: The model's raw probabilities ``float[n, classes]``.
+        probe: The probe's; None without one.
+        held: ``bool[n]``: what was set aside; none without ``abstain_at``.
+        groups: ``str[n]``; None where each example stands alone.
+        vectors: ``float[n, width]``: what the head's last layer reads; None without ``out_of_scope``.
+        known: The same of the training examples.
+    """
+
+    targets: np.ndarray
+    answers: np.ndarray
+    probe: np.ndarray | None
+    held: np.ndarray
+    groups: np.ndarray | None
+    vectors: np.ndarray | None = None
+    known: np.ndarray | None = None
+
+
+def fit_answers(spec: EvaluateSpec, valid: Judged, labels: Sequence[str], seed: int) -> Fitted:
+    """Fits temperature, scope and threshold, in this order: each looks at answers that those before it have changed.
+
+    All but the threshold of a promise come from the examples that choices were made by; that one from those that were
+    set aside, which therefore decide nothing else. What looks foreign is not answered, so no threshold counts it.
+
+    Args:
+        spec: What is asked for.
+        valid: The validation split.
+        labels: The classes' names.
+        seed: Draws one example of each group, and of training examples those that are kept.
+    """
+    chosen = ~valid.held
+    wanted = spec.calibrate == "temperature"
+    targets, probe = valid.targets[chosen], valid.probe
+    own = fit_temperature(targets, valid.answers[chosen]) if wanted else UNCHANGED
+    of_probe = fit_temperature(targets, probe[chosen]) if wanted and probe is not None else UNCHANGED
+    answers, scope = own.apply(valid.answers), None
+    if spec.out_of_scope is not None:
+        assert valid.vectors is not None and valid.known is not None
+        keep = spec.out_of_scope.keep
+        scope = fit_scope(valid.known, valid.vectors[chosen], answers[chosen], keep=keep, seed=seed)
+    foreign = Fitted(scope=scope).foreign(answers, valid.vectors)
+    rule: Rule | None = None
+    if spec.abstain_at is not None:
+        rule = _promise(spec, valid, answers, foreign, seed)
+    elif spec.threshold is not None:
+        rule = choose_threshold(spec.threshold, labels, valid.targets, answers, foreign)
+    return Fitted(own, of_probe, rule, scope)
+
+
+def _promise(spec: EvaluateSpec, valid: Judged, answers: np.ndarray, foreign: np.ndarray, seed: int) -> Promise:
+    """Certifies a threshold among what does not look foreign: of the answered, the rest is none."""
+    assert spec.abstain_at is not None
+    confidence, right = answers.max(axis=1), answers.argmax(axis=1) == valid.targets
+    (proposing,), (places,) = np.nonzero(~valid.held & ~foreign), np.nonzero(valid.held & ~foreign)
+    groups = None if valid.groups is None else valid.groups[places]
+    places = places[one_of_each(groups, len(places), seed)]
+    thresholds = propose_thresholds(confidence[proposing], right[proposing], len(places), spec.abstain_at)
+    unit = "rows" if groups is None else "groups"
+    return certify(confidence[places], right[places], thresholds, spec.abstain_at, unit)
+
+
+def write_fitted(run: RunFolder, fitted: Fitted) -> None:
+    """Writes calibration.json, with the checkpoint it belongs to, after the vectors that it speaks of.
+
+    Raises:
+        StorageError: The disk is full or the folder cannot be written.
+    """
+    scope = fitted.scope
+    if scope is not None:
+        from safetensors.numpy import save
+
+        write_file(run.scope, save({"known": np.ascontiguousarray(scope.known)}))
+    values = {
+        "temperature": fitted.temperature.value,
+        "n": fitted.temperature.n,
+        "how": "temperature scaling on valid" if fitted.temperature.n else "none",
+        "probe_temperature": fitted.probe.value,
+        "threshold": fitted.rule.threshold if fitted.rule else None,
+        **rule_as_dict(fitted.rule),
+        "scope": None if scope is None else {name: getattr(scope, name) for name in SCOPE_NUMBERS},
+        "checkpoint": checkpoint_hash(run),
+    }
+    write_json(run.calibration, values)
+
+
+SCOPE_NUMBERS = ("distance", "unsure", "limit", "keep", "n")
+"""What of a scope stands in calibration.json."""
+
+
+def read_fitted(run: RunFolder) -> Fitted | None:
+    """Returns what was fitted for the run's best checkpoint; None where there is nothing, or it is of an earlier one.
+
+    Raises:
+        RunError: A file is damaged.
+    """
+    if not run.calibration.is_file():
+        return None
+    values: dict[str, Any] = run.read_json(run.calibration)
+    if values["checkpoint"] != checkpoint_hash(run):
+        return None  # training has gone on since
+    rules = [kind(**values[name]) for name, kind in RULES.items() if values.get(name)]
+    return Fitted(
+        temperature=Temperature(values["temperature"], values["n"]),
+        probe=Temperature(values["probe_temperature"], values["n"]),
+        rule=rules[0] if rules else None,
+        scope=_read_scope(run, values["scope"]) if values.get("scope") else None,
+    )
+
+
+def _read_scope(run: RunFolder, numbers: dict[str, Any]) -> Scope:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        known = load_file(run.scope)["known"]
+    except (OSError, KeyError, SafetensorError) as error:
+        raise RunError(
+            "the vectors that inputs are compared with cannot be read",
+            where=str(run.scope),
+            received=str(error),
+            expected="the file that kft train wrote",
+            next_step=f"delete {run.calibration}: kft evaluate {run.path} then fits both anew",
+        ) from None
+    pairs = {name: tuple(numbers[name]) for name in ("distance", "unsure")}
+    return Scope(known, **{**numbers, **pairs})
+
+
+def checkpoint_hash(run: RunFolder) -> str:
+    """Returns the hash of the best checkpoint's manifest, which holds the hashes of all its arrays."""
+    manifest = run.checkpoints / "best.json"
+    return hashlib.sha256(manifest.read_bytes()).hexdigest() if manifest.is_file() else ""

@@ -1,0 +1,1 @@
+"""Looking at data, drafting recipes, correcting rows, building prepared data."""

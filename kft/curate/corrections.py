@@ -1,0 +1,322 @@
+"""Corrections: a table that a person edits (drop this row, relabel that one), applied to copies of the data's files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import pandas as pd
+
+from kft.curate.rewriting import write_rows
+from kft.data.parts import Part, Rows
+from kft.data.reading import read_table
+from kft.data.tables import row_ids
+from kft.errors import DataError, UsageError
+from kft.recipe.schema import DataSpec
+from kft.split.data_split import Sources, read_sources
+from kft.tasks.cells import as_text
+from kft.tasks.task import Task
+
+Action = Literal["drop", "relabel", "keep"]
+ACTIONS: tuple[Action, ...] = get_args(Action)
+SHOWN = 10
+"""How many mistakes in a table of corrections an error names."""
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What becomes of one row.
+
+    Attributes:
+        id: Of the example.
+        action: ``drop`` it, ``relabel`` it, or ``keep`` it as it is, which also stands for undecided.
+        label: The new label, as the data write labels; a suggestion where the action is ``keep``.
+        reason: Why, for the person who decides.
+        check: What found it.
+        given: Its present label, for the person who decides; plays no part when corrections are applied.
+        text: What it is, likewise.
+    """
+
+    id: str
+    action: str
+    label: str = ""
+    reason: str = ""
+    check: str = ""
+    given: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class CorrectionsResult:
+    """What was done.
+
+    Attributes:
+        files: Each written file, and the name of what it was made from.
+        dropped: Rows left out.
+        relabelled: Rows with another label.
+        kept: Rows of the table that were left alone.
+        notes: What to change in the recipe.
+    """
+
+    files: Mapping[str, str]
+    dropped: int
+    relabelled: int
+    kept: int
+    notes: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns plain JSON."""
+        return asdict(self)
+
+
+def as_csv(corrections: Iterable[Correction]) -> str:
+    r"""Returns a table of corrections as csv, for a person to edit.
+
+    Example:
+        >>> as_csv([Correction("a.csv:3", "drop")])
+        'id,action,label,reason,check,given,text\na.csv:3,drop,,,,,\n'
+    """
+    names = [item.name for item in fields(Correction)]
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows([getattr(correction, name) for name in names] for correction in corrections)
+    return out.getvalue()
+
+
+def read_corrections(table: Path | pd.DataFrame) -> list[Correction]:
+    """Reads a table of corrections.
+
+    Args:
+        table: A csv, tsv or jsonl file, or a DataFrame, with the columns ``id`` and ``action``; ``label``, ``reason``
+            and the others may be missing.
+
+    Raises:
+        DataError: It cannot be read, or lacks a column.
+
+    Example:
+        >>> read_corrections(pd.DataFrame({"id": ["a.csv:3"], "action": ["drop"]}))[0].action
+        'drop'
+    """
+    frame = read_table(table)
+    lacking = [name for name in ("id", "action") if name not in frame.columns]
+    if lacking:
+        raise DataError(
+            "this is no table of corrections",
+            where=str(table) if isinstance(table, Path) else "the DataFrame",
+            received="columns " + ", ".join(map(str, frame.columns)),
+            expected="id, action, label, reason, check",
+            next_step="kft check RECIPE writes one, corrections.csv",
+        )
+    known = [item.name for item in fields(Correction) if item.name in frame.columns]
+    return [
+        Correction(**{name: as_text(cell).strip() for name, cell in zip(known, cells, strict=True)})
+        for cells in zip(*(frame[name] for name in known), strict=True)
+    ]
+
+
+def apply_corrections(
+    spec: DataSpec,
+    corrections: Sequence[Correction],
+    output: Path,
+    *,
+    task: Task,
+    base: Path,
+    locate: Callable[[str, Path], Path],
+    title: str = "the table of corrections",
+) -> CorrectionsResult:
+    """Writes corrected copies of the files that a recipe reads; the files themselves stay as they are.
+
+    Args:
+        spec: The recipe's data part.
+        corrections: What to do.
+        output: A file that does not exist, of the kind of the source; a folder where several files change. A folder of
+            images becomes a csv of paths and labels.
+        task: Says what a label is.
+        base: Where relative paths start.
+        locate: Turns a source into a local file; ``kft.assets.locate``.
+        title: What the table of corrections is called.
+
+    Raises:
+        DataError: Ids, actions or labels that are none; all of them at once.
+        UsageError: The output exists, or is of another kind than the source.
+    """
+    sources = read_sources(spec, task=task, base=base, locate=locate)
+    tables = [
+        _Table(part, rows, _ids_of(rows, spec, task, sources))
+        for key, parts in sources.parts.items()
+        for part, rows in zip(parts, sources.rows[key], strict=True)
+    ]
+    labels = _Labels(spec, task, sources, tables)
+    _refuse_mistakes(corrections, tables, labels, title)
+    by_id = {correction.id: correction for correction in corrections if correction.action != "keep"}
+    to_classes = any(labels.needs_classes(change) for change in by_id.values())
+    touched = [table for table in tables if to_classes or any(identifier in by_id for identifier in table.ids)]
+    if not touched:
+        raise UsageError(
+            "no row is to be dropped or relabelled",
+            received=f"{len(corrections)} rows, all of them `keep`" if corrections else "an empty table",
+            expected="drop or relabel in the column action",
+            next_step="edit the table first: every row is a proposal",
+        )
+    targets = _targets(touched, output)
+    for table, target in zip(touched, targets, strict=True):
+        _write(table, target, by_id, labels, to_classes=to_classes)
+    counts = {action: sum(change.action == action for change in corrections) for action in ACTIONS}
+    notes = [
+        f"name {_from_recipe(target, base)} in the recipe instead of {table.rows.name}, and kft check again: row "
+        "numbers move"
+        for table, target in zip(touched, targets, strict=True)
+    ]
+    if to_classes:
+        notes.append("take data.bins out of the recipe: labels are names of classes now")
+    return CorrectionsResult(
+        {str(target): table.rows.name for table, target in zip(touched, targets, strict=True)},
+        counts["drop"],
+        counts["relabel"],
+        counts["keep"],
+        tuple(notes),
+    )
+
+
+def _from_recipe(target: Path, base: Path) -> str:
+    """Returns a path as a recipe in ``base`` has to write it."""
+    return str(target) if target.is_absolute() else os.path.relpath(target, base)
+
+
+@dataclass(frozen=True)
+class _Table:
+    part: Part
+    rows: Rows
+    ids: list[str]
+
+    @property
+    def suffix(self) -> str:
+        """Of the file that is written: that of the source; csv for folders and for what is no file."""
+        table = self.part.table
+        return table.suffix.lower() if isinstance(table, Path) and not table.is_dir() else ".csv"
+
+
+@dataclass(frozen=True)
+class _Labels:
+    """What may stand in the label column."""
+
+    spec: DataSpec
+    task: Task
+    sources: Sources
+    tables: Sequence[_Table]
+    known: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        for table in self.tables:
+            for label in self.parsed(table):
+                self.known.update(self.task.kind.names(label) if label is not None else ())
+
+    def parsed(self, table: _Table) -> list[Any]:
+        """Returns each row's label; None where it has none."""
+        columns, frame = self.sources.columns, table.rows.frame
+        cells = list(frame[columns.label])
+        settled = self.task.kind.settle(cells, self.spec)
+        found = [self.task.kind.parse(c, t, settled) for c, t in zip(cells, frame[columns.text], strict=True)]
+        return [None if problem else label for label, problem in found]
+
+    def needs_classes(self, change: Correction) -> bool:
+        """Whether a new label names a class, where the column holds the ratings that bins turn into classes."""
+        bins = self.spec.bins
+        return bins is not None and change.action == "relabel" and change.label in bins.labels
+
+    def problem(self, change: Correction) -> str:
+        """Says why a new label is none; empty where it is one."""
+        if self.needs_classes(change):
+            return ""
+        if self.task.kind.per_token:
+            return "spans cannot be relabelled in a table: drop the row, or mend it in the data"
+        settled = self.task.kind.settle([change.label], self.spec)
+        label, problem = self.task.kind.parse(change.label, "", settled)
+        unknown = [] if problem else [name for name in self.task.kind.names(label) if name not in self.known]
+        return problem or (f"no label {unknown[0]!r}" if unknown else "")
+
+
+def _ids_of(rows: Rows, spec: DataSpec, task: Task, sources: Sources) -> list[str]:
+    return row_ids(rows.frame, spec, task=task, name=rows.name, columns=sources.columns, numbered=rows.numbered)
+
+
+def _refuse_mistakes(corrections: Sequence[Correction], tables: Sequence[_Table], labels: _Labels, title: str) -> None:
+    ids = {identifier for table in tables for identifier in table.ids}
+    first: dict[str, Correction] = {}
+    mistakes = []
+    for change in corrections:
+        other = first.setdefault(change.id, change)
+        if change.id not in ids:
+            mistakes.append(f"no row {change.id!r}")
+        if change.action not in ACTIONS:
+            mistakes.append(f"{change.id}: unknown action {change.action!r}")
+        if (other.action, other.label) != (change.action, change.label):
+            mistakes.append(f"{change.id}: {other.action} and {change.action}")
+        if change.action == "relabel":
+            problem = labels.problem(change)
+            mistakes += [f"{change.id}: {problem}"] if problem else []
+    if mistakes:
+        more = f"; and {len(mistakes) - SHOWN} more" if len(mistakes) > SHOWN else ""
+        some = sorted(labels.known)[:SHOWN]
+        raise DataError(
+            f"{len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''} in the table of corrections",
+            where=f"{title}, for the rows of {', '.join(table.rows.name for table in tables[:5])}",
+            received="; ".join(mistakes[:SHOWN]) + more,
+            expected="ids of the data, actions drop, relabel or keep"
+            + (f", labels such as {', '.join(some)}" if some else ""),
+            next_step=f"mend these rows of {title}; nothing was written. Ids are those of the data that were checked, "
+            "with the same data.id",
+        )
+
+
+def _targets(tables: Sequence[_Table], output: Path) -> list[Path]:
+    """Returns where each corrected table goes; another name than the source's, whose row numbers no longer hold."""
+    if output.suffix:
+        targets = [output]
+    else:
+        stems = [Path(table.rows.name.replace("/", "-")).stem for table in tables]
+        targets = [output / f"{stem}.corrected{table.suffix}" for stem, table in zip(stems, tables, strict=True)]
+    if len(targets) != len(tables):
+        raise UsageError(
+            "several files are to be corrected",
+            received=f"one file, {output}, for " + ", ".join(table.rows.name for table in tables),
+            expected="a folder",
+            next_step=f"-o {output.with_suffix('')}",
+        )
+    for table, target in zip(tables, targets, strict=True):
+        if target.suffix.lower() != table.suffix:
+            raise UsageError(
+                "the corrected file is of another kind than its source",
+                received=str(target),
+                expected=f"a name that ends in {table.suffix}, as {table.rows.name} does"
+                if isinstance(table.part.table, Path) and not table.part.table.is_dir()
+                else "a name that ends in .csv",
+                next_step=f"-o {target.with_suffix(table.suffix)}",
+            )
+        if target.exists() or target.name == Path(table.rows.name).name:
+            there = target.exists()
+            raise UsageError(
+                "there is a file of this name already" if there else "the corrected file has its source's name",
+                received=str(target),
+                expected="a new file; nothing is overwritten" if there else "another name, so that ids tell them apart",
+                next_step=f"-o {target.with_name(f'{target.stem}-corrected{target.suffix}')}",
+            )
+    return targets
+
+
+def _write(table: _Table, target: Path, by_id: Mapping[str, Correction], labels: _Labels, *, to_classes: bool) -> None:
+    changes = [by_id.get(identifier) for identifier in table.ids]
+    kept = [row for row, change in enumerate(changes) if change is None or change.action != "drop"]
+    new: dict[int, Any] = {}
+    if to_classes:
+        new = {row: label or "" for row, label in enumerate(labels.parsed(table))}
+    new |= {row: change.label for row, change in enumerate(changes) if change and change.action == "relabel"}
+    columns = labels.sources.columns
+    images = columns.text if labels.task.modality == "image" else None
+    write_rows(table.part, table.rows, target, labels.spec, kept=kept, label=columns.label, new=new, images=images)

@@ -1,0 +1,277 @@
+"""Looks at a table or a folder of images for the first time: what could be learnt from it, and what is amiss."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from kft.data.columns import IMAGE_NAMES, guess_columns
+from kft.data.examples import Columns
+from kft.data.images import SUFFIXES
+from kft.data.parts import name_parts, open_source, read_parts, whole
+from kft.errors import DataError
+from kft.recipe.schema import DataSpec
+from kft.recipe.sources import TFDS, is_glob
+from kft.split.assign import SPLITS
+from kft.tasks.cells import as_text
+from kft.tasks.registry import TASKS
+from kft.tasks.spans import joined
+from kft.tasks.task import Task
+
+FEW_ROWS = 10
+"""Below so many rows a class, a measured accuracy says little about that class."""
+MANY_NUMBERS = 20
+"""So many different numbers among the labels are a scale rather than names of classes."""
+
+SPLIT_FOLDERS = {*SPLITS, "val", "validation"}
+"""What folders are called that hold a split each, not a class."""
+LONG_NAME = 50
+"""Characters; a longer name of a column is rather a text."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a table or a folder holds.
+
+    Attributes:
+        source: As the person wrote it.
+        path: The file or folder; None where the source is several, or rows of tensorflow-datasets.
+        folders: Whether it is a folder of images by class.
+        task: What could be learnt from it.
+        rows: How many rows or images.
+        columns: Those of inputs and labels.
+        counts: Rows of each label, most frequent first; empty for numbers.
+        examples: One input of each label.
+        numbers: The labels, where they are numbers.
+        median_words: Median words a text; 0 for images.
+        test: A file or folder beside it that is plainly the test split, as a path or a source; None where none is.
+        encoding: Of files that are not UTF-8.
+        warnings: What to look at before training.
+    """
+
+    source: str
+    path: Path | None
+    folders: bool
+    task: Task
+    rows: int
+    columns: Columns
+    counts: dict[str, int]
+    examples: dict[str, str]
+    numbers: tuple[float, ...]
+    median_words: float
+    test: Path | str | None
+    encoding: str | None
+    warnings: tuple[str, ...]
+
+    def largest(self, most: int) -> list[tuple[str, int, str]]:
+        """Returns label, rows and a shortened example for the most frequent labels."""
+        shown = [(name, count, shorten(self.examples[name], 60)) for name, count in self.counts.items()]
+        if len(shown) > most:
+            rest = sum(count for _, count, _ in shown[most - 1 :])
+            shown = [*shown[: most - 1], (f"{len(shown) - most + 1} more", rest, "")]
+        return shown
+
+    def summary(self) -> Iterator[tuple[str, str]]:
+        """Yields what was found, as a title and a line."""
+        yield "task", f"{self.task.name}: {self.task.about}"
+        if not self.folders:
+            words = f", median {self.median_words:.0f} words"
+            image = self.task.modality == "image"
+            yield "image" if image else "text", f"column {self.columns.text!r}" + ("" if image else words)
+        if self.columns.pair:
+            yield "text_pair", f"column {self.columns.pair!r}"
+        place = "the names of the folders" if self.folders else f"column {self.columns.label!r}"
+        if self.numbers:
+            low, middle, high = np.percentile(self.numbers, [0, 50, 100])
+            yield "label", f"{place}, numbers from {low:g} to {high:g}, median {middle:g}"
+        else:
+            noun = "classes" if self.task.kind.name == "classes" else "labels"
+            yield "label", f"{place}, {len(self.counts)} {noun}, smallest {min(self.counts.values())} rows"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns what ``kft init --json`` prints."""
+        return {
+            "task": self.task.name,
+            "rows": self.rows,
+            "text": self.columns.text,
+            "label": self.columns.label,
+            "labels": self.counts,
+            "median_words": self.median_words,
+            "warnings": list(self.warnings),
+        }
+
+
+def look_at(
+    source: str,
+    *,
+    base: Path,
+    locate: Callable[[str, Path], Path],
+    task: str | None = None,
+    text: str | None = None,
+    label: str | None = None,
+    encoding: str | None = None,
+) -> Look:
+    """Reads a table or a folder, guesses its columns and counts its labels.
+
+    Args:
+        source: As the person wrote it.
+        base: Where a relative path starts.
+        locate: Finds the file or folder.
+        task: What is to be learnt; default: one class an image where there are images, else one class a text.
+        text: The column of texts or image paths, if it is known.
+        label: The label column, if it is known.
+        encoding: Of files that are not UTF-8.
+
+    Raises:
+        DataError: It cannot be read, has no such columns, or cannot be learnt from.
+    """
+    parts = open_source(source, base, locate)
+    paths = [part.table for part in parts if isinstance(part.table, Path)]
+    folders = bool(paths) and all(path.is_dir() for path in paths)
+    spec = DataSpec(train=source, encoding=encoding)
+    frame = whole(read_parts(parts, name_parts(parts), spec, task=TASKS.get(task or "image-classification"), base=base))
+    if task is None:
+        task = "image-classification" if folders or _names_images(frame) else "text-classification"
+    wanted = TASKS.get(task)
+    columns = guess_columns(frame, text=text, label=label, where=source, task=wanted)
+    inputs = [as_text(joined(value)) for value in frame[columns.text]]
+    parsed = _parse_labels(frame, columns, wanted, source)
+    examples: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for (found, problem), given in zip(parsed, inputs, strict=True):
+        for name in () if problem else dict.fromkeys(wanted.kind.names(found)):
+            counts[name] += 1
+            examples.setdefault(name, given)
+    if folders and set(counts) <= SPLIT_FOLDERS:
+        raise DataError(
+            "these folders are splits, not classes",
+            where=source,
+            received=", ".join(sorted(counts)),
+            expected="a folder with one subfolder a class",
+            next_step=f"kft init {Path(source) / 'train'} -o recipe.yaml, which finds the folder test beside it",
+        )
+    problems = [problem for _, problem in parsed]
+    problems += [
+        "empty input" for given, (_, problem) in zip(inputs, parsed, strict=True) if not (given.strip() or problem)
+    ]
+    warnings = (
+        *_header(columns),
+        *_warnings(wanted, inputs, counts, problems),
+        *_other_tasks(wanted, list(frame[columns.label]), counts, source),
+    )
+    return Look(
+        source=source,
+        path=paths[0] if paths and not is_glob(source) else None,
+        folders=folders,
+        task=wanted,
+        rows=len(frame),
+        columns=columns,
+        counts=dict(counts.most_common()),
+        examples=examples,
+        numbers=() if counts else tuple(found for found, problem in parsed if not problem),
+        median_words=0.0 if wanted.modality == "image" else float(np.median([len(text.split()) for text in inputs])),
+        test=_other_split(source, base) if source.startswith(TFDS) else _test_beside(paths),
+        encoding=encoding,
+        warnings=warnings,
+    )
+
+
+def _parse_labels(frame: pd.DataFrame, columns: Columns, task: Task, source: str) -> list[tuple[Any, str]]:
+    """Returns each row's label and what is wrong with it.
+
+    Raises:
+        DataError: Nothing can be learnt from these labels.
+    """
+    cells = list(frame[columns.label])
+    spec = task.kind.settle(cells, DataSpec(train=source))
+    parsed = [task.kind.parse(cell, given, spec) for cell, given in zip(cells, frame[columns.text], strict=True)]
+    labels = [found for found, problem in parsed if not problem]
+    lack = task.kind.lack(task.kind.space(labels)) if labels else f"no label in any of {len(frame):,} rows"
+    if lack:
+        raise DataError(
+            lack,
+            where=f"{source}, column {columns.label!r}",
+            received=next((problem for _, problem in parsed if problem), None) or as_text(cells[0])[:80],
+            expected=f"labels for {task.name}",
+            next_step=f"kft init {source} --label COLUMN, with one of: {', '.join(map(str, frame.columns))}",
+        )
+    return parsed
+
+
+def _names_images(frame: pd.DataFrame) -> bool:
+    """Whether a table has a column, of a usual name, of image paths."""
+    usual = [name for name in frame.columns if str(name).strip().lower() in IMAGE_NAMES]
+    return any(as_text(value).lower().endswith(SUFFIXES) for name in usual for value in frame[name][:1])
+
+
+def _header(columns: Columns) -> Iterator[str]:
+    """A first line of data where names are wanted."""
+    for name in (columns.text, columns.label):
+        if _is_number(name) or len(name) > LONG_NAME:
+            yield (
+                f"the column name {shorten(name, 40)!r} looks like a row: where a file has no header, "
+                "data.columns names its columns"
+            )
+            return
+
+
+def _warnings(task: Task, inputs: Sequence[str], counts: Counter[str], problems: Sequence[str]) -> Iterator[str]:
+    unusable = [problem for problem in problems if problem]
+    if unusable:
+        yield (f"{len(unusable):,} rows cannot be used ({unusable[0]}): mend them, or set data.unusable_rows: skip")
+    small = [name for name, count in counts.items() if count < FEW_ROWS]
+    if small:
+        yield f"{len(small)} labels have fewer than {FEW_ROWS} rows: {', '.join(small[:5])}"
+    repeated = len(inputs) - len(set(inputs))
+    if repeated and task.modality != "text-pair":
+        noun = "images" if task.modality == "image" else "texts"
+        yield f"{repeated:,} {noun} stand there more than once; copies on both sides of a split flatter"
+
+
+def _other_tasks(task: Task, cells: Sequence[Any], counts: Counter[str], source: str) -> Iterator[str]:
+    """What the labels look like that one class an example does not fit."""
+    if task.kind.name != "classes":
+        return
+    if len(counts) > MANY_NUMBERS and all(_is_number(name) for name in counts):
+        yield f"the labels are numbers: kft init {source} --task text-regression, or data.bins turns them into classes"
+    lists = sum(isinstance(cell, (list, tuple)) or bool(re.search(r"[|;]|^\s*\[", as_text(cell))) for cell in cells)
+    if lists > len(cells) / 10:
+        several = "image-multi-label" if task.modality == "image" else "text-multi-label"
+        yield f"{lists:,} labels look like lists: kft init {source} --task {several}, or token-tagging for spans"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _other_split(source: str, base: Path) -> str | None:
+    """The split ``test`` of the same data set, where there is one and all of ``train`` was looked at."""
+    from kft.data.tfds import split_names
+
+    place, _, split = source.partition("?")
+    return f"{place}?split=test" if split == "split=train" and "test" in split_names(source, base) else None
+
+
+def _test_beside(paths: Sequence[Path]) -> Path | None:
+    path = paths[0]
+    if len(paths) > 1 or "train" not in path.stem:
+        return None
+    other = path.with_name(path.stem.replace("train", "test") + path.suffix)
+    return other if other.exists() else None
+
+
+def shorten(text: str, width: int) -> str:
+    """Returns a text on one line of at most so many characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= width else line[: width - 3] + "..."

@@ -1,0 +1,89 @@
+"""A table written anew with some rows left out and some labels changed, such that it reads as before otherwise."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from kft.data.parts import Part, Rows
+from kft.data.reading import read_text
+from kft.recipe.schema import DataSpec
+from kft.records.files import write_file
+from kft.tasks.cells import as_text
+
+ELSEWHERE = "choose another -o FILE"
+
+
+def write_rows(
+    part: Part,
+    rows: Rows,
+    target: Path,
+    spec: DataSpec,
+    *,
+    kept: Sequence[int],
+    label: str,
+    new: Mapping[int, Any],
+    images: str | None = None,
+) -> None:
+    """Writes some rows of a table, in the form that the target's ending says, as UTF-8.
+
+    Args:
+        part: Where the table lies.
+        rows: What was read of it.
+        target: The new file; its folder is made.
+        spec: The recipe's data part: whether the first line is a header, and the encoding.
+        kept: Places of the rows that stay, in order.
+        label: The label column.
+        new: Place of a row to its new label.
+        images: The column of image paths, which go on meaning the same files from the target's folder.
+
+    Raises:
+        StorageError: The file cannot be written.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    suffix = target.suffix.lower()
+    if suffix == ".jsonl":
+        assert isinstance(part.table, Path)
+        write_file(target, _json_lines(read_text(part.table, spec.encoding), kept, label, new), elsewhere=ELSEWHERE)
+        return
+    frame = rows.frame.iloc[list(kept)].copy()
+    frame[label] = [new.get(row, cell) for row, cell in zip(kept, frame[label], strict=True)]
+    if images is not None:
+        frame[images] = [_seen_from(target.parent, rows.folder, as_text(path)) for path in frame[images]]
+    if suffix == ".parquet":
+        out = io.BytesIO()
+        frame.to_parquet(out, index=False)
+        write_file(target, out.getvalue(), elsewhere=ELSEWHERE)
+    else:
+        write_file(target, _delimited(frame, suffix, header=spec.columns is None), elsewhere=ELSEWHERE)
+
+
+def _seen_from(place: Path, folder: Path, path: str) -> str:
+    return path if Path(path).is_absolute() else Path(os.path.relpath(folder / path, place)).as_posix()
+
+
+def _json_lines(text: str, kept: Sequence[int], label: str, new: Mapping[int, Any]) -> str:
+    """Returns the lines that stay; those whose label stays too are the same to the letter."""
+    lines = [line.rstrip("\r") for line in text.split("\n") if line.strip()]
+    for row, value in new.items():
+        lines[row] = json.dumps(json.loads(lines[row]) | {label: value}, ensure_ascii=False)
+    return "".join(lines[row] + "\n" for row in kept)
+
+
+def _delimited(frame: pd.DataFrame, suffix: str, *, header: bool) -> str:
+    """Returns a table as ``read_table`` reads it: in txt, and in tsv without a header, nothing is quoted."""
+    out = io.StringIO(newline="")
+    rows = [list(map(str, frame.columns))] if header else []
+    rows += [[as_text(cell) for cell in row] for row in frame.itertuples(index=False, name=None)]
+    if suffix == ".txt" or (suffix == ".tsv" and not header):
+        out.writelines("\t".join(row) + "\n" for row in rows)
+    else:
+        csv.writer(out, delimiter="," if suffix == ".csv" else "\t", lineterminator="\n").writerows(rows)
+    return out.getvalue()

@@ -1,6 +1,0 @@
-"""Every change that a suite can name, registered by being imported: one line here for each file."""
-
-from __future__ import annotations
-
-from kft.evaluate import perturb_image, perturb_text  # noqa: F401
-from kft.evaluate.perturbation import PERTURBATIONS as PERTURBATIONS

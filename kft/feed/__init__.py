@@ -1,0 +1,1 @@
+"""Rows to batches: shards, the image store, the batch plan."""

@@ -1,0 +1,177 @@
+"""Examples as a model takes them: one column a tensor, served batch by batch at one of a few padded lengths."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from kft.feed.batches import Ragged, edge_for
+
+KEY_BYTES = 16
+
+
+CHUNK_ROWS = 2048
+Chunk = tuple[np.ndarray, np.ndarray]
+"""Places of some examples, ``int64[n]``, and their tensors, ``[n, ...]``."""
+
+
+class Column(Protocol):
+    """One tensor of every example."""
+
+    def take(self, rows: np.ndarray, edge: int) -> np.ndarray:
+        """Returns ``[batch, ...]``; row -1 is padding and comes out as zeros; a token axis is padded to ``edge``."""
+
+    def row(self, index: int) -> np.ndarray:
+        """Returns one example's own tensor, without padding."""
+
+
+@runtime_checkable
+class Vectors(Protocol):
+    """One vector of every example, in pieces: whoever needs all of them need not hold them at once."""
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yields each example once, in pieces and in any order; always the same."""
+
+
+@dataclass(frozen=True)
+class DenseColumn:
+    """Tensors of one shape, such as images or pooled vectors.
+
+    Attributes:
+        values: ``[examples, ...]``.
+    """
+
+    values: np.ndarray
+
+    def take(self, rows: np.ndarray, edge: int) -> np.ndarray:
+        """Returns the rows; the edge plays no part."""
+        taken = self.values[np.maximum(rows, 0)]
+        taken[rows < 0] = 0
+        return taken
+
+    def row(self, index: int) -> np.ndarray:
+        """Returns one example's tensor."""
+        return self.values[index]
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yields all examples in pieces."""
+        for start in range(0, len(self.values), CHUNK_ROWS):
+            values = self.values[start : start + CHUNK_ROWS]
+            yield np.arange(start, start + len(values)), values
+
+
+@dataclass(frozen=True)
+class Source:
+    """Examples and how they are batched.
+
+    Attributes:
+        columns: What a batch holds, by the name of the model's input, in order.
+        lengths: ``int64[examples]``: tokens of each; ones where there is no token axis. They decide which
+            examples share a batch.
+        edges: The padded lengths that batches may have.
+    """
+
+    columns: Mapping[str, Column]
+    lengths: np.ndarray
+    edges: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def edge(self, rows: np.ndarray) -> int:
+        """Returns the length that a batch of these rows is padded to."""
+        return edge_for(int(self.lengths[rows[rows >= 0]].max(initial=1)), self.edges)
+
+    def batch(self, rows: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Returns the tensors for the given rows; -1 is padding."""
+        edge = self.edge(rows)
+        return tuple(column.take(rows, edge) for column in self.columns.values())
+
+    def with_columns(self, columns: Mapping[str, Column]) -> Source:
+        """Returns the same examples with other tensors."""
+        return Source(columns, self.lengths, self.edges)
+
+    def select(self, names: tuple[str, ...]) -> Source:
+        """Returns the same examples with these columns alone, in this order."""
+        return self.with_columns({name: self.columns[name] for name in names})
+
+    @cached_property
+    def keys(self) -> np.ndarray:
+        """``uint8[examples, 16]``: a hash of each example's content, whatever its place.
+
+        Example:
+            >>> source = Source({"x": DenseColumn(np.array([[1.0], [2.0], [1.0]]))}, np.ones(3, np.int64), (1,))
+            >>> keys = source.keys
+            >>> bool((keys[0] == keys[2]).all()), bool((keys[0] == keys[1]).all())
+            (True, False)
+        """
+        found = np.empty((len(self), KEY_BYTES), np.uint8)
+        for index in range(len(self)):
+            digest = hashlib.blake2b(digest_size=KEY_BYTES)
+            for name in sorted(self.columns):
+                row = self.columns[name].row(index)
+                digest.update(repr(row.shape).encode())
+                digest.update(np.ascontiguousarray(row).data)
+            found[index] = np.frombuffer(digest.digest(), np.uint8)
+        return found
+
+
+def batches(source: Source, plan: np.ndarray) -> Iterator[tuple[np.ndarray, tuple[np.ndarray, ...]]]:
+    """Yields the plan's rows and their tensors; a thread prepares the next batch while this one is at work.
+
+    Args:
+        source: The examples.
+        plan: ``int64[steps, batch]``.
+
+    Example:
+        >>> source = Source({"x": DenseColumn(np.array([5, 6, 7]))}, np.ones(3, np.int64), (1,))
+        >>> [tensors[0].tolist() for _, tensors in batches(source, np.array([[2, 0], [1, -1]]))]
+        [[7, 5], [6, 0]]
+    """
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="kft-batches") as pool:
+        upcoming = None
+        for rows in plan:
+            following = rows, pool.submit(source.batch, rows)
+            if upcoming:
+                yield upcoming[0], upcoming[1].result()
+            upcoming = following
+        if upcoming:
+            yield upcoming[0], upcoming[1].result()
+
+
+def image_source(images: np.ndarray | Column, count: int | None = None, name: str = "images") -> Source:
+    """Returns images as a source.
+
+    Args:
+        images: ``[examples, height, width, channels]``, or a column of them.
+        count: How many; an array knows.
+        name: The model's input.
+    """
+    column = DenseColumn(images) if isinstance(images, np.ndarray) else images
+    rows = len(images) if isinstance(images, np.ndarray) else count
+    assert rows is not None
+    return Source({name: column}, np.ones(rows, np.int64), (1,))
+
+
+def text_source(tokens: Ragged, edges: tuple[int, ...], segments: Ragged | None = None) -> Source:
+    """Returns token ids as the inputs of a text backbone: ids, segments (0 without a second text), padding mask.
+
+    Example:
+        >>> tokens = Ragged.from_rows([np.array([7, 8]), np.array([9])])
+        >>> [tensor.tolist() for tensor in text_source(tokens, (2,)).batch(np.array([1, 0]))]
+        [[[9, 0], [7, 8]], [[0, 0], [0, 0]], [[1, 0], [1, 1]]]
+    """
+
+    def constant(value: int) -> Ragged:
+        # One number shown as many: the mask of all tokens takes no memory.
+        return Ragged(np.broadcast_to(np.int32(value), len(tokens.values)), tokens.offsets)
+
+    ids = Ragged(tokens.values.astype(np.int32), tokens.offsets)
+    columns = {"token_ids": ids, "segment_ids": segments or constant(0), "padding_mask": constant(1)}
+    return Source(columns, tokens.lengths, edges)

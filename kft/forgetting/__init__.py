@@ -1,0 +1,1 @@
+"""What tuning cost: what the backbone could do before, and still can."""

@@ -1,0 +1,165 @@
+"""Writing so that nothing is ever half there, and the file system's errors as one message that says what to do."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from kft.errors import StorageError
+
+ELSEWHERE = "choose another folder with -o DIR"
+
+
+@contextmanager
+def storage_errors(path: Path, elsewhere: str = "choose another folder with --run DIR") -> Iterator[None]:
+    """Turns an error of the file system into one message that says what to do.
+
+    Args:
+        path: What is written.
+        elsewhere: How a person has it written to another place.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise StorageError(
+                "the disk is full",
+                where=str(path),
+                received=f"{error.strerror}; {free_bytes(path) / 2**20:,.0f} MiB free",
+                expected="room for this file; what was written before is intact",
+                next_step=f"free some space, or {elsewhere}",
+            ) from error
+        raise StorageError(
+            "a file cannot be written",
+            where=str(path),
+            received=error.strerror or str(error),
+            expected="a folder that this user may write to",
+            next_step=elsewhere,
+        ) from error
+
+
+@contextmanager
+def reading_errors(path: Path) -> Iterator[None]:
+    """Turns an error of the file system, but that the file is not there, into one message that says what to do."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StorageError(
+            "a file or folder cannot be read",
+            where=str(path),
+            received=error.strerror or str(error),
+            expected="one that this user may read, on a disk that answers",
+            next_step=f"ls -ld {path} shows what is there",
+        ) from error
+
+
+def free_bytes(path: Path) -> int:
+    """Returns the free space of the disk a path lies on, or would lie on."""
+    folder = path.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def require_writable(folder: Path) -> None:
+    """Refuses a folder that cannot be made or written to, before anything is computed for it.
+
+    Raises:
+        StorageError: This user may not write there.
+    """
+    place = folder.absolute()
+    while not place.exists():
+        place = place.parent
+    if not os.access(place, os.W_OK):
+        raise StorageError(
+            "the folder cannot be written",
+            where=str(folder),
+            received=f"{place} belongs to another user, or is read-only",
+            expected="a folder that this user may write to",
+            next_step="choose another folder",
+        )
+
+
+def write_file(path: Path, content: bytes | str, **advice: str) -> None:
+    """Writes a file whole or not at all: a temporary file beside it, then an atomic rename.
+
+    Args:
+        path: The file.
+        content: All of it.
+        **advice: ``elsewhere``, as for ``storage_errors``.
+
+    Raises:
+        StorageError: The disk is full or the folder cannot be written; the file is then as it was before.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with storage_errors(path, **advice):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+
+
+def write_json(path: Path, values: Any, **advice: str) -> None:
+    """Writes readable JSON, whole or not at all; see ``write_file``."""
+    write_file(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n", **advice)
+
+
+def write_folder(files: Mapping[str, bytes | str], target: Path | None, *, numbered: Path) -> Path:
+    """Writes a folder of files whole or not at all: into a temporary one beside it, then an atomic rename.
+
+    Args:
+        files: Name and content of each.
+        target: The folder; one that is there has to be empty.
+        numbered: Without ``target``, the folder is the first of ``<numbered>-1``, ``-2`` ... that is free.
+
+    Returns:
+        The folder.
+
+    Raises:
+        StorageError: The disk is full, the folder cannot be written, or another process took it meanwhile.
+    """
+    wanted = target or numbered
+    temporary = wanted.with_name(f".{wanted.name}.{os.getpid()}.tmp")
+    folder, number = target or _numbered(numbered, 1), 1
+    try:
+        for name, content in files.items():
+            write_file(temporary / name, content, elsewhere=ELSEWHERE)
+        while not _renamed(temporary, folder):
+            if target is not None:
+                raise StorageError("the folder is not empty", where=str(target), next_step=ELSEWHERE)
+            number += 1
+            folder = _numbered(numbered, number)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def _numbered(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.name}-{number}")
+
+
+def _renamed(temporary: Path, folder: Path) -> bool:
+    """Renames a folder in one step; False where something is there already."""
+    with storage_errors(folder, ELSEWHERE):
+        try:
+            temporary.rename(folder)
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                return False
+            raise
+    return True

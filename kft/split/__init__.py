@@ -1,0 +1,1 @@
+"""Honest splits: groups, time, copies, likeness, what is set aside."""

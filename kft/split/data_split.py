@@ -1,0 +1,391 @@
+"""Train, valid and test: a seeded, stratified, group-aware split, and its hash."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from kft.data.columns import guess_columns
+from kft.data.examples import Columns, Examples, Input, RejectedRow, content
+from kft.data.parts import Part, Rows, name_parts, open_source, parts_to_examples, read_parts, title, whole
+from kft.data.tables import IMAGE, LABEL, refuse_rejected
+from kft.errors import DataError
+from kft.recipe.schema import DATAFRAME, DataSpec
+from kft.recipe.sources import parse_share
+from kft.registry import nearest
+from kft.split.assign import SPLITS, split_alike, split_by_time, split_rows
+from kft.split.times import Times, read_times
+from kft.split.together import Vectorise, rows_together
+from kft.tasks.task import AnswerKind, AnswerSpace, Task
+
+
+@dataclass(frozen=True)
+class DataSplit:
+    """The prepared data.
+
+    Attributes:
+        train: What is learned from.
+        valid: What choices look at.
+        test: Sealed until evaluation.
+        kind: What is answered.
+        space: Everything that an answer can be: labels, or the mean and deviation of numbers.
+        rejected: Rows that cannot be used.
+        columns: What was read.
+        split_hash: sha256 over the sorted (id, split) pairs.
+        data_hash: sha256 over every id, text and label.
+        how: How the split was made, in words.
+    """
+
+    train: Examples
+    valid: Examples
+    test: Examples
+    kind: AnswerKind
+    space: AnswerSpace
+    rejected: tuple[RejectedRow, ...]
+    columns: Columns
+    split_hash: str
+    data_hash: str
+    how: str
+
+    def part(self, name: str) -> Examples:
+        """Returns the examples of ``train``, ``valid`` or ``test``."""
+        return {"train": self.train, "valid": self.valid, "test": self.test}[name]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of classes, labels or kinds of span; none for numbers."""
+        return self.space.labels
+
+    def frame(self) -> pd.DataFrame:
+        """Returns id, split and the first 16 hex digits of the sha256 of the content."""
+        rows = [
+            (identifier, name, content_hash(given))
+            for name in SPLITS
+            for identifier, given in zip(self.part(name).ids, self.part(name).inputs, strict=True)
+        ]
+        return pd.DataFrame(rows, columns=["id", "split", "hash"])
+
+
+def content_hash(given: Input) -> str:
+    """Returns the first 16 hex digits of the sha256 of what an input is; see ``content``.
+
+    Example:
+        >>> content_hash("fine")[:8]
+        'd14a58ba'
+    """
+    return hashlib.sha256(content(given).encode()).hexdigest()[:16]
+
+
+def labels_of(examples: Examples) -> np.ndarray:
+    """Returns the labels of examples that have them."""
+    if examples.labels is None:
+        raise ValueError("these examples have no labels")
+    return examples.labels
+
+
+def split_hash(assignments: Mapping[str, str]) -> str:
+    """Returns sha256 over the sorted (id, split) pairs, each as ``id TAB split LF`` in UTF-8.
+
+    Example:
+        >>> split_hash({"a:1": "train"}) == split_hash({"a:1": "test"})
+        False
+    """
+    digest = hashlib.sha256()
+    for identifier, name in sorted(assignments.items()):
+        digest.update(f"{identifier}\t{name}\n".encode())
+    return digest.hexdigest()
+
+
+def data_hash(parts: Iterable[Examples], written: Callable[[Any], str] = str) -> str:
+    """Returns sha256 over id, content and label of every example, sorted; the split plays no part in it.
+
+    Each of the three is its length in bytes as eight bytes, most significant first, and then its UTF-8. A
+    missing label counts as an empty one.
+
+    Args:
+        parts: The examples.
+        written: A label as text.
+
+    Example:
+        >>> one = Examples(np.array(["a:1"]), ["fine"], np.array(["good"]), None)
+        >>> data_hash([one])[:16]
+        '1e85020b21b8c88f'
+    """
+    digest = hashlib.sha256()
+    rows: list[tuple[str, str, str]] = []
+    for part in parts:
+        labels = [""] * len(part) if part.labels is None else map(written, part.labels)
+        rows.extend(zip(map(str, part.ids), map(content, part.inputs), labels, strict=True))
+    for row in sorted(rows):
+        for value in row:
+            raw = value.encode()
+            digest.update(len(raw).to_bytes(8, "big") + raw)
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a recipe names as its data, read and not yet split.
+
+    Attributes:
+        parts: Split to the tables that are given for it; a split that is a share of train has none.
+        rows: Likewise, to their rows.
+        columns: What is read of them.
+    """
+
+    parts: Mapping[str, tuple[Part, ...]]
+    rows: Mapping[str, tuple[Rows, ...]]
+    columns: Columns
+
+
+def read_sources(
+    spec: DataSpec,
+    *,
+    task: Task,
+    base: Path,
+    locate: Callable[[str, Path], Path],
+    frames: Mapping[str, pd.DataFrame] | None = None,
+) -> Sources:
+    """Reads the tables of a recipe and finds their columns; see ``load_split``.
+
+    Raises:
+        DataError: A table cannot be read, or a column is missing.
+    """
+    tables = _tables(spec, base, locate, frames)
+    places = name_parts([part for parts in tables.values() for part in parts])
+    read = {key: read_parts(parts, places, spec, task=task, base=base) for key, parts in tables.items()}
+    folders = all(isinstance(part.table, Path) and part.table.is_dir() for part in tables["train"])
+    columns = guess_columns(
+        whole(read["train"]),
+        text=IMAGE if folders else spec.image if task.modality == "image" else spec.text,
+        label=LABEL if folders else spec.label,
+        where=title(read["train"]),
+        besides=[name for name in (spec.id, spec.group and spec.group.column, spec.time) if name],
+        task=task,
+        pair=spec.text_pair,
+    )
+    return Sources(tables, read, columns)
+
+
+def load_split(
+    spec: DataSpec,
+    *,
+    task: Task,
+    base: Path,
+    locate: Callable[[str, Path], Path],
+    frames: Mapping[str, pd.DataFrame] | None = None,
+    similar: Vectorise | None = None,
+) -> DataSplit:
+    """Reads the data and splits them.
+
+    Args:
+        spec: The recipe's data part.
+        task: Says what an input and a label are.
+        base: Where relative paths start.
+        locate: Turns a source into a local file; ``kft.assets.locate``.
+        frames: DataFrames named ``train``, ``valid``, ``test`` that stand in for files.
+        similar: Turns inputs into one vector each, for ``data.keep_together: similar``; called where a share is split.
+
+    Raises:
+        DataError: The data cannot be used; says where and what to do.
+    """
+    sources = read_sources(spec, task=task, base=base, locate=locate, frames=frames)
+    read, columns = sources.rows, sources.columns
+    names = {key: title(rows) for key, rows in read.items()}
+    parts: dict[str, Examples] = {}
+    rejected: list[RejectedRow] = []
+    for key, rows in read.items():
+        if key != "train":
+            frame = rows[0].frame
+            guess_columns(frame, text=columns.text, label=columns.label, pair=columns.pair, where=names[key], task=task)
+        parts[key], bad = parts_to_examples(rows, spec, task=task, columns=columns)
+        rejected.extend(bad)
+    refuse_rejected(rejected, spec)
+    kind = task.kind
+    _require_variety(parts["train"], kind, names["train"], columns)
+    times = read_times([(rows.name, rows.frame) for rows in read["train"]], spec.time, names["train"], rejected)
+    parts, how = _divide(parts, spec, names, kind, times, similar)
+    space = kind.space(list(labels_of(parts["train"])))
+    _require_usable(parts, names, kind, space)
+    assignments = {str(identifier): key for key in SPLITS for identifier in parts[key].ids}
+    return DataSplit(
+        train=parts["train"],
+        valid=parts["valid"],
+        test=parts["test"],
+        kind=kind,
+        space=space,
+        rejected=tuple(rejected),
+        columns=columns,
+        split_hash=split_hash(assignments),
+        data_hash=data_hash((parts[key] for key in SPLITS), kind.written),
+        how=how,
+    )
+
+
+def _tables(
+    spec: DataSpec,
+    base: Path,
+    locate: Callable[[str, Path], Path],
+    frames: Mapping[str, pd.DataFrame] | None,
+) -> dict[str, tuple[Part, ...]]:
+    if frames is not None:
+        unknown = sorted(set(frames) - set(SPLITS))
+        if unknown or "train" not in frames:
+            raise DataError(
+                "the DataFrames are not named as splits",
+                received=", ".join(map(str, frames)),
+                expected="train, and perhaps valid and test",
+                where="data=",
+                next_step='kft.train(recipe, data={"train": frame})',
+            )
+    kept = frames or {}
+    missing = [key for key in SPLITS if getattr(spec, key) == DATAFRAME and key not in kept]
+    if missing:
+        raise DataError(
+            "the run was trained on a DataFrame, which is not kept",
+            where=", ".join(f"data.{key}" for key in missing),
+            received=DATAFRAME,
+            expected="the same DataFrame again",
+            next_step="kft.evaluate(run, data=frame) in Python; kft evaluate RUN --data FILE scores another file",
+        )
+    tables: dict[str, tuple[Part, ...]] = {}
+    for key, source in (("train", spec.train), ("valid", spec.valid), ("test", spec.test)):
+        if frames is not None and key in frames:
+            tables[key] = (Part(Path(key), frames[key]),)
+        elif key == "train" or parse_share(source) is None:
+            tables[key] = open_source(source, base, locate)
+    _require_different_files(tables)
+    return tables
+
+
+def _require_different_files(tables: Mapping[str, Sequence[Part]]) -> None:
+    seen: dict[Path, str] = {}
+    for key, parts in tables.items():
+        for table in [part.table for part in parts if isinstance(part.table, Path)]:
+            first = seen.setdefault(table.resolve(), key)
+            if first != key:
+                raise DataError(
+                    "two splits are the same file",
+                    where=f"data.{first}, data.{key}",
+                    received=str(table),
+                    expected="another file, or a share such as 15%",
+                    next_step=f"--set data.{key}=15% takes a share of train instead",
+                )
+
+
+def _divide(
+    parts: dict[str, Examples],
+    spec: DataSpec,
+    names: Mapping[str, str],
+    kind: AnswerKind,
+    times: Times | None,
+    similar: Vectorise | None,
+) -> tuple[dict[str, Examples], str]:
+    shares = {key: parse_share(getattr(spec, key)) or 0.0 for key in ("valid", "test") if key not in parts}
+    given = [f"{key} from {names[key]}" for key in ("valid", "test") if key in parts]
+    if not shares:
+        _require_separate_groups(parts, names)
+        return parts, ", ".join(given)
+    if sum(shares.values()) >= 1:
+        raise DataError(
+            "nothing is left to train on",
+            where="data.valid, data.test",
+            received=" and ".join(f"{share:.0%}" for share in shares.values()),
+            expected="shares that add up to less than 100%",
+            next_step="--set data.valid=15% --set data.test=15%",
+        )
+    whole = parts["train"]
+    strata = kind.strata(list(labels_of(whole)))
+    largest = 1 - sum(shares.values())
+    groups, joined = rows_together(whole.inputs, whole.groups, strata, spec.keep_together, similar, largest)
+    fractions = {"valid_fraction": shares.get("valid", 0.0), "test_fraction": shares.get("test", 0.0)}
+    by = "stratified"
+    if times is not None:
+        rows = split_by_time(times.values, groups, **fractions)
+        by = times.described(rows, ("train", *shares))
+    elif spec.keep_together == "similar" and groups is not None:
+        rows = split_alike(strata, groups, seed=spec.split_seed, **fractions)
+    else:
+        rows = split_rows(strata, groups, seed=spec.split_seed, **fractions)
+    made = {key: whole.take(np.flatnonzero(rows == key)) for key in ("train", *shares)}
+    own = "" if whole.groups is None else f" by group ({len(set(whole.groups)):,} groups)"
+    taken = " and ".join(f"{key} {share * 100:.4g}%" for key, share in shares.items())
+    result = parts | made
+    _require_separate_groups(result, names)
+    return result, ", ".join([f"{taken} of {names['train']}{own}", by, *([joined] if joined else []), *given])
+
+
+def _require_variety(train: Examples, kind: AnswerKind, name: str, columns: Columns) -> None:
+    labels = list(labels_of(train))
+    problem = kind.lack(kind.space(labels)) if labels else "no row can be used"
+    if problem:
+        raise DataError(
+            problem,
+            where=f"{name}, column {columns.label!r}",
+            received=", ".join(map(repr, dict.fromkeys(map(kind.written, labels[:3])))) or "no usable row",
+            expected="at least two different labels",
+            next_step="name the right column with --set data.label=COLUMN",
+        )
+
+
+def _require_usable(
+    parts: Mapping[str, Examples], names: Mapping[str, str], kind: AnswerKind, space: AnswerSpace
+) -> None:
+    for key in SPLITS:
+        if len(parts[key]) == 0:
+            raise DataError(
+                f"the {key} split is empty",
+                where=names.get(key, names["train"]),
+                received=", ".join(f"{len(parts[k])} {k}" for k in SPLITS),
+                expected="at least one example in each split",
+                next_step="add labelled rows to that file"
+                if key in names
+                else f"add labelled rows, or a larger share with --set data.{key}=30%",
+            )
+    known = set(space.labels)
+    for key in ("valid", "test"):
+        unseen = Counter(name for label in labels_of(parts[key]) for name in kind.names(label) if name not in known)
+        if unseen:
+            hint = nearest(str(unseen.most_common(1)[0][0]), known)
+            raise DataError(
+                f"labels that stand in {key} but never in train",
+                where=names.get(key, names["train"]),
+                received=", ".join(f"{label!r} ({count})" for label, count in unseen.most_common(5))
+                + (f"; did you mean {hint!r}?" if hint else ""),
+                expected="one of " + ", ".join(sorted(known)[:10]) + (" ..." if len(known) > 10 else ""),
+                next_step="mend the spelling, add examples of them to train, or take these rows out",
+            )
+    seen: dict[str, str] = {}
+    for key in SPLITS:
+        for identifier in parts[key].ids:
+            if identifier in seen:
+                raise DataError(
+                    "one id stands in two splits",
+                    where=f"{seen[identifier]} and {key}",
+                    received=str(identifier),
+                    expected="ids that are unique over all files",
+                    next_step="mend the ids, or leave data.id out to use file and row number",
+                )
+            seen[identifier] = key
+
+
+def _require_separate_groups(parts: Mapping[str, Examples], names: Mapping[str, str]) -> None:
+    seen: dict[str, str] = {}
+    for key, examples in parts.items():
+        for group in set(examples.groups if examples.groups is not None else ()):
+            if group in seen:
+                raise DataError(
+                    "one group stands in two splits",
+                    where=f"{names.get(seen[group], seen[group])} and {names.get(key, key)}",
+                    received=str(group),
+                    expected="all rows of a group on one side",
+                    next_step="move the group's rows into one file, or split by a share such as 15%",
+                )
+            seen[group] = key

@@ -1,0 +1,1 @@
+"""Edge cases: perturbations, drafting, running."""

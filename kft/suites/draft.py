@@ -1,0 +1,193 @@
+"""Drafts a suite of edge cases for a person to edit: from rows of train that a run answers right, never from test."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kft.data.examples import Examples
+from kft.errors import SuiteError, UsageError
+from kft.split.data_split import labels_of
+from kft.suites.suite_text import Row, Shortcut, is_changed, texts_in, write_suite
+from kft.tasks.classes import Prediction
+from kft.tasks.task import Task
+
+if TYPE_CHECKING:
+    from kft.answer.predictor import Predictor
+
+MOST_ROWS, ROWS_A_CLASS = 36, 8
+"""Rows of the draft: what a person can still read."""
+MOST_ANSWERED = 400
+"""Rows of train that are answered to find them."""
+LONGEST = 400
+"""Longer texts are taken only where a class has no shorter ones: a person has to read them."""
+MOST_SHORTCUTS, ROWS_A_SHORTCUT = 10, 10
+
+
+@dataclass(frozen=True)
+class SuiteDraft:
+    """What was drafted.
+
+    Attributes:
+        path: The file.
+        rows: How many rows of train it holds.
+        classes: How many classes they have.
+        checks: Names of the checks.
+        shortcuts: Token and class of each shortcut that is tested for.
+    """
+
+    path: Path
+    rows: int
+    classes: int
+    checks: tuple[str, ...]
+    shortcuts: tuple[tuple[str, str], ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns what ``kft evaluate --draft-suite --json`` prints."""
+        shortcuts = [{"token": token, "class": label} for token, label in self.shortcuts]
+        return {
+            "suite": str(self.path),
+            "rows": self.rows,
+            "classes": self.classes,
+            "checks": list(self.checks),
+            "shortcuts": shortcuts,
+        }
+
+
+def refuse_draft(target: Path, task: Task) -> None:
+    """Refuses to draft where a file is there already, or for a task whose edge cases cannot be judged.
+
+    Raises:
+        UsageError: The file is there; it may hold a person's work.
+        SuiteError: The task does not give each example one class of many.
+    """
+    if target.exists():
+        raise UsageError(
+            "the suite is there already; it is not overwritten",
+            where=str(target),
+            next_step="choose another --draft-suite FILE, or delete it",
+        )
+    if task.kind.name != "classes":
+        raise SuiteError(
+            "edge cases are judged where each example has one class of many",
+            received=task.name,
+            expected="text-classification, text-pairs or image-classification",
+        )
+
+
+def draft(
+    predictor: Predictor, train: Examples, findings: Sequence[Mapping[str, Any]], target: Path, run: str, *, seed: int
+) -> tuple[str, SuiteDraft]:
+    """Returns a commented suite, and what is in it.
+
+    Args:
+        predictor: The run's model with its best weights.
+        train: The rows that it was trained on.
+        findings: Those of findings.json: shortcuts are tested for, rows with personal data are not quoted.
+        target: The file that it is for: paths of images start from its folder.
+        run: What the run is called.
+        seed: Of the choice of rows.
+
+    Raises:
+        SuiteError: The run answers none of the rows right.
+    """
+    task = predictor.reader.task
+    rng = np.random.default_rng(seed)
+    personal = {name for finding in findings if finding["check"] == "personal-data" for name in finding["rows"]}
+    places = [place for place, name in enumerate(train.ids) if str(name) not in personal]
+    right = _right(predictor, train, _candidates(train, places, rng))
+    rows = choose_rows(right, Counter(map(str, labels_of(train))))
+    if not rows:
+        raise SuiteError(
+            "the run answers none of the rows right that were tried, so there is nothing to hold it to",
+            received=f"{min(len(places), MOST_ANSWERED)} rows of train",
+            next_step=f"kft evaluate {run} says how good it is",
+        )
+    shortcuts = [] if task.modality == "image" else list(_shortcuts(predictor, train, places, findings, rows))
+    text, names = write_suite(rows, shortcuts, task, target, run)
+    found = tuple((shortcut.token, shortcut.label) for shortcut in shortcuts)
+    return text, SuiteDraft(target, len(rows), len({row.label for row in rows}), names, found)
+
+
+def _candidates(train: Examples, places: Sequence[int], rng: np.random.Generator) -> list[int]:
+    """Returns rows to try: as many of each class, readable ones first."""
+    labels, by_class = labels_of(train), dict[str, list[int]]()
+    for place in rng.permutation(places).tolist():
+        by_class.setdefault(str(labels[place]), []).append(place)
+    each = min(max(2, MOST_ANSWERED // max(1, len(by_class))), 4 * ROWS_A_CLASS)
+    chosen = []
+    for members in by_class.values():
+        chosen += sorted(members, key=lambda place: sum(map(len, texts_in(train.inputs[place]))) > LONGEST)[:each]
+    return sorted(chosen)
+
+
+def _right(predictor: Predictor, train: Examples, places: Sequence[int]) -> list[Row]:
+    labels = labels_of(train)
+    answers: Sequence[Any] = predictor.predict([train.inputs[place] for place in places])
+    rows = []
+    for place, answer in zip(places, answers, strict=True):
+        assert isinstance(answer, Prediction)
+        if answer.label == labels[place] and not answer.abstain:
+            rows.append(Row(train.inputs[place], answer.label))
+    return rows
+
+
+def choose_rows(rows: Sequence[Row], sizes: Mapping[str, int]) -> list[Row]:
+    """Takes from each class in turn, from the rarest on, so that rare ones are there.
+
+    Args:
+        rows: To choose from.
+        sizes: How many rows of train each class has.
+
+    Returns:
+        At most 36, at most 8 of a class, sorted by class.
+
+    Example:
+        >>> rows = [Row("a", "x"), Row("b", "x"), Row("c", "y")]
+        >>> [row.given for row in choose_rows(rows, {"x": 90, "y": 10})]
+        ['a', 'b', 'c']
+    """
+    waiting: dict[str, list[Row]] = {}
+    for row in rows:
+        waiting.setdefault(row.label, []).append(row)
+    order = sorted(waiting, key=lambda label: (sizes[label], label))
+    chosen = [waiting[label][turn] for turn in range(ROWS_A_CLASS) for label in order if turn < len(waiting[label])]
+    return sorted(chosen[:MOST_ROWS], key=lambda row: row.label)
+
+
+def _shortcuts(
+    predictor: Predictor,
+    train: Examples,
+    places: Sequence[int],
+    findings: Sequence[Mapping[str, Any]],
+    rows: Sequence[Row],
+) -> Iterator[Shortcut]:
+    known = {str(train.ids[place]): place for place in places}
+    planted = [
+        finding
+        for finding in findings
+        if finding["check"] == "shortcuts" and finding["severity"] != "note" and finding["details"]["family"] == "token"
+    ]
+    tokens: dict[str, Mapping[str, Any]] = {}
+    for finding in planted:  # the worst first
+        tokens.setdefault(finding["details"]["cue"], finding)
+    for token, finding in list(tokens.items())[:MOST_SHORTCUTS]:
+        label = finding["details"]["class"]
+        members = [known[name] for name in finding["rows"] if name in known][: 3 * ROWS_A_SHORTCUT]
+        having = [row for row in _right(predictor, train, members) if is_changed(row, "remove", token)]
+        lacking = [row for row in rows if row.label != label and is_changed(row, "append", token)]
+        starts = [text.lower().startswith(token) for row in having for text in texts_in(row.given)[:1]]
+        if having and lacking:
+            first = sum(starts) > len(starts) / 2
+            yield Shortcut(token, label, tuple(_some(having)), tuple(_some(lacking)), first)
+
+
+def _some(rows: Sequence[Row]) -> Sequence[Row]:
+    """Returns as many as a check on a shortcut has, of all classes: rows are sorted by class."""
+    places = np.linspace(0, len(rows) - 1, min(ROWS_A_SHORTCUT, len(rows))).astype(int)
+    return [rows[place] for place in places]

@@ -1,0 +1,77 @@
+"""Whether a model can answer a suite: its labels, the changes to what it reads, the files that are named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from kft.errors import SuiteError
+from kft.recipe.misfits import Misfit
+from kft.registry import nearest
+from kft.suites.perturbations import PERTURBATIONS
+from kft.suites.suite import CheckSpec, Suite
+from kft.tasks.task import Task
+
+
+def require_fit(suite: Suite, task: Task, labels: Sequence[str]) -> None:
+    """Refuses a suite that a model cannot answer, before anything is computed.
+
+    Args:
+        suite: The suite.
+        task: What the model reads and answers.
+        labels: The labels it knows.
+
+    Raises:
+        SuiteError: Lists every label it does not know, every change and input of another modality, and every file that
+            is not there; or the task does not give each example one class of many.
+    """
+    if task.kind.name != "classes":
+        raise SuiteError(
+            "edge cases are judged where each example has one class of many",
+            where=str(suite.path),
+            received=task.name,
+            expected="text-classification, text-pairs or image-classification",
+        )
+    found = [misfit for place, check in enumerate(suite.spec.checks) for misfit in _unfit(suite, place, check, task)]
+    found += _unknown_labels(suite, labels)
+    if found:
+        raise suite.error(found)
+
+
+def _unknown_labels(suite: Suite, labels: Sequence[str]) -> Iterator[Misfit]:
+    for place, check in enumerate(suite.spec.checks):
+        named: list[tuple[tuple[str | int, ...], tuple[str, ...]]] = [(("checks", place, "label"), check.label)]
+        named += [(("checks", place, "cases", number, "label"), case.label) for number, case in enumerate(check.cases)]
+        for where, given in named:
+            for label in given:
+                if label not in labels:
+                    hint = nearest(label, labels)
+                    known = ", ".join(labels[:10]) + (" ..." if len(labels) > 10 else "")
+                    text = f"no label of the model: {label!r}" + (f"; did you mean {hint}?" if hint else "")
+                    yield where, f"{text} (known: {known})"
+
+
+def _unfit(suite: Suite, place: int, check: CheckSpec, task: Task) -> Iterator[Misfit]:
+    modality = "image" if task.modality == "image" else "text"
+    for number, change in enumerate(check.changes):
+        if PERTURBATIONS.get(change.name).modality != modality:
+            known = ", ".join(entry.name for entry in PERTURBATIONS if entry.modality == modality)
+            yield ("checks", place, "changes", number), f"{change.name} is no change to {modality}s (known: {known})"
+        if change.side != "both" and task.modality != "text-pair":
+            yield ("checks", place, "changes", number), f"`side` is for text-pairs; the task is {task.name}"
+    if check.rows is not None and not (suite.path.parent / check.rows.file).exists():
+        yield ("checks", place, "rows", "file"), f"no such file: {check.rows.file}"
+    for number, case in enumerate(check.cases):
+        for key, given in (("input", case.input), ("changed", case.changed)):
+            problem = "" if given is None else _problem(given, task, suite.path.parent)
+            if problem:
+                yield ("checks", place, "cases", number, key), problem
+
+
+def _problem(given: Any, task: Task, base: Path) -> str:
+    if isinstance(given, tuple) != (task.modality == "text-pair"):
+        return "a list of two texts is wanted" if task.modality == "text-pair" else "one input is wanted, not two"
+    if task.modality == "image" and not (base / given).is_file():
+        return f"no such image: {given}"
+    return ""

@@ -1,0 +1,157 @@
+"""Corrections applied to copies of a person's files."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import kft
+from kft.curate.corrections import Correction, as_csv, read_corrections
+from kft.errors import DataError, UsageError
+
+ROWS = [("It broke.", "bad"), ("It works, and well.", "good"), ("Fine", "good"), ("Awful", "bad")]
+
+
+def table(folder: Path, *changes: tuple[str, ...]) -> Path:
+    path = folder / "corrections.csv"
+    path.write_text(as_csv(Correction(*change) for change in changes), encoding="utf-8")
+    return path
+
+
+def recipe(source: str, **data: object) -> dict[str, object]:
+    return {"task": "text-classification", "data": {"train": source, "text": "text", "label": "label", **data}}
+
+
+def write_csv(path: Path, rows=ROWS) -> Path:
+    pd.DataFrame(rows, columns=["text", "label"]).to_csv(path, index=False)
+    return path
+
+
+def test_rows_are_dropped_and_relabelled_and_the_source_stays(tmp_path):
+    source = write_csv(tmp_path / "rows.csv")
+    before = source.read_bytes()
+    changes = table(tmp_path, ("rows.csv:1", "drop"), ("rows.csv:3", "relabel", "bad"), ("rows.csv:4", "keep", "good"))
+    result = kft.apply_corrections(recipe(str(source)), changes, tmp_path / "mended.csv")
+    assert (result.dropped, result.relabelled, result.kept) == (1, 1, 1)
+    assert source.read_bytes() == before
+    assert pd.read_csv(tmp_path / "mended.csv").to_numpy().tolist() == [
+        ["It works, and well.", "good"],
+        ["Fine", "bad"],
+        ["Awful", "bad"],
+    ]
+    assert result.notes == (
+        f"name {tmp_path / 'mended.csv'} in the recipe instead of rows.csv, and kft check again: row numbers move",
+    )
+
+
+def test_lines_of_json_that_do_not_change_stay_to_the_letter(tmp_path):
+    lines = ['{"text": "a 1", "label": "x", "n": 1.50}', '{"text":"b","label":"y"}', '{"text": "c", "label": "x"}']
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines) + "\n\n")
+    changes = table(tmp_path, ("rows.jsonl:2", "relabel", "x"), ("rows.jsonl:3", "drop"))
+    kft.apply_corrections(recipe(str(tmp_path / "rows.jsonl")), changes, tmp_path / "new.jsonl")
+    written = (tmp_path / "new.jsonl").read_text().splitlines()
+    assert written[0] == lines[0] and json.loads(written[1]) == {"text": "b", "label": "x"} and len(written) == 2
+
+
+def test_all_mistakes_are_listed_at_once_and_nothing_is_written(tmp_path):
+    source = write_csv(tmp_path / "rows.csv")
+    changes = table(
+        tmp_path, ("rows.csv:9", "drop"), ("rows.csv:1", "delete"), ("rows.csv:2", "relabel", "goood"),
+        ("rows.csv:3", "drop"), ("rows.csv:3", "keep"),
+    )  # fmt: skip
+    with pytest.raises(DataError) as caught:
+        kft.apply_corrections(recipe(str(source)), changes, tmp_path / "mended.csv")
+    assert caught.value.problem == "4 mistakes in the table of corrections"
+    assert caught.value.received == (
+        "no row 'rows.csv:9'; rows.csv:1: unknown action 'delete'; rows.csv:2: no label 'goood'; "
+        "rows.csv:3: drop and keep"
+    )
+    assert caught.value.expected == "ids of the data, actions drop, relabel or keep, labels such as bad, good"
+    assert not (tmp_path / "mended.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("output", "problem"),
+    [
+        ("rows.csv", "there is a file of this name already"),
+        ("other/rows.csv", "the corrected file has its source's name"),
+        ("mended.jsonl", "the corrected file is of another kind than its source"),
+    ],
+)
+def test_nothing_is_overwritten_or_confused(tmp_path, output, problem):
+    source = write_csv(tmp_path / "rows.csv")
+    with pytest.raises(UsageError) as caught:
+        kft.apply_corrections(recipe(str(source)), table(tmp_path, ("rows.csv:1", "drop")), tmp_path / output)
+    assert caught.value.problem == problem and caught.value.next_step.startswith("-o ")
+
+
+def test_a_table_without_a_decision_is_refused(tmp_path):
+    source = write_csv(tmp_path / "rows.csv")
+    with pytest.raises(UsageError, match="no row is to be dropped or relabelled"):
+        kft.apply_corrections(recipe(str(source)), table(tmp_path, ("rows.csv:1", "keep")), tmp_path / "mended.csv")
+
+
+def test_several_files_go_to_a_folder_and_untouched_ones_stay_where_they_are(tmp_path):
+    for name in ("one", "two", "test"):
+        write_csv(tmp_path / f"{name}.csv")
+    data = recipe([str(tmp_path / "one.csv"), str(tmp_path / "two.csv")], test=str(tmp_path / "test.csv"))
+    changes = table(tmp_path, ("one.csv:1", "drop"), ("test.csv:2", "drop"))
+    with pytest.raises(UsageError, match="several files are to be corrected"):
+        kft.apply_corrections(data, changes, tmp_path / "mended.csv")
+    result = kft.apply_corrections(data, changes, tmp_path / "mended")
+    assert sorted(path.name for path in (tmp_path / "mended").iterdir()) == ["one.corrected.csv", "test.corrected.csv"]
+    assert set(result.files.values()) == {"one.csv", "test.csv"}
+
+
+def test_ratings_become_names_of_classes_where_a_class_is_given(tmp_path):
+    rows = [("broke", "-3"), ("works", "2.5"), ("fine", "1"), ("odd", "n/a")]
+    source = write_csv(tmp_path / "rows.csv", rows)
+    data = recipe(str(source), bins={"edges": [0], "labels": ["bad", "good"]}, unusable_rows="skip")
+    result = kft.apply_corrections(data, table(tmp_path, ("rows.csv:3", "relabel", "bad")), tmp_path / "mended.csv")
+    written = pd.read_csv(tmp_path / "mended.csv", keep_default_na=False)
+    assert written["label"].tolist() == ["bad", "good", "bad", ""]
+    assert result.notes[-1] == "take data.bins out of the recipe: labels are names of classes now"
+    kft.apply_corrections(data, table(tmp_path, ("rows.csv:3", "relabel", "-1.5")), tmp_path / "rated.csv")
+    assert pd.read_csv(tmp_path / "rated.csv", keep_default_na=False)["label"].tolist() == ["-3", "2.5", "-1.5", "n/a"]
+
+
+def test_files_without_a_header_stay_so(tmp_path):
+    (tmp_path / "rows.txt").write_text('1\tgood\tsays "fine"\n2\tbad\tbroke\n3\tbad\tawful\n')
+    data = recipe(str(tmp_path / "rows.txt"), columns=["key", "label", "text"], id="key")
+    kft.apply_corrections(data, table(tmp_path, ("2", "drop")), tmp_path / "new.txt")
+    assert (tmp_path / "new.txt").read_text() == '1\tgood\tsays "fine"\n3\tbad\tawful\n'
+
+
+def test_a_folder_of_images_becomes_a_table_of_paths(tmp_path):
+    from PIL import Image
+
+    for name, colour in (("cats/1.png", "red"), ("cats/2.png", "blue"), ("dogs/1.png", "green")):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), colour).save(tmp_path / "photos" / name)
+    data = {"task": "image-classification", "data": {"train": str(tmp_path / "photos")}}
+    changes = table(tmp_path, ("photos/cats/2.png", "relabel", "dogs"), ("photos/cats/1.png", "drop"))
+    kft.apply_corrections(data, changes, tmp_path / "lists" / "mended.csv")
+    written = pd.read_csv(tmp_path / "lists" / "mended.csv")
+    assert written.to_numpy().tolist() == [["../photos/cats/2.png", "dogs"], ["../photos/dogs/1.png", "dogs"]]
+
+
+def test_a_table_of_something_else_is_refused():
+    with pytest.raises(DataError, match="this is no table of corrections") as caught:
+        read_corrections(pd.DataFrame({"text": ["a"], "label": ["b"]}))
+    assert caught.value.received == "columns text, label"
+
+
+def test_the_command_line_says_what_was_written(tmp_path):
+    from click.testing import CliRunner
+
+    from kft.cli.correcting import apply
+
+    write_csv(tmp_path / "rows.csv")
+    (tmp_path / "recipe.yaml").write_text(json.dumps(recipe("rows.csv")))
+    changes = table(tmp_path, ("rows.csv:1", "drop"))
+    arguments = [str(tmp_path / "recipe.yaml"), str(changes), "-o", str(tmp_path / "mended.csv")]
+    done = CliRunner().invoke(apply, [*arguments, "--json"])
+    assert json.loads(done.stdout)["dropped"] == 1
+    arguments[-1] = str(tmp_path / "again.csv")
+    assert "rows       1 dropped, 0 relabelled, 0 left alone" in CliRunner().invoke(apply, arguments).stdout

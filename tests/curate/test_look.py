@@ -1,0 +1,69 @@
+"""The first look at a person's data: what could be learnt, and what is amiss."""
+
+import pytest
+from PIL import Image
+
+from kft.curate.look import look_at
+from kft.errors import DataError
+
+
+def look_in(folder, name, **options):
+    return look_at(name, base=folder, locate=lambda source, base: base / source, **options)
+
+
+def look(folder, text, name="data.csv", **options):
+    (folder / name).write_text(text, encoding="utf-8")
+    return look_in(folder, name, **options)
+
+
+def rows(*labels, repeat=6):
+    return "text,label\n" + "".join(
+        f"words number {n} {i},{label}\n" for n in range(repeat) for i, label in enumerate(labels)
+    )
+
+
+def test_classes_of_texts(tmp_path):
+    found = look(tmp_path, rows("a", "a", "b") + "words,\n")
+    assert found.task.name == "text-classification" and found.counts == {"a": 12, "b": 6}
+    assert found.warnings == (
+        "1 rows cannot be used (missing label): mend them, or set data.unusable_rows: skip",
+        "1 labels have fewer than 10 rows: b",
+    )
+    assert dict(found.summary())["label"] == "column 'label', 2 classes, smallest 6 rows"
+
+
+def test_paths_of_images_are_images(tmp_path):
+    found = look(tmp_path, "photo,kind\na.jpg,x\nb.jpg,y\nc.jpg,x\nd.jpg,y\n")
+    assert found.task.name == "image-classification" and found.columns.text == "photo"
+
+
+def test_folders_of_splits_are_no_classes(tmp_path):
+    for split in ("train", "test"):
+        for kind in ("brick", "grass"):
+            (tmp_path / "photos" / split / kind).mkdir(parents=True)
+            Image.new("RGB", (8, 8)).save(tmp_path / "photos" / split / kind / "1.png")
+    with pytest.raises(DataError, match="these folders are splits, not classes") as caught:
+        look_in(tmp_path, "photos")
+    assert "kft init photos/train -o recipe.yaml" in str(caught.value)
+    found = look_in(tmp_path, "photos/train")
+    assert found.counts == {"brick": 1, "grass": 1} and found.test == tmp_path / "photos" / "test"
+
+
+def test_numbers_and_lists_are_told(tmp_path):
+    numbers = look(tmp_path, rows(*(f"{n / 10}" for n in range(30)), repeat=2))
+    assert any("kft init data.csv --task text-regression" in line for line in numbers.warnings)
+    lists = look(tmp_path, rows("red|round", "blue"))
+    assert any("6 labels look like lists: kft init data.csv --task text-multi-label" in line for line in lists.warnings)
+    found = look(tmp_path, rows(*(f"{n / 10}" for n in range(30))), task="text-regression")
+    assert dict(found.summary())["label"] == "column 'label', numbers from 0 to 2.9, median 1.45"
+
+
+def test_a_first_line_that_is_a_row(tmp_path):
+    text = rows("a", "b").replace("text,label", "It broke on the very first day and I am not at all amused,1.5")
+    assert "looks like a row" in look(tmp_path, text).warnings[0]
+
+
+def test_one_class_teaches_nothing(tmp_path):
+    with pytest.raises(DataError, match="one class only") as caught:
+        look(tmp_path, rows("a"))
+    assert "kft init data.csv --label COLUMN" in str(caught.value)
