@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,8 +10,10 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from kft.model.blocks import Block
-from kft.train.schedules import Schedule
+from kft.model.blocks import Block, find_blocks
+from kft.recipe.durations import duration_in_steps
+from kft.recipe.schema import PhaseSpec, TrainSpec
+from kft.train.schedules import Schedule, make_schedule
 
 
 class ScheduledAdamW(keras.optimizers.Adam):
@@ -94,6 +97,29 @@ class ScheduledAdamW(keras.optimizers.Adam):
         # The loop has already summed the gradients over replicas, and clipped them after that; Keras would
         # sum them again. A private hook: setup.cfg pins Keras, tests/train/test_step.py guards it.
         return list(grads_and_vars)
+
+
+def make_optimizer(model: keras.Model, phase: PhaseSpec, spec: TrainSpec, rows: int) -> ScheduledAdamW:
+    """Builds a phase's optimizer for what trains now, with its schedule over all the phase's epochs.
+
+    Args:
+        model: What is trained, with what trains set.
+        phase: With epochs and a rate.
+        spec: The recipe's part on training.
+        rows: Training examples.
+    """
+    assert phase.epochs is not None and phase.lr is not None
+    steps = math.ceil(rows / spec.batch_size)
+    total = steps * phase.epochs
+    warmup = duration_in_steps(spec.warmup, total_steps=total, steps_per_epoch=steps)
+    optimizer = ScheduledAdamW(
+        phase.lr,
+        schedule=make_schedule(spec.schedule, total_steps=total, warmup_steps=warmup),
+        rate_factors=rate_factors(find_blocks(model), phase.layer_decay),
+        weight_decay=spec.weight_decay,
+    )
+    optimizer.build(model.trainable_variables)
+    return optimizer
 
 
 def block_factors(blocks: Sequence[Block], layer_decay: float) -> dict[str, float]:
