@@ -17,6 +17,7 @@ HOUSE = (
     "strategy",
     "archives",
     "records",
+    "packages",
     "assets",
     "recipe",
     "metrics",
