@@ -253,7 +253,7 @@ def test_an_own_text_model_wants_its_tokenizer_beside_it(tmp_path):
     with pytest.raises(ModelError, match="needs its tokenizer") as caught:
         kft.load_backbone(str(tmp_path / "own.keras"))
     assert "tokenizer.json" in str(caught.value)
-    from tests.model.test_families import write_tokenizer
+    from tests.model.words import write_tokenizer
 
     write_tokenizer(tmp_path)
     backbone = kft.load_backbone(str(tmp_path / "own.keras"))
