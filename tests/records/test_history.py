@@ -44,6 +44,6 @@ def test_what_a_killed_process_left_is_no_event(tmp_path):
 def test_a_damaged_line_is_named(line, key, tmp_path):
     path = tmp_path / "history.jsonl"
     path.write_text(line + "\n{}\n")
-    with pytest.raises(RunError, match="history.jsonl is damaged") as caught:
+    with pytest.raises(RunError, match=r"history\.jsonl is damaged") as caught:
         read_history(path)
     assert key in str(caught.value) and "line 1" in str(caught.value)
