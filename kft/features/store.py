@@ -197,14 +197,18 @@ def _in_memory(tensor: Ragged | np.ndarray) -> Column:
 
 def _cast(tensor: Ragged | np.ndarray, dtype: str | None) -> Ragged | np.ndarray:
     values = tensor.values if isinstance(tensor, Ragged) else tensor
-    if dtype is not None and values.dtype.kind == "f":
+    if dtype is not None and _is_float(values.dtype):
         values = values.astype(dtype)
     return Ragged(values, tensor.offsets) if isinstance(tensor, Ragged) else values
 
 
 def _stored_type(tensor: keras.KerasTensor, dtype: str | None) -> np.dtype:
     own = np.dtype(tensor.dtype)
-    return np.dtype(dtype) if dtype is not None and own.kind == "f" else own
+    return np.dtype(dtype) if dtype is not None and _is_float(own) else own
+
+
+def _is_float(dtype: np.dtype) -> bool:
+    return dtype.kind == "f" or dtype.name == "bfloat16"  # to NumPy it is of no kind
 
 
 def _describe(front: Front, dtype: str | None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticKnownError
 
 from kft.recipe.durations import parse_duration, parse_interval, parse_size
+from kft.recipe.schedules import SCHEDULES
 from kft.recipe.sources import parse_share
 
 PersonalKind = Literal["email", "phone", "iban", "card", "national-id", "ip", "login"]
@@ -150,6 +151,7 @@ def _enum(names: Iterable[str]) -> Any:
     return WithJsonSchema({"type": "string", "enum": list(dict.fromkeys(names))})
 
 
+ScheduleName = Annotated[str, _one_of(SCHEDULES.names), _enum(SCHEDULES.names())]
 TaskName = Annotated[str, _one_of(lambda: TASK_METRICS), _enum(TASK_METRICS)]
 GateName = Annotated[
     str,

@@ -106,7 +106,7 @@ def _run_phase(job: Job, state: LoopState, phase: PhaseSpec) -> Events[PhaseResu
         yield PhaseStarted(
             phase=phase.name,
             unfreeze=str(phase.unfreeze),
-            solver=phase.solver,
+            solver=phase.solver if phase.solver == "lbfgs" else job.train.optimizer.name,
             start=phase.start,
             trainable=table.trainable,
             parameters=table.parameters,

@@ -14,8 +14,8 @@ from kft.features.policy import StorePlan, decide
 from kft.model.blocks import find_blocks
 from kft.model.freeze import FreezeTable, as_if, what_trains_in
 from kft.recipe.schema import PhaseSpec
-from kft.train.optimizer import block_factors
 from kft.train.prepare import Prepared
+from kft.train.rates import block_factors
 
 STATE_COPIES = {"adamw": 3, "lbfgs": 0}
 """Of each trainable weight: the gradient and AdamW's two moments."""

@@ -28,6 +28,7 @@ from kft.split.holdout import set_aside
 from kft.tasks.registry import TASKS
 from kft.train.callbacks import make_callbacks
 from kft.train.job import Labelled, TrainData
+from kft.train.optimizer import find_optimizer
 from kft.train.phases import resolve_phases
 from kft.train.progress import Progress
 
@@ -63,8 +64,8 @@ def prepare(spec: RecipeSpec, split: Selection, backbone: Backbone, progress: Pr
 
     Raises:
         ModelError: The backbone reads other inputs than the task has, or a freeze rule does not fit the model.
-        RecipeError: A callback is unknown or does not take its arguments, a head cannot be solved, or a precision is
-            asked for a label that no example has.
+        RecipeError: A callback or the optimizer is unknown or does not take its arguments, a head cannot be solved, or
+            a precision is asked for a label that no example has.
     """
     model = build_for(spec, TASKS.get(spec.task), split.space, backbone)
     return Prepared(spec, split, backbone, model, _plan_phases(spec, split, backbone, model), progress)
@@ -73,6 +74,7 @@ def prepare(spec: RecipeSpec, split: Selection, backbone: Backbone, progress: Pr
 def _plan_phases(spec: RecipeSpec, split: Selection, backbone: Backbone, model: keras.Model) -> tuple[PhaseSpec, ...]:
     require_label(spec.evaluate.threshold, split.labels)
     make_callbacks(spec.train.callbacks, Path())  # refuses a wrong one before anything is spent
+    find_optimizer(spec.train.optimizer, 1.0)  # likewise
     blocks = find_blocks(model)
     solvable = len([v for layer in blocks[-1].layers for v in layer.trainable_variables]) == 2
     defaults: tuple[PhaseSpec, ...] = (SCRATCH,)
