@@ -11,7 +11,7 @@ import numpy as np
 from kft import assets, runtime
 from kft.feed.batches import Ragged, choose_edges
 from kft.feed.source import Source, text_source
-from kft.recipe.load import load_recipe
+from kft.tasks.recipes import load_recipe
 from kft.recipe.schema import RecipeSpec
 from kft.split.data_split import DataSplit, load_split
 from kft.tasks.registry import TASKS

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from kft.metrics.classification import BRIER, METRICS, ReliabilityBin, check_inputs, reliability, softmax
+from kft.metrics.classification import BRIER, METRICS, ReliabilityBin, check_inputs, reliability
+from kft.tasks.decode import softmax
 from kft.metrics.intervals import Estimate, Groups, estimate
 
 SMALLEST = 1e-300

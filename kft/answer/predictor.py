@@ -13,7 +13,7 @@ import numpy as np
 from kft.answer.fitted import Fitted, read_fitted
 from kft.errors import RunError
 from kft.feed.batches import Ragged
-from kft.recipe.load import load_recipe
+from kft.tasks.recipes import load_recipe
 from kft.records.run_folder import RunFolder
 from kft.tasks.classes import Prediction
 from kft.tasks.registry import TASKS

@@ -10,7 +10,8 @@ from kft import assets
 from kft.curate import corrections as room
 from kft.curate.corrections import CorrectionsResult
 from kft.errors import DataError, UsageError
-from kft.recipe.load import Recipe, load_recipe
+from kft.recipe.load import Recipe
+from kft.tasks.recipes import load_recipe
 from kft.tasks.registry import TASKS
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from kft import assets, strategy
 from kft.audit.all_checks import require_known_checks
 from kft.errors import UsageError
 from kft.model import backbones
-from kft.recipe.load import Recipe, load_recipe
+from kft.recipe.load import Recipe
+from kft.tasks.recipes import load_recipe
 from kft.recipe.schema import DATAFRAME
 from kft.split.data_split import DataSplit, load_split
 from kft.suites.suite import suite_of

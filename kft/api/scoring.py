@@ -26,7 +26,7 @@ from kft.evaluate.evaluate import (
 from kft.evaluate.overfitting import judge_overfitting
 from kft.forgetting.meter import ForgettingResult
 from kft.forgetting.retention import gate_value, measure_run, read_forgetting, write_forgetting
-from kft.recipe.load import load_recipe
+from kft.tasks.recipes import load_recipe
 from kft.recipe.schema import RecipeSpec
 from kft.records.run_folder import RunFolder
 from kft.split.data_split import DataSplit

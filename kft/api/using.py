@@ -20,7 +20,8 @@ from kft.data.tables import image_folder
 from kft.errors import DataError, RunError, UsageError
 from kft.evaluate.evaluate import EvaluateResult, write_csv
 from kft.evaluate.paired import compare_runs, require_comparable
-from kft.recipe.load import Recipe, load_recipe
+from kft.recipe.load import Recipe
+from kft.tasks.recipes import load_recipe
 from kft.recipe.schema import DATAFRAME, DataSpec
 from kft.records.files import write_file
 from kft.records.run_folder import RunFolder, open_run

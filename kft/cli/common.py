@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 import rich_click as click
 from rich.console import Console
 
-from kft.recipe.load import Recipe, load_recipe
+from kft.recipe.load import Recipe
+from kft.tasks.recipes import load_recipe
 from kft.recipe.shipped import shipped_recipes
 
 Command = TypeVar("Command", bound=Callable[..., Any])

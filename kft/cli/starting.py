@@ -20,7 +20,7 @@ from kft.cli.common import console, debug_option, print_json
 from kft.errors import KftError, UsageError
 from kft.model.catalog import CATALOG
 from kft.model.sources import on_disk
-from kft.recipe.load import recipe_schema
+from kft.tasks.recipes import recipe_schema
 from kft.recipe.shipped import find_recipe, purpose, shipped_recipes
 from kft.recipe.values import TASK_METRICS, known_encoding
 from kft.records.files import write_file

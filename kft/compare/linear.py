@@ -11,7 +11,7 @@ import numpy as np
 
 from kft.compare.setting import Setting
 from kft.compare.solution import Solution
-from kft.metrics.classification import softmax
+from kft.tasks.decode import softmax
 
 STRENGTHS = (0.3, 3.0, 30.0)
 """Inverse penalties C that are tried on valid."""

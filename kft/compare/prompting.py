@@ -13,7 +13,7 @@ import numpy as np
 
 from kft.compare.setting import Setting
 from kft.compare.solution import Solution
-from kft.metrics.classification import softmax
+from kft.tasks.decode import softmax
 
 TEMPLATES = ("{}", "{}.", "This is about {}.", "The topic is {}.")
 SHARPNESS = 20.0

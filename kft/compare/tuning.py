@@ -7,7 +7,7 @@ import numpy as np
 from kft.compare.linear import scorer
 from kft.compare.setting import Setting
 from kft.compare.solution import Solution
-from kft.metrics.classification import softmax
+from kft.tasks.decode import softmax
 from kft.recipe.schema import FEW_ROWS_PER_CLASS, SCRATCH, PhaseSpec, default_phases
 
 FEWEST_FOR_FULL = 10

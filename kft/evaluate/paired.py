@@ -12,7 +12,7 @@ import numpy as np
 from kft.errors import RunError, UsageError
 from kft.metrics.classification import METRICS
 from kft.metrics.intervals import Estimate, Groups, paired_difference
-from kft.recipe.load import load_recipe
+from kft.tasks.recipes import load_recipe
 from kft.records.run_folder import RunFolder
 from kft.tasks.registry import TASKS
 

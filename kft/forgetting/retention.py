@@ -11,7 +11,7 @@ from kft.answer.fitted import checkpoint_hash
 from kft.answer.predictor import Predictor
 from kft.forgetting.meter import ForgettingResult, Meter, Retained
 from kft.forgetting.retain import RetainSet, find_retain, reads
-from kft.recipe.load import load_recipe
+from kft.tasks.recipes import load_recipe
 from kft.recipe.schema import FeaturesSpec, RecipeSpec
 from kft.records.files import write_json
 from kft.records.run_folder import RunFolder

@@ -12,7 +12,7 @@ import numpy as np
 from kft.feed.batches import Ragged, choose_edges
 from kft.feed.source import Source, image_source, text_source
 from kft.recipe.schema import ModelSpec
-from kft.tasks.spans import mark_words
+from kft.tasks.decode import mark_words
 from kft.tasks.task import Task
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ import numpy as np
 from kft.audit.finding import Finding
 from kft.evaluate.mistakes import read_predictions
 from kft.metrics.intervals import Estimate
-from kft.recipe.load import Recipe, load_recipe
+from kft.recipe.load import Recipe
+from kft.tasks.recipes import load_recipe
 from kft.records.run_folder import RunFolder
 from kft.tasks.registry import TASKS
 from kft.tasks.task import Task

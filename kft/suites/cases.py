@@ -15,7 +15,7 @@ from kft.data.clean import clean_input
 from kft.data.examples import Columns, Input, content
 from kft.data.images import check_image, open_upright
 from kft.data.inputs import read_inputs
-from kft.recipe.misfits import Misfit
+from kft.recipe.explain import Misfit
 from kft.recipe.schema import DataSpec
 from kft.suites.perturbations import PERTURBATIONS
 from kft.suites.suite import CaseSpec, ChangeSpec, CheckSpec, Suite

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, Wi
 from kft.errors import KftError, SuiteError
 from kft.recipe.explain import Document, explain_errors, recipe_error
 from kft.recipe.load import Recipe
-from kft.recipe.misfits import Misfit
+from kft.recipe.explain import Misfit
 from kft.recipe.schema import Spec
 from kft.recipe.values import CLASS_GATES, EDGE_CASES
 from kft.recipe.yaml_file import as_plain, read_yaml

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kft.errors import SuiteError
-from kft.recipe.misfits import Misfit
+from kft.recipe.explain import Misfit
 from kft.registry import nearest
 from kft.suites.perturbations import PERTURBATIONS
 from kft.suites.suite import CheckSpec, Suite

@@ -13,7 +13,7 @@ from kft.answer.scope import (
     softmax_score,
     usual,
 )
-from kft.metrics.classification import softmax
+from kft.tasks.decode import softmax
 from kft.metrics.ranking import AUROC
 
 

@@ -15,8 +15,8 @@ from kft.metrics.classification import (
     confusion_matrix,
     per_class,
     reliability,
-    softmax,
 )
+from kft.tasks.decode import softmax
 
 
 def random_answers(seed, n, classes):
@@ -168,7 +168,7 @@ def test_logits_are_refused_with_the_way_out():
     with pytest.raises(UsageError) as error:
         check_inputs(np.array([0]), np.array([[3.2, -1.0]]))
     assert "these are not probabilities" in str(error.value)
-    assert "kft.metrics.classification.softmax" in str(error.value)
+    assert "kft.tasks.decode.softmax" in str(error.value)
 
 
 def test_one_label_for_each_class():

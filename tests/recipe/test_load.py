@@ -3,7 +3,7 @@
 import pytest
 
 from kft.errors import RecipeError, UsageError
-from kft.recipe.load import load_recipe, recipe_schema
+from kft.tasks.recipes import load_recipe, recipe_schema
 from kft.recipe.schema import default_phases
 
 GOOD = """task: text-classification

@@ -12,7 +12,7 @@ from kft.evaluate.evaluate import Scored, calibrated, report_classes, score, wri
 from kft.evaluate.overfitting import judge_overfitting
 from kft.forgetting.meter import ForgettingResult, Retained
 from kft.metrics.intervals import Estimate
-from kft.recipe.load import load_recipe
+from kft.tasks.recipes import load_recipe
 from kft.recipe.schema import EvaluateSpec
 from kft.recipe.values import TASK_METRICS
 from kft.records.run_folder import RunFolder
