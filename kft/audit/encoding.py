@@ -103,6 +103,4 @@ def judge_encoding(ids: Sequence[str], texts: Sequence[str]) -> Iterable[Finding
             )
 
 
-register_check(
-    Check("encoding", "wrong encodings, lost characters, HTML", check_encoding, modalities=("text", "text-pair"))
-)
+register_check(Check("encoding", "wrong encodings, lost characters, HTML", check_encoding, medium="text"))

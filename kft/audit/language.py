@@ -91,6 +91,4 @@ def detect_languages(texts: Sequence[str]) -> list[tuple[str, float]]:
     return found
 
 
-register_check(
-    Check("language", "texts in another language than most", check_language, ("text", "text-pair"), quick=False)
-)
+register_check(Check("language", "texts in another language than most", check_language, "text", quick=False))

@@ -109,6 +109,4 @@ def judge_cuts(ids: Sequence[str], tokens: np.ndarray, max_tokens: int) -> Itera
     )
 
 
-register_check(
-    Check("lengths", "empty, very short, very long and cut texts", check_lengths, modalities=("text", "text-pair"))
-)
+register_check(Check("lengths", "empty, very short, very long and cut texts", check_lengths, medium="text"))

@@ -54,6 +54,4 @@ def judge_personal(
         )
 
 
-register_check(
-    Check("personal-data", "addresses, numbers and logins of people", check_personal, modalities=("text", "text-pair"))
-)
+register_check(Check("personal-data", "addresses, numbers and logins of people", check_personal, medium="text"))

@@ -12,8 +12,8 @@ import rich_click as click
 from rich.console import Console
 
 from kft.recipe.load import Recipe
-from kft.tasks.recipes import load_recipe
 from kft.recipe.shipped import shipped_recipes
+from kft.tasks.recipes import load_recipe
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -53,6 +53,11 @@ class InputKind:
     refuses: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def one(self) -> str:
+        """What people call one, with its article."""
+        return f"{'an' if self.medium[0] in 'aeiou' else 'a'} {self.medium}"
+
+    @property
     def pairs(self) -> bool:
         """Whether an input has two sides."""
         return len(self.columns) == 2

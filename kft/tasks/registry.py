@@ -20,6 +20,27 @@ def register_task(task: Task) -> Task:
     return TASKS.register(task.name, task)
 
 
+def first_task(medium: str) -> Task:
+    """Returns the plainest task on inputs of one side: what data are taken for, unless somebody says otherwise.
+
+    Example:
+        >>> first_task("image").name
+        'image-classification'
+    """
+    return next(task for task in TASKS if task.reads.medium == medium and not task.reads.pairs)
+
+
+def sibling(task: Task, form: str) -> Task | None:
+    """Returns the first task on the same kind of single inputs with another form of label; None where there is none.
+
+    Example:
+        >>> sibling(TASKS.get("text-pairs"), "set").name
+        'text-multi-label'
+    """
+    same = (other for other in TASKS if other.reads.medium == task.reads.medium and not other.reads.pairs)
+    return next((other for other in same if other.kind.labels.form == form), None)
+
+
 for _task in (
     Task("text-classification", TEXT, CLASSES, "one class out of many for a text"),
     Task("text-multi-label", TEXT, LABELS, "any number of labels for a text"),

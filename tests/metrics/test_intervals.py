@@ -6,8 +6,8 @@ import pytest
 from kft.errors import UsageError
 from kft.metrics import intervals
 from kft.metrics.classification import BRIER, METRICS
-from kft.tasks.decode import softmax
 from kft.metrics.intervals import Estimate, estimate, estimate_all, estimate_mean, paired_difference, ratio_of_means
+from kft.tasks.decode import softmax
 
 ACCURACY = METRICS["accuracy"]
 

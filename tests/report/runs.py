@@ -12,10 +12,9 @@ from kft.evaluate.evaluate import Scored, calibrated, report_classes, score, wri
 from kft.evaluate.overfitting import judge_overfitting
 from kft.forgetting.meter import ForgettingResult, Retained
 from kft.metrics.intervals import Estimate
-from kft.tasks.recipes import load_recipe
 from kft.recipe.schema import EvaluateSpec
-from kft.recipe.values import TASK_METRICS
 from kft.records.run_folder import RunFolder
+from kft.tasks.recipes import load_recipe
 from kft.tasks.registry import TASKS
 from kft.tasks.task import AnswerSpace
 
@@ -53,7 +52,7 @@ def write_run(
         raw, scored = scored, calibrated(scored, fitted)
         report = report_classes(raw, scored, fitted, judge_overfitting(events, 100), 20)
     result = score(scored, split="test", kind=kind, space=space, shares=shares, gates=gates or {}, report=report)
-    assert tuple(result.metrics) == TASK_METRICS[task]
+    assert tuple(result.metrics) == tuple(TASKS.get(task).kind.judging.metrics)
     write_evaluation(run, result, scored, fitted)
     run.receipt.write_text(json.dumps(receipt(space, n)), encoding="utf-8")
     run.findings.write_text(json.dumps({"findings": []}), encoding="utf-8")
@@ -83,7 +82,7 @@ def answers(kind, space, n, rng):
     ids = [f"rows.csv:{row}" for row in range(n)]
     if kind.name == "number":
         truth = rng.normal(1, 1, n)
-        return Scored(ids, truth, truth + rng.normal(0, 0.5, n)), kind.shares([0.0, 2.0], space)
+        return Scored(ids, truth, truth + rng.normal(0, 0.5, n)), kind.judging.shares([0.0, 2.0], space)
     if kind.name == "spans":
         truth = [((0, 4, space.labels[row % len(space.labels)]),) for row in range(n)]
         said = [((*spans[0], 0.9),) if row % 4 else () for row, spans in enumerate(truth)]
