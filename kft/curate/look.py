@@ -191,11 +191,11 @@ def _parse_labels(frame: pd.DataFrame, columns: Columns, task: Task, source: str
         DataError: Nothing can be learnt from these labels.
     """
     cells = list(frame[columns.label])
-    kind = task.kind.labels
-    spec = kind.settle(cells, DataSpec(train=source))
-    parsed = [kind.parse(cell, given, spec) for cell, given in zip(cells, frame[columns.text], strict=True)]
+    labelling = task.kind.labels
+    spec = labelling.settle(cells, DataSpec(train=source))
+    parsed = [labelling.parse(cell, given, spec) for cell, given in zip(cells, frame[columns.text], strict=True)]
     labels = [found for found, problem in parsed if not problem]
-    lack = kind.lack(kind.space(labels)) if labels else f"no label in any of {len(frame):,} rows"
+    lack = labelling.lack(labelling.space(labels)) if labels else f"no label in any of {len(frame):,} rows"
     if lack:
         raise DataError(
             lack,

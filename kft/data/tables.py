@@ -107,16 +107,16 @@ def to_examples(
         >>> examples.ids.tolist(), [(row.id, row.reason) for row in rejected]
         (['a.csv:1'], [('a.csv:2', 'empty text')])
     """
-    frame, kind = rows.frame, task.kind.labels
+    frame, labelling = rows.frame, task.kind.labels
     ids = row_ids(rows, spec, task=task, columns=columns)
     groups = _groups(frame, spec.group, rows.name)
     texts, raw_labels = list(frame[columns.text]), list(frame[columns.label])
     seconds = list(frame[columns.pair]) if columns.pair else [None] * len(frame)
-    settled = kind.settle(raw_labels, spec)
+    settled = labelling.settle(raw_labels, spec)
     kept, inputs, labels, rejected = [], [], [], []
     read = _read_inputs(task, texts, seconds, rows.folder, spec)
     for row, ((given, reason), text, raw) in enumerate(zip(read, texts, raw_labels, strict=True)):
-        label, problem = (None, "") if reason else kind.parse(raw, text, settled)
+        label, problem = (None, "") if reason else labelling.parse(raw, text, settled)
         if reason or problem:
             rejected.append(RejectedRow(ids[row], rows.name, int(frame.index[row]) + 1, reason or problem))
         else:
