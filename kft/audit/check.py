@@ -1,4 +1,4 @@
-"""All checks: one file each, one line here; and how they are run."""
+"""What a check is, the list of them, and how they are run."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class Check:
         medium: What it reads; None is everything.
         needs_features: Whether it reads ``AuditView.features`` or ``out_of_fold``.
         quick: Whether it takes seconds at most, whatever the data: ``kft train`` runs these too.
+        rank: Its place among the checks that kft brings: in lists, and where findings weigh the same.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Check:
     medium: str | None = None
     needs_features: bool = False
     quick: bool = True
+    rank: int = 1000
 
     @property
     def modalities(self) -> tuple[str, ...]:
