@@ -78,7 +78,7 @@ def kft_loop(prepared):
     state, fitting = LoopState(), make_fitting(job, phase, back, (train, train))
 
     def epoch() -> float:
-        fit = FitState(Patience(None))
+        fit = FitState(Patience(None, 1))
         for _ in take_steps(job, state, fitting, fit):
             pass
         state.epochs_done += 1

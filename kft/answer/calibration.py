@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from kft.metrics.classification import BRIER, METRICS, ReliabilityBin, check_inputs, reliability, softmax
+from kft.metrics.classification import BRIER, METRICS, ReliabilityBin, check_inputs, reliability
 from kft.metrics.intervals import Estimate, Groups, estimate
+from kft.tasks.decode import softmax
 
 SMALLEST = 1e-300
 """Below it a probability has no logarithm."""

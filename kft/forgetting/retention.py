@@ -11,10 +11,10 @@ from kft.answer.fitted import checkpoint_hash
 from kft.answer.predictor import Predictor
 from kft.forgetting.meter import ForgettingResult, Meter, Retained
 from kft.forgetting.retain import RetainSet, find_retain, reads
-from kft.recipe.load import load_recipe
 from kft.recipe.schema import FeaturesSpec, RecipeSpec
 from kft.records.files import write_json
 from kft.records.run_folder import RunFolder
+from kft.tasks.recipes import load_recipe
 
 if TYPE_CHECKING:
     from kft.model.backbones import Backbone
@@ -33,7 +33,7 @@ def retain_vectors(backbone: Backbone, retain: RetainSet, spec: RecipeSpec) -> n
     from kft.train.prepare import require_positions
 
     source = make_reader(reads(spec), backbone, spec.model).read(retain.inputs).source
-    if backbone.modality == "text":
+    if backbone.tokenizer is not None:
         require_positions(source.lengths, backbone)
     return pooled_vectors(backbone, {"retain": source}, spec.model, FeaturesSpec(store="off"))["retain"]
 

@@ -22,6 +22,8 @@ from kft.recipe.schema import RecipeSpec
 if TYPE_CHECKING:
     import keras
 
+    from kft.tasks.inputs import InputKind
+
 __all__ = (
     "CATALOG",
     "Backbone",
@@ -66,6 +68,10 @@ class Backbone:
     weights_hash: str
     max_tokens: int
     pooling: str
+
+    def reads(self, kind: InputKind) -> bool:
+        """Whether it was made for such inputs."""
+        return kind.medium == self.modality
 
     @property
     def learning_rate(self) -> float:
@@ -129,7 +135,7 @@ def load_backbone(
     if is_preset(path, config):
         return _from_preset(asked, config)
     family, reads = family_of(path, config), _Reads()
-    if family.modality == "text":  # first what is quick to refuse
+    if family.reads_text:  # first what is quick to refuse
         positions = int(config.get(family.positions, POSITIONS)) - family.reserved
         reads = _Reads(load_tokenizer(path, family.model_type), positions, family.pooling)
     model = load_hugging_face(path, config, dropout=dropout, allow=allow, report=report, pretrained=asked.pretrained)

@@ -15,7 +15,6 @@ from kft.features.store import Watch
 from kft.features.words import WordVectors
 from kft.feed.source import Source, Vectors
 from kft.recipe.schema import PhaseSpec
-from kft.recipe.values import LOWER_IS_BETTER
 from kft.records.history import ProbeSolved
 from kft.replicas import synchronise
 from kft.train.events import Events, FeaturesPlanned
@@ -43,7 +42,7 @@ def solve_head(job: Job, phase: PhaseSpec, train: Source, valid: Source) -> Even
     data, kind = job.data, job.data.kind
     (column,), (valid_column,) = train.columns.values(), valid.columns.values()
     score = _chosen_by(job)
-    if kind.per_token:  # the words of all texts, end to end
+    if kind.learning.per_token:  # the words of all texts, end to end
         words, valid_words = WordVectors(column, data.train.targets), WordVectors(valid_column, data.valid.targets)
         rows, valid_rows, score = ProbeRows(words, words.targets), ProbeRows(valid_words, valid_words.targets), None
     else:
@@ -51,8 +50,8 @@ def solve_head(job: Job, phase: PhaseSpec, train: Source, valid: Source) -> Even
         rows = ProbeRows(column, data.train.targets, data.weights)
         valid_rows = ProbeRows(valid_column, data.valid.targets)
     with job.watch.task("probe, L-BFGS", len(STRENGTHS)) as tick:
-        classes = kind.units(data.space)
-        probe = solve_probe(rows, valid_rows, classes, solver=kind.solver, score=score, tick=tick)
+        classes = kind.learning.units(data.space)
+        probe = solve_probe(rows, valid_rows, classes, solver=kind.learning.solver, score=score, tick=tick)
     head: Any = job.model.get_layer("head_logits")
     head.kernel.assign(probe.kernel)
     head.bias.assign(probe.bias)
@@ -65,5 +64,6 @@ def _chosen_by(job: Job) -> Callable[[np.ndarray], float] | None:
     data, best = job.data, job.train.best
     if best is None or best == "valid_loss":
         return None
-    sign, metric = (-1 if best in LOWER_IS_BETTER else 1), data.kind.metrics[best.removeprefix("valid_")]
-    return lambda outputs: sign * metric.value(data.valid.truth, data.kind.answers(outputs, data.space, None))
+    judging = data.kind.judging
+    sign, metric = judging.sign(best), judging.metrics[best.removeprefix("valid_")]
+    return lambda outputs: sign * metric.value(data.valid.truth, judging.answers(outputs, data.space, None))

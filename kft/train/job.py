@@ -11,7 +11,6 @@ import numpy as np
 from kft.feed.batches import Ragged
 from kft.feed.source import Column, DenseColumn, Source
 from kft.recipe.schema import EarlyStoppingSpec, PhaseSpec, RecipeSpec, TrainSpec
-from kft.recipe.values import LOWER_IS_BETTER
 from kft.tasks.task import AnswerKind, AnswerSpace
 from kft.train.callbacks import CallbackDriver
 from kft.train.checkpoint import Arrays, Checkpoint
@@ -84,9 +83,14 @@ class Patience:
 
     The phase's starting point does not count: right after a probe the first epoch often falls below it and
     recovers as the rate decays.
+
+    Attributes:
+        spec: What the recipe asks for; None never stops.
+        sign: 1 where more of the monitor is better, else -1.
     """
 
     spec: EarlyStoppingSpec | None
+    sign: int
     best: float | None = None
     waited: int = 0
 
@@ -94,8 +98,7 @@ class Patience:
         """Takes one epoch's validation metrics and says whether the phase is over."""
         if self.spec is None:
             return False
-        value = metrics[self.spec.monitor]
-        score = -value if self.spec.monitor in LOWER_IS_BETTER else value
+        score = self.sign * metrics[self.spec.monitor]
         if self.best is None or score > self.best:
             self.best, self.waited = score, 0
         else:
@@ -218,8 +221,8 @@ def facts_of(state: LoopState) -> dict[str, Any]:
     return facts
 
 
-def state_from(found: Checkpoint, spec: TrainSpec) -> LoopState:
-    """Returns the state of a checkpoint; its phase takes the weights up when it begins."""
+def state_from(found: Checkpoint, job: Job) -> LoopState:
+    """Returns the state of a checkpoint; the job's phase takes the weights up when it begins."""
     facts = found.state
     state = LoopState(**{name: facts[name] for name in KEPT}, resumed=found)
     state.best = None if state.best is None else tuple(state.best)
@@ -228,9 +231,15 @@ def state_from(found: Checkpoint, spec: TrainSpec) -> LoopState:
         group.removeprefix(BEST_OF): arrays for group, arrays in found.more.items() if group.startswith(BEST_OF)
     }
     if facts["fit"] is not None:
-        patience = Patience(spec.early_stopping, **facts["fit"]["patience"])
+        patience = new_patience(job, **facts["fit"]["patience"])
         state.fit = FitState(**{**facts["fit"], "patience": patience, "sums": tuple(facts["fit"]["sums"])})
     return state
+
+
+def new_patience(job: Job, **facts: Any) -> Patience:
+    """Returns what stops a phase early, as the recipe asks, with what it has counted."""
+    spec = job.train.early_stopping
+    return Patience(spec, 1 if spec is None else job.data.kind.judging.sign(spec.monitor), **facts)
 
 
 def _patience_facts(patience: Patience) -> dict[str, Any]:

@@ -35,9 +35,9 @@ from kft.train.job import (
     FitState,
     Job,
     LoopState,
-    Patience,
     PhaseResult,
     TrainData,
+    new_patience,
     restore_random_states,
 )
 from kft.train.optimizer import make_optimizer
@@ -165,7 +165,7 @@ def fit_phase(
         # Epoch 0 is the best of the phase it starts from: the same weights, so the same metrics.
         known = state.phase_metrics.get(phase.start or "")
         metrics = dict(known) if known else validate(fitting.inference, fitting.valid, job.data)
-        state.fit = FitState(Patience(job.train.early_stopping))
+        state.fit = FitState(new_patience(job))
         yield from _keep_epoch(job, state, phase, 0, metrics)
         yield _state_due(state, fitting.optimizer)
     elif state.resumed is not None:
@@ -191,7 +191,7 @@ def make_fitting(job: Job, phase: PhaseSpec, forward: Forward, sources: tuple[So
     """Builds the phase's optimizer and traces its step, for what trains now."""
     train, valid = sources
     optimizer = make_optimizer(job.model, phase, job.train, rows=len(train))
-    objective = job.data.kind.objective(job.data.space, job.train.label_smoothing)
+    objective = job.data.kind.learning.objective(job.data.space, job.train.label_smoothing)
     step = make_train_step(forward, job.model, optimizer, job.train, objective)
     return Fitting(phase, optimizer, step, make_inference(forward, job.train.batch_size), train, valid)
 
@@ -208,7 +208,7 @@ def _run_epoch(job: Job, state: LoopState, fitting: Fitting, fit: FitState) -> E
     metrics = validate(fitting.inference, fitting.valid, job.data)
     fit.epoch, fit.step, fit.sums = fit.epoch + 1, 0, ()
     count = max(1, sums.count)
-    training = {"loss": sums.loss / count, job.data.kind.hits_name: sums.hits / count}
+    training = {"loss": sums.loss / count, job.data.kind.learning.hits_name: sums.hits / count}
     shown = training | {"lr": fit.rate, "seconds": time.perf_counter() - started}
     if sums.left_out:
         shown["left_out"] = sums.left_out
@@ -293,9 +293,9 @@ def validate(inference: Inference, valid: Source, data: TrainData) -> dict[str, 
     """Scores the validation split; each example counts once."""
     (outputs,) = run_in_batches(inference, valid)
     rows: Any = [outputs.row(place) for place in range(len(outputs))] if isinstance(outputs, Ragged) else outputs
-    answers = data.kind.answers(rows, data.space, data.valid.offsets)
-    found = {"valid_loss": data.kind.loss(data.valid.targets, rows, data.space)}
-    for name, metric in data.kind.metrics.items():
+    answers = data.kind.judging.answers(rows, data.space, data.valid.offsets)
+    found = {"valid_loss": data.kind.learning.loss(data.valid.targets, rows, data.space)}
+    for name, metric in data.kind.judging.metrics.items():
         if name not in NOT_WATCHED:
             found[f"valid_{name}"] = metric.value(data.valid.truth, answers)
     return found
@@ -311,8 +311,8 @@ def _keep_epoch(
 ) -> Events[bool]:
     """Keeps the weights of an epoch that is the best, and reports it; returns whether its phase has no better."""
     training = training or {}
-    kept = is_best_of_phase(job.train, state, phase, metrics)
-    if kept and is_best_of_run(job.train, state, phase, epoch, metrics):
+    kept = is_best_of_phase(job, state, phase, metrics)
+    if kept and is_best_of_run(job, state, phase, epoch, metrics):
         yield events.BestFound()
     if "left_out" in training:
         yield events.UpdatesLeftOut(training["left_out"])

@@ -116,7 +116,7 @@ class Recorder:
             self._scalars.append(line)
 
     def _show_epoch(self, event: EpochDone) -> None:
-        names = [f"valid_{name}" for name in self.job.data.kind.metrics]
+        names = [f"valid_{name}" for name in self.job.data.kind.judging.metrics]
         best = self.job.train.best
         (phase,) = (phase for phase in self.job.phases if phase.name == event.phase)
         shown = best if best in names else names[0]

@@ -61,7 +61,7 @@ def fit(
     own = make_callbacks(spec.train.callbacks, files.folder)
     driver = CallbackDriver(model, [*own, *callbacks], writes=files.writes)
     job = Job(model, prepared.backbone.name, data, prepared.phases, spec, driver, progress)
-    state = LoopState() if resume is None else state_from(resume, spec.train)
+    state = LoopState() if resume is None else state_from(resume, job)
     history = [] if resume is None else list(resume.state["history"])
     with Recorder(job, state, files, progress, history) as recorder:
         with closing(train_phases(job, state)) as events:

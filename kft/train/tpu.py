@@ -55,7 +55,7 @@ def check_tpu(prepared: Prepared, cores: int) -> list[TpuCheck]:
 def _compile_error(prepared: Prepared, phase: PhaseSpec, forward: Forward) -> str:
     spec, data, longest = prepared.spec.train, prepared.data, prepared.data.train.source.edges[-1]
     optimizer = make_optimizer(prepared.model, phase, spec, rows=len(data.train.source))
-    objective = data.kind.objective(data.space, spec.label_smoothing)
+    objective = data.kind.learning.objective(data.space, spec.label_smoothing)
     lead = (spec.steps_per_call, rows_per_replica(spec.batch_size, spec.gradient_accumulation))
     inputs = tuple(
         tf.zeros((*lead, *(longest if size is None else size for size in tensor.shape[1:])), tensor.dtype)

@@ -13,8 +13,8 @@ from kft.answer.scope import (
     softmax_score,
     usual,
 )
-from kft.metrics.classification import softmax
 from kft.metrics.ranking import AUROC
+from kft.tasks.decode import softmax
 
 
 @pytest.fixture(scope="module")

@@ -72,7 +72,7 @@ def one_update(model, given):
     optimizer = ScheduledAdamW(0.01)
     optimizer.plan(schedule, rate_factors(find_blocks(model), 1.0), 0.1)
     optimizer.build(model.trainable_variables)
-    objective = TASKS.get("text-classification").kind.objective(AnswerSpace(("a", "b", "c")), 0.0)
+    objective = TASKS.get("text-classification").kind.learning.objective(AnswerSpace(("a", "b", "c")), 0.0)
     flat = keras.Model(model.inputs, model.outputs[0])
     tensors = [given] if len(flat.inputs) == 1 else [given[tensor.name] for tensor in flat.inputs]
     one = np.ones((1, 2), np.float32)

@@ -136,7 +136,7 @@ from kft.train.optimizer import find_optimizer
 from kft.train.schedules import make_schedule
 from kft.train.step import make_train_step
 
-OBJECTIVE = TASKS.get("text-classification").kind.objective(AnswerSpace(("a", "b")), 0.0)
+OBJECTIVE = TASKS.get("text-classification").kind.learning.objective(AnswerSpace(("a", "b")), 0.0)
 rng = np.random.default_rng(0)
 found = {}
 with made.scope():
