@@ -1,59 +1,57 @@
-"""A trained model ready to answer: raw inputs in, label names and probabilities, numbers or spans out."""
+"""The artifact: raw inputs in, label names and probabilities, numbers or spans out."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kft.answer.fitted import Fitted, read_fitted
-from kft.errors import RunError
+from kft.answer.decide import NOTHING, Decisions
 from kft.feed.batches import Ragged
-from kft.recipe.load import load_recipe
-from kft.records.run_folder import RunFolder
 from kft.tasks.classes import Prediction
-from kft.tasks.registry import TASKS
 from kft.tasks.task import Answer, AnswerKind, AnswerSpace
 
 if TYPE_CHECKING:
     import keras
 
+    from kft.features.boundary import SplitModel
     from kft.features.inference import Inference
     from kft.feed.source import Source
     from kft.model.backbones import Backbone
     from kft.model.encode import Reader
     from kft.recipe.schema import RecipeSpec
 
-NOTHING_FITTED = Fitted()
 FOREIGN, UNSURE = "unlike the training examples (out of scope)", "not sure enough"
 """Why an answer is withheld, in words."""
 
 
 @dataclass(frozen=True)
-class Predictor:
-    """A model that reads raw inputs and gives answers.
+class Artifact:
+    """All that turns a raw input into an answer. Nothing of it changes: other weights are another artifact.
 
     Attributes:
-        model: From inputs to outputs.
-        reader: Turns raw inputs into the model's.
-        kind: What is answered.
+        graph: From inputs to outputs, with its weights; nobody assigns them once an artifact holds it.
+        reader: Turns raw inputs into the graph's.
+        kind: What is answered: it decodes the outputs.
         space: Everything that an answer can be.
         spec: The recipe it was trained by.
-        backbone: Whose layers the model shares; None where nobody asks.
-        fitted: Temperature, threshold and scope.
+        backbone: Whose layers the graph shares; None where nobody asks.
+        decisions: Temperature, rule and scope.
+        checkpoint: Hash of the checkpoint that the weights are of; empty where they are of none.
     """
 
-    model: keras.Model
+    graph: keras.Model
     reader: Reader
     kind: AnswerKind
     space: AnswerSpace
     spec: RecipeSpec
     backbone: Backbone | None = None
-    fitted: Fitted = NOTHING_FITTED
+    decisions: Decisions = NOTHING
+    checkpoint: str = ""
+    _traced: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)  # the same graph, ready to run
 
     def answers(self, inputs: Sequence[Any], *, keep: bool = False) -> Any:
         """Returns one answer an input, in their order: probabilities, numbers or spans, as the metrics take them.
@@ -73,8 +71,8 @@ class Predictor:
             vectors: Whether they are wanted; None else.
         """
         encoded = self.reader.read(inputs, keep=keep)
-        source = encoded.source.select(tuple(tensor.name for tensor in self.model.inputs))
-        return self._outputs(self._inference_with_vectors if vectors else self._inference, source, encoded.offsets)
+        source = encoded.source.select(tuple(tensor.name for tensor in self.graph.inputs))
+        return self._outputs(self._whole(vectors), source, encoded.offsets)
 
     def head_answers(self, inputs: Sequence[Any], *, vectors: bool = False) -> tuple[Any, np.ndarray | None]:
         """Answers with a head on the pretrained backbone: frozen work comes from the feature store.
@@ -83,20 +81,20 @@ class Predictor:
             inputs: Raw inputs.
             vectors: Whether what the head's last layer read is wanted as well; see ``answers_and_vectors``.
         """
-        from kft.features.boundary import frozen_blocks, split_at_boundary
+        from kft.features.boundary import frozen_blocks
         from kft.features.reuse import reuse_features
         from kft.features.store import make_front
-        from kft.model.freeze import freeze
 
-        freeze(self.model, "none")
-        split = split_at_boundary(self.model)
+        split = self._once("split", self._split)
         if set(split.names) == {tensor.name for tensor in split.front.inputs}:  # images that change at random, say
             return self.answers_and_vectors(inputs, keep=True, vectors=vectors)
         encoded = self.reader.read(inputs, keep=True)
-        blocks = frozen_blocks(self.model, split)
         about = {"model": self.backbone.name if self.backbone else "model", "phase": "evaluate"}
-        (source,) = reuse_features(make_front(split), [encoded.source], blocks, self.spec.features, about=about)
-        return self._outputs(self._traced(split.back, vectors), source, encoded.offsets)
+        front = self._once("front", lambda: make_front(split))
+        blocks = frozen_blocks(self.graph, split)
+        (source,) = reuse_features(front, [encoded.source], blocks, self.spec.features, about=about)
+        back = self._once(f"back, vectors {vectors}", lambda: self._trace(split.back, vectors))
+        return self._outputs(back, source, encoded.offsets)
 
     def _outputs(self, inference: Inference, source: Source, offsets: Any) -> tuple[Any, np.ndarray | None]:
         from kft.features.inference import run_in_batches
@@ -106,15 +104,23 @@ class Predictor:
         vectors = np.asarray(more[0]) if more else None
         return self.kind.answers(rows, self.space, offsets), vectors
 
-    @cached_property
-    def _inference(self) -> Inference:
-        return self._traced(self.model, False)
+    def _whole(self, vectors: bool) -> Inference:
+        return self._once(f"whole, vectors {vectors}", lambda: self._trace(self.graph, vectors))
 
-    @cached_property
-    def _inference_with_vectors(self) -> Inference:
-        return self._traced(self.model, True)
+    def _split(self) -> SplitModel:
+        from kft.features.boundary import split_at_boundary
+        from kft.model.freeze import freeze
 
-    def _traced(self, model: keras.Model, vectors: bool) -> Inference:
+        freeze(self.graph, "none")  # flags alone, which nothing that infers looks at
+        return split_at_boundary(self.graph)
+
+    def _once(self, name: str, make: Callable[[], Any]) -> Any:
+        """Returns what was made before for this graph, also by an artifact that decides otherwise."""
+        if name not in self._traced:
+            self._traced[name] = make()
+        return self._traced[name]
+
+    def _trace(self, model: keras.Model, vectors: bool) -> Inference:
         import keras
 
         from kft.features.inference import make_inference
@@ -129,32 +135,14 @@ class Predictor:
         if not inputs:
             return []
         texts = [given if isinstance(given, str) else "" for given in inputs]
-        raw, vectors = self.answers_and_vectors(inputs, vectors=self.fitted.scope is not None)
-        answers = self.fitted.temperature.apply(raw)
+        raw, vectors = self.answers_and_vectors(inputs, vectors=self.decisions.scope is not None)
+        answers = self.decisions.temperature.apply(raw)
         predictions = [
             self.kind.prediction(answer, self.space, text) for answer, text in zip(answers, texts, strict=True)
         ]
-        foreign = self.fitted.foreign(answers, vectors)
-        withheld = zip(predictions, self.fitted.abstains(answers, vectors), foreign, strict=True)
+        foreign = self.decisions.foreign(answers, vectors)
+        withheld = zip(predictions, self.decisions.abstains(answers, vectors), foreign, strict=True)
         return [_withheld(found, FOREIGN if far else UNSURE) if abstain else found for found, abstain, far in withheld]
-
-    def with_weights(self, arrays: Mapping[str, np.ndarray]) -> Predictor:
-        """Puts other weights into the model, which is shared, and returns the predictor.
-
-        Arrays that are left out keep what the model holds, so a probe's checkpoint is its head alone.
-        """
-        from kft.train.checkpoint import restore
-
-        unknown = sorted(set(arrays) - {variable.path for variable in self.model.weights})
-        if unknown:
-            raise RunError(
-                "the checkpoint holds weights that the model does not have",
-                received=", ".join(unknown[:3]) + (" ..." if len(unknown) > 3 else ""),
-                expected="the layers of this model; receipt.json names the versions it was trained with",
-                next_step="install those versions, or train again",
-            )
-        restore([variable for variable in self.model.weights if variable.path in arrays], arrays)
-        return self
 
 
 def _withheld(answer: Answer, why: str) -> Answer:
@@ -175,45 +163,3 @@ def count_withheld(answers: Sequence[Answer]) -> str:
         return ""
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in why.items())
     return f"{why.total():,} of {len(answers):,} answers withheld: {reasons}"
-
-
-def load_predictor(run: RunFolder, backbone: Backbone | None = None) -> Predictor:
-    """Builds the run's model with the pretrained weights and a head that still awaits a checkpoint.
-
-    What was fitted after training belongs to the best checkpoint.
-
-    Args:
-        run: The run.
-        backbone: The one it was trained from, where that is at hand as it was loaded; default: it is loaded.
-
-    Raises:
-        RunError: The run folder is incomplete.
-        ModelError: The backbone on disk is not the one the run was trained from.
-    """
-    from kft.errors import ModelError
-    from kft.model.backbones import load_for
-    from kft.model.build import build_for
-    from kft.model.encode import make_reader
-
-    spec = load_recipe(run.recipe).spec
-    task = TASKS.get(spec.task)
-    receipt = run.read_json(run.receipt)
-    backbone = backbone or load_for(spec)
-    if backbone.weights_hash != receipt["weights_hash"]:
-        raise ModelError(
-            "the backbone's weights are not those the run was trained from",
-            where=spec.model.backbone,
-            received=f"sha256 {backbone.weights_hash}",
-            expected=f"sha256 {receipt['weights_hash']}",
-            next_step="restore the backbone's folder, or train again",
-        )
-    space = AnswerSpace(tuple(receipt["labels"]), receipt["mean"], receipt["std"])
-    return Predictor(
-        model=build_for(spec, task, space, backbone),
-        reader=make_reader(task, backbone, spec.model),
-        kind=task.kind,
-        space=space,
-        spec=spec,
-        backbone=backbone,
-        fitted=read_fitted(run) or NOTHING_FITTED,
-    )
