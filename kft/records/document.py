@@ -1,0 +1,155 @@
+"""Documents: frozen dataclasses to JSON files and back; each file is checked when it is read.
+
+A document's keys are the fields of its dataclass, in their order. What differs stands with the class: ``KEYS`` names
+fields and properties in the order of the file, ``absent`` leaves a key out where nothing was said, ``unwritten`` keeps
+a field out of the file, ``rounded`` writes fewer digits. Keys that a class does not know are passed over, so a new key
+needs no new version; ``SCHEMA_VERSION`` goes up where the meaning of a key changes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from kft.errors import RunError
+from kft.records.files import write_file
+
+SCHEMA_VERSION = 1
+"""Written as the first key of each JSON document. Those of the kft before it have no such key, and still read."""
+
+T = TypeVar("T")
+
+
+def absent(default: Any = None) -> Any:
+    """Declares a field that stands in the document only where its value is not the default."""
+    return dataclasses.field(default=default, metadata={"absent": True})
+
+
+def unwritten(default: Any = None) -> Any:
+    """Declares a field that stands in no document."""
+    return dataclasses.field(default=default, metadata={"unwritten": True}, repr=False, compare=False)
+
+
+def rounded(digits: int) -> Any:
+    """Declares a number that is written with so many digits after the point."""
+    return dataclasses.field(metadata={"digits": digits})
+
+
+def as_document(record: Any) -> dict[str, Any]:
+    """Returns a record as plain JSON, without the version: what ``--json`` prints.
+
+    Example:
+        >>> @dataclasses.dataclass(frozen=True)
+        ... class Part:
+        ...     share: float = rounded(2)
+        ...     why: str = absent("")
+        >>> as_document(Part(0.123)), as_document(Part(0.5, "so"))
+        ({'share': 0.12}, {'share': 0.5, 'why': 'so'})
+    """
+    fields = {each.name: each for each in dataclasses.fields(record)}
+    values: dict[str, Any] = {}
+    for name in getattr(record, "KEYS", fields):
+        value, about = getattr(record, name), fields[name].metadata if name in fields else {}
+        if "unwritten" in about or ("absent" in about and value == fields[name].default):
+            continue
+        values[name] = _plain(round(float(value), about["digits"]) if "digits" in about else value)
+    return values
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return as_document(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(each) for each in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def document_text(record: Any) -> str:
+    """Returns the content of a record's file."""
+    return json.dumps({"schema_version": SCHEMA_VERSION, **as_document(record)}, indent=2, ensure_ascii=False) + "\n"
+
+
+def write_document(path: Path, record: Any, **advice: str) -> None:
+    """Writes a record's file, whole or not at all; see ``write_file``."""
+    write_file(path, document_text(record), **advice)
+
+
+def read_document(kind: type[T], path: Path) -> T:
+    """Reads and checks a JSON document of a run folder.
+
+    Args:
+        kind: Its dataclass.
+        path: The file, which lies in the run folder.
+
+    Raises:
+        RunError: It is missing, damaged, or was written by a newer kft; the message names the file and the key.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = json.loads(text)
+    except FileNotFoundError:
+        raise _damaged(path, f"the run folder has no {path.name}", where=str(path.parent)) from None
+    except (ValueError, OSError) as error:
+        raise _damaged(path, f"{path.name} cannot be read: {error}", where=str(path.parent)) from None
+    version = values.get("schema_version", SCHEMA_VERSION) if isinstance(values, dict) else SCHEMA_VERSION
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise RunError(
+            f"{path.name} was written by a newer kft",
+            where=f"{path}, schema_version",
+            received=str(version),
+            expected=f"at most {SCHEMA_VERSION}",
+            next_step="pip install --upgrade kft",
+        )
+    return parse(kind, text, path)
+
+
+def read_if_there(kind: type[T], path: Path) -> T | None:
+    """Reads a document that need not be there; see ``read_document``."""
+    return read_document(kind, path) if path.is_file() else None
+
+
+def parse(kind: Any, text: str, path: Path, place: str = "") -> Any:
+    """Returns a record from its JSON.
+
+    Args:
+        kind: Its dataclass, or a union of several.
+        text: The JSON.
+        path: The file it comes from, in a run folder.
+        place: Where in the file, such as a line.
+
+    Raises:
+        RunError: It is no JSON, or does not fit; the message names the key.
+    """
+    try:
+        return _adapter(kind).validate_json(text, strict=True)
+    except ValidationError as failed:
+        first = failed.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in first["loc"])
+    missing = first["type"] == "missing"
+    raise _damaged(
+        path,
+        f"{path.name} is damaged",
+        where=", ".join(part for part in (str(path), place, key) if part),
+        received="no such key" if missing else json.dumps(first["input"], ensure_ascii=False, default=str)[:80],
+        expected="a value" if missing else first["msg"].removeprefix("Input should be "),
+    )
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def _damaged(path: Path, problem: str, **found: str) -> RunError:
+    found.setdefault("expected", "the folder of a finished run")
+    return RunError(
+        problem, **found, next_step=f"kft evaluate {path.parent} if training was cut short, else train again"
+    )
