@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,8 @@ from kft.tasks.task import Answer, AnswerKind, AnswerSpace
 if TYPE_CHECKING:
     import keras
 
-    from kft.features.boundary import SplitModel
     from kft.features.inference import Inference
+    from kft.features.store import Front
     from kft.feed.source import Source
     from kft.model.backbones import Backbone
     from kft.model.encode import Reader
@@ -33,13 +33,14 @@ class Artifact:
     """All that turns a raw input into an answer. Nothing of it changes: other weights are another artifact.
 
     Attributes:
-        graph: From inputs to outputs, with its weights; nobody assigns them once an artifact holds it.
+        graph: From inputs to outputs; nobody assigns its weights once an artifact holds it.
         reader: Turns raw inputs into the graph's.
         kind: What is answered: it decodes the outputs.
         space: Everything that an answer can be.
         spec: The recipe it was trained by.
         backbone: Whose layers the graph shares; None where nobody asks.
         decisions: Temperature, rule and scope.
+        weights: What the weights are where they are other than the graph's own, by their paths.
         checkpoint: Hash of the checkpoint that the weights are of; empty where they are of none.
     """
 
@@ -50,6 +51,7 @@ class Artifact:
     spec: RecipeSpec
     backbone: Backbone | None = None
     decisions: Decisions = NOTHING
+    weights: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
     checkpoint: str = ""
     _traced: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)  # the same graph, ready to run
 
@@ -81,20 +83,17 @@ class Artifact:
             inputs: Raw inputs.
             vectors: Whether what the head's last layer read is wanted as well; see ``answers_and_vectors``.
         """
-        from kft.features.boundary import frozen_blocks
         from kft.features.reuse import reuse_features
-        from kft.features.store import make_front
 
-        split = self._once("split", self._split)
-        if set(split.names) == {tensor.name for tensor in split.front.inputs}:  # images that change at random, say
+        parts = self._once("parts", self._cut)
+        if parts is None:
             return self.answers_and_vectors(inputs, keep=True, vectors=vectors)
+        front, back, blocks = parts
         encoded = self.reader.read(inputs, keep=True)
         about = {"model": self.backbone.name if self.backbone else "model", "phase": "evaluate"}
-        front = self._once("front", lambda: make_front(split))
-        blocks = frozen_blocks(self.graph, split)
         (source,) = reuse_features(front, [encoded.source], blocks, self.spec.features, about=about)
-        back = self._once(f"back, vectors {vectors}", lambda: self._trace(split.back, vectors))
-        return self._outputs(back, source, encoded.offsets)
+        inference = self._once(f"back, vectors {vectors}", lambda: self._trace(back, vectors))
+        return self._outputs(inference, source, encoded.offsets)
 
     def _outputs(self, inference: Inference, source: Source, offsets: Any) -> tuple[Any, np.ndarray | None]:
         from kft.features.inference import run_in_batches
@@ -107,12 +106,17 @@ class Artifact:
     def _whole(self, vectors: bool) -> Inference:
         return self._once(f"whole, vectors {vectors}", lambda: self._trace(self.graph, vectors))
 
-    def _split(self) -> SplitModel:
-        from kft.features.boundary import split_at_boundary
-        from kft.model.freeze import freeze
+    def _cut(self) -> tuple[Front, keras.Model, list[str]] | None:
+        """Cuts the graph below the head; None where nothing is frozen there: images that change at random, say."""
+        from kft.features.boundary import frozen_blocks, split_at_boundary
+        from kft.features.store import make_front
+        from kft.model.freeze import as_if, what_trains
 
-        freeze(self.graph, "none")  # flags alone, which nothing that infers looks at
-        return split_at_boundary(self.graph)
+        with as_if(self.graph, what_trains(self.graph, "none")):
+            split = split_at_boundary(self.graph)
+            if set(split.names) == {tensor.name for tensor in split.front.inputs}:
+                return None
+            return make_front(split, self.weights), split.back, frozen_blocks(self.graph, split)
 
     def _once(self, name: str, make: Callable[[], Any]) -> Any:
         """Returns what was made before for this graph, also by an artifact that decides otherwise."""
@@ -124,11 +128,12 @@ class Artifact:
         import keras
 
         from kft.features.inference import make_inference
+        from kft.features.overlay import lay_over
         from kft.model.heads import with_vectors
 
         # The same graph with its inputs as a list, which is how batches come.
         graph = with_vectors(model) if vectors else keras.Model(model.inputs, model.outputs[0])
-        return make_inference(graph, self.spec.train.batch_size)
+        return make_inference(lay_over(graph, self.weights), self.spec.train.batch_size)
 
     def predict(self, inputs: Sequence[Any]) -> list[Answer]:
         """Returns one prediction an input, as a person reads it."""

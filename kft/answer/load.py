@@ -1,7 +1,7 @@
 """From a run, as training holds it or as it lies on disk, to the artifacts that answer.
 
 What is read from disk is read and hashed once. The pretrained weights are loaded once: two artifacts
-share the layers in which they do not differ.
+share the graph, and each holds what its own weights are beside those of the graph.
 """
 
 from __future__ import annotations
@@ -41,8 +41,7 @@ class Answering:
         receipt: Likewise.
         best: The best checkpoint.
         kept: Which phase and epoch that is of.
-        probe: The probe, a head on the pretrained backbone: of the very graph of ``best`` where it was kept. None
-            without one.
+        probe: The probe, a head on the pretrained backbone; its graph holds the pretrained weights. None without one.
         fitted: What was fitted for the best checkpoint; None where nothing was yet.
     """
 
@@ -62,7 +61,7 @@ class Answering:
     @property
     def kept_the_probe(self) -> bool:
         """Whether the probe and the best checkpoint are the same weights."""
-        return self.probe is not None and self.probe.graph is self.best.graph
+        return self.probe is not None and self.probe.weights is self.best.weights
 
     def with_fitted(self, fitted: Fitted) -> Answering:
         """Returns artifacts that decide by what was fitted; the same graphs."""
@@ -129,37 +128,17 @@ def from_training(run: RunFolder, backbone: Backbone, fitted: FitResult, space: 
 
 
 def with_weights(artifact: Artifact, arrays: Arrays) -> Artifact:
-    """Returns another artifact, with other weights; layers that these leave as they are are shared.
+    """Returns another artifact, with other weights on the same graph, which stays as it is.
 
     Args:
-        artifact: Is left as it is. It has a backbone.
+        artifact: Stays as it is.
         arrays: By the paths of the weights; those that are left out stay what they are.
 
     Raises:
         RunError: The model has no such weights.
     """
-    from kft.model.build import build_for
-    from kft.model.copies import copy_backbone
-    from kft.model.lora import A, B
-
-    assert artifact.backbone is not None
     _require_known(artifact.graph, arrays)
-
-    def changes(layer: keras.layers.Layer) -> bool:
-        taken = [variable for variable in layer.weights if variable.path in arrays]
-        # An adapted layer is copied in any case, because a new model adapts its layers anew.
-        return any(v.name in (A, B) or not np.array_equal(v.numpy(), arrays[v.path]) for v in taken)
-
-    backbone = artifact.backbone
-    if any(changes(layer) for layer in backbone.model.layers):
-        backbone = copy_backbone(backbone, changes)
-    graph = build_for(artifact.spec, artifact.reader.task, artifact.space, backbone)
-    for old_layer, new_layer in zip(artifact.graph.layers, graph.layers, strict=True):
-        if old_layer is not new_layer:
-            for old, new in zip(old_layer.weights, new_layer.weights, strict=True):
-                assert old_layer.name == new_layer.name
-                new.assign(arrays.get(old.path, old))
-    return replace(artifact, graph=graph, backbone=backbone, checkpoint="", _traced={})
+    return replace(artifact, weights={**artifact.weights, **arrays}, checkpoint="", _traced={})
 
 
 def pretrained_backbone(answering: Answering) -> Backbone:

@@ -11,30 +11,42 @@ from kft.answer.artifact import Artifact
 from kft.answer.load import Answering, pretrained_backbone, with_weights
 from kft.forgetting.meter import ForgettingResult, Meter, Retained
 from kft.forgetting.retain import RetainSet, find_retain, reads
-from kft.recipe.schema import FeaturesSpec, RecipeSpec
+from kft.recipe.schema import RecipeSpec
 from kft.records.files import write_json
 from kft.records.run_folder import RunFolder
 
 if TYPE_CHECKING:
+    import keras
+
     from kft.model.backbones import Backbone
     from kft.train.progress import Progress
 
+NONE: Mapping[str, np.ndarray] = {}
 
-def retain_vectors(backbone: Backbone, retain: RetainSet, spec: RecipeSpec) -> np.ndarray:
-    """Returns ``float32[n, width]``: the retain set as the backbone sees it with the weights that it holds now.
+
+def retain_vectors(
+    backbone: Backbone, retain: RetainSet, spec: RecipeSpec, weights: Mapping[str, np.ndarray] = NONE
+) -> np.ndarray:
+    """Returns ``float32[n, width]``: the retain set as the backbone sees it.
+
+    Args:
+        backbone: The pretrained one, or one that holds what it was tuned to.
+        retain: The examples.
+        spec: The recipe.
+        weights: Other ones than the backbone holds, by their paths.
 
     Raises:
         ModelError: A text has more tokens than the backbone has positions.
         DataError: An image cannot be decoded.
     """
-    from kft.features.vectors import pooled_vectors
+    from kft.features.vectors import vectors_with
     from kft.model.encode import make_reader
     from kft.train.prepare import require_positions
 
     source = make_reader(reads(spec), backbone, spec.model).read(retain.inputs).source
     if backbone.modality == "text":
         require_positions(source.lengths, backbone)
-    return pooled_vectors(backbone, {"retain": source}, spec.model, FeaturesSpec(store="off"))["retain"]
+    return vectors_with(backbone, source, spec.model, weights)
 
 
 def measure_run(answering: Answering, progress: Progress) -> ForgettingResult | None:
@@ -68,7 +80,7 @@ def measure_run(answering: Answering, progress: Progress) -> ForgettingResult | 
 
     def measure(artifact: Artifact, weights: str) -> Retained:
         assert artifact.backbone is not None  # a run's artifacts have one
-        return meter.measure(retain_vectors(artifact.backbone, retain, spec), weights)
+        return meter.measure(retain_vectors(artifact.backbone, retain, spec, artifact.weights), weights)
 
     phase, dropped = answering.kept["phase"], None
     if _has_moved(best, pretrained):
@@ -99,11 +111,15 @@ def _has_moved(artifact: Artifact, pretrained: Backbone) -> bool:
 
     assert artifact.backbone is not None
     ours, before = artifact.backbone.model.weights, pretrained.model.weights
+
+    def value(variable: keras.Variable) -> np.ndarray:
+        return artifact.weights[path] if (path := variable.path) in artifact.weights else variable.numpy()
+
     # An adapter's A is drawn anew in each model, and changes nothing while its B is zero.
-    if any(variable.name == B and variable.numpy().any() for variable in ours):
+    if any(variable.name == B and value(variable).any() for variable in ours):
         return True
     pairs = zip(*([v for v in weights if v.name not in (A, B)] for weights in (ours, before)), strict=True)
-    return any(one is not other and not np.array_equal(one.numpy(), other.numpy()) for one, other in pairs)
+    return any(not np.array_equal(value(one), other.numpy()) for one, other in pairs)
 
 
 def _last_weights(answering: Answering) -> tuple[Mapping[str, np.ndarray], str] | None:
