@@ -101,7 +101,7 @@ class Artifact:
         found, *more = run_in_batches(inference, source)
         rows = [found.row(place) for place in range(len(found))] if isinstance(found, Ragged) else found
         vectors = np.asarray(more[0]) if more else None
-        return self.kind.answers(rows, self.space, offsets), vectors
+        return self.kind.judging.answers(rows, self.space, offsets), vectors
 
     def _whole(self, vectors: bool) -> Inference:
         return self._once(f"whole, vectors {vectors}", lambda: self._trace(self.graph, vectors))
@@ -143,7 +143,7 @@ class Artifact:
         raw, vectors = self.answers_and_vectors(inputs, vectors=self.decisions.scope is not None)
         answers = self.decisions.temperature.apply(raw)
         predictions = [
-            self.kind.prediction(answer, self.space, text) for answer, text in zip(answers, texts, strict=True)
+            self.kind.judging.prediction(answer, self.space, text) for answer, text in zip(answers, texts, strict=True)
         ]
         foreign = self.decisions.foreign(answers, vectors)
         withheld = zip(predictions, self.decisions.abstains(answers, vectors), foreign, strict=True)

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from kft.answer.decide import Temperature, as_logits
-from kft.metrics.classification import ReliabilityBin, check_inputs, softmax
+from kft.metrics.classification import ReliabilityBin, check_inputs
 from kft.metrics.intervals import Estimate
+from kft.tasks.decode import softmax
 
 
 def fit_temperature(targets: np.ndarray, probabilities: np.ndarray) -> Temperature:

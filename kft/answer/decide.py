@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kft.metrics.neighbours import cosines, unit_rows
+from kft.tasks.decode import softmax
 
 SMALLEST = 1e-300
 """Below it a probability has no logarithm."""
@@ -44,9 +45,7 @@ class Temperature:
         if self.value == 1:
             return probabilities
         # A softmax does not see what all logits of a row have in common, so logarithms serve as well.
-        logits = as_logits(probabilities) / self.value
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return exponentials / exponentials.sum(axis=1, keepdims=True)
+        return softmax(as_logits(probabilities) / self.value)
 
 
 UNCHANGED = Temperature()

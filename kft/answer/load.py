@@ -16,9 +16,10 @@ from kft.answer.artifact import Artifact
 from kft.answer.decide import Decisions
 from kft.answer.fitted import Fitted, read_fitted
 from kft.errors import ModelError, RunError
-from kft.recipe.load import Recipe, load_recipe
+from kft.recipe.load import Recipe
 from kft.recipe.schema import RecipeSpec
 from kft.records.run_folder import RunFolder
+from kft.tasks.recipes import load_recipe
 from kft.tasks.registry import TASKS
 from kft.tasks.task import AnswerSpace
 

@@ -45,7 +45,7 @@ def score_test(answering: Answering, split: DataSplit, progress: Progress, *, wr
         writes: Whether this process, of several, writes what was found.
     """
     run, checkpoint = answering.run, answering.best.checkpoint
-    if answering.best.kind.name == "classes":
+    if answering.best.kind.one_class:
         # All processes or none: what the model computes, it computes on all of them together.
         if replicas.any_process(answering.fitted is None):
             fitted = _fit_on_valid(answering, split, progress)
@@ -67,7 +67,7 @@ def score_test(answering: Answering, split: DataSplit, progress: Progress, *, wr
 def score_run(run: RunFolder, examples: Examples, name: str, progress: Progress) -> EvaluateResult:
     """Scores the best checkpoint and, for the paired gain, the probe, on other examples than the run's own."""
     answering = load_answering(run)
-    if answering.best.kind.name == "classes" and answering.fitted is None:
+    if answering.best.kind.one_class and answering.fitted is None:
         progress.note(
             f"\nnote       not calibrated: training was cut short; kft evaluate {run.path} calibrates on valid"
         )
@@ -141,7 +141,7 @@ def _answer(answering: Answering, examples: Examples) -> Scored:
     assert examples.labels is not None  # only labelled examples are scored
     return Scored(
         ids=list(examples.ids),
-        truth=best.kind.truth(list(examples.labels), best.space),
+        truth=best.kind.judging.truth(list(examples.labels), best.space),
         answers=answers,
         probe=None if of_probe is None else of_probe[0],
         groups=examples.groups,
@@ -160,7 +160,7 @@ def _score(
     raw = _answer(answering, examples)
     given = calibrated(raw, best.decisions, None if answering.probe is None else answering.probe.decisions)
     report = None
-    if best.kind.name == "classes":
+    if best.kind.one_class:
         report = _report(answering, raw, given)
     result = score(
         given,

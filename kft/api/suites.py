@@ -13,13 +13,13 @@ from kft.api.reading import frames_of, progress_for, split_of
 from kft.api.scoring import score_suite
 from kft.api.using import require_same_data
 from kft.errors import SuiteError
-from kft.recipe.load import load_recipe
 from kft.records.files import write_file, write_json
 from kft.records.run_folder import RunFolder, open_run
 from kft.suites.draft import SuiteDraft, draft, refuse_draft
 from kft.suites.edge_cases import EdgeCaseResult, compare_edge_cases
 from kft.suites.suite import Suite, load_suite
 from kft.suites.suite_fit import require_fit
+from kft.tasks.recipes import load_recipe
 from kft.tasks.registry import TASKS
 
 if TYPE_CHECKING:

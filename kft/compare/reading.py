@@ -13,7 +13,7 @@ from kft.compare.setting import deciding_metric
 from kft.compare.verdict import Verdict
 from kft.errors import RunError
 from kft.metrics.intervals import Estimate
-from kft.recipe.load import load_recipe
+from kft.tasks.recipes import load_recipe
 
 
 @dataclass(frozen=True)

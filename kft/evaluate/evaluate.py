@@ -105,7 +105,7 @@ class ClassReport:
         return values | ({"out_of_scope": self.scope.as_dict()} if self.scope else {})
 
     def gate_values(self, metrics: Mapping[str, Estimate]) -> dict[str, float]:
-        """Returns what a gate can ask for beside the metrics; see ``kft.recipe.values.CLASS_GATES``."""
+        """Returns what a gate can ask for beside the metrics; see ``Judging.gates``."""
         return {
             **{
                 f"slices.worst.{name}": worst_of(self.slices, name, metrics[name].value)
@@ -160,7 +160,7 @@ class EvaluateResult:
     @property
     def main_metric(self) -> Metric:
         """The first of the task's metrics."""
-        return next(iter(self.kind.metrics.values()))
+        return self.kind.judging.main
 
     @property
     def failed_gates(self) -> dict[str, GateResult]:
@@ -263,20 +263,20 @@ def score(
         kind: What is answered.
         space: Everything that an answer can be.
         shares: What the baseline knows of the training split's labels.
-        gates: Metric name, or one of ``CLASS_GATES``, to a rule such as ``>= 0.85``.
+        gates: Metric name, or one of ``Judging.gates``, to a rule such as ``>= 0.85``.
         report: From ``report_classes``.
         edge_cases: How the recipe's suite went.
         forgetting: From ``measure_run``.
-        beside: What else a gate can ask for, see ``kft.recipe.values.RUN_GATES``; None where it is not known.
+        beside: What else a gate can ask for, see ``kft.tasks.recipes.RUN_GATES``; None where it is not known.
     """
     truth, groups, probe = scored.truth, scored.groups, scored.probe
-    constant = kind.constant(shares, space, len(truth))
-    baselines = {kind.baseline_name: estimate_all(truth, constant, groups=groups, metrics=kind.metrics)}
+    constant = kind.judging.constant(shares, space, len(truth))
+    baselines = {kind.judging.baseline_name: estimate_all(truth, constant, groups=groups, metrics=kind.judging.metrics)}
     gain = None
     if probe is not None:
-        baselines["probe"] = estimate_all(truth, probe, groups=groups, metrics=kind.metrics)
-        gain = paired_difference(next(iter(kind.metrics.values())), truth, scored.answers, probe, groups=groups)
-    metrics = estimate_all(truth, scored.answers, groups=groups, metrics=kind.metrics)
+        baselines["probe"] = estimate_all(truth, probe, groups=groups, metrics=kind.judging.metrics)
+        gain = paired_difference(kind.judging.main, truth, scored.answers, probe, groups=groups)
+    metrics = estimate_all(truth, scored.answers, groups=groups, metrics=kind.judging.metrics)
     values: dict[str, float | None] = {name: estimate.value for name, estimate in metrics.items()}
     values |= report.gate_values(metrics) if report else {}
     values |= edge_cases.gate_values() if edge_cases else {}
@@ -290,8 +290,8 @@ def score(
         baselines=baselines,
         gain_over_probe=gain,
         gates={name: check_gate(rule, values[name]) for name, rule in gates.items()},
-        classes=tuple(kind.by_label(truth, scored.answers, space)),
-        confusion=kind.confusion(truth, scored.answers, space),
+        classes=tuple(kind.judging.by_label(truth, scored.answers, space)),
+        confusion=kind.judging.confusion(truth, scored.answers, space),
         report=report,
         edge_cases=edge_cases,
         forgetting=forgetting,
@@ -319,7 +319,7 @@ def write_evaluation(run: RunFolder, result: EvaluateResult, scored: Scored, dec
         run.predictions,
         ("id", "target", "prediction", "confidence", "abstain"),
         [
-            (name, *result.kind.row(truth, answer, result.space), "true" if abstain else "false")
+            (name, *result.kind.judging.row(truth, answer, result.space), "true" if abstain else "false")
             for name, truth, answer, abstain in rows
         ],
     )

@@ -12,8 +12,8 @@ import numpy as np
 from kft.errors import RunError, UsageError
 from kft.metrics.classification import METRICS
 from kft.metrics.intervals import Estimate, Groups, paired_difference
-from kft.recipe.load import load_recipe
 from kft.records.run_folder import RunFolder
+from kft.tasks.recipes import load_recipe
 from kft.tasks.registry import TASKS
 
 
@@ -59,7 +59,7 @@ def require_comparable(run: RunFolder, other: RunFolder) -> None:
         RunError: They have another split, or the other run has not been evaluated.
     """
     task = load_recipe(run.recipe).spec.task
-    if TASKS.get(task).kind.name != "classes":
+    if not TASKS.get(task).kind.one_class:
         raise UsageError(
             "runs are compared where each example has one class of many",
             where="--against",

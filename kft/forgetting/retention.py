@@ -44,7 +44,7 @@ def retain_vectors(
     from kft.train.prepare import require_positions
 
     source = make_reader(reads(spec), backbone, spec.model).read(retain.inputs).source
-    if backbone.modality == "text":
+    if backbone.tokenizer is not None:
         require_positions(source.lengths, backbone)
     return vectors_with(backbone, source, spec.model, weights)
 

@@ -15,8 +15,9 @@ import numpy as np
 from kft.audit.finding import Finding
 from kft.evaluate.mistakes import read_predictions
 from kft.metrics.intervals import Estimate
-from kft.recipe.load import Recipe, load_recipe
+from kft.recipe.load import Recipe
 from kft.records.run_folder import RunFolder
+from kft.tasks.recipes import load_recipe
 from kft.tasks.registry import TASKS
 from kft.tasks.task import Task
 
@@ -102,7 +103,7 @@ class RunRecord:
     @property
     def sign(self) -> int:
         """1 where more of the main metric is better, -1 where less is."""
-        return 1 if self.task.kind.metrics[self.main].higher_is_better else -1
+        return 1 if self.task.kind.judging.metrics[self.main].higher_is_better else -1
 
     @property
     def failed_gates(self) -> dict[str, Row]:

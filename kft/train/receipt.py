@@ -48,7 +48,7 @@ def start_files(
         "labels": list(split.labels),
         "mean": split.space.mean,
         "std": split.space.std,
-        "shares": split.kind.shares(list(labels_of(split.train)), split.space),
+        "shares": split.kind.judging.shares(list(labels_of(split.train)), split.space),
         "text_column": split.columns.text,
         "pair_column": split.columns.pair,
         "label_column": split.columns.label,

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from kft.answer.calibration import fit_temperature
 from kft.answer.decide import Temperature
 from kft.evaluate.certainty import judge_calibration
-from kft.metrics.classification import METRICS, softmax
+from kft.metrics.classification import METRICS
+from kft.tasks.decode import softmax
 
 
 def drawn(n=4000, classes=5, sharpened=1.0, seed=0):

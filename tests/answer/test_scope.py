@@ -8,8 +8,8 @@ from kft.answer.decide import combined_score, neighbour_score, softmax_score
 from kft.answer.scope import fit_scope, mahalanobis_score, usual
 from kft.evaluate.certainty import judge_scope
 from kft.metrics import neighbours
-from kft.metrics.classification import softmax
 from kft.metrics.ranking import AUROC
+from kft.tasks.decode import softmax
 
 
 @pytest.fixture(scope="module")

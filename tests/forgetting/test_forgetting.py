@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kft.errors import DataError, RecipeError
 from kft.forgetting.meter import ForgettingResult, Meter
 from kft.forgetting.retain import MOST, find_retain
-from kft.recipe.load import load_recipe
+from kft.tasks.recipes import load_recipe
 
 TOPICS = np.arange(180) % 12
 

@@ -5,8 +5,9 @@ import pytest
 
 from kft.errors import UsageError
 from kft.metrics import intervals
-from kft.metrics.classification import BRIER, METRICS, softmax
+from kft.metrics.classification import BRIER, METRICS
 from kft.metrics.intervals import Estimate, estimate, estimate_all, estimate_mean, paired_difference, ratio_of_means
+from kft.tasks.decode import softmax
 
 ACCURACY = METRICS["accuracy"]
 

@@ -13,10 +13,9 @@ from kft.evaluate.evaluate import Scored, calibrated, report_classes, score, wri
 from kft.evaluate.overfitting import judge_overfitting
 from kft.forgetting.meter import ForgettingResult, Retained
 from kft.metrics.intervals import Estimate
-from kft.recipe.load import load_recipe
 from kft.recipe.schema import EvaluateSpec
-from kft.recipe.values import TASK_METRICS
 from kft.records.run_folder import RunFolder
+from kft.tasks.recipes import load_recipe
 from kft.tasks.registry import TASKS
 from kft.tasks.task import AnswerSpace
 
@@ -44,20 +43,20 @@ def write_run(
         base=folder,
     )
     run.recipe.write_text(recipe.as_yaml(), encoding="utf-8")
-    labels = () if kind.name == "number" else tuple(labels)
+    labels = () if kind.numeric else tuple(labels)
     space = AnswerSpace(labels, mean=1.0 if not labels else 0.0)
     events = epochs(recipe.spec.train.best)
     run.rewrite_history(events)
     scored, shares = answers(kind, space, n, rng)
     given, report = NOTHING, None
-    if kind.name == "classes":
+    if kind.one_class:
         valid = Judged(scored.truth, scored.answers, scored.probe, held=np.arange(n) % 2 == 0, groups=None)
         fitted = fit_answers(EvaluateSpec.model_validate(asked), valid, space.labels, seed=0)
         given, raw = fitted.given, scored
         scored = calibrated(scored, given, Decisions(fitted.probe))
         report = report_classes(raw, scored, given, judge_overfitting(events, 100), 20)
     result = score(scored, split="test", kind=kind, space=space, shares=shares, gates=gates or {}, report=report)
-    assert tuple(result.metrics) == TASK_METRICS[task]
+    assert tuple(result.metrics) == tuple(TASKS.get(task).kind.judging.metrics)
     write_evaluation(run, result, scored, given)
     run.receipt.write_text(json.dumps(receipt(space, n)), encoding="utf-8")
     run.findings.write_text(json.dumps({"findings": []}), encoding="utf-8")
@@ -85,15 +84,15 @@ def epochs(best):
 
 def answers(kind, space, n, rng):
     ids = [f"rows.csv:{row}" for row in range(n)]
-    if kind.name == "number":
+    if kind.numeric:
         truth = rng.normal(1, 1, n)
-        return Scored(ids, truth, truth + rng.normal(0, 0.5, n)), kind.shares([0.0, 2.0], space)
-    if kind.name == "spans":
+        return Scored(ids, truth, truth + rng.normal(0, 0.5, n)), kind.judging.shares([0.0, 2.0], space)
+    if kind.labels.form == "spans":
         truth = [((0, 4, space.labels[row % len(space.labels)]),) for row in range(n)]
         said = [((*spans[0], 0.9),) if row % 4 else () for row, spans in enumerate(truth)]
         return Scored(ids, truth, said), []
     classes = len(space.labels)
-    if kind.name == "labels":
+    if kind.labels.form == "set":
         truth = rng.integers(0, 2, (n, classes))
         return Scored(ids, truth, np.clip(truth * 0.6 + rng.uniform(0, 0.5, truth.shape), 0, 1)), [0.5] * classes
     truth = rng.integers(0, classes, n)
