@@ -12,9 +12,7 @@ OTHERS = {"_repr_html_", "_asdict", "_replace", "_fields"}
 def private_names(tree):
     """Yields names that begin with one underscore, asked of something that is not one's own object."""
     own = {
-        each.name
-        for each in ast.walk(tree)
-        if isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+        each.name for each in ast.walk(tree) if isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
     }
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and re.match(r"_[a-z]", node.attr) and node.attr not in own | OTHERS:

@@ -15,53 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from kft.answer.thresholds import CostRule, PrecisionRule
-from kft.metrics.intervals import Estimate, Groups, estimate
-from kft.metrics.ranking import AURC
-from kft.metrics.shares import SHARE
+from kft.answer.decide import CostRule, PrecisionRule, Promise, Rule
+from kft.metrics.intervals import Estimate
 from kft.recipe.schema import AbstainSpec
 
 STEPS = 100
 """Thresholds that are tried at most. More cost nothing: the sequence needs no correction for their number."""
-CURVE_POINTS = 50
-
-
-@dataclass(frozen=True)
-class Promise:
-    """What was asked for, and the threshold that keeps it.
-
-    Attributes:
-        error: The largest share of wrong answers among the answered.
-        confidence: Of the promise.
-        threshold: Answers below this confidence are withheld; None where nothing can be promised.
-        n: Calibration examples, one a group.
-        answered: How many of them reach the threshold.
-        errors: How many of those are wrong.
-        why: Why nothing can be promised; empty where it can.
-    """
-
-    error: float
-    confidence: float
-    threshold: float | None
-    n: int
-    answered: int
-    errors: int
-    why: str = ""
-
-    def withholds(self, answers: np.ndarray) -> np.ndarray:
-        """Returns ``bool[n]``: which calibrated answers, ``float[n, classes]``, are not sure enough."""
-        return answers.max(axis=1) < (self.threshold or 0.0)
-
-    def judge(
-        self, targets: np.ndarray, answers: np.ndarray, withheld: np.ndarray, groups: Groups | None
-    ) -> dict[str, Estimate]:
-        """Returns nothing: coverage and error are reported in any case."""
-        return {}
-
-
-Rule = Promise | CostRule | PrecisionRule
-"""Says which answers are withheld; one at most."""
-
 RULES: Mapping[str, type[Rule]] = {"promise": Promise, "costs": CostRule, "precision": PrecisionRule}
 """What each is called in calibration.json and metrics.json."""
 
@@ -230,40 +189,3 @@ def rule_as_dict(rule: Rule | None) -> dict[str, dict[str, Any] | None]:
         {'wrong': 10, 'abstain': 1}
     """
     return {name: asdict(rule) if isinstance(rule, kind) else None for name, kind in RULES.items()}
-
-
-def judge_selection(
-    targets: np.ndarray, probabilities: np.ndarray, rule: Rule | None, withheld: np.ndarray, groups: Groups | None
-) -> SelectiveResult:
-    """Measures coverage, the error among the answered, and the whole curve between them.
-
-    Args:
-        targets: ``int[n]``.
-        probabilities: ``float[n, classes]``.
-        rule: What is judged; without one everything is answered, but what looks foreign.
-        withheld: ``bool[n]``: what is not answered, by the rule or as foreign.
-        groups: Examples of one group are resampled together.
-    """
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
-    answered = ~withheld
-    return SelectiveResult(
-        rule=rule,
-        judged=rule.judge(targets, probabilities, withheld, groups) if rule else {},
-        coverage=estimate(SHARE, answered, np.ones(len(answered), bool), groups=groups),
-        error=estimate(SHARE, answered & ~right, answered, groups=groups),
-        aurc=estimate(AURC, right, confidence, groups=groups),
-        curve=risk_coverage(confidence, right),
-    )
-
-
-def risk_coverage(confidence: np.ndarray, right: np.ndarray) -> tuple[tuple[float, float], ...]:
-    """Returns (coverage, error among the answered) at some 50 coverages, the surest answers first.
-
-    Example:
-        >>> risk_coverage(np.array([0.9, 0.8]), np.array([True, False]))
-        ((0.5, 0.0), (1.0, 0.5))
-    """
-    n = len(confidence)
-    errors = np.cumsum(~right[np.argsort(-confidence, kind="stable")])
-    answered = np.unique(np.linspace(1, n, min(n, CURVE_POINTS)).astype(int))
-    return tuple((float(k / n), float(errors[k - 1] / k)) for k in answered)

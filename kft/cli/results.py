@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from rich.markup import escape
 from rich.table import Table
 
+from kft.answer.decide import CostRule, PrecisionRule
 from kft.answer.selective import SelectiveResult
-from kft.answer.thresholds import CostRule, PrecisionRule
 from kft.cli.common import console
 from kft.cli.edge_cases import print_edge_cases
 from kft.evaluate.evaluate import ClassReport, EvaluateResult
