@@ -26,9 +26,14 @@ SCHEMA_VERSION = 1
 T = TypeVar("T")
 
 
-def absent(default: Any = None) -> Any:
-    """Declares a field that stands in the document only where its value is not the default."""
-    return dataclasses.field(default=default, metadata={"absent": True})
+def absent(default: Any = None, without: tuple[str, ...] = ()) -> Any:
+    """Declares a field that stands in the document only where its value is not the default.
+
+    Args:
+        default: What a document that lacks the key says.
+        without: Keys of the record in this field that stand only in that record's own document.
+    """
+    return dataclasses.field(default=default, metadata={"absent": True, "without": without})
 
 
 def unwritten(default: Any = None) -> Any:
@@ -41,8 +46,12 @@ def rounded(digits: int) -> Any:
     return dataclasses.field(metadata={"digits": digits})
 
 
-def as_document(record: Any) -> dict[str, Any]:
+def as_document(record: Any, without: tuple[str, ...] = ()) -> dict[str, Any]:
     """Returns a record as plain JSON, without the version: what ``--json`` prints.
+
+    Args:
+        record: A frozen dataclass.
+        without: Keys that are left out, at any depth.
 
     Example:
         >>> @dataclasses.dataclass(frozen=True)
@@ -56,19 +65,20 @@ def as_document(record: Any) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name in getattr(record, "KEYS", fields):
         value, about = getattr(record, name), fields[name].metadata if name in fields else {}
-        if "unwritten" in about or ("absent" in about and value == fields[name].default):
+        if name in without or "unwritten" in about or ("absent" in about and value == fields[name].default):
             continue
-        values[name] = _plain(round(float(value), about["digits"]) if "digits" in about else value)
+        value = round(float(value), about["digits"]) if "digits" in about else value
+        values[name] = _plain(value, (*without, *about.get("without", ())))
     return values
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, without: tuple[str, ...]) -> Any:
     if dataclasses.is_dataclass(value):
-        return as_document(value)
+        return as_document(value, without)
     if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
+        return {key: _plain(each, without) for key, each in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(each) for each in value]
+        return [_plain(each, without) for each in value]
     return str(value) if isinstance(value, Path) else value
 
 
