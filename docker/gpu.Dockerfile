@@ -10,7 +10,7 @@ ENV KERAS_BACKEND=tensorflow \
 RUN pip install --no-cache-dir "tensorflow[and-cuda]>=2.21,<2.22"
 
 COPY . /src
-RUN pip install --no-cache-dir /src && rm -r /src
+RUN pip install --no-cache-dir "/src[gcs]" && rm -r /src
 
 ENTRYPOINT ["kft"]
 CMD ["doctor"]

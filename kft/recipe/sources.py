@@ -12,7 +12,7 @@ DATAFRAME = "dataframe"
 """The value of ``data.train`` when Python passed a DataFrame instead of a file."""
 TFDS = "tfds:"
 URL = re.compile(r"(?!(?:hf|kaggle|https?|ftp|file)://)[a-z][a-z0-9+.-]+://", re.IGNORECASE)
-"""What `tf.io.gfile` is asked for: file systems, not websites."""
+"""What fsspec is asked for: file systems, not websites."""
 
 
 def parse_share(source: str | tuple[str, ...] | list[str]) -> float | None:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kft.errors import StorageError
 from kft.records.files import reading_errors, storage_errors, write_file
+from kft.records.remote import is_url, open_store, store_errors
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from fsspec import AbstractFileSystem
+
+CREDENTIALS = "check train.checkpoints.folder and the credentials"
 
 
 @dataclass(frozen=True)
@@ -16,7 +25,7 @@ class Storage:
     """Files in one folder, each written whole or not at all.
 
     Attributes:
-        path: A local folder, or a URL that ``tf.io.gfile`` knows.
+        path: A local folder, or a URL that fsspec has a driver for.
 
     Example:
         >>> import tempfile
@@ -28,14 +37,19 @@ class Storage:
 
     path: str
 
-    @property
-    def is_remote(self) -> bool:
-        """Whether it lies behind a URL."""
-        return "://" in self.path
+    @cached_property
+    def _system(self) -> AbstractFileSystem:
+        return open_store(self.path if is_url(self.path) else "file://")[0]
 
     def where(self, name: str) -> str:
         """Returns a file's full path."""
         return f"{self.path.rstrip('/')}/{name}"
+
+    def _reading(self, where: str) -> AbstractContextManager[None]:
+        return store_errors(where, StorageError, CREDENTIALS) if is_url(where) else reading_errors(Path(where))
+
+    def _writing(self, where: str) -> AbstractContextManager[None]:
+        return store_errors(where, StorageError, CREDENTIALS) if is_url(where) else storage_errors(Path(where))
 
     def write(self, name: str, content: bytes) -> None:
         """Writes a file.
@@ -43,17 +57,12 @@ class Storage:
         Raises:
             StorageError: The disk is full, or the folder cannot be written.
         """
-        if not self.is_remote:
-            write_file(Path(self.where(name)), content)
+        where = self.where(name)
+        if not is_url(where):
+            write_file(Path(where), content)
             return
-        import tensorflow as tf
-
-        # An object store shows a file once it is whole; the name comes last for file systems that do not.
-        with _remote_errors(self.where(name)):
-            tf.io.gfile.makedirs(self.path)
-            with tf.io.gfile.GFile(self.where(f"{name}.tmp"), "wb") as file:
-                file.write(content)
-            tf.io.gfile.rename(self.where(f"{name}.tmp"), self.where(name), overwrite=True)
+        with self._writing(where):
+            self._system.pipe_file(where, content)  # an object store shows a file once it is whole
 
     def read(self, name: str) -> bytes | None:
         """Returns a file's content, or None when there is none.
@@ -61,21 +70,10 @@ class Storage:
         Raises:
             StorageError: It is there, or may be, and cannot be read.
         """
-        if not self.is_remote:
-            try:
-                with reading_errors(Path(self.where(name))):
-                    return Path(self.where(name)).read_bytes()
-            except FileNotFoundError:
-                return None
-        import tensorflow as tf
-
-        try:
-            with _remote_errors(self.where(name)), tf.io.gfile.GFile(self.where(name), "rb") as file:
-                return file.read()
-        except StorageError as error:
-            if isinstance(error.__cause__, tf.errors.NotFoundError):
-                return None
-            raise
+        with suppress(FileNotFoundError), self._reading(self.where(name)):
+            content: bytes = self._system.cat_file(self.where(name))
+            return content
+        return None
 
     def names(self) -> list[str]:
         """Returns the files' names; none when the folder is not there.
@@ -83,56 +81,22 @@ class Storage:
         Raises:
             StorageError: It cannot be listed; that is not the same as empty.
         """
-        if not self.is_remote:
-            try:
-                with reading_errors(Path(self.path)):
-                    return sorted(path.name for path in Path(self.path).iterdir())
-            except FileNotFoundError:
-                return []
-        import tensorflow as tf
-
-        with _remote_errors(self.path):
-            # Not isdir, nor listdir, which asks it: that says no to a store that does not answer, too.
-            try:
-                tf.io.gfile.stat(self.path)
-            except tf.errors.NotFoundError:
-                return []
-            return sorted(tf.io.gfile.listdir(self.path))
+        with suppress(FileNotFoundError), self._reading(self.path):
+            if not is_url(self.path):
+                return sorted(path.name for path in Path(self.path).iterdir())
+            self._system.invalidate_cache()  # another process writes there too
+            return sorted(path.rstrip("/").rpartition("/")[2] for path in self._system.ls(self.path, detail=False))
+        return []
 
     def rename(self, name: str, to: str) -> None:
         """Renames a file; the one that has the name goes."""
-        if not self.is_remote:
-            with storage_errors(Path(self.where(to))):
+        with self._writing(self.where(to)):
+            if is_url(self.path):
+                self._system.mv(self.where(name), self.where(to))
+            else:
                 Path(self.where(name)).replace(self.where(to))
-            return
-        import tensorflow as tf
-
-        with _remote_errors(self.where(to)):
-            tf.io.gfile.rename(self.where(name), self.where(to), overwrite=True)
 
     def remove(self, name: str) -> None:
         """Removes a file that nothing needs any more; one that stays costs space and nothing else."""
-        if not self.is_remote:
-            with suppress(OSError):
-                Path(self.where(name)).unlink()
-            return
-        import tensorflow as tf
-
-        with suppress(tf.errors.OpError):
-            tf.io.gfile.remove(self.where(name))
-
-
-@contextmanager
-def _remote_errors(where: str) -> Iterator[None]:
-    import tensorflow as tf
-
-    try:
-        yield
-    except tf.errors.OpError as error:
-        raise StorageError(
-            "the object store does not answer as it should",
-            where=where,
-            received=(error.message or type(error).__name__).splitlines()[0],
-            expected="a folder that these credentials may read and write",
-            next_step="check train.checkpoints.folder and the credentials",
-        ) from error
+        with suppress(OSError, StorageError), self._writing(self.where(name)):
+            self._system.rm_file(self.where(name))

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from kft.errors import RunError, StorageError
+from kft.errors import DataError, RunError, StorageError
 from kft.train.checkpoint import Checkpoint, CheckpointWriter, load_checkpoint, load_newest, restore, snapshot
 
 
@@ -136,13 +136,13 @@ def test_an_array_file_that_an_earlier_process_damaged_is_written_again(tmp_path
 
 
 def test_an_object_store_serves_as_well(tmp_path):
-    """TensorFlow's file system in memory takes the place of gs://: the same calls."""
-    folder = f"ram://{tmp_path.name}/run"
+    """fsspec's file system in memory takes the place of gs://: the same calls."""
+    folder = f"memory://{tmp_path.name}/run"
     for epoch in range(1, 4):
         save(folder, "last", Checkpoint(arrays(float(epoch)), {"epoch": epoch}), keep=2)
     assert load_newest(folder, "last", print).state == {"epoch": 3}
     assert load_checkpoint(folder, "last-1").state == {"epoch": 2}
-    with pytest.raises(StorageError, match="the object store does not answer as it should"):
+    with pytest.raises(DataError, match="nothing here knows files of the kind nowhere://"):
         save("nowhere://bucket", "last", Checkpoint(arrays(1.0), {}))
 
 
@@ -205,10 +205,10 @@ def test_keeping_fewer_removes_those_that_are_too_many(tmp_path):
 
 
 def test_a_folder_that_does_not_answer_is_not_an_empty_one(tmp_path):
-    with pytest.raises(StorageError, match="the object store does not answer as it should") as caught:
-        load_newest("nowhere://bucket/run", "last", print)
+    with pytest.raises(StorageError, match="the store of this file does not answer as it should") as caught:
+        load_newest("ftp://127.0.0.1:1/run", "last", print)
     assert "check train.checkpoints.folder and the credentials" in str(caught.value)
-    assert load_newest(f"ram://{tmp_path.name}/nothing", "last", print) is None
+    assert load_newest(f"memory://{tmp_path.name}/nothing", "last", print) is None
     (tmp_path / "last.json").mkdir()  # stands for whatever the system refuses to read; root may read any file
     with pytest.raises(StorageError, match="a file or folder cannot be read") as caught:
         load_newest(tmp_path, "last", print)

@@ -160,9 +160,9 @@ def test_checkpoints_that_cannot_be_reached_are_one_message(place):
 
 
 def test_checkpoints_in_an_object_store_outlive_the_machine(place, capsys):
-    """The run folder is lost with its disk; ram:// stands for gs://."""
+    """The run folder is lost with its disk; memory:// stands for gs://."""
     folder, recipe, whole = place
-    setting = [f"train.checkpoints.folder=ram://{folder.name}/last"]
+    setting = [f"train.checkpoints.folder=memory://{folder.name}/last"]
     run = stop_early(place, "cloud", overrides=setting)
     shutil.rmtree(run)
     result = kft.train(recipe, run=run, resume=True, overrides=setting)
