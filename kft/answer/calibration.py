@@ -6,13 +6,13 @@ itself, below 1 not sure enough. It changes no answer, only how sure each one is
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
-from kft.metrics.classification import BRIER, METRICS, ReliabilityBin, check_inputs, reliability, softmax
-from kft.metrics.intervals import Estimate, Groups, estimate
+from kft.metrics.classification import BRIER, METRICS, check_inputs, reliability, softmax
+from kft.metrics.intervals import Groups, estimate
+from kft.records.metrics import CalibrationResult
 
 SMALLEST = 1e-300
 """Below it a probability has no logarithm."""
@@ -86,38 +86,6 @@ def _logits(probabilities: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(probabilities.astype(np.float64), SMALLEST))
 
 
-@dataclass(frozen=True)
-class CalibrationResult:
-    """How well the probabilities fit what happened.
-
-    Attributes:
-        temperature: Fitted on valid.
-        n: Examples it was fitted on; 0 where nothing was.
-        ece_before: The expected calibration error on these examples at temperature 1.
-        brier: The Brier score, after calibration.
-        bins: The reliability diagram, after calibration.
-        bins_before: The same at temperature 1.
-    """
-
-    temperature: float
-    n: int
-    ece_before: Estimate
-    brier: Estimate
-    bins: tuple[ReliabilityBin, ...]
-    bins_before: tuple[ReliabilityBin, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the form of metrics.json."""
-        return {
-            "temperature": self.temperature,
-            "n": self.n,
-            "ece_before": self.ece_before.as_dict(),
-            "brier": self.brier.as_dict(),
-            "reliability": [asdict(row) for row in self.bins],
-            "reliability_before": [asdict(row) for row in self.bins_before],
-        }
-
-
 def judge_calibration(
     targets: np.ndarray, raw: np.ndarray, temperature: Temperature, groups: Groups | None
 ) -> CalibrationResult:
@@ -135,6 +103,6 @@ def judge_calibration(
         n=temperature.n,
         ece_before=estimate(METRICS["ece"], targets, raw, groups=groups),
         brier=estimate(BRIER, targets, probabilities, groups=groups),
-        bins=tuple(reliability(targets, probabilities)),
-        bins_before=tuple(reliability(targets, raw)),
+        reliability=tuple(reliability(targets, probabilities)),
+        reliability_before=tuple(reliability(targets, raw)),
     )

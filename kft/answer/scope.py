@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
-from kft.metrics.intervals import Estimate, Groups, estimate
+from kft.metrics.intervals import Groups, estimate
 from kft.metrics.shares import SHARE
+from kft.records.metrics import ScopeResult
 
 NEIGHBOUR = 1
 """Which nearest neighbour's distance counts. The best of 1, 5, 10 and 50 on BANKING77 (docs/log.md)."""
@@ -91,30 +91,6 @@ def fit_scope(
     return replace(open_ended, limit=float(scores[place]))
 
 
-@dataclass(frozen=True)
-class ScopeResult:
-    """What flagging comes to on labelled, so in-scope, examples.
-
-    Attributes:
-        scope: Was fitted on train and valid.
-        flagged: The share that looks foreign: what the flag costs in scope.
-        right: The share of these whose answers would have been right.
-    """
-
-    scope: Scope
-    flagged: Estimate
-    right: Estimate
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the form of metrics.json."""
-        return {
-            "keep": self.scope.keep,
-            "n": self.scope.n,
-            "flagged": self.flagged.as_dict(),
-            "right": self.right.as_dict(),
-        }
-
-
 def judge_scope(scope: Scope, flags: np.ndarray, right: np.ndarray, groups: Groups | None) -> ScopeResult:
     """Measures what flagging takes away from examples that are in scope.
 
@@ -125,7 +101,8 @@ def judge_scope(scope: Scope, flags: np.ndarray, right: np.ndarray, groups: Grou
         groups: Examples of one group are resampled together.
     """
     return ScopeResult(
-        scope,
+        keep=scope.keep,
+        n=scope.n,
         flagged=estimate(SHARE, flags, np.ones(len(flags), bool), groups=groups),
         right=estimate(SHARE, flags & right, flags, groups=groups),
     )

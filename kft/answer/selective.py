@@ -9,61 +9,22 @@ examples breaks its promise in about half of all cases (docs/evaluation.md).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from kft.answer.thresholds import CostRule, PrecisionRule
-from kft.metrics.intervals import Estimate, Groups, estimate
+from kft.metrics.intervals import Groups, estimate
 from kft.metrics.ranking import AURC
-from kft.metrics.shares import SHARE
+from kft.metrics.shares import MEAN, SHARE
 from kft.recipe.schema import AbstainSpec
+from kft.records.estimate import Estimate
+from kft.records.metrics import RiskPoint, SelectiveResult
+from kft.records.rules import CostRule, PrecisionRule, Promise, Rule, under_its_name
 
 STEPS = 100
 """Thresholds that are tried at most. More cost nothing: the sequence needs no correction for their number."""
 CURVE_POINTS = 50
-
-
-@dataclass(frozen=True)
-class Promise:
-    """What was asked for, and the threshold that keeps it.
-
-    Attributes:
-        error: The largest share of wrong answers among the answered.
-        confidence: Of the promise.
-        threshold: Answers below this confidence are withheld; None where nothing can be promised.
-        n: Calibration examples, one a group.
-        answered: How many of them reach the threshold.
-        errors: How many of those are wrong.
-        why: Why nothing can be promised; empty where it can.
-    """
-
-    error: float
-    confidence: float
-    threshold: float | None
-    n: int
-    answered: int
-    errors: int
-    why: str = ""
-
-    def withholds(self, answers: np.ndarray) -> np.ndarray:
-        """Returns ``bool[n]``: which calibrated answers, ``float[n, classes]``, are not sure enough."""
-        return answers.max(axis=1) < (self.threshold or 0.0)
-
-    def judge(
-        self, targets: np.ndarray, answers: np.ndarray, withheld: np.ndarray, groups: Groups | None
-    ) -> dict[str, Estimate]:
-        """Returns nothing: coverage and error are reported in any case."""
-        return {}
-
-
-Rule = Promise | CostRule | PrecisionRule
-"""Says which answers are withheld; one at most."""
-
-RULES: Mapping[str, type[Rule]] = {"promise": Promise, "costs": CostRule, "precision": PrecisionRule}
-"""What each is called in calibration.json and metrics.json."""
 
 
 def fewest_answers(asked: AbstainSpec) -> int:
@@ -178,60 +139,6 @@ def one_of_each(groups: np.ndarray | None, n: int, seed: int) -> np.ndarray:
     return np.sort(order[first])
 
 
-@dataclass(frozen=True)
-class SelectiveResult:
-    """What abstention comes to on examples that nothing was fitted on.
-
-    Attributes:
-        rule: When to abstain; None where nothing was asked for.
-        judged: What the rule itself has to show: costs, or the precision of its label.
-        coverage: The share that is answered.
-        error: The share of wrong answers among the answered.
-        aurc: The error averaged over every coverage (Geifman and El-Yaniv, 2017).
-        curve: (coverage, error) from the surest answers to all.
-    """
-
-    rule: Rule | None
-    judged: Mapping[str, Estimate]
-    coverage: Estimate
-    error: Estimate
-    aurc: Estimate
-    curve: tuple[tuple[float, float], ...]
-
-    @property
-    def promise(self) -> Promise | None:
-        """The rule, where it is a promise."""
-        return self.rule if isinstance(self.rule, Promise) else None
-
-    @property
-    def threshold(self) -> float | None:
-        """Answers below this confidence are withheld; those of one label alone, where a precision was asked for."""
-        return self.rule.threshold if self.rule else None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the form of metrics.json."""
-        judged = {name: value.as_dict() for name, value in self.judged.items()}
-        rules = {name: found and found | judged for name, found in rule_as_dict(self.rule).items()}
-        return {
-            **rules,
-            "threshold": self.threshold,
-            "coverage": self.coverage.as_dict(),
-            "error": self.error.as_dict(),
-            "aurc": self.aurc.as_dict(),
-            "risk_coverage": [{"coverage": coverage, "error": error} for coverage, error in self.curve],
-        }
-
-
-def rule_as_dict(rule: Rule | None) -> dict[str, dict[str, Any] | None]:
-    """Returns the rule under its own name, and None under the names of the others.
-
-    Example:
-        >>> rule_as_dict(CostRule(wrong=10, abstain=1))["costs"]
-        {'wrong': 10, 'abstain': 1}
-    """
-    return {name: asdict(rule) if isinstance(rule, kind) else None for name, kind in RULES.items()}
-
-
 def judge_selection(
     targets: np.ndarray, probabilities: np.ndarray, rule: Rule | None, withheld: np.ndarray, groups: Groups | None
 ) -> SelectiveResult:
@@ -246,24 +153,53 @@ def judge_selection(
     """
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
     answered = ~withheld
+    judged = judge_rule(rule, targets, probabilities, withheld, groups)
     return SelectiveResult(
-        rule=rule,
-        judged=rule.judge(targets, probabilities, withheld, groups) if rule else {},
+        **under_its_name(replace(rule, **judged) if rule else None),
         coverage=estimate(SHARE, answered, np.ones(len(answered), bool), groups=groups),
         error=estimate(SHARE, answered & ~right, answered, groups=groups),
         aurc=estimate(AURC, right, confidence, groups=groups),
-        curve=risk_coverage(confidence, right),
+        risk_coverage=risk_coverage(confidence, right),
     )
 
 
-def risk_coverage(confidence: np.ndarray, right: np.ndarray) -> tuple[tuple[float, float], ...]:
-    """Returns (coverage, error among the answered) at some 50 coverages, the surest answers first.
+def judge_rule(
+    rule: Rule | None, targets: np.ndarray, answers: np.ndarray, withheld: np.ndarray, groups: Groups | None
+) -> dict[str, Any]:
+    """Returns what a rule itself has to show; nothing of a promise: coverage and error are reported in any case.
+
+    Of costs: the expected cost of an example, beside that of answering everything, and what is saved, paired. Of a
+    precision: precision and recall of the label, beside those of answering everything.
+
+    Args:
+        rule: When to abstain.
+        targets: ``int[n]``.
+        answers: ``float[n, classes]``.
+        withheld: ``bool[n]``: what is declined, for whatever reason.
+        groups: Examples of one group are resampled together.
+    """
+    found: dict[str, Estimate] = {}
+    if isinstance(rule, CostRule):
+        everything = rule.wrong * (answers.argmax(axis=1) != targets)
+        own = np.where(withheld, rule.abstain, everything)
+        costs = {"per_example": own, "answering_everything": everything, "saved": everything - own}
+        found = {name: estimate(MEAN, cost, cost, groups=groups) for name, cost in costs.items()}
+    elif isinstance(rule, PrecisionRule):
+        named, true = answers.argmax(axis=1) == rule.place, targets == rule.place
+        for ending, given in (("", named & ~withheld), ("_answering_everything", named)):
+            found["reached" + ending] = estimate(SHARE, given & true, given, groups=groups)
+            found["recall" + ending] = estimate(SHARE, given & true, true, groups=groups)
+    return found
+
+
+def risk_coverage(confidence: np.ndarray, right: np.ndarray) -> tuple[RiskPoint, ...]:
+    """Returns the error among the answered at some 50 coverages, the surest answers first.
 
     Example:
         >>> risk_coverage(np.array([0.9, 0.8]), np.array([True, False]))
-        ((0.5, 0.0), (1.0, 0.5))
+        (RiskPoint(coverage=0.5, error=0.0), RiskPoint(coverage=1.0, error=0.5))
     """
     n = len(confidence)
     errors = np.cumsum(~right[np.argsort(-confidence, kind="stable")])
     answered = np.unique(np.linspace(1, n, min(n, CURVE_POINTS)).astype(int))
-    return tuple((float(k / n), float(errors[k - 1] / k)) for k in answered)
+    return tuple(RiskPoint(float(k / n), float(errors[k - 1] / k)) for k in answered)

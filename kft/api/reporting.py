@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from kft.compare.reading import Comparison
+    from kft.records.compare import Comparison
     from kft.report.record import RunRecord
     from kft.train.progress import Progress
 

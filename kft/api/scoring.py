@@ -11,26 +11,19 @@ import numpy as np
 from kft import replicas
 from kft.answer.fitted import Fitted, Judged, checkpoint_hash, fit_answers, read_fitted, write_fitted
 from kft.answer.predictor import Predictor, load_predictor
-from kft.answer.selective import Rule
-from kft.answer.thresholds import CostRule, PrecisionRule
 from kft.data.examples import Columns, Examples
-from kft.evaluate.evaluate import (
-    ClassReport,
-    EvaluateResult,
-    Scored,
-    calibrated,
-    report_classes,
-    score,
-    write_evaluation,
-)
+from kft.evaluate.evaluate import ClassReport, Scored, calibrated, report_classes, score, write_evaluation
 from kft.evaluate.overfitting import judge_overfitting
-from kft.forgetting.meter import ForgettingResult
 from kft.forgetting.retention import gate_value, measure_run, read_forgetting, write_forgetting
 from kft.recipe.load import load_recipe
 from kft.recipe.schema import RecipeSpec
+from kft.records.edge_cases import EdgeCaseResult
+from kft.records.forgetting import ForgettingResult
+from kft.records.metrics import EvaluateResult
+from kft.records.rules import CostRule, PrecisionRule, Rule
 from kft.records.run_folder import RunFolder
 from kft.split.data_split import DataSplit
-from kft.suites.edge_cases import EdgeCaseResult, run_suite
+from kft.suites.edge_cases import run_suite
 from kft.suites.suite import Suite, suite_of
 
 if TYPE_CHECKING:

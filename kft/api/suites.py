@@ -14,10 +14,11 @@ from kft.api.scoring import score_suite
 from kft.api.using import require_same_data
 from kft.errors import SuiteError
 from kft.recipe.load import load_recipe
+from kft.records.edge_cases import EdgeCaseResult
 from kft.records.files import write_file, write_json
 from kft.records.run_folder import RunFolder, open_run
 from kft.suites.draft import SuiteDraft, draft, refuse_draft
-from kft.suites.edge_cases import EdgeCaseResult, compare_edge_cases
+from kft.suites.edge_cases import compare_edge_cases
 from kft.suites.suite import Suite, load_suite
 from kft.suites.suite_fit import require_fit
 from kft.tasks.registry import TASKS

@@ -18,11 +18,12 @@ from kft.data.inputs import as_inputs, find_unusable, in_words, load_labelled, r
 from kft.data.parts import Part, open_source
 from kft.data.tables import image_folder
 from kft.errors import DataError, RunError, UsageError
-from kft.evaluate.evaluate import EvaluateResult, write_csv
+from kft.evaluate.evaluate import write_csv
 from kft.evaluate.paired import compare_runs, require_comparable
 from kft.recipe.load import Recipe, load_recipe
 from kft.recipe.schema import DATAFRAME, DataSpec
 from kft.records.files import write_file
+from kft.records.metrics import EvaluateResult
 from kft.records.run_folder import RunFolder, open_run
 from kft.split.data_split import DataSplit, content_hash
 from kft.tasks.registry import TASKS

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from kft.audit.check import Check, register_check
-from kft.audit.finding import Finding
 from kft.audit.label_noise import label_odds
 from kft.audit.view import AuditView
+from kft.records.findings import Finding
 
 NAME = "confusable-classes"
 HARD = 0.2

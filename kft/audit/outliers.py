@@ -12,8 +12,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from kft.audit.check import Check, register_check
-from kft.audit.finding import Finding
 from kft.audit.view import AuditView
+from kft.records.findings import Finding
 from kft.split.assign import SPLITS
 
 NAME = "outliers"

@@ -9,10 +9,10 @@ import numpy as np
 
 from kft.audit.check import Check, register_check
 from kft.audit.cues import Cue, column_cues, image_cues, text_cues
-from kft.audit.finding import Finding, Severity
 from kft.audit.texts import ids_of, listed, texts_of
 from kft.audit.tokens import TokenSigns, frequent_tokens, read_signs, tokenize
 from kft.audit.view import AuditView
+from kft.records.findings import Finding, Severity
 from kft.split.data_split import labels_of
 
 FEWEST_ROWS = 10

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kft.api.checking import CheckResult
-    from kft.audit.finding import Finding
+    from kft.records.findings import Finding
 
 TITLES = {
     "error": ("red", "Errors: a measured figure would be wrong, or training cannot work"),

@@ -11,8 +11,8 @@ from rich.table import Table
 
 from kft.cli.common import console
 from kft.curate.look import shorten
-from kft.metrics.intervals import Estimate
-from kft.suites.edge_cases import EdgeCaseResult, Outcome
+from kft.records.edge_cases import EdgeCaseResult, Outcome
+from kft.records.estimate import Estimate
 
 if TYPE_CHECKING:
     from kft.suites.draft import SuiteDraft

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from rich.markup import escape
 from rich.table import Table
 
-from kft.answer.selective import SelectiveResult
-from kft.answer.thresholds import CostRule, PrecisionRule
 from kft.cli.common import console
 from kft.cli.edge_cases import print_edge_cases
-from kft.evaluate.evaluate import ClassReport, EvaluateResult
-from kft.metrics.intervals import Estimate
-from kft.metrics.metric import metric_title
+from kft.evaluate.evaluate import ClassReport
+from kft.records.estimate import Estimate, metric_title
+from kft.records.metrics import EvaluateResult, SelectiveResult
+from kft.records.rules import CostRule, PrecisionRule
 
 MOST_WEAK = 5
 """Weak slices that are shown."""

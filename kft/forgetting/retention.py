@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kft.answer.fitted import checkpoint_hash
 from kft.answer.predictor import Predictor
-from kft.forgetting.meter import ForgettingResult, Meter, Retained
+from kft.forgetting.meter import Meter
 from kft.forgetting.retain import RetainSet, find_retain, reads
 from kft.recipe.load import load_recipe
 from kft.recipe.schema import FeaturesSpec, RecipeSpec
-from kft.records.files import write_json
+from kft.records.document import read_document, read_if_there, write_document
+from kft.records.forgetting import ForgettingResult, Retain, Retained
+from kft.records.receipt import Receipt
 from kft.records.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -87,19 +90,17 @@ def measure_run(run: RunFolder, predictor: Predictor, progress: Progress) -> For
         last = _last_weights(run)
         dropped = measure(last[0], last[1]) if last is not None else None
     return ForgettingResult(
-        name=retain.name,
-        source=retain.source,
-        n=len(retain),
+        retain=Retain(retain.name, retain.source, len(retain)),
         metric=meter.metric,
         pretrained=meter.pretrained,
-        kept=tuned,
-        dropped=dropped,
+        **vars(tuned),
+        not_kept=dropped,
         warns_below=meter.warns_below,
     )
 
 
 def _trains_backbone(run: RunFolder) -> bool:
-    return any(phase["unfreeze"] != "none" for phase in run.read_json(run.receipt)["phases"])
+    return trains_backbone(read_document(Receipt, run.receipt))
 
 
 def _has_moved(predictor: Predictor, arrays: Mapping[str, np.ndarray], pretrained: Mapping[str, np.ndarray]) -> bool:
@@ -130,7 +131,7 @@ def _last_weights(run: RunFolder) -> tuple[Mapping[str, np.ndarray], str] | None
 def gate_value(run: RunFolder, found: ForgettingResult | None) -> float | None:
     """Returns what the gate ``forgetting.retained`` compares: 1 where no phase trains the backbone."""
     if found is not None:
-        return found.kept.retained.value
+        return found.retained.value
     return None if _trains_backbone(run) else 1.0
 
 
@@ -140,7 +141,7 @@ def write_forgetting(run: RunFolder, found: ForgettingResult) -> None:
     Raises:
         StorageError: The disk is full or the folder cannot be written.
     """
-    write_json(run.forgetting, {**found.as_dict(), "checkpoint": checkpoint_hash(run)})
+    write_document(run.forgetting, replace(found, checkpoint=checkpoint_hash(run)))
 
 
 def read_forgetting(run: RunFolder) -> ForgettingResult | None:
@@ -149,7 +150,5 @@ def read_forgetting(run: RunFolder) -> ForgettingResult | None:
     Raises:
         RunError: The file is damaged.
     """
-    if not run.forgetting.is_file():
-        return None
-    values = run.read_json(run.forgetting)
-    return ForgettingResult.from_dict(values) if values["checkpoint"] == checkpoint_hash(run) else None
+    found = read_if_there(ForgettingResult, run.forgetting)
+    return found if found is not None and found.checkpoint == checkpoint_hash(run) else None

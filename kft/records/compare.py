@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kft.records.document import unwritten
 from kft.records.estimate import Estimate
+from kft.records.fields import unwritten
 
 
 @dataclass(frozen=True)

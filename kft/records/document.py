@@ -1,9 +1,9 @@
 """Documents: frozen dataclasses to JSON files and back; each file is checked when it is read.
 
 A document's keys are the fields of its dataclass, in their order. What differs stands with the class: ``KEYS`` names
-fields and properties in the order of the file, ``absent`` leaves a key out where nothing was said, ``unwritten`` keeps
-a field out of the file, ``rounded`` writes fewer digits. Keys that a class does not know are passed over, so a new key
-needs no new version; ``SCHEMA_VERSION`` goes up where the meaning of a key changes.
+fields and properties in the order of the file; kft/records/fields.py has what is said of a single field. Keys that a
+class does not know are passed over, so a new key needs no new version; ``SCHEMA_VERSION`` goes up where the meaning of
+a key changes.
 """
 
 from __future__ import annotations
@@ -26,26 +26,6 @@ SCHEMA_VERSION = 1
 T = TypeVar("T")
 
 
-def absent(default: Any = None, without: tuple[str, ...] = ()) -> Any:
-    """Declares a field that stands in the document only where its value is not the default.
-
-    Args:
-        default: What a document that lacks the key says.
-        without: Keys of the record in this field that stand only in that record's own document.
-    """
-    return dataclasses.field(default=default, metadata={"absent": True, "without": without})
-
-
-def unwritten(default: Any = None) -> Any:
-    """Declares a field that stands in no document."""
-    return dataclasses.field(default=default, metadata={"unwritten": True}, repr=False, compare=False)
-
-
-def rounded(digits: int) -> Any:
-    """Declares a number that is written with so many digits after the point."""
-    return dataclasses.field(metadata={"digits": digits})
-
-
 def as_document(record: Any, without: tuple[str, ...] = ()) -> dict[str, Any]:
     """Returns a record as plain JSON, without the version: what ``--json`` prints.
 
@@ -54,6 +34,7 @@ def as_document(record: Any, without: tuple[str, ...] = ()) -> dict[str, Any]:
         without: Keys that are left out, at any depth.
 
     Example:
+        >>> from kft.records.fields import absent, rounded
         >>> @dataclasses.dataclass(frozen=True)
         ... class Part:
         ...     share: float = rounded(2)
@@ -92,12 +73,13 @@ def write_document(path: Path, record: Any, **advice: str) -> None:
     write_file(path, document_text(record), **advice)
 
 
-def read_document(kind: type[T], path: Path) -> T:
+def read_document(kind: type[T], path: Path, *, next_step: str = "") -> T:
     """Reads and checks a JSON document of a run folder.
 
     Args:
         kind: Its dataclass.
-        path: The file, which lies in the run folder.
+        path: The file.
+        next_step: What to do where it cannot be read; default: what mends a run folder.
 
     Raises:
         RunError: It is missing, damaged, or was written by a newer kft; the message names the file and the key.
@@ -106,9 +88,9 @@ def read_document(kind: type[T], path: Path) -> T:
         text = path.read_text(encoding="utf-8")
         values = json.loads(text)
     except FileNotFoundError:
-        raise _damaged(path, f"the run folder has no {path.name}", where=str(path.parent)) from None
+        raise _damaged(path, next_step, f"the run folder has no {path.name}") from None
     except (ValueError, OSError) as error:
-        raise _damaged(path, f"{path.name} cannot be read: {error}", where=str(path.parent)) from None
+        raise _damaged(path, next_step, f"{path.name} cannot be read: {error}") from None
     version = values.get("schema_version", SCHEMA_VERSION) if isinstance(values, dict) else SCHEMA_VERSION
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise RunError(
@@ -118,7 +100,7 @@ def read_document(kind: type[T], path: Path) -> T:
             expected=f"at most {SCHEMA_VERSION}",
             next_step="pip install --upgrade kft",
         )
-    return parse(kind, text, path)
+    return parse(kind, text, path, next_step=next_step)
 
 
 def read_if_there(kind: type[T], path: Path) -> T | None:
@@ -126,7 +108,7 @@ def read_if_there(kind: type[T], path: Path) -> T | None:
     return read_document(kind, path) if path.is_file() else None
 
 
-def parse(kind: Any, text: str, path: Path, place: str = "") -> Any:
+def parse(kind: Any, text: str, path: Path, place: str = "", *, next_step: str = "") -> Any:
     """Returns a record from its JSON.
 
     Args:
@@ -134,6 +116,7 @@ def parse(kind: Any, text: str, path: Path, place: str = "") -> Any:
         text: The JSON.
         path: The file it comes from, in a run folder.
         place: Where in the file, such as a line.
+        next_step: As for ``read_document``.
 
     Raises:
         RunError: It is no JSON, or does not fit; the message names the key.
@@ -146,6 +129,7 @@ def parse(kind: Any, text: str, path: Path, place: str = "") -> Any:
     missing = first["type"] == "missing"
     raise _damaged(
         path,
+        next_step,
         f"{path.name} is damaged",
         where=", ".join(part for part in (str(path), place, key) if part),
         received="no such key" if missing else json.dumps(first["input"], ensure_ascii=False, default=str)[:80],
@@ -158,8 +142,7 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
-def _damaged(path: Path, problem: str, **found: str) -> RunError:
-    found.setdefault("expected", "the folder of a finished run")
-    return RunError(
-        problem, **found, next_step=f"kft evaluate {path.parent} if training was cut short, else train again"
-    )
+def _damaged(path: Path, next_step: str, problem: str, **found: str) -> RunError:
+    about = {"where": str(path.parent), "expected": "the folder of a finished run"} | found
+    mend = next_step or f"kft evaluate {path.parent} if training was cut short, else train again"
+    return RunError(problem, **about, next_step=mend)

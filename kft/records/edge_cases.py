@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kft import notebook
-from kft.records.document import absent, rounded, unwritten
 from kft.records.estimate import Estimate
+from kft.records.fields import absent, rounded, unwritten
 from kft.records.paired import PairedResult
 
 

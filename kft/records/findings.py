@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, get_args
 
-from kft.records.document import rounded
+from kft.records.fields import rounded
 from kft.records.receipt import Counts
 
 Severity = Literal["error", "warning", "note"]
@@ -46,6 +46,7 @@ class Finding:
 
     @property
     def n(self) -> int:
+        """How many rows it names."""
         return len(self.rows)
 
 

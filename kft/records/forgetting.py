@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from kft.records.document import absent
 from kft.records.estimate import Estimate
+from kft.records.fields import absent
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ class ForgettingResult:
 
     @property
     def warning(self) -> str | None:
+        """All warnings in one line."""
         return "; ".join(self.warnings) or None
 
     @property

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from kft import notebook
-from kft.records.calibration import CostRule, PrecisionRule, Promise, Rule
-from kft.records.document import absent, unwritten
 from kft.records.edge_cases import EdgeCaseResult
 from kft.records.estimate import Estimate, metric_title, shown_value
+from kft.records.fields import absent, unwritten
 from kft.records.forgetting import ForgettingResult
 from kft.records.paired import PairedResult
+from kft.records.rules import CostRule, PrecisionRule, Promise, Rule
 
 LEVEL = 0.05
 """A slice is weak where so many errors, or more, come by chance less often than that."""
@@ -120,6 +120,7 @@ class SelectiveResult:
 
     @property
     def rule(self) -> Rule | None:
+        """Which of the three there is."""
         return self.promise or self.costs or self.precision
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kft.records.document import absent
+from kft.records.fields import absent
 
 
 @dataclass(frozen=True)

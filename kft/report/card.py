@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from kft.metrics.metric import metric_title, shown_value
 from kft.model.catalog import CATALOG, BackboneEntry
+from kft.records.estimate import metric_title, shown_value
 from kft.report.html import TEMPLATES, clean, shorten
 from kft.report.questions import four_questions
 from kft.report.record import RunRecord

@@ -11,11 +11,11 @@ from typing import Any
 
 from kft import runtime
 from kft.audit.summary import in_numbers
-from kft.compare.reading import Comparison
 from kft.compare.verdict import TUNED
-from kft.forgetting.meter import ForgettingResult
-from kft.metrics.metric import metric_title, shown_value
 from kft.recipe.schema import DATAFRAME
+from kft.records.compare import Comparison
+from kft.records.estimate import metric_title, shown_value
+from kft.records.forgetting import ForgettingResult
 from kft.report.record import Row, RunRecord, listed, several, share
 
 GOOD, WARNING, ERROR, MISSING = "good", "warning", "error", "missing"

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from kft.audit.finding import Finding
 from kft.evaluate.mistakes import read_predictions
-from kft.metrics.intervals import Estimate
 from kft.recipe.load import Recipe, load_recipe
+from kft.records.estimate import Estimate
+from kft.records.findings import Finding
 from kft.records.run_folder import RunFolder
 from kft.tasks.registry import TASKS
 from kft.tasks.task import Task

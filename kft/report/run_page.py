@@ -12,14 +12,13 @@ from typing import Any
 from markupsafe import Markup
 
 from kft import runtime
-from kft.compare.reading import Comparison
 from kft.compare.table import Row as ComparisonRow
 from kft.compare.table import header, rows_of
 from kft.data.personal import conceal
-from kft.forgetting.meter import ForgettingResult
-from kft.metrics.intervals import Estimate
-from kft.metrics.metric import metric_title
 from kft.recipe.schema import DATAFRAME
+from kft.records.compare import Comparison
+from kft.records.estimate import Estimate, metric_title
+from kft.records.forgetting import ForgettingResult
 from kft.report import run_plots
 from kft.report.details import Grid, make_grid
 from kft.report.examples import ShownExample

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from kft.metrics.metric import metric_title
+from kft.records.estimate import metric_title
 from kft.report.plots import ACCENT, BAR, GRID, INK, PAPER, TEXT, as_svg, axes_of, cut
 
 MOST_CLASSES = 30

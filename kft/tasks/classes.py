@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from kft.metrics.classification import METRICS, ClassRow, confusion_matrix, per_class, softmax
+from kft.metrics.classification import METRICS, confusion_matrix, per_class, softmax
 from kft.metrics.metric import Metric
 from kft.recipe.schema import DataSpec
+from kft.records.metrics import ClassRow
 from kft.tasks.cells import as_text, kind_problem
 from kft.tasks.task import AnswerSpace, Objective
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from kft.metrics.classification import ClassRow
 from kft.metrics.metric import Metric
 from kft.metrics.regression import METRICS
 from kft.recipe.schema import DataSpec
+from kft.records.metrics import ClassRow
 from kft.tasks.cells import as_text, kind_problem
 from kft.tasks.classes import as_number
 from kft.tasks.task import AnswerSpace, Objective

@@ -8,9 +8,9 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from kft.metrics.classification import ClassRow
 from kft.metrics.metric import Metric
 from kft.recipe.schema import DataSpec
+from kft.records.metrics import ClassRow
 
 Modality = Literal["text", "text-pair", "image"]
 

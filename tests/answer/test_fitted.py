@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from kft.answer.fitted import Fitted, Judged, fit_answers, read_fitted, write_fitted
-from kft.answer.selective import Promise
-from kft.answer.thresholds import CostRule, PrecisionRule
+from kft.records.rules import Promise
+from kft.records.rules import CostRule, PrecisionRule
 from kft.recipe.schema import EvaluateSpec
 from kft.records.run_folder import RunFolder
 

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kft.answer.thresholds import CostRule, choose_threshold
+from kft.answer.thresholds import choose_threshold
+from kft.records.rules import CostRule
 from kft.recipe.schema import ThresholdSpec
 
 LABELS = ("ham", "spam")

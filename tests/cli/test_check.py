@@ -12,7 +12,7 @@ import pytest
 import kft
 from kft.audit import all_checks  # noqa: F401
 from kft.audit.check import CHECKS, Check
-from kft.audit.finding import Finding
+from kft.records.findings import Finding
 from tests import tiny
 
 KEYS = ["split_hash", "data_hash", "n", "counts", "findings", "files"]

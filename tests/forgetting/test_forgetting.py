@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kft.errors import DataError, RecipeError
-from kft.forgetting.meter import ForgettingResult, Meter
+from kft.forgetting.meter import Meter
+from kft.records.forgetting import ForgettingResult
 from kft.forgetting.retain import MOST, find_retain
 from kft.recipe.load import load_recipe
 

@@ -7,16 +7,8 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from kft.errors import UsageError
-from kft.metrics.classification import (
-    BRIER,
-    METRICS,
-    ClassRow,
-    check_inputs,
-    confusion_matrix,
-    per_class,
-    reliability,
-    softmax,
-)
+from kft.metrics.classification import BRIER, METRICS, check_inputs, confusion_matrix, per_class, reliability, softmax
+from kft.records.metrics import ClassRow
 
 
 def random_answers(seed, n, classes):

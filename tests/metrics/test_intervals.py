@@ -6,7 +6,8 @@ import pytest
 from kft.errors import UsageError
 from kft.metrics import intervals
 from kft.metrics.classification import BRIER, METRICS, softmax
-from kft.metrics.intervals import Estimate, estimate, estimate_all, estimate_mean, paired_difference, ratio_of_means
+from kft.metrics.intervals import estimate, estimate_all, estimate_mean, paired_difference, ratio_of_means
+from kft.records.estimate import Estimate
 
 ACCURACY = METRICS["accuracy"]
 

@@ -10,8 +10,8 @@ import numpy as np
 from kft.answer.fitted import Fitted, Judged, fit_answers
 from kft.evaluate.evaluate import Scored, calibrated, report_classes, score, write_evaluation
 from kft.evaluate.overfitting import judge_overfitting
-from kft.forgetting.meter import ForgettingResult, Retained
-from kft.metrics.intervals import Estimate
+from kft.records.forgetting import ForgettingResult, Retained
+from kft.records.estimate import Estimate
 from kft.recipe.load import load_recipe
 from kft.recipe.schema import EvaluateSpec
 from kft.recipe.values import TASK_METRICS

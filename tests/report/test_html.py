@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from kft.api.reading import load
-from kft.audit.finding import Finding
+from kft.records.findings import Finding
 from kft.audit.view import AuditView
 from kft.report import plots
 from kft.report.audit_page import render_audit
