@@ -16,6 +16,8 @@ from common import accuracy, arguments, forget_features, in_turns, ratios, repor
 from keras_side import keras_hub_fit, p99
 from kft_side import load_rows, logits, tokens, train
 
+from kft.packages import PACKAGES
+
 LR = 5e-5
 
 
@@ -47,7 +49,7 @@ def main() -> None:
             from kft import assets
 
             write_splits(rows, folder)
-            model = str(assets.fetch(assets.PACKAGES.get("minilm-l6")))
+            model = str(assets.fetch(PACKAGES.get("minilm-l6")))
             script = str(Path(__file__).parent / "peers_side.py")
             command = [args.peers, script, peer, str(folder), model, str(args.epochs), str(LR)]
             done = subprocess.run(command, check=True, capture_output=True, text=True)

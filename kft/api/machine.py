@@ -14,6 +14,7 @@ from kft.data.tfds import images_folder
 from kft.errors import KftError, StorageError, UsageError
 from kft.features.cache import StoreInfo, features_root, list_stores, prune, verify
 from kft.feed.image_store import images_root
+from kft.packages import PACKAGES
 from kft.records.files import free_bytes, write_file
 
 
@@ -73,7 +74,7 @@ def diagnose() -> dict[str, Any]:
         "devices": list(devices),
         "auto": {"devices": auto.kind, "why": auto.why},
         "cache": {"folder": str(cache), "free_gib": round(free_gib, 2)},
-        "packages": {name: assets.is_cached(assets.PACKAGES.get(name)) for name in assets.PACKAGES.names()},
+        "packages": {name: assets.is_cached(PACKAGES.get(name)) for name in PACKAGES.names()},
         "problems": problems,
     }
 
@@ -140,8 +141,8 @@ def verify_cache() -> tuple[int, list[str]]:
     """
     looked, damaged = verify(_stores())
     lines = [f"{path}: removed; its examples are computed again when next needed" for path in damaged]
-    for name in assets.PACKAGES.names():
-        asset = assets.PACKAGES.get(name)
+    for name in PACKAGES.names():
+        asset = PACKAGES.get(name)
         if assets.is_fetched(asset):
             looked += 1
             flaw = assets.find_flaw(asset)

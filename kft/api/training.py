@@ -194,7 +194,7 @@ def _train(
     progress.note(f"devices    {replicas.describe()}")
     model = build_for(spec, TASKS.get(spec.task), split.space, backbone)
     phases = plan_phases(spec, split, backbone, model)
-    if any(str(phase.unfreeze) != "none" for phase in phases):
+    if any(phase.moves_backbone for phase in phases):
         find_retain(spec)  # a retain set that cannot be used is told before anything is spent
     identity = resuming.run_identity(recipe, split, backbone.weights_hash)
     run = RunFolder(folder) if folder is not None and (resume or not chief) else create_run(recipe.name, folder)

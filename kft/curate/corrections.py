@@ -5,14 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import pandas as pd
 
-from kft.curate.rewriting import write_rows
+from kft import assets
+from kft.curate.rewriting import Edit, write_rows
 from kft.data.parts import Part, Rows
 from kft.data.reading import read_table
 from kft.data.tables import row_ids
@@ -127,7 +128,6 @@ def apply_corrections(
     *,
     task: Task,
     base: Path,
-    locate: Callable[[str, Path], Path],
     title: str = "the table of corrections",
 ) -> CorrectionsResult:
     """Writes corrected copies of the files that a recipe reads; the files themselves stay as they are.
@@ -139,14 +139,13 @@ def apply_corrections(
             images becomes a csv of paths and labels.
         task: Says what a label is.
         base: Where relative paths start.
-        locate: Turns a source into a local file; ``kft.assets.locate``.
         title: What the table of corrections is called.
 
     Raises:
         DataError: Ids, actions or labels that are none; all of them at once.
         UsageError: The output exists, or is of another kind than the source.
     """
-    sources = read_sources(spec, task=task, base=base, locate=locate)
+    sources = read_sources(spec, task=task, base=base, locate=assets.locate)
     tables = [
         _Table(part, rows, _ids_of(rows, spec, task, sources))
         for key, parts in sources.parts.items()
@@ -319,4 +318,4 @@ def _write(table: _Table, target: Path, by_id: Mapping[str, Correction], labels:
     new |= {row: change.label for row, change in enumerate(changes) if change and change.action == "relabel"}
     columns = labels.sources.columns
     images = columns.text if labels.task.modality == "image" else None
-    write_rows(table.part, table.rows, target, labels.spec, kept=kept, label=columns.label, new=new, images=images)
+    write_rows(table.part, table.rows, target, labels.spec, Edit(kept, columns.label, new, images))

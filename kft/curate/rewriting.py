@@ -7,6 +7,7 @@ import io
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +22,24 @@ from kft.tasks.cells import as_text
 ELSEWHERE = "choose another -o FILE"
 
 
-def write_rows(
-    part: Part,
-    rows: Rows,
-    target: Path,
-    spec: DataSpec,
-    *,
-    kept: Sequence[int],
-    label: str,
-    new: Mapping[int, Any],
-    images: str | None = None,
-) -> None:
+@dataclass(frozen=True)
+class Edit:
+    """What changes in a table.
+
+    Attributes:
+        kept: Places of the rows that stay, in order.
+        label: The label column.
+        new: Place of a row to its new label.
+        images: The column of image paths, which go on meaning the same files from the new table's folder.
+    """
+
+    kept: Sequence[int]
+    label: str
+    new: Mapping[int, Any]
+    images: str | None = None
+
+
+def write_rows(part: Part, rows: Rows, target: Path, spec: DataSpec, edit: Edit) -> None:
     """Writes some rows of a table, in the form that the target's ending says, as UTF-8.
 
     Args:
@@ -39,10 +47,7 @@ def write_rows(
         rows: What was read of it.
         target: The new file; its folder is made.
         spec: The recipe's data part: whether the first line is a header, and the encoding.
-        kept: Places of the rows that stay, in order.
-        label: The label column.
-        new: Place of a row to its new label.
-        images: The column of image paths, which go on meaning the same files from the target's folder.
+        edit: What changes.
 
     Raises:
         StorageError: The file cannot be written.
@@ -51,12 +56,12 @@ def write_rows(
     suffix = target.suffix.lower()
     if suffix == ".jsonl":
         assert isinstance(part.table, Path)
-        write_file(target, _json_lines(read_text(part.table, spec.encoding), kept, label, new), elsewhere=ELSEWHERE)
+        write_file(target, _json_lines(read_text(part.table, spec.encoding), edit), elsewhere=ELSEWHERE)
         return
-    frame = rows.frame.iloc[list(kept)].copy()
-    frame[label] = [new.get(row, cell) for row, cell in zip(kept, frame[label], strict=True)]
-    if images is not None:
-        frame[images] = [_seen_from(target.parent, rows.folder, as_text(path)) for path in frame[images]]
+    frame = rows.frame.iloc[list(edit.kept)].copy()
+    frame[edit.label] = [edit.new.get(row, cell) for row, cell in zip(edit.kept, frame[edit.label], strict=True)]
+    if edit.images is not None:
+        frame[edit.images] = [_seen_from(target.parent, rows.folder, as_text(path)) for path in frame[edit.images]]
     if suffix == ".parquet":
         out = io.BytesIO()
         frame.to_parquet(out, index=False)
@@ -69,12 +74,12 @@ def _seen_from(place: Path, folder: Path, path: str) -> str:
     return path if Path(path).is_absolute() else Path(os.path.relpath(folder / path, place)).as_posix()
 
 
-def _json_lines(text: str, kept: Sequence[int], label: str, new: Mapping[int, Any]) -> str:
+def _json_lines(text: str, edit: Edit) -> str:
     """Returns the lines that stay; those whose label stays too are the same to the letter."""
     lines = [line.rstrip("\r") for line in text.split("\n") if line.strip()]
-    for row, value in new.items():
-        lines[row] = json.dumps(json.loads(lines[row]) | {label: value}, ensure_ascii=False)
-    return "".join(lines[row] + "\n" for row in kept)
+    for row, value in edit.new.items():
+        lines[row] = json.dumps(json.loads(lines[row]) | {edit.label: value}, ensure_ascii=False)
+    return "".join(lines[row] + "\n" for row in edit.kept)
 
 
 def _delimited(frame: pd.DataFrame, suffix: str, *, header: bool) -> str:

@@ -16,7 +16,7 @@ from kft.features.store import make_front
 from kft.feed.source import Source, Vectors
 from kft.model.backbones import Backbone
 from kft.model.build import build_model
-from kft.model.freeze import freeze
+from kft.model.freeze import as_if, what_trains
 from kft.recipe.schema import FeaturesSpec, ModelSpec
 
 
@@ -35,7 +35,7 @@ def pooled_vectors(
     yet: the backbone's own takes its place.
 
     Args:
-        backbone: From ``load_backbone``; what trains in it is set to nothing.
+        backbone: From ``load_backbone``; left as it is.
         sources: Examples by the name of their split, from ``Reader.read``.
         model: The recipe's part on the model: pooling and image size decide the numbers.
         features: The recipe's part on the store: where it is off or too small, the vectors are kept in memory alone.
@@ -58,17 +58,11 @@ def pooled_vectors(
     pooling = "auto" if model.pooling == "attention" else model.pooling
     # The head's width lies above the boundary: any will do.
     head = build_model(backbone, classes=2, pooling=pooling, image_size=model.image.size)
-    freeze(head, "none")
-    split = split_at_boundary(head)
-    found = reuse_features(
-        make_front(split),
-        list(sources.values()),
-        frozen_blocks(head, split),
-        features,
-        about={"model": backbone.name, "phase": "audit"},
-        note=note,
-        tick=tick,
-    )
+    with as_if(head, what_trains(head, "none")):
+        split = split_at_boundary(head)
+        front, blocks = make_front(split), frozen_blocks(head, split)
+    about = {"model": backbone.name, "phase": "audit"}
+    found = reuse_features(front, list(sources.values()), blocks, features, about=about, note=note, tick=tick)
     return {name: _as_array(part, len(part)) for name, part in zip(sources, found, strict=True)}
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from kft.errors import ModelError
 from kft.model.graph import nodes_in_order
+from kft.model.unnamed import HEAD, number_by_graph
 
 if TYPE_CHECKING:
     import keras
@@ -48,7 +49,6 @@ FAMILIES: list[BlockPatterns] = [
     BlockPatterns("numbered", r"block_(\d+)_\w+"),
 ]
 """One line a family; the first that fits any layer is taken. A line of your own goes in front."""
-HEAD = r"head_\w+"
 NAMING = "layers named stem_..., block_00_..., block_01_... and head_..., from input to output"
 
 
@@ -149,8 +149,6 @@ def _number_layers(model: keras.Model) -> dict[int, int]:
         found = {id(layer): int(match.group(1)) for layer, match in matches if match}
         if found:
             return found
-    from kft.model.unnamed import number_by_graph
-
     found = number_by_graph(model)
     if found:
         return found

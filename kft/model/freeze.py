@@ -1,18 +1,18 @@
-"""Turns a freeze rule into what trains, variable by variable, and says so in a table.
+"""Turns a freeze rule into what would train, variable by variable, and says so in a table; applying it comes after.
 
 The head always trains; beside it: ``none``, ``all``, ``top-N`` blocks, ``{from: BLOCK}`` and all above it,
 ``{only: [GLOBS]}`` on blocks and variables, ``bias-only`` (Ben Zaken et al., 2022), ``norms-only``, or the adapters of
 ``{lora: {...}}``. Keras ignores a change of ``trainable`` after a training step was traced, without a word; the loop
-therefore makes a new optimizer and a new trace whenever this was called.
+therefore makes a new optimizer and a new trace whenever a plan was applied.
 """
 
 from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -29,8 +29,8 @@ LANGUAGE_MODEL_OUTPUT = "reverse_embeddings"
 """What an untied generative backbone predicts its next token with; no head here takes part in it, so it has no
 gradient, and weight decay alone would wear it down."""
 
-_rates: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
-"""The dropout rates of layers that are frozen now, to be put back when they train."""
+RATE = "rate_when_it_trains"
+"""Where a frozen layer, whose dropout rate is 0, keeps the rate it had."""
 
 
 @dataclass(frozen=True)
@@ -71,19 +71,34 @@ class FreezeTable:
         return "\n".join(lines)
 
 
-def freeze(
+@dataclass(frozen=True)
+class FreezePlan:
+    """What a rule lets train in one model; nothing in the model has changed yet.
+
+    Attributes:
+        table: Of it, block by block.
+        training: The identities of the variables that train.
+        live: The identities of the layers, inner ones included, that act as in training: dropout, moving statistics.
+        moving: The weights that training moves: those that train, and the statistics of BatchNorms that adapt.
+    """
+
+    table: FreezeTable
+    training: frozenset[int]
+    live: frozenset[int]
+    moving: tuple[keras.Variable, ...]
+
+
+def what_trains(
     model: keras.Model,
     rule: str | Mapping[str, Any] | FreezeRule,
     *,
     norm: str = "frozen",
     augment: bool = True,
-) -> FreezeTable:
-    """Sets what trains in a model, and returns the table.
-
-    What is frozen infers: no dropout there, no statistics that move.
+) -> FreezePlan:
+    """Says what would train in a model under a rule; changes nothing.
 
     Args:
-        model: A flat functional model, such as ``kft.build_model`` returns. Changed in place.
+        model: A flat functional model, such as ``kft.build_model`` returns.
         rule: ``none``, ``all``, ``top-N``, ``bias-only``, ``norms-only``, ``{"from": BLOCK}``, ``{"only": [GLOBS]}``
             or ``{"lora": {}}``: what trains beside the head.
         norm: ``frozen`` keeps every BatchNorm of the backbone as it was pretrained, its scale and offset included;
@@ -92,6 +107,44 @@ def freeze(
 
     Raises:
         ModelError: The rule is unknown, names what the model does not have, or leaves nothing to train.
+    """
+    import keras
+
+    blocks = find_blocks(model)
+    asked = as_rule(rule, blocks)
+    held = _batch_norms(blocks) if norm == "frozen" else []
+    kept = {id(variable) for layer in held for variable in layer.weights}
+    chosen = frozenset(_choose(blocks, asked) - kept)
+    live: set[int] = set()
+    for block in blocks:
+        block_trains = block.name == "head" or any(id(variable) in chosen for variable in block.variables)
+        for layer in block.layers:
+            # A layer without weights, such as a dropout of its own, goes with its block.
+            trains = any(id(variable) in chosen for variable in layer.weights) if layer.weights else block_trains
+            if augment if layer.name.endswith("_augment") else trains:
+                live.update(id(inner) for inner in layer._flatten_layers())
+    live -= {id(layer) for layer in held}
+    counted: set[int] = set()
+    table = FreezeTable(str(asked), tuple(_row(block, chosen, counted) for block in blocks))
+    _require_something(table, asked, blocks, bool(held))
+    norms = (layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization))
+    moves = chosen | {id(variable) for layer in norms if id(layer) in live for variable in layer.weights}
+    moving = tuple(variable for variable in model.weights if id(variable) in moves)
+    return FreezePlan(table, chosen, frozenset(live), moving)
+
+
+def what_trains_in(model: keras.Model, phase: PhaseSpec) -> FreezePlan:
+    """Says what would train in a phase; images are changed at random only where they are seen again and again."""
+    return what_trains(model, phase.unfreeze, norm=phase.norm, augment=phase.solver != "lbfgs")
+
+
+def freeze(model: keras.Model, rule: str | Mapping[str, Any] | FreezeRule, *, norm: str = "frozen") -> FreezeTable:
+    """Sets what trains in a model, and returns the table; see ``what_trains`` for what a rule can be.
+
+    What is frozen infers: no dropout there, no statistics that move.
+
+    Raises:
+        ModelError: As ``what_trains``; nothing was changed then.
 
     Example:
         >>> import kft
@@ -99,30 +152,41 @@ def freeze(
         >>> kft.freeze(model, "top-2").trainable  # doctest: +SKIP
         3550853
     """
-    blocks = find_blocks(model)
-    asked = as_rule(rule, blocks)
-    _unfreeze_all(model)
-    chosen = _choose(model, blocks, asked)
-    held = _batch_norms(blocks) if norm == "frozen" else []
-    chosen -= {id(variable) for layer in held for variable in layer.weights}
-    for block in blocks:
-        trains = block.name == "head" or any(id(variable) in chosen for variable in block.variables)
-        for layer in block.layers:
-            _set_layer(layer, chosen, block_trains=trains)
-    for layer in held:
-        layer.trainable = False
-    for layer in model.layers:
-        if layer.name.endswith("_augment"):
-            layer.trainable = augment
-    counted: set[int] = set()
-    table = FreezeTable(str(asked), tuple(_row(block, counted) for block in blocks))
-    _require_something(table, asked, blocks, bool(held))
-    return table
+    plan = what_trains(model, rule, norm=norm)
+    apply(model, plan)
+    return plan.table
 
 
-def freeze_for(model: keras.Model, phase: PhaseSpec) -> FreezeTable:
-    """Sets what trains in a phase; images are changed at random only where they are seen again and again."""
-    return freeze(model, phase.unfreeze, norm=phase.norm, augment=phase.solver == "adamw")
+def apply(model: keras.Model, plan: FreezePlan) -> None:
+    """Sets what trains in the model that the plan was made for."""
+    _set(model, plan.training, plan.live)
+
+
+@contextmanager
+def as_if(model: keras.Model, plan: FreezePlan) -> Iterator[None]:
+    """Lets the model be looked at, cut or traced as if the plan was applied; after the body it is as it was before."""
+    training = frozenset(id(variable) for variable in model.trainable_variables)
+    live = frozenset(id(layer) for layer in model._flatten_layers() if layer.trainable)
+    apply(model, plan)
+    try:
+        yield
+    finally:
+        _set(model, training, live)
+
+
+def _set(model: keras.Model, training: frozenset[int], live: frozenset[int]) -> None:
+    for layer in (inner for outer in model.layers for inner in outer._flatten_layers()):
+        trains, whole = id(layer) in live, getattr(layer, RATE, None)
+        layer.trainable = trains  # Keras hands it on to the inner layers; each of them has its own turn after it
+        if trains and whole is not None:
+            layer.rate = whole
+            setattr(layer, RATE, None)
+        elif not trains and whole is None and isinstance(getattr(layer, "rate", None), float):
+            setattr(layer, RATE, layer.rate)
+            layer.rate = 0.0
+    for layer in model._flatten_layers():
+        for variable in layer._trainable_variables:
+            variable.trainable = id(variable) in training
 
 
 def as_rule(rule: str | Mapping[str, Any] | FreezeRule, blocks: tuple[Block, ...] = ()) -> FreezeRule:
@@ -162,25 +226,13 @@ def moving_variables(model: keras.Model) -> list[keras.Variable]:
     return [variable for variable in model.weights if id(variable) in training | adapting]
 
 
-def _unfreeze_all(model: keras.Model) -> None:
-    """Takes back what an earlier rule left; a weight that never trains stays as it is.
-
-    Each layer is frozen first: TensorFlow drops an assignment that changes nothing, ``trainable = True`` on a layer
-    that trains included, and the variables under it would keep what they had.
-    """
-    for layer in model.layers:
-        layer.trainable = False
-        layer.trainable = True
-
-
-def _choose(model: keras.Model, blocks: tuple[Block, ...], rule: FreezeRule) -> set[int]:
-    """Returns the ids of the variables that a rule lets train."""
-    trainable = {id(variable) for variable in model.trainable_variables}
-    found = {id(variable) for variable in blocks[-1].variables if id(variable) in trainable}
-    for block, variable, layer in _owned(blocks):
-        if block.name != "head" and id(variable) in trainable and _wants(rule, blocks, block, variable, layer):
-            found.add(id(variable))
-    return found
+def _choose(blocks: tuple[Block, ...], rule: FreezeRule) -> set[int]:
+    """Returns the ids of the variables that a rule lets train; a weight that never trains is not among them."""
+    layers = (inner for block in blocks for outer in block.layers for inner in outer._flatten_layers())
+    can = {id(variable) for layer in layers for variable in layer._trainable_variables}
+    found = {id(variable) for variable in blocks[-1].variables}
+    found |= {id(variable) for block, variable, layer in _owned(blocks) if _wants(rule, blocks, block, variable, layer)}
+    return found & can
 
 
 def _owned(blocks: tuple[Block, ...]) -> Iterator[tuple[Block, keras.Variable, keras.layers.Layer]]:
@@ -196,7 +248,7 @@ def _owned(blocks: tuple[Block, ...]) -> Iterator[tuple[Block, keras.Variable, k
 
 
 def _wants(rule: FreezeRule, blocks: tuple[Block, ...], block: Block, variable: Any, layer: Any) -> bool:
-    if variable.name == LANGUAGE_MODEL_OUTPUT:
+    if variable.name == LANGUAGE_MODEL_OUTPUT or block.name == "head":
         return False
     adapter = variable.name in ADAPTERS
     if rule.lora is not None or adapter:
@@ -229,28 +281,10 @@ def _batch_norms(blocks: tuple[Block, ...]) -> list[keras.layers.Layer]:
     return [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
 
 
-def _set_layer(layer: keras.layers.Layer, chosen: set[int], *, block_trains: bool) -> None:
-    """Freezes a layer whole, dropout included, where nothing in it was chosen; else its other variables alone.
-
-    A layer without weights, such as a dropout of its own, goes with its block.
-    """
-    trains = any(id(variable) in chosen for variable in layer.weights) if layer.weights else block_trains
-    for inner in layer._flatten_layers():
-        if isinstance(getattr(inner, "rate", None), float) or inner in _rates:
-            if trains and inner in _rates:
-                inner.rate = _rates.pop(inner)
-            elif not trains and inner not in _rates:
-                _rates[inner], inner.rate = inner.rate, 0.0
-    layer.trainable = trains
-    if trains:
-        for variable in layer.trainable_variables:
-            variable.trainable = id(variable) in chosen
-
-
 def _require_something(table: FreezeTable, rule: FreezeRule, blocks: tuple[Block, ...], norms_held: bool) -> None:
     unmatched = _unmatched(rule, blocks)
     backbone = sum(row.trainable for row in table.rows if row.block != "head")
-    if unmatched or not (backbone or rule.name == "none" or rule.start == "head"):
+    if unmatched or not (backbone or not rule.moves_backbone or rule.start == "head"):
         adapt = rule.name == "norms-only" and norms_held
         raise ModelError(
             f"the freeze rule {str(rule)!r} fits no block of this model",
@@ -290,9 +324,8 @@ def _expected(rule: FreezeRule, blocks: tuple[Block, ...]) -> str:
     return f"none, all, or top-1 to top-{numbered}" if rule.start is None else "the name of a block"
 
 
-def _row(block: Block, counted: set[int]) -> BlockRow:
-    trainable = {id(v) for layer in block.layers for v in layer.trainable_variables}
+def _row(block: Block, chosen: frozenset[int], counted: set[int]) -> BlockRow:
     own = [variable for variable in block.variables if id(variable) not in counted]  # a tied one counts once
     counted.update(id(variable) for variable in own)
-    sizes = [(int(variable.shape.num_elements()), id(variable) in trainable) for variable in own]
+    sizes = [(int(variable.shape.num_elements()), id(variable) in chosen) for variable in own]
     return BlockRow(block.name, sum(n for n, _ in sizes), sum(n for n, moves in sizes if moves), block.note)

@@ -16,7 +16,6 @@ HEADS: Registry[Callable[..., Any]] = Registry("head")
 """By name: (features, padding_mask or None, units, dropout, pooling) to outputs. Each of their layers is named
 ``head_...``, and the last one, ``head_logits``, is the Dense layer that the linear probe solves."""
 
-PREFIX = "head_"
 LOGITS = "head_logits"
 
 

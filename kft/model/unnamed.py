@@ -10,8 +10,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from kft.model.graph import nodes_in_order
+
 if TYPE_CHECKING:
     import keras
+
+HEAD = r"head_\w+"
+"""What the layers are called that ``kft.build_model`` attaches to a backbone."""
 
 
 def number_by_graph(model: keras.Model) -> dict[int, int]:
@@ -38,9 +43,6 @@ def _consecutive(numbers: list[int]) -> bool:
 
 
 def _by_narrow_points(model: keras.Model) -> dict[int, int]:
-    from kft.model.blocks import HEAD
-    from kft.model.graph import nodes_in_order
-
     nodes = nodes_in_order(model)
     place = {id(tensor): at for at, node in enumerate(nodes) for tensor in node.output_tensors}
     # Masks and such come from the inputs alone, without weights; they may feed every block.
@@ -55,17 +57,17 @@ def _by_narrow_points(model: keras.Model) -> dict[int, int]:
         for tensor in node.input_tensors:
             if id(tensor) in place and id(tensor) not in bare:
                 reach[place[id(tensor)]] = max(reach[place[id(tensor)]], at)
-    return _cut(nodes, reach, HEAD)
+    return _cut(nodes, reach)
 
 
-def _cut(nodes: list[Any], reach: list[int], head: str) -> dict[int, int]:
+def _cut(nodes: list[Any], reach: list[int]) -> dict[int, int]:
     """Numbers the segments between narrow points; the first one with weights is the stem."""
     numbers: dict[int, int] = {}
     segment = furthest = 0
     weighted = ended = forks = False
     for at, node in enumerate(nodes):
         operation = node.operation
-        if re.fullmatch(head, operation.name):
+        if re.fullmatch(HEAD, operation.name):
             break
         weights = bool(getattr(operation, "weights", None))
         # A normalisation belongs to the layer it follows, unless a path around both begins where that one ended.

@@ -191,6 +191,11 @@ class FreezeRule(Spec):
             raise ValueError(RULES)
         return self
 
+    @property
+    def moves_backbone(self) -> bool:
+        """Whether it may let anything but the head train."""
+        return self.name != "none"
+
     @model_serializer
     def _as_written(self) -> Any:
         if self.name is not None:
@@ -236,11 +241,16 @@ class PhaseSpec(Spec):
 
     @model_validator(mode="after")
     def _fits(self) -> PhaseSpec:
-        if self.solver == "lbfgs" and (str(self.unfreeze) != "none" or self.epochs or self.lr):
+        if self.solver == "lbfgs" and (self.moves_backbone or self.epochs or self.lr):
             raise ValueError("solver lbfgs with `unfreeze: none` and no epochs or lr (it runs to convergence)")
         if self.solver == "adamw" and self.epochs is None:
             raise ValueError("epochs, such as `epochs: 4`")
         return self
+
+    @property
+    def moves_backbone(self) -> bool:
+        """Whether anything but the head trains in it."""
+        return self.unfreeze.moves_backbone
 
 
 SCRATCH = PhaseSpec.model_validate({"name": "scratch", "unfreeze": "all", "norm": "adapt", "epochs": 30, "lr": 1e-3})

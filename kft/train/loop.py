@@ -24,7 +24,7 @@ from kft.features.probe import STRENGTHS, solve_probe
 from kft.features.store import compute_features, make_front, store_features
 from kft.features.words import WordVectors
 from kft.feed.source import Source, Vectors
-from kft.model.freeze import FreezeTable, freeze_for, moving_variables
+from kft.model.freeze import FreezePlan, FreezeTable, apply, what_trains_in
 from kft.recipe.schema import PhaseSpec
 from kft.recipe.values import LOWER_IS_BETTER
 from kft.replicas import synchronise
@@ -78,9 +78,11 @@ def _start_phase(job: Job, phase: PhaseSpec) -> PhaseResult:
     state = job.state
     if phase.start is not None:
         restore(state.moving, state.phase_weights[phase.start])
-    table = freeze_for(job.model, phase)
+    plan = what_trains_in(job.model, phase)
+    apply(job.model, plan)
+    table = plan.table
     job.progress.phase(phase, table)
-    before = frozen_fingerprint(job.model)
+    before = frozen_fingerprint(job.model, plan)
     if state.fit is None:
         note_event(
             job,
@@ -96,7 +98,7 @@ def _start_phase(job: Job, phase: PhaseSpec) -> PhaseResult:
             },
         )
     result = _run_phase(job, phase, table)
-    if frozen_fingerprint(job.model) != before:
+    if frozen_fingerprint(job.model, plan) != before:
         raise TrainingError(
             "a frozen weight moved during training",
             where=f"phase {phase.name}",
@@ -206,9 +208,9 @@ def _chosen_by(job: Job) -> Callable[[np.ndarray], float] | None:
     return lambda outputs: sign * metric.value(data.valid.truth, data.kind.answers(outputs, data.space, None))
 
 
-def frozen_fingerprint(model: keras.Model) -> str:
+def frozen_fingerprint(model: keras.Model, plan: FreezePlan) -> str:
     """Returns a hash over every weight that must not move."""
-    moving = {id(variable) for variable in moving_variables(model)}
+    moving = {id(variable) for variable in plan.moving}
     digest = hashlib.blake2b()
     for variable in model.weights:
         if id(variable) not in moving:
@@ -219,8 +221,5 @@ def frozen_fingerprint(model: keras.Model) -> str:
 
 def _moved_by(model: keras.Model, phases: Sequence[PhaseSpec]) -> list[keras.Variable]:
     """Returns the weights that any of the phases moves: all that a checkpoint has to hold."""
-    found = set()
-    for phase in phases:
-        freeze_for(model, phase)
-        found |= {id(variable) for variable in moving_variables(model)}
+    found = {id(variable) for phase in phases for variable in what_trains_in(model, phase).moving}
     return [variable for variable in model.weights if id(variable) in found]

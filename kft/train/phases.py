@@ -51,6 +51,6 @@ def describe(phases: Sequence[PhaseSpec]) -> str:
     parts = []
     for phase in phases:
         how = "lbfgs to convergence" if phase.solver == "lbfgs" else f"{phase.epochs} epochs at {phase.lr:g}"
-        what = "head alone" if str(phase.unfreeze) == "none" else f"head and {phase.unfreeze}"
+        what = f"head and {phase.unfreeze}" if phase.moves_backbone else "head alone"
         parts.append(f"{phase.name} ({what}, {how}" + (f", from {phase.start})" if phase.start else ")"))
     return ", then ".join(parts)

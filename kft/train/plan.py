@@ -17,7 +17,7 @@ from kft.features.policy import StorePlan, plan_store, why_none
 from kft.features.store import make_front
 from kft.feed.source import Source
 from kft.model.blocks import find_blocks
-from kft.model.freeze import FreezeTable, freeze_for
+from kft.model.freeze import FreezeTable, as_if, what_trains_in
 from kft.recipe.schema import FeaturesSpec, PhaseSpec, TrainSpec
 from kft.train.optimizer import block_factors
 
@@ -129,7 +129,7 @@ class PhasePlan:
 def plan_phase(
     model: keras.Model, phase: PhaseSpec, train: Source, valid: Source, features: FeaturesSpec, spec: TrainSpec
 ) -> PhasePlan:
-    """Says what a phase would do; sets what trains in the model, and trains nothing.
+    """Says what a phase would do; trains nothing, and leaves the model as it is.
 
     Args:
         model: A flat functional model.
@@ -140,9 +140,11 @@ def plan_phase(
         spec: The recipe's part on training.
     """
     part = -(-spec.batch_size // spec.gradient_accumulation)  # what is in memory at a time
-    table = freeze_for(model, phase)
-    store, forward, below = plan_forward(model, train, valid, features)
-    edge = train.edges[-1]
+    plan, edge = what_trains_in(model, phase), train.edges[-1]
+    table = plan.table
+    with as_if(model, plan):
+        store, forward, below = plan_forward(model, train, valid, features)
+        activations = _forward_bytes(forward, part, edge)
     return PhasePlan(
         phase=phase,
         blocks=_blocks(model, phase, table, frozenset(below) if store.store else frozenset()),
@@ -150,7 +152,7 @@ def plan_phase(
         memory=MemoryPlan(
             weights=sum(_bytes(variable.shape, variable.dtype) for variable in model.weights),
             optimizer=4 * STATE_COPIES[phase.solver] * table.trainable,
-            activations=_forward_bytes(forward, part, edge),
+            activations=activations,
             tokens=edge,
             batch_size=part,
         ),

@@ -18,7 +18,7 @@ from kft.feed.batches import choose_edges
 from kft.model.backbones import Backbone
 from kft.model.blocks import find_blocks
 from kft.model.encode import Encoded, make_reader
-from kft.model.freeze import freeze_for
+from kft.model.freeze import as_if, what_trains_in
 from kft.recipe.schema import PhaseSpec, RecipeSpec, ThresholdSpec, TrainSpec
 from kft.registry import nearest
 from kft.split.data_split import DataSplit, labels_of
@@ -60,8 +60,8 @@ def plan_phases(spec: RecipeSpec, split: DataSplit, backbone: Backbone, model: k
                 expected="solver: adamw, with epochs; or another pooling",
                 next_step="--set model.pooling=mean",
             )
-        freeze_for(model, phase)
-        _require_gradients(model, phase)
+        with as_if(model, what_trains_in(model, phase)):
+            _require_gradients(model, phase)
     return phases
 
 

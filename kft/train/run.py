@@ -159,9 +159,7 @@ def _probe_head(job: Job) -> Arrays | None:
     by_name = {phase.name: phase for phase in job.phases}
     solved = [name for name, phase in by_name.items() if phase.solver == "lbfgs" and name in job.state.phase_weights]
     # A probe is a head on the pretrained weights: one that was solved on tuned blocks is none.
-    solved = [
-        name for name in solved if all(str(by_name[start].unfreeze) == "none" for start in _starts(by_name, name))
-    ]
+    solved = [name for name in solved if not any(by_name[start].moves_backbone for start in _starts(by_name, name))]
     if not solved:
         return None
     weights = job.state.phase_weights[solved[0]]

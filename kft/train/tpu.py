@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from kft.features.boundary import Forward
-from kft.model.freeze import freeze_for
+from kft.model.freeze import as_if, what_trains_in
 from kft.recipe.schema import FeaturesSpec, PhaseSpec, TrainSpec
 from kft.replicas import rows_per_replica
 from kft.tasks.task import Objective
@@ -37,7 +37,7 @@ def check_tpu(
     """Checks a recipe's model and batches; the longest batch of each phase is compiled under XLA, on this machine.
 
     Args:
-        model: From ``build_model``; what trains in it is changed.
+        model: From ``build_model``; left as it is.
         phases: From ``plan_phases``.
         data: The examples.
         features: The recipe's part on stored features: it decides whether a step runs through the frozen blocks.
@@ -50,11 +50,13 @@ def check_tpu(
     objective = data.kind.objective(data.space, spec.label_smoothing)
     trained = [phase for phase in phases if phase.solver == "adamw"]
     for phase in trained:
-        freeze_for(model, phase)
-        store, forward, _ = plan_forward(model, data.train.source, data.valid.source, features)
-        what = "on stored features" if store.store else "from the input on"
-        progress.note(f"compiling  the step of phase {phase.name} {what} under XLA, at the longest shape, {longest}")
-        error = _compile_error(forward, model, phase, longest, spec, objective)
+        with as_if(model, what_trains_in(model, phase)):
+            store, forward, _ = plan_forward(model, data.train.source, data.valid.source, features)
+            what = "on stored features" if store.store else "from the input on"
+            progress.note(
+                f"compiling  the step of phase {phase.name} {what} under XLA, at the longest shape, {longest}"
+            )
+            error = _compile_error(forward, model, phase, longest, spec, objective)
         checks.append(
             TpuCheck(
                 f"the step of phase {phase.name} compiles under XLA",

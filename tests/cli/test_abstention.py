@@ -10,7 +10,7 @@ from safetensors.numpy import load_file, save_file
 
 import kft
 from tests import tiny
-from tests.cli.test_tasks import photo
+from tests.cli.planted import photo
 
 NATIVE = ["battery the terrible.", "is was it my the lovely.", "a and it is my broken battery very it a."]
 FOREIGN = ["[MASK] [SEP] [CLS] ? ? ? ? [MASK]", "! ! ! ! ! ! ! ! ! ! ! ?", ", , , , , , , [SEP] , , ,"]

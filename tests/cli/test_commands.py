@@ -8,6 +8,7 @@ import pytest
 
 import kft
 from kft import assets
+from kft.packages import PACKAGES
 from tests import tiny
 
 PREDICTION_KEYS = ["label", "confidence", "abstain", "probabilities"]
@@ -144,7 +145,7 @@ def test_init_then_the_recipe_loads(kft_cli, tmp_path):
 
 
 def test_models_recipes_schema_and_doctor(kft_cli, tmp_path):
-    assets.fetch(assets.PACKAGES.get("minilm-l6"))  # so that one backbone is on the disk
+    assets.fetch(PACKAGES.get("minilm-l6"))  # so that one backbone is on the disk
     code, out, _ = kft_cli("models", "--json")
     assert code == 0 and json.loads(out)["models"][0]["name"] == "minilm-l6"
     code, out, _ = kft_cli("models", "--modality", "image", "--json")

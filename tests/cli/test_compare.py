@@ -10,7 +10,7 @@ import kft
 from kft.compare.approaches import APPROACHES
 from kft.errors import UsageError
 from tests import tiny
-from tests.cli.test_tasks import write_data
+from tests.cli.planted import write_data
 
 LIGHT = "linear,prompting,retrieval,probe"
 

@@ -20,8 +20,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from kft.assets import PackageAsset, locate, unpack
+from kft.assets import locate, unpack
 from kft.errors import KftError
+from kft.packages import PackageAsset
 from kft.recipe.schema import DataSpec
 from kft.split.data_split import load_split
 from kft.tasks.registry import TASKS

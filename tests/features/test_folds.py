@@ -8,7 +8,7 @@ from kft.features.folds import assign_folds, choose_strength, out_of_fold, proje
 from kft.features.growth import grow
 from kft.features.probe import solve_probe
 from kft.metrics.classification import softmax
-from tests.features.test_probe import problem
+from tests.features.problems import problem
 
 
 @settings(max_examples=50, deadline=None)

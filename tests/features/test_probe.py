@@ -5,15 +5,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from kft.features.probe import solve_probe
-
-
-def problem(classes=4, rows=400, width=12, seed=0):
-    rng = np.random.default_rng(seed)
-    centres = rng.normal(0, 1, (classes, width))
-    targets = rng.integers(0, classes, rows)
-    features = (centres[targets] + rng.normal(0, 1.5, (rows, width))) * rng.uniform(0.01, 20, width) + 3
-    features[:, 5] = 7.0  # a constant feature, as MiniLM has
-    return features.astype(np.float32), targets.astype(np.int32)
+from tests.features.problems import problem
 
 
 def test_the_same_solution_as_scikit_learn_at_the_chosen_strength():

@@ -19,35 +19,7 @@ from kft.feed.batches import Ragged
 from kft.feed.shards import is_intact, open_shard
 from kft.feed.source import image_source, text_source
 from kft.recipe.schema import FeaturesSpec
-
-VOCABULARY, WIDTH = 50, 8
-
-
-def token_model(width=WIDTH, seed=0):
-    """A frozen block of two tensors below a head: one vector a token, and one an example."""
-    keras.utils.set_random_seed(seed)
-    ids = keras.Input((None,), dtype="int32", name="token_ids")
-    mask = keras.Input((None,), dtype="int32", name="padding_mask")
-    embedded = keras.layers.Embedding(VOCABULARY, width, name="stem_embedding")(ids)
-    hidden = keras.layers.Dense(width, activation="tanh", name="block_00_dense")(embedded)
-    pooled = keras.layers.GlobalAveragePooling1D(name="block_00_pool")(hidden, mask=mask)
-    attended = keras.layers.Dense(width, name="block_01_dense")(hidden)
-    top = keras.layers.GlobalAveragePooling1D(name="block_01_pool")(attended, mask=mask)
-    joined = keras.layers.Concatenate(name="head_join")([top, pooled])
-    model = keras.Model([ids, mask], keras.layers.Dense(3, name="head_logits")(joined))
-    for layer in model.layers:
-        layer.trainable = not layer.name.startswith(("stem", "block_00"))
-    return model
-
-
-def texts(rows=200, seed=0):
-    rng = np.random.default_rng(seed)
-    tokens = Ragged.from_rows([rng.integers(1, VOCABULARY, rng.integers(2, 12)) for _ in range(rows)])
-    return text_source(tokens, (4, 8, 12)).select(("token_ids", "padding_mask"))
-
-
-def front_of(model=None):
-    return store.make_front(split_at_boundary(model or token_model()))
+from tests.features.stored import front_of, texts, token_model
 
 
 def shards(root):
@@ -174,7 +146,8 @@ CHILD = """
 import sys
 from kft import runtime
 runtime.start()
-from tests.features.test_store import front_of, store, texts
+from tests.features.stored import front_of, texts
+from kft.features import store
 from pathlib import Path
 store.SHARD_ROWS = 32
 print("started", flush=True)

@@ -8,6 +8,7 @@ import pytest
 
 import kft
 from kft.errors import ModelError
+from kft.packages import PACKAGES
 from tests import tiny
 
 REFERENCE = json.loads((Path(__file__).parent / "reference_minilm.json").read_text(encoding="utf-8"))
@@ -48,7 +49,7 @@ def test_minilm_ids_agree_with_keras_hub_and_with_the_vocabulary_alone(minilm):
 
     from kft import assets
 
-    folder = assets.fetch(assets.PACKAGES.get("minilm-l6"))
+    folder = assets.fetch(PACKAGES.get("minilm-l6"))
     theirs = keras_hub.models.BertTokenizer.from_preset(str(folder), strip_accents=True)
     alone = tokenizers.BertWordPieceTokenizer(str(folder / "vocab.txt"), lowercase=True)
     for text in (row["text"] for row in REFERENCE["rows"] if "東" not in row["text"] and "东" not in row["text"]):

@@ -14,6 +14,7 @@ from kft.errors import AssetError, ModelError
 from kft.model import efficientnet_lite
 from kft.model.efficientnet_lite import imagenet_classifier, load_efficientnet_lite
 from kft.model.legacy_pickle import read_legacy_tensors
+from kft.packages import PACKAGES
 
 REFERENCE = json.loads((Path(__file__).parent / "reference_lite0.json").read_text(encoding="utf-8"))
 # ImageNet's numbers: 657 missile, 698 palace, 967 espresso, 281 tabby, 282 tiger cat, 285 Egyptian cat, 985 daisy,
@@ -30,7 +31,7 @@ PHOTOS = {
 
 @pytest.fixture(scope="module")
 def weights():
-    return assets.fetch(assets.PACKAGES.get("efficientnet-lite0"))
+    return assets.fetch(PACKAGES.get("efficientnet-lite0"))
 
 
 @pytest.fixture(scope="module")

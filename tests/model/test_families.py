@@ -12,6 +12,7 @@ from kft.errors import ModelError
 from kft.model.families import FAMILIES
 from kft.model.hugging_face import load_hugging_face, read_config
 from tests.model.seeded import seeded_array, seeded_arrays
+from tests.model.words import write_tokenizer
 
 REFERENCES = json.loads((Path(__file__).parent / "reference_families.json").read_text(encoding="utf-8"))["families"]
 # Seven blocks with four normalisations each: float32 rounding alone comes to 3.6e-5 of values up to 5.
@@ -26,15 +27,6 @@ def write_folder(folder: Path, name: str, *, drop: tuple[str, ...] = (), **chang
     arrays = {key: array for key, array in seeded_arrays(reference["shapes"]).items() if key not in drop}
     save_file(arrays, folder / "model.safetensors", {"format": "pt"})
     return folder
-
-
-def write_tokenizer(folder: Path) -> None:
-    """Writes a tokenizer.json of 40 words."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
-
-    tokenizer = Tokenizer(models.WordLevel({f"w{number}": number for number in range(40)}, unk_token="w0"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.save(str(folder / "tokenizer.json"))
 
 
 def load(folder: Path, **options: object) -> object:

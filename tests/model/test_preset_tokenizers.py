@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kft.model.presets import preset_tokenizer
-from tests.model.test_tokenizers import CORPUS, TEXTS
+from tests.model.texts import CORPUS, TEXTS
 
 MARKS = {"pad_id": 0, "bos_id": 1, "eos_id": 2, "unk_id": 3}
 PIECES = {"pad_piece": "[PAD]", "bos_piece": "[CLS]", "eos_piece": "[SEP]", "unk_piece": "[UNK]"}

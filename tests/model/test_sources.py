@@ -16,6 +16,7 @@ from kft.model import sources
 from kft.model.blocks import count_blocks
 from kft.model.catalog import CATALOG
 from kft.model.sources import fetch_backbone, on_disk, preset_handles, resolve_backbone, source_of
+from kft.packages import PACKAGES
 from tests.model import hub
 
 
@@ -85,12 +86,11 @@ def test_the_presets_are_those_of_keras_hub():
 
 
 def test_catalog_sources_are_packages_hugging_face_or_presets_that_exist():
-    from kft import assets
 
     for entry in CATALOG:
         kind, _, rest = entry.source.partition(":")
         assert kind in ("package", "hf", "keras-hub")
-        assert kind != "package" or rest in assets.PACKAGES
+        assert kind != "package" or rest in PACKAGES
         assert kind != "keras-hub" or rest in preset_handles()
         assert source_of(entry.name) == entry.source
 
@@ -253,7 +253,7 @@ def test_an_own_text_model_wants_its_tokenizer_beside_it(tmp_path):
     with pytest.raises(ModelError, match="needs its tokenizer") as caught:
         kft.load_backbone(str(tmp_path / "own.keras"))
     assert "tokenizer.json" in str(caught.value)
-    from tests.model.test_families import write_tokenizer
+    from tests.model.words import write_tokenizer
 
     write_tokenizer(tmp_path)
     backbone = kft.load_backbone(str(tmp_path / "own.keras"))

@@ -21,6 +21,8 @@ from kft.tasks.task import AnswerSpace
 
 VERSIONS = {"python": "3.11", "kft": "0.1.0", "tensorflow": "2.21.0"}
 
+TEXT_TASKS = ("text-classification", "text-multi-label", "text-pairs", "text-regression", "token-tagging")
+
 PROMISED = {"abstain_at": {"error": 0.3}}
 
 

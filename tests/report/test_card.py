@@ -8,11 +8,10 @@ from huggingface_hub import ModelCard
 from kft.report.card import in_markdown, render_card
 from kft.report.record import read_record
 from tests.report import runs
-from tests.report.test_html import HOSTILE
-from tests.report.test_run_page import TASKS
+from tests.report.pages import HOSTILE
 
 
-@pytest.mark.parametrize("task", [*TASKS, "image-classification"])
+@pytest.mark.parametrize("task", [*runs.TEXT_TASKS, "image-classification"])
 def test_the_hub_reads_the_card_back(task, tmp_path):
     record = read_record(runs.write_run(tmp_path / "run_1", task=task))
     card = ModelCard(render_card(record))

@@ -14,9 +14,7 @@ from kft.report.questions import beats_baseline, four_questions, headline
 from kft.report.record import read_record
 from kft.report.run_page import render_run
 from tests.report import runs
-from tests.report.test_html import HOSTILE, Reader
-
-TASKS = ("text-classification", "text-multi-label", "text-pairs", "text-regression", "token-tagging")
+from tests.report.pages import HOSTILE, Reader
 
 
 def put(run, **files):
@@ -24,7 +22,7 @@ def put(run, **files):
         getattr(run, name).write_text(json.dumps(values), encoding="utf-8")
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", runs.TEXT_TASKS)
 def test_every_kind_of_answer_has_a_page(task, tmp_path):
     run = runs.write_run(tmp_path / "run", task=task)
     page = render_run(read_record(run))
