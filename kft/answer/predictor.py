@@ -14,6 +14,8 @@ from kft.answer.fitted import Fitted, read_fitted
 from kft.errors import RunError
 from kft.feed.batches import Ragged
 from kft.recipe.load import load_recipe
+from kft.records.document import read_document
+from kft.records.receipt import Receipt
 from kft.records.run_folder import RunFolder
 from kft.tasks.classes import Prediction
 from kft.tasks.registry import TASKS
@@ -197,17 +199,17 @@ def load_predictor(run: RunFolder, backbone: Backbone | None = None) -> Predicto
 
     spec = load_recipe(run.recipe).spec
     task = TASKS.get(spec.task)
-    receipt = run.read_json(run.receipt)
+    receipt = read_document(Receipt, run.receipt)
     backbone = backbone or load_for(spec)
-    if backbone.weights_hash != receipt["weights_hash"]:
+    if backbone.weights_hash != receipt.weights_hash:
         raise ModelError(
             "the backbone's weights are not those the run was trained from",
             where=spec.model.backbone,
             received=f"sha256 {backbone.weights_hash}",
-            expected=f"sha256 {receipt['weights_hash']}",
+            expected=f"sha256 {receipt.weights_hash}",
             next_step="restore the backbone's folder, or train again",
         )
-    space = AnswerSpace(tuple(receipt["labels"]), receipt["mean"], receipt["std"])
+    space = AnswerSpace(receipt.labels, receipt.mean, receipt.std)
     return Predictor(
         model=build_for(spec, task, space, backbone),
         reader=make_reader(task, backbone, spec.model),

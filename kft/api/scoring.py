@@ -12,14 +12,16 @@ from kft import replicas
 from kft.answer.fitted import Fitted, Judged, checkpoint_hash, fit_answers, read_fitted, write_fitted
 from kft.answer.predictor import Predictor, load_predictor
 from kft.data.examples import Columns, Examples
-from kft.evaluate.evaluate import ClassReport, Scored, calibrated, report_classes, score, write_evaluation
+from kft.evaluate.evaluate import Beside, ClassReport, Scored, calibrated, report_classes, score, write_evaluation
 from kft.evaluate.overfitting import judge_overfitting
 from kft.forgetting.retention import gate_value, measure_run, read_forgetting, write_forgetting
 from kft.recipe.load import load_recipe
 from kft.recipe.schema import RecipeSpec
+from kft.records.document import read_document
 from kft.records.edge_cases import EdgeCaseResult
 from kft.records.forgetting import ForgettingResult
 from kft.records.metrics import EvaluateResult
+from kft.records.receipt import Receipt
 from kft.records.rules import CostRule, PrecisionRule, Rule
 from kft.records.run_folder import RunFolder
 from kft.split.data_split import DataSplit
@@ -84,8 +86,8 @@ def _run_suite(run: RunFolder, predictor: Predictor, suite: Suite, progress: Pro
     from kft.train.checkpoint import load_checkpoint
 
     progress.note(f"\nedge cases {suite.path}")
-    receipt, best = run.read_json(run.receipt), load_checkpoint(run.checkpoints, "best")
-    columns = Columns(receipt["text_column"], receipt["label_column"], pair=receipt["pair_column"])
+    receipt, best = read_document(Receipt, run.receipt), load_checkpoint(run.checkpoints, "best")
+    columns = Columns(receipt.text_column, receipt.label_column, pair=receipt.pair_column)
     found = run_suite(suite, predictor.with_weights(best.weights), predictor.spec.data, columns)
     return replace(found, checkpoint=checkpoint_hash(run))
 
@@ -154,6 +156,8 @@ def _answer(run: RunFolder, predictor: Predictor, examples: Examples) -> Scored:
     predictor.with_weights(pretrained)  # or the probe's head would meet tuned blocks on the next examples
     assert examples.labels is not None  # only labelled examples are scored
     return Scored(
+        kind=predictor.kind,
+        space=predictor.space,
         ids=list(examples.ids),
         truth=predictor.kind.truth(list(examples.labels), predictor.space),
         answers=answers,
@@ -174,25 +178,25 @@ def _score(
     progress: Progress,
 ) -> tuple[EvaluateResult, Scored]:
     progress.note(f"\nscoring    {len(examples):,} examples of {name}")
-    receipt, spec = run.read_json(run.receipt), predictor.spec
+    receipt, spec = read_document(Receipt, run.receipt), predictor.spec
     suite = suite_of(load_recipe(run.recipe)) if spec.evaluate.suite else None
     given = raw = _answer(run, predictor, examples)
     report = None
     if predictor.kind.name == "classes":
         given = calibrated(raw, predictor.fitted)
-        report = _report(run, spec, raw, given, predictor.fitted, receipt["n"]["valid"] - receipt["set_aside"])
+        report = _report(run, spec, raw, given, predictor.fitted, receipt.n.valid - receipt.set_aside)
     result = score(
         given,
         split=name,
-        kind=predictor.kind,
-        space=predictor.space,
-        shares=receipt["shares"],
+        shares=receipt.shares,
         gates=spec.evaluate.gates,
-        report=report,
-        # Last: it leaves the best weights in the model.
-        edge_cases=None if suite is None else _run_suite(run, predictor, suite, progress),
-        forgetting=forgetting,
-        beside={"forgetting.retained": gate_value(run, forgetting)},
+        beside=Beside(
+            report=report,
+            # Last: it leaves the best weights in the model.
+            edge_cases=None if suite is None else _run_suite(run, predictor, suite, progress),
+            forgetting=forgetting,
+            values={"forgetting.retained": gate_value(receipt, forgetting)},
+        ),
     )
     return result, given
 

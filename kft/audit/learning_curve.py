@@ -58,7 +58,7 @@ def _measured(sizes: np.ndarray, accuracy: np.ndarray) -> list[dict[str, Any]]:
 
 
 def _forecast(found: Forecast) -> dict[str, Any]:
-    return {"n": found.size, **found.accuracy.as_dict(), "forecast": True}
+    return {"n": found.size, **vars(found.accuracy), "forecast": True}
 
 
 def say_gain(found: Forecast, more: int, *, now: float) -> str:

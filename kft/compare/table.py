@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kft.compare.approaches import APPROACHES
-from kft.records.compare import ApproachResult, Verdict
+from kft.records.compare import ApproachResult, Comparison, Verdict
 
 HEADER = ("approach", "best for", "{metric}, test", "to the best, valid", "cost", "speed", "risk")
 
@@ -36,10 +36,11 @@ def header(metric: str) -> tuple[str, ...]:
     return tuple(title.format(metric=metric.replace("_", " ")) for title in HEADER)
 
 
-def as_markdown(outcomes: Sequence[ApproachResult], verdict: Verdict, metric: str, n: int) -> str:
+def as_markdown(found: Comparison) -> str:
     """Returns the table and the verdict as Markdown."""
+    verdict, metric = found.verdict, found.metric
     lines = [
-        f"# Comparison on {n:,} test examples",
+        f"# Comparison on {found.n:,} test examples",
         "",
         f"**{verdict.approach}**: {verdict.why}.",
         "",

@@ -13,7 +13,7 @@ from kft.answer.predictor import Predictor
 from kft.forgetting.meter import Meter
 from kft.forgetting.retain import RetainSet, find_retain, reads
 from kft.recipe.load import load_recipe
-from kft.recipe.schema import FeaturesSpec, RecipeSpec
+from kft.recipe.schema import FeaturesSpec, PhaseSpec, RecipeSpec
 from kft.records.document import read_document, read_if_there, write_document
 from kft.records.forgetting import ForgettingResult, Retain, Retained
 from kft.records.receipt import Receipt
@@ -58,7 +58,7 @@ def measure_run(run: RunFolder, predictor: Predictor, progress: Progress) -> For
     """
     from kft.train.checkpoint import load_checkpoint, snapshot
 
-    if not _trains_backbone(run):
+    if not trains_backbone(read_document(Receipt, run.receipt)):
         return None
     spec = predictor.spec
     retain, why = find_retain(spec)
@@ -99,8 +99,9 @@ def measure_run(run: RunFolder, predictor: Predictor, progress: Progress) -> For
     )
 
 
-def _trains_backbone(run: RunFolder) -> bool:
-    return trains_backbone(read_document(Receipt, run.receipt))
+def trains_backbone(receipt: Receipt) -> bool:
+    """Whether a phase of the run moves the backbone's weights."""
+    return any(PhaseSpec.model_validate(phase).moves_backbone for phase in receipt.phases)
 
 
 def _has_moved(predictor: Predictor, arrays: Mapping[str, np.ndarray], pretrained: Mapping[str, np.ndarray]) -> bool:
@@ -128,11 +129,11 @@ def _last_weights(run: RunFolder) -> tuple[Mapping[str, np.ndarray], str] | None
     return last.weights, f"{ended['name']}, epoch {ended['epochs']}, not kept"
 
 
-def gate_value(run: RunFolder, found: ForgettingResult | None) -> float | None:
+def gate_value(receipt: Receipt, found: ForgettingResult | None) -> float | None:
     """Returns what the gate ``forgetting.retained`` compares: 1 where no phase trains the backbone."""
     if found is not None:
         return found.retained.value
-    return None if _trains_backbone(run) else 1.0
+    return None if trains_backbone(receipt) else 1.0
 
 
 def write_forgetting(run: RunFolder, found: ForgettingResult) -> None:
