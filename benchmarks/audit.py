@@ -108,7 +108,7 @@ def _flips(part: Set, seed: int) -> dict[str, float]:
     """Returns precision and recall of the check's rule and of cleanlab's, from the same probabilities."""
     from cleanlab.filter import find_label_issues
 
-    from kft.audit.label_noise import label_odds, odds_wanted
+    from kft.audit.checks.label_noise import label_odds, odds_wanted
     from kft.features.folds import out_of_fold
 
     rng = np.random.default_rng(seed)
@@ -129,7 +129,7 @@ def _flips(part: Set, seed: int) -> dict[str, float]:
 
 
 def _flagged(part: Set) -> float:
-    from kft.audit.label_noise import label_odds, odds_wanted
+    from kft.audit.checks.label_noise import label_odds, odds_wanted
     from kft.features.folds import out_of_fold
 
     answers = out_of_fold(part.features, part.targets, part.classes, part.groups).probabilities

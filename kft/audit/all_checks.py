@@ -1,39 +1,21 @@
-"""Every check, registered by being imported: one line here for each file.
-
-The order is that of the list that ``kft check --list`` prints.
-"""
+"""Every check: the files of kft/audit/checks, found by looking."""
 
 from __future__ import annotations
 
-# isort: off
-from kft.audit import (  # noqa: F401
-    amount,
-    size,
-    unusable,
-    leakage,
-    duplicates,
-    conflicts,
-    imbalance,
-    shortcuts,
-    lengths,
-    encoding,
-    language,
-    image_quality,
-    personal,
-    slices,
-    sensitive,
-    label_noise,
-    confusable_classes,
-    outliers,
-    shift,
-    learning_curve,
-)
+import importlib
+import pkgutil
 
-# isort: on
-from kft.audit.check import CHECKS
+from kft.audit import checks
+from kft.audit.check import CHECKS, register_check
 from kft.recipe.explain import recipe_error
 from kft.recipe.load import Recipe
 from kft.registry import nearest
+
+_found = [
+    importlib.import_module(f"{checks.__name__}.{file.name}").CHECK for file in pkgutil.iter_modules(checks.__path__)
+]
+for _check in sorted(_found, key=lambda check: check.rank):
+    register_check(_check)
 
 
 def require_known_checks(recipe: Recipe) -> None:

@@ -1,4 +1,4 @@
-"""All checks: one file each, one line here; and how they are run."""
+"""What a check is, the list of them, and how they are run."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ class Check:
         modalities: What it can read.
         needs_features: Whether it reads ``AuditView.features`` or ``out_of_fold``.
         quick: Whether it takes seconds at most, whatever the data: ``kft train`` runs these too.
+        rank: Its place among the checks that kft brings: in lists, and where findings weigh the same.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Check:
     modalities: tuple[str, ...] = ("text", "text-pair", "image")
     needs_features: bool = False
     quick: bool = True
+    rank: int = 1000
 
 
 CHECKS: Registry[Check] = Registry("check", next_step="kft check --list")

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kft.audit.amount import judge_classes, judge_numbers
-from kft.audit.imbalance import judge_balance
-from kft.audit.sensitive import judge_gaps
+from kft.audit.checks.amount import judge_classes, judge_numbers
+from kft.audit.checks.imbalance import judge_balance
+from kft.audit.checks.sensitive import judge_gaps
+from kft.audit.checks.slices import judge_labels, judge_thin
+from kft.audit.checks.unusable import judge_unusable
 from kft.audit.several_looks import difference_of_shares, holm, two_sided_p
-from kft.audit.slices import judge_labels, judge_thin
-from kft.audit.unusable import judge_unusable
 from kft.data.examples import RejectedRow
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kft.audit.confusable_classes import ClassPair, find_confusable_classes, hard_pairs, merged
+from kft.audit.checks.confusable_classes import ClassPair, find_confusable_classes, hard_pairs, merged
 from tests.audit.gaussian import SIZES, clouds, make_view
 
 

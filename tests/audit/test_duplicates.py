@@ -6,10 +6,10 @@ import pytest
 from PIL import Image
 
 from kft.audit.check import CHECKS
-from kft.audit.conflicts import check_conflicts, find_conflicts
-from kft.audit.duplicates import check_duplicates, find_duplicates
-from kft.audit.leakage import check_leakage, find_leaks
-from kft.audit.size import check_size, half_width, judge_size
+from kft.audit.checks.conflicts import check_conflicts, find_conflicts
+from kft.audit.checks.duplicates import check_duplicates, find_duplicates
+from kft.audit.checks.leakage import check_leakage, find_leaks
+from kft.audit.checks.size import check_size, half_width, judge_size
 from kft.audit.view import AuditView
 from kft.recipe.schema import RecipeSpec
 from kft.split.data_split import load_split

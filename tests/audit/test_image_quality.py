@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
+from kft.audit.checks.image_quality import judge_images
 from kft.audit.cues import image_cues
-from kft.audit.image_quality import judge_images
 from kft.audit.pixels import measure_images
 
 

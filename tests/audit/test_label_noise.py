@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kft.audit.label_noise import find_label_noise, label_odds
+from kft.audit.checks.label_noise import find_label_noise, label_odds
 from tests.audit.gaussian import clouds, make_view
 
 

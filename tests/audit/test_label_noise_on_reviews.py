@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kft.api.reading import load
-from kft.audit.label_noise import find_label_noise
+from kft.audit.checks.label_noise import find_label_noise
 from kft.audit.prepare import prepare_view
 from kft.features.folds import out_of_fold
 from kft.model.backbones import load_for

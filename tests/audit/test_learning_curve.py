@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from kft.audit.checks.learning_curve import find_learning_curve
 from kft.audit.forecast import fit_law, forecast, measure_curve
-from kft.audit.learning_curve import find_learning_curve
 from tests.audit.gaussian import clouds, make_view
 
 SIZES = np.array([100, 141, 200, 283, 400, 566, 800, 1131])

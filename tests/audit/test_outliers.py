@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kft.audit.outliers import far_away, find_outliers, neighbour_distance
+from kft.audit.checks.outliers import far_away, find_outliers, neighbour_distance
 from tests.audit.gaussian import SIZES, clouds, make_view
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kft.audit.shift import find_shift, tell_apart
+from kft.audit.checks.shift import find_shift, tell_apart
 from tests.audit.gaussian import SIZES, clouds, make_view
 
 MUCH = {"train": 600, "valid": 120, "test": 300}

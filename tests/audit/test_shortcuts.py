@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kft.audit.checks.shortcuts import judge_cues, judge_tokens
 from kft.audit.cues import column_cues, text_cues
-from kft.audit.shortcuts import judge_cues, judge_tokens
 from kft.audit.tokens import read_signs, tokenize
 from tests import tiny
 
@@ -130,7 +130,7 @@ def view(folder, task, **data):
 def test_the_check_reads_the_view_of_every_kind_of_label(tmp_path):
     import pandas as pd
 
-    from kft.audit.shortcuts import check_shortcuts
+    from kft.audit.checks.shortcuts import check_shortcuts
 
     texts = plant("zx9", "end", 0.9)
     numbers = [row + 1000.0 * (label == "positive") for row, label in enumerate(LABELS)]
@@ -146,8 +146,8 @@ def test_the_check_reads_the_view_of_every_kind_of_label(tmp_path):
 def test_a_frame_around_the_images_of_one_class_is_found(tmp_path):
     from PIL import Image
 
-    from kft.audit.image_quality import check_image_quality
-    from kft.audit.shortcuts import check_shortcuts
+    from kft.audit.checks.image_quality import check_image_quality
+    from kft.audit.checks.shortcuts import check_shortcuts
 
     rng = np.random.default_rng(0)
     for row in range(80):

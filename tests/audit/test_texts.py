@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kft.audit.encoding import judge_encoding
-from kft.audit.language import judge_languages
-from kft.audit.lengths import judge_cuts, judge_texts
-from kft.audit.personal import judge_personal
+from kft.audit.checks.encoding import judge_encoding
+from kft.audit.checks.language import judge_languages
+from kft.audit.checks.lengths import judge_cuts, judge_texts
+from kft.audit.checks.personal import judge_personal
 from kft.records.document import as_document
 from tests import tiny
 

@@ -75,8 +75,8 @@ def test_nothing_is_computed_where_nothing_is_wrong(split, tmp_path):
     def never(inputs):
         raise AssertionError("no vectors are needed")
 
-    assert find_mistakes(run, split, never)["mistakes"] == []
-    assert find_mistakes(RunFolder(tmp_path / "empty"), split, never)["n"] == 0
+    assert find_mistakes(run, split, never).mistakes == ()
+    assert find_mistakes(RunFolder(tmp_path / "empty"), split, never).n == 0
 
 
 def test_spans_that_were_missed_have_no_confidence():

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kft.audit.check import Check, register_check
+from kft.audit.check import Check
 from kft.audit.view import AuditView
 from kft.records.findings import Finding, Severity
 from kft.split.assign import SPLITS
@@ -92,6 +92,6 @@ def _finding(
     )
 
 
-register_check(
-    Check("leakage", "rows of valid and test that have a copy in an earlier split", check_leakage, quick=False)
+CHECK = Check(
+    "leakage", "rows of valid and test that have a copy in an earlier split", check_leakage, quick=False, rank=40
 )

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from kft.audit.check import Check, register_check
+from kft.audit.check import Check
 from kft.audit.view import AuditView
 from kft.records.findings import Finding, Severity
 
@@ -88,6 +88,6 @@ def find_label_noise(view: AuditView) -> Iterable[Finding]:
     )
 
 
-register_check(
-    Check(NAME, "labels that a probe which did not see them contradicts", find_label_noise, needs_features=True)
+CHECK = Check(
+    NAME, "labels that a probe which did not see them contradicts", find_label_noise, needs_features=True, rank=160
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kft.audit.check import Check, register_check
+from kft.audit.check import Check
 from kft.audit.several_looks import Z95, difference_of_shares, holm, two_sided_p
 from kft.audit.view import AuditView
 from kft.records.findings import Finding
@@ -78,4 +78,6 @@ def judge_gaps(columns: Mapping[str, np.ndarray], right: np.ndarray, groups: np.
             )
 
 
-register_check(Check("sensitive-gaps", "sensitive groups that are served worse", check_sensitive, needs_features=True))
+CHECK = Check(
+    "sensitive-gaps", "sensitive groups that are served worse", check_sensitive, needs_features=True, rank=150
+)

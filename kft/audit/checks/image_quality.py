@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from kft.audit.check import Check, register_check
+from kft.audit.check import Check
 from kft.audit.pixels import ImageFacts
 from kft.audit.texts import counted, ids_of
 from kft.audit.view import AuditView
@@ -86,6 +86,6 @@ def is_blurred(sharpness: np.ndarray) -> np.ndarray:
     return unusual | (sharpness < SURELY_BLURRED)
 
 
-register_check(
-    Check("image-quality", "tiny, long, blurred, dark, flat images", check_image_quality, ("image",), quick=False)
+CHECK = Check(
+    "image-quality", "tiny, long, blurred, dark, flat images", check_image_quality, ("image",), quick=False, rank=120
 )

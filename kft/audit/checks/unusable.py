@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from kft.audit.check import Check, register_check
+from kft.audit.check import Check
 from kft.audit.texts import counted
 from kft.audit.view import AuditView
 from kft.data.examples import RejectedRow
@@ -44,4 +44,4 @@ def judge_unusable(rejected: Sequence[RejectedRow], usable: int) -> Iterable[Fin
     )
 
 
-register_check(Check("unusable-rows", "rows that cannot be read", check_unusable))
+CHECK = Check("unusable-rows", "rows that cannot be read", check_unusable, rank=30)

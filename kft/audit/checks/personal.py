@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from kft.audit.check import Check, register_check
+from kft.audit.check import Check
 from kft.audit.texts import counted, ids_of, texts_of
 from kft.audit.view import AuditView
 from kft.data.personal import NAMES, find_personal, masked
@@ -54,6 +54,10 @@ def judge_personal(
         )
 
 
-register_check(
-    Check("personal-data", "addresses, numbers and logins of people", check_personal, modalities=("text", "text-pair"))
+CHECK = Check(
+    "personal-data",
+    "addresses, numbers and logins of people",
+    check_personal,
+    modalities=("text", "text-pair"),
+    rank=130,
 )

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from kft.audit.check import Check, register_check
+from kft.audit.check import Check
 from kft.audit.view import AuditView
 from kft.records.findings import Finding
 from kft.split.assign import SPLITS
@@ -100,4 +100,4 @@ def find_outliers(view: AuditView) -> Iterable[Finding]:
     )
 
 
-register_check(Check(NAME, "rows that are far from all others", find_outliers, needs_features=True))
+CHECK = Check(NAME, "rows that are far from all others", find_outliers, needs_features=True, rank=180)

@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from kft.audit.check import Check, register_check
+from kft.audit.check import Check
 from kft.audit.texts import TAG, counted, ids_of, texts_of
 from kft.audit.view import AuditView
 from kft.records.findings import Finding
@@ -103,6 +103,6 @@ def judge_encoding(ids: Sequence[str], texts: Sequence[str]) -> Iterable[Finding
             )
 
 
-register_check(
-    Check("encoding", "wrong encodings, lost characters, HTML", check_encoding, modalities=("text", "text-pair"))
+CHECK = Check(
+    "encoding", "wrong encodings, lost characters, HTML", check_encoding, modalities=("text", "text-pair"), rank=100
 )

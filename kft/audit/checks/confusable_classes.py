@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kft.audit.check import Check, register_check
-from kft.audit.label_noise import label_odds
+from kft.audit.check import Check
+from kft.audit.checks.label_noise import label_odds
 from kft.audit.view import AuditView
 from kft.records.findings import Finding
 
@@ -146,6 +146,6 @@ def _accuracies(probabilities: np.ndarray, targets: np.ndarray, into: np.ndarray
     return float(right.mean()), float((joined.argmax(axis=1) == into[targets]).mean())
 
 
-register_check(
-    Check(NAME, "pairs of classes that the features do not tell apart", find_confusable_classes, needs_features=True)
+CHECK = Check(
+    NAME, "pairs of classes that the features do not tell apart", find_confusable_classes, needs_features=True, rank=170
 )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from kft.audit.check import Check, register_check
+from kft.audit.check import Check
 from kft.audit.view import AuditView
 from kft.records.findings import Finding
 from kft.split.data_split import labels_of
@@ -68,4 +68,4 @@ def judge_balance(rows: Mapping[str, int], weighted: bool = False) -> Iterable[F
     )
 
 
-register_check(Check("imbalance", "classes of very different size", check_imbalance))
+CHECK = Check("imbalance", "classes of very different size", check_imbalance, rank=70)

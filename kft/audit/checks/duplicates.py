@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from kft.audit.check import Check, register_check
+from kft.audit.check import Check
 from kft.audit.view import AuditView
 from kft.records.findings import Finding, Severity
 from kft.split.assign import SPLITS
@@ -65,4 +65,4 @@ def find_duplicates(ids: np.ndarray, split_of: np.ndarray, copies: Pairs) -> Ite
         )
 
 
-register_check(Check("duplicates", "copies and near-copies within a split", check_duplicates, quick=False))
+CHECK = Check("duplicates", "copies and near-copies within a split", check_duplicates, quick=False, rank=50)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kft.audit.check import Check, register_check
+from kft.audit.check import Check
 from kft.audit.texts import counted, ids_of, texts_of
 from kft.audit.view import AuditView
 from kft.records.files import storage_errors
@@ -91,6 +91,6 @@ def detect_languages(texts: Sequence[str]) -> list[tuple[str, float]]:
     return found
 
 
-register_check(
-    Check("language", "texts in another language than most", check_language, ("text", "text-pair"), quick=False)
+CHECK = Check(
+    "language", "texts in another language than most", check_language, ("text", "text-pair"), quick=False, rank=110
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kft.audit.check import Check, register_check
+from kft.audit.check import Check
 from kft.audit.forecast import CONFIDENCE_PERCENT, Forecast, forecast, measure_curve
 from kft.audit.view import AuditView
 from kft.features.folds import project
@@ -87,4 +87,4 @@ def _advice(steep: bool, twice: Forecast) -> str:
     return "So few rows cannot show more: mend the labels first, or fine-tune more blocks (train.phases)."
 
 
-register_check(Check(NAME, "whether more labels would help, and how much", find_learning_curve, needs_features=True))
+CHECK = Check(NAME, "whether more labels would help, and how much", find_learning_curve, needs_features=True, rank=200)

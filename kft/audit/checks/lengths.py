@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from kft.audit.check import Check, register_check
+from kft.audit.check import Check
 from kft.audit.texts import counted, ids_of, texts_of, without_markup
 from kft.audit.view import AuditView
 from kft.records.findings import Finding
@@ -109,6 +109,6 @@ def judge_cuts(ids: Sequence[str], tokens: np.ndarray, max_tokens: int) -> Itera
     )
 
 
-register_check(
-    Check("lengths", "empty, very short, very long and cut texts", check_lengths, modalities=("text", "text-pair"))
+CHECK = Check(
+    "lengths", "empty, very short, very long and cut texts", check_lengths, modalities=("text", "text-pair"), rank=90
 )

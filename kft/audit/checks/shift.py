@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kft.audit.check import Check, register_check
+from kft.audit.check import Check
 from kft.audit.view import AuditView
 from kft.data.examples import Examples
 from kft.features.folds import out_of_fold
@@ -158,4 +158,4 @@ def _clustered_variance(values: np.ndarray, groups: np.ndarray) -> float:
     return float((sums**2).sum() / len(values) ** 2 * len(sums) / max(1, len(sums) - 1))
 
 
-register_check(Check(NAME, "valid or test that are not like train", find_shift, needs_features=True))
+CHECK = Check(NAME, "valid or test that are not like train", find_shift, needs_features=True, rank=190)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kft.audit.check import Check, register_check
+from kft.audit.check import Check
 from kft.audit.view import AuditView
 from kft.records.findings import Finding, Severity
 from kft.split.near import Pairs
@@ -80,6 +80,6 @@ def find_conflicts(
     )
 
 
-register_check(
-    Check("conflicting-labels", "copies and near-copies with different labels", check_conflicts, quick=False)
+CHECK = Check(
+    "conflicting-labels", "copies and near-copies with different labels", check_conflicts, quick=False, rank=60
 )

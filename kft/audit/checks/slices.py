@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from kft.audit.check import Check, register_check
+from kft.audit.check import Check
 from kft.audit.several_looks import difference_of_shares, holm, two_sided_p
 from kft.audit.texts import counted, listed
 from kft.audit.view import AuditView
@@ -108,4 +108,4 @@ def judge_labels(
             )
 
 
-register_check(Check("slices", "thin slices, and slices with other labels", check_slices))
+CHECK = Check("slices", "thin slices, and slices with other labels", check_slices, rank=140)

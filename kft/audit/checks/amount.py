@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from kft.audit.check import Check, register_check
+from kft.audit.check import Check
 from kft.audit.texts import counted, listed
 from kft.audit.view import AuditView
 from kft.records.findings import Finding
@@ -96,4 +96,4 @@ def _wanted(names: list[str], rows: Mapping[str, int], goal: int) -> str:
     return f"Add about {sum(lacking.values()):,} labelled rows: {each}."
 
 
-register_check(Check("amount", "too few rows for what is to be learned", check_amount))
+CHECK = Check("amount", "too few rows for what is to be learned", check_amount, rank=10)
