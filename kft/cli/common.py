@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +13,7 @@ from rich.console import Console
 
 from kft.recipe.load import Recipe, load_recipe
 from kft.recipe.shipped import shipped_recipes
-from kft.records.document import as_document
+from kft.records.document import plain
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -75,8 +74,8 @@ def with_settings(recipe: str, overrides: Sequence[str]) -> str:
 
 
 def print_json(values: Any) -> None:
-    """Prints exactly one JSON object, or a record as one, on standard output."""
-    click.echo(json.dumps(as_document(values) if is_dataclass(values) else values, ensure_ascii=False))
+    """Prints exactly one JSON object on standard output: a record, or what holds records."""
+    click.echo(json.dumps(plain(values), ensure_ascii=False))
 
 
 def console() -> Console:

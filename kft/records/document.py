@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -49,17 +50,20 @@ def as_document(record: Any, without: tuple[str, ...] = ()) -> dict[str, Any]:
         if name in without or "unwritten" in about or ("absent" in about and value == fields[name].default):
             continue
         value = round(float(value), about["digits"]) if "digits" in about else value
-        values[name] = _plain(value, (*without, *about.get("without", ())))
+        values[name] = plain(value, (*without, *about.get("without", ())))
     return values
 
 
-def _plain(value: Any, without: tuple[str, ...]) -> Any:
+def plain(value: Any, without: tuple[str, ...] = ()) -> Any:
+    """Returns plain JSON: records as documents, paths and times as text; see ``as_document``."""
     if dataclasses.is_dataclass(value):
         return as_document(value, without)
     if isinstance(value, Mapping):
-        return {key: _plain(each, without) for key, each in value.items()}
+        return {key: plain(each, without) for key, each in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(each, without) for each in value]
+        return [plain(each, without) for each in value]
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="seconds")
     return str(value) if isinstance(value, Path) else value
 
 

@@ -89,7 +89,7 @@ def test_the_planted_weak_slice_is_named_and_its_gate_fails(judged, kft_cli):
     assert "weak slice  region north: accuracy 0." in out and "gate slices.worst.accuracy >= 0.80: 0." in out
     assert "calibration temperature" in out and "Brier score" in out and "abstention  answers" in out
     code, out, _ = kft_cli("evaluate", judged.run, "--quiet", "--json")
-    assert json.loads(out) == json.loads((judged.run / "metrics.json").read_text())
+    assert {"schema_version": 1, **json.loads(out)} == json.loads((judged.run / "metrics.json").read_text())
 
 
 def test_a_promise_that_cannot_be_kept_is_not_made_and_nothing_is_calibrated_where_none_is_asked(
