@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kft.metrics.classification import BRIER, METRICS, check_inputs, reliability, softmax
+from kft.metrics.classification import BRIER, METRICS, check_inputs, reliability
 from kft.metrics.intervals import Groups, estimate
 from kft.records.metrics import CalibrationResult
+from kft.tasks.decode import softmax
 
 SMALLEST = 1e-300
 """Below it a probability has no logarithm."""

@@ -13,11 +13,11 @@ import numpy as np
 from kft.answer.fitted import Fitted, read_fitted
 from kft.errors import RunError
 from kft.feed.batches import Ragged
-from kft.recipe.load import load_recipe
 from kft.records.document import read_document
 from kft.records.receipt import Receipt
 from kft.records.run_folder import RunFolder
 from kft.tasks.classes import Prediction
+from kft.tasks.recipes import load_recipe
 from kft.tasks.registry import TASKS
 from kft.tasks.task import Answer, AnswerKind, AnswerSpace
 
@@ -106,7 +106,7 @@ class Predictor:
         found, *more = run_in_batches(inference, source)
         rows = [found.row(place) for place in range(len(found))] if isinstance(found, Ragged) else found
         vectors = np.asarray(more[0]) if more else None
-        return self.kind.answers(rows, self.space, offsets), vectors
+        return self.kind.judging.answers(rows, self.space, offsets), vectors
 
     @cached_property
     def _inference(self) -> Inference:
@@ -134,7 +134,7 @@ class Predictor:
         raw, vectors = self.answers_and_vectors(inputs, vectors=self.fitted.scope is not None)
         answers = self.fitted.temperature.apply(raw)
         predictions = [
-            self.kind.prediction(answer, self.space, text) for answer, text in zip(answers, texts, strict=True)
+            self.kind.judging.prediction(answer, self.space, text) for answer, text in zip(answers, texts, strict=True)
         ]
         foreign = self.fitted.foreign(answers, vectors)
         withheld = zip(predictions, self.fitted.abstains(answers, vectors), foreign, strict=True)

@@ -139,7 +139,7 @@ def compare(
 
 
 def _require_classes(spec: RecipeSpec) -> None:
-    if TASKS.get(spec.task).kind.name != "classes":
+    if not TASKS.get(spec.task).kind.one_class:
         raise UsageError(
             "kft compare knows approaches for one class of many alone",
             where="task",

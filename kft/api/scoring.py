@@ -15,7 +15,6 @@ from kft.data.examples import Columns, Examples
 from kft.evaluate.evaluate import Beside, ClassReport, Scored, calibrated, report_classes, score, write_evaluation
 from kft.evaluate.overfitting import judge_overfitting
 from kft.forgetting.retention import gate_value, measure_run, read_forgetting, write_forgetting
-from kft.recipe.load import load_recipe
 from kft.recipe.schema import RecipeSpec
 from kft.records.document import read_document
 from kft.records.edge_cases import EdgeCaseResult
@@ -27,6 +26,7 @@ from kft.records.run_folder import RunFolder
 from kft.split.data_split import DataSplit
 from kft.suites.edge_cases import run_suite
 from kft.suites.suite import Suite, suite_of
+from kft.tasks.recipes import load_recipe
 
 if TYPE_CHECKING:
     from kft.model.backbones import Backbone
@@ -48,7 +48,7 @@ def score_test(
         backbone: As for ``load_predictor``.
     """
     predictor = load_predictor(run, backbone)
-    if predictor.kind.name == "classes":
+    if predictor.kind.one_class:
         # All processes or none: what the model computes, it computes on all of them together.
         if replicas.any_process(read_fitted(run) is None):
             fitted = _fit_on_valid(run, predictor, split, progress)
@@ -70,7 +70,7 @@ def score_test(
 def score_run(run: RunFolder, examples: Examples, name: str, progress: Progress) -> EvaluateResult:
     """Scores the best checkpoint and, for the paired gain, the probe, on other examples than the run's own."""
     predictor = load_predictor(run)
-    if predictor.kind.name == "classes" and read_fitted(run) is None:
+    if predictor.kind.one_class and read_fitted(run) is None:
         progress.note(
             f"\nnote       not calibrated: training was cut short; kft evaluate {run.path} calibrates on valid"
         )
@@ -159,7 +159,7 @@ def _answer(run: RunFolder, predictor: Predictor, examples: Examples) -> Scored:
         kind=predictor.kind,
         space=predictor.space,
         ids=list(examples.ids),
-        truth=predictor.kind.truth(list(examples.labels), predictor.space),
+        truth=predictor.kind.judging.truth(list(examples.labels), predictor.space),
         answers=answers,
         probe=probe_answers,
         groups=examples.groups,
@@ -182,7 +182,7 @@ def _score(
     suite = suite_of(load_recipe(run.recipe)) if spec.evaluate.suite else None
     given = raw = _answer(run, predictor, examples)
     report = None
-    if predictor.kind.name == "classes":
+    if predictor.kind.one_class:
         given = calibrated(raw, predictor.fitted)
         report = _report(run, spec, raw, given, predictor.fitted, receipt.n.valid - receipt.set_aside)
     result = score(

@@ -13,7 +13,6 @@ from kft.api.reading import frames_of, progress_for, split_of
 from kft.api.scoring import score_suite
 from kft.api.using import require_same_data
 from kft.errors import SuiteError
-from kft.recipe.load import load_recipe
 from kft.records.document import read_document, read_if_there, write_document
 from kft.records.edge_cases import EdgeCaseResult
 from kft.records.files import write_file
@@ -24,6 +23,7 @@ from kft.suites.draft import SuiteDraft, draft, refuse_draft
 from kft.suites.edge_cases import compare_edge_cases
 from kft.suites.suite import Suite, load_suite
 from kft.suites.suite_fit import require_fit
+from kft.tasks.recipes import load_recipe
 from kft.tasks.registry import TASKS
 
 if TYPE_CHECKING:

@@ -13,14 +13,14 @@ from kft import assets, strategy
 from kft.answer.predictor import count_withheld, load_predictor
 from kft.api.reading import frames_of, progress_for, split_of
 from kft.api.scoring import score_run, score_test
-from kft.data.examples import Examples
+from kft.data.examples import Columns, Examples
 from kft.data.inputs import as_inputs, find_unusable, in_words, load_labelled, read_inputs
 from kft.data.parts import Part, open_source
 from kft.data.tables import image_folder
 from kft.errors import DataError, RunError, UsageError
 from kft.evaluate.evaluate import write_csv
 from kft.evaluate.paired import compare_runs, require_comparable
-from kft.recipe.load import Recipe, load_recipe
+from kft.recipe.load import Recipe
 from kft.recipe.schema import DATAFRAME, DataSpec
 from kft.records.document import read_document
 from kft.records.files import write_file
@@ -28,6 +28,7 @@ from kft.records.metrics import EvaluateResult
 from kft.records.receipt import Receipt
 from kft.records.run_folder import RunFolder, open_run
 from kft.split.data_split import DataSplit, content_hash
+from kft.tasks.recipes import load_recipe
 from kft.tasks.registry import TASKS
 
 if TYPE_CHECKING:
@@ -100,9 +101,7 @@ def evaluate(
         parts,
         recipe.spec.data,
         TASKS.get(recipe.spec.task),
-        text=receipt.text_column,
-        label=receipt.label_column,
-        pair=receipt.pair_column,
+        columns=Columns(receipt.text_column, receipt.label_column, pair=receipt.pair_column),
         labels=receipt.labels,
     )
     with strategy.start(devices).scope():
@@ -225,7 +224,7 @@ def predict_file(
     base = image_folder(path, Path.cwd())
     answers: list[dict[str, Any] | None] = [None] * len(inputs)
     for place, answer in zip(usable, found, strict=True):
-        named = {"image": os.path.relpath(str(inputs[place]), base)} if task.modality == "image" else {}
+        named = {"image": os.path.relpath(str(inputs[place]), base)} if task.reads.files else {}
         answers[place] = named | answer.as_dict()
     return answers
 

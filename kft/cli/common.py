@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 import rich_click as click
 from rich.console import Console
 
-from kft.recipe.load import Recipe, load_recipe
+from kft.recipe.load import Recipe
 from kft.recipe.shipped import shipped_recipes
 from kft.records.document import plain
+from kft.tasks.recipes import load_recipe
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

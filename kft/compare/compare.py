@@ -154,8 +154,8 @@ def _open_test(setting: Setting, fitted: Mapping[str, _Fitted], verdict: Verdict
     answers = {name: each.temperature.apply(each.solution.answers(setting, test)) for name, each in fitted.items()}
     outcomes = {}
     for name, each in fitted.items():
-        found = estimate_all(setting.targets(test), answers[name], groups=test.groups, metrics=kind.metrics)
-        on_valid = estimate_all(setting.targets(valid), each.valid, groups=valid.groups, metrics=kind.metrics)
+        found = estimate_all(setting.targets(test), answers[name], groups=test.groups, metrics=kind.judging.metrics)
+        on_valid = estimate_all(setting.targets(valid), each.valid, groups=valid.groups, metrics=kind.judging.metrics)
         best = verdict.best
         paired = {
             "valid": _behind(setting, "valid", each.valid, fitted[best].valid, _looks(fitted)),

@@ -13,7 +13,7 @@ import numpy as np
 
 from kft.compare.setting import Setting
 from kft.compare.solution import Solution
-from kft.metrics.classification import softmax
+from kft.tasks.decode import softmax
 
 TEMPLATES = ("{}", "{}.", "This is about {}.", "The topic is {}.")
 SHARPNESS = 20.0
@@ -33,9 +33,9 @@ def describe_label(label: str) -> str:
 
 def unfit(setting: Setting) -> str:
     """Says why names cannot be compared with the inputs; empty when they can."""
-    if setting.task.modality == "image":
+    if setting.task.reads.files:
         return "a backbone for images reads no label names"
-    if setting.task.modality == "text-pair":
+    if setting.task.reads.pairs:
         return "a label name is no pair of texts"
     named = [label for label in setting.split.labels if re.search(r"[^\W\d_]{2}", label)]
     if len(named) < setting.classes:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from kft.compare.setting import deciding_metric
 from kft.errors import RunError
-from kft.recipe.load import load_recipe
 from kft.records.compare import Comparison
 from kft.records.document import read_document
+from kft.tasks.recipes import load_recipe
 
 PRINTS_ITS_FOLDER = "kft compare RECIPE prints its folder"
 

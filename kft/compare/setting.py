@@ -42,7 +42,7 @@ def deciding_metric(spec: RecipeSpec) -> Metric:
     """Returns what a comparison is decided by: what the recipe's runs are chosen by, ``train.best``."""
     assert spec.train.best is not None  # loading a recipe fills it in
     name = spec.train.best.removeprefix("valid_")
-    return TASKS.get(spec.task).kind.metrics["log_loss" if name == "loss" else name]
+    return TASKS.get(spec.task).kind.judging.metrics["log_loss" if name == "loss" else name]
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Setting:
 
     def targets(self, examples: Examples) -> np.ndarray:
         """Returns ``int[n]``: the class of each example."""
-        return np.asarray(self.task.kind.truth(list(labels_of(examples)), self.split.space))
+        return np.asarray(self.task.kind.judging.truth(list(labels_of(examples)), self.split.space))
 
     @cached_property
     def train_sample(self) -> Examples:
@@ -155,7 +155,7 @@ class Setting:
         from kft.train.prepare import require_positions
 
         found = self.reader.read(inputs, keep=True)
-        if self.task.modality != "image":
+        if not self.task.reads.files:
             require_positions(found.source.lengths, self.backbone)
         return found
 
@@ -230,7 +230,7 @@ class Setting:
         blocks = [block for block in find_blocks(self.model) if block.name.startswith("block_")]
         parameters = sum(layer.count_params() * block.calls for block in blocks for layer in block.layers)
         tokens = IMAGE_POSITIONS
-        if self.task.modality != "image":
+        if not self.task.reads.files:
             sample = self.reader.read(self.train_sample.inputs).source
             tokens = int(np.mean(sample.lengths)) + 1
         fast = tf.config.list_logical_devices("GPU") + tf.config.list_logical_devices("TPU")

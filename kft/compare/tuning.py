@@ -7,8 +7,8 @@ import numpy as np
 from kft.compare.linear import scorer
 from kft.compare.setting import Setting
 from kft.compare.solution import Solution
-from kft.metrics.classification import softmax
 from kft.recipe.schema import FEW_ROWS_PER_CLASS, SCRATCH, PhaseSpec, default_phases
+from kft.tasks.decode import softmax
 
 FEWEST_FOR_FULL = 10
 """Training rows a class below which all blocks learn the rows by heart before they learn the task."""

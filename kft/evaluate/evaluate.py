@@ -86,7 +86,7 @@ class ClassReport:
     out_of_scope: ScopeResult | None = None
 
     def gate_values(self, metrics: Mapping[str, Estimate]) -> dict[str, float]:
-        """Returns what a gate can ask for beside the metrics; see ``kft.recipe.values.CLASS_GATES``."""
+        """Returns what a gate can ask for beside the metrics; see ``Judging.gates``."""
         return {
             **{
                 f"slices.worst.{name}": worst_of(self.slices, name, metrics[name].value)
@@ -167,19 +167,19 @@ def score(
         scored: The examples and the answers that are given.
         split: What the set is called.
         shares: What the baseline knows of the training split's labels.
-        gates: Metric name, or one of ``CLASS_GATES``, to a rule such as ``>= 0.85``.
+        gates: Metric name, or one of ``Judging.gates``, to a rule such as ``>= 0.85``.
         beside: What else was measured.
     """
     kind, space, report = scored.kind, scored.space, beside.report
     truth, groups, probe = scored.truth, scored.groups, scored.probe
-    main = next(iter(kind.metrics.values()))
-    constant = kind.constant(shares, space, len(truth))
-    baselines = {kind.baseline_name: estimate_all(truth, constant, groups=groups, metrics=kind.metrics)}
+    main = kind.judging.main
+    constant = kind.judging.constant(shares, space, len(truth))
+    baselines = {kind.judging.baseline_name: estimate_all(truth, constant, groups=groups, metrics=kind.judging.metrics)}
     gain = None
     if probe is not None:
-        baselines["probe"] = estimate_all(truth, probe, groups=groups, metrics=kind.metrics)
+        baselines["probe"] = estimate_all(truth, probe, groups=groups, metrics=kind.judging.metrics)
         gain = paired_difference(main, truth, scored.answers, probe, groups=groups)
-    metrics = estimate_all(truth, scored.answers, groups=groups, metrics=kind.metrics)
+    metrics = estimate_all(truth, scored.answers, groups=groups, metrics=kind.judging.metrics)
     values: dict[str, float | None] = {name: estimate.value for name, estimate in metrics.items()}
     values |= report.gate_values(metrics) if report else {}
     values |= beside.edge_cases.gate_values() if beside.edge_cases else {}
@@ -196,8 +196,8 @@ def score(
         forgetting=beside.forgetting,
         higher_is_better=main.higher_is_better,
         labels=space.labels,
-        classes=tuple(kind.by_label(truth, scored.answers, space)),
-        confusion=kind.confusion(truth, scored.answers, space),
+        classes=tuple(kind.judging.by_label(truth, scored.answers, space)),
+        confusion=kind.judging.confusion(truth, scored.answers, space),
     )
 
 
@@ -222,7 +222,7 @@ def write_evaluation(run: RunFolder, result: EvaluateResult, scored: Scored, fit
         run.predictions,
         ("id", "target", "prediction", "confidence", "abstain"),
         [
-            (name, *scored.kind.row(truth, answer, scored.space), "true" if abstain else "false")
+            (name, *scored.kind.judging.row(truth, answer, scored.space), "true" if abstain else "false")
             for name, truth, answer, abstain in rows
         ],
     )

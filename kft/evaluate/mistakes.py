@@ -45,7 +45,7 @@ def find_mistakes(run: RunFolder, split: DataSplit, vectorise: Vectorise) -> Mis
     kept = [row for row in wrong[:MOST] if row["id"] in place]
     found = split.test.take(np.array([place[row["id"]] for row in kept], int))
     near = _neighbours(split.train, found, vectorise) if kept else []
-    written = split.kind.written
+    written = split.kind.labels.written
     mistakes = [
         Mistake(
             id=row["id"],

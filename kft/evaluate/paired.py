@@ -29,7 +29,7 @@ def require_comparable(run: RunFolder, other: RunFolder, task: Task) -> None:
         UsageError: The task does not give each example one class of many.
         RunError: They have another split, or the other run has not been evaluated.
     """
-    if task.kind.name != "classes":
+    if not task.kind.one_class:
         raise UsageError(
             "runs are compared where each example has one class of many",
             where="--against",

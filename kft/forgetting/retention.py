@@ -12,12 +12,12 @@ from kft.answer.fitted import checkpoint_hash
 from kft.answer.predictor import Predictor
 from kft.forgetting.meter import Meter
 from kft.forgetting.retain import RetainSet, find_retain, reads
-from kft.recipe.load import load_recipe
 from kft.recipe.schema import FeaturesSpec, PhaseSpec, RecipeSpec
 from kft.records.document import read_document, read_if_there, write_document
 from kft.records.forgetting import ForgettingResult, Retain, Retained
 from kft.records.receipt import Receipt
 from kft.records.run_folder import RunFolder
+from kft.tasks.recipes import load_recipe
 
 if TYPE_CHECKING:
     from kft.model.backbones import Backbone
@@ -36,7 +36,7 @@ def retain_vectors(backbone: Backbone, retain: RetainSet, spec: RecipeSpec) -> n
     from kft.train.prepare import require_positions
 
     source = make_reader(reads(spec), backbone, spec.model).read(retain.inputs).source
-    if backbone.modality == "text":
+    if backbone.tokenizer is not None:
         require_positions(source.lengths, backbone)
     return pooled_vectors(backbone, {"retain": source}, spec.model, FeaturesSpec(store="off"))["retain"]
 

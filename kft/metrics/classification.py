@@ -39,7 +39,7 @@ def check_inputs(targets: np.ndarray, probabilities: np.ndarray) -> None:
             where=f"row {row}",
             received=np.array2string(probabilities[row], precision=3, threshold=6),
             expected="numbers from 0 to 1 that sum to 1",
-            next_step="turn logits into probabilities with kft.metrics.classification.softmax",
+            next_step="turn logits into probabilities with kft.tasks.decode.softmax",
         )
 
 
@@ -59,19 +59,6 @@ def _check_classes(numbers: np.ndarray, classes: int, name: str) -> None:
             received=str(numbers[row]),
             expected=f"0 to {classes - 1}",
         )
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Returns probabilities ``float64[rows, classes]``.
-
-    Example:
-        >>> import numpy as np
-        >>> softmax(np.array([[0.0, 0.0]])).tolist()
-        [[0.5, 0.5]]
-    """
-    logits = logits.astype(np.float64)
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
 def _accuracy(targets: np.ndarray, probabilities: np.ndarray) -> np.ndarray:

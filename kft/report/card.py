@@ -34,7 +34,6 @@ PIPELINES = {
 """What the Hub calls each task; numbers are a text classification of one class there."""
 METRICS = {"macro_f1": "f1", "micro_f1": "f1", "entity_f1": "f1", "pearson_r": "pearsonr"}
 """What the Hub calls a metric, where its name is another."""
-INPUTS = {"text": '"a text"', "text-pair": '[("one text", "another")]', "image": '"photo.jpg"'}
 LICENCES = {"Gemma terms": "gemma"}
 """What the Hub calls a licence, where lower case is not enough."""
 LANGUAGES = {"English": "en"}
@@ -74,7 +73,7 @@ def card_data(record: RunRecord) -> ModelCardData:
         base_model=_base_model(record),
         datasets=_datasets(record),
         eval_results=_results(record),
-        language=languages if record.task.modality != "image" else None,
+        language=languages if not record.task.reads.files else None,
         library_name="keras",
         license=LICENCES.get(entry.licence, entry.licence.lower()) if entry else "unknown",
         metrics=list(dict.fromkeys(METRICS.get(name, name) for name in record.values)),
@@ -152,7 +151,7 @@ def _values(record: RunRecord) -> dict[str, Any]:
         ],
         "questions": four_questions(record),
         "limits": list(_limits(record)),
-        "call": Markup(f"kft.predict({json.dumps(record.run.path.name)}, {INPUTS[record.task.modality]})"),
+        "call": Markup(f"kft.predict({json.dumps(record.run.path.name)}, {record.task.reads.in_python})"),
         "versions": ", ".join(f"{name} {version}" for name, version in receipt.versions.items()),
     }
 

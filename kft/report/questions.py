@@ -114,7 +114,7 @@ def headline(record: RunRecord) -> str:
 
 def beats_baseline(record: RunRecord) -> bool:
     """Whether the main metric is surely better than the value of answering without looking."""
-    found, constant = record.values[record.main], record.baselines[record.task.kind.baseline_name][record.main]
+    found, constant = record.values[record.main], record.baselines[record.task.kind.judging.baseline_name][record.main]
     return found.low > constant.value if record.sign > 0 else found.high < constant.value
 
 
@@ -124,10 +124,10 @@ def _say(count: int) -> str:
 
 def _measurable(record: RunRecord, comparison: Comparison | None) -> Iterator[Evidence]:
     main, kind = metric_title(record.main), record.task.kind
-    found, constant = record.values[record.main], record.baselines[kind.baseline_name][record.main]
+    found, constant = record.values[record.main], record.baselines[kind.judging.baseline_name][record.main]
     yield Evidence(
         f"{main} {found} (95 % interval) on {record.n:,} test examples that nothing was chosen by; "
-        f"{kind.baseline_name}, which answers without looking: {constant}",
+        f"{kind.judging.baseline_name}, which answers without looking: {constant}",
         GOOD if beats_baseline(record) else ERROR,
         "metrics",
     )
@@ -147,7 +147,7 @@ def _measurable(record: RunRecord, comparison: Comparison | None) -> Iterator[Ev
             GOOD if fits else WARNING,
             "comparison",
         )
-    elif kind.name == "classes":
+    elif kind.one_class:
         yield Evidence("a comparison with prompting, linear models and others: kft compare RECIPE", MISSING)
 
 
@@ -196,14 +196,14 @@ def _verifiable(record: RunRecord) -> Iterator[Evidence]:
     yield Evidence(
         f"predictions.csv has every answer to the {record.n:,} test examples, beside what is right", GOOD, "provenance"
     )
-    if record.task.kind.name == "classes":
+    if record.task.kind.one_class:
         yield from _probabilities(record.metrics)
         yield from _slices(record.metrics)
     else:
         yield Evidence("calibration, abstention and slices: they are measured of one class of many only", MISSING)
     yield from _edge_cases(record)
     if record.mistakes and record.mistakes.mistakes:
-        count = "" if record.task.kind.name == "number" else f"{several(record.mistakes.n, 'wrong answer')}; "
+        count = "" if record.task.kind.numeric else f"{several(record.mistakes.n, 'wrong answer')}; "
         yield Evidence(f"{count}the worst stand beside the training examples nearest to them", GOOD, "mistakes")
     for warning in record.metrics.overfitting.warnings if record.metrics.overfitting else ():
         yield Evidence(f"overfitting: {warning}", WARNING, "training")
@@ -264,7 +264,7 @@ def _slices(metrics: EvaluateResult) -> Iterator[Evidence]:
 def _edge_cases(record: RunRecord) -> Iterator[Evidence]:
     found = record.edge_cases
     if found is None:
-        if record.task.kind.name == "classes":
+        if record.task.kind.one_class:
             yield Evidence("edge cases: kft evaluate RUN --suite checks.yaml", MISSING, "edge-cases")
         return
     tones = {check.name: check_tone(check) for check in found.checks}

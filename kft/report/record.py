@@ -14,7 +14,7 @@ import numpy as np
 
 from kft.evaluate.mistakes import read_predictions
 from kft.forgetting.retention import trains_backbone
-from kft.recipe.load import Recipe, load_recipe
+from kft.recipe.load import Recipe
 from kft.records.document import read_document, read_if_there
 from kft.records.edge_cases import EdgeCaseResult
 from kft.records.estimate import Estimate
@@ -24,6 +24,7 @@ from kft.records.metrics import EvaluateResult
 from kft.records.mistakes import Mistakes
 from kft.records.receipt import Receipt
 from kft.records.run_folder import RunFolder
+from kft.tasks.recipes import load_recipe
 from kft.tasks.registry import TASKS
 from kft.tasks.task import Task
 
@@ -114,7 +115,7 @@ class RunRecord:
     @property
     def sign(self) -> int:
         """1 where more of the main metric is better, -1 where less is."""
-        return 1 if self.task.kind.metrics[self.main].higher_is_better else -1
+        return 1 if self.task.kind.judging.metrics[self.main].higher_is_better else -1
 
     @cached_property
     def confused(self) -> list[Pair]:

@@ -94,9 +94,9 @@ def render_run(record: RunRecord, *, comparison: Comparison | None = None, missi
             "forgetting": _forgetting(record),
             "mistakes": mistakes[:AT_ONCE],
             "more_mistakes": mistakes[AT_ONCE:],
-            "numbers": record.task.kind.name == "number",
+            "numbers": record.task.kind.numeric,
             "wrong": record.mistakes.n if record.mistakes else None,
-            "images": record.task.modality == "image",
+            "images": record.task.reads.files,
             "missing": missing,
             "findings": record.findings or (),
             "comparison": comparison,
@@ -113,7 +113,7 @@ def _facts(record: RunRecord) -> dict[str, Any]:
     n, labels = record.receipt.n, record.receipt.labels
     facts: dict[str, Any] = {"trained on": n.train, "chosen by": n.valid, "tested on": record.n}
     if labels:
-        facts["classes" if record.task.kind.name == "classes" else "labels"] = len(labels)
+        facts["classes" if record.task.kind.one_class else "labels"] = len(labels)
     return facts | {"backbone": record.receipt.backbone}
 
 
@@ -149,7 +149,7 @@ def _answers(record: RunRecord) -> Drawing | None:
     if record.confusion is not None and len(record.labels) <= run_plots.MOST_CLASSES:
         labels = [shorten(label, 60) for label in record.labels]
         return "What is right (rows), what was answered (columns)", run_plots.confusion_plot(labels, record.confusion)
-    if record.task.kind.name == "number" and record.predictions:
+    if record.task.kind.numeric and record.predictions:
         both = [[float(row[key]) for row in record.predictions] for key in ("target", "prediction")]
         return "What is right, and what was answered", run_plots.scatter_plot(*both)
     return None
@@ -227,7 +227,7 @@ def _forgetting(record: RunRecord) -> ForgettingResult | None:
 
 def _mistakes(record: RunRecord) -> list[Mistake]:
     thumbnails = Thumbnails()
-    images = record.task.modality == "image"
+    images = record.task.reads.files
 
     def shown(each: WrittenMistake | NearExample, label: str, split: str) -> ShownExample:
         given = (each.input,) if isinstance(each.input, str) else each.input

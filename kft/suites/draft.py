@@ -73,7 +73,7 @@ def refuse_draft(target: Path, task: Task) -> None:
             where=str(target),
             next_step="choose another --draft-suite FILE, or delete it",
         )
-    if task.kind.name != "classes":
+    if not task.kind.one_class:
         raise SuiteError(
             "edge cases are judged where each example has one class of many",
             received=task.name,
@@ -109,7 +109,7 @@ def draft(
             received=f"{min(len(places), MOST_ANSWERED)} rows of train",
             next_step=f"kft evaluate {run} says how good it is",
         )
-    shortcuts = [] if task.modality == "image" else list(_shortcuts(predictor, train, places, findings, rows))
+    shortcuts = [] if task.reads.files else list(_shortcuts(predictor, train, places, findings, rows))
     text, names = write_suite(rows, shortcuts, task, target, run)
     found = tuple((shortcut.token, shortcut.label) for shortcut in shortcuts)
     return text, SuiteDraft(target, len(rows), len({row.label for row in rows}), names, found)

@@ -49,7 +49,7 @@ def start_files(
         labels=split.labels,
         mean=split.space.mean,
         std=split.space.std,
-        shares=tuple(split.kind.shares(list(labels_of(split.train)), split.space)),
+        shares=tuple(split.kind.judging.shares(list(labels_of(split.train)), split.space)),
         text_column=split.columns.text,
         pair_column=split.columns.pair,
         label_column=split.columns.label,

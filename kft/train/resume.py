@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from kft.errors import RunError, UsageError
-from kft.recipe.load import Recipe, load_recipe
+from kft.recipe.load import Recipe
 from kft.records.document import read_document, write_document
 from kft.records.receipt import Receipt, Resumed
 from kft.records.run_folder import RunFolder, refuse_taken
 from kft.replicas import processes_agree
 from kft.split.data_split import DataSplit
+from kft.tasks.recipes import load_recipe
 from kft.train.checkpoint import ARRAYS, MANIFEST, TEMPORARY, Checkpoint, load_newest
 from kft.train.storage import Storage
 

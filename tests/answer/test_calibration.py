@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kft.answer.calibration import Temperature, fit_temperature, judge_calibration
-from kft.metrics.classification import METRICS, softmax
+from kft.metrics.classification import METRICS
+from kft.tasks.decode import softmax
 
 
 def drawn(n=4000, classes=5, sharpened=1.0, seed=0):

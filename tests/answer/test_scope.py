@@ -13,9 +13,9 @@ from kft.answer.scope import (
     softmax_score,
     usual,
 )
-from kft.metrics.classification import softmax
 from kft.metrics.ranking import AUROC
 from kft.records.document import as_document
+from kft.tasks.decode import softmax
 
 
 @pytest.fixture(scope="module")

@@ -170,7 +170,7 @@ def test_models_recipes_schema_and_doctor(kft_cli, tmp_path):
 
 def test_init_writes_names_that_read_back_as_they_are(kft_cli, tmp_path):
     """Names that YAML would take for something else: a comment, a mapping, a list."""
-    from kft.recipe.load import load_recipe
+    from kft.tasks.recipes import load_recipe
 
     for stem in ("customer_tickets_train", "tickets #2 train", "a: b train", "- train"):
         for name in (stem, stem.replace("train", "test")):

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from kft.errors import DataError, RecipeError
 from kft.forgetting.meter import Meter
 from kft.forgetting.retain import MOST, find_retain
-from kft.recipe.load import load_recipe
 from kft.records.document import read_document, write_document
 from kft.records.forgetting import ForgettingResult, Retain
+from kft.tasks.recipes import load_recipe
 
 TOPICS = np.arange(180) % 12
 

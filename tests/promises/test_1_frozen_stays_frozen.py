@@ -70,7 +70,7 @@ def one_update(model, given):
     schedule = make_schedule("constant", total_steps=1, warmup_steps=0)
     optimizer = ScheduledAdamW(0.01, schedule=schedule, rate_factors={}, weight_decay=0.1)
     optimizer.build(model.trainable_variables)
-    objective = TASKS.get("text-classification").kind.objective(AnswerSpace(("a", "b", "c")), 0.0)
+    objective = TASKS.get("text-classification").kind.learning.objective(AnswerSpace(("a", "b", "c")), 0.0)
     flat = keras.Model(model.inputs, model.outputs[0])
     tensors = [given] if len(flat.inputs) == 1 else [given[tensor.name] for tensor in flat.inputs]
     one = np.ones((1, 2), np.float32)

@@ -11,9 +11,7 @@ from kft.answer.fitted import Fitted, Judged, fit_answers
 from kft.audit.summary import count_severities
 from kft.evaluate.evaluate import Beside, Scored, calibrated, report_classes, score, write_evaluation
 from kft.evaluate.overfitting import judge_overfitting
-from kft.recipe.load import load_recipe
 from kft.recipe.schema import EvaluateSpec
-from kft.recipe.values import TASK_METRICS
 from kft.records.document import write_document
 from kft.records.edge_cases import EdgeCaseResult, EdgeCheckResult, Outcome
 from kft.records.estimate import Estimate
@@ -22,6 +20,7 @@ from kft.records.forgetting import ForgettingResult, Retain, Retained
 from kft.records.mistakes import Mistake, Mistakes, NearExample
 from kft.records.receipt import Counts
 from kft.records.run_folder import RunFolder
+from kft.tasks.recipes import load_recipe
 from kft.tasks.registry import TASKS
 from kft.tasks.task import AnswerSpace
 from tests.records import made
@@ -48,19 +47,19 @@ def write_run(
         base=folder,
     )
     run.recipe.write_text(recipe.as_yaml(), encoding="utf-8")
-    labels = () if kind.name == "number" else tuple(labels)
+    labels = () if kind.numeric else tuple(labels)
     space = AnswerSpace(labels, mean=1.0 if not labels else 0.0)
     events = epochs(recipe.spec.train.best)
     run.rewrite_history(events)
     scored, shares = answers(kind, space, n, rng)
     fitted, report = Fitted(), None
-    if kind.name == "classes":
+    if kind.one_class:
         valid = Judged(scored.truth, scored.answers, scored.probe, held=np.arange(n) % 2 == 0, groups=None)
         fitted = fit_answers(EvaluateSpec.model_validate(asked), valid, space.labels, seed=0)
         raw, scored = scored, calibrated(scored, fitted)
         report = report_classes(raw, scored, fitted, judge_overfitting(events, 100), 20)
     result = score(scored, split="test", shares=shares, gates=gates or {}, beside=Beside(report=report))
-    assert tuple(result.metrics) == TASK_METRICS[task]
+    assert tuple(result.metrics) == tuple(TASKS.get(task).kind.judging.metrics)
     write_evaluation(run, result, scored, fitted)
     write_document(run.receipt, made.receipt(labels=space.labels, n=Counts(1000, 100, n)))
     write_document(run.findings, findings())
@@ -88,19 +87,18 @@ def epochs(best):
 
 def answers(kind, space, n, rng):
     ids = [f"rows.csv:{row}" for row in range(n)]
-    if kind.name == "number":
+    if kind.numeric:
         truth = rng.normal(1, 1, n)
-        return Scored(kind, space, ids, truth, truth + rng.normal(0, 0.5, n)), kind.shares([0.0, 2.0], space)
-    if kind.name == "spans":
+        return Scored(kind, space, ids, truth, truth + rng.normal(0, 0.5, n)), kind.judging.shares([0.0, 2.0], space)
+    if kind.labels.form == "spans":
         truth = [((0, 4, space.labels[row % len(space.labels)]),) for row in range(n)]
         said = [((*spans[0], 0.9),) if row % 4 else () for row, spans in enumerate(truth)]
         return Scored(kind, space, ids, truth, said), []
     classes = len(space.labels)
-    if kind.name == "labels":
+    if kind.labels.form == "set":
         truth = rng.integers(0, 2, (n, classes))
-        return Scored(kind, space, ids, truth, np.clip(truth * 0.6 + rng.uniform(0, 0.5, truth.shape), 0, 1)), [
-            0.5
-        ] * classes
+        said = np.clip(truth * 0.6 + rng.uniform(0, 0.5, truth.shape), 0, 1)
+        return Scored(kind, space, ids, truth, said), [0.5] * classes
     truth = rng.integers(0, classes, n)
     logits = rng.normal(0, 1, (n, classes)) + 2.5 * np.eye(classes)[truth]
     found = np.exp(2 * logits) / np.exp(2 * logits).sum(axis=1, keepdims=True)

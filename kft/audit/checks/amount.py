@@ -22,7 +22,7 @@ def check_amount(view: AuditView) -> Iterable[Finding]:
     """Looks for too few rows a class in train."""
     kind, labels = view.task.kind, list(labels_of(view.split.train))
     if view.split.labels:
-        names = Counter(name for label in labels for name in set(kind.names(label)))
+        names = Counter(name for label in labels for name in set(kind.labels.names(label)))
         yield from judge_classes({name: names[name] for name in view.split.labels})
     else:
         yield from judge_numbers(len(labels))

@@ -103,6 +103,4 @@ def judge_encoding(ids: Sequence[str], texts: Sequence[str]) -> Iterable[Finding
             )
 
 
-CHECK = Check(
-    "encoding", "wrong encodings, lost characters, HTML", check_encoding, modalities=("text", "text-pair"), rank=100
-)
+CHECK = Check("encoding", "wrong encodings, lost characters, HTML", check_encoding, medium="text", rank=100)

@@ -87,5 +87,5 @@ def is_blurred(sharpness: np.ndarray) -> np.ndarray:
 
 
 CHECK = Check(
-    "image-quality", "tiny, long, blurred, dark, flat images", check_image_quality, ("image",), quick=False, rank=120
+    "image-quality", "tiny, long, blurred, dark, flat images", check_image_quality, "image", quick=False, rank=120
 )

@@ -20,7 +20,7 @@ DOMINANT = 0.8
 
 def check_imbalance(view: AuditView) -> Iterable[Finding]:
     """Looks at the sizes of classes in train."""
-    if view.task.kind.name == "classes":
+    if view.task.kind.one_class:
         yield from judge_balance(Counter(labels_of(view.split.train)), view.spec.train.class_weight == "balanced")
 
 

@@ -91,6 +91,4 @@ def detect_languages(texts: Sequence[str]) -> list[tuple[str, float]]:
     return found
 
 
-CHECK = Check(
-    "language", "texts in another language than most", check_language, ("text", "text-pair"), quick=False, rank=110
-)
+CHECK = Check("language", "texts in another language than most", check_language, "text", quick=False, rank=110)

@@ -109,6 +109,4 @@ def judge_cuts(ids: Sequence[str], tokens: np.ndarray, max_tokens: int) -> Itera
     )
 
 
-CHECK = Check(
-    "lengths", "empty, very short, very long and cut texts", check_lengths, modalities=("text", "text-pair"), rank=90
-)
+CHECK = Check("lengths", "empty, very short, very long and cut texts", check_lengths, medium="text", rank=90)

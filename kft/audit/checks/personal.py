@@ -58,6 +58,6 @@ CHECK = Check(
     "personal-data",
     "addresses, numbers and logins of people",
     check_personal,
-    modalities=("text", "text-pair"),
+    medium="text",
     rank=130,
 )

@@ -109,7 +109,7 @@ def find_shift(view: AuditView) -> Iterable[Finding]:
                 rows=tuple(map(str, other.ids[found.rows[order]])),
                 details={"split": name, "auc": round(found.area, 4), "margin": round(found.margin, 4)},
             )
-        if view.task.kind.name == "classes":
+        if view.task.kind.one_class:
             yield from _label_shift(view, train, other, name)
 
 

@@ -78,7 +78,7 @@ def check_shortcuts(view: AuditView) -> Iterable[Finding]:
     known, n_train = view.known, len(view.split.train)
     ids, in_train = ids_of(known), np.arange(len(known)) < n_train
     cues = [*column_cues(known.columns, known.groups)]
-    if view.task.modality == "image":
+    if view.task.reads.files:
         # ``images`` is in the order of ``all``, which begins with ``known``.
         cues += [Cue(c.family, c.name, c.present[: len(known)]) for c in image_cues(view.images)]
     else:
@@ -91,16 +91,16 @@ def check_shortcuts(view: AuditView) -> Iterable[Finding]:
 def memberships(view: AuditView) -> dict[str, np.ndarray]:
     """Returns, for each class or label, ``bool[n]``: which examples of ``known`` have it; of numbers, the thirds."""
     labels = list(labels_of(view.known))
-    if view.task.kind.name == "number":
+    if view.task.kind.numeric:
         numbers = np.array(labels, float)
         low, high = np.quantile(numbers[: len(view.split.train)], [1 / 3, 2 / 3])
         thirds = {"the lowest third": numbers <= low, "the highest third": numbers > high}
         return {name: member for name, member in thirds.items() if 0 < member.sum() < len(member)}
-    if view.task.kind.per_token:
+    if view.task.kind.learning.per_token:
         return {}
     places: dict[str, list[int]] = {name: [] for name in view.split.labels}
     for place, label in enumerate(labels):
-        for name in view.task.kind.names(label):
+        for name in view.task.kind.labels.names(label):
             places[name].append(place)
     return {name: np.isin(np.arange(len(labels)), rows) for name, rows in places.items()}
 
