@@ -9,22 +9,15 @@ examples breaks its promise in about half of all cases (docs/evaluation.md).
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from kft.metrics.intervals import Groups, estimate
-from kft.metrics.ranking import AURC
-from kft.metrics.shares import MEAN, SHARE
 from kft.recipe.schema import AbstainSpec
-from kft.records.estimate import Estimate
-from kft.records.metrics import RiskPoint, SelectiveResult
-from kft.records.rules import CostRule, PrecisionRule, Promise, Rule, under_its_name
+from kft.records.rules import Promise
 
 STEPS = 100
 """Thresholds that are tried at most. More cost nothing: the sequence needs no correction for their number."""
-CURVE_POINTS = 50
 
 
 def fewest_answers(asked: AbstainSpec) -> int:
@@ -137,69 +130,3 @@ def one_of_each(groups: np.ndarray | None, n: int, seed: int) -> np.ndarray:
         return np.arange(n)
     _, first = np.unique(groups[order].astype(str), return_index=True)
     return np.sort(order[first])
-
-
-def judge_selection(
-    targets: np.ndarray, probabilities: np.ndarray, rule: Rule | None, withheld: np.ndarray, groups: Groups | None
-) -> SelectiveResult:
-    """Measures coverage, the error among the answered, and the whole curve between them.
-
-    Args:
-        targets: ``int[n]``.
-        probabilities: ``float[n, classes]``.
-        rule: What is judged; without one everything is answered, but what looks foreign.
-        withheld: ``bool[n]``: what is not answered, by the rule or as foreign.
-        groups: Examples of one group are resampled together.
-    """
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
-    answered = ~withheld
-    judged = judge_rule(rule, targets, probabilities, withheld, groups)
-    return SelectiveResult(
-        **under_its_name(replace(rule, **judged) if rule else None),
-        coverage=estimate(SHARE, answered, np.ones(len(answered), bool), groups=groups),
-        error=estimate(SHARE, answered & ~right, answered, groups=groups),
-        aurc=estimate(AURC, right, confidence, groups=groups),
-        risk_coverage=risk_coverage(confidence, right),
-    )
-
-
-def judge_rule(
-    rule: Rule | None, targets: np.ndarray, answers: np.ndarray, withheld: np.ndarray, groups: Groups | None
-) -> dict[str, Any]:
-    """Returns what a rule itself has to show; nothing of a promise: coverage and error are reported in any case.
-
-    Of costs: the expected cost of an example, beside that of answering everything, and what is saved, paired. Of a
-    precision: precision and recall of the label, beside those of answering everything.
-
-    Args:
-        rule: When to abstain.
-        targets: ``int[n]``.
-        answers: ``float[n, classes]``.
-        withheld: ``bool[n]``: what is declined, for whatever reason.
-        groups: Examples of one group are resampled together.
-    """
-    found: dict[str, Estimate] = {}
-    if isinstance(rule, CostRule):
-        everything = rule.wrong * (answers.argmax(axis=1) != targets)
-        own = np.where(withheld, rule.abstain, everything)
-        costs = {"per_example": own, "answering_everything": everything, "saved": everything - own}
-        found = {name: estimate(MEAN, cost, cost, groups=groups) for name, cost in costs.items()}
-    elif isinstance(rule, PrecisionRule):
-        named, true = answers.argmax(axis=1) == rule.place, targets == rule.place
-        for ending, given in (("", named & ~withheld), ("_answering_everything", named)):
-            found["reached" + ending] = estimate(SHARE, given & true, given, groups=groups)
-            found["recall" + ending] = estimate(SHARE, given & true, true, groups=groups)
-    return found
-
-
-def risk_coverage(confidence: np.ndarray, right: np.ndarray) -> tuple[RiskPoint, ...]:
-    """Returns the error among the answered at some 50 coverages, the surest answers first.
-
-    Example:
-        >>> risk_coverage(np.array([0.9, 0.8]), np.array([True, False]))
-        (RiskPoint(coverage=0.5, error=0.0), RiskPoint(coverage=1.0, error=0.5))
-    """
-    n = len(confidence)
-    errors = np.cumsum(~right[np.argsort(-confidence, kind="stable")])
-    answered = np.unique(np.linspace(1, n, min(n, CURVE_POINTS)).astype(int))
-    return tuple(RiskPoint(float(k / n), float(errors[k - 1] / k)) for k in answered)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kft import replicas, strategy
 from kft.answer.fitted import checkpoint_hash
-from kft.answer.predictor import load_predictor
+from kft.answer.load import load_artifact
 from kft.api.reading import frames_of, progress_for, split_of
 from kft.api.scoring import score_suite
 from kft.api.using import require_same_data
@@ -131,8 +131,6 @@ def draft_suite(
         >>> kft.draft_suite("runs/tickets-1", "checks.yaml").checks  # doctest: +SKIP
         ('train rows', 'nothing said', 'typos')
     """
-    from kft.train.checkpoint import load_checkpoint
-
     folder, target = open_run(Path(run)), Path(path)
     recipe = load_recipe(folder.recipe)
     task = TASKS.get(recipe.spec.task)
@@ -144,10 +142,9 @@ def draft_suite(
     early = strategy.choose_early(devices)
     with strategy.start(devices).scope():
         progress = progress_for(quiet)
-        best = load_checkpoint(folder.checkpoints, "best")
-        predictor = load_predictor(folder).with_weights(best.weights)
+        artifact = load_artifact(folder)
         progress.note(f"\ndrafting   from {len(split.train):,} rows of train")
-        text, drafted = draft(predictor, split.train, findings, target, str(folder.path), seed=recipe.spec.seed)
+        text, drafted = draft(artifact, split.train, findings, target, str(folder.path), seed=recipe.spec.seed)
     if early is None or early.is_chief:
         write_file(target, text, elsewhere="choose another --draft-suite FILE")
     return drafted

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kft import notebook, replicas, runtime, strategy
+from kft.answer.load import from_training
 from kft.api.checking import find_at_once
 from kft.api.reading import load, progress_for, show_data
 from kft.api.scoring import score_test
@@ -230,8 +231,8 @@ def _train(
             spec, split, backbone, model, phases, files=files, callbacks=callbacks, progress=progress, resume=found
         )
         replicas.any_process(False)  # the others read the best weights once the first has written them
-        at_hand = backbone if fitted.backbone_kept else None
-        evaluation = score_test(run, split, progress, writes=chief, backbone=at_hand)
+        answering = from_training(run, backbone, fitted, split.space)
+        evaluation = score_test(answering, split, progress, writes=chief)
     except BaseException as stop:
         stop.add_note(f"{RUN_NOTE}{run.path}")  # whoever reports it can say where the weights are
         raise

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kft import assets, strategy
-from kft.answer.predictor import count_withheld, load_predictor
+from kft.answer.artifact import count_withheld
+from kft.answer.load import load_answering, load_artifact
 from kft.api.reading import frames_of, progress_for, split_of
 from kft.api.scoring import score_run, score_test
 from kft.data.examples import Columns, Examples
@@ -76,7 +77,7 @@ def evaluate(
         split = split_of(recipe, frames, devices)
         require_same_data(folder, receipt, split)
         with strategy.start(devices).scope():
-            result = score_test(folder, split, progress_for(quiet or not chief), writes=chief)
+            result = score_test(load_answering(folder), split, progress_for(quiet or not chief), writes=chief)
         return result if other is None else _compare(result, folder, other, split)
     if other is not None:
         raise UsageError(
@@ -237,10 +238,7 @@ def _task_and_columns(folder: RunFolder) -> tuple[Task, DataSpec, dict[str, Any]
 
 def _predict(folder: RunFolder, inputs: Sequence[Any], devices: str) -> list[Answer]:
     with strategy.start(devices).scope():
-        from kft.train.checkpoint import load_checkpoint
-
-        best = load_checkpoint(folder.checkpoints, "best")
-        return load_predictor(folder).with_weights(best.weights).predict(inputs)
+        return load_artifact(folder).predict(inputs)
 
 
 def write_predictions(path: Path, answers: Sequence[Mapping[str, Any] | None]) -> None:

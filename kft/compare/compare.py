@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from kft.answer.calibration import UNCHANGED, Temperature, fit_temperature
+from kft.answer.calibration import fit_temperature
+from kft.answer.decide import UNCHANGED, Temperature
 from kft.compare.approaches import APPROACHES, Approach
 from kft.compare.setting import Setting
 from kft.compare.solution import Solution

@@ -12,10 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from kft.answer.calibration import judge_calibration
-from kft.answer.fitted import Fitted
-from kft.answer.scope import judge_scope
-from kft.answer.selective import judge_selection
+from kft.answer.decide import Decisions
+from kft.evaluate.certainty import judge_calibration, judge_scope, judge_selection
 from kft.evaluate.slices import cut, judge_slices, worst_of
 from kft.metrics.intervals import estimate_all, paired_difference
 from kft.records.document import write_document
@@ -99,34 +97,34 @@ class ClassReport:
         }
 
 
-def calibrated(scored: Scored, fitted: Fitted) -> Scored:
+def calibrated(scored: Scored, given: Decisions, probe: Decisions | None) -> Scored:
     """Returns the examples with the answers that are given, and the probe's, each at its own temperature."""
-    probe = None if scored.probe is None else fitted.probe.apply(scored.probe)
-    return replace(scored, answers=fitted.temperature.apply(scored.answers), probe=probe)
+    of_probe = scored.probe if probe is None else probe.temperature.apply(scored.probe)
+    return replace(scored, answers=given.temperature.apply(scored.answers), probe=of_probe)
 
 
 def report_classes(
-    raw: Scored, given: Scored, fitted: Fitted, overfitting: OverfittingResult, smallest_slice: int
+    raw: Scored, given: Scored, decisions: Decisions, overfitting: OverfittingResult, smallest_slice: int
 ) -> ClassReport:
     """Computes what is reported beside the metrics where each example has one class of many.
 
     Args:
         raw: The examples with the model's own probabilities.
         given: The same after calibration.
-        fitted: Temperature, threshold and scope.
+        decisions: Temperature, rule and scope.
         overfitting: From the run's history.
         smallest_slice: Smaller parts are not judged.
     """
     truth, answers, groups = given.truth, given.answers, given.groups
     cuts = cut(given.columns, given.inputs, answers.max(axis=1))
     scope = None
-    if fitted.scope is not None:
-        foreign = fitted.foreign(answers, given.vectors)
-        scope = judge_scope(fitted.scope, foreign, answers.argmax(axis=1) == truth, groups)
-    withheld = fitted.abstains(answers, given.vectors)
+    if decisions.scope is not None:
+        foreign = decisions.foreign(answers, given.vectors)
+        scope = judge_scope(decisions.scope, foreign, answers.argmax(axis=1) == truth, groups)
+    withheld = decisions.abstains(answers, given.vectors)
     return ClassReport(
-        calibration=judge_calibration(truth, raw.answers, fitted.temperature, groups),
-        selective=judge_selection(truth, answers, fitted.rule, withheld, groups),
+        calibration=judge_calibration(truth, raw.answers, decisions.temperature, groups),
+        selective=judge_selection(truth, answers, decisions.rule, withheld, groups),
         slices=judge_slices(truth, answers, cuts, smallest=smallest_slice, groups=groups),
         overfitting=overfitting,
         out_of_scope=scope,
@@ -214,9 +212,9 @@ def check_gate(rule: str, value: float | None) -> GateResult:
     return GateResult(rule, value, passed)
 
 
-def write_evaluation(run: RunFolder, result: EvaluateResult, scored: Scored, fitted: Fitted) -> None:
+def write_evaluation(run: RunFolder, result: EvaluateResult, scored: Scored, decisions: Decisions) -> None:
     """Writes metrics.json, predictions.csv and, where there are any, per_class.csv, confusion.csv, edge_cases.json."""
-    abstains = fitted.abstains(scored.answers, scored.vectors)
+    abstains = decisions.abstains(scored.answers, scored.vectors)
     rows = zip(scored.ids, scored.truth, scored.answers, abstains, strict=True)
     write_csv(
         run.predictions,

@@ -16,10 +16,10 @@ import numpy as np
 
 from kft.data.examples import Examples, Input
 from kft.data.personal import conceal
+from kft.metrics.neighbours import nearest_first, unit_rows
 from kft.records.mistakes import Mistake, Mistakes, NearExample, Shown
 from kft.records.run_folder import RunFolder
 from kft.split.data_split import DataSplit, labels_of
-from kft.split.near import unit_rows
 
 MOST, NEIGHBOURS = 20, 3
 """Mistakes that are kept, and training examples beside each."""
@@ -112,10 +112,10 @@ def _weight(row: Mapping[str, str]) -> float:
 
 def _neighbours(train: Examples, found: Examples, vectorise: Vectorise) -> list[list[tuple[int, float]]]:
     """Returns, for each example, the places of its nearest training examples and their cosines."""
-    vectors = unit_rows(vectorise([*train.inputs, *found.inputs]))
-    cosines = vectors[len(train) :] @ vectors[: len(train)].T
-    nearest = np.argsort(-cosines, axis=1, kind="stable")[:, :NEIGHBOURS]
-    return [[(int(at), float(cosines[row, at])) for at in places] for row, places in enumerate(nearest)]
+    vectors = unit_rows(vectorise([*train.inputs, *found.inputs]).astype(np.float32))
+    alike = vectors[len(train) :] @ vectors[: len(train)].T
+    nearest = nearest_first(alike, NEIGHBOURS)
+    return [[(int(at), float(alike[row, at])) for at in places] for row, places in enumerate(nearest)]
 
 
 def _shown(given: Input) -> Shown:

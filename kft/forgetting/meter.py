@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kft.metrics.intervals import estimate_mean, ratio_of_means
+from kft.metrics.neighbours import nearest_first, unit_rows
 from kft.records.estimate import Estimate
 from kft.records.forgetting import Retained
 
@@ -113,8 +114,7 @@ def nearest(vectors: np.ndarray, k: int) -> np.ndarray:
         >>> nearest(np.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]]), 1).ravel().tolist()
         [1, 0, 1]
     """
-    vectors = np.asarray(vectors, np.float64)
-    units = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    units = unit_rows(np.asarray(vectors, np.float64))
     similar = units @ units.T
     np.fill_diagonal(similar, -np.inf)
-    return np.argsort(-similar, axis=1, kind="stable")[:, :k]
+    return nearest_first(similar, k)

@@ -13,7 +13,6 @@ import numpy as np
 from kft.data.examples import Columns, Input
 from kft.evaluate.paired import compare_answers
 from kft.metrics.intervals import share_interval
-from kft.recipe.schema import DataSpec
 from kft.records.edge_cases import EdgeCaseResult, EdgeCheckResult, Outcome
 from kft.records.estimate import Estimate
 from kft.suites.cases import Case, expand, shown
@@ -22,34 +21,33 @@ from kft.suites.suite_fit import require_fit
 from kft.tasks.classes import Prediction
 
 if TYPE_CHECKING:
-    from kft.answer.predictor import Predictor
+    from kft.answer.artifact import Artifact
 
 ABSTAINS = "(abstains)"
 MOST_FAILURES = 20
 
 
-def run_suite(suite: Suite, predictor: Predictor, data: DataSpec, columns: Columns) -> EdgeCaseResult:
+def run_suite(suite: Suite, artifact: Artifact, columns: Columns) -> EdgeCaseResult:
     """Answers every case of a suite and judges the answers.
 
     Where several processes share the work, all of them call it together.
 
     Args:
         suite: The suite.
-        predictor: A model with the weights that are judged.
-        data: The recipe's part: inputs are cleaned as those that the model learned from.
+        artifact: Is judged; its recipe cleans inputs as those that the model learned from.
         columns: Those the model was trained on.
 
     Raises:
         SuiteError: It does not fit the model, or a check tests nothing.
         DataError: A table of the suite cannot be read.
     """
-    task = predictor.reader.task
-    require_fit(suite, task, predictor.space.labels)
+    task = artifact.reader.task
+    require_fit(suite, task, artifact.space.labels)
     with tempfile.TemporaryDirectory(prefix="kft-edge-cases-") as folder:
-        found = expand(suite, task, data, columns, Path(folder))
+        found = expand(suite, task, artifact.spec.data, columns, Path(folder))
         given = [one for case in found.cases for one in (case.given, case.changed) if one is not None]
         inputs: list[Input] = list(dict.fromkeys(given))
-        answers = dict(zip(inputs, predictor.predict(inputs), strict=True))
+        answers = dict(zip(inputs, artifact.predict(inputs), strict=True))
     base = suite.path.parent
     outcomes = {case.id: judge(case, answers, base) for case in found.cases}
     checks = []
@@ -63,6 +61,7 @@ def run_suite(suite: Suite, predictor: Predictor, data: DataSpec, columns: Colum
         passed=sum(outcome.passed for outcome in outcomes.values()),
         pass_rate=_pass_rate(found.cases, list(outcomes.values())),
         checks=tuple(checks),
+        checkpoint=artifact.checkpoint,
         cases={name: outcome.passed for name, outcome in outcomes.items()},
         outcomes=outcomes,
     )

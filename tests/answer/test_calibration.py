@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kft.answer.calibration import Temperature, fit_temperature, judge_calibration
+from kft.answer.calibration import fit_temperature
+from kft.answer.decide import Temperature
+from kft.evaluate.certainty import judge_calibration
 from kft.metrics.classification import METRICS
 from kft.tasks.decode import softmax
 

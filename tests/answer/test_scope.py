@@ -4,15 +4,10 @@ import numpy as np
 import pytest
 
 from kft.answer import scope
-from kft.answer.scope import (
-    combined_score,
-    fit_scope,
-    judge_scope,
-    mahalanobis_score,
-    neighbour_score,
-    softmax_score,
-    usual,
-)
+from kft.answer.decide import combined_score, neighbour_score, softmax_score
+from kft.answer.scope import fit_scope, mahalanobis_score, usual
+from kft.evaluate.certainty import judge_scope
+from kft.metrics import neighbours
 from kft.metrics.ranking import AUROC
 from kft.records.document import as_document
 from kft.tasks.decode import softmax
@@ -54,7 +49,7 @@ def test_what_is_known_is_not_foreign(planted):
 def test_the_neighbour_is_the_same_in_pieces(planted, monkeypatch):
     known, _, asked, _ = planted
     whole = neighbour_score(known, asked, k=3)
-    monkeypatch.setattr(scope, "ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(neighbours, "ROWS_AT_ONCE", 7)
     np.testing.assert_allclose(neighbour_score(known, asked, k=3), whole, atol=1e-6)
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from kft.answer.selective import certify, fewest_answers, judge_selection, propose_thresholds, risk_coverage
+from kft.answer.selective import certify, fewest_answers, propose_thresholds
+from kft.evaluate.certainty import judge_selection, risk_coverage
 from kft.recipe.schema import AbstainSpec
 from kft.records.document import as_document
 from kft.records.metrics import RiskPoint

@@ -9,11 +9,10 @@ import pytest
 
 import kft
 from kft import assets
-from kft.answer.predictor import load_predictor
+from kft.answer.load import load_artifact
 from kft.metrics.ranking import AUROC
 from kft.recipe.shipped import recipes_folder
 from kft.records.run_folder import RunFolder
-from kft.train.checkpoint import load_checkpoint
 
 BANKING77 = os.environ.get("KFT_BANKING77")
 PROBE = {"name": "probe", "unfreeze": "none", "solver": "lbfgs"}
@@ -22,10 +21,9 @@ FLAG = "evaluate.out_of_scope.keep=0.95"
 
 def scores(run: Path, texts) -> np.ndarray:
     """Returns how foreign the run finds each text."""
-    folder = RunFolder(run)
-    predictor = load_predictor(folder).with_weights(load_checkpoint(folder.checkpoints, "best").weights)
-    raw, vectors = predictor.answers_and_vectors(list(texts))
-    return predictor.fitted.scope.score(vectors, predictor.fitted.temperature.apply(raw))
+    artifact = load_artifact(RunFolder(run))
+    raw, vectors = artifact.answers_and_vectors(list(texts))
+    return artifact.decisions.scope.score(vectors, artifact.decisions.temperature.apply(raw))
 
 
 def auroc(run: Path, inside, outside) -> float:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kft.answer.fitted import Fitted, Judged, fit_answers
+from kft.answer.decide import NOTHING, Decisions
+from kft.answer.fitted import Judged, fit_answers
 from kft.audit.summary import count_severities
 from kft.evaluate.evaluate import Beside, Scored, calibrated, report_classes, score, write_evaluation
 from kft.evaluate.overfitting import judge_overfitting
@@ -52,15 +53,16 @@ def write_run(
     events = epochs(recipe.spec.train.best)
     run.rewrite_history(events)
     scored, shares = answers(kind, space, n, rng)
-    fitted, report = Fitted(), None
+    given, report = NOTHING, None
     if kind.one_class:
         valid = Judged(scored.truth, scored.answers, scored.probe, held=np.arange(n) % 2 == 0, groups=None)
         fitted = fit_answers(EvaluateSpec.model_validate(asked), valid, space.labels, seed=0)
-        raw, scored = scored, calibrated(scored, fitted)
-        report = report_classes(raw, scored, fitted, judge_overfitting(events, 100), 20)
+        given, raw = fitted.given, scored
+        scored = calibrated(scored, given, Decisions(fitted.probe))
+        report = report_classes(raw, scored, given, judge_overfitting(events, 100), 20)
     result = score(scored, split="test", shares=shares, gates=gates or {}, beside=Beside(report=report))
     assert tuple(result.metrics) == tuple(TASKS.get(task).kind.judging.metrics)
-    write_evaluation(run, result, scored, fitted)
+    write_evaluation(run, result, scored, given)
     write_document(run.receipt, made.receipt(labels=space.labels, n=Counts(1000, 100, n)))
     write_document(run.findings, findings())
     return run
