@@ -6,14 +6,10 @@ itself, below 1 not sure enough. It changes no answer, only how sure each one is
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
-
 import numpy as np
 
 from kft.answer.decide import Temperature, as_logits
-from kft.metrics.classification import ReliabilityBin, check_inputs
-from kft.metrics.intervals import Estimate
+from kft.metrics.classification import check_inputs
 from kft.tasks.decode import softmax
 
 
@@ -50,35 +46,3 @@ def fit_temperature(targets: np.ndarray, probabilities: np.ndarray) -> Temperatu
         middle = (low + high) / 2
         low, high = (middle, high) if slope(np.exp(middle)) < 0 else (low, middle)
     return Temperature(float(np.exp(-(low + high) / 2)), n)
-
-
-@dataclass(frozen=True)
-class CalibrationResult:
-    """How well the probabilities fit what happened.
-
-    Attributes:
-        temperature: Fitted on valid.
-        n: Examples it was fitted on; 0 where nothing was.
-        ece_before: The expected calibration error on these examples at temperature 1.
-        brier: The Brier score, after calibration.
-        bins: The reliability diagram, after calibration.
-        bins_before: The same at temperature 1.
-    """
-
-    temperature: float
-    n: int
-    ece_before: Estimate
-    brier: Estimate
-    bins: tuple[ReliabilityBin, ...]
-    bins_before: tuple[ReliabilityBin, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the form of metrics.json."""
-        return {
-            "temperature": self.temperature,
-            "n": self.n,
-            "ece_before": self.ece_before.as_dict(),
-            "brier": self.brier.as_dict(),
-            "reliability": [asdict(row) for row in self.bins],
-            "reliability_before": [asdict(row) for row in self.bins_before],
-        }

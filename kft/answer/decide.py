@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kft.metrics.neighbours import cosines, unit_rows
+from kft.records.rules import Rule
 from kft.tasks.decode import softmax
 
 SMALLEST = 1e-300
@@ -54,97 +55,6 @@ UNCHANGED = Temperature()
 def as_logits(probabilities: np.ndarray) -> np.ndarray:
     """Returns ``float64[n, classes]``: logarithms, finite ones of zeros too."""
     return np.log(np.maximum(probabilities.astype(np.float64), SMALLEST))
-
-
-@dataclass(frozen=True)
-class Promise:
-    """A share of wrong answers among the answered that was asked for, and the threshold that keeps it.
-
-    Attributes:
-        error: The largest share of wrong answers among the answered.
-        confidence: Of the promise.
-        threshold: Answers below this confidence are withheld; None where nothing can be promised.
-        n: Calibration examples, one a group.
-        answered: How many of them reach the threshold.
-        errors: How many of those are wrong.
-        why: Why nothing can be promised; empty where it can.
-    """
-
-    error: float
-    confidence: float
-    threshold: float | None
-    n: int
-    answered: int
-    errors: int
-    why: str = ""
-
-    def withholds(self, answers: np.ndarray) -> np.ndarray:
-        """Returns ``bool[n]``: which calibrated answers, ``float[n, classes]``, are not sure enough."""
-        return answers.max(axis=1) < (self.threshold or 0.0)
-
-
-@dataclass(frozen=True)
-class CostRule:
-    """Chow's rule (1970): an answer is given where a mistake is expected to cost less than declining to answer.
-
-    Attributes:
-        wrong: What a wrong answer costs; a right one costs nothing.
-        abstain: What it costs to decline.
-
-    Example:
-        >>> CostRule(wrong=10, abstain=1).threshold
-        0.9
-    """
-
-    wrong: float
-    abstain: float
-
-    @property
-    def threshold(self) -> float:
-        """The confidence at which both cost the same: ``(1 - confidence) * wrong = abstain``."""
-        return 1 - self.abstain / self.wrong
-
-    def withholds(self, answers: np.ndarray) -> np.ndarray:
-        """Returns ``bool[n]``: which calibrated answers, ``float[n, classes]``, are not worth their risk."""
-        return answers.max(axis=1) < self.threshold
-
-
-@dataclass(frozen=True)
-class PrecisionRule:
-    """The loosest threshold for the answers of one label at which these are right often enough on valid.
-
-    Attributes:
-        asked: The precision that was asked for.
-        label: Whose answers are withheld below the threshold; those of other labels are given.
-        place: Of the label among the classes.
-        threshold: None where no threshold reaches the precision: then nothing is withheld.
-        n: How often valid is answered with the label.
-        answered: How many of these answers reach the threshold.
-        right: How many of those are right.
-    """
-
-    asked: float
-    label: str
-    place: int
-    threshold: float | None
-    n: int
-    answered: int
-    right: int
-
-    @property
-    def why(self) -> str:
-        """Why nothing is withheld; empty where something is."""
-        if self.threshold is not None:
-            return ""
-        return f"none of {self.n:,} answers {self.label!r} on valid is sure enough for a precision of {self.asked:g}"
-
-    def withholds(self, answers: np.ndarray) -> np.ndarray:
-        """Returns ``bool[n]``: which calibrated answers, ``float[n, classes]``, name the label and are not sure."""
-        return (answers.argmax(axis=1) == self.place) & (answers.max(axis=1) < (self.threshold or 0.0))
-
-
-Rule = Promise | CostRule | PrecisionRule
-"""Says which answers are withheld; one at most."""
 
 
 @dataclass(frozen=True)

@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from kft.answer.calibration import fit_temperature
-from kft.answer.decide import NOTHING, UNCHANGED, Decisions, Promise, Rule, Scope, Temperature
+from kft.answer.decide import NOTHING, UNCHANGED, Decisions, Scope, Temperature
 from kft.answer.scope import fit_scope
-from kft.answer.selective import RULES, certify, one_of_each, propose_thresholds, rule_as_dict
+from kft.answer.selective import certify, one_of_each, propose_thresholds
 from kft.answer.thresholds import choose_threshold
 from kft.errors import RunError
 from kft.recipe.schema import EvaluateSpec
-from kft.records.files import write_file, write_json
+from kft.records.calibration import Calibration, ScopeNumbers
+from kft.records.document import read_document, write_document
+from kft.records.files import write_file
+from kft.records.rules import Promise, Rule, under_its_name
 from kft.records.run_folder import RunFolder
 
 
@@ -110,21 +112,18 @@ def write_fitted(run: RunFolder, fitted: Fitted, checkpoint: str) -> None:
         from safetensors.numpy import save
 
         write_file(run.scope, save({"known": np.ascontiguousarray(scope.known)}))
-    values = {
-        "temperature": given.temperature.value,
-        "n": given.temperature.n,
-        "how": "temperature scaling on valid" if given.temperature.n else "none",
-        "probe_temperature": fitted.probe.value,
-        "threshold": given.rule.threshold if given.rule else None,
-        **rule_as_dict(given.rule),
-        "scope": None if scope is None else {name: getattr(scope, name) for name in SCOPE_NUMBERS},
-        "checkpoint": checkpoint,
-    }
-    write_json(run.calibration, values)
-
-
-SCOPE_NUMBERS = ("distance", "unsure", "limit", "keep", "n")
-"""What of a scope stands in calibration.json."""
+    numbers = None
+    if scope is not None:
+        numbers = ScopeNumbers(scope.distance, scope.unsure, scope.limit, scope.keep, scope.n)
+    values = Calibration(
+        temperature=given.temperature.value,
+        n=given.temperature.n,
+        probe_temperature=fitted.probe.value,
+        checkpoint=checkpoint,
+        **under_its_name(given.rule),
+        scope=numbers,
+    )
+    write_document(run.calibration, values)
 
 
 def read_fitted(run: RunFolder, checkpoint: str) -> Fitted | None:
@@ -135,19 +134,18 @@ def read_fitted(run: RunFolder, checkpoint: str) -> Fitted | None:
     """
     if not run.calibration.is_file():
         return None
-    values: dict[str, Any] = run.read_json(run.calibration)
-    if values["checkpoint"] != checkpoint:
+    values = read_document(Calibration, run.calibration)
+    if values.checkpoint != checkpoint:
         return None  # training has gone on since
-    rules = [kind(**values[name]) for name, kind in RULES.items() if values.get(name)]
     given = Decisions(
-        temperature=Temperature(values["temperature"], values["n"]),
-        rule=rules[0] if rules else None,
-        scope=_read_scope(run, values["scope"]) if values.get("scope") else None,
+        temperature=Temperature(values.temperature, values.n),
+        rule=values.rule,
+        scope=_read_scope(run, values.scope) if values.scope else None,
     )
-    return Fitted(given, Temperature(values["probe_temperature"], values["n"]))
+    return Fitted(given, Temperature(values.probe_temperature, values.n))
 
 
-def _read_scope(run: RunFolder, numbers: dict[str, Any]) -> Scope:
+def _read_scope(run: RunFolder, numbers: ScopeNumbers) -> Scope:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
@@ -161,8 +159,7 @@ def _read_scope(run: RunFolder, numbers: dict[str, Any]) -> Scope:
             expected="the file that kft train wrote",
             next_step=f"delete {run.calibration}: kft evaluate {run.path} then fits both anew",
         ) from None
-    pairs = {name: tuple(numbers[name]) for name in ("distance", "unsure")}
-    return Scope(known, **{**numbers, **pairs})
+    return Scope(known, **vars(numbers))
 
 
 def checkpoint_hash(run: RunFolder) -> str:

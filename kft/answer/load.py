@@ -18,6 +18,8 @@ from kft.answer.fitted import Fitted, read_fitted
 from kft.errors import ModelError, RunError
 from kft.recipe.load import Recipe
 from kft.recipe.schema import RecipeSpec
+from kft.records.document import read_document
+from kft.records.receipt import Receipt
 from kft.records.run_folder import RunFolder
 from kft.tasks.recipes import load_recipe
 from kft.tasks.registry import TASKS
@@ -48,7 +50,7 @@ class Answering:
 
     run: RunFolder
     recipe: Recipe
-    receipt: Mapping[str, Any]
+    receipt: Receipt
     best: Artifact
     kept: Mapping[str, Any]
     probe: Artifact | None
@@ -80,7 +82,7 @@ def load_artifact(run: RunFolder) -> Artifact:
     """
     from kft.train.checkpoint import load_checkpoint
 
-    recipe, receipt = load_recipe(run.recipe), run.read_json(run.receipt)
+    recipe, receipt = load_recipe(run.recipe), read_document(Receipt, run.receipt)
     best = load_checkpoint(run.checkpoints, "best")
     fitted = read_fitted(run, best.digest) or Fitted()
     artifact = _on(recipe.spec, _space(receipt), _pretrained(recipe.spec, receipt), best.weights)
@@ -91,7 +93,7 @@ def load_answering(run: RunFolder) -> Answering:
     """Loads a run's best checkpoint and, beside it, its probe; see ``load_artifact``."""
     from kft.train.checkpoint import load_checkpoint
 
-    recipe, receipt = load_recipe(run.recipe), run.read_json(run.receipt)
+    recipe, receipt = load_recipe(run.recipe), read_document(Receipt, run.receipt)
     best, probe = load_checkpoint(run.checkpoints, "best"), None
     space, backbone = _space(receipt), _pretrained(recipe.spec, receipt)
     if (run.checkpoints / "probe.json").is_file():
@@ -115,7 +117,7 @@ def from_training(run: RunFolder, backbone: Backbone, fitted: FitResult, space: 
     """
     from kft.train.checkpoint import load_facts
 
-    recipe, receipt = load_recipe(run.recipe), run.read_json(run.receipt)
+    recipe, receipt = load_recipe(run.recipe), read_document(Receipt, run.receipt)
     facts, digest = load_facts(run.checkpoints, "best")
     best = replace(_artifact(recipe.spec, space, backbone, fitted.model), checkpoint=digest)
     probe = None
@@ -184,23 +186,23 @@ def _require_known(graph: keras.Model, arrays: Arrays) -> None:
         )
 
 
-def _pretrained(spec: RecipeSpec, receipt: Mapping[str, Any]) -> Backbone:
+def _pretrained(spec: RecipeSpec, receipt: Receipt) -> Backbone:
     from kft.model.backbones import load_for
 
     backbone = load_for(spec)
-    if backbone.weights_hash != receipt["weights_hash"]:
+    if backbone.weights_hash != receipt.weights_hash:
         raise ModelError(
             "the backbone's weights are not those the run was trained from",
             where=spec.model.backbone,
             received=f"sha256 {backbone.weights_hash}",
-            expected=f"sha256 {receipt['weights_hash']}",
+            expected=f"sha256 {receipt.weights_hash}",
             next_step="restore the backbone's folder, or train again",
         )
     return backbone
 
 
-def _space(receipt: Mapping[str, Any]) -> AnswerSpace:
-    return AnswerSpace(tuple(receipt["labels"]), receipt["mean"], receipt["std"])
+def _space(receipt: Receipt) -> AnswerSpace:
+    return AnswerSpace(receipt.labels, receipt.mean, receipt.std)
 
 
 def _same(head: Arrays, best: Arrays) -> bool:

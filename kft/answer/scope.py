@@ -8,13 +8,11 @@ distance and the softmax, make up ``Scope``, which a run keeps: arrays and one m
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
 from kft.answer.decide import Scope, neighbour_score, softmax_score
-from kft.metrics.intervals import Estimate
 from kft.metrics.neighbours import unit_rows
 
 MOST_KNOWN = 50_000
@@ -51,30 +49,6 @@ def fit_scope(
     scores = np.sort(open_ended.score(vectors, probabilities))
     place = min(int(np.ceil((len(scores) + 1) * keep)), len(scores)) - 1
     return replace(open_ended, limit=float(scores[place]))
-
-
-@dataclass(frozen=True)
-class ScopeResult:
-    """What flagging comes to on labelled, so in-scope, examples.
-
-    Attributes:
-        scope: Was fitted on train and valid.
-        flagged: The share that looks foreign: what the flag costs in scope.
-        right: The share of these whose answers would have been right.
-    """
-
-    scope: Scope
-    flagged: Estimate
-    right: Estimate
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the form of metrics.json."""
-        return {
-            "keep": self.scope.keep,
-            "n": self.scope.n,
-            "flagged": self.flagged.as_dict(),
-            "right": self.right.as_dict(),
-        }
 
 
 def mahalanobis_score(

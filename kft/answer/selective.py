@@ -9,20 +9,15 @@ examples breaks its promise in about half of all cases (docs/evaluation.md).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from kft.answer.decide import CostRule, PrecisionRule, Promise, Rule
-from kft.metrics.intervals import Estimate
 from kft.recipe.schema import AbstainSpec
+from kft.records.rules import Promise
 
 STEPS = 100
 """Thresholds that are tried at most. More cost nothing: the sequence needs no correction for their number."""
-RULES: Mapping[str, type[Rule]] = {"promise": Promise, "costs": CostRule, "precision": PrecisionRule}
-"""What each is called in calibration.json and metrics.json."""
 
 
 def fewest_answers(asked: AbstainSpec) -> int:
@@ -135,57 +130,3 @@ def one_of_each(groups: np.ndarray | None, n: int, seed: int) -> np.ndarray:
         return np.arange(n)
     _, first = np.unique(groups[order].astype(str), return_index=True)
     return np.sort(order[first])
-
-
-@dataclass(frozen=True)
-class SelectiveResult:
-    """What abstention comes to on examples that nothing was fitted on.
-
-    Attributes:
-        rule: When to abstain; None where nothing was asked for.
-        judged: What the rule itself has to show: costs, or the precision of its label.
-        coverage: The share that is answered.
-        error: The share of wrong answers among the answered.
-        aurc: The error averaged over every coverage (Geifman and El-Yaniv, 2017).
-        curve: (coverage, error) from the surest answers to all.
-    """
-
-    rule: Rule | None
-    judged: Mapping[str, Estimate]
-    coverage: Estimate
-    error: Estimate
-    aurc: Estimate
-    curve: tuple[tuple[float, float], ...]
-
-    @property
-    def promise(self) -> Promise | None:
-        """The rule, where it is a promise."""
-        return self.rule if isinstance(self.rule, Promise) else None
-
-    @property
-    def threshold(self) -> float | None:
-        """Answers below this confidence are withheld; those of one label alone, where a precision was asked for."""
-        return self.rule.threshold if self.rule else None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the form of metrics.json."""
-        judged = {name: value.as_dict() for name, value in self.judged.items()}
-        rules = {name: found and found | judged for name, found in rule_as_dict(self.rule).items()}
-        return {
-            **rules,
-            "threshold": self.threshold,
-            "coverage": self.coverage.as_dict(),
-            "error": self.error.as_dict(),
-            "aurc": self.aurc.as_dict(),
-            "risk_coverage": [{"coverage": coverage, "error": error} for coverage, error in self.curve],
-        }
-
-
-def rule_as_dict(rule: Rule | None) -> dict[str, dict[str, Any] | None]:
-    """Returns the rule under its own name, and None under the names of the others.
-
-    Example:
-        >>> rule_as_dict(CostRule(wrong=10, abstain=1))["costs"]
-        {'wrong': 10, 'abstain': 1}
-    """
-    return {name: asdict(rule) if isinstance(rule, kind) else None for name, kind in RULES.items()}

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kft.answer.decide import CostRule, PrecisionRule
 from kft.recipe.schema import ThresholdSpec
+from kft.records.rules import CostRule, PrecisionRule
 
 
 def choose_threshold(

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kft import replicas
 from kft.answer.artifact import Artifact
-from kft.answer.decide import CostRule, Decisions, PrecisionRule, Rule
+from kft.answer.decide import Decisions
 from kft.answer.fitted import Fitted, Judged, fit_answers, write_fitted
 from kft.answer.load import Answering, load_answering, load_artifact
 from kft.data.examples import Columns, Examples
-from kft.evaluate.evaluate import (
-    ClassReport,
-    EvaluateResult,
-    Scored,
-    calibrated,
-    report_classes,
-    score,
-    write_evaluation,
-)
+from kft.evaluate.evaluate import Beside, ClassReport, Scored, calibrated, report_classes, score, write_evaluation
 from kft.evaluate.overfitting import judge_overfitting
-from kft.forgetting.meter import ForgettingResult
 from kft.forgetting.retention import gate_value, measure_run, read_forgetting, write_forgetting
+from kft.records.document import read_document
+from kft.records.edge_cases import EdgeCaseResult
+from kft.records.forgetting import ForgettingResult
+from kft.records.metrics import EvaluateResult
+from kft.records.receipt import Receipt
+from kft.records.rules import CostRule, PrecisionRule, Rule
 from kft.records.run_folder import RunFolder
 from kft.split.data_split import DataSplit
-from kft.suites.edge_cases import EdgeCaseResult, run_suite
+from kft.suites.edge_cases import run_suite
 from kft.suites.suite import Suite, suite_of
 
 if TYPE_CHECKING:
@@ -76,12 +72,12 @@ def score_run(run: RunFolder, examples: Examples, name: str, progress: Progress)
 
 def score_suite(run: RunFolder, suite: Suite, progress: Progress) -> EdgeCaseResult:
     """Answers a suite of edge cases with the best checkpoint; no data of the run are read."""
-    return _run_suite(load_artifact(run), run.read_json(run.receipt), suite, progress)
+    return _run_suite(load_artifact(run), read_document(Receipt, run.receipt), suite, progress)
 
 
-def _run_suite(artifact: Artifact, receipt: Mapping[str, Any], suite: Suite, progress: Progress) -> EdgeCaseResult:
+def _run_suite(artifact: Artifact, receipt: Receipt, suite: Suite, progress: Progress) -> EdgeCaseResult:
     progress.note(f"\nedge cases {suite.path}")
-    columns = Columns(receipt["text_column"], receipt["label_column"], pair=receipt["pair_column"])
+    columns = Columns(receipt.text_column, receipt.label_column, pair=receipt.pair_column)
     return run_suite(suite, artifact, columns)
 
 
@@ -140,6 +136,8 @@ def _answer(answering: Answering, examples: Examples) -> Scored:
         answers, vectors = best.answers_and_vectors(examples.inputs, keep=True, vectors=wanted)
     assert examples.labels is not None  # only labelled examples are scored
     return Scored(
+        kind=best.kind,
+        space=best.space,
         ids=list(examples.ids),
         truth=best.kind.judging.truth(list(examples.labels), best.space),
         answers=answers,
@@ -165,14 +163,14 @@ def _score(
     result = score(
         given,
         split=name,
-        kind=best.kind,
-        space=best.space,
-        shares=receipt["shares"],
+        shares=receipt.shares,
         gates=spec.evaluate.gates,
-        report=report,
-        edge_cases=None if suite is None else _run_suite(best, receipt, suite, progress),
-        forgetting=forgetting,
-        beside={"forgetting.retained": gate_value(answering, forgetting)},
+        beside=Beside(
+            report=report,
+            edge_cases=None if suite is None else _run_suite(best, receipt, suite, progress),
+            forgetting=forgetting,
+            values={"forgetting.retained": gate_value(answering, forgetting)},
+        ),
     )
     return result, given
 
@@ -180,6 +178,6 @@ def _score(
 def _report(answering: Answering, raw: Scored, given: Scored) -> ClassReport:
     run, receipt = answering.run, answering.receipt
     lines = run.history.read_text(encoding="utf-8").splitlines() if run.history.is_file() else []
-    valid_rows = receipt["n"]["valid"] - receipt["set_aside"]
+    valid_rows = receipt.n.valid - receipt.set_aside
     overfitting = judge_overfitting([json.loads(line) for line in lines], valid_rows)
     return report_classes(raw, given, answering.best.decisions, overfitting, answering.spec.evaluate.slice_rows)

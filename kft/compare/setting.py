@@ -15,9 +15,9 @@ from kft.data.examples import Examples
 from kft.forgetting.meter import Meter
 from kft.forgetting.retain import RetainSet, find_retain
 from kft.forgetting.retention import retain_vectors
-from kft.metrics.intervals import Estimate
 from kft.metrics.metric import Metric
 from kft.recipe.schema import FeaturesSpec, RecipeSpec
+from kft.records.estimate import Estimate
 from kft.split.data_split import Selection, labels_of
 from kft.tasks.registry import TASKS
 from kft.tasks.task import Task

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 
-from kft.answer.calibration import CalibrationResult
-from kft.answer.decide import CostRule, PrecisionRule, Rule, Scope, Temperature
-from kft.answer.scope import ScopeResult
-from kft.answer.selective import SelectiveResult
+from kft.answer.decide import Scope, Temperature
 from kft.metrics.classification import BRIER, METRICS, reliability
-from kft.metrics.intervals import Estimate, Groups, estimate
+from kft.metrics.intervals import Groups, estimate
 from kft.metrics.ranking import AURC
 from kft.metrics.shares import MEAN, SHARE
+from kft.records.estimate import Estimate
+from kft.records.metrics import CalibrationResult, RiskPoint, ScopeResult, SelectiveResult
+from kft.records.rules import CostRule, PrecisionRule, Rule, under_its_name
 
 CURVE_POINTS = 50
 
@@ -33,8 +36,8 @@ def judge_calibration(
         n=temperature.n,
         ece_before=estimate(METRICS["ece"], targets, raw, groups=groups),
         brier=estimate(BRIER, targets, probabilities, groups=groups),
-        bins=tuple(reliability(targets, probabilities)),
-        bins_before=tuple(reliability(targets, raw)),
+        reliability=tuple(reliability(targets, probabilities)),
+        reliability_before=tuple(reliability(targets, raw)),
     )
 
 
@@ -52,19 +55,19 @@ def judge_selection(
     """
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
     answered = ~withheld
+    judged = judge_rule(rule, targets, probabilities, withheld, groups)
     return SelectiveResult(
-        rule=rule,
-        judged=judge_rule(rule, targets, probabilities, withheld, groups),
+        **under_its_name(replace(rule, **judged) if rule else None),
         coverage=estimate(SHARE, answered, np.ones(len(answered), bool), groups=groups),
         error=estimate(SHARE, answered & ~right, answered, groups=groups),
         aurc=estimate(AURC, right, confidence, groups=groups),
-        curve=risk_coverage(confidence, right),
+        risk_coverage=risk_coverage(confidence, right),
     )
 
 
 def judge_rule(
     rule: Rule | None, targets: np.ndarray, answers: np.ndarray, withheld: np.ndarray, groups: Groups | None
-) -> dict[str, Estimate]:
+) -> dict[str, Any]:
     """Returns what a rule itself has to show; nothing of a promise: coverage and error are reported in any case.
 
     Of costs: the expected cost of an example, beside that of answering everything, and what is saved, paired. Of a
@@ -91,17 +94,17 @@ def judge_rule(
     return found
 
 
-def risk_coverage(confidence: np.ndarray, right: np.ndarray) -> tuple[tuple[float, float], ...]:
-    """Returns (coverage, error among the answered) at some 50 coverages, the surest answers first.
+def risk_coverage(confidence: np.ndarray, right: np.ndarray) -> tuple[RiskPoint, ...]:
+    """Returns the error among the answered at some 50 coverages, the surest answers first.
 
     Example:
         >>> risk_coverage(np.array([0.9, 0.8]), np.array([True, False]))
-        ((0.5, 0.0), (1.0, 0.5))
+        (RiskPoint(coverage=0.5, error=0.0), RiskPoint(coverage=1.0, error=0.5))
     """
     n = len(confidence)
     errors = np.cumsum(~right[np.argsort(-confidence, kind="stable")])
     answered = np.unique(np.linspace(1, n, min(n, CURVE_POINTS)).astype(int))
-    return tuple((float(k / n), float(errors[k - 1] / k)) for k in answered)
+    return tuple(RiskPoint(float(k / n), float(errors[k - 1] / k)) for k in answered)
 
 
 def judge_scope(scope: Scope, flags: np.ndarray, right: np.ndarray, groups: Groups | None) -> ScopeResult:
@@ -114,7 +117,8 @@ def judge_scope(scope: Scope, flags: np.ndarray, right: np.ndarray, groups: Grou
         groups: Examples of one group are resampled together.
     """
     return ScopeResult(
-        scope,
+        keep=scope.keep,
+        n=scope.n,
         flagged=estimate(SHARE, flags, np.ones(len(flags), bool), groups=groups),
         right=estimate(SHARE, flags & right, flags, groups=groups),
     )

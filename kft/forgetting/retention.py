@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kft.answer.artifact import Artifact
 from kft.answer.load import Answering, pretrained_backbone, with_weights
-from kft.forgetting.meter import ForgettingResult, Meter, Retained
+from kft.forgetting.meter import Meter
 from kft.forgetting.retain import RetainSet, find_retain, reads
-from kft.recipe.schema import RecipeSpec
-from kft.records.files import write_json
+from kft.recipe.schema import PhaseSpec, RecipeSpec
+from kft.records.document import read_if_there, write_document
+from kft.records.forgetting import ForgettingResult, Retain, Retained
+from kft.records.receipt import Receipt
 from kft.records.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -63,7 +66,7 @@ def measure_run(answering: Answering, progress: Progress) -> ForgettingResult | 
     Raises:
         KftError: One of its kinds, for a retain set or a checkpoint that cannot be used.
     """
-    if not _trains_backbone(answering):
+    if not trains_backbone(answering.receipt):
         return None
     spec, best = answering.spec, answering.best
     retain, why = find_retain(spec)
@@ -90,19 +93,18 @@ def measure_run(answering: Answering, progress: Progress) -> ForgettingResult | 
         last = _last_weights(answering)
         dropped = measure(with_weights(best, last[0]), last[1]) if last is not None else None
     return ForgettingResult(
-        name=retain.name,
-        source=retain.source,
-        n=len(retain),
+        retain=Retain(retain.name, retain.source, len(retain)),
         metric=meter.metric,
         pretrained=meter.pretrained,
-        kept=tuned,
-        dropped=dropped,
+        **vars(tuned),
+        not_kept=dropped,
         warns_below=meter.warns_below,
     )
 
 
-def _trains_backbone(answering: Answering) -> bool:
-    return any(phase["unfreeze"] != "none" for phase in answering.receipt["phases"])
+def trains_backbone(receipt: Receipt) -> bool:
+    """Whether a phase of the run moves the backbone's weights."""
+    return any(PhaseSpec.model_validate(phase).moves_backbone for phase in receipt.phases)
 
 
 def _has_moved(artifact: Artifact, pretrained: Backbone) -> bool:
@@ -139,8 +141,8 @@ def _last_weights(answering: Answering) -> tuple[Mapping[str, np.ndarray], str] 
 def gate_value(answering: Answering, found: ForgettingResult | None) -> float | None:
     """Returns what the gate ``forgetting.retained`` compares: 1 where no phase trains the backbone."""
     if found is not None:
-        return found.kept.retained.value
-    return None if _trains_backbone(answering) else 1.0
+        return found.retained.value
+    return None if trains_backbone(answering.receipt) else 1.0
 
 
 def write_forgetting(run: RunFolder, found: ForgettingResult, checkpoint: str) -> None:
@@ -149,7 +151,7 @@ def write_forgetting(run: RunFolder, found: ForgettingResult, checkpoint: str) -
     Raises:
         StorageError: The disk is full or the folder cannot be written.
     """
-    write_json(run.forgetting, {**found.as_dict(), "checkpoint": checkpoint})
+    write_document(run.forgetting, replace(found, checkpoint=checkpoint))
 
 
 def read_forgetting(run: RunFolder, checkpoint: str) -> ForgettingResult | None:
@@ -158,7 +160,5 @@ def read_forgetting(run: RunFolder, checkpoint: str) -> ForgettingResult | None:
     Raises:
         RunError: The file is damaged.
     """
-    if not run.forgetting.is_file():
-        return None
-    values = run.read_json(run.forgetting)
-    return ForgettingResult.from_dict(values) if values["checkpoint"] == checkpoint else None
+    found = read_if_there(ForgettingResult, run.forgetting)
+    return found if found is not None and found.checkpoint == checkpoint else None

@@ -12,6 +12,7 @@ import numpy as np
 
 from kft.data.examples import Examples
 from kft.errors import SuiteError, UsageError
+from kft.records.findings import Finding
 from kft.split.data_split import labels_of
 from kft.suites.suite_text import Row, Shortcut, is_changed, texts_in, write_suite
 from kft.tasks.classes import Prediction
@@ -81,7 +82,7 @@ def refuse_draft(target: Path, task: Task) -> None:
 
 
 def draft(
-    artifact: Artifact, train: Examples, findings: Sequence[Mapping[str, Any]], target: Path, run: str, *, seed: int
+    artifact: Artifact, train: Examples, findings: Sequence[Finding], target: Path, run: str, *, seed: int
 ) -> tuple[str, SuiteDraft]:
     """Returns a commented suite, and what is in it.
 
@@ -98,7 +99,7 @@ def draft(
     """
     task = artifact.reader.task
     rng = np.random.default_rng(seed)
-    personal = {name for finding in findings if finding["check"] == "personal-data" for name in finding["rows"]}
+    personal = {name for finding in findings if finding.check == "personal-data" for name in finding.rows}
     places = [place for place, name in enumerate(train.ids) if str(name) not in personal]
     right = _right(artifact, train, _candidates(train, places, rng))
     rows = choose_rows(right, Counter(map(str, labels_of(train))))
@@ -164,21 +165,21 @@ def _shortcuts(
     artifact: Artifact,
     train: Examples,
     places: Sequence[int],
-    findings: Sequence[Mapping[str, Any]],
+    findings: Sequence[Finding],
     rows: Sequence[Row],
 ) -> Iterator[Shortcut]:
     known = {str(train.ids[place]): place for place in places}
     planted = [
         finding
         for finding in findings
-        if finding["check"] == "shortcuts" and finding["severity"] != "note" and finding["details"]["family"] == "token"
+        if finding.check == "shortcuts" and finding.severity != "note" and finding.details["family"] == "token"
     ]
-    tokens: dict[str, Mapping[str, Any]] = {}
+    tokens: dict[str, Finding] = {}
     for finding in planted:  # the worst first
-        tokens.setdefault(finding["details"]["cue"], finding)
+        tokens.setdefault(finding.details["cue"], finding)
     for token, finding in list(tokens.items())[:MOST_SHORTCUTS]:
-        label = finding["details"]["class"]
-        members = [known[name] for name in finding["rows"] if name in known][: 3 * ROWS_A_SHORTCUT]
+        label = finding.details["class"]
+        members = [known[name] for name in finding.rows if name in known][: 3 * ROWS_A_SHORTCUT]
         having = [row for row in _right(artifact, train, members) if is_changed(row, "remove", token)]
         lacking = [row for row in rows if row.label != label and is_changed(row, "append", token)]
         starts = [text.lower().startswith(token) for row in having for text in texts_in(row.given)[:1]]

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from kft.answer.decide import CostRule, Decisions, PrecisionRule, Promise
+from kft.answer.decide import Decisions
 from kft.answer.fitted import Fitted, Judged, fit_answers, read_fitted, write_fitted
 from kft.recipe.schema import EvaluateSpec
+from kft.records.rules import CostRule, PrecisionRule, Promise
 from kft.records.run_folder import RunFolder
 
 ASKED = EvaluateSpec.model_validate({"calibrate": "none", "abstain_at": {"error": 0.05}, "out_of_scope": {"keep": 0.9}})

@@ -9,6 +9,7 @@ from kft.answer.scope import fit_scope, mahalanobis_score, usual
 from kft.evaluate.certainty import judge_scope
 from kft.metrics import neighbours
 from kft.metrics.ranking import AUROC
+from kft.records.document import as_document
 from kft.tasks.decode import softmax
 
 
@@ -116,7 +117,8 @@ def test_what_flagging_takes_away():
     flags, right = np.array([True, True, False, False]), np.array([True, False, True, True])
     rng = np.random.default_rng(8)
     known, _ = drawn(20, CENTRES[:8], rng)
-    found = judge_scope(fit_scope(known, *drawn(20, CENTRES[:8], rng), keep=0.9), flags, right, groups=None)
+    scope = fit_scope(known, *drawn(20, CENTRES[:8], rng), keep=0.9)
+    found = judge_scope(scope, flags, right, groups=None)
     assert found.flagged.value == 0.5 and found.right.value == 0.5
-    assert set(found.as_dict()) == {"keep", "n", "flagged", "right"}
-    assert judge_scope(found.scope, np.zeros(4, bool), right, groups=None).right.value == 0
+    assert set(as_document(found)) == {"keep", "n", "flagged", "right"}
+    assert judge_scope(scope, np.zeros(4, bool), right, groups=None).right.value == 0

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kft.answer.decide import CostRule
 from kft.answer.thresholds import choose_threshold
 from kft.evaluate.certainty import judge_rule
 from kft.recipe.schema import ThresholdSpec
+from kft.records.rules import CostRule
 
 LABELS = ("ham", "spam")
 

@@ -59,7 +59,7 @@ def test_sentences_of_other_sources_look_foreign_to_a_model_of_product_reviews(r
     outside = sentences(name)[::5]
     assert auroc(result.run, test, outside) >= least
     flagged = np.mean([answer.why.startswith("unlike") for answer in kft.predict(result.run, outside)])
-    in_scope = result.evaluation.report.scope.flagged
+    in_scope = result.evaluation.out_of_scope.flagged
     assert in_scope.low <= 0.06 and flagged > 2 * in_scope.value
 
 
@@ -78,6 +78,6 @@ def test_intents_that_were_left_out_look_foreign(tmp_path):
     frames = {"train": known, "test": test[~outside]}
     result = kft.train(recipe, data=frames, overrides=[FLAG], run=tmp_path / "run", quiet=True)
     assert auroc(result.run, test.loc[~outside, "text"], test.loc[outside, "text"]) >= 0.90
-    assert result.evaluation.report.scope.flagged.low <= 0.05
+    assert result.evaluation.out_of_scope.flagged.low <= 0.05
     flagged = np.mean([answer.abstain for answer in kft.predict(result.run, test.loc[outside, "text"].tolist())])
     assert flagged > 0.4

@@ -12,9 +12,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from kft.audit.check import Check
-from kft.audit.finding import Finding
 from kft.audit.view import AuditView
 from kft.metrics.neighbours import cosines, unit_rows
+from kft.records.findings import Finding
 from kft.split.assign import SPLITS
 
 NAME = "outliers"
