@@ -23,7 +23,7 @@ from kft.evaluate.evaluate import write_csv
 from kft.evaluate.paired import compare_runs, require_comparable
 from kft.recipe.load import Recipe
 from kft.recipe.schema import DATAFRAME, DataSpec
-from kft.records.document import read_document
+from kft.records.document import as_document, read_document
 from kft.records.files import write_file
 from kft.records.metrics import EvaluateResult
 from kft.records.receipt import Receipt
@@ -226,7 +226,7 @@ def predict_file(
     answers: list[dict[str, Any] | None] = [None] * len(inputs)
     for place, answer in zip(usable, found, strict=True):
         named = {"image": os.path.relpath(str(inputs[place]), base)} if task.reads.files else {}
-        answers[place] = named | answer.as_dict()
+        answers[place] = named | as_document(answer)
     return answers
 
 
