@@ -16,24 +16,27 @@ _PUBLIC = {
     "KftError": "kft.errors",
     "apply_corrections": "kft.api",
     "build_data": "kft.api",
-    "build_model": "kft.api",
+    "build_model": "kft.model.build",
     "check": "kft.api",
     "check_tpu": "kft.api",
     "compare": "kft.api",
     "draft_suite": "kft.api",
     "evaluate": "kft.api",
     "evaluate_suite": "kft.api",
-    "freeze": "kft.api",
+    "freeze": "kft.model.freeze",
     "launch": "kft.api",
-    "load_backbone": "kft.api",
+    "load_backbone": "kft.model.backbones",
     "load_recipe": "kft.tasks.recipes",
-    "merge_lora": "kft.api",
+    "merge_lora": "kft.model.lora",
     "plan": "kft.api",
     "predict": "kft.api",
     "report": "kft.api",
-    "split_at_boundary": "kft.api",
+    "split_at_boundary": "kft.features.boundary",
     "train": "kft.api",
 }
+
+_KERAS = ("kft.model.build", "kft.model.lora", "kft.features.boundary")
+"""Modules that import Keras when they load: it has to start as kft starts it."""
 
 __all__ = ["__version__", *_PUBLIC]
 
@@ -47,6 +50,8 @@ class _Package(ModuleType):
 
     def __getattribute__(self, name: str) -> Any:
         if name in _PUBLIC:
+            if _PUBLIC[name] in _KERAS:
+                import_module("kft.runtime").start()
             return getattr(import_module(_PUBLIC[name]), name)
         return super().__getattribute__(name)
 

@@ -1,6 +1,5 @@
 """One function per command: what the command line, a notebook and a cloud job all call."""
 
-from kft.api.building import build_model, freeze, load_backbone, merge_lora, split_at_boundary
 from kft.api.checking import CheckResult, check
 from kft.api.comparing import CompareResult, compare
 from kft.api.correcting import apply_corrections
@@ -21,22 +20,17 @@ __all__ = [
     "TrainResult",
     "apply_corrections",
     "build_data",
-    "build_model",
     "check",
     "check_tpu",
     "compare",
     "draft_suite",
     "evaluate",
     "evaluate_suite",
-    "freeze",
     "launch",
-    "load_backbone",
-    "merge_lora",
     "plan",
     "predict",
     "predict_file",
     "report",
-    "split_at_boundary",
     "train",
     "write_predictions",
 ]

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +88,7 @@ def decode_images(
                 write_json(folder / ABOUT, _about(sizing), elsewhere=ELSEWHERE)
                 unusable: dict[int, str] = {}
                 for rows in _shards(missing, sizing):
-                    unusable |= _decode_shard(pool, paths, keys, rows, sizing, folder, tick)
+                    unusable |= _decode_shard(pool, _Images(paths, keys, sizing), rows, folder, tick)
                 _raise_unusable(paths, unusable)
                 index = ShardIndex(folder)
         elif tick:
@@ -147,16 +148,20 @@ def _shards(missing: np.ndarray, sizing: ImageSizing) -> Iterator[np.ndarray]:
         yield missing[start : start + step]
 
 
+@dataclass(frozen=True)
+class _Images:
+    """The files of a store and how they are read."""
+
+    paths: Sequence[Path]
+    keys: np.ndarray
+    sizing: ImageSizing
+
+
 def _decode_shard(
-    pool: ThreadPoolExecutor,
-    paths: Sequence[Path],
-    keys: np.ndarray,
-    rows: np.ndarray,
-    sizing: ImageSizing,
-    folder: Path,
-    tick: Callable[[int], None] | None,
+    pool: ThreadPoolExecutor, images: _Images, rows: np.ndarray, folder: Path, tick: Callable[[int], None] | None
 ) -> dict[int, str]:
     """Decodes and stores one shard's images; returns the unusable ones, with reasons."""
+    paths, keys, sizing = images.paths, images.keys, images.sizing
     pixels = np.empty((len(rows), *sizing.shape), np.uint8)
 
     def decode(place: int) -> str:

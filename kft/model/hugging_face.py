@@ -112,7 +112,7 @@ def load_hugging_face(
     except KeyError as error:
         raise lacks_key(folder, error) from None
     if pretrained:
-        _fill(folder, config, family, model, convert, allowed, report)
+        _fill(folder, config, model, convert, allowed, report)
     if family.activations:
         _set_activation(model, family, config)
     if family.epsilon:
@@ -123,12 +123,12 @@ def load_hugging_face(
 def _fill(
     folder: Path,
     config: dict[str, Any],
-    family: Family,
     model: keras.Model,
     convert: Callable[[Any, Any], object],
     allowed: Sequence[str],
     report: Callable[[str], None] | None,
 ) -> None:
+    family = family_of(folder, config)
     with _tensor_reader()(str(folder), allowed) as reader:
         try:
             convert(model, reader)

@@ -2,6 +2,8 @@
 
 import csv
 import json
+from dataclasses import fields
+from typing import get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -9,10 +11,14 @@ import pytest
 
 import kft
 from kft.api.reading import split_of
+from kft.compare import setting
+from kft.compare.setting import Setting
 from kft.records.document import as_document
 from kft.split.assign import SPLITS
+from kft.split.data_split import Selection
 from kft.split.holdout import set_aside
 from kft.train.checkpoint import load_checkpoint
+from kft.train.prepare import Prepared
 from tests import tiny
 
 
@@ -44,6 +50,17 @@ def test_what_the_test_split_holds_changes_nothing_that_is_chosen(tiny_folder, t
     best = [load_checkpoint(result.run / "checkpoints", "best").weights for result in (first, second)]
     for name in best[0]:
         np.testing.assert_array_equal(best[0][name], best[1][name])
+
+
+def test_what_trains_and_chooses_is_given_no_test_rows_by_type(tiny_folder, tmp_path):
+    hints = get_type_hints(Prepared), get_type_hints(Setting, {**vars(setting), "Progress": object})
+    assert [each["split"] for each in hints] == [Selection, Selection]
+    assert {each.name for each in fields(Selection)} == {"train", "valid", "kind", "space"}
+    split = split_of(kft.load_recipe(tiny.recipe(tmp_path, tiny_folder, rows=60)), None)
+    seen = {identifier for part in (split.train, split.valid) for identifier in part.ids}
+    given = split.without_test()
+    assert {identifier for part in (given.train, given.valid) for identifier in part.ids} == seen
+    assert len(split.test) and not seen & set(split.test.ids)
 
 
 def test_what_abstention_is_calibrated_on_chooses_nothing(tiny_folder, tmp_path):
