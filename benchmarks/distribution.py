@@ -88,7 +88,7 @@ def kft_loop(prepared):
     job, back, train = prepared
     (phase,) = job.phases
     optimizer = make_optimizer(job, phase, train)
-    objective = job.data.kind.objective(job.data.space, 0.0)
+    objective = job.data.kind.learning.objective(job.data.space, 0.0)
     step = make_train_step(back, job.model, optimizer, job.spec, objective)
 
     def epoch() -> float:

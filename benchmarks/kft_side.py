@@ -11,9 +11,9 @@ import numpy as np
 from kft import assets, runtime
 from kft.feed.batches import Ragged, choose_edges
 from kft.feed.source import Source, text_source
-from kft.recipe.load import load_recipe
 from kft.recipe.schema import RecipeSpec
 from kft.split.data_split import DataSplit, load_split
+from kft.tasks.recipes import load_recipe
 from kft.tasks.registry import TASKS
 
 
@@ -26,7 +26,7 @@ class Rows:
 
     def targets(self, name: str) -> np.ndarray:
         """``int32[rows]`` of train, valid or test."""
-        return self.split.kind.truth(list(self.split.part(name).labels), self.split.space)
+        return self.split.kind.judging.truth(list(self.split.part(name).labels), self.split.space)
 
     @property
     def test_targets(self) -> np.ndarray:

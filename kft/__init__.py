@@ -26,7 +26,7 @@ _PUBLIC = {
     "freeze": "kft.api",
     "launch": "kft.api",
     "load_backbone": "kft.api",
-    "load_recipe": "kft.recipe.load",
+    "load_recipe": "kft.tasks.recipes",
     "merge_lora": "kft.api",
     "plan": "kft.api",
     "predict": "kft.api",

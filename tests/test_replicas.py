@@ -20,7 +20,7 @@ from kft.tasks.registry import TASKS
 from kft.tasks.task import AnswerSpace
 from kft.train.step import StepSums, make_train_step
 
-OBJECTIVE = TASKS.get("text-classification").kind.objective(AnswerSpace(("a", "b")), 0.0)
+OBJECTIVE = TASKS.get("text-classification").kind.learning.objective(AnswerSpace(("a", "b")), 0.0)
 found = {"described": None}
 rng = np.random.default_rng(0)
 x = rng.normal(size=(1, 8, 3)).astype("float32")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from kft.curate import corrections as room
 from kft.curate.corrections import CorrectionsResult
 from kft.errors import DataError, UsageError
-from kft.recipe.load import Recipe, load_recipe
+from kft.recipe.load import Recipe
+from kft.tasks.recipes import load_recipe
 from kft.tasks.registry import TASKS
 
 if TYPE_CHECKING:

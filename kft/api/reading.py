@@ -9,11 +9,12 @@ from kft import assets, strategy
 from kft.audit.all_checks import require_known_checks
 from kft.errors import UsageError
 from kft.model import backbones
-from kft.recipe.load import Recipe, load_recipe
+from kft.recipe.load import Recipe
 from kft.recipe.schema import DATAFRAME
 from kft.split.data_split import DataSplit, load_split
 from kft.suites.suite import suite_of
 from kft.suites.suite_fit import require_fit
+from kft.tasks.recipes import load_recipe
 from kft.tasks.registry import TASKS
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def show_data(progress: Progress, recipe: Recipe, split: DataSplit) -> None:
 def _described(split: DataSplit) -> str:
     if not split.labels:
         return f"numbers, {split.space.mean:.3g} on average, standard deviation {split.space.std:.3g}"
-    return f"{len(split.labels)} {'classes' if split.kind.name == 'classes' else 'labels'}"
+    return f"{len(split.labels)} {'classes' if split.kind.one_class else 'labels'}"
 
 
 def progress_for(quiet: bool) -> Progress:

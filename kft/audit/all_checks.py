@@ -25,7 +25,7 @@ def require_known_checks(recipe: Recipe) -> None:
         RecipeError: Lists every unknown name in ``audit.skip``, with the nearest one there is.
 
     Example:
-        >>> from kft.recipe.load import load_recipe
+        >>> from kft.tasks.recipes import load_recipe
         >>> recipe = load_recipe({"task": "text-classification", "data": {"train": "a.csv"}})
         >>> require_known_checks(recipe)
     """

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from kft.audit.finding import SEVERITIES, Finding
 from kft.audit.view import AuditView
+from kft.records.findings import SEVERITIES, Finding
 from kft.registry import Registry
+from kft.tasks.registry import TASKS
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Check:
         name: As in findings.json and ``audit.skip``.
         about: What it looks for, for people.
         run: From what there is to the findings; pure.
-        modalities: What it can read.
+        medium: What it reads; None is everything.
         needs_features: Whether it reads ``AuditView.features`` or ``out_of_fold``.
         quick: Whether it takes seconds at most, whatever the data: ``kft train`` runs these too.
         rank: Its place among the checks that kft brings: in lists, and where findings weigh the same.
@@ -27,10 +28,16 @@ class Check:
     name: str
     about: str
     run: Callable[[AuditView], Iterable[Finding]]
-    modalities: tuple[str, ...] = ("text", "text-pair", "image")
+    medium: str | None = None
     needs_features: bool = False
     quick: bool = True
     rank: int = 1000
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """What it can read."""
+        kinds = dict.fromkeys(task.reads for task in TASKS)
+        return tuple(kind.name for kind in kinds if self.medium in (None, kind.medium))
 
 
 CHECKS: Registry[Check] = Registry("check", next_step="kft check --list")
@@ -50,7 +57,7 @@ def applicable(view: AuditView) -> list[Check]:
     return [
         check
         for check in CHECKS
-        if view.task.modality in check.modalities
+        if check.medium in (None, view.task.reads.medium)
         and check.name not in view.spec.audit.skip
         and (view.features is not None or not check.needs_features)
     ]

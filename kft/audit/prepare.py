@@ -40,12 +40,12 @@ def prepare_view(
         StorageError: The disk is full or cannot be written.
     """
     task = TASKS.get(spec.task)
-    if not features and task.modality == "image":
+    if not features and task.reads.files:
         return AuditView(split, task, spec)
     sources, tokens = _read(spec, split, backbone, task, progress)
     if not features:
         return AuditView(split, task, spec, tokens)
-    if task.modality != "image":
+    if not task.reads.files:
         require_positions(np.concatenate([source.lengths for source in sources.values()]), backbone)
     with progress.task("frozen blocks, once", sum(map(len, sources.values()))) as tick:
         vectors = pooled_vectors(backbone, sources, spec.model, spec.features, note=progress.note, tick=tick)
@@ -64,7 +64,7 @@ def _read(
 ) -> tuple[dict[str, Source], dict[str, np.ndarray]]:
     """Returns each split as the backbone takes it, and the tokens of its texts before any is cut."""
     reader = make_reader(task, backbone, spec.model)
-    images = task.modality == "image"
+    images = task.reads.files
     rows = sum(len(split.part(name)) for name in SPLITS)
     with progress.task("decoding images, once" if images else "tokenizing", rows) as tick:
         read = {name: reader.read(split.part(name).inputs, keep=images, tick=tick) for name in SPLITS}

@@ -73,14 +73,14 @@ class AuditView:
     @cached_property
     def classes(self) -> np.ndarray | None:
         """``str[n]``: the class of each example of ``known``; None where an example has not exactly one."""
-        return labels_of(self.known).astype(str) if self.task.kind.name == "classes" else None
+        return labels_of(self.known).astype(str) if self.task.kind.one_class else None
 
     @cached_property
     def targets(self) -> np.ndarray | None:
         """``int[n]``: the same, as places in ``split.labels``: the columns of ``out_of_fold``."""
-        if self.task.kind.name != "classes":
+        if not self.task.kind.one_class:
             return None
-        return np.asarray(self.task.kind.targets(list(labels_of(self.known)), self.split.space, None))
+        return np.asarray(self.task.kind.learning.targets(list(labels_of(self.known)), self.split.space, None))
 
     @cached_property
     def known_features(self) -> np.ndarray:

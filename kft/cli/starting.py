@@ -20,10 +20,11 @@ from kft.cli.common import console, debug_option, print_json
 from kft.errors import KftError, UsageError
 from kft.model.catalog import CATALOG
 from kft.model.sources import on_disk
-from kft.recipe.load import recipe_schema
 from kft.recipe.shipped import find_recipe, purpose, shipped_recipes
-from kft.recipe.values import TASK_METRICS, known_encoding
+from kft.recipe.values import known_encoding
 from kft.records.files import write_file
+from kft.tasks.recipes import recipe_schema
+from kft.tasks.registry import TASKS
 
 
 def _known_encoding(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
@@ -36,7 +37,7 @@ def _known_encoding(context: click.Context, parameter: click.Parameter, name: st
 @click.command()
 @click.argument("data")
 @click.option("-o", "--output", metavar="FILE", required=True, help="Where the recipe goes, such as recipe.yaml.")
-@click.option("--task", type=click.Choice(list(TASK_METRICS)), help="Default: one class a text, or an image.")
+@click.option("--task", type=click.Choice(TASKS.names()), help="Default: one class a text, or an image.")
 @click.option("--text", metavar="COLUMN", help="The column of texts or image paths; guessed when left out.")
 @click.option("--label", metavar="COLUMN", help="The label column; guessed when left out.")
 @click.option(
@@ -60,6 +61,7 @@ def init(
     """
     from kft.curate.draft import draft_recipe
     from kft.curate.look import look_at
+    from kft.data.examples import Wanted
 
     target = Path(output)
     if target.exists():
@@ -70,7 +72,7 @@ def init(
         )
     with _options_of_init():
         look = look_at(
-            data, base=Path.cwd(), locate=assets.locate, task=task, text=text, label=label, encoding=encoding
+            data, base=Path.cwd(), locate=assets.locate, task=task, named=Wanted(text, label), encoding=encoding
         )
     write_file(target, draft_recipe(look, target), elsewhere="choose another -o FILE")
     if as_json:

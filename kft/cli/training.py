@@ -69,7 +69,7 @@ def train(
         )
     if failed:
         out.print(f"[yellow]gates      {', '.join(failed)} failed; kft evaluate {result.run} exits 1[/yellow]")
-    out.print(f"next       kft predict {result.run} {INPUTS[TASKS.get(loaded.spec.task).modality]}", markup=False)
+    out.print(f"next       kft predict {result.run} {TASKS.get(loaded.spec.task).reads.in_shell}", markup=False)
     out.print(f"           kft report {result.run} writes a page for people and a model card", markup=False)
     return 0
 
@@ -102,7 +102,7 @@ def _check_tpu(recipe: Recipe, as_json: bool, quiet: bool) -> int:
     checks = api.check_tpu(recipe, quiet=quiet)
     failed = [check for check in checks if not check.ok]
     if as_json:
-        print_json({"ok": not failed, "checks": [check.as_dict() for check in checks]})
+        print_json({"ok": not failed, "checks": checks})
     else:
         table = Table("", "what a TPU asks for", "found", "next", title="\nTPU", title_justify="left")
         for check in checks:
@@ -137,7 +137,6 @@ def _print_phase(plan: PhasePlan) -> None:
     out.print(f"memory     {format_size(memory.total)} beside TensorFlow's own 1 GiB: {text}")
 
 
-INPUTS = {"text": '"your text"', "text-pair": '"one text" --pair "another"', "image": "photo.jpg"}
 WORK = {"stored": "once an example, then stored", "recomputed": "frozen, run for every batch", "trained": "trained"}
 
 

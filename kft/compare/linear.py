@@ -11,7 +11,7 @@ import numpy as np
 
 from kft.compare.setting import Setting
 from kft.compare.solution import Solution
-from kft.metrics.classification import softmax
+from kft.tasks.decode import softmax
 
 STRENGTHS = (0.3, 3.0, 30.0)
 """Inverse penalties C that are tried on valid."""
@@ -22,14 +22,14 @@ THUMBNAIL = 16
 
 def fit_majority(setting: Setting) -> Solution:
     """The training split's shares of the classes, whatever is asked."""
-    kind, space = setting.task.kind, setting.split.space
-    shares = kind.shares(list(setting.split.train.labels), space)  # type: ignore[arg-type]  # labelled
-    return Solution(lambda inputs: kind.constant(shares, space, len(inputs)), setting.classes, 8 * setting.classes)
+    judging, space = setting.task.kind.judging, setting.split.space
+    shares = judging.shares(list(setting.split.train.labels), space)  # type: ignore[arg-type]  # labelled
+    return Solution(lambda inputs: judging.constant(shares, space, len(inputs)), setting.classes, 8 * setting.classes)
 
 
 def fit_linear(setting: Setting) -> Solution:
     """Solves the linear model for each strength and keeps the best on valid."""
-    return _fit_pixels(setting) if setting.task.modality == "image" else _fit_words(setting)
+    return _fit_pixels(setting) if setting.task.reads.files else _fit_words(setting)
 
 
 def _fit_words(setting: Setting) -> Solution:

@@ -15,9 +15,9 @@ from kft.data.examples import Examples
 from kft.forgetting.meter import Meter
 from kft.forgetting.retain import RetainSet, find_retain
 from kft.forgetting.retention import retain_vectors
-from kft.metrics.intervals import Estimate
 from kft.metrics.metric import Metric
 from kft.recipe.schema import FeaturesSpec, RecipeSpec
+from kft.records.estimate import Estimate
 from kft.split.data_split import DataSplit, labels_of
 from kft.tasks.registry import TASKS
 from kft.tasks.task import Task
@@ -25,7 +25,7 @@ from kft.tasks.task import Task
 if TYPE_CHECKING:
     import keras
 
-    from kft.answer.predictor import Predictor
+    from kft.answer.artifact import Artifact
     from kft.model.backbones import Backbone
     from kft.model.encode import Encoded, Reader
     from kft.train.progress import Progress
@@ -42,7 +42,7 @@ def deciding_metric(spec: RecipeSpec) -> Metric:
     """Returns what a comparison is decided by: what the recipe's runs are chosen by, ``train.best``."""
     assert spec.train.best is not None  # loading a recipe fills it in
     name = spec.train.best.removeprefix("valid_")
-    return TASKS.get(spec.task).kind.metrics["log_loss" if name == "loss" else name]
+    return TASKS.get(spec.task).kind.judging.metrics["log_loss" if name == "loss" else name]
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Setting:
 
     def targets(self, examples: Examples) -> np.ndarray:
         """Returns ``int[n]``: the class of each example."""
-        return np.asarray(self.task.kind.truth(list(labels_of(examples)), self.split.space))
+        return np.asarray(self.task.kind.judging.truth(list(labels_of(examples)), self.split.space))
 
     @cached_property
     def train_sample(self) -> Examples:
@@ -155,7 +155,7 @@ class Setting:
         from kft.train.prepare import require_positions
 
         found = self.reader.read(inputs, keep=True)
-        if self.task.modality != "image":
+        if not self.task.reads.files:
             require_positions(found.source.lengths, self.backbone)
         return found
 
@@ -191,11 +191,11 @@ class Setting:
             return None, why
         return meter.measure(retain_vectors(tuned, retain, self.spec), "tuned").retained, ""
 
-    def predictor(self, model: keras.Model) -> Predictor:
+    def artifact(self, model: keras.Model) -> Artifact:
         """Returns a model ready to answer raw inputs."""
-        from kft.answer.predictor import Predictor
+        from kft.answer.artifact import Artifact
 
-        return Predictor(model, self.reader, self.task.kind, self.split.space, self.spec)
+        return Artifact(model, self.reader, self.task.kind, self.split.space, self.spec)
 
     @property
     def speed_inputs(self) -> list[Any]:
@@ -205,8 +205,8 @@ class Setting:
     @cached_property
     def seconds_per_vector(self) -> float:
         """Wall seconds for one example from raw input to the backbone's vector, in batches, nothing stored."""
-        predictor = self.predictor(self.model)
-        return seconds_of(lambda: predictor.answers(self.speed_inputs)) / len(self.speed_inputs)
+        artifact = self.artifact(self.model)
+        return seconds_of(lambda: artifact.answers(self.speed_inputs)) / len(self.speed_inputs)
 
     @cached_property
     def backbone_bytes(self) -> int:
@@ -230,7 +230,7 @@ class Setting:
         blocks = [block for block in find_blocks(self.model) if block.name.startswith("block_")]
         parameters = sum(layer.count_params() * block.calls for block in blocks for layer in block.layers)
         tokens = IMAGE_POSITIONS
-        if self.task.modality != "image":
+        if not self.task.reads.files:
             sample = self.reader.read(self.train_sample.inputs).source
             tokens = int(np.mean(sample.lengths)) + 1
         fast = tf.config.list_logical_devices("GPU") + tf.config.list_logical_devices("TPU")

@@ -7,8 +7,8 @@ import numpy as np
 from kft.compare.linear import scorer
 from kft.compare.setting import Setting
 from kft.compare.solution import Solution
-from kft.metrics.classification import softmax
 from kft.recipe.schema import FEW_ROWS_PER_CLASS, SCRATCH, PhaseSpec, default_phases
+from kft.tasks.decode import softmax
 
 FEWEST_FOR_FULL = 10
 """Training rows a class below which all blocks learn the rows by heart before they learn the task."""
@@ -107,9 +107,9 @@ def _train(setting: Setting, name: str) -> Solution:
     fitted = fit(spec, setting.split, backbone, model, phases, files=Files(), callbacks=(), progress=setting.progress)
     tuned = fitted.phases[-1]
     kept = next(phase for phase in fitted.phases if phase.name == fitted.best_phase)
-    predictor = setting.predictor(fitted.model)
+    artifact = setting.artifact(fitted.model)
     return Solution(
-        answer=predictor.answers,
+        answer=artifact.answers,
         trained=tuned.trainable,
         own_bytes=4 * (tuned.parameters if name == "scratch" else tuned.trainable),
         whole_bytes=4 * tuned.parameters,  # what is tuned takes the place of what it was tuned from

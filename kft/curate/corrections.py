@@ -6,7 +6,7 @@ import csv
 import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -14,9 +14,9 @@ import pandas as pd
 
 from kft import assets
 from kft.curate.rewriting import Edit, write_rows
-from kft.data.parts import Part, Rows
+from kft.data.parts import Part
 from kft.data.reading import read_table
-from kft.data.tables import row_ids
+from kft.data.tables import Rows, row_ids
 from kft.errors import DataError, UsageError
 from kft.recipe.schema import DataSpec
 from kft.split.data_split import Sources, read_sources
@@ -69,10 +69,6 @@ class CorrectionsResult:
     relabelled: int
     kept: int
     notes: tuple[str, ...] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns plain JSON."""
-        return asdict(self)
 
 
 def as_csv(corrections: Iterable[Correction]) -> str:
@@ -214,14 +210,14 @@ class _Labels:
     def __post_init__(self) -> None:
         for table in self.tables:
             for label in self.parsed(table):
-                self.known.update(self.task.kind.names(label) if label is not None else ())
+                self.known.update(self.task.kind.labels.names(label) if label is not None else ())
 
     def parsed(self, table: _Table) -> list[Any]:
         """Returns each row's label; None where it has none."""
         columns, frame = self.sources.columns, table.rows.frame
         cells = list(frame[columns.label])
-        settled = self.task.kind.settle(cells, self.spec)
-        found = [self.task.kind.parse(c, t, settled) for c, t in zip(cells, frame[columns.text], strict=True)]
+        settled = self.task.kind.labels.settle(cells, self.spec)
+        found = [self.task.kind.labels.parse(c, t, settled) for c, t in zip(cells, frame[columns.text], strict=True)]
         return [None if problem else label for label, problem in found]
 
     def needs_classes(self, change: Correction) -> bool:
@@ -233,16 +229,16 @@ class _Labels:
         """Says why a new label is none; empty where it is one."""
         if self.needs_classes(change):
             return ""
-        if self.task.kind.per_token:
+        if self.task.kind.learning.per_token:
             return "spans cannot be relabelled in a table: drop the row, or mend it in the data"
-        settled = self.task.kind.settle([change.label], self.spec)
-        label, problem = self.task.kind.parse(change.label, "", settled)
-        unknown = [] if problem else [name for name in self.task.kind.names(label) if name not in self.known]
+        settled = self.task.kind.labels.settle([change.label], self.spec)
+        label, problem = self.task.kind.labels.parse(change.label, "", settled)
+        unknown = [] if problem else [name for name in self.task.kind.labels.names(label) if name not in self.known]
         return problem or (f"no label {unknown[0]!r}" if unknown else "")
 
 
 def _ids_of(rows: Rows, spec: DataSpec, task: Task, sources: Sources) -> list[str]:
-    return row_ids(rows.frame, spec, task=task, name=rows.name, columns=sources.columns, numbered=rows.numbered)
+    return row_ids(rows, spec, task=task, columns=sources.columns)
 
 
 def _refuse_mistakes(corrections: Sequence[Correction], tables: Sequence[_Table], labels: _Labels, title: str) -> None:
@@ -317,5 +313,5 @@ def _write(table: _Table, target: Path, by_id: Mapping[str, Correction], labels:
         new = {row: label or "" for row, label in enumerate(labels.parsed(table))}
     new |= {row: change.label for row, change in enumerate(changes) if change and change.action == "relabel"}
     columns = labels.sources.columns
-    images = columns.text if labels.task.modality == "image" else None
+    images = columns.text if labels.task.reads.files else None
     write_rows(table.part, table.rows, target, labels.spec, Edit(kept, columns.label, new, images))

@@ -9,38 +9,41 @@ from pathlib import Path
 
 from kft.curate.look import Look, shorten
 from kft.recipe.sources import TFDS, absolute_source, is_named
-from kft.recipe.values import LOWER_IS_BETTER, TASK_METRICS
 
-TEXT_MODEL = """model:
+MODELS = {
+    "text": """model:
   backbone: minilm-l6    # kft models lists them
   max_tokens: 128        # longer texts are cut, and the share is printed
-"""
-IMAGE_MODEL = """model:
+""",
+    "image": """model:
   backbone: efficientnet-lite0   # kft models --modality image lists them
   image: {fit: crop}             # the middle of each image; pad and stretch keep all of it
-"""
-TEXT_TRAIN = """# train: left out, kft solves a linear probe, then fine-tunes the top blocks from there.
+""",
+}
+TRAINING = {
+    "text": """# train: left out, kft solves a linear probe, then fine-tunes the top blocks from there.
 # train:
 #   phases:
 #     - {name: probe, unfreeze: none, solver: lbfgs}
 #     - {name: top, unfreeze: top-2, epochs: 4, lr: 5e-5}
-"""
-IMAGE_TRAIN = """train:
+""",
+    "image": """train:
   augment: {flip: horizontal, crop: 0.6, color: 0.2}   # training images alone, anew in each epoch
 # phases: left out, kft solves a linear probe, then fine-tunes the top blocks from there.
 # phases:
 #   - {name: probe, unfreeze: none, solver: lbfgs}
 #   - {name: top, unfreeze: top-4, epochs: 4, lr: 1e-4}
-"""
+""",
+}
+"""What a drafted recipe holds, by what the backbone reads."""
 
 
 def draft_recipe(look: Look, target: Path) -> str:
     """Returns a commented recipe; its paths are relative to the recipe's own folder."""
-    image = look.task.modality == "image"
+    reads, metric = look.task.reads, look.task.kind.judging.main
     test = _written(look.test, target) if look.test else "15%"
-    metric = TASK_METRICS[look.task.name][0]
-    gate = "<= 0.5" if f"valid_{metric}" in LOWER_IS_BETTER else ">= 0.85"
-    rows, noun = f"{look.rows:,} {'images' if image else 'rows'}", "an image" if image else "a text"
+    gate = ">= 0.85" if metric.higher_is_better else "<= 0.5"
+    rows, noun = f"{look.rows:,} {'images' if reads.files else 'rows'}", reads.one
     labels = "numbers" if look.numbers else f"{len(look.counts)} labels"
     return f"""# purpose: {shorten(look.columns.label, 30)} of {noun}, from {rows} and {labels}
 # command: kft train {target}
@@ -54,22 +57,18 @@ data:
   test: {test:<15}  # sealed until the end; a share, a file or a folder
   unusable_rows: error   # or skip: rows without input or label are listed and left out
 {_ids(look)}
-{IMAGE_MODEL if image else TEXT_MODEL}
-{IMAGE_TRAIN if image else TEXT_TRAIN}
+{MODELS[reads.medium]}
+{TRAINING[reads.medium]}
 # evaluate:
-#   gates: {{{metric}: "{gate}"}}   # kft evaluate exits 1 when a gate fails
+#   gates: {{{metric.name}: "{gate}"}}   # kft evaluate exits 1 when a gate fails
 """
 
 
 def _columns(look: Look) -> str:
     if look.folders:
         return ""
-    named = {
-        "image" if look.task.modality == "image" else "text": look.columns.text,
-        "text_pair": look.columns.pair,
-        "label": look.columns.label,
-    }
-    lines = (f"  {key}: {json.dumps(name, ensure_ascii=False)}\n" for key, name in named.items() if name is not None)
+    named = zip((*look.task.reads.columns, "label"), look.columns.named, strict=True)
+    lines = (f"  {key}: {json.dumps(name, ensure_ascii=False)}\n" for key, name in named)
     return "".join(lines)
 
 

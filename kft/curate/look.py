@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kft.data.columns import IMAGE_NAMES, guess_columns
-from kft.data.examples import Columns
+from kft.data.columns import guess_columns
+from kft.data.examples import Columns, Wanted
 from kft.data.images import SUFFIXES
 from kft.data.parts import name_parts, open_source, read_parts, whole
 from kft.errors import DataError
@@ -21,7 +21,8 @@ from kft.recipe.schema import DataSpec
 from kft.recipe.sources import TFDS, is_glob
 from kft.split.assign import SPLITS
 from kft.tasks.cells import as_text
-from kft.tasks.registry import TASKS
+from kft.tasks.inputs import IMAGE_NAMES
+from kft.tasks.registry import TASKS, first_task, sibling
 from kft.tasks.spans import joined
 from kft.tasks.task import Task
 
@@ -34,6 +35,8 @@ SPLIT_FOLDERS = {*SPLITS, "val", "validation"}
 """What folders are called that hold a split each, not a class."""
 LONG_NAME = 50
 """Characters; a longer name of a column is rather a text."""
+
+NOTHING = Wanted()
 
 
 @dataclass(frozen=True)
@@ -83,8 +86,8 @@ class Look:
         yield "task", f"{self.task.name}: {self.task.about}"
         if not self.folders:
             words = f", median {self.median_words:.0f} words"
-            image = self.task.modality == "image"
-            yield "image" if image else "text", f"column {self.columns.text!r}" + ("" if image else words)
+            reads = self.task.reads
+            yield reads.columns[0], f"column {self.columns.text!r}" + ("" if reads.files else words)
         if self.columns.pair:
             yield "text_pair", f"column {self.columns.pair!r}"
         place = "the names of the folders" if self.folders else f"column {self.columns.label!r}"
@@ -92,7 +95,7 @@ class Look:
             low, middle, high = np.percentile(self.numbers, [0, 50, 100])
             yield "label", f"{place}, numbers from {low:g} to {high:g}, median {middle:g}"
         else:
-            noun = "classes" if self.task.kind.name == "classes" else "labels"
+            noun = "classes" if self.task.kind.one_class else "labels"
             yield "label", f"{place}, {len(self.counts)} {noun}, smallest {min(self.counts.values())} rows"
 
     def as_dict(self) -> dict[str, Any]:
@@ -114,8 +117,7 @@ def look_at(
     base: Path,
     locate: Callable[[str, Path], Path],
     task: str | None = None,
-    text: str | None = None,
-    label: str | None = None,
+    named: Wanted = NOTHING,
     encoding: str | None = None,
 ) -> Look:
     """Reads a table or a folder, guesses its columns and counts its labels.
@@ -125,8 +127,7 @@ def look_at(
         base: Where a relative path starts.
         locate: Finds the file or folder.
         task: What is to be learnt; default: one class an image where there are images, else one class a text.
-        text: The column of texts or image paths, if it is known.
-        label: The label column, if it is known.
+        named: The columns that are known.
         encoding: Of files that are not UTF-8.
 
     Raises:
@@ -136,17 +137,17 @@ def look_at(
     paths = [part.table for part in parts if isinstance(part.table, Path)]
     folders = bool(paths) and all(path.is_dir() for path in paths)
     spec = DataSpec(train=source, encoding=encoding)
-    frame = whole(read_parts(parts, name_parts(parts), spec, task=TASKS.get(task or "image-classification"), base=base))
-    if task is None:
-        task = "image-classification" if folders or _names_images(frame) else "text-classification"
-    wanted = TASKS.get(task)
-    columns = guess_columns(frame, text=text, label=label, where=source, task=wanted)
+    wanted = TASKS.get(task) if task else first_task("image")
+    frame = whole(read_parts(parts, name_parts(parts), spec, task=wanted, base=base))
+    if task is None and not (folders or _names_images(frame)):
+        wanted = first_task("text")
+    columns = guess_columns(frame, named, where=source, task=wanted)
     inputs = [as_text(joined(value)) for value in frame[columns.text]]
     parsed = _parse_labels(frame, columns, wanted, source)
     examples: dict[str, str] = {}
     counts: Counter[str] = Counter()
     for (found, problem), given in zip(parsed, inputs, strict=True):
-        for name in () if problem else dict.fromkeys(wanted.kind.names(found)):
+        for name in () if problem else dict.fromkeys(wanted.kind.labels.names(found)):
             counts[name] += 1
             examples.setdefault(name, given)
     if folders and set(counts) <= SPLIT_FOLDERS:
@@ -176,7 +177,7 @@ def look_at(
         counts=dict(counts.most_common()),
         examples=examples,
         numbers=() if counts else tuple(found for found, problem in parsed if not problem),
-        median_words=0.0 if wanted.modality == "image" else float(np.median([len(text.split()) for text in inputs])),
+        median_words=0.0 if wanted.reads.files else float(np.median([len(text.split()) for text in inputs])),
         test=_other_split(source, base) if source.startswith(TFDS) else _test_beside(paths),
         encoding=encoding,
         warnings=warnings,
@@ -190,10 +191,11 @@ def _parse_labels(frame: pd.DataFrame, columns: Columns, task: Task, source: str
         DataError: Nothing can be learnt from these labels.
     """
     cells = list(frame[columns.label])
-    spec = task.kind.settle(cells, DataSpec(train=source))
-    parsed = [task.kind.parse(cell, given, spec) for cell, given in zip(cells, frame[columns.text], strict=True)]
+    labelling = task.kind.labels
+    spec = labelling.settle(cells, DataSpec(train=source))
+    parsed = [labelling.parse(cell, given, spec) for cell, given in zip(cells, frame[columns.text], strict=True)]
     labels = [found for found, problem in parsed if not problem]
-    lack = task.kind.lack(task.kind.space(labels)) if labels else f"no label in any of {len(frame):,} rows"
+    lack = labelling.lack(labelling.space(labels)) if labels else f"no label in any of {len(frame):,} rows"
     if lack:
         raise DataError(
             lack,
@@ -230,21 +232,22 @@ def _warnings(task: Task, inputs: Sequence[str], counts: Counter[str], problems:
     if small:
         yield f"{len(small)} labels have fewer than {FEW_ROWS} rows: {', '.join(small[:5])}"
     repeated = len(inputs) - len(set(inputs))
-    if repeated and task.modality != "text-pair":
-        noun = "images" if task.modality == "image" else "texts"
-        yield f"{repeated:,} {noun} stand there more than once; copies on both sides of a split flatter"
+    if repeated and not task.reads.pairs:
+        yield f"{repeated:,} {task.reads.medium}s stand there more than once; copies on both sides of a split flatter"
 
 
 def _other_tasks(task: Task, cells: Sequence[Any], counts: Counter[str], source: str) -> Iterator[str]:
     """What the labels look like that one class an example does not fit."""
-    if task.kind.name != "classes":
+    if not task.kind.one_class:
         return
+    numbers, several, spans = (sibling(task, form) for form in ("number", "set", "spans"))
     if len(counts) > MANY_NUMBERS and all(_is_number(name) for name in counts):
-        yield f"the labels are numbers: kft init {source} --task text-regression, or data.bins turns them into classes"
+        other = f"kft init {source} --task {numbers.name}, or " if numbers else ""
+        yield f"the labels are numbers: {other}data.bins turns them into classes"
     lists = sum(isinstance(cell, (list, tuple)) or bool(re.search(r"[|;]|^\s*\[", as_text(cell))) for cell in cells)
-    if lists > len(cells) / 10:
-        several = "image-multi-label" if task.modality == "image" else "text-multi-label"
-        yield f"{lists:,} labels look like lists: kft init {source} --task {several}, or token-tagging for spans"
+    if several and lists > len(cells) / 10:
+        other = f", or {spans.name} for spans" if spans else ""
+        yield f"{lists:,} labels look like lists: kft init {source} --task {several.name}{other}"
 
 
 def _is_number(text: str) -> bool:

@@ -30,7 +30,7 @@ FIXED = ("id", "text", "text_pair", "image", "label", "group")
 """Features of kft's own; other columns of the data get other names."""
 ELSEWHERE = "name another DEST"
 BLOCK = 1000
-SHARD_EXAMPLES = {"text": 100_000, "text-pair": 100_000, "image": 2_000}
+SHARD_EXAMPLES = {"text": 100_000, "image": 2_000}
 KEPT = ("encoding", "html", "redact", "unusable_rows")
 """Keys of ``data:`` that still mean something for prepared data, and for what the trained model reads later."""
 
@@ -77,7 +77,7 @@ def prepared_recipe(recipe: Recipe, split: DataSplit, task: Task) -> str:
     if recipe.checkpoints_folder is not None:
         values["train"]["checkpoints"]["folder"] = recipe.checkpoints_folder
     data = {name: f"tfds:.?split={name}" for name in SPLITS}
-    data |= {name: name for name in _input_names(task)} | {"label": "label", "id": "id"}
+    data |= {name: name for name in task.reads.columns} | {"label": "label", "id": "id"}
     if split.train.groups is not None:
         data["group"] = "group"
     lists = {key: [features[name] for name in getattr(spec.data, key)] for key in ("slices", "sensitive")}
@@ -171,7 +171,7 @@ def _write_splits(split: DataSplit, stage: Path, name: str, task: Task, file_for
         description=f"Prepared by `kft data build`: {split.how}. {RECIPE} beside it trains on it.",
         disable_shuffling=True,
     )
-    writer = tfds.core.SequentialWriter(info, SHARD_EXAMPLES[task.modality], file_format=file_format)
+    writer = tfds.core.SequentialWriter(info, SHARD_EXAMPLES[task.reads.medium], file_format=file_format)
     writer.initialize_splits(list(SPLITS))
     converted = 0
     for key in SPLITS:
@@ -196,26 +196,22 @@ def _identifier(name: str) -> str:
     return found if re.match(r"[a-z]", found) else f"data_{found}".rstrip("_")
 
 
-def _input_names(task: Task) -> tuple[str, ...]:
-    return {"text": ("text",), "text-pair": ("text", "text_pair"), "image": ("image",)}[task.modality]
-
-
 def _features(split: DataSplit, task: Task) -> Any:
     import tensorflow_datasets as tfds
 
     kinds = tfds.features
     classes = kinds.ClassLabel(names=list(split.labels)) if split.labels else None
     label = {
-        "classes": lambda: classes,
-        "labels": lambda: kinds.Sequence(classes),
+        "class": lambda: classes,
+        "set": lambda: kinds.Sequence(classes),
         # As bytes: a record would keep it as float32.
         "number": lambda: kinds.Tensor(shape=(), dtype=np.float64, encoding="bytes"),
         "spans": lambda: kinds.Sequence(
             {"start": kinds.Scalar(np.int64), "end": kinds.Scalar(np.int64), "label": classes}
         ),
-    }[split.kind.name]()
+    }[split.kind.labels.form]()
     found = {"id": kinds.Text(), "label": label}
-    found |= {name: kinds.Image() if name == "image" else kinds.Text() for name in _input_names(task)}
+    found |= {name: kinds.Image() if name == "image" else kinds.Text() for name in task.reads.columns}
     if split.train.groups is not None:
         found["group"] = kinds.Text()
     found |= dict.fromkeys(other_features(split).values(), kinds.Text())
@@ -231,7 +227,7 @@ def _examples(part: Examples, split: DataSplit, task: Task) -> Iterator[dict[str
         if isinstance(given, Path):
             example["image"], example["converted"] = _image(given)
         else:
-            example |= zip(_input_names(task), given if isinstance(given, tuple) else (given,), strict=True)
+            example |= zip(task.reads.columns, given if isinstance(given, tuple) else (given,), strict=True)
         if part.groups is not None:
             example["group"] = str(part.groups[row])
         example |= {features[column]: str(values[row]) for column, values in part.columns.items()}
@@ -239,9 +235,10 @@ def _examples(part: Examples, split: DataSplit, task: Task) -> Iterator[dict[str
 
 
 def _label(label: Any, split: DataSplit) -> Any:
-    if split.kind.name == "spans":
-        return [{"start": span.start, "end": span.end, "label": span.label} for span in label]
-    return list(label) if split.kind.name == "labels" else label
+    form = split.kind.labels.form
+    if form == "spans":
+        return [span._asdict() for span in label]
+    return list(label) if form == "set" else label
 
 
 def _image(path: Path) -> tuple[bytes, bool]:

@@ -13,8 +13,9 @@ from typing import Any
 
 import pandas as pd
 
-from kft.data.parts import Part, Rows
+from kft.data.parts import Part
 from kft.data.reading import read_text
+from kft.data.tables import Rows
 from kft.recipe.schema import DataSpec
 from kft.records.files import write_file
 from kft.tasks.cells import as_text

@@ -6,19 +6,12 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from kft.data.examples import Columns
+from kft.data.examples import Columns, Wanted
 from kft.errors import DataError
 from kft.registry import nearest
 from kft.tasks.task import Task
 
 # fmt: off
-TEXT_NAMES = (
-    "text", "body", "sentence", "content", "review", "question", "message", "comment", "description",
-    "utterance", "query", "ticket", "document", "note", "abstract", "tweet", "prompt", "input",
-)
-PAIR_NAMES = ("text_pair", "text2", "text_b", "sentence2", "question2", "second", "hypothesis", "answer", "reply")
-FIRST_NAMES = ("text1", "text_a", "sentence1", "question1", "first", "premise")
-IMAGE_NAMES = ("image", "path", "file", "filename", "file_name", "image_path", "photo", "picture")
 LABEL_NAMES = (
     "label", "labels", "category", "class", "target", "intent", "queue", "sentiment", "topic", "tag",
     "rating", "score", "stars", "department", "outcome", "spans", "tags", "ner_tags", "entities",
@@ -27,14 +20,7 @@ LABEL_NAMES = (
 
 
 def guess_columns(
-    frame: pd.DataFrame,
-    *,
-    text: str | None = None,
-    label: str | None = None,
-    where: str,
-    besides: Sequence[str] = (),
-    task: Task | None = None,
-    pair: str | None = None,
+    frame: pd.DataFrame, wanted: Wanted | Columns, *, where: str, task: Task, besides: Sequence[str] = ()
 ) -> Columns:
     """Finds the columns of inputs and labels.
 
@@ -44,48 +30,49 @@ def guess_columns(
 
     Args:
         frame: From ``read_table``.
-        text: The text column, or that of image paths, if it is known.
-        label: Likewise.
+        wanted: The columns that are known.
         where: The table, for messages.
+        task: What is looked for.
         besides: Columns that are never guessed, such as those of the id and the group.
-        task: What is looked for; default: texts of one class each.
-        pair: The column of second texts, if it is known.
 
     Raises:
         DataError: A named column is missing, or nothing can be guessed.
 
     Example:
+        >>> from kft.tasks.registry import TASKS
         >>> frame = pd.DataFrame({"body": ["It broke.", "It works.", "Hello"], "queue": ["a", "b", "a"]})
-        >>> guess_columns(frame, label="queue", where="tickets.csv")
+        >>> guess_columns(frame, Wanted(label="queue"), where="tickets.csv", task=TASKS.get("text-classification"))
         Columns(text='body', label='queue', guessed=('text',), pair=None)
     """
     names = [str(name) for name in frame.columns]
-    image = task is not None and task.modality == "image"
-    pairs = task is not None and task.modality == "text-pair"
-    key = "image" if image else "text"
-    known = ((key, text), ("text_pair", pair), ("label", label))
-    for name, wanted in known:
-        if wanted is not None:
-            require_column(frame, wanted, f"data.{name}", where, expected=f"the {name} column")
+    reads, text, pair, label = task.reads, wanted.text, wanted.pair, wanted.label
+    known = ((reads.columns[0], text), ("text_pair", pair), ("label", label))
+    for name, column in known:
+        if column is not None:
+            require_column(frame, column, f"data.{name}", where, expected=f"the {name} column")
     if len(names) < 2:
         raise DataError(
             "one column is not enough",
             where=where,
             received="column " + ", ".join(map(repr, names)),
-            expected=f"a column of {key}s and a column of labels",
+            expected=f"a column of {reads.medium}s and a column of labels",
             next_step="check the separator: csv wants commas, tsv tabs",
         )
     _require_apart(known, names, where)
-    guessed = tuple(name for name, wanted in known if wanted is None and (name != "text_pair" or pairs))
+    guessed = tuple(name for name, column in known if column is None and name in (*reads.columns, "label"))
     free = [name for name in names if name not in besides]
-    if pairs and pair is None:
-        pair = _guess_pair(frame, [name for name in free if name not in (text, label)], where)
-    rest = [name for name in free if name not in (pair, label)]
+    if reads.pairs and pair is None:
+        rest = [name for name in free if name not in (text, label)]
+        pair = _guess_usual(frame, rest, reads.usual[1], where, "text_pair", "second texts")
     if text is None:
-        text = _guess_image(frame, rest, where) if image else _guess_text(frame, rest, where, FIRST_NAMES * pairs)
+        rest = [name for name in free if name not in (pair, label)]
+        if reads.files:
+            text = _guess_usual(frame, rest, reads.usual[0], where, reads.columns[0], f"{reads.medium} paths")
+        else:
+            text = _guess_text(frame, rest, where, reads.usual[0])
     if label is None:
-        repeats = task is None or task.kind.name == "classes"
-        label = _guess_label(frame, [name for name in free if name not in (text, pair)], where, repeats=repeats)
+        rest = [name for name in free if name not in (text, pair)]
+        label = _guess_label(frame, rest, where, repeats=task.kind.one_class)
     return Columns(text, label, guessed, pair)
 
 
@@ -107,32 +94,27 @@ def _usual(names: Sequence[str], usual: Sequence[str]) -> str | None:
     return next((by_lower[name] for name in usual if name in by_lower), None)
 
 
-def _guess_pair(frame: pd.DataFrame, names: Sequence[str], where: str) -> str:
-    found = _usual(names, PAIR_NAMES)
+def _guess_usual(
+    frame: pd.DataFrame, names: Sequence[str], usual: Sequence[str], where: str, key: str, what: str
+) -> str:
+    found = _usual(names, usual)
     if found is None:
-        raise _cannot_guess("text_pair", frame, where, "a column of second texts")
+        raise _cannot_guess(key, frame, where, f"a column of {what}")
     return found
 
 
-def _guess_image(frame: pd.DataFrame, names: Sequence[str], where: str) -> str:
-    found = _usual(names, IMAGE_NAMES)
-    if found is None:
-        raise _cannot_guess("image", frame, where, "a column of image paths")
-    return found
-
-
-def _guess_text(frame: pd.DataFrame, names: Sequence[str], where: str, usual: Sequence[str] = ()) -> str:
+def _guess_text(frame: pd.DataFrame, names: Sequence[str], where: str, usual: Sequence[str]) -> str:
     lengths = {name: sum(len(v) for v in frame[name] if isinstance(v, (str, list))) for name in names}
     with_text = [name for name in names if lengths[name]]
     # What has a usual label name is the text only where nothing else is left.
     fit = [name for name in with_text if name.strip().lower() not in LABEL_NAMES] or with_text
-    found = _usual(with_text, (*usual, *TEXT_NAMES)) or max(fit, key=lambda name: lengths[name], default=None)
+    found = _usual(with_text, usual) or max(fit, key=lambda name: lengths[name], default=None)
     if found is None:
         raise _cannot_guess("text", frame, where, "a column of texts")
     return found
 
 
-def _guess_label(frame: pd.DataFrame, names: Sequence[str], where: str, *, repeats: bool = True) -> str:
+def _guess_label(frame: pd.DataFrame, names: Sequence[str], where: str, *, repeats: bool) -> str:
     found = _usual(names, LABEL_NAMES)
     if found is None and not repeats and len(names) == 1:
         return names[0]

@@ -15,6 +15,15 @@ Input = str | tuple[str, str] | Path
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """Which columns a person named, as those of ``Columns``; what is None is guessed."""
+
+    text: str | None = None
+    label: str | None = None
+    pair: str | None = None
+
+
+@dataclass(frozen=True)
 class Columns:
     """Which columns are read.
 
@@ -29,6 +38,11 @@ class Columns:
     label: str
     guessed: tuple[str, ...] = ()
     pair: str | None = None
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The columns of each side of an input, then that of the labels."""
+        return (self.text, *([] if self.pair is None else [self.pair]), self.label)
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,16 @@ from typing import Any, Literal
 import pandas as pd
 
 from kft.data.clean import clean_input
-from kft.data.columns import IMAGE_NAMES, TEXT_NAMES, guess_columns
-from kft.data.examples import Examples, Input
+from kft.data.columns import guess_columns
+from kft.data.examples import Columns, Examples, Input
 from kft.data.images import SUFFIXES, check_images
 from kft.data.parts import Part, name_parts, parts_to_examples, read_parts, title
 from kft.data.reading import read_text
 from kft.data.tables import image_folder, read_source, refuse_rejected
-from kft.errors import DataError, UsageError
+from kft.errors import DataError
 from kft.recipe.schema import DataSpec
 from kft.tasks.cells import as_text, text_problem
+from kft.tasks.inputs import IMAGE_NAMES, TEXT_NAMES
 from kft.tasks.spans import joined
 from kft.tasks.task import Task
 
@@ -53,11 +54,11 @@ def read_inputs(
 def _raw_inputs(
     source: Path | pd.DataFrame, task: Task, spec: DataSpec, where: str, column: str, pair: str | None
 ) -> Sequence[Any]:
-    if isinstance(source, Path) and task.modality == "image" and source.suffix.lower() in SUFFIXES:
+    if isinstance(source, Path) and task.reads.files and source.suffix.lower() in SUFFIXES:
         return [source]
-    if isinstance(source, Path) and source.is_dir() and task.modality == "image":
+    if isinstance(source, Path) and source.is_dir() and task.reads.files:
         return all_images(source)
-    if isinstance(source, Path) and source.suffix.lower() == ".txt" and task.modality == "text":
+    if isinstance(source, Path) and source.suffix.lower() == ".txt" and not (task.reads.files or task.reads.pairs):
         return split_lines(read_text(source, spec.encoding))
     frame = read_source(source, task, encoding=spec.encoding)
     only = str(frame.columns[0]) if len(frame.columns) == 1 and pair is None else None
@@ -65,7 +66,7 @@ def _raw_inputs(
     for wanted in (named, pair):
         if wanted is not None and wanted not in frame.columns:
             raise DataError(
-                f"no {'image' if task.modality == 'image' else 'text'} column {wanted!r}",
+                f"no {task.reads.medium} column {wanted!r}",
                 where=where,
                 received="columns " + ", ".join(map(str, frame.columns)),
                 expected=f"the column the model was trained with, {wanted!r}",
@@ -73,7 +74,7 @@ def _raw_inputs(
             )
     if pair is not None:
         return list(zip(as_texts(frame[named]), as_texts(frame[pair]), strict=True))
-    if task.modality == "image":
+    if task.reads.files:
         folder = image_folder(source, Path.cwd())
         return [folder / value for value in as_texts(frame[named])]
     return [as_text(joined(value)) for value in frame[named]]
@@ -91,33 +92,9 @@ def as_inputs(values: Any, task: Task, spec: DataSpec) -> list[Input]:
         DataError: There is none, or one cannot be used.
         UsageError: A pair is wanted and one text given, or the reverse.
     """
-    pairs = task.modality == "text-pair"
-    one = isinstance(values, (str, Path)) or (pairs and isinstance(values, tuple))
-    convert = _as_pair if pairs else _as_path if task.modality == "image" else _as_one_text
-    return require_inputs([convert(value) for value in ([values] if one else list(values))], task, "the input", spec)
-
-
-def _as_pair(value: Any) -> tuple[str, str]:
-    parts = value.split("\t") if isinstance(value, str) else list(value)
-    if len(parts) != 2:
-        raise UsageError(
-            "this model reads two texts at a time",
-            received=repr(value)[:80],
-            expected="a pair: (first, second), or one line with a tab between them",
-            next_step='kft predict RUN "first" --pair "second"',
-        )
-    return as_text(parts[0]), as_text(parts[1])
-
-
-def _as_path(value: Any) -> Path:
-    return value if isinstance(value, Path) else Path(as_text(value)).expanduser()
-
-
-def _as_one_text(value: Any) -> str:
-    if isinstance(value, (tuple, Path)):
-        noun = "two texts" if isinstance(value, tuple) else f"the file {value}"
-        raise UsageError("this model reads one text at a time", received=noun, next_step='kft predict RUN "your text"')
-    return as_text(value)
+    one = isinstance(values, (str, Path)) or (task.reads.pairs and isinstance(values, tuple))
+    several = [values] if one else list(values)
+    return require_inputs([task.reads.convert(value) for value in several], task, "the input", spec)
 
 
 def all_images(folder: Path) -> list[Path]:
@@ -156,7 +133,7 @@ def require_inputs(
         DataError: There is none at all, or one of them is empty or no image; names the first rows.
     """
     inputs = [clean_input(given, spec) for given in inputs]
-    noun = "images" if task.modality == "image" else "texts"
+    noun = f"{task.reads.medium}s"
     if not inputs:
         raise DataError("there is nothing to answer", where=where, expected=f"at least one {noun[:-1]}")
     problems = find_unusable(inputs, task) if unusable == "error" else {}
@@ -166,7 +143,7 @@ def require_inputs(
             f"{len(problems)} of {len(inputs)} {noun} {'are empty' if empty else 'cannot be used'}",
             where=f"{where}, row {in_words(problems)}",
             received=None if empty else next(iter(problems.values())),
-            expected=f"{'an image' if noun == 'images' else 'a text'} in every row",
+            expected=f"{task.reads.one} in every row",
             next_step="leave these rows out; kft predict --skip-unusable answers the others of a file",
         )
     return inputs
@@ -180,7 +157,7 @@ def find_unusable(inputs: Sequence[Any], task: Task) -> dict[int, str]:
         >>> find_unusable(["fine", ""], TASKS.get("text-classification"))
         {2: 'empty text'}
     """
-    found = check_images([Path(given) for given in inputs]) if task.modality == "image" else map(_problem, inputs)
+    found = check_images([Path(given) for given in inputs]) if task.reads.files else map(_problem, inputs)
     return {row: problem for row, problem in enumerate(found, start=1) if problem}
 
 
@@ -205,9 +182,7 @@ def load_labelled(
     spec: DataSpec,
     task: Task,
     *,
-    text: str,
-    label: str,
-    pair: str | None,
+    columns: Columns,
     labels: Sequence[str],
 ) -> tuple[Examples, str, tuple[str, ...]]:
     """Reads another labelled source with the columns a run was trained with.
@@ -216,9 +191,7 @@ def load_labelled(
         parts: Its tables, from ``kft.data.parts.open_source``.
         spec: The recipe's data part, for bins, groups and the rule for unusable rows.
         task: What the model reads and answers.
-        text: The column of texts or image paths.
-        label: The label column.
-        pair: The column of second texts, where there is one.
+        columns: Those the run was trained with.
         labels: The labels the model knows.
 
     Returns:
@@ -229,7 +202,7 @@ def load_labelled(
     """
     rows = read_parts(parts, name_parts(parts), spec, task=task, base=Path.cwd())
     name, frame = title(rows), rows[0].frame
-    columns = guess_columns(frame, text=text, label=label, pair=pair, where=name, task=task)
+    columns = guess_columns(frame, columns, where=name, task=task)
     notes = []
     for key, column in (("id", spec.id), ("group", spec.group.column if spec.group else None)):
         if column is not None and column not in frame.columns:
@@ -248,11 +221,11 @@ def load_labelled(
     if rejected:
         notes.append(f"left out   {len(rejected):,} rows that cannot be used, the first in row {rejected[0].row}")
     assert examples.labels is not None
-    unknown = sorted({known for given in examples.labels for known in task.kind.names(given)} - set(labels))
+    unknown = sorted({known for given in examples.labels for known in task.kind.labels.names(given)} - set(labels))
     if unknown:
         raise DataError(
             "labels the model does not know",
-            where=f"{name}, column {label!r}",
+            where=f"{name}, column {columns.label!r}",
             received=", ".join(map(repr, unknown[:5])),
             expected="one of " + ", ".join(labels[:10]) + (" ..." if len(labels) > 10 else ""),
             next_step="mend the labels, or train with examples of them",

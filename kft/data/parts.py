@@ -12,7 +12,7 @@ import pandas as pd
 
 from kft.data.examples import Columns, Examples, RejectedRow
 from kft.data.remote import fetch_remote
-from kft.data.tables import image_folder, read_source, refuse_repeated, to_examples
+from kft.data.tables import Rows, image_folder, read_source, refuse_repeated, to_examples
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
 from kft.recipe.sources import TFDS, URL, is_glob
@@ -48,23 +48,6 @@ class SourceKind:
 
     fits: Callable[[str, Path], bool]
     open: Callable[[str, Path], list[Part]]
-
-
-@dataclass(frozen=True)
-class Rows:
-    """A part that was read.
-
-    Attributes:
-        name: What it is called in ids.
-        frame: Its rows; the index is each row's number, from 0.
-        folder: Where relative paths of images start.
-        numbered: Whether rows have numbers for ids where images elsewhere have their paths.
-    """
-
-    name: str
-    frame: pd.DataFrame
-    folder: Path
-    numbered: bool = False
 
 
 def open_source(source: str | Sequence[str], base: Path, locate: Locate) -> tuple[Part, ...]:
@@ -238,19 +221,8 @@ def parts_to_examples(
     Raises:
         DataError: Besides what ``to_examples`` refuses: one id stands in two parts.
     """
-    settled = task.kind.settle([cell for part in rows for cell in part.frame[columns.label]], spec)
-    made = [
-        to_examples(
-            part.frame,
-            settled,
-            task=task,
-            name=part.name,
-            columns=columns,
-            folder=part.folder,
-            numbered=part.numbered,
-        )
-        for part in rows
-    ]
+    settled = task.kind.labels.settle([cell for part in rows for cell in part.frame[columns.label]], spec)
+    made = [to_examples(part, settled, task=task, columns=columns) for part in rows]
     examples = Examples.concatenate([found for found, _ in made]) if len(made) > 1 else made[0][0]
     if len(made) > 1:
         refuse_repeated(list(examples.ids), title(rows), spec)

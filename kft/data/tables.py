@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,29 @@ IMAGE, LABEL = "image", "label"
 """The columns of a folder of images, as ``read_source`` returns it."""
 
 
+@dataclass(frozen=True)
+class Rows:
+    """A part that was read.
+
+    Attributes:
+        name: What it is called in ids.
+        frame: Its rows; the index is each row's number, from 0.
+        folder: Where relative paths of images start.
+        numbered: Whether rows have numbers for ids where images elsewhere have their paths.
+    """
+
+    name: str
+    frame: pd.DataFrame
+    folder: Path = Path()
+    numbered: bool = False
+
+
 def read_source(
     source: Path | pd.DataFrame,
     task: Task,
     *,
     columns: Sequence[str] | None = None,
     encoding: str | None = None,
-    labelled: bool = True,
 ) -> pd.DataFrame:
     """Reads a table, or, for tasks on images, a folder with one subfolder a class.
 
@@ -42,14 +59,13 @@ def read_source(
         task: What is read.
         columns: Column names of a file without a header.
         encoding: Of a file that is not UTF-8.
-        labelled: False takes all images of a folder, whatever subfolder they lie in.
 
     Raises:
         DataError: It cannot be read, or is a folder where a table is wanted.
     """
     if isinstance(source, pd.DataFrame) or not source.is_dir():
         return read_table(source, columns=columns, encoding=encoding)
-    if task.modality != "image":
+    if not task.reads.files:
         raise DataError(
             "a folder where a table is wanted",
             where=str(source),
@@ -68,27 +84,15 @@ def image_folder(source: Path | pd.DataFrame, base: Path) -> Path:
 
 
 def to_examples(
-    frame: pd.DataFrame,
-    spec: DataSpec,
-    *,
-    task: Task,
-    name: str,
-    columns: Columns,
-    folder: Path | None = None,
-    labelled: bool = True,
-    numbered: bool = False,
+    rows: Rows, spec: DataSpec, *, task: Task, columns: Columns
 ) -> tuple[Examples, tuple[RejectedRow, ...]]:
     """Turns rows into examples; rows without a usable input or label are named instead.
 
     Args:
-        frame: From ``read_table``.
+        rows: From ``read_parts``.
         spec: Bins, id column, groups.
         task: Says what an input and a label are.
-        name: What the table is called in ids: ``name:row``, rows counting from 1.
         columns: From ``guess_columns``.
-        folder: Where relative paths of images start.
-        labelled: False for inputs alone: no label column is looked at, and ``labels`` is None.
-        numbered: True names images by their rows, as texts are, and not by their paths.
 
     Raises:
         DataError: The id or group column is missing, ids repeat, or a group's pattern does not match.
@@ -96,28 +100,25 @@ def to_examples(
     Example:
         >>> from kft.tasks.registry import TASKS
         >>> frame = pd.DataFrame({"text": ["fine", " "], "label": ["good", "bad"]})
+        >>> task, columns = TASKS.get("text-classification"), Columns("text", "label")
         >>> examples, rejected = to_examples(
-        ...     frame,
-        ...     DataSpec(train="a.csv"),
-        ...     task=TASKS.get("text-classification"),
-        ...     name="a.csv",
-        ...     columns=Columns("text", "label"),
+        ...     Rows("a.csv", frame), DataSpec(train="a.csv"), task=task, columns=columns
         ... )
         >>> examples.ids.tolist(), [(row.id, row.reason) for row in rejected]
         (['a.csv:1'], [('a.csv:2', 'empty text')])
     """
-    ids = row_ids(frame, spec, task=task, name=name, columns=columns, numbered=numbered)
-    groups = _groups(frame, spec.group, name)
-    cells = list(frame[columns.text])
+    frame, labelling = rows.frame, task.kind.labels
+    ids = row_ids(rows, spec, task=task, columns=columns)
+    groups = _groups(frame, spec.group, rows.name)
+    texts, raw_labels = list(frame[columns.text]), list(frame[columns.label])
     seconds = list(frame[columns.pair]) if columns.pair else [None] * len(frame)
-    raw_labels = list(frame[columns.label]) if labelled else [None] * len(frame)
-    settled = task.kind.settle(raw_labels, spec) if labelled else spec
+    settled = labelling.settle(raw_labels, spec)
     kept, inputs, labels, rejected = [], [], [], []
-    read = _read_inputs(task, cells, seconds, folder, spec)
-    for row, ((given, reason), cell, raw) in enumerate(zip(read, cells, raw_labels, strict=True)):
-        label, problem = task.kind.parse(raw, cell, settled) if labelled and not reason else (None, "")
+    read = _read_inputs(task, texts, seconds, rows.folder, spec)
+    for row, ((given, reason), text, raw) in enumerate(zip(read, texts, raw_labels, strict=True)):
+        label, problem = (None, "") if reason else labelling.parse(raw, text, settled)
         if reason or problem:
-            rejected.append(RejectedRow(ids[row], name, int(frame.index[row]) + 1, reason or problem))
+            rejected.append(RejectedRow(ids[row], rows.name, int(frame.index[row]) + 1, reason or problem))
         else:
             kept.append(row)
             inputs.append(given)
@@ -125,23 +126,23 @@ def to_examples(
     examples = Examples(
         ids=as_objects([ids[row] for row in kept]),
         inputs=inputs,
-        labels=as_objects(labels) if labelled else None,
+        labels=as_objects(labels),
         groups=None if groups is None else as_objects([groups[row] for row in kept]),
-        columns=_other_columns(frame, spec, name, kept),
+        columns=_other_columns(frame, spec, rows.name, kept),
     )
     return examples, tuple(rejected)
 
 
 def _read_inputs(
-    task: Task, cells: Sequence[Any], seconds: Sequence[Any], folder: Path | None, spec: DataSpec
+    task: Task, cells: Sequence[Any], seconds: Sequence[Any], folder: Path, spec: DataSpec
 ) -> list[tuple[Input, str]]:
     """Returns what the model reads of each row and an empty reason, or a reason why it cannot be read."""
-    if task.modality == "image":
-        paths = [(folder or Path()) / as_text(cell) for cell in cells]
+    if task.reads.files:
+        paths = [folder / as_text(cell) for cell in cells]
         empty = [text_problem(cell).replace("text", "image path") for cell in cells]
         return list(zip(paths, (e or c for e, c in zip(empty, check_images(paths), strict=True)), strict=True))
     cells, seconds = ([clean_cell(cell, spec) for cell in column] for column in (cells, seconds))
-    if task.modality == "text-pair":
+    if task.reads.pairs:
         pairs = list(zip(cells, seconds, strict=True))
         return [
             (
@@ -150,13 +151,11 @@ def _read_inputs(
             )
             for first, second in pairs
         ]
-    texts = [joined(cell) for cell in cells] if task.kind.per_token else cells
+    texts = [joined(cell) for cell in cells] if task.kind.learning.per_token else cells
     return [(as_text(text), text_problem(text)) for text in texts]
 
 
-def row_ids(
-    frame: pd.DataFrame, spec: DataSpec, *, task: Task, name: str, columns: Columns, numbered: bool = False
-) -> list[str]:
+def row_ids(rows: Rows, spec: DataSpec, *, task: Task, columns: Columns) -> list[str]:
     """Returns the id of each row: from the id column, an image's path, or file and row number; see ``to_examples``.
 
     Raises:
@@ -166,10 +165,11 @@ def row_ids(
         >>> frame = pd.DataFrame({"text": ["fine", "bad"], "label": ["good", "bad"]})
         >>> from kft.tasks.registry import TASKS
         >>> task, columns = TASKS.get("text-classification"), Columns("text", "label")
-        >>> row_ids(frame, DataSpec(train="a.csv"), task=task, name="a.csv", columns=columns)
+        >>> row_ids(Rows("a.csv", frame), DataSpec(train="a.csv"), task=task, columns=columns)
         ['a.csv:1', 'a.csv:2']
     """
-    if spec.id is None and task.modality == "image" and not numbered:  # an image is known by its path
+    frame, name = rows.frame, rows.name
+    if spec.id is None and task.reads.files and not rows.numbered:  # an image is known by its path
         return [f"{name}/{as_text(value).strip()}" for value in frame[columns.text]]
     if spec.id is None:
         return [f"{name}:{row + 1}" for row in frame.index]

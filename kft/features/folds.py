@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from kft.features.probe import LOSSES, STRENGTHS, Basis, certainty_of, minimise, principal_axes
 from kft.feed.source import CHUNK_ROWS, Chunk, DenseColumn
-from kft.metrics.classification import softmax
+from kft.tasks.decode import softmax
 
 AXES = 256
 TOLERANCE = 1e-4

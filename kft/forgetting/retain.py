@@ -10,13 +10,13 @@ import pandas as pd
 
 from kft import assets
 from kft.data.columns import guess_columns
-from kft.data.examples import Input
+from kft.data.examples import Input, Wanted
 from kft.data.inputs import read_inputs
 from kft.data.parts import name_parts, open_source, parts_to_examples, read_parts
 from kft.data.tables import refuse_rejected
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec, RecipeSpec, RetainSpec
-from kft.tasks.registry import TASKS
+from kft.tasks.registry import TASKS, first_task
 from kft.tasks.task import Task
 
 GENERAL = Path(__file__).parent / "general_topics.csv"
@@ -68,8 +68,8 @@ def find_retain(spec: RecipeSpec) -> tuple[RetainSet | None, str]:
         return _read(retain, task), ""
     if retain.data == "none":
         return None, "evaluate.retain is none"
-    if task.modality == "image":
-        return None, "no photos ship with kft: evaluate.retain names some, such as {data: FOLDER, label: label}"
+    if task.reads.no_general:
+        return None, f"{task.reads.no_general}: evaluate.retain names some, such as {{data: FOLDER, label: label}}"
     table = pd.read_csv(GENERAL)
     topics = np.unique(table["topic"], return_inverse=True)[1]
     return RetainSet("general topics", f"kft/evaluate/{GENERAL.name}", list(table["text"]), topics), ""
@@ -77,8 +77,7 @@ def find_retain(spec: RecipeSpec) -> tuple[RetainSet | None, str]:
 
 def reads(spec: RecipeSpec) -> Task:
     """Returns the task that a recipe's backbone reads retain sets as: single texts, or images."""
-    image = TASKS.get(spec.task).modality == "image"
-    return TASKS.get("image-classification" if image else "text-classification")
+    return first_task(TASKS.get(spec.task).reads.medium)
 
 
 def _read(spec: RetainSpec, task: Task) -> RetainSet:
@@ -87,11 +86,11 @@ def _read(spec: RetainSpec, task: Task) -> RetainSet:
     name = parts[0].place.name
     if spec.label is None:
         table = parts[0].table
-        column = spec.text or ("image" if task.modality == "image" else "text")
+        column = spec.text or task.reads.columns[0]
         inputs, labels = read_inputs(table, task, source, column=column), None
     else:
         rows = read_parts(parts, name_parts(parts), source, task=task, base=Path.cwd())
-        columns = guess_columns(rows[0].frame, text=spec.text, label=spec.label, where=name, task=task)
+        columns = guess_columns(rows[0].frame, Wanted(spec.text, spec.label), where=name, task=task)
         examples, rejected = parts_to_examples(rows, source, task=task, columns=columns)
         refuse_rejected(rejected, source, "mend these rows, or take them out of this file")
         inputs, labels = examples.inputs, examples.labels

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from kft.errors import UsageError
 from kft.metrics.metric import Metric, mean
+from kft.records.metrics import ClassRow, ReliabilityBin
 
 ECE_BINS = 15
 SMALLEST_PROBABILITY = 1e-15
@@ -39,7 +39,7 @@ def check_inputs(targets: np.ndarray, probabilities: np.ndarray) -> None:
             where=f"row {row}",
             received=np.array2string(probabilities[row], precision=3, threshold=6),
             expected="numbers from 0 to 1 that sum to 1",
-            next_step="turn logits into probabilities with kft.metrics.classification.softmax",
+            next_step="turn logits into probabilities with kft.tasks.decode.softmax",
         )
 
 
@@ -59,19 +59,6 @@ def _check_classes(numbers: np.ndarray, classes: int, name: str) -> None:
             received=str(numbers[row]),
             expected=f"0 to {classes - 1}",
         )
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Returns probabilities ``float64[rows, classes]``.
-
-    Example:
-        >>> import numpy as np
-        >>> softmax(np.array([[0.0, 0.0]])).tolist()
-        [[0.5, 0.5]]
-    """
-    logits = logits.astype(np.float64)
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
 def _accuracy(targets: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
@@ -146,25 +133,6 @@ BRIER = Metric("brier", False, _brier, mean, check_inputs)
 """The squared distance between probabilities and what is right, summed over the classes: 0 to 2 (Brier, 1950)."""
 
 
-@dataclass(frozen=True)
-class ReliabilityBin:
-    """Examples of about the same confidence: how sure the model is of them, and how often it is right.
-
-    Attributes:
-        low: Where the bin begins.
-        high: Where it ends.
-        n: How many examples.
-        confidence: Their mean confidence.
-        accuracy: The share of right answers among them.
-    """
-
-    low: float
-    high: float
-    n: int
-    confidence: float
-    accuracy: float
-
-
 def reliability(targets: np.ndarray, probabilities: np.ndarray) -> list[ReliabilityBin]:
     """Returns the bins of a reliability diagram, those of ``ece``, without the empty ones.
 
@@ -185,17 +153,6 @@ def reliability(targets: np.ndarray, probabilities: np.ndarray) -> list[Reliabil
         for b, n in enumerate(counts)
         if n
     ]
-
-
-@dataclass(frozen=True)
-class ClassRow:
-    """One class: how many examples, precision, recall, F1 (0 where undefined)."""
-
-    label: str
-    n: int
-    precision: float
-    recall: float
-    f1: float
 
 
 def per_class(targets: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> list[ClassRow]:

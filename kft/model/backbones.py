@@ -22,6 +22,8 @@ from kft.recipe.schema import RecipeSpec
 if TYPE_CHECKING:
     import keras
 
+    from kft.tasks.inputs import InputKind
+
 __all__ = (
     "CATALOG",
     "Backbone",
@@ -66,6 +68,10 @@ class Backbone:
     weights_hash: str
     max_tokens: int
     pooling: str
+
+    def reads(self, kind: InputKind) -> bool:
+        """Whether it was made for such inputs."""
+        return kind.medium == self.modality
 
     @property
     def learning_rate(self) -> float:
@@ -130,7 +136,7 @@ def load_backbone(
     if is_preset(path, config):
         return _from_preset(name, path, config, dropout, entry, pretrained)
     family = family_of(path, config)
-    is_text = family.modality == "text"
+    is_text = family.reads_text
     # First what is quick to refuse.
     tokenizer = load_tokenizer(path, family.model_type) if is_text else None
     model = load_hugging_face(path, config, dropout=dropout, allow=allow, report=report, pretrained=pretrained)

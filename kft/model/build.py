@@ -67,7 +67,7 @@ def build_model(
     if classes < fewest:
         problem = "a classifier needs two classes" if fewest == 2 else "a head needs outputs"
         raise UsageError(problem, received=f"classes={classes}", expected=f"classes >= {fewest}")
-    if backbone.modality == "image":
+    if backbone.image is not None:
         if head == "tagging":
             raise UsageError("images have no tokens to tag", received=f"{backbone.name}, head {head!r}")
         inputs, features = _from_pixels(backbone, image_size, augment, seed)
@@ -93,19 +93,19 @@ def build_for(spec: RecipeSpec, task: Task, space: AnswerSpace, backbone: Backbo
     Raises:
         ModelError: The backbone reads other inputs than the task has.
     """
-    if (backbone.modality == "image") != (task.modality == "image"):
+    if not backbone.reads(task.reads):
         raise ModelError(
             f"{spec.task} does not fit this backbone",
             where="model.backbone",
             received=f"{backbone.name}, which reads {backbone.modality}s",
-            expected=f"a backbone for {'images' if task.modality == 'image' else 'texts'}",
-            next_step=f"kft models --modality {'image' if task.modality == 'image' else 'text'}",
+            expected=f"a backbone for {task.reads.medium}s",
+            next_step=f"kft models --modality {task.reads.medium}",
         )
     adapters = [phase.unfreeze.lora for phase in spec.train.phases or () if phase.unfreeze.lora is not None]
     return build_model(
         backbone,
-        head=task.kind.head,
-        classes=task.kind.units(space),
+        head=task.kind.learning.head,
+        classes=task.kind.learning.units(space),
         dropout=spec.model.dropout,
         pooling=spec.model.pooling,
         image_size=spec.model.image.size,

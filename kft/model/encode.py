@@ -12,7 +12,7 @@ import numpy as np
 from kft.feed.batches import Ragged, choose_edges
 from kft.feed.source import Source, image_source, text_source
 from kft.recipe.schema import ModelSpec
-from kft.tasks.spans import mark_words
+from kft.tasks.decode import mark_words
 from kft.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -67,15 +67,15 @@ class Reader:
             DataError: An image cannot be decoded.
             StorageError: The disk is full or cannot be written.
         """
-        if self.task.modality == "image":
+        if self.task.reads.files:
             return Encoded(self._images([Path(given) for given in inputs], keep, tick))
         assert self.tokenizer is not None
         segments = offsets = None
-        if self.task.modality == "text-pair":
+        if self.task.reads.pairs:
             firsts, seconds = [given[0] for given in inputs], [given[1] for given in inputs]
             rows, kinds, lengths = self.tokenizer.encode_pairs(firsts, seconds, self.max_tokens)
             segments = Ragged.from_rows(kinds)
-        elif self.task.kind.per_token:
+        elif self.task.kind.learning.per_token:
             rows, places, lengths = self.tokenizer.encode_with_offsets(inputs, self.max_tokens)
             offsets = [mark_words(place, text) for place, text in zip(places, inputs, strict=True)]
         else:
@@ -96,7 +96,7 @@ class Reader:
 def make_reader(task: Task, backbone: Backbone, spec: ModelSpec) -> Reader:
     """Returns the reader for a recipe's model."""
     sizing = None
-    if task.modality == "image" and backbone.image is not None:
+    if task.reads.files and backbone.image is not None:
         from kft.data.images import ImageSizing
 
         size = spec.image.size

@@ -64,7 +64,7 @@ class Family:
         pooling: What is advised to make one vector of a sequence.
         normalise: Config of today's transformers as keras-hub reads it.
         finish: Called with the model, the reader and the configuration after conversion.
-        modality: Text or image.
+        reads_text: Whether it reads texts, not images.
     """
 
     model_type: str
@@ -82,7 +82,7 @@ class Family:
     pooling: str = "mean"
     normalise: Callable[[Config], Config] = _same
     finish: Callable[[Any, Any, Config], None] | None = None
-    modality: str = "text"
+    reads_text: bool = True
 
 
 def check_config(family: Family, config: Config, folder: Path) -> Config:
@@ -293,7 +293,7 @@ FAMILIES: dict[str, Family] = {
             fixed={"hidden_act": ("gelu",), "num_channels": (3,), "qkv_bias": (True,)},
             epsilon="layer_norm_eps",
             dropout="dropout_rate",
-            modality="image",
+            reads_text=False,
         ),
     )
 }

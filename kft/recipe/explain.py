@@ -15,6 +15,9 @@ from kft.errors import KftError, RecipeError
 from kft.recipe.schema import RecipeSpec
 from kft.registry import nearest
 
+Misfit = tuple[Sequence[str | int], str]
+"""Where in a document, and what is wrong there."""
+
 
 @dataclass(frozen=True)
 class Document:
@@ -69,7 +72,7 @@ def explain_errors(
 
 
 def recipe_error(
-    found: Sequence[tuple[Sequence[str | int], str]],
+    found: Sequence[Misfit],
     lines: CommentedMap | None,
     where: str,
     document: Document = RECIPE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
 from itertools import pairwise
@@ -17,11 +17,10 @@ from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
 from kft.errors import UsageError
-from kft.recipe.explain import explain_errors, recipe_error
-from kft.recipe.misfits import find_misfits
+from kft.recipe.explain import Misfit, explain_errors, recipe_error
 from kft.recipe.schema import RecipeSpec
 from kft.recipe.sources import absolute_source
-from kft.recipe.values import TASK_METRICS
+from kft.recipe.values import NAMES
 from kft.recipe.yaml_file import as_plain, read_yaml
 
 SOURCE_KEYS = ("train", "valid", "test")
@@ -94,29 +93,25 @@ class Recipe:
         return f"<pre>{escape(self.as_yaml())}</pre>"
 
 
-def load_recipe(
-    source: str | Path | Mapping[str, Any], overrides: Sequence[str] = (), *, base: Path | None = None
-) -> Recipe:
-    """Reads and validates a recipe.
+@dataclass(frozen=True)
+class Rules:
+    """What later rooms know of recipes.
 
-    Args:
-        source: A YAML file, or a mapping with the same keys.
-        overrides: Dotted settings such as ``"train.batch_size=16"``; they win over the file.
-        base: Where relative paths start; default: the file's folder, or the current one for a mapping.
-
-    Raises:
-        RecipeError: Not readable as YAML, or not valid; lists every error with its line.
-        UsageError: An override is not ``KEY=VALUE``.
-
-    Example:
-        >>> import kft
-        >>> recipe = kft.load_recipe(
-        ...     {"task": "text-classification", "data": {"train": "tickets.csv"}},
-        ...     overrides=["train.batch_size=16"],
-        ... )
-        >>> recipe.spec.train.batch_size, recipe.origins["train.batch_size"]
-        (16, 'override')
+    Attributes:
+        names: What a recipe can name as its ``task``, a ``gate`` and a ``monitor``.
+        misfits: Everything in a recipe that is valid by itself and does not fit its task.
+        fill: The recipe with what its task settles.
     """
+
+    names: Mapping[str, Sequence[str]]
+    misfits: Callable[[RecipeSpec], Sequence[Misfit]]
+    fill: Callable[[RecipeSpec], RecipeSpec]
+
+
+def read_recipe(
+    source: str | Path | Mapping[str, Any], overrides: Sequence[str], base: Path | None, rules: Rules
+) -> Recipe:
+    """Reads and validates a recipe; see ``kft.load_recipe``."""
     if isinstance(source, Mapping):
         path, raw, where = None, json.loads(json.dumps(dict(source), default=str)), "recipe"
     else:
@@ -130,14 +125,14 @@ def load_recipe(
         origins = {known: origin for known, origin in origins.items() if not known.startswith(key + ".")}
         origins[key] = "override"
     try:
-        spec = RecipeSpec.model_validate(values)
+        spec = RecipeSpec.model_validate(values, context=rules.names)
     except ValidationError as error:
         raise explain_errors(error, lines, where) from None
-    misfits = find_misfits(spec)
+    misfits = rules.misfits(spec)
     if misfits:
         raise recipe_error(misfits, lines, where)
     base = (base or (path.parent if path else Path.cwd())).resolve()
-    spec = _settle(spec, base)
+    spec = _with_retain(rules.fill(spec), base)
     for key in _leaf_keys(spec.model_dump(mode="json")):
         if not any(parent in origins for parent in _parents(key)):  # a part that was given whole is its parent's
             origins.setdefault(key, "default")
@@ -150,22 +145,28 @@ def load_recipe(
     )
 
 
-def _settle(spec: RecipeSpec, base: Path) -> RecipeSpec:
-    """Fills in what hangs on other values, and names the retain set such that it means the same from any folder."""
-    changed: dict[str, Any] = {}
-    if spec.train.best is None:
-        best = f"valid_{TASK_METRICS[spec.task][0]}"
-        changed["train"] = spec.train.model_copy(update={"best": best})
+def _with_retain(spec: RecipeSpec, base: Path) -> RecipeSpec:
+    """Names the retain set such that it means the same from any folder."""
     retain = spec.evaluate.retain
-    if retain.named:
-        retain = retain.model_copy(update={"data": absolute_source(retain.data, base)})
-        changed["evaluate"] = spec.evaluate.model_copy(update={"retain": retain})
-    return spec.model_copy(update=changed)
+    if not retain.named:
+        return spec
+    retain = retain.model_copy(update={"data": absolute_source(retain.data, base)})
+    return spec.model_copy(update={"evaluate": spec.evaluate.model_copy(update={"retain": retain})})
 
 
-def recipe_schema() -> dict[str, Any]:
-    """Returns the JSON Schema of a recipe, for editors."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **RecipeSpec.model_json_schema()}
+def schema_with(names: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Returns the JSON Schema of a recipe, for editors, with what ``Rules.names`` says."""
+
+    def filled(part: Any) -> Any:
+        if isinstance(part, list):
+            return [filled(each) for each in part]
+        if not isinstance(part, dict):
+            return part
+        known = {"enum": list(names[part[NAMES]])} if NAMES in part else {}
+        return {key: filled(value) for key, value in part.items() if key != NAMES} | known
+
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **RecipeSpec.model_json_schema()}
+    return filled(schema)
 
 
 def _leaf_keys(values: Any, prefix: str = "") -> list[str]:

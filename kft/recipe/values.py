@@ -1,13 +1,12 @@
-"""Single values of a recipe: durations, files, names, comparisons; and what names of metrics and gates there are."""
+"""Single values of a recipe: durations, files, names, comparisons."""
 
 from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticKnownError
 
 from kft.recipe.durations import parse_duration, parse_interval, parse_size
@@ -85,47 +84,22 @@ SharesOrSources = Annotated[str | tuple[str, ...], BeforeValidator(_shares_or_so
 Encoding = Annotated[str, AfterValidator(known_encoding)]
 Gate = Annotated[str, AfterValidator(_gate)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-CLASS_METRICS = ("accuracy", "macro_f1", "log_loss", "ece")
-CLASS_GATES = (
-    "slices.worst.accuracy",
-    "slices.worst.log_loss",
-    "calibration.brier",
-    "selective.coverage",
-    "selective.error",
-    "selective.aurc",
-    "edge_cases.pass_rate",
-)
-"""What else a gate can ask of tasks with one class of many: where it stands in metrics.json."""
-RUN_GATES = ("forgetting.retained",)
-"""What a gate can ask of a run of any task; likewise."""
-LABEL_METRICS = ("micro_f1", "macro_f1", "average_precision")
-TASK_METRICS: dict[str, tuple[str, ...]] = {
-    "text-classification": CLASS_METRICS,
-    "text-multi-label": LABEL_METRICS,
-    "text-pairs": CLASS_METRICS,
-    "text-regression": ("mae", "rmse", "pearson_r", "r2"),
-    "token-tagging": ("entity_f1", "entity_precision", "entity_recall"),
-    "image-classification": CLASS_METRICS,
-    "image-multi-label": LABEL_METRICS,
-}
-"""What is reported of each task; the first one is also what a run is chosen by, unless `train.best` says otherwise."""
-LOWER_IS_BETTER = {"valid_loss", "valid_mae", "valid_rmse"}
-
-
+NAMES = "x-names"
+"""Stands in the schema where names go that later rooms know; see ``kft.recipe.load.Rules``."""
 EDGE_CASES = "edge_cases."
 """Begins a gate on one check of ``evaluate.suite``, such as ``edge_cases.typos``."""
 
 
-def _one_of(known: Callable[[], Iterable[str]], prefix: str | None = None) -> Any:
+def _known(what: str, prefix: str | None = None) -> Any:
     """A name among those that are known when a recipe is read: tasks can be added (docs/extending.md).
 
     Args:
-        known: Returns them.
+        what: Which names, as in ``kft.recipe.load.Rules``, which is the context of validation; without one any will do.
         prefix: Begins names that are looked up later.
     """
 
-    def check(value: str) -> str:
-        names = list(dict.fromkeys(known()))
+    def check(value: str, info: ValidationInfo) -> str:
+        names = list((info.context or {}).get(what, (value,)))
         if value not in names and not (prefix and value.startswith(prefix)):
             listed = ", ".join(f"'{name}'" for name in names[:-1]) + f" or '{names[-1]}'"
             raise PydanticKnownError("literal_error", {"expected": listed})
@@ -134,26 +108,10 @@ def _one_of(known: Callable[[], Iterable[str]], prefix: str | None = None) -> An
     return AfterValidator(check)
 
 
-def _metrics() -> list[str]:
-    return [name for names in TASK_METRICS.values() for name in names]
-
-
-def _gate_names() -> list[str]:
-    return [*_metrics(), *CLASS_GATES, *RUN_GATES]
-
-
-def _monitors() -> list[str]:
-    return ["valid_loss", *(f"valid_{name}" for name in _metrics())]
-
-
-def _enum(names: Iterable[str]) -> Any:
-    return WithJsonSchema({"type": "string", "enum": list(dict.fromkeys(names))})
-
-
-TaskName = Annotated[str, _one_of(lambda: TASK_METRICS), _enum(TASK_METRICS)]
+TaskName = Annotated[str, _known("task"), WithJsonSchema({"type": "string", NAMES: "task"})]
 GateName = Annotated[
     str,
-    _one_of(_gate_names, EDGE_CASES),
-    WithJsonSchema({"anyOf": [{"enum": _gate_names()}, {"pattern": "^edge_cases[.]."}]}),
+    _known("gate", EDGE_CASES),
+    WithJsonSchema({"anyOf": [{NAMES: "gate"}, {"pattern": "^edge_cases[.]."}]}),
 ]
-Monitor = Annotated[str, _one_of(_monitors), _enum(_monitors())]
+Monitor = Annotated[str, _known("monitor"), WithJsonSchema({"type": "string", NAMES: "monitor"})]

@@ -15,11 +15,11 @@ from markupsafe import Markup
 
 from kft import runtime
 from kft.audit.check import CHECKS
-from kft.audit.finding import SEVERITIES, Finding
 from kft.audit.summary import count_severities, verdict
 from kft.audit.view import AuditView
 from kft.data.images import FORMATS
 from kft.recipe.load import Recipe
+from kft.records.findings import SEVERITIES, Finding
 from kft.report import plots
 from kft.report.details import METRIC, Grid, figures_of, grids_of, make_grid, points_of, rows_of
 from kft.report.examples import ExampleIndex, ShownExample
@@ -103,7 +103,7 @@ def render_audit(recipe: Recipe, view: AuditView, findings: Sequence[Finding], c
             "figures_drawn": _plots(view),
             "by_class": _by_class(view),
             "sections": [_section(finding, number, index) for number, finding in enumerate(findings, 1)],
-            "images": view.task.modality == "image",
+            "images": view.task.reads.files,
             "checks": [(name, CHECKS.get(name).about, _found(findings, name)) for name in checks],
             "provenance": _provenance(recipe, view),
         },
@@ -116,7 +116,7 @@ def _found(findings: Sequence[Finding], check: str) -> int:
 
 def _section(finding: Finding, number: int, index: ExampleIndex) -> Section:
     table = rows_of(finding, index)
-    single_images = index.view.task.modality == "image" and all(len(ids) == 1 for ids in table.ids)
+    single_images = index.view.task.reads.files and all(len(ids) == 1 for ids in table.ids)
     at_once = IMAGES_SHOWN if single_images else ROWS_SHOWN
     rows = tuple(
         Row(tuple(index.show(each) for each in ids), tuple(values[place] for values in table.columns.values()))
@@ -153,10 +153,9 @@ def _curve(finding: Finding) -> Markup | None:
 
 
 def _facts(view: AuditView, checks: Sequence[str]) -> dict[str, Any]:
-    named = {"classes": "classes", "spans": "kinds of span"}.get(view.task.kind.name, "labels")
     facts: dict[str, Any] = {name: len(view.split.part(name)) for name in SPLITS}
     if view.split.labels:
-        facts[named] = len(view.split.labels)
+        facts[view.task.kind.labels.noun] = len(view.split.labels)
     if view.split.rejected:
         facts["cannot be used"] = len(view.split.rejected)
     return facts | {"checks": len(checks)}
@@ -164,7 +163,7 @@ def _facts(view: AuditView, checks: Sequence[str]) -> dict[str, Any]:
 
 def _names(view: AuditView, split: str) -> Counter[str]:
     """Returns how often each class or label occurs in a split."""
-    names = view.task.kind.names
+    names = view.task.kind.labels.names
     return Counter(name for label in labels_of(view.split.part(split)) for name in names(label))
 
 
@@ -179,7 +178,7 @@ def _by_class(view: AuditView) -> Grid | None:
 
 def _plots(view: AuditView) -> list[Drawing]:
     found = [_answers(view)]
-    if view.task.modality == "image":
+    if view.task.reads.files:
         found.append(_histogram("Size of images", _image_sizes(view), "pixels, the shorter side"))
     else:
         found.append(_lengths(view))

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kft.audit.finding import Finding
 from kft.audit.view import AuditView
+from kft.records.findings import Finding
 from kft.report.html import Thumbnails, shorten
 
 PERSONAL = "personal-data"
@@ -63,7 +63,7 @@ class ExampleIndex:
         """Returns the label of an example as text; empty where there is none."""
         place = self._place.get(identifier)
         labels = self.view.all.labels
-        return "" if place is None or labels is None else self.view.task.kind.written(labels[place])
+        return "" if place is None or labels is None else self.view.task.kind.labels.written(labels[place])
 
     def show(self, identifier: str, most: int = 280) -> ShownExample:
         """Returns the example with this id; the id alone where there is none, as for a row that cannot be used.

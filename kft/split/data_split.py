@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from kft.data.columns import guess_columns
-from kft.data.examples import Columns, Examples, Input, RejectedRow, content
-from kft.data.parts import Part, Rows, name_parts, open_source, parts_to_examples, read_parts, title, whole
-from kft.data.tables import IMAGE, LABEL, refuse_rejected
+from kft.data.examples import Columns, Examples, Input, RejectedRow, Wanted, content
+from kft.data.parts import Part, name_parts, open_source, parts_to_examples, read_parts, title, whole
+from kft.data.tables import IMAGE, LABEL, Rows, refuse_rejected
 from kft.errors import DataError
 from kft.recipe.schema import DATAFRAME, DataSpec
 from kft.recipe.sources import parse_share
@@ -164,12 +164,10 @@ def read_sources(
     folders = all(isinstance(part.table, Path) and part.table.is_dir() for part in tables["train"])
     columns = guess_columns(
         whole(read["train"]),
-        text=IMAGE if folders else spec.image if task.modality == "image" else spec.text,
-        label=LABEL if folders else spec.label,
+        Wanted(IMAGE, LABEL) if folders else Wanted(getattr(spec, task.reads.columns[0]), spec.label, spec.text_pair),
         where=title(read["train"]),
         besides=[name for name in (spec.id, spec.group and spec.group.column, spec.time) if name],
         task=task,
-        pair=spec.text_pair,
     )
     return Sources(tables, read, columns)
 
@@ -203,8 +201,7 @@ def load_split(
     rejected: list[RejectedRow] = []
     for key, rows in read.items():
         if key != "train":
-            frame = rows[0].frame
-            guess_columns(frame, text=columns.text, label=columns.label, pair=columns.pair, where=names[key], task=task)
+            guess_columns(rows[0].frame, columns, where=names[key], task=task)
         parts[key], bad = parts_to_examples(rows, spec, task=task, columns=columns)
         rejected.extend(bad)
     refuse_rejected(rejected, spec)
@@ -212,7 +209,7 @@ def load_split(
     _require_variety(parts["train"], kind, names["train"], columns)
     times = read_times([(rows.name, rows.frame) for rows in read["train"]], spec.time, names["train"], rejected)
     parts, how = _divide(parts, spec, names, kind, times, similar)
-    space = kind.space(list(labels_of(parts["train"])))
+    space = kind.labels.space(list(labels_of(parts["train"])))
     _require_usable(parts, names, kind, space)
     assignments = {str(identifier): key for key in SPLITS for identifier in parts[key].ids}
     return DataSplit(
@@ -224,7 +221,7 @@ def load_split(
         rejected=tuple(rejected),
         columns=columns,
         split_hash=split_hash(assignments),
-        data_hash=data_hash((parts[key] for key in SPLITS), kind.written),
+        data_hash=data_hash((parts[key] for key in SPLITS), kind.labels.written),
         how=how,
     )
 
@@ -302,7 +299,7 @@ def _divide(
             next_step="--set data.valid=15% --set data.test=15%",
         )
     whole = parts["train"]
-    strata = kind.strata(list(labels_of(whole)))
+    strata = kind.labels.strata(list(labels_of(whole)))
     largest = 1 - sum(shares.values())
     groups, joined = rows_together(whole.inputs, whole.groups, strata, spec.keep_together, similar, largest)
     fractions = {"valid_fraction": shares.get("valid", 0.0), "test_fraction": shares.get("test", 0.0)}
@@ -324,12 +321,12 @@ def _divide(
 
 def _require_variety(train: Examples, kind: AnswerKind, name: str, columns: Columns) -> None:
     labels = list(labels_of(train))
-    problem = kind.lack(kind.space(labels)) if labels else "no row can be used"
+    problem = kind.labels.lack(kind.labels.space(labels)) if labels else "no row can be used"
     if problem:
         raise DataError(
             problem,
             where=f"{name}, column {columns.label!r}",
-            received=", ".join(map(repr, dict.fromkeys(map(kind.written, labels[:3])))) or "no usable row",
+            received=", ".join(map(repr, dict.fromkeys(map(kind.labels.written, labels[:3])))) or "no usable row",
             expected="at least two different labels",
             next_step="name the right column with --set data.label=COLUMN",
         )
@@ -351,7 +348,9 @@ def _require_usable(
             )
     known = set(space.labels)
     for key in ("valid", "test"):
-        unseen = Counter(name for label in labels_of(parts[key]) for name in kind.names(label) if name not in known)
+        unseen = Counter(
+            name for label in labels_of(parts[key]) for name in kind.labels.names(label) if name not in known
+        )
         if unseen:
             hint = nearest(str(unseen.most_common(1)[0][0]), known)
             raise DataError(

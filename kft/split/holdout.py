@@ -19,7 +19,7 @@ def set_aside(spec: RecipeSpec, split: DataSplit) -> np.ndarray:
     """
     if spec.evaluate.abstain_at is None:
         return np.zeros(len(split.valid), bool)
-    strata = split.kind.strata(list(labels_of(split.valid)))
+    strata = split.kind.labels.strata(list(labels_of(split.valid)))
     held = draw_half(strata, split.valid.groups, spec.data.split_seed)
     if held.all() or not held.any():
         raise DataError(

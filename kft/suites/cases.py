@@ -15,7 +15,7 @@ from kft.data.clean import clean_input
 from kft.data.examples import Columns, Input, content
 from kft.data.images import check_image, open_upright
 from kft.data.inputs import read_inputs
-from kft.recipe.misfits import Misfit
+from kft.recipe.explain import Misfit
 from kft.recipe.schema import DataSpec
 from kft.suites.perturbations import PERTURBATIONS
 from kft.suites.suite import CaseSpec, ChangeSpec, CheckSpec, Suite
@@ -93,7 +93,7 @@ def expand(suite: Suite, task: Task, data: DataSpec, columns: Columns, folder: P
 
 
 def _unusable(suite: Suite, task: Task) -> Iterator[Misfit]:
-    if task.modality != "image":
+    if not task.reads.files:
         return
     for place, check in enumerate(suite.spec.checks):
         for number, case in enumerate(check.cases):
@@ -115,7 +115,7 @@ def _cases_of(
             yield Case(name, check, given, labels, spec, changed, "by hand")
         for change in check.changes if spec.changed is None else ():
             rng = _numbers(suite.spec.seed, change, given)
-            if task.modality == "image":
+            if task.reads.files:
                 changed = _changed_image(Path(str(given)), change, rng, folder)
             else:
                 changed = clean_input(_changed_text(given, change, rng), data)
@@ -130,14 +130,14 @@ def _inputs(
             yield _as_input(case.input, suite, task, data), case
         return
     rows = source.rows
-    pair = (rows.pair or columns.pair) if task.modality == "text-pair" else None
+    pair = (rows.pair or columns.pair) if task.reads.pairs else None
     table = suite.path.parent / rows.file
     for given in read_inputs(table, task, data, column=rows.column or columns.text, pair=pair)[: rows.most]:
         yield given, CaseSpec(input="")
 
 
 def _as_input(given: Any, suite: Suite, task: Task, data: DataSpec) -> Input:
-    return suite.path.parent / given if task.modality == "image" else clean_input(given, data)
+    return suite.path.parent / given if task.reads.files else clean_input(given, data)
 
 
 def _numbers(seed: int, change: ChangeSpec, given: Input) -> np.random.Generator:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from kft.registry import Registry
+from kft.tasks.inputs import InputKind
 
 TextChange = Callable[[str, np.random.Generator, str], str]
 ImageChange = Callable[[Any, np.random.Generator, str], Any]
@@ -32,6 +33,10 @@ class Perturbation:
     modality: Literal["text", "image"]
     change: Callable[[Any, np.random.Generator, str], Any]
     takes_text: bool = False
+
+    def fits(self, kind: InputKind) -> bool:
+        """Whether it changes such inputs."""
+        return kind.medium == self.modality
 
 
 PERTURBATIONS: Registry[Perturbation] = Registry("change", next_step="docs/evaluation.md lists them")

@@ -15,14 +15,14 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, WithJsonSchema, model_validator
 
 from kft.errors import KftError, SuiteError
-from kft.recipe.explain import Document, explain_errors, recipe_error
+from kft.recipe.explain import Document, Misfit, explain_errors, recipe_error
 from kft.recipe.load import Recipe
-from kft.recipe.misfits import Misfit
 from kft.recipe.schema import Spec
-from kft.recipe.values import CLASS_GATES, EDGE_CASES
+from kft.recipe.values import EDGE_CASES
 from kft.recipe.yaml_file import as_plain, read_yaml
 from kft.registry import nearest
 from kft.suites.perturbations import PERTURBATIONS
+from kft.tasks.registry import TASKS
 
 Kind = Literal["must_pass", "invariance", "directional"]
 AT_LEAST: Mapping[Kind, float] = {"must_pass": 1.0, "invariance": 0.9, "directional": 0.9}
@@ -240,7 +240,7 @@ def suite_of(recipe: Recipe) -> Suite | None:
     if recipe.suite is None:
         return None
     suite = load_suite(recipe.suite)
-    known = [*CLASS_GATES, *(EDGE_CASES + check.name for check in suite.spec.checks)]
+    known = [*TASKS.get(recipe.spec.task).kind.judging.gates, *(EDGE_CASES + check.name for check in suite.spec.checks)]
     found: list[Misfit] = []
     for name in recipe.spec.evaluate.gates:
         if name.startswith(EDGE_CASES) and name not in known:

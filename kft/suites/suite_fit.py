@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kft.errors import SuiteError
-from kft.recipe.misfits import Misfit
+from kft.recipe.explain import Misfit
 from kft.registry import nearest
 from kft.suites.perturbations import PERTURBATIONS
 from kft.suites.suite import CheckSpec, Suite
@@ -26,7 +26,7 @@ def require_fit(suite: Suite, task: Task, labels: Sequence[str]) -> None:
         SuiteError: Lists every label it does not know, every change and input of another modality, and every file that
             is not there; or the task does not give each example one class of many.
     """
-    if task.kind.name != "classes":
+    if not task.kind.one_class:
         raise SuiteError(
             "edge cases are judged where each example has one class of many",
             where=str(suite.path),
@@ -53,12 +53,13 @@ def _unknown_labels(suite: Suite, labels: Sequence[str]) -> Iterator[Misfit]:
 
 
 def _unfit(suite: Suite, place: int, check: CheckSpec, task: Task) -> Iterator[Misfit]:
-    modality = "image" if task.modality == "image" else "text"
+    reads = task.reads
     for number, change in enumerate(check.changes):
-        if PERTURBATIONS.get(change.name).modality != modality:
-            known = ", ".join(entry.name for entry in PERTURBATIONS if entry.modality == modality)
-            yield ("checks", place, "changes", number), f"{change.name} is no change to {modality}s (known: {known})"
-        if change.side != "both" and task.modality != "text-pair":
+        if not PERTURBATIONS.get(change.name).fits(reads):
+            known = ", ".join(entry.name for entry in PERTURBATIONS if entry.fits(reads))
+            text = f"{change.name} is no change to {reads.medium}s (known: {known})"
+            yield ("checks", place, "changes", number), text
+        if change.side != "both" and not reads.pairs:
             yield ("checks", place, "changes", number), f"`side` is for text-pairs; the task is {task.name}"
     if check.rows is not None and not (suite.path.parent / check.rows.file).exists():
         yield ("checks", place, "rows", "file"), f"no such file: {check.rows.file}"
@@ -70,8 +71,8 @@ def _unfit(suite: Suite, place: int, check: CheckSpec, task: Task) -> Iterator[M
 
 
 def _problem(given: Any, task: Task, base: Path) -> str:
-    if isinstance(given, tuple) != (task.modality == "text-pair"):
-        return "a list of two texts is wanted" if task.modality == "text-pair" else "one input is wanted, not two"
-    if task.modality == "image" and not (base / given).is_file():
+    if isinstance(given, tuple) != (task.reads.pairs):
+        return "a list of two texts is wanted" if task.reads.pairs else "one input is wanted, not two"
+    if task.reads.files and not (base / given).is_file():
         return f"no such image: {given}"
     return ""

@@ -20,34 +20,37 @@ RISE = 0.2
 """How far a shortcut's class may rise where its token is put: any word more moves a probability a little."""
 POLAR = ("positive", "negative", "pos", "neg")
 """Labels that a negation turns away from."""
-TEXT_CHANGES = {
-    "typos": 0.9,
-    "upper": 0.9,
-    "lower": 0.9,
-    "no-punctuation": 0.9,
-    "punctuation": 0.9,
-    "spaces": 1.0,
-    "no-accents": 0.9,
-    "names": 0.9,
-    "numbers": 0.9,
-    "polite": 0.9,
-    "irrelevant": 0.9,
-    "half": 0.7,
+CHANGES = {
+    "text": {
+        "typos": 0.9,
+        "upper": 0.9,
+        "lower": 0.9,
+        "no-punctuation": 0.9,
+        "punctuation": 0.9,
+        "spaces": 1.0,
+        "no-accents": 0.9,
+        "names": 0.9,
+        "numbers": 0.9,
+        "polite": 0.9,
+        "irrelevant": 0.9,
+        "half": 0.7,
+    },
+    "image": {
+        "blur": 0.9,
+        "brighter": 0.9,
+        "darker": 0.9,
+        "more-contrast": 0.9,
+        "less-contrast": 0.9,
+        "crop": 0.9,
+        "noise": 0.9,
+        "rotate": 0.9,
+        "flip": 0.9,
+        "jpeg": 0.9,
+        "grey": 0.7,
+    },
 }
-IMAGE_CHANGES = {
-    "blur": 0.9,
-    "brighter": 0.9,
-    "darker": 0.9,
-    "more-contrast": 0.9,
-    "less-contrast": 0.9,
-    "crop": 0.9,
-    "noise": 0.9,
-    "rotate": 0.9,
-    "flip": 0.9,
-    "jpeg": 0.9,
-    "grey": 0.7,
-}
-"""Change to the share of cases that a draft asks for: less where half of a text, or the colours, may well matter."""
+"""By what the model reads, a change to the share of cases that a draft asks for: less where half of a text, or the
+colours, may well matter."""
 
 ROWS, EMPTY = "train rows", "nothing said"
 NOT_PRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
@@ -112,16 +115,16 @@ def is_changed(row: Row, name: str, text: str = "") -> bool:
 def _checks(rows: Sequence[Row], shortcuts: Sequence[Shortcut], task: Task, target: Path) -> Iterator[tuple[str, str]]:
     """Yields name and YAML of each check."""
     yield _check(ROWS, "must_pass", "rows of train that were answered right when this was drafted", 1.0, rows, target)
-    if task.modality != "image":
-        yield EMPTY, _EMPTY.format(name=EMPTY, input='["", ""]' if task.modality == "text-pair" else '""')
+    if not task.reads.files:
+        yield EMPTY, _EMPTY.format(name=EMPTY, input='["", ""]' if task.reads.pairs else '""')
     for shortcut in shortcuts:
         yield from _shortcut_checks(shortcut, target)
-    for name, share in (IMAGE_CHANGES if task.modality == "image" else TEXT_CHANGES).items():
-        if task.modality == "image" or any(is_changed(row, name) for row in rows):
+    for name, share in CHANGES[task.reads.medium].items():
+        if task.reads.files or any(is_changed(row, name) for row in rows):
             about = PERTURBATIONS.get(name).about
             yield _check(name, "invariance", about, share, (), target, f"cases_of: {ROWS}", f"changes: [{name}]")
     polar = [row for row in rows if row.label.lower() in POLAR and is_changed(row, "negate")]
-    if task.modality == "text" and polar:
+    if polar and not task.reads.pairs:
         about = "turned around, a text is less of what it was"
         yield _check("negation", "directional", about, 0.7, polar, target, "changes: [negate]", "expect: falls")
 

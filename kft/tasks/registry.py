@@ -1,8 +1,8 @@
 """All tasks: one line each."""
 
-from kft.recipe.values import LOWER_IS_BETTER, TASK_METRICS
 from kft.registry import Registry
 from kft.tasks.classes import CLASSES
+from kft.tasks.inputs import IMAGE, PAIR, TEXT
 from kft.tasks.labels import LABELS
 from kft.tasks.numbers import NUMBERS
 from kft.tasks.spans import SPANS
@@ -17,20 +17,37 @@ def register_task(task: Task) -> Task:
     Raises:
         ValueError: The name is taken.
     """
-    TASKS.register(task.name, task)
-    metrics = task.kind.metrics.values()
-    TASK_METRICS[task.name] = tuple(metric.name for metric in metrics)
-    LOWER_IS_BETTER.update(f"valid_{metric.name}" for metric in metrics if not metric.higher_is_better)
-    return task
+    return TASKS.register(task.name, task)
+
+
+def first_task(medium: str) -> Task:
+    """Returns the plainest task on inputs of one side: what data are taken for, unless somebody says otherwise.
+
+    Example:
+        >>> first_task("image").name
+        'image-classification'
+    """
+    return next(task for task in TASKS if task.reads.medium == medium and not task.reads.pairs)
+
+
+def sibling(task: Task, form: str) -> Task | None:
+    """Returns the first task on the same kind of single inputs with another form of label; None where there is none.
+
+    Example:
+        >>> sibling(TASKS.get("text-pairs"), "set").name
+        'text-multi-label'
+    """
+    same = (other for other in TASKS if other.reads.medium == task.reads.medium and not other.reads.pairs)
+    return next((other for other in same if other.kind.labels.form == form), None)
 
 
 for _task in (
-    Task("text-classification", "text", CLASSES, "one class out of many for a text"),
-    Task("text-multi-label", "text", LABELS, "any number of labels for a text"),
-    Task("text-pairs", "text-pair", CLASSES, "one class for two texts, such as: same question or not"),
-    Task("text-regression", "text", NUMBERS, "a number for a text, such as a rating"),
-    Task("token-tagging", "text", SPANS, "labelled spans within a text, such as names"),
-    Task("image-classification", "image", CLASSES, "one class out of many for an image"),
-    Task("image-multi-label", "image", LABELS, "any number of labels for an image"),
+    Task("text-classification", TEXT, CLASSES, "one class out of many for a text"),
+    Task("text-multi-label", TEXT, LABELS, "any number of labels for a text"),
+    Task("text-pairs", PAIR, CLASSES, "one class for two texts, such as: same question or not"),
+    Task("text-regression", TEXT, NUMBERS, "a number for a text, such as a rating"),
+    Task("token-tagging", TEXT, SPANS, "labelled spans within a text, such as names"),
+    Task("image-classification", IMAGE, CLASSES, "one class out of many for an image"),
+    Task("image-multi-label", IMAGE, LABELS, "any number of labels for an image"),
 ):
     register_task(_task)

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from kft.metrics.classification import ClassRow, class_rows
-from kft.metrics.metric import Metric
+from kft.metrics.classification import class_rows
 from kft.metrics.tagging import METRICS, Span
 from kft.recipe.schema import DataSpec
+from kft.records.metrics import ClassRow
 from kft.tasks.cells import as_objects, as_text
 from kft.tasks.classes import cross_entropy
-from kft.tasks.task import AnswerSpace, Objective
+from kft.tasks.decode import find_spans, log_softmax
+from kft.tasks.task import OTHERS, AnswerKind, AnswerSpace, Judging, Labelling, Learning, Objective, Offsets
 
 IGNORED, OUTSIDE = 0, 1
 """Targets of a token: no part of the loss (special tokens, the later parts of a word), and of no span; then, for
@@ -50,148 +51,99 @@ class SpansPrediction:
         return {"spans": [vars(span) for span in self.spans], "abstain": self.abstain}
 
 
-class Spans:
-    """Answers with one tuple of (start, end, label, confidence) a text; the model computes a logit for each tag.
-
-    A word is tagged at its first token, as is usual (Devlin et al., 2019): the other tokens of a word enter neither
-    loss nor answer, so a span is never cut within a word.
-    """
-
-    name = "spans"
-    head = "tagging"
-    per_token = True
-    solver = "softmax"
-    baseline_name = "nothing found"
-    hits_name = "token_accuracy"
-    metrics: Mapping[str, Metric] = METRICS
-
-    def parse(self, cell: object, text: object, spec: DataSpec) -> tuple[tuple[Span, ...], str]:
-        """Spans as JSON objects, or one tag a word; empty where there is none."""
-        values = cell
-        if isinstance(values, str) and values.lstrip().startswith("["):
-            try:
-                values = json.loads(values)
-            except ValueError as error:
-                return (), f"label is no JSON: {error}"
-        if isinstance(values, str) or values is None:
-            values = as_text(values).split()
-        if not isinstance(values, (list, tuple)):
-            return (), f"label is no list of spans or tags: a {type(cell).__name__}"
+def _parse(cell: object, text: object, spec: DataSpec) -> tuple[tuple[Span, ...], str]:
+    """Reads spans as JSON objects, or one tag a word; empty where there is none."""
+    values = cell
+    if isinstance(values, str) and values.lstrip().startswith("["):
         try:
-            if values and isinstance(values[0], Mapping):
-                return _spans_of(values, joined(text)), ""
-            return _spans_of_tags([as_text(value) for value in values], words(text)), ""
-        except (KeyError, TypeError, ValueError) as error:
-            reason = f"a span lacks {error}" if isinstance(error, KeyError) else str(error)
-            return (), f"label does not fit the text: {reason}"
+            values = json.loads(values)
+        except ValueError as error:
+            return (), f"label is no JSON: {error}"
+    if isinstance(values, str) or values is None:
+        values = as_text(values).split()
+    if not isinstance(values, (list, tuple)):
+        return (), f"label is no list of spans or tags: a {type(cell).__name__}"
+    try:
+        if values and isinstance(values[0], Mapping):
+            return _spans_of(values, joined(text)), ""
+        return _spans_of_tags([as_text(value) for value in values], words(text)), ""
+    except (KeyError, TypeError, ValueError) as error:
+        reason = f"a span lacks {error}" if isinstance(error, KeyError) else str(error)
+        return (), f"label does not fit the text: {reason}"
 
-    def settle(self, cells: Sequence[object], spec: DataSpec) -> DataSpec:
-        """Nothing is open."""
-        return spec
 
-    def written(self, label: Sequence[Span]) -> str:
-        """A JSON list of [start, end, label]."""
-        return json.dumps([list(span[:3]) for span in label], ensure_ascii=False)
+def _written(label: Sequence[Sequence[Any]]) -> str:
+    """Returns a JSON list of [start, end, label]."""
+    return json.dumps([list(span[:3]) for span in label], ensure_ascii=False)
 
-    def strata(self, labels: Sequence[Sequence[Span]]) -> np.ndarray:
-        """The kinds of span that a text holds."""
-        return np.array([" ".join(sorted({span.label for span in label})) for label in labels], dtype=object)
 
-    def space(self, labels: Sequence[Sequence[Span]]) -> AnswerSpace:
-        """All kinds of span, sorted."""
-        return AnswerSpace(tuple(sorted({span.label for label in labels for span in label})))
+def _strata(labels: Sequence[Sequence[Span]]) -> np.ndarray:
+    """The kinds of span that a text holds."""
+    return np.array([" ".join(sorted({span.label for span in label})) for label in labels], dtype=object)
 
-    def names(self, label: Sequence[Span]) -> tuple[str, ...]:
-        """The kinds of the text's spans."""
-        return tuple(span.label for span in label)
 
-    def lack(self, space: AnswerSpace) -> str:
-        """One kind of span at least."""
-        return "" if space.labels else "no span in any text: there is nothing to find"
+def _targets(labels: Sequence[Sequence[Span]], space: AnswerSpace, offsets: Offsets) -> list[np.ndarray]:
+    """Returns one ``int32[tokens]`` a text; see ``IGNORED``."""
+    assert offsets is not None
+    return [_tags(label, space, places) for label, places in zip(labels, offsets, strict=True)]
 
-    def units(self, space: AnswerSpace) -> int:
-        """Outside, and two for each kind of span; the place of ignored tokens is never said."""
-        return 1 + 2 * len(space.labels)
 
-    def targets(
-        self, labels: Sequence[Sequence[Span]], space: AnswerSpace, offsets: Sequence[np.ndarray] | None
-    ) -> list[np.ndarray]:
-        """One ``int32[tokens]`` a text; see ``IGNORED``."""
-        assert offsets is not None
-        return [_tags(label, space, places) for label, places in zip(labels, offsets, strict=True)]
+def _objective(space: AnswerSpace, label_smoothing: float) -> Objective:
+    """The mean over a text's words of the tags' cross-entropy, so that each text counts once."""
+    import tensorflow as tf
 
-    def truth(self, labels: Sequence[Sequence[Span]], space: AnswerSpace) -> np.ndarray:
-        """The spans."""
-        return as_objects([tuple(label) for label in labels])
+    def over_words(targets: Any, values: Any) -> Any:
+        counted = tf.cast(targets != IGNORED, tf.float32)
+        return tf.reduce_sum(values * counted, axis=1) / tf.maximum(tf.reduce_sum(counted, axis=1), 1.0)
 
-    def objective(self, space: AnswerSpace, label_smoothing: float) -> Objective:
-        """The mean over a text's words of the tags' cross-entropy, so that each text counts once."""
-        import tensorflow as tf
+    def losses(targets: Any, outputs: Any) -> Any:
+        return over_words(targets, cross_entropy(tf.maximum(targets - 1, 0), outputs))
 
-        def over_words(targets: Any, values: Any) -> Any:
-            counted = tf.cast(targets != IGNORED, tf.float32)
-            return tf.reduce_sum(values * counted, axis=1) / tf.maximum(tf.reduce_sum(counted, axis=1), 1.0)
+    def hits(targets: Any, outputs: Any) -> Any:
+        said = tf.argmax(outputs, axis=-1, output_type=tf.int32)
+        return over_words(targets, tf.cast(tf.equal(said, targets - 1), tf.float32))
 
-        def losses(targets: Any, outputs: Any) -> Any:
-            return over_words(targets, cross_entropy(tf.maximum(targets - 1, 0), outputs))
+    return Objective(losses, hits, (None,), "int32")
 
-        def hits(targets: Any, outputs: Any) -> Any:
-            said = tf.argmax(outputs, axis=-1, output_type=tf.int32)
-            return over_words(targets, tf.cast(tf.equal(said, targets - 1), tf.float32))
 
-        return Objective(losses, hits, (None,), "int32")
+def _loss(targets: Sequence[np.ndarray], outputs: Sequence[np.ndarray], space: AnswerSpace) -> float:
+    """Returns the mean over texts of the mean over words, in nats."""
+    total = 0.0
+    for tags, logits in zip(targets, outputs, strict=True):
+        here = np.flatnonzero(tags != IGNORED)
+        if len(here):
+            picked = log_softmax(logits[here])[np.arange(len(here)), tags[here] - 1]
+            total -= float(picked.mean())
+    return total / max(1, len(targets))
 
-    def loss(self, targets: Sequence[np.ndarray], outputs: Sequence[np.ndarray], space: AnswerSpace) -> float:
-        """The mean over texts of the mean over words, in nats."""
-        total = 0.0
-        for tags, logits in zip(targets, outputs, strict=True):
-            here = np.flatnonzero(tags != IGNORED)
-            if len(here):
-                picked = _log_softmax(logits[here])[np.arange(len(here)), tags[here] - 1]
-                total -= float(picked.mean())
-        return total / max(1, len(targets))
 
-    def answers(
-        self, outputs: Sequence[np.ndarray], space: AnswerSpace, offsets: Sequence[np.ndarray] | None
-    ) -> np.ndarray:
-        """Spans by their words' most probable tags."""
-        assert offsets is not None
-        return as_objects([_decode(logits, space, places) for logits, places in zip(outputs, offsets, strict=True)])
+def _answers(outputs: Sequence[np.ndarray], space: AnswerSpace, offsets: Offsets) -> np.ndarray:
+    assert offsets is not None
+    found = [find_spans(logits, space.labels, places) for logits, places in zip(outputs, offsets, strict=True)]
+    return as_objects(found)
 
-    def shares(self, labels: Sequence[Sequence[Span]], space: AnswerSpace) -> list[float]:
-        """None."""
-        return []
 
-    def constant(self, shares: Sequence[float], space: AnswerSpace, n: int) -> np.ndarray:
-        """No span."""
-        return as_objects([()] * n)
+def _prediction(answer: Sequence[Any], space: AnswerSpace, text: str = "") -> SpansPrediction:
+    spans = [SaidSpan(start, end, label, sure, text[start:end]) for start, end, label, sure in answer]
+    return SpansPrediction(spans, abstain=False)
 
-    def prediction(self, answer: Sequence[Any], space: AnswerSpace, text: str = "") -> SpansPrediction:
-        """The spans, with what they cover."""
-        spans = [SaidSpan(start, end, label, sure, text[start:end]) for start, end, label, sure in answer]
-        return SpansPrediction(spans, abstain=False)
 
-    def by_label(self, truth: Any, answers: Any, space: AnswerSpace) -> list[ClassRow]:
-        """Each kind of span by itself."""
-        places = {label: place for place, label in enumerate(space.labels)}
-        hits, there, found = (np.zeros(len(places), np.int64) for _ in range(3))
-        for right, said in zip(truth, answers, strict=True):
-            spans = {tuple(span[:3]) for span in right}
-            for span in right:
-                there[places[span[2]]] += 1
-            for span in said:
-                found[places[span[2]]] += 1
-                hits[places[span[2]]] += tuple(span[:3]) in spans
-        return class_rows(space.labels, hits, there, found)
+def _by_label(truth: Any, answers: Any, space: AnswerSpace) -> list[ClassRow]:
+    places = {label: place for place, label in enumerate(space.labels)}
+    hits, there, found = (np.zeros(len(places), np.int64) for _ in range(3))
+    for right, said in zip(truth, answers, strict=True):
+        spans = {tuple(span[:3]) for span in right}
+        for span in right:
+            there[places[span[2]]] += 1
+        for span in said:
+            found[places[span[2]]] += 1
+            hits[places[span[2]]] += tuple(span[:3]) in spans
+    return class_rows(space.labels, hits, there, found)
 
-    def confusion(self, truth: Any, answers: Any, space: AnswerSpace) -> None:
-        """None: a span may meet none, or several."""
-        return None
 
-    def row(self, truth: Any, answer: Any, space: AnswerSpace) -> tuple[str, str, str]:
-        """Two JSON lists, and the least of the confidences."""
-        confidence = f"{min(span[3] for span in answer):.6f}" if answer else ""
-        return self.written(truth), self.written(answer), confidence
+def _row(truth: Any, answer: Any, space: AnswerSpace) -> tuple[str, str, str]:
+    """Two JSON lists, and the least of the confidences."""
+    return _written(truth), _written(answer), f"{min(span[3] for span in answer):.6f}" if answer else ""
 
 
 def words(text: object) -> list[str]:
@@ -202,28 +154,6 @@ def words(text: object) -> list[str]:
 def joined(text: object) -> str:
     """Returns a text as it is; words in a list are joined by spaces."""
     return " ".join(words(text)) if isinstance(text, (list, tuple)) else as_text(text)
-
-
-def mark_words(offsets: np.ndarray, text: str) -> np.ndarray:
-    """Adds to each token's first and last character whether it begins a word: ``int32[tokens, 3]``.
-
-    A token goes on with a word where nothing lies between it and the one before, and letters or digits meet there.
-
-    Args:
-        offsets: ``int32[tokens, 2]``; (0, 0) for special tokens.
-        text: What was tokenized.
-
-    Example:
-        >>> mark_words(np.array([[0, 0], [0, 2], [2, 5], [5, 6], [0, 0]]), "Hello.")[:, 2].tolist()
-        [0, 1, 0, 1, 0]
-    """
-    marked = np.zeros((len(offsets), 3), np.int32)
-    marked[:, :2] = offsets
-    for place, (start, end) in enumerate(offsets):
-        meets = place > 0 and start == offsets[place - 1, 1] > offsets[place - 1, 0]
-        goes_on = meets and text[start].isalnum() and text[start - 1].isalnum()
-        marked[place, 2] = end > start and not goes_on
-    return marked
 
 
 def _spans_of(values: Sequence[Any], text: str) -> tuple[Span, ...]:
@@ -265,32 +195,43 @@ def _tags(label: Sequence[Span], space: AnswerSpace, offsets: np.ndarray) -> np.
     return tags
 
 
-def _decode(logits: np.ndarray, space: AnswerSpace, offsets: np.ndarray) -> tuple[tuple[int, int, str, float], ...]:
-    starts = np.flatnonzero(offsets[:, 2])
-    if not len(starts):
-        return ()
-    probabilities = np.exp(_log_softmax(logits[starts]))
-    said = probabilities.argmax(axis=1)
-    # A word ends where its last token does: the one before the next word's first, or before a special token.
-    limits = np.append(starts[1:], len(offsets))
-    ends = [int(offsets[first:limit, 1].max()) for first, limit in zip(starts, limits, strict=True)]
-    found: list[tuple[int, int, str, float]] = []
-    open_label = -1
-    for place, first in enumerate(starts):
-        label, begins = (int(said[place]) - 1) // 2 if said[place] else -1, said[place] % 2 == 1
-        sure = float(probabilities[place, said[place]])
-        if label >= 0 and label == open_label and not begins:
-            span = found[-1]
-            found[-1] = (span[0], ends[place], span[2], min(span[3], sure))
-        elif label >= 0:
-            found.append((int(offsets[first, 0]), ends[place], space.labels[label], sure))
-        open_label = label
-    return tuple(found)
-
-
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
-    values = np.asarray(logits, np.float64)
-    return values - np.logaddexp.reduce(values, axis=-1, keepdims=True)
-
-
-SPANS = Spans()
+SPANS = AnswerKind(
+    # Labels are tuples of Span; answers are tuples of (start, end, label, confidence). A word is tagged at its first
+    # token, as is usual (Devlin et al., 2019), so that a span is never cut within a word.
+    labels=Labelling(
+        form="spans",
+        parse=_parse,
+        space=lambda labels: AnswerSpace(tuple(sorted({span.label for label in labels for span in label}))),
+        lack=lambda space: "" if space.labels else "no span in any text: there is nothing to find",
+        strata=_strata,
+        names=lambda label: tuple(span.label for span in label),
+        written=_written,
+        noun="kinds of span",
+    ),
+    learning=Learning(
+        head="tagging",
+        solver="softmax",
+        hits_name="token_accuracy",
+        # Outside, and two for each kind of span; the place of ignored tokens is never said.
+        units=lambda space: 1 + 2 * len(space.labels),
+        targets=_targets,
+        objective=_objective,
+        loss=_loss,
+        per_token=True,
+    ),
+    judging=Judging(
+        metrics=METRICS,
+        baseline_name="nothing found",
+        answers=_answers,
+        truth=lambda labels, space: as_objects([tuple(label) for label in labels]),
+        constant=lambda shares, space, n: as_objects([()] * n),
+        prediction=_prediction,
+        row=_row,
+        by_label=_by_label,
+    ),
+    refuses={
+        "data.html": OTHERS,  # its spans count the characters of the text as it stands
+        "data.redact": "a placeholder would move the labelled spans: redact the texts before they are labelled",
+        "model.pooling": "{task} answers for each token, so nothing is pooled",
+    },
+)

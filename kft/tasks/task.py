@@ -1,18 +1,26 @@
-"""What a task is: what a model reads, and the kind of answer it gives."""
+"""What a task is: what a model reads, and the kind of answer it gives.
+
+A kind of answer has three parts: what labels are, what is minimised, and how answers are judged. Each is a few
+functions in a frozen dataclass, so that a new kind is an old one with some of them replaced.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from kft.metrics.classification import ClassRow
 from kft.metrics.metric import Metric
 from kft.recipe.schema import DataSpec
+from kft.records.metrics import ClassRow
+from kft.tasks.inputs import InputKind
 
-Modality = Literal["text", "text-pair", "image"]
+Offsets = Sequence[np.ndarray] | None
+"""Where each text's tokens stand, from ``mark_words``; None where nothing is answered for tokens."""
+OTHERS = "only for {tasks}; the task is {task}"
+"""Why a task refuses a key of the recipe that other tasks obey, unless there is more to say."""
 
 
 @dataclass(frozen=True)
@@ -58,92 +66,155 @@ class Answer(Protocol):
         """Returns the documented form."""
 
 
-class AnswerKind(Protocol):
-    """A kind of answer: everything that differs between classes, sets of labels, numbers and spans.
+@dataclass(frozen=True, eq=False)
+class Labelling:
+    """What labels are: what stands in a person's data.
 
-    Labels are what stands in a person's data (a name, a set of names, a number, spans). Targets are their numbers,
-    for the loss. Outputs are what the model computes. Answers are probabilities, numbers or spans: what is judged
-    against ``truth``.
+    Attributes:
+        form: One name, a tuple of names, a float, or a tuple of ``Span``.
+        parse: (cell, text, the recipe's data part) to the label and an empty reason, or a reason why there is none.
+        space: The training split's labels to all that can be answered.
+        lack: Why such labels are too few to learn from; empty when they are not.
+        strata: Labels to ``str[n]``: what a split keeps the shares of.
+        names: The names in a label, which have to be known.
+        written: A label as text: for hashes and tables.
+        settle: (all cells, the recipe's data part) to that part with what only the whole column can tell.
+        noun: What people call the names.
     """
 
-    name: str
-    head: str  # of kft.model.heads
-    per_token: bool
-    solver: str  # the loss that the linear probe is solved for: softmax, sigmoid or squared
-    baseline_name: str  # what answers without looking
-    hits_name: str  # what Objective.hits is called in the training log
+    form: Literal["class", "set", "number", "spans"]
+    parse: Callable[[object, object, DataSpec], tuple[Any, str]]
+    space: Callable[[Sequence[Any]], AnswerSpace]
+    lack: Callable[[AnswerSpace], str]
+    strata: Callable[[Sequence[Any]], np.ndarray]
+    names: Callable[[Any], tuple[str, ...]] = lambda label: ()
+    written: Callable[[Any], str] = str
+    settle: Callable[[Sequence[object], DataSpec], DataSpec] = lambda cells, spec: spec
+    noun: str = "labels"
+
+
+@dataclass(frozen=True, eq=False)
+class Learning:
+    """What is minimised. Targets are the labels' numbers; outputs are what the model computes.
+
+    Attributes:
+        head: Of ``kft.model.heads``.
+        solver: The loss that the linear probe is solved for: softmax, sigmoid or squared.
+        hits_name: What ``Objective.hits`` is called in the training log.
+        units: How wide the model's last layer is.
+        targets: Labels to an array ``[n, ...]``, or to one array a text of its tokens.
+        objective: (space, label smoothing) to what training minimises.
+        loss: (targets, outputs, space) to the mean loss in double precision, without label smoothing.
+        per_token: Whether each token has an output of its own.
+    """
+
+    head: str
+    solver: str
+    hits_name: str
+    units: Callable[[AnswerSpace], int]
+    targets: Callable[[Sequence[Any], AnswerSpace, Offsets], Any]
+    objective: Callable[[AnswerSpace, float], Objective]
+    loss: Callable[[Any, Any, AnswerSpace], float]
+    per_token: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Judging:
+    """How answers are judged. Answers are probabilities, numbers or spans; truth is what they are compared with.
+
+    Attributes:
+        metrics: By name; a run is chosen by the first, unless ``train.best`` says otherwise.
+        baseline_name: What answers without looking.
+        answers: (outputs, space, offsets) to answers.
+        truth: Labels to what the metrics compare answers with.
+        constant: (shares, space, n) to the baseline's answers to n examples.
+        prediction: (answer, space, text) to one answer as a person reads it.
+        row: (truth, answer, space) to target, prediction and confidence for predictions.csv.
+        shares: What the baseline knows of the training split's labels.
+        by_label: (truth, answers, space) to precision, recall and F1 of each label.
+        confusion: (truth, answers, space) to ``int[classes, classes]``; None where an example has not one class.
+        gates: What a gate can ask for beside the metrics: where it stands in metrics.json.
+    """
+
     metrics: Mapping[str, Metric]
+    baseline_name: str
+    answers: Callable[[Any, AnswerSpace, Offsets], Any]
+    truth: Callable[[Sequence[Any], AnswerSpace], Any]
+    constant: Callable[[Sequence[float], AnswerSpace, int], Any]
+    prediction: Callable[[Any, AnswerSpace, str], Answer]
+    row: Callable[[Any, Any, AnswerSpace], tuple[str, str, str]]
+    shares: Callable[[Sequence[Any], AnswerSpace], list[float]] = lambda labels, space: []
+    by_label: Callable[[Any, Any, AnswerSpace], list[ClassRow]] = lambda truth, answers, space: []
+    confusion: Callable[[Any, Any, AnswerSpace], np.ndarray | None] = lambda truth, answers, space: None
+    gates: tuple[str, ...] = ()
 
-    def parse(self, cell: object, text: object, spec: DataSpec) -> tuple[Any, str]:
-        """Returns the label in a cell and an empty reason, or a reason why there is none."""
+    @property
+    def main(self) -> Metric:
+        """The metric that a run is chosen by and summed up in."""
+        return next(iter(self.metrics.values()))
 
-    def settle(self, cells: Sequence[object], spec: DataSpec) -> DataSpec:
-        """Returns the recipe's part with what only the whole label column can tell."""
+    @property
+    def monitors(self) -> tuple[str, ...]:
+        """What training can watch on valid."""
+        return ("valid_loss", *(f"valid_{name}" for name in self.metrics))
 
-    def written(self, label: Any) -> str:
-        """Returns a label as text: for hashes and tables."""
-
-    def strata(self, labels: Sequence[Any]) -> np.ndarray:
-        """Returns ``str[n]``: what a split keeps the shares of."""
-
-    def space(self, labels: Sequence[Any]) -> AnswerSpace:
-        """Returns what can be answered, from the training split's labels."""
-
-    def names(self, label: Any) -> tuple[str, ...]:
-        """Returns the names in a label, which have to be known."""
-
-    def lack(self, space: AnswerSpace) -> str:
-        """Says why such labels are too few to learn from; empty when they are not."""
-
-    def units(self, space: AnswerSpace) -> int:
-        """Returns how wide the model's last layer is."""
-
-    def targets(self, labels: Sequence[Any], space: AnswerSpace, offsets: Sequence[np.ndarray] | None) -> Any:
-        """Returns the targets: an array ``[n, ...]``, or one array a text of its tokens."""
-
-    def truth(self, labels: Sequence[Any], space: AnswerSpace) -> Any:
-        """Returns what the metrics compare answers with."""
-
-    def objective(self, space: AnswerSpace, label_smoothing: float) -> Objective:
-        """Returns what training minimises."""
-
-    def loss(self, targets: Any, outputs: Any, space: AnswerSpace) -> float:
-        """Returns the mean loss, in double precision, without label smoothing."""
-
-    def answers(self, outputs: Any, space: AnswerSpace, offsets: Sequence[np.ndarray] | None) -> Any:
-        """Turns what the model computes into answers."""
-
-    def shares(self, labels: Sequence[Any], space: AnswerSpace) -> list[float]:
-        """Returns what the baseline, which answers without looking, knows of the training split's labels."""
-
-    def constant(self, shares: Sequence[float], space: AnswerSpace, n: int) -> Any:
-        """Returns the baseline's answers to ``n`` examples."""
-
-    def prediction(self, answer: Any, space: AnswerSpace, text: str) -> Answer:
-        """Returns one answer as a person reads it."""
-
-    def by_label(self, truth: Any, answers: Any, space: AnswerSpace) -> list[ClassRow]:
-        """Returns precision, recall and F1 of each label; empty for numbers."""
-
-    def confusion(self, truth: Any, answers: Any, space: AnswerSpace) -> np.ndarray | None:
-        """Returns ``int[classes, classes]``; None where an example has not exactly one class."""
-
-    def row(self, truth: Any, answer: Any, space: AnswerSpace) -> tuple[str, str, str]:
-        """Returns target, prediction and confidence for predictions.csv."""
+    def sign(self, monitor: str) -> int:
+        """Returns 1 where more of a monitor is better, -1 where less is."""
+        name = monitor.removeprefix("valid_")
+        return 1 if name != "loss" and self.metrics[name].higher_is_better else -1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class AnswerKind:
+    """A kind of answer.
+
+    Attributes:
+        labels: What labels are.
+        learning: What is minimised.
+        judging: How answers are judged.
+        keys: Recipe keys, dotted, that only some kinds of answer obey, this one among them.
+        refuses: Recipe keys that it cannot obey, and why; see ``Task.refusal``.
+    """
+
+    labels: Labelling
+    learning: Learning
+    judging: Judging
+    keys: tuple[str, ...] = ()
+    refuses: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def one_class(self) -> bool:
+        """Whether each answer is probabilities of one class of many: what calibration, abstention and suites need."""
+        return self.labels.form == "class"
+
+    @property
+    def numeric(self) -> bool:
+        """Whether answers are numbers, so that one is more or less wrong than another."""
+        return self.labels.form == "number"
+
+
+@dataclass(frozen=True, eq=False)
 class Task:
     """A task.
 
     Attributes:
         name: As in ``task:`` of a recipe.
-        modality: What the model reads.
+        reads: What the model reads.
         kind: What it answers.
         about: For people.
     """
 
     name: str
-    modality: Modality
+    reads: InputKind
     kind: AnswerKind
     about: str
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Recipe keys that it obeys and some other tasks do not."""
+        return (*self.reads.keys, *self.kind.keys)
+
+    @property
+    def refuses(self) -> dict[str, str]:
+        """Recipe keys that it cannot obey, and why."""
+        return {**self.reads.refuses, **self.kind.refuses}

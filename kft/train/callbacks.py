@@ -17,7 +17,6 @@ import numpy as np
 
 from kft.errors import RecipeError
 from kft.recipe.schema import CallbackSpec, EarlyStoppingSpec
-from kft.recipe.values import LOWER_IS_BETTER
 from kft.records.files import write_file
 from kft.registry import Registry
 
@@ -191,9 +190,14 @@ class Patience:
 
     The phase's starting point does not count: right after a probe the first epoch often falls below it and
     recovers as the rate decays.
+
+    Attributes:
+        spec: What the recipe asks for; None never stops.
+        sign: 1 where more of the monitor is better, else -1.
     """
 
     spec: EarlyStoppingSpec | None
+    sign: int
     best: float | None = None
     waited: int = 0
 
@@ -201,8 +205,7 @@ class Patience:
         """Takes one epoch's validation metrics and says whether the phase is over."""
         if self.spec is None:
             return False
-        value = metrics[self.spec.monitor]
-        score = -value if self.spec.monitor in LOWER_IS_BETTER else value
+        score = self.sign * metrics[self.spec.monitor]
         if self.best is None or score > self.best:
             self.best, self.waited = score, 0
         else:

@@ -17,7 +17,6 @@ from kft.model.blocks import find_blocks
 from kft.recipe.durations import duration_in_steps
 from kft.recipe.schema import PhaseSpec, TrainSpec
 from kft.replicas import any_process, pad_rows, process_count, replica_count, rows_per_replica, to_replicas
-from kft.train.callbacks import Patience
 from kft.train.checkpoint import restore
 from kft.train.job import (
     OPTIMIZER,
@@ -26,6 +25,7 @@ from kft.train.job import (
     TrainData,
     is_due,
     keep_if_best,
+    new_patience,
     record_epoch,
     restore_random_states,
     save_last,
@@ -47,14 +47,14 @@ def fit_phase(job: Job, phase: PhaseSpec, forward: Forward, train: Source, valid
     state = job.state
     optimizer = make_optimizer(job, phase, train)
     job.callbacks.use_optimizer(optimizer)
-    objective = job.data.kind.objective(job.data.space, job.spec.label_smoothing)
+    objective = job.data.kind.learning.objective(job.data.space, job.spec.label_smoothing)
     step = make_train_step(forward, job.model, optimizer, job.spec, objective)
     inference = make_inference(forward, job.spec.batch_size)
     if state.fit is None:
         # Epoch 0 is the best of the phase it starts from: the same weights, so the same metrics.
         known = state.phase_metrics.get(phase.start or "")
         metrics = dict(known) if known else validate(inference, valid, job.data)
-        state.fit = FitState(Patience(job.spec.early_stopping))
+        state.fit = FitState(new_patience(job))
         keep_if_best(job, phase, 0, metrics)
         record_epoch(job, phase, 0, metrics)
         save_last(job, optimizer)
@@ -122,7 +122,7 @@ def _run_epoch(
     if keep_if_best(job, phase, fit.epoch, metrics):
         fit.best_epoch = fit.epoch
     count = max(1, sums.count)
-    training = {"loss": sums.loss / count, job.data.kind.hits_name: sums.hits / count}
+    training = {"loss": sums.loss / count, job.data.kind.learning.hits_name: sums.hits / count}
     shown = training | {"lr": fit.rate, "seconds": time.perf_counter() - started}
     if sums.left_out:
         shown["left_out"] = sums.left_out
@@ -211,9 +211,9 @@ def validate(inference: Inference, valid: Source, data: TrainData) -> dict[str, 
     """Scores the validation split; each example counts once."""
     (outputs,) = run_in_batches(inference, valid)
     rows: Any = [outputs.row(place) for place in range(len(outputs))] if isinstance(outputs, Ragged) else outputs
-    answers = data.kind.answers(rows, data.space, data.valid.offsets)
-    found = {"valid_loss": data.kind.loss(data.valid.targets, rows, data.space)}
-    for name, metric in data.kind.metrics.items():
+    answers = data.kind.judging.answers(rows, data.space, data.valid.offsets)
+    found = {"valid_loss": data.kind.learning.loss(data.valid.targets, rows, data.space)}
+    for name, metric in data.kind.judging.metrics.items():
         if name not in NOT_WATCHED:
             found[f"valid_{name}"] = metric.value(data.valid.truth, answers)
     return found

@@ -14,7 +14,6 @@ from kft.feed.batches import Ragged
 from kft.feed.source import Column, DenseColumn, Source
 from kft.recipe.durations import parse_interval
 from kft.recipe.schema import FeaturesSpec, PhaseSpec, TrainSpec
-from kft.recipe.values import LOWER_IS_BETTER
 from kft.tasks.task import AnswerKind, AnswerSpace
 from kft.train.callbacks import CallbackDriver, Patience
 from kft.train.checkpoint import Arrays, Checkpoint, CheckpointWriter, snapshot
@@ -183,8 +182,8 @@ def note_event(job: Job, event: dict[str, Any]) -> None:
 def _score(job: Job, metrics: dict[str, float]) -> tuple[float, ...]:
     """Orders results by the chosen metric; ties go to the lower validation loss."""
     assert job.spec.best is not None  # loading a recipe fills it in
-    value = metrics[job.spec.best]
-    return (-value if job.spec.best in LOWER_IS_BETTER else value), -metrics["valid_loss"]
+    best = job.spec.best
+    return job.data.kind.judging.sign(best) * metrics[best], -metrics["valid_loss"]
 
 
 def keep_if_best(job: Job, phase: PhaseSpec, epoch: int, metrics: dict[str, float]) -> bool:
@@ -217,7 +216,7 @@ def record_epoch(job: Job, phase: PhaseSpec, epoch: int, metrics: dict[str, floa
     is_best = (best["phase"], best["epoch"]) == (phase.name, epoch)  # of the run, over all phases
     event = {"event": "epoch", "phase": phase.name, "epoch": epoch, "step": job.state.steps_done}
     note_event(job, {**event, **training, **metrics, "is_best": is_best})
-    names = [f"valid_{name}" for name in job.data.kind.metrics]
+    names = [f"valid_{name}" for name in job.data.kind.judging.metrics]
     shown = job.spec.best if job.spec.best in names else names[0]
     job.progress.epoch(phase, epoch, {**training, **metrics}, is_best, shown)
 
@@ -277,9 +276,15 @@ def load_state(job: Job, found: Checkpoint) -> None:
         group.removeprefix(BEST_OF): arrays for group, arrays in found.more.items() if group.startswith(BEST_OF)
     }
     if facts["fit"] is not None:
-        patience = Patience(job.spec.early_stopping, **facts["fit"]["patience"])
+        patience = new_patience(job, **facts["fit"]["patience"])
         state.fit = FitState(**{**facts["fit"], "patience": patience, "sums": tuple(facts["fit"]["sums"])})
     state.resumed = found
+
+
+def new_patience(job: Job, **facts: Any) -> Patience:
+    """Returns what stops a phase early, as the recipe asks, with what it has counted."""
+    spec = job.spec.early_stopping
+    return Patience(spec, 1 if spec is None else job.data.kind.judging.sign(spec.monitor), **facts)
 
 
 def _patience_facts(patience: Patience) -> dict[str, Any]:

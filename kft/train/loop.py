@@ -26,7 +26,6 @@ from kft.features.words import WordVectors
 from kft.feed.source import Source, Vectors
 from kft.model.freeze import FreezePlan, FreezeTable, apply, what_trains_in
 from kft.recipe.schema import PhaseSpec
-from kft.recipe.values import LOWER_IS_BETTER
 from kft.replicas import synchronise
 from kft.train.checkpoint import restore
 from kft.train.epochs import fit_phase, validate
@@ -175,7 +174,7 @@ def _solve(job: Job, phase: PhaseSpec, train: Source, valid: Source) -> None:
     valid_features: Any = valid_column
     targets, valid_targets, weights = data.train.targets, data.valid.targets, data.weights
     score = _chosen_by(job)
-    if kind.per_token:  # the words of all texts, end to end
+    if kind.learning.per_token:  # the words of all texts, end to end
         words, valid_words = WordVectors(column, targets), WordVectors(valid_column, valid_targets)
         features, targets, weights = words, words.targets, np.ones(len(words.targets), np.float32)
         valid_features, valid_targets, score = valid_words, valid_words.targets, None
@@ -186,8 +185,8 @@ def _solve(job: Job, phase: PhaseSpec, train: Source, valid: Source) -> None:
             targets,
             valid_features,
             valid_targets,
-            classes=kind.units(data.space),
-            solver=kind.solver,
+            classes=kind.learning.units(data.space),
+            solver=kind.learning.solver,
             score=score,
             row_weights=weights,
             tick=tick,
@@ -204,8 +203,9 @@ def _chosen_by(job: Job) -> Callable[[np.ndarray], float] | None:
     data, best = job.data, job.spec.best
     if best is None or best == "valid_loss":
         return None
-    sign, metric = (-1 if best in LOWER_IS_BETTER else 1), data.kind.metrics[best.removeprefix("valid_")]
-    return lambda outputs: sign * metric.value(data.valid.truth, data.kind.answers(outputs, data.space, None))
+    judging = data.kind.judging
+    sign, metric = judging.sign(best), judging.metrics[best.removeprefix("valid_")]
+    return lambda outputs: sign * metric.value(data.valid.truth, judging.answers(outputs, data.space, None))
 
 
 def frozen_fingerprint(model: keras.Model, plan: FreezePlan) -> str:

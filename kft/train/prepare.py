@@ -97,7 +97,7 @@ def read_data(spec: RecipeSpec, split: DataSplit, backbone: Backbone, progress: 
     if held.any():
         progress.note(f"set aside  {held.sum():,} of {len(held):,} valid examples, for abstention: no choice sees them")
         split = replace(split, valid=split.valid.take(np.flatnonzero(~held)))
-    if task.modality == "image":
+    if task.reads.files:
         with progress.task("decoding images, once", len(split.train) + len(split.valid)) as tick:
             train, valid = (reader.read(part.inputs, keep=True, tick=tick) for part in (split.train, split.valid))
     else:
@@ -175,5 +175,5 @@ def require_positions(lengths: np.ndarray, backbone: Backbone) -> None:
 
 def _labelled(split: DataSplit, examples: Examples, encoded: Encoded) -> Labelled:
     labels = list(labels_of(examples))
-    targets = split.kind.targets(labels, split.space, encoded.offsets)
-    return Labelled(encoded.source, targets, split.kind.truth(labels, split.space), encoded.offsets)
+    targets = split.kind.learning.targets(labels, split.space, encoded.offsets)
+    return Labelled(encoded.source, targets, split.kind.judging.truth(labels, split.space), encoded.offsets)

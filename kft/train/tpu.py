@@ -47,7 +47,7 @@ def check_tpu(
     """
     checks = [check_batch(spec.batch_size, cores)]
     longest = data.train.source.edges[-1]
-    objective = data.kind.objective(data.space, spec.label_smoothing)
+    objective = data.kind.learning.objective(data.space, spec.label_smoothing)
     trained = [phase for phase in phases if phase.solver == "adamw"]
     for phase in trained:
         with as_if(model, what_trains_in(model, phase)):

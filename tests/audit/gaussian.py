@@ -42,7 +42,7 @@ def make_view(parts=None, *, classes=4, groups=None, task="text-classification")
     split = DataSplit(
         **examples,
         kind=chosen.kind,
-        space=chosen.kind.space([f"class {number}" for number in range(classes)]),
+        space=chosen.kind.labels.space([f"class {number}" for number in range(classes)]),
         rejected=(),
         columns=Columns("text", "label"),
         split_hash="",

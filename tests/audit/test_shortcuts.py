@@ -120,7 +120,7 @@ def view(folder, task, **data):
     """The view of a recipe's data."""
     from kft.api.reading import split_of
     from kft.audit.view import AuditView
-    from kft.recipe.load import load_recipe
+    from kft.tasks.recipes import load_recipe
     from kft.tasks.registry import TASKS
 
     recipe = load_recipe({"task": task, "data": data}, base=folder)

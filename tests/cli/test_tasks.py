@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import yaml
 
-from kft.recipe.values import TASK_METRICS
+from kft.tasks.registry import TASKS
 from tests import tiny
 from tests.cli.planted import photo, write_data
 
@@ -41,7 +41,7 @@ def test_from_a_file_to_answers(task, kft_cli, tiny_folder, tiny_images, tmp_pat
     code, out, err = kft_cli("train", "recipe.yaml", "--run", "run", "--json", "--quiet")
     assert code == 0, err
     found = json.loads((tmp_path / "run" / "metrics.json").read_text())
-    assert tuple(found["metrics"]) == TASK_METRICS[task]
+    assert tuple(found["metrics"]) == tuple(TASKS.get(task).kind.judging.metrics)
     name, margin = PLANTED[task]
     assert (found["forgetting"]["retain"]["n"] == 120) if task == "image-classification" else "forgetting" not in found
     (baseline, *_others) = found["baselines"].values()

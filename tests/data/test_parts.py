@@ -8,9 +8,9 @@ from kft.data.inputs import as_inputs, read_inputs
 from kft.data.parts import SOURCES, Part, SourceKind
 from kft.data.reading import read_table
 from kft.errors import DataError, RecipeError
-from kft.recipe.load import load_recipe
 from kft.recipe.schema import DataSpec
 from kft.split.data_split import load_split
+from kft.tasks.recipes import load_recipe
 from kft.tasks.registry import TASKS
 
 TEXTS = TASKS.get("text-classification")

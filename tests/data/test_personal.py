@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from kft.data.examples import Columns
 from kft.data.inputs import as_inputs, read_inputs
 from kft.data.personal import find_personal, masked, redact
-from kft.data.tables import to_examples
+from kft.data.tables import Rows, to_examples
 from kft.errors import RecipeError
-from kft.recipe.load import load_recipe
 from kft.recipe.schema import DataSpec
 from kft.recipe.values import PERSONAL_KINDS
+from kft.tasks.recipes import load_recipe
 from kft.tasks.registry import TASKS
 
 
@@ -88,7 +88,7 @@ def test_training_and_answering_read_the_same():
     spec = DataSpec(train="a.csv", redact=("email", "card"))
     frame = pd.DataFrame({"text": ["I am jane@example.com", 4111111111111111], "label": ["a", "b"]})
     task = TASKS.get("text-classification")
-    examples, _ = to_examples(frame, spec, task=task, name="a.csv", columns=Columns("text", "label"))
+    examples, _ = to_examples(Rows("a.csv", frame), spec, task=task, columns=Columns("text", "label"))
     assert examples.inputs == ["I am [EMAIL]", "[CARD]"]
     assert read_inputs(frame, task, spec, column="text") == examples.inputs
     assert as_inputs(list(frame["text"]), task, spec) == examples.inputs

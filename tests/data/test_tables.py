@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from kft.data.columns import guess_columns
-from kft.data.examples import Columns, RejectedRow
-from kft.data.tables import refuse_rejected, to_examples
+from kft.data.examples import Columns, RejectedRow, Wanted
+from kft.data.tables import Rows, refuse_rejected, to_examples
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
 from kft.tasks.registry import TASKS
@@ -14,15 +14,16 @@ from kft.tasks.registry import TASKS
 COLUMNS = Columns("text", "label")
 
 
-def examples_of(frame, columns=COLUMNS, labelled=True, **spec):
-    return to_examples(
-        pd.DataFrame(frame),
-        DataSpec(train="a.csv", **spec),
-        task=TASKS.get("text-classification"),
-        name="a.csv",
-        columns=columns,
-        labelled=labelled,
-    )
+TASK = TASKS.get("text-classification")
+
+
+def examples_of(frame, columns=COLUMNS, **spec):
+    rows = Rows("a.csv", pd.DataFrame(frame))
+    return to_examples(rows, DataSpec(train="a.csv", **spec), task=TASK, columns=columns)
+
+
+def columns_of(frame, where="", besides=(), **named):
+    return guess_columns(pd.DataFrame(frame), Wanted(**named), where=where, besides=besides, task=TASK)
 
 
 def refused(call, *args, **options):
@@ -46,32 +47,32 @@ LONG, SHORT, NUMBERS = ["It broke again.", "It works."] * 2, ["a", "b"] * 2, lis
     ],
 )
 def test_columns_are_guessed_by_name_then_by_what_they_hold(frame, text, label):
-    assert guess_columns(pd.DataFrame(frame), where="a.csv") == Columns(text, label, ("text", "label"))
+    assert columns_of(frame) == Columns(text, label, ("text", "label"))
 
 
 def test_ids_are_never_guessed_and_named_columns_are_no_guess():
     frame = pd.DataFrame({"k": ["long customer name"] * 4, "x": ["ab"] * 4, "y": list("stst")})
-    assert guess_columns(frame, where="", besides=["k"]) == Columns("x", "y", ("text", "label"))
-    assert guess_columns(frame, text="k", label="y", where="") == Columns("k", "y", ())
+    assert columns_of(frame, besides=["k"]) == Columns("x", "y", ("text", "label"))
+    assert columns_of(frame, text="k", label="y") == Columns("k", "y", ())
 
 
 def test_a_missing_column_has_a_hint_and_a_next_step():
     frame = pd.DataFrame({"body": ["a"], "label": ["b"]})
-    error = refused(guess_columns, frame, text="bdy", where="a.csv")
+    error = refused(columns_of, frame, text="bdy", where="a.csv")
     assert error.problem == "no column 'bdy'; did you mean 'body'?"
     assert (error.where, error.received) == ("a.csv", "columns body, label")
     assert error.next_step == "set data.text in the recipe or --set data.text=body"
-    assert "data.label=COLUMN" in refused(guess_columns, frame, label="zzz", where="a").next_step
+    assert "data.label=COLUMN" in refused(columns_of, frame, label="zzz", where="a").next_step
 
 
 def test_what_cannot_be_guessed_is_asked_for():
     different = pd.DataFrame({"x": ["long text", "longer text"], "y": ["1", "2"]})
-    error = refused(guess_columns, different, where="a.csv")
+    error = refused(columns_of, different, where="a.csv")
     assert "looks like the label" in error.problem and error.received == "columns x, y"
     numbers = pd.DataFrame({"x": [1, 2], "y": [1, 1]})
-    assert "looks like the text" in refused(guess_columns, numbers, where="a.csv").problem
-    assert "one column" in refused(guess_columns, pd.DataFrame({"x": ["a"]}), where="a").problem
-    assert "same column" in refused(guess_columns, different, text="x", label="x", where="a").problem
+    assert "looks like the text" in refused(columns_of, numbers, where="a.csv").problem
+    assert "one column" in refused(columns_of, pd.DataFrame({"x": ["a"]}), where="a").problem
+    assert "same column" in refused(columns_of, different, text="x", label="x", where="a").problem
 
 
 def test_rows_that_cannot_be_used_are_named_with_a_reason():
@@ -101,12 +102,6 @@ def test_bins_turn_ratings_into_labels():
     assert examples.labels.tolist() == ["negative", "neutral", "neutral", "positive", "positive"]
     reasons = [f"rating is no finite number: {rating!r}" for rating in ratings[5:]]
     assert [row.reason for row in rejected] == reasons
-
-
-def test_unlabelled_rows_need_no_label_column():
-    examples, rejected = examples_of({"text": ["a", ""]}, labelled=False)
-    assert examples.labels is None and len(examples) == 1 and len(rejected) == 1
-    assert examples.take(np.array([0, 0])).inputs == ["a", "a"]
 
 
 def test_ids_come_from_the_column_and_must_be_unique():

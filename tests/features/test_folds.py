@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from kft.features.folds import assign_folds, choose_strength, out_of_fold, project
 from kft.features.growth import grow
 from kft.features.probe import solve_probe
-from kft.metrics.classification import softmax
+from kft.tasks.decode import softmax
 from tests.features.problems import problem
 
 

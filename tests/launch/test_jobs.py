@@ -11,7 +11,7 @@ from kft.cli.main import cli
 from kft.errors import ModelError, UsageError
 from kft.launch.machines import MACHINES
 from kft.launch.placing import place
-from kft.recipe.load import load_recipe
+from kft.tasks.recipes import load_recipe
 from tests import tiny
 from tests.launch import schemas
 from tests.launch.files import DATA, RUN, here_document, job_file, parsed, pod, scripts, train_command

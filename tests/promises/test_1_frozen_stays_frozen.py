@@ -35,8 +35,18 @@ RULES = (
 
 # TensorFlow has no gradient of grouped convolutions on a CPU; kft refuses to train them there.
 HERE = [name for name in hub.CLASSES if name != "mobilenet" or tf.config.list_physical_devices("GPU")]
+IN_FULL = ("bert", "resnet")
+"""The families whose every rule makes an update in each run of the tests; of the others some rules do, the rest are slow."""
+TELLING = ("all", "top-1", {"only": ["block_*/*kernel"]}, "norms-only")
+
+
+def case(name, rule, norm):
+    quick = name in IN_FULL or rule in TELLING
+    return pytest.param(name, rule, norm, marks=() if quick else pytest.mark.slow)
+
+
 CASES = [
-    (name, rule, norm)
+    case(name, rule, norm)
     for name in HERE
     for rule in RULES
     for norm in (("frozen", "adapt") if name in CONVOLUTIONS else ("frozen",))
@@ -70,7 +80,7 @@ def one_update(model, given):
     schedule = make_schedule("constant", total_steps=1, warmup_steps=0)
     optimizer = ScheduledAdamW(0.01, schedule=schedule, rate_factors={}, weight_decay=0.1)
     optimizer.build(model.trainable_variables)
-    objective = TASKS.get("text-classification").kind.objective(AnswerSpace(("a", "b", "c")), 0.0)
+    objective = TASKS.get("text-classification").kind.learning.objective(AnswerSpace(("a", "b", "c")), 0.0)
     flat = keras.Model(model.inputs, model.outputs[0])
     tensors = [given] if len(flat.inputs) == 1 else [given[tensor.name] for tensor in flat.inputs]
     one = np.ones((1, 2), np.float32)

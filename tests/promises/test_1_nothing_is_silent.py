@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import kft
-from kft.recipe.load import load_recipe
+from kft.tasks.recipes import load_recipe
 from tests import tiny
 
 RULES = ("none", "top-2", *(pytest.param(rule, marks=pytest.mark.slow) for rule in ("top-1", "top-3", "all")))

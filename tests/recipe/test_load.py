@@ -3,8 +3,8 @@
 import pytest
 
 from kft.errors import RecipeError, UsageError
-from kft.recipe.load import load_recipe, recipe_schema
 from kft.recipe.schema import default_phases
+from kft.tasks.recipes import load_recipe, recipe_schema
 
 GOOD = """task: text-classification
 data:

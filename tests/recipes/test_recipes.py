@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kft.recipe.load import load_recipe
+from kft.tasks.recipes import load_recipe
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "recipes"

@@ -150,7 +150,7 @@ def test_one_file_is_split_by_shares(tmp_path):
     made = load(tmp_path, valid="20%", test="10%")
     assert [len(made.part(name)) for name in SPLITS] == [28, 8, 4]
     assert made.labels == ("a", "b") and made.columns.guessed == ("text", "label")
-    assert sorted(set(made.kind.targets(made.valid.labels, made.space))) == [0, 1]
+    assert sorted(set(made.kind.learning.targets(made.valid.labels, made.space))) == [0, 1]
     assert made.how == "valid 20% and test 10% of train.csv, stratified"
     frame = made.frame()
     assert frame.columns.tolist() == ["id", "split", "hash"] and len(frame) == 40

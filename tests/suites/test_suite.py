@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from kft.errors import RecipeError, SuiteError
-from kft.recipe.load import load_recipe
 from kft.suites.suite import load_suite, suite_of
 from kft.suites.suite_fit import require_fit
+from kft.tasks.recipes import load_recipe
 from kft.tasks.registry import TASKS
 
 GOOD = """checks:

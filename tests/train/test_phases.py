@@ -104,10 +104,10 @@ def test_reduce_lr_on_plateau_and_early_stopping_by_recipe(tiny_folder, tmp_path
 
 
 def test_patience_counts_from_the_phases_own_best():
-    patience = Patience(EarlyStoppingSpec(monitor="valid_loss", patience=2))
+    patience = Patience(EarlyStoppingSpec(monitor="valid_loss", patience=2), sign=-1)
     stops = [patience.should_stop({"valid_loss": loss}) for loss in (0.9, 0.5, 0.6, 0.55)]
     assert stops == [False, False, False, True]
-    assert not Patience(None).should_stop({"valid_loss": 1.0})
+    assert not Patience(None, sign=-1).should_stop({"valid_loss": 1.0})
 
 
 def test_a_callback_that_is_unknown_or_gets_wrong_arguments():

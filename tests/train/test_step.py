@@ -14,7 +14,7 @@ from kft.train.schedules import make_schedule
 from kft.train.step import StepSums, make_train_step
 
 CLASSES = TASKS.get("text-classification").kind
-OBJECTIVE = CLASSES.objective(AnswerSpace(("a", "b")), label_smoothing=0.0)
+OBJECTIVE = CLASSES.learning.objective(AnswerSpace(("a", "b")), label_smoothing=0.0)
 
 
 def tiny_model():

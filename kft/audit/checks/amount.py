@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from kft.audit.check import Check
-from kft.audit.finding import Finding
 from kft.audit.texts import counted, listed
 from kft.audit.view import AuditView
+from kft.records.findings import Finding
 from kft.split.data_split import labels_of
 
 LEARNABLE, USABLE, COMFORTABLE = 5, 10, 20
@@ -22,7 +22,7 @@ def check_amount(view: AuditView) -> Iterable[Finding]:
     """Looks for too few rows a class in train."""
     kind, labels = view.task.kind, list(labels_of(view.split.train))
     if view.split.labels:
-        names = Counter(name for label in labels for name in set(kind.names(label)))
+        names = Counter(name for label in labels for name in set(kind.labels.names(label)))
         yield from judge_classes({name: names[name] for name in view.split.labels})
     else:
         yield from judge_numbers(len(labels))

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from kft.audit.check import Check
-from kft.audit.finding import Finding, Severity
 from kft.audit.view import AuditView
+from kft.records.findings import Finding, Severity
 from kft.split.near import Pairs
 
 SHARE_WARNED = 0.01
@@ -25,9 +25,9 @@ def check_conflicts(view: AuditView) -> Iterable[Finding]:
     def differ(one: Any, other: Any) -> bool:
         if not view.split.labels:
             return abs(one - other) > view.split.space.std
-        return sorted(kind.names(one)) != sorted(kind.names(other))
+        return sorted(kind.labels.names(one)) != sorted(kind.labels.names(other))
 
-    yield from find_conflicts(view.all.ids, labels, view.copies, differ, kind.written)
+    yield from find_conflicts(view.all.ids, labels, view.copies, differ, kind.labels.written)
 
 
 def find_conflicts(

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from kft.audit.check import Check
-from kft.audit.finding import Finding
 from kft.audit.view import AuditView
+from kft.records.findings import Finding
 from kft.split.data_split import labels_of
 
 STRONG, MILD = 10.0, 3.0
@@ -20,7 +20,7 @@ DOMINANT = 0.8
 
 def check_imbalance(view: AuditView) -> Iterable[Finding]:
     """Looks at the sizes of classes in train."""
-    if view.task.kind.name == "classes":
+    if view.task.kind.one_class:
         yield from judge_balance(Counter(labels_of(view.split.train)), view.spec.train.class_weight == "balanced")
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from kft.audit.check import Check
-from kft.audit.finding import Finding, Severity
 from kft.audit.view import AuditView
+from kft.records.findings import Finding, Severity
 from kft.split.assign import SPLITS
 from kft.split.near import Pairs
 
@@ -20,7 +20,7 @@ SHARE_ERROR = 0.025
 def check_leakage(view: AuditView) -> Iterable[Finding]:
     """Compares valid with train, and test with both."""
     labels = view.all.labels
-    written = None if labels is None else [view.task.kind.written(label) for label in labels]
+    written = None if labels is None else [view.task.kind.labels.written(label) for label in labels]
     yield from find_leaks(view.all.ids, view.split_of, view.copies, written)
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from kft.audit.check import Check
-from kft.audit.finding import Finding
 from kft.audit.texts import counted, ids_of, texts_of, without_markup
 from kft.audit.view import AuditView
+from kft.records.findings import Finding
 from kft.split.assign import SPLITS
 
 FEWEST_CHARACTERS = 3
@@ -109,6 +109,4 @@ def judge_cuts(ids: Sequence[str], tokens: np.ndarray, max_tokens: int) -> Itera
     )
 
 
-CHECK = Check(
-    "lengths", "empty, very short, very long and cut texts", check_lengths, modalities=("text", "text-pair"), rank=90
-)
+CHECK = Check("lengths", "empty, very short, very long and cut texts", check_lengths, medium="text", rank=90)

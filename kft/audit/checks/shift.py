@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from kft.audit.check import Check
-from kft.audit.finding import Finding
 from kft.audit.view import AuditView
 from kft.data.examples import Examples
 from kft.features.folds import out_of_fold
+from kft.records.findings import Finding
 from kft.split.data_split import labels_of
 
 NAME = "shift"
@@ -109,7 +109,7 @@ def find_shift(view: AuditView) -> Iterable[Finding]:
                 rows=tuple(map(str, other.ids[found.rows[order]])),
                 details={"split": name, "auc": round(found.area, 4), "margin": round(found.margin, 4)},
             )
-        if view.task.kind.name == "classes":
+        if view.task.kind.one_class:
             yield from _label_shift(view, train, other, name)
 
 

@@ -1,0 +1,148 @@
+"""Recipes with their tasks: what a task can obey of a recipe, and what it fills in. Here recipes are loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kft.recipe.explain import Misfit
+from kft.recipe.load import Recipe, Rules, read_recipe, schema_with
+from kft.recipe.schema import RecipeSpec, Spec
+from kft.recipe.values import EDGE_CASES
+from kft.registry import nearest
+from kft.tasks.registry import TASKS
+from kft.tasks.task import OTHERS, Task
+
+RETAINED = "forgetting.retained"
+RUN_GATES = (RETAINED,)
+"""What a gate can ask of a run of any task: where it stands in metrics.json."""
+
+
+def load_recipe(
+    source: str | Path | Mapping[str, Any], overrides: Sequence[str] = (), *, base: Path | None = None
+) -> Recipe:
+    """Reads and validates a recipe.
+
+    Args:
+        source: A YAML file, or a mapping with the same keys.
+        overrides: Dotted settings such as ``"train.batch_size=16"``; they win over the file.
+        base: Where relative paths start; default: the file's folder, or the current one for a mapping.
+
+    Raises:
+        RecipeError: Not readable as YAML, or not valid; lists every error with its line.
+        UsageError: An override is not ``KEY=VALUE``.
+
+    Example:
+        >>> import kft
+        >>> recipe = kft.load_recipe(
+        ...     {"task": "text-classification", "data": {"train": "tickets.csv"}},
+        ...     overrides=["train.batch_size=16"],
+        ... )
+        >>> recipe.spec.train.batch_size, recipe.origins["train.batch_size"]
+        (16, 'override')
+    """
+    return read_recipe(source, overrides, base, Rules(known_names(), find_misfits, _with_best))
+
+
+def recipe_schema() -> dict[str, Any]:
+    """Returns the JSON Schema of a recipe, for editors."""
+    return schema_with(known_names())
+
+
+def known_names() -> dict[str, tuple[str, ...]]:
+    """Returns what a recipe can name as its task, a gate and a monitor, of all tasks together."""
+    judged = [task.kind.judging for task in TASKS]
+    metrics = [name for each in judged for name in each.metrics]
+    return {
+        "task": TASKS.names(),
+        "gate": tuple(dict.fromkeys([*metrics, *(gate for each in judged for gate in each.gates), *RUN_GATES])),
+        "monitor": tuple(dict.fromkeys(name for each in judged for name in each.monitors)),
+    }
+
+
+def find_misfits(spec: RecipeSpec) -> list[Misfit]:
+    """Returns everything in a recipe that its task cannot obey, though it is valid by itself.
+
+    Example:
+        >>> from kft.recipe.schema import RecipeSpec
+        >>> spec = RecipeSpec.model_validate(
+        ...     {"task": "text-regression", "data": {"train": "a.csv"}, "train": {"class_weight": "balanced"}}
+        ... )
+        >>> where, text = find_misfits(spec)[0]
+        >>> where, text.split("; ")[1]
+        (('train', 'class_weight'), 'the task is text-regression')
+    """
+    task = TASKS.get(spec.task)
+    return [*_metrics(spec, task), *_keys_of_other_tasks(spec, task), *_lora(spec), *_forgetting(spec, task)]
+
+
+def _with_best(spec: RecipeSpec) -> RecipeSpec:
+    """Fills in ``train.best``: a run is chosen by its task's first metric."""
+    if spec.train.best is not None:
+        return spec
+    best = f"valid_{TASKS.get(spec.task).kind.judging.main.name}"
+    return spec.model_copy(update={"train": spec.train.model_copy(update={"best": best})})
+
+
+def _metrics(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:
+    judging = task.kind.judging
+    gates = (*judging.metrics, *judging.gates, *RUN_GATES)
+    others = [name for name in spec.evaluate.gates if not name.startswith(EDGE_CASES)]
+    if spec.evaluate.suite is None:
+        for gate in sorted(set(spec.evaluate.gates) - set(others)):
+            yield ("evaluate", "gates", gate), "needs evaluate.suite, such as checks.yaml"
+    wanted: list[tuple[Sequence[str | int], str | None, Sequence[str]]] = [
+        (("train", "best"), spec.train.best, judging.monitors),
+        *((("evaluate", "gates", name), name, gates) for name in others),
+    ]
+    if spec.train.early_stopping is not None:
+        wanted.append((("train", "early_stopping", "monitor"), spec.train.early_stopping.monitor, judging.monitors))
+    for location, name, known in wanted:
+        if name is not None and name not in known:
+            hint = nearest(name, known)
+            text = f"{name} is no metric of {spec.task}, which has {', '.join(known)}"
+            yield location, text + (f"; did you mean {hint}?" if hint else "")
+
+
+def _keys_of_other_tasks(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:
+    """Yields keys that are set and that this task does not obey, in the order of the schema."""
+    declared = {key for each in TASKS for key in (*each.keys, *each.refuses)}
+    found = sorted((*_looked_up(spec, key.split(".")), key) for key in declared)
+    for _, is_set, key in found:
+        refused = task.refuses.get(key, "" if key in task.keys or not _is_declared(key) else OTHERS)
+        if is_set and refused:
+            obeying = [each.name for each in TASKS if key in each.keys and key not in each.refuses]
+            yield tuple(key.split(".")), refused.format(task=task.name, tasks=", ".join(obeying))
+
+
+def _is_declared(key: str) -> bool:
+    return any(key in each.keys for each in TASKS)
+
+
+def _looked_up(part: Spec, names: Sequence[str]) -> tuple[list[int], bool]:
+    """Returns where in the schema a key stands, and whether it has another value than its default."""
+    fields = type(part).model_fields
+    place, value = list(fields).index(names[0]), getattr(part, names[0])
+    if names[1:]:
+        places, is_set = _looked_up(value, names[1:])
+        return [place, *places], is_set
+    return [place], value != fields[names[0]].get_default(call_default_factory=True)
+
+
+def _lora(spec: RecipeSpec) -> Iterable[Misfit]:
+    adapters = [phase.unfreeze.lora for phase in spec.train.phases or () if phase.unfreeze.lora is not None]
+    if len(set(adapters)) > 1:
+        yield ("train", "phases"), "one model carries one kind of adapters: the same `lora` settings in every phase"
+
+
+def _forgetting(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:
+    if RETAINED not in spec.evaluate.gates:
+        return
+    location = ("evaluate", "gates", RETAINED)
+    if spec.model.weights == "random":
+        yield location, "the weights are random: nothing was learned before that could be forgotten"
+    elif spec.evaluate.retain.data == "none":
+        yield location, "evaluate.retain is none, so that forgetting is not measured"
+    elif spec.evaluate.retain.data == "auto" and task.reads.no_general:
+        yield location, f"{task.reads.no_general}: name some in evaluate.retain, such as {{data: FOLDER, label: label}}"
