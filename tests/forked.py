@@ -1,8 +1,8 @@
 """Processes that end for real, without loading TensorFlow again for each.
 
 A parent loads TensorFlow and kft once, runs nothing with them, and forks for every request: what a child does, a new
-interpreter would do as well (it has devices, caches and signals of its own), for 5 CPU seconds less. ``tests/end_to_end`` starts
-real ones.
+interpreter would do as well (it has devices, caches and signals of its own), for 5 CPU seconds less.
+``tests/end_to_end`` starts real ones.
 """
 
 from __future__ import annotations
