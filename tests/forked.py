@@ -58,8 +58,16 @@ def _parent() -> subprocess.Popen[str]:
         stderr=subprocess.DEVNULL,
         text=True,
     )
-    atexit.register(process.kill)
+    atexit.register(_close, process)
     return process
+
+
+def _close(process: subprocess.Popen[str]) -> None:
+    """Ends the parent: it stops where its standard input does."""
+    assert process.stdin and process.stdout
+    process.stdin.close()
+    process.wait(timeout=30)
+    process.stdout.close()
 
 
 def serve() -> None:

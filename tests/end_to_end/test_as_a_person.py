@@ -1,7 +1,6 @@
 """The command line in processes of its own, as a person runs it: three commands, signals, a full disk, silence."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
