@@ -19,7 +19,7 @@ from kft.compare.verdict import Verdict
 from kft.errors import UsageError
 from kft.records.files import write_folder
 from kft.records.run_folder import refuse_taken
-from kft.tasks.registry import TASKS
+from kft.tasks.registry import TASKS, one_class_tasks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -160,6 +160,6 @@ def _require_classes(spec: RecipeSpec) -> None:
             "kft compare knows approaches for one class of many alone",
             where="task",
             received=spec.task,
-            expected="text-classification, text-pairs or image-classification",
+            expected=one_class_tasks(),
             next_step="kft train RECIPE compares with the probe and with a constant answer",
         )
