@@ -1,4 +1,4 @@
-"""Batch prediction: `Predictor.predict` from texts to labels, against the bucketed forward pass alone."""
+"""Batch prediction: `Artifact.predict` from texts to labels, against the bucketed forward pass alone."""
 
 from __future__ import annotations
 
@@ -16,29 +16,30 @@ def main() -> None:
         import keras
 
         import kft
-        from kft.answer.predictor import Predictor
+        from kft.answer.artifact import Artifact
         from kft.features.inference import make_inference, run_in_batches
         from kft.model.encode import Reader
+        from kft.recipe.schema import RecipeSpec
         from kft.tasks.registry import TASKS
 
         backbone = kft.load_backbone("minilm-l6")
-        predictor = Predictor(
+        artifact = Artifact(
             kft.build_model(backbone, classes=len(rows.split.labels)),
             Reader(TASKS.get("text-classification"), backbone.tokenizer, 128, None),
             rows.split.kind,
             rows.split.space,
-            32,
+            RecipeSpec.model_validate({"task": "text-classification", "data": {"train": "rows.csv"}}),
         )
         source = kft_side.tokens(texts)
-        listed = keras.Model(predictor.model.inputs, predictor.model.outputs[0])
+        listed = keras.Model(artifact.graph.inputs, artifact.graph.outputs[0])
         source = source.select(tuple(tensor.name for tensor in listed.inputs))
         inference = make_inference(listed, 32)
-        predictor.predict(texts[:64])
+        artifact.predict(texts[:64])
         run_in_batches(inference, source, rows=np.arange(64))
         found = in_turns(
             {
                 "forward pass": lambda: timed(lambda: run_in_batches(inference, source))[1],
-                "kft predict": lambda: timed(lambda: predictor.predict(texts))[1],
+                "kft predict": lambda: timed(lambda: artifact.predict(texts))[1],
             },
             args.repeats,
         )

@@ -23,7 +23,8 @@ import pandas as pd
 from common import arguments, report
 
 from kft.answer.calibration import fit_temperature
-from kft.answer.scope import fit_scope, mahalanobis_score, neighbour_score, softmax_score
+from kft.answer.decide import neighbour_score, softmax_score
+from kft.answer.scope import fit_scope, mahalanobis_score
 from kft.answer.selective import certify, propose_thresholds
 from kft.features.probe import solve_probe
 from kft.metrics.ranking import AUROC

@@ -6,46 +6,11 @@ itself, below 1 not sure enough. It changes no answer, only how sure each one is
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
-
 import numpy as np
 
-from kft.metrics.classification import BRIER, METRICS, ReliabilityBin, check_inputs, reliability
-from kft.metrics.intervals import Estimate, Groups, estimate
+from kft.answer.decide import Temperature, as_logits
+from kft.metrics.classification import check_inputs
 from kft.tasks.decode import softmax
-
-SMALLEST = 1e-300
-"""Below it a probability has no logarithm."""
-
-
-@dataclass(frozen=True)
-class Temperature:
-    """A fitted temperature.
-
-    Attributes:
-        value: What logits are divided by; 1 leaves them alone.
-        n: Examples it was fitted on; 0 where it was not.
-    """
-
-    value: float = 1.0
-    n: int = 0
-
-    def apply(self, probabilities: np.ndarray) -> np.ndarray:
-        """Returns the probabilities at this temperature.
-
-        Args:
-            probabilities: ``float[n, classes]``, at temperature 1.
-
-        Example:
-            >>> Temperature(2.0).apply(np.array([[0.9, 0.1]])).round(2).tolist()
-            [[0.75, 0.25]]
-        """
-        # A softmax does not see what all logits of a row have in common, so logarithms serve as well.
-        return probabilities if self.value == 1 else softmax(_logits(probabilities) / self.value)
-
-
-UNCHANGED = Temperature()
 
 
 def fit_temperature(targets: np.ndarray, probabilities: np.ndarray) -> Temperature:
@@ -68,7 +33,7 @@ def fit_temperature(targets: np.ndarray, probabilities: np.ndarray) -> Temperatu
         True
     """
     check_inputs(targets, probabilities)
-    logits, n = _logits(probabilities), len(targets)
+    logits, n = as_logits(probabilities), len(targets)
     logits -= logits.max(axis=1, keepdims=True)
     picked = logits[np.arange(n), targets].mean()
 
@@ -81,61 +46,3 @@ def fit_temperature(targets: np.ndarray, probabilities: np.ndarray) -> Temperatu
         middle = (low + high) / 2
         low, high = (middle, high) if slope(np.exp(middle)) < 0 else (low, middle)
     return Temperature(float(np.exp(-(low + high) / 2)), n)
-
-
-def _logits(probabilities: np.ndarray) -> np.ndarray:
-    return np.log(np.maximum(probabilities.astype(np.float64), SMALLEST))
-
-
-@dataclass(frozen=True)
-class CalibrationResult:
-    """How well the probabilities fit what happened.
-
-    Attributes:
-        temperature: Fitted on valid.
-        n: Examples it was fitted on; 0 where nothing was.
-        ece_before: The expected calibration error on these examples at temperature 1.
-        brier: The Brier score, after calibration.
-        bins: The reliability diagram, after calibration.
-        bins_before: The same at temperature 1.
-    """
-
-    temperature: float
-    n: int
-    ece_before: Estimate
-    brier: Estimate
-    bins: tuple[ReliabilityBin, ...]
-    bins_before: tuple[ReliabilityBin, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the form of metrics.json."""
-        return {
-            "temperature": self.temperature,
-            "n": self.n,
-            "ece_before": self.ece_before.as_dict(),
-            "brier": self.brier.as_dict(),
-            "reliability": [asdict(row) for row in self.bins],
-            "reliability_before": [asdict(row) for row in self.bins_before],
-        }
-
-
-def judge_calibration(
-    targets: np.ndarray, raw: np.ndarray, temperature: Temperature, groups: Groups | None
-) -> CalibrationResult:
-    """Judges probabilities before and after a temperature, on examples that it was not fitted on.
-
-    Args:
-        targets: ``int[n]``.
-        raw: ``float[n, classes]``, at temperature 1.
-        temperature: From ``fit_temperature``.
-        groups: Examples of one group are resampled together.
-    """
-    probabilities = temperature.apply(raw)
-    return CalibrationResult(
-        temperature=temperature.value,
-        n=temperature.n,
-        ece_before=estimate(METRICS["ece"], targets, raw, groups=groups),
-        brier=estimate(BRIER, targets, probabilities, groups=groups),
-        bins=tuple(reliability(targets, probabilities)),
-        bins_before=tuple(reliability(targets, raw)),
-    )

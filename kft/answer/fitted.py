@@ -5,57 +5,34 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from kft.answer.calibration import UNCHANGED, Temperature, fit_temperature
-from kft.answer.scope import Scope, fit_scope
-from kft.answer.selective import RULES, Promise, Rule, certify, one_of_each, propose_thresholds, rule_as_dict
+from kft.answer.calibration import fit_temperature
+from kft.answer.decide import NOTHING, UNCHANGED, Decisions, Scope, Temperature
+from kft.answer.scope import fit_scope
+from kft.answer.selective import certify, one_of_each, propose_thresholds
 from kft.answer.thresholds import choose_threshold
 from kft.errors import RunError
 from kft.recipe.schema import EvaluateSpec
-from kft.records.files import write_file, write_json
+from kft.records.calibration import Calibration, ScopeNumbers
+from kft.records.document import read_document, write_document
+from kft.records.files import write_file
+from kft.records.rules import Promise, Rule, under_its_name
 from kft.records.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What turns a model's raw answers into those that are given.
+    """What was fitted for a checkpoint.
 
     Attributes:
-        temperature: Of the best checkpoint.
-        probe: The probe's own, so that both are judged at their best.
-        rule: When to abstain; None where nothing was asked for.
-        scope: What tells foreign inputs, whose answers are withheld as well; None where that was not asked for.
+        given: How the best checkpoint decides.
+        probe: The probe's own temperature, so that both are judged at their best.
     """
 
-    temperature: Temperature = UNCHANGED
+    given: Decisions = NOTHING
     probe: Temperature = UNCHANGED
-    rule: Rule | None = None
-    scope: Scope | None = None
-
-    def foreign(self, answers: np.ndarray, vectors: np.ndarray | None) -> np.ndarray:
-        """Returns ``bool[n]``: which inputs look foreign; none without a scope.
-
-        Args:
-            answers: ``float[n, classes]``, calibrated.
-            vectors: ``float[n, width]``: what the head's last layer reads; wanted where there is a scope.
-        """
-        if self.scope is None or vectors is None:
-            return np.zeros(len(answers), bool)
-        return self.scope.flags(vectors, answers)
-
-    def abstains(self, answers: Any, vectors: np.ndarray | None = None) -> np.ndarray:
-        """Returns ``bool[n]``: which calibrated answers are withheld; see ``foreign``.
-
-        Example:
-            >>> Fitted().abstains(np.array([[0.6, 0.4]])).tolist()
-            [False]
-        """
-        if self.rule is None:
-            return self.foreign(answers, vectors)
-        return self.foreign(answers, vectors) | self.rule.withholds(answers)
 
 
 @dataclass(frozen=True)
@@ -103,13 +80,13 @@ def fit_answers(spec: EvaluateSpec, valid: Judged, labels: Sequence[str], seed: 
         assert valid.vectors is not None and valid.known is not None
         keep = spec.out_of_scope.keep
         scope = fit_scope(valid.known, valid.vectors[chosen], answers[chosen], keep=keep, seed=seed)
-    foreign = Fitted(scope=scope).foreign(answers, valid.vectors)
+    foreign = Decisions(scope=scope).foreign(answers, valid.vectors)
     rule: Rule | None = None
     if spec.abstain_at is not None:
         rule = _promise(spec, valid, answers, foreign, seed)
     elif spec.threshold is not None:
         rule = choose_threshold(spec.threshold, labels, valid.targets, answers, foreign)
-    return Fitted(own, of_probe, rule, scope)
+    return Fitted(Decisions(own, rule, scope), of_probe)
 
 
 def _promise(spec: EvaluateSpec, valid: Judged, answers: np.ndarray, foreign: np.ndarray, seed: int) -> Promise:
@@ -124,55 +101,51 @@ def _promise(spec: EvaluateSpec, valid: Judged, answers: np.ndarray, foreign: np
     return certify(confidence[places], right[places], thresholds, spec.abstain_at, unit)
 
 
-def write_fitted(run: RunFolder, fitted: Fitted) -> None:
-    """Writes calibration.json, with the checkpoint it belongs to, after the vectors that it speaks of.
+def write_fitted(run: RunFolder, fitted: Fitted, checkpoint: str) -> None:
+    """Writes calibration.json, with the hash of the checkpoint it belongs to, after the vectors that it speaks of.
 
     Raises:
         StorageError: The disk is full or the folder cannot be written.
     """
-    scope = fitted.scope
+    given, scope = fitted.given, fitted.given.scope
     if scope is not None:
         from safetensors.numpy import save
 
         write_file(run.scope, save({"known": np.ascontiguousarray(scope.known)}))
-    values = {
-        "temperature": fitted.temperature.value,
-        "n": fitted.temperature.n,
-        "how": "temperature scaling on valid" if fitted.temperature.n else "none",
-        "probe_temperature": fitted.probe.value,
-        "threshold": fitted.rule.threshold if fitted.rule else None,
-        **rule_as_dict(fitted.rule),
-        "scope": None if scope is None else {name: getattr(scope, name) for name in SCOPE_NUMBERS},
-        "checkpoint": checkpoint_hash(run),
-    }
-    write_json(run.calibration, values)
+    numbers = None
+    if scope is not None:
+        numbers = ScopeNumbers(scope.distance, scope.unsure, scope.limit, scope.keep, scope.n)
+    values = Calibration(
+        temperature=given.temperature.value,
+        n=given.temperature.n,
+        probe_temperature=fitted.probe.value,
+        checkpoint=checkpoint,
+        **under_its_name(given.rule),
+        scope=numbers,
+    )
+    write_document(run.calibration, values)
 
 
-SCOPE_NUMBERS = ("distance", "unsure", "limit", "keep", "n")
-"""What of a scope stands in calibration.json."""
-
-
-def read_fitted(run: RunFolder) -> Fitted | None:
-    """Returns what was fitted for the run's best checkpoint; None where there is nothing, or it is of an earlier one.
+def read_fitted(run: RunFolder, checkpoint: str) -> Fitted | None:
+    """Returns what was fitted for the checkpoint of this hash; None where there is nothing, or it is of another.
 
     Raises:
         RunError: A file is damaged.
     """
     if not run.calibration.is_file():
         return None
-    values: dict[str, Any] = run.read_json(run.calibration)
-    if values["checkpoint"] != checkpoint_hash(run):
+    values = read_document(Calibration, run.calibration)
+    if values.checkpoint != checkpoint:
         return None  # training has gone on since
-    rules = [kind(**values[name]) for name, kind in RULES.items() if values.get(name)]
-    return Fitted(
-        temperature=Temperature(values["temperature"], values["n"]),
-        probe=Temperature(values["probe_temperature"], values["n"]),
-        rule=rules[0] if rules else None,
-        scope=_read_scope(run, values["scope"]) if values.get("scope") else None,
+    given = Decisions(
+        temperature=Temperature(values.temperature, values.n),
+        rule=values.rule,
+        scope=_read_scope(run, values.scope) if values.scope else None,
     )
+    return Fitted(given, Temperature(values.probe_temperature, values.n))
 
 
-def _read_scope(run: RunFolder, numbers: dict[str, Any]) -> Scope:
+def _read_scope(run: RunFolder, numbers: ScopeNumbers) -> Scope:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
@@ -186,8 +159,7 @@ def _read_scope(run: RunFolder, numbers: dict[str, Any]) -> Scope:
             expected="the file that kft train wrote",
             next_step=f"delete {run.calibration}: kft evaluate {run.path} then fits both anew",
         ) from None
-    pairs = {name: tuple(numbers[name]) for name in ("distance", "unsure")}
-    return Scope(known, **{**numbers, **pairs})
+    return Scope(known, **vars(numbers))
 
 
 def checkpoint_hash(run: RunFolder) -> str:

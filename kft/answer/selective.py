@@ -9,61 +9,15 @@ examples breaks its promise in about half of all cases (docs/evaluation.md).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from kft.answer.thresholds import CostRule, PrecisionRule
-from kft.metrics.intervals import Estimate, Groups, estimate
-from kft.metrics.ranking import AURC
-from kft.metrics.shares import SHARE
 from kft.recipe.schema import AbstainSpec
+from kft.records.rules import Promise
 
 STEPS = 100
 """Thresholds that are tried at most. More cost nothing: the sequence needs no correction for their number."""
-CURVE_POINTS = 50
-
-
-@dataclass(frozen=True)
-class Promise:
-    """What was asked for, and the threshold that keeps it.
-
-    Attributes:
-        error: The largest share of wrong answers among the answered.
-        confidence: Of the promise.
-        threshold: Answers below this confidence are withheld; None where nothing can be promised.
-        n: Calibration examples, one a group.
-        answered: How many of them reach the threshold.
-        errors: How many of those are wrong.
-        why: Why nothing can be promised; empty where it can.
-    """
-
-    error: float
-    confidence: float
-    threshold: float | None
-    n: int
-    answered: int
-    errors: int
-    why: str = ""
-
-    def withholds(self, answers: np.ndarray) -> np.ndarray:
-        """Returns ``bool[n]``: which calibrated answers, ``float[n, classes]``, are not sure enough."""
-        return answers.max(axis=1) < (self.threshold or 0.0)
-
-    def judge(
-        self, targets: np.ndarray, answers: np.ndarray, withheld: np.ndarray, groups: Groups | None
-    ) -> dict[str, Estimate]:
-        """Returns nothing: coverage and error are reported in any case."""
-        return {}
-
-
-Rule = Promise | CostRule | PrecisionRule
-"""Says which answers are withheld; one at most."""
-
-RULES: Mapping[str, type[Rule]] = {"promise": Promise, "costs": CostRule, "precision": PrecisionRule}
-"""What each is called in calibration.json and metrics.json."""
 
 
 def fewest_answers(asked: AbstainSpec) -> int:
@@ -176,94 +130,3 @@ def one_of_each(groups: np.ndarray | None, n: int, seed: int) -> np.ndarray:
         return np.arange(n)
     _, first = np.unique(groups[order].astype(str), return_index=True)
     return np.sort(order[first])
-
-
-@dataclass(frozen=True)
-class SelectiveResult:
-    """What abstention comes to on examples that nothing was fitted on.
-
-    Attributes:
-        rule: When to abstain; None where nothing was asked for.
-        judged: What the rule itself has to show: costs, or the precision of its label.
-        coverage: The share that is answered.
-        error: The share of wrong answers among the answered.
-        aurc: The error averaged over every coverage (Geifman and El-Yaniv, 2017).
-        curve: (coverage, error) from the surest answers to all.
-    """
-
-    rule: Rule | None
-    judged: Mapping[str, Estimate]
-    coverage: Estimate
-    error: Estimate
-    aurc: Estimate
-    curve: tuple[tuple[float, float], ...]
-
-    @property
-    def promise(self) -> Promise | None:
-        """The rule, where it is a promise."""
-        return self.rule if isinstance(self.rule, Promise) else None
-
-    @property
-    def threshold(self) -> float | None:
-        """Answers below this confidence are withheld; those of one label alone, where a precision was asked for."""
-        return self.rule.threshold if self.rule else None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the form of metrics.json."""
-        judged = {name: value.as_dict() for name, value in self.judged.items()}
-        rules = {name: found and found | judged for name, found in rule_as_dict(self.rule).items()}
-        return {
-            **rules,
-            "threshold": self.threshold,
-            "coverage": self.coverage.as_dict(),
-            "error": self.error.as_dict(),
-            "aurc": self.aurc.as_dict(),
-            "risk_coverage": [{"coverage": coverage, "error": error} for coverage, error in self.curve],
-        }
-
-
-def rule_as_dict(rule: Rule | None) -> dict[str, dict[str, Any] | None]:
-    """Returns the rule under its own name, and None under the names of the others.
-
-    Example:
-        >>> rule_as_dict(CostRule(wrong=10, abstain=1))["costs"]
-        {'wrong': 10, 'abstain': 1}
-    """
-    return {name: asdict(rule) if isinstance(rule, kind) else None for name, kind in RULES.items()}
-
-
-def judge_selection(
-    targets: np.ndarray, probabilities: np.ndarray, rule: Rule | None, withheld: np.ndarray, groups: Groups | None
-) -> SelectiveResult:
-    """Measures coverage, the error among the answered, and the whole curve between them.
-
-    Args:
-        targets: ``int[n]``.
-        probabilities: ``float[n, classes]``.
-        rule: What is judged; without one everything is answered, but what looks foreign.
-        withheld: ``bool[n]``: what is not answered, by the rule or as foreign.
-        groups: Examples of one group are resampled together.
-    """
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
-    answered = ~withheld
-    return SelectiveResult(
-        rule=rule,
-        judged=rule.judge(targets, probabilities, withheld, groups) if rule else {},
-        coverage=estimate(SHARE, answered, np.ones(len(answered), bool), groups=groups),
-        error=estimate(SHARE, answered & ~right, answered, groups=groups),
-        aurc=estimate(AURC, right, confidence, groups=groups),
-        curve=risk_coverage(confidence, right),
-    )
-
-
-def risk_coverage(confidence: np.ndarray, right: np.ndarray) -> tuple[tuple[float, float], ...]:
-    """Returns (coverage, error among the answered) at some 50 coverages, the surest answers first.
-
-    Example:
-        >>> risk_coverage(np.array([0.9, 0.8]), np.array([True, False]))
-        ((0.5, 0.0), (1.0, 0.5))
-    """
-    n = len(confidence)
-    errors = np.cumsum(~right[np.argsort(-confidence, kind="stable")])
-    answered = np.unique(np.linspace(1, n, min(n, CURVE_POINTS)).astype(int))
-    return tuple((float(k / n), float(errors[k - 1] / k)) for k in answered)

@@ -8,100 +8,11 @@ cases. Both are therefore measured again on test, with intervals.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from kft.metrics.intervals import Estimate, Groups, estimate
-from kft.metrics.shares import MEAN, SHARE
 from kft.recipe.schema import ThresholdSpec
-
-
-@dataclass(frozen=True)
-class CostRule:
-    """Chow's rule (1970): an answer is given where a mistake is expected to cost less than declining to answer.
-
-    Attributes:
-        wrong: What a wrong answer costs; a right one costs nothing.
-        abstain: What it costs to decline.
-
-    Example:
-        >>> CostRule(wrong=10, abstain=1).threshold
-        0.9
-    """
-
-    wrong: float
-    abstain: float
-
-    @property
-    def threshold(self) -> float:
-        """The confidence at which both cost the same: ``(1 - confidence) * wrong = abstain``."""
-        return 1 - self.abstain / self.wrong
-
-    def withholds(self, answers: np.ndarray) -> np.ndarray:
-        """Returns ``bool[n]``: which calibrated answers, ``float[n, classes]``, are not worth their risk."""
-        return answers.max(axis=1) < self.threshold
-
-    def judge(
-        self, targets: np.ndarray, answers: np.ndarray, withheld: np.ndarray, groups: Groups | None
-    ) -> dict[str, Estimate]:
-        """Returns the expected cost of an example, beside that of answering everything, and what is saved, paired.
-
-        Args:
-            targets: ``int[n]``.
-            answers: ``float[n, classes]``.
-            withheld: ``bool[n]``: what is declined, for whatever reason.
-            groups: Examples of one group are resampled together.
-        """
-        everything = self.wrong * (answers.argmax(axis=1) != targets)
-        own = np.where(withheld, self.abstain, everything)
-        costs = {"per_example": own, "answering_everything": everything, "saved": everything - own}
-        return {name: estimate(MEAN, cost, cost, groups=groups) for name, cost in costs.items()}
-
-
-@dataclass(frozen=True)
-class PrecisionRule:
-    """The loosest threshold for the answers of one label at which these are right often enough on valid.
-
-    Attributes:
-        asked: The precision that was asked for.
-        label: Whose answers are withheld below the threshold; those of other labels are given.
-        place: Of the label among the classes.
-        threshold: None where no threshold reaches the precision: then nothing is withheld.
-        n: How often valid is answered with the label.
-        answered: How many of these answers reach the threshold.
-        right: How many of those are right.
-    """
-
-    asked: float
-    label: str
-    place: int
-    threshold: float | None
-    n: int
-    answered: int
-    right: int
-
-    @property
-    def why(self) -> str:
-        """Why nothing is withheld; empty where something is."""
-        if self.threshold is not None:
-            return ""
-        return f"none of {self.n:,} answers {self.label!r} on valid is sure enough for a precision of {self.asked:g}"
-
-    def withholds(self, answers: np.ndarray) -> np.ndarray:
-        """Returns ``bool[n]``: which calibrated answers, ``float[n, classes]``, name the label and are not sure."""
-        return (answers.argmax(axis=1) == self.place) & (answers.max(axis=1) < (self.threshold or 0.0))
-
-    def judge(
-        self, targets: np.ndarray, answers: np.ndarray, withheld: np.ndarray, groups: Groups | None
-    ) -> dict[str, Estimate]:
-        """Returns precision and recall of the label, beside those of answering everything; see ``CostRule.judge``."""
-        named, true = answers.argmax(axis=1) == self.place, targets == self.place
-        found: dict[str, Estimate] = {}
-        for ending, given in (("", named & ~withheld), ("_answering_everything", named)):
-            found["reached" + ending] = estimate(SHARE, given & true, given, groups=groups)
-            found["recall" + ending] = estimate(SHARE, given & true, true, groups=groups)
-        return found
+from kft.records.rules import CostRule, PrecisionRule
 
 
 def choose_threshold(

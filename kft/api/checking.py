@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import io
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from kft import notebook
 from kft.api.reading import load, progress_for, show_data
 from kft.audit.check import applicable, run_checks
 from kft.audit.corrections import propose
-from kft.audit.finding import Finding
-from kft.audit.summary import as_document, count_severities, verdict
+from kft.audit.summary import all_findings, count_severities, verdict
 from kft.audit.view import AuditView
 from kft.curate.corrections import Correction, as_csv
 from kft.errors import RunError
 from kft.model import backbones
 from kft.recipe.load import Recipe
+from kft.records.document import document_text
 from kft.records.files import require_writable, write_folder
+from kft.records.findings import Finding
 from kft.report.examples import ExampleIndex
 from kft.report.lines import worst_lines
 from kft.split.data_split import DataSplit
@@ -51,9 +51,11 @@ class CheckResult:
         checks: Names of the checks that ran.
         seconds: Wall time, from reading the recipe to the last file.
         output: The folder that was written.
-        files: What is in it.
+        files: Paths of what is in it.
         corrections: Rows of corrections.csv, proposals that a person decides on.
     """
+
+    KEYS: ClassVar = ("split_hash", "data_hash", "n", "counts", "findings", "files")
 
     findings: tuple[Finding, ...]
     examples: tuple[tuple[str, ...], ...]
@@ -64,7 +66,7 @@ class CheckResult:
     checks: tuple[str, ...]
     seconds: float
     output: Path
-    files: tuple[str, ...]
+    files: tuple[Path, ...]
     corrections: int = 0
 
     @property
@@ -77,16 +79,10 @@ class CheckResult:
         """The page for people."""
         return self.output / "audit.html"
 
-    def as_dict(self) -> dict[str, Any]:
-        """Returns what ``kft check --json`` prints."""
-        return {
-            "split_hash": self.split_hash,
-            "data_hash": self.data_hash,
-            "n": dict(self.n),
-            "counts": count_severities(self.findings),
-            "findings": [finding.as_dict() for finding in self.findings],
-            "files": [str(self.output / name) for name in self.files],
-        }
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many findings there are of each severity."""
+        return count_severities(self.findings)
 
     def _repr_html_(self) -> str:
         rows = [(each.severity, each.check, f"{each.message}\n→ {each.advice}") for each in self.findings]
@@ -150,7 +146,7 @@ def check(
         checks=tuple(each.name for each in checks),
         seconds=time.perf_counter() - started,
         output=folder,
-        files=tuple(files),
+        files=tuple(folder / name for name in files),
         corrections=len(proposed),
     )
 
@@ -191,11 +187,10 @@ def _files(
 
     parquet = io.BytesIO()
     view.split.frame().to_parquet(parquet, index=False)
-    document = as_document(view.split, findings)
     return {
         "audit.html": render_audit(recipe, view, findings, checks),
         "corrections.csv": as_csv(proposed),
-        "findings.json": json.dumps(document, indent=2, ensure_ascii=False) + "\n",
+        "findings.json": document_text(all_findings(view.split, findings)),
         "splits.parquet": parquet.getvalue(),
     }
 

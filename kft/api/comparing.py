@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from kft import notebook, strategy
 from kft.api.reading import load, progress_for, show_data
 from kft.compare.approaches import APPROACHES
-from kft.compare.compare import BUDGET_MINUTES, Outcome, run_approaches, without_frills
+from kft.compare.compare import BUDGET_MINUTES, run_approaches, without_frills
 from kft.compare.setting import Setting
 from kft.compare.table import as_markdown, header, rows_of
-from kft.compare.verdict import Verdict
 from kft.errors import UsageError
+from kft.records.compare import ApproachResult, Comparison, Verdict
+from kft.records.document import document_text
 from kft.records.files import write_folder
 from kft.records.run_folder import refuse_taken
 from kft.tasks.registry import TASKS, one_class_tasks
@@ -36,7 +36,7 @@ class CompareResult:
 
     Attributes:
         run: The folder with compare.json, compare.md, recipe.yaml, receipt.json and splits.parquet.
-        approaches: One outcome each, cheapest first.
+        approaches: One result each, cheapest first.
         verdict: What is recommended, by valid.
         metric: What it was decided by.
         split_hash: Of the split.
@@ -44,17 +44,15 @@ class CompareResult:
         seconds: Wall time of all.
     """
 
+    KEYS: ClassVar = ("split_hash", "n", "approaches", "verdict")
+
     run: Path
-    approaches: tuple[Outcome, ...]
+    approaches: tuple[ApproachResult, ...]
     verdict: Verdict
     metric: str
     split_hash: str
     n: int
     seconds: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the content of compare.json, which ``kft compare --json`` prints."""
-        return document(self.split_hash, self.n, self.approaches, self.verdict)
 
     def _repr_html_(self) -> str:
         rows = [row.cells for row in rows_of(self.approaches, self.verdict, self.metric)]
@@ -62,16 +60,6 @@ class CompareResult:
         return (
             said + notebook.table(header(self.metric), rows) + notebook.paragraph(self.run, f"{self.n:,} test examples")
         )
-
-
-def document(split_hash: str, n: int, approaches: Sequence[Outcome], verdict: Verdict) -> dict[str, Any]:
-    """Returns the content of compare.json."""
-    return {
-        "split_hash": split_hash,
-        "n": n,
-        "approaches": [each.as_dict() for each in approaches],
-        "verdict": verdict.as_dict(),
-    }
 
 
 def compare(
@@ -140,16 +128,12 @@ def compare(
         setting.retain  # noqa: B018 - likewise, for one that cannot be used
         outcomes, verdict = run_approaches(setting, approaches, budget)
         files = start_files(loaded, split, backbone, ())
-    content = document(split.split_hash, len(split.test), outcomes, verdict)
-    files["compare.json"] = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    files["compare.md"] = as_markdown(outcomes, verdict, setting.metric.name, len(split.test))
+    found = Comparison(split.split_hash, len(split.test), outcomes, verdict, setting.metric.name)
+    files["compare.json"] = document_text(found)
+    files["compare.md"] = as_markdown(found)
     return CompareResult(
         run=write_folder(files, folder, numbered=RUNS / f"{loaded.name}-compare"),
-        approaches=outcomes,
-        verdict=verdict,
-        metric=setting.metric.name,
-        split_hash=split.split_hash,
-        n=len(split.test),
+        **vars(found),
         seconds=time.perf_counter() - started,
     )
 

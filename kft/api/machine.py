@@ -37,11 +37,6 @@ class CacheEntry:
     used: datetime
     folder: Path
 
-    def as_dict(self) -> dict[str, Any]:
-        """Returns what ``kft cache list --json`` prints."""
-        used = self.used.isoformat(timespec="seconds")
-        return {"kind": self.kind, "name": self.name, "bytes": self.bytes, "used": used, "folder": str(self.folder)}
-
 
 def diagnose() -> dict[str, Any]:
     """Returns what ``kft doctor`` shows: versions, devices, caches, and problems with their mend."""

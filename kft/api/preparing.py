@@ -41,10 +41,6 @@ class BuildResult:
     split_hash: str
     data_hash: str
 
-    def as_dict(self) -> dict[str, Any]:
-        """Returns what ``kft data build --json`` prints."""
-        return {**vars(self), "folder": str(self.folder), "recipe": str(self.recipe)}
-
 
 def build_data(
     recipe: Recipe | str | Path | Mapping[str, Any],

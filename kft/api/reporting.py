@@ -13,14 +13,16 @@ from kft.api.reading import frames_of, progress_for, split_of, vectors_of
 from kft.api.using import require_same_data
 from kft.errors import AssetError, DataError, ModelError, RunError
 from kft.evaluate.mistakes import find_mistakes, predictions_hash
-from kft.records.files import require_writable, write_file, write_json
+from kft.records.document import write_document
+from kft.records.files import require_writable, write_file
+from kft.records.mistakes import Mistakes
 from kft.records.run_folder import open_run
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from kft.compare.reading import Comparison
+    from kft.records.compare import Comparison
     from kft.report.record import RunRecord
     from kft.train.progress import Progress
 
@@ -123,12 +125,12 @@ def _comparison(folder: Path, record: RunRecord) -> Comparison:
     from kft.compare.reading import read_comparison
 
     found = read_comparison(folder)
-    if found.split_hash != record.receipt["split_hash"]:
+    if found.split_hash != record.receipt.split_hash:
         raise RunError(
             "the comparison was made on another split, so its figures do not stand beside this run's",
             where=f"{folder}, split_hash",
             received=found.split_hash[:16],
-            expected=f"{record.receipt['split_hash'][:16]}, as in {record.run.receipt}",
+            expected=f"{record.receipt.split_hash[:16]}, as in {record.run.receipt}",
             next_step=f"kft compare {record.run.recipe}",
         )
     return found
@@ -142,18 +144,18 @@ def _with_mistakes(
     Those that were found before for the same predictions are taken as they are.
     """
     known = record.mistakes
-    if known is not None and known.get("predictions_hash") == predictions_hash(record.run):
+    if known is not None and known.predictions_hash == predictions_hash(record.run):
         return record, ""
     try:
         found = _find_mistakes(record, frames)
     except CANNOT_BE_SHOWN as error:
         progress.note(f"mistakes   not shown: {error}")
         return replace(record, mistakes=None), error.problem
-    write_json(record.run.mistakes, found, elsewhere=ELSEWHERE)
+    write_document(record.run.mistakes, found, elsewhere=ELSEWHERE)
     return replace(record, mistakes=found), ""
 
 
-def _find_mistakes(record: RunRecord, frames: Mapping[str, pd.DataFrame] | None) -> dict[str, Any]:
+def _find_mistakes(record: RunRecord, frames: Mapping[str, pd.DataFrame] | None) -> Mistakes:
     split = split_of(record.recipe, frames)
     require_same_data(record.run, record.receipt, split)
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kft import replicas, strategy
 from kft.answer.fitted import checkpoint_hash
-from kft.answer.predictor import load_predictor
+from kft.answer.load import load_artifact
 from kft.api.reading import frames_of, progress_for, split_of
 from kft.api.scoring import score_suite
 from kft.api.using import require_same_data
 from kft.errors import SuiteError
-from kft.records.files import write_file, write_json
+from kft.records.document import read_document, read_if_there, write_document
+from kft.records.edge_cases import EdgeCaseResult
+from kft.records.files import write_file
+from kft.records.findings import Findings
+from kft.records.receipt import Receipt
 from kft.records.run_folder import RunFolder, open_run
 from kft.suites.draft import SuiteDraft, draft, refuse_draft
-from kft.suites.edge_cases import EdgeCaseResult, compare_edge_cases
+from kft.suites.edge_cases import compare_edge_cases
 from kft.suites.suite import Suite, load_suite
 from kft.suites.suite_fit import require_fit
 from kft.tasks.recipes import load_recipe
@@ -68,22 +72,23 @@ def evaluate_suite(
         progress = progress_for(quiet or not chief)
         result = score_suite(folder, loaded, progress)
         if chief:
-            write_json(folder.edge_cases, result.as_dict())
+            write_document(folder.edge_cases, result)
         if other is None:
             return result
         return compare_edge_cases(result, _passed(other, loaded, result.suite_hash, progress), str(other.path))
 
 
 def _require_fit(run: RunFolder, suite: Suite) -> None:
-    require_fit(suite, TASKS.get(load_recipe(run.recipe).spec.task), run.read_json(run.receipt)["labels"])
+    require_fit(suite, TASKS.get(load_recipe(run.recipe).spec.task), read_document(Receipt, run.receipt).labels)
 
 
 def _passed(other: RunFolder, suite: Suite, suite_hash: str, progress: Progress) -> Mapping[str, bool]:
     """Returns what the other run makes of the same cases; its model answers where its folder does not say."""
-    known: Any = other.read_json(other.edge_cases) if other.edge_cases.is_file() else {"suite_hash": None}
-    fits = known["suite_hash"] == suite_hash and known["checkpoint"] == checkpoint_hash(other)
+    known = read_if_there(EdgeCaseResult, other.edge_cases)
+    fits = known is not None and known.suite_hash == suite_hash and known.checkpoint == checkpoint_hash(other)
     if not replicas.any_process(not fits):  # all processes answer, or none
-        return known["cases"]
+        assert known is not None and known.cases is not None
+        return known.cases
     found = score_suite(other, suite, progress)
     if found.suite_hash != suite_hash:
         raise SuiteError(
@@ -93,7 +98,7 @@ def _passed(other: RunFolder, suite: Suite, suite_hash: str, progress: Progress)
             expected=suite_hash[:16],
             next_step="compare runs whose recipes clean texts alike (data.html, data.redact) and name the same columns",
         )
-    return {name: outcome.passed for name, outcome in found.outcomes.items()}
+    return found.cases or {}
 
 
 def draft_suite(
@@ -126,22 +131,20 @@ def draft_suite(
         >>> kft.draft_suite("runs/tickets-1", "checks.yaml").checks  # doctest: +SKIP
         ('train rows', 'nothing said', 'typos')
     """
-    from kft.train.checkpoint import load_checkpoint
-
     folder, target = open_run(Path(run)), Path(path)
     recipe = load_recipe(folder.recipe)
     task = TASKS.get(recipe.spec.task)
     refuse_draft(target, task)
     split = split_of(recipe, frames_of(data), devices)
-    require_same_data(folder, folder.read_json(folder.receipt), split)
-    findings: Any = folder.read_json(folder.findings)["findings"] if folder.findings.is_file() else []
+    require_same_data(folder, read_document(Receipt, folder.receipt), split)
+    found = read_if_there(Findings, folder.findings)
+    findings = () if found is None else found.findings
     early = strategy.choose_early(devices)
     with strategy.start(devices).scope():
         progress = progress_for(quiet)
-        best = load_checkpoint(folder.checkpoints, "best")
-        predictor = load_predictor(folder).with_weights(best.weights)
+        artifact = load_artifact(folder)
         progress.note(f"\ndrafting   from {len(split.train):,} rows of train")
-        text, found = draft(predictor, split.train, findings, target, str(folder.path), seed=recipe.spec.seed)
+        text, drafted = draft(artifact, split.train, findings, target, str(folder.path), seed=recipe.spec.seed)
     if early is None or early.is_chief:
         write_file(target, text, elsewhere="choose another --draft-suite FILE")
-    return found
+    return drafted

@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kft import notebook, replicas, runtime, strategy
+from kft.answer.load import from_training
 from kft.api.checking import find_at_once
 from kft.api.reading import load, progress_for, show_data
 from kft.api.scoring import score_test
-from kft.audit.summary import as_document, in_numbers
-from kft.evaluate.evaluate import EvaluateResult
+from kft.audit.summary import all_findings, in_numbers
 from kft.forgetting.retain import find_retain
 from kft.model import backbones
 from kft.recipe.load import Recipe
-from kft.records.files import write_json
+from kft.records.document import as_document, write_document
+from kft.records.metrics import EvaluateResult
 from kft.records.run_folder import RUN_NOTE, RunFolder, create_run, latest_run, refuse_taken
 from kft.split.data_split import DataSplit
 from kft.tasks.registry import TASKS
@@ -72,7 +73,7 @@ class TrainResult:
                 }
                 for phase in self.phases
             ],
-            **self.evaluation.as_dict(),
+            **as_document(self.evaluation),
         }
 
     def _repr_html_(self) -> str:
@@ -230,8 +231,8 @@ def _train(
             spec, split, backbone, model, phases, files=files, callbacks=callbacks, progress=progress, resume=found
         )
         replicas.any_process(False)  # the others read the best weights once the first has written them
-        at_hand = backbone if fitted.backbone_kept else None
-        evaluation = score_test(run, split, progress, writes=chief, backbone=at_hand)
+        answering = from_training(run, backbone, fitted, split.space)
+        evaluation = score_test(answering, split, progress, writes=chief)
     except BaseException as stop:
         stop.add_note(f"{RUN_NOTE}{run.path}")  # whoever reports it can say where the weights are
         raise
@@ -264,7 +265,7 @@ def _history_writers(run: RunFolder) -> tuple[Callable[[dict[str, Any]], None], 
 def _write_findings(run: RunFolder, recipe: Recipe, split: DataSplit, backbone: Backbone, progress: Progress) -> None:
     """Writes what is wrong with the data, as far as that is seen at once; it stops nobody."""
     findings = find_at_once(recipe, split, backbone, progress)
-    write_json(run.findings, as_document(split, findings))
+    write_document(run.findings, all_findings(split, findings))
     if findings:
         progress.note(f"audit      {in_numbers(findings)}; kft check {recipe.path or 'RECIPE'} shows them")
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kft import assets, strategy
-from kft.answer.predictor import count_withheld, load_predictor
+from kft.answer.artifact import count_withheld
+from kft.answer.load import load_answering, load_artifact
 from kft.api.reading import frames_of, progress_for, split_of
 from kft.api.scoring import score_run, score_test
 from kft.data.examples import Columns, Examples
@@ -18,11 +19,14 @@ from kft.data.inputs import as_inputs, find_unusable, in_words, load_labelled, r
 from kft.data.parts import Part, open_source
 from kft.data.tables import image_folder
 from kft.errors import DataError, RunError, UsageError
-from kft.evaluate.evaluate import EvaluateResult, write_csv
+from kft.evaluate.evaluate import write_csv
 from kft.evaluate.paired import compare_runs, require_comparable
 from kft.recipe.load import Recipe
 from kft.recipe.schema import DATAFRAME, DataSpec
+from kft.records.document import read_document
 from kft.records.files import write_file
+from kft.records.metrics import EvaluateResult
+from kft.records.receipt import Receipt
 from kft.records.run_folder import RunFolder, open_run
 from kft.split.data_split import DataSplit, content_hash
 from kft.tasks.recipes import load_recipe
@@ -63,17 +67,17 @@ def evaluate(
     """
     folder = open_run(Path(run))
     other = None if against is None else open_run(Path(against))
+    recipe, receipt = load_recipe(folder.recipe), read_document(Receipt, folder.receipt)
     if other is not None:
-        require_comparable(folder, other)
+        require_comparable(folder, other, TASKS.get(recipe.spec.task))
     early = strategy.choose_early(devices)
     chief = early is None or early.is_chief
-    recipe, receipt = load_recipe(folder.recipe), folder.read_json(folder.receipt)
     frames = frames_of(data) if recipe.spec.data.train == DATAFRAME and not isinstance(data, (str, Path)) else None
     if data is None or (frames is not None and _are_of_the_run(frames, recipe, receipt, devices)):
         split = split_of(recipe, frames, devices)
         require_same_data(folder, receipt, split)
         with strategy.start(devices).scope():
-            result = score_test(folder, split, progress_for(quiet or not chief), writes=chief)
+            result = score_test(load_answering(folder), split, progress_for(quiet or not chief), writes=chief)
         return result if other is None else _compare(result, folder, other, split)
     if other is not None:
         raise UsageError(
@@ -98,8 +102,8 @@ def evaluate(
         parts,
         recipe.spec.data,
         TASKS.get(recipe.spec.task),
-        columns=Columns(receipt["text_column"], receipt["label_column"], pair=receipt["pair_column"]),
-        labels=receipt["labels"],
+        columns=Columns(receipt.text_column, receipt.label_column, pair=receipt.pair_column),
+        labels=receipt.labels,
     )
     with strategy.start(devices).scope():
         progress = progress_for(quiet or not chief)
@@ -109,7 +113,7 @@ def evaluate(
         if seen:
             rows = f"{seen:,} of {len(examples):,} rows of {name}"
             progress.note(f"warning    {rows} were in train or valid of this run: the figures flatter")
-        return replace(score_run(folder, examples, name, progress), seen=seen)
+        return replace(score_run(folder, examples, name, progress), seen_in_training=seen)
 
 
 def _count_seen(run: RunFolder, examples: Examples) -> int:
@@ -128,30 +132,29 @@ def _compare(result: EvaluateResult, run: RunFolder, other: RunFolder, split: Da
     return replace(result, against=compare_runs(run, other, groups))
 
 
-def _are_of_the_run(
-    frames: Mapping[str, pd.DataFrame], recipe: Recipe, receipt: Mapping[str, Any], devices: str
-) -> bool:
+def _are_of_the_run(frames: Mapping[str, pd.DataFrame], recipe: Recipe, receipt: Receipt, devices: str) -> bool:
     """Whether DataFrames hold the rows that a run was trained on: then its own test split is meant."""
     try:
         split = split_of(recipe, frames, devices)
     except DataError:  # another table, which need not be fit for training
         return False
-    return split.data_hash == receipt["data_hash"]
+    return split.data_hash == receipt.data_hash
 
 
-def require_same_data(run: RunFolder, receipt: Mapping[str, Any], split: DataSplit) -> None:
+def require_same_data(run: RunFolder, receipt: Receipt, split: DataSplit) -> None:
     """Refuses data that are not those a run was trained on.
 
     Raises:
         RunError: The hash of the data, or of their split, is another: what was train may be test by now.
     """
-    for name, found in (("split_hash", split.split_hash), ("data_hash", split.data_hash)):
-        if receipt[name] != found:
+    for name in ("split_hash", "data_hash"):
+        found, known = getattr(split, name), getattr(receipt, name)
+        if found != known:
             raise RunError(
                 "the data have changed since this run was trained, so its test split is no longer sealed",
                 where=f"{run.receipt}, {name}",
                 received=found[:16],
-                expected=str(receipt[name])[:16],
+                expected=known[:16],
                 next_step=f"restore the data, or score other data with kft evaluate {run.path} --data FILE",
             )
 
@@ -228,17 +231,14 @@ def predict_file(
 
 
 def _task_and_columns(folder: RunFolder) -> tuple[Task, DataSpec, dict[str, Any]]:
-    receipt = folder.read_json(folder.receipt)
+    receipt = read_document(Receipt, folder.receipt)
     spec = load_recipe(folder.recipe).spec
-    return TASKS.get(spec.task), spec.data, {"column": receipt["text_column"], "pair": receipt["pair_column"]}
+    return TASKS.get(spec.task), spec.data, {"column": receipt.text_column, "pair": receipt.pair_column}
 
 
 def _predict(folder: RunFolder, inputs: Sequence[Any], devices: str) -> list[Answer]:
     with strategy.start(devices).scope():
-        from kft.train.checkpoint import load_checkpoint
-
-        best = load_checkpoint(folder.checkpoints, "best")
-        return load_predictor(folder).with_weights(best.weights).predict(inputs)
+        return load_artifact(folder).predict(inputs)
 
 
 def write_predictions(path: Path, answers: Sequence[Mapping[str, Any] | None]) -> None:

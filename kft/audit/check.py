@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from kft.audit.finding import SEVERITIES, Finding
 from kft.audit.view import AuditView
+from kft.records.findings import SEVERITIES, Finding
 from kft.registry import Registry
 from kft.tasks.registry import TASKS
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from kft.audit.finding import Finding
 from kft.curate.corrections import Action, Correction
+from kft.records.findings import Finding
 
 SURE_ODDS = 20.0
 """How many times more probable than the given label a suggested one is, from which on it is proposed; below, the row is

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kft.metrics.intervals import Estimate
+from kft.records.estimate import Estimate
 
 EXPONENTS = np.geomspace(0.05, 2, 30)
 DRAWS = 400

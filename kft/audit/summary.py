@@ -1,11 +1,11 @@
-"""All findings together: how many of each severity, what they come to in words, the form of findings.json."""
+"""All findings together: how many of each severity, what they come to in words."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from kft.audit.finding import SEVERITIES, Finding
+from kft.records.findings import SEVERITIES, Finding, Findings
+from kft.records.receipt import Counts
 from kft.split.assign import SPLITS
 from kft.split.data_split import DataSplit
 
@@ -51,12 +51,12 @@ def _things(count: int, one: str, several: str) -> str:
     return f"1 thing {one}" if count == 1 else f"{count} things {several}"
 
 
-def as_document(split: DataSplit, findings: Sequence[Finding]) -> dict[str, Any]:
-    """Returns the form of findings.json: what was looked at, and all that was found, the worst first."""
-    return {
-        "split_hash": split.split_hash,
-        "data_hash": split.data_hash,
-        "n": {name: len(split.part(name)) for name in SPLITS},
-        "counts": count_severities(findings),
-        "findings": [finding.as_dict() for finding in findings],
-    }
+def all_findings(split: DataSplit, findings: Sequence[Finding]) -> Findings:
+    """Returns the content of findings.json: what was looked at, and all that was found, the worst first."""
+    return Findings(
+        split_hash=split.split_hash,
+        data_hash=split.data_hash,
+        n=Counts(*(len(split.part(name)) for name in SPLITS)),
+        counts=count_severities(findings),
+        findings=tuple(findings),
+    )

@@ -25,7 +25,7 @@ def list_(as_json: bool) -> None:
 
     entries = machine.list_cache()
     if as_json:
-        print_json({"folder": str(assets.cache_dir()), "entries": [entry.as_dict() for entry in entries]})
+        print_json({"folder": str(assets.cache_dir()), "entries": entries})
         return
     out = console()
     table = Table("kind", "what", "last used", "size", title=str(assets.cache_dir()), title_justify="left")
@@ -51,7 +51,7 @@ def prune(max_size: str, packages: bool, as_json: bool) -> None:
         raise UsageError("--max-size is no size", received=max_size, expected=str(error)) from None
     gone = machine.prune_cache(limit, packages=packages)
     if as_json:
-        print_json({"removed": [entry.as_dict() for entry in gone]})
+        print_json({"removed": gone})
         return
     for entry in gone:
         click.echo(f"removed {entry.kind} {entry.name}, {format_size(entry.bytes)}")

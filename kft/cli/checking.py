@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kft.api.checking import CheckResult
-    from kft.audit.finding import Finding
+    from kft.records.findings import Finding
 
 TITLES = {
     "error": ("red", "Errors: a measured figure would be wrong, or training cannot work"),
@@ -58,7 +58,7 @@ def check(
 
     result = api.check(load_named(recipe, overrides), features=not no_features, output=output, quiet=quiet)
     if as_json:
-        print_json(result.as_dict())
+        print_json(result)
     else:
         _print(result, with_settings(recipe, overrides))
     return 1 if result.errors else 0

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from kft.recipe.load import Recipe
 from kft.recipe.shipped import shipped_recipes
+from kft.records.document import plain
 from kft.tasks.recipes import load_recipe
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -74,8 +75,8 @@ def with_settings(recipe: str, overrides: Sequence[str]) -> str:
 
 
 def print_json(values: Any) -> None:
-    """Prints exactly one JSON object on standard output."""
-    click.echo(json.dumps(values, ensure_ascii=False))
+    """Prints exactly one JSON object on standard output: a record, or what holds records."""
+    click.echo(json.dumps(plain(values), ensure_ascii=False))
 
 
 def console() -> Console:

@@ -67,7 +67,7 @@ def compare(
         quiet=quiet,
     )
     if as_json:
-        print_json(result.as_dict())
+        print_json(result)
     else:
         _print(result, recipe)
     return 0

@@ -24,7 +24,7 @@ def apply(recipe: str, corrections: str, output: str, overrides: tuple[str, ...]
 
     result = api.apply_corrections(load_named(recipe, overrides), corrections, output)
     if as_json:
-        print_json(result.as_dict())
+        print_json(result)
         return
     out = console()
     for target, source in result.files.items():

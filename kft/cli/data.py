@@ -35,7 +35,7 @@ def build(recipe: str, dest: str, overrides: tuple[str, ...], file_format: str, 
 
     result = api.build_data(load_named(recipe, overrides), dest, file_format=file_format, quiet=quiet)
     if as_json:
-        print_json(result.as_dict())
+        print_json(result)
         return
     out = console()
     sizes = ", ".join(f"{count:,} {name}" for name, count in result.examples.items())

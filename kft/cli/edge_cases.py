@@ -11,8 +11,8 @@ from rich.table import Table
 
 from kft.cli.common import console
 from kft.curate.look import shorten
-from kft.metrics.intervals import Estimate
-from kft.suites.edge_cases import EdgeCaseResult, Outcome
+from kft.records.edge_cases import EdgeCaseResult, Outcome
+from kft.records.estimate import Estimate
 
 if TYPE_CHECKING:
     from kft.suites.draft import SuiteDraft
@@ -30,19 +30,20 @@ def print_edge_cases(result: EdgeCaseResult) -> None:
     for column in ("check", "kind", "passed", "pass rate %", "at least", ""):
         table.add_column(column, justify="right" if column in ("passed", "pass rate %", "at least") else "left")
     for check in result.checks:
-        short = 100 * (check.at_least - check.pass_rate.value)
+        least = check.at_least or 0.0
+        short = 100 * (least - check.pass_rate.value)
         state = "[green]holds[/green]" if check.holds else f"[red]{short:.1f} short[/red]"
-        counts, needed = f"{check.passed}/{len(check.outcomes)}", f"{100 * check.at_least:.3g}"
+        counts, needed = f"{check.passed}/{check.n}", f"{100 * least:.3g}"
         kind = check.kind.replace("_", " ")
         table.add_row(escape(check.name), kind, counts, _percent(check.pass_rate), needed, state)
-    counts = f"{sum(check.passed for check in result.checks)}/{len(result.outcomes)}"
+    counts = f"{result.passed}/{result.n}"
     table.add_row("all", "", counts, _percent(result.pass_rate), "", "", style="bold")
     out.print(table)
     for check in result.failed:
         about = f": {check.about}" if check.about else ""
         out.print(f"\n[red]failed[/red] {escape(check.name + about)}")
-        _print_cases(check.failures[:SHOWN])
-        _print_more(len(check.failures), SHOWN, "edge_cases.json")
+        _print_cases((check.failures or ())[:SHOWN])
+        _print_more(check.n - check.passed, SHOWN, "edge_cases.json")
 
 
 def _percent(rate: Estimate) -> str:
@@ -54,8 +55,8 @@ def print_edge_case_pairs(result: EdgeCaseResult) -> None:
     pairs = result.against
     if pairs is None:
         return
-    out, outcomes = console(), result.outcomes
-    out.print(f"\nagainst {pairs.other}: fixed {len(pairs.fixed):,}, broke {len(pairs.broke):,}", markup=False)
+    out, outcomes = console(), result.outcomes or {}
+    out.print(f"\nagainst {pairs.run}: fixed {len(pairs.fixed):,}, broke {len(pairs.broke):,}", markup=False)
     verdict = "beyond chance" if pairs.p_value < 0.05 else "may be chance"
     out.print(f"difference in the pass rate, paired: {pairs.difference} (McNemar p {pairs.p_value:.2g}: {verdict})")
     if pairs.fixed:

@@ -49,14 +49,14 @@ def evaluate(
     if suite is not None:
         found = api.evaluate_suite(run, suite, against=against, devices=devices, quiet=quiet)
         if as_json:
-            print_json(found.as_dict())
+            print_json(found)
         else:
             print_edge_cases(found)
             print_edge_case_pairs(found)
         return 1 if found.failed else 0
     result = api.evaluate(run, data=data, against=against, devices=devices, quiet=quiet)
     if as_json:
-        print_json(result.as_dict())
+        print_json(result)
     else:
         print_metrics(result, "this model")
         print_classes(result)

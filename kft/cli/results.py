@@ -7,13 +7,10 @@ from collections.abc import Iterator
 from rich.markup import escape
 from rich.table import Table
 
-from kft.answer.selective import SelectiveResult
-from kft.answer.thresholds import CostRule, PrecisionRule
 from kft.cli.common import console
 from kft.cli.edge_cases import print_edge_cases
-from kft.evaluate.evaluate import ClassReport, EvaluateResult
-from kft.metrics.intervals import Estimate
-from kft.metrics.metric import metric_title
+from kft.records.estimate import Estimate, metric_title
+from kft.records.metrics import CalibrationResult, EvaluateResult, SelectiveResult
 
 MOST_WEAK = 5
 """Weak slices that are shown."""
@@ -32,14 +29,14 @@ def print_metrics(result: EvaluateResult, model_name: str) -> None:
     out.print(table)
     if result.gain_over_probe is not None:
         gain = result.gain_over_probe
-        sign = 1 if result.main_metric.higher_is_better else -1
+        sign = 1 if result.higher_is_better else -1
         better, worse = (gain.low > 0, gain.high < 0) if sign > 0 else (gain.high < 0, gain.low > 0)
         verdict = "better" if better else "worse" if worse else "may be none"
         if gain.low == gain.high == 0:
             out.print("this model answers as its probe does")
         else:
-            out.print(f"difference to the probe in {metric_title(result.main_metric.name)}, paired: {gain} ({verdict})")
-    for line in _report_lines(result) if result.report else ():
+            out.print(f"difference to the probe in {metric_title(result.main)}, paired: {gain} ({verdict})")
+    for line in _report_lines(result):
         out.print(line, markup=False)
     if result.edge_cases is not None:
         print_edge_cases(result.edge_cases)
@@ -51,16 +48,15 @@ def print_metrics(result: EvaluateResult, model_name: str) -> None:
 
 
 def _report_lines(result: EvaluateResult) -> Iterator[str]:
-    report = result.report
-    assert report is not None
-    yield _calibration_line(report, result.metrics["ece"])
-    if report.selective.rule is not None:
-        yield _abstention_line(report.selective)
-    if report.scope is not None:
-        flagged, right = report.scope.flagged, report.scope.right
+    if result.calibration is not None:
+        yield _calibration_line(result.calibration, result.metrics["ece"])
+    if result.selective is not None and result.selective.rule is not None:
+        yield from _abstention_lines(result.selective)
+    if result.out_of_scope is not None:
+        flagged, right = result.out_of_scope.flagged, result.out_of_scope.right
         yield f"scope       flags {flagged} of these in-scope examples as foreign; right answers among them: {right}"
-    weak = sorted((part for part in report.slices if part.weak), key=lambda part: part.metrics["accuracy"].value)
-    looked = sum(part.p_value is not None for part in report.slices)
+    weak = sorted(result.weak_slices, key=lambda part: part.metrics["accuracy"].value)
+    looked = sum(part.p_value is not None for part in result.slices or ())
     if looked and not weak:
         yield f"slices      none of {looked} is weaker than the rest beyond chance"
     for part in weak[:MOST_WEAK]:
@@ -71,12 +67,11 @@ def _report_lines(result: EvaluateResult) -> Iterator[str]:
         )
     if len(weak) > MOST_WEAK:
         yield f"            and {len(weak) - MOST_WEAK} more in metrics.json, slices"
-    for warning in report.overfitting.warnings:
+    for warning in result.overfitting.warnings if result.overfitting else ():
         yield f"overfitting {warning}"
 
 
-def _calibration_line(report: ClassReport, ece: Estimate) -> str:
-    found = report.calibration
+def _calibration_line(found: CalibrationResult, ece: Estimate) -> str:
     if not found.n:
         return f"calibration none: Brier score {found.brier}"
     return (
@@ -85,20 +80,21 @@ def _calibration_line(report: ClassReport, ece: Estimate) -> str:
     )
 
 
-def _abstention_line(found: SelectiveResult) -> str:
-    rule, judged = found.rule, found.judged
+def _abstention_lines(found: SelectiveResult) -> Iterator[str]:
+    rule = found.rule
     assert rule is not None
     if rule.threshold is None:
-        return f"abstention  off: {rule.why}"
-    answers = f"abstention  answers {found.coverage}, of these wrong {found.error}"
-    if isinstance(rule, CostRule):
-        everything = judged["answering_everything"]
-        return f"{answers}\ncosts       {judged['per_example']} an example; answering everything {everything}"
-    if isinstance(rule, PrecisionRule):
-        everything = judged["reached_answering_everything"]
-        reached = f"{judged['reached']}, asked for {rule.asked:g}; answering everything {everything}"
-        return f"{answers}\nprecision   of {rule.label!r} {reached}; recall {judged['recall']}"
-    return f"{answers}; promised {rule.error:g} at most"
+        yield f"abstention  off: {rule.why}"
+        return
+    promised = f"; promised {found.promise.error:g} at most" if found.promise else ""
+    yield f"abstention  answers {found.coverage}, of these wrong {found.error}{promised}"
+    if found.costs:
+        costs = found.costs
+        yield f"costs       {costs.per_example} an example; answering everything {costs.answering_everything}"
+    if found.precision:
+        precision, everything = found.precision, found.precision.reached_answering_everything
+        reached = f"{precision.reached}, asked for {precision.asked:g}; answering everything {everything}"
+        yield f"precision   of {precision.label!r} {reached}; recall {precision.recall}"
 
 
 def print_pairs(result: EvaluateResult, most: int = 10) -> None:
@@ -107,7 +103,7 @@ def print_pairs(result: EvaluateResult, most: int = 10) -> None:
     if pairs is None:
         return
     out = console()
-    out.print(f"\nagainst {pairs.other}: fixed {len(pairs.fixed):,}, broke {len(pairs.broke):,}", markup=False)
+    out.print(f"\nagainst {pairs.run}: fixed {len(pairs.fixed):,}, broke {len(pairs.broke):,}", markup=False)
     verdict = "beyond chance" if pairs.p_value < 0.05 else "may be chance"
     out.print(f"difference in accuracy, paired: {pairs.difference} (McNemar p {pairs.p_value:.2g}: {verdict})")
     if pairs.broke:
@@ -128,7 +124,7 @@ def print_classes(result: EvaluateResult, most: int = 10) -> None:
     out.print(table)
     if result.confusion is None:
         return
-    labels = result.space.labels
+    labels = result.labels
     pairs = [
         (int(count), labels[i], labels[j])
         for i, line in enumerate(result.confusion)

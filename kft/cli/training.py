@@ -102,7 +102,7 @@ def _check_tpu(recipe: Recipe, as_json: bool, quiet: bool) -> int:
     checks = api.check_tpu(recipe, quiet=quiet)
     failed = [check for check in checks if not check.ok]
     if as_json:
-        print_json({"ok": not failed, "checks": [check.as_dict() for check in checks]})
+        print_json({"ok": not failed, "checks": checks})
     else:
         table = Table("", "what a TPU asks for", "found", "next", title="\nTPU", title_justify="left")
         for check in checks:

@@ -54,7 +54,7 @@ def predict(
     name with .predictions.jsonl. Lines from - print one object each.
     """
     from kft import api
-    from kft.answer.predictor import count_withheld
+    from kft.answer.artifact import count_withheld
     from kft.data.inputs import split_lines
 
     given: str | Path = input_

@@ -9,108 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from kft.answer.calibration import UNCHANGED, Temperature, fit_temperature
+from kft.answer.calibration import fit_temperature
+from kft.answer.decide import UNCHANGED, Temperature
 from kft.compare.approaches import APPROACHES, Approach
 from kft.compare.setting import Setting
 from kft.compare.solution import Solution
-from kft.compare.verdict import BASELINE, Verdict, decide, widen
+from kft.compare.verdict import BASELINE, decide, widen
 from kft.errors import ModelError, UsageError
-from kft.metrics.intervals import Estimate, estimate_all, paired_difference
+from kft.metrics.intervals import estimate_all, paired_difference
+from kft.records.compare import ApproachResult, Cost, Risk, Verdict
+from kft.records.estimate import Estimate
 
 BUDGET_MINUTES = 60.0
 """What one approach may take by its size, where nothing else was said."""
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What an approach takes.
-
-    Attributes:
-        train_seconds: Wall seconds of fitting, with what was stored already.
-        train_cpu_seconds: Of the process, all threads.
-        features_seconds: Wall seconds that the frozen vectors it was fitted with take where none is stored.
-        examples_per_second: Answered from raw input, in batches.
-        trained_parameters: Set by training.
-        own_bytes: What is kept of it, beside a backbone that is there anyway.
-        bytes: What is kept of it, the backbone included where it needs one.
-    """
-
-    train_seconds: float
-    train_cpu_seconds: float
-    features_seconds: float
-    examples_per_second: float
-    trained_parameters: int
-    own_bytes: int
-    bytes: int
-
-
-@dataclass(frozen=True)
-class Risk:
-    """What can go wrong with an approach.
-
-    Attributes:
-        overfitting_gap: The metric on training examples, better than on valid by so much; None where it keeps them.
-        train: The metric on these training examples.
-        ece: On test, after calibration.
-        log_loss: Likewise.
-        forgetting: The share of the pretrained backbone's ability on the retain set that is lost; below 0 where there
-            is more of it now, None where it is not measured.
-        forgetting_why: Why it is None, or nothing.
-        retained: The share that is left.
-    """
-
-    overfitting_gap: float | None
-    train: float | None
-    ece: float
-    log_loss: float
-    forgetting: float | None
-    forgetting_why: str
-    retained: Estimate | None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns its part of compare.json."""
-        return {**vars(self), "retained": None if self.retained is None else self.retained.as_dict()}
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one approach came to.
-
-    Attributes:
-        name: The approach.
-        skipped: Why it was not tried; empty where it was.
-        metrics: On test, with intervals; None where it was not tried.
-        valid: Likewise on valid, which choices were made by.
-        paired: Difference to the best on valid (this less the best) in the deciding metric, on valid and on test; the
-            intervals of all approaches hold together (``widen``).
-        cost: What it takes.
-        risk: What can go wrong.
-        chosen: What was chosen on valid within the approach.
-    """
-
-    name: str
-    skipped: str = ""
-    metrics: Mapping[str, Estimate] | None = None
-    valid: Mapping[str, Estimate] | None = None
-    paired: Mapping[str, Estimate] | None = None
-    cost: Cost | None = None
-    risk: Risk | None = None
-    chosen: Mapping[str, Any] | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns its entry of compare.json."""
-        estimates = {key: getattr(self, key) for key in ("metrics", "valid", "paired")}
-        return {
-            "name": self.name,
-            **{
-                key: None if found is None else {name: value.as_dict() for name, value in found.items()}
-                for key, found in estimates.items()
-            },
-            "cost": None if self.cost is None else vars(self.cost),
-            "risk": None if self.risk is None else self.risk.as_dict(),
-            "chosen": None if self.chosen is None else dict(self.chosen),
-            "skipped": self.skipped or None,
-        }
 
 
 @dataclass(frozen=True)
@@ -129,7 +40,7 @@ class _Fitted:
 
 def run_approaches(
     setting: Setting, names: Sequence[str] | None = None, budget: float = BUDGET_MINUTES
-) -> tuple[tuple[Outcome, ...], Verdict]:
+) -> tuple[tuple[ApproachResult, ...], Verdict]:
     """Runs the approaches on one split, cheapest first.
 
     Args:
@@ -175,7 +86,9 @@ def run_approaches(
     verdict = _decide(setting, fitted)
     outcomes = _open_test(setting, fitted, verdict)
     order = [name for name in APPROACHES.names() if name in fitted or name in skipped]
-    return tuple(outcomes[name] if name in outcomes else Outcome(name, skipped[name]) for name in order), verdict
+    return tuple(
+        outcomes[name] if name in outcomes else ApproachResult(name, skipped=skipped[name]) for name in order
+    ), verdict
 
 
 def _fit(setting: Setting, approach: Approach) -> _Fitted:
@@ -234,7 +147,7 @@ def _looks(fitted: Mapping[str, _Fitted]) -> int:
     return len(fitted) - 1
 
 
-def _open_test(setting: Setting, fitted: Mapping[str, _Fitted], verdict: Verdict) -> dict[str, Outcome]:
+def _open_test(setting: Setting, fitted: Mapping[str, _Fitted], verdict: Verdict) -> dict[str, ApproachResult]:
     """Scores all approaches on the test split: once, after every choice was made."""
     valid, test = setting.split.valid, setting.split.test
     kind, metric = setting.task.kind, setting.metric
@@ -259,7 +172,7 @@ def _open_test(setting: Setting, fitted: Mapping[str, _Fitted], verdict: Verdict
             forgetting_why=each.forgetting_why,
             retained=each.retained,
         )
-        outcomes[name] = Outcome(
+        outcomes[name] = ApproachResult(
             name=name,
             metrics=found,
             valid=on_valid,

@@ -7,12 +7,13 @@ the temperature, on valid.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
 from kft.compare.setting import Setting
 from kft.compare.solution import Solution
+from kft.metrics.neighbours import unit_rows
 from kft.tasks.decode import softmax
 
 TEMPLATES = ("{}", "{}.", "This is about {}.", "The topic is {}.")
@@ -67,20 +68,9 @@ def label_vectors(vectors: np.ndarray, labels: int) -> np.ndarray:
         vectors: ``float32[templates * labels, width]``, template by template.
         labels: How many.
     """
-    return unit(unit(vectors).reshape(-1, labels, vectors.shape[1]).mean(axis=0))
+    return unit_rows(unit_rows(vectors).reshape(-1, labels, vectors.shape[1]).mean(axis=0))
 
 
 def answerer(labels: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """Returns what turns vectors into probabilities by their cosine to each label's."""
-    return lambda vectors: softmax(SHARPNESS * (unit(vectors) @ labels.T))
-
-
-def unit(vectors: np.ndarray | Sequence[Sequence[float]]) -> np.ndarray:
-    """Returns ``float32[n, width]`` with rows of length 1.
-
-    Example:
-        >>> bool(np.allclose(unit([[3.0, 4.0]]), [[0.6, 0.8]]))
-        True
-    """
-    given = np.asarray(vectors, np.float32)
-    return given / np.maximum(np.linalg.norm(given, axis=1, keepdims=True), 1e-12)
+    return lambda vectors: softmax(SHARPNESS * (unit_rows(vectors) @ labels.T))

@@ -6,22 +6,21 @@ from collections.abc import Callable
 
 import numpy as np
 
-from kft.compare.prompting import unit
 from kft.compare.setting import Setting
 from kft.compare.solution import Solution
 from kft.metrics.classification import METRICS
+from kft.metrics.neighbours import cosines, unit_rows
 
 NEIGHBOURS = (1, 3, 5, 10, 20, 50)
 WIDTHS = (0.02, 0.05, 0.1, 0.3)
 """A neighbour counts ``exp(cosine / width)``: the smaller, the more the nearest decide."""
 PRIOR = 0.05
 """Weight of the training split's shares beside the neighbours', so that no class is impossible."""
-ROWS_AT_ONCE = 1024
 
 
 def fit(setting: Setting) -> Solution:
     """Chooses the number of neighbours and their width on valid: by the metric, ties by log loss."""
-    known, valid = unit(setting.vectors["train"]), setting.vectors["valid"]
+    known, valid = unit_rows(setting.vectors["train"]), setting.vectors["valid"]
     targets, valid_targets = setting.targets(setting.split.train), setting.targets(setting.split.valid)
     sign = -1 if setting.lower_is_better else 1
     found: list[tuple[tuple[float, float], int, float]] = []
@@ -57,7 +56,7 @@ def answerer(
         width: How fast their weight falls with the cosine.
 
     Example:
-        >>> answer = answerer(unit([[1.0, 0.0], [0.0, 1.0]]), np.array([0, 1]), 2, k=1, width=0.1)
+        >>> answer = answerer(np.eye(2), np.array([0, 1]), 2, k=1, width=0.1)
         >>> answer(np.array([[0.9, 0.1]])).argmax(axis=1).tolist()
         [0]
     """
@@ -65,16 +64,14 @@ def answerer(
     k = min(k, len(known))
 
     def answer(vectors: np.ndarray) -> np.ndarray:
-        parts = [_vote(unit(vectors[start : start + ROWS_AT_ONCE])) for start in range(0, len(vectors), ROWS_AT_ONCE)]
-        return np.concatenate(parts)
+        return np.concatenate([_vote(alike) for _, alike in cosines(unit_rows(vectors), known)])
 
-    def _vote(vectors: np.ndarray) -> np.ndarray:
-        cosines = vectors @ known.T
-        nearest = np.argpartition(-cosines, k - 1, axis=1)[:, :k]
-        near = np.take_along_axis(cosines, nearest, axis=1).astype(np.float64)
+    def _vote(alike: np.ndarray) -> np.ndarray:
+        nearest = np.argpartition(-alike, k - 1, axis=1)[:, :k]
+        near = np.take_along_axis(alike, nearest, axis=1).astype(np.float64)
         weights = np.exp((near - near.max(axis=1, keepdims=True)) / width)
-        votes = np.zeros((len(vectors), classes))
-        np.add.at(votes, (np.arange(len(vectors))[:, None], targets[nearest]), weights)
+        votes = np.zeros((len(alike), classes))
+        np.add.at(votes, (np.arange(len(alike))[:, None], targets[nearest]), weights)
         return (votes / votes.sum(axis=1, keepdims=True) + PRIOR * shares) / (1 + PRIOR)
 
     return answer

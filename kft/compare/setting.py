@@ -15,9 +15,9 @@ from kft.data.examples import Examples
 from kft.forgetting.meter import Meter
 from kft.forgetting.retain import RetainSet, find_retain
 from kft.forgetting.retention import retain_vectors
-from kft.metrics.intervals import Estimate
 from kft.metrics.metric import Metric
 from kft.recipe.schema import FeaturesSpec, RecipeSpec
+from kft.records.estimate import Estimate
 from kft.split.data_split import DataSplit, labels_of
 from kft.tasks.registry import TASKS
 from kft.tasks.task import Task
@@ -25,7 +25,7 @@ from kft.tasks.task import Task
 if TYPE_CHECKING:
     import keras
 
-    from kft.answer.predictor import Predictor
+    from kft.answer.artifact import Artifact
     from kft.model.backbones import Backbone
     from kft.model.encode import Encoded, Reader
     from kft.train.progress import Progress
@@ -191,11 +191,11 @@ class Setting:
             return None, why
         return meter.measure(retain_vectors(tuned, retain, self.spec), "tuned").retained, ""
 
-    def predictor(self, model: keras.Model) -> Predictor:
+    def artifact(self, model: keras.Model) -> Artifact:
         """Returns a model ready to answer raw inputs."""
-        from kft.answer.predictor import Predictor
+        from kft.answer.artifact import Artifact
 
-        return Predictor(model, self.reader, self.task.kind, self.split.space, self.spec)
+        return Artifact(model, self.reader, self.task.kind, self.split.space, self.spec)
 
     @property
     def speed_inputs(self) -> list[Any]:
@@ -205,8 +205,8 @@ class Setting:
     @cached_property
     def seconds_per_vector(self) -> float:
         """Wall seconds for one example from raw input to the backbone's vector, in batches, nothing stored."""
-        predictor = self.predictor(self.model)
-        return seconds_of(lambda: predictor.answers(self.speed_inputs)) / len(self.speed_inputs)
+        artifact = self.artifact(self.model)
+        return seconds_of(lambda: artifact.answers(self.speed_inputs)) / len(self.speed_inputs)
 
     @cached_property
     def backbone_bytes(self) -> int:

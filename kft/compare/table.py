@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kft.compare.approaches import APPROACHES
-from kft.compare.compare import Outcome
-from kft.compare.verdict import Verdict
+from kft.records.compare import ApproachResult, Comparison, Verdict
 
 HEADER = ("approach", "best for", "{metric}, test", "to the best, valid", "cost", "speed", "risk")
 
@@ -27,7 +26,7 @@ class Row:
     skipped: bool
 
 
-def rows_of(outcomes: Sequence[Outcome], verdict: Verdict, metric: str) -> list[Row]:
+def rows_of(outcomes: Sequence[ApproachResult], verdict: Verdict, metric: str) -> list[Row]:
     """Returns one row an approach."""
     return [_row(outcome, verdict, metric) for outcome in outcomes]
 
@@ -37,19 +36,19 @@ def header(metric: str) -> tuple[str, ...]:
     return tuple(title.format(metric=metric.replace("_", " ")) for title in HEADER)
 
 
-def as_markdown(outcomes: Sequence[Outcome], verdict: Verdict, metric: str, n: int) -> str:
+def as_markdown(found: Comparison) -> str:
     """Returns the table and the verdict as Markdown."""
+    verdict, metric = found.verdict, found.metric
     lines = [
-        f"# Comparison on {n:,} test examples",
+        f"# Comparison on {found.n:,} test examples",
         "",
         f"**{verdict.approach}**: {verdict.why}.",
         "",
         "| " + " | ".join(header(metric)) + " |",
         "|" + " --- |" * len(HEADER),
     ]
-    lines += [
-        "| " + " | ".join(_in_one_line(cell) for cell in row.cells) + " |" for row in rows_of(outcomes, verdict, metric)
-    ]
+    rows = rows_of(found.approaches, verdict, metric)
+    lines += ["| " + " | ".join(_in_one_line(cell) for cell in row.cells) + " |" for row in rows]
     notes = (
         "Intervals are 95 %. The choice was made on valid; the test split was opened once, after it. Cost: wall "
         "seconds of fitting, with the frozen pass as if nothing were stored; trained parameters; bytes to keep, the "
@@ -60,7 +59,7 @@ def as_markdown(outcomes: Sequence[Outcome], verdict: Verdict, metric: str, n: i
     return "\n".join([*lines, "", notes, ""])
 
 
-def _row(outcome: Outcome, verdict: Verdict, metric: str) -> Row:
+def _row(outcome: ApproachResult, verdict: Verdict, metric: str) -> Row:
     approach = APPROACHES.get(outcome.name)
     if outcome.metrics is None or outcome.cost is None or outcome.risk is None or outcome.paired is None:
         return Row((outcome.name, approach.best_for, f"skipped: {outcome.skipped}", "", "", "", ""), False, True)

@@ -107,9 +107,9 @@ def _train(setting: Setting, name: str) -> Solution:
     fitted = fit(spec, setting.split, backbone, model, phases, files=Files(), callbacks=(), progress=setting.progress)
     tuned = fitted.phases[-1]
     kept = next(phase for phase in fitted.phases if phase.name == fitted.best_phase)
-    predictor = setting.predictor(fitted.model)
+    artifact = setting.artifact(fitted.model)
     return Solution(
-        answer=predictor.answers,
+        answer=artifact.answers,
         trained=tuned.trainable,
         own_bytes=4 * (tuned.parameters if name == "scratch" else tuned.trainable),
         whole_bytes=4 * tuned.parameters,  # what is tuned takes the place of what it was tuned from

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from statistics import NormalDist
 
-from kft.metrics.intervals import Estimate
+from kft.records.compare import Verdict
+from kft.records.estimate import Estimate
 
 BASELINE = "majority"
 TUNED = ("lora", "top", "full")
@@ -19,25 +19,6 @@ ENOUGH = {
     "probe": "a head on the frozen backbone is enough: do not fine-tune",
     "scratch": "pretraining brings nothing here that training from scratch does not",
 }
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A recommendation.
-
-    Attributes:
-        approach: Its name.
-        why: In words, with the figures it rests on.
-        best: The approach with the best value on valid.
-    """
-
-    approach: str
-    why: str
-    best: str
-
-    def as_dict(self) -> dict[str, str]:
-        """Returns its part of compare.json."""
-        return {"approach": self.approach, "why": self.why}
 
 
 def decide(

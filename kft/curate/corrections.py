@@ -6,7 +6,7 @@ import csv
 import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -69,10 +69,6 @@ class CorrectionsResult:
     relabelled: int
     kept: int
     notes: tuple[str, ...] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns plain JSON."""
-        return asdict(self)
 
 
 def as_csv(corrections: Iterable[Correction]) -> str:

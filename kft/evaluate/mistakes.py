@@ -11,15 +11,15 @@ import csv
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from kft.data.examples import Examples, Input
 from kft.data.personal import conceal
+from kft.metrics.neighbours import nearest_first, unit_rows
+from kft.records.mistakes import Mistake, Mistakes, NearExample, Shown
 from kft.records.run_folder import RunFolder
 from kft.split.data_split import DataSplit, labels_of
-from kft.split.near import unit_rows
 
 MOST, NEIGHBOURS = 20, 3
 """Mistakes that are kept, and training examples beside each."""
@@ -30,7 +30,7 @@ Vectorise = Callable[[Sequence[Input]], np.ndarray]
 """Inputs to ``float[n, width]``."""
 
 
-def find_mistakes(run: RunFolder, split: DataSplit, vectorise: Vectorise) -> dict[str, Any]:
+def find_mistakes(run: RunFolder, split: DataSplit, vectorise: Vectorise) -> Mistakes:
     """Returns the content of mistakes.json.
 
     Args:
@@ -39,10 +39,6 @@ def find_mistakes(run: RunFolder, split: DataSplit, vectorise: Vectorise) -> dic
         vectorise: Turns inputs into the vectors that neighbours are found by; called once, and not at all where
             nothing is wrong.
 
-    Returns:
-        ``{"split", "n", "mistakes": [{"id", "input", "target", "prediction", "confidence", "cost", "neighbours"}],
-        "predictions_hash"}``: ``n`` counts all mistakes, of which the 20 most confident are kept. Numbers have no
-        confidence: the largest errors come first. Personal data in texts are masked.
     """
     wrong = worst_answers(read_predictions(run))
     place = {str(identifier): at for at, identifier in enumerate(split.test.ids)}
@@ -51,26 +47,26 @@ def find_mistakes(run: RunFolder, split: DataSplit, vectorise: Vectorise) -> dic
     near = _neighbours(split.train, found, vectorise) if kept else []
     written = split.kind.labels.written
     mistakes = [
-        {
-            "id": row["id"],
-            "input": _shown(given),
-            "target": row["target"],
-            "prediction": row["prediction"],
-            "confidence": float(row["confidence"]) if row["confidence"] else None,
-            "cost": None,
-            "neighbours": [
-                {
-                    "id": str(split.train.ids[at]),
-                    "input": _shown(split.train.inputs[at]),
-                    "label": written(labels_of(split.train)[at]),
-                    "similarity": round(similarity, 4),
-                }
+        Mistake(
+            id=row["id"],
+            input=_shown(given),
+            target=row["target"],
+            prediction=row["prediction"],
+            confidence=float(row["confidence"]) if row["confidence"] else None,
+            cost=None,
+            neighbours=tuple(
+                NearExample(
+                    id=str(split.train.ids[at]),
+                    input=_shown(split.train.inputs[at]),
+                    label=written(labels_of(split.train)[at]),
+                    similarity=round(similarity, 4),
+                )
                 for at, similarity in beside
-            ],
-        }
+            ),
+        )
         for row, given, beside in zip(kept, found.inputs, near, strict=True)
     ]
-    return {"split": "test", "n": len(wrong), "mistakes": mistakes, "predictions_hash": predictions_hash(run)}
+    return Mistakes("test", len(wrong), tuple(mistakes), predictions_hash(run))
 
 
 def read_predictions(run: RunFolder) -> list[dict[str, str]]:
@@ -116,15 +112,15 @@ def _weight(row: Mapping[str, str]) -> float:
 
 def _neighbours(train: Examples, found: Examples, vectorise: Vectorise) -> list[list[tuple[int, float]]]:
     """Returns, for each example, the places of its nearest training examples and their cosines."""
-    vectors = unit_rows(vectorise([*train.inputs, *found.inputs]))
-    cosines = vectors[len(train) :] @ vectors[: len(train)].T
-    nearest = np.argsort(-cosines, axis=1, kind="stable")[:, :NEIGHBOURS]
-    return [[(int(at), float(cosines[row, at])) for at in places] for row, places in enumerate(nearest)]
+    vectors = unit_rows(vectorise([*train.inputs, *found.inputs]).astype(np.float32))
+    alike = vectors[len(train) :] @ vectors[: len(train)].T
+    nearest = nearest_first(alike, NEIGHBOURS)
+    return [[(int(at), float(alike[row, at])) for at in places] for row, places in enumerate(nearest)]
 
 
-def _shown(given: Input) -> str | list[str]:
+def _shown(given: Input) -> Shown:
     """Returns an input as JSON: the path of an image, a text or two, shortened and with personal data masked."""
     if isinstance(given, Path):
         return str(given)
-    texts = [conceal(text[:MOST_CHARACTERS]) for text in ((given,) if isinstance(given, str) else given)]
+    texts = tuple(conceal(text[:MOST_CHARACTERS]) for text in ((given,) if isinstance(given, str) else given))
     return texts[0] if isinstance(given, str) else texts

@@ -4,53 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
+
+from kft.records.metrics import EpochGap, OverfittingResult
 
 LARGE_GAP = 0.10
 """Training accuracy above validation accuracy by so much is large; chance is allowed for on top."""
 LARGE_RISE = 0.10
 """A validation loss that has risen from its lowest by this share, while the training loss fell, is growing."""
-
-
-@dataclass(frozen=True)
-class EpochGap:
-    """One epoch: training, measured while it went on (with dropout), and validation after it."""
-
-    phase: str
-    epoch: int
-    train_accuracy: float
-    valid_accuracy: float
-    train_loss: float
-    valid_loss: float
-
-    @property
-    def gap(self) -> float:
-        """Training accuracy less validation accuracy."""
-        return self.train_accuracy - self.valid_accuracy
-
-
-@dataclass(frozen=True)
-class OverfittingResult:
-    """The gap along training.
-
-    Attributes:
-        epochs: Every trained epoch, in order; a solved probe has none.
-        kept: The epoch whose weights are the run's; None where that is a phase's start or a probe.
-        warnings: What a person should know, in words.
-    """
-
-    epochs: tuple[EpochGap, ...]
-    kept: EpochGap | None
-    warnings: tuple[str, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the form of metrics.json."""
-        return {
-            "epochs": [asdict(epoch) | {"gap": epoch.gap} for epoch in self.epochs],
-            "kept": asdict(self.kept) | {"gap": self.kept.gap} if self.kept else None,
-            "warnings": list(self.warnings),
-        }
 
 
 def judge_overfitting(history: Sequence[Mapping[str, Any]], valid_rows: int) -> OverfittingResult:

@@ -4,70 +4,39 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from kft.errors import RunError, UsageError
 from kft.metrics.classification import METRICS
-from kft.metrics.intervals import Estimate, Groups, paired_difference
+from kft.metrics.intervals import Groups, paired_difference
+from kft.records.document import read_document
+from kft.records.paired import Difference, PairedResult
+from kft.records.receipt import Receipt
 from kft.records.run_folder import RunFolder
-from kft.tasks.recipes import load_recipe
-from kft.tasks.registry import TASKS
+from kft.tasks.task import Task
 
 
-@dataclass(frozen=True)
-class PairedResult:
-    """One run against another.
-
-    Attributes:
-        other: The other run's folder.
-        n: Test examples.
-        difference: Accuracy of this run less that of the other, with its paired 95 % interval.
-        fixed: Ids of what the other gets wrong and this one right.
-        broke: Ids of what the other gets right and this one wrong.
-        p_value: Of so unequal counts by chance: McNemar's test (1947), exact.
-        metric: What the difference is one of.
-    """
-
-    other: str
-    n: int
-    difference: Estimate
-    fixed: tuple[str, ...]
-    broke: tuple[str, ...]
-    p_value: float
-    metric: str = "accuracy"
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns what ``kft evaluate --against --json`` adds."""
-        return {
-            "run": self.other,
-            "n": self.n,
-            "difference": {"metric": self.metric, **self.difference.as_dict()},
-            "fixed": list(self.fixed),
-            "broke": list(self.broke),
-            "p_value": self.p_value,
-        }
-
-
-def require_comparable(run: RunFolder, other: RunFolder) -> None:
+def require_comparable(run: RunFolder, other: RunFolder, task: Task) -> None:
     """Refuses two runs that were not tested on the same examples, before anything is computed.
+
+    Args:
+        run: This run.
+        other: The other.
+        task: That of this run.
 
     Raises:
         UsageError: The task does not give each example one class of many.
         RunError: They have another split, or the other run has not been evaluated.
     """
-    task = load_recipe(run.recipe).spec.task
-    if not TASKS.get(task).kind.one_class:
+    if not task.kind.one_class:
         raise UsageError(
             "runs are compared where each example has one class of many",
             where="--against",
-            received=task,
+            received=task.name,
             expected="a task such as text-classification",
         )
-    found = [folder.read_json(folder.receipt) for folder in (run, other)]
-    hashes = [receipt["split_hash"] for receipt in found]
+    hashes = [read_document(Receipt, folder.receipt).split_hash for folder in (run, other)]
     if hashes[0] != hashes[1]:
         raise RunError(
             "the two runs do not share a split, so their figures cannot be compared",
@@ -144,14 +113,14 @@ def compare_answers(
     # As probabilities of "right" and "wrong", of which the first is always the target.
     answers, others = (np.stack([yes, ~yes], axis=1).astype(float) for yes in (right, others_right))
     targets = np.zeros(len(right), np.int64)
+    found = paired_difference(METRICS["accuracy"], targets, answers, others, groups=groups)
     return PairedResult(
-        other=other,
+        run=other,
         n=len(right),
-        difference=paired_difference(METRICS["accuracy"], targets, answers, others, groups=groups),
+        difference=Difference(metric, found.value, found.low, found.high),
         fixed=tuple(str(name) for name, yes in zip(ids, fixed, strict=True) if yes),
         broke=tuple(str(name) for name, yes in zip(ids, broke, strict=True) if yes),
         p_value=float(binomtest(int(fixed.sum()), unequal).pvalue) if unequal else 1.0,
-        metric=metric,
     )
 
 

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from kft.metrics.classification import METRICS
-from kft.metrics.intervals import Estimate, Groups, estimate_all
+from kft.metrics.intervals import Groups, estimate_all
+from kft.records.metrics import SliceResult
 
 SLICE_METRICS = {name: METRICS[name] for name in ("accuracy", "log_loss")}
 RESAMPLES = 1000
 MOST_VALUES = 20
 """A column of more different numbers than that is cut into thirds."""
-LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -36,42 +36,6 @@ class Cut:
     by: str
     value: str
     rows: np.ndarray
-
-
-@dataclass(frozen=True)
-class SliceResult:
-    """What the model reached on a part of the examples.
-
-    Attributes:
-        by: A column, ``length`` or ``confidence``.
-        value: What its examples have in common.
-        n: How many examples.
-        metrics: Accuracy and log loss, with 95 % intervals.
-        p_value: Of as many errors by chance, were the slice like the rest; corrected for all looks. None where the
-            slice is not judged.
-    """
-
-    by: str
-    value: str
-    n: int
-    metrics: dict[str, Estimate]
-    p_value: float | None
-
-    @property
-    def weak(self) -> bool:
-        """Whether it is weaker than the rest beyond chance."""
-        return self.p_value is not None and self.p_value < LEVEL
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the form of metrics.json."""
-        return {
-            "by": self.by,
-            "value": self.value,
-            "n": self.n,
-            "metrics": {name: value.as_dict() for name, value in self.metrics.items()},
-            "p_value": self.p_value,
-            "weak": self.weak,
-        }
 
 
 def cut(columns: Mapping[str, np.ndarray], inputs: Sequence[Any], confidence: np.ndarray) -> Iterator[Cut]:

@@ -22,6 +22,7 @@ import tensorflow as tf
 
 from kft.features.boundary import SplitModel
 from kft.features.inference import Inference, Tick, has_token_axis, make_inference, run_in_batches
+from kft.features.overlay import lay_over
 from kft.feed.batches import Ragged
 from kft.feed.shards import ABOUT, ShardIndex, locked, write_shard
 from kft.feed.source import Column, DenseColumn, Source
@@ -35,6 +36,9 @@ SHARD_BYTES = 64 * 2**20
 """A shard ends at whichever comes first: memory stays flat, and a kill loses no more than one shard."""
 WITHOUT_EFFECT = ("trainable", "dropout", "kernel_initializer", "bias_initializer", "embeddings_initializer")
 """Settings of a layer that change nothing in a trained one that only infers."""
+
+
+NONE: Mapping[str, np.ndarray] = {}
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,12 @@ class Front:
     fingerprint: str
 
 
-def make_front(split: SplitModel) -> Front:
+def make_front(split: SplitModel, weights: Mapping[str, np.ndarray] = NONE) -> Front:
     """Prepares the part of ``split.front`` that computes something.
+
+    Args:
+        split: A model that was split.
+        weights: Other weights than the model's own, by their paths.
 
     Example:
         >>> import kft
@@ -71,7 +79,8 @@ def make_front(split: SplitModel) -> Front:
     tensors = {name: tensor for name, tensor in pairs if id(tensor) not in given}
     model = keras.Model(split.front.inputs, list(tensors.values()), name="front_computed")
     inputs = tuple(tensor.name for tensor in split.front.inputs)
-    return Front(make_inference(model, BATCH_SIZE, together=False), tensors, inputs, split.names, _fingerprint(model))
+    inference = make_inference(lay_over(model, weights), BATCH_SIZE, together=False)
+    return Front(inference, tensors, inputs, split.names, _fingerprint(model, weights))
 
 
 def feature_bytes(front: Front, source: Source, dtype: str | None = None) -> int:
@@ -200,7 +209,7 @@ def _describe(front: Front, dtype: str | None) -> dict[str, Any]:
     }
 
 
-def _fingerprint(model: keras.Model) -> str:
+def _fingerprint(model: keras.Model, weights: Mapping[str, np.ndarray]) -> str:
     """Hashes weights and layers; names that Keras counted up are replaced by the layer's place."""
     places = {layer.name: f"#{place}" for place, layer in enumerate(model.layers)}
 
@@ -216,5 +225,6 @@ def _fingerprint(model: keras.Model) -> str:
     digest = hashlib.blake2b(json.dumps([renamed(config), versions], default=str, sort_keys=True).encode())
     for variable in model.weights:
         digest.update(f"{variable.dtype}{variable.shape}".encode())
-        digest.update(np.ascontiguousarray(variable.numpy()).data)
+        values = weights[variable.path] if variable.path in weights else variable.numpy()
+        digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()

@@ -5,14 +5,14 @@ They come from the very store that a training run's probe fills and reads, so wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from kft.features.boundary import frozen_blocks, split_at_boundary
 from kft.features.inference import Tick
 from kft.features.reuse import reuse_features
-from kft.features.store import make_front
+from kft.features.store import Front, compute_features, make_front
 from kft.feed.source import Source, Vectors
 from kft.model.backbones import Backbone
 from kft.model.build import build_model
@@ -55,15 +55,34 @@ def pooled_vectors(
         >>> pooled_vectors(backbone, sources, ModelSpec(), FeaturesSpec())["train"].shape  # doctest: +SKIP
         (1, 384)
     """
+    front, blocks = _pooled_front(backbone, model, {})
+    about = {"model": backbone.name, "phase": "audit"}
+    found = reuse_features(front, list(sources.values()), blocks, features, about=about, note=note, tick=tick)
+    return {name: _as_array(part, len(part)) for name, part in zip(sources, found, strict=True)}
+
+
+def vectors_with(backbone: Backbone, source: Source, model: ModelSpec, weights: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Returns what ``pooled_vectors`` does, ``float32[n, width]``, of a backbone with other weights; kept nowhere.
+
+    Args:
+        backbone: From ``load_backbone``; left as it is.
+        source: Examples, from ``Reader.read``.
+        model: The recipe's part on the model.
+        weights: By their paths; those that are left out are the backbone's own.
+    """
+    front, _ = _pooled_front(backbone, model, weights)
+    return _as_array(compute_features(front, source), len(source))
+
+
+def _pooled_front(
+    backbone: Backbone, model: ModelSpec, weights: Mapping[str, np.ndarray]
+) -> tuple[Front, Sequence[str]]:
     pooling = "auto" if model.pooling == "attention" else model.pooling
     # The head's width lies above the boundary: any will do.
     head = build_model(backbone, classes=2, pooling=pooling, image_size=model.image.size)
     with as_if(head, what_trains(head, "none")):
         split = split_at_boundary(head)
-        front, blocks = make_front(split), frozen_blocks(head, split)
-    about = {"model": backbone.name, "phase": "audit"}
-    found = reuse_features(front, list(sources.values()), blocks, features, about=about, note=note, tick=tick)
-    return {name: _as_array(part, len(part)) for name, part in zip(sources, found, strict=True)}
+        return make_front(split, weights), frozen_blocks(head, split)
 
 
 def _as_array(found: Source, rows: int) -> np.ndarray:

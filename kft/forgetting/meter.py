@@ -8,13 +8,14 @@ see rotation and scale of the vectors as no change, as a similarity of represent
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from kft.metrics.intervals import Estimate, estimate_mean, ratio_of_means
+from kft.metrics.intervals import estimate_mean, ratio_of_means
+from kft.metrics.neighbours import nearest_first, unit_rows
+from kft.records.estimate import Estimate
+from kft.records.forgetting import Retained
 
 VOTERS = 5
 """Neighbours that vote on what an example is about."""
@@ -25,114 +26,6 @@ LOW, LOW_NEIGHBOURS = 0.9, 0.5
 LEAST = 0.1
 """By so much the pretrained backbone has to be above chance, or there is nothing that could be forgotten."""
 ALL = Estimate(1.0, 1.0, 1.0)
-
-
-@dataclass(frozen=True)
-class Retained:
-    """What one set of weights keeps.
-
-    Attributes:
-        weights: Which, for people.
-        ability: The tuned backbone's figure.
-        retained: The share of the pretrained backbone's, both less what chance finds: 1 keeps all, 0 nothing.
-    """
-
-    weights: str
-    ability: Estimate
-    retained: Estimate
-
-
-@dataclass(frozen=True)
-class ForgettingResult:
-    """What a run's backbone keeps.
-
-    Attributes:
-        name: Of the retain set.
-        source: Where that comes from.
-        n: Its examples.
-        metric: What the figures are.
-        pretrained: The pretrained backbone's figure.
-        kept: The weights that are the run's.
-        dropped: Those that the last phase ended with, where a start that trained nothing was kept instead.
-        warns_below: A warning comes where the whole interval of what is retained lies below.
-    """
-
-    name: str
-    source: str
-    n: int
-    metric: str
-    pretrained: Estimate
-    kept: Retained
-    dropped: Retained | None = None
-    warns_below: float = LOW
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What a person should know, in words; nothing where little was forgotten, or it may be chance."""
-        both = (self._warning(one) for one in (self.kept, self.dropped) if one is not None)
-        return tuple(warning for warning in both if warning)
-
-    @property
-    def kept_warning(self) -> str:
-        """Likewise of the weights that were kept alone; empty where there is none."""
-        return self._warning(self.kept)
-
-    def _warning(self, one: Retained) -> str:
-        return _in_words(one) if one.retained.high < self.warns_below else ""
-
-    @property
-    def lines(self) -> tuple[str, ...]:
-        """What is retained, and the warnings, for people."""
-        kept = self.kept
-        retained = (
-            f"retained {kept.retained} ({kept.weights}; {self.name}, {self.n:,} examples: "
-            f"{self.pretrained.value:.3f} before, {kept.ability.value:.3f} now)"
-        )
-        return retained, *self.warnings
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns its part of metrics.json."""
-        dropped = self.dropped
-        return {
-            "retain": {"name": self.name, "source": self.source, "n": self.n},
-            "metric": self.metric,
-            "weights": self.kept.weights,
-            "pretrained": self.pretrained.as_dict(),
-            "tuned": self.kept.ability.as_dict(),
-            "retained": self.kept.retained.as_dict(),
-            "not_kept": dropped
-            and {
-                "weights": dropped.weights,
-                "tuned": dropped.ability.as_dict(),
-                "retained": dropped.retained.as_dict(),
-            },
-            "warns_below": self.warns_below,
-            "warning": "; ".join(self.warnings) or None,
-        }
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ForgettingResult:
-        """Reads what ``as_dict`` wrote."""
-
-        def retained(part: Mapping[str, Any]) -> Retained:
-            return Retained(part["weights"], Estimate(**part["tuned"]), Estimate(**part["retained"]))
-
-        return cls(
-            **values["retain"],
-            metric=values["metric"],
-            pretrained=Estimate(**values["pretrained"]),
-            kept=retained(values),
-            dropped=retained(values["not_kept"]) if values["not_kept"] else None,
-            warns_below=values["warns_below"],
-        )
-
-
-def _in_words(one: Retained) -> str:
-    share = f"{one.retained.value:.0%} [{one.retained.low:.0%}, {one.retained.high:.0%}]"
-    return (
-        f"{one.weights}: {share} of what the pretrained model knew is left, the rest is forgotten; "
-        "a lower lr, fewer epochs, fewer blocks or lora keep more"
-    )
 
 
 @dataclass(frozen=True)
@@ -221,8 +114,7 @@ def nearest(vectors: np.ndarray, k: int) -> np.ndarray:
         >>> nearest(np.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]]), 1).ravel().tolist()
         [1, 0, 1]
     """
-    vectors = np.asarray(vectors, np.float64)
-    units = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    units = unit_rows(np.asarray(vectors, np.float64))
     similar = units @ units.T
     np.fill_diagonal(similar, -np.inf)
-    return np.argsort(-similar, axis=1, kind="stable")[:, :k]
+    return nearest_first(similar, k)

@@ -3,42 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kft.answer.fitted import checkpoint_hash
-from kft.answer.predictor import Predictor
-from kft.forgetting.meter import ForgettingResult, Meter, Retained
+from kft.answer.artifact import Artifact
+from kft.answer.load import Answering, pretrained_backbone, with_weights
+from kft.forgetting.meter import Meter
 from kft.forgetting.retain import RetainSet, find_retain, reads
-from kft.recipe.schema import FeaturesSpec, RecipeSpec
-from kft.records.files import write_json
+from kft.recipe.schema import PhaseSpec, RecipeSpec
+from kft.records.document import read_if_there, write_document
+from kft.records.forgetting import ForgettingResult, Retain, Retained
+from kft.records.receipt import Receipt
 from kft.records.run_folder import RunFolder
-from kft.tasks.recipes import load_recipe
 
 if TYPE_CHECKING:
+    import keras
+
     from kft.model.backbones import Backbone
     from kft.train.progress import Progress
 
+NONE: Mapping[str, np.ndarray] = {}
 
-def retain_vectors(backbone: Backbone, retain: RetainSet, spec: RecipeSpec) -> np.ndarray:
-    """Returns ``float32[n, width]``: the retain set as the backbone sees it with the weights that it holds now.
+
+def retain_vectors(
+    backbone: Backbone, retain: RetainSet, spec: RecipeSpec, weights: Mapping[str, np.ndarray] = NONE
+) -> np.ndarray:
+    """Returns ``float32[n, width]``: the retain set as the backbone sees it.
+
+    Args:
+        backbone: The pretrained one, or one that holds what it was tuned to.
+        retain: The examples.
+        spec: The recipe.
+        weights: Other ones than the backbone holds, by their paths.
 
     Raises:
         ModelError: A text has more tokens than the backbone has positions.
         DataError: An image cannot be decoded.
     """
-    from kft.features.vectors import pooled_vectors
+    from kft.features.vectors import vectors_with
     from kft.model.encode import make_reader
     from kft.train.prepare import require_positions
 
     source = make_reader(reads(spec), backbone, spec.model).read(retain.inputs).source
     if backbone.tokenizer is not None:
         require_positions(source.lengths, backbone)
-    return pooled_vectors(backbone, {"retain": source}, spec.model, FeaturesSpec(store="off"))["retain"]
+    return vectors_with(backbone, source, spec.model, weights)
 
 
-def measure_run(run: RunFolder, predictor: Predictor, progress: Progress) -> ForgettingResult | None:
+def measure_run(answering: Answering, progress: Progress) -> ForgettingResult | None:
     """Measures what a run's backbone keeps of the pretrained one's ability, and says where that cannot be told.
 
     It is about the weights that were kept. Where training moved the backbone and a start that had not was better on
@@ -46,79 +60,76 @@ def measure_run(run: RunFolder, predictor: Predictor, progress: Progress) -> For
     nobody would see what training did. Without a phase that trains the backbone nothing is computed.
 
     Args:
-        run: The run folder.
-        predictor: From ``load_predictor``; its model holds the pretrained weights, and does so again afterwards.
+        answering: What the run answers with.
         progress: Told what is done.
 
     Raises:
         KftError: One of its kinds, for a retain set or a checkpoint that cannot be used.
     """
-    from kft.train.checkpoint import load_checkpoint, snapshot
-
-    if not _trains_backbone(run):
+    if not trains_backbone(answering.receipt):
         return None
-    spec = predictor.spec
+    spec, best = answering.spec, answering.best
     retain, why = find_retain(spec)
     if spec.model.weights == "random":
         retain, why = None, "nothing was learned before"
     if retain is None:
         progress.note(f"forgetting not measured: {why}")
         return None
-    backbone = predictor.backbone
-    assert backbone is not None  # load_predictor sets it
-    best = load_checkpoint(run.checkpoints, "best")
-    pretrained = snapshot([variable for variable in predictor.model.weights if variable.path in best.weights])
-    meter = Meter(retain_vectors(backbone, retain, spec), retain.topics)
+    pretrained = pretrained_backbone(answering)
+    meter = Meter(retain_vectors(pretrained, retain, spec), retain.topics)
     if meter.why_not:
         progress.note(f"forgetting not measured: {meter.why_not}")
         return None
 
-    def measure(arrays: Mapping[str, np.ndarray], weights: str) -> Retained:
-        predictor.with_weights(arrays)
-        found = meter.measure(retain_vectors(backbone, retain, spec), weights)
-        predictor.with_weights(pretrained)
-        return found
+    def measure(artifact: Artifact, weights: str) -> Retained:
+        assert artifact.backbone is not None  # a run's artifacts have one
+        return meter.measure(retain_vectors(artifact.backbone, retain, spec, artifact.weights), weights)
 
-    kept, dropped = f"{best.state['phase']}, epoch {best.state['epoch']}", None
-    if _has_moved(predictor, best.weights, pretrained):
-        tuned = measure(best.weights, kept)
+    phase, dropped = answering.kept["phase"], None
+    if _has_moved(best, pretrained):
+        tuned = measure(best, f"{phase}, epoch {answering.kept['epoch']}")
     else:
-        tuned = meter.unchanged(f"{best.state['phase']}, the backbone as it was")
-        last = _last_weights(run)
-        dropped = measure(last[0], last[1]) if last is not None else None
+        tuned = meter.unchanged(f"{phase}, the backbone as it was")
+        last = _last_weights(answering)
+        dropped = measure(with_weights(best, last[0]), last[1]) if last is not None else None
     return ForgettingResult(
-        name=retain.name,
-        source=retain.source,
-        n=len(retain),
+        retain=Retain(retain.name, retain.source, len(retain)),
         metric=meter.metric,
         pretrained=meter.pretrained,
-        kept=tuned,
-        dropped=dropped,
+        **vars(tuned),
+        not_kept=dropped,
         warns_below=meter.warns_below,
     )
 
 
-def _trains_backbone(run: RunFolder) -> bool:
-    return any(phase["unfreeze"] != "none" for phase in run.read_json(run.receipt)["phases"])
+def trains_backbone(receipt: Receipt) -> bool:
+    """Whether a phase of the run moves the backbone's weights."""
+    return any(PhaseSpec.model_validate(phase).moves_backbone for phase in receipt.phases)
 
 
-def _has_moved(predictor: Predictor, arrays: Mapping[str, np.ndarray], pretrained: Mapping[str, np.ndarray]) -> bool:
+def _has_moved(artifact: Artifact, pretrained: Backbone) -> bool:
     """Whether any weight below the head is another than before training."""
-    from kft.model.blocks import find_blocks
-    from kft.model.lora import A
+    from kft.model.lora import A, B
 
-    (head,) = (block for block in find_blocks(predictor.model) if block.name == "head")
+    assert artifact.backbone is not None
+    ours, before = artifact.backbone.model.weights, pretrained.model.weights
+
+    def value(variable: keras.Variable) -> np.ndarray:
+        return artifact.weights[path] if (path := variable.path) in artifact.weights else variable.numpy()
+
     # An adapter's A is drawn anew in each model, and changes nothing while its B is zero.
-    passive = {v.path for v in predictor.model.weights if v.name == A} | {v.path for v in head.variables}
-    return any(not np.array_equal(array, pretrained[path]) for path, array in arrays.items() if path not in passive)
+    if any(variable.name == B and value(variable).any() for variable in ours):
+        return True
+    pairs = zip(*([v for v in weights if v.name not in (A, B)] for weights in (ours, before)), strict=True)
+    return any(not np.array_equal(value(one), other.numpy()) for one, other in pairs)
 
 
-def _last_weights(run: RunFolder) -> tuple[Mapping[str, np.ndarray], str] | None:
+def _last_weights(answering: Answering) -> tuple[Mapping[str, np.ndarray], str] | None:
     """Returns the weights that training ended with, and what they are called; None where they are not there."""
     from kft.train.checkpoint import load_newest
     from kft.train.resume import last_folder
 
-    last = load_newest(last_folder(load_recipe(run.recipe), run), "last", lambda line: None)
+    last = load_newest(last_folder(answering.recipe, answering.run), "last", lambda line: None)
     if last is None or not last.state["results"]:
         return None
     ended: dict[str, Any] = last.state["results"][-1]
@@ -127,29 +138,27 @@ def _last_weights(run: RunFolder) -> tuple[Mapping[str, np.ndarray], str] | None
     return last.weights, f"{ended['name']}, epoch {ended['epochs']}, not kept"
 
 
-def gate_value(run: RunFolder, found: ForgettingResult | None) -> float | None:
+def gate_value(answering: Answering, found: ForgettingResult | None) -> float | None:
     """Returns what the gate ``forgetting.retained`` compares: 1 where no phase trains the backbone."""
     if found is not None:
-        return found.kept.retained.value
-    return None if _trains_backbone(run) else 1.0
+        return found.retained.value
+    return None if trains_backbone(answering.receipt) else 1.0
 
 
-def write_forgetting(run: RunFolder, found: ForgettingResult) -> None:
-    """Writes forgetting.json, with the checkpoint it belongs to.
+def write_forgetting(run: RunFolder, found: ForgettingResult, checkpoint: str) -> None:
+    """Writes forgetting.json, with the hash of the checkpoint it belongs to.
 
     Raises:
         StorageError: The disk is full or the folder cannot be written.
     """
-    write_json(run.forgetting, {**found.as_dict(), "checkpoint": checkpoint_hash(run)})
+    write_document(run.forgetting, replace(found, checkpoint=checkpoint))
 
 
-def read_forgetting(run: RunFolder) -> ForgettingResult | None:
-    """Returns what was measured for the run's best checkpoint; None where there is nothing, or it is of an earlier one.
+def read_forgetting(run: RunFolder, checkpoint: str) -> ForgettingResult | None:
+    """Returns what was measured for the checkpoint of this hash; None where there is nothing, or it is of another.
 
     Raises:
         RunError: The file is damaged.
     """
-    if not run.forgetting.is_file():
-        return None
-    values = run.read_json(run.forgetting)
-    return ForgettingResult.from_dict(values) if values["checkpoint"] == checkpoint_hash(run) else None
+    found = read_if_there(ForgettingResult, run.forgetting)
+    return found if found is not None and found.checkpoint == checkpoint else None

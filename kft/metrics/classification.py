@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from kft.errors import UsageError
 from kft.metrics.metric import Metric, mean
+from kft.records.metrics import ClassRow, ReliabilityBin
 
 ECE_BINS = 15
 SMALLEST_PROBABILITY = 1e-15
@@ -133,25 +133,6 @@ BRIER = Metric("brier", False, _brier, mean, check_inputs)
 """The squared distance between probabilities and what is right, summed over the classes: 0 to 2 (Brier, 1950)."""
 
 
-@dataclass(frozen=True)
-class ReliabilityBin:
-    """Examples of about the same confidence: how sure the model is of them, and how often it is right.
-
-    Attributes:
-        low: Where the bin begins.
-        high: Where it ends.
-        n: How many examples.
-        confidence: Their mean confidence.
-        accuracy: The share of right answers among them.
-    """
-
-    low: float
-    high: float
-    n: int
-    confidence: float
-    accuracy: float
-
-
 def reliability(targets: np.ndarray, probabilities: np.ndarray) -> list[ReliabilityBin]:
     """Returns the bins of a reliability diagram, those of ``ece``, without the empty ones.
 
@@ -172,17 +153,6 @@ def reliability(targets: np.ndarray, probabilities: np.ndarray) -> list[Reliabil
         for b, n in enumerate(counts)
         if n
     ]
-
-
-@dataclass(frozen=True)
-class ClassRow:
-    """One class: how many examples, precision, recall, F1 (0 where undefined)."""
-
-    label: str
-    n: int
-    precision: float
-    recall: float
-    f1: float
 
 
 def per_class(targets: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> list[ClassRow]:

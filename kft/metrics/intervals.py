@@ -7,7 +7,6 @@ are alike, and intervals that ignore it are too narrow.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 from kft.errors import UsageError
 from kft.metrics.classification import METRICS
 from kft.metrics.metric import Metric
+from kft.records.estimate import Estimate
 
 RESAMPLES = 2000
 # 32 MB of weights at a time, whatever the size of the test set.
@@ -24,27 +24,6 @@ DRAWS_AT_ONCE = 4_000_000
 KEPT_DRAWS = 8_000_000
 
 Groups = Sequence[object] | np.ndarray
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A value and its 95 % interval.
-
-    Example:
-        >>> print(Estimate(0.787, 0.759, 0.814))
-        0.787 [0.759, 0.814]
-    """
-
-    value: float
-    low: float
-    high: float
-
-    def as_dict(self) -> dict[str, float]:
-        """Returns the form of metrics.json."""
-        return {"value": self.value, "low": self.low, "high": self.high}
-
-    def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
 def estimate_all(

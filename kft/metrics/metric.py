@@ -8,38 +8,6 @@ from typing import Any
 
 import numpy as np
 
-TITLES = {
-    "macro_f1": "macro F1",
-    "micro_f1": "micro F1",
-    "entity_f1": "entity F1",
-    "log_loss": "log loss",
-    "ece": "ECE",
-    "mae": "MAE",
-    "rmse": "RMSE",
-    "pearson_r": "Pearson r",
-    "r2": "R²",
-}
-
-
-def metric_title(name: str) -> str:
-    """Returns a metric's name as people write it.
-
-    Example:
-        >>> metric_title("macro_f1"), metric_title("average_precision")
-        ('macro F1', 'average precision')
-    """
-    return TITLES.get(name, name.replace("_", " "))
-
-
-def shown_value(value: float | None) -> str:
-    """Returns what a gate compared, for people.
-
-    Example:
-        >>> shown_value(0.81234), shown_value(None)
-        ('0.8123', 'not measured')
-    """
-    return "not measured" if value is None else f"{value:.4f}"
-
 
 @dataclass(frozen=True)
 class Metric:

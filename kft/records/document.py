@@ -1,9 +1,9 @@
 """Documents: frozen dataclasses to JSON files and back; each file is checked when it is read.
 
 A document's keys are the fields of its dataclass, in their order. What differs stands with the class: ``KEYS`` names
-fields and properties in the order of the file, ``absent`` leaves a key out where nothing was said, ``unwritten`` keeps
-a field out of the file, ``rounded`` writes fewer digits. Keys that a class does not know are passed over, so a new key
-needs no new version; ``SCHEMA_VERSION`` goes up where the meaning of a key changes.
+fields and properties in the order of the file; kft/records/fields.py has what is said of a single field. Keys that a
+class does not know are passed over, so a new key needs no new version; ``SCHEMA_VERSION`` goes up where the meaning of
+a key changes.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,25 +27,15 @@ SCHEMA_VERSION = 1
 T = TypeVar("T")
 
 
-def absent(default: Any = None) -> Any:
-    """Declares a field that stands in the document only where its value is not the default."""
-    return dataclasses.field(default=default, metadata={"absent": True})
-
-
-def unwritten(default: Any = None) -> Any:
-    """Declares a field that stands in no document."""
-    return dataclasses.field(default=default, metadata={"unwritten": True}, repr=False, compare=False)
-
-
-def rounded(digits: int) -> Any:
-    """Declares a number that is written with so many digits after the point."""
-    return dataclasses.field(metadata={"digits": digits})
-
-
-def as_document(record: Any) -> dict[str, Any]:
+def as_document(record: Any, without: tuple[str, ...] = ()) -> dict[str, Any]:
     """Returns a record as plain JSON, without the version: what ``--json`` prints.
 
+    Args:
+        record: A frozen dataclass.
+        without: Keys that are left out, at any depth.
+
     Example:
+        >>> from kft.records.fields import absent, rounded
         >>> @dataclasses.dataclass(frozen=True)
         ... class Part:
         ...     share: float = rounded(2)
@@ -56,19 +47,23 @@ def as_document(record: Any) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name in getattr(record, "KEYS", fields):
         value, about = getattr(record, name), fields[name].metadata if name in fields else {}
-        if "unwritten" in about or ("absent" in about and value == fields[name].default):
+        if name in without or "unwritten" in about or ("absent" in about and value == fields[name].default):
             continue
-        values[name] = _plain(round(float(value), about["digits"]) if "digits" in about else value)
+        value = round(float(value), about["digits"]) if "digits" in about else value
+        values[name] = plain(value, (*without, *about.get("without", ())))
     return values
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any, without: tuple[str, ...] = ()) -> Any:
+    """Returns plain JSON: records as documents, paths and times as text; see ``as_document``."""
     if dataclasses.is_dataclass(value):
-        return as_document(value)
+        return as_document(value, without)
     if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
+        return {key: plain(each, without) for key, each in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(each) for each in value]
+        return [plain(each, without) for each in value]
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="seconds")
     return str(value) if isinstance(value, Path) else value
 
 
@@ -82,12 +77,13 @@ def write_document(path: Path, record: Any, **advice: str) -> None:
     write_file(path, document_text(record), **advice)
 
 
-def read_document(kind: type[T], path: Path) -> T:
+def read_document(kind: type[T], path: Path, *, next_step: str = "") -> T:
     """Reads and checks a JSON document of a run folder.
 
     Args:
         kind: Its dataclass.
-        path: The file, which lies in the run folder.
+        path: The file.
+        next_step: What to do where it cannot be read; default: what mends a run folder.
 
     Raises:
         RunError: It is missing, damaged, or was written by a newer kft; the message names the file and the key.
@@ -96,9 +92,9 @@ def read_document(kind: type[T], path: Path) -> T:
         text = path.read_text(encoding="utf-8")
         values = json.loads(text)
     except FileNotFoundError:
-        raise _damaged(path, f"the run folder has no {path.name}", where=str(path.parent)) from None
+        raise _damaged(path, next_step, f"the run folder has no {path.name}") from None
     except (ValueError, OSError) as error:
-        raise _damaged(path, f"{path.name} cannot be read: {error}", where=str(path.parent)) from None
+        raise _damaged(path, next_step, f"{path.name} cannot be read: {error}") from None
     version = values.get("schema_version", SCHEMA_VERSION) if isinstance(values, dict) else SCHEMA_VERSION
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise RunError(
@@ -108,7 +104,7 @@ def read_document(kind: type[T], path: Path) -> T:
             expected=f"at most {SCHEMA_VERSION}",
             next_step="pip install --upgrade kft",
         )
-    return parse(kind, text, path)
+    return parse(kind, text, path, next_step=next_step)
 
 
 def read_if_there(kind: type[T], path: Path) -> T | None:
@@ -116,7 +112,7 @@ def read_if_there(kind: type[T], path: Path) -> T | None:
     return read_document(kind, path) if path.is_file() else None
 
 
-def parse(kind: Any, text: str, path: Path, place: str = "") -> Any:
+def parse(kind: Any, text: str, path: Path, place: str = "", *, next_step: str = "") -> Any:
     """Returns a record from its JSON.
 
     Args:
@@ -124,6 +120,7 @@ def parse(kind: Any, text: str, path: Path, place: str = "") -> Any:
         text: The JSON.
         path: The file it comes from, in a run folder.
         place: Where in the file, such as a line.
+        next_step: As for ``read_document``.
 
     Raises:
         RunError: It is no JSON, or does not fit; the message names the key.
@@ -136,6 +133,7 @@ def parse(kind: Any, text: str, path: Path, place: str = "") -> Any:
     missing = first["type"] == "missing"
     raise _damaged(
         path,
+        next_step,
         f"{path.name} is damaged",
         where=", ".join(part for part in (str(path), place, key) if part),
         received="no such key" if missing else json.dumps(first["input"], ensure_ascii=False, default=str)[:80],
@@ -148,8 +146,7 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
-def _damaged(path: Path, problem: str, **found: str) -> RunError:
-    found.setdefault("expected", "the folder of a finished run")
-    return RunError(
-        problem, **found, next_step=f"kft evaluate {path.parent} if training was cut short, else train again"
-    )
+def _damaged(path: Path, next_step: str, problem: str, **found: str) -> RunError:
+    about = {"where": str(path.parent), "expected": "the folder of a finished run"} | found
+    mend = next_step or f"kft evaluate {path.parent} if training was cut short, else train again"
+    return RunError(problem, **about, next_step=mend)

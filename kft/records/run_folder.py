@@ -121,25 +121,6 @@ class RunFolder:
         """Puts the history back to these events."""
         write_file(self.history, "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in events))
 
-    def read_json(self, path: Path) -> Any:
-        """Reads one of the folder's JSON files.
-
-        Raises:
-            RunError: It is missing or damaged.
-        """
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            problem = f"the run folder has no {path.name}"
-        except (ValueError, OSError) as error:
-            problem = f"{path.name} cannot be read: {error}"
-        raise RunError(
-            problem,
-            where=str(self.path),
-            expected="the folder of a finished run",
-            next_step=f"kft evaluate {self.path} if training was cut short, else train again",
-        )
-
 
 def refuse_taken(folder: Path | None) -> None:
     """Refuses a run folder that is there already and not empty, before any compute is spent.

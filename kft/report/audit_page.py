@@ -15,11 +15,11 @@ from markupsafe import Markup
 
 from kft import runtime
 from kft.audit.check import CHECKS
-from kft.audit.finding import SEVERITIES, Finding
 from kft.audit.summary import count_severities, verdict
 from kft.audit.view import AuditView
 from kft.data.images import FORMATS
 from kft.recipe.load import Recipe
+from kft.records.findings import SEVERITIES, Finding
 from kft.report import plots
 from kft.report.details import METRIC, Grid, figures_of, grids_of, make_grid, points_of, rows_of
 from kft.report.examples import ExampleIndex, ShownExample

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from kft.metrics.metric import metric_title, shown_value
 from kft.model.catalog import CATALOG, BackboneEntry
+from kft.records.estimate import metric_title, shown_value
 from kft.report.html import TEMPLATES, clean, shorten
 from kft.report.questions import four_questions
 from kft.report.record import RunRecord
@@ -89,7 +89,7 @@ def _results(record: RunRecord) -> list[EvalResult]:
             dataset_type=dataset,
             dataset_name=dataset,
             dataset_split="test",
-            dataset_revision=record.receipt["split_hash"],
+            dataset_revision=record.receipt.split_hash,
             metric_type=METRICS.get(name, name),
             metric_name=f"{metric_title(name)}, 95 % interval {value.low:.4f} to {value.high:.4f}",
             metric_value=round(value.value, 4),
@@ -112,15 +112,15 @@ def _name(source: str) -> str:
 
 
 def _entry(record: RunRecord) -> BackboneEntry | None:
-    name = record.receipt["backbone"]
+    name = record.receipt.backbone
     return CATALOG.get(name) if name in CATALOG else None
 
 
 def _base_model(record: RunRecord) -> str:
     """Returns the Hub's name of the backbone where it comes from there, else its own."""
     entry = _entry(record)
-    source = entry.source if entry else str(record.receipt["backbone"])
-    return source.removeprefix("hf://") if source.startswith("hf://") else _name(str(record.receipt["backbone"]))
+    source = entry.source if entry else record.receipt.backbone
+    return source.removeprefix("hf://") if source.startswith("hf://") else _name(record.receipt.backbone)
 
 
 def _values(record: RunRecord) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def _values(record: RunRecord) -> dict[str, Any]:
         "entry": _entry(record),
         "base_model": _base_model(record),
         "datasets": _datasets(record),
-        "labels": [shorten(str(label), 60) for label in receipt["labels"]],
+        "labels": [shorten(label, 60) for label in receipt.labels],
         "receipt": receipt,
         "phases": [event for event in record.history if event.get("event") == "phase"],
         "spec": record.recipe.spec,
@@ -141,16 +141,15 @@ def _values(record: RunRecord) -> dict[str, Any]:
             for name, value in record.values.items()
         },
         "columns": ["this model", *record.baselines],
-        "gates": record.metrics["gates"],
+        "gates": record.metrics.gates,
         "weak": [
-            f"{part['by']} {part['value']}: accuracy {part['metrics']['accuracy']['value']:.3f} "
-            f"on {part['n']:,} test examples"
-            for part in record.weak_slices
+            f"{part.by} {part.value}: accuracy {part.metrics['accuracy'].value:.3f} on {part.n:,} test examples"
+            for part in record.metrics.weak_slices
         ],
         "questions": four_questions(record),
         "limits": list(_limits(record)),
         "call": Markup(f"kft.predict({json.dumps(record.run.path.name)}, {record.task.reads.in_python})"),
-        "versions": ", ".join(f"{name} {version}" for name, version in receipt["versions"].items()),
+        "versions": ", ".join(f"{name} {version}" for name, version in receipt.versions.items()),
     }
 
 
@@ -160,8 +159,8 @@ def _limits(record: RunRecord) -> Iterable[str]:
         for each in question.evidence:
             if each.tone in ("error", "warning"):
                 yield f"{each.text}."
-    selective = record.metrics.get("selective")
-    if selective is not None and not selective["threshold"] and "out_of_scope" not in record.metrics:
+    selective = record.metrics.selective
+    if selective is not None and not selective.threshold and record.metrics.out_of_scope is None:
         yield "It answers everything: no threshold declines answers that it is not sure of."
 
 

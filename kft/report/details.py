@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kft.audit.finding import Finding
+from kft.records.findings import Finding
 from kft.report.examples import MASKED, ExampleIndex
 from kft.report.html import number
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kft.audit.finding import Finding
 from kft.audit.view import AuditView
+from kft.records.findings import Finding
 from kft.report.html import Thumbnails, shorten
 
 PERSONAL = "personal-data"

@@ -16,7 +16,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from kft.data.images import FORMATS
-from kft.metrics.metric import shown_value
+from kft.records.estimate import shown_value
 
 TEMPLATES = Path(__file__).parent / "templates"
 

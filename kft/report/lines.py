@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kft.audit.finding import Finding
+from kft.records.findings import Finding
 from kft.report.details import PAIRS, grids_of, rows_of
 from kft.report.examples import ExampleIndex
 from kft.report.html import number

@@ -5,18 +5,18 @@ Nothing is asserted here that no file shows: what was not looked at is said to b
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from kft import runtime
 from kft.audit.summary import in_numbers
-from kft.compare.reading import Comparison
 from kft.compare.verdict import TUNED
-from kft.forgetting.meter import ForgettingResult
-from kft.metrics.metric import metric_title, shown_value
 from kft.recipe.schema import DATAFRAME
-from kft.report.record import Row, RunRecord, listed, several, share
+from kft.records.compare import Comparison
+from kft.records.edge_cases import EdgeCheckResult
+from kft.records.estimate import metric_title
+from kft.records.metrics import EvaluateResult, SelectiveResult
+from kft.report.record import RunRecord, listed, several, share
 
 GOOD, WARNING, ERROR, MISSING = "good", "warning", "error", "missing"
 ALIKE = {"nothing": "", "copies": "copies", "similar": "rows that look alike"}
@@ -102,12 +102,12 @@ def headline(record: RunRecord) -> str:
         else f"{metric_title(record.main)} {found.value:.3f} on {n}"
     )
     reached = reached[0].upper() + reached[1:]
-    failed = record.failed_gates
+    failed = record.metrics.failed_gates
     if not beats_baseline(record):
         return f"{reached}: no better than answering without looking."
     if failed:
-        return f"{reached}; {len(failed)} of {several(len(record.metrics['gates']), 'gate')} {_say(len(failed))} no."
-    if record.metrics["gates"]:
+        return f"{reached}; {len(failed)} of {several(len(record.metrics.gates), 'gate')} {_say(len(failed))} no."
+    if record.metrics.gates:
         return f"{reached}, and every gate holds."
     return f"{reached}."
 
@@ -132,19 +132,18 @@ def _measurable(record: RunRecord, comparison: Comparison | None) -> Iterator[Ev
         "metrics",
     )
     yield from _gain(record)
-    gates, failed = record.metrics["gates"], record.failed_gates
+    gates, failed = record.metrics.gates, record.metrics.failed_gates
     for name, gate in failed.items():
-        yield Evidence(f"gate {name} {gate['rule']} fails: {shown_value(gate['value'])}", ERROR, "gates")
+        yield Evidence(f"gate {name} {gate.rule} fails: {gate.reached}", ERROR, "gates")
     if gates and not failed:
         yield Evidence(f"{several(len(gates), 'gate')} of the recipe: all hold", GOOD, "gates")
     elif not gates:
         yield Evidence("gates that say what is good enough: evaluate.gates in the recipe", MISSING)
     if comparison is not None:
-        tuned = any(str(phase["unfreeze"]) != "none" for phase in record.receipt["phases"])
-        fits = tuned == (comparison.verdict.approach in TUNED)
+        fits = record.tuned == (comparison.verdict.approach in TUNED)
         yield Evidence(
             f"kft compare recommends {comparison.verdict.approach}; this run "
-            + ("fine-tunes the backbone" if tuned else "is a head on the frozen backbone"),
+            + ("fine-tunes the backbone" if record.tuned else "is a head on the frozen backbone"),
             GOOD if fits else WARNING,
             "comparison",
         )
@@ -153,32 +152,32 @@ def _measurable(record: RunRecord, comparison: Comparison | None) -> Iterator[Ev
 
 
 def _gain(record: RunRecord) -> Iterator[Evidence]:
-    gain = record.metrics["gain_over_probe"]
+    gain = record.metrics.gain_over_probe
     if gain is None:
         return
-    if gain["low"] == gain["high"] == 0:
+    if gain.low == gain.high == 0:
         yield Evidence("it answers as its probe does, a head on the frozen backbone", GOOD, "metrics")
         return
-    low, high = sorted((record.sign * gain["low"], record.sign * gain["high"]))
+    low, high = sorted((record.sign * gain.low, record.sign * gain.high))
     says = "better than" if low > 0 else "worse than" if high < 0 else "perhaps no better than"
     yield Evidence(
-        f"fine-tuning is {says} the probe it began from: {metric_title(record.main)} {gain['value']:+.3f} "
-        f"[{gain['low']:+.3f}, {gain['high']:+.3f}], paired",
+        f"fine-tuning is {says} the probe it began from: {metric_title(record.main)} {gain.value:+.3f} "
+        f"[{gain.low:+.3f}, {gain.high:+.3f}], paired",
         GOOD if low > 0 else WARNING,
         "metrics",
     )
 
 
 def _trustworthy(record: RunRecord) -> Iterator[Evidence]:
-    data, n = record.recipe.spec.data, record.receipt["n"]
+    data, n = record.recipe.spec.data, record.receipt.n
     kept = " and ".join(
         filter(None, [f"rows of one group ({data.group.column})" if data.group else "", ALIKE[data.keep_together]])
     )
     yield Evidence(
-        f"{n['train']:,} rows to train on, {n['valid']:,} to choose by, {n['test']:,} sealed for the test; "
+        f"{n.train:,} rows to train on, {n.valid:,} to choose by, {n.test:,} sealed for the test; "
         + ("split by time; " if data.time else "")
         + (f"{kept} stay on one side; " if kept else "")
-        + f"split hash {record.receipt['split_hash'][:12]}",
+        + f"split hash {record.receipt.split_hash[:12]}",
         GOOD if kept or data.time else WARNING,
         "provenance",
     )
@@ -198,64 +197,67 @@ def _verifiable(record: RunRecord) -> Iterator[Evidence]:
         f"predictions.csv has every answer to the {record.n:,} test examples, beside what is right", GOOD, "provenance"
     )
     if record.task.kind.one_class:
-        yield from _probabilities(record)
-        yield from _slices(record)
+        yield from _probabilities(record.metrics)
+        yield from _slices(record.metrics)
     else:
         yield Evidence("calibration, abstention and slices: they are measured of one class of many only", MISSING)
     yield from _edge_cases(record)
-    if record.mistakes and record.mistakes["mistakes"]:
-        count = "" if record.task.kind.numeric else f"{several(record.mistakes['n'], 'wrong answer')}; "
+    if record.mistakes and record.mistakes.mistakes:
+        count = "" if record.task.kind.numeric else f"{several(record.mistakes.n, 'wrong answer')}; "
         yield Evidence(f"{count}the worst stand beside the training examples nearest to them", GOOD, "mistakes")
-    for warning in record.metrics.get("overfitting", {}).get("warnings", ()):
+    for warning in record.metrics.overfitting.warnings if record.metrics.overfitting else ():
         yield Evidence(f"overfitting: {warning}", WARNING, "training")
 
 
-def _probabilities(record: RunRecord) -> Iterator[Evidence]:
-    found, ece = record.metrics["calibration"], record.values["ece"]
-    before = f", {found['ece_before']['value']:.3f} before calibration" if found["n"] else ", not calibrated"
-    yield Evidence(
-        f"probabilities are off by {ece} on average (ECE){before}",
-        WARNING if ece.low > SURE_ECE else GOOD,
-        "calibration",
-    )
-    yield _abstention(record.metrics["selective"])
-    scope = record.metrics.get("out_of_scope")
+def _probabilities(metrics: EvaluateResult) -> Iterator[Evidence]:
+    found, ece = metrics.calibration, metrics.metrics["ece"]
+    if found is not None:
+        before = f", {found.ece_before.value:.3f} before calibration" if found.n else ", not calibrated"
+        yield Evidence(
+            f"probabilities are off by {ece} on average (ECE){before}",
+            WARNING if ece.low > SURE_ECE else GOOD,
+            "calibration",
+        )
+    if metrics.selective is not None:
+        yield _abstention(metrics.selective)
+    scope = metrics.out_of_scope
     if scope is not None:
-        text = f"{share(scope['flagged']['value'])} of the test examples look foreign to it and are not answered"
-        yield Evidence(f"{text}; {share(scope['right']['value'])} of these would have been right", GOOD, "abstention")
+        text = f"{share(scope.flagged.value)} of the test examples look foreign to it and are not answered"
+        yield Evidence(f"{text}; {share(scope.right.value)} of these would have been right", GOOD, "abstention")
 
 
-def _abstention(selective: Row) -> Evidence:
-    answers = f"answers {share(selective['coverage']['value'])}, of these wrong {share(selective['error']['value'])}"
-    promise, costs, precision = (selective.get(name) for name in ("promise", "costs", "precision"))
-    for rule in (promise, precision):
-        if rule is not None and rule["threshold"] is None:
-            why = rule.get("why", "no threshold on valid reaches the precision that was asked for")
-            return Evidence(f"abstention is off: {why}", WARNING, "abstention")
+def _abstention(found: SelectiveResult) -> Evidence:
+    answers = f"answers {share(found.coverage.value)}, of these wrong {share(found.error.value)}"
+    promise, costs, precision = found.promise, found.costs, found.precision
+    if promise is not None and promise.threshold is None:
+        return Evidence(f"abstention is off: {promise.why}", WARNING, "abstention")
+    if precision is not None and precision.threshold is None:
+        why = "no threshold on valid reaches the precision that was asked for"
+        return Evidence(f"abstention is off: {why}", WARNING, "abstention")
     if promise is not None:
-        text, holds = f"{share(promise['error'])} at most are promised", selective["error"]["low"] <= promise["error"]
-    elif costs is not None:
-        each, all_ = costs["per_example"]["value"], costs["answering_everything"]["value"]
-        text, holds = f"an example costs {each:.3g}, and {all_:.3g} if all were answered", costs["saved"]["high"] >= 0
-    elif precision is not None:
-        reached, asked = precision["reached"], precision["asked"]
-        text = f"{share(reached['value'])} of the answers {precision['label']} are right, {share(asked)} were asked for"
-        holds = reached["high"] >= asked
+        text, holds = f"{share(promise.error)} at most are promised", found.error.low <= promise.error
+    elif costs is not None and costs.per_example and costs.answering_everything and costs.saved:
+        each, all_ = costs.per_example.value, costs.answering_everything.value
+        text, holds = f"an example costs {each:.3g}, and {all_:.3g} if all were answered", costs.saved.high >= 0
+    elif precision is not None and precision.reached:
+        reached, asked = precision.reached, precision.asked
+        text = f"{share(reached.value)} of the answers {precision.label} are right, {share(asked)} were asked for"
+        holds = reached.high >= asked
     else:
         return Evidence("when to decline an answer: evaluate.abstain_at in the recipe", MISSING, "abstention")
     return Evidence(f"{answers}; {text}", GOOD if holds else WARNING, "abstention")
 
 
-def _slices(record: RunRecord) -> Iterator[Evidence]:
-    judged = [part for part in record.metrics["slices"] if part["p_value"] is not None]
-    for part in record.weak_slices:
+def _slices(metrics: EvaluateResult) -> Iterator[Evidence]:
+    judged = [part for part in metrics.slices or () if part.p_value is not None]
+    for part in metrics.weak_slices:
         yield Evidence(
-            f"weak slice {part['by']} {part['value']}: accuracy {part['metrics']['accuracy']['value']:.3f} of "
-            f"{several(part['n'], 'example')}",
+            f"weak slice {part.by} {part.value}: accuracy {part.metrics['accuracy'].value:.3f} of "
+            f"{several(part.n, 'example')}",
             WARNING,
             "slices",
         )
-    if judged and not record.weak_slices:
+    if judged and not metrics.weak_slices:
         yield Evidence(f"none of {several(len(judged), 'slice')} is weaker than the rest beyond chance", GOOD, "slices")
 
 
@@ -265,52 +267,54 @@ def _edge_cases(record: RunRecord) -> Iterator[Evidence]:
         if record.task.kind.one_class:
             yield Evidence("edge cases: kft evaluate RUN --suite checks.yaml", MISSING, "edge-cases")
         return
-    tones = {check["name"]: check_tone(check) for check in found["checks"]}
+    tones = {check.name: check_tone(check) for check in found.checks}
     short = [name for name, tone in tones.items() if tone == ERROR]
     yield Evidence(
-        f"{found['passed']:,} of {several(found['n'], 'edge case')} pass"
+        f"{found.passed:,} of {several(found.n, 'edge case')} pass"
         + (f"; too few of {listed(short)}" if short else ""),
         ERROR if short else WARNING if WARNING in tones.values() else GOOD,
         "edge-cases",
     )
 
 
-def check_tone(check: Mapping[str, Any]) -> str:
+def check_tone(check: EdgeCheckResult) -> str:
     """Returns what a check of edge_cases.json says: ``error`` where too few cases pass, ``warning`` where not all do.
 
     Too few is what the suite says; where it says nothing, all of what must pass has to.
 
     Example:
-        >>> [check_tone({"kind": kind, "n": 9, "passed": 8}) for kind in ("invariance", "must_pass")]
+        >>> rate = Estimate(0.9, 0.5, 1.0)
+        >>> [check_tone(EdgeCheckResult("a", kind, "", 9, 8, rate)) for kind in ("invariance", "must_pass")]
         ['warning', 'error']
     """
-    if check["passed"] == check["n"]:
+    if check.passed == check.n:
         return GOOD
-    return WARNING if check.get("holds", check["kind"] != "must_pass") else ERROR
+    holds = check.kind != "must_pass" if check.holds is None else check.holds
+    return WARNING if holds else ERROR
 
 
 def _maintainable(record: RunRecord) -> Iterator[Evidence]:
-    receipt, run = record.receipt, record.run
+    receipt = record.receipt
     yield Evidence(
-        f"recipe, seed {receipt['seed']}, data hash {receipt['data_hash'][:12]} and weights hash "
-        f"{receipt['weights_hash'][:12]} are kept: the run can be repeated",
+        f"recipe, seed {receipt.seed}, data hash {receipt.data_hash[:12]} and weights hash "
+        f"{receipt.weights_hash[:12]} are kept: the run can be repeated",
         GOOD,
         "provenance",
     )
     if record.recipe.spec.data.train == DATAFRAME:
         yield Evidence("the data were DataFrames: who repeats the run needs them", WARNING, "provenance")
-    now, then = runtime.versions(), receipt["versions"]
+    now, then = runtime.versions(), receipt.versions
     other = [f"{name} {then[name]} then, {now[name]} now" for name in then if now.get(name, then[name]) != then[name]]
     if other:
         yield Evidence(f"other versions are installed here: {listed(other)}", WARNING, "provenance")
     else:
         yield Evidence("the versions that trained it are those installed here", GOOD, "provenance")
     if record.forgetting is None:
-        if any(str(phase["unfreeze"]) != "none" for phase in receipt["phases"]):
+        if record.tuned:
             yield Evidence("what the backbone forgot of its own ability", MISSING)
     else:
-        found = ForgettingResult.from_dict(record.forgetting)
-        text = f"{share(found.kept.retained.value)} of the pretrained ability is retained ({found.name})"
+        found = record.forgetting
+        text = f"{share(found.retained.value)} of the pretrained ability is retained ({found.retain.name})"
         yield Evidence(found.kept_warning or text, WARNING if found.kept_warning else GOOD, "forgetting")
-    if not (run.path / "model").is_dir():
+    if not (record.run.path / "model").is_dir():
         yield Evidence("an exported model with proof that it answers as this one, and a reference for drift", MISSING)

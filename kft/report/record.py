@@ -12,10 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from kft.audit.finding import Finding
 from kft.evaluate.mistakes import read_predictions
-from kft.metrics.intervals import Estimate
+from kft.forgetting.retention import trains_backbone
 from kft.recipe.load import Recipe
+from kft.records.document import read_document, read_if_there
+from kft.records.edge_cases import EdgeCaseResult
+from kft.records.estimate import Estimate
+from kft.records.findings import Finding, Findings
+from kft.records.forgetting import ForgettingResult
+from kft.records.metrics import EvaluateResult
+from kft.records.mistakes import Mistakes
+from kft.records.receipt import Receipt
 from kft.records.run_folder import RunFolder
 from kft.tasks.recipes import load_recipe
 from kft.tasks.registry import TASKS
@@ -63,17 +70,17 @@ class RunRecord:
 
     run: RunFolder
     recipe: Recipe
-    receipt: Row
-    metrics: Row
+    receipt: Receipt
+    metrics: EvaluateResult
     findings: tuple[Finding, ...] | None
     history: tuple[Row, ...]
     predictions: tuple[Mapping[str, str], ...]
     classes: tuple[Mapping[str, str], ...]
     labels: tuple[str, ...]
     confusion: np.ndarray | None
-    edge_cases: Row | None
-    forgetting: Row | None
-    mistakes: Row | None
+    edge_cases: EdgeCaseResult | None
+    forgetting: ForgettingResult | None
+    mistakes: Mistakes | None
 
     @property
     def task(self) -> Task:
@@ -83,37 +90,32 @@ class RunRecord:
     @property
     def n(self) -> int:
         """Test examples."""
-        return int(self.metrics["n"])
+        return self.metrics.n
 
-    @cached_property
-    def values(self) -> dict[str, Estimate]:
+    @property
+    def values(self) -> Mapping[str, Estimate]:
         """Metric name to value and interval, on test."""
-        return estimates(self.metrics["metrics"])
+        return self.metrics.metrics
 
-    @cached_property
-    def baselines(self) -> dict[str, dict[str, Estimate]]:
+    @property
+    def baselines(self) -> Mapping[str, Mapping[str, Estimate]]:
         """The same for what answers without looking and, where there was one, the probe."""
-        return {name: estimates(values) for name, values in self.metrics["baselines"].items()}
+        return self.metrics.baselines
 
     @property
     def main(self) -> str:
         """The first metric of the task."""
-        return next(iter(self.values))
+        return self.metrics.main
+
+    @property
+    def tuned(self) -> bool:
+        """Whether a phase moved the backbone."""
+        return trains_backbone(self.receipt)
 
     @property
     def sign(self) -> int:
         """1 where more of the main metric is better, -1 where less is."""
         return 1 if self.task.kind.judging.metrics[self.main].higher_is_better else -1
-
-    @property
-    def failed_gates(self) -> dict[str, Row]:
-        """The gates that say no."""
-        return {name: gate for name, gate in self.metrics["gates"].items() if not gate["passed"]}
-
-    @property
-    def weak_slices(self) -> list[Row]:
-        """Parts of test that are weaker than the rest beyond chance."""
-        return [part for part in self.metrics.get("slices", ()) if part["weak"]]
 
     @cached_property
     def confused(self) -> list[Pair]:
@@ -129,11 +131,6 @@ class RunRecord:
         return sorted(pairs, key=lambda pair: (-pair.count, -pair.count / pair.n, pair.target, pair.prediction))
 
 
-def estimates(values: Mapping[str, Mapping[str, float]]) -> dict[str, Estimate]:
-    """Returns values with intervals from their form in a JSON file."""
-    return {name: Estimate(**value) for name, value in values.items()}
-
-
 def read_record(run: RunFolder) -> RunRecord:
     """Reads a run folder.
 
@@ -142,34 +139,21 @@ def read_record(run: RunFolder) -> RunRecord:
         RecipeError: Its recipe is not valid any more.
     """
     labels, confusion = _confusion(run)
+    found = read_if_there(Findings, run.findings)
     return RunRecord(
         run=run,
         recipe=load_recipe(run.recipe),
-        receipt=run.read_json(run.receipt),
-        metrics=run.read_json(run.metrics),
-        findings=_findings(run),
+        receipt=read_document(Receipt, run.receipt),
+        metrics=read_document(EvaluateResult, run.metrics),
+        findings=None if found is None else found.findings,
         history=_events(run),
         predictions=tuple(read_predictions(run)),
         classes=tuple(_rows(run.per_class)),
         labels=labels,
         confusion=confusion,
-        edge_cases=_optional(run, run.edge_cases),
-        forgetting=_optional(run, run.forgetting),
-        mistakes=_optional(run, run.mistakes),
-    )
-
-
-def _optional(run: RunFolder, path: Path) -> Row | None:
-    return run.read_json(path) if path.is_file() else None
-
-
-def _findings(run: RunFolder) -> tuple[Finding, ...] | None:
-    document = _optional(run, run.findings)
-    keys = ("check", "severity", "message", "advice", "score", "rows", "details")
-    return (
-        None
-        if document is None
-        else tuple(Finding(**{key: each[key] for key in keys}) for each in document["findings"])
+        edge_cases=read_if_there(EdgeCaseResult, run.edge_cases),
+        forgetting=read_if_there(ForgettingResult, run.forgetting),
+        mistakes=read_if_there(Mistakes, run.mistakes),
     )
 
 

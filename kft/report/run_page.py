@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,20 +12,23 @@ from typing import Any
 from markupsafe import Markup
 
 from kft import runtime
-from kft.compare.reading import Comparison
 from kft.compare.table import Row as ComparisonRow
 from kft.compare.table import header, rows_of
 from kft.data.personal import conceal
-from kft.forgetting.meter import ForgettingResult
-from kft.metrics.intervals import Estimate
-from kft.metrics.metric import metric_title
 from kft.recipe.schema import DATAFRAME
+from kft.records.compare import Comparison
+from kft.records.edge_cases import EdgeCaseResult, Outcome
+from kft.records.estimate import Estimate, metric_title
+from kft.records.forgetting import ForgettingResult
+from kft.records.metrics import EvaluateResult
+from kft.records.mistakes import Mistake as WrittenMistake
+from kft.records.mistakes import NearExample
 from kft.report import run_plots
 from kft.report.details import Grid, make_grid
 from kft.report.examples import ShownExample
 from kft.report.html import Thumbnails, render, shorten
 from kft.report.questions import check_tone, four_questions, headline
-from kft.report.record import Row, RunRecord, estimates
+from kft.report.record import RunRecord
 
 AT_ONCE = 6
 """Mistakes that are seen at once; the others are behind a click."""
@@ -63,7 +66,7 @@ def render_run(record: RunRecord, *, comparison: Comparison | None = None, missi
         missing: Why the mistakes cannot be shown; empty where they can.
     """
     questions = four_questions(record, comparison)
-    mistakes = _mistakes(record)
+    mistakes, edge_cases = _mistakes(record), _edge_cases(record)
     return render(
         "run.html.j2",
         {
@@ -75,23 +78,24 @@ def render_run(record: RunRecord, *, comparison: Comparison | None = None, missi
             "facts": _facts(record),
             "metrics": _metrics(record),
             "columns": ("this model", *record.baselines),
-            "gates": record.metrics["gates"],
+            "gates": record.metrics.gates,
             "training": _training(record),
             "epochs": _epochs(record),
-            "overfitting": record.metrics.get("overfitting", {}).get("warnings", ()),
+            "overfitting": record.metrics.overfitting.warnings if record.metrics.overfitting else (),
             "answers": _answers(record),
             "pairs": [pair for pair in record.confused[:WEAKEST] if pair.count > 1] or record.confused[:5],
             "by_class": _by_class(record),
-            "sure": _sure(record),
-            "calibration": _calibration(record),
-            "abstention": _abstention(record),
-            "slices": [_slice(part) for part in record.metrics.get("slices", ())],
-            "edge_cases": _edge_cases(record),
+            "sure": _sure(record.metrics),
+            "calibration": _calibration(record.metrics),
+            "abstention": _abstention(record.metrics),
+            "slices": record.metrics.slices or (),
+            "edge_cases": edge_cases,
+            "tones": [check_tone(check) for check in edge_cases.checks] if edge_cases else (),
             "forgetting": _forgetting(record),
             "mistakes": mistakes[:AT_ONCE],
             "more_mistakes": mistakes[AT_ONCE:],
             "numbers": record.task.kind.numeric,
-            "wrong": record.mistakes["n"] if record.mistakes else None,
+            "wrong": record.mistakes.n if record.mistakes else None,
             "images": record.task.reads.files,
             "missing": missing,
             "findings": record.findings or (),
@@ -106,12 +110,11 @@ def render_run(record: RunRecord, *, comparison: Comparison | None = None, missi
 
 
 def _facts(record: RunRecord) -> dict[str, Any]:
-    n = record.receipt["n"]
-    facts: dict[str, Any] = {"trained on": n["train"], "chosen by": n["valid"], "tested on": record.n}
-    labels = record.receipt["labels"]
+    n, labels = record.receipt.n, record.receipt.labels
+    facts: dict[str, Any] = {"trained on": n.train, "chosen by": n.valid, "tested on": record.n}
     if labels:
         facts["classes" if record.task.kind.one_class else "labels"] = len(labels)
-    return facts | {"backbone": record.receipt["backbone"]}
+    return facts | {"backbone": record.receipt.backbone}
 
 
 def _metrics(record: RunRecord) -> list[tuple[str, list[Estimate]]]:
@@ -165,106 +168,88 @@ def _by_class(record: RunRecord) -> Grid | None:
     )
 
 
-def _sure(record: RunRecord) -> list[Drawing]:
-    if "calibration" not in record.metrics:
+def _sure(metrics: EvaluateResult) -> list[Drawing]:
+    found, selective = metrics.calibration, metrics.selective
+    if found is None or selective is None:
         return []
-    found, selective = record.metrics["calibration"], record.metrics["selective"]
-    before = found.get("reliability_before", ()) if found["n"] else ()
-    point = None
-    if selective["threshold"]:
-        point = (selective["coverage"]["value"], selective["error"]["value"])
-    promised = selective["promise"]["error"] if selective["promise"] else None
+    before = found.reliability_before if found.n else ()
+    point = (selective.coverage.value, selective.error.value) if selective.threshold else None
+    promised = selective.promise.error if selective.promise else None
     return [
-        ("How often answers of a confidence are right", run_plots.reliability_plot(found["reliability"], before)),
+        ("How often answers of a confidence are right", run_plots.reliability_plot(found.reliability, before)),
         (
             "What declining the least sure answers brings",
-            run_plots.risk_coverage_plot(selective["risk_coverage"], point, promised),
+            run_plots.risk_coverage_plot(selective.risk_coverage, point, promised),
         ),
     ]
 
 
-def _calibration(record: RunRecord) -> list[tuple[str, Estimate]]:
-    if "calibration" not in record.metrics:
-        return []
-    found = record.metrics["calibration"]
-    before = [("ECE before calibration", Estimate(**found["ece_before"]))] if found["n"] else []
-    return [*before, ("ECE, as answered", record.values["ece"]), ("Brier score", Estimate(**found["brier"]))]
-
-
-def _abstention(record: RunRecord) -> list[tuple[str, Estimate]]:
-    found = record.metrics.get("selective")
+def _calibration(metrics: EvaluateResult) -> list[tuple[str, Estimate]]:
+    found = metrics.calibration
     if found is None:
         return []
-    declines = found["threshold"] or "out_of_scope" in record.metrics
-    answered = [("share answered", "coverage"), ("wrong among these", "error")] if declines else []
-    return [
-        (title, Estimate(**found[key])) for title, key in (*answered, ("wrong, averaged over coverages (AURC)", "aurc"))
-    ]
+    before = [("ECE before calibration", found.ece_before)] if found.n else []
+    return [*before, ("ECE, as answered", metrics.metrics["ece"]), ("Brier score", found.brier)]
 
 
-def _slice(part: Row) -> dict[str, Any]:
-    return {**part, "metrics": estimates(part["metrics"])}
+def _abstention(metrics: EvaluateResult) -> list[tuple[str, Estimate]]:
+    found = metrics.selective
+    if found is None:
+        return []
+    declines = found.threshold or metrics.out_of_scope
+    answered = [("share answered", found.coverage), ("wrong among these", found.error)] if declines else []
+    return [*answered, ("wrong, averaged over coverages (AURC)", found.aurc)]
 
 
-def _edge_cases(record: RunRecord) -> Row | None:
-    """Returns the suite's results with intervals that can be shown, and inputs without personal data."""
+def _edge_cases(record: RunRecord) -> EdgeCaseResult | None:
+    """Returns the suite's results, with inputs without personal data."""
     found = record.edge_cases
     if found is None:
         return None
-    checks = [
-        {
-            **check,
-            "tone": check_tone(check),
-            "pass_rate": Estimate(**check["pass_rate"]),
-            "failures": [
-                {**failure, **{key: _text(failure[key]) for key in ("input", "changed")}}
-                for failure in check["failures"]
-            ],
-        }
-        for check in found["checks"]
-    ]
-    return {**found, "pass_rate": Estimate(**found["pass_rate"]), "checks": checks}
+    checks = (
+        replace(check, failures=tuple(_shown(failure) for failure in check.failures or ())) for check in found.checks
+    )
+    return replace(found, checks=tuple(checks))
+
+
+def _shown(failure: Outcome) -> Outcome:
+    return replace(failure, input=_text(failure.input), changed=_text(failure.changed))
 
 
 def _text(given: str | None) -> str:
     return "" if given is None else shorten(conceal(given))
 
 
-def _forgetting(record: RunRecord) -> Row | None:
+def _forgetting(record: RunRecord) -> ForgettingResult | None:
     found = record.forgetting
-    if found is None:
-        return None
-    read = ForgettingResult.from_dict(found)
-    return {**vars(read), "metric": metric_title(read.metric), "warnings": read.warnings}
+    return None if found is None else replace(found, metric=metric_title(found.metric))
 
 
 def _mistakes(record: RunRecord) -> list[Mistake]:
     thumbnails = Thumbnails()
     images = record.task.reads.files
 
-    def shown(each: Row, label: str, split: str) -> ShownExample:
-        given = each["input"]
-        texts = () if images else tuple(_text(text) for text in ([given] if isinstance(given, str) else given))
-        image = thumbnails.of(Path(given)) if images else None
-        return ShownExample(each["id"], split, texts, image, shorten(label, 60))
+    def shown(each: WrittenMistake | NearExample, label: str, split: str) -> ShownExample:
+        given = (each.input,) if isinstance(each.input, str) else each.input
+        texts = () if images else tuple(_text(text) for text in given)
+        image = thumbnails.of(Path(given[0])) if images else None
+        return ShownExample(each.id, split, texts, image, shorten(label, 60))
 
     return [
         Mistake(
-            example=shown(each, each["target"], "test"),
-            prediction=shorten(each["prediction"], 60),
-            confidence=each["confidence"],
-            neighbours=tuple(
-                Neighbour(shown(near, near["label"], "train"), near["similarity"]) for near in each["neighbours"]
-            ),
+            example=shown(each, each.target, "test"),
+            prediction=shorten(each.prediction, 60),
+            confidence=each.confidence,
+            neighbours=tuple(Neighbour(shown(near, near.label, "train"), near.similarity) for near in each.neighbours),
         )
-        for each in (record.mistakes or {"mistakes": ()})["mistakes"]
+        for each in (record.mistakes.mistakes if record.mistakes else ())
     ]
 
 
 def _compared(comparison: Comparison | None) -> Sequence[ComparisonRow]:
     if comparison is None:
         return ()
-    return rows_of(comparison.outcomes, comparison.verdict, comparison.metric)
+    return rows_of(comparison.approaches, comparison.verdict, comparison.metric)
 
 
 def _provenance(record: RunRecord) -> Mapping[str, str]:
@@ -273,14 +258,14 @@ def _provenance(record: RunRecord) -> Mapping[str, str]:
     return {
         "recipe": record.recipe.name,
         "data": ", ".join(sources),
-        "backbone": receipt["backbone"],
-        "split hash": receipt["split_hash"],
-        "data hash": receipt["data_hash"],
-        "weights hash": receipt["weights_hash"],
-        "recipe hash": receipt["recipe_hash"],
-        "seed": str(receipt["seed"]),
-        "devices": f"{', '.join(receipt['devices'])}; {receipt['strategy']}",
-        "trained": f"{receipt['created']}, with {_versions(receipt['versions'])}",
+        "backbone": receipt.backbone,
+        "split hash": receipt.split_hash,
+        "data hash": receipt.data_hash,
+        "weights hash": receipt.weights_hash,
+        "recipe hash": receipt.recipe_hash,
+        "seed": str(receipt.seed),
+        "devices": f"{', '.join(receipt.devices)}; {receipt.strategy}",
+        "trained": f"{receipt.created}, with {_versions(receipt.versions)}",
         "reported": f"{datetime.now(UTC).isoformat(timespec='seconds')}, with {_versions(runtime.versions())}",
     }
 
@@ -296,7 +281,7 @@ def _commands(record: RunRecord) -> list[tuple[str, str]]:
     if record.recipe.spec.data.train == DATAFRAME:
         again = f'kft.train("{record.run.recipe}", data=THE_SAME_DATAFRAMES)'
     return [
-        ("was trained by", shlex.join(record.receipt["command"])),
+        ("was trained by", shlex.join(record.receipt.command)),
         ("trains it again", again),
         ("scores it again", shlex.join(["kft", "evaluate", run])),
         ("writes this page again", shlex.join(["kft", "report", run])),

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from kft.metrics.metric import metric_title
+from kft.records.estimate import metric_title
+from kft.records.metrics import ReliabilityBin, RiskPoint
 from kft.report.plots import ACCENT, BAR, GRID, INK, PAPER, TEXT, as_svg, axes_of, cut
 
 MOST_CLASSES = 30
@@ -107,11 +108,11 @@ def _phases(axes: Any, events: Sequence[Event]) -> None:
         )
 
 
-def reliability_plot(after: Sequence[Event], before: Sequence[Event]) -> Markup:
+def reliability_plot(after: Sequence[ReliabilityBin], before: Sequence[ReliabilityBin]) -> Markup:
     """Draws how often answers of a confidence are right, beside what the confidence says.
 
     Args:
-        after: Bins with ``confidence``, ``accuracy`` and ``n``, as they are after calibration.
+        after: The bins as they are after calibration.
         before: The same before it; none where they are not known or nothing was fitted.
     """
     with axes_of(3.1) as (figure, axes):
@@ -121,23 +122,23 @@ def reliability_plot(after: Sequence[Event], before: Sequence[Event]) -> Markup:
             (after, ACCENT, "o-", "after calibration" if before else "as answered"),
         ):
             if bins:
-                sure, right = ([each[key] for each in bins] for key in ("confidence", "accuracy"))
+                sure, right = [each.confidence for each in bins], [each.accuracy for each in bins]
                 axes.plot(sure, right, style, color=color, linewidth=1.5, markersize=3.5, label=label)
         axes.set(xlabel="confidence", ylabel="share that is right", xlim=(0, 1.02), ylim=(0, 1.02))
         axes.legend(frameon=False, fontsize=8, loc="upper left", labelcolor=INK)
-        said = "; ".join(f"{each['confidence']:.2f} sure, {each['accuracy']:.2f} right" for each in after)
+        said = "; ".join(f"{each.confidence:.2f} sure, {each.accuracy:.2f} right" for each in after)
         return as_svg(figure, "Reliability", f"Reliability: {said}")
 
 
-def risk_coverage_plot(curve: Sequence[Event], point: tuple[float, float] | None, promised: float | None) -> Markup:
+def risk_coverage_plot(curve: Sequence[RiskPoint], point: tuple[float, float] | None, promised: float | None) -> Markup:
     """Draws the share of wrong answers among those that are answered, from the surest few to all.
 
     Args:
-        curve: ``coverage`` and ``error``.
+        curve: From the surest few to all.
         point: Coverage and error at the run's threshold; None where it answers everything.
         promised: The error that is promised; None without a promise.
     """
-    coverage, error = ([each[key] for each in curve] for key in ("coverage", "error"))
+    coverage, error = [each.coverage for each in curve], [each.error for each in curve]
     with axes_of(2.5) as (figure, axes):
         axes.plot(coverage, error, color=ACCENT, linewidth=1.6)
         top = max([*error, promised or 0.0, 0.01]) * 1.18

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kft.metrics.neighbours import cosines, unit_rows
+
 
 class Pairs(NamedTuple):
     """Pairs of rows, sorted by the first, then the second; ``first[k] < second[k]``.
@@ -93,21 +95,11 @@ def near_vectors(vectors: np.ndarray, at_least: float) -> Pairs:
         >>> near_vectors(np.array([[1.0, 0.0], [2.0, 0.1], [0.0, 1.0]]), 0.9).second.tolist()
         [1]
     """
-    unit = unit_rows(vectors)
+    unit = unit_rows(vectors.astype(np.float32))
     found = []
-    for start in range(0, len(unit), BLOCK):
-        cosine = unit[start : start + BLOCK] @ unit.T
+    for places, cosine in cosines(unit, unit):
         one, other = np.nonzero(cosine >= at_least)
-        later = other > one + start
+        later = other > one + places.start
         one, other = one[later], other[later]
-        found += list(zip((one + start).tolist(), other.tolist(), cosine[one, other].tolist(), strict=True))
+        found += list(zip((one + places.start).tolist(), other.tolist(), cosine[one, other].tolist(), strict=True))
     return as_pairs(found)
-
-
-BLOCK = 1024
-
-
-def unit_rows(vectors: np.ndarray) -> np.ndarray:
-    """Returns rows of length one; a row of zeros stays one."""
-    rows = vectors.astype(np.float32)
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)

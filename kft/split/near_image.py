@@ -12,7 +12,8 @@ from threadpoolctl import threadpool_limits
 
 from kft.data.examples import content
 from kft.data.images import ImageSizing, decode_image, workers
-from kft.split.near import BLOCK, Pairs, as_pairs
+from kft.metrics.neighbours import cosines, nearest_first
+from kft.split.near import Pairs, as_pairs
 
 COPY = 0.88
 """From this correlation of grey pixels on, two photos count as copies."""
@@ -77,12 +78,10 @@ def _candidates(grey: np.ndarray) -> list[tuple[int, int]]:
     each = SIDE // COARSE
     coarse = _standardised(grey.reshape(len(grey), COARSE, each, COARSE, each).mean((2, 4)).reshape(len(grey), -1))
     found = set()
-    for start in range(0, len(coarse), BLOCK):
-        alike = coarse[start : start + BLOCK] @ coarse.T
-        alike[np.arange(len(alike)), np.arange(start, start + len(alike))] = -1
-        nearest = np.argsort(-alike, axis=1, kind="stable")[:, :NEIGHBOURS]
-        for row, others in enumerate(nearest, start=start):
-            close = others[alike[row - start, others] >= CANDIDATE]
+    for places, alike in cosines(coarse, coarse):
+        alike[np.arange(len(alike)), np.arange(places.start, places.stop)] = -1
+        for row, others in enumerate(nearest_first(alike, NEIGHBOURS), start=places.start):
+            close = others[alike[row - places.start, others] >= CANDIDATE]
             found |= {(min(row, other), max(row, other)) for other in close.tolist()}
     return sorted(found)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kft.split.near import BLOCK, unit_rows
+from kft.metrics.neighbours import cosines, unit_rows
 
 QUANTILE = 0.99
 """Of the similarities of each row to its nearest of another class; the rest is left to wrong labels and twins."""
@@ -37,7 +37,7 @@ def similar_groups(vectors: np.ndarray, strata: np.ndarray, largest: float = 1.0
         >>> similar_groups(vectors, np.array(["a", "a", "a", "b", "b"])).tolist()
         [0, 0, 2, 3, 4]
     """
-    unit, groups = unit_rows(vectors), np.arange(len(vectors))
+    unit, groups = unit_rows(vectors.astype(np.float32)), np.arange(len(vectors))
     _, stratum = np.unique(strata.astype(str), return_inverse=True)
     limit = likeness_between(unit, stratum)
     for place in range(int(stratum.max(initial=-1)) + 1):
@@ -57,9 +57,9 @@ def likeness_between(unit: np.ndarray, stratum: np.ndarray) -> float:
         return np.inf
     sample = np.unique(np.linspace(0, len(unit) - 1, min(SAMPLE, len(unit))).astype(int))
     nearest = []
-    for rows in np.split(sample, range(BLOCK, len(sample), BLOCK)):
-        cosine = np.where(stratum[rows, None] == stratum, -np.inf, unit[rows] @ unit.T)
-        nearest.append(cosine.max(axis=1))
+    for places, cosine in cosines(unit[sample], unit):
+        own_class = stratum[sample[places], None] == stratum
+        nearest.append(np.where(own_class, -np.inf, cosine).max(axis=1))
     return float(np.quantile(np.concatenate(nearest), QUANTILE))
 
 
@@ -92,8 +92,7 @@ def _linked(unit: np.ndarray, limit: float) -> np.ndarray:
         frontier = np.array([first])
         while frontier.size:
             rest = np.flatnonzero(left)
-            pieces = np.split(frontier, range(BLOCK, len(frontier), BLOCK))
-            reached = [(unit[piece] @ unit[rest].T > limit).any(axis=0) for piece in pieces]
+            reached = [(cosine > limit).any(axis=0) for _, cosine in cosines(unit[frontier], unit[rest])]
             frontier = rest[np.any(reached, axis=0)]
             left[frontier] = False
             groups[frontier] = first

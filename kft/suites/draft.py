@@ -12,6 +12,7 @@ import numpy as np
 
 from kft.data.examples import Examples
 from kft.errors import SuiteError, UsageError
+from kft.records.findings import Finding
 from kft.split.data_split import labels_of
 from kft.suites.suite_text import Row, Shortcut, is_changed, texts_in, write_suite
 from kft.tasks.classes import Prediction
@@ -19,7 +20,7 @@ from kft.tasks.registry import one_class_tasks
 from kft.tasks.task import Task
 
 if TYPE_CHECKING:
-    from kft.answer.predictor import Predictor
+    from kft.answer.artifact import Artifact
 
 MOST_ROWS, ROWS_A_CLASS = 36, 8
 """Rows of the draft: what a person can still read."""
@@ -82,12 +83,12 @@ def refuse_draft(target: Path, task: Task) -> None:
 
 
 def draft(
-    predictor: Predictor, train: Examples, findings: Sequence[Mapping[str, Any]], target: Path, run: str, *, seed: int
+    artifact: Artifact, train: Examples, findings: Sequence[Finding], target: Path, run: str, *, seed: int
 ) -> tuple[str, SuiteDraft]:
     """Returns a commented suite, and what is in it.
 
     Args:
-        predictor: The run's model with its best weights.
+        artifact: The run's best.
         train: The rows that it was trained on.
         findings: Those of findings.json: shortcuts are tested for, rows with personal data are not quoted.
         target: The file that it is for: paths of images start from its folder.
@@ -97,11 +98,11 @@ def draft(
     Raises:
         SuiteError: The run answers none of the rows right.
     """
-    task = predictor.reader.task
+    task = artifact.reader.task
     rng = np.random.default_rng(seed)
-    personal = {name for finding in findings if finding["check"] == "personal-data" for name in finding["rows"]}
+    personal = {name for finding in findings if finding.check == "personal-data" for name in finding.rows}
     places = [place for place, name in enumerate(train.ids) if str(name) not in personal]
-    right = _right(predictor, train, _candidates(train, places, rng))
+    right = _right(artifact, train, _candidates(train, places, rng))
     rows = choose_rows(right, Counter(map(str, labels_of(train))))
     if not rows:
         raise SuiteError(
@@ -109,7 +110,7 @@ def draft(
             received=f"{min(len(places), MOST_ANSWERED)} rows of train",
             next_step=f"kft evaluate {run} says how good it is",
         )
-    shortcuts = [] if task.reads.files else list(_shortcuts(predictor, train, places, findings, rows))
+    shortcuts = [] if task.reads.files else list(_shortcuts(artifact, train, places, findings, rows))
     text, names = write_suite(rows, shortcuts, task, target, run)
     found = tuple((shortcut.token, shortcut.label) for shortcut in shortcuts)
     return text, SuiteDraft(target, len(rows), len({row.label for row in rows}), names, found)
@@ -127,9 +128,9 @@ def _candidates(train: Examples, places: Sequence[int], rng: np.random.Generator
     return sorted(chosen)
 
 
-def _right(predictor: Predictor, train: Examples, places: Sequence[int]) -> list[Row]:
+def _right(artifact: Artifact, train: Examples, places: Sequence[int]) -> list[Row]:
     labels = labels_of(train)
-    answers: Sequence[Any] = predictor.predict([train.inputs[place] for place in places])
+    answers: Sequence[Any] = artifact.predict([train.inputs[place] for place in places])
     rows = []
     for place, answer in zip(places, answers, strict=True):
         assert isinstance(answer, Prediction)
@@ -162,25 +163,25 @@ def choose_rows(rows: Sequence[Row], sizes: Mapping[str, int]) -> list[Row]:
 
 
 def _shortcuts(
-    predictor: Predictor,
+    artifact: Artifact,
     train: Examples,
     places: Sequence[int],
-    findings: Sequence[Mapping[str, Any]],
+    findings: Sequence[Finding],
     rows: Sequence[Row],
 ) -> Iterator[Shortcut]:
     known = {str(train.ids[place]): place for place in places}
     planted = [
         finding
         for finding in findings
-        if finding["check"] == "shortcuts" and finding["severity"] != "note" and finding["details"]["family"] == "token"
+        if finding.check == "shortcuts" and finding.severity != "note" and finding.details["family"] == "token"
     ]
-    tokens: dict[str, Mapping[str, Any]] = {}
+    tokens: dict[str, Finding] = {}
     for finding in planted:  # the worst first
-        tokens.setdefault(finding["details"]["cue"], finding)
+        tokens.setdefault(finding.details["cue"], finding)
     for token, finding in list(tokens.items())[:MOST_SHORTCUTS]:
-        label = finding["details"]["class"]
-        members = [known[name] for name in finding["rows"] if name in known][: 3 * ROWS_A_SHORTCUT]
-        having = [row for row in _right(predictor, train, members) if is_changed(row, "remove", token)]
+        label = finding.details["class"]
+        members = [known[name] for name in finding.rows if name in known][: 3 * ROWS_A_SHORTCUT]
+        having = [row for row in _right(artifact, train, members) if is_changed(row, "remove", token)]
         lacking = [row for row in rows if row.label != label and is_changed(row, "append", token)]
         starts = [text.lower().startswith(token) for row in having for text in texts_in(row.given)[:1]]
         if having and lacking:

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from kft.metrics.classification import ClassRow, class_rows
+from kft.metrics.classification import class_rows
 from kft.metrics.multi_label import METRICS, THRESHOLD
 from kft.recipe.schema import DataSpec
+from kft.records.metrics import ClassRow
 from kft.tasks.cells import as_text, kind_problem
 from kft.tasks.classes import constant_shares
 from kft.tasks.decode import sigmoid

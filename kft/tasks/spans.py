@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from kft.metrics.classification import ClassRow, class_rows
+from kft.metrics.classification import class_rows
 from kft.metrics.tagging import METRICS, Span
 from kft.recipe.schema import DataSpec
+from kft.records.metrics import ClassRow
 from kft.tasks.cells import as_objects, as_text
 from kft.tasks.classes import cross_entropy
 from kft.tasks.decode import find_spans, log_softmax

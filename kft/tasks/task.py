@@ -12,9 +12,9 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from kft.metrics.classification import ClassRow
 from kft.metrics.metric import Metric
 from kft.recipe.schema import DataSpec
+from kft.records.metrics import ClassRow
 from kft.tasks.inputs import InputKind
 
 Offsets = Sequence[np.ndarray] | None

@@ -37,11 +37,13 @@ class Checkpoint:
         weights: Arrays by variable path.
         state: The rest, as JSON holds it.
         more: Other groups of arrays, by the group's name.
+        digest: sha256 of the manifest, which holds the hashes of all arrays; empty before it is written.
     """
 
     weights: Arrays
     state: dict[str, Any]
     more: Mapping[str, Arrays] = field(default_factory=dict)
+    digest: str = ""
 
 
 def snapshot(variables: Any, prefix: str = "") -> Arrays:
@@ -167,14 +169,14 @@ class CheckpointWriter:
 
     def _is_whole(self, file: str) -> bool:
         try:
-            body = _read_manifest(self._storage, file)
-            for entry in body["arrays"].values() if body else ():
+            found = _read_manifest(self._storage, file)
+            for entry in found[0]["arrays"].values() if found else ():
                 if entry["file"] not in self._whole:
                     _read_arrays(self._storage, entry)
                     self._whole.add(entry["file"])
         except RunError:
             return False
-        return body is not None
+        return found is not None
 
     def _remove_unused(self, name: str, keep: int) -> None:
         """Removes this name's older ones, and array files that no manifest names; keeps those if one is unreadable."""
@@ -204,13 +206,21 @@ def load_checkpoint(folder: str | Path, name: str) -> Checkpoint:
     """
     found = _load(Storage(str(folder)), f"{name}.json")
     if found is None:
-        raise RunError(
-            f"the run has no {name} checkpoint",
-            where=str(folder),
-            expected=f"{name}.json, which training writes after its first phase or epoch",
-            next_step="kft train RECIPE",
-        )
+        raise _missing(folder, name)
     return found
+
+
+def load_facts(folder: str | Path, name: str) -> tuple[dict[str, Any], str]:
+    """Returns a checkpoint's state and the sha256 of its manifest; no arrays are read.
+
+    Raises:
+        RunError: There is none, or the manifest is damaged.
+    """
+    found = _read_manifest(Storage(str(folder)), f"{name}.json")
+    if found is None:
+        raise _missing(folder, name)
+    body, digest = found
+    return body["state"], digest
 
 
 def load_newest(folder: str | Path, name: str, report: Callable[[str], None]) -> Checkpoint | None:
@@ -254,14 +264,25 @@ def _aged(name: str, age: int) -> str:
 def _load(storage: Storage, file: str) -> Checkpoint | None:
     from safetensors.numpy import load
 
-    body = _read_manifest(storage, file)
-    if body is None:
+    found = _read_manifest(storage, file)
+    if found is None:
         return None
+    body, digest = found
     groups = {group: load(_read_arrays(storage, entry)) for group, entry in body["arrays"].items()}
-    return Checkpoint(groups.pop("weights"), body["state"], groups)
+    return Checkpoint(groups.pop("weights"), body["state"], groups, digest)
 
 
-def _read_manifest(storage: Storage, file: str) -> dict[str, Any] | None:
+def _missing(folder: str | Path, name: str) -> RunError:
+    return RunError(
+        f"the run has no {name} checkpoint",
+        where=str(folder),
+        expected=f"{name}.json, which training writes after its first phase or epoch",
+        next_step="kft train RECIPE",
+    )
+
+
+def _read_manifest(storage: Storage, file: str) -> tuple[dict[str, Any], str] | None:
+    """Returns what the manifest says, and its sha256."""
     content = storage.read(file)
     if content is None:
         return None
@@ -273,7 +294,7 @@ def _read_manifest(storage: Storage, file: str) -> dict[str, Any] | None:
         whole = False
     if not whole:
         raise _damaged(storage.where(file), "its checksum does not fit")
-    return body
+    return body, hashlib.sha256(content).hexdigest()
 
 
 def _read_arrays(storage: Storage, entry: Mapping[str, str]) -> bytes:

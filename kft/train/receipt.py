@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +12,9 @@ from kft import replicas, runtime
 from kft.model.backbones import Backbone
 from kft.recipe.load import Recipe
 from kft.recipe.schema import PhaseSpec
+from kft.records.document import document_text
 from kft.records.files import write_file
+from kft.records.receipt import Counts, Receipt
 from kft.records.run_folder import RunFolder
 from kft.split.data_split import DataSplit, labels_of
 from kft.split.holdout import set_aside
@@ -36,33 +37,33 @@ def start_files(
 ) -> dict[str, bytes | str]:
     """Returns recipe, receipt and split, as files by name."""
     text = recipe.as_yaml()
-    receipt = {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "seed": recipe.spec.seed,
-        "recipe_hash": hashlib.sha256(text.encode()).hexdigest(),
-        "split_hash": split.split_hash,
-        "data_hash": split.data_hash,
-        "weights_hash": backbone.weights_hash,
-        "backbone": backbone.name,
-        "labels": list(split.labels),
-        "mean": split.space.mean,
-        "std": split.space.std,
-        "shares": split.kind.judging.shares(list(labels_of(split.train)), split.space),
-        "text_column": split.columns.text,
-        "pair_column": split.columns.pair,
-        "label_column": split.columns.label,
-        "n": {"train": len(split.train), "valid": len(split.valid), "test": len(split.test)},
-        "set_aside": int(set_aside(recipe.spec, split).sum()),  # of valid, for abstention
-        "phases": [phase.model_dump(mode="json") for phase in phases],
-        "versions": runtime.versions(),
-        "devices": runtime.describe_devices(),
-        "strategy": replicas.describe(),
-    }
+    receipt = Receipt(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=(Path(sys.argv[0]).name, *sys.argv[1:]),
+        seed=recipe.spec.seed,
+        recipe_hash=hashlib.sha256(text.encode()).hexdigest(),
+        split_hash=split.split_hash,
+        data_hash=split.data_hash,
+        weights_hash=backbone.weights_hash,
+        backbone=backbone.name,
+        labels=split.labels,
+        mean=split.space.mean,
+        std=split.space.std,
+        shares=tuple(split.kind.judging.shares(list(labels_of(split.train)), split.space)),
+        text_column=split.columns.text,
+        pair_column=split.columns.pair,
+        label_column=split.columns.label,
+        n=Counts(len(split.train), len(split.valid), len(split.test)),
+        set_aside=int(set_aside(recipe.spec, split).sum()),
+        phases=tuple(phase.model_dump(mode="json") for phase in phases),
+        versions=runtime.versions(),
+        devices=tuple(runtime.describe_devices()),
+        strategy=replicas.describe(),
+    )
     parquet = io.BytesIO()
     split.frame().to_parquet(parquet, index=False)
     return {
         "recipe.yaml": text,
-        "receipt.json": json.dumps(receipt, indent=2, ensure_ascii=False) + "\n",
+        "receipt.json": document_text(receipt),
         "splits.parquet": parquet.getvalue(),
     }

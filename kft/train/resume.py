@@ -6,12 +6,14 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from kft.errors import RunError, UsageError
 from kft.recipe.load import Recipe
-from kft.records.files import write_json
+from kft.records.document import read_document, write_document
+from kft.records.receipt import Receipt, Resumed
 from kft.records.run_folder import RunFolder, refuse_taken
 from kft.replicas import processes_agree
 from kft.split.data_split import DataSplit
@@ -46,14 +48,14 @@ def require_same_run(run: RunFolder, recipe: Recipe, split: DataSplit) -> None:
             next_step=f"kft train {run.recipe} --run {run.path} --resume takes that one; else choose another --run DIR",
         )
     if has_begun(run):
-        receipt = run.read_json(run.receipt)
-        changed = [name for name in ("data_hash", "split_hash") if receipt[name] != getattr(split, name)]
+        receipt = read_document(Receipt, run.receipt)
+        changed = [name for name in ("data_hash", "split_hash") if getattr(receipt, name) != getattr(split, name)]
         if changed:
             raise RunError(
                 "the data have changed since the run was begun",
                 where=str(run.path),
                 received=", ".join(f"{name} {getattr(split, name)[:12]}" for name in changed),
-                expected=", ".join(f"{name} {receipt[name][:12]}" for name in changed),
+                expected=", ".join(f"{name} {getattr(receipt, name)[:12]}" for name in changed),
                 next_step="restore the data, or train anew with another --run DIR",
             )
 
@@ -178,9 +180,7 @@ def _has_trained(run: RunFolder) -> bool:
 
 def note_resumed(run: RunFolder, steps_done: int, devices: str, versions: Mapping[str, Any]) -> None:
     """Adds to the receipt that the run went on, where and with what."""
-    receipt = run.read_json(run.receipt)
-    at = datetime.now(UTC).isoformat(timespec="seconds")
-    entry = {"at": at, "steps_done": steps_done, "devices": devices}
-    changed = {name: version for name, version in versions.items() if receipt["versions"].get(name) != version}
-    entry |= {"versions": changed} if changed else {}
-    write_json(run.receipt, {**receipt, "resumed": [*receipt.get("resumed", []), entry]})
+    receipt = read_document(Receipt, run.receipt)
+    changed = {name: version for name, version in versions.items() if receipt.versions.get(name) != version}
+    entry = Resumed(datetime.now(UTC).isoformat(timespec="seconds"), steps_done, devices, changed or None)
+    write_document(run.receipt, replace(receipt, resumed=(*receipt.resumed, entry)))

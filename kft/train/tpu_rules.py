@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -21,10 +20,6 @@ class TpuCheck:
     ok: bool
     found: str
     advice: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns what ``--json`` prints."""
-        return {"name": self.name, "ok": self.ok, "found": self.found, "advice": self.advice}
 
 
 def check_batch(batch_size: int, cores: int) -> TpuCheck:

@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kft.answer.calibration import Temperature, fit_temperature, judge_calibration
+from kft.answer.calibration import fit_temperature
+from kft.answer.decide import Temperature
+from kft.evaluate.certainty import judge_calibration
 from kft.metrics.classification import METRICS
 from kft.tasks.decode import softmax
 
@@ -30,8 +32,8 @@ def test_the_temperature_that_spoilt_the_probabilities_is_found(sharpened):
     assert after < 0.03
     if sharpened != 1:
         assert result.ece_before.low > 3 * after
-    assert sum(row.n for row in result.bins) == 4000
-    assert all(abs(row.confidence - row.accuracy) < 0.1 for row in result.bins if row.n > 200)
+    assert sum(row.n for row in result.reliability) == 4000
+    assert all(abs(row.confidence - row.accuracy) < 0.1 for row in result.reliability if row.n > 200)
 
 
 def test_it_is_the_minimum_of_the_log_loss():

@@ -4,16 +4,12 @@ import numpy as np
 import pytest
 
 from kft.answer import scope
-from kft.answer.scope import (
-    combined_score,
-    fit_scope,
-    judge_scope,
-    mahalanobis_score,
-    neighbour_score,
-    softmax_score,
-    usual,
-)
+from kft.answer.decide import combined_score, neighbour_score, softmax_score
+from kft.answer.scope import fit_scope, mahalanobis_score, usual
+from kft.evaluate.certainty import judge_scope
+from kft.metrics import neighbours
 from kft.metrics.ranking import AUROC
+from kft.records.document import as_document
 from kft.tasks.decode import softmax
 
 
@@ -53,7 +49,7 @@ def test_what_is_known_is_not_foreign(planted):
 def test_the_neighbour_is_the_same_in_pieces(planted, monkeypatch):
     known, _, asked, _ = planted
     whole = neighbour_score(known, asked, k=3)
-    monkeypatch.setattr(scope, "ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(neighbours, "ROWS_AT_ONCE", 7)
     np.testing.assert_allclose(neighbour_score(known, asked, k=3), whole, atol=1e-6)
 
 
@@ -121,7 +117,8 @@ def test_what_flagging_takes_away():
     flags, right = np.array([True, True, False, False]), np.array([True, False, True, True])
     rng = np.random.default_rng(8)
     known, _ = drawn(20, CENTRES[:8], rng)
-    found = judge_scope(fit_scope(known, *drawn(20, CENTRES[:8], rng), keep=0.9), flags, right, groups=None)
+    scope = fit_scope(known, *drawn(20, CENTRES[:8], rng), keep=0.9)
+    found = judge_scope(scope, flags, right, groups=None)
     assert found.flagged.value == 0.5 and found.right.value == 0.5
-    assert set(found.as_dict()) == {"keep", "n", "flagged", "right"}
-    assert judge_scope(found.scope, np.zeros(4, bool), right, groups=None).right.value == 0
+    assert set(as_document(found)) == {"keep", "n", "flagged", "right"}
+    assert judge_scope(scope, np.zeros(4, bool), right, groups=None).right.value == 0

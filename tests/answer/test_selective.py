@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
-from kft.answer.selective import certify, fewest_answers, judge_selection, propose_thresholds, risk_coverage
+from kft.answer.selective import certify, fewest_answers, propose_thresholds
+from kft.evaluate.certainty import judge_selection, risk_coverage
 from kft.recipe.schema import AbstainSpec
+from kft.records.document import as_document
+from kft.records.metrics import RiskPoint
 
 ASKED = AbstainSpec(error=0.05)
 
@@ -97,14 +100,15 @@ def test_what_abstention_comes_to():
     promise = certify(np.full(100, 0.9), np.ones(100, bool), np.array([0.58]), ASKED)
     result = judge_selection(targets, probabilities, promise, promise.withholds(probabilities), groups=None)
     assert result.coverage.value == 0.75 and result.error.value == pytest.approx(1 / 3)
-    assert result.curve == ((0.25, 0.0), (0.5, 0.0), (0.75, pytest.approx(1 / 3)), (1.0, 0.25))
+    curve = [(point.coverage, point.error) for point in result.risk_coverage]
+    assert curve == [(0.25, 0.0), (0.5, 0.0), (0.75, pytest.approx(1 / 3)), (1.0, 0.25)]
     assert result.aurc.value == pytest.approx((0 + 0 + 1 / 3 + 1 / 4) / 4)
     all_answered = judge_selection(targets, probabilities, None, np.zeros(4, bool), groups=None)
     assert all_answered.coverage.value == 1 and all_answered.error.value == 0.25
-    assert all_answered.as_dict()["promise"] is None
+    assert as_document(all_answered)["promise"] is None
 
 
 def test_the_curve_of_many_examples_is_short_and_ends_with_all():
     confidence, right = drawn(3000, np.random.default_rng(2))
     curve = risk_coverage(confidence, right)
-    assert len(curve) == 50 and curve[-1] == (1.0, pytest.approx((~right).mean()))
+    assert len(curve) == 50 and curve[-1] == RiskPoint(1.0, pytest.approx((~right).mean()))

@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kft.answer.thresholds import CostRule, choose_threshold
+from kft.answer.thresholds import choose_threshold
+from kft.evaluate.certainty import judge_rule
 from kft.recipe.schema import ThresholdSpec
+from kft.records.rules import CostRule
 
 LABELS = ("ham", "spam")
 
@@ -35,22 +37,22 @@ def test_costs_fall_by_abstaining_and_no_other_threshold_is_cheaper():
     rule = choose(targets, answers, costs={"wrong": 10, "abstain": 1})
     assert rule.threshold == 0.9
     withheld = rule.withholds(answers)
-    found = rule.judge(targets, answers, withheld, None)
+    found = judge_rule(rule, targets, answers, withheld, None)
     wrong = answers.argmax(axis=1) != targets
     assert found["answering_everything"].value == pytest.approx(10 * wrong.mean())
     assert found["per_example"].value == pytest.approx(10 * (wrong & ~withheld).mean() + withheld.mean())
     assert found["saved"].low > 0 and found["per_example"].high < found["answering_everything"].low
     for other in (0.8, 0.97):
         off = answers.max(axis=1) < other
-        assert found["per_example"].value < rule.judge(targets, answers, off, None)["per_example"].value
+        assert found["per_example"].value < judge_rule(rule, targets, answers, off, None)["per_example"].value
 
 
 def test_costs_of_groups_have_wider_intervals():
     targets, answers = drawn(400, np.random.default_rng(1))
     targets, answers = np.repeat(targets, 5), np.repeat(answers, 5, axis=0)
     rule = CostRule(10, 1)
-    alone = rule.judge(targets, answers, rule.withholds(answers), None)["per_example"]
-    grouped = rule.judge(targets, answers, rule.withholds(answers), np.repeat(np.arange(400), 5))["per_example"]
+    alone = judge_rule(rule, targets, answers, rule.withholds(answers), None)["per_example"]
+    grouped = judge_rule(rule, targets, answers, rule.withholds(answers), np.repeat(np.arange(400), 5))["per_example"]
     assert grouped.high - grouped.low > 1.5 * (alone.high - alone.low)
 
 
@@ -61,7 +63,7 @@ def test_the_precision_of_one_label_is_reached_and_the_other_is_left_alone():
     new_targets, new = drawn(6000, rng)
     withheld = rule.withholds(new)
     assert not withheld[new.argmax(axis=1) == 0].any() and 0.5 < rule.threshold < 0.9
-    found = rule.judge(new_targets, new, withheld, None)
+    found = judge_rule(rule, new_targets, new, withheld, None)
     assert found["reached"].value == pytest.approx(0.95, abs=0.015)
     assert found["reached_answering_everything"].value < 0.9
     assert found["recall"].value < found["recall_answering_everything"].value

@@ -1,7 +1,7 @@
 """From findings to a table that a person edits."""
 
 from kft.audit.corrections import propose
-from kft.audit.finding import Finding
+from kft.records.findings import Finding
 
 
 def finding(check, rows, **details):

@@ -9,6 +9,7 @@ from kft.audit.checks.encoding import judge_encoding
 from kft.audit.checks.language import judge_languages
 from kft.audit.checks.lengths import judge_cuts, judge_texts
 from kft.audit.checks.personal import judge_personal
+from kft.records.document import as_document
 from tests import tiny
 
 CLEAN = tiny.texts_and_labels(60)[0]
@@ -100,5 +101,5 @@ def test_personal_data_are_counted_by_kind_and_masked():
     texts = [*CLEAN, "jane@example.com and joe@example.org", "card 4111 1111 1111 1111"]
     email, card = judge_personal(ids(texts), texts)
     assert (email.rows, email.details["count"], email.details["masked"]) == (("a:60",), 2, ["j***@e***.com"])
-    assert card.rows == ("a:61",) and "4111" not in str(card.as_dict())
+    assert card.rows == ("a:61",) and "4111" not in str(as_document(card))
     assert "data.redact: [email, card]" in email.advice

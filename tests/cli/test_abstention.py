@@ -98,7 +98,7 @@ def test_a_tuned_model_is_judged_by_its_own_features(tiny_folder, tmp_path):
     path = tiny.recipe(tmp_path, tiny_folder, rows=200, phases=[deep])
     values = json.loads(path.read_text()) | {"evaluate": {"out_of_scope": {}}}
     result = kft.train(kft.load_recipe(values, base=tmp_path), run=tmp_path / "run", quiet=True)
-    assert result.evaluation.report.scope.scope.keep == 0.95
+    assert result.evaluation.out_of_scope.keep == 0.95
     answers = kft.predict(result.run, [FOREIGN[1], NATIVE[0]])
     assert [answer.abstain for answer in answers] == [True, False]
 

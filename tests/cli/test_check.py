@@ -12,7 +12,7 @@ import pytest
 import kft
 from kft.audit import all_checks  # noqa: F401
 from kft.audit.check import CHECKS, Check
-from kft.audit.finding import Finding
+from kft.records.findings import Finding
 from tests import tiny
 
 KEYS = ["split_hash", "data_hash", "n", "counts", "findings", "files"]
@@ -78,7 +78,7 @@ def test_an_error_exits_1_and_says_what_to_do(leaky, kft_cli, tmp_path):
         assert words in out
     assert " = train.csv:" in out, "the worst rows are shown"
     written = json.loads((tmp_path / "audits" / "recipe-1" / "findings.json").read_text())
-    assert list(written) == KEYS[:-1]
+    assert list(written) == ["schema_version", *KEYS[:-1]]
     (finding,) = written["findings"]
     assert finding["check"] == "leak" and finding["n"] == len(finding["rows"]) > 0
     splits = pd.read_parquet(tmp_path / "audits" / "recipe-1" / "splits.parquet")
@@ -192,7 +192,9 @@ def test_train_writes_the_same_form_and_goes_on(recipe, kft_cli, tmp_path):
     assert f"audit      no errors, 1 warning, no notes; kft check {recipe} shows them" in err
     written = (tmp_path / "run" / "findings.json").read_bytes()
     found = json.loads(written)
-    assert list(found) == KEYS[:-1] and [each["check"] for each in found["findings"]] == ["unusable-rows"]
+    assert list(found) == ["schema_version", *KEYS[:-1]] and [each["check"] for each in found["findings"]] == [
+        "unusable-rows"
+    ]
     code, _, err = kft_cli(*arguments, "--resume")
     assert code == 0, err
     assert (tmp_path / "run" / "findings.json").read_bytes() == written

@@ -9,6 +9,7 @@ import pytest
 import kft
 from kft import assets
 from kft.packages import PACKAGES
+from kft.records.document import as_document
 from tests import tiny
 
 PREDICTION_KEYS = ["label", "confidence", "abstain", "probabilities"]
@@ -50,7 +51,7 @@ def test_the_tiny_backbone_learns(trained):
 def test_evaluate_repeats_the_numbers_and_exits_1_on_a_failed_gate(trained, kft_cli):
     code, out, _ = kft_cli("evaluate", trained.run, "--json", "--quiet")
     assert code == 1
-    assert json.loads(out) == trained.evaluation.as_dict()
+    assert json.loads(out) == as_document(trained.evaluation)
     code, out, _ = kft_cli("evaluate", trained.run, "--quiet")
     assert code == 1
     assert "gate log_loss <= 0.0" in out and "failed" in out and "difference to the probe in accuracy, paired" in out

@@ -11,6 +11,9 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 import kft
+from kft.records.document import write_document
+from kft.records.edge_cases import EdgeCaseResult
+from kft.records.estimate import Estimate
 from tests import tiny
 
 TOKEN = "zz-ref"
@@ -152,7 +155,8 @@ def test_another_suite_is_answered_anew_and_options_that_differ_are_refused(clea
     first, other = tmp_path / "first", tmp_path / "other"
     shutil.copytree(clean, first)
     shutil.copytree(planted, other)
-    (other / "edge_cases.json").write_text(json.dumps({"suite_hash": "0", "checkpoint": "", "cases": {}}))
+    one = EdgeCaseResult("other.yaml", "0", 1, 1, Estimate(1.0, 0.2, 1.0), (), cases={"a": True})
+    write_document(other / "edge_cases.json", one)
     code, out, _ = kft_cli("evaluate", first, "--suite", "checks.yaml", "--against", other, "--quiet")
     assert code == 0
     assert "edge cases: checks.yaml" in out and "holds" in out and f"against {other}: fixed 0, broke 0" in out

@@ -69,7 +69,7 @@ def test_abstention_is_the_same_in_the_file_and_in_python(judged):
     with (judged.run / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
     answered = [row for row in rows if row["abstain"] == "false"]
-    selective = judged.evaluation.report.selective
+    selective = judged.evaluation.selective
     assert len(answered) / len(rows) == pytest.approx(selective.coverage.value)
     wrong = sum(row["target"] != row["prediction"] for row in answered)
     assert wrong / len(answered) == pytest.approx(selective.error.value)
@@ -83,13 +83,13 @@ def test_abstention_is_the_same_in_the_file_and_in_python(judged):
 
 
 def test_the_planted_weak_slice_is_named_and_its_gate_fails(judged, kft_cli):
-    assert [(p.by, p.value) for p in judged.evaluation.report.slices if p.weak] == [("region", "north")]
+    assert [(p.by, p.value) for p in judged.evaluation.slices if p.weak] == [("region", "north")]
     code, out, _ = kft_cli("evaluate", judged.run, "--quiet")
     assert code == 1
     assert "weak slice  region north: accuracy 0." in out and "gate slices.worst.accuracy >= 0.80: 0." in out
     assert "calibration temperature" in out and "Brier score" in out and "abstention  answers" in out
     code, out, _ = kft_cli("evaluate", judged.run, "--quiet", "--json")
-    assert json.loads(out) == json.loads((judged.run / "metrics.json").read_text())
+    assert {"schema_version": 1, **json.loads(out)} == json.loads((judged.run / "metrics.json").read_text())
 
 
 def test_a_promise_that_cannot_be_kept_is_not_made_and_nothing_is_calibrated_where_none_is_asked(

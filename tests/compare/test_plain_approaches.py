@@ -6,21 +6,22 @@ from PIL import Image
 
 from kft.compare.linear import ngram_reader, thumbnails
 from kft.compare.prompting import answerer as by_name
-from kft.compare.prompting import describe_label, label_vectors, unit
+from kft.compare.prompting import describe_label, label_vectors
 from kft.compare.retrieval import answerer
 from kft.compare.tuning import phases_for
+from kft.metrics.neighbours import unit_rows
 from kft.recipe.schema import PhaseSpec
 
 
 def test_neighbours_vote_by_how_near_they_are():
-    known = unit(np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]]))
+    known = unit_rows(np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]]))
     answers = answerer(known, np.array([0, 0, 1]), 3, k=3, width=0.1)(np.array([[1.0, 0.05], [0.0, 2.0]]))
     assert answers.argmax(axis=1).tolist() == [0, 1]
     np.testing.assert_allclose(answers.sum(axis=1), 1)
 
 
 def test_more_neighbours_than_examples_are_all_of_them():
-    known, targets, asked = unit(np.eye(3)), np.array([0, 1, 2]), np.eye(3)
+    known, targets, asked = unit_rows(np.eye(3)), np.array([0, 1, 2]), np.eye(3)
     np.testing.assert_array_equal(
         answerer(known, targets, 3, 50, 0.1)(asked), answerer(known, targets, 3, 3, 0.1)(asked)
     )

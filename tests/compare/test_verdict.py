@@ -6,7 +6,8 @@ import pytest
 from kft.compare.approaches import APPROACHES
 from kft.compare.verdict import decide, widen
 from kft.metrics.classification import METRICS
-from kft.metrics.intervals import Estimate, paired_difference
+from kft.metrics.intervals import paired_difference
+from kft.records.estimate import Estimate
 
 ORDER = ("majority", "linear", "prompting", "retrieval", "probe", "lora", "top", "full", "scratch")
 

@@ -9,11 +9,10 @@ import pytest
 
 import kft
 from kft import assets
-from kft.answer.predictor import load_predictor
+from kft.answer.load import load_artifact
 from kft.metrics.ranking import AUROC
 from kft.recipe.shipped import recipes_folder
 from kft.records.run_folder import RunFolder
-from kft.train.checkpoint import load_checkpoint
 
 BANKING77 = os.environ.get("KFT_BANKING77")
 PROBE = {"name": "probe", "unfreeze": "none", "solver": "lbfgs"}
@@ -22,10 +21,9 @@ FLAG = "evaluate.out_of_scope.keep=0.95"
 
 def scores(run: Path, texts) -> np.ndarray:
     """Returns how foreign the run finds each text."""
-    folder = RunFolder(run)
-    predictor = load_predictor(folder).with_weights(load_checkpoint(folder.checkpoints, "best").weights)
-    raw, vectors = predictor.answers_and_vectors(list(texts))
-    return predictor.fitted.scope.score(vectors, predictor.fitted.temperature.apply(raw))
+    artifact = load_artifact(RunFolder(run))
+    raw, vectors = artifact.answers_and_vectors(list(texts))
+    return artifact.decisions.scope.score(vectors, artifact.decisions.temperature.apply(raw))
 
 
 def auroc(run: Path, inside, outside) -> float:
@@ -61,7 +59,7 @@ def test_sentences_of_other_sources_look_foreign_to_a_model_of_product_reviews(r
     outside = sentences(name)[::5]
     assert auroc(result.run, test, outside) >= least
     flagged = np.mean([answer.why.startswith("unlike") for answer in kft.predict(result.run, outside)])
-    in_scope = result.evaluation.report.scope.flagged
+    in_scope = result.evaluation.out_of_scope.flagged
     assert in_scope.low <= 0.06 and flagged > 2 * in_scope.value
 
 
@@ -80,6 +78,6 @@ def test_intents_that_were_left_out_look_foreign(tmp_path):
     frames = {"train": known, "test": test[~outside]}
     result = kft.train(recipe, data=frames, overrides=[FLAG], run=tmp_path / "run", quiet=True)
     assert auroc(result.run, test.loc[~outside, "text"], test.loc[outside, "text"]) >= 0.90
-    assert result.evaluation.report.scope.flagged.low <= 0.05
+    assert result.evaluation.out_of_scope.flagged.low <= 0.05
     flagged = np.mean([answer.abstain for answer in kft.predict(result.run, test.loc[outside, "text"].tolist())])
     assert flagged > 0.4

@@ -9,6 +9,7 @@ import pytest
 from kft import assets
 from kft.evaluate.mistakes import MOST, NEIGHBOURS, find_mistakes, predictions_hash, worst_answers
 from kft.recipe.schema import DataSpec
+from kft.records.document import as_document
 from kft.records.run_folder import RunFolder
 from kft.split.data_split import load_split
 from kft.tasks.registry import TASKS
@@ -43,17 +44,15 @@ def test_the_most_confident_come_first_beside_what_lies_nearest(split, tmp_path)
     rows = [(name, "x", "y" if at < 5 else "x", 0.5 + at / 100, "false") for at, name in enumerate(ids)]
     run = write_predictions(tmp_path, rows)
     found = find_mistakes(run, split, vectorise)
-    assert list(found) == ["split", "n", "mistakes", "predictions_hash"] and json.dumps(found)
-    assert found["n"] == 5 and [each["id"] for each in found["mistakes"]] == ids[:5][::-1]
-    assert found["predictions_hash"] == predictions_hash(run) != ""
+    assert found.n == 5 and [each.id for each in found.mistakes] == ids[:5][::-1]
+    assert found.predictions_hash == predictions_hash(run) != ""
     known = {str(name): text for name, text in zip(split.train.ids, split.train.inputs, strict=True)}
-    for mistake in found["mistakes"]:
-        assert set(mistake) == {"id", "input", "target", "prediction", "confidence", "cost", "neighbours"}
-        assert len(mistake["neighbours"]) == NEIGHBOURS
-        nearest = mistake["neighbours"][0]
-        assert nearest["similarity"] == pytest.approx(1, abs=1e-4) and nearest["id"] in known
-        assert nearest["label"] in ("x", "y")
-        similar = [near["similarity"] for near in mistake["neighbours"]]
+    for mistake in found.mistakes:
+        assert len(mistake.neighbours) == NEIGHBOURS
+        nearest = mistake.neighbours[0]
+        assert nearest.similarity == pytest.approx(1, abs=1e-4) and nearest.id in known
+        assert nearest.label in ("x", "y")
+        similar = [near.similarity for near in mistake.neighbours]
         assert similar == sorted(similar, reverse=True)
 
 
@@ -64,9 +63,9 @@ def test_personal_data_are_masked_and_few_are_kept(split, tmp_path):
     run = write_predictions(tmp_path, [(name, "x", "y", 0.9, "false") for name in names])
     everything = np.ones((1000, 2))
     found = find_mistakes(run, split, lambda inputs: everything[: len(inputs)])
-    assert len(found["mistakes"]) == min(MOST, len(names))
+    assert len(found.mistakes) == min(MOST, len(names))
     split.test.inputs[0] = "write to jane.roe@example.com"
-    text = json.dumps(find_mistakes(run, split, vectorise))
+    text = json.dumps(as_document(find_mistakes(run, split, vectorise)))
     assert "jane.roe" not in text and "j***@e***.com" in text
 
 
@@ -76,8 +75,8 @@ def test_nothing_is_computed_where_nothing_is_wrong(split, tmp_path):
     def never(inputs):
         raise AssertionError("no vectors are needed")
 
-    assert find_mistakes(run, split, never)["mistakes"] == []
-    assert find_mistakes(RunFolder(tmp_path / "empty"), split, never)["n"] == 0
+    assert find_mistakes(run, split, never).mistakes == ()
+    assert find_mistakes(RunFolder(tmp_path / "empty"), split, never).n == 0
 
 
 def test_spans_that_were_missed_have_no_confidence():

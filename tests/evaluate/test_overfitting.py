@@ -3,6 +3,7 @@
 import numpy as np
 
 from kft.evaluate.overfitting import judge_overfitting
+from kft.records.document import as_document
 
 
 def run_of(*epochs, phase="top", kept=None):
@@ -24,7 +25,7 @@ def test_a_calm_run_is_not_accused():
     result = judge_overfitting(run_of((0.8, 0.79, 0.5, 0.52), (0.88, 0.85, 0.35, 0.4)), 400)
     assert result.warnings == ()
     assert result.kept.epoch == 2 and round(result.kept.gap, 2) == 0.03
-    assert [round(row["gap"], 2) for row in result.as_dict()["epochs"]] == [0.01, 0.03]
+    assert [round(row["gap"], 2) for row in as_document(result)["epochs"]] == [0.01, 0.03]
 
 
 def test_a_large_gap_of_the_kept_epoch_is_told():

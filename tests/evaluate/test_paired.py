@@ -1,7 +1,6 @@
 """Two runs, pair by pair: what was fixed, what broke, and whether that may be chance."""
 
 import csv
-import json
 
 import numpy as np
 import pytest
@@ -9,14 +8,18 @@ from scipy.stats import binom
 
 from kft.errors import RunError, UsageError
 from kft.evaluate.paired import compare_answers, compare_runs, require_comparable
+from kft.records.document import write_document
 from kft.records.run_folder import RunFolder
+from kft.tasks.registry import TASKS
+from tests.records import made
+
+CLASSES = TASKS.get("text-classification")
 
 
-def a_run(folder, rows, *, task="text-classification", split="0" * 64, scored=True):
-    """What two runs are compared by, in a folder: the recipe, the receipt's hash, predictions."""
+def a_run(folder, rows, *, split="0" * 64, scored=True):
+    """What two runs are compared by, in a folder: the receipt's hash, predictions."""
     folder.mkdir()
-    (folder / "recipe.yaml").write_text(json.dumps({"task": task, "data": {"train": "a.csv"}}))
-    (folder / "receipt.json").write_text(json.dumps({"split_hash": split}))
+    write_document(folder / "receipt.json", made.receipt(split_hash=split))
     if scored:
         with (folder / "predictions.csv").open("w", newline="") as file:
             csv.writer(file).writerows([("id", "target", "prediction", "confidence", "abstain"), *rows])
@@ -30,12 +33,12 @@ def rows(predictions, targets="aabb"):
 
 def test_fixed_and_broken_are_named(tmp_path):
     ours, theirs = a_run(tmp_path / "one", rows("aaba")), a_run(tmp_path / "two", rows("bbbb"))
-    require_comparable(ours, theirs)
+    require_comparable(ours, theirs, CLASSES)
     found = compare_runs(ours, theirs)
     assert found.fixed == ("row-0", "row-1") and found.broke == ("row-3",)
     assert found.difference.value == 0.25
     assert found.p_value == pytest.approx(1.0)
-    assert found.as_dict()["run"] == str(tmp_path / "two") and found.as_dict()["broke"] == ["row-3"]
+    assert found.run == str(tmp_path / "two") and found.difference.metric == "accuracy"
 
 
 def test_mcnemar_is_exact():
@@ -66,14 +69,13 @@ def test_groups_are_drawn_together(tmp_path):
 def test_what_cannot_be_compared_is_refused(tmp_path):
     ours = a_run(tmp_path / "one", rows("aabb"))
     with pytest.raises(RunError, match="do not share a split") as error:
-        require_comparable(ours, a_run(tmp_path / "two", rows("aabb"), split="1" * 64))
+        require_comparable(ours, a_run(tmp_path / "two", rows("aabb"), split="1" * 64), CLASSES)
     assert "1111111111111111" in str(error.value) and "data.split_seed" in str(error.value)
     with pytest.raises(RunError, match="has not been evaluated") as error:
-        require_comparable(ours, a_run(tmp_path / "three", [], scored=False))
+        require_comparable(ours, a_run(tmp_path / "three", [], scored=False), CLASSES)
     assert f"kft evaluate {tmp_path / 'three'}" in str(error.value)
     with pytest.raises(UsageError, match="one class of many"):
-        numbers = a_run(tmp_path / "four", [], task="text-regression")
-        require_comparable(numbers, ours)
+        require_comparable(ours, ours, TASKS.get("text-regression"))
     with pytest.raises(RunError, match="other examples or other labels") as error:
         compare_runs(ours, a_run(tmp_path / "five", rows("aabb", "aaab")))
     assert "1 ids that differ, such as row-2" in str(error.value)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from kft.evaluate.slices import cut, holm, judge_slices, weakness, worst_of
+from kft.records.document import as_document
 
 
 def judged(weak_share=0.2, n=900, groups=None, seed=0, smallest=20, regions=("north", "south", "east")):
@@ -23,7 +24,7 @@ def test_a_planted_weak_slice_is_named():
     weak = [part for part in judged(0.3) if part.weak]
     assert [(part.by, part.value) for part in weak] == [("region", "north")]
     assert weak[0].metrics["accuracy"].high < 0.8
-    assert weak[0].as_dict()["weak"] is True
+    assert as_document(weak[0])["weak"] is True
 
 
 def test_slices_that_are_alike_are_seldom_named():

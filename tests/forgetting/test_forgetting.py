@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kft.errors import DataError, RecipeError
-from kft.forgetting.meter import ForgettingResult, Meter
+from kft.forgetting.meter import Meter
 from kft.forgetting.retain import MOST, find_retain
+from kft.records.document import read_document, write_document
+from kft.records.forgetting import ForgettingResult, Retain
 from kft.tasks.recipes import load_recipe
 
 TOPICS = np.arange(180) % 12
@@ -24,8 +26,10 @@ def world(noise=0.25, seed=0, topics=TOPICS):
 def result(meter, *after):
     kept, *dropped = (meter.measure(vectors, f"deep, epoch {n}") for n, vectors in enumerate(after, start=1))
     lost = dropped[0] if dropped else None
-    about = "topics", "here", len(TOPICS), meter.metric
-    return ForgettingResult(*about, meter.pretrained, kept, lost, meter.warns_below)
+    retain = Retain("topics", "here", len(TOPICS))
+    return ForgettingResult(
+        retain, meter.metric, pretrained=meter.pretrained, **vars(kept), not_kept=lost, warns_below=meter.warns_below
+    )
 
 
 @pytest.mark.parametrize("topics", [TOPICS, None])
@@ -36,14 +40,14 @@ def test_turning_and_stretching_forgets_nothing(topics, seed):
     turn = np.linalg.qr(np.random.default_rng(seed).normal(size=(12, 12)))[0]
     found = result(meter, 3 * world() @ turn)
     assert found.warnings == ()
-    assert found.kept.retained.value > 0.99
+    assert found.retained.value > 0.99
 
 
 @pytest.mark.parametrize("topics", [TOPICS, None])
 def test_vectors_that_mean_nothing_any_more_are_told(topics):
     meter = Meter(world(), topics)
     found = result(meter, np.random.default_rng(1).normal(size=(180, 12)))
-    assert found.kept.retained.high < 0.2
+    assert found.retained.high < 0.2
     (warning,) = found.warnings
     assert warning.startswith("deep, epoch 1: ") and "is left, the rest is forgotten" in warning
     assert "a lower lr" in warning
@@ -59,7 +63,7 @@ def test_a_little_less_on_few_examples_may_be_chance():
     little = world(0.2)
     little[::20] = np.random.default_rng(0).normal(size=(9, 12))
     found = result(meter, little)
-    assert found.kept.retained.low < found.kept.retained.value < 1
+    assert found.retained.low < found.retained.value < 1
     assert found.warnings == ()
 
 
@@ -69,11 +73,12 @@ def test_a_backbone_that_never_knew_has_nothing_to_forget():
     assert Meter(world(), TOPICS).why_not == ""
 
 
-def test_what_was_written_is_read_again():
+def test_what_was_written_is_read_again(tmp_path):
     meter = Meter(world(), TOPICS)
     for found in (result(meter, world(0.5)), result(meter, world(), np.ones((180, 12)))):
-        values = json.loads(json.dumps(found.as_dict()))
-        assert ForgettingResult.from_dict(values) == found
+        write_document(tmp_path / "forgetting.json", found)
+        values = json.loads((tmp_path / "forgetting.json").read_text())
+        assert read_document(ForgettingResult, tmp_path / "forgetting.json") == found
         assert set(values) >= {"retain", "metric", "pretrained", "tuned", "retained", "not_kept", "warning"}
         assert values["retain"] == {"name": "topics", "source": "here", "n": 180}
     assert values["warning"].startswith("deep, epoch 2: "), "that of the weights which were not kept"

@@ -35,7 +35,7 @@ def train(tiny_folder, tmp_path_factory):
 def written(result):
     """Returns forgetting.json without the checkpoint that it belongs to; metrics.json says the same."""
     found = json.loads((result.run / "forgetting.json").read_text())
-    assert len(found.pop("checkpoint")) == 64
+    assert found.pop("schema_version") == 1 and len(found.pop("checkpoint")) == 64
     assert json.loads((result.run / "metrics.json").read_text())["forgetting"] == found
     return found
 

@@ -7,15 +7,8 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from kft.errors import UsageError
-from kft.metrics.classification import (
-    BRIER,
-    METRICS,
-    ClassRow,
-    check_inputs,
-    confusion_matrix,
-    per_class,
-    reliability,
-)
+from kft.metrics.classification import BRIER, METRICS, check_inputs, confusion_matrix, per_class, reliability
+from kft.records.metrics import ClassRow
 from kft.tasks.decode import softmax
 
 

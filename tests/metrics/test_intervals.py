@@ -6,7 +6,9 @@ import pytest
 from kft.errors import UsageError
 from kft.metrics import intervals
 from kft.metrics.classification import BRIER, METRICS
-from kft.metrics.intervals import Estimate, estimate, estimate_all, estimate_mean, paired_difference, ratio_of_means
+from kft.metrics.intervals import estimate, estimate_all, estimate_mean, paired_difference, ratio_of_means
+from kft.records.document import as_document
+from kft.records.estimate import Estimate
 from kft.tasks.decode import softmax
 
 ACCURACY = METRICS["accuracy"]
@@ -25,7 +27,7 @@ def width(result):
 def test_estimate_reads_and_writes_itself():
     result = Estimate(0.78712, 0.7594, 0.8136)
     assert str(result) == "0.787 [0.759, 0.814]"
-    assert result.as_dict() == {"value": 0.78712, "low": 0.7594, "high": 0.8136}
+    assert as_document(result) == {"value": 0.78712, "low": 0.7594, "high": 0.8136}
 
 
 @pytest.mark.parametrize("name", METRICS)

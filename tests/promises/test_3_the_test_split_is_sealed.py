@@ -9,6 +9,7 @@ import pytest
 
 import kft
 from kft.api.reading import split_of
+from kft.records.document import as_document
 from kft.split.assign import SPLITS
 from kft.split.holdout import set_aside
 from kft.train.checkpoint import load_checkpoint
@@ -71,7 +72,7 @@ def test_the_receipt_names_the_split_and_changed_data_are_refused(tiny_folder, t
     result = kft.train(path, run=tmp_path / "run", quiet=True)
     receipt = json.loads((result.run / "receipt.json").read_text())
     assert len(receipt["split_hash"]) == 64
-    assert kft.evaluate(result.run, quiet=True).as_dict() == result.evaluation.as_dict()
+    assert as_document(kft.evaluate(result.run, quiet=True)) == as_document(result.evaluation)
     tiny.write_table(tmp_path / "reviews.csv", 80, seed=5)
     with pytest.raises(kft.KftError, match="data have changed since this run was trained") as caught:
         kft.evaluate(result.run, quiet=True)

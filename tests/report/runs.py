@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from kft.answer.fitted import Fitted, Judged, fit_answers
-from kft.evaluate.evaluate import Scored, calibrated, report_classes, score, write_evaluation
+from kft.answer.decide import NOTHING, Decisions
+from kft.answer.fitted import Judged, fit_answers
+from kft.audit.summary import count_severities
+from kft.evaluate.evaluate import Beside, Scored, calibrated, report_classes, score, write_evaluation
 from kft.evaluate.overfitting import judge_overfitting
-from kft.forgetting.meter import ForgettingResult, Retained
-from kft.metrics.intervals import Estimate
 from kft.recipe.schema import EvaluateSpec
+from kft.records.document import write_document
+from kft.records.edge_cases import EdgeCaseResult, EdgeCheckResult, Outcome
+from kft.records.estimate import Estimate
+from kft.records.findings import Findings
+from kft.records.forgetting import ForgettingResult, Retain, Retained
+from kft.records.mistakes import Mistake, Mistakes, NearExample
+from kft.records.receipt import Counts
 from kft.records.run_folder import RunFolder
 from kft.tasks.recipes import load_recipe
 from kft.tasks.registry import TASKS
 from kft.tasks.task import AnswerSpace
-
-VERSIONS = {"python": "3.11", "kft": "0.1.0", "tensorflow": "2.21.0"}
+from tests.records import made
 
 TEXT_TASKS = ("text-classification", "text-multi-label", "text-pairs", "text-regression", "token-tagging")
 
@@ -47,17 +53,18 @@ def write_run(
     events = epochs(recipe.spec.train.best)
     run.rewrite_history(events)
     scored, shares = answers(kind, space, n, rng)
-    fitted, report = Fitted(), None
+    given, report = NOTHING, None
     if kind.one_class:
         valid = Judged(scored.truth, scored.answers, scored.probe, held=np.arange(n) % 2 == 0, groups=None)
         fitted = fit_answers(EvaluateSpec.model_validate(asked), valid, space.labels, seed=0)
-        raw, scored = scored, calibrated(scored, fitted)
-        report = report_classes(raw, scored, fitted, judge_overfitting(events, 100), 20)
-    result = score(scored, split="test", kind=kind, space=space, shares=shares, gates=gates or {}, report=report)
+        given, raw = fitted.given, scored
+        scored = calibrated(scored, given, Decisions(fitted.probe))
+        report = report_classes(raw, scored, given, judge_overfitting(events, 100), 20)
+    result = score(scored, split="test", shares=shares, gates=gates or {}, beside=Beside(report=report))
     assert tuple(result.metrics) == tuple(TASKS.get(task).kind.judging.metrics)
-    write_evaluation(run, result, scored, fitted)
-    run.receipt.write_text(json.dumps(receipt(space, n)), encoding="utf-8")
-    run.findings.write_text(json.dumps({"findings": []}), encoding="utf-8")
+    write_evaluation(run, result, scored, given)
+    write_document(run.receipt, made.receipt(labels=space.labels, n=Counts(1000, 100, n)))
+    write_document(run.findings, findings())
     return run
 
 
@@ -84,73 +91,52 @@ def answers(kind, space, n, rng):
     ids = [f"rows.csv:{row}" for row in range(n)]
     if kind.numeric:
         truth = rng.normal(1, 1, n)
-        return Scored(ids, truth, truth + rng.normal(0, 0.5, n)), kind.judging.shares([0.0, 2.0], space)
+        return Scored(kind, space, ids, truth, truth + rng.normal(0, 0.5, n)), kind.judging.shares([0.0, 2.0], space)
     if kind.labels.form == "spans":
         truth = [((0, 4, space.labels[row % len(space.labels)]),) for row in range(n)]
         said = [((*spans[0], 0.9),) if row % 4 else () for row, spans in enumerate(truth)]
-        return Scored(ids, truth, said), []
+        return Scored(kind, space, ids, truth, said), []
     classes = len(space.labels)
     if kind.labels.form == "set":
         truth = rng.integers(0, 2, (n, classes))
-        return Scored(ids, truth, np.clip(truth * 0.6 + rng.uniform(0, 0.5, truth.shape), 0, 1)), [0.5] * classes
+        said = np.clip(truth * 0.6 + rng.uniform(0, 0.5, truth.shape), 0, 1)
+        return Scored(kind, space, ids, truth, said), [0.5] * classes
     truth = rng.integers(0, classes, n)
     logits = rng.normal(0, 1, (n, classes)) + 2.5 * np.eye(classes)[truth]
     found = np.exp(2 * logits) / np.exp(2 * logits).sum(axis=1, keepdims=True)
     words = ["word " * int(count) for count in rng.integers(1, 30, n)]
     probe = np.full((n, classes), 1 / classes)
-    return Scored(ids, truth, found, probe=probe, inputs=words), [1 / classes] * classes
+    return Scored(kind, space, ids, truth, found, probe=probe, inputs=words), [1 / classes] * classes
 
 
-def receipt(space, n):
-    return {
-        "created": "2026-11-25T12:00:00+00:00",
-        "command": ["kft", "train", "recipe.yaml"],
-        "seed": 0,
-        "recipe_hash": "a" * 64,
-        "split_hash": "b" * 64,
-        "data_hash": "c" * 64,
-        "weights_hash": "d" * 64,
-        "backbone": "minilm-l6",
-        "labels": list(space.labels),
-        "n": {"train": 1000, "valid": 100, "test": n},
-        "phases": [
-            {"name": "probe", "unfreeze": "none", "epochs": None, "lr": None},
-            {"name": "top", "unfreeze": "top-2", "epochs": 3, "lr": 1e-4},
-        ],
-        "versions": VERSIONS,
-        "devices": ["CPU:0"],
-        "strategy": "CPU:0",
-    }
+def findings(*found):
+    """findings.json."""
+    return Findings("b" * 64, "c" * 64, Counts(1000, 100, 240), count_severities(found), found)
 
 
 def suite(**texts):
-    """edge_cases.json with one check that must pass and does not, and one that holds."""
-    rate = {"value": 0.5, "low": 0.3, "high": 0.7}
-    failure = {"case": "x", "input": "in", "changed": None, "expected": "good", "received": "bad", "confidence": 0.9}
-    check = {"name": "own", "kind": "must_pass", "about": "Cases of ours.", "n": 4, "passed": 2, "pass_rate": rate}
-    return {
-        "suite": "checks.yaml",
-        "suite_hash": "e" * 64,
-        "n": 8,
-        "passed": 6,
-        "pass_rate": rate,
-        "checks": [
-            check | {"failures": [failure | texts, failure | {"changed": "un"}]},
-            check | {"name": "typos", "kind": "invariance", "passed": 4, "failures": []},
-        ],
-        "cases": {},
-    }
+    """edge_cases.json with one check that must pass and does not, and one that holds; neither says so."""
+    rate = Estimate(0.5, 0.3, 0.7)
+    failure = Outcome("x", "in", None, "good", "bad", 0.9)
+    failures = replace(failure, **texts), replace(failure, changed="un")
+    checks = (
+        EdgeCheckResult("own", "must_pass", "Cases of ours.", 4, 2, rate, failures=failures),
+        EdgeCheckResult("typos", "invariance", "Cases of ours.", 4, 4, rate, failures=()),
+    )
+    return EdgeCaseResult("checks.yaml", "e" * 64, 8, 6, rate, checks, cases={})
 
 
 def forgetting(name="similar sentences"):
     """forgetting.json of a run that kept one phase and not the last; both forgot half."""
     value, half = Estimate(0.8, 0.7, 0.9), Estimate(0.5, 0.4, 0.6)
-    kept, dropped = Retained("top, epoch 2", value, half), Retained("all, epoch 3, not kept", value, half)
-    return ForgettingResult(name, "package:x", 50, "accuracy", value, kept, dropped).as_dict()
+    dropped = Retained("all, epoch 3, not kept", value, half)
+    return ForgettingResult(
+        Retain(name, "package:x", 50), "accuracy", "top, epoch 2", value, value, half, dropped, warns_below=0.9
+    )
 
 
 def mistakes(text="a text", **more):
     """mistakes.json with one mistake and its neighbour."""
-    near = {"id": "rows.csv:9", "input": text, "label": "good", "similarity": 0.93}
-    one = {"id": "rows.csv:1", "input": text, "target": "good", "prediction": "bad", "confidence": 0.97, "cost": None}
-    return {"split": "test", "n": 12, "mistakes": [one | {"neighbours": [near]} | more]}
+    near = NearExample("rows.csv:9", text, "good", 0.93)
+    one = Mistake("rows.csv:1", text, "good", "bad", 0.97, None, (near,))
+    return Mistakes("test", 12, (replace(one, **more),))

@@ -1,7 +1,6 @@
 """The page in a real browser: no console errors, nothing that scrolls sideways, on a telephone and on a desk."""
 
 import html
-import json
 import re
 import shutil
 import subprocess
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from kft.records.document import write_document
 from kft.report.record import read_record
 from kft.report.run_page import render_run
 from tests.report import runs
@@ -69,9 +69,9 @@ def page(request, tmp_path_factory):
     labels = [f"a_rather_long_name_of_a_class_without_a_space_{place}" for place in range(24)]
     folder = tmp_path_factory.mktemp("browser")
     run = runs.write_run(folder / "run", task=request.param, labels=labels, n=400, gates={})
-    run.edge_cases.write_text(json.dumps(runs.suite(input="x" * 400, expected="y" * 90)))
-    run.forgetting.write_text(json.dumps(runs.forgetting()))
-    run.mistakes.write_text(json.dumps(runs.mistakes("word" * 60, id="folder/" * 20)))
+    write_document(run.edge_cases, runs.suite(input="x" * 400, expected="y" * 90))
+    write_document(run.forgetting, runs.forgetting())
+    write_document(run.mistakes, runs.mistakes("word" * 60, id="folder/" * 20))
     # Everything that is folded counts as well.
     return render_run(read_record(run), missing="z" * 200).replace("<details>", "<details open>")
 

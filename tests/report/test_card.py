@@ -1,10 +1,9 @@
 """The model card: the Hub's own reader takes it, and nobody's text becomes markup."""
 
-import json
-
 import pytest
 from huggingface_hub import ModelCard
 
+from kft.records.document import write_document
 from kft.report.card import in_markdown, render_card
 from kft.report.record import read_record
 from tests.report import runs
@@ -32,7 +31,7 @@ def test_the_hub_reads_the_card_back(task, tmp_path):
 
 def test_tables_have_no_gaps_and_what_warns_is_said(tmp_path):
     run = runs.write_run(tmp_path / "run", gates={"accuracy": ">= 0.999"})
-    run.edge_cases.write_text(json.dumps(runs.suite()))
+    write_document(run.edge_cases, runs.suite())
     text = ModelCard(render_card(read_record(run))).text
     assert "\n| --- | --- | --- | --- |\n| accuracy | " in text and "\n| top | top-2 | " in text
     assert "- gate accuracy >= 0.999: " in text and "- gate accuracy >= 0.999 fails: " in text

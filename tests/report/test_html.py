@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from kft.api.reading import load
-from kft.audit.finding import Finding
 from kft.audit.view import AuditView
+from kft.records.findings import Finding
 from kft.report import plots
 from kft.report.audit_page import render_audit
 from kft.report.details import rows_of

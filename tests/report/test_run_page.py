@@ -1,12 +1,16 @@
 """The page of a run: every kind of answer, what is there and what is missing, and a person's data as text only."""
 
-import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from kft.errors import RunError
+from kft.records.document import write_document
+from kft.records.estimate import Estimate
+from kft.records.findings import Finding
+from kft.records.metrics import ReliabilityBin, RiskPoint
 from kft.records.run_folder import RunFolder
 from kft.report import run_plots
 from kft.report.html import Thumbnails
@@ -18,8 +22,8 @@ from tests.report.pages import HOSTILE, Reader
 
 
 def put(run, **files):
-    for name, values in files.items():
-        getattr(run, name).write_text(json.dumps(values), encoding="utf-8")
+    for name, record in files.items():
+        write_document(getattr(run, name), record)
 
 
 @pytest.mark.parametrize("task", runs.TEXT_TASKS)
@@ -58,9 +62,9 @@ def test_the_verdict_is_that_of_the_gates_and_of_the_baseline(tmp_path):
     assert "fails" in render_run(record) and "holds" in render_run(record)
     run = runs.write_run(tmp_path / "held", gates={"log_loss": "<= 9"})
     assert headline(read_record(run)).endswith("and every gate holds.")
-    metrics = json.loads(run.metrics.read_text())
-    metrics["baselines"]["majority"]["accuracy"] = {"value": 0.99, "low": 0.9, "high": 1.0}
-    put(run, metrics=metrics)
+    metrics = read_record(run).metrics
+    majority = metrics.baselines["majority"] | {"accuracy": Estimate(0.99, 0.9, 1.0)}
+    put(run, metrics=replace(metrics, baselines=metrics.baselines | {"majority": majority}))
     assert not beats_baseline(read_record(run))
     assert headline(read_record(run)).endswith("no better than answering without looking.")
 
@@ -72,14 +76,12 @@ def test_what_was_found_is_shown_and_what_was_not_looked_at_is_said(tmp_path):
     for words in ("evaluate.gates", "kft compare", "kft check", "--suite", "forgot", "exported model"):
         assert any(words in text for text in missing), words
     put(run, edge_cases=runs.suite(), forgetting=runs.forgetting(), mistakes=runs.mistakes())
-    finding = {"check": "size", "severity": "warning", "message": "Small.", "advice": "Add rows.", "score": 0.1}
-    put(run, findings={"findings": [finding | {"rows": [], "details": {}}]})
+    put(run, findings=runs.findings(Finding("size", "warning", "Small.", "Add rows.", 0.1)))
     record = read_record(run)
     questions = {each.name: each for each in four_questions(record)}
     assert questions["verifiable"].answer == "Not as it is: 6 of 8 edge cases pass; too few of own."
-    enough = runs.suite()
-    enough["checks"][0]["holds"] = True
-    put(run, edge_cases=enough)
+    own, typos = runs.suite().checks
+    put(run, edge_cases=replace(runs.suite(), checks=(replace(own, holds=True), typos)))
     answers = [each.answer for each in four_questions(read_record(run))]
     assert any(answer.startswith("Mostly, but: 6 of 8 edge cases pass (") for answer in answers)
     assert questions["maintainable"].answer.startswith("Mostly, but: ") and "50% [40%, 60%] of what" in str(questions)
@@ -98,10 +100,10 @@ def test_what_was_found_is_shown_and_what_was_not_looked_at_is_said(tmp_path):
 
 def test_weak_slices_are_marked_and_named(tmp_path):
     run = runs.write_run(tmp_path / "run")
-    metrics = json.loads(run.metrics.read_text())
-    assert not read_record(run).weak_slices and ">weak</span>" not in render_run(read_record(run))
-    metrics["slices"][0] |= {"weak": True, "p_value": 0.01}
-    put(run, metrics=metrics)
+    metrics = read_record(run).metrics
+    assert not metrics.weak_slices and ">weak</span>" not in render_run(read_record(run))
+    first, *others = metrics.slices
+    put(run, metrics=replace(metrics, slices=(replace(first, p_value=0.01), *others)))
     record = read_record(run)
     assert render_run(record).count(">weak</span>") == 1
     verifiable = {each.name: each for each in four_questions(record)}["verifiable"]
@@ -115,7 +117,7 @@ def test_hostile_text_stays_text_and_personal_data_are_masked(tmp_path):
         run,
         edge_cases=runs.suite(input=HOSTILE, changed=secret, received=HOSTILE),
         forgetting=runs.forgetting(HOSTILE),
-        mistakes=runs.mistakes(HOSTILE, target=HOSTILE, input=[HOSTILE, secret]),
+        mistakes=runs.mistakes(HOSTILE, target=HOSTILE, input=(HOSTILE, secret)),
     )
     page = render_run(read_record(run), missing=HOSTILE)
     read = Reader(page)
@@ -158,8 +160,8 @@ def test_photos_are_thumbnails_and_one_that_is_gone_is_said_to_be(tmp_path):
 
 
 EPOCHS = [each for each in runs.epochs("valid_macro_f1")]
-BINS = [{"confidence": 0.4, "accuracy": 0.5, "n": 3}, {"confidence": 0.9, "accuracy": 0.8, "n": 9}]
-RISK = [{"coverage": 0.5, "error": 0.0}, {"coverage": 1.0, "error": 0.2}]
+BINS = [ReliabilityBin(0.3, 0.5, 3, 0.4, 0.5), ReliabilityBin(0.8, 1.0, 9, 0.9, 0.8)]
+RISK = [RiskPoint(0.5, 0.0), RiskPoint(1.0, 0.2)]
 DRAWN = {
     "training": lambda: run_plots.training_plot(run_plots.curves_of(EPOCHS, "valid_macro_f1")[1]),
     "reliability": lambda: run_plots.reliability_plot(BINS, BINS[:1]),

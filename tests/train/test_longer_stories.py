@@ -29,14 +29,14 @@ def test_a_probe_on_tuned_blocks_is_no_baseline(tiny_folder, tmp_path):
 
 
 def test_a_checkpoint_of_other_layers_is_refused(tiny_folder, tmp_path):
-    from kft.answer.predictor import load_predictor
+    from kft.answer.load import load_artifact, with_weights
     from kft.records.run_folder import open_run
 
     path = tiny.recipe(tmp_path, tiny_folder, phases=[tiny.PROBE])
     kft.train(path, run=tmp_path / "run", quiet=True)
-    predictor = load_predictor(open_run(tmp_path / "run"))
+    artifact = load_artifact(open_run(tmp_path / "run"))
     with pytest.raises(kft.KftError, match="weights that the model does not have") as caught:
-        predictor.with_weights({"transformer_layer_9/kernel": np.zeros(3)})
+        with_weights(artifact, {"transformer_layer_9/kernel": np.zeros(3)})
     assert "transformer_layer_9/kernel" in str(caught.value)
 
 

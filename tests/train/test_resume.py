@@ -9,6 +9,7 @@ import pytest
 
 import kft
 from kft.errors import RunError, StorageError, UsageError
+from kft.records.document import as_document
 from kft.records.run_folder import RunFolder, refuse_taken
 from kft.train.checkpoint import load_checkpoint
 from kft.train.resume import last_folder
@@ -59,7 +60,7 @@ def test_it_goes_on_where_it_stopped_and_says_so(place, capsys):
     result = kft.train(recipe, run=run, resume=True)
     assert "resumed    in phase top, epoch 2, after 0 of its steps" in capsys.readouterr().err
     assert last_weights(run) == last_weights(folder / "whole")
-    assert result.evaluation.as_dict() == whole.evaluation.as_dict()
+    assert as_document(result.evaluation) == as_document(whole.evaluation)
     receipt = json.loads((run / "receipt.json").read_text())
     assert [entry["steps_done"] for entry in receipt["resumed"]] == [5]
 
@@ -105,7 +106,7 @@ def test_a_finished_run_is_scored_again(place):
     folder, recipe, whole = place
     shutil.copytree(folder / "whole", folder / "finished")
     result = kft.train(recipe, run=folder / "finished", resume=True, quiet=True)
-    assert result.evaluation.as_dict() == whole.evaluation.as_dict()
+    assert as_document(result.evaluation) == as_document(whole.evaluation)
     assert (folder / "finished" / "history.jsonl").read_text() == (folder / "whole" / "history.jsonl").read_text()
 
 
@@ -167,7 +168,7 @@ def test_checkpoints_in_an_object_store_outlive_the_machine(place, capsys):
     shutil.rmtree(run)
     result = kft.train(recipe, run=run, resume=True, overrides=setting)
     assert "resumed    in phase top" in capsys.readouterr().err
-    assert result.evaluation.as_dict() == whole.evaluation.as_dict()
+    assert as_document(result.evaluation) == as_document(whole.evaluation)
     assert not list((run / "checkpoints").glob("last*"))
     best, expected = (load_checkpoint(path / "checkpoints", "best") for path in (run, folder / "whole"))
     assert best.state == expected.state

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from kft.audit.check import Check
-from kft.audit.finding import Finding
 from kft.audit.texts import counted, listed
 from kft.audit.view import AuditView
+from kft.records.findings import Finding
 from kft.split.data_split import labels_of
 
 LEARNABLE, USABLE, COMFORTABLE = 5, 10, 20

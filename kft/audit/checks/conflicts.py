@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from kft.audit.check import Check
-from kft.audit.finding import Finding, Severity
 from kft.audit.view import AuditView
+from kft.records.findings import Finding, Severity
 from kft.split.near import Pairs
 
 SHARE_WARNED = 0.01

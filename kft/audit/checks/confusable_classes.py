@@ -9,8 +9,8 @@ import numpy as np
 
 from kft.audit.check import Check
 from kft.audit.checks.label_noise import label_odds
-from kft.audit.finding import Finding
 from kft.audit.view import AuditView
+from kft.records.findings import Finding
 
 NAME = "confusable-classes"
 HARD = 0.2

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from kft.audit.check import Check
-from kft.audit.finding import Finding, Severity
 from kft.audit.view import AuditView
+from kft.records.findings import Finding, Severity
 from kft.split.assign import SPLITS
 from kft.split.near import Pairs, groups_of
 

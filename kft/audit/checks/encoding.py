@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from kft.audit.check import Check
-from kft.audit.finding import Finding
 from kft.audit.texts import TAG, counted, ids_of, texts_of
 from kft.audit.view import AuditView
+from kft.records.findings import Finding
 
 _ENTITY = re.compile(r"&(?:[A-Za-z][A-Za-z0-9]{1,30}|#\d{1,7}|#[xX][0-9a-fA-F]{1,6});")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from kft.audit.check import Check
-from kft.audit.finding import Finding
 from kft.audit.pixels import ImageFacts
 from kft.audit.texts import counted, ids_of
 from kft.audit.view import AuditView
+from kft.records.findings import Finding
 
 INPUT_SIDE = 224
 """Pixels a side of the model's input where the recipe names none: that of most image backbones."""

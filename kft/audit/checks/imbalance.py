@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from kft.audit.check import Check
-from kft.audit.finding import Finding
 from kft.audit.view import AuditView
+from kft.records.findings import Finding
 from kft.split.data_split import labels_of
 
 STRONG, MILD = 10.0, 3.0

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from kft.audit.check import Check
-from kft.audit.finding import Finding, Severity
 from kft.audit.view import AuditView
+from kft.records.findings import Finding, Severity
 
 NAME = "label-noise"
 ODDS = 2.0, 5.0

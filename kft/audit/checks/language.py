@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from kft.audit.check import Check
-from kft.audit.finding import Finding
 from kft.audit.texts import counted, ids_of, texts_of
 from kft.audit.view import AuditView
 from kft.records.files import storage_errors
+from kft.records.findings import Finding
 
 FEWEST_CHARACTERS = 30
 """Shorter texts are not judged: a name or a slip can look like any language."""

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from kft.audit.check import Check
-from kft.audit.finding import Finding
 from kft.audit.forecast import CONFIDENCE_PERCENT, Forecast, forecast, measure_curve
 from kft.audit.view import AuditView
 from kft.features.folds import project
 from kft.features.growth import grow
+from kft.records.findings import Finding
 
 NAME = "learning-curve"
 FACTORS = (2, 4)
@@ -58,14 +58,14 @@ def _measured(sizes: np.ndarray, accuracy: np.ndarray) -> list[dict[str, Any]]:
 
 
 def _forecast(found: Forecast) -> dict[str, Any]:
-    return {"n": found.size, **found.accuracy.as_dict(), "forecast": True}
+    return {"n": found.size, **vars(found.accuracy), "forecast": True}
 
 
 def say_gain(found: Forecast, more: int, *, now: float) -> str:
     """Returns the sentence on what more labels would bring.
 
     Example:
-        >>> from kft.metrics.intervals import Estimate
+        >>> from kft.records.estimate import Estimate
         >>> say_gain(Forecast(200, Estimate(0.83, 0.8, 0.86), Estimate(0.03, 0.01, 0.05)), 100, now=0.8)
         "About 100 more labels would bring about +0.03 (from +0.01 to +0.05) to the probe's accuracy of 0.80."
         >>> say_gain(Forecast(200, Estimate(0.8, 0.79, 0.81), Estimate(0.001, -0.01, 0.01)), 100, now=0.8)

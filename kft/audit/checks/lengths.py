@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from kft.audit.check import Check
-from kft.audit.finding import Finding
 from kft.audit.texts import counted, ids_of, texts_of, without_markup
 from kft.audit.view import AuditView
+from kft.records.findings import Finding
 from kft.split.assign import SPLITS
 
 FEWEST_CHARACTERS = 3

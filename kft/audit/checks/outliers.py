@@ -12,8 +12,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from kft.audit.check import Check
-from kft.audit.finding import Finding
 from kft.audit.view import AuditView
+from kft.metrics.neighbours import cosines, unit_rows
+from kft.records.findings import Finding
 from kft.split.assign import SPLITS
 
 NAME = "outliers"
@@ -21,7 +22,6 @@ NEIGHBOURS = 20
 REFERENCE_ROWS = 2000
 """So many training rows, drawn at random, stand for all: distances to all of them would cost too much."""
 DEVIATIONS = 3.0
-AT_ONCE = 1024
 
 
 def neighbour_distance(features: np.ndarray, train: np.ndarray, *, seed: int = 0) -> np.ndarray:
@@ -37,16 +37,14 @@ def neighbour_distance(features: np.ndarray, train: np.ndarray, *, seed: int = 0
         >>> int(neighbour_distance(x, np.arange(10)).argmax())
         9
     """
-    units = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    units = unit_rows(features)
     drawn = np.random.default_rng(seed).permutation(train)[:REFERENCE_ROWS]
     reference, count = units[drawn], min(NEIGHBOURS, len(drawn) - 1)
     place = np.full(len(features), -1)
     place[drawn] = np.arange(len(drawn))
     found = np.empty(len(features), np.float32)
     with threadpool_limits(1, user_api="blas"):
-        for start in range(0, len(features), AT_ONCE):
-            rows = np.arange(start, min(start + AT_ONCE, len(features)))
-            alike = units[rows] @ reference.T
+        for rows, alike in cosines(units, reference):
             own = place[rows]
             alike[np.flatnonzero(own >= 0), own[own >= 0]] = -1
             found[rows] = 1 - np.partition(alike, -count, axis=1)[:, -count:].mean(axis=1)

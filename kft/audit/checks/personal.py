@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from kft.audit.check import Check
-from kft.audit.finding import Finding
 from kft.audit.texts import counted, ids_of, texts_of
 from kft.audit.view import AuditView
 from kft.data.personal import NAMES, find_personal, masked
 from kft.recipe.values import PERSONAL_KINDS, PersonalKind
+from kft.records.findings import Finding
 
 
 def check_personal(view: AuditView) -> Iterable[Finding]:

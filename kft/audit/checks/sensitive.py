@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from kft.audit.check import Check
-from kft.audit.finding import Finding
 from kft.audit.several_looks import Z95, difference_of_shares, holm, two_sided_p
 from kft.audit.view import AuditView
+from kft.records.findings import Finding
 
 FEWEST_ROWS = 10
 """Smaller groups are not compared; the check of slices names them."""

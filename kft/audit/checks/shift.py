@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from kft.audit.check import Check
-from kft.audit.finding import Finding
 from kft.audit.view import AuditView
 from kft.data.examples import Examples
 from kft.features.folds import out_of_fold
+from kft.records.findings import Finding
 from kft.split.data_split import labels_of
 
 NAME = "shift"

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from kft.audit.check import Check
 from kft.audit.cues import Cue, column_cues, image_cues, text_cues
-from kft.audit.finding import Finding, Severity
 from kft.audit.texts import ids_of, listed, texts_of
 from kft.audit.tokens import TokenSigns, frequent_tokens, read_signs, tokenize
 from kft.audit.view import AuditView
+from kft.records.findings import Finding, Severity
 from kft.split.data_split import labels_of
 
 FEWEST_ROWS = 10
@@ -52,8 +52,12 @@ class Link:
         """Whether valid, where nothing was picked, shows it too."""
         return not self.valid_phi < STRONG / 2
 
-    def as_dict(self) -> dict[str, object]:
-        """Returns plain JSON."""
+    def rows_of(self, ids: Sequence[str], members: Mapping[str, np.ndarray]) -> tuple[str, ...]:
+        """Returns the ids of the class's rows that have the cue."""
+        return tuple(ids[place] for place in np.flatnonzero(self.cue.present & members[self.label]).tolist())
+
+    def figures(self) -> dict[str, object]:
+        """Returns what a finding says of it."""
         return {
             "cue": self.cue.name,
             "family": self.cue.family,
@@ -122,8 +126,7 @@ def judge_cues(
     for link in best.values():
         yield _finding(
             link,
-            ids,
-            members,
+            link.rows_of(ids, members),
             "error" if link.phi >= NEARLY_CERTAIN else "warning",
             f"{link.cue.family} gives {link.label!r} away: {link.cue.name}",
             "Find out how these rows were made, and make all classes alike in it; or test on data that lack it.",
@@ -162,8 +165,7 @@ def judge_tokens(
             certain = signs.tells_nothing and link.rows >= CERTAIN_ROWS and link.precision >= PRECISE
             yield _finding(
                 link,
-                ids,
-                members,
+                link.rows_of(ids, members),
                 "error" if certain else "warning",
                 f"the token {token!r} gives {link.label!r} away",
                 f"Take {token!r} out of the texts if it says nothing of the subject, or test on texts without it.",
@@ -178,7 +180,7 @@ def judge_tokens(
             f"Single words that go most with a class: {named}. They read like words of the subject.",
             "Look whether they would stand in new texts too.",
             plausible[0].phi / 2,
-            details={"family": "word", "links": [link.as_dict() for link in plausible[:20]]},
+            details={"family": "word", "links": [link.figures() for link in plausible[:20]]},
         )
 
 
@@ -215,14 +217,12 @@ def _phi(first: np.ndarray, second: np.ndarray) -> float:
 
 def _finding(
     link: Link,
-    ids: Sequence[str],
-    members: dict[str, np.ndarray],
+    rows: tuple[str, ...],
     severity: Severity,
     what: str,
     advice: str,
     signs: TokenSigns | None = None,
 ) -> Finding:
-    rows = np.flatnonzero(link.cue.present & members[link.label]).tolist()
     return Finding(
         "shortcuts",
         severity,
@@ -230,8 +230,8 @@ def _finding(
         f"this class (correlation {link.phi:.2f}).",
         advice,
         min(1.0, link.phi),
-        tuple(ids[place] for place in rows),
-        link.as_dict() | ({} if signs is None else {"signs": vars(signs)}),
+        rows,
+        link.figures() | ({} if signs is None else {"signs": vars(signs)}),
     )
 
 

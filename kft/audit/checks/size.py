@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from statistics import NormalDist
 
 from kft.audit.check import Check
-from kft.audit.finding import Finding, Severity
 from kft.audit.view import AuditView
+from kft.records.findings import Finding, Severity
 
 EXPECTED = 0.9
 """The accuracy whose interval is told, unless answering the most frequent class reaches more."""

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from kft.audit.check import Check
-from kft.audit.finding import Finding
 from kft.audit.several_looks import difference_of_shares, holm, two_sided_p
 from kft.audit.texts import counted, listed
 from kft.audit.view import AuditView
+from kft.records.findings import Finding
 
 FEW_TO_LEARN, FEW_TO_MEASURE = 10, 30
 """Rows of a slice in train, and in test: with 30 rows an accuracy's 95 % interval is some 0.3 wide."""

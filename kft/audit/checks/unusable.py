@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from kft.audit.check import Check
-from kft.audit.finding import Finding
 from kft.audit.texts import counted
 from kft.audit.view import AuditView
 from kft.data.examples import RejectedRow
+from kft.records.findings import Finding
 
 MANY = 0.05
 """Share of the rows from which on what is left may be another data set than was meant."""

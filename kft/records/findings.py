@@ -1,10 +1,13 @@
-"""What a check of the data finds."""
+"""findings.json: what the checks of the data found."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
+
+from kft.records.fields import rounded
+from kft.records.receipt import Counts
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
@@ -27,28 +30,40 @@ class Finding:
             what it holds, such as ``{"suggested": [...]}``.
 
     Example:
-        >>> finding = Finding("lengths", "note", "2 of 100 texts are cut.", "raise model.max_tokens", 0.02, ("a", "b"))
-        >>> finding.as_dict()["n"]
+        >>> Finding("lengths", "note", "2 of 100 texts are cut.", "raise model.max_tokens", 0.02, ("a", "b")).n
         2
     """
+
+    KEYS: ClassVar = ("check", "severity", "score", "n", "message", "advice", "rows", "details")
 
     check: str
     severity: Severity
     message: str
     advice: str
-    score: float
+    score: float = rounded(4)
     rows: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the form of findings.json."""
-        return {
-            "check": self.check,
-            "severity": self.severity,
-            "score": round(float(self.score), 4),
-            "n": len(self.rows),
-            "message": self.message,
-            "advice": self.advice,
-            "rows": list(self.rows),
-            "details": dict(self.details),
-        }
+    @property
+    def n(self) -> int:
+        """How many rows it names."""
+        return len(self.rows)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was looked at, and all that was found, the worst first.
+
+    Attributes:
+        split_hash: As in the receipt.
+        data_hash: Likewise.
+        n: Rows of each split.
+        counts: How many findings there are of each severity.
+        findings: Each of them.
+    """
+
+    split_hash: str
+    data_hash: str
+    n: Counts
+    counts: Mapping[str, int]
+    findings: tuple[Finding, ...]

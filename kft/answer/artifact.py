@@ -1,0 +1,170 @@
+"""The artifact: raw inputs in, label names and probabilities, numbers or spans out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kft.answer.decide import NOTHING, Decisions
+from kft.feed.batches import Ragged
+from kft.tasks.classes import Prediction
+from kft.tasks.task import Answer, AnswerKind, AnswerSpace
+
+if TYPE_CHECKING:
+    import keras
+
+    from kft.features.inference import Inference
+    from kft.features.store import Front
+    from kft.feed.source import Source
+    from kft.model.backbones import Backbone
+    from kft.model.encode import Reader
+    from kft.recipe.schema import RecipeSpec
+
+FOREIGN, UNSURE = "unlike the training examples (out of scope)", "not sure enough"
+"""Why an answer is withheld, in words."""
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """All that turns a raw input into an answer. Nothing of it changes: other weights are another artifact.
+
+    Attributes:
+        graph: From inputs to outputs; nobody assigns its weights once an artifact holds it.
+        reader: Turns raw inputs into the graph's.
+        kind: What is answered: it decodes the outputs.
+        space: Everything that an answer can be.
+        spec: The recipe it was trained by.
+        backbone: Whose layers the graph shares; None where nobody asks.
+        decisions: Temperature, rule and scope.
+        weights: What the weights are where they are other than the graph's own, by their paths.
+        checkpoint: Hash of the checkpoint that the weights are of; empty where they are of none.
+    """
+
+    graph: keras.Model
+    reader: Reader
+    kind: AnswerKind
+    space: AnswerSpace
+    spec: RecipeSpec
+    backbone: Backbone | None = None
+    decisions: Decisions = NOTHING
+    weights: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
+    checkpoint: str = ""
+    _traced: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)  # the same graph, ready to run
+
+    def answers(self, inputs: Sequence[Any], *, keep: bool = False) -> Any:
+        """Returns one answer an input, in their order: probabilities, numbers or spans, as the metrics take them.
+
+        Probabilities are those of the model itself, before calibration.
+        """
+        return self.answers_and_vectors(inputs, keep=keep, vectors=False)[0]
+
+    def answers_and_vectors(
+        self, inputs: Sequence[Any], *, keep: bool = False, vectors: bool = True
+    ) -> tuple[Any, np.ndarray | None]:
+        """Returns what ``answers`` does, and ``float32[n, width]``: what the head's last layer read, in the same pass.
+
+        Args:
+            inputs: Raw inputs.
+            keep: Whether decoded images are kept on disk.
+            vectors: Whether they are wanted; None else.
+        """
+        encoded = self.reader.read(inputs, keep=keep)
+        source = encoded.source.select(tuple(tensor.name for tensor in self.graph.inputs))
+        return self._outputs(self._whole(vectors), source, encoded.offsets)
+
+    def head_answers(self, inputs: Sequence[Any], *, vectors: bool = False) -> tuple[Any, np.ndarray | None]:
+        """Answers with a head on the pretrained backbone: frozen work comes from the feature store.
+
+        Args:
+            inputs: Raw inputs.
+            vectors: Whether what the head's last layer read is wanted as well; see ``answers_and_vectors``.
+        """
+        from kft.features.reuse import reuse_features
+
+        parts = self._once("parts", self._cut)
+        if parts is None:
+            return self.answers_and_vectors(inputs, keep=True, vectors=vectors)
+        front, back, blocks = parts
+        encoded = self.reader.read(inputs, keep=True)
+        about = {"model": self.backbone.name if self.backbone else "model", "phase": "evaluate"}
+        (source,) = reuse_features(front, [encoded.source], blocks, self.spec.features, about=about)
+        inference = self._once(f"back, vectors {vectors}", lambda: self._trace(back, vectors))
+        return self._outputs(inference, source, encoded.offsets)
+
+    def _outputs(self, inference: Inference, source: Source, offsets: Any) -> tuple[Any, np.ndarray | None]:
+        from kft.features.inference import run_in_batches
+
+        found, *more = run_in_batches(inference, source)
+        rows = [found.row(place) for place in range(len(found))] if isinstance(found, Ragged) else found
+        vectors = np.asarray(more[0]) if more else None
+        return self.kind.judging.answers(rows, self.space, offsets), vectors
+
+    def _whole(self, vectors: bool) -> Inference:
+        return self._once(f"whole, vectors {vectors}", lambda: self._trace(self.graph, vectors))
+
+    def _cut(self) -> tuple[Front, keras.Model, list[str]] | None:
+        """Cuts the graph below the head; None where nothing is frozen there: images that change at random, say."""
+        from kft.features.boundary import frozen_blocks, split_at_boundary
+        from kft.features.store import make_front
+        from kft.model.freeze import as_if, what_trains
+
+        with as_if(self.graph, what_trains(self.graph, "none")):
+            split = split_at_boundary(self.graph)
+            if set(split.names) == {tensor.name for tensor in split.front.inputs}:
+                return None
+            return make_front(split, self.weights), split.back, frozen_blocks(self.graph, split)
+
+    def _once(self, name: str, make: Callable[[], Any]) -> Any:
+        """Returns what was made before for this graph, also by an artifact that decides otherwise."""
+        if name not in self._traced:
+            self._traced[name] = make()
+        return self._traced[name]
+
+    def _trace(self, model: keras.Model, vectors: bool) -> Inference:
+        import keras
+
+        from kft.features.inference import make_inference
+        from kft.features.overlay import lay_over
+        from kft.model.heads import with_vectors
+
+        # The same graph with its inputs as a list, which is how batches come.
+        graph = with_vectors(model) if vectors else keras.Model(model.inputs, model.outputs[0])
+        return make_inference(lay_over(graph, self.weights), self.spec.train.batch_size)
+
+    def predict(self, inputs: Sequence[Any]) -> list[Answer]:
+        """Returns one prediction an input, as a person reads it."""
+        if not inputs:
+            return []
+        texts = [given if isinstance(given, str) else "" for given in inputs]
+        raw, vectors = self.answers_and_vectors(inputs, vectors=self.decisions.scope is not None)
+        answers = self.decisions.temperature.apply(raw)
+        predictions = [
+            self.kind.judging.prediction(answer, self.space, text) for answer, text in zip(answers, texts, strict=True)
+        ]
+        foreign = self.decisions.foreign(answers, vectors)
+        withheld = zip(predictions, self.decisions.abstains(answers, vectors), foreign, strict=True)
+        return [_withheld(found, FOREIGN if far else UNSURE) if abstain else found for found, abstain, far in withheld]
+
+
+def _withheld(answer: Answer, why: str) -> Answer:
+    assert isinstance(answer, Prediction)  # only the probabilities of one class of many have a threshold
+    return replace(answer, abstain=True, why=why)
+
+
+def count_withheld(answers: Sequence[Answer]) -> str:
+    """Returns how many answers are withheld, and why, in words; empty where none is.
+
+    Example:
+        >>> unsure = Prediction("spam", 0.6, True, {"spam": 0.6, "ham": 0.4}, why=UNSURE)
+        >>> count_withheld([unsure, unsure, Prediction("ham", 0.9, False, {})])
+        '2 of 3 answers withheld: 2 not sure enough'
+    """
+    why = Counter(answer.why for answer in answers if isinstance(answer, Prediction) and answer.abstain)
+    if not why:
+        return ""
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in why.items())
+    return f"{why.total():,} of {len(answers):,} answers withheld: {reasons}"

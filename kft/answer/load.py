@@ -1,0 +1,210 @@
+"""From a run, as training holds it or as it lies on disk, to the artifacts that answer.
+
+What is read from disk is read and hashed once. The pretrained weights are loaded once: two artifacts
+share the graph, and each holds what its own weights are beside those of the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kft.answer.artifact import Artifact
+from kft.answer.decide import Decisions
+from kft.answer.fitted import Fitted, read_fitted
+from kft.errors import ModelError, RunError
+from kft.recipe.load import Recipe
+from kft.recipe.schema import RecipeSpec
+from kft.records.document import read_document
+from kft.records.receipt import Receipt
+from kft.records.run_folder import RunFolder
+from kft.tasks.recipes import load_recipe
+from kft.tasks.registry import TASKS
+from kft.tasks.task import AnswerSpace
+
+if TYPE_CHECKING:
+    import keras
+
+    from kft.model.backbones import Backbone
+    from kft.train.run import FitResult
+
+Arrays = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Answering:
+    """What a run answers with.
+
+    Attributes:
+        run: Its folder.
+        recipe: As the folder has it.
+        receipt: Likewise.
+        best: The best checkpoint.
+        kept: Which phase and epoch that is of.
+        probe: The probe, a head on the pretrained backbone; its graph holds the pretrained weights. None without one.
+        fitted: What was fitted for the best checkpoint; None where nothing was yet.
+    """
+
+    run: RunFolder
+    recipe: Recipe
+    receipt: Receipt
+    best: Artifact
+    kept: Mapping[str, Any]
+    probe: Artifact | None
+    fitted: Fitted | None = None
+
+    @property
+    def spec(self) -> RecipeSpec:
+        """What the recipe asks for."""
+        return self.recipe.spec
+
+    @property
+    def kept_the_probe(self) -> bool:
+        """Whether the probe and the best checkpoint are the same weights."""
+        return self.probe is not None and self.probe.weights is self.best.weights
+
+    def with_fitted(self, fitted: Fitted) -> Answering:
+        """Returns artifacts that decide by what was fitted; the same graphs."""
+        best = replace(self.best, decisions=fitted.given)
+        probe = None if self.probe is None else replace(self.probe, decisions=Decisions(fitted.probe))
+        return replace(self, best=best, probe=probe, fitted=fitted)
+
+
+def load_artifact(run: RunFolder) -> Artifact:
+    """Loads a run's best checkpoint, and how it decides.
+
+    Raises:
+        RunError: The run folder is incomplete or damaged.
+        ModelError: The backbone on disk is not the one the run was trained from.
+    """
+    from kft.train.checkpoint import load_checkpoint
+
+    recipe, receipt = load_recipe(run.recipe), read_document(Receipt, run.receipt)
+    best = load_checkpoint(run.checkpoints, "best")
+    fitted = read_fitted(run, best.digest) or Fitted()
+    artifact = _on(recipe.spec, _space(receipt), _pretrained(recipe.spec, receipt), best.weights)
+    return replace(artifact, decisions=fitted.given, checkpoint=best.digest)
+
+
+def load_answering(run: RunFolder) -> Answering:
+    """Loads a run's best checkpoint and, beside it, its probe; see ``load_artifact``."""
+    from kft.train.checkpoint import load_checkpoint
+
+    recipe, receipt = load_recipe(run.recipe), read_document(Receipt, run.receipt)
+    best, probe = load_checkpoint(run.checkpoints, "best"), None
+    space, backbone = _space(receipt), _pretrained(recipe.spec, receipt)
+    if (run.checkpoints / "probe.json").is_file():
+        head = load_checkpoint(run.checkpoints, "probe").weights
+        probe = _on(recipe.spec, space, backbone, head)
+        own = probe if _same(head, best.weights) else with_weights(probe, best.weights)
+    else:
+        own = _on(recipe.spec, space, backbone, best.weights)
+    own = replace(own, checkpoint=best.digest)
+    return _decided(Answering(run, recipe, receipt, own, best.state, probe))
+
+
+def from_training(run: RunFolder, backbone: Backbone, fitted: FitResult, space: AnswerSpace) -> Answering:
+    """Returns what a run answers with right after training, from the weights that it holds; see ``load_answering``.
+
+    Args:
+        run: Its folder, which has the recipe, the receipt and the best checkpoint's manifest.
+        backbone: The one that was trained.
+        fitted: From ``fit``; its model is the best artifact's from now on, so nobody may train it further.
+        space: Everything that an answer can be.
+    """
+    from kft.train.checkpoint import load_facts
+
+    recipe, receipt = load_recipe(run.recipe), read_document(Receipt, run.receipt)
+    facts, digest = load_facts(run.checkpoints, "best")
+    best = replace(_artifact(recipe.spec, space, backbone, fitted.model), checkpoint=digest)
+    probe = None
+    if fitted.probe is not None:
+        if _same(fitted.probe, {variable.path: variable.numpy() for variable in fitted.model.weights}):
+            probe = best
+        else:  # the trained backbone holds tuned weights
+            start = backbone if fitted.backbone_kept else _pretrained(recipe.spec, receipt)
+            probe = _on(recipe.spec, space, start, fitted.probe)
+    return _decided(Answering(run, recipe, receipt, best, facts, probe))
+
+
+def with_weights(artifact: Artifact, arrays: Arrays) -> Artifact:
+    """Returns another artifact, with other weights on the same graph, which stays as it is.
+
+    Args:
+        artifact: Stays as it is.
+        arrays: By the paths of the weights; those that are left out stay what they are.
+
+    Raises:
+        RunError: The model has no such weights.
+    """
+    _require_known(artifact.graph, arrays)
+    return replace(artifact, weights={**artifact.weights, **arrays}, checkpoint="", _traced={})
+
+
+def pretrained_backbone(answering: Answering) -> Backbone:
+    """Returns the backbone as it was before the run's training."""
+    if answering.probe is not None:
+        assert answering.probe.backbone is not None
+        return answering.probe.backbone
+    return _pretrained(answering.spec, answering.receipt)
+
+
+def _decided(answering: Answering) -> Answering:
+    fitted = read_fitted(answering.run, answering.best.checkpoint)
+    return answering if fitted is None else answering.with_fitted(fitted)
+
+
+def _artifact(spec: RecipeSpec, space: AnswerSpace, backbone: Backbone, graph: keras.Model) -> Artifact:
+    from kft.model.encode import make_reader
+
+    task = TASKS.get(spec.task)
+    return Artifact(graph, make_reader(task, backbone, spec.model), task.kind, space, spec, backbone)
+
+
+def _on(spec: RecipeSpec, space: AnswerSpace, backbone: Backbone, arrays: Arrays) -> Artifact:
+    """Builds the graph on a backbone that no artifact holds, and puts a checkpoint's weights into it."""
+    from kft.model.build import build_for
+    from kft.train.checkpoint import restore
+
+    graph = build_for(spec, TASKS.get(spec.task), space, backbone)
+    _require_known(graph, arrays)
+    restore([variable for variable in graph.weights if variable.path in arrays], arrays)
+    return _artifact(spec, space, backbone, graph)
+
+
+def _require_known(graph: keras.Model, arrays: Arrays) -> None:
+    unknown = sorted(set(arrays) - {variable.path for variable in graph.weights})
+    if unknown:
+        raise RunError(
+            "the checkpoint holds weights that the model does not have",
+            received=", ".join(unknown[:3]) + (" ..." if len(unknown) > 3 else ""),
+            expected="the layers of this model; receipt.json names the versions it was trained with",
+            next_step="install those versions, or train again",
+        )
+
+
+def _pretrained(spec: RecipeSpec, receipt: Receipt) -> Backbone:
+    from kft.model.backbones import load_for
+
+    backbone = load_for(spec)
+    if backbone.weights_hash != receipt.weights_hash:
+        raise ModelError(
+            "the backbone's weights are not those the run was trained from",
+            where=spec.model.backbone,
+            received=f"sha256 {backbone.weights_hash}",
+            expected=f"sha256 {receipt.weights_hash}",
+            next_step="restore the backbone's folder, or train again",
+        )
+    return backbone
+
+
+def _space(receipt: Receipt) -> AnswerSpace:
+    return AnswerSpace(receipt.labels, receipt.mean, receipt.std)
+
+
+def _same(head: Arrays, best: Arrays) -> bool:
+    """Whether the best weights are the probe's: its head, and so on the same backbone."""
+    return all(np.array_equal(array, best[path]) for path, array in head.items())

@@ -1,0 +1,124 @@
+"""How far certainty can be trusted: probabilities, abstention and flags, on examples that they were not fitted on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from kft.answer.decide import Scope, Temperature
+from kft.metrics.classification import BRIER, METRICS, reliability
+from kft.metrics.intervals import Groups, estimate
+from kft.metrics.ranking import AURC
+from kft.metrics.shares import MEAN, SHARE
+from kft.records.estimate import Estimate
+from kft.records.metrics import CalibrationResult, RiskPoint, ScopeResult, SelectiveResult
+from kft.records.rules import CostRule, PrecisionRule, Rule, under_its_name
+
+CURVE_POINTS = 50
+
+
+def judge_calibration(
+    targets: np.ndarray, raw: np.ndarray, temperature: Temperature, groups: Groups | None
+) -> CalibrationResult:
+    """Judges probabilities before and after a temperature, on examples that it was not fitted on.
+
+    Args:
+        targets: ``int[n]``.
+        raw: ``float[n, classes]``, at temperature 1.
+        temperature: From ``fit_temperature``.
+        groups: Examples of one group are resampled together.
+    """
+    probabilities = temperature.apply(raw)
+    return CalibrationResult(
+        temperature=temperature.value,
+        n=temperature.n,
+        ece_before=estimate(METRICS["ece"], targets, raw, groups=groups),
+        brier=estimate(BRIER, targets, probabilities, groups=groups),
+        reliability=tuple(reliability(targets, probabilities)),
+        reliability_before=tuple(reliability(targets, raw)),
+    )
+
+
+def judge_selection(
+    targets: np.ndarray, probabilities: np.ndarray, rule: Rule | None, withheld: np.ndarray, groups: Groups | None
+) -> SelectiveResult:
+    """Measures coverage, the error among the answered, and the whole curve between them.
+
+    Args:
+        targets: ``int[n]``.
+        probabilities: ``float[n, classes]``.
+        rule: What is judged; without one everything is answered, but what looks foreign.
+        withheld: ``bool[n]``: what is not answered, by the rule or as foreign.
+        groups: Examples of one group are resampled together.
+    """
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
+    answered = ~withheld
+    judged = judge_rule(rule, targets, probabilities, withheld, groups)
+    return SelectiveResult(
+        **under_its_name(replace(rule, **judged) if rule else None),
+        coverage=estimate(SHARE, answered, np.ones(len(answered), bool), groups=groups),
+        error=estimate(SHARE, answered & ~right, answered, groups=groups),
+        aurc=estimate(AURC, right, confidence, groups=groups),
+        risk_coverage=risk_coverage(confidence, right),
+    )
+
+
+def judge_rule(
+    rule: Rule | None, targets: np.ndarray, answers: np.ndarray, withheld: np.ndarray, groups: Groups | None
+) -> dict[str, Any]:
+    """Returns what a rule itself has to show; nothing of a promise: coverage and error are reported in any case.
+
+    Of costs: the expected cost of an example, beside that of answering everything, and what is saved, paired. Of a
+    precision: precision and recall of the label, beside those of answering everything.
+
+    Args:
+        rule: When to abstain.
+        targets: ``int[n]``.
+        answers: ``float[n, classes]``.
+        withheld: ``bool[n]``: what is declined, for whatever reason.
+        groups: Examples of one group are resampled together.
+    """
+    found: dict[str, Estimate] = {}
+    if isinstance(rule, CostRule):
+        everything = rule.wrong * (answers.argmax(axis=1) != targets)
+        own = np.where(withheld, rule.abstain, everything)
+        costs = {"per_example": own, "answering_everything": everything, "saved": everything - own}
+        found = {name: estimate(MEAN, cost, cost, groups=groups) for name, cost in costs.items()}
+    elif isinstance(rule, PrecisionRule):
+        named, true = answers.argmax(axis=1) == rule.place, targets == rule.place
+        for ending, given in (("", named & ~withheld), ("_answering_everything", named)):
+            found["reached" + ending] = estimate(SHARE, given & true, given, groups=groups)
+            found["recall" + ending] = estimate(SHARE, given & true, true, groups=groups)
+    return found
+
+
+def risk_coverage(confidence: np.ndarray, right: np.ndarray) -> tuple[RiskPoint, ...]:
+    """Returns the error among the answered at some 50 coverages, the surest answers first.
+
+    Example:
+        >>> risk_coverage(np.array([0.9, 0.8]), np.array([True, False]))
+        (RiskPoint(coverage=0.5, error=0.0), RiskPoint(coverage=1.0, error=0.5))
+    """
+    n = len(confidence)
+    errors = np.cumsum(~right[np.argsort(-confidence, kind="stable")])
+    answered = np.unique(np.linspace(1, n, min(n, CURVE_POINTS)).astype(int))
+    return tuple(RiskPoint(float(k / n), float(errors[k - 1] / k)) for k in answered)
+
+
+def judge_scope(scope: Scope, flags: np.ndarray, right: np.ndarray, groups: Groups | None) -> ScopeResult:
+    """Measures what flagging takes away from examples that are in scope.
+
+    Args:
+        scope: What flagged them.
+        flags: ``bool[n]``.
+        right: ``bool[n]``: whether the answers are.
+        groups: Examples of one group are resampled together.
+    """
+    return ScopeResult(
+        keep=scope.keep,
+        n=scope.n,
+        flagged=estimate(SHARE, flags, np.ones(len(flags), bool), groups=groups),
+        right=estimate(SHARE, flags & right, flags, groups=groups),
+    )

@@ -1,0 +1,72 @@
+"""calibration.json: what was fitted after training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from kft.records.rules import CostRule, PrecisionRule, Promise, Rule
+
+
+@dataclass(frozen=True)
+class ScopeNumbers:
+    """What tells inputs that are in scope from foreign ones, beside the vectors in scope.safetensors.
+
+    Attributes:
+        distance: Mean and standard deviation of the neighbours' distance over the valid split.
+        unsure: The same of the softmax's doubt.
+        limit: What scores higher is flagged.
+        keep: The share of in-scope examples that should not be.
+        n: Valid examples it was fitted on.
+    """
+
+    distance: tuple[float, float]
+    unsure: tuple[float, float]
+    limit: float
+    keep: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was fitted on valid.
+
+    Attributes:
+        temperature: What logits are divided by.
+        n: Examples it was fitted on; 0 where it was not.
+        probe_temperature: The probe's own.
+        checkpoint: Hash of the weights that all of it belongs to.
+        promise: When to abstain, one of the three; None without.
+        costs: Likewise.
+        precision: Likewise.
+        scope: None where it was not asked for.
+    """
+
+    KEYS: ClassVar = (
+        *("temperature", "n", "how", "probe_temperature", "threshold"),
+        *("promise", "costs", "precision", "scope", "checkpoint"),
+    )
+
+    temperature: float
+    n: int
+    probe_temperature: float
+    checkpoint: str
+    promise: Promise | None = None
+    costs: CostRule | None = None
+    precision: PrecisionRule | None = None
+    scope: ScopeNumbers | None = None
+
+    @property
+    def how(self) -> str:
+        """What was fitted, for people."""
+        return "temperature scaling on valid" if self.n else "none"
+
+    @property
+    def rule(self) -> Rule | None:
+        """Which of the three there is."""
+        return self.promise or self.costs or self.precision
+
+    @property
+    def threshold(self) -> float | None:
+        """That of the rule."""
+        return self.rule.threshold if self.rule else None

@@ -1,0 +1,117 @@
+"""compare.json: what the approaches came to on one split, and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kft.records.estimate import Estimate
+from kft.records.fields import unwritten
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an approach takes.
+
+    Attributes:
+        train_seconds: Wall seconds of fitting, with what was stored already.
+        train_cpu_seconds: Of the process, all threads.
+        features_seconds: Wall seconds that the frozen vectors it was fitted with take where none is stored.
+        examples_per_second: Answered from raw input, in batches.
+        trained_parameters: Set by training.
+        own_bytes: What is kept of it, beside a backbone that is there anyway.
+        bytes: What is kept of it, the backbone included where it needs one.
+    """
+
+    train_seconds: float
+    train_cpu_seconds: float
+    features_seconds: float
+    examples_per_second: float
+    trained_parameters: int
+    own_bytes: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Risk:
+    """What can go wrong with an approach.
+
+    Attributes:
+        overfitting_gap: The metric on training examples, better than on valid by so much; None where it keeps them.
+        train: The metric on these training examples.
+        ece: On test, after calibration.
+        log_loss: Likewise.
+        forgetting: The share of the pretrained backbone's ability on the retain set that is lost; below 0 where there
+            is more of it now, None where it is not measured.
+        forgetting_why: Why it is None, or nothing.
+        retained: The share that is left.
+    """
+
+    overfitting_gap: float | None
+    train: float | None
+    ece: float
+    log_loss: float
+    forgetting: float | None
+    forgetting_why: str
+    retained: Estimate | None
+
+
+@dataclass(frozen=True)
+class ApproachResult:
+    """What one approach came to.
+
+    Attributes:
+        name: The approach.
+        metrics: On test, with intervals; None where it was not tried.
+        valid: Likewise on valid, which choices were made by.
+        paired: Difference to the best on valid (this less the best) in the deciding metric, on valid and on test; the
+            intervals of all approaches hold together.
+        cost: What it takes.
+        risk: What can go wrong.
+        chosen: What was chosen on valid within the approach.
+        skipped: Why it was not tried; None where it was.
+    """
+
+    name: str
+    metrics: Mapping[str, Estimate] | None = None
+    valid: Mapping[str, Estimate] | None = None
+    paired: Mapping[str, Estimate] | None = None
+    cost: Cost | None = None
+    risk: Risk | None = None
+    chosen: Mapping[str, Any] | None = None
+    skipped: str | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A recommendation.
+
+    Attributes:
+        approach: Its name.
+        why: In words, with the figures it rests on.
+        best: The approach with the best value on valid; empty where the file alone is known.
+    """
+
+    approach: str
+    why: str
+    best: str = unwritten("")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A whole comparison.
+
+    Attributes:
+        split_hash: As in the receipt.
+        n: Examples of the test split, which ``metrics`` are measured on.
+        approaches: One result each, cheapest first.
+        verdict: What is recommended, by valid.
+        metric: What it was decided by; empty where the file alone is known.
+    """
+
+    split_hash: str
+    n: int
+    approaches: tuple[ApproachResult, ...]
+    verdict: Verdict
+    metric: str = unwritten("")

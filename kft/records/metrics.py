@@ -1,0 +1,292 @@
+"""metrics.json: what a model reached on one set of examples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from kft import notebook
+from kft.records.edge_cases import EdgeCaseResult
+from kft.records.estimate import Estimate, metric_title, shown_value
+from kft.records.fields import absent, unwritten
+from kft.records.forgetting import ForgettingResult
+from kft.records.paired import PairedResult
+from kft.records.rules import CostRule, PrecisionRule, Promise, Rule
+
+LEVEL = 0.05
+"""A slice is weak where so many errors, or more, come by chance less often than that."""
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """A gate of the recipe and whether the value passes it; one that could not be measured (None) does not."""
+
+    rule: str
+    value: float | None
+    passed: bool
+
+    @property
+    def reached(self) -> str:
+        """The value for people."""
+        return shown_value(self.value)
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """One class: how many examples, precision, recall, F1 (0 where undefined)."""
+
+    label: str
+    n: int
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """Examples of about the same confidence: how sure the model is of them, and how often it is right.
+
+    Attributes:
+        low: Where the bin begins.
+        high: Where it ends.
+        n: How many examples.
+        confidence: Their mean confidence.
+        accuracy: The share of right answers among them.
+    """
+
+    low: float
+    high: float
+    n: int
+    confidence: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class CalibrationResult:
+    """How well the probabilities fit what happened.
+
+    Attributes:
+        temperature: Fitted on valid.
+        n: Examples it was fitted on; 0 where nothing was.
+        ece_before: The expected calibration error on these examples at temperature 1.
+        brier: The Brier score, after calibration.
+        reliability: The reliability diagram, after calibration.
+        reliability_before: The same at temperature 1.
+    """
+
+    temperature: float
+    n: int
+    ece_before: Estimate
+    brier: Estimate
+    reliability: tuple[ReliabilityBin, ...]
+    reliability_before: tuple[ReliabilityBin, ...] = ()
+
+
+@dataclass(frozen=True)
+class RiskPoint:
+    """The share that is answered, the surest first, and the share of wrong answers among these."""
+
+    coverage: float
+    error: float
+
+
+@dataclass(frozen=True)
+class SelectiveResult:
+    """What abstention comes to on examples that nothing was fitted on.
+
+    Attributes:
+        promise: When to abstain, one of the three, with what it has to show; None without.
+        costs: Likewise.
+        precision: Likewise.
+        coverage: The share that is answered.
+        error: The share of wrong answers among the answered.
+        aurc: The error averaged over every coverage (Geifman and El-Yaniv, 2017).
+        risk_coverage: From the surest answers to all.
+    """
+
+    KEYS: ClassVar = (
+        *("promise", "costs", "precision", "threshold"),
+        *("coverage", "error", "aurc", "risk_coverage"),
+    )
+
+    coverage: Estimate
+    error: Estimate
+    aurc: Estimate
+    risk_coverage: tuple[RiskPoint, ...]
+    promise: Promise | None = None
+    costs: CostRule | None = None
+    precision: PrecisionRule | None = None
+
+    @property
+    def rule(self) -> Rule | None:
+        """Which of the three there is."""
+        return self.promise or self.costs or self.precision
+
+    @property
+    def threshold(self) -> float | None:
+        """Answers below this confidence are withheld; those of one label alone, where a precision was asked for."""
+        return self.rule.threshold if self.rule else None
+
+
+@dataclass(frozen=True)
+class SliceResult:
+    """What the model reached on a part of the examples.
+
+    Attributes:
+        by: A column, ``length`` or ``confidence``.
+        value: What its examples have in common.
+        n: How many examples.
+        metrics: Accuracy and log loss, with 95 % intervals.
+        p_value: Of as many errors by chance, were the slice like the rest; corrected for all looks. None where the
+            slice is not judged.
+    """
+
+    KEYS: ClassVar = ("by", "value", "n", "metrics", "p_value", "weak")
+
+    by: str
+    value: str
+    n: int
+    metrics: Mapping[str, Estimate]
+    p_value: float | None
+
+    @property
+    def weak(self) -> bool:
+        """Whether it is weaker than the rest beyond chance."""
+        return self.p_value is not None and self.p_value < LEVEL
+
+
+@dataclass(frozen=True)
+class EpochGap:
+    """One epoch: training, measured while it went on (with dropout), and validation after it."""
+
+    KEYS: ClassVar = ("phase", "epoch", "train_accuracy", "valid_accuracy", "train_loss", "valid_loss", "gap")
+
+    phase: str
+    epoch: int
+    train_accuracy: float
+    valid_accuracy: float
+    train_loss: float
+    valid_loss: float
+
+    @property
+    def gap(self) -> float:
+        """Training accuracy less validation accuracy."""
+        return self.train_accuracy - self.valid_accuracy
+
+
+@dataclass(frozen=True)
+class OverfittingResult:
+    """The gap along training.
+
+    Attributes:
+        epochs: Every trained epoch, in order; a solved probe has none.
+        kept: The epoch whose weights are the run's; None where that is a phase's start or a probe.
+        warnings: What a person should know, in words.
+    """
+
+    epochs: tuple[EpochGap, ...]
+    kept: EpochGap | None
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ScopeResult:
+    """What flagging comes to on labelled, so in-scope, examples.
+
+    Attributes:
+        keep: The share of in-scope examples that should not be flagged.
+        n: Valid examples that the limit was fitted on.
+        flagged: The share that looks foreign: what the flag costs in scope.
+        right: The share of these whose answers would have been right.
+    """
+
+    keep: float
+    n: int
+    flagged: Estimate
+    right: Estimate
+
+
+@dataclass(frozen=True)
+class EvaluateResult:
+    """What the model reached on one set of examples.
+
+    Attributes:
+        split: ``test``, or the name of the file that was scored.
+        n: How many examples.
+        metrics: Metric name to value and 95 % interval, the task's first metric first.
+        baselines: The same for what answers without looking and, where there was one, ``probe``.
+        gain_over_probe: Paired difference in the first metric, fine-tuned less probe; None without a probe.
+        gates: The recipe's gates.
+        calibration: How well the probabilities fit; this and the next three are None where an example has not exactly
+            one class.
+        selective: What abstention comes to.
+        slices: The same metrics on parts of the examples.
+        overfitting: The gap along training.
+        out_of_scope: What flagging foreign inputs takes away; None where that was not asked for.
+        edge_cases: How the recipe's suite went; None without one.
+        forgetting: What the tuned backbone keeps; None where none was tuned, or nothing could be measured.
+        seen_in_training: Examples of another file that the run was trained on or chose by: what they say flatters.
+        against: The paired comparison with another run, where one was asked for.
+        higher_is_better: Whether more of the first metric is.
+        labels: In the order of the confusion matrix.
+        classes: Precision, recall and F1 of each class, label or kind of span; none for numbers.
+        confusion: ``int[classes, classes]``, targets down, predictions across; None where an example has not exactly
+            one class.
+    """
+
+    split: str
+    n: int
+    metrics: Mapping[str, Estimate]
+    baselines: Mapping[str, Mapping[str, Estimate]]
+    gain_over_probe: Estimate | None
+    gates: Mapping[str, GateResult]
+    calibration: CalibrationResult | None = absent()
+    selective: SelectiveResult | None = absent()
+    slices: tuple[SliceResult, ...] | None = absent()
+    overfitting: OverfittingResult | None = absent()
+    out_of_scope: ScopeResult | None = absent()
+    edge_cases: EdgeCaseResult | None = absent(without=("failures", "cases", "checkpoint"))
+    forgetting: ForgettingResult | None = absent(without=("checkpoint",))
+    seen_in_training: int = absent(0)
+    against: PairedResult | None = absent()
+    higher_is_better: bool = unwritten(True)
+    labels: tuple[str, ...] = unwritten(())
+    classes: tuple[ClassRow, ...] = unwritten(())
+    confusion: Any = unwritten()
+
+    @property
+    def main(self) -> str:
+        """The first metric."""
+        return next(iter(self.metrics))
+
+    @property
+    def failed_gates(self) -> dict[str, GateResult]:
+        """The gates that say no."""
+        return {name: gate for name, gate in self.gates.items() if not gate.passed}
+
+    @property
+    def weak_slices(self) -> list[SliceResult]:
+        """Parts that are weaker than the rest beyond chance."""
+        return [part for part in self.slices or () if part.weak]
+
+    @property
+    def says_no(self) -> bool:
+        """Whether a gate fails, or a check of the suite has too few cases that pass."""
+        return bool(self.failed_gates or (self.edge_cases and self.edge_cases.failed))
+
+    def _repr_html_(self) -> str:
+        weak = [f"{part.by} {part.value}" for part in self.weak_slices]
+        rows = [("this model", self.metrics), *self.baselines.items()]
+        gates = [
+            (name, gate.rule, gate.reached, "holds" if gate.passed else "fails") for name, gate in self.gates.items()
+        ]
+        return (
+            notebook.paragraph(
+                f"{self.split}, {self.n:,} examples, 95 % intervals", weak and f"weak: {', '.join(weak)}"
+            )
+            + notebook.table(("", *map(metric_title, self.metrics)), [(name, *found.values()) for name, found in rows])
+            + (notebook.table(("gate", "asks for", "reached", ""), gates) if gates else "")
+            + (self.edge_cases._repr_html_() if self.edge_cases else "")
+            + (notebook.paragraph("forgetting", *self.forgetting.lines) if self.forgetting else "")
+        )
