@@ -32,7 +32,7 @@ def test_the_page_runs(restored, tmp_path, monkeypatch, capsys):
     metrics = found["result"].evaluation.metrics
     assert list(metrics) == ["mae", "rmse", "pearson_r", "r2"]  # those of the kind that it replaces parts of
     assert metrics["pearson_r"].value > 0.4  # no correlation at all is what answering the mean has
-    assert -4 <= found["answer"].as_dict()["value"] <= 4
+    assert -4 <= found["answer"].value <= 4
     every_other_command_knows_the_task(found["recipe"], found["reviews"][:600])
 
 

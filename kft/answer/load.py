@@ -23,7 +23,7 @@ from kft.records.receipt import Receipt
 from kft.records.run_folder import RunFolder
 from kft.tasks.recipes import load_recipe
 from kft.tasks.registry import TASKS
-from kft.tasks.task import AnswerSpace
+from kft.tasks.task import AnswerSpace, Task
 
 if TYPE_CHECKING:
     import keras
@@ -32,6 +32,36 @@ if TYPE_CHECKING:
     from kft.train.run import FitResult
 
 Arrays = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run with the two files that all the others are understood by, each of them read once.
+
+    Attributes:
+        folder: Where its files lie.
+        recipe: As the folder has it.
+        receipt: Likewise.
+    """
+
+    folder: RunFolder
+    recipe: Recipe
+    receipt: Receipt
+
+    @property
+    def task(self) -> Task:
+        """What is read and answered."""
+        return TASKS.get(self.recipe.spec.task)
+
+
+def read_run(folder: RunFolder) -> Run:
+    """Reads recipe and receipt of a run.
+
+    Raises:
+        RunError: The receipt is missing or damaged.
+        RecipeError: The recipe is not valid any more.
+    """
+    return Run(folder, load_recipe(folder.recipe), read_document(Receipt, folder.receipt))
 
 
 @dataclass(frozen=True)
@@ -73,7 +103,7 @@ class Answering:
         return replace(self, best=best, probe=probe, fitted=fitted)
 
 
-def load_artifact(run: RunFolder) -> Artifact:
+def load_artifact(run: Run) -> Artifact:
     """Loads a run's best checkpoint, and how it decides.
 
     Raises:
@@ -82,28 +112,28 @@ def load_artifact(run: RunFolder) -> Artifact:
     """
     from kft.train.checkpoint import load_checkpoint
 
-    recipe, receipt = load_recipe(run.recipe), read_document(Receipt, run.receipt)
-    best = load_checkpoint(run.checkpoints, "best")
-    fitted = read_fitted(run, best.digest) or Fitted()
+    recipe, receipt = run.recipe, run.receipt
+    best = load_checkpoint(run.folder.checkpoints, "best")
+    fitted = read_fitted(run.folder, best.digest) or Fitted()
     artifact = _on(recipe.spec, _space(receipt), _pretrained(recipe.spec, receipt), best.weights)
     return replace(artifact, decisions=fitted.given, checkpoint=best.digest)
 
 
-def load_answering(run: RunFolder) -> Answering:
+def load_answering(run: Run) -> Answering:
     """Loads a run's best checkpoint and, beside it, its probe; see ``load_artifact``."""
     from kft.train.checkpoint import load_checkpoint
 
-    recipe, receipt = load_recipe(run.recipe), read_document(Receipt, run.receipt)
-    best, probe = load_checkpoint(run.checkpoints, "best"), None
+    folder, recipe, receipt = run.folder, run.recipe, run.receipt
+    best, probe = load_checkpoint(folder.checkpoints, "best"), None
     space, backbone = _space(receipt), _pretrained(recipe.spec, receipt)
-    if (run.checkpoints / "probe.json").is_file():
-        head = load_checkpoint(run.checkpoints, "probe").weights
+    if (folder.checkpoints / "probe.json").is_file():
+        head = load_checkpoint(folder.checkpoints, "probe").weights
         probe = _on(recipe.spec, space, backbone, head)
         own = probe if _same(head, best.weights) else with_weights(probe, best.weights)
     else:
         own = _on(recipe.spec, space, backbone, best.weights)
     own = replace(own, checkpoint=best.digest)
-    return _decided(Answering(run, recipe, receipt, own, best.state, probe))
+    return _decided(Answering(folder, recipe, receipt, own, best.state, probe))
 
 
 def from_training(run: RunFolder, backbone: Backbone, fitted: FitResult, space: AnswerSpace) -> Answering:

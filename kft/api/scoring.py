@@ -9,18 +9,16 @@ from kft import replicas
 from kft.answer.artifact import Artifact
 from kft.answer.decide import Decisions
 from kft.answer.fitted import Fitted, Judged, fit_answers, write_fitted
-from kft.answer.load import Answering, load_answering, load_artifact
+from kft.answer.load import Answering, Run, load_answering, load_artifact
 from kft.data.examples import Columns, Examples
 from kft.evaluate.evaluate import Beside, ClassReport, Scored, calibrated, report_classes, score, write_evaluation
 from kft.evaluate.overfitting import judge_overfitting
 from kft.forgetting.retention import gate_value, measure_run, read_forgetting, write_forgetting
-from kft.records.document import read_document
 from kft.records.edge_cases import EdgeCaseResult
 from kft.records.forgetting import ForgettingResult
 from kft.records.metrics import EvaluateResult
 from kft.records.receipt import Receipt
 from kft.records.rules import CostRule, PrecisionRule, Rule
-from kft.records.run_folder import RunFolder
 from kft.split.data_split import DataSplit
 from kft.suites.edge_cases import run_suite
 from kft.suites.suite import Suite, suite_of
@@ -60,19 +58,19 @@ def score_test(answering: Answering, split: DataSplit, progress: Progress, *, wr
     return result
 
 
-def score_run(run: RunFolder, examples: Examples, name: str, progress: Progress) -> EvaluateResult:
+def score_run(run: Run, examples: Examples, name: str, progress: Progress) -> EvaluateResult:
     """Scores the best checkpoint and, for the paired gain, the probe, on other examples than the run's own."""
     answering = load_answering(run)
     if answering.best.kind.one_class and answering.fitted is None:
         progress.note(
-            f"\nnote       not calibrated: training was cut short; kft evaluate {run.path} calibrates on valid"
+            f"\nnote       not calibrated: training was cut short; kft evaluate {run.folder.path} calibrates on valid"
         )
-    return _score(answering, examples, name, read_forgetting(run, answering.best.checkpoint), progress)[0]
+    return _score(answering, examples, name, read_forgetting(run.folder, answering.best.checkpoint), progress)[0]
 
 
-def score_suite(run: RunFolder, suite: Suite, progress: Progress) -> EdgeCaseResult:
+def score_suite(run: Run, suite: Suite, progress: Progress) -> EdgeCaseResult:
     """Answers a suite of edge cases with the best checkpoint; no data of the run are read."""
-    return _run_suite(load_artifact(run), read_document(Receipt, run.receipt), suite, progress)
+    return _run_suite(load_artifact(run), run.receipt, suite, progress)
 
 
 def _run_suite(artifact: Artifact, receipt: Receipt, suite: Suite, progress: Progress) -> EdgeCaseResult:

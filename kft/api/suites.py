@@ -8,23 +8,20 @@ from typing import TYPE_CHECKING
 
 from kft import replicas, strategy
 from kft.answer.fitted import checkpoint_hash
-from kft.answer.load import load_artifact
+from kft.answer.load import Run, load_artifact, read_run
 from kft.api.reading import frames_of, progress_for, split_of
 from kft.api.scoring import score_suite
 from kft.api.using import require_same_data
 from kft.errors import SuiteError
-from kft.records.document import read_document, read_if_there, write_document
+from kft.records.document import read_if_there, write_document
 from kft.records.edge_cases import EdgeCaseResult
 from kft.records.files import write_file
 from kft.records.findings import Findings
-from kft.records.receipt import Receipt
-from kft.records.run_folder import RunFolder, open_run
+from kft.records.run_folder import open_run
 from kft.suites.draft import SuiteDraft, draft, refuse_draft
 from kft.suites.edge_cases import compare_edge_cases
 from kft.suites.suite import Suite, load_suite
 from kft.suites.suite_fit import require_fit
-from kft.tasks.recipes import load_recipe
-from kft.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,29 +60,26 @@ def evaluate_suite(
         (14, 3)
     """
     folder, loaded = open_run(Path(run)), load_suite(suite)
-    other = None if against is None else open_run(Path(against))
-    for each in (folder, *([] if other is None else [other])):
-        _require_fit(each, loaded)
+    other_folder = None if against is None else open_run(Path(against))
+    asked, other = read_run(folder), None if other_folder is None else read_run(other_folder)
+    for each in (asked, *([] if other is None else [other])):
+        require_fit(loaded, each.task, each.receipt.labels)
     early = strategy.choose_early(devices)
     chief = early is None or early.is_chief
     with strategy.start(devices).scope():
         progress = progress_for(quiet or not chief)
-        result = score_suite(folder, loaded, progress)
+        result = score_suite(asked, loaded, progress)
         if chief:
-            write_document(folder.edge_cases, result)
+            write_document(asked.folder.edge_cases, result)
         if other is None:
             return result
-        return compare_edge_cases(result, _passed(other, loaded, result.suite_hash, progress), str(other.path))
+        return compare_edge_cases(result, _passed(other, loaded, result.suite_hash, progress), str(other.folder.path))
 
 
-def _require_fit(run: RunFolder, suite: Suite) -> None:
-    require_fit(suite, TASKS.get(load_recipe(run.recipe).spec.task), read_document(Receipt, run.receipt).labels)
-
-
-def _passed(other: RunFolder, suite: Suite, suite_hash: str, progress: Progress) -> Mapping[str, bool]:
+def _passed(other: Run, suite: Suite, suite_hash: str, progress: Progress) -> Mapping[str, bool]:
     """Returns what the other run makes of the same cases; its model answers where its folder does not say."""
-    known = read_if_there(EdgeCaseResult, other.edge_cases)
-    fits = known is not None and known.suite_hash == suite_hash and known.checkpoint == checkpoint_hash(other)
+    known = read_if_there(EdgeCaseResult, other.folder.edge_cases)
+    fits = known is not None and known.suite_hash == suite_hash and known.checkpoint == checkpoint_hash(other.folder)
     if not replicas.any_process(not fits):  # all processes answer, or none
         assert known is not None and known.cases is not None
         return known.cases
@@ -93,7 +87,7 @@ def _passed(other: RunFolder, suite: Suite, suite_hash: str, progress: Progress)
     if found.suite_hash != suite_hash:
         raise SuiteError(
             "the two runs read the suite otherwise, so their cases cannot be compared",
-            where=str(other.path),
+            where=str(other.folder.path),
             received=found.suite_hash[:16],
             expected=suite_hash[:16],
             next_step="compare runs whose recipes clean texts alike (data.html, data.redact) and name the same columns",
@@ -132,19 +126,18 @@ def draft_suite(
         ('train rows', 'nothing said', 'typos')
     """
     folder, target = open_run(Path(run)), Path(path)
-    recipe = load_recipe(folder.recipe)
-    task = TASKS.get(recipe.spec.task)
-    refuse_draft(target, task)
-    split = split_of(recipe, frames_of(data), devices)
-    require_same_data(folder, read_document(Receipt, folder.receipt), split)
+    known = read_run(folder)
+    refuse_draft(target, known.task)
+    split = split_of(known.recipe, frames_of(data), devices)
+    require_same_data(folder, known.receipt, split)
     found = read_if_there(Findings, folder.findings)
     findings = () if found is None else found.findings
     early = strategy.choose_early(devices)
     with strategy.start(devices).scope():
         progress = progress_for(quiet)
-        artifact = load_artifact(folder)
+        artifact = load_artifact(known)
         progress.note(f"\ndrafting   from {len(split.train):,} rows of train")
-        text, drafted = draft(artifact, split.train, findings, target, str(folder.path), seed=recipe.spec.seed)
+        text, drafted = draft(artifact, split.train, findings, target, str(folder.path), seed=known.recipe.spec.seed)
     if early is None or early.is_chief:
         write_file(target, text, elsewhere="choose another --draft-suite FILE")
     return drafted

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kft import assets, strategy
 from kft.answer.artifact import count_withheld
-from kft.answer.load import load_answering, load_artifact
+from kft.answer.load import Run, load_answering, load_artifact, read_run
 from kft.api.reading import frames_of, progress_for, split_of
 from kft.api.scoring import score_run, score_test
 from kft.data.examples import Columns, Examples
@@ -23,14 +23,12 @@ from kft.evaluate.evaluate import write_csv
 from kft.evaluate.paired import compare_runs, require_comparable
 from kft.recipe.load import Recipe
 from kft.recipe.schema import DATAFRAME, DataSpec
-from kft.records.document import read_document
+from kft.records.document import as_document
 from kft.records.files import write_file
 from kft.records.metrics import EvaluateResult
 from kft.records.receipt import Receipt
 from kft.records.run_folder import RunFolder, open_run
 from kft.split.data_split import DataSplit, content_hash
-from kft.tasks.recipes import load_recipe
-from kft.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,9 +65,10 @@ def evaluate(
     """
     folder = open_run(Path(run))
     other = None if against is None else open_run(Path(against))
-    recipe, receipt = load_recipe(folder.recipe), read_document(Receipt, folder.receipt)
+    known = read_run(folder)
+    recipe, receipt = known.recipe, known.receipt
     if other is not None:
-        require_comparable(folder, other, TASKS.get(recipe.spec.task))
+        require_comparable(folder, other, known.task)
     early = strategy.choose_early(devices)
     chief = early is None or early.is_chief
     frames = frames_of(data) if recipe.spec.data.train == DATAFRAME and not isinstance(data, (str, Path)) else None
@@ -77,7 +76,7 @@ def evaluate(
         split = split_of(recipe, frames, devices)
         require_same_data(folder, receipt, split)
         with strategy.start(devices).scope():
-            result = score_test(load_answering(folder), split, progress_for(quiet or not chief), writes=chief)
+            result = score_test(load_answering(known), split, progress_for(quiet or not chief), writes=chief)
         return result if other is None else _compare(result, folder, other, split)
     if other is not None:
         raise UsageError(
@@ -101,7 +100,7 @@ def evaluate(
     examples, name, notes = load_labelled(
         parts,
         recipe.spec.data,
-        TASKS.get(recipe.spec.task),
+        known.task,
         columns=Columns(receipt.text_column, receipt.label_column, pair=receipt.pair_column),
         labels=receipt.labels,
     )
@@ -113,7 +112,7 @@ def evaluate(
         if seen:
             rows = f"{seen:,} of {len(examples):,} rows of {name}"
             progress.note(f"warning    {rows} were in train or valid of this run: the figures flatter")
-        return replace(score_run(folder, examples, name, progress), seen_in_training=seen)
+        return replace(score_run(known, examples, name, progress), seen_in_training=seen)
 
 
 def _count_seen(run: RunFolder, examples: Examples) -> int:
@@ -180,11 +179,11 @@ def predict(run: str | Path, inputs: Any, *, devices: str = "auto") -> list[Answ
         >>> kft.predict("runs/product_reviews-1", "The battery died after two days.")[0].label  # doctest: +SKIP
         'negative'
     """
-    folder = open_run(Path(run))
-    task, spec, columns = _task_and_columns(folder)
+    known = read_run(open_run(Path(run)))
+    task, spec, columns = _task_and_columns(known)
     table = hasattr(inputs, "columns")
     given = read_inputs(inputs, task, spec, **columns) if table else as_inputs(inputs, task, spec)
-    return _predict(folder, given, devices)
+    return _predict(known, given, devices)
 
 
 def predict_file(
@@ -213,12 +212,12 @@ def predict_file(
     Raises:
         DataError: The file cannot be read, or an input cannot be used.
     """
-    folder = open_run(Path(run))
-    task, spec, columns = _task_and_columns(folder)
+    known = read_run(open_run(Path(run)))
+    task, spec, columns = _task_and_columns(known)
     inputs = read_inputs(path, task, spec, unusable="keep" if skip_unusable else "error", **columns)
     skipped = find_unusable(inputs, task) if skip_unusable else {}
     usable = [place for place in range(len(inputs)) if place + 1 not in skipped]
-    found = _predict(folder, [inputs[place] for place in usable], devices)
+    found = _predict(known, [inputs[place] for place in usable], devices)
     note(count_withheld(found))
     if skipped:
         note(f"{len(skipped):,} of {len(inputs):,} rows cannot be used and have no answer: row {in_words(skipped)}")
@@ -226,19 +225,18 @@ def predict_file(
     answers: list[dict[str, Any] | None] = [None] * len(inputs)
     for place, answer in zip(usable, found, strict=True):
         named = {task.reads.columns[0]: os.path.relpath(str(inputs[place]), base)} if task.reads.files else {}
-        answers[place] = named | answer.as_dict()
+        answers[place] = named | as_document(answer)
     return answers
 
 
-def _task_and_columns(folder: RunFolder) -> tuple[Task, DataSpec, dict[str, Any]]:
-    receipt = read_document(Receipt, folder.receipt)
-    spec = load_recipe(folder.recipe).spec
-    return TASKS.get(spec.task), spec.data, {"column": receipt.text_column, "pair": receipt.pair_column}
+def _task_and_columns(run: Run) -> tuple[Task, DataSpec, dict[str, Any]]:
+    columns = {"column": run.receipt.text_column, "pair": run.receipt.pair_column}
+    return run.task, run.recipe.spec.data, columns
 
 
-def _predict(folder: RunFolder, inputs: Sequence[Any], devices: str) -> list[Answer]:
+def _predict(run: Run, inputs: Sequence[Any], devices: str) -> list[Answer]:
     with strategy.start(devices).scope():
-        return load_artifact(folder).predict(inputs)
+        return load_artifact(run).predict(inputs)
 
 
 def write_predictions(path: Path, answers: Sequence[Mapping[str, Any] | None]) -> None:

@@ -11,6 +11,7 @@ import rich_click as click
 from kft.cli.common import debug_option, devices_option, print_json
 from kft.data.images import SUFFIXES
 from kft.errors import UsageError
+from kft.records.document import as_document
 from kft.registry import nearest
 
 DATA_SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".json", ".parquet", *SUFFIXES)
@@ -69,16 +70,16 @@ def predict(
     if input_ == "-" and not force_text:
         found = api.predict(run, split_lines(sys.stdin.read()), devices=devices)
         _say_why(count_withheld(found))
-        answers = [answer.as_dict() for answer in found]
+        answers = [as_document(answer) for answer in found]
         for line in [{"n": len(answers), "predictions": answers}] if as_json else answers:
             print_json(line)
         return
     one = given if pair is None else (input_, pair)
     (answer,) = api.predict(run, [one], devices=devices)
     if output:
-        api.write_predictions(Path(output), [answer.as_dict()])
+        api.write_predictions(Path(output), [as_document(answer)])
     _say_why(count_withheld([answer]))
-    print_json(answer.as_dict())
+    print_json(answer)
 
 
 def _predict_file(run: str, path: Path, output: str | None, skip_unusable: bool, as_json: bool, devices: str) -> None:

@@ -104,7 +104,6 @@ def paired_difference(
     second: Any,
     groups: Groups | None = None,
     resamples: int = RESAMPLES,
-    seed: int = 0,
 ) -> Estimate:
     """Returns ``metric(first) - metric(second)`` with its interval, both judged on the same resamples.
 
@@ -127,7 +126,7 @@ def paired_difference(
         )
     codes = _group_codes(groups, len(targets))
     one, two = (metric.by_group(targets, answers, codes) for answers in (first, second))
-    drawn = [one(weights) - two(weights) for weights in _resampling_weights(int(codes.max()) + 1, resamples, seed)]
+    drawn = [one(weights) - two(weights) for weights in _resampling_weights(int(codes.max()) + 1, resamples, seed=0)]
     whole = np.ones((1, int(codes.max()) + 1))
     return _interval(float((one(whole) - two(whole))[0]), np.concatenate(drawn))
 

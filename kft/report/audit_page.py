@@ -139,17 +139,8 @@ def _curve(finding: Finding) -> Markup | None:
     points = points_of(finding)
     if not points:
         return None
-    bounded = all(point.get("low") is not None and point.get("high") is not None for point in points)
-    return plots.curve_plot(
-        [point["n"] for point in points],
-        [point["value"] for point in points],
-        [point["low"] for point in points] if bounded else None,
-        [point["high"] for point in points] if bounded else None,
-        title="Learning curve",
-        x="labelled rows",
-        y=str(finding.details.get(METRIC, "value")),
-        measured=[not point.get("forecast") for point in points],
-    )
+    y = str(finding.details.get(METRIC, "value"))
+    return plots.curve_plot(points, title="Learning curve", x="labelled rows", y=y)
 
 
 def _facts(view: AuditView, checks: Sequence[str]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typing import Any
 from kft.records.findings import Finding
 from kft.report.examples import MASKED, ExampleIndex
 from kft.report.html import number
+from kft.report.plots import Point
 
 PAIRS, POINTS, METRIC = "pairs", "points", "metric"
 MOST_ROWS = 200
@@ -160,11 +161,17 @@ def figures_of(finding: Finding) -> dict[str, Any]:
     }
 
 
-def points_of(finding: Finding) -> list[Mapping[str, Any]]:
+def points_of(finding: Finding) -> list[Point]:
     """Returns the points of a curve, in the order of ``n``; none where there is no curve."""
     points = finding.details.get(POINTS, ())
     fits = len(points) > 1 and all(isinstance(each, Mapping) and {"n", "value"} <= set(each) for each in points)
-    return sorted(points, key=lambda each: each["n"]) if fits else []
+    if not fits:
+        return []
+    found = [
+        Point(each["n"], each["value"], each.get("low"), each.get("high"), bool(each.get("forecast")))
+        for each in points
+    ]
+    return sorted(found, key=lambda each: each.n)
 
 
 def title_of(key: str) -> str:

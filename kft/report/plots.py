@@ -11,6 +11,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -143,35 +144,34 @@ def histogram(
         return as_svg(figure, title, f"{title}: median {middle:,.4g}, from {values.min():,.4g} to {values.max():,.4g}")
 
 
-def curve_plot(
-    n: Sequence[float],
-    values: Sequence[float],
-    low: Sequence[float] | None,
-    high: Sequence[float] | None,
-    *,
-    title: str,
-    x: str,
-    y: str,
-    measured: Sequence[bool] | None = None,
-) -> Markup:
+@dataclass(frozen=True)
+class Point:
+    """A point of a curve: an amount, a value with its interval where that is known, and whether it is a forecast."""
+
+    n: float
+    value: float
+    low: float | None = None
+    high: float | None = None
+    forecast: bool = False
+
+
+def curve_plot(points: Sequence[Point], *, title: str, x: str, y: str) -> Markup:
     """Draws a quantity over the amount of data, with its interval; what is forecast is dashed.
 
     Args:
-        n: Amounts, rising.
-        values: One each.
-        low: Lower ends of the intervals, or None.
-        high: Upper ends.
+        points: In the order of their amounts; what was measured comes first.
         title: What is shown.
         x: What the amounts count.
         y: What is measured.
-        measured: Which points were measured, the first ones; the others are forecast. Default: all.
     """
     from matplotlib.ticker import MaxNLocator
 
-    known = sum(measured) if measured is not None else len(n)
+    n, values = [each.n for each in points], [each.value for each in points]
+    bounds = [(each.low, each.high) for each in points if each.low is not None and each.high is not None]
+    known = sum(not each.forecast for each in points)
     with axes_of(2.5) as (figure, axes):
-        if low is not None and high is not None:
-            axes.fill_between(n, low, high, color=BAND, linewidth=0)
+        if len(bounds) == len(points):
+            axes.fill_between(n, *zip(*bounds, strict=True), color=BAND, linewidth=0)
         axes.plot(n[:known], values[:known], "o-", color=ACCENT, linewidth=1.6, markersize=3.5)
         if known < len(n):
             start = max(known - 1, 0)

@@ -283,6 +283,7 @@ def check_tone(check: EdgeCheckResult) -> str:
     Too few is what the suite says; where it says nothing, all of what must pass has to.
 
     Example:
+        >>> from kft.records.estimate import Estimate
         >>> rate = Estimate(0.9, 0.5, 1.0)
         >>> [check_tone(EdgeCheckResult("a", kind, "", 9, 8, rate)) for kind in ("invariance", "must_pass")]
         ['warning', 'error']

@@ -6,7 +6,7 @@ import bisect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -30,20 +30,13 @@ class Prediction:
         why: Why it declines, in words; no part of the documented form.
     """
 
+    KEYS: ClassVar = ("label", "confidence", "abstain", "probabilities")
+
     label: str
     confidence: float
     abstain: bool
     probabilities: dict[str, float]
     why: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the documented form."""
-        return {
-            "label": self.label,
-            "confidence": self.confidence,
-            "abstain": self.abstain,
-            "probabilities": self.probabilities,
-        }
 
 
 def cross_entropy(targets: Any, logits: Any, label_smoothing: float = 0.0) -> Any:

@@ -39,15 +39,6 @@ class LabelsPrediction:
     abstain: bool
     probabilities: dict[str, float]
 
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the documented form."""
-        return {
-            "labels": self.labels,
-            "confidence": self.confidence,
-            "abstain": self.abstain,
-            "probabilities": self.probabilities,
-        }
-
 
 def _parse(cell: object, text: object, spec: DataSpec) -> tuple[tuple[str, ...], str]:
     """Reads a list (of JSON lines, or JSON in a cell), or names between separators; empty says that no label fits."""

@@ -31,10 +31,6 @@ class NumberPrediction:
     value: float
     abstain: bool
 
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the documented form."""
-        return {"value": self.value, "abstain": self.abstain}
-
 
 def _parse(cell: object, text: object, spec: DataSpec) -> tuple[float, str]:
     problem = kind_problem(cell, "label")

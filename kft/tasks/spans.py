@@ -46,10 +46,6 @@ class SpansPrediction:
     spans: list[SaidSpan]
     abstain: bool
 
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the documented form."""
-        return {"spans": [vars(span) for span in self.spans], "abstain": self.abstain}
-
 
 def _parse(cell: object, text: object, spec: DataSpec) -> tuple[tuple[Span, ...], str]:
     """Reads spans as JSON objects, or one tag a word; empty where there is none."""

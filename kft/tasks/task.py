@@ -56,14 +56,11 @@ class Objective:
 
 
 class Answer(Protocol):
-    """One prediction, as ``kft predict`` prints it."""
+    """One prediction: a frozen dataclass, which ``kft predict`` prints as records are written (``as_document``)."""
 
     @property
     def abstain(self) -> bool:
         """Whether the model declines to answer."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the documented form."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import kft
-from kft.answer.load import load_answering, load_artifact, with_weights
+from kft.answer.load import load_answering, load_artifact, read_run, with_weights
 from kft.records.run_folder import open_run
 from kft.train.checkpoint import load_checkpoint
 from tests import tiny
@@ -38,14 +38,14 @@ def tuned(runs):
 
 
 def test_nothing_of_it_can_be_set(tuned):
-    artifact = load_artifact(open_run(tuned))
+    artifact = load_artifact(read_run(open_run(tuned)))
     with pytest.raises(FrozenInstanceError):
         artifact.graph = None
 
 
 def test_other_weights_are_another_artifact_and_change_no_answer_of_the_first(tuned):
     folder = open_run(tuned)
-    answering = load_answering(folder)
+    answering = load_answering(read_run(folder))
     best, probe = answering.best, answering.probe
     assert best.graph is probe.graph and not answering.kept_the_probe
     first = best.answers(TEXTS), probe.answers(TEXTS), probe.head_answers(TEXTS)[0]
@@ -62,7 +62,7 @@ def test_other_weights_are_another_artifact_and_change_no_answer_of_the_first(tu
 
 
 def test_weights_beside_the_graph_answer_as_weights_in_it(tuned):
-    beside, inside = load_answering(open_run(tuned)).best, load_artifact(open_run(tuned))
+    beside, inside = load_answering(read_run(open_run(tuned))).best, load_artifact(read_run(open_run(tuned)))
     assert beside.weights and not inside.weights
     np.testing.assert_array_equal(beside.answers(TEXTS), inside.answers(TEXTS))
     # A cut graph, whose features are hashed and computed with them, too.
@@ -72,18 +72,18 @@ def test_weights_beside_the_graph_answer_as_weights_in_it(tuned):
 @pytest.mark.slow
 def test_adapters_may_lie_beside_the_graph(runs):
     folder = open_run(runs("lora", tiny.PROBE, LORA).run)
-    answering, inside = load_answering(folder), load_artifact(folder)
+    answering, inside = load_answering(read_run(folder)), load_artifact(read_run(folder))
     np.testing.assert_array_equal(answering.best.answers(TEXTS), inside.answers(TEXTS))
 
 
 def test_a_probe_that_was_kept_is_one_graph_with_one_set_of_weights(runs):
-    answering = load_answering(open_run(runs("probe", tiny.PROBE).run))
+    answering = load_answering(read_run(open_run(runs("probe", tiny.PROBE).run)))
     assert answering.kept_the_probe and answering.best.graph is answering.probe.graph
 
 
 def test_weights_of_another_model_are_refused(tuned):
     with pytest.raises(kft.KftError, match="weights that the model does not have") as caught:
-        with_weights(load_artifact(open_run(tuned)), {"transformer_layer_9/kernel": np.zeros(3)})
+        with_weights(load_artifact(read_run(open_run(tuned))), {"transformer_layer_9/kernel": np.zeros(3)})
     assert "transformer_layer_9/kernel" in str(caught.value)
 
 
@@ -122,7 +122,7 @@ def test_what_lies_in_the_checkpoints_is_read_once(tuned, fitted):
     assert {"best.json", "probe.json"} <= set(reads) and len(reads) == 4  # and the arrays of each
     assert set(reads.values()) == {1}
     best = load_checkpoint(tuned / "checkpoints", "best")
-    assert best.digest and best.digest == load_artifact(open_run(tuned)).checkpoint
+    assert best.digest and best.digest == load_artifact(read_run(open_run(tuned))).checkpoint
 
 
 def test_a_prediction_reads_the_best_checkpoint_alone_and_once(tuned):

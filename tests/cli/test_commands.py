@@ -123,7 +123,7 @@ def test_a_misspelt_file_is_an_error_and_text_forces_text(trained, kft_cli, tmp_
 def test_python_mirrors_the_command_line(trained):
     answers = kft.predict(trained.run, pd.DataFrame({"text": ["the battery is awful."]}))
     assert answers[0].label == "negative"
-    assert answers[0].as_dict() == kft.predict(trained.run, "the battery is awful.")[0].as_dict()
+    assert answers[0] == kft.predict(trained.run, "the battery is awful.")[0]
     assert "<table>" in trained._repr_html_()
 
 

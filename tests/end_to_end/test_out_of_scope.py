@@ -9,7 +9,7 @@ import pytest
 
 import kft
 from kft import assets
-from kft.answer.load import load_artifact
+from kft.answer.load import load_artifact, read_run
 from kft.metrics.ranking import AUROC
 from kft.recipe.shipped import recipes_folder
 from kft.records.run_folder import RunFolder
@@ -21,7 +21,7 @@ FLAG = "evaluate.out_of_scope.keep=0.95"
 
 def scores(run: Path, texts) -> np.ndarray:
     """Returns how foreign the run finds each text."""
-    artifact = load_artifact(RunFolder(run))
+    artifact = load_artifact(read_run(RunFolder(run)))
     raw, vectors = artifact.answers_and_vectors(list(texts))
     return artifact.decisions.scope.score(vectors, artifact.decisions.temperature.apply(raw))
 

@@ -157,7 +157,9 @@ DRAWN = {
     "bars": lambda: plots.bar_plot(["<b>$5", "a" * 50, *map(str, range(22))], list(range(24)), title="Rows & more"),
     "ranks": lambda: plots.rank_plot(range(1, 151), title="Rows", x="class", y="rows"),
     "histogram": lambda: plots.histogram(np.arange(1000) % 97, title="Lengths", x="tokens", mark=64, mark_name="cut"),
-    "curve": lambda: plots.curve_plot([1, 2], [0.1, 0.2], [0, 0], [1, 1], title="Curve", x="rows", y="accuracy"),
+    "curve": lambda: plots.curve_plot(
+        [plots.Point(1, 0.1, 0, 1), plots.Point(2, 0.2, 0, 1)], title="Curve", x="rows", y="accuracy"
+    ),
 }
 
 

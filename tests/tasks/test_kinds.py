@@ -8,7 +8,7 @@ from kft.metrics.tagging import Span
 from kft.recipe.schema import DataSpec
 from kft.tasks.decode import mark_words
 from kft.tasks.labels import LABELS
-from kft.tasks.numbers import NUMBERS
+from kft.tasks.numbers import NUMBERS, NumberPrediction
 from kft.tasks.registry import TASKS
 from kft.tasks.spans import IGNORED, OUTSIDE, SPANS
 from kft.tasks.task import AnswerSpace
@@ -57,7 +57,7 @@ def test_numbers_come_back_in_their_own_units():
     objective = NUMBERS.learning.objective(space, 0.0)
     off = objective.hits(tf.constant([[0.0]]), tf.constant([[1.0]]))
     assert float(off[0]) == pytest.approx(space.std)  # the training log says mae in the labels' units
-    assert NUMBERS.judging.prediction(7.5, space, "").as_dict() == {"value": 7.5, "abstain": False}
+    assert NUMBERS.judging.prediction(7.5, space, "") == NumberPrediction(7.5, abstain=False)
     assert NUMBERS.labels.lack(NUMBERS.labels.space([2.0, 2.0])) and not NUMBERS.labels.lack(space)
 
 
@@ -153,7 +153,7 @@ def test_tags_become_the_spans_that_they_came_from():
     assert all(0.9 < span[3] < 1 for span in said)
     answer = SPANS.judging.prediction(said, SPACE, TEXT)
     assert [span.text for span in answer.spans] == ["Anna Lindqvist", "Göteborg"]
-    assert answer.as_dict()["spans"][0]["start"] == 0
+    assert answer.spans[0].start == 0
 
 
 def test_two_spans_of_one_kind_side_by_side_stay_two():

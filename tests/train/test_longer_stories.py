@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import kft
+from kft.answer.load import read_run
 from kft.errors import ModelError, RecipeError
 from kft.train.checkpoint import load_checkpoint
 from tests import tiny
@@ -34,7 +35,7 @@ def test_a_checkpoint_of_other_layers_is_refused(tiny_folder, tmp_path):
 
     path = tiny.recipe(tmp_path, tiny_folder, phases=[tiny.PROBE])
     kft.train(path, run=tmp_path / "run", quiet=True)
-    artifact = load_artifact(open_run(tmp_path / "run"))
+    artifact = load_artifact(read_run(open_run(tmp_path / "run")))
     with pytest.raises(kft.KftError, match="weights that the model does not have") as caught:
         with_weights(artifact, {"transformer_layer_9/kernel": np.zeros(3)})
     assert "transformer_layer_9/kernel" in str(caught.value)
