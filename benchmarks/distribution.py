@@ -47,11 +47,10 @@ def prepare(rows):
     from kft.features.boundary import split_at_boundary
     from kft.features.store import compute_features, make_front
     from kft.model.backbones import load_backbone
-    from kft.model.build import build_model
     from kft.model.freeze import freeze
     from kft.train.callbacks import CallbackDriver
     from kft.train.job import Job
-    from kft.train.prepare import plan_phases, read_data
+    from kft.train.prepare import prepare as prepare_run
     from kft.train.progress import Progress
 
     runtime.start()
@@ -59,42 +58,30 @@ def prepare(rows):
     spec = spec.model_copy(update={"model": spec.model.model_copy(update={"dropout": 0.0})})
     runtime.seed_everything(spec.seed)
     backbone = load_backbone(spec.model.backbone, dropout=0.0)
-    data = read_data(spec, rows.split, backbone, progress)
-    model = build_model(backbone, classes=len(rows.split.labels), dropout=0.0)
+    prepared = prepare_run(spec, rows.split.without_test(), backbone, progress)
+    model, data = prepared.model, prepared.data
     freeze(model, "top-2")
     split = split_at_boundary(model)
     names = tuple(tensor.name for tensor in split.front.inputs)
     train = compute_features(make_front(split), data.train.source.select(names))
-    job = Job(
-        model=model,
-        data=data,
-        phases=plan_phases(spec, rows.split, backbone, model),
-        spec=spec.train,
-        seed=spec.seed,
-        callbacks=CallbackDriver(model, []),
-        progress=progress,
-        record=lambda event: None,
-    )
+    job = Job(model, backbone.name, data, prepared.phases, spec, CallbackDriver(model, []), progress)
     return job, split.back, train
 
 
 def kft_loop(prepared):
     """Returns a function that runs an epoch of kft's loop and gives its mean loss."""
-    from kft.train.callbacks import Patience
-    from kft.train.epochs import make_optimizer, take_steps
-    from kft.train.job import FitState
-    from kft.train.step import make_train_step
+    from kft.train.job import FitState, LoopState, Patience
+    from kft.train.loop import make_fitting, take_steps
 
     job, back, train = prepared
     (phase,) = job.phases
-    optimizer = make_optimizer(job, phase, train)
-    objective = job.data.kind.learning.objective(job.data.space, 0.0)
-    step = make_train_step(back, job.model, optimizer, job.spec, objective)
+    state, fitting = LoopState(), make_fitting(job, phase, back, (train, train))
 
     def epoch() -> float:
-        fit = FitState(Patience(None))
-        take_steps(job, phase, fit, optimizer, step, train)
-        job.state.epochs_done += 1
+        fit = FitState(Patience(None, 1))
+        for _ in take_steps(job, state, fitting, fit):
+            pass
+        state.epochs_done += 1
         return fit.sums[0] / fit.sums[2]
 
     return epoch
@@ -106,12 +93,12 @@ def bare_loop(prepared):
 
     from kft.features.inference import signature
     from kft.feed.batches import plan
-    from kft.train.epochs import make_optimizer
+    from kft.train.optimizer import make_optimizer
 
     job, back, train = prepared
     (phase,) = job.phases
-    size, variables = job.spec.batch_size, job.model.trainable_variables
-    optimizer = make_optimizer(job, phase, train)
+    size, variables = job.train.batch_size, job.model.trainable_variables
+    optimizer = make_optimizer(job.model, phase, job.train, len(train))
     row = tf.TensorSpec((size,), tf.float32)
 
     @tf.function(input_signature=(signature(back.inputs, size), tf.TensorSpec((size,), tf.int32), row), autograph=False)
@@ -120,7 +107,7 @@ def bare_loop(prepared):
             logits = back(list(tensors), training=True)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits) * mask
             loss = tf.reduce_sum(losses) / tf.reduce_sum(mask)
-        gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, [v.value for v in variables]), job.spec.clip_norm)
+        gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, [v.value for v in variables]), job.train.clip_norm)
         optimizer.apply(gradients, variables)
         return loss
 

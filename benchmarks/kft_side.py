@@ -46,25 +46,16 @@ def train(rows: Rows, folder: Path | None = None, **changes: Any) -> Any:
     """Trains as `kft train` does, from texts to the best weights; returns the fitted result."""
     runtime.start()
     from kft.model.backbones import load_backbone
-    from kft.model.build import build_for
-    from kft.train.prepare import plan_phases
+    from kft.train.prepare import prepare
     from kft.train.progress import Progress
-    from kft.train.run import Files, fit
+    from kft.train.recorder import Files
+    from kft.train.run import fit
 
     spec = rows.spec.model_copy(update=changes)
     runtime.seed_everything(spec.seed)
     backbone = load_backbone(spec.model.backbone, dropout=spec.model.dropout)
-    model = build_for(spec, TASKS.get(spec.task), rows.split.space, backbone)
-    return fit(
-        spec,
-        rows.split,
-        backbone,
-        model,
-        plan_phases(spec, rows.split, backbone, model),
-        files=Files(folder=folder),
-        callbacks=[],
-        progress=Progress(quiet=True),
-    )
+    prepared = prepare(spec, rows.split.without_test(), backbone, Progress(quiet=True))
+    return fit(prepared, Files(folder=folder))
 
 
 def tokens(texts: list[str], max_tokens: int = 128) -> Source:

@@ -26,7 +26,7 @@ from kft.answer.calibration import fit_temperature
 from kft.answer.decide import neighbour_score, softmax_score
 from kft.answer.scope import fit_scope, mahalanobis_score
 from kft.answer.selective import certify, propose_thresholds
-from kft.features.probe import solve_probe
+from kft.features.probe import ProbeRows, solve_probe
 from kft.metrics.ranking import AUROC
 from kft.recipe.schema import AbstainSpec
 from kft.split.holdout import draw_half
@@ -83,11 +83,9 @@ def one_draw(features, labels, left_out, resamples, seed):
     chosen = valid.copy()
     chosen[valid] = ~draw_half(targets[valid], None, seed)
     probe = solve_probe(
-        known[~valid],
-        targets[~valid],
-        known[chosen],
-        targets[chosen],
-        classes=len(names),
+        ProbeRows(known[~valid], targets[~valid]),
+        ProbeRows(known[chosen], targets[chosen]),
+        len(names),
         score=lambda outputs: float((outputs.argmax(axis=1) == targets[chosen]).mean()),
     )
 

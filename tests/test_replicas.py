@@ -30,7 +30,8 @@ targets = rng.integers(0, 2, (1, 8)).astype("int32")
 
 def call(model, x, **spec):
     schedule = make_schedule("constant", total_steps=9, warmup_steps=0)
-    optimizer = ScheduledAdamW(0.01, schedule=schedule, rate_factors={}, weight_decay=0.0)
+    optimizer = ScheduledAdamW(0.01)
+    optimizer.plan(schedule, dict.fromkeys((v.path for v in model.weights), 1.0), 0.0)
     optimizer.build(model.trainable_variables)
     step = make_train_step(model, model, optimizer, TrainSpec(batch_size=8, **spec), OBJECTIVE)
     inputs, t, m, w = replicas.to_replicas([x, targets, mask, mask], axis=1)

@@ -122,11 +122,11 @@ def compare(
         show_data(progress, loaded, split)
         if loaded.spec.train.phases:
             progress.note("phases     those of the recipe play no part: each approach has its own")
-        setting = Setting(without_frills(loaded.spec), split, progress)
+        setting = Setting(without_frills(loaded.spec), split.without_test(), progress)
         backbone = setting.backbone  # now, so that weights which cannot be had are told before anything is spent
         progress.note(f"backbone   {backbone.name}, {backbone.model.count_params():,} parameters")
         setting.retain  # noqa: B018 - likewise, for one that cannot be used
-        outcomes, verdict = run_approaches(setting, approaches, budget)
+        outcomes, verdict = run_approaches(setting, split.test, approaches, budget)
         files = start_files(loaded, split, backbone, ())
     found = Comparison(split.split_hash, len(split.test), outcomes, verdict, setting.metric.name)
     files["compare.json"] = document_text(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,17 +21,19 @@ from kft.records.document import as_document, write_document
 from kft.records.metrics import EvaluateResult
 from kft.records.run_folder import RUN_NOTE, RunFolder, create_run, latest_run, refuse_taken
 from kft.split.data_split import DataSplit
-from kft.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     import keras
     import pandas as pd
 
     from kft.model.backbones import Backbone
-    from kft.recipe.schema import PhaseSpec
-    from kft.train.job import PhaseResult, TrainData
+    from kft.train.checkpoint import Checkpoint
+    from kft.train.job import PhaseResult
     from kft.train.plan import PhasePlan
+    from kft.train.prepare import Prepared
     from kft.train.progress import Progress
+    from kft.train.recorder import Files
+    from kft.train.run import FitResult
     from kft.train.tpu_rules import TpuCheck
 
 
@@ -163,40 +165,54 @@ def train(
 
             require_same_run(RunFolder(folder), recipe, split)
     with strategy.start(devices).scope():
-        progress = progress_for(quiet or not chief)
-        return _train(
-            recipe, split, folder, resume=resume, chief=chief, callbacks=callbacks, progress=progress, started=started
-        )
+        asked = _Asked(recipe, split, folder, resume, chief)
+        opened, fitted, evaluation = _train(asked, callbacks, progress_for(quiet or not chief))
+    seconds = time.perf_counter() - started
+    return TrainResult(opened.path, fitted.phases, fitted.best_phase, evaluation, seconds)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What ``train`` was asked for, read."""
+
+    recipe: Recipe
+    split: DataSplit
+    folder: Path | None
+    resume: bool
+    chief: bool
 
 
 def _train(
-    recipe: Recipe,
-    split: DataSplit,
-    folder: Path | None,
-    *,
-    resume: bool,
-    chief: bool,
-    callbacks: Sequence[keras.callbacks.Callback],
-    progress: Progress,
-    started: float,
-) -> TrainResult:
-    from kft.model.build import build_for
-    from kft.train import resume as resuming
-    from kft.train.prepare import plan_phases
-    from kft.train.receipt import write_start
-    from kft.train.run import Files, fit
+    asked: _Asked, callbacks: Sequence[keras.callbacks.Callback], progress: Progress
+) -> tuple[RunFolder, FitResult, EvaluateResult]:
+    from kft.train.run import fit
 
-    spec = recipe.spec
+    recipe, split, chief = asked.recipe, asked.split, asked.chief
     show_data(progress, recipe, split)
-    runtime.seed_everything(spec.seed)
-    backbone = backbones.load_for(spec, progress.note)
-    start = ", random weights" if spec.model.weights == "random" else ""
-    progress.note(f"backbone   {backbone.name}, {backbone.model.count_params():,} parameters{start}")
-    progress.note(f"devices    {replicas.describe()}")
-    model = build_for(spec, TASKS.get(spec.task), split.space, backbone)
-    phases = plan_phases(spec, split, backbone, model)
-    if any(phase.moves_backbone for phase in phases):
-        find_retain(spec)  # a retain set that cannot be used is told before anything is spent
+    runtime.seed_everything(recipe.spec.seed)
+    prepared = _prepare(recipe, split, progress, beginning=True)
+    if any(phase.moves_backbone for phase in prepared.phases):
+        find_retain(recipe.spec)  # a retain set that cannot be used is told before anything is spent
+    run, files, found = _open(asked, prepared, progress)
+    try:
+        fitted = fit(prepared, files, callbacks, found)
+        replicas.any_process(False)  # the others read the best weights once the first has written them
+        answering = from_training(run, prepared.backbone, fitted, split.space)
+        evaluation = score_test(answering, split, progress, writes=chief)
+    except BaseException as stop:
+        stop.add_note(f"{RUN_NOTE}{run.path}")  # whoever reports it can say where the weights are
+        raise
+    return run, fitted, evaluation
+
+
+def _open(asked: _Asked, prepared: Prepared, progress: Progress) -> tuple[RunFolder, Files, Checkpoint | None]:
+    """Makes the run folder and writes what is known before training, or finds the checkpoint to go on from."""
+    from kft.train import resume as resuming
+    from kft.train.receipt import write_start
+    from kft.train.recorder import Files
+
+    recipe, split, folder, resume, chief = asked.recipe, asked.split, asked.folder, asked.resume, asked.chief
+    backbone = prepared.backbone
     identity = resuming.run_identity(recipe, split, backbone.weights_hash)
     run = RunFolder(folder) if folder is not None and (resume or not chief) else create_run(recipe.name, folder)
     last = resuming.last_folder(recipe, run)
@@ -211,55 +227,11 @@ def _train(
         resuming.refuse_taken_storage(last)
     if chief and not (resume and resuming.has_begun(run)):
         _write_findings(run, recipe, split, backbone, progress)
-        write_start(run, recipe, split, backbone, phases)
+        write_start(run, recipe, split, backbone, prepared.phases)
     if chief and found is not None:
         resuming.note_resumed(run, found.state["steps_done"], replicas.describe(), runtime.versions())
     progress.note(f"run        {run.path}")
-    record, rewrite = _history_writers(run)
-    files = Files(
-        folder=run.path,
-        last=last,
-        writes=chief,
-        identity=identity,
-        record=record if chief else lambda event: None,
-        rewrite=rewrite if chief else lambda events: None,
-    )
-    if resume and found is None:
-        files.rewrite([])  # what a run that was killed before its first checkpoint had written
-    try:
-        fitted = fit(
-            spec, split, backbone, model, phases, files=files, callbacks=callbacks, progress=progress, resume=found
-        )
-        replicas.any_process(False)  # the others read the best weights once the first has written them
-        answering = from_training(run, backbone, fitted, split.space)
-        evaluation = score_test(answering, split, progress, writes=chief)
-    except BaseException as stop:
-        stop.add_note(f"{RUN_NOTE}{run.path}")  # whoever reports it can say where the weights are
-        raise
-    return TrainResult(
-        run=run.path,
-        phases=fitted.phases,
-        best_phase=fitted.best_phase,
-        evaluation=evaluation,
-        seconds=time.perf_counter() - started,
-    )
-
-
-def _history_writers(run: RunFolder) -> tuple[Callable[[dict[str, Any]], None], Callable[[list[dict[str, Any]]], None]]:
-    """Returns what adds an event to the history and to TensorBoard's scalars, and what writes both anew."""
-    from kft.train.scalars import ScalarLog
-
-    log = ScalarLog(run.tensorboard)
-
-    def record(event: dict[str, Any]) -> None:
-        run.append_history(event)
-        log.append(event)
-
-    def rewrite(events: list[dict[str, Any]]) -> None:
-        run.rewrite_history(events)
-        log.rewrite(events)
-
-    return record, rewrite
+    return run, Files(run.path, last, chief, identity), found
 
 
 def _write_findings(run: RunFolder, recipe: Recipe, split: DataSplit, backbone: Backbone, progress: Progress) -> None:
@@ -294,16 +266,14 @@ def plan(
         1155
     """
     recipe, split = load(recipe, overrides, data)
-    spec = recipe.spec
     runtime.start()
     from kft.train.plan import plan_phase
 
     progress = progress_for(quiet)
-    backbone, model, data, planned = _prepare(recipe, split, progress)
-    phases = tuple(
-        plan_phase(model, phase, data.train.source, data.valid.source, spec.features, spec.train) for phase in planned
-    )
-    return PlanResult(backbone.name, len(split.train), len(split.valid), phases)
+    show_data(progress, recipe, split)
+    prepared = _prepare(recipe, split, progress)
+    phases = tuple(plan_phase(prepared, phase) for phase in prepared.phases)
+    return PlanResult(prepared.backbone.name, len(split.train), len(split.valid), phases)
 
 
 def check_tpu(
@@ -327,25 +297,22 @@ def check_tpu(
         KftError: One of its kinds, for a recipe, data or weights that do not fit.
     """
     recipe, split = load(recipe, overrides, data)
-    spec = recipe.spec
     runtime.start()
     from kft.train.tpu import check_tpu as check
 
     progress = progress_for(quiet)
-    _, model, data, phases = _prepare(recipe, split, progress)
-    return check(model, phases, data, spec.features, spec.train, cores, progress)
+    show_data(progress, recipe, split)
+    return check(_prepare(recipe, split, progress), cores)
 
 
-def _prepare(
-    recipe: Recipe, split: DataSplit, progress: Progress
-) -> tuple[Backbone, keras.Model, TrainData, tuple[PhaseSpec, ...]]:
-    """Does all that comes before training, and says so."""
-    from kft.model.build import build_for
-    from kft.train.prepare import plan_phases, read_data
+def _prepare(recipe: Recipe, split: DataSplit, progress: Progress, *, beginning: bool = False) -> Prepared:
+    """Loads the backbone and prepares all that comes before training; the test split stays here."""
+    from kft.train.prepare import prepare
 
     spec = recipe.spec
-    show_data(progress, recipe, split)
     backbone = backbones.load_for(spec, progress.note)
-    model = build_for(spec, TASKS.get(spec.task), split.space, backbone)
-    phases = plan_phases(spec, split, backbone, model)
-    return backbone, model, read_data(spec, split, backbone, progress), phases
+    if beginning:
+        start = ", random weights" if spec.model.weights == "random" else ""
+        progress.note(f"backbone   {backbone.name}, {backbone.model.count_params():,} parameters{start}")
+        progress.note(f"devices    {replicas.describe()}")
+    return prepare(spec, split.without_test(), backbone, progress)

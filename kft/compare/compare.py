@@ -15,6 +15,7 @@ from kft.compare.approaches import APPROACHES, Approach
 from kft.compare.setting import Setting
 from kft.compare.solution import Solution
 from kft.compare.verdict import BASELINE, decide, widen
+from kft.data.examples import Examples
 from kft.errors import ModelError, UsageError
 from kft.metrics.intervals import estimate_all, paired_difference
 from kft.records.compare import ApproachResult, Cost, Risk, Verdict
@@ -39,12 +40,13 @@ class _Fitted:
 
 
 def run_approaches(
-    setting: Setting, names: Sequence[str] | None = None, budget: float = BUDGET_MINUTES
+    setting: Setting, test: Examples, names: Sequence[str] | None = None, budget: float = BUDGET_MINUTES
 ) -> tuple[tuple[ApproachResult, ...], Verdict]:
     """Runs the approaches on one split, cheapest first.
 
     Args:
-        setting: The recipe and its data.
+        setting: The recipe, and the data that choices may see.
+        test: What all are scored on, once every choice is made.
         names: Which; default: all, of which those that are hopeless by rule are left out, and said so: all blocks below
             10 training rows a class, from scratch below 100, and whatever takes longer than the budget by its size
             (``Setting.estimated_minutes``).
@@ -84,7 +86,7 @@ def run_approaches(
             next_step="leave --approaches out for all of them",
         )
     verdict = _decide(setting, fitted)
-    outcomes = _open_test(setting, fitted, verdict)
+    outcomes = _open_test(setting, test, fitted, verdict)
     order = [name for name in APPROACHES.names() if name in fitted or name in skipped]
     return tuple(
         outcomes[name] if name in outcomes else ApproachResult(name, skipped=skipped[name]) for name in order
@@ -129,16 +131,15 @@ def _decide(setting: Setting, fitted: Mapping[str, _Fitted]) -> Verdict:
     answers = {BASELINE: baseline, **{name: each.valid for name, each in fitted.items()}}
 
     def difference(first: str, second: str) -> Estimate:
-        return _behind(setting, "valid", answers[first], answers[second], _looks(fitted))
+        return _behind(setting, valid, (answers[first], answers[second]), _looks(fitted))
 
     values = {name: metric.value(targets, each.valid) for name, each in fitted.items()}
     return decide(values, difference, metric=metric.name, higher_is_better=not setting.lower_is_better)
 
 
-def _behind(setting: Setting, split: str, first: np.ndarray, second: np.ndarray, looks: int) -> Estimate:
+def _behind(setting: Setting, part: Examples, answers: tuple[np.ndarray, np.ndarray], looks: int) -> Estimate:
     """Returns the paired difference on a split, with an interval that holds together with those of the others."""
-    part = setting.split.part(split)
-    found = paired_difference(setting.metric, setting.targets(part), first, second, groups=part.groups)
+    found = paired_difference(setting.metric, setting.targets(part), *answers, groups=part.groups)
     return widen(found, looks)
 
 
@@ -147,9 +148,11 @@ def _looks(fitted: Mapping[str, _Fitted]) -> int:
     return len(fitted) - 1
 
 
-def _open_test(setting: Setting, fitted: Mapping[str, _Fitted], verdict: Verdict) -> dict[str, ApproachResult]:
+def _open_test(
+    setting: Setting, test: Examples, fitted: Mapping[str, _Fitted], verdict: Verdict
+) -> dict[str, ApproachResult]:
     """Scores all approaches on the test split: once, after every choice was made."""
-    valid, test = setting.split.valid, setting.split.test
+    valid = setting.split.valid
     kind, metric = setting.task.kind, setting.metric
     setting.progress.note(f"\nscoring    {len(test):,} examples of test, once, for all approaches")
     answers = {name: each.temperature.apply(each.solution.answers(setting, test)) for name, each in fitted.items()}
@@ -159,8 +162,8 @@ def _open_test(setting: Setting, fitted: Mapping[str, _Fitted], verdict: Verdict
         on_valid = estimate_all(setting.targets(valid), each.valid, groups=valid.groups, metrics=kind.judging.metrics)
         best = verdict.best
         paired = {
-            "valid": _behind(setting, "valid", each.valid, fitted[best].valid, _looks(fitted)),
-            "test": _behind(setting, "test", answers[name], answers[best], _looks(fitted)),
+            "valid": _behind(setting, valid, (each.valid, fitted[best].valid), _looks(fitted)),
+            "test": _behind(setting, test, (answers[name], answers[best]), _looks(fitted)),
         }
         gap = None if each.train is None else each.train - on_valid[metric.name].value
         risk = Risk(

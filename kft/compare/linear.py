@@ -103,18 +103,11 @@ def ngram_reader(inputs: Sequence[Any]) -> tuple[Callable[[Sequence[Any]], Any],
 
 def _fit_pixels(setting: Setting) -> Solution:
     """Softmax regression on the colours of thumbnails."""
-    from kft.features.probe import solve_probe
+    from kft.features.probe import ProbeRows, solve_probe
 
     parts = (setting.split.train, setting.split.valid)
-    (train, targets), (valid, valid_targets) = ((thumbnails(part.inputs), setting.targets(part)) for part in parts)
-    probe = solve_probe(
-        train,
-        targets,
-        valid,
-        valid_targets,
-        classes=setting.classes,
-        score=scorer(setting),
-    )
+    train, valid = (ProbeRows(thumbnails(part.inputs), setting.targets(part)) for part in parts)
+    probe = solve_probe(train, valid, setting.classes, score=scorer(setting))
     return Solution(
         answer=lambda inputs: softmax(thumbnails(inputs) @ probe.kernel + probe.bias),
         trained=probe.kernel.size + probe.bias.size,

@@ -18,7 +18,7 @@ from kft.forgetting.retention import retain_vectors
 from kft.metrics.metric import Metric
 from kft.recipe.schema import FeaturesSpec, RecipeSpec
 from kft.records.estimate import Estimate
-from kft.split.data_split import DataSplit, labels_of
+from kft.split.data_split import Selection, labels_of
 from kft.tasks.registry import TASKS
 from kft.tasks.task import Task
 
@@ -51,12 +51,12 @@ class Setting:
 
     Attributes:
         spec: The recipe; its phases play no part.
-        split: Its data; nothing here opens the test split.
+        split: Its data; the test split is not among them.
         progress: Told what is done.
     """
 
     spec: RecipeSpec
-    split: DataSplit
+    split: Selection
     progress: Progress = field(repr=False)
     _known: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
 

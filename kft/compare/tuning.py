@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from kft.compare.linear import scorer
@@ -20,20 +22,15 @@ LORA_EPOCHS, LORA_RATE = 4, 1e-3
 
 def fit_probe(setting: Setting) -> Solution:
     """Solves the head on the frozen backbone's vectors, as the phase ``probe`` of a training run does."""
-    from kft.features.probe import solve_probe
+    from kft.features.probe import ProbeRows, solve_probe
     from kft.train.prepare import row_weights
 
-    targets = setting.targets(setting.split.train)
-    train, valid = setting.vectors["train"], setting.vectors["valid"]
-    probe = solve_probe(
-        train,
-        targets,
-        valid,
-        setting.targets(setting.split.valid),
-        classes=setting.classes,
-        score=scorer(setting),
-        row_weights=row_weights(setting.spec.train, targets, setting.classes),
+    train, valid = (
+        ProbeRows(setting.vectors[name], setting.targets(part))
+        for name, part in (("train", setting.split.train), ("valid", setting.split.valid))
     )
+    weights = row_weights(setting.spec.train, train.targets, setting.classes)
+    probe = solve_probe(replace(train, weights=weights), valid, setting.classes, score=scorer(setting))
     head = probe.kernel.nbytes + probe.bias.nbytes
     return Solution(
         answer=lambda vectors: softmax(vectors @ probe.kernel + probe.bias),
@@ -41,7 +38,7 @@ def fit_probe(setting: Setting) -> Solution:
         own_bytes=head,
         whole_bytes=setting.backbone_bytes + head,
         on_vectors=True,
-        frozen_rows=len(train) + len(valid),
+        frozen_rows=len(train.targets) + len(valid.targets),
         chosen={"C": probe.strength},
     )
 
@@ -91,9 +88,9 @@ def _train(setting: Setting, name: str) -> Solution:
     from kft import runtime
     from kft.model.backbones import load_for
     from kft.model.blocks import find_blocks
-    from kft.model.build import build_for
-    from kft.train.prepare import plan_phases
-    from kft.train.run import Files, fit
+    from kft.train.prepare import prepare
+    from kft.train.recorder import Files
+    from kft.train.run import fit
 
     blocks = sum(block.name.startswith("block_") for block in find_blocks(setting.model))
     spec = setting.spec
@@ -102,11 +99,11 @@ def _train(setting: Setting, name: str) -> Solution:
     spec = spec.model_copy(update={"train": train, "model": spec.model.model_copy(update=weights)})
     runtime.seed_everything(spec.seed)
     backbone = load_for(spec)
-    model = build_for(spec, setting.task, setting.split.space, backbone)
-    phases = plan_phases(spec, setting.split, backbone, model)
-    fitted = fit(spec, setting.split, backbone, model, phases, files=Files(), callbacks=(), progress=setting.progress)
+    prepared = prepare(spec, setting.split, backbone, setting.progress)
+    fitted = fit(prepared, Files())
     tuned = fitted.phases[-1]
     kept = next(phase for phase in fitted.phases if phase.name == fitted.best_phase)
+    moved = any(phase.moves_backbone for phase in prepared.phases if phase.name == kept.name)
     artifact = setting.artifact(fitted.model)
     return Solution(
         answer=artifact.answers,
@@ -118,9 +115,9 @@ def _train(setting: Setting, name: str) -> Solution:
             "phase": kept.name,
             "epoch": kept.best_epoch,
             "epochs": tuned.epochs,
-            "phases": [phase.model_dump(mode="json", exclude_defaults=True) for phase in phases],
+            "phases": [phase.model_dump(mode="json", exclude_defaults=True) for phase in prepared.phases],
         },
-        tuned=None if name == "scratch" or kept.unfreeze == "none" else backbone,
+        tuned=backbone if moved and name != "scratch" else None,
     )
 
 

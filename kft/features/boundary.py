@@ -83,6 +83,11 @@ class FrozenFront:
         return self.back(self.front(tensors, training=False), training=training)
 
 
+def forward_of(split: SplitModel, *, stored: bool) -> Forward:
+    """Returns what every batch runs through: the back alone where it reads stored features, else both halves."""
+    return split.back if stored else FrozenFront(split.front, split.back)
+
+
 def split_at_boundary(model: keras.Model) -> SplitModel:
     """Splits a model at the tensors that pass from fixed to trainable operations.
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from kft.features.probe import LOSSES, STRENGTHS, Basis, certainty_of, minimise, principal_axes
+from kft.features.probe import LOSSES, STRENGTHS, Basis, Problem, certainty_of, minimise, principal_axes
 from kft.feed.source import CHUNK_ROWS, Chunk, DenseColumn
 from kft.tasks.decode import softmax
 
@@ -50,9 +50,9 @@ class Projected:
         loss_of, certainty = LOSSES["softmax"], certainty_of("softmax", self.classes)
         begin = np.zeros((self.values.shape[1] + 1, self.classes)) if start is None else start
         curvature = self.basis.curvature(certainty, strength)
-        pieces = list(_chunks(self.values[rows]))
         weights = np.ones(len(rows), np.float32)
-        return minimise(pieces, self.targets[rows], weights, curvature, strength, begin, loss_of, TOLERANCE)
+        problem = Problem(list(_chunks(self.values[rows])), self.targets[rows], weights, loss_of)
+        return minimise(problem, curvature, strength, begin, TOLERANCE)
 
     def logits(self, rows: np.ndarray, solution: np.ndarray) -> np.ndarray:
         """Returns ``float32[m, classes]``."""
@@ -117,7 +117,6 @@ def out_of_fold(
     classes: int,
     groups: np.ndarray | None = None,
     *,
-    folds: int = FOLDS,
     strength: float | None = None,
     seed: int = 0,
 ) -> OutOfFold:
@@ -131,23 +130,21 @@ def out_of_fold(
         targets: ``int[n]`` in ``0 .. classes - 1``.
         classes: How many there are.
         groups: What must not be parted, such as near-copies or sentences of one review; default: each row alone.
-        folds: How many.
         strength: Inverse penalty C; default: chosen.
         seed: Of the folds.
 
     Example:
-        >>> x = np.array([[0.0], [0.1], [0.2], [0.8], [0.9], [1.0]], np.float32)
-        >>> found = out_of_fold(x, np.array([0, 0, 0, 1, 1, 1]), 2, folds=3)
-        >>> found.probabilities.argmax(axis=1).tolist()
-        [0, 0, 0, 1, 1, 1]
+        >>> x = np.array([[0.0], [0.1], [0.2], [0.3], [0.4], [1.6], [1.7], [1.8], [1.9], [2.0]], np.float32)
+        >>> out_of_fold(x, np.arange(10) // 5, 2).probabilities.argmax(axis=1).tolist()
+        [0, 0, 0, 0, 0, 1, 1, 1, 1, 1]
     """
     data = project(features, targets, classes)
-    fold_of = assign_folds(targets, groups, folds, seed)
+    fold_of = assign_folds(targets, groups, FOLDS, seed)
     if strength is None:
         strength = choose_strength(data, fold_of)
     found = np.empty((len(targets), classes))
     with threadpool_limits(1, user_api="blas"):
-        for fold in range(folds):
+        for fold in range(FOLDS):
             held_out = np.flatnonzero(fold_of == fold)
             found[held_out] = softmax(data.logits(held_out, data.solve(np.flatnonzero(fold_of != fold), strength)))
     return OutOfFold(found, strength)

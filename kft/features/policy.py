@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kft.features.cache import list_stores, prune
-from kft.features.store import Front, feature_bytes, store_folder, stored_rows
+from kft.features.boundary import SplitModel, frozen_blocks
+from kft.features.cache import features_root, list_stores, prune
+from kft.features.store import Front, feature_bytes, make_front, store_folder, stored_rows
 from kft.feed.source import Source
 from kft.recipe.durations import format_size, parse_size
 from kft.recipe.schema import FeaturesSpec
@@ -46,6 +47,26 @@ class StorePlan:
         return text + (f"; {self.present:,} of {self.examples:,} examples are there already" if self.present else "")
 
 
+def decide(
+    model: keras.Model, split: SplitModel, sources: Sequence[Source], spec: FeaturesSpec
+) -> tuple[StorePlan, Front | None]:
+    """Says whether what lies below a model's boundary is stored.
+
+    Args:
+        model: What was split.
+        split: Its two halves.
+        sources: Examples, as the model's own inputs.
+        spec: The recipe's part on features.
+
+    Returns:
+        The decision, and what computes the features; None where nothing lies below the boundary.
+    """
+    if set(split.names) == {tensor.name for tensor in split.front.inputs}:
+        return StorePlan(False, 0, 0, sum(map(len, sources)), why_none(model)), None
+    front = make_front(split)
+    return plan_store(front, sources, frozen_blocks(model, split), spec, features_root()), front
+
+
 def why_none(model: keras.Model) -> str:
     """Says why nothing can be stored where the front of a model is empty."""
     if any(layer.name.endswith("_augment") and layer.trainable for layer in model.layers):
@@ -54,7 +75,7 @@ def why_none(model: keras.Model) -> str:
 
 
 def plan_store(
-    front: Front, sources: Sequence[Source], frozen_blocks: Sequence[str], spec: FeaturesSpec, root: Path
+    front: Front, sources: Sequence[Source], blocks: Sequence[str], spec: FeaturesSpec, root: Path
 ) -> StorePlan:
     """Decides by the rule: a whole block lies below the boundary, and its features fit.
 
@@ -63,7 +84,7 @@ def plan_store(
     Args:
         front: The frozen part.
         sources: The splits whose features are wanted.
-        frozen_blocks: The numbered blocks that lie whole below the boundary.
+        blocks: The numbered blocks that lie whole below the boundary.
         spec: The recipe's part on features.
         root: The folder of all stores.
     """
@@ -76,7 +97,7 @@ def plan_store(
 
     if spec.store == "off":
         return plan(False, "the recipe says features.store: off")
-    if not frozen_blocks:
+    if not blocks:
         return plan(False, "no whole block lies below what trains")
     present = sum(stored_rows(front, source, root, dtype) for source in sources)
     new_bytes = size * (examples - present) // max(1, examples)
@@ -85,7 +106,7 @@ def plan_store(
         return plan(False, f"{format_size(size)} exceed features.cache_limit, {spec.cache_limit}")
     if new_bytes > free_bytes(root) - SPARE_BYTES:
         return plan(False, f"{format_size(new_bytes)} do not fit on the disk and leave {format_size(SPARE_BYTES)} free")
-    return plan(True, f"after {frozen_blocks[-1]}", present)
+    return plan(True, f"after {blocks[-1]}", present)
 
 
 def make_room(plan: StorePlan, front: Front, spec: FeaturesSpec, root: Path) -> int:

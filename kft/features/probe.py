@@ -7,7 +7,7 @@ folded into the Dense head, so that the probe is the model's own head and fine-t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,6 +24,26 @@ COARSE, CONVERGED = 1e-4, 1e-6
 
 KEPT_BYTES = 512 * 2**20
 """Features up to this size are kept in memory; above it they are made anew for every pass."""
+
+
+@dataclass(frozen=True)
+class ProbeRows:
+    """Examples that a probe is solved on, or judged by.
+
+    Attributes:
+        features: ``float[rows, width]``, or a column that serves them in pieces.
+        targets: ``int[rows]`` in ``0 .. classes - 1``, or ``float[rows, classes]`` for solvers other than ``softmax``.
+        weights: ``float[rows]``; default: ones.
+    """
+
+    features: Vectors | np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray | None = None
+
+    @property
+    def vectors(self) -> Vectors:
+        """The features, served in pieces."""
+        return DenseColumn(self.features) if isinstance(self.features, np.ndarray) else self.features
 
 
 @dataclass(frozen=True)
@@ -46,17 +66,13 @@ class ProbeResult:
 
 
 def solve_probe(
-    features: Vectors | np.ndarray,
-    targets: np.ndarray,
-    valid_features: Vectors | np.ndarray,
-    valid_targets: np.ndarray,
-    *,
+    rows: ProbeRows,
+    valid: ProbeRows,
     classes: int,
+    *,
     solver: str = "softmax",
     score: Callable[[np.ndarray], float] | None = None,
-    row_weights: np.ndarray | None = None,
-    strengths: Sequence[float] = STRENGTHS,
-    tick: Callable[[int], None] | None = None,
+    tick: Callable[[int], None] = lambda count: None,
 ) -> ProbeResult:
     """Solves the probe for each strength, warm-started from the one before, and keeps the best on valid.
 
@@ -68,44 +84,38 @@ def solve_probe(
     that was chosen is then solved to convergence.
 
     Args:
-        features: ``float[rows, width]``, or a column that serves them in pieces.
-        targets: ``int[rows]`` in ``0 .. classes - 1``, or ``float[rows, classes]`` for the other solvers.
-        valid_features: ``float[valid_rows, width]``, likewise.
-        valid_targets: Likewise.
+        rows: What it learns from.
+        valid: What chooses; its weights play no part.
         classes: How wide the head is.
         solver: The loss: ``softmax`` (one class of many), ``sigmoid`` (each label by itself), ``squared`` (ridge).
         score: What chooses the strength, from outputs ``float[valid_rows, classes]``; higher is better. Default: the
             validation loss.
-        row_weights: ``float[rows]``; default: ones.
-        strengths: Inverse penalties to try, from the strongest penalty to the weakest.
         tick: Called with 1 after each strength.
 
     Example:
         >>> import numpy as np
         >>> x = np.array([[0.0], [0.2], [0.8], [1.0]])
-        >>> y = np.array([0, 0, 1, 1])
-        >>> probe = solve_probe(x, y, x, y, classes=2)
+        >>> rows = ProbeRows(x, np.array([0, 0, 1, 1]))
+        >>> probe = solve_probe(rows, rows, classes=2)
         >>> (x @ probe.kernel + probe.bias).argmax(axis=1).tolist()
         [0, 0, 1, 1]
     """
-    train, valid = _as_vectors(features), _as_vectors(valid_features)
-    loss_of, certainty = LOSSES[solver], certainty_of(solver, classes)
-    weights = np.ones(len(targets), np.float32) if row_weights is None else row_weights.astype(np.float32)
+    loss_of, certainty, targets = LOSSES[solver], certainty_of(solver, classes), rows.targets
+    weights = np.ones(len(targets), np.float32) if rows.weights is None else rows.weights.astype(np.float32)
     # One thread: the products are small, and BLAS threads that wait for the next one burn more than they save.
     with threadpool_limits(1, user_api="blas"):
-        basis = principal_axes(train)
-        rows, valid_rows = _Rows(train, basis), _Rows(valid, basis)
+        basis = principal_axes(rows.vectors)
+        problem = Problem(_Rows(rows.vectors, basis), targets, weights, loss_of)
+        valid_rows = _Rows(valid.vectors, basis)
 
         def solve(strength: float, start: np.ndarray, tolerance: float) -> np.ndarray:
-            curvature = basis.curvature(certainty, strength)
-            return minimise(rows, targets, weights, curvature, strength, start, loss_of, tolerance)
+            return minimise(problem, basis.curvature(certainty, strength), strength, start, tolerance)
 
         def judge(solution: np.ndarray) -> tuple[float, float]:
-            loss, outputs = _evaluate(valid_rows, valid_targets, solution, loss_of)
+            loss, outputs = _evaluate(valid_rows, valid.targets, solution, loss_of)
             return loss, -loss if score is None else score(outputs)
 
-        start = np.zeros((len(basis.mean) + 1, classes))
-        strength, solution, tried = _choose_strength(solve, judge, strengths, start, tick or (lambda steps: None))
+        strength, solution, tried = _choose_strength(solve, judge, np.zeros((len(basis.mean) + 1, classes)), tick)
         solution = solve(strength, solution, CONVERGED)
         loss, _ = judge(solution)
         kernel = basis.axes @ solution[:-1] / basis.scale[:, None]
@@ -121,7 +131,6 @@ def solve_probe(
 def _choose_strength(
     solve: Callable[[float, np.ndarray, float], np.ndarray],
     judge: Callable[[np.ndarray], tuple[float, float]],
-    strengths: Sequence[float],
     start: np.ndarray,
     tick: Callable[[int], None],
 ) -> tuple[float, np.ndarray, tuple[tuple[float, float, float], ...]]:
@@ -129,7 +138,7 @@ def _choose_strength(
     tried: list[tuple[float, float, float]] = []
     best: tuple[float, float, np.ndarray] | None = None
     solution = start
-    for strength in strengths:
+    for strength in STRENGTHS:
         solution = solve(strength, solution, COARSE)
         loss, reached = judge(solution)
         tried.append((strength, loss, reached))
@@ -194,10 +203,6 @@ class _Rows:
         return iter(self._kept) if self._kept is not None else self._made()
 
 
-def _as_vectors(features: Vectors | np.ndarray) -> Vectors:
-    return DenseColumn(features) if isinstance(features, np.ndarray) else features
-
-
 def principal_axes(vectors: Vectors) -> Basis:
     """Measures the features in three passes: mean, deviation (1 for a feature that never changes), axes."""
     rows = sum(len(values) for _, values in vectors.chunks())
@@ -213,30 +218,38 @@ def principal_axes(vectors: Vectors) -> Basis:
     return Basis(mean, scale, axes, np.maximum(variance, 0), rows)
 
 
+@dataclass(frozen=True)
+class Problem:
+    """What a probe minimises, but for the penalty.
+
+    Attributes:
+        rows: Examples along the axes.
+        targets: As for ``ProbeRows``.
+        weights: ``float32[rows]``.
+        loss_of: One of ``LOSSES``.
+    """
+
+    rows: Iterable[Chunk]
+    targets: np.ndarray
+    weights: np.ndarray
+    loss_of: Loss
+
+
 def minimise(
-    rows: Iterable[Chunk],
-    targets: np.ndarray,
-    weights: np.ndarray,
-    curvature: np.ndarray,
-    strength: float,
-    start: np.ndarray,
-    loss_of: Loss,
-    tolerance: float,
+    problem: Problem, curvature: np.ndarray, strength: float, start: np.ndarray, tolerance: float
 ) -> np.ndarray:
     """Returns the solution ``float64[axes + 1, classes]``, the bias last, for one strength.
 
     Args:
-        rows: Examples along the axes.
-        targets: As for ``solve_probe``.
-        weights: ``float32[rows]``.
+        problem: Examples, targets and loss.
         curvature: From ``Basis.curvature``.
         strength: Inverse penalty C.
         start: Where to begin, such as the solution for another strength.
-        loss_of: One of ``LOSSES``.
         tolerance: It ends when a step lowers the objective by less than this share.
     """
     from scipy.optimize import minimize
 
+    targets, weights = problem.targets, problem.weights
     stretch = np.sqrt(curvature)  # the solver sees parameters along which the objective bends alike
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
@@ -246,9 +259,9 @@ def minimise(
         gradient = np.zeros(start.shape)
         gradient[:-1] = solution[:-1] / strength
         # float32 for the large products, float64 for the sums and the solver's own arithmetic.
-        for places, values in rows:
+        for places, values in problem.rows:
             right = targets[places]
-            losses, slope = loss_of(values @ kernel + bias, right)
+            losses, slope = problem.loss_of(values @ kernel + bias, right)
             slope *= weights[places, None]
             value += float(losses @ weights[places].astype(np.float64))
             gradient[:-1] += values.T @ slope

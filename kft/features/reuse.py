@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kft.features.cache import features_root
-from kft.features.inference import Tick
-from kft.features.policy import make_room, plan_store, stored_dtype
-from kft.features.store import Front, compute_features, store_features
+from kft.features.policy import StorePlan, make_room, plan_store, stored_dtype
+from kft.features.store import NOBODY, Front, Watch, compute_features, store_features
 from kft.feed.source import Source
 from kft.recipe.schema import FeaturesSpec
 
@@ -16,33 +15,43 @@ from kft.recipe.schema import FeaturesSpec
 def reuse_features(
     front: Front,
     sources: Sequence[Source],
-    frozen_blocks: Sequence[str],
+    blocks: Sequence[str],
     spec: FeaturesSpec,
     *,
     about: Mapping[str, Any],
-    note: Callable[[str], None] = lambda line: None,
-    tick: Tick | None = None,
+    watch: Watch = NOBODY,
 ) -> list[Source]:
     """Returns examples as the boundary tensors of a split model; what was ever computed for one is not computed again.
 
     Args:
         front: From ``make_front``.
         sources: Examples, as the model's own inputs.
-        frozen_blocks: The numbered blocks that lie whole below the boundary.
+        blocks: The numbered blocks that lie whole below the boundary.
         spec: The recipe's part on features.
         about: What ``kft cache list`` shows of the store.
-        note: Told whether they are stored.
-        tick: Called with the number of examples finished.
+        watch: Told what is stored, and how the work goes on.
 
     Raises:
         StorageError: The disk is full or cannot be written.
     """
-    root = features_root()
     taken = [source.select(front.inputs) for source in sources]
-    planned = plan_store(front, taken, frozen_blocks, spec, root)
-    note(f"features   {planned}")
+    planned = plan_store(front, taken, blocks, spec, features_root())
+    watch.note(f"features   {planned}")
+    return take_features(front, taken, planned, spec, about, watch)
+
+
+def take_features(
+    front: Front,
+    sources: Sequence[Source],
+    planned: StorePlan,
+    spec: FeaturesSpec,
+    about: Mapping[str, Any],
+    watch: Watch = NOBODY,
+) -> list[Source]:
+    """Does as planned: computes what the store lacks, or all of it, in memory; see ``reuse_features``."""
     if not planned.store:
-        return [compute_features(front, source, tick) for source in taken]
+        return [compute_features(front, source, watch.tick) for source in sources]
+    root, dtype = features_root(), stored_dtype(spec)
     make_room(planned, front, spec, root)
     about = {**about, "boundary": list(front.tensors)}
-    return [store_features(front, source, root, dtype=stored_dtype(spec), about=about, tick=tick) for source in taken]
+    return [store_features(front, source, root, dtype=dtype, about=about, watch=watch) for source in sources]

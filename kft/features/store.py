@@ -42,6 +42,23 @@ NONE: Mapping[str, np.ndarray] = {}
 
 
 @dataclass(frozen=True)
+class Watch:
+    """Who follows how features are computed.
+
+    Attributes:
+        tick: Called with the number of examples finished.
+        note: Told in words what is stored, and that another process is at work on the same store.
+    """
+
+    tick: Tick = lambda count: None
+    note: Callable[[str], None] = lambda line: None
+
+
+NOBODY = Watch()
+WAITING = "features   another process computes them; waiting for it"
+
+
+@dataclass(frozen=True)
 class Front:
     """The part of a split model that computes what a store keeps.
 
@@ -111,8 +128,7 @@ def store_features(
     *,
     dtype: str | None = None,
     about: Mapping[str, Any] | None = None,
-    tick: Tick | None = None,
-    wait: Callable[[], None] | None = None,
+    watch: Watch = NOBODY,
 ) -> Source:
     """Returns a source of boundary tensors for ``back``; only examples that the store lacks are computed.
 
@@ -125,8 +141,7 @@ def store_features(
         root: The folder that holds all stores, ``<cache>/features``.
         dtype: ``float16`` halves the room that floating-point features take; default: the model's own type.
         about: What ``kft cache list`` shows of it.
-        tick: Called with the number of examples finished.
-        wait: Called once when another process is at work on this store.
+        watch: Told how the work goes on.
 
     Raises:
         StorageError: The disk is full or cannot be written; the shards written so far are kept.
@@ -137,19 +152,18 @@ def store_features(
     if index.missing(keys).size:
         with storage_errors(folder, ELSEWHERE):
             folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder, wait, ELSEWHERE):
+        with locked(folder, lambda: watch.note(WAITING), ELSEWHERE):
             index = ShardIndex(folder)  # with what another process has written meanwhile
             missing = index.missing(keys)
-            if tick:
-                tick(len(source) - len(missing))
+            watch.tick(len(source) - len(missing))
             write_json(folder / ABOUT, {**(about or {}), "tensors": _describe(front, dtype)}, elsewhere=ELSEWHERE)
             for rows in _shards(front, source, keys, missing):
-                found = run_in_batches(front.inference, source, tick, rows=rows)
+                found = run_in_batches(front.inference, source, watch.tick, rows=rows)
                 tensors = {name: _cast(tensor, dtype) for name, tensor in zip(front.tensors, found, strict=True)}
                 write_shard(folder, keys[rows], tensors, ELSEWHERE)
             index = ShardIndex(folder)  # in the order in which any later run will find them
-    elif tick:
-        tick(len(source))
+    else:
+        watch.tick(len(source))
     with suppress(OSError):  # when it was last used: `kft cache prune` starts with the oldest
         (folder / ABOUT).touch()
     described = {name: (np.dtype(tensor.dtype), has_token_axis(tensor)) for name, tensor in front.tensors.items()}
@@ -192,14 +206,18 @@ def _in_memory(tensor: Ragged | np.ndarray) -> Column:
 
 def _cast(tensor: Ragged | np.ndarray, dtype: str | None) -> Ragged | np.ndarray:
     values = tensor.values if isinstance(tensor, Ragged) else tensor
-    if dtype is not None and values.dtype.kind == "f":
+    if dtype is not None and _is_float(values.dtype):
         values = values.astype(dtype)
     return Ragged(values, tensor.offsets) if isinstance(tensor, Ragged) else values
 
 
 def _stored_type(tensor: keras.KerasTensor, dtype: str | None) -> np.dtype:
     own = np.dtype(tensor.dtype)
-    return np.dtype(dtype) if dtype is not None and own.kind == "f" else own
+    return np.dtype(dtype) if dtype is not None and _is_float(own) else own
+
+
+def _is_float(dtype: np.dtype) -> bool:
+    return dtype.kind == "f" or dtype.name == "bfloat16"  # to NumPy it is of no kind
 
 
 def _describe(front: Front, dtype: str | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 from kft.features.boundary import frozen_blocks, split_at_boundary
 from kft.features.inference import Tick
 from kft.features.reuse import reuse_features
-from kft.features.store import Front, compute_features, make_front
+from kft.features.store import Front, Watch, compute_features, make_front
 from kft.feed.source import Source, Vectors
 from kft.model.backbones import Backbone
 from kft.model.build import build_model
@@ -27,7 +27,7 @@ def pooled_vectors(
     features: FeaturesSpec,
     *,
     note: Callable[[str], None] = lambda line: None,
-    tick: Tick | None = None,
+    tick: Tick = lambda count: None,
 ) -> dict[str, np.ndarray]:
     """Returns one vector an example: the backbone's pooled output, as a frozen head of the recipe would see it.
 
@@ -57,7 +57,7 @@ def pooled_vectors(
     """
     front, blocks = _pooled_front(backbone, model, {})
     about = {"model": backbone.name, "phase": "audit"}
-    found = reuse_features(front, list(sources.values()), blocks, features, about=about, note=note, tick=tick)
+    found = reuse_features(front, list(sources.values()), blocks, features, about=about, watch=Watch(tick, note))
     return {name: _as_array(part, len(part)) for name, part in zip(sources, found, strict=True)}
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 from filelock import AcquireReturnProxy, FileLock, Timeout
 from safetensors.numpy import save
@@ -28,7 +29,7 @@ LOCK = ".lock"
 """Held by the process that writes shards."""
 KEYS, OFFSETS = "keys", "offsets"
 DTYPES = {"F32": np.float32, "F16": np.float16, "F64": np.float64, "I32": np.int32, "I64": np.int64, "BOOL": np.bool_}
-DTYPES |= {"U8": np.uint8}
+DTYPES |= {"U8": np.uint8, "BF16": ml_dtypes.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for name in sorted(arrays):
         digest.update(f"{name}{arrays[name].dtype}{arrays[name].shape}".encode())
-        digest.update(np.ascontiguousarray(arrays[name]).data)
+        digest.update(np.ascontiguousarray(arrays[name]).view(np.uint8).data)
     return digest.hexdigest()
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,107 +118,110 @@ def load_backbone(
     """
     from kft import runtime
 
-    entry = CATALOG.get(name) if name in CATALOG else None
     path = fetch_backbone(name, report)  # before TensorFlow loads: what is not there is said at once
     runtime.start()
-    pretrained = weights == "pretrained"
-    if not pretrained:
+    asked = _Asked(name, path, CATALOG.get(name) if name in CATALOG else None, dropout, weights == "pretrained")
+    if not asked.pretrained:
         import keras
 
         keras.utils.set_random_seed(seed)
     if path.suffix == ".keras":
-        return _from_keras_file(name, path, report, pretrained)
+        return _from_keras_file(asked, report)
     if path.suffix == ".pth":
-        return _from_torch_file(name, path, entry, pretrained)
+        return _from_torch_file(asked)
     config = read_config(path)
     from kft.model.presets import is_preset
 
     if is_preset(path, config):
-        return _from_preset(name, path, config, dropout, entry, pretrained)
-    family = family_of(path, config)
-    is_text = family.reads_text
-    # First what is quick to refuse.
-    tokenizer = load_tokenizer(path, family.model_type) if is_text else None
-    model = load_hugging_face(path, config, dropout=dropout, allow=allow, report=report, pretrained=pretrained)
-    return _assemble(
-        name,
-        model,
-        path,
-        entry,
-        weights=sorted(path.glob("model*.safetensors")),
-        tokenizer=tokenizer,
-        max_tokens=int(config.get(family.positions, POSITIONS)) - family.reserved if is_text else 0,
-        pooling=family.pooling,
-        pretrained=pretrained,
-    )
+        return _from_preset(asked, config)
+    family, reads = family_of(path, config), _Reads()
+    if family.reads_text:  # first what is quick to refuse
+        positions = int(config.get(family.positions, POSITIONS)) - family.reserved
+        reads = _Reads(load_tokenizer(path, family.model_type), positions, family.pooling)
+    model = load_hugging_face(path, config, dropout=dropout, allow=allow, report=report, pretrained=asked.pretrained)
+    reads = replace(reads, pooling=family.pooling)
+    return _assemble(asked, model, sorted(path.glob("model*.safetensors")), reads)
 
 
 def load_for(spec: RecipeSpec, report: Report | None = None) -> Backbone:
-    """Loads the backbone that a recipe names, as it stands before the recipe's training."""
-    model = spec.model
-    return load_backbone(model.backbone, dropout=model.dropout, report=report, weights=model.weights, seed=spec.seed)
+    """Loads the backbone that a recipe names, as it stands before the recipe's training.
+
+    Raises:
+        ModelError: As ``load_backbone``; or it computes in another type than ``train.precision`` asks for.
+    """
+    from kft.model.precision import computing_in, require_precision
+
+    model, precision = spec.model, spec.train.precision
+    with computing_in(precision):
+        found = load_backbone(
+            model.backbone, dropout=model.dropout, report=report, weights=model.weights, seed=spec.seed
+        )
+    require_precision(found.model, precision, found.name)
+    return found
 
 
-def _assemble(
-    name: str,
-    model: keras.Model,
-    path: Path,
-    entry: BackboneEntry | None,
-    *,
-    weights: Sequence[Path],
-    tokenizer: TextTokenizer | None,
-    max_tokens: int = 0,
-    pooling: str = "mean",
-    pretrained: bool = True,
-) -> Backbone:
+@dataclass(frozen=True)
+class _Asked:
+    """What ``load_backbone`` was asked for."""
+
+    name: str
+    path: Path
+    entry: BackboneEntry | None
+    dropout: float
+    pretrained: bool
+
+
+@dataclass(frozen=True)
+class _Reads:
+    """How a text model is fed; an image model has no tokenizer."""
+
+    tokenizer: TextTokenizer | None = None
+    max_tokens: int = 0
+    pooling: str = "mean"
+
+
+def _assemble(asked: _Asked, model: keras.Model, weights: Sequence[Path], reads: _Reads) -> Backbone:
     from kft.model.flat import flatten
 
-    flat, features = flatten(model, str(path))
-    if not pretrained:
+    flat, features = flatten(model, str(asked.path))
+    if not asked.pretrained:
         _hasten_norms(flat)
     return Backbone(
-        name=name,
-        modality="text" if tokenizer else "image",
+        name=asked.name,
+        modality="text" if reads.tokenizer else "image",
         model=flat,
         features=features,
-        tokenizer=tokenizer,
-        image=None if tokenizer else image_input(path, flat),
-        entry=entry,
+        tokenizer=reads.tokenizer,
+        image=None if reads.tokenizer else image_input(asked.path, flat),
+        entry=asked.entry,
         weights_hash=_hash(weights),
-        max_tokens=max_tokens,
-        pooling=pooling,
+        max_tokens=reads.max_tokens,
+        pooling=reads.pooling,
     )
 
 
-def _from_preset(
-    name: str, path: Path, config: dict[str, Any], dropout: float, entry: BackboneEntry | None, pretrained: bool
-) -> Backbone:
+def _from_preset(asked: _Asked, config: dict[str, Any]) -> Backbone:
     from kft.model.presets import DECODERS, load_preset, preset_tokenizer
 
-    model = load_preset(path, config, dropout=dropout, pretrained=pretrained)
-    is_text = _reads_text(path, model)
-    return _assemble(
-        name,
-        model,
-        path,
-        entry,
-        weights=sorted(path.glob("model*.weights.h5")),
-        tokenizer=preset_tokenizer(path) if is_text else None,
-        max_tokens=int(getattr(model, "max_sequence_length", None) or POSITIONS) if is_text else 0,
-        pooling="last" if str(config.get("class_name")).startswith(DECODERS) else "mean",
-        pretrained=pretrained,
-    )
+    path = asked.path
+    model = load_preset(path, config, dropout=asked.dropout, pretrained=asked.pretrained)
+    reads = _Reads(pooling="last" if str(config.get("class_name")).startswith(DECODERS) else "mean")
+    if _reads_text(path, model):
+        tokens = int(getattr(model, "max_sequence_length", None) or POSITIONS)
+        reads = _Reads(preset_tokenizer(path), tokens, reads.pooling)
+    return _assemble(asked, model, sorted(path.glob("model*.weights.h5")), reads)
 
 
-def _from_keras_file(name: str, path: Path, report: Report | None, pretrained: bool) -> Backbone:
+def _from_keras_file(asked: _Asked, report: Report | None) -> Backbone:
     from kft.model.presets import load_keras_file
 
+    path = asked.path
     model = load_keras_file(path)
-    if not pretrained:
+    if not asked.pretrained:
         import keras
 
         model = keras.models.clone_model(model)  # its layers draw their weights anew
-    tokenizer = None
+    reads = _Reads()
     # A model without a graph is refused for that, by flatten.
     if getattr(model, "inputs", None) and _reads_text(path, model):
         if not (path.parent / "tokenizer.json").is_file():
@@ -229,13 +232,10 @@ def _from_keras_file(name: str, path: Path, report: Report | None, pretrained: b
                 expected="the `tokenizers` package's file, beside the model",
                 next_step="save it there: tokenizer.save('tokenizer.json')",
             )
-        tokenizer = load_tokenizer(path.parent)
+        reads = _Reads(load_tokenizer(path.parent), 512)
     elif report:
         report(f"{path.name}: takes pixels as they are, from 0 to 255; a model that wants others scales them itself")
-    tokens = 512 if tokenizer else 0
-    return _assemble(
-        name, model, path, None, weights=[path], tokenizer=tokenizer, max_tokens=tokens, pretrained=pretrained
-    )
+    return _assemble(asked, model, [path], reads)
 
 
 def _reads_text(path: Path, model: keras.Model) -> bool:
@@ -254,11 +254,10 @@ def _reads_text(path: Path, model: keras.Model) -> bool:
     )
 
 
-def _from_torch_file(name: str, path: Path, entry: BackboneEntry | None, pretrained: bool) -> Backbone:
+def _from_torch_file(asked: _Asked) -> Backbone:
     from kft.model.efficientnet_lite import load_efficientnet_lite
 
-    model = load_efficientnet_lite(path, pretrained=pretrained)
-    return _assemble(name, model, path, entry, weights=[path], tokenizer=None, pretrained=pretrained)
+    return _assemble(asked, load_efficientnet_lite(asked.path, pretrained=asked.pretrained), [asked.path], _Reads())
 
 
 def _hasten_norms(model: keras.Model) -> None:

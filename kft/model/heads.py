@@ -21,7 +21,7 @@ LOGITS = "head_logits"
 
 def pooled(features: Any, padding_mask: Any, *, units: int, dropout: float, pooling: str) -> Any:
     """One vector an example, dropout and one Dense layer: ``float[batch, units]``."""
-    pool = POOLINGS.get(pooling)(name="head_pool")
+    pool = POOLINGS.get(pooling)(name="head_pool", dtype="float32")
     vector = pool(features) if padding_mask is None else pool(features, padding_mask=padding_mask)
     return _dense(vector, units, dropout)
 
@@ -32,7 +32,7 @@ def per_token(features: Any, padding_mask: Any, *, units: int, dropout: float, p
 
 
 def _dense(vectors: Any, units: int, dropout: float) -> Any:
-    dropped = keras.layers.Dropout(dropout, name="head_dropout")(vectors)
+    dropped = keras.layers.Dropout(dropout, name="head_dropout", dtype="float32")(vectors)
     return keras.layers.Dense(units, name=LOGITS, dtype="float32")(dropped)
 
 

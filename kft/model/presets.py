@@ -41,12 +41,16 @@ def load_preset(folder: Path, config: dict[str, Any], *, dropout: float, pretrai
     Raises:
         ModelError: keras-hub cannot read it.
     """
+    import keras
     import keras_hub
 
     known = config.get("config", {})
-    arguments = {name: dropout for name in ("dropout", "dropout_rate") if name in known}
+    arguments: dict[str, Any] = {name: dropout for name in ("dropout", "dropout_rate") if name in known}
     if str(config.get("class_name", "")).startswith(("EfficientNet", "MobileNet")):
-        arguments = {}  # there it drops whole branches, at the rate that pretraining chose
+        arguments.clear()  # there it drops whole branches, at the rate that pretraining chose
+    policy = keras.config.dtype_policy().name
+    if policy != "float32":  # else as its config says
+        arguments["dtype"] = policy
     try:
         return keras_hub.models.Backbone.from_preset(str(folder), load_weights=pretrained, **arguments)
     except Exception as error:  # keras-hub, Keras and h5py each raise their own

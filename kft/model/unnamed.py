@@ -31,7 +31,7 @@ def _by_rising_names(model: keras.Model) -> dict[int, int]:
     groups: dict[tuple[type, str], dict[int, int]] = {}
     for layer in model.layers:
         match = re.fullmatch(r"(.*?)(\d+)(\D*)", layer.name)
-        if match and layer.weights and layer._layers:
+        if match and layer.weights and len(layer._flatten_layers()) > 1:
             key = type(layer), f"{match.group(1)}#{match.group(3)}"
             groups.setdefault(key, {})[id(layer)] = int(match.group(2))
     groups = {key: group for key, group in groups.items() if _consecutive(list(group.values()))}

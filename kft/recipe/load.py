@@ -26,6 +26,10 @@ from kft.recipe.yaml_file import as_plain, read_yaml
 SOURCE_KEYS = ("train", "valid", "test")
 
 
+LATER_KEYS = {"train.optimizer": "adamw", "train.precision": "float32"}
+"""Keys that came after 0.1, with what was done before: a run that was begun without them is the same run."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """A validated recipe.
@@ -57,12 +61,17 @@ class Recipe:
         """Returns one line for each value that another recipe has otherwise."""
         here, there = self.comparable(), other.comparable()
         keys = sorted(key for key in here | there if here.get(key) != there.get(key))
-        return [f"{key}: {there.get(key)} then, {here.get(key)} now" for key in keys]
+        then, now = ({**LATER_KEYS, **values} for values in (there, here))
+        return [f"{key}: {then.get(key)} then, {now.get(key)} now" for key in keys]
 
     def comparable(self) -> dict[str, Any]:
         """Returns the values that decide a result, by dotted key: when and where checkpoints are written does not."""
         flat = _flat(self._resolved())
-        return {key: value for key, value in flat.items() if not key.startswith("train.checkpoints.")}
+        return {
+            key: value
+            for key, value in flat.items()
+            if not key.startswith("train.checkpoints.") and LATER_KEYS.get(key) != value
+        }
 
     def _resolved(self) -> dict[str, Any]:
         values = self.spec.model_dump(mode="json")

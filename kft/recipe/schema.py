@@ -29,6 +29,7 @@ from kft.recipe.values import (
     Monitor,
     Name,
     PersonalKind,
+    ScheduleName,
     SharesOrSources,
     Size,
     Sources,
@@ -295,6 +296,29 @@ class CallbackSpec(Spec):
     args: dict[str, str | int | float | bool] = Field(default_factory=dict)
 
 
+class OptimizerSpec(Spec):
+    """What makes the updates, with arguments of its own; rate, decay and clipping are keys of ``train``."""
+
+    name: str
+    args: dict[str, str | int | float | bool] = Field(default_factory=dict)
+
+    @model_serializer
+    def _as_written(self) -> Any:
+        return {"name": self.name, **self.args} if self.args else self.name
+
+
+def _optimizer(value: Any) -> Any:
+    """A name alone, or a name with the arguments beside it."""
+    if isinstance(value, str):
+        return {"name": value}
+    if isinstance(value, Mapping) and "args" not in value:
+        return {"name": value.get("name"), "args": {key: each for key, each in value.items() if key != "name"}}
+    return value
+
+
+Optimizer = Annotated[OptimizerSpec, BeforeValidator(_optimizer, json_schema_input_type=str | dict[str, Any])]
+
+
 class CheckpointSpec(Spec):
     """When the state of a run is written, so that a run that was killed goes on from there."""
 
@@ -316,8 +340,16 @@ class TrainSpec(Spec):
     early_stopping: EarlyStoppingSpec | None = Field(default_factory=EarlyStoppingSpec)
     weight_decay: float = Field(0.01, ge=0, lt=1, description="decoupled; none on biases and norms")
     warmup: Duration = "10%"
-    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    optimizer: Optimizer = Field(
+        default_factory=lambda: OptimizerSpec(name="adamw"),
+        description="adamw, sgd, lion or any of Keras's by name; with its arguments: {name: sgd, momentum: 0.9}",
+    )
+    schedule: ScheduleName = "linear"
     clip_norm: float | None = Field(1.0, gt=0, description="global norm of the gradient")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="of the backbone's activations and matrix products; weights, updates, head and loss are float32",
+    )
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     class_weight: Literal["none", "balanced"] = "none"
     gradient_accumulation: int = Field(

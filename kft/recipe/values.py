@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, Wit
 from pydantic_core import PydanticKnownError
 
 from kft.recipe.durations import parse_duration, parse_interval, parse_size
+from kft.recipe.schedules import SCHEDULES
 from kft.recipe.sources import parse_share
 
 PersonalKind = Literal["email", "phone", "iban", "card", "national-id", "ip", "login"]
@@ -100,14 +101,25 @@ def _known(what: str, prefix: str | None = None) -> Any:
 
     def check(value: str, info: ValidationInfo) -> str:
         names = list((info.context or {}).get(what, (value,)))
-        if value not in names and not (prefix and value.startswith(prefix)):
-            listed = ", ".join(f"'{name}'" for name in names[:-1]) + f" or '{names[-1]}'"
-            raise PydanticKnownError("literal_error", {"expected": listed})
-        return value
+        return value if prefix and value.startswith(prefix) else _among(value, names)
 
     return AfterValidator(check)
 
 
+def _among(value: str, names: list[str]) -> str:
+    if value not in names:
+        listed = ", ".join(f"'{name}'" for name in names[:-1]) + f" or '{names[-1]}'"
+        raise PydanticKnownError("literal_error", {"expected": listed})
+    return value
+
+
+def _schedule(value: str) -> str:
+    return _among(value, list(SCHEDULES.names()))
+
+
+ScheduleName = Annotated[
+    str, AfterValidator(_schedule), WithJsonSchema({"type": "string", "enum": list(SCHEDULES.names())})
+]
 TaskName = Annotated[str, _known("task"), WithJsonSchema({"type": "string", NAMES: "task"})]
 GateName = Annotated[
     str,

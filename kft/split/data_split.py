@@ -27,6 +27,28 @@ from kft.tasks.task import AnswerKind, AnswerSpace, Task
 
 
 @dataclass(frozen=True)
+class Selection:
+    """The data that training and every choice may see: no example of the test split is in it.
+
+    Attributes:
+        train: What is learned from.
+        valid: What choices look at.
+        kind: What is answered.
+        space: Everything that an answer can be.
+    """
+
+    train: Examples
+    valid: Examples
+    kind: AnswerKind
+    space: AnswerSpace
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of classes, labels or kinds of span; none for numbers."""
+        return self.space.labels
+
+
+@dataclass(frozen=True)
 class DataSplit:
     """The prepared data.
 
@@ -53,6 +75,10 @@ class DataSplit:
     split_hash: str
     data_hash: str
     how: str
+
+    def without_test(self) -> Selection:
+        """Returns what may be trained on and chosen by."""
+        return Selection(self.train, self.valid, self.kind, self.space)
 
     def part(self, name: str) -> Examples:
         """Returns the examples of ``train``, ``valid`` or ``test``."""

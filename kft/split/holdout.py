@@ -6,10 +6,10 @@ import numpy as np
 
 from kft.errors import DataError
 from kft.recipe.schema import RecipeSpec
-from kft.split.data_split import DataSplit, labels_of
+from kft.split.data_split import DataSplit, Selection, labels_of
 
 
-def set_aside(spec: RecipeSpec, split: DataSplit) -> np.ndarray:
+def set_aside(spec: RecipeSpec, split: DataSplit | Selection) -> np.ndarray:
     """Returns ``bool[valid]``: which validation examples are kept from every choice; none without ``abstain_at``.
 
     A promise about errors holds for examples that selected nothing (kft/answer/selective.py).

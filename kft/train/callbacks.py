@@ -1,4 +1,4 @@
-"""Keras callbacks, driven from our own loop, and early stopping, which belongs to the loop.
+"""Keras callbacks, driven from our own loop.
 
 Callbacks see the full model, with ``model.optimizer`` set, and logs under the names Keras people know
 (``loss``, ``val_loss``, ``val_accuracy``).
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import keras
 import numpy as np
 
 from kft.errors import RecipeError
-from kft.recipe.schema import CallbackSpec, EarlyStoppingSpec
+from kft.recipe.schema import CallbackSpec
 from kft.records.files import write_file
 from kft.registry import Registry
 
@@ -182,32 +181,3 @@ def _cut_rows(path: Path, rows: int) -> None:
     if path.is_file():
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
         write_file(path, "".join(lines[: rows + 1]))
-
-
-@dataclass
-class Patience:
-    """Early stopping within one phase: counts the epochs since the monitor's best.
-
-    The phase's starting point does not count: right after a probe the first epoch often falls below it and
-    recovers as the rate decays.
-
-    Attributes:
-        spec: What the recipe asks for; None never stops.
-        sign: 1 where more of the monitor is better, else -1.
-    """
-
-    spec: EarlyStoppingSpec | None
-    sign: int
-    best: float | None = None
-    waited: int = 0
-
-    def should_stop(self, metrics: dict[str, float]) -> bool:
-        """Takes one epoch's validation metrics and says whether the phase is over."""
-        if self.spec is None:
-            return False
-        score = self.sign * metrics[self.spec.monitor]
-        if self.best is None or score > self.best:
-            self.best, self.waited = score, 0
-        else:
-            self.waited += 1
-        return self.waited >= self.spec.patience

@@ -1,103 +1,119 @@
-"""The phases, one after another: set what trains, store what does not, run, prove that nothing else moved.
+"""The training loop: set what trains, build, step, validate, keep the best. It yields events and writes nothing.
 
-The loop is our own because Keras 3's ``fit`` is wrong under tf.distribute (uneven batches, clipping before the
-all-reduce, and more), and because a change of what trains needs a new optimizer and a new trace, which Keras forgets
-in silence.
+It is our own because Keras 3's ``fit`` is wrong under tf.distribute (uneven batches, clipping before the all-reduce,
+and more), and because a change of what trains needs a new optimizer and a new trace, which Keras forgets in silence.
+Whoever takes an event (recorder.py) is done with it when the loop goes on: a checkpoint holds what came before it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 
 from kft.errors import TrainingError
-from kft.features.boundary import FrozenFront, SplitModel, frozen_blocks, split_at_boundary
-from kft.features.cache import features_root
-from kft.features.inference import make_inference
-from kft.features.policy import make_room, plan_store, stored_dtype, why_none
-from kft.features.probe import STRENGTHS, solve_probe
-from kft.features.store import compute_features, make_front, store_features
-from kft.features.words import WordVectors
-from kft.feed.source import Source, Vectors
+from kft.features.boundary import Forward, forward_of, split_at_boundary
+from kft.features.inference import Inference, make_inference, run_in_batches
+from kft.feed.batches import Ragged, plan
+from kft.feed.source import Source, batches
 from kft.model.freeze import FreezePlan, FreezeTable, apply, what_trains_in
-from kft.recipe.schema import PhaseSpec
-from kft.replicas import synchronise
+from kft.recipe.durations import parse_interval
+from kft.recipe.schema import PhaseSpec, TrainSpec
+from kft.records.history import EpochDone, PhaseEnded, PhaseStarted
+from kft.replicas import any_process, pad_rows, process_count, replica_count, rows_per_replica, to_replicas
+from kft.train import events
+from kft.train.best import is_best_of_phase, is_best_of_run
 from kft.train.checkpoint import restore
-from kft.train.epochs import fit_phase, validate
+from kft.train.events import Events
+from kft.train.frozen import features_of, solve_head
 from kft.train.job import (
+    OPTIMIZER,
+    FitState,
     Job,
+    LoopState,
     PhaseResult,
-    keep_if_best,
-    note_event,
-    record_epoch,
+    TrainData,
+    new_patience,
     restore_random_states,
-    save_last,
-    write_best,
 )
+from kft.train.optimizer import make_optimizer
+from kft.train.step import Step, StepSums, make_train_step
+
+NOTHING = StepSums(0.0, 0.0, 0.0, 0.0, 0.0)
+NOT_WATCHED = ("log_loss", "ece")
+"""Metrics that the validation log leaves out: the one is its loss, the other needs more rows than most have there."""
 
 
-def train_phases(job: Job) -> tuple[PhaseResult, ...]:
+@dataclass(frozen=True)
+class Fitting:
+    """What one phase trains with, built and traced once."""
+
+    phase: PhaseSpec
+    optimizer: Any
+    step: Step
+    inference: Inference
+    train: Source
+    valid: Source
+
+
+def train_phases(job: Job, state: LoopState) -> Events[None]:
     """Runs the phases; the model ends with the best weights of the run, chosen on the validation split.
 
-    Where ``load_state`` took up a checkpoint, the run goes on exactly there.
+    Args:
+        job: What is given.
+        state: What changes. With one of ``state_from``, the run goes on exactly where that checkpoint was made.
 
     Raises:
         TrainingError: The loss is not finite, or a frozen weight moved.
-        StorageError: A checkpoint could not be written.
     """
-    state = job.state
-    state.moving = _moved_by(job.model, job.phases)
-    if state.resumed is not None:
-        restore_random_states(job)
-        write_best(job)  # as this checkpoint knows it: a later one may have been lost
-    job.callbacks.begin(state.resumed.state["callbacks"] if state.resumed else None, epochs_done=state.epochs_done)
+    moving = {id(variable) for phase in job.phases for variable in what_trains_in(job.model, phase).moving}
+    state.moving = [variable for variable in job.model.weights if id(variable) in moving]
+    found = state.resumed
+    if found is not None:
+        yield _where_it_goes_on(job, state)
+        restore_random_states(job.model, found)
+        yield events.BestFound()  # as this checkpoint knows it: a later one may have been lost
+    job.callbacks.begin(found.state["callbacks"] if found else None, epochs_done=state.epochs_done)
     if state.fit is None:  # the checkpoint lies between two phases: there is nothing else to take up
         state.resumed = None
     try:
         # A phase under way is ended properly, also when a callback had stopped the run before it was killed.
         while state.phase < len(job.phases) and (state.fit is not None or not job.callbacks.wants_stop):
-            state.results.append(_start_phase(job, job.phases[state.phase]))
+            state.results.append((yield from _run_phase(job, state, job.phases[state.phase])))
             # A callback that stops the run stops it for good, also for whoever goes on from here.
             state.phase = len(job.phases) if job.callbacks.wants_stop else state.phase + 1
             state.fit = None
-            save_last(job)
+            yield _state_due(state)
     finally:
         job.callbacks.end()
     restore(state.moving, state.phase_weights[state.best_phase])
-    return tuple(state.results)
 
 
-def _start_phase(job: Job, phase: PhaseSpec) -> PhaseResult:
+def _run_phase(job: Job, state: LoopState, phase: PhaseSpec) -> Events[PhaseResult]:
     """Sets the weights to start from and what trains, says so, runs, and proves that nothing else moved."""
-    state = job.state
     if phase.start is not None:
         restore(state.moving, state.phase_weights[phase.start])
-    plan = what_trains_in(job.model, phase)
-    apply(job.model, plan)
-    table = plan.table
-    job.progress.phase(phase, table)
-    before = frozen_fingerprint(job.model, plan)
+    planned = what_trains_in(job.model, phase)
+    apply(job.model, planned)
+    table = planned.table
+    yield events.PhaseBegins(phase, table)
+    before = frozen_fingerprint(job.model, planned)
     if state.fit is None:
-        note_event(
-            job,
-            {
-                "event": "phase",
-                "phase": phase.name,
-                "unfreeze": str(phase.unfreeze),
-                "solver": phase.solver,
-                "start": phase.start,
-                "trainable": table.trainable,
-                "parameters": table.parameters,
-                "blocks": {row.block: row.trainable for row in table.rows},
-            },
+        yield PhaseStarted(
+            phase=phase.name,
+            unfreeze=str(phase.unfreeze),
+            solver=phase.solver if phase.solver == "lbfgs" else job.train.optimizer.name,
+            start=phase.start,
+            trainable=table.trainable,
+            parameters=table.parameters,
+            blocks={row.block: row.trainable for row in table.rows},
         )
-    result = _run_phase(job, phase, table)
-    if frozen_fingerprint(job.model, plan) != before:
+    result = yield from _train_phase(job, state, phase, table)
+    if frozen_fingerprint(job.model, planned) != before:
         raise TrainingError(
             "a frozen weight moved during training",
             where=f"phase {phase.name}",
@@ -107,23 +123,21 @@ def _start_phase(job: Job, phase: PhaseSpec) -> PhaseResult:
     return result
 
 
-def _run_phase(job: Job, phase: PhaseSpec, table: FreezeTable) -> PhaseResult:
+def _train_phase(job: Job, state: LoopState, phase: PhaseSpec, table: FreezeTable) -> Events[PhaseResult]:
     started = time.perf_counter()
     split = split_at_boundary(job.model)
-    train, valid = _features(job, phase, split)
-    forward = split.back if tuple(train.columns) == split.names else FrozenFront(split.front, split.back)
+    train, valid = yield from features_of(job, phase, split)
+    forward = forward_of(split, stored=tuple(train.columns) == split.names)
     if phase.solver == "lbfgs":
-        _solve(job, phase, train, valid)
-        metrics = validate(make_inference(forward, job.spec.batch_size), valid, job.data)
+        yield from solve_head(job, phase, train, valid)
+        metrics = validate(make_inference(forward, job.train.batch_size), valid, job.data)
         best_epoch, epochs, stopped = 0, 0, "converged"
-        keep_if_best(job, phase, 0, metrics)
-        record_epoch(job, phase, 0, metrics)
+        yield from _keep_epoch(job, state, phase, 0, metrics)
     else:
-        fit = fit_phase(job, phase, forward, train, valid)
-        metrics = job.state.phase_metrics[phase.name]
+        fit = yield from fit_phase(job, state, phase, forward, (train, valid))
+        metrics = state.phase_metrics[phase.name]
         best_epoch, epochs, stopped = fit.best_epoch, fit.epoch, fit.stopped
-    ended = {"event": "phase_end", "phase": phase.name, "best_epoch": best_epoch, "stopped": stopped}
-    note_event(job, {**ended, **metrics})
+    yield PhaseEnded(phase.name, best_epoch, stopped, metrics)
     return PhaseResult(
         name=phase.name,
         unfreeze=str(phase.unfreeze),
@@ -137,89 +151,203 @@ def _run_phase(job: Job, phase: PhaseSpec, table: FreezeTable) -> PhaseResult:
     )
 
 
-def _features(job: Job, phase: PhaseSpec, split: SplitModel) -> tuple[Source, Source]:
-    """Returns both splits as boundary tensors, or as the model's own inputs where nothing is stored; says which."""
-    names = tuple(tensor.name for tensor in split.front.inputs)
-    raw = job.data.train.source.select(names), job.data.valid.source.select(names)
-    if set(split.names) == set(names):
-        job.progress.note(f"features   recomputed: {why_none(job.model)}")
-        return raw
-    front, root = make_front(split), features_root()
-    planned = plan_store(front, raw, frozen_blocks(job.model, split), job.features, root)
-    job.progress.note(f"features   {planned}")
-    if not planned.store and phase.solver != "lbfgs":
-        return raw
-    with job.progress.task("frozen blocks, once", planned.examples) as tick:
-        if not planned.store:  # the solver sees one vector an example, again and again: they stay in memory
-            train, valid = (compute_features(front, source, tick) for source in raw)
-            return train, valid
-        make_room(planned, front, job.features, root)
-        about = {"model": job.model_name, "boundary": list(front.tensors), "phase": phase.name}
-        dtype = stored_dtype(job.features)
+def fit_phase(
+    job: Job, state: LoopState, phase: PhaseSpec, forward: Forward, sources: tuple[Source, Source]
+) -> Events[FitState]:
+    """Trains one phase, from its start or from where a checkpoint left it; returns where it ended.
 
-        def wait() -> None:
-            job.progress.note("features   another process computes them; waiting for it")
+    Raises:
+        TrainingError: The loss is not finite any more.
+    """
+    fitting = make_fitting(job, phase, forward, sources)
+    job.callbacks.use_optimizer(fitting.optimizer)
+    if state.fit is None:
+        # Epoch 0 is the best of the phase it starts from: the same weights, so the same metrics.
+        known = state.phase_metrics.get(phase.start or "")
+        metrics = dict(known) if known else validate(fitting.inference, fitting.valid, job.data)
+        state.fit = FitState(new_patience(job))
+        yield from _keep_epoch(job, state, phase, 0, metrics)
+        yield _state_due(state, fitting.optimizer)
+    elif state.resumed is not None:
+        if state.fit.step > 0:  # what callbacks did on this epoch's beginning is in the state, which comes after it
+            job.callbacks.epoch_begin(state.epochs_done)
+        restore(state.moving, state.resumed.weights)
+        restore(fitting.optimizer.variables, state.resumed.more["training"], prefix=OPTIMIZER)
+        restore_random_states(job.model, state.resumed)
+        job.callbacks.restore(state.resumed.state["callbacks"])
+        state.resumed = None
+    interrupted = False
+    with job.stop.listening():
+        while not state.fit.stopped and not interrupted:
+            interrupted = not (yield from _run_epoch(job, state, fitting, state.fit))
+    # Between the last step and here, one process alone may have been told.
+    if any_process(job.stop.asked or interrupted):
+        yield events.Interrupted(state.steps_done)
+        job.stop.obey()
+    return state.fit
 
-        train, valid = (
-            store_features(front, source, root, dtype=dtype, about=about, tick=tick, wait=wait) for source in raw
+
+def make_fitting(job: Job, phase: PhaseSpec, forward: Forward, sources: tuple[Source, Source]) -> Fitting:
+    """Builds the phase's optimizer and traces its step, for what trains now."""
+    train, valid = sources
+    optimizer = make_optimizer(job.model, phase, job.train, rows=len(train))
+    objective = job.data.kind.learning.objective(job.data.space, job.train.label_smoothing)
+    step = make_train_step(forward, job.model, optimizer, job.train, objective)
+    return Fitting(phase, optimizer, step, make_inference(forward, job.train.batch_size), train, valid)
+
+
+def _run_epoch(job: Job, state: LoopState, fitting: Fitting, fit: FitState) -> Events[bool]:
+    """Runs what is left of an epoch and validates; returns False when the process was told to end before that."""
+    started, optimizer = time.perf_counter(), fitting.optimizer
+    if fit.step == 0:
+        job.callbacks.epoch_begin(state.epochs_done)
+        fit.rate = float(optimizer.learning_rate * optimizer.schedule(optimizer.iterations))
+    if not (yield from take_steps(job, state, fitting, fit)):
+        return False
+    sums = StepSums(*fit.sums)
+    metrics = validate(fitting.inference, fitting.valid, job.data)
+    fit.epoch, fit.step, fit.sums = fit.epoch + 1, 0, ()
+    count = max(1, sums.count)
+    training = {"loss": sums.loss / count, job.data.kind.learning.hits_name: sums.hits / count}
+    shown = training | {"lr": fit.rate, "seconds": time.perf_counter() - started}
+    if sums.left_out:
+        shown["left_out"] = sums.left_out
+    if (yield from _keep_epoch(job, state, fitting.phase, fit.epoch, metrics, shown)):
+        fit.best_epoch = fit.epoch
+    logs = training | {name.replace("valid_", "val_", 1): value for name, value in metrics.items()}
+    job.callbacks.epoch_end(state.epochs_done, logs)
+    state.epochs_done += 1
+    if job.callbacks.wants_stop:
+        fit.stopped = "callback"
+    elif fit.patience.should_stop(metrics):
+        assert job.train.early_stopping is not None
+        fit.stopped = "early stopping"
+        yield events.StoppedEarly(job.train.early_stopping.monitor, fit.patience.waited)
+    elif fit.epoch == fitting.phase.epochs:
+        fit.stopped = "all epochs"
+    yield _state_due(state, optimizer)
+    return True
+
+
+def take_steps(job: Job, state: LoopState, fitting: Fitting, fit: FitState) -> Events[bool]:
+    """Takes the rest of one pass over the examples, each once; returns False when the process was told to end."""
+    spec, train, column = job.train, fitting.train, job.data.train.column
+    updates, replicas = spec.steps_per_call, replica_count()
+    size = replicas * rows_per_replica(spec.batch_size, spec.gradient_accumulation)
+    rows_of = plan(job.spec.seed, state.epochs_done, train.lengths, batch_size=spec.batch_size, group=updates)
+    calls = pad_rows(rows_of, size).reshape(-1, updates * size)
+    waiting: list = []  # sums that were not fetched yet, because fetching waits for the device
+
+    def fetch() -> StepSums:
+        for found in waiting:
+            fit.sums = tuple(sum(pair) for pair in zip(fit.sums or NOTHING, found.numpy().tolist(), strict=True))
+        waiting.clear()
+        return StepSums(*fit.sums)
+
+    label = f"{fitting.phase.name} {fit.epoch + 1}/{fitting.phase.epochs}"
+    yield events.PassBegins(label, len(train), int((calls[: fit.step] >= 0).sum()))
+    for rows, tensors in batches(train, calls[fit.step :]):
+        job.callbacks.batch_begin(fit.step)
+        grid = rows.reshape(updates, size)
+        mask = (grid >= 0).astype(np.float32)
+        targets = column.take(rows, train.edge(rows))
+        dealt = [tensor.reshape(updates, size, *tensor.shape[1:]) for tensor in (*tensors, targets)]
+        dealt += [mask, mask * job.data.weights[np.maximum(grid, 0)]]
+        *inputs, targets_, mask_, weights_ = to_replicas(dealt, axis=1)
+        (stop,) = to_replicas([np.full(replicas, job.stop.asked, np.float32)])
+        made = int(mask.any(axis=1).sum())
+        found = fitting.step(tuple(inputs), targets_, mask_, weights_, stop, np.int32(made))
+        waiting.append(found)
+        fit.step, state.steps_done = fit.step + 1, state.steps_done + made
+        sampled = (fit.step - 1) % max(1, len(calls) // 20) == 0  # some 20 times an epoch
+        # Only where all processes look: an error of one alone would leave the others waiting for it.
+        total = _require_finite(fetch(), spec, fitting.phase, fit) if sampled else None
+        job.callbacks.batch_end(fit.step - 1, found)
+        yield events.StepsMade(int(mask.sum()), total.loss / max(1, total.count) if total else None)
+        # Several processes end at the same step: the wish to stop is among the sums. One need not wait for them.
+        told = float(found[4]) > 0 if process_count() > 1 else job.stop.asked
+        if told or (fit.step < len(calls) and _is_due(spec, state)):
+            fetch()
+            yield _state_due(state, fitting.optimizer)
+        if told:
+            yield events.PassEnds()
+            return False
+    _require_finite(fetch(), spec, fitting.phase, fit)
+    yield events.PassEnds()
+    return True
+
+
+def _require_finite(sums: StepSums, spec: TrainSpec, phase: PhaseSpec, fit: FitState) -> StepSums:
+    if sums.left_out and spec.non_finite == "stop":
+        raise TrainingError(
+            "the loss is not finite any more",
+            where=f"phase {phase.name}, epoch {fit.epoch + 1}, at or before step {fit.step}",
+            received="a loss or gradient that is NaN or infinite; that update was not made",
+            expected="finite numbers; the weights before this point are kept",
+            next_step=f"lower train.phases lr (it is {phase.lr:g}), or --set train.non_finite=skip",
         )
-        return train, valid
+    return sums
 
 
-def _solve(job: Job, phase: PhaseSpec, train: Source, valid: Source) -> None:
-    """Solves the head on its features: with the head alone training, they are one vector an example, or a token."""
-    data, kind = job.data, job.data.kind
-    (column,), (valid_column,) = train.columns.values(), valid.columns.values()
-    features: Any = column
-    valid_features: Any = valid_column
-    targets, valid_targets, weights = data.train.targets, data.valid.targets, data.weights
-    score = _chosen_by(job)
-    if kind.learning.per_token:  # the words of all texts, end to end
-        words, valid_words = WordVectors(column, targets), WordVectors(valid_column, valid_targets)
-        features, targets, weights = words, words.targets, np.ones(len(words.targets), np.float32)
-        valid_features, valid_targets, score = valid_words, valid_words.targets, None
-    assert isinstance(features, Vectors) and isinstance(valid_features, Vectors)
-    with job.progress.task("probe, L-BFGS", len(STRENGTHS)) as tick:
-        probe = solve_probe(
-            features,
-            targets,
-            valid_features,
-            valid_targets,
-            classes=kind.learning.units(data.space),
-            solver=kind.learning.solver,
-            score=score,
-            row_weights=weights,
-            tick=tick,
-        )
-    head = job.model.get_layer("head_logits")
-    head.kernel.assign(probe.kernel)
-    head.bias.assign(probe.bias)
-    synchronise([head.kernel, head.bias])
-    note_event(job, {"event": "probe", "phase": phase.name, "strength": probe.strength, "tried": probe.tried})
+def validate(inference: Inference, valid: Source, data: TrainData) -> dict[str, float]:
+    """Scores the validation split; each example counts once."""
+    (outputs,) = run_in_batches(inference, valid)
+    rows: Any = [outputs.row(place) for place in range(len(outputs))] if isinstance(outputs, Ragged) else outputs
+    answers = data.kind.judging.answers(rows, data.space, data.valid.offsets)
+    found = {"valid_loss": data.kind.learning.loss(data.valid.targets, rows, data.space)}
+    for name, metric in data.kind.judging.metrics.items():
+        if name not in NOT_WATCHED:
+            found[f"valid_{name}"] = metric.value(data.valid.truth, answers)
+    return found
 
 
-def _chosen_by(job: Job) -> Callable[[np.ndarray], float] | None:
-    """Returns what the probe's strength is chosen by on the validation split; None stands for the loss."""
-    data, best = job.data, job.spec.best
-    if best is None or best == "valid_loss":
-        return None
-    judging = data.kind.judging
-    sign, metric = judging.sign(best), judging.metrics[best.removeprefix("valid_")]
-    return lambda outputs: sign * metric.value(data.valid.truth, judging.answers(outputs, data.space, None))
+def _keep_epoch(
+    job: Job,
+    state: LoopState,
+    phase: PhaseSpec,
+    epoch: int,
+    metrics: dict[str, float],
+    training: dict[str, float] | None = None,
+) -> Events[bool]:
+    """Keeps the weights of an epoch that is the best, and reports it; returns whether its phase has no better."""
+    training = training or {}
+    kept = is_best_of_phase(job, state, phase, metrics)
+    if kept and is_best_of_run(job, state, phase, epoch, metrics):
+        yield events.BestFound()
+    if "left_out" in training:
+        yield events.UpdatesLeftOut(training["left_out"])
+    best = (state.best_facts["phase"], state.best_facts["epoch"])  # of the run, over all phases
+    yield EpochDone(phase.name, epoch, state.steps_done, metrics, best == (phase.name, epoch), training)
+    return kept
 
 
-def frozen_fingerprint(model: keras.Model, plan: FreezePlan) -> str:
+def _state_due(state: LoopState, optimizer: Any = None) -> events.StateDue:
+    state.saved_at = time.monotonic(), state.steps_done
+    return events.StateDue(optimizer)
+
+
+def _is_due(spec: TrainSpec, state: LoopState) -> bool:
+    """Whether ``checkpoints.every`` has passed since the last one."""
+    amount, unit = parse_interval(spec.checkpoints.every)
+    seconds, steps = state.saved_at
+    if unit == "step":
+        return state.steps_done - steps >= amount
+    return time.monotonic() - seconds >= 60 * amount
+
+
+def _where_it_goes_on(job: Job, state: LoopState) -> events.Resumed:
+    phase = job.phases[state.phase].name if state.phase < len(job.phases) else None
+    epoch = None if state.fit is None else state.fit.epoch + (not state.fit.stopped)
+    step = 0 if state.fit is None else state.fit.step
+    return events.Resumed(phase, epoch, step, state.steps_done, tuple(job.callbacks.forgetful))
+
+
+def frozen_fingerprint(model: keras.Model, planned: FreezePlan) -> str:
     """Returns a hash over every weight that must not move."""
-    moving = {id(variable) for variable in plan.moving}
+    moving = {id(variable) for variable in planned.moving}
     digest = hashlib.blake2b()
     for variable in model.weights:
         if id(variable) not in moving:
             digest.update(variable.path.encode())
             digest.update(np.ascontiguousarray(variable.numpy()).data)
     return digest.hexdigest()
-
-
-def _moved_by(model: keras.Model, phases: Sequence[PhaseSpec]) -> list[keras.Variable]:
-    """Returns the weights that any of the phases moves: all that a checkpoint has to hold."""
-    found = {id(variable) for phase in phases for variable in what_trains_in(model, phase).moving}
-    return [variable for variable in model.weights if id(variable) in found]

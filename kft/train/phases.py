@@ -4,41 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kft.recipe.schema import SCRATCH, PhaseSpec, TrainSpec, default_phases
+from kft.recipe.schema import PhaseSpec, TrainSpec
 
 HEAD_STEPS = PhaseSpec(name="probe", unfreeze="none", epochs=10, lr=1e-3)
 """Stands for the probe where a head has weights beside its last layer."""
 
 
 def resolve_phases(
-    spec: TrainSpec,
-    *,
-    rows: int,
-    classes: int,
-    blocks: int,
-    learning_rate: float,
-    solvable: bool = True,
-    pretrained: bool = True,
+    spec: TrainSpec, defaults: tuple[PhaseSpec, ...], *, learning_rate: float, solvable: bool = True
 ) -> tuple[PhaseSpec, ...]:
     """Returns the phases in order, with rates and starting points filled in.
 
     Args:
-        spec: The recipe's train part; without phases, ``default_phases`` chooses them.
-        rows: Training examples.
-        classes: Classes among them.
-        blocks: Numbered blocks of the backbone.
+        spec: The recipe's train part.
+        defaults: What it does without phases of its own.
         learning_rate: The rate that the backbone's entry advises.
         solvable: Whether the head is one Dense layer alone, which L-BFGS solves.
-        pretrained: Whether the backbone has its pretrained weights.
     """
-    chosen = default_phases(rows_per_class=rows / classes, blocks=blocks) if pretrained else (SCRATCH,)
-    phases = spec.phases or chosen
+    phases = spec.phases or defaults
     if not solvable and spec.phases is None:
         phases = tuple(HEAD_STEPS if phase.solver == "lbfgs" else phase for phase in phases)
     resolved: list[PhaseSpec] = []
     for phase in phases:
         changes: dict[str, object] = {}
-        if phase.solver == "adamw" and phase.lr is None:
+        if phase.solver != "lbfgs" and phase.lr is None:
             changes["lr"] = learning_rate
         if phase.start is None and resolved:
             changes["start"] = resolved[-1].name

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from kft.features.boundary import FrozenFront, frozen_blocks, split_at_boundary
-from kft.features.cache import features_root
-from kft.features.inference import Forward
-from kft.features.policy import StorePlan, plan_store, why_none
-from kft.features.store import make_front
-from kft.feed.source import Source
+from kft.features.boundary import Forward, forward_of, frozen_blocks, split_at_boundary
+from kft.features.policy import StorePlan, decide
 from kft.model.blocks import find_blocks
 from kft.model.freeze import FreezeTable, as_if, what_trains_in
-from kft.recipe.schema import FeaturesSpec, PhaseSpec, TrainSpec
-from kft.train.optimizer import block_factors
+from kft.recipe.schema import PhaseSpec
+from kft.train.prepare import Prepared
+from kft.train.rates import block_factors
 
 STATE_COPIES = {"adamw": 3, "lbfgs": 0}
 """Of each trainable weight: the gradient and AdamW's two moments."""
@@ -126,51 +122,29 @@ class PhasePlan:
         }
 
 
-def plan_phase(
-    model: keras.Model, phase: PhaseSpec, train: Source, valid: Source, features: FeaturesSpec, spec: TrainSpec
-) -> PhasePlan:
-    """Says what a phase would do; trains nothing, and leaves the model as it is.
-
-    Args:
-        model: A flat functional model.
-        phase: Filled in, as ``resolve_phases`` returns it.
-        train: The examples to train on, as the model's inputs.
-        valid: Those to validate on.
-        features: The recipe's part on stored features.
-        spec: The recipe's part on training.
-    """
+def plan_phase(prepared: Prepared, phase: PhaseSpec) -> PhasePlan:
+    """Says what a phase would do; trains nothing, and leaves the model as it is."""
+    model, spec, data = prepared.model, prepared.spec.train, prepared.data
     part = -(-spec.batch_size // spec.gradient_accumulation)  # what is in memory at a time
-    plan, edge = what_trains_in(model, phase), train.edges[-1]
-    table = plan.table
+    plan, edge = what_trains_in(model, phase), data.train.source.edges[-1]
     with as_if(model, plan):
-        store, forward, below = plan_forward(model, train, valid, features)
-        activations = _forward_bytes(forward, part, edge)
+        split = split_at_boundary(model)
+        store, _ = decide(model, split, [data.train.source, data.valid.source], prepared.spec.features)
+        below = frozen_blocks(model, split)
+        activations = _forward_bytes(forward_of(split, stored=store.store), part, edge)
     return PhasePlan(
         phase=phase,
-        blocks=_blocks(model, phase, table, frozenset(below) if store.store else frozenset()),
+        blocks=_blocks(model, phase, plan.table, frozenset(below) if store.store else frozenset()),
         store=store,
         memory=MemoryPlan(
             weights=sum(_bytes(variable.shape, variable.dtype) for variable in model.weights),
-            optimizer=4 * STATE_COPIES[phase.solver] * table.trainable,
+            optimizer=4 * STATE_COPIES[phase.solver] * plan.table.trainable,
             activations=activations,
             tokens=edge,
             batch_size=part,
         ),
-        steps=math.ceil(len(train) / spec.batch_size) * (phase.epochs or 0),
+        steps=math.ceil(len(data.train.source) / spec.batch_size) * (phase.epochs or 0),
     )
-
-
-def plan_forward(
-    model: keras.Model, train: Source, valid: Source, features: FeaturesSpec
-) -> tuple[StorePlan, Forward, Sequence[str]]:
-    """Returns what is stored with what trains now, what every batch runs through, and the frozen blocks."""
-    split = split_at_boundary(model)
-    below = frozen_blocks(model, split)
-    if set(split.names) == {tensor.name for tensor in split.front.inputs}:
-        store = StorePlan(False, 0, 0, len(train) + len(valid), why_none(model))
-    else:
-        store = plan_store(make_front(split), [train, valid], below, features, features_root())
-    return store, split.back if store.store else FrozenFront(split.front, split.back), below
 
 
 def _blocks(model: keras.Model, phase: PhaseSpec, table: FreezeTable, stored: frozenset[str]) -> tuple[BlockPlan, ...]:

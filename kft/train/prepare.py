@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,40 +18,71 @@ from kft.features.boundary import split_at_boundary
 from kft.feed.batches import choose_edges
 from kft.model.backbones import Backbone
 from kft.model.blocks import find_blocks
+from kft.model.build import build_for
 from kft.model.encode import Encoded, make_reader
 from kft.model.freeze import as_if, what_trains_in
-from kft.recipe.schema import PhaseSpec, RecipeSpec, ThresholdSpec, TrainSpec
+from kft.recipe.schema import SCRATCH, PhaseSpec, RecipeSpec, ThresholdSpec, TrainSpec, default_phases
 from kft.registry import nearest
-from kft.split.data_split import DataSplit, labels_of
+from kft.split.data_split import Selection, labels_of
 from kft.split.holdout import set_aside
 from kft.tasks.registry import TASKS
 from kft.train.callbacks import make_callbacks
 from kft.train.job import Labelled, TrainData
+from kft.train.optimizer import find_optimizer
 from kft.train.phases import resolve_phases
 from kft.train.progress import Progress
 
 
-def plan_phases(spec: RecipeSpec, split: DataSplit, backbone: Backbone, model: keras.Model) -> tuple[PhaseSpec, ...]:
-    """Returns the phases that will run, defaults filled in from the data and the backbone.
+@dataclass(frozen=True)
+class Prepared:
+    """All that comes before training; what plans, trains, compares and checks begins with it.
+
+    Attributes:
+        spec: The recipe.
+        split: Its data, without the test split.
+        backbone: Whose weights the model has.
+        model: With a new head.
+        phases: That will run, defaults filled in.
+        progress: Shows what goes on.
+    """
+
+    spec: RecipeSpec
+    split: Selection
+    backbone: Backbone
+    model: keras.Model
+    phases: tuple[PhaseSpec, ...]
+    progress: Progress
+
+    @cached_property
+    def data(self) -> TrainData:
+        """Both splits as the model takes them: read when first asked for; see ``read_data``."""
+        return read_data(self.spec, self.split, self.backbone, self.progress)
+
+
+def prepare(spec: RecipeSpec, split: Selection, backbone: Backbone, progress: Progress) -> Prepared:
+    """Builds the model that a recipe asks for and plans its phases.
 
     Raises:
-        ModelError: A freeze rule does not fit the model.
-        RecipeError: A callback is unknown or does not take its arguments, a head cannot be solved, or a precision is
-            asked for a label that no example has.
+        ModelError: The backbone reads other inputs than the task has, or a freeze rule does not fit the model.
+        RecipeError: A callback or the optimizer is unknown or does not take its arguments, a head cannot be solved, or
+            a precision is asked for a label that no example has.
     """
+    model = build_for(spec, TASKS.get(spec.task), split.space, backbone)
+    return Prepared(spec, split, backbone, model, _plan_phases(spec, split, backbone, model), progress)
+
+
+def _plan_phases(spec: RecipeSpec, split: Selection, backbone: Backbone, model: keras.Model) -> tuple[PhaseSpec, ...]:
     require_label(spec.evaluate.threshold, split.labels)
     make_callbacks(spec.train.callbacks, Path())  # refuses a wrong one before anything is spent
+    find_optimizer(spec.train.optimizer, 1.0)  # likewise
     blocks = find_blocks(model)
     solvable = len([v for layer in blocks[-1].layers for v in layer.trainable_variables]) == 2
-    phases = resolve_phases(
-        spec.train,
-        rows=len(split.train),
-        classes=max(1, len(split.labels)),
-        blocks=sum(block.name.startswith("block_") for block in blocks),
-        learning_rate=backbone.learning_rate,
-        pretrained=spec.model.weights == "pretrained",
-        solvable=solvable,
-    )
+    defaults: tuple[PhaseSpec, ...] = (SCRATCH,)
+    if spec.model.weights == "pretrained":
+        rows_per_class = len(split.train) / max(1, len(split.labels))
+        numbered = sum(block.name.startswith("block_") for block in blocks)
+        defaults = default_phases(rows_per_class=rows_per_class, blocks=numbered)
+    phases = resolve_phases(spec.train, defaults, learning_rate=backbone.learning_rate, solvable=solvable)
     for phase in phases:
         if phase.solver == "lbfgs" and not solvable:
             raise RecipeError(
@@ -82,7 +114,7 @@ def _require_gradients(model: keras.Model, phase: PhaseSpec) -> None:
                 )
 
 
-def read_data(spec: RecipeSpec, split: DataSplit, backbone: Backbone, progress: Progress) -> TrainData:
+def read_data(spec: RecipeSpec, split: Selection, backbone: Backbone, progress: Progress) -> TrainData:
     """Turns the train and valid splits into what the model takes, once; says how long texts are and what was cut.
 
     Of valid it takes what choices may look at: see ``set_aside``.
@@ -173,7 +205,7 @@ def require_positions(lengths: np.ndarray, backbone: Backbone) -> None:
         )
 
 
-def _labelled(split: DataSplit, examples: Examples, encoded: Encoded) -> Labelled:
+def _labelled(split: Selection, examples: Examples, encoded: Encoded) -> Labelled:
     labels = list(labels_of(examples))
     targets = split.kind.learning.targets(labels, split.space, encoded.offsets)
     return Labelled(encoded.source, targets, split.kind.judging.truth(labels, split.space), encoded.offsets)

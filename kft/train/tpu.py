@@ -8,55 +8,39 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import tensorflow as tf
 
-from kft.features.boundary import Forward
+from kft.features.boundary import Forward, forward_of, split_at_boundary
+from kft.features.policy import decide
 from kft.model.freeze import as_if, what_trains_in
-from kft.recipe.schema import FeaturesSpec, PhaseSpec, TrainSpec
+from kft.recipe.schema import PhaseSpec
 from kft.replicas import rows_per_replica
-from kft.tasks.task import Objective
-from kft.train.job import TrainData
-from kft.train.optimizer import ScheduledAdamW
-from kft.train.plan import plan_forward
-from kft.train.progress import Progress
-from kft.train.schedules import make_schedule
+from kft.train.optimizer import make_optimizer
+from kft.train.prepare import Prepared
 from kft.train.step import make_train_step
 from kft.train.tpu_rules import TpuCheck, check_batch
 
 
-def check_tpu(
-    model: keras.Model,
-    phases: tuple[PhaseSpec, ...],
-    data: TrainData,
-    features: FeaturesSpec,
-    spec: TrainSpec,
-    cores: int,
-    progress: Progress,
-) -> list[TpuCheck]:
+def check_tpu(prepared: Prepared, cores: int) -> list[TpuCheck]:
     """Checks a recipe's model and batches; the longest batch of each phase is compiled under XLA, on this machine.
 
     Args:
-        model: From ``build_model``; left as it is.
-        phases: From ``plan_phases``.
-        data: The examples.
-        features: The recipe's part on stored features: it decides whether a step runs through the frozen blocks.
-        spec: The recipe's part on training.
+        prepared: What training would take; left as it is.
         cores: Of the TPU slice, such as 8.
-        progress: Says what is compiled.
     """
-    checks = [check_batch(spec.batch_size, cores)]
+    spec, model, data = prepared.spec.train, prepared.model, prepared.data
+    sources = [data.train.source, data.valid.source]
     longest = data.train.source.edges[-1]
-    objective = data.kind.learning.objective(data.space, spec.label_smoothing)
-    trained = [phase for phase in phases if phase.solver == "adamw"]
-    for phase in trained:
+    checks = [check_batch(spec.batch_size, cores)]
+    for phase in (phase for phase in prepared.phases if phase.solver != "lbfgs"):
         with as_if(model, what_trains_in(model, phase)):
-            store, forward, _ = plan_forward(model, data.train.source, data.valid.source, features)
+            split = split_at_boundary(model)
+            store, _ = decide(model, split, sources, prepared.spec.features)
             what = "on stored features" if store.store else "from the input on"
-            progress.note(
+            prepared.progress.note(
                 f"compiling  the step of phase {phase.name} {what} under XLA, at the longest shape, {longest}"
             )
-            error = _compile_error(forward, model, phase, longest, spec, objective)
+            error = _compile_error(prepared, phase, forward_of(split, stored=store.store))
         checks.append(
             TpuCheck(
                 f"the step of phase {phase.name} compiles under XLA",
@@ -68,13 +52,10 @@ def check_tpu(
     return checks
 
 
-def _compile_error(
-    forward: Forward, model: keras.Model, phase: PhaseSpec, longest: int, spec: TrainSpec, objective: Objective
-) -> str:
-    assert phase.lr is not None
-    schedule = make_schedule(spec.schedule, total_steps=10, warmup_steps=1)
-    optimizer = ScheduledAdamW(phase.lr, schedule=schedule, rate_factors={}, weight_decay=spec.weight_decay)
-    optimizer.build(model.trainable_variables)
+def _compile_error(prepared: Prepared, phase: PhaseSpec, forward: Forward) -> str:
+    spec, data, longest = prepared.spec.train, prepared.data, prepared.data.train.source.edges[-1]
+    optimizer = make_optimizer(prepared.model, phase, spec, rows=len(data.train.source))
+    objective = data.kind.learning.objective(data.space, spec.label_smoothing)
     lead = (spec.steps_per_call, rows_per_replica(spec.batch_size, spec.gradient_accumulation))
     inputs = tuple(
         tf.zeros((*lead, *(longest if size is None else size for size in tensor.shape[1:])), tensor.dtype)
@@ -83,7 +64,7 @@ def _compile_error(
     row = tf.ones(lead)
     shape = [longest if size is None else size for size in objective.target_shape]
     arguments = (inputs, tf.zeros((*lead, *shape), objective.target_dtype), row, row, tf.zeros((1,)), tf.constant(1))
-    step: Any = make_train_step(forward, model, optimizer, spec, objective, static=True)
+    step: Any = make_train_step(forward, prepared.model, optimizer, spec, objective, static=True)
     try:
         step.experimental_get_compiler_ir(*arguments)(stage="optimized_hlo")
     except (tf.errors.OpError, ValueError, TypeError) as error:

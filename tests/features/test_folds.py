@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from kft.features.folds import assign_folds, choose_strength, out_of_fold, project
 from kft.features.growth import grow
-from kft.features.probe import solve_probe
+from kft.features.probe import CONVERGED, LOSSES, Problem, certainty_of, minimise
 from kft.tasks.decode import softmax
 from tests.features.problems import problem
 
@@ -35,12 +35,14 @@ def test_they_agree_with_an_exact_probe():
     found = out_of_fold(features, targets, 4, strength=0.1)
     fold_of = assign_folds(targets, None, 5)
     held_out = fold_of == 2
-    exact = solve_probe(
-        features[~held_out], targets[~held_out], features[held_out], targets[held_out], classes=4, strengths=[0.1]
-    )
-    np.testing.assert_allclose(
-        found.probabilities[held_out], softmax(features[held_out] @ exact.kernel + exact.bias), atol=0.05
-    )
+    data = project(features, targets, 4)  # fewer features than axes are kept: none is lost
+    known = data.values[~held_out]
+    chunks = [(np.arange(len(known)), known)]
+    minimised = Problem(chunks, targets[~held_out], np.ones(len(known)), LOSSES["softmax"])
+    curvature = data.basis.curvature(certainty_of("softmax", 4), 0.1)
+    exact = minimise(minimised, curvature, 0.1, np.zeros((data.values.shape[1] + 1, 4)), CONVERGED)
+    expected = softmax(data.logits(np.flatnonzero(held_out), exact))
+    np.testing.assert_allclose(found.probabilities[held_out], expected, atol=0.05)
 
 
 def test_labels_of_noise_are_answered_by_chance():

@@ -4,13 +4,13 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from kft.features.probe import solve_probe
+from kft.features.probe import ProbeRows, solve_probe
 from tests.features.problems import problem
 
 
 def test_the_same_solution_as_scikit_learn_at_the_chosen_strength():
     features, targets = problem()
-    probe = solve_probe(features[:300], targets[:300], features[300:], targets[300:], classes=4)
+    probe = solve_probe(ProbeRows(features[:300], targets[:300]), ProbeRows(features[300:], targets[300:]), 4)
     scaler = StandardScaler().fit(features[:300])
     model = LogisticRegression(C=probe.strength, max_iter=5000, tol=1e-8)
     model.fit(scaler.transform(features[:300]), targets[:300])
@@ -22,7 +22,7 @@ def test_the_same_solution_as_scikit_learn_at_the_chosen_strength():
 
 def test_the_chosen_strength_has_the_lowest_valid_loss_of_those_tried():
     features, targets = problem(seed=1)
-    data = (features[:200], targets[:200], features[200:], targets[200:])
+    data = ProbeRows(features[:200], targets[:200]), ProbeRows(features[200:], targets[200:])
     by_loss = solve_probe(*data, classes=4)
     assert by_loss.strength == min(by_loss.tried, key=lambda tried: tried[1])[0]
     by_accuracy = solve_probe(*data, classes=4, score=lambda outputs: (outputs.argmax(axis=1) == targets[200:]).mean())
@@ -33,10 +33,9 @@ def test_the_chosen_strength_has_the_lowest_valid_loss_of_those_tried():
 
 def test_row_weights_count_rows():
     features, targets = problem(classes=2, rows=60, seed=2)
-    doubled = solve_probe(
-        np.concatenate([features, features]), np.concatenate([targets, targets]), features, targets, classes=2
-    )
-    weighted = solve_probe(features, targets, features, targets, classes=2, row_weights=np.full(60, 2.0))
+    valid, twice = ProbeRows(features, targets), ProbeRows(np.tile(features, (2, 1)), np.tile(targets, 2))
+    doubled = solve_probe(twice, valid, 2)
+    weighted = solve_probe(ProbeRows(features, targets, np.full(60, 2.0)), valid, 2)
     assert doubled.strength == weighted.strength
     np.testing.assert_allclose(
         features @ doubled.kernel + doubled.bias, features @ weighted.kernel + weighted.bias, atol=0.05

@@ -29,7 +29,7 @@ def shards(root):
 def stored(front, source, root, **options):
     """Stores, and returns the source with how many examples were computed for it."""
     counts = []
-    found = store.store_features(front, source, root, tick=counts.append, **options)
+    found = store.store_features(front, source, root, watch=store.Watch(counts.append), **options)
     return found, sum(counts[1:])
 
 
@@ -133,7 +133,7 @@ def test_a_kill_loses_one_shard_and_the_rest_comes_out_alike(tmp_path, monkeypat
             raise Kill
 
     with pytest.raises(Kill):
-        store.store_features(front, source, killed, tick=tick)
+        store.store_features(front, source, killed, watch=store.Watch(tick))
     assert len(shards(killed)) == 1 and not list(killed.rglob("*.tmp"))
     _, computed = stored(front, source, killed)
     assert computed == len(source) - 64
@@ -152,7 +152,7 @@ from pathlib import Path
 store.SHARD_ROWS = 32
 print("started", flush=True)
 counts = []
-store.store_features(front_of(), texts(rows=4000), Path(sys.argv[1]), tick=counts.append)
+store.store_features(front_of(), texts(rows=4000), Path(sys.argv[1]), watch=store.Watch(counts.append))
 print(sum(counts[1:]), flush=True)
 """
 

@@ -14,6 +14,7 @@ from kft.recipe.schema import LoraSpec, TrainSpec
 from kft.tasks.registry import TASKS
 from kft.tasks.task import AnswerSpace
 from kft.train.optimizer import ScheduledAdamW
+from kft.train.rates import rate_factors
 from kft.train.schedules import make_schedule
 from kft.train.step import StepSums, make_train_step
 from tests.model import hub
@@ -68,7 +69,8 @@ def fits(name, rule, norm):
 def one_update(model, given):
     """Makes one update with the training step itself, run operation by operation: tracing takes longer."""
     schedule = make_schedule("constant", total_steps=1, warmup_steps=0)
-    optimizer = ScheduledAdamW(0.01, schedule=schedule, rate_factors={}, weight_decay=0.1)
+    optimizer = ScheduledAdamW(0.01)
+    optimizer.plan(schedule, rate_factors(find_blocks(model), 1.0), 0.1)
     optimizer.build(model.trainable_variables)
     objective = TASKS.get("text-classification").kind.learning.objective(AnswerSpace(("a", "b", "c")), 0.0)
     flat = keras.Model(model.inputs, model.outputs[0])

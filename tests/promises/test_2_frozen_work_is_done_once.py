@@ -6,12 +6,12 @@ import pytest
 
 import kft
 from kft.feed.source import image_source
-from kft.recipe.schema import FeaturesSpec, PhaseSpec, TrainSpec
+from kft.recipe.schema import PhaseSpec, RecipeSpec
 from kft.tasks.registry import TASKS
 from kft.tasks.task import AnswerSpace
 from kft.train.callbacks import CallbackDriver
 from kft.train.checkpoint import load_checkpoint, snapshot
-from kft.train.job import Job, Labelled, TrainData
+from kft.train.job import Job, Labelled, LoopState, TrainData
 from kft.train.loop import train_phases
 from kft.train.progress import Progress
 from tests import tiny
@@ -100,17 +100,23 @@ def test_images_too(phases, tmp_path, monkeypatch):
         model = image_model()
         job = Job(
             model=model,
+            name="images",
             data=TrainData(part(slice(60)), part(slice(60, None)), kind, space, np.ones(60, np.float32)),
             phases=(PhaseSpec(name="only", unfreeze=rule, solver=solver, **fit),),
-            spec=TrainSpec(batch_size=16, best="valid_accuracy"),
-            seed=0,
+            spec=RecipeSpec.model_validate(
+                {
+                    "task": "image-classification",
+                    "data": {"train": "images"},
+                    "train": {"batch_size": 16, "best": "valid_accuracy"},
+                    "features": {"store": store},
+                }
+            ),
             callbacks=CallbackDriver(model, []),
-            progress=Progress(quiet=True),
-            record=lambda event: None,
-            features=FeaturesSpec(store=store),
+            watch=Progress(quiet=True),
         )
-        train_phases(job)
+        state = LoopState()
+        assert list(train_phases(job, state))
         assert bool(list((tmp_path / store).rglob("*.safetensors"))) == (store == "auto")
-        weights.append(snapshot(job.state.moving))
+        weights.append(snapshot(state.moving))
     for name in weights[0]:
         np.testing.assert_allclose(weights[0][name], weights[1][name], atol=1e-5, err_msg=name)

@@ -9,8 +9,9 @@ import pytest
 import kft
 from kft.errors import RecipeError, TrainingError
 from kft.recipe.schema import CallbackSpec, EarlyStoppingSpec, TrainSpec
-from kft.train.callbacks import Patience, make_callbacks
+from kft.train.callbacks import make_callbacks
 from kft.train.checkpoint import load_checkpoint
+from kft.train.job import Patience
 from kft.train.prepare import row_weights
 from tests import tiny
 

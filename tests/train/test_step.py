@@ -9,7 +9,8 @@ from kft.recipe.schema import TrainSpec
 from kft.tasks.classes import cross_entropy
 from kft.tasks.registry import TASKS
 from kft.tasks.task import AnswerSpace
-from kft.train.optimizer import ScheduledAdamW, rate_factors
+from kft.train.optimizer import ScheduledAdamW
+from kft.train.rates import rate_factors
 from kft.train.schedules import make_schedule
 from kft.train.step import StepSums, make_train_step
 
@@ -25,7 +26,8 @@ def tiny_model():
 
 def optimizer_for(model, *, decay=0.0, factors=None, lr=0.1, total=10, warmup=0):
     schedule = make_schedule("linear", total_steps=total, warmup_steps=warmup)
-    optimizer = ScheduledAdamW(lr, schedule=schedule, rate_factors=factors or {}, weight_decay=decay)
+    optimizer = ScheduledAdamW(lr)
+    optimizer.plan(schedule, dict.fromkeys((v.path for v in model.weights), 1.0) | (factors or {}), decay)
     optimizer.build(model.trainable_variables)
     return optimizer
 
@@ -209,7 +211,8 @@ def test_keras_still_calls_the_hook_that_would_sum_gradients_twice():
 
     model = tiny_model()
     schedule = make_schedule("constant", total_steps=1, warmup_steps=0)
-    spy = Spy(0.1, schedule=schedule, rate_factors={}, weight_decay=0.0)
+    spy = Spy(0.1)
+    spy.plan(schedule, dict.fromkeys((v.path for v in model.weights), 1.0), 0.0)
     spy.build(model.trainable_variables)
     spy.apply([tf.ones(v.shape) for v in model.trainable_variables], model.trainable_variables)
     assert calls == [4]
@@ -253,7 +256,8 @@ def test_each_block_moves_at_its_own_rate_and_decays_with_it(tiny_folder, weight
     blocks = find_blocks(model)
     schedule = make_schedule("constant", total_steps=1, warmup_steps=0)
     factors = rate_factors(blocks, 0.5)
-    optimizer = ScheduledAdamW(0.01, schedule=schedule, rate_factors=factors, weight_decay=weight_decay)
+    optimizer = ScheduledAdamW(0.01)
+    optimizer.plan(schedule, factors, weight_decay)
     optimizer.build(model.trainable_variables)
     before = {variable.path: variable.numpy() for variable in model.trainable_variables}
     optimizer.apply([tf.ones(v.shape) for v in model.trainable_variables], model.trainable_variables)

@@ -1,0 +1,164 @@
+"""The history of a run: what training yields and history.jsonl keeps, one event a line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from kft.records.document import as_document, parse
+
+
+@dataclass(frozen=True)
+class PhaseStarted:
+    """A phase begins.
+
+    Attributes:
+        phase: Its name.
+        unfreeze: Its freeze rule, in words.
+        solver: ``adamw`` or ``lbfgs``.
+        start: The phase whose best weights it starts from.
+        trainable: Parameters that train.
+        parameters: Parameters in all.
+        blocks: Block to the parameters of it that train.
+    """
+
+    KEYS: ClassVar = ("event", "phase", "unfreeze", "solver", "start", "trainable", "parameters", "blocks")
+    event: ClassVar = "phase"
+
+    phase: str
+    unfreeze: str
+    solver: str
+    start: str | None
+    trainable: int
+    parameters: int
+    blocks: dict[str, int]
+
+    @property
+    def moves_backbone(self) -> bool:
+        """Whether anything but the head trains in it."""
+        return any(count for block, count in self.blocks.items() if block != "head")
+
+
+@dataclass(frozen=True)
+class ProbeSolved:
+    """The head was solved on frozen features.
+
+    Attributes:
+        phase: In which phase.
+        strength: The inverse penalty C that was chosen.
+        tried: Each strength, its validation loss, and the score that chose.
+    """
+
+    KEYS: ClassVar = ("event", "phase", "strength", "tried")
+    event: ClassVar = "probe"
+
+    phase: str
+    strength: float
+    tried: tuple[tuple[float, float, float], ...]
+
+
+@dataclass(frozen=True)
+class EpochDone:
+    """An epoch was trained and validated; epoch 0 is a phase's starting point, or a probe's solution.
+
+    Attributes:
+        phase: In which phase.
+        epoch: Counted within the phase.
+        step: Updates made so far, over all phases.
+        training: What training measured, such as ``loss``, ``accuracy``, ``lr``, ``seconds``, ``left_out``.
+        metrics: What validation measured: names that begin with ``valid_``.
+        is_best: Whether it is the best so far, over all phases.
+    """
+
+    event: ClassVar = "epoch"
+
+    phase: str
+    epoch: int
+    step: int
+    metrics: dict[str, float]
+    is_best: bool
+    training: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def scalars(self) -> dict[str, float]:
+        """What has a curve: loss, rate and metrics."""
+        return {name: value for name, value in self.training.items() if name != "seconds"} | self.metrics
+
+
+@dataclass(frozen=True)
+class PhaseEnded:
+    """A phase is over.
+
+    Attributes:
+        phase: Its name.
+        best_epoch: The epoch that was kept of it.
+        stopped: Why it ended.
+        metrics: What that epoch scored: names that begin with ``valid_``.
+    """
+
+    event: ClassVar = "phase_end"
+
+    phase: str
+    best_epoch: int
+    stopped: str
+    metrics: dict[str, float]
+
+
+HistoryEvent = PhaseStarted | ProbeSolved | EpochDone | PhaseEnded
+KINDS: dict[str, type[Any]] = {each.event: each for each in (PhaseStarted, ProbeSolved, EpochDone, PhaseEnded)}
+
+
+def as_line(event: HistoryEvent) -> dict[str, Any]:
+    """Returns an event as history.jsonl has it, with each metric under its own key.
+
+    Example:
+        >>> as_line(EpochDone("top", 1, 9, {"valid_loss": 0.4}, True, {"loss": 0.5}))  # doctest: +NORMALIZE_WHITESPACE
+        {'event': 'epoch', 'phase': 'top', 'epoch': 1, 'step': 9, 'loss': 0.5, 'valid_loss': 0.4, 'is_best': True}
+    """
+    if isinstance(event, EpochDone):
+        begin = {"event": event.event, "phase": event.phase, "epoch": event.epoch, "step": event.step}
+        return {**begin, **event.training, **event.metrics, "is_best": event.is_best}
+    if isinstance(event, PhaseEnded):
+        ended = {"event": event.event, "phase": event.phase, "best_epoch": event.best_epoch, "stopped": event.stopped}
+        return {**ended, **event.metrics}
+    return as_document(event)
+
+
+def read_history(path: Path) -> tuple[HistoryEvent, ...]:
+    """Reads a run's history.jsonl; none where there is no such file.
+
+    A last line that is cut short, by a process that was killed, is no event.
+
+    Raises:
+        RunError: A line is damaged; the message names it and the key.
+    """
+    if not path.is_file():
+        return ()
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if lines:
+        with suppress(ValueError):
+            json.loads(lines[-1])
+            lines.append("")
+        lines.pop()
+    return tuple(parse_line(line, path, f"line {number}") for number, line in enumerate(lines, 1))
+
+
+def parse_line(line: str, path: Path, place: str) -> HistoryEvent:
+    """Returns the event of a line; see ``read_history``."""
+    try:
+        values = json.loads(line)
+    except ValueError:
+        values = None
+    known = isinstance(values, Mapping) and values.get("event") in KINDS
+    kind = KINDS[values["event"]] if known else PhaseStarted  # which a line without a kind does not fit
+    if known and kind in (EpochDone, PhaseEnded):
+        own = {"event", "phase", "epoch", "step", "is_best", "best_epoch", "stopped"}
+        metrics = {name: value for name, value in values.items() if name.startswith("valid_")}
+        training = {name: value for name, value in values.items() if name not in own | metrics.keys()}
+        line = json.dumps({**values, "metrics": metrics, "training": training})
+    found: HistoryEvent = parse(kind, line, path, place)
+    return found

@@ -1,0 +1,141 @@
+"""What the loop yields beside the events of the history: moments at which something is shown or kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from kft.model.freeze import FreezeTable
+from kft.recipe.schema import PhaseSpec
+from kft.records.history import HistoryEvent
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """The run goes on from a checkpoint.
+
+    Attributes:
+        phase: The phase that it goes on in; None after the last.
+        epoch: The epoch of it; None before its first.
+        step: Steps of that epoch that are done.
+        steps_done: Over all phases.
+        forgetful: Callbacks that start anew.
+    """
+
+    phase: str | None
+    epoch: int | None
+    step: int
+    steps_done: int
+    forgetful: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PhaseBegins:
+    """What trains in a phase is set; said of a phase that is resumed as well."""
+
+    phase: PhaseSpec
+    table: FreezeTable
+
+
+@dataclass(frozen=True)
+class FeaturesPlanned:
+    """Whether the phase's features are stored, in words."""
+
+    how: str
+
+
+@dataclass(frozen=True)
+class PassBegins:
+    """A pass over the training examples begins, or goes on after ``done`` of them."""
+
+    label: str
+    rows: int
+    done: int
+
+
+@dataclass(frozen=True)
+class StepsMade:
+    """One call of the device is made.
+
+    Attributes:
+        rows: Examples in it.
+        loss: Mean of the epoch so far; None where it was not fetched.
+    """
+
+    rows: int
+    loss: float | None
+
+
+@dataclass(frozen=True)
+class PassEnds:
+    """All examples were seen, or the run was told to stop."""
+
+
+@dataclass(frozen=True)
+class BestFound:
+    """The run's best weights are others now; the state has them."""
+
+
+@dataclass(frozen=True)
+class StateDue:
+    """Everything that the run needs to go on exactly here is worth keeping.
+
+    Attributes:
+        optimizer: The phase's; None between two phases.
+    """
+
+    optimizer: Any = None
+
+
+@dataclass(frozen=True)
+class UpdatesLeftOut:
+    """Updates of an epoch that a loss or gradient that was not finite kept from being made."""
+
+    count: float
+
+
+@dataclass(frozen=True)
+class StoppedEarly:
+    """A phase ends because its monitor no longer improves."""
+
+    monitor: str
+    epochs: int
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """SIGTERM came; the state after this step was kept, and the process ends once it is on the disk."""
+
+    steps_done: int
+
+
+Moment = (
+    Resumed
+    | PhaseBegins
+    | FeaturesPlanned
+    | PassBegins
+    | StepsMade
+    | PassEnds
+    | BestFound
+    | StateDue
+    | UpdatesLeftOut
+    | StoppedEarly
+    | Interrupted
+)
+Event = HistoryEvent | Moment
+
+T = TypeVar("T")
+Events = Generator[Event, None, T]
+"""A part of the loop: it yields events and returns what it came to."""
+
+
+class Watcher(Protocol):
+    """Who follows work that yields no events: what is computed in one go."""
+
+    def note(self, text: str) -> None:
+        """Takes one line."""
+
+    def task(self, label: str, total: int) -> AbstractContextManager[Callable[..., None]]:
+        """Follows the body's work on ``total`` items; gives ``tick(count)``."""

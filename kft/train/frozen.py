@@ -1,0 +1,69 @@
+"""What the frozen part of a model gives a phase: its features, once an example, and a head solved on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from kft.features.boundary import SplitModel
+from kft.features.policy import decide
+from kft.features.probe import STRENGTHS, ProbeRows, solve_probe
+from kft.features.reuse import take_features
+from kft.features.store import Watch
+from kft.features.words import WordVectors
+from kft.feed.source import Source, Vectors
+from kft.recipe.schema import PhaseSpec
+from kft.records.history import ProbeSolved
+from kft.replicas import synchronise
+from kft.train.events import Events, FeaturesPlanned
+from kft.train.job import Job
+
+
+def features_of(job: Job, phase: PhaseSpec, split: SplitModel) -> Events[tuple[Source, Source]]:
+    """Returns both splits as boundary tensors, or as the model's own inputs where nothing is stored; says which."""
+    names = tuple(tensor.name for tensor in split.front.inputs)
+    raw = job.data.train.source.select(names), job.data.valid.source.select(names)
+    planned, front = decide(job.model, split, raw, job.spec.features)
+    yield FeaturesPlanned(str(planned))
+    # A solver sees one vector an example, again and again: they are computed once, and stay in memory.
+    if front is None or not (planned.store or phase.solver == "lbfgs"):
+        return raw
+    about = {"model": job.name, "phase": phase.name}
+    with job.watch.task("frozen blocks, once", planned.examples) as tick:
+        watch = Watch(tick, job.watch.note)
+        train, valid = take_features(front, raw, planned, job.spec.features, about, watch)
+    return train, valid
+
+
+def solve_head(job: Job, phase: PhaseSpec, train: Source, valid: Source) -> Events[None]:
+    """Solves the head on its features: with the head alone training, they are one vector an example, or a token."""
+    data, kind = job.data, job.data.kind
+    (column,), (valid_column,) = train.columns.values(), valid.columns.values()
+    score = _chosen_by(job)
+    if kind.learning.per_token:  # the words of all texts, end to end
+        words, valid_words = WordVectors(column, data.train.targets), WordVectors(valid_column, data.valid.targets)
+        rows, valid_rows, score = ProbeRows(words, words.targets), ProbeRows(valid_words, valid_words.targets), None
+    else:
+        assert isinstance(column, Vectors) and isinstance(valid_column, Vectors)
+        rows = ProbeRows(column, data.train.targets, data.weights)
+        valid_rows = ProbeRows(valid_column, data.valid.targets)
+    with job.watch.task("probe, L-BFGS", len(STRENGTHS)) as tick:
+        classes = kind.learning.units(data.space)
+        probe = solve_probe(rows, valid_rows, classes, solver=kind.learning.solver, score=score, tick=tick)
+    head: Any = job.model.get_layer("head_logits")
+    head.kernel.assign(probe.kernel)
+    head.bias.assign(probe.bias)
+    synchronise([head.kernel, head.bias])
+    yield ProbeSolved(phase.name, probe.strength, probe.tried)
+
+
+def _chosen_by(job: Job) -> Callable[[np.ndarray], float] | None:
+    """Returns what the probe's strength is chosen by on the validation split; None stands for the loss."""
+    data, best = job.data, job.train.best
+    if best is None or best == "valid_loss":
+        return None
+    judging = data.kind.judging
+    sign, metric = judging.sign(best), judging.metrics[best.removeprefix("valid_")]
+    return lambda outputs: sign * metric.value(data.valid.truth, judging.answers(outputs, data.space, None))
