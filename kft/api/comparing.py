@@ -19,7 +19,7 @@ from kft.records.compare import ApproachResult, Comparison, Verdict
 from kft.records.document import document_text
 from kft.records.files import write_folder
 from kft.records.run_folder import refuse_taken
-from kft.tasks.registry import TASKS
+from kft.tasks.registry import TASKS, one_class_tasks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -144,6 +144,6 @@ def _require_classes(spec: RecipeSpec) -> None:
             "kft compare knows approaches for one class of many alone",
             where="task",
             received=spec.task,
-            expected="text-classification, text-pairs or image-classification",
+            expected=one_class_tasks(),
             next_step="kft train RECIPE compares with the probe and with a constant answer",
         )

@@ -224,7 +224,7 @@ def predict_file(
     base = image_folder(path, Path.cwd())
     answers: list[dict[str, Any] | None] = [None] * len(inputs)
     for place, answer in zip(usable, found, strict=True):
-        named = {"image": os.path.relpath(str(inputs[place]), base)} if task.reads.files else {}
+        named = {task.reads.columns[0]: os.path.relpath(str(inputs[place]), base)} if task.reads.files else {}
         answers[place] = named | as_document(answer)
     return answers
 

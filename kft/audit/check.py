@@ -37,7 +37,7 @@ class Check:
     def modalities(self) -> tuple[str, ...]:
         """What it can read."""
         kinds = dict.fromkeys(task.reads for task in TASKS)
-        return tuple(kind.name for kind in kinds if self.medium in (None, kind.medium))
+        return tuple(each.name for each in kinds if self.medium in (None, each.medium))
 
 
 CHECKS: Registry[Check] = Registry("check", next_step="kft check --list")

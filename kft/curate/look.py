@@ -137,10 +137,10 @@ def look_at(
     paths = [part.table for part in parts if isinstance(part.table, Path)]
     folders = bool(paths) and all(path.is_dir() for path in paths)
     spec = DataSpec(train=source, encoding=encoding)
-    wanted = TASKS.get(task) if task else first_task("image")
+    wanted = TASKS.get(task) if task else first_task(files=True)
     frame = whole(read_parts(parts, name_parts(parts), spec, task=wanted, base=base))
     if task is None and not (folders or _names_images(frame)):
-        wanted = first_task("text")
+        wanted = first_task(files=False)
     columns = guess_columns(frame, named, where=source, task=wanted)
     inputs = [as_text(joined(value)) for value in frame[columns.text]]
     parsed = _parse_labels(frame, columns, wanted, source)

@@ -211,7 +211,7 @@ def _features(split: DataSplit, task: Task) -> Any:
         ),
     }[split.kind.labels.form]()
     found = {"id": kinds.Text(), "label": label}
-    found |= {name: kinds.Image() if name == "image" else kinds.Text() for name in task.reads.columns}
+    found |= {name: kinds.Image() if task.reads.files else kinds.Text() for name in task.reads.columns}
     if split.train.groups is not None:
         found["group"] = kinds.Text()
     found |= dict.fromkeys(other_features(split).values(), kinds.Text())
@@ -225,7 +225,7 @@ def _examples(part: Examples, split: DataSplit, task: Task) -> Iterator[dict[str
     for row, (identifier, given, label) in enumerate(zip(part.ids, part.inputs, part.labels, strict=True)):
         example: dict[str, Any] = {"id": str(identifier), "label": _label(label, split)}
         if isinstance(given, Path):
-            example["image"], example["converted"] = _image(given)
+            example[task.reads.columns[0]], example["converted"] = _image(given)
         else:
             example |= zip(task.reads.columns, given if isinstance(given, tuple) else (given,), strict=True)
         if part.groups is not None:

@@ -16,6 +16,7 @@ from kft.data.tables import Rows, image_folder, read_source, refuse_repeated, to
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
 from kft.recipe.sources import TFDS, URL, is_glob
+from kft.registry import Registry
 from kft.tasks.task import Task
 
 Locate = Callable[[str, Path], Path]
@@ -34,6 +35,19 @@ class Part:
     place: Path
     table: Path | pd.DataFrame
     images: Path | None = None
+
+
+@dataclass(frozen=True)
+class SourceKind:
+    """A kind of source.
+
+    Attributes:
+        fits: (source, the recipe's folder) to whether it is of this kind.
+        open: Likewise to its tables.
+    """
+
+    fits: Callable[[str, Path], bool]
+    open: Callable[[str, Path], list[Part]]
 
 
 def open_source(source: str | Sequence[str], base: Path, locate: Locate) -> tuple[Part, ...]:
@@ -76,23 +90,28 @@ def open_source(source: str | Sequence[str], base: Path, locate: Locate) -> tupl
 
 
 def _open_one(source: str, base: Path, locate: Locate) -> list[Part]:
-    if source.startswith(TFDS):
-        from kft.data.tfds import images_folder, read_tfds
-
-        return [Part(place, frame, images_folder()) for place, frame in read_tfds(source, base)]
-    if URL.match(source):
-        paths = [fetch_remote(source)]
-    elif is_glob(source) and not (base / Path(source).expanduser()).exists():
-        paths = _matches(source, base)
-    else:
-        paths = [locate(source, base)]
-    return [Part(path, path) for path in paths]
+    kind = next((kind for kind in SOURCES if kind.fits(source, base)), None)
+    if kind is not None:
+        return kind.open(source, base)
+    path = locate(source, base)
+    return [Part(path, path)]
 
 
-def _matches(pattern: str, base: Path) -> list[Path]:
+def _open_tfds(source: str, base: Path) -> list[Part]:
+    from kft.data.tfds import images_folder, read_tfds
+
+    return [Part(place, frame, images_folder()) for place, frame in read_tfds(source, base)]
+
+
+def _open_url(source: str, base: Path) -> list[Part]:
+    path = fetch_remote(source)
+    return [Part(path, path)]
+
+
+def _open_glob(pattern: str, base: Path) -> list[Part]:
     found = sorted(glob.glob(os.path.expanduser(pattern), root_dir=base, recursive=True))
     if found:
-        return [base / name for name in found]
+        return [Part(base / name, base / name) for name in found]
     folder = base / Path(pattern).expanduser()
     while glob.has_magic(str(folder)) or not folder.is_dir():
         folder = folder.parent
@@ -106,6 +125,16 @@ def _matches(pattern: str, base: Path) -> list[Path]:
         expected="at least one file; * stands for any part of a name, ** for any folders",
         next_step="mend data.train, data.valid or data.test in the recipe",
     )
+
+
+SOURCES: Registry[SourceKind] = Registry("kind of source")
+"""What a recipe can name beside a path or a package, in the order in which they are tried."""
+SOURCES.register("tfds", SourceKind(lambda source, base: source.startswith(TFDS), _open_tfds))
+SOURCES.register("url", SourceKind(lambda source, base: bool(URL.match(source)), _open_url))
+SOURCES.register(
+    "glob",
+    SourceKind(lambda source, base: is_glob(source) and not (base / Path(source).expanduser()).exists(), _open_glob),
+)
 
 
 def name_parts(parts: Sequence[Part]) -> dict[Path, str]:

@@ -77,7 +77,7 @@ def find_retain(spec: RecipeSpec) -> tuple[RetainSet | None, str]:
 
 def reads(spec: RecipeSpec) -> Task:
     """Returns the task that a recipe's backbone reads retain sets as: single texts, or images."""
-    return first_task(TASKS.get(spec.task).reads.medium)
+    return first_task(files=TASKS.get(spec.task).reads.files)
 
 
 def _read(spec: RetainSpec, task: Task) -> RetainSet:

@@ -102,7 +102,7 @@ def read_document(kind: type[T], path: Path, *, next_step: str = "") -> T:
             where=f"{path}, schema_version",
             received=str(version),
             expected=f"at most {SCHEMA_VERSION}",
-            next_step="pip install --upgrade kft",
+            next_step="install the kft that wrote it, or a newer one; versions in receipt.json names it",
         )
     return parse(kind, text, path, next_step=next_step)
 

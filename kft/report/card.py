@@ -22,16 +22,8 @@ from kft.report.record import RunRecord
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCardData
 
-PIPELINES = {
-    "text-classification": "text-classification",
-    "text-multi-label": "text-classification",
-    "text-pairs": "text-classification",
-    "text-regression": "text-classification",
-    "token-tagging": "token-classification",
-    "image-classification": "image-classification",
-    "image-multi-label": "image-classification",
-}
-"""What the Hub calls each task; numbers are a text classification of one class there."""
+    from kft.tasks.task import Task
+
 METRICS = {"macro_f1": "f1", "micro_f1": "f1", "entity_f1": "f1", "pearson_r": "pearsonr"}
 """What the Hub calls a metric, where its name is another."""
 LICENCES = {"Gemma terms": "gemma"}
@@ -77,9 +69,14 @@ def card_data(record: RunRecord) -> ModelCardData:
         library_name="keras",
         license=LICENCES.get(entry.licence, entry.licence.lower()) if entry else "unknown",
         metrics=list(dict.fromkeys(METRICS.get(name, name) for name in record.values)),
-        pipeline_tag=PIPELINES.get(record.task.name),
+        pipeline_tag=_pipeline(record.task),
         tags=["kft", "transfer-learning", record.task.name],
     )
+
+
+def _pipeline(task: Task) -> str:
+    """Returns what the Hub calls a task; numbers are a text classification of one class there."""
+    return "token-classification" if task.kind.learning.per_token else f"{task.reads.medium}-classification"
 
 
 def _results(record: RunRecord) -> list[EvalResult]:
@@ -88,7 +85,7 @@ def _results(record: RunRecord) -> list[EvalResult]:
     (dataset, *_) = _datasets(record)
     return [
         EvalResult(
-            task_type=PIPELINES.get(record.task.name, record.task.name),
+            task_type=_pipeline(record.task),
             dataset_type=dataset,
             dataset_name=dataset,
             dataset_split="test",

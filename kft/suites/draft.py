@@ -16,6 +16,7 @@ from kft.records.findings import Finding
 from kft.split.data_split import labels_of
 from kft.suites.suite_text import Row, Shortcut, is_changed, texts_in, write_suite
 from kft.tasks.classes import Prediction
+from kft.tasks.registry import one_class_tasks
 from kft.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def refuse_draft(target: Path, task: Task) -> None:
         raise SuiteError(
             "edge cases are judged where each example has one class of many",
             received=task.name,
-            expected="text-classification, text-pairs or image-classification",
+            expected=one_class_tasks(),
         )
 
 

@@ -11,6 +11,7 @@ from kft.recipe.explain import Misfit
 from kft.registry import nearest
 from kft.suites.perturbations import PERTURBATIONS
 from kft.suites.suite import CheckSpec, Suite
+from kft.tasks.registry import one_class_tasks
 from kft.tasks.task import Task
 
 
@@ -31,7 +32,7 @@ def require_fit(suite: Suite, task: Task, labels: Sequence[str]) -> None:
             "edge cases are judged where each example has one class of many",
             where=str(suite.path),
             received=task.name,
-            expected="text-classification, text-pairs or image-classification",
+            expected=one_class_tasks(),
         )
     found = [misfit for place, check in enumerate(suite.spec.checks) for misfit in _unfit(suite, place, check, task)]
     found += _unknown_labels(suite, labels)

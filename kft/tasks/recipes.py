@@ -107,17 +107,12 @@ def _metrics(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:
 
 def _keys_of_other_tasks(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:
     """Yields keys that are set and that this task does not obey, in the order of the schema."""
-    declared = {key for each in TASKS for key in (*each.keys, *each.refuses)}
-    found = sorted((*_looked_up(spec, key.split(".")), key) for key in declared)
-    for _, is_set, key in found:
-        refused = task.refuses.get(key, "" if key in task.keys or not _is_declared(key) else OTHERS)
-        if is_set and refused:
+    others = {key for each in TASKS for key in each.keys} - set(task.keys)
+    refused = dict.fromkeys(others, OTHERS) | task.refuses
+    for _, is_set, key in sorted((*_looked_up(spec, key.split(".")), key) for key in refused):
+        if is_set:
             obeying = [each.name for each in TASKS if key in each.keys and key not in each.refuses]
-            yield tuple(key.split(".")), refused.format(task=task.name, tasks=", ".join(obeying))
-
-
-def _is_declared(key: str) -> bool:
-    return any(key in each.keys for each in TASKS)
+            yield tuple(key.split(".")), refused[key].format(task=task.name, tasks=", ".join(obeying))
 
 
 def _looked_up(part: Spec, names: Sequence[str]) -> tuple[list[int], bool]:

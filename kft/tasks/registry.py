@@ -20,14 +20,25 @@ def register_task(task: Task) -> Task:
     return TASKS.register(task.name, task)
 
 
-def first_task(medium: str) -> Task:
-    """Returns the plainest task on inputs of one side: what data are taken for, unless somebody says otherwise.
+def first_task(*, files: bool) -> Task:
+    """Returns the plainest task on files, or on texts: what data are taken for, unless somebody says otherwise.
 
     Example:
-        >>> first_task("image").name
+        >>> first_task(files=True).name
         'image-classification'
     """
-    return next(task for task in TASKS if task.reads.medium == medium and not task.reads.pairs)
+    return next(task for task in TASKS if task.reads.files == files and not task.reads.pairs)
+
+
+def one_class_tasks() -> str:
+    """Returns the names of the tasks with one class of many, for messages.
+
+    Example:
+        >>> one_class_tasks()
+        'text-classification, text-pairs or image-classification'
+    """
+    *most, last = (task.name for task in TASKS if task.kind.one_class)
+    return f"{', '.join(most)} or {last}"
 
 
 def sibling(task: Task, form: str) -> Task | None:

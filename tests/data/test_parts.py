@@ -5,6 +5,7 @@ import pytest
 
 from kft.assets import locate
 from kft.data.inputs import as_inputs, read_inputs
+from kft.data.parts import SOURCES, Part, SourceKind
 from kft.data.reading import read_table
 from kft.errors import DataError, RecipeError
 from kft.recipe.schema import DataSpec
@@ -170,3 +171,16 @@ def test_a_text_of_entities_for_spaces_alone_is_empty(tmp_path):
 def test_entities_are_not_decoded_where_spans_count_characters():
     with pytest.raises(RecipeError, match=r"data.html: only for .*; the task is token-tagging"):
         load_recipe({"task": "token-tagging", "data": {"train": "a.csv", "html": "unescape"}})
+
+
+def test_a_kind_of_source_of_ones_own_is_one_function_and_one_line(tmp_path, monkeypatch):
+    """What docs/data.md says of sources."""
+
+    def open_made(source, base):
+        return [Part(base / source.removeprefix("made:"), rows(20))]
+
+    kinds = dict(SOURCES._entries, made=SourceKind(lambda source, base: source.startswith("made:"), open_made))
+    monkeypatch.setattr(SOURCES, "_entries", kinds)
+    split = load(tmp_path, "made:twenty")
+    assert len(split.train) + len(split.valid) + len(split.test) == 20
+    assert str(split.train.ids[0]).startswith("twenty:")

@@ -1,7 +1,6 @@
 """The command line in processes of its own, as a person runs it: three commands, signals, a full disk, silence."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import time
 import pytest
 
 from kft.train.checkpoint import load_checkpoint
-from tests import tiny
+from tests import forked, tiny
 
 KFT = [sys.executable, "-m", "kft.cli.main"]
 NOISE = ("cuda", "oneDNN", "TensorRT", "WARNING", "I0000", "E0000", "tensorflow/", "UserWarning", "rebuild TensorFlow")
@@ -68,10 +67,10 @@ def test_a_signal_in_training_keeps_the_best_weights_and_says_so(tmp_path, tiny_
     assert "Traceback" not in err
     assert "where:    cut" in err and "kept:     the best weights so far" in err and "kft evaluate cut" in err
     assert not [path for path in (tmp_path / "cut").rglob("*.tmp")]
-    done = kft(tmp_path, "evaluate", "cut", "--json", "--quiet")
+    done = forked.run("kft.cli.main", "evaluate", "cut", "--json", "--quiet", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["n"] == 50
-    refused = kft(tmp_path, "train", recipe, "--run", "cut")
+    refused = forked.run("kft.cli.main", "train", recipe, "--run", "cut", cwd=tmp_path)
     assert refused.returncode == 2 and "never overwritten" in refused.stderr
 
 
@@ -81,18 +80,7 @@ def test_a_full_disk_in_training_is_one_message(tmp_path, tiny_folder):
     It is lifted once kft is done, because whoever measures coverage in that process writes a file at its end.
     """
     recipe = tiny.recipe(tmp_path, tiny_folder, rows=60, phases=[tiny.PROBE, tiny.TOP])
-    limited = """
-import resource, signal, sys
-from kft.cli.main import run
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
-code = run(sys.argv[1:])
-resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-sys.exit(code)
-"""
-    command = [sys.executable, "-c", limited, "train", str(recipe), "--run", "full"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200)
+    done = forked.run("tests.limited", "train", recipe, "--run", "full", cwd=tmp_path)
     assert done.returncode == 3, done.stderr
     assert "the disk is full" in done.stderr and "MiB free" in done.stderr and "next:" in done.stderr
     assert "Traceback" not in done.stderr
@@ -104,7 +92,7 @@ sys.exit(code)
 
 def test_json_goes_alone_to_standard_output(tmp_path, tiny_folder):
     recipe = tiny.recipe(tmp_path, tiny_folder, rows=60, phases=[tiny.PROBE])
-    done = kft(tmp_path, "train", recipe, "--json", env={**os.environ, "COLUMNS": "40"})
+    done = forked.run("kft.cli.main", "train", recipe, "--json", cwd=tmp_path, env={"COLUMNS": "40"})
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["run"] == "runs/recipe-1" and found["best_phase"] == "probe"

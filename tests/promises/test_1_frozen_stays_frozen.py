@@ -8,7 +8,7 @@ import tensorflow as tf
 import kft
 from kft.errors import ModelError
 from kft.model.blocks import find_blocks
-from kft.model.freeze import freeze, moving_variables
+from kft.model.freeze import freeze, moving_variables, what_trains
 from kft.model.lora import add_lora
 from kft.recipe.schema import LoraSpec, TrainSpec
 from kft.tasks.registry import TASKS
@@ -36,8 +36,18 @@ RULES = (
 
 # TensorFlow has no gradient of grouped convolutions on a CPU; kft refuses to train them there.
 HERE = [name for name in hub.CLASSES if name != "mobilenet" or tf.config.list_physical_devices("GPU")]
+IN_FULL = ("bert", "resnet")
+"""Here every rule makes an update in each run of the tests; elsewhere some do, and the rest are slow."""
+TELLING = ("all", "top-1", {"only": ["block_*/*kernel"]}, "norms-only")
+
+
+def case(name, rule, norm):
+    quick = name in IN_FULL or rule in TELLING
+    return pytest.param(name, rule, norm, marks=() if quick else pytest.mark.slow)
+
+
 CASES = [
-    (name, rule, norm)
+    case(name, rule, norm)
     for name in HERE
     for rule in RULES
     for norm in (("frozen", "adapt") if name in CONVOLUTIONS else ("frozen",))
@@ -112,6 +122,22 @@ def test_only_what_the_rule_names_moves(family, rule, norm):
     assert any(here for here, v in zip(moved, model.weights, strict=True) if v.path.startswith("head_logits"))
     for variable, old in zip(model.weights, before, strict=True):
         variable.assign(old)
+
+
+@pytest.mark.parametrize("family", HERE, indirect=True)
+def test_what_was_said_to_train_is_what_trains(family):
+    """For every rule, in a row: the answer changes nothing, and what it says is what applying the rule does."""
+    name, model, _given = family
+    cases = [(rule, norm) for rule in RULES for norm in ("frozen", "adapt") if fits(name, rule, norm)]
+    assert len(cases) >= 8
+    for rule, norm in cases:
+        before = [variable.trainable for variable in model.weights]
+        said = what_trains(model, rule, norm=norm)
+        assert [variable.trainable for variable in model.weights] == before
+        table = freeze(model, rule, norm=norm)
+        assert str(table) == str(said.table)
+        assert {id(variable) for variable in model.trainable_variables} == said.training
+        assert [id(variable) for variable in moving_variables(model)] == [id(variable) for variable in said.moving]
 
 
 @pytest.mark.parametrize("family", [name for name in HERE if name not in CONVOLUTIONS], indirect=True)

@@ -21,7 +21,7 @@ from tests import tiny
     "phase",
     [
         {"name": "head", "unfreeze": "none", "epochs": 3, "lr": 1e-2},
-        {"name": "top", "unfreeze": "top-1", "epochs": 3, "lr": 1e-3},
+        pytest.param({"name": "top", "unfreeze": "top-1", "epochs": 3, "lr": 1e-3}, marks=pytest.mark.slow),
         {"name": "top-two", "unfreeze": "top-2", "epochs": 3, "lr": 1e-3, "layer_decay": 0.5},
         {
             "name": "lora",

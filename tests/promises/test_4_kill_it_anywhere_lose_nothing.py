@@ -1,17 +1,12 @@
 """Promise 4: a run that was killed and resumed ends as one that was never killed, to the bit on one CPU device."""
 
 import json
-import os
 import random
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-from tests import tiny
+from tests import forked, tiny
 
-ROOT = Path(__file__).parents[2]
 PHASES = [
     tiny.PROBE,
     {"name": "top", "unfreeze": "top-1", "epochs": 4, "lr": 1e-3},
@@ -22,10 +17,11 @@ STEPS = (4 + 5) * 9  # at most: 132 rows in batches of 16
 
 def run_until(recipe, run, cache, step=0, signal="SIGKILL", devices="auto"):
     """Trains, or goes on, until the signal comes; returns the exit code."""
-    command = [sys.executable, "-m", "tests.killable", str(recipe), str(run)]
-    command += ["--step", str(step), "--signal", signal, "--devices", devices]
-    env = {**os.environ, "KFT_CACHE": str(cache), "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
+    done = forked.run(
+        "tests.killable",
+        *(recipe, run, "--step", step, "--signal", signal, "--devices", devices),
+        env={"KFT_CACHE": str(cache)},
+    )
     assert done.returncode in (0, 143, -9), done.stderr
     return done.returncode
 

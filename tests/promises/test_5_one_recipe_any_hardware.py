@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from kft.train.checkpoint import load_checkpoint
-from tests import tiny
+from tests import forked, tiny
 
 ROOT = Path(__file__).parents[2]
 PHASES = [
@@ -56,10 +56,8 @@ def environment(folder, name):
 def train(recipe, name, devices):
     """Runs the recipe in a process of its own, with a feature store of its own; returns the run folder."""
     folder = recipe.parent
-    command = [sys.executable, "-m", "kft.cli.main", "train", str(recipe), "--run", str(folder / name)]
-    done = subprocess.run(
-        [*command, "--devices", devices], env=environment(folder, name), capture_output=True, text=True, timeout=400
-    )
+    command = ("kft.cli.main", "train", recipe, "--run", folder / name, "--devices", devices)
+    done = forked.run(*command, env=environment(folder, name))
     assert done.returncode == 0, done.stderr
     return folder / name
 
@@ -141,13 +139,8 @@ def test_sigterm_saves_on_both_workers_at_one_step_and_a_single_device_goes_on(r
     assert process.returncode == 143
     state = load_checkpoint(run / "checkpoints", "last").state
     assert 6 <= state["steps_done"] < 32
-    done = subprocess.run(
-        [sys.executable, "-m", "kft.cli.main", "train", str(recipe), "--run", str(run), "--resume"],
-        env=environment(folder, "alone"),
-        capture_output=True,
-        text=True,
-        timeout=400,
-    )
+    again = ("kft.cli.main", "train", recipe, "--run", run, "--resume")
+    done = forked.run(*again, env=environment(folder, "alone"))
     assert done.returncode == 0, done.stderr
     assert "resumed    in phase" in done.stderr
     require_alike(alone, run)
@@ -156,16 +149,8 @@ def test_sigterm_saves_on_both_workers_at_one_step_and_a_single_device_goes_on(r
 @pytest.mark.slow
 def test_a_checkpoint_of_four_replicas_goes_on_on_one(recipe, alone):
     folder, run = recipe.parent, recipe.parent / "four-then-one"
-    command = [sys.executable, "-m", "tests.killable", str(recipe), str(run)]
-    for arguments, code in ((["--devices", "cpu:4", "--step", "7", "--signal", "SIGTERM"], 143), ([], 0)):
-        done = subprocess.run(
-            [*command, *arguments],
-            cwd=ROOT,
-            env=environment(folder, "four-then-one"),
-            capture_output=True,
-            text=True,
-            timeout=400,
-        )
+    for arguments, code in ((("--devices", "cpu:4", "--step", "7", "--signal", "SIGTERM"), 143), ((), 0)):
+        done = forked.run("tests.killable", recipe, run, *arguments, env=environment(folder, "four-then-one"))
         assert done.returncode == code, done.stderr
     require_alike(alone, run)
 
@@ -181,10 +166,8 @@ def test_a_checkpoint_of_four_replicas_goes_on_on_one(recipe, alone):
     ],
 )
 def test_an_explicit_choice_that_is_not_there_is_an_error(recipe, devices, environ, expected):
-    command = [sys.executable, "-m", "kft.cli.main", "train", str(recipe), "--devices", devices, "--run", "never"]
-    done = subprocess.run(
-        command, cwd=recipe.parent, env={**os.environ, **environ}, capture_output=True, text=True, timeout=120
-    )
+    command = ("kft.cli.main", "train", recipe, "--devices", devices, "--run", "never")
+    done = forked.run(*command, cwd=recipe.parent, env=environ)
     assert done.returncode == 2, done.stderr
     assert expected in done.stderr and "next:" in done.stderr
     assert not (recipe.parent / "never").exists()

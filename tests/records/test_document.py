@@ -101,7 +101,7 @@ def test_a_document_of_a_newer_kft_is_refused_and_says_so(tmp_path):
         "  where:    RUN/receipt.json, schema_version",
         "  received: 2",
         "  expected: at most 1",
-        "  next:     pip install --upgrade kft",
+        "  next:     install the kft that wrote it, or a newer one; versions in receipt.json names it",
     ]
 
 

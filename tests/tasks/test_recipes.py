@@ -1,0 +1,120 @@
+"""What a task can obey of a recipe: declared by its input kind and its kind of answer, and nowhere else."""
+
+import pytest
+
+from kft.errors import RecipeError
+from kft.recipe.schema import RecipeSpec
+from kft.tasks.recipes import find_misfits, load_recipe
+from kft.tasks.registry import TASKS
+
+SET = {
+    "data.text": "body",
+    "data.text_pair": "second",
+    "data.image": "photo",
+    "data.html": "unescape",
+    "data.label_separator": ";",
+    "data.redact": ["email"],
+    "data.bins": {"edges": [0], "labels": ["a", "b"]},
+    "model.image.size": 64,
+    "model.pooling": "max",
+    "train.augment": {},
+    "train.class_weight": "balanced",
+    "train.label_smoothing": 0.1,
+    "evaluate.suite": "checks.yaml",
+    "evaluate.abstain_at": {"error": 0.05},
+    "evaluate.threshold": {"costs": {"wrong": 10, "abstain": 1}},
+    "evaluate.out_of_scope": {"keep": 0.9},
+}
+"""Every key that some task does not obey, with a value other than its default."""
+OBEYED = {
+    "text-classification": "text html redact pooling bins class_weight label_smoothing suite abstain_at threshold "
+    "out_of_scope",
+    "text-multi-label": "text html redact pooling label_separator",
+    "text-pairs": "text text_pair html redact pooling bins class_weight label_smoothing suite abstain_at threshold "
+    "out_of_scope",
+    "text-regression": "text html redact pooling",
+    "token-tagging": "text",
+    "image-classification": "image size pooling augment bins class_weight label_smoothing suite abstain_at threshold "
+    "out_of_scope",
+    "image-multi-label": "image size pooling augment label_separator",
+}
+
+
+def spec_with(task, key, value):
+    *parents, last = key.split(".")
+    values = {last: value}
+    for part in reversed(parents):
+        values = {part: values}
+    values["data"] = {"train": "a.csv", **values.get("data", {})}
+    return RecipeSpec.model_validate({"task": task, **values})
+
+
+def test_all_keys_that_are_declared_are_tried():
+    declared = {key for task in TASKS for key in (*task.keys, *task.refuses)}
+    assert declared == set(SET) and set(OBEYED) == set(TASKS.names())
+
+
+@pytest.mark.parametrize("task", OBEYED)
+def test_a_task_obeys_its_keys_and_refuses_those_of_others(task):
+    refused = {key for key, value in SET.items() if find_misfits(spec_with(task, key, value))}
+    assert {key.split(".")[-1] for key in set(SET) - refused} == set(OBEYED[task].split())
+
+
+@pytest.mark.parametrize(
+    ("task", "key", "text"),
+    [
+        ("text-regression", "data.text_pair", "only for text-pairs; the task is text-regression"),
+        ("text-pairs", "data.image", "only for image-classification, image-multi-label; the task is text-pairs"),
+        (
+            "token-tagging",
+            "data.html",
+            "only for text-classification, text-multi-label, text-pairs, text-regression; the task is token-tagging",
+        ),
+        (
+            "token-tagging",
+            "data.redact",
+            "a placeholder would move the labelled spans: redact the texts before they are labelled",
+        ),
+        ("token-tagging", "model.pooling", "token-tagging answers for each token, so nothing is pooled"),
+        (
+            "image-multi-label",
+            "data.text",
+            "image-multi-label reads images: data.image names the column of their paths",
+        ),
+        (
+            "image-classification",
+            "data.redact",
+            "only texts are searched for personal data; image-classification reads images",
+        ),
+    ],
+)
+def test_a_refused_key_says_why(task, key, text):
+    assert find_misfits(spec_with(task, key, SET[key])) == [(tuple(key.split(".")), text)]
+
+
+def test_everything_that_does_not_fit_is_said_at_once():
+    values = {
+        "task": "image-multi-label",
+        "data": {"train": "photos", "text_pair": "b"},
+        "train": {"best": "valid_accuracy", "class_weight": "balanced"},
+        "evaluate": {"gates": {"forgetting.retained": ">= 0.9", "macro_f1": ">= 0.5"}},
+    }
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(values)
+    lines = str(caught.value).splitlines()
+    assert lines[:5] == [
+        "the recipe is not valid: 4 errors",
+        "  - train.best: valid_accuracy is no metric of image-multi-label, which has valid_loss, valid_micro_f1, "
+        "valid_macro_f1, valid_average_precision; did you mean valid_macro_f1?",
+        "  - data.text_pair: only for text-pairs; the task is image-multi-label",
+        "  - train.class_weight: only for text-classification, text-pairs, image-classification; the task is "
+        "image-multi-label",
+        "  - evaluate.gates.forgetting.retained: no photos ship with kft: name some in evaluate.retain, such as "
+        "{data: FOLDER, label: label}",
+    ]
+
+
+@pytest.mark.parametrize("task", TASKS.names())
+def test_a_run_is_chosen_by_its_tasks_first_metric(task):
+    best = load_recipe({"task": task, "data": {"train": "a.csv"}}).spec.train.best
+    assert best == f"valid_{TASKS.get(task).kind.judging.main.name}"
