@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import kft
+from kft.metrics.classification import METRICS
 from kft.model.blocks import FAMILIES
 from kft.model.heads import HEADS
 from kft.tasks.registry import TASKS
@@ -19,6 +20,8 @@ def restored(monkeypatch):
     monkeypatch.setattr("kft.model.blocks.FAMILIES", list(FAMILIES))
     monkeypatch.setattr(HEADS, "_entries", dict(HEADS._entries))
     monkeypatch.setattr(TASKS, "_entries", dict(TASKS._entries))
+    yield
+    del METRICS["top_3"]
 
 
 def test_the_page_runs(restored, tmp_path, monkeypatch, capsys):
@@ -33,6 +36,14 @@ def test_the_page_runs(restored, tmp_path, monkeypatch, capsys):
     assert list(metrics) == ["mae", "rmse", "pearson_r", "r2"]  # those of the kind that it replaces parts of
     assert metrics["pearson_r"].value > 0.4  # no correlation at all is what answering the mean has
     assert -4 <= found["answer"].value <= 4
+    assert kft.load_recipe(
+        {
+            "task": "text-classification",
+            "data": {"train": "a.csv"},
+            "train": {"best": "valid_top_3"},
+            "evaluate": {"gates": {"top_3": ">= 0.9"}},
+        }
+    )
     every_other_command_knows_the_task(found["recipe"], found["reviews"][:600])
 
 
