@@ -77,9 +77,9 @@ def vectors_with(backbone: Backbone, source: Source, model: ModelSpec, weights: 
 def _pooled_front(
     backbone: Backbone, model: ModelSpec, weights: Mapping[str, np.ndarray]
 ) -> tuple[Front, Sequence[str]]:
-    pooling = "auto" if model.pooling == "attention" else model.pooling
-    # The head's width lies above the boundary: any will do.
-    head = build_model(backbone, classes=2, pooling=pooling, image_size=model.image.size)
+    if model.pooling == "attention":
+        model = model.model_copy(update={"pooling": "auto"})
+    head = build_model(backbone, classes=2, spec=model)  # its width lies above the boundary: any will do
     with as_if(head, what_trains(head, "none")):
         split = split_at_boundary(head)
         return make_front(split, weights), frozen_blocks(head, split)

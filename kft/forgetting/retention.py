@@ -102,9 +102,10 @@ def measure_run(answering: Answering, progress: Progress) -> ForgettingResult | 
     )
 
 
-def trains_backbone(receipt: Receipt) -> bool:
+def trains_backbone(receipt: Receipt, name: str | None = None) -> bool:
     """Whether a phase of the run moves the backbone's weights."""
-    return any(PhaseSpec.model_validate(phase).moves_backbone for phase in receipt.phases)
+    phases = [PhaseSpec.model_validate(phase) for phase in receipt.phases]
+    return any(phase.moves_backbone for phase in phases if name in (None, phase.name))
 
 
 def _has_moved(artifact: Artifact, pretrained: Backbone) -> bool:
@@ -133,7 +134,7 @@ def _last_weights(answering: Answering) -> tuple[Mapping[str, np.ndarray], str] 
     if last is None or not last.state["results"]:
         return None
     ended: dict[str, Any] = last.state["results"][-1]
-    if ended["unfreeze"] == "none":
+    if not trains_backbone(answering.receipt, ended["name"]):
         return None
     return last.weights, f"{ended['name']}, epoch {ended['epochs']}, not kept"
 

@@ -11,13 +11,14 @@ from kft.model.backbones import Backbone
 from kft.model.graph import call_again, nodes_in_order
 from kft.model.heads import FEWEST, HEADS
 from kft.model.lora import add_lora
-from kft.recipe.schema import AugmentSpec, LoraSpec, RecipeSpec
+from kft.recipe.schema import LoraSpec, ModelSpec, RecipeSpec
 
 if TYPE_CHECKING:
     from kft.tasks.task import AnswerSpace, Task
 
 AUGMENT = "images_augment"
 """The layer that changes training images at random; it has a state of its own, so nothing above it is stored."""
+PLAIN = ModelSpec()
 
 
 def build_model(
@@ -25,12 +26,9 @@ def build_model(
     *,
     head: str = "classification",
     classes: int,
-    dropout: float = 0.1,
-    pooling: str = "auto",
-    image_size: int | None = None,
+    spec: ModelSpec = PLAIN,
     lora: LoraSpec | None = None,
-    augment: AugmentSpec | None = None,
-    seed: int = 0,
+    augment: keras.layers.Layer | None = None,
 ) -> keras.Model:
     """Builds a plain keras.Model from a backbone and a task head.
 
@@ -41,12 +39,12 @@ def build_model(
         backbone: From ``kft.load_backbone``.
         head: ``classification``, ``multi-label``, ``regression`` or ``tagging``.
         classes: How wide the last layer is: classes, labels, tags, or 1 for a number.
-        dropout: Dropout before the last layer.
+        spec: The recipe's part on the model: dropout before the last layer, pooling, image size; its backbone plays no
+            part here.
         pooling: ``mean``, ``cls``, ``max``, ``attention``, ``last``, or ``auto``: what suits the backbone.
         image_size: Pixels a side; default: the backbone's own.
         lora: Adapters to add; they train under the freeze rule ``lora``.
-        augment: Random changes to images while training.
-        seed: Of these changes.
+        augment: A layer that changes images at random while training, from ``augmentation``.
 
     Returns:
         A model from the backbone's inputs (``token_ids``, ``padding_mask`` and the like, ``int32[batch, tokens]``; or
@@ -70,17 +68,17 @@ def build_model(
     if backbone.image is not None:
         if head == "tagging":
             raise UsageError("images have no tokens to tag", received=f"{backbone.name}, head {head!r}")
-        inputs, features = _from_pixels(backbone, image_size, augment, seed)
+        inputs, features = _from_pixels(backbone, spec.image.size, augment)
         mask = None
     else:
         inputs, features = backbone.model.input, backbone.features
         mask = inputs["padding_mask"]
-    if pooling == "cls" and len(features.shape) != 3:
+    if spec.pooling == "cls" and len(features.shape) != 3:
         raise UsageError(
             "this backbone has no first token", where="model.pooling", received="cls", expected="mean, max or attention"
         )
-    how = backbone.pooling if pooling == "auto" else pooling
-    outputs = attach(features, mask, units=classes, dropout=dropout, pooling=how)
+    how = backbone.pooling if spec.pooling == "auto" else spec.pooling
+    outputs = attach(features, mask, units=classes, dropout=spec.dropout, pooling=how)
     model = keras.Model(inputs, outputs, name="kft_model")
     if lora is not None:
         add_lora(model, lora)
@@ -102,22 +100,23 @@ def build_for(spec: RecipeSpec, task: Task, space: AnswerSpace, backbone: Backbo
             next_step=f"kft models --modality {task.reads.medium}",
         )
     adapters = [phase.unfreeze.lora for phase in spec.train.phases or () if phase.unfreeze.lora is not None]
+    augment = None
+    if spec.train.augment is not None:
+        from kft.model.augment import augmentation
+
+        augment = augmentation(spec.train.augment, spec.seed, name=AUGMENT)
     return build_model(
         backbone,
         head=task.kind.learning.head,
         classes=task.kind.learning.units(space),
-        dropout=spec.model.dropout,
-        pooling=spec.model.pooling,
-        image_size=spec.model.image.size,
+        spec=spec.model,
         lora=adapters[0] if adapters else None,
-        augment=spec.train.augment,
-        seed=spec.seed,
+        augment=augment,
     )
 
 
-def _from_pixels(backbone: Backbone, size: int | None, augment: AugmentSpec | None, seed: int) -> tuple[Any, Any]:
+def _from_pixels(backbone: Backbone, size: int | None, augment: keras.layers.Layer | None) -> tuple[Any, Any]:
     """Returns an input of raw pixels and the backbone's features, its own layers called again."""
-    from kft.model.augment import augmentation
     from kft.model.normalise import normalisation_layer
 
     assert backbone.image is not None
@@ -126,7 +125,7 @@ def _from_pixels(backbone: Backbone, size: int | None, augment: AugmentSpec | No
     pixels = keras.Input((height, width, 3), dtype="uint8", name="images")
     x: Any = pixels
     if augment is not None:
-        x = augmentation(augment, seed, name=AUGMENT)(x)
+        x = augment(x)
     x = normalisation_layer(backbone.image.offset, backbone.image.scale)(x)
     (given,) = keras.tree.flatten(backbone.model.input)
     return pixels, call_again(nodes_in_order(backbone.model), {id(given): x}, backbone.features)
