@@ -76,12 +76,10 @@ class CheckResult:
 
     @property
     def page(self) -> Path:
-        """The page for people."""
         return self.output / "audit.html"
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many findings there are of each severity."""
         return count_severities(self.findings)
 
     def _repr_html_(self) -> str:

@@ -36,11 +36,9 @@ class LaunchResult:
     unchecked: str
 
     def submit(self, file: str) -> str:
-        """Returns the command that submits the text as a file."""
         return submit_command(self.job, file)
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns what ``kft launch --json`` prints."""
         replicas = self.job.machine.devices * self.job.workers
         memory = {"needed": self.need.on(replicas), "device": self.job.machine.memory} if self.need else None
         uploads = [source.upload for source in self.job.placed.sources if source.upload]

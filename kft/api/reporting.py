@@ -55,11 +55,9 @@ class ReportResult:
 
     @property
     def page(self) -> Path:
-        """The page for people."""
         return self.files["report"]
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns what ``kft report --json`` prints."""
         return {
             "run": str(self.run),
             "verdict": self.verdict,

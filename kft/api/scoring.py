@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from kft import replicas
@@ -16,6 +15,7 @@ from kft.evaluate.overfitting import judge_overfitting
 from kft.forgetting.retention import gate_value, measure_run, read_forgetting, write_forgetting
 from kft.records.edge_cases import EdgeCaseResult
 from kft.records.forgetting import ForgettingResult
+from kft.records.history import read_history
 from kft.records.metrics import EvaluateResult
 from kft.records.receipt import Receipt
 from kft.records.rules import CostRule, PrecisionRule, Rule
@@ -175,7 +175,5 @@ def _score(
 
 def _report(answering: Answering, raw: Scored, given: Scored) -> ClassReport:
     run, receipt = answering.run, answering.receipt
-    lines = run.history.read_text(encoding="utf-8").splitlines() if run.history.is_file() else []
-    valid_rows = receipt.n.valid - receipt.set_aside
-    overfitting = judge_overfitting([json.loads(line) for line in lines], valid_rows)
+    overfitting = judge_overfitting(read_history(run.history), receipt.n.valid - receipt.set_aside)
     return report_classes(raw, given, answering.best.decisions, overfitting, answering.spec.evaluate.slice_rows)

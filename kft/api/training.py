@@ -56,7 +56,6 @@ class TrainResult:
     seconds: float
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns what ``kft train --json`` prints."""
         return {
             "run": str(self.run),
             "seconds": round(self.seconds, 1),
@@ -100,7 +99,6 @@ class PlanResult:
     phases: tuple[PhasePlan, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns what ``kft plan --json`` prints."""
         phases = [phase.as_dict() for phase in self.phases]
         return {"backbone": self.backbone, "train": self.train, "valid": self.valid, "phases": phases}
 

@@ -35,7 +35,6 @@ class Check:
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """What it can read."""
         kinds = dict.fromkeys(task.reads for task in TASKS)
         return tuple(each.name for each in kinds if self.medium in (None, each.medium))
 

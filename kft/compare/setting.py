@@ -62,27 +62,22 @@ class Setting:
 
     @property
     def task(self) -> Task:
-        """What is read and answered."""
         return TASKS.get(self.spec.task)
 
     @property
     def classes(self) -> int:
-        """How many there are."""
         return len(self.split.labels)
 
     @property
     def rows_per_class(self) -> float:
-        """Training examples per class, on average."""
         return len(self.split.train) / self.classes
 
     @property
     def metric(self) -> Metric:
-        """What the comparison is decided by."""
         return deciding_metric(self.spec)
 
     @property
     def lower_is_better(self) -> bool:
-        """Whether less of that metric is better."""
         return not self.metric.higher_is_better
 
     def targets(self, examples: Examples) -> np.ndarray:
@@ -106,7 +101,6 @@ class Setting:
 
     @cached_property
     def reader(self) -> Reader:
-        """Turns raw inputs into the backbone's."""
         from kft.model.encode import make_reader
 
         return make_reader(self.task, self.backbone, self.spec.model)
@@ -192,14 +186,12 @@ class Setting:
         return meter.measure(retain_vectors(tuned, retain, self.spec), "tuned").retained, ""
 
     def artifact(self, model: keras.Model) -> Artifact:
-        """Returns a model ready to answer raw inputs."""
         from kft.answer.artifact import Artifact
 
         return Artifact(model, self.reader, self.task.kind, self.split.space, self.spec)
 
     @property
     def speed_inputs(self) -> list[Any]:
-        """What the speed of answering is measured on."""
         return self.split.valid.inputs[:SPEED_ROWS]
 
     @cached_property

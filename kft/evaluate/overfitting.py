@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from kft.records.history import EpochDone, HistoryEvent
 from kft.records.metrics import EpochGap, OverfittingResult
 
 LARGE_GAP = 0.10
@@ -14,7 +14,7 @@ LARGE_RISE = 0.10
 """A validation loss that has risen from its lowest by this share, while the training loss fell, is growing."""
 
 
-def judge_overfitting(history: Sequence[Mapping[str, Any]], valid_rows: int) -> OverfittingResult:
+def judge_overfitting(history: Sequence[HistoryEvent], valid_rows: int) -> OverfittingResult:
     """Judges a run's history: is the gap of the kept epoch large, does validation get worse while training gets better.
 
     Args:
@@ -22,28 +22,30 @@ def judge_overfitting(history: Sequence[Mapping[str, Any]], valid_rows: int) -> 
         valid_rows: How many examples the validation figures come from.
 
     Example:
-        >>> names = ("phase", "epoch", "accuracy", "valid_accuracy", "loss", "valid_loss", "is_best")
-        >>> rows = [("top", 1, 0.8, 0.78, 0.5, 0.5, False), ("top", 2, 0.99, 0.8, 0.1, 0.9, True)]
-        >>> events = [{"event": "epoch", **dict(zip(names, row))} for row in rows]
+        >>> def epoch(place, is_best, accuracy, valid_accuracy, loss, valid_loss):
+        ...     valid = {"valid_accuracy": valid_accuracy, "valid_loss": valid_loss}
+        ...     return EpochDone("top", place, 9 * place, valid, is_best, {"accuracy": accuracy, "loss": loss})
+        >>> events = [epoch(1, False, 0.8, 0.78, 0.5, 0.5), epoch(2, True, 0.99, 0.8, 0.1, 0.9)]
         >>> for warning in judge_overfitting(events, 500).warnings:
         ...     print(warning)
         top, epoch 2, which was kept: .99 right in training, .80 in validation
         top: the validation loss rose from 0.50 (epoch 1) to 0.90 (epoch 2) while the training loss fell
     """
-    trained = [event for event in history if event.get("event") == "epoch" and "loss" in event]
+    measured = [event for event in history if isinstance(event, EpochDone)]
     epochs = tuple(
         EpochGap(
-            phase=event["phase"],
-            epoch=event["epoch"],
-            train_accuracy=event["accuracy"],
-            valid_accuracy=event["valid_accuracy"],
-            train_loss=event["loss"],
-            valid_loss=event["valid_loss"],
+            phase=event.phase,
+            epoch=event.epoch,
+            train_accuracy=event.training["accuracy"],
+            valid_accuracy=event.metrics["valid_accuracy"],
+            train_loss=event.training["loss"],
+            valid_loss=event.metrics["valid_loss"],
         )
-        for event in trained
+        for event in measured
+        if "loss" in event.training
     )
-    best = [event for event in history if event.get("event") == "epoch" and event["is_best"]]
-    kept = next((e for e in epochs if best and (e.phase, e.epoch) == (best[-1]["phase"], best[-1]["epoch"])), None)
+    best = [(event.phase, event.epoch) for event in measured if event.is_best]
+    kept = next((each for each in epochs if (each.phase, each.epoch) in best[-1:]), None)
     warnings = [_large(kept, valid_rows)] if kept else []
     warnings += [_growing([e for e in epochs if e.phase == phase]) for phase in dict.fromkeys(e.phase for e in epochs)]
     return OverfittingResult(epochs, kept, tuple(filter(None, warnings)))

@@ -52,7 +52,6 @@ class Meter:
 
     @property
     def metric(self) -> str:
-        """What the figures are, in words."""
         if self.topics is None:
             return f"share of the {NEIGHBOURS} nearest neighbours that stay (cosine)"
         return f"accuracy of the {VOTERS} nearest neighbours, leaving each example out (cosine)"
@@ -71,7 +70,6 @@ class Meter:
 
     @property
     def pretrained(self) -> Estimate:
-        """The pretrained backbone's figure."""
         return estimate_mean(self._figures(self.before))
 
     @property

@@ -58,15 +58,12 @@ class Calibration:
 
     @property
     def how(self) -> str:
-        """What was fitted, for people."""
         return "temperature scaling on valid" if self.n else "none"
 
     @property
     def rule(self) -> Rule | None:
-        """Which of the three there is."""
         return self.promise or self.costs or self.precision
 
     @property
     def threshold(self) -> float | None:
-        """That of the rule."""
         return self.rule.threshold if self.rule else None

@@ -93,7 +93,6 @@ class EdgeCaseResult:
 
     @property
     def failed(self) -> tuple[EdgeCheckResult, ...]:
-        """The checks that say no."""
         return tuple(check for check in self.checks if not check.holds)
 
     def gate_values(self) -> dict[str, float]:

@@ -46,7 +46,6 @@ class Finding:
 
     @property
     def n(self) -> int:
-        """How many rows it names."""
         return len(self.rows)
 
 

@@ -66,7 +66,6 @@ class ForgettingResult:
 
     @property
     def kept(self) -> Retained:
-        """What the run's own weights keep."""
         return Retained(self.weights, self.tuned, self.retained)
 
     @property
@@ -77,7 +76,6 @@ class ForgettingResult:
 
     @property
     def warning(self) -> str | None:
-        """All warnings in one line."""
         return "; ".join(self.warnings) or None
 
     @property
@@ -90,7 +88,6 @@ class ForgettingResult:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """What is retained, and the warnings, for people."""
         about = self.retain
         retained = (
             f"retained {self.retained} ({self.weights}; {about.name}, {about.n:,} examples: "

@@ -39,7 +39,6 @@ class PhaseStarted:
 
     @property
     def moves_backbone(self) -> bool:
-        """Whether anything but the head trains in it."""
         return any(count for block, count in self.blocks.items() if block != "head")
 
 
@@ -82,11 +81,6 @@ class EpochDone:
     metrics: dict[str, float]
     is_best: bool
     training: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def scalars(self) -> dict[str, float]:
-        """What has a curve: loss, rate and metrics."""
-        return {name: value for name, value in self.training.items() if name != "seconds"} | self.metrics
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,6 @@ class GateResult:
 
     @property
     def reached(self) -> str:
-        """The value for people."""
         return shown_value(self.value)
 
 
@@ -120,7 +119,6 @@ class SelectiveResult:
 
     @property
     def rule(self) -> Rule | None:
-        """Which of the three there is."""
         return self.promise or self.costs or self.precision
 
     @property
@@ -171,7 +169,6 @@ class EpochGap:
 
     @property
     def gap(self) -> float:
-        """Training accuracy less validation accuracy."""
         return self.train_accuracy - self.valid_accuracy
 
 
@@ -257,12 +254,10 @@ class EvaluateResult:
 
     @property
     def main(self) -> str:
-        """The first metric."""
         return next(iter(self.metrics))
 
     @property
     def failed_gates(self) -> dict[str, GateResult]:
-        """The gates that say no."""
         return {name: gate for name, gate in self.gates.items() if not gate.passed}
 
     @property

@@ -16,104 +16,42 @@ RUN_NOTE = "run folder: "
 """Opens the note on an exception that ended a training, so that it can be said where the weights are."""
 
 
+class _File:
+    """A file or folder in each run folder, by its name there."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, run: RunFolder, kind: type[RunFolder]) -> Path:
+        return run.path / self.name
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """The files of one run."""
 
     path: Path
 
-    @property
-    def recipe(self) -> Path:
-        """The resolved recipe, with the origin of each value."""
-        return self.path / "recipe.yaml"
-
-    @property
-    def receipt(self) -> Path:
-        """Seed, versions, hashes."""
-        return self.path / "receipt.json"
-
-    @property
-    def splits(self) -> Path:
-        """Example id, split, hash."""
-        return self.path / "splits.parquet"
-
-    @property
-    def findings(self) -> Path:
-        """What was found in the data; the form is that of ``kft check``."""
-        return self.path / "findings.json"
-
-    @property
-    def history(self) -> Path:
-        """One event a line, as it happens."""
-        return self.path / "history.jsonl"
-
-    @property
-    def checkpoints(self) -> Path:
-        """Best and last weights."""
-        return self.path / "checkpoints"
-
-    @property
-    def calibration(self) -> Path:
-        """What was fitted on valid after training: temperature, abstention threshold, out-of-scope score."""
-        return self.path / "calibration.json"
-
-    @property
-    def forgetting(self) -> Path:
-        """What the tuned backbone keeps of what it could do before."""
-        return self.path / "forgetting.json"
-
-    @property
-    def tensorboard(self) -> Path:
-        """The history's epochs as event files, one folder a phase."""
-        return self.path / "tensorboard"
-
-    @property
-    def scope(self) -> Path:
-        """The training examples' vectors, which inputs that are out of scope lie far from."""
-        return self.path / "scope.safetensors"
-
-    @property
-    def metrics(self) -> Path:
-        """Test metrics with intervals."""
-        return self.path / "metrics.json"
-
-    @property
-    def predictions(self) -> Path:
-        """The test split's predictions."""
-        return self.path / "predictions.csv"
-
-    @property
-    def edge_cases(self) -> Path:
-        """How the last suite of edge cases went, case by case."""
-        return self.path / "edge_cases.json"
-
-    @property
-    def per_class(self) -> Path:
-        """Precision, recall and F1 of each class."""
-        return self.path / "per_class.csv"
-
-    @property
-    def confusion(self) -> Path:
-        """The confusion matrix: targets down, predictions across."""
-        return self.path / "confusion.csv"
-
-    @property
-    def mistakes(self) -> Path:
-        """The most confident wrong answers, with their nearest training examples."""
-        return self.path / "mistakes.json"
-
-    @property
-    def report(self) -> Path:
-        """The page for people."""
-        return self.path / "report.html"
-
-    @property
-    def card(self) -> Path:
-        """The model card."""
-        return self.path / "card.md"
+    recipe = _File("recipe.yaml")  # the resolved recipe, with the origin of each value
+    receipt = _File("receipt.json")  # seed, versions, hashes
+    splits = _File("splits.parquet")  # example id, split, hash
+    findings = _File("findings.json")  # what was found in the data; the form is that of ``kft check``
+    history = _File("history.jsonl")  # one event a line, as it happens
+    checkpoints = _File("checkpoints")  # best and last weights
+    calibration = _File("calibration.json")  # fitted on valid: temperature, abstention threshold, out-of-scope score
+    forgetting = _File("forgetting.json")  # what the tuned backbone keeps of what it could do before
+    tensorboard = _File("tensorboard")  # the history's epochs as event files, one folder a phase
+    scope = _File("scope.safetensors")  # the training examples' vectors; inputs out of scope lie far from them
+    metrics = _File("metrics.json")  # test metrics with intervals
+    predictions = _File("predictions.csv")  # the test split's predictions
+    edge_cases = _File("edge_cases.json")  # how the last suite of edge cases went, case by case
+    per_class = _File("per_class.csv")  # precision, recall and F1 of each class
+    confusion = _File("confusion.csv")  # the confusion matrix: targets down, predictions across
+    mistakes = _File("mistakes.json")  # the most confident wrong answers, with their nearest training examples
+    report = _File("report.html")  # the page for people
+    card = _File("card.md")  # the model card
 
     def append_history(self, event: Mapping[str, Any]) -> None:
-        """Adds one event as a line."""
         with storage_errors(self.history), self.history.open("a", encoding="utf-8") as file:
             file.write(json.dumps(event, ensure_ascii=False) + "\n")
 

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from kft.model.catalog import CATALOG, BackboneEntry
 from kft.records.estimate import metric_title, shown_value
+from kft.records.history import PhaseStarted
 from kft.report.html import TEMPLATES, clean, shorten
 from kft.report.questions import four_questions
 from kft.report.record import RunRecord
@@ -134,7 +135,7 @@ def _values(record: RunRecord) -> dict[str, Any]:
         "datasets": _datasets(record),
         "labels": [shorten(label, 60) for label in receipt.labels],
         "receipt": receipt,
-        "phases": [event for event in record.history if event.get("event") == "phase"],
+        "phases": [event for event in record.history if isinstance(event, PhaseStarted)],
         "spec": record.recipe.spec,
         "metrics": {
             metric_title(name): [str(value), *(str(found[name]) for found in record.baselines.values())]

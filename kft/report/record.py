@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,6 +18,7 @@ from kft.records.edge_cases import EdgeCaseResult
 from kft.records.estimate import Estimate
 from kft.records.findings import Finding, Findings
 from kft.records.forgetting import ForgettingResult
+from kft.records.history import HistoryEvent, read_history
 from kft.records.metrics import EvaluateResult
 from kft.records.mistakes import Mistakes
 from kft.records.receipt import Receipt
@@ -27,8 +26,6 @@ from kft.records.run_folder import RunFolder
 from kft.tasks.recipes import load_recipe
 from kft.tasks.registry import TASKS
 from kft.tasks.task import Task
-
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -73,7 +70,7 @@ class RunRecord:
     receipt: Receipt
     metrics: EvaluateResult
     findings: tuple[Finding, ...] | None
-    history: tuple[Row, ...]
+    history: tuple[HistoryEvent, ...]
     predictions: tuple[Mapping[str, str], ...]
     classes: tuple[Mapping[str, str], ...]
     labels: tuple[str, ...]
@@ -84,12 +81,10 @@ class RunRecord:
 
     @property
     def task(self) -> Task:
-        """What is read and answered."""
         return TASKS.get(self.recipe.spec.task)
 
     @property
     def n(self) -> int:
-        """Test examples."""
         return self.metrics.n
 
     @property
@@ -104,7 +99,6 @@ class RunRecord:
 
     @property
     def main(self) -> str:
-        """The first metric of the task."""
         return self.metrics.main
 
     @property
@@ -146,7 +140,7 @@ def read_record(run: RunFolder) -> RunRecord:
         receipt=read_document(Receipt, run.receipt),
         metrics=read_document(EvaluateResult, run.metrics),
         findings=None if found is None else found.findings,
-        history=_events(run),
+        history=read_history(run.history),
         predictions=tuple(read_predictions(run)),
         classes=tuple(_rows(run.per_class)),
         labels=labels,
@@ -155,12 +149,6 @@ def read_record(run: RunFolder) -> RunRecord:
         forgetting=read_if_there(ForgettingResult, run.forgetting),
         mistakes=read_if_there(Mistakes, run.mistakes),
     )
-
-
-def _events(run: RunFolder) -> tuple[Row, ...]:
-    if not run.history.is_file():
-        return ()
-    return tuple(json.loads(line) for line in run.history.read_text(encoding="utf-8").splitlines() if line.strip())
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

@@ -20,6 +20,7 @@ from kft.records.compare import Comparison
 from kft.records.edge_cases import EdgeCaseResult, Outcome
 from kft.records.estimate import Estimate, metric_title
 from kft.records.forgetting import ForgettingResult
+from kft.records.history import EpochDone, as_line
 from kft.records.metrics import EvaluateResult
 from kft.records.mistakes import Mistake as WrittenMistake
 from kft.records.mistakes import NearExample
@@ -133,14 +134,13 @@ def _training(record: RunRecord) -> list[Drawing]:
 
 
 def _epochs(record: RunRecord) -> Grid | None:
-    events = [event for event in record.history if event.get("event") == "epoch"]
-    if len(events) < 2:
+    epochs = [event for event in record.history if isinstance(event, EpochDone)]
+    if len(epochs) < 2:
         return None
-    names = list(dict.fromkeys(name for event in events for name in event if name not in ("event", "is_best")))
-    kept = max((place for place, event in enumerate(events) if event["is_best"]), default=-1)
-    rows = [
-        (*(event.get(name) for name in names), "kept" if place == kept else "") for place, event in enumerate(events)
-    ]
+    lines = [as_line(epoch) for epoch in epochs]
+    names = list(dict.fromkeys(name for line in lines for name in line if name not in ("event", "is_best")))
+    kept = max((place for place, epoch in enumerate(epochs) if epoch.is_best), default=-1)
+    rows = [(*map(line.get, names), "kept" if place == kept else "") for place, line in enumerate(lines)]
     return make_grid("every epoch", (*(name.replace("_", " ") for name in names), ""), rows)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from markupsafe import Markup
 
 from kft.records.estimate import metric_title
+from kft.records.history import EpochDone, HistoryEvent
 from kft.records.metrics import ReliabilityBin, RiskPoint
 from kft.report.plots import ACCENT, BAR, GRID, INK, PAPER, TEXT, as_svg, axes_of, cut
 
@@ -21,8 +22,6 @@ MOST_NUMBERED = 16
 """With more classes, every fifth column has its number."""
 DARK = 0.55
 """Cells of a larger share carry light figures."""
-
-Event = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -36,13 +35,13 @@ class Curve:
         title: What is measured.
     """
 
-    events: Sequence[Event]
+    events: Sequence[EpochDone]
     train: str
     valid: str
     title: str
 
 
-def curves_of(history: Sequence[Event], best: str) -> list[Curve]:
+def curves_of(history: Sequence[HistoryEvent], best: str) -> list[Curve]:
     """Returns the curves of a run: the loss, and what its epochs were chosen by, where that is something else.
 
     Args:
@@ -52,14 +51,14 @@ def curves_of(history: Sequence[Event], best: str) -> list[Curve]:
     Returns:
         None where fewer than two epochs were measured: a solved probe has no curve.
     """
-    events = [event for event in history if event.get("event") == "epoch"]
+    events = [event for event in history if isinstance(event, EpochDone)]
     if len(events) < 2:
         return []
     keys = dict.fromkeys(["valid_loss", best])
     return [
         Curve(events, key.removeprefix("valid_"), key, metric_title(key.removeprefix("valid_")))
         for key in keys
-        if all(key in event for event in events)
+        if all(key in event.metrics for event in events)
     ]
 
 
@@ -67,16 +66,16 @@ def training_plot(curve: Curve) -> Markup:
     """Draws training and validation along the epochs of all phases; the epoch that was kept is marked."""
     events = curve.events
     places = np.arange(len(events))
-    valid = np.array([event[curve.valid] for event in events], float)
-    train = np.array([event.get(curve.train, np.nan) for event in events], float)
-    kept = max((place for place, event in enumerate(events) if event["is_best"]), default=len(events) - 1)
+    valid = np.array([event.metrics[curve.valid] for event in events], float)
+    train = np.array([event.training.get(curve.train, np.nan) for event in events], float)
+    kept = max((place for place, event in enumerate(events) if event.is_best), default=len(events) - 1)
     with axes_of(2.5) as (figure, axes):
         if not np.isnan(train).all():
             axes.plot(places, train, "o--", color=BAR, linewidth=1.5, markersize=3, label="training")
         axes.plot(places, valid, "o-", color=ACCENT, linewidth=1.6, markersize=3.5, label="validation")
         axes.plot(kept, valid[kept], "o", color="none", markeredgecolor=ACCENT, markersize=9, label="kept")
         _phases(axes, events)
-        axes.set_xticks(places, [str(event["epoch"]) for event in events])
+        axes.set_xticks(places, [str(event.epoch) for event in events])
         axes.set(xlabel="epoch", ylabel=curve.title, xlim=(-0.35, len(events) - 0.65))
         axes.margins(y=0.18)
         if len(events) > 16:
@@ -86,18 +85,18 @@ def training_plot(curve: Curve) -> Markup:
             figure,
             f"{curve.title} along training",
             f"{curve.title} along training: validation from {valid[0]:.3g} to {valid[-1]:.3g}, {valid[kept]:.3g} "
-            f"where it was kept, phase {events[kept]['phase']}, epoch {events[kept]['epoch']}",
+            f"where it was kept, phase {events[kept].phase}, epoch {events[kept].epoch}",
         )
 
 
-def _phases(axes: Any, events: Sequence[Event]) -> None:
+def _phases(axes: Any, events: Sequence[EpochDone]) -> None:
     """Draws where each phase begins, with its name."""
-    starts = [place for place, event in enumerate(events) if not place or event["phase"] != events[place - 1]["phase"]]
+    starts = [place for place, event in enumerate(events) if not place or event.phase != events[place - 1].phase]
     for place in starts:
         if place:
             axes.axvline(place - 0.5, color=GRID, linewidth=1.0)
         axes.annotate(
-            cut(str(events[place]["phase"]), 12),
+            cut(events[place].phase, 12),
             (place - (0.45 if place else 0.3), 1.0),
             (2, 1),
             xycoords=("data", "axes fraction"),

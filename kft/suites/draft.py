@@ -50,7 +50,6 @@ class SuiteDraft:
     shortcuts: tuple[tuple[str, str], ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns what ``kft evaluate --draft-suite --json`` prints."""
         shortcuts = [{"token": token, "class": label} for token, label in self.shortcuts]
         return {
             "suite": str(self.path),

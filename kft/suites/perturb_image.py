@@ -39,36 +39,16 @@ def blur(image: Image, rng: np.random.Generator, given: str = "") -> Image:
     return image.filter(ImageFilter.GaussianBlur(BLUR * min(image.size)))
 
 
-def brighten(image: Image, rng: np.random.Generator, given: str = "") -> Image:
-    """More light."""
-    return _brightness(image, LIGHTER)
+def _enhanced(enhancer: str, factor: float) -> ImageChange:
+    """Returns a change by one of Pillow's enhancers: ``Brightness`` or ``Contrast``."""
 
+    def change(image: Image, rng: np.random.Generator, given: str = "") -> Image:
+        from PIL import ImageEnhance
 
-def darken(image: Image, rng: np.random.Generator, given: str = "") -> Image:
-    """Less light."""
-    return _brightness(image, DARKER)
+        enhanced: Image = getattr(ImageEnhance, enhancer)(image).enhance(factor)
+        return enhanced
 
-
-def _brightness(image: Image, factor: float) -> Image:
-    from PIL import ImageEnhance
-
-    return ImageEnhance.Brightness(image).enhance(factor)
-
-
-def raise_contrast(image: Image, rng: np.random.Generator, given: str = "") -> Image:
-    """Colours further from the image's mean grey."""
-    return _contrast(image, MORE_CONTRAST)
-
-
-def lower_contrast(image: Image, rng: np.random.Generator, given: str = "") -> Image:
-    """Colours nearer to the image's mean grey."""
-    return _contrast(image, LESS_CONTRAST)
-
-
-def _contrast(image: Image, factor: float) -> Image:
-    from PIL import ImageEnhance
-
-    return ImageEnhance.Contrast(image).enhance(factor)
+    return change
 
 
 def crop(image: Image, rng: np.random.Generator, given: str = "") -> Image:
@@ -145,10 +125,10 @@ def _register(name: str, change: ImageChange, about: str) -> None:
 
 
 _register("blur", blur, "a little out of focus")
-_register("brighter", brighten, "more light")
-_register("darker", darken, "less light")
-_register("more-contrast", raise_contrast, "stronger colours")
-_register("less-contrast", lower_contrast, "paler colours")
+_register("brighter", _enhanced("Brightness", LIGHTER), "more light")
+_register("darker", _enhanced("Brightness", DARKER), "less light")
+_register("more-contrast", _enhanced("Contrast", MORE_CONTRAST), "stronger colours")
+_register("less-contrast", _enhanced("Contrast", LESS_CONTRAST), "paler colours")
 _register("crop", crop, f"a part of {KEPT_BY_CROP:.0%} of each side")
 _register("noise", add_noise, f"noise of a standard deviation of {NOISE:g}, of 255")
 _register("rotate", rotate, f"turned by {LEAST_DEGREES:g} to {MOST_DEGREES:g} degrees, without corners")

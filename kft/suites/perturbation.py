@@ -35,7 +35,6 @@ class Perturbation:
     takes_text: bool = False
 
     def fits(self, kind: InputKind) -> bool:
-        """Whether it changes such inputs."""
         return kind.medium == self.modality
 
 

@@ -82,7 +82,6 @@ class CaseSpec(Spec):
 
     @property
     def expects(self) -> bool:
-        """Whether it says what has to be answered."""
         return bool(self.label) or self.abstain or self.confidence_at_most is not None
 
 

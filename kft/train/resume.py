@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from kft.errors import RunError, UsageError
 from kft.recipe.load import Recipe
 from kft.records.document import read_document, write_document
+from kft.records.history import EpochDone, PhaseStarted, read_history
 from kft.records.receipt import Receipt, Resumed
 from kft.records.run_folder import RunFolder, refuse_taken
 from kft.replicas import processes_agree
@@ -164,18 +164,9 @@ def refuse_beginning_anew(run: RunFolder, folder: str) -> None:
 
 def _has_trained(run: RunFolder) -> bool:
     """Whether the history tells of what a first checkpoint comes before: an epoch's steps, or a second phase."""
-    try:
-        lines = run.history.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return False
-    phases = 0
-    for line in lines:
-        with suppress(ValueError):  # the last line may be cut short
-            event = json.loads(line)
-            phases += event["event"] == "phase"
-            if phases > 1 or (event["event"] == "epoch" and event["epoch"] > 0):
-                return True
-    return False
+    events = read_history(run.history)
+    phases = sum(isinstance(event, PhaseStarted) for event in events)
+    return phases > 1 or any(isinstance(event, EpochDone) and event.epoch > 0 for event in events)
 
 
 def note_resumed(run: RunFolder, steps_done: int, devices: str, versions: Mapping[str, Any]) -> None:

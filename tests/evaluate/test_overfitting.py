@@ -4,20 +4,20 @@ import numpy as np
 
 from kft.evaluate.overfitting import judge_overfitting
 from kft.records.document import as_document
+from kft.records.history import EpochDone, PhaseStarted
 
 
 def run_of(*epochs, phase="top", kept=None):
     """Epochs as (training accuracy, validation accuracy, training loss, validation loss)."""
     kept = len(epochs) if kept is None else kept
-    start = {"event": "epoch", "phase": phase, "epoch": 0, "valid_accuracy": 0.5, "valid_loss": 0.7}
-    names = ("accuracy", "valid_accuracy", "loss", "valid_loss")
+
+    def epoch(n, right, valid_loss, **training):
+        return EpochDone(phase, n, 9 * n, {"valid_accuracy": right, "valid_loss": valid_loss}, n in (0, kept), training)
+
     return [
-        {"event": "phase_start", "phase": phase},
-        {**start, "is_best": True},
-        *(
-            {"event": "epoch", "phase": phase, "epoch": n, "is_best": n == kept, **dict(zip(names, row, strict=True))}
-            for n, row in enumerate(epochs, start=1)
-        ),
+        PhaseStarted(phase, "top", "adamw", None, 3, 9, {"head": 3}),
+        epoch(0, 0.5, 0.7),
+        *(epoch(n, row[1], row[3], accuracy=row[0], loss=row[2]) for n, row in enumerate(epochs, start=1)),
     ]
 
 

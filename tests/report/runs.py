@@ -18,6 +18,7 @@ from kft.records.edge_cases import EdgeCaseResult, EdgeCheckResult, Outcome
 from kft.records.estimate import Estimate
 from kft.records.findings import Findings
 from kft.records.forgetting import ForgettingResult, Retain, Retained
+from kft.records.history import EpochDone, as_line
 from kft.records.mistakes import Mistake, Mistakes, NearExample
 from kft.records.receipt import Counts
 from kft.records.run_folder import RunFolder
@@ -51,7 +52,7 @@ def write_run(
     labels = () if kind.numeric else tuple(labels)
     space = AnswerSpace(labels, mean=1.0 if not labels else 0.0)
     events = epochs(recipe.spec.train.best)
-    run.rewrite_history(events)
+    run.rewrite_history([as_line(event) for event in events])
     scored, shares = answers(kind, space, n, rng)
     given, report = NOTHING, None
     if kind.one_class:
@@ -73,16 +74,14 @@ def epochs(best):
     rows += [("top", 2, 0.2, 0.4, True), ("top", 3, 0.1, 0.7, False)]
     named = best.removeprefix("valid_")
     return [
-        {
-            "event": "epoch",
-            "phase": phase,
-            "epoch": epoch,
-            "valid_loss": valid,
-            best: 1 - valid,
-            "valid_accuracy": 1 - valid,
-        }
-        | ({"loss": train, "accuracy": 1 - train, named: 1 - train} if train is not None else {})
-        | {"is_best": kept}
+        EpochDone(
+            phase,
+            epoch,
+            9 * epoch,
+            {"valid_loss": valid, best: 1 - valid, "valid_accuracy": 1 - valid},
+            kept,
+            {"loss": train, "accuracy": 1 - train, named: 1 - train} if train is not None else {},
+        )
         for phase, epoch, train, valid, kept in rows
     ]
 

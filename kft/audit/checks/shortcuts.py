@@ -53,11 +53,9 @@ class Link:
         return not self.valid_phi < STRONG / 2
 
     def rows_of(self, ids: Sequence[str], members: Mapping[str, np.ndarray]) -> tuple[str, ...]:
-        """Returns the ids of the class's rows that have the cue."""
         return tuple(ids[place] for place in np.flatnonzero(self.cue.present & members[self.label]).tolist())
 
     def figures(self) -> dict[str, object]:
-        """Returns what a finding says of it."""
         return {
             "cue": self.cue.name,
             "family": self.cue.family,
