@@ -152,7 +152,8 @@ def from_training(run: RunFolder, backbone: Backbone, fitted: FitResult, space: 
     best = replace(_artifact(recipe.spec, space, backbone, fitted.model), checkpoint=digest)
     probe = None
     if fitted.probe is not None:
-        if _same(fitted.probe, {variable.path: variable.numpy() for variable in fitted.model.weights}):
+        head = (variable for variable in fitted.model.weights if variable.path in fitted.probe)
+        if _same(fitted.probe, {variable.path: variable.numpy() for variable in head}):
             probe = best
         else:  # the trained backbone holds tuned weights
             start = backbone if fitted.backbone_kept else _pretrained(recipe.spec, receipt)
@@ -195,7 +196,7 @@ def _artifact(spec: RecipeSpec, space: AnswerSpace, backbone: Backbone, graph: k
 
 
 def _on(spec: RecipeSpec, space: AnswerSpace, backbone: Backbone, arrays: Arrays) -> Artifact:
-    """Builds the graph on a backbone that no artifact holds, and puts a checkpoint's weights into it."""
+    """Builds a graph on a backbone; where an artifact holds that already, arrays of the new head alone may be given."""
     from kft.model.build import build_for
     from kft.train.checkpoint import restore
 
