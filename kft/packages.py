@@ -38,7 +38,6 @@ class PackageAsset:
 
     @property
     def requirement(self) -> str:
-        """The pinned requirement, as pip writes it."""
         return f"{self.distribution}=={self.version}"
 
 

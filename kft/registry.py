@@ -65,7 +65,6 @@ class Registry(Generic[T]):
         )
 
     def names(self) -> tuple[str, ...]:
-        """Returns the names in the order of registration."""
         return tuple(self._entries)
 
     def __iter__(self) -> Iterator[T]:

@@ -50,7 +50,6 @@ class Run:
 
     @property
     def task(self) -> Task:
-        """What is read and answered."""
         return TASKS.get(self.recipe.spec.task)
 
 
@@ -88,7 +87,6 @@ class Answering:
 
     @property
     def spec(self) -> RecipeSpec:
-        """What the recipe asks for."""
         return self.recipe.spec
 
     @property

@@ -71,7 +71,6 @@ class CheckResult:
 
     @property
     def errors(self) -> tuple[Finding, ...]:
-        """What makes a measured figure wrong, or training impossible."""
         return tuple(finding for finding in self.findings if finding.severity == "error")
 
     @property

@@ -202,7 +202,6 @@ class Setting:
 
     @cached_property
     def backbone_bytes(self) -> int:
-        """Of the backbone's weights in memory."""
         return sum(int(np.prod(weight.shape)) * 4 for weight in self.backbone.model.weights)
 
     def estimated_minutes(self, *, epochs: int, passes: int) -> float:

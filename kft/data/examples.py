@@ -89,7 +89,6 @@ class Examples:
         return len(self.inputs)
 
     def take(self, indices: np.ndarray) -> Examples:
-        """Returns the examples at these positions."""
         return Examples(
             ids=self.ids[indices],
             inputs=[self.inputs[index] for index in indices],

@@ -71,7 +71,6 @@ class ImageSizing:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Height, width and channels of a decoded image."""
         return self.height, self.width, 3
 
 

@@ -65,21 +65,17 @@ class FrozenFront:
 
     @property
     def inputs(self) -> list[Any]:
-        """The front's inputs."""
         return self.front.inputs
 
     @property
     def outputs(self) -> list[Any]:
-        """The back's outputs."""
         return self.back.outputs
 
     @property
     def losses(self) -> list[Any]:
-        """Regularisation terms of the part that trains."""
         return self.back.losses
 
     def __call__(self, tensors: list[Any], *, training: bool) -> Any:
-        """Runs both halves."""
         return self.back(self.front(tensors, training=False), training=training)
 
 

@@ -26,21 +26,17 @@ class OtherWeights:
 
     @property
     def inputs(self) -> list[Any]:
-        """The model's."""
         return self.model.inputs
 
     @property
     def outputs(self) -> list[Any]:
-        """The model's."""
         return self.model.outputs
 
     @property
     def losses(self) -> list[Any]:
-        """The model's."""
         return self.model.losses
 
     def __call__(self, tensors: list[Any], *, training: bool) -> Any:
-        """Runs the model."""
         # In the scope alone, and so in this trace alone, a variable's value is another's.
         with keras.StatelessScope(state_mapping=list(self.pairs)):
             return self.model(tensors, training=training)

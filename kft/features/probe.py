@@ -42,7 +42,6 @@ class ProbeRows:
 
     @property
     def vectors(self) -> Vectors:
-        """The features, served in pieces."""
         return DenseColumn(self.features) if isinstance(self.features, np.ndarray) else self.features
 
 

@@ -45,7 +45,6 @@ class Ragged:
         return np.diff(self.offsets)
 
     def row(self, index: int) -> np.ndarray:
-        """Returns one row."""
         return self.values[self.offsets[index] : self.offsets[index + 1]]
 
     def take(self, rows: np.ndarray, edge: int) -> np.ndarray:

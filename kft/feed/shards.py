@@ -137,7 +137,6 @@ class StoredColumn:
     dtype: np.dtype
 
     def row(self, index: int) -> np.ndarray:
-        """Returns one example's tensor."""
         values, start = self.values[self.shard[index]], self.start[index]
         return values[start] if self.length is None else values[start : start + self.length[index]]
 
@@ -175,7 +174,6 @@ class ShardIndex:
         self.shards = [shard for shard in opened if shard is not None]  # a damaged one counts as not there
 
     def present(self, keys: np.ndarray) -> int:
-        """Returns how many of the examples are here."""
         return int((self._places(keys) >= 0).sum())
 
     def missing(self, keys: np.ndarray) -> np.ndarray:

@@ -56,11 +56,9 @@ class DenseColumn:
         return taken
 
     def row(self, index: int) -> np.ndarray:
-        """Returns one example's tensor."""
         return self.values[index]
 
     def chunks(self) -> Iterator[Chunk]:
-        """Yields all examples in pieces."""
         for start in range(0, len(self.values), CHUNK_ROWS):
             values = self.values[start : start + CHUNK_ROWS]
             yield np.arange(start, start + len(values)), values
@@ -94,7 +92,6 @@ class Source:
         return tuple(column.take(rows, edge) for column in self.columns.values())
 
     def with_columns(self, columns: Mapping[str, Column]) -> Source:
-        """Returns the same examples with other tensors."""
         return Source(columns, self.lengths, self.edges)
 
     def select(self, names: tuple[str, ...]) -> Source:

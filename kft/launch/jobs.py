@@ -68,7 +68,6 @@ class JobSpec:
 
     @property
     def command(self) -> list[str]:
-        """What trains."""
         command = ["kft", "train", "recipe.yaml", "--run", mounted(self.run), "--devices", self.devices, "--resume"]
         if "://" not in (self.placed.recipe.checkpoints_folder or ""):
             # An object store takes a checkpoint whole or not at all, and all workers see the same one.
@@ -82,7 +81,6 @@ class JobSpec:
 
     @property
     def buckets(self) -> list[str]:
-        """All that the job reads or writes."""
         return list(dict.fromkeys(map(bucket_of, [self.run, *(source.url for source in self.placed.sources)])))
 
 

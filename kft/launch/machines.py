@@ -55,7 +55,6 @@ class Machine:
 
     @property
     def described(self) -> str:
-        """What it is, for people."""
         what = "TPU chip" if self.is_tpu else "GPU"
         return f"{self.devices} {what}{'s' * (self.devices > 1)} of {self.memory // GB} GB"
 

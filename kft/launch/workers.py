@@ -145,7 +145,6 @@ class Supervisor:
         self._pass_on()
 
     def _pass_on(self) -> None:
-        """Tells every worker once that was not told yet."""
         if self._told is None:
             return
         for worker in self._running:

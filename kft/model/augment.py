@@ -152,7 +152,6 @@ class Augment(keras.layers.Layer):
         return images
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
-        """The shape stays."""
         return input_shape
 
     def get_config(self) -> dict[str, Any]:

@@ -70,7 +70,6 @@ class Backbone:
     pooling: str
 
     def reads(self, kind: InputKind) -> bool:
-        """Whether it was made for such inputs."""
         return kind.medium == self.modality
 
     @property

@@ -113,7 +113,6 @@ class _Images:
     sizing: ImageSizing
 
     def row(self, index: int) -> np.ndarray:
-        """Decodes one image."""
         from kft.data.images import decode_image
 
         return decode_image(self.paths[index], self.sizing)

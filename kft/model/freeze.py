@@ -52,12 +52,10 @@ class FreezeTable:
 
     @property
     def parameters(self) -> int:
-        """All parameters of the model."""
         return sum(row.parameters for row in self.rows)
 
     @property
     def trainable(self) -> int:
-        """The parameters that train."""
         return sum(row.trainable for row in self.rows)
 
     def __str__(self) -> str:

@@ -146,7 +146,6 @@ class _Unpickler(pickle.Unpickler):
         raise _Refused(f"it names {module}.{name}, which a file of weights has no use for")
 
     def persistent_load(self, pid: Any) -> _Storage:
-        """Returns the description of a storage."""
         match pid:
             case ("storage", _StorageType() as kind, str() as key, "cpu", int() as count, None) if count >= 0:
                 return _Storage(key, kind.dtype, count)

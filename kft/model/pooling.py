@@ -22,7 +22,6 @@ class _Pooling(keras.layers.Layer):
     """
 
     def compute_output_shape(self, x_shape: tuple, padding_mask_shape: tuple | None = None) -> tuple:
-        """Keeps batch and width."""
         return (x_shape[0], x_shape[-1])
 
 
@@ -48,7 +47,6 @@ class MaskedMax(_Pooling):
     """The largest value of each channel among the real tokens."""
 
     def call(self, x: Any, padding_mask: Any = None) -> Any:
-        """Pools."""
         x = _sequence(x)
         if padding_mask is None:
             return ops.max(x, axis=1)
@@ -62,7 +60,6 @@ class FirstToken(_Pooling):
     """The first token's vector: [CLS] of BERT and ViT (Devlin et al., 2019)."""
 
     def call(self, x: Any, padding_mask: Any = None) -> Any:
-        """Pools."""
         return _sequence(x)[:, 0]
 
 
@@ -71,7 +68,6 @@ class LastToken(_Pooling):
     """The last real token's vector: the one that has seen all others in a causal decoder (Radford et al., 2018)."""
 
     def call(self, x: Any, padding_mask: Any = None) -> Any:
-        """Pools."""
         x = _sequence(x)
         if padding_mask is None:
             return x[:, -1]
@@ -90,7 +86,6 @@ class AttentionPooling(_Pooling):
         self.score = self.add_weight(name="score", shape=(x_shape[-1],), initializer="zeros")
 
     def call(self, x: Any, padding_mask: Any = None) -> Any:
-        """Pools."""
         x = _sequence(x)
         scores = ops.sum(x * ops.cast(self.score, x.dtype), axis=-1)
         if padding_mask is not None:

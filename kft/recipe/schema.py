@@ -194,7 +194,6 @@ class FreezeRule(Spec):
 
     @property
     def moves_backbone(self) -> bool:
-        """Whether it may let anything but the head train."""
         return self.name != "none"
 
     @model_serializer
@@ -250,7 +249,6 @@ class PhaseSpec(Spec):
 
     @property
     def moves_backbone(self) -> bool:
-        """Whether anything but the head trains in it."""
         return self.unfreeze.moves_backbone
 
 
@@ -407,7 +405,6 @@ class RetainSpec(Spec):
 
     @property
     def named(self) -> bool:
-        """Whether it is a person's own."""
         return self.data not in ("auto", "none")
 
 

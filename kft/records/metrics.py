@@ -150,7 +150,6 @@ class SliceResult:
 
     @property
     def weak(self) -> bool:
-        """Whether it is weaker than the rest beyond chance."""
         return self.p_value is not None and self.p_value < LEVEL
 
 
@@ -262,7 +261,6 @@ class EvaluateResult:
 
     @property
     def weak_slices(self) -> list[SliceResult]:
-        """Parts that are weaker than the rest beyond chance."""
         return [part for part in self.slices or () if part.weak]
 
     @property

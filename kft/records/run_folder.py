@@ -56,7 +56,6 @@ class RunFolder:
             file.write(json.dumps(event, ensure_ascii=False) + "\n")
 
     def rewrite_history(self, events: Sequence[Mapping[str, Any]]) -> None:
-        """Puts the history back to these events."""
         write_file(self.history, "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in events))
 
 

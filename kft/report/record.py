@@ -89,7 +89,6 @@ class RunRecord:
 
     @property
     def values(self) -> Mapping[str, Estimate]:
-        """Metric name to value and interval, on test."""
         return self.metrics.metrics
 
     @property
@@ -103,7 +102,6 @@ class RunRecord:
 
     @property
     def tuned(self) -> bool:
-        """Whether a phase moved the backbone."""
         return trains_backbone(self.receipt)
 
     @property
@@ -113,7 +111,6 @@ class RunRecord:
 
     @cached_property
     def confused(self) -> list[Pair]:
-        """Pairs of classes, those most often confused first."""
         if self.confusion is None:
             return []
         totals = self.confusion.sum(axis=1)

@@ -77,7 +77,6 @@ class DataSplit:
     how: str
 
     def without_test(self) -> Selection:
-        """Returns what may be trained on and chosen by."""
         return Selection(self.train, self.valid, self.kind, self.space)
 
     def part(self, name: str) -> Examples:

@@ -161,7 +161,6 @@ class CheckSpec(Spec):
 
     @property
     def needed(self) -> float:
-        """The share of its cases that has to pass."""
         return AT_LEAST[self.kind] if self.at_least is None else self.at_least
 
 

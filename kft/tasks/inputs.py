@@ -54,12 +54,10 @@ class InputKind:
 
     @property
     def one(self) -> str:
-        """What people call one, with its article."""
         return f"{'an' if self.medium[0] in 'aeiou' else 'a'} {self.medium}"
 
     @property
     def pairs(self) -> bool:
-        """Whether an input has two sides."""
         return len(self.columns) == 2
 
 

@@ -152,7 +152,6 @@ class Judging:
 
     @property
     def monitors(self) -> tuple[str, ...]:
-        """What training can watch on valid."""
         return ("valid_loss", *(f"valid_{name}" for name in self.metrics))
 
     def sign(self, monitor: str) -> int:
@@ -213,5 +212,4 @@ class Task:
 
     @property
     def refuses(self) -> dict[str, str]:
-        """Recipe keys that it cannot obey, and why."""
         return {**self.reads.refuses, **self.kind.refuses}

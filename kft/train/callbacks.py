@@ -141,7 +141,6 @@ class CallbackDriver:
         self.list.on_epoch_begin(epoch)
 
     def batch_begin(self, step: int) -> None:
-        """A step begins."""
         if self.active:
             self.list.on_train_batch_begin(step)
 
@@ -153,11 +152,9 @@ class CallbackDriver:
             self.list.on_train_batch_end(step, {"loss": math.nan if left_out and not count else loss / count})
 
     def epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """An epoch is done and validated."""
         self.list.on_epoch_end(epoch, logs)
 
     def end(self) -> None:
-        """Training is over."""
         self.list.on_train_end()
 
     @property

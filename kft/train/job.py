@@ -39,7 +39,6 @@ class Labelled:
 
     @property
     def column(self) -> Column:
-        """The targets, served batch by batch."""
         return DenseColumn(self.targets) if isinstance(self.targets, np.ndarray) else Ragged.from_rows(self.targets)
 
 
@@ -163,7 +162,6 @@ class LoopState:
 
     @property
     def best_phase(self) -> str:
-        """The phase whose best epoch is the run's."""
         return self.best_facts["phase"]
 
 
@@ -196,7 +194,6 @@ class Job:
 
     @property
     def train(self) -> TrainSpec:
-        """The recipe's part on training."""
         return self.spec.train
 
 

@@ -81,7 +81,6 @@ class Scheduled:
         self._slots_of = [self._slots.get(variable.path, []) for variable in variables]
 
     def add_variable_from_reference(self, reference_variable: keras.Variable, *args: Any, **named: Any) -> Any:
-        """Makes a slot, and remembers whose it is."""
         made = super().add_variable_from_reference(reference_variable, *args, **named)  # type: ignore[misc]
         self._slots.setdefault(reference_variable.path, []).append(made)
         return made

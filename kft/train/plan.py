@@ -77,12 +77,10 @@ class PhasePlan:
 
     @property
     def parameters(self) -> int:
-        """All of the model's."""
         return sum(row.parameters for row in self.blocks)
 
     @property
     def trainable(self) -> int:
-        """Those that train."""
         return sum(row.trainable for row in self.blocks)
 
     def as_dict(self) -> dict[str, Any]:

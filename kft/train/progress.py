@@ -41,11 +41,9 @@ class Progress:
         )
 
     def note(self, text: str) -> None:
-        """Prints one line."""
         self.console.print(text, markup=False)
 
     def phase(self, phase: PhaseSpec, table: FreezeTable) -> None:
-        """Announces a phase and prints what trains in it."""
         self.console.print(f"\n[bold]phase {phase.name}[/bold]")
         self.console.print(str(table), markup=False, style="dim" if self.console.is_terminal else None)
 

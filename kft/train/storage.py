@@ -42,7 +42,6 @@ class Storage:
         return open_store(self.path if is_url(self.path) else "file://")[0]
 
     def where(self, name: str) -> str:
-        """Returns a file's full path."""
         return f"{self.path.rstrip('/')}/{name}"
 
     def _reading(self, where: str) -> AbstractContextManager[None]:
