@@ -28,7 +28,7 @@ from kft.answer.scope import fit_scope, mahalanobis_score
 from kft.answer.selective import certify, propose_thresholds
 from kft.features.probe import ProbeRows, solve_probe
 from kft.metrics.ranking import AUROC
-from kft.recipe.schema import AbstainSpec
+from kft.recipe.evaluation import AbstainSpec
 from kft.split.holdout import draw_half
 from kft.tasks.decode import softmax
 

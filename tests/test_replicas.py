@@ -13,7 +13,7 @@ from kft import replicas, strategy
 made = strategy.start("cpu:2")
 import keras
 import tensorflow as tf
-from kft.recipe.schema import TrainSpec
+from kft.recipe.training import TrainSpec
 from kft.train.optimizer import ScheduledAdamW
 from kft.train.schedules import make_schedule
 from kft.tasks.registry import TASKS

@@ -14,7 +14,7 @@ from kft.answer.scope import fit_scope
 from kft.answer.selective import certify, one_of_each, propose_thresholds
 from kft.answer.thresholds import choose_threshold
 from kft.errors import RunError
-from kft.recipe.schema import EvaluateSpec
+from kft.recipe.evaluation import EvaluateSpec
 from kft.records.calibration import Calibration, ScopeNumbers
 from kft.records.document import read_document, write_document
 from kft.records.files import write_file

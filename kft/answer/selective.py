@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from kft.recipe.schema import AbstainSpec
+from kft.recipe.evaluation import AbstainSpec
 from kft.records.rules import Promise
 
 STEPS = 100

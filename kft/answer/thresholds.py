@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kft.recipe.schema import ThresholdSpec
+from kft.recipe.evaluation import ThresholdSpec
 from kft.records.rules import CostRule, PrecisionRule
 
 

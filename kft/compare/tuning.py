@@ -9,7 +9,7 @@ import numpy as np
 from kft.compare.linear import scorer
 from kft.compare.setting import Setting
 from kft.compare.solution import Solution
-from kft.recipe.schema import FEW_ROWS_PER_CLASS, SCRATCH, PhaseSpec, default_phases
+from kft.recipe.training import FEW_ROWS_PER_CLASS, SCRATCH, PhaseSpec, default_phases
 from kft.tasks.decode import softmax
 
 FEWEST_FOR_FULL = 10

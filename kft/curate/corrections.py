@@ -19,7 +19,7 @@ from kft.data.reading import read_table
 from kft.data.tables import Rows, row_ids
 from kft.errors import DataError, UsageError
 from kft.recipe.schema import DataSpec
-from kft.split.data_split import Sources, read_sources
+from kft.split.sources import Sources, read_sources
 from kft.tasks.cells import as_text
 from kft.tasks.task import Task
 

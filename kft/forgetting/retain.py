@@ -15,7 +15,8 @@ from kft.data.inputs import read_inputs
 from kft.data.parts import name_parts, open_source, parts_to_examples, read_parts
 from kft.data.tables import refuse_rejected
 from kft.errors import DataError
-from kft.recipe.schema import DataSpec, RecipeSpec, RetainSpec
+from kft.recipe.evaluation import RetainSpec
+from kft.recipe.schema import DataSpec, RecipeSpec
 from kft.tasks.registry import TASKS, first_task
 from kft.tasks.task import Task
 

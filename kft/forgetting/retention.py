@@ -12,7 +12,8 @@ from kft.answer.artifact import Artifact
 from kft.answer.load import Answering, pretrained_backbone, with_weights
 from kft.forgetting.meter import Meter
 from kft.forgetting.retain import RetainSet, find_retain, reads
-from kft.recipe.schema import PhaseSpec, RecipeSpec
+from kft.recipe.schema import RecipeSpec
+from kft.recipe.training import PhaseSpec
 from kft.records.document import read_if_there, write_document
 from kft.records.forgetting import ForgettingResult, Retain, Retained
 from kft.records.receipt import Receipt

@@ -30,7 +30,7 @@ from keras import ops
 from pydantic import ValidationError
 
 from kft.errors import UsageError
-from kft.recipe.schema import AugmentSpec
+from kft.recipe.training import AugmentSpec
 
 LARGEST_MAGNITUDE = 10.0
 ROUNDS = 2

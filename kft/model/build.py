@@ -11,7 +11,8 @@ from kft.model.backbones import Backbone
 from kft.model.graph import call_again, nodes_in_order
 from kft.model.heads import FEWEST, HEADS
 from kft.model.lora import add_lora
-from kft.recipe.schema import LoraSpec, ModelSpec, RecipeSpec
+from kft.recipe.schema import ModelSpec, RecipeSpec
+from kft.recipe.training import LoraSpec
 
 if TYPE_CHECKING:
     from kft.tasks.task import AnswerSpace, Task

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from kft.errors import ModelError
 from kft.model.blocks import Block, find_blocks
-from kft.recipe.schema import RULES, FreezeRule, PhaseSpec, Unfreeze
+from kft.recipe.training import RULES, FreezeRule, PhaseSpec, Unfreeze
 
 if TYPE_CHECKING:
     import keras

@@ -18,7 +18,7 @@ from keras import ops
 
 from kft.errors import ModelError
 from kft.model.blocks import find_blocks
-from kft.recipe.schema import LoraSpec
+from kft.recipe.training import LoraSpec
 
 A, B = "lora_a", "lora_b"
 SHOWN = 12

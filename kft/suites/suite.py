@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, Wi
 from kft.errors import KftError, SuiteError
 from kft.recipe.explain import Document, Misfit, explain_errors, recipe_error
 from kft.recipe.load import Recipe
-from kft.recipe.schema import Spec
+from kft.recipe.spec import Spec
 from kft.recipe.values import EDGE_CASES
 from kft.recipe.yaml_file import as_plain, read_yaml
 from kft.registry import nearest

@@ -8,7 +8,8 @@ from typing import Any
 
 from kft.recipe.explain import Misfit
 from kft.recipe.load import Recipe, Rules, read_recipe, schema_with
-from kft.recipe.schema import RecipeSpec, Spec
+from kft.recipe.schema import RecipeSpec
+from kft.recipe.spec import Spec
 from kft.recipe.values import EDGE_CASES
 from kft.registry import nearest
 from kft.tasks.registry import TASKS

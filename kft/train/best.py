@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kft.recipe.schema import PhaseSpec
+from kft.recipe.training import PhaseSpec
 from kft.train.checkpoint import snapshot
 from kft.train.job import Job, LoopState
 

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from kft.errors import RecipeError
-from kft.recipe.schema import CallbackSpec
+from kft.recipe.training import CallbackSpec
 from kft.records.files import write_file
 from kft.registry import Registry
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from kft.model.freeze import FreezeTable
-from kft.recipe.schema import PhaseSpec
+from kft.recipe.training import PhaseSpec
 from kft.records.history import HistoryEvent
 
 

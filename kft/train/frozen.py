@@ -14,7 +14,7 @@ from kft.features.reuse import take_features
 from kft.features.store import Watch
 from kft.features.words import WordVectors
 from kft.feed.source import Source, Vectors
-from kft.recipe.schema import PhaseSpec
+from kft.recipe.training import PhaseSpec
 from kft.records.history import ProbeSolved
 from kft.replicas import synchronise
 from kft.train.events import Events, FeaturesPlanned

@@ -10,7 +10,8 @@ import numpy as np
 
 from kft.feed.batches import Ragged
 from kft.feed.source import Column, DenseColumn, Source
-from kft.recipe.schema import EarlyStoppingSpec, PhaseSpec, RecipeSpec, TrainSpec
+from kft.recipe.schema import RecipeSpec
+from kft.recipe.training import EarlyStoppingSpec, PhaseSpec, TrainSpec
 from kft.tasks.task import AnswerKind, AnswerSpace
 from kft.train.callbacks import CallbackDriver
 from kft.train.checkpoint import Arrays, Checkpoint

@@ -22,7 +22,7 @@ from kft.feed.batches import Ragged, plan
 from kft.feed.source import Source, batches
 from kft.model.freeze import FreezePlan, FreezeTable, apply, what_trains_in
 from kft.recipe.durations import parse_interval
-from kft.recipe.schema import PhaseSpec, TrainSpec
+from kft.recipe.training import PhaseSpec, TrainSpec
 from kft.records.history import EpochDone, PhaseEnded, PhaseStarted
 from kft.replicas import any_process, pad_rows, process_count, replica_count, rows_per_replica, to_replicas
 from kft.train import events

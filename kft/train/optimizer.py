@@ -17,7 +17,7 @@ from keras import ops
 from kft.errors import RecipeError, TrainingError
 from kft.model.blocks import find_blocks
 from kft.recipe.durations import duration_in_steps
-from kft.recipe.schema import OptimizerSpec, PhaseSpec, TrainSpec
+from kft.recipe.training import OptimizerSpec, PhaseSpec, TrainSpec
 from kft.registry import Registry
 from kft.train.rates import rate_factors
 from kft.train.schedules import Schedule, make_schedule

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kft.recipe.schema import PhaseSpec, TrainSpec
+from kft.recipe.training import PhaseSpec, TrainSpec
 
 HEAD_STEPS = PhaseSpec(name="probe", unfreeze="none", epochs=10, lr=1e-3)
 """Stands for the probe where a head has weights beside its last layer."""

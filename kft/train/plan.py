@@ -13,7 +13,7 @@ from kft.features.boundary import Forward, forward_of, frozen_blocks, split_at_b
 from kft.features.policy import StorePlan, decide
 from kft.model.blocks import find_blocks
 from kft.model.freeze import FreezeTable, as_if, what_trains_in
-from kft.recipe.schema import PhaseSpec
+from kft.recipe.training import PhaseSpec
 from kft.train.prepare import Prepared
 from kft.train.rates import block_factors
 

@@ -21,7 +21,9 @@ from kft.model.blocks import find_blocks
 from kft.model.build import build_for
 from kft.model.encode import Encoded, make_reader
 from kft.model.freeze import as_if, what_trains_in
-from kft.recipe.schema import SCRATCH, PhaseSpec, RecipeSpec, ThresholdSpec, TrainSpec, default_phases
+from kft.recipe.evaluation import ThresholdSpec
+from kft.recipe.schema import RecipeSpec
+from kft.recipe.training import SCRATCH, PhaseSpec, TrainSpec, default_phases
 from kft.registry import nearest
 from kft.split.data_split import Selection, labels_of
 from kft.split.holdout import set_aside

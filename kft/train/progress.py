@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as RichProgress
 
 from kft.model.freeze import FreezeTable
-from kft.recipe.schema import PhaseSpec
+from kft.recipe.training import PhaseSpec
 
 Tick = Callable[..., None]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from kft import replicas, runtime
 from kft.model.backbones import Backbone
 from kft.recipe.load import Recipe
-from kft.recipe.schema import PhaseSpec
+from kft.recipe.training import PhaseSpec
 from kft.records.document import document_text
 from kft.records.files import write_file
 from kft.records.receipt import Counts, Receipt

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import keras
 
 from kft.model.blocks import Block, find_blocks
-from kft.recipe.schema import PhaseSpec
+from kft.recipe.training import PhaseSpec
 from kft.train.callbacks import CallbackDriver, make_callbacks
 from kft.train.checkpoint import Arrays, Checkpoint
 from kft.train.job import Job, LoopState, PhaseResult, state_from

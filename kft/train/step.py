@@ -16,7 +16,7 @@ from kft.errors import TrainingError
 from kft.features.boundary import Forward
 from kft.features.inference import signature
 from kft.model.freeze import moving_variables
-from kft.recipe.schema import TrainSpec
+from kft.recipe.training import TrainSpec
 from kft.replicas import counting_rows, knowing_replicas, needs_static_shapes, replica_specs, rows_per_replica
 from kft.tasks.task import Objective
 from kft.train.optimizer import ScheduledAdamW

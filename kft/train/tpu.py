@@ -13,7 +13,7 @@ import tensorflow as tf
 from kft.features.boundary import Forward, forward_of, split_at_boundary
 from kft.features.policy import decide
 from kft.model.freeze import as_if, what_trains_in
-from kft.recipe.schema import PhaseSpec
+from kft.recipe.training import PhaseSpec
 from kft.replicas import rows_per_replica
 from kft.train.optimizer import make_optimizer
 from kft.train.prepare import Prepared

@@ -5,7 +5,7 @@ import pytest
 
 from kft.answer.decide import Decisions
 from kft.answer.fitted import Fitted, Judged, fit_answers, read_fitted, write_fitted
-from kft.recipe.schema import EvaluateSpec
+from kft.recipe.evaluation import EvaluateSpec
 from kft.records.rules import CostRule, PrecisionRule, Promise
 from kft.records.run_folder import RunFolder
 

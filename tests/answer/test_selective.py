@@ -5,7 +5,7 @@ import pytest
 
 from kft.answer.selective import certify, fewest_answers, propose_thresholds
 from kft.evaluate.certainty import judge_selection, risk_coverage
-from kft.recipe.schema import AbstainSpec
+from kft.recipe.evaluation import AbstainSpec
 from kft.records.document import as_document
 from kft.records.metrics import RiskPoint
 

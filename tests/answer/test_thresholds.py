@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from kft.answer.thresholds import choose_threshold
 from kft.evaluate.certainty import judge_rule
-from kft.recipe.schema import ThresholdSpec
+from kft.recipe.evaluation import ThresholdSpec
 from kft.records.rules import CostRule
 
 LABELS = ("ham", "spam")

@@ -10,7 +10,7 @@ from kft.compare.prompting import describe_label, label_vectors
 from kft.compare.retrieval import answerer
 from kft.compare.tuning import phases_for
 from kft.metrics.neighbours import unit_rows
-from kft.recipe.schema import PhaseSpec
+from kft.recipe.training import PhaseSpec
 
 
 def test_neighbours_vote_by_how_near_they_are():

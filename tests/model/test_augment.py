@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kft.errors import UsageError
 from kft.model.augment import DRAWS, OPERATIONS, Augment, _Numbers, augmentation
-from kft.recipe.schema import AugmentSpec
+from kft.recipe.training import AugmentSpec
 
 ALL = AugmentSpec(flip="horizontal_and_vertical", crop=0.3, color=0.6, rand_augment=7)
 EACH = (

@@ -7,7 +7,7 @@ import pytest
 import kft
 from kft.errors import ModelError
 from kft.model.lora import add_lora, merge_lora
-from kft.recipe.schema import LoraSpec
+from kft.recipe.training import LoraSpec
 from kft.train.checkpoint import restore, snapshot
 from tests.model import hub
 

@@ -10,7 +10,7 @@ from kft.errors import ModelError
 from kft.model.blocks import find_blocks
 from kft.model.freeze import freeze, moving_variables, what_trains
 from kft.model.lora import add_lora
-from kft.recipe.schema import LoraSpec, TrainSpec
+from kft.recipe.training import LoraSpec, TrainSpec
 from kft.tasks.registry import TASKS
 from kft.tasks.task import AnswerSpace
 from kft.train.optimizer import ScheduledAdamW

@@ -6,7 +6,8 @@ import pytest
 
 import kft
 from kft.feed.source import image_source
-from kft.recipe.schema import PhaseSpec, RecipeSpec
+from kft.recipe.schema import RecipeSpec
+from kft.recipe.training import PhaseSpec
 from kft.tasks.registry import TASKS
 from kft.tasks.task import AnswerSpace
 from kft.train.callbacks import CallbackDriver

@@ -3,7 +3,7 @@
 import pytest
 
 from kft.errors import RecipeError, UsageError
-from kft.recipe.schema import default_phases
+from kft.recipe.training import default_phases
 from kft.tasks.recipes import load_recipe, recipe_schema
 
 GOOD = """task: text-classification

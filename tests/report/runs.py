@@ -12,7 +12,7 @@ from kft.answer.fitted import Judged, fit_answers
 from kft.audit.summary import count_severities
 from kft.evaluate.evaluate import Beside, Scored, calibrated, report_classes, score, write_evaluation
 from kft.evaluate.overfitting import judge_overfitting
-from kft.recipe.schema import EvaluateSpec
+from kft.recipe.evaluation import EvaluateSpec
 from kft.records.document import write_document
 from kft.records.edge_cases import EdgeCaseResult, EdgeCheckResult, Outcome
 from kft.records.estimate import Estimate

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 import kft
 from kft.errors import RecipeError, TrainingError
-from kft.recipe.schema import OptimizerSpec, TrainSpec
+from kft.recipe.training import OptimizerSpec, TrainSpec
 from kft.train.optimizer import find_optimizer
 from tests import tiny
 
@@ -129,7 +129,7 @@ import numpy as np
 from kft import replicas, strategy
 made = strategy.start(sys.argv[1])
 import keras
-from kft.recipe.schema import OptimizerSpec, TrainSpec
+from kft.recipe.training import OptimizerSpec, TrainSpec
 from kft.tasks.registry import TASKS
 from kft.tasks.task import AnswerSpace
 from kft.train.optimizer import find_optimizer

@@ -8,7 +8,7 @@ import pytest
 
 import kft
 from kft.errors import RecipeError, TrainingError
-from kft.recipe.schema import CallbackSpec, EarlyStoppingSpec, TrainSpec
+from kft.recipe.training import CallbackSpec, EarlyStoppingSpec, TrainSpec
 from kft.train.callbacks import make_callbacks
 from kft.train.checkpoint import load_checkpoint
 from kft.train.job import Patience

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kft.recipe.schema import TrainSpec
+from kft.recipe.training import TrainSpec
 from kft.tasks.classes import cross_entropy
 from kft.tasks.registry import TASKS
 from kft.tasks.task import AnswerSpace

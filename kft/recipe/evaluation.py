@@ -1,0 +1,112 @@
+"""What a recipe asks of the audit, of scoring and of answering."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    model_validator,
+)
+
+from kft.recipe.sources import DATAFRAME as DATAFRAME
+from kft.recipe.spec import Spec
+from kft.recipe.values import (
+    Gate,
+    GateName,
+)
+
+
+class AuditSpec(Spec):
+    """What `kft check` looks for."""
+
+    skip: tuple[str, ...] = Field((), description="checks to leave out; `kft check --list` names them")
+
+
+class AbstainSpec(Spec):
+    """A promise: among the answered, at most so large a share is wrong; the other answers are withheld."""
+
+    error: float = Field(gt=0, lt=1, description="largest share of wrong answers among the answered, such as 0.05")
+    confidence: float = Field(0.95, ge=0.5, lt=1, description="how sure the promise is, over calibration examples")
+
+
+class RetainSpec(Spec):
+    """Examples of what the pretrained model could do before, other than the task's own; a text alone is ``data``."""
+
+    data: str = Field("auto", description="auto: a small general set, for texts in English; none; or as data.train")
+    text: str | None = Field(None, description="column of texts, or of image paths, where it has no usual name")
+    label: str | None = Field(None, description="what they are about; left out, only neighbourhoods are compared")
+
+    @property
+    def named(self) -> bool:
+        return self.data not in ("auto", "none")
+
+
+def _retain(value: Any) -> Any:
+    return {"data": value} if isinstance(value, str) else value
+
+
+Retain = Annotated[RetainSpec, BeforeValidator(_retain, json_schema_input_type=str | RetainSpec)]
+
+
+class CostsSpec(Spec):
+    """What an example costs, in any unit; a right answer costs nothing."""
+
+    wrong: float = Field(gt=0, description="a wrong answer, such as 10")
+    abstain: float = Field(ge=0, description="declining to answer, such as 1")
+
+    @model_validator(mode="after")
+    def _worth_it(self) -> CostsSpec:
+        if self.abstain >= self.wrong:
+            raise ValueError("abstain to cost less than wrong: else every answer is worth giving")
+        return self
+
+
+class ThresholdSpec(Spec):
+    """Withholds answers that a person's own figures make too risky: by costs, or by a precision for one label."""
+
+    costs: CostsSpec | None = Field(None, description="such as {wrong: 10, abstain: 1} (Chow, 1970)")
+    precision: float | None = Field(None, gt=0, le=1, description="share of right ones among the answers `label`")
+    label: str | None = Field(None, description="whose answers have to be that precise; others are given as they are")
+
+    @model_validator(mode="after")
+    def _one(self) -> ThresholdSpec:
+        if (self.costs is None) == (self.precision is None) or (self.precision is None) != (self.label is None):
+            raise ValueError("{costs: {wrong: 10, abstain: 1}} or {precision: 0.95, label: spam}")
+        return self
+
+
+class ScopeSpec(Spec):
+    """Withholds the answers to inputs that look foreign, by their place among the training examples."""
+
+    keep: float = Field(0.95, ge=0.5, lt=1, description="share of in-scope valid examples that is not flagged")
+
+
+class EvaluateSpec(Spec):
+    """How answers are judged, how sure they have to be, and what must be reached on the sealed test split."""
+
+    calibrate: Literal["temperature", "none"] = Field(
+        "temperature", description="probabilities of one class of many: one number fitted on valid (Guo et al., 2017)"
+    )
+    abstain_at: AbstainSpec | None = Field(
+        None, description="such as {error: 0.05}: half of valid is kept from every choice to calibrate it"
+    )
+    suite: str | None = Field(None, description="a YAML file of edge cases, which `kft train` then runs")
+    retain: Retain = Field(default_factory=RetainSpec, description="auto, none, or what tuning must not unlearn")
+    threshold: ThresholdSpec | None = Field(
+        None, description="in place of abstain_at: {costs: {wrong: 10, abstain: 1}} or {precision: 0.95, label: spam}"
+    )
+    out_of_scope: ScopeSpec | None = Field(
+        None, description="such as {keep: 0.95}: answers to what looks more foreign than 95 % of valid are withheld"
+    )
+    slice_rows: int = Field(20, ge=2, description="a slice with fewer rows of the test split is not judged")
+    gates: dict[GateName, Gate] = Field(
+        default_factory=dict, description='such as {accuracy: ">= 0.85", slices.worst.accuracy: ">= 0.70"}'
+    )
+
+    @model_validator(mode="after")
+    def _one_threshold(self) -> EvaluateSpec:
+        if self.abstain_at is not None and self.threshold is not None:
+            raise ValueError("abstain_at or threshold, not both: one rule says when to abstain")
+        return self

@@ -1,0 +1,16 @@
+"""What every part of a recipe is: frozen, and without unknown keys."""
+
+from __future__ import annotations
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+)
+
+from kft.recipe.sources import DATAFRAME as DATAFRAME
+
+
+class Spec(BaseModel):
+    """Base of every part of a recipe: frozen, unknown keys forbidden."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)

@@ -1,0 +1,112 @@
+"""What a recipe names as its data: read, its columns found, and not yet split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from kft.data.columns import guess_columns
+from kft.data.examples import Columns, Wanted
+from kft.data.parts import Part, name_parts, open_source, read_parts, title, whole
+from kft.data.tables import IMAGE, LABEL, Rows
+from kft.errors import DataError
+from kft.recipe.schema import DATAFRAME, DataSpec
+from kft.recipe.sources import parse_share
+from kft.split.assign import SPLITS
+from kft.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a recipe names as its data, read and not yet split.
+
+    Attributes:
+        parts: Split to the tables that are given for it; a split that is a share of train has none.
+        rows: Likewise, to their rows.
+        columns: What is read of them.
+    """
+
+    parts: Mapping[str, tuple[Part, ...]]
+    rows: Mapping[str, tuple[Rows, ...]]
+    columns: Columns
+
+
+def read_sources(
+    spec: DataSpec,
+    *,
+    task: Task,
+    base: Path,
+    locate: Callable[[str, Path], Path],
+    frames: Mapping[str, pd.DataFrame] | None = None,
+) -> Sources:
+    """Reads the tables of a recipe and finds their columns; see ``load_split``.
+
+    Raises:
+        DataError: A table cannot be read, or a column is missing.
+    """
+    tables = _tables(spec, base, locate, frames)
+    places = name_parts([part for parts in tables.values() for part in parts])
+    read = {key: read_parts(parts, places, spec, task=task, base=base) for key, parts in tables.items()}
+    folders = all(isinstance(part.table, Path) and part.table.is_dir() for part in tables["train"])
+    columns = guess_columns(
+        whole(read["train"]),
+        Wanted(IMAGE, LABEL) if folders else Wanted(getattr(spec, task.reads.columns[0]), spec.label, spec.text_pair),
+        where=title(read["train"]),
+        besides=[name for name in (spec.id, spec.group and spec.group.column, spec.time) if name],
+        task=task,
+    )
+    return Sources(tables, read, columns)
+
+
+def _tables(
+    spec: DataSpec,
+    base: Path,
+    locate: Callable[[str, Path], Path],
+    frames: Mapping[str, pd.DataFrame] | None,
+) -> dict[str, tuple[Part, ...]]:
+    if frames is not None:
+        unknown = sorted(set(frames) - set(SPLITS))
+        if unknown or "train" not in frames:
+            raise DataError(
+                "the DataFrames are not named as splits",
+                received=", ".join(map(str, frames)),
+                expected="train, and perhaps valid and test",
+                where="data=",
+                next_step='kft.train(recipe, data={"train": frame})',
+            )
+    kept = frames or {}
+    missing = [key for key in SPLITS if getattr(spec, key) == DATAFRAME and key not in kept]
+    if missing:
+        raise DataError(
+            "the run was trained on a DataFrame, which is not kept",
+            where=", ".join(f"data.{key}" for key in missing),
+            received=DATAFRAME,
+            expected="the same DataFrame again",
+            next_step="kft.evaluate(run, data=frame) in Python; kft evaluate RUN --data FILE scores another file",
+        )
+    tables: dict[str, tuple[Part, ...]] = {}
+    for key, source in (("train", spec.train), ("valid", spec.valid), ("test", spec.test)):
+        if frames is not None and key in frames:
+            tables[key] = (Part(Path(key), frames[key]),)
+        elif key == "train" or parse_share(source) is None:
+            tables[key] = open_source(source, base, locate)
+    _require_different_files(tables)
+    return tables
+
+
+def _require_different_files(tables: Mapping[str, Sequence[Part]]) -> None:
+    seen: dict[Path, str] = {}
+    for key, parts in tables.items():
+        for table in [part.table for part in parts if isinstance(part.table, Path)]:
+            first = seen.setdefault(table.resolve(), key)
+            if first != key:
+                raise DataError(
+                    "two splits are the same file",
+                    where=f"data.{first}, data.{key}",
+                    received=str(table),
+                    expected="another file, or a share such as 15%",
+                    next_step=f"--set data.{key}=15% takes a share of train instead",
+                )
