@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from kft.data.examples import Examples
 from kft.errors import DataError, UsageError
 from kft.recipe.schema import DataSpec
+from kft.recipe.sources import DATAFRAME
 from kft.split.assign import split_alike, split_by_time
-from kft.split.data_split import DATAFRAME, SPLITS, data_hash, load_split, split_hash, split_rows
+from kft.split.data_split import SPLITS, data_hash, load_split, split_hash, split_rows
 from kft.split.similar import similar_groups
 from kft.tasks.registry import TASKS
 
