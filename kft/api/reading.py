@@ -10,7 +10,7 @@ from kft.audit.all_checks import require_known_checks
 from kft.errors import UsageError
 from kft.model import backbones
 from kft.recipe.load import Recipe
-from kft.recipe.schema import DATAFRAME
+from kft.recipe.sources import DATAFRAME
 from kft.split.data_split import DataSplit, load_split
 from kft.suites.suite import suite_of
 from kft.suites.suite_fit import require_fit

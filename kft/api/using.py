@@ -22,7 +22,8 @@ from kft.errors import DataError, RunError, UsageError
 from kft.evaluate.evaluate import write_csv
 from kft.evaluate.paired import compare_runs, require_comparable
 from kft.recipe.load import Recipe
-from kft.recipe.schema import DATAFRAME, DataSpec
+from kft.recipe.schema import DataSpec
+from kft.recipe.sources import DATAFRAME
 from kft.records.document import as_document
 from kft.records.files import write_file
 from kft.records.metrics import EvaluateResult

@@ -15,7 +15,7 @@ from kft.errors import UsageError
 from kft.model.sources import HUGGING_FACE, KAGGLE, PRESET, resolve_backbone, source_of
 from kft.recipe.durations import parse_percent
 from kft.recipe.load import SOURCE_KEYS, Recipe
-from kft.recipe.schema import DATAFRAME
+from kft.recipe.sources import DATAFRAME
 
 GS, MOUNTS = "gs://", "/gcs/"
 FETCHED = (assets.PACKAGE, HUGGING_FACE, KAGGLE, PRESET)

@@ -10,7 +10,6 @@ from pydantic import (
     model_validator,
 )
 
-from kft.recipe.sources import DATAFRAME as DATAFRAME
 from kft.recipe.spec import Spec
 from kft.recipe.values import (
     Gate,

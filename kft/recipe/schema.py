@@ -16,7 +16,6 @@ from pydantic import (
 )
 
 from kft.recipe.evaluation import AuditSpec, EvaluateSpec
-from kft.recipe.sources import DATAFRAME as DATAFRAME
 from kft.recipe.spec import Spec
 from kft.recipe.training import TrainSpec
 from kft.recipe.values import (

@@ -7,8 +7,6 @@ from pydantic import (
     ConfigDict,
 )
 
-from kft.recipe.sources import DATAFRAME as DATAFRAME
-
 
 class Spec(BaseModel):
     """Base of every part of a recipe: frozen, unknown keys forbidden."""

@@ -14,7 +14,6 @@ from pydantic import (
     model_validator,
 )
 
-from kft.recipe.sources import DATAFRAME as DATAFRAME
 from kft.recipe.spec import Spec
 from kft.recipe.values import (
     Duration,

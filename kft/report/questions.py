@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from kft import runtime
 from kft.audit.summary import in_numbers
 from kft.compare.verdict import TUNED
-from kft.recipe.schema import DATAFRAME
+from kft.recipe.sources import DATAFRAME
 from kft.records.compare import Comparison
 from kft.records.edge_cases import EdgeCheckResult
 from kft.records.estimate import metric_title

@@ -15,7 +15,7 @@ from kft import runtime
 from kft.compare.table import Row as ComparisonRow
 from kft.compare.table import header, rows_of
 from kft.data.personal import conceal
-from kft.recipe.schema import DATAFRAME
+from kft.recipe.sources import DATAFRAME
 from kft.records.compare import Comparison
 from kft.records.edge_cases import EdgeCaseResult, Outcome
 from kft.records.estimate import Estimate, metric_title

@@ -13,8 +13,8 @@ from kft.data.examples import Columns, Wanted
 from kft.data.parts import Part, name_parts, open_source, read_parts, title, whole
 from kft.data.tables import IMAGE, LABEL, Rows
 from kft.errors import DataError
-from kft.recipe.schema import DATAFRAME, DataSpec
-from kft.recipe.sources import parse_share
+from kft.recipe.schema import DataSpec
+from kft.recipe.sources import DATAFRAME, parse_share
 from kft.split.assign import SPLITS
 from kft.tasks.task import Task
 
