@@ -73,7 +73,7 @@ def find_retain(spec: RecipeSpec) -> tuple[RetainSet | None, str]:
         return None, f"{task.reads.no_general}: evaluate.retain names some, such as {{data: FOLDER, label: label}}"
     table = pd.read_csv(GENERAL)
     topics = np.unique(table["topic"], return_inverse=True)[1]
-    return RetainSet("general topics", f"kft/evaluate/{GENERAL.name}", list(table["text"]), topics), ""
+    return RetainSet("general topics", f"kft/forgetting/{GENERAL.name}", list(table["text"]), topics), ""
 
 
 def reads(spec: RecipeSpec) -> Task:
