@@ -51,35 +51,6 @@ def fit_scope(
     return replace(open_ended, limit=float(scores[place]))
 
 
-def mahalanobis_score(
-    known: np.ndarray, targets: np.ndarray, features: np.ndarray, *, relative: bool = True
-) -> np.ndarray:
-    """Returns ``float[n]``: the squared Mahalanobis distance to the nearest class (Lee et al., 2018).
-
-    Classes share one covariance. The relative distance subtracts that to all training examples as one class, which
-    leaves only what tells classes apart (Ren et al., 2021).
-
-    Args:
-        known: ``float[rows, width]``: features of the training examples.
-        targets: ``int[rows]``: their classes.
-        features: ``float[n, width]``.
-        relative: Whether the distance to the whole is subtracted.
-
-    Example:
-        >>> known = np.array([[0.0, 0.0], [0.2, 0.1], [4.0, 4.1], [4.2, 4.0]])
-        >>> near, far = mahalanobis_score(known, np.array([0, 0, 1, 1]), np.array([[0.1, 0.0], [2.0, 0.0]]))
-        >>> bool(near < far)
-        True
-    """
-    classes, class_of = np.unique(targets, return_inverse=True)
-    means = np.stack([known[class_of == place].mean(axis=0) for place in range(len(classes))])
-    nearest = _distances(known - means[class_of], features, means).min(axis=1)
-    if not relative:
-        return nearest
-    middle = known.mean(axis=0, keepdims=True)
-    return nearest - _distances(known - middle, features, middle)[:, 0]
-
-
 def usual(score: np.ndarray) -> tuple[float, float]:
     """Returns the mean and the standard deviation of a score; 1e-12 where all are the same.
 
@@ -88,14 +59,3 @@ def usual(score: np.ndarray) -> tuple[float, float]:
         (2.0, 1.0)
     """
     return float(score.mean()), max(float(score.std()), 1e-12)
-
-
-def _distances(deviations: np.ndarray, features: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    """Returns ``float64[n, centres]``: squared distances where the deviations' covariance is the unit of length."""
-    covariance = deviations.T.astype(np.float64) @ deviations / len(deviations)
-    # A feature that never changes has no variance: a little of the mean one keeps the inverse finite.
-    variance, axes = np.linalg.eigh(covariance)
-    turn = axes / np.sqrt(np.maximum(variance, 0) + 1e-6 * variance.mean())
-    points, middles = features @ turn, centres @ turn
-    squares = (points**2).sum(axis=1)[:, None] - 2 * points @ middles.T + (middles**2).sum(axis=1)
-    return np.maximum(squares, 0)

@@ -7,8 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kft.metrics.neighbours import cosines, unit_rows
-
 
 class Pairs(NamedTuple):
     """Pairs of rows, sorted by the first, then the second; ``first[k] < second[k]``.
@@ -40,7 +38,7 @@ def groups_of(pairs: Pairs, count: int) -> np.ndarray:
     """Returns ``int64[count]``: for each row the lowest row that it is joined with, directly or through others.
 
     Args:
-        pairs: From ``near_texts``, ``near_images`` or ``near_vectors``.
+        pairs: From ``near_texts`` or ``near_images``.
         count: How many rows there are.
 
     Example:
@@ -82,24 +80,3 @@ def join_groups(*groups: np.ndarray | None) -> np.ndarray | None:
         _, first, place = np.unique(group.astype(str), return_index=True, return_inverse=True)
         links += [(int(first[value]), row, 1.0) for row, value in enumerate(place) if first[value] != row]
     return groups_of(as_pairs(links), len(given[0]))
-
-
-def near_vectors(vectors: np.ndarray, at_least: float) -> Pairs:
-    """Finds vectors whose cosine similarity reaches a limit, in blocks of rows: memory stays flat.
-
-    Args:
-        vectors: ``float[n, width]``.
-        at_least: The lowest cosine.
-
-    Example:
-        >>> near_vectors(np.array([[1.0, 0.0], [2.0, 0.1], [0.0, 1.0]]), 0.9).second.tolist()
-        [1]
-    """
-    unit = unit_rows(vectors.astype(np.float32))
-    found = []
-    for places, cosine in cosines(unit, unit):
-        one, other = np.nonzero(cosine >= at_least)
-        later = other > one + places.start
-        one, other = one[later], other[later]
-        found += list(zip((one + places.start).tolist(), other.tolist(), cosine[one, other].tolist(), strict=True))
-    return as_pairs(found)

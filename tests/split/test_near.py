@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
-from kft.split.near import as_pairs, groups_of, join_groups, near_vectors
+from kft.split.near import as_pairs, groups_of, join_groups
 from kft.split.near_image import near_images
 from kft.split.near_text import COPY, copies_among, near_texts, normal_words, similarity
 from kft.split.together import find_copies
@@ -142,14 +142,6 @@ def test_any_texts_can_be_compared(texts):
     found = near_texts(texts)
     assert (found.first < found.second).all() and ((found.similarity >= COPY) & (found.similarity <= 1)).all()
     assert groups_of(found, len(texts)).shape == (len(texts),)
-
-
-def test_vectors_by_cosine():
-    rng = np.random.default_rng(0)
-    vectors = rng.normal(size=(1500, 16))
-    vectors[1400] = 3 * vectors[7]
-    found = near_vectors(vectors, 0.99)
-    assert (found.first.tolist(), found.second.tolist()) == ([7], [1400])
 
 
 def photo(rng, size=(96, 80)):
