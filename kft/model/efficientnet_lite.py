@@ -16,10 +16,6 @@ import numpy as np
 from kft.errors import AssetError, ModelError
 from kft.model.legacy_pickle import read_legacy_tensors
 
-PIXEL_OFFSET, PIXEL_SCALE = 127.0, 128.0
-"""How the pixels of its training images were brought to about -1..1: ``(x - 127) / 128``, RGB."""
-IMAGE_SIZE = 224
-"""Height and width that it was trained at; others work."""
 REPEATS = (1, 2, 2, 3, 3, 4, 1)
 CLASSIFIER = ("_fc.weight", "_fc.bias")
 STEPS = "num_batches_tracked"

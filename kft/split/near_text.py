@@ -25,7 +25,6 @@ TYPO = 0.3
 """What a word with one wrong letter counts, where another word counts 1."""
 SHORTEST_WITH_TYPO = 3
 """Letters of a word from which on one wrong letter is a typo: "my" and "me" are two words."""
-SHINGLE = 3
 BANDS, BAND_ROWS = 32, 4
 """Texts that share half of their character trigrams meet in some band with a chance of .87, two thirds .999."""
 LEAST_SHARED = 0.45
