@@ -205,7 +205,8 @@ def _on(spec: RecipeSpec, space: AnswerSpace, backbone: Backbone, arrays: Arrays
 
 
 def _require_known(graph: keras.Model, arrays: Arrays) -> None:
-    unknown = sorted(set(arrays) - {variable.path for variable in graph.weights})
+    shapes = {variable.path: tuple(variable.shape) for variable in graph.weights}
+    unknown = sorted(set(arrays) - set(shapes))
     if unknown:
         raise RunError(
             "the checkpoint holds weights that the model does not have",
@@ -213,6 +214,15 @@ def _require_known(graph: keras.Model, arrays: Arrays) -> None:
             expected="the layers of this model; receipt.json names the versions it was trained with",
             next_step="install those versions, or train again",
         )
+    for path, array in arrays.items():
+        if array.shape != shapes[path]:  # a bias of one number would be added to all without a word
+            raise RunError(
+                "a weight of the checkpoint has another shape than the model's",
+                where=path,
+                received=str(array.shape),
+                expected=str(shapes[path]),
+                next_step="evaluate with the recipe and the labels that the run was trained with, or train again",
+            )
 
 
 def _pretrained(spec: RecipeSpec, receipt: Receipt) -> Backbone:

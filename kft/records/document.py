@@ -96,7 +96,16 @@ def read_document(kind: type[T], path: Path, *, next_step: str = "") -> T:
     except (ValueError, OSError) as error:
         raise _damaged(path, next_step, f"{path.name} cannot be read: {error}") from None
     version = values.get("schema_version", SCHEMA_VERSION) if isinstance(values, dict) else SCHEMA_VERSION
-    if isinstance(version, int) and version > SCHEMA_VERSION:
+    if type(version) is not int:
+        raise _damaged(
+            path,
+            next_step,
+            f"{path.name} is damaged",
+            where=f"{path}, schema_version",
+            received=json.dumps(version)[:80],
+            expected="a valid integer",
+        )
+    if version > SCHEMA_VERSION:
         raise RunError(
             f"{path.name} was written by a newer kft",
             where=f"{path}, schema_version",

@@ -60,22 +60,27 @@ def open_store(url: str) -> tuple[AbstractFileSystem, str]:
 
 
 @contextmanager
-def store_errors(url: str, failure: type[AssetError | StorageError], next_step: str) -> Iterator[None]:
-    """Turns whatever a store's driver raises into one message, but that a file is not there.
+def store_errors(
+    url: str, failure: type[AssetError | StorageError], next_step: str, *, writing: bool = False
+) -> Iterator[None]:
+    """Turns whatever a store's driver raises into one message, but that a file to be read is not there.
 
     Args:
         url: What is read or written.
         failure: Of the error.
         next_step: Its advice.
+        writing: Whether something is written: a bucket that is not there is an error then.
 
     Raises:
-        FileNotFoundError: There is nothing at the URL: what that means is the caller's to say.
+        FileNotFoundError: There is nothing to read at the URL: what that means is the caller's to say.
     """
     try:
         yield
-    except (FileNotFoundError, KftError):
+    except KftError:
         raise
     except Exception as error:  # each driver has a hierarchy of errors of its own
+        if isinstance(error, FileNotFoundError) and not writing:
+            raise
         lines = str(error).splitlines()
         raise failure(
             "the store of this file does not answer as it should",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from kft.errors import StorageError
 from kft.records.files import reading_errors, storage_errors, write_file
-from kft.records.remote import is_url, open_store, store_errors
+from kft.records.remote import EXTRAS, is_url, open_store, store_errors
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -48,7 +48,9 @@ class Storage:
         return store_errors(where, StorageError, CREDENTIALS) if is_url(where) else reading_errors(Path(where))
 
     def _writing(self, where: str) -> AbstractContextManager[None]:
-        return store_errors(where, StorageError, CREDENTIALS) if is_url(where) else storage_errors(Path(where))
+        if not is_url(where):
+            return storage_errors(Path(where))
+        return store_errors(where, StorageError, CREDENTIALS, writing=True)
 
     def write(self, name: str, content: bytes) -> None:
         """Writes a file.
@@ -61,7 +63,10 @@ class Storage:
             write_file(Path(where), content)
             return
         with self._writing(where):
-            self._system.pipe_file(where, content)  # an object store shows a file once it is whole
+            if self.path.partition(":")[0] not in EXTRAS:  # object stores have no folders, and would make a bucket
+                self._system.makedirs(self.path, exist_ok=True)
+            # An object store shows a file once it is whole; elsewhere the manifest's hashes tell one cut short.
+            self._system.pipe_file(where, content)
 
     def read(self, name: str) -> bytes | None:
         """Returns a file's content, or None when there is none.

@@ -87,6 +87,15 @@ def test_weights_of_another_model_are_refused(tuned):
     assert "transformer_layer_9/kernel" in str(caught.value)
 
 
+def test_a_weight_of_another_shape_is_refused(tuned):
+    """A bias of one number would be spread over all classes, and answer."""
+    artifact = load_artifact(read_run(open_run(tuned)))
+    with pytest.raises(kft.KftError, match="has another shape than the model's") as caught:
+        with_weights(artifact, {"head_logits/bias": np.zeros(1, np.float32)})
+    assert caught.value.where == "head_logits/bias"
+    assert (caught.value.received, caught.value.expected) == ("(1,)", "(2,)")
+
+
 COUNTED: list[str] = []
 COUNTS = [False]
 

@@ -105,6 +105,15 @@ def test_a_document_of_a_newer_kft_is_refused_and_says_so(tmp_path):
     ]
 
 
+def test_a_version_that_is_no_number_is_damage(tmp_path):
+    assert damaged(tmp_path, lambda values: values.update(schema_version="2")).splitlines()[:4] == [
+        "receipt.json is damaged",
+        "  where:    RUN/receipt.json, schema_version",
+        '  received: "2"',
+        "  expected: a valid integer",
+    ]
+
+
 def test_a_file_that_is_cut_short_or_is_not_there(tmp_path):
     path = tmp_path / "receipt.json"
     assert read_if_there(Receipt, path) is None

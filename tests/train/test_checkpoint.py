@@ -146,6 +146,15 @@ def test_an_object_store_serves_as_well(tmp_path):
         save("nowhere://bucket", "last", Checkpoint(arrays(1.0), {}))
 
 
+def test_a_store_with_folders_has_them_made_and_one_that_cannot_be_written_is_told(tmp_path):
+    folder = f"file://{tmp_path}/new/run"
+    save(folder, "last", Checkpoint(arrays(1.0), {"epoch": 1}))
+    assert load_newest(folder, "last", print).state == {"epoch": 1}
+    (tmp_path / "taken").touch()
+    with pytest.raises(StorageError, match="the store of this file does not answer as it should"):
+        save(f"file://{tmp_path}/taken/run", "last", Checkpoint(arrays(1.0), {}))
+
+
 def test_files_that_are_not_kfts_own_stay(tmp_path):
     """A folder that a person named holds a model of theirs and their notes; what a killed kft left goes."""
     foreign = ("model.safetensors", "notes.tmp", "config.json", "a1.json", "best.json.bak.tmp", "last-x.json")
