@@ -6,7 +6,6 @@ Each family of faults is tried on some twenty examples, and in the slow tests on
 import io
 import json
 import tarfile
-import tempfile
 import warnings
 import zipfile
 from pathlib import Path
@@ -16,42 +15,21 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from kft.assets import locate, unpack
-from kft.errors import KftError
 from kft.packages import PackageAsset
 from kft.recipe.schema import DataSpec
 from kft.split.data_split import load_split
 from kft.tasks.registry import TASKS
+from tests.malformed.surviving import HOW_MANY, survives
 
-FEW, MANY = 18, 130
 
-
-@pytest.mark.parametrize("examples", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("examples", HOW_MANY)
 @pytest.mark.parametrize("name", ["csv", "json", "bytes", "frame", "labels", "parquet", "images", "paths", "archive"])
 def test_what_is_malformed_is_refused_with_words_or_read(name, examples):
-    tried = []
-
-    @settings(
-        max_examples=examples, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
-    )
-    @given(STRATEGIES[name])
-    def survive(fault):
-        with tempfile.TemporaryDirectory() as outer:
-            folder = Path(outer) / "inside"
-            folder.mkdir()
-            try:
-                MEETS[name](folder, fault)
-            except KftError as error:
-                assert error.problem and error.where and error.received and "\n" in str(error)
-            assert [path.name for path in Path(outer).iterdir()] == ["inside"], "something was written outside"
-        tried.append(1)
-
-    survive()
-    assert len(tried) >= examples
+    survives(STRATEGIES[name], MEETS[name], examples)
 
 
 def load(folder, source, task="text-classification", frames=None, **spec):
