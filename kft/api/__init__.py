@@ -1,14 +1,15 @@
 """One function per command: what the command line, a notebook and a cloud job all call."""
 
+from kft.api.answering import predict, predict_file, write_predictions
 from kft.api.checking import CheckResult, check
 from kft.api.comparing import CompareResult, compare
 from kft.api.correcting import apply_corrections
+from kft.api.evaluating import evaluate
 from kft.api.launching import LaunchResult, launch
 from kft.api.preparing import BuildResult, build_data
 from kft.api.reporting import ReportResult, report
 from kft.api.suites import draft_suite, evaluate_suite
 from kft.api.training import PlanResult, TrainResult, check_tpu, plan, train
-from kft.api.using import evaluate, predict, predict_file, write_predictions
 
 __all__ = [
     "BuildResult",
