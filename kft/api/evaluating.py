@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-
 def evaluate(
     run: str | Path,
     *,
