@@ -1,6 +1,7 @@
 """One function per command: what the command line, a notebook and a cloud job all call."""
 
-from kft.api.answering import predict, predict_file, write_predictions
+from kft.api.answering import PredictFileResult, Predictor, load, predict, predict_file
+from kft.api.answers_file import write_answers
 from kft.api.checking import CheckResult, check
 from kft.api.comparing import CompareResult, compare
 from kft.api.correcting import apply_corrections
@@ -17,6 +18,8 @@ __all__ = [
     "CompareResult",
     "LaunchResult",
     "PlanResult",
+    "PredictFileResult",
+    "Predictor",
     "ReportResult",
     "TrainResult",
     "apply_corrections",
@@ -28,10 +31,11 @@ __all__ = [
     "evaluate",
     "evaluate_suite",
     "launch",
+    "load",
     "plan",
     "predict",
     "predict_file",
     "report",
     "train",
-    "write_predictions",
+    "write_answers",
 ]
