@@ -25,6 +25,7 @@ _PUBLIC = {
     "evaluate_suite": "kft.api",
     "freeze": "kft.model.freeze",
     "launch": "kft.api",
+    "load": "kft.api",
     "load_backbone": "kft.model.backbones",
     "load_recipe": "kft.tasks.recipes",
     "merge_lora": "kft.model.lora",

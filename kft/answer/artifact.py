@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 FOREIGN, UNSURE = "unlike the training examples (out of scope)", "not sure enough"
 """Why an answer is withheld, in words."""
+SHORT = 8
+"""Tokens of the example that a graph is traced with: any number will do, the axis is free."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,13 @@ class Artifact:
         """
         encoded = self.reader.read(inputs, keep=keep)
         source = encoded.source.select(tuple(tensor.name for tensor in self.graph.inputs))
-        return self._outputs(self._whole(vectors), source, encoded.offsets)
+        return self._outputs(self._whole(vectors, len(source)), source, encoded.offsets)
+
+    def warm(self) -> None:
+        """Traces the graph for one example, so that the first answer does not wait for it."""
+        inference = self._whole(self.decisions.scope is not None, examples=1)
+        shapes = ((inference.batch_size, *(size or SHORT for size in tensor.shape[1:])) for tensor in self.graph.inputs)
+        inference(tuple(np.zeros(shape, tensor.dtype) for shape, tensor in zip(shapes, self.graph.inputs, strict=True)))
 
     def head_answers(self, inputs: Sequence[Any], *, vectors: bool = False) -> tuple[Any, np.ndarray | None]:
         """Answers with a head on the pretrained backbone: frozen work comes from the feature store.
@@ -92,7 +100,8 @@ class Artifact:
         encoded = self.reader.read(inputs, keep=True)
         about = {"model": self.backbone.name if self.backbone else "model", "phase": "evaluate"}
         (source,) = reuse_features(front, [encoded.source], blocks, self.spec.features, about=about)
-        inference = self._once(f"back, vectors {vectors}", lambda: self._trace(back, vectors))
+        rows = self.spec.train.batch_size
+        inference = self._once(f"back, vectors {vectors}", lambda: self._trace(back, vectors, rows))
         return self._outputs(inference, source, encoded.offsets)
 
     def _outputs(self, inference: Inference, source: Source, offsets: Any) -> tuple[Any, np.ndarray | None]:
@@ -103,8 +112,10 @@ class Artifact:
         vectors = np.asarray(more[0]) if more else None
         return self.kind.judging.answers(rows, self.space, offsets), vectors
 
-    def _whole(self, vectors: bool) -> Inference:
-        return self._once(f"whole, vectors {vectors}", lambda: self._trace(self.graph, vectors))
+    def _whole(self, vectors: bool, examples: int) -> Inference:
+        # One example has a trace of its own: filled up to a batch it takes several times as long.
+        rows = 1 if examples == 1 else self.spec.train.batch_size
+        return self._once(f"whole, vectors {vectors}, rows {rows}", lambda: self._trace(self.graph, vectors, rows))
 
     def _cut(self) -> tuple[Front, keras.Model, list[str]] | None:
         """Cuts the graph below the head; None where nothing is frozen there: images that change at random, say."""
@@ -124,7 +135,7 @@ class Artifact:
             self._traced[name] = make()
         return self._traced[name]
 
-    def _trace(self, model: keras.Model, vectors: bool) -> Inference:
+    def _trace(self, model: keras.Model, vectors: bool, rows: int) -> Inference:
         import keras
 
         from kft.features.inference import make_inference
@@ -133,7 +144,7 @@ class Artifact:
 
         # The same graph with its inputs as a list, which is how batches come.
         graph = with_vectors(model) if vectors else keras.Model(model.inputs, model.outputs[0])
-        return make_inference(lay_over(graph, self.weights), self.spec.train.batch_size)
+        return make_inference(lay_over(graph, self.weights), rows)
 
     def predict(self, inputs: Sequence[Any]) -> list[Answer]:
         """Returns one prediction an input, as a person reads it."""
@@ -155,16 +166,25 @@ def _withheld(answer: Answer, why: str) -> Answer:
     return replace(answer, abstain=True, why=why)
 
 
-def count_withheld(answers: Sequence[Answer]) -> str:
-    """Returns how many answers are withheld, and why, in words; empty where none is.
+def why_withheld(answers: Sequence[Answer]) -> Counter[str]:
+    """Returns how many answers are withheld, by why.
 
     Example:
         >>> unsure = Prediction("spam", 0.6, True, {"spam": 0.6, "ham": 0.4}, why=UNSURE)
-        >>> count_withheld([unsure, unsure, Prediction("ham", 0.9, False, {})])
+        >>> why_withheld([unsure, unsure, Prediction("ham", 0.9, False, {})])
+        Counter({'not sure enough': 2})
+    """
+    return Counter(answer.why for answer in answers if isinstance(answer, Prediction) and answer.abstain)
+
+
+def say_withheld(why: Counter[str], answers: int) -> str:
+    """Returns how many of so many answers are withheld, and why, in words; empty where none is.
+
+    Example:
+        >>> say_withheld(Counter({UNSURE: 2}), 3)
         '2 of 3 answers withheld: 2 not sure enough'
     """
-    why = Counter(answer.why for answer in answers if isinstance(answer, Prediction) and answer.abstain)
     if not why:
         return ""
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in why.items())
-    return f"{why.total():,} of {len(answers):,} answers withheld: {reasons}"
+    return f"{why.total():,} of {answers:,} answers withheld: {reasons}"

@@ -111,6 +111,8 @@ def show_data(progress: Progress, recipe: Recipe, split: DataSplit) -> None:
         progress.note(f"guessed    {', '.join(guessed)}; name them in the recipe to be sure")
     sizes = f"{len(split.train):,} train, {len(split.valid):,} valid, {len(split.test):,} test"
     progress.note(f"data       {sizes}; {_described(split)}; {split.how}")
+    for note in split.notes:
+        progress.note(f"read       {note}")
     if split.rejected:
         progress.note(f"left out   {len(split.rejected):,} rows that cannot be used, listed in findings.json")
 

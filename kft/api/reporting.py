@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kft import notebook, strategy
+from kft.api.evaluating import require_same_data
 from kft.api.reading import frames_of, progress_for, split_of, vectors_of
-from kft.api.using import require_same_data
 from kft.errors import AssetError, DataError, ModelError, RunError
 from kft.evaluate.mistakes import find_mistakes, predictions_hash
 from kft.records.document import write_document

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from kft import replicas, strategy
 from kft.answer.fitted import checkpoint_hash
 from kft.answer.load import Run, load_artifact, read_run
+from kft.api.evaluating import require_same_data
 from kft.api.reading import frames_of, progress_for, split_of
 from kft.api.scoring import score_suite
-from kft.api.using import require_same_data
 from kft.errors import SuiteError
 from kft.records.document import read_if_there, write_document
 from kft.records.edge_cases import EdgeCaseResult

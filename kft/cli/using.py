@@ -11,7 +11,6 @@ import rich_click as click
 from kft.cli.common import debug_option, devices_option, print_json
 from kft.data.images import SUFFIXES
 from kft.errors import UsageError
-from kft.records.document import as_document
 from kft.registry import nearest
 
 DATA_SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".json", ".parquet", *SUFFIXES)
@@ -34,6 +33,7 @@ def looks_like_path(text: str) -> bool:
 @click.argument("input_", metavar="INPUT")
 @click.option("--pair", metavar="TEXT", help="The second text, for a model of text pairs.")
 @click.option("-o", "--output", metavar="FILE", help="Where a file's answers go: .jsonl or .csv.")
+@click.option("--columns", metavar="A,B", help="A file's columns to keep beside the answers; default: all. '' is none.")
 @click.option("--text", "force_text", is_flag=True, help="INPUT is a text, whatever it looks like.")
 @click.option("--skip-unusable", is_flag=True, help="Answer a file's other rows where some are empty; null for those.")
 @click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON object on standard output.")
@@ -45,17 +45,18 @@ def predict(
     pair: str | None,
     output: str | None,
     force_text: bool,
+    columns: str | None,
     skip_unusable: bool,
     as_json: bool,
     devices: str,
 ) -> None:
     """Answer for INPUT: a text, an image, a file of texts or image paths, a folder of images, or - to read lines.
 
-    One text or image prints one JSON object. A file or folder gives a file, one object a line: -o FILE, or INPUT's
-    name with .predictions.jsonl. Lines from - print one object each.
+    One text or image prints one JSON object. A file or folder gives a file, one row an input with its columns and
+    the answer: -o FILE, .jsonl or .csv, or INPUT's name with .predictions.jsonl. Lines from - print one object each.
     """
     from kft import api
-    from kft.answer.artifact import count_withheld
+    from kft.answer.artifact import say_withheld, why_withheld
     from kft.data.inputs import split_lines
 
     given: str | Path = input_
@@ -64,27 +65,31 @@ def predict(
         if _exists(path) or looks_like_path(input_):
             _require_there(path)
             if path.suffix.lower() not in SUFFIXES:
-                _predict_file(run, path, output, skip_unusable, as_json, devices)
+                target = _target(path, output)
+                there = ", in place of what was there" if target.exists() else ""
+                names = None if columns is None else [name.strip() for name in columns.split(",") if name.strip()]
+                done = api.predict_file(run, path, target, columns=names, skip_unusable=skip_unusable, devices=devices)
+                if as_json:
+                    print_json({"n": done.n, "output": str(target)})
+                else:
+                    click.echo(f"{done.answered:,} answers in {target}{there}", err=True)
                 return
             given = path
-    if input_ == "-" and not force_text:
-        found = api.predict(run, split_lines(sys.stdin.read()), devices=devices)
-        _say_why(count_withheld(found))
-        answers = [as_document(answer) for answer in found]
-        for line in [{"n": len(answers), "predictions": answers}] if as_json else answers:
-            print_json(line)
-        return
-    one = given if pair is None else (input_, pair)
-    (answer,) = api.predict(run, [one], devices=devices)
+    _refuse_for_one(columns, skip_unusable)
+    lines = input_ == "-" and not force_text
+    model = api.load(run, devices=devices, warm=False)
+    inputs = split_lines(sys.stdin.read()) if lines else [given if pair is None else (input_, pair)]
+    found = model.predict(inputs)
     if output:
-        api.write_predictions(Path(output), [as_document(answer)])
-    _say_why(count_withheld([answer]))
-    print_json(answer)
+        api.write_answers(Path(output), model.as_table(inputs), found)
+    if why := say_withheld(why_withheld(found), len(found)):
+        click.echo(why, err=True)
+    for line in [{"n": len(found), "predictions": found}] if lines and as_json else found:
+        print_json(line)
 
 
-def _predict_file(run: str, path: Path, output: str | None, skip_unusable: bool, as_json: bool, devices: str) -> None:
-    from kft import api
-
+def _target(path: Path, output: str | None) -> Path:
+    """Returns where a file's answers go; a name that nobody chose is never written over."""
     target = Path(output) if output else Path(path.resolve().stem + ".predictions.jsonl")
     if output is None and target.exists():
         raise UsageError(
@@ -92,20 +97,18 @@ def _predict_file(run: str, path: Path, output: str | None, skip_unusable: bool,
             where=str(target),
             next_step=f"-o {target} to write it anew, or -o another file",
         )
-    answers = api.predict_file(run, path, skip_unusable=skip_unusable, devices=devices, note=_say_why)
-    replaced = ", in place of what was there" if target.exists() else ""
-    api.write_predictions(target, answers)
-    if as_json:
-        print_json({"n": len(answers), "output": str(target)})
-    else:
-        given = sum(answer is not None for answer in answers)
-        click.echo(f"{given:,} answers in {target}{replaced}", err=True)
+    return target
 
 
-def _say_why(line: str) -> None:
-    """Says on standard error what the documented form of an answer has no place for."""
-    if line:
-        click.echo(line, err=True)
+def _refuse_for_one(columns: str | None, skip_unusable: bool) -> None:
+    for option, given in (("--columns", columns is not None), ("--skip-unusable", skip_unusable)):
+        if given:
+            raise UsageError(
+                f"{option} is for a file or a folder",
+                received="a text, an image, or lines on standard input",
+                expected="INPUT that is a table, a .txt file or a folder of images",
+                next_step=f"leave {option} out",
+            )
 
 
 def _exists(path: Path) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +25,20 @@ from kft.tasks.spans import joined
 from kft.tasks.task import Task
 
 
+@dataclass(frozen=True)
+class Given:
+    """What is to be answered.
+
+    Attributes:
+        inputs: As the model reads them, in order.
+        table: The columns they came with, one row an input: those of the table, or what a folder's images or a file's
+            lines are called.
+    """
+
+    inputs: list[Input]
+    table: pd.DataFrame
+
+
 def read_inputs(
     source: Path | pd.DataFrame,
     task: Task,
@@ -31,7 +47,7 @@ def read_inputs(
     column: str,
     pair: str | None = None,
     unusable: Literal["error", "keep"] = "error",
-) -> list[Input]:
+) -> Given:
     """Returns the inputs of a table or folder, in order.
 
     Args:
@@ -48,18 +64,20 @@ def read_inputs(
         DataError: The file cannot be read, has no such column, or an input cannot be used.
     """
     where = str(source) if isinstance(source, Path) else "the DataFrame"
-    return require_inputs(_raw_inputs(source, task, spec, where, column, pair), task, where, spec, unusable)
+    raw, table = _raw_inputs(source, task, spec, where, column, pair)
+    return Given(require_inputs(raw, task, where, spec, unusable), table)
 
 
 def _raw_inputs(
     source: Path | pd.DataFrame, task: Task, spec: DataSpec, where: str, column: str, pair: str | None
-) -> Sequence[Any]:
-    if isinstance(source, Path) and task.reads.files and source.suffix.lower() in SUFFIXES:
-        return [source]
-    if isinstance(source, Path) and source.is_dir() and task.reads.files:
-        return all_images(source)
+) -> tuple[Sequence[Any], pd.DataFrame]:
+    if isinstance(source, Path) and task.reads.files and (source.is_dir() or source.suffix.lower() in SUFFIXES):
+        paths = all_images(source) if source.is_dir() else [source]
+        folder = image_folder(source, Path.cwd())
+        return paths, _one_column(task, [os.path.relpath(path, folder) for path in paths])
     if isinstance(source, Path) and source.suffix.lower() == ".txt" and not (task.reads.files or task.reads.pairs):
-        return split_lines(read_text(source, spec.encoding))
+        lines = split_lines(read_text(source, spec.encoding))
+        return lines, _one_column(task, lines)
     frame = read_source(source, task, encoding=spec.encoding)
     only = str(frame.columns[0]) if len(frame.columns) == 1 and pair is None else None
     named = only if only is not None and only.strip().lower() in (*TEXT_NAMES, *IMAGE_NAMES) else column
@@ -73,11 +91,15 @@ def _raw_inputs(
                 next_step=f"name the column that holds them {wanted!r} in the first line",
             )
     if pair is not None:
-        return list(zip(as_texts(frame[named]), as_texts(frame[pair]), strict=True))
+        return list(zip(as_texts(frame[named]), as_texts(frame[pair]), strict=True)), frame
     if task.reads.files:
         folder = image_folder(source, Path.cwd())
-        return [folder / value for value in as_texts(frame[named])]
-    return [as_text(joined(value)) for value in frame[named]]
+        return [folder / value for value in as_texts(frame[named])], frame
+    return [as_text(joined(value)) for value in frame[named]], frame
+
+
+def _one_column(task: Task, cells: Sequence[str]) -> pd.DataFrame:
+    return pd.DataFrame({task.reads.columns[0]: list(cells)}, dtype=object)
 
 
 def as_inputs(values: Any, task: Task, spec: DataSpec) -> list[Input]:
@@ -218,6 +240,7 @@ def load_labelled(
     refuse_rejected(rejected, spec, "mend these rows, or take them out of this file")
     if not len(examples):
         raise DataError("no row can be scored", where=name, expected="rows with an input and a label")
+    notes += [f"read       {note}" for note in examples.notes]
     if rejected:
         notes.append(f"left out   {len(rejected):,} rows that cannot be used, the first in row {rejected[0].row}")
     assert examples.labels is not None

@@ -88,7 +88,7 @@ def _read(spec: RetainSpec, task: Task) -> RetainSet:
     if spec.label is None:
         table = parts[0].table
         column = spec.text or task.reads.columns[0]
-        inputs, labels = read_inputs(table, task, source, column=column), None
+        inputs, labels = read_inputs(table, task, source, column=column).inputs, None
     else:
         rows = read_parts(parts, name_parts(parts), source, task=task, base=Path.cwd())
         columns = guess_columns(rows[0].frame, Wanted(spec.text, spec.label), where=name, task=task)

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from kft.errors import StorageError
 
@@ -99,12 +99,19 @@ def write_file(path: Path, content: bytes | str, **advice: str) -> None:
     Raises:
         StorageError: The disk is full or the folder cannot be written; the file is then as it was before.
     """
+    with writing(path, **advice) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def writing(path: Path, **advice: str) -> Iterator[IO[bytes]]:
+    """Opens a file to be written in pieces; it appears whole when the body ends, or not at all; see ``write_file``."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with storage_errors(path, **advice):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with temporary.open("wb") as file:
-                file.write(content.encode() if isinstance(content, str) else content)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)

@@ -132,7 +132,7 @@ def _inputs(
     rows = source.rows
     pair = (rows.pair or columns.pair) if task.reads.pairs else None
     table = suite.path.parent / rows.file
-    for given in read_inputs(table, task, data, column=rows.column or columns.text, pair=pair)[: rows.most]:
+    for given in read_inputs(table, task, data, column=rows.column or columns.text, pair=pair).inputs[: rows.most]:
         yield given, CaseSpec(input="")
 
 

@@ -103,13 +103,58 @@ def test_predict_a_file_gives_a_file(trained, kft_cli, tmp_path):
     code, out, err = kft_cli("predict", trained.run, "new.csv")
     assert code == 0 and out == "" and "12 answers in new.predictions.jsonl" in err
     answers = [json.loads(line) for line in (tmp_path / "new.predictions.jsonl").read_text().splitlines()]
-    assert len(answers) == 12 and list(answers[0]) == PREDICTION_KEYS
+    with (tmp_path / "new.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(answers) == 12
+    assert list(answers[0]) == [*("input_label" if name == "label" else name for name in rows[0]), *PREDICTION_KEYS]
+    assert [answer["text"] for answer in answers] == [row["text"] for row in rows]
+    assert [answer["input_label"] for answer in answers] == [row["label"] for row in rows]
     code, _, err = kft_cli("predict", trained.run, "new.csv")
     assert code == 2 and "there already" in err
     code, out, _ = kft_cli("predict", trained.run, "new.csv", "-o", "answers.csv", "--json")
     assert code == 0 and json.loads(out) == {"n": 12, "output": "answers.csv"}
     with (tmp_path / "answers.csv").open() as file:
-        assert next(csv.DictReader(file))["label"] == answers[0]["label"]
+        first = next(csv.DictReader(file))
+    assert first["label"] == answers[0]["label"] and first["text"] == rows[0]["text"]
+    assert len(first["confidence"]) <= 8 and float(first["confidence"]) == pytest.approx(answers[0]["confidence"])
+    code, _, _ = kft_cli("predict", trained.run, "new.csv", "-o", "few.csv", "--columns", "text")
+    assert code == 0 and (tmp_path / "few.csv").read_text().splitlines()[0] == ",".join(["text", *PREDICTION_KEYS])
+    code, _, _ = kft_cli("predict", trained.run, "new.csv", "-o", "none.csv", "--columns", "")
+    assert code == 0 and (tmp_path / "none.csv").read_text().splitlines()[0] == ",".join(PREDICTION_KEYS)
+    code, _, err = kft_cli("predict", trained.run, "new.csv", "-o", "few.csv", "--columns", "txt")
+    assert code == 2 and "no column 'txt' to keep; did you mean 'text'?" in err
+
+
+def test_options_for_files_are_refused_for_a_text(trained, kft_cli):
+    for option in (("--columns", "text"), ("--skip-unusable",)):
+        code, _, err = kft_cli("predict", trained.run, "the battery is awful.", *option)
+        assert code == 2 and f"{option[0]} is for a file or a folder" in err
+
+
+def test_a_file_longer_than_a_chunk_is_answered_whole_and_in_order(trained, kft_cli, tmp_path, monkeypatch):
+    tiny.write_table(tmp_path / "new.csv", 23, seed=8)
+    kft_cli("predict", trained.run, "new.csv", "-o", "whole.jsonl")
+    monkeypatch.setattr("kft.api.answering.CHUNK_ROWS", 5)
+    code, _, err = kft_cli("predict", trained.run, "new.csv", "-o", "parts.jsonl")
+    whole, parts = (
+        [json.loads(line) for line in (tmp_path / name).read_text().splitlines()]
+        for name in ("whole.jsonl", "parts.jsonl")
+    )
+    assert code == 0 and "23 answers" in err
+    for one, other in zip(whole, parts, strict=True):
+        assert one["text"] == other["text"] and one["label"] == other["label"]
+        assert one["confidence"] == pytest.approx(other["confidence"], abs=1e-6)
+
+
+def test_a_loaded_run_answers_again_and_again(trained):
+    model = kft.load(trained.run)
+    assert model.task == "text-classification" and "negative" in model.labels
+    (one,) = model.predict("the battery is awful.")
+    several = model.predict(["the battery is awful.", "my phone is lovely."])
+    assert one.label == several[0].label == "negative" and several[1].label == "positive"
+    assert one.confidence == pytest.approx(several[0].confidence, abs=1e-6)
+    assert model.predict(pd.DataFrame({"text": ["the battery is awful."]}))[0] == one
+    assert len(repr(model)) < 300
 
 
 def test_a_misspelt_file_is_an_error_and_text_forces_text(trained, kft_cli, tmp_path):

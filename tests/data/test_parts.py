@@ -153,10 +153,10 @@ def test_entities_are_decoded_in_training_and_in_use_alike(tmp_path):
     spec = DataSpec(train="train.csv", html="unescape")
     assert as_inputs("a &lt; b", TEXTS, spec) == ["a < b"]
     assert as_inputs([("a &lt; b", "&amp;")], TASKS.get("text-pairs"), spec) == [("a < b", "&")]
-    assert read_inputs(tmp_path / "train.csv", TEXTS, spec, column="text")[0].startswith("fish & chips <text")
+    assert read_inputs(tmp_path / "train.csv", TEXTS, spec, column="text").inputs[0].startswith("fish & chips <text")
     (tmp_path / "lines.txt").write_text("R&amp;D\n")
-    assert read_inputs(tmp_path / "lines.txt", TEXTS, spec, column="text") == ["R&D"]
-    assert read_inputs(tmp_path / "lines.txt", TEXTS, DataSpec(train="a"), column="text") == ["R&amp;D"]
+    assert read_inputs(tmp_path / "lines.txt", TEXTS, spec, column="text").inputs == ["R&D"]
+    assert read_inputs(tmp_path / "lines.txt", TEXTS, DataSpec(train="a"), column="text").inputs == ["R&amp;D"]
 
 
 def test_a_text_of_entities_for_spaces_alone_is_empty(tmp_path):

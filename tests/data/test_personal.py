@@ -90,7 +90,7 @@ def test_training_and_answering_read_the_same():
     task = TASKS.get("text-classification")
     examples, _ = to_examples(Rows("a.csv", frame), spec, task=task, columns=Columns("text", "label"))
     assert examples.inputs == ["I am [EMAIL]", "[CARD]"]
-    assert read_inputs(frame, task, spec, column="text") == examples.inputs
+    assert read_inputs(frame, task, spec, column="text").inputs == examples.inputs
     assert as_inputs(list(frame["text"]), task, spec) == examples.inputs
     pairs = TASKS.get("text-pairs")
     assert as_inputs([("jane@example.com", "who?")], pairs, spec) == [("[EMAIL]", "who?")]
