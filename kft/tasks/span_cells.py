@@ -7,7 +7,7 @@ import json
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -66,7 +66,7 @@ def cell_values(cell: object) -> list[Any]:
         >>> cell_values("B-PER O"), cell_values("['B-PER', 'O']"), cell_values(None)
         (['B-PER', 'O'], ['B-PER', 'O'], [])
     """
-    if hasattr(cell, "tolist") and getattr(cell, "ndim", 0):
+    if hasattr(cell, "tolist") and getattr(cell, "ndim", False):
         cell = cell.tolist()
     if isinstance(cell, str) and cell.lstrip()[:1] in ("[", "{", "("):
         cell = parse_list(cell)
@@ -177,7 +177,9 @@ def _place(value: Any) -> int:
     raise ValueError(f"the start or end of a span is no whole number: {str(value)[:40]!r}")
 
 
-def read_spans(raws: Sequence[RawSpan], text: str, unit: Unit, words: Sequence[tuple[int, int]] = ()) -> tuple[Span, ...]:
+def read_spans(
+    raws: Sequence[RawSpan], text: str, unit: Unit, words: Sequence[tuple[int, int]] = ()
+) -> tuple[Span, ...]:
     """Returns spans of characters, without white space at their edges, in order.
 
     Args:
@@ -210,7 +212,7 @@ def read_spans(raws: Sequence[RawSpan], text: str, unit: Unit, words: Sequence[t
             raise ValueError(f"the span {raw.start} to {raw.end} holds nothing but white space")
         found.add(Span(start, end, raw.label))
     spans = sorted(found)
-    for before, span in zip(spans, spans[1:], strict=False):
+    for before, span in pairwise(spans):
         if span.start < before.end:
             raise ValueError(f"the span {span.start} to {span.end} overlaps the one before")
     return tuple(spans)
@@ -221,6 +223,8 @@ def converter(
 ) -> Callable[[int, int], tuple[int, int] | None]:
     """Returns what turns numbers of a unit into characters; None for what is empty or not in the text."""
     more = 1 if unit.endswith("inclusive") else 0
+    ends: Mapping[int, int]
+    starts: Mapping[int, int]
     if unit.startswith("words"):
         starts = {number: start for number, (start, _) in enumerate(words)}
         ends = {number + 1: end for number, (_, end) in enumerate(words)}
@@ -269,6 +273,21 @@ class SpanRow:
     raws: Sequence[RawSpan]
     text: str
     words: Sequence[tuple[int, int]]
+
+
+def count_edges(rows: Sequence[SpanRow], unit: Unit) -> int:
+    """Counts the spans that begin or end with white space.
+
+    Example:
+        >>> count_edges([SpanRow([RawSpan(0, 4, "PER"), RawSpan(0, 3, "PER")], "Ada left", [])], "characters")
+        1
+    """
+    count = 0
+    for row in rows:
+        convert = converter(row.text, unit, row.words)
+        placed = [convert(raw.start, raw.end) for raw in row.raws]
+        count += sum(each is not None and trimmed(*each, row.text) != each for each in placed)
+    return count
 
 
 def find_unit(rows: Sequence[SpanRow]) -> tuple[Unit, str]:
@@ -347,6 +366,6 @@ def _edges(
 
 
 def _ends_vary(rows: Sequence[SpanRow]) -> bool:
-    """Whether what stands behind the ends is many letters: one alone, as in "Marie|s", is an ending that was left out."""
+    """Whether many letters stand behind the ends: one alone, as in "Marie|s", is an ending that was left out."""
     behind = [row.text[raw.end] for row in rows for raw in row.raws if 0 <= raw.end < len(row.text)]
     return len(set(behind)) >= 4 and max(map(behind.count, set(behind))) <= 0.6 * len(behind)

@@ -18,9 +18,19 @@ from kft.records.metrics import ClassRow
 from kft.tasks.cells import as_objects, as_text, kind_problem
 from kft.tasks.classes import cross_entropy
 from kft.tasks.decode import find_spans, join_words, log_softmax
-from kft.tasks.span_cells import IN_WORDS, SpanRow, cell_values, find_unit, raw_spans, read_spans
+from kft.tasks.span_cells import IN_WORDS, SpanRow, cell_values, count_edges, find_unit, raw_spans, read_spans
 from kft.tasks.tags import find_form, join_tags, tell_tags
-from kft.tasks.task import OTHERS, AnswerKind, AnswerSpace, Judging, LabelColumn, Labelling, Learning, Objective, Offsets
+from kft.tasks.task import (
+    OTHERS,
+    AnswerKind,
+    AnswerSpace,
+    Judging,
+    LabelColumn,
+    Labelling,
+    Learning,
+    Objective,
+    Offsets,
+)
 from kft.tasks.words import pieces, trimmed
 
 IGNORED, OUTSIDE = 0, 1
@@ -101,6 +111,10 @@ def _notes(column: LabelColumn, spec: DataSpec) -> tuple[str, ...]:
         unit, why = find_unit(spans)
         if why:
             found.append(f"the offsets of spans count {IN_WORDS[unit]}: {why}; data.offsets names it")
+    edges = count_edges(spans, _settle(column, spec).offsets or "characters")
+    if edges:
+        total = sum(len(row.raws) for row in spans)
+        found.append(f"{edges:,} of {total:,} spans begin or end with white space, which is left out of them")
     return tuple(found)
 
 
@@ -277,7 +291,7 @@ def lost_spans(labels: Sequence[Sequence[Span]], space: AnswerSpace, offsets: Of
         offsets: Where tokens stand.
     """
     assert offsets is not None
-    found = []
+    found: list[tuple[int, Span]] = []
     for number, (label, places) in enumerate(zip(labels, offsets, strict=True)):
         tags = _tags(label, space, places)
         said = np.maximum(tags[places[:, 2] > 0] - OUTSIDE, 0)
@@ -311,6 +325,7 @@ SPANS = AnswerKind(
         objective=_objective,
         loss=_loss,
         per_token=True,
+        lost=lost_spans,
     ),
     judging=Judging(
         metrics=METRICS,

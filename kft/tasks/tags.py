@@ -61,8 +61,8 @@ def find_form(tags: Sequence[str], where: str) -> TagForm:
             where=where,
             received=_shown(different),
             expected="names such as O, B-PER, I-PER",
-            next_step="write the names in their place; a parquet file of Hugging Face's datasets has them in its metadata, "
-            "and kft reads those",
+            next_step="write the names in their place; a parquet file of Hugging Face's datasets has them in its "
+            "metadata, and kft reads those",
         )
     inside = [tag for tag in different if tag.lower() not in _OUTSIDE | _OUTSIDE_TOO]
     alone = {tag.upper() for tag in inside}
@@ -94,7 +94,7 @@ def find_form(tags: Sequence[str], where: str) -> TagForm:
             where=where,
             received=_shown(different),
             expected="O for a word that is in no span",
-            next_step=f"write O in its place, or B-{other[0]} where it is a kind of span; data.tags: plain reads it as a kind",
+            next_step=f"write O in its place, or B-{other[0]} where it is a kind; data.tags: plain reads it as a kind",
         )
     return "plain"
 
@@ -154,7 +154,7 @@ def join_tags(tags: Sequence[str], places: Sequence[tuple[int, int]], form: TagF
         form: From ``find_form``.
 
     Raises:
-        ValueError: In BIOES and its relatives, where each span says its end: a span has none, or ends without beginning.
+        ValueError: In BIOES and its relatives, where each span says its end: one has none, or ends unbegun.
 
     Example:
         >>> join_tags(["B-PER", "E-PER", "O", "S-LOC"], [(0, 3), (4, 8), (9, 10), (11, 15)], "bioes")
@@ -211,8 +211,7 @@ def _scheme(rows: Sequence[Sequence[str]], form: TagForm, letters: set[str]) -> 
 def _begun_by_i(tags: Sequence[str], form: TagForm) -> int:
     apart = [_apart(tag, form) for tag in tags]
     return sum(
-        tag.letter == "I" and tag.kind != before.kind
-        for before, tag in zip([Tag("", ""), *apart], apart, strict=False)
+        tag.letter == "I" and tag.kind != before.kind for before, tag in zip([Tag("", ""), *apart], apart, strict=False)
     )
 
 

@@ -97,9 +97,7 @@ def word_places(text: str) -> np.ndarray:
 
 
 def is_invisible(character: str) -> bool:
-    """Whether a character is no part of what a person sees at the edge of a word: white space, joiners, marks of
-    direction.
-    """
+    """Whether nobody sees a character at the edge of a word: white space, joiners, marks of direction."""
     return character.isspace() or unicodedata.category(character) in ("Cf", "Cc")
 
 
