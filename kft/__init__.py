@@ -6,6 +6,7 @@ The public API is loaded on first use, so ``import kft`` is quick and free of Te
 from __future__ import annotations
 
 import sys
+from functools import cache
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -42,6 +43,12 @@ _KERAS = ("kft.model.build", "kft.model.lora", "kft.features.boundary")
 __all__ = ["__version__", *_PUBLIC]
 
 
+@cache
+def _public(name: str) -> Any:
+    found = getattr(import_module(_PUBLIC[name]), name)
+    return found if isinstance(found, type) else import_module("kft.calls").checked(found, f"kft.{name}")
+
+
 class _Package(ModuleType):
     """Looks public names up in the API first.
 
@@ -53,7 +60,7 @@ class _Package(ModuleType):
         if name in _PUBLIC:
             if _PUBLIC[name] in _KERAS:
                 import_module("kft.runtime").start()
-            return getattr(import_module(_PUBLIC[name]), name)
+            return _public(name)
         return super().__getattribute__(name)
 
     def __dir__(self) -> list[str]:

@@ -14,6 +14,7 @@ from kft.answer.load import Run, load_artifact, read_run
 from kft.api.answers_file import keep_columns, write_answers
 from kft.api.reading import progress_for
 from kft.data.inputs import Given, as_inputs, find_unusable, in_words, read_inputs
+from kft.notebook import Line, Piece, shows
 from kft.records.run_folder import open_run
 
 if TYPE_CHECKING:
@@ -25,8 +26,11 @@ if TYPE_CHECKING:
 
 CHUNK_ROWS = 4096
 """Rows of a file that are answered, and written, before the next ones are: memory does not grow with the answers."""
+SHOWN = 8
+"""Labels that a loaded run shows of its own."""
 
 
+@shows
 @dataclass(frozen=True)
 class Predictor:
     """A run that is loaded: it answers at once, as often as it is asked.
@@ -43,6 +47,10 @@ class Predictor:
     _known: Run = field(repr=False, compare=False)
     _artifact: Artifact = field(repr=False, compare=False)
     _devices: str = field(repr=False, compare=False)
+
+    def shown(self) -> Iterator[Piece]:
+        labels = ", ".join(self.labels[:SHOWN]) + (" ..." if len(self.labels) > SHOWN else "")
+        yield Line(self.run, self.task, f"{len(self.labels):,} labels: {labels}" if self.labels else "a number")
 
     def predict(self, inputs: Any) -> list[Answer]:
         """Answers as ``kft.predict`` does.

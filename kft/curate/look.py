@@ -139,7 +139,7 @@ def look_at(
     spec = DataSpec(train=source, encoding=encoding)
     wanted = TASKS.get(task) if task else first_task(files=True)
     frame = whole(read_parts(parts, name_parts(parts), spec, task=wanted, base=base))
-    if task is None and not (folders or _names_images(frame)):
+    if task is None and not (folders or names_images(frame)):
         wanted = first_task(files=False)
     columns = guess_columns(frame, named, where=source, task=wanted)
     inputs = [as_text(joined(value)) for value in frame[columns.text]]
@@ -207,7 +207,7 @@ def _parse_labels(frame: pd.DataFrame, columns: Columns, task: Task, source: str
     return parsed
 
 
-def _names_images(frame: pd.DataFrame) -> bool:
+def names_images(frame: pd.DataFrame) -> bool:
     """Whether a table has a column, of a usual name, of image paths."""
     usual = [name for name in frame.columns if str(name).strip().lower() in IMAGE_NAMES]
     return any(as_text(value).lower().endswith(SUFFIXES) for name in usual for value in frame[name][:1])
