@@ -70,3 +70,19 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (site,) = folder.glob("lib/python*/site-packages")
     (site / "others.pth").write_text(sysconfig.get_paths()["purelib"])
     return python
+
+
+@pytest.fixture
+def kft_cli(capsys, tmp_path, monkeypatch):
+    """Runs a command in an empty folder; returns exit code, standard output, standard error."""
+    from kft.cli import main as cli_main
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        capsys.readouterr()
+        code = cli_main.run([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run

@@ -10,6 +10,7 @@ from kft import assets, strategy
 from kft.audit.all_checks import require_known_checks
 from kft.calls import PATH, are_tables
 from kft.curate.look import names_images
+from kft.data.tables import Rows
 from kft.errors import UsageError
 from kft.model import backbones
 from kft.recipe.load import Recipe
@@ -130,7 +131,7 @@ def _draft(data: Any, overrides: Sequence[str]) -> Recipe:
             next_step='kft.train("recipe.yaml"), or kft.train(frame, text="review", label="rating")',
         )
     frames = None if isinstance(data, PATH) else frames_of(data)
-    files = Path(data).is_dir() if frames is None else names_images(frames["train"])
+    files = Path(data).is_dir() if frames is None else names_images([Rows("dataframe", frames["train"], Path.cwd())])
     named = {setting.partition("=")[0] for setting in overrides}
     task = {} if "task" in named else {"task": first_task(files=files).name}
     return load_recipe({**task, "data": {"train": str(data) if frames is None else DATAFRAME}}, overrides)
@@ -165,6 +166,8 @@ def show_data(progress: Progress, recipe: Recipe, split: DataSplit) -> None:
         progress.note(f"guessed    {', '.join(guessed)}; name them in the recipe to be sure")
     sizes = f"{len(split.train):,} train, {len(split.valid):,} valid, {len(split.test):,} test"
     progress.note(f"data       {sizes}; {_described(split)}; {split.how}")
+    for note in split.notes:
+        progress.note(f"read       {note}")
     if split.rejected:
         progress.note(f"left out   {len(split.rejected):,} rows that cannot be used, listed in findings.json")
 

@@ -42,6 +42,7 @@ def draft_recipe(look: Look, target: Path) -> str:
     """Returns a commented recipe; its paths are relative to the recipe's own folder."""
     reads, metric = look.task.reads, look.task.kind.judging.main
     test = _written(look.test, target) if look.test else "15%"
+    valid = _written(look.valid, target) if look.valid else "15%"
     gate = ">= 0.85" if metric.higher_is_better else "<= 0.5"
     rows, noun = f"{look.rows:,} {'images' if reads.files else 'rows'}", reads.one
     labels = "numbers" if look.numbers else f"{len(look.counts)} labels"
@@ -53,7 +54,7 @@ task: {look.task.name}
 
 data:
   train: {_written(_source(look), target)}
-{_encoding(look)}{_columns(look)}  valid: 15%             # choices (epochs, strengths) look at this share only
+{_encoding(look)}{_columns(look)}  valid: {valid:<15} # choices (epochs, strengths) look at this share only
   test: {test:<15}  # sealed until the end; a share, a file or a folder
   unusable_rows: error   # or skip: rows without input or label are listed and left out
 {_ids(look)}

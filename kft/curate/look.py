@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +17,14 @@ import pandas as pd
 
 from kft.data.columns import guess_columns
 from kft.data.examples import Columns, Wanted
+from kft.data.image_folders import SplitFolders, splits_beside
+from kft.data.image_paths import find_files
 from kft.data.images import SUFFIXES
 from kft.data.parts import name_parts, open_source, read_parts, whole
+from kft.data.tables import Rows
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
 from kft.recipe.sources import TFDS, is_glob
-from kft.split.assign import SPLITS
 from kft.tasks.cells import as_text
 from kft.tasks.inputs import IMAGE_NAMES
 from kft.tasks.registry import TASKS, first_task, sibling
@@ -31,8 +36,6 @@ FEW_ROWS = 10
 MANY_NUMBERS = 20
 """So many different numbers among the labels are a scale rather than names of classes."""
 
-SPLIT_FOLDERS = {*SPLITS, "val", "validation"}
-"""What folders are called that hold a split each, not a class."""
 LONG_NAME = 50
 """Characters; a longer name of a column is rather a text."""
 
@@ -54,6 +57,7 @@ class Look:
         examples: One input of each label.
         numbers: The labels, where they are numbers.
         median_words: Median words a text; 0 for images.
+        valid: A folder beside it that is plainly the valid split; None where none is.
         test: A file or folder beside it that is plainly the test split, as a path or a source; None where none is.
         encoding: Of files that are not UTF-8.
         warnings: What to look at before training.
@@ -69,6 +73,7 @@ class Look:
     examples: dict[str, str]
     numbers: tuple[float, ...]
     median_words: float
+    valid: Path | None
     test: Path | str | None
     encoding: str | None
     warnings: tuple[str, ...]
@@ -138,8 +143,10 @@ def look_at(
     folders = bool(paths) and all(path.is_dir() for path in paths)
     spec = DataSpec(train=source, encoding=encoding)
     wanted = TASKS.get(task) if task else first_task(files=True)
-    frame = whole(read_parts(parts, name_parts(parts), spec, task=wanted, base=base))
-    if task is None and not (folders or names_images(frame)):
+    with _splits_as_commands(source, base):
+        rows = read_parts(parts, name_parts(parts), spec, task=wanted, base=base)
+    frame = whole(rows)
+    if task is None and not (folders or names_images(rows)):
         wanted = first_task(files=False)
     columns = guess_columns(frame, named, where=source, task=wanted)
     inputs = [as_text(joined(value)) for value in frame[columns.text]]
@@ -150,20 +157,16 @@ def look_at(
         for name in () if problem else dict.fromkeys(wanted.kind.labels.names(found)):
             counts[name] += 1
             examples.setdefault(name, given)
-    if folders and set(counts) <= SPLIT_FOLDERS:
-        raise DataError(
-            "these folders are splits, not classes",
-            where=source,
-            received=", ".join(sorted(counts)),
-            expected="a folder with one subfolder a class",
-            next_step=f"kft init {Path(source) / 'train'} -o recipe.yaml, which finds the folder test beside it",
-        )
     problems = [problem for _, problem in parsed]
     problems += [
         "empty input" for given, (_, problem) in zip(inputs, parsed, strict=True) if not (given.strip() or problem)
     ]
+    beside, lacking = splits_beside(paths[0]) if folders and len(paths) == 1 else ({}, [])
     warnings = (
         *_header(columns),
+        *lacking,
+        *(note for part in rows for note in part.notes),
+        *_several_rows(rows, columns, source, wanted),
         *_warnings(wanted, inputs, counts, problems),
         *_other_tasks(wanted, list(frame[columns.label]), counts, source),
     )
@@ -178,10 +181,26 @@ def look_at(
         examples=examples,
         numbers=() if counts else tuple(found for found, problem in parsed if not problem),
         median_words=0.0 if wanted.reads.files else float(np.median([len(text.split()) for text in inputs])),
-        test=_other_split(source, base) if source.startswith(TFDS) else _test_beside(paths),
+        valid=beside.get("valid"),
+        test=_other_split(source, base) if source.startswith(TFDS) else beside.get("test") or _test_beside(paths),
         encoding=encoding,
         warnings=warnings,
     )
+
+
+@contextmanager
+def _splits_as_commands(source: str, base: Path) -> Iterator[None]:
+    """Says which folder to look at instead, where one of splits was named."""
+    try:
+        yield
+    except SplitFolders as error:
+        train = (*error.folders.get("train", ()),)
+        if len(train) == 1:
+            shown = os.path.relpath(train[0], base) if not Path(source).is_absolute() else str(train[0])
+            others = [path.name for role in ("valid", "test") for path in error.folders.get(role, ())]
+            beside = f", which finds {' and '.join(others)} beside it" if others else ""
+            error.next_step = f"kft init {shlex.quote(shown)} -o recipe.yaml{beside}"
+        raise
 
 
 def _parse_labels(frame: pd.DataFrame, columns: Columns, task: Task, source: str) -> list[tuple[Any, str]]:
@@ -207,10 +226,30 @@ def _parse_labels(frame: pd.DataFrame, columns: Columns, task: Task, source: str
     return parsed
 
 
-def names_images(frame: pd.DataFrame) -> bool:
-    """Whether a table has a column, of a usual name, of image paths."""
-    usual = [name for name in frame.columns if str(name).strip().lower() in IMAGE_NAMES]
-    return any(as_text(value).lower().endswith(SUFFIXES) for name in usual for value in frame[name][:1])
+def names_images(rows: Sequence[Rows]) -> bool:
+    """Whether a table has a column, of a usual name, of image paths: by their endings, or because they are there."""
+    for part in rows:
+        for name in part.frame.columns:
+            if str(name).strip().lower() in IMAGE_NAMES:
+                cells = [as_text(value) for value in part.frame[name][:FEW_ROWS]]
+                if any(cell.lower().strip().endswith(SUFFIXES) for cell in cells):
+                    return True
+                found = find_files(cells, part.folder)
+                if any(path.suffix.lower() in SUFFIXES and path.is_file() for path in found.paths):
+                    return True
+    return False
+
+
+def _several_rows(rows: Sequence[Rows], columns: Columns, source: str, task: Task) -> Iterator[str]:
+    """What to say of images that stand in several rows each."""
+    images = [f"{part.name}/{as_text(value).strip()}" for part in rows for value in part.frame[columns.text]]
+    repeated = [count for count in Counter(images).values() if count > 1]
+    other = sibling(task, "set")
+    if task.reads.files and task.kind.one_class and repeated and other:
+        yield (
+            f"{len(repeated):,} images stand in {sum(repeated):,} rows: where each row is a label, "
+            f"kft init {source} --task {other.name}"
+        )
 
 
 def _header(columns: Columns) -> Iterator[str]:
@@ -268,7 +307,7 @@ def _other_split(source: str, base: Path) -> str | None:
 
 def _test_beside(paths: Sequence[Path]) -> Path | None:
     path = paths[0]
-    if len(paths) > 1 or "train" not in path.stem:
+    if path.is_dir() or len(paths) > 1 or "train" not in path.stem:
         return None
     other = path.with_name(path.stem.replace("train", "test") + path.suffix)
     return other if other.exists() else None

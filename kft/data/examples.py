@@ -72,6 +72,7 @@ class Examples:
         labels: ``object[n]``: names, sets of names, numbers or spans; None where the table is unlabelled.
         groups: ``str[n]``, or None where each example stands alone.
         columns: Other columns that the recipe names (``data.slices``, ``data.sensitive``), each ``str[n]``.
+        notes: What was guessed in reading them, one sentence each; printed, and a finding of ``kft check``.
 
     Example:
         >>> examples = Examples(np.array(["a", "b"]), ["one", "two"], np.array(["x", "y"]), None)
@@ -84,6 +85,7 @@ class Examples:
     labels: np.ndarray | None
     groups: np.ndarray | None
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -114,6 +116,7 @@ class Examples:
             labels=np.concatenate(labels) if len(labels) == len(parts) else None,
             groups=np.concatenate(groups) if len(groups) == len(parts) else None,
             columns={name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns},
+            notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
         )
 
 

@@ -1,11 +1,15 @@
-"""Photos on disk: finding them in folders of classes, and one file to pixels of a fixed size, always the same ones."""
+"""Photos on disk: one file to pixels of a fixed size, always the same ones; or why it cannot be used."""
 
 from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
+import stat
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -21,11 +25,16 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 """What is opened, named because Pillow would also hand a PostScript file to an interpreter. JPEG covers the
 MPO files of some telephones."""
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
-DROPPINGS = ("thumbs.db", "desktop.ini")
-"""What a system leaves in folders of images, besides hidden files."""
-MOST_PIXELS = 89_478_485
-"""A larger image is refused before it is decoded. It is also where Pillow's own guard against decompression bombs
-begins: a quarter of a GiB at 3 bytes a pixel."""
+MOST_PIXELS = 64_000_000
+"""An image of which more would be decoded is refused by what its header says. A JPEG is decoded at a half, a quarter or
+an eighth of its size, so that it may be larger, up to where Pillow draws the line."""
+PILLOWS_MOST = 178_956_970
+MOST_BYTES = 2**30
+"""A larger file is refused before it is read."""
+AT_ONCE = 2 * MOST_PIXELS
+"""Pixels that all threads together decode at a time; who wants more than is left waits."""
+REDUCED_FROM = 16_000_000
+"""Pixels from which on an image is averaged down before its colours are converted, which takes much memory."""
 LARGEST_SIDE = 4096
 PADDING = (127, 127, 127)
 """Mid-grey: about zero once pixels are normalised."""
@@ -78,86 +87,6 @@ class UnusableImage(Exception):
     """The message says why; what stands before a colon is the kind."""
 
 
-def find_images(folder: Path) -> list[tuple[str, str]]:
-    """Finds the images of a folder that has one subfolder a class.
-
-    Folders inside a class's folder are looked into; hidden files and folders are not. Files beside the classes'
-    folders (a licence, a table) play no part, unless they are images: those have no class.
-
-    Args:
-        folder: The image folder.
-
-    Returns:
-        Path relative to the folder, with forward slashes, and label of each image, sorted by path.
-
-    Raises:
-        DataError: There are no subfolders, no images, an image without a class, a class without an image, or a file
-            among the images that is none. All that is wrong is listed at once.
-
-    Example:
-        >>> find_images(Path("photos"))  # doctest: +SKIP
-        [('cats/001.jpg', 'cats'), ('dogs/001.jpg', 'dogs')]
-    """
-    if not folder.is_dir():
-        raise DataError("no such image folder", where=str(folder), expected="a folder with one subfolder a class")
-    found, others, empty = [], [], []
-    entries = sorted(entry for entry in folder.iterdir() if not _is_left_out(entry.name))
-    classes = [entry.name for entry in entries if entry.is_dir()]
-    for label in classes:
-        files = _files_below(folder, label)
-        images = [name for name in files if name.lower().endswith(SUFFIXES)]
-        found += [(name, label) for name in images]
-        others += [name for name in files if not name.lower().endswith(SUFFIXES)]
-        if not images:
-            empty.append(label)
-    loose = [entry.name for entry in entries if entry.is_file() and entry.name.lower().endswith(SUFFIXES)]
-    if not classes:
-        raise DataError(
-            "the image folder has no subfolders",
-            where=str(folder),
-            received=f"{len(loose):,} images without a class" if loose else "no images either",
-            expected="one subfolder a class, named after it, with its images inside",
-            next_step="move the images into a folder a class, or give a csv of paths and labels",
-        )
-    if not found:
-        raise DataError(
-            "the image folder holds no images",
-            where=str(folder),
-            received=f"folders {_some(classes)}" + (f" with {_some(others)}" if others else ""),
-            expected="files that end in " + ", ".join(SUFFIXES),
-        )
-    problems = (
-        ("files among the images that are none", others),
-        ("images that lie in no class's folder", loose),
-        ("folders without an image", empty),
-    )
-    if any(names for _, names in problems):
-        raise DataError(
-            "not everything in the image folder can be used",
-            where=str(folder),
-            received="; ".join(f"{len(names):,} {what}: {_some(names)}" for what, names in problems if names),
-            expected="one subfolder a class with nothing but images that end in " + ", ".join(SUFFIXES),
-            next_step="move these out of the folder (a name that begins with a dot is passed over), or convert them",
-        )
-    return sorted(found)
-
-
-def _files_below(folder: Path, label: str) -> list[str]:
-    found = []
-    for place, folders, files in os.walk(folder / label):
-        folders[:] = sorted(name for name in folders if not _is_left_out(name))
-        found += [(Path(place) / name).relative_to(folder).as_posix() for name in files if not _is_left_out(name)]
-    return sorted(found)
-
-
-def _is_left_out(name: str) -> bool:
-    return name.startswith(".") or name.lower() in DROPPINGS
-
-
-def _some(names: Sequence[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
-
-
 def check_image(path: Path) -> str:
     """Returns why an image cannot be used, or ``""`` where it can.
 
@@ -169,10 +98,8 @@ def check_image(path: Path) -> str:
         'cannot be read: No such file or directory'
     """
     try:
-        with _open(path.read_bytes()) as image:
-            image.draft(None, (1, 1))
-            _load(image)
-            _to_rgb(image)
+        with _open(read_file(path)) as image, _decoded(image, 1) as small:
+            _to_rgb(small)
     except UnusableImage as error:
         return str(error)
     except OSError as error:
@@ -214,7 +141,7 @@ def decode_image(path: Path, sizing: ImageSizing) -> np.ndarray:
         (224, 224, 3)
     """
     try:
-        return decode_bytes(path.read_bytes(), sizing)
+        return decode_bytes(read_file(path), sizing)
     except UnusableImage as error:
         reason = str(error)
     except OSError as error:
@@ -230,12 +157,10 @@ def decode_bytes(content: bytes, sizing: ImageSizing) -> np.ndarray:
     Raises:
         UnusableImage: It is none, or damaged.
     """
-    with _open(content) as image:
-        # A JPEG can be decoded at a half, a quarter or an eighth of its size: eight times faster for a telephone's
-        # photo. At least twice the wanted size is kept, so that the filter below has something to work on.
-        image.draft(None, (2 * max(sizing.height, sizing.width),) * 2)
-        _load(image)
-        upright = _turned(_to_rgb(image), _orientation(image))
+    # A JPEG can be decoded at a half, a quarter or an eighth of its size: eight times faster for a telephone's
+    # photo. At least twice the wanted size is kept, so that the filter below has something to work on.
+    with _open(content) as image, _decoded(image, 2 * max(sizing.height, sizing.width)) as small:
+        upright = _turned(_to_rgb(small), _orientation(image))
         try:
             return np.asarray(_resized(upright, sizing))
         except (ValueError, MemoryError) as error:  # a strip thinner than a pixel can be
@@ -252,10 +177,8 @@ def open_upright(path: Path, largest_side: int) -> Image.Image:
         >>> open_upright(Path("photo.jpg"), 1024).mode  # doctest: +SKIP
         'RGB'
     """
-    with _open(path.read_bytes()) as image:
-        image.draft(None, (largest_side, largest_side))
-        _load(image)
-        upright = _turned(_to_rgb(image), _orientation(image))
+    with _open(read_file(path)) as image, _decoded(image, largest_side) as small:
+        upright = _turned(_to_rgb(small), _orientation(image))
         upright.thumbnail((largest_side, largest_side))
         return upright.copy()
 
@@ -272,10 +195,10 @@ def as_common(content: bytes) -> bytes:
         usual = {"JPEG": ("L", "RGB"), "MPO": ("L", "RGB"), "PNG": ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")}
         if image.mode in usual.get(image.format or "", ()):
             return content
-        _load(image)
-        written = io.BytesIO()
-        _turned(_to_rgb(image), _orientation(image)).save(written, "PNG")
-        return written.getvalue()
+        with _decoded(image, None) as whole:
+            written = io.BytesIO()
+            _turned(_to_rgb(whole), _orientation(image)).save(written, "PNG")
+            return written.getvalue()
 
 
 def _open(content: bytes) -> Image.Image:
@@ -283,18 +206,97 @@ def _open(content: bytes) -> Image.Image:
 
     if not content:
         raise UnusableImage("empty file")
+    _quiet_pillow()
     try:
         image = Image.open(io.BytesIO(content), formats=FORMATS)
     except UnidentifiedImageError:
         raise UnusableImage("no image: it is none of " + ", ".join(FORMATS)) from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise UnusableImage(f"too large: more than {MOST_PIXELS:,} pixels") from None
+    except Image.DecompressionBombError:
+        raise UnusableImage(f"too large: more than {PILLOWS_MOST:,} pixels") from None
     except Exception as error:
         raise UnusableImage(f"damaged: {error}") from error
-    width, height = image.size
-    if width * height > MOST_PIXELS:
-        raise UnusableImage(f"too large: {width:,} x {height:,} pixels, at most {MOST_PIXELS:,} together")
     return image
+
+
+def _quiet_pillow() -> None:
+    """Keeps Pillow's warning of large images away from people: kft refuses what is too large, and names it."""
+    from PIL import Image
+
+    if not any(entry[0] == "ignore" and entry[2] is Image.DecompressionBombWarning for entry in warnings.filters):
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+
+
+@contextmanager
+def _decoded(image: Image.Image, side: int | None) -> Iterator[Image.Image]:
+    """Decodes what is needed of an image for so many pixels a side, in turn with other threads.
+
+    Args:
+        image: Opened, so that its header is read and nothing more.
+        side: A JPEG keeps at least so many pixels a side, and a very large image so many; None keeps all.
+
+    Raises:
+        UnusableImage: It is damaged, or has more pixels than are decoded.
+    """
+    width, height = image.size
+    if side is not None and not image.info.get("progressive"):
+        image.draft(None, (side, side))
+    if image.width * image.height > MOST_PIXELS:
+        raise UnusableImage(f"too large: {width:,} x {height:,} pixels, at most {MOST_PIXELS:,} are decoded")
+    with ROOM.taken(image.width * image.height):
+        if side is not None:
+            image.draft(None, (side, side))  # of a progressive JPEG the decoder holds all, whatever comes out
+        _load(image)
+        yield image if side is None else _averaged(image, side)
+
+
+def _averaged(image: Image.Image, side: int) -> Image.Image:
+    """Returns a very large image as averages of whole squares of pixels; others as they are."""
+    factor = min(8, min(image.size) // side)
+    if image.width * image.height < REDUCED_FROM or factor < 2 or image.mode.startswith(("I", "F")):
+        return image
+    if image.has_transparency_data and image.mode not in ("RGBA", "LA"):
+        image = image.convert("RGBA")
+    elif image.mode in ("P", "1"):
+        image = image.convert("RGB")
+    return image.reduce(factor)
+
+
+class _Room:
+    """Pixels that threads may decode together."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._taken, self._changed = most, 0, threading.Condition()
+
+    @contextmanager
+    def taken(self, pixels: int) -> Iterator[None]:
+        """Waits until there is room for so many, or nobody else decodes."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._taken == 0 or self._taken + pixels <= self._most)
+            self._taken += pixels
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken -= pixels
+                self._changed.notify_all()
+
+
+ROOM = _Room(AT_ONCE)
+
+
+def read_file(path: Path) -> bytes:
+    """Returns the content of an image file.
+
+    Raises:
+        UnusableImage: It is no file, such as a folder or a device, or a very large one.
+        OSError: It cannot be read.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise UnusableImage("no file: a folder or a device")
+    if found.st_size > MOST_BYTES:
+        raise UnusableImage(f"too large: a file of {found.st_size:,} bytes, at most {MOST_BYTES:,}")
+    return path.read_bytes()
 
 
 def _load(image: Image.Image) -> None:
@@ -339,7 +341,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         return image
     try:
         if image.mode.startswith("I"):  # Pillow would cut 16 bits off at 255 instead of scaling them
-            pixels = np.asarray(image).astype(np.int64)
+            pixels = np.asarray(image)
             if pixels.min() < 0 or pixels.max() > 65535:
                 raise UnusableImage("unknown range: pixels of 32 bits")
             return Image.fromarray((pixels // 257).astype(np.uint8)).convert("RGB")

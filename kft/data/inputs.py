@@ -240,6 +240,7 @@ def load_labelled(
     refuse_rejected(rejected, spec, "mend these rows, or take them out of this file")
     if not len(examples):
         raise DataError("no row can be scored", where=name, expected="rows with an input and a label")
+    notes += [f"read       {note}" for note in examples.notes]
     if rejected:
         notes.append(f"left out   {len(rejected):,} rows that cannot be used, the first in row {rejected[0].row}")
     assert examples.labels is not None

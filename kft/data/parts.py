@@ -11,8 +11,9 @@ from pathlib import Path
 import pandas as pd
 
 from kft.data.examples import Columns, Examples, RejectedRow
+from kft.data.image_folders import shared_folders
 from kft.data.remote import fetch_remote
-from kft.data.tables import Rows, image_folder, read_source, refuse_repeated, to_examples
+from kft.data.tables import IMAGE, Rows, image_folder, read_source, refuse_repeated, to_examples
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
 from kft.recipe.sources import TFDS, URL, is_glob
@@ -192,7 +193,9 @@ def _read(part: Part, name: str, spec: DataSpec, task: Task, base: Path) -> Rows
         assert isinstance(part.table, pd.DataFrame)
         return Rows(name, part.table, part.images, numbered=True)
     frame = read_source(part.table, task, columns=spec.columns, encoding=spec.encoding)
-    return Rows(name, frame, image_folder(part.table, base))
+    folder = isinstance(part.table, Path) and part.table.is_dir()
+    note = shared_folders(list(frame[IMAGE])) if folder else ""
+    return Rows(name, frame, image_folder(part.table, base), notes=(note,) if note else ())
 
 
 def whole(rows: Sequence[Rows]) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -15,11 +16,14 @@ import pandas as pd
 from kft.data.clean import clean_cell
 from kft.data.columns import require_column
 from kft.data.examples import Columns, Examples, Input, RejectedRow
-from kft.data.images import check_images, find_images
+from kft.data.image_folders import find_images
+from kft.data.image_paths import find_files
+from kft.data.images import check_images
 from kft.data.reading import read_table as read_table
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec, GroupSpec
 from kft.tasks.cells import as_objects, as_text, text_problem
+from kft.tasks.registry import sibling
 from kft.tasks.spans import joined
 from kft.tasks.task import Task
 
@@ -37,12 +41,14 @@ class Rows:
         frame: Its rows; the index is each row's number, from 0.
         folder: Where relative paths of images start.
         numbered: Whether rows have numbers for ids where images elsewhere have their paths.
+        notes: What was guessed in reading it, one sentence each.
     """
 
     name: str
     frame: pd.DataFrame
     folder: Path = Path()
     numbered: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def read_source(
@@ -114,7 +120,7 @@ def to_examples(
     seconds = list(frame[columns.pair]) if columns.pair else [None] * len(frame)
     settled = labelling.settle(raw_labels, spec)
     kept, inputs, labels, rejected = [], [], [], []
-    read = _read_inputs(task, texts, seconds, rows.folder, spec)
+    read, notes = _read_inputs(task, texts, seconds, rows.folder, spec)
     for row, ((given, reason), text, raw) in enumerate(zip(read, texts, raw_labels, strict=True)):
         label, problem = (None, "") if reason else labelling.parse(raw, text, settled)
         if reason or problem:
@@ -123,24 +129,36 @@ def to_examples(
             kept.append(row)
             inputs.append(given)
             labels.append(label)
+    if task.reads.files and spec.id is None and not rows.numbered:
+        kept, inputs, labels, joined_rows = _one_row_an_image(
+            rows, task, kept, inputs, labels, dated=spec.time is not None
+        )
+        notes = (*notes, *joined_rows)
     examples = Examples(
         ids=as_objects([ids[row] for row in kept]),
         inputs=inputs,
         labels=as_objects(labels),
         groups=None if groups is None else as_objects([groups[row] for row in kept]),
         columns=_other_columns(frame, spec, rows.name, kept),
+        notes=(*rows.notes, *notes),
     )
     return examples, tuple(rejected)
 
 
 def _read_inputs(
     task: Task, cells: Sequence[Any], seconds: Sequence[Any], folder: Path, spec: DataSpec
-) -> list[tuple[Input, str]]:
-    """Returns what the model reads of each row and an empty reason, or a reason why it cannot be read."""
+) -> tuple[list[tuple[Input, str]], tuple[str, ...]]:
+    """Returns what the model reads of each row and an empty reason, or a reason why it cannot be read; and notes."""
     if task.reads.files:
-        paths = [folder / as_text(cell) for cell in cells]
+        found = find_files([as_text(cell) for cell in cells], folder)
         empty = [text_problem(cell).replace("text", "image path") for cell in cells]
-        return list(zip(paths, (e or c for e, c in zip(empty, check_images(paths), strict=True)), strict=True))
+        checked = check_images(found.paths)
+        problems = [e or p or c for e, p, c in zip(empty, found.problems, checked, strict=True)]
+        return list(zip(found.paths, problems, strict=True)), found.notes
+    return _read_texts(task, cells, seconds, spec), ()
+
+
+def _read_texts(task: Task, cells: Sequence[Any], seconds: Sequence[Any], spec: DataSpec) -> list[tuple[Input, str]]:
     cells, seconds = ([clean_cell(cell, spec) for cell in column] for column in (cells, seconds))
     if task.reads.pairs:
         pairs = list(zip(cells, seconds, strict=True))
@@ -153,6 +171,44 @@ def _read_inputs(
         ]
     texts = [joined(cell) for cell in cells] if task.kind.learning.per_token else cells
     return [(as_text(text), text_problem(text)) for text in texts]
+
+
+def _one_row_an_image(
+    rows: Rows, task: Task, kept: list[int], inputs: list[Input], labels: list[Any], *, dated: bool
+) -> tuple[list[int], list[Input], list[Any], tuple[str, ...]]:
+    """Joins the labels of an image that stands in several rows, where an image can have several and has no date.
+
+    Raises:
+        DataError: It can have one label alone.
+    """
+    places: dict[str, list[int]] = {}
+    for place, given in enumerate(inputs):
+        places.setdefault(str(given), []).append(place)
+    several = {path: found for path, found in places.items() if len(found) > 1}
+    if not several:
+        return kept, inputs, labels, ()
+    count = sum(map(len, several.values()))
+    said = (
+        f"{len(several):,} images stand in {count:,} rows" if len(several) > 1 else f"one image stands in {count} rows"
+    )
+    path, found = next(iter(several.items()))
+    shown = f"{os.path.relpath(path, rows.folder)} with {', '.join(str(labels[place]) for place in found[:4])}"
+    if task.kind.labels.form == "set" and not dated:
+        firsts = [found[0] for found in places.values()]
+        union = [tuple(sorted({name for place in found for name in labels[place]})) for found in places.values()]
+        note = f"{said}, one row a label: their labels are joined, {shown}"
+        return [kept[place] for place in firsts], [inputs[place] for place in firsts], union, (note,)
+    differ = sum(len({str(labels[place]) for place in found}) > 1 for found in several.values())
+    other = sibling(task, "set")
+    raise DataError(
+        said,
+        where=rows.name,
+        received=shown + (f"; {differ:,} of them with different labels" if differ else ", always with one label"),
+        expected="one row an image",
+        next_step=f"set task: {other.name}, which joins the labels of an image's rows"
+        if differ and other
+        else "take the repeated rows out, or name a column of ids with data.id",
+    )
 
 
 def row_ids(rows: Rows, spec: DataSpec, *, task: Task, columns: Columns) -> list[str]:
@@ -259,15 +315,29 @@ def refuse_rejected(
     Example:
         >>> refuse_rejected([], DataSpec(train="a.csv"))
     """
-    if not rejected or spec.unusable_rows == "skip":
-        return
+    if rejected and spec.unusable_rows != "skip":
+        raise unusable(f"{len(rejected)} row{'s' if len(rejected) > 1 else ''} cannot be used", rejected, next_step)
+
+
+def unusable(problem: str, rejected: Sequence[RejectedRow], next_step: str) -> DataError:
+    """Returns the error that says why rows cannot be used: counted by reason, with an example of each.
+
+    Args:
+        problem: How many they are.
+        rejected: At least one.
+        next_step: What to do.
+
+    Example:
+        >>> unusable("no row can be used", [RejectedRow("a.csv:1", "a.csv", 1, "empty text")], "mend it").problem
+        'no row can be used: empty text (1)'
+    """
     counts = Counter(row.reason.split(":")[0] for row in rejected)
-    raise DataError(
-        f"{len(rejected)} row{'s' if len(rejected) > 1 else ''} cannot be used: "
-        + ", ".join(f"{reason} ({count})" for reason, count in counts.most_common()),
+    firsts = {row.reason.split(":")[0]: row.reason for row in reversed(rejected)}
+    return DataError(
+        f"{problem}: " + ", ".join(f"{reason} ({count})" for reason, count in counts.most_common()),
         where=", ".join(map(_place, rejected[:5])) + (" ..." if len(rejected) > 5 else ""),
-        received=rejected[0].reason,
-        expected="a text and a label in every row",
+        received=", ".join(firsts[reason] for reason, _ in counts.most_common(3)),
+        expected="an input that can be read and a label, in every row",
         next_step=next_step,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import pandas as pd
 from kft.data.columns import guess_columns
 from kft.data.examples import Columns, Examples, Input, RejectedRow, content
 from kft.data.parts import parts_to_examples, title
-from kft.data.tables import refuse_rejected
+from kft.data.tables import refuse_rejected, unusable
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
 from kft.recipe.sources import parse_share
@@ -64,6 +64,7 @@ class DataSplit:
         split_hash: sha256 over the sorted (id, split) pairs.
         data_hash: sha256 over every id, text and label.
         how: How the split was made, in words.
+        notes: What was guessed in reading the data, one sentence each.
     """
 
     train: Examples
@@ -76,6 +77,7 @@ class DataSplit:
     split_hash: str
     data_hash: str
     how: str
+    notes: tuple[str, ...] = ()
 
     def without_test(self) -> Selection:
         return Selection(self.train, self.valid, self.kind, self.space)
@@ -190,11 +192,13 @@ def load_split(
         rejected.extend(bad)
     refuse_rejected(rejected, spec)
     kind = task.kind
-    _require_variety(parts["train"], kind, names["train"], columns)
+    _require_variety(parts["train"], kind, names["train"], columns, rejected)
+    notes = tuple(dict.fromkeys(note for part in parts.values() for note in part.notes))
     times = read_times([(rows.name, rows.frame) for rows in read["train"]], spec.time, names["train"], rejected)
     parts, how = _divide(parts, spec, names, kind, times, similar)
     space = kind.labels.space(list(labels_of(parts["train"])))
-    _require_usable(parts, names, kind, space)
+    _require_rows(parts, names, rejected)
+    _require_labels(parts, names, kind, space)
     assignments = {str(identifier): key for key in SPLITS for identifier in parts[key].ids}
     return DataSplit(
         train=parts["train"],
@@ -207,6 +211,7 @@ def load_split(
         split_hash=split_hash(assignments),
         data_hash=data_hash((parts[key] for key in SPLITS), kind.labels.written),
         how=how,
+        notes=notes,
     )
 
 
@@ -252,8 +257,16 @@ def _divide(
     return result, ", ".join([f"{taken} of {names['train']}{own}", by, *([joined] if joined else []), *given])
 
 
-def _require_variety(train: Examples, kind: AnswerKind, name: str, columns: Columns) -> None:
+def _require_variety(
+    train: Examples, kind: AnswerKind, name: str, columns: Columns, rejected: Sequence[RejectedRow]
+) -> None:
     labels = list(labels_of(train))
+    if not labels and rejected:
+        raise unusable(
+            "no row can be used",
+            rejected,
+            "mend them, or name the right columns with --set data.label=COLUMN and the like",
+        )
     problem = kind.labels.lack(kind.labels.space(labels)) if labels else "no row can be used"
     if problem:
         raise DataError(
@@ -265,11 +278,12 @@ def _require_variety(train: Examples, kind: AnswerKind, name: str, columns: Colu
         )
 
 
-def _require_usable(
-    parts: Mapping[str, Examples], names: Mapping[str, str], kind: AnswerKind, space: AnswerSpace
-) -> None:
+def _require_rows(parts: Mapping[str, Examples], names: Mapping[str, str], rejected: Sequence[RejectedRow]) -> None:
     for key in SPLITS:
         if len(parts[key]) == 0:
+            left_out = [row for row in rejected if row.source == names.get(key)]
+            if left_out:
+                raise unusable(f"no row of {key} can be used", left_out, "mend them, or name another file")
             raise DataError(
                 f"the {key} split is empty",
                 where=names.get(key, names["train"]),
@@ -279,6 +293,12 @@ def _require_usable(
                 if key in names
                 else f"add labelled rows, or a larger share with --set data.{key}=30%",
             )
+
+
+def _require_labels(
+    parts: Mapping[str, Examples], names: Mapping[str, str], kind: AnswerKind, space: AnswerSpace
+) -> None:
+    """Refuses labels that train does not have, and ids that stand for two examples."""
     known = set(space.labels)
     for key in ("valid", "test"):
         unseen = Counter(
@@ -298,9 +318,10 @@ def _require_usable(
     for key in SPLITS:
         for identifier in parts[key].ids:
             if identifier in seen:
+                two = "two splits" if seen[identifier] != key else f"{key} twice"
                 raise DataError(
-                    "one id stands in two splits",
-                    where=f"{seen[identifier]} and {key}",
+                    f"one id stands in {two}",
+                    where=f"{seen[identifier]} and {key}" if seen[identifier] != key else names.get(key, key),
                     received=str(identifier),
                     expected="ids that are unique over all files",
                     next_step="mend the ids, or leave data.id out to use file and row number",

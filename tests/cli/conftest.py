@@ -4,22 +4,7 @@ import json
 
 import pytest
 
-from kft.cli import main as cli_main
 from tests import tiny
-
-
-@pytest.fixture
-def kft_cli(capsys, tmp_path, monkeypatch):
-    """Runs a command in an empty folder; returns exit code, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        capsys.readouterr()
-        code = cli_main.run([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from kft.data.image_folders import find_images
 from kft.data.images import (
     MOST_PIXELS,
     ImageSizing,
@@ -18,7 +19,6 @@ from kft.data.images import (
     check_images,
     decode_bytes,
     decode_image,
-    find_images,
 )
 from kft.errors import DataError, UsageError
 
@@ -245,7 +245,7 @@ def test_files_that_are_no_images_get_a_reason(tmp_path):
     assert reason(tmp_path, b"<html>404</html>").startswith("no image: it is none of JPEG")
     assert reason(tmp_path, b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n").startswith("no image")
     assert check_image(tmp_path / "gone.png") == "cannot be read: No such file or directory"
-    assert check_image(tmp_path) == "cannot be read: Is a directory"
+    assert check_image(tmp_path) == "no file: a folder or a device"
     with pytest.raises(DataError) as caught:
         decode_image(tmp_path / "gone.png", SMALL)
     assert caught.value.received == "cannot be read: No such file or directory"
