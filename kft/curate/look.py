@@ -146,7 +146,7 @@ def look_at(
     with _splits_as_commands(source, base):
         rows = read_parts(parts, name_parts(parts), spec, task=wanted, base=base)
     frame = whole(rows)
-    if task is None and not (folders or _names_images(rows)):
+    if task is None and not (folders or names_images(rows)):
         wanted = first_task(files=False)
     columns = guess_columns(frame, named, where=source, task=wanted)
     inputs = [as_text(joined(value)) for value in frame[columns.text]]
@@ -227,7 +227,7 @@ def _parse_labels(labels: LabelColumn, frame: pd.DataFrame, task: Task, source: 
     return parsed
 
 
-def _names_images(rows: Sequence[Rows]) -> bool:
+def names_images(rows: Sequence[Rows]) -> bool:
     """Whether a table has a column, of a usual name, of image paths: by their endings, or because they are there."""
     for part in rows:
         for name in part.frame.columns:
