@@ -17,10 +17,12 @@ import pandas as pd
 
 from kft.data.columns import guess_columns
 from kft.data.examples import Columns, Wanted
+from kft.data.forms import looks_tagged
 from kft.data.image_folders import SplitFolders, splits_beside
 from kft.data.image_paths import find_files
 from kft.data.images import SUFFIXES
 from kft.data.parts import name_parts, open_source, read_parts, whole
+from kft.data.sentences import SUFFIXES as WORD_SUFFIXES
 from kft.data.tables import Rows
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
@@ -142,12 +144,15 @@ def look_at(
     paths = [part.table for part in parts if isinstance(part.table, Path)]
     folders = bool(paths) and all(path.is_dir() for path in paths)
     spec = DataSpec(train=source, encoding=encoding)
-    wanted = TASKS.get(task) if task else first_task(files=True)
+    words = any(path.suffix.lower() in WORD_SUFFIXES for path in paths)
+    images = any(path.is_dir() for path in paths)
+    wanted = TASKS.get(task) if task else _tagging() if words else first_task(files=images)
     with _splits_as_commands(source, base):
         rows = read_parts(parts, name_parts(parts), spec, task=wanted, base=base)
+        if task is None and not (images or words):
+            wanted = _tagging() if looks_tagged(whole(rows)) else first_task(files=names_images(rows))
+            rows = read_parts(parts, name_parts(parts), spec, task=wanted, base=base) if wanted == _tagging() else rows
     frame = whole(rows)
-    if task is None and not (folders or names_images(rows)):
-        wanted = first_task(files=False)
     columns = guess_columns(frame, named, where=source, task=wanted)
     inputs = [as_text(joined(value)) for value in frame[columns.text]]
     labels = LabelColumn(list(frame[columns.label]), list(frame[columns.text]), f"{source}, column {columns.label!r}")
@@ -188,6 +193,13 @@ def look_at(
         encoding=encoding,
         warnings=warnings,
     )
+
+
+def _tagging() -> Task:
+    """The task whose labels are parts of a text."""
+    found = sibling(first_task(files=False), "spans")
+    assert found is not None
+    return found
 
 
 @contextmanager
