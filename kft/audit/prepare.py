@@ -44,12 +44,12 @@ def prepare_view(
         return AuditView(split, task, spec)
     sources, tokens = _read(spec, split, backbone, task, progress)
     if not features:
-        return AuditView(split, task, spec, tokens)
+        return AuditView(split, task, spec, tokens, most_tokens=backbone.max_tokens)
     if not task.reads.files:
         require_positions(np.concatenate([source.lengths for source in sources.values()]), backbone)
     with progress.task("frozen blocks, once", sum(map(len, sources.values()))) as tick:
         vectors = pooled_vectors(backbone, sources, spec.model, spec.features, note=progress.note, tick=tick)
-    view = AuditView(split, task, spec, tokens, vectors)
+    view = AuditView(split, task, spec, tokens, vectors, most_tokens=backbone.max_tokens)
     if view.targets is None:
         return view
     # A copy in another fold would vouch for its own label.

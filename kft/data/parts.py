@@ -217,7 +217,7 @@ def title(rows: Sequence[Rows]) -> str:
 
 
 def parts_to_examples(
-    rows: Sequence[Rows], spec: DataSpec, *, task: Task, columns: Columns
+    rows: Sequence[Rows], spec: DataSpec, *, task: Task, columns: Columns, opened: int | None = None
 ) -> tuple[Examples, tuple[RejectedRow, ...]]:
     """Turns the rows of all parts of a split into examples; see ``to_examples``.
 
@@ -225,7 +225,7 @@ def parts_to_examples(
         DataError: Besides what ``to_examples`` refuses: one id stands in two parts.
     """
     settled = task.kind.labels.settle([cell for part in rows for cell in part.frame[columns.label]], spec)
-    made = [to_examples(part, settled, task=task, columns=columns) for part in rows]
+    made = [to_examples(part, settled, task=task, columns=columns, opened=opened) for part in rows]
     examples = Examples.concatenate([found for found, _ in made]) if len(made) > 1 else made[0][0]
     if len(made) > 1:
         refuse_repeated(list(examples.ids), title(rows), spec)
