@@ -29,7 +29,7 @@ from kft.tasks.cells import as_text
 from kft.tasks.inputs import IMAGE_NAMES
 from kft.tasks.registry import TASKS, first_task, sibling
 from kft.tasks.spans import joined
-from kft.tasks.task import Task
+from kft.tasks.task import LabelColumn, Task
 
 FEW_ROWS = 10
 """Below so many rows a class, a measured accuracy says little about that class."""
@@ -150,7 +150,8 @@ def look_at(
         wanted = first_task(files=False)
     columns = guess_columns(frame, named, where=source, task=wanted)
     inputs = [as_text(joined(value)) for value in frame[columns.text]]
-    parsed = _parse_labels(frame, columns, wanted, source)
+    labels = LabelColumn(list(frame[columns.label]), list(frame[columns.text]), f"{source}, column {columns.label!r}")
+    parsed = _parse_labels(labels, frame, wanted, source)
     examples: dict[str, str] = {}
     counts: Counter[str] = Counter()
     for (found, problem), given in zip(parsed, inputs, strict=True):
@@ -166,6 +167,7 @@ def look_at(
         *_header(columns),
         *lacking,
         *(note for part in rows for note in part.notes),
+        *wanted.kind.labels.notes(labels, spec),
         *_several_rows(rows, columns, source, wanted),
         *_warnings(wanted, inputs, counts, problems),
         *_other_tasks(wanted, list(frame[columns.label]), counts, source),
@@ -203,23 +205,22 @@ def _splits_as_commands(source: str, base: Path) -> Iterator[None]:
         raise
 
 
-def _parse_labels(frame: pd.DataFrame, columns: Columns, task: Task, source: str) -> list[tuple[Any, str]]:
+def _parse_labels(labels: LabelColumn, frame: pd.DataFrame, task: Task, source: str) -> list[tuple[Any, str]]:
     """Returns each row's label and what is wrong with it.
 
     Raises:
         DataError: Nothing can be learnt from these labels.
     """
-    cells = list(frame[columns.label])
     labelling = task.kind.labels
-    spec = labelling.settle(cells, DataSpec(train=source))
-    parsed = [labelling.parse(cell, given, spec) for cell, given in zip(cells, frame[columns.text], strict=True)]
-    labels = [found for found, problem in parsed if not problem]
-    lack = labelling.lack(labelling.space(labels)) if labels else f"no label in any of {len(frame):,} rows"
+    spec = labelling.settle(labels, DataSpec(train=source))
+    parsed = [labelling.parse(cell, given, spec) for cell, given in zip(labels.cells, labels.texts, strict=True)]
+    found = [label for label, problem in parsed if not problem]
+    lack = labelling.lack(labelling.space(found)) if found else f"no label in any of {len(frame):,} rows"
     if lack:
         raise DataError(
             lack,
-            where=f"{source}, column {columns.label!r}",
-            received=next((problem for _, problem in parsed if problem), None) or as_text(cells[0])[:80],
+            where=labels.where,
+            received=next((problem for _, problem in parsed if problem), None) or as_text(labels.cells[0])[:80],
             expected=f"labels for {task.name}",
             next_step=f"kft init {source} --label COLUMN, with one of: {', '.join(map(str, frame.columns))}",
         )
