@@ -6,6 +6,7 @@ The public API is loaded on first use, so ``import kft`` is quick and free of Te
 from __future__ import annotations
 
 import sys
+from functools import cache
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -14,32 +15,38 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "KftError": "kft.errors",
-    "apply_corrections": "kft.api",
-    "build_data": "kft.api",
+    "apply_corrections": "kft.api.correcting",
+    "build_data": "kft.api.preparing",
     "build_model": "kft.model.build",
-    "check": "kft.api",
-    "check_tpu": "kft.api",
-    "compare": "kft.api",
-    "draft_suite": "kft.api",
-    "evaluate": "kft.api",
-    "evaluate_suite": "kft.api",
+    "check": "kft.api.checking",
+    "check_tpu": "kft.api.training",
+    "compare": "kft.api.comparing",
+    "draft_suite": "kft.api.suites",
+    "evaluate": "kft.api.evaluating",
+    "evaluate_suite": "kft.api.suites",
     "freeze": "kft.model.freeze",
-    "launch": "kft.api",
-    "load": "kft.api",
+    "launch": "kft.api.launching",
+    "load": "kft.api.answering",
     "load_backbone": "kft.model.backbones",
     "load_recipe": "kft.tasks.recipes",
     "merge_lora": "kft.model.lora",
-    "plan": "kft.api",
-    "predict": "kft.api",
-    "report": "kft.api",
+    "plan": "kft.api.training",
+    "predict": "kft.api.answering",
+    "report": "kft.api.reporting",
     "split_at_boundary": "kft.features.boundary",
-    "train": "kft.api",
+    "train": "kft.api.training",
 }
 
 _KERAS = ("kft.model.build", "kft.model.lora", "kft.features.boundary")
 """Modules that import Keras when they load: it has to start as kft starts it."""
 
 __all__ = ["__version__", *_PUBLIC]
+
+
+@cache
+def _public(name: str) -> Any:
+    found = getattr(import_module(_PUBLIC[name]), name)
+    return found if isinstance(found, type) else import_module("kft.calls").checked(found, f"kft.{name}")
 
 
 class _Package(ModuleType):
@@ -53,7 +60,7 @@ class _Package(ModuleType):
         if name in _PUBLIC:
             if _PUBLIC[name] in _KERAS:
                 import_module("kft.runtime").start()
-            return getattr(import_module(_PUBLIC[name]), name)
+            return _public(name)
         return super().__getattribute__(name)
 
     def __dir__(self) -> list[str]:

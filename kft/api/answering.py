@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +14,7 @@ from kft.answer.load import Run, load_artifact, read_run
 from kft.api.answers_file import keep_columns, write_answers
 from kft.api.reading import progress_for
 from kft.data.inputs import Given, as_inputs, find_unusable, in_words, read_inputs
+from kft.notebook import Line, Piece, shows
 from kft.records.run_folder import open_run
 
 if TYPE_CHECKING:
@@ -25,8 +26,11 @@ if TYPE_CHECKING:
 
 CHUNK_ROWS = 4096
 """Rows of a file that are answered, and written, before the next ones are: memory does not grow with the answers."""
+SHOWN = 8
+"""Labels that a loaded run shows of its own."""
 
 
+@shows
 @dataclass(frozen=True)
 class Predictor:
     """A run that is loaded: it answers at once, as often as it is asked.
@@ -35,14 +39,21 @@ class Predictor:
         run: Its folder.
         task: Its name.
         labels: What it can answer; empty for numbers.
+        known: Its recipe and receipt.
+        artifact: What answers.
+        devices: As it was loaded for.
     """
 
     run: Path
     task: str
     labels: tuple[str, ...]
-    _known: Run = field(repr=False, compare=False)
-    _artifact: Artifact = field(repr=False, compare=False)
-    _devices: str = field(repr=False, compare=False)
+    known: Run
+    artifact: Artifact
+    devices: str
+
+    def shown(self) -> Iterator[Piece]:
+        labels = ", ".join(self.labels[:SHOWN]) + (" ..." if len(self.labels) > SHOWN else "")
+        yield Line(self.run, self.task, f"{len(self.labels):,} labels: {labels}" if self.labels else "a number")
 
     def predict(self, inputs: Any) -> list[Answer]:
         """Answers as ``kft.predict`` does.
@@ -57,22 +68,23 @@ class Predictor:
         Raises:
             DataError: An input cannot be used.
         """
-        task, spec = self._known.task, self._known.recipe.spec.data
+        task, spec = self.known.task, self.known.recipe.spec.data
         if hasattr(inputs, "columns"):
-            return self._answer(_read(self._known, inputs).inputs)
-        return self._answer(as_inputs(inputs, task, spec))
+            return self.answers(_read(self.known, inputs).inputs)
+        return self.answers(as_inputs(inputs, task, spec))
 
     def as_table(self, inputs: Sequence[Any]) -> pd.DataFrame:
         """Returns texts, pairs or paths as a table that names them, for ``write_answers``."""
         import pandas as pd
 
-        columns = self._known.task.reads.columns
+        columns = self.known.task.reads.columns
         rows = [given if isinstance(given, tuple) else (str(given),) for given in inputs]
         return pd.DataFrame(rows, columns=pd.Index(columns), dtype=object)
 
-    def _answer(self, inputs: Sequence[Any]) -> list[Answer]:
-        with strategy.start(self._devices).scope():
-            return self._artifact.predict(inputs)
+    def answers(self, inputs: Sequence[Any]) -> list[Answer]:
+        """Answers inputs that were read already."""
+        with strategy.start(self.devices).scope():
+            return self.artifact.predict(inputs)
 
 
 def load(run: str | Path, *, devices: str = "auto", warm: bool = True) -> Predictor:
@@ -166,7 +178,7 @@ def predict_file(
         StorageError: The answers cannot be written.
     """
     predictor = load(run, devices=devices, warm=False)
-    known = predictor._known
+    known = predictor.known
     given = _read(known, path, unusable="keep" if skip_unusable else "error")
     table = keep_columns(given.table, columns, str(path))
     skipped = find_unusable(given.inputs, known.task) if skip_unusable else {}
@@ -191,7 +203,7 @@ def _in_chunks(
         for start in range(0, len(inputs), CHUNK_ROWS):
             places = range(start, min(start + CHUNK_ROWS, len(inputs)))
             usable = [place for place in places if place + 1 not in skipped]
-            found = predictor._answer([inputs[place] for place in usable])
+            found = predictor.answers([inputs[place] for place in usable])
             why.update(why_withheld(found))
             answers = iter(found)
             yield from (None if place + 1 in skipped else next(answers) for place in places)

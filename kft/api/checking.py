@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from kft import notebook
 from kft.api.reading import load, progress_for, require_room, show_data
 from kft.audit.check import applicable, run_checks
 from kft.audit.corrections import propose
@@ -18,6 +17,7 @@ from kft.audit.view import AuditView
 from kft.curate.corrections import Correction, as_csv
 from kft.errors import RunError
 from kft.model import backbones
+from kft.notebook import Line, Link, Piece, Table, shows
 from kft.recipe.load import Recipe
 from kft.records.document import document_text
 from kft.records.files import require_writable, write_folder
@@ -37,6 +37,7 @@ AUDITS = Path("audits")
 """Where audits go by default, each in a folder of its own: those before and after a mend can be compared."""
 
 
+@shows
 @dataclass(frozen=True)
 class CheckResult:
     """What was found in the data.
@@ -81,9 +82,11 @@ class CheckResult:
     def counts(self) -> dict[str, int]:
         return count_severities(self.findings)
 
-    def _repr_html_(self) -> str:
+    def shown(self) -> Iterator[Piece]:
         rows = [(each.severity, each.check, f"{each.message}\n→ {each.advice}") for each in self.findings]
-        return notebook.paragraph(verdict(self.findings)) + notebook.table((), rows) + notebook.link(self.page)
+        yield Line(verdict(self.findings))
+        yield Table((), rows)
+        yield Link(self.page)
 
 
 def check(

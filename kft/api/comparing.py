@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from kft import notebook, strategy
+from kft import strategy
 from kft.api.reading import load, progress_for, show_data
 from kft.compare.approaches import APPROACHES
 from kft.compare.compare import BUDGET_MINUTES, run_approaches, without_frills
 from kft.compare.setting import Setting
 from kft.compare.table import as_markdown, header, rows_of
 from kft.errors import UsageError
+from kft.notebook import Line, Piece, Table, shows
 from kft.records.compare import ApproachResult, Comparison, Verdict
 from kft.records.document import document_text
 from kft.records.files import write_folder
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 RUNS = Path("runs")
 
 
+@shows
 @dataclass(frozen=True)
 class CompareResult:
     """What the approaches came to on one split.
@@ -54,12 +56,11 @@ class CompareResult:
     n: int
     seconds: float
 
-    def _repr_html_(self) -> str:
+    def shown(self) -> Iterator[Piece]:
         rows = [row.cells for row in rows_of(self.approaches, self.verdict, self.metric)]
-        said = notebook.paragraph(f"{self.verdict.approach}: {self.verdict.why}")
-        return (
-            said + notebook.table(header(self.metric), rows) + notebook.paragraph(self.run, f"{self.n:,} test examples")
-        )
+        yield Line(f"{self.verdict.approach}: {self.verdict.why}")
+        yield Table(header(self.metric), rows)
+        yield Line(self.run, f"{self.n:,} test examples")
 
 
 def compare(

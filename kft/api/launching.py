@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,14 @@ from kft.errors import AssetError, RecipeError, UsageError
 from kft.launch.jobs import JobSpec, render_job, require_image, require_one_host, submit_command
 from kft.launch.machines import DEFAULTS, Machine, MemoryNeed, find_machine, require_memory
 from kft.launch.placing import Placed, place, require_gs
+from kft.notebook import Piece, Verbatim, shows
 from kft.recipe.durations import format_size
 from kft.recipe.load import Recipe
 from kft.registry import nearest
 from kft.train.tpu_rules import TpuCheck, check_batch
 
 
+@shows
 @dataclass(frozen=True)
 class LaunchResult:
     """A job file, and what was found out about the job.
@@ -55,10 +57,8 @@ class LaunchResult:
             "text": self.text,
         }
 
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        return f"<pre>{escape(self.text)}</pre>"
+    def shown(self) -> Iterator[Piece]:
+        yield Verbatim(self.text)
 
 
 def launch(
@@ -118,7 +118,7 @@ def launch(
     data = data and require_gs(data, "--data", "with what the recipe names by path")
     machine = find_machine(accelerator, on)
     require_one_host(machine, on, workers)
-    loaded = as_recipe(recipe, overrides, None)
+    loaded, _ = as_recipe(recipe, overrides, None)
     placed = place(loaded, data)
     if machine.is_tpu:
         _require_tpu(loaded, machine, [check_batch(loaded.spec.train.batch_size, machine.devices)])

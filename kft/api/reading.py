@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kft import assets, strategy
 from kft.audit.all_checks import require_known_checks
+from kft.calls import PATH, are_tables
+from kft.curate.look import names_images
+from kft.data.tables import Rows
 from kft.errors import RecipeError, UsageError
 from kft.model import backbones
 from kft.model.limits import known_limit
 from kft.recipe.load import Recipe
 from kft.recipe.sources import DATAFRAME
+from kft.split.assign import SPLITS
 from kft.split.data_split import DataSplit, load_split
 from kft.suites.suite import suite_of
 from kft.suites.suite_fit import require_fit
 from kft.tasks.recipes import load_recipe
-from kft.tasks.registry import TASKS
+from kft.tasks.registry import TASKS, first_task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,18 +36,17 @@ def load(
     """Reads recipe and data, and refuses unknown names: all that can be wrong before TensorFlow loads.
 
     Args:
-        recipe: From ``load_recipe``, or what that takes.
+        recipe: From ``load_recipe``, or what that takes; or DataFrames, which a recipe is drafted for.
         overrides: Dotted settings.
         data: DataFrames instead of files.
         devices: For ``data.keep_together: similar``, which needs the backbone.
         skip: Leaves unusable rows out, whatever the recipe says of them.
     """
-    loaded = as_recipe(recipe, overrides, data)
+    loaded, frames = as_recipe(recipe, overrides, data)
     require_known_checks(loaded)
     suite = suite_of(loaded)
     if skip:
         loaded = loaded.with_values("data", {"unusable_rows": "skip"})
-    frames = frames_of(data)
     loaded = loaded.with_values("data", dict.fromkeys(frames or (), DATAFRAME))
     backbone = backbones.resolve_backbone(loaded.spec.model.backbone, loaded.base)
     loaded = loaded.with_values("model", {"backbone": backbone})
@@ -107,25 +111,76 @@ def vectors_of(recipe: Recipe, inputs: Sequence[Any]) -> np.ndarray:
     return pooled_vectors(backbone, {"all": source}, spec.model, spec.features)["all"]
 
 
-def as_recipe(recipe: Any, overrides: Sequence[str], data: Any) -> Recipe:
-    """Returns a recipe that is loaded, from one, or from what ``load_recipe`` takes."""
+def as_recipe(recipe: Any, overrides: Sequence[str], data: Any) -> tuple[Recipe, Mapping[str, pd.DataFrame] | None]:
+    """Returns a recipe that is loaded, and the DataFrames by split that stand for its files.
+
+    Args:
+        recipe: A loaded one, what ``load_recipe`` takes, DataFrames that one is drafted for, or None.
+        overrides: Dotted settings, for a recipe that is not loaded yet.
+        data: DataFrames, or a path where no recipe is given.
+
+    Raises:
+        UsageError: Neither recipe nor data are given, or they do not go together.
+    """
+    if data is None and are_tables(recipe):
+        recipe, data = None, recipe
+    if recipe is None:
+        return _draft(data, overrides), None if isinstance(data, PATH) else frames_of(data)
+    if isinstance(data, PATH):
+        raise UsageError(
+            "a recipe names its own files",
+            where="data=",
+            received=str(data),
+            expected="DataFrames, or no recipe",
+            next_step=f'overrides=["data.train={data}"]',
+        )
+    frames = frames_of(data)
     if isinstance(recipe, Recipe):
         if overrides:
             raise UsageError(
                 "overrides come too late for a loaded recipe",
                 expected="kft.load_recipe(path, overrides=[...])",
             )
-        return recipe
-    if data is not None:
+        return recipe, frames
+    if frames is not None:
         overrides = (*overrides, f"data.train={DATAFRAME}")
-    return load_recipe(recipe, overrides)
+    return load_recipe(recipe, overrides), frames
+
+
+def _draft(data: Any, overrides: Sequence[str]) -> Recipe:
+    """Returns the plainest recipe for data that come without one; what it guesses is told when they are read."""
+    if data is None:
+        raise UsageError(
+            "there is nothing to learn from",
+            received="neither a recipe nor data",
+            expected="a recipe, or data that one is drafted for",
+            next_step='kft.train("recipe.yaml"), or kft.train(frame, text="review", label="rating")',
+        )
+    frames = None if isinstance(data, PATH) else frames_of(data)
+    files = Path(data).is_dir() if frames is None else names_images([Rows("dataframe", frames["train"], Path.cwd())])
+    named = {setting.partition("=")[0] for setting in overrides}
+    task = {} if "task" in named else {"task": first_task(files=files).name}
+    return load_recipe({**task, "data": {"train": str(data) if frames is None else DATAFRAME}}, overrides)
 
 
 def frames_of(data: Any) -> Mapping[str, pd.DataFrame] | None:
-    """Returns DataFrames by split; one alone is that of train."""
-    if data is None or isinstance(data, Mapping):
-        return data
-    return {"train": data}
+    """Returns DataFrames by split; one alone is that of train.
+
+    Raises:
+        UsageError: There is none of train, or one of no split.
+    """
+    if data is None:
+        return None
+    frames = data if isinstance(data, Mapping) else {"train": data}
+    unknown = sorted(set(frames) - set(SPLITS))
+    if unknown or "train" not in frames:
+        raise UsageError(
+            f"{', '.join(map(repr, unknown))} is no split" if unknown else "there is no DataFrame to train on",
+            where="data=",
+            received=", ".join(map(repr, frames)) or "an empty mapping",
+            expected="'train', and perhaps 'valid' and 'test'",
+        )
+    return frames
 
 
 def show_data(progress: Progress, recipe: Recipe, split: DataSplit) -> None:

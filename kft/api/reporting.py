@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kft import notebook, strategy
+from kft import strategy
 from kft.api.evaluating import require_same_data
 from kft.api.reading import frames_of, progress_for, split_of, vectors_of
 from kft.errors import AssetError, DataError, ModelError, RunError
 from kft.evaluate.mistakes import find_mistakes, predictions_hash
+from kft.notebook import Line, Link, Piece, Table, shows
 from kft.records.document import write_document
 from kft.records.files import require_writable, write_file
 from kft.records.mistakes import Mistakes
@@ -33,6 +34,7 @@ ELSEWHERE = "copy the run folder to a disk that has room, and report on the copy
 """What to do where a run folder cannot be written to."""
 
 
+@shows
 @dataclass(frozen=True)
 class ReportResult:
     """What was written.
@@ -67,8 +69,10 @@ class ReportResult:
             "seconds": round(self.seconds, 1),
         }
 
-    def _repr_html_(self) -> str:
-        return notebook.paragraph(self.verdict) + notebook.table((), self.answers) + notebook.link(self.page)
+    def shown(self) -> Iterator[Piece]:
+        yield Line(self.verdict)
+        yield Table((), self.answers)
+        yield Link(self.page)
 
 
 def report(

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kft import notebook, replicas, runtime, strategy
+from kft import replicas, runtime, strategy
 from kft.answer.load import from_training
 from kft.api.checking import find_at_once
 from kft.api.reading import load, progress_for, require_room, show_data
 from kft.api.scoring import score_test
 from kft.audit.summary import all_findings, in_numbers
+from kft.calls import are_tables
+from kft.errors import UsageError
 from kft.forgetting.retain import find_retain
 from kft.model import backbones
+from kft.notebook import Line, Piece, Table, shows
 from kft.recipe.load import Recipe
 from kft.records.document import as_document, write_document
 from kft.records.metrics import EvaluateResult
 from kft.records.run_folder import RUN_NOTE, RunFolder, create_run, latest_run, refuse_taken
 from kft.split.data_split import DataSplit
+from kft.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     import keras
@@ -37,6 +42,7 @@ if TYPE_CHECKING:
     from kft.train.tpu_rules import TpuCheck
 
 
+@shows
 @dataclass(frozen=True)
 class TrainResult:
     """What a training run reached.
@@ -77,11 +83,12 @@ class TrainResult:
             **as_document(self.evaluation),
         }
 
-    def _repr_html_(self) -> str:
-        said = notebook.paragraph(self.run, f"{self.seconds:.0f} s", f"kept: {self.best_phase}")
-        return said + self.evaluation._repr_html_()
+    def shown(self) -> Iterator[Piece]:
+        yield Line(self.run, f"{self.seconds:.0f} s", f"kept: {self.best_phase}")
+        yield from self.evaluation.shown()
 
 
+@shows
 @dataclass(frozen=True)
 class PlanResult:
     """What a recipe would do.
@@ -102,7 +109,7 @@ class PlanResult:
         phases = [phase.as_dict() for phase in self.phases]
         return {"backbone": self.backbone, "train": self.train, "valid": self.valid, "phases": phases}
 
-    def _repr_html_(self) -> str:
+    def shown(self) -> Iterator[Piece]:
         rows = [
             (
                 each.phase.name,
@@ -113,14 +120,17 @@ class PlanResult:
             )
             for each in self.phases
         ]
-        said = notebook.paragraph(self.backbone, f"{self.train:,} to train on, {self.valid:,} to choose by")
-        return said + notebook.table(("phase", "trains", "parameters", "epochs", "steps"), rows)
+        yield Line(self.backbone, f"{self.train:,} to train on, {self.valid:,} to choose by")
+        yield Table(("phase", "trains", "parameters", "epochs", "steps"), rows)
 
 
 def train(
-    recipe: Recipe | str | Path | Mapping[str, Any],
+    recipe: Recipe | str | Path | Mapping[str, Any] | pd.DataFrame | None = None,
     *,
-    data: pd.DataFrame | Mapping[str, pd.DataFrame] | None = None,
+    data: pd.DataFrame | Mapping[str, pd.DataFrame] | str | Path | None = None,
+    text: str | None = None,
+    label: str | None = None,
+    task: str | None = None,
     run: str | Path | None = None,
     overrides: Sequence[str] = (),
     devices: str = "auto",
@@ -131,8 +141,13 @@ def train(
     """Trains a recipe, scores the test split and writes the run folder.
 
     Args:
-        recipe: From ``load_recipe``, or what that takes.
-        data: A DataFrame instead of ``data.train``, or a mapping with ``train`` and perhaps ``valid``, ``test``.
+        recipe: From ``load_recipe``, or what that takes. Left out, or a DataFrame: the plainest recipe for the data.
+        data: A DataFrame instead of ``data.train``, or a mapping with ``train`` and perhaps ``valid``, ``test``;
+            without a recipe also a file or a folder of images.
+        text: The column of texts, or of image paths; guessed when left out. This and the next two for data without a
+            recipe; elsewhere they stand in it.
+        label: The column of labels; guessed when left out.
+        task: Default: one class an image where there are images, else one class a text.
         run: The run folder; default ``runs/<recipe name>-<n>``. An existing one is refused, unless ``resume``.
         overrides: Settings such as ``"train.batch_size=16"``; only with a recipe that is not loaded yet.
         devices: ``auto``, ``one``, ``cpu:N``, ``multi-gpu``, ``multi-worker`` or ``tpu``; see ``kft doctor``.
@@ -147,8 +162,10 @@ def train(
         >>> import kft
         >>> result = kft.train("recipes/sentiment/product_reviews.yaml")  # doctest: +SKIP
         >>> print(result.evaluation.metrics["accuracy"])  # doctest: +SKIP
+        >>> kft.train(data="tickets.csv", text="message", label="queue")  # doctest: +SKIP
     """
     started = time.perf_counter()
+    overrides = (*overrides, *_named(recipe, text, label, task))
     early = strategy.choose_early(devices)
     chief = early is None or early.is_chief
     folder = Path(run) if run is not None else None
@@ -167,6 +184,22 @@ def train(
         opened, fitted, evaluation = _train(asked, callbacks, progress_for(quiet or not chief))
     seconds = time.perf_counter() - started
     return TrainResult(opened.path, fitted.phases, fitted.best_phase, evaluation, seconds)
+
+
+def _named(recipe: Any, text: str | None, label: str | None, task: str | None) -> list[str]:
+    """Returns what was named in Python as settings of a recipe that is still to be drafted."""
+    named = {"task": task, "data.text": text, "data.label": label}
+    given = {key: value for key, value in named.items() if value is not None}
+    if given and not (recipe is None or are_tables(recipe)):
+        raise UsageError(
+            "text, label and task are for data without a recipe",
+            received=", ".join(f"{key}={value!r}" for key, value in given.items()),
+            expected="a recipe that names them",
+            next_step=f"overrides={[f'{key}={value}' for key, value in given.items()]}",
+        )
+    if task is not None and text is not None and TASKS.get(task).reads.files:
+        given["data.image"] = given.pop("data.text")
+    return [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in given.items()]
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,8 @@ import numpy as np
 from kft.audit.view import AuditView
 from kft.features.folds import out_of_fold
 from kft.features.vectors import pooled_vectors
-from kft.feed.source import Source
 from kft.model.backbones import Backbone
-from kft.model.encode import make_reader
+from kft.model.encode import Encoded, make_reader
 from kft.recipe.schema import RecipeSpec
 from kft.split.assign import SPLITS
 from kft.split.data_split import DataSplit
@@ -42,14 +41,17 @@ def prepare_view(
     task = TASKS.get(spec.task)
     if not features and task.reads.files:
         return AuditView(split, task, spec)
-    sources, tokens = _read(spec, split, backbone, task, progress)
+    read = _read(spec, split, backbone, task, progress)
+    sources = {name: encoded.source for name, encoded in read.items()}
+    tokens = {name: encoded.lengths for name, encoded in read.items() if encoded.lengths is not None}
+    offsets = {name: encoded.offsets for name, encoded in read.items() if encoded.offsets is not None}
     if not features:
-        return AuditView(split, task, spec, tokens, most_tokens=backbone.max_tokens)
+        return AuditView(split, task, spec, tokens, offsets=offsets, most_tokens=backbone.max_tokens)
     if not task.reads.files:
         require_positions(np.concatenate([source.lengths for source in sources.values()]), backbone)
     with progress.task("frozen blocks, once", sum(map(len, sources.values()))) as tick:
         vectors = pooled_vectors(backbone, sources, spec.model, spec.features, note=progress.note, tick=tick)
-    view = AuditView(split, task, spec, tokens, vectors, most_tokens=backbone.max_tokens)
+    view = AuditView(split, task, spec, tokens, vectors, offsets, most_tokens=backbone.max_tokens)
     if view.targets is None:
         return view
     # A copy in another fold would vouch for its own label.
@@ -59,14 +61,10 @@ def prepare_view(
     return replace(view, out_of_fold=found.probabilities, strength=found.strength)
 
 
-def _read(
-    spec: RecipeSpec, split: DataSplit, backbone: Backbone, task: Task, progress: Progress
-) -> tuple[dict[str, Source], dict[str, np.ndarray]]:
-    """Returns each split as the backbone takes it, and the tokens of its texts before any is cut."""
+def _read(spec: RecipeSpec, split: DataSplit, backbone: Backbone, task: Task, progress: Progress) -> dict[str, Encoded]:
+    """Returns each split as the backbone takes it."""
     reader = make_reader(task, backbone, spec.model)
     images = task.reads.files
     rows = sum(len(split.part(name)) for name in SPLITS)
     with progress.task("decoding images, once" if images else "tokenizing", rows) as tick:
-        read = {name: reader.read(split.part(name).inputs, keep=images, tick=tick) for name in SPLITS}
-    tokens = {name: encoded.lengths for name, encoded in read.items() if encoded.lengths is not None}
-    return {name: encoded.source for name, encoded in read.items()}, tokens
+        return {name: reader.read(split.part(name).inputs, keep=images, tick=tick) for name in SPLITS}

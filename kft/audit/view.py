@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +29,8 @@ class AuditView:
         task: What is read and answered.
         spec: The recipe.
         tokens: Split to ``int64[n]``, the tokens of each text before any is cut; empty for images.
+        offsets: Split to where the tokens of each text stand, from ``mark_words``; empty where no token is answered
+            for, or no backbone was asked for.
         features: Split to ``float32[n, width]``, one vector an example from the frozen backbone, for ``train``,
             ``valid`` and ``test``; None where they were not asked for (``--no-features``).
         out_of_fold: ``float64[n, classes]``: for each example of train and valid, in this order, the probabilities by a
@@ -43,6 +45,7 @@ class AuditView:
     spec: RecipeSpec
     tokens: Mapping[str, np.ndarray] = field(default_factory=dict)
     features: Mapping[str, np.ndarray] | None = None
+    offsets: Mapping[str, Sequence[np.ndarray]] = field(default_factory=dict)
     out_of_fold: np.ndarray | None = None
     strength: float | None = None
     most_tokens: int = 0

@@ -54,7 +54,7 @@ def check(
         raise UsageError(
             "no recipe was named", expected="kft check RECIPE", next_step="kft recipes lists those that ship"
         )
-    from kft import api
+    from kft.api import checking as api
 
     result = api.check(load_named(recipe, overrides), features=not no_features, output=output, quiet=quiet)
     if as_json:

@@ -55,7 +55,7 @@ def compare(
     Approaches, cheapest first: majority, linear, prompting, retrieval, probe, lora, top, full, scratch. The choice is
     made on valid; the test split is opened once.
     """
-    from kft import api
+    from kft.api import comparing as api
     from kft.compare.compare import BUDGET_MINUTES
 
     result = api.compare(

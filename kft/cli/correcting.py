@@ -20,7 +20,7 @@ def apply(recipe: str, corrections: str, output: str, overrides: tuple[str, ...]
     CORRECTIONS is a table with the columns id, action (drop, relabel or keep) and label, as kft check writes it;
     edit it first. The data themselves stay as they are.
     """
-    from kft import api
+    from kft.api import correcting as api
 
     result = api.apply_corrections(load_named(recipe, overrides), corrections, output)
     if as_json:

@@ -31,7 +31,7 @@ def build(recipe: str, dest: str, overrides: tuple[str, ...], file_format: str, 
 
     DEST must not exist. RECIPE is a YAML file, or the name of a shipped recipe such as sentiment/product_reviews.
     """
-    from kft import api
+    from kft.api import preparing as api
 
     result = api.build_data(load_named(recipe, overrides), dest, file_format=file_format, quiet=quiet)
     if as_json:

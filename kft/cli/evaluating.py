@@ -29,7 +29,7 @@ def evaluate(
     quiet: bool,
 ) -> int:
     """Score the best weights of RUN; exit 1 when a gate of the recipe, or a check of a suite, fails."""
-    from kft import api
+    from kft.api import evaluating, suites
 
     given = [name for name, value in (("--data", data), ("--suite", suite), ("--draft-suite", draft)) if value]
     if len(given) > 1 or (draft and against):
@@ -40,21 +40,21 @@ def evaluate(
             next_step="kft evaluate --help",
         )
     if draft is not None:
-        drafted = api.draft_suite(run, draft, devices=devices, quiet=quiet)
+        drafted = suites.draft_suite(run, draft, devices=devices, quiet=quiet)
         if as_json:
             print_json(drafted.as_dict())
         else:
             print_draft(drafted, run)
         return 0
     if suite is not None:
-        found = api.evaluate_suite(run, suite, against=against, devices=devices, quiet=quiet)
+        found = suites.evaluate_suite(run, suite, against=against, devices=devices, quiet=quiet)
         if as_json:
             print_json(found)
         else:
             print_edge_cases(found)
             print_edge_case_pairs(found)
         return 1 if found.failed else 0
-    result = api.evaluate(run, data=data, against=against, devices=devices, quiet=quiet)
+    result = evaluating.evaluate(run, data=data, against=against, devices=devices, quiet=quiet)
     if as_json:
         print_json(result)
     else:

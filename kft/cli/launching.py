@@ -46,7 +46,7 @@ def launch(
 
     The file holds the recipe and its own instructions. docs/multi-gpu.md and docs/tpu.md go through it all.
     """
-    from kft import api
+    from kft.api import launching as api
 
     if output and Path(output).exists():
         raise UsageError(

@@ -23,7 +23,7 @@ def report(run: str, compared: str | None, as_json: bool, quiet: bool) -> int:
     from rich.table import Table
     from rich.text import Text
 
-    from kft import api
+    from kft.api import reporting as api
 
     result = api.report(run, compare=compared, quiet=quiet)
     if as_json:

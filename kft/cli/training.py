@@ -41,7 +41,7 @@ def train(
 
     RECIPE is a YAML file, or the name of a shipped recipe such as sentiment/product_reviews.
     """
-    from kft import api
+    from kft.api import training as api
 
     if check_tpu:
         return _check_tpu(load_named(recipe, overrides, seed), as_json, quiet)
@@ -81,7 +81,7 @@ def train(
 @output_options
 def plan(recipe: str, overrides: tuple[str, ...], check_tpu: bool, as_json: bool, quiet: bool) -> int:
     """Show what RECIPE would do, phase by phase: what trains, what is stored, what it takes. Trains nothing."""
-    from kft import api
+    from kft.api import training as api
 
     if check_tpu:
         return _check_tpu(load_named(recipe, overrides), as_json, quiet)
@@ -97,7 +97,7 @@ def plan(recipe: str, overrides: tuple[str, ...], check_tpu: bool, as_json: bool
 
 def _check_tpu(recipe: Recipe, as_json: bool, quiet: bool) -> int:
     """Prints the checks; exit code 2 when one fails, because then the recipe has to change."""
-    from kft import api
+    from kft.api import training as api
 
     checks = api.check_tpu(recipe, quiet=quiet)
     failed = [check for check in checks if not check.ok]

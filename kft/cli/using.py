@@ -55,8 +55,8 @@ def predict(
     One text or image prints one JSON object. A file or folder gives a file, one row an input with its columns and
     the answer: -o FILE, .jsonl or .csv, or INPUT's name with .predictions.jsonl. Lines from - print one object each.
     """
-    from kft import api
     from kft.answer.artifact import say_withheld, why_withheld
+    from kft.api import answering, answers_file
     from kft.data.inputs import split_lines
 
     given: str | Path = input_
@@ -68,7 +68,9 @@ def predict(
                 target = _target(path, output)
                 there = ", in place of what was there" if target.exists() else ""
                 names = None if columns is None else [name.strip() for name in columns.split(",") if name.strip()]
-                done = api.predict_file(run, path, target, columns=names, skip_unusable=skip_unusable, devices=devices)
+                done = answering.predict_file(
+                    run, path, target, columns=names, skip_unusable=skip_unusable, devices=devices
+                )
                 if as_json:
                     print_json({"n": done.n, "output": str(target)})
                 else:
@@ -77,11 +79,11 @@ def predict(
             given = path
     _refuse_for_one(columns, skip_unusable)
     lines = input_ == "-" and not force_text
-    model = api.load(run, devices=devices, warm=False)
+    model = answering.load(run, devices=devices, warm=False)
     inputs = split_lines(sys.stdin.read()) if lines else [given if pair is None else (input_, pair)]
     found = model.predict(inputs)
     if output:
-        api.write_answers(Path(output), model.as_table(inputs), found)
+        answers_file.write_answers(Path(output), model.as_table(inputs), found)
     if why := say_withheld(why_withheld(found), len(found)):
         click.echo(why, err=True)
     for line in [{"n": len(found), "predictions": found}] if lines and as_json else found:

@@ -21,7 +21,7 @@ from kft.errors import DataError, UsageError
 from kft.recipe.schema import DataSpec
 from kft.split.sources import Sources, read_sources
 from kft.tasks.cells import as_text
-from kft.tasks.task import Task
+from kft.tasks.task import LabelColumn, Task
 
 Action = Literal["drop", "relabel", "keep"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
@@ -216,7 +216,9 @@ class _Labels:
         """Returns each row's label; None where it has none."""
         columns, frame = self.sources.columns, table.rows.frame
         cells = list(frame[columns.label])
-        settled = self.task.kind.labels.settle(cells, self.spec)
+        settled = self.task.kind.labels.settle(
+            LabelColumn(cells, list(frame[columns.text]), table.rows.name), self.spec
+        )
         found = [self.task.kind.labels.parse(c, t, settled) for c, t in zip(cells, frame[columns.text], strict=True)]
         return [None if problem else label for label, problem in found]
 
@@ -231,7 +233,7 @@ class _Labels:
             return ""
         if self.task.kind.learning.per_token:
             return "spans cannot be relabelled in a table: drop the row, or mend it in the data"
-        settled = self.task.kind.labels.settle([change.label], self.spec)
+        settled = self.task.kind.labels.settle(LabelColumn([change.label], [""], "the corrections"), self.spec)
         label, problem = self.task.kind.labels.parse(change.label, "", settled)
         unknown = [] if problem else [name for name in self.task.kind.labels.names(label) if name not in self.known]
         return problem or (f"no label {unknown[0]!r}" if unknown else "")

@@ -181,7 +181,7 @@ def look_at(
     with _splits_as_commands(source, base):
         rows = read_parts(parts, name_parts(parts), spec, task=wanted, base=base)
     frame = whole(rows)
-    if task is None and not (folders or _names_images(rows)):
+    if task is None and not (folders or names_images(rows)):
         wanted = _task_on_texts(frame, named)
     columns = guess_columns(frame, named, where=source, task=wanted)
     opened = MOST_OPENED if wanted.reads.files else None
@@ -294,7 +294,7 @@ def _task_on_texts(frame: pd.DataFrame, named: Wanted) -> Task:
     return next(task for task in TASKS if not task.reads.files and task.reads.pairs == pairs)
 
 
-def _names_images(rows: Sequence[Rows]) -> bool:
+def names_images(rows: Sequence[Rows]) -> bool:
     """Whether a table has a column, of a usual name, of image paths: by their endings, or because they are there."""
     for part in rows:
         for name in part.frame.columns:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -18,7 +18,7 @@ from kft.errors import DataError
 from kft.recipe.schema import DataSpec
 from kft.recipe.sources import TFDS, URL, is_glob
 from kft.registry import Registry
-from kft.tasks.task import Task
+from kft.tasks.task import LabelColumn, Task
 
 Locate = Callable[[str, Path], Path]
 
@@ -216,6 +216,12 @@ def title(rows: Sequence[Rows]) -> str:
     return rows[0].name + (f" and {len(rows) - 1} more" if len(rows) > 1 else "")
 
 
+def label_column(rows: Sequence[Rows], columns: Columns) -> LabelColumn:
+    """Returns the labels of all parts, with what they are the labels of."""
+    cells, texts = ([cell for part in rows for cell in part.frame[name]] for name in (columns.label, columns.text))
+    return LabelColumn(cells, texts, f"{title(rows)}, column {columns.label!r}")
+
+
 def parts_to_examples(
     rows: Sequence[Rows], spec: DataSpec, *, task: Task, columns: Columns, opened: int | None = None
 ) -> tuple[Examples, tuple[RejectedRow, ...]]:
@@ -224,9 +230,11 @@ def parts_to_examples(
     Raises:
         DataError: Besides what ``to_examples`` refuses: one id stands in two parts.
     """
-    settled = task.kind.labels.settle([cell for part in rows for cell in part.frame[columns.label]], spec)
+    column = label_column(rows, columns)
+    settled = task.kind.labels.settle(column, spec)
     made = [to_examples(part, settled, task=task, columns=columns, opened=opened) for part in rows]
     examples = Examples.concatenate([found for found, _ in made]) if len(made) > 1 else made[0][0]
     if len(made) > 1:
         refuse_repeated(list(examples.ids), title(rows), spec)
+    examples = replace(examples, notes=(*examples.notes, *task.kind.labels.notes(column, spec)))
     return examples, tuple(row for _, rejected in made for row in rejected)

@@ -25,7 +25,7 @@ from kft.recipe.schema import DataSpec, GroupSpec
 from kft.tasks.cells import as_objects, as_text, text_problem
 from kft.tasks.registry import sibling
 from kft.tasks.spans import joined
-from kft.tasks.task import Task
+from kft.tasks.task import LabelColumn, Task
 
 MEND_IDS = "mend the ids, or leave data.id out to use file and row number"
 IMAGE, LABEL = "image", "label"
@@ -119,7 +119,7 @@ def to_examples(
     groups = _groups(frame, spec.group, rows.name)
     texts, raw_labels = list(frame[columns.text]), list(frame[columns.label])
     seconds = list(frame[columns.pair]) if columns.pair else [None] * len(frame)
-    settled = labelling.settle(raw_labels, spec)
+    settled = labelling.settle(LabelColumn(raw_labels, texts, f"{rows.name}, column {columns.label!r}"), spec)
     kept, inputs, labels, rejected = [], [], [], []
     read, notes = _read_inputs(task, (texts, seconds), rows.folder, spec, opened)
     for row, ((given, reason), text, raw) in enumerate(zip(read, texts, raw_labels, strict=True)):

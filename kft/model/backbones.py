@@ -6,7 +6,7 @@ Where a name leads stands in sources.py, the catalog in catalog.py; hugging_face
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from kft.model.images import ImageInput, image_input
 from kft.model.limits import OWN_FILE, POSITIONS, positions_of
 from kft.model.sources import fetch_backbone, resolve_backbone
 from kft.model.tokenizers import TextTokenizer, load_tokenizer
+from kft.notebook import Line, Piece, shows
 from kft.recipe.schema import RecipeSpec
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ __all__ = (
 Report = Callable[[str], None]
 
 
+@shows
 @dataclass(frozen=True)
 class Backbone:
     """A loaded backbone.
@@ -67,6 +69,10 @@ class Backbone:
     weights_hash: str
     max_tokens: int
     pooling: str
+
+    def shown(self) -> Iterator[Piece]:
+        tokens = f"up to {self.max_tokens:,} tokens" if self.max_tokens else ""
+        yield Line(self.name, self.modality, f"{self.model.count_params():,} parameters", tokens)
 
     def reads(self, kind: InputKind) -> bool:
         return kind.medium == self.modality

@@ -12,8 +12,8 @@ import numpy as np
 from kft.feed.batches import Ragged, choose_edges
 from kft.feed.source import Source, image_source, text_source
 from kft.recipe.schema import ModelSpec
-from kft.tasks.decode import mark_words
 from kft.tasks.task import Task
+from kft.tasks.words import mark_words
 
 if TYPE_CHECKING:
     from kft.data.images import ImageSizing

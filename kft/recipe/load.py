@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
 from itertools import pairwise
@@ -17,6 +17,7 @@ from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
 from kft.errors import UsageError
+from kft.notebook import Piece, Verbatim, shows
 from kft.recipe.explain import Misfit, explain_errors, recipe_error
 from kft.recipe.schema import RecipeSpec
 from kft.recipe.sources import absolute_source
@@ -30,6 +31,7 @@ LATER_KEYS = {"train.optimizer": "adamw", "train.precision": "float32"}
 """Keys that came after 0.1, with what was done before: a run that was begun without them is the same run."""
 
 
+@shows
 @dataclass(frozen=True)
 class Recipe:
     """A validated recipe.
@@ -96,10 +98,8 @@ class Recipe:
             return named
         return str((self.base / Path(named).expanduser()).resolve())
 
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        return f"<pre>{escape(self.as_yaml())}</pre>"
+    def shown(self) -> Iterator[Piece]:
+        yield Verbatim(self.as_yaml())
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,22 @@ class DataSpec(Spec):
     label_separator: str | None = Field(
         None, min_length=1, description="between the labels of one cell; only for multi-label; guessed when left out"
     )
+    tags: Literal["plain", "iob", "bioes", "iob-suffix", "bioes-suffix"] | None = Field(
+        None,
+        description="what one tag a word is: the name of a kind; B-KIND and I-KIND; or with a letter for the end of a "
+        "span too, as in BIOES and BILOU; suffix: the letter stands behind; found and said when left out",
+    )
+    offsets: (
+        Literal[
+            "characters", "utf-16", "bytes", "words",
+            "characters-inclusive", "utf-16-inclusive", "bytes-inclusive", "words-inclusive",
+        ]
+        | None
+    ) = Field(
+        None,
+        description="what start and end of spans count; inclusive: the end is the last one itself; found and said when "
+        "left out",
+    )  # fmt: skip
     id: str | None = Field(None, description="column with a unique id; default: file and row number")
     group: Group | None = Field(
         None, description="rows of one group never cross a split; a column, or column and pattern"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from kft import notebook
+from kft.notebook import Line, Piece, Table, shows
 from kft.records.estimate import Estimate
 from kft.records.fields import absent, rounded, unwritten
 from kft.records.paired import PairedResult
@@ -63,6 +63,7 @@ class EdgeCheckResult:
     failures: tuple[Outcome, ...] | None = absent()
 
 
+@shows
 @dataclass(frozen=True)
 class EdgeCaseResult:
     """How a whole suite went.
@@ -100,7 +101,7 @@ class EdgeCaseResult:
         rates = {f"edge_cases.{check.name}": check.pass_rate.value for check in self.checks}
         return {"edge_cases.pass_rate": self.pass_rate.value, **rates}
 
-    def _repr_html_(self) -> str:
+    def shown(self) -> Iterator[Piece]:
         rows = [
             (
                 check.name,
@@ -111,6 +112,5 @@ class EdgeCaseResult:
             )
             for check in self.checks
         ]
-        return notebook.paragraph(f"{self.suite}, {self.pass_rate} of the cases pass") + notebook.table(
-            ("check", "passed", "pass rate", "at least", ""), rows
-        )
+        yield Line(f"{self.suite}, {self.pass_rate} of the cases pass")
+        yield Table(("check", "passed", "pass rate", "at least", ""), rows)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from kft import notebook
+from kft.notebook import Line, Piece, Table, shows
 from kft.records.edge_cases import EdgeCaseResult
 from kft.records.estimate import Estimate, metric_title, shown_value
 from kft.records.fields import absent, unwritten
@@ -203,6 +203,7 @@ class ScopeResult:
     right: Estimate
 
 
+@shows
 @dataclass(frozen=True)
 class EvaluateResult:
     """What the model reached on one set of examples.
@@ -268,18 +269,17 @@ class EvaluateResult:
         """Whether a gate fails, or a check of the suite has too few cases that pass."""
         return bool(self.failed_gates or (self.edge_cases and self.edge_cases.failed))
 
-    def _repr_html_(self) -> str:
+    def shown(self) -> Iterator[Piece]:
         weak = [f"{part.by} {part.value}" for part in self.weak_slices]
         rows = [("this model", self.metrics), *self.baselines.items()]
         gates = [
             (name, gate.rule, gate.reached, "holds" if gate.passed else "fails") for name, gate in self.gates.items()
         ]
-        return (
-            notebook.paragraph(
-                f"{self.split}, {self.n:,} examples, 95 % intervals", weak and f"weak: {', '.join(weak)}"
-            )
-            + notebook.table(("", *map(metric_title, self.metrics)), [(name, *found.values()) for name, found in rows])
-            + (notebook.table(("gate", "asks for", "reached", ""), gates) if gates else "")
-            + (self.edge_cases._repr_html_() if self.edge_cases else "")
-            + (notebook.paragraph("forgetting", *self.forgetting.lines) if self.forgetting else "")
-        )
+        yield Line(f"{self.split}, {self.n:,} examples, 95 % intervals", f"weak: {', '.join(weak)}" if weak else "")
+        yield Table(("", *map(metric_title, self.metrics)), [(name, *found.values()) for name, found in rows])
+        if gates:
+            yield Table(("gate", "asks for", "reached", ""), gates)
+        if self.edge_cases:
+            yield from self.edge_cases.shown()
+        if self.forgetting:
+            yield Line("forgetting", *self.forgetting.lines)

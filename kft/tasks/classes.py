@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -35,7 +35,7 @@ class Prediction:
     label: str
     confidence: float
     abstain: bool
-    probabilities: dict[str, float]
+    probabilities: dict[str, float] = field(repr=False)  # of many labels, more than a screen
     why: str = ""
 
 

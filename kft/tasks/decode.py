@@ -53,47 +53,46 @@ def find_spans(
     Args:
         logits: ``[tokens, 1 + 2 * labels]``: outside; then, for each label, begins a span and goes on with it.
         labels: Their names.
-        offsets: From ``mark_words``, ``int32[tokens, 3]``.
+        offsets: From ``kft.tasks.words.mark_words``, ``int32[tokens, 3]``.
     """
     starts = np.flatnonzero(offsets[:, 2])
     if not len(starts):
         return ()
     probabilities = np.exp(log_softmax(logits[starts]))
     said = probabilities.argmax(axis=1)
-    # A word ends where its last token does: the one before the next word's first, or before a special token.
-    limits = np.append(starts[1:], len(offsets))
-    ends = [int(offsets[first:limit, 1].max()) for first, limit in zip(starts, limits, strict=True)]
-    found: list[tuple[int, int, str, float]] = []
-    open_label = -1
-    for place, first in enumerate(starts):
-        label, begins = (int(said[place]) - 1) // 2 if said[place] else -1, said[place] % 2 == 1
-        sure = float(probabilities[place, said[place]])
-        if label >= 0 and label == open_label and not begins:
-            span = found[-1]
-            found[-1] = (span[0], ends[place], span[2], min(span[3], sure))
-        elif label >= 0:
-            found.append((int(offsets[first, 0]), ends[place], labels[label], sure))
-        open_label = label
-    return tuple(found)
+    sure = probabilities[np.arange(len(starts)), said]
+    return join_words(said, sure, labels, offsets)
 
 
-def mark_words(offsets: np.ndarray, text: str) -> np.ndarray:
-    """Adds to each token's first and last character whether it begins a word: ``int32[tokens, 3]``.
-
-    A token goes on with a word where nothing lies between it and the one before, and letters or digits meet there.
+def join_words(
+    said: np.ndarray, sure: np.ndarray, labels: Sequence[str], offsets: np.ndarray
+) -> tuple[tuple[int, int, str, float], ...]:
+    """Joins words into spans, (start, end, label, confidence).
 
     Args:
-        offsets: ``int32[tokens, 2]``; (0, 0) for special tokens.
-        text: What was tokenized.
+        said: ``int[words]``: 0 outside; then, for each label, begins a span and goes on with it.
+        sure: ``float[words]``.
+        labels: Their names.
+        offsets: From ``mark_words``, ``int32[tokens, 3]``.
 
     Example:
-        >>> mark_words(np.array([[0, 0], [0, 2], [2, 5], [5, 6], [0, 0]]), "Hello.")[:, 2].tolist()
-        [0, 1, 0, 1, 0]
+        >>> join_words(np.array([1, 2]), np.ones(2), ("PER",), np.array([[0, 3, 1], [4, 8, 1]]))
+        ((0, 8, 'PER', 1.0),)
     """
-    marked = np.zeros((len(offsets), 3), np.int32)
-    marked[:, :2] = offsets
-    for place, (start, end) in enumerate(offsets):
-        meets = place > 0 and start == offsets[place - 1, 1] > offsets[place - 1, 0]
-        goes_on = meets and text[start].isalnum() and text[start - 1].isalnum()
-        marked[place, 2] = end > start and not goes_on
-    return marked
+    starts = np.flatnonzero(offsets[:, 2])
+    # A word ends where its last token does: the one before the next word's first, or before a special token.
+    limits = np.append(starts[1:], len(offsets))
+    found: list[tuple[int, int, str, float]] = []
+    open_label = -1
+    for place, (first, limit) in enumerate(zip(starts, limits, strict=True)):
+        tag = int(said[place])
+        label, begins = (tag - 1) // 2 if tag else -1, tag % 2 == 1
+        if label >= 0:
+            end, confidence = int(offsets[first:limit, 1].max()), float(sure[place])
+            if label == open_label and not begins:
+                span = found[-1]
+                found[-1] = (span[0], end, span[2], min(span[3], confidence))
+            else:
+                found.append((int(offsets[first, 0]), end, labels[label], confidence))
+        open_label = label
+    return tuple(found)

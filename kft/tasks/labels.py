@@ -17,7 +17,7 @@ from kft.records.metrics import ClassRow
 from kft.tasks.cells import as_text, kind_problem
 from kft.tasks.classes import constant_shares
 from kft.tasks.decode import sigmoid
-from kft.tasks.task import AnswerKind, AnswerSpace, Judging, Labelling, Learning, Objective, Offsets
+from kft.tasks.task import AnswerKind, AnswerSpace, Judging, LabelColumn, Labelling, Learning, Objective, Offsets
 
 SEPARATORS = ("|", ";", ",")
 """Looked for in this order, in all cells, where the recipe names none."""
@@ -55,11 +55,11 @@ def _parse(cell: object, text: object, spec: DataSpec) -> tuple[tuple[str, ...],
     return tuple(sorted({as_text(value).strip() for value in values} - {""})), ""
 
 
-def _settle(cells: Sequence[object], spec: DataSpec) -> DataSpec:
+def _settle(column: LabelColumn, spec: DataSpec) -> DataSpec:
     """Chooses the separator that parts the cells, one for all of them."""
     if spec.label_separator is not None:
         return spec
-    plain = [cell for cell in cells if isinstance(cell, str) and not cell.lstrip().startswith("[")]
+    plain = [cell for cell in column.cells if isinstance(cell, str) and not cell.lstrip().startswith("[")]
     used = next((mark for mark in SEPARATORS if any(mark in cell for cell in plain)), SEPARATORS[0])
     return spec.model_copy(update={"label_separator": used})
 

@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
+from kft.errors import DataError
 from kft.metrics.classification import class_rows
 from kft.metrics.tagging import METRICS, Span
 from kft.recipe.schema import DataSpec
 from kft.records.metrics import ClassRow
-from kft.tasks.cells import as_objects, as_text
+from kft.tasks.cells import as_objects, as_text, kind_problem
 from kft.tasks.classes import cross_entropy
-from kft.tasks.decode import find_spans, log_softmax
-from kft.tasks.task import OTHERS, AnswerKind, AnswerSpace, Judging, Labelling, Learning, Objective, Offsets
+from kft.tasks.decode import find_spans, join_words, log_softmax
+from kft.tasks.span_cells import IN_WORDS, SpanRow, cell_values, count_edges, find_unit, raw_spans, read_spans
+from kft.tasks.tags import find_form, join_tags, tell_tags
+from kft.tasks.task import (
+    OTHERS,
+    AnswerKind,
+    AnswerSpace,
+    Judging,
+    LabelColumn,
+    Labelling,
+    Learning,
+    Objective,
+    Offsets,
+)
+from kft.tasks.words import pieces, trimmed
 
 IGNORED, OUTSIDE = 0, 1
 """Targets of a token: no part of the loss (special tokens, the later parts of a word), and of no span; then, for
@@ -48,24 +63,127 @@ class SpansPrediction:
 
 
 def _parse(cell: object, text: object, spec: DataSpec) -> tuple[tuple[Span, ...], str]:
-    """Reads spans as JSON objects, or one tag a word; empty where there is none."""
-    values = cell
-    if isinstance(values, str) and values.lstrip().startswith("["):
-        try:
-            values = json.loads(values)
-        except ValueError as error:
-            return (), f"label is no JSON: {error}"
-    if isinstance(values, str) or values is None:
-        values = as_text(values).split()
-    if not isinstance(values, (list, tuple)):
-        return (), f"label is no list of spans or tags: a {type(cell).__name__}"
+    """Reads spans as objects or triples, or one tag a word; empty where there is none."""
     try:
-        if values and isinstance(values[0], Mapping):
-            return _spans_of(values, joined(text)), ""
-        return _spans_of_tags([as_text(value) for value in values], words(text)), ""
-    except (KeyError, TypeError, ValueError) as error:
-        reason = f"a span lacks {error}" if isinstance(error, KeyError) else str(error)
-        return (), f"label does not fit the text: {reason}"
+        values = cell_values(cell)
+        whole, places = joined(text), _places(text)
+        if not values:
+            return (), ""
+        if _are_spans(values):
+            listed = places if isinstance(text, (list, tuple)) else ()
+            return read_spans(raw_spans(values), whole, spec.offsets or "characters", listed), ""
+        tags = _as_tags(values)
+        if len(tags) != len(places):
+            places = _places_with_gaps(tags, whole, places)
+        form = spec.tags or find_form(tags, "a row")
+        return tuple(_kept(join_tags(tags, places, form), whole)), ""
+    except DataError as error:
+        return (), f"label cannot be read: {error.problem}"
+    except ValueError as error:
+        return (), str(error) if str(error).startswith("label") else f"label does not fit the text: {error}"
+
+
+def _settle(column: LabelColumn, spec: DataSpec) -> DataSpec:
+    """Finds what tags mean and what offsets count, one for all rows."""
+    rows = _readable(column)
+    if spec.tags is None:
+        tags = {tag for _, values in rows if not _are_spans(values) for tag in _as_tags(values)}
+        if tags:
+            spec = spec.model_copy(update={"tags": find_form(sorted(tags), column.where)})
+    if spec.offsets is None:
+        spans = _span_rows(rows)
+        if spans:
+            spec = spec.model_copy(update={"offsets": find_unit(spans)[0]})
+    return spec
+
+
+def _notes(column: LabelColumn, spec: DataSpec) -> tuple[str, ...]:
+    """Says how tags and offsets were read, where that was found and not named."""
+    rows = _readable(column)
+    found = []
+    tags = [_as_tags(values) for _, values in rows if values and not _are_spans(values)]
+    if spec.tags is None and tags:
+        settled = _settle(column, spec).tags
+        assert settled is not None
+        found.append(tell_tags(tags, settled))
+    spans = _span_rows(rows)
+    if spec.offsets is None and spans:
+        unit, why = find_unit(spans)
+        if why:
+            found.append(f"the offsets of spans count {IN_WORDS[unit]}: {why}; data.offsets names it")
+    edges = count_edges(spans, _settle(column, spec).offsets or "characters")
+    if edges:
+        total = sum(len(row.raws) for row in spans)
+        found.append(f"{edges:,} of {total:,} spans begin or end with white space, which is left out of them")
+    return tuple(found)
+
+
+def _readable(column: LabelColumn) -> list[tuple[object, list[Any]]]:
+    """Returns the texts and lists of the rows that hold one; what is wrong with others is said row by row."""
+    found = []
+    for cell, text in zip(column.cells, column.texts, strict=True):
+        try:
+            values = cell_values(cell)
+            if values and not _are_spans(values):
+                _as_tags(values)
+            found.append((text, values))
+        except ValueError:
+            continue
+    return found
+
+
+def _span_rows(rows: Sequence[tuple[object, list[Any]]]) -> list[SpanRow]:
+    found = []
+    for text, values in rows:
+        if values and _are_spans(values):
+            try:
+                raws = raw_spans(values)
+            except ValueError:
+                continue
+            found.append(SpanRow(raws, joined(text), _places(text) if isinstance(text, (list, tuple)) else ()))
+    return found
+
+
+def _are_spans(values: Sequence[Any]) -> bool:
+    return bool(values) and all(isinstance(value, (Mapping, list, tuple)) for value in values)
+
+
+def _as_tags(values: Sequence[Any]) -> list[str]:
+    for value in values:
+        problem = kind_problem(value, "label")
+        if problem:
+            raise ValueError(problem if isinstance(value, str) else "label mixes tags with something else")
+    return [as_text(value) for value in values]
+
+
+def _places(text: object) -> list[tuple[int, int]]:
+    """Returns where the words of a text stand: those of a list, or what white space parts."""
+    if not isinstance(text, (list, tuple)):
+        return pieces(as_text(text))
+    ends = list(accumulate(len(word) + 1 for word in words(text)))
+    return [(end - 1 - len(word), end - 1) for word, end in zip(words(text), ends, strict=True)]
+
+
+def _places_with_gaps(tags: Sequence[str], text: str, places: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Returns the places of what single spaces part, where a tool has counted the nothing between two spaces as a word.
+
+    Raises:
+        ValueError: There are not as many of them as tags either.
+    """
+    parts = text.split(" ")
+    if len(parts) != len(tags):
+        raise ValueError(f"{len(tags)} tags for {len(places)} words")
+    ends = list(accumulate(len(part) + 1 for part in parts))
+    return [(end - 1 - len(part), end - 1) for part, end in zip(parts, ends, strict=True)]
+
+
+def _kept(spans: Sequence[Span], text: str) -> Iterator[Span]:
+    """Yields spans without white space at their edges; a word of a list may be empty."""
+    for span in spans:
+        start, end = trimmed(span.start, span.end, text)
+        if start == end:
+            raise ValueError("a word that holds nothing is tagged as a span")
+        yield Span(start, end, span.label)
 
 
 def _written(label: Sequence[Sequence[Any]]) -> str:
@@ -152,35 +270,6 @@ def joined(text: object) -> str:
     return " ".join(words(text)) if isinstance(text, (list, tuple)) else as_text(text)
 
 
-def _spans_of(values: Sequence[Any], text: str) -> tuple[Span, ...]:
-    found = sorted(Span(int(value["start"]), int(value["end"]), as_text(value["label"]).strip()) for value in values)
-    end = 0
-    for span in found:
-        if not end <= span.start < span.end <= len(text) or not span.label:
-            problem = "overlaps the one before" if span.start < end else "is empty, unnamed or beyond the text"
-            raise ValueError(f"the span {span.start} to {span.end} {problem}")
-        end = span.end
-    return tuple(found)
-
-
-def _spans_of_tags(tags: Sequence[str], parts: Sequence[str]) -> tuple[Span, ...]:
-    if tags and len(tags) != len(parts):
-        raise ValueError(f"{len(tags)} tags for {len(parts)} words")
-    found: list[Span] = []
-    start, before = 0, "O"
-    for tag, word in zip(tags, parts, strict=False):
-        end = start + len(word)
-        label = tag[2:] if tag[:2] in ("B-", "I-") else tag
-        if tag not in ("O", ""):
-            if found and before == label and not tag.startswith("B-"):
-                found[-1] = Span(found[-1].start, end, label)
-            else:
-                found.append(Span(start, end, label))
-        before = "O" if tag in ("O", "") else label
-        start = end + 1
-    return tuple(found)
-
-
 def _tags(label: Sequence[Span], space: AnswerSpace, offsets: np.ndarray) -> np.ndarray:
     tags = np.where(offsets[:, 2] > 0, OUTSIDE, IGNORED).astype(np.int32)
     for span in label:
@@ -189,6 +278,26 @@ def _tags(label: Sequence[Span], space: AnswerSpace, offsets: np.ndarray) -> np.
         tags[inside] = begins + 1
         tags[inside[:1]] = begins
     return tags
+
+
+def lost_spans(labels: Sequence[Sequence[Span]], space: AnswerSpace, offsets: Offsets) -> list[tuple[int, Span]]:
+    """Returns the spans, by the number of their text, that do not come back when their tags are decoded.
+
+    No answer can ever match them: they begin or end inside a word, or lie behind what is cut.
+
+    Args:
+        labels: Each text's spans.
+        space: Their kinds.
+        offsets: Where tokens stand.
+    """
+    assert offsets is not None
+    found: list[tuple[int, Span]] = []
+    for number, (label, places) in enumerate(zip(labels, offsets, strict=True)):
+        tags = _tags(label, space, places)
+        said = np.maximum(tags[places[:, 2] > 0] - OUTSIDE, 0)
+        back = {span[:3] for span in join_words(said, np.ones(len(said)), space.labels, places)}
+        found.extend((number, span) for span in label if tuple(span) not in back)
+    return found
 
 
 SPANS = AnswerKind(
@@ -202,6 +311,8 @@ SPANS = AnswerKind(
         strata=_strata,
         names=lambda label: tuple(span.label for span in label),
         written=_written,
+        settle=_settle,
+        notes=_notes,
         noun="kinds of span",
     ),
     learning=Learning(
@@ -214,6 +325,7 @@ SPANS = AnswerKind(
         objective=_objective,
         loss=_loss,
         per_token=True,
+        lost=lost_spans,
     ),
     judging=Judging(
         metrics=METRICS,
@@ -225,6 +337,7 @@ SPANS = AnswerKind(
         row=_row,
         by_label=_by_label,
     ),
+    keys=("data.tags", "data.offsets"),
     refuses={
         "data.html": OTHERS,  # its spans count the characters of the text as it stands
         "data.redact": "a placeholder would move the labelled spans: redact the texts before they are labelled",

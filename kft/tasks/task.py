@@ -64,6 +64,21 @@ class Answer(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class LabelColumn:
+    """All labels of a source, for what only the whole column can tell.
+
+    Attributes:
+        cells: As they stand in the data.
+        texts: What each is the label of.
+        where: The source, for messages.
+    """
+
+    cells: Sequence[object]
+    texts: Sequence[object]
+    where: str
+
+
+@dataclass(frozen=True, eq=False)
 class Labelling:
     """What labels are: what stands in a person's data.
 
@@ -75,7 +90,8 @@ class Labelling:
         strata: Labels to ``str[n]``: what a split keeps the shares of.
         names: The names in a label, which have to be known.
         written: A label as text: for hashes and tables.
-        settle: (all cells, the recipe's data part) to that part with what only the whole column can tell.
+        settle: (the whole column, the recipe's data part) to that part with what only the whole column can tell.
+        notes: Likewise to what was guessed so, one sentence each.
         noun: What people call the names.
     """
 
@@ -86,7 +102,8 @@ class Labelling:
     strata: Callable[[Sequence[Any]], np.ndarray]
     names: Callable[[Any], tuple[str, ...]] = lambda label: ()
     written: Callable[[Any], str] = str
-    settle: Callable[[Sequence[object], DataSpec], DataSpec] = lambda cells, spec: spec
+    settle: Callable[[LabelColumn, DataSpec], DataSpec] = lambda column, spec: spec
+    notes: Callable[[LabelColumn, DataSpec], tuple[str, ...]] = lambda column, spec: ()
     noun: str = "labels"
 
 
@@ -103,6 +120,7 @@ class Learning:
         objective: (space, label smoothing) to what training minimises.
         loss: (targets, outputs, space) to the mean loss in double precision, without label smoothing.
         per_token: Whether each token has an output of its own.
+        lost: (labels, space, offsets) to the parts of labels, by the number of their text, that no answer can match.
     """
 
     head: str
@@ -113,6 +131,7 @@ class Learning:
     objective: Callable[[AnswerSpace, float], Objective]
     loss: Callable[[Any, Any, AnswerSpace], float]
     per_token: bool = False
+    lost: Callable[[Sequence[Any], AnswerSpace, Offsets], list[tuple[int, Any]]] = lambda labels, space, offsets: []
 
 
 @dataclass(frozen=True, eq=False)

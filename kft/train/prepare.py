@@ -142,8 +142,10 @@ def read_data(spec: RecipeSpec, split: Selection, backbone: Backbone, progress: 
         train, valid = _alike(*(reader.read(part.inputs) for part in (split.train, split.valid)))
         _show_lengths(train, valid, spec, backbone, progress)
     first = _labelled(split, split.train, train)
+    second = _labelled(split, split.valid, valid)
+    _show_lost([(split.train, first), (split.valid, second)], split, progress)
     weights = row_weights(spec.train, first.targets, len(split.labels))
-    return TrainData(first, _labelled(split, split.valid, valid), split.kind, split.space, weights)
+    return TrainData(first, second, split.kind, split.space, weights)
 
 
 def require_label(spec: ThresholdSpec | None, labels: Sequence[str]) -> None:
@@ -193,6 +195,21 @@ def _show_lengths(train: Encoded, valid: Encoded, spec: RecipeSpec, backbone: Ba
         f"tokens     median {int(np.median(lengths))}, longest {lengths.max()} a text; "
         f"{train.cut + valid.cut:,} of {len(lengths):,} texts cut at {spec.model.max_tokens}"
     )
+
+
+def _show_lost(parts: Sequence[tuple[Examples, Labelled]], split: Selection, progress: Progress) -> None:
+    """Says how many labels no answer can ever match, where a label belongs to a part of a text."""
+    lost, total = [], 0
+    for examples, labelled in parts:
+        labels = list(labels_of(examples))
+        total += sum(map(len, labels)) if labelled.offsets is not None else 0
+        for place, label in split.kind.learning.lost(labels, split.space, labelled.offsets):
+            lost.append(f"{examples.inputs[place][label.start : label.end]!r} in {examples.ids[place]}")
+    if lost:
+        progress.note(
+            f"spans      {len(lost):,} of {total:,} can never be answered, such as {lost[0]}: they begin or end "
+            "inside a word, or behind the cut; kft check lists them"
+        )
 
 
 def require_positions(lengths: np.ndarray, backbone: Backbone) -> None:

@@ -10,12 +10,13 @@ from typing import Any
 from ruamel.yaml import YAML
 
 import kft
+from kft.api.launching import LaunchResult
 
 IMAGE = "europe-docker.pkg.dev/project/kft/image:0.1.0"
 RUN, DATA = "gs://bucket/runs/tickets", "gs://bucket/data"
 
 
-def job_file(recipe: Path, on: str, **options: Any) -> kft.api.LaunchResult:
+def job_file(recipe: Path, on: str, **options: Any) -> LaunchResult:
     """Returns the job file of a recipe, unchecked unless asked."""
     values = {"image": IMAGE, "run": RUN, "data": DATA, "check": False, "quiet": True}
     return kft.launch(recipe, on, **{**values, **options})

@@ -6,12 +6,12 @@ import tensorflow as tf
 
 from kft.metrics.tagging import Span
 from kft.recipe.schema import DataSpec
-from kft.tasks.decode import mark_words
 from kft.tasks.labels import LABELS
 from kft.tasks.numbers import NUMBERS, NumberPrediction
 from kft.tasks.registry import TASKS
 from kft.tasks.spans import IGNORED, OUTSIDE, SPANS
-from kft.tasks.task import AnswerSpace
+from kft.tasks.task import AnswerSpace, LabelColumn
+from kft.tasks.words import mark_words
 
 SPEC = DataSpec(train="a.csv")
 
@@ -80,7 +80,7 @@ def test_numbers_in_cells(cell, found):
     ],
 )
 def test_one_separator_parts_the_labels_of_all_cells(cells, found):
-    settled = LABELS.labels.settle(cells, SPEC)
+    settled = LABELS.labels.settle(LabelColumn(cells, [""] * len(cells), "a.csv"), SPEC)
     assert [LABELS.labels.parse(cell, "text", settled) for cell in cells] == [(labels, "") for labels in found]
 
 

@@ -13,6 +13,8 @@ SET = {
     "data.image": "photo",
     "data.html": "unescape",
     "data.label_separator": ";",
+    "data.tags": "bioes",
+    "data.offsets": "utf-16",
     "data.redact": ["email"],
     "data.bins": {"edges": [0], "labels": ["a", "b"]},
     "model.image.size": 64,
@@ -33,7 +35,7 @@ OBEYED = {
     "text-pairs": "text text_pair html redact pooling bins class_weight label_smoothing suite abstain_at threshold "
     "out_of_scope",
     "text-regression": "text html redact pooling",
-    "token-tagging": "text",
+    "token-tagging": "text tags offsets",
     "image-classification": "image size pooling augment bins class_weight label_smoothing suite abstain_at threshold "
     "out_of_scope",
     "image-multi-label": "image size pooling augment label_separator",

@@ -59,7 +59,7 @@ def test_a_limit_that_is_known_is_told_before_anything_is_read(tiny_folder, tmp_
     with pytest.raises(RecipeError, match="cannot take texts that long") as caught:
         getattr(kft, start)(path, overrides=["model.max_tokens=65"], quiet=True)
     assert "at most 64" in caught.value.expected and "--set model.max_tokens=64" in caught.value.next_step
-    with pytest.raises(kft.KftError, match="reviews.csv|no such"):
+    with pytest.raises(kft.KftError, match=r"reviews.csv|no such"):
         getattr(kft, start)(path, overrides=["model.max_tokens=64"], quiet=True)
 
 
