@@ -11,11 +11,33 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from kft.errors import UsageError
 
 _loaded = False
+_own_process = False
+
+UNUSED = ("sklearn", "matplotlib")
+"""What Keras imports where it is installed, for wrappers and galleries that no command uses: a quarter of the start."""
+
+
+def own_this_process() -> None:
+    """Says that nobody but kft uses Keras in this process: a command, not a person's own program."""
+    global _own_process
+    _own_process = True
+
+
+@contextlib.contextmanager
+def _as_if_absent(packages: Iterable[str]) -> Iterator[None]:
+    """Has imports of packages that are not loaded yet fail while the body runs."""
+    absent = [name for name in packages if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None is how Python marks it
+    try:
+        yield
+    finally:
+        for name in absent:
+            sys.modules.pop(name, None)
 
 
 @contextlib.contextmanager
@@ -67,7 +89,7 @@ def load_tensorflow() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     # What tqdm says on import in a notebook without ipywidgets; keras-hub brings it, and kft draws no bar with it.
     warnings.filterwarnings("ignore", message="IProgress not found")
-    with quiet_stderr():
+    with quiet_stderr(), _as_if_absent(UNUSED if _own_process else ()):
         import tensorflow as tf
 
         tf.get_logger().setLevel("ERROR")

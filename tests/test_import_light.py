@@ -42,3 +42,15 @@ def test_the_check_itself_sees_a_heavy_import():
     done = run_fresh(f"import sys; sys.modules['tensorflow'] = sys\n{CHECK}")
     assert done.returncode == 1
     assert "tensorflow" in done.stderr
+
+
+def test_a_command_loads_keras_without_what_only_its_wrappers_use():
+    lines = """
+import sys
+from kft import runtime
+runtime.own_this_process()
+runtime.load_tensorflow()
+assert "keras" in sys.modules and not {"sklearn", "matplotlib"} & set(sys.modules)
+import sklearn, matplotlib  # they are there for whoever asks later
+"""
+    subprocess.run([sys.executable, "-c", lines], check=True)

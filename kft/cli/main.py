@@ -16,7 +16,7 @@ from typing import NoReturn
 import rich_click as click
 from click.exceptions import Exit
 
-from kft import __version__
+from kft import __version__, runtime
 from kft.cli.common import debug_wanted
 from kft.errors import KftError
 from kft.records.run_folder import RUN_NOTE
@@ -43,6 +43,7 @@ def _register() -> None:
 def main() -> NoReturn:
     """Runs the command line and exits with the documented code."""
     signal.signal(signal.SIGTERM, _on_sigterm)
+    runtime.own_this_process()
     sys.exit(run(sys.argv[1:]))
 
 

@@ -109,10 +109,18 @@ def check_image(path: Path) -> str:
     return ""
 
 
-def check_images(paths: Sequence[Path]) -> list[str]:
-    """Returns ``check_image`` of each path, from as many threads as there are cores."""
+def check_images(paths: Sequence[Path], most: int | None = None) -> list[str]:
+    """Returns ``check_image`` of each path, from as many threads as there are cores.
+
+    Args:
+        paths: Image files.
+        most: Of more, so many are opened, spread over all; ``""`` stands for the others.
+    """
+    step = 1 if most is None else max(1, -(-len(paths) // most))
+    found = [""] * len(paths)
     with ThreadPoolExecutor(workers(), thread_name_prefix="kft-images") as pool:
-        return list(pool.map(check_image, paths))
+        found[::step] = pool.map(check_image, paths[::step])
+    return found
 
 
 def workers() -> int:

@@ -224,7 +224,7 @@ def label_column(rows: Sequence[Rows], columns: Columns) -> LabelColumn:
 
 
 def parts_to_examples(
-    rows: Sequence[Rows], spec: DataSpec, *, task: Task, columns: Columns
+    rows: Sequence[Rows], spec: DataSpec, *, task: Task, columns: Columns, opened: int | None = None
 ) -> tuple[Examples, tuple[RejectedRow, ...]]:
     """Turns the rows of all parts of a split into examples; see ``to_examples``.
 
@@ -233,7 +233,7 @@ def parts_to_examples(
     """
     column = label_column(rows, columns)
     settled = task.kind.labels.settle(column, spec)
-    made = [to_examples(part, settled, task=task, columns=columns) for part in rows]
+    made = [to_examples(part, settled, task=task, columns=columns, opened=opened) for part in rows]
     examples = Examples.concatenate([found for found, _ in made]) if len(made) > 1 else made[0][0]
     if len(made) > 1:
         refuse_repeated(list(examples.ids), title(rows), spec)

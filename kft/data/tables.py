@@ -94,7 +94,7 @@ def image_folder(source: Path | pd.DataFrame, base: Path) -> Path:
 
 
 def to_examples(
-    rows: Rows, spec: DataSpec, *, task: Task, columns: Columns
+    rows: Rows, spec: DataSpec, *, task: Task, columns: Columns, opened: int | None = None
 ) -> tuple[Examples, tuple[RejectedRow, ...]]:
     """Turns rows into examples; rows without a usable input or label are named instead.
 
@@ -103,6 +103,7 @@ def to_examples(
         spec: Bins, id column, groups.
         task: Says what an input and a label are.
         columns: From ``guess_columns``.
+        opened: How many images are opened, spread over all, to see whether they can be; default: each.
 
     Raises:
         DataError: The id or group column is missing, ids repeat, or a group's pattern does not match.
@@ -124,7 +125,7 @@ def to_examples(
     seconds = list(frame[columns.pair]) if columns.pair else [None] * len(frame)
     settled = labelling.settle(LabelColumn(raw_labels, texts, f"{rows.name}, column {columns.label!r}"), spec)
     kept, inputs, labels, rejected = [], [], [], []
-    read, notes = _read_inputs(task, texts, seconds, rows.folder, spec)
+    read, notes = _read_inputs(task, (texts, seconds), rows.folder, spec, opened)
     for row, ((given, reason), text, raw) in enumerate(zip(read, texts, raw_labels, strict=True)):
         label, problem = (None, "") if reason else labelling.parse(raw, text, settled)
         if reason or problem:
@@ -150,13 +151,14 @@ def to_examples(
 
 
 def _read_inputs(
-    task: Task, cells: Sequence[Any], seconds: Sequence[Any], folder: Path, spec: DataSpec
+    task: Task, sides: tuple[Sequence[Any], Sequence[Any]], folder: Path, spec: DataSpec, opened: int | None
 ) -> tuple[list[tuple[Input, str]], tuple[str, ...]]:
     """Returns what the model reads of each row and an empty reason, or a reason why it cannot be read; and notes."""
+    cells, seconds = sides
     if task.reads.files:
         found = find_files([as_text(cell) for cell in cells], folder)
         empty = [text_problem(cell).replace("text", "image path") for cell in cells]
-        checked = check_images(found.paths)
+        checked = check_images(found.paths, opened)
         problems = [e or p or c for e, p, c in zip(empty, found.problems, checked, strict=True)]
         return list(zip(found.paths, problems, strict=True)), found.notes
     return _read_texts(task, cells, seconds, spec), ()
