@@ -41,14 +41,11 @@ def tiff(width, height):
 
 
 def webp(width, height):
-    size = struct.pack("<I", width - 1)[:3] + struct.pack("<I", height - 1)[:3]
     out = io.BytesIO()
-    Image.new("RGBA", (16, 16), (1, 2, 3, 4)).save(out, "WEBP", lossless=True)
-    inner = out.getvalue()[12:]
-    extended = b"VP8X" + struct.pack("<I", 10) + b"\x10\0\0\0" + size
-    animation = b"ANIM" + struct.pack("<I", 6) + bytes(6)
-    body = b"WEBP" + extended + animation + inner
-    return b"RIFF" + struct.pack("<I", len(body)) + body
+    Image.new("RGB", (16, 16)).save(out, "WEBP", lossless=True)
+    content = bytearray(out.getvalue())
+    content[21:25] = struct.pack("<I", (width - 1) | (height - 1) << 14 | content[24] >> 4 << 28)
+    return bytes(content)
 
 
 BOMBS = {
