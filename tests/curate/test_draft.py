@@ -104,7 +104,7 @@ def test_hints_name_options_that_there_are(tmp_path, kft_cli):
     write(tmp_path, "photos.csv", ("where", "label"), [("a.jpg", "x")] * 3)
     code, _, err = kft_cli("init", "photos.csv", "--task", "image-classification", "-o", "r.yaml")
     assert code == 2 and "--text COLUMN" in err and "--image" not in err
-    code, out, err = kft_cli("init", "pairs.csv", "--text", "left", "--pair", "right", "-o", "r.yaml")
+    code, _, err = kft_cli("init", "pairs.csv", "--text", "left", "--pair", "right", "-o", "r.yaml")
     assert code == 2 and "one class only" in err
 
 
