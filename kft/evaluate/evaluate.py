@@ -233,9 +233,7 @@ def write_evaluation(run: RunFolder, result: EvaluateResult, scored: Scored, dec
             (
                 "label",
                 "n",
-                "precision",
-                "recall",
-                "f1",
+                *RATES,
                 *(f"{name}_{end}" for name in RATES for end in ("low", "high")),
             ),
             [

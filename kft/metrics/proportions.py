@@ -1,10 +1,10 @@
 """Shares with their 95 % intervals: Wilson's score, with groups on as many rows as the groups are worth.
 
 Wilson (1927) has a width where all rows are alike: 10 of 10 are no proof of always. Rows of one group are alike, so
-they are worth fewer: the effective number of rows is what gives independent rows the variance that the groups show (Korn and
-Graubard, 1998). Near the edge the groups show too little of it: where all is right, nothing at all. So half a group of
-each kind, one all right and one all wrong, is added to what the variance is estimated from. docs/evaluation.md has the
-coverage.
+they are worth fewer: the effective number of rows is what gives independent rows the variance that the groups show
+(Korn and Graubard, 1998). Near the edge the groups show too little of it: where all is right, nothing at all. So half a
+group of each kind, one all right and one all wrong, is added to what the variance is estimated from. docs/evaluation.md
+has the coverage.
 """
 
 from __future__ import annotations

@@ -252,7 +252,7 @@ def _by_label(truth: Any, answers: Any, space: AnswerSpace, groups: Groups | Non
             there = {tuple(span[:3]) for span in right if span[2] == label}
             found = [tuple(span[:3]) for span in said if span[2] == label]
             counts[:, place] = sum(span in there for span in found), len(there), len(found)
-        rows.append(class_row(label, *counts, codes))
+        rows.append(class_row(label, counts[0], counts[1], counts[2], codes))
     return rows
 
 

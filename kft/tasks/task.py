@@ -135,6 +135,9 @@ class Learning:
     lost: Callable[[Sequence[Any], AnswerSpace, Offsets], list[tuple[int, Any]]] = lambda labels, space, offsets: []
 
 
+ByLabel = Callable[[Any, Any, "AnswerSpace", Groups | None], list[ClassRow]]
+
+
 @dataclass(frozen=True, eq=False)
 class Judging:
     """How answers are judged. Answers are probabilities, numbers or spans; truth is what they are compared with.
@@ -161,7 +164,7 @@ class Judging:
     prediction: Callable[[Any, AnswerSpace, str], Answer]
     row: Callable[[Any, Any, AnswerSpace], tuple[str, str, str]]
     shares: Callable[[Sequence[Any], AnswerSpace], list[float]] = lambda labels, space: []
-    by_label: Callable[[Any, Any, AnswerSpace, Groups | None], list[ClassRow]] = lambda truth, answers, space, groups: []
+    by_label: ByLabel = lambda truth, answers, space, groups: []
     confusion: Callable[[Any, Any, AnswerSpace], np.ndarray | None] = lambda truth, answers, space: None
     gates: tuple[str, ...] = ()
 
