@@ -16,13 +16,12 @@ import numpy as np
 import pandas as pd
 
 from kft.curate.beside import Beside, Train, find_beside
-from kft.curate.likely_task import tagging, task_of_tables
+from kft.curate.likely_task import are_words, tagging, task_of_tables
 from kft.curate.proposals import Proposals, propose
 from kft.data.columns import guess_columns
 from kft.data.examples import Columns, Examples, RejectedRow, Wanted
 from kft.data.image_folders import SplitFolders
 from kft.data.parts import name_parts, open_source, parts_to_examples, read_parts, whole
-from kft.data.sentences import SUFFIXES as WORD_SUFFIXES
 from kft.data.tables import unusable
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
@@ -176,7 +175,7 @@ def look_at(
     paths = [part.table for part in parts if isinstance(part.table, Path)]
     folders = bool(paths) and all(path.is_dir() for path in paths)
     spec = DataSpec(train=source, encoding=encoding, unusable_rows="skip")
-    words = any(path.suffix.lower() in WORD_SUFFIXES for path in paths)
+    words = any(map(are_words, paths))
     images = any(path.is_dir() for path in paths)
     wanted = TASKS.get(task) if task else tagging() if words else first_task(files=images)
     with _splits_as_commands(source, base):

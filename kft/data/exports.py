@@ -83,7 +83,7 @@ class _Reading:
         frame = pd.DataFrame(cells, columns=pd.Index(names, dtype=object), index=index, dtype=object)
         left = len(rows) - len(kept)
         if left:
-            notes = (*notes, f"{left:,} of {len(rows):,} rows of {tool}'s export have no annotation and are left out")
+            notes = (*notes, f"left out, without an annotation: {left:,} of {len(rows):,} rows of {tool}'s export")
         return Export(frame, (f"the file is read as {tool}'s export", *notes), tool)
 
     def refuse(self, tool: str, what: str, next_step: str) -> NoReturn:
@@ -178,7 +178,9 @@ def _read_studio(reading: _Reading) -> Export:
             rows.append(kept)
         else:
             rows.append({**kept, LABEL: found[0]} if found else None)
-    notes = [f"{several:,} tasks have several annotations that differ: the first is read"] if several else []
+    notes = (
+        [f"annotations of one task differ in {several:,} of {len(rows):,} tasks: the first is read"] if several else []
+    )
     return reading.made(tool, rows, notes)
 
 
@@ -282,7 +284,11 @@ def _read_argilla(reading: _Reading) -> Export:
             rows.append({**kept, LABEL: _plain(found[0], reading.form)} if found else kept)
         else:
             rows.append(None)
-    notes = [f"{several:,} records have several responses that differ: the first is read"] if several else []
+    notes = (
+        [f"responses to one record differ in {several:,} of {len(rows):,} records: the first is read"]
+        if several
+        else []
+    )
     return reading.made("Argilla", rows, notes)
 
 

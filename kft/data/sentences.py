@@ -27,6 +27,8 @@ _SENTENCE = re.compile(r"(sentence|sent|sequence|seq|example)?[ _.-]*(#|id|idx|i
 _DOCUMENT = "-DOCSTART-"
 _TAG = re.compile(r"O|o|_|-|[BIESLUMW]|[BIESLUMW][-_:./].+|.+[-_:./][BIESLUMW]", re.IGNORECASE | re.DOTALL)
 MOSTLY = 0.95
+HEAD = 2**16
+"""So many characters tell what a file holds."""
 FEWEST = 20
 """With fewer rows of one word each, they can be what they seem: texts of one word."""
 _ENDS = (
@@ -73,15 +75,27 @@ def read_sentences(text: str, path: Path, columns: Sequence[str] | None) -> pd.D
             expected="one word a line with its tag behind it",
             next_step="export it as CoNLL 2002 there",
         )
-    if not text.strip():
+    if not text.strip() or not (surely or holds_words(text[:HEAD], path)):
         return None
-    found = _split_lines(text, path) if path.suffix.lower() != ".csv" else _split_csv(text)
-    rows = [row for row in found.rows if row is not None]
-    widths = Counter(map(len, rows))
-    width = widths.most_common(1)[0][0] if widths else 0
-    if not surely and (width < 2 or widths[width] < MOSTLY * len(rows) or not _are_words(found, width)):
-        return None
+    found = _split(text, path)
+    width = Counter(len(row) for row in found.rows if row is not None).most_common(1)[0][0]
     return _to_frame(_named(_without_comments(found, width, path), columns, path))
+
+
+def holds_words(text: str, path: Path) -> bool:
+    r"""Whether a file holds one word and its tag a line, judged by its beginning.
+
+    Example:
+        >>> holds_words("Ada B-PER\nleft O\n\nBye O\n", Path("a.txt"))
+        True
+    """
+    found = _split(text.rpartition("\n")[0] if len(text) >= HEAD else text, path)
+    widths = Counter(len(row) for row in found.rows if row is not None)
+    if not widths:
+        return False
+    width = widths.most_common(1)[0][0]
+    others = sum(row is not None and len(row) != width and not row[0].startswith("#") for row in found.rows)
+    return width > 1 and others <= (1 - MOSTLY) * widths.total() and _are_words(found, width)
 
 
 def group_words(frame: pd.DataFrame, where: str) -> pd.DataFrame | None:
@@ -113,9 +127,22 @@ def group_words(frame: pd.DataFrame, where: str) -> pd.DataFrame | None:
     return _to_frame(found)
 
 
+def has_sentences(frame: pd.DataFrame) -> bool:
+    """Whether a table has columns of words and of tags, by their names, and one that names the sentence of each."""
+    names = [str(name) for name in frame.columns]
+    if _column(names, WORD_NAMES) is None or _column(names, TAG_NAMES) is None:
+        return False
+    rows = [[as_text(cell) for cell in row] for row in frame.itertuples(index=False, name=None)]
+    return _sentence_column(_Words(rows, range(len(rows)), names, "")) is not None
+
+
 def _column(names: Sequence[str], usual: Sequence[str]) -> str | None:
     lower = {name.strip().lower(): name for name in reversed(names)}
     return next((lower[name] for name in usual if name in lower), None)
+
+
+def _split(text: str, path: Path) -> _Words:
+    return _split_csv(text) if path.suffix.lower() == ".csv" else _split_lines(text, path)
 
 
 def _split_lines(text: str, path: Path) -> _Words:
@@ -154,11 +181,22 @@ def _split_csv(text: str) -> _Words:
 def _are_words(found: _Words, width: int) -> bool:
     """Whether each line holds one word and one tag."""
     rows = [row for row in found.rows if row is not None and len(row) == width]
-    spaced = sum(any(" " in cell.strip() for cell in row) for row in rows)
-    tagged = sum(bool(_TAG.fullmatch(row[-1].strip())) or not row[-1].strip() for row in rows)
+    spaced = [sum(" " in row[place].strip() for row in rows) / len(rows) for place in range(width)]
+    tagged = sum(is_tag(row[-1].strip()) for row in rows)
     broken = None in found.rows[1:-2] or any(row is not None and row[0] == _DOCUMENT for row in found.rows)
     enough = len(rows) > 2 if broken else len(rows) >= FEWEST
-    return enough and spaced <= (1 - MOSTLY) * len(rows) and tagged >= 0.9 * len(rows)
+    single = max(spaced) <= 0.5 and min(spaced[:-1]) <= 1 - MOSTLY and spaced[-1] <= 1 - MOSTLY
+    return enough and single and tagged >= 0.9 * len(rows)
+
+
+def is_tag(cell: str) -> bool:
+    """Whether a cell can be one tag.
+
+    Example:
+        >>> is_tag("B-PER"), is_tag("O"), is_tag("delivery")
+        (True, True, False)
+    """
+    return not cell or bool(_TAG.fullmatch(cell))
 
 
 def _without_comments(found: _Words, width: int, path: Path) -> _Words:
