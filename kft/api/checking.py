@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from kft.api.reading import load, progress_for, show_data
+from kft.api.reading import load, progress_for, require_room, show_data
 from kft.audit.check import applicable, run_checks
 from kft.audit.corrections import propose
 from kft.audit.summary import all_findings, count_severities, verdict
@@ -173,6 +173,7 @@ def _look(recipe: Recipe, split: DataSplit, progress: Progress, features: bool) 
     if not features:  # nothing that loads TensorFlow
         return AuditView(split, TASKS.get(recipe.spec.task), recipe.spec)
     backbone = backbones.load_for(recipe.spec, progress.note)
+    require_room(recipe, backbone.max_tokens)
     progress.note(f"backbone   {backbone.name}, {backbone.model.count_params():,} parameters")
     from kft.audit.prepare import prepare_view
 

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 from kft import assets, strategy
 from kft.audit.all_checks import require_known_checks
 from kft.calls import PATH, are_tables
-from kft.curate.look import names_images
+from kft.curate.likely_task import names_images
 from kft.data.tables import Rows
-from kft.errors import UsageError
+from kft.errors import RecipeError, UsageError
 from kft.model import backbones
+from kft.model.limits import known_limit
 from kft.recipe.load import Recipe
+from kft.recipe.schema import ModelSpec
 from kft.recipe.sources import DATAFRAME
 from kft.split.assign import SPLITS
 from kft.split.data_split import DataSplit, load_split
@@ -49,10 +51,35 @@ def load(
     loaded = loaded.with_values("data", dict.fromkeys(frames or (), DATAFRAME))
     backbone = backbones.resolve_backbone(loaded.spec.model.backbone, loaded.base)
     loaded = loaded.with_values("model", {"backbone": backbone})
+    require_room(loaded, known_limit(backbone))
     split = split_of(loaded, frames, devices)
     if suite is not None:
         require_fit(suite, TASKS.get(loaded.spec.task), split.labels)
     return loaded, split
+
+
+def require_room(recipe: Recipe, limit: int | None) -> None:
+    """Refuses a recipe that asks for longer texts than its backbone takes, as soon as that is known.
+
+    Args:
+        recipe: Whose ``model.max_tokens`` a person has set; the default cuts no more than it must.
+        limit: How many tokens the backbone takes; None where that is not known yet.
+
+    Raises:
+        RecipeError: It asks for more.
+    """
+    asked = recipe.spec.model.max_tokens
+    if not limit or TASKS.get(recipe.spec.task).reads.files or asked <= limit:
+        return
+    if asked == ModelSpec.model_fields["max_tokens"].default:  # a run's own recipe writes defaults out
+        return
+    raise RecipeError(
+        "the backbone cannot take texts that long",
+        where=f"{recipe.path or 'recipe'}, model.max_tokens",
+        received=f"{asked:,} tokens",
+        expected=f"at most {limit:,}, the positions that {recipe.spec.model.backbone} knows",
+        next_step=f"--set model.max_tokens={limit} cuts longer texts, and says how many; kft models lists others",
+    )
 
 
 def split_of(recipe: Recipe, frames: Mapping[str, pd.DataFrame] | None, devices: str = "auto") -> DataSplit:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kft import replicas, runtime, strategy
 from kft.answer.load import from_training
 from kft.api.checking import find_at_once
-from kft.api.reading import load, progress_for, show_data
+from kft.api.reading import load, progress_for, require_room, show_data
 from kft.api.scoring import score_test
 from kft.audit.summary import all_findings, in_numbers
 from kft.calls import are_tables
@@ -224,6 +224,7 @@ def _train(
     prepared = _prepare(recipe, split, progress, beginning=True)
     if any(phase.moves_backbone for phase in prepared.phases):
         find_retain(recipe.spec)  # a retain set that cannot be used is told before anything is spent
+    prepared.read()  # what the backbone cannot take is told while there is no run folder
     run, files, found = _open(asked, prepared, progress)
     try:
         fitted = fit(prepared, files, callbacks, found)
@@ -342,6 +343,7 @@ def _prepare(recipe: Recipe, split: DataSplit, progress: Progress, *, beginning:
 
     spec = recipe.spec
     backbone = backbones.load_for(spec, progress.note)
+    require_room(recipe, backbone.max_tokens)
     if beginning:
         start = ", random weights" if spec.model.weights == "random" else ""
         progress.note(f"backbone   {backbone.name}, {backbone.model.count_params():,} parameters{start}")

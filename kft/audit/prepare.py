@@ -46,19 +46,21 @@ def prepare_view(
     tokens = {name: encoded.lengths for name, encoded in read.items() if encoded.lengths is not None}
     offsets = {name: encoded.offsets for name, encoded in read.items() if encoded.offsets is not None}
     if not features:
-        return AuditView(split, task, spec, tokens, offsets=offsets)
+        return AuditView(split, task, spec, tokens, offsets=offsets, most_tokens=backbone.max_tokens)
     if not task.reads.files:
         require_positions(np.concatenate([source.lengths for source in sources.values()]), backbone)
     with progress.task("frozen blocks, once", sum(map(len, sources.values()))) as tick:
         vectors = pooled_vectors(backbone, sources, spec.model, spec.features, note=progress.note, tick=tick)
-    view = AuditView(split, task, spec, tokens, vectors, offsets)
+    view = AuditView(split, task, spec, tokens, vectors, offsets, most_tokens=backbone.max_tokens)
     if view.targets is None:
         return view
     # A copy in another fold would vouch for its own label.
     copies = groups_of(view.copies, len(view.all))[: len(view.known)]
     classes, groups = len(split.labels), join_groups(view.known.groups, copies)
     found = out_of_fold(view.known_features, view.targets, classes, groups, seed=spec.seed)
-    return replace(view, out_of_fold=found.probabilities, strength=found.strength)
+    whole = replace(view, out_of_fold=found.probabilities, strength=found.strength)
+    whole.__dict__["copies"] = view.copies  # found already: they take long
+    return whole
 
 
 def _read(spec: RecipeSpec, split: DataSplit, backbone: Backbone, task: Task, progress: Progress) -> dict[str, Encoded]:

@@ -37,6 +37,7 @@ class AuditView:
             probe that saw neither it nor its group; None without features, or where an example has not exactly
             one class.
         strength: The inverse penalty C of that probe; None where there is none.
+        most_tokens: How many tokens the backbone takes; 0 where that is not known, and for images.
     """
 
     split: DataSplit
@@ -47,6 +48,7 @@ class AuditView:
     offsets: Mapping[str, Sequence[np.ndarray]] = field(default_factory=dict)
     out_of_fold: np.ndarray | None = None
     strength: float | None = None
+    most_tokens: int = 0
 
     @cached_property
     def all(self) -> Examples:

@@ -32,6 +32,19 @@ def cli() -> None:
     """From a pretrained model and your labelled data to a model you can trust, with proof of each step."""
 
 
+STAGES = {
+    "Prepare": ("init", "check", "data"),
+    "Train": ("plan", "train", "compare", "workers", "launch"),
+    "Judge": ("evaluate", "report"),
+    "Use": ("predict",),
+    "Look up": ("recipes", "recipe", "models", "cache", "doctor"),
+}
+"""The commands in the order of a model's life, as `kft --help` shows them."""
+click.rich_click.COMMAND_GROUPS = {
+    "kft": [{"name": stage, "commands": list(commands)} for stage, commands in STAGES.items()]
+}
+
+
 def _register() -> None:
     from kft.cli import caching, checking, comparing, data, evaluating, launching, reporting, starting, training, using
 

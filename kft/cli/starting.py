@@ -15,7 +15,6 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from kft import assets
 from kft.cli.common import console, debug_option, print_json
 from kft.errors import KftError, UsageError
 from kft.model.catalog import CATALOG
@@ -37,8 +36,14 @@ def _known_encoding(context: click.Context, parameter: click.Parameter, name: st
 @click.command()
 @click.argument("data")
 @click.option("-o", "--output", metavar="FILE", required=True, help="Where the recipe goes, such as recipe.yaml.")
-@click.option("--task", type=click.Choice(TASKS.names()), help="Default: one class a text, or an image.")
+@click.option(
+    "--task",
+    type=click.Choice(TASKS.names()),
+    metavar="TASK",
+    help=f"{', '.join(TASKS.names())}. Default: one class a text, or an image.",
+)
 @click.option("--text", metavar="COLUMN", help="The column of texts or image paths; guessed when left out.")
+@click.option("--pair", metavar="COLUMN", help="The column of second texts, where two are read together.")
 @click.option("--label", metavar="COLUMN", help="The label column; guessed when left out.")
 @click.option(
     "--encoding", metavar="NAME", callback=_known_encoding, help="Of files that are not UTF-8, such as windows-1252."
@@ -50,6 +55,7 @@ def init(
     output: str,
     task: str | None,
     text: str | None,
+    pair: str | None,
     label: str | None,
     encoding: str | None,
     as_json: bool,
@@ -59,8 +65,7 @@ def init(
     DATA is a csv, tsv, jsonl or parquet file, a glob in quotes ('parts/*.csv'), a folder of images by class,
     package:NAME, 'tfds:NAME?split=train', or gs://BUCKET/FILE.
     """
-    from kft.curate.draft import draft_recipe
-    from kft.curate.look import look_at
+    from kft.api.drafting import draft
     from kft.data.examples import Wanted
 
     target = Path(output)
@@ -71,12 +76,11 @@ def init(
             next_step="choose another -o FILE, or delete it",
         )
     with _options_of_init():
-        look = look_at(
-            data, base=Path.cwd(), locate=assets.locate, task=task, named=Wanted(text, label), encoding=encoding
-        )
-    write_file(target, draft_recipe(look, target), elsewhere="choose another -o FILE")
+        look, lengths, written = draft(data, target, task=task, named=Wanted(text, label, pair), encoding=encoding)
+    write_file(target, written, elsewhere="choose another -o FILE")
     if as_json:
-        print_json({"recipe": str(target), **look.as_dict()})
+        drafted = {} if lengths is None else {"max_tokens": lengths.drafted}
+        print_json({"recipe": str(target), **look.as_dict(), **drafted})
         return
     out = console()
     if look.counts:
@@ -86,7 +90,7 @@ def init(
         for name, count, example in look.largest(8):
             table.add_row(escape(name), f"{count:,}", escape(example))
         out.print(table)
-    for title, line in look.summary():
+    for title, line in (*look.summary(), *([] if lengths is None else [("tokens", lengths.described())])):
         out.print(f"{title:<10} {line}", markup=False)
     for warning in look.warnings:
         out.print(f"[yellow]note[/yellow]       {escape(warning)}")
@@ -99,11 +103,17 @@ def _options_of_init() -> Iterator[None]:
     try:
         yield
     except KftError as error:
-        step = re.sub(r"set data\.\w+ in the recipe or --set data\.(\w+)=", r"--\1 ", error.next_step or "")
+        step = re.sub(r"set data\.\w+ in the recipe or --set data\.(\w+)=", _option, error.next_step or "")
+        step = re.sub(r"set task: ([\w-]+)", r"kft init with --task \1", step)
         error.next_step = (
             step.replace("mend data.train, data.valid or data.test in the recipe", "check the path") or None
         )
         raise
+
+
+def _option(key: re.Match[str]) -> str:
+    """The option of ``kft init`` that names what a key of a recipe does."""
+    return {"text_pair": "--pair", "image": "--text"}.get(key[1], f"--{key[1]}") + " "
 
 
 @click.command()

@@ -194,6 +194,8 @@ class _Table:
     def suffix(self) -> str:
         """Of the file that is written: that of the source; csv for folders and for what is no file."""
         table = self.part.table
+        if self.rows.form:
+            return ".jsonl"  # what was taken out of another form is written as rows of its own
         return table.suffix.lower() if isinstance(table, Path) and not table.is_dir() else ".csv"
 
 

@@ -1,48 +1,96 @@
-"""Drafts a commented recipe from a first look at the data."""
+"""Drafts a commented recipe from a first look at the data: what it says is what runs."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from kft.curate.look import Look, shorten
 from kft.recipe.sources import TFDS, absolute_source, is_named
+from kft.recipe.training import PhaseSpec, default_phases
+from kft.tasks.task import Task
 
-MODELS = {
-    "text": """model:
-  backbone: minilm-l6    # kft models lists them
-  max_tokens: 128        # longer texts are cut, and the share is printed
-""",
-    "image": """model:
-  backbone: efficientnet-lite0   # kft models --modality image lists them
-  image: {fit: crop}             # the middle of each image; pad and stretch keep all of it
-""",
-}
-TRAINING = {
-    "text": """# train: left out, kft solves a linear probe, then fine-tunes the top blocks from there.
-# train:
-#   phases:
-#     - {name: probe, unfreeze: none, solver: lbfgs}
-#     - {name: top, unfreeze: top-2, epochs: 4, lr: 5e-5}
-""",
-    "image": """train:
-  augment: {flip: horizontal, crop: 0.6, color: 0.2}   # training images alone, anew in each epoch
-# phases: left out, kft solves a linear probe, then fine-tunes the top blocks from there.
-# phases:
-#   - {name: probe, unfreeze: none, solver: lbfgs}
-#   - {name: top, unfreeze: top-4, epochs: 4, lr: 1e-4}
-""",
-}
-"""What a drafted recipe holds, by what the backbone reads."""
+SIZES = (128, 192, 256, 384, 512, 768, 1024, 2048, 4096, 8192)
+"""What ``model.max_tokens`` is drafted as: the first that holds nearly all texts, and that the backbone takes."""
+NEARLY_ALL = 0.99
+SHARE = "15%"
+LEARNT_FROM = 0.7
+"""Share of the rows that is left to train on where valid and test are shares of them."""
 
 
-def draft_recipe(look: Look, target: Path) -> str:
-    """Returns a commented recipe; its paths are relative to the recipe's own folder."""
+@dataclass(frozen=True)
+class DraftedBackbone:
+    """What is known of the backbone that a draft names, without loading it.
+
+    Attributes:
+        name: As a recipe says it.
+        blocks: Numbered blocks.
+    """
+
+    name: str
+    blocks: int
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """How long texts are before any is cut, in tokens.
+
+    Attributes:
+        tokens: ``int[n]`` of a sample of them.
+        exact: Whether they were counted with the backbone's tokenizer; otherwise they are reckoned from words.
+        limit: How many the backbone takes.
+    """
+
+    tokens: np.ndarray
+    exact: bool
+    limit: int
+
+    @property
+    def drafted(self) -> int:
+        """What ``model.max_tokens`` should be.
+
+        Example:
+            >>> Lengths(np.array([40, 300]), True, 512).drafted
+            384
+        """
+        wanted = float(np.quantile(self.tokens, NEARLY_ALL))
+        return min(next((size for size in SIZES if size >= wanted), SIZES[-1]), self.limit)
+
+    def described(self) -> str:
+        """Returns the lengths, and what of them is cut, for people.
+
+        Example:
+            >>> Lengths(np.array([40, 300]), True, 256).described()
+            'median 170, 99 % up to 297 tokens; 50 % of the texts are cut at 256, the most that the backbone takes'
+        """
+        median, most = np.quantile(self.tokens, (0.5, NEARLY_ALL))
+        about = "" if self.exact else "about "
+        said = f"median {about}{median:,.0f}, 99 % up to {about}{most:,.0f} tokens"
+        cut = float((self.tokens > self.drafted).mean())
+        if cut <= 1 - NEARLY_ALL:
+            return said
+        why = ", the most that the backbone takes" if self.drafted == self.limit else ""
+        return f"{said}; {about}{100 * cut:.0f} % of the texts are cut at {self.drafted}{why}"
+
+
+def draft_recipe(look: Look, target: Path, backbone: DraftedBackbone, lengths: Lengths | None = None) -> str:
+    """Returns a commented recipe; its paths are relative to the recipe's own folder.
+
+    Args:
+        look: At the data.
+        target: Where the recipe goes.
+        backbone: The one it names.
+        lengths: Of the texts; None for images.
+    """
     reads, metric = look.task.reads, look.task.kind.judging.main
-    test = _written(look.test, target) if look.test else "15%"
-    valid = _written(look.valid, target) if look.valid else "15%"
+    valid = _written(look.beside.valid, target) if look.beside.valid else SHARE
+    test = _written(look.test, target) if look.test else SHARE
     gate = ">= 0.85" if metric.higher_is_better else "<= 0.5"
     rows, noun = f"{look.rows:,} {'images' if reads.files else 'rows'}", reads.one
     labels = "numbers" if look.numbers else f"{len(look.counts)} labels"
@@ -54,12 +102,14 @@ task: {look.task.name}
 
 data:
   train: {_written(_source(look), target)}
-{_encoding(look)}{_columns(look)}  valid: {valid:<15} # choices (epochs, strengths) look at this share only
-  test: {test:<15}  # sealed until the end; a share, a file or a folder
-  unusable_rows: error   # or skip: rows without input or label are listed and left out
-{_ids(look)}
-{MODELS[reads.medium]}
-{TRAINING[reads.medium]}
+{_encoding(look)}{_columns(look)}  valid: {valid:<15}  # choices (epochs, strengths) look at this share only
+  test: {test:<15}   # sealed until the end; a share, a file or a folder
+{_unusable(look)}{_together(look)}{_other_columns(look)}
+model:
+  backbone: {backbone.name:<20}  # kft models{" --modality image" if reads.files else ""} lists them
+{_model(lengths)}
+train:
+{_augment(look.task)}{_phases(look, backbone)}
 # evaluate:
 #   gates: {{{metric.name}: "{gate}"}}   # kft evaluate exits 1 when a gate fails
 """
@@ -69,16 +119,97 @@ def _columns(look: Look) -> str:
     if look.folders:
         return ""
     named = zip((*look.task.reads.columns, "label"), look.columns.named, strict=True)
-    lines = (f"  {key}: {json.dumps(name, ensure_ascii=False)}\n" for key, name in named)
-    return "".join(lines)
+    return "".join(f"  {key}: {_name(name)}\n" for key, name in named)
 
 
-def _ids(look: Look) -> str:
+def _unusable(look: Look) -> str:
+    if look.unusable:
+        reasons = ", ".join(f"{reason} ({count:,})" for reason, count in look.unusable)
+        return f"  unusable_rows: skip    # {reasons}: left out, and listed in findings.json; error stops instead\n"
+    if look.unopened:
+        return f"  unusable_rows: skip    # {look.unopened:,} images were not opened yet; error stops at bad ones\n"
+    return "  unusable_rows: error   # or skip: rows without input or label are listed and left out\n"
+
+
+def _together(look: Look) -> str:
+    """Photos come in series: of one shelf, one walk, one patient."""
+    if not look.task.reads.files or (look.test and look.beside.valid):
+        return ""
+    return (
+        "  keep_together: similar # photos that look alike to the backbone stay on one side of a split: series would\n"
+        "                         # flatter the figures; copies keeps only copies together\n"
+    )
+
+
+def _other_columns(look: Look) -> str:
+    """Proposals for columns; in force where they can do no harm, as a comment where a person has to decide."""
     if look.folders:
         return ""
-    return """  # group: COLUMN        # rows of one customer, review or document never cross a split
-  # id: COLUMN           # a unique name for each row; default: file and row number
-"""
+    found, apart = look.proposals, bool(look.test or look.beside.valid)
+    seen = dict(found.said)
+    lines = []
+    if found.group:
+        lines.append(
+            f"  {'# ' if apart else ''}group: {_name(found.group)}    # {_seen(seen['group'])}: rows of one value "
+            f"never cross a split{'; where no value stands in two of the files' if apart else ''}"
+        )
+    else:
+        lines.append("  # group: COLUMN        # rows of one customer, review or document never cross a split")
+    if found.id:
+        lines.append(
+            f"  {'# ' if apart else ''}id: {_name(found.id)}    # {_seen(seen['id'])}; without it, file and row number"
+        )
+    else:
+        lines.append("  # id: COLUMN           # a unique name for each row; default: file and row number")
+    if found.time:
+        lines.append(
+            f"  # time: {_name(found.time)}    # {_seen(seen['time'])}: the oldest rows would be train, the newest test"
+        )
+    if slices := [name for name in found.others if name.strip()]:
+        named = ", ".join(map(_name, slices))
+        lines.append(f"  # slices: [{named}]    # not read by the model; figures by the values of each")
+    return "\n".join(lines) + "\n"
+
+
+def _seen(said: str) -> str:
+    return " ".join(said.partition("', ")[2].split())
+
+
+def _name(column: str) -> str:
+    return json.dumps(column, ensure_ascii=False)
+
+
+def _model(lengths: Lengths | None) -> str:
+    if lengths is None:
+        return "  image: {fit: crop}             # the middle of each image; pad and stretch keep all of it\n"
+    return f"  max_tokens: {lengths.drafted:<18}  # {lengths.described()}\n"
+
+
+def _augment(task: Task) -> str:
+    if not task.reads.files:
+        return ""
+    return "  augment: {flip: horizontal, crop: 0.6, color: 0.2}   # training images alone, anew in each epoch\n"
+
+
+def _phases(look: Look, backbone: DraftedBackbone) -> str:
+    """The phases that kft would choose for so many rows a class, written out."""
+    apart = (look.test is None) + (look.beside.valid is None)
+    rows = look.usable * (1 - apart * (1 - LEARNT_FROM) / 2)
+    phases = default_phases(rows_per_class=rows / max(1, len(look.counts)), blocks=backbone.blocks)
+    return "  phases:   # a linear probe, then the blocks that train from there; valid chooses among them\n" + "".join(
+        f"    - {_phase(phase, phases)}\n" for phase in phases
+    )
+
+
+def _phase(phase: PhaseSpec, phases: Sequence[PhaseSpec]) -> str:
+    written = [f"name: {phase.name}", f"unfreeze: {phase.unfreeze}"]
+    if phase.solver == "lbfgs":
+        written.append("solver: lbfgs")
+    else:
+        written += [f"epochs: {phase.epochs}", f"lr: {phase.lr:g}"]
+    if phase.start is not None:
+        written.append(f"start: {phase.start}")
+    return "{" + ", ".join(written) + "}"
 
 
 def _encoding(look: Look) -> str:

@@ -15,36 +15,38 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kft.curate.beside import Beside, Train, find_beside
+from kft.curate.likely_task import are_words, tagging, task_of_tables
+from kft.curate.proposals import Proposals, propose
 from kft.data.columns import guess_columns
-from kft.data.examples import Columns, Wanted
-from kft.data.image_folders import SplitFolders, splits_beside
-from kft.data.image_paths import find_files
-from kft.data.images import SUFFIXES
-from kft.data.parts import name_parts, open_source, read_parts, whole
-from kft.data.tables import Rows
+from kft.data.examples import Columns, Examples, RejectedRow, Wanted
+from kft.data.image_folders import SplitFolders
+from kft.data.parts import name_parts, open_source, parts_to_examples, read_parts, whole
+from kft.data.tables import unusable
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
 from kft.recipe.sources import TFDS, is_glob
 from kft.tasks.cells import as_text
-from kft.tasks.inputs import IMAGE_NAMES
 from kft.tasks.registry import TASKS, first_task, sibling
-from kft.tasks.spans import joined
-from kft.tasks.task import LabelColumn, Task
+from kft.tasks.task import Task
 
 FEW_ROWS = 10
 """Below so many rows a class, a measured accuracy says little about that class."""
 MANY_NUMBERS = 20
 """So many different numbers among the labels are a scale rather than names of classes."""
-
 LONG_NAME = 50
 """Characters; a longer name of a column is rather a text."""
+MOST_OPENED = 1000
+"""Of more images, so many are opened, spread over all."""
+SAMPLE = 1000
+"""Texts whose tokens are counted, spread over all."""
 
 NOTHING = Wanted()
 
 
 @dataclass(frozen=True)
 class Look:
-    """What a table or a folder holds.
+    """What a table or a folder holds, read as training will read it.
 
     Attributes:
         source: As the person wrote it.
@@ -52,14 +54,19 @@ class Look:
         folders: Whether it is a folder of images by class.
         task: What could be learnt from it.
         rows: How many rows or images.
+        usable: How many of them training can use.
         columns: Those of inputs and labels.
+        proposals: What the other columns could be.
         counts: Rows of each label, most frequent first; empty for numbers.
         examples: One input of each label.
         numbers: The labels, where they are numbers.
-        median_words: Median words a text; 0 for images.
-        valid: A folder beside it that is plainly the valid split; None where none is.
-        test: A file or folder beside it that is plainly the test split, as a path or a source; None where none is.
+        words: Median and largest number of words a text; zeros for images.
+        sample: Texts, both sides of a pair as one, at most so many.
+        beside: Files or folders beside it that are plainly other splits.
+        test: Another source that is plainly the test split; None where none is.
         encoding: Of files that are not UTF-8.
+        unusable: Why rows cannot be used, here and in the splits beside it, with how many.
+        unopened: How many images were not opened.
         warnings: What to look at before training.
     """
 
@@ -68,14 +75,19 @@ class Look:
     folders: bool
     task: Task
     rows: int
+    usable: int
     columns: Columns
+    proposals: Proposals
     counts: dict[str, int]
     examples: dict[str, str]
     numbers: tuple[float, ...]
-    median_words: float
-    valid: Path | None
+    words: tuple[float, int]
+    sample: tuple[str, ...]
+    beside: Beside
     test: Path | str | None
     encoding: str | None
+    unusable: tuple[tuple[str, int], ...]
+    unopened: int
     warnings: tuple[str, ...]
 
     def largest(self, most: int) -> list[tuple[str, int, str]]:
@@ -90,11 +102,12 @@ class Look:
         """Yields what was found, as a title and a line."""
         yield "task", f"{self.task.name}: {self.task.about}"
         if not self.folders:
-            words = f", median {self.median_words:.0f} words"
+            median, longest = self.words
+            words = f", median {median:,.0f} words, longest {longest:,}"
             reads = self.task.reads
-            yield reads.columns[0], f"column {self.columns.text!r}" + ("" if reads.files else words)
-        if self.columns.pair:
-            yield "text_pair", f"column {self.columns.pair!r}"
+            yield reads.columns[0], f"column {self.columns.text!r}" + ("" if reads.files or reads.pairs else words)
+            if self.columns.pair:
+                yield "text_pair", f"column {self.columns.pair!r}; both together{words.removeprefix(',')}"
         place = "the names of the folders" if self.folders else f"column {self.columns.label!r}"
         if self.numbers:
             low, middle, high = np.percentile(self.numbers, [0, 50, 100])
@@ -102,16 +115,35 @@ class Look:
         else:
             noun = "classes" if self.task.kind.one_class else "labels"
             yield "label", f"{place}, {len(self.counts)} {noun}, smallest {min(self.counts.values())} rows"
+        yield from self.proposals.said
+        if self.proposals.others:
+            yield "others", f"not read: {', '.join(map(repr, self.proposals.others))}"
+        for role, path in (("valid", self.beside.valid), ("test", self.beside.test)):
+            if path is not None:
+                yield role, f"{path.name}, beside it"
+        if self.unusable:
+            reasons = ", ".join(f"{reason} ({count:,})" for reason, count in self.unusable)
+            yield "unusable", f"{sum(count for _, count in self.unusable):,} rows: {reasons}"
 
     def as_dict(self) -> dict[str, Any]:
         """Returns what ``kft init --json`` prints."""
         return {
             "task": self.task.name,
             "rows": self.rows,
+            "usable": self.usable,
+            "unusable": dict(self.unusable),
             "text": self.columns.text,
+            "text_pair": self.columns.pair,
             "label": self.columns.label,
             "labels": self.counts,
-            "median_words": self.median_words,
+            "id": self.proposals.id,
+            "group": self.proposals.group,
+            "time": self.proposals.time,
+            "other_columns": list(self.proposals.others),
+            "valid": None if self.beside.valid is None else str(self.beside.valid),
+            "test": None if self.test is None else str(self.test),
+            "median_words": self.words[0],
+            "longest_words": self.words[1],
             "warnings": list(self.warnings),
         }
 
@@ -125,13 +157,14 @@ def look_at(
     named: Wanted = NOTHING,
     encoding: str | None = None,
 ) -> Look:
-    """Reads a table or a folder, guesses its columns and counts its labels.
+    """Reads a table or a folder as training will, guesses its columns and counts its labels.
 
     Args:
         source: As the person wrote it.
         base: Where a relative path starts.
         locate: Finds the file or folder.
-        task: What is to be learnt; default: one class an image where there are images, else one class a text.
+        task: What is to be learnt; default: one class an image where there are images, one class for two texts where
+            there are pairs of texts, else one class a text.
         named: The columns that are known.
         encoding: Of files that are not UTF-8.
 
@@ -141,51 +174,54 @@ def look_at(
     parts = open_source(source, base, locate)
     paths = [part.table for part in parts if isinstance(part.table, Path)]
     folders = bool(paths) and all(path.is_dir() for path in paths)
-    spec = DataSpec(train=source, encoding=encoding)
-    wanted = TASKS.get(task) if task else first_task(files=True)
+    spec = DataSpec(train=source, encoding=encoding, unusable_rows="skip")
+    words = any(map(are_words, paths))
+    images = any(path.is_dir() for path in paths)
+    wanted = TASKS.get(task) if task else tagging() if words else first_task(files=images)
     with _splits_as_commands(source, base):
         rows = read_parts(parts, name_parts(parts), spec, task=wanted, base=base)
+        if task is None and not (images or words):
+            wanted = task_of_tables(rows, named)
+            rows = read_parts(parts, name_parts(parts), spec, task=wanted, base=base) if wanted == tagging() else rows
     frame = whole(rows)
-    if task is None and not (folders or names_images(rows)):
-        wanted = first_task(files=False)
     columns = guess_columns(frame, named, where=source, task=wanted)
-    inputs = [as_text(joined(value)) for value in frame[columns.text]]
-    labels = LabelColumn(list(frame[columns.label]), list(frame[columns.text]), f"{source}, column {columns.label!r}")
-    parsed = _parse_labels(labels, frame, wanted, source)
-    examples: dict[str, str] = {}
-    counts: Counter[str] = Counter()
-    for (found, problem), given in zip(parsed, inputs, strict=True):
-        for name in () if problem else dict.fromkeys(wanted.kind.labels.names(found)):
-            counts[name] += 1
-            examples.setdefault(name, given)
-    problems = [problem for _, problem in parsed]
-    problems += [
-        "empty input" for given, (_, problem) in zip(inputs, parsed, strict=True) if not (given.strip() or problem)
-    ]
-    beside, lacking = splits_beside(paths[0]) if folders and len(paths) == 1 else ({}, [])
+    opened = MOST_OPENED if wanted.reads.files else None
+    examples, rejected = parts_to_examples(rows, spec, task=wanted, columns=columns, opened=opened)
+    _require_lesson(examples, rejected, frame, columns, wanted, source)
+    inputs = _as_texts(examples, wanted)
+    counts, firsts = _count(examples, inputs, wanted)
+    numbers = () if counts else tuple(map(float, () if examples.labels is None else examples.labels))
+    beside = Beside()
+    if len(paths) == 1 and not is_glob(source):
+        beside = find_beside(Train(paths[0], spec, wanted, columns, tuple(counts), opened))
+    reasons = Counter(reason.split(":")[0] for reason in (*(row.reason for row in rejected), *beside.reasons))
     warnings = (
         *_header(columns),
-        *lacking,
-        *(note for part in rows for note in part.notes),
-        *wanted.kind.labels.notes(labels, spec),
-        *_several_rows(rows, columns, source, wanted),
-        *_warnings(wanted, inputs, counts, problems),
+        *examples.notes,
+        *beside.notes,
+        *_warnings(wanted, inputs, counts, reasons),
         *_other_tasks(wanted, list(frame[columns.label]), counts, source),
     )
+    lengths = [0] if wanted.reads.files else [len(text.split()) for text in inputs]
     return Look(
         source=source,
         path=paths[0] if paths and not is_glob(source) else None,
         folders=folders,
         task=wanted,
         rows=len(frame),
+        usable=len(examples),
         columns=columns,
+        proposals=Proposals() if folders else propose(frame, columns),
         counts=dict(counts.most_common()),
-        examples=examples,
-        numbers=() if counts else tuple(found for found, problem in parsed if not problem),
-        median_words=0.0 if wanted.reads.files else float(np.median([len(text.split()) for text in inputs])),
-        valid=beside.get("valid"),
-        test=_other_split(source, base) if source.startswith(TFDS) else beside.get("test") or _test_beside(paths),
+        examples=firsts,
+        numbers=numbers,
+        words=(float(np.median(lengths)), max(lengths)),
+        sample=() if wanted.reads.files else tuple(inputs[:: -(-len(inputs) // SAMPLE)]),
+        beside=beside,
+        test=_other_split(source, base) if source.startswith(TFDS) else beside.test,
         encoding=encoding,
+        unusable=tuple(reasons.most_common()),
+        unopened=max(0, len(frame) - MOST_OPENED) if wanted.reads.files else 0,
         warnings=warnings,
     )
 
@@ -205,52 +241,50 @@ def _splits_as_commands(source: str, base: Path) -> Iterator[None]:
         raise
 
 
-def _parse_labels(labels: LabelColumn, frame: pd.DataFrame, task: Task, source: str) -> list[tuple[Any, str]]:
-    """Returns each row's label and what is wrong with it.
+def _require_lesson(
+    examples: Examples,
+    rejected: Sequence[RejectedRow],
+    frame: pd.DataFrame,
+    columns: Columns,
+    task: Task,
+    source: str,
+) -> None:
+    """Refuses data from which nothing can be learnt.
 
     Raises:
-        DataError: Nothing can be learnt from these labels.
+        DataError: No row can be used, or the labels are all the same.
     """
-    labelling = task.kind.labels
-    spec = labelling.settle(labels, DataSpec(train=source))
-    parsed = [labelling.parse(cell, given, spec) for cell, given in zip(labels.cells, labels.texts, strict=True)]
-    found = [label for label, problem in parsed if not problem]
-    lack = labelling.lack(labelling.space(found)) if found else f"no label in any of {len(frame):,} rows"
+    step = f"kft init {shlex.quote(source)} --label COLUMN, with one of: {', '.join(map(str, frame.columns))}"
+    if not len(examples) and rejected:
+        raise unusable("no row can be used", rejected, f"mend them; or, for another column, {step}")
+    labels = [] if examples.labels is None else list(examples.labels)
+    lack = task.kind.labels.lack(task.kind.labels.space(labels))
     if lack:
         raise DataError(
             lack,
-            where=labels.where,
-            received=next((problem for _, problem in parsed if problem), None) or as_text(labels.cells[0])[:80],
+            where=f"{source}, column {columns.label!r}",
+            received=as_text(next(iter(frame[columns.label]), ""))[:80],
             expected=f"labels for {task.name}",
-            next_step=f"kft init {source} --label COLUMN, with one of: {', '.join(map(str, frame.columns))}",
+            next_step=step,
         )
-    return parsed
 
 
-def names_images(rows: Sequence[Rows]) -> bool:
-    """Whether a table has a column, of a usual name, of image paths: by their endings, or because they are there."""
-    for part in rows:
-        for name in part.frame.columns:
-            if str(name).strip().lower() in IMAGE_NAMES:
-                cells = [as_text(value) for value in part.frame[name][:FEW_ROWS]]
-                if any(cell.lower().strip().endswith(SUFFIXES) for cell in cells):
-                    return True
-                found = find_files(cells, part.folder)
-                if any(path.suffix.lower() in SUFFIXES and path.is_file() for path in found.paths):
-                    return True
-    return False
+def _as_texts(examples: Examples, task: Task) -> list[str]:
+    """The inputs for people: both texts of a pair as one, of an image where it lies."""
+    if task.reads.pairs:
+        return [" | ".join(given) for given in examples.inputs]
+    return [str(given) for given in (examples.ids if task.reads.files else examples.inputs)]
 
 
-def _several_rows(rows: Sequence[Rows], columns: Columns, source: str, task: Task) -> Iterator[str]:
-    """What to say of images that stand in several rows each."""
-    images = [f"{part.name}/{as_text(value).strip()}" for part in rows for value in part.frame[columns.text]]
-    repeated = [count for count in Counter(images).values() if count > 1]
-    other = sibling(task, "set")
-    if task.reads.files and task.kind.one_class and repeated and other:
-        yield (
-            f"{len(repeated):,} images stand in {sum(repeated):,} rows: where each row is a label, "
-            f"kft init {source} --task {other.name}"
-        )
+def _count(examples: Examples, inputs: Sequence[str], task: Task) -> tuple[Counter[str], dict[str, str]]:
+    """Returns how many rows have each label, and one input of each."""
+    firsts: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for label, given in zip(() if examples.labels is None else examples.labels, inputs, strict=True):
+        for name in dict.fromkeys(task.kind.labels.names(label)):
+            counts[name] += 1
+            firsts.setdefault(name, given)
+    return counts, firsts
 
 
 def _header(columns: Columns) -> Iterator[str]:
@@ -264,16 +298,22 @@ def _header(columns: Columns) -> Iterator[str]:
             return
 
 
-def _warnings(task: Task, inputs: Sequence[str], counts: Counter[str], problems: Sequence[str]) -> Iterator[str]:
-    unusable = [problem for problem in problems if problem]
-    if unusable:
-        yield (f"{len(unusable):,} rows cannot be used ({unusable[0]}): mend them, or set data.unusable_rows: skip")
+def _warnings(task: Task, inputs: Sequence[str], counts: Counter[str], reasons: Counter[str]) -> Iterator[str]:
+    if reasons:
+        yield (
+            f"{counted(sum(reasons.values()), 'row')} cannot be used: the recipe leaves them out "
+            "(data.unusable_rows: skip), and kft check lists them"
+        )
     small = [name for name, count in counts.items() if count < FEW_ROWS]
     if small:
-        yield f"{len(small)} labels have fewer than {FEW_ROWS} rows: {', '.join(small[:5])}"
+        has = "has" if len(small) == 1 else "have"
+        yield f"{counted(len(small), 'label')} {has} fewer than {FEW_ROWS} rows: {', '.join(small[:5])}"
     repeated = len(inputs) - len(set(inputs))
     if repeated and not task.reads.pairs:
-        yield f"{repeated:,} {task.reads.medium}s stand there more than once; copies on both sides of a split flatter"
+        yield (
+            f"{counted(repeated, f'copy of {task.reads.one}', f'copies of {task.reads.medium}s')}: they stay on one "
+            "side of a split that kft makes, and kft check looks for them across files"
+        )
 
 
 def _other_tasks(task: Task, cells: Sequence[Any], counts: Counter[str], source: str) -> Iterator[str]:
@@ -306,12 +346,14 @@ def _other_split(source: str, base: Path) -> str | None:
     return f"{place}?split=test" if split == "split=train" and "test" in split_names(source, base) else None
 
 
-def _test_beside(paths: Sequence[Path]) -> Path | None:
-    path = paths[0]
-    if path.is_dir() or len(paths) > 1 or "train" not in path.stem:
-        return None
-    other = path.with_name(path.stem.replace("train", "test") + path.suffix)
-    return other if other.exists() else None
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Returns how many there are of something.
+
+    Example:
+        >>> counted(1, "row"), counted(2000, "row")
+        ('1 row', '2,000 rows')
+    """
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def shorten(text: str, width: int) -> str:

@@ -31,7 +31,7 @@ an eighth of its size, so that it may be larger, up to where Pillow draws the li
 PILLOWS_MOST = 178_956_970
 MOST_BYTES = 2**30
 """A larger file is refused before it is read."""
-AT_ONCE = 2 * MOST_PIXELS
+AT_ONCE = MOST_PIXELS
 """Pixels that all threads together decode at a time; who wants more than is left waits."""
 REDUCED_FROM = 16_000_000
 """Pixels from which on an image is averaged down before its colours are converted, which takes much memory."""
@@ -109,10 +109,18 @@ def check_image(path: Path) -> str:
     return ""
 
 
-def check_images(paths: Sequence[Path]) -> list[str]:
-    """Returns ``check_image`` of each path, from as many threads as there are cores."""
+def check_images(paths: Sequence[Path], most: int | None = None) -> list[str]:
+    """Returns ``check_image`` of each path, from as many threads as there are cores.
+
+    Args:
+        paths: Image files.
+        most: Of more, so many are opened, spread over all; ``""`` stands for the others.
+    """
+    step = 1 if most is None else max(1, -(-len(paths) // most))
+    found = [""] * len(paths)
     with ThreadPoolExecutor(workers(), thread_name_prefix="kft-images") as pool:
-        return list(pool.map(check_image, paths))
+        found[::step] = pool.map(check_image, paths[::step])
+    return found
 
 
 def workers() -> int:

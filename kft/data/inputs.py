@@ -78,7 +78,7 @@ def _raw_inputs(
     if isinstance(source, Path) and source.suffix.lower() == ".txt" and not (task.reads.files or task.reads.pairs):
         lines = split_lines(read_text(source, spec.encoding))
         return lines, _one_column(task, lines)
-    frame = read_source(source, task, encoding=spec.encoding)
+    frame = read_source(source, task, encoding=spec.encoding, unlabelled=True).frame
     only = str(frame.columns[0]) if len(frame.columns) == 1 and pair is None else None
     named = only if only is not None and only.strip().lower() in (*TEXT_NAMES, *IMAGE_NAMES) else column
     for wanted in (named, pair):

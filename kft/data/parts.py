@@ -192,10 +192,11 @@ def _read(part: Part, name: str, spec: DataSpec, task: Task, base: Path) -> Rows
     if part.images is not None:
         assert isinstance(part.table, pd.DataFrame)
         return Rows(name, part.table, part.images, numbered=True)
-    frame = read_source(part.table, task, columns=spec.columns, encoding=spec.encoding)
+    form = read_source(part.table, task, columns=spec.columns, encoding=spec.encoding)
     folder = isinstance(part.table, Path) and part.table.is_dir()
-    note = shared_folders(list(frame[IMAGE])) if folder else ""
-    return Rows(name, frame, image_folder(part.table, base), notes=(note,) if note else ())
+    note = shared_folders(list(form.frame[IMAGE])) if folder else ""
+    notes = (*form.notes, *((note,) if note else ()))
+    return Rows(name, form.frame, image_folder(part.table, base), notes=notes, form=form.name)
 
 
 def whole(rows: Sequence[Rows]) -> pd.DataFrame:
@@ -223,7 +224,7 @@ def label_column(rows: Sequence[Rows], columns: Columns) -> LabelColumn:
 
 
 def parts_to_examples(
-    rows: Sequence[Rows], spec: DataSpec, *, task: Task, columns: Columns
+    rows: Sequence[Rows], spec: DataSpec, *, task: Task, columns: Columns, opened: int | None = None
 ) -> tuple[Examples, tuple[RejectedRow, ...]]:
     """Turns the rows of all parts of a split into examples; see ``to_examples``.
 
@@ -232,7 +233,7 @@ def parts_to_examples(
     """
     column = label_column(rows, columns)
     settled = task.kind.labels.settle(column, spec)
-    made = [to_examples(part, settled, task=task, columns=columns) for part in rows]
+    made = [to_examples(part, settled, task=task, columns=columns, opened=opened) for part in rows]
     examples = Examples.concatenate([found for found, _ in made]) if len(made) > 1 else made[0][0]
     if len(made) > 1:
         refuse_repeated(list(examples.ids), title(rows), spec)

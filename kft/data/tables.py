@@ -16,10 +16,10 @@ import pandas as pd
 from kft.data.clean import clean_cell
 from kft.data.columns import require_column
 from kft.data.examples import Columns, Examples, Input, RejectedRow
+from kft.data.forms import Form, read_form
 from kft.data.image_folders import find_images
 from kft.data.image_paths import find_files
 from kft.data.images import check_images
-from kft.data.reading import read_table as read_table
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec, GroupSpec
 from kft.tasks.cells import as_objects, as_text, text_problem
@@ -42,6 +42,7 @@ class Rows:
         folder: Where relative paths of images start.
         numbered: Whether rows have numbers for ids where images elsewhere have their paths.
         notes: What was guessed in reading it, one sentence each.
+        form: Empty where the file is a table with these rows; else what it is; see ``kft.data.forms.Form``.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Rows:
     folder: Path = Path()
     numbered: bool = False
     notes: tuple[str, ...] = ()
+    form: str = ""
 
 
 def read_source(
@@ -57,20 +59,22 @@ def read_source(
     *,
     columns: Sequence[str] | None = None,
     encoding: str | None = None,
-) -> pd.DataFrame:
-    """Reads a table, or, for tasks on images, a folder with one subfolder a class.
+    unlabelled: bool = False,
+) -> Form:
+    """Reads a table of whatever form, or, for tasks on images, a folder with one subfolder a class.
 
     Args:
         source: A file, a folder or a DataFrame.
         task: What is read.
         columns: Column names of a file without a header.
         encoding: Of a file that is not UTF-8.
+        unlabelled: Whether rows without a label stay.
 
     Raises:
         DataError: It cannot be read, or is a folder where a table is wanted.
     """
     if isinstance(source, pd.DataFrame) or not source.is_dir():
-        return read_table(source, columns=columns, encoding=encoding)
+        return read_form(source, task, columns=columns, encoding=encoding, unlabelled=unlabelled)
     if not task.reads.files:
         raise DataError(
             "a folder where a table is wanted",
@@ -79,7 +83,7 @@ def read_source(
             expected="a csv, tsv, jsonl or parquet file",
             next_step="name the file, or *.csv for all in it, or set task: image-classification for a folder of images",
         )
-    return pd.DataFrame(find_images(source), columns=pd.Index([IMAGE, LABEL], dtype=object), dtype=object)
+    return Form(pd.DataFrame(find_images(source), columns=pd.Index([IMAGE, LABEL], dtype=object), dtype=object))
 
 
 def image_folder(source: Path | pd.DataFrame, base: Path) -> Path:
@@ -90,7 +94,7 @@ def image_folder(source: Path | pd.DataFrame, base: Path) -> Path:
 
 
 def to_examples(
-    rows: Rows, spec: DataSpec, *, task: Task, columns: Columns
+    rows: Rows, spec: DataSpec, *, task: Task, columns: Columns, opened: int | None = None
 ) -> tuple[Examples, tuple[RejectedRow, ...]]:
     """Turns rows into examples; rows without a usable input or label are named instead.
 
@@ -99,6 +103,7 @@ def to_examples(
         spec: Bins, id column, groups.
         task: Says what an input and a label are.
         columns: From ``guess_columns``.
+        opened: How many images are opened, spread over all, to see whether they can be; default: each.
 
     Raises:
         DataError: The id or group column is missing, ids repeat, or a group's pattern does not match.
@@ -120,7 +125,7 @@ def to_examples(
     seconds = list(frame[columns.pair]) if columns.pair else [None] * len(frame)
     settled = labelling.settle(LabelColumn(raw_labels, texts, f"{rows.name}, column {columns.label!r}"), spec)
     kept, inputs, labels, rejected = [], [], [], []
-    read, notes = _read_inputs(task, texts, seconds, rows.folder, spec)
+    read, notes = _read_inputs(task, (texts, seconds), rows.folder, spec, opened)
     for row, ((given, reason), text, raw) in enumerate(zip(read, texts, raw_labels, strict=True)):
         label, problem = (None, "") if reason else labelling.parse(raw, text, settled)
         if reason or problem:
@@ -146,13 +151,14 @@ def to_examples(
 
 
 def _read_inputs(
-    task: Task, cells: Sequence[Any], seconds: Sequence[Any], folder: Path, spec: DataSpec
+    task: Task, sides: tuple[Sequence[Any], Sequence[Any]], folder: Path, spec: DataSpec, opened: int | None
 ) -> tuple[list[tuple[Input, str]], tuple[str, ...]]:
     """Returns what the model reads of each row and an empty reason, or a reason why it cannot be read; and notes."""
+    cells, seconds = sides
     if task.reads.files:
         found = find_files([as_text(cell) for cell in cells], folder)
         empty = [text_problem(cell).replace("text", "image path") for cell in cells]
-        checked = check_images(found.paths)
+        checked = check_images(found.paths, opened)
         problems = [e or p or c for e, p, c in zip(empty, found.problems, checked, strict=True)]
         return list(zip(found.paths, problems, strict=True)), found.notes
     return _read_texts(task, cells, seconds, spec), ()

@@ -15,6 +15,7 @@ from kft.errors import ModelError
 from kft.model.catalog import CATALOG, BackboneEntry
 from kft.model.hugging_face import family_of, load_hugging_face, read_config
 from kft.model.images import ImageInput, image_input
+from kft.model.limits import OWN_FILE, POSITIONS, positions_of
 from kft.model.sources import fetch_backbone, resolve_backbone
 from kft.model.tokenizers import TextTokenizer, load_tokenizer
 from kft.notebook import Line, Piece, shows
@@ -36,8 +37,6 @@ __all__ = (
     "resolve_backbone",
 )
 Report = Callable[[str], None]
-POSITIONS = 8192
-"""How many tokens kft takes where a model itself sets no limit."""
 
 
 @shows
@@ -141,8 +140,7 @@ def load_backbone(
         return _from_preset(asked, config)
     family, reads = family_of(path, config), _Reads()
     if family.reads_text:  # first what is quick to refuse
-        positions = int(config.get(family.positions, POSITIONS)) - family.reserved
-        reads = _Reads(load_tokenizer(path, family.model_type), positions, family.pooling)
+        reads = _Reads(load_tokenizer(path, family.model_type), positions_of(config, family), family.pooling)
     model = load_hugging_face(path, config, dropout=dropout, allow=allow, report=report, pretrained=asked.pretrained)
     reads = replace(reads, pooling=family.pooling)
     return _assemble(asked, model, sorted(path.glob("model*.safetensors")), reads)
@@ -237,7 +235,7 @@ def _from_keras_file(asked: _Asked, report: Report | None) -> Backbone:
                 expected="the `tokenizers` package's file, beside the model",
                 next_step="save it there: tokenizer.save('tokenizer.json')",
             )
-        reads = _Reads(load_tokenizer(path.parent), 512)
+        reads = _Reads(load_tokenizer(path.parent), OWN_FILE)
     elif report:
         report(f"{path.name}: takes pixels as they are, from 0 to 255; a model that wants others scales them itself")
     return _assemble(asked, model, [path], reads)

@@ -30,6 +30,7 @@ class BackboneEntry:
         learning_rate: The peak fine-tuning rate that is advised for the top blocks.
         about: One line for a person who chooses.
         needs: What must be there before it loads the first time.
+        max_tokens: How many tokens it takes; it plays no part for images.
     """
 
     name: str
@@ -44,6 +45,7 @@ class BackboneEntry:
     learning_rate: float
     about: str
     needs: str = NETWORK
+    max_tokens: int = 512
 
 
 CATALOG: Registry[BackboneEntry] = Registry("backbone", next_step="kft models")
@@ -100,12 +102,12 @@ for _entry in (
          "2.5 TB of filtered CommonCrawl", "100", 2e-5, "DeBERTa-v3 for many languages"),
     # --- text, decoders ---
     _row("gpt2", "text", "hf://openai-community/gpt2", 124_439_808, "MIT", 768, 12,
-         "WebText, 40 GB", "English", 5e-5, "a decoder: its last token has seen the whole text"),
+         "WebText, 40 GB", "English", 5e-5, "a decoder: its last token has seen the whole text", max_tokens=1024),
     _row("gemma3-270m", "text", "keras-hub:gemma3_270m", 268_098_176, "Gemma terms", 640, 18,
-         "web text, code and mathematics (Gemma 3)", "140+", 2e-5, "a small decoder", KAGGLE_TERMS),
+         "web text, code and mathematics (Gemma 3)", "140+", 2e-5, "a small decoder", KAGGLE_TERMS, 8192),
     _row("qwen3-0.6b", "text", "hf://Qwen/Qwen3-0.6B", 596_049_920, "Apache-2.0", 1024, 28,
          "36 trillion tokens of web text, code and mathematics (Qwen 3)", "119", 1e-5,
-         "a decoder; wants a GPU"),
+         "a decoder; wants a GPU", max_tokens=8192),
     # --- images ---
     _row("efficientnet-lite0", "image", "package:efficientnet-lite0", 3_413_024, "Apache-2.0", 1280, 7,
          _IMAGENET, "-", 1e-4, "small and fast on CPUs and phones; any image size", "package index"),

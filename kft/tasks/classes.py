@@ -51,7 +51,11 @@ def cross_entropy(targets: Any, logits: Any, label_smoothing: float = 0.0) -> An
 
 
 def _parse(cell: object, text: object, spec: DataSpec) -> tuple[str, str]:
-    """Returns a name, or what bins make of a rating."""
+    """Returns a name, or what bins make of a rating; a list of one name is that name."""
+    if isinstance(cell, (list, tuple)):
+        if len(cell) != 1:
+            return "", f"label is a list of {len(cell)} names: only a task for several labels reads that"
+        (cell,) = cell
     problem = kind_problem(cell, "label")
     label = "" if problem else as_text(cell).strip()
     if problem or not label:

@@ -60,6 +60,10 @@ class Prepared:
         """Both splits as the model takes them: read when first asked for; see ``read_data``."""
         return read_data(self.spec, self.split, self.backbone, self.progress)
 
+    def read(self) -> TrainData:
+        """Reads both splits now, where what is wrong with them should be told early; see ``read_data``."""
+        return self.data
+
 
 def prepare(spec: RecipeSpec, split: Selection, backbone: Backbone, progress: Progress) -> Prepared:
     """Builds the model that a recipe asks for and plans its phases.

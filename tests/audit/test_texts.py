@@ -44,6 +44,17 @@ def test_cut_texts_come_with_the_share_of_text_that_is_lost():
     assert list(judge_cuts(ids(tokens), tokens, 256)) == []
 
 
+def test_no_advice_goes_beyond_what_the_backbone_takes():
+    tokens = np.array([50] * 40 + [600] * 40 + [3000] * 20)
+    (finding,) = judge_cuts(ids(tokens), tokens, 128, 512)
+    assert finding.advice == "--set model.max_tokens=512 reads all of 40 % of the texts."
+    assert finding.details["suggested_max_tokens"] == 512
+    (finding,) = judge_cuts(ids(tokens), tokens, 512, 512)
+    assert (
+        finding.advice.startswith("512 tokens are the most that the backbone takes.") and "--set" not in finding.advice
+    )
+
+
 @given(st.lists(st.integers(0, 2000), min_size=1, max_size=50), st.integers(4, 512))
 @settings(max_examples=50, deadline=None)
 def test_the_suggested_length_loses_no_more_than_the_present_one(tokens, limit):

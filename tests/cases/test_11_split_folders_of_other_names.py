@@ -111,5 +111,5 @@ def test_folders_that_could_be_either_are_said(tmp_path, kft_cli):
     assert code == 0, err
     said = "the folders cats, dogs all hold folders indoor, outdoor: the outer names are taken as classes"
     assert said in " ".join((out + err).split())
-    code, out, err = kft_cli("check", "made.yaml", "--no-features")
+    code, out, err = kft_cli("check", "made.yaml", "--no-features", "--set", "data.keep_together=copies")
     assert said in " ".join((out + err).split())

@@ -39,7 +39,7 @@ def test_spellings_are_found_and_said(table, kft_cli, tmp_path, cell):
     code, out, err = kft_cli("init", "t.csv", "-o", "r.yaml")
     assert code == 0, err
     assert "image-classification" in out
-    code, out, err = kft_cli("check", "r.yaml", "--no-features", "--json")
+    code, out, err = kft_cli("check", "r.yaml", "--no-features", "--json", "--set", "data.keep_together=copies")
     found = json.loads(out)
     assert sum(found["n"].values()) == 40 and code in (0, 1)
     assert any(SPELLINGS[cell] in each["message"] for each in found["findings"])
@@ -83,5 +83,7 @@ def test_one_row_per_label_is_refused_for_one_class_and_joined_for_several(table
     code, out, err = kft_cli("check", "r.yaml", "--no-features", "--json", "--set", "task=image-multi-label")
     assert sum(json.loads(out)["n"].values()) == 40, err
     assert "their labels are joined" in " ".join(err.split())
-    code, out, err = kft_cli("init", "t.csv", "-o", "s.yaml")
-    assert code == 0 and "kft init t.csv --task image-multi-label" in " ".join(out.split())
+    code, _, err = kft_cli("init", "t.csv", "-o", "s.yaml")
+    assert code == 2 and "kft init with --task image-multi-label, which joins" in " ".join(err.split())
+    code, out, err = kft_cli("init", "t.csv", "-o", "s.yaml", "--task", "image-multi-label")
+    assert code == 0 and "20 images stand in 40 rows" in " ".join(out.split())

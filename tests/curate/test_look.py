@@ -26,13 +26,15 @@ def test_classes_of_texts(tmp_path):
     found = look(tmp_path, rows("a", "a", "b") + "words,\n")
     assert found.task.name == "text-classification" and found.counts == {"a": 12, "b": 6}
     assert found.warnings == (
-        "1 rows cannot be used (missing label): mend them, or set data.unusable_rows: skip",
-        "1 labels have fewer than 10 rows: b",
+        "1 row cannot be used: the recipe leaves them out (data.unusable_rows: skip), and kft check lists them",
+        "1 label has fewer than 10 rows: b",
     )
     assert dict(found.summary())["label"] == "column 'label', 2 classes, smallest 6 rows"
 
 
 def test_paths_of_images_are_images(tmp_path):
+    for name in "abcd":
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{name}.jpg")
     found = look(tmp_path, "photo,kind\na.jpg,x\nb.jpg,y\nc.jpg,x\nd.jpg,y\n")
     assert found.task.name == "image-classification" and found.columns.text == "photo"
 

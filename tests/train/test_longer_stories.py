@@ -48,7 +48,19 @@ def test_a_text_longer_than_the_positions_names_the_setting(tiny_folder, tmp_pat
     with pytest.raises(ModelError, match="cannot take texts that long") as caught:
         kft.train(path, run=tmp_path / "run", quiet=True)
     assert "--set model.max_tokens=64" in str(caught.value)
+    assert not (tmp_path / "run").exists(), "the next try needs no other name"
     kft.plan(path, overrides=["model.max_tokens=64"], quiet=True)
+
+
+@pytest.mark.parametrize("start", ["train", "plan", "check", "check_tpu"])
+def test_a_limit_that_is_known_is_told_before_anything_is_read(tiny_folder, tmp_path, start):
+    path = tiny.recipe(tmp_path, tiny_folder, phases=[tiny.PROBE])
+    (tmp_path / "reviews.csv").unlink()
+    with pytest.raises(RecipeError, match="cannot take texts that long") as caught:
+        getattr(kft, start)(path, overrides=["model.max_tokens=65"], quiet=True)
+    assert "at most 64" in caught.value.expected and "--set model.max_tokens=64" in caught.value.next_step
+    with pytest.raises(kft.KftError, match=r"reviews.csv|no such"):
+        getattr(kft, start)(path, overrides=["model.max_tokens=64"], quiet=True)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def check_lengths(view: AuditView) -> Iterable[Finding]:
     yield from judge_texts(ids, texts_of(view.all))
     if view.tokens:
         tokens = np.concatenate([view.tokens[name] for name in SPLITS])
-        yield from judge_cuts(ids, tokens, view.spec.model.max_tokens)
+        yield from judge_cuts(ids, tokens, view.spec.model.max_tokens, view.most_tokens)
 
 
 def judge_texts(ids: Sequence[str], texts: Sequence[str]) -> Iterable[Finding]:
@@ -70,13 +70,14 @@ def judge_texts(ids: Sequence[str], texts: Sequence[str]) -> Iterable[Finding]:
             )
 
 
-def judge_cuts(ids: Sequence[str], tokens: np.ndarray, max_tokens: int) -> Iterable[Finding]:
+def judge_cuts(ids: Sequence[str], tokens: np.ndarray, max_tokens: int, most: int = 0) -> Iterable[Finding]:
     """Judges what is lost where long texts are cut.
 
     Args:
         ids: Of the examples.
         tokens: ``int64[n]`` of each text before it is cut.
         max_tokens: What the recipe reads.
+        most: What the backbone takes; 0 where that is not known.
 
     Example:
         >>> [finding] = judge_cuts(["a", "b"], np.array([100, 300]), 128)
@@ -89,14 +90,14 @@ def judge_cuts(ids: Sequence[str], tokens: np.ndarray, max_tokens: int) -> Itera
     if share < CUT_NOTED:
         return
     wanted = float(np.quantile(tokens, 0.99))
-    enough = next((size for size in SIZES if size >= wanted), SIZES[-1])
+    enough = min(next((size for size in SIZES if size >= wanted), SIZES[-1]), most or SIZES[-1])
     order = cut[np.argsort(-lost[cut], kind="stable")].tolist()
     yield Finding(
         "lengths",
         "warning" if share >= CUT_WARNED or text_lost >= LOST_WARNED else "note",
         f"{counted(len(cut), len(tokens), 'texts')} are cut at {max_tokens} tokens; {text_lost:.1%} of all text is "
         "never read.",
-        f"--set model.max_tokens={enough} reads all of 99 % of the texts, where the backbone goes as far.",
+        _advice(tokens, max_tokens, enough, most),
         share,
         tuple(ids[place] for place in order),
         {
@@ -106,6 +107,19 @@ def judge_cuts(ids: Sequence[str], tokens: np.ndarray, max_tokens: int) -> Itera
             "max_tokens": max_tokens,
             "suggested_max_tokens": enough,
         },
+    )
+
+
+def _advice(tokens: np.ndarray, max_tokens: int, enough: int, most: int) -> str:
+    """What reads more of the texts; the backbone's limit is never exceeded."""
+    if max_tokens >= enough:
+        return (
+            f"{most or SIZES[-1]:,} tokens are the most that the backbone takes. Part long texts into rows of one "
+            "data.group, keep what tells their classes, or choose a backbone that takes more: kft models."
+        )
+    known = "" if most else ", where the backbone goes as far"
+    return f"--set model.max_tokens={enough} reads all of {(tokens <= enough).mean():.0%} of the texts{known}.".replace(
+        "%", " %"
     )
 
 
