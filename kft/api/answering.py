@@ -77,9 +77,10 @@ class Predictor:
         """Returns texts, pairs or paths as a table that names them, for ``write_answers``."""
         import pandas as pd
 
-        columns = self.known.task.reads.columns
-        rows = [given if isinstance(given, tuple) else (str(given),) for given in inputs]
-        return pd.DataFrame(rows, columns=pd.Index(columns), dtype=object)
+        reads = self.known.task.reads
+        read = map(reads.convert, inputs)
+        rows = [given if isinstance(given, tuple) else (str(given),) for given in read]
+        return pd.DataFrame(rows, columns=pd.Index(reads.columns), dtype=object)
 
     def answers(self, inputs: Sequence[Any]) -> list[Answer]:
         """Answers inputs that were read already."""

@@ -12,6 +12,7 @@ from kft.cli.edge_cases import print_edge_cases
 from kft.records.estimate import Estimate, metric_title
 from kft.records.metrics import CalibrationResult, EvaluateResult, SelectiveResult
 
+RATES = ("precision", "recall", "F1")
 MOST_WEAK = 5
 """Weak slices that are shown."""
 
@@ -117,10 +118,19 @@ def print_classes(result: EvaluateResult, most: int = 10) -> None:
         return
     out = console()
     worst = sorted(result.classes, key=lambda row: row.f1)[:most]
-    title = "classes" if len(result.classes) <= most else f"the {len(worst)} weakest of {len(result.classes)} classes"
-    table = Table("class", "n", "precision", "recall", "F1", title=title, title_justify="left")
+    few = len(result.classes) <= most
+    title = "classes" if few else f"the {len(worst)} weakest of {len(result.classes)} classes"
+    table = Table("class", "n", *RATES, title=f"{title}, 95 % intervals", title_justify="left")
     for row in worst:
-        table.add_row(escape(row.label), str(row.n), f"{row.precision:.3f}", f"{row.recall:.3f}", f"{row.f1:.3f}")
+        rates = (
+            Estimate(value, *ends)
+            for value, ends in (
+                (row.precision, row.precision_range),
+                (row.recall, row.recall_range),
+                (row.f1, row.f1_range),
+            )
+        )
+        table.add_row(escape(row.label), str(row.n), *map(str, rates))
     out.print(table)
     if result.confusion is None:
         return

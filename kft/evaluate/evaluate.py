@@ -15,7 +15,7 @@ import numpy as np
 from kft.answer.decide import Decisions
 from kft.evaluate.certainty import judge_calibration, judge_scope, judge_selection
 from kft.evaluate.slices import cut, judge_slices, worst_of
-from kft.metrics.intervals import estimate_all, paired_difference
+from kft.metrics.intervals import estimate_all, paired_difference, same_answers
 from kft.records.document import write_document
 from kft.records.edge_cases import EdgeCaseResult
 from kft.records.estimate import Estimate
@@ -33,6 +33,8 @@ from kft.records.metrics import (
 from kft.records.run_folder import RunFolder
 from kft.tasks.task import AnswerKind, AnswerSpace
 
+RATES = ("precision", "recall", "f1")
+"""Of each class, in per_class.csv."""
 COMPARISONS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 
 
@@ -176,7 +178,8 @@ def score(
     gain = None
     if probe is not None:
         baselines["probe"] = estimate_all(truth, probe, groups=groups, metrics=kind.judging.metrics)
-        gain = paired_difference(main, truth, scored.answers, probe, groups=groups)
+        rival = scored.answers if same_answers(scored.answers, probe) else probe
+        gain = paired_difference(main, truth, scored.answers, rival, groups=groups)
     metrics = estimate_all(truth, scored.answers, groups=groups, metrics=kind.judging.metrics)
     values: dict[str, float | None] = {name: estimate.value for name, estimate in metrics.items()}
     values |= report.gate_values(metrics) if report else {}
@@ -194,7 +197,7 @@ def score(
         forgetting=beside.forgetting,
         higher_is_better=main.higher_is_better,
         labels=space.labels,
-        classes=tuple(kind.judging.by_label(truth, scored.answers, space)),
+        classes=tuple(kind.judging.by_label(truth, scored.answers, space, groups)),
         confusion=kind.judging.confusion(truth, scored.answers, space),
     )
 
@@ -227,8 +230,21 @@ def write_evaluation(run: RunFolder, result: EvaluateResult, scored: Scored, dec
     if result.classes:
         write_csv(
             run.per_class,
-            ("label", "n", "precision", "recall", "f1"),
-            [(c.label, c.n, f"{c.precision:.4f}", f"{c.recall:.4f}", f"{c.f1:.4f}") for c in result.classes],
+            (
+                "label",
+                "n",
+                *RATES,
+                *(f"{name}_{end}" for name in RATES for end in ("low", "high")),
+            ),
+            [
+                (
+                    each.label,
+                    each.n,
+                    *(f"{getattr(each, name):.4f}" for name in RATES),
+                    *(f"{end:.4f}" for name in RATES for end in getattr(each, f"{name}_range")),
+                )
+                for each in result.classes
+            ],
         )
     if result.confusion is not None:
         labels = result.labels

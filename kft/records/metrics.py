@@ -33,13 +33,16 @@ class GateResult:
 
 @dataclass(frozen=True)
 class ClassRow:
-    """One class: how many examples, precision, recall, F1 (0 where undefined)."""
+    """One class: how many examples, precision, recall, F1 (0 where undefined), and the 95 % interval of each."""
 
     label: str
     n: int
     precision: float
     recall: float
     f1: float
+    precision_range: tuple[float, float] = (0.0, 1.0)
+    recall_range: tuple[float, float] = (0.0, 1.0)
+    f1_range: tuple[float, float] = (0.0, 1.0)
 
 
 @dataclass(frozen=True)

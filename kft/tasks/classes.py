@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from kft.metrics.classification import METRICS, confusion_matrix, per_class
+from kft.metrics.by_class import per_class
+from kft.metrics.classification import METRICS, confusion_matrix
 from kft.recipe.schema import DataSpec
 from kft.tasks.cells import as_text, kind_problem
 from kft.tasks.decode import softmax
@@ -150,7 +151,7 @@ CLASSES = AnswerKind(
         prediction=_prediction,
         row=_row,
         shares=_shares,
-        by_label=lambda truth, answers, space: per_class(truth, answers, space.labels),
+        by_label=lambda truth, answers, space, groups: per_class(truth, answers, space.labels, groups),
         confusion=lambda truth, answers, space: confusion_matrix(truth, answers.argmax(axis=1), len(space.labels)),
         gates=(
             "slices.worst.accuracy",

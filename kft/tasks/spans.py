@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from kft.errors import DataError
-from kft.metrics.classification import class_rows
+from kft.metrics.by_class import class_row
+from kft.metrics.proportions import Groups, group_codes
 from kft.metrics.tagging import METRICS, Span
 from kft.recipe.schema import DataSpec
 from kft.records.metrics import ClassRow
@@ -242,17 +243,17 @@ def _prediction(answer: Sequence[Any], space: AnswerSpace, text: str = "") -> Sp
     return SpansPrediction(spans, abstain=False)
 
 
-def _by_label(truth: Any, answers: Any, space: AnswerSpace) -> list[ClassRow]:
-    places = {label: place for place, label in enumerate(space.labels)}
-    hits, there, found = (np.zeros(len(places), np.int64) for _ in range(3))
-    for right, said in zip(truth, answers, strict=True):
-        spans = {tuple(span[:3]) for span in right}
-        for span in right:
-            there[places[span[2]]] += 1
-        for span in said:
-            found[places[span[2]]] += 1
-            hits[places[span[2]]] += tuple(span[:3]) in spans
-    return class_rows(space.labels, hits, there, found)
+def _by_label(truth: Any, answers: Any, space: AnswerSpace, groups: Groups | None) -> list[ClassRow]:
+    codes = group_codes(groups, len(truth))
+    rows = []
+    for label in space.labels:
+        counts = np.zeros((3, len(truth)))
+        for place, (right, said) in enumerate(zip(truth, answers, strict=True)):
+            there = {tuple(span[:3]) for span in right if span[2] == label}
+            found = [tuple(span[:3]) for span in said if span[2] == label]
+            counts[:, place] = sum(span in there for span in found), len(there), len(found)
+        rows.append(class_row(label, counts[0], counts[1], counts[2], codes))
+    return rows
 
 
 def _row(truth: Any, answer: Any, space: AnswerSpace) -> tuple[str, str, str]:
