@@ -235,9 +235,16 @@ def _without_comments(found: _Words, width: int, path: Path) -> _Words:
 def _named(found: _Words, columns: Sequence[str] | None, path: Path) -> _Words:
     """Names the columns: as the recipe does, by a first line that is a header, or by their places."""
     rows, lines = list(found.rows), list(found.lines)
-    first = next(place for place, row in enumerate(rows) if row is not None and row[0] != _DOCUMENT)
-    head = rows[first]
-    assert head is not None
+    first = next((place for place, row in enumerate(rows) if row is not None and row[0] != _DOCUMENT), None)
+    if first is None:
+        raise DataError(
+            "the file holds no words",
+            where=str(path),
+            received=f"{len(rows):,} lines",
+            expected="a word and its tag a line",
+            next_step="check that this is the right file",
+        )
+    head = rows[first] or []
     width = len(head)
     if columns is not None:
         if len(columns) != width:
