@@ -147,14 +147,19 @@ def _problem(run: RunFolder, name: str, known: Manifest) -> str:
     if digest is None:
         # Of what is not over yet nobody vouches: a checkpoint has its own checksum.
         return "" if name in TRAINED else f"{name} was not written by this run, or not to its end"
-    return "" if _digest(path) in (digest, (known.becoming or {}).get(name)) else f"{name} was changed after it was written"
+    return (
+        ""
+        if _digest(path) in (digest, (known.becoming or {}).get(name))
+        else f"{name} was changed after it was written"
+    )
 
 
 def _mend(run: RunFolder, wrong: Iterable[str]) -> str:
     lost = [name for name in wrong if name not in (*FITTED, *FIGURES)]
     if lost:
         return f"restore {lost[0]} from a copy of the run, or train again with another --run DIR"
-    found = [str(run.path / name) for name in wrong if name in FITTED and (run.path / name).is_file()]
+    anew = dict.fromkeys(wrong) | ({"calibration.json": None} if "scope.safetensors" in wrong else {})  # one fit
+    found = [str(run.path / name) for name in anew if name in FITTED and (run.path / name).is_file()]
     delete = f"delete {' and '.join(found)}; " if found else ""
     return f"{delete}kft evaluate {run.path} writes it anew"
 
