@@ -16,6 +16,7 @@ from kft.forgetting.retention import gate_value, measure_run, read_forgetting, w
 from kft.records.edge_cases import EdgeCaseResult
 from kft.records.forgetting import ForgettingResult
 from kft.records.history import read_history
+from kft.records.manifest import FIGURES, TRAINED, seal, sealing
 from kft.records.metrics import EvaluateResult
 from kft.records.receipt import Receipt
 from kft.records.rules import CostRule, PrecisionRule, Rule
@@ -39,22 +40,27 @@ def score_test(answering: Answering, split: DataSplit, progress: Progress, *, wr
         writes: Whether this process, of several, writes what was found.
     """
     run, checkpoint = answering.run, answering.best.checkpoint
+    if writes:
+        seal(run, TRAINED)
     if answering.best.kind.one_class:
         # All processes or none: what the model computes, it computes on all of them together.
         if replicas.any_process(answering.fitted is None):
             fitted = _fit_on_valid(answering, split, progress)
             if writes:
-                write_fitted(run, fitted, checkpoint)
+                with sealing(run, ("calibration.json", "scope.safetensors")):
+                    write_fitted(run, fitted, checkpoint)
             answering = answering.with_fitted(fitted)
         progress.note(_described(answering.best.decisions))
     forgetting = read_forgetting(run, checkpoint)
     if replicas.any_process(forgetting is None):
         forgetting = measure_run(answering, progress)
         if writes and forgetting is not None:
-            write_forgetting(run, forgetting, checkpoint)
+            with sealing(run, ("forgetting.json",)):
+                write_forgetting(run, forgetting, checkpoint)
     result, given = _score(answering, split.test, "test", forgetting, progress)
     if writes:
-        write_evaluation(run, result, given, answering.best.decisions)
+        with sealing(run, FIGURES):
+            write_evaluation(run, result, given, answering.best.decisions)
     return result
 
 
