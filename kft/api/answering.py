@@ -184,6 +184,8 @@ def predict_file(
     table = keep_columns(given.table, columns, str(path))
     skipped = find_unusable(given.inputs, known.task) if skip_unusable else {}
     progress = progress_for(quiet=False)
+    if known.note:
+        progress.note(known.note)
     why: Counter[str] = Counter()
     answers = _in_chunks(predictor, given.inputs, skipped, why, progress)
     write_answers(output, table, answers)

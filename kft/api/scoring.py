@@ -14,13 +14,14 @@ from kft.answer.decide import Decisions
 from kft.answer.fitted import Fitted, Judged, fit_answers, write_fitted
 from kft.answer.load import Answering, Run, load_answering, load_artifact
 from kft.data.examples import Columns, Examples
-from kft.evaluate.apart import chosen_by
+from kft.evaluate.apart import Chosen, chosen_by
 from kft.evaluate.evaluate import Beside, ClassReport, Scored, calibrated, report_classes, score, write_evaluation
 from kft.evaluate.linear import fit_linear, why_no_linear
 from kft.evaluate.overfitting import judge_overfitting
 from kft.forgetting.retention import gate_value, measure_run, read_forgetting, write_forgetting
 from kft.records.edge_cases import EdgeCaseResult
 from kft.records.history import read_history
+from kft.records.manifest import FIGURES, TRAINED, seal, sealing
 from kft.records.metrics import EvaluateResult
 from kft.records.receipt import Receipt
 from kft.records.rules import CostRule, PrecisionRule, Rule
@@ -45,34 +46,42 @@ def score_test(answering: Answering, split: DataSplit, progress: Progress, *, wr
         writes: Whether this process, of several, writes what was found.
     """
     run, checkpoint = answering.run, answering.best.checkpoint
+    if writes:
+        seal(run, TRAINED)
     if answering.best.kind.one_class:
         # All processes or none: what the model computes, it computes on all of them together.
         if replicas.any_process(answering.fitted is None):
             fitted = _fit_on_valid(answering, split, progress)
             if writes:
-                write_fitted(run, fitted, checkpoint)
+                with sealing(run, ("calibration.json", "scope.safetensors")):
+                    write_fitted(run, fitted, checkpoint)
             answering = answering.with_fitted(fitted)
         progress.note(_described(answering.best.decisions))
     forgetting = read_forgetting(run, checkpoint)
     if replicas.any_process(forgetting is None):
         forgetting = measure_run(answering, progress)
         if writes and forgetting is not None:
-            write_forgetting(run, forgetting, checkpoint)
-    spec, known = answering.spec, split.without_test()
+            with sealing(run, ("forgetting.json",)):
+                write_forgetting(run, forgetting, checkpoint)
     linear = None
-    if why_no_linear(spec):
-        progress.note(f"linear     none: {why_no_linear(spec)}")
+    if why_no_linear(answering.spec):
+        progress.note(f"linear     none: {why_no_linear(answering.spec)}")
     else:
-        linear = fit_linear(spec, known, progress)
-    kept = ~set_aside(spec, split)
-    groups = None if split.valid.groups is None else split.valid.groups[kept]
-    main = answering.best.kind.judging.main.name
-    chosen = chosen_by(read_history(run.history), main, int(kept.sum()), groups)
-    beside = Beside(forgetting=forgetting, chosen=chosen, data=spec.data)
+        linear = fit_linear(answering.spec, split.without_test(), progress)
+    beside = Beside(forgetting=forgetting, chosen=_chosen(answering, split), data=answering.spec.data)
     result, given = _score(answering, split.test, "test", beside, progress, linear)
     if writes:
-        write_evaluation(run, result, given, answering.best.decisions)
+        with sealing(run, FIGURES):
+            write_evaluation(run, result, given, answering.best.decisions)
     return result
+
+
+def _chosen(answering: Answering, split: DataSplit) -> Chosen | None:
+    """Returns what valid said of the weights that answer: of its rows that choices were made by."""
+    kept = ~set_aside(answering.spec, split)
+    groups = None if split.valid.groups is None else split.valid.groups[kept]
+    history = read_history(answering.run.history)
+    return chosen_by(history, answering.best.kind.judging.main.name, int(kept.sum()), groups)
 
 
 def score_run(run: Run, examples: Examples, name: str, progress: Progress) -> EvaluateResult:

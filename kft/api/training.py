@@ -22,6 +22,7 @@ from kft.model import backbones
 from kft.notebook import Line, Piece, Table, shows
 from kft.recipe.load import Recipe
 from kft.records.document import as_document, write_document
+from kft.records.manifest import forget_results
 from kft.records.metrics import EvaluateResult
 from kft.records.run_folder import RUN_NOTE, RunFolder, create_run, latest_run, refuse_taken
 from kft.split.data_split import DataSplit
@@ -261,6 +262,7 @@ def _open(asked: _Asked, prepared: Prepared, progress: Progress) -> tuple[RunFol
         _write_findings(run, recipe, split, backbone, progress)
         write_start(run, recipe, split, backbone, prepared.phases)
     if chief and found is not None:
+        forget_results(run)
         resuming.note_resumed(run, found.state["steps_done"], replicas.describe(), runtime.versions())
     progress.note(f"run        {run.path}")
     return run, Files(run.path, last, chief, identity), found

@@ -16,6 +16,7 @@ from kft.data.examples import Columns, Examples, Input
 from kft.data.images import SUFFIXES, check_images
 from kft.data.parts import Part, name_parts, parts_to_examples, read_parts, title
 from kft.data.reading import read_text
+from kft.data.sentences import HEAD, holds_words
 from kft.data.tables import image_folder, read_source, refuse_rejected
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
@@ -76,8 +77,10 @@ def _raw_inputs(
         folder = image_folder(source, Path.cwd())
         return paths, _one_column(task, [os.path.relpath(path, folder) for path in paths])
     if isinstance(source, Path) and source.suffix.lower() == ".txt" and not (task.reads.files or task.reads.pairs):
-        lines = split_lines(read_text(source, spec.encoding))
-        return lines, _one_column(task, lines)
+        text = read_text(source, spec.encoding)
+        if not (task.kind.learning.per_token and holds_words(text[:HEAD], source)):
+            lines = split_lines(text)
+            return lines, _one_column(task, lines)
     frame = read_source(source, task, encoding=spec.encoding, unlabelled=True).frame
     only = str(frame.columns[0]) if len(frame.columns) == 1 and pair is None else None
     named = only if only is not None and only.strip().lower() in (*TEXT_NAMES, *IMAGE_NAMES) else column

@@ -48,6 +48,7 @@ class RunFolder:
     per_class = _File("per_class.csv")  # precision, recall and F1 of each class
     confusion = _File("confusion.csv")  # the confusion matrix: targets down, predictions across
     mistakes = _File("mistakes.json")  # the most confident wrong answers, with their nearest training examples
+    manifest = _File("manifest.json")  # sha256 of each file that decides an answer or a figure
     report = _File("report.html")  # the page for people
     card = _File("card.md")  # the model card
 

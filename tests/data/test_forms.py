@@ -11,7 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from kft.data.forms import read_form
+from kft.data.inputs import read_inputs
 from kft.errors import DataError
+from kft.recipe.schema import DataSpec
 from kft.tasks.registry import TASKS
 from tests import tagged
 from tests.tagged import iob2, json_lines, places, sentences, words
@@ -355,3 +357,14 @@ def test_documents_of_conll_become_a_column(tmp_path):
     text = "-DOCSTART- O\n\nAda B-PER\nleft O\n\nso O\nit O\n\n-DOCSTART- O\n\nBye O\nnow O\n"
     (tmp_path / "a.conll").write_text(text)
     assert read_form(tmp_path / "a.conll", TAGGING).frame["document"].tolist() == ["1", "1", "2"]
+
+
+def test_a_text_file_of_words_is_answered_as_sentences_and_others_line_by_line(tmp_path):
+    (tmp_path / "words.txt").write_text(FILES["conll.txt"])
+    given = read_inputs(tmp_path / "words.txt", TAGGING, DataSpec(train="a.csv"), column="tokens")
+    assert given.inputs == [" ".join(words(each)) for each in MADE]
+    (tmp_path / "lines.txt").write_text("Ada left\nRome is old\n")
+    assert read_inputs(tmp_path / "lines.txt", TAGGING, DataSpec(train="a.csv"), column="tokens").inputs == [
+        "Ada left",
+        "Rome is old",
+    ]
