@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,6 +47,11 @@ INSIDE = ("entities", "spans", "ents")
 """Keys under which a tool puts the list of spans."""
 
 
+_TAG = r"[^\s,|;\[\](){}'\"]+"
+_MARKED = re.compile(rf"\s*{_TAG}([,|;]{_TAG})+\s*|\s*\[\s*{_TAG}(\s*[,|;]\s*{_TAG})*\s*\]\s*")
+"""Tags between commas, bars or semicolons, as some write them in one cell."""
+
+
 @dataclass(frozen=True)
 class RawSpan:
     """A span as it stands in a cell: numbers that count something, a kind, and perhaps its own words."""
@@ -68,6 +74,8 @@ def cell_values(cell: object) -> list[Any]:
     """
     if hasattr(cell, "tolist") and getattr(cell, "ndim", False):
         cell = cell.tolist()
+    if isinstance(cell, str) and _MARKED.fullmatch(cell):
+        return [each for each in re.split(r"\s*[,|;]\s*", cell.strip(" []")) if each]
     if isinstance(cell, str) and cell.lstrip()[:1] in ("[", "{", "("):
         cell = parse_list(cell)
     if isinstance(cell, Mapping):
