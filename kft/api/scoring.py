@@ -8,7 +8,7 @@ from kft import replicas
 from kft.answer.artifact import Artifact
 from kft.answer.decide import Decisions
 from kft.answer.fitted import Fitted, Judged, fit_answers, write_fitted
-from kft.answer.load import Answering, Run, load_answering, load_artifact
+from kft.answer.load import Answering, Run, load_artifact
 from kft.data.examples import Columns, Examples
 from kft.evaluate.evaluate import Beside, ClassReport, Scored, calibrated, report_classes, score, write_evaluation
 from kft.evaluate.overfitting import judge_overfitting
@@ -64,14 +64,14 @@ def score_test(answering: Answering, split: DataSplit, progress: Progress, *, wr
     return result
 
 
-def score_run(run: Run, examples: Examples, name: str, progress: Progress) -> EvaluateResult:
+def score_run(answering: Answering, examples: Examples, name: str, progress: Progress) -> EvaluateResult:
     """Scores the best checkpoint and, for the paired gain, the probe, on other examples than the run's own."""
-    answering = load_answering(run)
+    run = answering.run
     if answering.best.kind.one_class and answering.fitted is None:
         progress.note(
-            f"\nnote       not calibrated: training was cut short; kft evaluate {run.folder.path} calibrates on valid"
+            f"\nnote       not calibrated: training was cut short; kft evaluate {run.path} calibrates on valid"
         )
-    return _score(answering, examples, name, read_forgetting(run.folder, answering.best.checkpoint), progress)[0]
+    return _score(answering, examples, name, read_forgetting(run, answering.best.checkpoint), progress)[0]
 
 
 def score_suite(run: Run, suite: Suite, progress: Progress) -> EdgeCaseResult:
