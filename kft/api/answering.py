@@ -186,6 +186,8 @@ def predict_file(
     progress = progress_for(quiet=False)
     if known.note:
         progress.note(known.note)
+    for note in given.notes:
+        progress.note(f"read       {note}")
     why: Counter[str] = Counter()
     answers = _in_chunks(predictor, given.inputs, skipped, why, progress)
     write_answers(output, table, answers)

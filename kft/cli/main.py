@@ -111,6 +111,11 @@ def _interrupted(how: str, stop: BaseException) -> str:
     if folder is None:
         return f"{how}; nothing was written"
     lines = [how, f"  where:    {folder}"]
+    if (folder / "unfinished").is_dir():
+        done = sorted(path.stem for path in (folder / "unfinished").glob("*.npz"))
+        lines.append(f"  kept:     {', '.join(done)}, done")
+        lines.append(f"  next:     kft compare {folder}/recipe.yaml --run {folder} --resume goes on with the others")
+        return "\n".join(lines)
     if (folder / "checkpoints" / "best.json").is_file():
         lines.append("  kept:     the best weights so far, in checkpoints/")
         lines.append(f"  next:     kft evaluate {folder} scores them")

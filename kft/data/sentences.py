@@ -24,6 +24,10 @@ WORD_NAMES = ("word", "words", "token", "tokens", "form")
 TAG_NAMES = ("ner", "ner_tag", "iob", "bio", "iob2", "entity", *LABEL_NAMES)
 CONLL_U = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 _SENTENCE = re.compile(r"(sentence|sent|sequence|seq|example)?[ _.-]*(#|id|idx|index|no|nr|num|number)?", re.IGNORECASE)
+LONGEST = 100
+"""Words; values of a column that stand for more on average are no sentences."""
+_LARGER = re.compile("doc|file|page|article|chapter|split|fold|set|tokens|column_")
+"""In the name of a column whose values stand for more than a sentence, or for nothing of the kind."""
 _DOCUMENT = "-DOCSTART-"
 _TAG = re.compile(r"O|o|_|-|[BIESLUMW]|[BIESLUMW][-_:./].+|.+[-_:./][BIESLUMW]", re.IGNORECASE | re.DOTALL)
 MOSTLY = 0.95
@@ -295,16 +299,27 @@ def _numbered(rows: Sequence[Row], column: int) -> bool:
 
 
 def _sentence_column(found: _Words) -> int | None:
-    """Finds the column that names the sentence of each word, by its name and its values."""
+    """Finds the column that names the sentence of each word: by its name and its values, or by its values alone."""
     if found.names is None:
         return None
-    for place, name in enumerate(found.names):
-        if name.strip() and _SENTENCE.fullmatch(name.strip()) and name.strip().lower() not in ("no", "nr"):
-            values = [row[place].strip() for row in found.rows if row is not None]
-            runs = [value for value, before in zip(values, ["", *values], strict=False) if value not in ("", before)]
-            if runs and len(set(runs)) == len(runs) and (len(runs) < len(values) or len(runs) == 1):
-                return place
-    return None
+    names = [name.strip().lower() for name in found.names]
+    called = [
+        place for place, name in enumerate(names) if name and _SENTENCE.fullmatch(name) and name not in ("no", "nr")
+    ]
+    others = [
+        place
+        for place, name in enumerate(names)
+        if place not in called and not _LARGER.search(name) and name not in (*WORD_NAMES, *TAG_NAMES, "text")
+    ]
+    surely = (place for place in called if _words_a_run(found, place) > 1)
+    return next(surely, next((place for place in others if 2 <= _words_a_run(found, place) <= LONGEST), None))
+
+
+def _words_a_run(found: _Words, place: int) -> float:
+    """Returns how many rows a value of a column has on average; 0 where a value comes back, or stands in all rows."""
+    values = [row[place].strip() for row in found.rows if row is not None]
+    runs = [value for value, before in zip(values, ["", *values], strict=False) if value not in ("", before)]
+    return len(values) / len(runs) if 1 < len(runs) == len(set(runs)) else 0.0
 
 
 def _to_frame(found: _Words) -> pd.DataFrame:

@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 
 from kft.answer.decide import Decisions
+from kft.evaluate.apart import Chosen, judge_valid
 from kft.evaluate.certainty import judge_calibration, judge_scope, judge_selection
 from kft.evaluate.slices import cut, judge_slices, worst_of
 from kft.metrics.intervals import estimate_all, paired_difference, same_answers
+from kft.recipe.schema import DataSpec
 from kft.records.document import write_document
 from kft.records.edge_cases import EdgeCaseResult
 from kft.records.estimate import Estimate
@@ -49,6 +51,7 @@ class Scored:
         truth: What is right, ``[examples, ...]``.
         answers: What the model says, as the metrics take it; probabilities as they are before calibration.
         probe: What the probe says, likewise; None without a probe.
+        linear: What a linear model on words says, calibrated; None where there is none.
         groups: Examples of one group are resampled together; None where each stands alone.
         inputs: What the model read.
         columns: Columns that slices are cut by.
@@ -61,6 +64,7 @@ class Scored:
     truth: Any
     answers: Any
     probe: Any = None
+    linear: Any = None
     groups: np.ndarray | None = None
     inputs: Sequence[Any] = ()
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)
@@ -141,12 +145,16 @@ class Beside:
         report: From ``report_classes``.
         edge_cases: How the recipe's suite went.
         forgetting: From ``measure_run``.
+        chosen: What valid said of the kept weights; None where other examples than the run's own are scored.
+        data: Where the splits come from; goes with ``chosen``.
         values: What else a gate can ask for, see ``kft.recipe.values.RUN_GATES``; None where it is not known.
     """
 
     report: ClassReport | None = None
     edge_cases: EdgeCaseResult | None = None
     forgetting: ForgettingResult | None = None
+    chosen: Chosen | None = None
+    data: DataSpec | None = None
     values: Mapping[str, float | None] = field(default_factory=dict)
 
 
@@ -180,7 +188,14 @@ def score(
         baselines["probe"] = estimate_all(truth, probe, groups=groups, metrics=kind.judging.metrics)
         rival = scored.answers if same_answers(scored.answers, probe) else probe
         gain = paired_difference(main, truth, scored.answers, rival, groups=groups)
+    over_linear = None
+    if scored.linear is not None:
+        baselines["linear"] = estimate_all(truth, scored.linear, groups=groups, metrics=kind.judging.metrics)
+        over_linear = paired_difference(main, truth, scored.answers, scored.linear, groups=groups)
     metrics = estimate_all(truth, scored.answers, groups=groups, metrics=kind.judging.metrics)
+    valid = None
+    if beside.chosen is not None and beside.data is not None:
+        valid = judge_valid(beside.chosen, main, metrics[main.name], (truth, scored.answers, groups), beside.data)
     values: dict[str, float | None] = {name: estimate.value for name, estimate in metrics.items()}
     values |= report.gate_values(metrics) if report else {}
     values |= beside.edge_cases.gate_values() if beside.edge_cases else {}
@@ -191,6 +206,8 @@ def score(
         metrics=metrics,
         baselines=baselines,
         gain_over_probe=gain,
+        gain_over_linear=over_linear,
+        valid=valid,
         gates={name: check_gate(rule, values[name]) for name, rule in gates.items()},
         **(vars(report) if report else {}),
         edge_cases=beside.edge_cases,

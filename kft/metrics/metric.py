@@ -57,6 +57,11 @@ class Metric:
     turned: bool = False
     by_chance: Callable[[Any, np.ndarray, np.random.Generator], np.ndarray] | None = None
 
+    @property
+    def perfect(self) -> float:
+        """The value that nothing can be better than."""
+        return 1.0 if self.higher_is_better else 0.0
+
     def check(self, targets: Any, answers: Any) -> None:
         """Refuses targets and answers that do not belong together, or are none.
 

@@ -11,7 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from kft.data.forms import read_form
+from kft.data.inputs import read_inputs
 from kft.errors import DataError
+from kft.recipe.schema import DataSpec
 from kft.tasks.registry import TASKS
 from tests import tagged
 from tests.tagged import iob2, json_lines, places, sentences, words
@@ -146,6 +148,16 @@ FILES = {
     "prodigy.jsonl": json_lines(prodigy()),
     "argilla-2.json": json.dumps(list(argilla_2())),
     "argilla-1.jsonl": json_lines(argilla_1()),
+    "argilla-table.jsonl": json_lines(
+        {
+            "text": text,
+            "ner.responses": [[{"start": s, "end": e, "label": label} for s, e, label in spans], []],
+            "ner.responses.status": ["submitted", "discarded"],
+            "ner.suggestion": None,
+        }
+        for _, text, spans in texts_and_spans()
+    ),
+    "doccano-data.jsonl": triples("label").replace('"text"', '"data"'),
     "list-as-label.jsonl": json_lines(
         [
             {"text": t, "spans": [{"start": s, "end": e, "label": [k]} for s, e, k in spans]}
@@ -328,6 +340,16 @@ def test_spans_are_refused_where_classes_are_wanted_and_the_reverse(tmp_path):
     assert "--task token-tagging" in refused(tmp_path, "a.conll", FILES["conll.txt"], "text-classification")
 
 
+def test_several_questions_of_a_tool_are_refused(tmp_path):
+    results = [{"from_name": name, "type": "choices", "value": {"choices": ["a"]}} for name in ("mood", "topic")]
+    made = json.dumps([{"data": {"text": "Ada"}, "annotations": [{"result": results}]}])
+    assert "several questions (mood, topic) of Label Studio" in refused(tmp_path, "a.json", made, "text-multi-label")
+    rows = [{"text": "Ada", "mood.responses": ["a"], "topic.responses": ["b"]}]
+    assert "several questions (mood, topic) of Argilla" in refused(
+        tmp_path, "a.jsonl", json_lines(rows), "text-classification"
+    )
+
+
 def test_what_is_left_out_of_an_export_is_said(tmp_path):
     rows = list(prodigy())
     rows[3]["answer"], rows[5]["answer"], rows[6]["answer"] = "reject", "ignore", "ignore"
@@ -355,3 +377,14 @@ def test_documents_of_conll_become_a_column(tmp_path):
     text = "-DOCSTART- O\n\nAda B-PER\nleft O\n\nso O\nit O\n\n-DOCSTART- O\n\nBye O\nnow O\n"
     (tmp_path / "a.conll").write_text(text)
     assert read_form(tmp_path / "a.conll", TAGGING).frame["document"].tolist() == ["1", "1", "2"]
+
+
+def test_a_text_file_of_words_is_answered_as_sentences_and_others_line_by_line(tmp_path):
+    (tmp_path / "words.txt").write_text(FILES["conll.txt"])
+    given = read_inputs(tmp_path / "words.txt", TAGGING, DataSpec(train="a.csv"), column="tokens")
+    assert given.inputs == [" ".join(words(each)) for each in MADE]
+    (tmp_path / "lines.txt").write_text("Ada left\nRome is old\n")
+    assert read_inputs(tmp_path / "lines.txt", TAGGING, DataSpec(train="a.csv"), column="tokens").inputs == [
+        "Ada left",
+        "Rome is old",
+    ]
