@@ -148,6 +148,16 @@ FILES = {
     "prodigy.jsonl": json_lines(prodigy()),
     "argilla-2.json": json.dumps(list(argilla_2())),
     "argilla-1.jsonl": json_lines(argilla_1()),
+    "argilla-table.jsonl": json_lines(
+        {
+            "text": text,
+            "ner.responses": [[{"start": s, "end": e, "label": label} for s, e, label in spans], []],
+            "ner.responses.status": ["submitted", "discarded"],
+            "ner.suggestion": None,
+        }
+        for _, text, spans in texts_and_spans()
+    ),
+    "doccano-data.jsonl": triples("label").replace('"text"', '"data"'),
     "list-as-label.jsonl": json_lines(
         [
             {"text": t, "spans": [{"start": s, "end": e, "label": [k]} for s, e, k in spans]}
@@ -328,6 +338,16 @@ def test_spans_are_refused_where_classes_are_wanted_and_the_reverse(tmp_path):
     )
     assert "choices of Label Studio are not read" in refused(tmp_path, "a.json", CLASSES["studio.json"])
     assert "--task token-tagging" in refused(tmp_path, "a.conll", FILES["conll.txt"], "text-classification")
+
+
+def test_several_questions_of_a_tool_are_refused(tmp_path):
+    results = [{"from_name": name, "type": "choices", "value": {"choices": ["a"]}} for name in ("mood", "topic")]
+    made = json.dumps([{"data": {"text": "Ada"}, "annotations": [{"result": results}]}])
+    assert "several questions (mood, topic) of Label Studio" in refused(tmp_path, "a.json", made, "text-multi-label")
+    rows = [{"text": "Ada", "mood.responses": ["a"], "topic.responses": ["b"]}]
+    assert "several questions (mood, topic) of Argilla" in refused(
+        tmp_path, "a.jsonl", json_lines(rows), "text-classification"
+    )
 
 
 def test_what_is_left_out_of_an_export_is_said(tmp_path):
