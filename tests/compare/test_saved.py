@@ -13,7 +13,7 @@ from kft.errors import RunError
 from kft.records.compare import Cost
 from kft.records.estimate import Estimate
 from tests import forked
-from tests.cli.test_compare import LIGHT, write_recipe
+from tests.compare.tables import LIGHT, write_recipe
 
 IDENTITY = {"recipe": "a" * 64, "versions": {"kft": "1"}}
 COST = Cost(1.5, 1.0, 0.0, 100.0, 12, 48, 48)
