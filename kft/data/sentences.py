@@ -84,7 +84,10 @@ def read_sentences(text: str, path: Path, columns: Sequence[str] | None) -> pd.D
     if not text.strip() or not (surely or holds_words(text[:HEAD], path, surely=False)):
         return None
     found = _split(text, path)
-    width = Counter(len(row) for row in found.rows if row is not None).most_common(1)[0][0]
+    widths = Counter(len(row) for row in found.rows if row is not None)
+    if not widths:
+        return None
+    width = widths.most_common(1)[0][0]
     return _to_frame(_named(_without_comments(found, width, path), columns, path))
 
 
@@ -172,21 +175,30 @@ def _split_lines(text: str, path: Path) -> _Words:
 
 
 def _split_csv(text: str) -> _Words:
-    best: tuple[int, list[Row], list[int]] = (0, [], [])
-    for mark in (",", ";", "\t"):
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark)
-        rows: list[Row] = []
-        lines: list[int] = []
-        try:
-            for cells in reader:
-                rows.append(cells if any(map(str.strip, cells)) else None)
-                lines.append(reader.line_num)
-        except csv.Error:
-            continue
-        width = Counter(len(row) for row in rows if row is not None).most_common(1)
-        score = width[0][1] if width and width[0][0] > 1 else 0
-        best = max(best, (score, rows, lines), key=lambda each: each[0])
-    return _Words(best[1], best[2], None, "")
+    """Splits by the separator that parts most of the first lines alike."""
+    head = text[:HEAD].rpartition("\n")[0] if len(text) > HEAD else text
+    scores = {mark: _alike(_cells(head, mark)[0]) for mark in (",", ";", "\t")}
+    rows, lines = _cells(text, max(scores, key=lambda mark: scores[mark]))
+    return _Words(rows, lines, None, "")
+
+
+def _alike(rows: Sequence[Row]) -> int:
+    width = Counter(len(row) for row in rows if row is not None).most_common(1)
+    return width[0][1] if width and width[0][0] > 1 else 0
+
+
+def _cells(text: str, mark: str) -> tuple[list[Row], list[int]]:
+    """Returns each line's cells and its number; nothing where the quotes do not fit."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
+    rows: list[Row] = []
+    lines: list[int] = []
+    try:
+        for cells in reader:
+            rows.append(cells if any(map(str.strip, cells)) else None)
+            lines.append(reader.line_num)
+    except csv.Error:
+        return [], []
+    return rows, lines
 
 
 def _are_words(found: _Words, width: int, *, surely: bool) -> bool:
@@ -334,6 +346,16 @@ def _words_a_run(found: _Words, place: int) -> float:
 
 def _to_frame(found: _Words) -> pd.DataFrame:
     assert found.names is not None
+    for line, cells in zip(found.lines, found.rows, strict=True):
+        broken = next((cell for cell in cells or () if "\n" in cell.strip()), None)
+        if broken is not None:
+            raise DataError(
+                "a word goes over several lines",
+                where=f"{found.where}, line {line}",
+                received=repr(broken)[:80],
+                expected="one word a row",
+                next_step='write a quotation mark that is a word as """": one alone opens a field up to the next',
+            )
     names = list(found.names)
     sentence = _sentence_column(found)
     groups: list[list[list[str]]] = [[]]

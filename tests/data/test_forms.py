@@ -360,6 +360,19 @@ def test_several_questions_of_a_tool_are_refused(tmp_path):
     )
 
 
+def test_quotation_marks_that_swallow_rows_are_told(tmp_path):
+    text = "word,tag\n" + conll(",") + '",O\nso,O\n",O\n'
+    assert "a word goes over several lines" in refused(tmp_path, "a.csv", text)
+    long = "word,tag\n" + conll(",") * 60 + 'so,"O'
+    assert len(long) > 2**16 and "a row is not quoted as it should be" in refused(tmp_path, "a.csv", long)
+    assert '"' in read_form_of(tmp_path, "a.tsv", "word\ttag\n" + conll() + '"\tO\n').frame["word"].iloc[-1]
+
+
+def read_form_of(tmp_path, name, text):
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    return read_form(tmp_path / name, TAGGING)
+
+
 def test_what_is_left_out_of_an_export_is_said(tmp_path):
     rows = list(prodigy())
     rows[3]["answer"], rows[5]["answer"], rows[6]["answer"] = "reject", "ignore", "ignore"
