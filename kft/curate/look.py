@@ -188,7 +188,7 @@ def look_at(
     opened = MOST_OPENED if wanted.reads.files else None
     examples, rejected = parts_to_examples(rows, spec, task=wanted, columns=columns, opened=opened)
     _require_lesson(examples, rejected, frame, columns, wanted, source)
-    inputs = _as_texts(examples, wanted)
+    inputs = _as_texts(examples, wanted, "" if folders or len(rows) > 1 else f"{rows[0].name}/")
     counts, firsts = _count(examples, inputs, wanted)
     numbers = () if counts else tuple(map(float, () if examples.labels is None else examples.labels))
     beside = Beside()
@@ -269,11 +269,13 @@ def _require_lesson(
         )
 
 
-def _as_texts(examples: Examples, task: Task) -> list[str]:
-    """The inputs for people: both texts of a pair as one, of an image where it lies."""
+def _as_texts(examples: Examples, task: Task, table: str) -> list[str]:
+    """The inputs for people: both texts of a pair as one, of an image where it lies, as a table says it."""
     if task.reads.pairs:
         return [" | ".join(given) for given in examples.inputs]
-    return [str(given) for given in (examples.ids if task.reads.files else examples.inputs)]
+    if task.reads.files:
+        return [str(identifier).removeprefix(table) for identifier in examples.ids]
+    return [str(given) for given in examples.inputs]
 
 
 def _count(examples: Examples, inputs: Sequence[str], task: Task) -> tuple[Counter[str], dict[str, str]]:

@@ -30,9 +30,9 @@ SPELLINGS = {
     "img\\IMG_{}.JPG": "with backslashes",
     "img/IMG_{}.jpg": "in another case",
     "IMG/img_{}.Jpg": "in another case",
-    "img/IMG_{}": "without its ending",
+    "img/IMG_{}": "without the ending",
     "img/IMG_{}.jpeg": "with another ending of the same format",
-    ".\\img\\img_{}": "without its ending",
+    ".\\img\\img_{}": "without the ending",
 }
 
 
