@@ -89,7 +89,7 @@ class Supervisor:
         self._running = []
         for index in range(self.count):
             config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-            env = {**os.environ, "TF_CONFIG": json.dumps(config)}
+            env = clean_environment(TF_CONFIG=json.dumps(config))
             self._running.append(self._start(index, env))
         deadline = math.inf
         while True:
@@ -185,7 +185,7 @@ def supervise(count: int, command: Sequence[str], *, logs: Path, restarts: int, 
             where="kft workers N -- COMMAND",
             expected="kft workers 2 -- kft train RECIPE --devices multi-worker --run DIR --resume",
         )
-    start = [sys.executable, "-m", "kft.cli.main"] if command[0] == "kft" else [command[0]]
+    start = python_module("kft.cli.main") if command[0] == "kft" else [command[0]]
     return Supervisor(count, [*start, *command[1:]], logs, restarts, report).run()
 
 
