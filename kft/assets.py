@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 from kft.archives import BadArchive, belongs, unpack_member
 from kft.errors import AssetError, DataError, KftError, StorageError, UsageError
 from kft.packages import PACKAGES, PackageAsset
+from kft.processes import clean_environment, python_module
 from kft.records.files import free_bytes
 from kft.registry import Registry
 

@@ -1,7 +1,7 @@
 """Characters that act where a person expects to see them: control sequences, marks of direction, what has no width.
 
-What comes from data, file names, recipes and arguments may hold them. They are made visible where people read, and refused in
-names that reach a shell.
+What comes from data, file names, recipes and arguments may hold them. They are made visible where people read, and
+refused in names that reach a shell.
 """
 
 from __future__ import annotations

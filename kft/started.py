@@ -1,7 +1,7 @@
-"""The first thing a process of kft's does: it leaves the current folder out of where modules come from, and hears signals.
+"""The first thing a process of kft's does: it takes no module from the current folder, and hears signals.
 
-Only where the process is the command line, ``kft`` or ``python -m kft...``: a script or a notebook that imports kft keeps its
-own path and handlers. Nothing is imported here that Python has not loaded by itself, but for ``signal``.
+Only where the process is the command line, ``kft`` or ``python -m kft...``: a script or a notebook that imports kft
+keeps its own path and handlers. Nothing is imported here that Python has not loaded by itself, but for ``signal``.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def is_program() -> bool:
 def leave_current_folder() -> None:
     """Takes the folder that kft was started from out of ``sys.path``: a file there may be called like a module.
 
-    It gets there by ``python -m``, and by an entry of PYTHONPATH that is empty or relative. What Python loads before it comes to
-    kft cannot be helped here: docs/security.md.
+    It gets there by ``python -m``, and by an entry of PYTHONPATH that is empty or relative. What Python loads before it
+    comes to kft cannot be helped here: docs/security.md.
     """
     if sys.argv[0] == "-m" and not sys.flags.safe_path and sys.path:
         del sys.path[0]
@@ -53,7 +53,7 @@ def relative_entries(path: str) -> list[str]:
 
 
 def hear_signals() -> None:
-    """Lets SIGTERM and Ctrl-C end kft in words while it is being loaded; the command line then sets handlers of its own."""
+    """Lets SIGTERM and Ctrl-C end kft in words while it is being loaded; ``kft.cli.signals`` sets other handlers then."""
     import signal
 
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,4 +1,4 @@
-"""What kft says on a terminal: nothing that comes from data, names or recipes acts there, neither as markup nor as a control.
+"""What kft says on a terminal: nothing from data, names or recipes acts there, as markup or as a control sequence.
 
 Everything printed for people goes through ``echo`` or a ``SafeConsole``; JSON goes through ``echo_json``.
 """
@@ -65,7 +65,7 @@ def echo_json(text: str) -> None:
 class _Forgiving(io.FileIO):
     """A file descriptor whose reader may go away: what is written from then on goes nowhere."""
 
-    def write(self, content: Any) -> int | None:
+    def write(self, content: Any, /) -> int:
         try:
             return super().write(content)
         except BrokenPipeError:

@@ -15,6 +15,7 @@ from kft.errors import RecipeError, UsageError
 from kft.model import backbones
 from kft.model.limits import known_limit
 from kft.recipe.load import Recipe
+from kft.recipe.schema import ModelSpec
 from kft.recipe.sources import DATAFRAME
 from kft.split.assign import SPLITS
 from kft.split.data_split import DataSplit, load_split
@@ -70,7 +71,7 @@ def require_room(recipe: Recipe, limit: int | None) -> None:
     asked = recipe.spec.model.max_tokens
     if not limit or TASKS.get(recipe.spec.task).reads.files or asked <= limit:
         return
-    if recipe.origins.get("model.max_tokens", "default") == "default":
+    if asked == ModelSpec.model_fields["max_tokens"].default:  # a run's own recipe writes defaults out
         return
     raise RecipeError(
         "the backbone cannot take texts that long",

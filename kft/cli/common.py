@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -80,6 +81,6 @@ def print_json(values: Any) -> None:
 
 
 def console() -> SafeConsole:
-    """Returns the console for results: standard output, as wide as a log where there is no terminal."""
+    """Returns the console for results: standard output; without a terminal as wide as COLUMNS says, or as a log."""
     made = SafeConsole()
-    return made if made.is_terminal else SafeConsole(width=120)
+    return made if made.is_terminal or "COLUMNS" in os.environ else SafeConsole(width=120)

@@ -39,7 +39,12 @@ def _known_encoding(context: click.Context, parameter: click.Parameter, name: st
 @click.command()
 @click.argument("data")
 @click.option("-o", "--output", metavar="FILE", required=True, help="Where the recipe goes, such as recipe.yaml.")
-@click.option("--task", type=click.Choice(TASKS.names()), help="Default: one class a text, or an image.")
+@click.option(
+    "--task",
+    type=click.Choice(TASKS.names()),
+    metavar="TASK",
+    help=f"{', '.join(TASKS.names())}. Default: one class a text, or an image.",
+)
 @click.option("--text", metavar="COLUMN", help="The column of texts or image paths; guessed when left out.")
 @click.option("--pair", metavar="COLUMN", help="The column of second texts, where two are read together.")
 @click.option("--label", metavar="COLUMN", help="The label column; guessed when left out.")

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 
 from kft.errors import UsageError
+from kft.processes import clean_environment, python_module
 from kft.records.files import storage_errors
 
 GRACE_SECONDS = 10

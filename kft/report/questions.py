@@ -97,7 +97,7 @@ def headline(record: RunRecord) -> str:
     """Returns the verdict in one sentence."""
     found, n = record.values[record.main], f"{record.n:,} unseen examples"
     reached = (
-        f"{share(found.value)} of {n} are answered rightly"
+        f"{share(found.value)} of {n} are answered correctly"
         if record.main == "accuracy"
         else f"{metric_title(record.main)} {found.value:.3f} on {n}"
     )

@@ -275,3 +275,23 @@ def test_only_line_breaks_part_lines(trained, kft_cli, tmp_path):
     (tmp_path / "lines.txt").write_text("the phone\x0c is great\u2028\na broken camera\r\n", encoding="utf-8")
     code, _, err = kft_cli("predict", trained.run, "lines.txt", "-o", "answers.jsonl")
     assert code == 0 and "2 answers" in err
+
+
+def test_help_shows_every_command_once_in_the_order_of_a_models_life():
+    from kft.cli.main import STAGES, cli
+
+    named = [name for commands in STAGES.values() for name in commands]
+    assert sorted(named) == sorted(cli.commands) and len(named) == len(set(named)) > 15
+
+
+def test_choices_are_not_broken_within_a_word(kft_cli, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, _ = kft_cli("init", "--help")
+    assert code == 0 and "image-classification" in out and "text-multi-label" in out
+
+
+def test_tables_are_as_wide_as_asked_for(kft_cli, monkeypatch):
+    for width in (60, 100):
+        monkeypatch.setenv("COLUMNS", str(width))
+        code, out, _ = kft_cli("recipes")
+        assert code == 0 and width - 5 <= max(map(len, out.splitlines())) <= width
