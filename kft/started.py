@@ -53,7 +53,7 @@ def relative_entries(path: str) -> list[str]:
 
 
 def hear_signals() -> None:
-    """Lets SIGTERM and Ctrl-C end kft in words while it is being loaded; ``kft.cli.signals`` sets other handlers then."""
+    """Lets SIGTERM and Ctrl-C end kft in words while it is loaded; ``kft.cli.signals`` sets other handlers then."""
     import signal
 
     for number in (signal.SIGTERM, signal.SIGINT):

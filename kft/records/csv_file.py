@@ -1,9 +1,9 @@
 r"""Tables for people: every csv that kft writes to be looked at, such that a spreadsheet takes no cell for a formula.
 
-A cell that would begin a formula (``=``, ``+``, ``-``, ``@``, also full-width, after spaces, tabs or quotes) gets a ``'`` in
-front, in its first place and behind a ``;``, a tab or a line break inside it, where a spreadsheet set to another separator
-begins a cell. A cell that is a number stays one. ``read_rows`` takes exactly these quotes away again: what was written comes
-back, whatever it was.
+A cell that would begin a formula (``=``, ``+``, ``-``, ``@``, also full-width, after spaces, tabs or quotes) gets a
+``'`` in front, in its first place and behind a ``;``, a tab or a line break inside it, where a spreadsheet set to
+another separator begins a cell. A cell that is a number stays one. ``read_rows`` takes exactly these quotes away again:
+what was written comes back, whatever it was.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from kft.records.files import write_file
 
-_FORMULA = r"'*[ \u00a0\u3000\ufeff]*(?:[=+\-@\t\r\uff1d\uff0b\uff0d\uff20\u2212])"
-_BEGINS = re.compile(rf"(?:\A|(?<=[;\t\r\n]))(?={_FORMULA})")
-_NEUTRAL = re.compile(rf"(?:\A|(?<=[;\t\r\n]))'(?={_FORMULA})")
+_SIGNS = "=+@\uff1d\uff0b\uff0d\uff20\u2212-"
+_FIRST, _LATER = (rf"'*[ \u00a0\u3000\ufeff]*[{tabs}{_SIGNS}]" for tabs in ("\t\r", ""))
+_BEGINS = re.compile(rf"\A(?={_FIRST})|(?<=[;\t\r\n])(?={_LATER})")
+_NEUTRAL = re.compile(rf"\A'(?={_FIRST})|(?<=[;\t\r\n])'(?={_LATER})")
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
 
@@ -43,6 +44,23 @@ def original(cell: str) -> str:
     return _NEUTRAL.sub("", cell)
 
 
+def row_writer(text: IO[str]) -> Callable[[Iterable[Any]], None]:
+    """Returns what writes one row of a table for people after another: texts are made ``neutral``.
+
+    Args:
+        text: Opened with ``newline=""``.
+    """
+
+    def write(row: Iterable[Any]) -> None:
+        line = io.StringIO(newline="")
+        # Python quotes what its own end of a line holds: with "\n" alone, a "\r" in a cell would end the row.
+        writer = csv.writer(line, lineterminator="\r\n")
+        writer.writerow([neutral(value) if isinstance(value, str) else value for value in row])
+        text.write(line.getvalue().removesuffix("\r\n") + "\n")
+
+    return write
+
+
 def as_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     r"""Returns a table for people.
 
@@ -55,9 +73,9 @@ def as_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
         "id,label\na.csv:3,'@home\n"
     """
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
+    write = row_writer(text)
     for row in (header, *rows):
-        writer.writerow([neutral(value) if isinstance(value, str) else value for value in row])
+        write(row)
     return text.getvalue()
 
 
@@ -74,5 +92,5 @@ def read_rows(path: Path) -> list[list[str]]:
 
 def read_table(path: Path) -> list[dict[str, str]]:
     """Returns the rows of a table that ``write_csv`` wrote, by column."""
-    rows = read_rows(path)
-    return [dict(zip(rows[0], row, strict=False)) for row in rows[1:]]
+    header, *rows = read_rows(path) or [[]]
+    return [dict(zip(header, row, strict=False)) for row in rows]
