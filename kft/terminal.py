@@ -62,15 +62,22 @@ def echo_json(text: str) -> None:
     click.echo(visible_json(text))
 
 
-class _Forgiving(io.FileIO):
-    """A file descriptor whose reader may go away: what is written from then on goes nowhere."""
+class _Forgiving(io.TextIOWrapper):
+    """A stream whose reader may go away: what is written from then on goes nowhere."""
 
-    def write(self, content: Any, /) -> int:
+    def write(self, text: str, /) -> int:
         try:
-            return super().write(content)
+            return super().write(text)
         except BrokenPipeError:
             _to_nothing(self.fileno())
-            return len(memoryview(content).cast("B"))
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except BrokenPipeError:
+            _to_nothing(self.fileno())
+            super().flush()
 
 
 def _to_nothing(descriptor: int) -> None:
@@ -88,8 +95,8 @@ def forgive_closed_pipes() -> None:
         except (AttributeError, OSError, ValueError):  # closed, or something that a caller put there
             continue
         stream.flush()
-        raw = io.BufferedWriter(_Forgiving(descriptor, "w", closefd=False))
-        wrapped = io.TextIOWrapper(
+        raw = io.BufferedWriter(io.FileIO(descriptor, "w", closefd=False))
+        wrapped = _Forgiving(
             raw,
             encoding=stream.encoding,
             errors="backslashreplace",

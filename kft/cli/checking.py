@@ -96,11 +96,11 @@ def _print(result: CheckResult, recipe: str) -> None:
     if result.corrections:
         table = result.output / "corrections.csv"
         out.print(
-            f"mend       edit {table}, then kft data apply {quote(recipe)} {quote(str(table))} -o mended.csv",
+            f"mend       edit {table}, then kft data apply {recipe} {quote(str(table))} -o mended.csv",
             markup=False,
             soft_wrap=True,
         )
-    step = "mend the errors, then kft check again" if result.errors else f"kft train {quote(recipe)}"
+    step = "mend the errors, then kft check again" if result.errors else f"kft train {recipe}"
     out.print(f"next       {step}", markup=False, soft_wrap=True)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import rich_click as click
 
 from kft.cli.common import debug_option, load_named, output_options, print_json
-from kft.errors import UsageError
+from kft.errors import UsageError, require_plain
 from kft.launch.machines import DEFAULTS
 from kft.records.files import write_file
 from kft.terminal import echo
@@ -49,6 +49,7 @@ def launch(
     """
     from kft.api import launching as api
 
+    require_plain(output or "", "--output", UsageError)
     if output and Path(output).exists():
         raise UsageError(
             "the file is there already; it is not overwritten", where=output, next_step="choose another -o"
