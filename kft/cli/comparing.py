@@ -39,6 +39,7 @@ NEXT = {
 )
 @click.option("--set", "overrides", metavar="K=V", multiple=True, help="Override a setting; may be repeated.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Override the recipe's seed.")
+@click.option("--resume", is_flag=True, help="Go on with the comparison that was cut short, in --run or the latest.")
 @devices_option
 @output_options
 def compare(
@@ -48,6 +49,7 @@ def compare(
     budget: float | None,
     overrides: tuple[str, ...],
     seed: int | None,
+    resume: bool,
     devices: str,
     as_json: bool,
     quiet: bool,
@@ -67,6 +69,7 @@ def compare(
         devices=devices,
         budget=BUDGET_MINUTES if budget is None else budget,
         quiet=quiet,
+        resume=resume,
     )
     if as_json:
         print_json(result)

@@ -129,6 +129,11 @@ def _interrupted(how: str, stop: BaseException) -> str:
         return f"{how}; nothing was written"
     lines = [how, f"  where:    {folder}"]
     run, recipe = quote(str(folder)), quote(str(folder / "recipe.yaml"))
+    if (folder / "unfinished").is_dir():
+        done = sorted(path.stem for path in (folder / "unfinished").glob("*.npz"))
+        lines.append(f"  kept:     {', '.join(done)}, done")
+        lines.append(f"  next:     kft compare {recipe} --run {run} --resume goes on with the others")
+        return "\n".join(lines)
     if (folder / "checkpoints" / "best.json").is_file():
         lines.append("  kept:     the best weights so far, in checkpoints/")
         lines.append(f"  next:     kft evaluate {run} scores them")

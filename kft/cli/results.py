@@ -13,6 +13,7 @@ from kft.cli.edge_cases import print_edge_cases
 from kft.records.estimate import Estimate, metric_title
 from kft.records.metrics import CalibrationResult, EvaluateResult, SelectiveResult
 
+RATES = ("precision", "recall", "F1")
 MOST_WEAK = 5
 """Weak slices that are shown."""
 
@@ -28,15 +29,18 @@ def print_metrics(result: EvaluateResult, model_name: str) -> None:
         table.add_row(name, *(str(value) for value in values.values()), style=style)
     out = console()
     out.print(table)
-    if result.gain_over_probe is not None:
-        gain = result.gain_over_probe
-        sign = 1 if result.higher_is_better else -1
-        better, worse = (gain.low > 0, gain.high < 0) if sign > 0 else (gain.high < 0, gain.low > 0)
-        verdict = "better" if better else "worse" if worse else "may be none"
-        if gain.low == gain.high == 0:
-            out.print("this model answers as its probe does")
-        else:
-            out.print(f"difference to the probe in {metric_title(result.main)}, paired: {gain} ({verdict})")
+    gain = result.gain_over_probe
+    if gain is not None and gain.low == gain.high == 0:
+        out.print("this model answers as its probe does")
+    elif gain is not None:
+        out.print(f"difference to the probe in {_paired(result, gain)}")
+    if result.gain_over_linear is not None:
+        out.print(f"difference to a linear model on words in {_paired(result, result.gain_over_linear)}")
+    if result.linear_wins:
+        out.print(f"linear      {result.linear_wins}; kft compare RECIPE weighs them", style="yellow", markup=False)
+    if result.valid is not None and not result.valid.apart:
+        out.print(f"valid       {result.valid.said}", markup=False)
+    print_apart(result)
     for line in _report_lines(result):
         out.print(visible(line), markup=False)
     if result.edge_cases is not None:
@@ -46,6 +50,24 @@ def print_metrics(result: EvaluateResult, model_name: str) -> None:
     for name, gate in result.gates.items():
         state = ("passed", "green") if gate.passed else ("failed", "red")
         out.print(Text.assemble(f"gate {name} {gate.rule}: {gate.reached} ", state))
+
+
+def _paired(result: EvaluateResult, gain: Estimate) -> str:
+    low, high = sorted((gain.low, gain.high) if result.higher_is_better else (-gain.low, -gain.high))
+    verdict = "better" if low > 0 else "worse" if high < 0 else "may be none"
+    return f"{metric_title(result.main)}, paired: {gain} ({verdict})"
+
+
+def print_apart(result: EvaluateResult) -> None:
+    """Prints, where valid and test differ by more than chance, what may be behind it and what to try."""
+    if result.valid is None or not result.valid.apart:
+        return
+    out = console()
+    out.print(f"warning     {result.valid.said}", style="bold red", markup=False)
+    for cause in result.valid.causes:
+        out.print(f"            perhaps {cause}", style="red", markup=False)
+    for step in result.valid.next_steps:
+        out.print(f"            try {step}", style="red", markup=False)
 
 
 def _report_lines(result: EvaluateResult) -> Iterator[str]:
@@ -118,10 +140,19 @@ def print_classes(result: EvaluateResult, most: int = 10) -> None:
         return
     out = console()
     worst = sorted(result.classes, key=lambda row: row.f1)[:most]
-    title = "classes" if len(result.classes) <= most else f"the {len(worst)} weakest of {len(result.classes)} classes"
-    table = Table("class", "n", "precision", "recall", "F1", title=title, title_justify="left")
+    few = len(result.classes) <= most
+    title = "classes" if few else f"the {len(worst)} weakest of {len(result.classes)} classes"
+    table = Table("class", "n", *RATES, title=f"{title}, 95 % intervals", title_justify="left")
     for row in worst:
-        table.add_row(visible(row.label), str(row.n), f"{row.precision:.3f}", f"{row.recall:.3f}", f"{row.f1:.3f}")
+        rates = (
+            Estimate(value, *ends)
+            for value, ends in (
+                (row.precision, row.precision_range),
+                (row.recall, row.recall_range),
+                (row.f1, row.f1_range),
+            )
+        )
+        table.add_row(visible(row.label), str(row.n), *map(str, rates))
     out.print(table)
     if result.confusion is None:
         return

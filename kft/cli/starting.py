@@ -65,8 +65,8 @@ def init(
 ) -> None:
     """Look at DATA and write a commented recipe for it.
 
-    DATA is a csv, tsv, jsonl or parquet file, a glob in quotes ('parts/*.csv'), a folder of images by class,
-    package:NAME, 'tfds:NAME?split=train', or gs://BUCKET/FILE.
+    DATA is a csv, tsv, json, jsonl, parquet or CoNLL file, a glob in quotes ('parts/*.csv'), a folder of images by
+    class, package:NAME, 'tfds:NAME?split=train', or gs://BUCKET/FILE.
     """
     from kft.api.drafting import draft
     from kft.data.examples import Wanted

@@ -9,7 +9,7 @@ import rich_click as click
 from rich.table import Table
 
 from kft.cli.common import console, devices_option, load_named, output_options, print_json, with_settings
-from kft.cli.results import print_metrics
+from kft.cli.results import print_apart, print_metrics
 from kft.tasks.registry import TASKS
 from kft.terminal import styled
 
@@ -71,6 +71,7 @@ def train(
         out.print(styled("yellow", f"gates      {', '.join(failed)} failed; kft evaluate {run} exits 1"))
     out.print(f"next       kft predict {run} {TASKS.get(loaded.spec.task).reads.in_shell}", markup=False)
     out.print(f"           kft report {run} writes a page for people and a model card", markup=False)
+    print_apart(result.evaluation)
     return 0
 
 

@@ -291,8 +291,8 @@ def _targets(tables: Sequence[_Table], output: Path) -> list[Path]:
                 "the corrected file is of another kind than its source",
                 received=str(target),
                 expected=f"a name that ends in {table.suffix}, as {table.rows.name} does"
-                if isinstance(table.part.table, Path) and not table.part.table.is_dir()
-                else "a name that ends in .csv",
+                if table.rows.name.endswith(table.suffix)
+                else f"a name that ends in {table.suffix}",
                 next_step=f"-o {target.with_suffix(table.suffix)}",
             )
         if target.exists() or target.name == Path(table.rows.name).name:

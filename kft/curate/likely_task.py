@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
 
@@ -11,6 +12,8 @@ from kft.data.forms import looks_tagged
 from kft.data.image_paths import find_files
 from kft.data.images import SUFFIXES
 from kft.data.parts import whole
+from kft.data.sentences import HEAD, MAYBE, holds_words
+from kft.data.sentences import SUFFIXES as SUFFIXES_OF_WORDS
 from kft.data.tables import Rows
 from kft.tasks.cells import as_text
 from kft.tasks.inputs import FIRST_NAMES, IMAGE_NAMES, PAIR_NAMES
@@ -27,6 +30,15 @@ def task_of_tables(rows: Sequence[Rows], named: Wanted) -> Task:
         return first_task(files=True)
     frame = whole(rows)
     return tagging() if looks_tagged(frame) else _task_on_texts(frame, named)
+
+
+def are_words(path: Path) -> bool:
+    """Whether a file holds one word a line, with its tag."""
+    suffix = path.suffix.lower()
+    if suffix in SUFFIXES_OF_WORDS or suffix not in MAYBE or not path.is_file():
+        return suffix in SUFFIXES_OF_WORDS
+    with path.open("rb") as file:
+        return holds_words(file.read(HEAD).decode("utf-8", "replace"), path)
 
 
 def tagging() -> Task:

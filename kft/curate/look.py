@@ -16,13 +16,12 @@ import numpy as np
 import pandas as pd
 
 from kft.curate.beside import Beside, Train, find_beside
-from kft.curate.likely_task import tagging, task_of_tables
+from kft.curate.likely_task import are_words, tagging, task_of_tables
 from kft.curate.proposals import Proposals, propose
 from kft.data.columns import guess_columns
 from kft.data.examples import Columns, Examples, RejectedRow, Wanted
 from kft.data.image_folders import SplitFolders
 from kft.data.parts import name_parts, open_source, parts_to_examples, read_parts, whole
-from kft.data.sentences import SUFFIXES as WORD_SUFFIXES
 from kft.data.tables import unusable
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
@@ -176,7 +175,7 @@ def look_at(
     paths = [part.table for part in parts if isinstance(part.table, Path)]
     folders = bool(paths) and all(path.is_dir() for path in paths)
     spec = DataSpec(train=source, encoding=encoding, unusable_rows="skip")
-    words = any(path.suffix.lower() in WORD_SUFFIXES for path in paths)
+    words = any(map(are_words, paths))
     images = any(path.is_dir() for path in paths)
     wanted = TASKS.get(task) if task else tagging() if words else first_task(files=images)
     with _splits_as_commands(source, base):
@@ -189,7 +188,7 @@ def look_at(
     opened = MOST_OPENED if wanted.reads.files else None
     examples, rejected = parts_to_examples(rows, spec, task=wanted, columns=columns, opened=opened)
     _require_lesson(examples, rejected, frame, columns, wanted, source)
-    inputs = _as_texts(examples, wanted)
+    inputs = _as_texts(examples, wanted, "" if folders or len(rows) > 1 else f"{rows[0].name}/")
     counts, firsts = _count(examples, inputs, wanted)
     numbers = () if counts else tuple(map(float, () if examples.labels is None else examples.labels))
     beside = Beside()
@@ -270,11 +269,13 @@ def _require_lesson(
         )
 
 
-def _as_texts(examples: Examples, task: Task) -> list[str]:
-    """The inputs for people: both texts of a pair as one, of an image where it lies."""
+def _as_texts(examples: Examples, task: Task, table: str) -> list[str]:
+    """The inputs for people: both texts of a pair as one, of an image where it lies, as a table says it."""
     if task.reads.pairs:
         return [" | ".join(given) for given in examples.inputs]
-    return [str(given) for given in (examples.ids if task.reads.files else examples.inputs)]
+    if task.reads.files:
+        return [str(identifier).removeprefix(table) for identifier in examples.ids]
+    return [str(given) for given in examples.inputs]
 
 
 def _count(examples: Examples, inputs: Sequence[str], task: Task) -> tuple[Counter[str], dict[str, str]]:

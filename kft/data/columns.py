@@ -138,7 +138,10 @@ def _guess_text(frame: pd.DataFrame, names: Sequence[str], where: str, usual: Se
 def _same_lengths(words: Sequence[object], tags: Sequence[object]) -> bool:
     """Whether each list of one column has as many tags in the other."""
     return all(
-        isinstance(word, list) and isinstance(tag, list) and len(word) == len(tag)
+        isinstance(word, list)
+        and isinstance(tag, list)
+        and len(word) == len(tag)
+        and all(isinstance(w, str) for w in word)
         for word, tag in zip(words, tags, strict=True)
     )
 

@@ -15,7 +15,7 @@ from kft.data.columns import LABEL_NAMES
 from kft.data.exports import take_out
 from kft.data.json_rows import read_json, refuse_unread
 from kft.data.reading import read_table, read_text
-from kft.data.sentences import MAYBE, MOSTLY, SUFFIXES, group_words, read_sentences
+from kft.data.sentences import MAYBE, MOSTLY, SUFFIXES, group_words, has_sentences, is_tag, read_sentences
 from kft.errors import DataError
 from kft.tasks.cells import as_objects, as_text
 from kft.tasks.span_cells import cell_values, parse_list, raw_spans
@@ -155,8 +155,11 @@ def looks_tagged(frame: pd.DataFrame) -> bool:
         >>> looks_tagged(pd.DataFrame({"text": ["Ada left"], "label": [[[0, 3, "PER"]]]}))
         True
     """
+    frame = frame[:FIRST]
     names = [name for name in frame.columns if str(name).strip().lower() in LABEL_NAMES]
-    return any(_holds_spans(list(frame[name][:FIRST])) or _holds_tags(frame, name) for name in names)
+    return has_sentences(frame) or any(
+        _holds_spans(list(frame[name][:FIRST])) or _holds_tags(frame, name) for name in names
+    )
 
 
 def _holds_spans(cells: Sequence[Any]) -> bool:
@@ -170,14 +173,27 @@ def _holds_spans(cells: Sequence[Any]) -> bool:
     return found > 0
 
 
+def _lists_of(cells: Sequence[Any], *, words: bool) -> list[list[Any]] | None:
+    """Returns cells as lists; None where one is none. Plain texts are parted by white space."""
+    found = []
+    for cell in cells:
+        try:
+            values = cell_values(cell)
+        except (ValueError, TypeError):
+            return None
+        if isinstance(cell, str) and not words and not _PRINTED.match(cell) and not all(map(is_tag, values)):
+            return None
+        found.append(values)
+    return found
+
+
 def _holds_tags(frame: pd.DataFrame, name: str) -> bool:
-    tags = list(frame[name][:FIRST])
-    others = [list(frame[other][:FIRST]) for other in frame.columns if other != name]
-    lists = all(isinstance(cell, (list, np.ndarray)) for cell in tags)
-    return lists and any(
-        all(
-            isinstance(cell, (list, np.ndarray)) and len(cell) == len(mark)
-            for cell, mark in zip(other, tags, strict=True)
-        )
-        for other in others
-    )
+    tags = _lists_of(list(frame[name]), words=False)
+    if tags is None or not any(len(each) > 1 for each in tags) or not all(_are_names(each) for each in tags):
+        return False
+    others = (_lists_of(list(frame[other]), words=True) for other in frame.columns if other != name)
+    return any(other is not None and list(map(len, other)) == list(map(len, tags)) for other in others)
+
+
+def _are_names(values: Sequence[Any]) -> bool:
+    return not any(isinstance(value, (list, tuple, dict)) for value in values)

@@ -24,9 +24,17 @@ WORD_NAMES = ("word", "words", "token", "tokens", "form")
 TAG_NAMES = ("ner", "ner_tag", "iob", "bio", "iob2", "entity", *LABEL_NAMES)
 CONLL_U = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 _SENTENCE = re.compile(r"(sentence|sent|sequence|seq|example)?[ _.-]*(#|id|idx|index|no|nr|num|number)?", re.IGNORECASE)
+MOST_TAGS = 60
+"""So many different values are tags, however long the file."""
+LONGEST = 100
+"""Words; values of a column that stand for more on average are no sentences."""
+_LARGER = re.compile("doc|file|page|article|chapter|split|fold|set|tokens|column_")
+"""In the name of a column whose values stand for more than a sentence, or for nothing of the kind."""
 _DOCUMENT = "-DOCSTART-"
 _TAG = re.compile(r"O|o|_|-|[BIESLUMW]|[BIESLUMW][-_:./].+|.+[-_:./][BIESLUMW]", re.IGNORECASE | re.DOTALL)
 MOSTLY = 0.95
+HEAD = 2**16
+"""So many characters tell what a file holds."""
 FEWEST = 20
 """With fewer rows of one word each, they can be what they seem: texts of one word."""
 _ENDS = (
@@ -73,15 +81,35 @@ def read_sentences(text: str, path: Path, columns: Sequence[str] | None) -> pd.D
             expected="one word a line with its tag behind it",
             next_step="export it as CoNLL 2002 there",
         )
-    if not text.strip():
+    if not text.strip() or not (surely or holds_words(text[:HEAD], path, surely=False)):
         return None
-    found = _split_lines(text, path) if path.suffix.lower() != ".csv" else _split_csv(text)
-    rows = [row for row in found.rows if row is not None]
-    widths = Counter(map(len, rows))
-    width = widths.most_common(1)[0][0] if widths else 0
-    if not surely and (width < 2 or widths[width] < MOSTLY * len(rows) or not _are_words(found, width)):
+    found = _split(text, path)
+    widths = Counter(len(row) for row in found.rows if row is not None)
+    if not widths:
         return None
+    width = widths.most_common(1)[0][0]
     return _to_frame(_named(_without_comments(found, width, path), columns, path))
+
+
+def holds_words(text: str, path: Path, *, surely: bool = True) -> bool:
+    r"""Whether a file holds one word and its tag a line, judged by its beginning.
+
+    Args:
+        text: How it begins.
+        path: For its ending.
+        surely: Whether it has to be so; where tags are wanted, words of one line are hardly anything else.
+
+    Example:
+        >>> holds_words("Ada B-PER\nleft O\n\nBye O\n", Path("a.txt"))
+        True
+    """
+    found = _split(text.rpartition("\n")[0] if len(text) >= HEAD else text, path)
+    widths = Counter(len(row) for row in found.rows if row is not None)
+    if not widths:
+        return False
+    width = widths.most_common(1)[0][0]
+    others = sum(row is not None and len(row) != width and not row[0].startswith("#") for row in found.rows)
+    return width > 1 and others <= (1 - MOSTLY) * widths.total() and _are_words(found, width, surely=surely)
 
 
 def group_words(frame: pd.DataFrame, where: str) -> pd.DataFrame | None:
@@ -113,9 +141,22 @@ def group_words(frame: pd.DataFrame, where: str) -> pd.DataFrame | None:
     return _to_frame(found)
 
 
+def has_sentences(frame: pd.DataFrame) -> bool:
+    """Whether a table has columns of words and of tags, by their names, and one that names the sentence of each."""
+    names = [str(name) for name in frame.columns]
+    if _column(names, WORD_NAMES) is None or _column(names, TAG_NAMES) is None:
+        return False
+    rows = [[as_text(cell) for cell in row] for row in frame.itertuples(index=False, name=None)]
+    return _sentence_column(_Words(rows, range(len(rows)), names, "")) is not None
+
+
 def _column(names: Sequence[str], usual: Sequence[str]) -> str | None:
     lower = {name.strip().lower(): name for name in reversed(names)}
     return next((lower[name] for name in usual if name in lower), None)
+
+
+def _split(text: str, path: Path) -> _Words:
+    return _split_csv(text) if path.suffix.lower() == ".csv" else _split_lines(text, path)
 
 
 def _split_lines(text: str, path: Path) -> _Words:
@@ -134,31 +175,54 @@ def _split_lines(text: str, path: Path) -> _Words:
 
 
 def _split_csv(text: str) -> _Words:
-    best: tuple[int, list[Row], list[int]] = (0, [], [])
-    for mark in (",", ";", "\t"):
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark)
-        rows: list[Row] = []
-        lines: list[int] = []
-        try:
-            for cells in reader:
-                rows.append(cells if any(map(str.strip, cells)) else None)
-                lines.append(reader.line_num)
-        except csv.Error:
-            continue
-        width = Counter(len(row) for row in rows if row is not None).most_common(1)
-        score = width[0][1] if width and width[0][0] > 1 else 0
-        best = max(best, (score, rows, lines), key=lambda each: each[0])
-    return _Words(best[1], best[2], None, "")
+    """Splits by the separator that parts most of the first lines alike."""
+    head = text[:HEAD].rpartition("\n")[0] if len(text) > HEAD else text
+    scores = {mark: _alike(_cells(head, mark)[0]) for mark in (",", ";", "\t")}
+    rows, lines = _cells(text, max(scores, key=lambda mark: scores[mark]))
+    return _Words(rows, lines, None, "")
 
 
-def _are_words(found: _Words, width: int) -> bool:
-    """Whether each line holds one word and one tag."""
+def _alike(rows: Sequence[Row]) -> int:
+    width = Counter(len(row) for row in rows if row is not None).most_common(1)
+    return width[0][1] if width and width[0][0] > 1 else 0
+
+
+def _cells(text: str, mark: str) -> tuple[list[Row], list[int]]:
+    """Returns each line's cells and its number; nothing where the quotes do not fit."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
+    rows: list[Row] = []
+    lines: list[int] = []
+    try:
+        for cells in reader:
+            rows.append(cells if any(map(str.strip, cells)) else None)
+            lines.append(reader.line_num)
+    except csv.Error:
+        return [], []
+    return rows, lines
+
+
+def _are_words(found: _Words, width: int, *, surely: bool) -> bool:
+    """Whether each line holds one word and one tag; surely where hardly anything else can look so."""
     rows = [row for row in found.rows if row is not None and len(row) == width]
-    spaced = sum(any(" " in cell.strip() for cell in row) for row in rows)
-    tagged = sum(bool(_TAG.fullmatch(row[-1].strip())) or not row[-1].strip() for row in rows)
+    spaced = [sum(" " in row[place].strip() for row in rows) / len(rows) for place in range(width)]
+    tags = Counter(row[-1].strip() for row in rows)
+    tagged = sum(count for tag, count in tags.items() if is_tag(tag)) / len(rows)
+    outside = sum(count for tag, count in tags.items() if tag.lower() in ("o", "_", "-", "")) / len(rows)
     broken = None in found.rows[1:-2] or any(row is not None and row[0] == _DOCUMENT for row in found.rows)
     enough = len(rows) > 2 if broken else len(rows) >= FEWEST
-    return enough and spaced <= (1 - MOSTLY) * len(rows) and tagged >= 0.9 * len(rows)
+    single = max(spaced) <= 0.5 and min(spaced[:-1]) <= 1 - MOSTLY and spaced[-1] <= 1 - MOSTLY
+    usual = tagged >= 0.9 and outside > 0
+    return enough and single and (usual or (not surely and len(tags) <= max(MOST_TAGS, len(rows) / 10)))
+
+
+def is_tag(cell: str) -> bool:
+    """Whether a cell can be one tag.
+
+    Example:
+        >>> is_tag("B-PER"), is_tag("O"), is_tag("delivery")
+        (True, True, False)
+    """
+    return not cell or bool(_TAG.fullmatch(cell))
 
 
 def _without_comments(found: _Words, width: int, path: Path) -> _Words:
@@ -197,9 +261,16 @@ def _without_comments(found: _Words, width: int, path: Path) -> _Words:
 def _named(found: _Words, columns: Sequence[str] | None, path: Path) -> _Words:
     """Names the columns: as the recipe does, by a first line that is a header, or by their places."""
     rows, lines = list(found.rows), list(found.lines)
-    first = next(place for place, row in enumerate(rows) if row is not None and row[0] != _DOCUMENT)
-    head = rows[first]
-    assert head is not None
+    first = next((place for place, row in enumerate(rows) if row is not None and row[0] != _DOCUMENT), None)
+    if first is None:
+        raise DataError(
+            "the file holds no words",
+            where=str(path),
+            received=f"{len(rows):,} lines",
+            expected="a word and its tag a line",
+            next_step="check that this is the right file",
+        )
+    head = rows[first] or []
     width = len(head)
     if columns is not None:
         if len(columns) != width:
@@ -250,20 +321,41 @@ def _numbered(rows: Sequence[Row], column: int) -> bool:
 
 
 def _sentence_column(found: _Words) -> int | None:
-    """Finds the column that names the sentence of each word, by its name and its values."""
+    """Finds the column that names the sentence of each word: by its name and its values, or by its values alone."""
     if found.names is None:
         return None
-    for place, name in enumerate(found.names):
-        if name.strip() and _SENTENCE.fullmatch(name.strip()) and name.strip().lower() not in ("no", "nr"):
-            values = [row[place].strip() for row in found.rows if row is not None]
-            runs = [value for value, before in zip(values, ["", *values], strict=False) if value not in ("", before)]
-            if runs and len(set(runs)) == len(runs) and (len(runs) < len(values) or len(runs) == 1):
-                return place
-    return None
+    names = [name.strip().lower() for name in found.names]
+    called = [
+        place for place, name in enumerate(names) if name and _SENTENCE.fullmatch(name) and name not in ("no", "nr")
+    ]
+    others = [
+        place
+        for place, name in enumerate(names)
+        if place not in called and not _LARGER.search(name) and name not in (*WORD_NAMES, *TAG_NAMES, "text")
+    ]
+    surely = (place for place in called if _words_a_run(found, place) > 1)
+    return next(surely, next((place for place in others if 2 <= _words_a_run(found, place) <= LONGEST), None))
+
+
+def _words_a_run(found: _Words, place: int) -> float:
+    """Returns how many rows a value of a column has on average; 0 where a value comes back, or stands in all rows."""
+    values = [row[place].strip() for row in found.rows if row is not None]
+    runs = [value for value, before in zip(values, ["", *values], strict=False) if value not in ("", before)]
+    return len(values) / len(runs) if 1 < len(runs) == len(set(runs)) else 0.0
 
 
 def _to_frame(found: _Words) -> pd.DataFrame:
     assert found.names is not None
+    for line, row in zip(found.lines, found.rows, strict=True):
+        broken = next((cell for cell in row or () if "\n" in cell.strip()), None)
+        if broken is not None:
+            raise DataError(
+                "a word goes over several lines",
+                where=f"{found.where}, line {line}",
+                received=repr(broken)[:80],
+                expected="one word a row",
+                next_step='write a quotation mark that is a word as """": one alone opens a field up to the next',
+            )
     names = list(found.names)
     sentence = _sentence_column(found)
     groups: list[list[list[str]]] = [[]]

@@ -112,6 +112,7 @@ def compare_answers(
     unequal = int(fixed.sum() + broke.sum())
     # As probabilities of "right" and "wrong", of which the first is always the target.
     answers, others = (np.stack([yes, ~yes], axis=1).astype(float) for yes in (right, others_right))
+    others = answers if others_right is right else others
     targets = np.zeros(len(right), np.int64)
     found = paired_difference(METRICS["accuracy"], targets, answers, others, groups=groups)
     return PairedResult(

@@ -23,6 +23,7 @@ FREE = ("data.label_separator", "evaluate.threshold.label", "evaluate.retain.tex
 """With the columns of ``data``: what has to be called as the data call it. Elsewhere stand names and paths."""
 
 
+_HALVES = re.compile("[\ud800-\udfff]")
 _LONG_NUMBER = re.compile(r"[-+]?[0-9][0-9a-fA-FxXoO_:.+-]{99,}\Z")
 
 
@@ -94,7 +95,8 @@ def acting_texts(values: Any) -> list[tuple[list[str], str]]:
     for key, text in texts_in(values):
         section, _, rest = key.partition(".")
         free = key in FREE or (section == "data" and rest.partition(".")[0] in COLUMNS)
-        acting = "" if free and text != key.rpartition(".")[2] else acting_in(text)
+        own = free and text != key.rpartition(".")[2] and not _HALVES.search(text)
+        acting = "" if own else acting_in(text)
         if acting:
             said = f"received '{visible(text)}' with {acting}, expected no control characters"
             found.append((visible(key).split("."), said))

@@ -134,11 +134,14 @@ def read_recipe(
         key = _apply_override(values, override)
         origins = {known: origin for known, origin in origins.items() if not known.startswith(key + ".")}
         origins[key] = "override"
+    acting = acting_texts(values)
+    if acting:
+        raise recipe_error(acting, lines, where)
     try:
         spec = RecipeSpec.model_validate(values, context=rules.names)
     except ValidationError as error:
         raise explain_errors(error, lines, where) from None
-    misfits = acting_texts(spec.model_dump(mode="json")) or rules.misfits(spec)
+    misfits = rules.misfits(spec)
     if misfits:
         raise recipe_error(misfits, lines, where)
     base = (base or (path.parent if path else Path.cwd())).resolve()

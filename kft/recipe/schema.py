@@ -73,7 +73,7 @@ class DataSpec(Spec):
     """Where the labelled examples are and how they are split."""
 
     train: Sources = Field(
-        description="csv, tsv, jsonl or parquet file, folder of images by class, package:NAME, "
+        description="csv, tsv, json, jsonl, parquet or CoNLL file, folder of images by class, package:NAME, "
         "tfds:NAME[/CONFIG][:VERSION]?split=SPLIT, gs://BUCKET/FILE; or a glob, or a list of these"
     )
     valid: SharesOrSources = Field("15%", description="a share of train, or as train; selection looks at it")

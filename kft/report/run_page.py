@@ -158,12 +158,19 @@ def _answers(record: RunRecord) -> Drawing | None:
     return None
 
 
+def _rate(row: Mapping[str, str], key: str) -> str | float:
+    """Returns a share with its interval, where the run is not older than these."""
+    if f"{key}_low" not in row:
+        return float(row[key])
+    return str(Estimate(float(row[key]), float(row[f"{key}_low"]), float(row[f"{key}_high"])))
+
+
 def _by_class(record: RunRecord) -> Grid | None:
     if not record.classes:
         return None
     ordered = sorted(record.classes, key=lambda row: float(row["f1"]))
     rows = [
-        (shorten(row["label"], 80), int(row["n"]), *(float(row[key]) for key in ("precision", "recall", "f1")))
+        (shorten(row["label"], 80), int(row["n"]), *(_rate(row, key) for key in ("precision", "recall", "f1")))
         for row in ordered
     ]
     return make_grid(

@@ -85,6 +85,8 @@ def _near_texts(texts: tuple[str, ...], at_least: float) -> Pairs:
     alike = _may_be_alike(texts)
     found = [(one, other, 1.0) for one, other in alike.equal]
     for one, other in alike.candidates:
+        if not _can_reach(alike.bags[one], alike.bags[other], at_least):
+            continue
         reached = similarity(alike.words[one], alike.words[other], at_least)
         if reached >= at_least:
             found.append((one, other, reached))
@@ -92,11 +94,12 @@ def _near_texts(texts: tuple[str, ...], at_least: float) -> Pairs:
 
 
 class _MayBeAlike(NamedTuple):
-    """Words of each text, pairs with the same letters, and pairs of other texts that are worth comparing."""
+    """Words of each text, pairs with the same letters, other pairs worth comparing, and the words of these as bags."""
 
     words: list[tuple[str, ...]]
     equal: list[tuple[int, int]]
     candidates: list[tuple[int, int]]
+    bags: dict[int, Counter[str]]
 
 
 @lru_cache(maxsize=1)
@@ -109,8 +112,19 @@ def _may_be_alike(texts: tuple[str, ...]) -> _MayBeAlike:
         if same != row:
             equal.append((same, row))
     rows = list(first.values())
-    candidates = _candidates([" ".join(words[row]) for row in rows])
-    return _MayBeAlike(words, equal, [(rows[one], rows[other]) for one, other in candidates])
+    candidates = [(rows[one], rows[other]) for one, other in _candidates([" ".join(words[row]) for row in rows])]
+    return _MayBeAlike(words, equal, candidates, {row: Counter(words[row]) for pair in candidates for row in pair})
+
+
+def _can_reach(one: Counter[str], other: Counter[str], at_least: float) -> bool:
+    """Whether two texts can be so alike, even if all words that differ were typos: what ``similarity`` asks first.
+
+    It is asked of many pairs of long texts, and hardly any passes.
+    """
+    longest = max(one.total(), other.total(), 1)
+    few, many = (one, other) if len(one) <= len(other) else (other, one)
+    common = sum(min(count, many[word]) for word, count in few.items() if word in many)
+    return 1 - TYPO * (longest - common) / longest >= at_least
 
 
 def copies_among(texts: Sequence[str], measured: np.ndarray | None = None) -> Pairs:
