@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import kft
-from kft.errors import TrainingError
-from kft.train.callbacks import CallbackDriver
+from kft.errors import RecipeError, TrainingError
+from kft.recipe.training import CallbackSpec
+from kft.train.callbacks import CallbackDriver, make_callbacks
 from kft.train.step import StepSums
 from tests import tiny
 
