@@ -98,7 +98,7 @@ def _kept_inside(key: str, value: Any, folder: Path, where: str) -> Any:
         return value
     inside = (folder / value).resolve()
     base = folder.resolve()
-    if "://" in value or value.startswith("~") or not inside.is_relative_to(base) or inside == base:
+    if leaves or not inside.is_relative_to(base) or inside == base:
         raise RecipeError(
             "a callback writes inside the run folder only",
             where=where,
