@@ -1,7 +1,7 @@
 """95 % intervals: shares by Wilson's score (proportions.py), everything else by the bootstrap with one example more.
 
 Percentiles over resampled groups (Efron and Tibshirani, 1993) know only what was seen: where every answer is right
-they have no width, and 20 answers are no proof of always. So each resample holds one more group, with a weight drawn
+they have no width, and 20 answers are no proof of always. So each resample holds one more example, with a weight drawn
 from the exponential distribution: one that went as badly as these examples can go for the worse limit, one that went
 well for the better. For a mean of zeros and ones that comes close to the exact limits (Clopper and Pearson, 1934), for
 means of numbers with known ends to those of Gaffke (2005; Phan, Thomas and Learned-Miller, 2021); among many examples

@@ -34,13 +34,8 @@ def mean_between(low: float, high: float, *, higher_is_better: bool = False) -> 
         end = np.array([high if better == higher_is_better else low])
         return end, end
 
-    return Metric(
-        "mean",
-        higher_is_better,
-        _values,
-        mean,
-        Form(check_pairs, unseen, lambda values, same: values > (low + high) / 2),
-    )
+    form = Form(check_pairs, unseen, lambda values, same: values > (low + high) / 2)
+    return Metric("mean", higher_is_better, _values, mean, form)
 
 
 def _all_or_none(
