@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kft import assets, strategy
-from kft.answer.load import Run, load_answering, read_run
+from kft import assets, runtime, strategy
+from kft.answer.load import Answering, Run, load_answering, read_run
 from kft.api.reading import frames_of, progress_for, split_of
 from kft.api.scoring import score_run, score_test
 from kft.data.examples import Columns, Examples
@@ -18,11 +20,13 @@ from kft.errors import DataError, RunError, UsageError
 from kft.evaluate.paired import compare_runs, require_comparable
 from kft.recipe.load import Recipe
 from kft.recipe.sources import DATAFRAME
+from kft.records.evaluations import DatedEvaluation, keep_evaluation
+from kft.records.lock import hold
 from kft.records.manifest import FITTED, SCORES, START, TRAINED, require_intact
 from kft.records.metrics import EvaluateResult
 from kft.records.receipt import Receipt
 from kft.records.run_folder import RunFolder, open_run
-from kft.split.data_split import DataSplit, content_hash
+from kft.split.data_split import DataSplit, content_hash, data_hash
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,7 +77,8 @@ def evaluate(
         with strategy.start(devices).scope():
             progress = progress_for(quiet or not chief)
             _say(known, progress)
-            result = score_test(load_answering(known), split, progress, writes=chief)
+            with hold(folder, progress.note) if chief else nullcontext():
+                result = score_test(load_answering(known), split, progress, writes=chief)
         return result if other is None else _compare(result, folder, other, split)
     if other is not None:
         raise UsageError(
@@ -110,7 +115,27 @@ def evaluate(
         if seen:
             rows = f"{seen:,} of {len(examples):,} rows of {name}"
             progress.note(f"warning    {rows} were in train or valid of this run: the figures flatter")
-        return replace(score_run(known, examples, name, progress), seen_in_training=seen)
+        answering = load_answering(known)
+        result = replace(score_run(answering, examples, name, progress), seen_in_training=seen)
+        if chief:
+            with hold(folder, progress.note):
+                kept = keep_evaluation(folder, _dated(result, examples, answering))
+            progress.note(f"kept       {kept}")
+        return result
+
+
+def _dated(result: EvaluateResult, examples: Examples, answering: Answering) -> DatedEvaluation:
+    return DatedEvaluation(
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        data=result.split,
+        data_hash=data_hash([examples], answering.best.kind.labels.written),
+        n=result.n,
+        seen_in_training=result.seen_in_training,
+        checkpoint=answering.best.checkpoint,
+        metrics=result.metrics,
+        gates=result.gates,
+        versions=runtime.versions(),
+    )
 
 
 def _needed(folder: RunFolder) -> tuple[str, ...]:

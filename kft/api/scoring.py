@@ -12,7 +12,7 @@ from kft import replicas
 from kft.answer.artifact import Artifact
 from kft.answer.decide import Decisions
 from kft.answer.fitted import Fitted, Judged, fit_answers, write_fitted
-from kft.answer.load import Answering, Run, load_answering, load_artifact
+from kft.answer.load import Answering, Run, load_artifact
 from kft.data.examples import Columns, Examples
 from kft.evaluate.apart import Chosen, chosen_by
 from kft.evaluate.evaluate import Beside, ClassReport, Scored, calibrated, report_classes, score, write_evaluation
@@ -84,16 +84,16 @@ def _chosen(answering: Answering, split: DataSplit) -> Chosen | None:
     return chosen_by(history, answering.best.kind.judging.main.name, int(kept.sum()), groups)
 
 
-def score_run(run: Run, examples: Examples, name: str, progress: Progress) -> EvaluateResult:
+def score_run(answering: Answering, examples: Examples, name: str, progress: Progress) -> EvaluateResult:
     """Scores the best checkpoint and, for the paired gain, the probe, on other examples than the run's own."""
-    answering = load_answering(run)
+    run = answering.run
     if answering.best.kind.one_class and answering.fitted is None:
         progress.note(
-            f"\nnote       not calibrated: training was cut short; kft evaluate {run.folder.path} calibrates on valid"
+            f"\nnote       not calibrated: training was cut short; kft evaluate {run.path} calibrates on valid"
         )
     if not why_no_linear(answering.spec):
         progress.note("linear     none: it is fitted on the run's own rows, which other data do not need")
-    beside = Beside(forgetting=read_forgetting(run.folder, answering.best.checkpoint))
+    beside = Beside(forgetting=read_forgetting(run, answering.best.checkpoint))
     return _score(answering, examples, name, beside, progress)[0]
 
 

@@ -17,6 +17,7 @@ from kft.records.document import read_if_there, write_document
 from kft.records.edge_cases import EdgeCaseResult
 from kft.records.files import write_file
 from kft.records.findings import Findings
+from kft.records.lock import hold
 from kft.records.manifest import ANSWERS, sealing
 from kft.records.run_folder import open_run
 from kft.suites.draft import SuiteDraft, draft, refuse_draft
@@ -74,7 +75,7 @@ def evaluate_suite(
         progress = progress_for(quiet or not chief)
         result = score_suite(asked, loaded, progress)
         if chief:
-            with sealing(asked.folder, ("edge_cases.json",)):
+            with hold(asked.folder, progress.note), sealing(asked.folder, ("edge_cases.json",)):
                 write_document(asked.folder.edge_cases, result)
         if other is None:
             return result

@@ -24,6 +24,8 @@ WORD_NAMES = ("word", "words", "token", "tokens", "form")
 TAG_NAMES = ("ner", "ner_tag", "iob", "bio", "iob2", "entity", *LABEL_NAMES)
 CONLL_U = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 _SENTENCE = re.compile(r"(sentence|sent|sequence|seq|example)?[ _.-]*(#|id|idx|index|no|nr|num|number)?", re.IGNORECASE)
+MOST_TAGS = 60
+"""So many different values are tags, however long the file."""
 LONGEST = 100
 """Words; values of a column that stand for more on average are no sentences."""
 _LARGER = re.compile("doc|file|page|article|chapter|split|fold|set|tokens|column_")
@@ -79,15 +81,23 @@ def read_sentences(text: str, path: Path, columns: Sequence[str] | None) -> pd.D
             expected="one word a line with its tag behind it",
             next_step="export it as CoNLL 2002 there",
         )
-    if not text.strip() or not (surely or holds_words(text[:HEAD], path)):
+    if not text.strip() or not (surely or holds_words(text[:HEAD], path, surely=False)):
         return None
     found = _split(text, path)
-    width = Counter(len(row) for row in found.rows if row is not None).most_common(1)[0][0]
+    widths = Counter(len(row) for row in found.rows if row is not None)
+    if not widths:
+        return None
+    width = widths.most_common(1)[0][0]
     return _to_frame(_named(_without_comments(found, width, path), columns, path))
 
 
-def holds_words(text: str, path: Path) -> bool:
+def holds_words(text: str, path: Path, *, surely: bool = True) -> bool:
     r"""Whether a file holds one word and its tag a line, judged by its beginning.
+
+    Args:
+        text: How it begins.
+        path: For its ending.
+        surely: Whether it has to be so; where tags are wanted, words of one line are hardly anything else.
 
     Example:
         >>> holds_words("Ada B-PER\nleft O\n\nBye O\n", Path("a.txt"))
@@ -99,7 +109,7 @@ def holds_words(text: str, path: Path) -> bool:
         return False
     width = widths.most_common(1)[0][0]
     others = sum(row is not None and len(row) != width and not row[0].startswith("#") for row in found.rows)
-    return width > 1 and others <= (1 - MOSTLY) * widths.total() and _are_words(found, width)
+    return width > 1 and others <= (1 - MOSTLY) * widths.total() and _are_words(found, width, surely=surely)
 
 
 def group_words(frame: pd.DataFrame, where: str) -> pd.DataFrame | None:
@@ -165,32 +175,44 @@ def _split_lines(text: str, path: Path) -> _Words:
 
 
 def _split_csv(text: str) -> _Words:
-    best: tuple[int, list[Row], list[int]] = (0, [], [])
-    for mark in (",", ";", "\t"):
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark)
-        rows: list[Row] = []
-        lines: list[int] = []
-        try:
-            for cells in reader:
-                rows.append(cells if any(map(str.strip, cells)) else None)
-                lines.append(reader.line_num)
-        except csv.Error:
-            continue
-        width = Counter(len(row) for row in rows if row is not None).most_common(1)
-        score = width[0][1] if width and width[0][0] > 1 else 0
-        best = max(best, (score, rows, lines), key=lambda each: each[0])
-    return _Words(best[1], best[2], None, "")
+    """Splits by the separator that parts most of the first lines alike."""
+    head = text[:HEAD].rpartition("\n")[0] if len(text) > HEAD else text
+    scores = {mark: _alike(_cells(head, mark)[0]) for mark in (",", ";", "\t")}
+    rows, lines = _cells(text, max(scores, key=lambda mark: scores[mark]))
+    return _Words(rows, lines, None, "")
 
 
-def _are_words(found: _Words, width: int) -> bool:
-    """Whether each line holds one word and one tag."""
+def _alike(rows: Sequence[Row]) -> int:
+    width = Counter(len(row) for row in rows if row is not None).most_common(1)
+    return width[0][1] if width and width[0][0] > 1 else 0
+
+
+def _cells(text: str, mark: str) -> tuple[list[Row], list[int]]:
+    """Returns each line's cells and its number; nothing where the quotes do not fit."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
+    rows: list[Row] = []
+    lines: list[int] = []
+    try:
+        for cells in reader:
+            rows.append(cells if any(map(str.strip, cells)) else None)
+            lines.append(reader.line_num)
+    except csv.Error:
+        return [], []
+    return rows, lines
+
+
+def _are_words(found: _Words, width: int, *, surely: bool) -> bool:
+    """Whether each line holds one word and one tag; surely where hardly anything else can look so."""
     rows = [row for row in found.rows if row is not None and len(row) == width]
     spaced = [sum(" " in row[place].strip() for row in rows) / len(rows) for place in range(width)]
-    tagged = sum(is_tag(row[-1].strip()) for row in rows)
+    tags = Counter(row[-1].strip() for row in rows)
+    tagged = sum(count for tag, count in tags.items() if is_tag(tag)) / len(rows)
+    outside = sum(count for tag, count in tags.items() if tag.lower() in ("o", "_", "-", "")) / len(rows)
     broken = None in found.rows[1:-2] or any(row is not None and row[0] == _DOCUMENT for row in found.rows)
     enough = len(rows) > 2 if broken else len(rows) >= FEWEST
     single = max(spaced) <= 0.5 and min(spaced[:-1]) <= 1 - MOSTLY and spaced[-1] <= 1 - MOSTLY
-    return enough and single and tagged >= 0.9 * len(rows)
+    usual = tagged >= 0.9 and outside > 0
+    return enough and single and (usual or (not surely and len(tags) <= max(MOST_TAGS, len(rows) / 10)))
 
 
 def is_tag(cell: str) -> bool:
@@ -324,6 +346,16 @@ def _words_a_run(found: _Words, place: int) -> float:
 
 def _to_frame(found: _Words) -> pd.DataFrame:
     assert found.names is not None
+    for line, row in zip(found.lines, found.rows, strict=True):
+        broken = next((cell for cell in row or () if "\n" in cell.strip()), None)
+        if broken is not None:
+            raise DataError(
+                "a word goes over several lines",
+                where=f"{found.where}, line {line}",
+                received=repr(broken)[:80],
+                expected="one word a row",
+                next_step='write a quotation mark that is a word as """": one alone opens a field up to the next',
+            )
     names = list(found.names)
     sentence = _sentence_column(found)
     groups: list[list[list[str]]] = [[]]

@@ -126,6 +126,7 @@ FILES = {
     "conll.tsv": conll(),
     "conll.conll": conll(" ", between=("NNP", "B-NP"), top="-DOCSTART- -X- -X- O\n\n"),
     "crlf.bio": conll("\t", newline="\r\n"),
+    "names-alone.tsv": conll().replace("B-", "").replace("I-", ""),
     "comments.conll": conll("\t", comment="# sent_id = {}"),
     "multiconer.conll": conll(" ", between=("_", "_"), comment="# id {}\tdomain=en"),
     "germeval.tsv": conll("\t", comment="#\thttp://a.example/{} [2009]", numbered=True),
@@ -164,6 +165,16 @@ FILES = {
             for _, t, spans in texts_and_spans()
         ]
     ),
+    "lists-in-object.jsonl": json_lines(
+        {
+            "text": text,
+            "spans": {
+                key: list(values)
+                for key, values in zip(("start", "end", "label"), zip(*spans, strict=True), strict=True)
+            },
+        }
+        for _, text, spans in texts_and_spans()
+    ),
     "azure.jsonl": json_lines(
         [
             {"text": t, "entities": [{"offset": s, "length": e - s, "category": k, "text": t[s:e]} for s, e, k in p]}
@@ -179,6 +190,15 @@ FILES = {
         ]
     ),
 }
+
+
+def test_words_with_classes_are_taken_for_tags_only_where_tags_are_wanted(tmp_path, kft_cli):
+    rows = "".join(f"name{n},{'MW'[n % 2]}\n" for n in range(40))
+    (tmp_path / "names.csv").write_text("name,label\n" + rows)
+    code, out, err = kft_cli("init", "names.csv", "-o", "r.yaml", "--json")
+    assert code == 0 and json.loads(out)["task"] == "text-classification", err
+    code, _, err = kft_cli("init", "names.csv", "-o", "s.yaml", "--task", "token-tagging")
+    assert code == 2 and "one word a row, and nothing says where a sentence ends" in err
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -276,7 +296,9 @@ CLASSES = {
             for row in classified(label=str)
         ]
     ),
-    "argilla-1.jsonl": json_lines(classified(annotation=str, prediction=lambda label: None)),
+    "argilla-1.jsonl": json_lines(
+        classified(annotation=str, prediction=lambda label: None, status=lambda label: "Validated")
+    ),
     "feedback.jsonl": json_lines(
         {
             "fields": {"text": row["text"]},
@@ -350,6 +372,19 @@ def test_several_questions_of_a_tool_are_refused(tmp_path):
     )
 
 
+def test_quotation_marks_that_swallow_rows_are_told(tmp_path):
+    text = "word,tag\n" + conll(",") + '",O\nso,O\n",O\n'
+    assert "a word goes over several lines" in refused(tmp_path, "a.csv", text)
+    long = "word,tag\n" + conll(",") * 60 + 'so,"O'
+    assert len(long) > 2**16 and "a row is not quoted as it should be" in refused(tmp_path, "a.csv", long)
+    assert '"' in read_form_of(tmp_path, "a.tsv", "word\ttag\n" + conll() + '"\tO\n').frame["word"].iloc[-1]
+
+
+def read_form_of(tmp_path, name, text):
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    return read_form(tmp_path / name, TAGGING)
+
+
 def test_what_is_left_out_of_an_export_is_said(tmp_path):
     rows = list(prodigy())
     rows[3]["answer"], rows[5]["answer"], rows[6]["answer"] = "reject", "ignore", "ignore"
@@ -388,3 +423,11 @@ def test_a_text_file_of_words_is_answered_as_sentences_and_others_line_by_line(t
         "Ada left",
         "Rome is old",
     ]
+
+
+def test_a_frame_of_words_and_tags_is_drafted_as_tagging():
+    from kft.api.reading import as_recipe
+
+    frame = pd.DataFrame({"tokens": [words(each) for each in MADE], "tags": [tagged.tags(each, iob2) for each in MADE]})
+    recipe, _ = as_recipe(None, (), frame)
+    assert recipe.spec.task == "token-tagging"
