@@ -40,7 +40,6 @@ def print_metrics(result: EvaluateResult, model_name: str) -> None:
         out.print(f"linear      {result.linear_wins}; kft compare RECIPE weighs them", style="yellow", markup=False)
     if result.valid is not None and not result.valid.apart:
         out.print(f"valid       {result.valid.said}", markup=False)
-    print_apart(result)
     for line in _report_lines(result):
         out.print(visible(line), markup=False)
     if result.edge_cases is not None:
