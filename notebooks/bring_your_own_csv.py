@@ -54,7 +54,8 @@ checked
 
 # %% [markdown]
 # Copies stay on one side of the split by themselves. The empty rows are left out because the recipe says so: `kft init`
-# has counted them and wrote `unusable_rows: skip`. By default kft stops and names them, so that nothing goes missing silently.
+# has counted them and wrote `unusable_rows: skip`. By default kft stops and names them, so that nothing goes missing
+# silently.
 #
 # ## 3. Train
 #
