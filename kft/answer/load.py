@@ -6,7 +6,7 @@ share the graph, and each holds what its own weights are beside those of the gra
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from kft.errors import ModelError, RunError
 from kft.recipe.load import Recipe
 from kft.recipe.schema import RecipeSpec
 from kft.records.document import read_document
+from kft.records.manifest import ANSWERS, require_intact
 from kft.records.receipt import Receipt
 from kft.records.run_folder import RunFolder
 from kft.tasks.recipes import load_recipe
@@ -42,25 +43,32 @@ class Run:
         folder: Where its files lie.
         recipe: As the folder has it.
         receipt: Likewise.
+        note: What a person should know of the folder; mostly nothing.
     """
 
     folder: RunFolder
     recipe: Recipe
     receipt: Receipt
+    note: str = ""
 
     @property
     def task(self) -> Task:
         return TASKS.get(self.recipe.spec.task)
 
 
-def read_run(folder: RunFolder) -> Run:
+def read_run(folder: RunFolder, relied: Sequence[str] = ANSWERS) -> Run:
     """Reads recipe and receipt of a run.
 
+    Args:
+        folder: The run's.
+        relied: The files that somebody is about to rely on.
+
     Raises:
-        RunError: The receipt is missing or damaged.
+        RunError: One of them is not as it was written, or the receipt is missing or damaged.
         RecipeError: The recipe is not valid any more.
     """
-    return Run(folder, load_recipe(folder.recipe), read_document(Receipt, folder.receipt))
+    note = require_intact(folder, relied)
+    return Run(folder, load_recipe(folder.recipe), read_document(Receipt, folder.receipt), note)
 
 
 @dataclass(frozen=True)

@@ -77,9 +77,10 @@ class Predictor:
         """Returns texts, pairs or paths as a table that names them, for ``write_answers``."""
         import pandas as pd
 
-        columns = self.known.task.reads.columns
-        rows = [given if isinstance(given, tuple) else (str(given),) for given in inputs]
-        return pd.DataFrame(rows, columns=pd.Index(columns), dtype=object)
+        reads = self.known.task.reads
+        read = map(reads.convert, inputs)
+        rows = [given if isinstance(given, tuple) else (str(given),) for given in read]
+        return pd.DataFrame(rows, columns=pd.Index(reads.columns), dtype=object)
 
     def answers(self, inputs: Sequence[Any]) -> list[Answer]:
         """Answers inputs that were read already."""
@@ -183,6 +184,10 @@ def predict_file(
     table = keep_columns(given.table, columns, str(path))
     skipped = find_unusable(given.inputs, known.task) if skip_unusable else {}
     progress = progress_for(quiet=False)
+    if known.note:
+        progress.note(known.note)
+    for note in given.notes:
+        progress.note(f"read       {note}")
     why: Counter[str] = Counter()
     answers = _in_chunks(predictor, given.inputs, skipped, why, progress)
     write_answers(output, table, answers)

@@ -8,25 +8,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from kft import strategy
+from kft import runtime, strategy
 from kft.api.reading import load, progress_for, show_data
 from kft.compare.approaches import APPROACHES
-from kft.compare.compare import BUDGET_MINUTES, run_approaches, without_frills
+from kft.compare.compare import BUDGET_MINUTES, Asked, run_approaches, without_frills
+from kft.compare.saved import Saved, drop_saved, read_saved
 from kft.compare.setting import Setting
 from kft.compare.table import as_markdown, header, rows_of
 from kft.errors import UsageError
 from kft.notebook import Line, Piece, Table, shows
 from kft.records.compare import ApproachResult, Comparison, Verdict
-from kft.records.document import document_text
-from kft.records.files import write_folder
-from kft.records.run_folder import refuse_taken
+from kft.records.document import write_document
+from kft.records.files import write_file
+from kft.records.run_folder import RUN_NOTE, create_run, latest_run, refuse_taken
 from kft.tasks.registry import TASKS, one_class_tasks
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from kft.model.backbones import Backbone
     from kft.recipe.load import Recipe
     from kft.recipe.schema import RecipeSpec
+    from kft.split.data_split import DataSplit
 
 RUNS = Path("runs")
 
@@ -73,6 +76,7 @@ def compare(
     devices: str = "auto",
     budget: float = BUDGET_MINUTES,
     quiet: bool = False,
+    resume: bool = False,
 ) -> CompareResult:
     """Measures whether to train from scratch, to fine-tune or only to prompt, on one split, and recommends one.
 
@@ -89,8 +93,10 @@ def compare(
         devices: As for ``train``, but for several workers.
         budget: Minutes that one approach may take, by its size.
         quiet: Prints no progress.
+        resume: Goes on with a comparison that was cut short, in ``run`` or the latest: what is done is not done again.
 
     Raises:
+        RunError: There is none to go on with, or it was begun with another recipe, other data or other versions.
         UsageError: The task is no classification, or an approach is unknown.
         KftError: One of its kinds, for a recipe, data, weights or a disk that does not fit.
 
@@ -113,10 +119,11 @@ def compare(
             next_step="kft compare RECIPE --devices one",
         )
     folder = Path(run) if run is not None else None
-    refuse_taken(folder)
+    if not resume:
+        refuse_taken(folder)
     loaded, split = load(recipe, overrides, data, devices)
     _require_classes(loaded.spec)
-    from kft.train.receipt import start_files
+    from kft.train.resume import run_identity
 
     with strategy.start(devices).scope():
         progress = progress_for(quiet)
@@ -127,16 +134,45 @@ def compare(
         backbone = setting.backbone  # now, so that weights which cannot be had are told before anything is spent
         progress.note(f"backbone   {backbone.name}, {backbone.model.count_params():,} parameters")
         setting.retain  # noqa: B018 - likewise, for one that cannot be used
-        outcomes, verdict = run_approaches(setting, split.test, approaches, budget)
-        files = start_files(loaded, split, backbone, ())
+        identity = {**run_identity(loaded, split, backbone.weights_hash), "versions": runtime.versions()}
+        place, done = _Place(loaded, split, backbone, folder), {}
+        if resume:
+            place.found = folder or latest_run(f"{loaded.name}-compare") or RUNS / f"{loaded.name}-compare-1"
+            done = read_saved(place.found, identity)
+            progress.note(f"resumed    {place.found}: {', '.join(done) or 'nothing'} done before")
+        asked = Asked(approaches, budget)
+        try:
+            outcomes, verdict = run_approaches(setting, split.test, asked, Saved(place.make, identity), done)
+        except BaseException as stop:
+            if place.found is not None:
+                stop.add_note(f"{RUN_NOTE}{place.found}")  # whoever reports it can say where the finished ones are
+            raise
     found = Comparison(split.split_hash, len(split.test), outcomes, verdict, setting.metric.name)
-    files["compare.json"] = document_text(found)
-    files["compare.md"] = as_markdown(found)
-    return CompareResult(
-        run=write_folder(files, folder, numbered=RUNS / f"{loaded.name}-compare"),
-        **vars(found),
-        seconds=time.perf_counter() - started,
-    )
+    own = place.make()
+    write_file(own / "compare.md", as_markdown(found))
+    write_document(own / "compare.json", found)
+    drop_saved(own)
+    return CompareResult(run=own, **vars(found), seconds=time.perf_counter() - started)
+
+
+@dataclass
+class _Place:
+    """Where a comparison is written: a folder that is made when the first approach is done."""
+
+    recipe: Recipe
+    split: DataSplit
+    backbone: Backbone
+    asked: Path | None
+    found: Path | None = None
+
+    def make(self) -> Path:
+        from kft.train.receipt import write_start
+
+        if self.found is None:
+            made = create_run(f"{self.recipe.name}-compare", self.asked)
+            self.found = made.path
+            write_start(made, self.recipe, self.split, self.backbone, ())
+        return self.found
 
 
 def _require_classes(spec: RecipeSpec) -> None:

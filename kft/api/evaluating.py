@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kft import assets, strategy
-from kft.answer.load import load_answering, read_run
+from kft import assets, runtime, strategy
+from kft.answer.load import Answering, Run, load_answering, read_run
 from kft.api.reading import frames_of, progress_for, split_of
 from kft.api.scoring import score_run, score_test
 from kft.data.examples import Columns, Examples
@@ -18,13 +20,18 @@ from kft.errors import DataError, RunError, UsageError
 from kft.evaluate.paired import compare_runs, require_comparable
 from kft.recipe.load import Recipe
 from kft.recipe.sources import DATAFRAME
+from kft.records.evaluations import DatedEvaluation, keep_evaluation
+from kft.records.lock import hold
+from kft.records.manifest import FITTED, SCORES, START, TRAINED, require_intact
 from kft.records.metrics import EvaluateResult
 from kft.records.receipt import Receipt
 from kft.records.run_folder import RunFolder, open_run
-from kft.split.data_split import DataSplit, content_hash
+from kft.split.data_split import DataSplit, content_hash, data_hash
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from kft.train.progress import Progress
 
 
 def evaluate(
@@ -56,9 +63,10 @@ def evaluate(
     """
     folder = open_run(Path(run))
     other = None if against is None else open_run(Path(against))
-    known = read_run(folder)
+    known = read_run(folder, SCORES if isinstance(data, (str, Path)) else _needed(folder))
     recipe, receipt = known.recipe, known.receipt
     if other is not None:
+        require_intact(other, (*START, "metrics.json", "predictions.csv"))
         require_comparable(folder, other, known.task)
     early = strategy.choose_early(devices)
     chief = early is None or early.is_chief
@@ -67,7 +75,10 @@ def evaluate(
         split = split_of(recipe, frames, devices)
         require_same_data(folder, receipt, split)
         with strategy.start(devices).scope():
-            result = score_test(load_answering(known), split, progress_for(quiet or not chief), writes=chief)
+            progress = progress_for(quiet or not chief)
+            _say(known, progress)
+            with hold(folder, progress.note) if chief else nullcontext():
+                result = score_test(load_answering(known), split, progress, writes=chief)
         return result if other is None else _compare(result, folder, other, split)
     if other is not None:
         raise UsageError(
@@ -97,13 +108,44 @@ def evaluate(
     )
     with strategy.start(devices).scope():
         progress = progress_for(quiet or not chief)
+        _say(known, progress)
         for note in notes:
             progress.note(note)
         seen = _count_seen(folder, examples)
         if seen:
             rows = f"{seen:,} of {len(examples):,} rows of {name}"
             progress.note(f"warning    {rows} were in train or valid of this run: the figures flatter")
-        return replace(score_run(known, examples, name, progress), seen_in_training=seen)
+        answering = load_answering(known)
+        result = replace(score_run(answering, examples, name, progress), seen_in_training=seen)
+        if chief:
+            with hold(folder, progress.note):
+                kept = keep_evaluation(folder, _dated(result, examples, answering))
+            progress.note(f"kept       {kept}")
+        return result
+
+
+def _dated(result: EvaluateResult, examples: Examples, answering: Answering) -> DatedEvaluation:
+    return DatedEvaluation(
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        data=result.split,
+        data_hash=data_hash([examples], answering.best.kind.labels.written),
+        n=result.n,
+        seen_in_training=result.seen_in_training,
+        checkpoint=answering.best.checkpoint,
+        metrics=result.metrics,
+        gates=result.gates,
+        versions=runtime.versions(),
+    )
+
+
+def _needed(folder: RunFolder) -> tuple[str, ...]:
+    """Returns the files that the run's own figures hang on; what is fitted and not there is fitted anew."""
+    return (*START, *TRAINED, *(name for name in FITTED if (folder.path / name).is_file()))
+
+
+def _say(run: Run, progress: Progress) -> None:
+    if run.note:
+        progress.note(run.note)
 
 
 def _count_seen(run: RunFolder, examples: Examples) -> int:

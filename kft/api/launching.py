@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from kft.api.reading import as_recipe
 from kft.api.training import check_tpu, plan
-from kft.errors import AssetError, RecipeError, UsageError
+from kft.errors import AssetError, RecipeError, UsageError, require_plain
 from kft.launch.jobs import JobSpec, render_job, require_image, require_one_host, submit_command
 from kft.launch.machines import DEFAULTS, Machine, MemoryNeed, find_machine, require_memory
 from kft.launch.placing import Placed, place, require_gs
@@ -106,6 +107,8 @@ def launch(
         >>> job.job.name, job.job.machine.described
         ('kft-product-reviews', '8 TPU chips of 16 GB')
     """
+    require_plain(on, "--on", UsageError)
+    require_plain(accelerator or "", "--accelerator", UsageError)
     if on not in DEFAULTS:
         hint = nearest(on, DEFAULTS)
         raise UsageError(
@@ -128,7 +131,7 @@ def launch(
         share = format_size(need.on(machine.devices * workers))
         memory = f"{share} of {format_size(machine.memory)} on each device, by kft plan."
     else:
-        memory = f"not checked ({unchecked})."
+        memory = f"not checked ({shlex.quote(unchecked)})."
     job = JobSpec(on, machine, workers, image, run, placed, spot, memory)
     return LaunchResult(job, render_job(job), need, unchecked)
 

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 from kft import assets, strategy
 from kft.audit.all_checks import require_known_checks
 from kft.calls import PATH, are_tables
-from kft.curate.look import names_images
+from kft.curate.likely_task import are_words, tagging, task_of_tables
+from kft.data.examples import Wanted
 from kft.data.tables import Rows
 from kft.errors import RecipeError, UsageError
 from kft.model import backbones
 from kft.model.limits import known_limit
 from kft.recipe.load import Recipe
+from kft.recipe.schema import ModelSpec
 from kft.recipe.sources import DATAFRAME
 from kft.split.assign import SPLITS
 from kft.split.data_split import DataSplit, load_split
@@ -70,7 +72,7 @@ def require_room(recipe: Recipe, limit: int | None) -> None:
     asked = recipe.spec.model.max_tokens
     if not limit or TASKS.get(recipe.spec.task).reads.files or asked <= limit:
         return
-    if recipe.origins.get("model.max_tokens", "default") == "default":
+    if asked == ModelSpec.model_fields["max_tokens"].default:  # a run's own recipe writes defaults out
         return
     raise RecipeError(
         "the backbone cannot take texts that long",
@@ -157,9 +159,12 @@ def _draft(data: Any, overrides: Sequence[str]) -> Recipe:
             next_step='kft.train("recipe.yaml"), or kft.train(frame, text="review", label="rating")',
         )
     frames = None if isinstance(data, PATH) else frames_of(data)
-    files = Path(data).is_dir() if frames is None else names_images([Rows("dataframe", frames["train"], Path.cwd())])
+    if frames is not None:
+        likely = task_of_tables([Rows("dataframe", frames["train"], Path.cwd())], Wanted())
+    else:
+        likely = tagging() if are_words(Path(data)) else first_task(files=Path(data).is_dir())
     named = {setting.partition("=")[0] for setting in overrides}
-    task = {} if "task" in named else {"task": first_task(files=files).name}
+    task = {} if "task" in named else {"task": likely.name}
     return load_recipe({**task, "data": {"train": str(data) if frames is None else DATAFRAME}}, overrides)
 
 

@@ -16,6 +16,7 @@ from kft.evaluate.mistakes import find_mistakes, predictions_hash
 from kft.notebook import Line, Link, Piece, Table, shows
 from kft.records.document import write_document
 from kft.records.files import require_writable, write_file
+from kft.records.manifest import ALL, is_intact, require_intact, sealing
 from kft.records.mistakes import Mistakes
 from kft.records.run_folder import open_run
 
@@ -107,9 +108,13 @@ def report(
     started = time.perf_counter()
     folder = open_run(Path(run))
     require_writable(folder.path)
+    note = require_intact(folder, set(ALL) - {"mistakes.json"})
     record = read_record(folder)
     comparison = None if compare is None else _comparison(Path(compare), record)
-    record, missing = _with_mistakes(record, frames_of(data), progress_for(quiet))
+    progress = progress_for(quiet)
+    if note:
+        progress.note(note)
+    record, missing = _with_mistakes(record, frames_of(data), progress)
     write_file(folder.report, render_run(record, comparison=comparison, missing=missing), elsewhere=ELSEWHERE)
     write_file(folder.card, render_card(record), elsewhere=ELSEWHERE)
     files = {"report": folder.report, "card": folder.card}
@@ -145,7 +150,7 @@ def _with_mistakes(
 
     Those that were found before for the same predictions are taken as they are.
     """
-    known = record.mistakes
+    known = record.mistakes if is_intact(record.run, "mistakes.json") else None
     if known is not None and known.predictions_hash == predictions_hash(record.run):
         return record, ""
     try:
@@ -153,7 +158,8 @@ def _with_mistakes(
     except CANNOT_BE_SHOWN as error:
         progress.note(f"mistakes   not shown: {error}")
         return replace(record, mistakes=None), error.problem
-    write_document(record.run.mistakes, found, elsewhere=ELSEWHERE)
+    with sealing(record.run, ("mistakes.json",)):
+        write_document(record.run.mistakes, found, elsewhere=ELSEWHERE)
     return replace(record, mistakes=found), ""
 
 

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from kft import replicas
 from kft.answer.artifact import Artifact
 from kft.answer.decide import Decisions
 from kft.answer.fitted import Fitted, Judged, fit_answers, write_fitted
-from kft.answer.load import Answering, Run, load_answering, load_artifact
+from kft.answer.load import Answering, Run, load_artifact
 from kft.data.examples import Columns, Examples
+from kft.evaluate.apart import Chosen, chosen_by
 from kft.evaluate.evaluate import Beside, ClassReport, Scored, calibrated, report_classes, score, write_evaluation
+from kft.evaluate.linear import fit_linear, why_no_linear
 from kft.evaluate.overfitting import judge_overfitting
 from kft.forgetting.retention import gate_value, measure_run, read_forgetting, write_forgetting
 from kft.records.edge_cases import EdgeCaseResult
-from kft.records.forgetting import ForgettingResult
 from kft.records.history import read_history
+from kft.records.manifest import FIGURES, TRAINED, seal, sealing
 from kft.records.metrics import EvaluateResult
 from kft.records.receipt import Receipt
 from kft.records.rules import CostRule, PrecisionRule, Rule
 from kft.split.data_split import DataSplit
+from kft.split.holdout import set_aside
 from kft.suites.edge_cases import run_suite
 from kft.suites.suite import Suite, suite_of
 
@@ -39,33 +46,55 @@ def score_test(answering: Answering, split: DataSplit, progress: Progress, *, wr
         writes: Whether this process, of several, writes what was found.
     """
     run, checkpoint = answering.run, answering.best.checkpoint
+    if writes:
+        seal(run, TRAINED)
     if answering.best.kind.one_class:
         # All processes or none: what the model computes, it computes on all of them together.
         if replicas.any_process(answering.fitted is None):
             fitted = _fit_on_valid(answering, split, progress)
             if writes:
-                write_fitted(run, fitted, checkpoint)
+                with sealing(run, ("calibration.json", "scope.safetensors")):
+                    write_fitted(run, fitted, checkpoint)
             answering = answering.with_fitted(fitted)
         progress.note(_described(answering.best.decisions))
     forgetting = read_forgetting(run, checkpoint)
     if replicas.any_process(forgetting is None):
         forgetting = measure_run(answering, progress)
         if writes and forgetting is not None:
-            write_forgetting(run, forgetting, checkpoint)
-    result, given = _score(answering, split.test, "test", forgetting, progress)
+            with sealing(run, ("forgetting.json",)):
+                write_forgetting(run, forgetting, checkpoint)
+    linear = None
+    if why_no_linear(answering.spec):
+        progress.note(f"linear     none: {why_no_linear(answering.spec)}")
+    else:
+        linear = fit_linear(answering.spec, split.without_test(), progress)
+    beside = Beside(forgetting=forgetting, chosen=_chosen(answering, split), data=answering.spec.data)
+    result, given = _score(answering, split.test, "test", beside, progress, linear)
     if writes:
-        write_evaluation(run, result, given, answering.best.decisions)
+        with sealing(run, FIGURES):
+            write_evaluation(run, result, given, answering.best.decisions)
     return result
 
 
-def score_run(run: Run, examples: Examples, name: str, progress: Progress) -> EvaluateResult:
+def _chosen(answering: Answering, split: DataSplit) -> Chosen | None:
+    """Returns what valid said of the weights that answer: of its rows that choices were made by."""
+    kept = ~set_aside(answering.spec, split)
+    groups = None if split.valid.groups is None else split.valid.groups[kept]
+    history = read_history(answering.run.history)
+    return chosen_by(history, answering.best.kind.judging.main.name, int(kept.sum()), groups)
+
+
+def score_run(answering: Answering, examples: Examples, name: str, progress: Progress) -> EvaluateResult:
     """Scores the best checkpoint and, for the paired gain, the probe, on other examples than the run's own."""
-    answering = load_answering(run)
+    run = answering.run
     if answering.best.kind.one_class and answering.fitted is None:
         progress.note(
-            f"\nnote       not calibrated: training was cut short; kft evaluate {run.folder.path} calibrates on valid"
+            f"\nnote       not calibrated: training was cut short; kft evaluate {run.path} calibrates on valid"
         )
-    return _score(answering, examples, name, read_forgetting(run.folder, answering.best.checkpoint), progress)[0]
+    if not why_no_linear(answering.spec):
+        progress.note("linear     none: it is fitted on the run's own rows, which other data do not need")
+    beside = Beside(forgetting=read_forgetting(run, answering.best.checkpoint))
+    return _score(answering, examples, name, beside, progress)[0]
 
 
 def score_suite(run: Run, suite: Suite, progress: Progress) -> EdgeCaseResult:
@@ -80,8 +109,6 @@ def _run_suite(artifact: Artifact, receipt: Receipt, suite: Suite, progress: Pro
 
 
 def _fit_on_valid(answering: Answering, split: DataSplit, progress: Progress) -> Fitted:
-    from kft.split.holdout import set_aside
-
     spec, asked = answering.spec, answering.spec.evaluate
     if asked.calibrate == "none" and not (asked.abstain_at or asked.threshold or asked.out_of_scope):
         return Fitted()
@@ -148,13 +175,20 @@ def _answer(answering: Answering, examples: Examples) -> Scored:
 
 
 def _score(
-    answering: Answering, examples: Examples, name: str, forgetting: ForgettingResult | None, progress: Progress
+    answering: Answering,
+    examples: Examples,
+    name: str,
+    beside: Beside,
+    progress: Progress,
+    linear: Callable[[Sequence[Any]], np.ndarray] | None = None,
 ) -> tuple[EvaluateResult, Scored]:
     progress.note(f"\nscoring    {len(examples):,} examples of {name}")
     best, receipt, spec = answering.best, answering.receipt, answering.spec
     suite = suite_of(answering.recipe) if spec.evaluate.suite else None
     raw = _answer(answering, examples)
     given = calibrated(raw, best.decisions, None if answering.probe is None else answering.probe.decisions)
+    if linear is not None:
+        given = replace(given, linear=linear(examples.inputs))
     report = None
     if best.kind.one_class:
         report = _report(answering, raw, given)
@@ -163,11 +197,11 @@ def _score(
         split=name,
         shares=receipt.shares,
         gates=spec.evaluate.gates,
-        beside=Beside(
+        beside=replace(
+            beside,
             report=report,
             edge_cases=None if suite is None else _run_suite(best, receipt, suite, progress),
-            forgetting=forgetting,
-            values={"forgetting.retained": gate_value(answering, forgetting)},
+            values={"forgetting.retained": gate_value(answering, beside.forgetting)},
         ),
     )
     return result, given

@@ -17,6 +17,8 @@ from kft.records.document import read_if_there, write_document
 from kft.records.edge_cases import EdgeCaseResult
 from kft.records.files import write_file
 from kft.records.findings import Findings
+from kft.records.lock import hold
+from kft.records.manifest import ANSWERS, sealing
 from kft.records.run_folder import open_run
 from kft.suites.draft import SuiteDraft, draft, refuse_draft
 from kft.suites.edge_cases import compare_edge_cases
@@ -61,7 +63,10 @@ def evaluate_suite(
     """
     folder, loaded = open_run(Path(run)), load_suite(suite)
     other_folder = None if against is None else open_run(Path(against))
-    asked, other = read_run(folder), None if other_folder is None else read_run(other_folder)
+    asked, other = (
+        read_run(folder),
+        None if other_folder is None else read_run(other_folder, (*ANSWERS, "edge_cases.json")),
+    )
     for each in (asked, *([] if other is None else [other])):
         require_fit(loaded, each.task, each.receipt.labels)
     early = strategy.choose_early(devices)
@@ -70,7 +75,8 @@ def evaluate_suite(
         progress = progress_for(quiet or not chief)
         result = score_suite(asked, loaded, progress)
         if chief:
-            write_document(asked.folder.edge_cases, result)
+            with hold(asked.folder, progress.note), sealing(asked.folder, ("edge_cases.json",)):
+                write_document(asked.folder.edge_cases, result)
         if other is None:
             return result
         return compare_edge_cases(result, _passed(other, loaded, result.suite_hash, progress), str(other.folder.path))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,9 @@ from kft.model import backbones
 from kft.notebook import Line, Piece, Table, shows
 from kft.recipe.load import Recipe
 from kft.records.document import as_document, write_document
+from kft.records.files import storage_errors
+from kft.records.lock import hold
+from kft.records.manifest import forget_results
 from kft.records.metrics import EvaluateResult
 from kft.records.run_folder import RUN_NOTE, RunFolder, create_run, latest_run, refuse_taken
 from kft.split.data_split import DataSplit
@@ -216,29 +220,45 @@ class _Asked:
 def _train(
     asked: _Asked, callbacks: Sequence[keras.callbacks.Callback], progress: Progress
 ) -> tuple[RunFolder, FitResult, EvaluateResult]:
-    from kft.train.run import fit
-
-    recipe, split, chief = asked.recipe, asked.split, asked.chief
+    recipe, split = asked.recipe, asked.split
     show_data(progress, recipe, split)
     runtime.seed_everything(recipe.spec.seed)
     prepared = _prepare(recipe, split, progress, beginning=True)
     if any(phase.moves_backbone for phase in prepared.phases):
         find_retain(recipe.spec)  # a retain set that cannot be used is told before anything is spent
     prepared.read()  # what the backbone cannot take is told while there is no run folder
-    run, files, found = _open(asked, prepared, progress)
+    with ExitStack() as held:
+        return _fit(asked, prepared, callbacks, progress, held)
+
+
+def _fit(
+    asked: _Asked,
+    prepared: Prepared,
+    callbacks: Sequence[keras.callbacks.Callback],
+    progress: Progress,
+    held: ExitStack,
+) -> tuple[RunFolder, FitResult, EvaluateResult]:
+    from kft.train.run import fit
+
+    run, files, found = _open(asked, prepared, progress, held)
     try:
         fitted = fit(prepared, files, callbacks, found)
         replicas.any_process(False)  # the others read the best weights once the first has written them
-        answering = from_training(run, prepared.backbone, fitted, split.space)
-        evaluation = score_test(answering, split, progress, writes=chief)
+        answering = from_training(run, prepared.backbone, fitted, asked.split.space)
+        evaluation = score_test(answering, asked.split, progress, writes=asked.chief)
     except BaseException as stop:
         stop.add_note(f"{RUN_NOTE}{run.path}")  # whoever reports it can say where the weights are
         raise
     return run, fitted, evaluation
 
 
-def _open(asked: _Asked, prepared: Prepared, progress: Progress) -> tuple[RunFolder, Files, Checkpoint | None]:
-    """Makes the run folder and writes what is known before training, or finds the checkpoint to go on from."""
+def _open(
+    asked: _Asked, prepared: Prepared, progress: Progress, held: ExitStack
+) -> tuple[RunFolder, Files, Checkpoint | None]:
+    """Makes the run folder and writes what is known before training, or finds the checkpoint to go on from.
+
+    ``held`` keeps other processes out of the folder until it is closed.
+    """
     from kft.train import resume as resuming
     from kft.train.receipt import write_start
     from kft.train.recorder import Files
@@ -247,6 +267,10 @@ def _open(asked: _Asked, prepared: Prepared, progress: Progress) -> tuple[RunFol
     backbone = prepared.backbone
     identity = resuming.run_identity(recipe, split, backbone.weights_hash)
     run = RunFolder(folder) if folder is not None and (resume or not chief) else create_run(recipe.name, folder)
+    if chief:
+        with storage_errors(run.path):
+            run.path.mkdir(parents=True, exist_ok=True)  # one to resume in need not be there
+        held.enter_context(hold(run, progress.note))
     last = resuming.last_folder(recipe, run)
     found = None
     if resume:
@@ -261,6 +285,7 @@ def _open(asked: _Asked, prepared: Prepared, progress: Progress) -> tuple[RunFol
         _write_findings(run, recipe, split, backbone, progress)
         write_start(run, recipe, split, backbone, prepared.phases)
     if chief and found is not None:
+        forget_results(run)
         resuming.note_resumed(run, found.state["steps_done"], replicas.describe(), runtime.versions())
     progress.note(f"run        {run.path}")
     return run, Files(run.path, last, chief, identity), found

@@ -58,7 +58,9 @@ def prepare_view(
     copies = groups_of(view.copies, len(view.all))[: len(view.known)]
     classes, groups = len(split.labels), join_groups(view.known.groups, copies)
     found = out_of_fold(view.known_features, view.targets, classes, groups, seed=spec.seed)
-    return replace(view, out_of_fold=found.probabilities, strength=found.strength)
+    whole = replace(view, out_of_fold=found.probabilities, strength=found.strength)
+    whole.__dict__["copies"] = view.copies  # found already: they take long
+    return whole
 
 
 def _read(spec: RecipeSpec, split: DataSplit, backbone: Backbone, task: Task, progress: Progress) -> dict[str, Encoded]:

@@ -36,19 +36,16 @@ def verdict(findings: Sequence[Finding]) -> str:
 
     Example:
         >>> verdict([Finding("size", "warning", "Small.", "add rows", 0.1)])
-        'Nothing makes the measured result wrong; 1 thing lowers it.'
+        'Nothing makes the measured result wrong; 1 warning may lower it.'
     """
     errors, warnings, _ = count_severities(findings).values()
     if not errors and not warnings:
         return "Nothing was found that would spoil the result."
+    lower = f"{warnings} {'warning' if warnings == 1 else 'warnings'} may lower it"
     if not errors:
-        return f"Nothing makes the measured result wrong; {_things(warnings, 'lowers', 'lower')} it."
-    wrong = f"{_things(errors, 'makes', 'make')} the measured result wrong"
-    return f"{wrong}, {warnings} {'lowers' if warnings == 1 else 'lower'} it." if warnings else f"{wrong}."
-
-
-def _things(count: int, one: str, several: str) -> str:
-    return f"1 thing {one}" if count == 1 else f"{count} things {several}"
+        return f"Nothing makes the measured result wrong; {lower}."
+    wrong = f"{errors} {'error makes' if errors == 1 else 'errors make'} the measured result wrong"
+    return f"{wrong}, {lower}." if warnings else f"{wrong}."
 
 
 def all_findings(split: DataSplit, findings: Sequence[Finding]) -> Findings:

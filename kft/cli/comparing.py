@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import rich_click as click
 from rich.table import Table
 from rich.text import Text
 
+from kft.characters import visible
 from kft.cli.common import console, devices_option, load_named, output_options, print_json
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ NEXT = {
 )
 @click.option("--set", "overrides", metavar="K=V", multiple=True, help="Override a setting; may be repeated.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Override the recipe's seed.")
+@click.option("--resume", is_flag=True, help="Go on with the comparison that was cut short, in --run or the latest.")
 @devices_option
 @output_options
 def compare(
@@ -46,6 +49,7 @@ def compare(
     budget: float | None,
     overrides: tuple[str, ...],
     seed: int | None,
+    resume: bool,
     devices: str,
     as_json: bool,
     quiet: bool,
@@ -65,6 +69,7 @@ def compare(
         devices=devices,
         budget=BUDGET_MINUTES if budget is None else budget,
         quiet=quiet,
+        resume=resume,
     )
     if as_json:
         print_json(result)
@@ -82,7 +87,7 @@ def _print(result: CompareResult, recipe: str) -> None:
         table.add_column(title, min_width=width, ratio=None if width else 1)
     for row in rows_of(result.approaches, result.verdict, result.metric):
         style = "bold" if row.recommended else "dim" if row.skipped else ""
-        table.add_row(*(Text(cell) for cell in row.cells), style=style)
+        table.add_row(*(Text(visible(cell)) for cell in row.cells), style=style)
     out.print(table)
     verdict = result.verdict
     out.print(f"verdict    {verdict.approach}: {verdict.why}", markup=False, width=min(out.width, WIDEST))
@@ -99,10 +104,10 @@ def _print(result: CompareResult, recipe: str) -> None:
 def _next_step(result: CompareResult, recipe: str) -> str:
     name = result.verdict.approach
     if name in NEXT:
-        return NEXT[name].format(recipe=recipe)
+        return NEXT[name].format(recipe=quote(recipe))
     (chosen,) = (each.chosen for each in result.approaches if each.name == name)
     assert chosen is not None  # it was tried, or it would not be recommended
-    return f"kft train {recipe} --set 'train.phases={json.dumps(chosen['phases'])}'"
+    return f"kft train {quote(recipe)} --set {quote('train.phases=' + json.dumps(chosen['phases']))}"
 
 
 COMMANDS = (compare,)

@@ -4,47 +4,69 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from kft.characters import visible
 from kft.cli.common import console
 from kft.cli.edge_cases import print_edge_cases
 from kft.records.estimate import Estimate, metric_title
 from kft.records.metrics import CalibrationResult, EvaluateResult, SelectiveResult
 
+RATES = ("precision", "recall", "F1")
 MOST_WEAK = 5
 """Weak slices that are shown."""
 
 
 def print_metrics(result: EvaluateResult, model_name: str) -> None:
     """Prints test metrics beside the baselines, the gain, what is known beside them, and the gates."""
-    table = Table(title=f"{escape(result.split)}: {result.n:,} examples, 95 % intervals", title_justify="left")
+    table = Table(title=f"{result.split}: {result.n:,} examples, 95 % intervals", title_justify="left")
     table.add_column("")
     for name in result.metrics:
         table.add_column(metric_title(name), justify="right")
     for name, values in (*result.baselines.items(), (model_name, result.metrics)):
         style = "bold" if values is result.metrics else None
-        table.add_row(escape(name), *(str(value) for value in values.values()), style=style)
+        table.add_row(name, *(str(value) for value in values.values()), style=style)
     out = console()
     out.print(table)
-    if result.gain_over_probe is not None:
-        gain = result.gain_over_probe
-        sign = 1 if result.higher_is_better else -1
-        better, worse = (gain.low > 0, gain.high < 0) if sign > 0 else (gain.high < 0, gain.low > 0)
-        verdict = "better" if better else "worse" if worse else "may be none"
-        if gain.low == gain.high == 0:
-            out.print("this model answers as its probe does")
-        else:
-            out.print(f"difference to the probe in {metric_title(result.main)}, paired: {gain} ({verdict})")
+    gain = result.gain_over_probe
+    if gain is not None and gain.low == gain.high == 0:
+        out.print("this model answers as its probe does")
+    elif gain is not None:
+        out.print(f"difference to the probe in {_paired(result, gain)}")
+    if result.gain_over_linear is not None:
+        out.print(f"difference to a linear model on words in {_paired(result, result.gain_over_linear)}")
+    if result.linear_wins:
+        out.print(f"linear      {result.linear_wins}; kft compare RECIPE weighs them", style="yellow", markup=False)
+    if result.valid is not None and not result.valid.apart:
+        out.print(f"valid       {result.valid.said}", markup=False)
     for line in _report_lines(result):
-        out.print(line, markup=False)
+        out.print(visible(line), markup=False)
     if result.edge_cases is not None:
         print_edge_cases(result.edge_cases)
     for line in result.forgetting.lines if result.forgetting else ():
         out.print(f"forgetting  {line}", markup=False)
     for name, gate in result.gates.items():
-        state = "[green]passed[/green]" if gate.passed else "[red]failed[/red]"
-        out.print(f"gate {name} {gate.rule}: {gate.reached} {state}")
+        state = ("passed", "green") if gate.passed else ("failed", "red")
+        out.print(Text.assemble(f"gate {name} {gate.rule}: {gate.reached} ", state))
+
+
+def _paired(result: EvaluateResult, gain: Estimate) -> str:
+    low, high = sorted((gain.low, gain.high) if result.higher_is_better else (-gain.low, -gain.high))
+    verdict = "better" if low > 0 else "worse" if high < 0 else "may be none"
+    return f"{metric_title(result.main)}, paired: {gain} ({verdict})"
+
+
+def print_apart(result: EvaluateResult) -> None:
+    """Prints, where valid and test differ by more than chance, what may be behind it and what to try."""
+    if result.valid is None or not result.valid.apart:
+        return
+    out = console()
+    out.print(f"warning     {result.valid.said}", style="bold red", markup=False)
+    for cause in result.valid.causes:
+        out.print(f"            perhaps {cause}", style="red", markup=False)
+    for step in result.valid.next_steps:
+        out.print(f"            try {step}", style="red", markup=False)
 
 
 def _report_lines(result: EvaluateResult) -> Iterator[str]:
@@ -108,7 +130,7 @@ def print_pairs(result: EvaluateResult, most: int = 10) -> None:
     out.print(f"difference in accuracy, paired: {pairs.difference} (McNemar p {pairs.p_value:.2g}: {verdict})")
     if pairs.broke:
         more = f" and {len(pairs.broke) - most:,} more" if len(pairs.broke) > most else ""
-        out.print(f"broke {', '.join(pairs.broke[:most])}{more}", markup=False)
+        out.print(visible(f"broke {', '.join(pairs.broke[:most])}{more}"), markup=False)
 
 
 def print_classes(result: EvaluateResult, most: int = 10) -> None:
@@ -117,10 +139,19 @@ def print_classes(result: EvaluateResult, most: int = 10) -> None:
         return
     out = console()
     worst = sorted(result.classes, key=lambda row: row.f1)[:most]
-    title = "classes" if len(result.classes) <= most else f"the {len(worst)} weakest of {len(result.classes)} classes"
-    table = Table("class", "n", "precision", "recall", "F1", title=title, title_justify="left")
+    few = len(result.classes) <= most
+    title = "classes" if few else f"the {len(worst)} weakest of {len(result.classes)} classes"
+    table = Table("class", "n", *RATES, title=f"{title}, 95 % intervals", title_justify="left")
     for row in worst:
-        table.add_row(escape(row.label), str(row.n), f"{row.precision:.3f}", f"{row.recall:.3f}", f"{row.f1:.3f}")
+        rates = (
+            Estimate(value, *ends)
+            for value, ends in (
+                (row.precision, row.precision_range),
+                (row.recall, row.recall_range),
+                (row.f1, row.f1_range),
+            )
+        )
+        table.add_row(visible(row.label), str(row.n), *map(str, rates))
     out.print(table)
     if result.confusion is None:
         return
@@ -132,4 +163,4 @@ def print_classes(result: EvaluateResult, most: int = 10) -> None:
         if i != j and count
     ]
     for count, target, prediction in sorted(pairs, reverse=True)[:3]:
-        out.print(f"{count} {target} taken for {prediction}", markup=False)
+        out.print(visible(f"{count} {target} taken for {prediction}"), markup=False)

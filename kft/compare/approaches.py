@@ -27,6 +27,7 @@ class Approach:
         hopeless: Says why it is not worth its cost, given a budget in minutes; empty when it is. It is not asked
             about approaches that a person named.
         pretrained: Whether it reads the pretrained backbone.
+        passes: Passes of one example through the whole backbone that fitting takes, about; 0 where it is soon done.
         forgetting: Why there is no figure for what the backbone unlearned, where there is none, for people.
     """
 
@@ -37,6 +38,7 @@ class Approach:
     unfit: Unfit = lambda setting: ""
     hopeless: Hopeless = lambda setting, budget: ""
     pretrained: bool = True
+    passes: int = 0
     forgetting: str = "the backbone stays as it is"
 
 
@@ -77,6 +79,7 @@ for approach in (
         "low-rank adapters in all blocks, from the probe",
         "many tasks on one backbone: small files",
         tuning.fit_lora,
+        passes=12,
         hopeless=tuning.too_much_for_lora,
         forgetting=KEPT_ITS_START,
     ),
@@ -85,6 +88,7 @@ for approach in (
         "the two top blocks, from the probe",
         "dozens of labels a class; cheaper than all blocks",
         tuning.fit_top,
+        passes=4,
         forgetting=KEPT_ITS_START,
     ),
     Approach(
@@ -92,6 +96,7 @@ for approach in (
         "all blocks, from the probe",
         "many labels, words used in another sense",
         tuning.fit_full,
+        passes=12,
         hopeless=tuning.too_much_for_full,
         forgetting=KEPT_ITS_START,
     ),
@@ -100,6 +105,7 @@ for approach in (
         "the same architecture from random weights",
         "very many labels, unlike all that was read",
         tuning.fit_scratch,
+        passes=90,
         hopeless=tuning.too_much_for_scratch,
         pretrained=False,
         forgetting="nothing was learned before",

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from kft.answer.calibration import fit_temperature
-from kft.answer.decide import UNCHANGED, Temperature
+from kft.answer.decide import UNCHANGED
 from kft.compare.approaches import APPROACHES, Approach
+from kft.compare.saved import Fitted, Saved
 from kft.compare.setting import Setting
-from kft.compare.solution import Solution
 from kft.compare.verdict import BASELINE, decide, widen
 from kft.data.examples import Examples
 from kft.errors import ModelError, UsageError
@@ -26,31 +26,31 @@ BUDGET_MINUTES = 60.0
 
 
 @dataclass(frozen=True)
-class _Fitted:
-    """An approach between its fitting and the opening of the test split."""
+class Asked:
+    """Which approaches, and for how long.
 
-    approach: Approach
-    solution: Solution
-    temperature: Temperature
-    valid: np.ndarray
-    train: float | None
-    cost: Cost
-    retained: Estimate | None
-    forgetting_why: str
+    Attributes:
+        names: Which; None: all, of which those that are hopeless by rule are left out, and said so: all blocks below
+            10 training rows a class, from scratch below 100, and whatever takes longer than the budget by its size
+            (``Setting.estimated_minutes``).
+        budget: Minutes that one approach may take.
+    """
+
+    names: Sequence[str] | None = None
+    budget: float = BUDGET_MINUTES
 
 
 def run_approaches(
-    setting: Setting, test: Examples, names: Sequence[str] | None = None, budget: float = BUDGET_MINUTES
+    setting: Setting, test: Examples, asked: Asked, saved: Saved, done: Mapping[str, Fitted]
 ) -> tuple[tuple[ApproachResult, ...], Verdict]:
-    """Runs the approaches on one split, cheapest first.
+    """Runs the approaches on one split, cheapest first; each is kept as soon as it is done.
 
     Args:
         setting: The recipe, and the data that choices may see.
         test: What all are scored on, once every choice is made.
-        names: Which; default: all, of which those that are hopeless by rule are left out, and said so: all blocks below
-            10 training rows a class, from scratch below 100, and whatever takes longer than the budget by its size
-            (``Setting.estimated_minutes``).
-        budget: Minutes that one approach may take.
+        asked: Which approaches.
+        saved: Keeps each.
+        done: By an earlier call.
 
     Returns:
         One outcome an approach, in the order of the registry, and the verdict.
@@ -59,24 +59,25 @@ def run_approaches(
         UsageError: An approach is unknown, or none of those named can be used.
         KftError: One of its kinds, for weights or a disk that do not fit.
     """
-    asked = None if names is None else {APPROACHES.get(name).name for name in names}
-    fitted: dict[str, _Fitted] = {}
-    skipped: dict[str, str] = {}
-    for approach in APPROACHES:
-        if asked is not None and approach.name not in asked:
+    wanted, skipped = _wanted(setting, asked)
+    inputs = replace(test, labels=None)  # each approach answers test as it is done; nobody sees whether it is right
+    fitted: dict[str, Fitted] = {}
+    for approach in wanted:
+        if approach.name in done:
+            fitted[approach.name] = done[approach.name]
+            setting.progress.note(f"\n{approach.name:<10} done before, {done[approach.name].seconds:,.0f} s")
             continue
-        why = approach.unfit(setting) or ("" if asked else approach.hopeless(setting, budget))
-        if not why:
-            setting.progress.note(f"\n{approach.name:<10} {approach.about}")
+        setting.progress.note(f"\n{approach.name:<10} {approach.about}")
+        try:
             if approach.pretrained:  # before its clock runs, or whoever comes first would pay for all
                 setting.prepare()
-            try:
-                fitted[approach.name] = _fit(setting, approach)
-            except ModelError as error:  # this backbone cannot be tuned so; the others go on
-                why = error.problem
-        if why:
-            skipped[approach.name] = why
-            setting.progress.note(f"\n{approach.name:<10} skipped: {why}")
+            fitted[approach.name] = _fit(setting, approach, inputs)
+        except ModelError as error:  # this backbone cannot be tuned so; the others go on
+            skipped[approach.name] = error.problem
+            setting.progress.note(f"\n{approach.name:<10} skipped: {error.problem}")
+            continue
+        saved.keep(fitted[approach.name])
+        _say_what_is_left(setting, wanted, fitted, skipped)
     if not fitted:
         raise UsageError(
             "none of these approaches can be used on these data",
@@ -93,7 +94,48 @@ def run_approaches(
     ), verdict
 
 
-def _fit(setting: Setting, approach: Approach) -> _Fitted:
+def _wanted(setting: Setting, asked: Asked) -> tuple[list[Approach], dict[str, str]]:
+    """Returns the approaches that are tried, and why others are not."""
+    names = None if asked.names is None else {APPROACHES.get(name).name for name in asked.names}
+    wanted: list[Approach] = []
+    skipped: dict[str, str] = {}
+    for approach in APPROACHES:
+        if names is not None and approach.name not in names:
+            continue
+        why = approach.unfit(setting) or ("" if names else approach.hopeless(setting, asked.budget))
+        if why:
+            skipped[approach.name] = why
+            setting.progress.note(f"{approach.name:<10} skipped: {why}")
+        else:
+            wanted.append(approach)
+    if wanted:
+        setting.progress.note(
+            f"approaches {', '.join(approach.name for approach in wanted)}; each is kept as it is done"
+        )
+    return wanted, skipped
+
+
+def _say_what_is_left(
+    setting: Setting, wanted: Sequence[Approach], fitted: Mapping[str, Fitted], skipped: Mapping[str, str]
+) -> None:
+    left = [approach for approach in wanted if approach.name not in fitted and approach.name not in skipped]
+    spent = sum(each.seconds for each in fitted.values()) + setting.frozen_seconds
+    said = ", ".join(approach.name + _about_minutes(setting, approach) for approach in left) or "none"
+    setting.progress.note(
+        f"{'':<10} {len(fitted)} of {len(fitted) + len(left)} done, {spent:,.0f} s so far; left: {said}"
+    )
+
+
+def _about_minutes(setting: Setting, approach: Approach) -> str:
+    """Says how long an approach takes, from what one pass over an example took here; it decides nothing."""
+    if not approach.passes or not setting.frozen_seconds:
+        return ""
+    minutes = setting.seconds_per_vector * approach.passes * len(setting.split.train) / 60
+    return f" (about {max(1, round(minutes)):,} min)"
+
+
+def _fit(setting: Setting, approach: Approach, test: Examples) -> Fitted:
+    began = time.perf_counter()
     wall, cpu = time.perf_counter(), time.process_time()
     solution = approach.fit(setting)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
@@ -116,14 +158,31 @@ def _fit(setting: Setting, approach: Approach) -> _Fitted:
     )
     valid = temperature.apply(raw)
     reached = setting.metric.value(targets, valid)
-    setting.progress.note(f"{'':<10} {setting.metric.name} {reached:.3f} on valid, {wall:.1f} s")
     retained, why = (
         (None, approach.forgetting) if solution.tuned is None else setting.measure_forgetting(solution.tuned)
     )
-    return _Fitted(approach, solution, temperature, valid, train, cost, retained, why)
+    answers = temperature.apply(solution.answers(setting, test))
+    frozen = f", {cost.features_seconds:,.1f} s of the frozen pass" if cost.features_seconds else ""
+    seconds = time.perf_counter() - began
+    setting.progress.note(
+        f"{'':<10} {setting.metric.name} {reached:.3f} on valid; {wall:,.1f} s to fit{frozen}; {seconds:,.1f} s with "
+        f"answering and timing"
+    )
+    return Fitted(
+        name=approach.name,
+        temperature=temperature,
+        valid=valid,
+        test=answers,
+        train=train,
+        cost=cost,
+        retained=retained,
+        forgetting_why=why,
+        chosen=solution.chosen,
+        seconds=seconds,
+    )
 
 
-def _decide(setting: Setting, fitted: Mapping[str, _Fitted]) -> Verdict:
+def _decide(setting: Setting, fitted: Mapping[str, Fitted]) -> Verdict:
     """Recommends by valid alone."""
     valid, metric = setting.split.valid, setting.metric
     targets = setting.targets(valid)
@@ -143,19 +202,19 @@ def _behind(setting: Setting, part: Examples, answers: tuple[np.ndarray, np.ndar
     return widen(found, looks)
 
 
-def _looks(fitted: Mapping[str, _Fitted]) -> int:
+def _looks(fitted: Mapping[str, Fitted]) -> int:
     """How many approaches are held against the best."""
     return len(fitted) - 1
 
 
 def _open_test(
-    setting: Setting, test: Examples, fitted: Mapping[str, _Fitted], verdict: Verdict
+    setting: Setting, test: Examples, fitted: Mapping[str, Fitted], verdict: Verdict
 ) -> dict[str, ApproachResult]:
     """Scores all approaches on the test split: once, after every choice was made."""
     valid = setting.split.valid
     kind, metric = setting.task.kind, setting.metric
     setting.progress.note(f"\nscoring    {len(test):,} examples of test, once, for all approaches")
-    answers = {name: each.temperature.apply(each.solution.answers(setting, test)) for name, each in fitted.items()}
+    answers = {name: each.test for name, each in fitted.items()}
     outcomes = {}
     for name, each in fitted.items():
         found = estimate_all(setting.targets(test), answers[name], groups=test.groups, metrics=kind.judging.metrics)
@@ -182,7 +241,7 @@ def _open_test(
             paired=paired,
             cost=each.cost,
             risk=risk,
-            chosen={**each.solution.chosen, "temperature": each.temperature.value},
+            chosen={**each.chosen, "temperature": each.temperature.value},
         )
     return outcomes
 

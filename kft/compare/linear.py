@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from kft.compare.setting import Setting
 from kft.compare.solution import Solution
+from kft.features.ngrams import solve_words
 from kft.tasks.decode import softmax
 
-STRENGTHS = (0.3, 3.0, 30.0)
-"""Inverse penalties C that are tried on valid."""
-MOST_NGRAMS = 50_000
 THUMBNAIL = 16
 """Pixels a side of what a linear model sees of an image."""
 
@@ -34,71 +30,21 @@ def fit_linear(setting: Setting) -> Solution:
 
 def _fit_words(setting: Setting) -> Solution:
     """TF-IDF of words and pairs of words; of characters where texts have no spaces."""
-    from sklearn.linear_model import LogisticRegression
-    from threadpoolctl import threadpool_limits
-
-    inputs, targets = setting.split.train.inputs, setting.targets(setting.split.train)
-    valid_targets = setting.targets(setting.split.valid)
-    read, size = ngram_reader(inputs)
-    rows, valid_rows = read(inputs), read(setting.split.valid.inputs)
+    train, valid = setting.split.train, setting.split.valid
+    targets = setting.targets(valid)
     sign = -1 if setting.lower_is_better else 1
-    found: list[tuple[float, float, Any]] = []
-    with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):
-        # A strength that has not converged competes as it is: valid decides.
-        warnings.filterwarnings("ignore", category=UserWarning, module="sklearn")
-        for strength in STRENGTHS:
-            model = LogisticRegression(C=strength, max_iter=200, tol=1e-3).fit(rows, targets)
-            value = sign * setting.metric.value(valid_targets, _whole(model, valid_rows, setting.classes))
-            found.append((value, strength, model))
-    _, strength, model = max(found, key=lambda each: each[0])
-    trained = model.coef_.size + model.intercept_.size
-    return Solution(
-        answer=lambda given: _whole(model, read(given), setting.classes),
-        trained=trained,
-        own_bytes=4 * trained + size,
-        chosen={"C": strength, "ngrams": rows.shape[1]},
+    found = solve_words(
+        (train.inputs, setting.targets(train)),
+        valid.inputs,
+        setting.classes,
+        lambda answers: sign * setting.metric.value(targets, answers),
     )
-
-
-def _whole(model: Any, rows: Any, classes: int) -> np.ndarray:
-    """Returns probabilities of all classes, also of those that training rows lack."""
-    answers = np.zeros((rows.shape[0], classes))
-    answers[:, model.classes_] = model.predict_proba(rows)
-    return answers
-
-
-def ngram_reader(inputs: Sequence[Any]) -> tuple[Callable[[Sequence[Any]], Any], int]:
-    """Returns what turns texts into sparse TF-IDF rows, and the bytes of its vocabulary.
-
-    Of a pair of texts come the rows of both, and their product, which is large where they share words.
-
-    Args:
-        inputs: Training texts, or pairs of them: the vocabulary is theirs.
-
-    Example:
-        >>> read, _ = ngram_reader(["good phone", "bad phone"])
-        >>> read(["good"]).shape
-        (1, 5)
-    """
-    from scipy.sparse import hstack
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    pairs = isinstance(inputs[0], tuple)
-    texts = [text for pair in inputs for text in pair] if pairs else list(inputs)
-    spaces = float(np.mean([" " in text.strip() for text in texts]))
-    how = {"token_pattern": r"\w+|[^\w\s]", "ngram_range": (1, 2)}
-    if spaces < 0.5:
-        how = {"analyzer": "char", "ngram_range": (1, 3)}
-    vectorizer = TfidfVectorizer(**how, sublinear_tf=True, max_features=MOST_NGRAMS, dtype=np.float32).fit(texts)
-    size = sum(len(term.encode()) + 4 for term in vectorizer.vocabulary_)
-
-    def read(given: Sequence[Any]) -> Any:
-        if not pairs:
-            return vectorizer.transform(given)
-        first, second = (vectorizer.transform([pair[place] for pair in given]) for place in (0, 1))
-        return hstack([first, second, first.multiply(second)], format="csr")
-
-    return read, size
+    return Solution(
+        answer=found.answer,
+        trained=found.trained,
+        own_bytes=found.own_bytes,
+        chosen={"C": found.strength, "ngrams": found.ngrams},
+    )
 
 
 def _fit_pixels(setting: Setting) -> Solution:

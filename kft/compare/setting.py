@@ -59,6 +59,7 @@ class Setting:
     split: Selection
     progress: Progress = field(repr=False)
     _known: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
+    _clock: dict[str, float] = field(default_factory=dict, repr=False)
 
     @property
     def task(self) -> Task:
@@ -116,9 +117,22 @@ class Setting:
     @cached_property
     def vectors(self) -> dict[str, np.ndarray]:
         """``float32[n, width]`` of train and of valid: pooled, from the store that training shares."""
+        started = time.perf_counter()
         parts = {"train": self.split.train, "valid": self.split.valid}
         read = {name: self._read(part.inputs) for name, part in parts.items()}
-        return self._pooled(read, self.spec.features)
+        found = self._pooled(read, self.spec.features)
+        self._clock["frozen"] = time.perf_counter() - started
+        rows = sum(len(part) for part in parts.values())
+        self.progress.note(
+            f"frozen     {rows:,} examples through the frozen backbone, or from the store: "
+            f"{self.frozen_seconds:,.1f} s, once for all approaches"
+        )
+        return found
+
+    @property
+    def frozen_seconds(self) -> float:
+        """Wall seconds that the vectors of train and valid took; 0 where nobody has asked for them."""
+        return self._clock.get("frozen", 0.0)
 
     def prepare(self) -> None:
         """Computes what all approaches on the pretrained backbone read.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -19,6 +17,7 @@ from kft.data.reading import read_table
 from kft.data.tables import Rows, row_ids
 from kft.errors import DataError, UsageError
 from kft.recipe.schema import DataSpec
+from kft.records import csv_file
 from kft.split.sources import Sources, read_sources
 from kft.tasks.cells import as_text
 from kft.tasks.task import LabelColumn, Task
@@ -79,11 +78,7 @@ def as_csv(corrections: Iterable[Correction]) -> str:
         'id,action,label,reason,check,given,text\na.csv:3,drop,,,,,\n'
     """
     names = [item.name for item in fields(Correction)]
-    out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows([getattr(correction, name) for name in names] for correction in corrections)
-    return out.getvalue()
+    return csv_file.as_csv(names, ([getattr(correction, name) for name in names] for correction in corrections))
 
 
 def read_corrections(table: Path | pd.DataFrame) -> list[Correction]:
@@ -91,7 +86,8 @@ def read_corrections(table: Path | pd.DataFrame) -> list[Correction]:
 
     Args:
         table: A csv, tsv or jsonl file, or a DataFrame, with the columns ``id`` and ``action``; ``label``, ``reason``
-            and the others may be missing.
+            and the others may be missing. In a csv or tsv file, a cell that was made neutral counts as it was
+            (``kft.records.csv_file``).
 
     Raises:
         DataError: It cannot be read, or lacks a column.
@@ -110,9 +106,10 @@ def read_corrections(table: Path | pd.DataFrame) -> list[Correction]:
             expected="id, action, label, reason, check",
             next_step="kft check RECIPE writes one, corrections.csv",
         )
+    came = csv_file.original if isinstance(table, Path) and table.suffix.lower() in (".csv", ".tsv", ".txt") else str
     known = [item.name for item in fields(Correction) if item.name in frame.columns]
     return [
-        Correction(**{name: as_text(cell).strip() for name, cell in zip(known, cells, strict=True)})
+        Correction(**{name: came(as_text(cell)).strip() for name, cell in zip(known, cells, strict=True)})
         for cells in zip(*(frame[name] for name in known), strict=True)
     ]
 
@@ -194,6 +191,8 @@ class _Table:
     def suffix(self) -> str:
         """Of the file that is written: that of the source; csv for folders and for what is no file."""
         table = self.part.table
+        if self.rows.form:
+            return ".jsonl"  # what was taken out of another form is written as rows of its own
         return table.suffix.lower() if isinstance(table, Path) and not table.is_dir() else ".csv"
 
 
@@ -292,8 +291,8 @@ def _targets(tables: Sequence[_Table], output: Path) -> list[Path]:
                 "the corrected file is of another kind than its source",
                 received=str(target),
                 expected=f"a name that ends in {table.suffix}, as {table.rows.name} does"
-                if isinstance(table.part.table, Path) and not table.part.table.is_dir()
-                else "a name that ends in .csv",
+                if table.rows.name.endswith(table.suffix)
+                else f"a name that ends in {table.suffix}",
                 next_step=f"-o {target.with_suffix(table.suffix)}",
             )
         if target.exists() or target.name == Path(table.rows.name).name:

@@ -16,19 +16,17 @@ import numpy as np
 import pandas as pd
 
 from kft.curate.beside import Beside, Train, find_beside
+from kft.curate.likely_task import are_words, tagging, task_of_tables
 from kft.curate.proposals import Proposals, propose
 from kft.data.columns import guess_columns
 from kft.data.examples import Columns, Examples, RejectedRow, Wanted
 from kft.data.image_folders import SplitFolders
-from kft.data.image_paths import find_files
-from kft.data.images import SUFFIXES
 from kft.data.parts import name_parts, open_source, parts_to_examples, read_parts, whole
-from kft.data.tables import Rows, unusable
+from kft.data.tables import unusable
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
 from kft.recipe.sources import TFDS, is_glob
 from kft.tasks.cells import as_text
-from kft.tasks.inputs import FIRST_NAMES, IMAGE_NAMES, PAIR_NAMES
 from kft.tasks.registry import TASKS, first_task, sibling
 from kft.tasks.task import Task
 
@@ -109,7 +107,7 @@ class Look:
             reads = self.task.reads
             yield reads.columns[0], f"column {self.columns.text!r}" + ("" if reads.files or reads.pairs else words)
             if self.columns.pair:
-                yield "text_pair", f"column {self.columns.pair!r}; both together{words.removeprefix(',')}"
+                yield "text_pair", f"column {self.columns.pair!r}; both together:{words.removeprefix(',')}"
         place = "the names of the folders" if self.folders else f"column {self.columns.label!r}"
         if self.numbers:
             low, middle, high = np.percentile(self.numbers, [0, 50, 100])
@@ -177,17 +175,20 @@ def look_at(
     paths = [part.table for part in parts if isinstance(part.table, Path)]
     folders = bool(paths) and all(path.is_dir() for path in paths)
     spec = DataSpec(train=source, encoding=encoding, unusable_rows="skip")
-    wanted = TASKS.get(task) if task else first_task(files=True)
+    words = any(map(are_words, paths))
+    images = any(path.is_dir() for path in paths)
+    wanted = TASKS.get(task) if task else tagging() if words else first_task(files=images)
     with _splits_as_commands(source, base):
         rows = read_parts(parts, name_parts(parts), spec, task=wanted, base=base)
+        if task is None and not (images or words):
+            wanted = task_of_tables(rows, named)
+            rows = read_parts(parts, name_parts(parts), spec, task=wanted, base=base) if wanted == tagging() else rows
     frame = whole(rows)
-    if task is None and not (folders or names_images(rows)):
-        wanted = _task_on_texts(frame, named)
     columns = guess_columns(frame, named, where=source, task=wanted)
     opened = MOST_OPENED if wanted.reads.files else None
     examples, rejected = parts_to_examples(rows, spec, task=wanted, columns=columns, opened=opened)
     _require_lesson(examples, rejected, frame, columns, wanted, source)
-    inputs = _as_texts(examples, wanted)
+    inputs = _as_texts(examples, wanted, "" if folders or len(rows) > 1 else f"{rows[0].name}/")
     counts, firsts = _count(examples, inputs, wanted)
     numbers = () if counts else tuple(map(float, () if examples.labels is None else examples.labels))
     beside = Beside()
@@ -268,11 +269,13 @@ def _require_lesson(
         )
 
 
-def _as_texts(examples: Examples, task: Task) -> list[str]:
-    """The inputs for people: both texts of a pair as one, of an image where it lies."""
+def _as_texts(examples: Examples, task: Task, table: str) -> list[str]:
+    """The inputs for people: both texts of a pair as one, of an image where it lies, as a table says it."""
     if task.reads.pairs:
         return [" | ".join(given) for given in examples.inputs]
-    return [str(given) for given in (examples.ids if task.reads.files else examples.inputs)]
+    if task.reads.files:
+        return [str(identifier).removeprefix(table) for identifier in examples.ids]
+    return [str(given) for given in examples.inputs]
 
 
 def _count(examples: Examples, inputs: Sequence[str], task: Task) -> tuple[Counter[str], dict[str, str]]:
@@ -284,28 +287,6 @@ def _count(examples: Examples, inputs: Sequence[str], task: Task) -> tuple[Count
             counts[name] += 1
             firsts.setdefault(name, given)
     return counts, firsts
-
-
-def _task_on_texts(frame: pd.DataFrame, named: Wanted) -> Task:
-    """Two columns that are called like two sides of a pair are one; otherwise texts are read one by one."""
-    names = {str(name).strip().lower() for name in frame.columns}
-    sides = any(first in names and second in names for first, second in zip(FIRST_NAMES, PAIR_NAMES[1:], strict=False))
-    pairs = named.pair is not None or (sides and named.text is None)
-    return next(task for task in TASKS if not task.reads.files and task.reads.pairs == pairs)
-
-
-def names_images(rows: Sequence[Rows]) -> bool:
-    """Whether a table has a column, of a usual name, of image paths: by their endings, or because they are there."""
-    for part in rows:
-        for name in part.frame.columns:
-            if str(name).strip().lower() in IMAGE_NAMES:
-                cells = [as_text(value) for value in part.frame[name][:FEW_ROWS]]
-                if any(cell.lower().strip().endswith(SUFFIXES) for cell in cells):
-                    return True
-                found = find_files(cells, part.folder)
-                if any(path.suffix.lower() in SUFFIXES and path.is_file() for path in found.paths):
-                    return True
-    return False
 
 
 def _header(columns: Columns) -> Iterator[str]:

@@ -55,7 +55,7 @@ def write_rows(part: Part, rows: Rows, target: Path, spec: DataSpec, edit: Edit)
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     suffix = target.suffix.lower()
-    if suffix == ".jsonl":
+    if suffix == ".jsonl" and not rows.form:
         assert isinstance(part.table, Path)
         write_file(target, _json_lines(read_text(part.table, spec.encoding), edit), elsewhere=ELSEWHERE)
         return
@@ -63,7 +63,10 @@ def write_rows(part: Part, rows: Rows, target: Path, spec: DataSpec, edit: Edit)
     frame[edit.label] = [edit.new.get(row, cell) for row, cell in zip(edit.kept, frame[edit.label], strict=True)]
     if edit.images is not None:
         frame[edit.images] = [_seen_from(target.parent, rows.folder, as_text(path)) for path in frame[edit.images]]
-    if suffix == ".parquet":
+    if suffix == ".jsonl":
+        lines = (json.dumps(row, ensure_ascii=False, default=as_text) + "\n" for row in frame.to_dict("records"))
+        write_file(target, "".join(lines), elsewhere=ELSEWHERE)
+    elif suffix == ".parquet":
         out = io.BytesIO()
         frame.to_parquet(out, index=False)
         write_file(target, out.getvalue(), elsewhere=ELSEWHERE)

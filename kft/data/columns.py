@@ -14,9 +14,18 @@ from kft.tasks.task import Task
 # fmt: off
 LABEL_NAMES = (
     "label", "labels", "category", "class", "target", "intent", "queue", "sentiment", "topic", "tag",
-    "rating", "score", "stars", "department", "outcome", "spans", "tags", "ner_tags", "entities",
+    "rating", "score", "stars", "department", "outcome", "spans", "tags", "ner_tags", "entities", "ents", "ner",
+    "annotation", "annotations",
 )
+SPAN_NAMES = ("spans", "entities", "ents", "ner_tags", "tags", "ner", "tag")
+"""What columns of spans and tags are called, rather than "label", which can be one name for the whole text."""
+WORD_NAMES = ("tokens", "words", "token", "word", "tokenized_text")
+"""What columns of lists of words are called."""
 # fmt: on
+
+
+FIRST = 20
+"""So many rows tell what a column holds."""
 
 
 def guess_columns(
@@ -69,10 +78,11 @@ def guess_columns(
         if reads.files:
             text = _guess_usual(frame, rest, reads.usual[0], where, reads.columns[0], f"{reads.medium} paths")
         else:
-            text = _guess_text(frame, rest, where, reads.usual[0])
+            text = _guess_text(frame, rest, where, reads.usual[0], lists=task.kind.learning.per_token)
     if label is None:
         rest = [name for name in free if name not in (text, pair)]
-        label = _guess_label(frame, rest, where, repeats=task.kind.one_class)
+        spans = _spans_beside(frame, rest) if task.kind.learning.per_token else None
+        label = spans or _guess_label(frame, rest, where, repeats=task.kind.one_class)
     return Columns(text, label, guessed, pair)
 
 
@@ -103,7 +113,18 @@ def _guess_usual(
     return found
 
 
-def _guess_text(frame: pd.DataFrame, names: Sequence[str], where: str, usual: Sequence[str]) -> str:
+def _spans_beside(frame: pd.DataFrame, names: Sequence[str]) -> str | None:
+    """The column of spans or tags, where it is not the first that is called a label."""
+    several = [name for name in names if name.strip().lower() in LABEL_NAMES]
+    lists = [name for name in several if any(isinstance(cell, (list, dict)) for cell in frame[name][:FIRST])]
+    return _usual(lists, SPAN_NAMES) if len(several) > 1 else None
+
+
+def _guess_text(frame: pd.DataFrame, names: Sequence[str], where: str, usual: Sequence[str], *, lists: bool) -> str:
+    words = _usual(names, WORD_NAMES) if lists else None
+    tags = [name for name in names if name.strip().lower() in LABEL_NAMES and name != words]
+    if words is not None and any(_same_lengths(list(frame[words][:FIRST]), list(frame[name][:FIRST])) for name in tags):
+        return words
     lengths = {name: sum(len(v) for v in frame[name] if isinstance(v, (str, list))) for name in names}
     with_text = [name for name in names if lengths[name]]
     # What has a usual label name is the text only where nothing else is left.
@@ -112,6 +133,17 @@ def _guess_text(frame: pd.DataFrame, names: Sequence[str], where: str, usual: Se
     if found is None:
         raise _cannot_guess("text", frame, where, "a column of texts")
     return found
+
+
+def _same_lengths(words: Sequence[object], tags: Sequence[object]) -> bool:
+    """Whether each list of one column has as many tags in the other."""
+    return all(
+        isinstance(word, list)
+        and isinstance(tag, list)
+        and len(word) == len(tag)
+        and all(isinstance(w, str) for w in word)
+        for word, tag in zip(words, tags, strict=True)
+    )
 
 
 def _guess_label(frame: pd.DataFrame, names: Sequence[str], where: str, *, repeats: bool) -> str:

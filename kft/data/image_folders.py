@@ -25,7 +25,7 @@ class SplitFolders(DataError):
     """A folder whose subfolders are splits was named where one of classes is wanted.
 
     Attributes:
-        folders: The folders of each split, as far as one was recognised.
+        folders: The folders of each split that hold folders of classes.
     """
 
     folders: Mapping[Role, Sequence[Path]] = {}
@@ -313,6 +313,9 @@ def _split_folders(folder: Path, tree: _Folder, roles: Mapping[str, Role]) -> Sp
         places.setdefault(role, []).append(folder.joinpath(name, *path))
         if not below.folders:
             loose.append(name)
+    with_classes = {
+        role: [place for place in found if _top(folder, place) not in loose] for role, found in places.items()
+    }
     said = [f"{name} ({role})" for name, role in sorted(roles.items())]
     classes = sorted(set.union(*(_inside(tree)[name] for name in roles)))
     received = ", ".join(said) + (f", with folders {_some(classes)}" if classes else "")
@@ -325,7 +328,7 @@ def _split_folders(folder: Path, tree: _Folder, roles: Mapping[str, Role]) -> Sp
         step = "in the recipe, under data: " + ", ".join(
             f"{role}: {inner[0] if len(inner) == 1 else '[' + ', '.join(map(str, inner)) + ']'}"
             for role in ("train", "valid", "test")
-            if (inner := [place for place in places.get(role, []) if _top(folder, place) not in loose])
+            if (inner := with_classes.get(role))
         )
     error = SplitFolders(
         "these folders are splits, not classes",
@@ -334,7 +337,7 @@ def _split_folders(folder: Path, tree: _Folder, roles: Mapping[str, Role]) -> Sp
         expected=ONE_A_CLASS,
         next_step=step,
     )
-    error.folders = places
+    error.folders = {role: found for role, found in with_classes.items() if found}
     return error
 
 

@@ -22,7 +22,7 @@ JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
 MOST_LOOKED_AT = 50_000
 """Files among which a name is looked for that lies nowhere near."""
 BACKSLASHES, FORM, CASE = "with backslashes", "in another Unicode form", "in another case"
-ENDING, OTHER_ENDING = "without its ending", "with another ending of the same format"
+ENDING, OTHER_ENDING = "without the ending", "with another ending of the same format"
 ORDER = (BACKSLASHES, FORM, CASE, ENDING, OTHER_ENDING)
 
 
@@ -98,13 +98,16 @@ def find_files(cells: Sequence[str], folder: Path) -> Found:
         problems.append(problem)
         for way in () if problem else how:
             ways[way].append((cell, os.path.relpath(path, folder)))
-    notes = (
-        f"{len(found):,} image path{'s are' if len(found) > 1 else ' is'} written {way} and "
-        f"{'were' if len(found) > 1 else 'was'} found so: {found[0][0]} is {found[0][1]}"
-        for way in ORDER
-        if (found := ways.get(way))
-    )
-    return Found(paths, problems, tuple(notes))
+    notes = tuple(_note(way, ways[way]) for way in ORDER if way in ways)
+    return Found(paths, problems, notes)
+
+
+def _note(way: str, found: Sequence[tuple[str, str]]) -> str:
+    are, were = ("s are", "were") if len(found) > 1 else (" is", "was")
+    cell, name = found[0]
+    if way == FORM:  # which looks the same in both
+        cell, name = (text.encode("ascii", "backslashreplace").decode() for text in (cell, name))
+    return f"{len(found):,} image path{are} written {way} and {were} found so: {cell} is {name}"
 
 
 def _find(cell: str, folder: Path, folders: _Folders) -> tuple[Path, list[str], str]:

@@ -31,7 +31,7 @@ an eighth of its size, so that it may be larger, up to where Pillow draws the li
 PILLOWS_MOST = 178_956_970
 MOST_BYTES = 2**30
 """A larger file is refused before it is read."""
-AT_ONCE = 2 * MOST_PIXELS
+AT_ONCE = MOST_PIXELS
 """Pixels that all threads together decode at a time; who wants more than is left waits."""
 REDUCED_FROM = 16_000_000
 """Pixels from which on an image is averaged down before its colours are converted, which takes much memory."""

@@ -13,9 +13,11 @@ import pandas as pd
 from kft.data.clean import clean_input
 from kft.data.columns import guess_columns
 from kft.data.examples import Columns, Examples, Input
+from kft.data.image_paths import find_files
 from kft.data.images import SUFFIXES, check_images
 from kft.data.parts import Part, name_parts, parts_to_examples, read_parts, title
 from kft.data.reading import read_text
+from kft.data.sentences import HEAD, holds_words
 from kft.data.tables import image_folder, read_source, refuse_rejected
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
@@ -33,10 +35,12 @@ class Given:
         inputs: As the model reads them, in order.
         table: The columns they came with, one row an input: those of the table, or what a folder's images or a file's
             lines are called.
+        notes: What was guessed in reading them, one sentence each.
     """
 
     inputs: list[Input]
     table: pd.DataFrame
+    notes: tuple[str, ...] = ()
 
 
 def read_inputs(
@@ -65,20 +69,31 @@ def read_inputs(
     """
     where = str(source) if isinstance(source, Path) else "the DataFrame"
     raw, table = _raw_inputs(source, task, spec, where, column, pair)
-    return Given(require_inputs(raw, task, where, spec, unusable), table)
+    notes: tuple[str, ...] = ()
+    if task.reads.files and not _is_image_source(source):
+        found = find_files(raw, image_folder(source, Path.cwd()))
+        raw, notes = found.paths, found.notes
+    return Given(require_inputs(raw, task, where, spec, unusable), table, notes)
+
+
+def _is_image_source(source: Path | pd.DataFrame) -> bool:
+    """Whether a source is an image or a folder of them, and no table that names some."""
+    return isinstance(source, Path) and (source.is_dir() or source.suffix.lower() in SUFFIXES)
 
 
 def _raw_inputs(
     source: Path | pd.DataFrame, task: Task, spec: DataSpec, where: str, column: str, pair: str | None
 ) -> tuple[Sequence[Any], pd.DataFrame]:
-    if isinstance(source, Path) and task.reads.files and (source.is_dir() or source.suffix.lower() in SUFFIXES):
+    if isinstance(source, Path) and task.reads.files and _is_image_source(source):
         paths = all_images(source) if source.is_dir() else [source]
         folder = image_folder(source, Path.cwd())
         return paths, _one_column(task, [os.path.relpath(path, folder) for path in paths])
     if isinstance(source, Path) and source.suffix.lower() == ".txt" and not (task.reads.files or task.reads.pairs):
-        lines = split_lines(read_text(source, spec.encoding))
-        return lines, _one_column(task, lines)
-    frame = read_source(source, task, encoding=spec.encoding)
+        text = read_text(source, spec.encoding)
+        if not (task.kind.learning.per_token and holds_words(text[:HEAD], source)):
+            lines = split_lines(text)
+            return lines, _one_column(task, lines)
+    frame = read_source(source, task, encoding=spec.encoding, unlabelled=True).frame
     only = str(frame.columns[0]) if len(frame.columns) == 1 and pair is None else None
     named = only if only is not None and only.strip().lower() in (*TEXT_NAMES, *IMAGE_NAMES) else column
     for wanted in (named, pair):
@@ -93,8 +108,7 @@ def _raw_inputs(
     if pair is not None:
         return list(zip(as_texts(frame[named]), as_texts(frame[pair]), strict=True)), frame
     if task.reads.files:
-        folder = image_folder(source, Path.cwd())
-        return [folder / value for value in as_texts(frame[named])], frame
+        return as_texts(frame[named]), frame
     return [as_text(joined(value)) for value in frame[named]], frame
 
 

@@ -192,10 +192,11 @@ def _read(part: Part, name: str, spec: DataSpec, task: Task, base: Path) -> Rows
     if part.images is not None:
         assert isinstance(part.table, pd.DataFrame)
         return Rows(name, part.table, part.images, numbered=True)
-    frame = read_source(part.table, task, columns=spec.columns, encoding=spec.encoding)
+    form = read_source(part.table, task, columns=spec.columns, encoding=spec.encoding)
     folder = isinstance(part.table, Path) and part.table.is_dir()
-    note = shared_folders(list(frame[IMAGE])) if folder else ""
-    return Rows(name, frame, image_folder(part.table, base), notes=(note,) if note else ())
+    note = shared_folders(list(form.frame[IMAGE])) if folder else ""
+    notes = (*form.notes, *((note,) if note else ()))
+    return Rows(name, form.frame, image_folder(part.table, base), notes=notes, form=form.name)
 
 
 def whole(rows: Sequence[Rows]) -> pd.DataFrame:

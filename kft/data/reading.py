@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from kft.data.hub_names import class_names, name_cells
 from kft.errors import DataError
 from kft.tasks.cells import as_objects
 
@@ -180,7 +181,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
             # Not pandas: it would turn whole numbers beside an empty cell into fractions, and lists into arrays.
             table = ParquetFile(file).read()
             _require_different(table.column_names, f"{path}, its schema")
-            cells = {name: as_objects(table[name].to_pylist()) for name in table.column_names}
+            lists = {name: table[name].to_pylist() for name in table.column_names}
         except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
             raise DataError(
                 "the file is no whole parquet file",
@@ -189,6 +190,10 @@ def _read_parquet(path: Path) -> pd.DataFrame:
                 expected="a parquet file, written to its end",
                 next_step="write or fetch it again",
             ) from None
+    for name, names in class_names(table.schema.metadata).items():
+        if name in lists:
+            lists[name] = name_cells(lists[name], names, path, name)
+    cells = {name: as_objects(values) for name, values in lists.items()}
     return pd.DataFrame(cells, columns=pd.Index(table.column_names, dtype=object), dtype=object)
 
 

@@ -16,10 +16,10 @@ import pandas as pd
 from kft.data.clean import clean_cell
 from kft.data.columns import require_column
 from kft.data.examples import Columns, Examples, Input, RejectedRow
+from kft.data.forms import Form, read_form
 from kft.data.image_folders import find_images
 from kft.data.image_paths import find_files
 from kft.data.images import check_images
-from kft.data.reading import read_table as read_table
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec, GroupSpec
 from kft.tasks.cells import as_objects, as_text, text_problem
@@ -42,6 +42,7 @@ class Rows:
         folder: Where relative paths of images start.
         numbered: Whether rows have numbers for ids where images elsewhere have their paths.
         notes: What was guessed in reading it, one sentence each.
+        form: Empty where the file is a table with these rows; else what it is; see ``kft.data.forms.Form``.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Rows:
     folder: Path = Path()
     numbered: bool = False
     notes: tuple[str, ...] = ()
+    form: str = ""
 
 
 def read_source(
@@ -57,20 +59,22 @@ def read_source(
     *,
     columns: Sequence[str] | None = None,
     encoding: str | None = None,
-) -> pd.DataFrame:
-    """Reads a table, or, for tasks on images, a folder with one subfolder a class.
+    unlabelled: bool = False,
+) -> Form:
+    """Reads a table of whatever form, or, for tasks on images, a folder with one subfolder a class.
 
     Args:
         source: A file, a folder or a DataFrame.
         task: What is read.
         columns: Column names of a file without a header.
         encoding: Of a file that is not UTF-8.
+        unlabelled: Whether rows without a label stay.
 
     Raises:
         DataError: It cannot be read, or is a folder where a table is wanted.
     """
     if isinstance(source, pd.DataFrame) or not source.is_dir():
-        return read_table(source, columns=columns, encoding=encoding)
+        return read_form(source, task, columns=columns, encoding=encoding, unlabelled=unlabelled)
     if not task.reads.files:
         raise DataError(
             "a folder where a table is wanted",
@@ -79,7 +83,7 @@ def read_source(
             expected="a csv, tsv, jsonl or parquet file",
             next_step="name the file, or *.csv for all in it, or set task: image-classification for a folder of images",
         )
-    return pd.DataFrame(find_images(source), columns=pd.Index([IMAGE, LABEL], dtype=object), dtype=object)
+    return Form(pd.DataFrame(find_images(source), columns=pd.Index([IMAGE, LABEL], dtype=object), dtype=object))
 
 
 def image_folder(source: Path | pd.DataFrame, base: Path) -> Path:

@@ -11,7 +11,7 @@ from kft.answer.decide import Scope, Temperature
 from kft.metrics.classification import BRIER, METRICS, reliability
 from kft.metrics.intervals import Groups, estimate
 from kft.metrics.ranking import AURC
-from kft.metrics.shares import MEAN, SHARE
+from kft.metrics.shares import SHARE, mean_between
 from kft.records.estimate import Estimate
 from kft.records.metrics import CalibrationResult, RiskPoint, ScopeResult, SelectiveResult
 from kft.records.rules import CostRule, PrecisionRule, Rule, under_its_name
@@ -84,8 +84,12 @@ def judge_rule(
     if isinstance(rule, CostRule):
         everything = rule.wrong * (answers.argmax(axis=1) != targets)
         own = np.where(withheld, rule.abstain, everything)
-        costs = {"per_example": own, "answering_everything": everything, "saved": everything - own}
-        found = {name: estimate(MEAN, cost, cost, groups=groups) for name, cost in costs.items()}
+        wrong, abstain = float(rule.wrong), float(rule.abstain)
+        each = mean_between(0.0, max(wrong, abstain))
+        saved = mean_between(min(0.0, -abstain), max(0.0, wrong - abstain), higher_is_better=True)
+        costs = {"per_example": (each, own), "answering_everything": (mean_between(0.0, wrong), everything)}
+        costs["saved"] = (saved, everything - own)
+        found = {name: estimate(metric, cost, cost, groups=groups) for name, (metric, cost) in costs.items()}
     elif isinstance(rule, PrecisionRule):
         named, true = answers.argmax(axis=1) == rule.place, targets == rule.place
         for ending, given in (("", named & ~withheld), ("_answering_everything", named)):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import operator
 import re
 from collections.abc import Mapping, Sequence
@@ -13,13 +11,15 @@ from typing import Any
 import numpy as np
 
 from kft.answer.decide import Decisions
+from kft.evaluate.apart import Chosen, judge_valid
 from kft.evaluate.certainty import judge_calibration, judge_scope, judge_selection
 from kft.evaluate.slices import cut, judge_slices, worst_of
-from kft.metrics.intervals import estimate_all, paired_difference
+from kft.metrics.intervals import estimate_all, paired_difference, same_answers
+from kft.recipe.schema import DataSpec
+from kft.records.csv_file import write_csv
 from kft.records.document import write_document
 from kft.records.edge_cases import EdgeCaseResult
 from kft.records.estimate import Estimate
-from kft.records.files import write_file
 from kft.records.forgetting import ForgettingResult
 from kft.records.metrics import (
     CalibrationResult,
@@ -33,6 +33,8 @@ from kft.records.metrics import (
 from kft.records.run_folder import RunFolder
 from kft.tasks.task import AnswerKind, AnswerSpace
 
+RATES = ("precision", "recall", "f1")
+"""Of each class, in per_class.csv."""
 COMPARISONS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 
 
@@ -47,6 +49,7 @@ class Scored:
         truth: What is right, ``[examples, ...]``.
         answers: What the model says, as the metrics take it; probabilities as they are before calibration.
         probe: What the probe says, likewise; None without a probe.
+        linear: What a linear model on words says, calibrated; None where there is none.
         groups: Examples of one group are resampled together; None where each stands alone.
         inputs: What the model read.
         columns: Columns that slices are cut by.
@@ -59,6 +62,7 @@ class Scored:
     truth: Any
     answers: Any
     probe: Any = None
+    linear: Any = None
     groups: np.ndarray | None = None
     inputs: Sequence[Any] = ()
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)
@@ -139,12 +143,16 @@ class Beside:
         report: From ``report_classes``.
         edge_cases: How the recipe's suite went.
         forgetting: From ``measure_run``.
+        chosen: What valid said of the kept weights; None where other examples than the run's own are scored.
+        data: Where the splits come from; goes with ``chosen``.
         values: What else a gate can ask for, see ``kft.recipe.values.RUN_GATES``; None where it is not known.
     """
 
     report: ClassReport | None = None
     edge_cases: EdgeCaseResult | None = None
     forgetting: ForgettingResult | None = None
+    chosen: Chosen | None = None
+    data: DataSpec | None = None
     values: Mapping[str, float | None] = field(default_factory=dict)
 
 
@@ -176,8 +184,16 @@ def score(
     gain = None
     if probe is not None:
         baselines["probe"] = estimate_all(truth, probe, groups=groups, metrics=kind.judging.metrics)
-        gain = paired_difference(main, truth, scored.answers, probe, groups=groups)
+        rival = scored.answers if same_answers(scored.answers, probe) else probe
+        gain = paired_difference(main, truth, scored.answers, rival, groups=groups)
+    over_linear = None
+    if scored.linear is not None:
+        baselines["linear"] = estimate_all(truth, scored.linear, groups=groups, metrics=kind.judging.metrics)
+        over_linear = paired_difference(main, truth, scored.answers, scored.linear, groups=groups)
     metrics = estimate_all(truth, scored.answers, groups=groups, metrics=kind.judging.metrics)
+    valid = None
+    if beside.chosen is not None and beside.data is not None:
+        valid = judge_valid(beside.chosen, main, metrics[main.name], (truth, scored.answers, groups), beside.data)
     values: dict[str, float | None] = {name: estimate.value for name, estimate in metrics.items()}
     values |= report.gate_values(metrics) if report else {}
     values |= beside.edge_cases.gate_values() if beside.edge_cases else {}
@@ -188,13 +204,15 @@ def score(
         metrics=metrics,
         baselines=baselines,
         gain_over_probe=gain,
+        gain_over_linear=over_linear,
+        valid=valid,
         gates={name: check_gate(rule, values[name]) for name, rule in gates.items()},
         **(vars(report) if report else {}),
         edge_cases=beside.edge_cases,
         forgetting=beside.forgetting,
         higher_is_better=main.higher_is_better,
         labels=space.labels,
-        classes=tuple(kind.judging.by_label(truth, scored.answers, space)),
+        classes=tuple(kind.judging.by_label(truth, scored.answers, space, groups)),
         confusion=kind.judging.confusion(truth, scored.answers, space),
     )
 
@@ -227,8 +245,21 @@ def write_evaluation(run: RunFolder, result: EvaluateResult, scored: Scored, dec
     if result.classes:
         write_csv(
             run.per_class,
-            ("label", "n", "precision", "recall", "f1"),
-            [(c.label, c.n, f"{c.precision:.4f}", f"{c.recall:.4f}", f"{c.f1:.4f}") for c in result.classes],
+            (
+                "label",
+                "n",
+                *RATES,
+                *(f"{name}_{end}" for name in RATES for end in ("low", "high")),
+            ),
+            [
+                (
+                    each.label,
+                    each.n,
+                    *(f"{getattr(each, name):.4f}" for name in RATES),
+                    *(f"{end:.4f}" for name in RATES for end in getattr(each, f"{name}_range")),
+                )
+                for each in result.classes
+            ],
         )
     if result.confusion is not None:
         labels = result.labels
@@ -240,12 +271,3 @@ def write_evaluation(run: RunFolder, result: EvaluateResult, scored: Scored, dec
     if result.edge_cases is not None:
         write_document(run.edge_cases, result.edge_cases)
     write_document(run.metrics, result)
-
-
-def write_csv(path: Any, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Writes a CSV file, whole or not at all."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    write_file(path, text.getvalue())

@@ -7,9 +7,9 @@ should be.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -54,14 +54,14 @@ def cut(columns: Mapping[str, np.ndarray], inputs: Sequence[Any], confidence: np
     for name, values in columns.items():
         numbers = _as_numbers(values)
         if numbers is not None and len(np.unique(numbers)) > MOST_VALUES:
-            yield from _thirds(name, numbers, lambda number: f"{number:g}")
+            yield from _thirds(name, numbers)
         else:
             for value in sorted(set(map(str, values))):
                 yield Cut(name, value or "(empty)", values.astype(str) == value)
     if inputs and isinstance(inputs[0], (str, tuple)):
         words = np.array([len(" ".join([given] if isinstance(given, str) else given).split()) for given in inputs])
-        yield from _thirds("length", words, str, " words")
-    yield from _thirds("confidence", confidence, lambda number: f"{number:.2f}")
+        yield from _thirds("length", words, " words")
+    yield from _thirds("confidence", confidence, kind="f", digits=2)
 
 
 def _as_numbers(values: np.ndarray) -> np.ndarray | None:
@@ -72,15 +72,34 @@ def _as_numbers(values: np.ndarray) -> np.ndarray | None:
     return numbers if np.isfinite(numbers).all() else None
 
 
-def _thirds(by: str, values: np.ndarray, shown: Callable[[Any], str], unit: str = "") -> Iterator[Cut]:
+def _thirds(
+    by: str, values: np.ndarray, unit: str = "", *, kind: Literal["g", "f"] = "g", digits: int = 6
+) -> Iterator[Cut]:
     """Yields up to three parts of about the same size, whose limits are values that occur; none where all are equal."""
     first, second = np.quantile(values, [1 / 3, 2 / 3], method="lower")
     parts = [values <= first, (values > first) & (values <= second), values > second]
     parts = [rows for rows in parts if rows.any()]
-    for place, rows in enumerate(parts if len(parts) > 1 else ()):
-        low, high = shown(values[rows].min()), shown(values[rows].max())
+    if len(parts) == 1:
+        return
+    limits = _written([(values[rows].min(), values[rows].max()) for rows in parts], kind, digits)
+    for place, (rows, (low, high)) in enumerate(zip(parts, limits, strict=True)):
         value = f"up to {high}" if place == 0 else f"from {low}" if place == len(parts) - 1 else f"{low} to {high}"
         yield Cut(by, value + unit, rows)
+
+
+def _written(limits: Sequence[tuple[Any, Any]], kind: str, digits: int) -> list[tuple[str, str]]:
+    """Returns the ends of parts as text, with so many digits that different ends look different.
+
+    Example:
+        >>> _written([(0.2, 0.71), (0.72, 0.93)], "f", 2), _written([(1, 11), (12, 30)], "g", 6)
+        ([('0.20', '0.71'), ('0.72', '0.93')], [('1', '11'), ('12', '30')])
+        >>> _written([(0.2, 0.99981), (0.99985, 0.99991)], "f", 2)
+        [('0.20000', '0.99981'), ('0.99985', '0.99991')]
+    """
+    ends = {end for pair in limits for end in pair}
+    enough = (count for count in range(digits, 17) if len({f"{end:.{count}{kind}}" for end in ends}) == len(ends))
+    shown = f".{next(enough, digits)}{kind}"
+    return [(format(low, shown), format(high, shown)) for low, high in limits]
 
 
 def judge_slices(

@@ -19,6 +19,7 @@ from safetensors.numpy import save
 
 from kft.errors import StorageError
 from kft.feed.batches import Ragged
+from kft.feed.mapping import map_file
 from kft.feed.source import Chunk, Column
 from kft.records.files import storage_errors, write_file
 
@@ -27,6 +28,8 @@ ABOUT = "store.json"
 """Beside the shards: what wrote the store. It is touched at each use."""
 LOCK = ".lock"
 """Held by the process that writes shards."""
+LONGEST_WAIT = 6 * 3600.0
+"""Seconds that another process may write to a store before whoever waits for it gives up, and says so."""
 KEYS, OFFSETS = "keys", "offsets"
 DTYPES = {"F32": np.float32, "F16": np.float16, "F64": np.float64, "I32": np.int32, "I64": np.int64, "BOOL": np.bool_}
 DTYPES |= {"U8": np.uint8, "BF16": ml_dtypes.bfloat16}
@@ -90,7 +93,7 @@ def open_shard(path: Path) -> Shard | None:
         start = 8 + header_bytes
         if max(entry["data_offsets"][1] for entry in header.values()) + start != size:
             return None
-        mapped = np.memmap(path, np.uint8, mode="r")
+        mapped = map_file(path)
         arrays = {name: _view(mapped, start, entry) for name, entry in header.items()}
         return Shard(path, arrays.pop(KEYS), arrays.pop(OFFSETS, None), arrays, checksum)
     except (OSError, ValueError, KeyError):
@@ -103,6 +106,24 @@ def is_intact(shard: Shard) -> bool:
     if shard.offsets is not None:
         arrays[OFFSETS] = shard.offsets
     return _checksum(arrays) == shard.checksum
+
+
+_verified: set[tuple[str, int, int, int]] = set()
+"""Shards that this process has read whole and found intact: path, inode, size, time of writing."""
+
+
+def is_trusted(shard: Shard) -> bool:
+    """Whether a shard is intact, read whole once per process: some 1.2 s a GB, whatever reads it afterwards."""
+    try:
+        found = shard.path.stat()
+    except OSError:  # pruned meanwhile; the map still holds it
+        return is_intact(shard)
+    mark = (str(shard.path), found.st_ino, found.st_size, found.st_mtime_ns)
+    if mark not in _verified:
+        if not is_intact(shard):
+            return False
+        _verified.add(mark)
+    return True
 
 
 def _view(mapped: np.ndarray, start: int, entry: Mapping) -> np.ndarray:
@@ -183,9 +204,21 @@ class ShardIndex:
         return lacking[np.sort(first)]
 
     def _places(self, keys: np.ndarray) -> np.ndarray:
-        """Returns each example's place among the shards' examples taken end to end, -1 where there is none."""
-        if not self.shards:
-            return np.full(len(keys), -1, np.int64)
+        """Returns each example's place among the shards' examples taken end to end, -1 where there is none.
+
+        A shard that holds one of them is read whole first; a damaged one counts as not there from then on.
+        """
+        while self.shards:
+            places = self._found(keys)
+            ends = np.cumsum([len(shard.keys) for shard in self.shards])
+            used = np.unique(np.searchsorted(ends, places[places >= 0], side="right"))
+            damaged = {int(number) for number in used if not is_trusted(self.shards[number])}
+            if not damaged:
+                return places
+            self.shards = [shard for number, shard in enumerate(self.shards) if number not in damaged]
+        return np.full(len(keys), -1, np.int64)
+
+    def _found(self, keys: np.ndarray) -> np.ndarray:
         here = _comparable(np.concatenate([shard.keys for shard in self.shards]))
         order = np.argsort(here, kind="stable")
         wanted = _comparable(keys)
@@ -244,7 +277,16 @@ def locked(folder: Path, wait: Callable[[], None] | None, elsewhere: str) -> Acq
         except Timeout:
             if wait:
                 wait()
-            return lock.acquire()
+        try:
+            return lock.acquire(timeout=LONGEST_WAIT)
+        except Timeout as error:
+            raise StorageError(
+                "another process has been writing to this store for too long",
+                where=str(folder / LOCK),
+                received=f"no end after {LONGEST_WAIT / 3600:g} hours",
+                expected="a process that ends, or one that still gets on",
+                next_step=f"fuser {folder / LOCK} says which it is; end it, or {elsewhere}",
+            ) from error
 
 
 def _comparable(keys: np.ndarray) -> np.ndarray:

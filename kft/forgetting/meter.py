@@ -42,7 +42,7 @@ class Meter:
         >>> before = np.eye(4)[topics] + rng.normal(0, 0.2, (120, 4))
         >>> meter = Meter(before, topics)
         >>> print(meter.measure(before @ np.linalg.qr(rng.normal(size=(4, 4)))[0], "turned").retained)
-        1.000 [1.000, 1.000]
+        1.000 [0.962, 1.040]
         >>> meter.measure(rng.normal(size=(120, 4)), "scrambled").retained.high < 0.3
         True
     """
@@ -88,7 +88,7 @@ class Meter:
             weights: What the tuned weights are called.
         """
         tuned, pretrained = self._figures(after), self._figures(self.before)
-        retained = ratio_of_means(tuned - self.chance, pretrained - self.chance)
+        retained = ratio_of_means(tuned, pretrained, self.chance)
         return Retained(weights, estimate_mean(tuned), retained)
 
     def unchanged(self, weights: str) -> Retained:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from kft.errors import UsageError
-from kft.metrics.metric import Metric, mean
-from kft.records.metrics import ClassRow, ReliabilityBin
+from kft.metrics.metric import Form, Metric, mean, share
+from kft.records.metrics import ReliabilityBin
 
 ECE_BINS = 15
 SMALLEST_PROBABILITY = 1e-15
+CHANCE_DRAWS = 400
+"""Draws of what chance makes of perfect calibration."""
 SUM_TOLERANCE = 0.01
 
 
@@ -59,6 +59,27 @@ def _check_classes(numbers: np.ndarray, classes: int, name: str) -> None:
             received=str(numbers[row]),
             expected=f"0 to {classes - 1}",
         )
+
+
+def _unseen(
+    targets: np.ndarray, probabilities: np.ndarray, better: bool, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """One example of each class, drawn at random, whose answer is right, or else wrong; as sure as it was."""
+    shuffled = rng.permutation(len(targets))
+    rows = shuffled[np.unique(targets[shuffled], return_index=True)[1]]
+    truth, answers = targets[rows], probabilities[rows].copy()
+    if answers.shape[1] == 1:
+        return truth, answers
+    places, first = np.arange(len(rows)), answers.argmax(axis=1)
+    second = np.where(answers == answers.max(axis=1, keepdims=True), -1.0, answers).argmax(axis=1)
+    second = np.where(second == first, (first + 1) % answers.shape[1], second)
+    other = truth if better else np.where(first == truth, second, first)
+    answers[places, first], answers[places, other] = answers[places, other], answers[places, first].copy()
+    return truth, answers
+
+
+ONE_CLASS = Form(check_inputs, _unseen, lambda targets, answers: answers.argmax(axis=1) == targets)
+"""Numbers of classes ``int[n]``, and probabilities ``float[n, classes]``."""
 
 
 def _accuracy(targets: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
@@ -110,6 +131,17 @@ def _ece(sums: np.ndarray) -> np.ndarray:
     return np.abs(sums[..., :-1]).sum(axis=-1) / sums[..., -1]
 
 
+def _ece_by_chance(probabilities: np.ndarray, codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Were each answer right as often as it is sure: a group's answers hang together."""
+    confidence = probabilities.max(axis=1)
+    bins = bin_of(confidence)
+    found = []
+    for _ in range(CHANCE_DRAWS):
+        gap = confidence - (rng.random(int(codes.max()) + 1)[codes] < confidence)
+        found.append(np.abs(np.bincount(bins, gap, ECE_BINS)).sum() / len(confidence))
+    return np.array(found)
+
+
 def _brier(targets: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     squares = (probabilities**2).sum(axis=1)
     picked = probabilities[np.arange(len(targets)), targets]
@@ -119,17 +151,17 @@ def _brier(targets: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("accuracy", True, _accuracy, mean, check_inputs),
+        Metric("accuracy", True, _accuracy, share, ONE_CLASS),
         # The mean over the classes that occur among the targets of each class's F1.
-        Metric("macro_f1", True, _f1_counts, _macro_f1, check_inputs),
+        Metric("macro_f1", True, _f1_counts, _macro_f1, ONE_CLASS),
         # Mean negative log-likelihood in nats, probabilities clipped at 1e-15.
-        Metric("log_loss", False, _log_loss, mean, check_inputs),
+        Metric("log_loss", False, _log_loss, mean, ONE_CLASS),
         # Expected calibration error: 15 equal-width bins of the top confidence (Guo et al., 2017).
-        Metric("ece", False, _ece_bins, _ece, check_inputs),
+        Metric("ece", False, _ece_bins, _ece, ONE_CLASS, by_chance=_ece_by_chance),
     )
 }
 
-BRIER = Metric("brier", False, _brier, mean, check_inputs)
+BRIER = Metric("brier", False, _brier, mean, ONE_CLASS)
 """The squared distance between probabilities and what is right, summed over the classes: 0 to 2 (Brier, 1950)."""
 
 
@@ -152,49 +184,6 @@ def reliability(targets: np.ndarray, probabilities: np.ndarray) -> list[Reliabil
         ReliabilityBin(b / ECE_BINS, (b + 1) / ECE_BINS, int(n), float(sure[b] / n), float(hits[b] / n))
         for b, n in enumerate(counts)
         if n
-    ]
-
-
-def per_class(targets: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> list[ClassRow]:
-    """Returns one row a class, in the order of the labels.
-
-    Raises:
-        UsageError: The shapes do not fit, or there is not one label for each class.
-
-    Example:
-        >>> answers = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.4, 0.6]])
-        >>> for row in per_class(np.array([0, 0, 0, 1]), answers, ["cat", "dog"]):
-        ...     print(row.label, row.n, row.precision, round(row.recall, 2), round(row.f1, 2))
-        cat 3 1.0 0.67 0.8
-        dog 1 0.5 1.0 0.67
-    """
-    check_inputs(targets, probabilities)
-    if len(labels) != probabilities.shape[1]:
-        raise UsageError(
-            "labels and probabilities do not fit",
-            received=f"{len(labels)} labels, {probabilities.shape[1]} columns of probabilities",
-            expected="one label for each column",
-        )
-    matrix = confusion_matrix(targets, probabilities.argmax(axis=1), len(labels))
-    return class_rows(labels, matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0))
-
-
-def class_rows(labels: Sequence[str], hits: np.ndarray, targets: np.ndarray, predictions: np.ndarray) -> list[ClassRow]:
-    """Returns one row a label from its counts.
-
-    Example:
-        >>> class_rows(["cat"], np.array([2]), np.array([4]), np.array([2]))
-        [ClassRow(label='cat', n=4, precision=1.0, recall=0.5, f1=0.6666666666666666)]
-    """
-    return [
-        ClassRow(
-            label=label,
-            n=int(n),
-            precision=float(right / max(1, predicted)),
-            recall=float(right / max(1, n)),
-            f1=float(2 * right / max(1, n + predicted)),
-        )
-        for label, right, n, predicted in zip(labels, hits, targets, predictions, strict=True)
     ]
 
 

@@ -8,6 +8,25 @@ from typing import Any
 
 import numpy as np
 
+Draws = Callable[[np.ndarray], np.ndarray]
+"""A metric as a function of how often each group is drawn: ``float[resamples, groups]`` to ``float[resamples]``."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """What targets and answers of one kind look like.
+
+    Attributes:
+        check: Refuses targets and answers that do not belong together, or are none.
+        unseen: (targets, answers, better, rng) to targets ``[k]`` and answers ``[k]`` of examples like these that went
+            as well as can be, or as badly: what these examples may lack by chance. An interval allows for one of them.
+        right: (targets, answers) to ``bool[n]``: which went well; it says how much examples of one group are alike.
+    """
+
+    check: Callable[[Any, Any], None]
+    unseen: Callable[[Any, Any, bool, np.random.Generator], tuple[Any, Any]]
+    right: Callable[[Any, Any], np.ndarray]
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -19,18 +38,39 @@ class Metric:
         name: As it stands in metrics.json.
         higher_is_better: Whether more is better.
         statistics: (targets ``[n]``, answers ``[n]``) to ``float[n, k]``.
-        combine: Sums ``float[..., k]`` to values ``float[...]``.
-        check: Refuses targets and answers that do not belong together, or are none.
+        combine: Sums ``float[..., k]`` to values ``float[...]``; ``share`` of hits and what these are among.
+        form: What targets and answers look like.
         weighted: For a metric that no sums make up, such as one of ranks: (targets, answers, weights
             ``float[resamples, n]``) to ``float[resamples]``.
+        hits: Statistics to ``float[n, 2]``, hits and what they are among, where the metric is such a share.
+        turned: Whether few examples flatter it, and resampling as much again: its interval is turned round its value.
+        by_chance: For a distance that is never below 0 and that chance alone moves away from it: (answers, codes of
+            groups, rng) to values ``float[draws]`` of examples whose true distance is 0. Its interval reaches down to 0
+            where such a value is as large, and one example more may move it either way.
     """
 
     name: str
     higher_is_better: bool
     statistics: Callable[[Any, Any], np.ndarray]
     combine: Callable[[np.ndarray], np.ndarray]
-    check: Callable[[Any, Any], None]
+    form: Form
     weighted: Callable[[Any, Any, np.ndarray], np.ndarray] | None = None
+    hits: Callable[[np.ndarray], np.ndarray] | None = None
+    turned: bool = False
+    by_chance: Callable[[Any, np.ndarray, np.random.Generator], np.ndarray] | None = None
+
+    @property
+    def perfect(self) -> float:
+        """The value that nothing can be better than."""
+        return 1.0 if self.higher_is_better else 0.0
+
+    def check(self, targets: Any, answers: Any) -> None:
+        """Refuses targets and answers that do not belong together, or are none.
+
+        Raises:
+            UsageError: They are such.
+        """
+        self.form.check(targets, answers)
 
     def value(self, targets: Any, answers: Any) -> float:
         """Returns the metric of these examples.
@@ -46,22 +86,26 @@ class Metric:
         self.check(targets, answers)
         return float(self.by_group(targets, answers, np.zeros(len(targets), np.int64))(np.ones((1, 1)))[0])
 
-    def by_group(self, targets: Any, answers: Any, codes: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    def by_group(self, targets: Any, answers: Any, codes: np.ndarray) -> Draws:
         """Returns the metric as a function of how often each group is drawn.
 
         Args:
             targets: ``[n]``.
             answers: ``[n]``.
             codes: ``int[n]``: each example's group, numbered from 0 without a gap.
-
-        Returns:
-            From ``float[resamples, groups]`` to ``float[resamples]``.
         """
         weighted = self.weighted
         if weighted is not None:
             return lambda weights: weighted(targets, answers, weights[:, codes])
-        sums = _sum_by_group(self.statistics(targets, answers), codes)
+        sums = sum_by_group(self.statistics(targets, answers), codes)
         return lambda weights: self.combine(weights @ sums)
+
+    def shares(self, targets: Any, answers: Any) -> np.ndarray | None:
+        """Returns ``float[n, 2]``: hits and what they are among; None where the metric is no share."""
+        if self.hits is None and self.combine is not share:
+            return None
+        statistics = self.statistics(targets, answers)
+        return statistics if self.hits is None else self.hits(statistics)
 
 
 def mean(sums: np.ndarray) -> np.ndarray:
@@ -69,13 +113,25 @@ def mean(sums: np.ndarray) -> np.ndarray:
     return sums[..., 0] / sums[..., 1]
 
 
+def share(sums: np.ndarray) -> np.ndarray:
+    """Combines hits and what they are among; of none, 0."""
+    return sums[..., 0] / np.maximum(sums[..., 1], 1e-12)
+
+
 def no_statistics(targets: Any, answers: Any) -> np.ndarray:
     """Stands where a metric is not made of sums."""
     raise NotImplementedError
 
 
-def _sum_by_group(statistics: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """A group's rows are drawn together, so their sum is all that a resample needs."""
+def joined(first: Any, second: Any) -> Any:
+    """Returns targets or answers with others behind them."""
+    if isinstance(first, np.ndarray) and first.dtype != object:
+        return np.concatenate([first, np.asarray(second, first.dtype)])
+    return [*first, *second]
+
+
+def sum_by_group(statistics: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Returns ``float[groups, k]``: a group's rows are drawn together, so their sum is all that a resample needs."""
     count = int(codes.max()) + 1
     if count == len(codes):
         return statistics  # each example stands alone, in order

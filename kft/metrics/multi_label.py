@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from kft.errors import UsageError
-from kft.metrics.metric import Metric, no_statistics
+from kft.metrics.metric import Form, Metric, no_statistics
 
 THRESHOLD = 0.5
+MOST_UNSEEN = 64
+"""Labels of which an example stands for what was not seen."""
 
 
 def check_labels(targets: np.ndarray, answers: np.ndarray) -> None:
@@ -34,6 +36,28 @@ def check_labels(targets: np.ndarray, answers: np.ndarray) -> None:
             )
 
 
+def _unseen(
+    targets: np.ndarray, answers: np.ndarray, better: bool, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """For each label an example that has it, whose answer is right about it, or wrong; and as sure as it was."""
+    shuffled = rng.permutation(len(targets))
+    labels = np.flatnonzero(targets.any(axis=0))[:MOST_UNSEEN]
+    if not len(labels):
+        labels = np.arange(1)
+    rows = shuffled[targets[shuffled][:, labels].argmax(axis=0)]
+    truth, said = targets[rows], answers[rows].copy()
+    if better:
+        return truth, np.where(truth > 0, np.maximum(said, 1 - said), np.minimum(said, 1 - said))
+    places = np.arange(len(rows))
+    sure = np.maximum(said[places, labels], 1 - said[places, labels])
+    said[places, labels] = np.where(truth[places, labels] > 0, 1 - sure, sure)
+    return truth, said
+
+
+SETS = Form(check_labels, _unseen, lambda targets, answers: ((answers >= THRESHOLD) == (targets > 0)).all(axis=1))
+"""0 or 1 of each label, ``[n, labels]``, and its probability."""
+
+
 def _counts(targets: np.ndarray, answers: np.ndarray) -> np.ndarray:
     """Per label: true positives, targets, predictions."""
     there, said = targets > 0, answers >= THRESHOLD
@@ -43,6 +67,12 @@ def _counts(targets: np.ndarray, answers: np.ndarray) -> np.ndarray:
 def _micro_f1(sums: np.ndarray) -> np.ndarray:
     hits, targets, predictions = (part.sum(axis=-1) for part in np.split(sums, 3, axis=-1))
     return 2 * hits / np.maximum(targets + predictions, 1e-12)
+
+
+def _micro_hits(counts: np.ndarray) -> np.ndarray:
+    """F1 is the share of the hits among the mean of targets and predictions."""
+    hits, targets, predictions = (part.sum(axis=1) for part in np.split(counts, 3, axis=1))
+    return np.stack([hits, (targets + predictions) / 2], axis=1)
 
 
 def _macro_f1(sums: np.ndarray) -> np.ndarray:
@@ -69,10 +99,10 @@ def _average_precision(targets: np.ndarray, answers: np.ndarray, weights: np.nda
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("micro_f1", True, _counts, _micro_f1, check_labels),
+        Metric("micro_f1", True, _counts, _micro_f1, SETS, hits=_micro_hits),
         # The mean over the labels that occur among the targets of each label's F1.
-        Metric("macro_f1", True, _counts, _macro_f1, check_labels),
+        Metric("macro_f1", True, _counts, _macro_f1, SETS),
         # The mean over the labels that occur of the area under precision over recall, by steps.
-        Metric("average_precision", True, no_statistics, _micro_f1, check_labels, _average_precision),
+        Metric("average_precision", True, no_statistics, _micro_f1, SETS, _average_precision, turned=True),
     )
 }

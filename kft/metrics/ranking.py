@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 
 from kft.errors import UsageError
-from kft.metrics.metric import Metric, no_statistics
+from kft.metrics.metric import Form, Metric, no_statistics
+
+MOST_UNSEEN = 16
+"""Examples that stand for what was not seen; each costs a column of the weights."""
 
 
 def check_scores(positive: np.ndarray, scores: np.ndarray) -> None:
@@ -17,7 +17,7 @@ def check_scores(positive: np.ndarray, scores: np.ndarray) -> None:
     Raises:
         UsageError: The shapes do not fit, a score is not finite, or all examples are of one kind.
     """
-    _check_pairs(positive, scores)
+    check_pairs(positive, scores)
     if len(np.unique(positive)) != 2:
         raise UsageError(
             "there is nothing to tell apart",
@@ -26,7 +26,12 @@ def check_scores(positive: np.ndarray, scores: np.ndarray) -> None:
         )
 
 
-def _check_pairs(marks: np.ndarray, scores: np.ndarray) -> None:
+def check_pairs(marks: np.ndarray, scores: np.ndarray) -> None:
+    """Refuses marks and scores that are not one finite number an example.
+
+    Raises:
+        UsageError: The shapes do not fit, or a score is not finite.
+    """
     if marks.ndim != 1 or marks.shape != scores.shape or not marks.size:
         raise UsageError(
             "marks and scores do not fit",
@@ -65,13 +70,35 @@ def _starts(ordered: np.ndarray) -> np.ndarray:
     return np.flatnonzero(np.append(True, np.diff(ordered) != 0))
 
 
-def _weighted(name: str, higher: bool, check: Callable[[Any, Any], None], value: Callable[..., np.ndarray]) -> Metric:
-    return Metric(name, higher, no_statistics, lambda sums: sums[..., 0], check, value)
+def _unseen(
+    marks: np.ndarray, scores: np.ndarray, better: bool, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Examples that are marked where their score is high, or only where it is low."""
+    picked = scores[rng.integers(0, len(scores), MOST_UNSEEN)]
+    return ((picked >= np.median(scores)) == better).astype(marks.dtype), picked
 
 
-AUROC = _weighted("auroc", True, check_scores, _auroc)
+def _unseen_answers(
+    right: np.ndarray, confidence: np.ndarray, better: bool, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Answers as sure as these that are all right, or all wrong."""
+    picked = confidence[rng.integers(0, len(confidence), MOST_UNSEEN)]
+    return np.full(len(picked), better, right.dtype), picked
+
+
+def _no_sums(sums: np.ndarray) -> np.ndarray:
+    return sums[..., 0]
+
+
+SCORES = Form(check_scores, _unseen, lambda marks, scores: (scores >= np.median(scores)) == (marks > 0))
+"""Marks ``[n]`` of two kinds, and a score of each."""
+
+SURE = Form(check_pairs, _unseen_answers, lambda right, confidence: right > 0)
+"""Whether each answer is right, ``[n]``, and how sure it is."""
+
+AUROC = Metric("auroc", True, no_statistics, _no_sums, SCORES, _auroc)
 """The chance that an example that is marked scores higher than one that is not; ties count half (Fawcett, 2006)."""
 
-AURC = _weighted("aurc", False, _check_pairs, _aurc)
+AURC = Metric("aurc", False, no_statistics, _no_sums, SURE, _aurc)
 """The error among the answered, averaged over every coverage, from right answers and their confidence (Geifman and
 El-Yaniv, 2017); examples of one confidence are answered together."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from kft.errors import UsageError
-from kft.metrics.metric import Metric, mean
+from kft.metrics.metric import Form, Metric, mean
+
+MOST_UNSEEN = 64
+"""Examples that stand for what was not seen."""
 
 
 def check_numbers(targets: np.ndarray, answers: np.ndarray) -> None:
@@ -24,6 +27,25 @@ def check_numbers(targets: np.ndarray, answers: np.ndarray) -> None:
         if not np.isfinite(values).all():
             row = int((~np.isfinite(values)).argmax())
             raise UsageError(f"a {name} is not finite", where=f"row {row}", received=str(values[row]))
+
+
+def _unseen(
+    targets: np.ndarray, answers: np.ndarray, better: bool, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Examples that are answered exactly, or with the answer that belongs to another example."""
+    rows = rng.integers(0, len(targets), MOST_UNSEEN)
+    others = rng.integers(0, len(targets), MOST_UNSEEN)
+    return targets[rows], targets[rows] if better else answers[others]
+
+
+def _near(targets: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    """Which answers are nearer than half of them."""
+    errors = np.abs(answers - targets)
+    return errors <= np.median(errors)
+
+
+NUMBERS = Form(check_numbers, _unseen, _near)
+"""Numbers ``float[n]`` on both sides."""
 
 
 def _absolute(targets: np.ndarray, answers: np.ndarray) -> np.ndarray:
@@ -61,11 +83,11 @@ def _r2(sums: np.ndarray) -> np.ndarray:
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("mae", False, _absolute, mean, check_numbers),
-        Metric("rmse", False, _squared, _rmse, check_numbers),
+        Metric("mae", False, _absolute, mean, NUMBERS),
+        Metric("rmse", False, _squared, _rmse, NUMBERS),
         # Pearson's correlation; 0 where either side never changes.
-        Metric("pearson_r", True, _moments, _pearson, check_numbers),
+        Metric("pearson_r", True, _moments, _pearson, NUMBERS),
         # 1 less the squared errors over the targets' squared deviations from their mean.
-        Metric("r2", True, _moments, _r2, check_numbers),
+        Metric("r2", True, _moments, _r2, NUMBERS),
     )
 }

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kft.errors import UsageError
-from kft.metrics.metric import Metric
+from kft.metrics.metric import Form, Metric, share
 
 
 class Span(NamedTuple):
@@ -36,6 +36,22 @@ def check_spans(targets: Spans, answers: Spans) -> None:
         )
 
 
+def _unseen(targets: Spans, answers: Spans, better: bool, rng: np.random.Generator) -> tuple[Spans, Spans]:
+    """A text with entities of which all are found, or another is said in place of each."""
+    rows = [row for row in rng.permutation(len(targets)) if len(targets[row])][:1]
+    truth: Spans = [targets[row] for row in rows]
+    return truth, truth if better else [[Span(-1 - place, 0, "") for place in range(len(spans))] for spans in truth]
+
+
+def _all_found(targets: Spans, answers: Spans) -> np.ndarray:
+    both = zip(targets, answers, strict=True)
+    return np.array([{*map(tuple, there)} == {tuple(span[:3]) for span in said} for there, said in both], bool)
+
+
+SPANS = Form(check_spans, _unseen, _all_found)
+"""One list of spans a text on both sides."""
+
+
 def _counts(targets: Spans, answers: Spans) -> np.ndarray:
     """Found entities, entities, said entities."""
     rows = [
@@ -51,18 +67,23 @@ def _f1(sums: np.ndarray) -> np.ndarray:
 
 
 def _precision(sums: np.ndarray) -> np.ndarray:
-    return sums[..., 0] / np.maximum(sums[..., 2], 1e-12)
+    return share(sums[..., [0, 2]])
 
 
 def _recall(sums: np.ndarray) -> np.ndarray:
-    return sums[..., 0] / np.maximum(sums[..., 1], 1e-12)
+    return share(sums[..., [0, 1]])
+
+
+def _f1_hits(counts: np.ndarray) -> np.ndarray:
+    """F1 is the share of the found among the mean of those that are there and those that are said."""
+    return np.stack([counts[:, 0], counts[:, 1:].mean(axis=1)], axis=1)
 
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("entity_f1", True, _counts, _f1, check_spans),
-        Metric("entity_precision", True, _counts, _precision, check_spans),
-        Metric("entity_recall", True, _counts, _recall, check_spans),
+        Metric("entity_f1", True, _counts, _f1, SPANS, hits=_f1_hits),
+        Metric("entity_precision", True, _counts, _precision, SPANS, hits=lambda counts: counts[:, [0, 2]]),
+        Metric("entity_recall", True, _counts, _recall, SPANS, hits=lambda counts: counts[:, [0, 1]]),
     )
 }

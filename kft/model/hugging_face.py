@@ -299,7 +299,7 @@ def _check_read(
     if report:
         loaded = len(model.weights) - len(new)
         report(f"{folder.name}: {loaded} of {len(model.weights)} variables loaded" + _listed("new", new))
-        if unused:
+        if any(not _matches(name, ALLOWED) for name in unused):  # the heads of pretraining are never used
             report(f"{folder.name}: {len(unused)} of {len(reader.names)} tensors not used{_listed('', unused)}")
     if lost or odd:
         parts = [f"tensors that nothing reads: {_some(lost)}"] if lost else []

@@ -73,7 +73,7 @@ class DataSpec(Spec):
     """Where the labelled examples are and how they are split."""
 
     train: Sources = Field(
-        description="csv, tsv, jsonl or parquet file, folder of images by class, package:NAME, "
+        description="csv, tsv, json, jsonl, parquet or CoNLL file, folder of images by class, package:NAME, "
         "tfds:NAME[/CONFIG][:VERSION]?split=SPLIT, gs://BUCKET/FILE; or a glob, or a list of these"
     )
     valid: SharesOrSources = Field("15%", description="a share of train, or as train; selection looks at it")
@@ -129,7 +129,7 @@ class DataSpec(Spec):
     unusable_rows: Literal["error", "skip"] = Field(
         "error", description="empty texts, missing labels: stop, or list them and leave them out"
     )
-    split_seed: int = Field(0, ge=0, description="apart from `seed`, so that runs share one test split")
+    split_seed: int = Field(0, ge=0, le=2**63 - 1, description="apart from `seed`, so that runs share one test split")
 
 
 class ImageSpec(Spec):

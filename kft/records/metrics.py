@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from kft.notebook import Line, Piece, Table, shows
+from kft.records.apart import ValidResult
 from kft.records.edge_cases import EdgeCaseResult
 from kft.records.estimate import Estimate, metric_title, shown_value
 from kft.records.fields import absent, unwritten
@@ -33,13 +34,16 @@ class GateResult:
 
 @dataclass(frozen=True)
 class ClassRow:
-    """One class: how many examples, precision, recall, F1 (0 where undefined)."""
+    """One class: how many examples, precision, recall, F1 (0 where undefined), and the 95 % interval of each."""
 
     label: str
     n: int
     precision: float
     recall: float
     f1: float
+    precision_range: tuple[float, float] = (0.0, 1.0)
+    recall_range: tuple[float, float] = (0.0, 1.0)
+    f1_range: tuple[float, float] = (0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -215,6 +219,8 @@ class EvaluateResult:
         baselines: The same for what answers without looking and, where there was one, ``probe``.
         gain_over_probe: Paired difference in the first metric, fine-tuned less probe; None without a probe.
         gates: The recipe's gates.
+        gain_over_linear: The same over a linear model on words; None where there is none.
+        valid: What valid said of the kept weights, and whether test says something else; None of other examples.
         calibration: How well the probabilities fit; this and the next three are None where an example has not exactly
             one class.
         selective: What abstention comes to.
@@ -238,6 +244,8 @@ class EvaluateResult:
     baselines: Mapping[str, Mapping[str, Estimate]]
     gain_over_probe: Estimate | None
     gates: Mapping[str, GateResult]
+    gain_over_linear: Estimate | None = absent()
+    valid: ValidResult | None = absent()
     calibration: CalibrationResult | None = absent()
     selective: SelectiveResult | None = absent()
     slices: tuple[SliceResult, ...] | None = absent()
@@ -265,6 +273,20 @@ class EvaluateResult:
         return [part for part in self.slices or () if part.weak]
 
     @property
+    def linear_wins(self) -> str:
+        """What is said where a linear model on words is as good as this one or better; empty where it is not."""
+        gain = self.gain_over_linear
+        if gain is None:
+            return ""
+        value, high = (gain.value, gain.high) if self.higher_is_better else (-gain.value, -gain.low)
+        if value > 0:
+            return ""
+        says = "is ahead of this one, which may be chance" if value < 0 else "does as well"
+        if high < 0:
+            says = "is better than this one, by more than chance"
+        return f"a linear model on words, which needs no backbone, {says}"
+
+    @property
     def says_no(self) -> bool:
         """Whether a gate fails, or a check of the suite has too few cases that pass."""
         return bool(self.failed_gates or (self.edge_cases and self.edge_cases.failed))
@@ -277,6 +299,10 @@ class EvaluateResult:
         ]
         yield Line(f"{self.split}, {self.n:,} examples, 95 % intervals", f"weak: {', '.join(weak)}" if weak else "")
         yield Table(("", *map(metric_title, self.metrics)), [(name, *found.values()) for name, found in rows])
+        if self.valid and self.valid.apart:
+            yield Line(self.valid.said, *self.valid.causes)
+        if self.linear_wins:
+            yield Line(self.linear_wins)
         if gates:
             yield Table(("gate", "asks for", "reached", ""), gates)
         if self.edge_cases:

@@ -62,6 +62,7 @@ class Receipt:
         devices: Of this run.
         strategy: How they share the work.
         resumed: When the run went on.
+        manifest: Whether manifest.json belongs to the run; those of earlier kft had none.
     """
 
     created: str
@@ -86,3 +87,4 @@ class Receipt:
     devices: tuple[str, ...]
     strategy: str
     resumed: tuple[Resumed, ...] = absent(())
+    manifest: bool = absent(False)

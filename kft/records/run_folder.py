@@ -16,6 +16,10 @@ RUN_NOTE = "run folder: "
 """Opens the note on an exception that ended a training, so that it can be said where the weights are."""
 
 
+LOCK = ".lock"
+"""Held by the process that writes into the folder; see ``kft.records.lock``."""
+
+
 class _File:
     """A file or folder in each run folder, by its name there."""
 
@@ -48,6 +52,8 @@ class RunFolder:
     per_class = _File("per_class.csv")  # precision, recall and F1 of each class
     confusion = _File("confusion.csv")  # the confusion matrix: targets down, predictions across
     mistakes = _File("mistakes.json")  # the most confident wrong answers, with their nearest training examples
+    manifest = _File("manifest.json")  # sha256 of each file that decides an answer or a figure
+    evaluations = _File("evaluations")  # one dated document for each evaluation on other data
     report = _File("report.html")  # the page for people
     card = _File("card.md")  # the model card
 
@@ -78,7 +84,7 @@ def refuse_taken(folder: Path | None) -> None:
 
 def _counts(path: Path) -> bool:
     # What a process that was killed in the middle of write_file leaves is nobody's work.
-    return not (path.name.startswith(".") and path.name.endswith(".tmp"))
+    return not (path.name == LOCK or (path.name.startswith(".") and path.name.endswith(".tmp")))
 
 
 def latest_run(name: str) -> Path | None:

@@ -97,11 +97,14 @@ def headline(record: RunRecord) -> str:
     """Returns the verdict in one sentence."""
     found, n = record.values[record.main], f"{record.n:,} unseen examples"
     reached = (
-        f"{share(found.value)} of {n} are answered rightly"
+        f"{share(found.value)} of {n} are answered correctly"
         if record.main == "accuracy"
         else f"{metric_title(record.main)} {found.value:.3f} on {n}"
     )
     reached = reached[0].upper() + reached[1:]
+    apart = record.metrics.valid
+    if apart is not None and apart.apart:
+        reached += f", where valid said {apart.value:.3f}: by more than chance"
     failed = record.metrics.failed_gates
     if not beats_baseline(record):
         return f"{reached}: no better than answering without looking."
@@ -131,7 +134,9 @@ def _measurable(record: RunRecord, comparison: Comparison | None) -> Iterator[Ev
         GOOD if beats_baseline(record) else ERROR,
         "metrics",
     )
+    yield from _apart(record)
     yield from _gain(record)
+    yield from _over_linear(record)
     gates, failed = record.metrics.gates, record.metrics.failed_gates
     for name, gate in failed.items():
         yield Evidence(f"gate {name} {gate.rule} fails: {gate.reached}", ERROR, "gates")
@@ -149,6 +154,27 @@ def _measurable(record: RunRecord, comparison: Comparison | None) -> Iterator[Ev
         )
     elif kind.one_class:
         yield Evidence("a comparison with prompting, linear models and others: kft compare RECIPE", MISSING)
+
+
+def _apart(record: RunRecord) -> Iterator[Evidence]:
+    found = record.metrics.valid
+    if found is None:
+        return
+    text = found.said
+    if found.causes:
+        text += f"; perhaps {'; or '.join(found.causes)}. Try {'; '.join(found.next_steps)}"
+    yield Evidence(text, ERROR if found.apart else GOOD, "metrics")
+
+
+def _over_linear(record: RunRecord) -> Iterator[Evidence]:
+    gain, wins = record.metrics.gain_over_linear, record.metrics.linear_wins
+    if gain is None:
+        return
+    figures = f"{metric_title(record.main)} {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}], paired"
+    low = min(record.sign * gain.low, record.sign * gain.high)
+    says = "is better than" if low > 0 else "is perhaps no better than"
+    text = wins or f"this model {says} a linear model on words, which needs no backbone"
+    yield Evidence(f"{text}: {figures}", WARNING if low <= 0 else GOOD, "metrics")
 
 
 def _gain(record: RunRecord) -> Iterator[Evidence]:

@@ -29,7 +29,7 @@ from kft.report.details import Grid, make_grid
 from kft.report.examples import ShownExample
 from kft.report.html import Thumbnails, render, shorten
 from kft.report.questions import check_tone, four_questions, headline
-from kft.report.record import RunRecord
+from kft.report.record import RunRecord, several
 
 AT_ONCE = 6
 """Mistakes that are seen at once; the others are behind a click."""
@@ -96,7 +96,7 @@ def render_run(record: RunRecord, *, comparison: Comparison | None = None, missi
             "mistakes": mistakes[:AT_ONCE],
             "more_mistakes": mistakes[AT_ONCE:],
             "numbers": record.task.kind.numeric,
-            "wrong": record.mistakes.n if record.mistakes else None,
+            "wrong": _wrong(record),
             "images": record.task.reads.files,
             "missing": missing,
             "findings": record.findings or (),
@@ -118,12 +118,15 @@ def _facts(record: RunRecord) -> dict[str, Any]:
     return facts | {"backbone": record.receipt.backbone}
 
 
-def _metrics(record: RunRecord) -> list[tuple[str, list[Estimate]]]:
-    """Returns each metric with its estimates: this model's, and those of the baselines."""
-    return [
-        (metric_title(name), [value, *(found[name] for found in record.baselines.values())])
-        for name, value in record.values.items()
-    ]
+def _metrics(record: RunRecord) -> list[tuple[str, list[Estimate], float]]:
+    """Returns each metric with its estimates, this model's and those of the baselines, and the best of them."""
+    known = record.task.kind.judging.metrics
+    found = []
+    for name, value in record.values.items():
+        values = [value, *(baseline[name] for baseline in record.baselines.values())]
+        best = max if known[name].higher_is_better else min
+        found.append((metric_title(name), values, best(each.value for each in values)))
+    return found
 
 
 def _training(record: RunRecord) -> list[Drawing]:
@@ -155,12 +158,19 @@ def _answers(record: RunRecord) -> Drawing | None:
     return None
 
 
+def _rate(row: Mapping[str, str], key: str) -> str | float:
+    """Returns a share with its interval, where the run is not older than these."""
+    if f"{key}_low" not in row:
+        return float(row[key])
+    return str(Estimate(float(row[key]), float(row[f"{key}_low"]), float(row[f"{key}_high"])))
+
+
 def _by_class(record: RunRecord) -> Grid | None:
     if not record.classes:
         return None
     ordered = sorted(record.classes, key=lambda row: float(row["f1"]))
     rows = [
-        (shorten(row["label"], 80), int(row["n"]), *(float(row[key]) for key in ("precision", "recall", "f1")))
+        (shorten(row["label"], 80), int(row["n"]), *(_rate(row, key) for key in ("precision", "recall", "f1")))
         for row in ordered
     ]
     return make_grid(
@@ -244,6 +254,12 @@ def _mistakes(record: RunRecord) -> list[Mistake]:
         )
         for each in (record.mistakes.mistakes if record.mistakes else ())
     ]
+
+
+def _wrong(record: RunRecord) -> str:
+    """Returns how many answers are wrong, in words; empty where none is, or nobody looked."""
+    n = record.mistakes.n if record.mistakes else 0
+    return f"{several(n, 'answer')} to the test examples {'is' if n == 1 else 'are'} wrong" if n else ""
 
 
 def _compared(comparison: Comparison | None) -> Sequence[ComparisonRow]:

@@ -18,8 +18,10 @@ MOST_CLASSES = 30
 """With more, a matrix is a texture: the pairs most confused say more."""
 MOST_COUNTED = 12
 """With more classes, their cells are too small for figures."""
-MOST_NUMBERED = 16
-"""With more classes, every fifth column has its number."""
+MOST_NAMED = 16
+"""With more classes, columns have numbers, those of the rows."""
+CHARACTERS = 62
+"""Of the small type, so many fit above a plot."""
 DARK = 0.55
 """Cells of a larger share carry light figures."""
 
@@ -92,13 +94,18 @@ def training_plot(curve: Curve) -> Markup:
 def _phases(axes: Any, events: Sequence[EpochDone]) -> None:
     """Draws where each phase begins, with its name."""
     starts = [place for place, event in enumerate(events) if not place or event.phase != events[place - 1].phase]
+    free: list[float] = []  # where each line above the axes is free again, in characters
     for place in starts:
         if place:
             axes.axvline(place - 0.5, color=GRID, linewidth=1.0)
+        name = cut(events[place].phase, 12)
+        begins = place / len(events) * CHARACTERS
+        line = next((number for number, end in enumerate(free) if begins >= end), len(free))
+        free[line : line + 1] = [begins + len(name) + 1]
         axes.annotate(
-            cut(events[place].phase, 12),
+            name,
             (place - (0.45 if place else 0.3), 1.0),
-            (2, 1),
+            (2, 1 + 9 * line),
             xycoords=("data", "axes fraction"),
             textcoords="offset points",
             size=8,
@@ -170,9 +177,15 @@ def confusion_plot(labels: Sequence[str], confusion: np.ndarray) -> Markup:
             if n <= MOST_COUNTED:
                 color = PAPER if part > DARK else TEXT
                 axes.text(column, row, f"{confusion[row, column]:,}", ha="center", va="center", size=8, color=color)
-        counted = [place for place in range(1, n + 1) if n <= MOST_NUMBERED or place == 1 or place % 5 == 0]
-        axes.set_xticks([place - 1 for place in counted], counted)
-        axes.set_yticks(range(n), [f"{cut(name, 22)} {place}" for place, name in enumerate(labels, 1)])
+        if n <= MOST_NAMED:
+            short = [cut(name, 22) for name in labels]
+            flat = max(map(len, short)) * n < CHARACTERS * 0.6
+            axes.set_xticks(range(n), short, rotation=0 if flat else 90)
+            axes.set_yticks(range(n), short)
+        else:
+            counted = [place for place in range(1, n + 1) if place == 1 or place % 5 == 0]
+            axes.set_xticks([place - 1 for place in counted], counted)
+            axes.set_yticks(range(n), [f"{cut(name, 22)} {place}" for place, name in enumerate(labels, 1)])
         axes.tick_params(length=0, labelsize=8 if n <= 20 else 6.5, pad=2)
         axes.set(xlabel="answered", xlim=(-0.5, n - 0.5), ylim=(n - 0.5, -0.5))
         axes.grid(False)

@@ -99,11 +99,14 @@ def _pairs_of(texts: tuple[str, ...], at_least: float, crowd: _Crowd | None) -> 
     copies = np.flatnonzero(hashed.same != np.arange(len(texts)))
     kept = [Pairs(hashed.same[copies], copies, np.ones(len(copies)))]
     words = lru_cache(maxsize=2**14)(lambda row: normal_words(texts[row]))
+    bags = lru_cache(maxsize=2**12)(lambda row: Counter(words(row)))
     paired = None if crowd is None else _paired(kept[0], crowd.counted)
     for places in candidates(hashed, at_least):
         for start in range(0, len(places), VERIFIED_AT_ONCE):
             found = []
             for one, other in hashed.rows[places[start : start + VERIFIED_AT_ONCE]].tolist():
+                if not _can_reach(bags(one), bags(other), at_least):
+                    continue
                 reached = similarity(words(one), words(other), at_least)
                 if reached >= at_least:
                     found.append((one, other, reached))
@@ -113,6 +116,17 @@ def _pairs_of(texts: tuple[str, ...], at_least: float, crowd: _Crowd | None) -> 
                 if int(paired.sum()) > crowd.most:
                     return None
     return sorted_pairs(*(np.concatenate(column) for column in zip(*kept, strict=True)))
+
+
+def _can_reach(one: Counter[str], other: Counter[str], at_least: float) -> bool:
+    """Whether two texts can be so alike, even if all words that differ were typos: what ``similarity`` asks first.
+
+    It is asked of many pairs of long texts, and hardly any passes.
+    """
+    longest = max(one.total(), other.total(), 1)
+    few, many = (one, other) if len(one) <= len(other) else (other, one)
+    common = sum(min(count, many[word]) for word, count in few.items() if word in many)
+    return 1 - TYPO * (longest - common) / longest >= at_least
 
 
 def similarity(one: Sequence[str], other: Sequence[str], at_least: float = 0.0) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 
 from kft.data.examples import Columns, Input
 from kft.evaluate.paired import compare_answers
-from kft.metrics.intervals import share_interval
+from kft.metrics.proportions import share_interval
 from kft.records.edge_cases import EdgeCaseResult, EdgeCheckResult, Outcome
 from kft.records.estimate import Estimate
 from kft.suites.cases import Case, expand, shown

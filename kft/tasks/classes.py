@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from kft.metrics.classification import METRICS, confusion_matrix, per_class
+from kft.metrics.by_class import per_class
+from kft.metrics.classification import METRICS, confusion_matrix
 from kft.recipe.schema import DataSpec
 from kft.tasks.cells import as_text, kind_problem
 from kft.tasks.decode import softmax
@@ -50,7 +51,11 @@ def cross_entropy(targets: Any, logits: Any, label_smoothing: float = 0.0) -> An
 
 
 def _parse(cell: object, text: object, spec: DataSpec) -> tuple[str, str]:
-    """Returns a name, or what bins make of a rating."""
+    """Returns a name, or what bins make of a rating; a list of one name is that name."""
+    if isinstance(cell, (list, tuple)):
+        if len(cell) != 1:
+            return "", f"label is a list of {len(cell)} names: only a task for several labels reads that"
+        (cell,) = cell
     problem = kind_problem(cell, "label")
     label = "" if problem else as_text(cell).strip()
     if problem or not label:
@@ -146,7 +151,7 @@ CLASSES = AnswerKind(
         prediction=_prediction,
         row=_row,
         shares=_shares,
-        by_label=lambda truth, answers, space: per_class(truth, answers, space.labels),
+        by_label=lambda truth, answers, space, groups: per_class(truth, answers, space.labels, groups),
         confusion=lambda truth, answers, space: confusion_matrix(truth, answers.argmax(axis=1), len(space.labels)),
         gates=(
             "slices.worst.accuracy",

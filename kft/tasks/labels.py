@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from kft.metrics.classification import class_rows
+from kft.metrics.by_class import class_row
 from kft.metrics.multi_label import METRICS, THRESHOLD
+from kft.metrics.proportions import Groups, group_codes
 from kft.recipe.schema import DataSpec
 from kft.records.metrics import ClassRow
 from kft.tasks.cells import as_text, kind_problem
@@ -113,9 +114,10 @@ def _prediction(answer: np.ndarray, space: AnswerSpace, text: str = "") -> Label
     )
 
 
-def _by_label(truth: np.ndarray, answers: np.ndarray, space: AnswerSpace) -> list[ClassRow]:
-    there, said = truth > 0, answers >= THRESHOLD
-    return class_rows(space.labels, (there & said).sum(axis=0), there.sum(axis=0), said.sum(axis=0))
+def _by_label(truth: np.ndarray, answers: np.ndarray, space: AnswerSpace, groups: Groups | None) -> list[ClassRow]:
+    there, said, codes = truth > 0, answers >= THRESHOLD, group_codes(groups, len(truth))
+    columns = zip(space.labels, (there & said).T, there.T, said.T, strict=True)
+    return [class_row(*column, codes) for column in columns]
 
 
 def _row(truth: np.ndarray, answer: np.ndarray, space: AnswerSpace) -> tuple[str, str, str]:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from kft.errors import DataError
-from kft.metrics.classification import class_rows
+from kft.metrics.by_class import class_row
+from kft.metrics.proportions import Groups, group_codes
 from kft.metrics.tagging import METRICS, Span
 from kft.recipe.schema import DataSpec
 from kft.records.metrics import ClassRow
@@ -85,63 +86,62 @@ def _parse(cell: object, text: object, spec: DataSpec) -> tuple[tuple[Span, ...]
 
 def _settle(column: LabelColumn, spec: DataSpec) -> DataSpec:
     """Finds what tags mean and what offsets count, one for all rows."""
-    rows = _readable(column)
-    if spec.tags is None:
-        tags = {tag for _, values in rows if not _are_spans(values) for tag in _as_tags(values)}
-        if tags:
-            spec = spec.model_copy(update={"tags": find_form(sorted(tags), column.where)})
-    if spec.offsets is None:
-        spans = _span_rows(rows)
-        if spans:
-            spec = spec.model_copy(update={"offsets": find_unit(spans)[0]})
-    return spec
+    if spec.tags is not None and spec.offsets is not None:
+        return spec
+    tags, spans = _readable(column)
+    found: dict[str, str] = {}
+    if spec.tags is None and tags:
+        found["tags"] = find_form(sorted({tag for row in tags for tag in row}), column.where)
+    _refuse_numbered(spans, column.where)
+    if spec.offsets is None and spans:
+        found["offsets"] = find_unit(spans)[0]
+    return spec.model_copy(update=found)
+
+
+def _refuse_numbered(spans: Sequence[SpanRow], where: str) -> None:
+    kinds = sorted({raw.label for row in spans for raw in row.raws})
+    if kinds and all(kind.lstrip("-").isdigit() for kind in kinds):
+        raise DataError(
+            "the kinds of span are numbers, and nothing says what they mean",
+            where=where,
+            received=", ".join(kinds[:6]) + (" ..." if len(kinds) > 6 else ""),
+            expected="names such as PER",
+            next_step="write the names in their place",
+        )
 
 
 def _notes(column: LabelColumn, spec: DataSpec) -> tuple[str, ...]:
     """Says how tags and offsets were read, where that was found and not named."""
-    rows = _readable(column)
+    tags, spans = _readable(column)
     found = []
-    tags = [_as_tags(values) for _, values in rows if values and not _are_spans(values)]
     if spec.tags is None and tags:
-        settled = _settle(column, spec).tags
-        assert settled is not None
-        found.append(tell_tags(tags, settled))
-    spans = _span_rows(rows)
-    if spec.offsets is None and spans:
-        unit, why = find_unit(spans)
+        found.append(tell_tags(tags, find_form(sorted({tag for row in tags for tag in row}), column.where)))
+    if spans:
+        unit, why = (spec.offsets, "") if spec.offsets is not None else find_unit(spans)
         if why:
             found.append(f"the offsets of spans count {IN_WORDS[unit]}: {why}; data.offsets names it")
-    edges = count_edges(spans, _settle(column, spec).offsets or "characters")
-    if edges:
-        total = sum(len(row.raws) for row in spans)
-        found.append(f"{edges:,} of {total:,} spans begin or end with white space, which is left out of them")
+        edges = count_edges(spans, unit)
+        if edges:
+            total = sum(len(row.raws) for row in spans)
+            found.append(f"{edges:,} of {total:,} spans begin or end with white space, which is left out of them")
     return tuple(found)
 
 
-def _readable(column: LabelColumn) -> list[tuple[object, list[Any]]]:
-    """Returns the texts and lists of the rows that hold one; what is wrong with others is said row by row."""
-    found = []
+def _readable(column: LabelColumn) -> tuple[list[list[str]], list[SpanRow]]:
+    """Returns the rows of tags and the rows of spans that can be read; what is wrong with others is said row by row."""
+    tags: list[list[str]] = []
+    spans: list[SpanRow] = []
     for cell, text in zip(column.cells, column.texts, strict=True):
         try:
             values = cell_values(cell)
-            if values and not _are_spans(values):
-                _as_tags(values)
-            found.append((text, values))
+            if _are_spans(values):
+                listed = _places(text) if isinstance(text, (list, tuple)) else ()
+                spans.append(SpanRow(raw_spans(values), joined(text), listed))
+            elif values:
+                tags.append(_as_tags(values))
         except ValueError:
             continue
-    return found
-
-
-def _span_rows(rows: Sequence[tuple[object, list[Any]]]) -> list[SpanRow]:
-    found = []
-    for text, values in rows:
-        if values and _are_spans(values):
-            try:
-                raws = raw_spans(values)
-            except ValueError:
-                continue
-            found.append(SpanRow(raws, joined(text), _places(text) if isinstance(text, (list, tuple)) else ()))
-    return found
+    return tags, spans
 
 
 def _are_spans(values: Sequence[Any]) -> bool:
@@ -242,17 +242,17 @@ def _prediction(answer: Sequence[Any], space: AnswerSpace, text: str = "") -> Sp
     return SpansPrediction(spans, abstain=False)
 
 
-def _by_label(truth: Any, answers: Any, space: AnswerSpace) -> list[ClassRow]:
-    places = {label: place for place, label in enumerate(space.labels)}
-    hits, there, found = (np.zeros(len(places), np.int64) for _ in range(3))
-    for right, said in zip(truth, answers, strict=True):
-        spans = {tuple(span[:3]) for span in right}
-        for span in right:
-            there[places[span[2]]] += 1
-        for span in said:
-            found[places[span[2]]] += 1
-            hits[places[span[2]]] += tuple(span[:3]) in spans
-    return class_rows(space.labels, hits, there, found)
+def _by_label(truth: Any, answers: Any, space: AnswerSpace, groups: Groups | None) -> list[ClassRow]:
+    codes = group_codes(groups, len(truth))
+    rows = []
+    for label in space.labels:
+        counts = np.zeros((3, len(truth)))
+        for place, (right, said) in enumerate(zip(truth, answers, strict=True)):
+            there = {tuple(span[:3]) for span in right if span[2] == label}
+            found = [tuple(span[:3]) for span in said if span[2] == label]
+            counts[:, place] = sum(span in there for span in found), len(there), len(found)
+        rows.append(class_row(label, counts[0], counts[1], counts[2], codes))
+    return rows
 
 
 def _row(truth: Any, answer: Any, space: AnswerSpace) -> tuple[str, str, str]:

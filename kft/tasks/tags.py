@@ -12,8 +12,12 @@ from kft.errors import DataError
 from kft.metrics.tagging import Span
 
 TagForm = Literal["plain", "iob", "bioes", "iob-suffix", "bioes-suffix"]
-_PREFIXED = re.compile(r"([BIESLUMW])[-_:./](.+)", re.IGNORECASE | re.DOTALL)
-_SUFFIXED = re.compile(r"(.+)[-_:./]([BIESLUMW])", re.IGNORECASE | re.DOTALL)
+_LETTER = "[BIESLUMW]|begin|start|inside|middle|end|last|single|unit"
+_PREFIXED = re.compile(rf"({_LETTER})\s*[-_:./ ]\s*(.+)", re.IGNORECASE | re.DOTALL)
+_SUFFIXED = re.compile(rf"(.+?)\s*[-_:./ ]\s*({_LETTER})", re.IGNORECASE | re.DOTALL)
+_IN_LETTERS = {"START": "B", "INSIDE": "I", "MIDDLE": "I", "LAST": "E", "SINGLE": "S", "UNIT": "S"}
+_BRACKETS = re.compile(r"\(.*\*|\*\)|<[^>]+>")
+"""How CoNLL-2005 and 2012 write spans, and markup."""
 _SEVERAL = re.compile(r"[|,;+&\s]\s*[BIESLUMW][-_]", re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?\d+(\.0+)?")
 _OUTSIDE = {"", "o"}
@@ -24,6 +28,7 @@ _OTHER = {"other", "others"}
 BEGINS, GOES_ON, ENDS, ALONE = "B", "IM", "EL", "SUW"
 ONLY_KIND = "span"
 """What spans are called where a tag is a letter alone: B, I and O."""
+_AS_NAMES = "; data.tags: plain reads tags as names, iob without ends"
 _SAY = "write one tag a word: O outside, B-KIND where a span begins, I-KIND where it goes on"
 
 
@@ -69,7 +74,7 @@ def find_form(tags: Sequence[str], where: str) -> TagForm:
     if alone <= set(BEGINS + GOES_ON + ENDS + ALONE) and alone & set("BI"):
         return "iob" if alone <= set("BI") else "bioes"
     for pattern, letter, ending in ((_PREFIXED, 1, ""), (_SUFFIXED, 2, "-suffix")):
-        lettered = {tag: match[letter].upper() for tag in inside if (match := pattern.fullmatch(tag))}
+        lettered = {tag: _letter(match[letter]) for tag in inside if (match := pattern.fullmatch(tag))}
         rest = [tag for tag in inside if tag not in lettered]
         letters = set(lettered.values())
         if not lettered or not _is_scheme(letters):
@@ -85,8 +90,19 @@ def find_form(tags: Sequence[str], where: str) -> TagForm:
                 next_step=f"{_SAY}; data.tags: plain reads every tag as the name of a kind",
             )
         _refuse_several(lettered, where)
+        spelt = {match[letter].lower() for tag in lettered if (match := pattern.fullmatch(tag))}
+        if max(map(len, spelt)) > 1 and not spelt & {"begin", "inside"}:
+            raise DataError(
+                "the tags can be names of kinds, or the ends of one kind",
+                where=where,
+                received=_shown(sorted(lettered)),
+                expected="B-KIND and I-KIND, or names that begin otherwise",
+                next_step=f"data.tags: plain reads them as names, data.tags: bioes{ending} as ends of spans",
+            )
+        _refuse_odd_kinds({take_apart(tag, f"iob{ending}").kind for tag in lettered}, where)  # type: ignore[arg-type]
         form: TagForm = "iob" if letters <= set("BI") or letters <= set("IE") else "bioes"
         return f"{form}{ending}"  # type: ignore[return-value]
+    _refuse_odd_kinds(inside, where)
     other = [tag for tag in inside if tag.lower() in _OTHER]
     if other and len(inside) > 1 and not any(tag.lower() in _OUTSIDE | _OUTSIDE_TOO for tag in different):
         raise DataError(
@@ -97,6 +113,34 @@ def find_form(tags: Sequence[str], where: str) -> TagForm:
             next_step=f"write O in its place, or B-{other[0]} where it is a kind; data.tags: plain reads it as a kind",
         )
     return "plain"
+
+
+def _letter(written: str) -> str:
+    return _IN_LETTERS.get(written.upper(), written[0].upper())
+
+
+def _refuse_odd_kinds(kinds: Iterable[str], where: str) -> None:
+    """Refuses names that differ by case alone, that hold a letter without a mark behind it, or that are no names."""
+    kinds = sorted(kinds)
+    by_case = Counter(kind.casefold() for kind in kinds)
+    twice = [kind for kind in kinds if by_case[kind.casefold()] > 1]
+    glued = [kind for kind in kinds if kind[:1] in "BI" and {f"B{kind[1:]}", f"I{kind[1:]}"} <= set(kinds)]
+    odd = [kind for kind in kinds if _BRACKETS.search(kind)]
+    outside = [kind for kind in kinds if kind.lower() == "o"]
+    for found, problem, step in (
+        (twice, "kinds of span differ by capitals alone", "write each kind in one way"),
+        (glued, "a letter is glued to the name of a kind", "write a hyphen between them: B-PER, I-PER"),
+        (odd, "tags are brackets or markup, not one name a word", _SAY),
+        (outside, "a kind of span is called O, as what is outside", "write O outside, or another name for the kind"),
+    ):
+        if found:
+            raise DataError(
+                problem,
+                where=where,
+                received=_shown(found),
+                expected="one name for each kind of span",
+                next_step=f"{step}; data.tags, where the recipe names it, reads them as they are",
+            )
 
 
 def _is_scheme(letters: set[str]) -> bool:
@@ -142,7 +186,7 @@ def take_apart(tag: str, form: TagForm) -> Tag:
             return Tag("", "")
         raise ValueError(f"the tag {tag[:40]!r} has no letter before its kind, as others have")
     letter, kind = (found[2], found[1]) if form.endswith("suffix") else (found[1], found[2])
-    return Tag(letter.upper(), kind.strip())
+    return Tag(_letter(letter), kind.strip())
 
 
 def join_tags(tags: Sequence[str], places: Sequence[tuple[int, int]], form: TagForm) -> tuple[Span, ...]:
@@ -166,16 +210,18 @@ def join_tags(tags: Sequence[str], places: Sequence[tuple[int, int]], form: TagF
         tag = take_apart(written, form)
         goes_on = bool(tag.kind) and tag.kind == open_kind and tag.letter not in tuple(BEGINS + ALONE)
         if strict and tag.letter and tag.letter in GOES_ON + ENDS and not goes_on:
-            raise ValueError(f"the tag {written.strip()!r} of word {number} goes on with a span that has not begun")
+            raise ValueError(
+                f"the tag {written.strip()!r} of word {number} goes on with a span that has not begun{_AS_NAMES}"
+            )
         if strict and open_kind and not goes_on:
-            raise ValueError(f"the span before word {number} has no tag that ends it")
+            raise ValueError(f"the span before word {number} has no tag that ends it{_AS_NAMES}")
         if goes_on:
             found[-1] = Span(found[-1].start, end, tag.kind)
         elif tag.kind:
             found.append(Span(start, end, tag.kind))
         open_kind = "" if tag.letter and tag.letter in ENDS + ALONE else tag.kind
     if strict and open_kind:
-        raise ValueError("the last span has no tag that ends it")
+        raise ValueError(f"the last span has no tag that ends it{_AS_NAMES}")
     return tuple(found)
 
 
@@ -191,8 +237,8 @@ def tell_tags(rows: Sequence[Sequence[str]], form: TagForm) -> str:
     kinds = sorted({tag.kind for tag in apart.values() if tag.kind})
     outside = [repr(tag) if tag.lower() != "o" else tag for tag in counts if not apart[tag].kind]
     letters = {tag.letter for tag in apart.values()}
-    words = f"the tags are read as {_scheme(rows, form, letters)} ({len(kinds)} kind{'s' * (len(kinds) != 1)} of span: "
-    words += _shown(kinds) + ")"
+    words = f"the tags are read as {_scheme(rows, form, letters)} ({len(kinds)} kind{'s' * (len(kinds) != 1)} of span"
+    words += (f": {_shown(kinds)}" if kinds else "") + ")"
     return words + (f"; outside is {' or '.join(sorted(outside))}" if outside else "; no word is outside")
 
 
@@ -205,7 +251,7 @@ def _scheme(rows: Sequence[Sequence[str]], form: TagForm, letters: set[str]) -> 
     if "E" in letters:
         return "IOE" + behind
     begun = sum(_begun_by_i(tags, form) for tags in rows)
-    return (f"IOB, {begun:,} spans begin with I" if begun else "IOB2") + behind
+    return (f"IOB, {begun:,} {'spans begin' if begun != 1 else 'span begins'} with I" if begun else "IOB2") + behind
 
 
 def _begun_by_i(tags: Sequence[str], form: TagForm) -> int:

@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from kft.metrics.metric import Metric
+from kft.metrics.proportions import Groups
 from kft.recipe.schema import DataSpec
 from kft.records.metrics import ClassRow
 from kft.tasks.inputs import InputKind
@@ -134,6 +135,9 @@ class Learning:
     lost: Callable[[Sequence[Any], AnswerSpace, Offsets], list[tuple[int, Any]]] = lambda labels, space, offsets: []
 
 
+ByLabel = Callable[[Any, Any, "AnswerSpace", Groups | None], list[ClassRow]]
+
+
 @dataclass(frozen=True, eq=False)
 class Judging:
     """How answers are judged. Answers are probabilities, numbers or spans; truth is what they are compared with.
@@ -147,7 +151,7 @@ class Judging:
         prediction: (answer, space, text) to one answer as a person reads it.
         row: (truth, answer, space) to target, prediction and confidence for predictions.csv.
         shares: What the baseline knows of the training split's labels.
-        by_label: (truth, answers, space) to precision, recall and F1 of each label.
+        by_label: (truth, answers, space, groups) to precision, recall and F1 of each label.
         confusion: (truth, answers, space) to ``int[classes, classes]``; None where an example has not one class.
         gates: What a gate can ask for beside the metrics: where it stands in metrics.json.
     """
@@ -160,7 +164,7 @@ class Judging:
     prediction: Callable[[Any, AnswerSpace, str], Answer]
     row: Callable[[Any, Any, AnswerSpace], tuple[str, str, str]]
     shares: Callable[[Sequence[Any], AnswerSpace], list[float]] = lambda labels, space: []
-    by_label: Callable[[Any, Any, AnswerSpace], list[ClassRow]] = lambda truth, answers, space: []
+    by_label: ByLabel = lambda truth, answers, space, groups: []
     confusion: Callable[[Any, Any, AnswerSpace], np.ndarray | None] = lambda truth, answers, space: None
     gates: tuple[str, ...] = ()
 

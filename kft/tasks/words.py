@@ -89,9 +89,8 @@ def word_places(text: str) -> np.ndarray:
         >>> word_places("Ada left.").tolist()
         [[0, 3, 1], [4, 8, 1], [8, 9, 1]]
     """
-    numbers = word_numbers(text)
-    starts = np.flatnonzero(np.diff(numbers, prepend=-1))
-    ends = np.append(starts[1:], len(text))
+    starts = np.flatnonzero(np.diff(word_numbers(text), prepend=-1))
+    ends = np.append(starts, len(text))[1:]
     places = [(start, end) for start, end in zip(starts, ends, strict=True) if not text[start:end].isspace()]
     return mark_words(np.array(places, np.int32).reshape(-1, 2), text)
 

@@ -14,6 +14,16 @@ def score(job: Job, metrics: dict[str, float]) -> tuple[float, ...]:
     return job.data.kind.judging.sign(best) * metrics[best], -metrics["valid_loss"]
 
 
+def nothing_left(job: Job, state: LoopState) -> bool:
+    """Whether the best epoch so far is perfect by the metric that chooses: no later phase could be preferred for it."""
+    assert job.train.best is not None  # loading a recipe fills it in
+    name = job.train.best.removeprefix("valid_")
+    if name == "loss" or not state.best_facts or job.train.early_stopping is None:
+        return False
+    metric = job.data.kind.judging.metrics[name]
+    return bool(state.best_facts["metrics"][job.train.best] == metric.perfect)
+
+
 def is_best_of_phase(job: Job, state: LoopState, phase: PhaseSpec, metrics: dict[str, float]) -> bool:
     """Whether an epoch is better than all of its phase before it; then its weights are kept."""
     known = state.phase_metrics.get(phase.name)

@@ -97,6 +97,21 @@ class UpdatesLeftOut:
 
 
 @dataclass(frozen=True)
+class NothingLeft:
+    """The phases that are left do not run: by the metric that chooses, the kept weights are perfect.
+
+    Attributes:
+        monitor: The metric.
+        kept: The phase whose weights are kept.
+        left: Names of the phases that do not run.
+    """
+
+    monitor: str
+    kept: str
+    left: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class StoppedEarly:
     """A phase ends because its monitor no longer improves."""
 
@@ -121,6 +136,7 @@ Moment = (
     | BestFound
     | StateDue
     | UpdatesLeftOut
+    | NothingLeft
     | StoppedEarly
     | Interrupted
 )

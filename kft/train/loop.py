@@ -26,7 +26,7 @@ from kft.recipe.training import PhaseSpec, TrainSpec
 from kft.records.history import EpochDone, PhaseEnded, PhaseStarted
 from kft.replicas import any_process, pad_rows, process_count, replica_count, rows_per_replica, to_replicas
 from kft.train import events
-from kft.train.best import is_best_of_phase, is_best_of_run
+from kft.train.best import is_best_of_phase, is_best_of_run, nothing_left
 from kft.train.checkpoint import restore
 from kft.train.events import Events
 from kft.train.frozen import features_of, solve_head
@@ -83,6 +83,12 @@ def train_phases(job: Job, state: LoopState) -> Events[None]:
     try:
         # A phase under way is ended properly, also when a callback had stopped the run before it was killed.
         while state.phase < len(job.phases) and (state.fit is not None or not job.callbacks.wants_stop):
+            if state.fit is None and nothing_left(job, state):
+                left = tuple(phase.name for phase in job.phases[state.phase :])
+                yield events.NothingLeft(str(job.train.best), state.best_phase, left)
+                state.phase = len(job.phases)
+                yield _state_due(state)
+                break
             state.results.append((yield from _run_phase(job, state, job.phases[state.phase])))
             # A callback that stops the run stops it for good, also for whoever goes on from here.
             state.phase = len(job.phases) if job.callbacks.wants_stop else state.phase + 1

@@ -14,6 +14,7 @@ from kft.recipe.load import Recipe
 from kft.recipe.training import PhaseSpec
 from kft.records.document import document_text
 from kft.records.files import write_file
+from kft.records.manifest import begin
 from kft.records.receipt import Counts, Receipt
 from kft.records.run_folder import RunFolder
 from kft.split.data_split import DataSplit, labels_of
@@ -30,6 +31,7 @@ def write_start(
     """
     for name, content in start_files(recipe, split, backbone, phases).items():
         write_file(run.path / name, content)
+    begin(run)
 
 
 def start_files(
@@ -59,6 +61,7 @@ def start_files(
         versions=runtime.versions(),
         devices=tuple(runtime.describe_devices()),
         strategy=replicas.describe(),
+        manifest=True,
     )
     parquet = io.BytesIO()
     split.frame().to_parquet(parquet, index=False)

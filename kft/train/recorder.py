@@ -162,6 +162,11 @@ def said_of(event: events.Event) -> str:
             return f"features   {how}"
         case events.UpdatesLeftOut(count):
             return f"left out   {count:.0f} updates whose loss or gradient was not finite"
+        case events.NothingLeft(monitor, kept, left):
+            return (
+                f"done       {', '.join(left)} not run: {monitor} of {kept} is perfect, nothing is left to gain "
+                "(train.early_stopping: null runs all phases)"
+            )
         case events.StoppedEarly(monitor, epochs):
             return f"stopped    {monitor} has not improved for {epochs} epochs"
         case events.Interrupted(steps_done):

@@ -11,8 +11,9 @@ from typing import Any
 
 from kft.errors import RunError, UsageError
 from kft.recipe.load import Recipe
-from kft.records.document import read_document, write_document
+from kft.records.document import document_text, read_document
 from kft.records.history import EpochDone, PhaseStarted, read_history
+from kft.records.manifest import START, replace_sealed, require_intact
 from kft.records.receipt import Receipt, Resumed
 from kft.records.run_folder import RunFolder, refuse_taken
 from kft.replicas import processes_agree
@@ -23,8 +24,11 @@ from kft.train.storage import Storage
 
 
 def has_begun(run: RunFolder) -> bool:
-    """Whether everything that is written before training is there."""
-    return run.splits.is_file() and run.receipt.is_file()
+    """Whether everything that is written before training is there; the manifest comes last."""
+    if run.manifest.is_file():
+        return True
+    there = run.splits.is_file() and run.receipt.is_file()
+    return there and (not read_document(Receipt, run.receipt).manifest or _has_trained(run))
 
 
 def require_same_run(run: RunFolder, recipe: Recipe, split: DataSplit) -> None:
@@ -37,6 +41,8 @@ def require_same_run(run: RunFolder, recipe: Recipe, split: DataSplit) -> None:
         refuse_taken(run.path)
     if not run.recipe.is_file():
         return
+    if has_begun(run):
+        require_intact(run, START)
     differences = recipe.differences(load_recipe(run.recipe))
     if differences:
         raise RunError(
@@ -174,4 +180,4 @@ def note_resumed(run: RunFolder, steps_done: int, devices: str, versions: Mappin
     receipt = read_document(Receipt, run.receipt)
     changed = {name: version for name, version in versions.items() if receipt.versions.get(name) != version}
     entry = Resumed(datetime.now(UTC).isoformat(timespec="seconds"), steps_done, devices, changed or None)
-    write_document(run.receipt, replace(receipt, resumed=(*receipt.resumed, entry)))
+    replace_sealed(run, run.receipt.name, document_text(replace(receipt, resumed=(*receipt.resumed, entry))))

@@ -1,8 +1,12 @@
 """Shift: a planted one is found, random splits pass."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from kft.audit.checks.shift import find_shift, tell_apart
+from kft.recipe.schema import RecipeSpec
 from tests.audit.gaussian import SIZES, clouds, make_view
 
 MUCH = {"train": 600, "valid": 120, "test": 300}
@@ -18,6 +22,20 @@ def test_a_planted_shift_of_the_inputs_is_found():
     from_elsewhere = [int(row.removeprefix("test:")) < 150 for row in finding.rows]
     assert np.mean(from_elsewhere) > 0.9
     assert "--set data.test=15%" in finding.advice
+
+
+@pytest.mark.parametrize("key", [{"keep_together": "similar"}, {"group": "shop"}, {"time": "date"}])
+def test_a_share_that_was_cut_off_to_differ_is_no_fault(key):
+    parts = {name: clouds(rows, seed=place) for place, (name, rows) in enumerate(MUCH.items())}
+    parts["test"][0][:150, 3] += 3
+    view = make_view(parts)
+    data = {"train": "table.csv", **key}
+    meant = replace(view, spec=RecipeSpec.model_validate({"task": "text-classification", "data": data}))
+    (finding,) = find_shift(meant)
+    assert finding.severity == "note" and f"data.{next(iter(key))}" in finding.advice and "--set" not in finding.advice
+    given = {"task": "text-classification", "data": {**data, "test": "test.csv"}}
+    (finding,) = find_shift(replace(view, spec=RecipeSpec.model_validate(given)))
+    assert finding.severity == "warning"
 
 
 def test_a_planted_shift_of_the_labels_is_found():

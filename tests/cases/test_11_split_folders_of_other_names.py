@@ -35,6 +35,7 @@ SPLITS = {
     "years": under("train2017", "val2017"),
     "loose": [*under("train"), "test"],
     "no-classes": ["train", "test"],
+    "one-numbered": ["train", "test1"],
     "with-others": [*under("train", "test"), "icons"],
     "one-below": under("images/train", "images/val"),
     "within": [f"{name}/{split}" for name in CLASSES for split in ("train", "test")],
@@ -103,6 +104,14 @@ def test_init_of_the_folder_train_finds_the_others(tmp_path, kft_cli):
     assert code == 0, err
     written = (tmp_path / "made.yaml").read_text()
     assert "train: Training" in written and "test: Testing" in written and "valid: Validation" in written
+
+
+def test_a_folder_without_classes_is_not_promised(tmp_path, kft_cli):
+    photos(tmp_path / "data", *SPLITS["loose"])
+    code, _, err = kft_cli("init", "data", "-o", "made.yaml")
+    assert code == 2 and "kft init data/train -o recipe.yaml" in err and "beside it" not in err
+    code, out, _ = kft_cli("init", "data/train", "-o", "made.yaml")
+    assert code == 0 and "the folder test beside it has none of these classes' folders" in " ".join(out.split())
 
 
 def test_folders_that_could_be_either_are_said(tmp_path, kft_cli):

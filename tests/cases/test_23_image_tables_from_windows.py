@@ -6,6 +6,9 @@ import pytest
 from PIL import Image
 
 from kft.data.image_paths import find_files
+from kft.data.inputs import read_inputs
+from kft.recipe.schema import DataSpec
+from kft.tasks.registry import TASKS
 
 
 @pytest.fixture
@@ -27,9 +30,9 @@ SPELLINGS = {
     "img\\IMG_{}.JPG": "with backslashes",
     "img/IMG_{}.jpg": "in another case",
     "IMG/img_{}.Jpg": "in another case",
-    "img/IMG_{}": "without its ending",
+    "img/IMG_{}": "without the ending",
     "img/IMG_{}.jpeg": "with another ending of the same format",
-    ".\\img\\img_{}": "without its ending",
+    ".\\img\\img_{}": "without the ending",
 }
 
 
@@ -87,3 +90,12 @@ def test_one_row_per_label_is_refused_for_one_class_and_joined_for_several(table
     assert code == 2 and "kft init with --task image-multi-label, which joins" in " ".join(err.split())
     code, out, err = kft_cli("init", "t.csv", "-o", "s.yaml", "--task", "image-multi-label")
     assert code == 0 and "20 images stand in 40 rows" in " ".join(out.split())
+
+
+@pytest.mark.parametrize("cell", ["img\\IMG_{}.JPG", "img/img_{}", "img/IMG_{}.JPG"])
+def test_answers_are_given_for_the_same_tables(table, cell):
+    path = table(cell)
+    given = read_inputs(path, TASKS.get("image-classification"), DataSpec(train="t.csv"), column="filename")
+    assert given.inputs[3] == path.parent / "img" / "IMG_3.JPG"
+    assert given.table["filename"][3] == cell.format(3), "answers stand beside what the table says"
+    assert len(given.notes) == (cell != "img/IMG_{}.JPG")

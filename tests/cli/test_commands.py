@@ -2,6 +2,7 @@
 
 import csv
 import json
+from datetime import datetime
 
 import pandas as pd
 import pytest
@@ -10,6 +11,8 @@ import kft
 from kft import assets
 from kft.packages import PACKAGES
 from kft.records.document import as_document
+from kft.records.evaluations import read_evaluations
+from kft.records.run_folder import RunFolder
 from tests import tiny
 
 PREDICTION_KEYS = ["label", "confidence", "abstain", "probabilities"]
@@ -62,6 +65,12 @@ def test_evaluate_scores_another_file(trained, kft_cli, tmp_path):
     code, out, _ = kft_cli("evaluate", trained.run, "--data", "more.csv", "--json", "--quiet")
     assert code == 1
     assert json.loads(out)["split"] == "more.csv" and json.loads(out)["n"] == 30
+    kept = read_evaluations(RunFolder(trained.run))[-1]
+    assert kept.data == "more.csv" and kept.n == 30 and datetime.fromisoformat(kept.at).tzinfo is not None
+    assert as_document(kept)["metrics"] == json.loads(out)["metrics"] and not kept.gates["log_loss"].passed
+    before = len(read_evaluations(RunFolder(trained.run)))
+    _, _, err = kft_cli("evaluate", trained.run, "--data", "more.csv")
+    assert len(read_evaluations(RunFolder(trained.run))) == before + 1 and "kept       " in err
     (tmp_path / "odd.csv").write_text("text,label\nthe battery is great.,mixed\n")
     code, _, err = kft_cli("evaluate", trained.run, "--data", "odd.csv")
     assert code == 2 and "labels the model does not know" in err and "'mixed'" in err
@@ -275,3 +284,23 @@ def test_only_line_breaks_part_lines(trained, kft_cli, tmp_path):
     (tmp_path / "lines.txt").write_text("the phone\x0c is great\u2028\na broken camera\r\n", encoding="utf-8")
     code, _, err = kft_cli("predict", trained.run, "lines.txt", "-o", "answers.jsonl")
     assert code == 0 and "2 answers" in err
+
+
+def test_help_shows_every_command_once_in_the_order_of_a_models_life():
+    from kft.cli.main import STAGES, cli
+
+    named = [name for commands in STAGES.values() for name in commands]
+    assert sorted(named) == sorted(cli.commands) and len(named) == len(set(named)) > 15
+
+
+def test_choices_are_not_broken_within_a_word(kft_cli, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, _ = kft_cli("init", "--help")
+    assert code == 0 and "image-classification" in out and "text-multi-label" in out
+
+
+def test_tables_are_as_wide_as_asked_for(kft_cli, monkeypatch):
+    for width in (60, 100):
+        monkeypatch.setenv("COLUMNS", str(width))
+        code, out, _ = kft_cli("recipes")
+        assert code == 0 and width - 5 <= max(map(len, out.splitlines())) <= width

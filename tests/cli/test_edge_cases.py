@@ -14,6 +14,8 @@ import kft
 from kft.records.document import write_document
 from kft.records.edge_cases import EdgeCaseResult
 from kft.records.estimate import Estimate
+from kft.records.manifest import seal
+from kft.records.run_folder import RunFolder
 from tests import tiny
 
 TOKEN = "zz-ref"
@@ -157,6 +159,7 @@ def test_another_suite_is_answered_anew_and_options_that_differ_are_refused(clea
     shutil.copytree(planted, other)
     one = EdgeCaseResult("other.yaml", "0", 1, 1, Estimate(1.0, 0.2, 1.0), (), cases={"a": True})
     write_document(other / "edge_cases.json", one)
+    seal(RunFolder(other), ["edge_cases.json"])
     code, out, _ = kft_cli("evaluate", first, "--suite", "checks.yaml", "--against", other, "--quiet")
     assert code == 0
     assert "edge cases: checks.yaml" in out and "holds" in out and f"against {other}: fixed 0, broke 0" in out

@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 
 import kft
+from kft.records.manifest import seal
+from kft.records.run_folder import RunFolder
 from tests import tiny
 
 REGIONS = ("north", "south", "south", "south", "east", "east")
@@ -119,6 +121,9 @@ def test_two_runs_are_compared_pair_by_pair(judged, kft_cli, tmp_path):
     table.loc[right[:9], "prediction"] = "neither"  # what the other gets wrong, and this one right
     table.loc[wrong[:2], "prediction"] = table["target"][wrong[:2]]
     table.to_csv(other / "predictions.csv", index=False)
+    code, _, err = kft_cli("evaluate", judged.run, "--against", other)
+    assert code == 2 and "predictions.csv was changed after it was written" in err and f"kft evaluate {other}" in err
+    seal(RunFolder(other), ["predictions.csv"])
     code, out, err = kft_cli("evaluate", judged.run, "--against", other, "--json")
     assert code == 1, err
     pairs = json.loads(out)["against"]

@@ -7,6 +7,8 @@ import pytest
 
 import kft
 from kft.errors import RunError
+from kft.records.manifest import seal
+from kft.records.run_folder import RunFolder
 from tests import tiny
 
 
@@ -22,6 +24,7 @@ def test_page_card_and_mistakes(kft_cli, run):
     name, target, _, _, abstain = rows[1].split(",")
     rows[1] = f"{name},{target},{wrong[target]},0.999000,{abstain}"  # the tiny model hardly errs: plant one
     (run / "predictions.csv").write_text("\n".join(rows) + "\n")
+    seal(RunFolder(run), ["predictions.csv"])
     code, out, err = kft_cli("report", run, "--json", "--quiet")
     assert code == 0, err
     found = json.loads(out)
@@ -45,6 +48,7 @@ def test_the_page_is_written_where_the_data_are_gone_or_have_changed(kft_cli, ru
     recipe = (run / "recipe.yaml").read_text()
     assert rows in recipe
     (run / "recipe.yaml").write_text(recipe.replace(rows, str(other)))
+    seal(RunFolder(run), ["recipe.yaml"])
     code, out, err = kft_cli("report", run, "--json")
     assert code == 0, err
     found = json.loads(out)
@@ -62,7 +66,7 @@ def test_what_is_no_run_and_what_was_not_evaluated(kft_cli, run, tmp_path):
     assert code == 2 and "no recipe.yaml in it" in err and "kft train RECIPE" in err
     (run / "metrics.json").unlink()
     code, _, err = kft_cli("report", run)
-    assert code == 2 and "no metrics.json" in err and f"kft evaluate {run}" in err
+    assert code == 2 and "metrics.json is missing" in err and f"kft evaluate {run}" in err
     assert not (run / "report.html").exists()
 
 

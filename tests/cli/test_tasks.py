@@ -59,6 +59,9 @@ def test_from_a_file_to_answers(task, kft_cli, tiny_folder, tiny_images, tmp_pat
     assert code == 0, err
     one = json.loads(out)
     assert one["abstain"] is False
+    code, _, err = kft_cli("predict", "run", *given, "-o", "one.jsonl")
+    written = json.loads((tmp_path / "one.jsonl").read_text())
+    assert code == 0 and list(written) == [*TASKS.get(task).reads.columns, *one], err
     code, out, err = kft_cli("predict", "run", source, "-o", "answers.jsonl")
     assert code == 0, err
     lines = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]

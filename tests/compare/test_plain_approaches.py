@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kft.compare.linear import ngram_reader, thumbnails
+from kft.compare.linear import thumbnails
 from kft.compare.prompting import answerer as by_name
 from kft.compare.prompting import describe_label, label_vectors
 from kft.compare.retrieval import answerer
 from kft.compare.tuning import phases_for
+from kft.features.ngrams import ngram_reader
 from kft.metrics.neighbours import unit_rows
 from kft.recipe.training import PhaseSpec
 

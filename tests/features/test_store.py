@@ -16,7 +16,7 @@ from kft.features import cache, policy, store
 from kft.features.boundary import split_at_boundary
 from kft.features.inference import run_in_batches
 from kft.feed.batches import Ragged
-from kft.feed.shards import is_intact, open_shard
+from kft.feed.shards import ShardIndex, is_intact, open_shard, write_shard
 from kft.feed.source import image_source, text_source
 from kft.recipe.schema import FeaturesSpec
 from tests.features.stored import front_of, texts, token_model
@@ -217,6 +217,19 @@ def test_a_full_disk_keeps_the_shards_before_and_says_what_to_do(tmp_path, monke
     )
     assert len(shards(tmp_path)) >= 1 and not list(tmp_path.rglob("*.tmp"))
     assert stored(front, source, tmp_path)[1] < len(source)
+
+
+def test_one_flipped_bit_is_not_trained_on(tmp_path):
+    keys = np.arange(32, dtype=np.uint8).reshape(2, 16)
+    path = write_shard(tmp_path, keys, {"x": np.ones((2, 3), np.float32)}, "")
+    index = ShardIndex(tmp_path)
+    assert list(index.missing(keys)) == [] and index.present(keys) == 2
+    content = bytearray(path.read_bytes())
+    content[-2] ^= 1
+    path.write_bytes(content)
+    assert list(ShardIndex(tmp_path).missing(keys)) == [0, 1], "it counts as not there"
+    write_shard(tmp_path, keys, {"x": np.ones((2, 3), np.float32)}, "")
+    assert ShardIndex(tmp_path).present(keys) == 2
 
 
 def test_one_flipped_bit_is_found_and_removed(tmp_path):

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from kft.errors import UsageError
-from kft.metrics.classification import BRIER, METRICS, check_inputs, confusion_matrix, per_class, reliability
-from kft.records.metrics import ClassRow
+from kft.metrics.by_class import per_class
+from kft.metrics.classification import BRIER, METRICS, check_inputs, confusion_matrix, reliability
 from kft.tasks.decode import softmax
 
 
@@ -123,9 +123,20 @@ def test_float32_and_int32_are_accepted():
 
 def test_rows_without_examples_or_answers_are_zero():
     rows = per_class(np.array([0]), np.array([[0.0, 1.0, 0.0]]), ("a", "b", "c"))
-    assert rows[0] == ClassRow("a", 1, 0.0, 0.0, 0.0)
-    assert rows[1] == ClassRow("b", 0, 0.0, 0.0, 0.0)
-    assert rows[2] == ClassRow("c", 0, 0.0, 0.0, 0.0)
+    assert [(row.label, row.n, row.precision, row.recall, row.f1) for row in rows] == [
+        ("a", 1, 0, 0, 0),
+        ("b", 0, 0, 0, 0),
+        ("c", 0, 0, 0, 0),
+    ]
+    assert rows[0].precision_range == (0, 1) and rows[0].recall_range[1] < 1  # of none, nothing is known
+
+
+def test_rates_of_a_class_have_intervals_that_groups_widen():
+    targets, probabilities = np.repeat([0, 1], 20), np.repeat(np.eye(2), 20, axis=0)
+    (alone, _), (grouped, _) = (per_class(targets, probabilities, ["a", "b"], g) for g in (None, np.arange(40) // 5))
+    for name in ("precision", "recall", "f1"):
+        assert getattr(alone, f"{name}_range") == pytest.approx((0.8389, 1), abs=1e-4)
+        assert getattr(grouped, f"{name}_range")[0] < 0.6
 
 
 HALF = np.full((3, 2), 0.5)

@@ -11,9 +11,9 @@ def test_metrics_have_intervals_and_the_receipt_names_every_source(tiny_folder, 
     path = tiny.recipe(tmp_path, tiny_folder, rows=80, phases=[tiny.PROBE])
     result = kft.train(path, run=tmp_path / "run", quiet=True)
     metrics = json.loads((result.run / "metrics.json").read_text())
-    values = [*metrics["metrics"].values(), metrics["gain_over_probe"]]
+    values = [*metrics["metrics"].values(), metrics["gain_over_probe"], metrics["gain_over_linear"]]
     values += [value for baseline in metrics["baselines"].values() for value in baseline.values()]
-    assert len(values) == 4 + 1 + 2 * 4
+    assert len(values) == 4 + 2 + 3 * 4
     for value in values:
         assert set(value) == {"value", "low", "high"}
         assert value["low"] <= value["value"] <= value["high"]

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 from kft.data.examples import Columns
 from kft.errors import DataError, SuiteError
-from kft.metrics.intervals import share_interval
+from kft.metrics.proportions import share_interval
 from kft.recipe.schema import DataSpec
 from kft.suites.cases import expand
 from kft.suites.edge_cases import judge

@@ -94,7 +94,7 @@ def test_sets_of_labels():
     assert LABELS.judging.row(np.array([0, 1]), np.array([0.9, 0.4]), space) == ('["b"]', '["a"]', "0.540000")
     assert LABELS.labels.strata(labels).tolist() == ["b", "", "a"]  # the rarest label of each
     assert LABELS.judging.shares(labels, space) == [pytest.approx(1 / 3), pytest.approx(2 / 3)]
-    (row, _) = LABELS.judging.by_label(np.array([[1, 0], [1, 1]]), np.array([[0.9, 0.1], [0.2, 0.8]]), space)
+    (row, _) = LABELS.judging.by_label(np.array([[1, 0], [1, 1]]), np.array([[0.9, 0.1], [0.2, 0.8]]), space, None)
     assert (row.n, row.precision, row.recall) == (2, 1.0, 0.5)
 
 
@@ -177,5 +177,5 @@ def test_spans_are_right_in_start_end_and_label_or_not_at_all():
     said = np.empty(1, object)
     said[0] = ((0, 14, "person", 0.9), (24, 33, "place", 0.9))
     assert SPANS.judging.metrics["entity_f1"].value(truth, said) == pytest.approx(0.5)
-    rows = {row.label: row for row in SPANS.judging.by_label(truth, said, SPACE)}
+    rows = {row.label: row for row in SPANS.judging.by_label(truth, said, SPACE, None)}
     assert rows["person"].f1 == 1 and rows["place"].f1 == 0 and rows["place"].n == 1

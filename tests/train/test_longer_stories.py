@@ -26,7 +26,7 @@ def test_a_probe_on_tuned_blocks_is_no_baseline(tiny_folder, tmp_path):
     path = tiny.recipe(tmp_path, tiny_folder, best="valid_loss", phases=[tiny.TOP, tiny.PROBE])
     result = kft.train(path, run=tmp_path / "run", quiet=True)
     assert not (tmp_path / "run" / "checkpoints" / "probe.json").exists()
-    assert set(result.evaluation.baselines) == {"majority"} and result.evaluation.gain_over_probe is None
+    assert set(result.evaluation.baselines) == {"majority", "linear"} and result.evaluation.gain_over_probe is None
 
 
 def test_a_checkpoint_of_other_layers_is_refused(tiny_folder, tmp_path):

@@ -10,6 +10,7 @@ import pytest
 import kft
 from kft.errors import RunError, StorageError, UsageError
 from kft.records.document import as_document
+from kft.records.lock import hold
 from kft.records.run_folder import RunFolder, refuse_taken
 from kft.train.checkpoint import load_checkpoint
 from kft.train.resume import last_folder
@@ -105,6 +106,43 @@ def test_killed_between_the_last_epoch_of_a_phase_and_its_end(place):
             (run / "checkpoints" / name).unlink()
         kft.train(recipe, run=run, resume=True, overrides=settings, quiet=True)
         assert last_weights(run) == last_weights(folder / "three"), f"from {names[lost]}"
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "calibration.json", "predictions.csv"])
+def test_looking_at_a_stopped_run_changes_nothing_of_what_it_comes_to(place, name):
+    folder, recipe, whole = place
+    run = folder / "looked-at"
+    if not run.exists():
+        stop_early(place, "looked-at")
+        early = kft.evaluate(run, quiet=True)
+        assert early.metrics != whole.evaluation.metrics and (run / "calibration.json").is_file()
+        kft.train(recipe, run=run, resume=True, quiet=True)
+    assert (run / name).read_text() == (folder / "whole" / name).read_text()
+
+
+def test_what_was_changed_before_it_goes_on_is_refused(place):
+    _, recipe, _ = place
+    run = stop_early(place, "changed")
+    text = (run / "receipt.json").read_text()
+    (run / "receipt.json").write_text(text.replace('"negative"', '"negativ"'))
+    with pytest.raises(RunError, match=r"receipt\.json was changed after it was written"):
+        kft.train(recipe, run=run, resume=True, quiet=True)
+
+
+def test_two_that_go_on_in_one_folder_are_one_too_many(place):
+    folder, recipe, _ = place
+    run = stop_early(place, "twice")
+    before = (run / "history.jsonl").read_text()
+    with hold(RunFolder(run)):
+        for second in (
+            lambda: kft.train(recipe, run=run, resume=True, quiet=True),
+            lambda: kft.evaluate(run, quiet=True),
+        ):
+            with pytest.raises(RunError, match="another process is at work in this run folder"):
+                second()
+    assert (run / "history.jsonl").read_text() == before
+    kft.train(recipe, run=run, resume=True, quiet=True)
+    assert len(history(run)) == len(history(folder / "whole")) and last_weights(run) == last_weights(folder / "whole")
 
 
 def test_a_finished_run_is_scored_again(place):

@@ -15,6 +15,8 @@ from kft.audit.check import Check
 from kft.audit.view import AuditView
 from kft.data.examples import Examples
 from kft.features.folds import out_of_fold
+from kft.recipe.schema import DataSpec
+from kft.recipe.sources import parse_share
 from kft.records.findings import Finding
 from kft.split.data_split import labels_of
 
@@ -98,12 +100,14 @@ def find_shift(view: AuditView) -> Iterable[Finding]:
         found = tell_apart(view.features["train"], view.features[name], (train.groups, other.groups), view.spec.seed)
         if found.area - found.margin > 0.5 + NEGLIGIBLE:
             order = np.argsort(-found.scores, kind="stable")[:50]
+            meant = _meant_to_differ(view.spec.data, name)
             yield Finding(
                 check=NAME,
-                severity="warning",
+                severity="note" if meant else "warning",
                 message=f"The {name} split is not like train: a probe tells their rows apart with an area under "
                 f"the ROC curve of {found.area:.2f} (±{found.margin:.2f}), where alike splits have 0.50.",
-                advice=f"Find out what sets the listed rows of {name} apart (source, time, length, camera); if answers "
+                advice=meant
+                or f"Find out what sets the listed rows of {name} apart (source, time, length, camera); if answers "
                 f"are wanted for such rows, label some for train; else --set data.{name}=15% takes a share of train.",
                 score=min(1.0, 2 * found.area - 1),
                 rows=tuple(map(str, other.ids[found.rows[order]])),
@@ -111,6 +115,22 @@ def find_shift(view: AuditView) -> Iterable[Finding]:
             )
         if view.task.kind.one_class:
             yield from _label_shift(view, train, other, name)
+
+
+def _meant_to_differ(spec: DataSpec, name: str) -> str:
+    """What to say of a share of train that was cut off so that it differs; empty where nothing makes it differ."""
+    ways = {
+        "time": spec.time is not None,
+        "group": spec.group is not None,
+        "keep_together: similar": spec.keep_together == "similar",
+    }
+    used = [f"data.{way}" for way, is_used in ways.items() if is_used]
+    if not used or parse_share(getattr(spec, name)) is None:
+        return ""
+    return (
+        f"Nothing has to be mended: {' and '.join(used)} kept together what belongs together, so that {name} holds "
+        "what is new to train, as real use will."
+    )
 
 
 def _label_shift(view: AuditView, train: Examples, other: Examples, name: str) -> Iterable[Finding]:

@@ -18,8 +18,6 @@ from kft.tasks.words import word_places
 
 MANY = 0.1
 """Share of the spans from which on a figure says more about the annotation than about the model."""
-SHOWN = 200
-"""So many are listed with their words."""
 
 
 def check_spans(view: AuditView) -> Iterable[Finding]:
@@ -56,15 +54,18 @@ def _lost(view: AuditView, part: Examples, offsets: Sequence[np.ndarray]) -> Ite
 
 def _finding(kind: str, rows: Sequence[tuple[str, str, Span, bool]], total: int, what: str, advice: str) -> Finding:
     share = len(rows) / total
-    said = [f"{text[span.start : span.end]!r} in {_around(text, span)!r}" for _, text, span, _ in rows[:SHOWN]]
+    by_row: dict[str, list[str]] = {}
+    for identifier, text, span, _ in rows:
+        by_row.setdefault(identifier, []).append(f"{text[span.start : span.end]!r} in {_around(text, span)!r}")
+    said = list(dict.fromkeys(each for several in by_row.values() for each in several))
     return Finding(
         "spans",
         "error" if share >= MANY else "warning",
-        f"{counted(len(rows), total, 'spans')} {what}, such as {', '.join(dict.fromkeys(said[:3]))}.",
+        f"{counted(len(rows), total, 'spans')} {what}, such as {', '.join(said[:3])}.",
         advice,
         share,
-        tuple(dict.fromkeys(identifier for identifier, *_ in rows)),
-        {"kind": kind, "spans": said},
+        tuple(by_row),
+        {"kind": kind, "spans": ["; ".join(several) for several in by_row.values()]},
     )
 
 

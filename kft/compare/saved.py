@@ -1,0 +1,145 @@
+"""What is kept of each approach as soon as it is done, so that a comparison that was cut short goes on from there."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import shutil
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kft.answer.decide import Temperature
+from kft.errors import RunError
+from kft.records.compare import Cost
+from kft.records.estimate import Estimate
+from kft.records.files import write_file, write_json
+
+UNFINISHED = "unfinished"
+"""The folder of a comparison's folder that is there until the comparison is done."""
+IDENTITY = "identity.json"
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """An approach between its fitting and the opening of the test split.
+
+    Attributes:
+        name: The approach.
+        temperature: Fitted on valid.
+        valid: Calibrated answers to valid.
+        test: Likewise to the inputs of test; nobody has seen whether they are right.
+        train: The metric on a sample of train; None where it keeps its examples.
+        cost: What it takes.
+        retained: What tuning left of the backbone's own ability; None where it is not measured.
+        forgetting_why: Why it is not.
+        chosen: What was chosen on valid within the approach.
+        seconds: Wall seconds of all of it, fitting, answering and timing.
+    """
+
+    name: str
+    temperature: Temperature
+    valid: np.ndarray
+    test: np.ndarray
+    train: float | None
+    cost: Cost
+    retained: Estimate | None
+    forgetting_why: str
+    chosen: Mapping[str, Any]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The approaches of one comparison that are done, in its folder.
+
+    Attributes:
+        folder: Gives the comparison's folder; makes it, with what is known before, when the first approach is done.
+        identity: Recipe, data, split, weights and versions, by name: what another call has to agree in.
+    """
+
+    folder: Callable[[], Path]
+    identity: Mapping[str, Any]
+
+    def keep(self, fitted: Fitted) -> None:
+        """Writes an approach, whole or not at all.
+
+        Raises:
+            StorageError: The disk is full or cannot be written.
+        """
+        folder = self.folder() / UNFINISHED
+        if not (folder / IDENTITY).is_file():
+            write_json(folder / IDENTITY, dict(self.identity))
+        facts = {name: value for name, value in vars(fitted).items() if name not in ("valid", "test")}
+        facts |= {
+            name: None if facts[name] is None else dataclasses.asdict(facts[name])
+            for name in ("temperature", "cost", "retained")
+        }
+        text = json.dumps(facts, default=float).encode()
+        file = io.BytesIO()
+        np.savez(file, valid=fitted.valid, test=fitted.test, facts=np.frombuffer(text, np.uint8))
+        write_file(folder / f"{fitted.name}.npz", file.getvalue())
+
+
+def read_saved(folder: Path, identity: Mapping[str, Any]) -> dict[str, Fitted]:
+    """Returns the approaches that an earlier call has done; one whose file is damaged is none.
+
+    Args:
+        folder: Of the comparison.
+        identity: Of this call; see ``Saved``.
+
+    Raises:
+        RunError: The folder has no unfinished comparison, or one of another recipe, other data or other versions.
+    """
+    unfinished = folder / UNFINISHED
+    try:
+        known = json.loads((unfinished / IDENTITY).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        done = (folder / "compare.json").is_file()
+        raise RunError(
+            "this comparison is finished" if done else "there is no comparison to go on with",
+            where=str(folder),
+            received="compare.json" if done else f"no {UNFINISHED}/{IDENTITY} that can be read",
+            expected="a folder of a kft compare that was cut short",
+            next_step="read compare.md" if done else "leave --resume out: kft compare RECIPE begins a new one",
+        ) from None
+    differ = [name for name in identity if not isinstance(known, dict) or known.get(name) != identity[name]]
+    if differ:
+        raise RunError(
+            "the comparison was begun with another " + " and another ".join(differ),
+            where=str(unfinished / IDENTITY),
+            received="; ".join(f"{name} {_short(identity[name])}" for name in differ),
+            expected="; ".join(
+                f"{name} {_short(known.get(name) if isinstance(known, dict) else None)}" for name in differ
+            ),
+            next_step="restore what it was begun with, or leave --resume out: kft compare RECIPE begins a new one",
+        )
+    found = (_read(path) for path in sorted(unfinished.glob("*.npz")))
+    return {fitted.name: fitted for fitted in found if fitted is not None}
+
+
+def drop_saved(folder: Path) -> None:
+    """Takes away what is kept of single approaches; the comparison is done."""
+    shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
+
+
+def _short(value: Any) -> str:
+    return value[:12] if isinstance(value, str) else json.dumps(value)
+
+
+def _read(path: Path) -> Fitted | None:
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+            facts = json.loads(file["facts"].tobytes())
+            valid, test = (np.asarray(file[name], np.float64) for name in ("valid", "test"))
+        facts["temperature"], facts["cost"] = Temperature(**facts["temperature"]), Cost(**facts["cost"])
+        facts["retained"] = None if facts["retained"] is None else Estimate(**facts["retained"])
+        return Fitted(valid=valid, test=test, **facts)
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error):
+        return None

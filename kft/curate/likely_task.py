@@ -1,0 +1,70 @@
+"""What could be learnt from tables, where nobody has named a task: judged by their columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from kft.data.examples import Wanted
+from kft.data.forms import looks_tagged
+from kft.data.image_paths import find_files
+from kft.data.images import SUFFIXES
+from kft.data.parts import whole
+from kft.data.sentences import HEAD, MAYBE, holds_words
+from kft.data.sentences import SUFFIXES as SUFFIXES_OF_WORDS
+from kft.data.tables import Rows
+from kft.tasks.cells import as_text
+from kft.tasks.inputs import FIRST_NAMES, IMAGE_NAMES, PAIR_NAMES
+from kft.tasks.registry import TASKS, first_task, sibling
+from kft.tasks.task import Task
+
+FIRST = 10
+"""So many cells tell whether a column names images."""
+
+
+def task_of_tables(rows: Sequence[Rows], named: Wanted) -> Task:
+    """What the columns of tables look like, where nobody has named a task."""
+    if names_images(rows):
+        return first_task(files=True)
+    frame = whole(rows)
+    return tagging() if looks_tagged(frame) else _task_on_texts(frame, named)
+
+
+def are_words(path: Path) -> bool:
+    """Whether a file holds one word a line, with its tag."""
+    suffix = path.suffix.lower()
+    if suffix in SUFFIXES_OF_WORDS or suffix not in MAYBE or not path.is_file():
+        return suffix in SUFFIXES_OF_WORDS
+    with path.open("rb") as file:
+        return holds_words(file.read(HEAD).decode("utf-8", "replace"), path)
+
+
+def tagging() -> Task:
+    """The task whose labels are parts of a text."""
+    found = sibling(first_task(files=False), "spans")
+    assert found is not None
+    return found
+
+
+def _task_on_texts(frame: pd.DataFrame, named: Wanted) -> Task:
+    """Two columns that are called like two sides of a pair are one; otherwise texts are read one by one."""
+    names = {str(name).strip().lower() for name in frame.columns}
+    sides = any(first in names and second in names for first, second in zip(FIRST_NAMES, PAIR_NAMES[1:], strict=False))
+    pairs = named.pair is not None or (sides and named.text is None)
+    return next(task for task in TASKS if not task.reads.files and task.reads.pairs == pairs)
+
+
+def names_images(rows: Sequence[Rows]) -> bool:
+    """Whether a table has a column, of a usual name, of image paths: by their endings, or because they are there."""
+    for part in rows:
+        for name in part.frame.columns:
+            if str(name).strip().lower() in IMAGE_NAMES:
+                cells = [as_text(value) for value in part.frame[name][:FIRST]]
+                if any(cell.lower().strip().endswith(SUFFIXES) for cell in cells):
+                    return True
+                found = find_files(cells, part.folder)
+                if any(path.suffix.lower() in SUFFIXES and path.is_file() for path in found.paths):
+                    return True
+    return False

@@ -1,0 +1,199 @@
+"""What a file holds, whatever its form: a table as it is, one word a row, or what an annotation tool has exported."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from kft.data.columns import LABEL_NAMES
+from kft.data.exports import take_out
+from kft.data.json_rows import read_json, refuse_unread
+from kft.data.reading import read_table, read_text
+from kft.data.sentences import MAYBE, MOSTLY, SUFFIXES, group_words, has_sentences, is_tag, read_sentences
+from kft.errors import DataError
+from kft.tasks.cells import as_objects, as_text
+from kft.tasks.span_cells import cell_values, parse_list, raw_spans
+from kft.tasks.task import Task
+
+_PRINTED = re.compile(r"\s*[\[(]\s*['\"]")
+SENTENCES = "sentences"
+FIRST = 20
+"""So many rows tell what a column holds."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """A file that was read.
+
+    Attributes:
+        frame: Its rows; the index is each row's number, from 0.
+        notes: What was found about its form, and what was left out; one sentence each.
+        name: Empty where the file is a table with these rows; else what it is, and its rows are not the file's.
+    """
+
+    frame: pd.DataFrame
+    notes: tuple[str, ...] = ()
+    name: str = ""
+
+
+def read_form(
+    source: Path | pd.DataFrame,
+    task: Task,
+    *,
+    columns: Sequence[str] | None = None,
+    encoding: str | None = None,
+    unlabelled: bool = False,
+) -> Form:
+    """Reads a file or takes a DataFrame, and finds the texts and labels in it, whatever its form.
+
+    Args:
+        source: A file that ``read_table`` reads; or JSON, CoNLL and its relatives, exports of annotation tools.
+        task: What is wanted of it.
+        columns: Column names of a file without a header.
+        encoding: Of a file that is not UTF-8.
+        unlabelled: Whether rows without a label stay.
+
+    Raises:
+        DataError: It cannot be read, or is of a form that is known and not read.
+    """
+    where = "the DataFrame" if isinstance(source, pd.DataFrame) else str(source)
+    form = _read_file(source, task, columns, encoding) if isinstance(source, Path) else Form(read_table(source))
+    if task.reads.files or form.name == SENTENCES:
+        return form
+    export = take_out(form.frame, task, where, unlabelled=unlabelled)
+    if export is not None:
+        form = Form(export.frame, export.notes, export.tool)
+    if not task.kind.learning.per_token:
+        return form
+    sentences = group_words(form.frame, where) if export is None else None
+    if sentences is not None:
+        return _said(sentences)
+    return Form(_with_lists(form.frame, where), form.notes, form.name)
+
+
+def _read_file(path: Path, task: Task, columns: Sequence[str] | None, encoding: str | None) -> Form:
+    refuse_unread(path)
+    suffix, tagging = path.suffix.lower(), task.kind.learning.per_token
+    if suffix in SUFFIXES and not tagging:
+        raise DataError(
+            "a file of words and their tags",
+            where=str(path),
+            received=f"{path.name}, for {task.name}",
+            expected="a task that tags words",
+            next_step="kft init FILE --task token-tagging, or task: token-tagging in the recipe",
+        )
+    if suffix == ".json":
+        return Form(read_json(read_text(path, encoding), path), name="JSON")
+    if tagging and suffix in (*SUFFIXES, *MAYBE):
+        sentences = read_sentences(read_text(path, encoding), path, columns)
+        if sentences is not None:
+            return _said(sentences)
+    if suffix == ".jsonl":
+        text = read_text(path, encoding)
+        if text.lstrip()[:1] == "[":
+            return Form(read_json(text, path), name="JSON")
+    return Form(read_table(path, columns=columns, encoding=encoding))
+
+
+def _said(frame: pd.DataFrame) -> Form:
+    listed = [name for name in frame.columns if isinstance(frame[name].iloc[0], list)]
+    words = sum(map(len, frame[listed[0]]))
+    note = f"one word a row: {words:,} words in {len(frame):,} sentences, columns {', '.join(map(str, frame.columns))}"
+    return Form(frame, (note,), SENTENCES)
+
+
+def _with_lists(frame: pd.DataFrame, where: str) -> pd.DataFrame:
+    """Returns a table in which lists of words are lists, not arrays or lists that somebody printed.
+
+    Raises:
+        DataError: A column holds printed lists, and one of them cannot be read.
+    """
+    changed: dict[str, np.ndarray] = {}
+    for name in frame.columns:
+        cells = list(frame[name])
+        if any(isinstance(cell, np.ndarray) for cell in cells):
+            cells = [cell.tolist() if isinstance(cell, np.ndarray) else cell for cell in cells]
+            changed[name] = as_objects(cells)
+        printed = [isinstance(cell, str) and bool(_PRINTED.match(cell)) for cell in cells]
+        if sum(printed) >= MOSTLY * len(cells) and all(map(_is_printed, cells)):
+            changed[name] = as_objects([_list_of(cell, row, where, name) for row, cell in enumerate(cells, 1)])
+    return frame.assign(**changed) if changed else frame
+
+
+def _is_printed(cell: Any) -> bool:
+    text = as_text(cell).strip() if isinstance(cell, str) else ""
+    return not text or (text[0] in "[(" and text[-1] in "])")
+
+
+def _list_of(cell: Any, row: int, where: str, name: str) -> list[Any]:
+    try:
+        found = parse_list(cell) if as_text(cell).strip() else []
+        if isinstance(found, (list, tuple)):
+            return list(found)
+        problem = "it is no list"
+    except ValueError as error:
+        problem = str(error).removeprefix("label ")
+    raise DataError(
+        "a column holds lists that somebody printed, and one cannot be read",
+        where=f"{where}, column {name!r}, row {row}",
+        received=f"{as_text(cell)[:60]}: {problem}",
+        expected="a list as JSON or Python writes it: ['a', 'b']",
+        next_step="save the table as jsonl or parquet, which keep lists",
+    )
+
+
+def looks_tagged(frame: pd.DataFrame) -> bool:
+    """Whether a column of a usual name holds spans, or one tag a word beside as many words.
+
+    Example:
+        >>> looks_tagged(pd.DataFrame({"text": ["Ada left"], "label": [[[0, 3, "PER"]]]}))
+        True
+    """
+    frame = frame[:FIRST]
+    names = [name for name in frame.columns if str(name).strip().lower() in LABEL_NAMES]
+    return has_sentences(frame) or any(
+        _holds_spans(list(frame[name][:FIRST])) or _holds_tags(frame, name) for name in names
+    )
+
+
+def _holds_spans(cells: Sequence[Any]) -> bool:
+    found = 0
+    for cell in cells:
+        try:
+            values = cell_values(cell) if not isinstance(cell, str) or cell.lstrip()[:1] in ("[", "{") else []
+            found += bool(raw_spans(values))
+        except (ValueError, TypeError, AttributeError):
+            return False
+    return found > 0
+
+
+def _lists_of(cells: Sequence[Any], *, words: bool) -> list[list[Any]] | None:
+    """Returns cells as lists; None where one is none. Plain texts are parted by white space."""
+    found = []
+    for cell in cells:
+        try:
+            values = cell_values(cell)
+        except (ValueError, TypeError):
+            return None
+        if isinstance(cell, str) and not words and not _PRINTED.match(cell) and not all(map(is_tag, values)):
+            return None
+        found.append(values)
+    return found
+
+
+def _holds_tags(frame: pd.DataFrame, name: str) -> bool:
+    tags = _lists_of(list(frame[name]), words=False)
+    if tags is None or not any(len(each) > 1 for each in tags) or not all(_are_names(each) for each in tags):
+        return False
+    others = (_lists_of(list(frame[other]), words=True) for other in frame.columns if other != name)
+    return any(other is not None and list(map(len, other)) == list(map(len, tags)) for other in others)
+
+
+def _are_names(values: Sequence[Any]) -> bool:
+    return not any(isinstance(value, (list, tuple, dict)) for value in values)
