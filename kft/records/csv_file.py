@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from kft.errors import RunError
 from kft.records.files import write_file
 
 _SIGNS = "=+@\uff1d\uff0b\uff0d\uff20\u2212-"
@@ -85,12 +86,37 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
 
 
 def read_rows(path: Path) -> list[list[str]]:
-    """Returns the header and the rows of a table that ``write_csv`` wrote, every cell as it was before."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return [[original(cell) for cell in row] for row in csv.reader(file)]
+    """Returns the header and the rows of a table that ``write_csv`` wrote, every cell as it was before.
+
+    Raises:
+        RunError: It is no such table, or was cut short; names file and line.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = [[original(cell) for cell in row] for row in csv.reader(file)]
+    except (ValueError, csv.Error) as error:
+        raise damaged(path, str(error)) from None
+    if not rows:
+        raise damaged(path, "an empty file")
+    for line, row in enumerate(rows, start=1):
+        if len(row) != len(rows[0]):
+            raise damaged(f"{path}, row {line}", f"{len(row)} cells, and {len(rows[0])} in the first row")
+    return rows
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
-    """Returns the rows of a table that ``write_csv`` wrote, by column."""
-    header, *rows = read_rows(path) or [[]]
-    return [dict(zip(header, row, strict=False)) for row in rows]
+    """Returns the rows of a table that ``write_csv`` wrote, by column; see ``read_rows``."""
+    header, *rows = read_rows(path)
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def damaged(where: Path | str, received: str) -> RunError:
+    """Returns the error of a table that is not as it was written."""
+    path = Path(str(where).partition(", row ")[0])
+    return RunError(
+        f"{path.name} is damaged",
+        where=str(where),
+        received=received,
+        expected="the table as kft wrote it",
+        next_step=f"kft evaluate {path.parent} writes it anew",
+    )

@@ -12,7 +12,7 @@ import numpy as np
 from kft.evaluate.mistakes import read_predictions
 from kft.forgetting.retention import trains_backbone
 from kft.recipe.load import Recipe
-from kft.records.csv_file import read_rows, read_table
+from kft.records.csv_file import damaged, read_rows, read_table
 from kft.records.document import read_document, read_if_there
 from kft.records.edge_cases import EdgeCaseResult
 from kft.records.estimate import Estimate
@@ -156,7 +156,10 @@ def _confusion(run: RunFolder) -> tuple[tuple[str, ...], np.ndarray | None]:
     if not run.confusion.is_file():
         return (), None
     header, *rows = read_rows(run.confusion)
-    return tuple(header[1:]), np.array([list(map(int, row[1:])) for row in rows])
+    try:
+        return tuple(header[1:]), np.array([list(map(int, row[1:])) for row in rows])
+    except ValueError as error:
+        raise damaged(run.confusion, str(error)) from None
 
 
 def share(value: float) -> str:

@@ -8,6 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kft.curate.corrections import Correction, as_csv, read_corrections
+from kft.errors import RunError
 from kft.records.csv_file import neutral, original, read_rows, read_table, write_csv
 
 FORMULAS = [
@@ -78,3 +79,23 @@ def test_corrections_name_the_labels_that_the_data_have(tmp_path):
         ("=a.csv:3", "@home", "-1+1"),
         ("b", "'=x", ""),
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", ["an empty file"]),
+        ("id,label\na,b\nc\n", ["row 3", "1 cells, and 2 in the first row"]),
+        ("id,la", []),
+        ("id,label\na,b,c\n", ["row 2", "3 cells"]),
+    ],
+)
+def test_a_table_that_was_cut_short_is_named(tmp_path, text, words):
+    path = tmp_path / "per_class.csv"
+    path.write_text(text)
+    if not words:
+        assert read_table(path) == []
+        return
+    with pytest.raises(RunError, match=r"per_class\.csv is damaged") as failed:
+        read_table(path)
+    assert all(word in str(failed.value) for word in words) and f"kft evaluate {tmp_path}" in str(failed.value)
