@@ -6,6 +6,13 @@ The public API is loaded on first use, so ``import kft`` is quick and free of Te
 from __future__ import annotations
 
 import sys
+
+from kft.started import hear_signals, is_program, leave_current_folder
+
+if is_program():
+    leave_current_folder()
+    hear_signals()
+
 from functools import cache
 from importlib import import_module
 from types import ModuleType

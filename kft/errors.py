@@ -6,6 +6,8 @@ exits with ``exit_code``; Python users catch them as ordinary exceptions.
 
 from __future__ import annotations
 
+from kft.characters import acting_in, visible
+
 
 class KftError(Exception):
     """Base of every error that kft raises on purpose.
@@ -50,8 +52,12 @@ class KftError(Exception):
             ("expected", self.expected),
             ("next", self.next_step),
         )
-        details = [f"  {name + ':':<9} {value}" for name, value in rows if value]
-        return "\n".join([self.problem, *details])
+        # A value of several lines is set in, so that none of them passes for a line of ours.
+        details = [f"  {name + ':':<9} {str(value).replace(_NEW_LINE, _SET_IN)}" for name, value in rows if value]
+        return visible("\n".join([self.problem, *details]), lines=True)
+
+
+_NEW_LINE, _SET_IN = "\n", "\n" + " " * 12
 
 
 class UsageError(KftError):
@@ -94,3 +100,27 @@ class TrainingError(KftError):
     """Training cannot go on: a loss that is not finite, a frozen weight that moved."""
 
     exit_code = 3
+
+
+def require_plain(text: str, where: str, error: type[KftError], *, allowed: str = "") -> str:
+    """Returns a name, a path or an argument that holds no character that acts.
+
+    Args:
+        text: What was named.
+        where: The option or key that names it.
+        error: The kind of error.
+        allowed: Characters that may stand there nevertheless.
+
+    Raises:
+        KftError: It holds one; of the kind ``error``.
+    """
+    found = acting_in(text, allowed)
+    if not found:
+        return text
+    raise error(
+        "control characters are refused in names, paths and arguments",
+        where=where,
+        received=f"{visible(text)} (with {found})",
+        expected="characters that can be seen",
+        next_step="rename it, or write it anew",
+    )

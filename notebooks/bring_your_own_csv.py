@@ -53,18 +53,19 @@ checked = kft.check("recipe.yaml")
 checked
 
 # %% [markdown]
-# Copies stay on one side of the split by themselves. The empty rows are left out when we say so, with
-# `data.unusable_rows=skip`: by default kft stops and names them, so that nothing goes missing silently.
+# Copies stay on one side of the split by themselves. The empty rows are left out because the recipe says so: `kft init`
+# has counted them and wrote `unusable_rows: skip`. By default kft stops and names them, so that nothing goes missing
+# silently.
 #
 # ## 3. Train
 #
-# To be quick, only the last layer (the probe) is trained here. Leave the second override out, and the top blocks are
+# To be quick, only the last layer (the probe) is trained here. Leave the override out, and the top blocks are
 # adjusted as well.
 
 # %%
 result = kft.train(
     "recipe.yaml",
-    overrides=["data.unusable_rows=skip", "train.phases=[{name: probe, unfreeze: none, solver: lbfgs}]"],
+    overrides=["train.phases=[{name: probe, unfreeze: none, solver: lbfgs}]"],
 )
 result
 

@@ -35,7 +35,7 @@ class EndsAt(keras.callbacks.Callback):
 
 
 def main() -> None:
-    from kft.cli.main import _on_sigterm
+    from kft.cli.signals import Terminated, on_signal
 
     parser = argparse.ArgumentParser()
     parser.add_argument("recipe")
@@ -49,9 +49,8 @@ def main() -> None:
     mine = args.worker is None or json.loads(os.environ["TF_CONFIG"])["task"]["index"] == args.worker
     if not mine or (args.once and Path(args.once).exists()):
         args.step = 0
-    signal.signal(signal.SIGTERM, _on_sigterm)
+    signal.signal(signal.SIGTERM, on_signal)
     import kft
-    from kft.cli.main import Terminated
 
     ends = EndsAt(args.step, 0 if args.signal == "none" else getattr(signal, args.signal), args.once)
     try:

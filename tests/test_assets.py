@@ -382,7 +382,7 @@ def test_python_without_pip(tiny, tmp_path, monkeypatch):
     text = str(error.value)
     assert "tiny cannot be fetched without pip" in text
     assert f"where:    {sys.executable}" in text
-    assert "python -m ensurepip" in text
+    assert "python -I -m ensurepip" in text
     assert left(tmp_path) == []
 
 

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-OTHERS = {"_repr_html_", "_asdict", "_replace", "_fields"}
+OTHERS = {"_repr_html_", "_asdict", "_replace", "_fields", "_exit"}
 """Names that Python and IPython made for everybody."""
 
 

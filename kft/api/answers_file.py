@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from kft.errors import UsageError
+from kft.records.csv_file import row_writer
 from kft.records.document import as_document
 from kft.records.files import writing
 from kft.registry import nearest
@@ -124,11 +124,11 @@ def _write_lines(file: IO[bytes], names: Sequence[str], rows: Rows) -> None:
 
 def _write_table(file: IO[bytes], header: Sequence[str], rows: Rows, fields: int) -> None:
     text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="", write_through=True)
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
+    write = row_writer(text)
+    write(header)
     for cells, answer in rows:
         found = ("",) * fields if answer is None else tuple(map(_cell, as_document(answer).values()))
-        writer.writerow((*map(_cell, cells), *found))
+        write((*map(_cell, cells), *found))
     text.detach()  # the file is not this function's to close
 
 

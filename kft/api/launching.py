@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from kft.api.reading import as_recipe
 from kft.api.training import check_tpu, plan
-from kft.errors import AssetError, RecipeError, UsageError
+from kft.errors import AssetError, RecipeError, UsageError, require_plain
 from kft.launch.jobs import JobSpec, render_job, require_image, require_one_host, submit_command
 from kft.launch.machines import DEFAULTS, Machine, MemoryNeed, find_machine, require_memory
 from kft.launch.placing import Placed, place, require_gs
@@ -106,6 +107,8 @@ def launch(
         >>> job.job.name, job.job.machine.described
         ('kft-product-reviews', '8 TPU chips of 16 GB')
     """
+    require_plain(on, "--on", UsageError)
+    require_plain(accelerator or "", "--accelerator", UsageError)
     if on not in DEFAULTS:
         hint = nearest(on, DEFAULTS)
         raise UsageError(
@@ -136,13 +139,13 @@ def launch(
 def _look(recipe: Recipe, placed: Placed, machine: Machine, workers: int, quiet: bool) -> tuple[MemoryNeed | None, str]:
     """Returns the memory that the recipe takes, or why that cannot be said here; refuses what a TPU would."""
     if placed.missing:
-        return None, f"not on this machine: {', '.join(placed.missing)}"
+        return None, "not on this machine: " + ", ".join(map(shlex.quote, placed.missing))
     try:
         planned = plan(recipe, quiet=quiet)
         if machine.is_tpu:
             _require_tpu(recipe, machine, check_tpu(recipe, cores=machine.devices, quiet=quiet))
     except AssetError as error:
-        return None, error.problem
+        return None, shlex.quote(error.problem)
     needs = [
         MemoryNeed(memory.weights, memory.optimizer, memory.activations, memory.batch_size)
         for memory in (phase.memory for phase in planned.phases)

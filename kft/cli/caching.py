@@ -8,6 +8,7 @@ from rich.table import Table
 from kft.cli.common import console, debug_option, print_json
 from kft.errors import UsageError
 from kft.recipe.durations import format_size, parse_size
+from kft.terminal import echo
 
 
 @click.group()
@@ -54,8 +55,8 @@ def prune(max_size: str, packages: bool, as_json: bool) -> None:
         print_json({"removed": gone})
         return
     for entry in gone:
-        click.echo(f"removed {entry.kind} {entry.name}, {format_size(entry.bytes)}")
-    click.echo(f"{format_size(sum(entry.bytes for entry in gone))} are free again")
+        echo(f"removed {entry.kind} {entry.name}, {format_size(entry.bytes)}")
+    echo(f"{format_size(sum(entry.bytes for entry in gone))} are free again")
 
 
 @cache.command()
@@ -70,8 +71,8 @@ def verify(as_json: bool) -> None:
         print_json({"files": looked, "damaged": damaged})
         return
     for line in damaged:
-        click.echo(line)
-    click.echo(f"{looked:,} looked at, {len(damaged):,} damaged")
+        echo(line)
+    echo(f"{looked:,} looked at, {len(damaged):,} damaged")
 
 
 COMMANDS = (cache,)

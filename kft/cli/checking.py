@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import rich_click as click
@@ -9,6 +10,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from kft.characters import visible
 from kft.cli.common import console, load_named, output_options, print_json, with_settings
 from kft.errors import UsageError
 
@@ -94,7 +96,9 @@ def _print(result: CheckResult, recipe: str) -> None:
     if result.corrections:
         table = result.output / "corrections.csv"
         out.print(
-            f"mend       edit {table}, then kft data apply {recipe} {table} -o mended.csv", markup=False, soft_wrap=True
+            f"mend       edit {table}, then kft data apply {recipe} {quote(str(table))} -o mended.csv",
+            markup=False,
+            soft_wrap=True,
         )
     step = "mend the errors, then kft check again" if result.errors else f"kft train {recipe}"
     out.print(f"next       {step}", markup=False, soft_wrap=True)
@@ -106,8 +110,12 @@ def _table(found: Sequence[tuple[Finding, Sequence[str]]], color: str, width: in
     table.add_column(justify="right", no_wrap=True, min_width=10)
     table.add_column(ratio=1)
     for finding, examples in found:
-        lines = [Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in examples]
-        said = Group(Text(finding.message), *lines, Text.assemble(("→ ", color), finding.advice))
+        lines = [Text(visible(line), style="dim", no_wrap=True, overflow="ellipsis") for line in examples]
+        said = Group(
+            Text(visible(finding.message, lines=True)),
+            *lines,
+            Text.assemble(("→ ", color), visible(finding.advice, lines=True)),
+        )
         rows = f"{len(finding.rows):,} row{'' if len(finding.rows) == 1 else 's'}" if finding.rows else ""
         table.add_row(Text(finding.check), rows, said)
     return table

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import rich_click as click
-from rich.console import Console
 
 from kft.recipe.load import Recipe
 from kft.recipe.shipped import shipped_recipes
 from kft.records.document import plain
 from kft.tasks.recipes import load_recipe
+from kft.terminal import SafeConsole, echo_json
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -77,10 +77,10 @@ def with_settings(recipe: str, overrides: Sequence[str]) -> str:
 
 def print_json(values: Any) -> None:
     """Prints exactly one JSON object on standard output: a record, or what holds records."""
-    click.echo(json.dumps(plain(values), ensure_ascii=False))
+    echo_json(json.dumps(plain(values), ensure_ascii=False))
 
 
-def console() -> Console:
+def console() -> SafeConsole:
     """Returns the console for results: standard output; without a terminal as wide as COLUMNS says, or as a log."""
-    made = Console(highlight=False)
-    return made if made.is_terminal or "COLUMNS" in os.environ else Console(highlight=False, width=120)
+    made = SafeConsole()
+    return made if made.is_terminal or "COLUMNS" in os.environ else SafeConsole(width=120)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import rich_click as click
 from rich.table import Table
 from rich.text import Text
 
+from kft.characters import visible
 from kft.cli.common import console, devices_option, load_named, output_options, print_json
 
 if TYPE_CHECKING:
@@ -85,7 +87,9 @@ def _print(result: CompareResult, recipe: str) -> None:
         table.add_column(title, min_width=width, ratio=None if width else 1)
     for row in rows_of(result.approaches, result.verdict, result.metric):
         style = "bold" if row.recommended else "dim" if row.skipped else ""
-        table.add_row(*(Text(cell) for cell in row.cells), style=style)
+        # The line breaks within a cell are ours; what comes from data stays one line.
+        cells = ("\n".join(map(visible, cell.split("\n"))) for cell in row.cells)
+        table.add_row(*map(Text, cells), style=style)
     out.print(table)
     verdict = result.verdict
     out.print(f"verdict    {verdict.approach}: {verdict.why}", markup=False, width=min(out.width, WIDEST))
@@ -102,10 +106,10 @@ def _print(result: CompareResult, recipe: str) -> None:
 def _next_step(result: CompareResult, recipe: str) -> str:
     name = result.verdict.approach
     if name in NEXT:
-        return NEXT[name].format(recipe=recipe)
+        return NEXT[name].format(recipe=quote(recipe))
     (chosen,) = (each.chosen for each in result.approaches if each.name == name)
     assert chosen is not None  # it was tried, or it would not be recommended
-    return f"kft train {recipe} --set 'train.phases={json.dumps(chosen['phases'])}'"
+    return f"kft train {quote(recipe)} --set {quote('train.phases=' + json.dumps(chosen['phases']))}"
 
 
 COMMANDS = (compare,)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.markup import escape
 from rich.table import Table
 
+from kft.characters import visible
 from kft.cli.common import console
 from kft.curate.look import shorten
 from kft.records.edge_cases import EdgeCaseResult, Outcome
 from kft.records.estimate import Estimate
+from kft.terminal import styled
 
 if TYPE_CHECKING:
     from kft.suites.draft import SuiteDraft
@@ -25,23 +27,23 @@ def print_edge_cases(result: EdgeCaseResult) -> None:
     """Prints a line for each check, and the surest failures of those that do not hold."""
     out = console()
     # Without a frame, or it would not fit into 80 columns.
-    title = escape(f"edge cases: {result.suite}")
+    title = f"edge cases: {result.suite}"
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in ("check", "kind", "passed", "pass rate %", "at least", ""):
         table.add_column(column, justify="right" if column in ("passed", "pass rate %", "at least") else "left")
     for check in result.checks:
         least = check.at_least or 0.0
         short = 100 * (least - check.pass_rate.value)
-        state = "[green]holds[/green]" if check.holds else f"[red]{short:.1f} short[/red]"
+        state = styled("green", "holds") if check.holds else styled("red", f"{short:.1f} short")
         counts, needed = f"{check.passed}/{check.n}", f"{100 * least:.3g}"
         kind = check.kind.replace("_", " ")
-        table.add_row(escape(check.name), kind, counts, _percent(check.pass_rate), needed, state)
+        table.add_row(check.name, kind, counts, _percent(check.pass_rate), needed, state)
     counts = f"{result.passed}/{result.n}"
     table.add_row("all", "", counts, _percent(result.pass_rate), "", "", style="bold")
     out.print(table)
     for check in result.failed:
         about = f": {check.about}" if check.about else ""
-        out.print(f"\n[red]failed[/red] {escape(check.name + about)}")
+        out.print(styled("red", "\nfailed", f" {check.name}{about}"))
         _print_cases((check.failures or ())[:SHOWN])
         _print_more(check.n - check.passed, SHOWN, "edge_cases.json")
 
@@ -79,22 +81,21 @@ def print_draft(draft: SuiteDraft, run: str) -> None:
     for token, label in draft.shortcuts:
         out.print(f"shortcut   {token!r} for {label!r}: removed from its texts, and put into others", markup=False)
     out.print(
-        f"written    {draft.path}\nnext       edit it, then kft evaluate {run} --suite {draft.path}", markup=False
+        f"written    {draft.path}\nnext       edit it, then kft evaluate {quote(run)} --suite {quote(str(draft.path))}",
+        markup=False,
     )
 
 
 def _print_cases(outcomes: Sequence[Outcome]) -> None:
     out = console()
     for outcome in outcomes:
-        out.print(f"  {outcome.case}", markup=False)
+        out.print(visible(f"  {outcome.case}"), markup=False)
         start = _start(outcome.input, outcome.changed)
         out.print(f"    {_excerpt(outcome.input or '(empty)', start)}", markup=False)
         if outcome.changed is not None:
             out.print(f"    changed:  {_excerpt(outcome.changed, start)}", markup=False)
-        out.print(
-            f"    expected: {outcome.expected}; received: {outcome.received}, confidence {outcome.confidence:.2f}",
-            markup=False,
-        )
+        found = f"    expected: {outcome.expected}; received: {outcome.received}, confidence {outcome.confidence:.2f}"
+        out.print(visible(found), markup=False)
 
 
 def _print_more(n: int, shown: int, where: str) -> None:

@@ -6,7 +6,7 @@ import rich_click as click
 
 from kft.cli.common import devices_option, output_options, print_json
 from kft.cli.edge_cases import print_draft, print_edge_case_pairs, print_edge_cases
-from kft.cli.results import print_classes, print_metrics, print_pairs
+from kft.cli.results import print_apart, print_classes, print_metrics, print_pairs
 from kft.errors import UsageError
 
 
@@ -61,6 +61,7 @@ def evaluate(
         print_metrics(result, "this model")
         print_classes(result)
         print_pairs(result)
+        print_apart(result)
     return 1 if result.says_no else 0
 
 

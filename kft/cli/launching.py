@@ -7,9 +7,10 @@ from pathlib import Path
 import rich_click as click
 
 from kft.cli.common import debug_option, load_named, output_options, print_json
-from kft.errors import UsageError
+from kft.errors import UsageError, require_plain
 from kft.launch.machines import DEFAULTS
 from kft.records.files import write_file
+from kft.terminal import echo
 
 
 @click.command()
@@ -48,6 +49,7 @@ def launch(
     """
     from kft.api import launching as api
 
+    require_plain(output or "", "--output", UsageError)
     if output and Path(output).exists():
         raise UsageError(
             "the file is there already; it is not overwritten", where=output, next_step="choose another -o"
@@ -69,13 +71,11 @@ def launch(
     if as_json:
         print_json(result.as_dict())
     elif not output:
-        click.echo(result.text, nl=False)
+        echo(result.text, nl=False)
     if not quiet:
-        click.echo(f"memory     {result.job.memory}", err=True)
+        echo(f"memory     {result.job.memory}", err=True)
         if output:
-            click.echo(
-                f"written    {output}; its first lines say what to do\nnext       {result.submit(output)}", err=True
-            )
+            echo(f"written    {output}; its first lines say what to do\nnext       {result.submit(output)}", err=True)
     return 0
 
 
@@ -93,7 +93,7 @@ def workers(count: int, command: tuple[str, ...], logs: str, restarts: int) -> i
     from kft.launch.workers import supervise
 
     def report(line: str) -> None:
-        click.echo(f"workers    {line}", err=True)
+        echo(f"workers    {line}", err=True)
 
     return supervise(count, command, logs=Path(logs), restarts=restarts, report=report)
 

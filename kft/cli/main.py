@@ -10,20 +10,20 @@ import signal
 import sys
 import traceback
 from pathlib import Path
-from types import FrameType
+from shlex import quote
 from typing import NoReturn
 
 import rich_click as click
 from click.exceptions import Exit
 
 from kft import __version__, runtime
+from kft.characters import visible
+from kft.cli import signals
 from kft.cli.common import debug_wanted
+from kft.cli.signals import Terminated
 from kft.errors import KftError
 from kft.records.run_folder import RUN_NOTE
-
-
-class Terminated(BaseException):
-    """SIGTERM arrived."""
+from kft.terminal import drop_output, echo, forgive_closed_pipes
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -55,9 +55,18 @@ def _register() -> None:
 
 def main() -> NoReturn:
     """Runs the command line and exits with the documented code."""
-    signal.signal(signal.SIGTERM, _on_sigterm)
+    signals.hear()
     runtime.own_this_process()
-    sys.exit(run(sys.argv[1:]))
+    forgive_closed_pipes()
+    code = run(sys.argv[1:])
+    try:
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            stream.flush()
+    except OSError as error:  # a full disk behind `>`
+        drop_output(sys.stdout)
+        code = code or _fail(f"the output cannot be written\n  received: {error.strerror}", 3)
+    signals.end_with(code)
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
@@ -68,34 +77,42 @@ def run(arguments: list[str]) -> int:
     except Exit as exit_:
         return exit_.exit_code
     except click.ClickException as error:
+        vars(error).update(message=visible(error.message, lines=True))
         error.show()
         return 2
     except KftError as error:
         return _fail(str(error), error.exit_code)
-    except (KeyboardInterrupt, click.Abort) as stop:
-        return _fail(_interrupted("interrupted", stop), 130)
-    except Terminated as stop:
-        return _fail(_interrupted("terminated", stop), 143)
-    except SystemExit as stop:
-        # The reader of our output went away, as `| head` does: click says 1, which means that a gate says no.
-        return 0 if "PacifyFlush" in type(sys.stdout).__name__ else int(stop.code or 0)
-    except Exception as error:
-        if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's own
-            problem, step = "not enough memory", "lower train.batch_size or model.max_tokens"
-        else:
-            problem = f"unexpected error: {type(error).__name__}: {error}"
-            step = "run the command again with --debug, and report what it prints"
-        folder = _run_folder(error)
-        where = f"\n  where:    {folder}" if folder else ""
-        return _fail(f"{problem}{where}\n  next:     {step}", 3)
+    except (KeyboardInterrupt, click.Abort, Terminated) as stop:
+        return _stopped(stop)
+    except SystemExit as stop:  # of a library's
+        return stop.code if isinstance(stop.code, int) else 3 if stop.code else 0
+    except BaseException as error:  # a panic of Rust's is no Exception
+        return _stopped(error) if signals.told() else _unexpected(error)
+
+
+def _unexpected(error: BaseException) -> int:
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's own
+        problem, step = "not enough memory", "lower train.batch_size or model.max_tokens"
+    else:
+        problem = f"unexpected error: {type(error).__name__}: {error}"
+        step = "run the command again with --debug, and report what it prints"
+    folder = _run_folder(error)
+    where = f"\n  where:    {folder}" if folder else ""
+    return _fail(f"{problem}{where}\n  next:     {step}", 3)
+
+
+def _stopped(stop: BaseException) -> int:
+    """Says that a signal ended the command; what was being imported may have turned it into an error of its own."""
+    number = signals.told() or (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
+    how = "terminated" if number == signal.SIGTERM else "interrupted"
+    return _fail(_interrupted(how, stop), 128 + number)
 
 
 def _fail(message: str, code: int) -> int:
     if debug_wanted():
-        traceback.print_exc()
-    click.echo(
-        f"{click.style('error', fg='red', bold=True)} {message}" if code not in (130, 143) else message, err=True
-    )
+        echo(traceback.format_exc(), err=True)
+    label = "" if code in (130, 143) else click.style("error", fg="red", bold=True) + " "
+    click.echo(label + visible(message, lines=True), err=True)
     return code
 
 
@@ -111,27 +128,24 @@ def _interrupted(how: str, stop: BaseException) -> str:
     if folder is None:
         return f"{how}; nothing was written"
     lines = [how, f"  where:    {folder}"]
+    run, recipe = quote(str(folder)), quote(str(folder / "recipe.yaml"))
     if (folder / "unfinished").is_dir():
         done = sorted(path.stem for path in (folder / "unfinished").glob("*.npz"))
         lines.append(f"  kept:     {', '.join(done)}, done")
-        lines.append(f"  next:     kft compare {folder}/recipe.yaml --run {folder} --resume goes on with the others")
+        lines.append(f"  next:     kft compare {recipe} --run {run} --resume goes on with the others")
         return "\n".join(lines)
     if (folder / "checkpoints" / "best.json").is_file():
         lines.append("  kept:     the best weights so far, in checkpoints/")
-        lines.append(f"  next:     kft evaluate {folder} scores them")
-        lines.append(f"            kft train {folder}/recipe.yaml --run {folder} --resume goes on exactly there")
+        lines.append(f"  next:     kft evaluate {run} scores them")
+        lines.append(f"            kft train {recipe} --run {run} --resume goes on exactly there")
     else:
-        lines.append(f"  next:     kft train {folder}/recipe.yaml --run {folder} --resume begins again in this folder")
+        lines.append(f"  next:     kft train {recipe} --run {run} --resume begins again in this folder")
     return "\n".join(lines)
-
-
-def _on_sigterm(number: int, frame: FrameType | None) -> NoReturn:
-    raise Terminated
 
 
 try:
     _register()
-except KeyboardInterrupt:  # reading the commands takes a second, in which somebody may think better of it
+except KeyboardInterrupt:  # where a program of a person's own imports this
     sys.exit(_fail("interrupted; nothing was written", 130))
 
 

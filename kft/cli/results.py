@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from kft.characters import visible
 from kft.cli.common import console
 from kft.cli.edge_cases import print_edge_cases
 from kft.records.estimate import Estimate, metric_title
@@ -19,13 +20,13 @@ MOST_WEAK = 5
 
 def print_metrics(result: EvaluateResult, model_name: str) -> None:
     """Prints test metrics beside the baselines, the gain, what is known beside them, and the gates."""
-    table = Table(title=f"{escape(result.split)}: {result.n:,} examples, 95 % intervals", title_justify="left")
+    table = Table(title=f"{result.split}: {result.n:,} examples, 95 % intervals", title_justify="left")
     table.add_column("")
     for name in result.metrics:
         table.add_column(metric_title(name), justify="right")
     for name, values in (*result.baselines.items(), (model_name, result.metrics)):
         style = "bold" if values is result.metrics else None
-        table.add_row(escape(name), *(str(value) for value in values.values()), style=style)
+        table.add_row(name, *(str(value) for value in values.values()), style=style)
     out = console()
     out.print(table)
     gain = result.gain_over_probe
@@ -39,16 +40,15 @@ def print_metrics(result: EvaluateResult, model_name: str) -> None:
         out.print(f"linear      {result.linear_wins}; kft compare RECIPE weighs them", style="yellow", markup=False)
     if result.valid is not None and not result.valid.apart:
         out.print(f"valid       {result.valid.said}", markup=False)
-    print_apart(result)
     for line in _report_lines(result):
-        out.print(line, markup=False)
+        out.print(visible(line), markup=False)
     if result.edge_cases is not None:
         print_edge_cases(result.edge_cases)
     for line in result.forgetting.lines if result.forgetting else ():
         out.print(f"forgetting  {line}", markup=False)
     for name, gate in result.gates.items():
-        state = "[green]passed[/green]" if gate.passed else "[red]failed[/red]"
-        out.print(f"gate {name} {gate.rule}: {gate.reached} {state}")
+        state = ("passed", "green") if gate.passed else ("failed", "red")
+        out.print(Text.assemble(f"gate {name} {gate.rule}: {gate.reached} ", state))
 
 
 def _paired(result: EvaluateResult, gain: Estimate) -> str:
@@ -130,7 +130,7 @@ def print_pairs(result: EvaluateResult, most: int = 10) -> None:
     out.print(f"difference in accuracy, paired: {pairs.difference} (McNemar p {pairs.p_value:.2g}: {verdict})")
     if pairs.broke:
         more = f" and {len(pairs.broke) - most:,} more" if len(pairs.broke) > most else ""
-        out.print(f"broke {', '.join(pairs.broke[:most])}{more}", markup=False)
+        out.print(visible(f"broke {', '.join(pairs.broke[:most])}{more}"), markup=False)
 
 
 def print_classes(result: EvaluateResult, most: int = 10) -> None:
@@ -151,7 +151,7 @@ def print_classes(result: EvaluateResult, most: int = 10) -> None:
                 (row.f1, row.f1_range),
             )
         )
-        table.add_row(escape(row.label), str(row.n), *map(str, rates))
+        table.add_row(visible(row.label), str(row.n), *map(str, rates))
     out.print(table)
     if result.confusion is None:
         return
@@ -163,4 +163,4 @@ def print_classes(result: EvaluateResult, most: int = 10) -> None:
         if i != j and count
     ]
     for count, target, prediction in sorted(pairs, reverse=True)[:3]:
-        out.print(f"{count} {target} taken for {prediction}", markup=False)
+        out.print(visible(f"{count} {target} taken for {prediction}"), markup=False)

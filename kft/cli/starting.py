@@ -8,13 +8,15 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import rich_click as click
 from rich import box
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from kft.characters import visible
 from kft.cli.common import console, debug_option, print_json
 from kft.errors import KftError, UsageError
 from kft.model.catalog import CATALOG
@@ -24,6 +26,7 @@ from kft.recipe.values import known_encoding
 from kft.records.files import write_file
 from kft.tasks.recipes import recipe_schema
 from kft.tasks.registry import TASKS
+from kft.terminal import echo, styled
 
 
 def _known_encoding(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
@@ -84,17 +87,17 @@ def init(
         return
     out = console()
     if look.counts:
-        table = Table(title=escape(f"{look.source}: {look.rows:,} rows"), title_justify="left")
+        table = Table(title=visible(f"{look.source}: {look.rows:,} rows"), title_justify="left")
         for title in ("label", "rows", "an example"):
             table.add_column(title, justify="right" if title == "rows" else "left")
         for name, count, example in look.largest(8):
-            table.add_row(escape(name), f"{count:,}", escape(example))
+            table.add_row(visible(name), f"{count:,}", visible(example))
         out.print(table)
     for title, line in (*look.summary(), *([] if lengths is None else [("tokens", lengths.described())])):
-        out.print(f"{title:<10} {line}", markup=False)
+        out.print(visible(f"{title:<10} {line}"), markup=False)
     for warning in look.warnings:
-        out.print(f"[yellow]note[/yellow]       {escape(warning)}")
-    out.print(f"written    {target}\nnext       kft check {target}", markup=False)
+        out.print(styled("yellow", "note", f"       {visible(warning)}"))
+    out.print(f"written    {target}\nnext       kft check {quote(str(target))}", markup=False)
 
 
 @contextmanager
@@ -143,7 +146,9 @@ def models(modality: str | None, as_json: bool) -> None:
         for row in chosen:
             languages = [row["languages"]] if kind == "text" else []
             size = f"{row['parameters'] / 1e6:.1f} M"
-            table.add_row(row["name"], size, *languages, row["licence"], f"{row['about']}\n{_where(row)}")
+            table.add_row(
+                row["name"], size, *languages, row["licence"], Text.assemble(f"{row['about']}\n", _where(row))
+            )
         out.print(table)
     out.print(
         "also       a keras-hub preset (bert_tiny_en_uncased), hf://owner/repo, kaggle://..., a folder, a .keras file\n"
@@ -152,12 +157,11 @@ def models(modality: str | None, as_json: bool) -> None:
     )
 
 
-def _where(row: dict[str, Any]) -> str:
+def _where(row: dict[str, Any]) -> Text:
     """The second line of a backbone's cell: whether it can be loaded here and now, and from where."""
-    source = escape(row["source"])
     if row["on_disk"]:
-        return f"[green]on disk[/green] [dim]{source}[/dim]"
-    return f"[dim]needs {row['needs']}: {source}[/dim]"
+        return Text.assemble(("on disk", "green"), (f" {row['source']}", "dim"))
+    return Text(f"needs {row['needs']}: {row['source']}", style="dim")
 
 
 @click.group(invoke_without_command=True)
@@ -184,7 +188,7 @@ def recipes(context: click.Context, as_json: bool) -> None:
 @click.argument("name")
 def show(name: str) -> None:
     """Print a shipped recipe."""
-    click.echo(find_recipe(name).read_text(encoding="utf-8"), nl=False)
+    echo(find_recipe(name).read_text(encoding="utf-8"), nl=False)
 
 
 @recipes.command()
@@ -198,7 +202,7 @@ def copy(name: str, dest: str) -> None:
     if target.exists():
         raise UsageError("the file is there already; it is not overwritten", where=str(target))
     write_file(target, find_recipe(name).read_bytes(), elsewhere="choose another DEST")
-    click.echo(f"written    {target}\nnext       kft train {target}", err=True)
+    echo(f"written    {target}\nnext       kft train {quote(str(target))}", err=True)
 
 
 @click.group()
@@ -209,7 +213,7 @@ def recipe() -> None:
 @recipe.command()
 def schema() -> None:
     """Print the JSON Schema of a recipe, for editors."""
-    click.echo(json.dumps(recipe_schema(), indent=2))
+    echo(json.dumps(recipe_schema(), indent=2))
 
 
 @click.command()
@@ -233,9 +237,9 @@ def doctor(as_json: bool) -> int:
         for name, state in found["packages"].items():
             out.print(f"{name:<14} {'on disk' if state else 'not on disk; fetched when first needed'}", markup=False)
         for problem in found["problems"]:
-            out.print(f"[red]problem[/red]        {problem}")
+            out.print(styled("red", "problem", f"        {problem}"))
         if not found["problems"]:
-            out.print("[green]no problems found[/green]")
+            out.print(styled("green", "no problems found"))
     return 2 if found["problems"] else 0
 
 

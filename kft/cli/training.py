@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import rich_click as click
-from rich.markup import escape
 from rich.table import Table
 
 from kft.cli.common import console, devices_option, load_named, output_options, print_json, with_settings
 from kft.cli.results import print_apart, print_metrics
 from kft.tasks.registry import TASKS
+from kft.terminal import styled
 
 if TYPE_CHECKING:
     from kft.recipe.load import Recipe
@@ -58,19 +59,18 @@ def train(
     share = kept.trainable / kept.parameters
     out.print(f"trained    {kept.trainable:,} of {kept.parameters:,} parameters ({share:.1%}), chosen on valid")
     out.print(f"seconds    {result.seconds:.0f}: " + ", ".join(f"{p.name} {p.seconds:.0f}" for p in result.phases))
+    run = quote(str(result.run))
     by_class = "per_class.csv, " if result.evaluation.classes else ""
     out.print(f"files      {result.run}: metrics.json, predictions.csv, {by_class}checkpoints/")
     failed = result.evaluation.failed_gates
     edge_cases = result.evaluation.edge_cases
     if edge_cases is not None and edge_cases.failed:
         names = ", ".join(check.name for check in edge_cases.failed)
-        out.print(
-            f"[yellow]edge cases {escape(names)} below what they ask for; kft evaluate {result.run} exits 1[/yellow]"
-        )
+        out.print(styled("yellow", f"edge cases {names} below what they ask for; kft evaluate {run} exits 1"))
     if failed:
-        out.print(f"[yellow]gates      {', '.join(failed)} failed; kft evaluate {result.run} exits 1[/yellow]")
-    out.print(f"next       kft predict {result.run} {TASKS.get(loaded.spec.task).reads.in_shell}", markup=False)
-    out.print(f"           kft report {result.run} writes a page for people and a model card", markup=False)
+        out.print(styled("yellow", f"gates      {', '.join(failed)} failed; kft evaluate {run} exits 1"))
+    out.print(f"next       kft predict {run} {TASKS.get(loaded.spec.task).reads.in_shell}", markup=False)
+    out.print(f"           kft report {run} writes a page for people and a model card", markup=False)
     print_apart(result.evaluation)
     return 0
 
@@ -107,8 +107,8 @@ def _check_tpu(recipe: Recipe, as_json: bool, quiet: bool) -> int:
     else:
         table = Table("", "what a TPU asks for", "found", "next", title="\nTPU", title_justify="left")
         for check in checks:
-            sign = "[green]yes[/green]" if check.ok else "[red]no[/red]"
-            table.add_row(sign, escape(check.name), escape(check.found), escape(check.advice))
+            sign = styled("green", "yes") if check.ok else styled("red", "no")
+            table.add_row(sign, check.name, check.found, check.advice)
         console().print(table)
     return 2 if failed else 0
 

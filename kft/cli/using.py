@@ -12,6 +12,7 @@ from kft.cli.common import debug_option, devices_option, print_json
 from kft.data.images import SUFFIXES
 from kft.errors import UsageError
 from kft.registry import nearest
+from kft.terminal import echo
 
 DATA_SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".json", ".parquet", *SUFFIXES)
 
@@ -74,7 +75,7 @@ def predict(
                 if as_json:
                     print_json({"n": done.n, "output": str(target)})
                 else:
-                    click.echo(f"{done.answered:,} answers in {target}{there}", err=True)
+                    echo(f"{done.answered:,} answers in {target}{there}", err=True)
                 return
             given = path
     _refuse_for_one(columns, skip_unusable)
@@ -85,7 +86,7 @@ def predict(
     if output:
         answers_file.write_answers(Path(output), model.as_table(inputs), found)
     for said in filter(None, (model.known.note, say_withheld(why_withheld(found), len(found)))):
-        click.echo(said, err=True)
+        echo(said, err=True)
     for line in [{"n": len(found), "predictions": found}] if lines and as_json else found:
         print_json(line)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,6 +19,7 @@ from kft.data.reading import read_table
 from kft.data.tables import Rows, row_ids
 from kft.errors import DataError, UsageError
 from kft.recipe.schema import DataSpec
+from kft.records import csv_file
 from kft.split.sources import Sources, read_sources
 from kft.tasks.cells import as_text
 from kft.tasks.task import LabelColumn, Task
@@ -81,11 +80,7 @@ def as_csv(corrections: Iterable[Correction]) -> str:
         'id,action,label,reason,check,given,text\na.csv:3,drop,,,,,\n'
     """
     names = [item.name for item in fields(Correction)]
-    out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows([getattr(correction, name) for name in names] for correction in corrections)
-    return out.getvalue()
+    return csv_file.as_csv(names, ([getattr(correction, name) for name in names] for correction in corrections))
 
 
 def read_corrections(table: Path | pd.DataFrame) -> list[Correction]:
@@ -93,7 +88,8 @@ def read_corrections(table: Path | pd.DataFrame) -> list[Correction]:
 
     Args:
         table: A csv, tsv or jsonl file, or a DataFrame, with the columns ``id`` and ``action``; ``label``, ``reason``
-            and the others may be missing.
+            and the others may be missing. In a csv or tsv file, a cell that was made neutral counts as it was
+            (``kft.records.csv_file``).
 
     Raises:
         DataError: It cannot be read, or lacks a column.
@@ -112,9 +108,10 @@ def read_corrections(table: Path | pd.DataFrame) -> list[Correction]:
             expected="id, action, label, reason, check",
             next_step="kft check RECIPE writes one, corrections.csv",
         )
+    came = csv_file.original if isinstance(table, Path) and table.suffix.lower() in (".csv", ".tsv", ".txt") else str
     known = [item.name for item in fields(Correction) if item.name in frame.columns]
     return [
-        Correction(**{name: as_text(cell).strip() for name, cell in zip(known, cells, strict=True)})
+        Correction(**{name: came(as_text(cell)).strip() for name, cell in zip(known, cells, strict=True)})
         for cells in zip(*(frame[name] for name in known), strict=True)
     ]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from kft.curate.look import Look, shorten
+from kft.recipe.schema import ModelSpec
 from kft.recipe.sources import TFDS, absolute_source, is_named
 from kft.recipe.training import PhaseSpec, default_phases
 from kft.tasks.task import Task
@@ -22,6 +22,8 @@ NEARLY_ALL = 0.99
 SHARE = "15%"
 LEARNT_FROM = 0.7
 """Share of the rows that is left to train on where valid and test are shares of them."""
+MORE_OR_LESS = (0.9, 1.1)
+"""So much more or less of them may groups leave."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,7 @@ data:
 model:
   backbone: {backbone.name:<20}  # kft models{" --modality image" if reads.files else ""} lists them
 {_model(lengths)}
-train:
-{_augment(look.task)}{_phases(look, backbone)}
+{_train(look, backbone)}
 # evaluate:
 #   gates: {{{metric.name}: "{gate}"}}   # kft evaluate exits 1 when a gate fails
 """
@@ -184,7 +185,15 @@ def _name(column: str) -> str:
 def _model(lengths: Lengths | None) -> str:
     if lengths is None:
         return "  image: {fit: crop}             # the middle of each image; pad and stretch keep all of it\n"
-    return f"  max_tokens: {lengths.drafted:<18}  # {lengths.described()}\n"
+    # The default stays one: a backbone that knows fewer positions may take its place.
+    mark = "# " if lengths.drafted == ModelSpec().max_tokens else ""
+    return f"  {mark}max_tokens: {lengths.drafted:<18}  # {lengths.described()}\n"
+
+
+def _train(look: Look, backbone: DraftedBackbone) -> str:
+    keys = _augment(look.task) + _phases(look, backbone)
+    in_force = any(not line.startswith("  #") for line in keys.splitlines())
+    return f"{'' if in_force else '# '}train:\n{keys}"
 
 
 def _augment(task: Task) -> str:
@@ -194,16 +203,22 @@ def _augment(task: Task) -> str:
 
 
 def _phases(look: Look, backbone: DraftedBackbone) -> str:
-    """The phases that kft would choose for so many rows a class, written out."""
+    """The phases that kft will choose for so many rows a class.
+
+    As a comment, so that they still fit when somebody names another backbone; in force where a few rows more or less
+    in the split would lead to others.
+    """
     apart = (look.test is None) + (look.beside.valid is None)
-    rows = look.usable * (1 - apart * (1 - LEARNT_FROM) / 2)
-    phases = default_phases(rows_per_class=rows / max(1, len(look.counts)), blocks=backbone.blocks)
-    return "  phases:   # a linear probe, then the blocks that train from there; valid chooses among them\n" + "".join(
-        f"    - {_phase(phase, phases)}\n" for phase in phases
-    )
+    rows = look.usable * (1 - apart * (1 - LEARNT_FROM) / 2) / max(1, len(look.counts))
+    chosen, *others = (default_phases(rows_per_class=rows * by, blocks=backbone.blocks) for by in (1, *MORE_OR_LESS))
+    sure = all(other == chosen for other in others)
+    mark, when = ("# ", "left out, these run") if sure else ("", "these run")
+    title = f"{when} with {backbone.name}; valid chooses among them, and none runs after a perfect one"
+    lines = [f"phases:   # {title}", *(f"  - {_phase(phase)}" for phase in chosen)]
+    return "".join(f"  {mark}{line}\n" for line in lines)
 
 
-def _phase(phase: PhaseSpec, phases: Sequence[PhaseSpec]) -> str:
+def _phase(phase: PhaseSpec) -> str:
     written = [f"name: {phase.name}", f"unfreeze: {phase.unfreeze}"]
     if phase.solver == "lbfgs":
         written.append("solver: lbfgs")

@@ -111,7 +111,7 @@ class Look:
             reads = self.task.reads
             yield reads.columns[0], f"column {self.columns.text!r}" + ("" if reads.files or reads.pairs else words)
             if self.columns.pair:
-                yield "text_pair", f"column {self.columns.pair!r}; both together{words.removeprefix(',')}"
+                yield "text_pair", f"column {self.columns.pair!r}; both together:{words.removeprefix(',')}"
         place = "the names of the folders" if self.folders else f"column {self.columns.label!r}"
         if self.labels:
             place = f"columns {', '.join(map(repr, self.labels))}, one a label"

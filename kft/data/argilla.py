@@ -99,9 +99,9 @@ def _read_argilla_table(reading: Reading) -> Export:
 
 
 def _is_argilla_1(frame: pd.DataFrame) -> bool:
-    return {"annotation", "prediction"} <= set(frame.columns) or {"annotation", "annotation_agent"} <= set(
-        frame.columns
-    )
+    names = set(frame.columns)
+    its_own = names & {"status", "annotation_agent", "prediction_agent", "event_timestamp", "multi_label", "inputs"}
+    return {"annotation", "prediction"} <= names and bool(its_own) and bool(names & {TEXT, "inputs"})
 
 
 def _read_argilla_1(reading: Reading) -> Export:

@@ -346,8 +346,8 @@ def _words_a_run(found: _Words, place: int) -> float:
 
 def _to_frame(found: _Words) -> pd.DataFrame:
     assert found.names is not None
-    for line, cells in zip(found.lines, found.rows, strict=True):
-        broken = next((cell for cell in cells or () if "\n" in cell.strip()), None)
+    for line, row in zip(found.lines, found.rows, strict=True):
+        broken = next((cell for cell in row or () if "\n" in cell.strip()), None)
         if broken is not None:
             raise DataError(
                 "a word goes over several lines",

@@ -34,7 +34,8 @@ class SplitName:
 
     Attributes:
         role: Which.
-        rest: What else the name says, in lower case: ``seg`` of ``seg_train``; empty where it is nothing.
+        rest: What else the name says, in lower case: ``seg`` of ``seg_train``; numbers and words such as
+            ``images`` say nothing.
     """
 
     role: Role
@@ -52,7 +53,7 @@ def read_name(name: str) -> SplitName | None:
     roles = [word for word in words if word in ROLES]
     if len(roles) != 1:
         return None
-    rest = [word for word in words if word != roles[0] and word not in GENERIC]
+    rest = [word for word in words if word != roles[0] and word not in GENERIC and not word.isdigit()]
     return SplitName(ROLES[roles[0]], "_".join(rest))
 
 

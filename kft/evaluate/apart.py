@@ -118,14 +118,17 @@ def _causes(found: ValidResult, chosen: Chosen, data: DataSpec) -> Iterator[tupl
         if not own_valid and not together:
             yield (
                 "rows of valid look like rows of train (one shelf, one author, one day) and rows of test do not",
-                "--set data.keep_together=similar, or data.group: the column that says what belongs together",
+                "--set data.keep_together=similar, or data.group, the column that says what belongs together",
             )
         if data.time is not None and not own_test:
-            yield "test holds the newest rows: what is asked changes with time", "kft check RECIPE compares the splits"
+            yield (
+                "test holds the newest rows: what is asked changes with time",
+                "kft check RECIPE, which compares the splits",
+            )
         elif own_test or own_valid:
             yield (
                 "test comes from elsewhere than valid: other inputs, other labels or labelled by others",
-                "kft check RECIPE compares the splits",
+                "kft check RECIPE, which compares the splits",
             )
         if chosen.candidates > 1 and chosen.n < FEW_ROWS:
             yield (
@@ -135,8 +138,8 @@ def _causes(found: ValidResult, chosen: Chosen, data: DataSpec) -> Iterator[tupl
     elif own_test:
         yield (
             "rows of test, or copies of them, are in train; or test holds easier rows than valid",
-            "kft check RECIPE looks for copies across the splits",
+            "kft check RECIPE, which looks for copies across the splits",
         )
     else:
         yield "test holds easier rows than valid, or rows that look like rows of train", "kft check RECIPE"
-    yield "labels of one of the two splits are wrong more often", "kft check RECIPE names suspect labels"
+    yield "labels of one of the two splits are wrong more often", "kft check RECIPE, which names suspect labels"

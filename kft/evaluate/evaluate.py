@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import operator
 import re
 from collections.abc import Mapping, Sequence
@@ -18,10 +16,10 @@ from kft.evaluate.certainty import judge_calibration, judge_scope, judge_selecti
 from kft.evaluate.slices import cut, judge_slices, worst_of
 from kft.metrics.intervals import estimate_all, paired_difference, same_answers
 from kft.recipe.schema import DataSpec
+from kft.records.csv_file import write_csv
 from kft.records.document import write_document
 from kft.records.edge_cases import EdgeCaseResult
 from kft.records.estimate import Estimate
-from kft.records.files import write_file
 from kft.records.forgetting import ForgettingResult
 from kft.records.metrics import (
     CalibrationResult,
@@ -273,12 +271,3 @@ def write_evaluation(run: RunFolder, result: EvaluateResult, scored: Scored, dec
     if result.edge_cases is not None:
         write_document(run.edge_cases, result.edge_cases)
     write_document(run.metrics, result)
-
-
-def write_csv(path: Any, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Writes a CSV file, whole or not at all."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    write_file(path, text.getvalue())

@@ -7,7 +7,6 @@ pooled vectors, those of the feature store: what a head on the pretrained backbo
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 from kft.data.examples import Examples, Input
 from kft.data.personal import conceal
 from kft.metrics.neighbours import nearest_first, unit_rows
+from kft.records.csv_file import read_table
 from kft.records.mistakes import Mistake, Mistakes, NearExample, Shown
 from kft.records.run_folder import RunFolder
 from kft.split.data_split import DataSplit, labels_of
@@ -71,10 +71,7 @@ def find_mistakes(run: RunFolder, split: DataSplit, vectorise: Vectorise) -> Mis
 
 def read_predictions(run: RunFolder) -> list[dict[str, str]]:
     """Returns the rows of predictions.csv; none where there is no such file."""
-    if not run.predictions.is_file():
-        return []
-    with run.predictions.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    return read_table(run.predictions) if run.predictions.is_file() else []
 
 
 def predictions_hash(run: RunFolder) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from kft.errors import RunError, UsageError
 from kft.metrics.classification import METRICS
 from kft.metrics.intervals import Groups, paired_difference
+from kft.records.csv_file import read_table
 from kft.records.document import read_document
 from kft.records.paired import Difference, PairedResult
 from kft.records.receipt import Receipt
@@ -127,5 +127,4 @@ def compare_answers(
 
 def _read(run: RunFolder) -> dict[str, tuple[str, str]]:
     """Returns id to target and prediction."""
-    with run.predictions.open(encoding="utf-8", newline="") as file:
-        return {row["id"]: (row["target"], row["prediction"]) for row in csv.DictReader(file)}
+    return {row["id"]: (row["target"], row["prediction"]) for row in read_table(run.predictions)}

@@ -19,6 +19,7 @@ from safetensors.numpy import save
 
 from kft.errors import StorageError
 from kft.feed.batches import Ragged
+from kft.feed.mapping import map_file
 from kft.feed.source import Chunk, Column
 from kft.records.files import storage_errors, write_file
 
@@ -27,6 +28,8 @@ ABOUT = "store.json"
 """Beside the shards: what wrote the store. It is touched at each use."""
 LOCK = ".lock"
 """Held by the process that writes shards."""
+LONGEST_WAIT = 6 * 3600.0
+"""Seconds that another process may write to a store before whoever waits for it gives up, and says so."""
 KEYS, OFFSETS = "keys", "offsets"
 DTYPES = {"F32": np.float32, "F16": np.float16, "F64": np.float64, "I32": np.int32, "I64": np.int64, "BOOL": np.bool_}
 DTYPES |= {"U8": np.uint8, "BF16": ml_dtypes.bfloat16}
@@ -90,7 +93,7 @@ def open_shard(path: Path) -> Shard | None:
         start = 8 + header_bytes
         if max(entry["data_offsets"][1] for entry in header.values()) + start != size:
             return None
-        mapped = np.memmap(path, np.uint8, mode="r")
+        mapped = map_file(path)
         arrays = {name: _view(mapped, start, entry) for name, entry in header.items()}
         return Shard(path, arrays.pop(KEYS), arrays.pop(OFFSETS, None), arrays, checksum)
     except (OSError, ValueError, KeyError):
@@ -274,7 +277,16 @@ def locked(folder: Path, wait: Callable[[], None] | None, elsewhere: str) -> Acq
         except Timeout:
             if wait:
                 wait()
-            return lock.acquire()
+        try:
+            return lock.acquire(timeout=LONGEST_WAIT)
+        except Timeout as error:
+            raise StorageError(
+                "another process has been writing to this store for too long",
+                where=str(folder / LOCK),
+                received=f"no end after {LONGEST_WAIT / 3600:g} hours",
+                expected="a process that ends, or one that still gets on",
+                next_step=f"fuser {folder / LOCK} says which it is; end it, or {elsewhere}",
+            ) from error
 
 
 def _comparable(keys: np.ndarray) -> np.ndarray:

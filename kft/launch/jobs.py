@@ -8,12 +8,14 @@ its queued resource, which the file creates anew.
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from dataclasses import dataclass
 
 from kft import __version__
-from kft.errors import UsageError
+from kft.characters import visible
+from kft.errors import UsageError, require_plain
 from kft.launch.machines import Machine
 from kft.launch.placing import Placed, bucket_of, mounted
 
@@ -90,7 +92,8 @@ def require_image(image: str) -> str:
     Raises:
         UsageError: It is none.
     """
-    if re.fullmatch(r"[a-z0-9][\w.-]*(:\d+)?(/[\w.-]+)*(:[\w.-]+)?(@sha256:[0-9a-f]{64})?", image):
+    require_plain(image, "--image", UsageError)
+    if re.fullmatch(r"[a-z0-9][\w.-]*(:\d+)?(/[\w.-]+)*(:[\w.-]+)?(@sha256:[0-9a-f]{64})?", image, re.ASCII):
         return image
     raise UsageError(
         "this is no name of a container image",
@@ -133,10 +136,12 @@ def render_job(job: JobSpec) -> str:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    environment.filters |= {"quote": shlex.quote, "mounted": mounted}
+    environment.filters |= {"quote": shlex.quote, "mounted": mounted, "comment": visible, "yaml": _as_yaml}
+    recipe = job.placed.recipe.as_yaml().rstrip("\n")
     values = {
         "job": job,
-        "recipe": job.placed.recipe.as_yaml().rstrip("\n"),
+        "recipe": recipe,
+        "ends": {name: _end_of(f"KFT_{name.upper()}", recipe) for name in ("recipe", "worker", "start")},
         "train": shlex.join(job.command),
         "uploads": [source.upload for source in job.placed.sources if source.upload],
         "submit": submit_command(job, "FILE"),
@@ -146,6 +151,24 @@ def render_job(job: JobSpec) -> str:
     }
     script = environment.get_template("worker.sh.j2").render(values).rstrip("\n")
     return environment.get_template(TEMPLATES[job.on]).render(values, script=script)
+
+
+def _as_yaml(text: str) -> str:
+    """Returns a text as YAML that is this text, and neither a number nor anything else."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _end_of(word: str, text: str) -> str:
+    r"""Returns a word that no line of a text is, to end a here-document with.
+
+    Example:
+        >>> _end_of("END", "a\nEND")
+        'END_'
+    """
+    lines = {line.strip() for line in text.split("\n")}
+    while word in lines:
+        word += "_"
+    return word
 
 
 def submit_command(job: JobSpec, file: str) -> str:

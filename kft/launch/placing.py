@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from kft import assets
-from kft.errors import UsageError
+from kft.errors import UsageError, require_plain
 from kft.model.sources import HUGGING_FACE, KAGGLE, PRESET, resolve_backbone, source_of
 from kft.recipe.durations import parse_percent
+from kft.recipe.limits import texts_in
 from kft.recipe.load import SOURCE_KEYS, Recipe
 from kft.recipe.sources import DATAFRAME
 
@@ -81,7 +83,9 @@ def require_gs(url: str, option: str, what: str) -> str:
     Raises:
         UsageError: It has not that form.
     """
-    if not re.fullmatch(r"gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](/[\w.=+-]+)+/?", url):
+    require_plain(url, option, UsageError)
+    steps = {".", ".."} & set(url.split("/"))
+    if steps or not re.fullmatch(r"gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](/[\w.=+-]+)+/?", url):
         raise UsageError(
             "a job keeps its files in Cloud Storage",
             where=option,
@@ -103,17 +107,17 @@ def place(recipe: Recipe, data: str | None) -> Placed:
         UsageError: A path has no place, or the data are a DataFrame.
         ModelError: The backbone is unknown.
     """
-    sources = []
-    data_values = {}
+    _require_plain(recipe)
+    sources: list[Source] = []
+    data_values: dict[str, Any] = {}
     for key in SOURCE_KEYS:
         named = getattr(recipe.spec.data, key)
-        if named == DATAFRAME:
-            raise UsageError(
-                "a DataFrame cannot be sent along", where=f"data.{key}", next_step="save it as a parquet or csv file"
-            )
-        if parse_percent(named) is None and (named.startswith(GS) or not re.match(r"[a-z0-9]+:", named)):
-            sources.append(_source(f"data.{key}", named, recipe.base, data))
-            data_values[key] = mounted(sources[-1].url)
+        several = [
+            _placed(f"data.{key}", one, recipe.base, data) for one in ([named] if isinstance(named, str) else named)
+        ]
+        sources += [one for one in several if isinstance(one, Source)]
+        where = tuple(mounted(one.url) if isinstance(one, Source) else one for one in several)
+        data_values[key] = where[0] if isinstance(named, str) else where
     placed = recipe.with_values("data", data_values)
     backbone = recipe.spec.model.backbone
     if backbone.startswith(GS) or not source_of(backbone).startswith(FETCHED):
@@ -126,6 +130,32 @@ def place(recipe: Recipe, data: str | None) -> Placed:
         sources.append(_source("evaluate.suite", suite, recipe.base, data))
         placed = placed.with_values("evaluate", {"suite": mounted(sources[-1].url)})
     return Placed(placed, tuple(dict.fromkeys(sources)))
+
+
+TABS = ("data.label_separator",)
+"""Keys whose values are no names, so that a tab may stand there; the job file has it as an escape within quotes."""
+
+
+def _require_plain(recipe: Recipe) -> None:
+    """Refuses control characters in the recipe's file name, its folder, its keys and its values.
+
+    Raises:
+        UsageError: There are some.
+    """
+    if recipe.path is not None:
+        require_plain(str(recipe.path), "RECIPE", UsageError)
+    require_plain(str(recipe.base), "the recipe's folder", UsageError)
+    for key, text in texts_in(recipe.spec.model_dump(mode="json")):
+        require_plain(text, key, UsageError, allowed="\t" if key in TABS else "")
+
+
+def _placed(key: str, named: str, base: Path, data: str | None) -> Source | str:
+    """Returns where a job finds one source of data; one that it fetches by itself, and a share, as they are."""
+    if named == DATAFRAME:
+        raise UsageError("a DataFrame cannot be sent along", where=key, next_step="save it as a parquet or csv file")
+    if parse_percent(named) is not None or (re.match(r"[a-z0-9]+:", named) and not named.startswith(GS)):
+        return named
+    return _source(key, named, base, data)
 
 
 def _source(key: str, named: str, base: Path, data: str | None) -> Source:

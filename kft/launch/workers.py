@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 
 from kft.errors import UsageError
+from kft.processes import clean_environment, python_module
 from kft.records.files import storage_errors
 
 GRACE_SECONDS = 10
@@ -89,7 +88,7 @@ class Supervisor:
         self._running = []
         for index in range(self.count):
             config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-            env = {**os.environ, "TF_CONFIG": json.dumps(config)}
+            env = clean_environment(TF_CONFIG=json.dumps(config))
             self._running.append(self._start(index, env))
         deadline = math.inf
         while True:
@@ -185,7 +184,7 @@ def supervise(count: int, command: Sequence[str], *, logs: Path, restarts: int, 
             where="kft workers N -- COMMAND",
             expected="kft workers 2 -- kft train RECIPE --devices multi-worker --run DIR --resume",
         )
-    start = [sys.executable, "-m", "kft.cli.main"] if command[0] == "kft" else [command[0]]
+    start = python_module("kft.cli.main") if command[0] == "kft" else [command[0]]
     return Supervisor(count, [*start, *command[1:]], logs, restarts, report).run()
 
 

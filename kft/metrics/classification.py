@@ -78,7 +78,7 @@ def _unseen(
     return truth, answers
 
 
-ONE_CLASS = Form(check_inputs, _unseen)
+ONE_CLASS = Form(check_inputs, _unseen, lambda targets, answers: answers.argmax(axis=1) == targets)
 """Numbers of classes ``int[n]``, and probabilities ``float[n, classes]``."""
 
 

@@ -1,7 +1,7 @@
 """95 % intervals: shares by Wilson's score (proportions.py), everything else by the bootstrap with one example more.
 
 Percentiles over resampled groups (Efron and Tibshirani, 1993) know only what was seen: where every answer is right
-they have no width, and 20 answers are no proof of always. So each resample holds one more group, with a weight drawn
+they have no width, and 20 answers are no proof of always. So each resample holds one more example, with a weight drawn
 from the exponential distribution: one that went as badly as these examples can go for the worse limit, one that went
 well for the better. For a mean of zeros and ones that comes close to the exact limits (Clopper and Pearson, 1934), for
 means of numbers with known ends to those of Gaffke (2005; Phan, Thomas and Learned-Miller, 2021); among many examples
@@ -22,7 +22,7 @@ import numpy as np
 from kft.errors import UsageError
 from kft.metrics.classification import METRICS
 from kft.metrics.metric import Draws, Metric, joined
-from kft.metrics.proportions import Groups, group_codes, share_interval, share_of
+from kft.metrics.proportions import Groups, effective_rows, group_codes, share_interval, share_of
 from kft.metrics.shares import mean_between
 from kft.records.estimate import Estimate
 
@@ -115,7 +115,9 @@ def paired_difference(
         return Estimate(0.0, 0.0, 0.0)
     codes = group_codes(groups, len(targets))
     value = metric.value(targets, first) - metric.value(targets, second)
-    one, two = (_Unseen(metric, targets, answers, codes) for answers in (first, second))
+    right, others_right = (metric.form.right(targets, answers) for answers in (first, second))
+    rows = _rows_alike(right != others_right, codes)
+    one, two = (_Unseen(metric, targets, answers, codes, rows) for answers in (first, second))
     lower, upper = [], []
     for weights, extra in _resampling_weights(int(codes.max()) + 1, resamples, seed=0):
         first_worse, first_better = one.draw(weights, extra)
@@ -179,13 +181,13 @@ def ratio_of_means(above: Any, below: Any, chance: float = 0.0, resamples: int =
 class _Unseen:
     """A metric as a function of how often each group is drawn, with one group more that went badly, or well."""
 
-    def __init__(self, metric: Metric, targets: Any, answers: Any, codes: np.ndarray, seed: int = 0) -> None:
+    def __init__(self, metric: Metric, targets: Any, answers: Any, codes: np.ndarray, rows: float) -> None:
         self.metric, self.groups = metric, int(codes.max()) + 1
-        self.rows = len(codes) / self.groups  # of a group that is like the others
-        self._ends = tuple(self._end(targets, answers, codes, better, seed) for better in (False, True))
+        self.rows = rows
+        self._ends = tuple(self._end(targets, answers, codes, better) for better in (False, True))
 
-    def _end(self, targets: Any, answers: Any, codes: np.ndarray, better: bool, seed: int) -> tuple[Draws, int]:
-        more = self.metric.form.unseen(targets, answers, better, np.random.default_rng(seed))
+    def _end(self, targets: Any, answers: Any, codes: np.ndarray, better: bool) -> tuple[Draws, int]:
+        more = self.metric.form.unseen(targets, answers, better, np.random.default_rng(0))
         count = len(more[0])
         all_codes = np.concatenate([codes, self.groups + np.arange(count)])
         return self.metric.by_group(joined(targets, more[0]), joined(answers, more[1]), all_codes), count
@@ -200,6 +202,11 @@ class _Unseen:
                 more[np.arange(len(weights)), (extra * 1e6).astype(np.int64) % count] = self.rows * extra
             found.append(value(np.concatenate([weights, more], axis=1)))
         return found[0], found[1]
+
+
+def _rows_alike(right: np.ndarray, codes: np.ndarray) -> float:
+    """Returns how many rows go well or badly together: what the one group more counts for."""
+    return len(codes) / effective_rows(right.astype(np.float64), np.ones(len(codes)), codes)
 
 
 def same_answers(first: Any, second: Any) -> bool:
@@ -234,7 +241,8 @@ def _estimate(
             interval = share_of(hits[:, 0], hits[:, 1], codes)
             found[name] = Estimate(metric.value(targets, answers), interval.low, interval.high)
         else:
-            drawn[name] = (_Unseen(metric, targets, answers, codes), [], [])
+            rows = _rows_alike(metric.form.right(targets, answers), codes)
+            drawn[name] = (_Unseen(metric, targets, answers, codes, rows), [], [])
     if drawn:
         for weights, extra in _resampling_weights(int(codes.max()) + 1, resamples, seed):
             for unseen, worse, better in drawn.values():

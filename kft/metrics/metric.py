@@ -20,10 +20,12 @@ class Form:
         check: Refuses targets and answers that do not belong together, or are none.
         unseen: (targets, answers, better, rng) to targets ``[k]`` and answers ``[k]`` of examples like these that went
             as well as can be, or as badly: what these examples may lack by chance. An interval allows for one of them.
+        right: (targets, answers) to ``bool[n]``: which went well; it says how much examples of one group are alike.
     """
 
     check: Callable[[Any, Any], None]
     unseen: Callable[[Any, Any, bool, np.random.Generator], tuple[Any, Any]]
+    right: Callable[[Any, Any], np.ndarray]
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def _unseen(
     return truth, said
 
 
-SETS = Form(check_labels, _unseen)
+SETS = Form(check_labels, _unseen, lambda targets, answers: ((answers >= THRESHOLD) == (targets > 0)).all(axis=1))
 """0 or 1 of each label, ``[n, labels]``, and its probability."""
 
 

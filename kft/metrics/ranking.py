@@ -90,9 +90,15 @@ def _no_sums(sums: np.ndarray) -> np.ndarray:
     return sums[..., 0]
 
 
-AUROC = Metric("auroc", True, no_statistics, _no_sums, Form(check_scores, _unseen), _auroc)
+SCORES = Form(check_scores, _unseen, lambda marks, scores: (scores >= np.median(scores)) == (marks > 0))
+"""Marks ``[n]`` of two kinds, and a score of each."""
+
+SURE = Form(check_pairs, _unseen_answers, lambda right, confidence: right > 0)
+"""Whether each answer is right, ``[n]``, and how sure it is."""
+
+AUROC = Metric("auroc", True, no_statistics, _no_sums, SCORES, _auroc)
 """The chance that an example that is marked scores higher than one that is not; ties count half (Fawcett, 2006)."""
 
-AURC = Metric("aurc", False, no_statistics, _no_sums, Form(check_pairs, _unseen_answers), _aurc)
+AURC = Metric("aurc", False, no_statistics, _no_sums, SURE, _aurc)
 """The error among the answered, averaged over every coverage, from right answers and their confidence (Geifman and
 El-Yaniv, 2017); examples of one confidence are answered together."""

@@ -38,7 +38,13 @@ def _unseen(
     return targets[rows], targets[rows] if better else answers[others]
 
 
-NUMBERS = Form(check_numbers, _unseen)
+def _near(targets: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    """Which answers are nearer than half of them."""
+    errors = np.abs(answers - targets)
+    return errors <= np.median(errors)
+
+
+NUMBERS = Form(check_numbers, _unseen, _near)
 """Numbers ``float[n]`` on both sides."""
 
 

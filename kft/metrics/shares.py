@@ -34,7 +34,8 @@ def mean_between(low: float, high: float, *, higher_is_better: bool = False) -> 
         end = np.array([high if better == higher_is_better else low])
         return end, end
 
-    return Metric("mean", higher_is_better, _values, mean, Form(check_pairs, unseen))
+    form = Form(check_pairs, unseen, lambda values, same: values > (low + high) / 2)
+    return Metric("mean", higher_is_better, _values, mean, form)
 
 
 def _all_or_none(
@@ -43,5 +44,5 @@ def _all_or_none(
     return np.array([better]), np.array([True])
 
 
-SHARE = Metric("share", True, _hits, share, Form(check_pairs, _all_or_none))
+SHARE = Metric("share", True, _hits, share, Form(check_pairs, _all_or_none, lambda hits, among: hits > 0))
 """The hits, ``bool[n]``, among those that could be hits, ``bool[n]``, which hold them all; 0 where there are none."""

@@ -43,7 +43,12 @@ def _unseen(targets: Spans, answers: Spans, better: bool, rng: np.random.Generat
     return truth, truth if better else [[Span(-1 - place, 0, "") for place in range(len(spans))] for spans in truth]
 
 
-SPANS = Form(check_spans, _unseen)
+def _all_found(targets: Spans, answers: Spans) -> np.ndarray:
+    both = zip(targets, answers, strict=True)
+    return np.array([{*map(tuple, there)} == {tuple(span[:3]) for span in said} for there, said in both], bool)
+
+
+SPANS = Form(check_spans, _unseen, _all_found)
 """One list of spans a text on both sides."""
 
 

@@ -140,7 +140,7 @@ def load_backbone(
         return _from_preset(asked, config)
     family, reads = family_of(path, config), _Reads()
     if family.reads_text:  # first what is quick to refuse
-        reads = _Reads(load_tokenizer(path, family.model_type), positions_of(config, family), family.pooling)
+        reads = _Reads(load_tokenizer(path, family.model_type, report), positions_of(config, family), family.pooling)
     model = load_hugging_face(path, config, dropout=dropout, allow=allow, report=report, pretrained=asked.pretrained)
     reads = replace(reads, pooling=family.pooling)
     return _assemble(asked, model, sorted(path.glob("model*.safetensors")), reads)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kft.errors import ModelError
 from kft.model.sentencepiece import read_sentencepiece
+from kft.model.token_settings import TokenSettings
 from kft.model.tokenizers import TextTokenizer, byte_level_bpe, sentencepiece_tokenizer, word_piece, wrap
 
 if TYPE_CHECKING:
@@ -76,12 +77,12 @@ def preset_tokenizer(folder: Path) -> TextTokenizer:
         kind = str(description.get("class_name"))
         settings, files = description.get("config", {}), folder / "assets" / "tokenizer"
         if kind in WORD_PIECE:
+            # As the checkpoints were trained: keras-hub leaves accents on lowered text, which then is [UNK].
+            accents = {"strip_accents": True} if settings.get("strip_accents") else {}
             return wrap(
                 word_piece(
                     files / "vocabulary.txt",
-                    lowercase=bool(settings.get("lowercase", False)),
-                    # As the checkpoints were trained: keras-hub leaves accents on lowered text, which then is [UNK].
-                    strip_accents=True if settings.get("strip_accents") else None,
+                    TokenSettings({"do_lower_case": bool(settings.get("lowercase", False)), **accents}, {}, ()),
                 )
             )
         family = TOKENIZERS.get(kind)

@@ -121,7 +121,12 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def build_sentencepiece(
-    model: SentencePieceModel, *, fairseq: bool = False, lowercase: bool = False, mask: str | None = None
+    model: SentencePieceModel,
+    *,
+    fairseq: bool = False,
+    lowercase: bool = False,
+    strip_accents: bool = False,
+    mask: str | None = None,
 ) -> tokenizers.Tokenizer:
     """Builds the tokenizer, without special tokens around a text.
 
@@ -129,7 +134,8 @@ def build_sentencepiece(
         model: From ``read_sentencepiece``.
         fairseq: Whether ids are counted as XLM-R does: <s>, <pad>, </s>, <unk>, the pieces from the fourth
             on, <mask>.
-        lowercase: Whether the text is lowered and its accents stripped first, as ALBERT's is.
+        lowercase: Whether the text is lowered first, as ALBERT's is.
+        strip_accents: Whether accents go before that, likewise.
         mask: A mask token that is put behind the pieces.
     """
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
@@ -152,8 +158,10 @@ def build_sentencepiece(
             models.BPE(vocabulary, _merges(pieces), unk_token=unk, fuse_unk=True, byte_fallback=falls_back)
         )
     steps: list[Any] = []
+    if strip_accents:
+        steps += [normalizers.NFKD(), normalizers.StripAccents()]
     if lowercase:
-        steps += [normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase()]
+        steps.append(normalizers.Lowercase())
     if model.charsmap:
         steps.append(normalizers.Precompiled(model.charsmap))
     if model.collapse_spaces:

@@ -1,13 +1,15 @@
 """Fast tokenizers: texts to integer ids, in parallel, in Rust, and cut as the `tokenizers` package cuts.
 
 A folder's own tokenizer.json comes first; where there is none, the tokenizer is built from the vocabulary that
-the folder has: WordPiece (vocab.txt), byte-level BPE (vocab.json and merges.txt) or a SentencePiece model.
+the folder has: WordPiece (vocab.txt), byte-level BPE (vocab.json and merges.txt) or a SentencePiece model. What is said
+beside either is obeyed, or refused (``token_settings``).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +18,12 @@ import numpy as np
 
 from kft.errors import ModelError
 from kft.model.sentencepiece import SentencePieceModel, build_sentencepiece, read_sentencepiece
+from kft.model.token_settings import PLAIN, Added, TokenSettings, read_settings, refuse_switches
 
 if TYPE_CHECKING:
     import tokenizers
 
+WORD_PIECE_NAMES = ("unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 SENTENCEPIECE_FILES = ("sentencepiece.bpe.model", "spiece.model", "spm.model", "tokenizer.model")
 
 
@@ -120,38 +124,29 @@ def _without_space(text: str, start: int, stop: int) -> tuple[int, int]:
     return start, stop
 
 
-def load_tokenizer(folder: Path, family: str = "bert") -> TextTokenizer:
+def load_tokenizer(folder: Path, family: str = "bert", report: Callable[[str], None] | None = None) -> TextTokenizer:
     """Builds the tokenizer that a Hugging Face folder describes.
 
     Args:
-        folder: Holds tokenizer.json, or a vocabulary, and may hold tokenizer_config.json.
+        folder: Holds tokenizer.json, or a vocabulary, and may hold tokenizer_config.json, special_tokens_map.json and
+            added_tokens.json, which are obeyed or refused by name.
         family: The folder's model_type: which special tokens a bare vocabulary gets.
+        report: Told what is guessed where nothing is said.
 
     Raises:
-        ModelError: There is no tokenizer that kft can read.
+        ModelError: There is no tokenizer that kft can read, or it is set to read texts as kft does not.
     """
-    import tokenizers
-
-    settings: dict[str, Any] = {}
-    if (folder / "tokenizer_config.json").is_file():
-        settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    whole = (folder / "tokenizer.json").is_file()
+    settings = read_settings(folder, with_json=whole)
     spm = next((folder / name for name in SENTENCEPIECE_FILES if (folder / name).is_file()), None)
-    if (folder / "tokenizer.json").is_file():
-        try:
-            built = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-        except Exception as error:  # the package raises bare Exception
-            raise _unreadable(folder / "tokenizer.json", str(error)) from None
-    elif (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
-        built = byte_level_bpe(folder / "vocab.json", folder / "merges.txt", family)
+    if whole:
+        return wrap(from_json(folder / "tokenizer.json", settings))
+    if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
+        built = byte_level_bpe(folder / "vocab.json", folder / "merges.txt", family, settings)
     elif spm is not None:
-        built = sentencepiece_tokenizer(read_sentencepiece(spm), family)
+        built = sentencepiece_tokenizer(read_sentencepiece(spm), family, settings)
     elif (folder / "vocab.txt").is_file():
-        built = word_piece(
-            folder / "vocab.txt",
-            lowercase=bool(settings.get("do_lower_case", True)),
-            strip_accents=settings.get("strip_accents"),
-            chinese=bool(settings.get("tokenize_chinese_chars", True)),
-        )
+        built = word_piece(folder / "vocab.txt", settings, report)
     else:
         raise ModelError(
             "the backbone's folder has no tokenizer",
@@ -160,7 +155,69 @@ def load_tokenizer(folder: Path, family: str = "bert") -> TextTokenizer:
             expected="one of them",
             next_step="copy the tokenizer's files into the folder (tokenizer.json is best)",
         )
-    return wrap(built)
+    return wrap(add_tokens(built, settings.added, folder))
+
+
+def from_json(path: Path, settings: TokenSettings) -> tokenizers.Tokenizer:
+    """Reads a tokenizer.json; what tokenizer_config.json states of case, accents and spaces wins, as in Hugging Face's.
+
+    Raises:
+        ModelError: It cannot be read.
+    """
+    import tokenizers
+
+    text = _text_of(path)
+    try:
+        values = json.loads(text)
+        normalizer, splitter = values.get("normalizer") or {}, values.get("pre_tokenizer") or {}
+        changed = False
+        for state, kind, key, name in (
+            (normalizer, "BertNormalizer", "lowercase", "do_lower_case"),
+            (normalizer, "BertNormalizer", "strip_accents", "strip_accents"),
+            (normalizer, "BertNormalizer", "handle_chinese_chars", "tokenize_chinese_chars"),
+            (splitter, "ByteLevel", "add_prefix_space", "add_prefix_space"),
+        ):
+            stated = settings.switches.get(name)
+            if stated is not None and state.get("type") == kind and state.get(key) != stated:
+                state[key], changed = stated, True
+        built = tokenizers.Tokenizer.from_str(json.dumps(values) if changed else text)
+    except BaseException as error:  # the package raises bare Exception, and panics, which are none
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            raise
+        raise _unreadable(path, f"{type(error).__name__}: {error}"[:200]) from None
+    missing = tuple(each for each in settings.added if built.token_to_id(each.content) is None)
+    return add_tokens(built, missing, path.parent)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, str(error)) from None
+
+
+def add_tokens(built: tokenizers.Tokenizer, added: Sequence[Added], folder: Path) -> tokenizers.Tokenizer:
+    """Adds tokens to a vocabulary, and takes those whole that are in it already.
+
+    Raises:
+        ModelError: A token would get another id than the folder says.
+    """
+    from tokenizers import AddedToken
+
+    for each in added:
+        flags = {"normalized": not each.special, **each.flags}
+        token = AddedToken(each.content, special=each.special, **flags)
+        (built.add_special_tokens if each.special else built.add_tokens)([token])
+        number = built.token_to_id(each.content)
+        if each.number is not None and number != each.number:
+            raise ModelError(
+                "an added token has another id than its folder says",
+                where=f"{folder}, {each.content!r}",
+                received=f"id {number}, in a vocabulary of {built.get_vocab_size():,}",
+                expected=f"id {each.number}",
+                next_step="fetch the vocabulary and its added tokens again, from one place",
+            )
+    return built
 
 
 def wrap(tokenizer: tokenizers.Tokenizer) -> TextTokenizer:
@@ -171,23 +228,56 @@ def wrap(tokenizer: tokenizers.Tokenizer) -> TextTokenizer:
 
 
 def word_piece(
-    vocabulary: Path, *, lowercase: bool, strip_accents: bool | None = None, chinese: bool = True
+    vocabulary: Path, settings: TokenSettings = PLAIN, report: Callable[[str], None] | None = None
 ) -> tokenizers.Tokenizer:
-    """Builds BERT's WordPiece from a vocab.txt; ``strip_accents=None`` follows ``lowercase``, as BERT did."""
+    """Builds BERT's WordPiece from a vocab.txt.
+
+    Without ``do_lower_case`` a text is lowered, as BERT's own tokenizer does, unless the vocabulary has words with
+    capital letters, which lowered text could never reach. Without ``strip_accents`` accents follow the case.
+    """
     import tokenizers
 
-    built = tokenizers.BertWordPieceTokenizer(
-        str(vocabulary), lowercase=lowercase, strip_accents=strip_accents, handle_chinese_chars=chinese
-    )
+    words = _text_of(vocabulary).split("\n")
+    lowered = settings.switches.get("do_lower_case")
+    if lowered is None:
+        capital = next((word for word in words if word != word.lower() and not re.fullmatch(r"\W.*\W", word)), None)
+        lowered = capital is None
+        if capital is not None and report:
+            report(
+                f"{vocabulary.parent.name}: case is kept: nothing says do_lower_case, and vocab.txt has words with "
+                f"capital letters, such as {capital!r}; state it in tokenizer_config.json to be sure"
+            )
+    names = {key: name for key, name in settings.names.items() if key in WORD_PIECE_NAMES}
+    try:
+        built = tokenizers.BertWordPieceTokenizer(
+            str(vocabulary),
+            lowercase=lowered,
+            strip_accents=settings.switches.get("strip_accents"),
+            handle_chinese_chars=settings.get("tokenize_chinese_chars", True),
+            **names,
+        )
+    except Exception as error:  # the package raises bare Exception
+        raise _unreadable(vocabulary, str(error)) from None
     return tokenizers.Tokenizer.from_str(built.to_str())
 
 
-def byte_level_bpe(vocabulary: Path, merges: Path, family: str) -> tokenizers.Tokenizer:
-    """Builds GPT-2's byte-level BPE, with RoBERTa's special tokens where the family has them."""
+def byte_level_bpe(
+    vocabulary: Path, merges: Path, family: str, settings: TokenSettings = PLAIN
+) -> tokenizers.Tokenizer:
+    """Builds GPT-2's byte-level BPE, with RoBERTa's special tokens where the family has them.
+
+    Raises:
+        ModelError: The files cannot be read, or the settings ask for what byte-level BPE does not do.
+    """
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 
-    built = Tokenizer(models.BPE.from_file(str(vocabulary), str(merges)))
-    built.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    refuse_switches(settings, ("add_prefix_space",), vocabulary.parent, "byte-level BPE")
+    spaced = settings.get("add_prefix_space", False)
+    try:
+        built = Tokenizer(models.BPE.from_file(str(vocabulary), str(merges)))
+    except Exception as error:  # the package raises bare Exception
+        raise _unreadable(vocabulary, str(error)) from None
+    built.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=spaced)
     built.decoder = decoders.ByteLevel()
     if family == "roberta":
         start, end = built.token_to_id("<s>"), built.token_to_id("</s>")
@@ -197,7 +287,7 @@ def byte_level_bpe(vocabulary: Path, merges: Path, family: str) -> tokenizers.To
         built.add_special_tokens([*known, AddedToken("<mask>", lstrip=True)])
         # trim_offsets=True keeps the space that belongs to a token out of its offsets.
         built.post_processor = processors.RobertaProcessing(
-            ("</s>", end), ("<s>", start), trim_offsets=True, add_prefix_space=False
+            ("</s>", end), ("<s>", start), trim_offsets=True, add_prefix_space=spaced
         )
     else:
         built.post_processor = processors.ByteLevel(trim_offsets=True)
@@ -206,6 +296,8 @@ def byte_level_bpe(vocabulary: Path, merges: Path, family: str) -> tokenizers.To
     return built
 
 
+SWITCHES_OF = {"albert": ("do_lower_case", "keep_accents"), "deberta-v2": ("do_lower_case",)}
+"""Settings that a family's SentencePiece tokenizer obeys."""
 TEMPLATES = {
     # family: (single, pair, special tokens), as the `tokenizers` package writes them
     "xlm-roberta": ("<s> $A </s>", "<s> $A </s> </s> $B </s>", ("<s>", "</s>")),
@@ -218,20 +310,25 @@ for _name, _like in (("gemma2", "gemma"), ("gemma3_text", "gemma"), ("mistral", 
     TEMPLATES[_name] = TEMPLATES[_like]
 
 
-def sentencepiece_tokenizer(model: SentencePieceModel, family: str) -> tokenizers.Tokenizer:
+def sentencepiece_tokenizer(
+    model: SentencePieceModel, family: str, settings: TokenSettings = PLAIN
+) -> tokenizers.Tokenizer:
     """Builds a tokenizer from a SentencePiece model, with the special tokens of a family.
 
     Raises:
-        ModelError: kft does not know how the family adds special tokens.
+        ModelError: kft does not know how the family adds special tokens, or the settings ask for what it does not do.
     """
     from tokenizers import processors
 
     if family not in TEMPLATES:
         raise _unreadable(Path(model.name), f"the special tokens of a {family} model are not known")
+    refuse_switches(settings, SWITCHES_OF.get(family, ()), Path(model.name).parent, f"a {family} model")
+    albert = family == "albert"
     built = build_sentencepiece(
         model,
         fairseq=family == "xlm-roberta",
-        lowercase=family == "albert",
+        lowercase=settings.get("do_lower_case", albert),
+        strip_accents=albert and not settings.get("keep_accents", False),
         mask="[MASK]" if family == "deberta-v2" else None,
     )
     single, pair, names = TEMPLATES[family]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import re
 
-PERCENT = re.compile(r"^(\d+(?:\.\d+)?)\s*%$")
-SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B$", re.IGNORECASE)
-INTERVAL = re.compile(r"^([1-9]\d*)\s*(steps?|min(?:utes?)?)$")
-DURATION = re.compile(r"^(\d+(?:\.\d+)?)\s*(%|steps?|epochs?)$")
+PERCENT = re.compile(r"^(\d{1,12}(?:\.\d{1,12})?)\s*%$", re.ASCII)
+SIZE = re.compile(r"^(\d{1,12}(?:\.\d{1,12})?)\s*([KMGT]?)(i?)B$", re.IGNORECASE | re.ASCII)
+INTERVAL = re.compile(r"^([1-9]\d{0,11})\s*(steps?|min(?:utes?)?)$", re.ASCII)
+DURATION = re.compile(r"^(\d{1,12}(?:\.\d{1,12})?)\s*(%|steps?|epochs?)$", re.ASCII)
 
 
 def parse_percent(text: str) -> float | None:

@@ -52,7 +52,7 @@ Retain = Annotated[RetainSpec, BeforeValidator(_retain, json_schema_input_type=s
 class CostsSpec(Spec):
     """What an example costs, in any unit; a right answer costs nothing."""
 
-    wrong: float = Field(gt=0, description="a wrong answer, such as 10")
+    wrong: float = Field(gt=0, le=1e15, description="a wrong answer, such as 10")
     abstain: float = Field(ge=0, description="declining to answer, such as 1")
 
     @model_validator(mode="after")
@@ -99,7 +99,7 @@ class EvaluateSpec(Spec):
     out_of_scope: ScopeSpec | None = Field(
         None, description="such as {keep: 0.95}: answers to what looks more foreign than 95 % of valid are withheld"
     )
-    slice_rows: int = Field(20, ge=2, description="a slice with fewer rows of the test split is not judged")
+    slice_rows: int = Field(20, ge=2, le=2**53, description="a slice with fewer rows of the test split is not judged")
     gates: dict[GateName, Gate] = Field(
         default_factory=dict, description='such as {accuracy: ">= 0.85", slices.worst.accuracy: ">= 0.70"}'
     )

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml.comments import CommentedMap
 
+from kft.characters import visible
 from kft.errors import KftError, RecipeError
 from kft.recipe.schema import RecipeSpec
 from kft.registry import nearest
@@ -81,7 +82,7 @@ def recipe_error(
     messages = []
     for location, text in found:
         line = _line_of(lines, location)
-        message = f"{dotted(location) or document.noun}: {text}" + (f" (line {line})" if line else "")
+        message = visible(f"{dotted(location) or document.noun}: {text}") + (f" (line {line})" if line else "")
         if message not in messages:
             messages.append(message)
     count = f"{len(messages)} error{'s' if len(messages) > 1 else ''}"
@@ -151,6 +152,8 @@ def _expected(issue: Any, location: Sequence[str | int], model: type[BaseModel])
         "dict_type": "`key: value` pairs",
         "model_type": "`key: value` pairs",
         "too_short": f"a longer list for {name}",
+        "finite_number": "a finite number",
+        "too_long": f"at most {issue.get('ctx', {}).get('max_length')} in {name}",
     }
     return readable.get(kind, issue["msg"])
 

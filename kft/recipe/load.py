@@ -16,13 +16,14 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
-from kft.errors import UsageError
+from kft.errors import RecipeError, UsageError, require_plain
 from kft.notebook import Piece, Verbatim, shows
 from kft.recipe.explain import Misfit, explain_errors, recipe_error
+from kft.recipe.limits import TooMuch, acting_texts
 from kft.recipe.schema import RecipeSpec
 from kft.recipe.sources import absolute_source
 from kft.recipe.values import NAMES
-from kft.recipe.yaml_file import as_plain, read_yaml
+from kft.recipe.yaml_file import as_plain, parse_yaml, read_yaml
 
 SOURCE_KEYS = ("train", "valid", "test")
 
@@ -50,7 +51,7 @@ class Recipe:
     base: Path
     path: Path | None = None
 
-    def with_values(self, section: str, values: Mapping[str, str]) -> Recipe:
+    def with_values(self, section: str, values: Mapping[str, Any]) -> Recipe:
         """Returns the recipe with some values of one part replaced, as a path made absolute; origins stay."""
         part = getattr(self.spec, section).model_copy(update=dict(values))
         return replace(self, spec=self.spec.model_copy(update={section: part}))
@@ -122,7 +123,7 @@ def read_recipe(
 ) -> Recipe:
     """Reads and validates a recipe; see ``kft.load_recipe``."""
     if isinstance(source, Mapping):
-        path, raw, where = None, json.loads(json.dumps(dict(source), default=str)), "recipe"
+        path, raw, where = None, _from_python(source), "recipe"
     else:
         path = Path(source)
         raw, where = read_yaml(path), str(source)
@@ -133,6 +134,9 @@ def read_recipe(
         key = _apply_override(values, override)
         origins = {known: origin for known, origin in origins.items() if not known.startswith(key + ".")}
         origins[key] = "override"
+    acting = acting_texts(values)
+    if acting:
+        raise recipe_error(acting, lines, where)
     try:
         spec = RecipeSpec.model_validate(values, context=rules.names)
     except ValidationError as error:
@@ -152,6 +156,18 @@ def read_recipe(
         base=base,
         path=path,
     )
+
+
+def _from_python(source: Mapping[str, Any]) -> Any:
+    try:
+        return json.loads(json.dumps(dict(source), default=str))
+    except (ValueError, RecursionError, TypeError) as error:
+        raise RecipeError(
+            "the recipe cannot be read",
+            where="recipe",
+            received=str(error).splitlines()[0],
+            expected="plain values, of which none holds itself",
+        ) from None
 
 
 def _with_retain(spec: RecipeSpec, base: Path) -> RecipeSpec:
@@ -195,7 +211,9 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _apply_override(values: Any, override: str) -> str:
     key, equals, text = override.partition("=")
-    parts = [part for part in re.split(r"\.|\[(\d+)\]", key.strip()) if part]
+    # YAML would make a space of a line break, and so another path; within brackets it is only layout.
+    require_plain(override, "--set", UsageError, allowed="\n\t" if text.strip().startswith(("[", "{")) else "\t")
+    parts = [part for part in re.split(r"\.|\[([0-9]{1,6})\]", key.strip()) if part]
     if not equals or not parts:
         raise UsageError(
             "a setting has the form KEY=VALUE",
@@ -204,7 +222,11 @@ def _apply_override(values: Any, override: str) -> str:
             expected="for example --set train.batch_size=16",
         )
     try:
-        value = as_plain(YAML(typ="rt").load(text)) if text.strip() else ""
+        value = as_plain(parse_yaml(text)) if text.strip() else ""
+    except TooMuch as error:
+        raise UsageError(
+            "a setting is larger than any that kft reads", where=f"--set {key}", received=str(error), expected="less"
+        ) from None
     except YAMLError:
         value = text
     target = values

@@ -133,7 +133,7 @@ class DataSpec(Spec):
     unusable_rows: Literal["error", "skip"] = Field(
         "error", description="empty texts, missing labels: stop, or list them and leave them out"
     )
-    split_seed: int = Field(0, ge=0, description="apart from `seed`, so that runs share one test split")
+    split_seed: int = Field(0, ge=0, le=2**63 - 1, description="apart from `seed`, so that runs share one test split")
 
     @property
     def label_columns(self) -> tuple[str, ...]:

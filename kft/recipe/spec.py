@@ -11,4 +11,4 @@ from pydantic import (
 class Spec(BaseModel):
     """Base of every part of a recipe: frozen, unknown keys forbidden."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)

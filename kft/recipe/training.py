@@ -39,7 +39,7 @@ class LoraSpec(Spec):
     """Low-rank adapters (Hu et al., 2022): ``W + alpha / rank * A B``, of which only A and B train."""
 
     rank: int = Field(8, ge=1, le=1024)
-    alpha: float | None = Field(None, gt=0, description="default: twice the rank")
+    alpha: float | None = Field(None, gt=0, le=1e6, description="default: twice the rank")
     targets: tuple[str, ...] = Field(
         ("*query*", "*value*"), min_length=1, description="globs on BLOCK/LAYER, such as block_05/*"
     )
@@ -56,7 +56,7 @@ class FreezeRule(Spec):
     )
     lora: LoraSpec | None = None
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _one(self) -> FreezeRule:
@@ -88,7 +88,7 @@ RULES = "none, all, top-N such as top-2, bias-only, norms-only, {from: block_04}
 def _rule(value: Any) -> Any:
     """A name alone stands for ``{name: ...}``, and is refused here, where the message names the recipe's own key."""
     if isinstance(value, str):
-        if not re.fullmatch(r"none|all|bias-only|norms-only|top-[1-9]\d*", value):
+        if not re.fullmatch(r"none|all|bias-only|norms-only|top-[1-9][0-9]{0,3}", value):
             raise ValueError(RULES)
         return {"name": value}
     if not isinstance(value, (Mapping, FreezeRule)):
@@ -158,7 +158,7 @@ class EarlyStoppingSpec(Spec):
     """Stops a phase when the monitor has not improved on that phase's own best for ``patience`` epochs."""
 
     monitor: Monitor = "valid_loss"
-    patience: int = Field(3, ge=1)
+    patience: int = Field(3, ge=1, le=1_000_000)
 
 
 class CallbackSpec(Spec):
@@ -204,7 +204,7 @@ class CheckpointSpec(Spec):
 class TrainSpec(Spec):
     """How the phases are trained. Left out, ``phases`` are chosen from the data (see ``default_phases``)."""
 
-    phases: tuple[PhaseSpec, ...] | None = Field(None, min_length=1)
+    phases: tuple[PhaseSpec, ...] | None = Field(None, min_length=1, max_length=100)
     batch_size: int = Field(32, ge=1, le=65536, description="global batch, whatever the hardware")
     best: Monitor | None = Field(
         None, description="which epoch is kept, over all phases; default: the task's first metric"
@@ -217,7 +217,7 @@ class TrainSpec(Spec):
         description="adamw, sgd, lion or any of Keras's by name; with its arguments: {name: sgd, momentum: 0.9}",
     )
     schedule: ScheduleName = "linear"
-    clip_norm: float | None = Field(1.0, gt=0, description="global norm of the gradient")
+    clip_norm: float | None = Field(1.0, gt=0, le=1e30, description="global norm of the gradient")
     precision: Literal["float32", "bfloat16"] = Field(
         "float32",
         description="of the backbone's activations and matrix products; weights, updates, head and loss are float32",
@@ -232,7 +232,7 @@ class TrainSpec(Spec):
         "stop", description="on a loss or gradient that is NaN or infinite: stop, or leave that update out"
     )
     checkpoints: CheckpointSpec = Field(default_factory=CheckpointSpec)
-    callbacks: tuple[CallbackSpec, ...] = ()
+    callbacks: tuple[CallbackSpec, ...] = Field((), max_length=100)
     augment: AugmentSpec | None = Field(None, description="random changes to training images; none by default")
 
     @model_validator(mode="after")

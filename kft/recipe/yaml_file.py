@@ -9,7 +9,9 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from kft.errors import KftError, require_plain
 from kft.recipe.explain import RECIPE, Document
+from kft.recipe.limits import DEEPEST, MOST_BYTES, MOST_VALUES, TooMuch, require_bounded
 from kft.registry import nearest
 
 
@@ -26,8 +28,13 @@ def read_yaml(path: Path, document: Document = RECIPE) -> Any:
     Raises:
         KftError: The document's kind of error: there is no such file, it is no YAML, or it holds no keys.
     """
+    require_plain(str(path), f"the {document.noun}'s file name", document.error)
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise _too_much(document, path, f"more than {MOST_BYTES:,} bytes")
+        text = content.decode("utf-8-sig")
     except FileNotFoundError:
         folder = path.parent
         names = [p.name for p in folder.glob("*.y*ml")] if folder.is_dir() else []
@@ -43,7 +50,9 @@ def read_yaml(path: Path, document: Document = RECIPE) -> Any:
             f"the {document.noun} cannot be read", where=str(path), received=str(error), expected="a YAML file in UTF-8"
         ) from None
     try:
-        raw = YAML(typ="rt").load(text)
+        raw = parse_yaml(text)
+    except TooMuch as error:
+        raise _too_much(document, path, str(error)) from None
     except YAMLError as error:
         mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
         problem = (error.problem if isinstance(error, MarkedYAMLError) else None) or str(error).splitlines()[0]
@@ -62,6 +71,37 @@ def read_yaml(path: Path, document: Document = RECIPE) -> Any:
             next_step=document.write,
         )
     return raw
+
+
+def parse_yaml(text: str) -> Any:
+    """Returns what a YAML text says, by ruamel.yaml; no text takes long, or grows when it is read.
+
+    Args:
+        text: A file, or the value of a setting.
+
+    Raises:
+        TooMuch: A limit is exceeded.
+        YAMLError: It is no YAML, or a value in it is not what its tag or form promises.
+    """
+    require_bounded(text)
+    try:
+        return YAML(typ="rt").load(text)
+    except (YAMLError, TooMuch):
+        raise
+    except Exception as error:  # a date that is none, a number of thousands of digits, a tag that does not fit
+        raise YAMLError(
+            f"a value cannot be read: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        ) from None
+
+
+def _too_much(document: Document, path: Path, received: str) -> KftError:
+    return document.error(
+        f"the {document.noun} is larger than any that kft reads",
+        where=str(path),
+        received=received,
+        expected=f"at most {MOST_BYTES:,} bytes, {MOST_VALUES:,} values and {DEEPEST} levels (docs/security.md)",
+        next_step=document.example,
+    )
 
 
 def as_plain(raw: Any) -> Any:

@@ -92,9 +92,9 @@ def read_document(kind: type[T], path: Path, *, next_step: str = "") -> T:
         text = path.read_text(encoding="utf-8")
         values = json.loads(text)
     except FileNotFoundError:
-        raise _damaged(path, next_step, f"the run folder has no {path.name}") from None
+        raise _damaged(path, next_step, f"the run folder has no {path.name}", received="no such file") from None
     except (ValueError, OSError) as error:
-        raise _damaged(path, next_step, f"{path.name} cannot be read: {error}") from None
+        raise _damaged(path, next_step, f"{path.name} cannot be read: {error}", received=str(error)) from None
     version = values.get("schema_version", SCHEMA_VERSION) if isinstance(values, dict) else SCHEMA_VERSION
     if type(version) is not int:
         raise _damaged(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ import numpy as np
 from kft.evaluate.mistakes import read_predictions
 from kft.forgetting.retention import trains_backbone
 from kft.recipe.load import Recipe
+from kft.records.csv_file import damaged, read_rows, read_table
 from kft.records.document import read_document, read_if_there
 from kft.records.edge_cases import EdgeCaseResult
 from kft.records.estimate import Estimate
@@ -149,18 +149,17 @@ def read_record(run: RunFolder) -> RunRecord:
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
-    if not path.is_file():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    return read_table(path) if path.is_file() else []
 
 
 def _confusion(run: RunFolder) -> tuple[tuple[str, ...], np.ndarray | None]:
     if not run.confusion.is_file():
         return (), None
-    with run.confusion.open(encoding="utf-8", newline="") as file:
-        header, *rows = csv.reader(file)
-    return tuple(header[1:]), np.array([list(map(int, row[1:])) for row in rows])
+    header, *rows = read_rows(run.confusion)
+    try:
+        return tuple(header[1:]), np.array([list(map(int, row[1:])) for row in rows])
+    except ValueError as error:
+        raise damaged(run.confusion, str(error)) from None
 
 
 def share(value: float) -> str:

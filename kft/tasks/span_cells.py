@@ -79,6 +79,8 @@ def cell_values(cell: object) -> list[Any]:
     if isinstance(cell, str) and cell.lstrip()[:1] in ("[", "{", "("):
         cell = parse_list(cell)
     if isinstance(cell, Mapping):
+        if "start" in cell and isinstance(cell["start"], (list, tuple)):
+            return _turned(cell)
         found = next((cell[key] for key in INSIDE if key in cell), None)
         if found is None:
             raise ValueError("label is no list of spans or tags: an object without " + ", ".join(INSIDE))
@@ -88,6 +90,14 @@ def cell_values(cell: object) -> list[Any]:
     if isinstance(cell, str) or (pd.api.types.is_scalar(cell) and pd.isna(cell)):
         return as_text(cell).split()
     raise ValueError(f"label is no list of spans or tags: a {type(cell).__name__}")
+
+
+def _turned(cell: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Returns an object of lists, as Hugging Face's datasets keep lists of objects, as a list of objects."""
+    lists = {key: value for key, value in cell.items() if isinstance(value, (list, tuple))}
+    if len({len(value) for value in lists.values()}) != 1:
+        raise ValueError("label is an object of lists that differ in length")
+    return [dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True)]
 
 
 def parse_list(text: str) -> Any:

@@ -92,9 +92,22 @@ def _settle(column: LabelColumn, spec: DataSpec) -> DataSpec:
     found: dict[str, str] = {}
     if spec.tags is None and tags:
         found["tags"] = find_form(sorted({tag for row in tags for tag in row}), column.where)
+    _refuse_numbered(spans, column.where)
     if spec.offsets is None and spans:
         found["offsets"] = find_unit(spans)[0]
     return spec.model_copy(update=found)
+
+
+def _refuse_numbered(spans: Sequence[SpanRow], where: str) -> None:
+    kinds = sorted({raw.label for row in spans for raw in row.raws})
+    if kinds and all(kind.lstrip("-").isdigit() for kind in kinds):
+        raise DataError(
+            "the kinds of span are numbers, and nothing says what they mean",
+            where=where,
+            received=", ".join(kinds[:6]) + (" ..." if len(kinds) > 6 else ""),
+            expected="names such as PER",
+            next_step="write the names in their place",
+        )
 
 
 def _notes(column: LabelColumn, spec: DataSpec) -> tuple[str, ...]:

@@ -7,8 +7,9 @@ Callbacks see the full model, with ``model.optimizer`` set, and logs under the n
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import keras
@@ -17,6 +18,7 @@ import numpy as np
 from kft.errors import RecipeError
 from kft.recipe.training import CallbackSpec
 from kft.records.files import write_file
+from kft.records.run_folder import RunFolder
 from kft.registry import Registry
 
 CALLBACKS: Registry[type[keras.callbacks.Callback]] = Registry("callback")
@@ -53,17 +55,21 @@ def make_callbacks(specs: Sequence[CallbackSpec], folder: Path | None) -> list[k
     """Builds the callbacks a recipe names.
 
     Raises:
-        RecipeError: A name is not registered, or an argument is not the callback's own.
+        RecipeError: A name is not registered, an argument is not the callback's own, or it names a file outside the run
+            folder or one that kft writes itself.
     """
     made = []
     for position, spec in enumerate(specs):
         cls = CALLBACKS.get(spec.name, RecipeError)
-        args = dict(spec.args)
-        if cls is keras.callbacks.CSVLogger and folder is not None:
-            args.setdefault("filename", str(folder / "epochs.csv"))
+        args: dict[str, Any] = dict(spec.args)
+        if folder is not None:
+            if cls is keras.callbacks.CSVLogger:
+                args.setdefault("filename", "epochs.csv")
+            where = f"train.callbacks[{position}].args"
+            args = {key: _kept_inside(key, value, folder, f"{where}.{key}") for key, value in args.items()}
         try:
             made.append(cls(**args))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise RecipeError(
                 f"the callback {spec.name} does not take these arguments",
                 where=f"train.callbacks[{position}].args",
@@ -71,6 +77,40 @@ def make_callbacks(specs: Sequence[CallbackSpec], folder: Path | None) -> list[k
                 expected=f"the arguments of keras.callbacks.{cls.__name__}",
             ) from None
     return made
+
+
+FILE_ARGUMENT = re.compile(r"file|path|dir|folder|log$|root", re.IGNORECASE)
+"""What the arguments are called that name a file or a folder."""
+OWN_FILES = {each.name for each in vars(RunFolder).values() if hasattr(each, "name")}
+
+
+def _kept_inside(key: str, value: Any, folder: Path, where: str) -> Any:
+    """Returns an argument; a file that it names lies in the run folder, where relative names start.
+
+    Raises:
+        RecipeError: It lies outside, or kft writes it.
+    """
+    if not isinstance(value, str):
+        return value
+    steps = PurePosixPath(value.replace("\\", "/"))
+    leaves = ".." in steps.parts or steps.is_absolute() or "://" in value or value.startswith("~")
+    if not leaves and not FILE_ARGUMENT.search(key):
+        return value
+    inside = (folder / value).resolve()
+    base = folder.resolve()
+    if leaves or not inside.is_relative_to(base) or inside == base:
+        raise RecipeError(
+            "a callback writes inside the run folder only",
+            where=where,
+            received=value,
+            expected="a name below the run folder, such as epochs.csv",
+            next_step="leave the folder out",
+        )
+    if inside.relative_to(base).parts[0] in OWN_FILES:
+        raise RecipeError(
+            "kft writes this file of the run folder itself", where=where, received=value, expected="another name"
+        )
+    return str(inside)
 
 
 class CallbackDriver:
@@ -101,8 +141,10 @@ class CallbackDriver:
     def begin(self, state: Mapping[str, Any] | None = None, *, epochs_done: int = 0) -> None:
         """Training begins, or goes on from the state of a checkpoint."""
         self.model.stop_training = False
-        for made in self.list.callbacks if state is not None else ():
+        for made in self.list.callbacks:
             if isinstance(made, keras.callbacks.CSVLogger):
+                Path(made.filename).parent.mkdir(parents=True, exist_ok=True)
+            if state is not None and isinstance(made, keras.callbacks.CSVLogger):
                 _cut_rows(Path(made.filename), epochs_done)
                 made.append = True
         self.list.on_train_begin()

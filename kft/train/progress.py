@@ -17,6 +17,7 @@ from rich.progress import Progress as RichProgress
 
 from kft.model.freeze import FreezeTable
 from kft.recipe.training import PhaseSpec
+from kft.terminal import SafeConsole, styled
 
 Tick = Callable[..., None]
 
@@ -31,12 +32,11 @@ class Progress:
     def __init__(self, *, quiet: bool = False) -> None:
         notebook = Console().is_jupyter
         # Left alone, rich makes each line in a notebook an output of its own.
-        self.console = Console(
+        self.console = SafeConsole(
             file=sys.stdout if notebook else sys.stderr,
             force_jupyter=False,
             force_terminal=False if notebook else None,
             quiet=quiet,
-            highlight=False,
             soft_wrap=True,
         )
 
@@ -44,7 +44,7 @@ class Progress:
         self.console.print(text, markup=False)
 
     def phase(self, phase: PhaseSpec, table: FreezeTable) -> None:
-        self.console.print(f"\n[bold]phase {phase.name}[/bold]")
+        self.console.print(styled("bold", f"\nphase {phase.name}"))
         self.console.print(str(table), markup=False, style="dim" if self.console.is_terminal else None)
 
     def epoch(self, phase: PhaseSpec, epoch: int, values: dict[str, float], is_best: bool, shown: str) -> None:
@@ -66,10 +66,10 @@ class Progress:
             yield lambda count, loss=None: None
             return
         columns: tuple[Any, ...] = (
-            TextColumn("{task.description:<20}"),
+            TextColumn("{task.description:<20}", markup=False),
             BarColumn(bar_width=30),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[detail]}"),
+            TextColumn("{task.fields[detail]}", markup=False),
             TimeRemainingColumn(compact=True),
         )
         with RichProgress(*columns, console=self.console, transient=True) as bar:

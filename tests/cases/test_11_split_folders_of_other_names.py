@@ -35,6 +35,7 @@ SPLITS = {
     "years": under("train2017", "val2017"),
     "loose": [*under("train"), "test"],
     "no-classes": ["train", "test"],
+    "one-numbered": ["train", "test1"],
     "with-others": [*under("train", "test"), "icons"],
     "one-below": under("images/train", "images/val"),
     "within": [f"{name}/{split}" for name in CLASSES for split in ("train", "test")],

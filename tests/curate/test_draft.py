@@ -1,16 +1,21 @@
 """A drafted recipe: what was seen stands in it, what it says is what runs, and it runs as it is."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 
 import kft
 from kft.api.drafting import draft
+from kft.assets import locate
 from kft.curate.draft import Lengths
 from kft.data.examples import Wanted
+from kft.recipe.schema import DataSpec
 from kft.recipe.training import default_phases
+from kft.split.data_split import load_split
 from kft.tasks.recipes import load_recipe
+from kft.tasks.registry import TASKS
 from kft.train.phases import resolve_phases
 
 
@@ -64,17 +69,30 @@ def test_what_was_seen_is_said_and_drafted(tmp_path, drafted):
     assert spec.data.time is None and '# time: "created_at"    # from 2024-01-11 to 2024-09-11' in text
 
 
-def test_the_phases_that_are_drafted_are_those_that_run(tmp_path, drafted):
-    for rows, names in ((40, ["probe", "top"]), (300, ["probe", "top", "deep"]), (900, ["probe", "deep"])):
-        write(
-            tmp_path, "t.csv", ("text", "label"), [(f"text {row} of {row % 7}", "ab"[row % 2]) for row in range(rows)]
-        )
-        _, _, _ = drafted("t.csv")
-        train = load_recipe(tmp_path / "recipe.yaml").spec.train
-        assert [phase.name for phase in train.phases] == names
-        automatic = default_phases(rows_per_class=rows * 0.7 / 2, blocks=6)
-        bare = load_recipe({"task": "text-classification", "data": {"train": "t.csv"}}).spec.train
-        assert resolve_phases(train, (), learning_rate=9) == resolve_phases(bare, automatic, learning_rate=9)
+@pytest.mark.parametrize(
+    ("rows", "names", "in_force"),
+    [
+        (40, ["probe", "top"], False),
+        (142, ["probe", "top"], True),
+        (300, ["probe", "top", "deep"], False),
+        (900, ["probe", "deep"], True),
+        (1400, ["probe", "deep"], False),
+    ],
+)
+def test_the_phases_that_are_drafted_are_those_that_run(tmp_path, drafted, rows, names, in_force):
+    texts = [(f"text {row} of {row % 7}", "ab"[row % 2]) for row in range(rows)]
+    write(tmp_path, "t.csv", ("text", "label"), texts)
+    _, _, text = drafted("t.csv")
+    if not in_force:
+        assert load_recipe(tmp_path / "recipe.yaml").spec.train.phases is None
+        (tmp_path / "recipe.yaml").write_text(re.sub(r"^((?:  )?)# (train:|phases:|  - )", r"\1\2", text, flags=re.M))
+    train = load_recipe(tmp_path / "recipe.yaml").spec.train
+    assert [phase.name for phase in train.phases] == names
+    if not in_force:  # else a few rows more or less would lead to others
+        data = DataSpec(train="t.csv")
+        split = load_split(data, task=TASKS.get("text-classification"), base=tmp_path, locate=locate)
+        automatic = default_phases(rows_per_class=len(split.train) / 2, blocks=6)
+        assert resolve_phases(train, (), learning_rate=9) == automatic
 
 
 @pytest.mark.parametrize(
@@ -142,7 +160,6 @@ def test_the_drafted_recipe_runs_as_it_is(tmp_path, drafted, tiny_folder):
         run=tmp_path / "run",
         overrides=[
             f"model.backbone={tiny_folder}",
-            "model.max_tokens=64",
             'train.phases=[{"name":"probe","unfreeze":"none","solver":"lbfgs"}]',
         ],
         quiet=True,

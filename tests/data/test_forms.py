@@ -165,6 +165,16 @@ FILES = {
             for _, t, spans in texts_and_spans()
         ]
     ),
+    "lists-in-object.jsonl": json_lines(
+        {
+            "text": text,
+            "spans": {
+                key: list(values)
+                for key, values in zip(("start", "end", "label"), zip(*spans, strict=True), strict=True)
+            },
+        }
+        for _, text, spans in texts_and_spans()
+    ),
     "azure.jsonl": json_lines(
         [
             {"text": t, "entities": [{"offset": s, "length": e - s, "category": k, "text": t[s:e]} for s, e, k in p]}
@@ -286,7 +296,9 @@ CLASSES = {
             for row in classified(label=str)
         ]
     ),
-    "argilla-1.jsonl": json_lines(classified(annotation=str, prediction=lambda label: None)),
+    "argilla-1.jsonl": json_lines(
+        classified(annotation=str, prediction=lambda label: None, status=lambda label: "Validated")
+    ),
     "feedback.jsonl": json_lines(
         {
             "fields": {"text": row["text"]},

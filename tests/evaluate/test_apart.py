@@ -39,7 +39,7 @@ def test_photos_of_one_shelf_on_both_sides():
 def test_a_test_file_from_elsewhere_is_named():
     found = judged(0.9, 500, np.arange(400) < 280, test="test.csv", keep_together="similar")
     assert found.apart and "test comes from elsewhere than valid" in found.causes[0]
-    assert found.next_steps[0] == "kft check RECIPE compares the splits"
+    assert found.next_steps[0] == "kft check RECIPE, which compares the splits"
 
 
 def test_time_is_named():

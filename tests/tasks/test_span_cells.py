@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from kft.errors import DataError
 from kft.recipe.schema import DataSpec
 from kft.tasks.spans import SPANS
 from kft.tasks.task import LabelColumn
@@ -142,6 +143,11 @@ def test_each_form_of_a_span_is_read(name, write):
 )
 def test_what_is_no_span_is_refused_by_name(cell, said):
     assert said in read(["Ada left"], [cell])[0][0]
+
+
+def test_kinds_that_are_numbers_are_refused():
+    with pytest.raises(DataError, match="the kinds of span are numbers, and nothing says what they mean"):
+        read(["Ada left"], [[{"start": 0, "end": 3, "label": 4}]])
 
 
 def test_white_space_at_an_edge_is_left_out_and_said():

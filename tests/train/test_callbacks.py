@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import kft
-from kft.errors import TrainingError
-from kft.train.callbacks import CallbackDriver
+from kft.errors import RecipeError, TrainingError
+from kft.recipe.training import CallbackSpec
+from kft.train.callbacks import CallbackDriver, make_callbacks
 from kft.train.step import StepSums
 from tests import tiny
 
@@ -82,3 +83,25 @@ def test_a_loss_that_is_not_finite_is_told_where_all_processes_look(tiny_folder,
     with pytest.raises(TrainingError, match="the loss is not finite any more") as caught:
         kft.train(path, run=tmp_path / "run", callbacks=[Poison()], quiet=True)
     assert "phase head, epoch 1, at or before step 4" in str(caught.value)
+
+
+OUTSIDE = ["/tmp/x.csv", "../x.csv", "a/../../x.csv", "~/x.csv", "gs://bucket/x.csv", "..\\x.csv", ".", "link/x.csv"]
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_a_callback_writes_inside_the_run_folder_only(tmp_path, name):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "link").symlink_to(tmp_path)
+    with pytest.raises(RecipeError, match="inside the run folder only"):
+        make_callbacks([CallbackSpec(name="csv-logger", args={"filename": name})], tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "history.jsonl", "checkpoints/best.json", "./recipe.yaml"])
+def test_a_callback_leaves_the_files_of_kft_alone(tmp_path, name):
+    with pytest.raises(RecipeError, match="kft writes this file"):
+        make_callbacks([CallbackSpec(name="csv-logger", args={"filename": name})], tmp_path)
+
+
+def test_a_name_starts_in_the_run_folder(tmp_path):
+    (made,) = make_callbacks([CallbackSpec(name="csv-logger", args={"filename": "logs/my.csv"})], tmp_path)
+    assert made.filename == str(tmp_path / "logs" / "my.csv") and list(tmp_path.iterdir()) == []
