@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -273,12 +274,16 @@ def locked(folder: Path, wait: Callable[[], None] | None, elsewhere: str) -> Acq
     with storage_errors(folder, elsewhere):
         lock = FileLock(str(folder / LOCK))
         try:
-            return lock.acquire(timeout=0)
+            held = lock.acquire(timeout=0)
+            _remove_litter(folder)
+            return held
         except Timeout:
             if wait:
                 wait()
         try:
-            return lock.acquire(timeout=LONGEST_WAIT)
+            held = lock.acquire(timeout=LONGEST_WAIT)
+            _remove_litter(folder)
+            return held
         except Timeout as error:
             raise StorageError(
                 "another process has been writing to this store for too long",
@@ -287,6 +292,13 @@ def locked(folder: Path, wait: Callable[[], None] | None, elsewhere: str) -> Acq
                 expected="a process that ends, or one that still gets on",
                 next_step=f"fuser {folder / LOCK} says which it is; end it, or {elsewhere}",
             ) from error
+
+
+def _remove_litter(folder: Path) -> None:
+    """Removes what a writer that was killed left half-written; whoever holds the lock is the only one who writes."""
+    for path in folder.glob(".*.tmp"):
+        with suppress(OSError):
+            path.unlink()
 
 
 def _comparable(keys: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from kft.errors import StorageError
+from kft.features.cache import list_stores, prune
 from kft.feed import shards
 from kft.feed.shards import LOCK, ShardIndex, locked, write_shard
 
@@ -46,3 +47,13 @@ def test_a_store_that_stays_locked_is_an_error_after_a_while(tmp_path, monkeypat
         done.set()
         other.join()
     assert said == ["waits"] and caught.value.where == str(tmp_path / LOCK)
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_one_and_a_half_pruned_store_is_listed(tmp_path):
+    store = tmp_path / "store"
+    store.mkdir()
+    (store / ".abc.safetensors.123.tmp").write_bytes(b"half")
+    assert [found.folder for found in list_stores(tmp_path)] == [store]
+    with locked(store, None, "elsewhere"):
+        assert not list(store.glob(".*.tmp"))
+    assert [found.folder for found in prune(list_stores(tmp_path), -1)] == [store] and not store.exists()
