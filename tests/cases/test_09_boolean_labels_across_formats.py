@@ -103,8 +103,8 @@ def test_a_check_and_data_apply_leave_one_spelling(files, kft_cli):
 
 def test_what_only_looks_wrong_is_left_alone_and_counted(files, kft_cli):
     rows = pd.DataFrame(
-        {"id": ["rows.csv:1", "rows.csv:2", "rows.csv:3"], "action": ["keep", "keep", "drop"], "label": ["true", "true", ""],
-         "check": ["label-noise", "label-noise", "duplicates"]}
+        {"id": ["rows.csv:1", "rows.csv:2", "rows.csv:3"], "action": ["keep", "keep", "drop"],
+         "label": ["true", "true", ""], "check": ["label-noise", "label-noise", "duplicates"]}
     )  # fmt: skip
     rows.to_csv("fix.csv", index=False)
     (files / "r.yaml").write_text("task: text-classification\ndata: {train: rows.csv}\n")
