@@ -13,6 +13,8 @@ from typing import IO, Any
 
 from kft.errors import StorageError
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system answers where a disk takes no more: no bytes, no inodes, no more of this user's share."""
 ELSEWHERE = "choose another folder with -o DIR"
 
 
@@ -27,9 +29,9 @@ def storage_errors(path: Path, elsewhere: str = "choose another folder with --ru
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno in FULL:
             raise StorageError(
-                "the disk is full",
+                what_is_full(path),
                 where=str(path),
                 received=f"{error.strerror}; {free_bytes(path) / 2**20:,.0f} MiB free",
                 expected="room for this file; what was written before is intact",
@@ -42,6 +44,17 @@ def storage_errors(path: Path, elsewhere: str = "choose another folder with --ru
             expected="a folder that this user may write to",
             next_step=elsewhere,
         ) from error
+
+
+def what_is_full(path: Path) -> str:
+    """Returns what a disk that takes no more has run out of, in words."""
+    folder = path.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    found = os.statvfs(folder)
+    if found.f_files and not found.f_favail and found.f_bavail:
+        return "the disk has no room for more files: its inodes are used up"
+    return "the disk is full"
 
 
 @contextmanager
