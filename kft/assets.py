@@ -23,14 +23,13 @@ from kft.archives import BadArchive, belongs, unpack_member
 from kft.errors import AssetError, DataError, KftError, StorageError, UsageError
 from kft.packages import PACKAGES, PackageAsset
 from kft.processes import clean_environment, python_module
-from kft.records.files import free_bytes
+from kft.records.files import FULL, free_bytes
 from kft.records.waiting import acquire
 from kft.registry import Registry
 
 PACKAGE = "package:"
 MANIFEST = "kft-manifest.json"
 DOWNLOAD_TIMEOUT_SECONDS = 1800
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FREE_SPACE = "free some space, or set KFT_CACHE to a folder on another disk"
 REMOTE = ("hf", "kaggle", "gs", "s3", "tfds", "http", "https", "ftp", "file")
 

@@ -131,7 +131,7 @@ def launch(
         share = format_size(need.on(machine.devices * workers))
         memory = f"{share} of {format_size(machine.memory)} on each device, by kft plan."
     else:
-        memory = f"not checked ({shlex.quote(unchecked)})."
+        memory = f"not checked ({unchecked})."
     job = JobSpec(on, machine, workers, image, run, placed, spot, memory)
     return LaunchResult(job, render_job(job), need, unchecked)
 
@@ -139,13 +139,13 @@ def launch(
 def _look(recipe: Recipe, placed: Placed, machine: Machine, workers: int, quiet: bool) -> tuple[MemoryNeed | None, str]:
     """Returns the memory that the recipe takes, or why that cannot be said here; refuses what a TPU would."""
     if placed.missing:
-        return None, f"not on this machine: {', '.join(placed.missing)}"
+        return None, "not on this machine: " + ", ".join(map(shlex.quote, placed.missing))
     try:
         planned = plan(recipe, quiet=quiet)
         if machine.is_tpu:
             _require_tpu(recipe, machine, check_tpu(recipe, cores=machine.devices, quiet=quiet))
     except AssetError as error:
-        return None, error.problem
+        return None, shlex.quote(error.problem)
     needs = [
         MemoryNeed(memory.weights, memory.optimizer, memory.activations, memory.batch_size)
         for memory in (phase.memory for phase in planned.phases)

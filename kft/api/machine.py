@@ -13,8 +13,8 @@ from kft.data.remote import remote_root
 from kft.data.tfds import images_folder
 from kft.errors import KftError, StorageError, UsageError
 from kft.features.cache import StoreInfo, features_root, list_stores, prune, tidy, verify
+from kft.feed.compacting import compact
 from kft.feed.image_store import images_root
-from kft.feed.shards import compact
 from kft.packages import PACKAGES
 from kft.records.files import free_bytes, write_file
 

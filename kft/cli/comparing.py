@@ -87,7 +87,9 @@ def _print(result: CompareResult, recipe: str) -> None:
         table.add_column(title, min_width=width, ratio=None if width else 1)
     for row in rows_of(result.approaches, result.verdict, result.metric):
         style = "bold" if row.recommended else "dim" if row.skipped else ""
-        table.add_row(*(Text(visible(cell)) for cell in row.cells), style=style)
+        # The line breaks within a cell are ours; what comes from data stays one line.
+        cells = ("\n".join(map(visible, cell.split("\n"))) for cell in row.cells)
+        table.add_row(*map(Text, cells), style=style)
     out.print(table)
     verdict = result.verdict
     out.print(f"verdict    {verdict.approach}: {verdict.why}", markup=False, width=min(out.width, WIDEST))

@@ -48,7 +48,10 @@ def list_stores(*roots: Path) -> list[StoreInfo]:
     folders = (folder for root in roots if root.is_dir() for folder in root.iterdir())
     for folder in (folder for folder in folders if not folder.name.startswith(".") and folder.is_dir()):
         with suppress(OSError):  # another process prunes it just now
-            size = sum(path.stat().st_size for path in folder.iterdir())
+            files = list(folder.iterdir())
+            if not any(path.name in (ABOUT, LOCK) or path.suffix == SUFFIX for path in files):
+                continue  # somebody else's
+            size = sum(path.stat().st_size for path in files)
             used, about = 0.0, {}  # of one that lacks the file, half made or half removed: the first to go
             with suppress(OSError, ValueError):
                 about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))

@@ -10,9 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import IO
 
 import ml_dtypes
 import numpy as np
@@ -21,76 +19,38 @@ from safetensors.numpy import save
 
 from kft.errors import StorageError
 from kft.feed.batches import Ragged
+from kft.feed.mapping import map_file
 from kft.feed.source import Chunk, Column
 from kft.records.files import storage_errors, write_file
-from kft.records.waiting import acquire
 
 SUFFIX = ".safetensors"
 ABOUT = "store.json"
 """Beside the shards: what wrote the store. It is touched at each use."""
 LOCK = ".lock"
 """Held by the process that writes shards."""
-OPEN_SHARDS = 128
-"""So many are mapped at once; a store may have thousands."""
+LONGEST_WAIT = 6 * 3600.0
+"""Seconds that another process may write to a store before whoever waits for it gives up, and says so."""
 KEYS, OFFSETS = "keys", "offsets"
 DTYPES = {"F32": np.float32, "F16": np.float16, "F64": np.float64, "I32": np.int32, "I64": np.int64, "BOOL": np.bool_}
 DTYPES |= {"U8": np.uint8, "BF16": ml_dtypes.bfloat16}
 
 
 @dataclass(frozen=True)
-class Mapped:
-    """An array in a shard, mapped into memory when it is looked at.
-
-    Attributes:
-        path: The shard's file.
-        start: Its first byte there.
-        dtype: Of the array.
-        shape: Likewise.
-    """
-
-    path: Path
-    start: int
-    dtype: np.dtype
-    shape: tuple[int, ...]
-
-    @property
-    def array(self) -> np.ndarray:
-        """The values, memory-mapped: valid as long as somebody holds them."""
-        size = int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
-        return _map(self.path)[self.start : self.start + size].view(self.dtype).reshape(self.shape)
-
-
-@lru_cache(maxsize=OPEN_SHARDS)
-def _map(path: Path) -> np.ndarray:
-    """Maps a file; each map takes a descriptor, of which a process may have about 1,000."""
-    try:
-        return np.memmap(path, np.uint8, mode="r")
-    except (OSError, ValueError) as error:
-        raise StorageError(
-            "what was stored went away while it was in use",
-            where=str(path),
-            received=str(error),
-            expected="a cache that nothing prunes during a run",
-            next_step="run the command again: what is missing is computed anew",
-        ) from None
-
-
-@dataclass(frozen=True)
 class Shard:
-    """One shard.
+    """One open shard.
 
     Attributes:
         path: The file.
         keys: ``uint8[examples, 16]``.
         offsets: ``int64[examples + 1]``; None where no tensor has a token axis.
-        values: By tensor name: ``[tokens or examples, ...]``.
+        values: By tensor name, memory-mapped: ``[tokens or examples, ...]``.
         checksum: Of everything above, as written.
     """
 
     path: Path
     keys: np.ndarray
     offsets: np.ndarray | None
-    values: Mapping[str, Mapped]
+    values: Mapping[str, np.ndarray]
     checksum: str
 
 
@@ -129,20 +89,20 @@ def open_shard(path: Path) -> Shard | None:
         with path.open("rb") as file:
             header_bytes = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(header_bytes)) if header_bytes < size else {}
-            checksum = header.pop("__metadata__")["checksum"]
-            start = 8 + header_bytes
-            if max(entry["data_offsets"][1] for entry in header.values()) + start != size:
-                return None
-            found = {name: _mapped(path, start, entry) for name, entry in header.items()}
-            keys, offsets = (_read(file, found.pop(name, None)) for name in (KEYS, OFFSETS))
-        return None if keys is None else Shard(path, keys, offsets, found, checksum)
+        checksum = header.pop("__metadata__")["checksum"]
+        start = 8 + header_bytes
+        if max(entry["data_offsets"][1] for entry in header.values()) + start != size:
+            return None
+        mapped = map_file(path)
+        arrays = {name: _view(mapped, start, entry) for name, entry in header.items()}
+        return Shard(path, arrays.pop(KEYS), arrays.pop(OFFSETS, None), arrays, checksum)
     except (OSError, ValueError, KeyError):
         return None
 
 
 def is_intact(shard: Shard) -> bool:
     """Reads the whole shard and compares its checksum: one flipped bit is found."""
-    arrays = {**{name: values.array for name, values in shard.values.items()}, KEYS: shard.keys}
+    arrays = {**shard.values, KEYS: shard.keys}
     if shard.offsets is not None:
         arrays[OFFSETS] = shard.offsets
     return _checksum(arrays) == shard.checksum
@@ -166,22 +126,9 @@ def is_trusted(shard: Shard) -> bool:
     return True
 
 
-def _mapped(path: Path, start: int, entry: Mapping) -> Mapped:
-    first = entry["data_offsets"][0]
-    return Mapped(path, start + first, np.dtype(DTYPES[entry["dtype"]]), tuple(entry["shape"]))
-
-
-def _read(file: IO[bytes], wanted: Mapped | None) -> np.ndarray | None:
-    """Returns a small array, read into memory; None where there is none."""
-    if wanted is None:
-        return None
-    file.seek(wanted.start)
-    size = int(np.prod(wanted.shape, dtype=np.int64)) * wanted.dtype.itemsize
-    return np.frombuffer(file.read(size), wanted.dtype).reshape(wanted.shape)
-
-
-def _array(values: Mapped | np.ndarray) -> np.ndarray:
-    return values.array if isinstance(values, Mapped) else values
+def _view(mapped: np.ndarray, start: int, entry: Mapping) -> np.ndarray:
+    first, last = entry["data_offsets"]
+    return mapped[start + first : start + last].view(DTYPES[entry["dtype"]]).reshape(entry["shape"])
 
 
 def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
@@ -204,14 +151,14 @@ class StoredColumn:
         dtype: What the model takes, where the store keeps a smaller type.
     """
 
-    values: tuple[Mapped | np.ndarray, ...]
+    values: tuple[np.ndarray, ...]
     shard: np.ndarray
     start: np.ndarray
     length: np.ndarray | None
     dtype: np.dtype
 
     def row(self, index: int) -> np.ndarray:
-        values, start = _array(self.values[self.shard[index]]), self.start[index]
+        values, start = self.values[self.shard[index]], self.start[index]
         return values[start] if self.length is None else values[start : start + self.length[index]]
 
     def chunks(self) -> Iterator[Chunk]:
@@ -219,7 +166,7 @@ class StoredColumn:
         for number, values in enumerate(self.values):
             here = np.flatnonzero(self.shard == number)
             if len(here):
-                yield here, _array(values)[self.start[here]].astype(self.dtype, copy=False)
+                yield here, values[self.start[here]].astype(self.dtype, copy=False)
 
     def take(self, rows: np.ndarray, edge: int) -> np.ndarray:
         """Returns ``[batch, ...]``, or ``[batch, edge, ...]`` with a token axis; row -1 gives zeros."""
@@ -325,74 +272,30 @@ def locked(folder: Path, wait: Callable[[], None] | None, elsewhere: str) -> Acq
     """
     with storage_errors(folder, elsewhere):
         folder.mkdir(parents=True, exist_ok=True)  # it may have been pruned a moment ago
-        held = acquire(folder / LOCK, wait, folder)
+        lock = FileLock(str(folder / LOCK))
+        try:
+            held = lock.acquire(timeout=0)
+        except Timeout:
+            if wait:
+                wait()
+            held = _wait_for(lock, folder, elsewhere)
         for path in folder.glob(".*.tmp"):  # nobody else writes here: what a killed process left
             path.unlink(missing_ok=True)
         return held
 
 
+def _wait_for(lock: FileLock, folder: Path, elsewhere: str) -> AcquireReturnProxy:
+    try:
+        return lock.acquire(timeout=LONGEST_WAIT)
+    except Timeout as error:
+        raise StorageError(
+            "another process has been writing to this store for too long",
+            where=str(folder / LOCK),
+            received=f"no end after {LONGEST_WAIT / 3600:g} hours",
+            expected="a process that ends, or one that still gets on",
+            next_step=f"fuser {folder / LOCK} says which it is; end it, or {elsewhere}",
+        ) from error
+
+
 def _comparable(keys: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(keys).view(f"S{keys.shape[1]}").ravel()  # as bytes, which NumPy can sort
-
-
-def compact(folder: Path, elsewhere: str, shard_bytes: int = 64 * 2**20) -> int:
-    """Joins shards that are smaller than a quarter of what one may hold; every change of the data adds some.
-
-    Args:
-        folder: A store that no run is using.
-        elsewhere: What to try where there is no room.
-        shard_bytes: What a joined shard may hold.
-
-    Returns:
-        How many files fewer there are; 0 where a process is writing to the store.
-
-    Raises:
-        StorageError: The disk is full; what was there before is there still.
-    """
-    try:
-        held = FileLock(str(folder / LOCK)).acquire(timeout=0)
-    except (Timeout, OSError):
-        return 0
-    with held:
-        opened = (open_shard(path) for path in sorted(folder.glob(f"*{SUFFIX}")))
-        shards = [shard for shard in opened if shard is not None and is_trusted(shard)]
-        small = [shard for shard in shards if shard.path.stat().st_size < shard_bytes / 4]
-        fewer = 0
-        for group in _groups(small, shard_bytes):
-            written = _join(folder, group, elsewhere)
-            fewer += len(group) - 1
-            for shard in group:
-                if shard.path != written:
-                    shard.path.unlink(missing_ok=True)
-        return fewer
-
-
-def _groups(shards: list[Shard], most: int) -> Iterator[list[Shard]]:
-    """Yields shards of the same tensors that fit into one."""
-    alike: dict[tuple, list[Shard]] = {}
-    for shard in shards:
-        kinds = tuple(sorted((name, str(each.dtype), each.shape[1:]) for name, each in shard.values.items()))
-        alike.setdefault((kinds, shard.offsets is None), []).append(shard)
-    for several in alike.values():
-        group: list[Shard] = []
-        size = 0
-        for shard in several:
-            bytes_ = shard.path.stat().st_size
-            if group and size + bytes_ > most:
-                if len(group) > 1:
-                    yield group
-                group, size = [], 0
-            group, size = [*group, shard], size + bytes_
-        if len(group) > 1:
-            yield group
-
-
-def _join(folder: Path, shards: list[Shard], elsewhere: str) -> Path:
-    tensors: dict[str, Ragged | np.ndarray] = {}
-    lengths = [np.diff(shard.offsets) for shard in shards if shard.offsets is not None]
-    ends = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]) if lengths else None
-    for name in shards[0].values:
-        values = np.concatenate([shard.values[name].array for shard in shards])
-        per_token = ends is not None and len(values) == ends[-1] != sum(len(shard.keys) for shard in shards)
-        tensors[name] = Ragged(values, ends) if per_token and ends is not None else values
-    return write_shard(folder, np.concatenate([shard.keys for shard in shards]), tensors, elsewhere)
