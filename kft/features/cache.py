@@ -49,7 +49,7 @@ def list_stores(*roots: Path) -> list[StoreInfo]:
     for folder in (folder for folder in folders if not folder.name.startswith(".") and folder.is_dir()):
         with suppress(OSError):  # another process prunes it just now
             files = list(folder.iterdir())
-            if not any(path.name in (ABOUT, LOCK) or path.suffix == SUFFIX for path in files):
+            if not any(path.name in (ABOUT, LOCK) or SUFFIX in path.name for path in files):
                 continue  # somebody else's
             size = sum(path.stat().st_size for path in files)
             used, about = 0.0, {}  # of one that lacks the file, half made or half removed: the first to go

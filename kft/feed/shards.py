@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -275,26 +276,30 @@ def locked(folder: Path, wait: Callable[[], None] | None, elsewhere: str) -> Acq
         lock = FileLock(str(folder / LOCK))
         try:
             held = lock.acquire(timeout=0)
+            _remove_litter(folder)
+            return held
         except Timeout:
             if wait:
                 wait()
-            held = _wait_for(lock, folder, elsewhere)
-        for path in folder.glob(".*.tmp"):  # nobody else writes here: what a killed process left
-            path.unlink(missing_ok=True)
-        return held
+        try:
+            held = lock.acquire(timeout=LONGEST_WAIT)
+            _remove_litter(folder)
+            return held
+        except Timeout as error:
+            raise StorageError(
+                "another process has been writing to this store for too long",
+                where=str(folder / LOCK),
+                received=f"no end after {LONGEST_WAIT / 3600:g} hours",
+                expected="a process that ends, or one that still gets on",
+                next_step=f"fuser {folder / LOCK} says which it is; end it, or {elsewhere}",
+            ) from error
 
 
-def _wait_for(lock: FileLock, folder: Path, elsewhere: str) -> AcquireReturnProxy:
-    try:
-        return lock.acquire(timeout=LONGEST_WAIT)
-    except Timeout as error:
-        raise StorageError(
-            "another process has been writing to this store for too long",
-            where=str(folder / LOCK),
-            received=f"no end after {LONGEST_WAIT / 3600:g} hours",
-            expected="a process that ends, or one that still gets on",
-            next_step=f"fuser {folder / LOCK} says which it is; end it, or {elsewhere}",
-        ) from error
+def _remove_litter(folder: Path) -> None:
+    """Removes what a writer that was killed left half-written; whoever holds the lock is the only one who writes."""
+    for path in folder.glob(".*.tmp"):
+        with suppress(OSError):
+            path.unlink()
 
 
 def _comparable(keys: np.ndarray) -> np.ndarray:
