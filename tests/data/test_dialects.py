@@ -11,8 +11,6 @@ from kft.tasks.decimals import as_number
 
 WORDS = ("den Fall", "alle, ja", "immer")
 GERMAN = "Text;Note\r\n" + "".join(f"Für {WORDS[n % 3]} {n};{n % 4},{n % 9}5\r\n" for n in range(60))
-    f"Für {'alle, ja' if n % 3 else 'den Fall'} {n};{n % 4},{n % 9}5\r\n" for n in range(60)
-)
 
 
 def written(folder, name, content):
@@ -126,7 +124,7 @@ def test_corrected_tables_keep_the_separator_of_the_recipe(tmp_path):
     path = written(tmp_path, "a.csv", "text;label\na, b;x\nc;y\n")
     spec = DataSpec(train="a.csv", separator=";")
     rows = Rows("a.csv", read_table(path, separator=";"))
-    write_rows(Part(path, path), rows, tmp_path / "b.csv", spec, Edit([0, 1], "label", {1: "z"}))
+    write_rows(Part(path, path), rows, tmp_path / "b.csv", spec, Edit([0, 1], {1: {"label": "z"}}))
     assert (tmp_path / "b.csv").read_text() == "text;label\na, b;x\nc;z\n"
     assert read_table(tmp_path / "b.csv", separator=";").label.tolist() == ["x", "z"]
 
