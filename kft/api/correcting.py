@@ -23,6 +23,7 @@ def apply_corrections(
     output: str | Path,
     *,
     overrides: Sequence[str] = (),
+    accept: Sequence[str] = (),
 ) -> CorrectionsResult:
     """Writes corrected copies of a recipe's data; see ``kft check``, which proposes the corrections.
 
@@ -31,6 +32,8 @@ def apply_corrections(
         corrections: A table with the columns ``id``, ``action`` (``drop``, ``relabel``, ``keep``) and ``label``.
         output: A new file of the source's kind; a folder where several files change.
         overrides: Dotted settings such as ``"data.id=key"``.
+        accept: Checks whose suggestions are all taken, such as ``("label-noise",)``: rows that are undecided and have
+            a label there are relabelled.
 
     Raises:
         DataError: Ids, actions or labels of the table that are none; all of them at once.
@@ -56,7 +59,7 @@ def apply_corrections(
         )
     return room.apply_corrections(
         loaded.spec.data,
-        room.read_corrections(table),
+        room.accepted(room.read_corrections(table), accept),
         Path(output),
         task=TASKS.get(loaded.spec.task),
         base=loaded.base,

@@ -8,17 +8,21 @@ from dataclasses import replace
 from kft.curate.corrections import Action, Correction
 from kft.records.findings import Finding
 
-SURE_ODDS = 20.0
-"""How many times more probable than the given label a suggested one is, from which on it is proposed; below, the row is
-listed as undecided."""
-
 Proposal = tuple[Action, str, str]
 """An action, a label and the reason."""
 
 
 def _label_noise(finding: Finding, place: int) -> Proposal:
     suggested, odds = str(finding.details["suggested"][place]), finding.details["odds"][place]
-    return ("relabel" if odds >= SURE_ODDS else "keep"), suggested, f"{suggested!r} is {odds:,.0f} times as probable"
+    # Only a person can tell: a row that looks wrong is not relabelled because nobody looked at it.
+    return "keep", suggested, f"{suggested!r} is {odds:,.0f} times as probable"
+
+
+def _spelling(finding: Finding, place: int) -> Proposal | None:
+    if not finding.details.get("suggested"):
+        return None  # spans are mended in the data
+    suggested = str(finding.details["suggested"][place])
+    return "relabel", suggested, f"most rows spell it {suggested!r}"
 
 
 def _duplicate(finding: Finding, place: int) -> Proposal:
@@ -52,6 +56,7 @@ def _undecided(finding: Finding, place: int) -> Proposal:
 
 PROPOSALS: dict[str, Callable[[Finding, int], Proposal | None]] = {
     "label-noise": _label_noise,
+    "label-spelling": _spelling,
     "duplicates": _duplicate,
     "leakage": _leak,
     "conflicting-labels": _conflict,
@@ -69,7 +74,8 @@ def propose(findings: Iterable[Finding]) -> list[Correction]:
     """Returns one proposal for each suspect row, in the order of the findings.
 
     Where two checks name a row, dropping it goes before another label, and that before leaving it alone; the reasons
-    are joined. Copies with different labels are all undecided: to drop one would be to choose a label.
+    are joined. Copies with different labels are all undecided: to drop one would be to choose a label. One spelling
+    of a label is proposed all the same.
 
     Example:
         >>> details = {"similarity": [1.0, 0.93], "copy_of": ["a:1", "a:2"]}
@@ -78,6 +84,7 @@ def propose(findings: Iterable[Finding]) -> list[Correction]:
         [('a:4', 'drop', 'copy of a:1, similarity 1.0'), ('a:9', 'keep', 'copy of a:2, similarity 0.93')]
     """
     rows: dict[str, Correction] = {}
+    spellings: dict[str, Correction] = {}
     disputed: set[str] = set()
     for finding in findings:
         proposed = PROPOSALS.get(finding.check)
@@ -85,15 +92,22 @@ def propose(findings: Iterable[Finding]) -> list[Correction]:
             proposal = proposed(finding, place) if proposed else None
             if proposal is not None:
                 new = Correction(identifier, *proposal, check=finding.check)
+                if finding.check == "label-spelling":
+                    spellings[identifier] = new
                 rows[identifier] = _joined(rows[identifier], new) if identifier in rows else new
         if finding.check == "conflicting-labels":
             disputed |= {*finding.rows, *finding.details["other"]}
             for identifier, other in zip(finding.details["other"], finding.rows, strict=True):
                 reason = f"its copy {other} says otherwise"
                 rows.setdefault(identifier, Correction(identifier, "keep", reason=reason, check=finding.check))
-    return [
-        replace(row, action="keep") if row.id in disputed and row.action == "drop" else row for row in rows.values()
-    ]
+    return [_undisputed(row, spellings.get(row.id)) if row.id in disputed else row for row in rows.values()]
+
+
+def _undisputed(row: Correction, spelling: Correction | None) -> Correction:
+    """A row whose copy has another label: not dropped, but spelled as others are."""
+    if row.action != "drop":
+        return row
+    return replace(row, action="keep") if spelling is None else replace(row, action="relabel", label=spelling.label)
 
 
 def _joined(one: Correction, other: Correction) -> Correction:

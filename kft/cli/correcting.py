@@ -11,10 +11,19 @@ from kft.cli.common import console, debug_option, load_named, print_json
 @click.argument("recipe")
 @click.argument("corrections")
 @click.option("-o", "--output", metavar="FILE", required=True, help="A new file of the data's kind, or a folder.")
+@click.option(
+    "--accept",
+    "accept",
+    type=click.Choice(["label-noise"]),
+    multiple=True,
+    help="Take every suggestion of this check; without it, none is taken that the table does not relabel.",
+)
 @click.option("--set", "overrides", metavar="K=V", multiple=True, help="Override a setting; may be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 @debug_option
-def apply(recipe: str, corrections: str, output: str, overrides: tuple[str, ...], as_json: bool) -> None:
+def apply(
+    recipe: str, corrections: str, output: str, accept: tuple[str, ...], overrides: tuple[str, ...], as_json: bool
+) -> None:
     """Write RECIPE's data anew, with the rows of CORRECTIONS dropped or relabelled.
 
     CORRECTIONS is a table with the columns id, action (drop, relabel or keep) and label, as kft check writes it;
@@ -22,7 +31,7 @@ def apply(recipe: str, corrections: str, output: str, overrides: tuple[str, ...]
     """
     from kft.api import correcting as api
 
-    result = api.apply_corrections(load_named(recipe, overrides), corrections, output)
+    result = api.apply_corrections(load_named(recipe, overrides), corrections, output, accept=accept)
     if as_json:
         print_json(result)
         return

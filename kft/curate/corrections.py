@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -12,6 +13,7 @@ import pandas as pd
 
 from kft import assets
 from kft.curate.rewriting import Edit, write_rows
+from kft.data.label_columns import written_marks
 from kft.data.parts import Part
 from kft.data.reading import read_table
 from kft.data.tables import Rows, row_ids
@@ -114,6 +116,21 @@ def read_corrections(table: Path | pd.DataFrame) -> list[Correction]:
     ]
 
 
+def accepted(corrections: Sequence[Correction], checks: Sequence[str]) -> list[Correction]:
+    """Returns corrections with the suggestions of some checks taken.
+
+    Example:
+        >>> accepted([Correction("a.csv:3", "keep", "x", check="label-noise")], ["label-noise"])[0].action
+        'relabel'
+    """
+    return [
+        replace(change, action="relabel")
+        if change.action == "keep" and change.label and set(change.check.split(", ")) & set(checks)
+        else change
+        for change in corrections
+    ]
+
+
 def apply_corrections(
     spec: DataSpec,
     corrections: Sequence[Correction],
@@ -164,6 +181,12 @@ def apply_corrections(
         f"name {_from_recipe(target, base)} in the recipe instead of {table.rows.name}, and kft check again: row "
         "numbers move"
         for table, target in zip(touched, targets, strict=True)
+    ]
+    left = Counter(change.check for change in corrections if change.action == "keep" and change.label and change.check)
+    notes += [
+        f"{count:,} suggestions of {check} were not taken: read them, and write relabel in the rows to change"
+        + ("; --accept label-noise takes all" if "label-noise" in check else "")
+        for check, count in left.most_common()
     ]
     if to_classes:
         notes.append("take data.bins out of the recipe: labels are names of classes now")
@@ -232,10 +255,25 @@ class _Labels:
             return ""
         if self.task.kind.learning.per_token:
             return "spans cannot be relabelled in a table: drop the row, or mend it in the data"
-        settled = self.task.kind.labels.settle(LabelColumn([change.label], [""], "the corrections"), self.spec)
-        label, problem = self.task.kind.labels.parse(change.label, "", settled)
+        label, problem = self._parsed(change)
         unknown = [] if problem else [name for name in self.task.kind.labels.names(label) if name not in self.known]
         return problem or (f"no label {unknown[0]!r}" if unknown else "")
+
+    def _parsed(self, change: Correction) -> tuple[Any, str]:
+        settled = self.task.kind.labels.settle(LabelColumn([change.label], [""], "the corrections"), self.spec)
+        return self.task.kind.labels.parse(change.label, "", settled)
+
+    def cells(self, change: Correction, table: _Table) -> dict[str, Any]:
+        """Returns the new cells of a row that gets another label, by their columns."""
+        frame, column = table.rows.frame, self.sources.columns.label
+        if self.needs_classes(change):
+            return {column: change.label}
+        names = self.task.kind.labels.names(self._parsed(change)[0])
+        if self.spec.label_columns:
+            return written_marks(frame, self.spec.label_columns, names)
+        if any(isinstance(cell, (list, tuple)) for cell in frame[column]):
+            return {column: list(names)}  # parquet keeps lists apart from texts
+        return {column: change.label}
 
 
 def _ids_of(rows: Rows, spec: DataSpec, task: Task, sources: Sources) -> list[str]:
@@ -309,10 +347,12 @@ def _targets(tables: Sequence[_Table], output: Path) -> list[Path]:
 def _write(table: _Table, target: Path, by_id: Mapping[str, Correction], labels: _Labels, *, to_classes: bool) -> None:
     changes = [by_id.get(identifier) for identifier in table.ids]
     kept = [row for row, change in enumerate(changes) if change is None or change.action != "drop"]
-    new: dict[int, Any] = {}
-    if to_classes:
-        new = {row: label or "" for row, label in enumerate(labels.parsed(table))}
-    new |= {row: change.label for row, change in enumerate(changes) if change and change.action == "relabel"}
     columns = labels.sources.columns
+    new: dict[int, dict[str, Any]] = {}
+    if to_classes:
+        new = {row: {columns.label: label or ""} for row, label in enumerate(labels.parsed(table))}
+    relabelled = {row: change for row, change in enumerate(changes) if change and change.action == "relabel"}
+    new |= {row: labels.cells(change, table) for row, change in relabelled.items()}
     images = columns.text if labels.task.reads.files else None
-    write_rows(table.part, table.rows, target, labels.spec, Edit(kept, columns.label, new, images))
+    made = (columns.label,) if labels.spec.label_columns else ()
+    write_rows(table.part, table.rows, target, labels.spec, Edit(kept, new, images, made))

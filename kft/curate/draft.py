@@ -119,8 +119,10 @@ model:
 def _columns(look: Look) -> str:
     if look.folders:
         return ""
-    named = zip((*look.task.reads.columns, "label"), look.columns.named, strict=True)
-    return "".join(f"  {key}: {_name(name)}\n" for key, name in named)
+    named = dict(zip((*look.task.reads.columns, "label"), map(_name, look.columns.named), strict=True))
+    if look.labels:
+        named["label"] = f"[{', '.join(map(_name, look.labels))}]   # columns of yes and no, one a label"
+    return "".join(f"  {key}: {name}\n" for key, name in named.items())
 
 
 def _unusable(look: Look) -> str:

@@ -18,7 +18,8 @@ from kft.data.reading import read_text
 from kft.data.tables import Rows
 from kft.recipe.schema import DataSpec
 from kft.records.files import write_file
-from kft.tasks.cells import as_text
+from kft.tasks.cells import as_objects, as_text
+from kft.tasks.spelling import spelled
 
 ELSEWHERE = "choose another -o FILE"
 
@@ -29,15 +30,15 @@ class Edit:
 
     Attributes:
         kept: Places of the rows that stay, in order.
-        label: The label column.
-        new: Place of a row to its new label.
+        new: Place of a row to its new cells, by their columns.
         images: The column of image paths, which go on meaning the same files from the new table's folder.
+        made: Columns of the rows that were read which their file does not have.
     """
 
     kept: Sequence[int]
-    label: str
-    new: Mapping[int, Any]
+    new: Mapping[int, Mapping[str, Any]]
     images: str | None = None
+    made: Sequence[str] = ()
 
 
 def write_rows(part: Part, rows: Rows, target: Path, spec: DataSpec, edit: Edit) -> None:
@@ -59,8 +60,10 @@ def write_rows(part: Part, rows: Rows, target: Path, spec: DataSpec, edit: Edit)
         assert isinstance(part.table, Path)
         write_file(target, _json_lines(read_text(part.table, spec.encoding), edit), elsewhere=ELSEWHERE)
         return
-    frame = rows.frame.iloc[list(edit.kept)].copy()
-    frame[edit.label] = [edit.new.get(row, cell) for row, cell in zip(edit.kept, frame[edit.label], strict=True)]
+    frame = rows.frame.iloc[list(edit.kept)].drop(columns=list(edit.made)).copy()
+    for name in dict.fromkeys(name for cells in edit.new.values() for name in cells):
+        cells = [edit.new.get(row, {}).get(name, cell) for row, cell in zip(edit.kept, frame[name], strict=True)]
+        frame[name] = as_objects(_of_one_kind(cells) if suffix == ".parquet" else cells)
     if edit.images is not None:
         frame[edit.images] = [_seen_from(target.parent, rows.folder, as_text(path)) for path in frame[edit.images]]
     if suffix == ".jsonl":
@@ -74,6 +77,12 @@ def write_rows(part: Part, rows: Rows, target: Path, spec: DataSpec, edit: Edit)
         write_file(target, _delimited(frame, suffix, header=spec.columns is None), elsewhere=ELSEWHERE)
 
 
+def _of_one_kind(cells: Sequence[Any]) -> Sequence[Any]:
+    """Cells as parquet keeps them in one column: texts, where a new label stands beside numbers or booleans."""
+    kinds = {type(cell) for cell in cells if as_text(cell)}
+    return cells if len(kinds) < 2 else [spelled(cell) if as_text(cell) else None for cell in cells]
+
+
 def _seen_from(place: Path, folder: Path, path: str) -> str:
     return path if Path(path).is_absolute() else Path(os.path.relpath(folder / path, place)).as_posix()
 
@@ -81,8 +90,8 @@ def _seen_from(place: Path, folder: Path, path: str) -> str:
 def _json_lines(text: str, edit: Edit) -> str:
     """Returns the lines that stay; those whose label stays too are the same to the letter."""
     lines = [line.rstrip("\r") for line in text.split("\n") if line.strip()]
-    for row, value in edit.new.items():
-        lines[row] = json.dumps(json.loads(lines[row]) | {edit.label: value}, ensure_ascii=False)
+    for row, cells in edit.new.items():
+        lines[row] = json.dumps(json.loads(lines[row]) | dict(cells), ensure_ascii=False)
     return "".join(lines[row] + "\n" for row in edit.kept)
 
 

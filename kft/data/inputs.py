@@ -24,6 +24,7 @@ from kft.recipe.schema import DataSpec
 from kft.tasks.cells import as_text, text_problem
 from kft.tasks.inputs import IMAGE_NAMES, TEXT_NAMES
 from kft.tasks.spans import joined
+from kft.tasks.spelling import respelled
 from kft.tasks.task import Task
 
 
@@ -263,7 +264,7 @@ def load_labelled(
         raise DataError(
             "labels the model does not know",
             where=f"{name}, column {columns.label!r}",
-            received=", ".join(map(repr, unknown[:5])),
+            received=", ".join(map(repr, unknown[:5])) + respelled(unknown, labels),
             expected="one of " + ", ".join(labels[:10]) + (" ..." if len(labels) > 10 else ""),
             next_step="mend the labels, or train with examples of them",
         )

@@ -12,6 +12,7 @@ import pandas as pd
 
 from kft.data.examples import Columns, Examples, RejectedRow
 from kft.data.image_folders import shared_folders
+from kft.data.label_columns import join_columns
 from kft.data.remote import fetch_remote
 from kft.data.tables import IMAGE, Rows, image_folder, read_source, refuse_repeated, to_examples
 from kft.errors import DataError
@@ -169,7 +170,7 @@ def read_parts(
     Raises:
         DataError: One cannot be read, or has other columns than the first.
     """
-    read = tuple(_read(part, names[part.place], spec, task, base) for part in parts)
+    read = tuple(_with_labels(_read(part, names[part.place], spec, task, base), spec) for part in parts)
     first = read[0]
     for other in read[1:]:
         if set(other.frame.columns) != set(first.frame.columns):
@@ -197,6 +198,17 @@ def _read(part: Part, name: str, spec: DataSpec, task: Task, base: Path) -> Rows
     note = shared_folders(list(form.frame[IMAGE])) if folder else ""
     notes = (*form.notes, *((note,) if note else ()))
     return Rows(name, form.frame, image_folder(part.table, base), notes=notes, form=form.name)
+
+
+def _with_labels(rows: Rows, spec: DataSpec) -> Rows:
+    """Adds the column of lists that columns of yes and no, one a label, are read as."""
+    if not spec.label_columns:
+        return rows
+    frame = join_columns(rows.frame, spec.label_columns, str(spec.label_column), rows.name)
+    seen = {name for names in frame[spec.label_column] if isinstance(names, list) for name in names}
+    never = [name for name in spec.label_columns if name not in seen]
+    note = (f"no row of {rows.name} has the label {', '.join(map(repr, never))}",) if never else ()
+    return replace(rows, frame=frame, notes=(*rows.notes, *note))
 
 
 def whole(rows: Sequence[Rows]) -> pd.DataFrame:

@@ -44,10 +44,11 @@ def list_stores(*roots: Path) -> list[StoreInfo]:
     for folder in (folder for root in roots if root.is_dir() for folder in root.iterdir()):
         with suppress(OSError):  # another process prunes it just now
             size = sum(path.stat().st_size for path in folder.iterdir())
-            used = (folder / ABOUT).stat().st_mtime
+            named = folder / ABOUT  # lacking where pruning was killed half-way
+            used = (named if named.is_file() else folder).stat().st_mtime
             try:
                 about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-            except ValueError:
+            except (ValueError, FileNotFoundError):
                 about = {}
             found.append(StoreInfo(folder, size, used, about))
     return sorted(found, key=lambda store: store.used)

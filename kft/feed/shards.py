@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from safetensors.numpy import save
 
 from kft.errors import StorageError
 from kft.feed.batches import Ragged
+from kft.feed.mapping import map_file
 from kft.feed.source import Chunk, Column
 from kft.records.files import storage_errors, write_file
 
@@ -27,6 +29,8 @@ ABOUT = "store.json"
 """Beside the shards: what wrote the store. It is touched at each use."""
 LOCK = ".lock"
 """Held by the process that writes shards."""
+LONGEST_WAIT = 6 * 3600.0
+"""Seconds that another process may write to a store before whoever waits for it gives up, and says so."""
 KEYS, OFFSETS = "keys", "offsets"
 DTYPES = {"F32": np.float32, "F16": np.float16, "F64": np.float64, "I32": np.int32, "I64": np.int64, "BOOL": np.bool_}
 DTYPES |= {"U8": np.uint8, "BF16": ml_dtypes.bfloat16}
@@ -90,7 +94,7 @@ def open_shard(path: Path) -> Shard | None:
         start = 8 + header_bytes
         if max(entry["data_offsets"][1] for entry in header.values()) + start != size:
             return None
-        mapped = np.memmap(path, np.uint8, mode="r")
+        mapped = map_file(path)
         arrays = {name: _view(mapped, start, entry) for name, entry in header.items()}
         return Shard(path, arrays.pop(KEYS), arrays.pop(OFFSETS, None), arrays, checksum)
     except (OSError, ValueError, KeyError):
@@ -270,11 +274,31 @@ def locked(folder: Path, wait: Callable[[], None] | None, elsewhere: str) -> Acq
     with storage_errors(folder, elsewhere):
         lock = FileLock(str(folder / LOCK))
         try:
-            return lock.acquire(timeout=0)
+            held = lock.acquire(timeout=0)
+            _remove_litter(folder)
+            return held
         except Timeout:
             if wait:
                 wait()
-            return lock.acquire()
+        try:
+            held = lock.acquire(timeout=LONGEST_WAIT)
+            _remove_litter(folder)
+            return held
+        except Timeout as error:
+            raise StorageError(
+                "another process has been writing to this store for too long",
+                where=str(folder / LOCK),
+                received=f"no end after {LONGEST_WAIT / 3600:g} hours",
+                expected="a process that ends, or one that still gets on",
+                next_step=f"fuser {folder / LOCK} says which it is; end it, or {elsewhere}",
+            ) from error
+
+
+def _remove_litter(folder: Path) -> None:
+    """Removes what a writer that was killed left half-written; whoever holds the lock is the only one who writes."""
+    for path in folder.glob(".*.tmp"):
+        with suppress(OSError):
+            path.unlink()
 
 
 def _comparable(keys: np.ndarray) -> np.ndarray:

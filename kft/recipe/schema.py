@@ -20,6 +20,7 @@ from kft.recipe.spec import Spec
 from kft.recipe.training import TrainSpec
 from kft.recipe.values import (
     Encoding,
+    LabelColumns,
     Name,
     PersonalKind,
     SharesOrSources,
@@ -88,7 +89,10 @@ class DataSpec(Spec):
     text: str | None = Field(None, description="text column; guessed and shown when left out")
     text_pair: str | None = Field(None, description="column of the second text; only for text-pairs")
     image: str | None = Field(None, description="column of image paths in a table; guessed and shown when left out")
-    label: str | None = Field(None, description="label column; guessed and shown when left out")
+    label: LabelColumns | None = Field(
+        None,
+        description="label column; guessed and shown when left out. A list: one column of yes and no for each label",
+    )
     label_separator: str | None = Field(
         None, min_length=1, description="between the labels of one cell; only for multi-label; guessed when left out"
     )
@@ -130,6 +134,16 @@ class DataSpec(Spec):
         "error", description="empty texts, missing labels: stop, or list them and leave them out"
     )
     split_seed: int = Field(0, ge=0, le=2**63 - 1, description="apart from `seed`, so that runs share one test split")
+
+    @property
+    def label_columns(self) -> tuple[str, ...]:
+        """The columns of yes and no, one for each label; none where one column holds the labels."""
+        return self.label if isinstance(self.label, tuple) else ()
+
+    @property
+    def label_column(self) -> str | None:
+        """The column of labels; where each label has one of its own, that of the list which is made of them."""
+        return " + ".join(self.label) if isinstance(self.label, tuple) else self.label
 
 
 class ImageSpec(Spec):

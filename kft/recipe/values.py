@@ -41,6 +41,16 @@ def _sources(value: Any) -> Any:
     return value if isinstance(value, str) else tuple(value)
 
 
+def _label_columns(value: Any) -> Any:
+    """One column or several; one message says what is wanted."""
+    if isinstance(value, str):
+        return value
+    several = list(value) if isinstance(value, (list, tuple)) else []
+    if len(several) < 2 or not all(isinstance(one, str) for one in several) or len(set(several)) < len(several):
+        raise ValueError("the name of a column, or a list of two or more different ones")
+    return tuple(several)
+
+
 def _shares_or_sources(value: Any) -> Any:
     fraction = parse_share(_sources(value))
     if fraction is not None and not 0 < fraction < 1:
@@ -80,6 +90,7 @@ def _gate(text: str) -> str:
 Duration = Annotated[str, AfterValidator(_duration)]
 Interval = Annotated[str, AfterValidator(_interval)]
 Size = Annotated[str, AfterValidator(_size)]
+LabelColumns = Annotated[str | tuple[str, ...], BeforeValidator(_label_columns)]
 Sources = Annotated[str | tuple[str, ...], BeforeValidator(_sources)]
 SharesOrSources = Annotated[str | tuple[str, ...], BeforeValidator(_shares_or_sources)]
 Encoding = Annotated[str, AfterValidator(known_encoding)]

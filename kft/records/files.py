@@ -28,12 +28,14 @@ def storage_errors(path: Path, elsewhere: str = "choose another folder with --ru
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise _full(path, error, elsewhere) from error
+        if error.errno in (errno.EMFILE, errno.ENFILE):
             raise StorageError(
-                "the disk is full",
+                "too many files are open at once",
                 where=str(path),
-                received=f"{error.strerror}; {free_bytes(path) / 2**20:,.0f} MiB free",
-                expected="room for this file; what was written before is intact",
-                next_step=f"free some space, or {elsewhere}",
+                received=error.strerror,
+                expected="a limit that leaves room for one more",
+                next_step="ulimit -n 4096 raises the limit of this shell, then run the command again",
             ) from error
         raise StorageError(
             "a file cannot be written",
@@ -42,6 +44,26 @@ def storage_errors(path: Path, elsewhere: str = "choose another folder with --ru
             expected="a folder that this user may write to",
             next_step=elsewhere,
         ) from error
+
+
+def _full(path: Path, error: OSError, elsewhere: str) -> StorageError:
+    """Says what is used up: the bytes of a disk, a person's share of them, or the number of files that it holds."""
+    intact = "what was written before is intact"
+    if error.errno == errno.ENOSPC and free_files(path) == 0:
+        return StorageError(
+            "the disk holds as many files as it can",
+            where=str(path),
+            received=f"no inode is free, though {free_bytes(path) / 2**20:,.0f} MiB are",
+            expected=f"room for one more file; {intact}",
+            next_step=f"remove files there (df -i shows how many it holds), or {elsewhere}",
+        )
+    return StorageError(
+        "the disk is full" if error.errno != errno.EDQUOT else "the quota of this user is used up",
+        where=str(path),
+        received=f"{error.strerror}; {free_bytes(path) / 2**20:,.0f} MiB free",
+        expected=f"room for this file; {intact}",
+        next_step=f"free some space, or {elsewhere}",
+    )
 
 
 @contextmanager
@@ -63,10 +85,22 @@ def reading_errors(path: Path) -> Iterator[None]:
 
 def free_bytes(path: Path) -> int:
     """Returns the free space of the disk a path lies on, or would lie on."""
+    return shutil.disk_usage(_there(path)).free
+
+
+def free_files(path: Path) -> int | None:
+    """Returns how many more files the disk of a path can hold; None where it sets no such limit."""
+    if not hasattr(os, "statvfs"):
+        return None
+    found = os.statvfs(_there(path))
+    return found.f_favail if found.f_files else None
+
+
+def _there(path: Path) -> Path:
     folder = path.absolute()
     while not folder.exists():
         folder = folder.parent
-    return shutil.disk_usage(folder).free
+    return folder
 
 
 def require_writable(folder: Path) -> None:

@@ -24,6 +24,7 @@ from kft.split.assign import SPLITS, split_alike, split_by_time, split_rows
 from kft.split.sources import read_sources
 from kft.split.times import Times, read_times
 from kft.split.together import Vectorise, rows_together
+from kft.tasks.spelling import respelled
 from kft.tasks.task import AnswerKind, AnswerSpace, Task
 
 
@@ -310,7 +311,7 @@ def _require_labels(
                 f"labels that stand in {key} but never in train",
                 where=names.get(key, names["train"]),
                 received=", ".join(f"{label!r} ({count})" for label, count in unseen.most_common(5))
-                + (f"; did you mean {hint!r}?" if hint else ""),
+                + (respelled(list(unseen), sorted(known)) or (f"; did you mean {hint!r}?" if hint else "")),
                 expected="one of " + ", ".join(sorted(known)[:10]) + (" ..." if len(known) > 10 else ""),
                 next_step="mend the spelling, add examples of them to train, or take these rows out",
             )

@@ -34,6 +34,12 @@ def as_pairs(found: Iterable[tuple[int, int, float]]) -> Pairs:
     return Pairs(np.array(first, np.int64), np.array(second, np.int64), np.array(alike, np.float64))
 
 
+def sorted_pairs(first: np.ndarray, second: np.ndarray, similarity: np.ndarray) -> Pairs:
+    """Returns pairs in their order; of each, ``first < second`` already."""
+    order = np.lexsort((second, first))
+    return Pairs(first[order].astype(np.int64), second[order].astype(np.int64), similarity[order].astype(np.float64))
+
+
 def groups_of(pairs: Pairs, count: int) -> np.ndarray:
     """Returns ``int64[count]``: for each row the lowest row that it is joined with, directly or through others.
 
@@ -45,18 +51,16 @@ def groups_of(pairs: Pairs, count: int) -> np.ndarray:
         >>> groups_of(as_pairs([(1, 3, 1.0), (3, 4, 0.9)]), 5).tolist()
         [0, 1, 2, 1, 1]
     """
-    parent = list(range(count))
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
 
-    def root(row: int) -> int:
-        while parent[row] != row:
-            parent[row] = parent[parent[row]]
-            row = parent[row]
-        return row
-
-    for one, other in zip(pairs.first.tolist(), pairs.second.tolist(), strict=True):
-        low, high = sorted((root(one), root(other)))
-        parent[high] = low
-    return np.array([root(row) for row in range(count)], np.int64)
+    if not len(pairs.first):
+        return np.arange(count)
+    ones = np.ones(len(pairs.first), np.int8)
+    links = coo_array((ones, (pairs.first, pairs.second)), shape=(count, count))
+    _, member = connected_components(links, directed=False)
+    _, lowest = np.unique(member, return_index=True)
+    return np.asarray(lowest[member], np.int64)
 
 
 def join_groups(*groups: np.ndarray | None) -> np.ndarray | None:
@@ -77,6 +81,9 @@ def join_groups(*groups: np.ndarray | None) -> np.ndarray | None:
         return None
     links = []
     for group in given:
-        _, first, place = np.unique(group.astype(str), return_index=True, return_inverse=True)
-        links += [(int(first[value]), row, 1.0) for row, value in enumerate(place) if first[value] != row]
-    return groups_of(as_pairs(links), len(given[0]))
+        named = group if group.dtype.kind in "iu" else group.astype(str)
+        _, first, place = np.unique(named, return_index=True, return_inverse=True)
+        joined = np.flatnonzero(first[place] != np.arange(len(group)))
+        links.append((first[place[joined]], joined))
+    first, second = (np.concatenate(ends) for ends in zip(*links, strict=True))
+    return groups_of(sorted_pairs(first, second, np.ones(len(first))), len(given[0]))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-import re
-import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-from kft.split.near import Pairs, as_pairs
+from kft.split.hashed_texts import TYPO, candidates, hash_texts, normal_words
+from kft.split.near import Pairs, as_pairs, sorted_pairs
 
 COPY = 0.92
 """From this similarity on, two texts are copies in any data: one word in thirteen differs, or one in four by a typo."""
@@ -21,39 +20,11 @@ LOOSER = (0.9, 0.85, 0.8)
 CROWDED = 0.01
 """Share of rows that a looser limit may pair besides. Where more pair, people ask different things in nearly the same
 words, and a word that differs says nothing: 18 % of the questions in BANKING77, .1 to .5 % of reviews (docs/log.md)."""
-TYPO = 0.3
-"""What a word with one wrong letter counts, where another word counts 1."""
 SHORTEST_WITH_TYPO = 3
 """Letters of a word from which on one wrong letter is a typo: "my" and "me" are two words."""
-BANDS, BAND_ROWS = 32, 4
-"""Texts that share half of their character trigrams meet in some band with a chance of .87, two thirds .999."""
-LEAST_SHARED = 0.45
-"""Texts whose estimated Jaccard similarity lies below are no candidates: copies lie above .6."""
-NEIGHBOURS = 64
-"""How many others of one bucket a text is compared with: a thousand texts of one template stay a thousand times 64."""
-CHUNK_TEXTS, CHUNK_PAIRS = 4096, 20_000
+VERIFIED_AT_ONCE = 2000
 LONG = 64
 """Words beyond which their order plays no part: what is left of two long texts is compared as two bags of words."""
-SEED = 20_251
-APOSTROPHES = re.compile("['\u2019\u02bc`\u00b4]")
-# A character of a script that puts no spaces between words stands for a word.
-WORDS = re.compile(
-    r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W_\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]+"
-)
-
-
-def normal_words(text: str) -> tuple[str, ...]:
-    """Returns the words of a text without case, accents, punctuation and white space.
-
-    A text without any word (signs, emoji) is one word: itself.
-
-    Example:
-        >>> normal_words("Don't  PANIC, caf\u00e9!")
-        ('dont', 'panic', 'cafe')
-    """
-    folded = unicodedata.normalize("NFKD", APOSTROPHES.sub("", text)).casefold()
-    plain = "".join(character for character in folded if not unicodedata.combining(character))
-    return tuple(WORDS.findall(unicodedata.normalize("NFKC", plain))) or (text.strip(),)
 
 
 def near_texts(texts: Sequence[str], at_least: float = COPY) -> Pairs:
@@ -77,54 +48,9 @@ def near_texts(texts: Sequence[str], at_least: float = COPY) -> Pairs:
         >>> [(int(i), int(j), round(float(s), 3)) for i, j, s in zip(*found)]
         [(0, 1, 1.0), (0, 2, 0.94)]
     """
-    return _near_texts(tuple(texts), at_least)
-
-
-@lru_cache(maxsize=4)  # an audit asks several times for the same texts
-def _near_texts(texts: tuple[str, ...], at_least: float) -> Pairs:
-    alike = _may_be_alike(texts)
-    found = [(one, other, 1.0) for one, other in alike.equal]
-    for one, other in alike.candidates:
-        if not _can_reach(alike.bags[one], alike.bags[other], at_least):
-            continue
-        reached = similarity(alike.words[one], alike.words[other], at_least)
-        if reached >= at_least:
-            found.append((one, other, reached))
-    return as_pairs(found)
-
-
-class _MayBeAlike(NamedTuple):
-    """Words of each text, pairs with the same letters, other pairs worth comparing, and the words of these as bags."""
-
-    words: list[tuple[str, ...]]
-    equal: list[tuple[int, int]]
-    candidates: list[tuple[int, int]]
-    bags: dict[int, Counter[str]]
-
-
-@lru_cache(maxsize=1)
-def _may_be_alike(texts: tuple[str, ...]) -> _MayBeAlike:
-    words = [normal_words(text) for text in texts]
-    first: dict[str, int] = {}
-    equal = []
-    for row, own in enumerate(words):
-        same = first.setdefault("".join(own), row)
-        if same != row:
-            equal.append((same, row))
-    rows = list(first.values())
-    candidates = [(rows[one], rows[other]) for one, other in _candidates([" ".join(words[row]) for row in rows])]
-    return _MayBeAlike(words, equal, candidates, {row: Counter(words[row]) for pair in candidates for row in pair})
-
-
-def _can_reach(one: Counter[str], other: Counter[str], at_least: float) -> bool:
-    """Whether two texts can be so alike, even if all words that differ were typos: what ``similarity`` asks first.
-
-    It is asked of many pairs of long texts, and hardly any passes.
-    """
-    longest = max(one.total(), other.total(), 1)
-    few, many = (one, other) if len(one) <= len(other) else (other, one)
-    common = sum(min(count, many[word]) for word, count in few.items() if word in many)
-    return 1 - TYPO * (longest - common) / longest >= at_least
+    found = _pairs_of(tuple(texts), at_least, None)
+    assert found is not None
+    return found
 
 
 def copies_among(texts: Sequence[str], measured: np.ndarray | None = None) -> Pairs:
@@ -140,20 +66,67 @@ def copies_among(texts: Sequence[str], measured: np.ndarray | None = None) -> Pa
         >>> int((found.second < 2).sum())
         0
     """
-    counted = np.ones(len(texts), bool) if measured is None else measured
-
-    def paired(pairs: Pairs) -> int:
-        chosen = counted[pairs.first] & counted[pairs.second]
-        return len(np.union1d(pairs.first[chosen], pairs.second[chosen]))
-
-    kept = near_texts(texts, COPY)
-    own = paired(kept)
+    every = tuple(texts)
+    counted = np.ones(len(every), bool) if measured is None else measured
+    kept = near_texts(every, COPY)
+    crowd = _Crowd(counted, int(_paired(kept, counted).sum() + CROWDED * counted.sum()))
     for least in LOOSER:
-        looser = near_texts(texts, least)
-        if paired(looser) - own > CROWDED * counted.sum():
-            break  # a still looser limit pairs no fewer, and comparing so many is what takes time
+        looser = _pairs_of(every, least, crowd)
+        if looser is None:
+            break  # a still looser limit pairs no fewer
         kept = looser
     return kept
+
+
+class _Crowd(NamedTuple):
+    """Which rows count, and how many of them may be paired: with more, the search ends."""
+
+    counted: np.ndarray
+    most: int
+
+
+def _paired(pairs: Pairs, counted: np.ndarray) -> np.ndarray:
+    """Returns ``bool[n]``: the rows that count and are paired with another one that counts."""
+    paired = np.zeros(len(counted), bool)
+    chosen = counted[pairs.first] & counted[pairs.second]
+    paired[pairs.first[chosen]] = paired[pairs.second[chosen]] = True
+    return paired
+
+
+def _pairs_of(texts: tuple[str, ...], at_least: float, crowd: _Crowd | None) -> Pairs | None:
+    """Returns the pairs that are so much alike; None as soon as they are a crowd."""
+    hashed = hash_texts(texts)
+    copies = np.flatnonzero(hashed.same != np.arange(len(texts)))
+    kept = [Pairs(hashed.same[copies], copies, np.ones(len(copies)))]
+    words = lru_cache(maxsize=2**14)(lambda row: normal_words(texts[row]))
+    bags = lru_cache(maxsize=2**12)(lambda row: Counter(words(row)))
+    paired = None if crowd is None else _paired(kept[0], crowd.counted)
+    for places in candidates(hashed, at_least):
+        for start in range(0, len(places), VERIFIED_AT_ONCE):
+            found = []
+            for one, other in hashed.rows[places[start : start + VERIFIED_AT_ONCE]].tolist():
+                if not _can_reach(bags(one), bags(other), at_least):
+                    continue
+                reached = similarity(words(one), words(other), at_least)
+                if reached >= at_least:
+                    found.append((one, other, reached))
+            kept.append(as_pairs(found))
+            if crowd is not None and paired is not None:
+                paired |= _paired(kept[-1], crowd.counted)
+                if int(paired.sum()) > crowd.most:
+                    return None
+    return sorted_pairs(*(np.concatenate(column) for column in zip(*kept, strict=True)))
+
+
+def _can_reach(one: Counter[str], other: Counter[str], at_least: float) -> bool:
+    """Whether two texts can be so alike, even if all words that differ were typos: what ``similarity`` asks first.
+
+    It is asked of many pairs of long texts, and hardly any passes.
+    """
+    longest = max(one.total(), other.total(), 1)
+    few, many = (one, other) if len(one) <= len(other) else (other, one)
+    common = sum(min(count, many[word]) for word, count in few.items() if word in many)
+    return 1 - TYPO * (longest - common) / longest >= at_least
 
 
 def similarity(one: Sequence[str], other: Sequence[str], at_least: float = 0.0) -> float:
@@ -223,53 +196,3 @@ def _is_typo(one: str, other: str) -> bool:
     if len(short) < len(long):
         return rest == against[1:]
     return rest[1:] == against[1:] or (rest[:2] == against[1::-1] and rest[2:] == against[2:])
-
-
-def _candidates(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Yields pairs of different texts that may be alike, each once."""
-    signatures = _signatures(texts)
-    found = [np.empty(0, np.int64)]
-    for band in np.split(signatures, BANDS, axis=1):
-        pairs = _bucket_pairs(band)
-        for part in np.split(pairs, range(CHUNK_PAIRS, len(pairs), CHUNK_PAIRS)):
-            one, other = np.divmod(part, len(texts))
-            found.append(part[(signatures[one] == signatures[other]).mean(axis=1) >= LEAST_SHARED])
-    one, other = np.divmod(np.unique(np.concatenate(found)), len(texts))
-    yield from zip(one.tolist(), other.tolist(), strict=True)
-
-
-def _bucket_pairs(band: np.ndarray) -> np.ndarray:
-    """Returns ``one * n + other`` for texts whose signatures agree in a band; in a full bucket, for neighbours."""
-    count = len(band)
-    order = np.lexsort(band.T[::-1])
-    _, bucket = np.unique(band[order], axis=0, return_inverse=True)
-    found = [np.empty(0, np.int64)]
-    for distance in range(1, NEIGHBOURS + 1):
-        together = np.flatnonzero(bucket[distance:] == bucket[:-distance])
-        if not together.size:
-            break
-        pair = np.sort([order[together], order[together + distance]], axis=0)
-        found.append(pair[0] * count + pair[1])
-    return np.concatenate(found)
-
-
-def _signatures(texts: Sequence[str]) -> np.ndarray:
-    """Returns ``uint32[n, BANDS * BAND_ROWS]``: of each text, the lowest of its trigrams' hashes by each function.
-
-    The functions are multiply-shift hashes (Dietzfelbinger et al., 1997) of the three characters' codes.
-    """
-    rng = np.random.Generator(np.random.PCG64(SEED))
-    odd = rng.integers(0, 2**63, BANDS * BAND_ROWS, np.uint64) * np.uint64(2) + np.uint64(1)
-    signatures = np.empty((len(texts), len(odd)), np.uint32)
-    for start in range(0, len(texts), CHUNK_TEXTS):
-        part = [f"  {text} " for text in texts[start : start + CHUNK_TEXTS]]
-        codes = np.frombuffer("".join(part).encode("utf-32-le"), np.uint32).astype(np.uint64)
-        starts = np.cumsum([0, *map(len, part)][:-1])
-        mixed = codes * np.uint64(0x9E3779B97F4A7C15)
-        mixed[:-1] += np.roll(codes, -1)[:-1] * np.uint64(0xC2B2AE3D27D4EB4F)
-        mixed[:-2] += np.roll(codes, -2)[:-2] * np.uint64(0x165667B19E3779F9)
-        mixed ^= mixed >> np.uint64(29)
-        for column, factor in enumerate(odd):
-            hashed = (mixed * factor) >> np.uint64(32)
-            signatures[start : start + len(part), column] = np.minimum.reduceat(hashed, starts)
-    return signatures

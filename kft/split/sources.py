@@ -53,7 +53,9 @@ def read_sources(
     folders = all(isinstance(part.table, Path) and part.table.is_dir() for part in tables["train"])
     columns = guess_columns(
         whole(read["train"]),
-        Wanted(IMAGE, LABEL) if folders else Wanted(getattr(spec, task.reads.columns[0]), spec.label, spec.text_pair),
+        Wanted(IMAGE, LABEL)
+        if folders
+        else Wanted(getattr(spec, task.reads.columns[0]), spec.label_column, spec.text_pair),
         where=title(read["train"]),
         besides=[name for name in (spec.id, spec.group and spec.group.column, spec.time) if name],
         task=task,

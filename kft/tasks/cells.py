@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """Stands in a cell that was made of others, and could not be.
+
+    Attributes:
+        reason: Why.
+    """
+
+    reason: str
 
 
 def as_text(value: object) -> str:
@@ -18,6 +30,8 @@ def as_text(value: object) -> str:
 
 def kind_problem(value: object, what: str) -> str:
     """Says why a cell can be no text or label at all: pandas and JSON hold more than text and numbers."""
+    if isinstance(value, Unreadable):
+        return value.reason
     if isinstance(value, bytes) or not (isinstance(value, str) or pd.api.types.is_scalar(value)):
         return f"{what} is no text: a {type(value).__name__}"
     try:

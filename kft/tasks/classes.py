@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 
 from kft.metrics.by_class import per_class
 from kft.metrics.classification import METRICS, confusion_matrix
 from kft.recipe.schema import DataSpec
 from kft.tasks.cells import as_text, kind_problem
 from kft.tasks.decode import softmax
-from kft.tasks.task import AnswerKind, AnswerSpace, Judging, Labelling, Learning, Objective, Offsets
+from kft.tasks.label_cells import list_in
+from kft.tasks.spelling import difference, spelled
+from kft.tasks.task import AnswerKind, AnswerSpace, Judging, LabelColumn, Labelling, Learning, Objective, Offsets
 
 
 @dataclass(frozen=True)
@@ -51,13 +55,17 @@ def cross_entropy(targets: Any, logits: Any, label_smoothing: float = 0.0) -> An
 
 
 def _parse(cell: object, text: object, spec: DataSpec) -> tuple[str, str]:
-    """Returns a name, or what bins make of a rating; a list of one name is that name."""
-    if isinstance(cell, (list, tuple)):
-        if len(cell) != 1:
-            return "", f"label is a list of {len(cell)} names: only a task for several labels reads that"
-        (cell,) = cell
+    """Returns a name, or what bins make of a rating; a list of one name is that name, also a printed one."""
+    try:
+        several = list_in(cell)
+    except ValueError as error:
+        return "", str(error)
+    if several is not None:
+        if len(several) != 1:
+            return "", f"label is a list of {len(several)} names: only a task for several labels reads that"
+        (cell,) = several
     problem = kind_problem(cell, "label")
-    label = "" if problem else as_text(cell).strip()
+    label = "" if problem else spelled(cell)
     if problem or not label:
         return "", problem or "missing label"
     if spec.bins is None:
@@ -66,6 +74,36 @@ def _parse(cell: object, text: object, spec: DataSpec) -> tuple[str, str]:
     if not math.isfinite(rating):
         return "", f"rating is no finite number: {label[:20]!r}"
     return spec.bins.labels[bisect.bisect_right(spec.bins.edges, rating)], ""
+
+
+def spelling_notes(found: Iterable[tuple[object, str]]) -> tuple[str, ...]:
+    """Says which labels are read in another spelling than the one they stand in.
+
+    Args:
+        found: Cells, and the label that each is read as.
+
+    Example:
+        >>> spelling_notes([("TRUE", "true"), ("TRUE", "true"), ("ok ", "ok")])
+        ("labels are read in one spelling: 'TRUE' as 'true' (2)",)
+    """
+    counts = Counter(
+        (text, label) for cell, label in found if label and (text := as_text(cell).strip()) != label
+    ).most_common()
+    if not counts:
+        return ()
+    said = [
+        f"{text[:40]!r} as {label[:40]!r} ({count:,})" if text.isascii() else f"{difference(text, label)} ({count:,})"
+        for (text, label), count in counts[:3]
+    ]
+    more = f" and {len(counts) - 3:,} more" if len(counts) > 3 else ""
+    return ("labels are read in one spelling: " + "; ".join(said) + more,)
+
+
+def _notes(column: LabelColumn, spec: DataSpec) -> tuple[str, ...]:
+    cells = [cell for cell in column.cells if pd.api.types.is_scalar(cell)]
+    if spec.bins is not None:
+        return ()
+    return spelling_notes((cell, _parse(cell, "", spec)[0]) for cell in cells)
 
 
 def _targets(labels: Sequence[str], space: AnswerSpace, offsets: Offsets = None) -> np.ndarray:
@@ -131,6 +169,8 @@ CLASSES = AnswerKind(
         lack=lambda space: "" if len(space.labels) > 1 else "one class only: there is nothing to tell apart",
         strata=lambda labels: np.array(labels, dtype=object),
         names=lambda label: (label,),
+        notes=_notes,
+        renamed=lambda label, new: new.get(label, label),
         noun="classes",
     ),
     learning=Learning(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,18 +11,24 @@ from typing import Any
 
 import numpy as np
 
+from kft.errors import DataError
 from kft.metrics.by_class import class_row
 from kft.metrics.multi_label import METRICS, THRESHOLD
 from kft.metrics.proportions import Groups, group_codes
 from kft.recipe.schema import DataSpec
 from kft.records.metrics import ClassRow
 from kft.tasks.cells import as_text, kind_problem
-from kft.tasks.classes import constant_shares
+from kft.tasks.classes import constant_shares, spelling_notes
 from kft.tasks.decode import sigmoid
+from kft.tasks.label_cells import CLOSED, list_in, names_in
+from kft.tasks.marks import is_mark
+from kft.tasks.spelling import spelled
 from kft.tasks.task import AnswerKind, AnswerSpace, Judging, LabelColumn, Labelling, Learning, Objective, Offsets
 
 SEPARATORS = ("|", ";", ",")
 """Looked for in this order, in all cells, where the recipe names none."""
+MARKED = ("", "0", "1", "true", "false")
+VECTOR = re.compile(r"[01](?:\s*[\s,;|]?\s*[01])+")
 
 
 @dataclass(frozen=True)
@@ -42,27 +49,75 @@ class LabelsPrediction:
 
 
 def _parse(cell: object, text: object, spec: DataSpec) -> tuple[tuple[str, ...], str]:
-    """Reads a list (of JSON lines, or JSON in a cell), or names between separators; empty says that no label fits."""
-    values = cell
-    if not isinstance(values, (list, tuple)):
-        problem = kind_problem(cell, "label")
-        if problem:
-            return (), problem
-        values = split_names(as_text(cell), spec.label_separator or SEPARATORS[0])
+    """Reads a list, also a printed one, or names between separators; empty says that no label fits."""
+    try:
+        values = names_in(cell, spec.label_separator or SEPARATORS[0])
+    except ValueError as error:
+        return (), str(error)
     for value in values:
         problem = kind_problem(value, "label")
         if problem:
             return (), problem
-    return tuple(sorted({as_text(value).strip() for value in values} - {""})), ""
+    return tuple(sorted({spelled(value) for value in values} - {""})), ""
 
 
 def _settle(column: LabelColumn, spec: DataSpec) -> DataSpec:
-    """Chooses the separator that parts the cells, one for all of them."""
+    """Chooses the separator that parts the cells, one for all of them.
+
+    Raises:
+        DataError: The cells say yes and no, and of what is not known.
+    """
+    _refuse_marks(column, spec)
     if spec.label_separator is not None:
         return spec
-    plain = [cell for cell in column.cells if isinstance(cell, str) and not cell.lstrip().startswith("[")]
+    plain = [cell for cell in column.cells if isinstance(cell, str) and cell.lstrip()[:1] not in CLOSED]
     used = next((mark for mark in SEPARATORS if any(mark in cell for cell in plain)), SEPARATORS[0])
     return spec.model_copy(update={"label_separator": used})
+
+
+def _refuse_marks(column: LabelColumn, spec: DataSpec) -> None:
+    """Refuses vectors of 0 and 1, and single marks: no name of a label stands in them."""
+    if len(column.cells) < 2:
+        return
+    vectors = []
+    for cell in column.cells:
+        try:
+            names = list_in(cell)
+        except ValueError:
+            return
+        several = [spelled(name) for name in names] if names is not None else [spelled(cell)]
+        if names is None and VECTOR.fullmatch(several[0]):
+            several = re.findall("[01]", several[0])
+        if not all(name in MARKED or (names is None and len(several) == 1 and is_mark(name)) for name in several):
+            return
+        if any(several):
+            vectors.append(several)
+    lengths = {len(each) for each in vectors}
+    if not vectors or (lengths != {1} and (len(lengths) > 1 or all(len(set(each)) == len(each) for each in vectors))):
+        return  # {0}, {1}, {0, 1} can be names
+    single = lengths == {1}
+    raise DataError(
+        "the cells say yes and no, not which label" if single else "labels are vectors of 0 and 1, without names",
+        where=column.where,
+        received=repr(next(cell for cell in column.cells if as_text(cell).strip()))[:60]
+        if single
+        else f"{lengths.pop()} places a row, such as {vectors[0][:12]}",
+        expected="names of labels; or, where each label has a column of its own, all of these columns",
+        next_step="data.label: [COLUMN, COLUMN] in the recipe names one column a label; kft init FILE --task "
+        "text-multi-label (or image-multi-label) finds them",
+    )
+
+
+def _notes(column: LabelColumn, spec: DataSpec) -> tuple[str, ...]:
+    separator = _settle(column, spec).label_separator or SEPARATORS[0]
+    found: list[tuple[object, str]] = []
+    for cell in column.cells:
+        try:
+            names = names_in(cell, separator)
+        except ValueError:
+            continue
+        found += [(name, spelled(name)) for name in names if not kind_problem(name, "label")]
+    return spelling_notes(found)
 
 
 def _written(label: Sequence[str]) -> str:
@@ -127,23 +182,6 @@ def _row(truth: np.ndarray, answer: np.ndarray, space: AnswerSpace) -> tuple[str
     return _written(there), _written(said.labels), f"{said.confidence:.6f}"
 
 
-def split_names(text: str, separator: str) -> list[object]:
-    """Returns the names in a cell: a JSON list, or what the separator parts.
-
-    Example:
-        >>> split_names("billing; refund", ";"), split_names('["a; b"]', ";"), split_names("", ";")
-        (['billing', ' refund'], ['a; b'], [])
-    """
-    if text.lstrip().startswith("["):
-        try:
-            found = json.loads(text)
-        except ValueError:
-            found = None
-        if isinstance(found, list):
-            return found
-    return list(text.split(separator)) if text.strip() else []
-
-
 LABELS = AnswerKind(
     # Labels are tuples of names, also empty ones; answers are probabilities ``float64[n, labels]``.
     labels=Labelling(
@@ -155,6 +193,8 @@ LABELS = AnswerKind(
         names=tuple,
         written=_written,
         settle=_settle,
+        notes=_notes,
+        renamed=lambda label, new: tuple(sorted({new.get(name, name) for name in label})),
     ),
     learning=Learning(
         head="multi-label",

@@ -75,7 +75,13 @@ def find_misfits(spec: RecipeSpec) -> list[Misfit]:
         (('train', 'class_weight'), 'the task is text-regression')
     """
     task = TASKS.get(spec.task)
-    return [*_metrics(spec, task), *_keys_of_other_tasks(spec, task), *_lora(spec), *_forgetting(spec, task)]
+    return [
+        *_metrics(spec, task),
+        *_keys_of_other_tasks(spec, task),
+        *_columns(spec, task),
+        *_lora(spec),
+        *_forgetting(spec, task),
+    ]
 
 
 def _with_best(spec: RecipeSpec) -> RecipeSpec:
@@ -124,6 +130,14 @@ def _looked_up(part: Spec, names: Sequence[str]) -> tuple[list[int], bool]:
         places, is_set = _looked_up(value, names[1:])
         return [place, *places], is_set
     return [place], value != fields[names[0]].get_default(call_default_factory=True)
+
+
+def _columns(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:
+    if spec.data.label_columns and task.kind.labels.form not in ("class", "set"):
+        able = ", ".join(each.name for each in TASKS if each.kind.labels.form in ("class", "set"))
+        yield ("data", "label"), f"a list of columns is only for {able}; the task is {task.name}"
+    elif spec.data.label_columns and spec.data.bins is not None:
+        yield ("data", "bins"), "data.label names one column a label: there are no ratings to turn into classes"
 
 
 def _lora(spec: RecipeSpec) -> Iterable[Misfit]:

@@ -93,6 +93,7 @@ class Labelling:
         written: A label as text: for hashes and tables.
         settle: (the whole column, the recipe's data part) to that part with what only the whole column can tell.
         notes: Likewise to what was guessed so, one sentence each.
+        renamed: (a label, old names to new ones) to the label with the new names; None where it cannot be written so.
         noun: What people call the names.
     """
 
@@ -105,6 +106,7 @@ class Labelling:
     written: Callable[[Any], str] = str
     settle: Callable[[LabelColumn, DataSpec], DataSpec] = lambda column, spec: spec
     notes: Callable[[LabelColumn, DataSpec], tuple[str, ...]] = lambda column, spec: ()
+    renamed: Callable[[Any, Mapping[str, str]], Any] | None = None
     noun: str = "labels"
 
 

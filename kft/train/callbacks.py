@@ -110,8 +110,6 @@ def _kept_inside(key: str, value: Any, folder: Path, where: str) -> Any:
         raise RecipeError(
             "kft writes this file of the run folder itself", where=where, received=value, expected="another name"
         )
-    if base.is_dir():
-        inside.parent.mkdir(parents=True, exist_ok=True)
     return str(inside)
 
 
@@ -143,8 +141,10 @@ class CallbackDriver:
     def begin(self, state: Mapping[str, Any] | None = None, *, epochs_done: int = 0) -> None:
         """Training begins, or goes on from the state of a checkpoint."""
         self.model.stop_training = False
-        for made in self.list.callbacks if state is not None else ():
+        for made in self.list.callbacks:
             if isinstance(made, keras.callbacks.CSVLogger):
+                Path(made.filename).parent.mkdir(parents=True, exist_ok=True)
+            if state is not None and isinstance(made, keras.callbacks.CSVLogger):
                 _cut_rows(Path(made.filename), epochs_done)
                 made.append = True
         self.list.on_train_begin()

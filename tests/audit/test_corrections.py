@@ -20,7 +20,7 @@ def test_each_check_proposes_what_it_can_be_sure_of():
         ]
     )
     assert [(row.id, row.action, row.label) for row in found] == [
-        ("a:1", "relabel", "x"),
+        ("a:1", "keep", "x"),
         ("a:2", "keep", "y"),
         ("a:3", "drop", ""),
         ("a:4", "keep", ""),
@@ -47,3 +47,14 @@ def test_of_copies_with_different_labels_none_is_dropped():
     for order in ([copies, conflict], [conflict, copies]):
         found = {row.id: row.action for row in propose(order)}
         assert found == {"a:1": "keep", "a:2": "keep"}
+
+
+def test_one_spelling_is_proposed_for_each_row_whatever_else_is_found():
+    spelling = finding("label-spelling", ("a:2", "a:3"), suggested=["Billing", "Billing"])
+    copies = finding("duplicates", ("a:2",), similarity=[1.0], copy_of=["a:1"])
+    conflict = finding("conflicting-labels", ("a:2",), other=["a:1"], other_label=["right"])
+    noise = finding("label-noise", ("a:3",), suggested=["x"], odds=[400.0])
+    for order in ([spelling, copies, conflict, noise], [noise, conflict, copies, spelling]):
+        found = {row.id: (row.action, row.label) for row in propose(order)}
+        assert found == {"a:1": ("keep", ""), "a:2": ("relabel", "Billing"), "a:3": ("relabel", "Billing")}
+    assert propose([finding("label-spelling", ("a:1",), spellings=[["PER", "per"]])]) == []

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
+from kft.split import hashed_texts
 from kft.split.near import as_pairs, groups_of, join_groups
 from kft.split.near_image import near_images
 from kft.split.near_text import COPY, copies_among, near_texts, normal_words, similarity
@@ -206,3 +207,25 @@ def test_one_word_makes_no_copy_where_people_ask_different_things_in_the_same_wo
     doubled = [*texts[100:], *(text.rsplit(" ", 1)[0] + " please" for text in texts[100:160])]
     assert len(copies_among(doubled).first) == 0
     assert len(copies_among(doubled, np.arange(len(doubled)) < 200).first) == 60
+
+
+def test_many_texts_are_compared_with_fewer_neighbours_and_their_copies_still_found(monkeypatch):
+    monkeypatch.setattr(hashed_texts, "MANY_TEXTS", 500)
+    texts = [f"my parcel {number} is late and nobody of the shop answers" for number in range(3000)]
+    found = copies_among(
+        [
+            *texts,
+            "My parcel 77 is late, and nobody of the shop answers!",
+            "my parcel 78 is lat and nobody of the shop answers",
+        ]
+    )
+    assert [(int(one), int(other)) for one, other, _ in zip(*found, strict=True)] == [(77, 3000), (78, 3001)]
+
+
+def test_a_crowd_ends_the_search_early():
+    texts = [f"my parcel {number} is late" for number in range(2000)]
+    hashed = hashed_texts.hash_texts(tuple(texts))
+    assert sum(map(len, hashed_texts.candidates(hashed, 0.92))) == 0, (
+        "a number is no typo: nothing is compared word by word"
+    )
+    assert len(copies_among(texts).first) == 0

@@ -11,6 +11,7 @@ from kft.audit.check import Check
 from kft.audit.view import AuditView
 from kft.records.findings import Finding, Severity
 from kft.split.near import Pairs
+from kft.tasks.spelling import folded
 
 SHARE_WARNED = 0.01
 """Of all rows."""
@@ -25,7 +26,7 @@ def check_conflicts(view: AuditView) -> Iterable[Finding]:
     def differ(one: Any, other: Any) -> bool:
         if not view.split.labels:
             return abs(one - other) > view.split.space.std
-        return sorted(kind.labels.names(one)) != sorted(kind.labels.names(other))
+        return {folded(name) for name in kind.labels.names(one)} != {folded(name) for name in kind.labels.names(other)}
 
     yield from find_conflicts(view.all.ids, labels, view.copies, differ, kind.labels.written)
 
