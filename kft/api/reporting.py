@@ -145,7 +145,7 @@ def _comparison(folder: Path, record: RunRecord) -> Comparison:
 
 
 def _require_backbone(record: RunRecord) -> None:
-    """Refuses to vouch for a run whose backbone's files have changed; where they are not on this disk, nobody can say."""
+    """Refuses a run whose backbone's files have changed; where they are not on this disk, nobody can say."""
     from kft.model.files import backbone_files
     from kft.model.sources import fetch_backbone, on_disk, source_of
     from kft.train.resume import require_same_backbone

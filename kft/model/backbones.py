@@ -129,8 +129,11 @@ def load_backbone(
     from kft import runtime
 
     path = fetch_backbone(name, report)  # before TensorFlow loads: what is not there is said at once
-    _refuse_absurd(path, weights == "pretrained")
+    described = _sizes_of(path)
     files = backbone_files(path)
+    if described:
+        held = sum((path / each).stat().st_size for each in files.weights)
+        check_memory(path / "config.json", described, held if weights == "pretrained" else None)
     runtime.start()
     entry = CATALOG.get(name) if name in CATALOG else None
     asked = _Asked(name, path, entry, files, dropout, weights == "pretrained")
@@ -289,10 +292,10 @@ def _hasten_norms(model: keras.Model) -> None:
             layer.momentum = min(layer.momentum, 0.9)
 
 
-def _refuse_absurd(path: Path, pretrained: bool) -> None:
-    """Refuses a config.json of sizes that nobody means, before anything is built or hashed."""
+def _sizes_of(path: Path) -> dict[str, Any]:
+    """Returns what config.json says of the model; refuses sizes that nobody means, before anything is built."""
     if path.is_file():
-        return
+        return {}
     refuse_pointer(path / "config.json")
     config = read_config(path)
     from kft.model.presets import is_preset
@@ -307,6 +310,4 @@ def _refuse_absurd(path: Path, pretrained: bool) -> None:
             next_step="copy config.json from where the weights came from",
         )
     check_sizes(path / "config.json", inner)
-    weights = [each for pattern in ("*.safetensors", "*.h5") for each in path.glob(pattern)]
-    held = sum(each.stat().st_size for each in weights if each.is_file())
-    check_memory(path / "config.json", inner, held if pretrained else None)
+    return inner

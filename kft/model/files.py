@@ -142,7 +142,9 @@ def shards_of(folder: Path, index: str, ending: str) -> list[str]:
 
 def _is_plain(name: str) -> bool:
     parts = PurePosixPath(name).parts
-    return name.isprintable() and "\\" not in name and ":" not in name and not name.startswith("/") and ".." not in parts
+    return (
+        name.isprintable() and "\\" not in name and ":" not in name and not name.startswith("/") and ".." not in parts
+    )
 
 
 def _no_index(path: Path, received: str) -> ModelError:
