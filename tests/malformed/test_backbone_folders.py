@@ -11,7 +11,6 @@ import kft
 from kft.model.files import backbone_files
 from tests import tiny
 from tests.malformed.surviving import HOW_MANY, survives
-from tests.model.test_files import in_shards
 
 VALUES = [10**6, 10**9, 10**10, 0, -1, 2.5, "12", "", None, math.nan, math.inf, [[1]], {}, True, "\x1b[31m", 3]
 CONFIG = json.loads(
@@ -37,7 +36,7 @@ FAULT = st.one_of(
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
-    folder = in_shards(tiny.write_backbone(tmp_path_factory.mktemp("sound") / "bert"))
+    folder = tiny.in_shards(tiny.write_backbone(tmp_path_factory.mktemp("sound") / "bert"))
     return folder, kft.load_backbone(str(folder)).files
 
 

@@ -12,23 +12,10 @@ from kft.model.files import backbone_files
 from tests import tiny
 
 
-def in_shards(folder, names=("odd-name.safetensors", "rest.safetensors")):
-    """Splits a folder's weights into files that an index names."""
-    arrays = load_file(folder / "model.safetensors")
-    (folder / "model.safetensors").unlink()
-    keys = sorted(arrays)
-    parts = [keys[:5], keys[5:]]
-    for name, part in zip(names, parts, strict=True):
-        save_file({key: arrays[key] for key in part}, folder / name, {"format": "pt"})
-    index = {key: name for name, part in zip(names, parts, strict=True) for key in part}
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
-    return folder
-
-
 def test_all_that_is_loaded_is_hashed(tmp_path):
     whole = backbone_files(tiny.write_backbone(tmp_path / "whole"))
     assert set(whole.hashes) == {"model.safetensors", "config.json", "vocab.txt", "tokenizer_config.json"}
-    folder = in_shards(tiny.write_backbone(tmp_path / "parts"))
+    folder = tiny.in_shards(tiny.write_backbone(tmp_path / "parts"))
     parts = backbone_files(folder)
     assert set(parts.weights) == {"odd-name.safetensors", "rest.safetensors"}
     assert "model.safetensors.index.json" in parts.hashes
@@ -53,7 +40,7 @@ BAD_NAMES = {
 
 @pytest.mark.parametrize("name", BAD_NAMES)
 def test_an_index_names_files_of_its_folder_alone(tmp_path, name):
-    folder = in_shards(tiny.write_backbone(tmp_path / "bert"))
+    folder = tiny.in_shards(tiny.write_backbone(tmp_path / "bert"))
     shutil.copy(folder / "rest.safetensors", tmp_path / "outside.safetensors")
     path = folder / "model.safetensors.index.json"
     path.write_text(path.read_text().replace("rest.safetensors", json.dumps(name)[1:-1]))
@@ -64,7 +51,7 @@ def test_an_index_names_files_of_its_folder_alone(tmp_path, name):
 
 @pytest.mark.parametrize("value", [[], {}, None, 3, {"a": 3}, {"a": None}, {"a": {"b": 1}}, "x"])
 def test_a_damaged_index_is_refused(tmp_path, value):
-    folder = in_shards(tiny.write_backbone(tmp_path / "bert"))
+    folder = tiny.in_shards(tiny.write_backbone(tmp_path / "bert"))
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": value}))
     with pytest.raises(ModelError, match="index of the weights cannot be read"):
         backbone_files(folder)
