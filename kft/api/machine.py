@@ -12,7 +12,8 @@ from kft import assets, runtime, strategy
 from kft.data.remote import remote_root
 from kft.data.tfds import images_folder
 from kft.errors import KftError, StorageError, UsageError
-from kft.features.cache import StoreInfo, features_root, list_stores, prune, verify
+from kft.features.cache import StoreInfo, features_root, list_stores, prune, tidy, verify
+from kft.feed.compacting import compact
 from kft.feed.image_store import images_root
 from kft.packages import PACKAGES
 from kft.records.files import free_bytes, write_file
@@ -120,12 +121,26 @@ def prune_cache(limit: int = 0, *, packages: bool = False) -> list[CacheEntry]:
     Returns:
         What was removed.
     """
+    tidy(features_root(), images_root(), assets.packages_root(), remote_root())
     before = list_cache()
     if packages:
         for folder in (*assets.fetched_folders(), *_copies()):
             shutil.rmtree(folder, ignore_errors=True)
     prune(_stores(), limit)
     return [entry for entry in before if not entry.folder.is_dir()]
+
+
+def compact_cache() -> int:
+    """Joins small shards of features and images, which every change of the data adds; returns how many files went.
+
+    Stores that a process is writing to are left alone; one that is being read has to be read again.
+
+    Raises:
+        StorageError: The disk is full; what was there before is there still.
+    """
+    tidy(features_root(), images_root())
+    elsewhere = "set KFT_CACHE to a folder on another disk"
+    return sum(compact(store.folder, elsewhere) for store in _stores())
 
 
 def verify_cache() -> tuple[int, list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from kft.curate.corrections import Action, Correction
+from kft.curate.corrections import SPELLING, Action, Correction
 from kft.records.findings import Finding
 
 Proposal = tuple[Action, str, str]
@@ -56,7 +56,7 @@ def _undecided(finding: Finding, place: int) -> Proposal:
 
 PROPOSALS: dict[str, Callable[[Finding, int], Proposal | None]] = {
     "label-noise": _label_noise,
-    "label-spelling": _spelling,
+    SPELLING: _spelling,
     "duplicates": _duplicate,
     "leakage": _leak,
     "conflicting-labels": _conflict,
@@ -92,7 +92,7 @@ def propose(findings: Iterable[Finding]) -> list[Correction]:
             proposal = proposed(finding, place) if proposed else None
             if proposal is not None:
                 new = Correction(identifier, *proposal, check=finding.check)
-                if finding.check == "label-spelling":
+                if finding.check == SPELLING:
                     spellings[identifier] = new
                 rows[identifier] = _joined(rows[identifier], new) if identifier in rows else new
         if finding.check == "conflicting-labels":

@@ -1,4 +1,4 @@
-"""`kft cache list | prune | verify`."""
+"""`kft cache list | prune | compact | verify`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,10 @@ def list_(as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 @debug_option
 def prune(max_size: str, packages: bool, as_json: bool) -> None:
-    """Remove stored features and images, those used longest ago first. They are made again when next needed."""
+    """Remove stored features and images, those used longest ago first, and what killed processes left.
+
+    What goes is made again when next needed.
+    """
     from kft.api import machine
 
     try:
@@ -57,6 +60,23 @@ def prune(max_size: str, packages: bool, as_json: bool) -> None:
     for entry in gone:
         echo(f"removed {entry.kind} {entry.name}, {format_size(entry.bytes)}")
     echo(f"{format_size(sum(entry.bytes for entry in gone))} are free again")
+
+
+@cache.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@debug_option
+def compact(as_json: bool) -> None:
+    """Join small files of stored features and images, which every change of the data adds.
+
+    Not while a run reads them: it would have to be begun again.
+    """
+    from kft.api import machine
+
+    fewer = machine.compact_cache()
+    if as_json:
+        print_json({"files_fewer": fewer})
+        return
+    echo(f"{fewer:,} files fewer")
 
 
 @cache.command()

@@ -6,6 +6,7 @@ Ctrl-C, 143 on SIGTERM.
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
 import traceback
@@ -22,6 +23,7 @@ from kft.cli import signals
 from kft.cli.common import debug_wanted
 from kft.cli.signals import Terminated
 from kft.errors import KftError
+from kft.records.files import FULL
 from kft.records.run_folder import RUN_NOTE
 from kft.terminal import drop_output, echo, forgive_closed_pipes
 
@@ -91,7 +93,12 @@ def run(arguments: list[str]) -> int:
 
 
 def _unexpected(error: BaseException) -> int:
-    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's own
+    exhausted = type(error).__name__ == "ResourceExhaustedError"  # TensorFlow's own, for memory and disks alike
+    if (exhausted and "No space left" in str(error)) or getattr(error, "errno", None) in FULL:
+        problem, step = "the disk is full, or its inodes are used up", "free some space, or use another disk"
+    elif getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE):
+        problem, step = "too many files are open", "raise the limit (ulimit -n 4096), and run the command again"
+    elif isinstance(error, MemoryError) or exhausted or getattr(error, "errno", None) == errno.ENOMEM:
         problem, step = "not enough memory", "lower train.batch_size or model.max_tokens"
     else:
         problem = f"unexpected error: {type(error).__name__}: {error}"

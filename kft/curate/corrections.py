@@ -26,6 +26,8 @@ from kft.tasks.task import LabelColumn, Task
 
 Action = Literal["drop", "relabel", "keep"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
+SPELLING = "label-spelling"
+"""The check that proposes one spelling for each label."""
 SHOWN = 10
 """How many mistakes in a table of corrections an error names."""
 
@@ -263,6 +265,18 @@ class _Labels:
         settled = self.task.kind.labels.settle(LabelColumn([change.label], [""], "the corrections"), self.spec)
         return self.task.kind.labels.parse(change.label, "", settled)
 
+    def respelled(self, table: _Table) -> dict[int, dict[str, Any]]:
+        """Returns the cells of classes that are not written as they are read."""
+        if not self.task.kind.one_class or self.spec.label_columns or self.spec.bins is not None:
+            return {}
+        column, labels = self.sources.columns.label, self.parsed(table)
+        cells = zip(table.rows.frame[column], labels, strict=True)
+        return {
+            row: {column: label}
+            for row, (cell, label) in enumerate(cells)
+            if isinstance(cell, str) and label is not None and cell != label
+        }
+
     def cells(self, change: Correction, table: _Table) -> dict[str, Any]:
         """Returns the new cells of a row that gets another label, by their columns."""
         frame, column = table.rows.frame, self.sources.columns.label
@@ -351,6 +365,8 @@ def _write(table: _Table, target: Path, by_id: Mapping[str, Correction], labels:
     new: dict[int, dict[str, Any]] = {}
     if to_classes:
         new = {row: {columns.label: label or ""} for row, label in enumerate(labels.parsed(table))}
+    if any(SPELLING in change.check for change in by_id.values()):
+        new |= labels.respelled(table)
     relabelled = {row: change for row, change in enumerate(changes) if change and change.action == "relabel"}
     new |= {row: labels.cells(change, table) for row, change in relabelled.items()}
     images = columns.text if labels.task.reads.files else None

@@ -16,21 +16,20 @@ import numpy as np
 import pandas as pd
 
 from kft.curate.beside import Beside, Train, find_beside
+from kft.curate.likely_labels import about_label_columns, choose_label_columns
 from kft.curate.likely_task import are_words, tagging, task_of_tables
 from kft.curate.proposals import Proposals, propose
-from kft.data.columns import LABEL_NAMES, guess_columns
+from kft.data.columns import guess_columns
 from kft.data.dialects import PLAIN, SIGNS, Dialect, dialect_of
 from kft.data.examples import Columns, Examples, RejectedRow, Wanted
 from kft.data.headers import drafted_columns, like_a_row
 from kft.data.image_folders import SplitFolders
-from kft.data.label_columns import find_label_columns, join_columns, mark_columns
 from kft.data.parts import is_pattern, name_parts, open_source, parts_to_examples, read_parts, whole
 from kft.data.tables import Rows, unusable
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
 from kft.recipe.sources import TFDS
 from kft.tasks.cells import as_text
-from kft.tasks.marks import is_mark
 from kft.tasks.registry import TASKS, first_task, sibling
 from kft.tasks.task import Task
 
@@ -191,7 +190,7 @@ def look_at(
         if task is None and not (images or words):
             wanted = task_of_tables(rows, named)
             rows = read_parts(parts, name_parts(parts), spec, task=wanted, base=base) if wanted == tagging() else rows
-    wanted, labels = _label_columns(rows, wanted, named, asked=task is not None)
+    wanted, labels = choose_label_columns(whole(rows), wanted, named, asked=task is not None)
     if labels:
         spec = spec.model_copy(update={"label": labels})
         named = replace(named, label=spec.label_column)
@@ -221,7 +220,7 @@ def look_at(
         *beside.notes,
         *_warnings(wanted, inputs, counts, reasons),
         *_other_tasks(wanted, list(frame[columns.label]), counts, source),
-        *_one_a_label(frame, labels, columns, wanted, source),
+        *about_label_columns(frame, labels, columns, wanted, source),
     )
     lengths = [0] if wanted.reads.files else [len(text.split()) for text in inputs]
     return Look(
@@ -351,52 +350,6 @@ def _warnings(task: Task, inputs: Sequence[str], counts: Counter[str], reasons: 
             f"{counted(repeated, f'copy of {task.reads.one}', f'copies of {task.reads.medium}s')}: they stay on one "
             "side of a split that kft makes, and kft check looks for them across files"
         )
-
-
-def _label_columns(rows: Sequence[Rows], task: Task, named: Wanted, *, asked: bool) -> tuple[Task, tuple[str, ...]]:
-    """Returns the columns that are one for each label, and the task they are read for."""
-    frame = whole(rows)
-    found = () if named.label else find_label_columns(frame, (named.text, named.pair))
-    if not found or task.kind.labels.form not in ("class", "set"):
-        return task, ()
-    lists = join_columns(frame, found, "labels", "")["labels"]
-    single = all(isinstance(names, list) and len(names) == 1 for names in lists)
-    several = sibling(task, "set")
-    if task.kind.one_class and not single and several is not None and not asked:
-        return several, found
-    return task, found if single or not task.kind.one_class else ()
-
-
-def _one_a_label(
-    frame: pd.DataFrame, labels: Sequence[str], columns: Columns, task: Task, source: str
-) -> Iterator[str]:
-    """What is said of columns of yes and no."""
-    if labels:
-        yield (
-            f"{listed(labels)} are columns of yes and no, read as one a label; take out of data.label what is no "
-            "label, or name one column with --label"
-        )
-        return
-    several = sibling(task, "set")
-    if not task.kind.one_class or several is None or columns.label.strip().lower() in LABEL_NAMES:
-        return
-    found = mark_columns(frame, columns.named)
-    if found and all(map(is_mark, frame[columns.label])):
-        yield (
-            f"{listed([columns.label, *found])} are columns of yes and no: kft init {shlex.quote(source)} --task "
-            f"{several.name} reads them as one a label"
-        )
-
-
-def listed(names: Sequence[str]) -> str:
-    """Returns names for a sentence.
-
-    Example:
-        >>> listed(["a", "b", "c"])
-        "'a', 'b' and 'c'"
-    """
-    *first, last = map(repr, names)
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _other_tasks(task: Task, cells: Sequence[Any], counts: Counter[str], source: str) -> Iterator[str]:

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from filelock import FileLock
-
 from kft.assets import FREE_SPACE, cache_dir
 from kft.errors import AssetError, DataError
 from kft.records.files import storage_errors
 from kft.records.remote import open_store, store_errors
+from kft.records.waiting import acquire
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -81,7 +80,7 @@ def fetch_remote(url: str) -> Path:
         return copy
     with storage_errors(entry, FREE_SPACE):
         entry.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(str(entry.parent / f".{key}.lock")):
+        with acquire(entry.parent / f".{key}.lock", None, entry.with_name(f".{entry.name}.partial")):
             if not entry.is_dir():
                 _copy_all(system, files, entry)
     return copy

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,6 +15,9 @@ from filelock import FileLock, Timeout
 
 from kft.assets import cache_dir
 from kft.feed.shards import ABOUT, LOCK, SUFFIX, is_intact, open_shard
+
+PRUNED, PARTIAL = ".pruned", ".partial"
+"""What folders are called that are on their way out, and on their way in."""
 
 
 @dataclass(frozen=True)
@@ -41,15 +45,17 @@ def features_root() -> Path:
 def list_stores(*roots: Path) -> list[StoreInfo]:
     """Returns the stores below these folders, the one used longest ago first."""
     found = []
-    for folder in (folder for root in roots if root.is_dir() for folder in root.iterdir()):
+    folders = (folder for root in roots if root.is_dir() for folder in root.iterdir())
+    for folder in (folder for folder in folders if not folder.name.startswith(".") and folder.is_dir()):
         with suppress(OSError):  # another process prunes it just now
-            size = sum(path.stat().st_size for path in folder.iterdir())
-            named = folder / ABOUT  # lacking where pruning was killed half-way
-            used = (named if named.is_file() else folder).stat().st_mtime
-            try:
+            files = list(folder.iterdir())
+            if not any(path.name in (ABOUT, LOCK) or SUFFIX in path.name for path in files):
+                continue  # somebody else's
+            size = sum(path.stat().st_size for path in files)
+            used, about = 0.0, {}  # of one that lacks the file, half made or half removed: the first to go
+            with suppress(OSError, ValueError):
                 about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-            except (ValueError, FileNotFoundError):
-                about = {}
+                used = (folder / ABOUT).stat().st_mtime
             found.append(StoreInfo(folder, size, used, about))
     return sorted(found, key=lambda store: store.used)
 
@@ -102,8 +108,54 @@ def _remove(folder: Path) -> bool:
         lock.acquire(timeout=0)
     except (Timeout, OSError):
         return False
+    gone = folder.with_name(f".{folder.name}.{os.getpid()}{PRUNED}")
     try:
-        shutil.rmtree(folder, ignore_errors=True)
-        return True
+        folder.rename(gone)  # in one step, so that no half of a store is left where stores are looked for
+    except OSError:
+        return False
     finally:
         lock.release()
+    shutil.rmtree(gone, ignore_errors=True)
+    return True
+
+
+def tidy(*roots: Path) -> int:
+    """Removes what killed processes left below these folders, never what belongs to one at work.
+
+    Shards that were not written to their end, stores that were half removed, packages and copies half fetched.
+
+    Args:
+        roots: Folders of stores, of packages, of copies.
+
+    Returns:
+        The bytes that are free again.
+    """
+    free = 0
+    for root in (root for root in roots if root.is_dir()):
+        for path in root.glob(f".*{PRUNED}"):
+            free += _delete(path)
+        for path in root.glob(f".*{PARTIAL}"):
+            free += _delete_unless_held(path, [path], root / f"{path.name.removesuffix(PARTIAL)}.lock")
+        for folder in (each for each in root.iterdir() if each.is_dir() and not each.name.startswith(".")):
+            left = list(folder.glob(".*.tmp"))
+            if left:
+                free += _delete_unless_held(folder, left, folder / LOCK)
+    return free
+
+
+def _delete_unless_held(owner: Path, paths: Sequence[Path], lock: Path) -> int:
+    try:
+        held = FileLock(str(lock)).acquire(timeout=0)
+    except (Timeout, OSError):  # a living process is at work there
+        return 0
+    with held:
+        return sum(map(_delete, paths)) if owner.exists() else 0
+
+
+def _delete(path: Path) -> int:
+    inside = path.rglob("*") if path.is_dir() else [path]
+    with suppress(OSError):
+        size = sum(each.stat().st_size for each in inside if each.is_file())
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
+        return size
+    return 0

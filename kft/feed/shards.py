@@ -272,6 +272,7 @@ def locked(folder: Path, wait: Callable[[], None] | None, elsewhere: str) -> Acq
         elsewhere: What to try where the folder cannot be written.
     """
     with storage_errors(folder, elsewhere):
+        folder.mkdir(parents=True, exist_ok=True)  # it may have been pruned a moment ago
         lock = FileLock(str(folder / LOCK))
         try:
             held = lock.acquire(timeout=0)

@@ -13,6 +13,8 @@ from typing import IO, Any
 
 from kft.errors import StorageError
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system answers where a disk takes no more: no bytes, no inodes, no more of this user's share."""
 ELSEWHERE = "choose another folder with -o DIR"
 
 
@@ -27,7 +29,7 @@ def storage_errors(path: Path, elsewhere: str = "choose another folder with --ru
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno in FULL:
             raise _full(path, error, elsewhere) from error
         if error.errno in (errno.EMFILE, errno.ENFILE):
             raise StorageError(

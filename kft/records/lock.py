@@ -42,6 +42,8 @@ def hold(run: RunFolder, note: Callable[[str], None] = lambda line: None) -> Ite
     with _locked(run, path, note) as file:
         if left := _read(file):
             note(f"lock       left by {_who(left)}, which is gone: cleared")
+        for litter in (*run.path.glob(".*.tmp"), *run.evaluations.glob(".*.tmp")):  # of a process that was killed
+            litter.unlink(missing_ok=True)
         _write(file, {"pid": os.getpid(), "host": socket.gethostname(), "since": _now(), "command": _command()})
         try:
             yield

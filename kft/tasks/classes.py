@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -77,24 +77,25 @@ def _parse(cell: object, text: object, spec: DataSpec) -> tuple[str, str]:
     return spec.bins.labels[bisect.bisect_right(spec.bins.edges, rating)], ""
 
 
-def spelling_notes(found: Iterable[tuple[object, str]]) -> tuple[str, ...]:
+def spelling_notes(found: Mapping[tuple[object, str], int]) -> tuple[str, ...]:
     """Says which labels are read in another spelling than the one they stand in.
 
     Args:
-        found: Cells, and the label that each is read as.
+        found: Cells, and the label that each is read as, with how many there are.
 
     Example:
-        >>> spelling_notes([("TRUE", "true"), ("TRUE", "true"), ("ok ", "ok")])
+        >>> spelling_notes({("TRUE", "true"): 2, ("ok ", "ok"): 1})
         ("labels are read in one spelling: 'TRUE' as 'true' (2)",)
     """
-    counts = Counter(
-        (text, label) for cell, label in found if label and (text := as_text(cell).strip()) != label
-    ).most_common()
+    counts: Counter[tuple[str, str]] = Counter()
+    for (cell, label), count in found.items():
+        if label and (text := as_text(cell).strip()) != label:
+            counts[text, label] += count
     if not counts:
         return ()
     said = [
         f"{text[:40]!r} as {label[:40]!r} ({count:,})" if text.isascii() else f"{difference(text, label)} ({count:,})"
-        for (text, label), count in counts[:3]
+        for (text, label), count in counts.most_common(3)
     ]
     more = f" and {len(counts) - 3:,} more" if len(counts) > 3 else ""
     return ("labels are read in one spelling: " + "; ".join(said) + more,)
@@ -107,10 +108,15 @@ def _settle(column: LabelColumn, spec: DataSpec) -> DataSpec:
 
 
 def _notes(column: LabelColumn, spec: DataSpec) -> tuple[str, ...]:
-    cells = [cell for cell in column.cells if pd.api.types.is_scalar(cell)]
     if spec.bins is not None:
         return comma_notes(column)
-    return spelling_notes((cell, _parse(cell, "", spec)[0]) for cell in cells)
+    # By kind too: True and 1 are equal.
+    cells = Counter((type(cell), cell) for cell in column.cells if pd.api.types.is_scalar(cell))
+    read: Counter[tuple[object, str]] = Counter()
+    for (kind, cell), count in cells.items():
+        # A dictionary keeps the first of equal keys, which can be of another kind.
+        read[str(cell) if kind is bool else cell, _parse(cell, "", spec)[0]] += count
+    return spelling_notes(read)
 
 
 def _targets(labels: Sequence[str], space: AnswerSpace, offsets: Offsets = None) -> np.ndarray:

@@ -110,13 +110,13 @@ def _refuse_marks(column: LabelColumn, spec: DataSpec) -> None:
 
 def _notes(column: LabelColumn, spec: DataSpec) -> tuple[str, ...]:
     separator = _settle(column, spec).label_separator or SEPARATORS[0]
-    found: list[tuple[object, str]] = []
+    found: Counter[tuple[object, str]] = Counter()
     for cell in column.cells:
         try:
             names = names_in(cell, separator)
         except ValueError:
             continue
-        found += [(name, spelled(name)) for name in names if not kind_problem(name, "label")]
+        found.update((as_text(name), spelled(name)) for name in names if not kind_problem(name, "label"))
     return spelling_notes(found)
 
 

@@ -85,8 +85,8 @@ def test_labels_that_differ_by_more_are_refused_with_code_points(files):
 
 
 def test_a_check_and_data_apply_leave_one_spelling(files, kft_cli):
-    names = ["Billing", "billing ", "bil\u00adling", "Bill\u00a0ing", "refund", "Refund"]
-    labels = ["Billing"] * 20 + ["refund"] * 20 + [names[row % 6] for row in range(20)]
+    names = ["Billing", "billing ", "Billing\u00a0", "bil\u00adling", "Bill\u00a0ing", "refund", "Refund"]
+    labels = ["Billing"] * 20 + ["refund"] * 20 + [names[row % 7] for row in range(20)]
     FRAME.assign(label=labels).to_csv(files / "spelled.csv", index=False)
     (files / "r.yaml").write_text("task: text-classification\ndata: {train: spelled.csv}\n")
     code, out, err = kft_cli("check", "r.yaml", "--no-features", "-o", "audit", "--json")
@@ -97,6 +97,7 @@ def test_a_check_and_data_apply_leave_one_spelling(files, kft_cli):
     assert code == 0, err
     _, split = reading.load("r.yaml", ["data.train=new.csv"], None)
     assert split.labels == ("Billing", "refund")
+    assert set(pd.read_csv("new.csv").label) == {"Billing", "refund"}  # also "Billing " has gone
     code, out, _ = kft_cli("check", "r.yaml", "--no-features", "-o", "again", "--set", "data.train=new.csv", "--json")
     assert code in (0, 1) and not [each for each in json.loads(out)["findings"] if each["check"] == "label-spelling"]
 

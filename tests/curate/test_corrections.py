@@ -8,7 +8,10 @@ import pytest
 
 import kft
 from kft.curate.corrections import Correction, as_csv, read_corrections
+from kft.data.reading import read_table
 from kft.errors import DataError, UsageError
+from kft.recipe.schema import DataSpec
+from kft.tasks.registry import TASKS
 
 ROWS = [("It broke.", "bad"), ("It works, and well.", "good"), ("Fine", "good"), ("Awful", "bad")]
 
@@ -155,3 +158,20 @@ def test_the_command_line_says_what_was_written(tmp_path):
     assert json.loads(done.stdout)["dropped"] == 1
     arguments[-1] = str(tmp_path / "again.csv")
     assert "rows       1 dropped, 0 relabelled, 0 left alone" in CliRunner().invoke(apply, arguments).stdout
+
+
+@pytest.mark.parametrize(
+    ("cells", "task", "new", "expected"),
+    [
+        ([True, False, True], "text-classification", "false", ["false", "false", "true"]),
+        ([1, 2, 2], "text-classification", "2", ["2", "2", "2"]),
+        ([1.0, 2.0, 2.0], "text-classification", "2", ["2", "2", "2"]),
+        ([["a"], ["b", "a"], []], "text-multi-label", '["b"]', [("b",), ("a", "b"), ()]),
+    ],
+)
+def test_a_new_label_in_parquet_is_of_the_kind_that_its_column_can_hold(tmp_path, cells, task, new, expected):
+    pd.DataFrame({"text": ["one", "two", "three"], "label": cells}).to_parquet(tmp_path / "rows.parquet")
+    data = {**recipe(str(tmp_path / "rows.parquet")), "task": task}
+    kft.apply_corrections(data, table(tmp_path, ("rows.parquet:1", "relabel", new)), tmp_path / "new.parquet")
+    frame, kind = read_table(tmp_path / "new.parquet"), TASKS.get(task).kind.labels
+    assert [kind.parse(cell, "", DataSpec(train="a"))[0] for cell in frame["label"]] == expected

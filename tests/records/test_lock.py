@@ -55,6 +55,12 @@ def test_it_is_given_back_also_when_the_body_fails(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_what_a_killed_process_left_half_written_goes(tmp_path):
+    (tmp_path / ".metrics.json.123.tmp").write_text("half")
+    with hold(RunFolder(tmp_path)):
+        assert not (tmp_path / ".metrics.json.123.tmp").exists()
+
+
 def test_a_damaged_lock_says_nothing_and_holds_nothing(tmp_path):
     (tmp_path / LOCK).write_text("[not json")
     told = []

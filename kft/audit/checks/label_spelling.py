@@ -8,11 +8,12 @@ from collections.abc import Iterable, Sequence
 from kft.audit.check import Check
 from kft.audit.texts import counted
 from kft.audit.view import AuditView
+from kft.curate.corrections import SPELLING
 from kft.records.findings import Finding
 from kft.tasks.spelling import difference, folded
 from kft.tasks.task import Labelling
 
-NAME = "label-spelling"
+NAME = SPELLING
 
 
 def check_label_spelling(view: AuditView) -> Iterable[Finding]:

@@ -1,0 +1,84 @@
+"""Tables that may have one column for each label: what they are read as, where nobody has named a column."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+
+import pandas as pd
+
+from kft.data.columns import LABEL_NAMES
+from kft.data.examples import Columns, Wanted
+from kft.data.label_columns import find_label_columns, join_columns, mark_columns
+from kft.tasks.marks import is_mark
+from kft.tasks.registry import sibling
+from kft.tasks.task import Task
+
+
+def choose_label_columns(
+    frame: pd.DataFrame, task: Task, named: Wanted, *, asked: bool
+) -> tuple[Task, tuple[str, ...]]:
+    """Returns the task that a table's labels suit, and its columns of yes and no, one a label; none where it has none.
+
+    Args:
+        frame: The table.
+        task: What is read of it.
+        named: The columns that are known.
+        asked: Whether a person named the task.
+
+    Example:
+        >>> from kft.tasks.registry import TASKS
+        >>> frame = pd.DataFrame({"text": ["a", "b"], "praise": ["1", "0"], "blame": ["1", "0"]})
+        >>> task, found = choose_label_columns(frame, TASKS.get("text-classification"), Wanted(), asked=False)
+        >>> task.name, found
+        ('text-multi-label', ('praise', 'blame'))
+    """
+    found = () if named.label else find_label_columns(frame, (named.text, named.pair))
+    if not found or task.kind.labels.form not in ("class", "set"):
+        return task, ()
+    lists = join_columns(frame, found, "labels", "")["labels"]
+    single = all(isinstance(names, list) and len(names) == 1 for names in lists)
+    several = sibling(task, "set")
+    if task.kind.one_class and not single and several is not None and not asked:
+        return several, found
+    return task, found if single or not task.kind.one_class else ()
+
+
+def about_label_columns(
+    frame: pd.DataFrame, labels: Sequence[str], columns: Columns, task: Task, source: str
+) -> Iterator[str]:
+    """Yields what is said of columns of yes and no: that they are read as one a label, or could be.
+
+    Args:
+        frame: The table.
+        labels: From ``choose_label_columns``.
+        columns: What is read of it.
+        task: What is learnt.
+        source: The table, as the person wrote it.
+    """
+    if labels:
+        yield (
+            f"{listed(labels)} are columns of yes and no, read as one a label; take out of data.label what is no "
+            "label, or name one column with --label"
+        )
+        return
+    several = sibling(task, "set")
+    if not task.kind.one_class or several is None or columns.label.strip().lower() in LABEL_NAMES:
+        return
+    found = mark_columns(frame, columns.named)
+    if found and all(map(is_mark, frame[columns.label])):
+        yield (
+            f"{listed([columns.label, *found])} are columns of yes and no: kft init {shlex.quote(source)} --task "
+            f"{several.name} reads them as one a label"
+        )
+
+
+def listed(names: Sequence[str]) -> str:
+    """Returns names for a sentence.
+
+    Example:
+        >>> listed(["a", "b", "c"])
+        "'a', 'b' and 'c'"
+    """
+    *first, last = map(repr, names)
+    return f"{', '.join(first)} and {last}" if first else last
