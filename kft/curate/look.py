@@ -17,7 +17,7 @@ import pandas as pd
 
 from kft.curate.beside import Beside, Train, find_beside
 from kft.curate.likely_labels import about_label_columns, choose_label_columns
-from kft.curate.likely_task import are_words, tagging, task_of_tables
+from kft.curate.likely_task import are_words, tagging, task_of_labels, task_of_tables
 from kft.curate.proposals import Proposals, propose
 from kft.data.columns import guess_columns
 from kft.data.dialects import PLAIN, SIGNS, Dialect, dialect_of
@@ -171,7 +171,7 @@ def look_at(
         base: Where a relative path starts.
         locate: Finds the file or folder.
         task: What is to be learnt; default: one class an image where there are images, one class for two texts where
-            there are pairs of texts, else one class a text.
+            there are pairs of texts, any number of labels where cells hold lists, else one class a text.
         named: The columns that are known.
         dialect: What is known of how files are written.
 
@@ -203,6 +203,7 @@ def look_at(
         rows = read_parts(parts, name_parts(parts), spec, task=wanted, base=base)
         frame = whole(rows)
         columns = guess_columns(frame, Wanted(), where=source, task=wanted)
+    wanted = wanted if task else task_of_labels(frame[columns.label], wanted) if columns.label in frame else wanted
     opened = MOST_OPENED if wanted.reads.files else None
     examples, rejected = parts_to_examples(rows, spec, task=wanted, columns=columns, opened=opened)
     _require_lesson(examples, rejected, frame, columns, wanted, source)
@@ -336,9 +337,10 @@ def _header(columns: Columns) -> Iterator[str]:
 
 def _warnings(task: Task, inputs: Sequence[str], counts: Counter[str], reasons: Counter[str]) -> Iterator[str]:
     if reasons:
+        left = sum(reasons.values())
         yield (
-            f"{counted(sum(reasons.values()), 'row')} cannot be used: the recipe leaves them out "
-            "(data.unusable_rows: skip), and kft check lists them"
+            f"{counted(left, 'row')} cannot be used: the recipe leaves {'it' if left == 1 else 'them'} out "
+            f"(data.unusable_rows: skip), and kft check lists {'it' if left == 1 else 'them'}"
         )
     small = [name for name, count in counts.items() if count < FEW_ROWS]
     if small:
