@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 WIDTH, LAYERS, HEADS, INNER, POSITIONS = 32, 3, 2, 64, 64
 GOOD = ("great", "superb", "lovely", "excellent", "perfect")
@@ -41,6 +41,19 @@ def write_backbone(folder: Path, *, seed: int = 0, hidden_act: str = "gelu") -> 
         for word in group:
             arrays["embeddings.word_embeddings.weight"][words.index(word), ::2] += side
     save_file(arrays, folder / "model.safetensors", {"format": "pt"})
+    return folder
+
+
+def in_shards(folder: Path, names: tuple[str, str] = ("odd-name.safetensors", "rest.safetensors")) -> Path:
+    """Splits a folder's weights into files that an index names."""
+    arrays = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    keys = sorted(arrays)
+    parts = [keys[:5], keys[5:]]
+    for name, part in zip(names, parts, strict=True):
+        save_file({key: arrays[key] for key in part}, folder / name, {"format": "pt"})
+    index = {key: name for name, part in zip(names, parts, strict=True) for key in part}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
     return folder
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from kft.answer.artifact import Artifact
 from kft.answer.decide import Decisions
 from kft.answer.fitted import Fitted, read_fitted
-from kft.errors import ModelError, RunError
+from kft.errors import RunError
 from kft.recipe.load import Recipe
 from kft.recipe.schema import RecipeSpec
 from kft.records.document import read_document
@@ -235,16 +235,10 @@ def _require_known(graph: keras.Model, arrays: Arrays) -> None:
 
 def _pretrained(spec: RecipeSpec, receipt: Receipt) -> Backbone:
     from kft.model.backbones import load_for
+    from kft.train.resume import require_same_backbone
 
     backbone = load_for(spec)
-    if backbone.weights_hash != receipt.weights_hash:
-        raise ModelError(
-            "the backbone's weights are not those the run was trained from",
-            where=spec.model.backbone,
-            received=f"sha256 {backbone.weights_hash}",
-            expected=f"sha256 {receipt.weights_hash}",
-            next_step="restore the backbone's folder, or train again",
-        )
+    require_same_backbone(backbone.files, receipt, spec.model.backbone)
     return backbone
 
 

@@ -134,7 +134,7 @@ def compare(
         backbone = setting.backbone  # now, so that weights which cannot be had are told before anything is spent
         progress.note(f"backbone   {backbone.name}, {backbone.model.count_params():,} parameters")
         setting.retain  # noqa: B018 - likewise, for one that cannot be used
-        identity = {**run_identity(loaded, split, backbone.weights_hash), "versions": runtime.versions()}
+        identity = {**run_identity(loaded, split, backbone.files.hash), "versions": runtime.versions()}
         place, done = _Place(loaded, split, backbone, folder), {}
         if resume:
             place.found = folder or latest_run(f"{loaded.name}-compare") or RUNS / f"{loaded.name}-compare-1"

@@ -110,6 +110,7 @@ def report(
     require_writable(folder.path)
     note = require_intact(folder, set(ALL) - {"mistakes.json"})
     record = read_record(folder)
+    _require_backbone(record)
     comparison = None if compare is None else _comparison(Path(compare), record)
     progress = progress_for(quiet)
     if note:
@@ -141,6 +142,21 @@ def _comparison(folder: Path, record: RunRecord) -> Comparison:
             next_step=f"kft compare {record.run.recipe}",
         )
     return found
+
+
+def _require_backbone(record: RunRecord) -> None:
+    """Refuses a run whose backbone's files have changed; where they are not on this disk, nobody can say."""
+    from kft.model.files import backbone_files
+    from kft.model.sources import fetch_backbone, on_disk, source_of
+    from kft.train.resume import require_same_backbone
+
+    name = record.recipe.spec.model.backbone
+    try:
+        there = on_disk(source_of(name))
+    except (ModelError, AssetError):
+        return
+    if there:
+        require_same_backbone(backbone_files(fetch_backbone(name)), record.receipt, name)
 
 
 def _with_mistakes(

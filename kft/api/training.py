@@ -22,11 +22,12 @@ from kft.forgetting.retain import find_retain
 from kft.model import backbones
 from kft.notebook import Line, Piece, Table, shows
 from kft.recipe.load import Recipe
-from kft.records.document import as_document, write_document
+from kft.records.document import as_document, read_document, write_document
 from kft.records.files import storage_errors
 from kft.records.lock import hold
 from kft.records.manifest import forget_results
 from kft.records.metrics import EvaluateResult
+from kft.records.receipt import Receipt
 from kft.records.run_folder import RUN_NOTE, RunFolder, create_run, latest_run, refuse_taken
 from kft.split.data_split import DataSplit
 from kft.tasks.registry import TASKS
@@ -274,6 +275,9 @@ def _open(
     last = resuming.last_folder(recipe, run)
     found = None
     if resume:
+        if run.receipt.is_file() and resuming.has_begun(run):
+            receipt = read_document(Receipt, run.receipt)
+            resuming.require_same_backbone(backbone.files, receipt, recipe.spec.model.backbone)
         found = resuming.load_last(last, identity, progress.note)
         resuming.require_agreement(found, last)
         if found is None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -17,6 +18,7 @@ from kft.data.sentences import SUFFIXES as SUFFIXES_OF_WORDS
 from kft.data.tables import Rows
 from kft.tasks.cells import as_text
 from kft.tasks.inputs import FIRST_NAMES, IMAGE_NAMES, PAIR_NAMES
+from kft.tasks.label_cells import list_in
 from kft.tasks.registry import TASKS, first_task, sibling
 from kft.tasks.task import Task
 
@@ -30,6 +32,28 @@ def task_of_tables(rows: Sequence[Rows], named: Wanted) -> Task:
         return first_task(files=True)
     frame = whole(rows)
     return tagging() if looks_tagged(frame) else _task_on_texts(frame, named)
+
+
+def task_of_labels(cells: Iterable[Any], task: Task) -> Task:
+    """Returns the task of several labels where nobody has named a task and a cell lists two, else the given one.
+
+    One class a row would leave out every row that has several labels.
+
+    Example:
+        >>> from kft.tasks.registry import TASKS
+        >>> one = TASKS.get("text-classification")
+        >>> task_of_labels(["['a', 'b']", "['a']"], one).name, task_of_labels(["['a']", "['b']"], one).name
+        ('text-multi-label', 'text-classification')
+    """
+    several = sibling(task, "set") if task.kind.one_class else None
+    return several if several is not None and any(map(_lists_several, cells)) else task
+
+
+def _lists_several(cell: Any) -> bool:
+    try:
+        return len(list_in(cell) or ()) > 1
+    except ValueError:
+        return False
 
 
 def are_words(path: Path) -> bool:

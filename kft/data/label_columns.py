@@ -13,6 +13,9 @@ from kft.tasks.inputs import FIRST_NAMES, IMAGE_NAMES, PAIR_NAMES
 from kft.tasks.marks import is_mark, read_mark
 from kft.tasks.spelling import spelled
 
+UNKNOWN = "-1"
+"""What stands in such a column where nobody has judged: the row is unusable, and the column is one all the same."""
+
 
 def join_columns(frame: pd.DataFrame, columns: Sequence[str], name: str, where: str) -> pd.DataFrame:
     """Returns a table with one column more: the list of those of ``columns`` in which a row says yes.
@@ -93,7 +96,7 @@ def mark_columns(frame: pd.DataFrame, besides: Sequence[str | None] = ()) -> tup
 
 
 def _is_one(cells: Sequence[Any]) -> bool:
-    if not all(map(is_mark, cells)):
+    if not all(is_mark(cell) or spelled(cell) == UNKNOWN for cell in cells):
         return False
     said = set(map(_says, cells))
     return False in said or said == {True, None}

@@ -5,7 +5,6 @@ Where a name leads stands in sources.py, the catalog in catalog.py; hugging_face
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from kft.errors import ModelError
 from kft.model.catalog import CATALOG, BackboneEntry
+from kft.model.files import BackboneFiles, backbone_files, refuse_pointer
 from kft.model.hugging_face import family_of, load_hugging_face, read_config
 from kft.model.images import ImageInput, image_input
 from kft.model.limits import OWN_FILE, POSITIONS, positions_of
+from kft.model.sizes import check_memory, check_sizes
 from kft.model.sources import fetch_backbone, resolve_backbone
 from kft.model.tokenizers import TextTokenizer, load_tokenizer
 from kft.notebook import Line, Piece, shows
@@ -54,7 +55,7 @@ class Backbone:
         tokenizer: Turns text into ids; None for images.
         image: What the model wants of an image; None for text.
         entry: The catalog entry, or None for any other source.
-        weights_hash: sha256 of the weights file, or over those of its parts.
+        files: What it was read from, with the sha256 of each: weights, vocabulary, settings, config.json.
         max_tokens: How many positions it knows; 0 for images.
         pooling: What is advised to make one vector of the features: ``mean``, or ``last`` for causal decoders.
     """
@@ -66,7 +67,7 @@ class Backbone:
     tokenizer: TextTokenizer | None
     image: ImageInput | None
     entry: BackboneEntry | None
-    weights_hash: str
+    files: BackboneFiles
     max_tokens: int
     pooling: str
 
@@ -76,6 +77,11 @@ class Backbone:
 
     def reads(self, kind: InputKind) -> bool:
         return kind.medium == self.modality
+
+    @property
+    def weights_hash(self) -> str:
+        """sha256 of the weights file, or over those of its parts."""
+        return self.files.weights_hash
 
     @property
     def learning_rate(self) -> float:
@@ -123,8 +129,14 @@ def load_backbone(
     from kft import runtime
 
     path = fetch_backbone(name, report)  # before TensorFlow loads: what is not there is said at once
+    described = _sizes_of(path)
+    files = backbone_files(path)
+    if described:
+        held = sum((path / each).stat().st_size for each in files.weights)
+        check_memory(path / "config.json", described, held if weights == "pretrained" else None)
     runtime.start()
-    asked = _Asked(name, path, CATALOG.get(name) if name in CATALOG else None, dropout, weights == "pretrained")
+    entry = CATALOG.get(name) if name in CATALOG else None
+    asked = _Asked(name, path, entry, files, dropout, weights == "pretrained")
     if not asked.pretrained:
         import keras
 
@@ -143,7 +155,7 @@ def load_backbone(
         reads = _Reads(load_tokenizer(path, family.model_type, report), positions_of(config, family), family.pooling)
     model = load_hugging_face(path, config, dropout=dropout, allow=allow, report=report, pretrained=asked.pretrained)
     reads = replace(reads, pooling=family.pooling)
-    return _assemble(asked, model, sorted(path.glob("model*.safetensors")), reads)
+    return _assemble(asked, model, reads)
 
 
 def load_for(spec: RecipeSpec, report: Report | None = None) -> Backbone:
@@ -170,6 +182,7 @@ class _Asked:
     name: str
     path: Path
     entry: BackboneEntry | None
+    files: BackboneFiles
     dropout: float
     pretrained: bool
 
@@ -183,10 +196,13 @@ class _Reads:
     pooling: str = "mean"
 
 
-def _assemble(asked: _Asked, model: keras.Model, weights: Sequence[Path], reads: _Reads) -> Backbone:
+def _assemble(asked: _Asked, model: keras.Model, reads: _Reads) -> Backbone:
     from kft.model.flat import flatten
+    from kft.model.rows import require_rows
 
     flat, features = flatten(model, str(asked.path))
+    if reads.tokenizer:
+        require_rows(flat, reads.tokenizer, asked.path)
     if not asked.pretrained:
         _hasten_norms(flat)
     return Backbone(
@@ -197,7 +213,7 @@ def _assemble(asked: _Asked, model: keras.Model, weights: Sequence[Path], reads:
         tokenizer=reads.tokenizer,
         image=None if reads.tokenizer else image_input(asked.path, flat),
         entry=asked.entry,
-        weights_hash=_hash(weights),
+        files=asked.files,
         max_tokens=reads.max_tokens,
         pooling=reads.pooling,
     )
@@ -212,7 +228,7 @@ def _from_preset(asked: _Asked, config: dict[str, Any]) -> Backbone:
     if _reads_text(path, model):
         tokens = int(getattr(model, "max_sequence_length", None) or POSITIONS)
         reads = _Reads(preset_tokenizer(path), tokens, reads.pooling)
-    return _assemble(asked, model, sorted(path.glob("model*.weights.h5")), reads)
+    return _assemble(asked, model, reads)
 
 
 def _from_keras_file(asked: _Asked, report: Report | None) -> Backbone:
@@ -238,7 +254,7 @@ def _from_keras_file(asked: _Asked, report: Report | None) -> Backbone:
         reads = _Reads(load_tokenizer(path.parent), OWN_FILE)
     elif report:
         report(f"{path.name}: takes pixels as they are, from 0 to 255; a model that wants others scales them itself")
-    return _assemble(asked, model, [path], reads)
+    return _assemble(asked, model, reads)
 
 
 def _reads_text(path: Path, model: keras.Model) -> bool:
@@ -260,7 +276,7 @@ def _reads_text(path: Path, model: keras.Model) -> bool:
 def _from_torch_file(asked: _Asked) -> Backbone:
     from kft.model.efficientnet_lite import load_efficientnet_lite
 
-    return _assemble(asked, load_efficientnet_lite(asked.path, pretrained=asked.pretrained), [asked.path], _Reads())
+    return _assemble(asked, load_efficientnet_lite(asked.path, pretrained=asked.pretrained), _Reads())
 
 
 def _hasten_norms(model: keras.Model) -> None:
@@ -276,10 +292,22 @@ def _hasten_norms(model: keras.Model) -> None:
             layer.momentum = min(layer.momentum, 0.9)
 
 
-def _hash(paths: Sequence[Path]) -> str:
-    """sha256 of one file; of several, over their hashes in the order of their names."""
-    hashes = []
-    for path in paths:
-        with path.open("rb") as file:
-            hashes.append(hashlib.file_digest(file, "sha256").hexdigest())
-    return hashes[0] if len(hashes) == 1 else hashlib.sha256(" ".join(hashes).encode()).hexdigest()
+def _sizes_of(path: Path) -> dict[str, Any]:
+    """Returns what config.json says of the model; refuses sizes that nobody means, before anything is built."""
+    if path.is_file():
+        return {}
+    refuse_pointer(path / "config.json")
+    config = read_config(path)
+    from kft.model.presets import is_preset
+
+    inner = config.get("config") if is_preset(path, config) else config
+    if not isinstance(inner, dict):
+        raise ModelError(
+            "config.json does not describe a model",
+            where=f"{path / 'config.json'}, config",
+            received=repr(inner)[:80],
+            expected="the model's sizes by their names",
+            next_step="copy config.json from where the weights came from",
+        )
+    check_sizes(path / "config.json", inner)
+    return inner

@@ -70,8 +70,14 @@ def read_config(folder: Path) -> dict[str, Any]:
             expected="a Hugging Face folder (config.json, model.safetensors) or a keras-hub preset folder",
             next_step="kft models",
         ) from None
-    except ValueError as error:
-        raise ModelError("config.json is not JSON", where=str(path), received=str(error)) from None
+    except (ValueError, OSError, RecursionError) as error:
+        raise ModelError(
+            "config.json is not JSON",
+            where=str(path),
+            received=str(error),
+            expected="a configuration as transformers or keras-hub saves it",
+            next_step="copy config.json from where the weights came from",
+        ) from None
     if not isinstance(config, dict):
         raise ModelError("config.json is not a JSON object", where=str(path), received=type(config).__name__)
     return config
@@ -103,14 +109,16 @@ def load_hugging_face(
         ModelError: The family is unknown, or the folder cannot be loaded faithfully.
     """
     family = family_of(folder, config)
-    _check_weights(folder)
-    asked = check_config(family, config, folder)
-    arguments = {**asked, **({family.dropout: dropout} if family.dropout else {})}
+    require_weights(folder)
     allowed = (*ALLOWED, *allow)
     try:
+        asked = check_config(family, config, folder)
+        arguments = {**asked, **({family.dropout: dropout} if family.dropout else {})}
         model, convert = _build(family, family.normalise(config), folder, arguments)
     except KeyError as error:
         raise lacks_key(folder, error) from None
+    except (TypeError, ValueError, AttributeError, ArithmeticError, IndexError) as error:
+        raise _unusable(folder, error) from None
     if pretrained:
         _fill(folder, config, model, convert, allowed, report)
     if family.activations:
@@ -157,7 +165,22 @@ def family_of(folder: Path, config: dict[str, Any]) -> Family:
     return family
 
 
-def _check_weights(folder: Path) -> None:
+def _unusable(folder: Path, error: Exception) -> ModelError:
+    return ModelError(
+        "config.json has a value that no model can be built from",
+        where=str(folder / "config.json"),
+        received=f"{type(error).__name__}: {error}".split("\n")[0][:200],
+        expected="a configuration as transformers saves it",
+        next_step="copy config.json from where the weights came from",
+    )
+
+
+def require_weights(folder: Path) -> None:
+    """Refuses a folder without weights that kft reads.
+
+    Raises:
+        ModelError: Names what is there instead.
+    """
     if not (folder / "model.safetensors").is_file() and not (folder / "model.safetensors.index.json").is_file():
         older = sorted(path.name for pattern in ("*.bin", "*.h5", "*.msgpack") for path in folder.glob(pattern))
         raise ModelError(
@@ -211,10 +234,10 @@ def _tensor_reader() -> type:
         def _all_names(self) -> dict[str, str]:
             import safetensors
 
-            index = Path(self.preset) / "model.safetensors.index.json"
-            files = ["model.safetensors"]
-            if index.is_file():
-                files = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+            from kft.model.files import INDEX, WHOLE, shards_of
+
+            folder = Path(self.preset)
+            files = shards_of(folder, INDEX, ".safetensors") if (folder / INDEX).is_file() else [WHOLE]
             names: dict[str, str] = {}
             for file in files:
                 path = Path(self.preset) / file

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kft.errors import ModelError
+from kft.model.panics import tokenizer_errors
 from kft.model.sentencepiece import read_sentencepiece
 from kft.model.token_settings import TokenSettings
 from kft.model.tokenizers import TextTokenizer, byte_level_bpe, sentencepiece_tokenizer, word_piece, wrap
@@ -73,9 +74,10 @@ def preset_tokenizer(folder: Path) -> TextTokenizer:
     path = folder / "tokenizer.json"
     received = "no tokenizer.json"
     if path.is_file():
-        description = json.loads(path.read_text(encoding="utf-8"))
-        kind = str(description.get("class_name"))
-        settings, files = description.get("config", {}), folder / "assets" / "tokenizer"
+        with tokenizer_errors(str(path)):
+            description = json.loads(path.read_text(encoding="utf-8"))
+            kind = str(description.get("class_name"))
+            settings, files = dict(description.get("config", {})), folder / "assets" / "tokenizer"
         if kind in WORD_PIECE:
             # As the checkpoints were trained: keras-hub leaves accents on lowered text, which then is [UNK].
             accents = {"strip_accents": True} if settings.get("strip_accents") else {}
@@ -83,13 +85,14 @@ def preset_tokenizer(folder: Path) -> TextTokenizer:
                 word_piece(
                     files / "vocabulary.txt",
                     TokenSettings({"do_lower_case": bool(settings.get("lowercase", False)), **accents}, {}, ()),
-                )
+                ),
+                folder,
             )
         family = TOKENIZERS.get(kind)
         if family and (files / "vocabulary.spm").is_file():
-            return wrap(sentencepiece_tokenizer(read_sentencepiece(files / "vocabulary.spm"), family))
+            return wrap(sentencepiece_tokenizer(read_sentencepiece(files / "vocabulary.spm"), family), folder)
         if family and (files / "merges.txt").is_file():
-            return wrap(byte_level_bpe(files / "vocabulary.json", files / "merges.txt", family))
+            return wrap(byte_level_bpe(files / "vocabulary.json", files / "merges.txt", family), folder)
         received = kind
     raise ModelError(
         "kft cannot build the tokenizer of this preset",

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kft.errors import ModelError
+from kft.model.panics import tokenizer_errors
 from kft.model.sentencepiece import SentencePieceModel, build_sentencepiece, read_sentencepiece
 from kft.model.token_settings import PLAIN, Added, TokenSettings, read_settings, refuse_switches
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     import tokenizers
 
 WORD_PIECE_NAMES = ("unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+USED = "the backbone's tokenizer, on these texts"
+SAMPLE = "A fi\u0301rst \ufb01ne, \uff21\u2460  \u00e9\u00c5 \u4e2d\u6587 \u0928\u0940 \U0001f600\u200d x"
+"""Letters, marks, ligatures, wide ones, ideographs and an emoji: what normalisation looks up."""
 SENTENCEPIECE_FILES = ("sentencepiece.bpe.model", "spiece.model", "spm.model", "tokenizer.model")
 
 
@@ -41,7 +45,8 @@ class TextTokenizer:
 
     def encode(self, texts: Sequence[str], max_tokens: int) -> tuple[list[np.ndarray], np.ndarray]:
         """Returns one int32 array of ids a text, at most ``max_tokens`` long, and the lengths before the cut."""
-        encodings = self.tokenizer.encode_batch_fast(list(texts))
+        with tokenizer_errors(USED):
+            encodings = self.tokenizer.encode_batch_fast(list(texts))
         rows = [np.array(each.ids, np.int32)[_kept(each, max_tokens)] for each in encodings]
         return rows, _lengths(encodings)
 
@@ -59,7 +64,8 @@ class TextTokenizer:
             One int32 array of ids and one of type ids a pair, and the lengths before the cut.
         """
         pairs = list(zip(firsts, seconds, strict=True))
-        encodings = self.tokenizer.encode_batch_fast(pairs)
+        with tokenizer_errors(USED):
+            encodings = self.tokenizer.encode_batch_fast(pairs)
         keep = [_kept(each, max_tokens) for each in encodings]
         ids = [np.array(each.ids, np.int32)[kept] for each, kept in zip(encodings, keep, strict=True)]
         types = [np.array(each.type_ids, np.int32)[kept] for each, kept in zip(encodings, keep, strict=True)]
@@ -79,7 +85,8 @@ class TextTokenizer:
             without the space that some tokenizers count to the word behind it, and (0, 0) for special tokens; the
             lengths before the cut.
         """
-        encodings = self.tokenizer.encode_batch(list(texts))
+        with tokenizer_errors(USED):
+            encodings = self.tokenizer.encode_batch(list(texts))
         ids, offsets = [], []
         for text, encoding in zip(texts, encodings, strict=True):
             kept = _kept(encoding, max_tokens)
@@ -140,7 +147,7 @@ def load_tokenizer(folder: Path, family: str = "bert", report: Callable[[str], N
     settings = read_settings(folder, with_json=whole)
     spm = next((folder / name for name in SENTENCEPIECE_FILES if (folder / name).is_file()), None)
     if whole:
-        return wrap(from_json(folder / "tokenizer.json", settings))
+        return wrap(from_json(folder / "tokenizer.json", settings), folder)
     if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
         built = byte_level_bpe(folder / "vocab.json", folder / "merges.txt", family, settings)
     elif spm is not None:
@@ -155,7 +162,7 @@ def load_tokenizer(folder: Path, family: str = "bert", report: Callable[[str], N
             expected="one of them",
             next_step="copy the tokenizer's files into the folder (tokenizer.json is best)",
         )
-    return wrap(add_tokens(built, settings.added, folder))
+    return wrap(add_tokens(built, settings.added, folder), folder)
 
 
 def from_json(path: Path, settings: TokenSettings) -> tokenizers.Tokenizer:
@@ -167,7 +174,7 @@ def from_json(path: Path, settings: TokenSettings) -> tokenizers.Tokenizer:
     import tokenizers
 
     text = _text_of(path)
-    try:
+    with tokenizer_errors(str(path)):
         values = json.loads(text)
         normalizer, splitter = values.get("normalizer") or {}, values.get("pre_tokenizer") or {}
         changed = False
@@ -181,10 +188,6 @@ def from_json(path: Path, settings: TokenSettings) -> tokenizers.Tokenizer:
             if stated is not None and state.get("type") == kind and state.get(key) != stated:
                 state[key], changed = stated, True
         built = tokenizers.Tokenizer.from_str(json.dumps(values) if changed else text)
-    except BaseException as error:  # the package raises bare Exception, and panics, which are none
-        if isinstance(error, (KeyboardInterrupt, SystemExit)):
-            raise
-        raise _unreadable(path, f"{type(error).__name__}: {error}"[:200]) from None
     missing = tuple(each for each in settings.added if built.token_to_id(each.content) is None)
     return add_tokens(built, missing, path.parent)
 
@@ -220,11 +223,21 @@ def add_tokens(built: tokenizers.Tokenizer, added: Sequence[Added], folder: Path
     return built
 
 
-def wrap(tokenizer: tokenizers.Tokenizer) -> TextTokenizer:
-    """Takes truncation and padding off a tokenizer: kft cuts and pads, and says how often."""
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return TextTokenizer(tokenizer, special_tokens=tokenizer.num_special_tokens_to_add(False))
+def wrap(tokenizer: tokenizers.Tokenizer, where: Path) -> TextTokenizer:
+    """Takes truncation and padding off a tokenizer: kft cuts and pads, and says how often.
+
+    Args:
+        tokenizer: As it was read.
+        where: Its folder, for the message.
+
+    Raises:
+        ModelError: It fails on texts of all kinds: damaged tables are only looked into where one is read.
+    """
+    with tokenizer_errors(str(where)):
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        tokenizer.encode_batch([SAMPLE, (SAMPLE, SAMPLE)])
+        return TextTokenizer(tokenizer, special_tokens=tokenizer.num_special_tokens_to_add(False))
 
 
 def word_piece(
@@ -248,7 +261,7 @@ def word_piece(
                 f"capital letters, such as {capital!r}; state it in tokenizer_config.json to be sure"
             )
     names = {key: name for key, name in settings.names.items() if key in WORD_PIECE_NAMES}
-    try:
+    with tokenizer_errors(str(vocabulary)):
         built = tokenizers.BertWordPieceTokenizer(
             str(vocabulary),
             lowercase=lowered,
@@ -256,8 +269,6 @@ def word_piece(
             handle_chinese_chars=settings.get("tokenize_chinese_chars", True),
             **names,
         )
-    except Exception as error:  # the package raises bare Exception
-        raise _unreadable(vocabulary, str(error)) from None
     return tokenizers.Tokenizer.from_str(built.to_str())
 
 
@@ -273,10 +284,8 @@ def byte_level_bpe(
 
     refuse_switches(settings, ("add_prefix_space",), vocabulary.parent, "byte-level BPE")
     spaced = settings.get("add_prefix_space", False)
-    try:
+    with tokenizer_errors(str(vocabulary)):
         built = Tokenizer(models.BPE.from_file(str(vocabulary), str(merges)))
-    except Exception as error:  # the package raises bare Exception
-        raise _unreadable(vocabulary, str(error)) from None
     built.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=spaced)
     built.decoder = decoders.ByteLevel()
     if family == "roberta":
@@ -324,13 +333,14 @@ def sentencepiece_tokenizer(
         raise _unreadable(Path(model.name), f"the special tokens of a {family} model are not known")
     refuse_switches(settings, SWITCHES_OF.get(family, ()), Path(model.name).parent, f"a {family} model")
     albert = family == "albert"
-    built = build_sentencepiece(
-        model,
-        fairseq=family == "xlm-roberta",
-        lowercase=settings.get("do_lower_case", albert),
-        strip_accents=albert and not settings.get("keep_accents", False),
-        mask="[MASK]" if family == "deberta-v2" else None,
-    )
+    with tokenizer_errors(model.name):
+        built = build_sentencepiece(
+            model,
+            fairseq=family == "xlm-roberta",
+            lowercase=settings.get("do_lower_case", albert),
+            strip_accents=albert and not settings.get("keep_accents", False),
+            mask="[MASK]" if family == "deberta-v2" else None,
+        )
     single, pair, names = TEMPLATES[family]
     missing = [name for name in names if built.token_to_id(name) is None]
     if missing:

@@ -47,6 +47,7 @@ def start_files(
         split_hash=split.split_hash,
         data_hash=split.data_hash,
         weights_hash=backbone.weights_hash,
+        backbone_files=backbone.files.hashes,
         backbone=backbone.name,
         labels=split.labels,
         mean=split.space.mean,

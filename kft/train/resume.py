@@ -9,7 +9,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from kft.errors import RunError, UsageError
+from kft.errors import ModelError, RunError, UsageError
+from kft.model.files import BackboneFiles
 from kft.recipe.load import Recipe
 from kft.records.document import document_text, read_document
 from kft.records.history import EpochDone, PhaseStarted, read_history
@@ -64,6 +65,35 @@ def require_same_run(run: RunFolder, recipe: Recipe, split: DataSplit) -> None:
                 expected=", ".join(f"{name} {getattr(receipt, name)[:12]}" for name in changed),
                 next_step="restore the data, or train anew with another --run DIR",
             )
+
+
+def require_same_backbone(files: BackboneFiles, receipt: Receipt, where: str) -> None:
+    """Refuses a backbone that is not the one a run was begun with: weights, vocabulary, settings or config.json.
+
+    Args:
+        files: What the backbone is read from now.
+        receipt: The run's; those of earlier kft know the weights alone.
+        where: The backbone's name.
+
+    Raises:
+        ModelError: Names the files.
+    """
+    known = receipt.backbone_files
+    differences = [] if known is None else files.differences(known)
+    if differences or files.weights_hash != receipt.weights_hash:
+        weights = f"weights of sha256 {files.weights_hash}"
+        raise ModelError(
+            "the backbone's files are not those the run was trained from"
+            if differences
+            else "the backbone's weights are not those the run was trained from",
+            where=where,
+            received="; ".join(differences[:5]) + (f"; and {len(differences) - 5} more" if differences[5:] else "")
+            or weights,
+            expected="each file as receipt.json has its sha256"
+            if differences
+            else f"weights of sha256 {receipt.weights_hash}",
+            next_step="restore the backbone's folder, or train again",
+        )
 
 
 def last_folder(recipe: Recipe, run: RunFolder) -> str:

@@ -26,7 +26,7 @@ def test_classes_of_texts(tmp_path):
     found = look(tmp_path, rows("a", "a", "b") + "words,\n")
     assert found.task.name == "text-classification" and found.counts == {"a": 12, "b": 6}
     assert found.warnings == (
-        "1 row cannot be used: the recipe leaves them out (data.unusable_rows: skip), and kft check lists them",
+        "1 row cannot be used: the recipe leaves it out (data.unusable_rows: skip), and kft check lists it",
         "1 label has fewer than 10 rows: b",
     )
     assert dict(found.summary())["label"] == "column 'label', 2 classes, smallest 6 rows"
@@ -58,6 +58,18 @@ def test_numbers_and_lists_are_told(tmp_path):
     assert any("6 labels look like lists: kft init data.csv --task text-multi-label" in line for line in lists.warnings)
     found = look(tmp_path, rows(*(f"{n / 10}" for n in range(30))), task="text-regression")
     assert dict(found.summary())["label"] == "column 'label', numbers from 0 to 2.9, median 1.45"
+
+
+@pytest.mark.parametrize("several", ["['red', 'round']", "{'red', 'round'}", '["red", "round"]', "('red', 'round')"])
+def test_cells_that_list_two_labels_are_several_labels(tmp_path, several):
+    found = look(tmp_path, rows(f'"{several.replace(chr(34), chr(34) * 2)}"', "['red']", "['red']"))
+    assert found.task.name == "text-multi-label" and found.counts == {"red": 18, "round": 6}
+    assert found.usable == found.rows and not any("cannot be used" in line for line in found.warnings)
+
+
+def test_a_named_task_reads_lists_as_it_can(tmp_path):
+    found = look(tmp_path, rows("\"['red', 'round']\"", "['red']", "['blue']"), task="text-classification")
+    assert found.counts == {"red": 6, "blue": 6} and found.unusable == (("label is a list of 2 names", 6),)
 
 
 def test_a_first_line_that_is_a_row(tmp_path):

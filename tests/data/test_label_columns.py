@@ -57,3 +57,8 @@ def test_a_missing_column_is_named():
 def test_a_recipe_is_refused_in_words(task, label, said):
     with pytest.raises(RecipeError, match=said):
         load_recipe({"task": task, "data": {"train": "a.csv", "label": label}})
+
+
+def test_a_column_is_one_for_a_label_where_some_rows_were_not_judged():
+    frame = pd.DataFrame({"text": ["a", "b", "c"], "a": ["1", "-1", "0"], "b": [0.0, -1.0, 1.0], "n": [0, 1, 2]})
+    assert find_label_columns(frame) == ("a", "b")

@@ -245,7 +245,7 @@ def test_an_own_sequential_model_loads(tmp_path):
 def test_an_own_text_model_wants_its_tokenizer_beside_it(tmp_path):
     token_ids = keras.Input((None,), dtype="int32", name="token_ids")
     mask = keras.Input((None,), dtype="int32", name="padding_mask")
-    x = keras.layers.Embedding(20, 8, name="stem_embedding")(token_ids)
+    x = keras.layers.Embedding(40, 8, name="stem_embedding")(token_ids)
     for number in range(2):
         x = keras.layers.Dense(8, name=f"block_{number}_dense")(x)
     x = keras.layers.Multiply(name="block_1_mask")([x, keras.ops.cast(mask, "float32")[..., None]])

@@ -82,7 +82,7 @@ def load(folders, kind, family):
     built.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> $B:1 </s>:1", special_tokens=[("<s>", 1), ("</s>", 2)]
     )
-    return ours.wrap(built)
+    return ours.wrap(built, Path("made"))
 
 
 @pytest.mark.parametrize(("kind", "family"), KINDS)
