@@ -20,7 +20,7 @@ from kft.notebook import Line, Piece, Table, shows
 from kft.records.compare import ApproachResult, Comparison, Verdict
 from kft.records.document import write_document
 from kft.records.files import write_file
-from kft.records.run_folder import RUN_NOTE, create_run, latest_run, refuse_taken
+from kft.records.run_folder import RUN_NOTE, RunFolder, create_run, latest_run, refuse_taken
 from kft.tasks.registry import TASKS, one_class_tasks
 
 if TYPE_CHECKING:
@@ -169,8 +169,9 @@ class _Place:
         from kft.train.receipt import write_start
 
         if self.found is None:
-            made = create_run(f"{self.recipe.name}-compare", self.asked)
-            self.found = made.path
+            self.found = create_run(f"{self.recipe.name}-compare", self.asked).path
+        made = RunFolder(self.found)
+        if not made.manifest.is_file():  # it comes last: an earlier call may have been killed before
             write_start(made, self.recipe, self.split, self.backbone, ())
         return self.found
 

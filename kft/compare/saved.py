@@ -24,6 +24,8 @@ from kft.records.files import write_file, write_json
 UNFINISHED = "unfinished"
 """The folder of a comparison's folder that is there until the comparison is done."""
 IDENTITY = "identity.json"
+BEFORE = {UNFINISHED, "recipe.yaml", "receipt.json", "splits.parquet", "manifest.json"}
+"""What the folder has before the first approach is kept."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,8 @@ def read_saved(folder: Path, identity: Mapping[str, Any]) -> dict[str, Fitted]:
         RunError: The folder has no unfinished comparison, or one of another recipe, other data or other versions.
     """
     unfinished = folder / UNFINISHED
+    if _hardly_begun(folder):
+        return {}
     try:
         known = json.loads((unfinished / IDENTITY).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -122,6 +126,12 @@ def read_saved(folder: Path, identity: Mapping[str, Any]) -> dict[str, Fitted]:
         )
     found = (_read(path) for path in sorted(unfinished.glob("*.npz")))
     return {fitted.name: fitted for fitted in found if fitted is not None}
+
+
+def _hardly_begun(folder: Path) -> bool:
+    """Whether a comparison was killed while it made its folder, before any approach was kept."""
+    names = {path.name for path in folder.iterdir() if not path.name.endswith(".tmp")} if folder.is_dir() else {""}
+    return names <= BEFORE and not (folder / UNFINISHED / IDENTITY).exists()
 
 
 def drop_saved(folder: Path) -> None:

@@ -38,8 +38,12 @@ def require_same_run(run: RunFolder, recipe: Recipe, split: DataSplit) -> None:
     Raises:
         RunError: It is another run's; the message says in what they differ.
     """
-    if run.path.is_dir() and not run.recipe.is_file():
-        refuse_taken(run.path)
+    if (
+        run.path.is_dir()
+        and not run.recipe.is_file()
+        and {path.name for path in run.path.iterdir()} - {"findings.json"}
+    ):
+        refuse_taken(run.path)  # findings.json alone: a start that was killed
     if not run.recipe.is_file():
         return
     if has_begun(run):
