@@ -11,6 +11,7 @@ import numpy as np
 from kft import assets
 from kft.curate.draft import DraftedBackbone, Lengths, draft_recipe
 from kft.curate.look import Look, look_at
+from kft.data.dialects import PLAIN, Dialect
 from kft.data.examples import Wanted
 from kft.errors import KftError
 from kft.model.catalog import CATALOG
@@ -37,7 +38,7 @@ def draft(
     *,
     task: str | None = None,
     named: Wanted | None = None,
-    encoding: str | None = None,
+    dialect: Dialect = PLAIN,
 ) -> tuple[Look, Lengths | None, str]:
     """Looks at data, and returns what was seen, how long its texts are, and a recipe for it.
 
@@ -46,12 +47,12 @@ def draft(
         target: Where the recipe will go.
         task: What is to be learnt; guessed when left out.
         named: Columns that are known.
-        encoding: Of files that are not UTF-8.
+        dialect: What is known of how files are written.
 
     Raises:
         DataError: It cannot be read, or nothing can be learnt from it.
     """
-    look = look_at(source, base=Path.cwd(), locate=assets.locate, task=task, named=named or Wanted(), encoding=encoding)
+    look = look_at(source, base=Path.cwd(), locate=assets.locate, task=task, named=named or Wanted(), dialect=dialect)
     name = BACKBONES[look.task.reads.medium]
     backbone = DraftedBackbone(name, CATALOG.get(name).blocks)
     lengths = None if look.task.reads.files else _measure(look.sample, name)

@@ -22,7 +22,7 @@ from kft.errors import KftError, UsageError
 from kft.model.catalog import CATALOG
 from kft.model.sources import on_disk
 from kft.recipe.shipped import find_recipe, purpose, shipped_recipes
-from kft.recipe.values import known_encoding
+from kft.recipe.values import SEPARATORS, known_encoding
 from kft.records.files import write_file
 from kft.tasks.recipes import recipe_schema
 from kft.tasks.registry import TASKS
@@ -51,6 +51,11 @@ def _known_encoding(context: click.Context, parameter: click.Parameter, name: st
 @click.option(
     "--encoding", metavar="NAME", callback=_known_encoding, help="Of files that are not UTF-8, such as windows-1252."
 )
+@click.option(
+    "--separator",
+    type=click.Choice(list(SEPARATORS)),
+    help="What parts the columns of a csv, tsv or txt file; found and said when left out.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 @debug_option
 def init(
@@ -61,6 +66,7 @@ def init(
     pair: str | None,
     label: str | None,
     encoding: str | None,
+    separator: str | None,
     as_json: bool,
 ) -> None:
     """Look at DATA and write a commented recipe for it.
@@ -69,6 +75,7 @@ def init(
     class, package:NAME, 'tfds:NAME?split=train', or gs://BUCKET/FILE.
     """
     from kft.api.drafting import draft
+    from kft.data.dialects import Dialect
     from kft.data.examples import Wanted
 
     target = Path(output)
@@ -78,8 +85,9 @@ def init(
             where=str(target),
             next_step="choose another -o FILE, or delete it",
         )
+    dialect = Dialect(encoding=encoding, separator=None if separator is None else SEPARATORS[separator])
     with _options_of_init():
-        look, lengths, written = draft(data, target, task=task, named=Wanted(text, label, pair), encoding=encoding)
+        look, lengths, written = draft(data, target, task=task, named=Wanted(text, label, pair), dialect=dialect)
     write_file(target, written, elsewhere="choose another -o FILE")
     if as_json:
         drafted = {} if lengths is None else {"max_tokens": lengths.drafted}

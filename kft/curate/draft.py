@@ -104,7 +104,7 @@ task: {look.task.name}
 
 data:
   train: {_written(_source(look), target)}
-{_encoding(look)}{_columns(look)}  valid: {valid:<15}  # choices (epochs, strengths) look at this share only
+{_dialect(look)}{_columns(look)}  valid: {valid:<15}  # choices (epochs, strengths) look at this share only
   test: {test:<15}   # sealed until the end; a share, a file or a folder
 {_unusable(look)}{_together(look)}{_other_columns(look)}
 model:
@@ -229,8 +229,14 @@ def _phase(phase: PhaseSpec) -> str:
     return "{" + ", ".join(written) + "}"
 
 
-def _encoding(look: Look) -> str:
-    return f"  encoding: {look.encoding}\n" if look.encoding else ""
+def _dialect(look: Look) -> str:
+    written = f"  encoding: {look.dialect.encoding}\n" if look.dialect.encoding else ""
+    if look.dialect.separator:
+        written += f"  separator: {json.dumps(look.dialect.separator)}    # what parts the columns of the table\n"
+    if look.dialect.columns:
+        named = ", ".join(map(_name, look.dialect.columns))
+        written += f"  columns: [{named}]    # of a file whose first line is a row\n"
+    return written
 
 
 def _source(look: Look) -> Path | str:

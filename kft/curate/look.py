@@ -20,13 +20,15 @@ from kft.curate.likely_labels import about_label_columns, choose_label_columns
 from kft.curate.likely_task import are_words, tagging, task_of_labels, task_of_tables
 from kft.curate.proposals import Proposals, propose
 from kft.data.columns import guess_columns
+from kft.data.dialects import PLAIN, SIGNS, Dialect, dialect_of
 from kft.data.examples import Columns, Examples, RejectedRow, Wanted
+from kft.data.headers import drafted_columns, like_a_row
 from kft.data.image_folders import SplitFolders
-from kft.data.parts import name_parts, open_source, parts_to_examples, read_parts, whole
-from kft.data.tables import unusable
+from kft.data.parts import is_pattern, name_parts, open_source, parts_to_examples, read_parts, whole
+from kft.data.tables import Rows, unusable
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
-from kft.recipe.sources import TFDS, is_glob
+from kft.recipe.sources import TFDS
 from kft.tasks.cells import as_text
 from kft.tasks.registry import TASKS, first_task, sibling
 from kft.tasks.task import Task
@@ -66,7 +68,7 @@ class Look:
         sample: Texts, both sides of a pair as one, at most so many.
         beside: Files or folders beside it that are plainly other splits.
         test: Another source that is plainly the test split; None where none is.
-        encoding: Of files that are not UTF-8.
+        dialect: How its files are written, as far as a recipe should say.
         unusable: Why rows cannot be used, here and in the splits beside it, with how many.
         unopened: How many images were not opened.
         warnings: What to look at before training.
@@ -88,7 +90,7 @@ class Look:
     sample: tuple[str, ...]
     beside: Beside
     test: Path | str | None
-    encoding: str | None
+    dialect: Dialect
     unusable: tuple[tuple[str, int], ...]
     unopened: int
     warnings: tuple[str, ...]
@@ -160,7 +162,7 @@ def look_at(
     locate: Callable[[str, Path], Path],
     task: str | None = None,
     named: Wanted = NOTHING,
-    encoding: str | None = None,
+    dialect: Dialect = PLAIN,
 ) -> Look:
     """Reads a table or a folder as training will, guesses its columns and counts its labels.
 
@@ -171,7 +173,7 @@ def look_at(
         task: What is to be learnt; default: one class an image where there are images, one class for two texts where
             there are pairs of texts, any number of labels where cells hold lists, else one class a text.
         named: The columns that are known.
-        encoding: Of files that are not UTF-8.
+        dialect: What is known of how files are written.
 
     Raises:
         DataError: It cannot be read, has no such columns, or cannot be learnt from.
@@ -179,7 +181,7 @@ def look_at(
     parts = open_source(source, base, locate)
     paths = [part.table for part in parts if isinstance(part.table, Path)]
     folders = bool(paths) and all(path.is_dir() for path in paths)
-    spec = DataSpec(train=source, encoding=encoding, unusable_rows="skip")
+    spec = DataSpec(train=source, encoding=dialect.encoding, separator=dialect.separator, unusable_rows="skip")
     words = any(map(are_words, paths))
     images = any(path.is_dir() for path in paths)
     wanted = TASKS.get(task) if task else tagging() if words else first_task(files=images)
@@ -195,6 +197,12 @@ def look_at(
         rows = read_parts(parts, name_parts(parts), spec, task=wanted, base=base)
     frame = whole(rows)
     columns = guess_columns(frame, named, where=source, task=wanted)
+    headless = like_a_row(rows, columns)
+    if headless:
+        spec = spec.model_copy(update={"columns": drafted_columns(rows, columns)})
+        rows = read_parts(parts, name_parts(parts), spec, task=wanted, base=base)
+        frame = whole(rows)
+        columns = guess_columns(frame, Wanted(), where=source, task=wanted)
     wanted = wanted if task else task_of_labels(frame[columns.label], wanted) if columns.label in frame else wanted
     opened = MOST_OPENED if wanted.reads.files else None
     examples, rejected = parts_to_examples(rows, spec, task=wanted, columns=columns, opened=opened)
@@ -203,11 +211,12 @@ def look_at(
     counts, firsts = _count(examples, inputs, wanted)
     numbers = () if counts else tuple(map(float, () if examples.labels is None else examples.labels))
     beside = Beside()
-    if len(paths) == 1 and not is_glob(source):
+    if len(paths) == 1 and not is_pattern(source, base):
         beside = find_beside(Train(paths[0], spec, wanted, columns, tuple(counts), opened))
     reasons = Counter(reason.split(":")[0] for reason in (*(row.reason for row in rejected), *beside.reasons))
     warnings = (
         *_header(columns),
+        *((f"{headless}; data.columns names the columns",) if headless else ()),
         *examples.notes,
         *beside.notes,
         *_warnings(wanted, inputs, counts, reasons),
@@ -217,7 +226,7 @@ def look_at(
     lengths = [0] if wanted.reads.files else [len(text.split()) for text in inputs]
     return Look(
         source=source,
-        path=paths[0] if paths and not is_glob(source) else None,
+        path=paths[0] if paths and not is_pattern(source, base) else None,
         folders=folders,
         task=wanted,
         rows=len(frame),
@@ -232,10 +241,23 @@ def look_at(
         sample=() if wanted.reads.files else tuple(inputs[:: -(-len(inputs) // SAMPLE)]),
         beside=beside,
         test=_other_split(source, base) if source.startswith(TFDS) else beside.test,
-        encoding=encoding,
+        dialect=_seen_dialect(rows, spec),
         unusable=tuple(reasons.most_common()),
         unopened=max(0, len(frame) - MOST_OPENED) if wanted.reads.files else 0,
         warnings=warnings,
+    )
+
+
+def _seen_dialect(rows: Sequence[Rows], spec: DataSpec) -> Dialect:
+    """How files are written, with what was found of it: a recipe then reads other files in the same way."""
+    known = dialect_of(spec)
+    tables = [part.table for part in rows if part.table is not None]
+    unusual = any(part.table.separator not in ("", ",") for part in rows if part.table and part.name.endswith(".csv"))
+    names = {sign: name for name, sign in SIGNS.items()}
+    return Dialect(
+        known.columns,
+        known.encoding or next((table.encoding for table in tables if table.encoding), None),
+        known.separator or (names[tables[0].separator] if unusual else None),
     )
 
 

@@ -31,7 +31,7 @@ FIXED = ("id", "text", "text_pair", "image", "label", "group")
 ELSEWHERE = "name another DEST"
 BLOCK = 1000
 SHARD_EXAMPLES = {"text": 100_000, "image": 2_000}
-KEPT = ("encoding", "html", "redact", "unusable_rows")
+KEPT = ("encoding", "separator", "html", "redact", "unusable_rows")
 """Keys of ``data:`` that still mean something for prepared data, and for what the trained model reads later."""
 
 

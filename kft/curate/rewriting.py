@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from kft.data.dialects import SIGNS, dialect_of, is_literal
 from kft.data.parts import Part
 from kft.data.reading import read_text
 from kft.data.tables import Rows
@@ -74,7 +75,7 @@ def write_rows(part: Part, rows: Rows, target: Path, spec: DataSpec, edit: Edit)
         frame.to_parquet(out, index=False)
         write_file(target, out.getvalue(), elsewhere=ELSEWHERE)
     else:
-        write_file(target, _delimited(frame, suffix, header=spec.columns is None), elsewhere=ELSEWHERE)
+        write_file(target, _delimited(frame, target, spec), elsewhere=ELSEWHERE)
 
 
 def _of_one_kind(cells: Sequence[Any]) -> Sequence[Any]:
@@ -95,13 +96,15 @@ def _json_lines(text: str, edit: Edit) -> str:
     return "".join(lines[row] + "\n" for row in edit.kept)
 
 
-def _delimited(frame: pd.DataFrame, suffix: str, *, header: bool) -> str:
-    """Returns a table as ``read_table`` reads it: in txt, and in tsv without a header, nothing is quoted."""
+def _delimited(frame: pd.DataFrame, target: Path, spec: DataSpec) -> str:
+    """Returns a table as ``open_table`` reads it with this recipe."""
     out = io.StringIO(newline="")
-    rows = [list(map(str, frame.columns))] if header else []
+    rows = [list(map(str, frame.columns))] if spec.columns is None else []
     rows += [[as_text(cell) for cell in row] for row in frame.itertuples(index=False, name=None)]
-    if suffix == ".txt" or (suffix == ".tsv" and not header):
-        out.writelines("\t".join(row) + "\n" for row in rows)
+    usual = "," if target.suffix.lower() == ".csv" else "\t"
+    separator = SIGNS[spec.separator] if spec.separator else usual
+    if is_literal(target, separator, dialect_of(spec)):
+        out.writelines(separator.join(row) + "\n" for row in rows)
     else:
-        csv.writer(out, delimiter="," if suffix == ".csv" else "\t", lineterminator="\n").writerows(rows)
+        csv.writer(out, delimiter=separator, lineterminator="\n").writerows(rows)
     return out.getvalue()

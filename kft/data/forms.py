@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from kft.data.columns import LABEL_NAMES
+from kft.data.dialects import PLAIN, Dialect
 from kft.data.exports import take_out
 from kft.data.json_rows import read_json, refuse_unread
-from kft.data.reading import read_table, read_text
+from kft.data.reading import Table, load_text, open_table
 from kft.data.sentences import MAYBE, MOSTLY, SUFFIXES, group_words, has_sentences, is_tag, read_sentences
 from kft.errors import DataError
 from kft.tasks.cells import as_objects, as_text
@@ -35,19 +36,20 @@ class Form:
         frame: Its rows; the index is each row's number, from 0.
         notes: What was found about its form, and what was left out; one sentence each.
         name: Empty where the file is a table with these rows; else what it is, and its rows are not the file's.
+        table: How the file is written, where it is a table.
     """
 
     frame: pd.DataFrame
     notes: tuple[str, ...] = ()
     name: str = ""
+    table: Table | None = None
 
 
 def read_form(
     source: Path | pd.DataFrame,
     task: Task,
     *,
-    columns: Sequence[str] | None = None,
-    encoding: str | None = None,
+    dialect: Dialect = PLAIN,
     unlabelled: bool = False,
 ) -> Form:
     """Reads a file or takes a DataFrame, and finds the texts and labels in it, whatever its form.
@@ -55,29 +57,28 @@ def read_form(
     Args:
         source: A file that ``read_table`` reads; or JSON, CoNLL and its relatives, exports of annotation tools.
         task: What is wanted of it.
-        columns: Column names of a file without a header.
-        encoding: Of a file that is not UTF-8.
+        dialect: What is known of how files are written.
         unlabelled: Whether rows without a label stay.
 
     Raises:
         DataError: It cannot be read, or is of a form that is known and not read.
     """
     where = "the DataFrame" if isinstance(source, pd.DataFrame) else str(source)
-    form = _read_file(source, task, columns, encoding) if isinstance(source, Path) else Form(read_table(source))
+    form = _read_file(source, task, dialect) if isinstance(source, Path) else Form(open_table(source).frame)
     if task.reads.files or form.name == SENTENCES:
         return form
     export = take_out(form.frame, task, where, unlabelled=unlabelled)
     if export is not None:
-        form = Form(export.frame, export.notes, export.tool)
+        form = Form(export.frame, (*form.notes, *export.notes), export.tool)
     if not task.kind.learning.per_token:
         return form
     sentences = group_words(form.frame, where) if export is None else None
     if sentences is not None:
-        return _said(sentences)
-    return Form(_with_lists(form.frame, where), form.notes, form.name)
+        return _said(sentences, form.notes)
+    return replace(form, frame=_with_lists(form.frame, where))
 
 
-def _read_file(path: Path, task: Task, columns: Sequence[str] | None, encoding: str | None) -> Form:
+def _read_file(path: Path, task: Task, dialect: Dialect) -> Form:
     refuse_unread(path)
     suffix, tagging = path.suffix.lower(), task.kind.learning.per_token
     if suffix in SUFFIXES and not tagging:
@@ -88,24 +89,24 @@ def _read_file(path: Path, task: Task, columns: Sequence[str] | None, encoding: 
             expected="a task that tags words",
             next_step="kft init FILE --task token-tagging, or task: token-tagging in the recipe",
         )
-    if suffix == ".json":
-        return Form(read_json(read_text(path, encoding), path), name="JSON")
-    if tagging and suffix in (*SUFFIXES, *MAYBE):
-        sentences = read_sentences(read_text(path, encoding), path, columns)
-        if sentences is not None:
-            return _said(sentences)
-    if suffix == ".jsonl":
-        text = read_text(path, encoding)
-        if text.lstrip()[:1] == "[":
-            return Form(read_json(text, path), name="JSON")
-    return Form(read_table(path, columns=columns, encoding=encoding))
+    if suffix in (".json", ".jsonl", *SUFFIXES) or (tagging and suffix in MAYBE):
+        loaded = load_text(path, dialect.encoding)
+        said = (loaded.note,) if loaded.note else ()
+        if suffix == ".json" or (suffix == ".jsonl" and loaded.text.lstrip()[:1] == "["):
+            return Form(read_json(loaded.text, path), said, "JSON")
+        if suffix != ".jsonl":
+            sentences = read_sentences(loaded.text, path, dialect.columns)
+            if sentences is not None:
+                return _said(sentences, said)
+    table = open_table(path, dialect)
+    return Form(table.frame, table.notes, table=table)
 
 
-def _said(frame: pd.DataFrame) -> Form:
+def _said(frame: pd.DataFrame, notes: tuple[str, ...] = ()) -> Form:
     listed = [name for name in frame.columns if isinstance(frame[name].iloc[0], list)]
     words = sum(map(len, frame[listed[0]]))
     note = f"one word a row: {words:,} words in {len(frame):,} sentences, columns {', '.join(map(str, frame.columns))}"
-    return Form(frame, (note,), SENTENCES)
+    return Form(frame, (*notes, note), SENTENCES)
 
 
 def _with_lists(frame: pd.DataFrame, where: str) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,13 +12,14 @@ import pandas as pd
 
 from kft.data.clean import clean_input
 from kft.data.columns import guess_columns
+from kft.data.dialects import DELIMITED, Dialect, dialect_of, first_cells
 from kft.data.examples import Columns, Examples, Input
 from kft.data.image_paths import find_files
 from kft.data.images import SUFFIXES, check_images
 from kft.data.parts import Part, name_parts, parts_to_examples, read_parts, title
-from kft.data.reading import read_text
+from kft.data.reading import load_text
 from kft.data.sentences import HEAD, holds_words
-from kft.data.tables import image_folder, read_source, refuse_rejected
+from kft.data.tables import image_folder, read_source, refuse_rejected, unusable
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
 from kft.tasks.cells import as_text, text_problem
@@ -69,11 +70,10 @@ def read_inputs(
         DataError: The file cannot be read, has no such column, or an input cannot be used.
     """
     where = str(source) if isinstance(source, Path) else "the DataFrame"
-    raw, table = _raw_inputs(source, task, spec, where, column, pair)
-    notes: tuple[str, ...] = ()
+    raw, table, notes = _raw_inputs(source, task, spec, where, column, pair)
     if task.reads.files and not _is_image_source(source):
         found = find_files(raw, image_folder(source, Path.cwd()))
-        raw, notes = found.paths, found.notes
+        raw, notes = found.paths, (*notes, *found.notes)
     return Given(require_inputs(raw, task, where, spec, unusable), table, notes)
 
 
@@ -84,17 +84,20 @@ def _is_image_source(source: Path | pd.DataFrame) -> bool:
 
 def _raw_inputs(
     source: Path | pd.DataFrame, task: Task, spec: DataSpec, where: str, column: str, pair: str | None
-) -> tuple[Sequence[Any], pd.DataFrame]:
+) -> tuple[Sequence[Any], pd.DataFrame, tuple[str, ...]]:
     if isinstance(source, Path) and task.reads.files and _is_image_source(source):
         paths = all_images(source) if source.is_dir() else [source]
         folder = image_folder(source, Path.cwd())
-        return paths, _one_column(task, [os.path.relpath(path, folder) for path in paths])
+        return paths, _one_column(task, [os.path.relpath(path, folder) for path in paths]), ()
     if isinstance(source, Path) and source.suffix.lower() == ".txt" and not (task.reads.files or task.reads.pairs):
-        text = read_text(source, spec.encoding)
-        if not (task.kind.learning.per_token and holds_words(text[:HEAD], source)):
-            lines = split_lines(text)
-            return lines, _one_column(task, lines)
-    frame = read_source(source, task, encoding=spec.encoding, unlabelled=True).frame
+        loaded = load_text(source, spec.encoding)
+        if not (task.kind.learning.per_token and holds_words(loaded.text[:HEAD], source)):
+            lines = split_lines(loaded.text)
+            if not (spec.columns and lines and len(lines[0].split("\t")) == len(spec.columns) > 1):
+                return lines, _one_column(task, lines), (loaded.note,) if loaded.note else ()
+    dialect, headed = _as_trained(source, spec, column)
+    form = read_source(source, task, dialect=dialect, unlabelled=True)
+    frame, notes = form.frame, (*form.notes, *headed)
     only = str(frame.columns[0]) if len(frame.columns) == 1 and pair is None else None
     named = only if only is not None and only.strip().lower() in (*TEXT_NAMES, *IMAGE_NAMES) else column
     for wanted in (named, pair):
@@ -107,10 +110,22 @@ def _raw_inputs(
                 next_step=f"name the column that holds them {wanted!r} in the first line",
             )
     if pair is not None:
-        return list(zip(as_texts(frame[named]), as_texts(frame[pair]), strict=True)), frame
+        return list(zip(as_texts(frame[named]), as_texts(frame[pair]), strict=True)), frame, notes
     if task.reads.files:
-        return as_texts(frame[named]), frame
-    return [as_text(joined(value)) for value in frame[named]], frame
+        return as_texts(frame[named]), frame, notes
+    return [as_text(joined(value)) for value in frame[named]], frame, notes
+
+
+def _as_trained(source: Path | pd.DataFrame, spec: DataSpec, column: str) -> tuple[Dialect, tuple[str, ...]]:
+    """How a file to be answered is written: as the recipe says, but for a header where training had none."""
+    dialect = dialect_of(spec, firm=False)
+    if dialect.columns is None or not isinstance(source, Path) or source.suffix.lower() not in DELIMITED:
+        return dialect, ()
+    text = load_text(source, spec.encoding).text
+    cells = first_cells(text, source, dialect)
+    if column in cells:
+        return replace(dialect, columns=None), (f"{source.name}: its first line holds the names of the columns",)
+    return dialect, ()
 
 
 def _one_column(task: Task, cells: Sequence[str]) -> pd.DataFrame:
@@ -255,7 +270,10 @@ def load_labelled(
     examples, rejected = parts_to_examples(rows, spec, task=task, columns=columns)
     refuse_rejected(rejected, spec, "mend these rows, or take them out of this file")
     if not len(examples):
-        raise DataError("no row can be scored", where=name, expected="rows with an input and a label")
+        step = "mend these rows, or name another file"
+        if rejected:
+            raise unusable("no row can be scored", rejected, step)
+        raise DataError("no row can be scored", where=name, expected="rows with an input and a label", next_step=step)
     notes += [f"read       {note}" for note in examples.notes]
     if rejected:
         notes.append(f"left out   {len(rejected):,} rows that cannot be used, the first in row {rejected[0].row}")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from kft.data.dialects import WORDS, dialect_of, shown
 from kft.data.examples import Columns, Examples, RejectedRow
 from kft.data.image_folders import shared_folders
 from kft.data.label_columns import join_columns
@@ -111,15 +112,17 @@ def _open_url(source: str, base: Path) -> list[Part]:
 
 
 def _open_glob(pattern: str, base: Path) -> list[Part]:
-    found = sorted(glob.glob(os.path.expanduser(pattern), root_dir=base, recursive=True))
+    asked = pattern
+    base, pattern = _without_folders(pattern, base)
+    found = sorted(glob.glob(pattern, root_dir=base, recursive=True))
     if found:
         return [Part(base / name, base / name) for name in found]
-    folder = base / Path(pattern).expanduser()
-    while glob.has_magic(str(folder)) or not folder.is_dir():
+    folder = base / pattern
+    while not os.path.isdir(folder):
         folder = folder.parent
     beside = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
     raise DataError(
-        f"no file matches {pattern!r}",
+        f"no file matches {asked!r}",
         where=str(folder),
         received=", ".join(beside[:10]) + (f" and {len(beside) - 10:,} more" if len(beside) > 10 else "")
         if beside
@@ -129,13 +132,33 @@ def _open_glob(pattern: str, base: Path) -> list[Part]:
     )
 
 
+def is_pattern(source: str, base: Path) -> bool:
+    """Whether a source stands for all files that match it, and is not itself the name of one.
+
+    Example:
+        >>> is_pattern("parts/*.csv", Path("/data"))
+        True
+    """
+    return is_glob(source) and not os.path.exists(base / Path(source).expanduser())
+
+
+def _without_folders(pattern: str, base: Path) -> tuple[Path, str]:
+    """Takes folders that are there off the front of a pattern: their brackets are no pattern."""
+    path = base / Path(pattern).expanduser()
+    rest = list(path.parts[1:])
+    folder = Path(path.anchor)
+    while len(rest) > 1 and ".." not in rest[:1] and os.path.isdir(folder / rest[0]):
+        folder /= rest.pop(0)
+    return folder, str(Path(*rest))
+
+
 SOURCES: Registry[SourceKind] = Registry("kind of source")
 """What a recipe can name beside a path or a package, in the order in which they are tried."""
 SOURCES.register("tfds", SourceKind(lambda source, base: source.startswith(TFDS), _open_tfds))
 SOURCES.register("url", SourceKind(lambda source, base: bool(URL.match(source)), _open_url))
 SOURCES.register(
     "glob",
-    SourceKind(lambda source, base: is_glob(source) and not (base / Path(source).expanduser()).exists(), _open_glob),
+    SourceKind(lambda source, base: is_pattern(source, base), _open_glob),
 )
 
 
@@ -172,6 +195,7 @@ def read_parts(
     """
     read = tuple(_with_labels(_read(part, names[part.place], spec, task, base), spec) for part in parts)
     first = read[0]
+    _require_one_separator(read)
     for other in read[1:]:
         if set(other.frame.columns) != set(first.frame.columns):
             lacking = [name for name in first.frame.columns if name not in other.frame.columns]
@@ -189,15 +213,34 @@ def read_parts(
     return read
 
 
+def _require_one_separator(read: Sequence[Rows]) -> None:
+    """Refuses files of one ending that are parted by different separators: one of them is hardly read as meant."""
+    seen: dict[str, Rows] = {}
+    for part in read:
+        if part.table is None or not part.table.separator:
+            continue
+        first = seen.setdefault(Path(part.name).suffix.lower(), part)
+        assert first.table is not None
+        one, other = first.table.separator, part.table.separator
+        if one != other:
+            raise DataError(
+                "the files of one source are parted by different separators",
+                where=f"{first.name} and {part.name}",
+                received=f"{shown(one)} in {first.name}, {shown(other)} in {part.name}",
+                expected="one separator for all",
+                next_step=f"save them alike; --set data.separator={WORDS[one]} names one where it is not found",
+            )
+
+
 def _read(part: Part, name: str, spec: DataSpec, task: Task, base: Path) -> Rows:
     if part.images is not None:
         assert isinstance(part.table, pd.DataFrame)
         return Rows(name, part.table, part.images, numbered=True)
-    form = read_source(part.table, task, columns=spec.columns, encoding=spec.encoding)
+    form = read_source(part.table, task, dialect=dialect_of(spec))
     folder = isinstance(part.table, Path) and part.table.is_dir()
     note = shared_folders(list(form.frame[IMAGE])) if folder else ""
     notes = (*form.notes, *((note,) if note else ()))
-    return Rows(name, form.frame, image_folder(part.table, base), notes=notes, form=form.name)
+    return Rows(name, form.frame, image_folder(part.table, base), notes=notes, form=form.name, table=form.table)
 
 
 def _with_labels(rows: Rows, spec: DataSpec) -> Rows:

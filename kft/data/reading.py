@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import json
-import re
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from kft.data.dialects import LINE, PLAIN, Dialect, empty_columns, find_cut, is_literal, shown
+from kft.data.encodings import WINDOWS, decode
 from kft.data.hub_names import class_names, name_cells
 from kft.errors import DataError
 from kft.tasks.cells import as_objects
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".parquet")
 LARGEST_CELL = 2**31 - 1
-LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 BINARIES = {
     b"PK\x03\x04": "a spreadsheet (xlsx, ods) or a zip archive",
     b"\xd0\xcf\x11\xe0": "an old Excel file",
@@ -37,34 +36,82 @@ SHOWN = 80
 """How many characters of somebody's data an error shows."""
 
 
-def read_table(
-    source: Path | pd.DataFrame, *, columns: Sequence[str] | None = None, encoding: str | None = None
-) -> pd.DataFrame:
-    """Reads a table; a file's cells are text, missing ones are empty, and "NA" is a text like others.
+@dataclass(frozen=True)
+class Table:
+    """A table that was read.
 
-    Files are UTF-8, with or without a byte order mark, or UTF-16 with one; what is neither is read in the encoding
-    that is named. In csv and tsv a field may stand in double quotes (RFC 4180). In txt, and in a tsv without a
-    header, a quotation mark is only a character. In jsonl numbers keep the digits they were written with, and lists
-    and objects stay what they are; so do all values of a parquet file.
+    Attributes:
+        frame: Its rows.
+        notes: What was guessed of how it is written, and what was left out; one sentence each.
+        encoding: The one that was guessed, or empty.
+        separator: What parts its columns in the file; empty where nothing does.
+    """
+
+    frame: pd.DataFrame
+    notes: tuple[str, ...] = ()
+    encoding: str = ""
+    separator: str = ""
+
+
+@dataclass(frozen=True)
+class LoadedText:
+    """A file's text.
+
+    Attributes:
+        text: Without a byte order mark.
+        note: A sentence where its encoding was guessed.
+    """
+
+    text: str
+    note: str = ""
+
+
+def read_table(
+    source: Path | pd.DataFrame,
+    *,
+    columns: Sequence[str] | None = None,
+    encoding: str | None = None,
+    separator: str | None = None,
+) -> pd.DataFrame:
+    """Returns the rows of ``open_table``.
 
     Args:
-        source: A csv, tsv, jsonl, parquet or tab-separated txt file, or a DataFrame, whose cells are left alone.
+        source: As there.
         columns: Column names of a csv, tsv or txt file without a header.
         encoding: Of a file that is not UTF-8.
+        separator: A key of ``kft.data.dialects.SIGNS``; default: found.
 
     Raises:
-        DataError: The file is missing, empty, in another encoding, or not a table; says where.
+        DataError: As there.
 
     Example:
         >>> read_table(pd.DataFrame({"text": ["fine", "NA"], 0: [1, 2]})).columns.tolist()
         ['text', '0']
+    """
+    return open_table(source, Dialect(tuple(columns) if columns else None, encoding, separator)).frame
+
+
+def open_table(source: Path | pd.DataFrame, dialect: Dialect = PLAIN) -> Table:
+    """Reads a table; a file's cells are text, missing ones are empty, and "NA" is a text like others.
+
+    Files are UTF-8, with or without a byte order mark, UTF-16 with one, or windows-1252, which is said; what is none of
+    these is read in the encoding that is named. In csv and tsv a field may stand in double quotes (RFC 4180). In txt,
+    and in a tsv without a header, a quotation mark is only a character. In jsonl numbers keep the digits they were
+    written with, and lists and objects stay what they are; so do all values of a parquet file.
+
+    Args:
+        source: A csv, tsv, jsonl, parquet or txt file, or a DataFrame, whose cells are left alone.
+        dialect: What is known of how a file is written.
+
+    Raises:
+        DataError: The file is missing, empty, in another encoding, or not a table; says where.
     """
     if isinstance(source, pd.DataFrame):
         frame = source.reset_index(drop=True)
         frame.columns = pd.Index([str(name) for name in source.columns], dtype=object)
         _require_different(list(frame.columns), "the DataFrame")
         _require_rows(frame, "the DataFrame", "a DataFrame without rows")
-        return frame
+        return Table(frame)
     suffix = source.suffix.lower()
     if suffix not in SUFFIXES:
         raise DataError(
@@ -77,15 +124,18 @@ def read_table(
     if suffix == ".parquet":
         frame = _read_parquet(source)
         _require_rows(frame, str(source), "columns and no row")
-        return frame
-    text = read_text(source, encoding)
-    frame = _parse_json_lines(text, source) if suffix == ".jsonl" else _parse_delimited(text, source, columns)
-    _require_rows(frame, str(source), "a header and nothing else" if text.strip() else "an empty file")
-    return frame
+        return Table(frame)
+    loaded = load_text(source, dialect.encoding)
+    text = loaded.text
+    table = Table(_parse_json_lines(text, source)) if suffix == ".jsonl" else _parse_delimited(text, source, dialect)
+    _require_rows(table.frame, str(source), "a header and nothing else" if text.strip() else "an empty file")
+    if loaded.note:
+        return replace(table, notes=(loaded.note, *table.notes), encoding=WINDOWS)
+    return table
 
 
-def read_text(path: Path, encoding: str | None = None) -> str:
-    """Returns a file's text, without a byte order mark.
+def load_text(path: Path, encoding: str | None = None) -> LoadedText:
+    """Returns a file's text, without a byte order mark, and what was guessed of its encoding.
 
     Args:
         path: The file.
@@ -98,7 +148,7 @@ def read_text(path: Path, encoding: str | None = None) -> str:
     with _reading(path):
         raw = path.read_bytes()
     _refuse_binary(raw, path)
-    name, text = _decode(raw, path, encoding)
+    name, text, note = decode(raw, path, encoding)
     if "\0" in text:
         raise DataError(
             "the file holds NUL characters",
@@ -107,7 +157,12 @@ def read_text(path: Path, encoding: str | None = None) -> str:
             expected=f"text in {name}",
             next_step="save it again as UTF-8: it may be UTF-16 or UTF-32, or no text at all",
         )
-    return text
+    return LoadedText(text, note)
+
+
+def read_text(path: Path, encoding: str | None = None) -> str:
+    """Returns the text of ``load_text``."""
+    return load_text(path, encoding).text
 
 
 def _refuse_binary(raw: bytes, path: Path) -> None:
@@ -120,42 +175,6 @@ def _refuse_binary(raw: bytes, path: Path) -> None:
             expected="a table as text: csv, tsv or jsonl",
             next_step="open it in the program that wrote it, and save or export it as csv in UTF-8",
         )
-
-
-def _decode(raw: bytes, path: Path, encoding: str | None) -> tuple[str, str]:
-    """Returns the encoding that was found, as people write it, and the text."""
-    utf16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    name = "UTF-16" if utf16 else "UTF-8"
-    try:
-        if utf16 or encoding is None or raw.startswith(codecs.BOM_UTF8) or not raw.isascii():
-            return name, raw.decode("utf-16" if utf16 else "utf-8-sig")
-    except UnicodeError as error:
-        if utf16 or encoding is None:
-            raise _undecodable(raw, path, name, error) from None
-    try:
-        return encoding, raw.decode(encoding)
-    except UnicodeError as error:
-        raise _undecodable(raw, path, encoding, error) from None
-
-
-def _undecodable(raw: bytes, path: Path, name: str, error: UnicodeError) -> DataError:
-    # The decoder counts from behind a byte order mark. Some codecs say nothing of the place.
-    position = error.start + len(raw) - len(error.object) if isinstance(error, UnicodeDecodeError) else 0
-    before = raw[:position].decode("utf-16", "ignore") if name == "UTF-16" else raw[:position].decode("latin-1")
-    line = before.count("\n") + 1
-    old, new = shlex.quote(path.name), shlex.quote("utf8-" + path.name)
-    mend = f"iconv -f {'UTF-16' if name == 'UTF-16' else 'WINDOWS-1252'} -t UTF-8 {old} > {new}"
-    steps = {
-        "UTF-16": f"{mend}, or save it as UTF-8 where it was made",
-        "UTF-8": f"--set data.encoding=windows-1252 (kft init --encoding), or what it was written in; or {mend}",
-    }
-    return DataError(
-        f"the file is not {name}",
-        where=f"{path}, line {line}, byte {position}",
-        received=f"byte 0x{raw[position]:02x}",
-        expected=f"text in {name}" + (", as its byte order mark says" if name == "UTF-16" else ""),
-        next_step=steps.get(name, "name another data.encoding, or save it as UTF-8 where it was made"),
-    )
 
 
 @contextmanager
@@ -197,10 +216,11 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     return pd.DataFrame(cells, columns=pd.Index(table.column_names, dtype=object), dtype=object)
 
 
-def _parse_delimited(text: str, path: Path, columns: Sequence[str] | None) -> pd.DataFrame:
-    suffix = path.suffix.lower()
-    first = text.lstrip("\r\n").split("\n", 1)[0]
-    if suffix == ".txt" and columns is None and "\t" not in first and text.strip():
+def _parse_delimited(text: str, path: Path, dialect: Dialect) -> Table:
+    suffix, columns = path.suffix.lower(), dialect.columns
+    cut = find_cut(text, path, dialect)
+    first = text[cut.start :].lstrip("\r\n").split("\n", 1)[0]
+    if suffix == ".txt" and columns is None and cut.separator not in first and text.strip():
         raise DataError(
             "the first line holds no tab",
             where=f"{path}, line 1",
@@ -208,16 +228,52 @@ def _parse_delimited(text: str, path: Path, columns: Sequence[str] | None) -> pd
             expected="columns separated by tabs",
             next_step="save the table as csv",
         )
-    literal = suffix == ".txt" or (suffix == ".tsv" and columns is not None)
+    skipped = int(cut.start > 0)
+    literal = is_literal(path, cut.separator, dialect)
     limit = csv.field_size_limit(LARGEST_CELL)
     try:
-        records = _records(text, path, delimiter="," if suffix == ".csv" else "\t", literal=literal)
+        records = _records(text[cut.start :], path, delimiter=cut.separator, literal=literal)
         names = list(columns) if columns else [name.strip() for name in next(records, (1, []))[1]]
-        _require_different(names, f"{path}, line 1")
-        rows = [_require_width(row, names, f"{path}, line {line}", literal) for line, row in records]
+        if "" not in names:
+            _require_different(names, f"{path}, line 1")
+        numbered = list(records)
     finally:
         csv.field_size_limit(limit)
-    return pd.DataFrame(rows, columns=pd.Index(names, dtype=object), dtype=object)
+    if columns and numbered:
+        # A spreadsheet ends each row with the separators of its empty columns.
+        names += [""] * (min(len(row) for _, row in numbered) - len(names))
+        if any(cell.strip() for _, row in numbered for cell in row[len(columns) :]):
+            names = names[: len(columns)]
+    rows = [row for _, row in numbered]
+    empty = empty_columns(names, rows) if len(names) > 1 else []
+    if len(empty) < names.count(""):
+        _require_named(names, empty, rows, path)
+    checked = [_require_width(row, names, f"{path}, line {line + skipped}", cut.separator) for line, row in numbered]
+    notes: tuple[str, ...] = (cut.note,) if cut.note else ()
+    if empty:
+        gone = set(empty)
+        checked = [[cell for place, cell in enumerate(row) if place not in gone] for row in checked]
+        names = [name for place, name in enumerate(names) if place not in gone]
+        notes += (f"{path.name}: {len(gone)} columns without a name and without values are left out",)
+    _require_different(names, f"{path}, line 1")
+    frame = pd.DataFrame(checked, columns=pd.Index(names, dtype=object), dtype=object)
+    return Table(frame, notes, separator=cut.separator)
+
+
+def _require_named(names: list[str], empty: Sequence[int], rows: Sequence[Sequence[str]], path: Path) -> None:
+    """Refuses several columns without a name of which one holds values: texts with separators spill into them."""
+    filled = [place for place, name in enumerate(names) if not name and place not in empty]
+    if names.count("") == 1:
+        return
+    place = filled[0]
+    row = next(row for row in rows if place < len(row) and row[place].strip())
+    raise DataError(
+        "a column has values and no name",
+        where=f"{path}, column {place + 1} of {len(names)}",
+        received=f"{row[place].strip()[:SHOWN]!r}, in a row of {' | '.join(row)[:SHOWN]}",
+        expected="a name for each column in the first line",
+        next_step="name it there; or put texts that hold a separator in double quotes, and take the column out",
+    )
 
 
 def _records(text: str, path: Path, *, delimiter: str, literal: bool) -> Iterator[tuple[int, list[str]]]:
@@ -248,18 +304,15 @@ def _records(text: str, path: Path, *, delimiter: str, literal: bool) -> Iterato
         ) from None
 
 
-def _require_width(row: list[str], names: list[str], where: str, literal: bool) -> list[str]:
+def _require_width(row: list[str], names: list[str], where: str, separator: str) -> list[str]:
     if len(row) != len(names):
         raise DataError(
             "a row has another number of fields than there are columns",
             where=where,
             received=f"{len(row)} fields: {' | '.join(row)[:SHOWN]}",
-            expected=f"{len(names)}: {', '.join(names)}",
-            next_step="check data.columns, and that no text holds a tab or a line break"
-            if literal
-            else "save the table with commas, or as tsv with tabs: its columns are parted by semicolons"
-            if len(names) == 1 and ";" in names[0]
-            else "put texts that hold a separator or a line break in double quotes",
+            expected=f"{len(names)}: {', '.join(names)}, parted by {shown(separator)}",
+            next_step="put texts that hold a separator or a line break in double quotes; --set data.separator=semicolon"
+            " (comma, tab, pipe) names another separator, data.columns the columns of a file without a header",
         )
     return row
 

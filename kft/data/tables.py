@@ -15,11 +15,13 @@ import pandas as pd
 
 from kft.data.clean import clean_cell
 from kft.data.columns import require_column
+from kft.data.dialects import PLAIN, Dialect
 from kft.data.examples import Columns, Examples, Input, RejectedRow
 from kft.data.forms import Form, read_form
 from kft.data.image_folders import find_images
 from kft.data.image_paths import find_files
 from kft.data.images import check_images
+from kft.data.reading import Table
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec, GroupSpec
 from kft.tasks.cells import as_objects, as_text, text_problem
@@ -43,6 +45,7 @@ class Rows:
         numbered: Whether rows have numbers for ids where images elsewhere have their paths.
         notes: What was guessed in reading it, one sentence each.
         form: Empty where the file is a table with these rows; else what it is; see ``kft.data.forms.Form``.
+        table: How its file is written; None where no file is a table as it is.
     """
 
     name: str
@@ -51,14 +54,14 @@ class Rows:
     numbered: bool = False
     notes: tuple[str, ...] = ()
     form: str = ""
+    table: Table | None = None
 
 
 def read_source(
     source: Path | pd.DataFrame,
     task: Task,
     *,
-    columns: Sequence[str] | None = None,
-    encoding: str | None = None,
+    dialect: Dialect = PLAIN,
     unlabelled: bool = False,
 ) -> Form:
     """Reads a table of whatever form, or, for tasks on images, a folder with one subfolder a class.
@@ -66,15 +69,14 @@ def read_source(
     Args:
         source: A file, a folder or a DataFrame.
         task: What is read.
-        columns: Column names of a file without a header.
-        encoding: Of a file that is not UTF-8.
+        dialect: What is known of how files are written.
         unlabelled: Whether rows without a label stay.
 
     Raises:
         DataError: It cannot be read, or is a folder where a table is wanted.
     """
     if isinstance(source, pd.DataFrame) or not source.is_dir():
-        return read_form(source, task, columns=columns, encoding=encoding, unlabelled=unlabelled)
+        return read_form(source, task, dialect=dialect, unlabelled=unlabelled)
     if not task.reads.files:
         raise DataError(
             "a folder where a table is wanted",

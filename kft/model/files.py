@@ -170,8 +170,10 @@ def _of_folder(folder: Path) -> tuple[list[str], list[str]]:
             weights = sorted({*weights, *shards_of(folder, "model.weights.json", ".h5")})
         rest += sorted(file.relative_to(folder).as_posix() for file in (folder / "assets").rglob("*") if file.is_file())
         return weights, rest
-    require_weights(folder)
     rest = ["config.json", *_tokenizer_files(folder), *_present(folder, IMAGE_SETTINGS)]
+    for name in rest:  # first, because a folder of pointers may lack its weights as well
+        refuse_pointer(folder / name)
+    require_weights(folder)
     if (folder / INDEX).is_file():  # as keras-hub does, before the whole file
         return shards_of(folder, INDEX, ".safetensors"), [*rest, INDEX]
     return [WHOLE], rest

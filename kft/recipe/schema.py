@@ -23,6 +23,7 @@ from kft.recipe.values import (
     LabelColumns,
     Name,
     PersonalKind,
+    Separator,
     SharesOrSources,
     Size,
     Sources,
@@ -80,7 +81,12 @@ class DataSpec(Spec):
     valid: SharesOrSources = Field("15%", description="a share of train, or as train; selection looks at it")
     test: SharesOrSources = Field("15%", description="a share of train, or as train; sealed until evaluation")
     encoding: Encoding | None = Field(
-        None, description="of csv, tsv, txt and jsonl files that are not UTF-8, such as windows-1252"
+        None, description="of csv, tsv, txt and jsonl files that are not UTF-8; windows-1252 is found and said"
+    )
+    separator: Separator | None = Field(
+        None,
+        description="what parts the columns of csv, tsv and txt files, one for all: comma, semicolon, tab or pipe, or "
+        "the character; found and said when left out",
     )
     html: Literal["keep", "unescape"] = Field(
         "keep", description="unescape: `&amp;` in a text becomes `&`, in training and in every later use alike"

@@ -93,6 +93,15 @@ Size = Annotated[str, AfterValidator(_size)]
 LabelColumns = Annotated[str | tuple[str, ...], BeforeValidator(_label_columns)]
 Sources = Annotated[str | tuple[str, ...], BeforeValidator(_sources)]
 SharesOrSources = Annotated[str | tuple[str, ...], BeforeValidator(_shares_or_sources)]
+SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "tab", "pipe": "|"}
+"""What separators are called, to how a recipe has them: a tab would be lost in job files and on terminals."""
+
+
+def _separator(value: Any) -> Any:
+    return (SEPARATORS | {"\t": "tab"}).get(value, value) if isinstance(value, str) else value
+
+
+Separator = Annotated[Literal[",", ";", "tab", "|"], BeforeValidator(_separator)]
 Encoding = Annotated[str, AfterValidator(known_encoding)]
 Gate = Annotated[str, AfterValidator(_gate)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]

@@ -10,6 +10,7 @@ import pandas as pd
 
 from kft.data.columns import guess_columns
 from kft.data.examples import Columns, Wanted
+from kft.data.headers import refuse_row_as_header
 from kft.data.parts import Part, name_parts, open_source, read_parts, title, whole
 from kft.data.tables import IMAGE, LABEL, Rows
 from kft.errors import DataError
@@ -60,6 +61,9 @@ def read_sources(
         besides=[name for name in (spec.id, spec.group and spec.group.column, spec.time) if name],
         task=task,
     )
+    if spec.columns is None:
+        for rows in read.values():
+            refuse_row_as_header(rows, columns)
     return Sources(tables, read, columns)
 
 

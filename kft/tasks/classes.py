@@ -16,6 +16,7 @@ from kft.metrics.by_class import per_class
 from kft.metrics.classification import METRICS, confusion_matrix
 from kft.recipe.schema import DataSpec
 from kft.tasks.cells import as_text, kind_problem
+from kft.tasks.decimals import as_number, comma_notes, number_problem, require_one_comma
 from kft.tasks.decode import softmax
 from kft.tasks.label_cells import list_in
 from kft.tasks.spelling import difference, spelled
@@ -72,7 +73,7 @@ def _parse(cell: object, text: object, spec: DataSpec) -> tuple[str, str]:
         return label, ""
     rating = as_number(label)
     if not math.isfinite(rating):
-        return "", f"rating is no finite number: {label[:20]!r}"
+        return "", number_problem(label, "rating")
     return spec.bins.labels[bisect.bisect_right(spec.bins.edges, rating)], ""
 
 
@@ -100,9 +101,15 @@ def spelling_notes(found: Mapping[tuple[object, str], int]) -> tuple[str, ...]:
     return ("labels are read in one spelling: " + "; ".join(said) + more,)
 
 
+def _settle(column: LabelColumn, spec: DataSpec) -> DataSpec:
+    if spec.bins is not None:
+        require_one_comma(column)
+    return spec
+
+
 def _notes(column: LabelColumn, spec: DataSpec) -> tuple[str, ...]:
     if spec.bins is not None:
-        return ()
+        return comma_notes(column)
     # By kind too: True and 1 are equal.
     cells = Counter((type(cell), cell) for cell in column.cells if pd.api.types.is_scalar(cell))
     read: Counter[tuple[object, str]] = Counter()
@@ -152,20 +159,6 @@ def _row(truth: Any, answer: np.ndarray, space: AnswerSpace) -> tuple[str, str, 
     return space.labels[int(truth)], space.labels[int(answer.argmax())], f"{answer.max():.6f}"
 
 
-def as_number(text: str) -> float:
-    """Returns a cell's number, NaN where it is none.
-
-    Example:
-        >>> as_number("1.5"), as_number("1_000")
-        (1.5, nan)
-    """
-    try:
-        # Python reads 1_000 as a number; a table that holds it means something else.
-        return math.nan if "_" in text else float(text)
-    except ValueError:
-        return math.nan
-
-
 CLASSES = AnswerKind(
     # Labels are names; targets are ``int32[n]``, answers probabilities ``float64[n, classes]``.
     labels=Labelling(
@@ -175,6 +168,7 @@ CLASSES = AnswerKind(
         lack=lambda space: "" if len(space.labels) > 1 else "one class only: there is nothing to tell apart",
         strata=lambda labels: np.array(labels, dtype=object),
         names=lambda label: (label,),
+        settle=_settle,
         notes=_notes,
         renamed=lambda label, new: new.get(label, label),
         noun="classes",

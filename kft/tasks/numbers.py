@@ -12,9 +12,9 @@ import numpy as np
 from kft.metrics.regression import METRICS
 from kft.recipe.schema import DataSpec
 from kft.tasks.cells import as_text, kind_problem
-from kft.tasks.classes import as_number
+from kft.tasks.decimals import as_number, comma_notes, number_problem, require_one_comma
 from kft.tasks.decode import in_units
-from kft.tasks.task import AnswerKind, AnswerSpace, Judging, Labelling, Learning, Objective, Offsets
+from kft.tasks.task import AnswerKind, AnswerSpace, Judging, LabelColumn, Labelling, Learning, Objective, Offsets
 
 STRATA = 10
 
@@ -38,7 +38,12 @@ def _parse(cell: object, text: object, spec: DataSpec) -> tuple[float, str]:
     if problem or not label:
         return math.nan, problem or "missing label"
     value = as_number(label)
-    return value, "" if math.isfinite(value) else f"label is no finite number: {label[:20]!r}"
+    return value, "" if math.isfinite(value) else number_problem(label, "label")
+
+
+def _settle(column: LabelColumn, spec: DataSpec) -> DataSpec:
+    require_one_comma(column)
+    return spec
 
 
 def _strata(labels: Sequence[float]) -> np.ndarray:
@@ -82,6 +87,8 @@ NUMBERS = AnswerKind(
         lack=lambda space: "" if space.std > 0 else "one number only: there is nothing to learn",
         strata=_strata,
         written=lambda label: repr(float(label)),
+        settle=_settle,
+        notes=lambda column, spec: comma_notes(column),
     ),
     learning=Learning(
         head="regression",

@@ -56,3 +56,10 @@ def test_a_pointer_in_place_of_a_shard_an_index_and_a_keras_file(tmp_path, kft_c
     (tmp_path / "own.keras").write_text(POINTER)
     code, _, err = kft_cli("train", str(recipe), "--set", f"model.backbone={tmp_path / 'own.keras'}")
     assert code == 2 and "Git LFS pointer" in err and "own.keras" in err
+
+
+def test_a_pointer_is_named_where_the_weights_are_gone_too(tmp_path, kft_cli):
+    recipe = pointed(tmp_path, "tokenizer.json")
+    (tmp_path / "bert" / "model.safetensors").unlink()
+    code, _, err = kft_cli("train", str(recipe), "--run", str(tmp_path / "run"))
+    assert code == 2 and "Git LFS pointer" in err and "tokenizer.json" in err

@@ -132,9 +132,10 @@ def test_seven_bit_encodings_are_read_as_told(tmp_path):
 
 
 def test_another_encoding_is_refused_with_the_key_that_mends_it(tmp_path):
-    (tmp_path / "train.csv").write_bytes("text,label\nfür,a\n".encode("windows-1252"))
+    (tmp_path / "train.csv").write_bytes("text,label\nfür,\x81\n".encode("latin-1"))
     error = refused(tmp_path, "train.csv")
-    assert error.problem == "the file is not UTF-8" and error.where.endswith("line 2, byte 12")
+    assert error.problem == "the file is not UTF-8, and no words in windows-1252"
+    assert error.where.endswith("line 2, byte 12")
     assert error.next_step.startswith("--set data.encoding=windows-1252")
     error = refused(tmp_path, "train.csv", encoding="ascii")
     assert error.problem == "the file is not ascii" and "data.encoding" in error.next_step
