@@ -121,7 +121,7 @@ class Look:
             yield "label", f"{place}, numbers from {low:g} to {high:g}, median {middle:g}"
         else:
             noun = "classes" if self.task.kind.one_class else "labels"
-            yield "label", f"{place}, {len(self.counts)} {noun}, smallest {min(self.counts.values())} rows"
+            yield "label", f"{place}, {len(self.counts)} {noun}, smallest {counted(min(self.counts.values()), 'row')}"
         yield from self.proposals.said
         if self.proposals.others:
             yield "others", f"not read: {', '.join(map(repr, self.proposals.others))}"
@@ -370,7 +370,7 @@ def _other_tasks(task: Task, cells: Sequence[Any], counts: Counter[str], source:
 
 def _is_number(text: str) -> bool:
     try:
-        float(text)
+        float(text.replace(",", ".") if text.count(",") == 1 and "." not in text else text)
     except ValueError:
         return False
     return True

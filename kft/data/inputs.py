@@ -190,9 +190,10 @@ def require_inputs(
         raise DataError("there is nothing to answer", where=where, expected=f"at least one {noun[:-1]}")
     problems = find_unusable(inputs, task) if unusable == "error" else {}
     if problems:
+        state = "is empty" if len(problems) == 1 else "are empty"
         empty = all(problem.endswith("empty text") for problem in problems.values())
         raise DataError(
-            f"{len(problems)} of {len(inputs)} {noun} {'are empty' if empty else 'cannot be used'}",
+            f"{len(problems)} of {len(inputs)} {noun} {state if empty else 'cannot be used'}",
             where=f"{where}, row {in_words(problems)}",
             received=None if empty else next(iter(problems.values())),
             expected=f"{task.reads.one} in every row",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -117,7 +118,7 @@ def _open_glob(pattern: str, base: Path) -> list[Part]:
     if found:
         return [Part(base / name, base / name) for name in found]
     folder = base / pattern
-    while not folder.is_dir():
+    while not os.path.isdir(folder):
         folder = folder.parent
     beside = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
     raise DataError(
@@ -138,7 +139,7 @@ def is_pattern(source: str, base: Path) -> bool:
         >>> is_pattern("parts/*.csv", Path("/data"))
         True
     """
-    return is_glob(source) and not (base / Path(source).expanduser()).exists()
+    return is_glob(source) and not os.path.exists(base / Path(source).expanduser())
 
 
 def _without_folders(pattern: str, base: Path) -> tuple[Path, str]:
@@ -146,7 +147,7 @@ def _without_folders(pattern: str, base: Path) -> tuple[Path, str]:
     path = base / Path(pattern).expanduser()
     rest = list(path.parts[1:])
     folder = Path(path.anchor)
-    while len(rest) > 1 and ".." not in rest[:1] and (folder / rest[0]).is_dir():
+    while len(rest) > 1 and ".." not in rest[:1] and os.path.isdir(folder / rest[0]):
         folder /= rest.pop(0)
     return folder, str(Path(*rest))
 

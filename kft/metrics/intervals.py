@@ -292,7 +292,7 @@ def _draw_weights(groups: int, resamples: int, seed: int) -> Iterator[tuple[np.n
 def _interval(value: float, lower: np.ndarray, upper: np.ndarray, turned: bool = False) -> Estimate:
     low, high = float(np.percentile(lower, 2.5)), float(np.percentile(upper, 97.5))
     if turned:
-        low = min(low, 2 * value - high)
+        low = min(low, max(0.0, 2 * value - high))  # what is turned is a share: none lies below nothing
     return Estimate(value, min(low, value), max(high, value))
 
 

@@ -44,6 +44,7 @@ class Metric:
             ``float[resamples, n]``) to ``float[resamples]``.
         hits: Statistics to ``float[n, 2]``, hits and what they are among, where the metric is such a share.
         turned: Whether few examples flatter it, and resampling as much again: its interval is turned round its value.
+            Only for shares, from 0 to 1.
         by_chance: For a distance that is never below 0 and that chance alone moves away from it: (answers, codes of
             groups, rng) to values ``float[draws]`` of examples whose true distance is 0. Its interval reaches down to 0
             where such a value is as large, and one example more may move it either way.

@@ -104,7 +104,7 @@ def test_predict_lines(trained, kft_cli, monkeypatch):
     assert [json.loads(line)["label"] for line in out.splitlines()] == ["negative", "positive"]
     monkeypatch.setattr("sys.stdin", io.StringIO("the battery is awful.\n\n"))
     code, _, err = kft_cli("predict", trained.run, "-")
-    assert code == 2 and "1 of 2 texts are empty" in err and "row 2" in err
+    assert code == 2 and "1 of 2 texts is empty" in err and "row 2" in err
 
 
 def test_predict_a_file_gives_a_file(trained, kft_cli, tmp_path):

@@ -54,6 +54,8 @@ def test_folders_of_splits_are_no_classes(tmp_path):
 def test_numbers_and_lists_are_told(tmp_path):
     numbers = look(tmp_path, rows(*(f"{n / 10}" for n in range(30)), repeat=2))
     assert any("kft init data.csv --task text-regression" in line for line in numbers.warnings)
+    commas = look(tmp_path, rows(*(f'"{n},5"' for n in range(30)), repeat=2))
+    assert any("kft init data.csv --task text-regression" in line for line in commas.warnings)
     lists = look(tmp_path, rows("red|round", "blue"))
     assert any("6 labels look like lists: kft init data.csv --task text-multi-label" in line for line in lists.warnings)
     found = look(tmp_path, rows(*(f"{n / 10}" for n in range(30))), task="text-regression")

@@ -102,3 +102,11 @@ def test_every_metric_has_an_interval_that_holds_it_and_pairs(metrics, truth, an
 def test_what_is_no_answer_is_refused(metric, truth, answers, problem):
     with pytest.raises(UsageError, match=problem):
         metric.value(truth, answers)
+
+
+def test_average_precision_has_no_end_below_nothing():
+    random = np.random.default_rng(0)
+    targets = (random.random((60, 25)) < 0.05).astype(int)
+    answers = np.full(targets.shape, 0.05)
+    found = estimate_all(targets, answers, metrics=LABELS)["average_precision"]
+    assert 0 <= found.low <= found.value <= found.high <= 1

@@ -77,7 +77,7 @@ def test_inputs_from_a_table_are_cleaned_as_in_training(tmp_path):
     found = cases_of(tmp_path, [check], data=DataSpec(train="a.csv", redact=("email",)))
     assert [(case.given, case.changed) for case in found.cases] == [("mail [EMAIL]", "MAIL [EMAIL]"), ("two", "TWO")]
     check["rows"] = {"file": "rows.csv", "column": "note"}
-    with pytest.raises(DataError, match="1 of 3 texts are empty"):
+    with pytest.raises(DataError, match="1 of 3 texts is empty"):
         cases_of(tmp_path, [check])
 
 
