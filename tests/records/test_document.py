@@ -122,6 +122,7 @@ def test_a_file_that_is_cut_short_or_is_not_there(tmp_path):
     assert str(missing.value).replace(str(tmp_path), "RUN").splitlines() == [
         "the run folder has no receipt.json",
         "  where:    RUN",
+        "  received: no such file",
         "  expected: the folder of a finished run",
         MEND,
     ]
