@@ -6,6 +6,7 @@ Vertex AI and GKE through Cloud Storage FUSE, on a TPU VM as copies that its sta
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -39,7 +40,7 @@ class Source:
     @property
     def upload(self) -> tuple[str, str] | None:
         """What is to be copied where with ``gcloud storage cp --recursive``; None when nothing is."""
-        if self.local is None or not self.local.exists():
+        if self.local is None or not os.path.exists(self.local):  # which knows no name that is too long
             return None
         return str(self.local), self.url.rpartition("/")[0] + "/"
 

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from kft.audit import all_checks  # noqa: F401
 from kft.audit.check import CHECKS
 from kft.audit.checks.conflicts import check_conflicts, find_conflicts
 from kft.audit.checks.duplicates import check_duplicates, find_duplicates
