@@ -132,6 +132,7 @@ def test_a_file_that_is_cut_short_or_is_not_there(tmp_path):
     assert str(cut.value).replace(str(tmp_path), "RUN").splitlines() == [
         "receipt.json cannot be read: Unterminated string starting at: line 3 column 14 (char 38)",
         "  where:    RUN",
+        "  received: Unterminated string starting at: line 3 column 14 (char 38)",
         "  expected: the folder of a finished run",
         MEND,
     ]
