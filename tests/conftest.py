@@ -9,6 +9,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 # Workers that run side by side must not spin while they wait for each other.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Tables are as wide as COLUMNS says, which pytest's workers set: here they are as wide as in a log.
+os.environ.pop("COLUMNS", None)
 
 import shutil
 import subprocess

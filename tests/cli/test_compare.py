@@ -46,7 +46,7 @@ def test_labels_that_hang_on_words_and_what_is_written(kft_cli, tiny_folder, tmp
     assert by_name["linear"]["cost"]["bytes"] == by_name["linear"]["cost"]["own_bytes"]
     assert by_name["top"]["cost"]["bytes"] > by_name["top"]["cost"]["own_bytes"]
     run = tmp_path / "runs" / "tickets-compare-1"
-    files = ["compare.json", "compare.md", "receipt.json", "recipe.yaml", "splits.parquet"]
+    files = ["compare.json", "compare.md", "manifest.json", "receipt.json", "recipe.yaml", "splits.parquet"]
     assert sorted(file.name for file in run.iterdir()) == files
     assert json.loads((run / "compare.json").read_text()) == {"schema_version": 1, **found}
     assert json.loads((run / "receipt.json").read_text())["split_hash"] == found["split_hash"]

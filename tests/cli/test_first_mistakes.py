@@ -43,8 +43,8 @@ def test_files_that_cannot_be_learnt_from(kft_cli, recipe, tmp_path, content, te
 
 
 def test_not_utf8(kft_cli, recipe, tmp_path):
-    (tmp_path / "reviews.csv").write_bytes("text,label\nschön,gut\n".encode("latin-1"))
-    check(kft_cli("train", recipe), 2, "not UTF-8", "line 2", "0xf6", "iconv")
+    (tmp_path / "reviews.csv").write_bytes(b"text,label\nsch\x81n,gut\n")  # no sign of windows-1252 either
+    check(kft_cli("train", recipe), 2, "not UTF-8", "line 2", "0x81", "iconv")
 
 
 def test_a_label_seen_only_in_test(kft_cli, recipe, tmp_path):
