@@ -71,8 +71,9 @@ def test_no_fault_passes_for_the_sound_folder(sound, examples):
         shutil.copytree(source, folder)
         harm(folder, *fault)
         changed = backbone_files(folder).differences(files.hashes)
-        same = all((folder / name).read_bytes() == (source / name).read_bytes() for name in files.hashes)
-        assert changed or same, "a change that no hash shows"
+        assert changed or all((folder / name).read_bytes() == (source / name).read_bytes() for name in files.hashes), (
+            "a change that no hash shows"
+        )
         kft.load_backbone(str(folder)).tokenizer.encode(["the battery is great."], 16)
 
     survives(FAULT, meets, examples)
