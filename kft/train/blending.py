@@ -62,7 +62,7 @@ def solve_blend(job: Job, phase: PhaseSpec, split: SplitModel) -> Events[Blended
     with job.watch.task("views, out of fold", len(families(lessons[0]))) as tick:
         if tuned:
             head: Any = job.model.get_layer("head_logits")
-            view = HeadView(np.array(head.kernel), np.array(head.bias), goal)
+            view = HeadView(head.kernel.numpy(), head.bias.numpy(), goal)
             found = fit_tuned_blend(view, lessons[0], lessons[1], _folding(job, lessons, tuned), tick)
         else:
             found = fit_blend(lessons[0].with_more(lessons[1]), _folding(job, lessons, tuned), tick)
