@@ -181,7 +181,7 @@ def frames_of(data: Any) -> Mapping[str, pd.DataFrame] | None:
     unknown = sorted(set(frames) - set(SPLITS))
     if unknown or "train" not in frames:
         raise UsageError(
-            f"{', '.join(map(repr, unknown))} is no split" if unknown else "there is no DataFrame to train on",
+            f"{', '.join(map(repr, unknown))} is not a split" if unknown else "there is no DataFrame to train on",
             where="data=",
             received=", ".join(map(repr, frames)) or "an empty mapping",
             expected="'train', and perhaps 'valid' and 'test'",
@@ -201,7 +201,7 @@ def show_data(progress: Progress, recipe: Recipe, split: DataSplit) -> None:
     rows = len(split.train) + len(split.valid) + len(split.test)
     if rows > MANY_TEXTS and not TASKS.get(recipe.spec.task).reads.files:
         progress.note(
-            f"copies     of more than {MANY_TEXTS:,} texts each is held against fewer others: some pairs are missed"
+            f"copies     of more than {MANY_TEXTS:,} texts each is compared with fewer others: some pairs are missed"
         )
     for note in split.notes:
         progress.note(f"read       {note}")

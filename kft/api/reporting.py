@@ -135,7 +135,7 @@ def _comparison(folder: Path, record: RunRecord) -> Comparison:
     found = read_comparison(folder)
     if found.split_hash != record.receipt.split_hash:
         raise RunError(
-            "the comparison was made on another split, so its figures do not stand beside this run's",
+            "the comparison was made on another split, so its figures cannot be shown beside this run's",
             where=f"{folder}, split_hash",
             received=found.split_hash[:16],
             expected=f"{record.receipt.split_hash[:16]}, as in {record.run.receipt}",

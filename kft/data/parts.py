@@ -83,7 +83,7 @@ def open_source(source: str | Sequence[str], base: Path, locate: Locate) -> tupl
     repeated = next((path for path in files if files.count(path) > 1), None)
     if repeated is not None:
         raise DataError(
-            "one file stands in a list twice",
+            "one file is in a list twice",
             where=str(repeated),
             received=", ".join(several),
             expected="each file once",
@@ -214,7 +214,7 @@ def read_parts(
 
 
 def _require_one_separator(read: Sequence[Rows]) -> None:
-    """Refuses files of one ending that are parted by different separators: one of them is hardly read as meant."""
+    """Refuses files of one ending that are separated by different separators: one of them is hardly read as meant."""
     seen: dict[str, Rows] = {}
     for part in read:
         if part.table is None or not part.table.separator:
@@ -224,7 +224,7 @@ def _require_one_separator(read: Sequence[Rows]) -> None:
         one, other = first.table.separator, part.table.separator
         if one != other:
             raise DataError(
-                "the files of one source are parted by different separators",
+                "the files of one source have different separators",
                 where=f"{first.name} and {part.name}",
                 received=f"{shown(one)} in {first.name}, {shown(other)} in {part.name}",
                 expected="one separator for all",
@@ -284,7 +284,7 @@ def parts_to_examples(
     """Turns the rows of all parts of a split into examples; see ``to_examples``.
 
     Raises:
-        DataError: Besides what ``to_examples`` refuses: one id stands in two parts.
+        DataError: Besides what ``to_examples`` refuses: one id is in two parts.
     """
     column = label_column(rows, columns)
     settled = task.kind.labels.settle(column, spec)

@@ -71,4 +71,4 @@ def test_a_span_behind_the_cut_is_another_thing(tmp_path, tiny_folder, kft_cli):
     code, out, _ = kft_cli("check", "r.yaml", "--json")
     (found,) = [each for each in json.loads(out)["findings"] if each["check"] == "spans"]
     assert code == 1 and found["details"]["kind"] == "cut"
-    assert found["message"].startswith("30 of 60 spans (50.0 %) lie behind the cut")
+    assert found["message"].startswith("30 of 60 spans (50.0 %) lie beyond the cut")

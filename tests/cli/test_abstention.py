@@ -40,7 +40,7 @@ def test_what_is_foreign_is_withheld_and_the_reason_goes_to_standard_error(scope
     assert "3 of 6 answers withheld: 3 unlike the training examples (out of scope)" in err
     assert "6 answers in answers.jsonl\n" in err
     _, _, err = kft_cli("predict", scoped.run, "asked.txt", "-o", "answers.jsonl")
-    assert "6 answers in answers.jsonl, in place of what was there" in err
+    assert "6 answers in answers.jsonl, which was overwritten" in err
     assert kft.predict(scoped.run, FOREIGN[0])[0].why == "unlike the training examples (out of scope)"
     code, out, err = kft_cli("predict", scoped.run, "--text", FOREIGN[0])
     assert json.loads(out)["abstain"] is True and "1 of 1 answers withheld" in err
@@ -129,7 +129,7 @@ def test_costs_decide_and_what_they_come_to_is_reported(tiny_folder, kft_cli, tm
     )
     code, out, err = kft_cli("evaluate", tmp_path / "run")
     assert code == 0 and "costs       " in out and "an example; answering everything" in out
-    assert "abstention below a confidence of 0.750: wrong costs 4, to abstain 1" in err
+    assert "abstention below a confidence of 0.750: a wrong answer costs 4, abstaining 1" in err
     assert json.loads((result.run / "receipt.json").read_text())["set_aside"] == 0
 
 

@@ -58,7 +58,7 @@ def test_an_empty_cache(kft_cli, tmp_path, monkeypatch):
 
 def test_a_size_that_is_none(kft_cli):
     code, _, err = kft_cli("cache", "prune", "--max-size", "much")
-    assert code == 2 and "--max-size is no size" in err and "'20 GB'" in err
+    assert code == 2 and "--max-size is not a size" in err and "'20 GB'" in err
 
 
 def test_decoded_images_are_listed_verified_and_pruned(kft_cli, tmp_path, monkeypatch):

@@ -30,7 +30,7 @@ def test_german_excel_is_read_from_init_to_check(tmp_path, kft_cli):
     code, out, err = kft_cli("init", "t.csv", "-o", "r.yaml", "--task", "text-regression")
     assert code == 0, err
     said = " ".join((out + err).split())
-    assert "columns are parted by ';' (data.separator: semicolon)" in said
+    assert "columns are separated by ';' (data.separator: semicolon)" in said
     assert "read as windows-1252, such as 'Für'" in said and "'0,05' is read as 0.05" in said
     text = (tmp_path / "r.yaml").read_text()
     assert "encoding: windows-1252\n" in text and 'separator: ";"' in text
@@ -41,11 +41,11 @@ def test_german_excel_is_read_from_init_to_check(tmp_path, kft_cli):
 def test_two_separators_that_fit_are_refused_until_one_is_named(tmp_path):
     path = written(tmp_path, "a.csv", "text;note,all\ngut;3,5\nnein;1,5\n")
     error = refused(path)
-    assert error.problem == "the columns can be parted in two ways"
+    assert error.problem == "the columns can be separated in two ways"
     assert "--set data.separator=comma or data.separator=semicolon" in error.next_step
     assert read_table(path, separator=";").iloc[0].tolist() == ["gut", "3,5"]
     path = written(tmp_path, "b.csv", "gut;3,5\nnein;1,5\n")
-    assert refused(path, columns=("text", "label")).problem == "the columns can be parted in two ways"
+    assert refused(path, columns=("text", "label")).problem == "the columns can be separated in two ways"
 
 
 def test_a_recipe_that_names_another_separator_is_told(tmp_path):
@@ -59,7 +59,7 @@ def test_the_files_of_one_source_have_one_separator(tmp_path, kft_cli):
     written(tmp_path, "a.csv", "text,label\n" + "good day,a\nbad day,b\n" * 9)
     written(tmp_path, "b.csv", "text;label\n" + "good, day;a\nbad day;b\n" * 9)
     code, _, err = kft_cli("init", "*.csv", "-o", "r.yaml")
-    assert code == 2 and "parted by different separators" in err and "';' in b.csv" in err
+    assert code == 2 and "have different separators" in err and "';' in b.csv" in err
 
 
 def test_empty_columns_of_a_spreadsheet_are_left_out_and_said(tmp_path):

@@ -42,9 +42,7 @@ def test_every_kind_of_answer_has_a_page(task, tmp_path):
     assert len(re.findall("<svg", page)) == {"text-classification": 5, "text-pairs": 5, "text-regression": 3}.get(
         task, 2
     )
-    assert (
-        "kft evaluate RUN --suite" in text if task in ("text-classification", "text-pairs") else "--suite" not in text
-    )
+    assert ("--suite checks.yaml" in text) == (task in ("text-classification", "text-pairs"))
     anchors = {value for _, name, value in read.attributes if name == "id"}
     links = {value[1:] for _, name, value in read.attributes if name == "href"}
     assert links and links <= anchors, links - anchors
@@ -136,7 +134,7 @@ def test_many_classes_are_shown_by_the_pairs_most_confused(tmp_path):
     many = read_record(runs.write_run(tmp_path / "many", labels=[f"c{i:02}" for i in range(31)], n=400))
     assert "Confusion matrix" in render_run(few) and "Confusion matrix" not in render_run(many)
     assert many.confused == sorted(many.confused, key=lambda pair: -pair.count)
-    assert "Taken for each other" in render_run(many)
+    assert "Mixed up most often" in render_run(many)
 
 
 def test_a_run_that_was_not_evaluated_says_what_to_do(tmp_path):
@@ -194,11 +192,11 @@ def test_a_solved_probe_has_no_curve():
         ({"threshold": {"costs": {"wrong": 10, "abstain": 1}}}, "an example costs", "good"),
         (
             {"threshold": {"precision": 0.5, "label": "good"}},
-            "of the answers good are right, 50 % were asked for",
+            "of the answers good are right, 50 % was asked for",
             "good",
         ),
-        ({"abstain_at": {"error": 0.001}}, "abstention is off: an error of at most 0.1% among", "warning"),
-        ({"abstain_at": {"error": 0.3}}, "at most are promised", "good"),
+        ({"abstain_at": {"error": 0.001}}, "abstention is off: an error of at most 0.1 % among", "warning"),
+        ({"abstain_at": {"error": 0.3}}, "was promised", "good"),
         ({}, "when to decline an answer", "missing"),
     ],
 )

@@ -267,7 +267,7 @@ def test_a_run_whose_checkpoints_are_elsewhere_is_not_begun_anew(place):
     shutil.rmtree(folder / "lasts")
     with pytest.raises(RunError, match="the run has trained") as caught:
         kft.train(run / "recipe.yaml", run=run, resume=True)
-    assert "restore that folder, or train anew with another --run DIR" in str(caught.value)
+    assert "restore that folder, or train again with another --run DIR" in str(caught.value)
 
 
 def test_a_folder_for_checkpoints_that_holds_something_else_is_refused(place):

@@ -12,6 +12,7 @@ from kft.audit.cues import Cue, column_cues, image_cues, text_cues
 from kft.audit.texts import ids_of, listed, texts_of
 from kft.audit.tokens import TokenSigns, frequent_tokens, read_signs, tokenize
 from kft.audit.view import AuditView
+from kft.records.estimate import percent
 from kft.records.findings import Finding, Severity
 from kft.split.data_split import labels_of
 
@@ -127,7 +128,7 @@ def judge_cues(
             link.rows_of(ids, members),
             "error" if link.phi >= NEARLY_CERTAIN else "warning",
             f"{link.cue.family} gives {link.label!r} away: {link.cue.name}",
-            "Find out how these rows were made, and make all classes alike in it; or test on data that lack it.",
+            "Find out how these rows were made, and make the classes alike in this; or test on data without it.",
         )
 
 
@@ -175,8 +176,8 @@ def judge_tokens(
         yield Finding(
             "shortcuts",
             "note",
-            f"Single words that go most with a class: {named}. They read like words of the subject.",
-            "Look whether they would stand in new texts too.",
+            f"Words that go most with a class: {named}. They read like words of the subject.",
+            "Check that new texts would hold them too.",
             plausible[0].phi / 2,
             details={"family": "word", "links": [link.figures() for link in plausible[:20]]},
         )
@@ -224,8 +225,8 @@ def _finding(
     return Finding(
         "shortcuts",
         severity,
-        f"{what}: {link.coverage:.0%} of its rows have it, and {link.precision:.0%} of the rows that have it are of "
-        f"this class (correlation {link.phi:.2f}).",
+        f"{what}: {percent(link.coverage, 0)} of its rows have it, and {percent(link.precision, 0)} of the rows that "
+        f"have it are of this class (correlation {link.phi:.2f}).",
         advice,
         min(1.0, link.phi),
         rows,
