@@ -118,8 +118,9 @@ def _stopped(stop: BaseException) -> int:
 def _fail(message: str, code: int) -> int:
     if debug_wanted():
         echo(traceback.format_exc(), err=True)
-    label = "" if code in (130, 143) else click.style("error", fg="red", bold=True) + " "
-    click.echo(label + visible(set_to_width(message, columns_of(sys.stderr)), lines=True), err=True)
+    label = "" if code in (130, 143) else "error "
+    said = visible(set_to_width(label + message, columns_of(sys.stderr)), lines=True).removeprefix(label)
+    click.echo((click.style("error", fg="red", bold=True) + " " if label else "") + said, err=True)
     return code
 
 

@@ -312,7 +312,7 @@ def _edge_cases(record: RunRecord) -> Iterator[Evidence]:
     short = [name for name, tone in tones.items() if tone == ERROR]
     yield Evidence(
         f"{found.passed:,} of {several(found.n, 'edge case')} pass"
-        + (f"; too few do of {listed(short)}" if short else ""),
+        + (f"; too few pass of {listed(short)}" if short else ""),
         ERROR if short else WARNING if WARNING in tones.values() else GOOD,
         "edge-cases",
     )

@@ -91,6 +91,7 @@ def test_a_damaged_file_is_told_and_how_to_mend_it(scoped, kft_cli):
         (scoped.run / "scope.safetensors").write_bytes(sound)
 
 
+@pytest.mark.slow
 def test_a_tuned_model_is_judged_by_its_own_features(tiny_folder, tmp_path):
     deep = {"name": "deep", "unfreeze": "all", "epochs": 2, "lr": 1e-3}
     path = tiny.recipe(tmp_path, tiny_folder, rows=200, phases=[deep])

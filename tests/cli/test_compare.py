@@ -82,6 +82,7 @@ def test_the_choice_never_sees_the_test_split(tiny_folder, tmp_path):
     assert first.approaches[0].metrics != second.approaches[0].metrics
 
 
+@pytest.mark.slow
 def test_named_approaches_run_however_hopeless(tiny_folder, tmp_path):
     retain = {"data": "train.csv", "label": "label"}
     path = write_recipe(

@@ -163,6 +163,7 @@ def child(root):
     )
 
 
+@pytest.mark.slow
 def test_two_processes_compute_each_example_once(tmp_path):
     one, other = child(tmp_path), child(tmp_path)
     outputs = [process.communicate(timeout=200) for process in (one, other)]

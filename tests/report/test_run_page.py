@@ -52,7 +52,7 @@ def test_every_kind_of_answer_has_a_page(task, tmp_path):
 def test_the_verdict_is_that_of_the_gates_and_of_the_baseline(tmp_path):
     run = runs.write_run(tmp_path / "run", gates={"accuracy": ">= 0.999", "log_loss": "<= 9"})
     record = read_record(run)
-    assert headline(record).endswith("; 1 of 2 gates says no.")
+    assert headline(record).endswith("; 1 of 2 gates fails.")
     measurable, *_ = four_questions(record)
     assert measurable.tone == "error" and measurable.answer.startswith(
         "It is, and it falls short: gate accuracy >= 0.999"
@@ -77,7 +77,7 @@ def test_what_was_found_is_shown_and_what_was_not_looked_at_is_said(tmp_path):
     put(run, findings=runs.findings(Finding("size", "warning", "Small.", "Add rows.", 0.1)))
     record = read_record(run)
     questions = {each.name: each for each in four_questions(record)}
-    assert questions["verifiable"].answer == "Not as it is: 6 of 8 edge cases pass; too few of own."
+    assert questions["verifiable"].answer == "Not as it is: 6 of 8 edge cases pass; too few pass of own."
     own, typos = runs.suite().checks
     put(run, edge_cases=replace(runs.suite(), checks=(replace(own, holds=True), typos)))
     answers = [each.answer for each in four_questions(read_record(run))]

@@ -62,7 +62,7 @@ def test_numbers_come_back_in_their_own_units():
 
 
 @pytest.mark.parametrize(
-    ("cell", "found"), [("1.5", 1.5), (2, 2.0), ("1_000", "not a finite number"), ("nan", "not a finite"), ("", "missing")]
+    ("cell", "found"), [("1.5", 1.5), (2, 2.0), ("1_000", "not a finite"), ("nan", "not a finite"), ("", "missing")]
 )
 def test_numbers_in_cells(cell, found):
     value, problem = NUMBERS.labels.parse(cell, "text", SPEC)
