@@ -72,7 +72,7 @@ class Question:
         return {
             ERROR: f"{self.no}: {worst[0]}{more}.",
             WARNING: f"Mostly, but: {worst[0]}{more}.",
-            MISSING: f"Yes, as far as it was looked at; missing: {worst[0]}{more}.",
+            MISSING: f"Yes, as far as was checked; missing: {worst[0]}{more}.",
             GOOD: f"Yes: {worst[0]}.",
         }[self.tone]
 
