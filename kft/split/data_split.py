@@ -21,6 +21,7 @@ from kft.recipe.schema import DataSpec
 from kft.recipe.sources import parse_share
 from kft.registry import nearest
 from kft.split.assign import SPLITS, split_alike, split_by_time, split_rows
+from kft.split.near import Copies
 from kft.split.sources import read_sources
 from kft.split.times import Times, read_times
 from kft.split.together import Vectorise, rows_together
@@ -66,6 +67,8 @@ class DataSplit:
         data_hash: sha256 over every id, text and label.
         how: How the split was made, in words.
         notes: What was guessed in reading the data, one sentence each.
+        copies: Copies among all examples, train, then valid, then test: found where both valid and test are shares
+            of train, and kept on one side; None where nobody has looked at all of them yet.
     """
 
     train: Examples
@@ -79,6 +82,7 @@ class DataSplit:
     data_hash: str
     how: str
     notes: tuple[str, ...] = ()
+    copies: Copies | None = None
 
     def without_test(self) -> Selection:
         return Selection(self.train, self.valid, self.kind, self.space)
@@ -196,7 +200,7 @@ def load_split(
     _require_variety(parts["train"], kind, names["train"], columns, rejected)
     notes = tuple(dict.fromkeys(note for part in parts.values() for note in part.notes))
     times = read_times([(rows.name, rows.frame) for rows in read["train"]], spec.time, names["train"], rejected)
-    parts, how = _divide(parts, spec, names, kind, times, similar)
+    parts, how, copies = _divide(parts, spec, names, kind, times, similar)
     space = kind.labels.space(list(labels_of(parts["train"])))
     _require_rows(parts, names, rejected)
     _require_labels(parts, names, kind, space)
@@ -213,6 +217,7 @@ def load_split(
         data_hash=data_hash((parts[key] for key in SPLITS), kind.labels.written),
         how=how,
         notes=notes,
+        copies=copies,
     )
 
 
@@ -223,12 +228,12 @@ def _divide(
     kind: AnswerKind,
     times: Times | None,
     similar: Vectorise | None,
-) -> tuple[dict[str, Examples], str]:
+) -> tuple[dict[str, Examples], str, Copies | None]:
     shares = {key: parse_share(getattr(spec, key)) or 0.0 for key in ("valid", "test") if key not in parts}
     given = [f"{key} from {names[key]}" for key in ("valid", "test") if key in parts]
     if not shares:
         _require_separate_groups(parts, names)
-        return parts, ", ".join(given)
+        return parts, ", ".join(given), None
     if sum(shares.values()) >= 1:
         raise DataError(
             "nothing is left to train on",
@@ -240,7 +245,8 @@ def _divide(
     whole = parts["train"]
     strata = kind.labels.strata(list(labels_of(whole)))
     largest = 1 - sum(shares.values())
-    groups, joined = rows_together(whole.inputs, whole.groups, strata, spec.keep_together, similar, largest)
+    together = rows_together(whole.inputs, whole.groups, strata, spec.keep_together, similar, largest)
+    groups, joined = together.groups, together.joined
     fractions = {"valid_fraction": shares.get("valid", 0.0), "test_fraction": shares.get("test", 0.0)}
     by = "stratified"
     if times is not None:
@@ -250,12 +256,16 @@ def _divide(
         rows = split_alike(strata, groups, seed=spec.split_seed, **fractions)
     else:
         rows = split_rows(strata, groups, seed=spec.split_seed, **fractions)
-    made = {key: whole.take(np.flatnonzero(rows == key)) for key in ("train", *shares)}
+    places = {key: np.flatnonzero(rows == key) for key in ("train", *shares)}
+    made = {key: whole.take(chosen) for key, chosen in places.items()}
     own = "" if whole.groups is None else f" by group ({len(set(whole.groups)):,} groups)"
     taken = " and ".join(f"{key} {share * 100:.4g}%" for key, share in shares.items())
     result = parts | made
     _require_separate_groups(result, names)
-    return result, ", ".join([f"{taken} of {names['train']}{own}", by, *([joined] if joined else []), *given])
+    how = ", ".join([f"{taken} of {names['train']}{own}", by, *([joined] if joined else []), *given])
+    if together.copies is None or len(made) < len(SPLITS):
+        return result, how, None
+    return result, how, together.copies.arranged(np.concatenate([places[key] for key in SPLITS]))
 
 
 def _require_variety(

@@ -8,7 +8,6 @@ import unicodedata
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
@@ -24,6 +23,8 @@ NEIGHBOURS = 64
 MANY_TEXTS = 100_000
 """With more different texts, half of the bands are built, and each text has the fewer neighbours the more there are."""
 BANDS_OF_MANY, FEWEST_NEIGHBOURS = 16, 8
+MOST_SEARCHED = 1_000_000
+"""Of more different texts, so many drawn at random are searched for near-copies; the same ones are found among all."""
 COUNTERS = 32
 """Each word counts in one of so many counters of its text: what two texts differ by there, they differ by in words."""
 CHUNK_TEXTS, CHUNK_PAIRS = 1024, 100_000
@@ -58,7 +59,8 @@ class HashedTexts:
 
     Attributes:
         same: ``int64[n]``: for each text, the first one with the same letters and digits in the same order.
-        rows: ``int64[m]``: the texts that are the first of their kind, in order.
+        rows: ``int64[m]``: the texts that are the first of their kind, in order; of more than ``MOST_SEARCHED`` those
+            with the lowest digests, which hang on neither the order nor the other texts.
         bands: For each band ``uint[m]``: texts that agree there may be alike.
         signatures: ``uint[m, bands * BAND_ROWS]``, by which likeness is estimated; of many texts their lowest bytes.
         many: Whether there are more than ``MANY_TEXTS``.
@@ -84,14 +86,13 @@ class HashedTexts:
         return max(FEWEST_NEIGHBOURS, NEIGHBOURS * MANY_TEXTS // len(self.rows))
 
 
-@lru_cache(maxsize=1)  # near copies are looked for at several limits
-def hash_texts(texts: tuple[str, ...]) -> HashedTexts:
+def hash_texts(texts: Sequence[str]) -> HashedTexts:
     """Reads texts twice, in pieces: which are the same, then the numbers of those that are not."""
     digests = np.empty(len(texts), "S16")
     for row, text in enumerate(texts):
         digests[row] = hashlib.blake2b("".join(normal_words(text)).encode("utf-8", "replace"), digest_size=16).digest()
     _, first, kind = np.unique(digests, return_index=True, return_inverse=True)
-    rows = np.sort(first)
+    rows = np.sort(first[:MOST_SEARCHED])  # in the order of their digests
     many = len(rows) > MANY_TEXTS
     odd = _odd_numbers(BANDS_OF_MANY if many else BANDS)
     signatures = np.empty((len(rows), len(odd)), np.uint8 if many else np.uint32)
@@ -125,9 +126,27 @@ def candidates(hashed: HashedTexts, at_least: float) -> Iterator[np.ndarray]:
                 first, second = pair[0][kept], pair[1][kept]
                 shared = (hashed.signatures[first] == hashed.signatures[second]).mean(axis=1) >= LEAST_SHARED
                 found.append(first[shared] * count + second[shared])
-        new = np.setdiff1d(np.concatenate(found), seen)
-        seen = np.union1d(seen, new)
+        new = np.sort(np.concatenate(found))
+        new = new[~is_among(new, seen)]
+        seen = merged(seen, new)
         yield np.stack(np.divmod(new, max(1, count)), axis=1)
+
+
+def is_among(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Returns ``bool[n]``: which values stand in a sorted array.
+
+    Example:
+        >>> is_among(np.array([1, 4, 9]), np.array([4, 5])).tolist()
+        [False, True, False]
+    """
+    if not known.size:
+        return np.zeros(len(values), bool)
+    return known[np.minimum(np.searchsorted(known, values), len(known) - 1)] == values
+
+
+def merged(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Returns two sorted arrays as one."""
+    return np.sort(np.concatenate([one, other]), kind="stable")  # which takes sorted runs as they are
 
 
 def _may_reach(hashed: HashedTexts, one: np.ndarray, other: np.ndarray, at_least: float) -> np.ndarray:
