@@ -61,6 +61,11 @@ class AuditView:
         return np.repeat(SPLITS, [len(self.split.part(name)) for name in SPLITS])
 
     @cached_property
+    def places(self) -> dict[str, int]:
+        """Id to place in ``all``."""
+        return {str(identifier): place for place, identifier in enumerate(self.all.ids)}
+
+    @cached_property
     def images(self) -> ImageFacts:
         """What is measured of each image of ``all``."""
         return measure_images([Path(given) for given in self.all.inputs])
