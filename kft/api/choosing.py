@@ -208,7 +208,7 @@ def _together(recipe: Recipe, selection: Selection, progress: Progress, compute:
     """Returns what no fold may part: groups, copies, and where the recipe says so whatever looks alike."""
     grounds = Grounds(recipe.spec, selection, None, progress)
     known, kind = grounds.known, grounds.task.kind
-    together, words = rows_together(
+    found = rows_together(
         known.inputs,
         known.groups,
         kind.labels.strata(list(labels_of(known))),
@@ -216,10 +216,9 @@ def _together(recipe: Recipe, selection: Selection, progress: Progress, compute:
         lambda inputs: compute(lambda: vectors_of(recipe, inputs)),
         1 - 1 / FOLDS,
     )
-    progress.note(
-        f"folds      {FOLDS}, groups whole" + (f"; {words.replace('kept on one side', 'in one fold')}" if words else "")
-    )
-    return together
+    said = f"; {found.joined.replace('kept on one side', 'in one fold')}" if found.joined else ""
+    progress.note(f"folds      {FOLDS}, groups whole{said}")
+    return found.groups
 
 
 def _require_one_process(devices: str) -> None:
