@@ -39,9 +39,10 @@ class SafeConsole(Console):
             plain = segment.control is not None or segment.text.isprintable()
             yield segment if plain else Segment(visible(segment.text, lines=True), segment.style)
 
-    def tell(self, text: str, style: str | None = None) -> None:
-        """Prints lines of kft's own, set to the console's width; see ``set_to_width``."""
+    def tell(self, text: str, style: str | None = None, most: int | None = None) -> None:
+        """Prints lines of kft's own, set to the console's width, or to ``most`` columns; see ``set_to_width``."""
         width = self.width if self.is_terminal or "COLUMNS" in os.environ else self._asked_width
+        width = most if width is None or (most and most < width) else width
         self.print(visible(set_to_width(text, width), lines=True), style=style, soft_wrap=True)
 
     def on_broken_pipe(self) -> None:
@@ -61,7 +62,9 @@ def styled(style: str, text: str, rest: str = "") -> Text:
 
 
 _COMMAND = re.compile(
-    r"(?<![\w./-])(?:kft|pip|git|hf|iconv|gcloud|kubectl|bash|python|ulimit|fuser|kill|ls|df) [\w.<-]|--\w"
+    r"(?<![\w./-])(?:kft(?: data)? [a-z]+ (?:[-'\"A-Z]|\S*[./=_\d])"  # kft check recipe.yaml, not: kft check looks for
+    r"|(?:pip|git|hf|iconv|gcloud|kubectl|bash|python|ulimit|fuser|kill|ls|df) [\w.<-])|--\w"
+    r"|^ *(?:next|mend):? .*\bkft [a-z]|^ {4,}kft [a-z]"  # what to do next, whatever the names in it are
 )
 _LABEL = re.compile(r"(?: +\w+: +|\w[\w ]*? {2,}| {4,})(?=\S)")
 NARROWEST = 24

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from kft.characters import acting_in, visible, visible_json
 from kft.errors import DataError, UsageError, require_plain
-from kft.terminal import SafeConsole, echo, echo_json, styled
+from kft.terminal import SafeConsole, echo, echo_json, set_to_width, styled
 from tests.forked import ROOT
 
 ACTS = ["\x1b[31m", "\x1b]0;title\x07", "\x9b31m", "\r", "\x08", "\x7f", "\x85", "\u202e", "\u2066", "\u200f", "\u061c"]
@@ -72,6 +72,12 @@ def test_lines_are_as_wide_as_columns_says_and_commands_stay_whole(monkeypatch, 
     said = capsys.readouterr().err.splitlines()
     assert max(len(line) for line in said if command not in line) <= 50 and any(command in line for line in said)
     assert " ".join(" ".join(said).split()).count("some words that go on") == 12
+    for line in (
+        "next       kft evaluate some words that are all names scores them",
+        "           kft report one two three four five",
+    ):
+        assert set_to_width(line, 30) == line
+    assert "\n" in set_to_width("note       kft check looks for them across the files", 30)
     monkeypatch.delenv("COLUMNS")
     console.file = io.StringIO()
     console.tell(long)

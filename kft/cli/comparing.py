@@ -95,7 +95,7 @@ def _print(result: CompareResult, recipe: str) -> None:
         table.add_row(*map(Text, cells), style=style)
     out.print(table)
     verdict = result.verdict
-    out.tell(f"verdict    {verdict.approach}: {verdict.why}")
+    out.tell(f"verdict    {verdict.approach}: {verdict.why}", most=WIDEST)
     out.tell(f"test       {result.n:,} examples, opened once, after the choice was made on valid; 95 % intervals")
     out.tell(f"seconds    {result.seconds:.0f}")
     out.tell(f"files      {result.run}: compare.json, compare.md, recipe.yaml, receipt.json, splits.parquet")

@@ -76,7 +76,7 @@ def _report_lines(result: EvaluateResult) -> Iterator[str]:
         yield from _abstention_lines(result.selective)
     if result.out_of_scope is not None:
         flagged, right = result.out_of_scope.flagged, result.out_of_scope.right
-        yield f"scope       flags {flagged} of these examples, all in scope; right answers among the flagged: {right}"
+        yield f"scope       flags {flagged} of these examples, all in scope; right answers among them: {right}"
     weak = sorted(result.weak_slices, key=lambda part: part.metrics["accuracy"].value)
     looked = sum(part.p_value is not None for part in result.slices or ())
     if looked and not weak:

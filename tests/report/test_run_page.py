@@ -82,12 +82,14 @@ def test_what_was_found_is_shown_and_what_was_not_looked_at_is_said(tmp_path):
     put(run, edge_cases=replace(runs.suite(), checks=(replace(own, holds=True), typos)))
     answers = [each.answer for each in four_questions(read_record(run))]
     assert any(answer.startswith("Mostly, but: 6 of 8 edge cases pass (") for answer in answers)
-    assert questions["maintainable"].answer.startswith("Mostly, but: ") and "50% [40%, 60%] of what" in str(questions)
+    assert questions["maintainable"].answer.startswith("Mostly, but: ") and "50 % (40 % to 60 %) of what" in str(
+        questions
+    )
     assert questions["trustworthy"].answer == "Mostly, but: Small."
     page = render_run(record)
     for words in (
         "Cases of ours.",
-        "50% [40%, 60%] of what",
+        "50 % (40 % to 60 %) of what",
         "similar sentences",
         "0.93 alike",
         "Add rows.",
