@@ -132,6 +132,7 @@ def tell_reach(copies: Copies) -> list[Finding]:
                 "searched": copies.searched,
                 "of": copies.different,
                 "neighbours": copies.neighbours,
+                "compared": copies.compared,
                 "found": found,
             },
         )
