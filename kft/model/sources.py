@@ -44,6 +44,19 @@ def source_of(name: str) -> str:
     return f"{PRESET}{name}" if re.fullmatch(r"[\w.]+", name) and name in preset_handles() else name
 
 
+def terms_of(name: str) -> str | None:
+    """Returns the name of the terms of use that a backbone's weights come under, as far as kft itself fetches them.
+
+    Example:
+        >>> terms_of("gemma3-270m"), terms_of("minilm-l6")
+        ('gemma', None)
+    """
+    source = source_of(name)
+    if not source.startswith(assets.PACKAGE):
+        return None
+    return PACKAGES.get(source.removeprefix(assets.PACKAGE)).terms
+
+
 def resolve_backbone(name: str, base: Path) -> str:
     """Returns the name of a backbone as it holds from any folder: a path becomes absolute, the rest stays.
 

@@ -6,8 +6,8 @@ and protobuf; the tests never run it:
     python -m tests.model.make_gemma_reference gemma-3-270m-q4_k_m.gguf
 
 It writes tests/model/reference_gemma.json: the ids of texts by the sentencepiece package, from a model file made of the
-GGUF file's tokens; features (after the last normalisation) and the most likely next tokens by transformers, which
-unpacks the GGUF file by its own rules; and a greedy continuation.
+GGUF file's tokens; features (after the last normalisation), the most likely next tokens and a greedy continuation by
+transformers, whose weights the gguf package names and unpacks.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 TEXTS = (
     "Hello world",
@@ -35,23 +36,25 @@ TEXTS = (
 FEATURES_OF = ("I am still waiting on my card?", "My card was declined at the shop, and the app says nothing. " * 4)
 PROMPT, CONTINUED = "The capital of France is", 12
 DIMENSIONS = 16
+EMBEDDING = "token_embd.weight"
 
 
 def pieces_of(path: Path) -> bytes:
     """Returns a SentencePiece model file of the GGUF file's tokens."""
-    from gguf import GGUFReader
     from sentencepiece import sentencepiece_model_pb2 as proto
 
-    fields = GGUFReader(path).fields
+    from kft.model.gguf import open_gguf  # gguf's own reader takes half a minute; tests compare the two
+
+    values = open_gguf(path).values
     model = proto.ModelProto()
     model.trainer_spec.model_type, model.trainer_spec.byte_fallback = proto.TrainerSpec.BPE, True
     model.trainer_spec.unk_id, model.trainer_spec.bos_id = 3, 2
     model.trainer_spec.eos_id, model.trainer_spec.pad_id = 1, 0
     model.normalizer_spec.name, model.normalizer_spec.add_dummy_prefix = "identity", False
     model.normalizer_spec.remove_extra_whitespaces = False
-    kinds = fields["tokenizer.ggml.token_type"].contents()
-    scores = fields["tokenizer.ggml.scores"].contents()
-    for number, text in enumerate(fields["tokenizer.ggml.tokens"].contents()):
+    kinds = values["tokenizer.ggml.token_type"]
+    scores = values["tokenizer.ggml.scores"]
+    for number, text in enumerate(values["tokenizer.ggml.tokens"]):
         kind = kinds[number]
         if number == 3:
             kind = 2
@@ -63,6 +66,42 @@ def pieces_of(path: Path) -> bytes:
     return model.SerializeToString()
 
 
+def load_transformers(path: Path) -> Any:
+    """Returns transformers' model of the GGUF file."""
+    import torch
+    from gguf import MODEL_ARCH, get_tensor_name_map
+    from transformers import Gemma3ForCausalLM, Gemma3TextConfig
+
+    from kft.model.gguf import open_gguf
+
+    file = open_gguf(path)
+    sizes = {key.removeprefix("gemma3."): value for key, value in file.values.items() if key.startswith("gemma3.")}
+    config = Gemma3TextConfig(
+        vocab_size=len(file.values["tokenizer.ggml.tokens"]),
+        hidden_size=sizes["embedding_length"],
+        intermediate_size=sizes["feed_forward_length"],
+        num_hidden_layers=sizes["block_count"],
+        num_attention_heads=sizes["attention.head_count"],
+        num_key_value_heads=sizes["attention.head_count_kv"],
+        head_dim=sizes["attention.key_length"],
+        query_pre_attn_scalar=sizes["attention.key_length"],
+        sliding_window=sizes["attention.sliding_window"],
+        max_position_embeddings=sizes["context_length"],
+        attn_implementation="eager",
+    )
+    names = get_tensor_name_map(MODEL_ARCH.GEMMA3, sizes["block_count"])
+    with torch.device("meta"):
+        model = Gemma3ForCausalLM(config)
+    given = {}
+    for name, tensor in model.state_dict().items():
+        array = file.tensor(names.get_name(name, try_suffixes=(".weight",)) if name != "lm_head.weight" else EMBEDDING)
+        given[name] = torch.tensor(array - 1 if name.endswith("norm.weight") else array)
+        assert given[name].shape == tensor.shape, name
+    model = Gemma3ForCausalLM(config)
+    model.load_state_dict(given)
+    return model.eval()
+
+
 def main(path: Path) -> None:
     import sentencepiece
     import torch
@@ -70,9 +109,7 @@ def main(path: Path) -> None:
 
     reader = sentencepiece.SentencePieceProcessor(model_proto=pieces_of(path))
     ids = {text: [2, *reader.encode(text)] for text in dict.fromkeys((*TEXTS, *FEATURES_OF, PROMPT))}
-    model = transformers.AutoModelForCausalLM.from_pretrained(
-        path.parent, gguf_file=path.name, dtype=torch.float32, attn_implementation="eager"
-    ).eval()
+    model = load_transformers(path)
     rows = []
     with torch.no_grad():
         for text in FEATURES_OF:
@@ -91,7 +128,8 @@ def main(path: Path) -> None:
         "continued": continued.tolist(),
     }
     target = Path(__file__).parent / "reference_gemma.json"
-    target.write_text(json.dumps(reference, indent=1) + "\n", encoding="utf-8")
+    lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in reference.items()]
+    target.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from kft.model.gguf_gemma import read_gguf_config
 from kft.model.limits import known_limit
 from kft.model.sources import resolve_backbone
 from kft.model.tokenizers import load_tokenizer
-from tests.model.gemma import PIECES, WITH_BYTES, REFERENCE, reference_arrays, write_gguf
+from tests.model.gemma import PIECES, REFERENCE, WITH_BYTES, reference_arrays, write_gguf
 from tests.model.make_gemma_reference import FEATURES_OF, TEXTS, pieces_of
 
 RECORDED = json.loads((Path(__file__).parent / "reference_gemma.json").read_text(encoding="utf-8"))
