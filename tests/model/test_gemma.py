@@ -152,6 +152,35 @@ def test_the_epsilon_that_was_written_in_32_bits_is_the_one_that_was_meant(path)
     assert read_gguf_config(path)["rms_norm_eps"] == 1e-6
 
 
+def test_a_git_lfs_pointer_is_named_as_one(tmp_path):
+    path = tmp_path / "x.gguf"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 253113024\n")
+    with pytest.raises(ModelError, match="this is a Git LFS pointer"):
+        kft.load_backbone(str(path))
+
+
+def test_pairs_and_words_are_read_as_by_other_decoders(tmp_path):
+    tokenizer = load_tokenizer(write_gguf(tmp_path / "tokens.gguf", pieces=WITH_BYTES, arrays={}), "gemma3_text")
+    (ids,), (types,), _ = tokenizer.encode_pairs(["good"], ["bad go"], 100)
+    good, bad, space_go = (tokenizer.tokenizer.token_to_id(piece) for piece in ("good", "bad", "\u2581go"))
+    assert ids.tolist() == [2, good, 2, bad, space_go] and types.tolist() == [0, 0, 1, 1, 1]
+    text = "good  b\u00e9 go"
+    (ids,), (offsets,), _ = tokenizer.encode_with_offsets([text], 100)
+    found = [
+        (tokenizer.tokenizer.id_to_token(number), text[start:stop])
+        for number, (start, stop) in zip(ids, offsets, strict=True)
+    ]
+    assert found == [
+        ("<bos>", ""),
+        ("good", "good"),
+        ("\u2581\u2581", ""),
+        ("b", "b"),
+        ("<0xC3>", "\u00e9"),
+        ("<0xA9>", "\u00e9"),
+        ("\u2581go", "go"),
+    ]
+
+
 @pytest.fixture(scope="module")
 def real(tmp_path_factory):
     """The catalog's, with the terms accepted for this test alone."""
