@@ -28,6 +28,7 @@ _PUBLIC = {
     "build_model": "kft.model.build",
     "check": "kft.api.checking",
     "check_tpu": "kft.api.training",
+    "choose": "kft.api.choosing",
     "compare": "kft.api.comparing",
     "draft_suite": "kft.api.suites",
     "evaluate": "kft.api.evaluating",

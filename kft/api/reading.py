@@ -20,7 +20,6 @@ from kft.recipe.schema import ModelSpec
 from kft.recipe.sources import DATAFRAME
 from kft.split.assign import SPLITS
 from kft.split.data_split import DataSplit, load_split
-from kft.split.hashed_texts import MANY_TEXTS
 from kft.suites.suite import suite_of
 from kft.suites.suite_fit import require_fit
 from kft.tasks.recipes import load_recipe
@@ -198,11 +197,6 @@ def show_data(progress: Progress, recipe: Recipe, split: DataSplit) -> None:
         progress.note(f"guessed    {', '.join(guessed)}; name them in the recipe to be sure")
     sizes = f"{len(split.train):,} train, {len(split.valid):,} valid, {len(split.test):,} test"
     progress.note(f"data       {sizes}; {_described(split)}; {split.how}")
-    rows = len(split.train) + len(split.valid) + len(split.test)
-    if rows > MANY_TEXTS and not TASKS.get(recipe.spec.task).reads.files:
-        progress.note(
-            f"copies     of more than {MANY_TEXTS:,} texts each is held against fewer others: some pairs are missed"
-        )
     for note in split.notes:
         progress.note(f"read       {note}")
     if split.rejected:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,83 @@ class Pairs(NamedTuple):
     first: np.ndarray
     second: np.ndarray
     similarity: np.ndarray
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Copies and near-copies among rows, and how far they were looked for.
+
+    Attributes:
+        pairs: The pairs: each row with the first of the same content, and near-copies among those firsts.
+        first: ``int64[n]``: for each row the first one with the same content; found among all rows, however many.
+        searched: Among how many of the different contents near-copies were looked for.
+        neighbours: With how many others that may be like it each was compared at most, where there were too many for
+            the usual search; else 0.
+    """
+
+    pairs: Pairs
+    first: np.ndarray
+    searched: int
+    neighbours: int = 0
+
+    @property
+    def different(self) -> int:
+        """How many different contents there are."""
+        return int((self.first == np.arange(len(self.first))).sum())
+
+    @property
+    def reach(self) -> str:
+        """What was not searched for near-copies, in words; empty where nothing was left out."""
+        if self.searched < self.different:
+            return (
+                f"looked for among {self.searched:,} of {self.different:,} different texts, drawn at random, each held "
+                f"against {self.neighbours} others"
+            )
+        if self.neighbours:
+            return (
+                f"each of {self.different:,} different texts was held against {self.neighbours} others: some are missed"
+            )
+        return ""
+
+    def arranged(self, order: np.ndarray) -> Copies:
+        """Returns the same copies of the same rows in another order.
+
+        Args:
+            order: ``int64[n]``: which row comes at each place; each row once.
+
+        Example:
+            >>> found = Copies(as_pairs([(0, 1, 1.0), (0, 2, 0.95)]), np.array([0, 0, 2]), 2)
+            >>> again = found.arranged(np.array([2, 1, 0]))
+            >>> again.first.tolist(), [*zip(again.pairs.first.tolist(), again.pairs.second.tolist())]
+            ([0, 1, 1], [(0, 1), (1, 2)])
+        """
+        places, kind = np.arange(len(order)), self.first[order]
+        lowest = np.empty(len(order), np.int64)
+        lowest[kind[::-1]] = places[::-1]  # what is written last stays: the lowest place
+        first = lowest[kind]
+        near = self.first[self.pairs.second] == self.pairs.second
+        one, other = lowest[self.pairs.first[near]], lowest[self.pairs.second[near]]
+        same = same_pairs(first)
+        pairs = sorted_pairs(
+            np.concatenate([same.first, np.minimum(one, other)]),
+            np.concatenate([same.second, np.maximum(one, other)]),
+            np.concatenate([same.similarity, self.pairs.similarity[near]]),
+        )
+        return Copies(pairs, first, self.searched, self.neighbours)
+
+
+def same_pairs(first: np.ndarray) -> Pairs:
+    """Returns each row that is not the first of its content, paired with it.
+
+    Args:
+        first: As in ``Copies``.
+
+    Example:
+        >>> same_pairs(np.array([0, 1, 0])).second.tolist()
+        [2]
+    """
+    second = np.flatnonzero(first != np.arange(len(first)))
+    return Pairs(first[second], second, np.ones(len(second)))
 
 
 def as_pairs(found: Iterable[tuple[int, int, float]]) -> Pairs:

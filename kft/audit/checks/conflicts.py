@@ -28,7 +28,7 @@ def check_conflicts(view: AuditView) -> Iterable[Finding]:
             return abs(one - other) > view.split.space.std
         return {folded(name) for name in kind.labels.names(one)} != {folded(name) for name in kind.labels.names(other)}
 
-    yield from find_conflicts(view.all.ids, labels, view.copies, differ, kind.labels.written)
+    yield from find_conflicts(view.all.ids, labels, view.copies.pairs, differ, kind.labels.written)
 
 
 def find_conflicts(
@@ -43,7 +43,7 @@ def find_conflicts(
     Args:
         ids: ``str[n]``.
         labels: ``object[n]``.
-        copies: From ``find_copies``.
+        copies: Its pairs, from ``find_copies``.
         differ: Whether two labels cannot both be right.
         written: A label as text.
 
@@ -82,5 +82,10 @@ def find_conflicts(
 
 
 CHECK = Check(
-    "conflicting-labels", "copies and near-copies with different labels", check_conflicts, quick=False, rank=60
+    "conflicting-labels",
+    "copies and near-copies with different labels",
+    check_conflicts,
+    quick=False,
+    rank=60,
+    reads_copies=True,
 )

@@ -18,7 +18,7 @@ SHARE_WARNED = 0.05
 
 def check_duplicates(view: AuditView) -> Iterable[Finding]:
     """Looks for copies within train, within valid and within test."""
-    yield from find_duplicates(view.all.ids, view.split_of, view.copies)
+    yield from find_duplicates(view.all.ids, view.split_of, view.copies.pairs)
 
 
 def find_duplicates(ids: np.ndarray, split_of: np.ndarray, copies: Pairs) -> Iterable[Finding]:
@@ -27,7 +27,7 @@ def find_duplicates(ids: np.ndarray, split_of: np.ndarray, copies: Pairs) -> Ite
     Args:
         ids: ``str[n]``.
         split_of: ``str[n]``: ``train``, ``valid`` or ``test``.
-        copies: From ``find_copies``.
+        copies: Its pairs, from ``find_copies``.
 
     Example:
         >>> from kft.split.near_text import near_texts
@@ -65,4 +65,6 @@ def find_duplicates(ids: np.ndarray, split_of: np.ndarray, copies: Pairs) -> Ite
         )
 
 
-CHECK = Check("duplicates", "copies and near-copies within a split", check_duplicates, quick=False, rank=50)
+CHECK = Check(
+    "duplicates", "copies and near-copies within a split", check_duplicates, quick=False, rank=50, reads_copies=True
+)

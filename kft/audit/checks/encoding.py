@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from kft.audit.check import Check
+from kft.audit.sampling import SAMPLE_ROWS
 from kft.audit.texts import TAG, counted, ids_of, texts_of
 from kft.audit.view import AuditView
 from kft.records.findings import Finding
@@ -103,4 +104,11 @@ def judge_encoding(ids: Sequence[str], texts: Sequence[str]) -> Iterable[Finding
             )
 
 
-CHECK = Check("encoding", "wrong encodings, lost characters, HTML", check_encoding, medium="text", rank=100)
+CHECK = Check(
+    "encoding",
+    "wrong encodings, lost characters, HTML",
+    check_encoding,
+    medium="text",
+    rank=100,
+    most_rows=SAMPLE_ROWS,
+)

@@ -21,7 +21,7 @@ def check_leakage(view: AuditView) -> Iterable[Finding]:
     """Compares valid with train, and test with both."""
     labels = view.all.labels
     written = None if labels is None else [view.task.kind.labels.written(label) for label in labels]
-    yield from find_leaks(view.all.ids, view.split_of, view.copies, written)
+    yield from find_leaks(view.all.ids, view.split_of, view.copies.pairs, written)
 
 
 def find_leaks(
@@ -32,7 +32,7 @@ def find_leaks(
     Args:
         ids: ``str[n]``.
         split_of: ``str[n]``: ``train``, ``valid`` or ``test``.
-        copies: From ``find_copies``.
+        copies: Its pairs, from ``find_copies``.
         labels: As text; None where rows have none.
 
     Example:
@@ -93,5 +93,10 @@ def _finding(
 
 
 CHECK = Check(
-    "leakage", "rows of valid and test that have a copy in an earlier split", check_leakage, quick=False, rank=40
+    "leakage",
+    "rows of valid and test that have a copy in an earlier split",
+    check_leakage,
+    quick=False,
+    rank=40,
+    reads_copies=True,
 )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from kft.audit.check import Check
 from kft.audit.cues import Cue, column_cues, image_cues, text_cues
+from kft.audit.sampling import LOOKED_AT, SAMPLE_ROWS
 from kft.audit.texts import ids_of, listed, texts_of
 from kft.audit.tokens import TokenSigns, frequent_tokens, read_signs, tokenize
 from kft.audit.view import AuditView
@@ -23,6 +24,7 @@ subject is worth a note; from the third on what is no word is an error."""
 CERTAIN_ROWS, PRECISE = 20, 0.9
 """A token that was added is an error from so many rows on, and if so large a share of its rows has the class."""
 MOST_ROWS = 20_000
+"""Rows whose single tokens are looked at: of more a sample, which is said."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,16 @@ def check_shortcuts(view: AuditView) -> Iterable[Finding]:
     else:
         texts = texts_of(known)
         cues += text_cues(texts)
-        yield from judge_tokens(ids, texts, members, in_train)
+        for found in judge_tokens(ids, texts, members, in_train):
+            rows = sampled_parts(view).get("tokens")
+            yield replace(found, details={**found.details, LOOKED_AT: rows}) if rows else found
     yield from judge_cues(ids, cues, members, in_train)
+
+
+def sampled_parts(view: AuditView) -> dict[str, int]:
+    """Returns what looks at a sample of train and valid: the single tokens of many texts."""
+    reads_tokens = not (view.task.reads.files or view.task.kind.learning.per_token)
+    return {"tokens": MOST_ROWS} if reads_tokens and len(view.known) > MOST_ROWS else {}
 
 
 def memberships(view: AuditView) -> dict[str, np.ndarray]:
@@ -233,4 +243,11 @@ def _finding(
     )
 
 
-CHECK = Check("shortcuts", "one property that gives the label away", check_shortcuts, rank=80)
+CHECK = Check(
+    "shortcuts",
+    "one property that gives the label away",
+    check_shortcuts,
+    rank=80,
+    most_rows=SAMPLE_ROWS,
+    sampled=sampled_parts,
+)
