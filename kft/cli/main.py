@@ -35,7 +35,7 @@ def cli() -> None:
 
 
 STAGES = {
-    "Prepare": ("init", "check", "data"),
+    "Prepare": ("init", "check", "choose", "data"),
     "Train": ("plan", "train", "compare", "workers", "launch"),
     "Judge": ("evaluate", "report"),
     "Use": ("predict",),
@@ -48,9 +48,33 @@ click.rich_click.COMMAND_GROUPS = {
 
 
 def _register() -> None:
-    from kft.cli import caching, checking, comparing, data, evaluating, launching, reporting, starting, training, using
+    from kft.cli import (
+        caching,
+        checking,
+        choosing,
+        comparing,
+        data,
+        evaluating,
+        launching,
+        reporting,
+        starting,
+        training,
+        using,
+    )
 
-    for module in (starting, data, checking, comparing, training, evaluating, reporting, using, launching, caching):
+    for module in (
+        starting,
+        data,
+        checking,
+        choosing,
+        comparing,
+        training,
+        evaluating,
+        reporting,
+        using,
+        launching,
+        caching,
+    ):
         for command in module.COMMANDS:
             cli.add_command(command)
 
