@@ -14,7 +14,7 @@ from kft.audit.view import AuditView
 from kft.recipe.schema import RecipeSpec
 from kft.records.document import document_text, parse
 from kft.records.findings import Finding, Findings
-from kft.split import hashed_texts
+from kft.split import hashed_texts, near_text
 from kft.split.data_split import load_split
 from kft.tasks.registry import TASKS
 from tests.audit.gaussian import make_view
@@ -133,7 +133,11 @@ def test_of_a_huge_table_the_same_texts_are_found_among_all_and_near_ones_in_a_s
     for keys in ([text.lower().strip("!") for text in seen.all.inputs], seen.all.groups.tolist()):
         split_of = {}
         assert all(split_of.setdefault(key, part) == part for key, part in zip(keys, seen.split_of, strict=True))
-    (said,) = [each for each in run_checks(seen, [CHECKS.get("leakage")]) if each.check == "sample"]
+    found = run_checks(seen, [CHECKS.get("duplicates")])
+    (said,) = [each for each in found if each.check == "sample"]
+    others = [each.message for each in found if each is not said]
+    ending = "Near ones were looked for among 150 of 700 different texts."
+    assert others and all(message.endswith(ending) for message in others)
     assert said.message.startswith("Near-copies: looked for among 150 of 700 different texts, drawn at random")
     assert said.details["kind"] == "near-copies" and said.details["searched"] == 150 and said.details["of"] == 700
     assert "near-copies looked for among 150 of 700" in seen.split.how
@@ -144,8 +148,21 @@ def test_fewer_neighbours_are_said(monkeypatch):
     monkeypatch.setattr(hashed_texts, "MANY_TEXTS", 100)
     seen = view({"train": labelled(sentences(200))})
     (said,) = [each for each in run_checks(seen, [CHECKS.get("duplicates")]) if each.check == "sample"]
-    assert "each of 200 different texts was held against 32 others: some are missed" in said.message
+    assert "each of 200 texts was held against 32 others: some are missed" in said.message
     assert "some are missed" in seen.split.how
+
+
+def test_a_search_among_texts_that_are_all_nearly_alike_ends_and_says_so(monkeypatch):
+    monkeypatch.setattr(near_text, "MOST_COMPARED", 300)
+    names = sentences(90)
+    texts = [f"dear {name} your order has left our house today and arrives within three days" for name in names]
+    seen = view({"train": labelled([*texts, *(text.upper() for text in texts[:30])])})
+    assert seen.copies.compared == 300 and (seen.copies.pairs.similarity == 1).sum() == 30
+    (said,) = [each for each in run_checks(seen, [CHECKS.get("duplicates")]) if each.check == "sample"]
+    assert (
+        "the search ended after 300 comparisons, for too many texts are nearly alike: some are missed" in said.message
+    )
+    assert "the search ended after 300 comparisons" in seen.split.how
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from kft.audit.check import Check
 from kft.audit.texts import counted
 from kft.audit.view import AuditView
 from kft.records.findings import Finding, Severity
-from kft.split.near import Pairs
+from kft.split.near import Pairs, each_pair
 from kft.tasks.spelling import folded
 
 SHARE_WARNED = 0.01
@@ -56,7 +56,7 @@ def find_conflicts(
         (('c',), ['b'], ['x'])
     """
     best: dict[int, tuple[float, int]] = {}
-    for one, other, alike in zip(*(column.tolist() for column in copies), strict=True):
+    for one, other, alike in each_pair(copies):
         if differ(labels[one], labels[other]) and alike > best.get(other, (0.0, 0))[0]:
             best[other] = alike, one
     if not best:

@@ -15,6 +15,8 @@ from kft.split.near import Pairs, groups_of
 
 SHARE_WARNED = 0.05
 """Of a split's rows that could go without a text or photo being lost."""
+MOST_LISTED = 100_000
+"""Pairs; of more, each row is listed once, with the one that it resembles most."""
 
 
 def check_duplicates(view: AuditView) -> Iterable[Finding]:
@@ -50,6 +52,8 @@ def find_duplicates(ids: np.ndarray, split_of: np.ndarray, copies: Pairs) -> Ite
         share = spare / int(own.sum())
         severity: Severity = "warning" if share >= SHARE_WARNED else "note"
         shown = np.lexsort((pairs.second, -pairs.similarity))
+        if len(shown) > MOST_LISTED:
+            shown = shown[np.sort(np.unique(pairs.second[shown], return_index=True)[1])]
         yield Finding(
             "duplicates",
             severity,
