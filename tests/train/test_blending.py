@@ -1,4 +1,4 @@
-"""A blend as a phase: it learns from every label but those set aside, answers as it was judged, and is kept by the rule."""
+"""A blend as a phase: it learns from all labels but those set aside, answers as it was judged, is kept by the rule."""
 
 import csv
 import json
