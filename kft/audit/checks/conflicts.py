@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kft.audit.check import Check
+from kft.audit.texts import counted
 from kft.audit.view import AuditView
 from kft.records.findings import Finding, Severity
 from kft.split.near import Pairs, each_pair
@@ -68,7 +69,7 @@ def find_conflicts(
     yield Finding(
         "conflicting-labels",
         severity,
-        f"{len(rows):,} of {len(ids):,} rows ({share:.1%}) have a copy with another label: {example}.",
+        counted(len(rows), len(ids), "rows", f"have a copy with another label: {example}."),
         "Read both, and give them one label; where people disagree, say in the labelling guide which is right.",
         share,
         tuple(str(ids[row]) for row in rows),

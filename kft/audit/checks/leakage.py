@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kft.audit.check import Check
+from kft.audit.texts import counted, kinds_of_copies
 from kft.audit.view import AuditView
 from kft.records.findings import Finding, Severity
 from kft.split.assign import SPLITS
@@ -82,8 +83,12 @@ def _finding(
     return Finding(
         "leakage",
         severity,
-        f"{len(rows):,} of {size:,} rows of {name} ({share:.1%}) are copies of rows of {others}: {exact:,} the "
-        f"same, {len(rows) - exact:,} nearly the same.",
+        counted(
+            len(rows),
+            size,
+            f"rows of {name}",
+            f"are {kinds_of_copies(exact, len(rows) - exact)} of {'rows' if len(rows) > 1 else 'a row'} of {others}.",
+        ),
         f"Take them out of {name}, or out of {others}; or let kft make the split (data.{name}: 15%), which keeps "
         "copies on one side.",
         share,
