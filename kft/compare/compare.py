@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from kft.compare.approaches import APPROACHES, Approach
 from kft.compare.saved import Fitted, Saved
 from kft.compare.setting import Setting
 from kft.compare.solution import Solution
-from kft.compare.verdict import BASELINE, Lead, Reached, decide
+from kft.compare.verdict import ALIKE, BASELINE, Lead, Reached, decide
 from kft.data.examples import Examples
 from kft.errors import ModelError, UsageError
 from kft.metrics.intervals import estimate_all, paired_difference
@@ -216,8 +216,8 @@ def reached(setting: Setting, answers: Answered | Fitted) -> Reached:
     return Reached(metric.value(setting.truth(setting.split.valid), answers.valid), known)
 
 
-def decide_among(setting: Setting, fitted: Mapping[str, Answered | Fitted]) -> Verdict:
-    """Recommends by train and valid alone."""
+def decide_among(setting: Setting, fitted: Mapping[str, Answered | Fitted], alike: Collection[str] = ALIKE) -> Verdict:
+    """Recommends by train and valid alone; see ``decide``."""
     answers: dict[str, Answered | Fitted] = dict(fitted)
     if BASELINE not in answers:
         answers[BASELINE] = answer_labelled(setting, BASELINE, APPROACHES.get(BASELINE).fit(setting))
@@ -227,6 +227,7 @@ def decide_among(setting: Setting, fitted: Mapping[str, Answered | Fitted]) -> V
         lambda first, second: behind(setting, (answers[first], answers[second]), looks(fitted)),
         metric=metric.name,
         higher_is_better=metric.higher_is_better,
+        alike=alike,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kft.records.compare import Verdict
@@ -11,6 +11,9 @@ from kft.records.estimate import Estimate
 BASELINE = "majority"
 TUNED = ("lora", "top", "full")
 """Approaches that change the backbone's weights, or add to them."""
+
+ALIKE = ("retrieval", "probe", "blend")
+"""Approaches that cost alike: one pass of the frozen backbone, and next to nothing beside it."""
 
 ENOUGH = {
     "linear": "words and their neighbours are enough: a linear model needs no backbone, so do not fine-tune",
@@ -75,13 +78,15 @@ def decide(
     *,
     metric: str = "accuracy",
     higher_is_better: bool = True,
+    alike: Collection[str] = ALIKE,
 ) -> Verdict:
     """Recommends the cheapest approach that is not significantly worse than the best.
 
     Approaches that answered train and valid out of fold are held against one another on all of these rows; valid alone
     says what a trained one is worth beside them. One that many rows prove worse than another is out, whatever few rows
-    say. No figure of the test split belongs here. The best is the luckiest of several, so that the intervals have to be
-    widened for that (see ``kft.records.estimate.widen``).
+    say. Of those that cost alike the best is taken: its lead may be chance, but it is no dearer. No figure of the test
+    split belongs here. The best is the luckiest of several, so that the intervals have to be widened for that (see
+    ``kft.records.estimate.widen``).
 
     Args:
         reached: By each approach, cheapest first.
@@ -89,6 +94,7 @@ def decide(
             ``reached`` does not.
         metric: What the values are called.
         higher_is_better: Whether more of it is better.
+        alike: Approaches that cost alike.
 
     Example:
         >>> reached = {"majority": Reached(0.5, 0.5), "linear": Reached(0.90, 0.9), "top": Reached(0.91)}
@@ -115,6 +121,8 @@ def decide(
         held = [name for name in rivals if leader == best or reached[name].known is not None]
         enough -= set(held) - set(keeping_up(held, leader, lambda first, second: lead(first, second).estimate)[1])
     chosen = next((name for name in rivals if name in enough), best)
+    if chosen in alike:
+        chosen = max(enough & set(alike), key=lambda name: (sign * reached[name].value, -rivals.index(name)))
     why = _why(chosen, reached, lead, metric, leaders)
     if chosen == best:
         return Verdict(chosen, f"{why}; nothing measured is better", best)

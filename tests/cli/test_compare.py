@@ -164,7 +164,11 @@ def test_several_labels_and_numbers(task, tiny_folder, tmp_path):
 
 def test_single_words_are_refused_by_name(tiny_folder, tmp_path):
     source, _ = write_data("token-tagging", tmp_path)
-    values = {"task": "token-tagging", "data": {"train": str(tmp_path / source)}, "model": {"backbone": str(tiny_folder)}}
+    values = {
+        "task": "token-tagging",
+        "data": {"train": str(tmp_path / source)},
+        "model": {"backbone": str(tiny_folder)},
+    }
     with pytest.raises(UsageError, match="approaches for whole inputs, not for single words") as refused:
         kft.compare(values, quiet=True)
     assert "text-regression" in refused.value.expected
