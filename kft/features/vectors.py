@@ -13,7 +13,7 @@ from kft.features.boundary import frozen_blocks, split_at_boundary
 from kft.features.inference import Tick
 from kft.features.reuse import reuse_features
 from kft.features.store import Front, Watch, compute_features, make_front
-from kft.feed.source import Source, Vectors
+from kft.feed.source import Column, Source, Vectors
 from kft.model.backbones import Backbone
 from kft.model.build import build_model
 from kft.model.freeze import as_if, what_trains
@@ -58,7 +58,7 @@ def pooled_vectors(
     front, blocks = _pooled_front(backbone, model, {})
     about = {"model": backbone.name, "phase": "audit"}
     found = reuse_features(front, list(sources.values()), blocks, features, about=about, watch=Watch(tick, note))
-    return {name: _as_array(part, len(part)) for name, part in zip(sources, found, strict=True)}
+    return {name: _whole(part) for name, part in zip(sources, found, strict=True)}
 
 
 def vectors_with(backbone: Backbone, source: Source, model: ModelSpec, weights: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -71,7 +71,7 @@ def vectors_with(backbone: Backbone, source: Source, model: ModelSpec, weights: 
         weights: By their paths; those that are left out are the backbone's own.
     """
     front, _ = _pooled_front(backbone, model, weights)
-    return _as_array(compute_features(front, source), len(source))
+    return _whole(compute_features(front, source))
 
 
 def _pooled_front(
@@ -85,8 +85,13 @@ def _pooled_front(
         return make_front(split, weights), frozen_blocks(head, split)
 
 
-def _as_array(found: Source, rows: int) -> np.ndarray:
+def _whole(found: Source) -> np.ndarray:
     (column,) = found.columns.values()
+    return as_array(column, len(found))
+
+
+def as_array(column: Column, rows: int) -> np.ndarray:
+    """Returns ``float32[rows, width]``: a column of vectors, whole in memory."""
     assert isinstance(column, Vectors)
     pieces = list(column.chunks())
     vectors = np.empty((rows, pieces[0][1].shape[1] if pieces else 0), np.float32)
