@@ -17,6 +17,8 @@ import numpy as np
 
 BUCKETS = 2**18
 """Places for features; place 0 is that of none."""
+WORD_FEATURES = "word_features"
+"""The model's input that holds them."""
 REACH = 3
 """Neighbours to each side."""
 _RUN, _LONG_RUN = re.compile(r"(.)\1+", re.DOTALL), re.compile(r"(.)\1\1+", re.DOTALL)
