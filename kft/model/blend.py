@@ -1,4 +1,6 @@
-"""The blend in the graph: each view as a layer on vectors, token ids or word features, so that what answers, and ships, is one model.
+"""The blend in the graph: each view as a layer on what the head reads, token ids or word features.
+
+So what answers, and ships, is one model.
 
 What the views are, and how they are fitted, stands in ``kft.features.views``; tests/model/test_blend.py holds both to
 the same numbers.
@@ -184,7 +186,10 @@ def with_blend(model: keras.Model, weights: Mapping[str, np.ndarray], solver: st
         )
     inputs = {tensor.name: tensor for tensor in model.inputs}
     nodes = {node.operation.name: node for node in nodes_in_order(model)}
-    known = {"vectors": nodes.get(DROPOUT, nodes[LOGITS]).input_tensors[:1], "tokens": [inputs.get("token_ids"), inputs.get("padding_mask")]}
+    known = {
+        "vectors": nodes.get(DROPOUT, nodes[LOGITS]).input_tensors[:1],
+        "tokens": [inputs.get("token_ids"), inputs.get("padding_mask")],
+    }
     given = list(model.inputs)
     if any(LAYERS[name][1] == "shapes" for name in by_view):
         given.append(keras.Input((None, FEATURES), dtype="int32", name=WORD_FEATURES))

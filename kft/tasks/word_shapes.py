@@ -1,14 +1,15 @@
 """What a tokenizer throws away: how the words of a text are written, and what stands around them, as hashed features.
 
-A tokenizer without capitals reads NULL and null alike, and cuts ``dirfd`` into pieces. What is tagged in technical prose
-often shows in just that: case, digits, underscores, brackets behind a name, endings, the words to both sides. Each word
-gets one number a feature, a place in a table, so that a linear model on them is a sum of rows.
+A tokenizer without capitals reads NULL and null alike, and cuts ``dirfd`` into pieces. What is tagged in technical
+prose often shows in just that: case, digits, underscores, brackets behind a name, endings, the words to both sides.
+Each word gets one number a feature, a place in a table, so that a linear model on them is a sum of rows.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from zlib import crc32
@@ -38,7 +39,7 @@ def word_features(texts: Sequence[str], offsets: Sequence[np.ndarray]) -> list[n
         >>> found.shape == (4, FEATURES), bool((found[0] == 0).all()), int(found[1:].min()) > 0
         (True, True, True)
     """
-    parts = [_Words(text, places) for text, places in zip(texts, offsets, strict=True)]
+    parts = [_words_of(text, places) for text, places in zip(texts, offsets, strict=True)]
     of_words = _hashed(parts)
     found, start = [], 0
     for part, places in zip(parts, offsets, strict=True):
@@ -49,8 +50,9 @@ def word_features(texts: Sequence[str], offsets: Sequence[np.ndarray]) -> list[n
     return found
 
 
+@dataclass(frozen=True, eq=False)
 class _Words:
-    """The words of one text; names that underscores join; what stands between two gaps.
+    """The words of one text; the names that underscores join them to; what stands between two gaps.
 
     Attributes:
         first: ``int[words]``: the first token of each word.
@@ -62,34 +64,48 @@ class _Words:
         around: For each word, the letters before it and behind it up to the next gaps.
     """
 
-    def __init__(self, text: str, places: np.ndarray) -> None:
-        self.first = np.flatnonzero(places[:, 2])
-        starts = places[self.first, 0].tolist()
-        limits = np.append(self.first[1:], len(places))
-        ends = [int(places[first:limit, 1].max()) for first, limit in zip(self.first, limits, strict=True)]
-        self.words = [text[start:end] for start, end in zip(starts, ends, strict=True)]
-        touches = [False, *(end >= start for end, start in zip(ends[:-1], starts[1:], strict=True))]
-        opens = [
-            not (near and "_" in (word, before))
-            for near, word, before in zip(touches, self.words, ["", *self.words], strict=False)
-        ]
-        self.opens = np.array(opens, bool)
-        self.name_of = np.cumsum(self.opens) - 1
-        heads = np.flatnonzero(self.opens)
-        tails = np.append(heads[1:], len(ends)) - 1
-        self.names = [text[starts[head] : ends[tail]] for head, tail in zip(heads, tails, strict=True)]
-        apart = ~np.array(touches[: len(ends)], bool)
-        self.gaps = apart[heads]
-        piece = np.cumsum(apart) - 1
-        lead = np.flatnonzero(apart)
-        trail = np.append(lead[1:], len(ends)) - 1
-        self.around = [
-            (text[starts[lead[number]] : start], text[end : ends[trail[number]]])
-            for number, start, end in zip(piece, starts, ends, strict=True)
-        ]
+    first: np.ndarray
+    words: list[str]
+    names: list[str]
+    name_of: np.ndarray
+    opens: np.ndarray
+    gaps: np.ndarray
+    around: list[tuple[str, str]]
 
     def __len__(self) -> int:
         return len(self.words)
+
+
+def _words_of(text: str, places: np.ndarray) -> _Words:
+    first = np.flatnonzero(places[:, 2])
+    if not len(first):
+        none = np.zeros(0, np.int64)
+        return _Words(none, [], [], none, none.astype(bool), none.astype(bool), [])
+    starts = places[first, 0]
+    ends = np.maximum.reduceat(places[:, 1], first)  # a word ends where its last token does, as in ``join_words``
+    words = [text[start:end] for start, end in zip(starts, ends, strict=True)]
+    touches = np.append(False, ends[:-1] >= starts[1:])
+    line = np.array([word == "_" for word in words])
+    opens = ~(touches & (line | np.append(False, line[:-1])))
+    heads, tails = _runs(opens)
+    lead, trail = _runs(~touches)
+    piece = np.cumsum(~touches) - 1
+    bounds = zip(starts[lead][piece], starts, ends, ends[trail][piece], strict=True)
+    return _Words(
+        first=first,
+        words=words,
+        names=[text[starts[head] : ends[tail]] for head, tail in zip(heads, tails, strict=True)],
+        name_of=np.cumsum(opens) - 1,
+        opens=opens,
+        gaps=~touches[heads],
+        around=[(text[begin:start], text[end:stop]) for begin, start, end, stop in bounds],
+    )
+
+
+def _runs(opens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the first and the last of each run that begins where ``opens`` says so."""
+    first = np.flatnonzero(opens)
+    return first, np.append(first[1:], len(opens)) - 1
 
 
 def _hashed(parts: Sequence[_Words]) -> np.ndarray:
@@ -99,7 +115,7 @@ def _hashed(parts: Sequence[_Words]) -> np.ndarray:
     blank = [""] * REACH  # between two texts, so that no neighbour is another text's
     names = list(chain.from_iterable([*blank, *part.names] for part in parts)) + blank
     words = list(chain.from_iterable([*blank, *part.words] for part in parts)) + blank
-    name, word = _Table(names, _name_atoms), _Table(words, _word_atoms)
+    name, word = _table(names, _name_atoms), _table(words, _word_atoms)
     before = np.cumsum([REACH] + [REACH + len(part.names) for part in parts[:-1]])
     at = np.concatenate([part.name_of + start for part, start in zip(parts, before, strict=True)])
     starts = np.cumsum([REACH] + [REACH + len(part) for part in parts[:-1]])
@@ -125,14 +141,20 @@ def _hashed(parts: Sequence[_Words]) -> np.ndarray:
     return np.stack(columns, axis=1)
 
 
+@dataclass(frozen=True, eq=False)
 class _Table:
-    """Numbers of each string, by what they say of it; each different string is looked at once."""
+    """Numbers of each string, by what they say of it: ``uint64[strings]``; ``more`` has a row for each further one."""
 
-    def __init__(self, strings: Sequence[str], atoms) -> None:
-        values = np.array([atoms(string) for string in strings], np.uint64)
-        self.values = values
-        self.low, self.exact, self.shape, self.rough = values[:, :4].T
-        self.more = values[:, 4:].T
+    low: np.ndarray
+    exact: np.ndarray
+    shape: np.ndarray
+    rough: np.ndarray
+    more: np.ndarray
+
+
+def _table(strings: Sequence[str], atoms: Callable[[str], tuple[int, ...]]) -> _Table:
+    values = np.array([atoms(string) for string in strings], np.uint64).T
+    return _Table(values[0], values[1], values[2], values[3], values[4:])
 
 
 @lru_cache(_CACHED)
@@ -147,7 +169,8 @@ def _name_atoms(name: str) -> tuple[int, ...]:
         + 32 * name.istitle()
     )
     ends = (low[:1], low[:2], low[:3], low[-1:], low[-2:], low[-3:], low[-4:])
-    return (_code(low), _code(name), _code(_long(shape)), _code(_short(shape)), kind, min(len(name), 12), *map(_code, ends))
+    whole = (_code(low), _code(name), _code(_long(shape)), _code(_short(shape)))
+    return (*whole, kind, min(len(name), 12), *map(_code, ends))
 
 
 @lru_cache(_CACHED)

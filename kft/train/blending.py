@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,21 +11,20 @@ from kft.features.boundary import SplitModel
 from kft.features.vectors import as_array
 from kft.features.views.blend import BlendResult, Folding, families, fit_blend, fit_tuned_blend
 from kft.features.views.head import HeadView
-from kft.features.views.view import Goal, Lesson, Seen, Shapes
-from kft.features.words import WordVectors
+from kft.features.views.view import Goal, Lesson, Seen
 from kft.feed.batches import Ragged
 from kft.feed.source import Source
 from kft.model.blend import blend_weights
 from kft.model.heads import LOGITS
 from kft.recipe.training import PhaseSpec
 from kft.records.history import BlendFitted
-from kft.tasks.word_shapes import WORD_FEATURES
 from kft.train.answers import OUTPUTS, TRAIN, TRAIN_ROWS, outputs_as_arrays, outputs_from
 from kft.train.checkpoint import Arrays
 from kft.train.events import Events
 from kft.train.frozen import features_of
-from kft.train.job import Job, Labelled
+from kft.train.job import Job
 from kft.train.phases import is_tuned
+from kft.train.tagged_words import to_tokens, words_of
 
 
 @dataclass(frozen=True)
@@ -51,8 +49,8 @@ def solve_blend(job: Job, phase: PhaseSpec, split: SplitModel) -> Events[Blended
     """Fits the views on all that may be learned from.
 
     On a backbone that training has not moved, every label of train and valid is used for fitting and, out of fold, for
-    choosing. On a tuned one valid alone can say what the views are worth; see ``fit_tuned_blend``. So it is of words, of
-    which even a small valid split has thousands: the head that was solved before is a view as it stands.
+    choosing. On a tuned one valid alone can say what the views are worth; see ``fit_tuned_blend``. So it is for words,
+    of which even a small valid split has thousands: the head that was solved before is a view as it stands.
     """
     if job.data.kind.learning.per_token:
         return (yield from _blend_words(job, phase, split))
@@ -95,32 +93,6 @@ def _blend_words(job: Job, phase: PhaseSpec, split: SplitModel) -> Events[Blende
     yield _told(phase, found)
     outputs = to_tokens(found.out_of_fold, data.valid.targets)
     return Blended(blend_weights(found.blend.arrays), outputs_as_arrays(outputs))
-
-
-def words_of(part: Labelled, features: Source, text: np.ndarray, goal: Goal) -> Lesson:
-    """Returns the words of a split, those of all texts end to end.
-
-    Args:
-        part: The split; its targets are 0 where a token is no word's first.
-        features: Of every token.
-        text: ``int[texts]``: what belongs together has the same number.
-        goal: What is answered.
-    """
-    (column,) = (features.columns[name] for name in features.columns if name not in part.source.columns)
-    words = WordVectors(column, part.targets)
-    vectors = np.concatenate([values for _, values in words.chunks()])
-    places = part.source.columns[WORD_FEATURES]
-    shapes = [places.row(at)[tags > 0] for at, tags in enumerate(part.targets)]
-    counts = [len(rows) for rows in shapes]
-    return Lesson(Seen(vectors, None, Shapes(np.concatenate(shapes), np.repeat(text, counts))), words.targets, goal)
-
-
-def to_tokens(outputs: np.ndarray, targets: Sequence[np.ndarray]) -> Ragged:
-    """Returns ``float32[tokens, units]`` of each text: a word's outputs at its first token, zeros at others."""
-    tags = Ragged.from_rows(list(targets))
-    values = np.zeros((len(tags.values), outputs.shape[1]), np.float32)
-    values[tags.values > 0] = outputs
-    return Ragged(values, tags.offsets)
 
 
 def _head(job: Job, goal: Goal) -> HeadView:

@@ -89,7 +89,7 @@ def _shapes(seen: Seen) -> Shapes:
 
 
 def _rows(shapes: Shapes, row_of_place: np.ndarray, size: int) -> Any:
-    """Returns a sparse ``float32[words, size]``: how often each learned feature stands at a word, nearly always once."""
+    """Returns a sparse ``float32[words, size]``: how often each learned feature stands at a word, mostly once."""
     from scipy.sparse import csr_matrix
 
     chosen = row_of_place[shapes.places]
