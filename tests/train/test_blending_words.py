@@ -18,8 +18,8 @@ TOP = {"name": "top", "unfreeze": "top-1", "epochs": 1, "lr": 1e-3, "start": "pr
 LAST = {"name": "top-blend", "unfreeze": "none", "solver": "blend", "start": "top"}
 
 
-def write_names(path, rows=90):
-    """Texts whose spans are the words in capitals: the tiny backbone's tokenizer reads none."""
+def write_names(path, rows=120):
+    """Texts whose spans are most words in capitals: the tiny backbone's tokenizer reads none, and some labels lack."""
     rng = np.random.default_rng(0)
     lines = []
     for _ in range(rows):
@@ -28,7 +28,8 @@ def write_names(path, rows=90):
         for place, word in enumerate(words):
             if rng.random() < 0.3:
                 words[place] = word.upper()
-                spans.append({"start": start, "end": start + len(word), "label": "name"})
+                if rng.random() < 0.9:
+                    spans.append({"start": start, "end": start + len(word), "label": "name"})
             start += len(word) + 1
         lines.append(json.dumps({"text": " ".join(words), "spans": spans}))
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -52,11 +53,13 @@ def place(tiny_folder, tmp_path_factory):
 def test_capitals_that_the_tokenizer_drops_are_found(place):
     _, _, result = place
     found = {phase.name: phase.metrics["valid_entity_f1"] for phase in result.phases}
-    assert found["probe"] < 0.5 < 0.9 < found["blend"]
+    assert found["probe"] < 0.5 < 0.8 < found["blend"]
     assert result.best_phase in ("blend", "top-blend")
-    assert result.evaluation.metrics["entity_f1"].value > 0.9
+    assert result.evaluation.metrics["entity_f1"].value > 0.8
     first, last = (
-        json.loads(line) for line in (result.run / "history.jsonl").read_text().splitlines() if '"blend", "phase"' in line
+        json.loads(line)
+        for line in (result.run / "history.jsonl").read_text().splitlines()
+        if '"event": "blend"' in line
     )
     assert set(first["weights"]) == set(last["weights"]) == {"head", "words"}
     assert first["weights"]["words"] > 0.5
