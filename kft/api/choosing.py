@@ -15,7 +15,7 @@ from kft.api.reading import load, progress_for, show_data, vectors_of
 from kft.compare.choice_table import as_markdown, header, remarks_on, rows_of
 from kft.compare.choosing import PROBE, RANDOM, Candidate, Grounds, choosable, measure_all
 from kft.compare.recommend import judge
-from kft.errors import ModelError, UsageError
+from kft.errors import DataError, ModelError, UsageError
 from kft.features.folds import FOLDS
 from kft.model.sources import resolve_backbone
 from kft.notebook import Line, Piece, Table, shows
@@ -216,6 +216,14 @@ def _together(recipe: Recipe, selection: Selection, progress: Progress, compute:
         lambda inputs: compute(lambda: vectors_of(recipe, inputs)),
         1 - 1 / FOLDS,
     )
+    if found.groups is not None and len(np.unique(found.groups)) < 2:
+        raise DataError(
+            "all examples hang together: none can be answered by the others",
+            where="data.group, or near-copies",
+            received=f"{len(known):,} examples of one group",
+            expected="two groups at least, better dozens",
+            next_step="kft check RECIPE lists the copies",
+        )
     said = f"; {found.joined.replace('kept on one side', 'in one fold')}" if found.joined else ""
     progress.note(f"folds      {FOLDS}, groups whole{said}")
     return found.groups

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from kft.data.examples import Examples
 from kft.errors import AssetError, ModelError, UsageError
 from kft.features.folds import out_of_fold
 from kft.metrics.metric import Metric
+from kft.model.card import Card, read_card
 from kft.model.catalog import CATALOG, BackboneEntry
 from kft.model.files import backbone_files
 from kft.model.sources import fetch_backbone
@@ -59,6 +61,18 @@ class Candidate:
     def entry(self) -> BackboneEntry | None:
         """Its line of the catalog, where it has one."""
         return CATALOG.get(self.backbone) if self.backbone in CATALOG.names() else None
+
+    def about(self, path: Path) -> Card:
+        """Returns languages and licence: by the catalog, else by the folder's own card; random weights have neither.
+
+        Args:
+            path: Where its files lie.
+        """
+        if self.random:
+            return Card()
+        if self.entry is not None:
+            return Card(self.entry.languages, self.entry.licence)
+        return read_card(path if path.is_dir() else path.parent)
 
     @property
     def weights(self) -> str:
@@ -133,6 +147,7 @@ class Measured:
         cost: What it took.
         tokens: How it reads the texts; None for images.
         weights_hash: sha256 of what was loaded.
+        about: Its languages and licence.
     """
 
     candidate: Candidate
@@ -141,6 +156,7 @@ class Measured:
     cost: BackboneCost
     tokens: TokenFacts | None
     weights_hash: str
+    about: Card = field(default_factory=Card)
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -227,7 +243,8 @@ def measure(candidate: Candidate, grounds: Grounds) -> Measured:
         kept=before,
     )
     _say(grounds, cost, found.answers)
-    return Measured(candidate, found.answers, found.chosen, cost, found.tokens, found.weights_hash)
+    about = candidate.about(path)
+    return Measured(candidate, found.answers, found.chosen, cost, found.tokens, found.weights_hash, about)
 
 
 def _compute(candidate: Candidate, spec: RecipeSpec, grounds: Grounds) -> Kept:
@@ -248,7 +265,16 @@ def _compute(candidate: Candidate, spec: RecipeSpec, grounds: Grounds) -> Kept:
     tokens = None
     if backbone.tokenizer is not None:
         tokens = token_facts(backbone, grounds.known.inputs, encoded, spec.model.max_tokens)
-    answers, chosen = _answer(pooled.vectors["known"], grounds)
+    vectors = pooled.vectors["known"]
+    if not np.isfinite(vectors).all():
+        broken = int((~np.isfinite(vectors).all(axis=1)).sum())
+        raise ModelError(
+            "its features are no finite numbers",
+            where=candidate.name,
+            received=f"{broken:,} of {len(vectors):,} examples",
+            next_step="fetch the weights again, or --set train.precision=float32",
+        )
+    answers, chosen = _answer(vectors, grounds)
     weights = backbone.model.weights
     cost = BackboneCost(
         seconds=0.0,

@@ -120,7 +120,7 @@ def _asides(measured: Sequence[Measured], chosen: str, better: Better) -> list[s
 
 def _result(each: Measured, best: Measured, grounds: Grounds, better: Callable[..., Estimate]) -> BackboneResult:
     metrics = grounds.task.kind.judging.metrics
-    entry, name = each.candidate.entry, each.candidate.name
+    name = each.candidate.name
     sign = 1 if grounds.metric.higher_is_better else -1
     return BackboneResult(
         name=name,
@@ -133,8 +133,8 @@ def _result(each: Measured, best: Measured, grounds: Grounds, better: Callable[.
         chosen=each.chosen,
         cost=each.cost,
         tokens=each.tokens,
-        languages=entry.languages if entry and not each.candidate.random else "",
-        licence=entry.licence if entry and not each.candidate.random else "",
+        languages=each.about.languages,
+        licence=each.about.licence,
         weights_hash=each.weights_hash,
         flags=each.flags,
     )

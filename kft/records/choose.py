@@ -83,8 +83,8 @@ class BackboneResult:
         chosen: What was chosen out of fold, by approach.
         cost: What it takes.
         tokens: How it reads the texts; None for images.
-        languages: What it reads; empty where nobody says.
-        licence: Of the weights; empty where nobody says.
+        languages: What it reads, by the catalog or the folder's README.md; empty where neither says.
+        licence: Of the weights, likewise.
         weights_hash: sha256 of what was loaded; empty where nothing was.
         flags: What is wrong with it on these data, one sentence each.
         skipped: Why it was not measured; None where it was.
