@@ -7,10 +7,10 @@ from functools import cache
 
 from kft.compare.choosing import Grounds, Measured
 from kft.compare.token_facts import misread
-from kft.compare.verdict import keeping_up, signed, widen
+from kft.compare.verdict import keeping_up, signed
 from kft.metrics.intervals import estimate_all, paired_difference
 from kft.records.choose import BackboneResult, Recommendation
-from kft.records.estimate import Estimate
+from kft.records.estimate import Estimate, widen
 
 ALIKE = 1.25
 """Backbones whose work differs by less are as cheap: the better one is taken."""

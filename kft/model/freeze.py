@@ -133,7 +133,7 @@ def what_trains(
 
 def what_trains_in(model: keras.Model, phase: PhaseSpec) -> FreezePlan:
     """Says what would train in a phase; images are changed at random only where they are seen again and again."""
-    return what_trains(model, phase.unfreeze, norm=phase.norm, augment=phase.solver != "lbfgs")
+    return what_trains(model, phase.unfreeze, norm=phase.norm, augment=not phase.solved)
 
 
 def freeze(model: keras.Model, rule: str | Mapping[str, Any] | FreezeRule, *, norm: str = "frozen") -> FreezeTable:

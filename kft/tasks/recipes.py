@@ -85,11 +85,13 @@ def find_misfits(spec: RecipeSpec) -> list[Misfit]:
 
 
 def _with_best(spec: RecipeSpec) -> RecipeSpec:
-    """Fills in ``train.best``: a run is chosen by its task's first metric."""
-    if spec.train.best is not None:
-        return spec
-    best = f"valid_{TASKS.get(spec.task).kind.judging.main.name}"
-    return spec.model_copy(update={"train": spec.train.model_copy(update={"best": best})})
+    """Fills in ``train.best`` and ``train.prefer``: a run is chosen by its task's first metric, the cheaper first."""
+    named = spec.train.best is not None
+    filled = {
+        "best": spec.train.best or f"valid_{TASKS.get(spec.task).kind.judging.main.name}",
+        "prefer": spec.train.prefer or ("best" if named else "cheaper"),
+    }
+    return spec.model_copy(update={"train": spec.train.model_copy(update=filled)})
 
 
 def _metrics(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:

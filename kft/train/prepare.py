@@ -27,6 +27,9 @@ from kft.recipe.training import SCRATCH, PhaseSpec, TrainSpec, default_phases
 from kft.registry import nearest
 from kft.split.data_split import Selection, labels_of
 from kft.split.holdout import set_aside
+from kft.split.near import groups_of, join_groups
+from kft.split.together import find_copies
+from kft.tasks.label_names import describe_label, why_no_names
 from kft.tasks.registry import TASKS
 from kft.train.callbacks import make_callbacks
 from kft.train.job import Labelled, TrainData
@@ -58,7 +61,10 @@ class Prepared:
     @cached_property
     def data(self) -> TrainData:
         """Both splits as the model takes them: read when first asked for; see ``read_data``."""
-        return read_data(self.spec, self.split, self.backbone, self.progress)
+        found = read_data(self.spec, self.split, self.backbone, self.progress)
+        if any(phase.solver == "blend" for phase in self.phases):
+            found = _for_blends(found, self.spec, self.split, self.backbone)
+        return found
 
     def read(self) -> TrainData:
         """Reads both splits now, where what is wrong with them should be told early; see ``read_data``."""
@@ -87,16 +93,24 @@ def _plan_phases(spec: RecipeSpec, split: Selection, backbone: Backbone, model: 
     if spec.model.weights == "pretrained":
         rows_per_class = len(split.train) / max(1, len(split.labels))
         numbered = sum(block.name.startswith("block_") for block in blocks)
-        defaults = default_phases(rows_per_class=rows_per_class, blocks=numbered)
+        blends = solvable and not TASKS.get(spec.task).kind.learning.per_token
+        defaults = default_phases(rows_per_class=rows_per_class, blocks=numbered, blends=blends)
     phases = resolve_phases(spec.train, defaults, learning_rate=backbone.learning_rate, solvable=solvable)
     for phase in phases:
-        if phase.solver == "lbfgs" and not solvable:
+        if phase.solved and not solvable:
             raise RecipeError(
                 "this head cannot be solved: it has weights beside its last layer",
                 where=f"phase {phase.name}, solver",
-                received=f"lbfgs, with model.pooling {spec.model.pooling}",
+                received=f"{phase.solver}, with model.pooling {spec.model.pooling}",
                 expected="solver: adamw, with epochs; or another pooling",
                 next_step="--set model.pooling=mean",
+            )
+        if phase.solver == "blend" and TASKS.get(spec.task).kind.learning.per_token:
+            raise RecipeError(
+                "what is answered for single words is not blended",
+                where=f"phase {phase.name}, solver",
+                received=f"blend, with the task {spec.task}",
+                expected="solver: lbfgs or adamw",
             )
         with as_if(model, what_trains_in(model, phase)):
             _require_gradients(model, phase)
@@ -231,4 +245,21 @@ def require_positions(lengths: np.ndarray, backbone: Backbone) -> None:
 def _labelled(split: Selection, examples: Examples, encoded: Encoded) -> Labelled:
     labels = list(labels_of(examples))
     targets = split.kind.learning.targets(labels, split.space, encoded.offsets)
-    return Labelled(encoded.source, targets, split.kind.judging.truth(labels, split.space), encoded.offsets)
+    truth = split.kind.judging.truth(labels, split.space)
+    return Labelled(encoded.source, targets, truth, encoded.offsets, examples.groups)
+
+
+def _for_blends(data: TrainData, spec: RecipeSpec, split: Selection, backbone: Backbone) -> TrainData:
+    """Adds what views want to know beside the examples: the labels' names, and which rows no fold may part."""
+    names = None
+    if not why_no_names(TASKS.get(spec.task), split.labels) and split.labels:
+        reader = make_reader(TASKS.get(spec.task), backbone, spec.model)
+        names = reader.read([describe_label(label) for label in split.labels]).source
+    held = set_aside(spec, split)
+    parts = (split.train, split.valid.take(np.flatnonzero(~held)) if held.any() else split.valid)
+    inputs = [given for part in parts for given in part.inputs]
+    pairs = find_copies(inputs, np.arange(len(inputs)) < len(split.train))
+    copies = groups_of(pairs, len(inputs)) if pairs.first.size else None
+    groups = [part.groups for part in parts]
+    own = None if any(each is None for each in groups) else np.concatenate([each.astype(str) for each in groups])  # type: ignore[union-attr]
+    return replace(data, names=names, together=join_groups(own, copies))
