@@ -258,7 +258,7 @@ def _for_blends(data: TrainData, spec: RecipeSpec, split: Selection, backbone: B
     held = set_aside(spec, split)
     parts = (split.train, split.valid.take(np.flatnonzero(~held)) if held.any() else split.valid)
     inputs = [given for part in parts for given in part.inputs]
-    pairs = find_copies(inputs, np.arange(len(inputs)) < len(split.train))
+    pairs = find_copies(inputs, np.arange(len(inputs)) < len(split.train)).pairs
     copies = groups_of(pairs, len(inputs)) if pairs.first.size else None
     groups = [part.groups for part in parts]
     own = None if any(each is None for each in groups) else np.concatenate([each.astype(str) for each in groups])  # type: ignore[union-attr]
