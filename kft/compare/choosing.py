@@ -19,7 +19,9 @@ from kft.compare.setting import deciding_metric
 from kft.compare.token_facts import flags_of, token_facts
 from kft.data.examples import Examples
 from kft.errors import AssetError, ModelError, UsageError
-from kft.features.folds import out_of_fold
+from kft.features.views.blend import ANCHOR, MOST_ROWS, Folding, families, fit_blend
+from kft.features.views.view import Goal, Lesson, Seen
+from kft.feed.batches import Ragged
 from kft.metrics.metric import Metric
 from kft.model.card import Card, read_card
 from kft.model.catalog import CATALOG, BackboneEntry
@@ -29,6 +31,7 @@ from kft.recipe.schema import RecipeSpec
 from kft.records.choose import BackboneCost, TokenFacts
 from kft.split.data_split import Selection, data_hash, labels_of
 from kft.split.holdout import set_aside
+from kft.tasks.label_names import describe_label, why_no_names
 from kft.tasks.registry import TASKS
 from kft.tasks.task import Task
 
@@ -40,7 +43,9 @@ if TYPE_CHECKING:
 
 RANDOM = "@random"
 """Behind a name: the same architecture with new weights, a yardstick for what pretraining is worth."""
-PROBE = "probe"
+PROBE, BLEND = "probe", "blend"
+KNOWN, NAMES = "known", "names"
+"""What a backbone reads: the examples, and the names of the labels where they say something."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,7 @@ class Grounds:
     Attributes:
         spec: The recipe; its backbone and phases play no part.
         split: Its data; the test split is not among them, nor what was set aside of valid.
-        together: ``[n]``: rows of train and valid, in this order, that no fold may part; None where each stands alone.
+        together: ``[n]``: rows of ``known`` that no fold may part; None where each stands alone.
         progress: Told what is done.
         compute: Calls what needs TensorFlow, which starts when it is first needed.
     """
@@ -107,8 +112,30 @@ class Grounds:
 
     @cached_property
     def known(self) -> Examples:
-        """What is learned from and chosen by: train, then valid."""
-        return Examples.concatenate([self.split.train, self.split.valid])
+        """Train, then valid; of very many a draw, so that no backbone runs over rows that nothing is judged by."""
+        whole = Examples.concatenate([self.split.train, self.split.valid])
+        if len(whole) <= MOST_ROWS:
+            return whole
+        return whole.take(np.sort(np.random.default_rng(self.spec.seed).permutation(len(whole))[:MOST_ROWS]))
+
+    @cached_property
+    def strata(self) -> np.ndarray:
+        """``[n]``: what the folds keep the shares of."""
+        return self.task.kind.labels.strata(list(labels_of(self.known)))
+
+    @property
+    def names(self) -> list[str]:
+        """The labels' names as words, where they can be read as inputs are; else none."""
+        labels = self.split.labels
+        return [] if not labels or why_no_names(self.task, labels) else [describe_label(label) for label in labels]
+
+    @cached_property
+    def weights(self) -> np.ndarray | None:
+        """``float32[n]``: by ``train.class_weight``; None where all count the same."""
+        from kft.train.prepare import row_weights
+
+        found = row_weights(self.spec.train, self.targets, len(self.split.labels))
+        return None if (found == 1).all() else found
 
     @cached_property
     def truth(self) -> Any:
@@ -117,6 +144,7 @@ class Grounds:
 
     @cached_property
     def targets(self) -> np.ndarray:
+        """As the head learns them."""
         return np.asarray(self.task.kind.learning.targets(list(labels_of(self.known)), self.split.space, None))
 
     @cached_property
@@ -222,7 +250,7 @@ def measure(candidate: Candidate, grounds: Grounds) -> Measured:
     identity = identity_of(
         files=backbone_files(path).hash,
         model=spec.model.model_dump(exclude={"backbone"}),
-        precision=spec.train.precision,
+        train=[spec.train.precision, spec.train.class_weight],
         dtype=spec.features.dtype,
         seed=spec.seed,
         rows=grounds.rows_hash,
@@ -260,12 +288,15 @@ def _compute(candidate: Candidate, spec: RecipeSpec, grounds: Grounds) -> Kept:
         window = {"max_tokens": min(spec.model.max_tokens, backbone.max_tokens)}
         spec = spec.model_copy(update={"model": spec.model.model_copy(update=window)})
     model = build_for(spec, grounds.task, grounds.split.space, backbone)
-    encoded = make_reader(grounds.task, backbone, spec.model).read(grounds.known.inputs, keep=True)
-    pooled = _pooled(backbone, encoded, spec, grounds)
+    reader = make_reader(grounds.task, backbone, spec.model)
+    read = {KNOWN: reader.read(grounds.known.inputs, keep=True)}
+    if grounds.names:
+        read[NAMES] = reader.read(grounds.names)
+    pooled = _pooled(backbone, read, spec, grounds)
+    encoded, vectors = read[KNOWN], pooled.vectors[KNOWN]
     tokens = None
     if backbone.tokenizer is not None:
         tokens = token_facts(backbone, grounds.known.inputs, encoded, spec.model.max_tokens)
-    vectors = pooled.vectors["known"]
     if not np.isfinite(vectors).all():
         broken = int((~np.isfinite(vectors).all(axis=1)).sum())
         raise ModelError(
@@ -274,12 +305,12 @@ def _compute(candidate: Candidate, spec: RecipeSpec, grounds: Grounds) -> Kept:
             received=f"{broken:,} of {len(vectors):,} examples",
             next_step="fetch the weights again, or --set train.precision=float32",
         )
-    answers, chosen = _answer(vectors, grounds)
+    answers, chosen = _answer(pooled.vectors, read, grounds)
     weights = backbone.model.weights
     cost = BackboneCost(
         seconds=0.0,
         cpu_seconds=0.0,
-        stored=pooled.present,
+        stored=min(pooled.present, len(grounds.known)),  # the names are stored as well
         kept=False,
         frozen_seconds=None if pooled.cost is None else pooled.cost.seconds,
         frozen_cpu_seconds=None if pooled.cost is None else pooled.cost.cpu_seconds,
@@ -301,20 +332,33 @@ def spec_for(candidate: Candidate, spec: RecipeSpec) -> RecipeSpec:
     )
 
 
-def _pooled(backbone: Backbone, encoded: Encoded, spec: RecipeSpec, grounds: Grounds) -> Pooled:
+def _pooled(backbone: Backbone, read: Mapping[str, Encoded], spec: RecipeSpec, grounds: Grounds) -> Pooled:
     from kft.features.store import Watch
     from kft.features.vectors import pool
 
-    with grounds.progress.task("frozen blocks, once", len(grounds.known)) as tick:
+    sources = {name: encoded.source for name, encoded in read.items()}
+    with grounds.progress.task("frozen blocks, once", sum(map(len, sources.values()))) as tick:
         watch = Watch(tick, grounds.progress.note)
-        return pool(backbone, {"known": encoded.source}, spec.model, spec.features, watch)
+        return pool(backbone, sources, spec.model, spec.features, watch)
 
 
-def _answer(vectors: np.ndarray, grounds: Grounds) -> tuple[dict[str, Any], dict[str, Any]]:
+def _answer(vectors: Mapping[str, np.ndarray], read: Mapping[str, Encoded], grounds: Grounds) -> tuple[dict, dict]:
     """Answers every example by what saw neither it, nor its group, nor a copy of it; says what was chosen for that."""
-    classes = len(grounds.split.labels)
-    found = out_of_fold(vectors, grounds.targets, classes, grounds.together, seed=grounds.spec.seed)
-    return {PROBE: found.probabilities}, {PROBE: {"C": found.strength}}
+
+    def seen(name: str) -> Seen:
+        tokens = read[name].source.columns.get("token_ids")
+        return Seen(vectors[name], tokens if isinstance(tokens, Ragged) else None)
+
+    learning, space = grounds.task.kind.learning, grounds.split.space
+    goal = Goal(learning.solver, learning.units(space))
+    names = seen(NAMES) if NAMES in vectors else None
+    lesson = Lesson(seen(KNOWN), grounds.targets, goal, names, grounds.weights)
+    with grounds.progress.task("views, out of fold", len(families(lesson))) as tick:
+        found = fit_blend(lesson, Folding(grounds.strata, grounds.together, grounds.spec.seed), tick)
+    outputs = {PROBE: found.single[ANCHOR], BLEND: found.out_of_fold}
+    answers = {by: grounds.task.kind.judging.answers(each, space, None) for by, each in outputs.items()}
+    settings = {name: dict(each) for name, each in found.settings.items()}
+    return answers, {PROBE: settings[ANCHOR], BLEND: {"weights": dict(found.weights), "settings": settings}}
 
 
 def _require_medium(candidate: Candidate, task: Task) -> None:

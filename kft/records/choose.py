@@ -129,8 +129,9 @@ class Choice:
         seed: Of folds and random weights.
         versions: Of what computed it.
         n: Examples of train and valid, which all is measured on.
+        of: How many there are; more than ``n`` where a draw is enough.
         metric: What decides.
-        approach: By which answers it is decided: ``blend``, or ``probe`` where there is no blend.
+        approach: By which answers it is decided.
         backbones: The best first; then random weights; then those that could not be measured.
         verdict: What is recommended.
     """
@@ -140,6 +141,7 @@ class Choice:
     seed: int
     versions: Mapping[str, str]
     n: int
+    of: int
     metric: str
     approach: str
     backbones: tuple[BackboneResult, ...]
