@@ -22,6 +22,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "KftError": "kft.errors",
+    "accept_terms": "kft.assets",
     "apply_corrections": "kft.api.correcting",
     "build_data": "kft.api.preparing",
     "build_model": "kft.model.build",

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kft.characters import visible
-from kft.cli.common import console, load_named, output_options, print_json, with_settings
+from kft.cli.common import console, load_named, output_options, print_json, terms_option, with_settings
 from kft.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ WIDEST = 110
 @click.option("-o", "--output", metavar="DIR", help="A new folder; default audits/<recipe name>-<n>.")
 @click.option("--no-features", is_flag=True, help="Only the checks that need no backbone: quick, without TensorFlow.")
 @click.option("--list", "list_", is_flag=True, help="List the checks; checks nothing.")
+@terms_option
 @output_options
 def check(
     recipe: str | None,

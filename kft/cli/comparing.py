@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kft.characters import visible
-from kft.cli.common import console, devices_option, load_named, output_options, print_json
+from kft.cli.common import console, devices_option, load_named, output_options, print_json, terms_option
 
 if TYPE_CHECKING:
     from kft.api.comparing import CompareResult
@@ -41,6 +41,7 @@ NEXT = {
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Override the recipe's seed.")
 @click.option("--resume", is_flag=True, help="Go on with the comparison that was cut short, in --run or the latest.")
 @devices_option
+@terms_option
 @output_options
 def compare(
     recipe: str,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import rich_click as click
 
-from kft.cli.common import devices_option, output_options, print_json
+from kft.cli.common import devices_option, output_options, print_json, terms_option
 from kft.cli.edge_cases import print_draft, print_edge_case_pairs, print_edge_cases
 from kft.cli.results import print_apart, print_classes, print_metrics, print_pairs
 from kft.errors import UsageError
@@ -17,6 +17,7 @@ from kft.errors import UsageError
 @click.option("--draft-suite", "draft", metavar="FILE", help="Write a first suite from rows of train, to be edited.")
 @click.option("--against", metavar="OTHER", help="Compare with another run, pair by pair: on one split, or one suite.")
 @devices_option
+@terms_option
 @output_options
 def evaluate(
     run: str,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from kft.cli.common import debug_option, load_named, output_options, print_json
+from kft.cli.common import debug_option, load_named, output_options, print_json, terms_option
 from kft.errors import UsageError, require_plain
 from kft.launch.machines import DEFAULTS
 from kft.records.files import write_file
@@ -27,6 +27,7 @@ from kft.terminal import echo
 @click.option("--spot", is_flag=True, help="On machines that cost less and may be taken away.")
 @click.option("--set", "overrides", metavar="K=V", multiple=True, help="Override a setting; may be repeated.")
 @click.option("--no-check", is_flag=True, help="Check neither memory nor what a TPU asks for; loads no model.")
+@terms_option
 @output_options
 def launch(
     recipe: str,

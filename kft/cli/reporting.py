@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import rich_click as click
 
-from kft.cli.common import console, output_options, print_json
+from kft.cli.common import console, output_options, print_json, terms_option
 
 WIDEST = 110
 """Longer lines are hard to read."""
@@ -13,6 +13,7 @@ WIDEST = 110
 @click.command()
 @click.argument("run")
 @click.option("--compare", "compared", metavar="DIR", help="The folder of a kft compare on the same split, shown too.")
+@terms_option
 @output_options
 def report(run: str, compared: str | None, as_json: bool, quiet: bool) -> int:
     """Write RUN/report.html, a page for people, and RUN/card.md, a model card.

@@ -159,7 +159,8 @@ def models(modality: str | None, as_json: bool) -> None:
             )
         out.print(table)
     out.print(
-        "also       a keras-hub preset (bert_tiny_en_uncased), hf://owner/repo, kaggle://..., a folder, a .keras file\n"
+        "also       a keras-hub preset (bert_tiny_en_uncased), hf://owner/repo, kaggle://..., a folder, a .keras or\n"
+        "           .gguf file\n"
         "next       model: {backbone: NAME} in a recipe, or kft.load_backbone(NAME)",
         markup=False,
     )

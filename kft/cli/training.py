@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 from rich.table import Table
 
-from kft.cli.common import console, devices_option, load_named, output_options, print_json, with_settings
+from kft.cli.common import console, devices_option, load_named, output_options, print_json, terms_option, with_settings
 from kft.cli.results import print_apart, print_metrics
 from kft.tasks.registry import TASKS
 from kft.terminal import styled
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @click.option("--resume", is_flag=True, help="Go on exactly where the run stopped; begin it if it has not begun.")
 @click.option("--check-tpu", is_flag=True, help="Say whether a TPU could run it, on any hardware; trains nothing.")
 @devices_option
+@terms_option
 @output_options
 def train(
     recipe: str,
@@ -79,6 +80,7 @@ def train(
 @click.argument("recipe")
 @click.option("--set", "overrides", metavar="K=V", multiple=True, help="Override a setting; may be repeated.")
 @click.option("--check-tpu", is_flag=True, help="Say whether a TPU could run it, on any hardware.")
+@terms_option
 @output_options
 def plan(recipe: str, overrides: tuple[str, ...], check_tpu: bool, as_json: bool, quiet: bool) -> int:
     """Show what RECIPE would do, phase by phase: what trains, what is stored, what it takes. Trains nothing."""

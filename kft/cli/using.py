@@ -8,7 +8,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from kft.cli.common import debug_option, devices_option, print_json
+from kft.cli.common import debug_option, devices_option, print_json, terms_option
 from kft.data.images import SUFFIXES
 from kft.errors import UsageError
 from kft.registry import nearest
@@ -39,6 +39,7 @@ def looks_like_path(text: str) -> bool:
 @click.option("--skip-unusable", is_flag=True, help="Answer a file's other rows where some are empty; null for those.")
 @click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON object on standard output.")
 @devices_option
+@terms_option
 @debug_option
 def predict(
     run: str,

@@ -18,6 +18,7 @@ from kft.characters import visible
 from kft.errors import UsageError, require_plain
 from kft.launch.machines import Machine
 from kft.launch.placing import Placed, bucket_of, mounted
+from kft.model.sources import terms_of
 
 PORT = 2222
 """Where each worker listens for the others."""
@@ -74,7 +75,8 @@ class JobSpec:
         if "://" not in (self.placed.recipe.checkpoints_folder or ""):
             # An object store takes a checkpoint whole or not at all, and all workers see the same one.
             command += ["--set", f"train.checkpoints.folder={self.run}-checkpoints"]
-        return command
+        terms = terms_of(self.placed.recipe.spec.model.backbone)
+        return [*command, "--accept-terms", terms] if terms else command
 
     @property
     def addresses(self) -> list[str]:

@@ -188,6 +188,21 @@ def test_a_suite_of_edge_cases_goes_along(tmp_path):
     assert placed.missing == [str(tmp_path / "suites" / "checks.yaml")]
 
 
+def test_terms_that_were_accepted_here_are_accepted_by_the_job(recipe, tmp_path, monkeypatch):
+    from kft import accept_terms
+
+    monkeypatch.setenv("KFT_CACHE", str(tmp_path))
+    monkeypatch.delenv("KFT_ACCEPT_TERMS", raising=False)
+    loaded = load_recipe(recipe, ("model.backbone=gemma3-270m",))
+    with pytest.raises(UsageError, match="gemma3-270m comes under the Gemma Terms of Use"):
+        place(loaded, DATA)
+    accept_terms("gemma")
+    job = job_file(recipe, "vertex", overrides=("model.backbone=gemma3-270m",)).text
+    (script,) = scripts(job, "vertex")
+    assert "--accept-terms gemma" in " ".join(train_command(script))
+    assert "--accept-terms" not in job_file(recipe, "vertex").text
+
+
 def test_an_unknown_backbone_is_refused(recipe):
     with pytest.raises(ModelError, match="unknown backbone 'minilm-l7'; did you mean 'minilm-l6'"):
         job_file(recipe, "gke", overrides=["model.backbone=minilm-l7"])
