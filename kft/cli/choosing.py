@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kft.characters import visible
-from kft.cli.common import console, devices_option, load_named, output_options, print_json, with_settings
+from kft.cli.common import console, devices_option, load_named, output_options, print_json, terms_option, with_settings
 
 if TYPE_CHECKING:
     from kft.api.choosing import ChooseResult
@@ -31,6 +31,7 @@ WIDEST = 120
 @click.option("--set", "overrides", metavar="K=V", multiple=True, help="Override a setting; may be repeated.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Override the recipe's seed.")
 @devices_option
+@terms_option
 @output_options
 def choose(
     recipe: str,
