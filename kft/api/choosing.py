@@ -13,7 +13,8 @@ import numpy as np
 from kft import runtime, strategy
 from kft.api.reading import load, progress_for, show_data, vectors_of
 from kft.compare.choice_table import as_markdown, header, remarks_on, rows_of
-from kft.compare.choosing import BLEND, RANDOM, Candidate, Grounds, choosable, measure_all
+from kft.compare.choosing import BLEND, measure_all
+from kft.compare.grounds import RANDOM, Candidate, Grounds, choosable
 from kft.compare.recommend import judge
 from kft.errors import DataError, ModelError, UsageError
 from kft.features.folds import FOLDS

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
-from kft.compare.choosing import Grounds, Measured
+from kft.compare.choosing import Measured
+from kft.compare.grounds import Grounds
 from kft.compare.token_facts import misread
 from kft.compare.verdict import keeping_up, signed
 from kft.metrics.intervals import estimate_all, paired_difference
