@@ -61,7 +61,7 @@ class Candidate:
         if self.random:
             return Card()
         if self.entry is not None:
-            return Card(self.entry.languages, self.entry.licence)
+            return Card(self.entry.languages.removeprefix("-"), self.entry.licence)
         return read_card(path if path.is_dir() else path.parent)
 
     @property
