@@ -161,7 +161,7 @@ def models(modality: str | None, as_json: bool) -> None:
     out.print(
         "also       a keras-hub preset (bert_tiny_en_uncased), hf://owner/repo, kaggle://..., a folder, a .keras or\n"
         "           .gguf file\n"
-        "next       kft choose RECIPE --backbones A,B measures which suits your data; model: {backbone: NAME} in a recipe",
+        "next       kft choose RECIPE --backbones A,B: which suits your data; model: {backbone: NAME} in a recipe",
         markup=False,
     )
 
