@@ -113,17 +113,13 @@ def check_one(folder: Path, rows: int) -> dict[str, float]:
 WORK: dict[str, Callable[[Path, int], dict[str, Any]]] = {"train": train_one, "check": check_one}
 
 
-def measured(work: str, sizes: tuple[int, ...]) -> dict[str, dict[str, Any]]:
-    """Returns what each size took, in a process of its own."""
-    found = {}
-    for rows in sizes:
-        with workplace() as folder:
-            command = [sys.executable, __file__, "one", work, str(folder), str(rows)]
-            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-            values = json.loads(done.stdout.splitlines()[-1])
-            found[str(rows)] = {key: round(v, 3) if isinstance(v, float) else v for key, v in values.items()}
-            print(work, rows, found[str(rows)], file=sys.stderr, flush=True)
-    return found
+def measured(work: str, rows: int) -> dict[str, Any]:
+    """Returns what one size took, in a process of its own."""
+    with workplace() as folder:
+        command = [sys.executable, __file__, "one", work, str(folder), str(rows)]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    values = json.loads(done.stdout.splitlines()[-1])
+    return {key: round(v, 3) if isinstance(v, float) else v for key, v in values.items()}
 
 
 def growth(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -145,8 +141,10 @@ def main() -> None:
         print(json.dumps(WORK[work](Path(folder), int(rows))))
         return
     work, *sizes = sys.argv[1:] or ["train"]
-    found = measured(work, tuple(map(int, sizes)) or {"train": TRAINED, "check": CHECKED}[work])
-    report("scaling" if work == "train" else f"scaling_{work}", found, growth=growth(found))
+    found: dict[str, dict[str, Any]] = {}
+    for rows in map(int, sizes or {"train": TRAINED, "check": CHECKED}[work]):
+        found[str(rows)] = measured(work, rows)
+        report("scaling" if work == "train" else f"scaling_{work}", found, growth=growth(found))
 
 
 if __name__ == "__main__":

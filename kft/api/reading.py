@@ -180,7 +180,7 @@ def frames_of(data: Any) -> Mapping[str, pd.DataFrame] | None:
     unknown = sorted(set(frames) - set(SPLITS))
     if unknown or "train" not in frames:
         raise UsageError(
-            f"{', '.join(map(repr, unknown))} is no split" if unknown else "there is no DataFrame to train on",
+            f"{', '.join(map(repr, unknown))} is not a split" if unknown else "there is no DataFrame to train on",
             where="data=",
             received=", ".join(map(repr, frames)) or "an empty mapping",
             expected="'train', and perhaps 'valid' and 'test'",

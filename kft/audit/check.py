@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from kft.audit.sampling import draw, marked, tell_reach, tell_samples
+from kft.audit.sampling import draw, marked, tell_reach, tell_samples, with_reach
 from kft.audit.view import AuditView
 from kft.records.findings import SEVERITIES, Finding
 from kft.registry import Registry
@@ -85,10 +85,12 @@ def run_checks(view: AuditView, checks: Sequence[Check], tick: Callable[[int], N
         looks[check.name] = len(given.all)
         if check.sampled is not None:
             looks |= {f"{check.name} ({part})": most for part, most in check.sampled(given).items()}
-        found.extend(marked(finding, len(given.all), rows) for finding in check.run(given))
+        for finding in check.run(given):
+            finding = with_reach(finding, view.copies) if check.reads_copies else finding
+            found.append(marked(finding, len(given.all), rows))
         if tick:
             tick(1)
     found += tell_samples(looks, rows)
     if any(check.reads_copies for check in checks):
-        found += tell_reach(view)
+        found += tell_reach(view.copies)
     return sorted(found, key=lambda finding: (SEVERITIES.index(finding.severity), -finding.score))

@@ -10,6 +10,7 @@ import numpy as np
 from kft.audit.view import AuditView
 from kft.records.findings import Finding
 from kft.split.assign import SPLITS
+from kft.split.near import Copies
 
 NAME = "sample"
 SAMPLE_ROWS = 100_000
@@ -67,6 +68,21 @@ def marked(finding: Finding, looked_at: int, rows: int) -> Finding:
     )
 
 
+def with_reach(finding: Finding, copies: Copies) -> Finding:
+    """Returns a finding on copies that says among how many texts near ones were looked for; as it is where among all.
+
+    Example:
+        >>> from kft.split.near import as_pairs
+        >>> copies = Copies(as_pairs([]), np.arange(9), searched=4, neighbours=8)
+        >>> with_reach(Finding("leakage", "note", "Two.", "Look.", 0.1), copies).message
+        'Two. Near ones were looked for among 4 of 9 different texts.'
+    """
+    if copies.searched == copies.different:
+        return finding
+    said = f"Near ones were looked for among {copies.searched:,} of {copies.different:,} different texts."
+    return replace(finding, message=f"{finding.message} {said}")
+
+
 def tell_samples(looks: Mapping[str, int], rows: int) -> list[Finding]:
     """Returns what says which checks looked at a sample, whether they found something or not.
 
@@ -97,9 +113,8 @@ def tell_samples(looks: Mapping[str, int], rows: int) -> list[Finding]:
     ]
 
 
-def tell_reach(view: AuditView) -> list[Finding]:
+def tell_reach(copies: Copies) -> list[Finding]:
     """Returns what says that near-copies were not looked for everywhere; copies to the letter always are."""
-    copies = view.copies
     if not copies.reach:
         return []
     share = copies.searched / copies.different
@@ -117,6 +132,7 @@ def tell_reach(view: AuditView) -> list[Finding]:
                 "searched": copies.searched,
                 "of": copies.different,
                 "neighbours": copies.neighbours,
+                "compared": copies.compared,
                 "found": found,
             },
         )

@@ -93,16 +93,12 @@ def _print(result: CheckResult, recipe: str) -> None:
         if found:
             out.print(Text(f"\n{title}", style=f"bold {color}"))
             out.print(_table(found, color, min(out.width, WIDEST)))
-    out.print(f"\n{in_numbers(result.findings)}; page: {result.page}", markup=False)
+    out.tell(f"\n{in_numbers(result.findings)}; page: {result.page}")
     if result.corrections:
         table = result.output / "corrections.csv"
-        out.print(
-            f"mend       edit {table}, then kft data apply {recipe} {quote(str(table))} -o mended.csv",
-            markup=False,
-            soft_wrap=True,
-        )
-    step = "mend the errors, then kft check again" if result.errors else f"kft train {recipe}"
-    out.print(f"next       {step}", markup=False, soft_wrap=True)
+        out.tell(f"mend       edit {table}, then run:")
+        out.tell(f"           kft data apply {recipe} {quote(str(table))} -o mended.csv")
+    out.tell(f"next       {'mend the errors, then run kft check again' if result.errors else f'kft train {recipe}'}")
 
 
 def _table(found: Sequence[tuple[Finding, Sequence[str]]], color: str, width: int) -> Table:

@@ -41,7 +41,7 @@ def debug_option(command: Command) -> Command:
 
 def devices_option(command: Command) -> Command:
     """Adds --devices."""
-    choices = "auto, one, cpu:N, multi-gpu, multi-worker or tpu; kft doctor says what auto comes to."
+    choices = "auto, one, cpu:N, multi-gpu, multi-worker or tpu; kft doctor shows what auto chooses."
     return click.option("--devices", default="auto", show_default=True, help=choices)(command)
 
 

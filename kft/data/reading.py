@@ -170,7 +170,7 @@ def _refuse_binary(raw: bytes, path: Path) -> None:
     kind = next((kind for start, kind in BINARIES.items() if raw.startswith(start)), None)
     if kind is not None:
         raise DataError(
-            "the file is no text, whatever its name says",
+            "the file is not text, whatever its name says",
             where=str(path),
             received=f"the first bytes of {kind}",
             expected="a table as text: csv, tsv or jsonl",
@@ -204,7 +204,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
             lists = {name: table[name].to_pylist() for name in table.column_names}
         except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
             raise DataError(
-                "the file is no whole parquet file",
+                "the file is not a whole parquet file",
                 where=str(path),
                 received=str(error).strip().split("\n")[0].split(". ")[0][:200] or type(error).__name__,
                 expected="a parquet file, written to its end",
@@ -314,7 +314,7 @@ def _other_width(row: list[str], names: list[str], where: str, separator: str) -
         "a row has another number of fields than there are columns",
         where=where,
         received=f"{len(row)} fields: {' | '.join(row)[:SHOWN]}",
-        expected=f"{len(names)}: {', '.join(names)}, parted by {shown(separator)}",
+        expected=f"{len(names)}: {', '.join(names)}, separated by {shown(separator)}",
         next_step="put texts that hold a separator or a line break in double quotes; --set data.separator=semicolon"
         " (comma, tab, pipe) names another separator, data.columns the columns of a file without a header",
     )
@@ -355,7 +355,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         name = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
-        raise ValueError(f"the key {name!r} stands there twice")
+        raise ValueError(f"the key {name!r} is there twice")
     return found
 
 
@@ -367,7 +367,7 @@ def _cell(value: object) -> object:
 
 def _shown_problem(error: Exception) -> str:
     if isinstance(error, UnicodeEncodeError):
-        return "it holds half a surrogate pair, which is no character"
+        return "it holds half a surrogate pair, which is not a character"
     return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
 
 

@@ -197,9 +197,7 @@ def _one_row_an_image(
     if not several:
         return kept, inputs, labels, ()
     count = sum(map(len, several.values()))
-    said = (
-        f"{len(several):,} images stand in {count:,} rows" if len(several) > 1 else f"one image stands in {count} rows"
-    )
+    said = f"{len(several):,} images are in {count:,} rows" if len(several) > 1 else f"one image is in {count} rows"
     path, found = next(iter(several.items()))
     shown = f"{os.path.relpath(path, rows.folder)} with {', '.join(str(labels[place]) for place in found[:4])}"
     if task.kind.labels.form == "set" and not dated:

@@ -98,7 +98,7 @@ def require_image(image: str) -> str:
     if re.fullmatch(r"[a-z0-9][\w.-]*(:\d+)?(/[\w.-]+)*(:[\w.-]+)?(@sha256:[0-9a-f]{64})?", image, re.ASCII):
         return image
     raise UsageError(
-        "this is no name of a container image",
+        "this is not the name of a container image",
         where="--image",
         received=image,
         expected="such as europe-docker.pkg.dev/PROJECT/kft/gpu:0.1.0, built from docker/gpu.Dockerfile or "

@@ -111,7 +111,7 @@ def _check_remote(source: str) -> None:
     for prefix, (pattern, expected) in forms.items():
         if source.startswith(prefix) and not re.fullmatch(pattern, source.removeprefix(prefix)):
             raise ModelError(
-                "this source has not the right form", where="model.backbone", received=source, expected=expected
+                "this source does not have the right form", where="model.backbone", received=source, expected=expected
             )
 
 

@@ -18,7 +18,7 @@ class TokenFacts:
             less.
         limit: How many tokens the backbone takes.
         per_text: Tokens of a text before the cut, on average; those that mark its ends count.
-        lost: The share of all tokens that lie behind the cut.
+        lost: The share of all tokens that lie beyond the cut.
         cut: The share of texts that are cut.
         unknown: The share of tokens read that stand for something the vocabulary lacks; None where it has no such
             token.

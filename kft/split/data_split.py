@@ -284,7 +284,7 @@ def _divide(
     places = {key: np.flatnonzero(rows == key) for key in ("train", *shares)}
     made = {key: whole.take(chosen) for key, chosen in places.items()}
     own = "" if whole.groups is None else f" by group ({len(set(whole.groups)):,} groups)"
-    taken = " and ".join(f"{key} {share * 100:.4g}%" for key, share in shares.items())
+    taken = " and ".join(f"{key} {share * 100:.4g} %" for key, share in shares.items())
     result = parts | made
     _require_separate_groups(result, names)
     how = ", ".join([f"{taken} of {names['train']}{own}", by, *([joined] if joined else []), *given])
@@ -343,7 +343,7 @@ def _require_labels(
         if unseen:
             hint = nearest(str(unseen.most_common(1)[0][0]), known)
             raise DataError(
-                f"labels that stand in {key} but never in train",
+                f"labels that are in {key} but never in train",
                 where=names.get(key, names["train"]),
                 received=", ".join(f"{label!r} ({count})" for label, count in unseen.most_common(5))
                 + (respelled(list(unseen), sorted(known)) or (f"; did you mean {hint!r}?" if hint else "")),
@@ -356,7 +356,7 @@ def _require_labels(
             if identifier in seen:
                 two = "two splits" if seen[identifier] != key else f"{key} twice"
                 raise DataError(
-                    f"one id stands in {two}",
+                    f"one id is in {two}",
                     where=f"{seen[identifier]} and {key}" if seen[identifier] != key else names.get(key, key),
                     received=str(identifier),
                     expected="ids that are unique over all files",
@@ -371,7 +371,7 @@ def _require_separate_groups(parts: Mapping[str, Examples], names: Mapping[str, 
         for group in set(examples.groups if examples.groups is not None else ()):
             if group in seen:
                 raise DataError(
-                    "one group stands in two splits",
+                    "one group is in two splits",
                     where=f"{names.get(seen[group], seen[group])} and {names.get(key, key)}",
                     received=str(group),
                     expected="all rows of a group on one side",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+
+AT_ONCE = 100_000
 
 
 class Pairs(NamedTuple):
@@ -33,12 +35,14 @@ class Copies:
         searched: Among how many of the different contents near-copies were looked for.
         neighbours: With how many others that may be like it each was compared at most, where there were too many for
             the usual search; else 0.
+        compared: The comparisons after which the search was ended; 0 where it came to its end.
     """
 
     pairs: Pairs
     first: np.ndarray
     searched: int
     neighbours: int = 0
+    compared: int = 0
 
     @property
     def different(self) -> int:
@@ -48,16 +52,14 @@ class Copies:
     @property
     def reach(self) -> str:
         """What was not searched for near-copies, in words; empty where nothing was left out."""
+        said = []
         if self.searched < self.different:
-            return (
-                f"looked for among {self.searched:,} of {self.different:,} different texts, drawn at random, each held "
-                f"against {self.neighbours} others"
-            )
+            said.append(f"looked for among {self.searched:,} of {self.different:,} different texts, drawn at random")
         if self.neighbours:
-            return (
-                f"each of {self.different:,} different texts was held against {self.neighbours} others: some are missed"
-            )
-        return ""
+            said.append(f"each of {self.searched:,} texts was held against {self.neighbours} others")
+        if self.compared:
+            said.append(f"the search ended after {self.compared:,} comparisons, for too many texts are nearly alike")
+        return ", ".join(said) + ": some are missed" if said else ""
 
     def arranged(self, order: np.ndarray) -> Copies:
         """Returns the same copies of the same rows in another order.
@@ -83,7 +85,7 @@ class Copies:
             np.concatenate([same.second, np.maximum(one, other)]),
             np.concatenate([same.similarity, self.pairs.similarity[near]]),
         )
-        return Copies(pairs, first, self.searched, self.neighbours)
+        return Copies(pairs, first, self.searched, self.neighbours, self.compared)
 
 
 def same_pairs(first: np.ndarray) -> Pairs:
@@ -116,6 +118,18 @@ def sorted_pairs(first: np.ndarray, second: np.ndarray, similarity: np.ndarray) 
     """Returns pairs in their order; of each, ``first < second`` already."""
     order = np.lexsort((second, first))
     return Pairs(first[order].astype(np.int64), second[order].astype(np.int64), similarity[order].astype(np.float64))
+
+
+def each_pair(pairs: Pairs) -> Iterator[tuple[int, int, float]]:
+    """Yields pairs as plain numbers, in their order: millions of them are never all in memory.
+
+    Example:
+        >>> list(each_pair(as_pairs([(0, 1, 1.0)])))
+        [(0, 1, 1.0)]
+    """
+    for start in range(0, len(pairs.first), AT_ONCE):
+        part = (column[start : start + AT_ONCE].tolist() for column in pairs)
+        yield from zip(*part, strict=True)
 
 
 def groups_of(pairs: Pairs, count: int) -> np.ndarray:

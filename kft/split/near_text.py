@@ -23,6 +23,8 @@ words, and a word that differs says nothing: 18 % of the questions in BANKING77,
 SHORTEST_WITH_TYPO = 3
 """Letters of a word from which on one wrong letter is a typo: "my" and "me" are two words."""
 VERIFIED_AT_ONCE = 2000
+MOST_COMPARED = 5_000_000
+"""Pairs that are compared word by word, in some two minutes. Thousands of texts that are nearly alike have more."""
 EDGE = 1e-9
 """A similarity that lies so close to a limit may be on either side of it by rounding alone."""
 LONG = 64
@@ -75,12 +77,18 @@ def copies_among(texts: Sequence[str], measured: np.ndarray | None = None) -> Co
     kept = _pairs_of(texts, hashed, COPY, verified, None)
     assert kept is not None
     crowd = _Crowd(counted, int(_paired(kept, counted).sum() + CROWDED * counted.sum()))
-    for least in LOOSER:
+    for least in LOOSER if not verified.ended else ():
         looser = _pairs_of(texts, hashed, least, verified, crowd)
         if looser is None:
             break  # a still looser limit pairs no fewer
         kept = looser
-    return Copies(kept, hashed.same, len(hashed.rows), hashed.neighbours if hashed.many else 0)
+    return Copies(
+        kept,
+        hashed.same,
+        searched=len(hashed.rows),
+        neighbours=hashed.neighbours if hashed.many else 0,
+        compared=MOST_COMPARED if verified.ended else 0,
+    )
 
 
 class _Crowd(NamedTuple):
@@ -107,6 +115,7 @@ class _Verified:
 
     def __init__(self, floor: float) -> None:
         self.floor = floor
+        self.left, self.ended = MOST_COMPARED, False
         self._keys, self._alike = np.empty(0, np.int64), np.empty(0)
         self._new: list[tuple[np.ndarray, np.ndarray]] = []
 
@@ -119,6 +128,7 @@ class _Verified:
 
     def remember(self, keys: np.ndarray, alike: np.ndarray) -> None:
         """Keeps pairs of this limit, where none comes twice."""
+        self.left -= len(keys)
         self._new.append((keys, alike))
 
     def end_limit(self) -> None:
@@ -131,7 +141,11 @@ class _Verified:
 def _pairs_of(
     texts: Sequence[str], hashed: HashedTexts, at_least: float, verified: _Verified, crowd: _Crowd | None
 ) -> Pairs | None:
-    """Returns the pairs that are so much alike; None as soon as they are a crowd."""
+    """Returns the pairs that are so much alike; None as soon as they are a crowd.
+
+    Where more than ``verified.left`` pairs are to be compared, the search has ended after these; at a looser limit
+    with None.
+    """
     kept = [same_pairs(hashed.same)]
     words = lru_cache(maxsize=2**14)(lambda row: normal_words(texts[row]))
     bags = lru_cache(maxsize=2**12)(lambda row: Counter(words(row)))
@@ -146,6 +160,11 @@ def _pairs_of(
     for places in candidates(hashed, at_least):
         keys = places[:, 0] * len(hashed.rows) + places[:, 1]
         known = verified.known(keys)
+        unknown = int(np.isnan(known).sum())
+        over = unknown > verified.left
+        if over:
+            some = slice(None, None, -(-unknown // max(verified.left, 1)))  # of all rows, not of the first alone
+            places, keys, known = places[some], keys[some], known[some]
         for start in range(0, len(places), VERIFIED_AT_ONCE):
             part = slice(start, start + VERIFIED_AT_ONCE)
             rows, alike = hashed.rows[places[part]], known[part]
@@ -160,6 +179,11 @@ def _pairs_of(
                 paired |= _paired(kept[-1], crowd.counted)
                 if int(paired.sum()) > crowd.most:
                     return None
+        if over:
+            verified.ended = True
+            if crowd is not None:
+                return None
+            break
     verified.end_limit()
     return sorted_pairs(*(np.concatenate(column) for column in zip(*kept, strict=True)))
 

@@ -12,9 +12,9 @@ from kft.audit.check import CHECKS, Check, run_checks
 from kft.audit.sampling import SAMPLE_ROWS, draw
 from kft.audit.view import AuditView
 from kft.recipe.schema import RecipeSpec
-from kft.records.document import document_text, parse
+from kft.records.document import read_document
 from kft.records.findings import Finding, Findings
-from kft.split import hashed_texts
+from kft.split import hashed_texts, near_text
 from kft.split.data_split import load_split
 from kft.tasks.registry import TASKS
 from tests.audit.gaussian import make_view
@@ -133,7 +133,11 @@ def test_of_a_huge_table_the_same_texts_are_found_among_all_and_near_ones_in_a_s
     for keys in ([text.lower().strip("!") for text in seen.all.inputs], seen.all.groups.tolist()):
         split_of = {}
         assert all(split_of.setdefault(key, part) == part for key, part in zip(keys, seen.split_of, strict=True))
-    (said,) = [each for each in run_checks(seen, [CHECKS.get("leakage")]) if each.check == "sample"]
+    found = run_checks(seen, [CHECKS.get("duplicates")])
+    (said,) = [each for each in found if each.check == "sample"]
+    others = [each.message for each in found if each is not said]
+    ending = "Near ones were looked for among 150 of 700 different texts."
+    assert others and all(message.endswith(ending) for message in others)
     assert said.message.startswith("Near-copies: looked for among 150 of 700 different texts, drawn at random")
     assert said.details["kind"] == "near-copies" and said.details["searched"] == 150 and said.details["of"] == 700
     assert "near-copies looked for among 150 of 700" in seen.split.how
@@ -144,26 +148,38 @@ def test_fewer_neighbours_are_said(monkeypatch):
     monkeypatch.setattr(hashed_texts, "MANY_TEXTS", 100)
     seen = view({"train": labelled(sentences(200))})
     (said,) = [each for each in run_checks(seen, [CHECKS.get("duplicates")]) if each.check == "sample"]
-    assert "each of 200 different texts was held against 32 others: some are missed" in said.message
+    assert "each of 200 texts was held against 32 others: some are missed" in said.message
     assert "some are missed" in seen.split.how
+
+
+def test_a_search_among_texts_that_are_all_nearly_alike_ends_and_says_so(monkeypatch):
+    monkeypatch.setattr(near_text, "MOST_COMPARED", 300)
+    names = sentences(90)
+    texts = [f"dear {name} your order has left our house today and arrives within three days" for name in names]
+    seen = view({"train": labelled([*texts, *(text.upper() for text in texts[:30])])})
+    assert seen.copies.compared == 300 and (seen.copies.pairs.similarity == 1).sum() == 30
+    (said,) = [each for each in run_checks(seen, [CHECKS.get("duplicates")]) if each.check == "sample"]
+    assert (
+        "the search ended after 300 comparisons, for too many texts are nearly alike: some are missed" in said.message
+    )
+    assert "the search ended after 300 comparisons" in seen.split.how
 
 
 @pytest.mark.slow
 def test_a_table_of_more_rows_than_are_looked_at_one_by_one(tmp_path):
     count = SAMPLE_ROWS + 10_000
-    texts = [f"{GERMAN if place % 10 == 0 else ENGLISH} {place}" for place in range(count)]
+    forms = ["mein Telefon {} funktioniert gestern nicht", *["my telephone {} stopped working yesterday"] * 9]
+    texts = [forms[place % 10].format(place) for place in range(count)]
     texts[50_000:50_500] = texts[:500]
     pd.DataFrame(labelled(texts), columns=["text", "label"]).to_csv(tmp_path / "big.csv", index=False)
     data = {"train": str(tmp_path / "big.csv")}
     result = check({"task": TASK.name, "data": data}, features=False, output=tmp_path / "audit", quiet=True)
-    found = {each.check: each for each in result.findings}
-    looked = found["language"].details["looked_at"]
-    assert (
-        SAMPLE_ROWS <= looked <= SAMPLE_ROWS + 2
-        and f"Looked at {looked:,} of {count:,} rows" in found["language"].message
-    )
+    by_kind = {each.details["kind"]: each for each in result.findings if each.check == "sample"}
+    looked = by_kind["rows"].details["looked_at"]
+    assert looked["shortcuts (tokens)"] == 20_000 and by_kind["rows"].details["of"] == count
+    assert SAMPLE_ROWS <= looked["language"] <= SAMPLE_ROWS + 2
+    assert by_kind["near-copies"].details["searched"] == by_kind["near-copies"].details["of"] == count - 500
     copies = [each for each in result.findings if each.check == "duplicates"]
     assert sum(each.details["similarity"].count(1.0) for each in copies) == 500
-    kept = (tmp_path / "audit" / "findings.json").read_text(encoding="utf-8")
-    assert parse(Findings, kept, tmp_path / "findings.json").findings == result.findings
-    assert document_text(found["sample"]) and found["sample"].message in kept
+    kept = read_document(Findings, tmp_path / "audit" / "findings.json").findings
+    assert [each.message for each in kept] == [each.message for each in result.findings]

@@ -88,7 +88,7 @@ def test_a_second_choice_computes_nothing_again_and_says_the_same(kft_cli, tiny_
     code, _, err = kft_cli(
         "train", path, "--run", tmp_path / "run", "--set", f"train.phases=[{json.dumps(tiny.PROBE)}]"
     )
-    assert code == 0 and "100 of 100 examples are there already" in err
+    assert code == 0 and "100 of 100 examples are stored already" in err
 
 
 def test_the_test_split_plays_no_part(tiny_folder, tmp_path):
@@ -159,7 +159,7 @@ def test_refusals(kft_cli, tiny_folder, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
     code, _, err = kft_cli("choose", path, "--backbones", tiny_folder, "--run", tmp_path / "full")
-    assert code == 2 and "the run folder is there already" in err
+    assert code == 2 and "the run folder already exists" in err
     for name in ("train", "test"):
         spans = [{"start": 0, "end": 5, "label": "WORD"}]
         rows = [json.dumps({"text": f"great phone {row}", "spans": spans}) for row in range(20)]

@@ -169,7 +169,7 @@ def test_a_recipe_that_names_its_own_object_store_keeps_it(recipe):
         ({"on": "tpu-vm", "workers": 2}, "kft trains on one TPU host"),
         ({"on": "gke", "run": "runs/tickets"}, "a job keeps its files in Cloud Storage"),
         ({"on": "gke", "run": "gs://bucket"}, "expected: gs://BUCKET/FOLDER, for the run folder"),
-        ({"on": "gke", "image": "my image"}, "this is no name of a container image"),
+        ({"on": "gke", "image": "my image"}, "this is not the name of a container image"),
         ({"on": "gke", "data": None}, "the job has no place for a file of this machine"),
         ({"on": "gke", "overrides": ["data.train=dataframe"]}, "a DataFrame cannot be sent along"),
     ],

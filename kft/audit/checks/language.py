@@ -52,7 +52,7 @@ def judge_languages(ids: Sequence[str], texts: Sequence[str]) -> Iterable[Findin
     yield Finding(
         "language",
         "warning" if share >= MIXED else "note",
-        f"{counted(len(others), judged, 'texts whose language is clear')} are not in {main}: "
+        f"{counted(len(others), judged, 'texts whose language is clear', f'are not in {main}')}: "
         + ", ".join(f"{name} ({count:,})" for name, count in counts.most_common(6) if name != main)
         + ".",
         "Take them out if they do not belong; if they do, choose a backbone that reads them: `kft models` says which.",

@@ -13,6 +13,7 @@ from kft.audit.sampling import LOOKED_AT, SAMPLE_ROWS
 from kft.audit.texts import ids_of, listed, texts_of
 from kft.audit.tokens import TokenSigns, frequent_tokens, read_signs, tokenize
 from kft.audit.view import AuditView
+from kft.records.estimate import percent
 from kft.records.findings import Finding, Severity
 from kft.split.data_split import labels_of
 
@@ -23,6 +24,8 @@ STRONG, NOTED, NEARLY_CERTAIN = 0.5, 0.7, 0.8
 subject is worth a note; from the third on what is no word is an error."""
 CERTAIN_ROWS, PRECISE = 20, 0.9
 """A token that was added is an error from so many rows on, and if so large a share of its rows has the class."""
+FEWEST_WITHOUT = 5
+"""Texts of a class without a word, from which on they show whether it belongs to the rest."""
 MOST_ROWS = 20_000
 """Rows whose single tokens are looked at: of more a sample, which is said."""
 
@@ -137,7 +140,7 @@ def judge_cues(
             link.rows_of(ids, members),
             "error" if link.phi >= NEARLY_CERTAIN else "warning",
             f"{link.cue.family} gives {link.label!r} away: {link.cue.name}",
-            "Find out how these rows were made, and make all classes alike in it; or test on data that lack it.",
+            "Find out how these rows were made, and make the classes alike in this; or test on data without it.",
         )
 
 
@@ -170,11 +173,10 @@ def judge_tokens(
             if not signs.looks_added:
                 plausible.append(link)
                 continue
-            certain = signs.tells_nothing and link.rows >= CERTAIN_ROWS and link.precision >= PRECISE
             yield _finding(
                 link,
                 link.rows_of(ids, members),
-                "error" if certain else "warning",
+                _severity(link, signs),
                 f"the token {token!r} gives {link.label!r} away",
                 f"Take {token!r} out of the texts if it says nothing of the subject, or test on texts without it.",
                 signs,
@@ -185,11 +187,25 @@ def judge_tokens(
         yield Finding(
             "shortcuts",
             "note",
-            f"Single words that go most with a class: {named}. They read like words of the subject.",
-            "Look whether they would stand in new texts too.",
+            f"Words that go most with a class: {named}. They read like words of the subject.",
+            "Check that new texts would hold them too.",
             plausible[0].phi / 2,
             details={"family": "word", "links": [link.figures() for link in plausible[:20]]},
         )
+
+
+def _severity(link: Link, signs: TokenSigns) -> Severity:
+    """Returns an error for what nearly certainly was added, a warning for what may be a word of the subject.
+
+    A token is an error that goes with one class alone, tells nothing of the rest of the text, and either is no word
+    (letters and digits mixed, or no letter) or decides the class nearly alone. For a word, the rest of the text has to
+    be seen without it: where each text of the class has it, it may be what the class is about.
+    """
+    sure = signs.tells_nothing and link.rows >= CERTAIN_ROWS and link.precision >= PRECISE
+    without = round(link.rows / link.coverage) - link.rows
+    no_word = signs.odd or not any(map(str.isalpha, link.cue.name))
+    alone = link.phi >= NEARLY_CERTAIN and without >= FEWEST_WITHOUT
+    return "error" if sure and (no_word or alone) else "warning"
 
 
 def _named(token: str, label: str) -> bool:
@@ -234,8 +250,8 @@ def _finding(
     return Finding(
         "shortcuts",
         severity,
-        f"{what}: {link.coverage:.0%} of its rows have it, and {link.precision:.0%} of the rows that have it are of "
-        f"this class (correlation {link.phi:.2f}).",
+        f"{what}: {percent(link.coverage, 0)} of its rows have it, and {percent(link.precision, 0)} of the rows that "
+        f"have it are of this class (correlation {link.phi:.2f}).",
         advice,
         min(1.0, link.phi),
         rows,
