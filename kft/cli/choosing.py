@@ -78,17 +78,17 @@ def _print(result: ChooseResult, recipe: str, overrides: tuple[str, ...]) -> Non
         table.add_row(*map(Text, cells), style="bold" if row.recommended else "")
     out.print(table)
     for word, remark in remarks_on(result.choice):
-        out.print(f"{word:<10} {visible(remark)}", markup=False, width=width)
+        out.tell(f"{word:<10} {visible(remark)}", most=width)
     verdict = result.verdict
-    out.print(visible(f"verdict    {verdict.backbone or 'none'}: {verdict.why}"), markup=False, width=width)
-    out.print(f"measured   on {result.n:,} examples of train and valid, out of fold; 95 % intervals; test unopened")
-    out.print(f"seconds    {result.seconds:.0f}")
-    out.print(f"files      {result.run}: choose.json, choose.md, recipe.yaml, splits.parquet", markup=False)
+    out.tell(visible(f"verdict    {verdict.backbone or 'none'}: {verdict.why}"), most=width)
+    out.tell(f"measured   on {result.n:,} examples of train and valid, out of fold; 95 % intervals; test unopened")
+    out.tell(f"seconds    {result.seconds:.0f}")
+    out.tell(f"files      {result.run}: choose.json, choose.md, recipe.yaml, splits.parquet")
     if verdict.backbone is None:
         step = f"kft check {quote(recipe)}"
     else:
         step = f"kft train {with_settings(recipe, [*overrides, *result.settings])}"
-    out.print(f"next       {step}", markup=False, soft_wrap=True)
+    out.tell(f"next       {step}")
 
 
 COMMANDS = (choose,)
