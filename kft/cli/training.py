@@ -118,6 +118,7 @@ def _print_phase(plan: PhasePlan) -> None:
 
     out, phase, memory = console(), plan.phase, plan.memory
     how = "L-BFGS to convergence" if phase.solver == "lbfgs" else f"{phase.epochs} epochs, {plan.steps:,} steps"
+    how = how if phase.trains_head else f"{phase.objective}, {how}"
     title = f"phase {phase.name}: {how}" + (f", from {phase.start}" if phase.start else "")
     table = Table("block", title=f"\n{title}", title_justify="left")
     for column in ("parameters", "trains", "peak rate", "work"):

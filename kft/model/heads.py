@@ -45,10 +45,19 @@ def with_vectors(model: keras.Model) -> keras.Model:
     Raises:
         ModelError: It has no such layer.
     """
+    return keras.Model(model.inputs, [model.outputs[0], _read_by_head(model)], name="with_vectors")
+
+
+def vectors_alone(model: keras.Model) -> keras.Model:
+    """Returns the graph up to what the head's last layer reads; see ``with_vectors``."""
+    return keras.Model(model.inputs, _read_by_head(model), name="vectors")
+
+
+def _read_by_head(model: keras.Model) -> Any:
     read = [node.input_tensors[0] for node in nodes_in_order(model) if node.operation.name == LOGITS]
     if not read:
         raise ModelError("the model has no layer to take vectors from", expected=f"a layer named {LOGITS}")
-    return keras.Model(model.inputs, [model.outputs[0], read[0]], name="with_vectors")
+    return read[0]
 
 
 HEADS.register("classification", pooled)

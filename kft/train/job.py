@@ -53,6 +53,7 @@ class TrainData:
         kind: What is answered.
         space: Everything that an answer can be.
         weights: ``float32[train examples]``: how much each counts in the loss.
+        names: The names of all classes, in their order, as examples; None where the task cannot read a name.
     """
 
     train: Labelled
@@ -60,6 +61,7 @@ class TrainData:
     kind: AnswerKind
     space: AnswerSpace
     weights: np.ndarray
+    names: Labelled | None = None
 
 
 @dataclass(frozen=True)

@@ -41,5 +41,6 @@ def describe(phases: Sequence[PhaseSpec]) -> str:
     for phase in phases:
         how = "lbfgs to convergence" if phase.solver == "lbfgs" else f"{phase.epochs} epochs at {phase.lr:g}"
         what = f"head and {phase.unfreeze}" if phase.moves_backbone else "head alone"
+        what = what if phase.trains_head else f"{phase.unfreeze}, {phase.objective}"
         parts.append(f"{phase.name} ({what}, {how}" + (f", from {phase.start})" if phase.start else ")"))
     return ", then ".join(parts)

@@ -19,7 +19,7 @@ from kft.feed.batches import choose_edges
 from kft.model.backbones import Backbone
 from kft.model.blocks import find_blocks
 from kft.model.build import build_for
-from kft.model.encode import Encoded, make_reader
+from kft.model.encode import Encoded, Reader, make_reader
 from kft.model.freeze import as_if, what_trains_in
 from kft.recipe.evaluation import ThresholdSpec
 from kft.recipe.schema import RecipeSpec
@@ -28,8 +28,11 @@ from kft.registry import nearest
 from kft.split.data_split import Selection, labels_of
 from kft.split.holdout import set_aside
 from kft.tasks.registry import TASKS
+from kft.tasks.spelling import readable
+from kft.tasks.task import Task
 from kft.train.callbacks import make_callbacks
 from kft.train.job import Labelled, TrainData
+from kft.train.objectives import objective_of
 from kft.train.optimizer import find_optimizer
 from kft.train.phases import resolve_phases
 from kft.train.progress import Progress
@@ -61,7 +64,14 @@ class Prepared:
         return read_data(self.spec, self.split, self.backbone, self.progress)
 
     def read(self) -> TrainData:
-        """Reads both splits now, where what is wrong with them should be told early; see ``read_data``."""
+        """Reads both splits now, where what is wrong with them should be told early; see ``read_data``.
+
+        Raises:
+            TrainingError: An objective cannot learn from them.
+        """
+        for phase in self.phases:
+            objective = objective_of(phase)
+            objective.deal(objective.data(self.data, phase), phase, self.spec)
         return self.data
 
 
@@ -145,7 +155,17 @@ def read_data(spec: RecipeSpec, split: Selection, backbone: Backbone, progress: 
     second = _labelled(split, split.valid, valid)
     _show_lost([(split.train, first), (split.valid, second)], split, progress)
     weights = row_weights(spec.train, first.targets, len(split.labels))
-    return TrainData(first, second, split.kind, split.space, weights)
+    return TrainData(first, second, split.kind, split.space, weights, _read_names(task, split, reader))
+
+
+def _read_names(task: Task, split: Selection, reader: Reader) -> Labelled | None:
+    """Returns the names of all classes, in their order, as examples of them."""
+    labels = split.space.labels
+    if not task.kind.one_class or not task.reads.says_names:
+        return None
+    encoded = reader.read(readable(labels))
+    targets = task.kind.learning.targets(labels, split.space, None)
+    return Labelled(encoded.source, targets, task.kind.judging.truth(labels, split.space))
 
 
 def require_label(spec: ThresholdSpec | None, labels: Sequence[str]) -> None:
