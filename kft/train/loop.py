@@ -8,6 +8,7 @@ Whoever takes an event (recorder.py) is done with it when the loop goes on: a ch
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from dataclasses import dataclass, replace
 from typing import Any
@@ -217,14 +218,17 @@ def _run_epoch(job: Job, state: LoopState, fitting: Fitting, fit: FitState) -> E
     metrics = yield from fitting.judge()
     fit.epoch, fit.step, fit.sums = fit.epoch + 1, 0, ()
     means = sums.loss / max(1, sums.count), sums.hits / max(1, sums.count)
-    measures = objective_of(fitting.phase).measures_of(job.data)
-    training = dict(zip(measures, means, strict=True))
+    own, measures = job.data.kind.learning.hits_name, objective_of(fitting.phase).measures
+    training = dict(zip(measures or ("loss", own), means, strict=True))
     shown = training | {"lr": fit.rate, "seconds": time.perf_counter() - started}
     if sums.left_out:
         shown["left_out"] = sums.left_out
     if (yield from _keep_epoch(job, state, fitting.phase, fit.epoch, metrics, shown)):
         fit.best_epoch = fit.epoch
-    logs = training | {"loss": means[0]} | {name.replace("valid_", "val_", 1): value for name, value in metrics.items()}
+    # The same names in every phase, as Keras's callbacks expect; a loss of another kind counts no hits of the task's.
+    logs = {"loss": means[0], own: math.nan if measures else means[1]} | {
+        name.replace("valid_", "val_", 1): value for name, value in metrics.items()
+    }
     job.callbacks.epoch_end(state.epochs_done, logs)
     state.epochs_done += 1
     if job.callbacks.wants_stop:

@@ -54,9 +54,6 @@ class PhaseObjective:
     judge: Callable[[Job, PhaseSpec, Forward, Sources], Judge]
     begins: Callable[[TrainData], Events[None]]
 
-    def measures_of(self, data: TrainData) -> tuple[str, str]:
-        return self.measures or ("loss", data.kind.learning.hits_name)
-
 
 def objective_of(phase: PhaseSpec) -> PhaseObjective:
     """Returns the entry that a phase names."""
