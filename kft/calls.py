@@ -43,6 +43,7 @@ KINDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "overrides": (_is_list_of_texts, 'a list of settings: ["train.batch_size=16"]'),
     "approaches": (_is_list_of_texts, 'a list of names: ["majority", "probe"]'),
+    "backbones": (_is_list_of_texts, 'a list of names: ["minilm-l6", "weights/my-bert"]'),
     "devices": (lambda value: isinstance(value, str), '"auto", "one", "cpu:2", "multi-gpu", "multi-worker" or "tpu"'),
     "resume": (lambda value: isinstance(value, bool), "True or False"),
     "quiet": (lambda value: isinstance(value, bool), "True or False"),

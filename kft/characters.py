@@ -13,7 +13,7 @@ ACTING = (
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # marks of direction
     "\u2028\u2029"  # separators of lines and paragraphs
     "\u00ad\u180e\u200b\u2060-\u2065\u206a-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e0fff"  # nothing to see
-    "\ud800-\udfff"  # halves of a pair, as in a file name that is no UTF-8
+    "\ud800-\udfff"  # halves of a pair, as in a file name that is not UTF-8
 )
 """As in a regular expression. The two joiners (U+200C, U+200D) are left out: words and emoji are written with them."""
 _ACTING = re.compile(f"[{ACTING}]")

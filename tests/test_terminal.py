@@ -12,7 +12,7 @@ from rich.text import Text
 
 from kft.characters import acting_in, visible, visible_json
 from kft.errors import DataError, UsageError, require_plain
-from kft.terminal import SafeConsole, echo, echo_json, styled
+from kft.terminal import SafeConsole, echo, echo_json, set_to_width, styled
 from tests.forked import ROOT
 
 ACTS = ["\x1b[31m", "\x1b]0;title\x07", "\x9b31m", "\r", "\x08", "\x7f", "\x85", "\u202e", "\u2066", "\u200f", "\u061c"]
@@ -55,6 +55,33 @@ def test_json_stays_the_same_document(character, capsys):
     shown = capsys.readouterr().out
     assert not acting_in(shown, allowed="\n") and json.loads(shown) == {"a": character}
     assert json.loads(visible_json(text)) == {"a": character}
+
+
+def test_lines_are_as_wide_as_columns_says_and_commands_stay_whole(monkeypatch, capsys):
+    from kft.cli import main
+
+    monkeypatch.setenv("COLUMNS", "50")
+    long = " ".join(["some words that go on"] * 6)
+    command = f"kft train {'a' * 30}/recipe.yaml --set train.batch_size=16"
+    console = SafeConsole(file=io.StringIO())
+    console.tell(f"data       {long}\nnext       {command}")
+    told = console.file.getvalue().splitlines()
+    assert told[-1] == f"next       {command}" and max(map(len, told[:-1])) <= 50
+    assert all(line.startswith(" " * 11) for line in told[1:-1]) and "".join(told[:-1]).count("some words") > 3
+    main._fail(str(DataError(long, where=long, next_step=command)), 2)
+    said = capsys.readouterr().err.splitlines()
+    assert max(len(line) for line in said if command not in line) <= 50 and any(command in line for line in said)
+    assert " ".join(" ".join(said).split()).count("some words that go on") == 12
+    for line in (
+        "next       kft evaluate some words that are all names scores them",
+        "           kft report one two three four five",
+    ):
+        assert set_to_width(line, 30) == line
+    assert "\n" in set_to_width("note       kft check looks for them across the files", 30)
+    monkeypatch.delenv("COLUMNS")
+    console.file = io.StringIO()
+    console.tell(long)
+    assert console.file.getvalue() == long + "\n", "a log is not wrapped"
 
 
 def test_a_value_of_several_lines_passes_for_no_line_of_ours():

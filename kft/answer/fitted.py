@@ -157,7 +157,7 @@ def _read_scope(run: RunFolder, numbers: ScopeNumbers) -> Scope:
             where=str(run.scope),
             received=str(error),
             expected="the file that kft train wrote",
-            next_step=f"delete {run.calibration}: kft evaluate {run.path} then fits both anew",
+            next_step=f"delete {run.calibration}: kft evaluate {run.path} then fits both again",
         ) from None
     return Scope(known, **vars(numbers))
 

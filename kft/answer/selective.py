@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from kft.recipe.evaluation import AbstainSpec
+from kft.records.estimate import percent
 from kft.records.rules import Promise
 
 STEPS = 100
@@ -89,16 +90,16 @@ def certify(
 
 def _why_not(n: int, answered: int, errors: int, asked: AbstainSpec, unit: str) -> str:
     least = fewest_answers(asked)
-    promise = f"an error of at most {asked.error:.1%} among the answered cannot be promised"
+    promise = f"an error of at most {percent(asked.error)} among the answered cannot be promised"
     if n < least:
         return (
             f"{promise} from {n:,} {unit}, half of valid: it takes at least {least:,} answers without a mistake, "
             f"so at least {2 * least:,} {unit} in valid"
         )
-    seen = f"{promise}: of the {answered:,} surest of {n:,} {unit} set aside {errors:,} are wrong"
+    seen = f"{promise}: of the {answered:,} surest of {n:,} {unit} set aside, {errors:,} are wrong"
     rate = errors / max(1, answered)
     if rate >= asked.error:
-        return f"{seen}; no number of {unit} mends that, only a better model or a larger error"
+        return f"{seen}; more {unit} would not change that, only a better model or a larger error"
     return f"{seen}; at that rate it takes about {2 * _rows_needed(rate, answered / n, asked):,} {unit} in valid"
 
 

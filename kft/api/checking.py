@@ -162,7 +162,7 @@ def find_at_once(recipe: Recipe, split: DataSplit, backbone: Backbone, progress:
 def _refuse_taken(target: Path | None) -> None:
     if target is not None and (target.is_file() or (target.is_dir() and any(target.iterdir()))):
         raise RunError(
-            "the folder is there already; an audit is never overwritten",
+            "the folder already exists; an audit is never overwritten",
             where=str(target),
             expected="a folder that does not exist yet, or is empty",
             next_step="choose another -o DIR, or leave it out for audits/<recipe name>-<n>",

@@ -114,7 +114,7 @@ def evaluate(
         seen = _count_seen(folder, examples)
         if seen:
             rows = f"{seen:,} of {len(examples):,} rows of {name}"
-            progress.note(f"warning    {rows} were in train or valid of this run: the figures flatter")
+            progress.note(f"warning    {rows} were in train or valid of this run: the figures are too good")
         answering = load_answering(known)
         result = replace(score_run(answering, examples, name, progress), seen_in_training=seen)
         if chief:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kft import assets, runtime, strategy
+from kft.compare.kept import answers_root
 from kft.data.remote import remote_root
 from kft.data.tfds import images_folder
 from kft.errors import KftError, StorageError, UsageError
@@ -24,8 +25,8 @@ class CacheEntry:
     """Something kept on disk.
 
     Attributes:
-        kind: ``package`` (weights and data), ``copy`` (of remote files, of tensorflow-datasets' images), ``features``
-            or ``images`` (decoded).
+        kind: ``package`` (weights and data), ``copy`` (of remote files, of tensorflow-datasets' images), ``features``,
+            ``images`` (decoded) or ``answers`` (out of fold, of ``kft choose``).
         name: The package's version, the file's name, or what the features or images are of.
         bytes: What it takes.
         used: When it was last used, or fetched (packages).
@@ -76,7 +77,7 @@ def diagnose() -> dict[str, Any]:
 
 
 def list_cache() -> list[CacheEntry]:
-    """Returns what kft keeps on disk: packages and copies, then features and decoded images, oldest use first."""
+    """Returns what kft keeps on disk: packages and copies, then features, images and answers, oldest use first."""
     found = [
         CacheEntry("package", folder.name.rsplit("-", 1)[0], _size(folder), _time(folder.stat().st_mtime), folder)
         for folder in assets.fetched_folders()
@@ -89,6 +90,8 @@ def list_cache() -> list[CacheEntry]:
         name = f"{store.about.get('model', '?')}, after {', '.join(store.about.get('boundary', ['?']))}"
         if store.folder.parent == images_root():
             name = f"{store.about.get('images', '?')}, {store.about.get('fit', '?')}"
+        if store.folder.parent == answers_root():
+            name = f"{store.about.get('model', '?')}, out of fold"
         found.append(CacheEntry(store.folder.parent.name, name, store.bytes, _time(store.used), store.folder))
     return found
 
@@ -106,7 +109,7 @@ def _copy_name(folder: Path) -> str:
 
 
 def _stores() -> list[StoreInfo]:
-    return list_stores(features_root(), images_root())
+    return list_stores(features_root(), images_root(), answers_root())
 
 
 def prune_cache(limit: int = 0, *, packages: bool = False) -> list[CacheEntry]:
@@ -121,7 +124,7 @@ def prune_cache(limit: int = 0, *, packages: bool = False) -> list[CacheEntry]:
     Returns:
         What was removed.
     """
-    tidy(features_root(), images_root(), assets.packages_root(), remote_root())
+    tidy(features_root(), images_root(), answers_root(), assets.packages_root(), remote_root())
     before = list_cache()
     if packages:
         for folder in (*assets.fetched_folders(), *_copies()):
@@ -138,7 +141,7 @@ def compact_cache() -> int:
     Raises:
         StorageError: The disk is full; what was there before is there still.
     """
-    tidy(features_root(), images_root())
+    tidy(features_root(), images_root(), answers_root())
     elsewhere = "set KFT_CACHE to a folder on another disk"
     return sum(compact(store.folder, elsewhere) for store in _stores())
 

@@ -20,7 +20,6 @@ from kft.recipe.schema import ModelSpec
 from kft.recipe.sources import DATAFRAME
 from kft.split.assign import SPLITS
 from kft.split.data_split import DataSplit, load_split
-from kft.split.hashed_texts import MANY_TEXTS
 from kft.suites.suite import suite_of
 from kft.suites.suite_fit import require_fit
 from kft.tasks.recipes import load_recipe
@@ -181,7 +180,7 @@ def frames_of(data: Any) -> Mapping[str, pd.DataFrame] | None:
     unknown = sorted(set(frames) - set(SPLITS))
     if unknown or "train" not in frames:
         raise UsageError(
-            f"{', '.join(map(repr, unknown))} is no split" if unknown else "there is no DataFrame to train on",
+            f"{', '.join(map(repr, unknown))} is not a split" if unknown else "there is no DataFrame to train on",
             where="data=",
             received=", ".join(map(repr, frames)) or "an empty mapping",
             expected="'train', and perhaps 'valid' and 'test'",
@@ -198,11 +197,6 @@ def show_data(progress: Progress, recipe: Recipe, split: DataSplit) -> None:
         progress.note(f"guessed    {', '.join(guessed)}; name them in the recipe to be sure")
     sizes = f"{len(split.train):,} train, {len(split.valid):,} valid, {len(split.test):,} test"
     progress.note(f"data       {sizes}; {_described(split)}; {split.how}")
-    rows = len(split.train) + len(split.valid) + len(split.test)
-    if rows > MANY_TEXTS and not TASKS.get(recipe.spec.task).reads.files:
-        progress.note(
-            f"copies     of more than {MANY_TEXTS:,} texts each is held against fewer others: some pairs are missed"
-        )
     for note in split.notes:
         progress.note(f"read       {note}")
     if split.rejected:

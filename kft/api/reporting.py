@@ -18,7 +18,7 @@ from kft.records.document import write_document
 from kft.records.files import require_writable, write_file
 from kft.records.manifest import ALL, is_intact, require_intact, sealing
 from kft.records.mistakes import Mistakes
-from kft.records.run_folder import open_run
+from kft.records.run_folder import RunFolder, open_run
 
 if TYPE_CHECKING:
     import numpy as np
@@ -110,6 +110,7 @@ def report(
     require_writable(folder.path)
     note = require_intact(folder, set(ALL) - {"mistakes.json"})
     record = read_record(folder)
+    _require_weights(folder)
     _require_backbone(record)
     comparison = None if compare is None else _comparison(Path(compare), record)
     progress = progress_for(quiet)
@@ -135,13 +136,25 @@ def _comparison(folder: Path, record: RunRecord) -> Comparison:
     found = read_comparison(folder)
     if found.split_hash != record.receipt.split_hash:
         raise RunError(
-            "the comparison was made on another split, so its figures do not stand beside this run's",
+            "the comparison was made on another split, so its figures cannot be shown beside this run's",
             where=f"{folder}, split_hash",
             received=found.split_hash[:16],
             expected=f"{record.receipt.split_hash[:16]}, as in {record.run.receipt}",
             next_step=f"kft compare {record.run.recipe}",
         )
     return found
+
+
+def _require_weights(run: RunFolder) -> None:
+    """Refuses a run whose best weights are damaged: the page would vouch for a model that cannot answer.
+
+    Raises:
+        RunError: A file of the checkpoint is missing, or not what was written.
+    """
+    from kft.train.checkpoint import load_checkpoint
+
+    if (run.path / "checkpoints" / "best.json").is_file():  # else they are in another place, by the recipe
+        load_checkpoint(run.path / "checkpoints", "best")
 
 
 def _require_backbone(record: RunRecord) -> None:

@@ -20,6 +20,7 @@ from kft.evaluate.linear import fit_linear, why_no_linear
 from kft.evaluate.overfitting import judge_overfitting
 from kft.forgetting.retention import gate_value, measure_run, read_forgetting, write_forgetting
 from kft.records.edge_cases import EdgeCaseResult
+from kft.records.estimate import percent
 from kft.records.history import read_history
 from kft.records.manifest import FIGURES, TRAINED, seal, sealing
 from kft.records.metrics import EvaluateResult
@@ -92,7 +93,7 @@ def score_run(answering: Answering, examples: Examples, name: str, progress: Pro
             f"\nnote       not calibrated: training was cut short; kft evaluate {run.path} calibrates on valid"
         )
     if not why_no_linear(answering.spec):
-        progress.note("linear     none: it is fitted on the run's own rows, which other data do not need")
+        progress.note("linear     none: it is fitted on the run's own rows, not for other data")
     beside = Beside(forgetting=read_forgetting(run, answering.best.checkpoint))
     return _score(answering, examples, name, beside, progress)[0]
 
@@ -133,7 +134,7 @@ def _fit_on_valid(answering: Answering, split: DataSplit, progress: Progress) ->
 def _described(decisions: Decisions) -> str:
     lines = [f"temperature {decisions.temperature.value:.3g}" if decisions.temperature.n else "temperature not fitted"]
     if decisions.scope is not None:
-        lines.append(f"scope      flags what looks more foreign than {decisions.scope.keep:.1%} of valid")
+        lines.append(f"scope      flags what looks less familiar than {percent(decisions.scope.keep)} of valid")
     if decisions.rule is not None:
         lines.append(_when(decisions.rule))
     return "\n".join(lines)
@@ -144,10 +145,10 @@ def _when(rule: Rule) -> str:
         return f"abstention off: {rule.why}"
     when = f"below a confidence of {rule.threshold:.3f}" if rule.threshold else "never"
     if isinstance(rule, CostRule):
-        return f"abstention {when}: wrong costs {rule.wrong:g}, to abstain {rule.abstain:g}"
+        return f"abstention {when}: a wrong answer costs {rule.wrong:g}, abstaining {rule.abstain:g}"
     if isinstance(rule, PrecisionRule):
         return f"abstention from {rule.label!r} {when}: {rule.right:,} of {rule.answered:,} on valid are right"
-    return f"abstention {when}: {rule.errors:,} of {rule.answered:,} answers wrong, of {rule.n:,} examples set aside"
+    return f"abstention {when}: {rule.errors:,} of {rule.answered:,} answers wrong, on {rule.n:,} examples set aside"
 
 
 def _answer(answering: Answering, examples: Examples) -> Scored:

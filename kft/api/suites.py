@@ -92,7 +92,7 @@ def _passed(other: Run, suite: Suite, suite_hash: str, progress: Progress) -> Ma
     found = score_suite(other, suite, progress)
     if found.suite_hash != suite_hash:
         raise SuiteError(
-            "the two runs read the suite otherwise, so their cases cannot be compared",
+            "the two runs read the suite differently, so their cases cannot be compared",
             where=str(other.folder.path),
             received=found.suite_hash[:16],
             expected=suite_hash[:16],

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from kft import replicas, runtime, strategy
@@ -22,6 +23,7 @@ from kft.forgetting.retain import find_retain
 from kft.model import backbones
 from kft.notebook import Line, Piece, Table, shows
 from kft.recipe.load import Recipe
+from kft.recipe.sources import DATAFRAME
 from kft.records.document import as_document, read_document, write_document
 from kft.records.files import storage_errors
 from kft.records.lock import hold
@@ -125,7 +127,7 @@ class PlanResult:
             )
             for each in self.phases
         ]
-        yield Line(self.backbone, f"{self.train:,} to train on, {self.valid:,} to choose by")
+        yield Line(self.backbone, f"{self.train:,} for training, {self.valid:,} for validation")
         yield Table(("phase", "trains", "parameters", "epochs", "steps"), rows)
 
 
@@ -300,7 +302,9 @@ def _write_findings(run: RunFolder, recipe: Recipe, split: DataSplit, backbone: 
     findings = find_at_once(recipe, split, backbone, progress)
     write_document(run.findings, all_findings(split, findings))
     if findings:
-        progress.note(f"audit      {in_numbers(findings)}; kft check {recipe.path or 'RECIPE'} shows them")
+        frames = ", data=..." if recipe.spec.data.train == DATAFRAME else ""
+        how = f"kft check {quote(str(recipe.path))}" if recipe.path else f'kft.check("{run.recipe}"{frames})'
+        progress.note(f"audit      {in_numbers(findings)}; {how} shows them")
 
 
 def plan(

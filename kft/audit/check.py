@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from kft.audit.sampling import draw, marked, tell_reach, tell_samples, with_reach
 from kft.audit.view import AuditView
 from kft.records.findings import SEVERITIES, Finding
 from kft.registry import Registry
@@ -23,6 +24,9 @@ class Check:
         needs_features: Whether it reads ``AuditView.features`` or ``out_of_fold``.
         quick: Whether it takes seconds at most, whatever the data: ``kft train`` runs these too.
         rank: Its place among the checks that kft brings: in lists, and where findings weigh the same.
+        most_rows: How many rows it is given: of more a sample, which is said. None where it is given all.
+        sampled: Which parts of its work look at a sample that it draws itself, and at how many rows; None: none do.
+        reads_copies: Whether it reads ``AuditView.copies``.
     """
 
     name: str
@@ -32,6 +36,9 @@ class Check:
     needs_features: bool = False
     quick: bool = True
     rank: int = 1000
+    most_rows: int | None = None
+    sampled: Callable[[AuditView], Mapping[str, int]] | None = None
+    reads_copies: bool = False
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -63,7 +70,7 @@ def applicable(view: AuditView) -> list[Check]:
 
 
 def run_checks(view: AuditView, checks: Sequence[Check], tick: Callable[[int], None] | None = None) -> list[Finding]:
-    """Runs checks and returns what they find, the worst first.
+    """Runs checks and returns what they find, the worst first; and what they did not look at, where that is something.
 
     Args:
         view: What they look at.
@@ -71,8 +78,19 @@ def run_checks(view: AuditView, checks: Sequence[Check], tick: Callable[[int], N
         tick: Called with 1 after each.
     """
     found: list[Finding] = []
+    rows, looks = len(view.all), dict[str, int]()
+    samples = {most: draw(view, most) for most in {check.most_rows for check in checks} if most is not None}
     for check in checks:
-        found.extend(check.run(view))
+        given = view if check.most_rows is None else samples[check.most_rows]
+        looks[check.name] = len(given.all)
+        if check.sampled is not None:
+            looks |= {f"{check.name} ({part})": most for part, most in check.sampled(given).items()}
+        for finding in check.run(given):
+            finding = with_reach(finding, view.copies) if check.reads_copies else finding
+            found.append(marked(finding, len(given.all), rows))
         if tick:
             tick(1)
+    found += tell_samples(looks, rows)
+    if any(check.reads_copies for check in checks):
+        found += tell_reach(view.copies)
     return sorted(found, key=lambda finding: (SEVERITIES.index(finding.severity), -finding.score))

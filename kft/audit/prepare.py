@@ -55,7 +55,7 @@ def prepare_view(
     if view.targets is None:
         return view
     # A copy in another fold would vouch for its own label.
-    copies = groups_of(view.copies, len(view.all))[: len(view.known)]
+    copies = groups_of(view.copies.pairs, len(view.all))[: len(view.known)]
     classes, groups = len(split.labels), join_groups(view.known.groups, copies)
     found = out_of_fold(view.known_features, view.targets, classes, groups, seed=spec.seed)
     whole = replace(view, out_of_fold=found.probabilities, strength=found.strength)

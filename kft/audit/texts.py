@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 from kft.data.examples import Examples
+from kft.records.estimate import percent
 
 TAG = re.compile(r"</?[a-zA-Z][a-zA-Z0-9]{0,15}(?:\s[^<>]{0,300})?/?>")
 """An HTML tag."""
@@ -44,16 +45,41 @@ def without_markup(text: str) -> str:
     return html.unescape(TAG.sub(" ", text)) if "<" in text or "&" in text else text
 
 
-def counted(n: int, total: int, noun: str) -> str:
-    """Returns a count with its share.
+SINGULAR = {"are": "is", "have": "has", "were": "was", "hold": "holds", "lie": "lies", "begin": "begins"}
+"""Verbs that a count is followed by, and what they are after 1."""
+
+
+def counted(n: int, total: int, noun: str, what: str = "") -> str:
+    """Returns a count with its share, and what is said of so many.
+
+    Args:
+        n: How many.
+        total: Of how many.
+        noun: In the plural: it goes with the total.
+        what: Begins with a verb in the plural, which follows the count.
 
     Example:
-        >>> counted(3, 120, "texts"), counted(1, 10_000, "texts")
-        ('3 of 120 texts (2.5 %)', '1 of 10,000 texts (under 0.1 %)')
+        >>> counted(3, 120, "texts"), counted(1, 10_000, "texts", "hold HTML tags")
+        ('3 of 120 texts (2.5 %)', '1 of 10,000 texts (under 0.1 %) holds HTML tags')
     """
-    share = n / max(total, 1)
-    shown = "under 0.1 %" if 0 < share < 0.001 else f"{share * 100:.1f} %"
-    return f"{n:,} of {total:,} {noun} ({shown})"
+    verb, space, rest = what.partition(" ")
+    said = f" {SINGULAR.get(verb, verb) if n == 1 else verb}{space}{rest}" if what else ""
+    return f"{n:,} of {total:,} {noun} ({percent(n / max(total, 1))}){said}"
+
+
+def kinds_of_copies(exact: int, near: int) -> str:
+    """Returns what so many rows are of others.
+
+    Example:
+        >>> kinds_of_copies(0, 1), kinds_of_copies(3, 0), kinds_of_copies(2, 5)
+        ('a near-copy', 'exact copies', 'copies (2 exact, 5 near-copies)')
+    """
+    if exact and near:
+        return f"copies ({exact:,} exact, {near:,} {'near-copies' if near > 1 else 'near-copy'})"
+    several = exact + near > 1
+    if exact:
+        return "exact copies" if several else "an exact copy"
+    return "near-copies" if several else "a near-copy"
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:

@@ -14,7 +14,7 @@ from kft.data.examples import Examples
 from kft.recipe.schema import RecipeSpec
 from kft.split.assign import SPLITS
 from kft.split.data_split import DataSplit, labels_of
-from kft.split.near import Pairs
+from kft.split.near import Copies
 from kft.split.together import find_copies
 from kft.tasks.task import Task
 
@@ -61,14 +61,19 @@ class AuditView:
         return np.repeat(SPLITS, [len(self.split.part(name)) for name in SPLITS])
 
     @cached_property
+    def places(self) -> dict[str, int]:
+        """Id to place in ``all``."""
+        return {str(identifier): place for place, identifier in enumerate(self.all.ids)}
+
+    @cached_property
     def images(self) -> ImageFacts:
         """What is measured of each image of ``all``."""
         return measure_images([Path(given) for given in self.all.inputs])
 
     @cached_property
-    def copies(self) -> Pairs:
-        """Copies and near-copies among ``all``; found once, for every check that asks."""
-        return find_copies(self.all.inputs, self.split_of == "train")
+    def copies(self) -> Copies:
+        """Copies and near-copies among ``all``: those that the split has found, or found here, for every check."""
+        return self.split.copies or find_copies(self.all.inputs, self.split_of == "train")
 
     @cached_property
     def known(self) -> Examples:

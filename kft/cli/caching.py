@@ -38,7 +38,7 @@ def list_(as_json: bool) -> None:
 
 
 @cache.command()
-@click.option("--max-size", default="0 B", metavar="SIZE", help="Keep so much of features and images, such as '5 GB'.")
+@click.option("--max-size", default="0 B", metavar="SIZE", help="Features and images to keep at most, such as '5 GB'.")
 @click.option("--packages", is_flag=True, help="Remove fetched weights and data too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 @debug_option
@@ -52,14 +52,14 @@ def prune(max_size: str, packages: bool, as_json: bool) -> None:
     try:
         limit = parse_size(max_size)
     except ValueError as error:
-        raise UsageError("--max-size is no size", received=max_size, expected=str(error)) from None
+        raise UsageError("--max-size is not a size", received=max_size, expected=str(error)) from None
     gone = machine.prune_cache(limit, packages=packages)
     if as_json:
         print_json({"removed": gone})
         return
     for entry in gone:
         echo(f"removed {entry.kind} {entry.name}, {format_size(entry.bytes)}")
-    echo(f"{format_size(sum(entry.bytes for entry in gone))} are free again")
+    echo(f"{format_size(sum(entry.bytes for entry in gone))} freed")
 
 
 @cache.command()
@@ -68,7 +68,7 @@ def prune(max_size: str, packages: bool, as_json: bool) -> None:
 def compact(as_json: bool) -> None:
     """Join small files of stored features and images, which every change of the data adds.
 
-    Not while a run reads them: it would have to be begun again.
+    Not while a run reads them: it would have to start over.
     """
     from kft.api import machine
 

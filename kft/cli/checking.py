@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kft.characters import visible
-from kft.cli.common import console, load_named, output_options, print_json, with_settings
+from kft.cli.common import console, load_named, output_options, print_json, terms_option, with_settings
 from kft.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ WIDEST = 110
 @click.option("-o", "--output", metavar="DIR", help="A new folder; default audits/<recipe name>-<n>.")
 @click.option("--no-features", is_flag=True, help="Only the checks that need no backbone: quick, without TensorFlow.")
 @click.option("--list", "list_", is_flag=True, help="List the checks; checks nothing.")
+@terms_option
 @output_options
 def check(
     recipe: str | None,
@@ -92,16 +93,12 @@ def _print(result: CheckResult, recipe: str) -> None:
         if found:
             out.print(Text(f"\n{title}", style=f"bold {color}"))
             out.print(_table(found, color, min(out.width, WIDEST)))
-    out.print(f"\n{in_numbers(result.findings)}; page: {result.page}", markup=False)
+    out.tell(f"\n{in_numbers(result.findings)}; page: {result.page}")
     if result.corrections:
         table = result.output / "corrections.csv"
-        out.print(
-            f"mend       edit {table}, then kft data apply {recipe} {quote(str(table))} -o mended.csv",
-            markup=False,
-            soft_wrap=True,
-        )
-    step = "mend the errors, then kft check again" if result.errors else f"kft train {recipe}"
-    out.print(f"next       {step}", markup=False, soft_wrap=True)
+        out.tell(f"mend       edit {table}, then run:")
+        out.tell(f"           kft data apply {recipe} {quote(str(table))} -o mended.csv")
+    out.tell(f"next       {'mend the errors, then run kft check again' if result.errors else f'kft train {recipe}'}")
 
 
 def _table(found: Sequence[tuple[Finding, Sequence[str]]], color: str, width: int) -> Table:

@@ -15,7 +15,8 @@ from kft.recipe.load import Recipe
 from kft.recipe.shipped import shipped_recipes
 from kft.records.document import plain
 from kft.tasks.recipes import load_recipe
-from kft.terminal import SafeConsole, echo_json
+from kft.terminal import SafeConsole, echo, echo_json
+from kft.terms import TERMS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -40,8 +41,26 @@ def debug_option(command: Command) -> Command:
 
 def devices_option(command: Command) -> Command:
     """Adds --devices."""
-    choices = "auto, one, cpu:N, multi-gpu, multi-worker or tpu; kft doctor says what auto comes to."
+    choices = "auto, one, cpu:N, multi-gpu, multi-worker or tpu; kft doctor shows what auto chooses."
     return click.option("--devices", default="auto", show_default=True, help=choices)(command)
+
+
+def _accept_terms(context: click.Context, parameter: click.Parameter, name: str | None) -> None:
+    if name is not None:
+        from kft import assets
+
+        echo(assets.accept_terms(name), err=True)
+
+
+def terms_option(command: Command) -> Command:
+    """Adds --accept-terms, which the commands have that load a backbone."""
+    return click.option(
+        "--accept-terms",
+        type=click.Choice(TERMS.names()),
+        expose_value=False,
+        callback=_accept_terms,
+        help="Accept the terms of use of a backbone's weights, once on this machine; the error that asks has the URL.",
+    )(command)
 
 
 def output_options(command: Command) -> Command:

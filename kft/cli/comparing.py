@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kft.characters import visible
-from kft.cli.common import console, devices_option, load_named, output_options, print_json
+from kft.cli.common import console, devices_option, load_named, output_options, print_json, terms_option
 
 if TYPE_CHECKING:
     from kft.api.comparing import CompareResult
@@ -23,8 +23,8 @@ WIDTHS = (10, None, 14, 16, 14, 9, 14)
 NEXT = {
     "majority": "kft check {recipe}",
     "linear": "scikit-learn's TfidfVectorizer and LogisticRegression, with C as in compare.json (docs/compare.md)",
-    "prompting": "label some examples where it is wrong, and kft compare again",
-    "retrieval": "label more examples, and kft compare again: where it wins, labels are few",
+    "prompting": "label some examples where it is wrong, then run kft compare again",
+    "retrieval": "label more examples, then run kft compare again: it wins where labels are few",
     "probe": "kft train {recipe} --set 'train.phases=[{{name: probe, unfreeze: none, solver: lbfgs}}]'",
     "scratch": "kft train {recipe} --set model.weights=random",
 }
@@ -32,15 +32,19 @@ NEXT = {
 
 @click.command()
 @click.argument("recipe")
-@click.option("--approaches", metavar="A,B", help="Which, hopeless or not; default: all that are not hopeless by rule.")
+@click.option("--approaches", metavar="A,B", help="Only these; default: all but those that are hopeless by rule.")
 @click.option("--run", "run_folder", metavar="DIR", help="A new folder; default runs/<recipe name>-compare-<n>.")
 @click.option(
-    "--budget", metavar="MINUTES", type=click.FloatRange(min=0), help="For one approach, by size; default 60."
+    "--budget",
+    metavar="MINUTES",
+    type=click.FloatRange(min=0),
+    help="The most that one approach may take, estimated by size; default 60.",
 )
 @click.option("--set", "overrides", metavar="K=V", multiple=True, help="Override a setting; may be repeated.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Override the recipe's seed.")
 @click.option("--resume", is_flag=True, help="Go on with the comparison that was cut short, in --run or the latest.")
 @devices_option
+@terms_option
 @output_options
 def compare(
     recipe: str,
@@ -92,15 +96,11 @@ def _print(result: CompareResult, recipe: str) -> None:
         table.add_row(*map(Text, cells), style=style)
     out.print(table)
     verdict = result.verdict
-    out.print(f"verdict    {verdict.approach}: {verdict.why}", markup=False, width=min(out.width, WIDEST))
-    out.print(
-        f"test       {result.n:,} examples, opened once after the choice, which was made on valid; 95 % intervals"
-    )
-    out.print(f"seconds    {result.seconds:.0f}")
-    out.print(
-        f"files      {result.run}: compare.json, compare.md, recipe.yaml, receipt.json, splits.parquet", markup=False
-    )
-    out.print(f"next       {_next_step(result, recipe)}", markup=False, soft_wrap=True)
+    out.tell(f"verdict    {verdict.approach}: {verdict.why}", most=WIDEST)
+    out.tell(f"test       {result.n:,} examples, opened once, after the choice was made on valid; 95 % intervals")
+    out.tell(f"seconds    {result.seconds:.0f}")
+    out.tell(f"files      {result.run}: compare.json, compare.md, recipe.yaml, receipt.json, splits.parquet")
+    out.tell(f"next       {_next_step(result, recipe)}")
 
 
 def _next_step(result: CompareResult, recipe: str) -> str:

@@ -10,13 +10,15 @@ from kft.cli.common import console, debug_option, load_named, print_json
 @click.command()
 @click.argument("recipe")
 @click.argument("corrections")
-@click.option("-o", "--output", metavar="FILE", required=True, help="A new file of the data's kind, or a folder.")
+@click.option(
+    "-o", "--output", metavar="FILE", required=True, help="A new file of the same kind as the data, or a folder."
+)
 @click.option(
     "--accept",
     "accept",
     type=click.Choice(["label-noise"]),
     multiple=True,
-    help="Take every suggestion of this check; without it, none is taken that the table does not relabel.",
+    help="Take every suggestion of this check; without it, only the rows that the table relabels.",
 )
 @click.option("--set", "overrides", metavar="K=V", multiple=True, help="Override a setting; may be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
@@ -24,7 +26,7 @@ from kft.cli.common import console, debug_option, load_named, print_json
 def apply(
     recipe: str, corrections: str, output: str, accept: tuple[str, ...], overrides: tuple[str, ...], as_json: bool
 ) -> None:
-    """Write RECIPE's data anew, with the rows of CORRECTIONS dropped or relabelled.
+    """Write a copy of RECIPE's data, with the rows of CORRECTIONS dropped or relabelled.
 
     CORRECTIONS is a table with the columns id, action (drop, relabel or keep) and label, as kft check writes it;
     edit it first. The data themselves stay as they are.
@@ -37,8 +39,8 @@ def apply(
         return
     out = console()
     for target, source in result.files.items():
-        out.print(f"written    {target}, from {source}", markup=False)
+        out.tell(f"written    {target}, from {source}")
     done = f"{result.dropped:,} dropped, {result.relabelled:,} relabelled, {result.kept:,} left alone"
-    out.print(f"rows       {done}", markup=False)
+    out.tell(f"rows       {done}")
     for note in result.notes:
-        out.print(f"next       {note}", markup=False)
+        out.tell(f"next       {note}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from shlex import quote
+
 import rich_click as click
 
 from kft.cli import correcting
@@ -23,7 +25,7 @@ def data() -> None:
     type=click.Choice(["tfrecord", "array_record"]),
     default="tfrecord",
     show_default=True,
-    help="Of the files: as_dataset reads tfrecord, as_data_source reads array_record.",
+    help="Format of the files: as_dataset reads tfrecord, as_data_source reads array_record.",
 )
 @output_options
 def build(recipe: str, dest: str, overrides: tuple[str, ...], file_format: str, as_json: bool, quiet: bool) -> None:
@@ -39,11 +41,11 @@ def build(recipe: str, dest: str, overrides: tuple[str, ...], file_format: str, 
         return
     out = console()
     sizes = ", ".join(f"{count:,} {name}" for name, count in result.examples.items())
-    out.print(f"written    {result.folder}: {sizes}; split {result.split_hash[:16]}", markup=False)
-    out.print("features   " + ", ".join(f"{name} ({kind})" for name, kind in result.features.items()), markup=False)
+    out.tell(f"written    {result.folder}: {sizes}; split {result.split_hash[:16]}")
+    out.tell("features   " + ", ".join(f"{name} ({kind})" for name, kind in result.features.items()))
     how = "as_dataset" if file_format == "tfrecord" else "as_data_source"
-    out.print(f'reads      tfds.builder_from_directory("{result.folder}").{how}(split="train")', markup=False)
-    out.print(f"next       kft train {result.recipe}", markup=False)
+    out.tell(f'reads      tfds.builder_from_directory("{result.folder}").{how}(split="train")')
+    out.tell(f"next       kft train {quote(str(result.recipe))}")
 
 
 data.add_command(correcting.apply)

@@ -75,15 +75,11 @@ def print_edge_case_pairs(result: EdgeCaseResult) -> None:
 def print_draft(draft: SuiteDraft, run: str) -> None:
     """Prints what a draft holds, and what to do with it."""
     out = console()
-    out.print(
-        f"drafted    {len(draft.checks)} checks on {draft.rows} rows of train, of {draft.classes} classes", markup=False
-    )
+    out.tell(f"drafted    {len(draft.checks)} checks on {draft.rows} rows of train, from {draft.classes} classes")
     for token, label in draft.shortcuts:
-        out.print(f"shortcut   {token!r} for {label!r}: removed from its texts, and put into others", markup=False)
-    out.print(
-        f"written    {draft.path}\nnext       edit it, then kft evaluate {quote(run)} --suite {quote(str(draft.path))}",
-        markup=False,
-    )
+        out.tell(f"shortcut   {token!r} for {label!r}: taken out of its texts, and put into others")
+    out.tell(f"written    {draft.path}\nnext       edit it, then run:")
+    out.tell(f"           kft evaluate {quote(run)} --suite {quote(str(draft.path))}")
 
 
 def _print_cases(outcomes: Sequence[Outcome]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import rich_click as click
 
-from kft.cli.common import devices_option, output_options, print_json
+from kft.cli.common import devices_option, output_options, print_json, terms_option
 from kft.cli.edge_cases import print_draft, print_edge_case_pairs, print_edge_cases
 from kft.cli.results import print_apart, print_classes, print_metrics, print_pairs
 from kft.errors import UsageError
@@ -14,9 +14,10 @@ from kft.errors import UsageError
 @click.argument("run")
 @click.option("--data", metavar="FILE", help="Score another labelled file instead of the sealed test split.")
 @click.option("--suite", metavar="FILE", help="Run a suite of edge cases instead; the test split stays closed.")
-@click.option("--draft-suite", "draft", metavar="FILE", help="Write a first suite from rows of train, to be edited.")
-@click.option("--against", metavar="OTHER", help="Compare with another run, pair by pair: on one split, or one suite.")
+@click.option("--draft-suite", "draft", metavar="FILE", help="Write a first suite from rows of train, for you to edit.")
+@click.option("--against", metavar="OTHER", help="Compare with another run, row by row, on the same split or suite.")
 @devices_option
+@terms_option
 @output_options
 def evaluate(
     run: str,
@@ -34,7 +35,7 @@ def evaluate(
     given = [name for name, value in (("--data", data), ("--suite", suite), ("--draft-suite", draft)) if value]
     if len(given) > 1 or (draft and against):
         raise UsageError(
-            "these options do different things",
+            "these options cannot be used together",
             received=", ".join([*given, *(["--against"] if draft and against else [])]),
             expected="one of them",
             next_step="kft evaluate --help",

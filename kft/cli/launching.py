@@ -6,7 +6,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from kft.cli.common import debug_option, load_named, output_options, print_json
+from kft.cli.common import debug_option, load_named, output_options, print_json, terms_option
 from kft.errors import UsageError, require_plain
 from kft.launch.machines import DEFAULTS
 from kft.records.files import write_file
@@ -24,9 +24,10 @@ from kft.terminal import echo
     "--accelerator", metavar="NAME", help=f"Default: {', '.join(f'{m} on {p}' for p, m in DEFAULTS.items())}."
 )
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Machines that train as one.")
-@click.option("--spot", is_flag=True, help="On machines that cost less and may be taken away.")
+@click.option("--spot", is_flag=True, help="Use machines that cost less and may be taken away.")
 @click.option("--set", "overrides", metavar="K=V", multiple=True, help="Override a setting; may be repeated.")
 @click.option("--no-check", is_flag=True, help="Check neither memory nor what a TPU asks for; loads no model.")
+@terms_option
 @output_options
 def launch(
     recipe: str,
@@ -52,7 +53,7 @@ def launch(
     require_plain(output or "", "--output", UsageError)
     if output and Path(output).exists():
         raise UsageError(
-            "the file is there already; it is not overwritten", where=output, next_step="choose another -o"
+            "the file already exists; it is not overwritten", where=output, next_step="choose another -o FILE"
         )
     result = api.launch(
         load_named(recipe, overrides),
@@ -83,7 +84,13 @@ def launch(
 @click.argument("count", type=click.IntRange(1, 64), metavar="N")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, required=True)
 @click.option("--logs", default="workers", show_default=True, help="Folder for the output of all but the first worker.")
-@click.option("--restarts", type=click.IntRange(0), default=10, show_default=True, help="At most so many times.")
+@click.option(
+    "--restarts",
+    type=click.IntRange(0),
+    default=10,
+    show_default=True,
+    help="How often at most.",
+)
 @debug_option
 def workers(count: int, command: tuple[str, ...], logs: str, restarts: int) -> int:
     """Run COMMAND as N local workers that train as one; when one dies, all are started again.

@@ -25,7 +25,7 @@ from kft.cli.signals import Terminated
 from kft.errors import KftError
 from kft.records.files import FULL
 from kft.records.run_folder import RUN_NOTE
-from kft.terminal import drop_output, echo, forgive_closed_pipes
+from kft.terminal import columns_of, drop_output, echo, forgive_closed_pipes, set_to_width
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -35,7 +35,7 @@ def cli() -> None:
 
 
 STAGES = {
-    "Prepare": ("init", "check", "data"),
+    "Prepare": ("init", "check", "choose", "data"),
     "Train": ("plan", "train", "compare", "workers", "launch"),
     "Judge": ("evaluate", "report"),
     "Use": ("predict",),
@@ -48,9 +48,33 @@ click.rich_click.COMMAND_GROUPS = {
 
 
 def _register() -> None:
-    from kft.cli import caching, checking, comparing, data, evaluating, launching, reporting, starting, training, using
+    from kft.cli import (
+        caching,
+        checking,
+        choosing,
+        comparing,
+        data,
+        evaluating,
+        launching,
+        reporting,
+        starting,
+        training,
+        using,
+    )
 
-    for module in (starting, data, checking, comparing, training, evaluating, reporting, using, launching, caching):
+    for module in (
+        starting,
+        data,
+        checking,
+        choosing,
+        comparing,
+        training,
+        evaluating,
+        reporting,
+        using,
+        launching,
+        caching,
+    ):
         for command in module.COMMANDS:
             cli.add_command(command)
 
@@ -101,7 +125,7 @@ def _unexpected(error: BaseException) -> int:
     elif isinstance(error, MemoryError) or exhausted or getattr(error, "errno", None) == errno.ENOMEM:
         problem, step = "not enough memory", "lower train.batch_size or model.max_tokens"
     else:
-        problem = f"unexpected error: {type(error).__name__}: {error}"
+        problem = f"unexpected {type(error).__name__}: {error}"
         step = "run the command again with --debug, and report what it prints"
     folder = _run_folder(error)
     where = f"\n  where:    {folder}" if folder else ""
@@ -118,8 +142,9 @@ def _stopped(stop: BaseException) -> int:
 def _fail(message: str, code: int) -> int:
     if debug_wanted():
         echo(traceback.format_exc(), err=True)
-    label = "" if code in (130, 143) else click.style("error", fg="red", bold=True) + " "
-    click.echo(label + visible(message, lines=True), err=True)
+    label = "" if code in (130, 143) else "error "
+    said = visible(set_to_width(label + message, columns_of(sys.stderr)), lines=True).removeprefix(label)
+    click.echo((click.style("error", fg="red", bold=True) + " " if label else "") + said, err=True)
     return code
 
 
@@ -138,7 +163,7 @@ def _interrupted(how: str, stop: BaseException) -> str:
     run, recipe = quote(str(folder)), quote(str(folder / "recipe.yaml"))
     if (folder / "unfinished").is_dir():
         done = sorted(path.stem for path in (folder / "unfinished").glob("*.npz"))
-        lines.append(f"  kept:     {', '.join(done)}, done")
+        lines.append(f"  kept:     {', '.join(done)}: done")
         lines.append(f"  next:     kft compare {recipe} --run {run} --resume goes on with the others")
         return "\n".join(lines)
     if (folder / "checkpoints" / "best.json").is_file():

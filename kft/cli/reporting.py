@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import rich_click as click
 
-from kft.cli.common import console, output_options, print_json
+from kft.cli.common import console, output_options, print_json, terms_option
 
 WIDEST = 110
 """Longer lines are hard to read."""
@@ -13,6 +13,7 @@ WIDEST = 110
 @click.command()
 @click.argument("run")
 @click.option("--compare", "compared", metavar="DIR", help="The folder of a kft compare on the same split, shown too.")
+@terms_option
 @output_options
 def report(run: str, compared: str | None, as_json: bool, quiet: bool) -> int:
     """Write RUN/report.html, a page for people, and RUN/card.md, a model card.
@@ -37,10 +38,10 @@ def report(run: str, compared: str | None, as_json: bool, quiet: bool) -> int:
         table.add_row(Text(question), Text(answer))
     out.print(table)
     if result.missing:
-        out.print(f"not shown  the mistakes: {result.missing}", markup=False, soft_wrap=True)
+        out.tell(f"not shown  the mistakes: {result.missing}")
     for name, path in result.files.items():
-        out.print(f"{name:<10} {path} ({path.stat().st_size / 1024:,.0f} KB)", markup=False, soft_wrap=True)
-    out.print(f"next       open {result.page}; fill in what {result.files['card']} asks a person for", soft_wrap=True)
+        out.tell(f"{name:<10} {path} ({path.stat().st_size / 1024:,.0f} KB)")
+    out.tell(f"next       open {result.page}; then fill in what {result.files['card']} leaves to a person")
     return 0
 
 

@@ -31,21 +31,21 @@ def print_metrics(result: EvaluateResult, model_name: str) -> None:
     out.print(table)
     gain = result.gain_over_probe
     if gain is not None and gain.low == gain.high == 0:
-        out.print("this model answers as its probe does")
+        out.print("this model gives the same answers as its probe")
     elif gain is not None:
         out.print(f"difference to the probe in {_paired(result, gain)}")
     if result.gain_over_linear is not None:
         out.print(f"difference to a linear model on words in {_paired(result, result.gain_over_linear)}")
     if result.linear_wins:
-        out.print(f"linear      {result.linear_wins}; kft compare RECIPE weighs them", style="yellow", markup=False)
+        out.tell(f"linear      {result.linear_wins}; kft compare weighs the approaches", style="yellow")
     if result.valid is not None and not result.valid.apart:
-        out.print(f"valid       {result.valid.said}", markup=False)
+        out.tell(f"valid       {result.valid.said}")
     for line in _report_lines(result):
-        out.print(visible(line), markup=False)
+        out.tell(visible(line))
     if result.edge_cases is not None:
         print_edge_cases(result.edge_cases)
     for line in result.forgetting.lines if result.forgetting else ():
-        out.print(f"forgetting  {line}", markup=False)
+        out.tell(f"forgetting  {line}")
     for name, gate in result.gates.items():
         state = ("passed", "green") if gate.passed else ("failed", "red")
         out.print(Text.assemble(f"gate {name} {gate.rule}: {gate.reached} ", state))
@@ -53,7 +53,7 @@ def print_metrics(result: EvaluateResult, model_name: str) -> None:
 
 def _paired(result: EvaluateResult, gain: Estimate) -> str:
     low, high = sorted((gain.low, gain.high) if result.higher_is_better else (-gain.low, -gain.high))
-    verdict = "better" if low > 0 else "worse" if high < 0 else "may be none"
+    verdict = "better" if low > 0 else "worse" if high < 0 else "no clear difference"
     return f"{metric_title(result.main)}, paired: {gain} ({verdict})"
 
 
@@ -62,11 +62,11 @@ def print_apart(result: EvaluateResult) -> None:
     if result.valid is None or not result.valid.apart:
         return
     out = console()
-    out.print(f"warning     {result.valid.said}", style="bold red", markup=False)
+    out.tell(f"warning     {result.valid.said}", style="bold red")
     for cause in result.valid.causes:
-        out.print(f"            perhaps {cause}", style="red", markup=False)
+        out.tell(f"            perhaps {cause}", style="red")
     for step in result.valid.next_steps:
-        out.print(f"            try {step}", style="red", markup=False)
+        out.tell(f"            try {step}", style="red")
 
 
 def _report_lines(result: EvaluateResult) -> Iterator[str]:
@@ -76,7 +76,7 @@ def _report_lines(result: EvaluateResult) -> Iterator[str]:
         yield from _abstention_lines(result.selective)
     if result.out_of_scope is not None:
         flagged, right = result.out_of_scope.flagged, result.out_of_scope.right
-        yield f"scope       flags {flagged} of these in-scope examples as foreign; right answers among them: {right}"
+        yield f"scope       flags {flagged} of these examples, all in scope; right answers among them: {right}"
     weak = sorted(result.weak_slices, key=lambda part: part.metrics["accuracy"].value)
     looked = sum(part.p_value is not None for part in result.slices or ())
     if looked and not weak:
@@ -85,7 +85,7 @@ def _report_lines(result: EvaluateResult) -> Iterator[str]:
         assert part.p_value is not None
         yield (
             f"weak slice  {part.by} {part.value}: accuracy {part.metrics['accuracy']} of {part.n:,} examples "
-            f"(p {part.p_value:.2g}, corrected for {looked} looks)"
+            f"(p {part.p_value:.2g}, corrected for {looked} slices)"
         )
     if len(weak) > MOST_WEAK:
         yield f"            and {len(weak) - MOST_WEAK} more in metrics.json, slices"
@@ -108,8 +108,8 @@ def _abstention_lines(found: SelectiveResult) -> Iterator[str]:
     if rule.threshold is None:
         yield f"abstention  off: {rule.why}"
         return
-    promised = f"; promised {found.promise.error:g} at most" if found.promise else ""
-    yield f"abstention  answers {found.coverage}, of these wrong {found.error}{promised}"
+    promised = f"; promised: at most {found.promise.error:g}" if found.promise else ""
+    yield f"abstention  answers {found.coverage}; wrong among these {found.error}{promised}"
     if found.costs:
         costs = found.costs
         yield f"costs       {costs.per_example} an example; answering everything {costs.answering_everything}"

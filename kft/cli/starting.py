@@ -38,7 +38,7 @@ def _known_encoding(context: click.Context, parameter: click.Parameter, name: st
 
 @click.command()
 @click.argument("data")
-@click.option("-o", "--output", metavar="FILE", required=True, help="Where the recipe goes, such as recipe.yaml.")
+@click.option("-o", "--output", metavar="FILE", required=True, help="Where to write the recipe, such as recipe.yaml.")
 @click.option(
     "--task",
     type=click.Choice(TASKS.names()),
@@ -49,12 +49,15 @@ def _known_encoding(context: click.Context, parameter: click.Parameter, name: st
 @click.option("--pair", metavar="COLUMN", help="The column of second texts, where two are read together.")
 @click.option("--label", metavar="COLUMN", help="The label column; guessed when left out.")
 @click.option(
-    "--encoding", metavar="NAME", callback=_known_encoding, help="Of files that are not UTF-8, such as windows-1252."
+    "--encoding",
+    metavar="NAME",
+    callback=_known_encoding,
+    help="The encoding of files that are not UTF-8, such as windows-1252.",
 )
 @click.option(
     "--separator",
     type=click.Choice(list(SEPARATORS)),
-    help="What parts the columns of a csv, tsv or txt file; found and said when left out.",
+    help="What separates the columns of a csv, tsv or txt file; detected and shown when left out.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 @debug_option
@@ -81,7 +84,7 @@ def init(
     target = Path(output)
     if target.exists():
         raise UsageError(
-            "the recipe is there already; it is not overwritten",
+            "the recipe already exists; it is not overwritten",
             where=str(target),
             next_step="choose another -o FILE, or delete it",
         )
@@ -102,10 +105,10 @@ def init(
             table.add_row(visible(name), f"{count:,}", visible(example))
         out.print(table)
     for title, line in (*look.summary(), *([] if lengths is None else [("tokens", lengths.described())])):
-        out.print(visible(f"{title:<10} {line}"), markup=False)
+        out.tell(visible(f"{title:<10} {line}"))
     for warning in look.warnings:
-        out.print(styled("yellow", "note", f"       {visible(warning)}"))
-    out.print(f"written    {target}\nnext       kft check {quote(str(target))}", markup=False)
+        out.tell(visible(f"note       {warning}"), style="yellow")
+    out.tell(f"written    {target}\nnext       kft check {quote(str(target))}")
 
 
 @contextmanager
@@ -128,7 +131,7 @@ def _option(key: re.Match[str]) -> str:
 
 
 @click.command()
-@click.option("--modality", type=click.Choice(["text", "image"]), help="Only these.")
+@click.option("--modality", type=click.Choice(["text", "image"]), help="Only backbones for these.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 @debug_option
 def models(modality: str | None, as_json: bool) -> None:
@@ -158,10 +161,10 @@ def models(modality: str | None, as_json: bool) -> None:
                 row["name"], size, *languages, row["licence"], Text.assemble(f"{row['about']}\n", _where(row))
             )
         out.print(table)
-    out.print(
-        "also       a keras-hub preset (bert_tiny_en_uncased), hf://owner/repo, kaggle://..., a folder, a .keras file\n"
-        "next       model: {backbone: NAME} in a recipe, or kft.load_backbone(NAME)",
-        markup=False,
+    out.tell(
+        "also       a keras-hub preset (bert_tiny_en_uncased), hf://owner/repo, kaggle://..., a folder, a .keras or\n"
+        "           .gguf file\n"
+        "next       model: {backbone: NAME} in a recipe, or kft.load_backbone(NAME)"
     )
 
 
@@ -189,7 +192,7 @@ def recipes(context: click.Context, as_json: bool) -> None:
         table.add_row(name, text)
     out = console()
     out.print(table)
-    out.print("next       kft recipes copy NAME recipe.yaml", markup=False)
+    out.tell("next       kft recipes copy NAME recipe.yaml")
 
 
 @recipes.command()
@@ -208,7 +211,7 @@ def copy(name: str, dest: str) -> None:
     if target.is_dir():
         target = target / find_recipe(name).name
     if target.exists():
-        raise UsageError("the file is there already; it is not overwritten", where=str(target))
+        raise UsageError("the file already exists; it is not overwritten", where=str(target))
     write_file(target, find_recipe(name).read_bytes(), elsewhere="choose another DEST")
     echo(f"written    {target}\nnext       kft train {quote(str(target))}", err=True)
 
@@ -245,7 +248,7 @@ def doctor(as_json: bool) -> int:
         for name, state in found["packages"].items():
             out.print(f"{name:<14} {'on disk' if state else 'not on disk; fetched when first needed'}", markup=False)
         for problem in found["problems"]:
-            out.print(styled("red", "problem", f"        {problem}"))
+            out.tell(f"problem        {problem}", style="red")
         if not found["problems"]:
             out.print(styled("green", "no problems found"))
     return 2 if found["problems"] else 0

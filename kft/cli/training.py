@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import rich_click as click
 from rich.table import Table
 
-from kft.cli.common import console, devices_option, load_named, output_options, print_json, with_settings
+from kft.cli.common import console, devices_option, load_named, output_options, print_json, terms_option, with_settings
 from kft.cli.results import print_apart, print_metrics
+from kft.records.estimate import percent
 from kft.tasks.registry import TASKS
 from kft.terminal import styled
 
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
 @click.option("--set", "overrides", metavar="K=V", multiple=True, help="Override a setting; may be repeated.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Override the recipe's seed.")
 @click.option("--resume", is_flag=True, help="Go on exactly where the run stopped; begin it if it has not begun.")
-@click.option("--check-tpu", is_flag=True, help="Say whether a TPU could run it, on any hardware; trains nothing.")
+@click.option("--check-tpu", is_flag=True, help="Say whether a TPU could run it, whatever runs here; trains nothing.")
 @devices_option
+@terms_option
 @output_options
 def train(
     recipe: str,
@@ -57,20 +59,20 @@ def train(
     # Without an epoch of training that beat its start, what was kept is the start itself.
     print_metrics(result.evaluation, f"{kept.name} (epoch {kept.best_epoch})" if kept.epochs else f"kept: {kept.name}")
     share = kept.trainable / kept.parameters
-    out.print(f"trained    {kept.trainable:,} of {kept.parameters:,} parameters ({share:.1%}), chosen on valid")
-    out.print(f"seconds    {result.seconds:.0f}: " + ", ".join(f"{p.name} {p.seconds:.0f}" for p in result.phases))
+    out.tell(f"trained    {kept.trainable:,} of {kept.parameters:,} parameters ({percent(share)}), chosen on valid")
+    out.tell(f"seconds    {result.seconds:.0f}: " + ", ".join(f"{p.name} {p.seconds:.0f}" for p in result.phases))
     run = quote(str(result.run))
     by_class = "per_class.csv, " if result.evaluation.classes else ""
-    out.print(f"files      {result.run}: metrics.json, predictions.csv, {by_class}checkpoints/")
+    out.tell(f"files      {result.run}: metrics.json, predictions.csv, {by_class}checkpoints/")
     failed = result.evaluation.failed_gates
     edge_cases = result.evaluation.edge_cases
     if edge_cases is not None and edge_cases.failed:
         names = ", ".join(check.name for check in edge_cases.failed)
-        out.print(styled("yellow", f"edge cases {names} below what they ask for; kft evaluate {run} exits 1"))
+        out.tell(f"edge cases {names}: too few of the cases pass; kft evaluate {run} exits with 1", style="yellow")
     if failed:
-        out.print(styled("yellow", f"gates      {', '.join(failed)} failed; kft evaluate {run} exits 1"))
-    out.print(f"next       kft predict {run} {TASKS.get(loaded.spec.task).reads.in_shell}", markup=False)
-    out.print(f"           kft report {run} writes a page for people and a model card", markup=False)
+        out.tell(f"gates      {', '.join(failed)} failed; kft evaluate {run} exits with 1", style="yellow")
+    out.tell(f"next       kft predict {run} {TASKS.get(loaded.spec.task).reads.in_shell}")
+    out.tell(f"           kft report {run} writes a page for people and a model card")
     print_apart(result.evaluation)
     return 0
 
@@ -78,7 +80,8 @@ def train(
 @click.command()
 @click.argument("recipe")
 @click.option("--set", "overrides", metavar="K=V", multiple=True, help="Override a setting; may be repeated.")
-@click.option("--check-tpu", is_flag=True, help="Say whether a TPU could run it, on any hardware.")
+@click.option("--check-tpu", is_flag=True, help="Say whether a TPU could run it, whatever runs here.")
+@terms_option
 @output_options
 def plan(recipe: str, overrides: tuple[str, ...], check_tpu: bool, as_json: bool, quiet: bool) -> int:
     """Show what RECIPE would do, phase by phase: what trains, what is stored, what it takes. Trains nothing."""
@@ -92,7 +95,7 @@ def plan(recipe: str, overrides: tuple[str, ...], check_tpu: bool, as_json: bool
         return 0
     for phase in result.phases:
         _print_phase(phase)
-    console().print(f"\nnext       kft train {with_settings(recipe, overrides)}", markup=False)
+    console().tell(f"\nnext       kft train {with_settings(recipe, overrides)}")
     return 0
 
 
@@ -128,15 +131,14 @@ def _print_phase(plan: PhasePlan) -> None:
         trains = f"{row.trainable:,}" if row.trainable else "frozen"
         table.add_row(row.block, f"{row.parameters:,}", trains, rate, WORK[row.work])
     out.print(table)
-    out.print(
-        f"trains     {plan.trainable:,} of {plan.parameters:,} parameters ({plan.trainable / plan.parameters:.2%})"
-    )
-    out.print(f"features   {plan.store}")
+    share = percent(plan.trainable / plan.parameters, 2)
+    out.tell(f"trains     {plan.trainable:,} of {plan.parameters:,} parameters ({share})")
+    out.tell(f"features   {plan.store}")
     parts = [("weights", memory.weights), ("gradients and moments", memory.optimizer)]
     part = f"{memory.batch_size}" + (f" x {memory.tokens}" if memory.tokens > 1 else "")
     parts.append((f"activations of {part} at most", memory.activations))
     text = ", ".join(f"{name} {format_size(size)}" for name, size in parts if size)
-    out.print(f"memory     {format_size(memory.total)} beside TensorFlow's own 1 GiB: {text}")
+    out.tell(f"memory     {format_size(memory.total)} beside TensorFlow's own 1 GiB: {text}")
 
 
 WORK = {"stored": "once an example, then stored", "recomputed": "frozen, run for every batch", "trained": "trained"}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from kft.cli.common import debug_option, devices_option, print_json
+from kft.cli.common import debug_option, devices_option, print_json, terms_option
 from kft.data.images import SUFFIXES
 from kft.errors import UsageError
 from kft.registry import nearest
@@ -34,11 +34,14 @@ def looks_like_path(text: str) -> bool:
 @click.argument("input_", metavar="INPUT")
 @click.option("--pair", metavar="TEXT", help="The second text, for a model of text pairs.")
 @click.option("-o", "--output", metavar="FILE", help="Where a file's answers go: .jsonl or .csv.")
-@click.option("--columns", metavar="A,B", help="A file's columns to keep beside the answers; default: all. '' is none.")
+@click.option(
+    "--columns", metavar="A,B", help="Columns of a file to keep beside its answers; default all, '' for none."
+)
 @click.option("--text", "force_text", is_flag=True, help="INPUT is a text, whatever it looks like.")
-@click.option("--skip-unusable", is_flag=True, help="Answer a file's other rows where some are empty; null for those.")
+@click.option("--skip-unusable", is_flag=True, help="Answer a file where rows are empty; those get null.")
 @click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON object on standard output.")
 @devices_option
+@terms_option
 @debug_option
 def predict(
     run: str,
@@ -67,7 +70,7 @@ def predict(
             _require_there(path)
             if path.suffix.lower() not in SUFFIXES:
                 target = _target(path, output)
-                there = ", in place of what was there" if target.exists() else ""
+                there = ", which was overwritten" if target.exists() else ""
                 names = None if columns is None else [name.strip() for name in columns.split(",") if name.strip()]
                 done = answering.predict_file(
                     run, path, target, columns=names, skip_unusable=skip_unusable, devices=devices
@@ -96,9 +99,9 @@ def _target(path: Path, output: str | None) -> Path:
     target = Path(output) if output else Path(path.resolve().stem + ".predictions.jsonl")
     if output is None and target.exists():
         raise UsageError(
-            "the file for the answers is there already",
+            "the file for the answers already exists",
             where=str(target),
-            next_step=f"-o {target} to write it anew, or -o another file",
+            next_step=f"-o {target} to overwrite it, or another -o FILE",
         )
     return target
 

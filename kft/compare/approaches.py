@@ -58,7 +58,7 @@ for approach in (
     Approach(
         "linear",
         "softmax regression on words, or on thumbnails",
-        "labels that hang on words; no GPU, no backbone",
+        "labels that depend on words; no GPU, no backbone",
         linear.fit_linear,
         pretrained=False,
         forgetting=NO_BACKBONE,

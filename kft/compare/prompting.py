@@ -37,7 +37,7 @@ def unfit(setting: Setting) -> str:
     if setting.task.reads.files:
         return "a backbone for images reads no label names"
     if setting.task.reads.pairs:
-        return "a label name is no pair of texts"
+        return "a label name is not a pair of texts"
     named = [label for label in setting.split.labels if re.search(r"[^\W\d_]{2}", label)]
     if len(named) < setting.classes:
         unnamed = next(label for label in setting.split.labels if label not in named)

@@ -34,8 +34,6 @@ SAMPLE_ROWS = 1000
 """Training rows that the overfitting gap is measured on: enough for a gap of a few points, and soon done."""
 SPEED_ROWS = 256
 """Valid rows that the speed of answering is measured on."""
-IMAGE_POSITIONS = 196
-"""Stands for the tokens of an image in an estimate of work: 14 x 14 patches."""
 
 
 def deciding_metric(spec: RecipeSpec) -> Metric:
@@ -221,8 +219,8 @@ class Setting:
     def estimated_minutes(self, *, epochs: int, passes: int) -> float:
         """Returns roughly how long training all blocks takes, by size alone; no clock plays a part.
 
-        ``passes * 2`` floating-point operations for each parameter of the blocks, token, row and epoch (Kaplan et
-        al., 2020), at 2e10 a second and CPU core or 1e13 on an accelerator.
+        ``passes * 2`` floating-point operations for each multiplication of ``multiply_adds``, row and epoch, at 2e10 a
+        second and CPU core or 1e13 on an accelerator.
 
         Args:
             epochs: Over the training split.
@@ -230,17 +228,16 @@ class Setting:
         """
         import tensorflow as tf
 
-        from kft.model.blocks import find_blocks
+        from kft.model.work import multiply_adds
 
-        blocks = [block for block in find_blocks(self.model) if block.name.startswith("block_")]
-        parameters = sum(layer.count_params() * block.calls for block in blocks for layer in block.layers)
-        tokens = IMAGE_POSITIONS
+        tokens = 1
         if not self.task.reads.files:
             sample = self.reader.read(self.train_sample.inputs).source
             tokens = int(np.mean(sample.lengths)) + 1
         fast = tf.config.list_logical_devices("GPU") + tf.config.list_logical_devices("TPU")
         rate = 1e13 * len(fast) if fast else 2e10 * len(os.sched_getaffinity(0))
-        return 2 * passes * parameters * tokens * len(self.split.train) * epochs / rate / 60
+        work = multiply_adds(self.model, tokens)
+        return 2 * passes * work * len(self.split.train) * epochs / rate / 60
 
 
 def seconds_of(work: Any) -> float:

@@ -52,9 +52,9 @@ def as_markdown(found: Comparison) -> str:
     notes = (
         "Intervals are 95 %. The choice was made on valid; the test split was opened once, after it. Cost: wall "
         "seconds of fitting, with the frozen pass as if nothing were stored; trained parameters; bytes to keep, the "
-        "backbone included. Speed: examples a second from raw input. Risk: how much better training rows are answered "
-        "than valid ones; the calibration error on test; the share of the pretrained backbone's ability on the retain "
-        "set that a tuned one retains."
+        "backbone included. Speed: examples a second from raw input. Risk: how much better the answers are on "
+        "training rows than on valid ones; the calibration error on test; the share of the pretrained backbone's "
+        "ability on the retain set that a tuned one retains."
     )
     return "\n".join([*lines, "", notes, ""])
 

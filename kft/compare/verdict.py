@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from statistics import NormalDist
 
 from kft.records.compare import Verdict
@@ -50,11 +50,11 @@ def decide(
     """
     sign = 1 if higher_is_better else -1
     best = max(values, key=lambda name: sign * values[name])  # the first of several, which is the cheapest
-    over_baseline = _signed(difference(best, BASELINE), sign)
+    over_baseline = signed(difference(best, BASELINE), sign)
     if best == BASELINE or over_baseline.low <= 0:
         return Verdict(BASELINE, _nothing(best, values, over_baseline, metric), best)
-    behind = {name: _signed(difference(best, name), sign) for name in values if name not in (best, BASELINE)}
-    enough = [name for name in values if name == best or (name in behind and behind[name].low <= 0)]
+    rivals = [name for name in values if name != BASELINE]
+    behind, enough = keeping_up(rivals, best, lambda first, second: signed(difference(first, second), sign))
     chosen = enough[0]
     why = _why(chosen, values, difference, metric, sign)
     if chosen == best:
@@ -64,6 +64,20 @@ def decide(
         f"{why}; {best} has {values[best]:.3f}, a lead of {behind[chosen]}, which may be chance",
         best,
     )
+
+
+def keeping_up(
+    names: Sequence[str], best: str, better: Callable[[str, str], Estimate]
+) -> tuple[dict[str, Estimate], list[str]]:
+    """Returns how far each is behind the best, and those that are not significantly worse, the best among them.
+
+    Args:
+        names: All, cheapest first.
+        best: The one with the best value.
+        better: By how much the first of two does better, with its interval.
+    """
+    behind = {name: better(best, name) for name in names if name != best}
+    return behind, [name for name in names if name == best or behind[name].low <= 0]
 
 
 def widen(difference: Estimate, looks: int) -> Estimate:
@@ -87,7 +101,7 @@ def widen(difference: Estimate, looks: int) -> Estimate:
     return Estimate(value, value - stretch * (value - difference.low), value + stretch * (difference.high - value))
 
 
-def _signed(difference: Estimate, sign: int) -> Estimate:
+def signed(difference: Estimate, sign: int) -> Estimate:
     """Turns a difference so that more is better."""
     if sign > 0:
         return difference
@@ -114,7 +128,7 @@ def _why(
         return f"{ENOUGH[chosen]} ({reached})"
     untuned = [name for name in values if name not in (*TUNED, BASELINE)] or [BASELINE]
     rival = max(untuned, key=lambda name: sign * values.get(name, 0.0))
-    gain = _signed(difference(chosen, rival), sign)
+    gain = signed(difference(chosen, rival), sign)
     if gain.low <= 0:
         return f"{chosen} is the cheapest that keeps up ({reached}), {gain} over {rival}"
     return f"fine-tuning pays: {chosen} gains {gain} {metric} over {rival}, the best without it ({reached})"

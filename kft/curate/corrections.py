@@ -104,7 +104,7 @@ def read_corrections(table: Path | pd.DataFrame) -> list[Correction]:
     lacking = [name for name in ("id", "action") if name not in frame.columns]
     if lacking:
         raise DataError(
-            "this is no table of corrections",
+            "this is not a table of corrections",
             where=str(table) if isinstance(table, Path) else "the DataFrame",
             received="columns " + ", ".join(map(str, frame.columns)),
             expected="id, action, label, reason, check",

@@ -24,7 +24,7 @@ from kft.data.dialects import PLAIN, SIGNS, Dialect, dialect_of
 from kft.data.examples import Columns, Examples, RejectedRow, Wanted
 from kft.data.headers import drafted_columns, like_a_row
 from kft.data.image_folders import SplitFolders
-from kft.data.parts import is_pattern, name_parts, open_source, parts_to_examples, read_parts, whole
+from kft.data.parts import is_pattern, name_parts, open_source, parts_to_examples, read_parts, require_separated, whole
 from kft.data.tables import Rows, unusable
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
@@ -65,7 +65,7 @@ class Look:
         examples: One input of each label.
         numbers: The labels, where they are numbers.
         words: Median and largest number of words a text; zeros for images.
-        sample: Texts, both sides of a pair as one, at most so many.
+        sample: Texts, both sides of a pair as one.
         beside: Files or folders beside it that are plainly other splits.
         test: Another source that is plainly the test split; None where none is.
         dialect: How its files are written, as far as a recipe should say.
@@ -182,6 +182,7 @@ def look_at(
     paths = [part.table for part in parts if isinstance(part.table, Path)]
     folders = bool(paths) and all(path.is_dir() for path in paths)
     spec = DataSpec(train=source, encoding=dialect.encoding, separator=dialect.separator, unusable_rows="skip")
+    require_separated(parts, spec)
     words = any(map(are_words, paths))
     images = any(path.is_dir() for path in paths)
     wanted = TASKS.get(task) if task else tagging() if words else first_task(files=images)

@@ -46,7 +46,7 @@ def refuse_existing(folder: Path) -> None:
     """
     if folder.exists() or folder.is_symlink():
         raise UsageError(
-            "the folder is there already; prepared data are never overwritten",
+            "the folder already exists; prepared data are never overwritten",
             where=str(folder),
             expected="a folder that does not exist yet",
             next_step="name another DEST, or remove that one",

@@ -26,6 +26,8 @@ GROUP_WORDS = {
 """What one customer, document or shelf is called, of which several rows can come."""
 FEWEST_GROUPS, LARGEST_GROUP = 10, 0.2
 """With fewer groups, or one that holds a larger share of the rows, a split by group would hardly be one."""
+ROWS_EACH = 1.25
+"""Rows of one value on average, below which nearly each row has its own: a name of rows, not of groups."""
 TIME_WORDS = {"date", "time", "datetime", "timestamp", "created", "updated", "day", "month", "year", "week", "when"}
 DATE = re.compile(r"\d{4}-\d\d|\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|\d{1,2} \w{3,9} \d{4}|\w{3,9} \d{1,2}, \d{4}")
 LOOKED_AT = 50
@@ -88,7 +90,7 @@ def _kinds(name: str, cells: Sequence[str], frame: pd.DataFrame) -> list[tuple[s
     if len(counts) == len(cells) and words & ID_WORDS and all(map(str.isprintable, cells)):
         kinds.append(("id", "another in each row"))
     largest = max(counts.values(), default=0)
-    several = FEWEST_GROUPS <= len(counts) < len(cells) and largest <= LARGEST_GROUP * len(cells)
+    several = FEWEST_GROUPS <= len(counts) <= len(cells) / ROWS_EACH and largest <= LARGEST_GROUP * len(cells)
     if several and words & (GROUP_WORDS | ID_WORDS) and not kinds:
         kinds.append(("group", f"{len(counts):,} values, up to {largest:,} rows each"))
     return kinds

@@ -100,7 +100,7 @@ def find_cut(text: str, path: Path, dialect: Dialect) -> Cut:
     excel = _EXCEL.match(text)
     if excel and excel.group(1) in WORDS:
         named = excel.group(1)
-        return Cut(named, excel.end(), f"{path.name}: its first line says that columns are parted by {shown(named)}")
+        return Cut(named, excel.end(), f"{path.name}: its first line says that columns are separated by {shown(named)}")
     asked = SIGNS[dialect.separator] if dialect.separator else None
     head, whole = text[:HEAD], len(text) <= HEAD
     plain = is_literal(path, "\t", dialect)
@@ -121,7 +121,7 @@ def find_cut(text: str, path: Path, dialect: Dialect) -> Cut:
     if not fitting:
         return Cut(usual)
     (found,) = fitting
-    return Cut(found, 0, f"{path.name}: columns are parted by {shown(found)} (data.separator: {WORDS[found]})")
+    return Cut(found, 0, f"{path.name}: columns are separated by {shown(found)} (data.separator: {WORDS[found]})")
 
 
 def first_cells(text: str, path: Path, dialect: Dialect) -> list[str]:
@@ -141,9 +141,11 @@ def _as_asked(asked: str, fitting: Sequence[str], first: Sequence[str], path: Pa
         return Cut(asked)
     (other,) = others
     if not dialect.firm:
-        return Cut(other, 0, f"{path.name}: columns are parted by {shown(other)}, not by {shown(asked)} as in training")
+        return Cut(
+            other, 0, f"{path.name}: columns are separated by {shown(other)}, not by {shown(asked)} as in training"
+        )
     raise DataError(
-        "the table is parted by another separator than the recipe says",
+        "the table has another separator than the recipe says",
         where=str(path),
         received=f"{shown(other)} in every row",
         expected=f"{shown(asked)}, as data.separator says; one for all files",
@@ -165,7 +167,7 @@ def _ambiguous(signs: Sequence[str], path: Path, head: str) -> DataError:
     line = next((line.strip() for line in head.split("\n") if line.strip()), "")
     either = " or ".join(f"data.separator={WORDS[sign]}" for sign in signs)
     return DataError(
-        "the columns can be parted in two ways",
+        "the columns can be separated in two ways",
         where=f"{path}, line 1",
         received=line[:80],
         expected=f"one separator; {' and '.join(map(shown, signs))} stand alike in every row",

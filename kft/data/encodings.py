@@ -58,7 +58,7 @@ def decode(raw: bytes, path: Path, encoding: str | None) -> tuple[str, str, str]
             return (
                 WINDOWS,
                 text,
-                f"{path.name} is no UTF-8: it is read as windows-1252{said} (data.encoding names another)",
+                f"{path.name} is not UTF-8: it is read as windows-1252{said} (data.encoding names another)",
             )
     try:
         return encoding, raw.decode(encoding), ""

@@ -137,11 +137,11 @@ def _list_of(cell: Any, row: int, where: str, name: str) -> list[Any]:
         found = parse_list(cell) if as_text(cell).strip() else []
         if isinstance(found, (list, tuple)):
             return list(found)
-        problem = "it is no list"
+        problem = "it is not a list"
     except ValueError as error:
         problem = str(error).removeprefix("label ")
     raise DataError(
-        "a column holds lists that somebody printed, and one cannot be read",
+        "a column holds printed lists, and one cannot be read",
         where=f"{where}, column {name!r}, row {row}",
         received=f"{as_text(cell)[:60]}: {problem}",
         expected="a list as JSON or Python writes it: ['a', 'b']",
@@ -175,7 +175,7 @@ def _holds_spans(cells: Sequence[Any]) -> bool:
 
 
 def _lists_of(cells: Sequence[Any], *, words: bool) -> list[list[Any]] | None:
-    """Returns cells as lists; None where one is none. Plain texts are parted by white space."""
+    """Returns cells as lists; None where one is none. Plain texts are separated by white space."""
     found = []
     for cell in cells:
         try:

@@ -275,7 +275,7 @@ def _splits(tree: _Folder, *, plainly: bool = False) -> dict[str, Role]:
 
 
 def _crossed(named: Mapping[str, SplitName]) -> bool:
-    """Whether split and class stand in one name: train_cat, test_cat, train_dog, test_dog."""
+    """Whether split and class are in one name: train_cat, test_cat, train_dog, test_dog."""
     rests: dict[str, set[str]] = {}
     for found in named.values():
         rests.setdefault(found.rest, set()).add(found.role)
@@ -323,7 +323,7 @@ def _split_folders(folder: Path, tree: _Folder, roles: Mapping[str, Role]) -> Sp
         received += f"; no folders of classes in {_some(loose)}"
     step = "give a csv of paths and labels: these images lie in no folder of a class"
     if _crossed({name: found for name in roles if (found := read_name(name))}):
-        step = f"split and class stand in one name: move the images into {folder}/train/CLASS and {folder}/test/CLASS"
+        step = f"split and class are in one name: move the images into {folder}/train/CLASS and {folder}/test/CLASS"
     elif any(name not in loose for name in roles):
         step = "in the recipe, under data: " + ", ".join(
             f"{role}: {inner[0] if len(inner) == 1 else '[' + ', '.join(map(str, inner)) + ']'}"

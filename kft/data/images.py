@@ -218,7 +218,7 @@ def _open(content: bytes) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(content), formats=FORMATS)
     except UnidentifiedImageError:
-        raise UnusableImage("no image: it is none of " + ", ".join(FORMATS)) from None
+        raise UnusableImage("not an image: it is none of " + ", ".join(FORMATS)) from None
     except Image.DecompressionBombError:
         raise UnusableImage(f"too large: more than {PILLOWS_MOST:,} pixels") from None
     except Exception as error:

@@ -253,7 +253,7 @@ def load_labelled(
     Raises:
         DataError: The table cannot be used, or holds labels the model does not know.
     """
-    rows = read_parts(parts, name_parts(parts), spec, task=task, base=Path.cwd())
+    rows = read_parts(parts, name_parts(parts), spec, task=task, base=Path.cwd(), firm=False)
     name, frame = title(rows), rows[0].frame
     columns = guess_columns(frame, columns, where=name, task=task)
     notes = []

@@ -85,9 +85,9 @@ def _parsed(text: str, path: Path, line: int) -> Any:
     except (ValueError, RecursionError) as error:
         half = isinstance(error, UnicodeEncodeError)
         raise DataError(
-            "the file is no JSON",
+            "the file is not JSON",
             where=f"{path}, line {line + getattr(error, 'lineno', 1) - 1}",
-            received="half a surrogate pair, which is no character" if half else str(error)[:80],
+            received="half a surrogate pair, which is not a character" if half else str(error)[:80],
             expected="a list of objects: [{...}, {...}], or one object a line",
             next_step="export it again, whole and as UTF-8",
         ) from None

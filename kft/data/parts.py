@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from kft.data.dialects import WORDS, dialect_of, shown
+from kft.data.dialects import DELIMITED, WORDS, dialect_of, shown
 from kft.data.examples import Columns, Examples, RejectedRow
 from kft.data.image_folders import shared_folders
 from kft.data.label_columns import join_columns
@@ -83,7 +83,7 @@ def open_source(source: str | Sequence[str], base: Path, locate: Locate) -> tupl
     repeated = next((path for path in files if files.count(path) > 1), None)
     if repeated is not None:
         raise DataError(
-            "one file stands in a list twice",
+            "one file is in a list twice",
             where=str(repeated),
             received=", ".join(several),
             expected="each file once",
@@ -179,7 +179,7 @@ def name_parts(parts: Sequence[Part]) -> dict[Path, str]:
 
 
 def read_parts(
-    parts: Sequence[Part], names: dict[Path, str], spec: DataSpec, *, task: Task, base: Path
+    parts: Sequence[Part], names: dict[Path, str], spec: DataSpec, *, task: Task, base: Path, firm: bool = True
 ) -> tuple[Rows, ...]:
     """Reads the tables of a source, which must all have the same columns.
 
@@ -189,11 +189,12 @@ def read_parts(
         spec: The recipe's data part, for columns and encoding.
         task: What is read.
         base: Where a DataFrame's relative paths of images start.
+        firm: Whether a file with another separator than the recipe's is refused; else it is read, and that is said.
 
     Raises:
         DataError: One cannot be read, or has other columns than the first.
     """
-    read = tuple(_with_labels(_read(part, names[part.place], spec, task, base), spec) for part in parts)
+    read = tuple(_with_labels(_read(part, names[part.place], spec, task, base, firm), spec) for part in parts)
     first = read[0]
     _require_one_separator(read)
     for other in read[1:]:
@@ -213,8 +214,29 @@ def read_parts(
     return read
 
 
+def require_separated(parts: Sequence[Part], spec: DataSpec) -> None:
+    """Refuses ``data.separator`` where it would say nothing: no file of these is text with separators.
+
+    Raises:
+        DataError: It is named, and there is no such file.
+    """
+    places = [part.place for part in parts]
+    tables = [part.table for part in parts]
+    if spec.separator is None or any(
+        isinstance(table, Path) and table.suffix.lower() in DELIMITED and not table.is_dir() for table in tables
+    ):
+        return
+    raise DataError(
+        "a separator is named, and no file has one",
+        where="data.separator",
+        received=f"{spec.separator!r}, for {', '.join(place.name for place in places[:3])}",
+        expected="a csv, tsv or txt file among the data",
+        next_step="leave data.separator (kft init --separator) out",
+    )
+
+
 def _require_one_separator(read: Sequence[Rows]) -> None:
-    """Refuses files of one ending that are parted by different separators: one of them is hardly read as meant."""
+    """Refuses files of one ending that are separated by different separators: one of them is hardly read as meant."""
     seen: dict[str, Rows] = {}
     for part in read:
         if part.table is None or not part.table.separator:
@@ -224,7 +246,7 @@ def _require_one_separator(read: Sequence[Rows]) -> None:
         one, other = first.table.separator, part.table.separator
         if one != other:
             raise DataError(
-                "the files of one source are parted by different separators",
+                "the files of one source have different separators",
                 where=f"{first.name} and {part.name}",
                 received=f"{shown(one)} in {first.name}, {shown(other)} in {part.name}",
                 expected="one separator for all",
@@ -232,11 +254,11 @@ def _require_one_separator(read: Sequence[Rows]) -> None:
             )
 
 
-def _read(part: Part, name: str, spec: DataSpec, task: Task, base: Path) -> Rows:
+def _read(part: Part, name: str, spec: DataSpec, task: Task, base: Path, firm: bool) -> Rows:
     if part.images is not None:
         assert isinstance(part.table, pd.DataFrame)
         return Rows(name, part.table, part.images, numbered=True)
-    form = read_source(part.table, task, dialect=dialect_of(spec))
+    form = read_source(part.table, task, dialect=dialect_of(spec, firm=firm))
     folder = isinstance(part.table, Path) and part.table.is_dir()
     note = shared_folders(list(form.frame[IMAGE])) if folder else ""
     notes = (*form.notes, *((note,) if note else ()))
@@ -284,7 +306,7 @@ def parts_to_examples(
     """Turns the rows of all parts of a split into examples; see ``to_examples``.
 
     Raises:
-        DataError: Besides what ``to_examples`` refuses: one id stands in two parts.
+        DataError: Besides what ``to_examples`` refuses: one id is in two parts.
     """
     column = label_column(rows, columns)
     settled = task.kind.labels.settle(column, spec)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -169,7 +170,7 @@ def _refuse_binary(raw: bytes, path: Path) -> None:
     kind = next((kind for start, kind in BINARIES.items() if raw.startswith(start)), None)
     if kind is not None:
         raise DataError(
-            "the file is no text, whatever its name says",
+            "the file is not text, whatever its name says",
             where=str(path),
             received=f"the first bytes of {kind}",
             expected="a table as text: csv, tsv or jsonl",
@@ -203,7 +204,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
             lists = {name: table[name].to_pylist() for name in table.column_names}
         except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
             raise DataError(
-                "the file is no whole parquet file",
+                "the file is not a whole parquet file",
                 where=str(path),
                 received=str(error).strip().split("\n")[0].split(". ")[0][:200] or type(error).__name__,
                 expected="a parquet file, written to its end",
@@ -236,27 +237,31 @@ def _parse_delimited(text: str, path: Path, dialect: Dialect) -> Table:
         names = list(columns) if columns else [name.strip() for name in next(records, (1, []))[1]]
         if "" not in names:
             _require_different(names, f"{path}, line 1")
-        numbered = list(records)
+        rows, lines = [], array("q")
+        for line, row in records:
+            rows.append(row)
+            lines.append(line)
     finally:
         csv.field_size_limit(limit)
-    if columns and numbered:
+    if columns and rows:
         # A spreadsheet ends each row with the separators of its empty columns.
-        names += [""] * (min(len(row) for _, row in numbered) - len(names))
-        if any(cell.strip() for _, row in numbered for cell in row[len(columns) :]):
+        names += [""] * (min(map(len, rows)) - len(names))
+        if any(cell.strip() for row in rows for cell in row[len(columns) :]):
             names = names[: len(columns)]
-    rows = [row for _, row in numbered]
     empty = empty_columns(names, rows) if len(names) > 1 else []
     if len(empty) < names.count(""):
         _require_named(names, empty, rows, path)
-    checked = [_require_width(row, names, f"{path}, line {line + skipped}", cut.separator) for line, row in numbered]
+    for line, row in zip(lines, rows, strict=True):
+        if len(row) != len(names):
+            raise _other_width(row, names, f"{path}, line {line + skipped}", cut.separator)
     notes: tuple[str, ...] = (cut.note,) if cut.note else ()
     if empty:
         gone = set(empty)
-        checked = [[cell for place, cell in enumerate(row) if place not in gone] for row in checked]
+        rows = [[cell for place, cell in enumerate(row) if place not in gone] for row in rows]
         names = [name for place, name in enumerate(names) if place not in gone]
         notes += (f"{path.name}: {len(gone)} columns without a name and without values are left out",)
     _require_different(names, f"{path}, line 1")
-    frame = pd.DataFrame(checked, columns=pd.Index(names, dtype=object), dtype=object)
+    frame = pd.DataFrame(rows, columns=pd.Index(names, dtype=object), dtype=object)
     return Table(frame, notes, separator=cut.separator)
 
 
@@ -304,17 +309,15 @@ def _records(text: str, path: Path, *, delimiter: str, literal: bool) -> Iterato
         ) from None
 
 
-def _require_width(row: list[str], names: list[str], where: str, separator: str) -> list[str]:
-    if len(row) != len(names):
-        raise DataError(
-            "a row has another number of fields than there are columns",
-            where=where,
-            received=f"{len(row)} fields: {' | '.join(row)[:SHOWN]}",
-            expected=f"{len(names)}: {', '.join(names)}, parted by {shown(separator)}",
-            next_step="put texts that hold a separator or a line break in double quotes; --set data.separator=semicolon"
-            " (comma, tab, pipe) names another separator, data.columns the columns of a file without a header",
-        )
-    return row
+def _other_width(row: list[str], names: list[str], where: str, separator: str) -> DataError:
+    return DataError(
+        "a row has another number of fields than there are columns",
+        where=where,
+        received=f"{len(row)} fields: {' | '.join(row)[:SHOWN]}",
+        expected=f"{len(names)}: {', '.join(names)}, separated by {shown(separator)}",
+        next_step="put texts that hold a separator or a line break in double quotes; --set data.separator=semicolon"
+        " (comma, tab, pipe) names another separator, data.columns the columns of a file without a header",
+    )
 
 
 def _parse_json_lines(text: str, path: Path) -> pd.DataFrame:
@@ -352,7 +355,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         name = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
-        raise ValueError(f"the key {name!r} stands there twice")
+        raise ValueError(f"the key {name!r} is there twice")
     return found
 
 
@@ -364,7 +367,7 @@ def _cell(value: object) -> object:
 
 def _shown_problem(error: Exception) -> str:
     if isinstance(error, UnicodeEncodeError):
-        return "it holds half a surrogate pair, which is no character"
+        return "it holds half a surrogate pair, which is not a character"
     return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
 
 

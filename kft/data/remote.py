@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from kft.assets import FREE_SPACE, cache_dir
+from kft.assets import cache_dir
+from kft.downloads import FREE_SPACE
 from kft.errors import AssetError, DataError
 from kft.records.files import storage_errors
 from kft.records.remote import open_store, store_errors

@@ -38,8 +38,8 @@ HEAD = 2**16
 FEWEST = 20
 """With fewer rows of one word each, they can be what they seem: texts of one word."""
 _ENDS = (
-    "part sentences by an empty line, or name the sentence of each word in a column sentence_id; data.columns names "
-    "the columns of a file without a header"
+    "separate sentences by an empty line, or name the sentence of each word in a column sentence_id; data.columns "
+    "names the columns of a file without a header"
 )
 
 Row = list[str] | None
@@ -379,7 +379,7 @@ def _to_frame(found: _Words) -> pd.DataFrame:
             "one word a row, and nothing says where a sentence ends",
             where=found.where,
             received=f"{sum(map(len, groups)):,} words, columns {', '.join(names)}",
-            expected="sentences that are parted",
+            expected="sentences that are separated",
             next_step=_ENDS,
         )
     table: dict[str, list[object]] = {}

@@ -127,6 +127,7 @@ def to_examples(
     seconds = list(frame[columns.pair]) if columns.pair else [None] * len(frame)
     settled = labelling.settle(LabelColumn(raw_labels, texts, f"{rows.name}, column {columns.label!r}"), spec)
     kept, inputs, labels, rejected = [], [], [], []
+    names: dict[str, str] = {}
     read, notes = _read_inputs(task, (texts, seconds), rows.folder, spec, opened)
     for row, ((given, reason), text, raw) in enumerate(zip(read, texts, raw_labels, strict=True)):
         label, problem = (None, "") if reason else labelling.parse(raw, text, settled)
@@ -135,7 +136,7 @@ def to_examples(
         else:
             kept.append(row)
             inputs.append(given)
-            labels.append(label)
+            labels.append(names.setdefault(label, label) if isinstance(label, str) else label)  # one object a name
     if task.reads.files and spec.id is None and not rows.numbered:
         kept, inputs, labels, joined_rows = _one_row_an_image(
             rows, task, kept, inputs, labels, dated=spec.time is not None
@@ -196,9 +197,7 @@ def _one_row_an_image(
     if not several:
         return kept, inputs, labels, ()
     count = sum(map(len, several.values()))
-    said = (
-        f"{len(several):,} images stand in {count:,} rows" if len(several) > 1 else f"one image stands in {count} rows"
-    )
+    said = f"{len(several):,} images are in {count:,} rows" if len(several) > 1 else f"one image is in {count} rows"
     path, found = next(iter(several.items()))
     shown = f"{os.path.relpath(path, rows.folder)} with {', '.join(str(labels[place]) for place in found[:4])}"
     if task.kind.labels.form == "set" and not dated:

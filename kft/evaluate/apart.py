@@ -122,12 +122,12 @@ def _causes(found: ValidResult, chosen: Chosen, data: DataSpec) -> Iterator[tupl
             )
         if data.time is not None and not own_test:
             yield (
-                "test holds the newest rows: what is asked changes with time",
+                "test holds the newest rows: what is asked changes over time",
                 "kft check RECIPE, which compares the splits",
             )
         elif own_test or own_valid:
             yield (
-                "test comes from elsewhere than valid: other inputs, other labels or labelled by others",
+                "test comes from elsewhere than valid: other inputs, other labels or other labellers",
                 "kft check RECIPE, which compares the splits",
             )
         if chosen.candidates > 1 and chosen.n < FEW_ROWS:

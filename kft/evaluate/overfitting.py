@@ -28,7 +28,7 @@ def judge_overfitting(history: Sequence[HistoryEvent], valid_rows: int) -> Overf
         >>> events = [epoch(1, False, 0.8, 0.78, 0.5, 0.5), epoch(2, True, 0.99, 0.8, 0.1, 0.9)]
         >>> for warning in judge_overfitting(events, 500).warnings:
         ...     print(warning)
-        top, epoch 2, which was kept: .99 right in training, .80 in validation
+        top, epoch 2, which was kept: accuracy .99 in training, .80 in validation
         top: the validation loss rose from 0.50 (epoch 1) to 0.90 (epoch 2) while the training loss fell
     """
     measured = [event for event in history if isinstance(event, EpochDone)]
@@ -57,7 +57,7 @@ def _large(kept: EpochGap, valid_rows: int) -> str:
     if kept.gap <= LARGE_GAP + chance:
         return ""
     train, valid = (f"{value:.2f}".removeprefix("0") for value in (kept.train_accuracy, kept.valid_accuracy))
-    return f"{kept.phase}, epoch {kept.epoch}, which was kept: {train} right in training, {valid} in validation"
+    return f"{kept.phase}, epoch {kept.epoch}, which was kept: accuracy {train} in training, {valid} in validation"
 
 
 def _growing(epochs: Sequence[EpochGap]) -> str:

@@ -21,6 +21,8 @@ SLICE_METRICS = {name: METRICS[name] for name in ("accuracy", "log_loss")}
 RESAMPLES = 1000
 MOST_VALUES = 20
 """A column of more different numbers than that is cut into thirds."""
+CONFIDENCE_DIGITS = 4
+"""Behind the point: confidences that differ by less are one, so that limits can be told apart and read."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def cut(columns: Mapping[str, np.ndarray], inputs: Sequence[Any], confidence: np
     if inputs and isinstance(inputs[0], (str, tuple)):
         words = np.array([len(" ".join([given] if isinstance(given, str) else given).split()) for given in inputs])
         yield from _thirds("length", words, " words")
-    yield from _thirds("confidence", confidence, kind="f", digits=2)
+    yield from _thirds("confidence", confidence.round(CONFIDENCE_DIGITS), kind="f", digits=2)
 
 
 def _as_numbers(values: np.ndarray) -> np.ndarray | None:
@@ -93,8 +95,8 @@ def _written(limits: Sequence[tuple[Any, Any]], kind: str, digits: int) -> list[
     Example:
         >>> _written([(0.2, 0.71), (0.72, 0.93)], "f", 2), _written([(1, 11), (12, 30)], "g", 6)
         ([('0.20', '0.71'), ('0.72', '0.93')], [('1', '11'), ('12', '30')])
-        >>> _written([(0.2, 0.99981), (0.99985, 0.99991)], "f", 2)
-        [('0.20000', '0.99981'), ('0.99985', '0.99991')]
+        >>> _written([(0.2, 0.9991), (0.9995, 0.9999)], "f", 2)
+        [('0.2000', '0.9991'), ('0.9995', '0.9999')]
     """
     ends = {end for pair in limits for end in pair}
     enough = (count for count in range(digits, 17) if len({f"{end:.{count}{kind}}" for end in ends}) == len(ends))

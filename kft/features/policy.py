@@ -44,7 +44,7 @@ class StorePlan:
         if not self.store:
             return f"recomputed: {self.why}"
         text = f"stored {self.why}: {format_size(self.bytes)}"
-        return text + (f"; {self.present:,} of {self.examples:,} examples are there already" if self.present else "")
+        return text + (f"; {self.present:,} of {self.examples:,} examples are stored already" if self.present else "")
 
 
 def decide(

@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,42 @@ class Watch:
 
 
 NOBODY = Watch()
+PASS = "pass"
+"""In the file ABOUT: what the last pass of a batch and more took."""
 WAITING = "features   another process computes them; waiting for it"
+
+
+@dataclass(frozen=True)
+class PassCost:
+    """What computing features took, tracing included.
+
+    Attributes:
+        tokens: Of the examples that were computed; of images, how many there were.
+        seconds: Wall time.
+        cpu_seconds: Of the process, all threads.
+    """
+
+    tokens: int
+    seconds: float
+    cpu_seconds: float
+
+    def scaled(self, tokens: int) -> PassCost:
+        """Returns what so many tokens take at the same speed."""
+        share = tokens / max(self.tokens, 1)
+        return PassCost(tokens, self.seconds * share, self.cpu_seconds * share)
+
+
+@contextmanager
+def timed(tokens: int, keep: Callable[[PassCost], None]) -> Iterator[None]:
+    """Hands over what the body took, once it is through.
+
+    Args:
+        tokens: That it computes.
+        keep: Called with the cost.
+    """
+    wall, cpu = time.perf_counter(), time.process_time()
+    yield
+    keep(PassCost(tokens, time.perf_counter() - wall, time.process_time() - cpu))
 
 
 @dataclass(frozen=True)
@@ -156,11 +192,19 @@ def store_features(
             index = ShardIndex(folder)  # with what another process has written meanwhile
             missing = index.missing(keys)
             watch.tick(len(source) - len(missing))
-            write_json(folder / ABOUT, {**(about or {}), "tensors": _describe(front, dtype)}, elsewhere=ELSEWHERE)
-            for rows in _shards(front, source, keys, missing):
-                found = run_in_batches(front.inference, source, watch.tick, rows=rows)
-                tensors = {name: _cast(tensor, dtype) for name, tensor in zip(front.tensors, found, strict=True)}
-                write_shard(folder, keys[rows], tensors, ELSEWHERE)
+            facts = {**(about or {}), "tensors": _describe(front, dtype)}
+            before = _about(folder).get(PASS)
+            write_json(folder / ABOUT, facts | ({PASS: before} if before else {}), elsewhere=ELSEWHERE)
+
+            def keep(cost: PassCost) -> None:
+                if len(missing) >= BATCH_SIZE:  # of fewer, the tracing is all
+                    write_json(folder / ABOUT, {**facts, PASS: vars(cost)}, elsewhere=ELSEWHERE)
+
+            with timed(int(source.lengths[missing].sum()), keep):
+                for rows in _shards(front, source, keys, missing):
+                    found = run_in_batches(front.inference, source, watch.tick, rows=rows)
+                    tensors = {name: _cast(tensor, dtype) for name, tensor in zip(front.tensors, found, strict=True)}
+                    write_shard(folder, keys[rows], tensors, ELSEWHERE)
             index = ShardIndex(folder)  # in the order in which any later run will find them
     else:
         watch.tick(len(source))
@@ -173,6 +217,24 @@ def store_features(
 def stored_rows(front: Front, source: Source, root: Path, dtype: str | None = None) -> int:
     """Returns how many of these examples the store holds already."""
     return ShardIndex(store_folder(front, root, dtype)).present(source.keys)
+
+
+def pass_cost(front: Front, root: Path, dtype: str | None = None) -> PassCost | None:
+    """Returns what it took, on whichever machine, to compute what the store holds; None where that is not known."""
+    known: Any = _about(store_folder(front, root, dtype)).get(PASS)
+    try:
+        return PassCost(int(known["tokens"]), float(known["seconds"]), float(known["cpu_seconds"]))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _about(folder: Path) -> dict[str, Any]:
+    """Returns what stands beside the shards; nothing where it is not there, or damaged."""
+    try:
+        values = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}
 
 
 def store_folder(front: Front, root: Path, dtype: str | None = None) -> Path:

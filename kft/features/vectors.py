@@ -6,13 +6,16 @@ They come from the very store that a training run's probe fills and reads, so wh
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from kft.features.boundary import frozen_blocks, split_at_boundary
+from kft.features.cache import features_root
 from kft.features.inference import Tick
-from kft.features.reuse import reuse_features
-from kft.features.store import Front, Watch, compute_features, make_front
+from kft.features.policy import plan_store, stored_dtype
+from kft.features.reuse import take_features
+from kft.features.store import NOBODY, Front, PassCost, Watch, compute_features, make_front, pass_cost, timed
 from kft.feed.source import Source, Vectors
 from kft.model.backbones import Backbone
 from kft.model.build import build_model
@@ -55,10 +58,40 @@ def pooled_vectors(
         >>> pooled_vectors(backbone, sources, ModelSpec(), FeaturesSpec())["train"].shape  # doctest: +SKIP
         (1, 384)
     """
+    return pool(backbone, sources, model, features, Watch(tick, note)).vectors
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """Vectors, and what they cost.
+
+    Attributes:
+        vectors: Name of the split to ``float32[n, width]``.
+        present: How many examples the store held already.
+        cost: What all of them take where none is stored, by the last pass over a batch and more; None where none is
+            known.
+    """
+
+    vectors: dict[str, np.ndarray]
+    present: int
+    cost: PassCost | None
+
+
+def pool(
+    backbone: Backbone, sources: Mapping[str, Source], model: ModelSpec, features: FeaturesSpec, watch: Watch = NOBODY
+) -> Pooled:
+    """Does what ``pooled_vectors`` does, and says what it took."""
     front, blocks = _pooled_front(backbone, model, {})
-    about = {"model": backbone.name, "phase": "audit"}
-    found = reuse_features(front, list(sources.values()), blocks, features, about=about, watch=Watch(tick, note))
-    return {name: _as_array(part, len(part)) for name, part in zip(sources, found, strict=True)}
+    taken, root = [source.select(front.inputs) for source in sources.values()], features_root()
+    planned = plan_store(front, taken, blocks, features, root)
+    watch.note(f"features   {planned}")
+    tokens = sum(int(source.lengths.sum()) for source in taken)
+    took: list[PassCost] = []
+    with timed(tokens, took.append):
+        found = take_features(front, taken, planned, features, {"model": backbone.name, "phase": "audit"}, watch)
+    known = pass_cost(front, root, stored_dtype(features)) if planned.store else took[0]
+    vectors = {name: _as_array(part, len(part)) for name, part in zip(sources, found, strict=True)}
+    return Pooled(vectors, planned.present, known.scaled(tokens) if known else None)
 
 
 def vectors_with(backbone: Backbone, source: Source, model: ModelSpec, weights: Mapping[str, np.ndarray]) -> np.ndarray:

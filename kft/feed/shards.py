@@ -244,7 +244,7 @@ class ShardIndex:
                 where=str(self.folder),
                 received=f"{int((places < 0).sum()):,} examples are missing",
                 expected="a cache that nothing prunes during a run",
-                next_step="run the command again: what is missing is computed anew",
+                next_step="run the command again: what is missing is computed again",
             )
         shard = np.searchsorted(ends, places, side="right")
         row = places - np.concatenate([[0], ends])[shard]

@@ -18,6 +18,7 @@ from kft.characters import visible
 from kft.errors import UsageError, require_plain
 from kft.launch.machines import Machine
 from kft.launch.placing import Placed, bucket_of, mounted
+from kft.model.sources import terms_of
 
 PORT = 2222
 """Where each worker listens for the others."""
@@ -74,7 +75,8 @@ class JobSpec:
         if "://" not in (self.placed.recipe.checkpoints_folder or ""):
             # An object store takes a checkpoint whole or not at all, and all workers see the same one.
             command += ["--set", f"train.checkpoints.folder={self.run}-checkpoints"]
-        return command
+        terms = terms_of(self.placed.recipe.spec.model.backbone)
+        return [*command, "--accept-terms", terms] if terms else command
 
     @property
     def addresses(self) -> list[str]:
@@ -96,7 +98,7 @@ def require_image(image: str) -> str:
     if re.fullmatch(r"[a-z0-9][\w.-]*(:\d+)?(/[\w.-]+)*(:[\w.-]+)?(@sha256:[0-9a-f]{64})?", image, re.ASCII):
         return image
     raise UsageError(
-        "this is no name of a container image",
+        "this is not the name of a container image",
         where="--image",
         received=image,
         expected="such as europe-docker.pkg.dev/PROJECT/kft/gpu:0.1.0, built from docker/gpu.Dockerfile or "

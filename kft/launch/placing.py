@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from kft import assets
+from kft import assets, terms
 from kft.errors import UsageError, require_plain
-from kft.model.sources import HUGGING_FACE, KAGGLE, PRESET, resolve_backbone, source_of
+from kft.model.sources import HUGGING_FACE, KAGGLE, PRESET, resolve_backbone, source_of, terms_of
 from kft.recipe.durations import parse_percent
 from kft.recipe.limits import texts_in
 from kft.recipe.load import SOURCE_KEYS, Recipe
@@ -105,7 +105,7 @@ def place(recipe: Recipe, data: str | None) -> Placed:
         data: The ``gs://`` folder that holds what the recipe names by path.
 
     Raises:
-        UsageError: A path has no place, or the data are a DataFrame.
+        UsageError: A path has no place, the data are a DataFrame, or nobody here has accepted the backbone's terms.
         ModelError: The backbone is unknown.
     """
     _require_plain(recipe)
@@ -126,6 +126,8 @@ def place(recipe: Recipe, data: str | None) -> Placed:
             resolve_backbone(backbone, recipe.base)  # refuses an unknown name
         sources.append(_source("model.backbone", backbone, recipe.base, data))
         placed = placed.with_values("model", {"backbone": mounted(sources[-1].url)})
+    elif under := terms_of(backbone):
+        terms.require(under, assets.cache_dir(), backbone)
     suite = recipe.spec.evaluate.suite
     if suite is not None:
         sources.append(_source("evaluate.suite", suite, recipe.base, data))

@@ -69,7 +69,7 @@ class Supervisor:
                 if code in (0, USAGE):
                     return code
                 if before_it == code == UNEXPECTED:
-                    self.report("gave up: the same exit code twice in a row, so that starting again will not mend it")
+                    self.report("gave up: the same exit code twice in a row, so starting again will not help")
                     return code
                 if attempt < self.restarts:
                     self.report(f"restarting all {self.count} workers ({attempt + 1} of at most {self.restarts})")
@@ -106,7 +106,7 @@ class Supervisor:
             if self._told is not None and any(code is not None for code in codes):
                 deadline = min(deadline, time.monotonic() + GRACE_SECONDS)
                 if time.monotonic() > deadline:
-                    self.report(f"a worker has not ended {GRACE_SECONDS} s after another did: killed")
+                    self.report(f"a worker had not ended {GRACE_SECONDS} s after another one did: killed")
                     self._end(signal.SIGKILL)
             time.sleep(0.2)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from kft.errors import ModelError
 from kft.model.catalog import CATALOG, BackboneEntry
 from kft.model.files import BackboneFiles, backbone_files, refuse_pointer
+from kft.model.gguf_gemma import SUFFIX
 from kft.model.hugging_face import family_of, load_hugging_face, read_config
 from kft.model.images import ImageInput, image_input
 from kft.model.limits import OWN_FILE, POSITIONS, positions_of
@@ -38,6 +39,8 @@ __all__ = (
     "resolve_backbone",
 )
 Report = Callable[[str], None]
+PACKED = 4
+"""Weights that a byte of a GGUF file holds, at most: two bits each."""
 
 
 @shows
@@ -102,9 +105,9 @@ def load_backbone(
 
     Args:
         name: A name from ``kft models``; a keras-hub preset (``bert_tiny_en_uncased``), ``kaggle://...``,
-            ``hf://owner/repo``; or the path of a Hugging Face folder, a keras-hub preset folder, or a ``.keras``
-            file of a flat functional model whose last output is the features (for text, with a tokenizer.json
-            beside it).
+            ``hf://owner/repo``; or the path of a Hugging Face folder, a keras-hub preset folder, a ``.gguf`` file of
+            Gemma 3, or a ``.keras`` file of a flat functional model whose last output is the features (for text,
+            with a tokenizer.json beside it).
         dropout: Dropout inside the blocks of transformers; active only in blocks that train.
         report: Called with a line when something is downloaded, and with what was loaded and what was not.
         allow: Globs of the names of a Hugging Face folder's tensors that may be left out, and of the model's
@@ -132,8 +135,9 @@ def load_backbone(
     described = _sizes_of(path)
     files = backbone_files(path)
     if described:
-        held = sum((path / each).stat().st_size for each in files.weights)
-        check_memory(path / "config.json", described, held if weights == "pretrained" else None)
+        folder = path if path.is_dir() else path.parent
+        held = sum((folder / each).stat().st_size for each in files.weights) * (1 if path.is_dir() else PACKED)
+        check_memory(_config_of(path), described, held if weights == "pretrained" else None)
     runtime.start()
     entry = CATALOG.get(name) if name in CATALOG else None
     asked = _Asked(name, path, entry, files, dropout, weights == "pretrained")
@@ -294,9 +298,9 @@ def _hasten_norms(model: keras.Model) -> None:
 
 def _sizes_of(path: Path) -> dict[str, Any]:
     """Returns what config.json says of the model; refuses sizes that nobody means, before anything is built."""
-    if path.is_file():
+    if path.is_file() and path.suffix != SUFFIX:
         return {}
-    refuse_pointer(path / "config.json")
+    refuse_pointer(_config_of(path))
     config = read_config(path)
     from kft.model.presets import is_preset
 
@@ -309,5 +313,10 @@ def _sizes_of(path: Path) -> dict[str, Any]:
             expected="the model's sizes by their names",
             next_step="copy config.json from where the weights came from",
         )
-    check_sizes(path / "config.json", inner)
+    check_sizes(_config_of(path), inner)
     return inner
+
+
+def _config_of(path: Path) -> Path:
+    """Where a backbone's sizes stand: its config.json, or the header of a GGUF file."""
+    return path if path.is_file() else path / "config.json"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from kft.registry import Registry
 
 NETWORK = "network"
-KAGGLE_TERMS = "network, and a Kaggle account that has accepted the licence"
+INDEX_TERMS = "package index (253 MB), and --accept-terms gemma"
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,9 @@ for _entry in (
     # --- text, decoders ---
     _row("gpt2", "text", "hf://openai-community/gpt2", 124_439_808, "MIT", 768, 12,
          "WebText, 40 GB", "English", 5e-5, "a decoder: its last token has seen the whole text", max_tokens=1024),
-    _row("gemma3-270m", "text", "keras-hub:gemma3_270m", 268_098_176, "Gemma terms", 640, 18,
-         "web text, code and mathematics (Gemma 3)", "140+", 2e-5, "a small decoder", KAGGLE_TERMS, 8192),
+    _row("gemma3-270m", "text", "package:gemma3-270m", 268_098_176, "Gemma terms", 640, 18,
+         "web text, code and mathematics (Gemma 3)", "140+", 2e-5,
+         "a small decoder for many languages, weights of 4 to 8 bits; slow without a GPU", INDEX_TERMS, 32_768),
     _row("qwen3-0.6b", "text", "hf://Qwen/Qwen3-0.6B", 596_049_920, "Apache-2.0", 1024, 28,
          "36 trillion tokens of web text, code and mathematics (Qwen 3)", "119", 1e-5,
          "a decoder; wants a GPU", max_tokens=8192),

@@ -66,7 +66,7 @@ def backbone_files(path: Path) -> BackboneFiles:
     """Hashes all that a backbone is loaded from; each file once per process, while it stays as it is.
 
     Args:
-        path: The folder, or the ``.keras`` or ``.pth`` file.
+        path: The folder, or the ``.keras``, ``.gguf`` or ``.pth`` file.
 
     Raises:
         ModelError: A file is missing, lies outside the folder, or is a Git LFS pointer.

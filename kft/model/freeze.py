@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from kft.errors import ModelError
 from kft.model.blocks import Block, find_blocks
 from kft.recipe.training import RULES, FreezeRule, PhaseSpec, Unfreeze
+from kft.records.estimate import percent
 
 if TYPE_CHECKING:
     import keras
@@ -65,7 +66,7 @@ class FreezeTable:
             note = f"  ({row.note})" if row.note else ""
             lines.append(f"{row.block:<10} {row.parameters:>12,}  {part if row.trainable else 'no'}{note}")
         share = self.trainable / max(1, self.parameters)
-        lines.append(f"{'in all':<10} {self.parameters:>12,}  {self.trainable:,} ({share:.2%})")
+        lines.append(f"{'in all':<10} {self.parameters:>12,}  {self.trainable:,} ({percent(share, 2)})")
         return "\n".join(lines)
 
 
@@ -210,7 +211,7 @@ def as_rule(rule: str | Mapping[str, Any] | FreezeRule, blocks: tuple[Block, ...
     except ValidationError as error:
         where = ".".join(map(str, ("unfreeze", *error.errors()[0]["loc"])))
         raise ModelError(
-            f"{rule!r} is no freeze rule",
+            f"{rule!r} is not a freeze rule",
             where=where,
             received=str(rule),
             expected=RULES + _listed(blocks),

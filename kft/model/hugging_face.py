@@ -8,17 +8,16 @@ be new.
 
 from __future__ import annotations
 
-import fnmatch
 import inspect
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from kft.errors import ModelError
 from kft.model.families import FAMILIES, Family, check_config, lacks_key
+from kft.model.gguf_gemma import SUFFIX, read_gguf_config
+from kft.model.tensors import matches, mismatch, tensor_reader
 
 if TYPE_CHECKING:
     import keras
@@ -54,11 +53,13 @@ ALLOWED = (
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """Reads config.json.
+    """Reads config.json; of a GGUF file what its header says in its place.
 
     Raises:
         ModelError: It is missing, or no JSON object.
     """
+    if folder.suffix == SUFFIX and folder.is_file():
+        return read_gguf_config(folder)
     path = folder / "config.json"
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
@@ -95,7 +96,8 @@ def load_hugging_face(
     """Builds the model that config.json describes and fills it from the folder's safetensors.
 
     Args:
-        folder: Holds config.json and model.safetensors, or its parts and model.safetensors.index.json.
+        folder: Holds config.json and model.safetensors, or its parts and model.safetensors.index.json; or a GGUF
+            file.
         config: From ``read_config``.
         dropout: Dropout inside the blocks.
         allow: Globs of tensors that may be left unused and of variables that may stay new, beside ``ALLOWED``.
@@ -137,11 +139,11 @@ def _fill(
     report: Callable[[str], None] | None,
 ) -> None:
     family = family_of(folder, config)
-    with _tensor_reader()(str(folder), allowed) as reader:
+    with tensor_reader()(str(folder), allowed) as reader:
         try:
             convert(model, reader)
         except (ValueError, KeyError) as error:
-            raise _mismatch(folder, f"{family.name}: {error}", "tensors that fit the configuration") from None
+            raise mismatch(folder, f"{family.name}: {error}", "tensors that fit the configuration") from None
         if family.finish:
             family.finish(model, reader, config)
         _check_read(folder, model, reader, allowed, report)
@@ -181,6 +183,8 @@ def require_weights(folder: Path) -> None:
     Raises:
         ModelError: Names what is there instead.
     """
+    if folder.suffix == SUFFIX and folder.is_file():
+        return
     if not (folder / "model.safetensors").is_file() and not (folder / "model.safetensors.index.json").is_file():
         older = sorted(path.name for pattern in ("*.bin", "*.h5", "*.msgpack") for path in folder.glob(pattern))
         raise ModelError(
@@ -213,121 +217,23 @@ def _build(
     return model, lambda built, reader: loader.converter.convert_weights(built, reader, config)
 
 
-def _tensor_reader() -> type:
-    """Returns keras-hub's reader of safetensors, extended by a record of what was read."""
-    from keras_hub.src.utils.transformers.safetensor_utils import SafetensorLoader
-
-    class TensorReader(SafetensorLoader):
-        """Reads tensors by the names that converters ask for, and notes them.
-
-        Folders saved from a bare model lack the prefix that converters of keras-hub write out ("roberta."), and
-        those saved with a task have one that others leave out; the common prefix is found once.
-        """
-
-        def __init__(self, preset: str, allowed: Sequence[str]) -> None:
-            super().__init__(preset)
-            self.allowed = allowed
-            self.read: set[str] = set()
-            self.filled: set[int] = set()
-            self.names = self._all_names()
-
-        def _all_names(self) -> dict[str, str]:
-            import safetensors
-
-            from kft.model.files import INDEX, WHOLE, shards_of
-
-            folder = Path(self.preset)
-            files = shards_of(folder, INDEX, ".safetensors") if (folder / INDEX).is_file() else [WHOLE]
-            names: dict[str, str] = {}
-            for file in files:
-                path = Path(self.preset) / file
-                try:
-                    self.safetensor_files[file] = self.enter_context(safetensors.safe_open(path, framework="np"))
-                except (OSError, safetensors.SafetensorError) as error:
-                    raise _mismatch(Path(self.preset), f"{file}: {error}", "a whole safetensors file") from None
-                names.update((name, file) for name in self.safetensor_files[file].keys())  # noqa: SIM118
-            return names
-
-        def find(self, key: str) -> str | None:
-            """Returns the file's name for what a converter calls ``key``."""
-            if key in self.names:
-                return key
-            # As a bare model's file has it; then as a file with a prefix of its own has it.
-            bare = key.partition(".")[2]
-            if key.split(".")[0] in PREFIXES and bare in self.names:
-                return bare
-            ends = [name for name in self.names if name.endswith("." + key) and name[: -len(key) - 1] in PREFIXES]
-            return ends[0] if len(ends) == 1 else None
-
-        def get_prefixed_key(self, hf_weight_key: str, dict_like: Any) -> str:
-            """Keeps keras-hub's own search, which takes any name with a fitting end, from being used."""
-            return self.find(hf_weight_key) or hf_weight_key
-
-        def get_tensor(self, hf_weight_key: str) -> np.ndarray:
-            """Returns a tensor as float32."""
-            name = self.find(hf_weight_key)
-            if name is None:
-                raise KeyError(f"no tensor {hf_weight_key}")
-            self.read.add(name)
-            return _as_float32(self.safetensor_files[self.names[name]], name)
-
-        def port_weight(self, keras_variable: Any, hf_weight_key: str, hook_fn: Any = None) -> None:
-            """Fills a variable, or leaves it new where that is allowed."""
-            if self.find(hf_weight_key) is None and _matches(hf_weight_key, self.allowed):
-                return
-            super().port_weight(keras_variable, hf_weight_key, hook_fn)
-            self.filled.add(id(keras_variable))
-
-    return TensorReader
-
-
-PREFIXES = (
-    "bert",
-    "roberta",
-    "distilbert",
-    "albert",
-    "electra",
-    "deberta",
-    "vit",
-    "deit",
-    "transformer",
-    "model",
-    "language_model",
-)
-"""What families put before the names of their tensors, or leave out."""
-
-
-def _as_float32(file: Any, name: str) -> np.ndarray:
-    try:
-        return np.asarray(file.get_tensor(name), dtype=np.float32)
-    except TypeError:  # NumPy has no bfloat16 of its own
-        import ml_dtypes  # noqa: F401  (gives NumPy the name)
-
-        return np.asarray(file.get_tensor(name), dtype=np.float32)
-
-
-def _matches(name: str, globs: Sequence[str]) -> bool:
-    bare = name.partition(".")[2] if name.split(".")[0] in PREFIXES else name
-    return any(fnmatch.fnmatchcase(each, glob) for glob in globs for each in (name, bare))
-
-
 def _check_read(
     folder: Path, model: keras.Model, reader: Any, allowed: Sequence[str], report: Callable[[str], None] | None
 ) -> None:
     unused = sorted(set(reader.names) - reader.read)
     new = [variable.path for variable in model.weights if id(variable) not in reader.filled]
     new = [path for path in new if not path.endswith(("seed_generator_state",))]
-    lost = [name for name in unused if not _matches(name, allowed)]
-    odd = [path for path in new if not _matches(path, allowed)]
+    lost = [name for name in unused if not matches(name, allowed)]
+    odd = [path for path in new if not matches(path, allowed)]
     if report:
         loaded = len(model.weights) - len(new)
         report(f"{folder.name}: {loaded} of {len(model.weights)} variables loaded" + _listed("new", new))
-        if any(not _matches(name, ALLOWED) for name in unused):  # the heads of pretraining are never used
+        if any(not matches(name, ALLOWED) for name in unused):  # the heads of pretraining are never used
             report(f"{folder.name}: {len(unused)} of {len(reader.names)} tensors not used{_listed('', unused)}")
     if lost or odd:
         parts = [f"tensors that nothing reads: {_some(lost)}"] if lost else []
         parts += [f"variables that nothing fills: {_some(odd)}"] if odd else []
-        raise _mismatch(folder, "; ".join(parts), "every tensor read and every variable filled, save those allowed")
+        raise mismatch(folder, "; ".join(parts), "every tensor read and every variable filled, save those allowed")
 
 
 def _listed(title: str, names: Sequence[str]) -> str:
@@ -336,16 +242,6 @@ def _listed(title: str, names: Sequence[str]) -> str:
 
 def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
-
-
-def _mismatch(folder: Path, received: str, expected: str) -> ModelError:
-    return ModelError(
-        "the folder's weights and the model do not fit each other",
-        where=str(folder),
-        received=received,
-        expected=expected,
-        next_step="if that is meant, name them: kft.load_backbone(..., allow=('name.*',))",
-    )
 
 
 def _set_activation(model: keras.Model, family: Family, config: dict[str, Any]) -> None:

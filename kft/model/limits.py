@@ -7,6 +7,7 @@ from typing import Any
 from kft.errors import KftError
 from kft.model.catalog import CATALOG
 from kft.model.families import Family
+from kft.model.gguf_gemma import SUFFIX
 from kft.model.hugging_face import family_of, read_config
 from kft.model.presets import is_preset
 from kft.model.sources import fetch_backbone, on_disk, source_of
@@ -36,7 +37,7 @@ def known_limit(name: str) -> int | None:
         path = fetch_backbone(name) if on_disk(source_of(name)) else None
         if path is not None and path.suffix == ".keras":
             return OWN_FILE
-        if path is not None and path.is_dir():
+        if path is not None and (path.is_dir() or path.suffix == SUFFIX):
             config = read_config(path)
             if not is_preset(path, config):
                 return positions_of(config, family_of(path, config))

@@ -94,7 +94,7 @@ def _dense_layers(model: keras.Model) -> Iterator[tuple[str, keras.layers.Layer]
 
 def _adapt(layer: keras.layers.Layer, spec: LoraSpec) -> None:
     if hasattr(layer, A):
-        raise ModelError("the layer has adapters already", where=layer.path, next_step="build the model anew")
+        raise ModelError("the layer has adapters already", where=layer.path, next_step="build the model again")
     inside, outside = _axes(layer)
     shape = layer.kernel.shape
     *scopes, _own, _ = layer.kernel.path.split("/")
@@ -150,7 +150,7 @@ def _axes(layer: Any) -> tuple[list[int], list[int]]:
     outside = [axis for axis, letter in enumerate(kernel) if letter not in given]
     if any(kernel[axis] in made for axis in inside) or not inside or not outside:
         raise ModelError(
-            "this layer's kernel is no matrix between input and output",
+            "this layer's kernel is not a matrix between input and output",
             where=layer.path,
             received=f"einsum {_equation(layer)}",
             expected="axes that are either summed over or new",

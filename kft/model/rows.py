@@ -1,7 +1,8 @@
-"""Whether a text model has a vector for each id that its tokenizer gives."""
+"""The embeddings of a text model: whether there is a vector for each id that its tokenizer gives."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,16 +38,27 @@ def require_rows(model: keras.Model, tokenizer: TextTokenizer, path: Path) -> No
 
 def embedding_rows(model: keras.Model) -> int | None:
     """Returns how many ids a model's embeddings know; None where its graph does not show it."""
+    return next((rows for rows, _ in _embeddings(model)), None)
+
+
+def embedding_table(model: keras.Model) -> keras.Variable | None:
+    """Returns the vectors of a model's ids, ``[ids, width]``; None where its graph does not show them."""
+    for rows, operation in _embeddings(model):
+        return next((each for each in operation.weights if len(each.shape) == 2 and each.shape[0] == rows), None)
+    return None
+
+
+def _embeddings(model: keras.Model) -> Iterator[tuple[int, Any]]:
+    """Yields what turns ids into vectors, with the number of ids that it knows."""
     reached = {id(tensor) for tensor in model.inputs if tensor.name == "token_ids"}
     for node in nodes_in_order(model):
         if not any(id(tensor) in reached for tensor in node.input_tensors):
             continue
         rows = _rows_of(node.operation)
         if rows:
-            return rows
-        if not getattr(node.operation, "weights", None):  # a cast or the like hands the ids on
+            yield rows, node.operation
+        elif not getattr(node.operation, "weights", None):  # a cast or the like hands the ids on
             reached.update(id(tensor) for tensor in node.output_tensors)
-    return None
 
 
 def _rows_of(operation: Any) -> int | None:

@@ -80,7 +80,7 @@ def read_sentencepiece(path: Path) -> SentencePieceModel:
 
 def _damaged(path: Path, received: str) -> ModelError:
     return ModelError(
-        "this is no SentencePiece model that kft can read",
+        "this is not a SentencePiece model that kft can read",
         where=str(path),
         received=received,
         expected="a unigram or BPE model of the sentencepiece package",

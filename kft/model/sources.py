@@ -20,11 +20,13 @@ from urllib.parse import urlsplit
 from kft import assets
 from kft.errors import AssetError, KftError, ModelError
 from kft.model.catalog import CATALOG
+from kft.model.gguf_gemma import SUFFIX
 from kft.packages import PACKAGES
 from kft.registry import nearest
 
 Report = Callable[[str], None]
 HUGGING_FACE, KAGGLE, PRESET = "hf://", "kaggle://", "keras-hub:"
+OWN_FILES = (".keras", SUFFIX)
 CONNECT_SECONDS = 5
 HUB_FILES = ("*.json", "*.txt", "*.model", "model*.safetensors")
 PRESET_FILES = ("*.json", "*.h5", "assets/*")
@@ -40,6 +42,19 @@ def source_of(name: str) -> str:
     if name in CATALOG:
         return CATALOG.get(name).source
     return f"{PRESET}{name}" if re.fullmatch(r"[\w.]+", name) and name in preset_handles() else name
+
+
+def terms_of(name: str) -> str | None:
+    """Returns the name of the terms of use that a backbone's weights come under, as far as kft itself fetches them.
+
+    Example:
+        >>> terms_of("gemma3-270m"), terms_of("minilm-l6")
+        ('gemma', None)
+    """
+    source = source_of(name)
+    if not source.startswith(assets.PACKAGE):
+        return None
+    return PACKAGES.get(source.removeprefix(assets.PACKAGE)).terms
 
 
 def resolve_backbone(name: str, base: Path) -> str:
@@ -63,7 +78,7 @@ def resolve_backbone(name: str, base: Path) -> str:
 
 
 def own_path(name: str) -> Path:
-    """Returns a person's own folder or ``.keras`` file.
+    """Returns a person's own folder, ``.keras`` or ``.gguf`` file.
 
     Raises:
         ModelError: There is none of that name.
@@ -77,13 +92,13 @@ def own_path(name: str) -> Path:
         where="model.backbone",
         received=name,
         expected=f"one of {', '.join(CATALOG.names())}; a keras-hub preset; hf://owner/repo; kaggle://...; or the path "
-        "of a Hugging Face folder, a keras-hub preset folder or a .keras file",
+        "of a Hugging Face folder, a keras-hub preset folder, a .keras or a .gguf file",
         next_step="kft models",
     )
 
 
 def _is_own(path: Path) -> bool:
-    return path.is_dir() or (path.suffix == ".keras" and path.is_file())
+    return path.is_dir() or (path.suffix in OWN_FILES and path.is_file())
 
 
 def _check_remote(source: str) -> None:
@@ -96,7 +111,7 @@ def _check_remote(source: str) -> None:
     for prefix, (pattern, expected) in forms.items():
         if source.startswith(prefix) and not re.fullmatch(pattern, source.removeprefix(prefix)):
             raise ModelError(
-                "this source has not the right form", where="model.backbone", received=source, expected=expected
+                "this source does not have the right form", where="model.backbone", received=source, expected=expected
             )
 
 
@@ -190,6 +205,7 @@ def fetch_backbone(name: str, report: Report | None = None) -> Path:
     Raises:
         ModelError: The name is unknown.
         AssetError: It could not be fetched.
+        UsageError: It comes under terms that nobody has accepted here.
     """
     source = source_of(name)
     if source.startswith(assets.PACKAGE):

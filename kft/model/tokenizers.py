@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kft.errors import ModelError
+from kft.model.gguf_gemma import SUFFIX, read_gguf_tokens
 from kft.model.panics import tokenizer_errors
 from kft.model.sentencepiece import SentencePieceModel, build_sentencepiece, read_sentencepiece
 from kft.model.token_settings import PLAIN, Added, TokenSettings, read_settings, refuse_switches
@@ -136,13 +137,15 @@ def load_tokenizer(folder: Path, family: str = "bert", report: Callable[[str], N
 
     Args:
         folder: Holds tokenizer.json, or a vocabulary, and may hold tokenizer_config.json, special_tokens_map.json and
-            added_tokens.json, which are obeyed or refused by name.
+            added_tokens.json, which are obeyed or refused by name; or a GGUF file.
         family: The folder's model_type: which special tokens a bare vocabulary gets.
         report: Told what is guessed where nothing is said.
 
     Raises:
         ModelError: There is no tokenizer that kft can read, or it is set to read texts as kft does not.
     """
+    if folder.suffix == SUFFIX and folder.is_file():
+        return wrap(sentencepiece_tokenizer(read_gguf_tokens(folder), family), folder)
     whole = (folder / "tokenizer.json").is_file()
     settings = read_settings(folder, with_json=whole)
     spm = next((folder / name for name in SENTENCEPIECE_FILES if (folder / name).is_file()), None)

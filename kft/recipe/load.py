@@ -144,6 +144,8 @@ def read_recipe(
     misfits = rules.misfits(spec)
     if misfits:
         raise recipe_error(misfits, lines, where)
+    if base:
+        require_plain(str(base), "base", UsageError)
     base = (base or (path.parent if path else Path.cwd())).resolve()
     spec = _with_retain(rules.fill(spec), base)
     for key in _leaf_keys(spec.model_dump(mode="json")):

@@ -210,7 +210,9 @@ class CheckpointSpec(Spec):
     """When the state of a run is written, so that a run that was killed goes on from there."""
 
     every: Interval = Field("10 minutes", description="within an epoch; the end of each epoch is always kept")
-    keep: int = Field(2, ge=1, le=100, description="the last so many; an older one serves where the last is damaged")
+    keep: int = Field(
+        2, ge=1, le=100, description="how many of the last; an older one serves where the last is damaged"
+    )
     folder: str | None = Field(
         None, description="another folder, or gs://BUCKET/FOLDER, for machines whose disk goes with them"
     )

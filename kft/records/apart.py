@@ -45,8 +45,8 @@ class ValidResult:
         title = metric_title(self.metric)
         both = f"{title} {self.value:.3f} on valid ({self.n:,} examples), {self.test:.3f} on test"
         if not self.apart:
-            return f"{both}: no further apart than chance"
-        which = "valid flatters" if self.flatters else "test is kinder than valid"
+            return f"{both}: no further apart than chance allows"
+        which = "valid looks too good" if self.flatters else "test is easier than valid"
         found = self.difference
         ends = f"[{found.low:+.3f}, {found.high:+.3f}]"
         return f"{both}: {which}, by more than chance (difference {found.value:+.3f} {ends}, 99 %)"

@@ -118,5 +118,5 @@ def damaged(where: Path | str, received: str) -> RunError:
         where=str(where),
         received=received,
         expected="the table as kft wrote it",
-        next_step=f"kft evaluate {path.parent} writes it anew",
+        next_step=f"kft evaluate {path.parent} writes it again",
     )

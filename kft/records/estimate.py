@@ -45,6 +45,25 @@ def metric_title(name: str) -> str:
     return TITLES.get(name, name.replace("_", " "))
 
 
+def percent(share: float, digits: int = 1) -> str:
+    """Returns a share as percent; what is not none and not all does not read so.
+
+    Args:
+        share: From 0 to 1.
+        digits: Behind the point; where the last of one is 0, it is left out.
+
+    Example:
+        >>> percent(0.8879), percent(1), percent(0.0002), percent(0.9999), percent(0.004, 0)
+        ('88.8 %', '100 %', 'under 0.1 %', 'over 99.9 %', 'under 1 %')
+    """
+    least, value = 10.0**-digits, 100 * share
+    if 0 < value < least:
+        return f"under {least:.{digits}f} %"
+    if 100 - least < value < 100:
+        return f"over {100 - least:.{digits}f} %"
+    return f"{value:.{digits}f}".removesuffix(".0") + " %"
+
+
 def shown_value(value: float | None) -> str:
     """Returns what a gate compared, for people.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from kft.records.estimate import Estimate
+from kft.records.estimate import Estimate, percent
 from kft.records.fields import absent
 
 
@@ -97,7 +97,7 @@ class ForgettingResult:
 
 
 def _in_words(one: Retained) -> str:
-    share = f"{one.retained.value:.0%} [{one.retained.low:.0%}, {one.retained.high:.0%}]"
+    share = f"{percent(one.retained.value, 0)} ({percent(one.retained.low, 0)} to {percent(one.retained.high, 0)})"
     return (
         f"{one.weights}: {share} of what the pretrained model knew is left, the rest is forgotten; "
         "a lower lr, fewer epochs, fewer blocks or lora keep more"

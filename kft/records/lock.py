@@ -63,7 +63,7 @@ def _locked(run: RunFolder, path: Path, note: Callable[[str], None]) -> IO[str]:
                 holder = _read(file)
                 file.close()
                 raise _refusal(run, holder) from None
-            note("lock       this file system has none: see to it that one process alone writes into the run folder")
+            note("lock       this file system has none: make sure that only one process writes into the run folder")
         if path.exists() and os.fstat(file.fileno()).st_ino == path.stat().st_ino:
             return file
         file.close()  # its last holder removed it in between
@@ -73,7 +73,7 @@ def _refusal(run: RunFolder, holder: dict[str, Any]) -> RunError:
     return RunError(
         "another process is at work in this run folder",
         where=str(run.path),
-        received=_who(holder) if holder else "a process that did not say who it is",
+        received=_who(holder) if holder else "a process that did not say which it is",
         expected="one process at a time",
         next_step=f"wait for it, or end it first: kill {holder.get('pid', 'PID')} on {holder.get('host', 'its host')}",
     )

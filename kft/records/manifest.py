@@ -127,7 +127,7 @@ def require_intact(run: RunFolder, names: Iterable[str]) -> str:
     if not run.manifest.is_file():
         if read_document(Receipt, run.receipt).manifest:
             raise _refusal(run, ["manifest.json is missing"], "train again: nothing says what the other files were")
-        return f"note       {run.path} has no manifest.json: nothing tells whether its files are as they were written"
+        return f"note       {run.path} has no manifest.json: nothing says whether its files are as they were written"
     known = read_document(Manifest, run.manifest)
     wrong = {name: problem for name in names if (problem := _problem(run, name, known))}
     if wrong:
@@ -146,7 +146,7 @@ def _problem(run: RunFolder, name: str, known: Manifest) -> str:
         return f"{name} is missing" if digest else ""
     if digest is None:
         # Of what is not over yet nobody vouches: a checkpoint has its own checksum.
-        return "" if name in TRAINED else f"{name} was not written by this run, or not to its end"
+        return "" if name in TRAINED else f"{name} was not written by this run, or not completely"
     return (
         ""
         if _digest(path) in (digest, (known.becoming or {}).get(name))
@@ -161,7 +161,7 @@ def _mend(run: RunFolder, wrong: Iterable[str]) -> str:
     anew = dict.fromkeys(wrong) | ({"calibration.json": None} if "scope.safetensors" in wrong else {})  # one fit
     found = [str(run.path / name) for name in anew if name in FITTED and (run.path / name).is_file()]
     delete = f"delete {' and '.join(found)}; " if found else ""
-    return f"{delete}kft evaluate {run.path} writes it anew"
+    return f"{delete}kft evaluate {run.path} writes it again"
 
 
 def _refusal(run: RunFolder, problems: Sequence[str], next_step: str) -> RunError:

@@ -281,7 +281,7 @@ class EvaluateResult:
         value, high = (gain.value, gain.high) if self.higher_is_better else (-gain.value, -gain.low)
         if value > 0:
             return ""
-        says = "is ahead of this one, which may be chance" if value < 0 else "does as well"
+        says = "is ahead of this one, though that may be chance" if value < 0 else "does as well"
         if high < 0:
             says = "is better than this one, by more than chance"
         return f"a linear model on words, which needs no backbone, {says}"

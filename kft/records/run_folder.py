@@ -74,10 +74,10 @@ def refuse_taken(folder: Path | None) -> None:
     if folder is not None and (folder.is_file() or (folder.is_dir() and any(map(_counts, folder.iterdir())))):
         is_run = (folder / "recipe.yaml").is_file()
         raise RunError(
-            "the run folder is there already; a run is never overwritten",
+            "the run folder already exists; a run is never overwritten",
             where=str(folder),
             expected="a folder that does not exist yet",
-            next_step=("--resume goes on where that run stopped; else " if is_run else "")
+            next_step=("--resume goes on where that run stopped; or " if is_run else "")
             + "choose another --run DIR, or leave it out for runs/<recipe name>-<n>",
         )
 

@@ -47,7 +47,7 @@ def acquire(
                 seen, since = now, time.monotonic()
             elif time.monotonic() - since > idle_seconds:
                 raise StorageError(
-                    "another process holds what this one needs, and does not get on",
+                    "another process holds what this one needs, and makes no progress",
                     where=str(path),
                     received=f"nothing new in {at_work} for {time.monotonic() - since:,.0f} s",
                     expected="a process that writes, or ends",

@@ -162,7 +162,7 @@ def _limits(record: RunRecord) -> Iterable[str]:
                 yield f"{each.text}."
     selective = record.metrics.selective
     if selective is not None and not selective.threshold and record.metrics.out_of_scope is None:
-        yield "It answers everything: no threshold declines answers that it is not sure of."
+        yield "It answers everything: no threshold withholds the answers it is unsure of."
 
 
 def in_markdown(text: str) -> str:

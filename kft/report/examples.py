@@ -47,7 +47,6 @@ class ExampleIndex:
     def __init__(self, view: AuditView, findings: Sequence[Finding], thumbnails: Thumbnails | None = None) -> None:
         self.view = view
         self.thumbnails = thumbnails
-        self._place = {str(identifier): place for place, identifier in enumerate(view.all.ids)}
         self._masked: dict[str, str] = {}
         for finding in (each for each in findings if each.check == PERSONAL):
             texts = finding.details.get(MASKED, ())
@@ -57,11 +56,11 @@ class ExampleIndex:
                 self._masked[identifier] = f"{known}; {text}" if known else text
 
     def __contains__(self, identifier: object) -> bool:
-        return identifier in self._place
+        return identifier in self.view.places
 
     def label(self, identifier: str) -> str:
         """Returns the label of an example as text; empty where there is none."""
-        place = self._place.get(identifier)
+        place = self.view.places.get(identifier)
         labels = self.view.all.labels
         return "" if place is None or labels is None else self.view.task.kind.labels.written(labels[place])
 
@@ -72,7 +71,7 @@ class ExampleIndex:
             identifier: Its id.
             most: Characters of a text.
         """
-        place = self._place.get(identifier)
+        place = self.view.places.get(identifier)
         if place is None:
             return ShownExample(identifier)
         given = self.view.all.inputs[place]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from shlex import quote
 
 from kft import runtime
 from kft.audit.summary import in_numbers
@@ -14,9 +15,9 @@ from kft.compare.verdict import TUNED
 from kft.recipe.sources import DATAFRAME
 from kft.records.compare import Comparison
 from kft.records.edge_cases import EdgeCheckResult
-from kft.records.estimate import metric_title
+from kft.records.estimate import metric_title, percent
 from kft.records.metrics import EvaluateResult, SelectiveResult
-from kft.report.record import RunRecord, listed, several, share
+from kft.report.record import RunRecord, listed, several
 
 GOOD, WARNING, ERROR, MISSING = "good", "warning", "error", "missing"
 ALIKE = {"nothing": "", "copies": "copies", "similar": "rows that look alike"}
@@ -71,7 +72,7 @@ class Question:
         return {
             ERROR: f"{self.no}: {worst[0]}{more}.",
             WARNING: f"Mostly, but: {worst[0]}{more}.",
-            MISSING: f"Yes, as far as it was looked at; missing: {worst[0]}{more}.",
+            MISSING: f"Yes, as far as was checked; missing: {worst[0]}{more}.",
             GOOD: f"Yes: {worst[0]}.",
         }[self.tone]
 
@@ -97,7 +98,7 @@ def headline(record: RunRecord) -> str:
     """Returns the verdict in one sentence."""
     found, n = record.values[record.main], f"{record.n:,} unseen examples"
     reached = (
-        f"{share(found.value)} of {n} are answered correctly"
+        f"{percent(found.value)} of {n} are answered correctly"
         if record.main == "accuracy"
         else f"{metric_title(record.main)} {found.value:.3f} on {n}"
     )
@@ -109,7 +110,7 @@ def headline(record: RunRecord) -> str:
     if not beats_baseline(record):
         return f"{reached}: no better than answering without looking."
     if failed:
-        return f"{reached}; {len(failed)} of {several(len(record.metrics.gates), 'gate')} {_say(len(failed))} no."
+        return f"{reached}; {len(failed)} of {several(len(record.metrics.gates), 'gate')} {_fail(len(failed))}."
     if record.metrics.gates:
         return f"{reached}, and every gate holds."
     return f"{reached}."
@@ -121,15 +122,15 @@ def beats_baseline(record: RunRecord) -> bool:
     return found.low > constant.value if record.sign > 0 else found.high < constant.value
 
 
-def _say(count: int) -> str:
-    return "says" if count == 1 else "say"
+def _fail(count: int) -> str:
+    return "fails" if count == 1 else "fail"
 
 
 def _measurable(record: RunRecord, comparison: Comparison | None) -> Iterator[Evidence]:
     main, kind = metric_title(record.main), record.task.kind
     found, constant = record.values[record.main], record.baselines[kind.judging.baseline_name][record.main]
     yield Evidence(
-        f"{main} {found} (95 % interval) on {record.n:,} test examples that nothing was chosen by; "
+        f"{main} {found} (95 % interval) on {record.n:,} test examples that no choice has seen; "
         f"{kind.judging.baseline_name}, which answers without looking: {constant}",
         GOOD if beats_baseline(record) else ERROR,
         "metrics",
@@ -153,7 +154,14 @@ def _measurable(record: RunRecord, comparison: Comparison | None) -> Iterator[Ev
             "comparison",
         )
     elif kind.one_class:
-        yield Evidence("a comparison with prompting, linear models and others: kft compare RECIPE", MISSING)
+        yield Evidence(f"a comparison with prompting, linear models and others: {_command(record, 'compare')}", MISSING)
+
+
+def _command(record: RunRecord, name: str) -> str:
+    """Returns the command that does something with the run's recipe."""
+    if record.recipe.spec.data.train == DATAFRAME:
+        return f'kft.{name}("{record.run.recipe}", data=...)'
+    return f"kft {name} {quote(str(record.run.recipe))}"
 
 
 def _apart(record: RunRecord) -> Iterator[Evidence]:
@@ -172,7 +180,7 @@ def _over_linear(record: RunRecord) -> Iterator[Evidence]:
         return
     figures = f"{metric_title(record.main)} {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}], paired"
     low = min(record.sign * gain.low, record.sign * gain.high)
-    says = "is better than" if low > 0 else "is perhaps no better than"
+    says = "is better than" if low > 0 else "is not clearly better than"
     text = wins or f"this model {says} a linear model on words, which needs no backbone"
     yield Evidence(f"{text}: {figures}", WARNING if low <= 0 else GOOD, "metrics")
 
@@ -182,12 +190,12 @@ def _gain(record: RunRecord) -> Iterator[Evidence]:
     if gain is None:
         return
     if gain.low == gain.high == 0:
-        yield Evidence("it answers as its probe does, a head on the frozen backbone", GOOD, "metrics")
+        yield Evidence("it gives the same answers as its probe, a head on the frozen backbone", GOOD, "metrics")
         return
     low, high = sorted((record.sign * gain.low, record.sign * gain.high))
-    says = "better than" if low > 0 else "worse than" if high < 0 else "perhaps no better than"
+    says = "is better than" if low > 0 else "is worse than" if high < 0 else "shows no clear gain over"
     yield Evidence(
-        f"fine-tuning is {says} the probe it began from: {metric_title(record.main)} {gain.value:+.3f} "
+        f"fine-tuning {says} the probe it began from: {metric_title(record.main)} {gain.value:+.3f} "
         f"[{gain.low:+.3f}, {gain.high:+.3f}], paired",
         GOOD if low > 0 else WARNING,
         "metrics",
@@ -200,7 +208,7 @@ def _trustworthy(record: RunRecord) -> Iterator[Evidence]:
         filter(None, [f"rows of one group ({data.group.column})" if data.group else "", ALIKE[data.keep_together]])
     )
     yield Evidence(
-        f"{n.train:,} rows to train on, {n.valid:,} to choose by, {n.test:,} sealed for the test; "
+        f"{n.train:,} rows for training, {n.valid:,} for validation, {n.test:,} sealed for the test; "
         + ("split by time; " if data.time else "")
         + (f"{kept} stay on one side; " if kept else "")
         + f"split hash {record.receipt.split_hash[:12]}",
@@ -208,29 +216,34 @@ def _trustworthy(record: RunRecord) -> Iterator[Evidence]:
         "provenance",
     )
     if record.findings is None:
-        yield Evidence("an audit of the data: kft check RECIPE", MISSING)
+        yield Evidence(f"an audit of the data: {_command(record, 'check')}", MISSING)
         return
     for severity in (ERROR, WARNING):
         for finding in (each for each in record.findings if each.severity == severity):
             yield Evidence(finding.message.removesuffix("."), severity, "findings")
     if not any(finding.severity in (ERROR, WARNING) for finding in record.findings):
         yield Evidence(f"the quick checks of the data: {in_numbers(record.findings)}", GOOD)
-    yield Evidence("the slower checks (copies, leaks, wrong labels, shortcuts by features): kft check RECIPE", MISSING)
+    yield Evidence(
+        f"the slower checks (copies, leaks, wrong labels, shortcuts by features): {_command(record, 'check')}", MISSING
+    )
 
 
 def _verifiable(record: RunRecord) -> Iterator[Evidence]:
     yield Evidence(
-        f"predictions.csv has every answer to the {record.n:,} test examples, beside what is right", GOOD, "provenance"
+        f"predictions.csv has every answer to the {record.n:,} test examples, beside the right one", GOOD, "provenance"
     )
     if record.task.kind.one_class:
         yield from _probabilities(record.metrics)
         yield from _slices(record.metrics)
     else:
-        yield Evidence("calibration, abstention and slices: they are measured of one class of many only", MISSING)
+        yield Evidence(
+            "calibration, abstention and slices, which only one class of many has",
+            MISSING,
+        )
     yield from _edge_cases(record)
     if record.mistakes and record.mistakes.mistakes:
         count = "" if record.task.kind.numeric else f"{several(record.mistakes.n, 'wrong answer')}; "
-        yield Evidence(f"{count}the worst stand beside the training examples nearest to them", GOOD, "mistakes")
+        yield Evidence(f"{count}the worst are shown beside the training examples nearest to them", GOOD, "mistakes")
     for warning in record.metrics.overfitting.warnings if record.metrics.overfitting else ():
         yield Evidence(f"overfitting: {warning}", WARNING, "training")
 
@@ -248,12 +261,12 @@ def _probabilities(metrics: EvaluateResult) -> Iterator[Evidence]:
         yield _abstention(metrics.selective)
     scope = metrics.out_of_scope
     if scope is not None:
-        text = f"{share(scope.flagged.value)} of the test examples look foreign to it and are not answered"
-        yield Evidence(f"{text}; {share(scope.right.value)} of these would have been right", GOOD, "abstention")
+        text = f"{percent(scope.flagged.value)} of the test examples look out of scope to it and are not answered"
+        yield Evidence(f"{text}; {percent(scope.right.value)} of these would have been right", GOOD, "abstention")
 
 
 def _abstention(found: SelectiveResult) -> Evidence:
-    answers = f"answers {share(found.coverage.value)}, of these wrong {share(found.error.value)}"
+    answers = f"it answers {percent(found.coverage.value)}, of which {percent(found.error.value)} wrong"
     promise, costs, precision = found.promise, found.costs, found.precision
     if promise is not None and promise.threshold is None:
         return Evidence(f"abstention is off: {promise.why}", WARNING, "abstention")
@@ -261,13 +274,13 @@ def _abstention(found: SelectiveResult) -> Evidence:
         why = "no threshold on valid reaches the precision that was asked for"
         return Evidence(f"abstention is off: {why}", WARNING, "abstention")
     if promise is not None:
-        text, holds = f"{share(promise.error)} at most are promised", found.error.low <= promise.error
+        text, holds = f"at most {percent(promise.error)} was promised", found.error.low <= promise.error
     elif costs is not None and costs.per_example and costs.answering_everything and costs.saved:
         each, all_ = costs.per_example.value, costs.answering_everything.value
-        text, holds = f"an example costs {each:.3g}, and {all_:.3g} if all were answered", costs.saved.high >= 0
+        text, holds = f"an example costs {each:.3g}, or {all_:.3g} if all were answered", costs.saved.high >= 0
     elif precision is not None and precision.reached:
         reached, asked = precision.reached, precision.asked
-        text = f"{share(reached.value)} of the answers {precision.label} are right, {share(asked)} were asked for"
+        text = f"{percent(reached.value)} of the answers {precision.label} are right, {percent(asked)} was asked for"
         holds = reached.high >= asked
     else:
         return Evidence("when to decline an answer: evaluate.abstain_at in the recipe", MISSING, "abstention")
@@ -291,13 +304,15 @@ def _edge_cases(record: RunRecord) -> Iterator[Evidence]:
     found = record.edge_cases
     if found is None:
         if record.task.kind.one_class:
-            yield Evidence("edge cases: kft evaluate RUN --suite checks.yaml", MISSING, "edge-cases")
+            yield Evidence(
+                f"edge cases: kft evaluate {quote(str(record.run.path))} --suite checks.yaml", MISSING, "edge-cases"
+            )
         return
     tones = {check.name: check_tone(check) for check in found.checks}
     short = [name for name, tone in tones.items() if tone == ERROR]
     yield Evidence(
         f"{found.passed:,} of {several(found.n, 'edge case')} pass"
-        + (f"; too few of {listed(short)}" if short else ""),
+        + (f"; too few pass of {listed(short)}" if short else ""),
         ERROR if short else WARNING if WARNING in tones.values() else GOOD,
         "edge-cases",
     )
@@ -329,7 +344,7 @@ def _maintainable(record: RunRecord) -> Iterator[Evidence]:
         "provenance",
     )
     if record.recipe.spec.data.train == DATAFRAME:
-        yield Evidence("the data were DataFrames: who repeats the run needs them", WARNING, "provenance")
+        yield Evidence("the data were DataFrames: whoever repeats the run needs them", WARNING, "provenance")
     now, then = runtime.versions(), receipt.versions
     other = [f"{name} {then[name]} then, {now[name]} now" for name in then if now.get(name, then[name]) != then[name]]
     if other:
@@ -341,7 +356,7 @@ def _maintainable(record: RunRecord) -> Iterator[Evidence]:
             yield Evidence("what the backbone forgot of its own ability", MISSING)
     else:
         found = record.forgetting
-        text = f"{share(found.retained.value)} of the pretrained ability is retained ({found.retain.name})"
+        text = f"{percent(found.retained.value)} of the pretrained ability is retained ({found.retain.name})"
         yield Evidence(found.kept_warning or text, WARNING if found.kept_warning else GOOD, "forgetting")
     if not (record.run.path / "model").is_dir():
         yield Evidence("an exported model with proof that it answers as this one, and a reference for drift", MISSING)

@@ -162,16 +162,6 @@ def _confusion(run: RunFolder) -> tuple[tuple[str, ...], np.ndarray | None]:
         raise damaged(run.confusion, str(error)) from None
 
 
-def share(value: float) -> str:
-    """Returns a share as percent.
-
-    Example:
-        >>> share(0.8879), share(1)
-        ('88.8 %', '100 %')
-    """
-    return f"{100 * value:.1f}".removesuffix(".0") + " %"
-
-
 def several(count: int, one: str, many: str = "") -> str:
     """Returns a count with its noun.
 

@@ -112,7 +112,7 @@ def render_run(record: RunRecord, *, comparison: Comparison | None = None, missi
 
 def _facts(record: RunRecord) -> dict[str, Any]:
     n, labels = record.receipt.n, record.receipt.labels
-    facts: dict[str, Any] = {"trained on": n.train, "chosen by": n.valid, "tested on": record.n}
+    facts: dict[str, Any] = {"trained on": n.train, "validated on": n.valid, "tested on": record.n}
     if labels:
         facts["classes" if record.task.kind.one_class else "labels"] = len(labels)
     return facts | {"backbone": record.receipt.backbone}
@@ -151,10 +151,10 @@ def _answers(record: RunRecord) -> Drawing | None:
     """Returns what is answered against what is right, where that can be drawn."""
     if record.confusion is not None and len(record.labels) <= run_plots.MOST_CLASSES:
         labels = [shorten(label, 60) for label in record.labels]
-        return "What is right (rows), what was answered (columns)", run_plots.confusion_plot(labels, record.confusion)
+        return "Right answers (rows), given answers (columns)", run_plots.confusion_plot(labels, record.confusion)
     if record.task.kind.numeric and record.predictions:
         both = [[float(row[key]) for row in record.predictions] for key in ("target", "prediction")]
-        return "What is right, and what was answered", run_plots.scatter_plot(*both)
+        return "Right answers and given answers", run_plots.scatter_plot(*both)
     return None
 
 
@@ -186,9 +186,9 @@ def _sure(metrics: EvaluateResult) -> list[Drawing]:
     point = (selective.coverage.value, selective.error.value) if selective.threshold else None
     promised = selective.promise.error if selective.promise else None
     return [
-        ("How often answers of a confidence are right", run_plots.reliability_plot(found.reliability, before)),
+        ("How often answers are right, by confidence", run_plots.reliability_plot(found.reliability, before)),
         (
-            "What declining the least sure answers brings",
+            "What it brings to withhold the least sure answers",
             run_plots.risk_coverage_plot(selective.risk_coverage, point, promised),
         ),
     ]

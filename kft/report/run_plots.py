@@ -130,7 +130,7 @@ def reliability_plot(after: Sequence[ReliabilityBin], before: Sequence[Reliabili
             if bins:
                 sure, right = [each.confidence for each in bins], [each.accuracy for each in bins]
                 axes.plot(sure, right, style, color=color, linewidth=1.5, markersize=3.5, label=label)
-        axes.set(xlabel="confidence", ylabel="share that is right", xlim=(0, 1.02), ylim=(0, 1.02))
+        axes.set(xlabel="confidence", ylabel="share of right answers", xlim=(0, 1.02), ylim=(0, 1.02))
         axes.legend(frameon=False, fontsize=8, loc="upper left", labelcolor=INK)
         said = "; ".join(f"{each.confidence:.2f} sure, {each.accuracy:.2f} right" for each in after)
         return as_svg(figure, "Reliability", f"Reliability: {said}")
@@ -218,5 +218,5 @@ def scatter_plot(targets: Sequence[float], answers: Sequence[float]) -> Markup:
         axes.plot(ends, ends, color=GRID, linewidth=1.2)
         axes.plot(x, y, "o", color=ACCENT, markersize=3, alpha=0.45, markeredgewidth=0)
         axes.set(xlabel="right", ylabel="answered")
-        said = f"{len(x):,} of {len(targets):,} examples, the diagonal is right"
-        return as_svg(figure, "Answers against what is right", f"Answers against what is right: {said}")
+        said = f"{len(x):,} of {len(targets):,} examples; right answers lie on the diagonal"
+        return as_svg(figure, "Given answers against right ones", f"Given answers against right ones: {said}")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 
 SPLITS = ("train", "valid", "test")
@@ -46,9 +49,35 @@ def split_rows(
     if groups is None:
         chosen = _assign_rows(label_of, fractions, rng)
     else:
-        _, group_of = np.unique(groups.astype(str), return_inverse=True)
+        group_of = numbered(groups)
         chosen = _assign_groups(label_of, group_of, fractions, rng)[group_of]
     return np.array(SPLITS, dtype=object)[chosen]
+
+
+def numbered(names: np.ndarray) -> np.ndarray:
+    """Returns ``int64[n]``: the place of each name among the different ones, sorted as texts.
+
+    Args:
+        names: Texts, or whole numbers from 0 on, such as rows.
+
+    Example:
+        >>> numbered(np.array([10, 9, 1, 10])).tolist(), numbered(np.array(["b", "a"])).tolist()
+        ([1, 2, 0, 1], [1, 0])
+    """
+    keys = names.astype(str) if names.dtype.kind not in "iu" else _in_text_order(names.astype(np.int64))
+    return np.unique(keys, return_inverse=True)[1]
+
+
+def _in_text_order(numbers: np.ndarray) -> np.ndarray:
+    """Returns numbers that are sorted as the given ones are as texts: "10" between "1" and "2".
+
+    Millions of texts of twenty characters take a hundred times the memory.
+    """
+    digits = np.ones(len(numbers), np.int64)
+    most = len(str(numbers.max(initial=0)))
+    for power in range(1, most):
+        digits += numbers >= 10**power
+    return numbers * 10 ** (most - digits) * (most + 1) + digits
 
 
 def split_alike(
@@ -78,7 +107,7 @@ def split_alike(
     """
     rng = np.random.Generator(np.random.PCG64(seed))
     _, label_of = np.unique(labels.astype(str), return_inverse=True)
-    _, group_of = np.unique(groups.astype(str), return_inverse=True)
+    group_of = numbered(groups)
     fractions = np.array([valid_fraction, test_fraction])
     room = fractions[:, None] * np.bincount(label_of) + 0.5
     room[fractions <= 0] = -1.0
@@ -121,7 +150,7 @@ def split_by_time(
     """
     newest = times
     if groups is not None:
-        _, group_of = np.unique(groups.astype(str), return_inverse=True)
+        group_of = numbered(groups)
         latest = np.full(int(group_of.max(initial=-1)) + 1, -np.inf)
         np.maximum.at(latest, group_of, times)
         newest = latest[group_of]
@@ -171,24 +200,57 @@ def _assign_groups(
     classes = int(label_of.max()) + 1
     # (group, label) pairs and their counts, group by group: a dense table could take gigabytes.
     pairs, counts = np.unique(group_of * classes + label_of, return_counts=True)
-    starts = np.searchsorted(pairs, np.arange(int(group_of.max()) + 2) * classes)
+    starts = np.searchsorted(pairs, np.arange(int(group_of.max()) + 2) * classes).tolist()
     wanted = fractions[:, None] * np.bincount(label_of)
     have = np.zeros_like(wanted)
     sizes = np.bincount(group_of)
-    room = fractions * len(label_of)
+    room = (fractions * len(label_of)).tolist()
+    closed = [False, *(fractions[1:] <= 0).tolist()]
     order = rng.permutation(len(sizes))
     chosen = np.zeros(len(sizes), dtype=np.int64)
-    for group in order[np.argsort(-sizes[order], kind="stable")]:
-        part = slice(starts[group], starts[group + 1])
-        own, count = pairs[part] % classes, counts[part]
-        target = wanted[:, own]
-        lack = ((target - have[:, own]) * count).sum(axis=1) / np.maximum((target * count).sum(axis=1), 1e-9)
-        # One row of slack: a share is seldom a whole number, and small groups still balance the labels.
-        full = (fractions <= 0) | (room <= -1)
-        lack[1:][full[1:]] = -np.inf
-        unseen = (have[0, own] == 0).any()
-        best = 0 if unseen else int(lack.argmax())
+    for group in order[np.argsort(-sizes[order], kind="stable")].tolist():
+        start, stop = starts[group], starts[group + 1]
+        own, count = pairs[start:stop] % classes, counts[start:stop]
+        if stop - start == 1:  # as nearly all groups: numbers are ten times as fast as arrays of one
+            best = _lacking_label(wanted, have, own.item(), count.item(), closed)
+        else:
+            best = _lacking_most(wanted, have, own, count, closed)
         chosen[group] = best
         have[best, own] += count
         room[best] -= sizes[group]
+        # One row of slack: a share is seldom a whole number, and small groups still balance the labels.
+        closed[best] = best > 0 and room[best] <= -1
     return chosen
+
+
+def _lacking_most(
+    wanted: np.ndarray, have: np.ndarray, own: np.ndarray, count: np.ndarray, closed: Sequence[bool]
+) -> int:
+    """Returns the split that lacks most of a group's labels, relative to its share of them; train if that has none.
+
+    Args:
+        wanted: ``float64[splits, classes]``: the rows of each class that a split is to have.
+        have: Likewise: those that it has.
+        own: The group's classes.
+        count: How many rows of each.
+        closed: Which splits take no more.
+    """
+    if (have[0, own] == 0).any():
+        return 0
+    target = wanted[:, own]
+    lack = ((target - have[:, own]) * count).sum(axis=1) / np.maximum((target * count).sum(axis=1), 1e-9)
+    lack[np.array(closed)] = -np.inf
+    return int(lack.argmax())
+
+
+def _lacking_label(wanted: np.ndarray, have: np.ndarray, own: int, count: int, closed: Sequence[bool]) -> int:
+    """Returns what ``_lacking_most`` does, for a group of one class."""
+    if have.item(0, own) == 0:
+        return 0
+    best, most = 0, -math.inf
+    for split, shut in enumerate(closed):
+        target = wanted.item(split, own)
+        lack = (target - have.item(split, own)) * count / max(target * count, 1e-9)
+        if not shut and lack > most:
+            best, most = split, lack
+    return best

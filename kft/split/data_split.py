@@ -21,7 +21,8 @@ from kft.recipe.schema import DataSpec
 from kft.recipe.sources import parse_share
 from kft.registry import nearest
 from kft.split.assign import SPLITS, split_alike, split_by_time, split_rows
-from kft.split.sources import read_sources
+from kft.split.near import Copies
+from kft.split.sources import Sources, read_sources
 from kft.split.times import Times, read_times
 from kft.split.together import Vectorise, rows_together
 from kft.tasks.spelling import respelled
@@ -66,6 +67,8 @@ class DataSplit:
         data_hash: sha256 over every id, text and label.
         how: How the split was made, in words.
         notes: What was guessed in reading the data, one sentence each.
+        copies: Copies among all examples, train, then valid, then test: found where both valid and test are shares
+            of train, and kept on one side; None where nobody has looked at all of them yet.
     """
 
     train: Examples
@@ -79,6 +82,7 @@ class DataSplit:
     data_hash: str
     how: str
     notes: tuple[str, ...] = ()
+    copies: Copies | None = None
 
     def without_test(self) -> Selection:
         return Selection(self.train, self.valid, self.kind, self.space)
@@ -94,12 +98,14 @@ class DataSplit:
 
     def frame(self) -> pd.DataFrame:
         """Returns id, split and the first 16 hex digits of the sha256 of the content."""
-        rows = [
-            (identifier, name, content_hash(given))
-            for name in SPLITS
-            for identifier, given in zip(self.part(name).ids, self.part(name).inputs, strict=True)
-        ]
-        return pd.DataFrame(rows, columns=["id", "split", "hash"])
+        parts = [(name, self.part(name)) for name in SPLITS]
+        return pd.DataFrame(
+            {
+                "id": [identifier for _, part in parts for identifier in part.ids],
+                "split": [name for name, part in parts for _ in part.inputs],
+                "hash": [content_hash(given) for _, part in parts for given in part.inputs],
+            }
+        )
 
 
 def content_hash(given: Input) -> str:
@@ -181,22 +187,10 @@ def load_split(
     Raises:
         DataError: The data cannot be used; says where and what to do.
     """
-    sources = read_sources(spec, task=task, base=base, locate=locate, frames=frames)
-    read, columns = sources.rows, sources.columns
-    names = {key: title(rows) for key, rows in read.items()}
-    parts: dict[str, Examples] = {}
-    rejected: list[RejectedRow] = []
-    for key, rows in read.items():
-        if key != "train":
-            guess_columns(rows[0].frame, columns, where=names[key], task=task)
-        parts[key], bad = parts_to_examples(rows, spec, task=task, columns=columns)
-        rejected.extend(bad)
-    refuse_rejected(rejected, spec)
-    kind = task.kind
-    _require_variety(parts["train"], kind, names["train"], columns, rejected)
-    notes = tuple(dict.fromkeys(note for part in parts.values() for note in part.notes))
-    times = read_times([(rows.name, rows.frame) for rows in read["train"]], spec.time, names["train"], rejected)
-    parts, how = _divide(parts, spec, names, kind, times, similar)
+    read = _read(read_sources(spec, task=task, base=base, locate=locate, frames=frames), spec, task)
+    names, rejected, kind = read.names, read.rejected, task.kind
+    notes = tuple(dict.fromkeys(note for part in read.parts.values() for note in part.notes))
+    parts, how, copies = _divide(read.parts, spec, names, kind, read.times, similar)
     space = kind.labels.space(list(labels_of(parts["train"])))
     _require_rows(parts, names, rejected)
     _require_labels(parts, names, kind, space)
@@ -207,13 +201,49 @@ def load_split(
         test=parts["test"],
         kind=kind,
         space=space,
-        rejected=tuple(rejected),
-        columns=columns,
+        rejected=rejected,
+        columns=read.columns,
         split_hash=split_hash(assignments),
         data_hash=data_hash((parts[key] for key in SPLITS), kind.labels.written),
         how=how,
         notes=notes,
+        copies=copies,
     )
+
+
+@dataclass(frozen=True)
+class _Read:
+    """The examples of what a recipe names, without the tables that they come from.
+
+    Attributes:
+        parts: Those of each split that has a source.
+        names: What each source is called.
+        rejected: Rows that cannot be used.
+        columns: What was read.
+        times: When the rows of train are from; None where the split is not by time.
+    """
+
+    parts: dict[str, Examples]
+    names: Mapping[str, str]
+    rejected: tuple[RejectedRow, ...]
+    columns: Columns
+    times: Times | None
+
+
+def _read(sources: Sources, spec: DataSpec, task: Task) -> _Read:
+    names = {key: title(rows) for key, rows in sources.rows.items()}
+    parts: dict[str, Examples] = {}
+    rejected: list[RejectedRow] = []
+    for key, rows in sources.rows.items():
+        if key != "train":
+            guess_columns(rows[0].frame, sources.columns, where=names[key], task=task)
+        parts[key], bad = parts_to_examples(rows, spec, task=task, columns=sources.columns)
+        rejected.extend(bad)
+    refuse_rejected(rejected, spec)
+    _require_variety(parts["train"], task.kind, names["train"], sources.columns, rejected)
+    frames = [(rows.name, rows.frame) for rows in sources.rows["train"]]
+    times = read_times(frames, spec.time, names["train"], rejected)
+    return _Read(parts, names, tuple(rejected), sources.columns, times)
 
 
 def _divide(
@@ -223,12 +253,12 @@ def _divide(
     kind: AnswerKind,
     times: Times | None,
     similar: Vectorise | None,
-) -> tuple[dict[str, Examples], str]:
+) -> tuple[dict[str, Examples], str, Copies | None]:
     shares = {key: parse_share(getattr(spec, key)) or 0.0 for key in ("valid", "test") if key not in parts}
     given = [f"{key} from {names[key]}" for key in ("valid", "test") if key in parts]
     if not shares:
         _require_separate_groups(parts, names)
-        return parts, ", ".join(given)
+        return parts, ", ".join(given), None
     if sum(shares.values()) >= 1:
         raise DataError(
             "nothing is left to train on",
@@ -240,7 +270,8 @@ def _divide(
     whole = parts["train"]
     strata = kind.labels.strata(list(labels_of(whole)))
     largest = 1 - sum(shares.values())
-    groups, joined = rows_together(whole.inputs, whole.groups, strata, spec.keep_together, similar, largest)
+    together = rows_together(whole.inputs, whole.groups, strata, spec.keep_together, similar, largest)
+    groups, joined = together.groups, together.joined
     fractions = {"valid_fraction": shares.get("valid", 0.0), "test_fraction": shares.get("test", 0.0)}
     by = "stratified"
     if times is not None:
@@ -250,12 +281,16 @@ def _divide(
         rows = split_alike(strata, groups, seed=spec.split_seed, **fractions)
     else:
         rows = split_rows(strata, groups, seed=spec.split_seed, **fractions)
-    made = {key: whole.take(np.flatnonzero(rows == key)) for key in ("train", *shares)}
+    places = {key: np.flatnonzero(rows == key) for key in ("train", *shares)}
+    made = {key: whole.take(chosen) for key, chosen in places.items()}
     own = "" if whole.groups is None else f" by group ({len(set(whole.groups)):,} groups)"
-    taken = " and ".join(f"{key} {share * 100:.4g}%" for key, share in shares.items())
+    taken = " and ".join(f"{key} {share * 100:.4g} %" for key, share in shares.items())
     result = parts | made
     _require_separate_groups(result, names)
-    return result, ", ".join([f"{taken} of {names['train']}{own}", by, *([joined] if joined else []), *given])
+    how = ", ".join([f"{taken} of {names['train']}{own}", by, *([joined] if joined else []), *given])
+    if together.copies is None or len(made) < len(SPLITS):
+        return result, how, None
+    return result, how, together.copies.arranged(np.concatenate([places[key] for key in SPLITS]))
 
 
 def _require_variety(
@@ -308,7 +343,7 @@ def _require_labels(
         if unseen:
             hint = nearest(str(unseen.most_common(1)[0][0]), known)
             raise DataError(
-                f"labels that stand in {key} but never in train",
+                f"labels that are in {key} but never in train",
                 where=names.get(key, names["train"]),
                 received=", ".join(f"{label!r} ({count})" for label, count in unseen.most_common(5))
                 + (respelled(list(unseen), sorted(known)) or (f"; did you mean {hint!r}?" if hint else "")),
@@ -321,7 +356,7 @@ def _require_labels(
             if identifier in seen:
                 two = "two splits" if seen[identifier] != key else f"{key} twice"
                 raise DataError(
-                    f"one id stands in {two}",
+                    f"one id is in {two}",
                     where=f"{seen[identifier]} and {key}" if seen[identifier] != key else names.get(key, key),
                     received=str(identifier),
                     expected="ids that are unique over all files",
@@ -336,7 +371,7 @@ def _require_separate_groups(parts: Mapping[str, Examples], names: Mapping[str, 
         for group in set(examples.groups if examples.groups is not None else ()):
             if group in seen:
                 raise DataError(
-                    "one group stands in two splits",
+                    "one group is in two splits",
                     where=f"{names.get(seen[group], seen[group])} and {names.get(key, key)}",
                     received=str(group),
                     expected="all rows of a group on one side",

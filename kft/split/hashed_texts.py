@@ -8,7 +8,6 @@ import unicodedata
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
@@ -24,6 +23,8 @@ NEIGHBOURS = 64
 MANY_TEXTS = 100_000
 """With more different texts, half of the bands are built, and each text has the fewer neighbours the more there are."""
 BANDS_OF_MANY, FEWEST_NEIGHBOURS = 16, 8
+MOST_SEARCHED = 1_000_000
+"""Of more different texts, so many drawn at random are searched for near-copies; the same ones are found among all."""
 COUNTERS = 32
 """Each word counts in one of so many counters of its text: what two texts differ by there, they differ by in words."""
 CHUNK_TEXTS, CHUNK_PAIRS = 1024, 100_000
@@ -58,7 +59,8 @@ class HashedTexts:
 
     Attributes:
         same: ``int64[n]``: for each text, the first one with the same letters and digits in the same order.
-        rows: ``int64[m]``: the texts that are the first of their kind, in order.
+        rows: ``int64[m]``: the texts that are the first of their kind, in order; of more than ``MOST_SEARCHED`` those
+            with the lowest digests, which hang on neither the order nor the other texts.
         bands: For each band ``uint[m]``: texts that agree there may be alike.
         signatures: ``uint[m, bands * BAND_ROWS]``, by which likeness is estimated; of many texts their lowest bytes.
         many: Whether there are more than ``MANY_TEXTS``.
@@ -84,14 +86,13 @@ class HashedTexts:
         return max(FEWEST_NEIGHBOURS, NEIGHBOURS * MANY_TEXTS // len(self.rows))
 
 
-@lru_cache(maxsize=1)  # near copies are looked for at several limits
-def hash_texts(texts: tuple[str, ...]) -> HashedTexts:
+def hash_texts(texts: Sequence[str]) -> HashedTexts:
     """Reads texts twice, in pieces: which are the same, then the numbers of those that are not."""
     digests = np.empty(len(texts), "S16")
     for row, text in enumerate(texts):
         digests[row] = hashlib.blake2b("".join(normal_words(text)).encode("utf-8", "replace"), digest_size=16).digest()
     _, first, kind = np.unique(digests, return_index=True, return_inverse=True)
-    rows = np.sort(first)
+    rows = np.sort(first[:MOST_SEARCHED])  # in the order of their digests
     many = len(rows) > MANY_TEXTS
     odd = _odd_numbers(BANDS_OF_MANY if many else BANDS)
     signatures = np.empty((len(rows), len(odd)), np.uint8 if many else np.uint32)
@@ -116,34 +117,70 @@ def candidates(hashed: HashedTexts, at_least: float) -> Iterator[np.ndarray]:
     They come band by band, each pair once: whoever has seen enough need not ask for the rest.
     """
     seen, count = np.empty(0, np.int64), len(hashed.rows)
+    totals = _byte_sums(hashed.counters)
     for band in hashed.bands:
         found = [np.empty(0, np.int64)]
         for one, other in _bucket_pairs(band, hashed):
             for start in range(0, len(one), CHUNK_PAIRS):
                 pair = one[start : start + CHUNK_PAIRS], other[start : start + CHUNK_PAIRS]
-                kept = np.flatnonzero(_may_reach(hashed, *pair, at_least))
+                kept = np.flatnonzero(_may_reach(hashed, totals, *pair, at_least))
                 first, second = pair[0][kept], pair[1][kept]
-                shared = (hashed.signatures[first] == hashed.signatures[second]).mean(axis=1) >= LEAST_SHARED
+                agree = np.count_nonzero(hashed.signatures[first] == hashed.signatures[second], axis=1)
+                shared = agree / hashed.signatures.shape[1] >= LEAST_SHARED
                 found.append(first[shared] * count + second[shared])
-        new = np.setdiff1d(np.concatenate(found), seen)
-        seen = np.union1d(seen, new)
+        new = np.sort(np.concatenate(found))
+        new = new[~is_among(new, seen)]
+        seen = merged(seen, new)
         yield np.stack(np.divmod(new, max(1, count)), axis=1)
 
 
-def _may_reach(hashed: HashedTexts, one: np.ndarray, other: np.ndarray, at_least: float) -> np.ndarray:
+def is_among(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Returns ``bool[n]``: which values stand in a sorted array.
+
+    Example:
+        >>> is_among(np.array([1, 4, 9]), np.array([4, 5])).tolist()
+        [False, True, False]
+    """
+    if not known.size:
+        return np.zeros(len(values), bool)
+    return known[np.minimum(np.searchsorted(known, values), len(known) - 1)] == values
+
+
+def merged(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Returns two sorted arrays as one."""
+    return np.sort(np.concatenate([one, other]), kind="stable")  # which takes sorted runs as they are
+
+
+def _may_reach(
+    hashed: HashedTexts, totals: np.ndarray, one: np.ndarray, other: np.ndarray, at_least: float
+) -> np.ndarray:
     """Returns ``bool[pairs]``: which may have that similarity, judged by numbers; none that has it is left out.
 
     Where less than one whole word may differ, all that may differ is typos: places and other words are the same.
+
+    Args:
+        hashed: The texts.
+        totals: ``int64[m]``: the sums of their counters.
+        one: Places of texts.
+        other: Likewise.
+        at_least: The similarity.
     """
     longest = np.maximum(hashed.words[one], hashed.words[other])
     typos_alone = 1 - 1 / longest < at_least - 1e-9
     may = ~typos_alone | ((hashed.words[one] == hashed.words[other]) & (hashed.fixed[one] == hashed.fixed[other]))
     left = np.flatnonzero(may)
-    difference = hashed.counters[one[left]].astype(np.int16) - hashed.counters[other[left]]
-    more = np.maximum(difference, 0).sum(axis=1)
-    alone = np.maximum(more, more - difference.sum(axis=1))
+    both = _byte_sums(np.maximum(hashed.counters[one[left]], hashed.counters[other[left]]))
+    alone = both - np.minimum(totals[one[left]], totals[other[left]])
     may[left] = TYPO * alone <= (1 - at_least) * longest[left] + 1e-9
     return may
+
+
+def _byte_sums(rows: np.ndarray) -> np.ndarray:
+    """Returns ``int64[n]``: the sum of each row of ``uint8[n, COUNTERS]``, eight bytes at a time."""
+    eights = rows.view(np.uint64)
+    odd = np.uint64(0x00FF00FF00FF00FF)
+    pairs = ((eights & odd) + ((eights >> np.uint64(8)) & odd)).sum(axis=1)  # four sums of 16 bits side by side
+    return ((pairs * np.uint64(0x0001000100010001)) >> np.uint64(48)).astype(np.int64)
 
 
 def _bucket_pairs(band: np.ndarray, hashed: HashedTexts) -> Iterator[tuple[np.ndarray, np.ndarray]]:

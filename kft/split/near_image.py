@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from kft.data.examples import content
 from kft.data.images import ImageSizing, decode_image, workers
 from kft.metrics.neighbours import cosines, nearest_first
-from kft.split.near import Pairs, as_pairs
+from kft.split.near import Copies, as_pairs
 
 COPY = 0.88
 """From this correlation of grey pixels on, two photos count as copies."""
@@ -28,7 +28,7 @@ MARGINS = (0, 1, 2, 3)
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
-def near_images(paths: Sequence[Path], at_least: float = COPY) -> Pairs:
+def near_images(paths: Sequence[Path], at_least: float = COPY) -> Copies:
     """Finds photos that are the same file, or the same picture resized, recompressed, brightened or a little cropped.
 
     Files of the same bytes have similarity 1: each is paired with the first. Among the others, candidates are those
@@ -40,20 +40,21 @@ def near_images(paths: Sequence[Path], at_least: float = COPY) -> Pairs:
         at_least: The lowest similarity to report.
 
     Returns:
-        The pairs, each once.
+        The pairs, each once, and what was compared.
 
     Raises:
         DataError: An image cannot be decoded.
 
     Example:
-        >>> near_images([]).first.tolist()
+        >>> near_images([]).pairs.first.tolist()
         []
     """
     first: dict[str, int] = {}
-    found = []
+    found, same_as = [], []
     with ThreadPoolExecutor(workers(), thread_name_prefix="kft-images") as pool:
         for row, digest in enumerate(pool.map(content, paths)):
             same = first.setdefault(digest, row)
+            same_as.append(same)
             if same != row:
                 found.append((same, row, 1.0))
         rows = np.fromiter(first.values(), np.int64, len(first))
@@ -66,7 +67,7 @@ def near_images(paths: Sequence[Path], at_least: float = COPY) -> Pairs:
                 alike = max(_aligned(grey[one], grey[other]), _aligned(grey[other], grey[one]))
                 if alike >= at_least:
                     found.append((int(rows[one]), int(rows[other]), min(alike, 1.0)))
-    return as_pairs(found)
+    return Copies(as_pairs(found), np.array(same_as, np.int64), len(rows))
 
 
 def _grey(path: Path) -> np.ndarray:

@@ -11,7 +11,7 @@ import pandas as pd
 from kft.data.columns import guess_columns
 from kft.data.examples import Columns, Wanted
 from kft.data.headers import refuse_row_as_header
-from kft.data.parts import Part, name_parts, open_source, read_parts, title, whole
+from kft.data.parts import Part, name_parts, open_source, read_parts, require_separated, title, whole
 from kft.data.tables import IMAGE, LABEL, Rows
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
@@ -49,7 +49,9 @@ def read_sources(
         DataError: A table cannot be read, or a column is missing.
     """
     tables = _tables(spec, base, locate, frames)
-    places = name_parts([part for parts in tables.values() for part in parts])
+    every = [part for parts in tables.values() for part in parts]
+    require_separated(every, spec)
+    places = name_parts(every)
     read = {key: read_parts(parts, places, spec, task=task, base=base) for key, parts in tables.items()}
     folders = all(isinstance(part.table, Path) and part.table.is_dir() for part in tables["train"])
     columns = guess_columns(

@@ -114,7 +114,7 @@ def parse_times(cells: Sequence[Any], rows: Sequence[str], where: str) -> tuple[
         best = max(read.values(), key=lambda dates: int(dates.notna().sum()))
         bad = np.flatnonzero(best.isna())
         raise DataError(
-            f"{len(bad):,} of {len(texts):,} cells are no time",
+            f"{len(bad):,} of {len(texts):,} cells are not a time",
             where=f"{where}, row " + ", ".join(rows[index] for index in bad[:5]) + " ..." * (len(bad) > 5),
             received=", ".join(repr(texts[index])[:40] for index in bad[:3]),
             expected="numbers in every row, or dates of one format in every row",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from kft.errors import UsageError
-from kft.split.near import Pairs, groups_of, join_groups
+from kft.split.near import Copies, groups_of, join_groups
 from kft.split.near_image import near_images
 from kft.split.near_text import copies_among
 from kft.split.similar import similar_groups
@@ -18,7 +19,22 @@ Vectorise = Callable[[Sequence[Any]], np.ndarray]
 """From inputs to ``float[n, width]``, one vector each from a frozen backbone."""
 
 
-def find_copies(inputs: Sequence[Any], measured: np.ndarray | None = None) -> Pairs:
+@dataclass(frozen=True)
+class Together:
+    """What must stay on one side of a split.
+
+    Attributes:
+        groups: ``[n]``: rows of one value stay together; None where each row stands alone.
+        joined: What was joined beside the person's own groups, in words; empty where nothing was.
+        copies: The copies among the rows; None where none were looked for.
+    """
+
+    groups: np.ndarray | None
+    joined: str = ""
+    copies: Copies | None = None
+
+
+def find_copies(inputs: Sequence[Any], measured: np.ndarray | None = None) -> Copies:
     """Finds copies and near-copies among texts, pairs of texts, or images.
 
     Args:
@@ -26,8 +42,9 @@ def find_copies(inputs: Sequence[Any], measured: np.ndarray | None = None) -> Pa
         measured: ``bool[n]``: which texts say how much alike different ones are; see ``copies_among``.
 
     Example:
-        >>> find_copies([("Where is it?", "Here."), ("where is it", "here"), ("Where?", "Here.")]).second.tolist()
-        [1]
+        >>> pairs = [("Where is it?", "Here."), ("where is it", "here"), ("Where?", "Here.")]
+        >>> find_copies(pairs).first.tolist()
+        [0, 0, 2]
     """
     if inputs and isinstance(inputs[0], Path):
         return near_images(inputs)
@@ -41,7 +58,7 @@ def rows_together(
     keep: Literal["nothing", "copies", "similar"],
     similar: Vectorise | None,
     largest: float,
-) -> tuple[np.ndarray | None, str]:
+) -> Together:
     """Joins what must stay on one side of a split.
 
     Args:
@@ -52,17 +69,13 @@ def rows_together(
         similar: For ``similar``.
         largest: The share of a stratum that a group of similar rows may have: that of train.
 
-    Returns:
-        ``[n]``: rows of one value stay together; the given groups themselves where nothing is joined. And what was
-        joined, in words; empty where nothing was.
-
     Raises:
         UsageError: Similar rows are wanted, and nothing turns inputs into vectors.
     """
     if keep == "nothing":
-        return groups, ""
-    pairs = find_copies(inputs)
-    copies = groups_of(pairs, len(inputs)) if pairs.first.size else None
+        return Together(groups)
+    found = find_copies(inputs)
+    copies = groups_of(found.pairs, len(inputs)) if found.pairs.first.size else None
     alike, words = None, []
     if keep == "similar":
         if similar is None:
@@ -79,6 +92,7 @@ def rows_together(
         joined = sizes[sizes > 1]
         sets = f"{len(joined):,} group{'s' * (len(joined) > 1)}"
         words.append(f"{int(joined.sum()):,} rows in {sets} of near-copies kept on one side")
-    if copies is None and alike is None:
-        return groups, ""
-    return join_groups(groups, copies, alike), ", ".join(words)
+    if found.reach:
+        words.append(f"near-copies {found.reach}")
+    together = groups if copies is None and alike is None else join_groups(groups, copies, alike)
+    return Together(together, ", ".join(words), found)

@@ -69,7 +69,7 @@ def refuse_draft(target: Path, task: Task) -> None:
     """
     if target.exists():
         raise UsageError(
-            "the suite is there already; it is not overwritten",
+            "the suite already exists; it is not overwritten",
             where=str(target),
             next_step="choose another --draft-suite FILE, or delete it",
         )
@@ -105,7 +105,7 @@ def draft(
     rows = choose_rows(right, Counter(map(str, labels_of(train))))
     if not rows:
         raise SuiteError(
-            "the run answers none of the rows right that were tried, so there is nothing to hold it to",
+            "the run gives no right answer to any row that was tried, so there is nothing to hold it to",
             received=f"{min(len(places), MOST_ANSWERED)} rows of train",
             next_step=f"kft evaluate {run} says how good it is",
         )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kft.records.estimate import percent
 from kft.suites.perturbation import ImageChange, Perturbation, register_perturbation
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ _register("brighter", _enhanced("Brightness", LIGHTER), "more light")
 _register("darker", _enhanced("Brightness", DARKER), "less light")
 _register("more-contrast", _enhanced("Contrast", MORE_CONTRAST), "stronger colours")
 _register("less-contrast", _enhanced("Contrast", LESS_CONTRAST), "paler colours")
-_register("crop", crop, f"a part of {KEPT_BY_CROP:.0%} of each side")
+_register("crop", crop, f"a crop of {percent(KEPT_BY_CROP, 0)} of each side")
 _register("noise", add_noise, f"noise of a standard deviation of {NOISE:g}, of 255")
 _register("rotate", rotate, f"turned by {LEAST_DEGREES:g} to {MOST_DEGREES:g} degrees, without corners")
 _register("flip", flip, "as in a mirror")

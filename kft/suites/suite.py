@@ -112,7 +112,7 @@ class RowsSpec(Spec):
     file: str = Field(description="csv, tsv, jsonl or parquet, relative to the suite")
     column: str | None = Field(None, description="default: the column that the model was trained on")
     pair: str | None = Field(None, description="the column of second texts; default likewise")
-    most: int = Field(50, ge=1, le=100_000, description="the first so many rows")
+    most: int = Field(50, ge=1, le=100_000, description="only the first rows, so many")
 
 
 class CheckSpec(Spec):

@@ -58,7 +58,7 @@ def _unfit(suite: Suite, place: int, check: CheckSpec, task: Task) -> Iterator[M
     for number, change in enumerate(check.changes):
         if not PERTURBATIONS.get(change.name).fits(reads):
             known = ", ".join(entry.name for entry in PERTURBATIONS if entry.fits(reads))
-            text = f"{change.name} is no change to {reads.medium}s (known: {known})"
+            text = f"{change.name} is not a change to {reads.medium}s (known: {known})"
             yield ("checks", place, "changes", number), text
         if change.side != "both" and not reads.pairs:
             yield ("checks", place, "changes", number), f"`side` is for text-pairs; the task is {task.name}"

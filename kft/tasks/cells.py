@@ -33,11 +33,11 @@ def kind_problem(value: object, what: str) -> str:
     if isinstance(value, Unreadable):
         return value.reason
     if isinstance(value, bytes) or not (isinstance(value, str) or pd.api.types.is_scalar(value)):
-        return f"{what} is no text: a {type(value).__name__}"
+        return f"{what} is not text: a {type(value).__name__}"
     try:
         as_text(value).encode()
     except UnicodeEncodeError:
-        return f"{what} holds half a surrogate pair, which is no character"
+        return f"{what} holds half a surrogate pair, which is not a character"
     return ""
 
 

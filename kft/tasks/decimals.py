@@ -46,7 +46,7 @@ def number_problem(label: str, noun: str) -> str:
     """
     if _THOUSANDS.fullmatch(label):
         return f"{noun} can be two numbers, {label.replace(',', '.')} or {label.replace(',', '')}: {label[:20]!r}"
-    return f"{noun} is no finite number: {label[:20]!r}"
+    return f"{noun} is not a finite number: {label[:20]!r}"
 
 
 def require_one_comma(column: LabelColumn) -> None:

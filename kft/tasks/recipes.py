@@ -109,7 +109,7 @@ def _metrics(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:
     for location, name, known in wanted:
         if name is not None and name not in known:
             hint = nearest(name, known)
-            text = f"{name} is no metric of {spec.task}, which has {', '.join(known)}"
+            text = f"{name} is not a metric of {spec.task}, which has {', '.join(known)}"
             yield location, text + (f"; did you mean {hint}?" if hint else "")
 
 

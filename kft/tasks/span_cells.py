@@ -83,13 +83,13 @@ def cell_values(cell: object) -> list[Any]:
             return _turned(cell)
         found = next((cell[key] for key in INSIDE if key in cell), None)
         if found is None:
-            raise ValueError("label is no list of spans or tags: an object without " + ", ".join(INSIDE))
+            raise ValueError("label is not a list of spans or tags: an object without " + ", ".join(INSIDE))
         return cell_values(found)
     if isinstance(cell, (list, tuple)):
         return list(cell)
     if isinstance(cell, str) or (pd.api.types.is_scalar(cell) and pd.isna(cell)):
         return as_text(cell).split()
-    raise ValueError(f"label is no list of spans or tags: a {type(cell).__name__}")
+    raise ValueError(f"label is not a list of spans or tags: a {type(cell).__name__}")
 
 
 def _turned(cell: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -117,7 +117,7 @@ def parse_list(text: str) -> Any:
     try:
         found = ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
-        raise ValueError(f"label is no JSON: {problem}") from None
+        raise ValueError(f"label is not JSON: {problem}") from None
     # Python joins strings that stand side by side: an array that NumPy printed would be one word.
     texts = found if isinstance(found, (list, tuple)) else ()
     quotes = text.count("'") + text.count('"')
@@ -158,7 +158,7 @@ def _own_words(value: Mapping[str, Any]) -> str | None:
 
 def _of_triple(value: Any) -> RawSpan:
     if not isinstance(value, (list, tuple)) or len(value) < 3:
-        raise ValueError(f"a span is no [start, end, label]: {str(value)[:60]}")
+        raise ValueError(f"a span is not [start, end, label]: {str(value)[:60]}")
     first, second, third = value[:3]
     if not _is_place(first) and _is_place(second) and _is_place(third):  # Argilla's: [label, start, end]
         first, second, third = second, third, first
@@ -178,7 +178,7 @@ def _kind(value: Any) -> str:
         raise ValueError(f"a span has {len(values)} labels, and can have one")
     (only,) = values
     if not isinstance(only, str) and (isinstance(only, (Mapping, bytes, list, tuple, set)) or only is None):
-        raise ValueError(f"the label of a span is no name: a {type(only).__name__}")
+        raise ValueError(f"the label of a span is not a name: a {type(only).__name__}")
     return as_text(only).strip()
 
 
@@ -199,7 +199,7 @@ def _place(value: Any) -> int:
             return int(found)
     except (TypeError, ValueError, OverflowError):
         pass
-    raise ValueError(f"the start or end of a span is no whole number: {str(value)[:40]!r}")
+    raise ValueError(f"the start or end of a span is not a whole number: {str(value)[:40]!r}")
 
 
 def read_spans(

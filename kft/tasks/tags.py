@@ -29,7 +29,7 @@ BEGINS, GOES_ON, ENDS, ALONE = "B", "IM", "EL", "SUW"
 ONLY_KIND = "span"
 """What spans are called where a tag is a letter alone: B, I and O."""
 _AS_NAMES = "; data.tags: plain reads tags as names, iob without ends"
-_SAY = "write one tag a word: O outside, B-KIND where a span begins, I-KIND where it goes on"
+_SAY = "write one tag a word: O outside, B-KIND where a span begins, I-KIND where it continues"
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,7 @@ def join_tags(tags: Sequence[str], places: Sequence[tuple[int, int]], form: TagF
         goes_on = bool(tag.kind) and tag.kind == open_kind and tag.letter not in tuple(BEGINS + ALONE)
         if strict and tag.letter and tag.letter in GOES_ON + ENDS and not goes_on:
             raise ValueError(
-                f"the tag {written.strip()!r} of word {number} goes on with a span that has not begun{_AS_NAMES}"
+                f"the tag {written.strip()!r} of word {number} continues a span that has not begun{_AS_NAMES}"
             )
         if strict and open_kind and not goes_on:
             raise ValueError(f"the span before word {number} has no tag that ends it{_AS_NAMES}")
@@ -243,7 +243,7 @@ def tell_tags(rows: Sequence[Sequence[str]], form: TagForm) -> str:
 
 
 def _scheme(rows: Sequence[Sequence[str]], form: TagForm, letters: set[str]) -> str:
-    behind = ", the letter behind the kind" if form.endswith("suffix") else ""
+    behind = ", the letter after the kind" if form.endswith("suffix") else ""
     if form == "plain":
         return "names of kinds, neighbours of one kind as one span"
     if form.startswith("bioes"):

@@ -228,7 +228,7 @@ def _show_lost(parts: Sequence[tuple[Examples, Labelled]], split: Selection, pro
     if lost:
         progress.note(
             f"spans      {len(lost):,} of {total:,} can never be answered, such as {lost[0]}: they begin or end "
-            "inside a word, or behind the cut; kft check lists them"
+            "inside a word, or beyond the cut; kft check lists them"
         )
 
 

@@ -41,7 +41,7 @@ class Progress:
         )
 
     def note(self, text: str) -> None:
-        self.console.print(text, markup=False)
+        self.console.tell(text)
 
     def phase(self, phase: PhaseSpec, table: FreezeTable) -> None:
         self.console.print(styled("bold", f"\nphase {phase.name}"))

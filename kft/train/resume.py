@@ -67,7 +67,7 @@ def require_same_run(run: RunFolder, recipe: Recipe, split: DataSplit) -> None:
                 where=str(run.path),
                 received=", ".join(f"{name} {getattr(split, name)[:12]}" for name in changed),
                 expected=", ".join(f"{name} {getattr(receipt, name)[:12]}" for name in changed),
-                next_step="restore the data, or train anew with another --run DIR",
+                next_step="restore the data, or train again with another --run DIR",
             )
 
 
@@ -188,7 +188,7 @@ def refuse_beginning_anew(run: RunFolder, folder: str) -> None:
         return
     recorded = last_folder(load_recipe(run.recipe), run) if run.recipe.is_file() else folder
     if recorded == folder:
-        next_step = "restore that folder, or train anew with another --run DIR"
+        next_step = "restore that folder, or train again with another --run DIR"
     elif recorded == str(run.checkpoints):
         next_step = "leave train.checkpoints.folder out, as when the run was begun"
     else:

@@ -74,7 +74,7 @@ def test_with_too_few_rows_it_says_how_many_it_takes():
 def test_where_more_rows_would_do_it_says_about_how_many():
     right = np.arange(80) >= 2  # 2.5 % wrong: fine, and not proved
     found = certify(np.full(80, 0.9), right, np.array([0.0]), ASKED)
-    assert found.threshold is None and "of the 80 surest of 80 rows set aside 2 are wrong" in found.why
+    assert found.threshold is None and "of the 80 surest of 80 rows set aside, 2 are wrong" in found.why
     wanted = int(found.why.split("about ")[1].split()[0].replace(",", ""))
     assert 160 < wanted < 1000
     n = wanted // 2
@@ -84,7 +84,7 @@ def test_where_more_rows_would_do_it_says_about_how_many():
 def test_where_no_number_of_rows_would_do_it_says_so():
     right = np.arange(400) >= 100
     found = certify(np.full(400, 0.9), right, np.array([0.0]), ASKED)
-    assert found.threshold is None and "no number of rows mends that" in found.why
+    assert found.threshold is None and "more rows would not change that" in found.why
 
 
 def test_thresholds_run_from_strict_to_loose_and_end_with_answering_all():

@@ -38,7 +38,7 @@ def test_imbalance_names_the_weight_unless_it_is_set():
     rows = {"a": 950, "b": 50}
     (finding,) = judge_balance(rows)
     assert finding.severity == "warning" and "--set train.class_weight=balanced" in finding.advice
-    assert "right in 95.0%" in finding.message
+    assert "right 95 % of the time" in finding.message
     assert [f.severity for f in judge_balance(rows, weighted=True)] == ["note"]
     assert list(judge_balance({"a": 100, "b": 60})) == []
 

@@ -48,7 +48,7 @@ def test_copies_of_train_in_test_are_a_leak():
     (found,) = check_leakage(view({"train": CLEAN, "test": fresh + planted}, valid="15%"))
     assert (found.check, found.severity, found.rows) == ("leakage", "error", ("test:41", "test:42"))
     assert found.message == (
-        "2 of 42 rows of test (4.8%) are copies of rows of train or valid: 1 the same, 1 nearly the same."
+        "2 of 42 rows of test (4.8 %) are copies (1 exact, 1 near-copy) of rows of train or valid."
     )
     assert found.details["copy_of"] == ["train:1", "train:6"] and found.details["split"] == "test"
     assert found.details["label"] == ["kettle", "lantern"] and found.details["label_of_copy"] == ["kettle"] * 2
@@ -71,7 +71,7 @@ def test_a_few_leaked_rows_are_a_warning_and_equal_ones_all_count():
 def test_copies_within_train_are_told_apart_from_leaks():
     seen = view({"train": CLEAN + [(text + "!", label) for text, label in CLEAN[:20]]})
     (found,) = (finding for finding in check_duplicates(seen) if finding.details["split"] == "train")
-    assert found.severity == "warning" and "the same, 0 nearly the same" in found.message
+    assert found.severity == "warning" and found.message.endswith("are exact copies of another row.")
     assert list(check_leakage(seen)) == []  # copies were kept on one side of the split
     ids, train = np.array(["a", "b", "c"]), np.array(["train", "train", "test"])
     assert list(find_duplicates(ids, train, as_pairs([(1, 2, 1.0)]))) == []
@@ -81,7 +81,7 @@ def test_one_copy_in_many_rows_is_a_note():
     ids = np.array([str(row) for row in range(200)])
     (found,) = find_duplicates(ids, np.array(["train"] * 200), as_pairs([(3, 9, 0.93)]))
     assert (found.severity, found.rows, found.details["copy_of"]) == ("note", ("9",), ["3"])
-    assert found.message.startswith("1 of 200 rows of train (0.5%) is a copy of another one: 0 the same")
+    assert found.message.startswith("1 of 200 rows of train (0.5 %) is a near-copy of another row")
 
 
 def test_copies_with_two_labels():
@@ -90,7 +90,7 @@ def test_copies_with_two_labels():
     assert found.rows == ("train:241",) and found.severity == "note"
     assert found.details == {"label": ["mirror"], "other": ["train:1"], "other_label": ["kettle"], "similarity": [1.0]}
     assert found.message == (
-        "1 of 242 rows (0.4%) have a copy with another label: train:241 says 'mirror', train:1 'kettle'."
+        "1 of 242 rows (0.4 %) has a copy with another label: train:241 says 'mirror', train:1 'kettle'."
     )
     ids, labels = np.array(["a", "b"]), np.array([1.0, 1.2], dtype=object)
     assert not list(find_conflicts(ids, labels, as_pairs([(0, 1, 1.0)]), lambda one, other: abs(one - other) > 1))

@@ -59,6 +59,13 @@ def test_a_word_of_the_subject_is_no_error():
     assert "'passcode' for 'access'" in found[0].message and "read like words of the subject" in found[0].message
 
 
+@pytest.mark.parametrize(("share", "severity"), [(0.6, "warning"), (1.0, "warning"), (0.9, "error")])
+def test_a_word_at_the_beginning_is_an_error_only_where_it_decides_and_the_rest_does_not_depend_on_it(share, severity):
+    """'Audio' may be what a class "sound" is about: it does not decide, or no text shows what stands in its place."""
+    (finding,) = judge_tokens(IDS, plant("audio", "start", share), MEMBERS, IN_TRAIN)
+    assert finding.severity == severity and "'audio' gives 'positive' away" in finding.message
+
+
 def test_a_class_that_is_named_after_the_token_is_its_subject():
     texts = plant("zx9", "anywhere", 0.9)
     members = {"bad": MEMBERS["negative"], "zx9_broken": MEMBERS["positive"]}

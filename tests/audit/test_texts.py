@@ -47,7 +47,7 @@ def test_cut_texts_come_with_the_share_of_text_that_is_lost():
 def test_no_advice_goes_beyond_what_the_backbone_takes():
     tokens = np.array([50] * 40 + [600] * 40 + [3000] * 20)
     (finding,) = judge_cuts(ids(tokens), tokens, 128, 512)
-    assert finding.advice == "--set model.max_tokens=512 reads all of 40 % of the texts."
+    assert finding.advice == "--set model.max_tokens=512 reads 40 % of the texts whole."
     assert finding.details["suggested_max_tokens"] == 512
     (finding,) = judge_cuts(ids(tokens), tokens, 512, 512)
     assert (

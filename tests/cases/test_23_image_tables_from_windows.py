@@ -82,14 +82,14 @@ def test_one_row_per_label_is_refused_for_one_class_and_joined_for_several(table
     recipe = {"task": "image-classification", "data": {"train": "t.csv"}, "model": {"backbone": "efficientnet-lite0"}}
     (tmp_path / "r.yaml").write_text(json.dumps(recipe))
     code, _, err = kft_cli("check", "r.yaml", "--no-features")
-    assert code == 2 and "20 images stand in 40 rows" in err and "set task: image-multi-label" in " ".join(err.split())
+    assert code == 2 and "20 images are in 40 rows" in err and "set task: image-multi-label" in " ".join(err.split())
     code, out, err = kft_cli("check", "r.yaml", "--no-features", "--json", "--set", "task=image-multi-label")
     assert sum(json.loads(out)["n"].values()) == 40, err
     assert "their labels are joined" in " ".join(err.split())
     code, _, err = kft_cli("init", "t.csv", "-o", "s.yaml")
     assert code == 2 and "kft init with --task image-multi-label, which joins" in " ".join(err.split())
     code, out, err = kft_cli("init", "t.csv", "-o", "s.yaml", "--task", "image-multi-label")
-    assert code == 0 and "20 images stand in 40 rows" in " ".join(out.split())
+    assert code == 0 and "20 images are in 40 rows" in " ".join(out.split())
 
 
 @pytest.mark.parametrize("cell", ["img\\IMG_{}.JPG", "img/img_{}", "img/IMG_{}.JPG"])

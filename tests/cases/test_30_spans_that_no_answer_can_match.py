@@ -49,7 +49,7 @@ def test_check_counts_half_words_and_shows_some(halves, kft_cli, more):
     assert code == 1, err
     (found,) = [each for each in json.loads(out)["findings"] if each["check"] == "spans"]
     assert found["severity"] == "error" and len(found["rows"]) == 60
-    assert found["message"].startswith("60 of 60 spans (100.0 %) begin or end inside a word, or share one")
+    assert found["message"].startswith("60 of 60 spans (100 %) have an end inside a word, or share one")
     assert "'Marie' in 'Maries'" in found["message"] and found["details"]["kind"] == "inside-a-word"
 
 
@@ -71,4 +71,4 @@ def test_a_span_behind_the_cut_is_another_thing(tmp_path, tiny_folder, kft_cli):
     code, out, _ = kft_cli("check", "r.yaml", "--json")
     (found,) = [each for each in json.loads(out)["findings"] if each["check"] == "spans"]
     assert code == 1 and found["details"]["kind"] == "cut"
-    assert found["message"].startswith("30 of 60 spans (50.0 %) lie behind the cut")
+    assert found["message"].startswith("30 of 60 spans (50 %) lie beyond the cut")

@@ -40,7 +40,7 @@ def test_what_is_foreign_is_withheld_and_the_reason_goes_to_standard_error(scope
     assert "3 of 6 answers withheld: 3 unlike the training examples (out of scope)" in err
     assert "6 answers in answers.jsonl\n" in err
     _, _, err = kft_cli("predict", scoped.run, "asked.txt", "-o", "answers.jsonl")
-    assert "6 answers in answers.jsonl, in place of what was there" in err
+    assert "6 answers in answers.jsonl, which was overwritten" in err
     assert kft.predict(scoped.run, FOREIGN[0])[0].why == "unlike the training examples (out of scope)"
     code, out, err = kft_cli("predict", scoped.run, "--text", FOREIGN[0])
     assert json.loads(out)["abstain"] is True and "1 of 1 answers withheld" in err
@@ -91,6 +91,7 @@ def test_a_damaged_file_is_told_and_how_to_mend_it(scoped, kft_cli):
         (scoped.run / "scope.safetensors").write_bytes(sound)
 
 
+@pytest.mark.slow
 def test_a_tuned_model_is_judged_by_its_own_features(tiny_folder, tmp_path):
     deep = {"name": "deep", "unfreeze": "all", "epochs": 2, "lr": 1e-3}
     path = tiny.recipe(tmp_path, tiny_folder, rows=200, phases=[deep])
@@ -129,7 +130,7 @@ def test_costs_decide_and_what_they_come_to_is_reported(tiny_folder, kft_cli, tm
     )
     code, out, err = kft_cli("evaluate", tmp_path / "run")
     assert code == 0 and "costs       " in out and "an example; answering everything" in out
-    assert "abstention below a confidence of 0.750: wrong costs 4, to abstain 1" in err
+    assert "abstention below a confidence of 0.750: a wrong answer costs 4, abstaining 1" in err
     assert json.loads((result.run / "receipt.json").read_text())["set_aside"] == 0
 
 

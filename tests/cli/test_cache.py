@@ -1,37 +1,46 @@
 """`kft cache`: what is there, what goes, what is damaged."""
 
+import contextlib
+import io
 import json
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import kft
 from kft.data.images import ImageSizing
 from kft.feed.image_store import decode_images, images_root
 from tests import tiny
 
 
-@pytest.fixture
-def two_runs(kft_cli, tiny_folder, tmp_path, monkeypatch):
-    monkeypatch.setenv("KFT_CACHE", str(tmp_path / "cache"))
-    recipe = tiny.recipe(tmp_path, tiny_folder, phases=[tiny.PROBE, tiny.TOP])
-    messages = []
-    for run in ("one", "two"):
-        code, _, err = kft_cli("train", recipe, "--run", run)
-        assert code == 0, err
-        messages.append(err)
-    return messages
+@pytest.fixture(scope="module")
+def two_runs(tiny_folder, tmp_path_factory):
+    """The same recipe trained twice with a cache of its own: the folder, and what each run said."""
+    folder, messages = tmp_path_factory.mktemp("cached"), []
+    recipe = tiny.recipe(folder, tiny_folder, phases=[tiny.PROBE, tiny.TOP])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KFT_CACHE", str(folder / "cache"))
+        for run in ("one", "two"):
+            said = io.StringIO()
+            with contextlib.redirect_stderr(said):
+                kft.train(recipe, run=folder / run)
+            messages.append(said.getvalue())
+    return folder, messages
 
 
-def test_a_second_run_starts_from_the_store_and_its_answers_are_the_same(two_runs, kft_cli, tmp_path):
-    first, second = two_runs
-    assert "features   stored after block_02: " in first and "there already" not in first
-    assert second.count("there already") == 2
-    one, two = ((tmp_path / run / "predictions.csv").read_bytes() for run in ("one", "two"))
+def test_a_second_run_starts_from_the_store_and_its_answers_are_the_same(two_runs):
+    folder, (first, second) = two_runs
+    assert "features   stored after block_02: " in first and "stored already" not in first
+    assert second.count("stored already") == 2
+    one, two = ((folder / run / "predictions.csv").read_bytes() for run in ("one", "two"))
     assert one == two
 
 
-def test_list_prune_and_verify(two_runs, kft_cli, tmp_path, tiny_folder):
+def test_list_prune_and_verify(two_runs, kft_cli, tmp_path, tiny_folder, monkeypatch):
+    shutil.copytree(two_runs[0] / "cache", tmp_path / "cache")
+    monkeypatch.setenv("KFT_CACHE", str(tmp_path / "cache"))
     code, out, _ = kft_cli("cache", "list", "--json")
     entries = json.loads(out)["entries"]
     assert code == 0 and len(entries) == 2
@@ -53,12 +62,12 @@ def test_an_empty_cache(kft_cli, tmp_path, monkeypatch):
     monkeypatch.setenv("KFT_CACHE", str(tmp_path / "none"))
     assert "0 B in all" in kft_cli("cache", "list")[1]
     assert kft_cli("cache", "verify")[1] == "0 looked at, 0 damaged\n"
-    assert kft_cli("cache", "prune")[1] == "0 B are free again\n"
+    assert kft_cli("cache", "prune")[1] == "0 B freed\n"
 
 
 def test_a_size_that_is_none(kft_cli):
     code, _, err = kft_cli("cache", "prune", "--max-size", "much")
-    assert code == 2 and "--max-size is no size" in err and "'20 GB'" in err
+    assert code == 2 and "--max-size is not a size" in err and "'20 GB'" in err
 
 
 def test_decoded_images_are_listed_verified_and_pruned(kft_cli, tmp_path, monkeypatch):

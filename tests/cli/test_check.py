@@ -73,7 +73,7 @@ def test_an_error_exits_1_and_says_what_to_do(leaky, kft_cli, tmp_path):
         "Errors: a measured figure would be wrong",
         "→ Take them out of train.",
         "1 error, no warnings, no notes; page: audits/recipe-1/audit.html",
-        "next       mend the errors, then kft check again",
+        "next       mend the errors, then run kft check again",
     ):
         assert words in out
     assert " = train.csv:" in out, "the worst rows are shown"

@@ -119,7 +119,7 @@ def test_predict_a_file_gives_a_file(trained, kft_cli, tmp_path):
     assert [answer["text"] for answer in answers] == [row["text"] for row in rows]
     assert [answer["input_label"] for answer in answers] == [row["label"] for row in rows]
     code, _, err = kft_cli("predict", trained.run, "new.csv")
-    assert code == 2 and "there already" in err
+    assert code == 2 and "already exists" in err
     code, out, _ = kft_cli("predict", trained.run, "new.csv", "-o", "answers.csv", "--json")
     assert code == 0 and json.loads(out) == {"n": 12, "output": "answers.csv"}
     with (tmp_path / "answers.csv").open() as file:

@@ -51,7 +51,7 @@ def test_labels_that_hang_on_words_and_what_is_written(kft_cli, tiny_folder, tmp
     assert json.loads((run / "compare.json").read_text()) == {"schema_version": 1, **found}
     assert json.loads((run / "receipt.json").read_text())["split_hash"] == found["split_hash"]
     table = (run / "compare.md").read_text()
-    assert "| linear | labels that hang on words" in table
+    assert "| linear | labels that depend on words" in table
     assert table.count("kept its start") == (by_name["top"]["chosen"]["phase"] == "probe")
 
 
@@ -82,6 +82,7 @@ def test_the_choice_never_sees_the_test_split(tiny_folder, tmp_path):
     assert first.approaches[0].metrics != second.approaches[0].metrics
 
 
+@pytest.mark.slow
 def test_named_approaches_run_however_hopeless(tiny_folder, tmp_path):
     retain = {"data": "train.csv", "label": "label"}
     path = write_recipe(
@@ -112,7 +113,7 @@ def test_label_names_that_say_nothing_cannot_be_prompted(tiny_folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("task", "why"), [("text-pairs", "no pair of texts"), ("image-classification", "reads no label names")]
+    ("task", "why"), [("text-pairs", "not a pair of texts"), ("image-classification", "reads no label names")]
 )
 def test_pairs_and_photos(task, why, tiny_folder, tiny_images, tmp_path):
     source, _ = write_data(task, tmp_path)
@@ -141,7 +142,7 @@ def test_refusals(kft_cli, tiny_folder, tmp_path):
     (tmp_path / "full" / "file").touch()
     code, _, err = kft_cli("compare", path, "--run", tmp_path / "full")
     assert code == 2
-    assert "the run folder is there already" in err
+    assert "the run folder already exists" in err
     table = (tmp_path / "train.csv").read_text().replace("positive", "1.5").replace("negative", "2")
     for name in ("train", "test"):
         (tmp_path / f"{name}.csv").write_text(table)

@@ -20,7 +20,7 @@ def test_build_then_look_at_what_was_built(kft_cli, tmp_path):
     assert built["examples"] == {"train": 28, "valid": 6, "test": 6}
     assert built["features"] == {"id": "Text", "label": "ClassLabel", "text": "Text"}
     code, _, err = kft_cli("data", "build", "recipe.yaml", "dest")
-    assert code == 2 and "the folder is there already; prepared data are never overwritten" in err
+    assert code == 2 and "the folder already exists; prepared data are never overwritten" in err
     code, out, err = kft_cli("data", "build", "recipe.yaml", "more", "--format", "array_record", "--set", "seed=1")
     assert code == 0 and 'tfds.builder_from_directory("more").as_data_source(split="train")' in out
     assert "next       kft train more/recipe.yaml" in out and "28 train" in err

@@ -61,7 +61,7 @@ def test_a_planted_shortcut_is_drafted_named_and_fixed_by_a_model_without_it(pla
     assert json.loads((planted / "metrics.json").read_text())["metrics"]["accuracy"]["value"] > 0.9
     code, out, err = kft_cli("evaluate", planted, "--draft-suite", "checks.yaml")
     assert code == 0, err
-    assert "shortcut   'zz-ref' for 'negative': removed from its texts, and put into others" in out
+    assert "shortcut   'zz-ref' for 'negative': taken out of its texts, and put into others" in out
     assert f"kft evaluate {planted} --suite checks.yaml" in out.replace("\n", "")
 
     code, out, err = kft_cli("evaluate", planted, "--suite", "checks.yaml", "--quiet")
@@ -108,7 +108,7 @@ def test_a_clean_run_gets_no_shortcut_checks_and_a_draft_is_never_overwritten(cl
     assert all(case["input"] in known and content_hash(case["input"]) in train_hashes for case in rows)
     before = (tmp_path / "checks.yaml").read_text()
     code, _, err = kft_cli("evaluate", clean, "--draft-suite", "checks.yaml")
-    assert code == 2 and "the suite is there already; it is not overwritten" in err
+    assert code == 2 and "the suite already exists; it is not overwritten" in err
     assert (tmp_path / "checks.yaml").read_text() == before
 
 
@@ -165,7 +165,7 @@ def test_another_suite_is_answered_anew_and_options_that_differ_are_refused(clea
     assert "edge cases: checks.yaml" in out and "holds" in out and f"against {other}: fixed 0, broke 0" in out
     for options in (("--data", "a.csv"), ("--draft-suite", "b.yaml")):
         code, _, err = kft_cli("evaluate", first, "--suite", "checks.yaml", *options)
-        assert code == 2 and "these options do different things" in err
+        assert code == 2 and "these options cannot be used together" in err
     code, _, err = kft_cli("evaluate", first, "--draft-suite", "b.yaml", "--against", other)
     assert code == 2 and "--draft-suite, --against" in err
 

@@ -50,7 +50,7 @@ def test_not_utf8(kft_cli, recipe, tmp_path):
 def test_a_label_seen_only_in_test(kft_cli, recipe, tmp_path):
     (tmp_path / "test.csv").write_text("text,label\nthe battery is great,positiv\nbad,negative\n")
     err = check(
-        kft_cli("train", recipe, "--set", "data.test=test.csv"), 2, "labels that stand in test but never in train"
+        kft_cli("train", recipe, "--set", "data.test=test.csv"), 2, "labels that are in test but never in train"
     )
     assert "'positiv' (1)" in err and "negative, positive" in err
 

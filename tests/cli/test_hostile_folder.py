@@ -133,7 +133,6 @@ def test_a_signal_while_kft_is_loading_ends_it_in_words(tmp_path, number, code, 
     assert (ended, said) == (code, f"{word}; nothing was written\n") or (ended == 2 and "no run" in said), said
 
 
-@pytest.mark.slow  # beside other tests of one process the exit code is read as 0: not understood yet
 def test_who_asks_twice_does_not_wait(tmp_path):
     text = (
         "import sys, time; sys.argv[0] = 'kft'\n"

@@ -28,7 +28,7 @@ def test_a_job_for_a_tpu_is_checked_and_written(recipe, kft_cli, tmp_path):
     assert found["uploads"][0] == {"from": str(tmp_path / "reviews.csv"), "to": "gs://bucket/data/"}
     assert "compiling  the step of phase head" in err and "ZONE=ZONE bash job.sh" in err
     code, _, err = kft_cli("launch", recipe, "--on", "tpu-vm", *PLACES, *DATA, "-o", "job.sh")
-    assert code == 2 and "the file is there already; it is not overwritten" in err
+    assert code == 2 and "the file already exists; it is not overwritten" in err
 
 
 @pytest.mark.parametrize("options", [("--on", "tpu-vm"), ("--on", "gke", "--accelerator", "v6e-8", "--no-check")])

@@ -60,6 +60,10 @@ def test_what_a_tpu_asks_for_is_checked_on_any_hardware(kft_cli, recipe):
     found = json.loads(out)
     assert found["ok"] and [check["ok"] for check in found["checks"]] == [True] * len(found["checks"])
     assert any("compiles under XLA" in check["name"] for check in found["checks"])
+
+
+@pytest.mark.slow
+def test_a_batch_that_the_cores_cannot_share_is_told_with_one_that_they_can(kft_cli, recipe):
     code, out, err = kft_cli("plan", recipe, "--check-tpu", "--set", "train.batch_size=12", "--set", PROBED)
     assert code == 2, err
     assert "12 on 8 cores" in out and "train.batch_size=16" in out

@@ -29,7 +29,7 @@ def test_page_card_and_mistakes(kft_cli, run):
     assert code == 0, err
     found = json.loads(out)
     assert list(found) == ["run", "verdict", "answers", "files", "missing", "seconds"]
-    assert found["missing"] is None and "1 of 2 gates says no" in found["verdict"]
+    assert found["missing"] is None and "1 of 2 gates fails" in found["verdict"]
     assert list(found["files"]) == ["report", "card", "mistakes"]
     for each in found["files"].values():
         assert 500 < each["bytes"] < 2_000_000
@@ -59,6 +59,18 @@ def test_the_page_is_written_where_the_data_are_gone_or_have_changed(kft_cli, ru
     result = kft.report(run, quiet=True)
     assert "the data have changed since this run was trained" in result.missing
     assert result.missing in result.page.read_text()
+
+
+def test_damaged_weights_are_refused_as_predict_refuses_them(kft_cli, run):
+    (name,) = json.loads((run / "checkpoints" / "best.json").read_text())["arrays"].values()
+    weights = run / "checkpoints" / name["file"]
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    for command in (("report", run), ("predict", run, "a text")):
+        code, _, err = kft_cli(*command)
+        assert code == 2 and "the checkpoint is damaged" in err and name["file"] in err
+    assert not (run / "report.html").exists()
 
 
 def test_what_is_no_run_and_what_was_not_evaluated(kft_cli, run, tmp_path):

@@ -21,7 +21,13 @@ PLANTED = {
 }
 
 
-@pytest.mark.parametrize("task", PLANTED)
+DEAR = ("text-multi-label", "image-multi-label")
+"""Whose input and answer kinds others show as well."""
+
+
+@pytest.mark.parametrize(
+    "task", [pytest.param(task, marks=[pytest.mark.slow] if task in DEAR else []) for task in PLANTED]
+)
 def test_from_a_file_to_answers(task, kft_cli, tiny_folder, tiny_images, tmp_path):
     source, given = write_data(task, tmp_path)
     code, out, err = kft_cli("init", source, "-o", "recipe.yaml", "--task", task)

@@ -140,7 +140,7 @@ def test_a_folder_of_images_becomes_a_table_of_paths(tmp_path):
 
 
 def test_a_table_of_something_else_is_refused():
-    with pytest.raises(DataError, match="this is no table of corrections") as caught:
+    with pytest.raises(DataError, match="this is not a table of corrections") as caught:
         read_corrections(pd.DataFrame({"text": ["a"], "label": ["b"]}))
     assert caught.value.received == "columns text, label"
 

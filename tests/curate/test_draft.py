@@ -4,13 +4,15 @@ import json
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import kft
 from kft.api.drafting import draft
 from kft.assets import locate
 from kft.curate.draft import Lengths
-from kft.data.examples import Wanted
+from kft.curate.proposals import propose
+from kft.data.examples import Columns, Wanted
 from kft.recipe.schema import DataSpec
 from kft.recipe.training import default_phases
 from kft.split.data_split import load_split
@@ -67,6 +69,15 @@ def test_what_was_seen_is_said_and_drafted(tmp_path, drafted):
     spec = load_recipe(tmp_path / "recipe.yaml").spec
     assert spec.data.unusable_rows == "skip" and spec.data.group.column == "customer" and spec.data.id == "ticket_id"
     assert spec.data.time is None and '# time: "created_at"    # from 2024-01-11 to 2024-09-11' in text
+
+
+@pytest.mark.parametrize(("each", "proposed"), [(1.05, False), (1.2, False), (1.3, True), (3, True)])
+def test_a_column_is_a_group_where_its_values_repeat_enough(each, proposed):
+    rows = 120
+    customers = [f"C{place % int(rows / each):04}" for place in range(rows)]
+    frame = pd.DataFrame({"text": "abc", "label": "x", "customer_id": customers})
+    found = propose(frame, Columns("text", "label"))
+    assert (found.group == "customer_id") == proposed and (found.others == ("customer_id",)) == (not proposed)
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,20 @@
 
 import json
 
+import pandas as pd
 import pytest
 
+from kft import assets
 from kft.data.dialects import Dialect
+from kft.data.examples import Columns
+from kft.data.inputs import load_labelled
+from kft.data.parts import Part
 from kft.data.reading import open_table, read_table
 from kft.errors import DataError
+from kft.recipe.schema import DataSpec
+from kft.split.sources import read_sources
 from kft.tasks.decimals import as_number
+from kft.tasks.registry import TASKS
 
 WORDS = ("den Fall", "alle, ja", "immer")
 GERMAN = "Text;Note\r\n" + "".join(f"Für {WORDS[n % 3]} {n};{n % 4},{n % 9}5\r\n" for n in range(60))
@@ -30,7 +38,7 @@ def test_german_excel_is_read_from_init_to_check(tmp_path, kft_cli):
     code, out, err = kft_cli("init", "t.csv", "-o", "r.yaml", "--task", "text-regression")
     assert code == 0, err
     said = " ".join((out + err).split())
-    assert "columns are parted by ';' (data.separator: semicolon)" in said
+    assert "columns are separated by ';' (data.separator: semicolon)" in said
     assert "read as windows-1252, such as 'Für'" in said and "'0,05' is read as 0.05" in said
     text = (tmp_path / "r.yaml").read_text()
     assert "encoding: windows-1252\n" in text and 'separator: ";"' in text
@@ -41,11 +49,11 @@ def test_german_excel_is_read_from_init_to_check(tmp_path, kft_cli):
 def test_two_separators_that_fit_are_refused_until_one_is_named(tmp_path):
     path = written(tmp_path, "a.csv", "text;note,all\ngut;3,5\nnein;1,5\n")
     error = refused(path)
-    assert error.problem == "the columns can be parted in two ways"
+    assert error.problem == "the columns can be separated in two ways"
     assert "--set data.separator=comma or data.separator=semicolon" in error.next_step
     assert read_table(path, separator=";").iloc[0].tolist() == ["gut", "3,5"]
     path = written(tmp_path, "b.csv", "gut;3,5\nnein;1,5\n")
-    assert refused(path, columns=("text", "label")).problem == "the columns can be parted in two ways"
+    assert refused(path, columns=("text", "label")).problem == "the columns can be separated in two ways"
 
 
 def test_a_recipe_that_names_another_separator_is_told(tmp_path):
@@ -55,11 +63,37 @@ def test_a_recipe_that_names_another_separator_is_told(tmp_path):
     assert table.frame.columns.tolist() == ["text", "label"] and "not by ';' as in training" in table.notes[0]
 
 
+def test_a_file_to_be_scored_may_have_another_separator(tmp_path):
+    path = written(tmp_path, "other.csv", "text;label\ngood, day;a\nbad day;b\n")
+    spec, task = DataSpec(train="a.csv", separator=","), TASKS.get("text-classification")
+    columns = Columns("text", "label")
+    examples, _, notes = load_labelled((Part(path, path),), spec, task, columns=columns, labels=("a", "b"))
+    assert list(examples.inputs) == ["good, day", "bad day"]
+    assert "read       other.csv: columns are separated by ';', not by ',' as in training" in notes
+
+
+def test_a_separator_is_refused_where_no_file_has_one(tmp_path, kft_cli):
+    rows = [{"text": f"{word} day {n}", "label": word} for n in range(20) for word in ("good", "bad")]
+    written(tmp_path, "a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    pd.DataFrame(rows).to_parquet(tmp_path / "a.parquet")
+    for name in ("a.jsonl", "a.parquet"):
+        code, _, err = kft_cli("init", name, "-o", "r.yaml", "--separator", "semicolon")
+        assert code == 2 and f"received: ';', for {name}" in err and "data.separator" in err
+        recipe = {"task": "text-classification", "data": {"train": name, "separator": ";"}}
+        written(tmp_path, "r2.yaml", json.dumps(recipe))
+        code, _, err = kft_cli("check", "r2.yaml", "--no-features")
+        assert code == 2 and "a separator is named, and no file has one" in err
+    written(tmp_path, "b.csv", "text;label\ngood day;good\nbad day;bad\n")
+    spec = DataSpec(train="a.jsonl", test="b.csv", separator=";", text="text", label="label")
+    found = read_sources(spec, task=TASKS.get("text-classification"), base=tmp_path, locate=assets.locate)
+    assert [len(rows[0].frame) for rows in found.rows.values()] == [40, 2]
+
+
 def test_the_files_of_one_source_have_one_separator(tmp_path, kft_cli):
     written(tmp_path, "a.csv", "text,label\n" + "good day,a\nbad day,b\n" * 9)
     written(tmp_path, "b.csv", "text;label\n" + "good, day;a\nbad day;b\n" * 9)
     code, _, err = kft_cli("init", "*.csv", "-o", "r.yaml")
-    assert code == 2 and "parted by different separators" in err and "';' in b.csv" in err
+    assert code == 2 and "have different separators" in err and "';' in b.csv" in err
 
 
 def test_empty_columns_of_a_spreadsheet_are_left_out_and_said(tmp_path):

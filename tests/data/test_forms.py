@@ -341,7 +341,7 @@ def refused(tmp_path, name, text, task="token-tagging"):
         ("a.tsv", "#FORMAT=WebAnno TSV 3.3\n", "WebAnno's and INCEpTION's own TSV is not read"),
         ("a.json", '{"project": 1, "rows": "x"}', "the file is one object"),
         ("a.json", "[1, 2]", "a row is neither an object nor a pair"),
-        ("a.json", "[{", "the file is no JSON"),
+        ("a.json", "[{", "the file is not JSON"),
         ("a.conll", "Ada B-PER\nleft O\n", "nothing says where a sentence ends"),
         ("a.conll", "Ada B-PER\nNew York B-LOC\n\nleft O\nso O\n", "another number of columns"),
         ("a.conll", "Ada\nleft\n\nso\n", "the lines hold words without tags"),

@@ -242,8 +242,8 @@ def reason(tmp_path, content):
 
 def test_files_that_are_no_images_get_a_reason(tmp_path):
     assert reason(tmp_path, b"") == "empty file"
-    assert reason(tmp_path, b"<html>404</html>").startswith("no image: it is none of JPEG")
-    assert reason(tmp_path, b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n").startswith("no image")
+    assert reason(tmp_path, b"<html>404</html>").startswith("not an image: it is none of JPEG")
+    assert reason(tmp_path, b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n").startswith("not an image")
     assert check_image(tmp_path / "gone.png") == "cannot be read: No such file or directory"
     assert check_image(tmp_path) == "no file: a folder or a device"
     with pytest.raises(DataError) as caught:
@@ -257,7 +257,7 @@ def test_a_file_that_is_cut_short_is_refused(tmp_path, kind):
     content = encoded(Image.fromarray(rng.integers(0, 256, (60, 60, 3), dtype=np.uint8)), kind)
     assert reason(tmp_path, content) == ""
     for end in (10, len(content) // 3, len(content) // 2, len(content) * 9 // 10):
-        assert reason(tmp_path, content[:end]).startswith(("damaged: ", "no image: ")), end
+        assert reason(tmp_path, content[:end]).startswith(("damaged: ", "not an image: ")), end
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

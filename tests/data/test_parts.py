@@ -69,7 +69,7 @@ def test_parts_with_other_columns_are_refused(parts):
 
 
 def test_one_file_twice_in_a_split_or_in_two_splits(parts):
-    assert refused(parts, ["two/more.csv", "two/*.csv"]).problem == "one file stands in a list twice"
+    assert refused(parts, ["two/more.csv", "two/*.csv"]).problem == "one file is in a list twice"
     assert refused(parts, "two/*.csv", test="two/more.csv").problem == "two splits are the same file"
 
 
@@ -112,7 +112,7 @@ def test_parquet_cells_keep_what_they_are(tmp_path):
     assert len(load(tmp_path, "train.parquet").train) == 14
     whole = (tmp_path / "train.parquet").read_bytes()
     (tmp_path / "train.parquet").write_bytes(whole[:-10])
-    assert refused(tmp_path, "train.parquet").problem == "the file is no whole parquet file"
+    assert refused(tmp_path, "train.parquet").problem == "the file is not a whole parquet file"
 
 
 @pytest.mark.parametrize("encoding", ["windows-1252", "utf-8", "utf-8-sig", "utf-16"])

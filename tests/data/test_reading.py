@@ -120,7 +120,7 @@ def test_a_cell_of_ten_megabytes_is_read(tmp_path):
             "not a JSON object",
             "line 1",
             '"t": 2',
-            "'t' stands there twice",
+            "'t' is there twice",
         ),
         ("a.jsonl", '{"t": "\\ud83d"}', {}, "not a JSON object", "line 1", "ud83d", "half a surrogate pair"),
     ],
@@ -156,5 +156,5 @@ def test_a_file_that_is_no_text_is_told_from_one_in_another_encoding(tmp_path, s
     (tmp_path / "table.csv").write_bytes(start + bytes(range(256)))
     with pytest.raises(DataError) as caught:
         read_table(tmp_path / "table.csv")
-    assert caught.value.problem == "the file is no text, whatever its name says"
+    assert caught.value.problem == "the file is not text, whatever its name says"
     assert caught.value.received == f"the first bytes of {kind}" and "export it as csv" in caught.value.next_step

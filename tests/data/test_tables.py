@@ -87,10 +87,10 @@ def test_rows_that_cannot_be_used_are_named_with_a_reason():
     assert [row.reason for row in rejected[1:]] == [
         "missing label",
         "empty text",
-        "text is no text: a list",
-        "text holds half a surrogate pair, which is no character",
+        "text is not text: a list",
+        "text holds half a surrogate pair, which is not a character",
         "empty text",
-        "text is no text: a bytes",
+        "text is not text: a bytes",
         "empty text",
     ]
 
@@ -100,7 +100,7 @@ def test_bins_turn_ratings_into_labels():
     ratings = ["-4", "-0.25", "0.2", "0.25", "1e0", "nan", "inf", "good", "1_0"]
     examples, rejected = examples_of({"text": ["t"] * 9, "label": ratings}, bins=bins)
     assert examples.labels.tolist() == ["negative", "neutral", "neutral", "positive", "positive"]
-    reasons = [f"rating is no finite number: {rating!r}" for rating in ratings[5:]]
+    reasons = [f"rating is not a finite number: {rating!r}" for rating in ratings[5:]]
     assert [row.reason for row in rejected] == reasons
 
 
@@ -132,10 +132,10 @@ def test_groups_come_from_a_column_or_a_pattern():
 
 def test_rejected_rows_stop_unless_the_recipe_skips_them():
     rows = [RejectedRow(f"a.csv:{row}", "a.csv", row, "empty text") for row in range(1, 6)]
-    rows.append(RejectedRow("k9", "a.csv", 9, "rating is no finite number: 'x'"))
-    rows.append(RejectedRow("k8", "a.csv", 8, "rating is no finite number: 'y'"))
+    rows.append(RejectedRow("k9", "a.csv", 9, "rating is not a finite number: 'x'"))
+    rows.append(RejectedRow("k8", "a.csv", 8, "rating is not a finite number: 'y'"))
     error = refused(refuse_rejected, rows, DataSpec(train="a.csv"))
-    assert error.problem == "7 rows cannot be used: empty text (5), rating is no finite number (2)"
+    assert error.problem == "7 rows cannot be used: empty text (5), rating is not a finite number (2)"
     assert error.where == "a.csv:1, a.csv:2, a.csv:3, a.csv:4, a.csv:5 ..."
     assert "--set data.unusable_rows=skip" in error.next_step
     single = refused(refuse_rejected, rows[-1:], DataSpec(train="a.csv"))

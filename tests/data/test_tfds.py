@@ -137,7 +137,7 @@ def test_a_split_by_slices_and_a_sum(prepared):
     assert split.rejected[0].id == "toys:train:6"
     both = load(prepared, **spec | {"train": source + "train+test"}, valid="20%", test="20%")
     assert sum(len(both.part(key)) for key in ("train", "valid", "test")) == 15
-    with pytest.raises(DataError, match="one id stands in two splits"):
+    with pytest.raises(DataError, match="one id is in two splits"):
         load(prepared, **spec, valid=source + "train[7:]", test=source + "test")
 
 

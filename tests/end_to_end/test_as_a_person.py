@@ -54,8 +54,6 @@ def test_a_signal_in_training_keeps_the_best_weights_and_says_so(tmp_path, tiny_
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # A shell in the background would hand on an ignored Ctrl-C.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     history = tmp_path / "cut" / "history.jsonl"
     deadline = time.monotonic() + 200

@@ -28,7 +28,7 @@ def test_photos_of_one_shelf_on_both_sides():
     found = judged(34 / 35, 35, np.arange(64) < 46, candidates=6)
     assert found.apart and found.flatters
     assert found.said == (
-        "accuracy 0.971 on valid (35 examples), 0.719 on test: valid flatters, by more than chance "
+        "accuracy 0.971 on valid (35 examples), 0.719 on test: valid looks too good, by more than chance "
         "(difference +0.253 [+0.055, +0.413], 99 %)"
     )
     assert "rows of valid look like rows of train" in found.causes[0]
@@ -44,19 +44,19 @@ def test_a_test_file_from_elsewhere_is_named():
 
 def test_time_is_named():
     found = judged(0.9, 500, np.arange(400) < 280, time="day", keep_together="similar")
-    assert "changes with time" in found.causes[0]
+    assert "changes over time" in found.causes[0]
 
 
 def test_a_test_that_is_kinder_than_valid():
     found = judged(0.6, 300, np.arange(300) < 285, test="test.csv")
     assert found.apart and not found.flatters
-    assert "test is kinder than valid" in found.said and "copies" in found.next_steps[0]
+    assert "test is easier than valid" in found.said and "copies" in found.next_steps[0]
 
 
 def test_what_chance_may_do_is_no_finding():
     found = judged(0.86, 100, np.arange(200) < 160)
     assert not found.apart and not found.causes and not found.next_steps
-    assert found.said.endswith("no further apart than chance")
+    assert found.said.endswith("no further apart than chance allows")
 
 
 def test_of_errors_the_smaller_is_the_better():

@@ -53,7 +53,7 @@ def result(gain, low, high, better=True):
     ("gain", "low", "high", "says"),
     [
         (-0.08, -0.12, -0.03, "is better than this one, by more than chance"),
-        (-0.02, -0.06, 0.03, "is ahead of this one, which may be chance"),
+        (-0.02, -0.06, 0.03, "is ahead of this one, though that may be chance"),
         (0.0, -0.04, 0.04, "does as well"),
         (0.05, -0.01, 0.1, ""),
     ],

@@ -30,7 +30,7 @@ def test_a_calm_run_is_not_accused():
 
 def test_a_large_gap_of_the_kept_epoch_is_told():
     result = judge_overfitting(run_of((0.8, 0.7, 0.5, 0.6), (1.0, 0.72, 0.1, 0.62)), 400)
-    assert result.warnings == ("top, epoch 2, which was kept: 1.00 right in training, .72 in validation",)
+    assert result.warnings == ("top, epoch 2, which was kept: accuracy 1.00 in training, .72 in validation",)
 
 
 def test_a_large_gap_on_few_rows_may_be_chance():

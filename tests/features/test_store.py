@@ -163,6 +163,7 @@ def child(root):
     )
 
 
+@pytest.mark.slow
 def test_two_processes_compute_each_example_once(tmp_path):
     one, other = child(tmp_path), child(tmp_path)
     outputs = [process.communicate(timeout=200) for process in (one, other)]
@@ -269,7 +270,7 @@ def test_the_rule_says_why(tmp_path):
     assert text.startswith("recomputed:") and "exceed features.cache_limit, 1 KB" in text
     assert str(plan_for(front, [source], ["block_00"], tmp_path)).startswith("stored after block_00: ")
     stored(front, source, tmp_path)
-    assert "200 of 200 examples are there already" in str(plan_for(front, [source], ["block_00"], tmp_path))
+    assert "200 of 200 examples are stored already" in str(plan_for(front, [source], ["block_00"], tmp_path))
 
 
 def test_a_disk_without_room_is_left_alone(tmp_path, monkeypatch):

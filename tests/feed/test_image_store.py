@@ -197,7 +197,7 @@ def test_unusable_images_are_named_and_the_others_kept(tmp_path):
     with pytest.raises(DataError, match="7 of 12 images cannot be used") as caught:
         decode_images(paths, SIZING, root)
     assert caught.value.where == str(tmp_path / "photos")
-    assert f"{paths[0]} (no image: it is none of JPEG" in str(caught.value.received)
+    assert f"{paths[0]} (not an image: it is none of JPEG" in str(caught.value.received)
     assert str(caught.value.received).endswith("and 2 more")
     assert decoded(paths[7:], root)[1] == 0
     with pytest.raises(DataError, match="1 of 2 images cannot be used") as caught:

@@ -169,7 +169,7 @@ def test_a_recipe_that_names_its_own_object_store_keeps_it(recipe):
         ({"on": "tpu-vm", "workers": 2}, "kft trains on one TPU host"),
         ({"on": "gke", "run": "runs/tickets"}, "a job keeps its files in Cloud Storage"),
         ({"on": "gke", "run": "gs://bucket"}, "expected: gs://BUCKET/FOLDER, for the run folder"),
-        ({"on": "gke", "image": "my image"}, "this is no name of a container image"),
+        ({"on": "gke", "image": "my image"}, "this is not the name of a container image"),
         ({"on": "gke", "data": None}, "the job has no place for a file of this machine"),
         ({"on": "gke", "overrides": ["data.train=dataframe"]}, "a DataFrame cannot be sent along"),
     ],
@@ -186,6 +186,21 @@ def test_a_suite_of_edge_cases_goes_along(tmp_path):
     placed = place(recipe, "gs://bucket/data")
     assert placed.recipe.spec.evaluate.suite == "/gcs/bucket/data/suites/checks.yaml"
     assert placed.missing == [str(tmp_path / "suites" / "checks.yaml")]
+
+
+def test_terms_that_were_accepted_here_are_accepted_by_the_job(recipe, tmp_path, monkeypatch):
+    from kft import accept_terms
+
+    monkeypatch.setenv("KFT_CACHE", str(tmp_path))
+    monkeypatch.delenv("KFT_ACCEPT_TERMS", raising=False)
+    loaded = load_recipe(recipe, ("model.backbone=gemma3-270m",))
+    with pytest.raises(UsageError, match="gemma3-270m comes under the Gemma Terms of Use"):
+        place(loaded, DATA)
+    accept_terms("gemma")
+    job = job_file(recipe, "vertex", overrides=("model.backbone=gemma3-270m",)).text
+    (script,) = scripts(job, "vertex")
+    assert "--accept-terms gemma" in " ".join(train_command(script))
+    assert "--accept-terms" not in job_file(recipe, "vertex").text
 
 
 def test_an_unknown_backbone_is_refused(recipe):

@@ -243,7 +243,7 @@ def meet_archive(folder, fault):
             for name, content, form in members:
                 entry = zipfile.ZipInfo(name or "m/empty")
                 entry.external_attr = {"symlink": 0o120777}.get(form, 0o100644) << 16
-                with warnings.catch_warnings(action="ignore"):  # that a name stands there twice
+                with warnings.catch_warnings(action="ignore"):  # that a name is there twice
                     archive.writestr(entry, content)
     else:
         with tarfile.open(fileobj=buffer, mode="w:gz" if kind == "tar.gz" else "w") as archive:

@@ -147,16 +147,15 @@ def meets(folder, fault):
     if field in options or field == "accelerator":
         options[field] = text
     base, name = folder, "recipe.yaml"
-    if field == "folder":
-        base = folder / text.replace("/", "_").replace("\0", "")[:80]
-    elif field == "file name":
-        name = text.replace("/", "_").replace("\0", "")[:80] + ".yaml"
     if field in ("folder", "file name"):
+        text = text.replace("/", "_")[:80]  # as it is asked for; no file can be called by NUL
+        base, name = (folder / text, name) if field == "folder" else (folder, f"{text}.yaml")
         try:
             base.mkdir(exist_ok=True)
             (base / name).write_text("task: text-classification\ndata:\n  train: a.csv\n")
-        except (OSError, UnicodeEncodeError):
-            return
+        except (OSError, ValueError):
+            if "\0" not in text:
+                return
         recipe = load_recipe(base / name)
     else:
         recipe = load_recipe(values or {"task": "text-classification", "data": {"train": "a.csv"}}, base=base)
@@ -228,11 +227,21 @@ def test_every_field_is_refused_or_stays_data(examples):
 
 @pytest.mark.parametrize("on", sorted(TEMPLATES))
 @pytest.mark.parametrize("field", FIELDS)
-def test_a_line_break_is_refused_in_every_field(tmp_path, on, field):
-    with pytest.raises(Exception) as caught:
-        meets(tmp_path, (field, ["x\n" + RUNS + "\n#"], "{}", on))
-    assert caught.type.__name__.endswith("Error") and caught.value.exit_code == 2
-    assert "U+000A" in str(caught.value) or r"\n" in str(caught.value)
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("x\n" + RUNS + "\n#", ("U+000A", r"\n")), ("x\0y", ("U+0000", r"\x00")), ("\0", ("U+0000", r"\x00"))],
+    ids=["a line break", "NUL inside", "NUL alone"],
+)
+def test_a_control_character_is_refused_in_every_field(tmp_path, on, field, text, said):
+    with pytest.raises(KftError) as caught:
+        meets(tmp_path, (field, [text], "{}", on))
+    assert caught.value.exit_code == 2 and any(each in str(caught.value) for each in said)
+
+
+@pytest.mark.parametrize("base", ["a\0b", "a\nb"])
+def test_a_folder_that_is_given_apart_is_refused_too(tmp_path, base):
+    with pytest.raises(KftError, match="control characters are refused"):
+        job_file(load_recipe({"task": "text-classification", "data": {"train": "a.csv"}}, base=tmp_path / base), "gke")
 
 
 @pytest.mark.parametrize("image", ["1e5", "123", "0x1f", "null", "yes", "1:20", "true"])

@@ -24,12 +24,15 @@ from tests import tiny
         {"name": "head", "unfreeze": "none", "epochs": 3, "lr": 1e-2},
         pytest.param({"name": "top", "unfreeze": "top-1", "epochs": 3, "lr": 1e-3}, marks=pytest.mark.slow),
         {"name": "top-two", "unfreeze": "top-2", "epochs": 3, "lr": 1e-3, "layer_decay": 0.5},
-        {
-            "name": "lora",
-            "unfreeze": {"lora": {"rank": 2, "targets": ["block_02/*query*", "block_02/*output_dense"]}},
-            "epochs": 3,
-            "lr": 1e-2,
-        },
+        pytest.param(
+            {
+                "name": "lora",
+                "unfreeze": {"lora": {"rank": 2, "targets": ["block_02/*query*", "block_02/*output_dense"]}},
+                "epochs": 3,
+                "lr": 1e-2,
+            },
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=lambda phase: phase["name"],
 )

@@ -11,7 +11,8 @@ import pytest
 
 import kft
 from kft.api.reading import split_of
-from kft.compare import setting
+from kft.compare import choosing, setting
+from kft.compare.choosing import Grounds
 from kft.compare.setting import Setting
 from kft.records.document import as_document
 from kft.split.assign import SPLITS
@@ -53,8 +54,12 @@ def test_what_the_test_split_holds_changes_nothing_that_is_chosen(tiny_folder, t
 
 
 def test_what_trains_and_chooses_is_given_no_test_rows_by_type(tiny_folder, tmp_path):
-    hints = get_type_hints(Prepared), get_type_hints(Setting, {**vars(setting), "Progress": object})
-    assert [each["split"] for each in hints] == [Selection, Selection]
+    hints = [
+        get_type_hints(Prepared),
+        get_type_hints(Setting, {**vars(setting), "Progress": object}),
+        get_type_hints(Grounds, {**vars(choosing), "Progress": object}),
+    ]
+    assert [each["split"] for each in hints] == [Selection] * 3
     assert {each.name for each in fields(Selection)} == {"train", "valid", "kind", "space"}
     split = split_of(kft.load_recipe(tiny.recipe(tmp_path, tiny_folder, rows=60)), None)
     seen = {identifier for part in (split.train, split.valid) for identifier in part.ids}

@@ -114,6 +114,7 @@ def test_four_replicas(recipe, alone):
     require_alike(alone, train(recipe, "four", "cpu:4"))
 
 
+@pytest.mark.slow
 def test_two_processes_one_of_them_killed_and_both_restarted(recipe, alone):
     folder, run = recipe.parent, recipe.parent / "workers"
     command = [sys.executable, "-m", "tests.killable", recipe, run, "--devices", "multi-worker", "--step", 6]

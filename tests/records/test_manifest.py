@@ -70,7 +70,7 @@ def test_a_manifest_that_is_gone_is_told_and_a_run_of_an_earlier_kft_is_read(run
     values = json.loads(run.receipt.read_text())
     del values["manifest"]
     run.receipt.write_text(json.dumps(values))
-    assert "nothing tells whether its files are as they were" in require_intact(run, ANSWERS)
+    assert "nothing says whether its files are as they were" in require_intact(run, ANSWERS)
     seal(run, ("metrics.json",))
     assert not run.manifest.exists(), "nobody vouches for what nobody knows"
 
@@ -88,7 +88,7 @@ def test_an_honest_change_is_vouched_for_and_another_is_not(run):
 def test_what_fails_while_it_is_written_is_vouched_for_no_more(run):
     with pytest.raises(RuntimeError), sealing(run, ("metrics.json",)):
         raise RuntimeError
-    with pytest.raises(RunError, match="not to its end"):
+    with pytest.raises(RunError, match="not completely"):
         require_intact(run, ("metrics.json",))
 
 

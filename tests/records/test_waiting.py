@@ -21,7 +21,7 @@ def test_one_that_does_nothing_is_waited_for_no_longer_than_said(tmp_path):
     (tmp_path / "work").mkdir()
     with (
         FileLock(str(tmp_path / "lock")),
-        pytest.raises(StorageError, match="holds what this one needs, and does not get on") as failed,
+        pytest.raises(StorageError, match="holds what this one needs, and makes no progress") as failed,
     ):
         acquire(tmp_path / "lock", lambda: said.append("waiting"), tmp_path / "work", idle_seconds=0.2)
     assert said == ["waiting"] and f"fuser {tmp_path / 'lock'}" in str(failed.value)

@@ -35,7 +35,7 @@ def test_tables_have_no_gaps_and_what_warns_is_said(tmp_path):
     text = ModelCard(render_card(read_record(run))).text
     assert "\n| --- | --- | --- | --- |\n| accuracy | " in text and "\n| top | top-2 | " in text
     assert "- gate accuracy >= 0.999: " in text and "- gate accuracy >= 0.999 fails: " in text
-    assert "too few of own." in text
+    assert "too few pass of own." in text
 
 
 def test_hostile_labels_stay_text(tmp_path):

@@ -42,9 +42,7 @@ def test_every_kind_of_answer_has_a_page(task, tmp_path):
     assert len(re.findall("<svg", page)) == {"text-classification": 5, "text-pairs": 5, "text-regression": 3}.get(
         task, 2
     )
-    assert (
-        "kft evaluate RUN --suite" in text if task in ("text-classification", "text-pairs") else "--suite" not in text
-    )
+    assert ("--suite checks.yaml" in text) == (task in ("text-classification", "text-pairs"))
     anchors = {value for _, name, value in read.attributes if name == "id"}
     links = {value[1:] for _, name, value in read.attributes if name == "href"}
     assert links and links <= anchors, links - anchors
@@ -54,7 +52,7 @@ def test_every_kind_of_answer_has_a_page(task, tmp_path):
 def test_the_verdict_is_that_of_the_gates_and_of_the_baseline(tmp_path):
     run = runs.write_run(tmp_path / "run", gates={"accuracy": ">= 0.999", "log_loss": "<= 9"})
     record = read_record(run)
-    assert headline(record).endswith("; 1 of 2 gates says no.")
+    assert headline(record).endswith("; 1 of 2 gates fails.")
     measurable, *_ = four_questions(record)
     assert measurable.tone == "error" and measurable.answer.startswith(
         "It is, and it falls short: gate accuracy >= 0.999"
@@ -79,17 +77,19 @@ def test_what_was_found_is_shown_and_what_was_not_looked_at_is_said(tmp_path):
     put(run, findings=runs.findings(Finding("size", "warning", "Small.", "Add rows.", 0.1)))
     record = read_record(run)
     questions = {each.name: each for each in four_questions(record)}
-    assert questions["verifiable"].answer == "Not as it is: 6 of 8 edge cases pass; too few of own."
+    assert questions["verifiable"].answer == "Not as it is: 6 of 8 edge cases pass; too few pass of own."
     own, typos = runs.suite().checks
     put(run, edge_cases=replace(runs.suite(), checks=(replace(own, holds=True), typos)))
     answers = [each.answer for each in four_questions(read_record(run))]
     assert any(answer.startswith("Mostly, but: 6 of 8 edge cases pass (") for answer in answers)
-    assert questions["maintainable"].answer.startswith("Mostly, but: ") and "50% [40%, 60%] of what" in str(questions)
+    assert questions["maintainable"].answer.startswith("Mostly, but: ") and "50 % (40 % to 60 %) of what" in str(
+        questions
+    )
     assert questions["trustworthy"].answer == "Mostly, but: Small."
     page = render_run(record)
     for words in (
         "Cases of ours.",
-        "50% [40%, 60%] of what",
+        "50 % (40 % to 60 %) of what",
         "similar sentences",
         "0.93 alike",
         "Add rows.",
@@ -136,7 +136,7 @@ def test_many_classes_are_shown_by_the_pairs_most_confused(tmp_path):
     many = read_record(runs.write_run(tmp_path / "many", labels=[f"c{i:02}" for i in range(31)], n=400))
     assert "Confusion matrix" in render_run(few) and "Confusion matrix" not in render_run(many)
     assert many.confused == sorted(many.confused, key=lambda pair: -pair.count)
-    assert "Taken for each other" in render_run(many)
+    assert "Mixed up most often" in render_run(many)
 
 
 def test_a_run_that_was_not_evaluated_says_what_to_do(tmp_path):
@@ -194,11 +194,11 @@ def test_a_solved_probe_has_no_curve():
         ({"threshold": {"costs": {"wrong": 10, "abstain": 1}}}, "an example costs", "good"),
         (
             {"threshold": {"precision": 0.5, "label": "good"}},
-            "of the answers good are right, 50 % were asked for",
+            "of the answers good are right, 50 % was asked for",
             "good",
         ),
-        ({"abstain_at": {"error": 0.001}}, "abstention is off: an error of at most 0.1% among", "warning"),
-        ({"abstain_at": {"error": 0.3}}, "at most are promised", "good"),
+        ({"abstain_at": {"error": 0.001}}, "abstention is off: an error of at most 0.1 % among", "warning"),
+        ({"abstain_at": {"error": 0.3}}, "was promised", "good"),
         ({}, "when to decline an answer", "missing"),
     ],
 )

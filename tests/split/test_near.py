@@ -166,7 +166,7 @@ def test_images_resized_recompressed_brightened_and_cropped(tmp_path):
         picture.save(paths[-1], **({"quality": 30} if place == 15 else {}))
     paths.append(tmp_path / "same.png")
     paths[-1].write_bytes(paths[5].read_bytes())
-    found = find_copies(paths)
+    found = find_copies(paths).pairs
     assert list(zip(found.first.tolist(), found.second.tolist(), strict=True)) == [
         (0, 12),
         (1, 13),
@@ -181,7 +181,7 @@ def test_a_picture_of_one_grey_resembles_none(tmp_path):
     paths = [tmp_path / f"{level}.png" for level in (10, 200)]
     for path, level in zip(paths, (10, 200), strict=True):
         Image.new("RGB", (40, 40), (level,) * 3).save(path)
-    assert near_images(paths).first.size == 0
+    assert near_images(paths).pairs.first.size == 0
 
 
 def sentences(rng, rows, words):
@@ -192,7 +192,7 @@ def test_one_word_makes_a_copy_where_texts_are_far_apart():
     rng = np.random.default_rng(0)
     texts = sentences(rng, 300, [f"word{number}" for number in range(400)])
     edited = texts[7].rsplit(" ", 1)[0] + " please"
-    found = copies_among([*texts, edited])
+    found = copies_among([*texts, edited]).pairs
     assert (found.first.tolist(), found.second.tolist()) == ([7], [300])
 
 
@@ -201,12 +201,12 @@ def test_one_word_makes_no_copy_where_people_ask_different_things_in_the_same_wo
     asked = [f"how do I order a new thing{number} in the app today" for number in range(100)]
     texts = asked + sentences(rng, 200, [f"word{number}" for number in range(400)])
     copy = texts[0].upper() + "!"
-    found = copies_among([*texts, copy])
+    found = copies_among([*texts, copy]).pairs
     assert (found.first.tolist(), found.second.tolist()) == ([0], [300])
     # Copies that lie between splits are no crowding: the rows of train decide.
     doubled = [*texts[100:], *(text.rsplit(" ", 1)[0] + " please" for text in texts[100:160])]
-    assert len(copies_among(doubled).first) == 0
-    assert len(copies_among(doubled, np.arange(len(doubled)) < 200).first) == 60
+    assert len(copies_among(doubled).pairs.first) == 0
+    assert len(copies_among(doubled, np.arange(len(doubled)) < 200).pairs.first) == 60
 
 
 def test_many_texts_are_compared_with_fewer_neighbours_and_their_copies_still_found(monkeypatch):
@@ -219,7 +219,7 @@ def test_many_texts_are_compared_with_fewer_neighbours_and_their_copies_still_fo
             "my parcel 78 is lat and nobody of the shop answers",
         ]
     )
-    assert [(int(one), int(other)) for one, other, _ in zip(*found, strict=True)] == [(77, 3000), (78, 3001)]
+    assert [(int(one), int(other)) for one, other, _ in zip(*found.pairs, strict=True)] == [(77, 3000), (78, 3001)]
 
 
 def test_a_crowd_ends_the_search_early():
@@ -228,4 +228,42 @@ def test_a_crowd_ends_the_search_early():
     assert sum(map(len, hashed_texts.candidates(hashed, 0.92))) == 0, (
         "a number is no typo: nothing is compared word by word"
     )
-    assert len(copies_among(texts).first) == 0
+    assert len(copies_among(texts).pairs.first) == 0
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=60), st.randoms(use_true_random=False))
+def test_copies_in_another_order_are_those_that_a_search_finds_there(rows, shuffle):
+    sentence = sentences(np.random.default_rng(0), 20, [f"word{number}" for number in range(400)])
+    forms = [
+        *sentence,
+        *(text.upper() for text in sentence),
+        *(text.rsplit(" ", 1)[0] + " please" for text in sentence),
+    ]
+    texts = [forms[row % len(forms)] for row in rows]
+    order = list(range(len(texts)))
+    shuffle.shuffle(order)
+    arranged = copies_among(texts).arranged(np.array(order))
+    again = copies_among([texts[row] for row in order])
+    assert np.array_equal(arranged.first, again.first) and arranged.different == again.different
+    assert all(np.array_equal(one, other) for one, other in zip(arranged.pairs, again.pairs, strict=True))
+
+
+def test_a_looser_limit_finds_what_a_search_at_that_limit_alone_finds():
+    rng = np.random.default_rng(0)
+    texts = sentences(rng, 1500, [f"word{number}" for number in range(400)])
+    for row in range(20):
+        words = texts[row].split()
+        for place in range(row % 3):
+            words[2 * place] = "other"
+        texts.append(" ".join(words))
+    found, alone = copies_among(texts).pairs, near_texts(texts, 0.8)
+    assert len(found.first) == 14 and all(np.array_equal(one, other) for one, other in zip(found, alone, strict=True))
+
+
+def test_which_texts_of_too_many_are_searched_hangs_on_neither_their_order_nor_their_number(monkeypatch):
+    texts = sentences(np.random.default_rng(0), 300, [f"word{number}" for number in range(400)])
+    monkeypatch.setattr(hashed_texts, "MOST_SEARCHED", 100)
+    one, other = (hashed_texts.hash_texts(list(some)) for some in (texts, texts[::-1]))
+    searched = {texts[row] for row in one.rows}
+    assert len(one.rows) == 100 and searched == {texts[::-1][row] for row in other.rows}

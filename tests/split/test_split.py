@@ -152,7 +152,7 @@ def test_one_file_is_split_by_shares(tmp_path):
     assert [len(made.part(name)) for name in SPLITS] == [28, 8, 4]
     assert made.labels == ("a", "b") and made.columns.guessed == ("text", "label")
     assert sorted(set(made.kind.learning.targets(made.valid.labels, made.space))) == [0, 1]
-    assert made.how == "valid 20% and test 10% of train.csv, stratified"
+    assert made.how == "valid 20 % and test 10 % of train.csv, stratified"
     frame = made.frame()
     assert frame.columns.tolist() == ["id", "split", "hash"] and len(frame) == 40
     text = made.train.inputs[0]
@@ -170,7 +170,7 @@ def test_groups_and_a_test_file(tmp_path):
     )
     table(tmp_path, "test.csv", [(text, label, f"x{key}") for text, label, key in rows_of(6)])
     made = load(tmp_path, test="test.csv", group={"column": "key", "pattern": "^(.+?)_"})
-    assert made.how == "valid 15% of train.csv by group (20 groups), stratified, test from test.csv"
+    assert made.how == "valid 15 % of train.csv by group (20 groups), stratified, test from test.csv"
     assert not set(made.train.groups) & set(made.valid.groups)
     assert made.test.ids[0] == "test.csv:1"
 
@@ -220,7 +220,7 @@ def test_a_label_seen_only_outside_train_is_named_and_counted(tmp_path):
     table(tmp_path, "train.csv", rows_of(40, labels=("refund", "login")))
     table(tmp_path, "test.csv", rows_of(6, labels=("refund", "refnd"), start=90))
     error = refused(tmp_path, test="test.csv")
-    assert error.problem == "labels that stand in test but never in train"
+    assert error.problem == "labels that are in test but never in train"
     assert (error.where, error.received) == ("test.csv", "'refnd' (3); did you mean 'refund'?")
     assert "in valid but" in refused(tmp_path, valid="test.csv").problem
 
@@ -232,9 +232,9 @@ def test_what_stands_in_two_files_is_refused(tmp_path):
     for valid in ("15%", "valid.csv"):
         table(tmp_path, "valid.csv", rows_of(4, start=70))
         error = refused(tmp_path, valid=valid, test="test.csv", group=group)
-        assert error.problem == "one group stands in two splits" and error.received == "39"
+        assert error.problem == "one group is in two splits" and error.received == "39"
     error = refused(tmp_path, test="test.csv", id="key")
-    assert error.problem == "one id stands in two splits" and error.received == "39_0"
+    assert error.problem == "one id is in two splits" and error.received == "39_0"
     assert refused(tmp_path, valid="valid.csv", test="15%", label="lable").where == "train.csv"
 
 
@@ -331,7 +331,7 @@ def test_the_newest_rows_are_test():
     ]
     made = load(Path(), frames_of(rows[::-1]), train=DATAFRAME, time="key", valid="25%", test="25%")
     assert made.how == (
-        "valid 25% and test 25% of train, by time in 'key' (train 2024-01-01 to 2024-03-06, valid 2024-04-01 to "
+        "valid 25 % and test 25 % of train, by time in 'key' (train 2024-01-01 to 2024-03-06, valid 2024-04-01 to "
         "2024-05-03, test 2024-05-04 to 2024-06-06)"
     )
     assert made.columns.label == "label" and set(made.test.inputs) == {text for text, _, _ in rows[27:]}
@@ -342,7 +342,7 @@ def test_the_newest_rows_are_test():
 def test_times_that_cannot_be_read_are_named():
     rows = sentences()
     for cells, problem, received in (
-        (["2024-05-01"] * 34 + ["soon", ""], "2 of 36 cells are no time", "'soon', ''"),
+        (["2024-05-01"] * 34 + ["soon", ""], "2 of 36 cells are not a time", "'soon', ''"),
         (["01/02/2024"] * 36, "the dates can be read in two ways", "'01/02/2024', which fits %d/%m/%Y and %m/%d/%Y"),
     ):
         given = [(text, label, cell) for (text, label, _), cell in zip(rows, cells, strict=True)]

@@ -96,7 +96,7 @@ def test_changed_images_are_written_once_and_damaged_ones_named(tmp_path):
     with Image.open(found.cases[0].changed) as image:
         assert np.array_equal(np.asarray(image), pixels[:, ::-1])
     (tmp_path / "b.png").write_bytes(b"none")
-    with pytest.raises(SuiteError, match=r"checks\[0\].cases\[1\].input: no image"):
+    with pytest.raises(SuiteError, match=r"checks\[0\].cases\[1\].input: not an image"):
         cases_of(tmp_path, [still("a.png", "b.png", changes=["flip"])], task=IMAGES)
 
 

@@ -144,7 +144,7 @@ def test_what_a_model_cannot_answer_is_refused_all_at_once(tmp_path):
     assert "checks[0].cases[0].label: no label of the model: 'negative' (known: neutral, positive) (line 5)" in text
     assert "checks[2].label: no label of the model: 'positiv'; did you mean positive?" in text
     text = unfit(write(tmp_path, GOOD), IMAGES)
-    assert "typos is no change to images (known: blur," in text and "no such image: It works." in text
+    assert "typos is not a change to images (known: blur," in text and "no such image: It works." in text
     assert "a list of two texts is wanted" in unfit(write(tmp_path, GOOD), PAIRS)
     assert "one class of many" in unfit(write(tmp_path, GOOD), TASKS.get("text-regression"))
     rows = "checks: [{name: a, kind: invariance, rows: {file: a.csv}, changes: {name: upper, side: first}}]"

@@ -62,7 +62,7 @@ def test_numbers_come_back_in_their_own_units():
 
 
 @pytest.mark.parametrize(
-    ("cell", "found"), [("1.5", 1.5), (2, 2.0), ("1_000", "no finite number"), ("nan", "no finite"), ("", "missing")]
+    ("cell", "found"), [("1.5", 1.5), (2, 2.0), ("1_000", "not a finite"), ("nan", "not a finite"), ("", "missing")]
 )
 def test_numbers_in_cells(cell, found):
     value, problem = NUMBERS.labels.parse(cell, "text", SPEC)
@@ -126,8 +126,8 @@ def test_spans_as_objects_and_as_tags_of_words(text, cell):
         ([{"start": 0, "end": 4, "label": "x"}, {"start": 2, "end": 6, "label": "y"}], "overlaps the one before"),
         ([{"start": 0, "label": "x"}], "a span lacks 'end'"),
         ("B-person O", "2 tags for 5 words"),
-        ("[{", "no JSON"),
-        (7.5, "no list of spans or tags"),
+        ("[{", "not JSON"),
+        (7.5, "not a list of spans or tags"),
     ],
 )
 def test_spans_that_do_not_fit_the_text(cell, problem):

@@ -106,7 +106,7 @@ def test_everything_that_does_not_fit_is_said_at_once():
     lines = str(caught.value).splitlines()
     assert lines[:5] == [
         "the recipe is not valid: 4 errors",
-        "  - train.best: valid_accuracy is no metric of image-multi-label, which has valid_loss, valid_micro_f1, "
+        "  - train.best: valid_accuracy is not a metric of image-multi-label, which has valid_loss, valid_micro_f1, "
         "valid_macro_f1, valid_average_precision; did you mean valid_macro_f1?",
         "  - data.text_pair: only for text-pairs; the task is image-multi-label",
         "  - train.class_weight: only for text-classification, text-pairs, image-classification; the task is "

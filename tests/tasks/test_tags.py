@@ -141,10 +141,10 @@ def test_a_recipe_can_name_the_form():
 @pytest.mark.parametrize(
     ("tags", "said"),
     [
-        (["O", "E-PER"], "goes on with a span that has not begun"),
+        (["O", "E-PER"], "continues a span that has not begun"),
         (["B-PER", "S-PER"], "has no tag that ends it"),
         (["B-PER", "I-PER"], "the last span has no tag that ends it"),
-        (["B-PER", "E-LOC"], "goes on with a span that has not begun"),
+        (["B-PER", "E-LOC"], "continues a span that has not begun"),
     ],
 )
 def test_a_span_that_does_not_end_as_its_scheme_says_is_refused(tags, said):
@@ -179,4 +179,4 @@ def test_nothing_between_two_spaces_can_have_a_tag_of_its_own():
 
 def test_tags_that_are_lists_or_objects_among_names_are_refused():
     assert "mixes tags" in read([["O", ["B-PER"]]], ["Ada left"])[0]
-    assert "label is no list of spans or tags" in read([{"a": 1}], ["Ada left"])[0]
+    assert "label is not a list of spans or tags" in read([{"a": 1}], ["Ada left"])[0]

@@ -174,6 +174,7 @@ def on_devices():
     return [json.loads(process.communicate(timeout=300)[0].splitlines()[-1]) for process in started]
 
 
+@pytest.mark.slow  # with AdamW, promise 5 shows it in each run of the tests
 @pytest.mark.parametrize("name", ["sgd", "lion", "adam", "adamw"])
 def test_two_replicas_make_the_same_updates_as_one(name, on_devices):
     one, two = (found[name] for found in on_devices)

@@ -28,23 +28,26 @@ def losses(run):
 
 @pytest.fixture(scope="module")
 def trained(tiny_folder, tmp_path_factory):
-    """The same recipe in both precisions, and once more in bfloat16 without the feature store."""
+    """The same recipe in both precisions."""
     folder = tmp_path_factory.mktemp("precision")
     path = tiny.recipe(folder, tiny_folder, phases=PHASES)
-    found = {}
-    for name, settings in {"float32": [], "bfloat16": [], "unstored": ["features.store=off"]}.items():
-        precision = "float32" if name == "float32" else "bfloat16"
-        overrides = [f"train.precision={precision}", "model.dropout=0", *settings]
-        found[name] = kft.train(path, run=folder / name, overrides=overrides, quiet=True).run
-    return found
+    return {precision: run_in(precision, path, folder / precision) for precision in ("float32", "bfloat16")}
+
+
+def run_in(precision, path, folder, *settings):
+    overrides = [f"train.precision={precision}", "model.dropout=0", *settings]
+    return kft.train(path, run=folder, overrides=overrides, quiet=True).run
 
 
 def test_the_loss_follows_that_of_float32(trained):
     np.testing.assert_allclose(losses(trained["bfloat16"]), losses(trained["float32"]), rtol=0.02)
 
 
-def test_stored_features_train_as_those_that_are_recomputed(trained):
-    np.testing.assert_allclose(losses(trained["bfloat16"]), losses(trained["unstored"]), rtol=0.01)
+@pytest.mark.slow
+def test_stored_features_train_as_those_that_are_recomputed(trained, tmp_path):
+    path = trained["bfloat16"].parent / "recipe.yaml"
+    unstored = run_in("bfloat16", path, tmp_path / "unstored", "features.store=off")
+    np.testing.assert_allclose(losses(trained["bfloat16"]), losses(unstored), rtol=0.01)
 
 
 def test_checkpoints_hold_float32_and_answers_come_from_them(trained):
@@ -75,6 +78,7 @@ def test_what_is_stored_is_bfloat16_under_a_key_of_its_own(tiny_folder, tmp_path
         np.testing.assert_array_equal(stored.row(index), computed.row(index))
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on_to_the_same_weights(trained, tiny_folder, tmp_path):
     path = tiny.recipe(tmp_path, tiny_folder, phases=PHASES)
 

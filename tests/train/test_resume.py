@@ -267,7 +267,7 @@ def test_a_run_whose_checkpoints_are_elsewhere_is_not_begun_anew(place):
     shutil.rmtree(folder / "lasts")
     with pytest.raises(RunError, match="the run has trained") as caught:
         kft.train(run / "recipe.yaml", run=run, resume=True)
-    assert "restore that folder, or train anew with another --run DIR" in str(caught.value)
+    assert "restore that folder, or train again with another --run DIR" in str(caught.value)
 
 
 def test_a_folder_for_checkpoints_that_holds_something_else_is_refused(place):
@@ -300,6 +300,7 @@ def test_what_a_kill_left_before_the_first_file_is_no_run(tmp_path):
         refuse_taken(tmp_path)
 
 
+@pytest.mark.slow
 def test_what_a_callback_does_on_an_epochs_beginning_is_done_when_going_on_there(place):
     folder, recipe, _ = place
 
@@ -316,6 +317,7 @@ def test_what_a_callback_does_on_an_epochs_beginning_is_done_when_going_on_there
     assert rates[0] == rates[1] and len(set(rates[0])) == 3
 
 
+@pytest.mark.slow
 def test_a_run_that_a_callback_stopped_stays_stopped(place):
     """Killed after the epoch that ended it, before its phase was over: the later phase is not run after all."""
     folder, recipe, _ = place

@@ -45,8 +45,7 @@ def judge_classes(rows: Mapping[str, int]) -> Iterable[Finding]:
         yield Finding(
             "amount",
             "error",
-            f"{counted(len(poor), len(rows), 'classes')} have fewer than {LEARNABLE} rows in train: "
-            "they cannot be learned.",
+            counted(len(poor), len(rows), "classes", f"have fewer than {LEARNABLE} rows in train: too few to learn."),
             _wanted(poor, rows, USABLE) + " Or merge classes.",
             len(poor) / len(rows),
             details=details,
@@ -55,8 +54,8 @@ def judge_classes(rows: Mapping[str, int]) -> Iterable[Finding]:
         yield Finding(
             "amount",
             "warning",
-            f"{counted(len(few), len(rows), 'classes')} have fewer than {USABLE} rows in train, "
-            f"the smallest {rows[order[0]]}.",
+            counted(len(few), len(rows), "classes", f"have fewer than {USABLE} rows in train, the smallest ")
+            + f"{rows[order[0]]}.",
             _wanted(few, rows, USABLE),
             len(few) / len(rows),
             details=details,
@@ -65,8 +64,8 @@ def judge_classes(rows: Mapping[str, int]) -> Iterable[Finding]:
         yield Finding(
             "amount",
             "note",
-            f"{counted(len(some), len(rows), 'classes')} have fewer than {COMFORTABLE} rows in train.",
-            _wanted(some, rows, COMFORTABLE) + " More rows will pay more than more training.",
+            counted(len(some), len(rows), "classes", f"have fewer than {COMFORTABLE} rows in train."),
+            _wanted(some, rows, COMFORTABLE) + " More rows will help more than more training.",
             len(some) / len(rows),
             details=details,
         )

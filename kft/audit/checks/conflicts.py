@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from kft.audit.check import Check
+from kft.audit.texts import counted
 from kft.audit.view import AuditView
 from kft.records.findings import Finding, Severity
-from kft.split.near import Pairs
+from kft.split.near import Pairs, each_pair
 from kft.tasks.spelling import folded
 
 SHARE_WARNED = 0.01
@@ -28,7 +29,7 @@ def check_conflicts(view: AuditView) -> Iterable[Finding]:
             return abs(one - other) > view.split.space.std
         return {folded(name) for name in kind.labels.names(one)} != {folded(name) for name in kind.labels.names(other)}
 
-    yield from find_conflicts(view.all.ids, labels, view.copies, differ, kind.labels.written)
+    yield from find_conflicts(view.all.ids, labels, view.copies.pairs, differ, kind.labels.written)
 
 
 def find_conflicts(
@@ -43,7 +44,7 @@ def find_conflicts(
     Args:
         ids: ``str[n]``.
         labels: ``object[n]``.
-        copies: From ``find_copies``.
+        copies: Its pairs, from ``find_copies``.
         differ: Whether two labels cannot both be right.
         written: A label as text.
 
@@ -55,7 +56,7 @@ def find_conflicts(
         (('c',), ['b'], ['x'])
     """
     best: dict[int, tuple[float, int]] = {}
-    for one, other, alike in zip(*(column.tolist() for column in copies), strict=True):
+    for one, other, alike in each_pair(copies):
         if differ(labels[one], labels[other]) and alike > best.get(other, (0.0, 0))[0]:
             best[other] = alike, one
     if not best:
@@ -68,7 +69,7 @@ def find_conflicts(
     yield Finding(
         "conflicting-labels",
         severity,
-        f"{len(rows):,} of {len(ids):,} rows ({share:.1%}) have a copy with another label: {example}.",
+        counted(len(rows), len(ids), "rows", f"have a copy with another label: {example}."),
         "Read both, and give them one label; where people disagree, say in the labelling guide which is right.",
         share,
         tuple(str(ids[row]) for row in rows),
@@ -82,5 +83,10 @@ def find_conflicts(
 
 
 CHECK = Check(
-    "conflicting-labels", "copies and near-copies with different labels", check_conflicts, quick=False, rank=60
+    "conflicting-labels",
+    "copies and near-copies with different labels",
+    check_conflicts,
+    quick=False,
+    rank=60,
+    reads_copies=True,
 )

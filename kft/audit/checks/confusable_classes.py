@@ -105,10 +105,10 @@ def find_confusable_classes(view: AuditView) -> Iterable[Finding]:
     yield Finding(
         check=NAME,
         severity="warning" if coins else "note",
-        message=f"Pairs of classes that are hard to tell apart: {len(pairs)}, no better than by a coin: {len(coins)}; "
-        f"the hardest are {names}, with an error of {worst.error:.2f}, where a coin has 0.50.",
-        advice=f"Read the examples: say in the labelling guide what parts {names}, or join them in the label column: "
-        f"with {'all pairs like a coin' if coins else 'this pair'} joined, accuracy goes from {before:.3f} to "
+        message=f"Pairs of classes that are hard to tell apart: {len(pairs)}, no better than by tossing a coin: "
+        f"{len(coins)}. The hardest are {names}, with an error of {worst.error:.2f} (a coin's is 0.50).",
+        advice=f"Read the examples: say in the labelling guide what sets {names} apart, or join them in the label "
+        f"column: with {'all pairs like a coin' if coins else 'this pair'} joined, accuracy goes from {before:.3f} to "
         f"{after:.3f}.",
         score=min(1.0, 2 * worst.error),
         rows=tuple(dict.fromkeys(identifier for found in examples for identifier in found)),

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from kft.audit.check import Check
+from kft.audit.texts import counted, kinds_of_copies
 from kft.audit.view import AuditView
 from kft.records.findings import Finding, Severity
 from kft.split.assign import SPLITS
@@ -14,11 +15,13 @@ from kft.split.near import Pairs, groups_of
 
 SHARE_WARNED = 0.05
 """Of a split's rows that could go without a text or photo being lost."""
+MOST_LISTED = 100_000
+"""Pairs; of more, each row is listed once, with the one that it resembles most."""
 
 
 def check_duplicates(view: AuditView) -> Iterable[Finding]:
     """Looks for copies within train, within valid and within test."""
-    yield from find_duplicates(view.all.ids, view.split_of, view.copies)
+    yield from find_duplicates(view.all.ids, view.split_of, view.copies.pairs)
 
 
 def find_duplicates(ids: np.ndarray, split_of: np.ndarray, copies: Pairs) -> Iterable[Finding]:
@@ -27,14 +30,14 @@ def find_duplicates(ids: np.ndarray, split_of: np.ndarray, copies: Pairs) -> Ite
     Args:
         ids: ``str[n]``.
         split_of: ``str[n]``: ``train``, ``valid`` or ``test``.
-        copies: From ``find_copies``.
+        copies: Its pairs, from ``find_copies``.
 
     Example:
         >>> from kft.split.near_text import near_texts
         >>> copies = near_texts(["Where is my card?", "Hello", "where is my card"])
         >>> (found,) = find_duplicates(np.array(["a", "b", "c"]), np.array(["train"] * 3), copies)
         >>> found.message
-        '1 of 3 rows of train (33.3%) is a copy of another one: 1 the same, 0 nearly the same.'
+        '1 of 3 rows of train (33.3 %) is an exact copy of another row.'
     """
     rows = np.arange(len(ids))
     for name in SPLITS:
@@ -49,12 +52,16 @@ def find_duplicates(ids: np.ndarray, split_of: np.ndarray, copies: Pairs) -> Ite
         share = spare / int(own.sum())
         severity: Severity = "warning" if share >= SHARE_WARNED else "note"
         shown = np.lexsort((pairs.second, -pairs.similarity))
+        if len(shown) > MOST_LISTED:
+            shown = shown[np.sort(np.unique(pairs.second[shown], return_index=True)[1])]
         yield Finding(
             "duplicates",
             severity,
-            f"{spare:,} of {int(own.sum()):,} rows of {name} ({share:.1%}) {'are copies' if spare > 1 else 'is a copy'}"
-            f" of another one: {exact:,} the same, {spare - exact:,} nearly the same.",
-            f"Keep one of each, unless they are to count several times: {name} has fewer different examples than rows.",
+            counted(
+                spare, int(own.sum()), f"rows of {name}", f"are {kinds_of_copies(exact, spare - exact)} of another row."
+            ),
+            f"Keep one of each, unless they are meant to count several times: {name} has fewer different examples "
+            "than rows.",
             share,
             tuple(str(ids[row]) for row in pairs.second[shown]),
             {
@@ -65,4 +72,6 @@ def find_duplicates(ids: np.ndarray, split_of: np.ndarray, copies: Pairs) -> Ite
         )
 
 
-CHECK = Check("duplicates", "copies and near-copies within a split", check_duplicates, quick=False, rank=50)
+CHECK = Check(
+    "duplicates", "copies and near-copies within a split", check_duplicates, quick=False, rank=50, reads_copies=True
+)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from kft.audit.check import Check
+from kft.audit.sampling import SAMPLE_ROWS
 from kft.audit.texts import TAG, counted, ids_of, texts_of
 from kft.audit.view import AuditView
 from kft.records.findings import Finding
@@ -46,7 +47,7 @@ _KINDS: tuple[tuple[str, Callable[[str], bool], str, str], ...] = (
     (
         "mojibake",
         is_mojibake,
-        "were read in a wrong encoding, such as Ã¶ for ö",
+        "were read in the wrong encoding, such as Ã¶ for ö",
         "Save the source as UTF-8 again where it came from, or mend it: pip install ftfy; ftfy FILE.",
     ),
     (
@@ -65,7 +66,7 @@ _KINDS: tuple[tuple[str, Callable[[str], bool], str, str], ...] = (
         "tags",
         lambda text: "<" in text and TAG.search(text) is not None,
         "hold HTML tags",
-        "Take the tags out where the texts are made: the model reads them as words.",
+        "Take the tags out at the source: the model reads them as words.",
     ),
     (
         "control",
@@ -95,7 +96,7 @@ def judge_encoding(ids: Sequence[str], texts: Sequence[str]) -> Iterable[Finding
             yield Finding(
                 "encoding",
                 "warning" if share >= WARNED else "note",
-                f"{counted(len(rows), len(texts), 'texts')} {what}.",
+                counted(len(rows), len(texts), "texts", f"{what}."),
                 advice,
                 share,
                 rows,
@@ -103,4 +104,11 @@ def judge_encoding(ids: Sequence[str], texts: Sequence[str]) -> Iterable[Finding
             )
 
 
-CHECK = Check("encoding", "wrong encodings, lost characters, HTML", check_encoding, medium="text", rank=100)
+CHECK = Check(
+    "encoding",
+    "wrong encodings, lost characters, HTML",
+    check_encoding,
+    medium="text",
+    rank=100,
+    most_rows=SAMPLE_ROWS,
+)

@@ -65,7 +65,7 @@ def judge_images(ids: Sequence[str], facts: ImageFacts, *, side: int, crops: boo
             yield Finding(
                 "image-quality",
                 "warning" if share >= WARNED or kind == "flat" else "note",
-                f"{counted(len(places), len(bad), 'images')} {what}.",
+                counted(len(places), len(bad), "images", f"{what}."),
                 advice,
                 share,
                 tuple(ids[place] for place in order),

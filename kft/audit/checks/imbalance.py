@@ -9,6 +9,7 @@ import numpy as np
 
 from kft.audit.check import Check
 from kft.audit.view import AuditView
+from kft.records.estimate import percent
 from kft.records.findings import Finding
 from kft.split.data_split import labels_of
 
@@ -52,7 +53,7 @@ def judge_balance(rows: Mapping[str, int], weighted: bool = False) -> Iterable[F
         "imbalance",
         "warning" if strong and not weighted else "note",
         f"{largest} has {ratio:.1f} times the rows of {smallest} ({int(counts.max()):,} and {int(counts.min()):,}): "
-        f"always answering {largest} is right in {majority:.1%}.",
+        f"always answering {largest} is right {percent(majority)} of the time.",
         f"{judged}; train.class_weight is balanced already."
         if weighted
         else f"{judged}; try --set train.class_weight=balanced where rare classes matter as much.",

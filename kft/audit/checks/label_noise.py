@@ -12,6 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from kft.audit.check import Check
+from kft.audit.texts import counted
 from kft.audit.view import AuditView
 from kft.records.findings import Finding, Severity
 
@@ -72,9 +73,13 @@ def find_label_noise(view: AuditView) -> Iterable[Finding]:
     yield Finding(
         check=NAME,
         severity=severity,
-        message=f"{len(rows):,} of {len(known):,} labels of train and valid ({share:.1%}) are contradicted by a "
-        f"probe that did not see them: {first}.",
-        advice="Look through the rows in this order, the first hundred first, and mend the labels that are wrong: kft "
+        message=counted(
+            len(rows),
+            len(known),
+            "labels of train and valid",
+            f"are contradicted by a probe that did not see them: {first}.",
+        ),
+        advice="Go through the rows in this order, the first hundred first, and mend the labels that are wrong: kft "
         "data apply takes the mended list; where people themselves disagree, say so in the labelling guide or join "
         "the classes.",
         score=share,

@@ -57,8 +57,8 @@ def find_spellings(ids: Sequence[str], labels: Sequence[object], labelling: Labe
     yield Finding(
         NAME,
         "warning",
-        f"{counted(len(new), len(counts), labelling.noun)} {'is' if len(new) == 1 else 'are'} another one in another "
-        f"spelling: {'; '.join(said[:3])}{f'; and {len(said) - 3} more' if len(said) > 3 else ''}.",
+        f"{counted(len(new), len(counts), labelling.noun, 'are another one in another spelling')}: "
+        f"{'; '.join(said[:3])}{f'; and {len(said) - 3} more' if len(said) > 3 else ''}.",
         "kft data apply RECIPE corrections.csv -o FILE gives each the spelling of most rows; where two are meant, name "
         "them so that people see it."
         if suggested

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from kft.audit.check import Check
+from kft.audit.sampling import SAMPLE_ROWS
 from kft.audit.texts import counted, ids_of, texts_of
 from kft.audit.view import AuditView
 from kft.records.files import storage_errors
@@ -51,7 +52,7 @@ def judge_languages(ids: Sequence[str], texts: Sequence[str]) -> Iterable[Findin
     yield Finding(
         "language",
         "warning" if share >= MIXED else "note",
-        f"{counted(len(others), judged, 'texts whose language is clear')} are not in {main}: "
+        f"{counted(len(others), judged, 'texts whose language is clear', f'are not in {main}')}: "
         + ", ".join(f"{name} ({count:,})" for name, count in counts.most_common(6) if name != main)
         + ".",
         "Take them out if they do not belong; if they do, choose a backbone that reads them: `kft models` says which.",
@@ -91,4 +92,12 @@ def detect_languages(texts: Sequence[str]) -> list[tuple[str, float]]:
     return found
 
 
-CHECK = Check("language", "texts in another language than most", check_language, "text", quick=False, rank=110)
+CHECK = Check(
+    "language",
+    "texts in another language than most",
+    check_language,
+    "text",
+    quick=False,
+    rank=110,
+    most_rows=SAMPLE_ROWS,
+)

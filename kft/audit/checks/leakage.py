@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from kft.audit.check import Check
+from kft.audit.texts import counted, kinds_of_copies
 from kft.audit.view import AuditView
 from kft.records.findings import Finding, Severity
 from kft.split.assign import SPLITS
-from kft.split.near import Pairs
+from kft.split.near import Pairs, each_pair
 
 SHARE_ERROR = 0.025
 """Of a split's rows. Questions that people ask in the same words reach .019 in the test split of BANKING77."""
@@ -21,7 +22,7 @@ def check_leakage(view: AuditView) -> Iterable[Finding]:
     """Compares valid with train, and test with both."""
     labels = view.all.labels
     written = None if labels is None else [view.task.kind.labels.written(label) for label in labels]
-    yield from find_leaks(view.all.ids, view.split_of, view.copies, written)
+    yield from find_leaks(view.all.ids, view.split_of, view.copies.pairs, written)
 
 
 def find_leaks(
@@ -32,7 +33,7 @@ def find_leaks(
     Args:
         ids: ``str[n]``.
         split_of: ``str[n]``: ``train``, ``valid`` or ``test``.
-        copies: From ``find_copies``.
+        copies: Its pairs, from ``find_copies``.
         labels: As text; None where rows have none.
 
     Example:
@@ -43,15 +44,15 @@ def find_leaks(
         ('error', ('c',), ['a'])
     """
     place = np.array([SPLITS.index(name) for name in split_of], np.int64)
-    pairs = list(zip(*(column.tolist() for column in copies), strict=True))
+    across = place[copies.first] != place[copies.second]
     best: dict[int, tuple[float, int]] = {}
-    for one, other, alike in pairs:
-        if place[one] != place[other]:
-            early, late = sorted((one, other), key=lambda row: place[row])
-            if alike > best.get(late, (0.0, 0))[0]:
-                best[late] = alike, early
-    for one, other, alike in pairs:  # equal texts are paired with the first of them alone
-        if alike == 1 and one in best:
+    for one, other, alike in each_pair(Pairs(*(column[across] for column in copies))):
+        early, late = sorted((one, other), key=lambda row: place[row])
+        if alike > best.get(late, (0.0, 0))[0]:
+            best[late] = alike, early
+    same = copies.similarity == 1
+    for one, other, _ in each_pair(Pairs(*(column[same] for column in copies))) if best else ():
+        if one in best:  # equal texts are paired with the first of them alone
             best.setdefault(other, best[one])
     for name in SPLITS[1:]:
         rows = sorted((row for row in best if split_of[row] == name), key=lambda row: (-best[row][0], row))
@@ -82,8 +83,12 @@ def _finding(
     return Finding(
         "leakage",
         severity,
-        f"{len(rows):,} of {size:,} rows of {name} ({share:.1%}) are copies of rows of {others}: {exact:,} the "
-        f"same, {len(rows) - exact:,} nearly the same.",
+        counted(
+            len(rows),
+            size,
+            f"rows of {name}",
+            f"are {kinds_of_copies(exact, len(rows) - exact)} of {'rows' if len(rows) > 1 else 'a row'} of {others}.",
+        ),
         f"Take them out of {name}, or out of {others}; or let kft make the split (data.{name}: 15%), which keeps "
         "copies on one side.",
         share,
@@ -93,5 +98,10 @@ def _finding(
 
 
 CHECK = Check(
-    "leakage", "rows of valid and test that have a copy in an earlier split", check_leakage, quick=False, rank=40
+    "leakage",
+    "rows of valid and test that have a copy in an earlier split",
+    check_leakage,
+    quick=False,
+    rank=40,
+    reads_copies=True,
 )

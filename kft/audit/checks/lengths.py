@@ -9,6 +9,7 @@ import numpy as np
 from kft.audit.check import Check
 from kft.audit.texts import counted, ids_of, texts_of, without_markup
 from kft.audit.view import AuditView
+from kft.records.estimate import percent
 from kft.records.findings import Finding
 from kft.split.assign import SPLITS
 
@@ -34,7 +35,7 @@ def judge_texts(ids: Sequence[str], texts: Sequence[str]) -> Iterable[Finding]:
 
     Example:
         >>> [finding.message for finding in judge_texts(["a", "b"], ["<br/>", "It broke again."])]
-        ['1 of 2 texts (50.0 %) hold nothing but markup or marks.']
+        ['1 of 2 texts (50 %) holds nothing but markup or punctuation.']
     """
     lengths = np.array([len(text) for text in texts])
     # Only a text that is short, or holds markup, can hold little.
@@ -47,14 +48,14 @@ def judge_texts(ids: Sequence[str], texts: Sequence[str]) -> Iterable[Finding]:
     long = long[np.argsort(-lengths[long], kind="stable")].tolist()
     n = len(texts)
     kinds = (
-        ("empty", empty, "hold nothing but markup or marks", "Take them out, or look at how they were exported."),
+        ("empty", empty, "hold nothing but markup or punctuation", "Take them out, or look at how they were exported."),
         (
             "short",
             short,
             f"have fewer than {FEWEST_CHARACTERS} letters or digits",
-            "Look whether they can be labelled.",
+            "Check whether they can be labelled.",
         ),
-        ("long", long, f"are longer than {limit:,.0f} characters, unlike the rest", "Part them, or take them out."),
+        ("long", long, f"are longer than {limit:,.0f} characters, unlike the rest", "Split them, or take them out."),
     )
     for kind, places, what, advice in kinds:
         if places:
@@ -62,7 +63,7 @@ def judge_texts(ids: Sequence[str], texts: Sequence[str]) -> Iterable[Finding]:
             yield Finding(
                 "lengths",
                 "warning" if kind == "empty" and share >= 0.01 else "note",
-                f"{counted(len(places), n, 'texts')} {what}.",
+                counted(len(places), n, "texts", f"{what}."),
                 advice,
                 share,
                 tuple(ids[place] for place in places),
@@ -95,8 +96,8 @@ def judge_cuts(ids: Sequence[str], tokens: np.ndarray, max_tokens: int, most: in
     yield Finding(
         "lengths",
         "warning" if share >= CUT_WARNED or text_lost >= LOST_WARNED else "note",
-        f"{counted(len(cut), len(tokens), 'texts')} are cut at {max_tokens} tokens; {text_lost:.1%} of all text is "
-        "never read.",
+        counted(len(cut), len(tokens), "texts", f"are cut at {max_tokens} tokens; {percent(text_lost)} of all text is ")
+        + "never read.",
         _advice(tokens, max_tokens, enough, most),
         share,
         tuple(ids[place] for place in order),
@@ -114,13 +115,11 @@ def _advice(tokens: np.ndarray, max_tokens: int, enough: int, most: int) -> str:
     """What reads more of the texts; the backbone's limit is never exceeded."""
     if max_tokens >= enough:
         return (
-            f"{most or SIZES[-1]:,} tokens are the most that the backbone takes. Part long texts into rows of one "
+            f"{most or SIZES[-1]:,} tokens are the most that the backbone takes. Split long texts into rows of one "
             "data.group, keep what tells their classes, or choose a backbone that takes more: kft models."
         )
-    known = "" if most else ", where the backbone goes as far"
-    return f"--set model.max_tokens={enough} reads all of {(tokens <= enough).mean():.0%} of the texts{known}.".replace(
-        "%", " %"
-    )
+    known = "" if most else ", if the backbone takes as many"
+    return f"--set model.max_tokens={enough} reads {percent((tokens <= enough).mean(), 0)} of the texts whole{known}."
 
 
 CHECK = Check("lengths", "empty, very short, very long and cut texts", check_lengths, medium="text", rank=90)

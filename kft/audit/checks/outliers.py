@@ -12,6 +12,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from kft.audit.check import Check
+from kft.audit.texts import counted
 from kft.audit.view import AuditView
 from kft.metrics.neighbours import cosines, unit_rows
 from kft.records.findings import Finding
@@ -83,8 +84,10 @@ def find_outliers(view: AuditView) -> Iterable[Finding]:
     yield Finding(
         check=NAME,
         severity="note",
-        message=f"{len(rows):,} of {len(features):,} rows ({len(rows) / len(features):.1%}) are like nothing in the "
-        f"training split; the most distant is {str(view.all.ids[rows[0]])!r}.",
+        message=counted(
+            len(rows), len(features), "rows", "are like nothing in the training split; the most distant is "
+        )
+        + f"{str(view.all.ids[rows[0]])!r}.",
         advice="Read the first twenty: take out what does not belong (another language, a test entry, a broken file); "
         "where it is a rare case that matters, label more like it.",
         score=len(rows) / len(features),

@@ -30,7 +30,7 @@ def judge_personal(
     Example:
         >>> [finding] = judge_personal(["a"], ["I am jane@example.com"])
         >>> finding.message, finding.details["masked"]
-        ('1 of 1 texts (100.0 %) hold e-mail addresses, 1 in all.', ['j***@e***.com'])
+        ('1 of 1 texts (100 %) holds e-mail addresses, 1 in all.', ['j***@e***.com'])
     """
     found: dict[PersonalKind, list[tuple[str, str]]] = {}
     for identifier, text in zip(ids, texts, strict=True):
@@ -46,7 +46,7 @@ def judge_personal(
         yield Finding(
             "personal-data",
             "warning",
-            f"{counted(len(rows), len(texts), 'texts')} hold {NAMES[kind]}, {len(found[kind]):,} in all.",
+            counted(len(rows), len(texts), "texts", f"hold {NAMES[kind]}, {len(found[kind]):,} in all."),
             f"data.redact: [{wanted}] replaces them, in training and in answering alike.",
             len(rows) / len(texts),
             tuple(rows),

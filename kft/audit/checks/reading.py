@@ -12,7 +12,7 @@ from kft.records.findings import Finding
 def check_reading(view: AuditView) -> Iterable[Finding]:
     """Names each guess: what is guessed wrong makes other data, and nothing else would tell."""
     for note in view.split.notes:
-        advice = "Look whether that is what is meant; what the data say themselves need not be guessed."
+        advice = "Check that this is what is meant; what the data say themselves need not be guessed."
         yield Finding("reading", "note", f"{note[0].upper()}{note[1:]}.", advice, 0.0)
 
 

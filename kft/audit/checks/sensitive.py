@@ -10,6 +10,7 @@ import numpy as np
 from kft.audit.check import Check
 from kft.audit.several_looks import Z95, difference_of_shares, holm, two_sided_p
 from kft.audit.view import AuditView
+from kft.records.estimate import percent
 from kft.records.findings import Finding
 
 FEWEST_ROWS = 10
@@ -70,9 +71,10 @@ def judge_gaps(columns: Mapping[str, np.ndarray], right: np.ndarray, groups: np.
                 "sensitive-gaps",
                 "warning",
                 f"Where {column} is {worst['value']} ({worst['n']:,} rows), a probe is right in "
-                f"{worst['accuracy']:.1%}: {worst['difference']:+.3f} [{worst['low']:.3f}, {worst['high']:.3f}] "
-                "against the rest.",
-                f"Add labelled rows where {column} is {worst['value']}, and look whether theirs are labelled alike.",
+                f"{percent(worst['accuracy'])} of them: {worst['difference']:+.3f} "
+                f"[{worst['low']:.3f}, {worst['high']:.3f}] against the rest.",
+                f"Add labelled rows where {column} is {worst['value']}, and check that those there are labelled as the "
+                "others are.",
                 min(1.0, -worst["difference"]),
                 details={"column": column, "gaps": found},
             )

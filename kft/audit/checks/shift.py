@@ -17,6 +17,7 @@ from kft.data.examples import Examples
 from kft.features.folds import out_of_fold
 from kft.recipe.schema import DataSpec
 from kft.recipe.sources import parse_share
+from kft.records.estimate import percent
 from kft.records.findings import Finding
 from kft.split.data_split import labels_of
 
@@ -105,7 +106,7 @@ def find_shift(view: AuditView) -> Iterable[Finding]:
                 check=NAME,
                 severity="note" if meant else "warning",
                 message=f"The {name} split is not like train: a probe tells their rows apart with an area under "
-                f"the ROC curve of {found.area:.2f} (±{found.margin:.2f}), where alike splits have 0.50.",
+                f"the ROC curve of {found.area:.2f} (±{found.margin:.2f}), where splits that are alike have 0.50.",
                 advice=meant
                 or f"Find out what sets the listed rows of {name} apart (source, time, length, camera); if answers "
                 f"are wanted for such rows, label some for train; else --set data.{name}=15% takes a share of train.",
@@ -128,7 +129,7 @@ def _meant_to_differ(spec: DataSpec, name: str) -> str:
     if not used or parse_share(getattr(spec, name)) is None:
         return ""
     return (
-        f"Nothing has to be mended: {' and '.join(used)} kept together what belongs together, so that {name} holds "
+        f"Nothing needs mending: {' and '.join(used)} kept together what belongs together, so that {name} holds "
         "what is new to train, as real use will."
     )
 
@@ -149,9 +150,9 @@ def _label_shift(view: AuditView, train: Examples, other: Examples, name: str) -
     yield Finding(
         check=NAME,
         severity="note",
-        message=f"The classes' shares differ between train and {name} by {distance:.0%} in all: "
-        f"{str(labels[most])!r} is {shares[0][most]:.1%} of train and {shares[1][most]:.1%} of {name}.",
-        advice="Figures will say what holds for the shares of the test split: let it have those of the real use; "
+        message=f"The classes' shares differ between train and {name} by {percent(distance, 0)} in all: "
+        f"{str(labels[most])!r} is {percent(shares[0][most])} of train and {percent(shares[1][most])} of {name}.",
+        advice="Figures are for the shares of the test split: give it those of real use; "
         "train.class_weight: balanced makes up for rare classes in train.",
         score=distance,
         details={

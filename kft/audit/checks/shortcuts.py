@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from kft.audit.check import Check
 from kft.audit.cues import Cue, column_cues, image_cues, text_cues
+from kft.audit.sampling import LOOKED_AT, SAMPLE_ROWS
 from kft.audit.texts import ids_of, listed, texts_of
 from kft.audit.tokens import TokenSigns, frequent_tokens, read_signs, tokenize
 from kft.audit.view import AuditView
+from kft.records.estimate import percent
 from kft.records.findings import Finding, Severity
 from kft.split.data_split import labels_of
 
@@ -22,7 +24,10 @@ STRONG, NOTED, NEARLY_CERTAIN = 0.5, 0.7, 0.8
 subject is worth a note; from the third on what is no word is an error."""
 CERTAIN_ROWS, PRECISE = 20, 0.9
 """A token that was added is an error from so many rows on, and if so large a share of its rows has the class."""
+FEWEST_WITHOUT = 5
+"""Texts of a class without a word, from which on they show whether it belongs to the rest."""
 MOST_ROWS = 20_000
+"""Rows whose single tokens are looked at: of more a sample, which is said."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +87,16 @@ def check_shortcuts(view: AuditView) -> Iterable[Finding]:
     else:
         texts = texts_of(known)
         cues += text_cues(texts)
-        yield from judge_tokens(ids, texts, members, in_train)
+        for found in judge_tokens(ids, texts, members, in_train):
+            rows = sampled_parts(view).get("tokens")
+            yield replace(found, details={**found.details, LOOKED_AT: rows}) if rows else found
     yield from judge_cues(ids, cues, members, in_train)
+
+
+def sampled_parts(view: AuditView) -> dict[str, int]:
+    """Returns what looks at a sample of train and valid: the single tokens of many texts."""
+    reads_tokens = not (view.task.reads.files or view.task.kind.learning.per_token)
+    return {"tokens": MOST_ROWS} if reads_tokens and len(view.known) > MOST_ROWS else {}
 
 
 def memberships(view: AuditView) -> dict[str, np.ndarray]:
@@ -127,7 +140,7 @@ def judge_cues(
             link.rows_of(ids, members),
             "error" if link.phi >= NEARLY_CERTAIN else "warning",
             f"{link.cue.family} gives {link.label!r} away: {link.cue.name}",
-            "Find out how these rows were made, and make all classes alike in it; or test on data that lack it.",
+            "Find out how these rows were made, and make the classes alike in this; or test on data without it.",
         )
 
 
@@ -160,11 +173,10 @@ def judge_tokens(
             if not signs.looks_added:
                 plausible.append(link)
                 continue
-            certain = signs.tells_nothing and link.rows >= CERTAIN_ROWS and link.precision >= PRECISE
             yield _finding(
                 link,
                 link.rows_of(ids, members),
-                "error" if certain else "warning",
+                _severity(link, signs),
                 f"the token {token!r} gives {link.label!r} away",
                 f"Take {token!r} out of the texts if it says nothing of the subject, or test on texts without it.",
                 signs,
@@ -175,11 +187,25 @@ def judge_tokens(
         yield Finding(
             "shortcuts",
             "note",
-            f"Single words that go most with a class: {named}. They read like words of the subject.",
-            "Look whether they would stand in new texts too.",
+            f"Words that go most with a class: {named}. They read like words of the subject.",
+            "Check that new texts would hold them too.",
             plausible[0].phi / 2,
             details={"family": "word", "links": [link.figures() for link in plausible[:20]]},
         )
+
+
+def _severity(link: Link, signs: TokenSigns) -> Severity:
+    """Returns an error for what nearly certainly was added, a warning for what may be a word of the subject.
+
+    A token is an error that goes with one class alone, tells nothing of the rest of the text, and either is no word
+    (letters and digits mixed, or no letter) or decides the class nearly alone. For a word, the rest of the text has to
+    be seen without it: where each text of the class has it, it may be what the class is about.
+    """
+    sure = signs.tells_nothing and link.rows >= CERTAIN_ROWS and link.precision >= PRECISE
+    without = round(link.rows / link.coverage) - link.rows
+    no_word = signs.odd or not any(map(str.isalpha, link.cue.name))
+    alone = link.phi >= NEARLY_CERTAIN and without >= FEWEST_WITHOUT
+    return "error" if sure and (no_word or alone) else "warning"
 
 
 def _named(token: str, label: str) -> bool:
@@ -224,8 +250,8 @@ def _finding(
     return Finding(
         "shortcuts",
         severity,
-        f"{what}: {link.coverage:.0%} of its rows have it, and {link.precision:.0%} of the rows that have it are of "
-        f"this class (correlation {link.phi:.2f}).",
+        f"{what}: {percent(link.coverage, 0)} of its rows have it, and {percent(link.precision, 0)} of the rows that "
+        f"have it are of this class (correlation {link.phi:.2f}).",
         advice,
         min(1.0, link.phi),
         rows,
@@ -233,4 +259,11 @@ def _finding(
     )
 
 
-CHECK = Check("shortcuts", "one property that gives the label away", check_shortcuts, rank=80)
+CHECK = Check(
+    "shortcuts",
+    "one property that gives the label away",
+    check_shortcuts,
+    rank=80,
+    most_rows=SAMPLE_ROWS,
+    sampled=sampled_parts,
+)

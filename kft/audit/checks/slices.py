@@ -37,7 +37,7 @@ def judge_thin(column: str, train: np.ndarray, test: np.ndarray, *, sensitive: b
     Example:
         >>> train, test = np.array(["a"] * 80 + ["b"] * 40), np.array(["a"] * 30 + ["b"] * 12)
         >>> [finding.message for finding in judge_thin("region", train, test)]
-        ["1 of 2 values of 'region' (50.0 %) have fewer than 10 rows in train or 30 in test: b (40 and 12)."]
+        ["1 of 2 values of 'region' (50 %) has fewer than 10 rows in train or 30 in test: b (40 and 12)."]
     """
     rows = {"train": Counter(map(str, train)), "test": Counter(map(str, test))}
     values = sorted(rows["train"] | rows["test"])
@@ -49,9 +49,9 @@ def judge_thin(column: str, train: np.ndarray, test: np.ndarray, *, sensitive: b
     yield Finding(
         "slices",
         "warning" if sensitive else "note",
-        f"{counted(len(thin), len(values), f'values of {column!r}')} have fewer than {FEW_TO_LEARN} rows in train or "
-        f"{FEW_TO_MEASURE} in test: {each}.",
-        "Add labelled rows of them, or join values: what is measured of these hangs on chance.",
+        f"{counted(len(thin), len(values), f'values of {column!r}', 'have fewer')} than {FEW_TO_LEARN} rows in train "
+        f"or {FEW_TO_MEASURE} in test: {each}.",
+        "Add labelled rows of them, or join values: figures for so few are mostly chance.",
         len(thin) / len(values),
         details={"column": column, "values": {v: {key: rows[key][v] for key in rows} for v in thin}},
     )
@@ -94,7 +94,7 @@ def judge_labels(
             yield Finding(
                 "slices",
                 "warning",
-                f"Labels hang on {column!r}: {each}.",
+                f"Labels depend on {column!r}: {each}.",
                 f"Find out why; if it is how the rows were collected, balance {column} within each class, "
                 "or the model learns the slice instead.",
                 min(1.0, abs(found[0][3])),

@@ -1,4 +1,4 @@
-"""Spans that no answer can match: those that begin or end inside a word, or lie behind what is cut."""
+"""Spans that no answer can match: those that begin or end inside a word, or lie beyond the cut."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def check_spans(view: AuditView) -> Iterable[Finding]:
     for kind, what, advice in (
         (
             "inside-a-word",
-            "begin or end inside a word, or share one: no answer can ever match them",
+            "have an end inside a word, or share one with another: no answer can ever match them",
             "Let them begin and end where words do; where all are off by as much, data.offsets says what is counted.",
         ),
-        ("cut", "lie behind the cut: no answer can ever find them", "Raise model.max_tokens, or part these texts."),
+        ("cut", "lie beyond the cut: no answer can ever find them", "Raise model.max_tokens, or split these texts."),
     ):
         rows = [each for each in lost if each[3] == (kind == "cut")]
         if rows:
@@ -61,7 +61,7 @@ def _finding(kind: str, rows: Sequence[tuple[str, str, Span, bool]], total: int,
     return Finding(
         "spans",
         "error" if share >= MANY else "warning",
-        f"{counted(len(rows), total, 'spans')} {what}, such as {', '.join(said[:3])}.",
+        counted(len(rows), total, "spans", f"{what}, such as {', '.join(said[:3])}."),
         advice,
         share,
         tuple(by_row),

@@ -26,7 +26,7 @@ def judge_unusable(rejected: Sequence[RejectedRow], usable: int) -> Iterable[Fin
     Example:
         >>> [finding] = judge_unusable([RejectedRow("a.csv:3", "a.csv", 3, "empty text")], 99)
         >>> finding.severity, finding.message
-        ('warning', '1 of 100 rows (1.0 %) cannot be used: empty text (1).')
+        ('warning', '1 of 100 rows (1 %) cannot be used: empty text (1).')
     """
     if not rejected:
         return

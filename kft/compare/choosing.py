@@ -1,0 +1,325 @@
+"""Which backbone: each one's frozen features answer every example of train and valid out of fold."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kft import runtime
+from kft.compare.kept import Kept, identity_of, keep, read_kept
+from kft.compare.setting import deciding_metric
+from kft.compare.token_facts import flags_of, token_facts
+from kft.data.examples import Examples
+from kft.errors import AssetError, ModelError, UsageError
+from kft.features.folds import out_of_fold
+from kft.metrics.metric import Metric
+from kft.model.catalog import CATALOG, BackboneEntry
+from kft.model.files import backbone_files
+from kft.model.sources import fetch_backbone
+from kft.recipe.schema import RecipeSpec
+from kft.records.choose import BackboneCost, TokenFacts
+from kft.split.data_split import Selection, data_hash, labels_of
+from kft.split.holdout import set_aside
+from kft.tasks.registry import TASKS
+from kft.tasks.task import Task
+
+if TYPE_CHECKING:
+    from kft.features.vectors import Pooled
+    from kft.model.backbones import Backbone
+    from kft.model.encode import Encoded
+    from kft.train.progress import Progress
+
+RANDOM = "@random"
+"""Behind a name: the same architecture with new weights, a yardstick for what pretraining is worth."""
+PROBE = "probe"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A backbone that was asked for.
+
+    Attributes:
+        name: As a person wrote it.
+        backbone: Without ``@random``, and a path made absolute: what a recipe may say.
+        random: Whether its weights are new.
+    """
+
+    name: str
+    backbone: str
+    random: bool
+
+    @property
+    def entry(self) -> BackboneEntry | None:
+        """Its line of the catalog, where it has one."""
+        return CATALOG.get(self.backbone) if self.backbone in CATALOG.names() else None
+
+    @property
+    def weights(self) -> str:
+        return "random" if self.random else "pretrained"
+
+
+@dataclass(frozen=True)
+class Grounds:
+    """What all backbones are measured on.
+
+    Attributes:
+        spec: The recipe; its backbone and phases play no part.
+        split: Its data; the test split is not among them, nor what was set aside of valid.
+        together: ``[n]``: rows of train and valid, in this order, that no fold may part; None where each stands alone.
+        progress: Told what is done.
+        compute: Calls what needs TensorFlow, which starts when it is first needed.
+    """
+
+    spec: RecipeSpec
+    split: Selection
+    together: np.ndarray | None
+    progress: Progress = field(repr=False)
+    compute: Callable[[Callable[[], Kept]], Kept] = field(default=lambda work: work(), repr=False)
+
+    @property
+    def task(self) -> Task:
+        return TASKS.get(self.spec.task)
+
+    @property
+    def metric(self) -> Metric:
+        return deciding_metric(self.spec)
+
+    @cached_property
+    def known(self) -> Examples:
+        """What is learned from and chosen by: train, then valid."""
+        return Examples.concatenate([self.split.train, self.split.valid])
+
+    @cached_property
+    def truth(self) -> Any:
+        """What the metrics compare answers with."""
+        return self.task.kind.judging.truth(list(labels_of(self.known)), self.split.space)
+
+    @cached_property
+    def targets(self) -> np.ndarray:
+        return np.asarray(self.task.kind.learning.targets(list(labels_of(self.known)), self.split.space, None))
+
+    @cached_property
+    def rows_hash(self) -> str:
+        """sha256 over the task, every row of train and valid, their order, and what no fold may part."""
+        kind, known = self.task.kind, self.known
+        together = range(len(known)) if self.together is None else self.together.tolist()
+        facts = [self.task.name, list(map(str, known.ids)), list(map(str, together)), list(self.split.labels)]
+        content = data_hash([known], kind.labels.written)
+        return hashlib.sha256(f"{json.dumps(facts)}{content}".encode()).hexdigest()
+
+    @cached_property
+    def constant(self) -> Any:
+        """The answers of who reads nothing."""
+        judging, space = self.task.kind.judging, self.split.space
+        shares = judging.shares(list(labels_of(self.known)), space)
+        return judging.constant(shares, space, len(self.known))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one backbone came to.
+
+    Attributes:
+        candidate: Which.
+        answers: Out of fold, to every example, by approach.
+        chosen: What was chosen for them, by approach.
+        cost: What it took.
+        tokens: How it reads the texts; None for images.
+        weights_hash: sha256 of what was loaded.
+    """
+
+    candidate: Candidate
+    answers: Mapping[str, Any]
+    chosen: Mapping[str, Any]
+    cost: BackboneCost
+    tokens: TokenFacts | None
+    weights_hash: str
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What is wrong with it on these data; of random weights nothing else is expected."""
+        if self.tokens is None:
+            return ()
+        facts = replace(self.tokens, related=None) if self.candidate.random else self.tokens
+        return tuple(flags_of(facts))
+
+
+def choosable(split: Selection, spec: RecipeSpec) -> Selection:
+    """Returns the data without the part of valid that a promise about errors is certified on: it may choose nothing."""
+    held = set_aside(spec, split)
+    return replace(split, valid=split.valid.take(np.flatnonzero(~held))) if held.any() else split
+
+
+def measure_all(
+    candidates: Sequence[Candidate], grounds: Grounds
+) -> tuple[list[Measured], list[tuple[Candidate, str]]]:
+    """Measures one backbone after the other; one that cannot be had or used does not stop the others.
+
+    Returns:
+        Those that were measured; those that were not, and why.
+
+    Raises:
+        UsageError: None could be measured.
+        DataError: An image cannot be decoded.
+        StorageError: The disk is full or cannot be written.
+    """
+    measured: list[Measured] = []
+    skipped: list[tuple[Candidate, str]] = []
+    for candidate in candidates:
+        grounds.progress.note(f"\nbackbone   {candidate.name}")
+        try:
+            _require_medium(candidate, grounds.task)
+            measured.append(measure(candidate, grounds))
+        except (ModelError, AssetError, UsageError) as error:
+            received = "" if error.received is None or error.received in error.problem else f": {error.received}"
+            skipped.append((candidate, f"{error.problem}{received}"))
+            grounds.progress.note(f"{'':<10} skipped: {skipped[-1][1]}")
+    if not measured:
+        raise UsageError(
+            "none of these backbones can be measured",
+            where="--backbones",
+            received="; ".join(f"{candidate.name}: {why}" for candidate, why in skipped),
+            expected=f"at least one that reads {grounds.task.reads.medium}s and can be had",
+            next_step=f"kft models --modality {grounds.task.reads.medium}",
+        )
+    return measured, skipped
+
+
+def measure(candidate: Candidate, grounds: Grounds) -> Measured:
+    """Answers all examples out of fold by a backbone's frozen features, or takes what an earlier call has kept.
+
+    Raises:
+        ModelError: It cannot be loaded, or reads other inputs than the task has.
+        AssetError: It cannot be fetched.
+        UsageError: The recipe's pooling does not fit it.
+    """
+    wall, cpu = time.perf_counter(), time.process_time()
+    spec, ids = spec_for(candidate, grounds.spec), list(grounds.known.ids)
+    path = fetch_backbone(candidate.backbone, grounds.progress.note)
+    identity = identity_of(
+        files=backbone_files(path).hash,
+        model=spec.model.model_dump(exclude={"backbone"}),
+        precision=spec.train.precision,
+        dtype=spec.features.dtype,
+        seed=spec.seed,
+        rows=grounds.rows_hash,
+        versions=runtime.versions(),
+    )
+    stores = spec.features.store != "off"
+    found = read_kept(identity, ids) if stores else None
+    before = found is not None
+    if found is None:
+        found = grounds.compute(lambda: _compute(candidate, spec, grounds))
+        if stores:
+            keep(identity, ids, candidate.name, found)
+    cost = replace(
+        found.cost,
+        seconds=time.perf_counter() - wall,
+        cpu_seconds=time.process_time() - cpu,
+        stored=len(ids) if before else found.cost.stored,
+        kept=before,
+    )
+    _say(grounds, cost, found.answers)
+    return Measured(candidate, found.answers, found.chosen, cost, found.tokens, found.weights_hash)
+
+
+def _compute(candidate: Candidate, spec: RecipeSpec, grounds: Grounds) -> Kept:
+    """Loads a backbone, runs it over all examples unless the store has them, and answers them out of fold."""
+    from kft.model.backbones import load_for
+    from kft.model.build import build_for
+    from kft.model.encode import make_reader
+    from kft.model.work import multiply_adds
+
+    backbone = load_for(spec, grounds.progress.note)
+    _require_reading(candidate, backbone.modality, grounds.task)
+    if backbone.max_tokens:
+        window = {"max_tokens": min(spec.model.max_tokens, backbone.max_tokens)}
+        spec = spec.model_copy(update={"model": spec.model.model_copy(update=window)})
+    model = build_for(spec, grounds.task, grounds.split.space, backbone)
+    encoded = make_reader(grounds.task, backbone, spec.model).read(grounds.known.inputs, keep=True)
+    pooled = _pooled(backbone, encoded, spec, grounds)
+    tokens = None
+    if backbone.tokenizer is not None:
+        tokens = token_facts(backbone, grounds.known.inputs, encoded, spec.model.max_tokens)
+    answers, chosen = _answer(pooled.vectors["known"], grounds)
+    weights = backbone.model.weights
+    cost = BackboneCost(
+        seconds=0.0,
+        cpu_seconds=0.0,
+        stored=pooled.present,
+        kept=False,
+        frozen_seconds=None if pooled.cost is None else pooled.cost.seconds,
+        frozen_cpu_seconds=None if pooled.cost is None else pooled.cost.cpu_seconds,
+        multiply_adds=multiply_adds(model, float(encoded.source.lengths.mean())),
+        parameters=int(backbone.model.count_params()),
+        memory_bytes=sum(int(np.prod(each.shape)) * np.dtype(each.dtype).itemsize for each in weights),
+        disk_bytes=_disk_bytes(candidate, backbone),
+    )
+    return Kept(answers, chosen, cost, tokens, backbone.weights_hash)
+
+
+def spec_for(candidate: Candidate, spec: RecipeSpec) -> RecipeSpec:
+    """Returns the recipe with this backbone; a pooling with weights of its own gives way to the backbone's own."""
+    pooling = "auto" if spec.model.pooling == "attention" else spec.model.pooling
+    values = {"backbone": candidate.backbone, "weights": candidate.weights, "pooling": pooling}
+    train = {"phases": None, "augment": None, "callbacks": ()}
+    return spec.model_copy(
+        update={"model": spec.model.model_copy(update=values), "train": spec.train.model_copy(update=train)}
+    )
+
+
+def _pooled(backbone: Backbone, encoded: Encoded, spec: RecipeSpec, grounds: Grounds) -> Pooled:
+    from kft.features.store import Watch
+    from kft.features.vectors import pool
+
+    with grounds.progress.task("frozen blocks, once", len(grounds.known)) as tick:
+        watch = Watch(tick, grounds.progress.note)
+        return pool(backbone, {"known": encoded.source}, spec.model, spec.features, watch)
+
+
+def _answer(vectors: np.ndarray, grounds: Grounds) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Answers every example by what saw neither it, nor its group, nor a copy of it; says what was chosen for that."""
+    classes = len(grounds.split.labels)
+    found = out_of_fold(vectors, grounds.targets, classes, grounds.together, seed=grounds.spec.seed)
+    return {PROBE: found.probabilities}, {PROBE: {"C": found.strength}}
+
+
+def _require_medium(candidate: Candidate, task: Task) -> None:
+    """Refuses what the catalog knows to read something else, before it is fetched or loaded."""
+    if candidate.entry is not None:
+        _require_reading(candidate, candidate.entry.modality, task)
+
+
+def _require_reading(candidate: Candidate, modality: str, task: Task) -> None:
+    if modality != task.reads.medium:
+        raise ModelError(
+            f"{candidate.backbone} reads {modality}s, and {task.name} reads {task.reads.medium}s",
+            where="--backbones",
+            next_step=f"kft models --modality {task.reads.medium}",
+        )
+
+
+def _disk_bytes(candidate: Candidate, backbone: Backbone) -> int:
+    path = fetch_backbone(candidate.backbone)  # it is there
+    folder = path if path.is_dir() else path.parent
+    return sum((folder / name).stat().st_size for name in backbone.files.weights)
+
+
+def _say(grounds: Grounds, cost: BackboneCost, answers: Mapping[str, Any]) -> None:
+    reached = ", ".join(f"{name} {grounds.metric.value(grounds.truth, each):.3f}" for name, each in answers.items())
+    grounds.progress.note(
+        f"{'':<10} {grounds.metric.name} out of fold: {reached}; {cost.seconds:,.1f} s, "
+        f"{cost.cpu_seconds:,.1f} CPU s; "
+        + (
+            "kept by an earlier call"
+            if cost.kept
+            else f"{cost.stored:,} of {len(grounds.known):,} examples were stored"
+        )
+    )
