@@ -47,6 +47,7 @@ class Judged:
         groups: ``str[n]``; None where each example stands alone.
         vectors: ``float[n, width]``: what the head's last layer reads; None without ``out_of_scope``.
         known: The same of the training examples.
+        more: Targets and probabilities of other examples that the model answered out of fold; None where it has none.
     """
 
     targets: np.ndarray
@@ -56,6 +57,7 @@ class Judged:
     groups: np.ndarray | None
     vectors: np.ndarray | None = None
     known: np.ndarray | None = None
+    more: tuple[np.ndarray, np.ndarray] | None = None
 
 
 def fit_answers(spec: EvaluateSpec, valid: Judged, labels: Sequence[str], seed: int) -> Fitted:
@@ -73,7 +75,10 @@ def fit_answers(spec: EvaluateSpec, valid: Judged, labels: Sequence[str], seed: 
     chosen = ~valid.held
     wanted = spec.calibrate == "temperature"
     targets, probe = valid.targets[chosen], valid.probe
-    own = fit_temperature(targets, valid.answers[chosen]) if wanted else UNCHANGED
+    given, right = valid.answers[chosen], targets
+    if valid.more is not None:
+        right, given = np.concatenate([right, valid.more[0]]), np.concatenate([given, valid.more[1]])
+    own = fit_temperature(right, given) if wanted else UNCHANGED
     of_probe = fit_temperature(targets, probe[chosen]) if wanted and probe is not None else UNCHANGED
     answers, scope = own.apply(valid.answers), None
     if spec.out_of_scope is not None:

@@ -7,7 +7,7 @@ share the graph, and each holds what its own weights are beside those of the gra
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,8 @@ from kft.answer.artifact import Artifact
 from kft.answer.decide import Decisions
 from kft.answer.fitted import Fitted, read_fitted
 from kft.errors import RunError
+from kft.model.freeze import ADAPTERS
+from kft.model.heads import BLEND_PREFIX as PREFIX
 from kft.recipe.load import Recipe
 from kft.recipe.schema import RecipeSpec
 from kft.records.document import read_document
@@ -83,6 +85,9 @@ class Answering:
         kept: Which phase and epoch that is of.
         probe: The probe, a head on the pretrained backbone; its graph holds the pretrained weights. None without one.
         fitted: What was fitted for the best checkpoint; None where nothing was yet.
+        on_pretrained: Whether the best checkpoint answers on the pretrained backbone: its frozen work is then stored.
+        out_of_fold: What a blend said of rows of valid and train that it had not seen, by ``kft.train.blending``'s
+            names; empty where valid was not learned from.
     """
 
     run: RunFolder
@@ -92,6 +97,8 @@ class Answering:
     kept: Mapping[str, Any]
     probe: Artifact | None
     fitted: Fitted | None = None
+    on_pretrained: bool = False
+    out_of_fold: Arrays = field(default_factory=dict)
 
     @property
     def spec(self) -> RecipeSpec:
@@ -127,7 +134,8 @@ def load_artifact(run: Run) -> Artifact:
 
 def load_answering(run: Run) -> Answering:
     """Loads a run's best checkpoint and, beside it, its probe; see ``load_artifact``."""
-    from kft.train.checkpoint import load_checkpoint
+    from kft.model.blend import is_blend
+    from kft.train.checkpoint import OUT_OF_FOLD, load_checkpoint
 
     folder, recipe, receipt = run.folder, run.recipe, run.receipt
     best, probe = load_checkpoint(folder.checkpoints, "best"), None
@@ -135,11 +143,16 @@ def load_answering(run: Run) -> Answering:
     if (folder.checkpoints / "probe.json").is_file():
         head = load_checkpoint(folder.checkpoints, "probe").weights
         probe = _on(recipe.spec, space, backbone, head)
-        own = probe if _same(head, best.weights) else with_weights(probe, best.weights)
-    else:
+    kept = _on_backbone(backbone, best.weights)
+    if probe is None:
         own = _on(recipe.spec, space, backbone, best.weights)
+    elif is_blend(best.weights):
+        own = _blended(probe, best.weights, {} if kept else best.weights)
+    else:
+        own = probe if _same(head, best.weights) else with_weights(probe, best.weights)
     own = replace(own, checkpoint=best.digest)
-    return _decided(Answering(folder, recipe, receipt, own, best.state, probe))
+    out_of_fold = best.more.get(OUT_OF_FOLD, {})
+    return _decided(Answering(folder, recipe, receipt, own, best.state, probe, None, kept, out_of_fold))
 
 
 def from_training(run: RunFolder, backbone: Backbone, fitted: FitResult, space: AnswerSpace) -> Answering:
@@ -155,16 +168,20 @@ def from_training(run: RunFolder, backbone: Backbone, fitted: FitResult, space: 
 
     recipe, receipt = load_recipe(run.recipe), read_document(Receipt, run.receipt)
     facts, digest = load_facts(run.checkpoints, "best")
-    best = replace(_artifact(recipe.spec, space, backbone, fitted.model), checkpoint=digest)
-    probe = None
+    model = replace(_artifact(recipe.spec, space, backbone, fitted.model), checkpoint=digest)
+    best, probe = model, None
+    if fitted.blend:
+        best = _blended(model, fitted.blend, {})
     if fitted.probe is not None:
         head = (variable for variable in fitted.model.weights if variable.path in fitted.probe)
-        if _same(fitted.probe, {variable.path: variable.numpy() for variable in head}):
-            probe = best
+        same = fitted.backbone_kept and _same(fitted.probe, {variable.path: variable.numpy() for variable in head})
+        if same:
+            probe = model
         else:  # the trained backbone holds tuned weights
             start = backbone if fitted.backbone_kept else _pretrained(recipe.spec, receipt)
             probe = _on(recipe.spec, space, start, fitted.probe)
-    return _decided(Answering(run, recipe, receipt, best, facts, probe))
+    kept = fitted.backbone_kept
+    return _decided(Answering(run, recipe, receipt, best, facts, probe, None, kept, fitted.out_of_fold))
 
 
 def with_weights(artifact: Artifact, arrays: Arrays) -> Artifact:
@@ -207,9 +224,36 @@ def _on(spec: RecipeSpec, space: AnswerSpace, backbone: Backbone, arrays: Arrays
     from kft.train.checkpoint import restore
 
     graph = build_for(spec, TASKS.get(spec.task), space, backbone)
-    _require_known(graph, arrays)
-    restore([variable for variable in graph.weights if variable.path in arrays], arrays)
-    return _artifact(spec, space, backbone, graph)
+    own = {path: array for path, array in arrays.items() if not path.startswith(PREFIX)}
+    _require_known(graph, own)
+    restore([variable for variable in graph.weights if variable.path in own], own)
+    artifact = _artifact(spec, space, backbone, graph)
+    return artifact if len(own) == len(arrays) else _blended(artifact, arrays, {})
+
+
+def _blended(artifact: Artifact, arrays: Arrays, weights: Arrays) -> Artifact:
+    """Returns the artifact of a blend on the layers of another one, whose graph stays as it is.
+
+    Args:
+        artifact: A model with a head.
+        arrays: The checkpoint's, the blend's among them.
+        weights: What lies over the weights of the layers; others than these layers' play no part.
+    """
+    from kft.model.blend import with_blend
+
+    _require_known(artifact.graph, {path: array for path, array in weights.items() if not path.startswith(PREFIX)})
+    graph = with_blend(artifact.graph, arrays, artifact.kind.learning.solver)
+    below = {variable.path for variable in graph.weights if not variable.path.startswith(PREFIX)}
+    over = {path: array for path, array in weights.items() if path in below}
+    return replace(artifact, graph=graph, weights=over, _traced={})
+
+
+def _on_backbone(backbone: Backbone, weights: Arrays) -> bool:
+    """Whether the best weights leave the pretrained backbone as it is."""
+    own = {variable.path: variable for variable in backbone.model.weights}
+    if any(path.rsplit("/", 1)[-1] in ADAPTERS for path in weights):
+        return False
+    return all(np.array_equal(array, own[path].numpy()) for path, array in weights.items() if path in own)
 
 
 def _require_known(graph: keras.Model, arrays: Arrays) -> None:

@@ -26,10 +26,11 @@ from kft.records.manifest import FIGURES, TRAINED, seal, sealing
 from kft.records.metrics import EvaluateResult
 from kft.records.receipt import Receipt
 from kft.records.rules import CostRule, PrecisionRule, Rule
-from kft.split.data_split import DataSplit
+from kft.split.data_split import DataSplit, labels_of
 from kft.split.holdout import set_aside
 from kft.suites.edge_cases import run_suite
 from kft.suites.suite import Suite, suite_of
+from kft.train.answers import OUTPUTS, TRAIN, TRAIN_ROWS
 
 if TYPE_CHECKING:
     from kft.train.progress import Progress
@@ -119,16 +120,37 @@ def _fit_on_valid(answering: Answering, split: DataSplit, progress: Progress) ->
     if asked.out_of_scope is not None:
         progress.note(f"scope      where {len(split.train):,} examples of train lie")
         known = _answer(answering, split.train).vectors
+    held = set_aside(spec, split)
+    answers, more = _unseen(answering, split, scored, held)
     valid = Judged(
         targets=scored.truth,
-        answers=scored.answers,
+        answers=answers,
         probe=scored.probe,
-        held=set_aside(spec, split),
+        held=held,
         groups=split.valid.groups,
         vectors=scored.vectors,
         known=known,
+        more=more,
     )
     return fit_answers(asked, valid, answering.best.space.labels, spec.data.split_seed)
+
+
+def _unseen(
+    answering: Answering, split: DataSplit, scored: Scored, held: np.ndarray
+) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray] | None]:
+    """Returns the answers to valid that saw none of its labels, and with their targets such answers to train.
+
+    A blend has learned from valid, but for what was set aside: there its answers out of fold count.
+    """
+    found, judging, space = answering.out_of_fold, answering.best.kind.judging, answering.best.space
+    if not found:
+        return scored.answers, None
+    answers = np.array(scored.answers)
+    answers[~held] = judging.answers(found[OUTPUTS], space, None)
+    if TRAIN not in found:
+        return answers, None
+    labels = list(labels_of(split.train.take(found[TRAIN_ROWS])))
+    return answers, (judging.truth(labels, space), judging.answers(found[TRAIN], space, None))
 
 
 def _described(decisions: Decisions) -> str:
@@ -158,6 +180,8 @@ def _answer(answering: Answering, examples: Examples) -> Scored:
     of_probe = None if probe is None else probe.head_answers(examples.inputs, vectors=wanted)
     if of_probe is not None and answering.kept_the_probe:
         answers, vectors = of_probe
+    elif answering.on_pretrained:
+        answers, vectors = best.head_answers(examples.inputs, vectors=wanted)
     else:
         answers, vectors = best.answers_and_vectors(examples.inputs, keep=True, vectors=wanted)
     assert examples.labels is not None  # only labelled examples are scored

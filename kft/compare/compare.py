@@ -14,12 +14,12 @@ from kft.answer.decide import UNCHANGED
 from kft.compare.approaches import APPROACHES, Approach
 from kft.compare.saved import Fitted, Saved
 from kft.compare.setting import Setting
-from kft.compare.verdict import BASELINE, decide, widen
+from kft.compare.verdict import BASELINE, decide
 from kft.data.examples import Examples
 from kft.errors import ModelError, UsageError
 from kft.metrics.intervals import estimate_all, paired_difference
 from kft.records.compare import ApproachResult, Cost, Risk, Verdict
-from kft.records.estimate import Estimate
+from kft.records.estimate import Estimate, widen
 
 BUDGET_MINUTES = 60.0
 """What one approach may take by its size, where nothing else was said."""

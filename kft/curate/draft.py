@@ -210,7 +210,10 @@ def _phases(look: Look, backbone: DraftedBackbone) -> str:
     """
     apart = (look.test is None) + (look.beside.valid is None)
     rows = look.usable * (1 - apart * (1 - LEARNT_FROM) / 2) / max(1, len(look.counts))
-    chosen, *others = (default_phases(rows_per_class=rows * by, blocks=backbone.blocks) for by in (1, *MORE_OR_LESS))
+    blends = not look.task.kind.learning.per_token
+    chosen, *others = (
+        default_phases(rows_per_class=rows * by, blocks=backbone.blocks, blends=blends) for by in (1, *MORE_OR_LESS)
+    )
     sure = all(other == chosen for other in others)
     mark, when = ("# ", "left out, these run") if sure else ("", "these run")
     title = f"{when} with {backbone.name}; valid chooses among them, and none runs after a perfect one"
@@ -220,8 +223,8 @@ def _phases(look: Look, backbone: DraftedBackbone) -> str:
 
 def _phase(phase: PhaseSpec) -> str:
     written = [f"name: {phase.name}", f"unfreeze: {phase.unfreeze}"]
-    if phase.solver == "lbfgs":
-        written.append("solver: lbfgs")
+    if phase.solved:
+        written.append(f"solver: {phase.solver}")
     else:
         written += [f"epochs: {phase.epochs}", f"lr: {phase.lr:g}"]
     if phase.start is not None:

@@ -16,7 +16,7 @@ from kft.features.inference import Tick
 from kft.features.policy import plan_store, stored_dtype
 from kft.features.reuse import take_features
 from kft.features.store import NOBODY, Front, PassCost, Watch, compute_features, make_front, pass_cost, timed
-from kft.feed.source import Source, Vectors
+from kft.feed.source import Column, Source, Vectors
 from kft.model.backbones import Backbone
 from kft.model.build import build_model
 from kft.model.freeze import as_if, what_trains
@@ -90,7 +90,7 @@ def pool(
     with timed(tokens, took.append):
         found = take_features(front, taken, planned, features, {"model": backbone.name, "phase": "audit"}, watch)
     known = pass_cost(front, root, stored_dtype(features)) if planned.store else took[0]
-    vectors = {name: _as_array(part, len(part)) for name, part in zip(sources, found, strict=True)}
+    vectors = {name: _whole(part) for name, part in zip(sources, found, strict=True)}
     return Pooled(vectors, planned.present, known.scaled(tokens) if known else None)
 
 
@@ -104,7 +104,7 @@ def vectors_with(backbone: Backbone, source: Source, model: ModelSpec, weights: 
         weights: By their paths; those that are left out are the backbone's own.
     """
     front, _ = _pooled_front(backbone, model, weights)
-    return _as_array(compute_features(front, source), len(source))
+    return _whole(compute_features(front, source))
 
 
 def _pooled_front(
@@ -118,8 +118,13 @@ def _pooled_front(
         return make_front(split, weights), frozen_blocks(head, split)
 
 
-def _as_array(found: Source, rows: int) -> np.ndarray:
+def _whole(found: Source) -> np.ndarray:
     (column,) = found.columns.values()
+    return as_array(column, len(found))
+
+
+def as_array(column: Column, rows: int) -> np.ndarray:
+    """Returns ``float32[rows, width]``: a column of vectors, whole in memory."""
     assert isinstance(column, Vectors)
     pieces = list(column.chunks())
     vectors = np.empty((rows, pieces[0][1].shape[1] if pieces else 0), np.float32)

@@ -129,15 +129,24 @@ def _has_moved(artifact: Artifact, pretrained: Backbone) -> bool:
 def _last_weights(answering: Answering) -> tuple[Mapping[str, np.ndarray], str] | None:
     """Returns the weights that training ended with, and what they are called; None where they are not there."""
     from kft.train.checkpoint import load_newest
+    from kft.train.job import BEST_OF
     from kft.train.resume import last_folder
 
     last = load_newest(last_folder(answering.recipe, answering.run), "last", lambda line: None)
     if last is None or not last.state["results"]:
         return None
-    ended: dict[str, Any] = last.state["results"][-1]
-    if not trains_backbone(answering.receipt, ended["name"]):
+    done: list[dict[str, Any]] = last.state["results"]
+    tuned = [result for result in done if trains_backbone(answering.receipt, result["name"])]
+    if not tuned:
         return None
-    return last.weights, f"{ended['name']}, epoch {ended['epochs']}, not kept"
+    ended = tuned[-1]
+    weights, epoch = last.weights, ended["epochs"]
+    if ended is not done[-1]:  # what came after it did not start from its end, if it started from it at all
+        weights, epoch = last.more[BEST_OF + ended["name"]], ended["best_epoch"]
+    assert answering.best.backbone is not None  # a run's artifacts have one
+    below = {variable.path for variable in answering.best.backbone.model.weights}
+    own = {path: array for path, array in weights.items() if path in below}
+    return own, f"{ended['name']}, epoch {epoch}, not kept"
 
 
 def gate_value(answering: Answering, found: ForgettingResult | None) -> float | None:

@@ -141,8 +141,8 @@ def what_trains(
 
 def what_trains_in(model: keras.Model, phase: PhaseSpec) -> FreezePlan:
     """Says what would train in a phase; images are changed at random only where they are seen again and again."""
-    augment, solved = phase.solver != "lbfgs", not phase.trains_head
-    return what_trains(model, phase.unfreeze, norm=phase.norm, augment=augment, solved=solved)
+    solved = not phase.trains_head
+    return what_trains(model, phase.unfreeze, norm=phase.norm, augment=not phase.solved, solved=solved)
 
 
 def freeze(model: keras.Model, rule: str | Mapping[str, Any] | FreezeRule, *, norm: str = "frozen") -> FreezeTable:

@@ -16,12 +16,17 @@ HEADS: Registry[Callable[..., Any]] = Registry("head")
 """By name: (features, padding_mask or None, units, dropout, pooling) to outputs. Each of their layers is named
 ``head_...``, and the last one, ``head_logits``, is the Dense layer that the linear probe solves."""
 
-LOGITS = "head_logits"
+LOGITS, POOL = "head_logits", "head_pool"
+"""Layers that others have to find: the one the probe solves, and the pooling below it."""
+BLEND_PREFIX = "head_blend_"
+"""Of all layers of a blend (kft/model/blend.py): they belong to the head."""
+BLENDED = (f"{BLEND_PREFIX}linear", f"{BLEND_PREFIX}head")
+"""Layers of a blend that read what was pooled; it has at least one of them."""
 
 
 def pooled(features: Any, padding_mask: Any, *, units: int, dropout: float, pooling: str) -> Any:
     """One vector an example, dropout and one Dense layer: ``float[batch, units]``."""
-    pool = POOLINGS.get(pooling)(name="head_pool", dtype="float32")
+    pool = POOLINGS.get(pooling)(name=POOL, dtype="float32")
     vector = pool(features) if padding_mask is None else pool(features, padding_mask=padding_mask)
     return _dense(vector, units, dropout)
 
@@ -54,7 +59,10 @@ def vectors_alone(model: keras.Model) -> keras.Model:
 
 
 def _read_by_head(model: keras.Model) -> Any:
-    read = [node.input_tensors[0] for node in nodes_in_order(model) if node.operation.name == LOGITS]
+    nodes = nodes_in_order(model)
+    read = [node.input_tensors[0] for node in nodes if node.operation.name == LOGITS]
+    # A blend has no such layer: its views read what was pooled, the first of them directly.
+    read = read or [node.input_tensors[0] for node in nodes if node.operation.name in BLENDED]
     if not read:
         raise ModelError("the model has no layer to take vectors from", expected=f"a layer named {LOGITS}")
     return read[0]

@@ -106,7 +106,9 @@ class PhaseSpec(Spec):
     name: Name
     unfreeze: Unfreeze = Field(description=f"what trains beside the head: {RULES}")
     norm: Literal["frozen", "adapt"] = Field("frozen", description="BatchNorm in what trains: frozen, or it adapts")
-    solver: Literal["adamw", "lbfgs"] = "adamw"
+    solver: Literal["adamw", "lbfgs", "blend"] = Field(
+        "adamw", description="lbfgs: the head, to convergence; blend: several cheap models on frozen features, weighed"
+    )
     objective: Objective = Field(
         default_factory=ObjectiveSpec, description="what the steps minimise: own (the task's loss) or contrastive"
     )
@@ -117,8 +119,8 @@ class PhaseSpec(Spec):
 
     @model_validator(mode="after")
     def _fits(self) -> PhaseSpec:
-        if self.solver == "lbfgs" and (self.moves_backbone or self.epochs or self.lr):
-            raise ValueError("solver lbfgs with `unfreeze: none` and no epochs or lr (it runs to convergence)")
+        if self.solved and (self.moves_backbone or self.epochs or self.lr):
+            raise ValueError(f"solver {self.solver} with `unfreeze: none` and no epochs or lr (it runs to convergence)")
         if self.solver == "adamw" and self.epochs is None:
             raise ValueError("epochs, such as `epochs: 4`")
         return self
@@ -138,12 +140,17 @@ class PhaseSpec(Spec):
         """Whether the head's last layer has a part in the loss; else it is solved on the vectors of each epoch."""
         return self.objective.name == "own"
 
+    @property
+    def solved(self) -> bool:
+        """Whether it is solved to convergence on frozen features, without epochs."""
+        return self.solver != "adamw"
+
 
 SCRATCH = PhaseSpec.model_validate({"name": "scratch", "unfreeze": "all", "norm": "adapt", "epochs": 30, "lr": 1e-3})
 """What a recipe without phases does where nothing is pretrained: there is nothing to keep."""
 
 
-def default_phases(*, rows_per_class: float, blocks: int) -> tuple[PhaseSpec, ...]:
+def default_phases(*, rows_per_class: float, blocks: int, blends: bool = False) -> tuple[PhaseSpec, ...]:
     """Returns the phases of a recipe that names none: linear probing, then fine-tuning (Kumar et al., 2022).
 
     With many rows a class, all blocks (the embeddings stay frozen) train; with few, the top two; in between
@@ -152,15 +159,19 @@ def default_phases(*, rows_per_class: float, blocks: int) -> tuple[PhaseSpec, ..
     Args:
         rows_per_class: Training examples per class, on average.
         blocks: Numbered blocks of the backbone.
+        blends: Whether cheap models on frozen features are blended, beside the probe and on what was tuned.
     """
     probe = PhaseSpec(name="probe", unfreeze="none", solver="lbfgs")
     top = PhaseSpec(name="top", unfreeze=f"top-{min(2, blocks)}", epochs=4, lr=1e-4, start="probe")
     deep = PhaseSpec(name="deep", unfreeze=f"top-{blocks}", epochs=4, lr=1e-4, start="probe")
-    if rows_per_class >= MANY_ROWS_PER_CLASS:
-        return probe, deep
+    tuned = (deep,) if rows_per_class >= MANY_ROWS_PER_CLASS else (top, deep)
     if rows_per_class < FEW_ROWS_PER_CLASS:
-        return probe, top
-    return probe, top, deep
+        tuned = (top,)
+    if not blends:
+        return probe, *tuned
+    blend = PhaseSpec(name="blend", unfreeze="none", solver="blend", start="probe")
+    last = tuned[-1].name
+    return probe, blend, *tuned, PhaseSpec(name=f"{last}-blend", unfreeze="none", solver="blend", start=last)
 
 
 MANY_ROWS_PER_CLASS = 300
@@ -225,6 +236,11 @@ class TrainSpec(Spec):
     batch_size: int = Field(32, ge=1, le=65536, description="global batch, whatever the hardware")
     best: Monitor | None = Field(
         None, description="which epoch is kept, over all phases; default: the task's first metric"
+    )
+    prefer: Literal["cheaper", "best"] | None = Field(
+        None,
+        description="cheaper: a dearer phase is kept only where its gain on valid is beyond chance; best: whichever is "
+        "highest by `best`. Default: best where `best` is named, else cheaper",
     )
     early_stopping: EarlyStoppingSpec | None = Field(default_factory=EarlyStoppingSpec)
     weight_decay: float = Field(0.01, ge=0, lt=1, description="decoupled; none on biases and norms")

@@ -20,7 +20,7 @@ class PhaseStarted:
     Attributes:
         phase: Its name.
         unfreeze: Its freeze rule, in words.
-        solver: ``adamw`` or ``lbfgs``.
+        solver: ``adamw``, ``lbfgs`` or ``blend``.
         objective: What its steps minimise: ``own``, the task's loss, or another, in words.
         start: The phase whose best weights it starts from.
         trainable: Parameters that train.
@@ -61,6 +61,26 @@ class ProbeSolved:
     phase: str
     strength: float
     tried: tuple[tuple[float, float, float], ...]
+
+
+@dataclass(frozen=True)
+class BlendFitted:
+    """Views of frozen features were weighed and fitted.
+
+    Attributes:
+        phase: In which phase.
+        weights: Of each view; 0: it does not help.
+        losses: The mean loss of each, and of the blend, on rows that it had not seen.
+        settings: What was chosen for each.
+    """
+
+    KEYS: ClassVar = ("event", "phase", "weights", "losses", "settings")
+    event: ClassVar = "blend"
+
+    phase: str
+    weights: Mapping[str, float]
+    losses: Mapping[str, float]
+    settings: Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -105,8 +125,10 @@ class PhaseEnded:
     metrics: dict[str, float]
 
 
-HistoryEvent = PhaseStarted | ProbeSolved | EpochDone | PhaseEnded
-KINDS: dict[str, type[Any]] = {each.event: each for each in (PhaseStarted, ProbeSolved, EpochDone, PhaseEnded)}
+HistoryEvent = PhaseStarted | ProbeSolved | BlendFitted | EpochDone | PhaseEnded
+KINDS: dict[str, type[Any]] = {
+    each.event: each for each in (PhaseStarted, ProbeSolved, BlendFitted, EpochDone, PhaseEnded)
+}
 
 
 def as_line(event: HistoryEvent) -> dict[str, Any]:

@@ -57,11 +57,6 @@ class InputKind:
         return f"{'an' if self.medium[0] in 'aeiou' else 'a'} {self.medium}"
 
     @property
-    def says_names(self) -> bool:
-        """Whether the name of a label can be read as an input is."""
-        return self.medium == "text" and not self.pairs
-
-    @property
     def pairs(self) -> bool:
         return len(self.columns) == 2
 

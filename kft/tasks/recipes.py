@@ -12,6 +12,7 @@ from kft.recipe.schema import RecipeSpec
 from kft.recipe.spec import Spec
 from kft.recipe.values import EDGE_CASES
 from kft.registry import nearest
+from kft.tasks.label_names import why_no_names
 from kft.tasks.registry import TASKS
 from kft.tasks.task import OTHERS, Task
 
@@ -86,11 +87,13 @@ def find_misfits(spec: RecipeSpec) -> list[Misfit]:
 
 
 def _with_best(spec: RecipeSpec) -> RecipeSpec:
-    """Fills in ``train.best``: a run is chosen by its task's first metric."""
-    if spec.train.best is not None:
-        return spec
-    best = f"valid_{TASKS.get(spec.task).kind.judging.main.name}"
-    return spec.model_copy(update={"train": spec.train.model_copy(update={"best": best})})
+    """Fills in ``train.best`` and ``train.prefer``: a run is chosen by its task's first metric, the cheaper first."""
+    named = spec.train.best is not None
+    filled = {
+        "best": spec.train.best or f"valid_{TASKS.get(spec.task).kind.judging.main.name}",
+        "prefer": spec.train.prefer or ("best" if named else "cheaper"),
+    }
+    return spec.model_copy(update={"train": spec.train.model_copy(update=filled)})
 
 
 def _metrics(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:
@@ -156,8 +159,8 @@ def _objectives(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:
         if asked.name not in task.kind.objectives:
             able = ", ".join(each.name for each in TASKS if asked.name in each.kind.objectives)
             yield location, OTHERS.format(tasks=able, task=f"{task.name}, whose answers are not one class of many")
-        if asked.names and not task.reads.says_names:
-            yield (*location, "names"), f"a class's name is read as one text; {task.name} reads {task.reads.name}s"
+        if asked.names and (why := why_no_names(task, ())):
+            yield (*location, "names"), f"{why}; the task is {task.name}"
         if spec.train.batch_size < asked.smallest_batch:
             why = (
                 f"two classes need {asked.smallest_batch} rows of a batch; train.batch_size is {spec.train.batch_size}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -86,20 +85,6 @@ def respelled(unknown: Sequence[str], known: Sequence[str]) -> str:
     alike = {folded(name): name for name in known}
     found = [difference(alike[folded(name)], name) for name in unknown if folded(name) in alike]
     return f"; known in another spelling: {'; '.join(found[:3])}" if found else ""
-
-
-def readable(labels: Sequence[str]) -> tuple[str, ...]:
-    """Returns labels as a person would say them: what joins the words of a name becomes a space.
-
-    Where two would be said alike, both stay as they are: they have to be told apart.
-
-    Example:
-        >>> readable(["card_arrival", "lost-or-stolen card", "top up", "top_up", "N/A"])
-        ('card arrival', 'lost or stolen card', 'top up', 'top_up', 'N A')
-    """
-    said = [" ".join(re.sub(r"[_\-/]+", " ", label).split()) or label for label in labels]
-    count = Counter(said)
-    return tuple(name if count[name] == 1 else label for name, label in zip(said, labels, strict=True))
 
 
 def _shown(label: str) -> str:

@@ -1,10 +1,36 @@
-"""Which epoch is kept, and when a phase has waited long enough for a better one."""
+"""Which epoch is kept of a phase, and which phase of a run."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kft.feed.batches import Ragged
+from kft.metrics.intervals import paired_difference
+from kft.metrics.metric import Metric
 from kft.recipe.training import PhaseSpec
-from kft.train.checkpoint import snapshot
+from kft.records.estimate import Estimate, widen
+from kft.train.answers import OFFSETS, OUTPUTS
+from kft.train.checkpoint import Arrays, snapshot
 from kft.train.job import Job, LoopState
+from kft.train.phases import is_tuned
+
+BY_LOSS = "log_loss"
+
+
+@dataclass(frozen=True)
+class Validated:
+    """What a model reached on the validation split.
+
+    Attributes:
+        metrics: By name, with ``valid_`` before it.
+        answers: Its outputs, as a checkpoint holds them.
+    """
+
+    metrics: dict[str, float]
+    answers: Arrays
 
 
 def score(job: Job, metrics: dict[str, float]) -> tuple[float, ...]:
@@ -24,22 +50,100 @@ def nothing_left(job: Job, state: LoopState) -> bool:
     return bool(state.best_facts["metrics"][job.train.best] == metric.perfect)
 
 
-def is_best_of_phase(job: Job, state: LoopState, phase: PhaseSpec, metrics: dict[str, float]) -> bool:
-    """Whether an epoch is better than all of its phase before it; then its weights are kept."""
+def outputs_as_arrays(outputs: Ragged | np.ndarray) -> Arrays:
+    """Returns what a model computed for valid as a checkpoint holds it."""
+    if isinstance(outputs, Ragged):
+        return {OUTPUTS: outputs.values, OFFSETS: outputs.offsets}
+    return {OUTPUTS: outputs}
+
+
+def answers_from(job: Job, arrays: Arrays) -> Any:
+    """Returns the answers to valid, as the metrics take them."""
+    outputs = arrays[OUTPUTS]
+    rows: Any = outputs
+    if OFFSETS in arrays:
+        ragged = Ragged(outputs, arrays[OFFSETS])
+        rows = [ragged.row(place) for place in range(len(ragged))]
+    return job.data.kind.judging.answers(rows, job.data.space, job.data.valid.offsets)
+
+
+def is_best_of_phase(job: Job, state: LoopState, phase: PhaseSpec, validated: Validated, views: Arrays) -> bool:
+    """Whether an epoch is better than all of its phase before it; then its weights are kept.
+
+    Args:
+        job: What is trained.
+        state: What is kept of it.
+        phase: The phase.
+        validated: What its epoch reached on valid.
+        views: The arrays of a blend, which are no weights of the model that is trained.
+    """
     known = state.phase_metrics.get(phase.name)
-    if known is not None and score(job, metrics) <= score(job, known):
+    if known is not None and score(job, validated.metrics) <= score(job, known):
         return False
-    state.phase_metrics[phase.name] = metrics
-    state.phase_weights[phase.name] = snapshot(state.moving)
+    state.phase_metrics[phase.name] = validated.metrics
+    state.phase_weights[phase.name] = snapshot(state.moving) | views
+    state.phase_answers[phase.name] = validated.answers
     return True
 
 
 def is_best_of_run(job: Job, state: LoopState, phase: PhaseSpec, epoch: int, metrics: dict[str, float]) -> bool:
     """Whether the best of its phase is the best of the run as well; then the state says so."""
     # Epoch 0 of training that starts from another phase has that phase's weights, so nothing is better.
-    starts_from_another = epoch == 0 and phase.start is not None and phase.solver != "lbfgs"
-    if state.best is not None and (score(job, metrics) <= state.best or starts_from_another):
+    if epoch == 0 and phase.start is not None and not phase.solved:
+        return False
+    if state.best is not None and not _better(job, state, phase, metrics):
         return False
     state.best = score(job, metrics)
     state.best_facts = {"phase": phase.name, "epoch": epoch, "step": state.steps_done, "metrics": metrics}
     return True
+
+
+def _better(job: Job, state: LoopState, phase: PhaseSpec, metrics: dict[str, float]) -> bool:
+    """Whether what a phase has reached is to be kept in place of what is."""
+    kept = state.best_facts["phase"]
+    assert state.best is not None
+    higher = score(job, metrics) > tuple(state.best)
+    if job.train.prefer == "best" or phase.name == kept:
+        return higher
+    if phase.solver == "blend" and (phase.start == kept or not is_tuned(job.phases, phase.name)):
+        # It costs no more than what it is made of. Its loss tells the two apart where few rows are right or wrong.
+        return metrics["valid_loss"] < state.best_facts["metrics"]["valid_loss"]
+    return any(gain.low > 0 for gain in gains(job, state, phase.name, kept).values())
+
+
+def gains(job: Job, state: LoopState, phase: str, kept: str) -> dict[str, Estimate]:
+    """Returns what a phase gains over another on valid, above 0 where it is better: paired, with 95 % intervals.
+
+    In the metric that chooses and, where answers are probabilities, in the log loss, which sees much more in the same
+    rows. The intervals hold together (Bonferroni).
+
+    Args:
+        job: What is trained.
+        state: Has the answers of both.
+        phase: One phase.
+        kept: The other.
+    """
+    judging = job.data.kind.judging
+    assert job.train.best is not None  # loading a recipe fills it in
+    name = job.train.best.removeprefix("valid_")
+    looks: dict[str, Metric] = {}
+    for each in dict.fromkeys((BY_LOSS if name == "loss" else name, BY_LOSS)):
+        if each in judging.metrics:
+            looks[each] = judging.metrics[each]
+    first, second = (answers_from(job, state.phase_answers[each]) for each in (phase, kept))
+    valid = job.data.valid
+    found = {}
+    for each, metric in looks.items():
+        difference = widen(paired_difference(metric, valid.truth, first, second, valid.groups), len(looks))
+        found[each] = difference if metric.higher_is_better else -difference
+    return found
+
+
+def not_preferred(job: Job, state: LoopState, phase: PhaseSpec) -> str:
+    """Returns what a finished phase gains over the kept one, in words, where that was not enough; else empty."""
+    kept = state.best_facts["phase"]
+    reached = state.phase_metrics[phase.name]
+    if phase.name == kept or job.train.prefer == "best" or score(job, reached) <= tuple(state.best or ()):
+        return ""
+    name, gain = next(iter(gains(job, state, phase.name, kept).items()), ("", None))
+    return "" if gain is None else f"{gain} {name}"

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kft.errors import TrainingError
+from kft.errors import RecipeError, TrainingError
 from kft.features.boundary import Forward, SplitModel
 from kft.features.inference import make_inference, run_in_batches
 from kft.feed.batches import stratified_plan
@@ -23,10 +23,11 @@ from kft.model.heads import LOGITS, vectors_alone
 from kft.recipe.schema import RecipeSpec
 from kft.recipe.training import PhaseSpec
 from kft.replicas import across_replicas
+from kft.train.best import Validated
 from kft.train.events import Events, RowsAlone
 from kft.train.frozen import solve_head
 from kft.train.job import Job, Labelled, TrainData
-from kft.train.judging import score_outputs
+from kft.train.judging import judge
 
 FAR = -1e9
 """Stands for the similarity of a row that does not count."""
@@ -76,17 +77,28 @@ class Contrast:
 
 
 def with_names(data: TrainData, phase: PhaseSpec) -> TrainData:
-    """Returns the data with each class's name as one more training example, where the phase asks for that."""
+    """Returns the data with each class's name as one more training example, where the phase asks for that.
+
+    Raises:
+        RecipeError: The names are no words.
+    """
     if not phase.objective.names:
         return data
-    assert data.names is not None  # loading a recipe refuses tasks that cannot read names
-    train, names = data.train, data.names
+    train, labels = data.train, data.space.labels
+    if data.names is None:
+        raise RecipeError(
+            "the names of these classes cannot be examples: they are no words",
+            where=f"phase {phase.name}, objective.names",
+            received=", ".join(labels[:5]),
+            expected="names such as card_arrival",
+            next_step="objective: contrastive, without names",
+        )
     joined = Labelled(
-        train.source.joined(names.source),
-        np.concatenate([train.targets, names.targets]),
-        np.concatenate([train.truth, names.truth]),
+        train.source.joined(data.names),
+        np.concatenate([train.targets, data.kind.learning.targets(labels, data.space, None)]),
+        np.concatenate([train.truth, data.kind.judging.truth(labels, data.space)]),
     )
-    weights = np.concatenate([data.weights, np.ones(len(names.targets), np.float32)])
+    weights = np.concatenate([data.weights, np.ones(len(labels), np.float32)])
     return replace(data, train=joined, weights=weights)
 
 
@@ -130,11 +142,11 @@ def say_alone(data: TrainData) -> Events[None]:
 
 def solve_and_score(
     job: Job, phase: PhaseSpec, forward: Forward, sources: tuple[Source, Source]
-) -> Callable[[], Events[dict[str, float]]]:
+) -> Callable[[], Events[Validated]]:
     """Returns what solves the head on the vectors of now, sets it, and scores the validation split with it."""
     inference = make_inference(forward, job.train.batch_size)
 
-    def judge() -> Events[dict[str, float]]:
+    def judge_now() -> Events[Validated]:
         found = [np.asarray(run_in_batches(inference, source)[0]) for source in sources]
         train, valid = (
             source.with_columns({"vectors": DenseColumn(vectors)})
@@ -142,6 +154,6 @@ def solve_and_score(
         )
         yield from solve_head(job, phase, train, valid)
         head: Any = job.model.get_layer(LOGITS)
-        return score_outputs(found[1] @ head.kernel.numpy() + head.bias.numpy(), job.data)
+        return judge(found[1] @ head.kernel.numpy() + head.bias.numpy(), job.data)
 
-    return judge
+    return judge_now

@@ -120,6 +120,21 @@ class NothingLeft:
 
 
 @dataclass(frozen=True)
+class NotPreferred:
+    """A phase was better on valid, yet not beyond chance: the cheaper weights are kept.
+
+    Attributes:
+        phase: Whose weights are not kept.
+        kept: The phase whose weights are.
+        gain: The difference in the metric that chooses, with its interval, in words.
+    """
+
+    phase: str
+    kept: str
+    gain: str
+
+
+@dataclass(frozen=True)
 class StoppedEarly:
     """A phase ends because its monitor no longer improves."""
 
@@ -146,6 +161,7 @@ Moment = (
     | StateDue
     | UpdatesLeftOut
     | NothingLeft
+    | NotPreferred
     | StoppedEarly
     | Interrupted
 )

@@ -21,20 +21,29 @@ from kft.train.events import Events, FeaturesPlanned
 from kft.train.job import Job
 
 
-def features_of(job: Job, phase: PhaseSpec, split: SplitModel) -> Events[tuple[Source, Source]]:
-    """Returns both splits as boundary tensors, or as the model's own inputs where nothing is stored; says which."""
+def features_of(
+    job: Job, phase: PhaseSpec, split: SplitModel, more: tuple[Source, ...] = ()
+) -> Events[tuple[Source, ...]]:
+    """Returns both splits as boundary tensors, or as the model's own inputs where nothing is stored; says which.
+
+    Args:
+        job: What is trained.
+        phase: Decides what is frozen.
+        split: The model, cut there.
+        more: Other examples, which come back likewise.
+    """
     names = tuple(tensor.name for tensor in split.front.inputs)
-    raw = job.data.train.source.select(names), job.data.valid.source.select(names)
+    sources = (job.data.train.source, job.data.valid.source, *more)
+    raw = tuple(source.select(names) for source in sources)
     planned, front = decide(job.model, split, raw, job.spec.features)
     yield FeaturesPlanned(str(planned))
     # A solver sees one vector an example, again and again: they are computed once, and stay in memory.
-    if front is None or not (planned.store or phase.solver == "lbfgs"):
+    if front is None or not (planned.store or phase.solved):
         return raw
     about = {"model": job.name, "phase": phase.name}
     with job.watch.task("frozen blocks, once", planned.examples) as tick:
         watch = Watch(tick, job.watch.note)
-        train, valid = take_features(front, raw, planned, job.spec.features, about, watch)
-    return train, valid
+        return tuple(take_features(front, raw, planned, job.spec.features, about, watch))
 
 
 def solve_head(job: Job, phase: PhaseSpec, train: Source, valid: Source) -> Events[None]:

@@ -18,8 +18,8 @@ from kft.train.checkpoint import Arrays, Checkpoint
 from kft.train.events import Watcher
 from kft.train.preemption import StopRequest
 
-OPTIMIZER, BEST_OF = "optimizer/", "best/"
-"""What a checkpoint's arrays of the optimizer, and its groups of each phase's best weights, begin with."""
+OPTIMIZER, BEST_OF, ANSWERS_OF = "optimizer/", "best/", "answers/"
+"""What a checkpoint's arrays of the optimizer, and its groups of each phase's best weights and answers, begin with."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,14 @@ class Labelled:
         targets: What the loss compares with: ``[n, ...]``, or one array a text of its tokens.
         truth: What the metrics compare with.
         offsets: Of each text's tokens; only for tagging.
+        groups: ``str[n]``; None where each example stands alone.
     """
 
     source: Source
     targets: Any
     truth: Any
     offsets: list[np.ndarray] | None = None
+    groups: np.ndarray | None = None
 
     @property
     def column(self) -> Column:
@@ -53,7 +55,9 @@ class TrainData:
         kind: What is answered.
         space: Everything that an answer can be.
         weights: ``float32[train examples]``: how much each counts in the loss.
-        names: The names of all classes, in their order, as examples; None where the task cannot read a name.
+        names: The labels' names as examples; None where they say nothing, or nobody asks.
+        together: ``int64[train and valid examples]``: rows that no fold may part, groups and copies; None where each
+            stands alone, or nobody asks.
     """
 
     train: Labelled
@@ -61,7 +65,8 @@ class TrainData:
     kind: AnswerKind
     space: AnswerSpace
     weights: np.ndarray
-    names: Labelled | None = None
+    names: Source | None = None
+    together: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -146,6 +151,7 @@ class LoopState:
         best_facts: Phase, epoch, step and metrics of it.
         phase_weights: Each phase's best.
         phase_metrics: And what it scored.
+        phase_answers: And its outputs for valid, as arrays; of a blend those out of fold, with some of train's.
         resumed: What the run goes on from, until its phase has taken the weights up.
         saved_at: When the last checkpoint was due, on the monotonic clock, and after which step.
     """
@@ -160,6 +166,7 @@ class LoopState:
     best_facts: dict[str, Any] = field(default_factory=dict)
     phase_weights: dict[str, Arrays] = field(default_factory=dict)
     phase_metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+    phase_answers: dict[str, Arrays] = field(default_factory=dict)
     resumed: Checkpoint | None = None
     saved_at: tuple[float, int] = (0.0, 0)
 
@@ -229,6 +236,9 @@ def state_from(found: Checkpoint, job: Job) -> LoopState:
     state.results = [PhaseResult(**result) for result in facts["results"]]
     state.phase_weights = {
         group.removeprefix(BEST_OF): arrays for group, arrays in found.more.items() if group.startswith(BEST_OF)
+    }
+    state.phase_answers = {
+        group.removeprefix(ANSWERS_OF): arrays for group, arrays in found.more.items() if group.startswith(ANSWERS_OF)
     }
     if facts["fit"] is not None:
         patience = new_patience(job, **facts["fit"]["patience"])

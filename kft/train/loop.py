@@ -26,8 +26,15 @@ from kft.recipe.training import PhaseSpec, TrainSpec
 from kft.records.history import EpochDone, PhaseEnded, PhaseStarted
 from kft.replicas import any_process, pad_rows, process_count, replica_count, rows_per_replica, to_replicas
 from kft.train import events
-from kft.train.best import is_best_of_phase, is_best_of_run, nothing_left
-from kft.train.checkpoint import restore
+from kft.train.best import (
+    Validated,
+    is_best_of_phase,
+    is_best_of_run,
+    not_preferred,
+    nothing_left,
+)
+from kft.train.blending import solve_blend
+from kft.train.checkpoint import Arrays, restore
 from kft.train.events import Events
 from kft.train.frozen import features_of, solve_head
 from kft.train.job import (
@@ -39,7 +46,7 @@ from kft.train.job import (
     new_patience,
     restore_random_states,
 )
-from kft.train.judging import validate
+from kft.train.judging import judge, validate
 from kft.train.objectives import Deal, Judge, objective_of, steps_in
 from kft.train.optimizer import make_optimizer
 from kft.train.step import Step, StepSums, make_train_step
@@ -111,7 +118,7 @@ def _run_phase(job: Job, state: LoopState, phase: PhaseSpec) -> Events[PhaseResu
         yield PhaseStarted(
             phase=phase.name,
             unfreeze=str(phase.unfreeze),
-            solver=phase.solver if phase.solver == "lbfgs" else job.train.optimizer.name,
+            solver=phase.solver if phase.solved else job.train.optimizer.name,
             start=phase.start,
             trainable=table.trainable,
             parameters=table.parameters,
@@ -135,17 +142,24 @@ def _train_phase(job: Job, state: LoopState, phase: PhaseSpec, table: FreezeTabl
     job = replace(job, data=objective.data(job.data, phase))
     yield from objective.begins(job.data)
     split = objective.outputs(split_at_boundary(job.model))
-    train, valid = yield from features_of(job, phase, split)
-    forward = forward_of(split, stored=tuple(train.columns) == split.names)
-    if phase.solver == "lbfgs":
-        yield from solve_head(job, phase, train, valid)
-        metrics = validate(make_inference(forward, job.train.batch_size), valid, job.data)
-        best_epoch, epochs, stopped = 0, 0, "converged"
-        yield from _keep_epoch(job, state, phase, 0, metrics)
+    best_epoch, epochs, stopped = 0, 0, "converged"
+    if phase.solver == "blend":
+        found = yield from solve_blend(job, phase, split)
+        validated = judge(found.valid, job.data)
+        yield from _keep_epoch(job, state, phase, 0, replace(validated, answers=found.answers), views=found.weights)
     else:
-        fit = yield from fit_phase(job, state, phase, forward, (train, valid))
-        metrics = state.phase_metrics[phase.name]
-        best_epoch, epochs, stopped = fit.best_epoch, fit.epoch, fit.stopped
+        train, valid = yield from features_of(job, phase, split)
+        forward = forward_of(split, stored=tuple(train.columns) == split.names)
+        if phase.solver == "lbfgs":
+            yield from solve_head(job, phase, train, valid)
+            validated = validate(make_inference(forward, job.train.batch_size), valid, job.data)
+            yield from _keep_epoch(job, state, phase, 0, validated)
+        else:
+            fit = yield from fit_phase(job, state, phase, forward, (train, valid))
+            best_epoch, epochs, stopped = fit.best_epoch, fit.epoch, fit.stopped
+    metrics = state.phase_metrics[phase.name]
+    if gain := not_preferred(job, state, phase):
+        yield events.NotPreferred(phase.name, state.best_phase, gain)
     yield PhaseEnded(phase.name, best_epoch, stopped, metrics)
     return PhaseResult(
         name=phase.name,
@@ -172,10 +186,9 @@ def fit_phase(
     job.callbacks.use_optimizer(fitting.optimizer)
     if state.fit is None:
         # Epoch 0 is the best of the phase it starts from: the same weights, so the same metrics.
-        known = state.phase_metrics.get(phase.start or "")
-        metrics = dict(known) if known else (yield from fitting.judge())
+        validated = _known(job, state, phase) or (yield from fitting.judge())
         state.fit = FitState(new_patience(job))
-        yield from _keep_epoch(job, state, phase, 0, metrics)
+        yield from _keep_epoch(job, state, phase, 0, validated)
         yield _state_due(state, fitting.optimizer)
     elif state.resumed is not None:
         if state.fit.step > 0:  # what callbacks did on this epoch's beginning is in the state, which comes after it
@@ -215,7 +228,8 @@ def _run_epoch(job: Job, state: LoopState, fitting: Fitting, fit: FitState) -> E
     if not (yield from take_steps(job, state, fitting, fit)):
         return False
     sums = StepSums(*fit.sums)
-    metrics = yield from fitting.judge()
+    validated = yield from fitting.judge()
+    metrics = validated.metrics
     fit.epoch, fit.step, fit.sums = fit.epoch + 1, 0, ()
     means = sums.loss / max(1, sums.count), sums.hits / max(1, sums.count)
     own, measures = job.data.kind.learning.hits_name, objective_of(fitting.phase).measures
@@ -223,7 +237,7 @@ def _run_epoch(job: Job, state: LoopState, fitting: Fitting, fit: FitState) -> E
     shown = training | {"lr": fit.rate, "seconds": time.perf_counter() - started}
     if sums.left_out:
         shown["left_out"] = sums.left_out
-    if (yield from _keep_epoch(job, state, fitting.phase, fit.epoch, metrics, shown)):
+    if (yield from _keep_epoch(job, state, fitting.phase, fit.epoch, validated, training=shown)):
         fit.best_epoch = fit.epoch
     # The same names in every phase, as Keras's callbacks expect; a loss of another kind counts no hits of the task's.
     logs = {"loss": means[0], own: math.nan if measures else means[1]} | {
@@ -302,17 +316,27 @@ def _require_finite(sums: StepSums, spec: TrainSpec, phase: PhaseSpec, fit: FitS
     return sums
 
 
+def _known(job: Job, state: LoopState, phase: PhaseSpec) -> Validated | None:
+    """Returns what the phase that this one starts from reached, where its weights are the very same."""
+    start = next((each for each in job.phases if each.name == phase.start), None)
+    if start is None or start.solver == "blend" or start.name not in state.phase_metrics:
+        return None  # what a blend has beside the model is not trained further
+    return Validated(dict(state.phase_metrics[start.name]), state.phase_answers[start.name])
+
+
 def _keep_epoch(
     job: Job,
     state: LoopState,
     phase: PhaseSpec,
     epoch: int,
-    metrics: dict[str, float],
+    validated: Validated,
+    *,
     training: dict[str, float] | None = None,
+    views: Arrays | None = None,
 ) -> Events[bool]:
     """Keeps the weights of an epoch that is the best, and reports it; returns whether its phase has no better."""
-    training = training or {}
-    kept = is_best_of_phase(job, state, phase, metrics)
+    training, metrics = training or {}, validated.metrics
+    kept = is_best_of_phase(job, state, phase, validated, views or {})
     if kept and is_best_of_run(job, state, phase, epoch, metrics):
         yield events.BestFound()
     if "left_out" in training:

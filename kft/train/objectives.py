@@ -19,6 +19,7 @@ from kft.recipe.schema import RecipeSpec
 from kft.recipe.training import PhaseSpec, TrainSpec
 from kft.registry import Registry
 from kft.train import contrast
+from kft.train.best import Validated
 from kft.train.events import Events
 from kft.train.job import Job, TrainData
 from kft.train.judging import validate
@@ -27,8 +28,8 @@ from kft.train.step import Minimised
 Sources = tuple[Source, Source]
 Deal = Callable[[int], np.ndarray]
 """From the number of an epoch, over all phases, to the rows of its batches."""
-Judge = Callable[[], Events[dict[str, float]]]
-"""Judges the model as it is now by the validation split: its metrics."""
+Judge = Callable[[], Events[Validated]]
+"""Judges the model as it is now by the validation split."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def _deal(data: TrainData, phase: PhaseSpec, spec: RecipeSpec) -> Deal:
 def _judge(job: Job, phase: PhaseSpec, forward: Forward, sources: Sources) -> Judge:
     inference = make_inference(forward, job.train.batch_size)
 
-    def judge() -> Events[dict[str, float]]:
+    def judge() -> Events[Validated]:
         yield from ()
         return validate(inference, sources[1], job.data)
 

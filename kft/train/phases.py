@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from kft.recipe.training import PhaseSpec, TrainSpec
 
@@ -27,7 +27,7 @@ def resolve_phases(
     resolved: list[PhaseSpec] = []
     for phase in phases:
         changes: dict[str, object] = {}
-        if phase.solver != "lbfgs" and phase.lr is None:
+        if not phase.solved and phase.lr is None:
             changes["lr"] = learning_rate
         if phase.start is None and resolved:
             changes["start"] = resolved[-1].name
@@ -39,8 +39,31 @@ def describe(phases: Sequence[PhaseSpec]) -> str:
     """Returns the phases as one line, such as ``probe (head, lbfgs) -> top-2 (4 epochs at 5e-05)``."""
     parts = []
     for phase in phases:
-        how = "lbfgs to convergence" if phase.solver == "lbfgs" else f"{phase.epochs} epochs at {phase.lr:g}"
+        how = {"lbfgs": "lbfgs to convergence", "blend": "weighed out of fold"}.get(phase.solver)
+        how = how or f"{phase.epochs} epochs at {phase.lr:g}"
         what = f"head and {phase.unfreeze}" if phase.moves_backbone else "head alone"
         what = what if phase.trains_head else f"{phase.unfreeze}, {phase.objective}"
+        what = "views of frozen features" if phase.solver == "blend" else what
         parts.append(f"{phase.name} ({what}, {how}" + (f", from {phase.start})" if phase.start else ")"))
     return ", then ".join(parts)
+
+
+def starts_of(phases: Sequence[PhaseSpec], name: str) -> Iterator[PhaseSpec]:
+    """Yields a phase and those that its weights went through before it, the last first."""
+    by_name = {phase.name: phase for phase in phases}
+    start: str | None = name
+    while start is not None:
+        yield by_name[start]
+        start = by_name[start].start
+
+
+def is_tuned(phases: Sequence[PhaseSpec], name: str) -> bool:
+    """Whether a phase's weights are on a backbone that training moved.
+
+    Example:
+        >>> top = PhaseSpec(name="top", unfreeze="top-2", epochs=1)
+        >>> blend = PhaseSpec(name="blend", unfreeze="none", solver="blend", start="top")
+        >>> is_tuned((top, blend), "blend")
+        True
+    """
+    return any(phase.moves_backbone for phase in starts_of(phases, name))

@@ -18,7 +18,7 @@ from kft.train.objectives import objective_of, steps_in
 from kft.train.prepare import Prepared
 from kft.train.rates import block_factors
 
-STATE_COPIES = {"adamw": 3, "lbfgs": 0}
+STATE_COPIES = {"adamw": 3, "lbfgs": 0, "blend": 0}
 """Of each trainable weight: the gradient and AdamW's two moments."""
 
 

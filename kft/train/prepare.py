@@ -16,10 +16,11 @@ from kft.data.examples import Examples
 from kft.errors import ModelError, RecipeError
 from kft.features.boundary import split_at_boundary
 from kft.feed.batches import choose_edges
+from kft.feed.source import Source
 from kft.model.backbones import Backbone
 from kft.model.blocks import find_blocks
 from kft.model.build import build_for
-from kft.model.encode import Encoded, Reader, make_reader
+from kft.model.encode import Encoded, make_reader
 from kft.model.freeze import as_if, what_trains_in
 from kft.recipe.evaluation import ThresholdSpec
 from kft.recipe.schema import RecipeSpec
@@ -27,9 +28,10 @@ from kft.recipe.training import SCRATCH, PhaseSpec, TrainSpec, default_phases
 from kft.registry import nearest
 from kft.split.data_split import Selection, labels_of
 from kft.split.holdout import set_aside
+from kft.split.near import groups_of, join_groups
+from kft.split.together import find_copies
+from kft.tasks.label_names import describe_label, why_no_names
 from kft.tasks.registry import TASKS
-from kft.tasks.spelling import readable
-from kft.tasks.task import Task
 from kft.train.callbacks import make_callbacks
 from kft.train.job import Labelled, TrainData
 from kft.train.objectives import objective_of
@@ -61,7 +63,11 @@ class Prepared:
     @cached_property
     def data(self) -> TrainData:
         """Both splits as the model takes them: read when first asked for; see ``read_data``."""
-        return read_data(self.spec, self.split, self.backbone, self.progress)
+        found = read_data(self.spec, self.split, self.backbone, self.progress)
+        blends = any(phase.solver == "blend" for phase in self.phases)
+        if blends or any(phase.objective.names for phase in self.phases):
+            found = replace(found, names=_read_names(self.spec, self.split, self.backbone))
+        return replace(found, together=_kept_together(self.spec, self.split)) if blends else found
 
     def read(self) -> TrainData:
         """Reads both splits now, where what is wrong with them should be told early; see ``read_data``.
@@ -97,16 +103,24 @@ def _plan_phases(spec: RecipeSpec, split: Selection, backbone: Backbone, model: 
     if spec.model.weights == "pretrained":
         rows_per_class = len(split.train) / max(1, len(split.labels))
         numbered = sum(block.name.startswith("block_") for block in blocks)
-        defaults = default_phases(rows_per_class=rows_per_class, blocks=numbered)
+        blends = solvable and not TASKS.get(spec.task).kind.learning.per_token
+        defaults = default_phases(rows_per_class=rows_per_class, blocks=numbered, blends=blends)
     phases = resolve_phases(spec.train, defaults, learning_rate=backbone.learning_rate, solvable=solvable)
     for phase in phases:
-        if phase.solver == "lbfgs" and not solvable:
+        if phase.solved and not solvable:
             raise RecipeError(
                 "this head cannot be solved: it has weights beside its last layer",
                 where=f"phase {phase.name}, solver",
-                received=f"lbfgs, with model.pooling {spec.model.pooling}",
+                received=f"{phase.solver}, with model.pooling {spec.model.pooling}",
                 expected="solver: adamw, with epochs; or another pooling",
                 next_step="--set model.pooling=mean",
+            )
+        if phase.solver == "blend" and TASKS.get(spec.task).kind.learning.per_token:
+            raise RecipeError(
+                "what is answered for single words is not blended",
+                where=f"phase {phase.name}, solver",
+                received=f"blend, with the task {spec.task}",
+                expected="solver: lbfgs or adamw",
             )
         with as_if(model, what_trains_in(model, phase)):
             _require_gradients(model, phase)
@@ -155,17 +169,7 @@ def read_data(spec: RecipeSpec, split: Selection, backbone: Backbone, progress: 
     second = _labelled(split, split.valid, valid)
     _show_lost([(split.train, first), (split.valid, second)], split, progress)
     weights = row_weights(spec.train, first.targets, len(split.labels))
-    return TrainData(first, second, split.kind, split.space, weights, _read_names(task, split, reader))
-
-
-def _read_names(task: Task, split: Selection, reader: Reader) -> Labelled | None:
-    """Returns the names of all classes, in their order, as examples of them."""
-    labels = split.space.labels
-    if not task.kind.one_class or not task.reads.says_names:
-        return None
-    encoded = reader.read(readable(labels))
-    targets = task.kind.learning.targets(labels, split.space, None)
-    return Labelled(encoded.source, targets, task.kind.judging.truth(labels, split.space))
+    return TrainData(first, second, split.kind, split.space, weights)
 
 
 def require_label(spec: ThresholdSpec | None, labels: Sequence[str]) -> None:
@@ -251,4 +255,25 @@ def require_positions(lengths: np.ndarray, backbone: Backbone) -> None:
 def _labelled(split: Selection, examples: Examples, encoded: Encoded) -> Labelled:
     labels = list(labels_of(examples))
     targets = split.kind.learning.targets(labels, split.space, encoded.offsets)
-    return Labelled(encoded.source, targets, split.kind.judging.truth(labels, split.space), encoded.offsets)
+    truth = split.kind.judging.truth(labels, split.space)
+    return Labelled(encoded.source, targets, truth, encoded.offsets, examples.groups)
+
+
+def _read_names(spec: RecipeSpec, split: Selection, backbone: Backbone) -> Source | None:
+    """Returns the labels' names as examples; None where they say nothing."""
+    task = TASKS.get(spec.task)
+    if why_no_names(task, split.labels) or not split.labels:
+        return None
+    return make_reader(task, backbone, spec.model).read([describe_label(label) for label in split.labels]).source
+
+
+def _kept_together(spec: RecipeSpec, split: Selection) -> np.ndarray | None:
+    """Returns which rows of train and valid no fold may part: those of a group, and near-copies."""
+    held = set_aside(spec, split)
+    parts = (split.train, split.valid.take(np.flatnonzero(~held)) if held.any() else split.valid)
+    inputs = [given for part in parts for given in part.inputs]
+    pairs = find_copies(inputs, np.arange(len(inputs)) < len(split.train)).pairs
+    copies = groups_of(pairs, len(inputs)) if pairs.first.size else None
+    groups = [part.groups for part in parts]
+    own = None if any(each is None for each in groups) else np.concatenate([each.astype(str) for each in groups])  # type: ignore[union-attr]
+    return join_groups(own, copies)

@@ -14,8 +14,8 @@ import numpy as np
 from kft.records.history import EpochDone, HistoryEvent, as_line
 from kft.records.run_folder import RunFolder
 from kft.train import events
-from kft.train.checkpoint import Arrays, Checkpoint, CheckpointWriter, snapshot
-from kft.train.job import BEST_OF, OPTIMIZER, Job, LoopState, facts_of, random_states
+from kft.train.checkpoint import OUT_OF_FOLD, Arrays, Checkpoint, CheckpointWriter, snapshot
+from kft.train.job import ANSWERS_OF, BEST_OF, OPTIMIZER, Job, LoopState, facts_of, random_states
 from kft.train.progress import Progress
 from kft.train.scalars import ScalarLog
 
@@ -124,8 +124,11 @@ class Recorder:
 
     def _save_best(self) -> None:
         if self._own and self.state.best_facts:
-            weights = self.state.phase_weights[self.state.best_phase]
-            self._own.save("best", Checkpoint(weights, self.state.best_facts))
+            name = self.state.best_phase
+            (phase,) = (phase for phase in self.job.phases if phase.name == name)
+            # What a blend says of valid is no honest answer once it was fitted on valid: those out of fold are kept.
+            more = {OUT_OF_FOLD: self.state.phase_answers[name]} if phase.solver == "blend" else {}
+            self._own.save("best", Checkpoint(self.state.phase_weights[name], self.state.best_facts, more))
 
     def _save_last(self, optimizer: Any) -> None:
         """Snapshots all that the run needs to go on exactly here; a thread writes it."""
@@ -133,6 +136,7 @@ class Recorder:
             return
         state, is_first, self._has_saved = self.state, not self._has_saved, True
         more = {BEST_OF + name: weights for name, weights in state.phase_weights.items()}
+        more |= {ANSWERS_OF + name: answers for name, answers in state.phase_answers.items()}
         if optimizer is not None:
             more["training"] = snapshot(optimizer.variables, OPTIMIZER)
         more["seeds"] = {str(at): np.asarray(seed.numpy()) for at, seed in enumerate(random_states(self.job.model))}
@@ -171,6 +175,11 @@ def said_of(event: events.Event) -> str:
             return (
                 f"done       {', '.join(left)} not run: {monitor} of {kept} is perfect, nothing is left to gain "
                 "(train.early_stopping: null runs all phases)"
+            )
+        case events.NotPreferred(phase, kept, gain):
+            return (
+                f"kept       {kept}: what {phase} gains on valid, {gain}, may be chance "
+                "(train.prefer: best keeps whatever is highest)"
             )
         case events.StoppedEarly(monitor, epochs):
             return f"stopped    {monitor} has not improved for {epochs} epochs"

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
 import keras
 
+from kft.model.blend import PREFIX
 from kft.model.blocks import Block, find_blocks
-from kft.recipe.training import PhaseSpec
 from kft.train.callbacks import CallbackDriver, make_callbacks
 from kft.train.checkpoint import Arrays, Checkpoint
 from kft.train.job import Job, LoopState, PhaseResult, state_from
 from kft.train.loop import train_phases
-from kft.train.phases import describe
+from kft.train.phases import describe, is_tuned
 from kft.train.prepare import Prepared
 from kft.train.recorder import Files, Recorder
 
@@ -28,13 +28,17 @@ class FitResult:
         phases: What each phase reached on the validation split.
         best_phase: Whose best epoch was kept.
         probe: The head's arrays after the probe; None without one.
-        backbone_kept: Whether no phase moved a weight of the backbone: it is still the pretrained one.
+        blend: The arrays of the views that the best weights are blended from; empty where they are of no blend.
+        out_of_fold: What the blend said of rows that it had not seen; empty likewise.
+        backbone_kept: Whether the best weights are on the pretrained backbone, as it was.
     """
 
     model: keras.Model
     phases: tuple[PhaseResult, ...]
     best_phase: str
     probe: Arrays | None
+    blend: Arrays
+    out_of_fold: Arrays
     backbone_kept: bool
 
 
@@ -70,24 +74,23 @@ def fit(
         probe = _probe_head(job, state)
         if probe is not None:
             recorder.keep_probe(probe)
-    in_head = {id(variable) for variable in _head(model).variables}
-    kept = all(id(variable) in in_head for variable in state.moving)
-    return FitResult(model, tuple(state.results), state.best_phase, probe, kept)
-
-
-def _starts(phases: Mapping[str, PhaseSpec], name: str) -> Iterator[str]:
-    """Yields the phases that a phase's weights went through before it."""
-    start = phases[name].start
-    while start is not None:
-        yield start
-        start = phases[start].start
+    best = state.phase_weights[state.best_phase]
+    blend = {path: array for path, array in best.items() if path.startswith(PREFIX)}
+    return FitResult(
+        model=model,
+        phases=tuple(state.results),
+        best_phase=state.best_phase,
+        probe=probe,
+        blend=blend,
+        out_of_fold=state.phase_answers[state.best_phase] if blend else {},
+        backbone_kept=not is_tuned(job.phases, state.best_phase),
+    )
 
 
 def _probe_head(job: Job, state: LoopState) -> Arrays | None:
-    by_name = {phase.name: phase for phase in job.phases}
-    solved = [name for name, phase in by_name.items() if phase.solver == "lbfgs" and name in state.phase_weights]
+    solved = [phase.name for phase in job.phases if phase.solver == "lbfgs" and phase.name in state.phase_weights]
     # A probe is a head on the pretrained weights: one that was solved on tuned blocks is none.
-    solved = [name for name in solved if not any(by_name[start].moves_backbone for start in _starts(by_name, name))]
+    solved = [name for name in solved if not is_tuned(job.phases, name)]
     if not solved:
         return None
     weights = state.phase_weights[solved[0]]

@@ -33,7 +33,7 @@ def check_tpu(prepared: Prepared, cores: int) -> list[TpuCheck]:
     sources = [data.train.source, data.valid.source]
     longest = data.train.source.edges[-1]
     checks = [check_batch(spec.batch_size, cores)]
-    for phase in (phase for phase in prepared.phases if phase.solver != "lbfgs"):
+    for phase in (phase for phase in prepared.phases if not phase.solved):
         with as_if(model, what_trains_in(model, phase)):
             split = objective_of(phase).outputs(split_at_boundary(model))
             store, _ = decide(model, split, sources, prepared.spec.features)

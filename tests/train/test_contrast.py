@@ -112,8 +112,18 @@ def recipe_with(phases, task="text-classification", **train):
         ("text-regression", "contrastive", {}, "whose answers are not one class of many"),
         ("token-tagging", "contrastive", {}, "only for text-classification, text-pairs, image-classification"),
         ("text-multi-label", "contrastive", {}, r"train\.phases\[0\]\.objective: only for"),
-        ("text-pairs", {"name": "contrastive", "names": True}, {}, "text-pairs reads text-pairs"),
-        ("image-classification", {"name": "contrastive", "names": True}, {}, "image-classification reads images"),
+        (
+            "text-pairs",
+            {"name": "contrastive", "names": True},
+            {},
+            "a label name is no pair of texts",
+        ),
+        (
+            "image-classification",
+            {"name": "contrastive", "names": True},
+            {},
+            "reads no label names",
+        ),
         ("text-classification", "contrastive", {"gradient_accumulation": 2}, "cannot be worked through in parts"),
         (
             "text-classification",

@@ -1,0 +1,178 @@
+"""What a view reads, what it answers for, and what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+
+from kft.features.probe import LOSSES, certainty_of
+from kft.feed.batches import Ragged
+from kft.metrics.neighbours import unit_rows
+
+FLOOR = 1e-6
+"""Added to a probability before its logarithm is taken, so that no view can forbid an answer by itself."""
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """Examples as views read them.
+
+    Attributes:
+        vectors: ``float32[n, width]``: what the head reads, from the frozen backbone.
+        tokens: Token ids of each, as the backbone's tokenizer gives them; None of images.
+    """
+
+    vectors: np.ndarray
+    tokens: Ragged | None = None
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    @cached_property
+    def unit(self) -> np.ndarray:
+        """``float32[n, width]``: the vectors at length 1."""
+        return unit_rows(self.vectors)
+
+    def take(self, rows: np.ndarray) -> Seen:
+        """Returns these examples alone, in this order."""
+        tokens = self.tokens
+        return Seen(
+            self.vectors[rows], None if tokens is None else Ragged.from_rows([tokens.row(int(row)) for row in rows])
+        )
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What is answered, and how wrong an answer is.
+
+    Attributes:
+        solver: ``softmax`` (one class of many), ``sigmoid`` (each label by itself) or ``squared`` (a number).
+        units: How many outputs an example has.
+    """
+
+    solver: str
+    units: int
+
+    @property
+    def certainty(self) -> float:
+        return certainty_of(self.solver, self.units)
+
+    def losses(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Returns ``float64[n]``; the outputs stay as they are.
+
+        Args:
+            outputs: ``float[n, units]``: log-probabilities, logits or numbers.
+            targets: ``int[n]`` for softmax, else ``float[n, units]``.
+        """
+        return LOSSES[self.solver](np.array(outputs, np.float32), targets)[0]
+
+    def as_matrix(self, targets: np.ndarray) -> np.ndarray:
+        """Returns ``float32[n, units]``: a one for each right answer, or the numbers."""
+        if self.solver != "softmax":
+            return np.asarray(targets, np.float32).reshape(len(targets), self.units)
+        return np.eye(self.units, dtype=np.float32)[targets]
+
+    def normalised(self, outputs: np.ndarray) -> np.ndarray:
+        """Returns logits as log-probabilities where the classes exclude each other; else what was given."""
+        if self.solver != "softmax":
+            return outputs
+        shifted = outputs - outputs.max(axis=1, keepdims=True)
+        return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+    def from_shares(self, shares: np.ndarray) -> np.ndarray:
+        """Returns outputs for what a share of neighbours, say, speaks for: logarithms, log-odds, or the mean itself."""
+        if self.solver == "squared":
+            return shares
+        if self.solver == "softmax":
+            return np.log(shares + FLOOR)
+        inside = np.clip(shares, ODDS_FLOOR, 1 - ODDS_FLOOR)
+        return np.log(inside) - np.log1p(-inside)
+
+
+ODDS_FLOOR = 1e-3
+"""A share nearer to 0 or 1 has the log-odds of this one."""
+
+
+def folds_of(fold_of: np.ndarray, only: int | None) -> list[int]:
+    """Returns the folds that are answered: all of them, or the one that is named."""
+    return list(range(int(fold_of.max()) + 1)) if only is None else [only]
+
+
+class View(Protocol):
+    """Something learned from labelled examples, that answers others."""
+
+    @property
+    def name(self) -> str:
+        """As it is printed, and as its layer in the graph is called."""
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What was chosen out of fold, for people."""
+
+    @property
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """All that its layer in the graph needs, by name; ``kft.model.blend`` computes the same from them."""
+
+    def outputs(self, seen: Seen) -> np.ndarray:
+        """Returns ``float32[n, units]``: log-probabilities, log-odds or standardised numbers."""
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """What a view is fitted on.
+
+    Attributes:
+        seen: Labelled examples.
+        targets: ``int[n]`` for softmax, else ``float32[n, units]``.
+        goal: What is answered.
+        names: The classes' names, one example each, in the order of the outputs; None where names say nothing.
+        weights: ``float32[n]``: how much each example counts; None where all count the same.
+    """
+
+    seen: Seen
+    targets: np.ndarray
+    goal: Goal
+    names: Seen | None = None
+    weights: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def take(self, rows: np.ndarray) -> Lesson:
+        weights = None if self.weights is None else self.weights[rows]
+        return Lesson(self.seen.take(rows), self.targets[rows], self.goal, self.names, weights)
+
+    def with_more(self, other: Lesson) -> Lesson:
+        """Returns these examples and then those of another lesson of the same kind."""
+        tokens = None
+        if self.seen.tokens is not None and other.seen.tokens is not None:
+            mine, theirs = self.seen.tokens, other.seen.tokens
+            offsets = np.append(mine.offsets, mine.offsets[-1] + theirs.offsets[1:])
+            tokens = Ragged(np.concatenate([mine.values, theirs.values]), offsets)
+        weights = None
+        if self.weights is not None or other.weights is not None:
+            weights = np.concatenate([self.counts, other.counts])
+        seen = Seen(np.concatenate([self.seen.vectors, other.seen.vectors]), tokens)
+        return Lesson(seen, np.concatenate([self.targets, other.targets]), self.goal, self.names, weights)
+
+    @property
+    def counts(self) -> np.ndarray:
+        """``float32[n]``: the weights; ones where there are none."""
+        return np.ones(len(self), np.float32) if self.weights is None else self.weights
+
+    def loss(self, outputs: np.ndarray) -> float:
+        """Returns the mean loss of outputs for these examples, each by its weight."""
+        return float(np.average(self.goal.losses(outputs, self.targets), weights=self.counts))
+
+    @cached_property
+    def with_names(self) -> tuple[np.ndarray, np.ndarray]:
+        """Unit vectors ``float32[m, width]`` and targets of the examples, each name being one example more."""
+        if self.names is None:
+            return self.seen.unit, self.targets
+        units = np.arange(self.goal.units)
+        extra = units if self.goal.solver == "softmax" else np.eye(len(units), dtype=np.float32)
+        return np.concatenate([self.seen.unit, self.names.unit]), np.concatenate([self.targets, extra])

@@ -1,0 +1,111 @@
+"""A phase that is a blend: views of frozen features, weighed by what they say of rows that they have not seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kft.features.boundary import SplitModel
+from kft.features.vectors import as_array
+from kft.features.views.blend import BlendResult, Folding, families, fit_blend, fit_tuned_blend
+from kft.features.views.head import HeadView
+from kft.features.views.view import Goal, Lesson, Seen
+from kft.feed.batches import Ragged
+from kft.feed.source import Source
+from kft.model.blend import blend_weights
+from kft.recipe.training import PhaseSpec
+from kft.records.history import BlendFitted
+from kft.train.answers import OUTPUTS, TRAIN, TRAIN_ROWS
+from kft.train.checkpoint import Arrays
+from kft.train.events import Events
+from kft.train.frozen import features_of
+from kft.train.job import Job
+from kft.train.phases import is_tuned
+
+
+@dataclass(frozen=True)
+class Blended:
+    """A fitted blend as the loop takes it.
+
+    Attributes:
+        weights: Its arrays, by the paths of the graph's variables.
+        answers: Outputs for valid, and for some rows of train, out of fold.
+    """
+
+    weights: Arrays
+    answers: Arrays
+
+    @property
+    def valid(self) -> np.ndarray:
+        """``float32[valid, units]``."""
+        return self.answers[OUTPUTS]
+
+
+def solve_blend(job: Job, phase: PhaseSpec, split: SplitModel) -> Events[Blended]:
+    """Fits the views on all that may be learned from.
+
+    On a backbone that training has not moved, every label of train and valid is used for fitting and, out of fold, for
+    choosing. On a tuned one valid alone can say what the views are worth; see ``fit_tuned_blend``.
+    """
+    data, names = job.data, job.data.names
+    train, valid, *more = yield from features_of(job, phase, split, () if names is None else (names,))
+    goal = Goal(data.kind.learning.solver, data.kind.learning.units(data.space))
+    named = _seen(more[0], names) if names is not None else None
+    weights = _unless_all_alike(data.weights)
+    lessons = (
+        Lesson(_seen(train, data.train.source), np.asarray(data.train.targets), goal, named, weights),
+        Lesson(_seen(valid, data.valid.source), np.asarray(data.valid.targets), goal, named),
+    )
+    tuned = is_tuned(job.phases, phase.name)
+    with job.watch.task("views, out of fold", len(families(lessons[0]))) as tick:
+        if tuned:
+            head: Any = job.model.get_layer("head_logits")
+            view = HeadView(np.array(head.kernel), np.array(head.bias), goal)
+            found = fit_tuned_blend(view, lessons[0], lessons[1], _folding(job, lessons, tuned), tick)
+        else:
+            found = fit_blend(lessons[0].with_more(lessons[1]), _folding(job, lessons, tuned), tick)
+    yield BlendFitted(phase.name, found.weights, found.losses, {name: dict(s) for name, s in found.settings.items()})
+    return Blended(blend_weights(found.blend.arrays), _answers(found, len(data.train.source), tuned))
+
+
+def _seen(features: Source, inputs: Source) -> Seen:
+    (column,) = (features.columns[name] for name in features.columns if name not in inputs.columns)
+    tokens = inputs.columns.get("token_ids")
+    return Seen(as_array(column, len(features)), tokens if isinstance(tokens, Ragged) else None)
+
+
+def _unless_all_alike(weights: np.ndarray) -> np.ndarray | None:
+    return None if (weights == 1).all() else weights
+
+
+def _folding(job: Job, lessons: tuple[Lesson, Lesson], tuned: bool) -> Folding:
+    """Says how rows are dealt out: valid's alone on a tuned backbone, else train's and then valid's."""
+    data = job.data
+    sizes = [len(lesson) for lesson in lessons]
+    is_valid = np.repeat([False, True], sizes)
+    strata = np.concatenate([_strata(lesson) for lesson in lessons])
+    rows = is_valid if tuned else np.ones(sum(sizes), bool)
+    together = None if data.together is None else data.together[rows]
+    return Folding(strata[rows], together, job.spec.seed, is_valid[rows])
+
+
+def _strata(lesson: Lesson) -> np.ndarray:
+    """Returns ``int[n]``: the class; the first label of several; quarters of numbers."""
+    if lesson.goal.solver == "softmax":
+        return lesson.targets
+    if lesson.goal.solver == "sigmoid":
+        return np.where(lesson.targets.any(axis=1), lesson.targets.argmax(axis=1), lesson.goal.units)
+    return np.digitize(lesson.targets[:, 0], np.quantile(lesson.targets[:, 0], [0.25, 0.5, 0.75]))
+
+
+def _answers(found: BlendResult, train: int, tuned: bool) -> Arrays:
+    if tuned:
+        return {OUTPUTS: found.out_of_fold}
+    of_train = found.rows < train
+    return {
+        OUTPUTS: found.out_of_fold[~of_train],
+        TRAIN: found.out_of_fold[of_train],
+        TRAIN_ROWS: found.rows[of_train],
+    }
