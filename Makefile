@@ -71,6 +71,7 @@ bench: $(DEV_INSTALLED)
 	$(BIN)/python benchmarks/whole_run.py $(BENCH)
 	$(BIN)/python benchmarks/inference.py $(BENCH)
 	$(BIN)/python benchmarks/scaling.py
+	$(BIN)/python benchmarks/scaling.py check
 	$(BIN)/python benchmarks/audit.py $(BENCH)
 	$(BIN)/python benchmarks/distribution.py $(BENCH)
 	$(BIN)/python benchmarks/unsure.py $(BENCH)

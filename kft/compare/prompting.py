@@ -6,7 +6,6 @@ the temperature, on valid.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 import numpy as np
@@ -15,34 +14,16 @@ from kft.compare.setting import Setting
 from kft.compare.solution import Solution
 from kft.metrics.neighbours import unit_rows
 from kft.tasks.decode import softmax
+from kft.tasks.label_names import describe_label, why_no_names
 
 TEMPLATES = ("{}", "{}.", "This is about {}.", "The topic is {}.")
 SHARPNESS = 20.0
 """Cosines are multiplied by it before the softmax; the temperature that is fitted on valid corrects it."""
 
 
-def describe_label(label: str) -> str:
-    """Returns a label's name as words.
-
-    Example:
-        >>> describe_label("card_arrival"), describe_label("RefundNotShowing"), describe_label("Q&A")
-        ('card arrival', 'refund not showing', 'q&a')
-    """
-    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", label)
-    return " ".join(re.sub(r"[_\-/.]+", " ", parted).split()).lower()
-
-
 def unfit(setting: Setting) -> str:
     """Says why names cannot be compared with the inputs; empty when they can."""
-    if setting.task.reads.files:
-        return "a backbone for images reads no label names"
-    if setting.task.reads.pairs:
-        return "a label name is not a pair of texts"
-    named = [label for label in setting.split.labels if re.search(r"[^\W\d_]{2}", label)]
-    if len(named) < setting.classes:
-        unnamed = next(label for label in setting.split.labels if label not in named)
-        return f"label names such as {unnamed!r} say nothing"
-    return ""
+    return why_no_names(setting.task, setting.split.labels)
 
 
 def fit(setting: Setting) -> Solution:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from statistics import NormalDist
 
 from kft.records.compare import Verdict
 from kft.records.estimate import Estimate
@@ -31,7 +30,7 @@ def decide(
     """Recommends the cheapest approach that is not significantly worse than the best.
 
     Only figures of the valid split belong here: the test split decides nothing. The best is the luckiest of several, so
-    that the intervals have to be widened for that (see ``widen``).
+    that the intervals have to be widened for that (see ``kft.records.estimate.widen``).
 
     Args:
         values: The metric of each approach on valid, cheapest first.
@@ -80,32 +79,9 @@ def keeping_up(
     return behind, [name for name in names if name == best or behind[name].low <= 0]
 
 
-def widen(difference: Estimate, looks: int) -> Estimate:
-    """Returns a 95 % interval that holds together with others like it: Bonferroni's level for so many.
-
-    Each half is stretched as that of a normal distribution would be. Without it, the best of several approaches, each
-    at its best epoch, seems to lead by what is luck on these rows (docs/compare.md has a measured case).
-
-    Args:
-        difference: With its own 95 % interval.
-        looks: How many differences are looked at together.
-
-    Example:
-        >>> wider = widen(Estimate(0.05, 0.01, 0.09), 8)
-        >>> round(wider.low, 3), round(wider.high, 3)
-        (-0.006, 0.106)
-    """
-    normal = NormalDist()
-    stretch = normal.inv_cdf(1 - 0.025 / max(looks, 1)) / normal.inv_cdf(0.975)
-    value = difference.value
-    return Estimate(value, value - stretch * (value - difference.low), value + stretch * (difference.high - value))
-
-
 def signed(difference: Estimate, sign: int) -> Estimate:
     """Turns a difference so that more is better."""
-    if sign > 0:
-        return difference
-    return Estimate(-difference.value, -difference.high, -difference.low)
+    return difference if sign > 0 else -difference
 
 
 def _nothing(best: str, values: Mapping[str, float], lead: Estimate, metric: str) -> str:

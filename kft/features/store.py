@@ -21,6 +21,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kft.errors import StorageError
 from kft.features.boundary import SplitModel
 from kft.features.inference import Inference, Tick, has_token_axis, make_inference, run_in_batches
 from kft.features.overlay import lay_over
@@ -57,7 +58,7 @@ class Watch:
 
 NOBODY = Watch()
 PASS = "pass"
-"""In the file ABOUT: what the last pass of a batch and more took."""
+"""In the file ABOUT: what the largest pass took, of a batch at least: of a few short texts, the tracing is all."""
 WAITING = "features   another process computes them; waiting for it"
 
 
@@ -193,12 +194,13 @@ def store_features(
             missing = index.missing(keys)
             watch.tick(len(source) - len(missing))
             facts = {**(about or {}), "tensors": _describe(front, dtype)}
-            before = _about(folder).get(PASS)
-            write_json(folder / ABOUT, facts | ({PASS: before} if before else {}), elsewhere=ELSEWHERE)
+            largest = pass_cost(front, root, dtype)
+            write_json(folder / ABOUT, facts | ({PASS: vars(largest)} if largest else {}), elsewhere=ELSEWHERE)
 
             def keep(cost: PassCost) -> None:
-                if len(missing) >= BATCH_SIZE:  # of fewer, the tracing is all
-                    write_json(folder / ABOUT, {**facts, PASS: vars(cost)}, elsewhere=ELSEWHERE)
+                if len(missing) >= BATCH_SIZE and (largest is None or cost.tokens >= largest.tokens):
+                    with suppress(StorageError):  # what was computed is there, whether or not its cost is
+                        write_json(folder / ABOUT, {**facts, PASS: vars(cost)}, elsewhere=ELSEWHERE)
 
             with timed(int(source.lengths[missing].sum()), keep):
                 for rows in _shards(front, source, keys, missing):

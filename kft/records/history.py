@@ -63,6 +63,10 @@ class ProbeSolved:
     tried: tuple[tuple[float, float, float], ...]
 
 
+BLENDED = "blend"
+"""What the loss of all views together is called beside that of each."""
+
+
 @dataclass(frozen=True)
 class BlendFitted:
     """Views of frozen features were weighed and fitted.
@@ -70,7 +74,7 @@ class BlendFitted:
     Attributes:
         phase: In which phase.
         weights: Of each view; 0: it does not help.
-        losses: The mean loss of each, and of the blend, on rows that it had not seen.
+        losses: The mean loss of each, and of ``blend``, on rows that it had not seen.
         settings: What was chosen for each.
     """
 

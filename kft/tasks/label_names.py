@@ -30,6 +30,6 @@ def why_no_names(task: Task, labels: Sequence[str]) -> str:
     if task.reads.files:
         return "a backbone for images reads no label names"
     if task.reads.pairs:
-        return "a label name is no pair of texts"
+        return "a label name is not a pair of texts"
     unnamed = [label for label in labels if not re.search(r"[^\W\d_]{2}", label)]
     return f"label names such as {unnamed[0]!r} say nothing" if unnamed else ""

@@ -41,13 +41,19 @@ def score(job: Job, metrics: dict[str, float]) -> tuple[float, ...]:
 
 
 def nothing_left(job: Job, state: LoopState) -> bool:
-    """Whether the best epoch so far is perfect by the metric that chooses: no later phase could be preferred for it."""
+    """Whether a phase is perfect by the metric that chooses: none that trains could be preferred for it.
+
+    A blend on the pretrained backbone still runs: it costs next to nothing, and learns from valid as well.
+    """
+    phase = job.phases[state.phase]
+    if phase.solver == "blend" and not is_tuned(job.phases, phase.name):
+        return False
     assert job.train.best is not None  # loading a recipe fills it in
     name = job.train.best.removeprefix("valid_")
     if name == "loss" or not state.best_facts or job.train.early_stopping is None:
         return False
     metric = job.data.kind.judging.metrics[name]
-    return bool(state.best_facts["metrics"][job.train.best] == metric.perfect)
+    return any(metrics[job.train.best] == metric.perfect for metrics in state.phase_metrics.values())
 
 
 def outputs_as_arrays(outputs: Ragged | np.ndarray) -> Arrays:
@@ -105,8 +111,11 @@ def _better(job: Job, state: LoopState, phase: PhaseSpec, metrics: dict[str, flo
     higher = score(job, metrics) > tuple(state.best)
     if job.train.prefer == "best" or phase.name == kept:
         return higher
-    if phase.solver == "blend" and (phase.start == kept or not is_tuned(job.phases, phase.name)):
-        # It costs no more than what it is made of. Its loss tells the two apart where few rows are right or wrong.
+    if phase.solver == "blend" and not is_tuned(job.phases, phase.name):
+        # Out of fold, over train and valid, it is no worse than its views, the probe's like among them; and it has
+        # learned from all labels. A few rows of valid alone would decide by luck: they have to be sure of the contrary.
+        return not any(gain.low > 0 for gain in gains(job, state, kept, phase.name).values())
+    if phase.solver == "blend" and phase.start == kept:  # it costs no more than what it is made of
         return metrics["valid_loss"] < state.best_facts["metrics"]["valid_loss"]
     return any(gain.low > 0 for gain in gains(job, state, phase.name, kept).values())
 

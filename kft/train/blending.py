@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kft.features.boundary import SplitModel
+from kft.features.folds import FOLDS
 from kft.features.vectors import as_array
 from kft.features.views.blend import BlendResult, Folding, families, fit_blend, fit_tuned_blend
 from kft.features.views.head import HeadView
@@ -17,6 +18,8 @@ from kft.feed.source import Source
 from kft.model.blend import blend_weights
 from kft.recipe.training import PhaseSpec
 from kft.records.history import BlendFitted
+from kft.split.near import join_groups
+from kft.split.similar import similar_groups
 from kft.train.answers import OUTPUTS, TRAIN, TRAIN_ROWS
 from kft.train.checkpoint import Arrays
 from kft.train.events import Events
@@ -62,7 +65,7 @@ def solve_blend(job: Job, phase: PhaseSpec, split: SplitModel) -> Events[Blended
     with job.watch.task("views, out of fold", len(families(lessons[0]))) as tick:
         if tuned:
             head: Any = job.model.get_layer("head_logits")
-            view = HeadView(np.array(head.kernel), np.array(head.bias), goal)
+            view = HeadView(head.kernel.numpy(), head.bias.numpy(), goal)
             found = fit_tuned_blend(view, lessons[0], lessons[1], _folding(job, lessons, tuned), tick)
         else:
             found = fit_blend(lessons[0].with_more(lessons[1]), _folding(job, lessons, tuned), tick)
@@ -88,6 +91,9 @@ def _folding(job: Job, lessons: tuple[Lesson, Lesson], tuned: bool) -> Folding:
     strata = np.concatenate([_strata(lesson) for lesson in lessons])
     rows = is_valid if tuned else np.ones(sum(sizes), bool)
     together = None if data.together is None else data.together[rows]
+    if job.spec.data.keep_together == "similar":
+        vectors = np.concatenate([lesson.seen.vectors for lesson in lessons])[rows]
+        together = join_groups(together, similar_groups(vectors, strata[rows].astype(str), 1 - 1 / FOLDS))
     return Folding(strata[rows], together, job.spec.seed, is_valid[rows])
 
 

@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from kft.records.history import EpochDone, HistoryEvent, as_line
+from kft.records.history import BLENDED, BlendFitted, EpochDone, HistoryEvent, as_line
 from kft.records.run_folder import RunFolder
 from kft.train import events
 from kft.train.checkpoint import OUT_OF_FOLD, Arrays, Checkpoint, CheckpointWriter, snapshot
@@ -162,6 +162,14 @@ def said_of(event: events.Event) -> str:
                     f"run may differ from one that was never stopped (get_state and set_state would mend it)"
                 )
             return text
+        case BlendFitted(_, weights, losses, _):
+            parts = ", ".join(f"{name} {weight:.2f}" for name, weight in weights.items())
+            single = {name: loss for name, loss in losses.items() if name != BLENDED}
+            best = min(single, key=lambda name: single[name])
+            return (
+                f"views      {parts}: weights by what each says of rows it has not seen; "
+                f"loss {losses[BLENDED]:.3f}, {best} alone {single[best]:.3f}"
+            )
         case events.FeaturesPlanned(how):
             return f"features   {how}"
         case events.RowsAlone(alone, rows):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from kft.compare.approaches import APPROACHES
-from kft.compare.verdict import decide, widen
+from kft.compare.verdict import decide
 from kft.metrics.classification import METRICS
 from kft.metrics.intervals import paired_difference
-from kft.records.estimate import Estimate
+from kft.records.estimate import Estimate, widen
 
 ORDER = ("majority", "linear", "prompting", "retrieval", "probe", "lora", "top", "full", "scratch")
 

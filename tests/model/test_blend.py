@@ -11,7 +11,7 @@ from kft.feed.batches import Ragged
 from kft.model.blend import blend_weights, with_blend
 from kft.model.blocks import find_blocks
 from kft.model.heads import POOL, with_vectors
-from tests.features.views.test_blend import CLASSES, WIDTH, lesson
+from tests.features.views.lessons import CLASSES, WIDTH, lesson
 
 
 def model_of_vectors() -> keras.Model:

@@ -1,0 +1,28 @@
+"""Labelled examples for views: vectors that lie around their class, tokens that hold a word of it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kft.features.views.view import Goal, Lesson, Seen
+from kft.feed.batches import Ragged
+
+CLASSES, ROWS, WIDTH = 4, 120, 12
+
+
+def lesson(seed: int = 0, *, solver: str = "softmax", rows: int = ROWS, noise: float = 1.0) -> Lesson:
+    """Examples whose vectors lie around their class, and whose tokens hold a word of it."""
+    rng = np.random.default_rng(seed)
+    classes = np.arange(rows) % CLASSES
+    centres = 3 * np.eye(CLASSES, WIDTH, dtype=np.float32)
+    vectors = centres[classes] + noise * rng.normal(size=(rows, WIDTH)).astype(np.float32)
+    texts = [np.append(rng.integers(10, 30, rng.integers(1, 6)), own).astype(np.int32) for own in classes]
+    seen = Seen(vectors, Ragged.from_rows(texts))
+    if solver == "softmax":
+        return Lesson(seen, classes, Goal(solver, CLASSES), Seen(centres))
+    if solver == "sigmoid":
+        several = np.eye(CLASSES, dtype=np.float32)[classes]
+        several[:, 0] = classes > 1
+        return Lesson(seen, several, Goal(solver, CLASSES), None)
+    number = (classes - classes.mean()).astype(np.float32)[:, None]
+    return Lesson(seen, number, Goal(solver, 1), None)
