@@ -116,7 +116,7 @@ def recipe_with(phases, task="text-classification", **train):
             "text-pairs",
             {"name": "contrastive", "names": True},
             {},
-            "a label name is no pair of texts",
+            "a label name is not a pair of texts",
         ),
         (
             "image-classification",
