@@ -24,7 +24,8 @@ FACTOR = 1_000_003
 """A prime that a first token's id is multiplied by."""
 FEW_ROWS = 1000
 """From so many rows on, what stands in one of them alone is left out."""
-TOLERANCE = 1e-4
+TOLERANCE, MEMORY = 3e-4, 5
+"""Of the solver: no answer changes where it goes on for longer, and half of its work is its own bookkeeping."""
 MOST_COLUMNS = 50_000
 """The most frequent are kept."""
 
@@ -97,7 +98,7 @@ def fit(lesson: Lesson, strength: float) -> TokensView:
     problem = Problem([(np.arange(len(lesson)), rows)], lesson.targets, lesson.counts, LOSSES[goal.solver])
     squares = np.asarray(rows.multiply(rows).sum(axis=0)).ravel()
     curvature = np.append(squares * goal.certainty + 1 / strength, len(lesson) * goal.certainty)[:, None]
-    solution = minimise(problem, curvature, strength, np.zeros((columns + 1, goal.units)), TOLERANCE)
+    solution = minimise(problem, curvature, strength, np.zeros((columns + 1, goal.units)), TOLERANCE, MEMORY)
     kernel = solution[:-1].astype(np.float32)
     kernel[0] = 0
     return TokensView(
