@@ -19,6 +19,7 @@ from kft.features.views.blend import MOST_ROWS
 from kft.metrics.metric import Metric
 from kft.model.card import Card, read_card
 from kft.model.catalog import CATALOG, BackboneEntry
+from kft.model.sources import source_of
 from kft.recipe.schema import RecipeSpec
 from kft.split.data_split import Selection, data_hash, labels_of
 from kft.split.holdout import set_aside
@@ -49,8 +50,9 @@ class Candidate:
 
     @property
     def entry(self) -> BackboneEntry | None:
-        """Its line of the catalog, where it has one."""
-        return CATALOG.get(self.backbone) if self.backbone in CATALOG.names() else None
+        """Its line of the catalog, whichever of its names was asked for; None where it has none."""
+        source = source_of(self.backbone)
+        return next((each for each in CATALOG if each.source == source), None)
 
     def about(self, path: Path) -> Card:
         """Returns languages and licence: by the catalog, else by the folder's own card; random weights have neither.
