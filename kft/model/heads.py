@@ -50,13 +50,22 @@ def with_vectors(model: keras.Model) -> keras.Model:
     Raises:
         ModelError: It has no such layer.
     """
+    return keras.Model(model.inputs, [model.outputs[0], _read_by_head(model)], name="with_vectors")
+
+
+def vectors_alone(model: keras.Model) -> keras.Model:
+    """Returns the graph up to what the head's last layer reads; see ``with_vectors``."""
+    return keras.Model(model.inputs, _read_by_head(model), name="vectors")
+
+
+def _read_by_head(model: keras.Model) -> Any:
     nodes = nodes_in_order(model)
     read = [node.input_tensors[0] for node in nodes if node.operation.name == LOGITS]
     # A blend has no such layer: its views read what was pooled, the first of them directly.
     read = read or [node.input_tensors[0] for node in nodes if node.operation.name in BLENDED]
     if not read:
         raise ModelError("the model has no layer to take vectors from", expected=f"a layer named {LOGITS}")
-    return keras.Model(model.inputs, [model.outputs[0], read[0]], name="with_vectors")
+    return read[0]
 
 
 HEADS.register("classification", pooled)
