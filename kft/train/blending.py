@@ -27,7 +27,7 @@ from kft.train.events import Events
 from kft.train.frozen import features_of
 from kft.train.job import Job
 from kft.train.phases import is_tuned
-from kft.train.tagged_words import to_tokens, words_of
+from kft.train.tagged_words import MOST_WORDS, to_tokens, words_of
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def _blend_words(job: Job, phase: PhaseSpec, split: SplitModel) -> Events[Blende
     n = len(data.train.targets)
     text = np.arange(n + len(data.valid.targets)) if data.together is None else data.together
     lessons = (
-        words_of(data.train, train, text[:n], goal),
+        words_of(data.train, train, text[:n], goal, MOST_WORDS),
         words_of(data.valid, valid, text[n:], goal),
     )
     shapes = lessons[1].seen.shapes
