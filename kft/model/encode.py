@@ -13,6 +13,7 @@ from kft.feed.batches import Ragged, choose_edges
 from kft.feed.source import Source, image_source, text_source
 from kft.recipe.schema import ModelSpec
 from kft.tasks.task import Task
+from kft.tasks.word_shapes import WORD_FEATURES, word_features
 from kft.tasks.words import mark_words
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Encoded:
     """Inputs as a model takes them.
 
     Attributes:
-        source: Batches of them, by the names of the model's inputs.
+        source: Batches of them, by the names of the model's inputs; for tagging with the features of words.
         cut: How many texts were longer than ``max_tokens``.
         offsets: Where each token stands in its text, and whether it begins a word; only for tagging.
         lengths: ``int64[n]``: the tokens of each text before the cut; None for images.
@@ -82,6 +83,9 @@ class Reader:
             rows, lengths = self.tokenizer.encode(inputs, self.max_tokens)
         tokens = Ragged.from_rows(rows)
         source = text_source(tokens, choose_edges(tokens.lengths), segments)
+        if offsets is not None:
+            shapes = Ragged(np.concatenate(word_features(inputs, offsets)), tokens.offsets)
+            source = source.with_columns({**source.columns, WORD_FEATURES: shapes})
         return Encoded(source, int((lengths > self.max_tokens).sum()), offsets, lengths)
 
     def _images(self, paths: list[Path], keep: bool, tick: Tick | None) -> Source:
