@@ -38,6 +38,13 @@ def test_help_is_light(arguments):
     assert "kft" in done.stdout
 
 
+def test_what_commands_call_is_light():
+    """Else TensorFlow would start before kft has told it how, and print what kft keeps back."""
+    every = "import importlib, pkgutil, kft.api\nfor each in pkgutil.iter_modules(kft.api.__path__):\n"
+    done = run_fresh(f"{every}    importlib.import_module(f'kft.api.{{each.name}}')\n{CHECK}")
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_check_itself_sees_a_heavy_import():
     done = run_fresh(f"import sys; sys.modules['tensorflow'] = sys\n{CHECK}")
     assert done.returncode == 1

@@ -66,4 +66,12 @@ def test_commands_that_load_the_weights_ask_and_the_option_answers(kft_cli, cach
     assert code == 3 and "gemma3-270m could not be fetched" in err
     code, _, err = kft_cli("plan", "recipe.yaml", "--quiet")
     assert code == 3 and "accepted" not in err, "it is remembered"
-    assert kft_cli("plan", "recipe.yaml", "--accept-terms", "other")[0] == 2
+
+
+@pytest.mark.parametrize(
+    "command", ["check", "choose", "compare", "evaluate", "launch", "plan", "predict", "report", "train"]
+)
+def test_each_command_that_loads_a_backbone_has_the_option(command, kft_cli, cache):
+    code, _, err = kft_cli(command, "--accept-terms", "other")
+    assert code == 2 and "'other' is not 'gemma'" in err
+    assert not cache.exists()

@@ -17,7 +17,6 @@ from kft.answer.decide import Decisions
 from kft.answer.fitted import Fitted, read_fitted
 from kft.errors import RunError
 from kft.model.freeze import ADAPTERS
-from kft.model.heads import BLEND_PREFIX as PREFIX
 from kft.recipe.load import Recipe
 from kft.recipe.schema import RecipeSpec
 from kft.records.document import read_document
@@ -220,6 +219,7 @@ def _artifact(spec: RecipeSpec, space: AnswerSpace, backbone: Backbone, graph: k
 
 def _on(spec: RecipeSpec, space: AnswerSpace, backbone: Backbone, arrays: Arrays) -> Artifact:
     """Builds a graph on a backbone; where an artifact holds that already, arrays of the new head alone may be given."""
+    from kft.model.blend import PREFIX
     from kft.model.build import build_for
     from kft.train.checkpoint import restore
 
@@ -239,7 +239,7 @@ def _blended(artifact: Artifact, arrays: Arrays, weights: Arrays) -> Artifact:
         arrays: The checkpoint's, the blend's among them.
         weights: What lies over the weights of the layers; others than these layers' play no part.
     """
-    from kft.model.blend import with_blend
+    from kft.model.blend import PREFIX, with_blend
 
     _require_known(artifact.graph, {path: array for path, array in weights.items() if not path.startswith(PREFIX)})
     graph = with_blend(artifact.graph, arrays, artifact.kind.learning.solver)

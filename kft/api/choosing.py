@@ -13,9 +13,10 @@ import numpy as np
 from kft import runtime, strategy
 from kft.api.reading import load, progress_for, show_data, vectors_of
 from kft.compare.choice_table import as_markdown, header, remarks_on, rows_of
-from kft.compare.choosing import PROBE, RANDOM, Candidate, Grounds, choosable, measure_all
+from kft.compare.choosing import BLEND, measure_all
+from kft.compare.grounds import RANDOM, Candidate, Grounds, choosable
 from kft.compare.recommend import judge
-from kft.errors import ModelError, UsageError
+from kft.errors import DataError, ModelError, UsageError
 from kft.features.folds import FOLDS
 from kft.model.sources import resolve_backbone
 from kft.notebook import Line, Piece, Table, shows
@@ -25,7 +26,7 @@ from kft.records.files import require_writable, write_folder
 from kft.records.run_folder import refuse_taken
 from kft.split.data_split import labels_of
 from kft.split.together import rows_together
-from kft.tasks.registry import TASKS, one_class_tasks
+from kft.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +54,8 @@ class ChooseResult:
         approach: By whose answers.
         split_hash: Of the split.
         data_hash: Of the data.
-        n: Examples of train and valid.
+        n: Examples of train and valid, which all is measured on.
+        of: How many there are; more than ``n`` where a draw is enough.
         seed: Of folds and random weights.
         versions: Of what computed it.
         settings: What a recipe needs to train on the recommended one, as ``--set`` takes it.
@@ -61,7 +63,7 @@ class ChooseResult:
     """
 
     KEYS: ClassVar = (
-        "split_hash", "data_hash", "seed", "versions", "n", "metric", "approach", "backbones", "verdict",
+        "split_hash", "data_hash", "seed", "versions", "n", "of", "metric", "approach", "backbones", "verdict",
     )  # fmt: skip
 
     run: Path
@@ -72,6 +74,7 @@ class ChooseResult:
     split_hash: str
     data_hash: str
     n: int
+    of: int
     seed: int
     versions: Mapping[str, str]
     settings: tuple[str, ...]
@@ -117,7 +120,7 @@ def choose(
 
     Raises:
         ModelError: A name leads nowhere. One that cannot be fetched, loaded or used is listed with the reason.
-        UsageError: None can be measured, or the task is none of one class.
+        UsageError: None can be measured, or the task is about single words.
         KftError: One of its kinds, for a recipe, data or a disk that does not fit.
 
     Example:
@@ -133,7 +136,7 @@ def choose(
     require_writable(folder or RUNS)
     _require_one_process(devices)
     loaded, split = load(recipe, overrides, data, devices)
-    _require_classes(loaded.spec)
+    _require_whole_answers(loaded.spec)
     selection = choosable(split.without_test(), loaded.spec)
     progress = progress_for(quiet)
     show_data(progress, loaded, split)
@@ -146,7 +149,7 @@ def choose(
     together = _together(loaded, selection, progress, compute)
     grounds = Grounds(loaded.spec, selection, together, progress, compute)
     measured, skipped = measure_all(candidates, grounds)
-    results, verdict = judge(measured, grounds, PROBE)
+    results, verdict = judge(measured, grounds, BLEND)
     results += [BackboneResult(each.name, each.weights, skipped=why) for each, why in skipped]
     found = Choice(
         split_hash=split.split_hash,
@@ -154,8 +157,9 @@ def choose(
         seed=loaded.spec.seed,
         versions=runtime.versions(),
         n=len(grounds.known),
+        of=len(selection.train) + len(selection.valid),
         metric=grounds.metric.name,
-        approach=PROBE,
+        approach=BLEND,
         backbones=tuple(results),
         verdict=verdict,
     )
@@ -216,8 +220,19 @@ def _together(recipe: Recipe, selection: Selection, progress: Progress, compute:
         lambda inputs: compute(lambda: vectors_of(recipe, inputs)),
         1 - 1 / FOLDS,
     )
+    if found.groups is not None and len(np.unique(found.groups)) < 2:
+        raise DataError(
+            "all examples hang together: none can be answered by the others",
+            where="data.group, or near-copies",
+            received=f"{len(known):,} examples of one group",
+            expected="two groups at least, better dozens",
+            next_step="kft check RECIPE lists the copies",
+        )
     said = f"; {found.joined.replace('kept on one side', 'in one fold')}" if found.joined else ""
     progress.note(f"folds      {FOLDS}, groups whole{said}")
+    rows = len(selection.train) + len(selection.valid)
+    if len(known) < rows:
+        progress.note(f"drawn      {len(known):,} of {rows:,} examples, which is enough to choose by")
     return found.groups
 
 
@@ -233,13 +248,13 @@ def _require_one_process(devices: str) -> None:
         )
 
 
-def _require_classes(spec: RecipeSpec) -> None:
-    if not TASKS.get(spec.task).kind.one_class:
+def _require_whole_answers(spec: RecipeSpec) -> None:
+    if TASKS.get(spec.task).kind.learning.per_token:
         raise UsageError(
-            "kft choose answers out of fold for one class of many alone",
+            "kft choose answers whole inputs, not single words",
             where="task",
             received=spec.task,
-            expected=one_class_tasks(),
+            expected=", ".join(task.name for task in TASKS if not task.kind.learning.per_token),
             next_step="kft train RECIPE --set model.backbone=NAME, for each of them",
         )
 

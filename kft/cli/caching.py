@@ -13,7 +13,7 @@ from kft.terminal import echo
 
 @click.group()
 def cache() -> None:
-    """What kft keeps on disk: fetched weights and data, the features of frozen blocks, decoded images."""
+    """What kft keeps on disk: fetched weights and data, features of frozen blocks, decoded images, kept answers."""
 
 
 @cache.command("list")

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kft.characters import visible
-from kft.cli.common import console, devices_option, load_named, output_options, print_json, with_settings
+from kft.cli.common import console, devices_option, load_named, output_options, print_json, terms_option, with_settings
 
 if TYPE_CHECKING:
     from kft.api.choosing import ChooseResult
@@ -31,6 +31,7 @@ WIDEST = 120
 @click.option("--set", "overrides", metavar="K=V", multiple=True, help="Override a setting; may be repeated.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Override the recipe's seed.")
 @devices_option
+@terms_option
 @output_options
 def choose(
     recipe: str,
@@ -77,17 +78,17 @@ def _print(result: ChooseResult, recipe: str, overrides: tuple[str, ...]) -> Non
         table.add_row(*map(Text, cells), style="bold" if row.recommended else "")
     out.print(table)
     for word, remark in remarks_on(result.choice):
-        out.print(f"{word:<10} {visible(remark)}", markup=False, width=width)
+        out.tell(f"{word:<10} {visible(remark)}", most=width)
     verdict = result.verdict
-    out.print(visible(f"verdict    {verdict.backbone or 'none'}: {verdict.why}"), markup=False, width=width)
-    out.print(f"measured   on {result.n:,} examples of train and valid, out of fold; 95 % intervals; test unopened")
-    out.print(f"seconds    {result.seconds:.0f}")
-    out.print(f"files      {result.run}: choose.json, choose.md, recipe.yaml, splits.parquet", markup=False)
+    out.tell(visible(f"verdict    {verdict.backbone or 'none'}: {verdict.why}"), most=width)
+    out.tell(f"measured   on {result.n:,} examples of train and valid, out of fold; 95 % intervals; test unopened")
+    out.tell(f"seconds    {result.seconds:.0f}")
+    out.tell(f"files      {result.run}: choose.json, choose.md, recipe.yaml, splits.parquet")
     if verdict.backbone is None:
         step = f"kft check {quote(recipe)}"
     else:
         step = f"kft train {with_settings(recipe, [*overrides, *result.settings])}"
-    out.print(f"next       {step}", markup=False, soft_wrap=True)
+    out.tell(f"next       {step}")
 
 
 COMMANDS = (choose,)

@@ -164,7 +164,7 @@ def models(modality: str | None, as_json: bool) -> None:
     out.tell(
         "also       a keras-hub preset (bert_tiny_en_uncased), hf://owner/repo, kaggle://..., a folder, a .keras or\n"
         "           .gguf file\n"
-        "next       model: {backbone: NAME} in a recipe, or kft.load_backbone(NAME)"
+        "next       kft choose RECIPE --backbones A,B: which suits your data; model: {backbone: NAME} in a recipe"
     )
 
 

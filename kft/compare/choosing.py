@@ -2,124 +2,36 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kft import runtime
+from kft.compare.grounds import Candidate, Grounds
 from kft.compare.kept import Kept, identity_of, keep, read_kept
-from kft.compare.setting import deciding_metric
 from kft.compare.token_facts import flags_of, token_facts
-from kft.data.examples import Examples
 from kft.errors import AssetError, ModelError, UsageError
-from kft.features.folds import out_of_fold
-from kft.metrics.metric import Metric
-from kft.model.catalog import CATALOG, BackboneEntry
+from kft.features.views.blend import ANCHOR, Folding, families, fit_blend
+from kft.features.views.view import Goal, Lesson, Seen
+from kft.feed.batches import Ragged
+from kft.model.card import Card
 from kft.model.files import backbone_files
 from kft.model.sources import fetch_backbone
 from kft.recipe.schema import RecipeSpec
 from kft.records.choose import BackboneCost, TokenFacts
-from kft.split.data_split import Selection, data_hash, labels_of
-from kft.split.holdout import set_aside
-from kft.tasks.registry import TASKS
 from kft.tasks.task import Task
 
 if TYPE_CHECKING:
     from kft.features.vectors import Pooled
     from kft.model.backbones import Backbone
     from kft.model.encode import Encoded
-    from kft.train.progress import Progress
 
-RANDOM = "@random"
-"""Behind a name: the same architecture with new weights, a yardstick for what pretraining is worth."""
-PROBE = "probe"
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A backbone that was asked for.
-
-    Attributes:
-        name: As a person wrote it.
-        backbone: Without ``@random``, and a path made absolute: what a recipe may say.
-        random: Whether its weights are new.
-    """
-
-    name: str
-    backbone: str
-    random: bool
-
-    @property
-    def entry(self) -> BackboneEntry | None:
-        """Its line of the catalog, where it has one."""
-        return CATALOG.get(self.backbone) if self.backbone in CATALOG.names() else None
-
-    @property
-    def weights(self) -> str:
-        return "random" if self.random else "pretrained"
-
-
-@dataclass(frozen=True)
-class Grounds:
-    """What all backbones are measured on.
-
-    Attributes:
-        spec: The recipe; its backbone and phases play no part.
-        split: Its data; the test split is not among them, nor what was set aside of valid.
-        together: ``[n]``: rows of train and valid, in this order, that no fold may part; None where each stands alone.
-        progress: Told what is done.
-        compute: Calls what needs TensorFlow, which starts when it is first needed.
-    """
-
-    spec: RecipeSpec
-    split: Selection
-    together: np.ndarray | None
-    progress: Progress = field(repr=False)
-    compute: Callable[[Callable[[], Kept]], Kept] = field(default=lambda work: work(), repr=False)
-
-    @property
-    def task(self) -> Task:
-        return TASKS.get(self.spec.task)
-
-    @property
-    def metric(self) -> Metric:
-        return deciding_metric(self.spec)
-
-    @cached_property
-    def known(self) -> Examples:
-        """What is learned from and chosen by: train, then valid."""
-        return Examples.concatenate([self.split.train, self.split.valid])
-
-    @cached_property
-    def truth(self) -> Any:
-        """What the metrics compare answers with."""
-        return self.task.kind.judging.truth(list(labels_of(self.known)), self.split.space)
-
-    @cached_property
-    def targets(self) -> np.ndarray:
-        return np.asarray(self.task.kind.learning.targets(list(labels_of(self.known)), self.split.space, None))
-
-    @cached_property
-    def rows_hash(self) -> str:
-        """sha256 over the task, every row of train and valid, their order, and what no fold may part."""
-        kind, known = self.task.kind, self.known
-        together = range(len(known)) if self.together is None else self.together.tolist()
-        facts = [self.task.name, list(map(str, known.ids)), list(map(str, together)), list(self.split.labels)]
-        content = data_hash([known], kind.labels.written)
-        return hashlib.sha256(f"{json.dumps(facts)}{content}".encode()).hexdigest()
-
-    @cached_property
-    def constant(self) -> Any:
-        """The answers of who reads nothing."""
-        judging, space = self.task.kind.judging, self.split.space
-        shares = judging.shares(list(labels_of(self.known)), space)
-        return judging.constant(shares, space, len(self.known))
+PROBE, BLEND = "probe", "blend"
+KNOWN, NAMES = "known", "names"
+"""What a backbone reads: the examples, and the names of the labels where they say something."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +45,7 @@ class Measured:
         cost: What it took.
         tokens: How it reads the texts; None for images.
         weights_hash: sha256 of what was loaded.
+        about: Its languages and licence.
     """
 
     candidate: Candidate
@@ -141,6 +54,7 @@ class Measured:
     cost: BackboneCost
     tokens: TokenFacts | None
     weights_hash: str
+    about: Card = field(default_factory=Card)
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -149,12 +63,6 @@ class Measured:
             return ()
         facts = replace(self.tokens, related=None) if self.candidate.random else self.tokens
         return tuple(flags_of(facts))
-
-
-def choosable(split: Selection, spec: RecipeSpec) -> Selection:
-    """Returns the data without the part of valid that a promise about errors is certified on: it may choose nothing."""
-    held = set_aside(spec, split)
-    return replace(split, valid=split.valid.take(np.flatnonzero(~held))) if held.any() else split
 
 
 def measure_all(
@@ -206,7 +114,7 @@ def measure(candidate: Candidate, grounds: Grounds) -> Measured:
     identity = identity_of(
         files=backbone_files(path).hash,
         model=spec.model.model_dump(exclude={"backbone"}),
-        precision=spec.train.precision,
+        train=[spec.train.precision, spec.train.class_weight],
         dtype=spec.features.dtype,
         seed=spec.seed,
         rows=grounds.rows_hash,
@@ -227,7 +135,8 @@ def measure(candidate: Candidate, grounds: Grounds) -> Measured:
         kept=before,
     )
     _say(grounds, cost, found.answers)
-    return Measured(candidate, found.answers, found.chosen, cost, found.tokens, found.weights_hash)
+    about = candidate.about(path)
+    return Measured(candidate, found.answers, found.chosen, cost, found.tokens, found.weights_hash, about)
 
 
 def _compute(candidate: Candidate, spec: RecipeSpec, grounds: Grounds) -> Kept:
@@ -243,17 +152,29 @@ def _compute(candidate: Candidate, spec: RecipeSpec, grounds: Grounds) -> Kept:
         window = {"max_tokens": min(spec.model.max_tokens, backbone.max_tokens)}
         spec = spec.model_copy(update={"model": spec.model.model_copy(update=window)})
     model = build_for(spec, grounds.task, grounds.split.space, backbone)
-    encoded = make_reader(grounds.task, backbone, spec.model).read(grounds.known.inputs, keep=True)
-    pooled = _pooled(backbone, encoded, spec, grounds)
+    reader = make_reader(grounds.task, backbone, spec.model)
+    read = {KNOWN: reader.read(grounds.known.inputs, keep=True)}
+    if grounds.names:
+        read[NAMES] = reader.read(grounds.names)
+    pooled = _pooled(backbone, read, spec, grounds)
+    encoded, vectors = read[KNOWN], pooled.vectors[KNOWN]
     tokens = None
     if backbone.tokenizer is not None:
         tokens = token_facts(backbone, grounds.known.inputs, encoded, spec.model.max_tokens)
-    answers, chosen = _answer(pooled.vectors["known"], grounds)
+    if not np.isfinite(vectors).all():
+        broken = int((~np.isfinite(vectors).all(axis=1)).sum())
+        raise ModelError(
+            "its features are no finite numbers",
+            where=candidate.name,
+            received=f"{broken:,} of {len(vectors):,} examples",
+            next_step="fetch the weights again, or --set train.precision=float32",
+        )
+    answers, chosen = _answer(pooled.vectors, read, grounds)
     weights = backbone.model.weights
     cost = BackboneCost(
         seconds=0.0,
         cpu_seconds=0.0,
-        stored=pooled.present,
+        stored=min(pooled.present, len(grounds.known)),  # the names are stored as well
         kept=False,
         frozen_seconds=None if pooled.cost is None else pooled.cost.seconds,
         frozen_cpu_seconds=None if pooled.cost is None else pooled.cost.cpu_seconds,
@@ -275,20 +196,33 @@ def spec_for(candidate: Candidate, spec: RecipeSpec) -> RecipeSpec:
     )
 
 
-def _pooled(backbone: Backbone, encoded: Encoded, spec: RecipeSpec, grounds: Grounds) -> Pooled:
+def _pooled(backbone: Backbone, read: Mapping[str, Encoded], spec: RecipeSpec, grounds: Grounds) -> Pooled:
     from kft.features.store import Watch
     from kft.features.vectors import pool
 
-    with grounds.progress.task("frozen blocks, once", len(grounds.known)) as tick:
+    sources = {name: encoded.source for name, encoded in read.items()}
+    with grounds.progress.task("frozen blocks, once", sum(map(len, sources.values()))) as tick:
         watch = Watch(tick, grounds.progress.note)
-        return pool(backbone, {"known": encoded.source}, spec.model, spec.features, watch)
+        return pool(backbone, sources, spec.model, spec.features, watch)
 
 
-def _answer(vectors: np.ndarray, grounds: Grounds) -> tuple[dict[str, Any], dict[str, Any]]:
+def _answer(vectors: Mapping[str, np.ndarray], read: Mapping[str, Encoded], grounds: Grounds) -> tuple[dict, dict]:
     """Answers every example by what saw neither it, nor its group, nor a copy of it; says what was chosen for that."""
-    classes = len(grounds.split.labels)
-    found = out_of_fold(vectors, grounds.targets, classes, grounds.together, seed=grounds.spec.seed)
-    return {PROBE: found.probabilities}, {PROBE: {"C": found.strength}}
+
+    def seen(name: str) -> Seen:
+        tokens = read[name].source.columns.get("token_ids")
+        return Seen(vectors[name], tokens if isinstance(tokens, Ragged) else None)
+
+    learning, space = grounds.task.kind.learning, grounds.split.space
+    goal = Goal(learning.solver, learning.units(space))
+    names = seen(NAMES) if NAMES in vectors else None
+    lesson = Lesson(seen(KNOWN), grounds.targets, goal, names, grounds.weights)
+    with grounds.progress.task("views, out of fold", len(families(lesson))) as tick:
+        found = fit_blend(lesson, Folding(grounds.strata, grounds.together, grounds.spec.seed), tick)
+    outputs = {PROBE: found.single[ANCHOR], BLEND: found.out_of_fold}
+    answers = {by: grounds.task.kind.judging.answers(each, space, None) for by, each in outputs.items()}
+    settings = {name: dict(each) for name, each in found.settings.items()}
+    return answers, {PROBE: settings[ANCHOR], BLEND: {"weights": dict(found.weights), "settings": settings}}
 
 
 def _require_medium(candidate: Candidate, task: Task) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
-from kft.compare.choosing import Grounds, Measured
+from kft.compare.choosing import Measured
+from kft.compare.grounds import Grounds
 from kft.compare.token_facts import misread
 from kft.compare.verdict import keeping_up, signed
 from kft.metrics.intervals import estimate_all, paired_difference
@@ -120,7 +121,7 @@ def _asides(measured: Sequence[Measured], chosen: str, better: Better) -> list[s
 
 def _result(each: Measured, best: Measured, grounds: Grounds, better: Callable[..., Estimate]) -> BackboneResult:
     metrics = grounds.task.kind.judging.metrics
-    entry, name = each.candidate.entry, each.candidate.name
+    name = each.candidate.name
     sign = 1 if grounds.metric.higher_is_better else -1
     return BackboneResult(
         name=name,
@@ -133,8 +134,8 @@ def _result(each: Measured, best: Measured, grounds: Grounds, better: Callable[.
         chosen=each.chosen,
         cost=each.cost,
         tokens=each.tokens,
-        languages=entry.languages if entry and not each.candidate.random else "",
-        licence=entry.licence if entry and not each.candidate.random else "",
+        languages=each.about.languages,
+        licence=each.about.licence,
         weights_hash=each.weights_hash,
         flags=each.flags,
     )

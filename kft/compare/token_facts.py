@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kft.model.limits import POSITIONS
 from kft.model.vocabulary import VocabularyFit, fit_of
 from kft.records.choose import TokenFacts
 
@@ -83,8 +84,9 @@ def flags_of(facts: TokenFacts) -> Iterator[str]:
     if facts.pieces >= PIECES:
         yield f"words fall into {facts.pieces:.1f} pieces each: it hardly knows the words of these texts"
     if facts.lost >= LOST:
-        step = f"; --set model.max_tokens={facts.limit} reads more" if facts.window < facts.limit else ""
-        yield f"{_percent(facts.lost)} of all text lies behind the first {facts.window:,} tokens, never read{step}"
+        most = min(facts.limit, POSITIONS)
+        more = f"it takes up to {most:,}, by model.max_tokens" if facts.window < most else "it takes no more"
+        yield f"{_percent(facts.lost)} of all text lies behind the first {facts.window:,} tokens, never read; {more}"
 
 
 def misread(facts: TokenFacts | None) -> bool:

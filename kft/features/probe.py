@@ -235,7 +235,7 @@ class Problem:
 
 
 def minimise(
-    problem: Problem, curvature: np.ndarray, strength: float, start: np.ndarray, tolerance: float
+    problem: Problem, curvature: np.ndarray, strength: float, start: np.ndarray, tolerance: float, memory: int = 10
 ) -> np.ndarray:
     """Returns the solution ``float64[axes + 1, classes]``, the bias last, for one strength.
 
@@ -245,6 +245,7 @@ def minimise(
         strength: Inverse penalty C.
         start: Where to begin, such as the solution for another strength.
         tolerance: It ends when a step lowers the objective by less than this share.
+        memory: Steps that the solver remembers: fewer where there are very many parameters, for its own work on them.
     """
     from scipy.optimize import minimize
 
@@ -268,7 +269,7 @@ def minimise(
         # Per row: L-BFGS's stopping rules are then the same whatever the number of rows.
         return value / len(targets), (gradient / stretch / len(targets)).ravel()
 
-    options = {"maxiter": 300, "gtol": 3e-6, "ftol": tolerance}
+    options = {"maxiter": 300, "gtol": 3e-6, "ftol": tolerance, "maxcor": memory}
     found = minimize(objective, (start * stretch).ravel(), jac=True, method="L-BFGS-B", options=options)
     return found.x.reshape(start.shape) / stretch
 

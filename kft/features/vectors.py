@@ -68,8 +68,7 @@ class Pooled:
     Attributes:
         vectors: Name of the split to ``float32[n, width]``.
         present: How many examples the store held already.
-        cost: What all of them take where none is stored, by the last pass over a batch and more; None where none is
-            known.
+        cost: What all of them take where none is stored, by the largest pass that was timed; None where none was.
     """
 
     vectors: dict[str, np.ndarray]

@@ -28,8 +28,8 @@ Report = Callable[[str], None]
 HUGGING_FACE, KAGGLE, PRESET = "hf://", "kaggle://", "keras-hub:"
 OWN_FILES = (".keras", SUFFIX)
 CONNECT_SECONDS = 5
-HUB_FILES = ("*.json", "*.txt", "*.model", "model*.safetensors")
-PRESET_FILES = ("*.json", "*.h5", "assets/*")
+HUB_FILES = ("*.json", "*.txt", "*.model", "model*.safetensors", "README.md")
+PRESET_FILES = ("*.json", "*.h5", "assets/*", "README.md")
 
 
 def source_of(name: str) -> str:

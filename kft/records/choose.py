@@ -83,8 +83,8 @@ class BackboneResult:
         chosen: What was chosen out of fold, by approach.
         cost: What it takes.
         tokens: How it reads the texts; None for images.
-        languages: What it reads; empty where nobody says.
-        licence: Of the weights; empty where nobody says.
+        languages: What it reads, by the catalog or the folder's README.md; empty where neither says.
+        licence: Of the weights, likewise.
         weights_hash: sha256 of what was loaded; empty where nothing was.
         flags: What is wrong with it on these data, one sentence each.
         skipped: Why it was not measured; None where it was.
@@ -129,8 +129,9 @@ class Choice:
         seed: Of folds and random weights.
         versions: Of what computed it.
         n: Examples of train and valid, which all is measured on.
+        of: How many there are; more than ``n`` where a draw is enough.
         metric: What decides.
-        approach: By which answers it is decided: ``blend``, or ``probe`` where there is no blend.
+        approach: By which answers it is decided.
         backbones: The best first; then random weights; then those that could not be measured.
         verdict: What is recommended.
     """
@@ -140,6 +141,7 @@ class Choice:
     seed: int
     versions: Mapping[str, str]
     n: int
+    of: int
     metric: str
     approach: str
     backbones: tuple[BackboneResult, ...]

@@ -146,10 +146,10 @@ def _measurable(record: RunRecord, comparison: Comparison | None) -> Iterator[Ev
     elif not gates:
         yield Evidence("gates that say what is good enough: evaluate.gates in the recipe", MISSING)
     if comparison is not None:
-        fits = record.tuned == (comparison.verdict.approach in TUNED)
+        fits = record.answers_tuned == (comparison.verdict.approach in TUNED)
         yield Evidence(
             f"kft compare recommends {comparison.verdict.approach}; this run "
-            + ("fine-tunes the backbone" if record.tuned else "is a head on the frozen backbone"),
+            + ("answers with a tuned backbone" if record.answers_tuned else "answers on the frozen backbone"),
             GOOD if fits else WARNING,
             "comparison",
         )
@@ -194,8 +194,9 @@ def _gain(record: RunRecord) -> Iterator[Evidence]:
         return
     low, high = sorted((record.sign * gain.low, record.sign * gain.high))
     says = "is better than" if low > 0 else "is worse than" if high < 0 else "shows no clear gain over"
+    what = "fine-tuning" if record.answers_tuned else "the blend of frozen features" if record.blend else "this model"
     yield Evidence(
-        f"fine-tuning {says} the probe it began from: {metric_title(record.main)} {gain.value:+.3f} "
+        f"{what} {says} the probe it began from: {metric_title(record.main)} {gain.value:+.3f} "
         f"[{gain.low:+.3f}, {gain.high:+.3f}], paired",
         GOOD if low > 0 else WARNING,
         "metrics",

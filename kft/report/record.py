@@ -12,13 +12,14 @@ import numpy as np
 from kft.evaluate.mistakes import read_predictions
 from kft.forgetting.retention import trains_backbone
 from kft.recipe.load import Recipe
+from kft.recipe.training import PhaseSpec
 from kft.records.csv_file import damaged, read_rows, read_table
 from kft.records.document import read_document, read_if_there
 from kft.records.edge_cases import EdgeCaseResult
 from kft.records.estimate import Estimate
 from kft.records.findings import Finding, Findings
 from kft.records.forgetting import ForgettingResult
-from kft.records.history import HistoryEvent, read_history
+from kft.records.history import BlendFitted, EpochDone, HistoryEvent, read_history
 from kft.records.metrics import EvaluateResult
 from kft.records.mistakes import Mistakes
 from kft.records.receipt import Receipt
@@ -26,6 +27,7 @@ from kft.records.run_folder import RunFolder
 from kft.tasks.recipes import load_recipe
 from kft.tasks.registry import TASKS
 from kft.tasks.task import Task
+from kft.train.phases import is_tuned
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,23 @@ class RunRecord:
     @property
     def tuned(self) -> bool:
         return trains_backbone(self.receipt)
+
+    @property
+    def kept_phase(self) -> str:
+        """The phase whose weights answer."""
+        return next((e.phase for e in reversed(self.history) if isinstance(e, EpochDone) and e.is_best), "")
+
+    @property
+    def blend(self) -> BlendFitted | None:
+        """The views that answer together; None where the model answers alone."""
+        fitted = [e for e in self.history if isinstance(e, BlendFitted) and e.phase == self.kept_phase]
+        return fitted[-1] if fitted else None
+
+    @property
+    def answers_tuned(self) -> bool:
+        """Whether what answers stands on a backbone that training moved."""
+        phases = [PhaseSpec.model_validate(phase) for phase in self.receipt.phases]
+        return any(phase.name == self.kept_phase for phase in phases) and is_tuned(phases, self.kept_phase)
 
     @property
     def sign(self) -> int:

@@ -20,7 +20,7 @@ from kft.records.compare import Comparison
 from kft.records.edge_cases import EdgeCaseResult, Outcome
 from kft.records.estimate import Estimate, metric_title
 from kft.records.forgetting import ForgettingResult
-from kft.records.history import EpochDone, as_line
+from kft.records.history import BLENDED, EpochDone, as_line
 from kft.records.metrics import EvaluateResult
 from kft.records.mistakes import Mistake as WrittenMistake
 from kft.records.mistakes import NearExample
@@ -82,6 +82,7 @@ def render_run(record: RunRecord, *, comparison: Comparison | None = None, missi
             "gates": record.metrics.gates,
             "training": _training(record),
             "epochs": _epochs(record),
+            "views": _views(record),
             "overfitting": record.metrics.overfitting.warnings if record.metrics.overfitting else (),
             "answers": _answers(record),
             "pairs": [pair for pair in record.confused[:WEAKEST] if pair.count > 1] or record.confused[:5],
@@ -145,6 +146,24 @@ def _epochs(record: RunRecord) -> Grid | None:
     kept = max((place for place, epoch in enumerate(epochs) if epoch.is_best), default=-1)
     rows = [(*map(line.get, names), "kept" if place == kept else "") for place, line in enumerate(lines)]
     return make_grid("every epoch", (*(name.replace("_", " ") for name in names), ""), rows)
+
+
+def _views(record: RunRecord) -> Grid | None:
+    """Returns what the kept blend is made of: each view's weight, and its loss on rows that it had not seen."""
+    blend = record.blend
+    if blend is None:
+        return None
+    rows = [
+        (
+            name,
+            f"{weight:.2f}" if weight else "0",
+            f"{blend.losses[name]:.3f}",
+            ", ".join(f"{key} {value:g}" for key, value in blend.settings.get(name, {}).items()),
+        )
+        for name, weight in blend.weights.items()
+    ]
+    rows.append(("all together", "", f"{blend.losses[BLENDED]:.3f}", ""))
+    return make_grid("what answers together", ("view", "weight", "loss out of fold", "chosen"), rows)
 
 
 def _answers(record: RunRecord) -> Drawing | None:

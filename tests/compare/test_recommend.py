@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from kft.compare.choosing import Candidate, Grounds, Measured
+from kft.compare.choosing import Measured
+from kft.compare.grounds import Candidate, Grounds
 from kft.compare.recommend import judge
 from kft.data.examples import Examples
 from kft.records.choose import BackboneCost, TokenFacts

@@ -72,6 +72,19 @@ def test_a_second_run_computes_nothing_and_reads_the_same_bits(tmp_path):
             np.testing.assert_array_equal(first.columns[name].row(row), again.columns[name].row(row))
 
 
+def test_what_the_largest_pass_took_is_remembered(tmp_path):
+    front, source = front_of(), texts()
+    assert store.pass_cost(front, tmp_path) is None
+    stored(front, source, tmp_path)
+    known = store.pass_cost(front, tmp_path)
+    assert known.tokens == source.lengths.sum() and known.seconds > 0 and known.cpu_seconds > 0
+    assert known.scaled(2 * known.tokens).seconds == pytest.approx(2 * known.seconds)
+    stored(front, texts(rows=40, seed=1), tmp_path)  # fewer and other rows: tracing would be most of it
+    assert store.pass_cost(front, tmp_path) == known
+    (store.store_folder(front, tmp_path) / store.ABOUT).write_text('{"pass": {"tokens": "many"}}')
+    assert store.pass_cost(front, tmp_path) is None
+
+
 def test_a_changed_row_costs_one_row(tmp_path):
     front, source = front_of(), texts()
     stored(front, source, tmp_path)

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 import kft
-from kft.errors import ModelError
+from kft.errors import KftError, ModelError
 from kft.model.gguf_gemma import read_gguf_config
 from kft.model.limits import known_limit
 from kft.model.sources import resolve_backbone
 from kft.model.tokenizers import load_tokenizer
+from tests import tiny
 from tests.model.gemma import PIECES, REFERENCE, WITH_BYTES, reference_arrays, write_gguf
 from tests.model.make_gemma_reference import FEATURES_OF, TEXTS, pieces_of
 
@@ -179,6 +180,23 @@ def test_pairs_and_words_are_read_as_by_other_decoders(tmp_path):
         ("<0xA9>", "\u00e9"),
         ("\u2581go", "go"),
     ]
+
+
+@pytest.mark.slow
+def test_a_run_trains_on_stored_features_and_answers_and_holds_the_file_to_its_hash(tmp_path, monkeypatch):
+    monkeypatch.setenv("KFT_CACHE", str(tmp_path / "cache"))
+    longer = {"gemma3.context_length": 128}
+    own = write_gguf(tmp_path / "own.gguf", values=longer)
+    recipe = tiny.recipe(tmp_path, own, rows=60, phases=[tiny.PROBE, {**tiny.TOP, "epochs": 1}])
+    done = kft.train(recipe, run=tmp_path / "run", quiet=True)
+    receipt = json.loads((tmp_path / "run" / "receipt.json").read_text())
+    assert list(receipt["backbone_files"]) == ["own.gguf"]
+    assert list((tmp_path / "cache" / "features").iterdir()) and done.evaluation.n > 0
+    (answer,) = kft.predict(tmp_path / "run", ["good"])
+    assert answer.label in answer.probabilities
+    write_gguf(own, values={**longer, "general.name": "another"})
+    with pytest.raises(KftError, match=r"own\.gguf was changed"):
+        kft.predict(tmp_path / "run", ["good"])
 
 
 @pytest.fixture(scope="module")

@@ -56,3 +56,20 @@ def test_beginnings_of_words_are_known_by_their_mark():
     byte_level = {"\u0120card": 0, "s": 1, "\u0120cards": 2, "ing": 3}
     assert whole_words(byte_level) == {"card": 0, "cards": 2}
     assert whole_words({"\u2581card": 1, "\u2581": 0, "x": 2}) == {"card": 1}
+
+
+@pytest.mark.slow
+def test_real_weights_beside_the_words_of_another_model_are_told(tmp_path):
+    """As a folder with BERT's cased vocabulary beside MiniLM's weights, which loads without an error."""
+    import kft
+    from kft.model.sources import fetch_backbone
+    from kft.model.vocabulary import fit_of
+
+    source = fetch_backbone("minilm-l6")
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).write_bytes((source / name).read_bytes())
+    words = (source / "vocab.txt").read_text(encoding="utf-8").splitlines()
+    (tmp_path / "vocab.txt").write_text("\n".join([*words[:1000], *reversed(words[1000:])]) + "\n", encoding="utf-8")
+    right, wrong = fit_of(kft.load_backbone("minilm-l6")), fit_of(kft.load_backbone(str(tmp_path)))
+    assert right.related > 0.99 and right.reached > 0.99 and not right.foreign and not right.shut
+    assert 0.4 < wrong.related < 0.6 and wrong.foreign and not wrong.shut

@@ -11,8 +11,8 @@ import pytest
 
 import kft
 from kft.api.reading import split_of
-from kft.compare import choosing, setting
-from kft.compare.choosing import Grounds
+from kft.compare import grounds, setting
+from kft.compare.grounds import Grounds
 from kft.compare.setting import Setting
 from kft.records.document import as_document
 from kft.split.assign import SPLITS
@@ -57,7 +57,7 @@ def test_what_trains_and_chooses_is_given_no_test_rows_by_type(tiny_folder, tmp_
     hints = [
         get_type_hints(Prepared),
         get_type_hints(Setting, {**vars(setting), "Progress": object}),
-        get_type_hints(Grounds, {**vars(choosing), "Progress": object}),
+        get_type_hints(Grounds, {**vars(grounds), "Progress": object}),
     ]
     assert [each["split"] for each in hints] == [Selection] * 3
     assert {each.name for each in fields(Selection)} == {"train", "valid", "kind", "space"}

@@ -25,6 +25,7 @@ def sound(tiny_folder, tmp_path_factory):
     path = tiny.recipe(folder, tiny_folder, rows=80, phases=[tiny.PROBE])
     values = json.loads(path.read_text()) | {"evaluate": {"abstain_at": {"error": 0.3}, "out_of_scope": {"keep": 0.9}}}
     path.write_text(json.dumps(values))
+    tiny.write_backbone(folder / "own", seed=1)
     done = go(folder, 0, "train", "recipe.yaml", "--run", "run", "--quiet")
     assert done.returncode == 0, done.stderr
     return folder
@@ -80,6 +81,16 @@ STORIES = {
             for each in read(folder / "compared" / "compare.json")["approaches"]
         ],
     ),
+    "choose": (
+        ("cache",),
+        ("choose", "recipe.yaml", "--backbones", "own,own@random", "--quiet"),
+        (),
+        lambda folder: [
+            {key: found[key] for key in ("metrics", "paired", "tokens", "verdict") if key in found}
+            for document in [read(max((folder / "runs").iterdir()) / "choose.json")]
+            for found in (*document["backbones"], document)
+        ],
+    ),
     "build": (
         (),
         ("data", "build", "recipe.yaml", "built", "--quiet"),
@@ -118,7 +129,7 @@ def meet(sound, folder, name, at):
             done = go(folder, 0, *command, *(again if begun else ()))
     assert done.returncode == 0, (at, done.stderr)
     left = [str(path) for path in folder.rglob(".*.tmp") if str(os.getpid()) not in path.name]
-    assert not left or name in ("build", "report"), left
+    assert not left or name in ("build", "choose", "report"), left
     return comes_to(folder), int(done.stderr.strip().splitlines()[-1])
 
 

@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from kft.features.probe import COARSE, CONVERGED, LOSSES, Basis, Problem, minimise, principal_axes
+from kft.features.probe import CONVERGED, LOSSES, Basis, Problem, minimise, principal_axes
 from kft.features.views.view import Goal, Lesson, Seen, folds_of
 from kft.feed.source import DenseColumn
 
 STRENGTHS = tuple(float(c) for c in 10.0 ** np.arange(-3, 2.01, 0.5))
 """Inverse penalties C that are tried, from the strongest penalty on."""
+COARSE = 3e-4
+"""Tolerance of the solver out of fold."""
 CHOOSING_ROWS = 4000
 """Rows that a strength is chosen by, about: all folds of few labels, one of many."""
 
