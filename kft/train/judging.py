@@ -9,7 +9,8 @@ import numpy as np
 from kft.features.inference import Inference, run_in_batches
 from kft.feed.batches import Ragged
 from kft.feed.source import Source
-from kft.train.best import Validated, outputs_as_arrays
+from kft.train.answers import outputs_as_arrays
+from kft.train.best import Validated
 from kft.train.job import TrainData
 
 NOT_WATCHED = ("log_loss", "ece")

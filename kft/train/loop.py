@@ -26,13 +26,7 @@ from kft.recipe.training import PhaseSpec, TrainSpec
 from kft.records.history import EpochDone, PhaseEnded, PhaseStarted
 from kft.replicas import any_process, pad_rows, process_count, replica_count, rows_per_replica, to_replicas
 from kft.train import events
-from kft.train.best import (
-    Validated,
-    is_best_of_phase,
-    is_best_of_run,
-    not_preferred,
-    nothing_left,
-)
+from kft.train.best import Validated, is_best_of_phase, is_best_of_run, not_preferred, nothing_left
 from kft.train.blending import solve_blend
 from kft.train.checkpoint import Arrays, restore
 from kft.train.events import Events

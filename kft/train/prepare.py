@@ -103,8 +103,7 @@ def _plan_phases(spec: RecipeSpec, split: Selection, backbone: Backbone, model: 
     if spec.model.weights == "pretrained":
         rows_per_class = len(split.train) / max(1, len(split.labels))
         numbered = sum(block.name.startswith("block_") for block in blocks)
-        blends = solvable and not TASKS.get(spec.task).kind.learning.per_token
-        defaults = default_phases(rows_per_class=rows_per_class, blocks=numbered, blends=blends)
+        defaults = default_phases(rows_per_class=rows_per_class, blocks=numbered, blends=solvable)
     phases = resolve_phases(spec.train, defaults, learning_rate=backbone.learning_rate, solvable=solvable)
     for phase in phases:
         if phase.solved and not solvable:
@@ -114,13 +113,6 @@ def _plan_phases(spec: RecipeSpec, split: Selection, backbone: Backbone, model: 
                 received=f"{phase.solver}, with model.pooling {spec.model.pooling}",
                 expected="solver: adamw, with epochs; or another pooling",
                 next_step="--set model.pooling=mean",
-            )
-        if phase.solver == "blend" and TASKS.get(spec.task).kind.learning.per_token:
-            raise RecipeError(
-                "what is answered for single words is not blended",
-                where=f"phase {phase.name}, solver",
-                received=f"blend, with the task {spec.task}",
-                expected="solver: lbfgs or adamw",
             )
         with as_if(model, what_trains_in(model, phase)):
             _require_gradients(model, phase)

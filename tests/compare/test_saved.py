@@ -19,15 +19,15 @@ IDENTITY = {"recipe": "a" * 64, "versions": {"kft": "1"}}
 COST = Cost(1.5, 1.0, 0.0, 100.0, 12, 48, 48)
 
 
-def fitted(name="linear", retained=None):
+def fitted(name="linear", retained=None, known=None):
     answers = np.array([[0.1, 0.9], [0.8, 0.2]])
     chosen = {"C": np.float64(3), "ngrams": 7}
-    return Fitted(name, Temperature(1.2, 2), answers, answers[:1], 0.9, COST, retained, "why", chosen, 2.5)
+    return Fitted(name, Temperature(1.2, 2), answers, known, answers[:1], 0.9, COST, retained, "why", chosen, 2.5)
 
 
 def test_what_is_kept_is_read_back(tmp_path):
     saved = Saved(lambda: tmp_path, IDENTITY)
-    saved.keep(fitted())
+    saved.keep(fitted(known=np.eye(2)))
     saved.keep(fitted("top", Estimate(0.9, 0.8, 1.0)))
     found = read_saved(tmp_path, IDENTITY)
     assert list(found) == ["linear", "top"]
@@ -35,6 +35,8 @@ def test_what_is_kept_is_read_back(tmp_path):
     assert found["linear"].temperature == Temperature(1.2, 2)
     assert found["top"].retained == Estimate(0.9, 0.8, 1.0)
     np.testing.assert_array_equal(found["top"].valid, fitted().valid)
+    assert found["top"].known is None
+    np.testing.assert_array_equal(found["linear"].known, np.eye(2))
 
 
 def test_one_that_is_damaged_is_done_again(tmp_path):
