@@ -14,7 +14,7 @@ from kft.compare.approaches import APPROACHES
 from kft.compare.compare import BUDGET_MINUTES, Asked, run_approaches, without_frills
 from kft.compare.saved import Saved, drop_saved, read_saved
 from kft.compare.setting import Setting
-from kft.compare.table import as_markdown, header, rows_of
+from kft.compare.table import as_markdown, header, rows_of, say_more_labels
 from kft.errors import UsageError
 from kft.notebook import Line, Piece, Table, shows
 from kft.records.compare import ApproachResult, Comparison, Verdict
@@ -63,6 +63,8 @@ class CompareResult:
         rows = [row.cells for row in rows_of(self.approaches, self.verdict, self.metric)]
         yield Line(f"{self.verdict.approach}: {self.verdict.why}")
         yield Table(header(self.metric), rows)
+        if more := say_more_labels(self.approaches):
+            yield Line("labels", more)
         yield Line(self.run, f"{self.n:,} test examples")
 
 

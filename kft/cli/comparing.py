@@ -84,7 +84,7 @@ def compare(
 
 
 def _print(result: CompareResult, recipe: str) -> None:
-    from kft.compare.table import header, rows_of
+    from kft.compare.table import header, rows_of, say_more_labels
 
     out = console()
     table = Table(box=None, padding=(0, 2, 1, 0), pad_edge=False, width=min(out.width, WIDEST))
@@ -98,6 +98,8 @@ def _print(result: CompareResult, recipe: str) -> None:
     out.print(table)
     verdict = result.verdict
     out.tell(f"verdict    {verdict.approach}: {verdict.why}", most=WIDEST)
+    if more := say_more_labels(result.approaches):
+        out.tell(f"labels     {more}", most=WIDEST)
     out.tell(f"test       {result.n:,} examples, opened once, after the choice was made; 95 % intervals")
     out.tell(f"seconds    {result.seconds:.0f}")
     out.tell(f"files      {result.run}: compare.json, compare.md, recipe.yaml, receipt.json, splits.parquet")

@@ -12,6 +12,7 @@ import numpy as np
 from kft.answer.calibration import fit_temperature
 from kft.answer.decide import UNCHANGED, Temperature
 from kft.compare.approaches import APPROACHES, Approach
+from kft.compare.growing import label_curve, why_no_curve
 from kft.compare.saved import Fitted, Saved
 from kft.compare.setting import Setting
 from kft.compare.solution import Solution
@@ -160,6 +161,9 @@ def _fit(setting: Setting, approach: Approach, test: Examples) -> Fitted:
     retained, why = (
         (None, approach.forgetting) if solution.tuned is None else setting.measure_forgetting(solution.tuned)
     )
+    curve = None
+    if solution.relearn is not None and answered.known is not None and not why_no_curve(setting):
+        curve = label_curve(setting, solution.relearn, answered.known)
     answers = temperature.apply(solution.answers(setting, test))
     frozen = f", {cost.features_seconds:,.1f} s of the frozen pass" if cost.features_seconds else ""
     seconds = time.perf_counter() - began
@@ -179,6 +183,7 @@ def _fit(setting: Setting, approach: Approach, test: Examples) -> Fitted:
         forgetting_why=why,
         chosen=solution.chosen,
         seconds=seconds,
+        curve=curve,
     )
 
 
@@ -297,6 +302,7 @@ def _open_test(
             risk=risk,
             chosen={**each.chosen, "temperature": each.temperature.value},
             out_of_fold=crossed,
+            curve=each.curve,
             rows=len(valid) if each.known is None else len(each.known),
         )
     return outcomes

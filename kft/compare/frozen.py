@@ -11,8 +11,8 @@ from threadpoolctl import threadpool_limits
 from kft.compare.setting import Setting
 from kft.compare.solution import Solution
 from kft.features.views import linear, neighbours
-from kft.features.views.blend import fit_blend
-from kft.features.views.view import Seen
+from kft.features.views.blend import fit_blend, refit
+from kft.features.views.view import Lesson, Seen
 
 
 def fit_retrieval(setting: Setting) -> Solution:
@@ -29,6 +29,7 @@ def fit_retrieval(setting: Setting) -> Solution:
         on_vectors=True,
         frozen_rows=len(lesson),
         remembers=True,
+        relearn=_relearner(setting, lesson, lambda part: neighbours.fit(part, width).outputs),
         chosen={"width": width},
     )
 
@@ -46,6 +47,7 @@ def fit_probe(setting: Setting) -> Solution:
         out_of_fold=setting.answers_of(outputs),
         on_vectors=True,
         frozen_rows=len(lesson),
+        relearn=_relearner(setting, lesson, lambda part: linear.fit(part, strength).outputs),
         chosen={"C": strength},
     )
 
@@ -64,8 +66,19 @@ def fit_views(setting: Setting) -> Solution:
         on_vectors=True,
         frozen_rows=len(lesson),
         remembers=found.weights["neighbours"] > 0,
+        relearn=_relearner(setting, lesson, lambda part: refit(found.blend, part).outputs),
         chosen={"weights": dict(found.weights), "settings": {name: dict(of) for name, of in found.settings.items()}},
     )
+
+
+def _relearner(
+    setting: Setting, lesson: Lesson, fit: Callable[[Lesson], Callable[[Seen], np.ndarray]]
+) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    def relearn(known: np.ndarray, asked: np.ndarray) -> np.ndarray:
+        with threadpool_limits(1, user_api="blas"):
+            return setting.answers_of(fit(lesson.take(known))(lesson.seen.take(asked)))
+
+    return relearn
 
 
 def _answerer(setting: Setting, outputs: Callable[[Seen], np.ndarray]) -> Callable[[Seen], np.ndarray]:

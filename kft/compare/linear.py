@@ -45,11 +45,17 @@ def _fit_words(setting: Setting) -> Solution:
     worded = Worded(known.inputs, setting.targets(known), setting.goal, setting.counts)
     strength, outputs = words_out_of_fold(worded.take(judged.rows), judged.fold_of)
     (found,) = fit_words(worded, (strength,))
+
+    def relearn(some: np.ndarray, asked: np.ndarray) -> np.ndarray:
+        (model,) = fit_words(worded.take(some), (strength,))
+        return setting.answers_of(model.outputs(worded.take(asked).inputs))
+
     return Solution(
         answer=lambda inputs: setting.answers_of(found.outputs(inputs)),
         trained=found.trained,
         own_bytes=found.own_bytes,
         out_of_fold=setting.answers_of(outputs),
+        relearn=relearn,
         chosen={"C": found.strength, "ngrams": found.ngrams},
     )
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from kft.answer.decide import Temperature
 from kft.errors import RunError
-from kft.records.compare import Cost
+from kft.records.compare import Cost, LabelCurve
 from kft.records.estimate import Estimate
 from kft.records.files import write_file, write_json
 
@@ -46,6 +46,7 @@ class Fitted:
         forgetting_why: Why it is not.
         chosen: What was chosen within the approach.
         seconds: Wall seconds of all of it, fitting, answering and timing.
+        curve: What more labels would bring; None where it is not measured.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Fitted:
     forgetting_why: str
     chosen: Mapping[str, Any]
     seconds: float
+    curve: LabelCurve | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class Saved:
         facts = {name: value for name, value in vars(fitted).items() if name not in ARRAYS}
         facts |= {
             name: None if facts[name] is None else dataclasses.asdict(facts[name])
-            for name in ("temperature", "cost", "retained")
+            for name in ("temperature", "cost", "retained", "curve")
         }
         text = json.dumps(facts, default=float).encode()
         file = io.BytesIO()
@@ -156,7 +158,14 @@ def _read(path: Path) -> Fitted | None:
         if valid is None or test is None:
             return None
         facts["temperature"], facts["cost"] = Temperature(**facts["temperature"]), Cost(**facts["cost"])
+        facts["curve"] = None if facts["curve"] is None else _curve(facts["curve"])
         facts["retained"] = None if facts["retained"] is None else Estimate(**facts["retained"])
         return Fitted(valid=valid, known=known, test=test, **facts)
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error):
         return None
+
+
+def _curve(facts: Mapping[str, Any]) -> LabelCurve:
+    estimates = {name: Estimate(**facts[name]) for name in ("forecast", "gain")}
+    points = {name: tuple(facts[name]) for name in ("sizes", "accuracy")}
+    return LabelCurve(**{**facts, **estimates, **points})

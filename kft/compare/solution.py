@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from kft.model.backbones import Backbone
 
 
+Relearn = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""From rows of ``Setting.known`` to learn from, and others, to answers to these, with the settings of all rows."""
+
+
 @dataclass(frozen=True)
 class Solution:
     """A fitted approach.
@@ -26,6 +30,7 @@ class Solution:
         own_bytes: What has to be kept of it, beside a backbone that is there anyway.
         out_of_fold: Answers to ``Setting.judged.rows``, each by what saw nothing of its fold; None where it learned
             from train alone, so that valid's are the honest ones.
+        relearn: Learns from some rows alone, for a learning curve; None where it is dear, or learns nothing.
         whole_bytes: What has to be kept of a tuned backbone, all of it; None where it is the backbone's own, or none.
         on_vectors: Whether it reads what the frozen backbone makes of an input.
         frozen_rows: Examples whose frozen vectors it was fitted with.
@@ -38,6 +43,7 @@ class Solution:
     trained: int
     own_bytes: int
     out_of_fold: np.ndarray | None = None
+    relearn: Relearn | None = None
     whole_bytes: int | None = None
     on_vectors: bool = False
     frozen_rows: int = 0

@@ -57,7 +57,22 @@ def as_markdown(found: Comparison) -> str:
         "Risk: how much better the answers are on training rows than on those not seen; the calibration error on "
         "test; the share of the pretrained backbone's ability on the retain set that a tuned one retains."
     )
-    return "\n".join([*lines, "", notes, ""])
+    more = say_more_labels(found.approaches)
+    return "\n".join([*lines, "", *([f"More labels: {more}.", ""] if more else []), notes, ""])
+
+
+def say_more_labels(outcomes: Sequence[ApproachResult]) -> str:
+    """Says what twice the labels would bring to each approach whose curve was measured; nothing where none was."""
+    curves = {each.name: each.curve for each in outcomes if each.curve is not None}
+    if not curves:
+        return ""
+    size = next(iter(curves.values())).sizes[-1]
+    said = "; ".join(
+        f"{name} {curve.accuracy[-1]:.3f} to {curve.forecast.value:.3f} [{curve.forecast.low:.3f}, "
+        f"{curve.forecast.high:.3f}]"
+        for name, curve in curves.items()
+    )
+    return f"twice the {size:,} rows of the folds would bring, by each learning curve (90 %): {said}"
 
 
 def _row(outcome: ApproachResult, verdict: Verdict, metric: str) -> Row:

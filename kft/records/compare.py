@@ -58,6 +58,25 @@ class Risk:
 
 
 @dataclass(frozen=True)
+class LabelCurve:
+    """What more labels would bring to an approach.
+
+    Attributes:
+        sizes: Rows that were learned from, rising.
+        accuracy: Of the same held-out rows, by each size.
+        forecast_size: Rows that the curve is carried on to.
+        forecast: The accuracy there, with its 90 % interval.
+        gain: How much more that is than at the last size, with its 90 % interval.
+    """
+
+    sizes: tuple[int, ...]
+    accuracy: tuple[float, ...]
+    forecast_size: int
+    forecast: Estimate
+    gain: Estimate
+
+
+@dataclass(frozen=True)
 class ApproachResult:
     """What one approach came to.
 
@@ -67,6 +86,7 @@ class ApproachResult:
         valid: Likewise on valid.
         out_of_fold: Likewise on all labels that choices are made by, train and valid, each answered by what saw nothing
             of its fold; None of what was trained on train, which valid alone can judge.
+        curve: What more labels would bring, by rows out of fold; None where it is not measured.
         rows: How many examples ``out_of_fold`` is measured on, or where it is None ``valid``.
         paired: Difference to the best (this less the best) in the deciding metric on ``valid`` and on ``test``, and
             on ``out_of_fold`` where both have it, which then decides; the intervals of all approaches hold together.
@@ -86,6 +106,7 @@ class ApproachResult:
     skipped: str | None = None
     out_of_fold: Mapping[str, Estimate] | None = None
     rows: int | None = None
+    curve: LabelCurve | None = None
 
 
 @dataclass(frozen=True)

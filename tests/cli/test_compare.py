@@ -159,6 +159,7 @@ def test_several_labels_and_numbers(task, tiny_folder, tmp_path):
         found, plain = (outcomes[each].metrics[result.metric].value for each in (name, "majority"))
         assert sign * found > sign * plain, name
         assert outcomes[name].risk.ece is None
+        assert outcomes[name].curve is None
     assert result.verdict.approach in outcomes
 
 
@@ -182,4 +183,10 @@ def test_answers_are_out_of_fold_and_say_on_how_many_rows(tiny_folder, tmp_path)
     for each in result.approaches:
         assert set(each.paired) == {"valid", "test", "out_of_fold"}
     assert "out of fold" in result.verdict.why
+    curves = {each.name: each.curve for each in result.approaches}
+    assert curves.pop("majority") is None  # it learns nothing
+    for curve in curves.values():
+        assert curve.sizes == (24, 48, 96) and curve.forecast_size == 192
+        assert 0 < curve.forecast.low <= curve.forecast.value <= curve.forecast.high <= 1
+    assert "twice the 96 rows of the folds" in (tmp_path / "run" / "compare.md").read_text()
     assert read_comparison(tmp_path / "run").verdict == result.verdict

@@ -192,6 +192,18 @@ def fit_tuned_blend(
     return _result(fitted, weights, single, valid, (rows, answers))
 
 
+def refit(blend: Blend, lesson: Lesson) -> Blend:
+    """Fits the views again on other examples, with the settings and weights that were chosen.
+
+    Args:
+        blend: Of views that are fitted on examples such as these.
+        lesson: Labelled examples.
+    """
+    known = families(lesson)
+    views = tuple(known[view.name].fit(lesson, next(iter(view.settings.values()))) for view in blend.views)
+    return Blend(views, blend.weights)
+
+
 def blended(outputs: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> np.ndarray:
     """Returns ``float32[n, units]``: the views' outputs, each by its weight."""
     return np.asarray(sum(np.float32(weights[name]) * each for name, each in outputs.items()), np.float32)

@@ -145,7 +145,7 @@ class View(Protocol):
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """What was chosen out of fold, for people."""
+        """What was chosen out of fold, for people; the first is what the ``fit`` of its file takes."""
 
     @property
     def arrays(self) -> Mapping[str, np.ndarray]:
