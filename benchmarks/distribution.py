@@ -98,7 +98,7 @@ def bare_loop(prepared):
     job, back, train = prepared
     (phase,) = job.phases
     size, variables = job.train.batch_size, job.model.trainable_variables
-    optimizer = make_optimizer(job.model, phase, job.train, len(train))
+    optimizer = make_optimizer(job.model, phase, job.train, -(-len(train) // size))
     row = tf.TensorSpec((size,), tf.float32)
 
     @tf.function(input_signature=(signature(back.inputs, size), tf.TensorSpec((size,), tf.int32), row), autograph=False)

@@ -14,14 +14,14 @@ from kft.compare.approaches import APPROACHES
 from kft.compare.compare import BUDGET_MINUTES, Asked, run_approaches, without_frills
 from kft.compare.saved import Saved, drop_saved, read_saved
 from kft.compare.setting import Setting
-from kft.compare.table import as_markdown, header, rows_of
+from kft.compare.table import as_markdown, header, rows_of, say_more_labels
 from kft.errors import UsageError
 from kft.notebook import Line, Piece, Table, shows
 from kft.records.compare import ApproachResult, Comparison, Verdict
 from kft.records.document import write_document
 from kft.records.files import write_file
 from kft.records.run_folder import RUN_NOTE, RunFolder, create_run, latest_run, refuse_taken
-from kft.tasks.registry import TASKS, one_class_tasks
+from kft.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +42,7 @@ class CompareResult:
     Attributes:
         run: The folder with compare.json, compare.md, recipe.yaml, receipt.json and splits.parquet.
         approaches: One result each, cheapest first.
-        verdict: What is recommended, by valid.
+        verdict: What is recommended, by train and valid.
         metric: What it was decided by.
         split_hash: Of the split.
         n: Examples of the test split, which ``metrics`` are measured on.
@@ -63,6 +63,8 @@ class CompareResult:
         rows = [row.cells for row in rows_of(self.approaches, self.verdict, self.metric)]
         yield Line(f"{self.verdict.approach}: {self.verdict.why}")
         yield Table(header(self.metric), rows)
+        if more := say_more_labels(self.approaches):
+            yield Line("labels", more)
         yield Line(self.run, f"{self.n:,} test examples")
 
 
@@ -80,14 +82,15 @@ def compare(
 ) -> CompareResult:
     """Measures whether to train from scratch, to fine-tune or only to prompt, on one split, and recommends one.
 
-    All approaches see the same train and valid splits. The choice, within an approach and among them, is made on
-    valid; the test split is opened once, when all is chosen. The recipe's own phases play no part.
+    What is cheap answers train and valid out of fold, is chosen by that and then learns from both; what is trained
+    learns from train and is judged by valid. The test split is opened once, when all is chosen. The recipe's own
+    phases play no part.
 
     Args:
         recipe: From ``load_recipe``, or what that takes.
         data: As for ``train``.
-        approaches: Names out of ``majority linear prompting retrieval probe lora top full scratch``; default: all but
-            those that are hopeless by rule, see ``run_approaches``.
+        approaches: Names out of ``majority linear prompting retrieval probe blend lora top full scratch``; default: all
+            but those that are hopeless by rule, see ``run_approaches``.
         run: A new folder; default ``runs/<recipe name>-compare-<n>``.
         overrides: As for ``train``.
         devices: As for ``train``, but for several workers.
@@ -97,7 +100,7 @@ def compare(
 
     Raises:
         RunError: There is none to go on with, or it was begun with another recipe, other data or other versions.
-        UsageError: The task is no classification, or an approach is unknown.
+        UsageError: The task is about single words, or an approach is unknown.
         KftError: One of its kinds, for a recipe, data, weights or a disk that does not fit.
 
     Example:
@@ -122,7 +125,7 @@ def compare(
     if not resume:
         refuse_taken(folder)
     loaded, split = load(recipe, overrides, data, devices)
-    _require_classes(loaded.spec)
+    _require_whole_answers(loaded.spec)
     from kft.train.resume import run_identity
 
     with strategy.start(devices).scope():
@@ -176,12 +179,12 @@ class _Place:
         return self.found
 
 
-def _require_classes(spec: RecipeSpec) -> None:
-    if not TASKS.get(spec.task).kind.one_class:
+def _require_whole_answers(spec: RecipeSpec) -> None:
+    if TASKS.get(spec.task).kind.learning.per_token:
         raise UsageError(
-            "kft compare knows approaches for one class of many alone",
+            "kft compare knows approaches for whole inputs, not for single words",
             where="task",
             received=spec.task,
-            expected=one_class_tasks(),
+            expected=", ".join(task.name for task in TASKS if not task.kind.learning.per_token),
             next_step="kft train RECIPE compares with the probe and with a constant answer",
         )

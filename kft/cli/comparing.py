@@ -26,6 +26,7 @@ NEXT = {
     "prompting": "label some examples where it is wrong, then run kft compare again",
     "retrieval": "label more examples, then run kft compare again: it wins where labels are few",
     "probe": "kft train {recipe} --set 'train.phases=[{{name: probe, unfreeze: none, solver: lbfgs}}]'",
+    "blend": "kft train {recipe} --set 'train.phases=[{{name: blend, unfreeze: none, solver: blend}}]'",
     "scratch": "kft train {recipe} --set model.weights=random",
 }
 
@@ -60,8 +61,8 @@ def compare(
 ) -> int:
     """Measure whether to train from scratch, to fine-tune or only to prompt, on the data of RECIPE.
 
-    Approaches, cheapest first: majority, linear, prompting, retrieval, probe, lora, top, full, scratch. The choice is
-    made on valid; the test split is opened once.
+    Approaches, cheapest first: majority, linear, prompting, retrieval, probe, blend, lora, top, full, scratch.
+    The choice is made on train and valid, out of fold by what is cheap; the test split is opened once.
     """
     from kft.api import comparing as api
     from kft.compare.compare import BUDGET_MINUTES
@@ -83,7 +84,7 @@ def compare(
 
 
 def _print(result: CompareResult, recipe: str) -> None:
-    from kft.compare.table import header, rows_of
+    from kft.compare.table import header, rows_of, say_more_labels
 
     out = console()
     table = Table(box=None, padding=(0, 2, 1, 0), pad_edge=False, width=min(out.width, WIDEST))
@@ -97,7 +98,9 @@ def _print(result: CompareResult, recipe: str) -> None:
     out.print(table)
     verdict = result.verdict
     out.tell(f"verdict    {verdict.approach}: {verdict.why}", most=WIDEST)
-    out.tell(f"test       {result.n:,} examples, opened once, after the choice was made on valid; 95 % intervals")
+    if more := say_more_labels(result.approaches):
+        out.tell(f"labels     {more}", most=WIDEST)
+    out.tell(f"test       {result.n:,} examples, opened once, after the choice was made; 95 % intervals")
     out.tell(f"seconds    {result.seconds:.0f}")
     out.tell(f"files      {result.run}: compare.json, compare.md, recipe.yaml, receipt.json, splits.parquet")
     out.tell(f"next       {_next_step(result, recipe)}")

@@ -122,6 +122,7 @@ def _print_phase(plan: PhasePlan) -> None:
     out, phase, memory = console(), plan.phase, plan.memory
     solved = {"lbfgs": "L-BFGS to convergence", "blend": "a blend of cheap models, weighed out of fold"}
     how = solved.get(phase.solver, f"{phase.epochs} epochs, {plan.steps:,} steps")
+    how = how if phase.trains_head else f"{phase.objective}, {how}"
     title = f"phase {phase.name}: {how}" + (f", from {phase.start}" if phase.start else "")
     table = Table("block", title=f"\n{title}", title_justify="left")
     for column in ("parameters", "trains", "peak rate", "work"):

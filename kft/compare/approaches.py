@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kft.compare import linear, prompting, retrieval, tuning
+from kft.compare import frozen, linear, prompting, tuning
 from kft.compare.setting import Setting
 from kft.compare.solution import Solution
 from kft.registry import Registry
@@ -22,7 +22,7 @@ class Approach:
         name: As in compare.json and ``--approaches``.
         about: What it does, for people.
         best_for: When it is the right one, for people.
-        fit: Fits it; sees train and valid alone.
+        fit: Fits it; sees train and valid alone, of which what trains reads train.
         unfit: Says why it cannot be used at all; empty when it can.
         hopeless: Says why it is not worth its cost, given a budget in minutes; empty when it is. It is not asked
             about approaches that a person named.
@@ -49,7 +49,7 @@ NO_BACKBONE, KEPT_ITS_START = "there is no backbone", "kept its start: the backb
 for approach in (
     Approach(
         "majority",
-        "the class that is most frequent",
+        "the most frequent class, or the mean",
         "a yardstick: it reads nothing",
         linear.fit_majority,
         pretrained=False,
@@ -57,7 +57,7 @@ for approach in (
     ),
     Approach(
         "linear",
-        "softmax regression on words, or on thumbnails",
+        "a linear model on words, or on thumbnails",
         "labels that depend on words; no GPU, no backbone",
         linear.fit_linear,
         pretrained=False,
@@ -71,9 +71,13 @@ for approach in (
         unfit=prompting.unfit,
     ),
     Approach(
-        "retrieval", "the nearest labelled examples", "labels that change: a new row counts at once", retrieval.fit
+        "retrieval",
+        "the nearest labelled examples",
+        "labels that change: a new row counts at once",
+        frozen.fit_retrieval,
     ),
-    Approach("probe", "a head on the frozen backbone", "few labels, quick training", tuning.fit_probe),
+    Approach("probe", "a head on the frozen backbone", "few labels, quick training", frozen.fit_probe),
+    Approach("blend", "views of the frozen backbone, weighed", "the most from few labels", frozen.fit_views),
     Approach(
         "lora",
         "low-rank adapters in all blocks, from the probe",

@@ -1,20 +1,22 @@
-"""Fits the approaches, chooses by valid, then opens the test split once for all of them."""
+"""Fits the approaches, chooses by train and valid, then opens the test split once for all of them."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from kft.answer.calibration import fit_temperature
-from kft.answer.decide import UNCHANGED
+from kft.answer.decide import UNCHANGED, Temperature
 from kft.compare.approaches import APPROACHES, Approach
+from kft.compare.growing import label_curve, why_no_curve
 from kft.compare.saved import Fitted, Saved
 from kft.compare.setting import Setting
-from kft.compare.verdict import BASELINE, decide
+from kft.compare.solution import Solution
+from kft.compare.verdict import ALIKE, BASELINE, Lead, Reached, decide
 from kft.data.examples import Examples
 from kft.errors import ModelError, UsageError
 from kft.metrics.intervals import estimate_all, paired_difference
@@ -86,7 +88,7 @@ def run_approaches(
             expected="at least one that can",
             next_step="leave --approaches out for all of them",
         )
-    verdict = _decide(setting, fitted)
+    verdict = decide_among(setting, fitted)
     outcomes = _open_test(setting, test, fitted, verdict)
     order = [name for name in APPROACHES.names() if name in fitted or name in skipped]
     return tuple(
@@ -139,14 +141,13 @@ def _fit(setting: Setting, approach: Approach, test: Examples) -> Fitted:
     wall, cpu = time.perf_counter(), time.process_time()
     solution = approach.fit(setting)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    raw, targets = solution.answers(setting, setting.split.valid), setting.targets(setting.split.valid)
-    calibrate = setting.spec.evaluate.calibrate == "temperature" and approach.name != BASELINE
-    temperature = fit_temperature(targets, raw) if calibrate else UNCHANGED
+    answered = answer_labelled(setting, approach.name, solution)
+    temperature, valid = answered.temperature, answered.valid
     sample = setting.train_sample
     train = None
     if not solution.remembers:
         answers = temperature.apply(solution.answers(setting, sample))
-        train = setting.metric.value(setting.targets(sample), answers)
+        train = setting.metric.value(setting.truth(sample), answers)
     cost = Cost(
         train_seconds=wall,
         train_cpu_seconds=cpu,
@@ -154,24 +155,27 @@ def _fit(setting: Setting, approach: Approach, test: Examples) -> Fitted:
         examples_per_second=solution.examples_per_second(setting),
         trained_parameters=solution.trained,
         own_bytes=solution.own_bytes,
-        bytes=solution.own_bytes if solution.whole_bytes is None else solution.whole_bytes,
+        bytes=solution.kept_bytes(setting),
     )
-    valid = temperature.apply(raw)
-    reached = setting.metric.value(targets, valid)
+    found = reached(setting, answered)
     retained, why = (
         (None, approach.forgetting) if solution.tuned is None else setting.measure_forgetting(solution.tuned)
     )
+    curve = None
+    if solution.relearn is not None and answered.known is not None and not why_no_curve(setting):
+        curve = label_curve(setting, solution.relearn, answered.known)
     answers = temperature.apply(solution.answers(setting, test))
     frozen = f", {cost.features_seconds:,.1f} s of the frozen pass" if cost.features_seconds else ""
     seconds = time.perf_counter() - began
     setting.progress.note(
-        f"{'':<10} {setting.metric.name} {reached:.3f} on valid; {wall:,.1f} s to fit{frozen}; {seconds:,.1f} s with "
-        f"answering and timing"
+        f"{'':<10} {setting.metric.name} {found.value:.3f} {'on valid' if found.known is None else 'out of fold'}; "
+        f"{wall:,.1f} s to fit{frozen}; {seconds:,.1f} s with answering and timing"
     )
     return Fitted(
         name=approach.name,
         temperature=temperature,
         valid=valid,
+        known=answered.known,
         test=answers,
         train=train,
         cost=cost,
@@ -179,32 +183,79 @@ def _fit(setting: Setting, approach: Approach, test: Examples) -> Fitted:
         forgetting_why=why,
         chosen=solution.chosen,
         seconds=seconds,
+        curve=curve,
     )
 
 
-def _decide(setting: Setting, fitted: Mapping[str, Fitted]) -> Verdict:
-    """Recommends by valid alone."""
-    valid, metric = setting.split.valid, setting.metric
-    targets = setting.targets(valid)
-    baseline = APPROACHES.get(BASELINE).fit(setting).answers(setting, valid)
-    answers = {BASELINE: baseline, **{name: each.valid for name, each in fitted.items()}}
+@dataclass(frozen=True, eq=False)
+class Answered:
+    """What an approach says of labelled examples that it did not learn from.
 
-    def difference(first: str, second: str) -> Estimate:
-        return _behind(setting, valid, (answers[first], answers[second]), _looks(fitted))
+    Attributes:
+        temperature: Fitted on these.
+        valid: Calibrated answers to valid.
+        known: Calibrated answers to ``Setting.judged.rows``; None where valid's alone are honest.
+    """
 
-    values = {name: metric.value(targets, each.valid) for name, each in fitted.items()}
-    return decide(values, difference, metric=metric.name, higher_is_better=not setting.lower_is_better)
+    temperature: Temperature
+    valid: np.ndarray
+    known: np.ndarray | None
 
 
-def _behind(setting: Setting, part: Examples, answers: tuple[np.ndarray, np.ndarray], looks: int) -> Estimate:
-    """Returns the paired difference on a split, with an interval that holds together with those of the others."""
-    found = paired_difference(setting.metric, setting.targets(part), *answers, groups=part.groups)
+def answer_labelled(setting: Setting, name: str, solution: Solution) -> Answered:
+    """Returns an approach's honest answers, calibrated: out of fold where it has them, else of valid."""
+    valid, crossed = setting.split.valid, solution.out_of_fold is not None
+    raw = solution.answers(setting, valid) if solution.out_of_fold is None else solution.out_of_fold
+    temperature = UNCHANGED
+    one_class = setting.task.kind.one_class
+    if one_class and setting.spec.evaluate.calibrate == "temperature" and name != BASELINE:
+        temperature = fit_temperature(setting.judged_truth if crossed else setting.truth(valid), raw)
+    found = temperature.apply(raw)
+    return Answered(temperature, found[setting.judged.valid] if crossed else found, found if crossed else None)
+
+
+def reached(setting: Setting, answers: Answered | Fitted) -> Reached:
+    """Returns what an approach came to before test is opened."""
+    metric = setting.metric
+    known = None if answers.known is None else metric.value(setting.judged_truth, answers.known)
+    return Reached(metric.value(setting.truth(setting.split.valid), answers.valid), known)
+
+
+def decide_among(setting: Setting, fitted: Mapping[str, Answered | Fitted], alike: Collection[str] = ALIKE) -> Verdict:
+    """Recommends by train and valid alone; see ``decide``."""
+    answers: dict[str, Answered | Fitted] = dict(fitted)
+    if BASELINE not in answers:
+        answers[BASELINE] = answer_labelled(setting, BASELINE, APPROACHES.get(BASELINE).fit(setting))
+    metric = setting.metric
+    return decide(
+        {name: reached(setting, each) for name, each in fitted.items()},
+        lambda first, second: behind(setting, (answers[first], answers[second]), looks(fitted)),
+        metric=metric.name,
+        higher_is_better=metric.higher_is_better,
+        alike=alike,
+    )
+
+
+def behind(setting: Setting, pair: tuple[Answered | Fitted, Answered | Fitted], looks: int) -> Lead:
+    """Returns the paired difference of two approaches, on all rows that both answered honestly."""
+    first, second = pair
+    if first.known is None or second.known is None:
+        valid = setting.split.valid
+        return Lead(_paired(setting, valid, (first.valid, second.valid), looks), len(valid), False)
+    found = _paired(setting, setting.judged_examples, (first.known, second.known), looks)
+    return Lead(found, len(setting.judged_examples), True)
+
+
+def _paired(setting: Setting, part: Examples, answers: tuple[np.ndarray, np.ndarray], looks: int) -> Estimate:
+    """Returns the paired difference on a part, with an interval that holds together with those of the others."""
+    found = paired_difference(setting.metric, setting.truth(part), *answers, groups=part.groups)
     return widen(found, looks)
 
 
-def _looks(fitted: Mapping[str, Fitted]) -> int:
-    """How many approaches are held against the best."""
-    return len(fitted) - 1
+def looks(fitted: Mapping[str, Answered | Fitted]) -> int:
+    """Returns how many differences a verdict may rest on: of each to the best, and to the best out of fold."""
+    crossed = sum(each.known is not None for each in fitted.values())
+    return len(fitted) - 1 + (max(0, crossed - 1) if crossed < len(fitted) else 0)
 
 
 def _open_test(
@@ -214,22 +265,30 @@ def _open_test(
     valid = setting.split.valid
     kind, metric = setting.task.kind, setting.metric
     setting.progress.note(f"\nscoring    {len(test):,} examples of test, once, for all approaches")
-    answers = {name: each.test for name, each in fitted.items()}
     outcomes = {}
+    metrics, truth = kind.judging.metrics, {id(part): setting.truth(part) for part in (test, valid)}
+    best, many = fitted[verdict.best], looks(fitted)
     for name, each in fitted.items():
-        found = estimate_all(setting.targets(test), answers[name], groups=test.groups, metrics=kind.judging.metrics)
-        on_valid = estimate_all(setting.targets(valid), each.valid, groups=valid.groups, metrics=kind.judging.metrics)
-        best = verdict.best
-        paired = {
-            "valid": _behind(setting, valid, (each.valid, fitted[best].valid), _looks(fitted)),
-            "test": _behind(setting, test, (answers[name], answers[best]), _looks(fitted)),
-        }
-        gap = None if each.train is None else each.train - on_valid[metric.name].value
+        found = estimate_all(truth[id(test)], each.test, groups=test.groups, metrics=metrics)
+        on_valid = estimate_all(truth[id(valid)], each.valid, groups=valid.groups, metrics=metrics)
+        crossed, paired = (
+            None,
+            {
+                "valid": _paired(setting, valid, (each.valid, best.valid), many),
+                "test": _paired(setting, test, (each.test, best.test), many),
+            },
+        )
+        if each.known is not None:
+            judged = setting.judged_examples
+            crossed = estimate_all(setting.judged_truth, each.known, groups=judged.groups, metrics=metrics)
+            if best.known is not None:
+                paired["out_of_fold"] = behind(setting, (each, best), many).estimate
+        gap = None if each.train is None else each.train - (crossed or on_valid)[metric.name].value
         risk = Risk(
             overfitting_gap=-gap if gap is not None and setting.lower_is_better else gap,
             train=each.train,
-            ece=found["ece"].value,
-            log_loss=found["log_loss"].value,
+            ece=found["ece"].value if "ece" in found else None,
+            log_loss=found["log_loss"].value if "log_loss" in found else None,
             forgetting=None if each.retained is None else 1 - each.retained.value,
             forgetting_why=each.forgetting_why,
             retained=each.retained,
@@ -242,6 +301,9 @@ def _open_test(
             cost=each.cost,
             risk=risk,
             chosen={**each.chosen, "temperature": each.temperature.value},
+            out_of_fold=crossed,
+            curve=each.curve,
+            rows=len(valid) if each.known is None else len(each.known),
         )
     return outcomes
 

@@ -1,65 +1,83 @@
-"""Without a backbone: the majority class, and a linear model on words (or on the colours of small thumbnails)."""
+"""Without a backbone: the constant answer, and a linear model on words (or on the colours of small thumbnails)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from kft.compare.setting import Setting
 from kft.compare.solution import Solution
-from kft.features.ngrams import solve_words
-from kft.tasks.decode import softmax
+from kft.features.ngrams import Worded, fit_words, words_out_of_fold
+from kft.features.views import linear
+from kft.features.views.view import Lesson, Seen
 
 THUMBNAIL = 16
 """Pixels a side of what a linear model sees of an image."""
 
 
 def fit_majority(setting: Setting) -> Solution:
-    """The training split's shares of the classes, whatever is asked."""
+    """The shares of the classes in train and valid, whatever is asked; or the mean."""
     judging, space = setting.task.kind.judging, setting.split.space
-    shares = judging.shares(list(setting.split.train.labels), space)  # type: ignore[arg-type]  # labelled
-    return Solution(lambda inputs: judging.constant(shares, space, len(inputs)), setting.classes, 8 * setting.classes)
+    shares = judging.shares(list(setting.known.labels), space)  # type: ignore[arg-type]  # labelled
+
+    def answer(inputs: Sequence[Any]) -> np.ndarray:
+        return np.asarray(judging.constant(shares, space, len(inputs)), np.float64)
+
+    return Solution(
+        answer=answer,
+        trained=setting.goal.units,
+        own_bytes=8 * setting.goal.units,
+        out_of_fold=answer(setting.judged.rows),  # type: ignore[arg-type]  # it looks at how many they are
+    )
 
 
 def fit_linear(setting: Setting) -> Solution:
-    """Solves the linear model for each strength and keeps the best on valid."""
+    """Solves the linear model, its strength chosen out of fold, on train and valid together."""
     return _fit_pixels(setting) if setting.task.reads.files else _fit_words(setting)
 
 
 def _fit_words(setting: Setting) -> Solution:
     """TF-IDF of words and pairs of words; of characters where texts have no spaces."""
-    train, valid = setting.split.train, setting.split.valid
-    targets = setting.targets(valid)
-    sign = -1 if setting.lower_is_better else 1
-    found = solve_words(
-        (train.inputs, setting.targets(train)),
-        valid.inputs,
-        setting.classes,
-        lambda answers: sign * setting.metric.value(targets, answers),
-    )
+    known, judged = setting.known, setting.judged
+    worded = Worded(known.inputs, setting.targets(known), setting.goal, setting.counts)
+    strength, outputs = words_out_of_fold(worded.take(judged.rows), judged.fold_of)
+    (found,) = fit_words(worded, (strength,))
+
+    def relearn(some: np.ndarray, asked: np.ndarray) -> np.ndarray:
+        (model,) = fit_words(worded.take(some), (strength,))
+        return setting.answers_of(model.outputs(worded.take(asked).inputs))
+
     return Solution(
-        answer=found.answer,
+        answer=lambda inputs: setting.answers_of(found.outputs(inputs)),
         trained=found.trained,
         own_bytes=found.own_bytes,
+        out_of_fold=setting.answers_of(outputs),
+        relearn=relearn,
         chosen={"C": found.strength, "ngrams": found.ngrams},
     )
 
 
 def _fit_pixels(setting: Setting) -> Solution:
-    """Softmax regression on the colours of thumbnails."""
-    from kft.features.probe import ProbeRows, solve_probe
-
-    parts = (setting.split.train, setting.split.valid)
-    train, valid = (ProbeRows(thumbnails(part.inputs), setting.targets(part)) for part in parts)
-    probe = solve_probe(train, valid, setting.classes, score=scorer(setting))
+    """A linear model on the colours of thumbnails."""
+    known, judged = setting.known, setting.judged
+    lesson = Lesson(_colours(known.inputs), setting.targets(known), setting.goal, None, setting.counts)
+    strength, outputs = linear.out_of_fold(lesson.take(judged.rows), judged.fold_of)
+    view = linear.fit(lesson, strength)
     return Solution(
-        answer=lambda inputs: softmax(thumbnails(inputs) @ probe.kernel + probe.bias),
-        trained=probe.kernel.size + probe.bias.size,
-        own_bytes=probe.kernel.nbytes + probe.bias.nbytes,
-        chosen={"C": probe.strength, "pixels": f"{THUMBNAIL} x {THUMBNAIL}"},
+        answer=lambda inputs: setting.answers_of(view.outputs(_colours(inputs))),
+        trained=view.kernel.size + view.bias.size,
+        own_bytes=view.kernel.nbytes + view.bias.nbytes,
+        out_of_fold=setting.answers_of(outputs),
+        chosen={"C": strength, "pixels": f"{THUMBNAIL} x {THUMBNAIL}"},
     )
+
+
+def _colours(paths: Sequence[Path]) -> Seen:
+    """Colours by their distance from grey, so that light and dark remain apart where only directions are looked at."""
+    return Seen(thumbnails(paths) - 0.5)
 
 
 def thumbnails(paths: Sequence[Path]) -> np.ndarray:
@@ -68,10 +86,3 @@ def thumbnails(paths: Sequence[Path]) -> np.ndarray:
 
     sizing = ImageSizing(THUMBNAIL, THUMBNAIL, "stretch")
     return np.stack([decode_image(Path(path), sizing).reshape(-1) for path in paths]).astype(np.float32) / 255
-
-
-def scorer(setting: Setting) -> Callable[[np.ndarray], float]:
-    """Returns what scores outputs on valid by the comparison's metric; higher is better."""
-    targets = setting.targets(setting.split.valid)
-    sign = -1 if setting.lower_is_better else 1
-    return lambda outputs: sign * setting.metric.value(targets, softmax(outputs))

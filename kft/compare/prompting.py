@@ -1,7 +1,7 @@
 """Zero-shot prompting: the label's name, as a short description, against the text, by the frozen backbone alone.
 
 Several descriptions a label are averaged (prompt ensembling: Radford et al., 2021). Labelled examples serve only for
-the temperature, on valid.
+the temperature.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from kft.tasks.label_names import describe_label, why_no_names
 
 TEMPLATES = ("{}", "{}.", "This is about {}.", "The topic is {}.")
 SHARPNESS = 20.0
-"""Cosines are multiplied by it before the softmax; the temperature that is fitted on valid corrects it."""
+"""Cosines are multiplied by it before the softmax; the temperature corrects it."""
 
 
 def unfit(setting: Setting) -> str:
     """Says why names cannot be compared with the inputs; empty when they can."""
+    if not setting.task.kind.one_class:
+        return "names are held against one another, which says nothing of each label by itself, or of numbers"
     return why_no_names(setting.task, setting.split.labels)
 
 
@@ -31,13 +33,13 @@ def fit(setting: Setting) -> Solution:
     names = [describe_label(label) for label in setting.split.labels]
     texts = [template.format(name) for template in TEMPLATES for name in names]
     labels = label_vectors(setting.embed(texts), len(names))
+    answer = answerer(labels)
     return Solution(
-        answer=answerer(labels),
+        answer=lambda seen: answer(seen.vectors),
         trained=0,
         own_bytes=labels.nbytes,
-        whole_bytes=setting.backbone_bytes + labels.nbytes,
+        out_of_fold=answer(setting.lesson.seen.vectors[setting.judged.rows]),  # no label was seen
         on_vectors=True,
-        frozen_rows=len(setting.split.valid),
         chosen={"descriptions": len(TEMPLATES)},
     )
 

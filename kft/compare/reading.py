@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from kft.compare.setting import deciding_metric
+from kft.compare.verdict import Reached, leaders_of
 from kft.errors import RunError
 from kft.records.compare import Comparison
 from kft.records.document import read_document
@@ -35,6 +36,12 @@ def read_comparison(folder: Path) -> Comparison:
     found = read_document(Comparison, document, next_step=PRINTS_ITS_FOLDER)
     metric = deciding_metric(spec)
     sign = 1 if metric.higher_is_better else -1
-    tried = {each.name: sign * each.valid[metric.name].value for each in found.approaches if each.valid is not None}
-    best = max(tried, key=lambda name: tried[name]) if tried else ""  # the first of several, as in ``decide``
+    reached = {
+        each.name: Reached(
+            each.valid[metric.name].value, None if each.out_of_fold is None else each.out_of_fold[metric.name].value
+        )
+        for each in found.approaches
+        if each.valid is not None
+    }
+    best = leaders_of(reached, sign)[0] if reached else ""
     return replace(found, verdict=replace(found.verdict, best=best), metric=metric.name)

@@ -17,13 +17,15 @@ import numpy as np
 
 from kft.answer.decide import Temperature
 from kft.errors import RunError
-from kft.records.compare import Cost
+from kft.records.compare import Cost, LabelCurve
 from kft.records.estimate import Estimate
 from kft.records.files import write_file, write_json
 
 UNFINISHED = "unfinished"
 """The folder of a comparison's folder that is there until the comparison is done."""
 IDENTITY = "identity.json"
+ARRAYS = ("valid", "known", "test")
+"""Of an approach, as float64."""
 BEFORE = {UNFINISHED, "recipe.yaml", "receipt.json", "splits.parquet", "manifest.json"}
 """What the folder has before the first approach is kept."""
 
@@ -34,20 +36,23 @@ class Fitted:
 
     Attributes:
         name: The approach.
-        temperature: Fitted on valid.
-        valid: Calibrated answers to valid.
+        temperature: Fitted on ``known``, or where that is None on ``valid``.
+        valid: Calibrated answers to valid; out of fold where ``known`` is.
+        known: Calibrated answers to ``Setting.judged.rows``, out of fold; None of what was trained on train.
         test: Likewise to the inputs of test; nobody has seen whether they are right.
         train: The metric on a sample of train; None where it keeps its examples.
         cost: What it takes.
         retained: What tuning left of the backbone's own ability; None where it is not measured.
         forgetting_why: Why it is not.
-        chosen: What was chosen on valid within the approach.
+        chosen: What was chosen within the approach.
         seconds: Wall seconds of all of it, fitting, answering and timing.
+        curve: What more labels would bring; None where it is not measured.
     """
 
     name: str
     temperature: Temperature
     valid: np.ndarray
+    known: np.ndarray | None
     test: np.ndarray
     train: float | None
     cost: Cost
@@ -55,6 +60,7 @@ class Fitted:
     forgetting_why: str
     chosen: Mapping[str, Any]
     seconds: float
+    curve: LabelCurve | None = None
 
 
 @dataclass(frozen=True)
@@ -78,14 +84,15 @@ class Saved:
         folder = self.folder() / UNFINISHED
         if not (folder / IDENTITY).is_file():
             write_json(folder / IDENTITY, dict(self.identity))
-        facts = {name: value for name, value in vars(fitted).items() if name not in ("valid", "test")}
+        facts = {name: value for name, value in vars(fitted).items() if name not in ARRAYS}
         facts |= {
             name: None if facts[name] is None else dataclasses.asdict(facts[name])
-            for name in ("temperature", "cost", "retained")
+            for name in ("temperature", "cost", "retained", "curve")
         }
         text = json.dumps(facts, default=float).encode()
         file = io.BytesIO()
-        np.savez(file, valid=fitted.valid, test=fitted.test, facts=np.frombuffer(text, np.uint8))
+        arrays = {name: array for name in ARRAYS if (array := getattr(fitted, name)) is not None}
+        np.savez(file, **arrays, facts=np.frombuffer(text, np.uint8))
         write_file(folder / f"{fitted.name}.npz", file.getvalue())
 
 
@@ -147,9 +154,18 @@ def _read(path: Path) -> Fitted | None:
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             facts = json.loads(file["facts"].tobytes())
-            valid, test = (np.asarray(file[name], np.float64) for name in ("valid", "test"))
+            valid, known, test = (np.asarray(file[name], np.float64) if name in file else None for name in ARRAYS)
+        if valid is None or test is None:
+            return None
         facts["temperature"], facts["cost"] = Temperature(**facts["temperature"]), Cost(**facts["cost"])
+        facts["curve"] = None if facts["curve"] is None else _curve(facts["curve"])
         facts["retained"] = None if facts["retained"] is None else Estimate(**facts["retained"])
-        return Fitted(valid=valid, test=test, **facts)
+        return Fitted(valid=valid, known=known, test=test, **facts)
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error):
         return None
+
+
+def _curve(facts: Mapping[str, Any]) -> LabelCurve:
+    estimates = {name: Estimate(**facts[name]) for name in ("forecast", "gain")}
+    points = {name: tuple(facts[name]) for name in ("sizes", "accuracy")}
+    return LabelCurve(**{**facts, **estimates, **points})

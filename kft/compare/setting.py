@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kft.data.examples import Examples
+from kft.errors import DataError
+from kft.features.folds import FOLDS
+from kft.features.views.blend import Folding
+from kft.features.views.view import Goal, Lesson, Seen
+from kft.feed.batches import Ragged
 from kft.forgetting.meter import Meter
 from kft.forgetting.retain import RetainSet, find_retain
 from kft.forgetting.retention import retain_vectors
@@ -19,6 +24,8 @@ from kft.metrics.metric import Metric
 from kft.recipe.schema import FeaturesSpec, RecipeSpec
 from kft.records.estimate import Estimate
 from kft.split.data_split import Selection, labels_of
+from kft.split.together import rows_together
+from kft.tasks.label_names import describe_label, why_no_names
 from kft.tasks.registry import TASKS
 from kft.tasks.task import Task
 
@@ -56,7 +63,7 @@ class Setting:
     spec: RecipeSpec
     split: Selection
     progress: Progress = field(repr=False)
-    _known: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
+    _seen: dict[int, Seen] = field(default_factory=dict, repr=False)
     _clock: dict[str, float] = field(default_factory=dict, repr=False)
 
     @property
@@ -64,12 +71,15 @@ class Setting:
         return TASKS.get(self.spec.task)
 
     @property
-    def classes(self) -> int:
-        return len(self.split.labels)
+    def goal(self) -> Goal:
+        """What is answered, as it is learned."""
+        learning = self.task.kind.learning
+        return Goal(learning.solver, learning.units(self.split.space))
 
     @property
     def rows_per_class(self) -> float:
-        return len(self.split.train) / self.classes
+        """Training rows a class or label; of numbers, all of them."""
+        return len(self.split.train) / max(1, len(self.split.labels))
 
     @property
     def metric(self) -> Metric:
@@ -79,9 +89,95 @@ class Setting:
     def lower_is_better(self) -> bool:
         return not self.metric.higher_is_better
 
+    def truth(self, examples: Examples) -> Any:
+        """Returns what the metrics compare answers to a part of the split with."""
+        return self.task.kind.judging.truth(list(labels_of(examples)), self.split.space)
+
     def targets(self, examples: Examples) -> np.ndarray:
-        """Returns ``int[n]``: the class of each example."""
-        return np.asarray(self.task.kind.judging.truth(list(labels_of(examples)), self.split.space))
+        """Returns ``int[n]`` of classes, else ``float32[n, units]``: as a head learns them."""
+        return np.asarray(self.task.kind.learning.targets(list(labels_of(examples)), self.split.space, None))
+
+    def answers_of(self, outputs: np.ndarray) -> np.ndarray:
+        """Returns what the metrics judge: probabilities, or numbers in the labels' units.
+
+        Args:
+            outputs: ``float[n, units]``: logits or standardised numbers.
+        """
+        return np.asarray(self.task.kind.judging.answers(outputs, self.split.space, None), np.float64)
+
+    @cached_property
+    def known(self) -> Examples:
+        """All that may be learned from and chosen by: train, then valid."""
+        return Examples.concatenate([self.split.train, self.split.valid])
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """``float32[n]``: how much each of ``known`` counts; those of valid 1 each, as a training run has it."""
+        from kft.train.prepare import row_weights
+
+        train, valid = self.split.train, self.split.valid
+        of_train = row_weights(self.spec.train, self.targets(train), len(self.split.labels))
+        return np.concatenate([of_train, np.ones(len(valid), np.float32)])
+
+    @cached_property
+    def judged(self) -> Judged:
+        """Which of ``known`` are answered out of fold, and by which folds.
+
+        Raises:
+            DataError: All of them hang together.
+        """
+        known = self.known
+        alike = self.spec.data.keep_together == "similar"
+        strata = self.task.kind.labels.strata(list(labels_of(known)))
+        together = rows_together(
+            known.inputs,
+            known.groups,
+            strata,
+            "similar" if alike else "copies",
+            lambda inputs: self.lesson.seen.vectors,
+            1 - 1 / FOLDS,
+        )
+        if together.groups is not None and len(np.unique(together.groups)) < 2:
+            raise DataError(
+                "all examples hang together: none can be answered by the others",
+                where="data.group, or near-copies",
+                received=f"{len(known):,} examples of one group",
+                expected="two groups at least, better dozens",
+                next_step="kft check RECIPE lists the copies",
+            )
+        is_valid = np.arange(len(known)) >= len(self.split.train)
+        folding = Folding(np.unique(strata, return_inverse=True)[1], together.groups, self.spec.seed, is_valid)
+        rows = folding.rows()
+        said = f"; {together.joined.replace('kept on one side', 'in one fold')}" if together.joined else ""
+        self.progress.note(f"folds      {len(rows):,} examples of train and valid in {FOLDS}, groups whole{said}")
+        return Judged(rows, folding.deal(rows), np.flatnonzero(is_valid[rows]), folding)
+
+    @cached_property
+    def judged_examples(self) -> Examples:
+        """Those of ``known`` that are answered out of fold."""
+        return self.known.take(self.judged.rows)
+
+    @cached_property
+    def judged_truth(self) -> Any:
+        """What the metrics compare their answers with."""
+        return self.truth(self.judged_examples)
+
+    @cached_property
+    def lesson(self) -> Lesson:
+        """``known`` as views learn it, from the frozen backbone; without the labels' names."""
+        train, valid = (
+            Lesson(self.seen_of(part), self.targets(part), self.goal) for part in (self.split.train, self.split.valid)
+        )
+        weights = None if (self.counts == 1).all() else self.counts
+        return replace(train.with_more(valid), weights=weights)
+
+    @cached_property
+    def names(self) -> Seen | None:
+        """The labels' names as the frozen backbone reads them; None where they say nothing."""
+        labels = self.split.labels
+        if not labels or why_no_names(self.task, labels):
+            return None
+        return Seen(self.embed([describe_label(label) for label in labels]))
 
     @cached_property
     def train_sample(self) -> Examples:
@@ -112,46 +208,52 @@ class Setting:
         spec = self.spec.model_copy(update={"train": self.spec.train.model_copy(update={"phases": None})})
         return build_for(spec, self.task, self.split.space, self.backbone)
 
-    @cached_property
-    def vectors(self) -> dict[str, np.ndarray]:
-        """``float32[n, width]`` of train and of valid: pooled, from the store that training shares."""
-        started = time.perf_counter()
-        parts = {"train": self.split.train, "valid": self.split.valid}
-        read = {name: self._read(part.inputs) for name, part in parts.items()}
-        found = self._pooled(read, self.spec.features)
-        self._clock["frozen"] = time.perf_counter() - started
-        rows = sum(len(part) for part in parts.values())
-        self.progress.note(
-            f"frozen     {rows:,} examples through the frozen backbone, or from the store: "
-            f"{self.frozen_seconds:,.1f} s, once for all approaches"
-        )
-        return found
-
     @property
     def frozen_seconds(self) -> float:
         """Wall seconds that the vectors of train and valid took; 0 where nobody has asked for them."""
         return self._clock.get("frozen", 0.0)
 
     def prepare(self) -> None:
-        """Computes what all approaches on the pretrained backbone read.
+        """Computes what all approaches on the pretrained backbone read: from the store that training shares.
 
         Raises:
             ModelError: A text has more tokens than the backbone has positions.
             DataError: An image cannot be decoded.
             StorageError: The disk is full or cannot be written.
         """
-        self.vectors  # noqa: B018
+        parts = {"train": self.split.train, "valid": self.split.valid}
+        if all(id(part) in self._seen for part in parts.values()):
+            return
+        started = time.perf_counter()
+        read = {name: self._read(part.inputs) for name, part in parts.items()}
+        found = self._pooled(read, self.spec.features)
+        for name, part in parts.items():
+            self.remember(part, Seen(found[name], _tokens(read[name])))
+        self._clock["frozen"] = time.perf_counter() - started
+        rows = sum(len(part) for part in parts.values())
+        self.progress.note(
+            f"frozen     {rows:,} examples through the frozen backbone, or from the store: "
+            f"{self.frozen_seconds:,.1f} s, once for all approaches"
+        )
 
-    def vectors_of(self, examples: Examples) -> np.ndarray:
-        """Returns ``float32[n, width]`` of a part of the split, computed once."""
-        if id(examples) not in self._known:  # a part of the split lives as long as the setting
-            known = {id(self.split.train): "train", id(self.split.valid): "valid"}.get(id(examples))
-            self._known[id(examples)] = (
-                self.vectors[known]
-                if known
-                else self._pooled({"these": self._read(examples.inputs)}, self.spec.features)["these"]
-            )
-        return self._known[id(examples)]
+    def remember(self, examples: Examples, seen: Seen) -> None:
+        """Takes what the frozen backbone makes of a part of the split, computed elsewhere.
+
+        Args:
+            examples: The part itself, which lives as long as the setting.
+            seen: What the backbone makes of it, in the same order.
+        """
+        self._seen[id(examples)] = seen
+
+    def seen_of(self, examples: Examples) -> Seen:
+        """Returns what the frozen backbone makes of a part of the split, computed once."""
+        if id(examples) in (id(self.split.train), id(self.split.valid)):
+            self.prepare()
+        if id(examples) not in self._seen:
+            read = self._read(examples.inputs)
+            vectors = self._pooled({"these": read}, self.spec.features)["these"]
+            self.remember(examples, Seen(vectors, _tokens(read)))
+        return self._seen[id(examples)]
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Returns ``float32[n, width]`` of texts that are no data, kept nowhere."""
@@ -238,6 +340,28 @@ class Setting:
         rate = 1e13 * len(fast) if fast else 2e10 * len(os.sched_getaffinity(0))
         work = multiply_adds(self.model, tokens)
         return 2 * passes * work * len(self.split.train) * epochs / rate / 60
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What is answered out of fold.
+
+    Attributes:
+        rows: ``int[m]``: which of ``Setting.known``: all of them, or of very many a draw with all of valid.
+        fold_of: ``int[m]``: the fold of each.
+        valid: ``int[valid]``: the places in ``rows`` where valid's stand, in its own order.
+        folding: How the folds were dealt.
+    """
+
+    rows: np.ndarray
+    fold_of: np.ndarray
+    valid: np.ndarray
+    folding: Folding
+
+
+def _tokens(read: Encoded) -> Ragged | None:
+    tokens = read.source.columns.get("token_ids")
+    return tokens if isinstance(tokens, Ragged) else None
 
 
 def seconds_of(work: Any) -> float:

@@ -15,26 +15,35 @@ if TYPE_CHECKING:
     from kft.model.backbones import Backbone
 
 
+Relearn = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""From rows of ``Setting.known`` to learn from, and others, to answers to these, with the settings of all rows."""
+
+
 @dataclass(frozen=True)
 class Solution:
     """A fitted approach.
 
     Attributes:
-        answer: To probabilities ``float[n, classes]`` before calibration: from raw inputs, or where ``on_vectors``
-            from the frozen backbone's vectors ``float32[n, width]``.
+        answer: To answers ``float[n, ...]`` before calibration: from raw inputs, or where ``on_vectors`` from what the
+            frozen backbone makes of them, ``Seen``.
         trained: Parameters that training set.
         own_bytes: What has to be kept of it, beside a backbone that is there anyway.
-        whole_bytes: What has to be kept of it, the backbone included; None where it needs none.
-        on_vectors: Whether it reads vectors.
+        out_of_fold: Answers to ``Setting.judged.rows``, each by what saw nothing of its fold; None where it learned
+            from train alone, so that valid's are the honest ones.
+        relearn: Learns from some rows alone, for a learning curve; None where it is dear, or learns nothing.
+        whole_bytes: What has to be kept of a tuned backbone, all of it; None where it is the backbone's own, or none.
+        on_vectors: Whether it reads what the frozen backbone makes of an input.
         frozen_rows: Examples whose frozen vectors it was fitted with.
         remembers: Whether it keeps its training examples, so that their answers say nothing about overfitting.
-        chosen: What was chosen on valid, by name.
+        chosen: What was chosen out of fold or on valid, by name.
         tuned: The backbone with the weights that were kept; None where it stays as it was, or was never pretrained.
     """
 
     answer: Callable[[Any], np.ndarray]
     trained: int
     own_bytes: int
+    out_of_fold: np.ndarray | None = None
+    relearn: Relearn | None = None
     whole_bytes: int | None = None
     on_vectors: bool = False
     frozen_rows: int = 0
@@ -43,9 +52,15 @@ class Solution:
     tuned: Backbone | None = None
 
     def answers(self, setting: Setting, examples: Examples) -> np.ndarray:
-        """Returns ``float64[n, classes]``."""
-        given = setting.vectors_of(examples) if self.on_vectors else examples.inputs
+        """Returns ``float64[n, ...]``."""
+        given = setting.seen_of(examples) if self.on_vectors else examples.inputs
         return np.asarray(self.answer(given), np.float64)
+
+    def kept_bytes(self, setting: Setting) -> int:
+        """Returns what has to be kept of it, the backbone included where it needs one."""
+        if self.whole_bytes is not None:
+            return self.whole_bytes
+        return self.own_bytes + (setting.backbone_bytes if self.on_vectors else 0)
 
     def examples_per_second(self, setting: Setting) -> float:
         """Returns how fast raw inputs are answered, in batches; the backbone's share is counted, stored or not."""
@@ -54,6 +69,6 @@ class Solution:
         rows = len(setting.speed_inputs)
         if not self.on_vectors:
             return rows / seconds_of(lambda: self.answer(setting.speed_inputs))
-        vectors = setting.vectors["valid"][:rows]
-        own = seconds_of(lambda: self.answer(vectors))
+        seen = setting.seen_of(setting.split.valid).take(np.arange(rows))
+        own = seconds_of(lambda: self.answer(seen))
         return rows / (own + rows * setting.seconds_per_vector)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from kft.compare.approaches import APPROACHES
 from kft.records.compare import ApproachResult, Comparison, Verdict
 
-HEADER = ("approach", "best for", "{metric}, test", "to the best, valid", "cost", "speed", "risk")
+HEADER = ("approach", "best for", "{metric}, test", "to the best", "cost", "speed", "risk")
 
 
 @dataclass(frozen=True)
@@ -50,20 +50,39 @@ def as_markdown(found: Comparison) -> str:
     rows = rows_of(found.approaches, verdict, metric)
     lines += ["| " + " | ".join(_in_one_line(cell) for cell in row.cells) + " |" for row in rows]
     notes = (
-        "Intervals are 95 %. The choice was made on valid; the test split was opened once, after it. Cost: wall "
-        "seconds of fitting, with the frozen pass as if nothing were stored; trained parameters; bytes to keep, the "
-        "backbone included. Speed: examples a second from raw input. Risk: how much better the answers are on "
-        "training rows than on valid ones; the calibration error on test; the share of the pretrained backbone's "
-        "ability on the retain set that a tuned one retains."
+        "Intervals are 95 %. The choice was made on train and valid, answered out of fold by what is cheap; what is "
+        "trained on train was judged by valid. Each difference to the best says on how many rows it stands. The test "
+        "split was opened once, after it. Cost: wall seconds of fitting, with the frozen pass as if nothing were "
+        "stored; trained parameters; bytes to keep, the backbone included. Speed: examples a second from raw input. "
+        "Risk: how much better the answers are on training rows than on those not seen; the calibration error on "
+        "test; the share of the pretrained backbone's ability on the retain set that a tuned one retains."
     )
-    return "\n".join([*lines, "", notes, ""])
+    more = say_more_labels(found.approaches)
+    return "\n".join([*lines, "", *([f"More labels: {more}.", ""] if more else []), notes, ""])
+
+
+def say_more_labels(outcomes: Sequence[ApproachResult]) -> str:
+    """Says what twice the labels would bring to each approach whose curve was measured; nothing where none was."""
+    curves = {each.name: each.curve for each in outcomes if each.curve is not None}
+    if not curves:
+        return ""
+    size = next(iter(curves.values())).sizes[-1]
+    said = "; ".join(
+        f"{name} {curve.accuracy[-1]:.3f} to {curve.forecast.value:.3f} [{curve.forecast.low:.3f}, "
+        f"{curve.forecast.high:.3f}]"
+        for name, curve in curves.items()
+    )
+    return f"twice the {size:,} rows of the folds would bring, by each learning curve (90 %): {said}"
 
 
 def _row(outcome: ApproachResult, verdict: Verdict, metric: str) -> Row:
     approach = APPROACHES.get(outcome.name)
     if outcome.metrics is None or outcome.cost is None or outcome.risk is None or outcome.paired is None:
         return Row((outcome.name, approach.best_for, f"skipped: {outcome.skipped}", "", "", "", ""), False, True)
-    cost, risk, paired = outcome.cost, outcome.risk, outcome.paired["valid"]
+    cost, risk = outcome.cost, outcome.risk
+    paired = outcome.paired.get("out_of_fold", outcome.paired["valid"])
+    rows = f"{outcome.rows:,} rows" if "out_of_fold" in outcome.paired else "valid"
+    behind = f"{paired.value:+.3f}\n[{paired.low:+.3f}, {paired.high:+.3f}]\n{rows}"
     gap = "" if risk.overfitting_gap is None else f"gap {risk.overfitting_gap:+.2f}\n"
     retained = "" if risk.retained is None else f"\nretains {risk.retained.value:.2f}"
     # Tuning that never got beyond the probe it started from is the probe.
@@ -73,11 +92,11 @@ def _row(outcome: ApproachResult, verdict: Verdict, metric: str) -> Row:
             outcome.name,
             approach.best_for,
             str(outcome.metrics[metric]).replace(" ", "\n", 1),
-            "best" if outcome.name == verdict.best else f"{paired.value:+.3f}\n[{paired.low:+.3f}, {paired.high:+.3f}]",
+            "best" if outcome.name == verdict.best else behind,
             f"{_seconds(cost.train_seconds + cost.features_seconds)}\n{_count(cost.trained_parameters)} trained\n"
             f"{_size(cost.bytes)}",
             f"{_count(int(cost.examples_per_second))}/s",
-            f"{gap}ECE {risk.ece:.2f}{retained}{kept}",
+            f"{gap}{'' if risk.ece is None else f'ECE {risk.ece:.2f}'}{retained}{kept}".strip(),
         ),
         recommended=outcome.name == verdict.approach,
         skipped=False,

@@ -1,16 +1,12 @@
-"""With a backbone that learns: the solved probe, and what `kft train` does from it, each from fresh weights."""
+"""With a backbone that learns: what `kft train` does from the probe, each from fresh weights."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
-from kft.compare.linear import scorer
 from kft.compare.setting import Setting
 from kft.compare.solution import Solution
 from kft.recipe.training import FEW_ROWS_PER_CLASS, SCRATCH, PhaseSpec, default_phases
-from kft.tasks.decode import softmax
 
 FEWEST_FOR_FULL = 10
 """Training rows a class below which all blocks learn the rows by heart before they learn the task."""
@@ -18,29 +14,6 @@ FEWEST_FOR_SCRATCH = 100
 """Likewise where nothing is pretrained. Both are rules of thumb: ``--approaches`` overrides them."""
 LORA_EPOCHS, LORA_RATE = 4, 1e-3
 """As many epochs as the top blocks have; adapters start from nothing and take a larger rate (Hu et al., 2022)."""
-
-
-def fit_probe(setting: Setting) -> Solution:
-    """Solves the head on the frozen backbone's vectors, as the phase ``probe`` of a training run does."""
-    from kft.features.probe import ProbeRows, solve_probe
-    from kft.train.prepare import row_weights
-
-    train, valid = (
-        ProbeRows(setting.vectors[name], setting.targets(part))
-        for name, part in (("train", setting.split.train), ("valid", setting.split.valid))
-    )
-    weights = row_weights(setting.spec.train, train.targets, setting.classes)
-    probe = solve_probe(replace(train, weights=weights), valid, setting.classes, score=scorer(setting))
-    head = probe.kernel.nbytes + probe.bias.nbytes
-    return Solution(
-        answer=lambda vectors: softmax(vectors @ probe.kernel + probe.bias),
-        trained=probe.kernel.size + probe.bias.size,
-        own_bytes=head,
-        whole_bytes=setting.backbone_bytes + head,
-        on_vectors=True,
-        frozen_rows=len(train.targets) + len(valid.targets),
-        chosen={"C": probe.strength},
-    )
 
 
 def fit_lora(setting: Setting) -> Solution:
@@ -94,7 +67,7 @@ def _train(setting: Setting, name: str) -> Solution:
 
     blocks = sum(block.name.startswith("block_") for block in find_blocks(setting.model))
     spec = setting.spec
-    train = spec.train.model_copy(update={"phases": phases_for(name, blocks)})
+    train = spec.train.model_copy(update={"phases": phases_for(name, blocks), "prefer": "best"})
     weights = {"weights": "random" if name == "scratch" else "pretrained"}
     spec = spec.model_copy(update={"train": train, "model": spec.model.model_copy(update=weights)})
     runtime.seed_everything(spec.seed)

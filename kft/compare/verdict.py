@@ -1,8 +1,9 @@
-"""From what the approaches reached on valid to one recommendation, in words."""
+"""From what the approaches reached, on train and valid alone, to one recommendation, in words."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from kft.records.compare import Verdict
 from kft.records.estimate import Estimate
@@ -11,58 +12,141 @@ BASELINE = "majority"
 TUNED = ("lora", "top", "full")
 """Approaches that change the backbone's weights, or add to them."""
 
+ALIKE = ("retrieval", "probe", "blend")
+"""Approaches that cost alike: one pass of the frozen backbone, and next to nothing beside it."""
+
 ENOUGH = {
     "linear": "words and their neighbours are enough: a linear model needs no backbone, so do not fine-tune",
     "prompting": "the names of the labels are enough: no training pays, so do not fine-tune",
     "retrieval": "looking up the nearest labelled examples is enough: do not fine-tune",
+    "blend": "a blend of cheap models on the frozen backbone is enough: do not fine-tune",
     "probe": "a head on the frozen backbone is enough: do not fine-tune",
     "scratch": "pretraining brings nothing here that training from scratch does not",
 }
 
 
+@dataclass(frozen=True)
+class Reached:
+    """What an approach reached before test was opened.
+
+    Attributes:
+        valid: The metric on valid.
+        known: The metric on train and valid together, each example answered by what saw nothing of its fold; None of
+            what was trained on train, for which valid alone is honest.
+    """
+
+    valid: float
+    known: float | None = None
+
+    @property
+    def value(self) -> float:
+        """On all rows that it can be judged by."""
+        return self.valid if self.known is None else self.known
+
+
+@dataclass(frozen=True)
+class Lead:
+    """By how much one approach is ahead of another.
+
+    Attributes:
+        estimate: With its interval.
+        rows: On how many examples it stands.
+        out_of_fold: Whether these are train and valid, answered out of fold; else valid alone.
+    """
+
+    estimate: Estimate
+    rows: int
+    out_of_fold: bool
+
+    def __str__(self) -> str:
+        return f"{self.estimate} on {said_rows(self.rows, self.out_of_fold)}"
+
+
+def said_rows(rows: int, out_of_fold: bool) -> str:
+    """Says what a figure stands on.
+
+    Example:
+        >>> said_rows(770, True)
+        '770 rows out of fold'
+    """
+    return f"{rows:,} rows out of fold" if out_of_fold else f"{rows:,} rows of valid"
+
+
 def decide(
-    values: Mapping[str, float],
-    difference: Callable[[str, str], Estimate],
+    reached: Mapping[str, Reached],
+    difference: Callable[[str, str], Lead],
     *,
     metric: str = "accuracy",
     higher_is_better: bool = True,
+    alike: Collection[str] = ALIKE,
 ) -> Verdict:
     """Recommends the cheapest approach that is not significantly worse than the best.
 
-    Only figures of the valid split belong here: the test split decides nothing. The best is the luckiest of several, so
-    that the intervals have to be widened for that (see ``kft.records.estimate.widen``).
+    Approaches that answered train and valid out of fold are held against one another on all of these rows; valid alone
+    says what a trained one is worth beside them. One that many rows prove worse than another is out, whatever few rows
+    say. Of those that cost alike the best is taken: its lead may be chance, but it is no dearer. No figure of the test
+    split belongs here. The best is the luckiest of several, so that the intervals have to be widened for that (see
+    ``kft.records.estimate.widen``).
 
     Args:
-        values: The metric of each approach on valid, cheapest first.
-        difference: The paired difference (first less second) of two approaches on valid; it also knows ``majority``
-            where ``values`` does not.
+        reached: By each approach, cheapest first.
+        difference: The paired difference (first less second) of two approaches; it also knows ``majority`` where
+            ``reached`` does not.
         metric: What the values are called.
         higher_is_better: Whether more of it is better.
+        alike: Approaches that cost alike.
 
     Example:
-        >>> values = {"majority": 0.5, "linear": 0.90, "top": 0.91}
+        >>> reached = {"majority": Reached(0.5, 0.5), "linear": Reached(0.90, 0.9), "top": Reached(0.91)}
         >>> def difference(first, second):
-        ...     gap = values[first] - values[second]
-        ...     return Estimate(gap, gap - 0.02, gap + 0.02)
-        >>> decide(values, difference).approach
+        ...     gap = reached[first].valid - reached[second].valid
+        ...     return Lead(Estimate(gap, gap - 0.02, gap + 0.02), 200, False)
+        >>> decide(reached, difference).approach
         'linear'
     """
     sign = 1 if higher_is_better else -1
-    best = max(values, key=lambda name: sign * values[name])  # the first of several, which is the cheapest
-    over_baseline = signed(difference(best, BASELINE), sign)
-    if best == BASELINE or over_baseline.low <= 0:
-        return Verdict(BASELINE, _nothing(best, values, over_baseline, metric), best)
-    rivals = [name for name in values if name != BASELINE]
-    behind, enough = keeping_up(rivals, best, lambda first, second: signed(difference(first, second), sign))
-    chosen = enough[0]
-    why = _why(chosen, values, difference, metric, sign)
+
+    def lead(first: str, second: str) -> Lead:
+        found = difference(first, second)
+        return replace(found, estimate=signed(found.estimate, sign))
+
+    leaders = leaders_of(reached, sign)
+    best = leaders[0]
+    over_baseline = [lead(name, BASELINE) for name in leaders]
+    if best == BASELINE or all(each.estimate.low <= 0 for each in over_baseline):
+        return Verdict(BASELINE, _nothing(best, reached, over_baseline[0], metric), best)
+    rivals = [name for name in reached if name != BASELINE]
+    enough = set(rivals)
+    for leader in leaders:
+        held = [name for name in rivals if leader == best or reached[name].known is not None]
+        enough -= set(held) - set(keeping_up(held, leader, lambda first, second: lead(first, second).estimate)[1])
+    chosen = next((name for name in rivals if name in enough), best)
+    if chosen in alike:
+        chosen = max(enough & set(alike), key=lambda name: (sign * reached[name].value, -rivals.index(name)))
+    why = _why(chosen, reached, lead, metric, leaders)
     if chosen == best:
         return Verdict(chosen, f"{why}; nothing measured is better", best)
-    return Verdict(
-        chosen,
-        f"{why}; {best} has {values[best]:.3f}, a lead of {behind[chosen]}, which may be chance",
-        best,
-    )
+    ahead = lead(best, chosen)
+    value = reached[best].known if ahead.out_of_fold else reached[best].valid
+    return Verdict(chosen, f"{why}; {best} has {value:.3f}, a lead of {ahead}, which may be chance", best)
+
+
+def leaders_of(reached: Mapping[str, Reached], sign: int) -> list[str]:
+    """Returns the best, and after one that was trained on train the best of those that answered out of fold.
+
+    Of several alike it is the first, which is the cheapest.
+
+    Args:
+        reached: By each approach, cheapest first.
+        sign: 1 where more is better, else -1.
+    """
+    crossed = [name for name in reached if reached[name].known is not None]
+    trained = [name for name in reached if reached[name].known is None]
+    first = max(crossed, key=lambda name: sign * reached[name].value) if crossed else None
+    other = max(trained, key=lambda name: sign * reached[name].valid) if trained else None
+    if first is None or other is None:
+        return [name for name in (first, other) if name is not None]
+    return [other, first] if sign * reached[other].valid > sign * reached[first].valid else [first]
 
 
 def keeping_up(
@@ -84,27 +168,31 @@ def signed(difference: Estimate, sign: int) -> Estimate:
     return difference if sign > 0 else -difference
 
 
-def _nothing(best: str, values: Mapping[str, float], lead: Estimate, metric: str) -> str:
+def _nothing(best: str, reached: Mapping[str, Reached], over: Lead, metric: str) -> str:
     if best == BASELINE:
-        found = f"the best {metric} on valid is that of the majority class"
+        found = f"the best {metric} is that of the constant answer"
     else:
-        found = f"the best is {best} with {values[best]:.3f} {metric} on valid, a lead of {lead}, which may be chance"
+        found = f"the best is {best} with {reached[best].value:.3f} {metric}, a lead of {over}, which may be chance"
     return f"nothing beats the majority class: {found}; look at the labels before any model: kft check"
 
 
 def _why(
     chosen: str,
-    values: Mapping[str, float],
-    difference: Callable[[str, str], Estimate],
+    reached: Mapping[str, Reached],
+    lead: Callable[[str, str], Lead],
     metric: str,
-    sign: int,
+    leaders: Sequence[str],
 ) -> str:
-    reached = f"{values[chosen]:.3f} {metric} on valid"
+    out_of_fold = reached[chosen].known is not None
+    value = f"{reached[chosen].value:.3f} {metric} {'out of fold' if out_of_fold else 'on valid'}"
     if chosen not in TUNED:
-        return f"{ENOUGH[chosen]} ({reached})"
-    untuned = [name for name in values if name not in (*TUNED, BASELINE)] or [BASELINE]
-    rival = max(untuned, key=lambda name: sign * values.get(name, 0.0))
-    gain = signed(difference(chosen, rival), sign)
-    if gain.low <= 0:
-        return f"{chosen} is the cheapest that keeps up ({reached}), {gain} over {rival}"
-    return f"fine-tuning pays: {chosen} gains {gain} {metric} over {rival}, the best without it ({reached})"
+        return f"{ENOUGH[chosen]} ({value})"
+    untuned = [name for name in reached if name not in (*TUNED, BASELINE)]
+    rival = next((name for name in leaders if name in untuned), untuned[-1] if untuned else BASELINE)
+    gain = lead(chosen, rival)
+    if gain.estimate.low <= 0:
+        return f"{chosen} is the cheapest that keeps up ({value}), {gain} over {rival}"
+    return (
+        f"fine-tuning pays: {chosen} gains {gain.estimate} {metric} over {rival}, the best without it ({value}), on "
+        f"{said_rows(gain.rows, gain.out_of_fold)}"
+    )

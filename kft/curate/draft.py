@@ -210,9 +210,8 @@ def _phases(look: Look, backbone: DraftedBackbone) -> str:
     """
     apart = (look.test is None) + (look.beside.valid is None)
     rows = look.usable * (1 - apart * (1 - LEARNT_FROM) / 2) / max(1, len(look.counts))
-    blends = not look.task.kind.learning.per_token
     chosen, *others = (
-        default_phases(rows_per_class=rows * by, blocks=backbone.blocks, blends=blends) for by in (1, *MORE_OR_LESS)
+        default_phases(rows_per_class=rows * by, blocks=backbone.blocks, blends=True) for by in (1, *MORE_OR_LESS)
     )
     sure = all(other == chosen for other in others)
     mark, when = ("# ", "left out, these run") if sure else ("", "these run")

@@ -54,7 +54,7 @@ def grow(
     with threadpool_limits(1, user_api="blas"):
         for fold in range(folds_used):
             train, test = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
-            train = train[_nested(data.targets[train], None if groups is None else groups[train], rng)]
+            train = train[nested(data.targets[train], None if groups is None else groups[train], rng)]
             solution, columns = None, []
             for size in sizes:
                 solution = data.solve(train[:size], strength, solution)
@@ -64,7 +64,7 @@ def grow(
     return Growth(sizes, np.concatenate(right), np.concatenate(held_out))
 
 
-def _nested(targets: np.ndarray, groups: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
+def nested(targets: np.ndarray, groups: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
     """Returns an order of rows of which every beginning has each class's share, and whole groups but for the last.
 
     A group counts to the class of its first row.

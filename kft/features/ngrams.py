@@ -2,35 +2,80 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from kft.features.sparse import solve_sparse
+from kft.features.views.view import Goal, folds_of
+from kft.tasks.decode import softmax
+
 STRENGTHS = (0.3, 3.0, 30.0)
-"""Inverse penalties C that are tried on valid."""
+"""Inverse penalties C that are tried."""
 MOST_NGRAMS = 50_000
+CHOOSING_ROWS = 4000
+"""Rows that a strength is chosen by, about: all folds of few labels, one of many."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Worded:
+    """Labelled texts.
+
+    Attributes:
+        inputs: Texts, or pairs of them.
+        targets: ``int[n]`` for softmax, else ``float32[n, units]``.
+        goal: What is answered.
+        counts: ``float32[n]``: how much each counts.
+    """
+
+    inputs: Sequence[Any]
+    targets: np.ndarray
+    goal: Goal
+    counts: np.ndarray
+
+    def take(self, rows: np.ndarray) -> Worded:
+        """Returns these alone, in this order."""
+        return Worded([self.inputs[row] for row in rows], self.targets[rows], self.goal, self.counts[rows])
+
+
+@dataclass(frozen=True, eq=False)
 class WordsModel:
     """A solved linear model.
 
     Attributes:
-        answer: Texts, or pairs of them, to probabilities ``float64[n, classes]``.
-        strength: The inverse penalty C that valid chose.
-        ngrams: How many words, pairs of words or pieces it reads.
-        trained: Parameters.
+        read: Texts, or pairs of them, to sparse rows.
+        kernel: ``float32[n-grams, units]``.
+        bias: ``float32[units]``.
+        goal: What is answered.
+        strength: The inverse penalty C.
         own_bytes: What has to be kept of it.
     """
 
-    answer: Callable[[Sequence[Any]], np.ndarray]
+    read: Callable[[Sequence[Any]], Any]
+    kernel: np.ndarray
+    bias: np.ndarray
+    goal: Goal
     strength: float
-    ngrams: int
-    trained: int
     own_bytes: int
+
+    @property
+    def ngrams(self) -> int:
+        """How many words, pairs of words or pieces it reads."""
+        return len(self.kernel)
+
+    @property
+    def trained(self) -> int:
+        return self.kernel.size + self.bias.size
+
+    def outputs(self, inputs: Sequence[Any]) -> np.ndarray:
+        """Returns ``float32[n, units]``: logits or standardised numbers."""
+        return np.asarray(self.read(inputs) @ self.kernel + self.bias, np.float32)
+
+    def answer(self, inputs: Sequence[Any]) -> np.ndarray:
+        """Returns probabilities ``float64[n, classes]``, for one class of many."""
+        return softmax(self.outputs(inputs))
 
 
 def solve_words(
@@ -53,35 +98,59 @@ def solve_words(
         >>> found.answer(["a good one"]).argmax()
         np.int64(0)
     """
-    from sklearn.linear_model import LogisticRegression
+    inputs, targets = train
+    models = fit_words(Worded(inputs, targets, Goal("softmax", classes), np.ones(len(targets), np.float32)), STRENGTHS)
+    return max(models, key=lambda model: score(model.answer(valid_inputs)))
+
+
+def fit_words(worded: Worded, strengths: Sequence[float]) -> list[WordsModel]:
+    """Solves the linear model on TF-IDF of words, once for each strength."""
     from threadpoolctl import threadpool_limits
 
-    inputs, targets = train
-    read, size = ngram_reader(inputs)
-    rows, valid_rows = read(inputs), read(valid_inputs)
-    found: list[tuple[float, float, Any]] = []
-    with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):
-        # A strength that has not converged competes as it is: valid decides.
-        warnings.filterwarnings("ignore", category=UserWarning, module="sklearn")
-        for strength in STRENGTHS:
-            model = LogisticRegression(C=strength, max_iter=200, tol=1e-3).fit(rows, targets)
-            found.append((score(_whole(model, valid_rows, classes)), strength, model))
-    _, strength, model = max(found, key=lambda each: each[0])
-    trained = model.coef_.size + model.intercept_.size
-    return WordsModel(
-        answer=lambda given: _whole(model, read(given), classes),
-        strength=strength,
-        ngrams=rows.shape[1],
-        trained=trained,
-        own_bytes=4 * trained + size,
-    )
+    read, size = ngram_reader(worded.inputs)
+    rows, found = read(worded.inputs), []
+    with threadpool_limits(1, user_api="blas"):
+        for strength in strengths:
+            kernel, bias = solve_sparse(rows, worded.targets, worded.counts, worded.goal, strength)
+            found.append(WordsModel(read, kernel, bias, worded.goal, strength, 4 * (kernel.size + bias.size) + size))
+    return found
 
 
-def _whole(model: Any, rows: Any, classes: int) -> np.ndarray:
-    """Returns probabilities of all classes, also of those that training rows lack."""
-    answers = np.zeros((rows.shape[0], classes))
-    answers[:, model.classes_] = model.predict_proba(rows)
-    return answers
+def words_out_of_fold(worded: Worded, fold_of: np.ndarray) -> tuple[float, np.ndarray]:
+    """Answers each text by a model that saw nothing of its fold, its vocabulary included.
+
+    Args:
+        worded: Labelled texts.
+        fold_of: ``int[n]``: the fold of each.
+
+    Returns:
+        The strength of the least loss, and ``float32[n, units]``.
+
+    Example:
+        >>> texts, targets = ["good phone", "bad phone"] * 10, np.array([0, 1] * 10)
+        >>> worded = Worded(texts, targets, Goal("softmax", 2), np.ones(20, np.float32))
+        >>> words_out_of_fold(worded, np.arange(20) // 2 % 5)[1].argmax(axis=1).tolist() == targets.tolist()
+        True
+    """
+    found = np.zeros((len(fold_of), worded.goal.units), np.float32)
+    folds = folds_of(fold_of, None)
+    choosing = max(1, min(len(folds), round(CHOOSING_ROWS / len(fold_of))))
+    tried = np.zeros((len(STRENGTHS), *found.shape), np.float32)
+    judged = np.flatnonzero(np.isin(fold_of, folds[:choosing]))
+    for fold in folds[:choosing]:
+        (held,) = np.nonzero(fold_of == fold)
+        models = fit_words(worded.take(np.flatnonzero(fold_of != fold)), STRENGTHS)
+        for outputs, model in zip(tried, models, strict=True):
+            outputs[held] = model.outputs(worded.take(held).inputs)
+    part = worded.take(judged)
+    losses = [(worded.goal.losses(outputs[judged], part.targets) * part.counts).sum() for outputs in tried]
+    best = int(np.argmin(losses))
+    found[judged] = tried[best][judged]
+    for fold in folds[choosing:]:
+        (held,) = np.nonzero(fold_of == fold)
+        (model,) = fit_words(worded.take(np.flatnonzero(fold_of != fold)), STRENGTHS[best : best + 1])
+        found[held] = model.outputs(worded.take(held).inputs)
+    return STRENGTHS[best], found
 
 
 def ngram_reader(inputs: Sequence[Any]) -> tuple[Callable[[Sequence[Any]], Any], int]:

@@ -34,10 +34,9 @@ def reuse_features(
     Raises:
         StorageError: The disk is full or cannot be written.
     """
-    taken = [source.select(front.inputs) for source in sources]
-    planned = plan_store(front, taken, blocks, spec, features_root())
+    planned = plan_store(front, sources, blocks, spec, features_root())
     watch.note(f"features   {planned}")
-    return take_features(front, taken, planned, spec, about, watch)
+    return take_features(front, sources, planned, spec, about, watch)
 
 
 def take_features(

@@ -28,6 +28,7 @@ from kft.features.overlay import lay_over
 from kft.feed.batches import Ragged
 from kft.feed.shards import ABOUT, ShardIndex, locked, write_shard
 from kft.feed.source import Column, DenseColumn, Source
+from kft.model.graph import nodes_in_order
 from kft.records.files import storage_errors, write_json
 
 ELSEWHERE = "kft cache prune, another KFT_CACHE, or --set features.store=off"
@@ -102,7 +103,8 @@ class Front:
     Attributes:
         inference: From the model's inputs to the computed boundary tensors.
         tensors: The boundary tensors that are computed, by name; the others are inputs, merely passed on.
-        inputs: The model's inputs, in order.
+        inputs: Those of the model's inputs that they are computed from, in order: two models with the same front share
+            a store, whatever else the one of them reads.
         names: All boundary tensors, in the order in which ``back`` takes them.
         fingerprint: Of everything that decides the numbers.
     """
@@ -132,7 +134,11 @@ def make_front(split: SplitModel, weights: Mapping[str, np.ndarray] = NONE) -> F
     pairs = zip(split.names, split.front.outputs, strict=True)
     tensors = {name: tensor for name, tensor in pairs if id(tensor) not in given}
     model = keras.Model(split.front.inputs, list(tensors.values()), name="front_computed")
-    inputs = tuple(tensor.name for tensor in split.front.inputs)
+    read = {id(tensor) for node in nodes_in_order(model) for tensor in node.input_tensors}
+    used = [tensor for tensor in split.front.inputs if id(tensor) in read]
+    if len(used) < len(split.front.inputs):
+        model = keras.Model(used, list(tensors.values()), name="front_computed")
+    inputs = tuple(tensor.name for tensor in used)
     inference = make_inference(lay_over(model, weights), BATCH_SIZE, together=False)
     return Front(inference, tensors, inputs, split.names, _fingerprint(model, weights))
 
@@ -184,7 +190,8 @@ def store_features(
         StorageError: The disk is full or cannot be written; the shards written so far are kept.
     """
     folder = store_folder(front, root, dtype)
-    keys, source = source.keys, source.select(front.inputs)
+    given = source.select(front.inputs)
+    keys = given.keys
     index = ShardIndex(folder)
     if index.missing(keys).size:
         with storage_errors(folder, ELSEWHERE):
@@ -203,8 +210,8 @@ def store_features(
                         write_json(folder / ABOUT, {**facts, PASS: vars(cost)}, elsewhere=ELSEWHERE)
 
             with timed(int(source.lengths[missing].sum()), keep):
-                for rows in _shards(front, source, keys, missing):
-                    found = run_in_batches(front.inference, source, watch.tick, rows=rows)
+                for rows in _shards(front, given, keys, missing):
+                    found = run_in_batches(front.inference, given, watch.tick, rows=rows)
                     tensors = {name: _cast(tensor, dtype) for name, tensor in zip(front.tensors, found, strict=True)}
                     write_shard(folder, keys[rows], tensors, ELSEWHERE)
             index = ShardIndex(folder)  # in the order in which any later run will find them
@@ -218,7 +225,7 @@ def store_features(
 
 def stored_rows(front: Front, source: Source, root: Path, dtype: str | None = None) -> int:
     """Returns how many of these examples the store holds already."""
-    return ShardIndex(store_folder(front, root, dtype)).present(source.keys)
+    return ShardIndex(store_folder(front, root, dtype)).present(source.select(front.inputs).keys)
 
 
 def pass_cost(front: Front, root: Path, dtype: str | None = None) -> PassCost | None:

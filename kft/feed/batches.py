@@ -103,6 +103,60 @@ def plan(
     return groups.reshape(-1, batch_size)
 
 
+def stratified_plan(
+    seed: int, epoch: int, targets: np.ndarray, *, batch_size: int, per_class: int, names: int = 0, group: int = 1
+) -> np.ndarray:
+    """Returns ``int64[steps, batch_size]`` whose batches hold several examples of each class they have.
+
+    A pure function of seed, epoch and targets; the number of steps is the same in every epoch. The examples of a class
+    are dealt anew in each epoch into parts of like size: at most ``per_class``, at least 2 where the class has 2. A
+    batch takes as many whole parts as always fit, the first part of every class before the second of any. Each example
+    stands there exactly once; -1 fills up.
+
+    Args:
+        seed: Of the run.
+        epoch: Over all phases.
+        targets: ``int[n]``: the class of each example.
+        batch_size: Rows of a batch, at least those of one part.
+        per_class: 3 or more.
+        names: Classes whose name is a row as well: that of class c is row ``n + c``, and stands, once, in each batch
+            that has the class.
+        group: Batches of -1 alone fill the last group of so many.
+
+    Example:
+        >>> rows = stratified_plan(0, 0, np.array([0, 0, 1, 1, 0, 1]), batch_size=4, per_class=3)
+        >>> sorted(sorted(batch) for batch in rows.tolist())
+        [[-1, 0, 1, 4], [-1, 2, 3, 5]]
+    """
+    rng = np.random.Generator(np.random.PCG64([seed, epoch]))
+    parts = _parts_of_classes(rng, targets, per_class)
+    fitting = batch_size // (max(map(len, parts)) + bool(names))
+    if not fitting:
+        raise ValueError(f"a part of {max(map(len, parts))} examples does not fit into {batch_size} rows")
+    steps = -(-len(parts) // fitting)
+    found = np.full((-(-steps // group) * group, batch_size), -1, dtype=np.int64)
+    for step in range(steps):
+        rows = np.concatenate(parts[step::steps])
+        if names:
+            rows = np.append(rows, len(targets) + np.unique(targets[rows]))
+        found[step, : len(rows)] = rows
+    return found
+
+
+def _parts_of_classes(rng: np.random.Generator, targets: np.ndarray, per_class: int) -> list[np.ndarray]:
+    """Returns the examples of each class in parts, in the order in which they are dealt out."""
+    order = rng.permutation(len(targets))
+    order = order[np.argsort(targets[order], kind="stable")]
+    starts = np.flatnonzero(np.diff(targets[order], prepend=-1))
+    parts: list[np.ndarray] = []
+    turns: list[int] = []  # the first parts of all classes come first
+    for rows in np.split(order, starts[1:]):
+        count = -(-len(rows) // per_class)
+        parts += np.array_split(rows, count)
+        turns += range(count)
+    return [parts[place] for place in np.lexsort((rng.random(len(parts)), np.array(turns)))]
+
+
 def sequential_plan(lengths: np.ndarray, batch_size: int) -> np.ndarray:
     """Returns ``int64[steps, batch_size]`` with the rows in order of length, for inference; -1 at the end.
 

@@ -65,6 +65,30 @@ class DenseColumn:
 
 
 @dataclass(frozen=True)
+class JoinedColumn:
+    """Two columns of one tensor, end to end; neither is copied.
+
+    Attributes:
+        first: Of the examples before ``count``.
+        second: Of those from there on.
+        count: How many the first has.
+    """
+
+    first: Column
+    second: Column
+    count: int
+
+    def take(self, rows: np.ndarray, edge: int) -> np.ndarray:
+        ours = rows < self.count
+        first = self.first.take(np.where(ours, rows, -1), edge)
+        second = self.second.take(np.where(ours, -1, rows - self.count), edge)
+        return np.where(ours.reshape(-1, *[1] * (first.ndim - 1)), first, second)
+
+    def row(self, index: int) -> np.ndarray:
+        return self.first.row(index) if index < self.count else self.second.row(index - self.count)
+
+
+@dataclass(frozen=True)
 class Source:
     """Examples and how they are batched.
 
@@ -97,6 +121,19 @@ class Source:
     def select(self, names: tuple[str, ...]) -> Source:
         """Returns the same examples with these columns alone, in this order."""
         return self.with_columns({name: self.columns[name] for name in names})
+
+    def joined(self, other: Source) -> Source:
+        """Returns these examples and, after them, those of another source of the same columns.
+
+        Example:
+            >>> first = Source({"x": DenseColumn(np.array([5, 6]))}, np.ones(2, np.int64), (1,))
+            >>> first.joined(first).batch(np.array([3, 0, -1]))[0].tolist()
+            [6, 5, 0]
+        """
+        columns = {name: JoinedColumn(column, other.columns[name], len(self)) for name, column in self.columns.items()}
+        longest = int(other.lengths.max(initial=1))
+        more = () if longest <= self.edges[-1] else (other.edges[-1],)
+        return Source(columns, np.concatenate([self.lengths, other.lengths]), (*self.edges, *more))
 
     @cached_property
     def keys(self) -> np.ndarray:

@@ -1,4 +1,6 @@
-"""The blend in the graph: each view as a layer on vectors or token ids, so that what answers, and ships, is one model.
+"""The blend in the graph: each view as a layer on what the head reads, token ids or word features.
+
+So what answers, and ships, is one model.
 
 What the views are, and how they are fitted, stands in ``kft.features.views``; tests/model/test_blend.py holds both to
 the same numbers.
@@ -16,7 +18,8 @@ from keras import ops
 from kft.errors import ModelError
 from kft.model.graph import nodes_in_order
 from kft.model.heads import BLEND_PREFIX as PREFIX
-from kft.model.heads import POOL
+from kft.model.heads import DROPOUT, LOGITS
+from kft.tasks.word_shapes import FEATURES, WORD_FEATURES
 
 SMALLEST = 1e-12
 FLOOR, ODDS_FLOOR = 1e-6, 1e-3
@@ -114,12 +117,21 @@ class Tokens(_View):
         return self._finished(ops.sum(rows * part[..., None], axis=1) + self.bias)
 
 
+class Words(_View):
+    """A linear model on hashed features of words: the sum of their rows."""
+
+    def call(self, places: Any) -> Any:
+        rows = ops.take(self.table, ops.take(self.row_of_place, places, axis=0), axis=0)
+        return self._finished(ops.sum(rows, axis=-2) + self.bias)
+
+
 LAYERS: dict[str, tuple[type[_View], str]] = {
     "head": (Head, "vectors"),
     "linear": (Linear, "vectors"),
     "names": (Names, "vectors"),
     "neighbours": (Neighbours, "vectors"),
     "tokens": (Tokens, "tokens"),
+    "words": (Words, "shapes"),
 }
 """By the name of the view: its layer, and what it reads."""
 
@@ -148,12 +160,13 @@ def with_blend(model: keras.Model, weights: Mapping[str, np.ndarray], solver: st
     """Returns a model on the same layers whose output is the blend's.
 
     Args:
-        model: From ``build_model`` with a head that pools.
+        model: From ``build_model``.
         weights: By the paths of the variables, from ``blend_weights``; other paths play no part.
         solver: ``softmax``, ``sigmoid`` or ``squared``.
 
     Returns:
-        From the inputs of ``model`` to ``float32[batch, units]``: the weighted sum of the views' outputs.
+        From the inputs of ``model``, and the features of words where a view reads them, to ``float32[batch, units]``,
+        or ``[batch, tokens, units]``: the weighted sum of the views' outputs.
 
     Raises:
         ModelError: A view is unknown, as in a run of a later kft.
@@ -172,11 +185,18 @@ def with_blend(model: keras.Model, weights: Mapping[str, np.ndarray], solver: st
             next_step="use the version of kft that receipt.json names",
         )
     inputs = {tensor.name: tensor for tensor in model.inputs}
-    (pooled,) = (node.output_tensors[0] for node in nodes_in_order(model) if node.operation.name == POOL)
-    known = {"vectors": [pooled], "tokens": [inputs.get("token_ids"), inputs.get("padding_mask")]}
+    nodes = {node.operation.name: node for node in nodes_in_order(model)}
+    known = {
+        "vectors": nodes.get(DROPOUT, nodes[LOGITS]).input_tensors[:1],
+        "tokens": [inputs.get("token_ids"), inputs.get("padding_mask")],
+    }
+    given = list(model.inputs)
+    if any(LAYERS[name][1] == "shapes" for name in by_view):
+        given.append(keras.Input((None, FEATURES), dtype="int32", name=WORD_FEATURES))
+        known["shapes"] = given[-1:]
     parts = []
     for name, arrays in by_view.items():
         kind, reads = LAYERS[name]
         parts.append(kind(arrays, solver, name=PREFIX + name, dtype="float32")(*known[reads]))
     output = parts[0] if len(parts) == 1 else keras.layers.Add(name=f"{PREFIX}sum", dtype="float32")(parts)
-    return keras.Model(model.inputs, output, name="kft_model")
+    return keras.Model(given, output, name="kft_model")

@@ -13,6 +13,7 @@ from kft.feed.batches import Ragged, choose_edges
 from kft.feed.source import Source, image_source, text_source
 from kft.recipe.schema import ModelSpec
 from kft.tasks.task import Task
+from kft.tasks.word_shapes import FEATURES, WORD_FEATURES, word_features
 from kft.tasks.words import mark_words
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Encoded:
     """Inputs as a model takes them.
 
     Attributes:
-        source: Batches of them, by the names of the model's inputs.
+        source: Batches of them, by the names of the model's inputs; for tagging with the features of words.
         cut: How many texts were longer than ``max_tokens``.
         offsets: Where each token stands in its text, and whether it begins a word; only for tagging.
         lengths: ``int64[n]``: the tokens of each text before the cut; None for images.
@@ -82,6 +83,8 @@ class Reader:
             rows, lengths = self.tokenizer.encode(inputs, self.max_tokens)
         tokens = Ragged.from_rows(rows)
         source = text_source(tokens, choose_edges(tokens.lengths), segments)
+        if offsets is not None:
+            source = source.with_columns({**source.columns, WORD_FEATURES: _Shapes(inputs, offsets)})
         return Encoded(source, int((lengths > self.max_tokens).sum()), offsets, lengths)
 
     def _images(self, paths: list[Path], keep: bool, tick: Tick | None) -> Source:
@@ -103,6 +106,26 @@ def make_reader(task: Task, backbone: Backbone, spec: ModelSpec) -> Reader:
         height, width = (size, size) if size else (backbone.image.height, backbone.image.width)
         sizing = ImageSizing(height, width, spec.image.fit)
     return Reader(task, backbone.tokenizer, spec.max_tokens, sizing)
+
+
+@dataclass(frozen=True)
+class _Shapes:
+    """Features of words, found when they are asked for: there are fifty a token, and most who train ask for none."""
+
+    texts: Sequence[str]
+    offsets: Sequence[np.ndarray]
+
+    def row(self, index: int) -> np.ndarray:
+        return self.take(np.array([index]), len(self.offsets[index]))[0]
+
+    def take(self, rows: np.ndarray, edge: int) -> np.ndarray:
+        """Returns ``int32[batch, edge, FEATURES]``; row -1 and what no word begins at is zeros."""
+        taken = np.zeros((len(rows), edge, FEATURES), np.int32)
+        (real,) = np.nonzero(rows >= 0)
+        found = word_features([self.texts[row] for row in rows[real]], [self.offsets[row] for row in rows[real]])
+        for place, values in zip(real, found, strict=True):
+            taken[place, : len(values)] = values
+        return taken
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -78,7 +78,8 @@ class FreezePlan:
         table: Of it, block by block.
         training: The identities of the variables that train.
         live: The identities of the layers, inner ones included, that act as in training: dropout, moving statistics.
-        moving: The weights that training moves: those that train, and the statistics of BatchNorms that adapt.
+        moving: The weights that training moves: those that train, those that are solved after each epoch, and the
+            statistics of BatchNorms that adapt.
     """
 
     table: FreezeTable
@@ -93,6 +94,7 @@ def what_trains(
     *,
     norm: str = "frozen",
     augment: bool = True,
+    solved: bool = False,
 ) -> FreezePlan:
     """Says what would train in a model under a rule; changes nothing.
 
@@ -103,6 +105,7 @@ def what_trains(
         norm: ``frozen`` keeps every BatchNorm of the backbone as it was pretrained, its scale and offset included;
             ``adapt`` lets those in what trains follow the new data.
         augment: Whether the model's random changes to images are made.
+        solved: Whether the head's last layer takes no steps, because it is solved again after each epoch.
 
     Raises:
         ModelError: The rule is unknown, names what the model does not have, or leaves nothing to train.
@@ -113,7 +116,8 @@ def what_trains(
     asked = as_rule(rule, blocks)
     held = _batch_norms(blocks) if norm == "frozen" else []
     kept = {id(variable) for layer in held for variable in layer.weights}
-    chosen = frozenset(_choose(blocks, asked) - kept)
+    last = frozenset(id(variable) for variable in _last_layer(blocks).weights) if solved else frozenset()
+    chosen = frozenset(_choose(blocks, asked) - kept - last)
     live: set[int] = set()
     for block in blocks:
         block_trains = block.name == "head" or any(id(variable) in chosen for variable in block.variables)
@@ -124,17 +128,21 @@ def what_trains(
                 live.update(id(inner) for inner in layer._flatten_layers())
     live -= {id(layer) for layer in held}
     counted: set[int] = set()
-    table = FreezeTable(str(asked), tuple(_row(block, chosen, counted) for block in blocks))
+    rows = [_row(block, chosen, counted) for block in blocks]
+    if solved:
+        rows[-1] = replace(rows[-1], note="its last layer is solved after each epoch")
+    table = FreezeTable(str(asked), tuple(rows))
     _require_something(table, asked, blocks, bool(held))
     norms = (layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization))
-    moves = chosen | {id(variable) for layer in norms if id(layer) in live for variable in layer.weights}
+    moves = chosen | last | {id(variable) for layer in norms if id(layer) in live for variable in layer.weights}
     moving = tuple(variable for variable in model.weights if id(variable) in moves)
     return FreezePlan(table, chosen, frozenset(live), moving)
 
 
 def what_trains_in(model: keras.Model, phase: PhaseSpec) -> FreezePlan:
     """Says what would train in a phase; images are changed at random only where they are seen again and again."""
-    return what_trains(model, phase.unfreeze, norm=phase.norm, augment=not phase.solved)
+    solved = not phase.trains_head
+    return what_trains(model, phase.unfreeze, norm=phase.norm, augment=not phase.solved, solved=solved)
 
 
 def freeze(model: keras.Model, rule: str | Mapping[str, Any] | FreezeRule, *, norm: str = "frozen") -> FreezeTable:
@@ -271,6 +279,13 @@ def _whole_blocks(rule: FreezeRule, blocks: tuple[Block, ...]) -> list[str]:
         count = int(rule.name.removeprefix("top-"))
         return numbered[-count:] if count <= len(numbered) else []
     return names if rule.name == "all" else []
+
+
+def _last_layer(blocks: tuple[Block, ...]) -> keras.layers.Layer:
+    from kft.model.heads import LOGITS
+
+    (found,) = (layer for layer in blocks[-1].layers if layer.name == LOGITS)
+    return found
 
 
 def _batch_norms(blocks: tuple[Block, ...]) -> list[keras.layers.Layer]:

@@ -16,8 +16,8 @@ HEADS: Registry[Callable[..., Any]] = Registry("head")
 """By name: (features, padding_mask or None, units, dropout, pooling) to outputs. Each of their layers is named
 ``head_...``, and the last one, ``head_logits``, is the Dense layer that the linear probe solves."""
 
-LOGITS, POOL = "head_logits", "head_pool"
-"""Layers that others have to find: the one the probe solves, and the pooling below it."""
+LOGITS, DROPOUT, POOL = "head_logits", "head_dropout", "head_pool"
+"""Layers that others have to find: the one the probe solves, the dropout below it, and the pooling below that."""
 BLEND_PREFIX = "head_blend_"
 """Of all layers of a blend (kft/model/blend.py): they belong to the head."""
 BLENDED = (f"{BLEND_PREFIX}linear", f"{BLEND_PREFIX}head")
@@ -37,7 +37,7 @@ def per_token(features: Any, padding_mask: Any, *, units: int, dropout: float, p
 
 
 def _dense(vectors: Any, units: int, dropout: float) -> Any:
-    dropped = keras.layers.Dropout(dropout, name="head_dropout", dtype="float32")(vectors)
+    dropped = keras.layers.Dropout(dropout, name=DROPOUT, dtype="float32")(vectors)
     return keras.layers.Dense(units, name=LOGITS, dtype="float32")(dropped)
 
 
@@ -50,13 +50,22 @@ def with_vectors(model: keras.Model) -> keras.Model:
     Raises:
         ModelError: It has no such layer.
     """
+    return keras.Model(model.inputs, [model.outputs[0], _read_by_head(model)], name="with_vectors")
+
+
+def vectors_alone(model: keras.Model) -> keras.Model:
+    """Returns the graph up to what the head's last layer reads; see ``with_vectors``."""
+    return keras.Model(model.inputs, _read_by_head(model), name="vectors")
+
+
+def _read_by_head(model: keras.Model) -> Any:
     nodes = nodes_in_order(model)
     read = [node.input_tensors[0] for node in nodes if node.operation.name == LOGITS]
     # A blend has no such layer: its views read what was pooled, the first of them directly.
     read = read or [node.input_tensors[0] for node in nodes if node.operation.name in BLENDED]
     if not read:
         raise ModelError("the model has no layer to take vectors from", expected=f"a layer named {LOGITS}")
-    return keras.Model(model.inputs, [model.outputs[0], read[0]], name="with_vectors")
+    return read[0]
 
 
 HEADS.register("classification", pooled)

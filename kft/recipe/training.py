@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from kft.recipe.objectives import Objective, ObjectiveSpec
 from kft.recipe.spec import Spec
 from kft.recipe.values import (
     Duration,
@@ -108,6 +109,9 @@ class PhaseSpec(Spec):
     solver: Literal["adamw", "lbfgs", "blend"] = Field(
         "adamw", description="lbfgs: the head, to convergence; blend: several cheap models on frozen features, weighed"
     )
+    objective: Objective = Field(
+        default_factory=ObjectiveSpec, description="what the steps minimise: own (the task's loss) or contrastive"
+    )
     epochs: int | None = Field(None, ge=1, le=1000)
     lr: float | None = Field(None, gt=0, le=1, description="peak rate; default: the backbone's own advice")
     layer_decay: float = Field(1.0, gt=0, le=1, description="the rate shrinks by this, block by block, downwards")
@@ -121,9 +125,20 @@ class PhaseSpec(Spec):
             raise ValueError("epochs, such as `epochs: 4`")
         return self
 
+    @model_validator(mode="after")
+    def _learns_vectors(self) -> PhaseSpec:
+        if not self.trains_head and (self.solver != "adamw" or not self.moves_backbone):
+            raise ValueError("objective contrastive with solver adamw and `unfreeze: top-2`, or more: it moves vectors")
+        return self
+
     @property
     def moves_backbone(self) -> bool:
         return self.unfreeze.moves_backbone
+
+    @property
+    def trains_head(self) -> bool:
+        """Whether the head's last layer has a part in the loss; else it is solved on the vectors of each epoch."""
+        return self.objective.name == "own"
 
     @property
     def solved(self) -> bool:

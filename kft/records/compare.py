@@ -40,8 +40,8 @@ class Risk:
     Attributes:
         overfitting_gap: The metric on training examples, better than on valid by so much; None where it keeps them.
         train: The metric on these training examples.
-        ece: On test, after calibration.
-        log_loss: Likewise.
+        ece: On test, after calibration; None where answers are not one class of many.
+        log_loss: Likewise; None where it is not among the task's metrics.
         forgetting: The share of the pretrained backbone's ability on the retain set that is lost; below 0 where there
             is more of it now, None where it is not measured.
         forgetting_why: Why it is None, or nothing.
@@ -50,11 +50,30 @@ class Risk:
 
     overfitting_gap: float | None
     train: float | None
-    ece: float
-    log_loss: float
+    ece: float | None
+    log_loss: float | None
     forgetting: float | None
     forgetting_why: str
     retained: Estimate | None
+
+
+@dataclass(frozen=True)
+class LabelCurve:
+    """What more labels would bring to an approach.
+
+    Attributes:
+        sizes: Rows that were learned from, rising.
+        accuracy: Of the same held-out rows, by each size.
+        forecast_size: Rows that the curve is carried on to.
+        forecast: The accuracy there, with its 90 % interval.
+        gain: How much more that is than at the last size, with its 90 % interval.
+    """
+
+    sizes: tuple[int, ...]
+    accuracy: tuple[float, ...]
+    forecast_size: int
+    forecast: Estimate
+    gain: Estimate
 
 
 @dataclass(frozen=True)
@@ -64,12 +83,16 @@ class ApproachResult:
     Attributes:
         name: The approach.
         metrics: On test, with intervals; None where it was not tried.
-        valid: Likewise on valid, which choices were made by.
-        paired: Difference to the best on valid (this less the best) in the deciding metric, on valid and on test; the
-            intervals of all approaches hold together.
+        valid: Likewise on valid.
+        out_of_fold: Likewise on all labels that choices are made by, train and valid, each answered by what saw nothing
+            of its fold; None of what was trained on train, which valid alone can judge.
+        curve: What more labels would bring, by rows out of fold; None where it is not measured.
+        rows: How many examples ``out_of_fold`` is measured on, or where it is None ``valid``.
+        paired: Difference to the best (this less the best) in the deciding metric on ``valid`` and on ``test``, and
+            on ``out_of_fold`` where both have it, which then decides; the intervals of all approaches hold together.
         cost: What it takes.
         risk: What can go wrong.
-        chosen: What was chosen on valid within the approach.
+        chosen: What was chosen within the approach, out of fold or on valid.
         skipped: Why it was not tried; None where it was.
     """
 
@@ -81,6 +104,9 @@ class ApproachResult:
     risk: Risk | None = None
     chosen: Mapping[str, Any] | None = None
     skipped: str | None = None
+    out_of_fold: Mapping[str, Estimate] | None = None
+    rows: int | None = None
+    curve: LabelCurve | None = None
 
 
 @dataclass(frozen=True)
@@ -90,7 +116,7 @@ class Verdict:
     Attributes:
         approach: Its name.
         why: In words, with the figures it rests on.
-        best: The approach with the best value on valid; empty where the file alone is known.
+        best: The best approach by train and valid; empty where the file alone is known.
     """
 
     approach: str
@@ -106,7 +132,7 @@ class Comparison:
         split_hash: As in the receipt.
         n: Examples of the test split, which ``metrics`` are measured on.
         approaches: One result each, cheapest first.
-        verdict: What is recommended, by valid.
+        verdict: What is recommended, by train and valid.
         metric: What it was decided by; empty where the file alone is known.
     """
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from kft.records.document import as_document, parse
+from kft.records.fields import absent
 
 
 @dataclass(frozen=True)
@@ -20,13 +21,14 @@ class PhaseStarted:
         phase: Its name.
         unfreeze: Its freeze rule, in words.
         solver: ``adamw``, ``lbfgs`` or ``blend``.
+        objective: What its steps minimise: ``own``, the task's loss, or another, in words.
         start: The phase whose best weights it starts from.
         trainable: Parameters that train.
         parameters: Parameters in all.
         blocks: Block to the parameters of it that train.
     """
 
-    KEYS: ClassVar = ("event", "phase", "unfreeze", "solver", "start", "trainable", "parameters", "blocks")
+    KEYS: ClassVar = ("event", "phase", "unfreeze", "solver", "start", "trainable", "parameters", "blocks", "objective")
     event: ClassVar = "phase"
 
     phase: str
@@ -36,6 +38,7 @@ class PhaseStarted:
     trainable: int
     parameters: int
     blocks: dict[str, int]
+    objective: str = absent("own")
 
     @property
     def moves_backbone(self) -> bool:

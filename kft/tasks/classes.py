@@ -203,6 +203,7 @@ CLASSES = AnswerKind(
             "edge_cases.pass_rate",
         ),
     ),
+    objectives=("own", "contrastive"),
     keys=(
         "data.bins",
         "train.class_weight",

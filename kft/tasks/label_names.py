@@ -31,5 +31,7 @@ def why_no_names(task: Task, labels: Sequence[str]) -> str:
         return "a backbone for images reads no label names"
     if task.reads.pairs:
         return "a label name is not a pair of texts"
+    if task.kind.learning.per_token:
+        return "the name of a kind of span is no word of it"
     unnamed = [label for label in labels if not re.search(r"[^\W\d_]{2}", label)]
     return f"label names such as {unnamed[0]!r} say nothing" if unnamed else ""

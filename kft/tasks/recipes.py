@@ -12,6 +12,7 @@ from kft.recipe.schema import RecipeSpec
 from kft.recipe.spec import Spec
 from kft.recipe.values import EDGE_CASES
 from kft.registry import nearest
+from kft.tasks.label_names import why_no_names
 from kft.tasks.registry import TASKS
 from kft.tasks.task import OTHERS, Task
 
@@ -80,6 +81,7 @@ def find_misfits(spec: RecipeSpec) -> list[Misfit]:
         *_keys_of_other_tasks(spec, task),
         *_columns(spec, task),
         *_lora(spec),
+        *_objectives(spec, task),
         *_forgetting(spec, task),
     ]
 
@@ -146,6 +148,29 @@ def _lora(spec: RecipeSpec) -> Iterable[Misfit]:
     adapters = [phase.unfreeze.lora for phase in spec.train.phases or () if phase.unfreeze.lora is not None]
     if len(set(adapters)) > 1:
         yield ("train", "phases"), "one model carries one kind of adapters: the same `lora` settings in every phase"
+
+
+def _objectives(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:
+    """Yields what a phase's objective does not go with: the task, or another key."""
+    phases = list(enumerate(spec.train.phases or ()))
+    others = [(place, phase.objective) for place, phase in phases if not phase.trains_head]
+    for place, asked in others:
+        location = ("train", "phases", place, "objective")
+        if asked.name not in task.kind.objectives:
+            able = ", ".join(each.name for each in TASKS if asked.name in each.kind.objectives)
+            yield location, OTHERS.format(tasks=able, task=f"{task.name}, whose answers are not one class of many")
+        if asked.names and (why := why_no_names(task, ())):
+            yield (*location, "names"), f"{why}; the task is {task.name}"
+        if spec.train.batch_size < asked.smallest_batch:
+            why = (
+                f"two classes need {asked.smallest_batch} rows of a batch; train.batch_size is {spec.train.batch_size}"
+            )
+            yield (*location, "per_class"), why
+    if others and spec.train.gradient_accumulation > 1:
+        why = "objective contrastive compares all rows of a batch: it cannot be worked through in parts"
+        yield ("train", "gradient_accumulation"), why
+    if others and spec.train.label_smoothing and all(not p.trains_head or p.solver != "adamw" for _, p in phases):
+        yield ("train", "label_smoothing"), "objective contrastive has no answers to smooth, and no phase has another"
 
 
 def _forgetting(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:

@@ -55,6 +55,13 @@ class Objective:
     target_shape: tuple[int | None, ...] = ()
     target_dtype: str = "int32"
 
+    def sums(self, targets: Any, outputs: Any, mask: Any, weights: Any) -> tuple[Any, Any, Any]:
+        """Returns loss, hits and count of a replica's rows, summed; padding has mask and weight 0."""
+        import tensorflow as tf
+
+        loss = tf.reduce_sum(self.losses(targets, outputs) * weights)
+        return loss, tf.reduce_sum(self.hits(targets, outputs) * mask), tf.reduce_sum(mask)
+
 
 class Answer(Protocol):
     """One prediction: a frozen dataclass, which ``kft predict`` prints as records are written (``as_document``)."""
@@ -193,6 +200,7 @@ class AnswerKind:
         labels: What labels are.
         learning: What is minimised.
         judging: How answers are judged.
+        objectives: What the steps of a phase can minimise, by the name that ``train.phases`` gives it.
         keys: Recipe keys, dotted, that only some kinds of answer obey, this one among them.
         refuses: Recipe keys that it cannot obey, and why; see ``Task.refusal``.
     """
@@ -200,6 +208,7 @@ class AnswerKind:
     labels: Labelling
     learning: Learning
     judging: Judging
+    objectives: tuple[str, ...] = ("own",)
     keys: tuple[str, ...] = ()
     refuses: Mapping[str, str] = field(default_factory=dict)
 

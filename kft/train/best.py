@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from kft.feed.batches import Ragged
 from kft.metrics.intervals import paired_difference
 from kft.metrics.metric import Metric
 from kft.recipe.training import PhaseSpec
 from kft.records.estimate import Estimate, widen
-from kft.train.answers import OFFSETS, OUTPUTS
+from kft.train.answers import outputs_from
 from kft.train.checkpoint import Arrays, snapshot
 from kft.train.job import Job, LoopState
 from kft.train.phases import is_tuned
@@ -56,20 +54,11 @@ def nothing_left(job: Job, state: LoopState) -> bool:
     return any(metrics[job.train.best] == metric.perfect for metrics in state.phase_metrics.values())
 
 
-def outputs_as_arrays(outputs: Ragged | np.ndarray) -> Arrays:
-    """Returns what a model computed for valid as a checkpoint holds it."""
-    if isinstance(outputs, Ragged):
-        return {OUTPUTS: outputs.values, OFFSETS: outputs.offsets}
-    return {OUTPUTS: outputs}
-
-
 def answers_from(job: Job, arrays: Arrays) -> Any:
     """Returns the answers to valid, as the metrics take them."""
-    outputs = arrays[OUTPUTS]
-    rows: Any = outputs
-    if OFFSETS in arrays:
-        ragged = Ragged(outputs, arrays[OFFSETS])
-        rows = [ragged.row(place) for place in range(len(ragged))]
+    rows: Any = outputs_from(arrays)
+    if isinstance(rows, Ragged):
+        rows = [rows.row(place) for place in range(len(rows))]
     return job.data.kind.judging.answers(rows, job.data.space, job.data.valid.offsets)
 
 

@@ -16,16 +16,18 @@ from kft.features.views.view import Goal, Lesson, Seen
 from kft.feed.batches import Ragged
 from kft.feed.source import Source
 from kft.model.blend import blend_weights
+from kft.model.heads import LOGITS
 from kft.recipe.training import PhaseSpec
 from kft.records.history import BlendFitted
 from kft.split.near import join_groups
 from kft.split.similar import similar_groups
-from kft.train.answers import OUTPUTS, TRAIN, TRAIN_ROWS
+from kft.train.answers import OUTPUTS, TRAIN, TRAIN_ROWS, outputs_as_arrays, outputs_from
 from kft.train.checkpoint import Arrays
 from kft.train.events import Events
 from kft.train.frozen import features_of
 from kft.train.job import Job
 from kft.train.phases import is_tuned
+from kft.train.tagged_words import MOST_WORDS, to_tokens, words_of
 
 
 @dataclass(frozen=True)
@@ -34,24 +36,27 @@ class Blended:
 
     Attributes:
         weights: Its arrays, by the paths of the graph's variables.
-        answers: Outputs for valid, and for some rows of train, out of fold.
+        answers: Outputs for valid, and for some rows of train, out of fold; see ``kft.train.answers``.
     """
 
     weights: Arrays
     answers: Arrays
 
     @property
-    def valid(self) -> np.ndarray:
-        """``float32[valid, units]``."""
-        return self.answers[OUTPUTS]
+    def valid(self) -> Ragged | np.ndarray:
+        """``float32[valid, units]``, or ``[tokens, units]`` of each text."""
+        return outputs_from(self.answers)
 
 
 def solve_blend(job: Job, phase: PhaseSpec, split: SplitModel) -> Events[Blended]:
     """Fits the views on all that may be learned from.
 
     On a backbone that training has not moved, every label of train and valid is used for fitting and, out of fold, for
-    choosing. On a tuned one valid alone can say what the views are worth; see ``fit_tuned_blend``.
+    choosing. On a tuned one valid alone can say what the views are worth; see ``fit_tuned_blend``. So it is for words,
+    of which even a small valid split has thousands: the head that was solved before is a view as it stands.
     """
+    if job.data.kind.learning.per_token:
+        return (yield from _blend_words(job, phase, split))
     data, names = job.data, job.data.names
     train, valid, *more = yield from features_of(job, phase, split, () if names is None else (names,))
     goal = Goal(data.kind.learning.solver, data.kind.learning.units(data.space))
@@ -62,15 +67,45 @@ def solve_blend(job: Job, phase: PhaseSpec, split: SplitModel) -> Events[Blended
         Lesson(_seen(valid, data.valid.source), np.asarray(data.valid.targets), goal, named),
     )
     tuned = is_tuned(job.phases, phase.name)
+    folding = _folding(job, lessons, tuned)
     with job.watch.task("views, out of fold", len(families(lessons[0]))) as tick:
         if tuned:
-            head: Any = job.model.get_layer("head_logits")
-            view = HeadView(head.kernel.numpy(), head.bias.numpy(), goal)
-            found = fit_tuned_blend(view, lessons[0], lessons[1], _folding(job, lessons, tuned), tick)
+            found = fit_tuned_blend(_head(job, goal), lessons[0], lessons[1], folding, tick)
         else:
-            found = fit_blend(lessons[0].with_more(lessons[1]), _folding(job, lessons, tuned), tick)
-    yield BlendFitted(phase.name, found.weights, found.losses, {name: dict(s) for name, s in found.settings.items()})
+            found = fit_blend(lessons[0].with_more(lessons[1]), folding, tick)
+    yield _told(phase, found)
     return Blended(blend_weights(found.blend.arrays), _answers(found, len(data.train.source), tuned))
+
+
+def _blend_words(job: Job, phase: PhaseSpec, split: SplitModel) -> Events[Blended]:
+    """Blends the head with a model on how words are written, word by word."""
+    data = job.data
+    train, valid = yield from features_of(job, phase, split)
+    goal = Goal(data.kind.learning.solver, data.kind.learning.units(data.space))
+    n = len(data.train.targets)
+    text = np.arange(n + len(data.valid.targets)) if data.together is None else data.together
+    lessons = (
+        words_of(data.train, train, text[:n], goal, MOST_WORDS),
+        words_of(data.valid, valid, text[n:], goal),
+    )
+    shapes = lessons[1].seen.shapes
+    assert shapes is not None
+    folding = Folding(lessons[1].targets, shapes.text, job.spec.seed)
+    with job.watch.task("views of words", len(families(lessons[0]))) as tick:
+        found = fit_tuned_blend(_head(job, goal), lessons[0], lessons[1], folding, tick)
+    yield _told(phase, found)
+    outputs = to_tokens(found.out_of_fold, data.valid.targets)
+    return Blended(blend_weights(found.blend.arrays), outputs_as_arrays(outputs))
+
+
+def _head(job: Job, goal: Goal) -> HeadView:
+    head: Any = job.model.get_layer(LOGITS)
+    return HeadView(head.kernel.numpy(), head.bias.numpy(), goal)
+
+
+def _told(phase: PhaseSpec, found: BlendResult) -> BlendFitted:
+    settings = {name: dict(chosen) for name, chosen in found.settings.items()}
+    return BlendFitted(phase.name, found.weights, found.losses, settings)
 
 
 def _seen(features: Source, inputs: Source) -> Seen:

@@ -47,6 +47,14 @@ class FeaturesPlanned:
 
 
 @dataclass(frozen=True)
+class RowsAlone:
+    """Examples that are the only one of their class, where a loss compares those of one class."""
+
+    alone: int
+    rows: int
+
+
+@dataclass(frozen=True)
 class PassBegins:
     """A pass over the training examples begins, or goes on after ``done`` of them."""
 
@@ -145,6 +153,7 @@ Moment = (
     Resumed
     | PhaseBegins
     | FeaturesPlanned
+    | RowsAlone
     | PassBegins
     | StepsMade
     | PassEnds

@@ -8,6 +8,7 @@ Whoever takes an event (recorder.py) is done with it when the loop goes on: a ch
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,8 +18,7 @@ import numpy as np
 
 from kft.errors import TrainingError
 from kft.features.boundary import Forward, forward_of, split_at_boundary
-from kft.features.inference import Inference, make_inference, run_in_batches
-from kft.feed.batches import Ragged, plan
+from kft.features.inference import make_inference
 from kft.feed.source import Source, batches
 from kft.model.freeze import FreezePlan, FreezeTable, apply, what_trains_in
 from kft.recipe.durations import parse_interval
@@ -26,14 +26,7 @@ from kft.recipe.training import PhaseSpec, TrainSpec
 from kft.records.history import EpochDone, PhaseEnded, PhaseStarted
 from kft.replicas import any_process, pad_rows, process_count, replica_count, rows_per_replica, to_replicas
 from kft.train import events
-from kft.train.best import (
-    Validated,
-    is_best_of_phase,
-    is_best_of_run,
-    not_preferred,
-    nothing_left,
-    outputs_as_arrays,
-)
+from kft.train.best import Validated, is_best_of_phase, is_best_of_run, not_preferred, nothing_left
 from kft.train.blending import solve_blend
 from kft.train.checkpoint import Arrays, restore
 from kft.train.events import Events
@@ -44,16 +37,15 @@ from kft.train.job import (
     Job,
     LoopState,
     PhaseResult,
-    TrainData,
     new_patience,
     restore_random_states,
 )
+from kft.train.judging import judge, validate
+from kft.train.objectives import Deal, Judge, objective_of, steps_in
 from kft.train.optimizer import make_optimizer
 from kft.train.step import Step, StepSums, make_train_step
 
 NOTHING = StepSums(0.0, 0.0, 0.0, 0.0, 0.0)
-NOT_WATCHED = ("log_loss", "ece")
-"""Metrics that the validation log leaves out: the one is its loss, the other needs more rows than most have there."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +55,9 @@ class Fitting:
     phase: PhaseSpec
     optimizer: Any
     step: Step
-    inference: Inference
+    deal: Deal
+    judge: Judge
     train: Source
-    valid: Source
 
 
 def train_phases(job: Job, state: LoopState) -> Events[None]:
@@ -125,6 +117,7 @@ def _run_phase(job: Job, state: LoopState, phase: PhaseSpec) -> Events[PhaseResu
             trainable=table.trainable,
             parameters=table.parameters,
             blocks={row.block: row.trainable for row in table.rows},
+            objective=str(phase.objective),
         )
     result = yield from _train_phase(job, state, phase, table)
     if frozen_fingerprint(job.model, planned) != before:
@@ -139,7 +132,10 @@ def _run_phase(job: Job, state: LoopState, phase: PhaseSpec) -> Events[PhaseResu
 
 def _train_phase(job: Job, state: LoopState, phase: PhaseSpec, table: FreezeTable) -> Events[PhaseResult]:
     started = time.perf_counter()
-    split = split_at_boundary(job.model)
+    objective = objective_of(phase)
+    job = replace(job, data=objective.data(job.data, phase))
+    yield from objective.begins(job.data)
+    split = objective.outputs(split_at_boundary(job.model))
     best_epoch, epochs, stopped = 0, 0, "converged"
     if phase.solver == "blend":
         found = yield from solve_blend(job, phase, split)
@@ -184,8 +180,9 @@ def fit_phase(
     job.callbacks.use_optimizer(fitting.optimizer)
     if state.fit is None:
         # Epoch 0 is the best of the phase it starts from: the same weights, so the same metrics.
+        validated = _known(job, state, phase) or (yield from fitting.judge())
         state.fit = FitState(new_patience(job))
-        yield from _keep_epoch(job, state, phase, 0, _known(job, state, phase) or validate_now(job, fitting))
+        yield from _keep_epoch(job, state, phase, 0, validated)
         yield _state_due(state, fitting.optimizer)
     elif state.resumed is not None:
         if state.fit.step > 0:  # what callbacks did on this epoch's beginning is in the state, which comes after it
@@ -208,11 +205,12 @@ def fit_phase(
 
 def make_fitting(job: Job, phase: PhaseSpec, forward: Forward, sources: tuple[Source, Source]) -> Fitting:
     """Builds the phase's optimizer and traces its step, for what trains now."""
-    train, valid = sources
-    optimizer = make_optimizer(job.model, phase, job.train, rows=len(train))
-    objective = job.data.kind.learning.objective(job.data.space, job.train.label_smoothing)
-    step = make_train_step(forward, job.model, optimizer, job.train, objective)
-    return Fitting(phase, optimizer, step, make_inference(forward, job.train.batch_size), train, valid)
+    objective = objective_of(phase)
+    deal = objective.deal(job.data, phase, job.spec)
+    optimizer = make_optimizer(job.model, phase, job.train, steps=steps_in(deal(0)))
+    minimised = objective.minimised(job.data, phase, job.train)
+    step = make_train_step(forward, job.model, optimizer, job.train, minimised)
+    return Fitting(phase, optimizer, step, deal, objective.judge(job, phase, forward, sources), sources[0])
 
 
 def _run_epoch(job: Job, state: LoopState, fitting: Fitting, fit: FitState) -> Events[bool]:
@@ -224,17 +222,21 @@ def _run_epoch(job: Job, state: LoopState, fitting: Fitting, fit: FitState) -> E
     if not (yield from take_steps(job, state, fitting, fit)):
         return False
     sums = StepSums(*fit.sums)
-    validated = validate_now(job, fitting)
+    validated = yield from fitting.judge()
     metrics = validated.metrics
     fit.epoch, fit.step, fit.sums = fit.epoch + 1, 0, ()
-    count = max(1, sums.count)
-    training = {"loss": sums.loss / count, job.data.kind.learning.hits_name: sums.hits / count}
+    means = sums.loss / max(1, sums.count), sums.hits / max(1, sums.count)
+    own, measures = job.data.kind.learning.hits_name, objective_of(fitting.phase).measures
+    training = dict(zip(measures or ("loss", own), means, strict=True))
     shown = training | {"lr": fit.rate, "seconds": time.perf_counter() - started}
     if sums.left_out:
         shown["left_out"] = sums.left_out
     if (yield from _keep_epoch(job, state, fitting.phase, fit.epoch, validated, training=shown)):
         fit.best_epoch = fit.epoch
-    logs = training | {name.replace("valid_", "val_", 1): value for name, value in metrics.items()}
+    # The same names in every phase, as Keras's callbacks expect; a loss of another kind counts no hits of the task's.
+    logs = {"loss": means[0], own: math.nan if measures else means[1]} | {
+        name.replace("valid_", "val_", 1): value for name, value in metrics.items()
+    }
     job.callbacks.epoch_end(state.epochs_done, logs)
     state.epochs_done += 1
     if job.callbacks.wants_stop:
@@ -254,8 +256,7 @@ def take_steps(job: Job, state: LoopState, fitting: Fitting, fit: FitState) -> E
     spec, train, column = job.train, fitting.train, job.data.train.column
     updates, replicas = spec.steps_per_call, replica_count()
     size = replicas * rows_per_replica(spec.batch_size, spec.gradient_accumulation)
-    rows_of = plan(job.spec.seed, state.epochs_done, train.lengths, batch_size=spec.batch_size, group=updates)
-    calls = pad_rows(rows_of, size).reshape(-1, updates * size)
+    calls = pad_rows(fitting.deal(state.epochs_done), size).reshape(-1, updates * size)
     waiting: list = []  # sums that were not fetched yet, because fetching waits for the device
 
     def fetch() -> StepSums:
@@ -265,7 +266,7 @@ def take_steps(job: Job, state: LoopState, fitting: Fitting, fit: FitState) -> E
         return StepSums(*fit.sums)
 
     label = f"{fitting.phase.name} {fit.epoch + 1}/{fitting.phase.epochs}"
-    yield events.PassBegins(label, len(train), int((calls[: fit.step] >= 0).sum()))
+    yield events.PassBegins(label, int((calls >= 0).sum()), int((calls[: fit.step] >= 0).sum()))
     for rows, tensors in batches(train, calls[fit.step :]):
         job.callbacks.batch_begin(fit.step)
         grid = rows.reshape(updates, size)
@@ -307,28 +308,6 @@ def _require_finite(sums: StepSums, spec: TrainSpec, phase: PhaseSpec, fit: FitS
             next_step=f"lower train.phases lr (it is {phase.lr:g}), or --set train.non_finite=skip",
         )
     return sums
-
-
-def validate(inference: Inference, valid: Source, data: TrainData) -> Validated:
-    """Scores the validation split; each example counts once."""
-    (outputs,) = run_in_batches(inference, valid)
-    return judge(outputs, data)
-
-
-def validate_now(job: Job, fitting: Fitting) -> Validated:
-    """Scores the validation split with the weights of now."""
-    return validate(fitting.inference, fitting.valid, job.data)
-
-
-def judge(outputs: Ragged | np.ndarray, data: TrainData) -> Validated:
-    """Scores what a model computed for the validation split."""
-    rows: Any = [outputs.row(place) for place in range(len(outputs))] if isinstance(outputs, Ragged) else outputs
-    answers = data.kind.judging.answers(rows, data.space, data.valid.offsets)
-    found = {"valid_loss": data.kind.learning.loss(data.valid.targets, rows, data.space)}
-    for name, metric in data.kind.judging.metrics.items():
-        if name not in NOT_WATCHED:
-            found[f"valid_{name}"] = metric.value(data.valid.truth, answers)
-    return Validated(found, outputs_as_arrays(outputs))
 
 
 def _known(job: Job, state: LoopState, phase: PhaseSpec) -> Validated | None:

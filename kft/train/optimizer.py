@@ -6,7 +6,6 @@ schedule and decoupled decay as all others do.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -214,17 +213,16 @@ def _unknown(others: Mapping[str, Any]) -> Callable[..., RecipeError]:
     return refuse
 
 
-def make_optimizer(model: keras.Model, phase: PhaseSpec, spec: TrainSpec, rows: int) -> Any:
+def make_optimizer(model: keras.Model, phase: PhaseSpec, spec: TrainSpec, steps: int) -> Any:
     """Builds a phase's optimizer for what trains now, with its schedule over all the phase's epochs.
 
     Args:
         model: What is trained, with what trains set.
         phase: With epochs and a rate.
         spec: The recipe's part on training.
-        rows: Training examples.
+        steps: Updates of one epoch.
     """
     assert phase.epochs is not None and phase.lr is not None
-    steps = math.ceil(rows / spec.batch_size)
     total = steps * phase.epochs
     warmup = duration_in_steps(spec.warmup, total_steps=total, steps_per_epoch=steps)
     schedule = make_schedule(spec.schedule, total_steps=total, warmup_steps=warmup)

@@ -42,6 +42,7 @@ def describe(phases: Sequence[PhaseSpec]) -> str:
         how = {"lbfgs": "lbfgs to convergence", "blend": "weighed out of fold"}.get(phase.solver)
         how = how or f"{phase.epochs} epochs at {phase.lr:g}"
         what = f"head and {phase.unfreeze}" if phase.moves_backbone else "head alone"
+        what = what if phase.trains_head else f"{phase.unfreeze}, {phase.objective}"
         what = "views of frozen features" if phase.solver == "blend" else what
         parts.append(f"{phase.name} ({what}, {how}" + (f", from {phase.start})" if phase.start else ")"))
     return ", then ".join(parts)

@@ -14,6 +14,7 @@ from kft.features.policy import StorePlan, decide
 from kft.model.blocks import find_blocks
 from kft.model.freeze import FreezeTable, as_if, what_trains_in
 from kft.recipe.training import PhaseSpec
+from kft.train.objectives import objective_of, steps_in
 from kft.train.prepare import Prepared
 from kft.train.rates import block_factors
 
@@ -88,6 +89,7 @@ class PhasePlan:
         return {
             "name": self.phase.name,
             "solver": self.phase.solver,
+            "objective": str(self.phase.objective),
             "epochs": self.phase.epochs,
             "steps": self.steps,
             "start": self.phase.start,
@@ -122,11 +124,12 @@ class PhasePlan:
 
 def plan_phase(prepared: Prepared, phase: PhaseSpec) -> PhasePlan:
     """Says what a phase would do; trains nothing, and leaves the model as it is."""
-    model, spec, data = prepared.model, prepared.spec.train, prepared.data
+    model, spec, objective = prepared.model, prepared.spec.train, objective_of(phase)
+    data = objective.data(prepared.data, phase)
     part = -(-spec.batch_size // spec.gradient_accumulation)  # what is in memory at a time
     plan, edge = what_trains_in(model, phase), data.train.source.edges[-1]
     with as_if(model, plan):
-        split = split_at_boundary(model)
+        split = objective.outputs(split_at_boundary(model))
         store, _ = decide(model, split, [data.train.source, data.valid.source], prepared.spec.features)
         below = frozen_blocks(model, split)
         activations = _forward_bytes(forward_of(split, stored=store.store), part, edge)
@@ -141,7 +144,7 @@ def plan_phase(prepared: Prepared, phase: PhaseSpec) -> PhasePlan:
             tokens=edge,
             batch_size=part,
         ),
-        steps=math.ceil(len(data.train.source) / spec.batch_size) * (phase.epochs or 0),
+        steps=steps_in(objective.deal(data, phase, prepared.spec)(0)) * phase.epochs if phase.epochs else 0,
     )
 
 

@@ -16,6 +16,7 @@ from kft.data.examples import Examples
 from kft.errors import ModelError, RecipeError
 from kft.features.boundary import split_at_boundary
 from kft.feed.batches import choose_edges
+from kft.feed.source import Source
 from kft.model.backbones import Backbone
 from kft.model.blocks import find_blocks
 from kft.model.build import build_for
@@ -33,6 +34,7 @@ from kft.tasks.label_names import describe_label, why_no_names
 from kft.tasks.registry import TASKS
 from kft.train.callbacks import make_callbacks
 from kft.train.job import Labelled, TrainData
+from kft.train.objectives import objective_of
 from kft.train.optimizer import find_optimizer
 from kft.train.phases import resolve_phases
 from kft.train.progress import Progress
@@ -62,12 +64,20 @@ class Prepared:
     def data(self) -> TrainData:
         """Both splits as the model takes them: read when first asked for; see ``read_data``."""
         found = read_data(self.spec, self.split, self.backbone, self.progress)
-        if any(phase.solver == "blend" for phase in self.phases):
-            found = _for_blends(found, self.spec, self.split, self.backbone)
-        return found
+        blends = any(phase.solver == "blend" for phase in self.phases)
+        if blends or any(phase.objective.names for phase in self.phases):
+            found = replace(found, names=_read_names(self.spec, self.split, self.backbone))
+        return replace(found, together=_kept_together(self.spec, self.split)) if blends else found
 
     def read(self) -> TrainData:
-        """Reads both splits now, where what is wrong with them should be told early; see ``read_data``."""
+        """Reads both splits now, where what is wrong with them should be told early; see ``read_data``.
+
+        Raises:
+            TrainingError: An objective cannot learn from them.
+        """
+        for phase in self.phases:
+            objective = objective_of(phase)
+            objective.deal(objective.data(self.data, phase), phase, self.spec)
         return self.data
 
 
@@ -93,8 +103,7 @@ def _plan_phases(spec: RecipeSpec, split: Selection, backbone: Backbone, model: 
     if spec.model.weights == "pretrained":
         rows_per_class = len(split.train) / max(1, len(split.labels))
         numbered = sum(block.name.startswith("block_") for block in blocks)
-        blends = solvable and not TASKS.get(spec.task).kind.learning.per_token
-        defaults = default_phases(rows_per_class=rows_per_class, blocks=numbered, blends=blends)
+        defaults = default_phases(rows_per_class=rows_per_class, blocks=numbered, blends=solvable)
     phases = resolve_phases(spec.train, defaults, learning_rate=backbone.learning_rate, solvable=solvable)
     for phase in phases:
         if phase.solved and not solvable:
@@ -104,13 +113,6 @@ def _plan_phases(spec: RecipeSpec, split: Selection, backbone: Backbone, model: 
                 received=f"{phase.solver}, with model.pooling {spec.model.pooling}",
                 expected="solver: adamw, with epochs; or another pooling",
                 next_step="--set model.pooling=mean",
-            )
-        if phase.solver == "blend" and TASKS.get(spec.task).kind.learning.per_token:
-            raise RecipeError(
-                "what is answered for single words is not blended",
-                where=f"phase {phase.name}, solver",
-                received=f"blend, with the task {spec.task}",
-                expected="solver: lbfgs or adamw",
             )
         with as_if(model, what_trains_in(model, phase)):
             _require_gradients(model, phase)
@@ -249,12 +251,16 @@ def _labelled(split: Selection, examples: Examples, encoded: Encoded) -> Labelle
     return Labelled(encoded.source, targets, truth, encoded.offsets, examples.groups)
 
 
-def _for_blends(data: TrainData, spec: RecipeSpec, split: Selection, backbone: Backbone) -> TrainData:
-    """Adds what views want to know beside the examples: the labels' names, and which rows no fold may part."""
-    names = None
-    if not why_no_names(TASKS.get(spec.task), split.labels) and split.labels:
-        reader = make_reader(TASKS.get(spec.task), backbone, spec.model)
-        names = reader.read([describe_label(label) for label in split.labels]).source
+def _read_names(spec: RecipeSpec, split: Selection, backbone: Backbone) -> Source | None:
+    """Returns the labels' names as examples; None where they say nothing."""
+    task = TASKS.get(spec.task)
+    if why_no_names(task, split.labels) or not split.labels:
+        return None
+    return make_reader(task, backbone, spec.model).read([describe_label(label) for label in split.labels]).source
+
+
+def _kept_together(spec: RecipeSpec, split: Selection) -> np.ndarray | None:
+    """Returns which rows of train and valid no fold may part: those of a group, and near-copies."""
     held = set_aside(spec, split)
     parts = (split.train, split.valid.take(np.flatnonzero(~held)) if held.any() else split.valid)
     inputs = [given for part in parts for given in part.inputs]
@@ -262,4 +268,4 @@ def _for_blends(data: TrainData, spec: RecipeSpec, split: Selection, backbone: B
     copies = groups_of(pairs, len(inputs)) if pairs.first.size else None
     groups = [part.groups for part in parts]
     own = None if any(each is None for each in groups) else np.concatenate([each.astype(str) for each in groups])  # type: ignore[union-attr]
-    return replace(data, names=names, together=join_groups(own, copies))
+    return join_groups(own, copies)

@@ -51,9 +51,7 @@ class Progress:
         """Prints one line for a validated epoch; epoch 0 is the phase's starting point."""
         label = f"{phase.name} {epoch}/{phase.epochs}" if phase.epochs else phase.name
         parts = [f"{label:<10}"]
-        if "loss" in values:
-            parts.append(f"loss {values['loss']:.4f}")
-        parts.append(f"valid_loss {values['valid_loss']:.4f}")
+        parts += [f"{name} {value:.4f}" for name, value in values.items() if name.endswith("loss")]
         parts.append(f"{shown} {values[shown]:.4f}")
         if "seconds" in values:
             parts.append(f"{values['seconds']:.0f} s")

@@ -172,6 +172,11 @@ def said_of(event: events.Event) -> str:
             )
         case events.FeaturesPlanned(how):
             return f"features   {how}"
+        case events.RowsAlone(alone, rows):
+            return (
+                f"alone      {alone:,} of {rows:,} examples are the only one of their class: they have no loss of "
+                "their own, others are told apart from them"
+            )
         case events.UpdatesLeftOut(count):
             return f"left out   {count:.0f} updates whose loss or gradient was not finite"
         case events.NothingLeft(monitor, kept, left):

@@ -7,7 +7,7 @@ stop; the division by the global count, the clipping by global norm and the look
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import keras
 import tensorflow as tf
@@ -18,10 +18,24 @@ from kft.features.inference import signature
 from kft.model.freeze import moving_variables
 from kft.recipe.training import TrainSpec
 from kft.replicas import counting_rows, knowing_replicas, needs_static_shapes, replica_specs, rows_per_replica
-from kft.tasks.task import Objective
 from kft.train.optimizer import ScheduledAdamW
 
 Step = Callable[..., tf.Tensor]
+
+
+class Minimised(Protocol):
+    """What a step minimises, and what a target looks like: a task's ``Objective``, or one across rows."""
+
+    @property
+    def target_shape(self) -> tuple[int | None, ...]:
+        """Of one example's target; None is the token axis."""
+
+    @property
+    def target_dtype(self) -> str:
+        """Of a target."""
+
+    def sums(self, targets: Any, outputs: Any, mask: Any, weights: Any) -> tuple[Any, Any, Any]:
+        """Returns loss, hits and count of a replica's rows, summed; padding has mask and weight 0."""
 
 
 class StepSums(NamedTuple):
@@ -30,7 +44,7 @@ class StepSums(NamedTuple):
     Attributes:
         loss: Of every example whose update was made.
         hits: What the objective counts beside the loss, such as right answers.
-        count: How many they are.
+        count: How many examples had a loss.
         left_out: Updates that a NaN or an infinity kept from being made.
         stop: How many replicas asked to stop.
     """
@@ -47,7 +61,7 @@ def make_train_step(
     model: keras.Model,
     optimizer: ScheduledAdamW,
     spec: TrainSpec,
-    objective: Objective,
+    objective: Minimised,
     *,
     static: bool = False,
 ) -> Step:
@@ -74,15 +88,12 @@ def make_train_step(
     def part_gradients(tensors: Any, targets: Any, mask: Any, weights: Any) -> tuple[list, list]:
         with tf.GradientTape() as tape, counting_rows(mask):
             outputs = forward(list(tensors), training=True)
-            losses = objective.losses(targets, outputs) * weights
-            count = tf.reduce_sum(mask)
-            loss = tf.reduce_sum(losses)
+            loss, hits, count = objective.sums(targets, outputs, mask, weights)
             extra = [tf.cast(term, tf.float32) * count for term in forward.losses]
             total = tf.add_n([loss, *extra])
         gradients = tape.gradient(total, [variable.value for variable in variables])
         _require_gradients(variables, gradients)
-        sums = [loss, tf.reduce_sum(objective.hits(targets, outputs) * mask), count]
-        return [tf.convert_to_tensor(gradient) for gradient in gradients], sums
+        return [tf.convert_to_tensor(gradient) for gradient in gradients], [loss, hits, count]
 
     def replica_step(batch: Any, stop: Any, update: Any) -> Any:
         batch = tf.nest.map_structure(lambda tensor: tensor[update], batch)
@@ -92,7 +103,7 @@ def make_train_step(
         *gradients, loss, hits, count, stop = context.all_reduce(
             tf.distribute.ReduceOp.SUM, [*gradients, *sums, tf.reduce_sum(stop)]
         )
-        # Divided by the number of real examples, not by the sum of class weights, which would rescale batches.
+        # Divided by the number of examples with a loss, not by the sum of class weights, which would rescale batches.
         scale = 1 / tf.maximum(count, 1)
         norm = tf.linalg.global_norm(gradients) * scale
         # Every replica sees the same sums, so all of them leave the same update out.

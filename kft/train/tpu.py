@@ -15,6 +15,7 @@ from kft.features.policy import decide
 from kft.model.freeze import as_if, what_trains_in
 from kft.recipe.training import PhaseSpec
 from kft.replicas import rows_per_replica
+from kft.train.objectives import objective_of, steps_in
 from kft.train.optimizer import make_optimizer
 from kft.train.prepare import Prepared
 from kft.train.step import make_train_step
@@ -34,7 +35,7 @@ def check_tpu(prepared: Prepared, cores: int) -> list[TpuCheck]:
     checks = [check_batch(spec.batch_size, cores)]
     for phase in (phase for phase in prepared.phases if not phase.solved):
         with as_if(model, what_trains_in(model, phase)):
-            split = split_at_boundary(model)
+            split = objective_of(phase).outputs(split_at_boundary(model))
             store, _ = decide(model, split, sources, prepared.spec.features)
             what = "on stored features" if store.store else "from the input on"
             prepared.progress.note(
@@ -53,18 +54,20 @@ def check_tpu(prepared: Prepared, cores: int) -> list[TpuCheck]:
 
 
 def _compile_error(prepared: Prepared, phase: PhaseSpec, forward: Forward) -> str:
-    spec, data, longest = prepared.spec.train, prepared.data, prepared.data.train.source.edges[-1]
-    optimizer = make_optimizer(prepared.model, phase, spec, rows=len(data.train.source))
-    objective = data.kind.learning.objective(data.space, spec.label_smoothing)
+    spec, objective = prepared.spec.train, objective_of(phase)
+    data, longest = objective.data(prepared.data, phase), prepared.data.train.source.edges[-1]
+    steps = steps_in(objective.deal(data, phase, prepared.spec)(0))
+    optimizer = make_optimizer(prepared.model, phase, spec, steps=steps)
+    minimised = objective.minimised(data, phase, spec)
     lead = (spec.steps_per_call, rows_per_replica(spec.batch_size, spec.gradient_accumulation))
     inputs = tuple(
         tf.zeros((*lead, *(longest if size is None else size for size in tensor.shape[1:])), tensor.dtype)
         for tensor in forward.inputs
     )
     row = tf.ones(lead)
-    shape = [longest if size is None else size for size in objective.target_shape]
-    arguments = (inputs, tf.zeros((*lead, *shape), objective.target_dtype), row, row, tf.zeros((1,)), tf.constant(1))
-    step: Any = make_train_step(forward, prepared.model, optimizer, spec, objective, static=True)
+    shape = [longest if size is None else size for size in minimised.target_shape]
+    arguments = (inputs, tf.zeros((*lead, *shape), minimised.target_dtype), row, row, tf.zeros((1,)), tf.constant(1))
+    step: Any = make_train_step(forward, prepared.model, optimizer, spec, minimised, static=True)
     try:
         step.experimental_get_compiler_ir(*arguments)(stage="optimized_hlo")
     except (tf.errors.OpError, ValueError, TypeError) as error:

@@ -7,6 +7,7 @@ import pytest
 
 import kft
 from kft.compare.approaches import APPROACHES
+from kft.compare.reading import read_comparison
 from kft.errors import UsageError
 from tests import tiny
 from tests.cli.planted import write_data
@@ -119,7 +120,7 @@ def test_pairs_and_photos(task, why, tiny_folder, tiny_images, tmp_path):
     source, _ = write_data(task, tmp_path)
     backbone = tiny_images if task.startswith("image") else tiny_folder
     values = {"task": task, "data": {"train": str(tmp_path / source)}, "model": {"backbone": str(backbone)}}
-    names = ["majority", "linear", "prompting", "retrieval", "probe"]
+    names = ["majority", "linear", "prompting", "retrieval", "probe", "blend"]
     if task.startswith("image"):
         names += ["lora"]
     result = kft.compare(values, approaches=names, run=tmp_path / "run", quiet=True)
@@ -127,7 +128,7 @@ def test_pairs_and_photos(task, why, tiny_folder, tiny_images, tmp_path):
     assert why in outcomes["prompting"].skipped
     if "lora" in outcomes:  # there is no layer of this backbone that an adapter could sit beside
         assert outcomes["lora"].skipped == "the LoRA target '*query*' matches no layer"
-    for name in ("linear", "retrieval", "probe"):
+    for name in ("linear", "retrieval", "probe", "blend"):
         found, plain = outcomes[name].metrics["accuracy"].value, outcomes["majority"].metrics["accuracy"].value
         assert found > plain + 0.2, name
 
@@ -143,10 +144,49 @@ def test_refusals(kft_cli, tiny_folder, tmp_path):
     code, _, err = kft_cli("compare", path, "--run", tmp_path / "full")
     assert code == 2
     assert "the run folder already exists" in err
-    table = (tmp_path / "train.csv").read_text().replace("positive", "1.5").replace("negative", "2")
-    for name in ("train", "test"):
-        (tmp_path / f"{name}.csv").write_text(table)
-    code, _, err = kft_cli("compare", path, "--set", "task=text-regression")
-    assert code == 2
-    assert "kft compare knows approaches for one class of many alone" in err
-    assert "text-classification, text-pairs or image-classification" in err
+
+
+@pytest.mark.parametrize("task", ["text-multi-label", "text-regression"])
+def test_several_labels_and_numbers(task, tiny_folder, tmp_path):
+    source, _ = write_data(task, tmp_path)
+    values = {"task": task, "data": {"train": str(tmp_path / source)}, "model": {"backbone": str(tiny_folder)}}
+    names = ["majority", "linear", "prompting", "retrieval", "probe", "blend"]
+    result = kft.compare(values, approaches=names, run=tmp_path / "run", quiet=True)
+    outcomes = {each.name: each for each in result.approaches}
+    assert outcomes.pop("prompting").skipped.startswith("names are held against one another")
+    sign = -1 if task == "text-regression" else 1
+    for name in ("linear", "probe", "blend"):
+        found, plain = (outcomes[each].metrics[result.metric].value for each in (name, "majority"))
+        assert sign * found > sign * plain, name
+        assert outcomes[name].risk.ece is None
+        assert outcomes[name].curve is None
+    assert result.verdict.approach in outcomes
+
+
+def test_single_words_are_refused_by_name(tiny_folder, tmp_path):
+    source, _ = write_data("token-tagging", tmp_path)
+    values = {
+        "task": "token-tagging",
+        "data": {"train": str(tmp_path / source)},
+        "model": {"backbone": str(tiny_folder)},
+    }
+    with pytest.raises(UsageError, match="approaches for whole inputs, not for single words") as refused:
+        kft.compare(values, quiet=True)
+    assert "text-regression" in refused.value.expected
+
+
+def test_answers_are_out_of_fold_and_say_on_how_many_rows(tiny_folder, tmp_path):
+    path = write_recipe(tmp_path, tiny_folder)
+    names = ["majority", "retrieval", "probe", "blend"]
+    result = kft.compare(path, approaches=names, run=tmp_path / "run", quiet=True)
+    assert [each.rows for each in result.approaches] == [120] * 4
+    for each in result.approaches:
+        assert set(each.paired) == {"valid", "test", "out_of_fold"}
+    assert "out of fold" in result.verdict.why
+    curves = {each.name: each.curve for each in result.approaches}
+    assert curves.pop("majority") is None  # it learns nothing
+    for curve in curves.values():
+        assert curve.sizes == (24, 48, 96) and curve.forecast_size == 192
+        assert 0 < curve.forecast.low <= curve.forecast.value <= curve.forecast.high <= 1
+    assert "twice the 96 rows of the folds" in (tmp_path / "run" / "compare.md").read_text()
+    assert read_comparison(tmp_path / "run").verdict == result.verdict

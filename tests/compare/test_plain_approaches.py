@@ -1,4 +1,4 @@
-"""Approaches that are NumPy alone: n-grams, thumbnails, neighbours, label names."""
+"""Approaches that are NumPy alone: n-grams, thumbnails, label names."""
 
 import numpy as np
 import pytest
@@ -7,25 +7,10 @@ from PIL import Image
 from kft.compare.linear import thumbnails
 from kft.compare.prompting import answerer as by_name
 from kft.compare.prompting import describe_label, label_vectors
-from kft.compare.retrieval import answerer
 from kft.compare.tuning import phases_for
-from kft.features.ngrams import ngram_reader
-from kft.metrics.neighbours import unit_rows
+from kft.features.ngrams import Worded, fit_words, ngram_reader, words_out_of_fold
+from kft.features.views.view import Goal
 from kft.recipe.training import PhaseSpec
-
-
-def test_neighbours_vote_by_how_near_they_are():
-    known = unit_rows(np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]]))
-    answers = answerer(known, np.array([0, 0, 1]), 3, k=3, width=0.1)(np.array([[1.0, 0.05], [0.0, 2.0]]))
-    assert answers.argmax(axis=1).tolist() == [0, 1]
-    np.testing.assert_allclose(answers.sum(axis=1), 1)
-
-
-def test_more_neighbours_than_examples_are_all_of_them():
-    known, targets, asked = unit_rows(np.eye(3)), np.array([0, 1, 2]), np.eye(3)
-    np.testing.assert_array_equal(
-        answerer(known, targets, 3, 50, 0.1)(asked), answerer(known, targets, 3, 3, 0.1)(asked)
-    )
 
 
 def test_names_are_averaged_over_the_templates():
@@ -55,6 +40,44 @@ def test_pairs_of_texts_show_what_they_share():
 def test_texts_without_spaces_are_read_by_characters():
     read, _ = ngram_reader(["手机很好", "手机不好"])
     assert read(["很好"]).nnz == 3  # two characters, and the pair of them
+
+
+WORDS = ["a red car", "a blue car", "the red house", "the blue house", "red as ever", "blue as ever"] * 4
+
+
+@pytest.mark.parametrize(
+    ("solver", "targets"),
+    [
+        ("softmax", np.arange(24) % 2),
+        ("sigmoid", np.eye(2, dtype=np.float32)[np.arange(24) % 2]),
+        ("squared", (np.arange(24) % 2)[:, None].astype(np.float32) - 0.5),
+    ],
+)
+def test_words_are_fitted_to_the_task(solver, targets):
+    goal = Goal(solver, 1 if solver == "squared" else 2)
+    worded = Worded(WORDS, targets, goal, np.ones(24, np.float32))
+    strength, outputs = words_out_of_fold(worded, np.arange(24) % 5)
+    (model,) = fit_words(worded, (strength,))
+    for found in (outputs, model.outputs(WORDS)):
+        blue = found[:, 0] > 0 if solver == "squared" else found.argmax(axis=1) == 1
+        assert blue.tolist() == [False, True] * 12
+
+
+def test_what_stands_in_one_fold_alone_is_unknown_to_the_others():
+    """Each text's own word says its label: who had seen it would be right, and chance is all that is left."""
+    texts = [f"word{row} here" for row in range(40)]
+    targets = np.random.default_rng(0).permutation(np.arange(40) % 2)
+    worded = Worded(texts, targets, Goal("softmax", 2), np.ones(40, np.float32))
+    _, outputs = words_out_of_fold(worded, np.arange(40) % 5)
+    for fold in range(5):  # the bias alone answers
+        assert np.ptp(outputs[np.arange(40) % 5 == fold], axis=0).max() < 1e-6
+
+
+def test_a_class_of_one_fold_alone_is_answered_all_the_same():
+    targets = np.append(np.arange(20) % 2, 2)
+    worded = Worded([*WORDS[:20], "green"], targets, Goal("softmax", 3), np.ones(21, np.float32))
+    _, outputs = words_out_of_fold(worded, np.arange(21) % 5)
+    assert outputs.shape == (21, 3) and np.isfinite(outputs).all()
 
 
 def test_thumbnails_are_colours_from_0_to_1(tmp_path):

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kft.feed.batches import Ragged, choose_edges, edge_for, plan, sequential_plan
+from kft.feed.batches import Ragged, choose_edges, edge_for, plan, sequential_plan, stratified_plan
 
 PLAN_7_2 = [[0, 6, 2], [4, -1, -1], [3, 5, 1]]
+STRATIFIED_7_2 = [[3, 1, 4, 2, 0, -1], [5, -1, -1, -1, -1, -1]]
 LENGTHS = st.lists(st.integers(1, 60), max_size=90).map(lambda values: np.array(values, dtype=np.int64))
 
 
@@ -116,3 +117,52 @@ def test_a_row_that_does_not_fit_is_not_cut_silently():
         ragged.pad(np.array([1, 0]), 4)
     with pytest.raises(ValueError, match="at least one row"):
         Ragged.from_rows([])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=90), st.integers(3, 6), st.integers(0, 9), st.booleans())
+def test_a_stratified_plan_has_each_example_once_beside_others_of_its_class(labels, per_class, seed, named):
+    targets, names = np.array(labels), 6 * named
+    epochs = [
+        stratified_plan(seed, epoch, targets, batch_size=16, per_class=per_class, names=names, group=2)
+        for epoch in range(3)
+    ]
+    counts = np.bincount(targets, minlength=6)
+    for steps in epochs:
+        assert steps.dtype == np.int64 and steps.shape == epochs[0].shape and len(steps) % 2 == 0
+        examples = steps[(steps >= 0) & (steps < len(targets))]
+        assert sorted(examples.tolist()) == list(range(len(targets)))
+        assert (steps >= 0).any(axis=1).sum() == (epochs[0] >= 0).any(axis=1).sum()
+        for rows in steps:
+            of = np.bincount(targets[rows[(rows >= 0) & (rows < len(targets))]], minlength=6)
+            assert all(here >= min(2, count) for here, count in zip(of, counts, strict=True) if here)
+            beside = rows[rows >= len(targets)] - len(targets)
+            assert sorted(beside.tolist()) == (np.flatnonzero(of).tolist() if named else [])
+
+
+def test_a_stratified_plan_hangs_on_seed_and_epoch_and_never_changes():
+    targets = np.arange(100) % 7
+    plans = {
+        stratified_plan(seed, epoch, targets, batch_size=20, per_class=5).tobytes()
+        for seed in range(3)
+        for epoch in range(3)
+    }
+    assert len(plans) == 9
+    assert stratified_plan(7, 2, np.array([0, 1, 0, 1, 1, 2]), batch_size=6, per_class=3).tolist() == STRATIFIED_7_2
+
+
+def test_a_stratified_plan_mixes_classes_anew_and_fills_its_batches():
+    """77 classes of 4 or 5 examples: any two of them meet some time, whatever their sizes."""
+    targets = np.repeat(np.arange(77), np.arange(77) % 2 + 4)
+    met = set()
+    for epoch in range(120):
+        steps = stratified_plan(0, epoch, targets, batch_size=32, per_class=5)
+        for rows in steps:
+            met |= {tuple(pair) for pair in itertools.combinations(np.unique(targets[rows[rows >= 0]]).tolist(), 2)}
+    assert len(steps) == 13 and (steps >= 0).mean() > 0.8
+    assert len(met) > 0.99 * 77 * 76 / 2
+
+
+def test_a_part_that_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="a part of 5 examples does not fit into 5 rows"):
+        stratified_plan(0, 0, np.zeros(9, int), batch_size=5, per_class=5, names=1)

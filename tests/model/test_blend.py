@@ -11,7 +11,7 @@ from kft.feed.batches import Ragged
 from kft.model.blend import blend_weights, with_blend
 from kft.model.blocks import find_blocks
 from kft.model.heads import POOL, with_vectors
-from tests.features.views.lessons import CLASSES, WIDTH, lesson
+from tests.features.views.lessons import CLASSES, WIDTH, lesson, tagged_words
 
 
 def model_of_vectors() -> keras.Model:
@@ -82,3 +82,26 @@ def test_a_view_of_a_later_version_is_refused_by_name():
     with pytest.raises(ModelError, match="views that this version does not know") as caught:
         with_blend(model_of_vectors(), {"head_blend_horoscope/share": np.array(1.0)}, "softmax")
     assert caught.value.received == "horoscope"
+
+
+def test_words_are_answered_in_the_graph_as_in_numpy_at_each_padded_length():
+    from kft.features.views import words
+    from kft.features.views.head import HeadView
+
+    given, rng = tagged_words(), np.random.default_rng(0)
+    kernel, bias = rng.normal(size=(3, 2)).astype(np.float32), np.array([0.3, -0.2], np.float32)
+    blend = Blend((HeadView(kernel, bias, given.goal), words.fit(given, words.STRENGTH)), np.array([0.4, 0.9]))
+    features = keras.Input((None, 3), name="vectors")
+    dropped = keras.layers.Dropout(0.1, name="head_dropout")(features)
+    model = keras.Model(features, keras.layers.Dense(2, name="head_logits")(dropped))
+    graph = with_blend(model, blend_weights(blend.arrays), "softmax")
+    assert [tensor.name for tensor in graph.inputs] == ["vectors", "word_features"]
+    new = tagged_words(seed=1)
+    assert new.seen.shapes is not None
+    vectors = rng.normal(size=(40, 6, 3)).astype(np.float32)
+    expected = blend.outputs(type(new.seen)(vectors.reshape(-1, 3), None, new.seen.shapes)).reshape(40, 6, 2)
+    places = new.seen.shapes.places.reshape(40, 6, -1)
+    for edge in (6, 9):
+        more = [(0, 0), (0, edge - 6), (0, 0)]
+        found = graph([np.pad(vectors, more), np.pad(places, more)], training=False).numpy()
+        np.testing.assert_allclose(found[:, :6], expected, atol=2e-5)

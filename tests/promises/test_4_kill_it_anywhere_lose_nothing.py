@@ -9,10 +9,16 @@ from tests import forked, tiny
 
 PHASES = [
     tiny.PROBE,
+    {
+        "name": "contrast",
+        "unfreeze": "top-1",
+        "epochs": 2,
+        "lr": 1e-3,
+        "objective": {"name": "contrastive", "names": True},
+    },
     {"name": "top", "unfreeze": "top-1", "epochs": 4, "lr": 1e-3},
     {"name": "all", "unfreeze": "all", "epochs": 5, "lr": 2e-3, "start": "probe"},
 ]
-STEPS = (4 + 5) * 9  # at most: 132 rows in batches of 16
 
 
 def run_until(recipe, run, cache, step=0, signal="SIGKILL", devices="auto"):

@@ -156,6 +156,28 @@ def test_a_checkpoint_of_four_replicas_goes_on_on_one(recipe, alone):
     require_alike(alone, run)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", ["cpu:2", "cpu:4"])
+def test_a_loss_across_the_rows_of_a_batch_is_the_same_on_replicas(tmp_path, tiny_folder, devices):
+    """The head is solved on vectors that differ in their last bits: it agrees within the solver's tolerance alone."""
+    contrast = {"name": "contrast", "unfreeze": "top-1", "epochs": 2, "lr": 1e-3, "objective": "contrastive"}
+    path = tiny.recipe(tmp_path, tiny_folder, rows=61, phases=[contrast], early_stopping=None, class_weight="balanced")
+    values = json.loads(path.read_text())
+    values["model"]["dropout"] = 0
+    path.write_text(json.dumps(values))
+    runs = [train(path, name, name) for name in ("one", devices)]
+    first, second = (load_checkpoint(run / "checkpoints", "last").weights for run in runs)
+    for name, array in first.items():
+        if not name.startswith("head_logits"):
+            np.testing.assert_allclose(second[name], array, atol=1e-6, err_msg=name)
+    lines = [[json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()] for run in runs]
+    for one, two in zip(*lines, strict=True):
+        for key in {"contrastive_loss", "nearest_alike", "valid_accuracy"} & set(one):
+            assert two[key] == pytest.approx(one[key], abs=1e-6), f"{key} of {one}"
+        if "valid_loss" in one:
+            assert two["valid_loss"] == pytest.approx(one["valid_loss"], abs=1e-2)
+
+
 @pytest.mark.parametrize(
     ("devices", "environ", "expected"),
     [

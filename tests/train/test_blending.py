@@ -8,7 +8,6 @@ import pytest
 
 import kft
 from kft.answer.load import load_answering, read_run
-from kft.errors import RecipeError
 from kft.records.run_folder import open_run
 from kft.train.checkpoint import OUT_OF_FOLD, load_checkpoint
 from tests import tiny
@@ -172,14 +171,3 @@ def test_other_kinds_of_answers_blend_too(task, tiny_folder, tmp_path):
     before = predictions(result.run)
     kft.evaluate(result.run, quiet=True)
     assert predictions(result.run) == before
-
-
-def test_single_words_are_not_blended(tiny_folder, tmp_path):
-    rows = [{"text": "the battery is superb", "spans": [{"start": 15, "end": 21, "label": "praise"}]}] * 40
-    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    data = {"train": "rows.jsonl", "keep_together": "nothing"}
-    recipe = {"task": "token-tagging", "data": data, "model": {"backbone": str(tiny_folder)}}
-    (tmp_path / "r.json").write_text(json.dumps(recipe | {"train": {"phases": [tiny.PROBE, BLEND]}}))
-    with pytest.raises(RecipeError, match="what is answered for single words is not blended") as caught:
-        kft.plan(tmp_path / "r.json", quiet=True)
-    assert "phase blend" in caught.value.where

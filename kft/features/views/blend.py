@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from kft.features.folds import FOLDS, assign_folds
 from kft.features.probe import LOSSES
-from kft.features.views import linear, names, neighbours, tokens
+from kft.features.views import linear, names, neighbours, tokens, words
 from kft.features.views.head import HeadView
 from kft.features.views.view import Lesson, Seen, View
 
@@ -113,6 +113,8 @@ class Folding:
 
 def families(lesson: Lesson) -> dict[str, ModuleType]:
     """Returns the views that these examples can have, by name."""
+    if lesson.seen.shapes is not None:
+        return {"words": words}
     found = {"linear": linear, "neighbours": neighbours}
     if lesson.seen.tokens is not None:
         found["tokens"] = tokens
@@ -155,16 +157,16 @@ def fit_blend(lesson: Lesson, folding: Folding, tick: Callable[[int], None] = la
 def fit_tuned_blend(
     head: HeadView, train: Lesson, valid: Lesson, folding: Folding, tick: Callable[[int], None] = lambda count: None
 ) -> BlendResult:
-    """Blends the head of a tuned backbone with views of what that backbone computes.
+    """Blends the head of a tuned backbone, or one that was solved already, with views.
 
-    The backbone has learned from train's labels, so that valid alone can be judged by: views are fitted on train,
+    Backbone or head have learned from train's labels, so that valid alone can be judged by: views are fitted on train,
     chosen and weighed on valid, and then fitted again on both; the head stays. What is recorded as out of fold are
     valid's answers by weights that saw none of its fold.
 
     Args:
-        head: The tuned head.
-        train: What the backbone and the head were trained on.
-        valid: What they were not.
+        head: What training left.
+        train: What it was trained on.
+        valid: What it was not.
         folding: How valid is dealt out to folds.
         tick: Called with 1 after each view.
     """
@@ -188,6 +190,18 @@ def fit_tuned_blend(
         own = weigh({name: outputs[others] for name, outputs in single.items()}, valid.take(others))
         answers[fold_of == fold] = blended(single, own)[fold_of == fold]
     return _result(fitted, weights, single, valid, (rows, answers))
+
+
+def refit(blend: Blend, lesson: Lesson) -> Blend:
+    """Fits the views again on other examples, with the settings and weights that were chosen.
+
+    Args:
+        blend: Of views that are fitted on examples such as these.
+        lesson: Labelled examples.
+    """
+    known = families(lesson)
+    views = tuple(known[view.name].fit(lesson, next(iter(view.settings.values()))) for view in blend.views)
+    return Blend(views, blend.weights)
 
 
 def blended(outputs: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> np.ndarray:

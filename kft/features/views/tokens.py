@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from kft.features.probe import LOSSES, Problem, minimise
+from kft.features.sparse import solve_sparse
 from kft.features.views.view import Goal, Lesson, Seen, folds_of
 from kft.feed.batches import Ragged
 
@@ -24,8 +24,6 @@ FACTOR = 1_000_003
 """A prime that a first token's id is multiplied by."""
 FEW_ROWS = 1000
 """From so many rows on, what stands in one of them alone is left out."""
-TOLERANCE, MEMORY = 3e-4, 5
-"""Of the solver: no answer changes where it goes on for longer, and half of its work is its own bookkeeping."""
 MOST_COLUMNS = 50_000
 """The most frequent are kept."""
 
@@ -94,16 +92,9 @@ def fit(lesson: Lesson, strength: float) -> TokensView:
     assert lesson.seen.tokens is not None
     reader = _learn(lesson.seen.tokens, fewest=1 if len(lesson) < FEW_ROWS else 2)
     rows = reader.read(lesson.seen.tokens)
-    goal, columns = lesson.goal, rows.shape[1]
-    problem = Problem([(np.arange(len(lesson)), rows)], lesson.targets, lesson.counts, LOSSES[goal.solver])
-    squares = np.asarray(rows.multiply(rows).sum(axis=0)).ravel()
-    curvature = np.append(squares * goal.certainty + 1 / strength, len(lesson) * goal.certainty)[:, None]
-    solution = minimise(problem, curvature, strength, np.zeros((columns + 1, goal.units)), TOLERANCE, MEMORY)
-    kernel = solution[:-1].astype(np.float32)
+    kernel, bias = solve_sparse(rows, lesson.targets, lesson.counts, lesson.goal, strength)
     kernel[0] = 0
-    return TokensView(
-        reader.column_of_token, reader.column_of_pair, reader.rarity, kernel, solution[-1].astype(np.float32), goal
-    )
+    return TokensView(reader.column_of_token, reader.column_of_pair, reader.rarity, kernel, bias, lesson.goal)
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,16 +18,37 @@ FLOOR = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
+class Shapes:
+    """How words are written.
+
+    Attributes:
+        places: ``int32[n, FEATURES]``: from ``kft.tasks.word_shapes``.
+        text: ``int64[n]``: the text of each word, or the group of texts that belong together.
+    """
+
+    places: np.ndarray
+    text: np.ndarray
+
+    def take(self, rows: np.ndarray) -> Shapes:
+        return Shapes(self.places[rows], self.text[rows])
+
+    def with_more(self, other: Shapes) -> Shapes:
+        return Shapes(np.concatenate([self.places, other.places]), np.concatenate([self.text, other.text]))
+
+
+@dataclass(frozen=True, eq=False)
 class Seen:
     """Examples as views read them.
 
     Attributes:
         vectors: ``float32[n, width]``: what the head reads, from the frozen backbone.
-        tokens: Token ids of each, as the backbone's tokenizer gives them; None of images.
+        tokens: Token ids of each, as the backbone's tokenizer gives them; None of images and of single words.
+        shapes: How each is written, where examples are words of texts.
     """
 
     vectors: np.ndarray
     tokens: Ragged | None = None
+    shapes: Shapes | None = None
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -39,10 +60,23 @@ class Seen:
 
     def take(self, rows: np.ndarray) -> Seen:
         """Returns these examples alone, in this order."""
-        tokens = self.tokens
+        tokens, shapes = self.tokens, self.shapes
         return Seen(
-            self.vectors[rows], None if tokens is None else Ragged.from_rows([tokens.row(int(row)) for row in rows])
+            self.vectors[rows],
+            None if tokens is None else Ragged.from_rows([tokens.row(int(row)) for row in rows]),
+            None if shapes is None else shapes.take(rows),
         )
+
+    def with_more(self, other: Seen) -> Seen:
+        """Returns these examples and then others."""
+        tokens = shapes = None
+        if self.tokens is not None and other.tokens is not None:
+            mine, theirs = self.tokens, other.tokens
+            offsets = np.append(mine.offsets, mine.offsets[-1] + theirs.offsets[1:])
+            tokens = Ragged(np.concatenate([mine.values, theirs.values]), offsets)
+        if self.shapes is not None and other.shapes is not None:
+            shapes = self.shapes.with_more(other.shapes)
+        return Seen(np.concatenate([self.vectors, other.vectors]), tokens, shapes)
 
 
 @dataclass(frozen=True)
@@ -111,7 +145,7 @@ class View(Protocol):
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """What was chosen out of fold, for people."""
+        """What was chosen out of fold, for people; the first is what the ``fit`` of its file takes."""
 
     @property
     def arrays(self) -> Mapping[str, np.ndarray]:
@@ -148,15 +182,10 @@ class Lesson:
 
     def with_more(self, other: Lesson) -> Lesson:
         """Returns these examples and then those of another lesson of the same kind."""
-        tokens = None
-        if self.seen.tokens is not None and other.seen.tokens is not None:
-            mine, theirs = self.seen.tokens, other.seen.tokens
-            offsets = np.append(mine.offsets, mine.offsets[-1] + theirs.offsets[1:])
-            tokens = Ragged(np.concatenate([mine.values, theirs.values]), offsets)
         weights = None
         if self.weights is not None or other.weights is not None:
             weights = np.concatenate([self.counts, other.counts])
-        seen = Seen(np.concatenate([self.seen.vectors, other.seen.vectors]), tokens)
+        seen = self.seen.with_more(other.seen)
         return Lesson(seen, np.concatenate([self.targets, other.targets]), self.goal, self.names, weights)
 
     @property

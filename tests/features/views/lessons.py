@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from kft.features.views.view import Goal, Lesson, Seen
+from kft.features.views.view import Goal, Lesson, Seen, Shapes
 from kft.feed.batches import Ragged
+from kft.tasks.word_shapes import word_features
+from kft.tasks.words import word_places
 
 CLASSES, ROWS, WIDTH = 4, 120, 12
 
@@ -26,3 +28,17 @@ def lesson(seed: int = 0, *, solver: str = "softmax", rows: int = ROWS, noise: f
         return Lesson(seen, several, Goal(solver, CLASSES), None)
     number = (classes - classes.mean()).astype(np.float32)[:, None]
     return Lesson(seen, number, Goal(solver, 1), None)
+
+
+def tagged_words(texts: int = 40, seed: int = 0) -> Lesson:
+    """Words of texts, of which those in capitals have class 1; their vectors say nothing."""
+    rng = np.random.default_rng(seed)
+    letters = list("abcdefghij")
+    made = []
+    for _ in range(texts):
+        said = ["".join(rng.choice(letters, 4)) for _ in range(6)]
+        made.append(" ".join(word.upper() if rng.random() < 0.4 else word for word in said))
+    places = np.concatenate(word_features(made, [word_places(text) for text in made]))
+    targets = np.array([int(word.isupper()) for text in made for word in text.split()])
+    shapes = Shapes(places, np.repeat(np.arange(texts), 6))
+    return Lesson(Seen(np.ones((len(targets), 3), np.float32), None, shapes), targets, Goal("softmax", 2))

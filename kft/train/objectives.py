@@ -1,0 +1,116 @@
+"""What the steps of a phase minimise: which rows share a batch for it, what a step sees, what an epoch is judged by.
+
+The loop asks the phase's entry in ``OBJECTIVES`` and knows nothing else of it. ``train.phases[].objective`` names it,
+and a task's answer kind says in ``objectives`` which of them it can learn by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from kft.features.boundary import Forward, SplitModel
+from kft.features.inference import make_inference
+from kft.feed.batches import plan
+from kft.feed.source import Source
+from kft.recipe.schema import RecipeSpec
+from kft.recipe.training import PhaseSpec, TrainSpec
+from kft.registry import Registry
+from kft.train import contrast
+from kft.train.best import Validated
+from kft.train.events import Events
+from kft.train.job import Job, TrainData
+from kft.train.judging import validate
+from kft.train.step import Minimised
+
+Sources = tuple[Source, Source]
+Deal = Callable[[int], np.ndarray]
+"""From the number of an epoch, over all phases, to the rows of its batches."""
+Judge = Callable[[], Events[Validated]]
+"""Judges the model as it is now by the validation split."""
+
+
+@dataclass(frozen=True)
+class PhaseObjective:
+    """How a phase of gradient steps learns.
+
+    Attributes:
+        measures: What the training log calls the loss and the hits; None stands for the task's own.
+        data: (data, phase) to what it learns from: rows may be added to train.
+        outputs: A split model to one whose outputs are what the loss is of.
+        minimised: (data, phase, the recipe's part on training) to what the step minimises.
+        deal: (data, phase, recipe) to what gives the rows of an epoch, ``int64[steps, batch_size]``: as many updates in
+            each.
+        judge: (job, phase, forward, train and valid) to what judges an epoch.
+        begins: What is said of the data when the phase begins.
+    """
+
+    measures: tuple[str, str] | None
+    data: Callable[[TrainData, PhaseSpec], TrainData]
+    outputs: Callable[[SplitModel], SplitModel]
+    minimised: Callable[[TrainData, PhaseSpec, TrainSpec], Minimised]
+    deal: Callable[[TrainData, PhaseSpec, RecipeSpec], Deal]
+    judge: Callable[[Job, PhaseSpec, Forward, Sources], Judge]
+    begins: Callable[[TrainData], Events[None]]
+
+
+def objective_of(phase: PhaseSpec) -> PhaseObjective:
+    """Returns the entry that a phase names."""
+    return OBJECTIVES.get(phase.objective.name)
+
+
+def steps_in(rows: np.ndarray) -> int:
+    """Returns the updates that the rows of an epoch make: a batch of padding alone makes none."""
+    return int((rows >= 0).any(axis=1).sum())
+
+
+def _deal(data: TrainData, phase: PhaseSpec, spec: RecipeSpec) -> Deal:
+    lengths, size, group = data.train.source.lengths, spec.train.batch_size, spec.train.steps_per_call
+
+    def rows(epoch: int) -> np.ndarray:
+        return plan(spec.seed, epoch, lengths, batch_size=size, group=group)
+
+    return rows
+
+
+def _judge(job: Job, phase: PhaseSpec, forward: Forward, sources: Sources) -> Judge:
+    inference = make_inference(forward, job.train.batch_size)
+
+    def judge() -> Events[Validated]:
+        yield from ()
+        return validate(inference, sources[1], job.data)
+
+    return judge
+
+
+def _says_nothing(data: TrainData) -> Events[None]:
+    yield from ()
+
+
+OBJECTIVES: Registry[PhaseObjective] = Registry("objective")
+OBJECTIVES.register(
+    "own",
+    PhaseObjective(
+        measures=None,
+        data=lambda data, phase: data,
+        outputs=lambda split: split,
+        minimised=lambda data, phase, spec: data.kind.learning.objective(data.space, spec.label_smoothing),
+        deal=_deal,
+        judge=_judge,
+        begins=_says_nothing,
+    ),
+)
+OBJECTIVES.register(
+    "contrastive",
+    PhaseObjective(
+        measures=("contrastive_loss", "nearest_alike"),
+        data=contrast.with_names,
+        outputs=contrast.vectors_of,
+        minimised=lambda data, phase, spec: contrast.Contrast(phase.objective.temperature),
+        deal=contrast.deal,
+        judge=contrast.solve_and_score,
+        begins=contrast.say_alone,
+    ),
+)

@@ -1,0 +1,44 @@
+"""One step of objective contrastive on N replicas, printed as JSON: ``python -m tests.contrast_on cpu:N``."""
+
+import json
+import sys
+
+import numpy as np
+
+from kft import replicas, strategy
+
+
+def main() -> None:
+    made = strategy.start(sys.argv[1])
+    import keras
+
+    from kft.recipe.training import TrainSpec
+    from kft.train.contrast import Contrast
+    from kft.train.optimizer import OPTIMIZERS
+    from kft.train.schedules import make_schedule
+    from kft.train.step import make_train_step
+
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2, 12, 5)).astype(np.float32)
+    targets = np.array([[0, 1, 2, 0, 1, 2, 0, 1, 3, 0, 0, 0], [1, 1, 0, 0, 2, 2, 3, 3, 1, 1, 0, 0]], np.int32)
+    mask = np.array([[1] * 9 + [0] * 3, [1] * 10 + [0] * 2], np.float32)  # a whole replica of four has padding alone
+    weights = mask * rng.uniform(0.5, 2, mask.shape).astype(np.float32)
+    with made.scope():
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((5,))
+        model = keras.Model([inputs], keras.layers.Dense(4)(keras.layers.Dense(6, activation="tanh")(inputs)))
+        optimizer = OPTIMIZERS.get("sgd")(learning_rate=1.0)  # which shows the gradients as they are
+        optimizer.plan(
+            make_schedule("constant", total_steps=9, warmup_steps=0), {v.path: 1.0 for v in model.weights}, 0
+        )
+        optimizer.build(model.trainable_variables)
+        spec = TrainSpec(batch_size=12, steps_per_call=2, clip_norm=0.5)
+        step = make_train_step(model, model, optimizer, spec, Contrast(0.1))
+        tensors, t, m, w = replicas.to_replicas([x, targets, mask, weights], axis=1)
+        (stop,) = replicas.to_replicas([np.zeros(replicas.replica_count(), np.float32)])
+        sums = step((tensors,), t, m, w, stop, np.int32(2)).numpy().tolist()
+        print(json.dumps([sums, [variable.numpy().tolist() for variable in model.weights]]))
+
+
+if __name__ == "__main__":
+    main()
