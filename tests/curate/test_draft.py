@@ -83,11 +83,11 @@ def test_a_column_is_a_group_where_its_values_repeat_enough(each, proposed):
 @pytest.mark.parametrize(
     ("rows", "names", "in_force"),
     [
-        (40, ["probe", "top"], False),
-        (142, ["probe", "top"], True),
-        (300, ["probe", "top", "deep"], False),
-        (900, ["probe", "deep"], True),
-        (1400, ["probe", "deep"], False),
+        (40, ["probe", "blend", "top", "top-blend"], False),
+        (142, ["probe", "blend", "top", "top-blend"], True),
+        (300, ["probe", "blend", "top", "deep", "deep-blend"], False),
+        (900, ["probe", "blend", "deep", "deep-blend"], True),
+        (1400, ["probe", "blend", "deep", "deep-blend"], False),
     ],
 )
 def test_the_phases_that_are_drafted_are_those_that_run(tmp_path, drafted, rows, names, in_force):
@@ -102,7 +102,7 @@ def test_the_phases_that_are_drafted_are_those_that_run(tmp_path, drafted, rows,
     if not in_force:  # else a few rows more or less would lead to others
         data = DataSpec(train="t.csv")
         split = load_split(data, task=TASKS.get("text-classification"), base=tmp_path, locate=locate)
-        automatic = default_phases(rows_per_class=len(split.train) / 2, blocks=6)
+        automatic = default_phases(rows_per_class=len(split.train) / 2, blocks=6, blends=True)
         assert resolve_phases(train, (), learning_rate=9) == automatic
 
 
