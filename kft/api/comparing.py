@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from kft.split.data_split import DataSplit
 
 RUNS = Path("runs")
+JUDGED_BY = {"judging": "out of fold"}
+"""What one that was begun before, when valid alone judged, does not have: the two cannot be put together."""
 
 
 @shows
@@ -137,7 +139,7 @@ def compare(
         backbone = setting.backbone  # now, so that weights which cannot be had are told before anything is spent
         progress.note(f"backbone   {backbone.name}, {backbone.model.count_params():,} parameters")
         setting.retain  # noqa: B018 - likewise, for one that cannot be used
-        identity = {**run_identity(loaded, split, backbone.files.hash), "versions": runtime.versions()}
+        identity = {**run_identity(loaded, split, backbone.files.hash), "versions": runtime.versions(), **JUDGED_BY}
         place, done = _Place(loaded, split, backbone, folder), {}
         if resume:
             place.found = folder or latest_run(f"{loaded.name}-compare") or RUNS / f"{loaded.name}-compare-1"
