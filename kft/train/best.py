@@ -9,7 +9,7 @@ from kft.feed.batches import Ragged
 from kft.metrics.intervals import paired_difference
 from kft.metrics.metric import Metric
 from kft.recipe.training import PhaseSpec
-from kft.records.estimate import Estimate, widen
+from kft.records.estimate import Estimate
 from kft.train.answers import outputs_from
 from kft.train.checkpoint import Arrays, snapshot
 from kft.train.job import Job, LoopState
@@ -112,8 +112,9 @@ def _better(job: Job, state: LoopState, phase: PhaseSpec, metrics: dict[str, flo
 def gains(job: Job, state: LoopState, phase: str, kept: str) -> dict[str, Estimate]:
     """Returns what a phase gains over another on valid, above 0 where it is better: paired, with 95 % intervals.
 
-    In the metric that chooses and, where answers are probabilities, in the log loss, which sees much more in the same
-    rows. The intervals hold together (Bonferroni).
+    In the metric that chooses and, where answers are probabilities, in the log loss, which sees more in the same rows.
+    Each interval stands for itself: to keep a dearer phase by luck once too often costs time alone, and to miss one
+    that is better costs right answers.
 
     Args:
         job: What is trained.
@@ -132,7 +133,7 @@ def gains(job: Job, state: LoopState, phase: str, kept: str) -> dict[str, Estima
     valid = job.data.valid
     found = {}
     for each, metric in looks.items():
-        difference = widen(paired_difference(metric, valid.truth, first, second, valid.groups), len(looks))
+        difference = paired_difference(metric, valid.truth, first, second, valid.groups)
         found[each] = difference if metric.higher_is_better else -difference
     return found
 
