@@ -177,7 +177,7 @@ def test_what_is_no_tokenizer_is_refused(folders, tmp_path):
         load_tokenizer(tmp_path)
     assert "tokenizer.json" in str(caught.value)
     (tmp_path / "spiece.model").write_bytes(b"no protocol buffer at all")
-    with pytest.raises(ModelError, match="no SentencePiece model"):
+    with pytest.raises(ModelError, match="not a SentencePiece model"):
         load_tokenizer(tmp_path, "albert")
     with pytest.raises(ModelError, match="cannot be read") as caught:
         sentencepiece_tokenizer(read_sentencepiece(folders["unigram"] / "spiece.model"), "albert")
