@@ -58,8 +58,13 @@ def train(
     out.print()
     # Without an epoch of training that beat its start, what was kept is the start itself.
     print_metrics(result.evaluation, f"{kept.name} (epoch {kept.best_epoch})" if kept.epochs else f"kept: {kept.name}")
-    share = kept.trainable / kept.parameters
-    out.tell(f"trained    {kept.trainable:,} of {kept.parameters:,} parameters ({percent(share)}), chosen on valid")
+    # A blend trains nothing below the head, yet stands on what the phase that it starts from has trained.
+    by_name, trained, phase = {each.name: each for each in result.phases}, kept.trainable, kept
+    while not phase.epochs and phase.start in by_name:
+        phase = by_name[phase.start]
+        trained = max(trained, phase.trainable)
+    share = trained / kept.parameters
+    out.tell(f"trained    {trained:,} of {kept.parameters:,} parameters ({percent(share)}), chosen on valid")
     out.tell(f"seconds    {result.seconds:.0f}: " + ", ".join(f"{p.name} {p.seconds:.0f}" for p in result.phases))
     run = quote(str(result.run))
     by_class = "per_class.csv, " if result.evaluation.classes else ""

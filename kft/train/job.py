@@ -82,6 +82,7 @@ class PhaseResult:
     metrics: dict[str, float]
     seconds: float
     stopped: str
+    start: str | None = None
 
 
 @dataclass

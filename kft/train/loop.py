@@ -165,6 +165,7 @@ def _train_phase(job: Job, state: LoopState, phase: PhaseSpec, table: FreezeTabl
         metrics=metrics,
         seconds=time.perf_counter() - started,
         stopped=stopped,
+        start=phase.start,
     )
 
 
