@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kft.feed.batches import Ragged
@@ -25,10 +25,12 @@ class Validated:
     Attributes:
         metrics: By name, with ``valid_`` before it.
         answers: Its outputs, as a checkpoint holds them.
+        views: The arrays of a blend, which are no weights of the model that is trained; empty elsewhere.
     """
 
     metrics: dict[str, float]
     answers: Arrays
+    views: Arrays = field(default_factory=dict)
 
 
 def score(job: Job, metrics: dict[str, float]) -> tuple[float, ...]:
@@ -62,7 +64,7 @@ def answers_from(job: Job, arrays: Arrays) -> Any:
     return job.data.kind.judging.answers(rows, job.data.space, job.data.valid.offsets)
 
 
-def is_best_of_phase(job: Job, state: LoopState, phase: PhaseSpec, validated: Validated, views: Arrays) -> bool:
+def is_best_of_phase(job: Job, state: LoopState, phase: PhaseSpec, validated: Validated) -> bool:
     """Whether an epoch is better than all of its phase before it; then its weights are kept.
 
     Args:
@@ -70,13 +72,12 @@ def is_best_of_phase(job: Job, state: LoopState, phase: PhaseSpec, validated: Va
         state: What is kept of it.
         phase: The phase.
         validated: What its epoch reached on valid.
-        views: The arrays of a blend, which are no weights of the model that is trained.
     """
     known = state.phase_metrics.get(phase.name)
     if known is not None and score(job, validated.metrics) <= score(job, known):
         return False
     state.phase_metrics[phase.name] = validated.metrics
-    state.phase_weights[phase.name] = snapshot(state.moving) | views
+    state.phase_weights[phase.name] = snapshot(state.moving) | validated.views
     state.phase_answers[phase.name] = validated.answers
     return True
 
@@ -106,7 +107,11 @@ def _better(job: Job, state: LoopState, phase: PhaseSpec, metrics: dict[str, flo
         return not any(gain.low > 0 for gain in gains(job, state, kept, phase.name).values())
     if phase.solver == "blend" and phase.start == kept:  # it costs no more than what it is made of
         return metrics["valid_loss"] < state.best_facts["metrics"]["valid_loss"]
-    return any(gain.low > 0 for gain in gains(job, state, phase.name, kept).values())
+    found = gains(job, state, phase.name, kept)
+    if not found:  # by the loss of what are no probabilities: there is one figure, and no interval
+        return higher
+    first = next(iter(found.values()))
+    return first.low > 0 or (first.value >= 0 and any(gain.low > 0 for gain in found.values()))
 
 
 def gains(job: Job, state: LoopState, phase: str, kept: str) -> dict[str, Estimate]:

@@ -28,7 +28,7 @@ from kft.replicas import any_process, pad_rows, process_count, replica_count, ro
 from kft.train import events
 from kft.train.best import Validated, is_best_of_phase, is_best_of_run, not_preferred, nothing_left
 from kft.train.blending import solve_blend
-from kft.train.checkpoint import Arrays, restore
+from kft.train.checkpoint import restore
 from kft.train.events import Events
 from kft.train.frozen import features_of, solve_head
 from kft.train.job import (
@@ -140,7 +140,7 @@ def _train_phase(job: Job, state: LoopState, phase: PhaseSpec, table: FreezeTabl
     if phase.solver == "blend":
         found = yield from solve_blend(job, phase, split)
         validated = judge(found.valid, job.data)
-        yield from _keep_epoch(job, state, phase, 0, replace(validated, answers=found.answers), views=found.weights)
+        yield from _keep_epoch(job, state, phase, 0, replace(validated, answers=found.answers, views=found.weights))
     else:
         train, valid = yield from features_of(job, phase, split)
         forward = forward_of(split, stored=tuple(train.columns) == split.names)
@@ -327,11 +327,10 @@ def _keep_epoch(
     validated: Validated,
     *,
     training: dict[str, float] | None = None,
-    views: Arrays | None = None,
 ) -> Events[bool]:
     """Keeps the weights of an epoch that is the best, and reports it; returns whether its phase has no better."""
     training, metrics = training or {}, validated.metrics
-    kept = is_best_of_phase(job, state, phase, validated, views or {})
+    kept = is_best_of_phase(job, state, phase, validated)
     if kept and is_best_of_run(job, state, phase, epoch, metrics):
         yield events.BestFound()
     if "left_out" in training:
