@@ -171,3 +171,14 @@ def test_other_kinds_of_answers_blend_too(task, tiny_folder, tmp_path):
     before = predictions(result.run)
     kft.evaluate(result.run, quiet=True)
     assert predictions(result.run) == before
+
+
+def test_a_blend_needs_no_probe(tiny_folder, tmp_path):
+    alone = {"name": "blend", "unfreeze": "none", "solver": "blend"}
+    recipe = tiny.recipe(tmp_path, tiny_folder, rows=120, phases=[alone], best=None)
+    noisy(tmp_path / "reviews.csv")
+    result = kft.train(recipe, run=tmp_path / "run", quiet=True)
+    assert result.best_phase == "blend" and "probe" not in result.evaluation.baselines
+    before = predictions(result.run)
+    kft.evaluate(result.run, quiet=True)
+    assert predictions(result.run) == before
