@@ -129,6 +129,9 @@ def names_in(cell: Any, separator: str) -> list[Any]:
     """
     found = list_in(cell)
     if found is not None:
+        printed = [each for each in found if isinstance(each, str) and _PRINTED.match(each.strip())]
+        if printed:
+            raise ValueError(f"label is a list that holds a printed one: {printed[0][:40]!r}")
         return found
     problem = kind_problem(cell, "label")
     if problem:

@@ -94,3 +94,9 @@ def test_booleans_and_numbers_are_one_class_each():
         "labels are read in one spelling: 'TRUE' as 'true' (1); "
         "'cafe\u0301' has U+0065 U+0301, 'caf\u00e9' has U+00E9 (1)",
     )
+
+
+@pytest.mark.parametrize("cell", [["['"], ["['a', 'b']"], '["[\'a\', \'b\']"]', ["array(['a'])"]])
+def test_a_list_that_holds_a_printed_one_is_refused(cell):
+    label, problem = LABELS.labels.parse(cell, "", SPEC)
+    assert not label and "a list that holds a printed one" in problem
