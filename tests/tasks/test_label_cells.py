@@ -96,7 +96,7 @@ def test_booleans_and_numbers_are_one_class_each():
     )
 
 
-@pytest.mark.parametrize("cell", [["['"], ["['a', 'b']"], '["[\'a\', \'b\']"]', ["array(['a'])"]])
+@pytest.mark.parametrize("cell", [["['"], ["['a', 'b']"], "[\"['a', 'b']\"]", ["array(['a'])"]])
 def test_a_list_that_holds_a_printed_one_is_refused(cell):
     label, problem = LABELS.labels.parse(cell, "", SPEC)
     assert not label and "a list that holds a printed one" in problem
