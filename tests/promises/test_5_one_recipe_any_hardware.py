@@ -168,8 +168,10 @@ def test_a_loss_across_the_rows_of_a_batch_is_the_same_on_replicas(tmp_path, tin
     runs = [train(path, name, name) for name in ("one", devices)]
     first, second = (load_checkpoint(run / "checkpoints", "last").weights for run in runs)
     for name, array in first.items():
+        # A softmax does not see the bias of the keys: its gradient is 0 but for rounding, which AdamW blows up.
+        atol = 1e-5 if name.endswith("key/bias") else 1e-6
         if not name.startswith("head_logits"):
-            np.testing.assert_allclose(second[name], array, atol=1e-6, err_msg=name)
+            np.testing.assert_allclose(second[name], array, atol=atol, err_msg=name)
     lines = [[json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()] for run in runs]
     for one, two in zip(*lines, strict=True):
         for key in {"contrastive_loss", "nearest_alike", "valid_accuracy"} & set(one):
