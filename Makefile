@@ -73,6 +73,7 @@ bench: $(DEV_INSTALLED)
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/scaling.py check
 	$(BIN)/python benchmarks/audit.py $(BENCH)
+	$(BIN)/python benchmarks/few_labels.py $(BENCH)
 	$(BIN)/python benchmarks/verdict.py $(BENCH)
 	$(BIN)/python benchmarks/distribution.py $(BENCH)
 	$(BIN)/python benchmarks/unsure.py $(BENCH)
