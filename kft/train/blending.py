@@ -61,10 +61,11 @@ def solve_blend(job: Job, phase: PhaseSpec, split: SplitModel) -> Events[Blended
     train, valid, *more = yield from features_of(job, phase, split, () if names is None else (names,))
     goal = Goal(data.kind.learning.solver, data.kind.learning.units(data.space))
     named = _seen(more[0], names) if names is not None else None
-    weights = _unless_all_alike(data.weights)
+    targets, valid_targets = np.asarray(data.train.targets), np.asarray(data.valid.targets)
+    weights, valid_weights = _weights(data.weights, targets, valid_targets)
     lessons = (
-        Lesson(_seen(train, data.train.source), np.asarray(data.train.targets), goal, named, weights),
-        Lesson(_seen(valid, data.valid.source), np.asarray(data.valid.targets), goal, named),
+        Lesson(_seen(train, data.train.source), targets, goal, named, weights),
+        Lesson(_seen(valid, data.valid.source), valid_targets, goal, named, valid_weights),
     )
     tuned = is_tuned(job.phases, phase.name)
     folding = _folding(job, lessons, tuned)
@@ -114,8 +115,14 @@ def _seen(features: Source, inputs: Source) -> Seen:
     return Seen(as_array(column, len(features)), tokens if isinstance(tokens, Ragged) else None)
 
 
-def _unless_all_alike(weights: np.ndarray) -> np.ndarray | None:
-    return None if (weights == 1).all() else weights
+def _weights(
+    weights: np.ndarray, targets: np.ndarray, valid_targets: np.ndarray
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Returns the weights of train's rows, and those of valid's: a row counts as its class does in train."""
+    if (weights == 1).all():
+        return None, None
+    of_class = dict(zip(targets.tolist(), weights.tolist(), strict=True))  # rows of one class all weigh the same
+    return weights, np.array([of_class.get(target, 1.0) for target in valid_targets.tolist()], np.float32)
 
 
 def _folding(job: Job, lessons: tuple[Lesson, Lesson], tuned: bool) -> Folding:

@@ -182,3 +182,11 @@ def test_a_blend_needs_no_probe(tiny_folder, tmp_path):
     before = predictions(result.run)
     kft.evaluate(result.run, quiet=True)
     assert predictions(result.run) == before
+
+
+def test_rows_of_valid_weigh_as_their_class_does_in_train():
+    from kft.train.blending import _weights
+
+    train, valid = _weights(np.array([0.5, 0.5, 2.0], np.float32), np.array([0, 0, 1]), np.array([1, 0]))
+    assert train.tolist() == [0.5, 0.5, 2.0] and valid.tolist() == [2.0, 0.5]
+    assert _weights(np.ones(2, np.float32), np.array([0, 1]), np.array([1])) == (None, None)
