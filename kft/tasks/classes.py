@@ -56,6 +56,7 @@ def cross_entropy(targets: Any, logits: Any, label_smoothing: float = 0.0) -> An
     """
     import tensorflow as tf
 
+    targets = tf.convert_to_tensor(targets)
     log_probabilities = tf.nn.log_softmax(tf.cast(logits, tf.float32))
     if targets.dtype.is_floating:
         picked = tf.reduce_sum(targets * log_probabilities, axis=-1)

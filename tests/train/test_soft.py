@@ -48,8 +48,8 @@ def as_rows(shares):
 def test_the_loss_against_shares_is_that_of_rows_that_count_their_share(smoothing):
     logits, shares = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32), shares_of(5, 3)
     rows, classes, share = as_rows(shares)
-    soft = cross_entropy(tf.constant(shares), logits, smoothing).numpy()
-    hard = cross_entropy(tf.constant(classes.astype(np.int32)), logits[rows], smoothing).numpy()
+    soft = cross_entropy(shares, logits, smoothing).numpy()
+    hard = cross_entropy(classes.astype(np.int32), logits[rows], smoothing).numpy()
     np.testing.assert_allclose(soft, np.bincount(rows, hard * share), rtol=1e-5)
     if not smoothing:
         np.testing.assert_allclose(LOSSES["softmax"](logits.copy(), shares)[0], soft, rtol=1e-5)
@@ -60,7 +60,7 @@ def test_the_solvers_slope_is_that_of_the_loss():
     logits, shares = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32), shares_of(4, 3)
     with tf.GradientTape() as tape:
         given = tf.Variable(logits)
-        loss = tf.reduce_sum(cross_entropy(tf.constant(shares), given))
+        loss = tf.reduce_sum(cross_entropy(shares, given))
     np.testing.assert_allclose(
         LOSSES["softmax"](logits.copy(), shares)[1], tape.gradient(loss, given).numpy(), atol=1e-6
     )
