@@ -21,8 +21,8 @@ from kft.cli.common import console, debug_option, print_json
 from kft.errors import KftError, UsageError
 from kft.model.catalog import CATALOG
 from kft.model.sources import on_disk
-from kft.recipe.shipped import find_recipe, purpose, shipped_recipes
 from kft.recipe.separators import SEPARATORS
+from kft.recipe.shipped import find_recipe, purpose, shipped_recipes
 from kft.records.files import write_file
 from kft.tasks.names import ABOUT
 from kft.terminal import echo, styled

@@ -2,14 +2,9 @@
 
 import threading
 
+import keras
 import numpy as np
 import pytest
-
-from kft import runtime
-
-runtime.load_tensorflow()
-
-import keras
 
 from kft import load_backbone
 from kft.model.filling import assigned_later, filled
