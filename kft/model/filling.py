@@ -1,4 +1,4 @@
-"""Building a model whose weights are read or assigned right away: none of them is drawn at random, or read, for nothing.
+"""Building a model whose weights are read or assigned right away: none is drawn at random, or read, for nothing.
 
 Keras draws every weight of a new layer: of MiniLM half a second, of Gemma a gigabyte of random numbers.
 """
