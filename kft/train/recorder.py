@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,8 +85,8 @@ class Recorder:
                 self._show_epoch(event)
             case events.BestFound():
                 self._save_best()
-            case events.StateDue(optimizer):
-                self._save_last(optimizer)
+            case events.StateDue(variables):
+                self._save_last(variables)
             case events.PassBegins(label, rows, done):
                 self._tick = self._bar.enter_context(self.progress.task(label, rows))
                 self._tick(done)
@@ -130,15 +130,15 @@ class Recorder:
             more = {OUT_OF_FOLD: self.state.phase_answers[name]} if phase.solver == "blend" else {}
             self._own.save("best", Checkpoint(self.state.phase_weights[name], self.state.best_facts, more))
 
-    def _save_last(self, optimizer: Any) -> None:
+    def _save_last(self, variables: Sequence[Any] | None) -> None:
         """Snapshots all that the run needs to go on exactly here; a thread writes it."""
         if not self._last:
             return
         state, is_first, self._has_saved = self.state, not self._has_saved, True
         more = {BEST_OF + name: weights for name, weights in state.phase_weights.items()}
         more |= {ANSWERS_OF + name: answers for name, answers in state.phase_answers.items()}
-        if optimizer is not None:
-            more["training"] = snapshot(optimizer.variables, OPTIMIZER)
+        if variables is not None:
+            more["training"] = snapshot(variables, OPTIMIZER)
         more["seeds"] = {str(at): np.asarray(seed.numpy()) for at, seed in enumerate(random_states(self.job.model))}
         facts = facts_of(state) | {"history": list(self.history), "callbacks": self.job.callbacks.state}
         facts["identity"] = dict(self.files.identity)
