@@ -379,6 +379,7 @@ def _prepare(recipe: Recipe, split: DataSplit, progress: Progress, *, beginning:
     require_room(recipe, backbone.max_tokens)
     if beginning:
         start = ", random weights" if spec.model.weights == "random" else ""
-        progress.note(f"backbone   {backbone.name}, {backbone.model.count_params():,} parameters{start}")
+        part = "" if spec.model.blocks is None else f", its first {spec.model.blocks} blocks alone"
+        progress.note(f"backbone   {backbone.name}{part}, {backbone.model.count_params():,} parameters{start}")
         progress.note(f"devices    {replicas.describe()}")
     return prepare(spec, split.without_test(), backbone, progress)

@@ -166,6 +166,9 @@ class ModelSpec(Spec):
     weights: Literal["pretrained", "random"] = Field(
         "pretrained", description="random: from scratch, to measure what pretraining is worth"
     )
+    blocks: int | None = Field(
+        None, ge=1, le=1000, description="the backbone's first N blocks alone: faster, less able; default: all of them"
+    )
     max_tokens: int = Field(128, ge=4, le=8192, description="longer texts are cut; the share is printed")
     image: ImageSpec = Field(default_factory=ImageSpec)
     pooling: Literal["auto", "mean", "cls", "max", "attention", "last"] = Field(

@@ -116,7 +116,7 @@ def _facts(record: RunRecord) -> dict[str, Any]:
     facts: dict[str, Any] = {"trained on": n.train, "validated on": n.valid, "tested on": record.n}
     if labels:
         facts["classes" if record.task.kind.one_class else "labels"] = len(labels)
-    return facts | {"backbone": record.receipt.backbone}
+    return facts | {"backbone": record.receipt.backbone + record.part_of_backbone}
 
 
 def _metrics(record: RunRecord) -> list[tuple[str, list[Estimate], float]]:
@@ -293,7 +293,7 @@ def _provenance(record: RunRecord) -> Mapping[str, str]:
     return {
         "recipe": record.recipe.name,
         "data": ", ".join(sources),
-        "backbone": receipt.backbone,
+        "backbone": receipt.backbone + record.part_of_backbone,
         "split hash": receipt.split_hash,
         "data hash": receipt.data_hash,
         "weights hash": receipt.weights_hash,
