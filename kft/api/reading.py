@@ -18,7 +18,7 @@ from kft.model.limits import known_limit
 from kft.recipe.load import Recipe
 from kft.recipe.schema import ModelSpec
 from kft.recipe.sources import DATAFRAME
-from kft.split.assign import SPLITS
+from kft.split.assign import SPLITS, UNLABELLED
 from kft.split.data_split import DataSplit, load_split
 from kft.suites.suite import suite_of
 from kft.suites.suite_fit import require_fit
@@ -177,13 +177,13 @@ def frames_of(data: Any) -> Mapping[str, pd.DataFrame] | None:
     if data is None:
         return None
     frames = data if isinstance(data, Mapping) else {"train": data}
-    unknown = sorted(set(frames) - set(SPLITS))
+    unknown = sorted(set(frames) - {*SPLITS, UNLABELLED})
     if unknown or "train" not in frames:
         raise UsageError(
             f"{', '.join(map(repr, unknown))} is not a split" if unknown else "there is no DataFrame to train on",
             where="data=",
             received=", ".join(map(repr, frames)) or "an empty mapping",
-            expected="'train', and perhaps 'valid' and 'test'",
+            expected="'train', and perhaps 'valid', 'test' and 'unlabelled'",
         )
     return frames
 
@@ -196,6 +196,7 @@ def show_data(progress: Progress, recipe: Recipe, split: DataSplit) -> None:
     if guessed:
         progress.note(f"guessed    {', '.join(guessed)}; name them in the recipe to be sure")
     sizes = f"{len(split.train):,} train, {len(split.valid):,} valid, {len(split.test):,} test"
+    sizes += "" if split.unlabelled is None else f", {len(split.unlabelled):,} unlabelled"
     progress.note(f"data       {sizes}; {_described(split)}; {split.how}")
     for note in split.notes:
         progress.note(f"read       {note}")

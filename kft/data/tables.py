@@ -122,7 +122,7 @@ def to_examples(
     """
     frame, labelling = rows.frame, task.kind.labels
     ids = row_ids(rows, spec, task=task, columns=columns)
-    groups = _groups(frame, spec.group, rows.name)
+    groups = row_groups(frame, spec.group, rows.name)
     texts, raw_labels = list(frame[columns.text]), list(frame[columns.label])
     seconds = list(frame[columns.pair]) if columns.pair else [None] * len(frame)
     settled = labelling.settle(LabelColumn(raw_labels, texts, f"{rows.name}, column {columns.label!r}"), spec)
@@ -275,7 +275,16 @@ def refuse_repeated(ids: Sequence[str], name: str, spec: DataSpec) -> None:
         )
 
 
-def _groups(frame: pd.DataFrame, group: GroupSpec | None, name: str) -> list[str] | None:
+def row_groups(frame: pd.DataFrame, group: GroupSpec | None, name: str) -> list[str] | None:
+    """Returns the group of each row; None where the recipe names none.
+
+    Raises:
+        DataError: The column is missing, or a row has no group.
+
+    Example:
+        >>> row_groups(pd.DataFrame({"shop": ["a-1", "b-1"]}), GroupSpec(column="shop", pattern="^(.)"), "a.csv")
+        ['a', 'b']
+    """
     if group is None:
         return None
     require_column(frame, group.column, "data.group", name, expected="the group column")

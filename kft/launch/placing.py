@@ -113,6 +113,8 @@ def place(recipe: Recipe, data: str | None) -> Placed:
     data_values: dict[str, Any] = {}
     for key in SOURCE_KEYS:
         named = getattr(recipe.spec.data, key)
+        if named is None:
+            continue
         several = [
             _placed(f"data.{key}", one, recipe.base, data) for one in ([named] if isinstance(named, str) else named)
         ]

@@ -80,6 +80,11 @@ class DataSpec(Spec):
     )
     valid: SharesOrSources = Field("15%", description="a share of train, or as train; selection looks at it")
     test: SharesOrSources = Field("15%", description="a share of train, or as train; sealed until evaluation")
+    unlabelled: Sources | None = Field(
+        None,
+        description="as train, or txt files of one text a line; labels in it are never read, and rows that are copies "
+        "of valid or test rows are left out. A train.teacher labels them, else the run's own confident answers do",
+    )
     encoding: Encoding | None = Field(
         None, description="of csv, tsv, txt and jsonl files that are not UTF-8; windows-1252 is found and said"
     )

@@ -63,6 +63,7 @@ class Receipt:
         strategy: How they share the work.
         resumed: When the run went on.
         manifest: Whether manifest.json belongs to the run; those of earlier kft had none.
+        unlabelled: Rows without labels that training may see.
         backbone_files: sha256 of each file that the backbone was read from; those of earlier kft had none.
     """
 
@@ -90,3 +91,4 @@ class Receipt:
     resumed: tuple[Resumed, ...] = absent(())
     manifest: bool = absent(False)
     backbone_files: Mapping[str, str] | None = absent()
+    unlabelled: int = absent(0)

@@ -20,11 +20,12 @@ from kft.errors import DataError
 from kft.recipe.schema import DataSpec
 from kft.recipe.sources import parse_share
 from kft.registry import nearest
-from kft.split.assign import SPLITS, split_alike, split_by_time, split_rows
+from kft.split.assign import SPLITS, UNLABELLED, split_alike, split_by_time, split_rows
 from kft.split.near import Copies
 from kft.split.sources import Sources, read_sources
 from kft.split.times import Times, read_times
 from kft.split.together import Vectorise, rows_together
+from kft.split.unlabelled import find_unlabelled
 from kft.tasks.spelling import respelled
 from kft.tasks.task import AnswerKind, AnswerSpace, Task
 
@@ -38,12 +39,14 @@ class Selection:
         valid: What choices look at.
         kind: What is answered.
         space: Everything that an answer can be.
+        unlabelled: Rows without labels that are none of valid's or test's; None where the recipe names none.
     """
 
     train: Examples
     valid: Examples
     kind: AnswerKind
     space: AnswerSpace
+    unlabelled: Examples | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -63,12 +66,13 @@ class DataSplit:
         space: Everything that an answer can be: labels, or the mean and deviation of numbers.
         rejected: Rows that cannot be used.
         columns: What was read.
-        split_hash: sha256 over the sorted (id, split) pairs.
-        data_hash: sha256 over every id, text and label.
+        split_hash: sha256 over the sorted (id, split) pairs; rows without labels play no part in it.
+        data_hash: sha256 over every id, text and label; rows without labels count as those of an empty one.
         how: How the split was made, in words.
         notes: What was guessed in reading the data, one sentence each.
         copies: Copies among all examples, train, then valid, then test: found where both valid and test are shares
             of train, and kept on one side; None where nobody has looked at all of them yet.
+        unlabelled: Rows without labels that are none of valid's or test's; None where the recipe names none.
     """
 
     train: Examples
@@ -83,9 +87,10 @@ class DataSplit:
     how: str
     notes: tuple[str, ...] = ()
     copies: Copies | None = None
+    unlabelled: Examples | None = None
 
     def without_test(self) -> Selection:
-        return Selection(self.train, self.valid, self.kind, self.space)
+        return Selection(self.train, self.valid, self.kind, self.space, self.unlabelled)
 
     def part(self, name: str) -> Examples:
         """Returns the examples of ``train``, ``valid`` or ``test``."""
@@ -97,8 +102,9 @@ class DataSplit:
         return self.space.labels
 
     def frame(self) -> pd.DataFrame:
-        """Returns id, split and the first 16 hex digits of the sha256 of the content."""
+        """Returns id, split and the first 16 hex digits of the sha256 of the content; of rows without labels too."""
         parts = [(name, self.part(name)) for name in SPLITS]
+        parts += [] if self.unlabelled is None else [(UNLABELLED, self.unlabelled)]
         return pd.DataFrame(
             {
                 "id": [identifier for _, part in parts for identifier in part.ids],
@@ -187,13 +193,21 @@ def load_split(
     Raises:
         DataError: The data cannot be used; says where and what to do.
     """
-    read = _read(read_sources(spec, task=task, base=base, locate=locate, frames=frames), spec, task)
+    sources = read_sources(spec, task=task, base=base, locate=locate, frames=frames)
+    read = _read(sources, spec, task)
     names, rejected, kind = read.names, read.rejected, task.kind
     notes = tuple(dict.fromkeys(note for part in read.parts.values() for note in part.notes))
     parts, how, copies = _divide(read.parts, spec, names, kind, read.times, similar)
     space = kind.labels.space(list(labels_of(parts["train"])))
     _require_rows(parts, names, rejected)
     _require_labels(parts, names, kind, space)
+    extra = None
+    if sources.unlabelled:
+        extra = find_unlabelled(sources.unlabelled, sources.places, spec, task, read.columns, parts)
+        refuse_rejected(extra.rejected, spec)
+        rejected, notes = (*rejected, *extra.rejected), (*notes, *extra.examples.notes)
+        how += f", {extra.how} left out of unlabelled" if extra.how else ""
+    unlabelled = [] if extra is None else [extra.examples]
     assignments = {str(identifier): key for key in SPLITS for identifier in parts[key].ids}
     return DataSplit(
         train=parts["train"],
@@ -204,10 +218,11 @@ def load_split(
         rejected=rejected,
         columns=read.columns,
         split_hash=split_hash(assignments),
-        data_hash=data_hash((parts[key] for key in SPLITS), kind.labels.written),
+        data_hash=data_hash([*(parts[key] for key in SPLITS), *unlabelled], kind.labels.written),
         how=how,
         notes=notes,
         copies=copies,
+        unlabelled=None if extra is None else extra.examples,
     )
 
 

@@ -57,6 +57,7 @@ def start_files(
         pair_column=split.columns.pair,
         label_column=split.columns.label,
         n=Counts(len(split.train), len(split.valid), len(split.test)),
+        unlabelled=0 if split.unlabelled is None else len(split.unlabelled),
         set_aside=int(set_aside(recipe.spec, split).sum()),
         phases=tuple(phase.model_dump(mode="json") for phase in phases),
         versions=runtime.versions(),
