@@ -21,7 +21,7 @@ from kft.model.card import Card, read_card
 from kft.model.catalog import CATALOG, BackboneEntry
 from kft.model.sources import source_of
 from kft.recipe.schema import RecipeSpec
-from kft.split.data_split import Selection, data_hash, labels_of
+from kft.split.data_split import Selection, data_hash, labels_of, learned_targets
 from kft.split.holdout import set_aside
 from kft.tasks.label_names import describe_label, why_no_names
 from kft.tasks.registry import TASKS
@@ -119,9 +119,7 @@ class Grounds:
     @cached_property
     def weights(self) -> np.ndarray | None:
         """``float32[n]``: by ``train.class_weight``; None where all count the same."""
-        from kft.train.prepare import row_weights
-
-        found = row_weights(self.spec.train, self.targets, len(self.split.labels))
+        found = self._learned[1]
         return None if (found == 1).all() else found
 
     @cached_property
@@ -129,10 +127,17 @@ class Grounds:
         """What the metrics compare answers with."""
         return self.task.kind.judging.truth(list(labels_of(self.known)), self.split.space)
 
-    @cached_property
+    @property
     def targets(self) -> np.ndarray:
-        """As the head learns them."""
-        return np.asarray(self.task.kind.learning.targets(list(labels_of(self.known)), self.split.space, None))
+        """As the head learns them: of soft labels the shares."""
+        return self._learned[0]
+
+    @cached_property
+    def _learned(self) -> tuple[np.ndarray, np.ndarray]:
+        from kft.train.weights import class_weights, weigh
+
+        targets = learned_targets(self.known, self.task.kind, self.split.space)
+        return weigh(targets, class_weights(self.spec.train, targets, len(self.split.labels)))
 
     @cached_property
     def rows_hash(self) -> str:

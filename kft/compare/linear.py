@@ -41,8 +41,8 @@ def fit_linear(setting: Setting) -> Solution:
 
 def _fit_words(setting: Setting) -> Solution:
     """TF-IDF of words and pairs of words; of characters where texts have no spaces."""
-    known, judged = setting.known, setting.judged
-    worded = Worded(known.inputs, setting.targets(known), setting.goal, setting.counts)
+    known, judged, (targets, counts) = setting.known, setting.judged, setting.learned
+    worded = Worded(known.inputs, targets, setting.goal, counts)
     strength, outputs = words_out_of_fold(worded.take(judged.rows), judged.fold_of)
     (found,) = fit_words(worded, (strength,))
 
@@ -62,8 +62,8 @@ def _fit_words(setting: Setting) -> Solution:
 
 def _fit_pixels(setting: Setting) -> Solution:
     """A linear model on the colours of thumbnails."""
-    known, judged = setting.known, setting.judged
-    lesson = Lesson(_colours(known.inputs), setting.targets(known), setting.goal, None, setting.counts)
+    known, judged, (targets, counts) = setting.known, setting.judged, setting.learned
+    lesson = Lesson(_colours(known.inputs), targets, setting.goal, None, counts)
     strength, outputs = linear.out_of_fold(lesson.take(judged.rows), judged.fold_of)
     view = linear.fit(lesson, strength)
     return Solution(

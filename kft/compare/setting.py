@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from kft.forgetting.retention import retain_vectors
 from kft.metrics.metric import Metric
 from kft.recipe.schema import FeaturesSpec, RecipeSpec
 from kft.records.estimate import Estimate
-from kft.split.data_split import Selection, labels_of
+from kft.split.data_split import Selection, labels_of, learned_targets
 from kft.split.together import rows_together
 from kft.tasks.label_names import describe_label, why_no_names
 from kft.tasks.registry import TASKS
@@ -94,8 +94,8 @@ class Setting:
         return self.task.kind.judging.truth(list(labels_of(examples)), self.split.space)
 
     def targets(self, examples: Examples) -> np.ndarray:
-        """Returns ``int[n]`` of classes, else ``float32[n, units]``: as a head learns them."""
-        return np.asarray(self.task.kind.learning.targets(list(labels_of(examples)), self.split.space, None))
+        """Returns ``int[n]`` of classes, or their shares; else ``float32[n, units]``: as a head learns them."""
+        return learned_targets(examples, self.task.kind, self.split.space)
 
     def answers_of(self, outputs: np.ndarray) -> np.ndarray:
         """Returns what the metrics judge: probabilities, or numbers in the labels' units.
@@ -111,13 +111,12 @@ class Setting:
         return Examples.concatenate([self.split.train, self.split.valid])
 
     @cached_property
-    def counts(self) -> np.ndarray:
-        """``float32[n]``: how much each of ``known`` counts; those of valid 1 each, as a training run has it."""
-        from kft.train.prepare import row_weights
+    def learned(self) -> tuple[np.ndarray, np.ndarray]:
+        """Targets of ``known``, and ``float32[n]``, how much each counts: its class as in train."""
+        from kft.train.weights import class_weights, weigh
 
-        train, valid = self.split.train, self.split.valid
-        of_train = row_weights(self.spec.train, self.targets(train), len(self.split.labels))
-        return np.concatenate([of_train, np.ones(len(valid), np.float32)])
+        of_class = class_weights(self.spec.train, self.targets(self.split.train), len(self.split.labels))
+        return weigh(self.targets(self.known), of_class)
 
     @cached_property
     def judged(self) -> Judged:
@@ -165,11 +164,9 @@ class Setting:
     @cached_property
     def lesson(self) -> Lesson:
         """``known`` as views learn it, from the frozen backbone; without the labels' names."""
-        train, valid = (
-            Lesson(self.seen_of(part), self.targets(part), self.goal) for part in (self.split.train, self.split.valid)
-        )
-        weights = None if (self.counts == 1).all() else self.counts
-        return replace(train.with_more(valid), weights=weights)
+        targets, counts = self.learned
+        seen = self.seen_of(self.split.train).with_more(self.seen_of(self.split.valid))
+        return Lesson(seen, targets, self.goal, weights=None if (counts == 1).all() else counts)
 
     @cached_property
     def names(self) -> Seen | None:

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from kft.data.shares import Shares
+
 Input = str | tuple[str, str] | Path
 """What a model reads of one example: a text, two texts, or an image file."""
 
@@ -69,10 +71,12 @@ class Examples:
     Attributes:
         ids: ``str[n]``, unique.
         inputs: What the model reads.
-        labels: ``object[n]``: names, sets of names, numbers or spans; None where the table is unlabelled.
+        labels: ``object[n]``: names, sets of names, numbers or spans; None where the table is unlabelled. Of
+            soft labels the class with the largest share.
         groups: ``str[n]``, or None where each example stands alone.
         columns: Other columns that the recipe names (``data.slices``, ``data.sensitive``), each ``str[n]``.
         notes: What was guessed in reading them, one sentence each; printed, and a finding of ``kft check``.
+        shares: What each label says of each class; None where labels are not soft.
 
     Example:
         >>> examples = Examples(np.array(["a", "b"]), ["one", "two"], np.array(["x", "y"]), None)
@@ -86,6 +90,7 @@ class Examples:
     groups: np.ndarray | None
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    shares: Shares | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -97,11 +102,14 @@ class Examples:
             labels=None if self.labels is None else self.labels[indices],
             groups=None if self.groups is None else self.groups[indices],
             columns={name: values[indices] for name, values in self.columns.items()},
+            shares=None if self.shares is None else self.shares.take(indices),
         )
 
     @classmethod
     def concatenate(cls, parts: Sequence[Examples]) -> Examples:
         """Joins examples that all have the same columns; without labels or groups where one part has none.
+
+        Where some have soft labels, the labels of the others are shares too: all of it in one class.
 
         Example:
             >>> one = Examples(np.array(["a"]), ["one"], None, None)
@@ -117,7 +125,20 @@ class Examples:
             groups=np.concatenate(groups) if len(groups) == len(parts) else None,
             columns={name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns},
             notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+            shares=_joined_shares(parts) if len(labels) == len(parts) else None,
         )
+
+
+def _joined_shares(parts: Sequence[Examples]) -> Shares | None:
+    if all(part.shares is None for part in parts):
+        return None
+    labels = [[] if part.labels is None else part.labels.tolist() for part in parts]
+    return Shares.concatenate(
+        [
+            part.shares if part.shares is not None else Shares.of_labels(own)
+            for part, own in zip(parts, labels, strict=True)
+        ]
+    )
 
 
 def content(given: Input) -> str:

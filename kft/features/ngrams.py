@@ -25,7 +25,7 @@ class Worded:
 
     Attributes:
         inputs: Texts, or pairs of them.
-        targets: ``int[n]`` for softmax, else ``float32[n, units]``.
+        targets: ``int[n]`` for softmax, or shares of the classes; else ``float32[n, units]``.
         goal: What is answered.
         counts: ``float32[n]``: how much each counts.
     """

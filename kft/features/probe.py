@@ -32,7 +32,8 @@ class ProbeRows:
 
     Attributes:
         features: ``float[rows, width]``, or a column that serves them in pieces.
-        targets: ``int[rows]`` in ``0 .. classes - 1``, or ``float[rows, classes]`` for solvers other than ``softmax``.
+        targets: ``int[rows]`` in ``0 .. classes - 1``, or ``float[rows, classes]``: for ``softmax``
+            shares that sum to 1.
         weights: ``float[rows]``; default: ones.
     """
 
@@ -288,14 +289,21 @@ def _evaluate(
 
 
 def _softmax_loss(logits: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Cross-entropy; overwrites the logits."""
+    """Cross-entropy against classes, or against shares of them; overwrites the logits."""
     logits -= logits.max(axis=1, keepdims=True)
-    picked = logits[np.arange(len(targets)), targets].astype(np.float64)
+    soft = targets.ndim == 2
+    if soft:
+        picked = np.einsum("nc,nc->n", logits, targets, dtype=np.float64)
+    else:
+        picked = logits[np.arange(len(targets)), targets].astype(np.float64)
     exponentials = np.exp(logits, out=logits)
     totals = exponentials.sum(axis=1, keepdims=True)
     losses = np.log(totals[:, 0], dtype=np.float64) - picked
     exponentials /= totals
-    exponentials[np.arange(len(targets)), targets] -= 1
+    if soft:
+        exponentials -= targets
+    else:
+        exponentials[np.arange(len(targets)), targets] -= 1
     return losses, exponentials
 
 

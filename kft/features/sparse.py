@@ -20,7 +20,7 @@ def solve_sparse(
 
     Args:
         rows: Sparse ``float32[n, columns]``, of length one or so.
-        targets: ``int[n]`` for softmax, else ``float32[n, units]``.
+        targets: ``int[n]`` for softmax, or shares of the classes; else ``float32[n, units]``.
         counts: ``float32[n]``: how much each row counts.
         goal: What is answered.
         strength: The inverse penalty C.

@@ -131,6 +131,16 @@ def labels_of(examples: Examples) -> np.ndarray:
     return examples.labels
 
 
+def learned_targets(examples: Examples, kind: AnswerKind, space: AnswerSpace) -> np.ndarray:
+    """Returns what a head learns of examples: ``float32[n, classes]`` where labels are soft.
+
+    Else ``int32[n]`` of classes, and ``float32[n, units]`` of several labels or of a number.
+    """
+    if examples.shares is not None:
+        return examples.shares.of(space.labels)
+    return np.asarray(kind.learning.targets(list(labels_of(examples)), space, None))
+
+
 def split_hash(assignments: Mapping[str, str]) -> str:
     """Returns sha256 over the sorted (id, split) pairs, each as ``id TAB split LF`` in UTF-8.
 

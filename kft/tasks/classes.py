@@ -14,6 +14,7 @@ import pandas as pd
 
 from kft.metrics.by_class import per_class
 from kft.metrics.classification import METRICS, confusion_matrix
+from kft.metrics.soft import soft_log_loss
 from kft.recipe.schema import DataSpec
 from kft.tasks.cells import as_text, kind_problem
 from kft.tasks.decimals import as_number, comma_notes, number_problem, require_one_comma
@@ -46,11 +47,21 @@ class Prediction:
 
 
 def cross_entropy(targets: Any, logits: Any, label_smoothing: float = 0.0) -> Any:
-    """Returns each example's cross-entropy in nats, with smoothed targets (Szegedy et al., 2016)."""
+    """Returns each example's cross-entropy in nats, with smoothed targets (Szegedy et al., 2016).
+
+    Args:
+        targets: ``int32[...]``, or shares of each class ``float32[..., classes]``.
+        logits: ``float[..., classes]``.
+        label_smoothing: This much of a target goes to all classes alike, also of shares.
+    """
     import tensorflow as tf
 
+    targets = tf.convert_to_tensor(targets)
     log_probabilities = tf.nn.log_softmax(tf.cast(logits, tf.float32))
-    picked = tf.gather(log_probabilities, targets, axis=-1, batch_dims=len(targets.shape))
+    if targets.dtype.is_floating:
+        picked = tf.reduce_sum(targets * log_probabilities, axis=-1)
+    else:
+        picked = tf.gather(log_probabilities, targets, axis=-1, batch_dims=len(targets.shape))
     uniform = tf.reduce_mean(log_probabilities, axis=-1)
     return -(1 - label_smoothing) * picked - label_smoothing * uniform
 
@@ -135,6 +146,27 @@ def _objective(space: AnswerSpace, label_smoothing: float) -> Objective:
     return Objective(lambda targets, outputs: cross_entropy(targets, outputs, label_smoothing), hits)
 
 
+def _soft_objective(space: AnswerSpace, label_smoothing: float) -> Objective:
+    """Cross-entropy against shares; hits are answers of the class with the largest share."""
+    import tensorflow as tf
+
+    def hits(targets: Any, outputs: Any) -> Any:
+        return tf.cast(tf.equal(tf.argmax(outputs, axis=1), tf.argmax(targets, axis=1)), tf.float32)
+
+    def losses(targets: Any, outputs: Any) -> Any:
+        return cross_entropy(targets, outputs, label_smoothing)
+
+    return Objective(losses, hits, (len(space.labels),), "float32")
+
+
+def _loss(targets: np.ndarray, outputs: np.ndarray, space: AnswerSpace) -> float:
+    """Returns the mean cross-entropy in nats, against classes or against shares."""
+    probabilities = softmax(outputs)
+    if targets.ndim == 2:
+        return soft_log_loss(targets, probabilities)
+    return METRICS["log_loss"].value(targets, probabilities)
+
+
 def _shares(labels: Sequence[str], space: AnswerSpace) -> list[float]:
     counts = np.bincount(_targets(labels, space), minlength=len(space.labels))
     return (counts / counts.sum()).tolist()
@@ -180,7 +212,8 @@ CLASSES = AnswerKind(
         units=lambda space: len(space.labels),
         targets=_targets,
         objective=_objective,
-        loss=lambda targets, outputs, space: METRICS["log_loss"].value(targets, softmax(outputs)),
+        loss=_loss,
+        soft=_soft_objective,
     ),
     judging=Judging(
         metrics=METRICS,

@@ -128,7 +128,10 @@ class Learning:
         units: How wide the model's last layer is.
         targets: Labels to an array ``[n, ...]``, or to one array a text of its tokens.
         objective: (space, label smoothing) to what training minimises.
-        loss: (targets, outputs, space) to the mean loss in double precision, without label smoothing.
+        loss: (targets, outputs, space) to the mean loss in double precision, without label smoothing. Targets may be
+            shares where there is a ``soft``.
+        soft: As ``objective``, where targets are shares of each class, ``float32[n, units]``, that sum to 1; None where
+            an answer is not one class of many.
         per_token: Whether each token has an output of its own.
         lost: (labels, space, offsets) to the parts of labels, by the number of their text, that no answer can match.
     """
@@ -140,6 +143,7 @@ class Learning:
     targets: Callable[[Sequence[Any], AnswerSpace, Offsets], Any]
     objective: Callable[[AnswerSpace, float], Objective]
     loss: Callable[[Any, Any, AnswerSpace], float]
+    soft: Callable[[AnswerSpace, float], Objective] | None = None
     per_token: bool = False
     lost: Callable[[Sequence[Any], AnswerSpace, Offsets], list[tuple[int, Any]]] = lambda labels, space, offsets: []
 

@@ -28,6 +28,7 @@ from kft.train.frozen import features_of
 from kft.train.job import Job
 from kft.train.phases import is_tuned
 from kft.train.tagged_words import MOST_WORDS, to_tokens, words_of
+from kft.train.weights import weigh
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,11 @@ def solve_blend(job: Job, phase: PhaseSpec, split: SplitModel) -> Events[Blended
     train, valid, *more = yield from features_of(job, phase, split, () if names is None else (names,))
     goal = Goal(data.kind.learning.solver, data.kind.learning.units(data.space))
     named = _seen(more[0], names) if names is not None else None
-    targets, valid_targets = np.asarray(data.train.targets), np.asarray(data.valid.targets)
-    weights, valid_weights = _weights(data.weights, targets, valid_targets)
+    # A row of valid counts as its class does in train.
+    valid_targets, valid_weights = weigh(np.asarray(data.valid.learned), data.class_weights)
     lessons = (
-        Lesson(_seen(train, data.train.source), targets, goal, named, weights),
-        Lesson(_seen(valid, data.valid.source), valid_targets, goal, named, valid_weights),
+        Lesson(_seen(train, data.train.source), np.asarray(data.train.learned), goal, named, _some(data.weights)),
+        Lesson(_seen(valid, data.valid.source), valid_targets, goal, named, _some(valid_weights)),
     )
     tuned = is_tuned(job.phases, phase.name)
     folding = _folding(job, lessons, tuned)
@@ -115,14 +116,8 @@ def _seen(features: Source, inputs: Source) -> Seen:
     return Seen(as_array(column, len(features)), tokens if isinstance(tokens, Ragged) else None)
 
 
-def _weights(
-    weights: np.ndarray, targets: np.ndarray, valid_targets: np.ndarray
-) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Returns the weights of train's rows, and those of valid's: a row counts as its class does in train."""
-    if (weights == 1).all():
-        return None, None
-    of_class = dict(zip(targets.tolist(), weights.tolist(), strict=True))  # rows of one class all weigh the same
-    return weights, np.array([of_class.get(target, 1.0) for target in valid_targets.tolist()], np.float32)
+def _some(weights: np.ndarray) -> np.ndarray | None:
+    return None if (weights == 1).all() else weights
 
 
 def _folding(job: Job, lessons: tuple[Lesson, Lesson], tuned: bool) -> Folding:
@@ -130,7 +125,7 @@ def _folding(job: Job, lessons: tuple[Lesson, Lesson], tuned: bool) -> Folding:
     data = job.data
     sizes = [len(lesson) for lesson in lessons]
     is_valid = np.repeat([False, True], sizes)
-    strata = np.concatenate([_strata(lesson) for lesson in lessons])
+    strata = np.concatenate([_strata(part.targets, lessons[0].goal) for part in (data.train, data.valid)])
     rows = is_valid if tuned else np.ones(sum(sizes), bool)
     together = None if data.together is None else data.together[rows]
     if job.spec.data.keep_together == "similar":
@@ -139,13 +134,13 @@ def _folding(job: Job, lessons: tuple[Lesson, Lesson], tuned: bool) -> Folding:
     return Folding(strata[rows], together, job.spec.seed, is_valid[rows])
 
 
-def _strata(lesson: Lesson) -> np.ndarray:
+def _strata(targets: Any, goal: Goal) -> np.ndarray:
     """Returns ``int[n]``: the class; the first label of several; quarters of numbers."""
-    if lesson.goal.solver == "softmax":
-        return lesson.targets
-    if lesson.goal.solver == "sigmoid":
-        return np.where(lesson.targets.any(axis=1), lesson.targets.argmax(axis=1), lesson.goal.units)
-    return np.digitize(lesson.targets[:, 0], np.quantile(lesson.targets[:, 0], [0.25, 0.5, 0.75]))
+    if goal.solver == "softmax":
+        return np.asarray(targets)
+    if goal.solver == "sigmoid":
+        return np.where(targets.any(axis=1), targets.argmax(axis=1), goal.units)
+    return np.digitize(targets[:, 0], np.quantile(targets[:, 0], [0.25, 0.5, 0.75]))
 
 
 def _answers(found: BlendResult, train: int, tuned: bool) -> Arrays:

@@ -97,6 +97,7 @@ def with_names(data: TrainData, phase: PhaseSpec) -> TrainData:
         train.source.joined(data.names),
         np.concatenate([train.targets, data.kind.learning.targets(labels, data.space, None)]),
         np.concatenate([train.truth, data.kind.judging.truth(labels, data.space)]),
+        shares=None if train.shares is None else np.concatenate([train.shares, np.eye(len(labels), dtype=np.float32)]),
     )
     weights = np.concatenate([data.weights, np.ones(len(labels), np.float32)])
     return replace(data, train=joined, weights=weights)

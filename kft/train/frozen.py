@@ -56,8 +56,8 @@ def solve_head(job: Job, phase: PhaseSpec, train: Source, valid: Source) -> Even
         rows, valid_rows, score = ProbeRows(words, words.targets), ProbeRows(valid_words, valid_words.targets), None
     else:
         assert isinstance(column, Vectors) and isinstance(valid_column, Vectors)
-        rows = ProbeRows(column, data.train.targets, data.weights)
-        valid_rows = ProbeRows(valid_column, data.valid.targets)
+        rows = ProbeRows(column, data.train.learned, data.weights)
+        valid_rows = ProbeRows(valid_column, data.valid.learned)
     with job.watch.task("probe, L-BFGS", len(STRENGTHS)) as tick:
         classes = kind.learning.units(data.space)
         probe = solve_probe(rows, valid_rows, classes, solver=kind.learning.solver, score=score, tick=tick)

@@ -28,10 +28,11 @@ class Labelled:
 
     Attributes:
         source: Batches of the model's inputs.
-        targets: What the loss compares with: ``[n, ...]``, or one array a text of its tokens.
+        targets: The labels as numbers: ``[n, ...]``, or one array a text of its tokens.
         truth: What the metrics compare with.
         offsets: Of each text's tokens; only for tagging.
         groups: ``str[n]``; None where each example stands alone.
+        shares: ``float32[n, classes]``, rows that sum to 1: soft labels; None where labels are not soft.
     """
 
     source: Source
@@ -39,10 +40,17 @@ class Labelled:
     truth: Any
     offsets: list[np.ndarray] | None = None
     groups: np.ndarray | None = None
+    shares: np.ndarray | None = None
+
+    @property
+    def learned(self) -> Any:
+        """What the loss compares with: the shares where labels are soft, else the targets."""
+        return self.targets if self.shares is None else self.shares
 
     @property
     def column(self) -> Column:
-        return DenseColumn(self.targets) if isinstance(self.targets, np.ndarray) else Ragged.from_rows(self.targets)
+        """The same, as batches are taken of it."""
+        return DenseColumn(self.learned) if isinstance(self.learned, np.ndarray) else Ragged.from_rows(self.learned)
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,8 @@ class TrainData:
         kind: What is answered.
         space: Everything that an answer can be.
         weights: ``float32[train examples]``: how much each counts in the loss.
+        class_weights: ``float64[classes]``: what those follow from, and the shares of train have been tilted by; None
+            where all classes count the same.
         names: The labels' names as examples; None where they say nothing, or nobody asks.
         together: ``int64[train and valid examples]``: rows that no fold may part, groups and copies; None where each
             stands alone, or nobody asks.
@@ -65,6 +75,7 @@ class TrainData:
     kind: AnswerKind
     space: AnswerSpace
     weights: np.ndarray
+    class_weights: np.ndarray | None = None
     names: Source | None = None
     together: np.ndarray | None = None
 

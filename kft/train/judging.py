@@ -27,7 +27,7 @@ def judge(outputs: Ragged | np.ndarray, data: TrainData) -> Validated:
     """Scores what a model computed for the validation split, one output an example and in its order."""
     rows: Any = [outputs.row(place) for place in range(len(outputs))] if isinstance(outputs, Ragged) else outputs
     answers = data.kind.judging.answers(rows, data.space, data.valid.offsets)
-    found = {"valid_loss": data.kind.learning.loss(data.valid.targets, rows, data.space)}
+    found = {"valid_loss": data.kind.learning.loss(data.valid.learned, rows, data.space)}
     for name, metric in data.kind.judging.metrics.items():
         if name not in NOT_WATCHED:
             found[f"valid_{name}"] = metric.value(data.valid.truth, answers)

@@ -19,7 +19,7 @@ import numpy as np
 from kft.errors import TrainingError
 from kft.features.boundary import Forward, forward_of, split_at_boundary
 from kft.features.inference import make_inference
-from kft.feed.source import Source, batches
+from kft.feed.source import Column, Source, batches
 from kft.model.freeze import FreezePlan, FreezeTable, apply, what_trains_in
 from kft.recipe.durations import parse_interval
 from kft.recipe.training import PhaseSpec, TrainSpec
@@ -58,6 +58,7 @@ class Fitting:
     deal: Deal
     judge: Judge
     train: Source
+    column: Column
 
 
 def train_phases(job: Job, state: LoopState) -> Events[None]:
@@ -211,7 +212,8 @@ def make_fitting(job: Job, phase: PhaseSpec, forward: Forward, sources: tuple[So
     optimizer = make_optimizer(job.model, phase, job.train, steps=steps_in(deal(0)))
     minimised = objective.minimised(job.data, phase, job.train)
     step = make_train_step(forward, job.model, optimizer, job.train, minimised)
-    return Fitting(phase, optimizer, step, deal, objective.judge(job, phase, forward, sources), sources[0])
+    judge_epoch = objective.judge(job, phase, forward, sources)
+    return Fitting(phase, optimizer, step, deal, judge_epoch, sources[0], objective.column(job.data))
 
 
 def _run_epoch(job: Job, state: LoopState, fitting: Fitting, fit: FitState) -> Events[bool]:
@@ -254,7 +256,7 @@ def _run_epoch(job: Job, state: LoopState, fitting: Fitting, fit: FitState) -> E
 
 def take_steps(job: Job, state: LoopState, fitting: Fitting, fit: FitState) -> Events[bool]:
     """Takes the rest of one pass over the examples, each once; returns False when the process was told to end."""
-    spec, train, column = job.train, fitting.train, job.data.train.column
+    spec, train, column = job.train, fitting.train, fitting.column
     updates, replicas = spec.steps_per_call, replica_count()
     size = replicas * rows_per_replica(spec.batch_size, spec.gradient_accumulation)
     calls = pad_rows(fitting.deal(state.epochs_done), size).reshape(-1, updates * size)

@@ -14,10 +14,11 @@ import numpy as np
 from kft.features.boundary import Forward, SplitModel
 from kft.features.inference import make_inference
 from kft.feed.batches import plan
-from kft.feed.source import Source
+from kft.feed.source import Column, DenseColumn, Source
 from kft.recipe.schema import RecipeSpec
 from kft.recipe.training import PhaseSpec, TrainSpec
 from kft.registry import Registry
+from kft.tasks.task import Objective
 from kft.train import contrast
 from kft.train.best import Validated
 from kft.train.events import Events
@@ -41,6 +42,7 @@ class PhaseObjective:
         data: (data, phase) to what it learns from: rows may be added to train.
         outputs: A split model to one whose outputs are what the loss is of.
         minimised: (data, phase, the recipe's part on training) to what the step minimises.
+        column: What it compares with, an entry for each row of train.
         deal: (data, phase, recipe) to what gives the rows of an epoch, ``int64[steps, batch_size]``: as many updates in
             each.
         judge: (job, phase, forward, train and valid) to what judges an epoch.
@@ -51,6 +53,7 @@ class PhaseObjective:
     data: Callable[[TrainData, PhaseSpec], TrainData]
     outputs: Callable[[SplitModel], SplitModel]
     minimised: Callable[[TrainData, PhaseSpec, TrainSpec], Minimised]
+    column: Callable[[TrainData], Column]
     deal: Callable[[TrainData, PhaseSpec, RecipeSpec], Deal]
     judge: Callable[[Job, PhaseSpec, Forward, Sources], Judge]
     begins: Callable[[TrainData], Events[None]]
@@ -89,6 +92,15 @@ def _says_nothing(data: TrainData) -> Events[None]:
     yield from ()
 
 
+def own_objective(data: TrainData, spec: TrainSpec) -> Objective:
+    """Returns the task's own: against shares where the training labels are soft."""
+    learning = data.kind.learning
+    if data.train.shares is None:
+        return learning.objective(data.space, spec.label_smoothing)
+    assert learning.soft is not None  # no other task reads soft labels
+    return learning.soft(data.space, spec.label_smoothing)
+
+
 OBJECTIVES: Registry[PhaseObjective] = Registry("objective")
 OBJECTIVES.register(
     "own",
@@ -96,7 +108,8 @@ OBJECTIVES.register(
         measures=None,
         data=lambda data, phase: data,
         outputs=lambda split: split,
-        minimised=lambda data, phase, spec: data.kind.learning.objective(data.space, spec.label_smoothing),
+        minimised=lambda data, phase, spec: own_objective(data, spec),
+        column=lambda data: data.train.column,
         deal=_deal,
         judge=_judge,
         begins=_says_nothing,
@@ -109,6 +122,7 @@ OBJECTIVES.register(
         data=contrast.with_names,
         outputs=contrast.vectors_of,
         minimised=lambda data, phase, spec: contrast.Contrast(phase.objective.temperature),
+        column=lambda data: DenseColumn(data.train.targets),
         deal=contrast.deal,
         judge=contrast.solve_and_score,
         begins=contrast.say_alone,

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -24,7 +23,7 @@ from kft.model.encode import Encoded, make_reader
 from kft.model.freeze import as_if, what_trains_in
 from kft.recipe.evaluation import ThresholdSpec
 from kft.recipe.schema import RecipeSpec
-from kft.recipe.training import SCRATCH, PhaseSpec, TrainSpec, default_phases
+from kft.recipe.training import SCRATCH, PhaseSpec, default_phases
 from kft.registry import nearest
 from kft.split.data_split import Selection, labels_of
 from kft.split.holdout import set_aside
@@ -38,6 +37,7 @@ from kft.train.objectives import objective_of
 from kft.train.optimizer import find_optimizer
 from kft.train.phases import resolve_phases
 from kft.train.progress import Progress
+from kft.train.weights import class_weights, weigh
 
 
 @dataclass(frozen=True)
@@ -160,8 +160,11 @@ def read_data(spec: RecipeSpec, split: Selection, backbone: Backbone, progress: 
     first = _labelled(split, split.train, train)
     second = _labelled(split, split.valid, valid)
     _show_lost([(split.train, first), (split.valid, second)], split, progress)
-    weights = row_weights(spec.train, first.targets, len(split.labels))
-    return TrainData(first, second, split.kind, split.space, weights)
+    of_class = class_weights(spec.train, first.learned, len(split.labels))
+    learned, weights = weigh(first.learned, of_class)
+    if first.shares is not None:
+        first = replace(first, shares=learned)
+    return TrainData(first, second, split.kind, split.space, weights, of_class)
 
 
 def require_label(spec: ThresholdSpec | None, labels: Sequence[str]) -> None:
@@ -182,19 +185,6 @@ def require_label(spec: ThresholdSpec | None, labels: Sequence[str]) -> None:
         received=spec.label,
         expected="one of " + ", ".join(labels[:10]) + (" ..." if len(labels) > 10 else ""),
     )
-
-
-def row_weights(spec: TrainSpec, targets: Any, classes: int) -> np.ndarray:
-    """Returns ``float32[n]``: ones, or ``n / (classes * rows of its class)`` of each row (King and Zeng, 2001).
-
-    Example:
-        >>> row_weights(TrainSpec(class_weight="balanced"), np.array([0, 0, 0, 0, 1]), 2).tolist()
-        [0.625, 0.625, 0.625, 0.625, 2.5]
-    """
-    if spec.class_weight == "none":
-        return np.ones(len(targets), np.float32)
-    counts = np.bincount(targets, minlength=classes)
-    return (len(targets) / (classes * np.maximum(counts, 1))).astype(np.float32)[targets]
 
 
 def _alike(train: Encoded, valid: Encoded) -> tuple[Encoded, Encoded]:
@@ -248,7 +238,8 @@ def _labelled(split: Selection, examples: Examples, encoded: Encoded) -> Labelle
     labels = list(labels_of(examples))
     targets = split.kind.learning.targets(labels, split.space, encoded.offsets)
     truth = split.kind.judging.truth(labels, split.space)
-    return Labelled(encoded.source, targets, truth, encoded.offsets, examples.groups)
+    shares = None if examples.shares is None else examples.shares.of(split.space.labels)
+    return Labelled(encoded.source, targets, truth, encoded.offsets, examples.groups, shares)
 
 
 def _read_names(spec: RecipeSpec, split: Selection, backbone: Backbone) -> Source | None:

@@ -1,6 +1,5 @@
 """Promise 2: what lies below the deepest trainable layer is computed once, and the result is the same."""
 
-import keras
 import numpy as np
 import pytest
 
@@ -16,6 +15,7 @@ from kft.train.job import Job, Labelled, LoopState, TrainData
 from kft.train.loop import train_phases
 from kft.train.progress import Progress
 from tests import tiny
+from tests.image_network import image_model
 
 
 @pytest.mark.parametrize(
@@ -70,20 +70,6 @@ def test_front_then_back_is_the_model(rule, tiny_folder):
     trainable = {variable.path for variable in model.trainable_variables}
     assert {variable.path for variable in split.back.trainable_variables} == trainable
     assert not split.front.trainable_variables
-
-
-def image_model():
-    """A tiny network for images with dropout, BatchNorm and a sum across the boundary, named by its blocks."""
-    keras.utils.set_random_seed(0)
-    images = keras.Input((8, 8, 3), name="images")
-    x = keras.layers.Conv2D(6, 3, padding="same", name="stem_conv")(images)
-    for number in range(3):
-        name = f"block_{number:02d}"
-        inner = keras.layers.Conv2D(6, 3, padding="same", activation="relu", name=f"{name}_conv")(x)
-        inner = keras.layers.BatchNormalization(name=f"{name}_norm")(inner)
-        x = keras.layers.Add(name=f"{name}_add")([x, inner])
-    pooled = keras.layers.GlobalAveragePooling2D(name="head_pool")(x)
-    return keras.Model(images, keras.layers.Dense(2, name="head_logits")(pooled))
 
 
 @pytest.mark.parametrize("phases", [("none", "lbfgs"), ("none", "adamw"), ("top-2", "adamw")])

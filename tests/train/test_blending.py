@@ -8,8 +8,10 @@ import pytest
 
 import kft
 from kft.answer.load import load_answering, read_run
+from kft.recipe.training import TrainSpec
 from kft.records.run_folder import open_run
 from kft.train.checkpoint import OUT_OF_FOLD, load_checkpoint
+from kft.train.weights import class_weights, weigh
 from tests import tiny
 
 BLEND = {"name": "blend", "unfreeze": "none", "solver": "blend", "start": "probe"}
@@ -185,8 +187,5 @@ def test_a_blend_needs_no_probe(tiny_folder, tmp_path):
 
 
 def test_rows_of_valid_weigh_as_their_class_does_in_train():
-    from kft.train.blending import _weights
-
-    train, valid = _weights(np.array([0.5, 0.5, 2.0], np.float32), np.array([0, 0, 1]), np.array([1, 0]))
-    assert train.tolist() == [0.5, 0.5, 2.0] and valid.tolist() == [2.0, 0.5]
-    assert _weights(np.ones(2, np.float32), np.array([0, 1]), np.array([1])) == (None, None)
+    of_class = class_weights(TrainSpec(class_weight="balanced"), np.array([0, 0, 1]), 2)
+    assert weigh(np.array([1, 0]), of_class)[1].tolist() == [1.5, 0.75]

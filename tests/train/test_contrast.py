@@ -169,7 +169,7 @@ def on_one():
 
 
 def step_on(devices):
-    done = forked.run("tests.contrast_on", devices)
+    done = forked.run("tests.step_on", devices, "contrastive")
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -8,11 +8,10 @@ import pytest
 
 import kft
 from kft.errors import RecipeError, TrainingError
-from kft.recipe.training import CallbackSpec, EarlyStoppingSpec, TrainSpec
+from kft.recipe.training import CallbackSpec, EarlyStoppingSpec
 from kft.train.callbacks import make_callbacks
 from kft.train.checkpoint import load_checkpoint
 from kft.train.job import Patience
-from kft.train.prepare import row_weights
 from tests import tiny
 
 
@@ -138,10 +137,3 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_best(tiny_folder, tmp_pat
         kft.train(path, run=tmp_path / "run", callbacks=[Poison()], quiet=True)
     assert "lower train.phases lr" in str(caught.value)
     assert load_checkpoint(tmp_path / "run" / "checkpoints", "best").state["phase"] == "probe"
-
-
-def test_balanced_class_weights():
-    targets = np.array([0, 0, 0, 1])
-    spec = TrainSpec(class_weight="balanced")
-    np.testing.assert_allclose(row_weights(spec, targets, 2), [4 / 6, 4 / 6, 4 / 6, 2.0])
-    np.testing.assert_array_equal(row_weights(TrainSpec(), targets, 2), np.ones(4))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from kft.features.probe import CONVERGED, LOSSES, Basis, Problem, minimise, principal_axes
+from kft.features.sparse import MEMORY
 from kft.features.views.view import Goal, Lesson, Seen, folds_of
 from kft.feed.source import DenseColumn
 
@@ -65,10 +66,11 @@ def out_of_fold(lesson: Lesson, fold_of: np.ndarray, only: int | None = None) ->
     solvers = [_Solver(lesson.take(np.flatnonzero(fold_of != fold))) for fold in folds]
     held = [lesson.take(np.flatnonzero(fold_of == fold)) for fold in folds]
     choosing = max(1, min(len(held), round(CHOOSING_ROWS / len(lesson))))
-    strength = _choose(solvers[:choosing], held[:choosing])
+    strength, views = _choose(solvers[:choosing], held[:choosing])
+    views += [solver.view(strength) for solver in solvers[choosing:]]
     found = np.zeros((len(lesson), lesson.goal.units), np.float32)
-    for fold, solver, part in zip(folds, solvers, held, strict=True):
-        found[fold_of == fold] = solver.view(strength).outputs(part.seen)
+    for fold, view, part in zip(folds, views, held, strict=True):
+        found[fold_of == fold] = view.outputs(part.seen)
     return strength, found
 
 
@@ -77,20 +79,24 @@ def fit(lesson: Lesson, strength: float) -> LinearView:
     return _Solver(lesson).view(strength, CONVERGED)
 
 
-def _choose(solvers: Iterable[_Solver], held: Iterable[Lesson]) -> float:
-    """Returns the strength of the least loss; stops once the loss has risen twice."""
+def _choose(solvers: Iterable[_Solver], held: Iterable[Lesson]) -> tuple[float, list[LinearView]]:
+    """Returns the strength of the least loss, and the heads of that strength; stops once the loss has risen twice."""
     tried: list[float] = []
+    best: list[LinearView] = []
     pairs = list(zip(solvers, held, strict=True))
     starts: list[np.ndarray | None] = [None] * len(pairs)
     for strength in STRENGTHS:
-        losses = []
+        views, losses = [], []
         for place, (solver, part) in enumerate(pairs):
             view, starts[place] = solver.solve(strength, starts[place])
+            views.append(view)
             losses.append(part.loss(view.outputs(part.seen)) * part.counts.sum())
         tried.append(sum(losses))
+        if tried[-1] == min(tried):
+            best = views
         if len(tried) > 2 and tried[-1] > tried[-2] > tried[-3]:
             break
-    return STRENGTHS[int(np.argmin(tried))]
+    return STRENGTHS[int(np.argmin(tried))], best
 
 
 class _Solver:
@@ -104,7 +110,7 @@ class _Solver:
         weights = np.append(lesson.counts, np.ones(len(targets) - len(lesson), np.float32))
         rows = [(np.arange(len(targets)), turned)]
         self._problem = Problem(rows, targets, weights, LOSSES[lesson.goal.solver])
-        self._minimise = partial(minimise, self._problem)
+        self._minimise = partial(minimise, self._problem, memory=MEMORY)
 
     def solve(
         self, strength: float, start: np.ndarray | None = None, tolerance: float = COARSE

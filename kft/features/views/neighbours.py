@@ -94,7 +94,10 @@ def fit(lesson: Lesson, width: float) -> NeighboursView:
     speaks = lesson.goal.as_matrix(targets)
     weight = np.zeros(len(known), np.float32)
     if lesson.goal.solver == "softmax":
-        weight = -np.log(np.maximum(speaks.sum(axis=0), 1))[targets].astype(np.float32)
+        # An example of several classes is as many examples, each of one class and counted as that class is.
+        speaks = speaks / np.maximum(speaks.sum(axis=0), 1)
+        total = speaks.sum(axis=1, keepdims=True)
+        speaks, weight = speaks / total, np.log(total[:, 0])
     return NeighboursView(known.astype(np.float32), speaks, weight, width, lesson.goal)
 
 

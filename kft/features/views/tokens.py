@@ -136,13 +136,13 @@ def _learn(tokens: Ragged, fewest: int) -> _Reader:
     """Gives a column to each token and pair that stands in at least so many examples; 0 stands for the others."""
     owner, singles, (owners, pairs) = _places(tokens)
     size = int(singles.max(initial=0)) + 1
-    keys = np.concatenate([singles, size + pairs])
-    stands = np.unique(np.stack([np.concatenate([owner, owners]), keys]), axis=1)[1]
-    counts = np.bincount(stands, minlength=size + BUCKETS)
+    keys, places = np.concatenate([singles, size + pairs]), size + BUCKETS
+    stands = np.unique(np.concatenate([owner, owners]) * places + keys) % places
+    counts = np.bincount(stands, minlength=places)
     (kept,) = np.nonzero(counts >= fewest)
     if len(kept) > MOST_COLUMNS:
         kept = np.sort(kept[np.argsort(-counts[kept], kind="stable")[:MOST_COLUMNS]])
-    column = np.zeros(size + BUCKETS, np.int32)
+    column = np.zeros(places, np.int32)
     column[kept] = 1 + np.arange(len(kept))
     rarity = np.log((1 + len(tokens)) / (1 + counts[kept])) + 1  # smoothed, as if one example held everything
     return _Reader(column[:size], column[size:], np.append(0, rarity).astype(np.float32))

@@ -100,13 +100,13 @@ class Goal:
 
         Args:
             outputs: ``float[n, units]``: log-probabilities, logits or numbers.
-            targets: ``int[n]`` for softmax, else ``float[n, units]``.
+            targets: ``int[n]`` for softmax, or shares; else ``float[n, units]``.
         """
         return LOSSES[self.solver](np.array(outputs, np.float32), targets)[0]
 
     def as_matrix(self, targets: np.ndarray) -> np.ndarray:
-        """Returns ``float32[n, units]``: a one for each right answer, or the numbers."""
-        if self.solver != "softmax":
+        """Returns ``float32[n, units]``: a one for each right answer, the shares, or the numbers."""
+        if self.solver != "softmax" or targets.ndim == 2:
             return np.asarray(targets, np.float32).reshape(len(targets), self.units)
         return np.eye(self.units, dtype=np.float32)[targets]
 
@@ -161,7 +161,7 @@ class Lesson:
 
     Attributes:
         seen: Labelled examples.
-        targets: ``int[n]`` for softmax, else ``float32[n, units]``.
+        targets: ``int[n]`` for softmax, or shares of the classes; else ``float32[n, units]``.
         goal: What is answered.
         names: The classes' names, one example each, in the order of the outputs; None where names say nothing.
         weights: ``float32[n]``: how much each example counts; None where all count the same.
@@ -185,8 +185,10 @@ class Lesson:
         weights = None
         if self.weights is not None or other.weights is not None:
             weights = np.concatenate([self.counts, other.counts])
-        seen = self.seen.with_more(other.seen)
-        return Lesson(seen, np.concatenate([self.targets, other.targets]), self.goal, self.names, weights)
+        targets = [self.targets, other.targets]
+        if len({each.ndim for each in targets}) > 1:
+            targets = [self.goal.as_matrix(each) for each in targets]
+        return Lesson(self.seen.with_more(other.seen), np.concatenate(targets), self.goal, self.names, weights)
 
     @property
     def counts(self) -> np.ndarray:
@@ -203,5 +205,5 @@ class Lesson:
         if self.names is None:
             return self.seen.unit, self.targets
         units = np.arange(self.goal.units)
-        extra = units if self.goal.solver == "softmax" else np.eye(len(units), dtype=np.float32)
+        extra = units if self.targets.ndim == 1 else np.eye(len(units), dtype=np.float32)
         return np.concatenate([self.seen.unit, self.names.unit]), np.concatenate([self.targets, extra])

@@ -1,4 +1,4 @@
-"""One step of objective contrastive on N replicas, printed as JSON: ``python -m tests.contrast_on cpu:N``."""
+"""One call of a step on N replicas, printed as JSON: ``python -m tests.step_on cpu:N contrastive`` (or ``soft``)."""
 
 import json
 import sys
@@ -13,6 +13,8 @@ def main() -> None:
     import keras
 
     from kft.recipe.training import TrainSpec
+    from kft.tasks.registry import TASKS
+    from kft.tasks.task import AnswerSpace
     from kft.train.contrast import Contrast
     from kft.train.optimizer import OPTIMIZERS
     from kft.train.schedules import make_schedule
@@ -23,6 +25,10 @@ def main() -> None:
     targets = np.array([[0, 1, 2, 0, 1, 2, 0, 1, 3, 0, 0, 0], [1, 1, 0, 0, 2, 2, 3, 3, 1, 1, 0, 0]], np.int32)
     mask = np.array([[1] * 9 + [0] * 3, [1] * 10 + [0] * 2], np.float32)  # a whole replica of four has padding alone
     weights = mask * rng.uniform(0.5, 2, mask.shape).astype(np.float32)
+    objective = Contrast(0.1)
+    if sys.argv[2] == "soft":
+        objective = TASKS.get("text-classification").kind.learning.soft(AnswerSpace(("a", "b", "c", "d")), 0.1)
+        targets = rng.dirichlet(np.ones(4), targets.shape).astype(np.float32)
     with made.scope():
         keras.utils.set_random_seed(0)
         inputs = keras.Input((5,))
@@ -33,7 +39,7 @@ def main() -> None:
         )
         optimizer.build(model.trainable_variables)
         spec = TrainSpec(batch_size=12, steps_per_call=2, clip_norm=0.5)
-        step = make_train_step(model, model, optimizer, spec, Contrast(0.1))
+        step = make_train_step(model, model, optimizer, spec, objective)
         tensors, t, m, w = replicas.to_replicas([x, targets, mask, weights], axis=1)
         (stop,) = replicas.to_replicas([np.zeros(replicas.replica_count(), np.float32)])
         sums = step((tensors,), t, m, w, stop, np.int32(2)).numpy().tolist()
