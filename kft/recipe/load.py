@@ -85,7 +85,15 @@ class Recipe:
                 values["data"][key] = absolute_source(values["data"][key], self.base)
         values["train"]["checkpoints"]["folder"] = self.checkpoints_folder
         values["evaluate"]["suite"] = None if self.suite is None else str(self.suite)
+        if self.teacher is not None:
+            values["train"]["teacher"]["run"] = str(self.teacher)
         return values
+
+    @property
+    def teacher(self) -> Path | None:
+        """``train.teacher.run``, such that it means the same from any folder."""
+        named = self.spec.train.teacher
+        return None if named is None else (self.base / Path(named.run).expanduser()).resolve()
 
     @property
     def suite(self) -> Path | None:

@@ -16,6 +16,7 @@ from pydantic import (
 
 from kft.recipe.objectives import Objective, ObjectiveSpec
 from kft.recipe.spec import Spec
+from kft.recipe.teaching import FromUnlabelled, Teacher
 from kft.recipe.values import (
     Duration,
     Interval,
@@ -116,6 +117,9 @@ class PhaseSpec(Spec):
     lr: float | None = Field(None, gt=0, le=1, description="peak rate; default: the backbone's own advice")
     layer_decay: float = Field(1.0, gt=0, le=1, description="the rate shrinks by this, block by block, downwards")
     start: str | None = Field(None, description="phase whose best weights it starts from; default: the one before")
+    unlabelled: FromUnlabelled | None = Field(
+        None, description="confident: learns from data.unlabelled as well, by the run's own answers to it"
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> PhaseSpec:
@@ -164,7 +168,8 @@ def default_phases(*, rows_per_class: float, blocks: int, blends: bool = False) 
     probe = PhaseSpec(name="probe", unfreeze="none", solver="lbfgs")
     top = PhaseSpec(name="top", unfreeze=f"top-{min(2, blocks)}", epochs=4, lr=1e-4, start="probe")
     deep = PhaseSpec(name="deep", unfreeze=f"top-{blocks}", epochs=4, lr=1e-4, start="probe")
-    tuned = (deep,) if rows_per_class >= MANY_ROWS_PER_CLASS else (top, deep)
+    # Of a backbone of one or two blocks the top is all of it.
+    tuned = (deep,) if rows_per_class >= MANY_ROWS_PER_CLASS or blocks <= 2 else (top, deep)
     if rows_per_class < FEW_ROWS_PER_CLASS:
         tuned = (top,)
     if not blends:
@@ -234,6 +239,9 @@ class TrainSpec(Spec):
 
     phases: tuple[PhaseSpec, ...] | None = Field(None, min_length=1, max_length=100)
     batch_size: int = Field(32, ge=1, le=65536, description="global batch, whatever the hardware")
+    teacher: Teacher | None = Field(
+        None, description="a finished run whose probabilities are learned from, of all rows of train and unlabelled"
+    )
     best: Monitor | None = Field(
         None, description="which epoch is kept, over all phases; default: the task's first metric"
     )

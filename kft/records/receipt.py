@@ -64,6 +64,7 @@ class Receipt:
         resumed: When the run went on.
         manifest: Whether manifest.json belongs to the run; those of earlier kft had none.
         unlabelled: Rows without labels that training may see.
+        teacher: sha256 of what a teacher's answers hang on: its checkpoint, its recipe, its calibration.
         backbone_files: sha256 of each file that the backbone was read from; those of earlier kft had none.
     """
 
@@ -92,3 +93,4 @@ class Receipt:
     manifest: bool = absent(False)
     backbone_files: Mapping[str, str] | None = absent()
     unlabelled: int = absent(0)
+    teacher: str | None = absent()

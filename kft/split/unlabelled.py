@@ -18,7 +18,6 @@ from kft.split.together import find_copies
 from kft.tasks.task import Task
 
 
-
 @dataclass(frozen=True)
 class Unlabelled:
     """Rows without labels that training may see.

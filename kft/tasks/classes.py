@@ -239,6 +239,8 @@ CLASSES = AnswerKind(
     objectives=("own", "contrastive"),
     keys=(
         "data.bins",
+        "data.unlabelled",
+        "train.teacher",
         "train.class_weight",
         "train.label_smoothing",
         "evaluate.suite",

@@ -103,7 +103,9 @@ def _plan_phases(spec: RecipeSpec, split: Selection, backbone: Backbone, model: 
     if spec.model.weights == "pretrained":
         rows_per_class = len(split.train) / max(1, len(split.labels))
         numbered = sum(block.name.startswith("block_") for block in blocks)
-        defaults = default_phases(rows_per_class=rows_per_class, blocks=numbered, blends=solvable)
+        # A teacher may have learned from the very labels: no answer to them would be out of fold.
+        blends = solvable and spec.train.teacher is None
+        defaults = default_phases(rows_per_class=rows_per_class, blocks=numbered, blends=blends)
     phases = resolve_phases(spec.train, defaults, learning_rate=backbone.learning_rate, solvable=solvable)
     for phase in phases:
         if phase.solved and not solvable:

@@ -22,20 +22,37 @@ from kft.split.holdout import set_aside
 
 
 def write_start(
-    run: RunFolder, recipe: Recipe, split: DataSplit, backbone: Backbone, phases: tuple[PhaseSpec, ...]
+    run: RunFolder,
+    recipe: Recipe,
+    split: DataSplit,
+    backbone: Backbone,
+    phases: tuple[PhaseSpec, ...],
+    teacher: str | None = None,
 ) -> None:
     """Writes recipe, receipt and split before training, so that a run cut short can be evaluated.
+
+    Args:
+        run: Where they go.
+        recipe: As it was loaded.
+        split: The data.
+        backbone: As it was loaded.
+        phases: That will run.
+        teacher: The identity of the run that teaches; None without one.
 
     Raises:
         StorageError: The disk is full or the folder cannot be written.
     """
-    for name, content in start_files(recipe, split, backbone, phases).items():
+    for name, content in start_files(recipe, split, backbone, phases, teacher).items():
         write_file(run.path / name, content)
     begin(run)
 
 
 def start_files(
-    recipe: Recipe, split: DataSplit, backbone: Backbone, phases: tuple[PhaseSpec, ...]
+    recipe: Recipe,
+    split: DataSplit,
+    backbone: Backbone,
+    phases: tuple[PhaseSpec, ...],
+    teacher: str | None = None,
 ) -> dict[str, bytes | str]:
     """Returns recipe, receipt and split, as files by name."""
     text = recipe.as_yaml()
@@ -57,6 +74,7 @@ def start_files(
         pair_column=split.columns.pair,
         label_column=split.columns.label,
         n=Counts(len(split.train), len(split.valid), len(split.test)),
+        teacher=teacher,
         unlabelled=0 if split.unlabelled is None else len(split.unlabelled),
         set_aside=int(set_aside(recipe.spec, split).sum()),
         phases=tuple(phase.model_dump(mode="json") for phase in phases),

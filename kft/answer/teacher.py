@@ -1,0 +1,141 @@
+"""A finished run as a teacher: what it answers to another run's texts or images, computed once and kept.
+
+Its probabilities are taken calibrated: a model that was tuned on few rows is too sure of itself, most of all on those
+rows, and answers near 0 and 1 say no more than a label does. At calibrated probabilities the cross-entropy has its
+minimum where the student is as sure as the teacher may rightly be. ``temperature`` softens them further, or
+sharpens them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kft.answer.decide import Temperature
+from kft.answer.load import Run, load_artifact
+from kft.data.clean import clean_input
+from kft.data.examples import content
+from kft.features.cache import features_root
+from kft.features.vectors import as_array
+from kft.feed.shards import ABOUT, ShardIndex, locked, write_shard
+from kft.records.files import write_json
+
+if TYPE_CHECKING:
+    from kft.answer.artifact import Artifact
+    from kft.train.progress import Progress
+
+ELSEWHERE = "kft cache prune, or another KFT_CACHE"
+PROBABILITIES = "probabilities"
+SHARD_ROWS = 2048
+"""A kill loses no more than a shard of answers."""
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A run that may teach another; see ``kft.answer.teachable``.
+
+    Attributes:
+        run: The run.
+        named: As the recipe names it.
+    """
+
+    run: Run
+    named: str
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.run.receipt.labels
+
+    @property
+    def weights(self) -> str:
+        """sha256 of what the answers before calibration hang on: the checkpoint with its arrays' hashes, the recipe."""
+        checkpoint = (self.run.folder.checkpoints / "best.json").read_bytes()
+        digest = hashlib.sha256(checkpoint)
+        digest.update(self.run.receipt.recipe_hash.encode())
+        return digest.hexdigest()
+
+    @property
+    def identity(self) -> str:
+        """sha256 of all that its answers hang on, its temperature included."""
+        digest = hashlib.sha256(self.weights.encode())
+        if self.run.folder.calibration.is_file():
+            digest.update(self.run.folder.calibration.read_bytes())
+        return digest.hexdigest()
+
+
+def ask(teacher: Teacher, inputs: Sequence[Any], temperature: float, progress: Progress) -> np.ndarray:
+    """Returns ``float32[n, classes]``: the teacher's calibrated probabilities, in the order of its own labels.
+
+    What it answered once it is not asked again: its answers before calibration lie in the feature cache, under the
+    hash of its weights and, row by row, of the text or image.
+
+    Args:
+        teacher: Who answers.
+        inputs: Texts, pairs of texts or paths of images.
+        temperature: On top of calibration.
+        progress: Told how the work goes on.
+
+    Raises:
+        StorageError: The answers cannot be written.
+        RunError: The teacher's folder is damaged.
+    """
+    from kft.answer.fitted import Fitted, read_fitted
+
+    cleaned = [clean_input(given, teacher.run.recipe.spec.data) for given in inputs]
+    raw = _kept(teacher, cleaned, progress)
+    digest = hashlib.sha256((teacher.run.folder.checkpoints / "best.json").read_bytes()).hexdigest()
+    fitted = read_fitted(teacher.run.folder, digest) or Fitted()
+    own = fitted.given.temperature.value
+    return np.asarray(Temperature(own * temperature).apply(raw), np.float32)
+
+
+def _kept(teacher: Teacher, inputs: Sequence[Any], progress: Progress) -> np.ndarray:
+    folder = features_root() / f"teacher-{teacher.weights[:24]}"
+    keys = _keys(inputs)
+    index = ShardIndex(folder)
+    missing = index.missing(keys)
+    if not len(missing):
+        progress.note(f"teacher    {teacher.named}: {len(inputs):,} answers are stored already")
+    else:
+        with locked(folder, lambda: progress.note("teacher    another process asks it; waiting for it"), ELSEWHERE):
+            index = ShardIndex(folder)  # with what another process has written meanwhile
+            missing = index.missing(keys)
+            about = {"model": teacher.named, "phase": "teacher", "boundary": [PROBABILITIES]}
+            write_json(folder / ABOUT, about, elsewhere=ELSEWHERE)
+            known = len(inputs) - len(missing)
+            progress.note(
+                f"teacher    {teacher.named} answers {len(missing):,} rows"
+                + (f"; {known:,} are stored already" if known else "")
+            )
+            _compute(teacher, [inputs[row] for row in missing], keys[missing], progress)
+        index = ShardIndex(folder)
+    with suppress(OSError):  # when it was last used: `kft cache prune` starts with the oldest
+        (folder / ABOUT).touch()
+    column = index.columns(keys, {PROBABILITIES: (np.dtype(np.float32), False)})[PROBABILITIES]
+    return as_array(column, len(keys))
+
+
+def _compute(teacher: Teacher, inputs: Sequence[Any], keys: np.ndarray, progress: Progress) -> None:
+    folder = features_root() / f"teacher-{teacher.weights[:24]}"
+    artifact: Artifact = load_artifact(teacher.run)
+    with progress.task("teacher", len(inputs)) as tick:
+        for start in range(0, len(inputs), SHARD_ROWS):
+            part = slice(start, start + SHARD_ROWS)
+            answers = np.asarray(artifact.answers(inputs[part]), np.float32)
+            write_shard(folder, keys[part], {PROBABILITIES: answers}, ELSEWHERE)
+            tick(len(answers))
+
+
+def _keys(inputs: Sequence[Any]) -> np.ndarray:
+    """Returns ``uint8[n, 16]``: a hash of what each input is."""
+    hashes = [hashlib.blake2b(content(given).encode(), digest_size=16).digest() for given in inputs]
+    return np.frombuffer(b"".join(hashes), np.uint8).reshape(len(hashes), 16)
+
+
+Ask = Callable[[Sequence[Any]], np.ndarray]
+"""From inputs to ``float32[n, classes]``, in the order of the teacher's labels."""
