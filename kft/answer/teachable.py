@@ -2,25 +2,59 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from kft.answer.load import Run, read_run
-from kft.answer.teacher import Teacher
 from kft.data.examples import Examples
 from kft.errors import DataError, KftError, RunError
 from kft.recipe.load import Recipe
 from kft.records.manifest import SCORES
 from kft.records.run_folder import RunFolder, open_run
-from kft.split.assign import UNLABELLED
+from kft.split.assign import SPLITS, UNLABELLED
 from kft.split.data_split import DataSplit, content_hash
 from kft.tasks.registry import TASKS
 
 WHERE = "train.teacher"
 MOST_TEACHERS = 20
 """How far a chain of teachers' teachers is followed; nobody has a longer one."""
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A run that may teach another.
+
+    Attributes:
+        run: The run.
+        named: As the recipe names it.
+    """
+
+    run: Run
+    named: str
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.run.receipt.labels
+
+    @property
+    def weights(self) -> str:
+        """sha256 of what the answers before calibration hang on: the checkpoint with its arrays' hashes, the recipe."""
+        checkpoint = (self.run.folder.checkpoints / "best.json").read_bytes()
+        digest = hashlib.sha256(checkpoint)
+        digest.update(self.run.receipt.recipe_hash.encode())
+        return digest.hexdigest()
+
+    @property
+    def identity(self) -> str:
+        """sha256 of all that its answers hang on, its temperature included."""
+        digest = hashlib.sha256(self.weights.encode())
+        if self.run.folder.calibration.is_file():
+            digest.update(self.run.folder.calibration.read_bytes())
+        return digest.hexdigest()
 
 
 def find_teacher(recipe: Recipe, split: DataSplit) -> Teacher | None:
@@ -103,11 +137,13 @@ def _require_apart(run: Run, split: DataSplit) -> None:
     """Refuses a teacher that has learned what this run is tested on, or trained on what it chooses by.
 
     A teacher of the same split has the same valid: it chose by it, as this run does, and that is no leak of test.
+    What stands in this run's own train as well is a leak of the data, which ``kft check`` names, and not the teacher's.
     """
-    learned = _hashes(run.folder)
+    learned, own = _hashes(run.folder), {name: set(map(content_hash, split.part(name).inputs)) for name in SPLITS}
     looked_at = {"test": ("train", "valid", UNLABELLED), "valid": ("train", UNLABELLED)}
+    seen = {"test": own["train"] | own["valid"], "valid": own["train"]}
     for name, parts in looked_at.items():
-        known = {each: part for part in parts for each in learned.get(part, ())}
+        known = {each: part for part in parts for each in learned.get(part, set()) - seen[name]}
         rows = _known_rows(split.part(name), known)
         if rows:
             first, part = rows[0]

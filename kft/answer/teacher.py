@@ -9,15 +9,15 @@ sharpens them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kft.answer.decide import Temperature
-from kft.answer.load import Run, load_artifact
+from kft.answer.load import load_artifact
+from kft.answer.teachable import Teacher
 from kft.data.clean import clean_input
 from kft.data.examples import content
 from kft.features.cache import features_root
@@ -33,39 +33,6 @@ ELSEWHERE = "kft cache prune, or another KFT_CACHE"
 PROBABILITIES = "probabilities"
 SHARD_ROWS = 2048
 """A kill loses no more than a shard of answers."""
-
-
-@dataclass(frozen=True)
-class Teacher:
-    """A run that may teach another; see ``kft.answer.teachable``.
-
-    Attributes:
-        run: The run.
-        named: As the recipe names it.
-    """
-
-    run: Run
-    named: str
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return self.run.receipt.labels
-
-    @property
-    def weights(self) -> str:
-        """sha256 of what the answers before calibration hang on: the checkpoint with its arrays' hashes, the recipe."""
-        checkpoint = (self.run.folder.checkpoints / "best.json").read_bytes()
-        digest = hashlib.sha256(checkpoint)
-        digest.update(self.run.receipt.recipe_hash.encode())
-        return digest.hexdigest()
-
-    @property
-    def identity(self) -> str:
-        """sha256 of all that its answers hang on, its temperature included."""
-        digest = hashlib.sha256(self.weights.encode())
-        if self.run.folder.calibration.is_file():
-            digest.update(self.run.folder.calibration.read_bytes())
-        return digest.hexdigest()
 
 
 def ask(teacher: Teacher, inputs: Sequence[Any], temperature: float, progress: Progress) -> np.ndarray:
@@ -135,7 +102,3 @@ def _keys(inputs: Sequence[Any]) -> np.ndarray:
     """Returns ``uint8[n, 16]``: a hash of what each input is."""
     hashes = [hashlib.blake2b(content(given).encode(), digest_size=16).digest() for given in inputs]
     return np.frombuffer(b"".join(hashes), np.uint8).reshape(len(hashes), 16)
-
-
-Ask = Callable[[Sequence[Any]], np.ndarray]
-"""From inputs to ``float32[n, classes]``, in the order of the teacher's labels."""

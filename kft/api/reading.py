@@ -15,6 +15,7 @@ from kft.data.tables import Rows
 from kft.errors import RecipeError, UsageError
 from kft.model import backbones
 from kft.model.limits import known_limit
+from kft.recipe.explain import recipe_error
 from kft.recipe.load import Recipe
 from kft.recipe.schema import ModelSpec
 from kft.recipe.sources import DATAFRAME
@@ -22,7 +23,7 @@ from kft.split.assign import SPLITS, UNLABELLED
 from kft.split.data_split import DataSplit, load_split
 from kft.suites.suite import suite_of
 from kft.suites.suite_fit import require_fit
-from kft.tasks.recipes import load_recipe
+from kft.tasks.recipes import find_misfits, load_recipe
 from kft.tasks.registry import TASKS, first_task
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ def load(
     if skip:
         loaded = loaded.with_values("data", {"unusable_rows": "skip"})
     loaded = loaded.with_values("data", dict.fromkeys(frames or (), DATAFRAME))
+    if UNLABELLED in (frames or ()) and (misfits := find_misfits(loaded.spec)):
+        raise recipe_error(misfits, None, "data=")
     backbone = backbones.resolve_backbone(loaded.spec.model.backbone, loaded.base)
     loaded = loaded.with_values("model", {"backbone": backbone})
     require_room(loaded, known_limit(backbone))

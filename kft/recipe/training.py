@@ -16,7 +16,7 @@ from pydantic import (
 
 from kft.recipe.objectives import Objective, ObjectiveSpec
 from kft.recipe.spec import Spec
-from kft.recipe.teaching import FromUnlabelled, Teacher
+from kft.recipe.teaching import FromUnlabelled, Teacher, UnlabelledSpec
 from kft.recipe.values import (
     Duration,
     Interval,
@@ -154,7 +154,9 @@ SCRATCH = PhaseSpec.model_validate({"name": "scratch", "unfreeze": "all", "norm"
 """What a recipe without phases does where nothing is pretrained: there is nothing to keep."""
 
 
-def default_phases(*, rows_per_class: float, blocks: int, blends: bool = False) -> tuple[PhaseSpec, ...]:
+def default_phases(
+    *, rows_per_class: float, blocks: int, blends: bool = False, unlabelled: bool = False
+) -> tuple[PhaseSpec, ...]:
     """Returns the phases of a recipe that names none: linear probing, then fine-tuning (Kumar et al., 2022).
 
     With many rows a class, all blocks (the embeddings stay frozen) train; with few, the top two; in between
@@ -164,6 +166,7 @@ def default_phases(*, rows_per_class: float, blocks: int, blends: bool = False) 
         rows_per_class: Training examples per class, on average.
         blocks: Numbered blocks of the backbone.
         blends: Whether cheap models on frozen features are blended, beside the probe and on what was tuned.
+        unlabelled: Whether a last phase tunes as those before it, on rows without labels as well.
     """
     probe = PhaseSpec(name="probe", unfreeze="none", solver="lbfgs")
     top = PhaseSpec(name="top", unfreeze=f"top-{min(2, blocks)}", epochs=4, lr=1e-4, start="probe")
@@ -172,11 +175,13 @@ def default_phases(*, rows_per_class: float, blocks: int, blends: bool = False) 
     tuned = (deep,) if rows_per_class >= MANY_ROWS_PER_CLASS or blocks <= 2 else (top, deep)
     if rows_per_class < FEW_ROWS_PER_CLASS:
         tuned = (top,)
+    own = tuned[-1].model_copy(update={"name": "self", "unlabelled": UnlabelledSpec()})
+    rest = (own,) if unlabelled else ()
     if not blends:
-        return probe, *tuned
+        return probe, *tuned, *rest
     blend = PhaseSpec(name="blend", unfreeze="none", solver="blend", start="probe")
     last = tuned[-1].name
-    return probe, blend, *tuned, PhaseSpec(name=f"{last}-blend", unfreeze="none", solver="blend", start=last)
+    return probe, blend, *tuned, PhaseSpec(name=f"{last}-blend", unfreeze="none", solver="blend", start=last), *rest
 
 
 MANY_ROWS_PER_CLASS = 300
