@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from kft.answer.load import Run, read_run
 from kft.data.examples import Examples
 from kft.errors import DataError, KftError, RunError
 from kft.recipe.load import Recipe
+from kft.recipe.training import PhaseSpec
 from kft.records.manifest import SCORES
 from kft.records.run_folder import RunFolder, open_run
 from kft.split.assign import SPLITS, UNLABELLED
@@ -31,10 +32,13 @@ class Teacher:
     Attributes:
         run: The run.
         named: As the recipe names it.
+        seen: How many rows of this run's valid its blend has learned from. Where there are some, its head alone
+            answers, which has learned from none of them.
     """
 
     run: Run
     named: str
+    seen: int = 0
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -46,6 +50,7 @@ class Teacher:
         checkpoint = (self.run.folder.checkpoints / "best.json").read_bytes()
         digest = hashlib.sha256(checkpoint)
         digest.update(self.run.receipt.recipe_hash.encode())
+        digest.update(b"head alone" if self.seen else b"")
         return digest.hexdigest()
 
     @property
@@ -77,9 +82,18 @@ def find_teacher(recipe: Recipe, split: DataSplit) -> Teacher | None:
             next_step=f"kft train {run.folder.recipe} --run {run.folder.path} --resume",
         )
     _require_same_question(run, recipe, split, named)
-    for each in _with_its_teachers(run):
-        _require_apart(each, split)
-    return Teacher(run, named)
+    own = {name: set(map(content_hash, split.part(name).inputs)) for name in SPLITS}
+    _require_apart(run, split, own)
+    learner = run
+    for each in _its_teachers(run):
+        _require_apart(each, split, own)
+        if seen := _rows_of_valid(each, split, own, besides=_hashes(learner.folder).get("valid", set())):
+            raise _refused(each, split, "valid", seen, "its valid, from which its blend has learned")
+        learner = each
+    seen = _rows_of_valid(run, split, own)
+    if seen and not _has_head(run):
+        raise _refused(run, split, "valid", seen, "its valid, from which its blend has learned")
+    return Teacher(run, named, len(seen))
 
 
 def _open(folder: Path) -> Run:
@@ -119,49 +133,88 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if names[5:] else "")
 
 
-def _with_its_teachers(run: Run) -> Iterator[Run]:
-    """Yields a run, the one it has learned from, and so on.
+def _its_teachers(run: Run) -> Iterator[Run]:
+    """Yields the run that this one has learned from, the one that taught that, and so on.
 
     Raises:
         RunError: One of them is gone: then nobody can tell what it has learned.
     """
     for _ in range(MOST_TEACHERS):
-        yield run
         folder = run.recipe.teacher
         if folder is None:
             return
         run = _open(folder)
+        yield run
 
 
-def _require_apart(run: Run, split: DataSplit) -> None:
+def _require_apart(run: Run, split: DataSplit, own: Mapping[str, set[str]]) -> None:
     """Refuses a teacher that has learned what this run is tested on, or trained on what it chooses by.
 
-    A teacher of the same split has the same valid: it chose by it, as this run does, and that is no leak of test.
     What stands in this run's own train as well is a leak of the data, which ``kft check`` names, and not the teacher's.
     """
-    learned, own = _hashes(run.folder), {name: set(map(content_hash, split.part(name).inputs)) for name in SPLITS}
+    learned = _hashes(run.folder)
     looked_at = {"test": ("train", "valid", UNLABELLED), "valid": ("train", UNLABELLED)}
-    seen = {"test": own["train"] | own["valid"], "valid": own["train"]}
+    known_here = {"test": own["train"] | own["valid"], "valid": own["train"]}
     for name, parts in looked_at.items():
-        known = {each: part for part in parts for each in learned.get(part, set()) - seen[name]}
-        rows = _known_rows(split.part(name), known)
-        if rows:
-            first, part = rows[0]
-            raise DataError(
-                f"the teacher has learned from rows of this run's {name} split",
-                where=f"{WHERE}: {run.folder.path}",
-                received=f"{len(rows):,} of {len(split.part(name)):,} rows of {name}, such as {first}, which is in its "
-                + part,
-                expected=f"a teacher that has not seen them: else {name} measures what it remembers",
-                next_step="give both runs one test file and one valid file, or the same data and data.split_seed",
-            )
+        for part in parts:
+            rows = _known_rows(split.part(name), learned.get(part, set()) - known_here[name])
+            if rows:
+                raise _refused(run, split, name, rows, f"its {part}")
 
 
-def _known_rows(examples: Examples, known: dict[str, str]) -> list[tuple[str, str]]:
-    hashes = (
-        (str(identifier), content_hash(given)) for identifier, given in zip(examples.ids, examples.inputs, strict=True)
+def _rows_of_valid(
+    run: Run, split: DataSplit, own: Mapping[str, set[str]], besides: Set[str] = frozenset()
+) -> list[str]:
+    """Returns this run's rows of valid that another run's blend has learned from.
+
+    What that run says of other rows follows the labels of these: a student of it would score better on them than on any
+    it has not seen, choose its epoch by that, and be calibrated by it (docs/log.md).
+
+    Args:
+        run: The other run.
+        split: This run's data.
+        own: Hashes of its rows by split.
+        besides: Hashes of rows that do not count.
+    """
+    if _kept_phase(run).solver != "blend":
+        return []
+    return _known_rows(split.valid, _hashes(run.folder).get("valid", set()) - own["train"] - besides)
+
+
+def _kept_phase(run: Run) -> PhaseSpec:
+    from kft.train.checkpoint import load_facts
+
+    name = load_facts(run.folder.checkpoints, "best")[0]["phase"]
+    return next(phase for phase in _phases(run) if phase.name == name)
+
+
+def _phases(run: Run) -> list[PhaseSpec]:
+    return [PhaseSpec.model_validate(phase) for phase in run.receipt.phases]
+
+
+def _has_head(run: Run) -> bool:
+    """Whether a head was learned before the blend that a run has kept."""
+    from kft.train.phases import starts_of
+
+    return any(phase.solver != "blend" for phase in starts_of(_phases(run), _kept_phase(run).name))
+
+
+def _refused(run: Run, split: DataSplit, name: str, rows: Sequence[str], where: str) -> DataError:
+    return DataError(
+        f"the teacher has learned from rows of this run's {name} split",
+        where=f"{WHERE}: {run.folder.path}",
+        received=f"{len(rows):,} of {len(split.part(name)):,} rows of {name}, such as {rows[0]}, which is in {where}",
+        expected=f"a teacher that has not learned from them: else {name} measures what it remembers",
+        next_step="give both runs one test file and one valid file, or the same data and data.split_seed"
+        if "blend" not in where
+        else "train the teacher with phases that do not end in a blend, or give this run another data.valid",
     )
-    return [(identifier, known[found]) for identifier, found in hashes if found in known]
+
+
+def _known_rows(examples: Examples, known: Set[str]) -> list[str]:
+    """Returns the ids of the examples whose hashes are known."""
+    hashes = map(content_hash, examples.inputs)
+    return [str(row) for row, found in zip(examples.ids, hashes, strict=True) if found in known]
 
 
 def _hashes(run: RunFolder) -> dict[str, set[str]]:

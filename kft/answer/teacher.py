@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kft.answer.decide import Temperature
-from kft.answer.load import load_artifact
+from kft.answer.fitted import Fitted, read_fitted
+from kft.answer.load import load_artifact, load_head
 from kft.answer.teachable import Teacher
 from kft.data.clean import clean_input
 from kft.data.examples import content
@@ -26,7 +26,6 @@ from kft.feed.shards import ABOUT, ShardIndex, locked, write_shard
 from kft.records.files import write_json
 
 if TYPE_CHECKING:
-    from kft.answer.artifact import Artifact
     from kft.train.progress import Progress
 
 ELSEWHERE = "kft cache prune, or another KFT_CACHE"
@@ -35,30 +34,29 @@ SHARD_ROWS = 2048
 """A kill loses no more than a shard of answers."""
 
 
-def ask(teacher: Teacher, inputs: Sequence[Any], temperature: float, progress: Progress) -> np.ndarray:
-    """Returns ``float32[n, classes]``: the teacher's calibrated probabilities, in the order of its own labels.
+def ask(teacher: Teacher, inputs: Sequence[Any], progress: Progress) -> np.ndarray:
+    """Returns ``float32[n, classes]``: the teacher's probabilities before calibration, in the order of its own labels.
 
-    What it answered once it is not asked again: its answers before calibration lie in the feature cache, under the
-    hash of its weights and, row by row, of the text or image.
+    What it answered once it is not asked again: its answers lie in the feature cache, under the hash of its weights
+    and, row by row, of the text or image.
 
     Args:
         teacher: Who answers.
         inputs: Texts, pairs of texts or paths of images.
-        temperature: On top of calibration.
         progress: Told how the work goes on.
 
     Raises:
         StorageError: The answers cannot be written.
         RunError: The teacher's folder is damaged.
     """
-    from kft.answer.fitted import Fitted, read_fitted
+    return _kept(teacher, [clean_input(given, teacher.run.recipe.spec.data) for given in inputs], progress)
 
-    cleaned = [clean_input(given, teacher.run.recipe.spec.data) for given in inputs]
-    raw = _kept(teacher, cleaned, progress)
-    digest = hashlib.sha256((teacher.run.folder.checkpoints / "best.json").read_bytes()).hexdigest()
-    fitted = read_fitted(teacher.run.folder, digest) or Fitted()
-    own = fitted.given.temperature.value
-    return np.asarray(Temperature(own * temperature).apply(raw), np.float32)
+
+def own_temperature(teacher: Teacher) -> float:
+    """Returns what the teacher was calibrated by; 1 where it was not."""
+    checkpoint = (teacher.run.folder.checkpoints / "best.json").read_bytes()
+    fitted = read_fitted(teacher.run.folder, hashlib.sha256(checkpoint).hexdigest()) or Fitted()
+    return fitted.given.temperature.value
 
 
 def _kept(teacher: Teacher, inputs: Sequence[Any], progress: Progress) -> np.ndarray:
@@ -89,7 +87,7 @@ def _kept(teacher: Teacher, inputs: Sequence[Any], progress: Progress) -> np.nda
 
 def _compute(teacher: Teacher, inputs: Sequence[Any], keys: np.ndarray, progress: Progress) -> None:
     folder = features_root() / f"teacher-{teacher.weights[:24]}"
-    artifact: Artifact = load_artifact(teacher.run)
+    artifact = load_head(teacher.run) if teacher.seen else load_artifact(teacher.run)
     with progress.task("teacher", len(inputs)) as tick:
         for start in range(0, len(inputs), SHARD_ROWS):
             part = slice(start, start + SHARD_ROWS)
