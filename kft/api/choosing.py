@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import numpy as np
 
 from kft import runtime, strategy
-from kft.api.reading import load, progress_for, show_data, vectors_of
+from kft.api.reading import load, progress_for, say_unheeded, show_data, vectors_of
 from kft.compare.choice_table import as_markdown, header, remarks_on, rows_of
 from kft.compare.choosing import BLEND, measure_all
 from kft.compare.grounds import RANDOM, Candidate, Grounds, choosable
@@ -140,6 +140,7 @@ def choose(
     selection = choosable(split.without_test(), loaded.spec)
     progress = progress_for(quiet)
     show_data(progress, loaded, split)
+    say_unheeded(progress, loaded, "kft choose measures by")
     progress.note("test       plays no part: all is measured on train and valid, out of fold")
 
     def compute(work: Callable[[], T]) -> T:

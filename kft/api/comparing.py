@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kft import runtime, strategy
-from kft.api.reading import load, progress_for, show_data
+from kft.api.reading import load, progress_for, say_unheeded, show_data
 from kft.compare.approaches import APPROACHES
 from kft.compare.compare import BUDGET_MINUTES, Asked, run_approaches, without_frills
 from kft.compare.saved import Saved, drop_saved, read_saved
@@ -133,6 +133,7 @@ def compare(
     with strategy.start(devices).scope():
         progress = progress_for(quiet)
         show_data(progress, loaded, split)
+        say_unheeded(progress, loaded, "kft compare learns from")
         if loaded.spec.train.phases:
             progress.note("phases     those of the recipe play no part: each approach has its own")
         setting = Setting(without_frills(loaded.spec), split.without_test(), progress)

@@ -207,6 +207,20 @@ def show_data(progress: Progress, recipe: Recipe, split: DataSplit) -> None:
         progress.note(f"left out   {len(split.rejected):,} rows that cannot be used, listed in findings.json")
 
 
+def say_unheeded(progress: Progress, recipe: Recipe, does: str) -> None:
+    """Says that a command looks at labelled rows alone, where the recipe names other things to learn from.
+
+    Args:
+        progress: Told so.
+        recipe: What was asked for.
+        does: What the command does with labelled rows, such as ``compares``.
+    """
+    keys = {"data.unlabelled": recipe.spec.data.unlabelled, "train.teacher": recipe.spec.train.teacher}
+    named = [key for key, value in keys.items() if value is not None]
+    if named:
+        progress.note(f"note       {does} labelled rows alone: {' and '.join(named)} are for kft train")
+
+
 def _described(split: DataSplit) -> str:
     if not split.labels:
         return f"numbers, {split.space.mean:.3g} on average, standard deviation {split.space.std:.3g}"

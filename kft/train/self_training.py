@@ -179,4 +179,6 @@ def with_more(source: Source, other: Source, rows: np.ndarray) -> Source:
         return JoinedColumn(first, ChosenColumn(second, rows), len(source))
 
     columns = {name: joined(column, other.columns[name]) for name, column in source.columns.items()}
-    return Source(columns, np.concatenate([source.lengths, other.lengths[rows]]), source.edges)
+    lengths = np.concatenate([source.lengths, other.lengths[rows]])
+    edges = source.edges if lengths.max(initial=1) <= source.edges[-1] else (*source.edges, other.edges[-1])
+    return Source(columns, lengths, edges)

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 import kft
+from kft.answer.decide import Temperature
 from kft.answer.teachable import find_teacher
-from kft.answer.teacher import ask
+from kft.answer.teacher import ask, own_temperature
 from kft.api.reading import load
 from kft.api.teaching import taught, untaught
 from kft.errors import DataError, RecipeError, RunError
@@ -17,6 +18,7 @@ from kft.train.progress import Progress
 from tests import tiny
 
 QUIET = Progress(quiet=True)
+BLEND = {"name": "blend", "unfreeze": "none", "solver": "blend"}
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,7 @@ def place(tmp_path_factory, tiny_folder):
         kft.train(recipe, run=folder / "teacher", quiet=True)
         values["model"]["blocks"] = 1
         values["data"]["unlabelled"] = "more.csv"
-        values["train"] |= {"teacher": "teacher", "phases": [tiny.PROBE, tiny.TOP]}
+        values["train"] |= {"teacher": {"run": "teacher"}, "phases": [tiny.PROBE, tiny.TOP]}
         (folder / "student.yaml").write_text(json.dumps(values))
         result = kft.train(folder / "student.yaml", run=folder / "student", quiet=True)
         yield folder, result
@@ -50,6 +52,10 @@ def refused(folder, *overrides, kind=RunError):
         find_teacher(*student(folder, *overrides))
     assert stop.value.expected and stop.value.next_step
     return stop.value
+
+
+def calibrated(teacher, inputs):
+    return Temperature(own_temperature(teacher)).apply(ask(teacher, inputs, QUIET))
 
 
 def test_the_student_learns_answers_and_its_folder_says_of_whom(place):
@@ -70,7 +76,7 @@ def test_labelled_rows_mix_label_and_answer_and_the_others_have_the_answer_alone
     teacher = find_teacher(recipe, split)
     found = taught(recipe, split, teacher, Progress())
     assert "170 answers are stored already" in capsys.readouterr().err  # the student's own run asked
-    answers = ask(teacher, [*split.train.inputs, *split.unlabelled.inputs], 1.0, QUIET)
+    answers = calibrated(teacher, [*split.train.inputs, *split.unlabelled.inputs])
     shares = found.train.shares.of(split.labels)
     np.testing.assert_allclose(shares[80:], answers[80:], atol=1e-6)
     hard = np.array([[label == name for name in split.labels] for label in split.train.labels])
@@ -84,13 +90,16 @@ def test_the_answers_are_those_that_the_teacher_gives_calibrated_and_temperature
     folder, _ = place
     recipe, split = student(folder)
     teacher = find_teacher(recipe, split)
-    given = split.unlabelled.inputs[:5]
+    given = split.unlabelled.inputs
     told = [answer.probabilities for answer in kft.load(folder / "teacher").predict(given)]
-    answers = ask(teacher, given, 1.0, QUIET)
-    np.testing.assert_allclose(answers, [[each[name] for name in teacher.labels] for each in told], atol=1e-5)
-    softer = ask(teacher, given, 4.0, QUIET)
-    assert (softer.max(axis=1) < answers.max(axis=1)).all()
-    np.testing.assert_allclose(softer.sum(axis=1), 1, atol=1e-6)
+    expected = np.array([[each[name] for name in split.labels] for each in told])
+    found = taught(recipe, split, teacher, QUIET).train.shares.of(split.labels)[80:]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    softer, split = student(folder, "train.teacher.temperature=4")
+    softened = taught(softer, split, teacher, QUIET).train.shares.of(split.labels)[80:]
+    assert (softened.max(axis=1) <= found.max(axis=1)).all() and softened.max(axis=1).mean() < 0.95 < found.max(
+        axis=1
+    ).mean()
 
 
 def test_another_checkpoint_is_asked_anew_and_a_damaged_shard_too(place):
@@ -99,10 +108,10 @@ def test_another_checkpoint_is_asked_anew_and_a_damaged_shard_too(place):
     teacher = find_teacher(recipe, split)
     (store,) = (folder / "cache" / "features").glob("teacher-*")
     assert teacher.weights.startswith(store.name.removeprefix("teacher-"))
-    before = ask(teacher, split.train.inputs, 1.0, QUIET)
+    before = ask(teacher, split.train.inputs, QUIET)
     for shard in store.glob("*.safetensors"):
         shard.write_bytes(shard.read_bytes()[:-4] + b"\0\0\0\1")
-    np.testing.assert_allclose(ask(teacher, split.train.inputs, 1.0, QUIET), before, atol=1e-6)
+    np.testing.assert_allclose(ask(teacher, split.train.inputs, QUIET), before, atol=1e-6)
 
 
 def test_a_resumed_run_needs_the_teacher_as_it_was(place):
@@ -145,10 +154,38 @@ def test_a_teacher_that_has_learned_what_is_held_out_is_refused(place):
     assert "which is in its train" in leak.received
     learned = refused(folder, "data.train=test.csv", "data.test=reviews.csv", "data.valid=25%", kind=DataError)
     assert "rows of this run's test split" in str(learned)
-    # The student learned from rows without labels: whoever holds these out may not learn from it.
-    again = refused(folder, "train.teacher=student", "data.unlabelled=null", "data.test=more_test.csv", kind=DataError) \
-        if (folder / "more_test.csv").is_file() else None
-    assert again is None
+    # The student learned from rows without labels: whoever holds these out may not learn from it in turn.
+    texts, labels = tiny.texts_and_labels(90, seed=7)
+    pd.DataFrame({"text": texts, "label": labels}).to_csv(folder / "later.csv", index=False)
+    later = ["train.teacher=student", "data.unlabelled=null", "data.test=later.csv"]
+    assert "90 of 90 rows of test, such as later.csv:1, which is in its unlabelled" in str(
+        refused(folder, *later, kind=DataError)
+    )
+
+
+def test_a_blend_that_learned_from_valid_teaches_by_its_head_alone_and_a_chain_is_followed(place, capsys):
+    folder, _ = place
+    values = json.loads((folder / "recipe.yaml").read_text())
+    values["train"] |= {"phases": [tiny.PROBE, BLEND], "prefer": "cheaper"}
+    (folder / "blend.yaml").write_text(json.dumps(values))
+    kft.train(folder / "blend.yaml", run=folder / "blended", quiet=True)
+    assert json.loads((folder / "blended" / "checkpoints" / "best.json").read_text())["state"]["phase"] == "blend"
+    recipe, split = student(folder, "train.teacher=blended")
+    teacher = find_teacher(recipe, split)
+    assert teacher.seen == 20
+    found = taught(recipe, split, teacher, Progress()).train.shares.of(split.labels)
+    assert "its blend has learned from 20 rows of valid: its head alone answers" in capsys.readouterr().err
+    # Its head is the probe of the first teacher: the same rows, the same weights.
+    first, _ = student(folder)
+    other = taught(first, split, find_teacher(first, split), QUIET).train.shares.of(split.labels)
+    np.testing.assert_allclose(found[80:].argmax(axis=1), other[80:].argmax(axis=1))
+    # Where valid is another, all of it answers; one that learned from it, by another valid, hands that on.
+    tiny.write_table(folder / "valid.csv", 20, seed=11)
+    apart = ["train.teacher=blended", "data.valid=valid.csv"]
+    assert find_teacher(*student(folder, *apart)).seen == 0
+    kft.train(folder / "student.yaml", run=folder / "between", overrides=apart, quiet=True)
+    handed = refused(folder, "train.teacher=between", "data.unlabelled=null", kind=DataError)
+    assert "rows of this run's valid split" in str(handed) and "which is in its" in handed.received
 
 
 @pytest.mark.parametrize(
@@ -157,8 +194,8 @@ def test_a_teacher_that_has_learned_what_is_held_out_is_refused(place):
         (["train.phases=[{name: blend, unfreeze: none, solver: blend}]"], "these were seen by train.teacher"),
         (["train.phases[1].unlabelled=confident"], "train.teacher answers these rows already"),
         (["train.teacher=null"], "nothing would learn from it"),
-        (["train.teacher=null", "data.unlabelled=null", "train.phases[1].unlabelled=confident"], "needs data.unlabelled"),
-        (["train.teacher=null", "train.phases[0].unlabelled=confident"], "the first phase has nothing to label rows by"),
+        (["data.unlabelled=null", "train.phases[1].unlabelled=confident"], "needs data.unlabelled"),
+        (["train.teacher=null", "train.phases[0].unlabelled=confident"], "the first phase has nothing to label"),
         (["train.teacher=null", "train.phases[1].unlabelled={error: 2}"], "less than 1"),
         (["train.teacher.weight=0", "data.unlabelled=null"], "lets labels alone count"),
         (["data.keep_together=similar"], "rows without labels have none"),
