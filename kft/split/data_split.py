@@ -135,6 +135,13 @@ def learned_targets(examples: Examples, kind: AnswerKind, space: AnswerSpace) ->
     return np.asarray(kind.learning.targets(list(labels_of(examples)), space, None))
 
 
+def label_shares(examples: Examples, kind: AnswerKind, space: AnswerSpace) -> list[float]:
+    """Returns what who reads nothing knows of the labels; see ``Judging.shares``. Of soft labels the mean shares."""
+    if examples.shares is not None:
+        return examples.shares.of(space.labels).mean(axis=0, dtype=np.float64).tolist()
+    return kind.judging.shares(list(labels_of(examples)), space)
+
+
 def split_hash(assignments: Mapping[str, str]) -> str:
     """Returns sha256 over the sorted (id, split) pairs, each as ``id TAB split LF`` in UTF-8.
 
@@ -152,7 +159,7 @@ def data_hash(parts: Iterable[Examples], written: Callable[[Any], str] = str) ->
     """Returns sha256 over id, content and label of every example, sorted; the split plays no part in it.
 
     Each of the three is its length in bytes as eight bytes, most significant first, and then its UTF-8. A
-    missing label counts as an empty one.
+    missing label counts as an empty one. A soft label is ``Shares.written``.
 
     Args:
         parts: The examples.
@@ -166,7 +173,9 @@ def data_hash(parts: Iterable[Examples], written: Callable[[Any], str] = str) ->
     digest = hashlib.sha256()
     rows: list[tuple[str, str, str]] = []
     for part in parts:
-        labels = [""] * len(part) if part.labels is None else map(written, part.labels)
+        labels = [""] * len(part) if part.labels is None else list(map(written, part.labels))
+        if part.shares is not None:  # the label alone can be a draw among the tied
+            labels = part.shares.written()
         rows.extend(zip(map(str, part.ids), map(content, part.inputs), labels, strict=True))
     for row in sorted(rows):
         for value in row:
@@ -199,11 +208,12 @@ def load_split(
     """
     read = _read(read_sources(spec, task=task, base=base, locate=locate, frames=frames), spec, task)
     names, rejected, kind = read.names, read.rejected, task.kind
-    notes = tuple(dict.fromkeys(note for part in read.parts.values() for note in part.notes))
+    notes = list(dict.fromkeys(note for part in read.parts.values() for note in part.notes))
     parts, how, copies = _divide(read.parts, spec, names, kind, read.times, similar)
-    space = kind.labels.space(list(labels_of(parts["train"])))
+    space = kind.labels.space(_named(parts["train"]))
     _require_rows(parts, names, rejected)
     _require_labels(parts, names, kind, space)
+    notes += _never_first(parts["train"], space)
     assignments = {str(identifier): key for key in SPLITS for identifier in parts[key].ids}
     return DataSplit(
         train=parts["train"],
@@ -216,7 +226,7 @@ def load_split(
         split_hash=split_hash(assignments),
         data_hash=data_hash((parts[key] for key in SPLITS), kind.labels.written),
         how=how,
-        notes=notes,
+        notes=tuple(notes),
         copies=copies,
     )
 
@@ -306,7 +316,7 @@ def _divide(
 def _require_variety(
     train: Examples, kind: AnswerKind, name: str, columns: Columns, rejected: Sequence[RejectedRow]
 ) -> None:
-    labels = list(labels_of(train))
+    labels = _named(train)
     if not labels and rejected:
         raise unusable(
             "no row can be used",
@@ -322,6 +332,21 @@ def _require_variety(
             expected="at least two different labels",
             next_step="name the right column with --set data.label=COLUMN",
         )
+
+
+def _named(examples: Examples) -> list[Any]:
+    """Returns the labels; of soft ones every class that has a share, row by row."""
+    if examples.shares is None:
+        return list(labels_of(examples))
+    return [examples.shares.classes[place] for place in np.nonzero(examples.shares.values)[1]]
+
+
+def _never_first(train: Examples, space: AnswerSpace) -> list[str]:
+    if train.shares is None:
+        return []
+    never = sorted(set(space.labels) - set(labels_of(train)))
+    few = ", ".join(map(repr, never[:5])) + (f" and {len(never) - 5:,} more" if len(never) > 5 else "")
+    return [f"{few}: of no training row the largest share, so that accuracy and F1 hardly see it"] if never else []
 
 
 def _require_rows(parts: Mapping[str, Examples], names: Mapping[str, str], rejected: Sequence[RejectedRow]) -> None:
@@ -347,9 +372,7 @@ def _require_labels(
     """Refuses labels that train does not have, and ids that stand for two examples."""
     known = set(space.labels)
     for key in ("valid", "test"):
-        unseen = Counter(
-            name for label in labels_of(parts[key]) for name in kind.labels.names(label) if name not in known
-        )
+        unseen = Counter(name for label in _named(parts[key]) for name in kind.labels.names(label) if name not in known)
         if unseen:
             hint = nearest(str(unseen.most_common(1)[0][0]), known)
             raise DataError(

@@ -17,7 +17,7 @@ from kft.records.files import write_file
 from kft.records.manifest import begin
 from kft.records.receipt import Counts, Receipt
 from kft.records.run_folder import RunFolder
-from kft.split.data_split import DataSplit, labels_of
+from kft.split.data_split import DataSplit, label_shares
 from kft.split.holdout import set_aside
 
 
@@ -52,10 +52,11 @@ def start_files(
         labels=split.labels,
         mean=split.space.mean,
         std=split.space.std,
-        shares=tuple(split.kind.judging.shares(list(labels_of(split.train)), split.space)),
+        shares=tuple(label_shares(split.train, split.kind, split.space)),
         text_column=split.columns.text,
         pair_column=split.columns.pair,
         label_column=split.columns.label,
+        label_columns_hold=split.columns.holds,
         n=Counts(len(split.train), len(split.valid), len(split.test)),
         set_aside=int(set_aside(recipe.spec, split).sum()),
         phases=tuple(phase.model_dump(mode="json") for phase in phases),
