@@ -67,3 +67,14 @@ def acting_in(text: str, allowed: str = "") -> str:
     """
     found = [character for character in dict.fromkeys(_ACTING.findall(text)) if character not in allowed]
     return ", ".join(f"U+{ord(character):04X} {NAMES.get(character, '')}".rstrip() for character in found)
+
+
+def shorten(text: str, width: int) -> str:
+    """Returns a text on one line of at most so many characters.
+
+    Example:
+        >>> shorten("one  two three", 9)
+        'one tw...'
+    """
+    line = " ".join(text.split())
+    return line if len(line) <= width else line[: width - 3] + "..."

@@ -7,37 +7,86 @@ set before the runtime loads, and keeps TensorFlow's start-up chatter off the te
 from __future__ import annotations
 
 import contextlib
+import gc
+import importlib.util
 import os
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterable, Iterator
+from types import ModuleType
+from typing import Any
 
 from kft.errors import UsageError
 
 _loaded = False
+_importing = threading.RLock()
 _own_process = False
 
-UNUSED = ("sklearn", "matplotlib")
-"""What Keras imports where it is installed, for wrappers and galleries that no command uses: a quarter of the start."""
+UNUSED = ("sklearn", "matplotlib", "scipy", "pandas", "tensorflow_text")
+"""What TensorFlow, Keras and keras-hub import where it is installed, for what no command uses: galleries, wrappers,
+tables for ``fit``, tokenizers of their own. A quarter of the start."""
+LATER = ("pandas",)
+"""What kft's own modules import at their beginning, and a command may never come to use."""
 
 
 def own_this_process() -> None:
     """Says that nobody but kft uses Keras in this process: a command, not a person's own program."""
     global _own_process
     _own_process = True
+    for name in LATER:
+        spec = None if name in sys.modules else importlib.util.find_spec(name)
+        if spec is not None:
+            sys.modules[name] = _Later(name)
+            sys.modules[name].__spec__ = spec
+
+
+class _Later(ModuleType):
+    """Stands for a package that is imported once something of it is asked for, by whichever thread."""
+
+    def __getattr__(self, name: str) -> Any:
+        package = self.__name__
+        with _importing:
+            if sys.modules.get(package) is self:
+                del sys.modules[package]
+            real = importlib.import_module(package)
+        vars(self).update(vars(real))
+        return getattr(real, name)
+
+
+@contextlib.contextmanager
+def without_collecting() -> Iterator[None]:
+    """Leaves out looking for unreachable objects while the body makes many that stay: a sixth of an import.
+
+    In a process of kft's own, what there is by then is never looked through again.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if _own_process:
+            gc.freeze()
+        if collecting:
+            gc.enable()
 
 
 @contextlib.contextmanager
 def _as_if_absent(packages: Iterable[str]) -> Iterator[None]:
     """Has imports of packages that are not loaded yet fail while the body runs."""
-    absent = [name for name in packages if name not in sys.modules]
+    before = {name: sys.modules.get(name) for name in packages}
+    absent = [name for name, module in before.items() if module is None or isinstance(module, _Later)]
     sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None is how Python marks it
     try:
         yield
     finally:
         for name in absent:
-            sys.modules.pop(name, None)
+            module = before[name]
+            if module is None:
+                sys.modules.pop(name, None)
+            else:
+                sys.modules[name] = module
 
 
 @contextlib.contextmanager
@@ -89,7 +138,7 @@ def load_tensorflow() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     # What tqdm says on import in a notebook without ipywidgets; keras-hub brings it, and kft draws no bar with it.
     warnings.filterwarnings("ignore", message="IProgress not found")
-    with quiet_stderr(), _as_if_absent(UNUSED if _own_process else ()):
+    with quiet_stderr(), without_collecting(), _as_if_absent(UNUSED if _own_process else ()):
         import tensorflow as tf
 
         tf.get_logger().setLevel("ERROR")
@@ -107,6 +156,29 @@ def load_tensorflow() -> None:
                 next_step="KERAS_BACKEND=tensorflow kft ...",
             )
     _loaded = True
+
+
+def load_keras_hub() -> Any:
+    """Imports keras-hub, and returns it; TensorFlow comes first.
+
+    Raises:
+        UsageError: Keras is set to another backend than TensorFlow.
+    """
+    start()
+    with quiet_stderr(), without_collecting(), _as_if_absent(UNUSED if _own_process else ()):
+        import keras_hub
+    return keras_hub
+
+
+def one_blas_thread() -> contextlib.AbstractContextManager[Any]:
+    """Has NumPy's and SciPy's products run on one thread within the body.
+
+    Of small products in a row: threads that wait for the next one burn more than they save.
+    """
+    import scipy.linalg  # noqa: F401  # brings a BLAS of its own, which a limit that is set before would not reach
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(1, user_api="blas")
 
 
 def start() -> None:

@@ -1,15 +1,20 @@
 """`import kft` and `kft --help` load neither TensorFlow nor Keras."""
 
+import json
 import subprocess
 import sys
 
 import pytest
 
-HEAVY = ("tensorflow", "keras", "keras_hub")
-CHECK = f"""
+CHECK = """
 import sys
-heavy = [name for name in {HEAVY!r} if name in sys.modules]
+heavy = [name for name in ("tensorflow", "keras", "keras_hub") if name in sys.modules]
 sys.exit(str(heavy) if heavy else 0)
+"""
+QUICK = """
+import sys
+slow = {"pandas.core", "pydantic", "ruamel.yaml", "pyarrow", "PIL"} & set(sys.modules)
+sys.exit(str(slow) if slow else 0)
 """
 HELP = """
 import sys
@@ -38,6 +43,11 @@ def test_help_is_light(arguments):
     assert "kft" in done.stdout
 
 
+def test_the_list_of_commands_loads_nothing_slow():
+    done = run_fresh(HELP.format(arguments=["--help"]) + QUICK)
+    assert done.returncode == 0, done.stderr
+
+
 def test_what_commands_call_is_light():
     """Else TensorFlow would start before kft has told it how, and print what kft keeps back."""
     every = "import importlib, pkgutil, kft.api\nfor each in pkgutil.iter_modules(kft.api.__path__):\n"
@@ -57,7 +67,42 @@ import sys
 from kft import runtime
 runtime.own_this_process()
 runtime.load_tensorflow()
-assert "keras" in sys.modules and not {"sklearn", "matplotlib"} & set(sys.modules)
-import sklearn, matplotlib  # they are there for whoever asks later
+runtime.load_keras_hub()
+unused = {"sklearn", "matplotlib", "scipy", "tensorflow_text", "pandas.core"} & set(sys.modules)
+assert {"keras", "keras_hub"} <= set(sys.modules) and not unused, unused
+import sklearn, matplotlib, scipy, tensorflow_text  # they are there for whoever asks later
 """
     subprocess.run([sys.executable, "-c", lines], check=True)
+
+
+def test_a_command_imports_pandas_once_something_of_it_is_asked_for():
+    lines = """
+import importlib.util, sys
+from kft import runtime
+runtime.own_this_process()
+import pandas as pd
+assert importlib.util.find_spec("pandas").name == "pandas" and "pandas.core" not in sys.modules
+from concurrent.futures import ThreadPoolExecutor
+with ThreadPoolExecutor(8) as pool:
+    frames = list(pool.map(lambda number: pd.DataFrame({"a": [number]}), range(8)))
+import pandas
+assert isinstance(frames[3], pandas.DataFrame) and pd.DataFrame is pandas.DataFrame
+from pandas.api.types import is_scalar
+assert is_scalar(1) and int(frames[3].a.iloc[0]) == 3
+"""
+    subprocess.run([sys.executable, "-c", lines], check=True)
+
+
+def test_small_products_run_on_one_thread_whatever_is_imported_by_then():
+    """SciPy has a BLAS of its own: a limit that is set before it is loaded would not reach it."""
+    found = run_fresh(
+        "import json; import numpy; from threadpoolctl import threadpool_info\n"
+        "from kft.runtime import one_blas_thread\n"
+        "with one_blas_thread():\n"
+        "    import scipy.optimize\n"
+        "    pools = [pool for pool in threadpool_info() if pool['user_api'] == 'blas']\n"
+        "    print(json.dumps([(pool['num_threads'], pool['filepath']) for pool in pools]))"
+    )
+    pools = json.loads(found.stdout)
+    assert len(pools) >= 2, found.stderr
+    assert {threads for threads, _ in pools} == {1}, pools

@@ -16,6 +16,7 @@ from kft.answer.artifact import Artifact
 from kft.answer.decide import Decisions
 from kft.answer.fitted import Fitted, read_fitted
 from kft.errors import RunError
+from kft.model.filling import assigned_later
 from kft.model.freeze import ADAPTERS
 from kft.recipe.load import Recipe
 from kft.recipe.schema import RecipeSpec
@@ -127,7 +128,9 @@ def load_artifact(run: Run) -> Artifact:
     recipe, receipt = run.recipe, run.receipt
     best = load_checkpoint(run.folder.checkpoints, "best")
     fitted = read_fitted(run.folder, best.digest) or Fitted()
-    artifact = _on(recipe.spec, _space(receipt), _pretrained(recipe.spec, receipt), best.weights)
+    with assigned_later(best.weights):
+        backbone = _pretrained(recipe.spec, receipt)
+    artifact = _on(recipe.spec, _space(receipt), backbone, best.weights)
     return replace(artifact, decisions=fitted.given, checkpoint=best.digest)
 
 

@@ -7,16 +7,16 @@ import os
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import rich_click as click
 
-from kft.recipe.load import Recipe
 from kft.recipe.shipped import shipped_recipes
-from kft.records.document import plain
-from kft.tasks.recipes import load_recipe
 from kft.terminal import SafeConsole, echo, echo_json
 from kft.terms import TERMS
+
+if TYPE_CHECKING:
+    from kft.recipe.load import Recipe
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -78,6 +78,8 @@ def load_named(recipe: str, overrides: Sequence[str], seed: int | None = None) -
         overrides: Settings of ``--set``.
         seed: Overrides the recipe's.
     """
+    from kft.tasks.recipes import load_recipe
+
     path = Path(recipe)
     if not path.exists() and recipe in shipped_recipes():
         path = shipped_recipes()[recipe]
@@ -96,6 +98,8 @@ def with_settings(recipe: str, overrides: Sequence[str]) -> str:
 
 def print_json(values: Any) -> None:
     """Prints exactly one JSON object on standard output: a record, or what holds records."""
+    from kft.records.document import plain
+
     echo_json(json.dumps(plain(values), ensure_ascii=False))
 
 

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from rich import box
 from rich.table import Table
 
-from kft.characters import visible
+from kft.characters import shorten, visible
 from kft.cli.common import console
-from kft.curate.look import shorten
 from kft.records.edge_cases import EdgeCaseResult, Outcome
 from kft.records.estimate import Estimate
 from kft.terminal import styled

@@ -21,15 +21,16 @@ from kft.cli.common import console, debug_option, print_json
 from kft.errors import KftError, UsageError
 from kft.model.catalog import CATALOG
 from kft.model.sources import on_disk
+from kft.recipe.separators import SEPARATORS
 from kft.recipe.shipped import find_recipe, purpose, shipped_recipes
-from kft.recipe.values import SEPARATORS, known_encoding
 from kft.records.files import write_file
-from kft.tasks.recipes import recipe_schema
-from kft.tasks.registry import TASKS
+from kft.tasks.names import ABOUT
 from kft.terminal import echo, styled
 
 
 def _known_encoding(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
+    from kft.recipe.values import known_encoding
+
     try:
         return None if name is None else known_encoding(name)
     except ValueError as error:
@@ -41,9 +42,9 @@ def _known_encoding(context: click.Context, parameter: click.Parameter, name: st
 @click.option("-o", "--output", metavar="FILE", required=True, help="Where to write the recipe, such as recipe.yaml.")
 @click.option(
     "--task",
-    type=click.Choice(TASKS.names()),
+    type=click.Choice(list(ABOUT)),
     metavar="TASK",
-    help=f"{', '.join(TASKS.names())}. Default: one class a text, or an image.",
+    help=f"{', '.join(ABOUT)}. Default: one class a text, or an image.",
 )
 @click.option("--text", metavar="COLUMN", help="The column of texts or image paths; guessed when left out.")
 @click.option("--pair", metavar="COLUMN", help="The column of second texts, where two are read together.")
@@ -224,6 +225,8 @@ def recipe() -> None:
 @recipe.command()
 def schema() -> None:
     """Print the JSON Schema of a recipe, for editors."""
+    from kft.tasks.recipes import recipe_schema
+
     echo(json.dumps(recipe_schema(), indent=2))
 
 

@@ -11,7 +11,6 @@ from rich.table import Table
 from kft.cli.common import console, devices_option, load_named, output_options, print_json, terms_option, with_settings
 from kft.cli.results import print_apart, print_metrics
 from kft.records.estimate import percent
-from kft.tasks.registry import TASKS
 from kft.terminal import styled
 
 if TYPE_CHECKING:
@@ -76,6 +75,8 @@ def train(
         out.tell(f"edge cases {names}: too few of the cases pass; kft evaluate {run} exits with 1", style="yellow")
     if failed:
         out.tell(f"gates      {', '.join(failed)} failed; kft evaluate {run} exits with 1", style="yellow")
+    from kft.tasks.registry import TASKS
+
     out.tell(f"next       kft predict {run} {TASKS.get(loaded.spec.task).reads.in_shell}")
     out.tell(f"           kft report {run} writes a page for people and a model card")
     print_apart(result.evaluation)

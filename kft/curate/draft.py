@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kft.curate.look import Look, shorten
+from kft.characters import shorten
+from kft.curate.look import Look
 from kft.data.soft_columns import SAID
 from kft.recipe.schema import ModelSpec
 from kft.recipe.sources import TFDS, absolute_source, is_named

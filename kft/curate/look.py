@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kft.characters import shorten
 from kft.curate.beside import Beside, Train, find_beside
 from kft.curate.likely_labels import about_label_columns, choose_label_columns
 from kft.curate.likely_task import are_words, tagging, task_of_labels, task_of_tables
@@ -396,9 +397,3 @@ def counted(number: int, noun: str, plural: str = "") -> str:
         ('1 row', '2,000 rows')
     """
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
-
-
-def shorten(text: str, width: int) -> str:
-    """Returns a text on one line of at most so many characters."""
-    line = " ".join(text.split())
-    return line if len(line) <= width else line[: width - 3] + "..."

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from kft.features.probe import LOSSES, STRENGTHS, Basis, Problem, certainty_of, minimise, principal_axes
 from kft.feed.source import CHUNK_ROWS, Chunk, DenseColumn
+from kft.runtime import one_blas_thread
 from kft.tasks.decode import softmax
 
 AXES = 256
@@ -68,7 +68,7 @@ def project(features: np.ndarray, targets: np.ndarray, classes: int) -> Projecte
         targets: ``int[n]`` in ``0 .. classes - 1``, or shares of the classes.
         classes: How many there are.
     """
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         basis = principal_axes(DenseColumn(features)).leading(AXES)
         values = (features - basis.mean.astype(np.float32)) @ basis.turn
     return Projected(values, targets, classes, basis)
@@ -85,7 +85,7 @@ def choose_strength(data: Projected, fold_of: np.ndarray) -> float:
         fold_of: ``int[n]``: the fold of each example.
     """
     train, held_out = np.flatnonzero(fold_of != 0), np.flatnonzero(fold_of == 0)
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         before, chosen, solution = None, TRIED[0], None
         for strength in TRIED:
             solution = data.solve(train, strength, solution)
@@ -143,7 +143,7 @@ def out_of_fold(
     if strength is None:
         strength = choose_strength(data, fold_of)
     found = np.empty((len(targets), classes))
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         for fold in range(FOLDS):
             held_out = np.flatnonzero(fold_of == fold)
             found[held_out] = softmax(data.logits(held_out, data.solve(np.flatnonzero(fold_of != fold), strength)))

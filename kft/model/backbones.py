@@ -6,6 +6,7 @@ Where a name leads stands in sources.py, the catalog in catalog.py; hugging_face
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -138,28 +139,17 @@ def load_backbone(
         folder = path if path.is_dir() else path.parent
         held = sum((folder / each).stat().st_size for each in files.weights) * (1 if path.is_dir() else PACKED)
         check_memory(_config_of(path), described, held if weights == "pretrained" else None)
-    runtime.start()
+    runtime.load_keras_hub()
     entry = CATALOG.get(name) if name in CATALOG else None
     asked = _Asked(name, path, entry, files, dropout, weights == "pretrained")
     if not asked.pretrained:
         import keras
 
         keras.utils.set_random_seed(seed)
-    if path.suffix == ".keras":
-        return _from_keras_file(asked, report)
-    if path.suffix == ".pth":
-        return _from_torch_file(asked)
-    config = read_config(path)
-    from kft.model.presets import is_preset
+    from kft.model.filling import filled
 
-    if is_preset(path, config):
-        return _from_preset(asked, config)
-    family, reads = family_of(path, config), _Reads()
-    if family.reads_text:  # first what is quick to refuse
-        reads = _Reads(load_tokenizer(path, family.model_type, report), positions_of(config, family), family.pooling)
-    model = load_hugging_face(path, config, dropout=dropout, allow=allow, report=report, pretrained=asked.pretrained)
-    reads = replace(reads, pooling=family.pooling)
-    return _assemble(asked, model, reads)
+    with filled() if asked.pretrained else nullcontext():
+        return _load(asked, allow, report)
 
 
 def load_for(spec: RecipeSpec, report: Report | None = None) -> Backbone:
@@ -189,6 +179,26 @@ class _Asked:
     files: BackboneFiles
     dropout: float
     pretrained: bool
+
+
+def _load(asked: _Asked, allow: Sequence[str], report: Report | None) -> Backbone:
+    path = asked.path
+    if path.suffix == ".keras":
+        return _from_keras_file(asked, report)
+    if path.suffix == ".pth":
+        return _from_torch_file(asked)
+    config = read_config(path)
+    from kft.model.presets import is_preset
+
+    if is_preset(path, config):
+        return _from_preset(asked, config)
+    family, reads = family_of(path, config), _Reads()
+    if family.reads_text:  # first what is quick to refuse
+        reads = _Reads(load_tokenizer(path, family.model_type, report), positions_of(config, family), family.pooling)
+    pretrained, dropout = asked.pretrained, asked.dropout
+    model = load_hugging_face(path, config, dropout=dropout, allow=allow, report=report, pretrained=pretrained)
+    reads = replace(reads, pooling=family.pooling)
+    return _assemble(asked, model, reads)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from kft.errors import ModelError
+from kft.model.filling import is_assigned_later
 from kft.model.gguf_gemma import SUFFIX, GgufTensors
 
 
@@ -76,9 +77,13 @@ def tensor_reader() -> type:
 
         def port_weight(self, keras_variable: Any, hf_weight_key: str, hook_fn: Any = None) -> None:
             """Fills a variable, or leaves it new where that is allowed."""
-            if self.find(hf_weight_key) is None and matches(hf_weight_key, self.allowed):
+            name = self.find(hf_weight_key)
+            if name is None and matches(hf_weight_key, self.allowed):
                 return
-            super().port_weight(keras_variable, hf_weight_key, hook_fn)
+            if name is not None and is_assigned_later(keras_variable):
+                self.read.add(name)  # as good as read
+            else:
+                super().port_weight(keras_variable, hf_weight_key, hook_fn)
             self.filled.add(id(keras_variable))
 
     return TensorReader

@@ -11,6 +11,7 @@ from pydantic_core import PydanticKnownError
 
 from kft.recipe.durations import parse_duration, parse_interval, parse_size
 from kft.recipe.schedules import SCHEDULES
+from kft.recipe.separators import SEPARATORS
 from kft.recipe.sources import parse_share
 
 PersonalKind = Literal["email", "phone", "iban", "card", "national-id", "ip", "login"]
@@ -93,8 +94,6 @@ Size = Annotated[str, AfterValidator(_size)]
 LabelColumns = Annotated[str | tuple[str, ...], BeforeValidator(_label_columns)]
 Sources = Annotated[str | tuple[str, ...], BeforeValidator(_sources)]
 SharesOrSources = Annotated[str | tuple[str, ...], BeforeValidator(_shares_or_sources)]
-SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "tab", "pipe": "|"}
-"""What separators are called, to how a recipe has them: a tab would be lost in job files and on terminals."""
 
 
 def _separator(value: Any) -> Any:

@@ -1,9 +1,10 @@
-"""All tasks: one line each."""
+"""All tasks: one line each; kft/tasks/names.py has what each is about."""
 
 from kft.registry import Registry
 from kft.tasks.classes import CLASSES
 from kft.tasks.inputs import IMAGE, PAIR, TEXT
 from kft.tasks.labels import LABELS
+from kft.tasks.names import ABOUT
 from kft.tasks.numbers import NUMBERS
 from kft.tasks.spans import SPANS
 from kft.tasks.task import Task
@@ -52,13 +53,13 @@ def sibling(task: Task, form: str) -> Task | None:
     return next((other for other in same if other.kind.labels.form == form), None)
 
 
-for _task in (
-    Task("text-classification", TEXT, CLASSES, "one class out of many for a text"),
-    Task("text-multi-label", TEXT, LABELS, "any number of labels for a text"),
-    Task("text-pairs", PAIR, CLASSES, "one class for two texts, such as: same question or not"),
-    Task("text-regression", TEXT, NUMBERS, "a number for a text, such as a rating"),
-    Task("token-tagging", TEXT, SPANS, "labelled spans within a text, such as names"),
-    Task("image-classification", IMAGE, CLASSES, "one class out of many for an image"),
-    Task("image-multi-label", IMAGE, LABELS, "any number of labels for an image"),
+for _name, _reads, _kind in (
+    ("text-classification", TEXT, CLASSES),
+    ("text-multi-label", TEXT, LABELS),
+    ("text-pairs", PAIR, CLASSES),
+    ("text-regression", TEXT, NUMBERS),
+    ("token-tagging", TEXT, SPANS),
+    ("image-classification", IMAGE, CLASSES),
+    ("image-multi-label", IMAGE, LABELS),
 ):
-    register_task(_task)
+    register_task(Task(_name, _reads, _kind, ABOUT[_name]))

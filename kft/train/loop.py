@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 from kft.errors import TrainingError
-from kft.features.boundary import Forward, forward_of, split_at_boundary
+from kft.features.boundary import Forward, fast_forward_of, split_at_boundary
 from kft.features.inference import make_inference
 from kft.feed.source import Column, Source, batches
 from kft.model.freeze import FreezePlan, FreezeTable, apply, what_trains_in
@@ -144,7 +144,7 @@ def _train_phase(job: Job, state: LoopState, phase: PhaseSpec, table: FreezeTabl
         yield from _keep_epoch(job, state, phase, 0, replace(validated, answers=found.answers, views=found.weights))
     else:
         train, valid = yield from features_of(job, phase, split)
-        forward = forward_of(split, stored=tuple(train.columns) == split.names)
+        forward = fast_forward_of(split, stored=tuple(train.columns) == split.names)
         if phase.solver == "lbfgs":
             yield from solve_head(job, phase, train, valid)
             validated = validate(make_inference(forward, job.train.batch_size), valid, job.data)
