@@ -16,6 +16,7 @@ from kft.compare.choice_table import as_markdown, header, remarks_on, rows_of
 from kft.compare.choosing import BLEND, measure_all
 from kft.compare.grounds import RANDOM, Candidate, Grounds, choosable
 from kft.compare.recommend import judge
+from kft.compare.setting import refuse_soft_loss
 from kft.errors import DataError, ModelError, UsageError
 from kft.features.folds import FOLDS
 from kft.model.sources import resolve_backbone
@@ -138,6 +139,7 @@ def choose(
     loaded, split = load(recipe, overrides, data, devices)
     _require_whole_answers(loaded.spec)
     selection = choosable(split.without_test(), loaded.spec)
+    refuse_soft_loss(loaded.spec, selection)
     progress = progress_for(quiet)
     show_data(progress, loaded, split)
     say_unheeded(progress, loaded, "kft choose measures by")

@@ -102,7 +102,13 @@ class DataSpec(Spec):
     image: str | None = Field(None, description="column of image paths in a table; guessed and shown when left out")
     label: LabelColumns | None = Field(
         None,
-        description="label column; guessed and shown when left out. A list: one column of yes and no for each label",
+        description="label column; guessed and shown when left out. A list: a column of yes and no, or of a share, "
+        "for each label; or a column for each annotator",
+    )
+    label_columns_hold: Literal["marks", "shares", "votes"] | None = Field(
+        None,
+        description="marks: yes and no of each label; shares: of each class its share, or votes for it; votes: what "
+        "each annotator said; found and said when left out, refused where it can be several",
     )
     label_separator: str | None = Field(
         None, min_length=1, description="between the labels of one cell; only for multi-label; guessed when left out"
@@ -148,12 +154,12 @@ class DataSpec(Spec):
 
     @property
     def label_columns(self) -> tuple[str, ...]:
-        """The columns of yes and no, one for each label; none where one column holds the labels."""
+        """The columns that make a label together; none where one column holds the labels."""
         return self.label if isinstance(self.label, tuple) else ()
 
     @property
     def label_column(self) -> str | None:
-        """The column of labels; where each label has one of its own, that of the list which is made of them."""
+        """The column of labels; where several make one, that which is made of them."""
         return " + ".join(self.label) if isinstance(self.label, tuple) else self.label
 
 

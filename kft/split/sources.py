@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +11,7 @@ import pandas as pd
 from kft.data.columns import guess_columns
 from kft.data.examples import Columns, Wanted
 from kft.data.headers import refuse_row_as_header
-from kft.data.parts import Part, name_parts, open_source, read_parts, require_separated, title, whole
+from kft.data.parts import Part, name_parts, open_source, read_tables, require_separated, title, whole, with_labels
 from kft.data.tables import IMAGE, LABEL, Rows
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
@@ -57,7 +57,8 @@ def read_sources(
     require_separated(every, spec)
     places = name_parts(every)
     unlabelled = tables.pop(UNLABELLED, ())
-    read = {key: read_parts(parts, places, spec, task=task, base=base) for key, parts in tables.items()}
+    read = {key: read_tables(parts, places, spec, task=task, base=base) for key, parts in tables.items()}
+    read = with_labels(read, spec, task)
     folders = all(isinstance(part.table, Path) and part.table.is_dir() for part in tables["train"])
     columns = guess_columns(
         whole(read["train"]),
@@ -71,6 +72,7 @@ def read_sources(
     if spec.columns is None:
         for rows in read.values():
             refuse_row_as_header(rows, columns)
+    columns = replace(columns, holds=read["train"][0].holds)
     return Sources(tables, read, columns, unlabelled, places)
 
 

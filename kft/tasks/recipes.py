@@ -142,8 +142,16 @@ def _columns(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:
     if spec.data.label_columns and task.kind.labels.form not in ("class", "set"):
         able = ", ".join(each.name for each in TASKS if each.kind.labels.form in ("class", "set"))
         yield ("data", "label"), f"a list of columns is only for {able}; the task is {task.name}"
-    elif spec.data.label_columns and spec.data.bins is not None:
-        yield ("data", "bins"), "data.label names one column a label: there are no ratings to turn into classes"
+        return
+    hold = spec.data.label_columns_hold
+    if hold is not None and not spec.data.label_columns:
+        yield ("data", "label_columns_hold"), "data.label names no list of columns"
+    elif hold in ("shares", "votes") and task.kind.labels.form != "class":
+        able = ", ".join(each.name for each in TASKS if each.kind.labels.form == "class")
+        yield ("data", "label_columns_hold"), f"{hold} is only for {able}; the task is {task.name}"
+    elif spec.data.label_columns and spec.data.bins is not None and hold != "votes":
+        why = "data.label names one column a label: there are no ratings to turn into classes"
+        yield ("data", "bins"), f"{why}; data.label_columns_hold: votes says that annotators gave ratings"
 
 
 def _lora(spec: RecipeSpec) -> Iterable[Misfit]:

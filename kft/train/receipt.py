@@ -17,7 +17,7 @@ from kft.records.files import write_file
 from kft.records.manifest import begin
 from kft.records.receipt import Counts, Receipt
 from kft.records.run_folder import RunFolder
-from kft.split.data_split import DataSplit, labels_of
+from kft.split.data_split import DataSplit, label_shares
 from kft.split.holdout import set_aside
 
 
@@ -69,10 +69,11 @@ def start_files(
         labels=split.labels,
         mean=split.space.mean,
         std=split.space.std,
-        shares=tuple(split.kind.judging.shares(list(labels_of(split.train)), split.space)),
+        shares=tuple(label_shares(split.train, split.kind, split.space)),
         text_column=split.columns.text,
         pair_column=split.columns.pair,
         label_column=split.columns.label,
+        label_columns_hold=split.columns.holds,
         n=Counts(len(split.train), len(split.valid), len(split.test)),
         teacher=teacher,
         unlabelled=0 if split.unlabelled is None else len(split.unlabelled),
