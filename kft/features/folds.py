@@ -29,7 +29,7 @@ class Projected:
 
     Attributes:
         values: ``float32[n, axes]``.
-        targets: ``int[n]``.
+        targets: ``int[n]``, or shares of the classes ``float32[n, classes]``.
         classes: How many there are.
         basis: The axes.
     """
@@ -65,7 +65,7 @@ def project(features: np.ndarray, targets: np.ndarray, classes: int) -> Projecte
 
     Args:
         features: ``float32[n, width]``.
-        targets: ``int[n]`` in ``0 .. classes - 1``.
+        targets: ``int[n]`` in ``0 .. classes - 1``, or shares of the classes.
         classes: How many there are.
     """
     with one_blas_thread():
@@ -127,7 +127,7 @@ def out_of_fold(
 
     Args:
         features: ``float32[n, width]``.
-        targets: ``int[n]`` in ``0 .. classes - 1``.
+        targets: ``int[n]`` in ``0 .. classes - 1``, or shares of the classes ``float32[n, classes]``.
         classes: How many there are.
         groups: What must not be parted, such as near-copies or sentences of one review; default: each row alone.
         strength: Inverse penalty C; default: chosen.
@@ -139,7 +139,7 @@ def out_of_fold(
         [0, 0, 0, 0, 0, 1, 1, 1, 1, 1]
     """
     data = project(features, targets, classes)
-    fold_of = assign_folds(targets, groups, FOLDS, seed)
+    fold_of = assign_folds(targets if targets.ndim == 1 else targets.argmax(axis=1), groups, FOLDS, seed)
     if strength is None:
         strength = choose_strength(data, fold_of)
     found = np.empty((len(targets), classes))

@@ -88,7 +88,7 @@ def solve_words(
     """Solves logistic regression on TF-IDF of words for each strength, and keeps the best on valid.
 
     Args:
-        train: Texts, or pairs of them, and ``int[n]``, the class of each.
+        train: Texts, or pairs of them, and ``int[n]``, the class of each, or shares ``float[n, classes]``.
         valid_inputs: Likewise of valid.
         classes: How many there are; train need not have all.
         score: From probabilities of valid to what is maximised.

@@ -250,7 +250,7 @@ def _verifiable(record: RunRecord) -> Iterator[Evidence]:
 
 
 def _probabilities(metrics: EvaluateResult) -> Iterator[Evidence]:
-    found, ece = metrics.calibration, metrics.metrics["ece"]
+    found, ece = metrics.calibration, metrics.own_ece
     if found is not None:
         before = f", {found.ece_before.value:.3f} before calibration" if found.n else ", not calibrated"
         yield Evidence(

@@ -43,6 +43,7 @@ from kft.train.job import (
 from kft.train.judging import judge, validate
 from kft.train.objectives import Deal, Judge, objective_of, steps_in
 from kft.train.optimizer import make_optimizer
+from kft.train.self_training import with_confident
 from kft.train.step import Step, StepSums, make_train_step
 from kft.train.token_table import TokenTable, token_table
 
@@ -109,6 +110,8 @@ def train_phases(job: Job, state: LoopState) -> Events[None]:
 
 def _run_phase(job: Job, state: LoopState, phase: PhaseSpec) -> Events[PhaseResult]:
     """Sets the weights to start from and what trains, says so, runs, and proves that nothing else moved."""
+    if phase.unlabelled is not None:
+        job = replace(job, data=(yield from with_confident(job, state, phase)))
     if phase.start is not None:
         restore(state.moving, state.phase_weights[phase.start])
     planned = what_trains_in(job.model, phase)

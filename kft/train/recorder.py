@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from kft.records.history import BLENDED, BlendFitted, EpochDone, HistoryEvent, as_line
+from kft.records.history import BLENDED, BlendFitted, EpochDone, HistoryEvent, RowsLabelled, as_line
 from kft.records.run_folder import RunFolder
 from kft.train import events
 from kft.train.checkpoint import OUT_OF_FOLD, Arrays, Checkpoint, CheckpointWriter, snapshot
@@ -169,6 +169,16 @@ def said_of(event: events.Event) -> str:
             return (
                 f"views      {parts}: weights by what each says of rows it has not seen; "
                 f"loss {losses[BLENDED]:.3f}, {best} alone {single[best]:.3f}"
+            )
+        case RowsLabelled(_, by, rows, of, confidence, wrong, tried):
+            if confidence is None:
+                return (
+                    f"labelled   none of {of:,} rows: {by} is not sure enough of any, as rows of known labels show; "
+                    "the phase learns from labels alone"
+                )
+            return (
+                f"labelled   {rows:,} of {of:,} rows, by {by} at a confidence of {confidence:.2f} or more: "
+                f"{wrong:.1%} are reckoned wrong, by {tried:,} rows it had not learned from"
             )
         case events.FeaturesPlanned(how):
             return f"features   {how}"
