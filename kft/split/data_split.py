@@ -304,7 +304,7 @@ def _divide(
             next_step="--set data.valid=15% --set data.test=15%",
         )
     whole = parts["train"]
-    strata = kind.labels.strata(list(labels_of(whole)))
+    strata = _strata(whole, kind)
     largest = 1 - sum(shares.values())
     together = rows_together(whole.inputs, whole.groups, strata, spec.keep_together, similar, largest)
     groups, joined = together.groups, together.joined
@@ -327,6 +327,23 @@ def _divide(
     if together.copies is None or len(made) < len(SPLITS):
         return result, how, None
     return result, how, together.copies.arranged(np.concatenate([places[key] for key in SPLITS]))
+
+
+def _strata(whole: Examples, kind: AnswerKind) -> np.ndarray:
+    """Returns ``str[n]``: what a split keeps the shares of.
+
+    A class that is nowhere the largest share of a soft label has a row of its own there, which train gets: valid and
+    test could else hold all that is said of it.
+    """
+    strata = kind.labels.strata(list(labels_of(whole)))
+    if whole.shares is None:
+        return strata
+    strata, seen = strata.copy(), set(labels_of(whole))
+    for place, name in enumerate(whole.shares.classes):
+        column = whole.shares.values[:, place]
+        if column.any() and name not in seen:
+            strata[int(column.argmax())] = name
+    return strata
 
 
 def _require_variety(
