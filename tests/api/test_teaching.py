@@ -68,6 +68,10 @@ def test_the_student_learns_answers_and_its_folder_says_of_whom(place):
     splits = pd.read_parquet(folder / "student" / "splits.parquet")
     assert splits["split"].value_counts().to_dict() == {"unlabelled": 90, "train": 80, "test": 60, "valid": 20}
     assert result.evaluation.metrics["accuracy"].value > 0.8
+    kft.report(folder / "student")
+    card = (folder / "student" / "card.md").read_text()
+    assert "90 rows without labels beside them; the answers of another run, teacher, were learned from" in card
+    assert "(its first 1 block alone)" in card
     answers = kft.load(folder / "student").predict(["it is a superb phone.", "my awful battery."])
     assert [answer.label for answer in answers] == ["positive", "negative"]
 
