@@ -221,8 +221,9 @@ def _calibration(metrics: EvaluateResult) -> list[tuple[str, Estimate]]:
     found = metrics.calibration
     if found is None:
         return []
-    before = [("ECE before calibration", found.ece_before)] if found.n else []
-    return [*before, ("ECE, as answered", metrics.own_ece), ("Brier score", found.brier)]
+    soft = "soft " if metrics.soft else ""
+    before = [(f"{soft}ECE before calibration", found.ece_before)] if found.n else []
+    return [*before, (f"{soft}ECE, as answered", metrics.own_ece), (f"{soft}Brier score", found.brier)]
 
 
 def _abstention(metrics: EvaluateResult) -> list[tuple[str, Estimate]]:
