@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kft.feed.batches import Ragged, choose_edges
+from kft.feed.batches import Ragged
 from kft.feed.source import Source, image_source, text_source
 from kft.recipe.schema import ModelSpec
 from kft.tasks.task import Task
@@ -82,7 +82,7 @@ class Reader:
         else:
             rows, lengths = self.tokenizer.encode(inputs, self.max_tokens)
         tokens = Ragged.from_rows(rows)
-        source = text_source(tokens, choose_edges(tokens.lengths), segments)
+        source = text_source(tokens, segments)
         if offsets is not None:
             source = source.with_columns({**source.columns, WORD_FEATURES: _Shapes(inputs, offsets)})
         return Encoded(source, int((lengths > self.max_tokens).sum()), offsets, lengths)

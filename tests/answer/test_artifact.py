@@ -32,7 +32,7 @@ def runs(tiny_folder, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tuned(runs):
-    result = runs("tuned", tiny.PROBE, {"name": "top", "unfreeze": "top-1", "epochs": 2, "lr": 1e-3, "start": "probe"})
+    result = runs("tuned", tiny.PROBE, {"name": "top", "unfreeze": "top-1", "epochs": 4, "lr": 1e-3, "start": "probe"})
     assert result.best_phase == "top"
     return result.run
 
