@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from kft.features.boundary import Forward
+from kft.features.norms import norms_in_one
 from kft.feed.batches import Ragged, sequential_plan
 from kft.feed.source import Source, batches
 from kft.replicas import (
@@ -84,7 +85,8 @@ def make_inference(model: Forward, batch_size: int, *, together: bool = True) ->
         return keras.tree.flatten(model(list(tensors), training=False))
 
     def infer(tensors: tuple[Any, ...]) -> list[tf.Tensor]:
-        return gather(strategy.run(replica, args=(tensors,))) if dealt else replica(tensors)
+        with norms_in_one():
+            return gather(strategy.run(replica, args=(tensors,))) if dealt else replica(tensors)
 
     if static:
         function = tf.function(infer, autograph=False)
