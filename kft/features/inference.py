@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from kft.features.boundary import Forward
-from kft.features.norms import norms_in_one
+from kft.features.norms import folded_norms
 from kft.feed.batches import Ragged, sequential_plan
 from kft.feed.source import Source, batches
 from kft.replicas import (
@@ -85,7 +85,7 @@ def make_inference(model: Forward, batch_size: int, *, together: bool = True) ->
         return keras.tree.flatten(model(list(tensors), training=False))
 
     def infer(tensors: tuple[Any, ...]) -> list[tf.Tensor]:
-        with norms_in_one():
+        with folded_norms():
             return gather(strategy.run(replica, args=(tensors,))) if dealt else replica(tensors)
 
     if static:

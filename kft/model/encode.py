@@ -142,8 +142,13 @@ class _Images:
 
     def take(self, rows: np.ndarray, edge: int) -> np.ndarray:
         """Decodes ``uint8[batch, height, width, 3]``; row -1 is black."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        from kft.data.images import workers
+
         taken = np.zeros((len(rows), *self.sizing.shape), np.uint8)
-        for place, index in enumerate(rows):
-            if index >= 0:
-                taken[place] = self.row(int(index))
+        (real,) = np.nonzero(rows >= 0)
+        with ThreadPoolExecutor(workers(), thread_name_prefix="kft-images") as pool:
+            for place, pixels in zip(real, pool.map(self.row, rows[real].tolist()), strict=True):
+                taken[place] = pixels
         return taken

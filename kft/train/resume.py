@@ -131,10 +131,11 @@ def load_last(folder: str, identity: Mapping[str, str], report: Callable[[str], 
         return None
     other = [name for name, value in identity.items() if found.state["identity"].get(name) != value]
     if other:
+        hashes = [name for name in other if name != "plan"]
         raise RunError(
             "the checkpoint belongs to another run",
             where=folder,
-            received="another hash of " + ", ".join(other) if other != ["plan"] else "batches planned by an earlier kft",
+            received="another hash of " + ", ".join(hashes) if hashes else "batches planned by an earlier kft",
             expected="the recipe, the data, the pretrained weights and the version of kft that the run was begun with",
             next_step="restore them, or choose another train.checkpoints.folder and --run DIR",
         )
