@@ -170,6 +170,17 @@ def load_keras_hub() -> Any:
     return keras_hub
 
 
+def one_blas_thread() -> contextlib.AbstractContextManager[Any]:
+    """Has NumPy's and SciPy's products run on one thread within the body.
+
+    Of small products in a row: threads that wait for the next one burn more than they save.
+    """
+    import scipy.linalg  # noqa: F401  # brings a BLAS of its own, which a limit that is set before would not reach
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(1, user_api="blas")
+
+
 def start() -> None:
     """Loads TensorFlow and initialises its devices, once; ``kft.strategy.start`` comes first where one is chosen.
 

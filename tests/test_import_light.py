@@ -1,5 +1,6 @@
 """`import kft` and `kft --help` load neither TensorFlow nor Keras."""
 
+import json
 import subprocess
 import sys
 
@@ -90,3 +91,18 @@ from pandas.api.types import is_scalar
 assert is_scalar(1) and int(frames[3].a.iloc[0]) == 3
 """
     subprocess.run([sys.executable, "-c", lines], check=True)
+
+
+def test_small_products_run_on_one_thread_whatever_is_imported_by_then():
+    """SciPy has a BLAS of its own: a limit that is set before it is loaded would not reach it."""
+    found = run_fresh(
+        "import json; import numpy; from threadpoolctl import threadpool_info\n"
+        "from kft.runtime import one_blas_thread\n"
+        "with one_blas_thread():\n"
+        "    import scipy.optimize\n"
+        "    pools = [pool for pool in threadpool_info() if pool['user_api'] == 'blas']\n"
+        "    print(json.dumps([(pool['num_threads'], pool['filepath']) for pool in pools]))"
+    )
+    pools = json.loads(found.stdout)
+    assert len(pools) >= 2, found.stderr
+    assert {threads for threads, _ in pools} == {1}, pools

@@ -15,10 +15,18 @@ BAD = ("awful", "broken", "terrible", "useless", "poor")
 PLAIN = ("the", "battery", "screen", "phone", "camera", "is", "was", "very", "and", "it", "a", "my", "really")
 
 
-def write_backbone(folder: Path, *, seed: int = 0, hidden_act: str = "gelu") -> Path:
-    """Writes config.json, model.safetensors, vocab.txt and tokenizer_config.json."""
+def write_backbone(folder: Path, *, seed: int = 0, hidden_act: str = "gelu", unused: int = 0) -> Path:
+    """Writes config.json, model.safetensors, vocab.txt and tokenizer_config.json.
+
+    Args:
+        folder: Where to.
+        seed: Of the weights.
+        hidden_act: The activation.
+        unused: Words of the vocabulary that no text has.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", ",", "!", "?", *PLAIN, *GOOD, *BAD]
+    words += [f"unused{number}" for number in range(unused)]
     (folder / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
     (folder / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": True, "strip_accents": None}))
     config = {

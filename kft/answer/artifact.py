@@ -140,10 +140,11 @@ class Artifact:
         from kft.features.inference import make_inference
         from kft.features.overlay import lay_over
         from kft.model.heads import with_vectors
+        from kft.model.real_tokens import on_real_tokens
 
         # The same graph with its inputs as a list, which is how batches come.
         graph = with_vectors(model) if vectors else keras.Model(model.inputs, model.outputs[0])
-        return make_inference(lay_over(graph, self.weights), rows)
+        return make_inference(lay_over(on_real_tokens(graph), self.weights), rows)
 
     def predict(self, inputs: Sequence[Any]) -> list[Answer]:
         """Returns one prediction an input, as a person reads it."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from kft.answer.decide import Temperature, as_logits
 from kft.metrics.classification import check_inputs
+from kft.metrics.soft import check_shares
 from kft.tasks.decode import softmax
 
 
@@ -21,7 +22,7 @@ def fit_temperature(targets: np.ndarray, probabilities: np.ndarray) -> Temperatu
     are convex in ``b``, so the slope's only root, found by bisection, is the minimum.
 
     Args:
-        targets: ``int[n]``.
+        targets: ``int[n]``, or shares of soft labels ``float[n, classes]``.
         probabilities: ``float[n, classes]``.
 
     Raises:
@@ -32,10 +33,11 @@ def fit_temperature(targets: np.ndarray, probabilities: np.ndarray) -> Temperatu
         >>> fit_temperature(targets, np.tile([0.95, 0.05], (400, 1))).value > 2  # says .95 where .75 are right
         True
     """
-    check_inputs(targets, probabilities)
+    (check_shares if targets.ndim == 2 else check_inputs)(targets, probabilities)
     logits, n = as_logits(probabilities), len(targets)
     logits -= logits.max(axis=1, keepdims=True)
-    picked = logits[np.arange(n), targets].mean()
+    soft = targets.ndim == 2
+    picked = (logits * targets).sum(axis=1).mean() if soft else logits[np.arange(n), targets].mean()
 
     def slope(b: float) -> float:
         expected = (softmax(b * logits) * logits).sum(axis=1).mean()

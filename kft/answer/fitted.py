@@ -47,7 +47,9 @@ class Judged:
         groups: ``str[n]``; None where each example stands alone.
         vectors: ``float[n, width]``: what the head's last layer reads; None without ``out_of_scope``.
         known: The same of the training examples.
-        more: Targets and probabilities of other examples that the model answered out of fold; None where it has none.
+        more: What the loss compares with, and probabilities, of other examples that the model answered out of fold;
+            None where it has none.
+        shares: ``float[n, classes]``: what probabilities should say where labels are soft; None where they are not.
     """
 
     targets: np.ndarray
@@ -58,6 +60,12 @@ class Judged:
     vectors: np.ndarray | None = None
     known: np.ndarray | None = None
     more: tuple[np.ndarray, np.ndarray] | None = None
+    shares: np.ndarray | None = None
+
+    @property
+    def learned(self) -> np.ndarray:
+        """What the loss compares with: the shares where labels are soft, else the targets."""
+        return self.targets if self.shares is None else self.shares
 
 
 def fit_answers(spec: EvaluateSpec, valid: Judged, labels: Sequence[str], seed: int) -> Fitted:
@@ -74,10 +82,10 @@ def fit_answers(spec: EvaluateSpec, valid: Judged, labels: Sequence[str], seed: 
     """
     chosen = ~valid.held
     wanted = spec.calibrate == "temperature"
-    targets, probe = valid.targets[chosen], valid.probe
+    targets, probe = valid.learned[chosen], valid.probe
     given, right = valid.answers[chosen], targets
     if valid.more is not None:
-        right, given = np.concatenate([right, valid.more[0]]), np.concatenate([given, valid.more[1]])
+        right, given = _together(right, valid.more[0], given.shape[1]), np.concatenate([given, valid.more[1]])
     own = fit_temperature(right, given) if wanted else UNCHANGED
     of_probe = fit_temperature(targets, probe[chosen]) if wanted and probe is not None else UNCHANGED
     answers, scope = own.apply(valid.answers), None
@@ -92,6 +100,13 @@ def fit_answers(spec: EvaluateSpec, valid: Judged, labels: Sequence[str], seed: 
     elif spec.threshold is not None:
         rule = choose_threshold(spec.threshold, labels, valid.targets, answers, foreign)
     return Fitted(Decisions(own, rule, scope), of_probe)
+
+
+def _together(first: np.ndarray, second: np.ndarray, classes: int) -> np.ndarray:
+    """Returns classes and then others; as shares where one of them is."""
+    if first.ndim == second.ndim:
+        return np.concatenate([first, second])
+    return np.concatenate([each if each.ndim == 2 else np.eye(classes)[each] for each in (first, second)])
 
 
 def _promise(spec: EvaluateSpec, valid: Judged, answers: np.ndarray, foreign: np.ndarray, seed: int) -> Promise:

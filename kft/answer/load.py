@@ -134,6 +134,21 @@ def load_artifact(run: Run) -> Artifact:
     return replace(artifact, decisions=fitted.given, checkpoint=best.digest)
 
 
+def load_head(run: Run) -> Artifact:
+    """Loads the head that a run's blend stands beside, on the same backbone: what has not learned from valid.
+
+    Raises:
+        RunError: As ``load_artifact``.
+        ModelError: Likewise.
+    """
+    from kft.model.blend import PREFIX
+    from kft.train.checkpoint import load_checkpoint
+
+    best = load_checkpoint(run.folder.checkpoints, "best")
+    head = {path: array for path, array in best.weights.items() if not path.startswith(PREFIX)}
+    return _on(run.recipe.spec, _space(run.receipt), _pretrained(run.recipe.spec, run.receipt), head)
+
+
 def load_answering(run: Run) -> Answering:
     """Loads a run's best checkpoint and, beside it, its probe; see ``load_artifact``."""
     from kft.model.blend import is_blend

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from kft.api.reading import load, progress_for, require_room, show_data
+from kft.api.reading import load, progress_for, require_room, say_unheeded, show_data
 from kft.audit.check import applicable, run_checks
 from kft.audit.corrections import propose
 from kft.audit.summary import all_findings, count_severities, verdict
@@ -128,6 +128,7 @@ def check(
     recipe, split = load(recipe, overrides, data, skip=True)
     progress = progress_for(quiet)
     show_data(progress, recipe, split)
+    say_unheeded(progress, recipe, "kft check looks at")
     view = _look(recipe, split, progress, features)
     checks = applicable(view)
     with progress.task("checks", len(checks)) as tick:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import numpy as np
 
 from kft import runtime, strategy
-from kft.api.reading import load, progress_for, show_data, vectors_of
+from kft.api.reading import load, progress_for, say_unheeded, show_data, vectors_of
 from kft.compare.choice_table import as_markdown, header, remarks_on, rows_of
 from kft.compare.choosing import BLEND, measure_all
 from kft.compare.grounds import RANDOM, Candidate, Grounds, choosable
 from kft.compare.recommend import judge
+from kft.compare.setting import refuse_soft_loss
 from kft.errors import DataError, ModelError, UsageError
 from kft.features.folds import FOLDS
 from kft.model.sources import resolve_backbone
@@ -138,8 +139,10 @@ def choose(
     loaded, split = load(recipe, overrides, data, devices)
     _require_whole_answers(loaded.spec)
     selection = choosable(split.without_test(), loaded.spec)
+    refuse_soft_loss(loaded.spec, selection)
     progress = progress_for(quiet)
     show_data(progress, loaded, split)
+    say_unheeded(progress, loaded, "kft choose measures by")
     progress.note("test       plays no part: all is measured on train and valid, out of fold")
 
     def compute(work: Callable[[], T]) -> T:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kft import runtime, strategy
-from kft.api.reading import load, progress_for, show_data
+from kft.api.reading import load, progress_for, say_unheeded, show_data
 from kft.compare.approaches import APPROACHES
 from kft.compare.compare import BUDGET_MINUTES, Asked, run_approaches, without_frills
 from kft.compare.saved import Saved, drop_saved, read_saved
-from kft.compare.setting import Setting
+from kft.compare.setting import Setting, refuse_soft_loss
 from kft.compare.table import as_markdown, header, rows_of, say_more_labels
 from kft.errors import UsageError
 from kft.notebook import Line, Piece, Table, shows
@@ -128,11 +128,13 @@ def compare(
         refuse_taken(folder)
     loaded, split = load(recipe, overrides, data, devices)
     _require_whole_answers(loaded.spec)
+    refuse_soft_loss(loaded.spec, split.without_test())
     from kft.train.resume import run_identity
 
     with strategy.start(devices).scope():
         progress = progress_for(quiet)
         show_data(progress, loaded, split)
+        say_unheeded(progress, loaded, "kft compare learns from")
         if loaded.spec.train.phases:
             progress.note("phases     those of the recipe play no part: each approach has its own")
         setting = Setting(without_frills(loaded.spec), split.without_test(), progress)

@@ -103,7 +103,12 @@ def evaluate(
         parts,
         recipe.spec.data,
         known.task,
-        columns=Columns(receipt.text_column, receipt.label_column, pair=receipt.pair_column),
+        columns=Columns(
+            receipt.text_column,
+            receipt.label_column,
+            pair=receipt.pair_column,
+            holds=receipt.label_columns_hold,
+        ),
         labels=receipt.labels,
     )
     with strategy.start(devices).scope():

@@ -76,6 +76,7 @@ def build_data(
     if file_format not in FORMATS:
         raise UsageError("unknown format of files", received=file_format, expected=" or ".join(FORMATS))
     loaded, split = load(recipe, overrides, data)
+    _refuse_unlabelled(loaded)
     progress = progress_for(quiet)
     show_data(progress, loaded, split)
     task = TASKS.get(loaded.spec.task)
@@ -98,3 +99,15 @@ def build_data(
         split_hash=split.split_hash,
         data_hash=split.data_hash,
     )
+
+
+def _refuse_unlabelled(recipe: Recipe) -> None:
+    """Refuses rows without labels: prepared data hold three splits, all of them labelled."""
+    if recipe.spec.data.unlabelled is not None:
+        raise UsageError(
+            "prepared data hold no rows without labels",
+            where="data.unlabelled",
+            received=str(recipe.spec.data.unlabelled),
+            expected="labelled splits",
+            next_step="leave it out here, and name it again in the recipe beside the prepared data",
+        )

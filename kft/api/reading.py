@@ -15,14 +15,15 @@ from kft.data.tables import Rows
 from kft.errors import RecipeError, UsageError
 from kft.model import backbones
 from kft.model.limits import known_limit
+from kft.recipe.explain import recipe_error
 from kft.recipe.load import Recipe
 from kft.recipe.schema import ModelSpec
 from kft.recipe.sources import DATAFRAME
-from kft.split.assign import SPLITS
+from kft.split.assign import SPLITS, UNLABELLED
 from kft.split.data_split import DataSplit, load_split
 from kft.suites.suite import suite_of
 from kft.suites.suite_fit import require_fit
-from kft.tasks.recipes import load_recipe
+from kft.tasks.recipes import find_misfits, load_recipe
 from kft.tasks.registry import TASKS, first_task
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ def load(
     if skip:
         loaded = loaded.with_values("data", {"unusable_rows": "skip"})
     loaded = loaded.with_values("data", dict.fromkeys(frames or (), DATAFRAME))
+    if UNLABELLED in (frames or ()) and (misfits := find_misfits(loaded.spec)):
+        raise recipe_error(misfits, None, "data=")
     backbone = backbones.resolve_backbone(loaded.spec.model.backbone, loaded.base)
     loaded = loaded.with_values("model", {"backbone": backbone})
     require_room(loaded, known_limit(backbone))
@@ -177,13 +180,13 @@ def frames_of(data: Any) -> Mapping[str, pd.DataFrame] | None:
     if data is None:
         return None
     frames = data if isinstance(data, Mapping) else {"train": data}
-    unknown = sorted(set(frames) - set(SPLITS))
+    unknown = sorted(set(frames) - {*SPLITS, UNLABELLED})
     if unknown or "train" not in frames:
         raise UsageError(
             f"{', '.join(map(repr, unknown))} is not a split" if unknown else "there is no DataFrame to train on",
             where="data=",
             received=", ".join(map(repr, frames)) or "an empty mapping",
-            expected="'train', and perhaps 'valid' and 'test'",
+            expected="'train', and perhaps 'valid', 'test' and 'unlabelled'",
         )
     return frames
 
@@ -196,11 +199,26 @@ def show_data(progress: Progress, recipe: Recipe, split: DataSplit) -> None:
     if guessed:
         progress.note(f"guessed    {', '.join(guessed)}; name them in the recipe to be sure")
     sizes = f"{len(split.train):,} train, {len(split.valid):,} valid, {len(split.test):,} test"
+    sizes += "" if split.unlabelled is None else f", {len(split.unlabelled):,} unlabelled"
     progress.note(f"data       {sizes}; {_described(split)}; {split.how}")
     for note in split.notes:
         progress.note(f"read       {note}")
     if split.rejected:
         progress.note(f"left out   {len(split.rejected):,} rows that cannot be used, listed in findings.json")
+
+
+def say_unheeded(progress: Progress, recipe: Recipe, does: str) -> None:
+    """Says that a command looks at labelled rows alone, where the recipe names other things to learn from.
+
+    Args:
+        progress: Told so.
+        recipe: What was asked for.
+        does: What the command does with labelled rows, such as ``compares``.
+    """
+    keys = {"data.unlabelled": recipe.spec.data.unlabelled, "train.teacher": recipe.spec.train.teacher}
+    named = [key for key, value in keys.items() if value is not None]
+    if named:
+        progress.note(f"note       {does} labelled rows alone: {' and '.join(named)} are for kft train")
 
 
 def _described(split: DataSplit) -> str:

@@ -26,7 +26,7 @@ from kft.records.manifest import FIGURES, TRAINED, seal, sealing
 from kft.records.metrics import EvaluateResult
 from kft.records.receipt import Receipt
 from kft.records.rules import CostRule, PrecisionRule, Rule
-from kft.split.data_split import DataSplit, labels_of
+from kft.split.data_split import DataSplit, learned_targets
 from kft.split.holdout import set_aside
 from kft.suites.edge_cases import run_suite
 from kft.suites.suite import Suite, suite_of
@@ -131,6 +131,7 @@ def _fit_on_valid(answering: Answering, split: DataSplit, progress: Progress) ->
         vectors=scored.vectors,
         known=known,
         more=more,
+        shares=scored.shares,
     )
     return fit_answers(asked, valid, answering.best.space.labels, spec.data.split_seed)
 
@@ -149,8 +150,8 @@ def _unseen(
     answers[~held] = judging.answers(found[OUTPUTS], space, None)
     if TRAIN not in found:
         return answers, None
-    labels = list(labels_of(split.train.take(found[TRAIN_ROWS])))
-    return answers, (judging.truth(labels, space), judging.answers(found[TRAIN], space, None))
+    learned = learned_targets(split.train.take(found[TRAIN_ROWS]), answering.best.kind, space)
+    return answers, (learned, judging.answers(found[TRAIN], space, None))
 
 
 def _described(decisions: Decisions) -> str:
@@ -196,6 +197,7 @@ def _answer(answering: Answering, examples: Examples) -> Scored:
         inputs=examples.inputs,
         columns=examples.columns,
         vectors=vectors,
+        shares=None if examples.shares is None else examples.shares.of(best.space.labels),
     )
 
 

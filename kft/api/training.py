@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from kft import replicas, runtime, strategy
 from kft.answer.load import from_training
+from kft.answer.teachable import find_teacher
 from kft.api.checking import find_at_once
 from kft.api.reading import load, progress_for, require_room, show_data
 from kft.api.scoring import score_test
+from kft.api.teaching import taught, untaught
 from kft.audit.summary import all_findings, in_numbers
 from kft.calls import are_tables
 from kft.errors import UsageError
@@ -31,13 +33,14 @@ from kft.records.manifest import forget_results
 from kft.records.metrics import EvaluateResult
 from kft.records.receipt import Receipt
 from kft.records.run_folder import RUN_NOTE, RunFolder, create_run, latest_run, refuse_taken
-from kft.split.data_split import DataSplit
+from kft.split.data_split import DataSplit, Selection
 from kft.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     import keras
     import pandas as pd
 
+    from kft.answer.teacher import Teacher
     from kft.model.backbones import Backbone
     from kft.train.checkpoint import Checkpoint
     from kft.train.job import PhaseResult
@@ -136,7 +139,7 @@ def train(
     *,
     data: pd.DataFrame | Mapping[str, pd.DataFrame] | str | Path | None = None,
     text: str | None = None,
-    label: str | None = None,
+    label: str | Sequence[str] | None = None,
     task: str | None = None,
     run: str | Path | None = None,
     overrides: Sequence[str] = (),
@@ -153,7 +156,7 @@ def train(
             without a recipe also a file or a folder of images.
         text: The column of texts, or of image paths; guessed when left out. This and the next two for data without a
             recipe; elsewhere they stand in it.
-        label: The column of labels; guessed when left out.
+        label: The column of labels, or several that make one (docs/data.md); guessed when left out.
         task: Default: one class an image where there are images, else one class a text.
         run: The run folder; default ``runs/<recipe name>-<n>``. An existing one is refused, unless ``resume``.
         overrides: Settings such as ``"train.batch_size=16"``; only with a recipe that is not loaded yet.
@@ -180,6 +183,7 @@ def train(
     if not resume and chief:
         refuse_taken(folder)
     recipe, split = load(recipe, overrides, data, devices)
+    teacher = find_teacher(recipe, split)
     if resume:
         folder = folder or latest_run(recipe.name)
         if folder is not None:
@@ -187,13 +191,13 @@ def train(
 
             require_same_run(RunFolder(folder), recipe, split)
     with strategy.start(devices).scope():
-        asked = _Asked(recipe, split, folder, resume, chief)
+        asked = _Asked(recipe, split, folder, resume, chief, teacher)
         opened, fitted, evaluation = _train(asked, callbacks, progress_for(quiet or not chief))
     seconds = time.perf_counter() - started
     return TrainResult(opened.path, fitted.phases, fitted.best_phase, evaluation, seconds)
 
 
-def _named(recipe: Any, text: str | None, label: str | None, task: str | None) -> list[str]:
+def _named(recipe: Any, text: str | None, label: str | Sequence[str] | None, task: str | None) -> list[str]:
     """Returns what was named in Python as settings of a recipe that is still to be drafted."""
     named = {"task": task, "data.text": text, "data.label": label}
     given = {key: value for key, value in named.items() if value is not None}
@@ -218,6 +222,7 @@ class _Asked:
     folder: Path | None
     resume: bool
     chief: bool
+    teacher: Teacher | None
 
 
 def _train(
@@ -225,8 +230,10 @@ def _train(
 ) -> tuple[RunFolder, FitResult, EvaluateResult]:
     recipe, split = asked.recipe, asked.split
     show_data(progress, recipe, split)
+    # Before the seed is set: whether the teacher answers now, or has answered before, changes no random number.
+    selection = taught(recipe, split, asked.teacher, progress)
     runtime.seed_everything(recipe.spec.seed)
-    prepared = _prepare(recipe, split, progress, beginning=True)
+    prepared = _prepare(recipe, selection, progress, beginning=True)
     if any(phase.moves_backbone for phase in prepared.phases):
         find_retain(recipe.spec)  # a retain set that cannot be used is told before anything is spent
     prepared.read()  # what the backbone cannot take is told while there is no run folder
@@ -269,6 +276,7 @@ def _open(
     recipe, split, folder, resume, chief = asked.recipe, asked.split, asked.folder, asked.resume, asked.chief
     backbone = prepared.backbone
     identity = resuming.run_identity(recipe, split, backbone.weights_hash)
+    identity |= {} if asked.teacher is None else {"teacher": asked.teacher.identity}
     run = RunFolder(folder) if folder is not None and (resume or not chief) else create_run(recipe.name, folder)
     if chief:
         with storage_errors(run.path):
@@ -289,7 +297,8 @@ def _open(
         resuming.refuse_taken_storage(last)
     if chief and not (resume and resuming.has_begun(run)):
         _write_findings(run, recipe, split, backbone, progress)
-        write_start(run, recipe, split, backbone, prepared.phases)
+        teacher = None if asked.teacher is None else asked.teacher.identity
+        write_start(run, recipe, split, backbone, prepared.phases, teacher)
     if chief and found is not None:
         forget_results(run)
         resuming.note_resumed(run, found.state["steps_done"], replicas.describe(), runtime.versions())
@@ -336,9 +345,9 @@ def plan(
 
     progress = progress_for(quiet)
     show_data(progress, recipe, split)
-    prepared = _prepare(recipe, split, progress)
+    prepared = _prepare(recipe, untaught(recipe, split), progress)
     phases = tuple(plan_phase(prepared, phase) for phase in prepared.phases)
-    return PlanResult(prepared.backbone.name, len(split.train), len(split.valid), phases)
+    return PlanResult(prepared.backbone.name, len(prepared.split.train), len(split.valid), phases)
 
 
 def check_tpu(
@@ -367,11 +376,11 @@ def check_tpu(
 
     progress = progress_for(quiet)
     show_data(progress, recipe, split)
-    return check(_prepare(recipe, split, progress), cores)
+    return check(_prepare(recipe, untaught(recipe, split), progress), cores)
 
 
-def _prepare(recipe: Recipe, split: DataSplit, progress: Progress, *, beginning: bool = False) -> Prepared:
-    """Loads the backbone and prepares all that comes before training; the test split stays here."""
+def _prepare(recipe: Recipe, split: Selection, progress: Progress, *, beginning: bool = False) -> Prepared:
+    """Loads the backbone and prepares all that comes before training."""
     from kft.train.prepare import prepare
 
     spec = recipe.spec
@@ -379,6 +388,7 @@ def _prepare(recipe: Recipe, split: DataSplit, progress: Progress, *, beginning:
     require_room(recipe, backbone.max_tokens)
     if beginning:
         start = ", random weights" if spec.model.weights == "random" else ""
-        progress.note(f"backbone   {backbone.name}, {backbone.model.count_params():,} parameters{start}")
+        part = "" if spec.model.blocks is None else f", its first {spec.model.blocks} blocks alone"
+        progress.note(f"backbone   {backbone.name}{part}, {backbone.model.count_params():,} parameters{start}")
         progress.note(f"devices    {replicas.describe()}")
-    return prepare(spec, split.without_test(), backbone, progress)
+    return prepare(spec, split, backbone, progress)

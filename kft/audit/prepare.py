@@ -57,7 +57,8 @@ def prepare_view(
     # A copy in another fold would vouch for its own label.
     copies = groups_of(view.copies.pairs, len(view.all))[: len(view.known)]
     classes, groups = len(split.labels), join_groups(view.known.groups, copies)
-    found = out_of_fold(view.known_features, view.targets, classes, groups, seed=spec.seed)
+    learned = view.targets if view.shares is None else view.shares
+    found = out_of_fold(view.known_features, learned, classes, groups, seed=spec.seed)
     whole = replace(view, out_of_fold=found.probabilities, strength=found.strength)
     whole.__dict__["copies"] = view.copies  # found already: they take long
     return whole

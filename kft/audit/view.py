@@ -93,6 +93,11 @@ class AuditView:
         return np.asarray(self.task.kind.learning.targets(list(labels_of(self.known)), self.split.space, None))
 
     @cached_property
+    def shares(self) -> np.ndarray | None:
+        """``float32[n, classes]``: soft labels of ``known``; None where labels are not soft."""
+        return None if self.known.shares is None else self.known.shares.of(self.split.labels)
+
+    @cached_property
     def known_features(self) -> np.ndarray:
         """``float32[n, width]``: the vectors of ``known``."""
         assert self.features is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 from rich.text import Text
@@ -20,15 +20,13 @@ MOST_WEAK = 5
 
 def print_metrics(result: EvaluateResult, model_name: str) -> None:
     """Prints test metrics beside the baselines, the gain, what is known beside them, and the gates."""
-    table = Table(title=f"{result.split}: {result.n:,} examples, 95 % intervals", title_justify="left")
-    table.add_column("")
-    for name in result.metrics:
-        table.add_column(metric_title(name), justify="right")
-    for name, values in (*result.baselines.items(), (model_name, result.metrics)):
-        style = "bold" if values is result.metrics else None
-        table.add_row(name, *(str(value) for value in values.values()), style=style)
     out = console()
-    out.print(table)
+    soft = [name for name in result.metrics if name.startswith("soft_")]
+    own = [name for name in result.metrics if name not in soft]
+    out.print(_table(result, model_name, own, f"{result.split}: {result.n:,} examples, 95 % intervals"))
+    if soft and result.least_soft_log_loss is not None:
+        least = f"no soft log loss is below {result.least_soft_log_loss:.3f}"
+        out.print(_table(result, model_name, soft, f"against soft labels, their shares; {least}"))
     gain = result.gain_over_probe
     if gain is not None and gain.low == gain.high == 0:
         out.print("this model gives the same answers as its probe")
@@ -51,6 +49,17 @@ def print_metrics(result: EvaluateResult, model_name: str) -> None:
         out.print(Text.assemble(f"gate {name} {gate.rule}: {gate.reached} ", state))
 
 
+def _table(result: EvaluateResult, model_name: str, names: Sequence[str], title: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    table.add_column("")
+    for name in names:
+        table.add_column(metric_title(name), justify="right")
+    for row, values in (*result.baselines.items(), (model_name, result.metrics)):
+        style = "bold" if values is result.metrics else None
+        table.add_row(row, *(str(values[name]) for name in names), style=style)
+    return table
+
+
 def _paired(result: EvaluateResult, gain: Estimate) -> str:
     low, high = sorted((gain.low, gain.high) if result.higher_is_better else (-gain.low, -gain.high))
     verdict = "better" if low > 0 else "worse" if high < 0 else "no clear difference"
@@ -71,7 +80,7 @@ def print_apart(result: EvaluateResult) -> None:
 
 def _report_lines(result: EvaluateResult) -> Iterator[str]:
     if result.calibration is not None:
-        yield _calibration_line(result.calibration, result.metrics["ece"])
+        yield _calibration_line(result.calibration, result.own_ece, "soft " if result.soft else "")
     if result.selective is not None and result.selective.rule is not None:
         yield from _abstention_lines(result.selective)
     if result.out_of_scope is not None:
@@ -93,12 +102,12 @@ def _report_lines(result: EvaluateResult) -> Iterator[str]:
         yield f"overfitting {warning}"
 
 
-def _calibration_line(found: CalibrationResult, ece: Estimate) -> str:
+def _calibration_line(found: CalibrationResult, ece: Estimate, soft: str) -> str:
     if not found.n:
-        return f"calibration none: Brier score {found.brier}"
+        return f"calibration none: {soft}Brier score {found.brier}"
     return (
         f"calibration temperature {found.temperature:.3g} ({found.n:,} of valid): "
-        f"ECE {found.ece_before.value:.3f} before, {ece.value:.3f} after; Brier score {found.brier}"
+        f"{soft}ECE {found.ece_before.value:.3f} before, {ece.value:.3f} after; {soft}Brier score {found.brier}"
     )
 
 

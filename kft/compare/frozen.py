@@ -6,19 +6,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from kft.compare.setting import Setting
 from kft.compare.solution import Solution
 from kft.features.views import linear, neighbours
 from kft.features.views.blend import fit_blend, refit
 from kft.features.views.view import Lesson, Seen
+from kft.runtime import one_blas_thread
 
 
 def fit_retrieval(setting: Setting) -> Solution:
     """The labelled examples that lie near; how near is chosen out of fold."""
     lesson, judged = setting.lesson, setting.judged
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         width, outputs = neighbours.out_of_fold(lesson.take(judged.rows), judged.fold_of)
         view = neighbours.fit(lesson, width)
     return Solution(
@@ -37,7 +37,7 @@ def fit_retrieval(setting: Setting) -> Solution:
 def fit_probe(setting: Setting) -> Solution:
     """The solved head, its strength chosen out of fold."""
     lesson, judged = setting.lesson, setting.judged
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         strength, outputs = linear.out_of_fold(lesson.take(judged.rows), judged.fold_of)
         view = linear.fit(lesson, strength)
     return Solution(
@@ -75,7 +75,7 @@ def _relearner(
     setting: Setting, lesson: Lesson, fit: Callable[[Lesson], Callable[[Seen], np.ndarray]]
 ) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     def relearn(known: np.ndarray, asked: np.ndarray) -> np.ndarray:
-        with threadpool_limits(1, user_api="blas"):
+        with one_blas_thread():
             return setting.answers_of(fit(lesson.take(known))(lesson.seen.take(asked)))
 
     return relearn

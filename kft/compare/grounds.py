@@ -21,7 +21,7 @@ from kft.model.card import Card, read_card
 from kft.model.catalog import CATALOG, BackboneEntry
 from kft.model.sources import source_of
 from kft.recipe.schema import RecipeSpec
-from kft.split.data_split import Selection, data_hash, labels_of, learned_targets
+from kft.split.data_split import Selection, data_hash, label_shares, labels_of, learned_targets
 from kft.split.holdout import set_aside
 from kft.tasks.label_names import describe_label, why_no_names
 from kft.tasks.registry import TASKS
@@ -154,7 +154,7 @@ class Grounds:
     def constant(self) -> Any:
         """The answers of who reads nothing."""
         judging, space = self.task.kind.judging, self.split.space
-        shares = judging.shares(list(labels_of(self.known)), space)
+        shares = label_shares(self.known, self.task.kind, space)
         return judging.constant(shares, space, len(self.known))
 
 

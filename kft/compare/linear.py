@@ -13,6 +13,7 @@ from kft.compare.solution import Solution
 from kft.features.ngrams import Worded, fit_words, words_out_of_fold
 from kft.features.views import linear
 from kft.features.views.view import Lesson, Seen
+from kft.split.data_split import label_shares
 
 THUMBNAIL = 16
 """Pixels a side of what a linear model sees of an image."""
@@ -21,7 +22,7 @@ THUMBNAIL = 16
 def fit_majority(setting: Setting) -> Solution:
     """The shares of the classes in train and valid, whatever is asked; or the mean."""
     judging, space = setting.task.kind.judging, setting.split.space
-    shares = judging.shares(list(setting.known.labels), space)  # type: ignore[arg-type]  # labelled
+    shares = label_shares(setting.known, setting.task.kind, space)
 
     def answer(inputs: Sequence[Any]) -> np.ndarray:
         return np.asarray(judging.constant(shares, space, len(inputs)), np.float64)

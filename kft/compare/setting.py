@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kft.data.examples import Examples
-from kft.errors import DataError
+from kft.errors import DataError, RecipeError
 from kft.features.folds import FOLDS
 from kft.features.views.blend import Folding
 from kft.features.views.view import Goal, Lesson, Seen
@@ -48,6 +48,23 @@ def deciding_metric(spec: RecipeSpec) -> Metric:
     assert spec.train.best is not None  # loading a recipe fills it in
     name = spec.train.best.removeprefix("valid_")
     return TASKS.get(spec.task).kind.judging.metrics["log_loss" if name == "loss" else name]
+
+
+def refuse_soft_loss(spec: RecipeSpec, split: Selection) -> None:
+    """Refuses to weigh approaches by the loss where labels are soft: they are weighed by metrics of one class alone.
+
+    Raises:
+        RecipeError: It is asked for.
+    """
+    soft = any(part.shares is not None for part in (split.train, split.valid))
+    if soft and spec.train.best == "valid_loss":
+        raise RecipeError(
+            "soft labels are not compared by the loss: approaches are weighed by metrics of one class",
+            where="train.best",
+            received="valid_loss, which compares with the shares of soft labels",
+            expected="a metric of the class with the largest share; all approaches learn the shares all the same",
+            next_step="--set train.best=valid_accuracy",
+        )
 
 
 @dataclass(frozen=True)

@@ -257,6 +257,8 @@ class _Labels:
             return ""
         if self.task.kind.learning.per_token:
             return "spans cannot be relabelled in a table: drop the row, or mend it in the data"
+        if self.sources.columns.holds in ("shares", "votes"):
+            return "a soft label is not one name: drop the row, or mend its shares or votes in the data"
         label, problem = self._parsed(change)
         unknown = [] if problem else [name for name in self.task.kind.labels.names(label) if name not in self.known]
         return problem or (f"no label {unknown[0]!r}" if unknown else "")

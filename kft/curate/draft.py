@@ -12,6 +12,7 @@ import numpy as np
 
 from kft.characters import shorten
 from kft.curate.look import Look
+from kft.data.soft_columns import SAID
 from kft.recipe.schema import ModelSpec
 from kft.recipe.sources import TFDS, absolute_source, is_named
 from kft.recipe.training import PhaseSpec, default_phases
@@ -122,7 +123,9 @@ def _columns(look: Look) -> str:
         return ""
     named = dict(zip((*look.task.reads.columns, "label"), map(_name, look.columns.named), strict=True))
     if look.labels:
-        named["label"] = f"[{', '.join(map(_name, look.labels))}]   # columns of yes and no, one a label"
+        named["label"] = f"[{', '.join(map(_name, look.labels))}]   # {SAID[look.columns.holds]}"
+        if look.columns.holds != "marks":
+            named["label_columns_hold"] = look.columns.holds
     return "".join(f"  {key}: {name}\n" for key, name in named.items())
 
 

@@ -10,6 +10,8 @@ import pandas as pd
 from kft.data.columns import LABEL_NAMES
 from kft.data.examples import Columns, Wanted
 from kft.data.label_columns import find_label_columns, join_columns, mark_columns
+from kft.data.likely_columns import find_soft_columns
+from kft.data.soft_columns import SAID
 from kft.tasks.marks import is_mark
 from kft.tasks.registry import sibling
 from kft.tasks.task import Task
@@ -18,7 +20,9 @@ from kft.tasks.task import Task
 def choose_label_columns(
     frame: pd.DataFrame, task: Task, named: Wanted, *, asked: bool
 ) -> tuple[Task, tuple[str, ...]]:
-    """Returns the task that a table's labels suit, and its columns of yes and no, one a label; none where it has none.
+    """Returns the task that a table's labels suit, and the columns that make a label together; none where one does.
+
+    They are of yes and no, one a label; or, for one class of many, of shares or of annotators' votes.
 
     Args:
         frame: The table.
@@ -34,6 +38,8 @@ def choose_label_columns(
         ('text-multi-label', ('praise', 'blame'))
     """
     found = () if named.label else find_label_columns(frame, (named.text, named.pair))
+    if not found and task.kind.one_class and not named.label:
+        return task, find_soft_columns(frame, (named.text, named.pair))
     if not found or task.kind.labels.form not in ("class", "set"):
         return task, ()
     lists = join_columns(frame, found, "labels", "")["labels"]
@@ -47,7 +53,7 @@ def choose_label_columns(
 def about_label_columns(
     frame: pd.DataFrame, labels: Sequence[str], columns: Columns, task: Task, source: str
 ) -> Iterator[str]:
-    """Yields what is said of columns of yes and no: that they are read as one a label, or could be.
+    """Yields what is said of columns that make a label together: what they are read as, or could be.
 
     Args:
         frame: The table.
@@ -57,10 +63,8 @@ def about_label_columns(
         source: The table, as the person wrote it.
     """
     if labels:
-        yield (
-            f"{listed(labels)} are columns of yes and no, read as one a label; take out of data.label what is no "
-            "label, or name one column with --label"
-        )
+        what = "columns of yes and no, read as one a label" if columns.holds == "marks" else SAID[columns.holds]
+        yield (f"{listed(labels)} are {what}; take out of data.label what is no label, or name one column with --label")
         return
     several = sibling(task, "set")
     if not task.kind.one_class or several is None or columns.label.strip().lower() in LABEL_NAMES:

@@ -26,6 +26,7 @@ from kft.data.examples import Columns, Examples, RejectedRow, Wanted
 from kft.data.headers import drafted_columns, like_a_row
 from kft.data.image_folders import SplitFolders
 from kft.data.parts import is_pattern, name_parts, open_source, parts_to_examples, read_parts, require_separated, whole
+from kft.data.soft_columns import SAID
 from kft.data.tables import Rows, unusable
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
@@ -60,7 +61,7 @@ class Look:
         rows: How many rows or images.
         usable: How many of them training can use.
         columns: Those of inputs and labels.
-        labels: The columns of yes and no, where each label has one; none where one column holds the labels.
+        labels: The columns that make a label together; none where one column holds the labels.
         proposals: What the other columns could be.
         counts: Rows of each label, most frequent first; empty for numbers.
         examples: One input of each label.
@@ -116,7 +117,7 @@ class Look:
                 yield "text_pair", f"column {self.columns.pair!r}; both together:{words.removeprefix(',')}"
         place = "the names of the folders" if self.folders else f"column {self.columns.label!r}"
         if self.labels:
-            place = f"columns {', '.join(map(repr, self.labels))}, one a label"
+            place = f"columns {', '.join(map(repr, self.labels))}, {SAID[self.columns.holds]}"
         if self.numbers:
             low, middle, high = np.percentile(self.numbers, [0, 50, 100])
             yield "label", f"{place}, numbers from {low:g} to {high:g}, median {middle:g}"
@@ -197,6 +198,7 @@ def look_at(
         spec = spec.model_copy(update={"label": labels})
         named = replace(named, label=spec.label_column)
         rows = read_parts(parts, name_parts(parts), spec, task=wanted, base=base)
+        spec = spec.model_copy(update={"label_columns_hold": rows[0].holds})  # also of the files beside it
     frame = whole(rows)
     columns = guess_columns(frame, named, where=source, task=wanted)
     headless = like_a_row(rows, columns)
@@ -205,6 +207,7 @@ def look_at(
         rows = read_parts(parts, name_parts(parts), spec, task=wanted, base=base)
         frame = whole(rows)
         columns = guess_columns(frame, Wanted(), where=source, task=wanted)
+    columns = replace(columns, holds=rows[0].holds)
     wanted = wanted if task else task_of_labels(frame[columns.label], wanted) if columns.label in frame else wanted
     opened = MOST_OPENED if wanted.reads.files else None
     examples, rejected = parts_to_examples(rows, spec, task=wanted, columns=columns, opened=opened)

@@ -116,10 +116,11 @@ def write_prepared(
 
     Raises:
         UsageError: The folder is there already.
-        DataError: A label's name holds a line break, which tensorflow-datasets cannot keep.
+        DataError: Labels are soft, or a label's name holds a line break, which tensorflow-datasets cannot keep.
         StorageError: The disk is full or cannot be written.
     """
     refuse_existing(folder)
+    refuse_soft(split)
     _refuse_line_breaks(split)
     runtime.load_tensorflow()
     import tensorflow as tf
@@ -145,6 +146,22 @@ def write_prepared(
             with suppress(OSError):
                 shutil.rmtree(stage)
     return written
+
+
+def refuse_soft(split: DataSplit) -> None:
+    """Refuses soft labels: what is written has one class an example, and their shares would be lost.
+
+    Raises:
+        DataError: They are soft.
+    """
+    if any(split.part(name).shares is not None for name in SPLITS):
+        raise DataError(
+            "soft labels are not written: prepared data have one class an example",
+            where="data.label",
+            received=f"{split.columns.holds} of {split.columns.label}"[:200],
+            expected="a column with one label a row",
+            next_step="train on the tables themselves, which keep their shares",
+        )
 
 
 def _refuse_line_breaks(split: DataSplit) -> None:

@@ -34,12 +34,14 @@ class Columns:
         label: That of the labels.
         guessed: Which of them the recipe does not name.
         pair: The column of second texts, where there is one.
+        holds: What the columns hold that labels are made of; see ``kft.data.soft_columns``. Empty where one holds them.
     """
 
     text: str
     label: str
     guessed: tuple[str, ...] = ()
     pair: str | None = None
+    holds: str = ""
 
     @property
     def named(self) -> tuple[str, ...]:

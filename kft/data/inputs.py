@@ -253,6 +253,8 @@ def load_labelled(
     Raises:
         DataError: The table cannot be used, or holds labels the model does not know.
     """
+    if spec.label_columns and columns.holds:
+        spec = spec.model_copy(update={"label_columns_hold": columns.holds})
     rows = read_parts(parts, name_parts(parts), spec, task=task, base=Path.cwd(), firm=False)
     name, frame = title(rows), rows[0].frame
     columns = guess_columns(frame, columns, where=name, task=task)
@@ -278,7 +280,8 @@ def load_labelled(
     if rejected:
         notes.append(f"left out   {len(rejected):,} rows that cannot be used, the first in row {rejected[0].row}")
     assert examples.labels is not None
-    unknown = sorted({known for given in examples.labels for known in task.kind.labels.names(given)} - set(labels))
+    named = {known for given in examples.labels for known in task.kind.labels.names(given)}
+    unknown = sorted((named | set(() if examples.shares is None else examples.shares.voted_for)) - set(labels))
     if unknown:
         raise DataError(
             "labels the model does not know",

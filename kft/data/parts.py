@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,8 +13,8 @@ import pandas as pd
 from kft.data.dialects import DELIMITED, WORDS, dialect_of, shown
 from kft.data.examples import Columns, Examples, RejectedRow
 from kft.data.image_folders import shared_folders
-from kft.data.label_columns import join_columns
 from kft.data.remote import fetch_remote
+from kft.data.soft_columns import Joiner, find_joiner
 from kft.data.tables import IMAGE, Rows, image_folder, read_source, refuse_repeated, to_examples
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
@@ -181,7 +181,7 @@ def name_parts(parts: Sequence[Part]) -> dict[Path, str]:
 def read_parts(
     parts: Sequence[Part], names: dict[Path, str], spec: DataSpec, *, task: Task, base: Path, firm: bool = True
 ) -> tuple[Rows, ...]:
-    """Reads the tables of a source, which must all have the same columns.
+    """Reads the tables of a source, which must all have the same columns, and makes their column of labels.
 
     Args:
         parts: From ``open_source``.
@@ -194,7 +194,15 @@ def read_parts(
     Raises:
         DataError: One cannot be read, or has other columns than the first.
     """
-    read = tuple(_with_labels(_read(part, names[part.place], spec, task, base, firm), spec) for part in parts)
+    read = read_tables(parts, names, spec, task=task, base=base, firm=firm)
+    return with_labels({"": read}, spec, task)[""]
+
+
+def read_tables(
+    parts: Sequence[Part], names: dict[Path, str], spec: DataSpec, *, task: Task, base: Path, firm: bool = True
+) -> tuple[Rows, ...]:
+    """Reads the tables of a source as they are; see ``read_parts``."""
+    read = tuple(_read(part, names[part.place], spec, task, base, firm) for part in parts)
     first = read[0]
     _require_one_separator(read)
     for other in read[1:]:
@@ -265,15 +273,22 @@ def _read(part: Part, name: str, spec: DataSpec, task: Task, base: Path, firm: b
     return Rows(name, form.frame, image_folder(part.table, base), notes=notes, form=form.name, table=form.table)
 
 
-def _with_labels(rows: Rows, spec: DataSpec) -> Rows:
-    """Adds the column of lists that columns of yes and no, one a label, are read as."""
+def with_labels(read: Mapping[str, tuple[Rows, ...]], spec: DataSpec, task: Task) -> dict[str, tuple[Rows, ...]]:
+    """Adds the column of labels where ``data.label`` names several that make one, as all sources together say.
+
+    Raises:
+        DataError: A column is missing, or can be read in several ways.
+    """
     if not spec.label_columns:
-        return rows
-    frame = join_columns(rows.frame, spec.label_columns, str(spec.label_column), rows.name)
-    seen = {name for names in frame[spec.label_column] if isinstance(names, list) for name in names}
-    never = [name for name in spec.label_columns if name not in seen]
-    note = (f"no row of {rows.name} has the label {', '.join(map(repr, never))}",) if never else ()
-    return replace(rows, frame=frame, notes=(*rows.notes, *note))
+        return dict(read)
+    frames = [(rows.name, rows.frame) for parts in read.values() for rows in parts]
+    joiner = find_joiner(frames, spec, task.kind.labels)
+    return {key: tuple(_joined(rows, joiner) for rows in parts) for key, parts in read.items()}
+
+
+def _joined(rows: Rows, joiner: Joiner) -> Rows:
+    frame, notes = joiner.join(rows.frame, rows.name)
+    return replace(rows, frame=frame, notes=(*rows.notes, *notes), holds=joiner.holding.what)
 
 
 def whole(rows: Sequence[Rows]) -> pd.DataFrame:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from kft.tasks.judgements import Judgements
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +59,38 @@ class Shares:
                 found[:, place[name]] = self.values[:, number]
         return found
 
+    def written(self) -> list[str]:
+        """Returns each row as text, for hashes: classes by name with their shares, and how many votes they are of.
+
+        Example:
+            >>> Shares(("b", "a"), np.array([[0.75, 0.25]], np.float32), np.array([4], np.int32)).written()
+            ['[["a", 0.25], ["b", 0.75]] 4']
+        """
+        order = sorted(range(len(self.classes)), key=lambda number: self.classes[number])
+        said = []
+        for row, votes in zip(self.values.tolist(), self.votes.tolist(), strict=True):
+            named = [[self.classes[number], float(f"{row[number]:.7g}")] for number in order if row[number]]
+            said.append(f"{json.dumps(named, ensure_ascii=False)} {votes}")
+        return said
+
     def take(self, rows: np.ndarray) -> Shares:
         return Shares(self.classes, self.values[rows], self.votes[rows])
+
+    @classmethod
+    def of_judgements(cls, judged: Sequence[Judgements]) -> Shares:
+        """Returns what cells say, one a row.
+
+        Example:
+            >>> Shares.of_judgements([Judgements(("no", "yes"), (1, 3), 4)]).values.tolist()
+            [[0.25, 0.75]]
+        """
+        classes = tuple(sorted({name for each in judged for name in each.names}))
+        place = {name: number for number, name in enumerate(classes)}
+        values = np.zeros((len(judged), len(classes)), np.float64)
+        for row, each in zip(values, judged, strict=True):
+            row[[place[name] for name in each.names]] = each.amounts
+        values /= values.sum(axis=1, keepdims=True)
+        return cls(classes, values.astype(np.float32), np.array([each.votes for each in judged], np.int32))
 
     @classmethod
     def of_labels(cls, labels: Sequence[str]) -> Shares:
@@ -68,7 +101,9 @@ class Shares:
             [[0.0, 1.0], [1.0, 0.0]]
         """
         classes, places = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
-        return cls(tuple(classes.tolist()), np.eye(len(classes), dtype=np.float32)[places], np.zeros(len(labels), int))
+        return cls(
+            tuple(classes.tolist()), np.eye(len(classes), dtype=np.float32)[places], np.zeros(len(labels), np.int32)
+        )
 
     @classmethod
     def concatenate(cls, parts: Sequence[Shares]) -> Shares:

@@ -22,9 +22,11 @@ from kft.data.image_folders import find_images
 from kft.data.image_paths import find_files
 from kft.data.images import check_images
 from kft.data.reading import Table
+from kft.data.shares import Shares
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec, GroupSpec
 from kft.tasks.cells import as_objects, as_text, text_problem
+from kft.tasks.judgements import Judgements
 from kft.tasks.registry import sibling
 from kft.tasks.spans import joined
 from kft.tasks.task import LabelColumn, Task
@@ -46,6 +48,7 @@ class Rows:
         notes: What was guessed in reading it, one sentence each.
         form: Empty where the file is a table with these rows; else what it is; see ``kft.data.forms.Form``.
         table: How its file is written; None where no file is a table as it is.
+        holds: What the columns hold that its labels are made of; see ``kft.data.soft_columns``. Empty where one does.
     """
 
     name: str
@@ -55,6 +58,7 @@ class Rows:
     notes: tuple[str, ...] = ()
     form: str = ""
     table: Table | None = None
+    holds: str = ""
 
 
 def read_source(
@@ -122,7 +126,7 @@ def to_examples(
     """
     frame, labelling = rows.frame, task.kind.labels
     ids = row_ids(rows, spec, task=task, columns=columns)
-    groups = _groups(frame, spec.group, rows.name)
+    groups = row_groups(frame, spec.group, rows.name)
     texts, raw_labels = list(frame[columns.text]), list(frame[columns.label])
     seconds = list(frame[columns.pair]) if columns.pair else [None] * len(frame)
     settled = labelling.settle(LabelColumn(raw_labels, texts, f"{rows.name}, column {columns.label!r}"), spec)
@@ -149,8 +153,14 @@ def to_examples(
         groups=None if groups is None else as_objects([groups[row] for row in kept]),
         columns=_other_columns(frame, spec, rows.name, kept),
         notes=(*rows.notes, *notes),
+        shares=_shares([raw_labels[row] for row in kept]),
     )
     return examples, tuple(rejected)
+
+
+def _shares(cells: Sequence[Any]) -> Shares | None:
+    judged = [cell for cell in cells if isinstance(cell, Judgements)]
+    return Shares.of_judgements(judged) if judged else None
 
 
 def _read_inputs(
@@ -275,7 +285,16 @@ def refuse_repeated(ids: Sequence[str], name: str, spec: DataSpec) -> None:
         )
 
 
-def _groups(frame: pd.DataFrame, group: GroupSpec | None, name: str) -> list[str] | None:
+def row_groups(frame: pd.DataFrame, group: GroupSpec | None, name: str) -> list[str] | None:
+    """Returns the group of each row; None where the recipe names none.
+
+    Raises:
+        DataError: The column is missing, or a row has no group.
+
+    Example:
+        >>> row_groups(pd.DataFrame({"shop": ["a-1", "b-1"]}), GroupSpec(column="shop", pattern="^(.)"), "a.csv")
+        ['a', 'b']
+    """
     if group is None:
         return None
     require_column(frame, group.column, "data.group", name, expected="the group column")

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from kft.answer.decide import Scope, Temperature
-from kft.metrics.classification import BRIER, METRICS, reliability
+from kft.metrics.classification import BRIER, METRICS
 from kft.metrics.intervals import Groups, estimate
 from kft.metrics.ranking import AURC
+from kft.metrics.reliability import reliability
 from kft.metrics.shares import SHARE, mean_between
+from kft.metrics.soft import SOFT_METRICS
 from kft.records.estimate import Estimate
 from kft.records.metrics import CalibrationResult, RiskPoint, ScopeResult, SelectiveResult
 from kft.records.rules import CostRule, PrecisionRule, Rule, under_its_name
@@ -25,17 +27,19 @@ def judge_calibration(
     """Judges probabilities before and after a temperature, on examples that it was not fitted on.
 
     Args:
-        targets: ``int[n]``.
+        targets: ``int[n]``, or shares of soft labels ``float[n, classes]``: then a probability should be a share.
         raw: ``float[n, classes]``, at temperature 1.
         temperature: From ``fit_temperature``.
         groups: Examples of one group are resampled together.
     """
     probabilities = temperature.apply(raw)
+    soft = targets.ndim == 2
+    ece, brier = (SOFT_METRICS["soft_ece"], SOFT_METRICS["soft_brier"]) if soft else (METRICS["ece"], BRIER)
     return CalibrationResult(
         temperature=temperature.value,
         n=temperature.n,
-        ece_before=estimate(METRICS["ece"], targets, raw, groups=groups),
-        brier=estimate(BRIER, targets, probabilities, groups=groups),
+        ece_before=estimate(ece, targets, raw, groups=groups),
+        brier=estimate(brier, targets, probabilities, groups=groups),
         reliability=tuple(reliability(targets, probabilities)),
         reliability_before=tuple(reliability(targets, raw)),
     )

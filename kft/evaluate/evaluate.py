@@ -15,6 +15,7 @@ from kft.evaluate.apart import Chosen, judge_valid
 from kft.evaluate.certainty import judge_calibration, judge_scope, judge_selection
 from kft.evaluate.slices import cut, judge_slices, worst_of
 from kft.metrics.intervals import estimate_all, paired_difference, same_answers
+from kft.metrics.soft import entropy
 from kft.recipe.schema import DataSpec
 from kft.records.csv_file import write_csv
 from kft.records.document import write_document
@@ -54,6 +55,7 @@ class Scored:
         inputs: What the model read.
         columns: Columns that slices are cut by.
         vectors: What the head's last layer reads of each, ``float[n, width]``; None where nobody asked for it.
+        shares: ``float[n, classes]``: soft labels; None where labels are not soft.
     """
 
     kind: AnswerKind
@@ -67,6 +69,15 @@ class Scored:
     inputs: Sequence[Any] = ()
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)
     vectors: np.ndarray | None = None
+    shares: np.ndarray | None = None
+
+    def estimates(self, answers: Any) -> dict[str, Estimate]:
+        """Returns every metric of some answers to these examples; against the shares too where labels are soft."""
+        judging = self.kind.judging
+        found = estimate_all(self.truth, answers, groups=self.groups, metrics=judging.metrics)
+        if self.shares is not None:
+            found |= estimate_all(self.shares, answers, groups=self.groups, metrics=judging.soft)
+        return found
 
 
 @dataclass(frozen=True)
@@ -127,7 +138,9 @@ def report_classes(
         scope = judge_scope(decisions.scope, foreign, answers.argmax(axis=1) == truth, groups)
     withheld = decisions.abstains(answers, given.vectors)
     return ClassReport(
-        calibration=judge_calibration(truth, raw.answers, decisions.temperature, groups),
+        calibration=judge_calibration(
+            truth if given.shares is None else given.shares, raw.answers, decisions.temperature, groups
+        ),
         selective=judge_selection(truth, answers, decisions.rule, withheld, groups),
         slices=judge_slices(truth, answers, cuts, smallest=smallest_slice, groups=groups),
         overfitting=overfitting,
@@ -180,21 +193,22 @@ def score(
     truth, groups, probe = scored.truth, scored.groups, scored.probe
     main = kind.judging.main
     constant = kind.judging.constant(shares, space, len(truth))
-    baselines = {kind.judging.baseline_name: estimate_all(truth, constant, groups=groups, metrics=kind.judging.metrics)}
+    baselines = {kind.judging.baseline_name: scored.estimates(constant)}
     gain = None
     if probe is not None:
-        baselines["probe"] = estimate_all(truth, probe, groups=groups, metrics=kind.judging.metrics)
+        baselines["probe"] = scored.estimates(probe)
         rival = scored.answers if same_answers(scored.answers, probe) else probe
         gain = paired_difference(main, truth, scored.answers, rival, groups=groups)
     over_linear = None
     if scored.linear is not None:
-        baselines["linear"] = estimate_all(truth, scored.linear, groups=groups, metrics=kind.judging.metrics)
+        baselines["linear"] = scored.estimates(scored.linear)
         over_linear = paired_difference(main, truth, scored.answers, scored.linear, groups=groups)
-    metrics = estimate_all(truth, scored.answers, groups=groups, metrics=kind.judging.metrics)
+    metrics = scored.estimates(scored.answers)
     valid = None
     if beside.chosen is not None and beside.data is not None:
         valid = judge_valid(beside.chosen, main, metrics[main.name], (truth, scored.answers, groups), beside.data)
-    values: dict[str, float | None] = {name: estimate.value for name, estimate in metrics.items()}
+    values: dict[str, float | None] = dict.fromkeys(kind.judging.soft)  # not measured where labels are not soft
+    values |= {name: estimate.value for name, estimate in metrics.items()}
     values |= report.gate_values(metrics) if report else {}
     values |= beside.edge_cases.gate_values() if beside.edge_cases else {}
     values |= beside.values
@@ -210,6 +224,7 @@ def score(
         **(vars(report) if report else {}),
         edge_cases=beside.edge_cases,
         forgetting=beside.forgetting,
+        least_soft_log_loss=None if scored.shares is None else entropy(scored.shares),
         higher_is_better=main.higher_is_better,
         labels=space.labels,
         classes=tuple(kind.judging.by_label(truth, scored.answers, space, groups)),

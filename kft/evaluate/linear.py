@@ -11,7 +11,7 @@ import numpy as np
 from kft.answer.calibration import fit_temperature
 from kft.answer.decide import UNCHANGED
 from kft.recipe.schema import RecipeSpec
-from kft.split.data_split import Selection, labels_of
+from kft.split.data_split import Selection, labels_of, learned_targets
 from kft.split.holdout import set_aside
 from kft.tasks.registry import TASKS
 from kft.train.events import Watcher
@@ -52,19 +52,24 @@ def fit_linear(spec: RecipeSpec, split: Selection, watcher: Watcher) -> Callable
     rows = np.random.default_rng(spec.seed).permutation(len(split.train))[:MOST_ROWS]
     train = split.train.take(np.sort(rows)) if len(rows) < len(split.train) else split.train
     valid = split.valid.take(np.flatnonzero(~set_aside(spec, split)))
-    targets, valid_targets = (np.asarray(judging.truth(list(labels_of(part)), split.space)) for part in (train, valid))
+    targets, valid_learned = (learned_targets(part, split.kind, split.space) for part in (train, valid))
+    valid_truth = np.asarray(judging.truth(list(labels_of(valid)), split.space))
     assert spec.train.best is not None  # loading a recipe fills it in
     name = spec.train.best.removeprefix("valid_")
-    metric = judging.metrics["log_loss" if name == "loss" else name]
+    metric, compared = judging.metrics.get(name), valid_truth
+    if metric is None:
+        by_loss = judging.by_loss(valid_truth, None if valid.shares is None else valid_learned)
+        assert by_loss is not None  # of one class of many
+        metric, compared = by_loss
     sign = 1 if metric.higher_is_better else -1
     found = solve_words(
         (train.inputs, targets),
         valid.inputs,
         len(split.labels),
-        lambda answers: sign * metric.value(valid_targets, answers),
+        lambda answers: sign * metric.value(compared, answers),
     )
     calibrate = spec.evaluate.calibrate == "temperature"
-    temperature = fit_temperature(valid_targets, found.answer(valid.inputs)) if calibrate else UNCHANGED
+    temperature = fit_temperature(valid_learned, found.answer(valid.inputs)) if calibrate else UNCHANGED
     seconds = time.perf_counter() - started
     part = "" if train is split.train else f" of {len(split.train):,}"
     watcher.note(

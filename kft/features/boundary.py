@@ -16,6 +16,7 @@ import keras
 from kft.errors import ModelError
 from kft.model.blocks import find_blocks
 from kft.model.graph import call_again, nodes_in_order
+from kft.model.real_tokens import on_real_tokens
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,12 @@ class FrozenFront:
 def forward_of(split: SplitModel, *, stored: bool) -> Forward:
     """Returns what every batch runs through: the back alone where it reads stored features, else both halves."""
     return split.back if stored else FrozenFront(split.front, split.back)
+
+
+def fast_forward_of(split: SplitModel, *, stored: bool) -> Forward:
+    """Returns the same, to rounding, as it is computed: see ``kft.model.real_tokens``."""
+    back = on_real_tokens(split.back)
+    return back if stored else FrozenFront(on_real_tokens(split.front), back)
 
 
 def split_at_boundary(model: keras.Model) -> SplitModel:

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from kft.features.probe import LOSSES, STRENGTHS, Basis, Problem, certainty_of, minimise, principal_axes
 from kft.feed.source import CHUNK_ROWS, Chunk, DenseColumn
+from kft.runtime import one_blas_thread
 from kft.tasks.decode import softmax
 
 AXES = 256
@@ -29,7 +29,7 @@ class Projected:
 
     Attributes:
         values: ``float32[n, axes]``.
-        targets: ``int[n]``.
+        targets: ``int[n]``, or shares of the classes ``float32[n, classes]``.
         classes: How many there are.
         basis: The axes.
     """
@@ -65,10 +65,10 @@ def project(features: np.ndarray, targets: np.ndarray, classes: int) -> Projecte
 
     Args:
         features: ``float32[n, width]``.
-        targets: ``int[n]`` in ``0 .. classes - 1``.
+        targets: ``int[n]`` in ``0 .. classes - 1``, or shares of the classes.
         classes: How many there are.
     """
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         basis = principal_axes(DenseColumn(features)).leading(AXES)
         values = (features - basis.mean.astype(np.float32)) @ basis.turn
     return Projected(values, targets, classes, basis)
@@ -85,7 +85,7 @@ def choose_strength(data: Projected, fold_of: np.ndarray) -> float:
         fold_of: ``int[n]``: the fold of each example.
     """
     train, held_out = np.flatnonzero(fold_of != 0), np.flatnonzero(fold_of == 0)
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         before, chosen, solution = None, TRIED[0], None
         for strength in TRIED:
             solution = data.solve(train, strength, solution)
@@ -127,7 +127,7 @@ def out_of_fold(
 
     Args:
         features: ``float32[n, width]``.
-        targets: ``int[n]`` in ``0 .. classes - 1``.
+        targets: ``int[n]`` in ``0 .. classes - 1``, or shares of the classes ``float32[n, classes]``.
         classes: How many there are.
         groups: What must not be parted, such as near-copies or sentences of one review; default: each row alone.
         strength: Inverse penalty C; default: chosen.
@@ -139,11 +139,11 @@ def out_of_fold(
         [0, 0, 0, 0, 0, 1, 1, 1, 1, 1]
     """
     data = project(features, targets, classes)
-    fold_of = assign_folds(targets, groups, FOLDS, seed)
+    fold_of = assign_folds(targets if targets.ndim == 1 else targets.argmax(axis=1), groups, FOLDS, seed)
     if strength is None:
         strength = choose_strength(data, fold_of)
     found = np.empty((len(targets), classes))
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         for fold in range(FOLDS):
             held_out = np.flatnonzero(fold_of == fold)
             found[held_out] = softmax(data.logits(held_out, data.solve(np.flatnonzero(fold_of != fold), strength)))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from kft.features.folds import FOLDS, Projected, assign_folds
+from kft.runtime import one_blas_thread
 
 SHARES = tuple(2.0 ** (-step / 2) for step in range(7, -1, -1))
 """Of the training rows: eight sizes, each 1.4 times the one before."""
@@ -51,7 +51,7 @@ def grow(
     fewest = max(FEWEST_ROWS, 2 * data.classes)
     sizes = np.unique([round(share * whole) for share in SHARES if share * whole >= fewest]).astype(int)
     right, held_out = [], []
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         for fold in range(folds_used):
             train, test = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
             train = train[nested(data.targets[train], None if groups is None else groups[train], rng)]

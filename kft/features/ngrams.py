@@ -10,6 +10,7 @@ import numpy as np
 
 from kft.features.sparse import solve_sparse
 from kft.features.views.view import Goal, folds_of
+from kft.runtime import one_blas_thread
 from kft.tasks.decode import softmax
 
 STRENGTHS = (0.3, 3.0, 30.0)
@@ -87,7 +88,7 @@ def solve_words(
     """Solves logistic regression on TF-IDF of words for each strength, and keeps the best on valid.
 
     Args:
-        train: Texts, or pairs of them, and ``int[n]``, the class of each.
+        train: Texts, or pairs of them, and ``int[n]``, the class of each, or shares ``float[n, classes]``.
         valid_inputs: Likewise of valid.
         classes: How many there are; train need not have all.
         score: From probabilities of valid to what is maximised.
@@ -105,11 +106,9 @@ def solve_words(
 
 def fit_words(worded: Worded, strengths: Sequence[float]) -> list[WordsModel]:
     """Solves the linear model on TF-IDF of words, once for each strength."""
-    from threadpoolctl import threadpool_limits
-
     read, size = ngram_reader(worded.inputs)
     rows, found = read(worded.inputs), []
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         for strength in strengths:
             kernel, bias = solve_sparse(rows, worded.targets, worded.counts, worded.goal, strength)
             found.append(WordsModel(read, kernel, bias, worded.goal, strength, 4 * (kernel.size + bias.size) + size))

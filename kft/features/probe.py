@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from kft.feed.source import Chunk, DenseColumn, Vectors
+from kft.runtime import one_blas_thread
 
 STRENGTHS = tuple(float(c) for c in 10.0 ** np.arange(-4, 2.01, 0.5))
 """Inverse penalties C that are tried, from the strongest penalty to the weakest. Wide on purpose: on real data
@@ -102,8 +102,7 @@ def solve_probe(
     """
     loss_of, certainty, targets = LOSSES[solver], certainty_of(solver, classes), rows.targets
     weights = np.ones(len(targets), np.float32) if rows.weights is None else rows.weights.astype(np.float32)
-    # One thread: the products are small, and BLAS threads that wait for the next one burn more than they save.
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         basis = principal_axes(rows.vectors)
         problem = Problem(_Rows(rows.vectors, basis), targets, weights, loss_of)
         valid_rows = _Rows(valid.vectors, basis)

@@ -29,9 +29,12 @@ from kft.feed.batches import Ragged
 from kft.feed.shards import ABOUT, ShardIndex, locked, write_shard
 from kft.feed.source import Column, DenseColumn, Source
 from kft.model.graph import nodes_in_order
+from kft.model.real_tokens import on_real_tokens
 from kft.records.files import storage_errors, write_json
 
 ELSEWHERE = "kft cache prune, another KFT_CACHE, or --set features.store=off"
+ARITHMETIC = 2
+"""Counts up when the same weights give other bits, so that no store mixes both."""
 BATCH_SIZE = 32
 """Rows of a batch that computes features: fixed, so that runs of any batch size share them, bit for bit."""
 SHARD_ROWS = 64 * BATCH_SIZE
@@ -139,7 +142,7 @@ def make_front(split: SplitModel, weights: Mapping[str, np.ndarray] = NONE) -> F
     if len(used) < len(split.front.inputs):
         model = keras.Model(used, list(tensors.values()), name="front_computed")
     inputs = tuple(tensor.name for tensor in used)
-    inference = make_inference(lay_over(model, weights), BATCH_SIZE, together=False)
+    inference = make_inference(lay_over(on_real_tokens(model), weights), BATCH_SIZE, together=False)
     return Front(inference, tensors, inputs, split.names, _fingerprint(model, weights))
 
 
@@ -310,7 +313,11 @@ def _fingerprint(model: keras.Model, weights: Mapping[str, np.ndarray]) -> str:
         return places.get(value, value) if isinstance(value, str) else value
 
     config = {**model.get_config(), "name": "", "trainable": None}
-    versions = [keras.__version__, tf.__version__]  # of tensorflow-tpu the same: it is no package of that name
+    versions = [
+        ARITHMETIC,
+        keras.__version__,
+        tf.__version__,
+    ]  # of tensorflow-tpu the same: it is no package of that name
     digest = hashlib.blake2b(json.dumps([renamed(config), versions], default=str, sort_keys=True).encode())
     for variable in model.weights:
         digest.update(f"{variable.dtype}{variable.shape}".encode())

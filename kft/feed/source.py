@@ -89,6 +89,26 @@ class JoinedColumn:
 
 
 @dataclass(frozen=True)
+class ChosenColumn:
+    """Some rows of a column, in an order of their own; nothing is copied.
+
+    Attributes:
+        column: Of all rows.
+        rows: ``int64[n]``: which of them.
+    """
+
+    column: Column
+    rows: np.ndarray
+
+    def take(self, rows: np.ndarray, edge: int) -> np.ndarray:
+        real = rows >= 0
+        return self.column.take(np.where(real, self.rows[np.where(real, rows, 0)], -1), edge)
+
+    def row(self, index: int) -> np.ndarray:
+        return self.column.row(int(self.rows[index]))
+
+
+@dataclass(frozen=True)
 class Source:
     """Examples and how they are batched.
 

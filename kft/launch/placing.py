@@ -109,10 +109,20 @@ def place(recipe: Recipe, data: str | None) -> Placed:
         ModelError: The backbone is unknown.
     """
     _require_plain(recipe)
+    if recipe.spec.train.teacher is not None:
+        raise UsageError(
+            "a job has no place for the run of a teacher",
+            where="train.teacher",
+            received=recipe.spec.train.teacher.run,
+            expected="a recipe that learns from data alone",
+            next_step="train the student where its teacher lies, or leave train.teacher out",
+        )
     sources: list[Source] = []
     data_values: dict[str, Any] = {}
     for key in SOURCE_KEYS:
         named = getattr(recipe.spec.data, key)
+        if named is None:
+            continue
         several = [
             _placed(f"data.{key}", one, recipe.base, data) for one in ([named] if isinstance(named, str) else named)
         ]

@@ -6,7 +6,6 @@ import numpy as np
 
 from kft.errors import UsageError
 from kft.metrics.metric import Form, Metric, mean, share
-from kft.records.metrics import ReliabilityBin
 
 ECE_BINS = 15
 SMALLEST_PROBABILITY = 1e-15
@@ -61,21 +60,35 @@ def _check_classes(numbers: np.ndarray, classes: int, name: str) -> None:
         )
 
 
-def _unseen(
+def one_of_each_class(
     targets: np.ndarray, probabilities: np.ndarray, better: bool, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One example of each class, drawn at random, whose answer is right, or else wrong; as sure as it was."""
+    """Returns one row of each class, drawn at random, and answers that are right, or else wrong; as sure as they were.
+
+    Args:
+        targets: ``int[n]``.
+        probabilities: ``float[n, classes]``.
+        better: Whether they are right.
+        rng: Draws.
+    """
     shuffled = rng.permutation(len(targets))
     rows = shuffled[np.unique(targets[shuffled], return_index=True)[1]]
     truth, answers = targets[rows], probabilities[rows].copy()
     if answers.shape[1] == 1:
-        return truth, answers
+        return rows, answers
     places, first = np.arange(len(rows)), answers.argmax(axis=1)
     second = np.where(answers == answers.max(axis=1, keepdims=True), -1.0, answers).argmax(axis=1)
     second = np.where(second == first, (first + 1) % answers.shape[1], second)
     other = truth if better else np.where(first == truth, second, first)
     answers[places, first], answers[places, other] = answers[places, other], answers[places, first].copy()
-    return truth, answers
+    return rows, answers
+
+
+def _unseen(
+    targets: np.ndarray, probabilities: np.ndarray, better: bool, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    rows, answers = one_of_each_class(targets, probabilities, better, rng)
+    return targets[rows], answers
 
 
 ONE_CLASS = Form(check_inputs, _unseen, lambda targets, answers: answers.argmax(axis=1) == targets)
@@ -127,11 +140,12 @@ def _ece_bins(targets: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     return statistics
 
 
-def _ece(sums: np.ndarray) -> np.ndarray:
+def total_gap(sums: np.ndarray) -> np.ndarray:
+    """Combines the sums of gaps in each bin, and the count: the distance of all bins together."""
     return np.abs(sums[..., :-1]).sum(axis=-1) / sums[..., -1]
 
 
-def _ece_by_chance(probabilities: np.ndarray, codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def ece_by_chance(probabilities: np.ndarray, codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Were each answer right as often as it is sure: a group's answers hang together."""
     confidence = probabilities.max(axis=1)
     bins = bin_of(confidence)
@@ -157,34 +171,12 @@ METRICS: dict[str, Metric] = {
         # Mean negative log-likelihood in nats, probabilities clipped at 1e-15.
         Metric("log_loss", False, _log_loss, mean, ONE_CLASS),
         # Expected calibration error: 15 equal-width bins of the top confidence (Guo et al., 2017).
-        Metric("ece", False, _ece_bins, _ece, ONE_CLASS, by_chance=_ece_by_chance),
+        Metric("ece", False, _ece_bins, total_gap, ONE_CLASS, by_chance=ece_by_chance),
     )
 }
 
 BRIER = Metric("brier", False, _brier, mean, ONE_CLASS)
 """The squared distance between probabilities and what is right, summed over the classes: 0 to 2 (Brier, 1950)."""
-
-
-def reliability(targets: np.ndarray, probabilities: np.ndarray) -> list[ReliabilityBin]:
-    """Returns the bins of a reliability diagram, those of ``ece``, without the empty ones.
-
-    Raises:
-        UsageError: Targets and probabilities do not belong together.
-
-    Example:
-        >>> answers = np.array([[0.9, 0.1], [0.9, 0.1]])
-        >>> reliability(np.array([0, 1]), answers)
-        [ReliabilityBin(low=0.8666666666666667, high=0.9333333333333333, n=2, confidence=0.9, accuracy=0.5)]
-    """
-    check_inputs(targets, probabilities)
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
-    bins = bin_of(confidence)
-    counts, sure, hits = (np.bincount(bins, w, ECE_BINS) for w in (None, confidence, right.astype(float)))
-    return [
-        ReliabilityBin(b / ECE_BINS, (b + 1) / ECE_BINS, int(n), float(sure[b] / n), float(hits[b] / n))
-        for b, n in enumerate(counts)
-        if n
-    ]
 
 
 def confusion_matrix(targets: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:

@@ -156,8 +156,10 @@ def load_for(spec: RecipeSpec, report: Report | None = None) -> Backbone:
     """Loads the backbone that a recipe names, as it stands before the recipe's training.
 
     Raises:
-        ModelError: As ``load_backbone``; or it computes in another type than ``train.precision`` asks for.
+        ModelError: As ``load_backbone``; or it computes in another type than ``train.precision`` asks for, or
+            ``model.blocks`` does not fit it.
     """
+    from kft.model.first_blocks import first_blocks
     from kft.model.precision import computing_in, require_precision
 
     model, precision = spec.model, spec.train.precision
@@ -166,7 +168,7 @@ def load_for(spec: RecipeSpec, report: Report | None = None) -> Backbone:
             model.backbone, dropout=model.dropout, report=report, weights=model.weights, seed=spec.seed
         )
     require_precision(found.model, precision, found.name)
-    return found
+    return found if model.blocks is None else first_blocks(found, model.blocks)
 
 
 @dataclass(frozen=True)

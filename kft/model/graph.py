@@ -29,7 +29,14 @@ def call_again(nodes: Sequence[Any], known: dict[int, Any], outputs: Any) -> Any
     import keras
 
     for node in nodes:
-        args, kwargs = node.arguments.fill_in(known)
-        made = keras.tree.flatten(node.operation(*args, **kwargs))
-        known.update((id(tensor), new) for tensor, new in zip(node.output_tensors, made, strict=True))
+        call_node(node, known)
     return keras.tree.map_structure(lambda tensor: known[id(tensor)], outputs)
+
+
+def call_node(node: Any, known: dict[int, Any]) -> None:
+    """Calls a node's layer again, and adds what it gives to the known tensors; see ``call_again``."""
+    import keras
+
+    args, kwargs = node.arguments.fill_in(known)
+    made = keras.tree.flatten(node.operation(*args, **kwargs))
+    known.update((id(tensor), new) for tensor, new in zip(node.output_tensors, made, strict=True))

@@ -25,7 +25,8 @@ from kft.recipe.sources import absolute_source
 from kft.recipe.values import NAMES
 from kft.recipe.yaml_file import as_plain, parse_yaml, read_yaml
 
-SOURCE_KEYS = ("train", "valid", "test")
+SOURCE_KEYS = ("train", "valid", "test", "unlabelled")
+"""Keys of ``data`` that name sources; the last may be left out."""
 
 
 LATER_KEYS = {"train.optimizer": "adamw", "train.precision": "float32"}
@@ -80,10 +81,19 @@ class Recipe:
         values = self.spec.model_dump(mode="json")
         values["name"] = self.name
         for key in SOURCE_KEYS:
-            values["data"][key] = absolute_source(values["data"][key], self.base)
+            if values["data"][key] is not None:
+                values["data"][key] = absolute_source(values["data"][key], self.base)
         values["train"]["checkpoints"]["folder"] = self.checkpoints_folder
         values["evaluate"]["suite"] = None if self.suite is None else str(self.suite)
+        if self.teacher is not None:
+            values["train"]["teacher"]["run"] = str(self.teacher)
         return values
+
+    @property
+    def teacher(self) -> Path | None:
+        """``train.teacher.run``, such that it means the same from any folder."""
+        named = self.spec.train.teacher
+        return None if named is None else (self.base / Path(named.run).expanduser()).resolve()
 
     @property
     def suite(self) -> Path | None:

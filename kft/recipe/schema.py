@@ -80,6 +80,11 @@ class DataSpec(Spec):
     )
     valid: SharesOrSources = Field("15%", description="a share of train, or as train; selection looks at it")
     test: SharesOrSources = Field("15%", description="a share of train, or as train; sealed until evaluation")
+    unlabelled: Sources | None = Field(
+        None,
+        description="as train, or txt files of one text a line; labels in it are never read, and rows that are copies "
+        "of valid or test rows are left out. A train.teacher labels them, else the run's own confident answers do",
+    )
     encoding: Encoding | None = Field(
         None, description="of csv, tsv, txt and jsonl files that are not UTF-8; windows-1252 is found and said"
     )
@@ -97,7 +102,13 @@ class DataSpec(Spec):
     image: str | None = Field(None, description="column of image paths in a table; guessed and shown when left out")
     label: LabelColumns | None = Field(
         None,
-        description="label column; guessed and shown when left out. A list: one column of yes and no for each label",
+        description="label column; guessed and shown when left out. A list: a column of yes and no, or of a share, "
+        "for each label; or a column for each annotator",
+    )
+    label_columns_hold: Literal["marks", "shares", "votes"] | None = Field(
+        None,
+        description="marks: yes and no of each label; shares: of each class its share, or votes for it; votes: what "
+        "each annotator said; found and said when left out, refused where it can be several",
     )
     label_separator: str | None = Field(
         None, min_length=1, description="between the labels of one cell; only for multi-label; guessed when left out"
@@ -143,12 +154,12 @@ class DataSpec(Spec):
 
     @property
     def label_columns(self) -> tuple[str, ...]:
-        """The columns of yes and no, one for each label; none where one column holds the labels."""
+        """The columns that make a label together; none where one column holds the labels."""
         return self.label if isinstance(self.label, tuple) else ()
 
     @property
     def label_column(self) -> str | None:
-        """The column of labels; where each label has one of its own, that of the list which is made of them."""
+        """The column of labels; where several make one, that which is made of them."""
         return " + ".join(self.label) if isinstance(self.label, tuple) else self.label
 
 
@@ -165,6 +176,9 @@ class ModelSpec(Spec):
     backbone: str = Field("minilm-l6", description="a name from `kft models`, or a Hugging Face BERT folder")
     weights: Literal["pretrained", "random"] = Field(
         "pretrained", description="random: from scratch, to measure what pretraining is worth"
+    )
+    blocks: int | None = Field(
+        None, ge=1, le=1000, description="the backbone's first N blocks alone: faster, less able; default: all of them"
     )
     max_tokens: int = Field(128, ge=4, le=8192, description="longer texts are cut; the share is printed")
     image: ImageSpec = Field(default_factory=ImageSpec)

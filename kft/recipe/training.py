@@ -16,6 +16,7 @@ from pydantic import (
 
 from kft.recipe.objectives import Objective, ObjectiveSpec
 from kft.recipe.spec import Spec
+from kft.recipe.teaching import FromUnlabelled, Teacher, UnlabelledSpec
 from kft.recipe.values import (
     Duration,
     Interval,
@@ -116,6 +117,9 @@ class PhaseSpec(Spec):
     lr: float | None = Field(None, gt=0, le=1, description="peak rate; default: the backbone's own advice")
     layer_decay: float = Field(1.0, gt=0, le=1, description="the rate shrinks by this, block by block, downwards")
     start: str | None = Field(None, description="phase whose best weights it starts from; default: the one before")
+    unlabelled: FromUnlabelled | None = Field(
+        None, description="confident: learns from data.unlabelled as well, by the run's own answers to it"
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> PhaseSpec:
@@ -150,7 +154,9 @@ SCRATCH = PhaseSpec.model_validate({"name": "scratch", "unfreeze": "all", "norm"
 """What a recipe without phases does where nothing is pretrained: there is nothing to keep."""
 
 
-def default_phases(*, rows_per_class: float, blocks: int, blends: bool = False) -> tuple[PhaseSpec, ...]:
+def default_phases(
+    *, rows_per_class: float, blocks: int, blends: bool = False, unlabelled: bool = False
+) -> tuple[PhaseSpec, ...]:
     """Returns the phases of a recipe that names none: linear probing, then fine-tuning (Kumar et al., 2022).
 
     With many rows a class, all blocks (the embeddings stay frozen) train; with few, the top two; in between
@@ -160,18 +166,22 @@ def default_phases(*, rows_per_class: float, blocks: int, blends: bool = False) 
         rows_per_class: Training examples per class, on average.
         blocks: Numbered blocks of the backbone.
         blends: Whether cheap models on frozen features are blended, beside the probe and on what was tuned.
+        unlabelled: Whether a last phase tunes as those before it, on rows without labels as well.
     """
     probe = PhaseSpec(name="probe", unfreeze="none", solver="lbfgs")
     top = PhaseSpec(name="top", unfreeze=f"top-{min(2, blocks)}", epochs=4, lr=1e-4, start="probe")
     deep = PhaseSpec(name="deep", unfreeze=f"top-{blocks}", epochs=4, lr=1e-4, start="probe")
-    tuned = (deep,) if rows_per_class >= MANY_ROWS_PER_CLASS else (top, deep)
+    # Of a backbone of one or two blocks the top is all of it.
+    tuned = (deep,) if rows_per_class >= MANY_ROWS_PER_CLASS or blocks <= 2 else (top, deep)
     if rows_per_class < FEW_ROWS_PER_CLASS:
         tuned = (top,)
+    own = tuned[-1].model_copy(update={"name": "self", "unlabelled": UnlabelledSpec()})
+    rest = (own,) if unlabelled else ()
     if not blends:
-        return probe, *tuned
+        return probe, *tuned, *rest
     blend = PhaseSpec(name="blend", unfreeze="none", solver="blend", start="probe")
     last = tuned[-1].name
-    return probe, blend, *tuned, PhaseSpec(name=f"{last}-blend", unfreeze="none", solver="blend", start=last)
+    return probe, blend, *tuned, PhaseSpec(name=f"{last}-blend", unfreeze="none", solver="blend", start=last), *rest
 
 
 MANY_ROWS_PER_CLASS = 300
@@ -234,6 +244,9 @@ class TrainSpec(Spec):
 
     phases: tuple[PhaseSpec, ...] | None = Field(None, min_length=1, max_length=100)
     batch_size: int = Field(32, ge=1, le=65536, description="global batch, whatever the hardware")
+    teacher: Teacher | None = Field(
+        None, description="a finished run whose probabilities are learned from, of all rows of train and unlabelled"
+    )
     best: Monitor | None = Field(
         None, description="which epoch is kept, over all phases; default: the task's first metric"
     )

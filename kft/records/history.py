@@ -88,6 +88,32 @@ class BlendFitted:
 
 
 @dataclass(frozen=True)
+class RowsLabelled:
+    """Rows without labels were answered by what was kept, for a phase that learns from those it is sure of.
+
+    Attributes:
+        phase: Which learns from them.
+        by: The phase whose answers were kept until then.
+        rows: Rows that are learned from.
+        of: Rows without labels.
+        confidence: The lowest confidence among what is trusted; None where nothing is.
+        wrong: The share of wrong answers that is reckoned with.
+        tried: Rows of known labels, none of them learned from, that it was found on.
+    """
+
+    KEYS: ClassVar = ("event", "phase", "by", "rows", "of", "confidence", "wrong", "tried")
+    event: ClassVar = "labelled"
+
+    phase: str
+    by: str
+    rows: int
+    of: int
+    confidence: float | None
+    wrong: float
+    tried: int
+
+
+@dataclass(frozen=True)
 class EpochDone:
     """An epoch was trained and validated; epoch 0 is a phase's starting point, or a probe's solution.
 
@@ -129,9 +155,9 @@ class PhaseEnded:
     metrics: dict[str, float]
 
 
-HistoryEvent = PhaseStarted | ProbeSolved | BlendFitted | EpochDone | PhaseEnded
+HistoryEvent = PhaseStarted | ProbeSolved | BlendFitted | RowsLabelled | EpochDone | PhaseEnded
 KINDS: dict[str, type[Any]] = {
-    each.event: each for each in (PhaseStarted, ProbeSolved, BlendFitted, EpochDone, PhaseEnded)
+    each.event: each for each in (PhaseStarted, ProbeSolved, BlendFitted, RowsLabelled, EpochDone, PhaseEnded)
 }
 
 

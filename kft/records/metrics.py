@@ -229,6 +229,8 @@ class EvaluateResult:
         out_of_scope: What flagging foreign inputs takes away; None where that was not asked for.
         edge_cases: How the recipe's suite went; None without one.
         forgetting: What the tuned backbone keeps; None where none was tuned, or nothing could be measured.
+        least_soft_log_loss: The entropy of soft labels, below which no ``soft_log_loss`` can be; None where labels are
+            not soft.
         seen_in_training: Examples of another file that the run was trained on or chose by: what they say flatters.
         against: The paired comparison with another run, where one was asked for.
         higher_is_better: Whether more of the first metric is.
@@ -253,6 +255,7 @@ class EvaluateResult:
     out_of_scope: ScopeResult | None = absent()
     edge_cases: EdgeCaseResult | None = absent(without=("failures", "cases", "checkpoint"))
     forgetting: ForgettingResult | None = absent(without=("checkpoint",))
+    least_soft_log_loss: float | None = absent()
     seen_in_training: int = absent(0)
     against: PairedResult | None = absent()
     higher_is_better: bool = unwritten(True)
@@ -263,6 +266,16 @@ class EvaluateResult:
     @property
     def main(self) -> str:
         return next(iter(self.metrics))
+
+    @property
+    def soft(self) -> bool:
+        """Whether answers were compared with soft labels too."""
+        return "soft_ece" in self.metrics
+
+    @property
+    def own_ece(self) -> Estimate:
+        """The calibration error that goes with ``calibration``: against the shares where labels are soft."""
+        return self.metrics["soft_ece" if self.soft else "ece"]
 
     @property
     def failed_gates(self) -> dict[str, GateResult]:

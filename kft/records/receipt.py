@@ -63,6 +63,10 @@ class Receipt:
         strategy: How they share the work.
         resumed: When the run went on.
         manifest: Whether manifest.json belongs to the run; those of earlier kft had none.
+        label_columns_hold: What the columns hold that the labels are made of: marks, shares or votes; empty where one
+            column holds them.
+        unlabelled: Rows without labels that training may see.
+        teacher: sha256 of what a teacher's answers hang on: its checkpoint, its recipe, its calibration.
         backbone_files: sha256 of each file that the backbone was read from; those of earlier kft had none.
     """
 
@@ -89,4 +93,7 @@ class Receipt:
     strategy: str
     resumed: tuple[Resumed, ...] = absent(())
     manifest: bool = absent(False)
+    label_columns_hold: str = absent("")
     backbone_files: Mapping[str, str] | None = absent()
+    unlabelled: int = absent(0)
+    teacher: str | None = absent()

@@ -250,11 +250,11 @@ def _verifiable(record: RunRecord) -> Iterator[Evidence]:
 
 
 def _probabilities(metrics: EvaluateResult) -> Iterator[Evidence]:
-    found, ece = metrics.calibration, metrics.metrics["ece"]
+    found, ece = metrics.calibration, metrics.own_ece
     if found is not None:
         before = f", {found.ece_before.value:.3f} before calibration" if found.n else ", not calibrated"
         yield Evidence(
-            f"probabilities are off by {ece} on average (ECE){before}",
+            f"probabilities are off by {ece} on average ({'soft ' if metrics.soft else ''}ECE){before}",
             WARNING if ece.low > SURE_ECE else GOOD,
             "calibration",
         )

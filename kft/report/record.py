@@ -107,6 +107,12 @@ class RunRecord:
         return trains_backbone(self.receipt)
 
     @property
+    def part_of_backbone(self) -> str:
+        """What is said behind the backbone's name where the model has but its first blocks."""
+        blocks = self.recipe.spec.model.blocks
+        return "" if blocks is None else f" (its first {blocks} block{'s' * (blocks > 1)} alone)"
+
+    @property
     def kept_phase(self) -> str:
         """The phase whose weights answer."""
         return next((e.phase for e in reversed(self.history) if isinstance(e, EpochDone) and e.is_best), "")

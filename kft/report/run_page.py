@@ -116,12 +116,12 @@ def _facts(record: RunRecord) -> dict[str, Any]:
     facts: dict[str, Any] = {"trained on": n.train, "validated on": n.valid, "tested on": record.n}
     if labels:
         facts["classes" if record.task.kind.one_class else "labels"] = len(labels)
-    return facts | {"backbone": record.receipt.backbone}
+    return facts | {"backbone": record.receipt.backbone + record.part_of_backbone}
 
 
 def _metrics(record: RunRecord) -> list[tuple[str, list[Estimate], float]]:
     """Returns each metric with its estimates, this model's and those of the baselines, and the best of them."""
-    known = record.task.kind.judging.metrics
+    known = record.task.kind.judging.all_metrics
     found = []
     for name, value in record.values.items():
         values = [value, *(baseline[name] for baseline in record.baselines.values())]
@@ -217,8 +217,9 @@ def _calibration(metrics: EvaluateResult) -> list[tuple[str, Estimate]]:
     found = metrics.calibration
     if found is None:
         return []
-    before = [("ECE before calibration", found.ece_before)] if found.n else []
-    return [*before, ("ECE, as answered", metrics.metrics["ece"]), ("Brier score", found.brier)]
+    soft = "soft " if metrics.soft else ""
+    before = [(f"{soft}ECE before calibration", found.ece_before)] if found.n else []
+    return [*before, (f"{soft}ECE, as answered", metrics.own_ece), (f"{soft}Brier score", found.brier)]
 
 
 def _abstention(metrics: EvaluateResult) -> list[tuple[str, Estimate]]:
@@ -293,7 +294,7 @@ def _provenance(record: RunRecord) -> Mapping[str, str]:
     return {
         "recipe": record.recipe.name,
         "data": ", ".join(sources),
-        "backbone": receipt.backbone,
+        "backbone": receipt.backbone + record.part_of_backbone,
         "split hash": receipt.split_hash,
         "data hash": receipt.data_hash,
         "weights hash": receipt.weights_hash,

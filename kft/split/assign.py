@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 SPLITS = ("train", "valid", "test")
+UNLABELLED = "unlabelled"
+"""What rows without labels are called where splits stand side by side."""
 
 
 def split_rows(

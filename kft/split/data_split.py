@@ -20,11 +20,13 @@ from kft.errors import DataError
 from kft.recipe.schema import DataSpec
 from kft.recipe.sources import parse_share
 from kft.registry import nearest
-from kft.split.assign import SPLITS, split_alike, split_by_time, split_rows
+from kft.split.assign import SPLITS, UNLABELLED, split_alike, split_by_time, split_rows
 from kft.split.near import Copies
+from kft.split.required import require_rows, require_separate_groups
 from kft.split.sources import Sources, read_sources
 from kft.split.times import Times, read_times
 from kft.split.together import Vectorise, rows_together
+from kft.split.unlabelled import find_unlabelled
 from kft.tasks.spelling import respelled
 from kft.tasks.task import AnswerKind, AnswerSpace, Task
 
@@ -38,12 +40,14 @@ class Selection:
         valid: What choices look at.
         kind: What is answered.
         space: Everything that an answer can be.
+        unlabelled: Rows without labels that are none of valid's or test's; None where the recipe names none.
     """
 
     train: Examples
     valid: Examples
     kind: AnswerKind
     space: AnswerSpace
+    unlabelled: Examples | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -63,12 +67,13 @@ class DataSplit:
         space: Everything that an answer can be: labels, or the mean and deviation of numbers.
         rejected: Rows that cannot be used.
         columns: What was read.
-        split_hash: sha256 over the sorted (id, split) pairs.
-        data_hash: sha256 over every id, text and label.
+        split_hash: sha256 over the sorted (id, split) pairs; rows without labels play no part in it.
+        data_hash: sha256 over every id, text and label; rows without labels count as those of an empty one.
         how: How the split was made, in words.
         notes: What was guessed in reading the data, one sentence each.
         copies: Copies among all examples, train, then valid, then test: found where both valid and test are shares
             of train, and kept on one side; None where nobody has looked at all of them yet.
+        unlabelled: Rows without labels that are none of valid's or test's; None where the recipe names none.
     """
 
     train: Examples
@@ -83,9 +88,10 @@ class DataSplit:
     how: str
     notes: tuple[str, ...] = ()
     copies: Copies | None = None
+    unlabelled: Examples | None = None
 
     def without_test(self) -> Selection:
-        return Selection(self.train, self.valid, self.kind, self.space)
+        return Selection(self.train, self.valid, self.kind, self.space, self.unlabelled)
 
     def part(self, name: str) -> Examples:
         """Returns the examples of ``train``, ``valid`` or ``test``."""
@@ -97,8 +103,9 @@ class DataSplit:
         return self.space.labels
 
     def frame(self) -> pd.DataFrame:
-        """Returns id, split and the first 16 hex digits of the sha256 of the content."""
+        """Returns id, split and the first 16 hex digits of the sha256 of the content; of rows without labels too."""
         parts = [(name, self.part(name)) for name in SPLITS]
+        parts += [] if self.unlabelled is None else [(UNLABELLED, self.unlabelled)]
         return pd.DataFrame(
             {
                 "id": [identifier for _, part in parts for identifier in part.ids],
@@ -135,6 +142,13 @@ def learned_targets(examples: Examples, kind: AnswerKind, space: AnswerSpace) ->
     return np.asarray(kind.learning.targets(list(labels_of(examples)), space, None))
 
 
+def label_shares(examples: Examples, kind: AnswerKind, space: AnswerSpace) -> list[float]:
+    """Returns what who reads nothing knows of the labels; see ``Judging.shares``. Of soft labels the mean shares."""
+    if examples.shares is not None:
+        return examples.shares.of(space.labels).mean(axis=0, dtype=np.float64).tolist()
+    return kind.judging.shares(list(labels_of(examples)), space)
+
+
 def split_hash(assignments: Mapping[str, str]) -> str:
     """Returns sha256 over the sorted (id, split) pairs, each as ``id TAB split LF`` in UTF-8.
 
@@ -152,7 +166,7 @@ def data_hash(parts: Iterable[Examples], written: Callable[[Any], str] = str) ->
     """Returns sha256 over id, content and label of every example, sorted; the split plays no part in it.
 
     Each of the three is its length in bytes as eight bytes, most significant first, and then its UTF-8. A
-    missing label counts as an empty one.
+    missing label counts as an empty one. A soft label is ``Shares.written``.
 
     Args:
         parts: The examples.
@@ -166,7 +180,9 @@ def data_hash(parts: Iterable[Examples], written: Callable[[Any], str] = str) ->
     digest = hashlib.sha256()
     rows: list[tuple[str, str, str]] = []
     for part in parts:
-        labels = [""] * len(part) if part.labels is None else map(written, part.labels)
+        labels = [""] * len(part) if part.labels is None else list(map(written, part.labels))
+        if part.shares is not None:  # the label alone can be a draw among the tied
+            labels = part.shares.written()
         rows.extend(zip(map(str, part.ids), map(content, part.inputs), labels, strict=True))
     for row in sorted(rows):
         for value in row:
@@ -197,13 +213,22 @@ def load_split(
     Raises:
         DataError: The data cannot be used; says where and what to do.
     """
-    read = _read(read_sources(spec, task=task, base=base, locate=locate, frames=frames), spec, task)
+    sources = read_sources(spec, task=task, base=base, locate=locate, frames=frames)
+    read = _read(sources, spec, task)
     names, rejected, kind = read.names, read.rejected, task.kind
-    notes = tuple(dict.fromkeys(note for part in read.parts.values() for note in part.notes))
+    notes = list(dict.fromkeys(note for part in read.parts.values() for note in part.notes))
     parts, how, copies = _divide(read.parts, spec, names, kind, read.times, similar)
-    space = kind.labels.space(list(labels_of(parts["train"])))
-    _require_rows(parts, names, rejected)
+    space = kind.labels.space(_named(parts["train"]))
+    require_rows(parts, names, rejected)
     _require_labels(parts, names, kind, space)
+    notes += _never_first(parts["train"], space)
+    extra = None
+    if sources.unlabelled:
+        extra = find_unlabelled(sources.unlabelled, sources.places, spec, task, read.columns, parts)
+        refuse_rejected(extra.rejected, spec)
+        rejected, notes = (*rejected, *extra.rejected), [*notes, *extra.examples.notes]
+        how += f", {extra.how} left out of unlabelled" if extra.how else ""
+    unlabelled = [] if extra is None else [extra.examples]
     assignments = {str(identifier): key for key in SPLITS for identifier in parts[key].ids}
     return DataSplit(
         train=parts["train"],
@@ -214,10 +239,11 @@ def load_split(
         rejected=rejected,
         columns=read.columns,
         split_hash=split_hash(assignments),
-        data_hash=data_hash((parts[key] for key in SPLITS), kind.labels.written),
+        data_hash=data_hash([*(parts[key] for key in SPLITS), *unlabelled], kind.labels.written),
         how=how,
-        notes=notes,
+        notes=tuple(notes),
         copies=copies,
+        unlabelled=None if extra is None else extra.examples,
     )
 
 
@@ -267,7 +293,7 @@ def _divide(
     shares = {key: parse_share(getattr(spec, key)) or 0.0 for key in ("valid", "test") if key not in parts}
     given = [f"{key} from {names[key]}" for key in ("valid", "test") if key in parts]
     if not shares:
-        _require_separate_groups(parts, names)
+        require_separate_groups(parts, names)
         return parts, ", ".join(given), None
     if sum(shares.values()) >= 1:
         raise DataError(
@@ -278,7 +304,7 @@ def _divide(
             next_step="--set data.valid=15% --set data.test=15%",
         )
     whole = parts["train"]
-    strata = kind.labels.strata(list(labels_of(whole)))
+    strata = _strata(whole, kind)
     largest = 1 - sum(shares.values())
     together = rows_together(whole.inputs, whole.groups, strata, spec.keep_together, similar, largest)
     groups, joined = together.groups, together.joined
@@ -296,17 +322,34 @@ def _divide(
     own = "" if whole.groups is None else f" by group ({len(set(whole.groups)):,} groups)"
     taken = " and ".join(f"{key} {share * 100:.4g} %" for key, share in shares.items())
     result = parts | made
-    _require_separate_groups(result, names)
+    require_separate_groups(result, names)
     how = ", ".join([f"{taken} of {names['train']}{own}", by, *([joined] if joined else []), *given])
     if together.copies is None or len(made) < len(SPLITS):
         return result, how, None
     return result, how, together.copies.arranged(np.concatenate([places[key] for key in SPLITS]))
 
 
+def _strata(whole: Examples, kind: AnswerKind) -> np.ndarray:
+    """Returns ``str[n]``: what a split keeps the shares of.
+
+    A class that is nowhere the largest share of a soft label has a row of its own there, which train gets: valid and
+    test could else hold all that is said of it.
+    """
+    strata = kind.labels.strata(list(labels_of(whole)))
+    if whole.shares is None:
+        return strata
+    strata, seen = strata.copy(), set(labels_of(whole))
+    for place, name in enumerate(whole.shares.classes):
+        column = whole.shares.values[:, place]
+        if column.any() and name not in seen:
+            strata[int(column.argmax())] = name
+    return strata
+
+
 def _require_variety(
     train: Examples, kind: AnswerKind, name: str, columns: Columns, rejected: Sequence[RejectedRow]
 ) -> None:
-    labels = list(labels_of(train))
+    labels = _named(train)
     if not labels and rejected:
         raise unusable(
             "no row can be used",
@@ -324,21 +367,19 @@ def _require_variety(
         )
 
 
-def _require_rows(parts: Mapping[str, Examples], names: Mapping[str, str], rejected: Sequence[RejectedRow]) -> None:
-    for key in SPLITS:
-        if len(parts[key]) == 0:
-            left_out = [row for row in rejected if row.source == names.get(key)]
-            if left_out:
-                raise unusable(f"no row of {key} can be used", left_out, "mend them, or name another file")
-            raise DataError(
-                f"the {key} split is empty",
-                where=names.get(key, names["train"]),
-                received=", ".join(f"{len(parts[k])} {k}" for k in SPLITS),
-                expected="at least one example in each split",
-                next_step="add labelled rows to that file"
-                if key in names
-                else f"add labelled rows, or a larger share with --set data.{key}=30%",
-            )
+def _named(examples: Examples) -> list[Any]:
+    """Returns the labels; of soft ones every class that has a share, row by row."""
+    if examples.shares is None:
+        return list(labels_of(examples))
+    return [examples.shares.classes[place] for place in np.nonzero(examples.shares.values)[1]]
+
+
+def _never_first(train: Examples, space: AnswerSpace) -> list[str]:
+    if train.shares is None:
+        return []
+    never = sorted(set(space.labels) - set(labels_of(train)))
+    few = ", ".join(map(repr, never[:5])) + (f" and {len(never) - 5:,} more" if len(never) > 5 else "")
+    return [f"{few}: of no training row the largest share, so that accuracy and F1 hardly see it"] if never else []
 
 
 def _require_labels(
@@ -347,9 +388,7 @@ def _require_labels(
     """Refuses labels that train does not have, and ids that stand for two examples."""
     known = set(space.labels)
     for key in ("valid", "test"):
-        unseen = Counter(
-            name for label in labels_of(parts[key]) for name in kind.labels.names(label) if name not in known
-        )
+        unseen = Counter(name for label in _named(parts[key]) for name in kind.labels.names(label) if name not in known)
         if unseen:
             hint = nearest(str(unseen.most_common(1)[0][0]), known)
             raise DataError(
@@ -373,18 +412,3 @@ def _require_labels(
                     next_step="mend the ids, or leave data.id out to use file and row number",
                 )
             seen[identifier] = key
-
-
-def _require_separate_groups(parts: Mapping[str, Examples], names: Mapping[str, str]) -> None:
-    seen: dict[str, str] = {}
-    for key, examples in parts.items():
-        for group in set(examples.groups if examples.groups is not None else ()):
-            if group in seen:
-                raise DataError(
-                    "one group is in two splits",
-                    where=f"{names.get(seen[group], seen[group])} and {names.get(key, key)}",
-                    received=str(group),
-                    expected="all rows of a group on one side",
-                    next_step="move the group's rows into one file, or split by a share such as 15%",
-                )
-            seen[group] = key

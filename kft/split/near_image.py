@@ -8,11 +8,11 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from kft.data.examples import content
 from kft.data.images import ImageSizing, decode_image, workers
 from kft.metrics.neighbours import cosines, nearest_first
+from kft.runtime import one_blas_thread
 from kft.split.near import Copies, as_pairs
 
 COPY = 0.88
@@ -61,8 +61,7 @@ def near_images(paths: Sequence[Path], at_least: float = COPY) -> Copies:
         pictures = list(pool.map(_grey, [paths[row] for row in rows]))
     if pictures:
         grey = np.stack(pictures)
-        # One thread: the products are small, and BLAS threads that wait for the next one burn more than they save.
-        with threadpool_limits(1, user_api="blas"):
+        with one_blas_thread():
             for one, other in _candidates(grey):
                 alike = max(_aligned(grey[one], grey[other]), _aligned(grey[other], grey[one]))
                 if alike >= at_least:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,12 +11,12 @@ import pandas as pd
 from kft.data.columns import guess_columns
 from kft.data.examples import Columns, Wanted
 from kft.data.headers import refuse_row_as_header
-from kft.data.parts import Part, name_parts, open_source, read_parts, require_separated, title, whole
+from kft.data.parts import Part, name_parts, open_source, read_tables, require_separated, title, whole, with_labels
 from kft.data.tables import IMAGE, LABEL, Rows
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
 from kft.recipe.sources import DATAFRAME, parse_share
-from kft.split.assign import SPLITS
+from kft.split.assign import SPLITS, UNLABELLED
 from kft.tasks.task import Task
 
 
@@ -28,11 +28,15 @@ class Sources:
         parts: Split to the tables that are given for it; a split that is a share of train has none.
         rows: Likewise, to their rows.
         columns: What is read of them.
+        unlabelled: The tables of rows without labels.
+        places: What each table is called in ids.
     """
 
     parts: Mapping[str, tuple[Part, ...]]
     rows: Mapping[str, tuple[Rows, ...]]
     columns: Columns
+    unlabelled: tuple[Part, ...]
+    places: Mapping[Path, str]
 
 
 def read_sources(
@@ -52,7 +56,9 @@ def read_sources(
     every = [part for parts in tables.values() for part in parts]
     require_separated(every, spec)
     places = name_parts(every)
-    read = {key: read_parts(parts, places, spec, task=task, base=base) for key, parts in tables.items()}
+    unlabelled = tables.pop(UNLABELLED, ())
+    read = {key: read_tables(parts, places, spec, task=task, base=base) for key, parts in tables.items()}
+    read = with_labels(read, spec, task)
     folders = all(isinstance(part.table, Path) and part.table.is_dir() for part in tables["train"])
     columns = guess_columns(
         whole(read["train"]),
@@ -66,7 +72,8 @@ def read_sources(
     if spec.columns is None:
         for rows in read.values():
             refuse_row_as_header(rows, columns)
-    return Sources(tables, read, columns)
+    columns = replace(columns, holds=read["train"][0].holds)
+    return Sources(tables, read, columns, unlabelled, places)
 
 
 def _tables(
@@ -76,17 +83,17 @@ def _tables(
     frames: Mapping[str, pd.DataFrame] | None,
 ) -> dict[str, tuple[Part, ...]]:
     if frames is not None:
-        unknown = sorted(set(frames) - set(SPLITS))
+        unknown = sorted(set(frames) - {*SPLITS, UNLABELLED})
         if unknown or "train" not in frames:
             raise DataError(
                 "the DataFrames are not named as splits",
                 received=", ".join(map(str, frames)),
-                expected="train, and perhaps valid and test",
+                expected="train, and perhaps valid, test and unlabelled",
                 where="data=",
                 next_step='kft.train(recipe, data={"train": frame})',
             )
     kept = frames or {}
-    missing = [key for key in SPLITS if getattr(spec, key) == DATAFRAME and key not in kept]
+    missing = [key for key in (*SPLITS, UNLABELLED) if getattr(spec, key) == DATAFRAME and key not in kept]
     if missing:
         raise DataError(
             "the run was trained on a DataFrame, which is not kept",
@@ -96,10 +103,11 @@ def _tables(
             next_step="kft.evaluate(run, data=frame) in Python; kft evaluate RUN --data FILE scores another file",
         )
     tables: dict[str, tuple[Part, ...]] = {}
-    for key, source in (("train", spec.train), ("valid", spec.valid), ("test", spec.test)):
+    named = (("train", spec.train), ("valid", spec.valid), ("test", spec.test), (UNLABELLED, spec.unlabelled))
+    for key, source in named:
         if frames is not None and key in frames:
             tables[key] = (Part(Path(key), frames[key]),)
-        elif key == "train" or parse_share(source) is None:
+        elif source is not None and (key == "train" or parse_share(source) is None):
             tables[key] = open_source(source, base, locate)
     _require_different_files(tables)
     return tables

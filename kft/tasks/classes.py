@@ -14,11 +14,12 @@ import pandas as pd
 
 from kft.metrics.by_class import per_class
 from kft.metrics.classification import METRICS, confusion_matrix
-from kft.metrics.soft import soft_log_loss
+from kft.metrics.soft import SOFT_METRICS
 from kft.recipe.schema import DataSpec
 from kft.tasks.cells import as_text, kind_problem
 from kft.tasks.decimals import as_number, comma_notes, number_problem, require_one_comma
 from kft.tasks.decode import softmax
+from kft.tasks.judgements import Judgements
 from kft.tasks.label_cells import list_in
 from kft.tasks.spelling import difference, spelled
 from kft.tasks.task import AnswerKind, AnswerSpace, Judging, LabelColumn, Labelling, Learning, Objective, Offsets
@@ -67,7 +68,12 @@ def cross_entropy(targets: Any, logits: Any, label_smoothing: float = 0.0) -> An
 
 
 def _parse(cell: object, text: object, spec: DataSpec) -> tuple[str, str]:
-    """Returns a name, or what bins make of a rating; a list of one name is that name, also a printed one."""
+    """Returns a name, or what bins make of a rating; a list of one name is that name, also a printed one.
+
+    Of soft labels it is the class with the largest share; of several, one drawn by the text and ``data.split_seed``.
+    """
+    if isinstance(cell, Judgements):
+        return cell.plurality(f"{spec.split_seed} {as_text(text)}"), ""
     try:
         several = list_in(cell)
     except ValueError as error:
@@ -119,6 +125,9 @@ def _settle(column: LabelColumn, spec: DataSpec) -> DataSpec:
 
 
 def _notes(column: LabelColumn, spec: DataSpec) -> tuple[str, ...]:
+    tied = sum(isinstance(cell, Judgements) and len(cell.leading) > 1 for cell in column.cells)
+    if tied:
+        return (_tied(tied, column),)
     if spec.bins is not None:
         return comma_notes(column)
     # By kind too: True and 1 are equal.
@@ -128,6 +137,13 @@ def _notes(column: LabelColumn, spec: DataSpec) -> tuple[str, ...]:
         # A dictionary keeps the first of equal keys, which can be of another kind.
         read[str(cell) if kind is bool else cell, _parse(cell, "", spec)[0]] += count
     return spelling_notes(read)
+
+
+def _tied(tied: int, column: LabelColumn) -> str:
+    return (
+        f"{tied:,} of {len(column.cells):,} labels are ties: which of the classes they count as is drawn by "
+        "data.split_seed and the input; what is learned are the shares"
+    )
 
 
 def _targets(labels: Sequence[str], space: AnswerSpace, offsets: Offsets = None) -> np.ndarray:
@@ -163,7 +179,7 @@ def _loss(targets: np.ndarray, outputs: np.ndarray, space: AnswerSpace) -> float
     """Returns the mean cross-entropy in nats, against classes or against shares."""
     probabilities = softmax(outputs)
     if targets.ndim == 2:
-        return soft_log_loss(targets, probabilities)
+        return SOFT_METRICS["soft_log_loss"].value(targets, probabilities)
     return METRICS["log_loss"].value(targets, probabilities)
 
 
@@ -234,11 +250,15 @@ CLASSES = AnswerKind(
             "selective.error",
             "selective.aurc",
             "edge_cases.pass_rate",
+            *SOFT_METRICS,
         ),
+        soft=SOFT_METRICS,
     ),
     objectives=("own", "contrastive"),
     keys=(
         "data.bins",
+        "data.unlabelled",
+        "train.teacher",
         "train.class_weight",
         "train.label_smoothing",
         "evaluate.suite",

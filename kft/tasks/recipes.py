@@ -82,6 +82,8 @@ def find_misfits(spec: RecipeSpec) -> list[Misfit]:
         *_columns(spec, task),
         *_lora(spec),
         *_objectives(spec, task),
+        *_unlabelled(spec),
+        *_taught(spec),
         *_forgetting(spec, task),
     ]
 
@@ -140,8 +142,16 @@ def _columns(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:
     if spec.data.label_columns and task.kind.labels.form not in ("class", "set"):
         able = ", ".join(each.name for each in TASKS if each.kind.labels.form in ("class", "set"))
         yield ("data", "label"), f"a list of columns is only for {able}; the task is {task.name}"
-    elif spec.data.label_columns and spec.data.bins is not None:
-        yield ("data", "bins"), "data.label names one column a label: there are no ratings to turn into classes"
+        return
+    hold = spec.data.label_columns_hold
+    if hold is not None and not spec.data.label_columns:
+        yield ("data", "label_columns_hold"), "data.label names no list of columns"
+    elif hold in ("shares", "votes") and task.kind.labels.form != "class":
+        able = ", ".join(each.name for each in TASKS if each.kind.labels.form == "class")
+        yield ("data", "label_columns_hold"), f"{hold} is only for {able}; the task is {task.name}"
+    elif spec.data.label_columns and spec.data.bins is not None and hold != "votes":
+        why = "data.label names one column a label: there are no ratings to turn into classes"
+        yield ("data", "bins"), f"{why}; data.label_columns_hold: votes says that annotators gave ratings"
 
 
 def _lora(spec: RecipeSpec) -> Iterable[Misfit]:
@@ -171,6 +181,49 @@ def _objectives(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:
         yield ("train", "gradient_accumulation"), why
     if others and spec.train.label_smoothing and all(not p.trains_head or p.solver != "adamw" for _, p in phases):
         yield ("train", "label_smoothing"), "objective contrastive has no answers to smooth, and no phase has another"
+
+
+def _unlabelled(spec: RecipeSpec) -> Iterable[Misfit]:
+    """Yields why rows without labels would not be learned from, or not as they are asked for."""
+    phases = spec.train.phases or ()
+    asking = [(place, phase) for place, phase in enumerate(phases) if phase.unlabelled is not None]
+    named, teacher = spec.data.unlabelled is not None, spec.train.teacher is not None
+    tuned: dict[str, bool] = {}
+    for phase in phases:  # each starts from the one before, unless it says otherwise
+        before = tuned.get(phase.start or "", list(tuned.values())[-1] if tuned else False)
+        tuned[phase.name] = phase.moves_backbone or before
+    for place, phase in asking:
+        location = ("train", "phases", place, "unlabelled")
+        if not named:
+            yield location, "needs data.unlabelled, such as data.unlabelled: more.csv"
+        elif teacher:
+            yield location, "train.teacher answers these rows already: leave one of the two out"
+        elif place == 0:
+            yield location, "the first phase has nothing to label rows by: let a probe or a blend come before it"
+        elif phase.solver == "blend" and not tuned[phase.name]:
+            yield location, f"{BLENDS} in an earlier phase, of which these labels come: use lbfgs or adamw"
+    if named and not teacher and not asking and (phases or spec.model.weights == "random"):
+        why = "random weights have no default phase that does" if not phases else "no phase has `unlabelled: confident`"
+        yield ("data", "unlabelled"), f"nothing would learn from it: {why}, and there is no train.teacher"
+    if named and spec.data.keep_together == "similar":
+        why = "similar compares rows of one class, and rows without labels have none: use keep_together: copies"
+        yield ("data", "keep_together"), f"{why}, or leave data.unlabelled out"
+    if teacher:
+        for place, phase in enumerate(phases):
+            if phase.solver == "blend" and not tuned[phase.name]:
+                location = ("train", "phases", place, "solver")
+                yield location, f"{BLENDS} by train.teacher: use lbfgs, or a blend on a tuned phase"
+
+
+BLENDS = "a blend weighs its views on labels that none of them has seen, and these were seen"
+
+
+def _taught(spec: RecipeSpec) -> Iterable[Misfit]:
+    """Yields what a teacher leaves nothing to do for."""
+    asked = spec.train.teacher
+    if asked is not None and not asked.weight and spec.data.unlabelled is None:
+        location = ("train", "teacher", "weight")
+        yield location, "0 lets labels alone count, and there is no data.unlabelled: leave train.teacher out"
 
 
 def _forgetting(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:

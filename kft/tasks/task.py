@@ -167,6 +167,7 @@ class Judging:
         by_label: (truth, answers, space, groups) to precision, recall and F1 of each label.
         confusion: (truth, answers, space) to ``int[classes, classes]``; None where an example has not one class.
         gates: What a gate can ask for beside the metrics: where it stands in metrics.json.
+        soft: Metrics by name that compare answers with soft labels; none where labels cannot be soft.
     """
 
     metrics: Mapping[str, Metric]
@@ -180,6 +181,18 @@ class Judging:
     by_label: ByLabel = lambda truth, answers, space, groups: []
     confusion: Callable[[Any, Any, AnswerSpace], np.ndarray | None] = lambda truth, answers, space: None
     gates: tuple[str, ...] = ()
+    soft: Mapping[str, Metric] = field(default_factory=dict)
+
+    @property
+    def all_metrics(self) -> dict[str, Metric]:
+        """The metrics, those of soft labels too."""
+        return {**self.metrics, **self.soft}
+
+    def by_loss(self, truth: Any, shares: np.ndarray | None) -> tuple[Metric, Any] | None:
+        """Returns the metric that is the loss, and what it compares with; None where answers are no probabilities."""
+        if shares is not None:
+            return self.soft["soft_log_loss"], shares
+        return (self.metrics["log_loss"], truth) if "log_loss" in self.metrics else None
 
     @property
     def main(self) -> Metric:

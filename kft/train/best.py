@@ -15,8 +15,6 @@ from kft.train.checkpoint import Arrays, snapshot
 from kft.train.job import Job, LoopState
 from kft.train.phases import is_tuned
 
-BY_LOSS = "log_loss"
-
 
 @dataclass(frozen=True)
 class Validated:
@@ -130,15 +128,16 @@ def gains(job: Job, state: LoopState, phase: str, kept: str) -> dict[str, Estima
     judging = job.data.kind.judging
     assert job.train.best is not None  # loading a recipe fills it in
     name = job.train.best.removeprefix("valid_")
-    looks: dict[str, Metric] = {}
-    for each in dict.fromkeys((BY_LOSS if name == "loss" else name, BY_LOSS)):
-        if each in judging.metrics:
-            looks[each] = judging.metrics[each]
-    first, second = (answers_from(job, state.phase_answers[each]) for each in (phase, kept))
     valid = job.data.valid
+    looks: dict[str, tuple[Metric, Any]] = {}
+    if name != "loss":
+        looks[name] = judging.metrics[name], valid.truth
+    if by_loss := judging.by_loss(valid.truth, valid.shares):
+        looks[by_loss[0].name] = by_loss
+    first, second = (answers_from(job, state.phase_answers[each]) for each in (phase, kept))
     found = {}
-    for each, metric in looks.items():
-        difference = paired_difference(metric, valid.truth, first, second, valid.groups)
+    for each, (metric, truth) in looks.items():
+        difference = paired_difference(metric, truth, first, second, valid.groups)
         found[each] = difference if metric.higher_is_better else -difference
     return found
 

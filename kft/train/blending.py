@@ -79,6 +79,40 @@ def solve_blend(job: Job, phase: PhaseSpec, split: SplitModel) -> Events[Blended
     return Blended(blend_weights(found.blend.arrays), _answers(found, len(data.train.source), tuned))
 
 
+@dataclass(frozen=True, eq=False)
+class ByTrain:
+    """What a blend of train's labels alone answers.
+
+    Attributes:
+        rows: ``int[m]``: the rows of train that were answered out of fold.
+        train: ``float32[m, units]``: those answers.
+        valid: Of valid, ``float32[n, units]``.
+        unlabelled: Of rows without labels, likewise.
+    """
+
+    rows: np.ndarray
+    train: np.ndarray
+    valid: np.ndarray
+    unlabelled: np.ndarray
+
+
+def blend_of_train(job: Job, phase: PhaseSpec, split: SplitModel, unlabelled: Source) -> Events[ByTrain]:
+    """Fits the views on train alone, so that valid's labels have no part in what is answered."""
+    data, names = job.data, job.data.names
+    more = (unlabelled,) if names is None else (unlabelled, names)
+    train, valid, rest, *named = yield from features_of(job, phase, split, more)
+    goal = Goal(data.kind.learning.solver, data.kind.learning.units(data.space))
+    known = _seen(named[0], names) if names is not None else None
+    seen, n = _seen(train, data.train.source), len(data.train.source)
+    lesson = Lesson(seen, np.asarray(data.train.learned), goal, known, _some(data.weights))
+    together = None if data.together is None else data.together[:n]
+    folding = Folding(_strata(data.train.targets, goal), together, job.spec.seed)
+    with job.watch.task("views, on train alone", len(families(lesson))) as tick:
+        found = fit_blend(lesson, folding, tick)
+    held = (found.blend.outputs(_seen(part, own)) for part, own in ((valid, data.valid.source), (rest, unlabelled)))
+    return ByTrain(found.rows, found.out_of_fold, *held)
+
+
 def _blend_words(job: Job, phase: PhaseSpec, split: SplitModel) -> Events[Blended]:
     """Blends the head with a model on how words are written, word by word."""
     data = job.data

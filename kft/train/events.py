@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -91,10 +91,10 @@ class StateDue:
     """Everything that the run needs to go on exactly here is worth keeping.
 
     Attributes:
-        optimizer: The phase's; None between two phases.
+        variables: The phase's own, beside the model's weights: of its optimizer, above all; None between two phases.
     """
 
-    optimizer: Any = None
+    variables: Sequence[Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,7 @@ class TrainData:
         names: The labels' names as examples; None where they say nothing, or nobody asks.
         together: ``int64[train and valid examples]``: rows that no fold may part, groups and copies; None where each
             stands alone, or nobody asks.
+        unlabelled: Rows without labels; None where there are none, or nobody asks.
     """
 
     train: Labelled
@@ -78,6 +79,7 @@ class TrainData:
     class_weights: np.ndarray | None = None
     names: Source | None = None
     together: np.ndarray | None = None
+    unlabelled: Source | None = None
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,7 @@ class LoopState:
         best_facts: Phase, epoch, step and metrics of it.
         phase_weights: Each phase's best.
         phase_metrics: And what it scored.
+        labelled_by: Each phase that learns from rows without labels, to the phase that was kept when it began.
         phase_answers: And its outputs for valid, as arrays; of a blend those out of fold, with some of train's.
         resumed: What the run goes on from, until its phase has taken the weights up.
         saved_at: When the last checkpoint was due, on the monotonic clock, and after which step.
@@ -178,6 +181,7 @@ class LoopState:
     best_facts: dict[str, Any] = field(default_factory=dict)
     phase_weights: dict[str, Arrays] = field(default_factory=dict)
     phase_metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+    labelled_by: dict[str, str] = field(default_factory=dict)
     phase_answers: dict[str, Arrays] = field(default_factory=dict)
     resumed: Checkpoint | None = None
     saved_at: tuple[float, int] = (0.0, 0)
@@ -187,7 +191,7 @@ class LoopState:
         return self.best_facts["phase"]
 
 
-KEPT = ("phase", "epochs_done", "steps_done", "best", "best_facts", "phase_metrics")
+KEPT = ("phase", "epochs_done", "steps_done", "best", "best_facts", "phase_metrics", "labelled_by")
 
 
 @dataclass(frozen=True)
@@ -234,7 +238,8 @@ def restore_random_states(model: keras.Model, found: Checkpoint) -> None:
 def facts_of(state: LoopState) -> dict[str, Any]:
     """Returns what a checkpoint keeps of the state beside arrays, as JSON holds it."""
     facts = {name: getattr(state, name) for name in KEPT}
-    facts["phase_metrics"] = dict(state.phase_metrics)  # the loop goes on while a thread writes
+    for name in ("phase_metrics", "labelled_by"):
+        facts[name] = dict(facts[name])  # the loop goes on while a thread writes
     facts["fit"] = None if state.fit is None else asdict(state.fit) | {"patience": _patience_facts(state.fit.patience)}
     facts["results"] = [asdict(result) for result in state.results]
     return facts
@@ -243,7 +248,7 @@ def facts_of(state: LoopState) -> dict[str, Any]:
 def state_from(found: Checkpoint, job: Job) -> LoopState:
     """Returns the state of a checkpoint; the job's phase takes the weights up when it begins."""
     facts = found.state
-    state = LoopState(**{name: facts[name] for name in KEPT}, resumed=found)
+    state = LoopState(**{name: facts[name] for name in KEPT if name in facts}, resumed=found)
     state.best = None if state.best is None else tuple(state.best)
     state.results = [PhaseResult(**result) for result in facts["results"]]
     state.phase_weights = {

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 from kft.errors import TrainingError
-from kft.features.boundary import Forward, forward_of, split_at_boundary
+from kft.features.boundary import Forward, fast_forward_of, split_at_boundary
 from kft.features.inference import make_inference
 from kft.feed.source import Column, Source, batches
 from kft.model.freeze import FreezePlan, FreezeTable, apply, what_trains_in
@@ -43,7 +43,9 @@ from kft.train.job import (
 from kft.train.judging import judge, validate
 from kft.train.objectives import Deal, Judge, objective_of, steps_in
 from kft.train.optimizer import make_optimizer
+from kft.train.self_training import with_confident
 from kft.train.step import Step, StepSums, make_train_step
+from kft.train.token_table import TokenTable, token_table
 
 NOTHING = StepSums(0.0, 0.0, 0.0, 0.0, 0.0)
 
@@ -59,6 +61,12 @@ class Fitting:
     judge: Judge
     train: Source
     column: Column
+    table: TokenTable | None
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """What a checkpoint within the phase has beside the model's weights."""
+        return [*self.optimizer.variables, *([] if self.table is None else [self.table.rows])]
 
 
 def train_phases(job: Job, state: LoopState) -> Events[None]:
@@ -102,6 +110,8 @@ def train_phases(job: Job, state: LoopState) -> Events[None]:
 
 def _run_phase(job: Job, state: LoopState, phase: PhaseSpec) -> Events[PhaseResult]:
     """Sets the weights to start from and what trains, says so, runs, and proves that nothing else moved."""
+    if phase.unlabelled is not None:
+        job = replace(job, data=(yield from with_confident(job, state, phase)))
     if phase.start is not None:
         restore(state.moving, state.phase_weights[phase.start])
     planned = what_trains_in(job.model, phase)
@@ -144,7 +154,7 @@ def _train_phase(job: Job, state: LoopState, phase: PhaseSpec, table: FreezeTabl
         yield from _keep_epoch(job, state, phase, 0, replace(validated, answers=found.answers, views=found.weights))
     else:
         train, valid = yield from features_of(job, phase, split)
-        forward = forward_of(split, stored=tuple(train.columns) == split.names)
+        forward = fast_forward_of(split, stored=tuple(train.columns) == split.names)
         if phase.solver == "lbfgs":
             yield from solve_head(job, phase, train, valid)
             validated = validate(make_inference(forward, job.train.batch_size), valid, job.data)
@@ -185,12 +195,12 @@ def fit_phase(
         validated = _known(job, state, phase) or (yield from fitting.judge())
         state.fit = FitState(new_patience(job))
         yield from _keep_epoch(job, state, phase, 0, validated)
-        yield _state_due(state, fitting.optimizer)
+        yield _state_due(state, fitting)
     elif state.resumed is not None:
         if state.fit.step > 0:  # what callbacks did on this epoch's beginning is in the state, which comes after it
             job.callbacks.epoch_begin(state.epochs_done)
         restore(state.moving, state.resumed.weights)
-        restore(fitting.optimizer.variables, state.resumed.more["training"], prefix=OPTIMIZER)
+        restore(fitting.variables, state.resumed.more["training"], prefix=OPTIMIZER)
         restore_random_states(job.model, state.resumed)
         job.callbacks.restore(state.resumed.state["callbacks"])
         state.resumed = None
@@ -209,11 +219,15 @@ def make_fitting(job: Job, phase: PhaseSpec, forward: Forward, sources: tuple[So
     """Builds the phase's optimizer and traces its step, for what trains now."""
     objective = objective_of(phase)
     deal = objective.deal(job.data, phase, job.spec)
-    optimizer = make_optimizer(job.model, phase, job.train, steps=steps_in(deal(0)))
+    table = token_table(job.model, sources[0], job.train)
+    optimizer = make_optimizer(job.model, phase, job.train, steps_in(deal(0)), table)
     minimised = objective.minimised(job.data, phase, job.train)
     step = make_train_step(forward, job.model, optimizer, job.train, minimised)
+    if table is not None:
+        table.read()
+        step = table.during(step)
     judge_epoch = objective.judge(job, phase, forward, sources)
-    return Fitting(phase, optimizer, step, deal, judge_epoch, sources[0], objective.column(job.data))
+    return Fitting(phase, optimizer, step, deal, judge_epoch, sources[0], objective.column(job.data), table)
 
 
 def _run_epoch(job: Job, state: LoopState, fitting: Fitting, fit: FitState) -> Events[bool]:
@@ -224,6 +238,8 @@ def _run_epoch(job: Job, state: LoopState, fitting: Fitting, fit: FitState) -> E
         fit.rate = float(optimizer.learning_rate * optimizer.schedule(optimizer.iterations))
     if not (yield from take_steps(job, state, fitting, fit)):
         return False
+    if fitting.table is not None:
+        fitting.table.write()
     sums = StepSums(*fit.sums)
     validated = yield from fitting.judge()
     metrics = validated.metrics
@@ -250,7 +266,7 @@ def _run_epoch(job: Job, state: LoopState, fitting: Fitting, fit: FitState) -> E
         yield events.StoppedEarly(job.train.early_stopping.monitor, fit.patience.waited)
     elif fit.epoch == fitting.phase.epochs:
         fit.stopped = "all epochs"
-    yield _state_due(state, optimizer)
+    yield _state_due(state, fitting)
     return True
 
 
@@ -292,7 +308,7 @@ def take_steps(job: Job, state: LoopState, fitting: Fitting, fit: FitState) -> E
         told = float(found[4]) > 0 if process_count() > 1 else job.stop.asked
         if told or (fit.step < len(calls) and _is_due(spec, state)):
             fetch()
-            yield _state_due(state, fitting.optimizer)
+            yield _state_due(state, fitting)
         if told:
             yield events.PassEnds()
             return False
@@ -342,9 +358,9 @@ def _keep_epoch(
     return kept
 
 
-def _state_due(state: LoopState, optimizer: Any = None) -> events.StateDue:
+def _state_due(state: LoopState, fitting: Fitting | None = None) -> events.StateDue:
     state.saved_at = time.monotonic(), state.steps_done
-    return events.StateDue(optimizer)
+    return events.StateDue(None if fitting is None else tuple(fitting.variables))
 
 
 def _is_due(spec: TrainSpec, state: LoopState) -> bool:

@@ -7,7 +7,7 @@ schedule and decoupled decay as all others do.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import tensorflow as tf
@@ -20,6 +20,9 @@ from kft.recipe.training import OptimizerSpec, PhaseSpec, TrainSpec
 from kft.registry import Registry
 from kft.train.rates import rate_factors
 from kft.train.schedules import Schedule, make_schedule
+
+if TYPE_CHECKING:
+    from kft.train.token_table import TokenTable
 
 OURS = (
     "learning_rate",
@@ -37,6 +40,9 @@ OURS = (
 """Arguments of Keras's optimizers that are the loop's own affair: keys of ``train`` and of its phases say them."""
 
 
+ADAMW = "adamw"
+
+
 class Scheduled:
     """What each optimizer of ours does beside its own update: mixed into a Keras optimizer.
 
@@ -45,6 +51,11 @@ class Scheduled:
     """
 
     schedule: Schedule
+
+    @property
+    def moved(self) -> list[keras.Variable]:
+        """What it was built for. Keras keeps it under a private name; setup.cfg pins Keras."""
+        return list(self._trainable_variables)  # type: ignore[attr-defined]
 
     def plan(self, schedule: Schedule, factors: Mapping[str, float], weight_decay: float) -> None:
         """Takes what hangs on the phase.
@@ -169,7 +180,7 @@ def scheduled(kind: type[keras.optimizers.Optimizer]) -> type[keras.optimizers.O
 
 OPTIMIZERS: Registry[Callable[..., Any]] = Registry("optimizer")
 """By name: what takes a learning rate and the arguments of ``train.optimizer``, and gives a ``Scheduled`` optimizer."""
-OPTIMIZERS.register("adamw", ScheduledAdamW)
+OPTIMIZERS.register(ADAMW, ScheduledAdamW)
 OPTIMIZERS.register("sgd", scheduled(keras.optimizers.SGD))
 OPTIMIZERS.register("lion", scheduled(keras.optimizers.Lion))
 
@@ -213,7 +224,9 @@ def _unknown(others: Mapping[str, Any]) -> Callable[..., RecipeError]:
     return refuse
 
 
-def make_optimizer(model: keras.Model, phase: PhaseSpec, spec: TrainSpec, steps: int) -> Any:
+def make_optimizer(
+    model: keras.Model, phase: PhaseSpec, spec: TrainSpec, steps: int, table: TokenTable | None = None
+) -> Any:
     """Builds a phase's optimizer for what trains now, with its schedule over all the phase's epochs.
 
     Args:
@@ -221,12 +234,17 @@ def make_optimizer(model: keras.Model, phase: PhaseSpec, spec: TrainSpec, steps:
         phase: With epochs and a rate.
         spec: The recipe's part on training.
         steps: Updates of one epoch.
+        table: What trains in place of all token embeddings, if any.
     """
     assert phase.epochs is not None and phase.lr is not None
     total = steps * phase.epochs
     warmup = duration_in_steps(spec.warmup, total_steps=total, steps_per_epoch=steps)
     schedule = make_schedule(spec.schedule, total_steps=total, warmup_steps=warmup)
     optimizer = find_optimizer(spec.optimizer, phase.lr)
-    optimizer.plan(schedule, rate_factors(find_blocks(model), phase.layer_decay), spec.weight_decay)
-    optimizer.build(model.trainable_variables)
+    factors, variables = rate_factors(find_blocks(model), phase.layer_decay), list(model.trainable_variables)
+    if table is not None:
+        factors[table.rows.path] = factors[table.whole.path]
+        variables = table.instead(variables)
+    optimizer.plan(schedule, factors, spec.weight_decay)
+    optimizer.build(variables)
     return optimizer

@@ -67,6 +67,8 @@ class Prepared:
         blends = any(phase.solver == "blend" for phase in self.phases)
         if blends or any(phase.objective.names for phase in self.phases):
             found = replace(found, names=_read_names(self.spec, self.split, self.backbone))
+        if any(phase.unlabelled for phase in self.phases):
+            found = replace(found, unlabelled=_read_unlabelled(found, self.split, self.spec, self.backbone))
         return replace(found, together=_kept_together(self.spec, self.split)) if blends else found
 
     def read(self) -> TrainData:
@@ -103,7 +105,10 @@ def _plan_phases(spec: RecipeSpec, split: Selection, backbone: Backbone, model: 
     if spec.model.weights == "pretrained":
         rows_per_class = len(split.train) / max(1, len(split.labels))
         numbered = sum(block.name.startswith("block_") for block in blocks)
-        defaults = default_phases(rows_per_class=rows_per_class, blocks=numbered, blends=solvable)
+        # A teacher may have learned from the very labels: no answer to them would be out of fold.
+        blends = solvable and spec.train.teacher is None
+        own = split.unlabelled is not None and spec.train.teacher is None
+        defaults = default_phases(rows_per_class=rows_per_class, blocks=numbered, blends=blends, unlabelled=own)
     phases = resolve_phases(spec.train, defaults, learning_rate=backbone.learning_rate, solvable=solvable)
     for phase in phases:
         if phase.solved and not solvable:
@@ -249,6 +254,17 @@ def _read_names(spec: RecipeSpec, split: Selection, backbone: Backbone) -> Sourc
     if why_no_names(task, split.labels) or not split.labels:
         return None
     return make_reader(task, backbone, spec.model).read([describe_label(label) for label in split.labels]).source
+
+
+def _read_unlabelled(data: TrainData, split: Selection, spec: RecipeSpec, backbone: Backbone) -> Source:
+    """Returns the rows without labels as the model takes them, padded to the lengths that train has."""
+    assert split.unlabelled is not None  # the recipe names some
+    source = make_reader(TASKS.get(spec.task), backbone, spec.model).read(split.unlabelled.inputs, keep=True).source
+    if not backbone.max_tokens:
+        return source
+    require_positions(source.lengths, backbone)
+    edges, longest = data.train.source.edges, int(source.lengths.max(initial=1))
+    return replace(source, edges=edges if longest <= edges[-1] else (*edges, source.edges[-1]))
 
 
 def _kept_together(spec: RecipeSpec, split: Selection) -> np.ndarray | None:

@@ -17,25 +17,42 @@ from kft.records.files import write_file
 from kft.records.manifest import begin
 from kft.records.receipt import Counts, Receipt
 from kft.records.run_folder import RunFolder
-from kft.split.data_split import DataSplit, labels_of
+from kft.split.data_split import DataSplit, label_shares
 from kft.split.holdout import set_aside
 
 
 def write_start(
-    run: RunFolder, recipe: Recipe, split: DataSplit, backbone: Backbone, phases: tuple[PhaseSpec, ...]
+    run: RunFolder,
+    recipe: Recipe,
+    split: DataSplit,
+    backbone: Backbone,
+    phases: tuple[PhaseSpec, ...],
+    teacher: str | None = None,
 ) -> None:
     """Writes recipe, receipt and split before training, so that a run cut short can be evaluated.
+
+    Args:
+        run: Where they go.
+        recipe: As it was loaded.
+        split: The data.
+        backbone: As it was loaded.
+        phases: That will run.
+        teacher: The identity of the run that teaches; None without one.
 
     Raises:
         StorageError: The disk is full or the folder cannot be written.
     """
-    for name, content in start_files(recipe, split, backbone, phases).items():
+    for name, content in start_files(recipe, split, backbone, phases, teacher).items():
         write_file(run.path / name, content)
     begin(run)
 
 
 def start_files(
-    recipe: Recipe, split: DataSplit, backbone: Backbone, phases: tuple[PhaseSpec, ...]
+    recipe: Recipe,
+    split: DataSplit,
+    backbone: Backbone,
+    phases: tuple[PhaseSpec, ...],
+    teacher: str | None = None,
 ) -> dict[str, bytes | str]:
     """Returns recipe, receipt and split, as files by name."""
     text = recipe.as_yaml()
@@ -52,11 +69,14 @@ def start_files(
         labels=split.labels,
         mean=split.space.mean,
         std=split.space.std,
-        shares=tuple(split.kind.judging.shares(list(labels_of(split.train)), split.space)),
+        shares=tuple(label_shares(split.train, split.kind, split.space)),
         text_column=split.columns.text,
         pair_column=split.columns.pair,
         label_column=split.columns.label,
+        label_columns_hold=split.columns.holds,
         n=Counts(len(split.train), len(split.valid), len(split.test)),
+        teacher=teacher,
+        unlabelled=0 if split.unlabelled is None else len(split.unlabelled),
         set_aside=int(set_aside(recipe.spec, split).sum()),
         phases=tuple(phase.model_dump(mode="json") for phase in phases),
         versions=runtime.versions(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from kft.records.history import BLENDED, BlendFitted, EpochDone, HistoryEvent, as_line
+from kft.records.history import BLENDED, BlendFitted, EpochDone, HistoryEvent, RowsLabelled, as_line
 from kft.records.run_folder import RunFolder
 from kft.train import events
 from kft.train.checkpoint import OUT_OF_FOLD, Arrays, Checkpoint, CheckpointWriter, snapshot
@@ -85,8 +85,8 @@ class Recorder:
                 self._show_epoch(event)
             case events.BestFound():
                 self._save_best()
-            case events.StateDue(optimizer):
-                self._save_last(optimizer)
+            case events.StateDue(variables):
+                self._save_last(variables)
             case events.PassBegins(label, rows, done):
                 self._tick = self._bar.enter_context(self.progress.task(label, rows))
                 self._tick(done)
@@ -130,15 +130,15 @@ class Recorder:
             more = {OUT_OF_FOLD: self.state.phase_answers[name]} if phase.solver == "blend" else {}
             self._own.save("best", Checkpoint(self.state.phase_weights[name], self.state.best_facts, more))
 
-    def _save_last(self, optimizer: Any) -> None:
+    def _save_last(self, variables: Sequence[Any] | None) -> None:
         """Snapshots all that the run needs to go on exactly here; a thread writes it."""
         if not self._last:
             return
         state, is_first, self._has_saved = self.state, not self._has_saved, True
         more = {BEST_OF + name: weights for name, weights in state.phase_weights.items()}
         more |= {ANSWERS_OF + name: answers for name, answers in state.phase_answers.items()}
-        if optimizer is not None:
-            more["training"] = snapshot(optimizer.variables, OPTIMIZER)
+        if variables is not None:
+            more["training"] = snapshot(variables, OPTIMIZER)
         more["seeds"] = {str(at): np.asarray(seed.numpy()) for at, seed in enumerate(random_states(self.job.model))}
         facts = facts_of(state) | {"history": list(self.history), "callbacks": self.job.callbacks.state}
         facts["identity"] = dict(self.files.identity)
@@ -169,6 +169,16 @@ def said_of(event: events.Event) -> str:
             return (
                 f"views      {parts}: weights by what each says of rows it has not seen; "
                 f"loss {losses[BLENDED]:.3f}, {best} alone {single[best]:.3f}"
+            )
+        case RowsLabelled(_, by, rows, of, confidence, wrong, tried):
+            if confidence is None:
+                return (
+                    f"labelled   none of {of:,} rows: {by} is not sure enough of any, as rows of known labels show; "
+                    "the phase learns from labels alone"
+                )
+            return (
+                f"labelled   {rows:,} of {of:,} rows, by {by} at a confidence of {confidence:.2f} or more: "
+                f"{wrong:.1%} are reckoned wrong, by {tried:,} rows it had not learned from"
             )
         case events.FeaturesPlanned(how):
             return f"features   {how}"

@@ -69,8 +69,8 @@ def make_train_step(
 
     Args:
         forward: From batch tensors to logits; shares its weights with ``model``.
-        model: The full model, whose trainable variables move.
-        optimizer: Built for exactly these variables.
+        model: The full model, whose statistics of BatchNorms move beside.
+        optimizer: What it was built for moves.
         spec: Batch size, parts of a batch, updates a call, clipping.
         objective: What is minimised, and what a target looks like.
         static: Trace and compile each padded length by itself under XLA, as a TPU does.
@@ -81,7 +81,7 @@ def make_train_step(
         and returns ``float32[5]``, the ``StepSums``.
     """
     strategy = tf.distribute.get_strategy()
-    variables = list(model.trainable_variables)
+    variables = optimizer.moved
     statistics = [variable for variable in moving_variables(model) if not variable.trainable]  # of BatchNorms
     rows = rows_per_replica(spec.batch_size, spec.gradient_accumulation)
 

@@ -8,7 +8,8 @@ from sklearn import metrics as reference
 
 from kft.errors import UsageError
 from kft.metrics.by_class import per_class
-from kft.metrics.classification import BRIER, METRICS, check_inputs, confusion_matrix, reliability
+from kft.metrics.classification import BRIER, METRICS, check_inputs, confusion_matrix
+from kft.metrics.reliability import reliability
 from kft.tasks.decode import softmax
 
 

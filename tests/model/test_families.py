@@ -1,7 +1,6 @@
 """Every Hugging Face family: the outputs of `transformers` on the same weights, and nothing left out in silence."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,27 +9,12 @@ from safetensors.numpy import load_file, save_file
 import kft
 from kft.errors import ModelError
 from kft.model.families import FAMILIES
-from kft.model.hugging_face import load_hugging_face, read_config
-from tests.model.seeded import seeded_array, seeded_arrays
+from tests.model.families import REFERENCES, load, write_folder
+from tests.model.seeded import seeded_array
 from tests.model.words import write_tokenizer
 
-REFERENCES = json.loads((Path(__file__).parent / "reference_families.json").read_text(encoding="utf-8"))["families"]
 # Seven blocks with four normalisations each: float32 rounding alone comes to 3.6e-5 of values up to 5.
 TOLERANCE = {"gemma 3": 5e-5}
-
-
-def write_folder(folder: Path, name: str, *, drop: tuple[str, ...] = (), **changes: object) -> Path:
-    """Writes a reference's folder, with keys of its configuration changed and tensors left out."""
-    reference = REFERENCES[name]
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps({**reference["config"], **changes}))
-    arrays = {key: array for key, array in seeded_arrays(reference["shapes"]).items() if key not in drop}
-    save_file(arrays, folder / "model.safetensors", {"format": "pt"})
-    return folder
-
-
-def load(folder: Path, **options: object) -> object:
-    return load_hugging_face(folder, read_config(folder), dropout=0.1, **options)
 
 
 def compute(model, name):

@@ -21,6 +21,14 @@ ODDS = 2.0, 5.0
 """Another class has to be this many times as probable as the given one: the second number, and the first at the least
 where so many labels are wrong that the probe is never that sure."""
 SURE_PERCENT = 90
+HARD = (
+    "Go through the rows in this order, the first hundred first, and mend the labels that are wrong: kft data apply "
+    "takes the mended list; where people themselves disagree, say so in the labelling guide or join the classes."
+)
+SOFT = (
+    "Go through the rows in this order, the first hundred first, and mend the votes or shares that are wrong in the "
+    "data themselves: of soft labels, kft data apply can only drop rows."
+)
 FEW, MANY = 0.02, 0.3
 """Shares of the rows: below the first it is a note, above the second an error."""
 
@@ -28,11 +36,22 @@ FEW, MANY = 0.02, 0.3
 def label_odds(probabilities: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Returns ``float64[n]``: how many times as probable as the given class the most probable one is; 1 is the least.
 
+    Of a soft label, the given probability is that of a judgement drawn from it: where people disagree, less is wrong.
+
+    Args:
+        probabilities: ``float[n, classes]``, out of fold.
+        targets: ``int[n]``, or shares ``float[n, classes]``.
+
     Example:
         >>> label_odds(np.array([[0.9, 0.1], [0.9, 0.1]]), np.array([0, 1])).round(1).tolist()
         [1.0, 9.0]
+        >>> label_odds(np.array([[0.9, 0.1]]), np.array([[0.5, 0.5]])).round(1).tolist()
+        [1.8]
     """
-    given = probabilities[np.arange(len(targets)), targets]
+    if targets.ndim == 2:
+        given = (probabilities * targets).sum(axis=1)
+    else:
+        given = probabilities[np.arange(len(targets)), targets]
     return probabilities.max(axis=1) / np.maximum(given, 1e-12)
 
 
@@ -59,9 +78,9 @@ def find_label_noise(view: AuditView) -> Iterable[Finding]:
         return
     known, targets = view.known, view.targets
     assert targets is not None
-    odds = label_odds(view.out_of_fold, targets)
+    odds = label_odds(view.out_of_fold, targets if view.shares is None else view.shares)
     wanted = odds_wanted(view.out_of_fold, targets)
-    rows = np.flatnonzero(odds >= wanted)
+    rows = np.flatnonzero((odds >= wanted) & (view.out_of_fold.argmax(axis=1) != targets))
     if not len(rows):
         return
     rows = rows[np.argsort(-odds[rows], kind="stable")]
@@ -79,9 +98,7 @@ def find_label_noise(view: AuditView) -> Iterable[Finding]:
             "labels of train and valid",
             f"are contradicted by a probe that did not see them: {first}.",
         ),
-        advice="Go through the rows in this order, the first hundred first, and mend the labels that are wrong: kft "
-        "data apply takes the mended list; where people themselves disagree, say so in the labelling guide or join "
-        "the classes.",
+        advice=HARD if view.shares is None else SOFT,
         score=share,
         rows=tuple(map(str, known.ids[rows])),
         details={

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from kft.audit.check import Check
 from kft.audit.texts import counted
 from kft.audit.view import AuditView
 from kft.metrics.neighbours import cosines, unit_rows
 from kft.records.findings import Finding
+from kft.runtime import one_blas_thread
 from kft.split.assign import SPLITS
 
 NAME = "outliers"
@@ -44,7 +44,7 @@ def neighbour_distance(features: np.ndarray, train: np.ndarray, *, seed: int = 0
     place = np.full(len(features), -1)
     place[drawn] = np.arange(len(drawn))
     found = np.empty(len(features), np.float32)
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         for rows, alike in cosines(units, reference):
             own = place[rows]
             alike[np.flatnonzero(own >= 0), own[own >= 0]] = -1

@@ -12,13 +12,13 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from kft.features.folds import FOLDS, assign_folds
 from kft.features.probe import LOSSES
 from kft.features.views import linear, names, neighbours, tokens, words
 from kft.features.views.head import HeadView
 from kft.features.views.view import Lesson, Seen, View
+from kft.runtime import one_blas_thread
 
 SMALLEST = 1e-3
 """A smaller weight is none."""
@@ -144,7 +144,7 @@ def fit_blend(lesson: Lesson, folding: Folding, tick: Callable[[int], None] = la
     fold_of = folding.deal(rows)
     settings: dict[str, Any] = {}
     single: dict[str, np.ndarray] = {}
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         for name, family in families(lesson).items():
             settings[name], single[name] = family.out_of_fold(part, fold_of)
             tick(1)
@@ -174,7 +174,7 @@ def fit_tuned_blend(
     apart = np.repeat([1, 0], [len(train), len(valid)])  # fold 0, valid, is answered by what fold 1, train, teaches
     single: dict[str, np.ndarray] = {"head": head.outputs(valid.seen)}
     settings: dict[str, Any] = {}
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         for name, family in families(both).items():
             settings[name], outputs = family.out_of_fold(both, apart, only=0)
             single[name] = outputs[apart == 0]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from kft.features.sparse import solve_sparse
-from kft.features.views.view import Goal, Lesson, Seen, folds_of
+from kft.features.views.view import Goal, Lesson, Seen, answers_out_of_fold
 from kft.feed.batches import Ragged
 
 STRENGTH = 30.0
@@ -79,12 +79,7 @@ def out_of_fold(lesson: Lesson, fold_of: np.ndarray, only: int | None = None) ->
     Returns:
         The strength, and ``float32[n, units]``.
     """
-    found = np.zeros((len(lesson), lesson.goal.units), np.float32)
-    for fold in folds_of(fold_of, only):
-        (held,) = np.nonzero(fold_of == fold)
-        view = fit(lesson.take(np.flatnonzero(fold_of != fold)), STRENGTH)
-        found[held] = view.outputs(lesson.seen.take(held))
-    return STRENGTH, found
+    return STRENGTH, answers_out_of_fold(lesson, fold_of, lambda part: fit(part, STRENGTH), only)
 
 
 def fit(lesson: Lesson, strength: float) -> TokensView:

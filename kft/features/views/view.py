@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -207,3 +207,24 @@ class Lesson:
         units = np.arange(self.goal.units)
         extra = units if self.targets.ndim == 1 else np.eye(len(units), dtype=np.float32)
         return np.concatenate([self.seen.unit, self.names.unit]), np.concatenate([self.targets, extra])
+
+
+def answers_out_of_fold(
+    lesson: Lesson, fold_of: np.ndarray, fit: Callable[[Lesson], View], only: int | None = None
+) -> np.ndarray:
+    """Answers each example by a view that saw nothing of its fold.
+
+    Args:
+        lesson: Labelled examples.
+        fold_of: ``int[n]``: the fold of each.
+        fit: From the examples of the other folds to a view.
+        only: The one fold that is answered; default: all of them.
+
+    Returns:
+        ``float32[n, units]``: zeros where nothing was answered.
+    """
+    found = np.zeros((len(lesson), lesson.goal.units), np.float32)
+    for fold in folds_of(fold_of, only):
+        (held,) = np.nonzero(fold_of == fold)
+        found[held] = fit(lesson.take(np.flatnonzero(fold_of != fold))).outputs(lesson.seen.take(held))
+    return found

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from kft.features.probe import LOSSES, Problem, minimise
-from kft.features.views.view import Goal, Lesson, Seen, Shapes, folds_of
+from kft.features.views.view import Goal, Lesson, Seen, Shapes, answers_out_of_fold
 from kft.tasks.word_shapes import BUCKETS
 
 STRENGTH = 1.0
@@ -60,12 +60,7 @@ def out_of_fold(lesson: Lesson, fold_of: np.ndarray, only: int | None = None) ->
     Returns:
         The strength, and ``float32[n, units]``.
     """
-    found = np.zeros((len(lesson), lesson.goal.units), np.float32)
-    for fold in folds_of(fold_of, only):
-        (held,) = np.nonzero(fold_of == fold)
-        view = fit(lesson.take(np.flatnonzero(fold_of != fold)), STRENGTH)
-        found[held] = view.outputs(lesson.seen.take(held))
-    return STRENGTH, found
+    return STRENGTH, answers_out_of_fold(lesson, fold_of, lambda part: fit(part, STRENGTH), only)
 
 
 def fit(lesson: Lesson, strength: float) -> WordsView:

@@ -1,0 +1,223 @@
+"""Whether a run may teach another: it is finished, answers the same question, and has not learned what is held out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from kft.answer.load import Run, read_run
+from kft.data.examples import Examples
+from kft.errors import DataError, KftError, RunError
+from kft.recipe.load import Recipe
+from kft.recipe.training import PhaseSpec
+from kft.records.manifest import SCORES
+from kft.records.run_folder import RunFolder, open_run
+from kft.split.assign import SPLITS, UNLABELLED
+from kft.split.data_split import DataSplit, content_hash
+from kft.tasks.registry import TASKS
+
+WHERE = "train.teacher"
+MOST_TEACHERS = 20
+"""How far a chain of teachers' teachers is followed; nobody has a longer one."""
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A run that may teach another.
+
+    Attributes:
+        run: The run.
+        named: As the recipe names it.
+        seen: How many rows of this run's valid its blend has learned from. Where there are some, its head alone
+            answers, which has learned from none of them.
+    """
+
+    run: Run
+    named: str
+    seen: int = 0
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.run.receipt.labels
+
+    @property
+    def weights(self) -> str:
+        """sha256 of what the answers before calibration hang on: the checkpoint with its arrays' hashes, the recipe."""
+        checkpoint = (self.run.folder.checkpoints / "best.json").read_bytes()
+        digest = hashlib.sha256(checkpoint)
+        digest.update(self.run.receipt.recipe_hash.encode())
+        digest.update(b"head alone" if self.seen else b"")
+        return digest.hexdigest()
+
+    @property
+    def identity(self) -> str:
+        """sha256 of all that its answers hang on, its temperature included."""
+        digest = hashlib.sha256(self.weights.encode())
+        if self.run.folder.calibration.is_file():
+            digest.update(self.run.folder.calibration.read_bytes())
+        return digest.hexdigest()
+
+
+def find_teacher(recipe: Recipe, split: DataSplit) -> Teacher | None:
+    """Opens the run that a recipe names as its teacher; None where it names none. Loads no TensorFlow.
+
+    Raises:
+        RunError: There is no such run, it is not finished or damaged, or it answers another question.
+        DataError: It, or one it has learned from itself, has learned from rows that are held out here.
+    """
+    if recipe.teacher is None or recipe.spec.train.teacher is None:
+        return None
+    named = recipe.spec.train.teacher.run
+    run = _open(recipe.teacher)
+    if not run.folder.metrics.is_file():
+        raise RunError(
+            "the teacher is not finished",
+            where=f"{WHERE}: {named}",
+            received="no metrics.json, which training ends with",
+            expected="a run that has ended",
+            next_step=f"kft train {run.folder.recipe} --run {run.folder.path} --resume",
+        )
+    _require_same_question(run, recipe, split, named)
+    own = {name: set(map(content_hash, split.part(name).inputs)) for name in SPLITS}
+    _require_apart(run, split, own)
+    learner = run
+    for each in _its_teachers(run):
+        _require_apart(each, split, own)
+        if seen := _rows_of_valid(each, split, own, besides=_hashes(learner.folder).get("valid", set())):
+            raise _refused(each, split, "valid", seen, "its valid, from which its blend has learned")
+        learner = each
+    seen = _rows_of_valid(run, split, own)
+    if seen and not _has_head(run):
+        raise _refused(run, split, "valid", seen, "its valid, from which its blend has learned")
+    return Teacher(run, named, len(seen))
+
+
+def _open(folder: Path) -> Run:
+    try:
+        return read_run(open_run(folder), SCORES)
+    except KftError as error:
+        error.where = f"{WHERE}: {error.where or folder}"
+        raise
+
+
+def _require_same_question(run: Run, recipe: Recipe, split: DataSplit, named: str) -> None:
+    task = TASKS.get(recipe.spec.task)
+    reads, own = (f"{each.reads.name}, {each.kind.labels.form}" for each in (run.task, task))
+    if reads != own:
+        raise RunError(
+            "the teacher reads or answers something else",
+            where=f"{WHERE}: {named}",
+            received=f"{run.task.name}",
+            expected=f"{task.name}, as this recipe",
+            next_step="name a run of that task, or leave train.teacher out",
+        )
+    theirs, ours = set(run.receipt.labels), set(split.labels)
+    if theirs != ours:
+        lacks, more = sorted(ours - theirs), sorted(theirs - ours)
+        said = [f"it lacks {_some(lacks)}"] if lacks else []
+        said += [f"it knows {_some(more)} besides"] if more else []
+        raise RunError(
+            "the teacher knows other labels",
+            where=f"{WHERE}: {named}",
+            received="; ".join(said),
+            expected=f"the {len(ours)} labels of this recipe's train, by the same names and in any order",
+            next_step="train the teacher on the same labels, or mend their names",
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if names[5:] else "")
+
+
+def _its_teachers(run: Run) -> Iterator[Run]:
+    """Yields the run that this one has learned from, the one that taught that, and so on.
+
+    Raises:
+        RunError: One of them is gone: then nobody can tell what it has learned.
+    """
+    for _ in range(MOST_TEACHERS):
+        folder = run.recipe.teacher
+        if folder is None:
+            return
+        run = _open(folder)
+        yield run
+
+
+def _require_apart(run: Run, split: DataSplit, own: Mapping[str, set[str]]) -> None:
+    """Refuses a teacher that has learned what this run is tested on, or trained on what it chooses by.
+
+    What stands in this run's own train as well is a leak of the data, which ``kft check`` names, and not the teacher's.
+    """
+    learned = _hashes(run.folder)
+    looked_at = {"test": ("train", "valid", UNLABELLED), "valid": ("train", UNLABELLED)}
+    known_here = {"test": own["train"] | own["valid"], "valid": own["train"]}
+    for name, parts in looked_at.items():
+        for part in parts:
+            rows = _known_rows(split.part(name), learned.get(part, set()) - known_here[name])
+            if rows:
+                raise _refused(run, split, name, rows, f"its {part}")
+
+
+def _rows_of_valid(
+    run: Run, split: DataSplit, own: Mapping[str, set[str]], besides: Set[str] = frozenset()
+) -> list[str]:
+    """Returns this run's rows of valid that another run's blend has learned from.
+
+    What that run says of other rows follows the labels of these: a student of it would score better on them than on any
+    it has not seen, choose its epoch by that, and be calibrated by it (docs/log.md).
+
+    Args:
+        run: The other run.
+        split: This run's data.
+        own: Hashes of its rows by split.
+        besides: Hashes of rows that do not count.
+    """
+    if _kept_phase(run).solver != "blend":
+        return []
+    return _known_rows(split.valid, _hashes(run.folder).get("valid", set()) - own["train"] - besides)
+
+
+def _kept_phase(run: Run) -> PhaseSpec:
+    from kft.train.checkpoint import load_facts
+
+    name = load_facts(run.folder.checkpoints, "best")[0]["phase"]
+    return next(phase for phase in _phases(run) if phase.name == name)
+
+
+def _phases(run: Run) -> list[PhaseSpec]:
+    return [PhaseSpec.model_validate(phase) for phase in run.receipt.phases]
+
+
+def _has_head(run: Run) -> bool:
+    """Whether a head was learned before the blend that a run has kept."""
+    from kft.train.phases import starts_of
+
+    return any(phase.solver != "blend" for phase in starts_of(_phases(run), _kept_phase(run).name))
+
+
+def _refused(run: Run, split: DataSplit, name: str, rows: Sequence[str], where: str) -> DataError:
+    return DataError(
+        f"the teacher has learned from rows of this run's {name} split",
+        where=f"{WHERE}: {run.folder.path}",
+        received=f"{len(rows):,} of {len(split.part(name)):,} rows of {name}, such as {rows[0]}, which is in {where}",
+        expected=f"a teacher that has not learned from them: else {name} measures what it remembers",
+        next_step="give both runs one test file and one valid file, or the same data and data.split_seed"
+        if "blend" not in where
+        else "train the teacher with phases that do not end in a blend, or give this run another data.valid",
+    )
+
+
+def _known_rows(examples: Examples, known: Set[str]) -> list[str]:
+    """Returns the ids of the examples whose hashes are known."""
+    hashes = map(content_hash, examples.inputs)
+    return [str(row) for row, found in zip(examples.ids, hashes, strict=True) if found in known]
+
+
+def _hashes(run: RunFolder) -> dict[str, set[str]]:
+    """Returns the hashes of a run's rows by the split that they are in."""
+    splits = pd.read_parquet(run.splits)
+    return {str(name): set(rows) for name, rows in splits.groupby("split")["hash"]}
