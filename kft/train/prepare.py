@@ -257,14 +257,15 @@ def _read_names(spec: RecipeSpec, split: Selection, backbone: Backbone) -> Sourc
 
 
 def _read_unlabelled(data: TrainData, split: Selection, spec: RecipeSpec, backbone: Backbone) -> Source:
-    """Returns the rows without labels as the model takes them, padded to the lengths that train has."""
+    """Returns the rows without labels as the model takes them; of the few padded lengths that train has, if any."""
     assert split.unlabelled is not None  # the recipe names some
     source = make_reader(TASKS.get(spec.task), backbone, spec.model).read(split.unlabelled.inputs, keep=True).source
     if not backbone.max_tokens:
         return source
     require_positions(source.lengths, backbone)
-    edges, longest = data.train.source.edges, int(source.lengths.max(initial=1))
-    return replace(source, edges=edges if longest <= edges[-1] else (*edges, source.edges[-1]))
+    train = data.train.source
+    more = (source.with_edges().longest,) if train.edges and source.longest > train.longest else ()
+    return replace(source, edges=(*train.edges, *more))
 
 
 def _kept_together(spec: RecipeSpec, split: Selection) -> np.ndarray | None:
