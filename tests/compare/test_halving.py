@@ -8,7 +8,7 @@ from kft.compare.table import say_more_labels
 from kft.errors import UsageError
 from kft.records.compare import ApproachResult, Slope
 from kft.records.estimate import Estimate
-from tests.compare.test_setting import ROWS, TRAIN, setting_of
+from tests.compare.settings import ROWS, TRAIN, setting_of
 
 
 def test_half_has_each_class_by_its_share_and_nothing_of_valid():
