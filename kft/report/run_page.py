@@ -114,6 +114,10 @@ def render_run(record: RunRecord, *, comparison: Comparison | None = None, missi
 def _facts(record: RunRecord) -> dict[str, Any]:
     n, labels = record.receipt.n, record.receipt.labels
     facts: dict[str, Any] = {"trained on": n.train, "validated on": n.valid, "tested on": record.n}
+    if record.receipt.unlabelled:
+        facts["rows without labels"] = record.receipt.unlabelled
+    if record.teacher:
+        facts["teacher"] = record.teacher
     if labels:
         facts["classes" if record.task.kind.one_class else "labels"] = len(labels)
     return facts | {"backbone": record.receipt.backbone + record.part_of_backbone}
