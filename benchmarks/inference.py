@@ -1,6 +1,8 @@
-"""Batch prediction: `Artifact.predict` from texts to labels, against the bucketed forward pass alone."""
+"""Prediction: `Artifact.predict` from texts to labels, against the forward pass alone; and of one text, many times."""
 
 from __future__ import annotations
+
+import random
 
 import kft_side
 import numpy as np
@@ -34,12 +36,22 @@ def main() -> None:
         listed = keras.Model(artifact.graph.inputs, artifact.graph.outputs[0])
         source = source.select(tuple(tensor.name for tensor in listed.inputs))
         inference = make_inference(listed, 32)
+        words = [word for text in texts for word in text.split()]
+        draw = random.Random(0)
+        mixed = []
+        for _ in range(1000):  # texts of 1 to 110 words, each length as often
+            length = draw.randint(1, 110)
+            start = draw.randrange(len(words) - length)
+            mixed.append(" ".join(words[start : start + length]))
         artifact.predict(texts[:64])
+        artifact.predict(mixed[:64])
         run_in_batches(inference, source, rows=np.arange(64))
         found = in_turns(
             {
                 "forward pass": lambda: timed(lambda: run_in_batches(inference, source))[1],
                 "kft predict": lambda: timed(lambda: artifact.predict(texts))[1],
+                "1,000 texts of all lengths": lambda: timed(lambda: artifact.predict(mixed))[1],
+                "one text, 100 times": lambda: timed(lambda: [artifact.predict(texts[:1]) for _ in range(100)])[1],
             },
             args.repeats,
         )

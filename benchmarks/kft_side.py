@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from kft import assets, runtime
-from kft.feed.batches import Ragged, choose_edges
+from kft.feed.batches import Ragged
 from kft.feed.source import Source, text_source
 from kft.recipe.schema import RecipeSpec
 from kft.split.data_split import DataSplit, load_split
@@ -64,7 +64,7 @@ def tokens(texts: list[str], max_tokens: int = 128) -> Source:
 
     ids, _ = load_backbone("minilm-l6").tokenizer.encode(texts, max_tokens)
     ragged = Ragged.from_rows(ids)
-    return text_source(ragged, choose_edges(ragged.lengths))
+    return text_source(ragged)
 
 
 def logits(model: Any, source: Source, batch_size: int = 32) -> np.ndarray:

@@ -76,12 +76,12 @@ class Artifact:
         """
         encoded = self.reader.read(inputs, keep=keep)
         source = encoded.source.select(tuple(tensor.name for tensor in self.graph.inputs))
-        return self._outputs(self._whole(vectors, len(source)), source, encoded.offsets)
+        return self._outputs(self._whole(vectors), source, encoded.offsets)
 
     def warm(self) -> None:
-        """Traces the graph for one example, so that the first answer does not wait for it."""
-        inference = self._whole(self.decisions.scope is not None, examples=1)
-        shapes = ((inference.batch_size, *(size or SHORT for size in tensor.shape[1:])) for tensor in self.graph.inputs)
+        """Traces the graph, so that the first answer does not wait for it."""
+        inference = self._whole(self.decisions.scope is not None)
+        shapes = ((inference.rows(1), *(size or SHORT for size in tensor.shape[1:])) for tensor in self.graph.inputs)
         inference(tuple(np.zeros(shape, tensor.dtype) for shape, tensor in zip(shapes, self.graph.inputs, strict=True)))
 
     def head_answers(self, inputs: Sequence[Any], *, vectors: bool = False) -> tuple[Any, np.ndarray | None]:
@@ -112,10 +112,9 @@ class Artifact:
         vectors = np.asarray(more[0]) if more else None
         return self.kind.judging.answers(rows, self.space, offsets), vectors
 
-    def _whole(self, vectors: bool, examples: int) -> Inference:
-        # One example has a trace of its own: filled up to a batch it takes several times as long.
-        rows = 1 if examples == 1 else self.spec.train.batch_size
-        return self._once(f"whole, vectors {vectors}, rows {rows}", lambda: self._trace(self.graph, vectors, rows))
+    def _whole(self, vectors: bool) -> Inference:
+        rows = self.spec.train.batch_size
+        return self._once(f"whole, vectors {vectors}", lambda: self._trace(self.graph, vectors, rows))
 
     def _cut(self) -> tuple[Front, keras.Model, list[str]] | None:
         """Cuts the graph below the head; None where nothing is frozen there: images that change at random, say."""

@@ -26,8 +26,9 @@ from kft.records.manifest import FIGURES, TRAINED, seal, sealing
 from kft.records.metrics import EvaluateResult
 from kft.records.receipt import Receipt
 from kft.records.rules import CostRule, PrecisionRule, Rule
-from kft.split.data_split import DataSplit, learned_targets
+from kft.split.data_split import DataSplit
 from kft.split.holdout import set_aside
+from kft.split.labels import learned_targets
 from kft.suites.edge_cases import run_suite
 from kft.suites.suite import Suite, suite_of
 from kft.train.answers import OUTPUTS, TRAIN, TRAIN_ROWS

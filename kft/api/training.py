@@ -139,7 +139,7 @@ def train(
     *,
     data: pd.DataFrame | Mapping[str, pd.DataFrame] | str | Path | None = None,
     text: str | None = None,
-    label: str | None = None,
+    label: str | Sequence[str] | None = None,
     task: str | None = None,
     run: str | Path | None = None,
     overrides: Sequence[str] = (),
@@ -156,7 +156,7 @@ def train(
             without a recipe also a file or a folder of images.
         text: The column of texts, or of image paths; guessed when left out. This and the next two for data without a
             recipe; elsewhere they stand in it.
-        label: The column of labels; guessed when left out.
+        label: The column of labels, or several that make one (docs/data.md); guessed when left out.
         task: Default: one class an image where there are images, else one class a text.
         run: The run folder; default ``runs/<recipe name>-<n>``. An existing one is refused, unless ``resume``.
         overrides: Settings such as ``"train.batch_size=16"``; only with a recipe that is not loaded yet.
@@ -197,7 +197,7 @@ def train(
     return TrainResult(opened.path, fitted.phases, fitted.best_phase, evaluation, seconds)
 
 
-def _named(recipe: Any, text: str | None, label: str | None, task: str | None) -> list[str]:
+def _named(recipe: Any, text: str | None, label: str | Sequence[str] | None, task: str | None) -> list[str]:
     """Returns what was named in Python as settings of a recipe that is still to be drafted."""
     named = {"task": task, "data.text": text, "data.label": label}
     given = {key: value for key, value in named.items() if value is not None}

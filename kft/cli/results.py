@@ -80,7 +80,7 @@ def print_apart(result: EvaluateResult) -> None:
 
 def _report_lines(result: EvaluateResult) -> Iterator[str]:
     if result.calibration is not None:
-        yield _calibration_line(result.calibration, result.own_ece)
+        yield _calibration_line(result.calibration, result.own_ece, "soft " if result.soft else "")
     if result.selective is not None and result.selective.rule is not None:
         yield from _abstention_lines(result.selective)
     if result.out_of_scope is not None:
@@ -102,12 +102,12 @@ def _report_lines(result: EvaluateResult) -> Iterator[str]:
         yield f"overfitting {warning}"
 
 
-def _calibration_line(found: CalibrationResult, ece: Estimate) -> str:
+def _calibration_line(found: CalibrationResult, ece: Estimate, soft: str) -> str:
     if not found.n:
-        return f"calibration none: Brier score {found.brier}"
+        return f"calibration none: {soft}Brier score {found.brier}"
     return (
         f"calibration temperature {found.temperature:.3g} ({found.n:,} of valid): "
-        f"ECE {found.ece_before.value:.3f} before, {ece.value:.3f} after; Brier score {found.brier}"
+        f"{soft}ECE {found.ece_before.value:.3f} before, {ece.value:.3f} after; {soft}Brier score {found.brier}"
     )
 
 

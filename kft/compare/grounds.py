@@ -21,8 +21,9 @@ from kft.model.card import Card, read_card
 from kft.model.catalog import CATALOG, BackboneEntry
 from kft.model.sources import source_of
 from kft.recipe.schema import RecipeSpec
-from kft.split.data_split import Selection, data_hash, label_shares, labels_of, learned_targets
+from kft.split.data_split import Selection, data_hash, labels_of
 from kft.split.holdout import set_aside
+from kft.split.labels import label_shares, learned_targets
 from kft.tasks.label_names import describe_label, why_no_names
 from kft.tasks.registry import TASKS
 from kft.tasks.task import Task

@@ -14,7 +14,7 @@ from kft.compare.tagging import fit_word_shapes
 from kft.features.ngrams import Worded, fit_words, words_out_of_fold
 from kft.features.views import linear
 from kft.features.views.view import Lesson, Seen
-from kft.split.data_split import label_shares
+from kft.split.labels import label_shares
 
 THUMBNAIL = 16
 """Pixels a side of what a linear model sees of an image."""

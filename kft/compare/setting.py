@@ -24,7 +24,8 @@ from kft.forgetting.retention import retain_vectors
 from kft.metrics.metric import Metric
 from kft.recipe.schema import FeaturesSpec, RecipeSpec
 from kft.records.estimate import Estimate
-from kft.split.data_split import Selection, labels_of, learned_targets
+from kft.split.data_split import Selection, labels_of
+from kft.split.labels import learned_targets
 from kft.split.together import rows_together
 from kft.tasks.label_names import describe_label, why_no_names
 from kft.tasks.registry import TASKS

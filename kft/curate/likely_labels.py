@@ -10,7 +10,7 @@ import pandas as pd
 from kft.data.columns import LABEL_NAMES
 from kft.data.examples import Columns, Wanted
 from kft.data.label_columns import find_label_columns, join_columns, mark_columns
-from kft.data.likely_columns import find_soft_columns
+from kft.data.likely_columns import find_alike, find_soft_columns
 from kft.data.soft_columns import SAID
 from kft.tasks.marks import is_mark
 from kft.tasks.registry import sibling
@@ -66,6 +66,13 @@ def about_label_columns(
         what = "columns of yes and no, read as one a label" if columns.holds == "marks" else SAID[columns.holds]
         yield (f"{listed(labels)} are {what}; take out of data.label what is no label, or name one column with --label")
         return
+    alike = find_alike(frame, columns.label) if task.kind.one_class else ()
+    if alike:
+        named = f"[{', '.join(alike)}]"
+        yield (
+            f"{listed(alike)} look like annotators' votes, and {columns.label!r} alone is read: data.label: {named} "
+            "with data.label_columns_hold: votes in the recipe takes them all, as soft labels"
+        )
     several = sibling(task, "set")
     if not task.kind.one_class or several is None or columns.label.strip().lower() in LABEL_NAMES:
         return

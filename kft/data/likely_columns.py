@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
@@ -54,6 +54,15 @@ def _shares(cells: dict[str, list[str]]) -> tuple[str, ...]:
 
 
 def _votes(cells: dict[str, list[str]]) -> tuple[str, ...]:
+    for several in _series(cells):
+        words = not any(math.isfinite(as_number(value)) for name in several for value in cells[name] if value)
+        if words:
+            return several
+    return ()
+
+
+def _series(cells: dict[str, list[str]]) -> Iterator[tuple[str, ...]]:
+    """Yields columns whose names differ by a number at their end, and that hold the same few values."""
     series: dict[str, list[str]] = {}
     for name in cells:
         stem = re.sub(r"\d+$", "", name)
@@ -62,8 +71,20 @@ def _votes(cells: dict[str, list[str]]) -> tuple[str, ...]:
     for several in series.values():
         values = [set(cells[name]) - {""} for name in several]
         together = set().union(*values)
-        words = not any(math.isfinite(as_number(value)) for value in together)
         alike = all(2 * len(own) >= len(together) for own in values)
-        if len(several) > 1 and words and alike and 2 <= len(together) <= min(MOST_CLASSES, len(cells[several[0]])):
-            return tuple(several)
-    return ()
+        if len(several) > 1 and alike and 2 <= len(together) <= min(MOST_CLASSES, len(cells[several[0]])):
+            yield tuple(several)
+
+
+def find_alike(frame: pd.DataFrame, label: str) -> tuple[str, ...]:
+    """Returns the columns that look like other annotators' beside a column of labels, that one among them.
+
+    Numbers too: whether they are ratings is for a person to say.
+
+    Example:
+        >>> frame = pd.DataFrame({"text": ["a", "b", "c"], "rater1": [1, 5, 1], "rater2": [2, 5, 1]})
+        >>> find_alike(frame, "rater1"), find_alike(frame, "text")
+        (('rater1', 'rater2'), ())
+    """
+    cells = {str(name): [spelled(cell) for cell in frame[name]] for name in frame.columns}
+    return next((several for several in _series(cells) if label in several), ())

@@ -11,8 +11,9 @@ import numpy as np
 from kft.answer.calibration import fit_temperature
 from kft.answer.decide import UNCHANGED
 from kft.recipe.schema import RecipeSpec
-from kft.split.data_split import Selection, labels_of, learned_targets
+from kft.split.data_split import Selection, labels_of
 from kft.split.holdout import set_aside
+from kft.split.labels import learned_targets
 from kft.tasks.registry import TASKS
 from kft.train.events import Watcher
 

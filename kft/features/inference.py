@@ -11,15 +11,24 @@ import numpy as np
 import tensorflow as tf
 
 from kft.features.boundary import Forward
+from kft.features.norms import folded_norms
 from kft.feed.batches import Ragged, sequential_plan
 from kft.feed.source import Source, batches
-from kft.replicas import gather, needs_static_shapes, process_count, replica_specs, rows_per_replica, to_replicas
+from kft.replicas import (
+    gather,
+    needs_static_shapes,
+    process_count,
+    replica_count,
+    replica_specs,
+    rows_per_replica,
+    to_replicas,
+)
 
 Tick = Callable[[int], None]
 
 
-def signature(tensors: Sequence[keras.KerasTensor], batch_size: int) -> tuple[tf.TensorSpec, ...]:
-    """Returns the one input signature of a traced function: fixed batch, free token axis, so one trace serves."""
+def signature(tensors: Sequence[keras.KerasTensor], batch_size: int | None) -> tuple[tf.TensorSpec, ...]:
+    """Returns the one input signature of a traced function: free token axis, so one trace serves; see ``Inference``."""
     return tuple(tf.TensorSpec((batch_size, *tensor.shape[1:]), tensor.dtype) for tensor in tensors)
 
 
@@ -30,23 +39,32 @@ def has_token_axis(tensor: keras.KerasTensor) -> bool:
 
 @dataclass(frozen=True)
 class Inference:
-    """A model traced for inference, once: use it for every pass over the data.
+    """A model traced for inference, once: use it for every pass over the data, however long its rows, or few.
 
     Attributes:
         function: From a tuple of tensors to a list of outputs.
-        batch_size: Rows of a batch, over all replicas.
+        batch_size: Rows of a full batch, over all replicas.
         per_token: For each output, whether its second axis is the token axis.
         dealt: Whether a batch is dealt out to the replicas.
+        static: Whether each shape is compiled by itself: then all batches are full, and of a few lengths.
     """
 
     function: Callable[[tuple[Any, ...]], list[tf.Tensor]]
     batch_size: int
     per_token: tuple[bool, ...]
     dealt: bool
+    static: bool
 
     def __call__(self, tensors: tuple[np.ndarray, ...]) -> list[np.ndarray]:
         """Returns the outputs for a global batch, in its order."""
         return [output.numpy() for output in self.function(to_replicas(tensors) if self.dealt else tensors)]
+
+    def rows(self, examples: int) -> int:
+        """Returns how many rows a batch of so many examples has: as many on each replica."""
+        if self.static:
+            return self.batch_size
+        share = replica_count() if self.dealt else 1
+        return -(-examples // share) * share
 
 
 def make_inference(model: Forward, batch_size: int, *, together: bool = True) -> Inference:
@@ -61,20 +79,22 @@ def make_inference(model: Forward, batch_size: int, *, together: bool = True) ->
     strategy = tf.distribute.get_strategy()
     dealt = together or process_count() == 1
     rows = rows_per_replica(batch_size) if dealt else batch_size
+    static = needs_static_shapes(strategy)
 
     def replica(tensors: tuple[tf.Tensor, ...]) -> list[tf.Tensor]:
         return keras.tree.flatten(model(list(tensors), training=False))
 
     def infer(tensors: tuple[Any, ...]) -> list[tf.Tensor]:
-        return gather(strategy.run(replica, args=(tensors,))) if dealt else replica(tensors)
+        with folded_norms():
+            return gather(strategy.run(replica, args=(tensors,))) if dealt else replica(tensors)
 
-    if needs_static_shapes(strategy):
+    if static:
         function = tf.function(infer, autograph=False)
     else:
-        specs = signature(model.inputs, rows)
+        specs = signature(model.inputs, None)
         function = tf.function(infer, input_signature=(replica_specs(specs) if dealt else specs,), autograph=False)
     total = rows * (strategy.num_replicas_in_sync if dealt else 1)
-    return Inference(function, total, tuple(has_token_axis(tensor) for tensor in model.outputs), dealt)
+    return Inference(function, total, tuple(has_token_axis(tensor) for tensor in model.outputs), dealt, static)
 
 
 def run_in_batches(
@@ -91,11 +111,14 @@ def run_in_batches(
     Returns:
         For each output an array ``[examples, ...]``, or a Ragged when its second axis is the token axis.
     """
+    if inference.static and not source.edges:
+        source = source.with_edges()
     wanted = np.arange(len(source)) if rows is None else rows
     lengths = source.lengths[wanted]
     found: list[list] = [[None] * len(wanted) for _ in inference.per_token]
-    plan = sequential_plan(lengths, batch_size=inference.batch_size)
-    for places, (_, tensors) in zip(plan, batches(source, np.where(plan >= 0, wanted[plan], -1)), strict=True):
+    plan = [places[: inference.rows((places >= 0).sum())] for places in sequential_plan(lengths, inference.batch_size)]
+    given = [np.where(places >= 0, wanted[places], -1) for places in plan]
+    for places, (_, tensors) in zip(plan, batches(source, given), strict=True):
         outputs = inference(tensors)
         for output, ragged, kept in zip(outputs, inference.per_token, found, strict=True):
             for position, place in enumerate(places):

@@ -9,6 +9,8 @@ import numpy as np
 
 PLAN_WINDOW = 64
 """Batches within which examples are sorted by length, so that little padding is needed."""
+PLAN = "longest first"
+"""Tells a plan from those of earlier versions: a run is only resumed by the one that it was begun with."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,9 @@ def plan(
 ) -> np.ndarray:
     """Returns ``int64[steps, batch_size]``: a pure function of seed, epoch and lengths.
 
-    Permutes the rows, sorts by length inside windows of ``window`` batches, slices, permutes the batches, or groups
-    of ``group`` of them, which so are of like length. Each row stands there exactly once; -1 fills the one batch that
-    is not full, and batches of -1 alone the one group.
+    Permutes the rows, sorts by length inside windows of ``window`` batches, the longest first, slices, permutes the
+    batches, or groups of ``group`` of them, which so are of like length. Each row stands there exactly once; -1 fills
+    the one batch that is not full, which holds short rows, and batches of -1 alone the one group.
 
     Example:
         >>> sorted(plan(0, 0, np.array([5, 1, 3]), batch_size=2).ravel().tolist())
@@ -98,7 +100,7 @@ def plan(
     size = window * batch_size
     for start in range(0, len(order), size):
         part = order[start : start + size]
-        order[start : start + size] = part[np.argsort(lengths[part], kind="stable")]
+        order[start : start + size] = part[_longest_first(lengths[part])]
     groups = rng.permutation(_slice(order, batch_size * group))
     return groups.reshape(-1, batch_size)
 
@@ -160,11 +162,17 @@ def _parts_of_classes(rng: np.random.Generator, targets: np.ndarray, per_class: 
 def sequential_plan(lengths: np.ndarray, batch_size: int) -> np.ndarray:
     """Returns ``int64[steps, batch_size]`` with the rows in order of length, for inference; -1 at the end.
 
+    The longest come first: the batch that is not full holds the shortest, and memory is asked for once.
+
     Example:
         >>> sequential_plan(np.array([5, 1, 3]), 2).tolist()
-        [[1, 2], [0, -1]]
+        [[0, 2], [1, -1]]
     """
-    return _slice(np.argsort(lengths, kind="stable"), batch_size)
+    return _slice(_longest_first(lengths), batch_size)
+
+
+def _longest_first(lengths: np.ndarray) -> np.ndarray:
+    return np.argsort(-np.asarray(lengths), kind="stable")
 
 
 def _slice(order: np.ndarray, batch_size: int) -> np.ndarray:

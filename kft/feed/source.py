@@ -1,9 +1,9 @@
-"""Examples as a model takes them: one column a tensor, served batch by batch at one of a few padded lengths."""
+"""Examples as a model takes them: one column a tensor, served batch by batch, padded to a length of the batch's own."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from kft.feed.batches import Ragged, edge_for
+from kft.feed.batches import Ragged, choose_edges, edge_for
 
 KEY_BYTES = 16
 
@@ -116,19 +116,26 @@ class Source:
         columns: What a batch holds, by the name of the model's input, in order.
         lengths: ``int64[examples]``: tokens of each; ones where there is no token axis. They decide which
             examples share a batch.
-        edges: The padded lengths that batches may have.
+        edges: The few padded lengths that batches may have, for a compiler of static shapes; without any, a batch is
+            as long as its longest example.
     """
 
     columns: Mapping[str, Column]
     lengths: np.ndarray
-    edges: tuple[int, ...]
+    edges: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     def edge(self, rows: np.ndarray) -> int:
         """Returns the length that a batch of these rows is padded to."""
-        return edge_for(int(self.lengths[rows[rows >= 0]].max(initial=1)), self.edges)
+        longest = int(self.lengths[rows[rows >= 0]].max(initial=1))
+        return edge_for(longest, self.edges) if self.edges else longest
+
+    @property
+    def longest(self) -> int:
+        """The length of the longest batch."""
+        return self.edges[-1] if self.edges else int(self.lengths.max(initial=1))
 
     def batch(self, rows: np.ndarray) -> tuple[np.ndarray, ...]:
         """Returns the tensors for the given rows; -1 is padding."""
@@ -146,21 +153,25 @@ class Source:
         """Returns these examples and, after them, those of another source of the same columns.
 
         Example:
-            >>> first = Source({"x": DenseColumn(np.array([5, 6]))}, np.ones(2, np.int64), (1,))
+            >>> first = Source({"x": DenseColumn(np.array([5, 6]))}, np.ones(2, np.int64))
             >>> first.joined(first).batch(np.array([3, 0, -1]))[0].tolist()
             [6, 5, 0]
         """
         columns = {name: JoinedColumn(column, other.columns[name], len(self)) for name, column in self.columns.items()}
-        longest = int(other.lengths.max(initial=1))
-        more = () if longest <= self.edges[-1] else (other.edges[-1],)
+        more = (other.longest,) if self.edges and other.longest > self.longest else ()
         return Source(columns, np.concatenate([self.lengths, other.lengths]), (*self.edges, *more))
+
+    def with_edges(self, *others: Source) -> Source:
+        """Returns the same examples at a few padded lengths, which suit those of other sources as well."""
+        lengths = np.concatenate([self.lengths, *(other.lengths for other in others)])
+        return Source(self.columns, self.lengths, choose_edges(lengths))
 
     @cached_property
     def keys(self) -> np.ndarray:
         """``uint8[examples, 16]``: a hash of each example's content, whatever its place.
 
         Example:
-            >>> source = Source({"x": DenseColumn(np.array([[1.0], [2.0], [1.0]]))}, np.ones(3, np.int64), (1,))
+            >>> source = Source({"x": DenseColumn(np.array([[1.0], [2.0], [1.0]]))}, np.ones(3, np.int64))
             >>> keys = source.keys
             >>> bool((keys[0] == keys[2]).all()), bool((keys[0] == keys[1]).all())
             (True, False)
@@ -176,15 +187,15 @@ class Source:
         return found
 
 
-def batches(source: Source, plan: np.ndarray) -> Iterator[tuple[np.ndarray, tuple[np.ndarray, ...]]]:
+def batches(source: Source, plan: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, tuple[np.ndarray, ...]]]:
     """Yields the plan's rows and their tensors; a thread prepares the next batch while this one is at work.
 
     Args:
         source: The examples.
-        plan: ``int64[steps, batch]``.
+        plan: ``int64[batch]`` a step.
 
     Example:
-        >>> source = Source({"x": DenseColumn(np.array([5, 6, 7]))}, np.ones(3, np.int64), (1,))
+        >>> source = Source({"x": DenseColumn(np.array([5, 6, 7]))}, np.ones(3, np.int64))
         >>> [tensors[0].tolist() for _, tensors in batches(source, np.array([[2, 0], [1, -1]]))]
         [[7, 5], [6, 0]]
     """
@@ -210,15 +221,15 @@ def image_source(images: np.ndarray | Column, count: int | None = None, name: st
     column = DenseColumn(images) if isinstance(images, np.ndarray) else images
     rows = len(images) if isinstance(images, np.ndarray) else count
     assert rows is not None
-    return Source({name: column}, np.ones(rows, np.int64), (1,))
+    return Source({name: column}, np.ones(rows, np.int64))
 
 
-def text_source(tokens: Ragged, edges: tuple[int, ...], segments: Ragged | None = None) -> Source:
+def text_source(tokens: Ragged, segments: Ragged | None = None) -> Source:
     """Returns token ids as the inputs of a text backbone: ids, segments (0 without a second text), padding mask.
 
     Example:
         >>> tokens = Ragged.from_rows([np.array([7, 8]), np.array([9])])
-        >>> [tensor.tolist() for tensor in text_source(tokens, (2,)).batch(np.array([1, 0]))]
+        >>> [tensor.tolist() for tensor in text_source(tokens).batch(np.array([1, 0]))]
         [[[9, 0], [7, 8]], [[0, 0], [0, 0]], [[1, 0], [1, 1]]]
     """
 
@@ -228,4 +239,4 @@ def text_source(tokens: Ragged, edges: tuple[int, ...], segments: Ragged | None 
 
     ids = Ragged(tokens.values.astype(np.int32), tokens.offsets)
     columns = {"token_ids": ids, "segment_ids": segments or constant(0), "padding_mask": constant(1)}
-    return Source(columns, tokens.lengths, edges)
+    return Source(columns, tokens.lengths)

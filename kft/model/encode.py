@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kft.feed.batches import Ragged, choose_edges
+from kft.feed.batches import Ragged
 from kft.feed.source import Source, image_source, text_source
 from kft.recipe.schema import ModelSpec
 from kft.tasks.task import Task
@@ -82,7 +82,7 @@ class Reader:
         else:
             rows, lengths = self.tokenizer.encode(inputs, self.max_tokens)
         tokens = Ragged.from_rows(rows)
-        source = text_source(tokens, choose_edges(tokens.lengths), segments)
+        source = text_source(tokens, segments)
         if offsets is not None:
             source = source.with_columns({**source.columns, WORD_FEATURES: _Shapes(inputs, offsets)})
         return Encoded(source, int((lengths > self.max_tokens).sum()), offsets, lengths)
@@ -142,8 +142,13 @@ class _Images:
 
     def take(self, rows: np.ndarray, edge: int) -> np.ndarray:
         """Decodes ``uint8[batch, height, width, 3]``; row -1 is black."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        from kft.data.images import workers
+
         taken = np.zeros((len(rows), *self.sizing.shape), np.uint8)
-        for place, index in enumerate(rows):
-            if index >= 0:
-                taken[place] = self.row(int(index))
+        (real,) = np.nonzero(rows >= 0)
+        with ThreadPoolExecutor(workers(), thread_name_prefix="kft-images") as pool:
+            for place, pixels in zip(real, pool.map(self.row, rows[real].tolist()), strict=True):
+                taken[place] = pixels
         return taken

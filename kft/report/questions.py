@@ -254,7 +254,7 @@ def _probabilities(metrics: EvaluateResult) -> Iterator[Evidence]:
     if found is not None:
         before = f", {found.ece_before.value:.3f} before calibration" if found.n else ", not calibrated"
         yield Evidence(
-            f"probabilities are off by {ece} on average (ECE){before}",
+            f"probabilities are off by {ece} on average ({'soft ' if metrics.soft else ''}ECE){before}",
             WARNING if ece.low > SURE_ECE else GOOD,
             "calibration",
         )

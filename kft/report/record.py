@@ -113,6 +113,12 @@ class RunRecord:
         return "" if blocks is None else f" (its first {blocks} block{'s' * (blocks > 1)} alone)"
 
     @property
+    def teacher(self) -> str:
+        """The run whose answers were learned from, by the name of its folder; empty where none was."""
+        named = self.recipe.spec.train.teacher
+        return "" if named is None else Path(named.run).name
+
+    @property
     def kept_phase(self) -> str:
         """The phase whose weights answer."""
         return next((e.phase for e in reversed(self.history) if isinstance(e, EpochDone) and e.is_best), "")

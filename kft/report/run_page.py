@@ -114,6 +114,10 @@ def render_run(record: RunRecord, *, comparison: Comparison | None = None, missi
 def _facts(record: RunRecord) -> dict[str, Any]:
     n, labels = record.receipt.n, record.receipt.labels
     facts: dict[str, Any] = {"trained on": n.train, "validated on": n.valid, "tested on": record.n}
+    if record.receipt.unlabelled:
+        facts["rows without labels"] = record.receipt.unlabelled
+    if record.teacher:
+        facts["teacher"] = record.teacher
     if labels:
         facts["classes" if record.task.kind.one_class else "labels"] = len(labels)
     return facts | {"backbone": record.receipt.backbone + record.part_of_backbone}
@@ -217,8 +221,9 @@ def _calibration(metrics: EvaluateResult) -> list[tuple[str, Estimate]]:
     found = metrics.calibration
     if found is None:
         return []
-    before = [("ECE before calibration", found.ece_before)] if found.n else []
-    return [*before, ("ECE, as answered", metrics.own_ece), ("Brier score", found.brier)]
+    soft = "soft " if metrics.soft else ""
+    before = [(f"{soft}ECE before calibration", found.ece_before)] if found.n else []
+    return [*before, (f"{soft}ECE, as answered", metrics.own_ece), (f"{soft}Brier score", found.brier)]
 
 
 def _abstention(metrics: EvaluateResult) -> list[tuple[str, Estimate]]:

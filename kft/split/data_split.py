@@ -21,6 +21,7 @@ from kft.recipe.schema import DataSpec
 from kft.recipe.sources import parse_share
 from kft.registry import nearest
 from kft.split.assign import SPLITS, UNLABELLED, split_alike, split_by_time, split_rows
+from kft.split.labels import named_in, never_first, strata_of
 from kft.split.near import Copies
 from kft.split.required import require_rows, require_separate_groups
 from kft.split.sources import Sources, read_sources
@@ -132,23 +133,6 @@ def labels_of(examples: Examples) -> np.ndarray:
     return examples.labels
 
 
-def learned_targets(examples: Examples, kind: AnswerKind, space: AnswerSpace) -> np.ndarray:
-    """Returns what a head learns of examples: ``float32[n, classes]`` where labels are soft.
-
-    Else ``int32[n]`` of classes, and ``float32[n, units]`` of several labels or of a number.
-    """
-    if examples.shares is not None:
-        return examples.shares.of(space.labels)
-    return np.asarray(kind.learning.targets(list(labels_of(examples)), space, None))
-
-
-def label_shares(examples: Examples, kind: AnswerKind, space: AnswerSpace) -> list[float]:
-    """Returns what who reads nothing knows of the labels; see ``Judging.shares``. Of soft labels the mean shares."""
-    if examples.shares is not None:
-        return examples.shares.of(space.labels).mean(axis=0, dtype=np.float64).tolist()
-    return kind.judging.shares(list(labels_of(examples)), space)
-
-
 def split_hash(assignments: Mapping[str, str]) -> str:
     """Returns sha256 over the sorted (id, split) pairs, each as ``id TAB split LF`` in UTF-8.
 
@@ -218,10 +202,10 @@ def load_split(
     names, rejected, kind = read.names, read.rejected, task.kind
     notes = list(dict.fromkeys(note for part in read.parts.values() for note in part.notes))
     parts, how, copies = _divide(read.parts, spec, names, kind, read.times, similar)
-    space = kind.labels.space(_named(parts["train"]))
+    space = kind.labels.space(named_in(parts["train"]))
     require_rows(parts, names, rejected)
     _require_labels(parts, names, kind, space)
-    notes += _never_first(parts["train"], space)
+    notes += never_first(parts["train"], space)
     extra = None
     if sources.unlabelled:
         extra = find_unlabelled(sources.unlabelled, sources.places, spec, task, read.columns, parts)
@@ -304,7 +288,7 @@ def _divide(
             next_step="--set data.valid=15% --set data.test=15%",
         )
     whole = parts["train"]
-    strata = kind.labels.strata(list(labels_of(whole)))
+    strata = strata_of(whole, kind)
     largest = 1 - sum(shares.values())
     together = rows_together(whole.inputs, whole.groups, strata, spec.keep_together, similar, largest)
     groups, joined = together.groups, together.joined
@@ -332,7 +316,7 @@ def _divide(
 def _require_variety(
     train: Examples, kind: AnswerKind, name: str, columns: Columns, rejected: Sequence[RejectedRow]
 ) -> None:
-    labels = _named(train)
+    labels = named_in(train)
     if not labels and rejected:
         raise unusable(
             "no row can be used",
@@ -350,28 +334,15 @@ def _require_variety(
         )
 
 
-def _named(examples: Examples) -> list[Any]:
-    """Returns the labels; of soft ones every class that has a share, row by row."""
-    if examples.shares is None:
-        return list(labels_of(examples))
-    return [examples.shares.classes[place] for place in np.nonzero(examples.shares.values)[1]]
-
-
-def _never_first(train: Examples, space: AnswerSpace) -> list[str]:
-    if train.shares is None:
-        return []
-    never = sorted(set(space.labels) - set(labels_of(train)))
-    few = ", ".join(map(repr, never[:5])) + (f" and {len(never) - 5:,} more" if len(never) > 5 else "")
-    return [f"{few}: of no training row the largest share, so that accuracy and F1 hardly see it"] if never else []
-
-
 def _require_labels(
     parts: Mapping[str, Examples], names: Mapping[str, str], kind: AnswerKind, space: AnswerSpace
 ) -> None:
     """Refuses labels that train does not have, and ids that stand for two examples."""
     known = set(space.labels)
     for key in ("valid", "test"):
-        unseen = Counter(name for label in _named(parts[key]) for name in kind.labels.names(label) if name not in known)
+        unseen = Counter(
+            name for label in named_in(parts[key]) for name in kind.labels.names(label) if name not in known
+        )
         if unseen:
             hint = nearest(str(unseen.most_common(1)[0][0]), known)
             raise DataError(

@@ -127,7 +127,7 @@ def plan_phase(prepared: Prepared, phase: PhaseSpec) -> PhasePlan:
     model, spec, objective = prepared.model, prepared.spec.train, objective_of(phase)
     data = objective.data(prepared.data, phase)
     part = -(-spec.batch_size // spec.gradient_accumulation)  # what is in memory at a time
-    plan, edge = what_trains_in(model, phase), data.train.source.edges[-1]
+    plan, edge = what_trains_in(model, phase), data.train.source.longest
     with as_if(model, plan):
         split = objective.outputs(split_at_boundary(model))
         store, _ = decide(model, split, [data.train.source, data.valid.source], prepared.spec.features)

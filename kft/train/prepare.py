@@ -14,7 +14,6 @@ import tensorflow as tf
 from kft.data.examples import Examples
 from kft.errors import ModelError, RecipeError
 from kft.features.boundary import split_at_boundary
-from kft.feed.batches import choose_edges
 from kft.feed.source import Source
 from kft.model.backbones import Backbone
 from kft.model.blocks import find_blocks
@@ -25,6 +24,7 @@ from kft.recipe.evaluation import ThresholdSpec
 from kft.recipe.schema import RecipeSpec
 from kft.recipe.training import SCRATCH, PhaseSpec, default_phases
 from kft.registry import nearest
+from kft.replicas import needs_static_shapes
 from kft.split.data_split import Selection, labels_of
 from kft.split.holdout import set_aside
 from kft.split.near import groups_of, join_groups
@@ -160,7 +160,9 @@ def read_data(spec: RecipeSpec, split: Selection, backbone: Backbone, progress: 
         with progress.task("decoding images, once", len(split.train) + len(split.valid)) as tick:
             train, valid = (reader.read(part.inputs, keep=True, tick=tick) for part in (split.train, split.valid))
     else:
-        train, valid = _alike(*(reader.read(part.inputs) for part in (split.train, split.valid)))
+        train, valid = (reader.read(part.inputs) for part in (split.train, split.valid))
+        if needs_static_shapes(tf.distribute.get_strategy()):
+            train, valid = _alike(train, valid)
         _show_lengths(train, valid, spec, backbone, progress)
     first = _labelled(split, split.train, train)
     second = _labelled(split, split.valid, valid)
@@ -194,9 +196,8 @@ def require_label(spec: ThresholdSpec | None, labels: Sequence[str]) -> None:
 
 def _alike(train: Encoded, valid: Encoded) -> tuple[Encoded, Encoded]:
     """Gives both splits the same few padded lengths, so that what is traced for one serves the other."""
-    edges = choose_edges(np.concatenate([train.source.lengths, valid.source.lengths]))
-    first, second = (replace(part, source=replace(part.source, edges=edges)) for part in (train, valid))
-    return first, second
+    first, second = train.source.with_edges(valid.source), valid.source.with_edges(train.source)
+    return replace(train, source=first), replace(valid, source=second)
 
 
 def _show_lengths(train: Encoded, valid: Encoded, spec: RecipeSpec, backbone: Backbone, progress: Progress) -> None:
@@ -256,14 +257,15 @@ def _read_names(spec: RecipeSpec, split: Selection, backbone: Backbone) -> Sourc
 
 
 def _read_unlabelled(data: TrainData, split: Selection, spec: RecipeSpec, backbone: Backbone) -> Source:
-    """Returns the rows without labels as the model takes them, padded to the lengths that train has."""
+    """Returns the rows without labels as the model takes them; of the few padded lengths that train has, if any."""
     assert split.unlabelled is not None  # the recipe names some
     source = make_reader(TASKS.get(spec.task), backbone, spec.model).read(split.unlabelled.inputs, keep=True).source
     if not backbone.max_tokens:
         return source
     require_positions(source.lengths, backbone)
-    edges, longest = data.train.source.edges, int(source.lengths.max(initial=1))
-    return replace(source, edges=edges if longest <= edges[-1] else (*edges, source.edges[-1]))
+    train = data.train.source
+    more = (source.with_edges().longest,) if train.edges and source.longest > train.longest else ()
+    return replace(source, edges=(*train.edges, *more))
 
 
 def _kept_together(spec: RecipeSpec, split: Selection) -> np.ndarray | None:

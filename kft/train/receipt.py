@@ -17,8 +17,9 @@ from kft.records.files import write_file
 from kft.records.manifest import begin
 from kft.records.receipt import Counts, Receipt
 from kft.records.run_folder import RunFolder
-from kft.split.data_split import DataSplit, label_shares
+from kft.split.data_split import DataSplit
 from kft.split.holdout import set_aside
+from kft.split.labels import label_shares
 
 
 def write_start(

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from kft.errors import ModelError, RunError, UsageError
+from kft.feed.batches import PLAN
 from kft.model.files import BackboneFiles
 from kft.recipe.load import Recipe
 from kft.records.document import document_text, read_document
@@ -108,13 +109,14 @@ def last_folder(recipe: Recipe, run: RunFolder) -> str:
 
 
 def run_identity(recipe: Recipe, split: DataSplit, weights_hash: str) -> dict[str, str]:
-    """Returns the hashes that tell one run from another."""
+    """Returns what tells one run from another: hashes, and how batches are put together."""
     values = json.dumps(recipe.comparable(), sort_keys=True)
     return {
         "recipe": hashlib.sha256(values.encode()).hexdigest(),
         "data": split.data_hash,
         "split": split.split_hash,
         "weights": weights_hash,
+        "plan": PLAN,
     }
 
 
@@ -129,11 +131,12 @@ def load_last(folder: str, identity: Mapping[str, str], report: Callable[[str], 
         return None
     other = [name for name, value in identity.items() if found.state["identity"].get(name) != value]
     if other:
+        hashes = [name for name in other if name != "plan"]
         raise RunError(
             "the checkpoint belongs to another run",
             where=folder,
-            received="another hash of " + ", ".join(other),
-            expected="the recipe, the data and the pretrained weights that the run was begun with",
+            received="another hash of " + ", ".join(hashes) if hashes else "batches planned by an earlier kft",
+            expected="the recipe, the data, the pretrained weights and the version of kft that the run was begun with",
             next_step="restore them, or choose another train.checkpoints.folder and --run DIR",
         )
     return found

@@ -180,5 +180,5 @@ def with_more(source: Source, other: Source, rows: np.ndarray) -> Source:
 
     columns = {name: joined(column, other.columns[name]) for name, column in source.columns.items()}
     lengths = np.concatenate([source.lengths, other.lengths[rows]])
-    edges = source.edges if lengths.max(initial=1) <= source.edges[-1] else (*source.edges, other.edges[-1])
-    return Source(columns, lengths, edges)
+    more = (other.longest,) if source.edges and lengths.max(initial=1) > source.longest else ()
+    return Source(columns, lengths, (*source.edges, *more))

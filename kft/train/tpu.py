@@ -31,7 +31,7 @@ def check_tpu(prepared: Prepared, cores: int) -> list[TpuCheck]:
     """
     spec, model, data = prepared.spec.train, prepared.model, prepared.data
     sources = [data.train.source, data.valid.source]
-    longest = data.train.source.edges[-1]
+    longest = data.train.source.with_edges(data.valid.source).longest
     checks = [check_batch(spec.batch_size, cores)]
     for phase in (phase for phase in prepared.phases if not phase.solved):
         with as_if(model, what_trains_in(model, phase)):
@@ -41,7 +41,7 @@ def check_tpu(prepared: Prepared, cores: int) -> list[TpuCheck]:
             prepared.progress.note(
                 f"compiling  the step of phase {phase.name} {what} under XLA, at the longest shape, {longest}"
             )
-            error = _compile_error(prepared, phase, forward_of(split, stored=store.store))
+            error = _compile_error(prepared, phase, forward_of(split, stored=store.store), longest)
         checks.append(
             TpuCheck(
                 f"the step of phase {phase.name} compiles under XLA",
@@ -53,9 +53,9 @@ def check_tpu(prepared: Prepared, cores: int) -> list[TpuCheck]:
     return checks
 
 
-def _compile_error(prepared: Prepared, phase: PhaseSpec, forward: Forward) -> str:
+def _compile_error(prepared: Prepared, phase: PhaseSpec, forward: Forward, longest: int) -> str:
     spec, objective = prepared.spec.train, objective_of(phase)
-    data, longest = objective.data(prepared.data, phase), prepared.data.train.source.edges[-1]
+    data = objective.data(prepared.data, phase)
     steps = steps_in(objective.deal(data, phase, prepared.spec)(0))
     optimizer = make_optimizer(prepared.model, phase, spec, steps=steps)
     minimised = objective.minimised(data, phase, spec)

@@ -32,7 +32,7 @@ def runs(tiny_folder, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tuned(runs):
-    result = runs("tuned", tiny.PROBE, {"name": "top", "unfreeze": "top-1", "epochs": 2, "lr": 1e-3, "start": "probe"})
+    result = runs("tuned", tiny.PROBE, {"name": "top", "unfreeze": "top-1", "epochs": 4, "lr": 1e-3, "start": "probe"})
     assert result.best_phase == "top"
     return result.run
 
@@ -41,6 +41,21 @@ def test_nothing_of_it_can_be_set(tuned):
     artifact = load_artifact(read_run(open_run(tuned)))
     with pytest.raises(FrozenInstanceError):
         artifact.graph = None
+
+
+def test_an_answer_is_the_graphs_own_in_a_batch_of_any_size(tuned):
+    """Batches differ in rows and length; each answer is what the graph as Keras calls it says of the text alone."""
+    artifact = load_artifact(read_run(open_run(tuned)))
+    texts = tiny.texts_and_labels(40, seed=5)[0]
+    expected = []
+    for text in texts:
+        source = artifact.reader.read([text]).source.select(tuple(tensor.name for tensor in artifact.graph.inputs))
+        logits = np.asarray(artifact.graph(dict(zip(source.columns, source.batch(np.array([0])), strict=True))))
+        expected.append(np.exp(logits[0]) / np.exp(logits[0]).sum())
+    for rows in (1, 7, 16, 40):
+        np.testing.assert_allclose(artifact.answers(texts[:rows]), expected[:rows], atol=1e-5)
+    (traced,) = artifact._traced.values()
+    assert traced.function.experimental_get_tracing_count() == 1
 
 
 def test_other_weights_are_another_artifact_and_change_no_answer_of_the_first(tuned):

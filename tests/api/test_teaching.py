@@ -13,13 +13,15 @@ from kft.answer.teachable import find_teacher
 from kft.answer.teacher import ask, own_temperature
 from kft.api.reading import load
 from kft.api.teaching import taught, untaught
-from kft.errors import DataError, RecipeError, RunError
+from kft.errors import DataError, RecipeError, RunError, UsageError
+from kft.launch.placing import place as launch_place
 from kft.train.progress import Progress
 from tests import tiny
 
 QUIET = Progress(quiet=True)
 APART = ["train.teacher=blended", "data.valid=valid.csv"]
 BLEND = {"name": "blend", "unfreeze": "none", "solver": "blend"}
+SELF = [tiny.PROBE, {**tiny.TOP, "unlabelled": "confident"}]
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +70,10 @@ def test_the_student_learns_answers_and_its_folder_says_of_whom(place):
     splits = pd.read_parquet(folder / "student" / "splits.parquet")
     assert splits["split"].value_counts().to_dict() == {"unlabelled": 90, "train": 80, "test": 60, "valid": 20}
     assert result.evaluation.metrics["accuracy"].value > 0.8
+    kft.report(folder / "student")
+    card = (folder / "student" / "card.md").read_text()
+    assert "90 rows without labels beside them; the answers of another run, teacher, were learned from" in card
+    assert "(its first 1 block alone)" in card
     answers = kft.load(folder / "student").predict(["it is a superb phone.", "my awful battery."])
     assert [answer.label for answer in answers] == ["positive", "negative"]
 
@@ -116,6 +122,7 @@ def test_another_checkpoint_is_asked_anew_and_a_damaged_shard_too(place):
     np.testing.assert_allclose(ask(teacher, split.train.inputs, QUIET), before, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_needs_the_teacher_as_it_was(place):
     folder, _ = place
     run = shutil.copytree(folder / "student", folder / "again")
@@ -165,6 +172,12 @@ def test_a_teacher_that_has_learned_what_is_held_out_is_refused(place):
     )
 
 
+def test_a_teacher_that_chose_by_rows_that_are_set_aside_is_refused(place):
+    found = refused(place[0], "evaluate.abstain_at={error: 0.2}", kind=DataError)
+    assert "the teacher chose by rows that are set aside here" in str(found)
+    assert found.received.startswith("10 of 10 rows, such as reviews.csv:")
+
+
 def test_a_blend_that_learned_from_valid_teaches_by_its_head_alone(place, capsys):
     folder, _ = place
     values = json.loads((folder / "recipe.yaml").read_text())
@@ -209,3 +222,30 @@ def test_who_learned_from_such_a_blend_hands_on_what_it_knows_of_valid(place):
 def test_what_does_not_go_together_is_refused(place, overrides, said):
     with pytest.raises(RecipeError, match=said):
         kft.load_recipe(place[0] / "student.yaml", overrides)
+
+
+def test_what_looks_at_labelled_rows_alone_says_so_and_a_job_has_no_place_for_a_teacher(place, capsys):
+    folder, _ = place
+    kft.check(folder / "student.yaml", output=folder / "audit", features=False)
+    said = capsys.readouterr().err
+    assert "kft check looks at labelled rows alone: data.unlabelled and train.teacher are for kft train" in said
+    recipe = kft.load_recipe(folder / "student.yaml")
+    with pytest.raises(UsageError, match="no place for the run of a teacher"):
+        launch_place(recipe, "gs://bucket/data")
+    alone = kft.load_recipe(folder / "recipe.yaml", ["data.unlabelled=more.csv", f"train.phases={json.dumps(SELF)}"])
+    placed = launch_place(alone.with_values("model", {"backbone": "minilm-l6"}), "gs://bucket/data")
+    assert placed.recipe.spec.data.unlabelled == "/gcs/bucket/data/more.csv"
+    with pytest.raises(UsageError, match="prepared data hold no rows without labels"):
+        kft.build_data(folder / "student.yaml", folder / "prepared", quiet=True)
+
+
+def test_frames_without_labels_are_learned_from_and_refused_where_the_task_cannot():
+    texts, labels = tiny.texts_and_labels(60)
+    frames = {
+        "train": pd.DataFrame({"text": texts, "label": labels}),
+        "unlabelled": pd.DataFrame({"text": tiny.texts_and_labels(20, seed=4)[0]}),
+    }
+    _, split = load(None, [], frames)
+    assert len(split.unlabelled) == 20
+    with pytest.raises(RecipeError, match="only for text-classification"):
+        load({"task": "text-multi-label", "data": {"train": "dataframe"}}, [], frames)

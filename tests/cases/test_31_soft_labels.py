@@ -194,6 +194,15 @@ def test_init_drafts_them(place):
         look_at("votes.csv", base=folder, locate=lambda source, base: base / source, named=Wanted(label="rater_9"))
 
 
+def test_init_says_where_annotators_give_numbers(place):
+    folder, _, _ = place
+    frame = votes()[["text"]].assign(rater_1=[1, 5] * 80, rater_2=[2, 5] * 80)
+    frame.to_csv(folder / "ratings.csv", index=False)
+    look = look_at("ratings.csv", base=folder, locate=lambda source, base: base / source)
+    assert look.columns.label == "rater_1" and look.labels == ()
+    assert any("data.label: [rater_1, rater_2] with data.label_columns_hold: votes" in said for said in look.warnings)
+
+
 def test_what_does_not_know_soft_labels_says_so(place, tmp_path):
     folder, recipe, _ = place
     loaded, split = reading.load(recipe, (), None)

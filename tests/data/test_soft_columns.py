@@ -186,6 +186,18 @@ def test_a_class_that_only_valid_votes_for_is_refused():
     assert "'c' (1)" in str(caught.value)
 
 
+@pytest.mark.parametrize("grouped", [False, True])
+def test_a_class_that_is_never_first_is_learned(grouped):
+    """One vote for it in all: valid or test would else hold it, and train not know it."""
+    for seed in range(12):
+        columns = {name: ["a", "b"] * 20 for name in ("one", "two", "three")}
+        columns["three"] = [*columns["three"][:7], "rare", *columns["three"][8:]]
+        groups = {"group": "customer"} if grouped else {}
+        columns |= {"customer": [f"c{row // 2}" for row in range(N)]}
+        split = split_of(columns, ["one", "two", "three"], split_seed=seed, **groups)
+        assert split.labels == ("a", "b", "rare") and split.train.shares.of(split.labels)[:, 2].any()
+
+
 def test_two_columns_of_one_class_are_refused():
     with pytest.raises(DataError, match="two columns are of one class"):
         split_of({"a": [0.5] * N, "a ": [0.5] * N}, ["a", "a "])

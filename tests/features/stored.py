@@ -31,7 +31,7 @@ def token_model(width=WIDTH, seed=0):
 def texts(rows=200, seed=0):
     rng = np.random.default_rng(seed)
     tokens = Ragged.from_rows([rng.integers(1, VOCABULARY, rng.integers(2, 12)) for _ in range(rows)])
-    return text_source(tokens, (4, 8, 12)).select(("token_ids", "padding_mask"))
+    return text_source(tokens).select(("token_ids", "padding_mask"))
 
 
 def front_of(model=None):

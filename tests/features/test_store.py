@@ -91,14 +91,14 @@ def test_a_changed_row_costs_one_row(tmp_path):
     ids = source.columns["token_ids"]
     rows = [ids.row(i) for i in range(len(ids))]
     rows[17] = np.array([3, 1, 4, 1, 5])
-    changed = text_source(Ragged.from_rows(rows[::-1]), (4, 8, 12)).select(("token_ids", "padding_mask"))
+    changed = text_source(Ragged.from_rows(rows[::-1])).select(("token_ids", "padding_mask"))
     assert stored(front, changed, tmp_path)[1] == 1
 
 
 def test_equal_examples_are_stored_once(tmp_path):
     front = front_of()
     rows = [np.array([1, 2, 3]), np.array([4, 5]), np.array([1, 2, 3])]
-    source = text_source(Ragged.from_rows(rows), (4,)).select(("token_ids", "padding_mask"))
+    source = text_source(Ragged.from_rows(rows)).select(("token_ids", "padding_mask"))
     found, computed = stored(front, source, tmp_path)
     assert computed == 2
     np.testing.assert_array_equal(found.columns["block_00_pool"].row(0), found.columns["block_00_pool"].row(2))

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kft.feed.batches import Ragged, choose_edges, edge_for, plan, sequential_plan, stratified_plan
+from kft.feed.batches import PLAN, Ragged, choose_edges, edge_for, plan, sequential_plan, stratified_plan
 
-PLAN_7_2 = [[0, 6, 2], [4, -1, -1], [3, 5, 1]]
+PLAN_7_2 = [[1, 5, 3], [4, -1, -1], [2, 6, 0]]
 STRATIFIED_7_2 = [[3, 1, 4, 2, 0, -1], [5, -1, -1, -1, -1, -1]]
 LENGTHS = st.lists(st.integers(1, 60), max_size=90).map(lambda values: np.array(values, dtype=np.int64))
 
@@ -31,7 +31,8 @@ def test_the_plan_hangs_on_seed_and_epoch():
 
 
 def test_the_plan_never_changes():
-    """A run that is resumed under a later version must read the same batches."""
+    """A run that is resumed under a later version must read the same batches; who changes them changes ``PLAN``."""
+    assert PLAN == "longest first"
     lengths = np.array([5, 3, 8, 1, 9, 2, 7])
     assert plan(7, 2, lengths, batch_size=3, window=2).tolist() == PLAN_7_2
 
@@ -49,8 +50,15 @@ def test_batches_hold_rows_of_like_length_and_are_shuffled():
 def test_the_sequential_plan_is_sorted_and_stable(lengths, batch_size):
     steps = sequential_plan(lengths, batch_size).ravel()
     rows = steps[steps >= 0]
-    assert rows.tolist() == sorted(range(len(lengths)), key=lambda row: (lengths[row], row))
+    assert rows.tolist() == sorted(range(len(lengths)), key=lambda row: (-lengths[row], row))
     assert (steps[len(rows) :] == -1).all()
+
+
+def test_the_batch_that_is_not_full_holds_the_shortest_rows_of_its_window():
+    lengths = np.random.default_rng(0).permutation(np.arange(1, 104))
+    for steps in (plan(0, 0, lengths, batch_size=10, window=11), sequential_plan(lengths, 10)):
+        (short,) = [batch[batch >= 0] for batch in steps if (batch < 0).any()]
+        assert sorted(lengths[short]) == [1, 2, 3]
 
 
 def padded_tokens(lengths, edges):

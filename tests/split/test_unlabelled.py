@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
@@ -91,3 +93,21 @@ def test_what_cannot_be_learned_from_is_refused(base):
     with pytest.raises(DataError, match="one id is in two splits") as stop:
         split(base, unlabelled="more.csv", id="key")
     assert stop.value.where == "train and unlabelled"
+
+
+def test_a_folder_of_images_without_classes_is_read_and_copies_of_held_out_ones_are_left_out(tmp_path):
+    rng = np.random.default_rng(0)
+    for place in ("photos/cat", "photos/dog", "more/any"):
+        (tmp_path / place).mkdir(parents=True)
+        for number in range(10):
+            pixels = rng.integers(0, 255, (6, 6, 3)).astype(np.uint8).repeat(8, 0).repeat(8, 1)
+            Image.fromarray(pixels).save(tmp_path / place / f"{number}.png")
+    spec = DataSpec(train="photos", valid="20%", test="20%")
+    images = TASKS.get("image-classification")
+    first = load_split(spec, task=images, base=tmp_path, locate=lambda source, base: base / source)
+    held = first.test.inputs[0]
+    (tmp_path / "more" / "again.png").write_bytes(held.read_bytes())
+    spec = spec.model_copy(update={"unlabelled": "more"})
+    found = load_split(spec, task=images, base=tmp_path, locate=lambda source, base: base / source)
+    assert len(found.unlabelled) == 10 and "1 copies or near-copies" in found.how
+    assert found.unlabelled.ids[0] == "more/any/0.png" and found.unlabelled.labels is None

@@ -61,7 +61,7 @@ def test_what_is_stored_is_bfloat16_under_a_key_of_its_own(tiny_folder, tmp_path
     recipe = kft.load_recipe(tiny.recipe(tmp_path, tiny_folder), ["train.precision=bfloat16"])
     rng = np.random.default_rng(0)
     tokens = Ragged.from_rows([rng.integers(5, 20, rng.integers(2, 12)) for _ in range(40)])
-    source, fronts = text_source(tokens, (12,)), []
+    source, fronts = text_source(tokens), []
     for backbone in (backbones.load_for(recipe.spec), kft.load_backbone(str(tiny_folder))):
         model = kft.build_model(backbone, classes=2)
         kft.freeze(model, "top-1")

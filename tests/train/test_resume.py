@@ -113,7 +113,7 @@ def test_looking_at_a_stopped_run_changes_nothing_of_what_it_comes_to(place, nam
     folder, recipe, whole = place
     run = folder / "looked-at"
     if not run.exists():
-        stop_early(place, "looked-at")
+        stop_early(place, "looked-at", after=1)
         early = kft.evaluate(run, quiet=True)
         assert early.metrics != whole.evaluation.metrics and (run / "calibration.json").is_file()
         kft.train(recipe, run=run, resume=True, quiet=True)

@@ -21,7 +21,11 @@ FEWEST_NUMBERS, FEW_NUMBERS = 20, 100
 def check_amount(view: AuditView) -> Iterable[Finding]:
     """Looks for too few rows a class in train."""
     kind, labels = view.task.kind, list(labels_of(view.split.train))
-    if view.split.labels:
+    shares = view.split.train.shares
+    if shares is not None:  # a share of a row is so much of a row
+        totals = shares.of(view.split.labels).sum(axis=0)
+        yield from judge_classes(dict(zip(view.split.labels, map(round, totals.tolist()), strict=True)))
+    elif view.split.labels:
         names = Counter(name for label in labels for name in set(kind.labels.names(label)))
         yield from judge_classes({name: names[name] for name in view.split.labels})
     else:
