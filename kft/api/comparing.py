@@ -22,14 +22,12 @@ from kft.records.compare import ApproachResult, Comparison, Verdict
 from kft.records.document import write_document
 from kft.records.files import write_file
 from kft.records.run_folder import RUN_NOTE, RunFolder, create_run, latest_run, refuse_taken
-from kft.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from kft.model.backbones import Backbone
     from kft.recipe.load import Recipe
-    from kft.recipe.schema import RecipeSpec
     from kft.split.data_split import DataSplit
 
 RUNS = Path("runs")
@@ -106,8 +104,8 @@ def compare(
 
     Raises:
         RunError: There is none to go on with, or it was begun with another recipe, other data or other versions.
-        UsageError: The task is about single words, an approach is unknown, or nothing that is trained was named where
-            its curve is asked for.
+        UsageError: An approach is unknown, none can be used on these data, or nothing that is trained was named where its
+            curve is asked for.
         KftError: One of its kinds, for a recipe, data, weights or a disk that does not fit.
 
     Example:
@@ -134,7 +132,6 @@ def compare(
     if not resume:
         refuse_taken(folder)
     loaded, split = load(recipe, overrides, data, devices)
-    _require_whole_answers(loaded.spec)
     refuse_soft_loss(loaded.spec, split.without_test())
     from kft.train.resume import run_identity
 
@@ -188,14 +185,3 @@ class _Place:
         if not made.manifest.is_file():  # it comes last: an earlier call may have been killed before
             write_start(made, self.recipe, self.split, self.backbone, ())
         return self.found
-
-
-def _require_whole_answers(spec: RecipeSpec) -> None:
-    if TASKS.get(spec.task).kind.learning.per_token:
-        raise UsageError(
-            "kft compare knows approaches for whole inputs, not for single words",
-            where="task",
-            received=spec.task,
-            expected=", ".join(task.name for task in TASKS if not task.kind.learning.per_token),
-            next_step="kft train RECIPE compares with the probe and with a constant answer",
-        )

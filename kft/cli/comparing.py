@@ -116,10 +116,9 @@ def _print(result: CompareResult, recipe: str) -> None:
 
 def _next_step(result: CompareResult, recipe: str) -> str:
     name = result.verdict.approach
-    if name in NEXT:
+    chosen = next((each.chosen for each in result.approaches if each.name == name), None) or {}
+    if "phases" not in chosen:
         return NEXT[name].format(recipe=quote(recipe))
-    (chosen,) = (each.chosen for each in result.approaches if each.name == name)
-    assert chosen is not None  # it was tried, or it would not be recommended
     return f"kft train {quote(recipe)} --set {quote('train.phases=' + json.dumps(chosen['phases']))}"
 
 

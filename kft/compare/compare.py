@@ -210,7 +210,9 @@ class Answered:
 def answer_labelled(setting: Setting, name: str, solution: Solution) -> Answered:
     """Returns an approach's honest answers, calibrated: out of fold where it has them, else of valid."""
     valid, crossed = setting.split.valid, solution.out_of_fold is not None
-    raw = solution.answers(setting, valid) if solution.out_of_fold is None else solution.out_of_fold
+    raw = solution.of_valid if solution.out_of_fold is None else solution.out_of_fold
+    if raw is None:
+        raw = solution.answers(setting, valid)
     temperature = UNCHANGED
     one_class = setting.task.kind.one_class
     if one_class and setting.spec.evaluate.calibrate == "temperature" and name != BASELINE:

@@ -98,7 +98,7 @@ def _say_slope(name: str, slope: Slope, metric: str) -> str:
 def _row(outcome: ApproachResult, verdict: Verdict, metric: str) -> Row:
     approach = APPROACHES.get(outcome.name)
     if outcome.metrics is None or outcome.cost is None or outcome.risk is None or outcome.paired is None:
-        return Row((outcome.name, approach.best_for, f"skipped: {outcome.skipped}", "", "", "", ""), False, True)
+        return Row((outcome.name, f"skipped: {outcome.skipped}", "", "", "", "", ""), False, True)
     cost, risk = outcome.cost, outcome.risk
     paired = outcome.paired.get("out_of_fold", outcome.paired["valid"])
     rows = f"{outcome.rows:,} rows" if "out_of_fold" in outcome.paired else "valid"
@@ -106,7 +106,8 @@ def _row(outcome: ApproachResult, verdict: Verdict, metric: str) -> Row:
     gap = "" if risk.overfitting_gap is None else f"gap {risk.overfitting_gap:+.2f}\n"
     retained = "" if risk.retained is None else f"\nretains {risk.retained.value:.2f}"
     # Tuning that never got beyond the probe it started from is the probe.
-    kept = "\nkept its start" if outcome.chosen and outcome.chosen.get("phase") == "probe" else ""
+    stayed = outcome.name != "probe" and (outcome.chosen or {}).get("phase") == "probe"
+    kept = "\nkept its start" if stayed else ""
     return Row(
         cells=(
             outcome.name,

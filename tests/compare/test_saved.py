@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -43,6 +44,15 @@ def test_what_is_kept_is_read_back(tmp_path):
     assert found["top"].known is None and found["top"].curve == CURVE and found["linear"].curve is None
     assert found["top"].slope == SLOPE and found["linear"].slope is None
     np.testing.assert_array_equal(found["linear"].known, np.eye(2))
+
+
+def test_spans_are_read_back(tmp_path):
+    answers = np.empty(3, object)
+    answers[:] = [((0, 4, "PER", 0.75),), (), ((1, 2, "LOC", 0.5), (3, 5, "PER", 1.0))]
+    Saved(lambda: tmp_path, IDENTITY).keep(replace(fitted(), valid=answers, known=answers, test=answers[:1]))
+    found = read_saved(tmp_path, IDENTITY)["linear"]
+    assert found.valid.tolist() == answers.tolist() == found.known.tolist()
+    assert found.test.tolist() == answers[:1].tolist()
 
 
 def test_one_that_is_damaged_is_done_again(tmp_path):
