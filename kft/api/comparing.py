@@ -104,8 +104,8 @@ def compare(
 
     Raises:
         RunError: There is none to go on with, or it was begun with another recipe, other data or other versions.
-        UsageError: An approach is unknown, none can be used on these data, or nothing that is trained was named where its
-            curve is asked for.
+        UsageError: An approach is unknown, none can be used on these data, or nothing that is trained was named where
+            its curve is asked for.
         KftError: One of its kinds, for a recipe, data, weights or a disk that does not fit.
 
     Example:
