@@ -13,6 +13,7 @@ from kft.answer.calibration import fit_temperature
 from kft.answer.decide import UNCHANGED, Temperature
 from kft.compare.approaches import APPROACHES, Approach
 from kft.compare.growing import label_curve, why_no_curve
+from kft.compare.halving import with_slope
 from kft.compare.saved import Fitted, Saved
 from kft.compare.setting import Setting
 from kft.compare.solution import Solution
@@ -36,10 +37,12 @@ class Asked:
             10 training rows a class, from scratch below 100, and whatever takes longer than the budget by its size
             (``Setting.estimated_minutes``).
         budget: Minutes that one approach may take.
+        tuned_curve: Whether the best that is trained is trained again, on half of the rows.
     """
 
     names: Sequence[str] | None = None
     budget: float = BUDGET_MINUTES
+    tuned_curve: bool = False
 
 
 def run_approaches(
@@ -88,6 +91,8 @@ def run_approaches(
             expected="at least one that can",
             next_step="leave --approaches out for all of them",
         )
+    if asked.tuned_curve:
+        fitted = with_slope(setting, fitted, saved)
     verdict = decide_among(setting, fitted)
     outcomes = _open_test(setting, test, fitted, verdict)
     order = [name for name in APPROACHES.names() if name in fitted or name in skipped]
@@ -305,6 +310,7 @@ def _open_test(
             chosen={**each.chosen, "temperature": each.temperature.value},
             out_of_fold=crossed,
             curve=each.curve,
+            slope=each.slope,
             rows=len(valid) if each.known is None else len(each.known),
         )
     return outcomes

@@ -17,7 +17,7 @@ import numpy as np
 
 from kft.answer.decide import Temperature
 from kft.errors import RunError
-from kft.records.compare import Cost, LabelCurve
+from kft.records.compare import Cost, LabelCurve, Slope
 from kft.records.estimate import Estimate
 from kft.records.files import write_file, write_json
 from kft.tasks.cells import as_objects
@@ -48,6 +48,7 @@ class Fitted:
         chosen: What was chosen within the approach.
         seconds: Wall seconds of all of it, fitting, answering and timing.
         curve: What more labels would bring; None where it is not measured.
+        slope: What half of the training rows lacked; None where it was not trained on them.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Fitted:
     chosen: Mapping[str, Any]
     seconds: float
     curve: LabelCurve | None = None
+    slope: Slope | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class Saved:
         facts = {name: value for name, value in vars(fitted).items() if name not in ARRAYS}
         facts |= {
             name: None if facts[name] is None else dataclasses.asdict(facts[name])
-            for name in ("temperature", "cost", "retained", "curve")
+            for name in ("temperature", "cost", "retained", "curve", "slope")
         }
         text = json.dumps(facts, default=float).encode()
         file = io.BytesIO()
@@ -162,10 +164,16 @@ def _read(path: Path) -> Fitted | None:
             return None
         facts["temperature"], facts["cost"] = Temperature(**facts["temperature"]), Cost(**facts["cost"])
         facts["curve"] = None if facts["curve"] is None else _curve(facts["curve"])
+        facts["slope"] = None if facts["slope"] is None else _slope(facts["slope"])
         facts["retained"] = None if facts["retained"] is None else Estimate(**facts["retained"])
         return Fitted(valid=valid, known=known, test=test, **facts)
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error):
         return None
+
+
+def _slope(facts: Mapping[str, Any]) -> Slope:
+    points: dict[str, Any] = {name: tuple(facts[name]) for name in ("sizes", "values")}
+    return Slope(**{**facts, **points, "gain": Estimate(**facts["gain"])})
 
 
 def _curve(facts: Mapping[str, Any]) -> LabelCurve:

@@ -180,3 +180,22 @@ def test_answers_are_out_of_fold_and_say_on_how_many_rows(tiny_folder, tmp_path)
         assert 0 < curve.forecast.low <= curve.forecast.value <= curve.forecast.high <= 1
     assert "twice the 96 rows of the folds" in (tmp_path / "run" / "compare.md").read_text()
     assert read_comparison(tmp_path / "run").verdict == result.verdict
+
+
+def test_what_the_second_half_of_the_rows_brought_to_tuning(kft_cli, tiny_folder, tmp_path):
+    path = write_recipe(tmp_path, tiny_folder)
+    code, out, err = kft_cli("compare", path, "--approaches", "probe,top", "--curve", "tuned")
+    assert code == 0, err
+    (run,) = (tmp_path / "runs").iterdir()
+    found = {each["name"]: each for each in json.loads((run / "compare.json").read_text())["approaches"]}
+    assert found["probe"]["slope"] is None
+    slope = found["top"]["slope"]
+    few, many = slope["sizes"]
+    assert few == round(many / 2) and slope["values"][1] == found["top"]["valid"]["accuracy"]["value"]
+    gain = slope["gain"]
+    assert gain["low"] <= gain["value"] <= gain["high"]
+    assert gain["value"] == pytest.approx(slope["values"][1] - slope["values"][0])
+    assert f"top, trained on {few} rows, has" in " ".join(out.split())
+    assert "two points carry no further" in (run / "compare.md").read_text()
+    code, _, err = kft_cli("compare", path, "--approaches", "probe", "--curve", "tuned")
+    assert code == 2 and "nothing that is trained is among the approaches" in err
