@@ -22,8 +22,8 @@ help:
 	@echo "make lint        formatting, lint and types only"
 	@echo "make notebooks   writes notebooks/*.ipynb anew from the scripts beside them"
 	@echo "make bench       the benchmarks on your csv files: make bench TRAIN=train.csv TEST=test.csv (about an hour)"
-	@echo "make bench-peers the same with Hugging Face Trainer and sentence-transformers, installed into .venv-peers"
-	@echo "make clean       remove .venv, .venv-peers, .venv-tf220 and every cache of the tools; runs/ and downloaded weights stay"
+	@echo "make bench-peers the same with peers that need torch, installed into .venv-peers and .venv-autogluon"
+	@echo "make clean       remove .venv, .venv-peers, .venv-autogluon, .venv-tf220 and every cache of the tools; runs/ and downloaded weights stay"
 	@echo
 	@echo "Variables: PYTHON=$(PYTHON)  WORKERS=$(WORKERS)"
 
@@ -73,23 +73,29 @@ bench: $(DEV_INSTALLED)
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/scaling.py check
 	$(BIN)/python benchmarks/audit.py $(BENCH)
-	$(BIN)/python benchmarks/few_labels.py $(BENCH)
+	$(BIN)/python benchmarks/few_labels.py $(BENCH) $(if $(PEERS),--peers $(PEERS) --autogluon $(AUTOGLUON))
 	$(BIN)/python benchmarks/verdict.py $(BENCH)
 	$(BIN)/python benchmarks/distribution.py $(BENCH)
 	$(BIN)/python benchmarks/unsure.py $(BENCH)
 
-bench-peers: .venv-peers/installed
-	@$(MAKE) bench PEERS=.venv-peers/bin/python
+bench-peers: .venv-peers/installed .venv-autogluon/installed
+	@$(MAKE) bench PEERS=.venv-peers/bin/python AUTOGLUON=.venv-autogluon/bin/python
 
 .venv-peers/installed: benchmarks/peers.txt | $(BIN)/python
-	@echo "==> installing the peers into .venv-peers (about 1 GB)"
+	@echo "==> installing the peers into .venv-peers (1.7 GB on disk)"
 	@$(PYTHON) -m venv --clear .venv-peers
-	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers.txt
+	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+.venv-autogluon/installed: benchmarks/autogluon.txt | $(BIN)/python
+	@echo "==> installing AutoGluon into .venv-autogluon (2.3 GB on disk)"
+	@$(PYTHON) -m venv --clear .venv-autogluon
+	@.venv-autogluon/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
 clean:
-	@echo "==> removing .venv, .venv-peers, .venv-tf220, build/ and the tools' caches; runs/ stays"
-	@rm -rf $(VENV) .venv-peers .venv-tf220 build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*
+	@echo "==> removing .venv, .venv-peers, .venv-autogluon, .venv-tf220, build/ and the tools' caches; runs/ stays"
+	@rm -rf $(VENV) .venv-peers .venv-autogluon .venv-tf220 build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*
 	@find kft tests benchmarks recipes -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # What follows installs, once: again only when setup.cfg or pyproject.toml changes.

@@ -45,16 +45,18 @@ def main() -> None:
             found = classifier.predict(np.array(rows.split.test.inputs), batch_size=32, verbose=0)
             return scored("keras-hub", seconds, found)
 
-        def torch_peer(peer: str) -> dict:
+        def torch_peer(name: str) -> dict:
             from kft import assets
 
             write_splits(rows, folder)
             model = str(assets.fetch(PACKAGES.get("minilm-l6")))
             script = str(Path(__file__).parent / "peers_side.py")
-            command = [args.peers, script, peer, str(folder), model, str(args.epochs), str(LR)]
+            settings = {"epochs": args.epochs, "lr": LR, "by_length": name == "trainer-by-length"}
+            peer = name.removesuffix("-by-length")
+            command = [args.peers, script, peer, str(folder), model, json.dumps(settings)]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             seconds = json.loads(done.stdout.strip().splitlines()[-1])
-            return scored(peer, seconds, np.load(folder / "logits.npy"))
+            return scored(name, seconds, np.load(folder / "logits.npy"))
 
         contenders = {
             "kft": lambda: ours("kft", rows),

@@ -1,24 +1,32 @@
 """The peers that need torch, run in an environment of their own (`make bench-peers`): prints one JSON line.
 
-python benchmarks/peers_side.py trainer|trainer-by-length|sentence-transformers FOLDER MODEL EPOCHS LR
+python benchmarks/peers_side.py trainer|sentence-transformers|setfit|autogluon FOLDER MODEL SETTINGS
 
-FOLDER holds train.csv, valid.csv and test.csv with text and target; the test logits go to FOLDER/logits.npy.
+FOLDER holds train.csv and test.csv with text and target, and valid.csv where a peer is given rows of its own to choose
+by; the test logits go to FOLDER/logits.npy. MODEL is the folder of the weights, SETTINGS a JSON object.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
+import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 BATCH_SIZE = 32
 
+Frames = dict[str, pd.DataFrame]
+Answer = Callable[[pd.DataFrame], np.ndarray]
 
-def trainer(folder: Path, model_folder: str, epochs: int, lr: float, by_length: bool) -> dict[str, float]:
+
+def trainer(frames: Frames, model_folder: str, folder: Path, settings: dict[str, Any]) -> Answer:
     """Hugging Face Trainer as its users run it: its classifier, dynamic padding, its schedule."""
     import torch
     from transformers import (
@@ -31,8 +39,6 @@ def trainer(folder: Path, model_folder: str, epochs: int, lr: float, by_length: 
     )
 
     set_seed(0)
-    frames = {name: pd.read_csv(folder / f"{name}.csv") for name in ("train", "valid", "test")}
-    started = time.process_time(), time.perf_counter()
     tokenizer = AutoTokenizer.from_pretrained(model_folder)
 
     class Rows(torch.utils.data.Dataset):
@@ -46,71 +52,126 @@ def trainer(folder: Path, model_folder: str, epochs: int, lr: float, by_length: 
         def __getitem__(self, row: int) -> dict:
             return {**{key: values[row] for key, values in self.encoded.items()}, "labels": self.targets[row]}
 
-    model = AutoModelForSequenceClassification.from_pretrained(
-        model_folder, num_labels=int(frames["train"]["target"].max()) + 1
-    )
-    sampling = {"train_sampling_strategy": "group_by_length"} if by_length else {}
+    by_length = {"train_sampling_strategy": "group_by_length"} if settings.get("by_length") else {}
     runner = Trainer(
-        model=model,
+        model=AutoModelForSequenceClassification.from_pretrained(
+            model_folder, num_labels=int(frames["train"]["target"].max()) + 1
+        ),
         args=TrainingArguments(
             output_dir=str(folder / "trainer"),
-            num_train_epochs=epochs,
-            learning_rate=lr,
+            num_train_epochs=settings["epochs"],
+            learning_rate=settings["lr"],
             per_device_train_batch_size=BATCH_SIZE,
             per_device_eval_batch_size=BATCH_SIZE,
-            eval_strategy="epoch",
+            eval_strategy="epoch" if "valid" in frames else "no",
             save_strategy="no",
             report_to=[],
             use_cpu=True,
             disable_tqdm=True,
-            **sampling,
+            **by_length,
         ),
         train_dataset=Rows(frames["train"]),
-        eval_dataset=Rows(frames["valid"]),
+        eval_dataset=Rows(frames["valid"]) if "valid" in frames else None,
         data_collator=DataCollatorWithPadding(tokenizer),
     )
     runner.train()
-    seconds = {"cpu_s": time.process_time() - started[0], "wall_s": time.perf_counter() - started[1]}
     runner.args.train_sampling_strategy = "random"  # else it groups the test texts too and answers out of order
-    np.save(folder / "logits.npy", runner.predict(Rows(frames["test"])).predictions)
-    return seconds
+    return lambda frame: runner.predict(Rows(frame)).predictions
 
 
-def sentence_transformers(folder: Path, model_folder: str) -> dict[str, float]:
-    """Mean-pooled vectors, standardised, and logistic regression with its strength tuned on valid."""
+def sentence_transformers(frames: Frames, model_folder: str, folder: Path, settings: dict[str, Any]) -> Answer:
+    """Mean-pooled vectors, standardised, and logistic regression; its strength by valid, else by cross-validation."""
     from sentence_transformers import SentenceTransformer, models
     from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import cross_val_score
     from sklearn.preprocessing import StandardScaler
 
-    frames = {name: pd.read_csv(folder / f"{name}.csv") for name in ("train", "valid", "test")}
-    started = time.process_time(), time.perf_counter()
     words = models.Transformer(model_folder)
     encoder = SentenceTransformer(modules=[words, models.Pooling(words.get_word_embedding_dimension())], device="cpu")
 
-    def encode(name: str) -> np.ndarray:
-        return encoder.encode(list(frames[name]["text"]), batch_size=BATCH_SIZE, show_progress_bar=False)
+    def encode(frame: pd.DataFrame) -> np.ndarray:
+        return encoder.encode(list(frame["text"]), batch_size=BATCH_SIZE, show_progress_bar=False)
 
     scaler = StandardScaler()
-    train, valid = scaler.fit_transform(encode("train")), scaler.transform(encode("valid"))
-    best = None
-    for strength in 10.0 ** np.arange(-4, 2.01, 0.5):
-        probe = LogisticRegression(C=strength, max_iter=2000).fit(train, frames["train"]["target"])
-        score = probe.score(valid, frames["valid"]["target"])
-        if best is None or score > best[0]:
-            best = score, probe
-    seconds = {"cpu_s": time.process_time() - started[0], "wall_s": time.perf_counter() - started[1]}
-    np.save(folder / "logits.npy", best[1].predict_log_proba(scaler.transform(encode("test"))))
-    return seconds
+    train, targets = scaler.fit_transform(encode(frames["train"])), frames["train"]["target"]
+    probes = [LogisticRegression(C=strength, max_iter=2000) for strength in 10.0 ** np.arange(-4, 2.01, 0.5)]
+    if "valid" in frames:
+        valid = scaler.transform(encode(frames["valid"]))
+        reached = [probe.fit(train, targets).score(valid, frames["valid"]["target"]) for probe in probes]
+    else:
+        reached = [cross_val_score(probe, train, targets, cv=5).mean() for probe in probes]
+    best = probes[int(np.argmax(reached))].fit(train, targets)
+    return lambda frame: best.predict_log_proba(scaler.transform(encode(frame)))
+
+
+def setfit(frames: Frames, model_folder: str, folder: Path, settings: dict[str, Any]) -> Answer:
+    """SetFit (Tunstall et al., 2022) with its own defaults but for what `settings` says."""
+    from datasets import Dataset
+    from setfit import SetFitModel, Trainer, TrainingArguments
+
+    model = SetFitModel.from_pretrained(model_folder, device="cpu")
+    rows = Dataset.from_dict({"text": list(frames["train"]["text"]), "label": list(frames["train"]["target"])})
+    args = TrainingArguments(
+        output_dir=str(folder / "setfit"), report_to="none", show_progress_bar=False, save_strategy="no", **settings
+    )
+    Trainer(model=model, args=args, train_dataset=rows).train()
+    return lambda frame: np.asarray(model.predict_proba(list(frame["text"]), as_numpy=True))
+
+
+def autogluon(frames: Frames, model_folder: str, folder: Path, settings: dict[str, Any]) -> Answer:
+    """AutoGluon's MultiModalPredictor with its own defaults but for the weights, their pooling and the problem type."""
+    from autogluon.multimodal import MultiModalPredictor
+
+    predictor = MultiModalPredictor(
+        label="target", path=str(folder / "autogluon"), enable_progress_bar=False, **settings
+    )
+    predictor.fit(
+        frames["train"],
+        hyperparameters={
+            "model.names": ["hf_text"],
+            "model.hf_text.checkpoint_name": model_folder,
+            "model.hf_text.pooling_mode": "mean",
+            "env.num_gpus": 0,
+            "env.accelerator": "cpu",
+            # Processes that load rows cost more than short texts do.
+            "env.num_workers": 0,
+            "env.num_workers_inference": 0,
+        },
+        seed=0,
+    )
+    return lambda frame: predictor.predict_proba(frame[["text"]], as_pandas=False)
+
+
+# Each with what it imports, which is loaded before the clock starts, as kft's own libraries are.
+PEERS = {
+    "trainer": (trainer, ("transformers.trainer", "transformers.models.bert.modeling_bert")),
+    "sentence-transformers": (sentence_transformers, ("sentence_transformers", "sklearn.linear_model")),
+    "setfit": (setfit, ("setfit",)),
+    "autogluon": (autogluon, ("autogluon.multimodal",)),
+}
 
 
 def main() -> None:
-    """Runs one peer."""
-    peer, folder, model, epochs, lr = sys.argv[1:]
-    if peer == "sentence-transformers":
-        found = sentence_transformers(Path(folder), model)
-    else:
-        found = trainer(Path(folder), model, int(epochs), float(lr), peer == "trainer-by-length")
-    print(json.dumps(found))
+    """Runs one peer: seconds of the training, and of the test rows' answers apart."""
+    peer, place, model, settings = sys.argv[1:]
+    folder = Path(place)
+    parts = {name: folder / f"{name}.csv" for name in ("train", "valid", "test")}
+    frames = {name: pd.read_csv(path) for name, path in parts.items() if path.is_file()}
+    train_peer, libraries = PEERS[peer]
+    for library in libraries:
+        importlib.import_module(library)
+    clocks = [_clocks()]
+    answer = train_peer(frames, model, folder, json.loads(settings))
+    clocks.append(_clocks())
+    np.save(folder / "logits.npy", answer(frames["test"]))
+    clocks.append(_clocks())
+    train, test = np.diff(clocks, axis=0)
+    print(json.dumps({"cpu_s": train[0], "wall_s": train[1], "test_cpu_s": test[0], "test_wall_s": test[1]}))
+
+
+def _clocks() -> tuple[float, float]:
+    """CPU seconds of this process and of those that it started and that ended; wall seconds."""
+    return time.process_time() + sum(os.times()[2:4]), time.perf_counter()
 
 
 if __name__ == "__main__":

@@ -164,7 +164,7 @@ def load_answering(run: Run) -> Answering:
     if probe is None:
         own = _on(recipe.spec, space, backbone, best.weights)
     elif is_blend(best.weights):
-        own = _blended(probe, best.weights, {} if kept else best.weights)
+        own = blended(probe, best.weights, {} if kept else best.weights)
     else:
         own = probe if _same(head, best.weights) else with_weights(probe, best.weights)
     own = replace(own, checkpoint=best.digest)
@@ -188,7 +188,7 @@ def from_training(run: RunFolder, backbone: Backbone, fitted: FitResult, space: 
     model = replace(_artifact(recipe.spec, space, backbone, fitted.model), checkpoint=digest)
     best, probe = model, None
     if fitted.blend:
-        best = _blended(model, fitted.blend, {})
+        best = blended(model, fitted.blend, {})
     if fitted.probe is not None:
         head = (variable for variable in fitted.model.weights if variable.path in fitted.probe)
         same = fitted.backbone_kept and _same(fitted.probe, {variable.path: variable.numpy() for variable in head})
@@ -246,10 +246,10 @@ def _on(spec: RecipeSpec, space: AnswerSpace, backbone: Backbone, arrays: Arrays
     _require_known(graph, own)
     restore([variable for variable in graph.weights if variable.path in own], own)
     artifact = _artifact(spec, space, backbone, graph)
-    return artifact if len(own) == len(arrays) else _blended(artifact, arrays, {})
+    return artifact if len(own) == len(arrays) else blended(artifact, arrays, {})
 
 
-def _blended(artifact: Artifact, arrays: Arrays, weights: Arrays) -> Artifact:
+def blended(artifact: Artifact, arrays: Arrays, weights: Arrays) -> Artifact:
     """Returns the artifact of a blend on the layers of another one, whose graph stays as it is.
 
     Args:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from kft.answer.load import Run, read_run
@@ -18,6 +19,7 @@ from kft.records.manifest import SCORES
 from kft.records.run_folder import RunFolder, open_run
 from kft.split.assign import SPLITS, UNLABELLED
 from kft.split.data_split import DataSplit, content_hash
+from kft.split.holdout import set_aside
 from kft.tasks.registry import TASKS
 
 WHERE = "train.teacher"
@@ -90,6 +92,7 @@ def find_teacher(recipe: Recipe, split: DataSplit) -> Teacher | None:
         if seen := _rows_of_valid(each, split, own, besides=_hashes(learner.folder).get("valid", set())):
             raise _refused(each, split, "valid", seen, "its valid, from which its blend has learned")
         learner = each
+    _require_unseen_aside(run, recipe, split)
     seen = _rows_of_valid(run, split, own)
     if seen and not _has_head(run):
         raise _refused(run, split, "valid", seen, "its valid, from which its blend has learned")
@@ -160,6 +163,25 @@ def _require_apart(run: Run, split: DataSplit, own: Mapping[str, set[str]]) -> N
             rows = _known_rows(split.part(name), learned.get(part, set()) - known_here[name])
             if rows:
                 raise _refused(run, split, name, rows, f"its {part}")
+
+
+def _require_unseen_aside(run: Run, recipe: Recipe, split: DataSplit) -> None:
+    """Refuses a teacher that chose by rows which are set aside here: the promise on abstention is not for such.
+
+    One of the same split that sets rows aside as well has set aside the very same.
+    """
+    theirs, aside = run.recipe.spec.evaluate.abstain_at, set_aside(recipe.spec, split)
+    if not aside.any() or (theirs is not None and run.receipt.split_hash == split.split_hash):
+        return
+    rows = _known_rows(split.valid.take(np.flatnonzero(aside)), _hashes(run.folder).get("valid", set()))
+    if rows:
+        raise DataError(
+            "the teacher chose by rows that are set aside here, for the promise on abstention",
+            where=f"{WHERE}: {run.folder.path}",
+            received=f"{len(rows):,} of {int(aside.sum()):,} rows, such as {rows[0]}",
+            expected="rows that had a part in no choice, the teacher's among them",
+            next_step="train the teacher with evaluate.abstain_at on the same split: it sets the same rows aside",
+        )
 
 
 def _rows_of_valid(

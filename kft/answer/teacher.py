@@ -20,10 +20,12 @@ from kft.answer.load import load_artifact, load_head
 from kft.answer.teachable import Teacher
 from kft.data.clean import clean_input
 from kft.data.examples import content
+from kft.errors import UsageError
 from kft.features.cache import features_root
 from kft.features.vectors import as_array
 from kft.feed.shards import ABOUT, ShardIndex, locked, write_shard
 from kft.records.files import write_json
+from kft.replicas import process_count
 
 if TYPE_CHECKING:
     from kft.train.progress import Progress
@@ -64,6 +66,14 @@ def _kept(teacher: Teacher, inputs: Sequence[Any], progress: Progress) -> np.nda
     keys = _keys(inputs)
     index = ShardIndex(folder)
     missing = index.missing(keys)
+    if len(missing) and process_count() > 1:
+        raise UsageError(  # the one that holds the store's lock would wait for the others to compute with it
+            "several workers cannot ask a teacher",
+            where=f"train.teacher: {teacher.named}",
+            received=f"{len(missing):,} of {len(inputs):,} rows not answered before, and {process_count()} workers",
+            expected="answers in a cache that all workers share",
+            next_step="kft train with --devices one, stopped once it has answered; or KFT_CACHE on a shared disk",
+        )
     if not len(missing):
         progress.note(f"teacher    {teacher.named}: {len(inputs):,} answers are stored already")
     else:

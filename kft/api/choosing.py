@@ -27,7 +27,6 @@ from kft.records.files import require_writable, write_folder
 from kft.records.run_folder import refuse_taken
 from kft.split.data_split import labels_of
 from kft.split.together import rows_together
-from kft.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,7 +120,7 @@ def choose(
 
     Raises:
         ModelError: A name leads nowhere. One that cannot be fetched, loaded or used is listed with the reason.
-        UsageError: None can be measured, or the task is about single words.
+        UsageError: None can be measured.
         KftError: One of its kinds, for a recipe, data or a disk that does not fit.
 
     Example:
@@ -137,7 +136,6 @@ def choose(
     require_writable(folder or RUNS)
     _require_one_process(devices)
     loaded, split = load(recipe, overrides, data, devices)
-    _require_whole_answers(loaded.spec)
     selection = choosable(split.without_test(), loaded.spec)
     refuse_soft_loss(loaded.spec, selection)
     progress = progress_for(quiet)
@@ -248,17 +246,6 @@ def _require_one_process(devices: str) -> None:
             received="several workers",
             expected="one, cpu:N, multi-gpu or tpu",
             next_step="kft choose RECIPE --backbones A,B --devices one",
-        )
-
-
-def _require_whole_answers(spec: RecipeSpec) -> None:
-    if TASKS.get(spec.task).kind.learning.per_token:
-        raise UsageError(
-            "kft choose answers whole inputs, not single words",
-            where="task",
-            received=spec.task,
-            expected=", ".join(task.name for task in TASKS if not task.kind.learning.per_token),
-            next_step="kft train RECIPE --set model.backbone=NAME, for each of them",
         )
 
 

@@ -6,12 +6,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from kft import runtime, strategy
 from kft.api.reading import load, progress_for, say_unheeded, show_data
 from kft.compare.approaches import APPROACHES
 from kft.compare.compare import BUDGET_MINUTES, Asked, run_approaches, without_frills
+from kft.compare.halving import require_trained
 from kft.compare.saved import Saved, drop_saved, read_saved
 from kft.compare.setting import Setting, refuse_soft_loss
 from kft.compare.table import as_markdown, header, rows_of, say_more_labels
@@ -21,14 +22,12 @@ from kft.records.compare import ApproachResult, Comparison, Verdict
 from kft.records.document import write_document
 from kft.records.files import write_file
 from kft.records.run_folder import RUN_NOTE, RunFolder, create_run, latest_run, refuse_taken
-from kft.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from kft.model.backbones import Backbone
     from kft.recipe.load import Recipe
-    from kft.recipe.schema import RecipeSpec
     from kft.split.data_split import DataSplit
 
 RUNS = Path("runs")
@@ -65,7 +64,7 @@ class CompareResult:
         rows = [row.cells for row in rows_of(self.approaches, self.verdict, self.metric)]
         yield Line(f"{self.verdict.approach}: {self.verdict.why}")
         yield Table(header(self.metric), rows)
-        if more := say_more_labels(self.approaches):
+        if more := say_more_labels(self.approaches, self.metric):
             yield Line("labels", more)
         yield Line(self.run, f"{self.n:,} test examples")
 
@@ -81,6 +80,7 @@ def compare(
     budget: float = BUDGET_MINUTES,
     quiet: bool = False,
     resume: bool = False,
+    curve: Literal["cheap", "tuned"] = "cheap",
 ) -> CompareResult:
     """Measures whether to train from scratch, to fine-tune or only to prompt, on one split, and recommends one.
 
@@ -98,11 +98,14 @@ def compare(
         devices: As for ``train``, but for several workers.
         budget: Minutes that one approach may take, by its size.
         quiet: Prints no progress.
+        curve: ``tuned`` also trains the best that is trained once more, on half of the training rows, and says what the
+            second half brought; ``cheap`` leaves that cost out.
         resume: Goes on with a comparison that was cut short, in ``run`` or the latest: what is done is not done again.
 
     Raises:
         RunError: There is none to go on with, or it was begun with another recipe, other data or other versions.
-        UsageError: The task is about single words, or an approach is unknown.
+        UsageError: An approach is unknown, none can be used on these data, or nothing that is trained was named where
+            its curve is asked for.
         KftError: One of its kinds, for a recipe, data, weights or a disk that does not fit.
 
     Example:
@@ -114,6 +117,8 @@ def compare(
     started = time.perf_counter()
     for name in approaches or ():
         APPROACHES.get(name)
+    if curve == "tuned":
+        require_trained(None if approaches is None else list(approaches))
     early = strategy.choose_early(devices)
     if early is not None and early.kind == "multi-worker":
         raise UsageError(
@@ -127,7 +132,6 @@ def compare(
     if not resume:
         refuse_taken(folder)
     loaded, split = load(recipe, overrides, data, devices)
-    _require_whole_answers(loaded.spec)
     refuse_soft_loss(loaded.spec, split.without_test())
     from kft.train.resume import run_identity
 
@@ -147,7 +151,7 @@ def compare(
             place.found = folder or latest_run(f"{loaded.name}-compare") or RUNS / f"{loaded.name}-compare-1"
             done = read_saved(place.found, identity)
             progress.note(f"resumed    {place.found}: {', '.join(done) or 'nothing'} done before")
-        asked = Asked(approaches, budget)
+        asked = Asked(approaches, budget, curve == "tuned")
         try:
             outcomes, verdict = run_approaches(setting, split.test, asked, Saved(place.make, identity), done)
         except BaseException as stop:
@@ -181,14 +185,3 @@ class _Place:
         if not made.manifest.is_file():  # it comes last: an earlier call may have been killed before
             write_start(made, self.recipe, self.split, self.backbone, ())
         return self.found
-
-
-def _require_whole_answers(spec: RecipeSpec) -> None:
-    if TASKS.get(spec.task).kind.learning.per_token:
-        raise UsageError(
-            "kft compare knows approaches for whole inputs, not for single words",
-            where="task",
-            received=spec.task,
-            expected=", ".join(task.name for task in TASKS if not task.kind.learning.per_token),
-            next_step="kft train RECIPE compares with the probe and with a constant answer",
-        )

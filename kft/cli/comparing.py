@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from shlex import quote
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import rich_click as click
 from rich.table import Table
@@ -41,6 +41,12 @@ NEXT = {
     type=click.FloatRange(min=0),
     help="The most that one approach may take, estimated by size; default 60.",
 )
+@click.option(
+    "--curve",
+    type=click.Choice(["cheap", "tuned"]),
+    default="cheap",
+    help="tuned: also train the best that is trained on half of the rows, to see what the second half brought.",
+)
 @click.option("--set", "overrides", metavar="K=V", multiple=True, help="Override a setting; may be repeated.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Override the recipe's seed.")
 @click.option("--resume", is_flag=True, help="Go on with the comparison that was cut short, in --run or the latest.")
@@ -55,6 +61,7 @@ def compare(
     overrides: tuple[str, ...],
     seed: int | None,
     resume: bool,
+    curve: Literal["cheap", "tuned"],
     devices: str,
     as_json: bool,
     quiet: bool,
@@ -75,6 +82,7 @@ def compare(
         budget=BUDGET_MINUTES if budget is None else budget,
         quiet=quiet,
         resume=resume,
+        curve=curve,
     )
     if as_json:
         print_json(result)
@@ -98,7 +106,7 @@ def _print(result: CompareResult, recipe: str) -> None:
     out.print(table)
     verdict = result.verdict
     out.tell(f"verdict    {verdict.approach}: {verdict.why}", most=WIDEST)
-    if more := say_more_labels(result.approaches):
+    if more := say_more_labels(result.approaches, result.metric):
         out.tell(f"labels     {more}", most=WIDEST)
     out.tell(f"test       {result.n:,} examples, opened once, after the choice was made; 95 % intervals")
     out.tell(f"seconds    {result.seconds:.0f}")
@@ -108,10 +116,9 @@ def _print(result: CompareResult, recipe: str) -> None:
 
 def _next_step(result: CompareResult, recipe: str) -> str:
     name = result.verdict.approach
-    if name in NEXT:
+    chosen = next((each.chosen for each in result.approaches if each.name == name), None) or {}
+    if "phases" not in chosen:
         return NEXT[name].format(recipe=quote(recipe))
-    (chosen,) = (each.chosen for each in result.approaches if each.name == name)
-    assert chosen is not None  # it was tried, or it would not be recommended
     return f"kft train {quote(recipe)} --set {quote('train.phases=' + json.dumps(chosen['phases']))}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kft.compare import frozen, linear, prompting, tuning
+from kft.compare import frozen, linear, prompting, tagging, tuning
 from kft.compare.setting import Setting
 from kft.compare.solution import Solution
 from kft.registry import Registry
@@ -75,6 +75,7 @@ for approach in (
         "the nearest labelled examples",
         "labels that change: a new row counts at once",
         frozen.fit_retrieval,
+        unfit=tagging.unfit_for_words,
     ),
     Approach("probe", "a head on the frozen backbone", "few labels, quick training", frozen.fit_probe),
     Approach("blend", "views of the frozen backbone, weighed", "the most from few labels", frozen.fit_views),

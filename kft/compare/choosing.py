@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kft import runtime
+from kft.compare.choosing_words import answer_words, token_pass
 from kft.compare.grounds import Candidate, Grounds
 from kft.compare.kept import Kept, identity_of, keep, read_kept
 from kft.compare.token_facts import flags_of, token_facts
@@ -120,7 +121,8 @@ def measure(candidate: Candidate, grounds: Grounds) -> Measured:
         rows=grounds.rows_hash,
         versions=runtime.versions(),
     )
-    stores = spec.features.store != "off"
+    # Spans are cheap to find again from stored features.
+    stores = spec.features.store != "off" and not grounds.task.kind.learning.per_token
     found = read_kept(identity, ids) if stores else None
     before = found is not None
     if found is None:
@@ -156,8 +158,14 @@ def _compute(candidate: Candidate, spec: RecipeSpec, grounds: Grounds) -> Kept:
     read = {KNOWN: reader.read(grounds.known.inputs, keep=True)}
     if grounds.names:
         read[NAMES] = reader.read(grounds.names)
-    pooled = _pooled(backbone, read, spec, grounds)
-    encoded, vectors = read[KNOWN], pooled.vectors[KNOWN]
+    encoded = read[KNOWN]
+    pooled: Any
+    if grounds.task.kind.learning.per_token:
+        pooled = token_pass(model, encoded, spec, grounds)
+        answers, chosen, vectors = answer_words(pooled.sources[0], encoded, grounds)
+    else:
+        pooled = _pooled(backbone, read, spec, grounds)
+        answers, chosen, vectors = *_answer(pooled.vectors, read, grounds), pooled.vectors[KNOWN]
     tokens = None
     if backbone.tokenizer is not None:
         tokens = token_facts(backbone, grounds.known.inputs, encoded, spec.model.max_tokens)
@@ -169,7 +177,6 @@ def _compute(candidate: Candidate, spec: RecipeSpec, grounds: Grounds) -> Kept:
             received=f"{broken:,} of {len(vectors):,} examples",
             next_step="fetch the weights again, or --set train.precision=float32",
         )
-    answers, chosen = _answer(pooled.vectors, read, grounds)
     weights = backbone.model.weights
     cost = BackboneCost(
         seconds=0.0,

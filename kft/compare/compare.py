@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from kft.answer.calibration import fit_temperature
-from kft.answer.decide import UNCHANGED, Temperature
+from kft.compare.answered import Answered, answer_labelled
 from kft.compare.approaches import APPROACHES, Approach
 from kft.compare.growing import label_curve, why_no_curve
+from kft.compare.halving import with_slope
 from kft.compare.saved import Fitted, Saved
 from kft.compare.setting import Setting
-from kft.compare.solution import Solution
 from kft.compare.verdict import ALIKE, BASELINE, Lead, Reached, decide
 from kft.data.examples import Examples
 from kft.errors import ModelError, UsageError
@@ -36,10 +35,12 @@ class Asked:
             10 training rows a class, from scratch below 100, and whatever takes longer than the budget by its size
             (``Setting.estimated_minutes``).
         budget: Minutes that one approach may take.
+        tuned_curve: Whether the best that is trained is trained again, on half of the rows.
     """
 
     names: Sequence[str] | None = None
     budget: float = BUDGET_MINUTES
+    tuned_curve: bool = False
 
 
 def run_approaches(
@@ -88,6 +89,8 @@ def run_approaches(
             expected="at least one that can",
             next_step="leave --approaches out for all of them",
         )
+    if asked.tuned_curve:
+        fitted = with_slope(setting, fitted, saved)
     verdict = decide_among(setting, fitted)
     outcomes = _open_test(setting, test, fitted, verdict)
     order = [name for name in APPROACHES.names() if name in fitted or name in skipped]
@@ -187,33 +190,6 @@ def _fit(setting: Setting, approach: Approach, test: Examples) -> Fitted:
     )
 
 
-@dataclass(frozen=True, eq=False)
-class Answered:
-    """What an approach says of labelled examples that it did not learn from.
-
-    Attributes:
-        temperature: Fitted on these.
-        valid: Calibrated answers to valid.
-        known: Calibrated answers to ``Setting.judged.rows``; None where valid's alone are honest.
-    """
-
-    temperature: Temperature
-    valid: np.ndarray
-    known: np.ndarray | None
-
-
-def answer_labelled(setting: Setting, name: str, solution: Solution) -> Answered:
-    """Returns an approach's honest answers, calibrated: out of fold where it has them, else of valid."""
-    valid, crossed = setting.split.valid, solution.out_of_fold is not None
-    raw = solution.answers(setting, valid) if solution.out_of_fold is None else solution.out_of_fold
-    temperature = UNCHANGED
-    one_class = setting.task.kind.one_class
-    if one_class and setting.spec.evaluate.calibrate == "temperature" and name != BASELINE:
-        temperature = fit_temperature(setting.judged_truth if crossed else setting.truth(valid), raw)
-    found = temperature.apply(raw)
-    return Answered(temperature, found[setting.judged.valid] if crossed else found, found if crossed else None)
-
-
 def reached(setting: Setting, answers: Answered | Fitted) -> Reached:
     """Returns what an approach came to before test is opened."""
     metric = setting.metric
@@ -303,6 +279,7 @@ def _open_test(
             chosen={**each.chosen, "temperature": each.temperature.value},
             out_of_fold=crossed,
             curve=each.curve,
+            slope=each.slope,
             rows=len(valid) if each.known is None else len(each.known),
         )
     return outcomes

@@ -9,6 +9,7 @@ import numpy as np
 
 from kft.compare.setting import Setting
 from kft.compare.solution import Solution
+from kft.compare.tuning import train_approach
 from kft.features.views import linear, neighbours
 from kft.features.views.blend import fit_blend, refit
 from kft.features.views.view import Lesson, Seen
@@ -35,7 +36,9 @@ def fit_retrieval(setting: Setting) -> Solution:
 
 
 def fit_probe(setting: Setting) -> Solution:
-    """The solved head, its strength chosen out of fold."""
+    """The solved head, its strength chosen out of fold; of words on valid, as a training run does it."""
+    if setting.per_token:
+        return train_approach(setting, "probe")
     lesson, judged = setting.lesson, setting.judged
     with one_blas_thread():
         strength, outputs = linear.out_of_fold(lesson.take(judged.rows), judged.fold_of)
@@ -54,6 +57,8 @@ def fit_probe(setting: Setting) -> Solution:
 
 def fit_views(setting: Setting) -> Solution:
     """The views of the frozen backbone, weighed out of fold, as the phase ``blend`` of a training run does."""
+    if setting.per_token:
+        return train_approach(setting, "blend")
     lesson = replace(setting.lesson, names=setting.names)
     found = fit_blend(lesson, setting.judged.folding)
     arrays = {name: array for name, array in found.blend.arrays.items() if array.dtype.kind == "f"}

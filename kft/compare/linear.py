@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from kft.compare.setting import Setting
-from kft.compare.solution import Solution
+from kft.compare.solution import Solution, as_answers
+from kft.compare.tagging import fit_word_shapes
 from kft.features.ngrams import Worded, fit_words, words_out_of_fold
 from kft.features.views import linear
 from kft.features.views.view import Lesson, Seen
@@ -25,7 +26,7 @@ def fit_majority(setting: Setting) -> Solution:
     shares = label_shares(setting.known, setting.task.kind, space)
 
     def answer(inputs: Sequence[Any]) -> np.ndarray:
-        return np.asarray(judging.constant(shares, space, len(inputs)), np.float64)
+        return as_answers(judging.constant(shares, space, len(inputs)))
 
     return Solution(
         answer=answer,
@@ -37,6 +38,8 @@ def fit_majority(setting: Setting) -> Solution:
 
 def fit_linear(setting: Setting) -> Solution:
     """Solves the linear model, its strength chosen out of fold, on train and valid together."""
+    if setting.per_token:
+        return fit_word_shapes(setting)
     return _fit_pixels(setting) if setting.task.reads.files else _fit_words(setting)
 
 

@@ -23,6 +23,8 @@ SHARPNESS = 20.0
 
 def unfit(setting: Setting) -> str:
     """Says why names cannot be compared with the inputs; empty when they can."""
+    if setting.per_token:
+        return "names are held against whole texts, not against their words"
     if not setting.task.kind.one_class:
         return "names are held against one another, which says nothing of each label by itself, or of numbers"
     return why_no_names(setting.task, setting.split.labels)

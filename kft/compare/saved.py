@@ -17,15 +17,16 @@ import numpy as np
 
 from kft.answer.decide import Temperature
 from kft.errors import RunError
-from kft.records.compare import Cost, LabelCurve
+from kft.records.compare import Cost, LabelCurve, Slope
 from kft.records.estimate import Estimate
 from kft.records.files import write_file, write_json
+from kft.tasks.cells import as_objects
 
 UNFINISHED = "unfinished"
 """The folder of a comparison's folder that is there until the comparison is done."""
 IDENTITY = "identity.json"
 ARRAYS = ("valid", "known", "test")
-"""Of an approach, as float64."""
+"""Of an approach: float64, or spans."""
 BEFORE = {UNFINISHED, "recipe.yaml", "receipt.json", "splits.parquet", "manifest.json"}
 """What the folder has before the first approach is kept."""
 
@@ -47,6 +48,7 @@ class Fitted:
         chosen: What was chosen within the approach.
         seconds: Wall seconds of all of it, fitting, answering and timing.
         curve: What more labels would bring; None where it is not measured.
+        slope: What half of the training rows lacked; None where it was not trained on them.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Fitted:
     chosen: Mapping[str, Any]
     seconds: float
     curve: LabelCurve | None = None
+    slope: Slope | None = None
 
 
 @dataclass(frozen=True)
@@ -87,11 +90,13 @@ class Saved:
         facts = {name: value for name, value in vars(fitted).items() if name not in ARRAYS}
         facts |= {
             name: None if facts[name] is None else dataclasses.asdict(facts[name])
-            for name in ("temperature", "cost", "retained", "curve")
+            for name in ("temperature", "cost", "retained", "curve", "slope")
         }
         text = json.dumps(facts, default=float).encode()
         file = io.BytesIO()
-        arrays = {name: array for name in ARRAYS if (array := getattr(fitted, name)) is not None}
+        arrays: dict[str, Any] = {
+            name: _packed(array) for name in ARRAYS if (array := getattr(fitted, name)) is not None
+        }
         np.savez(file, **arrays, facts=np.frombuffer(text, np.uint8))
         write_file(folder / f"{fitted.name}.npz", file.getvalue())
 
@@ -154,18 +159,37 @@ def _read(path: Path) -> Fitted | None:
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             facts = json.loads(file["facts"].tobytes())
-            valid, known, test = (np.asarray(file[name], np.float64) if name in file else None for name in ARRAYS)
+            valid, known, test = (_unpacked(file[name]) if name in file else None for name in ARRAYS)
         if valid is None or test is None:
             return None
         facts["temperature"], facts["cost"] = Temperature(**facts["temperature"]), Cost(**facts["cost"])
         facts["curve"] = None if facts["curve"] is None else _curve(facts["curve"])
+        facts["slope"] = None if facts["slope"] is None else _slope(facts["slope"])
         facts["retained"] = None if facts["retained"] is None else Estimate(**facts["retained"])
         return Fitted(valid=valid, known=known, test=test, **facts)
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error):
         return None
 
 
+def _slope(facts: Mapping[str, Any]) -> Slope:
+    points: dict[str, Any] = {name: tuple(facts[name]) for name in ("sizes", "values")}
+    return Slope(**{**facts, **points, "gain": Estimate(**facts["gain"])})
+
+
 def _curve(facts: Mapping[str, Any]) -> LabelCurve:
     estimates = {name: Estimate(**facts[name]) for name in ("forecast", "gain")}
     points = {name: tuple(facts[name]) for name in ("sizes", "accuracy")}
     return LabelCurve(**{**facts, **estimates, **points})
+
+
+def _packed(answers: np.ndarray) -> np.ndarray:
+    """Returns answers as a file holds them: spans are JSON in UTF-8."""
+    if answers.dtype != object:
+        return answers
+    return np.frombuffer(json.dumps(answers.tolist(), default=float).encode(), np.uint8)
+
+
+def _unpacked(held: np.ndarray) -> np.ndarray:
+    if held.dtype != np.uint8:
+        return np.asarray(held, np.float64)
+    return as_objects([tuple(map(tuple, spans)) for spans in json.loads(held.tobytes())])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kft.compare.solution import as_answers
 from kft.data.examples import Examples
 from kft.errors import DataError, RecipeError
 from kft.features.folds import FOLDS
@@ -95,6 +96,11 @@ class Setting:
         return Goal(learning.solver, learning.units(self.split.space))
 
     @property
+    def per_token(self) -> bool:
+        """Whether the words of a text are answered one by one."""
+        return self.task.kind.learning.per_token
+
+    @property
     def rows_per_class(self) -> float:
         """Training rows a class or label; of numbers, all of them."""
         return len(self.split.train) / max(1, len(self.split.labels))
@@ -121,7 +127,7 @@ class Setting:
         Args:
             outputs: ``float[n, units]``: logits or standardised numbers.
         """
-        return np.asarray(self.task.kind.judging.answers(outputs, self.split.space, None), np.float64)
+        return as_answers(self.task.kind.judging.answers(outputs, self.split.space, None))
 
     @cached_property
     def known(self) -> Examples:
@@ -144,7 +150,8 @@ class Setting:
             DataError: All of them hang together.
         """
         known = self.known
-        alike = self.spec.data.keep_together == "similar"
+        # Words are judged by text: what looks alike as a whole plays no part, in training either.
+        alike = self.spec.data.keep_together == "similar" and not self.per_token
         strata = self.task.kind.labels.strata(list(labels_of(known)))
         together = rows_together(
             known.inputs,
@@ -237,6 +244,8 @@ class Setting:
             StorageError: The disk is full or cannot be written.
         """
         parts = {"train": self.split.train, "valid": self.split.valid}
+        if self.per_token:  # every approach trains, and finds the features of single tokens in the store
+            return
         if all(id(part) in self._seen for part in parts.values()):
             return
         started = time.perf_counter()

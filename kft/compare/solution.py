@@ -30,6 +30,7 @@ class Solution:
         own_bytes: What has to be kept of it, beside a backbone that is there anyway.
         out_of_fold: Answers to ``Setting.judged.rows``, each by what saw nothing of its fold; None where it learned
             from train alone, so that valid's are the honest ones.
+        of_valid: Answers to valid, where it has learned from these in the end, by what had not; else None.
         relearn: Learns from some rows alone, for a learning curve; None where it is dear, or learns nothing.
         whole_bytes: What has to be kept of a tuned backbone, all of it; None where it is the backbone's own, or none.
         on_vectors: Whether it reads what the frozen backbone makes of an input.
@@ -43,6 +44,7 @@ class Solution:
     trained: int
     own_bytes: int
     out_of_fold: np.ndarray | None = None
+    of_valid: np.ndarray | None = None
     relearn: Relearn | None = None
     whole_bytes: int | None = None
     on_vectors: bool = False
@@ -52,9 +54,9 @@ class Solution:
     tuned: Backbone | None = None
 
     def answers(self, setting: Setting, examples: Examples) -> np.ndarray:
-        """Returns ``float64[n, ...]``."""
+        """Returns ``float64[n, ...]``; spans are ``object[n]``."""
         given = setting.seen_of(examples) if self.on_vectors else examples.inputs
-        return np.asarray(self.answer(given), np.float64)
+        return as_answers(self.answer(given))
 
     def kept_bytes(self, setting: Setting) -> int:
         """Returns what has to be kept of it, the backbone included where it needs one."""
@@ -72,3 +74,9 @@ class Solution:
         seen = setting.seen_of(setting.split.valid).take(np.arange(rows))
         own = seconds_of(lambda: self.answer(seen))
         return rows / (own + rows * setting.seconds_per_vector)
+
+
+def as_answers(found: Any) -> np.ndarray:
+    """Returns answers in the precision that they are compared in; spans stay what they are."""
+    answers = np.asarray(found)
+    return answers if answers.dtype == object else answers.astype(np.float64)

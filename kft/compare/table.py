@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kft.compare.approaches import APPROACHES
-from kft.records.compare import ApproachResult, Comparison, Verdict
+from kft.records.compare import ApproachResult, Comparison, Slope, Verdict
 
 HEADER = ("approach", "best for", "{metric}, test", "to the best", "cost", "speed", "risk")
 
@@ -57,28 +57,48 @@ def as_markdown(found: Comparison) -> str:
         "Risk: how much better the answers are on training rows than on those not seen; the calibration error on "
         "test; the share of the pretrained backbone's ability on the retain set that a tuned one retains."
     )
-    more = say_more_labels(found.approaches)
+    more = say_more_labels(found.approaches, metric)
     return "\n".join([*lines, "", *([f"More labels: {more}.", ""] if more else []), notes, ""])
 
 
-def say_more_labels(outcomes: Sequence[ApproachResult]) -> str:
-    """Says what twice the labels would bring to each approach whose curve was measured; nothing where none was."""
+def say_more_labels(outcomes: Sequence[ApproachResult], metric: str) -> str:
+    """Says what twice the labels would bring, by each learning curve, and what the second half brought to tuning.
+
+    Args:
+        outcomes: Of all approaches.
+        metric: What it was decided by.
+
+    Returns:
+        One sentence; nothing where neither was measured.
+    """
+    said = []
     curves = {each.name: each.curve for each in outcomes if each.curve is not None}
-    if not curves:
-        return ""
-    size = next(iter(curves.values())).sizes[-1]
-    said = "; ".join(
-        f"{name} {curve.accuracy[-1]:.3f} to {curve.forecast.value:.3f} [{curve.forecast.low:.3f}, "
-        f"{curve.forecast.high:.3f}]"
-        for name, curve in curves.items()
+    if curves:
+        size = next(iter(curves.values())).sizes[-1]
+        each_of = "; ".join(
+            f"{name} {curve.accuracy[-1]:.3f} to {curve.forecast.value:.3f} [{curve.forecast.low:.3f}, "
+            f"{curve.forecast.high:.3f}]"
+            for name, curve in curves.items()
+        )
+        said.append(f"twice the {size:,} rows of the folds would bring, by each learning curve (90 %): {each_of}")
+    said += [_say_slope(each.name, each.slope, metric) for each in outcomes if each.slope is not None]
+    return "; ".join(said)
+
+
+def _say_slope(name: str, slope: Slope, metric: str) -> str:
+    (few, many), (before, after), gain = slope.sizes, slope.values, slope.gain
+    chance = ", which may be chance" if gain.low <= 0 <= gain.high else ""
+    return (
+        f"{name}, trained on {few:,} rows, has {before:.3f} {metric.replace('_', ' ')}, on all {many:,} {after:.3f}: "
+        f"{gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}] on {slope.rows:,} rows of valid{chance}; two points "
+        "carry no further, so what more rows would bring to it is not known"
     )
-    return f"twice the {size:,} rows of the folds would bring, by each learning curve (90 %): {said}"
 
 
 def _row(outcome: ApproachResult, verdict: Verdict, metric: str) -> Row:
     approach = APPROACHES.get(outcome.name)
     if outcome.metrics is None or outcome.cost is None or outcome.risk is None or outcome.paired is None:
-        return Row((outcome.name, approach.best_for, f"skipped: {outcome.skipped}", "", "", "", ""), False, True)
+        return Row((outcome.name, f"skipped: {outcome.skipped}", "", "", "", "", ""), False, True)
     cost, risk = outcome.cost, outcome.risk
     paired = outcome.paired.get("out_of_fold", outcome.paired["valid"])
     rows = f"{outcome.rows:,} rows" if "out_of_fold" in outcome.paired else "valid"
@@ -86,7 +106,8 @@ def _row(outcome: ApproachResult, verdict: Verdict, metric: str) -> Row:
     gap = "" if risk.overfitting_gap is None else f"gap {risk.overfitting_gap:+.2f}\n"
     retained = "" if risk.retained is None else f"\nretains {risk.retained.value:.2f}"
     # Tuning that never got beyond the probe it started from is the probe.
-    kept = "\nkept its start" if outcome.chosen and outcome.chosen.get("phase") == "probe" else ""
+    stayed = outcome.name != "probe" and (outcome.chosen or {}).get("phase") == "probe"
+    kept = "\nkept its start" if stayed else ""
     return Row(
         cells=(
             outcome.name,

@@ -18,29 +18,29 @@ LORA_EPOCHS, LORA_RATE = 4, 1e-3
 
 def fit_lora(setting: Setting) -> Solution:
     """Low-rank adapters in all blocks, from the probe."""
-    return _train(setting, "lora")
+    return train_approach(setting, "lora")
 
 
 def fit_top(setting: Setting) -> Solution:
     """The two top blocks, from the probe."""
-    return _train(setting, "top")
+    return train_approach(setting, "top")
 
 
 def fit_full(setting: Setting) -> Solution:
     """All blocks, from the probe; embeddings stay frozen."""
-    return _train(setting, "full")
+    return train_approach(setting, "full")
 
 
 def fit_scratch(setting: Setting) -> Solution:
     """The backbone's architecture with random weights."""
-    return _train(setting, "scratch")
+    return train_approach(setting, "scratch")
 
 
 def phases_for(name: str, blocks: int) -> tuple[PhaseSpec, ...]:
     """Returns the phases of an approach: those of a recipe that names none, one at a time.
 
     Args:
-        name: ``lora``, ``top``, ``full`` or ``scratch``.
+        name: ``probe``, ``blend``, ``lora``, ``top``, ``full`` or ``scratch``.
         blocks: Numbered blocks of the backbone.
 
     Example:
@@ -49,18 +49,27 @@ def phases_for(name: str, blocks: int) -> tuple[PhaseSpec, ...]:
     """
     if name == "scratch":
         return (SCRATCH,)
-    probe, top, deep = default_phases(rows_per_class=FEW_ROWS_PER_CLASS, blocks=blocks)
+    known = {
+        phase.name: phase for phase in default_phases(rows_per_class=FEW_ROWS_PER_CLASS, blocks=blocks, blends=True)
+    }
+    probe, deep = known["probe"], known["deep"]
+    if name in ("probe", "blend"):
+        return (probe,) if name == "probe" else (probe, known["blend"])
     lora = PhaseSpec.model_validate(
         {"name": "lora", "unfreeze": {"lora": {}}, "epochs": LORA_EPOCHS, "lr": LORA_RATE, "start": probe.name}
     )
-    return probe, {"lora": lora, "top": top, "full": deep}[name]
+    # Of one or two blocks the top is all of them.
+    return probe, {"lora": lora, "top": known.get("top", deep), "full": deep}[name]
 
 
-def _train(setting: Setting, name: str) -> Solution:
+def train_approach(setting: Setting, name: str) -> Solution:
     """Trains a fresh model as `kft train` does, in memory, and keeps its best epoch on valid."""
     from kft import runtime
+    from kft.answer.load import blended
+    from kft.feed.batches import Ragged
     from kft.model.backbones import load_for
     from kft.model.blocks import find_blocks
+    from kft.train.answers import outputs_from
     from kft.train.prepare import prepare
     from kft.train.recorder import Files
     from kft.train.run import fit
@@ -77,12 +86,18 @@ def _train(setting: Setting, name: str) -> Solution:
     tuned = fitted.phases[-1]
     kept = next(phase for phase in fitted.phases if phase.name == fitted.best_phase)
     moved = any(phase.moves_backbone for phase in prepared.phases if phase.name == kept.name)
-    artifact = setting.artifact(fitted.model)
+    artifact, of_valid = setting.artifact(fitted.model), None
+    if fitted.blend:  # it has learned from valid as well
+        artifact, outputs = blended(artifact, fitted.blend, {}), outputs_from(fitted.out_of_fold)
+        rows = [outputs.row(place) for place in range(len(outputs))] if isinstance(outputs, Ragged) else outputs
+        of_valid = setting.task.kind.judging.answers(rows, setting.split.space, prepared.data.valid.offsets)
+    views = sum(array.nbytes for array in fitted.blend.values())
     return Solution(
         answer=artifact.answers,
+        of_valid=of_valid,
         trained=tuned.trainable,
-        own_bytes=4 * (tuned.parameters if name == "scratch" else tuned.trainable),
-        whole_bytes=4 * tuned.parameters,  # what is tuned takes the place of what it was tuned from
+        own_bytes=4 * (tuned.parameters if name == "scratch" else tuned.trainable) + views,
+        whole_bytes=4 * tuned.parameters + views,  # what is tuned takes the place of what it was tuned from
         frozen_rows=0 if name == "scratch" else len(setting.split.train) + len(setting.split.valid),
         chosen={
             "phase": kept.name,

@@ -81,16 +81,48 @@ def pool(
 ) -> Pooled:
     """Does what ``pooled_vectors`` does, and says what it took."""
     front, blocks = _pooled_front(backbone, model, {})
-    taken, root = [source.select(front.inputs) for source in sources.values()], features_root()
+    found = frozen_pass((front, blocks), list(sources.values()), features, backbone.name, watch)
+    vectors = {name: _whole(part) for name, part in zip(sources, found.sources, strict=True)}
+    return Pooled(vectors, found.present, found.cost)
+
+
+@dataclass(frozen=True)
+class Passed:
+    """Features of frozen blocks, and what they cost.
+
+    Attributes:
+        sources: The features.
+        present: How many examples the store held already.
+        cost: As that of ``Pooled``.
+    """
+
+    sources: list[Source]
+    present: int
+    cost: PassCost | None
+
+
+def frozen_pass(
+    cut: tuple[Front, Sequence[str]], sources: Sequence[Source], features: FeaturesSpec, name: str, watch: Watch
+) -> Passed:
+    """Computes features, or takes them from the store, and says what that takes.
+
+    Args:
+        cut: The front, and the numbered blocks that lie whole below it.
+        sources: Examples, from ``Reader.read``.
+        features: The recipe's part on features.
+        name: Of the backbone, for whoever lists what is stored.
+        watch: Told what is stored, and how the work goes on.
+    """
+    front, blocks = cut
+    taken, root = [source.select(front.inputs) for source in sources], features_root()
     planned = plan_store(front, taken, blocks, features, root)
     watch.note(f"features   {planned}")
     tokens = sum(int(source.lengths.sum()) for source in taken)
     took: list[PassCost] = []
     with timed(tokens, took.append):
-        found = take_features(front, taken, planned, features, {"model": backbone.name, "phase": "audit"}, watch)
+        found = take_features(front, taken, planned, features, {"model": name, "phase": "audit"}, watch)
     known = pass_cost(front, root, stored_dtype(features)) if planned.store else took[0]
-    vectors = {name: _whole(part) for name, part in zip(sources, found, strict=True)}
-    return Pooled(vectors, planned.present, known.scaled(tokens) if known else None)
+    return Passed(found, planned.present, known.scaled(tokens) if known else None)
 
 
 def vectors_with(backbone: Backbone, source: Source, model: ModelSpec, weights: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -77,6 +77,26 @@ class LabelCurve:
 
 
 @dataclass(frozen=True)
+class Slope:
+    """What the second half of the training rows brought to an approach that was trained.
+
+    Attributes:
+        sizes: Training rows: half of them, and all.
+        values: The deciding metric on valid after each.
+        gain: The second value less the first, with its paired 95 % interval: over the rows of valid, for one half that
+            was drawn and one training on each.
+        rows: Examples of valid.
+        seconds: Wall seconds of training on half.
+    """
+
+    sizes: tuple[int, int]
+    values: tuple[float, float]
+    gain: Estimate
+    rows: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class ApproachResult:
     """What one approach came to.
 
@@ -94,6 +114,7 @@ class ApproachResult:
         risk: What can go wrong.
         chosen: What was chosen within the approach, out of fold or on valid.
         skipped: Why it was not tried; None where it was.
+        slope: What half of the training rows lacked, where that was asked for and this is the best that was trained.
     """
 
     name: str
@@ -107,6 +128,7 @@ class ApproachResult:
     out_of_fold: Mapping[str, Estimate] | None = None
     rows: int | None = None
     curve: LabelCurve | None = None
+    slope: Slope | None = None
 
 
 @dataclass(frozen=True)

@@ -172,6 +172,12 @@ def test_a_teacher_that_has_learned_what_is_held_out_is_refused(place):
     )
 
 
+def test_a_teacher_that_chose_by_rows_that_are_set_aside_is_refused(place):
+    found = refused(place[0], "evaluate.abstain_at={error: 0.2}", kind=DataError)
+    assert "the teacher chose by rows that are set aside here" in str(found)
+    assert found.received.startswith("10 of 10 rows, such as reviews.csv:")
+
+
 def test_a_blend_that_learned_from_valid_teaches_by_its_head_alone(place, capsys):
     folder, _ = place
     values = json.loads((folder / "recipe.yaml").read_text())

@@ -160,13 +160,3 @@ def test_refusals(kft_cli, tiny_folder, tmp_path):
     (tmp_path / "full" / "file").touch()
     code, _, err = kft_cli("choose", path, "--backbones", tiny_folder, "--run", tmp_path / "full")
     assert code == 2 and "the run folder already exists" in err
-    for name in ("train", "test"):
-        spans = [{"start": 0, "end": 5, "label": "WORD"}]
-        rows = [json.dumps({"text": f"great phone {row}", "spans": spans}) for row in range(20)]
-        (tmp_path / f"{name}.jsonl").write_text("\n".join(rows))
-    settings = ["task=token-tagging", "data.train=train.jsonl", "data.test=test.jsonl"]
-    code, _, err = kft_cli(
-        "choose", path, "--backbones", tiny_folder, *(word for each in settings for word in ("--set", each))
-    )
-    assert code == 2
-    assert "kft choose answers whole inputs, not single words" in err

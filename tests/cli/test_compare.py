@@ -119,7 +119,9 @@ def test_label_names_that_say_nothing_cannot_be_prompted(tiny_folder, tmp_path):
 def test_pairs_and_photos(task, why, tiny_folder, tiny_images, tmp_path):
     source, _ = write_data(task, tmp_path)
     backbone = tiny_images if task.startswith("image") else tiny_folder
-    values = {"task": task, "data": {"train": str(tmp_path / source)}, "model": {"backbone": str(backbone)}}
+    # The photos of a class are near-copies of one another: kept together, no fold could learn the class.
+    data = {"train": str(tmp_path / source), "keep_together": "nothing"}
+    values = {"task": task, "data": data, "model": {"backbone": str(backbone)}}
     names = ["majority", "linear", "prompting", "retrieval", "probe", "blend"]
     if task.startswith("image"):
         names += ["lora"]
@@ -163,18 +165,6 @@ def test_several_labels_and_numbers(task, tiny_folder, tmp_path):
     assert result.verdict.approach in outcomes
 
 
-def test_single_words_are_refused_by_name(tiny_folder, tmp_path):
-    source, _ = write_data("token-tagging", tmp_path)
-    values = {
-        "task": "token-tagging",
-        "data": {"train": str(tmp_path / source)},
-        "model": {"backbone": str(tiny_folder)},
-    }
-    with pytest.raises(UsageError, match="approaches for whole inputs, not for single words") as refused:
-        kft.compare(values, quiet=True)
-    assert "text-regression" in refused.value.expected
-
-
 def test_answers_are_out_of_fold_and_say_on_how_many_rows(tiny_folder, tmp_path):
     path = write_recipe(tmp_path, tiny_folder)
     names = ["majority", "retrieval", "probe", "blend"]
@@ -190,3 +180,22 @@ def test_answers_are_out_of_fold_and_say_on_how_many_rows(tiny_folder, tmp_path)
         assert 0 < curve.forecast.low <= curve.forecast.value <= curve.forecast.high <= 1
     assert "twice the 96 rows of the folds" in (tmp_path / "run" / "compare.md").read_text()
     assert read_comparison(tmp_path / "run").verdict == result.verdict
+
+
+def test_what_the_second_half_of_the_rows_brought_to_tuning(kft_cli, tiny_folder, tmp_path):
+    path = write_recipe(tmp_path, tiny_folder)
+    code, out, err = kft_cli("compare", path, "--approaches", "probe,top", "--curve", "tuned")
+    assert code == 0, err
+    (run,) = (tmp_path / "runs").iterdir()
+    found = {each["name"]: each for each in json.loads((run / "compare.json").read_text())["approaches"]}
+    assert found["probe"]["slope"] is None
+    slope = found["top"]["slope"]
+    few, many = slope["sizes"]
+    assert few == round(many / 2) and slope["values"][1] == found["top"]["valid"]["accuracy"]["value"]
+    gain = slope["gain"]
+    assert gain["low"] <= gain["value"] <= gain["high"]
+    assert gain["value"] == pytest.approx(slope["values"][1] - slope["values"][0])
+    assert f"top, trained on {few} rows, has" in " ".join(out.split())
+    assert "two points carry no further" in (run / "compare.md").read_text()
+    code, _, err = kft_cli("compare", path, "--approaches", "probe", "--curve", "tuned")
+    assert code == 2 and "nothing that is trained is among the approaches" in err

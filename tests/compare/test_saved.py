@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,22 +11,23 @@ import kft
 from kft.answer.decide import Temperature
 from kft.compare.saved import UNFINISHED, Fitted, Saved, read_saved
 from kft.errors import RunError
-from kft.records.compare import Cost, LabelCurve
+from kft.records.compare import Cost, LabelCurve, Slope
 from kft.records.estimate import Estimate
 from tests import forked
 from tests.compare.tables import LIGHT, write_recipe
 
 IDENTITY = {"recipe": "a" * 64, "versions": {"kft": "1"}}
 CURVE = LabelCurve((20, 40, 80), (0.5, 0.6, 0.7), 160, Estimate(0.8, 0.7, 0.9), Estimate(0.1, 0.0, 0.2))
+SLOPE = Slope((40, 80), (0.6, 0.7), Estimate(0.1, 0.0, 0.2), 20, 3.5)
 COST = Cost(1.5, 1.0, 0.0, 100.0, 12, 48, 48)
 
 
 def fitted(name="linear", retained=None, known=None):
     answers = np.array([[0.1, 0.9], [0.8, 0.2]])
     chosen = {"C": np.float64(3), "ngrams": 7}
-    curve = CURVE if retained else None
+    curve, slope = (CURVE, SLOPE) if retained else (None, None)
     return Fitted(
-        name, Temperature(1.2, 2), answers, known, answers[:1], 0.9, COST, retained, "why", chosen, 2.5, curve
+        name, Temperature(1.2, 2), answers, known, answers[:1], 0.9, COST, retained, "why", chosen, 2.5, curve, slope
     )
 
 
@@ -40,7 +42,17 @@ def test_what_is_kept_is_read_back(tmp_path):
     assert found["top"].retained == Estimate(0.9, 0.8, 1.0)
     np.testing.assert_array_equal(found["top"].valid, fitted().valid)
     assert found["top"].known is None and found["top"].curve == CURVE and found["linear"].curve is None
+    assert found["top"].slope == SLOPE and found["linear"].slope is None
     np.testing.assert_array_equal(found["linear"].known, np.eye(2))
+
+
+def test_spans_are_read_back(tmp_path):
+    answers = np.empty(3, object)
+    answers[:] = [((0, 4, "PER", 0.75),), (), ((1, 2, "LOC", 0.5), (3, 5, "PER", 1.0))]
+    Saved(lambda: tmp_path, IDENTITY).keep(replace(fitted(), valid=answers, known=answers, test=answers[:1]))
+    found = read_saved(tmp_path, IDENTITY)["linear"]
+    assert found.valid.tolist() == answers.tolist() == found.known.tolist()
+    assert found.test.tolist() == answers[:1].tolist()
 
 
 def test_one_that_is_damaged_is_done_again(tmp_path):
