@@ -89,8 +89,9 @@ def setting_of(train: pd.DataFrame, test: pd.DataFrame, seed: int) -> tuple[Any,
 
 def one_draw(drawn: pd.DataFrame, test: pd.DataFrame, seed: int, frozen: Frozen) -> dict[str, Any]:
     """Decides by train and valid, and by test."""
+    from kft.compare.answered import Answered, answer_labelled
     from kft.compare.approaches import APPROACHES
-    from kft.compare.compare import Answered, answer_labelled, decide_among, looks, reached
+    from kft.compare.compare import decide_among, looks, reached
     from kft.compare.verdict import Lead, Reached, decide
     from kft.metrics.intervals import paired_difference
     from kft.records.estimate import widen

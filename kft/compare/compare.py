@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from kft.answer.calibration import fit_temperature
-from kft.answer.decide import UNCHANGED, Temperature
+from kft.compare.answered import Answered, answer_labelled
 from kft.compare.approaches import APPROACHES, Approach
 from kft.compare.growing import label_curve, why_no_curve
 from kft.compare.halving import with_slope
 from kft.compare.saved import Fitted, Saved
 from kft.compare.setting import Setting
-from kft.compare.solution import Solution
 from kft.compare.verdict import ALIKE, BASELINE, Lead, Reached, decide
 from kft.data.examples import Examples
 from kft.errors import ModelError, UsageError
@@ -190,35 +188,6 @@ def _fit(setting: Setting, approach: Approach, test: Examples) -> Fitted:
         seconds=seconds,
         curve=curve,
     )
-
-
-@dataclass(frozen=True, eq=False)
-class Answered:
-    """What an approach says of labelled examples that it did not learn from.
-
-    Attributes:
-        temperature: Fitted on these.
-        valid: Calibrated answers to valid.
-        known: Calibrated answers to ``Setting.judged.rows``; None where valid's alone are honest.
-    """
-
-    temperature: Temperature
-    valid: np.ndarray
-    known: np.ndarray | None
-
-
-def answer_labelled(setting: Setting, name: str, solution: Solution) -> Answered:
-    """Returns an approach's honest answers, calibrated: out of fold where it has them, else of valid."""
-    valid, crossed = setting.split.valid, solution.out_of_fold is not None
-    raw = solution.of_valid if solution.out_of_fold is None else solution.out_of_fold
-    if raw is None:
-        raw = solution.answers(setting, valid)
-    temperature = UNCHANGED
-    one_class = setting.task.kind.one_class
-    if one_class and setting.spec.evaluate.calibrate == "temperature" and name != BASELINE:
-        temperature = fit_temperature(setting.judged_truth if crossed else setting.truth(valid), raw)
-    found = temperature.apply(raw)
-    return Answered(temperature, found[setting.judged.valid] if crossed else found, found if crossed else None)
 
 
 def reached(setting: Setting, answers: Answered | Fitted) -> Reached:

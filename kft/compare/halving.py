@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from kft.compare.answered import answer_labelled
 from kft.compare.approaches import APPROACHES
 from kft.compare.saved import Fitted, Saved
 from kft.compare.setting import Setting
@@ -89,8 +90,6 @@ def half_of(setting: Setting) -> Examples:
 
 
 def _slope(setting: Setting, whole: Fitted) -> Slope:
-    from kft.compare.compare import answer_labelled
-
     half, valid, metric = half_of(setting), setting.split.valid, setting.metric
     rows = len(setting.split.train)
     setting.progress.note(f"\n{whole.name:<10} once more, on {len(half):,} of {rows:,} training rows")

@@ -106,7 +106,7 @@ def plan(
 
 
 def stratified_plan(
-    seed: int, epoch: int, targets: np.ndarray, *, batch_size: int, per_class: int, names: int = 0, group: int = 1
+    seed: int, epoch: int, targets: np.ndarray, *, batch_size: int, per_class: int, names: int = 0
 ) -> np.ndarray:
     """Returns ``int64[steps, batch_size]`` whose batches hold several examples of each class they have.
 
@@ -123,7 +123,6 @@ def stratified_plan(
         per_class: 3 or more.
         names: Classes whose name is a row as well: that of class c is row ``n + c``, and stands, once, in each batch
             that has the class.
-        group: Batches of -1 alone fill the last group of so many.
 
     Example:
         >>> rows = stratified_plan(0, 0, np.array([0, 0, 1, 1, 0, 1]), batch_size=4, per_class=3)
@@ -136,13 +135,23 @@ def stratified_plan(
     if not fitting:
         raise ValueError(f"a part of {max(map(len, parts))} examples does not fit into {batch_size} rows")
     steps = -(-len(parts) // fitting)
-    found = np.full((-(-steps // group) * group, batch_size), -1, dtype=np.int64)
+    found = np.full((steps, batch_size), -1, dtype=np.int64)
     for step in range(steps):
         rows = np.concatenate(parts[step::steps])
         if names:
             rows = np.append(rows, len(targets) + np.unique(targets[rows]))
         found[step, : len(rows)] = rows
     return found
+
+
+def in_groups(rows: np.ndarray, group: int) -> np.ndarray:
+    """Returns a plan whose last group of so many batches is filled by batches of -1 alone.
+
+    Example:
+        >>> in_groups(np.array([[0, 1], [2, -1], [3, 4]]), 2).tolist()
+        [[0, 1], [2, -1], [3, 4], [-1, -1]]
+    """
+    return np.pad(rows, ((0, -len(rows) % group), (0, 0)), constant_values=-1)
 
 
 def _parts_of_classes(rng: np.random.Generator, targets: np.ndarray, per_class: int) -> list[np.ndarray]:

@@ -17,7 +17,7 @@ import tensorflow as tf
 from kft.errors import RecipeError, TrainingError
 from kft.features.boundary import Forward, SplitModel
 from kft.features.inference import make_inference, run_in_batches
-from kft.feed.batches import stratified_plan
+from kft.feed.batches import in_groups, stratified_plan
 from kft.feed.source import DenseColumn, Source
 from kft.model.heads import LOGITS, vectors_alone
 from kft.recipe.schema import RecipeSpec
@@ -128,8 +128,8 @@ def deal(data: TrainData, phase: PhaseSpec, spec: RecipeSpec) -> Callable[[int],
     size, group = spec.train.batch_size, spec.train.steps_per_call
 
     def rows(epoch: int) -> np.ndarray:
-        how = {"batch_size": size, "per_class": asked.per_class, "names": names, "group": group}
-        return stratified_plan(spec.seed, epoch, targets, **how)
+        how = {"batch_size": size, "per_class": asked.per_class, "names": names}
+        return in_groups(stratified_plan(spec.seed, epoch, targets, **how), group)
 
     return rows
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from kft.compare.compare import answer_labelled, looks, reached
+from kft.compare.answered import answer_labelled
+from kft.compare.compare import looks, reached
 from kft.compare.linear import fit_linear, fit_majority
 from kft.errors import DataError
 from kft.features.views import blend

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kft.feed.batches import PLAN, Ragged, choose_edges, edge_for, plan, sequential_plan, stratified_plan
+from kft.feed.batches import PLAN, Ragged, choose_edges, edge_for, in_groups, plan, sequential_plan, stratified_plan
 
 PLAN_7_2 = [[1, 5, 3], [4, -1, -1], [2, 6, 0]]
 STRATIFIED_7_2 = [[3, 1, 4, 2, 0, -1], [5, -1, -1, -1, -1, -1]]
@@ -132,7 +132,7 @@ def test_a_row_that_does_not_fit_is_not_cut_silently():
 def test_a_stratified_plan_has_each_example_once_beside_others_of_its_class(labels, per_class, seed, named):
     targets, names = np.array(labels), 6 * named
     epochs = [
-        stratified_plan(seed, epoch, targets, batch_size=16, per_class=per_class, names=names, group=2)
+        in_groups(stratified_plan(seed, epoch, targets, batch_size=16, per_class=per_class, names=names), 2)
         for epoch in range(3)
     ]
     counts = np.bincount(targets, minlength=6)
