@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +38,23 @@ class Selection:
         valid: What choices look at.
         kind: What is answered.
         space: Everything that an answer can be.
+        copies: Copies among train, then valid, where the split has found them; None where nobody has looked.
     """
 
     train: Examples
     valid: Examples
     kind: AnswerKind
     space: AnswerSpace
+    copies: Copies | None = None
+
+    def without(self, held: np.ndarray) -> Selection:
+        """Returns the same without the examples of valid that ``bool[valid]`` names."""
+        if not held.any():
+            return self
+        kept = np.flatnonzero(~held)
+        rows = np.append(np.arange(len(self.train)), len(self.train) + kept)
+        copies = None if self.copies is None else self.copies.arranged(rows)
+        return replace(self, valid=self.valid.take(kept), copies=copies)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -68,7 +79,7 @@ class DataSplit:
         how: How the split was made, in words.
         notes: What was guessed in reading the data, one sentence each.
         copies: Copies among all examples, train, then valid, then test: found where both valid and test are shares
-            of train, and kept on one side; None where nobody has looked at all of them yet.
+            of train, and kept on one side; None where nobody has looked. ``known_copies``: those of train and valid.
     """
 
     train: Examples
@@ -83,9 +94,10 @@ class DataSplit:
     how: str
     notes: tuple[str, ...] = ()
     copies: Copies | None = None
+    known_copies: Copies | None = None
 
     def without_test(self) -> Selection:
-        return Selection(self.train, self.valid, self.kind, self.space)
+        return Selection(self.train, self.valid, self.kind, self.space, self.known_copies)
 
     def part(self, name: str) -> Examples:
         """Returns the examples of ``train``, ``valid`` or ``test``."""
@@ -190,7 +202,7 @@ def load_split(
     read = _read(read_sources(spec, task=task, base=base, locate=locate, frames=frames), spec, task)
     names, rejected, kind = read.names, read.rejected, task.kind
     notes = tuple(dict.fromkeys(note for part in read.parts.values() for note in part.notes))
-    parts, how, copies = _divide(read.parts, spec, names, kind, read.times, similar)
+    parts, how, copies, known = _divide(read.parts, spec, names, kind, read.times, similar)
     space = kind.labels.space(list(labels_of(parts["train"])))
     _require_rows(parts, names, rejected)
     _require_labels(parts, names, kind, space)
@@ -208,6 +220,7 @@ def load_split(
         how=how,
         notes=notes,
         copies=copies,
+        known_copies=known,
     )
 
 
@@ -253,12 +266,13 @@ def _divide(
     kind: AnswerKind,
     times: Times | None,
     similar: Vectorise | None,
-) -> tuple[dict[str, Examples], str, Copies | None]:
+) -> tuple[dict[str, Examples], str, Copies | None, Copies | None]:
+    """Returns the parts, how they were made, and the copies among all of them and among train and valid."""
     shares = {key: parse_share(getattr(spec, key)) or 0.0 for key in ("valid", "test") if key not in parts}
     given = [f"{key} from {names[key]}" for key in ("valid", "test") if key in parts]
     if not shares:
         _require_separate_groups(parts, names)
-        return parts, ", ".join(given), None
+        return parts, ", ".join(given), None, None
     if sum(shares.values()) >= 1:
         raise DataError(
             "nothing is left to train on",
@@ -288,9 +302,14 @@ def _divide(
     result = parts | made
     _require_separate_groups(result, names)
     how = ", ".join([f"{taken} of {names['train']}{own}", by, *([joined] if joined else []), *given])
-    if together.copies is None or len(made) < len(SPLITS):
-        return result, how, None
-    return result, how, together.copies.arranged(np.concatenate([places[key] for key in SPLITS]))
+
+    def copies_among(keys: Sequence[str]) -> Copies | None:
+        """Those of parts that were searched together; None where one of them was not."""
+        if together.copies is None or not set(keys) <= set(places):
+            return None
+        return together.copies.arranged(np.concatenate([places[key] for key in keys]))
+
+    return result, how, copies_among(SPLITS), copies_among(SPLITS[:2])
 
 
 def _require_variety(

@@ -83,6 +83,7 @@ def find_misfits(spec: RecipeSpec) -> list[Misfit]:
         *_lora(spec),
         *_objectives(spec, task),
         *_forgetting(spec, task),
+        *_refit(spec),
     ]
 
 
@@ -171,6 +172,21 @@ def _objectives(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:
         yield ("train", "gradient_accumulation"), why
     if others and spec.train.label_smoothing and all(not p.trains_head or p.solver != "adamw" for _, p in phases):
         yield ("train", "label_smoothing"), "objective contrastive has no answers to smooth, and no phase has another"
+
+
+def _refit(spec: RecipeSpec) -> Iterable[Misfit]:
+    """Yields what training again on train and valid cannot be put together with."""
+    if not spec.train.refit:
+        return
+    if spec.evaluate.out_of_scope is not None:
+        why = "out_of_scope is fitted on vectors of valid, and after a refit the model has learned from these rows"
+        yield ("train", "refit"), f"{why}: leave one of the two out"
+    for phase in spec.train.phases or ():
+        if not phase.trains_head:
+            why = (
+                f"phase {phase.name} has objective {phase.objective.name}, whose head is solved anew by what valid says"
+            )
+            yield ("train", "refit"), f"{why}: it cannot be repeated without valid"
 
 
 def _forgetting(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:

@@ -131,6 +131,7 @@ class Learning:
         loss: (targets, outputs, space) to the mean loss in double precision, without label smoothing.
         per_token: Whether each token has an output of its own.
         lost: (labels, space, offsets) to the parts of labels, by the number of their text, that no answer can match.
+        look: What sees the loss example by example, where no metric of the task does; None elsewhere.
     """
 
     head: str
@@ -142,6 +143,22 @@ class Learning:
     loss: Callable[[Any, Any, AnswerSpace], float]
     per_token: bool = False
     lost: Callable[[Sequence[Any], AnswerSpace, Offsets], list[tuple[int, Any]]] = lambda labels, space, offsets: []
+    look: Look | None = None
+
+
+@dataclass(frozen=True)
+class Look:
+    """A second look at the outputs for examples with targets, where a task's own metrics see little in few rows.
+
+    Attributes:
+        metric: By which two models are told apart.
+        truth: Targets to what it compares with.
+        answers: (targets, outputs) to what it compares.
+    """
+
+    metric: Metric
+    truth: Callable[[Any], Any]
+    answers: Callable[[Any, Any], Any]
 
 
 ByLabel = Callable[[Any, Any, "AnswerSpace", Groups | None], list[ClassRow]]

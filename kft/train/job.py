@@ -20,6 +20,8 @@ from kft.train.preemption import StopRequest
 
 OPTIMIZER, BEST_OF, ANSWERS_OF = "optimizer/", "best/", "answers/"
 """What a checkpoint's arrays of the optimizer, and its groups of each phase's best weights and answers, begin with."""
+REFITTED = "refitted"
+"""A checkpoint's group of the weights that a refit has ended with."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,23 @@ class TrainData:
     weights: np.ndarray
     names: Source | None = None
     together: np.ndarray | None = None
+
+
+def weights_of_both(data: TrainData) -> np.ndarray:
+    """Returns ``float32[train and valid examples]``: a row of valid counts as its class does in train.
+
+    Example:
+        >>> part = lambda targets: Labelled(None, np.array(targets), None)  # source and truth play no part
+        >>> weights = np.array([0.75, 0.75, 1.5], np.float32)
+        >>> weights_of_both(TrainData(part([0, 0, 1]), part([1]), None, None, weights)).tolist()
+        [0.75, 0.75, 1.5, 1.5]
+    """
+    if (data.weights == 1).all():
+        return np.ones(len(data.train.targets) + len(data.valid.targets), np.float32)
+    # Rows of one class all weigh the same; `class_weight` is for one class of many alone.
+    of_class = dict(zip(np.asarray(data.train.targets).tolist(), data.weights.tolist(), strict=True))
+    more = [of_class.get(target, 1.0) for target in np.asarray(data.valid.targets).tolist()]
+    return np.concatenate([data.weights, np.array(more, np.float32)])
 
 
 @dataclass(frozen=True)
@@ -153,6 +172,9 @@ class LoopState:
         phase_weights: Each phase's best.
         phase_metrics: And what it scored.
         phase_answers: And its outputs for valid, as arrays; of a blend those out of fold, with some of train's.
+        chosen: What a solved phase has chosen by valid or out of fold: a strength; a blend's weights and settings.
+        refit_phases: Phases that the refit has done.
+        refitted: The weights that the refit has ended with; empty before that.
         resumed: What the run goes on from, until its phase has taken the weights up.
         saved_at: When the last checkpoint was due, on the monotonic clock, and after which step.
     """
@@ -168,6 +190,9 @@ class LoopState:
     phase_weights: dict[str, Arrays] = field(default_factory=dict)
     phase_metrics: dict[str, dict[str, float]] = field(default_factory=dict)
     phase_answers: dict[str, Arrays] = field(default_factory=dict)
+    chosen: dict[str, dict[str, Any]] = field(default_factory=dict)
+    refit_phases: int = 0
+    refitted: Arrays = field(default_factory=dict)
     resumed: Checkpoint | None = None
     saved_at: tuple[float, int] = (0.0, 0)
 
@@ -175,8 +200,13 @@ class LoopState:
     def best_phase(self) -> str:
         return self.best_facts["phase"]
 
+    @property
+    def best_weights(self) -> Arrays:
+        """What the run answers with: the refit's weights, else the best phase's."""
+        return self.refitted or self.phase_weights[self.best_phase]
 
-KEPT = ("phase", "epochs_done", "steps_done", "best", "best_facts", "phase_metrics")
+
+KEPT = ("phase", "epochs_done", "steps_done", "best", "best_facts", "phase_metrics", "chosen", "refit_phases")
 
 
 @dataclass(frozen=True)
@@ -224,6 +254,7 @@ def facts_of(state: LoopState) -> dict[str, Any]:
     """Returns what a checkpoint keeps of the state beside arrays, as JSON holds it."""
     facts = {name: getattr(state, name) for name in KEPT}
     facts["phase_metrics"] = dict(state.phase_metrics)  # the loop goes on while a thread writes
+    facts["chosen"] = dict(state.chosen)
     facts["fit"] = None if state.fit is None else asdict(state.fit) | {"patience": _patience_facts(state.fit.patience)}
     facts["results"] = [asdict(result) for result in state.results]
     return facts
@@ -241,6 +272,7 @@ def state_from(found: Checkpoint, job: Job) -> LoopState:
     state.phase_answers = {
         group.removeprefix(ANSWERS_OF): arrays for group, arrays in found.more.items() if group.startswith(ANSWERS_OF)
     }
+    state.refitted = dict(found.more.get(REFITTED, {}))
     if facts["fit"] is not None:
         patience = new_patience(job, **facts["fit"]["patience"])
         state.fit = FitState(**{**facts["fit"], "patience": patience, "sums": tuple(facts["fit"]["sums"])})
