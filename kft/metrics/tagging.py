@@ -90,13 +90,14 @@ def _check_words(targets: Any, answers: Any) -> None:
 
 
 def _unseen_words(targets: Any, answers: Any, better: bool, rng: np.random.Generator) -> tuple[Any, Any]:
-    """A text of which all words are right, or else wrong; as sure as it was."""
+    """A text of which all words are right, or else one more is wrong; as sure as it was."""
     rows = [row for row in rng.permutation(len(targets)) if len(targets[row])][:1]
     turned = []
     for tags, said in ((targets[row], answers[row].copy()) for row in rows):
         places, order = np.arange(len(tags)), np.argsort(-said, axis=1, kind="stable")
         first = order[:, 0]
-        other = tags if better else np.where(first == tags, order[:, 1], first)
+        wrong = np.where((first == tags) & (places == rng.integers(len(tags))), order[:, 1], first)
+        other = tags if better else wrong
         said[places, first], said[places, other] = said[places, other], said[places, first].copy()
         turned.append(said)
     return [targets[row] for row in rows], turned
