@@ -86,8 +86,8 @@ class Answering:
         probe: The probe, a head on the pretrained backbone; its graph holds the pretrained weights. None without one.
         fitted: What was fitted for the best checkpoint; None where nothing was yet.
         on_pretrained: Whether the best checkpoint answers on the pretrained backbone: its frozen work is then stored.
-        out_of_fold: What a blend said of rows of valid and train that it had not seen, by ``kft.train.blending``'s
-            names; empty where valid was not learned from.
+        out_of_fold: What was said of rows of valid, by a blend also of train, before these were learned from, by the
+            names of ``kft.train.answers``; empty where valid was not learned from.
     """
 
     run: RunFolder

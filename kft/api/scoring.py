@@ -142,7 +142,8 @@ def _unseen(
 ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray] | None]:
     """Returns the answers to valid that saw none of its labels, and with their targets such answers to train.
 
-    A blend has learned from valid, but for what was set aside: there its answers out of fold count.
+    A blend has learned from valid, and so has a refit, but for what was set aside. Of the others a blend's answers out
+    of fold count, and what the model said of them before the refit.
     """
     found, judging, space = answering.out_of_fold, answering.best.kind.judging, answering.best.space
     if not found:

@@ -63,6 +63,7 @@ class TrainResult:
         best_phase: The phase whose best epoch was kept.
         evaluation: The sealed test split, scored once.
         seconds: Wall time, from reading the recipe to the last file.
+        refitted: Whether the weights were then trained again on train and valid: what valid says is from before that.
     """
 
     run: Path
@@ -70,12 +71,14 @@ class TrainResult:
     best_phase: str
     evaluation: EvaluateResult
     seconds: float
+    refitted: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         return {
             "run": str(self.run),
             "seconds": round(self.seconds, 1),
             "best_phase": self.best_phase,
+            "refitted": self.refitted,
             "phases": [
                 {
                     "name": phase.name,
@@ -94,7 +97,8 @@ class TrainResult:
         }
 
     def shown(self) -> Iterator[Piece]:
-        yield Line(self.run, f"{self.seconds:.0f} s", f"kept: {self.best_phase}")
+        again = ", trained again on train and valid" if self.refitted else ""
+        yield Line(self.run, f"{self.seconds:.0f} s", f"kept: {self.best_phase}{again}")
         yield from self.evaluation.shown()
 
 
@@ -108,16 +112,19 @@ class PlanResult:
         train: Examples to train on.
         valid: Examples to validate on.
         phases: One plan a phase.
+        refit: Whether those that led to the kept weights are then repeated on train and valid.
     """
 
     backbone: str
     train: int
     valid: int
     phases: tuple[PhasePlan, ...]
+    refit: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         phases = [phase.as_dict() for phase in self.phases]
-        return {"backbone": self.backbone, "train": self.train, "valid": self.valid, "phases": phases}
+        rows = {"train": self.train, "valid": self.valid}
+        return {"backbone": self.backbone, **rows, "phases": phases, "refit": self.refit}
 
     def shown(self) -> Iterator[Piece]:
         rows = [
@@ -130,7 +137,8 @@ class PlanResult:
             )
             for each in self.phases
         ]
-        yield Line(self.backbone, f"{self.train:,} for training, {self.valid:,} for validation")
+        again = ", then the kept phases again on both" if self.refit else ""
+        yield Line(self.backbone, f"{self.train:,} for training, {self.valid:,} for validation{again}")
         yield Table(("phase", "trains", "parameters", "epochs", "steps"), rows)
 
 
@@ -194,7 +202,7 @@ def train(
         asked = _Asked(recipe, split, folder, resume, chief, teacher)
         opened, fitted, evaluation = _train(asked, callbacks, progress_for(quiet or not chief))
     seconds = time.perf_counter() - started
-    return TrainResult(opened.path, fitted.phases, fitted.best_phase, evaluation, seconds)
+    return TrainResult(opened.path, fitted.phases, fitted.best_phase, evaluation, seconds, fitted.refitted)
 
 
 def _named(recipe: Any, text: str | None, label: str | Sequence[str] | None, task: str | None) -> list[str]:
@@ -347,7 +355,8 @@ def plan(
     show_data(progress, recipe, split)
     prepared = _prepare(recipe, untaught(recipe, split), progress)
     phases = tuple(plan_phase(prepared, phase) for phase in prepared.phases)
-    return PlanResult(prepared.backbone.name, len(prepared.split.train), len(split.valid), phases)
+    refit = recipe.spec.train.refit
+    return PlanResult(prepared.backbone.name, len(prepared.split.train), len(split.valid), phases, refit)
 
 
 def check_tpu(

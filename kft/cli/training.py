@@ -63,7 +63,8 @@ def train(
         phase = by_name[phase.start]
         trained = max(trained, phase.trainable)
     share = trained / kept.parameters
-    out.tell(f"trained    {trained:,} of {kept.parameters:,} parameters ({percent(share)}), chosen on valid")
+    again = ", then trained again on train and valid" if result.refitted else ""
+    out.tell(f"trained    {trained:,} of {kept.parameters:,} parameters ({percent(share)}), chosen on valid{again}")
     out.tell(f"seconds    {result.seconds:.0f}: " + ", ".join(f"{p.name} {p.seconds:.0f}" for p in result.phases))
     run = quote(str(result.run))
     by_class = "per_class.csv, " if result.evaluation.classes else ""

@@ -76,7 +76,7 @@ def train_approach(setting: Setting, name: str) -> Solution:
 
     blocks = sum(block.name.startswith("block_") for block in find_blocks(setting.model))
     spec = setting.spec
-    train = spec.train.model_copy(update={"phases": phases_for(name, blocks), "prefer": "best"})
+    train = spec.train.model_copy(update={"phases": phases_for(name, blocks), "prefer": "best", "refit": False})
     weights = {"weights": "random" if name == "scratch" else "pretrained"}
     spec = spec.model_copy(update={"train": train, "model": spec.model.model_copy(update=weights)})
     runtime.seed_everything(spec.seed)

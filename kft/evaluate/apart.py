@@ -15,7 +15,7 @@ from kft.recipe.schema import DataSpec
 from kft.recipe.sources import parse_share
 from kft.records.apart import ValidResult
 from kft.records.estimate import Estimate
-from kft.records.history import EpochDone, HistoryEvent
+from kft.records.history import EpochDone, HistoryEvent, refit_of
 
 Z_99 = NormalDist().inv_cdf(0.995)
 FEW_ROWS = 200
@@ -31,12 +31,14 @@ class Chosen:
         n: Examples of valid.
         groups: Of each; None where each stands alone.
         candidates: Epochs that were measured on valid, and so could have been kept.
+        before_refit: Whether the weights have learned from valid since.
     """
 
     value: float
     n: int
     groups: Groups | None = None
     candidates: int = 1
+    before_refit: bool = False
 
 
 def chosen_by(history: Sequence[HistoryEvent], metric: str, n: int, groups: Groups | None) -> Chosen | None:
@@ -45,7 +47,7 @@ def chosen_by(history: Sequence[HistoryEvent], metric: str, n: int, groups: Grou
     kept = [event.metrics.get(f"valid_{metric}") for event in epochs if event.is_best][-1:]
     if not kept or kept[0] is None:
         return None
-    return Chosen(kept[0], n, groups, len(epochs))
+    return Chosen(kept[0], n, groups, len(epochs), refit_of(history) is not None)
 
 
 def judge_valid(
@@ -80,6 +82,7 @@ def judge_valid(
         test=test.value,
         difference=Estimate(value, float(low), float(high)),
         flatters=sign * value > 0,
+        before_refit=chosen.before_refit,
     )
     if not found.apart:
         return found
@@ -135,11 +138,13 @@ def _causes(found: ValidResult, chosen: Chosen, data: DataSpec) -> Iterator[tupl
                 f"the best of {chosen.candidates} epochs was chosen on {chosen.n:,} rows of valid, and luck with it",
                 "--set data.valid=30%",
             )
-    elif own_test:
+    elif chosen.before_refit:
+        yield "the refit has learned from more rows", "--set train.refit=false, which scores what valid judged"
+    if not found.flatters and own_test:
         yield (
             "rows of test, or copies of them, are in train; or test holds easier rows than valid",
             "kft check RECIPE, which looks for copies across the splits",
         )
-    else:
+    elif not found.flatters:
         yield "test holds easier rows than valid, or rows that look like rows of train", "kft check RECIPE"
     yield "labels of one of the two splits are wrong more often", "kft check RECIPE, which names suspect labels"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from kft.records.history import EpochDone, HistoryEvent
+from kft.records.history import EpochDone, HistoryEvent, refit_of
 from kft.records.metrics import EpochGap, OverfittingResult
 
 LARGE_GAP = 0.10
@@ -46,18 +46,20 @@ def judge_overfitting(history: Sequence[HistoryEvent], valid_rows: int) -> Overf
     )
     best = [(event.phase, event.epoch) for event in measured if event.is_best]
     kept = next((each for each in epochs if (each.phase, each.epoch) in best[-1:]), None)
-    warnings = [_large(kept, valid_rows)] if kept else []
+    when = ", before the refit" if refit_of(history) else ""
+    warnings = [_large(kept, valid_rows, when)] if kept else []
     warnings += [_growing([e for e in epochs if e.phase == phase]) for phase in dict.fromkeys(e.phase for e in epochs)]
     return OverfittingResult(epochs, kept, tuple(filter(None, warnings)))
 
 
-def _large(kept: EpochGap, valid_rows: int) -> str:
+def _large(kept: EpochGap, valid_rows: int, when: str) -> str:
     p = kept.valid_accuracy
     chance = 2 * math.sqrt(p * (1 - p) / max(1, valid_rows))
     if kept.gap <= LARGE_GAP + chance:
         return ""
     train, valid = (f"{value:.2f}".removeprefix("0") for value in (kept.train_accuracy, kept.valid_accuracy))
-    return f"{kept.phase}, epoch {kept.epoch}, which was kept: accuracy {train} in training, {valid} in validation"
+    which = f"{kept.phase}, epoch {kept.epoch}, which was kept"
+    return f"{which}: accuracy {train} in training, {valid} in validation{when}"
 
 
 def _growing(epochs: Sequence[EpochGap]) -> str:

@@ -117,14 +117,44 @@ def solve_probe(
         strength, solution, tried = _choose_strength(solve, judge, np.zeros((len(basis.mean) + 1, classes)), tick)
         solution = solve(strength, solution, CONVERGED)
         loss, _ = judge(solution)
-        kernel = basis.axes @ solution[:-1] / basis.scale[:, None]
+        kernel, bias = _unturned(basis, solution)
     return ProbeResult(
-        kernel=kernel.astype(np.float32),
-        bias=(solution[-1] - basis.mean @ kernel).astype(np.float32),
+        kernel=kernel,
+        bias=bias,
         strength=strength,
         valid_loss=loss,
         tried=tried,
     )
+
+
+def solve_at(rows: ProbeRows, classes: int, strength: float, solver: str = "softmax") -> tuple[np.ndarray, np.ndarray]:
+    """Solves the probe for a strength that was chosen before; returns kernel and bias, as ``ProbeResult`` has them.
+
+    Args:
+        rows: What it learns from.
+        classes: How wide the head is.
+        strength: Inverse penalty C.
+        solver: The loss.
+
+    Example:
+        >>> x = np.array([[0.0], [0.2], [0.8], [1.0]])
+        >>> kernel, bias = solve_at(ProbeRows(x, np.array([0, 0, 1, 1])), 2, 1.0)
+        >>> (x @ kernel + bias).argmax(axis=1).tolist()
+        [0, 0, 1, 1]
+    """
+    weights = np.ones(len(rows.targets), np.float32) if rows.weights is None else rows.weights.astype(np.float32)
+    with one_blas_thread():
+        basis = principal_axes(rows.vectors)
+        problem = Problem(_Rows(rows.vectors, basis), rows.targets, weights, LOSSES[solver])
+        curvature = basis.curvature(certainty_of(solver, classes), strength)
+        start = np.zeros((len(basis.mean) + 1, classes))
+        return _unturned(basis, minimise(problem, curvature, strength, start, CONVERGED))
+
+
+def _unturned(basis: Basis, solution: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns kernel and bias for features as they come, from a solution along the axes."""
+    kernel = basis.axes @ solution[:-1] / basis.scale[:, None]
+    return kernel.astype(np.float32), (solution[-1] - basis.mean @ kernel).astype(np.float32)
 
 
 def _choose_strength(

@@ -88,7 +88,8 @@ def measure_run(answering: Answering, progress: Progress) -> ForgettingResult | 
 
     phase, dropped = answering.kept["phase"], None
     if _has_moved(best, pretrained):
-        tuned = measure(best, f"{phase}, epoch {answering.kept['epoch']}")
+        again = ", trained again on train and valid" if answering.kept.get("refit") else ""
+        tuned = measure(best, f"{phase}, epoch {answering.kept['epoch']}{again}")
     else:
         tuned = meter.unchanged(f"{phase}, the backbone as it was")
         last = _last_weights(answering)
@@ -141,7 +142,8 @@ def _last_weights(answering: Answering) -> tuple[Mapping[str, np.ndarray], str] 
         return None
     ended = tuned[-1]
     weights, epoch = last.weights, ended["epochs"]
-    if ended is not done[-1]:  # what came after it did not start from its end, if it started from it at all
+    # What came after it did not start from its end, if it started from it at all.
+    if ended is not done[-1] or answering.spec.train.refit:
         weights, epoch = last.more[BEST_OF + ended["name"]], ended["best_epoch"]
     assert answering.best.backbone is not None  # a run's artifacts have one
     below = {variable.path for variable in answering.best.backbone.model.weights}

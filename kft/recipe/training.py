@@ -255,6 +255,10 @@ class TrainSpec(Spec):
         description="cheaper: a dearer phase is kept only where its gain on valid is beyond chance; best: whichever is "
         "highest by `best`. Default: best where `best` is named, else cheaper",
     )
+    refit: bool = Field(
+        False,
+        description="once a phase and its epoch are chosen: train again on train and valid, as many epochs; keep that",
+    )
     early_stopping: EarlyStoppingSpec | None = Field(default_factory=EarlyStoppingSpec)
     weight_decay: float = Field(0.01, ge=0, lt=1, description="decoupled; none on biases and norms")
     warmup: Duration = "10%"

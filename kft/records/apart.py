@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from kft.records.estimate import Estimate, metric_title
+from kft.records.fields import absent
 
 
 @dataclass(frozen=True)
@@ -21,9 +22,13 @@ class ValidResult:
         flatters: Whether valid shows the model better than test does, by whatever the metric counts as better.
         causes: What may be behind it, the likeliest first; none where the two agree.
         next_steps: Commands or settings to try, one for each cause.
+        before_refit: Whether the weights have learned from valid since it judged them: its figure is from before that.
     """
 
-    KEYS: ClassVar = ("metric", "value", "n", "test", "difference", "flatters", "apart", "causes", "next_steps")
+    KEYS: ClassVar = (
+        *("metric", "value", "n", "test", "difference", "flatters", "apart", "causes", "next_steps"),
+        "before_refit",
+    )
 
     metric: str
     value: float
@@ -33,6 +38,7 @@ class ValidResult:
     flatters: bool
     causes: tuple[str, ...] = ()
     next_steps: tuple[str, ...] = ()
+    before_refit: bool = absent(False)
 
     @property
     def apart(self) -> bool:
@@ -43,7 +49,8 @@ class ValidResult:
     def said(self) -> str:
         """The finding as one sentence, without a full stop."""
         title = metric_title(self.metric)
-        both = f"{title} {self.value:.3f} on valid ({self.n:,} examples), {self.test:.3f} on test"
+        when = ", before the refit" if self.before_refit else ""
+        both = f"{title} {self.value:.3f} on valid ({self.n:,} examples{when}), {self.test:.3f} on test"
         if not self.apart:
             return f"{both}: no further apart than chance allows"
         which = "valid looks too good" if self.flatters else "test is easier than valid"

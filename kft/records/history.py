@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -155,10 +155,61 @@ class PhaseEnded:
     metrics: dict[str, float]
 
 
-HistoryEvent = PhaseStarted | ProbeSolved | BlendFitted | RowsLabelled | EpochDone | PhaseEnded
-KINDS: dict[str, type[Any]] = {
-    each.event: each for each in (PhaseStarted, ProbeSolved, BlendFitted, RowsLabelled, EpochDone, PhaseEnded)
-}
+@dataclass(frozen=True)
+class RefitEpochDone:
+    """An epoch on train and valid together: nothing was validated, no row is left for that.
+
+    Attributes:
+        phase: Which phase is repeated.
+        epoch: Counted within the phase.
+        step: Updates made so far, over all phases and the refit.
+        training: What training measured, as of ``EpochDone``.
+    """
+
+    event: ClassVar = "refit_epoch"
+
+    phase: str
+    epoch: int
+    step: int
+    training: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Refitted:
+    """What was chosen has been trained again on train and valid, and its weights are the run's.
+
+    Attributes:
+        phase: Which phase was kept.
+        epochs: Each phase that its weights went through, and how many epochs of it; 0 where it is solved.
+        train: Rows of train.
+        valid: Rows of valid that were learned from too.
+    """
+
+    KEYS: ClassVar = ("event", "phase", "epochs", "train", "valid")
+    event: ClassVar = "refit"
+
+    phase: str
+    epochs: Mapping[str, int]
+    train: int
+    valid: int
+
+    @property
+    def how(self) -> str:
+        """What was done, as one clause."""
+        done = ", then ".join(f"{name} ({count} epochs)" if count else name for name, count in self.epochs.items())
+        rows = f"{self.train + self.valid:,} rows, {self.valid:,} of them of valid"
+        return f"{done}, trained again on {rows}; what valid says is from before that"
+
+
+HistoryEvent = (
+    PhaseStarted | ProbeSolved | BlendFitted | RowsLabelled | EpochDone | PhaseEnded | RefitEpochDone | Refitted
+)
+KINDS: dict[str, type[Any]] = {each.event: each for each in HistoryEvent.__args__}
+
+
+def refit_of(history: Sequence[HistoryEvent]) -> Refitted | None:
+    """Returns what the history says of a refit that came to its end; None without one."""
+    return next((event for event in reversed(history) if isinstance(event, Refitted)), None)
 
 
 def as_line(event: HistoryEvent) -> dict[str, Any]:
@@ -171,6 +222,9 @@ def as_line(event: HistoryEvent) -> dict[str, Any]:
     if isinstance(event, EpochDone):
         begin = {"event": event.event, "phase": event.phase, "epoch": event.epoch, "step": event.step}
         return {**begin, **event.training, **event.metrics, "is_best": event.is_best}
+    if isinstance(event, RefitEpochDone):
+        begin = {"event": event.event, "phase": event.phase, "epoch": event.epoch, "step": event.step}
+        return {**begin, **event.training}
     if isinstance(event, PhaseEnded):
         ended = {"event": event.event, "phase": event.phase, "best_epoch": event.best_epoch, "stopped": event.stopped}
         return {**ended, **event.metrics}
@@ -204,7 +258,7 @@ def parse_line(line: str, path: Path, place: str) -> HistoryEvent:
         values = None
     known = isinstance(values, Mapping) and values.get("event") in KINDS
     kind = KINDS[values["event"]] if known else PhaseStarted  # which a line without a kind does not fit
-    if known and kind in (EpochDone, PhaseEnded):
+    if known and kind in (EpochDone, PhaseEnded, RefitEpochDone):
         own = {"event", "phase", "epoch", "step", "is_best", "best_epoch", "stopped"}
         metrics = {name: value for name, value in values.items() if name.startswith("valid_")}
         training = {name: value for name, value in values.items() if name not in own | metrics.keys()}

@@ -135,6 +135,7 @@ def _values(record: RunRecord) -> dict[str, Any]:
         "datasets": _datasets(record),
         "labels": [shorten(label, 60) for label in receipt.labels],
         "receipt": receipt,
+        "refit": record.refit,
         "phases": [event for event in record.history if isinstance(event, PhaseStarted)],
         "spec": record.recipe.spec,
         "metrics": {

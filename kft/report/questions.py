@@ -105,7 +105,8 @@ def headline(record: RunRecord) -> str:
     reached = reached[0].upper() + reached[1:]
     apart = record.metrics.valid
     if apart is not None and apart.apart:
-        reached += f", where valid said {apart.value:.3f}: by more than chance"
+        when = " before the refit" if apart.before_refit else ""
+        reached += f", where valid said {apart.value:.3f}{when}: by more than chance"
     failed = record.metrics.failed_gates
     if not beats_baseline(record):
         return f"{reached}: no better than answering without looking."

@@ -19,7 +19,7 @@ from kft.records.edge_cases import EdgeCaseResult
 from kft.records.estimate import Estimate
 from kft.records.findings import Finding, Findings
 from kft.records.forgetting import ForgettingResult
-from kft.records.history import BlendFitted, EpochDone, HistoryEvent, read_history
+from kft.records.history import BlendFitted, EpochDone, HistoryEvent, Refitted, read_history, refit_of
 from kft.records.metrics import EvaluateResult
 from kft.records.mistakes import Mistakes
 from kft.records.receipt import Receipt
@@ -128,6 +128,11 @@ class RunRecord:
         """The views that answer together; None where the model answers alone."""
         fitted = [e for e in self.history if isinstance(e, BlendFitted) and e.phase == self.kept_phase]
         return fitted[-1] if fitted else None
+
+    @property
+    def refit(self) -> Refitted | None:
+        """What the weights have learned from since valid judged them; None without a refit."""
+        return refit_of(self.history)
 
     @property
     def answers_tuned(self) -> bool:

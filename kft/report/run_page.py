@@ -113,7 +113,10 @@ def render_run(record: RunRecord, *, comparison: Comparison | None = None, missi
 
 def _facts(record: RunRecord) -> dict[str, Any]:
     n, labels = record.receipt.n, record.receipt.labels
-    facts: dict[str, Any] = {"trained on": n.train, "validated on": n.valid, "tested on": record.n}
+    facts: dict[str, Any] = {"trained on": n.train, "validated on": n.valid}
+    if record.refit is not None:
+        facts["trained again on both"] = record.refit.train + record.refit.valid
+    facts["tested on"] = record.n
     if record.receipt.unlabelled:
         facts["rows without labels"] = record.receipt.unlabelled
     if record.teacher:
@@ -138,7 +141,8 @@ def _training(record: RunRecord) -> list[Drawing]:
     best = record.recipe.spec.train.best
     assert best is not None  # loading a recipe fills it in
     curves = run_plots.curves_of(record.history, best)
-    return [(f"{curve.title} along training", run_plots.training_plot(curve)) for curve in curves]
+    when = ", before the refit" if record.refit is not None else ""
+    return [(f"{curve.title} along training{when}", run_plots.training_plot(curve)) for curve in curves]
 
 
 def _epochs(record: RunRecord) -> Grid | None:
@@ -149,7 +153,8 @@ def _epochs(record: RunRecord) -> Grid | None:
     names = list(dict.fromkeys(name for line in lines for name in line if name not in ("event", "is_best")))
     kept = max((place for place, epoch in enumerate(epochs) if epoch.is_best), default=-1)
     rows = [(*map(line.get, names), "kept" if place == kept else "") for place, line in enumerate(lines)]
-    return make_grid("every epoch", (*(name.replace("_", " ") for name in names), ""), rows)
+    title = "every epoch" if record.refit is None else "every epoch, before the refit"
+    return make_grid(title, (*(name.replace("_", " ") for name in names), ""), rows)
 
 
 def _views(record: RunRecord) -> Grid | None:

@@ -85,6 +85,7 @@ def find_misfits(spec: RecipeSpec) -> list[Misfit]:
         *_unlabelled(spec),
         *_taught(spec),
         *_forgetting(spec, task),
+        *_refit(spec),
     ]
 
 
@@ -224,6 +225,28 @@ def _taught(spec: RecipeSpec) -> Iterable[Misfit]:
     if asked is not None and not asked.weight and spec.data.unlabelled is None:
         location = ("train", "teacher", "weight")
         yield location, "0 lets labels alone count, and there is no data.unlabelled: leave train.teacher out"
+
+
+def _refit(spec: RecipeSpec) -> Iterable[Misfit]:
+    """Yields what training again on train and valid cannot be put together with."""
+    if not spec.train.refit:
+        return
+    if spec.train.teacher is not None or spec.data.unlabelled is not None:
+        why = (
+            "rows of valid have labels alone, and no teacher's answers"
+            if spec.train.teacher is not None
+            else ("labels of rows without one come from what the run had kept by then")
+        )
+        yield ("train", "refit"), f"{why}: leave one of the two out"
+    if spec.evaluate.out_of_scope is not None:
+        why = "out_of_scope is fitted on vectors of valid, and after a refit the model has learned from these rows"
+        yield ("train", "refit"), f"{why}: leave one of the two out"
+    for phase in spec.train.phases or ():
+        if not phase.trains_head:
+            why = (
+                f"phase {phase.name} has objective {phase.objective.name}, whose head is solved anew by what valid says"
+            )
+            yield ("train", "refit"), f"{why}: it cannot be repeated without valid"
 
 
 def _forgetting(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:

@@ -10,7 +10,7 @@ import numpy as np
 from kft.features.boundary import SplitModel
 from kft.features.folds import FOLDS
 from kft.features.vectors import as_array
-from kft.features.views.blend import BlendResult, Folding, families, fit_blend, fit_tuned_blend
+from kft.features.views.blend import BlendResult, Folding, families, fit_blend, fit_tuned_blend, refit_tuned
 from kft.features.views.head import HeadView
 from kft.features.views.view import Goal, Lesson, Seen
 from kft.feed.batches import Ragged
@@ -18,6 +18,7 @@ from kft.feed.source import Source
 from kft.model.blend import blend_weights
 from kft.model.heads import LOGITS
 from kft.recipe.training import PhaseSpec
+from kft.records.document import as_document
 from kft.records.history import BlendFitted
 from kft.split.near import join_groups
 from kft.split.similar import similar_groups
@@ -38,10 +39,12 @@ class Blended:
     Attributes:
         weights: Its arrays, by the paths of the graph's variables.
         answers: Outputs for valid, and for some rows of train, out of fold; see ``kft.train.answers``.
+        chosen: The views' weights and settings, as JSON holds them.
     """
 
     weights: Arrays
     answers: Arrays
+    chosen: dict[str, Any]
 
     @property
     def valid(self) -> Ragged | np.ndarray:
@@ -58,25 +61,16 @@ def solve_blend(job: Job, phase: PhaseSpec, split: SplitModel) -> Events[Blended
     """
     if job.data.kind.learning.per_token:
         return (yield from _blend_words(job, phase, split))
-    data, names = job.data, job.data.names
-    train, valid, *more = yield from features_of(job, phase, split, () if names is None else (names,))
-    goal = Goal(data.kind.learning.solver, data.kind.learning.units(data.space))
-    named = _seen(more[0], names) if names is not None else None
-    # A row of valid counts as its class does in train.
-    valid_targets, valid_weights = weigh(np.asarray(data.valid.learned), data.class_weights)
-    lessons = (
-        Lesson(_seen(train, data.train.source), np.asarray(data.train.learned), goal, named, _some(data.weights)),
-        Lesson(_seen(valid, data.valid.source), valid_targets, goal, named, _some(valid_weights)),
-    )
+    lessons = yield from _lessons(job, phase, split)
     tuned = is_tuned(job.phases, phase.name)
     folding = _folding(job, lessons, tuned)
     with job.watch.task("views, out of fold", len(families(lessons[0]))) as tick:
         if tuned:
-            found = fit_tuned_blend(_head(job, goal), lessons[0], lessons[1], folding, tick)
+            found = fit_tuned_blend(_head(job, lessons[0].goal), lessons[0], lessons[1], folding, tick)
         else:
             found = fit_blend(lessons[0].with_more(lessons[1]), folding, tick)
-    yield _told(phase, found)
-    return Blended(blend_weights(found.blend.arrays), _answers(found, len(data.train.source), tuned))
+    answers = _answers(found, len(job.data.train.source), tuned)
+    return (yield from _told(phase, found, answers))
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,25 +107,60 @@ def blend_of_train(job: Job, phase: PhaseSpec, split: SplitModel, unlabelled: So
     return ByTrain(found.rows, found.out_of_fold, *held)
 
 
-def _blend_words(job: Job, phase: PhaseSpec, split: SplitModel) -> Events[Blended]:
-    """Blends the head with a model on how words are written, word by word."""
+def refit_blend(job: Job, phase: PhaseSpec, split: SplitModel, chosen: dict[str, Any]) -> Events[Arrays]:
+    """Fits a blend again on a model that has learned from valid as well; returns its arrays, as ``Blended.weights``.
+
+    No row is left that could say what views are worth: their weights and settings stay what they were.
+
+    Args:
+        job: What is trained.
+        phase: A blend with the model's own head among its views.
+        split: The model, cut where its features are.
+        chosen: From ``Blended``.
+    """
+    by_word = job.data.kind.learning.per_token
+    train, valid = yield from (_word_lessons if by_word else _lessons)(job, phase, split)
+    head = _head(job, train.goal)
+    return blend_weights(refit_tuned(head, train.with_more(valid), chosen["weights"], chosen["settings"]).arrays)
+
+
+def _lessons(job: Job, phase: PhaseSpec, split: SplitModel) -> Events[tuple[Lesson, Lesson]]:
+    """Returns train and valid as views take them."""
+    data, names = job.data, job.data.names
+    train, valid, *more = yield from features_of(job, phase, split, () if names is None else (names,))
+    goal = Goal(data.kind.learning.solver, data.kind.learning.units(data.space))
+    named = _seen(more[0], names) if names is not None else None
+    # A row of valid counts as its class does in train.
+    valid_targets, valid_weights = weigh(np.asarray(data.valid.learned), data.class_weights)
+    return (
+        Lesson(_seen(train, data.train.source), np.asarray(data.train.learned), goal, named, _some(data.weights)),
+        Lesson(_seen(valid, data.valid.source), valid_targets, goal, named, _some(valid_weights)),
+    )
+
+
+def _word_lessons(job: Job, phase: PhaseSpec, split: SplitModel) -> Events[tuple[Lesson, Lesson]]:
+    """Returns the words of train and of valid as views take them."""
     data = job.data
     train, valid = yield from features_of(job, phase, split)
     goal = Goal(data.kind.learning.solver, data.kind.learning.units(data.space))
     n = len(data.train.targets)
     text = np.arange(n + len(data.valid.targets)) if data.together is None else data.together
-    lessons = (
+    return (
         words_of(data.train, train, text[:n], goal, MOST_WORDS),
         words_of(data.valid, valid, text[n:], goal),
     )
+
+
+def _blend_words(job: Job, phase: PhaseSpec, split: SplitModel) -> Events[Blended]:
+    """Blends the head with a model on how words are written, word by word."""
+    lessons = yield from _word_lessons(job, phase, split)
     shapes = lessons[1].seen.shapes
     assert shapes is not None
     folding = Folding(lessons[1].targets, shapes.text, job.spec.seed)
     with job.watch.task("views of words", len(families(lessons[0]))) as tick:
-        found = fit_tuned_blend(_head(job, goal), lessons[0], lessons[1], folding, tick)
-    yield _told(phase, found)
-    outputs = to_tokens(found.out_of_fold, data.valid.targets)
-    return Blended(blend_weights(found.blend.arrays), outputs_as_arrays(outputs))
+        found = fit_tuned_blend(_head(job, lessons[0].goal), lessons[0], lessons[1], folding, tick)
+    outputs = to_tokens(found.out_of_fold, job.data.valid.targets)
+    return (yield from _told(phase, found, outputs_as_arrays(outputs)))
 
 
 def _head(job: Job, goal: Goal) -> HeadView:
@@ -139,9 +168,12 @@ def _head(job: Job, goal: Goal) -> HeadView:
     return HeadView(head.kernel.numpy(), head.bias.numpy(), goal)
 
 
-def _told(phase: PhaseSpec, found: BlendResult) -> BlendFitted:
+def _told(phase: PhaseSpec, found: BlendResult, answers: Arrays) -> Events[Blended]:
     settings = {name: dict(chosen) for name, chosen in found.settings.items()}
-    return BlendFitted(phase.name, found.weights, found.losses, settings)
+    event = BlendFitted(phase.name, found.weights, found.losses, settings)
+    yield event
+    told = as_document(event)
+    return Blended(blend_weights(found.blend.arrays), answers, {key: told[key] for key in ("weights", "settings")})
 
 
 def _seen(features: Source, inputs: Source) -> Seen:

@@ -22,7 +22,8 @@ from kft.train.storage import Storage
 
 Arrays = dict[str, np.ndarray]
 OUT_OF_FOLD = "out_of_fold"
-"""The group of arrays that the best checkpoint of a blend has: answers that saw nothing of the rows' own labels."""
+"""The group of arrays that the best checkpoint of what has learned from valid has, a blend or a refit: answers that saw
+nothing of the rows' own labels."""
 NAMES = ("best", "last", "probe")
 """What checkpoints there are; ``last-1`` is the one before ``last``."""
 ARRAYS = re.compile(r"[0-9a-f]{24}\.safetensors")

@@ -135,6 +135,27 @@ class NotPreferred:
 
 
 @dataclass(frozen=True)
+class RefitBegins:
+    """A phase is trained again on train and valid together.
+
+    Attributes:
+        phase: Which.
+        rows: Of both.
+    """
+
+    phase: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class NothingToRefit:
+    """The kept weights stay what they are: see ``why``."""
+
+    kept: str
+    why: str
+
+
+@dataclass(frozen=True)
 class StoppedEarly:
     """A phase ends because its monitor no longer improves."""
 
@@ -162,6 +183,8 @@ Moment = (
     | UpdatesLeftOut
     | NothingLeft
     | NotPreferred
+    | RefitBegins
+    | NothingToRefit
     | StoppedEarly
     | Interrupted
 )

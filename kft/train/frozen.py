@@ -9,16 +9,18 @@ import numpy as np
 
 from kft.features.boundary import SplitModel
 from kft.features.policy import decide
-from kft.features.probe import STRENGTHS, ProbeRows, solve_probe
+from kft.features.probe import STRENGTHS, ProbeRows, solve_at, solve_probe
 from kft.features.reuse import take_features
 from kft.features.store import Watch
+from kft.features.vectors import as_array
 from kft.features.words import WordVectors
-from kft.feed.source import Source, Vectors
+from kft.feed.source import Column, Source, Vectors
+from kft.model.heads import LOGITS
 from kft.recipe.training import PhaseSpec
 from kft.records.history import ProbeSolved
 from kft.replicas import synchronise
 from kft.train.events import Events, FeaturesPlanned
-from kft.train.job import Job
+from kft.train.job import Job, learned_of_both
 
 
 def features_of(
@@ -46,10 +48,13 @@ def features_of(
         return tuple(take_features(front, raw, planned, job.spec.features, about, watch))
 
 
-def solve_head(job: Job, phase: PhaseSpec, train: Source, valid: Source) -> Events[None]:
-    """Solves the head on its features: with the head alone training, they are one vector an example, or a token."""
+def solve_head(job: Job, phase: PhaseSpec, train: Source, valid: Source) -> Events[float]:
+    """Solves the head on its features: with the head alone training, they are one vector an example, or a token.
+
+    Returns the strength that valid chose.
+    """
     data, kind = job.data, job.data.kind
-    (column,), (valid_column,) = train.columns.values(), valid.columns.values()
+    column, valid_column = _column(train), _column(valid)
     score = _chosen_by(job)
     if kind.learning.per_token:  # the words of all texts, end to end
         words, valid_words = WordVectors(column, data.train.targets), WordVectors(valid_column, data.valid.targets)
@@ -61,11 +66,35 @@ def solve_head(job: Job, phase: PhaseSpec, train: Source, valid: Source) -> Even
     with job.watch.task("probe, L-BFGS", len(STRENGTHS)) as tick:
         classes = kind.learning.units(data.space)
         probe = solve_probe(rows, valid_rows, classes, solver=kind.learning.solver, score=score, tick=tick)
-    head: Any = job.model.get_layer("head_logits")
-    head.kernel.assign(probe.kernel)
-    head.bias.assign(probe.bias)
-    synchronise([head.kernel, head.bias])
+    _set_head(job, probe.kernel, probe.bias)
     yield ProbeSolved(phase.name, probe.strength, probe.tried)
+    return probe.strength
+
+
+def solve_head_again(job: Job, strength: float, train: Source, valid: Source) -> None:
+    """Solves the head on the features of train and valid together, with a strength that was chosen before."""
+    data, learning = job.data, job.data.kind.learning
+    parts = [(train, data.train), (valid, data.valid)]
+    if learning.per_token:
+        words = [WordVectors(_column(source), part.targets) for source, part in parts]
+        vectors = [values for each in words for _, values in each.chunks()]
+        rows = ProbeRows(np.concatenate(vectors), np.concatenate([each.targets for each in words]))
+    else:
+        vectors = [as_array(_column(source), len(source)) for source, _ in parts]
+        rows = ProbeRows(np.concatenate(vectors), *learned_of_both(data))
+    _set_head(job, *solve_at(rows, learning.units(data.space), strength, learning.solver))
+
+
+def _column(source: Source) -> Column:
+    (column,) = source.columns.values()
+    return column
+
+
+def _set_head(job: Job, kernel: np.ndarray, bias: np.ndarray) -> None:
+    head: Any = job.model.get_layer(LOGITS)
+    head.kernel.assign(kernel)
+    head.bias.assign(bias)
+    synchronise([head.kernel, head.bias])
 
 
 def _chosen_by(job: Job) -> Callable[[np.ndarray], float] | None:

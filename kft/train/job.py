@@ -17,9 +17,12 @@ from kft.train.callbacks import CallbackDriver
 from kft.train.checkpoint import Arrays, Checkpoint
 from kft.train.events import Watcher
 from kft.train.preemption import StopRequest
+from kft.train.weights import weigh
 
 OPTIMIZER, BEST_OF, ANSWERS_OF = "optimizer/", "best/", "answers/"
 """What a checkpoint's arrays of the optimizer, and its groups of each phase's best weights and answers, begin with."""
+REFITTED = "refitted"
+"""A checkpoint's group of the weights that a refit has ended with."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,21 @@ class TrainData:
     names: Source | None = None
     together: np.ndarray | None = None
     unlabelled: Source | None = None
+
+
+def learned_of_both(data: TrainData) -> tuple[Any, np.ndarray]:
+    """Returns what train's and then valid's rows are learned by, and how much each counts: as its class does in train.
+
+    Example:
+        >>> part = lambda targets: Labelled(None, np.array(targets), None)  # source and truth play no part
+        >>> data = TrainData(part([0, 0, 1]), part([1]), None, None, np.array([0.75, 0.75, 1.5]), np.array([0.75, 1.5]))
+        >>> [each.tolist() for each in learned_of_both(data)]
+        [[0, 0, 1, 1], [0.75, 0.75, 1.5, 1.5]]
+    """
+    first = data.train.learned
+    second, weights = weigh(data.valid.learned, data.class_weights)
+    rows = np.concatenate([first, second]) if isinstance(first, np.ndarray) else [*first, *second]
+    return rows, np.concatenate([data.weights, weights])
 
 
 @dataclass(frozen=True)
@@ -167,6 +185,9 @@ class LoopState:
         phase_metrics: And what it scored.
         labelled_by: Each phase that learns from rows without labels, to the phase that was kept when it began.
         phase_answers: And its outputs for valid, as arrays; of a blend those out of fold, with some of train's.
+        chosen: What a solved phase has chosen by valid or out of fold: a strength; a blend's weights and settings.
+        refit_phases: Phases that the refit has done.
+        refitted: The weights that the refit has ended with; empty before that.
         resumed: What the run goes on from, until its phase has taken the weights up.
         saved_at: When the last checkpoint was due, on the monotonic clock, and after which step.
     """
@@ -183,6 +204,9 @@ class LoopState:
     phase_metrics: dict[str, dict[str, float]] = field(default_factory=dict)
     labelled_by: dict[str, str] = field(default_factory=dict)
     phase_answers: dict[str, Arrays] = field(default_factory=dict)
+    chosen: dict[str, dict[str, Any]] = field(default_factory=dict)
+    refit_phases: int = 0
+    refitted: Arrays = field(default_factory=dict)
     resumed: Checkpoint | None = None
     saved_at: tuple[float, int] = (0.0, 0)
 
@@ -190,8 +214,23 @@ class LoopState:
     def best_phase(self) -> str:
         return self.best_facts["phase"]
 
+    @property
+    def best_weights(self) -> Arrays:
+        """What the run answers with: the refit's weights, else the best phase's."""
+        return self.refitted or self.phase_weights[self.best_phase]
 
-KEPT = ("phase", "epochs_done", "steps_done", "best", "best_facts", "phase_metrics", "labelled_by")
+
+KEPT = (
+    "phase",
+    "epochs_done",
+    "steps_done",
+    "best",
+    "best_facts",
+    "phase_metrics",
+    "labelled_by",
+    "chosen",
+    "refit_phases",
+)
 
 
 @dataclass(frozen=True)
@@ -238,7 +277,7 @@ def restore_random_states(model: keras.Model, found: Checkpoint) -> None:
 def facts_of(state: LoopState) -> dict[str, Any]:
     """Returns what a checkpoint keeps of the state beside arrays, as JSON holds it."""
     facts = {name: getattr(state, name) for name in KEPT}
-    for name in ("phase_metrics", "labelled_by"):
+    for name in ("phase_metrics", "labelled_by", "chosen"):
         facts[name] = dict(facts[name])  # the loop goes on while a thread writes
     facts["fit"] = None if state.fit is None else asdict(state.fit) | {"patience": _patience_facts(state.fit.patience)}
     facts["results"] = [asdict(result) for result in state.results]
@@ -257,6 +296,7 @@ def state_from(found: Checkpoint, job: Job) -> LoopState:
     state.phase_answers = {
         group.removeprefix(ANSWERS_OF): arrays for group, arrays in found.more.items() if group.startswith(ANSWERS_OF)
     }
+    state.refitted = dict(found.more.get(REFITTED, {}))
     if facts["fit"] is not None:
         patience = new_patience(job, **facts["fit"]["patience"])
         state.fit = FitState(**{**facts["fit"], "patience": patience, "sums": tuple(facts["fit"]["sums"])})

@@ -79,8 +79,7 @@ def train_phases(job: Job, state: LoopState) -> Events[None]:
     Raises:
         TrainingError: The loss is not finite, or a frozen weight moved.
     """
-    moving = {id(variable) for phase in job.phases for variable in what_trains_in(job.model, phase).moving}
-    state.moving = [variable for variable in job.model.weights if id(variable) in moving]
+    state.moving = moving_of(job)
     found = state.resumed
     if found is not None:
         yield _where_it_goes_on(job, state)
@@ -96,16 +95,22 @@ def train_phases(job: Job, state: LoopState) -> Events[None]:
                 left = tuple(phase.name for phase in job.phases[state.phase :])
                 yield events.NothingLeft(str(job.train.best), state.best_phase, left)
                 state.phase = len(job.phases)
-                yield _state_due(state)
+                yield state_due(state)
                 break
             state.results.append((yield from _run_phase(job, state, job.phases[state.phase])))
             # A callback that stops the run stops it for good, also for whoever goes on from here.
             state.phase = len(job.phases) if job.callbacks.wants_stop else state.phase + 1
             state.fit = None
-            yield _state_due(state)
+            yield state_due(state)
     finally:
         job.callbacks.end()
     restore(state.moving, state.phase_weights[state.best_phase])
+
+
+def moving_of(job: Job) -> list[keras.Variable]:
+    """Returns the weights that any phase moves, in the model's order."""
+    moving = {id(variable) for phase in job.phases for variable in what_trains_in(job.model, phase).moving}
+    return [variable for variable in job.model.weights if id(variable) in moving]
 
 
 def _run_phase(job: Job, state: LoopState, phase: PhaseSpec) -> Events[PhaseResult]:
@@ -131,13 +136,7 @@ def _run_phase(job: Job, state: LoopState, phase: PhaseSpec) -> Events[PhaseResu
             objective=str(phase.objective),
         )
     result = yield from _train_phase(job, state, phase, table)
-    if frozen_fingerprint(job.model, planned) != before:
-        raise TrainingError(
-            "a frozen weight moved during training",
-            where=f"phase {phase.name}",
-            expected="frozen weights that are bit-identical",
-            next_step="report this as a bug in kft, with the recipe",
-        )
+    require_unmoved(job.model, planned, before, phase.name)
     return result
 
 
@@ -150,13 +149,14 @@ def _train_phase(job: Job, state: LoopState, phase: PhaseSpec, table: FreezeTabl
     best_epoch, epochs, stopped = 0, 0, "converged"
     if phase.solver == "blend":
         found = yield from solve_blend(job, phase, split)
+        state.chosen[phase.name] = found.chosen
         validated = judge(found.valid, job.data)
         yield from _keep_epoch(job, state, phase, 0, replace(validated, answers=found.answers, views=found.weights))
     else:
         train, valid = yield from features_of(job, phase, split)
         forward = fast_forward_of(split, stored=tuple(train.columns) == split.names)
         if phase.solver == "lbfgs":
-            yield from solve_head(job, phase, train, valid)
+            state.chosen[phase.name] = {"strength": (yield from solve_head(job, phase, train, valid))}
             validated = validate(make_inference(forward, job.train.batch_size), valid, job.data)
             yield from _keep_epoch(job, state, phase, 0, validated)
         else:
@@ -195,7 +195,7 @@ def fit_phase(
         validated = _known(job, state, phase) or (yield from fitting.judge())
         state.fit = FitState(new_patience(job))
         yield from _keep_epoch(job, state, phase, 0, validated)
-        yield _state_due(state, fitting)
+        yield state_due(state, fitting)
     elif state.resumed is not None:
         if state.fit.step > 0:  # what callbacks did on this epoch's beginning is in the state, which comes after it
             job.callbacks.epoch_begin(state.epochs_done)
@@ -266,7 +266,7 @@ def _run_epoch(job: Job, state: LoopState, fitting: Fitting, fit: FitState) -> E
         yield events.StoppedEarly(job.train.early_stopping.monitor, fit.patience.waited)
     elif fit.epoch == fitting.phase.epochs:
         fit.stopped = "all epochs"
-    yield _state_due(state, fitting)
+    yield state_due(state, fitting)
     return True
 
 
@@ -308,7 +308,7 @@ def take_steps(job: Job, state: LoopState, fitting: Fitting, fit: FitState) -> E
         told = float(found[4]) > 0 if process_count() > 1 else job.stop.asked
         if told or (fit.step < len(calls) and _is_due(spec, state)):
             fetch()
-            yield _state_due(state, fitting)
+            yield state_due(state, fitting)
         if told:
             yield events.PassEnds()
             return False
@@ -358,7 +358,8 @@ def _keep_epoch(
     return kept
 
 
-def _state_due(state: LoopState, fitting: Fitting | None = None) -> events.StateDue:
+def state_due(state: LoopState, fitting: Fitting | None = None) -> events.StateDue:
+    """Returns the event that has the state kept, and notes when that was."""
     state.saved_at = time.monotonic(), state.steps_done
     return events.StateDue(None if fitting is None else tuple(fitting.variables))
 
@@ -374,9 +375,26 @@ def _is_due(spec: TrainSpec, state: LoopState) -> bool:
 
 def _where_it_goes_on(job: Job, state: LoopState) -> events.Resumed:
     phase = job.phases[state.phase].name if state.phase < len(job.phases) else None
+    if phase is None and job.train.refit and not state.refitted and (state.fit or state.refit_phases):
+        phase = f"{state.best_phase}, refit"
     epoch = None if state.fit is None else state.fit.epoch + (not state.fit.stopped)
     step = 0 if state.fit is None else state.fit.step
     return events.Resumed(phase, epoch, step, state.steps_done, tuple(job.callbacks.forgetful))
+
+
+def require_unmoved(model: keras.Model, planned: FreezePlan, before: str, name: str) -> None:
+    """Refuses to go on where a weight has moved that was frozen.
+
+    Raises:
+        TrainingError: One has.
+    """
+    if frozen_fingerprint(model, planned) != before:
+        raise TrainingError(
+            "a frozen weight moved during training",
+            where=f"phase {name}",
+            expected="frozen weights that are bit-identical",
+            next_step="report this as a bug in kft, with the recipe",
+        )
 
 
 def frozen_fingerprint(model: keras.Model, planned: FreezePlan) -> str:

@@ -37,6 +37,7 @@ from kft.train.objectives import objective_of
 from kft.train.optimizer import find_optimizer
 from kft.train.phases import resolve_phases
 from kft.train.progress import Progress
+from kft.train.refit import require_repeatable
 from kft.train.weights import class_weights, weigh
 
 
@@ -97,7 +98,9 @@ def prepare(spec: RecipeSpec, split: Selection, backbone: Backbone, progress: Pr
 
 def _plan_phases(spec: RecipeSpec, split: Selection, backbone: Backbone, model: keras.Model) -> tuple[PhaseSpec, ...]:
     require_label(spec.evaluate.threshold, split.labels)
-    make_callbacks(spec.train.callbacks, Path())  # refuses a wrong one before anything is spent
+    callbacks = make_callbacks(spec.train.callbacks, Path())  # refuses a wrong one before anything is spent
+    if spec.train.refit:
+        require_repeatable(callbacks)
     find_optimizer(spec.train.optimizer, 1.0)  # likewise
     blocks = find_blocks(model)
     solvable = len([v for layer in blocks[-1].layers for v in layer.trainable_variables]) == 2

@@ -11,11 +11,20 @@ from typing import Any, get_args
 
 import numpy as np
 
-from kft.records.history import BLENDED, BlendFitted, EpochDone, HistoryEvent, RowsLabelled, as_line
+from kft.records.history import (
+    BLENDED,
+    BlendFitted,
+    EpochDone,
+    HistoryEvent,
+    RefitEpochDone,
+    Refitted,
+    RowsLabelled,
+    as_line,
+)
 from kft.records.run_folder import RunFolder
 from kft.train import events
 from kft.train.checkpoint import OUT_OF_FOLD, Arrays, Checkpoint, CheckpointWriter, snapshot
-from kft.train.job import ANSWERS_OF, BEST_OF, OPTIMIZER, Job, LoopState, facts_of, random_states
+from kft.train.job import ANSWERS_OF, BEST_OF, OPTIMIZER, REFITTED, Job, LoopState, facts_of, random_states
 from kft.train.progress import Progress
 from kft.train.scalars import ScalarLog
 
@@ -126,9 +135,10 @@ class Recorder:
         if self._own and self.state.best_facts:
             name = self.state.best_phase
             (phase,) = (phase for phase in self.job.phases if phase.name == name)
-            # What a blend says of valid is no honest answer once it was fitted on valid: those out of fold are kept.
-            more = {OUT_OF_FOLD: self.state.phase_answers[name]} if phase.solver == "blend" else {}
-            self._own.save("best", Checkpoint(self.state.phase_weights[name], self.state.best_facts, more))
+            # What a model says of valid is no honest answer once it has learned from it: those before that are kept.
+            learned = phase.solver == "blend" or self.state.refitted
+            more = {OUT_OF_FOLD: self.state.phase_answers[name]} if learned else {}
+            self._own.save("best", Checkpoint(self.state.best_weights, dict(self.state.best_facts), more))
 
     def _save_last(self, variables: Sequence[Any] | None) -> None:
         """Snapshots all that the run needs to go on exactly here; a thread writes it."""
@@ -137,6 +147,8 @@ class Recorder:
         state, is_first, self._has_saved = self.state, not self._has_saved, True
         more = {BEST_OF + name: weights for name, weights in state.phase_weights.items()}
         more |= {ANSWERS_OF + name: answers for name, answers in state.phase_answers.items()}
+        if state.refitted:
+            more[REFITTED] = state.refitted
         if variables is not None:
             more["training"] = snapshot(variables, OPTIMIZER)
         more["seeds"] = {str(at): np.asarray(seed.numpy()) for at, seed in enumerate(random_states(self.job.model))}
@@ -199,6 +211,14 @@ def said_of(event: events.Event) -> str:
                 f"kept       {kept}: what {phase} gains on valid, {gain}, may be chance "
                 "(train.prefer: best keeps whatever is highest)"
             )
+        case events.RefitBegins(phase, rows):
+            return f"refit      {phase}, on the {rows:,} rows of train and valid: nothing is validated from here on"
+        case events.NothingToRefit(kept, why):
+            return f"refit      none: {kept} {why}"
+        case RefitEpochDone(_, epoch, _, training):
+            return "  ".join([f"epoch {epoch}", *(f"{name} {value:.4g}" for name, value in training.items())])
+        case Refitted():
+            return f"refit      {event.how}"
         case events.StoppedEarly(monitor, epochs):
             return f"stopped    {monitor} has not improved for {epochs} epochs"
         case events.Interrupted(steps_done):

@@ -11,12 +11,14 @@ import keras
 from kft.model.blend import PREFIX
 from kft.model.blocks import Block, find_blocks
 from kft.train.callbacks import CallbackDriver, make_callbacks
-from kft.train.checkpoint import Arrays, Checkpoint
+from kft.train.checkpoint import Arrays, Checkpoint, snapshot
+from kft.train.events import Events
 from kft.train.job import Job, LoopState, PhaseResult, state_from
-from kft.train.loop import train_phases
+from kft.train.loop import moving_of, train_phases
 from kft.train.phases import describe, is_tuned
 from kft.train.prepare import Prepared
 from kft.train.recorder import Files, Recorder
+from kft.train.refit import Begin, refit_kept, require_repeatable
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,9 @@ class FitResult:
         best_phase: Whose best epoch was kept.
         probe: The head's arrays after the probe; None without one.
         blend: The arrays of the views that the best weights are blended from; empty where they are of no blend.
-        out_of_fold: What the blend said of rows that it had not seen; empty likewise.
+        out_of_fold: What was said of valid, of a blend also of train, before anything learned from these rows: where
+            the best weights are a blend's or a refit's; else empty.
+        refitted: Whether the best weights have learned from valid as well, by ``train.refit``.
         backbone_kept: Whether the best weights are on the pretrained backbone, as it was.
     """
 
@@ -40,6 +44,7 @@ class FitResult:
     blend: Arrays
     out_of_fold: Arrays
     backbone_kept: bool
+    refitted: bool
 
 
 def fit(
@@ -65,16 +70,18 @@ def fit(
     own = make_callbacks(spec.train.callbacks, files.folder)
     driver = CallbackDriver(model, [*own, *callbacks], writes=files.writes)
     job = Job(model, prepared.backbone.name, data, prepared.phases, spec, driver, progress)
+    if job.train.refit:
+        require_repeatable([*own, *callbacks])
     state = LoopState() if resume is None else state_from(resume, job)
     history = [] if resume is None else list(resume.state["history"])
     with Recorder(job, state, files, progress, history) as recorder:
-        with closing(train_phases(job, state)) as events:
+        with closing(_all_of_it(job, state)) as events:
             for event in events:
                 recorder.take(event)
         probe = _probe_head(job, state)
         if probe is not None:
             recorder.keep_probe(probe)
-    best = state.phase_weights[state.best_phase]
+    best = state.best_weights
     blend = {path: array for path, array in best.items() if path.startswith(PREFIX)}
     return FitResult(
         model=model,
@@ -82,9 +89,19 @@ def fit(
         best_phase=state.best_phase,
         probe=probe,
         blend=blend,
-        out_of_fold=state.phase_answers[state.best_phase] if blend else {},
+        out_of_fold=state.phase_answers[state.best_phase] if blend or state.refitted else {},
         backbone_kept=not is_tuned(job.phases, state.best_phase),
+        refitted=bool(state.refitted),
     )
+
+
+def _all_of_it(job: Job, state: LoopState) -> Events[None]:
+    if not job.train.refit:
+        yield from train_phases(job, state)
+        return
+    begin = Begin(snapshot(moving_of(job)), state.resumed)
+    yield from train_phases(job, state)
+    yield from refit_kept(job, state, begin)
 
 
 def _probe_head(job: Job, state: LoopState) -> Arrays | None:

@@ -113,3 +113,20 @@ def test_a_run_that_was_killed_ends_as_one_that_was_not(place, monkeypatch):
     assert all(np.array_equal(array, again.weights[path]) for path, array in best.weights.items())
     one, other = ((run / "predictions.csv").read_bytes() for run in (result.run, folder / "killed"))
     assert one == other
+
+
+@pytest.mark.slow
+def test_a_refit_teaches_head_and_words_from_valid_as_well(place, tmp_path):
+    recipe, _, first = place
+    again = kft.train(recipe, run=tmp_path / "again", overrides=["train.refit=true"], quiet=True)
+    assert again.best_phase == first.best_phase and again.refitted
+    before, after = (load_checkpoint(run / "checkpoints", "best") for run in (first.run, again.run))
+    assert before.weights.keys() == after.weights.keys()
+    moved = {path for path, array in before.weights.items() if not np.array_equal(array, after.weights[path])}
+    assert any("words" in path for path in moved) and any("head_logits" in path for path in moved)
+    shares = [path for path in before.weights if path.endswith("share")]
+    assert shares and not moved & set(shares), "what valid weighed stays"
+    assert all(
+        np.array_equal(array, after.more["out_of_fold"][name]) for name, array in before.more["out_of_fold"].items()
+    )
+    assert again.evaluation.metrics["entity_f1"].value > 0.8

@@ -204,6 +204,25 @@ def refit(blend: Blend, lesson: Lesson) -> Blend:
     return Blend(views, blend.weights)
 
 
+def refit_tuned(
+    head: HeadView, lesson: Lesson, weights: Mapping[str, float], settings: Mapping[str, Mapping[str, Any]]
+) -> Blend:
+    """Returns the blend of a head that was trained anew, and of views fitted anew, by what ``fit_tuned_blend`` chose.
+
+    Args:
+        head: Of the model as it is now.
+        lesson: All that the views learn from.
+        weights: Of each view.
+        settings: Of each that has a weight, as ``BlendResult`` has them.
+    """
+    views: dict[str, View] = {"head": head}
+    with one_blas_thread():
+        for name, family in families(lesson).items():
+            if weights[name]:
+                views[name] = family.fit(lesson, next(iter(settings[name].values())))
+    return Blend(tuple(views.values()), np.array([weights[name] for name in views]))
+
+
 def blended(outputs: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> np.ndarray:
     """Returns ``float32[n, units]``: the views' outputs, each by its weight."""
     return np.asarray(sum(np.float32(weights[name]) * each for name, each in outputs.items()), np.float32)
