@@ -38,7 +38,7 @@ def draw(view: AuditView, most: int) -> AuditView:
     known = np.concatenate([rows["train"], sizes["train"] + rows["valid"]])
     return replace(
         view,
-        split=replace(view.split, train=train, valid=valid, test=test, copies=None),
+        split=replace(view.split, train=train, valid=valid, test=test, copies=None, known_copies=None),
         tokens={name: tokens[rows[name]] for name, tokens in view.tokens.items()},
         offsets={name: [places[row] for row in rows[name]] for name, places in view.offsets.items()},
         features=None if view.features is None else {name: each[rows[name]] for name, each in view.features.items()},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -161,5 +161,4 @@ class Grounds:
 
 def choosable(split: Selection, spec: RecipeSpec) -> Selection:
     """Returns the data without the part of valid that a promise about errors is certified on: it may choose nothing."""
-    held = set_aside(spec, split)
-    return replace(split, valid=split.valid.take(np.flatnonzero(~held))) if held.any() else split
+    return split.without(set_aside(spec, split))

@@ -94,7 +94,7 @@ def _slope(setting: Setting, whole: Fitted) -> Slope:
     rows = len(setting.split.train)
     setting.progress.note(f"\n{whole.name:<10} once more, on {len(half):,} of {rows:,} training rows")
     began = time.perf_counter()
-    other = Setting(setting.spec, replace(setting.split, train=half), setting.progress)
+    other = Setting(setting.spec, replace(setting.split, train=half, copies=None), setting.progress)
     answers = answer_labelled(other, whole.name, APPROACHES.get(whole.name).fit(other)).valid
     truth = setting.truth(valid)
     return Slope(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from kft.errors import UsageError
-from kft.metrics.metric import Form, Metric, share
+from kft.metrics.metric import Form, Metric, mean, share
 
 
 class Span(NamedTuple):
@@ -78,6 +78,45 @@ def _f1_hits(counts: np.ndarray) -> np.ndarray:
     """F1 is the share of the found among the mean of those that are there and those that are said."""
     return np.stack([counts[:, 0], counts[:, 1:].mean(axis=1)], axis=1)
 
+
+def _check_words(targets: Any, answers: Any) -> None:
+    check_spans(targets, answers)
+    if any(len(tags) != len(said) for tags, said in zip(targets, answers, strict=True)):
+        raise UsageError(
+            "targets and answers do not fit",
+            received="another number of answers than of words in a text",
+            expected="one row of log-probabilities a word",
+        )
+
+
+def _unseen_words(targets: Any, answers: Any, better: bool, rng: np.random.Generator) -> tuple[Any, Any]:
+    """A text of which all words are right, or else one more is wrong; as sure as it was."""
+    rows = [row for row in rng.permutation(len(targets)) if len(targets[row])][:1]
+    turned = []
+    for tags, said in ((targets[row], answers[row].copy()) for row in rows):
+        places, order = np.arange(len(tags)), np.argsort(-said, axis=1, kind="stable")
+        first = order[:, 0]
+        wrong = np.where((first == tags) & (places == rng.integers(len(tags))), order[:, 1], first)
+        other = tags if better else wrong
+        said[places, first], said[places, other] = said[places, other], said[places, first].copy()
+        turned.append(said)
+    return [targets[row] for row in rows], turned
+
+
+def _words_right(targets: Any, answers: Any) -> np.ndarray:
+    both = zip(targets, answers, strict=True)
+    return np.array([bool((said.argmax(axis=1) == tags).all()) for tags, said in both])
+
+
+def _word_losses(targets: Any, answers: Any) -> np.ndarray:
+    """A text's losses, summed over its words, and its words."""
+    both = zip(targets, answers, strict=True)
+    return np.array([(-said[np.arange(len(tags)), tags].sum(dtype=np.float64), len(tags)) for tags, said in both])
+
+
+WORD_LOSS = Metric("word_log_loss", False, _word_losses, mean, Form(_check_words, _unseen_words, _words_right))
+"""Mean log loss of the tags over all words. Targets are one ``int[words]`` a text, answers ``float[words, tags]``, the
+log-probabilities. It is no metric of a run: it sees gains that a few hundred entities do not show."""
 
 METRICS: dict[str, Metric] = {
     metric.name: metric

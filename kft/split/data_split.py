@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ class Selection:
         kind: What is answered.
         space: Everything that an answer can be.
         unlabelled: Rows without labels that are none of valid's or test's; None where the recipe names none.
+        copies: Copies among train, then valid, where the split has found them; None where nobody has looked.
     """
 
     train: Examples
@@ -49,6 +50,20 @@ class Selection:
     kind: AnswerKind
     space: AnswerSpace
     unlabelled: Examples | None = None
+    copies: Copies | None = None
+
+    def __post_init__(self) -> None:
+        if self.copies is not None and len(self.copies.first) != len(self.train) + len(self.valid):
+            raise ValueError("these copies are of other rows")
+
+    def without(self, held: np.ndarray) -> Selection:
+        """Returns the same without the examples of valid that ``bool[valid]`` names."""
+        if not held.any():
+            return self
+        kept = np.flatnonzero(~held)
+        rows = np.append(np.arange(len(self.train)), len(self.train) + kept)
+        copies = None if self.copies is None else self.copies.arranged(rows)
+        return replace(self, valid=self.valid.take(kept), copies=copies)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -73,7 +88,7 @@ class DataSplit:
         how: How the split was made, in words.
         notes: What was guessed in reading the data, one sentence each.
         copies: Copies among all examples, train, then valid, then test: found where both valid and test are shares
-            of train, and kept on one side; None where nobody has looked at all of them yet.
+            of train, and kept on one side; None where nobody has looked. ``known_copies``: those of train and valid.
         unlabelled: Rows without labels that are none of valid's or test's; None where the recipe names none.
     """
 
@@ -89,10 +104,11 @@ class DataSplit:
     how: str
     notes: tuple[str, ...] = ()
     copies: Copies | None = None
+    known_copies: Copies | None = None
     unlabelled: Examples | None = None
 
     def without_test(self) -> Selection:
-        return Selection(self.train, self.valid, self.kind, self.space, self.unlabelled)
+        return Selection(self.train, self.valid, self.kind, self.space, self.unlabelled, self.known_copies)
 
     def part(self, name: str) -> Examples:
         """Returns the examples of ``train``, ``valid`` or ``test``."""
@@ -201,7 +217,7 @@ def load_split(
     read = _read(sources, spec, task)
     names, rejected, kind = read.names, read.rejected, task.kind
     notes = list(dict.fromkeys(note for part in read.parts.values() for note in part.notes))
-    parts, how, copies = _divide(read.parts, spec, names, kind, read.times, similar)
+    parts, how, copies, known = _divide(read.parts, spec, names, kind, read.times, similar)
     space = kind.labels.space(named_in(parts["train"]))
     require_rows(parts, names, rejected)
     _require_labels(parts, names, kind, space)
@@ -227,6 +243,7 @@ def load_split(
         how=how,
         notes=tuple(notes),
         copies=copies,
+        known_copies=known,
         unlabelled=None if extra is None else extra.examples,
     )
 
@@ -273,12 +290,13 @@ def _divide(
     kind: AnswerKind,
     times: Times | None,
     similar: Vectorise | None,
-) -> tuple[dict[str, Examples], str, Copies | None]:
+) -> tuple[dict[str, Examples], str, Copies | None, Copies | None]:
+    """Returns the parts, how they were made, and the copies among all of them and among train and valid."""
     shares = {key: parse_share(getattr(spec, key)) or 0.0 for key in ("valid", "test") if key not in parts}
     given = [f"{key} from {names[key]}" for key in ("valid", "test") if key in parts]
     if not shares:
         require_separate_groups(parts, names)
-        return parts, ", ".join(given), None
+        return parts, ", ".join(given), None, None
     if sum(shares.values()) >= 1:
         raise DataError(
             "nothing is left to train on",
@@ -308,9 +326,14 @@ def _divide(
     result = parts | made
     require_separate_groups(result, names)
     how = ", ".join([f"{taken} of {names['train']}{own}", by, *([joined] if joined else []), *given])
-    if together.copies is None or len(made) < len(SPLITS):
-        return result, how, None
-    return result, how, together.copies.arranged(np.concatenate([places[key] for key in SPLITS]))
+
+    def copies_among(keys: Sequence[str]) -> Copies | None:
+        """Those of parts that were searched together; None where one of them was not."""
+        if together.copies is None or not set(keys) <= set(places):
+            return None
+        return together.copies.arranged(np.concatenate([places[key] for key in keys]))
+
+    return result, how, copies_among(SPLITS), copies_among(SPLITS[:2])
 
 
 def _require_variety(

@@ -62,22 +62,25 @@ class Copies:
         return ", ".join(said) + ": some are missed" if said else ""
 
     def arranged(self, order: np.ndarray) -> Copies:
-        """Returns the same copies of the same rows in another order.
+        """Returns the copies among some of the rows, in another order: what a search among them alone would find.
 
         Args:
-            order: ``int64[n]``: which row comes at each place; each row once.
+            order: ``int64[m]``: which row comes at each place; none twice.
 
         Example:
             >>> found = Copies(as_pairs([(0, 1, 1.0), (0, 2, 0.95)]), np.array([0, 0, 2]), 2)
             >>> again = found.arranged(np.array([2, 1, 0]))
             >>> again.first.tolist(), [*zip(again.pairs.first.tolist(), again.pairs.second.tolist())]
             ([0, 1, 1], [(0, 1), (1, 2)])
+            >>> found.arranged(np.array([1, 2])).first.tolist()
+            [0, 1]
         """
         places, kind = np.arange(len(order)), self.first[order]
-        lowest = np.empty(len(order), np.int64)
+        lowest = np.full(len(self.first), -1, np.int64)
         lowest[kind[::-1]] = places[::-1]  # what is written last stays: the lowest place
         first = lowest[kind]
         near = self.first[self.pairs.second] == self.pairs.second
+        near &= (lowest[self.pairs.first] >= 0) & (lowest[self.pairs.second] >= 0)
         one, other = lowest[self.pairs.first[near]], lowest[self.pairs.second[near]]
         same = same_pairs(first)
         pairs = sorted_pairs(

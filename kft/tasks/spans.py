@@ -13,7 +13,7 @@ import numpy as np
 from kft.errors import DataError
 from kft.metrics.by_class import class_row
 from kft.metrics.proportions import Groups, group_codes
-from kft.metrics.tagging import METRICS, Span
+from kft.metrics.tagging import METRICS, WORD_LOSS, Span
 from kft.recipe.schema import DataSpec
 from kft.records.metrics import ClassRow
 from kft.tasks.cells import as_objects, as_text, kind_problem
@@ -29,6 +29,7 @@ from kft.tasks.task import (
     LabelColumn,
     Labelling,
     Learning,
+    Look,
     Objective,
     Offsets,
 )
@@ -231,6 +232,17 @@ def _loss(targets: Sequence[np.ndarray], outputs: Sequence[np.ndarray], space: A
     return total / max(1, len(targets))
 
 
+def _word_tags(targets: Sequence[np.ndarray]) -> np.ndarray:
+    """Returns one ``int[words]`` a text: the tags of its words, counted from 0."""
+    return as_objects([tags[tags != IGNORED] - 1 for tags in targets])
+
+
+def _word_chances(targets: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> np.ndarray:
+    """Returns one ``float[words, tags]`` a text: the log-probabilities of its words' tags."""
+    both = zip(targets, outputs, strict=True)
+    return as_objects([log_softmax(np.asarray(logits)[tags != IGNORED]) for tags, logits in both])
+
+
 def _answers(outputs: Sequence[np.ndarray], space: AnswerSpace, offsets: Offsets) -> np.ndarray:
     assert offsets is not None
     found = [find_spans(logits, space.labels, places) for logits, places in zip(outputs, offsets, strict=True)]
@@ -326,6 +338,7 @@ SPANS = AnswerKind(
         loss=_loss,
         per_token=True,
         lost=lost_spans,
+        look=Look(WORD_LOSS, _word_tags, _word_chances),
     ),
     judging=Judging(
         metrics=METRICS,

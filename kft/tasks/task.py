@@ -134,6 +134,7 @@ class Learning:
             an answer is not one class of many.
         per_token: Whether each token has an output of its own.
         lost: (labels, space, offsets) to the parts of labels, by the number of their text, that no answer can match.
+        look: What sees the loss example by example, where no metric of the task does; None elsewhere.
     """
 
     head: str
@@ -146,6 +147,22 @@ class Learning:
     soft: Callable[[AnswerSpace, float], Objective] | None = None
     per_token: bool = False
     lost: Callable[[Sequence[Any], AnswerSpace, Offsets], list[tuple[int, Any]]] = lambda labels, space, offsets: []
+    look: Look | None = None
+
+
+@dataclass(frozen=True)
+class Look:
+    """A second look at the outputs for examples with targets, where a task's own metrics see little in few rows.
+
+    Attributes:
+        metric: By which two models are told apart.
+        truth: Targets to what it compares with.
+        answers: (targets, outputs) to what it compares.
+    """
+
+    metric: Metric
+    truth: Callable[[Any], Any]
+    answers: Callable[[Any, Any], Any]
 
 
 ByLabel = Callable[[Any, Any, "AnswerSpace", Groups | None], list[ClassRow]]

@@ -56,10 +56,13 @@ def nothing_left(job: Job, state: LoopState) -> bool:
 
 def answers_from(job: Job, arrays: Arrays) -> Any:
     """Returns the answers to valid, as the metrics take them."""
-    rows: Any = outputs_from(arrays)
-    if isinstance(rows, Ragged):
-        rows = [rows.row(place) for place in range(len(rows))]
-    return job.data.kind.judging.answers(rows, job.data.space, job.data.valid.offsets)
+    return job.data.kind.judging.answers(_rows(arrays), job.data.space, job.data.valid.offsets)
+
+
+def _rows(arrays: Arrays) -> Any:
+    """Returns the outputs for valid, one an example."""
+    rows = outputs_from(arrays)
+    return [rows.row(place) for place in range(len(rows))] if isinstance(rows, Ragged) else rows
 
 
 def is_best_of_phase(job: Job, state: LoopState, phase: PhaseSpec, validated: Validated) -> bool:
@@ -115,7 +118,8 @@ def _better(job: Job, state: LoopState, phase: PhaseSpec, metrics: dict[str, flo
 def gains(job: Job, state: LoopState, phase: str, kept: str) -> dict[str, Estimate]:
     """Returns what a phase gains over another on valid, above 0 where it is better: paired, with 95 % intervals.
 
-    In the metric that chooses and, where answers are probabilities, in the log loss, which sees more in the same rows.
+    In the metric that chooses and, where outputs are probabilities, in the log loss, which sees more in the same rows:
+    of tagged texts in that of their words.
     Each interval stands for itself: to keep a dearer phase by luck once too often costs time alone, and to miss one
     that is better costs right answers.
 
@@ -139,6 +143,11 @@ def gains(job: Job, state: LoopState, phase: str, kept: str) -> dict[str, Estima
     for each, (metric, truth) in looks.items():
         difference = paired_difference(metric, truth, first, second, valid.groups)
         found[each] = difference if metric.higher_is_better else -difference
+    look = job.data.kind.learning.look
+    if look is not None:
+        words = look.truth(valid.targets)
+        first, second = (look.answers(valid.targets, _rows(state.phase_answers[each])) for each in (phase, kept))
+        found[look.metric.name] = -paired_difference(look.metric, words, first, second, valid.groups)
     return found
 
 

@@ -155,7 +155,7 @@ def read_data(spec: RecipeSpec, split: Selection, backbone: Backbone, progress: 
     held = set_aside(spec, split)
     if held.any():
         progress.note(f"set aside  {held.sum():,} of {len(held):,} valid examples, for abstention: no choice sees them")
-        split = replace(split, valid=split.valid.take(np.flatnonzero(~held)))
+    split = split.without(held)
     if task.reads.files:
         with progress.task("decoding images, once", len(split.train) + len(split.valid)) as tick:
             train, valid = (reader.read(part.inputs, keep=True, tick=tick) for part in (split.train, split.valid))
@@ -270,11 +270,11 @@ def _read_unlabelled(data: TrainData, split: Selection, spec: RecipeSpec, backbo
 
 def _kept_together(spec: RecipeSpec, split: Selection) -> np.ndarray | None:
     """Returns which rows of train and valid no fold may part: those of a group, and near-copies."""
-    held = set_aside(spec, split)
-    parts = (split.train, split.valid.take(np.flatnonzero(~held)) if held.any() else split.valid)
+    split = split.without(set_aside(spec, split))
+    parts = (split.train, split.valid)
     inputs = [given for part in parts for given in part.inputs]
-    pairs = find_copies(inputs, np.arange(len(inputs)) < len(split.train)).pairs
-    copies = groups_of(pairs, len(inputs)) if pairs.first.size else None
+    found = split.copies or find_copies(inputs, np.arange(len(inputs)) < len(split.train))
+    copies = groups_of(found.pairs, len(inputs)) if found.pairs.first.size else None
     groups = [part.groups for part in parts]
     own = None if any(each is None for each in groups) else np.concatenate([each.astype(str) for each in groups])  # type: ignore[union-attr]
     return join_groups(own, copies)

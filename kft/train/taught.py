@@ -37,7 +37,9 @@ def with_answers(split: Selection, answers: Shares, weight: float) -> Selection:
     train = replace(split.train, shares=_shares(labels, mixed))
     if split.unlabelled is None:
         return replace(split, train=train)
-    return replace(split, train=Examples.concatenate([train, _answered(split, values[n:])]), unlabelled=None)
+    return replace(
+        split, train=Examples.concatenate([train, _answered(split, values[n:])]), unlabelled=None, copies=None
+    )
 
 
 def _answered(split: Selection, values: np.ndarray) -> Examples:

@@ -9,7 +9,8 @@ from kft.metrics.intervals import estimate_all, paired_difference
 from kft.metrics.multi_label import METRICS as LABELS
 from kft.metrics.regression import METRICS as NUMBERS
 from kft.metrics.tagging import METRICS as SPANS
-from kft.metrics.tagging import Span
+from kft.metrics.tagging import WORD_LOSS, Span
+from kft.tasks.decode import log_softmax
 
 rng = np.random.default_rng(0)
 
@@ -69,6 +70,34 @@ def test_spans_by_hand():
         "entity_recall": pytest.approx(1 / 3),
         "entity_f1": pytest.approx(2 / 7),
     }
+
+
+def words(*rows):
+    found = np.empty(len(rows), object)
+    for place, row in enumerate(rows):
+        found[place] = np.array(row)
+    return found
+
+
+def test_the_loss_of_words_by_hand():
+    sure, unsure = [np.log([0.8, 0.2])], [np.log([0.5, 0.5])] * 3
+    truth = words([0], [0, 1, 1], np.empty(0, int))
+    said = words(sure, unsure, np.empty((0, 2)))
+    assert WORD_LOSS.value(truth, said) == pytest.approx((-np.log(0.8) - 3 * np.log(0.5)) / 4)
+    with pytest.raises(UsageError, match="do not fit"):
+        WORD_LOSS.value(truth[:2], words(sure, sure))
+
+
+def test_the_loss_of_words_tells_models_apart_text_by_text():
+    random = np.random.default_rng(0)
+    truth = words(*(random.integers(0, 3, 8) for _ in range(60)))
+    logits = [random.normal(size=(8, 3)) + np.eye(3)[tags] for tags in truth]
+    better = [each + 0.5 * np.eye(3)[tags] for each, tags in zip(logits, truth, strict=True)]
+    first, second = (words(*map(log_softmax, each)) for each in (better, logits))
+    gain = paired_difference(WORD_LOSS, truth, first, second, groups=np.arange(60) // 2, resamples=200)
+    assert gain.low < gain.value < gain.high < 0, "less is better"
+    one, other = words(*map(log_softmax, logits)), words(*map(log_softmax, logits[::-1]))
+    assert paired_difference(WORD_LOSS, truth[:5], one[:5], other[:5], resamples=200).high > 0
 
 
 @pytest.mark.parametrize(

@@ -247,6 +247,14 @@ def test_copies_in_another_order_are_those_that_a_search_finds_there(rows, shuff
     again = copies_among([texts[row] for row in order])
     assert np.array_equal(arranged.first, again.first) and arranged.different == again.different
     assert all(np.array_equal(one, other) for one, other in zip(arranged.pairs, again.pairs, strict=True))
+    # Of some of the rows: those that the very pairs join, whichever twin of a row was left out.
+    some = np.array(order[: 1 + len(order) // 2])
+    fewer = copies_among(texts).arranged(some)
+    everyone = groups_of(copies_among(texts).pairs, len(texts))[some]
+    joined = groups_of(fewer.pairs, len(some))
+    assert all(len(set(everyone[joined == group])) == 1 for group in set(joined)), "nothing else is joined"
+    same = [[texts[one].lower() == texts[other].lower() for other in some] for one in some]
+    assert np.array_equal(fewer.first, np.argmax(same, axis=1)), "each with the first of its content"
 
 
 def test_a_looser_limit_finds_what_a_search_at_that_limit_alone_finds():

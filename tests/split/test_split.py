@@ -16,7 +16,9 @@ from kft.recipe.schema import DataSpec
 from kft.recipe.sources import DATAFRAME
 from kft.split.assign import split_alike, split_by_time
 from kft.split.data_split import SPLITS, data_hash, load_split, split_hash, split_rows
+from kft.split.near import groups_of
 from kft.split.similar import similar_groups
+from kft.split.together import find_copies
 from kft.tasks.registry import TASKS
 
 PAIRS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 40)), min_size=1, max_size=200)
@@ -279,6 +281,35 @@ def test_copies_stay_on_one_side():
         side = {identifier: name for name in SPLITS for identifier in apart.part(name).ids}
         torn += any(side[f"train:{row + 1}"] != side[f"train:{37 + row}"] for row in range(12))
     assert torn
+
+
+@pytest.mark.parametrize("test", ["20%", None])
+def test_what_selects_is_handed_the_copies_that_the_split_has_found(test):
+    """They are searched once: training, which deals out folds by them, has the pairs of train and valid."""
+    rows = sentences()
+    rows += [(text.upper() + "!", label, "x") for text, label, _ in rows[:12]]
+    frames = frames_of(rows)
+    if test is None:
+        frames |= {"test": pd.DataFrame(rows[:4], columns=["text", "label", "key"])}
+    made = load(Path(), frames, train=DATAFRAME, valid="30%", **({"test": test} if test else {}))
+    selected = made.without_test()
+    inputs = [*made.train.inputs, *made.valid.inputs]
+    assert selected.copies is not None and len(selected.copies.first) == len(inputs)
+    found = find_copies(inputs)
+    assert np.array_equal(groups_of(selected.copies.pairs, len(inputs)), groups_of(found.pairs, len(inputs)))
+    held = np.arange(len(made.valid)) % 2 == 0
+    fewer = selected.without(held)
+    rest = [*fewer.train.inputs, *fewer.valid.inputs]
+    assert len(fewer.valid) == (~held).sum() and len(fewer.copies.first) == len(rest)
+    assert np.array_equal(groups_of(fewer.copies.pairs, len(rest)), groups_of(find_copies(rest).pairs, len(rest)))
+    assert selected.without(np.zeros(len(made.valid), bool)) is selected
+
+
+def test_where_the_split_has_not_looked_selection_has_no_copies():
+    rows = sentences()
+    frames = frames_of(rows) | {"valid": pd.DataFrame(rows[:4], columns=["text", "label", "key"])}
+    assert load(Path(), frames, train=DATAFRAME).without_test().copies is None
+    assert load(Path(), frames_of(rows), train=DATAFRAME, keep_together="nothing").without_test().copies is None
 
 
 def test_copies_join_groups():
