@@ -55,7 +55,10 @@ def test_a_frame_is_trained_on_by_naming_its_columns(tmp_path, monkeypatch, tiny
         (lambda: kft.train("r.yaml", data="a.csv"), ["a recipe names its own files", "data.train=a.csv"]),
         (lambda: kft.train("r.yaml", data=5), ["kft.train cannot take this as 'data'", "data=5", "a DataFrame"]),
         (lambda: kft.train("r.yaml", overrides="seed=1"), ["'overrides'", "overrides='seed=1'", "a list of settings"]),
-        (lambda: kft.train({"train": frame(), "tset": frame()}), ["'tset' is not a split", "'valid' and 'test'"]),
+        (
+            lambda: kft.train({"train": frame(), "tset": frame()}),
+            ["'tset' is not a split", "'valid', 'test' and 'unlabelled'"],
+        ),
         (lambda: kft.train({"test": frame()}), ["no DataFrame to train on"]),
         (lambda: kft.train(frame(), text="review", label="star"), ["star", "did you mean"]),
         (lambda: kft.train(frame(), task="text-clasification"), ["text-clasification", "text-classification"]),

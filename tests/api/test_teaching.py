@@ -178,12 +178,19 @@ def test_a_teacher_that_chose_by_rows_that_are_set_aside_is_refused(place):
     assert found.received.startswith("10 of 10 rows, such as reviews.csv:")
 
 
-def test_a_blend_that_learned_from_valid_teaches_by_its_head_alone(place, capsys):
+@pytest.fixture(scope="module")
+def blended(place):
+    """A run of the first teacher's data that has kept a blend."""
     folder, _ = place
     values = json.loads((folder / "recipe.yaml").read_text())
     values["train"] |= {"phases": [tiny.PROBE, BLEND], "prefer": "cheaper"}
     (folder / "blend.yaml").write_text(json.dumps(values))
     kft.train(folder / "blend.yaml", run=folder / "blended", quiet=True)
+    return folder / "blended"
+
+
+def test_a_blend_that_learned_from_valid_teaches_by_its_head_alone(place, blended, capsys):
+    folder, _ = place
     assert json.loads((folder / "blended" / "checkpoints" / "best.json").read_text())["state"]["phase"] == "blend"
     recipe, split = student(folder, "train.teacher=blended")
     teacher = find_teacher(recipe, split)
@@ -198,7 +205,7 @@ def test_a_blend_that_learned_from_valid_teaches_by_its_head_alone(place, capsys
 
 
 @pytest.mark.slow
-def test_who_learned_from_such_a_blend_hands_on_what_it_knows_of_valid(place):
+def test_who_learned_from_such_a_blend_hands_on_what_it_knows_of_valid(place, blended):
     folder, _ = place
     kft.train(folder / "student.yaml", run=folder / "between", overrides=APART, quiet=True)
     handed = refused(folder, "train.teacher=between", "data.unlabelled=null", kind=DataError)
