@@ -20,6 +20,8 @@ SET = {
     "model.image.size": 64,
     "model.pooling": "max",
     "train.augment": {},
+    "train.teacher": "runs/big",
+    "data.unlabelled": "more.csv",
     "train.class_weight": "balanced",
     "train.label_smoothing": 0.1,
     "evaluate.suite": "checks.yaml",
@@ -29,14 +31,14 @@ SET = {
 }
 """Every key that some task does not obey, with a value other than its default."""
 OBEYED = {
-    "text-classification": "text html redact pooling bins class_weight label_smoothing suite abstain_at threshold "
+    "text-classification": "text html redact pooling bins teacher unlabelled class_weight label_smoothing suite abstain_at threshold "
     "out_of_scope",
     "text-multi-label": "text html redact pooling label_separator",
-    "text-pairs": "text text_pair html redact pooling bins class_weight label_smoothing suite abstain_at threshold "
+    "text-pairs": "text text_pair html redact pooling bins teacher unlabelled class_weight label_smoothing suite abstain_at threshold "
     "out_of_scope",
     "text-regression": "text html redact pooling",
     "token-tagging": "text tags offsets",
-    "image-classification": "image size pooling augment bins class_weight label_smoothing suite abstain_at threshold "
+    "image-classification": "image size pooling augment bins teacher unlabelled class_weight label_smoothing suite abstain_at threshold "
     "out_of_scope",
     "image-multi-label": "image size pooling augment label_separator",
 }
