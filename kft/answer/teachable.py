@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -90,12 +91,12 @@ def find_teacher(recipe: Recipe, split: DataSplit) -> Teacher | None:
     for each in _its_teachers(run):
         _require_apart(each, split, own)
         if seen := _rows_of_valid(each, split, own, besides=_hashes(learner.folder).get("valid", set())):
-            raise _refused(each, split, "valid", seen, "its valid, from which its blend has learned")
+            raise _refused(each, split, "valid", seen, _learned_valid(each))
         learner = each
     _require_unseen_aside(run, recipe, split)
     seen = _rows_of_valid(run, split, own)
     if seen and not _has_head(run):
-        raise _refused(run, split, "valid", seen, "its valid, from which its blend has learned")
+        raise _refused(run, split, "valid", seen, _learned_valid(run))
     return Teacher(run, named, len(seen))
 
 
@@ -187,7 +188,7 @@ def _require_unseen_aside(run: Run, recipe: Recipe, split: DataSplit) -> None:
 def _rows_of_valid(
     run: Run, split: DataSplit, own: Mapping[str, set[str]], besides: Set[str] = frozenset()
 ) -> list[str]:
-    """Returns this run's rows of valid that another run's blend has learned from.
+    """Returns this run's rows of valid that another run's blend, or refit, has learned from.
 
     What that run says of other rows follows the labels of these: a student of it would score better on them than on any
     it has not seen, choose its epoch by that, and be calibrated by it (docs/log.md).
@@ -198,15 +199,26 @@ def _rows_of_valid(
         own: Hashes of its rows by split.
         besides: Hashes of rows that do not count.
     """
-    if _kept_phase(run).solver != "blend":
+    if not _learned_valid(run):
         return []
     return _known_rows(split.valid, _hashes(run.folder).get("valid", set()) - own["train"] - besides)
 
 
-def _kept_phase(run: Run) -> PhaseSpec:
+def _learned_valid(run: Run) -> str:
+    """Says how a run has learned from its rows of valid; empty where it has not."""
+    if "refit" in _facts(run):
+        return "its valid, on which it was trained again"
+    return "its valid, from which its blend has learned" if _kept_phase(run).solver == "blend" else ""
+
+
+def _facts(run: Run) -> dict[str, Any]:
     from kft.train.checkpoint import load_facts
 
-    name = load_facts(run.folder.checkpoints, "best")[0]["phase"]
+    return load_facts(run.folder.checkpoints, "best")[0]
+
+
+def _kept_phase(run: Run) -> PhaseSpec:
+    name = _facts(run)["phase"]
     return next(phase for phase in _phases(run) if phase.name == name)
 
 
@@ -215,9 +227,11 @@ def _phases(run: Run) -> list[PhaseSpec]:
 
 
 def _has_head(run: Run) -> bool:
-    """Whether a head was learned before the blend that a run has kept."""
+    """Whether a head was learned before the blend that a run has kept, and not from valid."""
     from kft.train.phases import starts_of
 
+    if "refit" in _facts(run):
+        return False
     return any(phase.solver != "blend" for phase in starts_of(_phases(run), _kept_phase(run).name))
 
 
@@ -228,8 +242,8 @@ def _refused(run: Run, split: DataSplit, name: str, rows: Sequence[str], where: 
         received=f"{len(rows):,} of {len(split.part(name)):,} rows of {name}, such as {rows[0]}, which is in {where}",
         expected=f"a teacher that has not learned from them: else {name} measures what it remembers",
         next_step="give both runs one test file and one valid file, or the same data and data.split_seed"
-        if "blend" not in where
-        else "train the teacher with phases that do not end in a blend, or give this run another data.valid",
+        if not where.startswith("its valid,")
+        else "train the teacher without refit and a blend at the end, or give this run another data.valid",
     )
 
 

@@ -189,6 +189,18 @@ def blended(place):
     return folder / "blended"
 
 
+def test_a_teacher_that_was_trained_again_on_valid_is_refused(place):
+    folder, _ = place
+    values = json.loads((folder / "recipe.yaml").read_text())
+    values["train"]["refit"] = True
+    (folder / "refit.yaml").write_text(json.dumps(values))
+    assert kft.train(folder / "refit.yaml", run=folder / "again", quiet=True).refitted
+    found = refused(folder, "train.teacher=again", kind=DataError)
+    assert "learned from rows of this run's valid split" in str(found)
+    assert "its valid, on which it was trained again" in found.received
+    assert find_teacher(*student(folder, "train.teacher=again", "data.valid=valid.csv")).seen == 0
+
+
 def test_a_blend_that_learned_from_valid_teaches_by_its_head_alone(place, blended, capsys):
     folder, _ = place
     assert json.loads((folder / "blended" / "checkpoints" / "best.json").read_text())["state"]["phase"] == "blend"

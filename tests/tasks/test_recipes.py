@@ -31,15 +31,15 @@ SET = {
 }
 """Every key that some task does not obey, with a value other than its default."""
 OBEYED = {
-    "text-classification": "text html redact pooling bins teacher unlabelled class_weight label_smoothing suite abstain_at threshold "
-    "out_of_scope",
+    "text-classification": "text html redact pooling bins teacher unlabelled class_weight label_smoothing suite "
+    "abstain_at threshold out_of_scope",
     "text-multi-label": "text html redact pooling label_separator",
-    "text-pairs": "text text_pair html redact pooling bins teacher unlabelled class_weight label_smoothing suite abstain_at threshold "
-    "out_of_scope",
+    "text-pairs": "text text_pair html redact pooling bins teacher unlabelled class_weight label_smoothing suite "
+    "abstain_at threshold out_of_scope",
     "text-regression": "text html redact pooling",
     "token-tagging": "text tags offsets",
-    "image-classification": "image size pooling augment bins teacher unlabelled class_weight label_smoothing suite abstain_at threshold "
-    "out_of_scope",
+    "image-classification": "image size pooling augment bins teacher unlabelled class_weight label_smoothing suite "
+    "abstain_at threshold out_of_scope",
     "image-multi-label": "image size pooling augment label_separator",
 }
 

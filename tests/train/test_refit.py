@@ -12,6 +12,7 @@ import kft
 from kft.errors import RecipeError
 from kft.records.document import as_document
 from kft.records.history import RefitEpochDone, Refitted, read_history
+from kft.tasks.recipes import load_recipe
 from kft.train.checkpoint import load_checkpoint
 from tests import tiny
 
@@ -204,3 +205,11 @@ def test_what_a_refit_cannot_be_put_together_with_is_refused(tmp_path, tiny_fold
     mine = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate)
     with pytest.raises(RecipeError, match="LearningRateScheduler"):
         train(tmp_path / "run", tiny_folder, [HEAD, TOP], own=[mine])
+
+
+def test_it_is_refused_beside_rows_and_answers_of_others(tmp_path, tiny_folder):
+    recipe = tiny.recipe(tmp_path, tiny_folder, refit=True)
+    with pytest.raises(RecipeError, match="rows of valid have labels alone, and no teacher's answers"):
+        load_recipe(recipe, overrides=["train.teacher=runs/big"])
+    with pytest.raises(RecipeError, match="labels of rows without one come from what the run had kept by then"):
+        load_recipe(recipe, overrides=["data.unlabelled=more.csv"])
