@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import keras
 import numpy as np
 
-from kft.features.boundary import forward_of, split_at_boundary
+from kft.features.boundary import fast_forward_of, split_at_boundary
 from kft.features.inference import make_inference, run_in_batches
 from kft.feed.batches import Ragged
 from kft.feed.source import ChosenColumn, Column, JoinedColumn, Source
@@ -137,7 +137,7 @@ def _answers_by(job: Job, state: LoopState, by: PhaseSpec, unlabelled: Source) -
         outputs = np.concatenate([found.train, found.valid])
         targets = np.concatenate([np.asarray(data.train.targets)[found.rows], data.valid.targets])
         return Trial(outputs, targets), found.unlabelled
-    forward = forward_of(split, stored=False)
+    forward = fast_forward_of(split, stored=False)
     inference = make_inference(forward, job.train.batch_size)
     with job.watch.task("rows without labels", len(unlabelled)) as tick:
         (answered,) = run_in_batches(inference, unlabelled.select(_names(split.front)), tick)
