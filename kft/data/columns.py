@@ -51,7 +51,7 @@ def guess_columns(
         >>> from kft.tasks.registry import TASKS
         >>> frame = pd.DataFrame({"body": ["It broke.", "It works.", "Hello"], "queue": ["a", "b", "a"]})
         >>> guess_columns(frame, Wanted(label="queue"), where="tickets.csv", task=TASKS.get("text-classification"))
-        Columns(text='body', label='queue', guessed=('text',), pair=None)
+        Columns(text='body', label='queue', guessed=('text',), pair=None, holds='')
     """
     names = [str(name) for name in frame.columns]
     reads, text, pair, label = task.reads, wanted.text, wanted.pair, wanted.label

@@ -127,7 +127,7 @@ def test_a_signal_while_kft_is_loading_ends_it_in_words(tmp_path, number, code, 
             time.sleep(0.01)
         time.sleep(seconds - 0.15)
         process.send_signal(number)
-        said = process.stderr.read()
+        said = process.stderr.read().removeprefix("\n")  # once a command runs, click ends the line of ^C
         ended = process.wait(60)
     assert "Traceback" not in said
     assert (ended, said) == (code, f"{word}; nothing was written\n") or (ended == 2 and "no run" in said), said

@@ -60,12 +60,13 @@ def test_what_trains_and_chooses_is_given_no_test_rows_by_type(tiny_folder, tmp_
         get_type_hints(Grounds, {**vars(grounds), "Progress": object}),
     ]
     assert [each["split"] for each in hints] == [Selection] * 3
-    assert {each.name for each in fields(Selection)} == {"train", "valid", "kind", "space", "unlabelled"}
+    assert {each.name for each in fields(Selection)} == {"train", "valid", "kind", "space", "unlabelled", "copies"}
     split = split_of(kft.load_recipe(tiny.recipe(tmp_path, tiny_folder, rows=60)), None)
     seen = {identifier for part in (split.train, split.valid) for identifier in part.ids}
     given = split.without_test()
     assert {identifier for part in (given.train, given.valid) for identifier in part.ids} == seen
     assert len(split.test) and not seen & set(split.test.ids)
+    assert given.copies is None or len(given.copies.first) == len(seen)  # of train's and valid's rows alone
 
 
 def test_what_abstention_is_calibrated_on_chooses_nothing(tiny_folder, tmp_path):

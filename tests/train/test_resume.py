@@ -108,16 +108,23 @@ def test_killed_between_the_last_epoch_of_a_phase_and_its_end(place):
         assert last_weights(run) == last_weights(folder / "three"), f"from {names[lost]}"
 
 
+@pytest.fixture(scope="module")
+def looked_at(place):
+    """A run that was scored after its first epoch and then went on, beside one that was not; each epoch is better."""
+    folder, recipe, _ = place
+    settings = ["train.phases=[{name: head, unfreeze: none, epochs: 3, lr: 1.0e-2}]"]
+    whole = kft.train(recipe, run=folder / "not-looked-at", overrides=settings, quiet=True)
+    run = stop_early(place, "looked-at", after=1, overrides=settings)
+    early = kft.evaluate(run, quiet=True)
+    assert early.metrics != whole.evaluation.metrics and (run / "calibration.json").is_file()
+    kft.train(recipe, run=run, resume=True, overrides=settings, quiet=True)
+    return run, whole.run
+
+
 @pytest.mark.parametrize("name", ["metrics.json", "calibration.json", "predictions.csv"])
-def test_looking_at_a_stopped_run_changes_nothing_of_what_it_comes_to(place, name):
-    folder, recipe, whole = place
-    run = folder / "looked-at"
-    if not run.exists():
-        stop_early(place, "looked-at", after=1)
-        early = kft.evaluate(run, quiet=True)
-        assert early.metrics != whole.evaluation.metrics and (run / "calibration.json").is_file()
-        kft.train(recipe, run=run, resume=True, quiet=True)
-    assert (run / name).read_text() == (folder / "whole" / name).read_text()
+def test_looking_at_a_stopped_run_changes_nothing_of_what_it_comes_to(looked_at, name):
+    run, whole = looked_at
+    assert (run / name).read_text() == (whole / name).read_text()
 
 
 def test_what_was_changed_before_it_goes_on_is_refused(place):
