@@ -79,13 +79,15 @@ def test_what_lies_on_disk_answers_as_it_was_judged(place):
     assert [[span[:3] for span in each] for each in whole] == [[span[:3] for span in each] for each in stored]
 
 
-def test_a_blend_shares_the_stored_features_of_its_probe(place):
+def test_a_blend_shares_the_stored_features_of_its_probe(place, tmp_path, monkeypatch):
     _, _, result = place
+    monkeypatch.setenv("KFT_CACHE", str(tmp_path))  # other tests write into the one that all share
     answering = load_answering(read_run(open_run(result.run)))
     assert answering.probe is not None
     texts = ["the camera is lovely and mine"]
     answering.probe.head_answers(texts)
     before = [(store.folder, store.bytes) for store in list_stores(features_root())]
+    assert len(before) == 1
     answering.best.head_answers(texts)
     if answering.on_pretrained:
         assert [(store.folder, store.bytes) for store in list_stores(features_root())] == before
