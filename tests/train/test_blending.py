@@ -42,6 +42,14 @@ def history(run):
     return [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def own_cache(tmp_path_factory):
+    """What is answered twice is read from the same stored features: no other test makes room in them meanwhile."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KFT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 def predictions(run):
     return (run / "predictions.csv").read_bytes()
 
