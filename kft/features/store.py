@@ -36,7 +36,7 @@ ELSEWHERE = "kft cache prune, another KFT_CACHE, or --set features.store=off"
 ARITHMETIC = 2
 """Counts up when the same weights give other bits, so that no store mixes both."""
 BATCH_SIZE = 32
-"""Rows of a batch that computes features: fixed, so that runs of any batch size share them, bit for bit."""
+"""Rows of a batch that computes features: fixed, so that runs of any batch size share them, up to the last bits."""
 SHARD_ROWS = 64 * BATCH_SIZE
 SHARD_BYTES = 64 * 2**20
 """A shard ends at whichever comes first: memory stays flat, and a kill loses no more than one shard."""
