@@ -38,6 +38,7 @@ STAGES = {
     "Prepare": ("init", "check", "choose", "data"),
     "Train": ("plan", "train", "compare", "workers", "launch"),
     "Judge": ("evaluate", "report"),
+    "Ship": ("verify", "sign", "promote", "rollback", "versions"),
     "Use": ("predict",),
     "Look up": ("recipes", "recipe", "models", "cache", "doctor"),
 }
@@ -57,6 +58,7 @@ def _register() -> None:
         evaluating,
         launching,
         reporting,
+        shelving,
         starting,
         training,
         using,
@@ -71,6 +73,7 @@ def _register() -> None:
         training,
         evaluating,
         reporting,
+        shelving,
         using,
         launching,
         caching,
