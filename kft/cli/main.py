@@ -38,7 +38,7 @@ STAGES = {
     "Prepare": ("init", "check", "choose", "data"),
     "Train": ("plan", "train", "compare", "workers", "launch"),
     "Judge": ("evaluate", "report"),
-    "Use": ("predict",),
+    "Use": ("predict", "export"),
     "Look up": ("recipes", "recipe", "models", "cache", "doctor"),
 }
 """The commands in the order of a model's life, as `kft --help` shows them."""
@@ -55,6 +55,7 @@ def _register() -> None:
         comparing,
         data,
         evaluating,
+        exporting,
         launching,
         reporting,
         starting,
@@ -72,6 +73,7 @@ def _register() -> None:
         evaluating,
         reporting,
         using,
+        exporting,
         launching,
         caching,
     ):
