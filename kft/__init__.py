@@ -42,9 +42,14 @@ _PUBLIC = {
     "merge_lora": "kft.model.lora",
     "plan": "kft.api.training",
     "predict": "kft.api.answering",
+    "promote": "kft.api.shelving",
     "report": "kft.api.reporting",
+    "rollback": "kft.api.shelving",
+    "sign": "kft.api.shelving",
     "split_at_boundary": "kft.features.boundary",
     "train": "kft.api.training",
+    "verify": "kft.api.shelving",
+    "versions": "kft.api.shelving",
 }
 
 _KERAS = ("kft.model.build", "kft.model.lora", "kft.features.boundary")

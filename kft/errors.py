@@ -85,7 +85,7 @@ class RunError(KftError):
 
 
 class GateError(KftError):
-    """What was measured does not reach what was asked for."""
+    """A gate says no: what is to be shipped is not what was asked for, or cannot be trusted."""
 
     exit_code = 1
 

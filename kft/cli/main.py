@@ -38,7 +38,8 @@ STAGES = {
     "Prepare": ("init", "check", "choose", "data"),
     "Train": ("plan", "train", "compare", "workers", "launch"),
     "Judge": ("evaluate", "report"),
-    "Use": ("predict", "export"),
+    "Ship": ("export", "verify", "sign", "promote", "rollback", "versions"),
+    "Use": ("predict",),
     "Look up": ("recipes", "recipe", "models", "cache", "doctor"),
 }
 """The commands in the order of a model's life, as `kft --help` shows them."""
@@ -58,6 +59,7 @@ def _register() -> None:
         exporting,
         launching,
         reporting,
+        shelving,
         starting,
         training,
         using,
@@ -72,6 +74,7 @@ def _register() -> None:
         training,
         evaluating,
         reporting,
+        shelving,
         using,
         exporting,
         launching,
