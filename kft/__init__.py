@@ -33,6 +33,7 @@ _PUBLIC = {
     "draft_suite": "kft.api.suites",
     "evaluate": "kft.api.evaluating",
     "evaluate_suite": "kft.api.suites",
+    "export": "kft.api.exporting",
     "freeze": "kft.model.freeze",
     "launch": "kft.api.launching",
     "load": "kft.api.answering",

@@ -69,6 +69,20 @@ def acting_in(text: str, allowed: str = "") -> str:
     return ", ".join(f"U+{ord(character):04X} {NAMES.get(character, '')}".rstrip() for character in found)
 
 
+def half_pair(text: str, what: str) -> str:
+    r"""Says that a text holds half a surrogate pair; empty where it does not.
+
+    Example:
+        >>> half_pair("\ud83d", "label"), half_pair("fine", "text")
+        ('label holds half a surrogate pair, which is not a character', '')
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return f"{what} holds half a surrogate pair, which is not a character"
+    return ""
+
+
 def shorten(text: str, width: int) -> str:
     """Returns a text on one line of at most so many characters.
 

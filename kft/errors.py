@@ -90,6 +90,12 @@ class GateError(KftError):
     exit_code = 1
 
 
+class ParityError(KftError):
+    """What would ship does not answer as what was evaluated."""
+
+    exit_code = 3
+
+
 class AssetError(KftError):
     """Weights or data could not be fetched, or are not what was pinned."""
 

@@ -38,7 +38,7 @@ STAGES = {
     "Prepare": ("init", "check", "choose", "data"),
     "Train": ("plan", "train", "compare", "workers", "launch"),
     "Judge": ("evaluate", "report"),
-    "Ship": ("verify", "sign", "promote", "rollback", "versions"),
+    "Ship": ("export", "verify", "sign", "promote", "rollback", "versions"),
     "Use": ("predict",),
     "Look up": ("recipes", "recipe", "models", "cache", "doctor"),
 }
@@ -56,6 +56,7 @@ def _register() -> None:
         comparing,
         data,
         evaluating,
+        exporting,
         launching,
         reporting,
         shelving,
@@ -75,6 +76,7 @@ def _register() -> None:
         reporting,
         shelving,
         using,
+        exporting,
         launching,
         caching,
     ):

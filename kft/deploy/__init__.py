@@ -1,1 +1,1 @@
-"""What ships: artifacts on disk, proof of their files, and the shelf that keeps their versions."""
+"""What ships: a model as a folder that answers without kft, proof of it, and the shelf that keeps its versions."""

@@ -18,7 +18,7 @@ from typing import Any
 
 from kft.data.personal import redact
 from kft.errors import StorageError
-from kft.recipe.values import PERSONAL_KINDS
+from kft.recipe.personal_kinds import PERSONAL_KINDS
 from kft.records.files import require_writable, storage_errors
 from kft.serve.batching import Answer
 from kft.serve.models import Version
