@@ -113,10 +113,15 @@ def verify(artifact: str, public_key: str | None, as_json: bool) -> int:
         return 1 if found.problems else 0
     out = console()
     out.tell(f"artifact   {found.artifact}")
-    out.tell(f"model      {found.about}")
-    out.tell(f"sha256     {found.digest}")
-    for line in found.receipt_lines():
-        out.tell(f"receipt    {line}")
+    out.tell(f"model      {found.model}")
+    out.tell(f"sha256     {found.digest} of artifact.json")
+    receipt, parity = found.receipt, found.about.parity
+    out.tell(f"receipt    trained {receipt.created}, on {receipt.backbone}, seed {receipt.seed}")
+    for what in ("recipe", "data", "split", "weights"):
+        out.tell(f"{what:<10} {getattr(receipt, f'{what}_hash')}")
+    if parity is not None:
+        told = f"{parity.n:,} of {parity.of:,} test rows as they were evaluated, within {parity.tolerance:g}"
+        out.tell(f"parity     {told}")
     for why in found.forced:
         out.tell(f"forced     {why}")
     out.tell(f"signed     {found.signed}")
