@@ -19,7 +19,6 @@ from kft.answer.load import Run, load_artifact
 from kft.deploy.bundle import run_script
 from kft.deploy.evaluated import require_as_evaluated
 from kft.deploy.formats.format import Format
-from kft.deploy.graph import answering_graph
 from kft.deploy.near import Near
 from kft.deploy.parity import answered_alone, hold_to
 from kft.deploy.reference import make_reference
@@ -75,6 +74,8 @@ def export(admitted: Admitted, destination: Path, format_: Format, progress: Pro
         ParityError: What would ship answers otherwise; nothing is left behind.
         StorageError: The disk is full or the folder cannot be written.
     """
+    from kft.deploy.graph import answering_graph
+
     with _building(destination) as folder:
         artifact = load_artifact(admitted.run)
         progress.note(f"graph      {format_.name}: {format_.about}")
