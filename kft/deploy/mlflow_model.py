@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 
 from kft.deploy.proof import Proof
 from kft.errors import StorageError, UsageError
+from kft.records.shelf import Alias
+from kft.tasks.registry import TASKS
 
 CODE = '''"""Answers with the artifact that lies beside this model, by its own run.py."""
 
@@ -56,7 +59,7 @@ class Registered:
 
     name: str
     version: str
-    alias: str
+    alias: Alias
     uri: str
 
 
@@ -67,17 +70,11 @@ class Entry:
     Attributes:
         name: Of the model.
         alias: What names the new version.
-        columns: That a table of inputs has, one or two.
-        binary: Whether they hold bytes of images.
-        packages: What run.py needs, as pip takes it.
         why: For the version's description.
     """
 
     name: str
-    alias: str
-    columns: tuple[str, ...]
-    binary: bool
-    packages: tuple[str, ...]
+    alias: Alias
     why: str = ""
 
 
@@ -93,23 +90,31 @@ def register(proof: Proof, entry: Entry, uri: str) -> Registered:
         UsageError: The extra is not installed.
         StorageError: The registry does not answer, or refuses.
     """
-    mlflow = _library()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it would like types and an example, which the schema makes up for
+        return _register(_library(), proof, entry, uri)
+
+
+def _register(mlflow: Any, proof: Proof, entry: Entry, uri: str) -> Registered:
     from mlflow.models import ModelSignature
     from mlflow.types.schema import ColSpec, Schema
 
-    kind = "binary" if entry.binary else "string"
-    schema = Schema([ColSpec(kind, name) for name in entry.columns])
+    about, reads = proof.about, TASKS.get(proof.about.task).reads
+    schema = Schema([ColSpec("binary" if reads.files else "string", name) for name in reads.columns])
     before = mlflow.get_tracking_uri()
     try:
         mlflow.set_tracking_uri(uri)
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # it would like hints of types and an example, which the schema makes up for
             script = Path(folder) / "answer.py"
-            script.write_text(CODE.replace("{columns}", repr(list(entry.columns))), encoding="utf-8")
+            script.write_text(CODE.replace("{columns}", repr(list(reads.columns))), encoding="utf-8")
             made = mlflow.pyfunc.log_model(
                 name=entry.name,
                 python_model=str(script),
                 artifacts={"artifact": str(proof.artifact.resolve())},
-                pip_requirements=[f"mlflow-skinny=={mlflow.__version__}", "pandas", *entry.packages],
+                pip_requirements=[f"mlflow-skinny=={mlflow.__version__}", "pandas", *about.packages],
                 signature=ModelSignature(inputs=schema),
                 registered_model_name=entry.name,
             )
