@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from kft.deploy import shelf as room
 from kft.deploy.proof import Proof, objections, prove, require_whole
@@ -56,9 +56,17 @@ class Stand:
         trail: All moves of its aliases, the oldest first.
     """
 
+    KEYS: ClassVar = ("name", "standing", "trail", "missing")
+
     name: str
     standing: Standing
     trail: tuple[Move, ...]
+
+    @property
+    def missing(self) -> tuple[int, ...]:
+        """Moves that were made and that the trail does not tell of: somebody has taken lines out of it."""
+        told, last = {move.number for move in self.trail}, self.standing.last
+        return tuple(number for number in range(1, last.number + 1) if number not in told) if last else ()
 
     def rows(self) -> list[tuple[str, ...]]:
         """One a version, the newest first: number, aliases, when it came, the artifact's hash, what was passed over."""

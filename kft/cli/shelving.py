@@ -99,6 +99,8 @@ def versions(name: str | None, shelf: str, as_json: bool) -> None:
         for row in stand.rows():
             table.add_row(*row)
         out.print(table)
+        if stand.missing:
+            out.tell(f"missing    the trail does not tell of moves {', '.join(map(str, stand.missing))}")
         for move in stand.trail if name else stand.trail[-1:]:
             before = "nothing" if move.previous is None else move.previous
             said = f": {move.why}" if move.why else ""

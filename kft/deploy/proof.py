@@ -108,7 +108,13 @@ def objections(proof: Proof, *, force: bool) -> tuple[str, ...]:
     Raises:
         GateError: There is something, and nobody insists.
     """
-    against = (*(f"exported with --force: {why}" for why in proof.forced), *proof.problems)
+    about = proof.about
+    against = [f"exported with --force: {why}" for why in about.forced]
+    if not against:  # whoever exported it knew of none of these
+        against += [f"gate {name} {gate.rule} fails" for name, gate in about.gates.items() if not gate.passed]
+    if about.parity is None:
+        against.append("nobody has held its answers against those that were evaluated")
+    against += proof.problems
     if against and not force:
         raise GateError(
             "this artifact is not promoted: " + in_short(against),
@@ -117,7 +123,7 @@ def objections(proof: Proof, *, force: bool) -> tuple[str, ...]:
             expected="an artifact whose gates passed and whose files are those that were exported",
             next_step="export it again; --force promotes it nevertheless, and the trail says so",
         )
-    return against
+    return tuple(against)
 
 
 def _found(folder: Path) -> tuple[dict[str, Path], list[str]]:

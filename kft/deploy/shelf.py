@@ -237,6 +237,16 @@ def _settled(storage: Storage) -> Standing:
     """Reads what stands there, and has the trail say the last move: whoever made it may have been killed."""
     standing = standing_in(storage) or Standing()
     whole, cut_short = trail_in(storage)
+    known = standing.last.number if standing.last else 0
+    if whole and whole[-1].number > known:
+        # To go on would write a version over one that the trail tells of.
+        raise RunError(
+            f"{TRAIL} tells of moves that {SHELF} does not know: that is missing, or older than it",
+            where=storage.path,
+            received=f"{known or 'no'} moves in {SHELF}, {whole[-1].number} in {TRAIL}",
+            expected="the two as kft wrote them",
+            next_step=f"restore {SHELF} from a copy of the shelf; the folders of the versions are whole as they are",
+        )
     if cut_short:
         storage.write(TRAIL, b"".join(map(_line, whole)))
     for move in unwritten(whole, standing):

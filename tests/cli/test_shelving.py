@@ -106,6 +106,17 @@ def test_an_empty_shelf(kft_cli):
     assert not Path("none").exists()
 
 
+def test_lines_that_somebody_took_out_of_the_trail(kft_cli, made):
+    for each in made:
+        kft_cli("promote", each, "tickets")
+    trail = Path("shelf/tickets/trail.jsonl")
+    lines = trail.read_text().splitlines(keepends=True)
+    trail.write_text(lines[2])
+    code, out, _ = kft_cli("versions", "tickets")
+    assert code == 0 and "missing    the trail does not tell of moves 1, 2" in out
+    assert json.loads(kft_cli("versions", "tickets", "--json")[1])["names"][0]["missing"] == [1, 2]
+
+
 def test_the_shelf_comes_from_the_environment(kft_cli, made, monkeypatch):
     monkeypatch.setenv("KFT_SHELF", "elsewhere")
     assert kft_cli("promote", made[0], "tickets")[0] == 0 and Path("elsewhere/tickets/1").is_dir()

@@ -15,8 +15,9 @@ from kft.deploy.shelf import Wish, promote, resolve, rollback
 from kft.deploy.signing import SIGNATURE, sign_files
 from kft.deploy.standing import Reference, names_on, parse_reference, read_standing, read_trail
 from kft.errors import GateError, RunError, StorageError, UsageError
+from kft.records.metrics import GateResult
 from tests.deploy.keys import write_keys
-from tests.deploy.made import FILES, write_artifact
+from tests.deploy.made import FILES, vouch, write_artifact
 
 
 @pytest.fixture(params=["disk", "url"])
@@ -106,6 +107,20 @@ def test_the_gate(to, made):
         done = promote(source, to, Wish(force=True))
         assert done.move.forced and read_standing(to).version(number).forced == done.move.forced
     assert read_trail(to)[1].forced == ("card.md was changed",)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"parity": None}, "nobody has held its answers against those that were evaluated"),
+        ({"gates": {"accuracy": GateResult(">= 0.9", 0.8, False)}}, "gate accuracy >= 0.9 fails"),
+    ],
+)
+def test_what_nobody_forced_is_no_way_around_the_gate(made, tmp_path, change, said):
+    vouch(Path(made[0]), **change)
+    with pytest.raises(GateError) as caught:
+        promote(made[0], Reference(str(tmp_path / "shelf"), "tickets"), Wish())
+    assert caught.value.received == said
 
 
 def test_a_damaged_copy_does_not_pass_for_the_whole_one(to, made, tmp_path):
@@ -258,6 +273,23 @@ def test_a_damaged_trail_is_refused(to, made):
             act()
         assert "line 2" in caught.value.where
     assert at(to).is_dir() and dict(read_standing(to).aliases) == {"champion": 1}
+
+
+def test_a_shelf_that_is_lost_or_older_than_its_trail(to, made):
+    """Else the next version would be written over one that the trail tells of."""
+    promote(made[0], to, Wish())
+    old = to.storage.read("shelf.json")
+    promote(made[1], to, Wish())
+    to.storage.write("shelf.json", old)
+    with pytest.raises(RunError, match=r"trail\.jsonl tells of moves that shelf\.json does not know") as caught:
+        promote(made[2], to, Wish())
+    assert caught.value.received == "1 moves in shelf.json, 2 in trail.jsonl"
+    to.storage.remove("shelf.json")
+    with pytest.raises(RunError, match=r"trail\.jsonl tells of moves that shelf\.json does not know"):
+        promote(made[2], to, Wish())
+    for number in (1, 2):
+        whole = Path(made[number - 1], "model.onnx").read_bytes()
+        assert to.storage.read(f"{number}/model.onnx") == whole
 
 
 def test_a_line_of_the_trail_that_a_killed_process_did_not_write(to, made):
