@@ -71,8 +71,7 @@ class Storage:
             write_file(Path(where), content, elsewhere=self.elsewhere)
             return
         with self._writing(where):
-            if self.path.partition(":")[0] not in EXTRAS:  # object stores have no folders, and would make a bucket
-                self._system.makedirs(self.path, exist_ok=True)
+            self._make_folder_of(where)
             # An object store shows a file once it is whole; elsewhere the manifest's hashes tell one cut short.
             self._system.pipe_file(where, content)
 
@@ -88,6 +87,7 @@ class Storage:
         where = self.where(name)
         with self._writing(where):
             try:
+                self._make_folder_of(where)
                 if is_url(where):
                     self._system.pipe_file(where, content, mode="create")
                 else:
@@ -130,8 +130,7 @@ class Storage:
         """
         where, digest = self.where(name), hashlib.sha256()
         with self._writing(where):
-            if not is_url(where):
-                Path(where).parent.mkdir(parents=True, exist_ok=True)
+            self._make_folder_of(where)
             with source.open("rb") as read, self._open(where) as file:
                 while piece := read.read(PIECE_BYTES):
                     digest.update(piece)
@@ -140,6 +139,12 @@ class Storage:
                     file.flush()
                     os.fsync(file.fileno())
         return digest.hexdigest()
+
+    def _make_folder_of(self, where: str) -> None:
+        if not is_url(where):
+            Path(where).parent.mkdir(parents=True, exist_ok=True)
+        elif self.path.partition(":")[0] not in EXTRAS:  # object stores have no folders, and would make a bucket
+            self._system.makedirs(where.rpartition("/")[0], exist_ok=True)
 
     def _open(self, where: str) -> IO[bytes]:
         found: IO[bytes] = self._system.open(where, "wb")

@@ -182,6 +182,33 @@ def test_promote_killed_at_any_moment(halfway, tmp_path):
     assert seen == {1, 2}
 
 
+def test_promote_behind_a_url_killed_at_any_moment(halfway, tmp_path, monkeypatch):
+    """file:// stands for gs://, where nothing is renamed, and the lock does not go with its process."""
+    folder, second = halfway
+    monkeypatch.setenv("KFT_CACHE", str(tmp_path / "cache"))
+    shutil.copytree(folder / "shelf", tmp_path / "0")
+    shelf = (tmp_path / "0").as_uri()
+    whole = forked.run("tests.killed_at", 0, tmp_path / "0", "promote", second, "tickets", "--shelf", shelf)
+    moments = int(whole.stderr.split()[-1])
+    assert moments >= 18
+    for moment in (1, 2, 3, 4, moments // 2, *range(moments - 4, moments + 1)):
+        here = shutil.copytree(folder / "shelf", tmp_path / str(moment))
+        shelf = here.as_uri()
+        assert (
+            forked.run("tests.killed_at", moment, here, "promote", second, "tickets", "--shelf", shelf).returncode == -9
+        )
+        to = Reference(shelf, "tickets")
+        champion = read_standing(to).aliases["champion"]
+        assert [each.number for each in read_standing(to).versions] == list(range(1, champion + 1))
+        assert [move.version for move in read_trail(to)] == list(range(1, champion + 1))
+        assert kft.verify(f"{shelf}/tickets").problems == ()
+        (here / "tickets" / "lock.json").unlink(missing_ok=True)  # as the error says
+        assert kft.promote(second, "tickets", shelf=shelf).aliases == {"champion": 2}
+        assert [move.version for move in read_trail(to)] == [1, 2] and kft.verify(f"{shelf}/tickets").problems == ()
+        assert {path.name for path in (here / "tickets").iterdir()} == {".lock", "1", "2", "shelf.json", "trail.jsonl"}
+        shutil.rmtree(here)
+
+
 def test_rollback_killed_at_any_moment(halfway, tmp_path):
     folder, second = halfway
     start = Path(shutil.copytree(folder / "shelf", tmp_path / "start"))

@@ -20,13 +20,14 @@ from tests.deploy.keys import write_keys
 from tests.deploy.made import FILES, vouch, write_artifact
 
 
-@pytest.fixture(params=["disk", "url"])
+@pytest.fixture(params=["disk", "url", "folders behind a url"])
 def to(request, tmp_path, monkeypatch):
-    """A name on a shelf; memory:// stands for gs://."""
+    """A name on a shelf; memory:// stands for gs://, file:// for a store that has folders."""
     if request.param == "disk":
         return Reference(str(tmp_path / "shelf"), "tickets")
     monkeypatch.setenv("KFT_CACHE", str(tmp_path / "cache"))
-    return Reference(f"memory://{tmp_path.name}/shelf", "tickets")
+    place = f"memory://{tmp_path.name}" if request.param == "url" else tmp_path.as_uri()
+    return Reference(f"{place}/shelf", "tickets")
 
 
 @pytest.fixture
