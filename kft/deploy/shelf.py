@@ -37,7 +37,7 @@ from kft.deploy.standing import (
     trail_in,
     unwritten,
 )
-from kft.errors import RunError, StorageError, UsageError
+from kft.errors import DataError, RunError, StorageError, UsageError
 from kft.records.document import as_document, document_text
 from kft.records.remote import is_url
 from kft.records.shelf import CHAMPION, Alias, Move, Standing, Version
@@ -155,7 +155,8 @@ def promote(source: str, to: Reference, wish: Wish, say: Callable[[], None] | No
             return Moved(to.name, storage.where(str(version.number)), False, None, standing)
         move = _move(standing, version, wish.alias, wish.why)
         named = source if is_url(source) else os.path.abspath(source)
-        move = replace(move, source=named, forced=against, signature=proof.files.get(SIGNATURE, ""))
+        signature = storage.read(f"{version.number}/{SIGNATURE}")
+        move = replace(move, source=named, forced=against, signature=sha256(signature).hexdigest() if signature else "")
         standing = _moved(standing, move)
         _keep(storage, standing)
     return Moved(to.name, storage.where(str(version.number)), stored, move, standing)
@@ -210,6 +211,15 @@ def _store(storage: Storage, version: Version, proof: Proof) -> None:
     """Copies an artifact, artifact.json last; it is no version before shelf.json names it."""
     number = str(version.number)
     stage = number if is_url(storage.path) else f".{number}.partial"
+    later = sorted(int(name) for name in storage.names() if name.isdecimal() and int(name) > version.number)
+    if later:
+        raise RunError(
+            f"{SHELF} does not name folders that stand beside it: it is missing, or older than they are",
+            where=storage.path,
+            received=f"{', '.join(map(str, later))}, where version {number} would be the next",
+            expected="the folders as kft wrote them",
+            next_step=f"restore {SHELF} from a copy of the shelf, or move these folders away",
+        )
     for litter in {number, stage}:  # of a process that was killed
         storage.clear(litter)
     for name in sorted(proof.files, key=lambda name: (name == NAME, name)):
@@ -305,8 +315,11 @@ def _folder(to: Reference, version: Version) -> Path:
     """
     storage = to.storage
     where = storage.where(str(version.number))
-    folder = _fetched(where, version.artifact) if is_url(where) else Path(where)
-    if not (folder / NAME).is_file():
+    try:
+        folder = _fetched(where, version.artifact) if is_url(where) else Path(where)
+    except DataError:  # nothing is there
+        folder = None
+    if folder is None or not (folder / NAME).is_file():
         problem = f"version {version.number} of {to.name} is not on the shelf any more"
     elif sha256((folder / NAME).read_bytes()).hexdigest() != version.artifact:
         problem = f"version {version.number} of {to.name} is not what was promoted: {NAME} was changed"

@@ -86,8 +86,8 @@ class Storage:
         """
         where = self.where(name)
         with self._writing(where):
+            self._make_folder_of(where)
             try:
-                self._make_folder_of(where)
                 if is_url(where):
                     self._system.pipe_file(where, content, mode="create")
                 else:
@@ -109,11 +109,12 @@ class Storage:
         if is_url(where):
             self.write(name, (self.read(name) or b"") + line)
             return
-        with self._writing(where), Path(where).open("ab") as file:
-            before = file.tell()
+        # Without a buffer: that would write the rest of the line once more when the file is closed.
+        with self._writing(where), Path(where).open("ab", buffering=0) as file:
+            before = file.seek(0, os.SEEK_END)
             try:
-                file.write(line)
-                file.flush()
+                while line:
+                    line = line[file.write(line) :]
                 os.fsync(file.fileno())
             except OSError:
                 os.ftruncate(file.fileno(), before)
@@ -151,10 +152,11 @@ class Storage:
         return found
 
     def settle(self, name: str = "") -> None:
-        """Has the disk keep the names in a folder, and in those below it; an object store keeps them as it is."""
+        """Has the disk keep the names in the folder, or in a folder of it and all below; a store does so by itself."""
         if not is_url(self.path):
             with self._writing(self.path):
-                for place, _, _ in os.walk(Path(self.path) / name):
+                below = os.walk(Path(self.path) / name) if name else [(self.path, [], [])]
+                for place, _, _ in below:
                     descriptor = os.open(place, os.O_RDONLY)
                     try:
                         os.fsync(descriptor)

@@ -1,5 +1,6 @@
 """The shelf: versions, aliases and the trail, on this disk and behind a URL."""
 
+import hashlib
 import multiprocessing
 import os
 import shutil
@@ -166,7 +167,9 @@ def test_a_signature_that_comes_later_joins_its_version(to, made, tmp_path):
     shelf._fetched_once.cache_clear()
     assert (at(to) / SIGNATURE).read_bytes() == Path(made[0], SIGNATURE).read_bytes()
     promote(made[1], to, Wish())
-    assert len(promote(made[0], to, Wish()).move.signature) == 64
+    shutil.copytree(made[0], tmp_path / "unsigned", ignore=shutil.ignore_patterns(SIGNATURE))
+    signature = promote(str(tmp_path / "unsigned"), to, Wish()).move.signature
+    assert signature == hashlib.sha256(Path(made[0], SIGNATURE).read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize(
@@ -291,6 +294,28 @@ def test_a_shelf_that_is_lost_or_older_than_its_trail(to, made):
     for number in (1, 2):
         whole = Path(made[number - 1], "model.onnx").read_bytes()
         assert to.storage.read(f"{number}/model.onnx") == whole
+
+
+def test_a_shelf_that_lost_all_but_its_versions(to, made):
+    for each in made[:3]:
+        promote(each, to, Wish())
+    to.storage.remove("shelf.json")
+    to.storage.remove("trail.jsonl")
+    with pytest.raises(RunError, match=r"shelf\.json does not name folders that stand beside it") as caught:
+        promote(made[3], to, Wish())
+    assert caught.value.received == "2, 3, where version 1 would be the next"
+    assert to.storage.read("1/model.onnx") == Path(made[0], "model.onnx").read_bytes()
+
+
+def test_a_version_that_somebody_removed(to, made):
+    promote(made[0], to, Wish())
+    promote(made[1], to, Wish())
+    to.storage.clear("1")
+    shelf._fetched_once.cache_clear()
+    for act in (lambda: at(to, 1), lambda: rollback(to)):
+        with pytest.raises(RunError, match="version 1 of tickets is not on the shelf any more"):
+            act()
+    assert promote(made[0], to, Wish()).move.version == 3 and rollback(to).move.version == 2
 
 
 def test_a_line_of_the_trail_that_a_killed_process_did_not_write(to, made):
