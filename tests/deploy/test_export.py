@@ -57,6 +57,40 @@ def test_a_changed_byte_is_refused(shipped, tmp_path):
         open_artifact(copy)
 
 
+def test_a_change_of_any_file_is_found(shipped, tmp_path):
+    import shutil
+
+    from tests.deploy.keys import write_keys
+
+    key, public = write_keys(tmp_path)
+    copy = shutil.copytree(shipped, tmp_path / "copy")
+    kft.sign(copy, key)
+    assert kft.verify(copy, public_key=public).problems == ()
+    open_artifact(copy)
+    names = sorted(path.relative_to(copy).as_posix() for path in copy.rglob("*") if path.is_file())
+    assert len(names) >= 7
+    for name in names:
+        whole = (copy / name).read_bytes()
+        place = len(whole) // 2
+        (copy / name).write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :] if whole else b" ")
+        found = kft.verify(copy, public_key=public) if name != "artifact.json" else None
+        assert found is None or found.problems, name
+        if name != "model.sig":
+            with pytest.raises(RunError):
+                open_artifact(copy)
+        (copy / name).write_bytes(whole)
+    assert kft.verify(copy, public_key=public).problems == ()
+
+
+def test_from_the_shelf_it_answers_as_before(shipped, tmp_path):
+    from kft.deploy.shelf import resolve
+
+    kft.promote(shipped, "tiny", shelf=tmp_path / "shelf")
+    texts = ["the battery is great", "the phone is awful and broken"]
+    found = open_artifact(resolve(f"{tmp_path}/shelf/tiny")).predict(texts)
+    assert found == open_artifact(shipped).predict(texts)
+
+
 def test_a_folder_that_is_there_and_one_that_is_no_artifact(shipped, shipped_run, tmp_path):
     with pytest.raises(UsageError, match="already exists"):
         kft.export(shipped_run, shipped)
