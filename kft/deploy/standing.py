@@ -96,12 +96,15 @@ def read_standing(to: Reference) -> Standing:
         return found
     names = names_on(to.shelf)
     hint = nearest(to.name, names)
+    place = to.name if to.shelf == "." else f"{to.shelf}/{to.name}"
     raise RunError(
-        f"no {to.name} on this shelf" + (f"; did you mean {hint}?" if hint else ""),
-        where=to.shelf,
-        received=", ".join(names) if names else "neither an artifact nor a shelf with names",
+        f"no {to.name} on this shelf" + (f"; did you mean {hint}?" if hint else "")
+        if names
+        else f"neither an artifact nor a name on a shelf: {place}",
+        where=to.shelf if names else place,
+        received=", ".join(names) if names else "nothing that kft export or kft promote wrote",
         expected="a folder that kft export wrote, or SHELF/NAME[@champion|challenger|VERSION]",
-        next_step=f"kft promote ARTIFACT {to.name} --shelf {to.shelf} puts one there",
+        next_step="kft export RUN DEST makes an artifact, kft promote ARTIFACT NAME puts it on a shelf",
     )
 
 

@@ -74,7 +74,7 @@ def test_verify_tells_what_is_wrong(kft_cli, made):
     found = json.loads(out)
     assert code == 1 and len(found["problems"]) == 2 and found["receipt"]["seed"] == 0 and "files" not in found
     code, _, err = kft_cli("verify", "nothing")
-    assert code == 2 and "no nothing on this shelf" in err
+    assert code == 2 and "neither an artifact nor a name on a shelf: nothing" in err
     kft_cli("promote", made[1], "tickets")
     code, out, _ = kft_cli("verify", "shelf/tickets@champion")
     assert code == 0 and "artifact   shelf/tickets/1" in out
