@@ -106,7 +106,7 @@ class Tokens(_View):
         hashes = ops.mod(ids[:, :-1] * FACTOR + ids[:, 1:], BUCKETS)
         pairs = ops.take(self.column_of_pair, ops.cast(hashes, "int32")) * real[:, 1:]
         columns = ops.concatenate([singles, pairs], axis=1)
-        same = ops.cast(columns[:, :, None] == columns[:, None, :], "float32")
+        same = ops.cast(ops.expand_dims(columns, 2) == ops.expand_dims(columns, 1), "float32")
         count = ops.sum(same, axis=-1)
         rarity = ops.take(self.rarity, columns)
         value = (1 + ops.log(count)) * rarity
@@ -114,7 +114,7 @@ class Tokens(_View):
         length = ops.sqrt(ops.sum(ops.square(value) / count, axis=-1, keepdims=True))
         part = value / count / ops.maximum(length, SMALLEST)
         rows = ops.take(self.kernel, columns, axis=0)
-        return self._finished(ops.sum(rows * part[..., None], axis=1) + self.bias)
+        return self._finished(ops.sum(rows * ops.expand_dims(part, -1), axis=1) + self.bias)
 
 
 class Words(_View):
