@@ -43,6 +43,7 @@ _PUBLIC = {
     "plan": "kft.api.training",
     "predict": "kft.api.answering",
     "promote": "kft.api.shelving",
+    "register_mlflow": "kft.api.shelving",
     "report": "kft.api.reporting",
     "rollback": "kft.api.shelving",
     "sign": "kft.api.shelving",

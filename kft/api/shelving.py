@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
 from kft.deploy import shelf as room
-from kft.deploy.proof import Proof, prove, require_whole
+from kft.deploy.proof import Proof, objections, prove, require_whole
 from kft.deploy.shelf import Moved, Wish, resolve
 from kft.deploy.signing import sign_files
 from kft.deploy.standing import DEFAULT, Reference, names_on, read_standing, read_trail
@@ -16,6 +17,9 @@ from kft.notebook import Line, Piece, Table, shows
 from kft.records.shelf import ALIASES, CHAMPION, Alias, Move, Standing
 from kft.registry import nearest
 from kft.terminal import echo
+
+if TYPE_CHECKING:
+    from kft.deploy.mlflow_model import Registered
 
 
 @shows
@@ -52,9 +56,17 @@ class Stand:
         trail: All moves of its aliases, the oldest first.
     """
 
+    KEYS: ClassVar = ("name", "standing", "trail", "missing")
+
     name: str
     standing: Standing
     trail: tuple[Move, ...]
+
+    @property
+    def missing(self) -> tuple[int, ...]:
+        """Moves that were made and that the trail does not tell of: somebody has taken lines out of it."""
+        told, last = {move.number for move in self.trail}, self.standing.last
+        return tuple(number for number in range(1, last.number + 1) if number not in told) if last else ()
 
     def rows(self) -> list[tuple[str, ...]]:
         """One a version, the newest first: number, aliases, when it came, the artifact's hash, what was passed over."""
@@ -196,6 +208,43 @@ def sign(artifact: str | Path, key: str | Path, *, password: str | None = None) 
         )
     require_whole(folder)
     return sign_files(folder, Path(key), password)
+
+
+def register_mlflow(
+    artifact: str | Path,
+    name: str,
+    uri: str,
+    *,
+    alias: Alias = CHAMPION,
+    why: str = "",
+    force: bool = False,
+) -> Registered:
+    """Registers an artifact with MLflow, as a pyfunc model that answers by the artifact's own run.py.
+
+    Args:
+        artifact: As for ``promote``.
+        name: Of the model in the registry.
+        uri: Of the tracking server.
+        alias: ``champion`` or ``challenger``.
+        why: For the version's description.
+        force: As for ``promote``; a tag of the version says so.
+
+    Raises:
+        GateError: As for ``promote``.
+        UsageError: The extra is not installed.
+        StorageError: The registry does not answer, or refuses.
+
+    Example:
+        >>> import kft
+        >>> kft.register_mlflow("tickets-onnx", "tickets", "http://localhost:5000").uri  # doctest: +SKIP
+        'models:/tickets@champion'
+    """
+    from kft.deploy.mlflow_model import Entry, register
+
+    _require_alias(alias)
+    proof = prove(resolve(artifact))
+    objections(proof, force=force)
+    return register(proof, Entry(name, alias, why), uri)
 
 
 def _promoted(moved: Moved) -> Promoted:

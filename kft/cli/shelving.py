@@ -13,6 +13,7 @@ from kft.terminal import echo
 
 if TYPE_CHECKING:
     from kft.api.shelving import Promoted
+    from kft.records.shelf import Alias
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 shelf_option = click.option(
@@ -40,9 +41,12 @@ why_option = click.option("--why", default="", metavar="TEXT", help="For the aud
 )
 @why_option
 @click.option("--force", is_flag=True, help="Promote what the gate is against; the trail says so.")
+@click.option("--mlflow", "uri", metavar="URI", help="Register it with this MLflow server instead of a shelf.")
 @json_option
 @debug_option
-def promote(artifact: str, name: str, shelf: str, alias: str, why: str, force: bool, as_json: bool) -> None:
+def promote(
+    artifact: str, name: str, shelf: str, alias: Alias, why: str, force: bool, uri: str | None, as_json: bool
+) -> None:
     """Put ARTIFACT on a shelf as a version of NAME, and have an alias name it.
 
     ARTIFACT is what kft export wrote, or a version of a shelf: SHELF/NAME@challenger. Exit 1 when the artifact was
@@ -50,7 +54,14 @@ def promote(artifact: str, name: str, shelf: str, alias: str, why: str, force: b
     """
     from kft.api import shelving
 
-    done = shelving.promote(artifact, name, shelf=shelf, alias=alias, why=why, force=force)  # type: ignore[arg-type]
+    if uri is not None:
+        made = shelving.register_mlflow(artifact, name, uri, alias=alias, why=why, force=force)
+        if as_json:
+            print_json(made)
+        else:
+            echo(f"{made.alias:<10} {made.name} version {made.version}, {made.uri}")
+        return
+    done = shelving.promote(artifact, name, shelf=shelf, alias=alias, why=why, force=force)
     _print_moved(done, as_json)
 
 
@@ -88,6 +99,8 @@ def versions(name: str | None, shelf: str, as_json: bool) -> None:
         for row in stand.rows():
             table.add_row(*row)
         out.print(table)
+        if stand.missing:
+            out.tell(f"missing    the trail does not tell of moves {', '.join(map(str, stand.missing))}")
         for move in stand.trail if name else stand.trail[-1:]:
             before = "nothing" if move.previous is None else move.previous
             said = f": {move.why}" if move.why else ""
@@ -113,10 +126,15 @@ def verify(artifact: str, public_key: str | None, as_json: bool) -> int:
         return 1 if found.problems else 0
     out = console()
     out.tell(f"artifact   {found.artifact}")
-    out.tell(f"model      {found.about}")
-    out.tell(f"sha256     {found.digest}")
-    for line in found.receipt_lines():
-        out.tell(f"receipt    {line}")
+    out.tell(f"model      {found.model}")
+    out.tell(f"sha256     {found.digest} of artifact.json")
+    receipt, parity = found.receipt, found.about.parity
+    out.tell(f"receipt    trained {receipt.created}, on {receipt.backbone}, seed {receipt.seed}")
+    for what in ("recipe", "data", "split", "weights"):
+        out.tell(f"{what:<10} {getattr(receipt, f'{what}_hash')}")
+    if parity is not None:
+        told = f"{parity.n:,} of {parity.of:,} test rows as they were evaluated, within {parity.tolerance:g}"
+        out.tell(f"parity     {told}")
     for why in found.forced:
         out.tell(f"forced     {why}")
     out.tell(f"signed     {found.signed}")

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
+from typing import ClassVar
 
 from kft.deploy.signing import SIGNATURE, check_signature
-from kft.errors import RunError
-from kft.records.document import read_document
-from kft.records.fields import absent, unwritten
+from kft.errors import GateError
 from kft.records.files import reading_errors
+from kft.records.receipt import Receipt
+from kft.records.shipped import NAME, About, changed_since, differences, file_digest, in_short, read_claims
 
-ARTIFACT = "artifact.json"
-EXPORT = "kft export RUN DEST writes one"
 UNSIGNED, UNCHECKED = "no", "yes, by whom was not asked: --public-key FILE"
 SIGNED, NOT_AS_ASKED = "yes, by this key", "not all of it by this key"
-SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -31,44 +26,41 @@ class Proof:
     Attributes:
         artifact: The folder.
         digest: sha256 of artifact.json, which holds those of all other files.
-        about: What it is, in words.
-        n: How many files artifact.json names.
         problems: Everything that is not as it should be; empty where the artifact is what was exported.
         signed: Whether it is signed, and what of that was checked.
-        forced: What the gates had against it when it was exported.
-        receipt: What it was made of.
+        about: What artifact.json says.
         files: sha256 of each file that is there, by its path.
     """
 
+    KEYS: ClassVar = ("artifact", "model", "digest", "n", "problems", "signed", "forced", "receipt")
+
     artifact: Path
     digest: str
-    about: str
-    n: int
     problems: tuple[str, ...]
     signed: str
-    forced: tuple[str, ...] = absent(())
-    receipt: Mapping[str, Any] = field(default_factory=dict)
-    files: Mapping[str, str] = unwritten()
+    about: About
+    files: Mapping[str, str] = field(repr=False)
 
-    def receipt_lines(self) -> list[str]:
-        """What the artifact was made of, for people."""
-        known = self.receipt
-        shown = ("created", "backbone", "recipe_hash", "split_hash", "data_hash", "weights_hash", "seed")
-        return [f"{key} {known[key]}" for key in shown if key in known]
+    @property
+    def model(self) -> str:
+        """What it is, in words."""
+        about = self.about
+        return f"{about.name} version {about.version}: {about.task}, {about.format}"
 
+    @property
+    def n(self) -> int:
+        """How many files artifact.json names."""
+        return len(self.about.files)
 
-@dataclass(frozen=True)
-class _Claimed:
-    """What of artifact.json the proof needs."""
+    @property
+    def forced(self) -> tuple[str, ...]:
+        """Why its export would have been refused."""
+        return self.about.forced
 
-    name: str
-    version: str
-    task: str
-    format: str
-    files: Mapping[str, str]
-    forced: tuple[str, ...] = absent(())
-    receipt: Mapping[str, Any] = absent()
-    digest: str = absent("")
+    @property
+    def receipt(self) -> Receipt:
+        """What it was made of."""
+        return self.about.receipt
 
 
 def prove(folder: Path, public_key: Path | None = None) -> Proof:
@@ -83,27 +75,19 @@ def prove(folder: Path, public_key: Path | None = None) -> Proof:
         UsageError: The key cannot be used.
         StorageError: A file cannot be read.
     """
-    claimed = read_claimed(folder)
+    about = read_claims(folder)
     there, odd = _found(folder)
-    hashes = {name: _sha256(path) for name, path in there.items()}
-    problems = [] if claimed.digest == _own_digest(folder) else [f"{ARTIFACT} was changed after it was exported"]
-    problems += [*odd, *_differences(claimed.files, hashes)]
+    with reading_errors(folder):
+        hashes = {name: file_digest(path) for name, path in there.items()}
+    problems = [*odd, *differences(folder, about, hashes)]
+    extra = sorted(hashes.keys() - about.files.keys() - {NAME, SIGNATURE})
+    problems += [f"{name} was not exported with it" for name in extra]
     signed = UNCHECKED if (folder / SIGNATURE).is_file() else UNSIGNED
     if public_key is not None:
         wrong = check_signature(folder, public_key, hashes)
         problems += wrong
         signed = NOT_AS_ASKED if wrong else SIGNED
-    return Proof(
-        folder,
-        hashes.get(ARTIFACT, ""),
-        f"{claimed.name} version {claimed.version}: {claimed.task}, {claimed.format}",
-        len(claimed.files),
-        tuple(problems),
-        signed,
-        tuple(claimed.forced),
-        claimed.receipt or {},
-        hashes,
-    )
+    return Proof(folder, hashes[NAME], tuple(problems), signed, about, hashes)
 
 
 def require_whole(folder: Path) -> Proof:
@@ -114,61 +98,32 @@ def require_whole(folder: Path) -> Proof:
     """
     proof = prove(folder)
     if proof.problems:
-        raise RunError(
-            "the artifact is not as it was exported: " + in_words(proof.problems),
-            where=str(folder),
-            received=proof.problems[0],
-            expected=f"the files whose sha256 {ARTIFACT} holds",
-            next_step="export it again, or take a copy that kft verify finds nothing wrong with",
-        )
+        raise changed_since(folder, proof.problems)
     return proof
 
 
-def read_claimed(folder: Path) -> Any:
-    """Reads what artifact.json says.
+def objections(proof: Proof, *, force: bool) -> tuple[str, ...]:
+    """Returns what the gate has against an artifact that is promoted nevertheless.
 
     Raises:
-        RunError: The folder is no artifact, or artifact.json is damaged or by a newer kft.
+        GateError: There is something, and nobody insists.
     """
-    if not (folder / ARTIFACT).is_file():
-        raise RunError(
-            "this is no artifact",
-            where=str(folder),
-            received=f"a folder without {ARTIFACT}" if folder.is_dir() else "no such folder",
-            expected="a folder that kft export wrote",
-            next_step=EXPORT,
+    about = proof.about
+    against = [f"exported with --force: {why}" for why in about.forced]
+    if not against:  # whoever exported it knew of none of these
+        against += [f"gate {name} {gate.rule} fails" for name, gate in about.gates.items() if not gate.passed]
+    if about.parity is None:
+        against.append("nobody has held its answers against those that were evaluated")
+    against += proof.problems
+    if against and not force:
+        raise GateError(
+            "this artifact is not promoted: " + in_short(against),
+            where=str(proof.artifact),
+            received=against[0],
+            expected="an artifact whose gates passed and whose files are those that were exported",
+            next_step="export it again; --force promotes it nevertheless, and the trail says so",
         )
-    return read_document(_Claimed, folder / ARTIFACT, next_step="export the run again")
-
-
-def _own_digest(folder: Path) -> str:
-    """Returns what artifact.json says of itself where it was not changed: the sha256 of it without that key."""
-    values = {key: value for key, value in json.loads((folder / ARTIFACT).read_bytes()).items() if key != "digest"}
-    return hashlib.sha256((json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()).hexdigest()
-
-
-def in_words(problems: tuple[str, ...]) -> str:
-    """Returns the first few problems, and how many more there are.
-
-    Example:
-        >>> in_words(tuple("abcdefg"))
-        'a, b, c, d, e and 2 more'
-    """
-    more = len(problems) - SHOWN
-    return ", ".join(problems[:SHOWN]) + (f" and {more} more" if more > 0 else "")
-
-
-def _differences(claimed: Mapping[str, str], hashes: Mapping[str, str]) -> Iterator[str]:
-    for name, digest in sorted(claimed.items()):
-        parts = PurePosixPath(name).parts
-        if name in (ARTIFACT, SIGNATURE) or not parts or ".." in parts or PurePosixPath(name).is_absolute():
-            yield f"{ARTIFACT} names {name}, which is no file of an artifact"
-        elif name not in hashes:
-            yield f"{name} is missing"
-        elif hashes[name] != digest:
-            yield f"{name} was changed after it was exported"
-    for name in sorted(hashes.keys() - claimed.keys() - {ARTIFACT, SIGNATURE}):
-        yield f"{name} was not exported with it"
+    return tuple(against)
 
 
 def _found(folder: Path) -> tuple[dict[str, Path], list[str]]:
@@ -188,8 +143,3 @@ def _found(folder: Path) -> tuple[dict[str, Path], list[str]]:
 
 def _raise(error: OSError) -> None:
     raise error
-
-
-def _sha256(path: Path) -> str:
-    with reading_errors(path), path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from kft.data.remote import fetch_remote
 from kft.deploy.holding import holding
-from kft.deploy.proof import ARTIFACT, Proof, in_words, prove, require_whole
+from kft.deploy.proof import Proof, objections, prove, require_whole
 from kft.deploy.signing import SIGNATURE
 from kft.deploy.standing import (
     SHELF,
@@ -37,10 +37,11 @@ from kft.deploy.standing import (
     trail_in,
     unwritten,
 )
-from kft.errors import GateError, RunError, StorageError, UsageError
+from kft.errors import DataError, RunError, StorageError, UsageError
 from kft.records.document import as_document, document_text
 from kft.records.remote import is_url
 from kft.records.shelf import CHAMPION, Alias, Move, Standing, Version
+from kft.records.shipped import NAME
 from kft.records.storage import Storage
 
 
@@ -96,9 +97,9 @@ def resolve(reference: str | Path) -> Path:
         '4'
     """
     text = str(reference)
-    if not is_url(text) and (Path(text).expanduser() / ARTIFACT).is_file():
+    if not is_url(text) and (Path(text).expanduser() / NAME).is_file():
         return Path(text).expanduser()
-    if is_url(text) and Storage(text.rstrip("/")).read(ARTIFACT) is not None:
+    if is_url(text) and Storage(text.rstrip("/")).read(NAME) is not None:
         return fetch_remote(text.rstrip("/"))
     if not is_url(text) and (Path(text).expanduser() / "recipe.yaml").is_file():
         raise RunError(
@@ -131,7 +132,7 @@ def promote(source: str, to: Reference, wish: Wish, say: Callable[[], None] | No
         StorageError: The disk is full, or the shelf cannot be written; all aliases are then as they were.
     """
     proof = prove(resolve(source))
-    against = _objections(proof, wish)
+    against = objections(proof, force=wish.force)
     storage = to.storage
     with holding(storage, say):
         standing = _settled(storage)
@@ -154,7 +155,8 @@ def promote(source: str, to: Reference, wish: Wish, say: Callable[[], None] | No
             return Moved(to.name, storage.where(str(version.number)), False, None, standing)
         move = _move(standing, version, wish.alias, wish.why)
         named = source if is_url(source) else os.path.abspath(source)
-        move = replace(move, source=named, forced=against, signature=proof.files.get(SIGNATURE, ""))
+        signature = storage.read(f"{version.number}/{SIGNATURE}")
+        move = replace(move, source=named, forced=against, signature=sha256(signature).hexdigest() if signature else "")
         standing = _moved(standing, move)
         _keep(storage, standing)
     return Moved(to.name, storage.where(str(version.number)), stored, move, standing)
@@ -193,20 +195,6 @@ def rollback(to: Reference, why: str = "", say: Callable[[], None] | None = None
     return Moved(to.name, storage.where(str(before.number)), False, move, standing)
 
 
-def _objections(proof: Proof, wish: Wish) -> tuple[str, ...]:
-    """Returns what the gate has against an artifact that is promoted nevertheless."""
-    against = (*(f"exported with --force: {why}" for why in proof.forced), *proof.problems)
-    if against and not wish.force:
-        raise GateError(
-            "this artifact is not promoted: " + in_words(against),
-            where=str(proof.artifact),
-            received=against[0],
-            expected="an artifact whose gates passed and whose files are those that were exported",
-            next_step="export it again; --force promotes it nevertheless, and the trail says so",
-        )
-    return against
-
-
 def _same(to: Reference, standing: Standing, proof: Proof) -> Version | None:
     """Returns the version that has this content, provided that both are whole."""
     if proof.problems:
@@ -223,9 +211,18 @@ def _store(storage: Storage, version: Version, proof: Proof) -> None:
     """Copies an artifact, artifact.json last; it is no version before shelf.json names it."""
     number = str(version.number)
     stage = number if is_url(storage.path) else f".{number}.partial"
+    later = sorted(int(name) for name in storage.names() if name.isdecimal() and int(name) > version.number)
+    if later:
+        raise RunError(
+            f"{SHELF} does not name folders that stand beside it: it is missing, or older than they are",
+            where=storage.path,
+            received=f"{', '.join(map(str, later))}, where version {number} would be the next",
+            expected="the folders as kft wrote them",
+            next_step=f"restore {SHELF} from a copy of the shelf, or move these folders away",
+        )
     for litter in {number, stage}:  # of a process that was killed
         storage.clear(litter)
-    for name in sorted(proof.files, key=lambda name: (name == ARTIFACT, name)):
+    for name in sorted(proof.files, key=lambda name: (name == NAME, name)):
         if storage.put(proof.artifact / name, f"{stage}/{name}") != proof.files[name]:
             raise RunError(
                 "the artifact was changed while it was copied",
@@ -250,6 +247,16 @@ def _settled(storage: Storage) -> Standing:
     """Reads what stands there, and has the trail say the last move: whoever made it may have been killed."""
     standing = standing_in(storage) or Standing()
     whole, cut_short = trail_in(storage)
+    known = standing.last.number if standing.last else 0
+    if whole and whole[-1].number > known:
+        # To go on would write a version over one that the trail tells of.
+        raise RunError(
+            f"{TRAIL} tells of moves that {SHELF} does not know: that is missing, or older than it",
+            where=storage.path,
+            received=f"{known or 'no'} moves in {SHELF}, {whole[-1].number} in {TRAIL}",
+            expected="the two as kft wrote them",
+            next_step=f"restore {SHELF} from a copy of the shelf; the folders of the versions are whole as they are",
+        )
     if cut_short:
         storage.write(TRAIL, b"".join(map(_line, whole)))
     for move in unwritten(whole, standing):
@@ -308,17 +315,20 @@ def _folder(to: Reference, version: Version) -> Path:
     """
     storage = to.storage
     where = storage.where(str(version.number))
-    folder = _fetched(where, version.artifact) if is_url(where) else Path(where)
-    if not (folder / ARTIFACT).is_file():
+    try:
+        folder = _fetched(where, version.artifact) if is_url(where) else Path(where)
+    except DataError:  # nothing is there
+        folder = None
+    if folder is None or not (folder / NAME).is_file():
         problem = f"version {version.number} of {to.name} is not on the shelf any more"
-    elif sha256((folder / ARTIFACT).read_bytes()).hexdigest() != version.artifact:
-        problem = f"version {version.number} of {to.name} is not what was promoted: {ARTIFACT} was changed"
+    elif sha256((folder / NAME).read_bytes()).hexdigest() != version.artifact:
+        problem = f"version {version.number} of {to.name} is not what was promoted: {NAME} was changed"
     else:
         return folder
     raise RunError(
         problem,
         where=where,
-        expected=f"an artifact whose {ARTIFACT} has the sha256 {version.artifact[:12]}...",
+        expected=f"an artifact whose {NAME} has the sha256 {version.artifact[:12]}...",
         next_step="restore it from a copy of the shelf, or promote the artifact again",
     )
 

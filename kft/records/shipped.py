@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
 
 from kft.errors import RunError
 from kft.records.calibration import Calibration
@@ -16,6 +17,9 @@ from kft.records.metrics import GateResult
 from kft.records.receipt import Receipt
 
 NAME = "artifact.json"
+MEND = "export the run again, or copy the artifact anew from where it came"
+SHOWN = 5
+"""Files that an error names; it says how many more there are."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ class About:
     parity: Parity | None
     receipt: Receipt
     forced: tuple[str, ...] = absent(())
-    files: Mapping[str, str] = absent()
+    files: Mapping[str, str] = field(default_factory=dict)
     digest: str = absent("")
 
 
@@ -138,7 +142,20 @@ def read_about(folder: Path) -> About:
     Raises:
         RunError: The folder holds no artifact, one of a newer kft, or a file that is not as it was written: its name.
     """
-    next_step = "export the run again, or copy the artifact anew from where it came"
+    about = read_claims(folder)
+    paths = {name: folder / name for name in about.files if is_inside(name)}
+    wrong = differences(folder, about, {name: file_digest(path) for name, path in paths.items() if path.is_file()})
+    if wrong:
+        raise changed_since(folder, wrong)
+    return about
+
+
+def read_claims(folder: Path) -> About:
+    """Reads artifact.json, and believes it.
+
+    Raises:
+        RunError: The folder holds no artifact, or one of a newer kft, or artifact.json is damaged.
+    """
     if not (folder / NAME).is_file():
         raise RunError(
             "no artifact here",
@@ -147,23 +164,58 @@ def read_about(folder: Path) -> About:
             expected="a folder that kft export wrote",
             next_step="kft export RUN DEST --format onnx",
         )
-    about = read_document(About, folder / NAME, next_step=next_step)
-    wrong = [] if about.digest == _digest(replace(about, digest="")) else [f"{NAME} was changed"]
-    for name, digest in about.files.items():
-        path = folder / name
-        if not path.is_file():
+    return read_document(About, folder / NAME, next_step=MEND)
+
+
+def differences(folder: Path, about: About, hashes: Mapping[str, str]) -> list[str]:
+    """Returns what of artifact.json and the files that it names is not as it was written.
+
+    Args:
+        folder: The artifact's.
+        about: What its artifact.json says.
+        hashes: sha256 by path of the files that are there.
+    """
+    wrong = [] if about.digest == _digest_on_disk(folder) else [f"{NAME} was changed"]
+    for name, digest in sorted(about.files.items()):
+        if not is_inside(name):
+            wrong.append(f"{NAME} names {name}, which is no file of an artifact")
+        elif name not in hashes:
             wrong.append(f"{name} is missing")
-        elif file_digest(path) != digest:
+        elif hashes[name] != digest:
             wrong.append(f"{name} was changed")
-    if wrong:
-        raise RunError(
-            "the artifact is not as it was exported: " + ", ".join(wrong),
-            where=str(folder),
-            received=wrong[0],
-            expected=f"the files whose sha256 {NAME} holds",
-            next_step=next_step,
-        )
-    return about
+    return wrong
+
+
+def changed_since(folder: Path, wrong: Sequence[str]) -> RunError:
+    """Returns the refusal of an artifact that is not as it was exported."""
+    return RunError(
+        "the artifact is not as it was exported: " + in_short(wrong),
+        where=str(folder),
+        received=wrong[0],
+        expected=f"the files whose sha256 {NAME} holds",
+        next_step=MEND,
+    )
+
+
+def in_short(wrong: Sequence[str]) -> str:
+    """Returns the first few problems, and how many more there are.
+
+    Example:
+        >>> in_short("abcdefg")
+        'a, b, c, d, e and 2 more'
+    """
+    return ", ".join(wrong[:SHOWN]) + (f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else "")
+
+
+def is_inside(name: str) -> bool:
+    """Whether a name in artifact.json is that of another file in the folder.
+
+    Example:
+        >>> is_inside("nested/model.bin"), is_inside("../secret"), is_inside("/etc/passwd"), is_inside("artifact.json")
+        (True, False, False, False)
+    """
+    path = PurePosixPath(name)
+    return bool(path.parts) and ".." not in path.parts and not path.is_absolute() and path != PurePosixPath(NAME)
 
 
 def file_digest(path: Path) -> str:
@@ -174,3 +226,9 @@ def file_digest(path: Path) -> str:
 
 def _digest(about: About) -> str:
     return hashlib.sha256(document_text(about).encode()).hexdigest()
+
+
+def _digest_on_disk(folder: Path) -> str:
+    """Returns what artifact.json says of itself where it was not changed, keys included that no field is for."""
+    values = {key: value for key, value in json.loads((folder / NAME).read_bytes()).items() if key != "digest"}
+    return hashlib.sha256((json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()).hexdigest()

@@ -71,8 +71,7 @@ class Storage:
             write_file(Path(where), content, elsewhere=self.elsewhere)
             return
         with self._writing(where):
-            if self.path.partition(":")[0] not in EXTRAS:  # object stores have no folders, and would make a bucket
-                self._system.makedirs(self.path, exist_ok=True)
+            self._make_folder_of(where)
             # An object store shows a file once it is whole; elsewhere the manifest's hashes tell one cut short.
             self._system.pipe_file(where, content)
 
@@ -87,6 +86,7 @@ class Storage:
         """
         where = self.where(name)
         with self._writing(where):
+            self._make_folder_of(where)
             try:
                 if is_url(where):
                     self._system.pipe_file(where, content, mode="create")
@@ -109,11 +109,12 @@ class Storage:
         if is_url(where):
             self.write(name, (self.read(name) or b"") + line)
             return
-        with self._writing(where), Path(where).open("ab") as file:
-            before = file.tell()
+        # Without a buffer: that would write the rest of the line once more when the file is closed.
+        with self._writing(where), Path(where).open("ab", buffering=0) as file:
+            before = file.seek(0, os.SEEK_END)
             try:
-                file.write(line)
-                file.flush()
+                while line:
+                    line = line[file.write(line) :]
                 os.fsync(file.fileno())
             except OSError:
                 os.ftruncate(file.fileno(), before)
@@ -130,8 +131,7 @@ class Storage:
         """
         where, digest = self.where(name), hashlib.sha256()
         with self._writing(where):
-            if not is_url(where):
-                Path(where).parent.mkdir(parents=True, exist_ok=True)
+            self._make_folder_of(where)
             with source.open("rb") as read, self._open(where) as file:
                 while piece := read.read(PIECE_BYTES):
                     digest.update(piece)
@@ -141,15 +141,22 @@ class Storage:
                     os.fsync(file.fileno())
         return digest.hexdigest()
 
+    def _make_folder_of(self, where: str) -> None:
+        if not is_url(where):
+            Path(where).parent.mkdir(parents=True, exist_ok=True)
+        elif self.path.partition(":")[0] not in EXTRAS:  # object stores have no folders, and would make a bucket
+            self._system.makedirs(where.rpartition("/")[0], exist_ok=True)
+
     def _open(self, where: str) -> IO[bytes]:
         found: IO[bytes] = self._system.open(where, "wb")
         return found
 
     def settle(self, name: str = "") -> None:
-        """Has the disk keep the names in a folder, and in those below it; an object store keeps them as it is."""
+        """Has the disk keep the names in the folder, or in a folder of it and all below; a store does so by itself."""
         if not is_url(self.path):
             with self._writing(self.path):
-                for place, _, _ in os.walk(Path(self.path) / name):
+                below = os.walk(Path(self.path) / name) if name else [(self.path, [], [])]
+                for place, _, _ in below:
                     descriptor = os.open(place, os.O_RDONLY)
                     try:
                         os.fsync(descriptor)

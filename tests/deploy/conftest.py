@@ -33,3 +33,11 @@ def shipped_run(tiny_folder, tmp_path_factory):
         "evaluate": {"threshold": {"costs": {"wrong": 10, "abstain": 1}}, "out_of_scope": {"keep": 0.9}},
     }
     return kft.train(kft.load_recipe(recipe, base=folder), run=folder / "run", quiet=True).run
+
+
+@pytest.fixture(scope="session")
+def shipped(shipped_run, tmp_path_factory):
+    """That run as an artifact."""
+    folder = tmp_path_factory.mktemp("shipped") / "onnx"
+    kft.export(shipped_run, folder, format="onnx", quiet=True)
+    return folder

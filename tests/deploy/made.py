@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from kft.records.shipped import About, Parity, Reading, write_about
+from tests.records.made import RECEIPT
 
 FILES = {
     "model.onnx": b"a graph" * 1000,
@@ -15,6 +17,26 @@ FILES = {
     "golden.jsonl": b'{"input": "a", "label": "b"}\n',
     "nested/deep/vectors.bin": bytes(range(256)) * 40,
 }
+ABOUT = About(
+    name="tickets",
+    version="",
+    created="2026-11-28T12:00:00+00:00",
+    task="text-classification",
+    answers="class",
+    labels=("bad", "good"),
+    format="onnx",
+    model="model.onnx",
+    inputs=("token_ids",),
+    outputs=("probabilities",),
+    reader=Reading("text", 24),
+    packages=("numpy>=2,<3",),
+    checkpoint="e" * 64,
+    calibration=None,
+    metrics={},
+    gates={},
+    parity=Parity(200, 240, 16, 1e-5, 1e-7, 0),
+    receipt=RECEIPT,
+)
 
 
 def write_artifact(folder: Path, seed: int = 0, **changes: Any) -> Path:
@@ -26,21 +48,11 @@ def write_artifact(folder: Path, seed: int = 0, **changes: Any) -> Path:
 
 
 def vouch(folder: Path, **changes: Any) -> Path:
-    """Writes artifact.json for the files that are there."""
-    (folder / "artifact.json").unlink(missing_ok=True)
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "model.sig")
-    files = {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
-    values = {
-        "schema_version": 1,
-        "name": "tickets",
-        "version": "0123456789ab",
-        "task": "text-classification",
-        "format": "onnx",
-        "receipt": {"created": "2026-11-28T12:00:00+00:00", "recipe_hash": "r" * 64, "seed": 7},
-        **changes,
-        "files": files,
-    }
-    text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
-    values["digest"] = hashlib.sha256(text.encode()).hexdigest()
-    (folder / "artifact.json").write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+    """Writes artifact.json for the files that are there, as an export would: that knows no signature."""
+    signature = folder / "model.sig"
+    content = signature.read_bytes() if signature.exists() else None
+    signature.unlink(missing_ok=True)
+    write_about(folder, replace(ABOUT, **changes))
+    if content is not None:
+        signature.write_bytes(content)
     return folder

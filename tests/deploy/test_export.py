@@ -13,13 +13,6 @@ from kft.errors import GateError, RunError, UsageError
 from tests.deploy.conftest import ODD
 
 
-@pytest.fixture(scope="module")
-def shipped(shipped_run, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("shipped") / "onnx"
-    kft.export(shipped_run, folder, format="onnx", quiet=True)
-    return folder
-
-
 def test_it_answers_as_the_run_does(shipped, shipped_run):
     texts = [*ODD, "the battery is great", "the phone is awful and broken", "? ! ? !"]
     found, wanted = open_artifact(shipped).predict(texts), kft.predict(shipped_run, texts)

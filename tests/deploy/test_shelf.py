@@ -1,5 +1,6 @@
 """The shelf: versions, aliases and the trail, on this disk and behind a URL."""
 
+import hashlib
 import multiprocessing
 import os
 import shutil
@@ -15,17 +16,19 @@ from kft.deploy.shelf import Wish, promote, resolve, rollback
 from kft.deploy.signing import SIGNATURE, sign_files
 from kft.deploy.standing import Reference, names_on, parse_reference, read_standing, read_trail
 from kft.errors import GateError, RunError, StorageError, UsageError
+from kft.records.metrics import GateResult
 from tests.deploy.keys import write_keys
-from tests.deploy.made import FILES, write_artifact
+from tests.deploy.made import FILES, vouch, write_artifact
 
 
-@pytest.fixture(params=["disk", "url"])
+@pytest.fixture(params=["disk", "url", "folders behind a url"])
 def to(request, tmp_path, monkeypatch):
-    """A name on a shelf; memory:// stands for gs://."""
+    """A name on a shelf; memory:// stands for gs://, file:// for a store that has folders."""
     if request.param == "disk":
         return Reference(str(tmp_path / "shelf"), "tickets")
     monkeypatch.setenv("KFT_CACHE", str(tmp_path / "cache"))
-    return Reference(f"memory://{tmp_path.name}/shelf", "tickets")
+    place = f"memory://{tmp_path.name}" if request.param == "url" else tmp_path.as_uri()
+    return Reference(f"{place}/shelf", "tickets")
 
 
 @pytest.fixture
@@ -91,11 +94,11 @@ def test_rollback_goes_back_step_by_step(to, made):
 
 
 def test_the_gate(to, made):
-    forced = str(write_artifact(Path(made[0]), 0, forced=["gate accuracy >= 0.9 (reached 0.8)"]))
+    forced = str(write_artifact(Path(made[0]), 0, forced=("gate accuracy >= 0.9 (reached 0.8)",)))
     Path(made[1], "card.md").write_text("better than it is")
     for source, said in (
         (forced, "exported with --force: gate accuracy >= 0.9 (reached 0.8)"),
-        (made[1], "card.md was changed after it was exported"),
+        (made[1], "card.md was changed"),
     ):
         with pytest.raises(GateError, match="this artifact is not promoted: ") as caught:
             promote(source, to, Wish())
@@ -105,7 +108,21 @@ def test_the_gate(to, made):
     for number, source in enumerate((forced, made[1]), 1):
         done = promote(source, to, Wish(force=True))
         assert done.move.forced and read_standing(to).version(number).forced == done.move.forced
-    assert read_trail(to)[1].forced == ("card.md was changed after it was exported",)
+    assert read_trail(to)[1].forced == ("card.md was changed",)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"parity": None}, "nobody has held its answers against those that were evaluated"),
+        ({"gates": {"accuracy": GateResult(">= 0.9", 0.8, False)}}, "gate accuracy >= 0.9 fails"),
+    ],
+)
+def test_what_nobody_forced_is_no_way_around_the_gate(made, tmp_path, change, said):
+    vouch(Path(made[0]), **change)
+    with pytest.raises(GateError) as caught:
+        promote(made[0], Reference(str(tmp_path / "shelf"), "tickets"), Wish())
+    assert caught.value.received == said
 
 
 def test_a_damaged_copy_does_not_pass_for_the_whole_one(to, made, tmp_path):
@@ -150,7 +167,9 @@ def test_a_signature_that_comes_later_joins_its_version(to, made, tmp_path):
     shelf._fetched_once.cache_clear()
     assert (at(to) / SIGNATURE).read_bytes() == Path(made[0], SIGNATURE).read_bytes()
     promote(made[1], to, Wish())
-    assert len(promote(made[0], to, Wish()).move.signature) == 64
+    shutil.copytree(made[0], tmp_path / "unsigned", ignore=shutil.ignore_patterns(SIGNATURE))
+    signature = promote(str(tmp_path / "unsigned"), to, Wish()).move.signature
+    assert signature == hashlib.sha256(Path(made[0], SIGNATURE).read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize(
@@ -258,6 +277,45 @@ def test_a_damaged_trail_is_refused(to, made):
             act()
         assert "line 2" in caught.value.where
     assert at(to).is_dir() and dict(read_standing(to).aliases) == {"champion": 1}
+
+
+def test_a_shelf_that_is_lost_or_older_than_its_trail(to, made):
+    """Else the next version would be written over one that the trail tells of."""
+    promote(made[0], to, Wish())
+    old = to.storage.read("shelf.json")
+    promote(made[1], to, Wish())
+    to.storage.write("shelf.json", old)
+    with pytest.raises(RunError, match=r"trail\.jsonl tells of moves that shelf\.json does not know") as caught:
+        promote(made[2], to, Wish())
+    assert caught.value.received == "1 moves in shelf.json, 2 in trail.jsonl"
+    to.storage.remove("shelf.json")
+    with pytest.raises(RunError, match=r"trail\.jsonl tells of moves that shelf\.json does not know"):
+        promote(made[2], to, Wish())
+    for number in (1, 2):
+        whole = Path(made[number - 1], "model.onnx").read_bytes()
+        assert to.storage.read(f"{number}/model.onnx") == whole
+
+
+def test_a_shelf_that_lost_all_but_its_versions(to, made):
+    for each in made[:3]:
+        promote(each, to, Wish())
+    to.storage.remove("shelf.json")
+    to.storage.remove("trail.jsonl")
+    with pytest.raises(RunError, match=r"shelf\.json does not name folders that stand beside it") as caught:
+        promote(made[3], to, Wish())
+    assert caught.value.received == "2, 3, where version 1 would be the next"
+    assert to.storage.read("1/model.onnx") == Path(made[0], "model.onnx").read_bytes()
+
+
+def test_a_version_that_somebody_removed(to, made):
+    promote(made[0], to, Wish())
+    promote(made[1], to, Wish())
+    to.storage.clear("1")
+    shelf._fetched_once.cache_clear()
+    for act in (lambda: at(to, 1), lambda: rollback(to)):
+        with pytest.raises(RunError, match="version 1 of tickets is not on the shelf any more"):
+            act()
+    assert promote(made[0], to, Wish()).move.version == 3 and rollback(to).move.version == 2
 
 
 def test_a_line_of_the_trail_that_a_killed_process_did_not_write(to, made):
