@@ -18,7 +18,10 @@ ACTING = (
 """As in a regular expression. The two joiners (U+200C, U+200D) are left out: words and emoji are written with them."""
 _ACTING = re.compile(f"[{ACTING}]")
 _ACTING_IN_LINES = re.compile(f"(?![\n\t])[{ACTING}]")
-CHARACTER_NAMES = {"\n": "line feed", "\r": "carriage return", "\t": "tab", "\0": "NUL", "\x1b": "escape", "\x85": "next line"}
+CHARACTER_NAMES = {
+    **{"\n": "line feed", "\r": "carriage return", "\t": "tab", "\0": "NUL"},
+    **{"\x1b": "escape", "\x85": "next line"},
+}
 
 
 def visible(text: str, *, lines: bool = False) -> str:
