@@ -6,18 +6,67 @@ So an artifact reads and answers with the very code that kft reads and answers w
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-READS_TEXT = (
-    *("kft.characters", "kft.errors", "kft.tasks.decode", "kft.model.panics", "kft.model.token_rows"),
-    *("kft.data.entities",),
+from kft import __version__
+from kft.records.shipped import About
+
+FIRST = ("kft.characters", "kft.errors", "kft.tasks.decode", "kft.data.entities", "kft.deploy.runner.trace")
+TEXTS = ("kft.model.panics", "kft.model.token_rows", "kft.deploy.runner.reading")
+LAST = (
+    *("kft.deploy.runner.answers", "kft.deploy.runner.engines"),
+    *("kft.deploy.runner.model", "kft.deploy.runner.command"),
 )
-RUNS = (
-    *("kft.deploy.runner.trace", "kft.deploy.runner.reading", "kft.deploy.runner.answers"),
-    *("kft.deploy.runner.engines", "kft.deploy.runner.model", "kft.deploy.runner.command"),
+
+
+@dataclass(frozen=True)
+class Part:
+    """Files that some artifacts need beside those that all do.
+
+    Attributes:
+        modules: In their order.
+        packages: What they need, as pip takes it.
+        wanted: Whether an artifact does.
+    """
+
+    modules: tuple[str, ...]
+    packages: tuple[str, ...]
+    wanted: Callable[[About], bool]
+
+
+PARTS = (
+    Part((), ("tokenizers>=0.23,<0.24",), lambda about: about.reader.kind != "image"),
+    Part(
+        ("kft.data.images", "kft.deploy.runner.reading_images"),
+        ("pillow>=12.3,<13",),
+        lambda about: about.reader.kind == "image",
+    ),
+    Part(
+        ("kft.tasks.words", "kft.tasks.word_shapes", "kft.deploy.runner.reading_words"),
+        ("regex>=2026.11,<2027",),
+        lambda about: about.answers == "spans",
+    ),
+    Part(
+        ("kft.recipe.personal_kinds", "kft.data.personal"),
+        ("phonenumbers>=9.0.43,<10", "python-stdnum>=2.2,<3"),
+        lambda about: bool(about.reader.redact),
+    ),
 )
+
+
+def packages_for(about: About) -> tuple[str, ...]:
+    """Returns what an artifact needs beside its runtime, as pip takes it."""
+    return ("numpy>=2,<3", *(package for part in PARTS if part.wanted(about) for package in part.packages))
+
+
+def modules_for(about: About) -> tuple[str, ...]:
+    """Returns kft's files that make up an artifact's run.py."""
+    return (*FIRST, *TEXTS, *(module for part in PARTS if part.wanted(about) for module in part.modules), *LAST)
+
+
 HEAD = '''"""Answers with the model beside this file: `python run.py FILE`, or `python run.py -` for standard input.
 
 Needs: {packages}. Made by kft {version}; these are its own files, one after the other.
@@ -31,16 +80,10 @@ if __name__ == "__main__":
 """
 
 
-def run_script(packages: Sequence[str], version: str) -> str:
-    """Returns the text of run.py.
-
-    Args:
-        packages: What it needs, as pip takes it.
-        version: Of kft.
-    """
-    parts = [HEAD.format(packages=", ".join(packages), version=version)]
-    parts += [flattened(module) for module in (*READS_TEXT, *RUNS)]
-    return "\n\n".join(parts) + "\n" + TAIL
+def run_script(about: About) -> str:
+    """Returns the text of an artifact's run.py."""
+    parts = [HEAD.format(packages=", ".join(about.packages), version=__version__)]
+    return "\n\n".join([*parts, *map(flattened, modules_for(about))]) + "\n" + TAIL
 
 
 def flattened(module: str) -> str:

@@ -20,7 +20,7 @@ def most_probable(probabilities: Any) -> tuple[Any, Any]:
     Not ``ops.argmax``, which no converter knows in the form that Keras gives it.
     """
     largest, count = ops.max(probabilities, axis=-1), probabilities.shape[-1]
-    places = ops.where(ops.equal(probabilities, largest[..., None]), ops.arange(count, dtype="int32"), count)
+    places = ops.where(ops.equal(probabilities, ops.expand_dims(largest, -1)), ops.arange(count, dtype="int32"), count)
     return ops.min(places, axis=-1), largest
 
 
@@ -124,6 +124,5 @@ class WordTags(keras.layers.Layer):
     """The most probable tag of each token, and its probability; what counts are the first tokens of words."""
 
     def call(self, logits: Any) -> dict[str, Any]:
-        probabilities = ops.softmax(logits, axis=-1)
-        label = ops.argmax(probabilities, axis=-1)
-        return {"label": label, "confidence": ops.max(probabilities, axis=-1)}
+        label, confidence = most_probable(ops.softmax(logits, axis=-1))
+        return {"label": label, "confidence": confidence}

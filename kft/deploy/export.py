@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import shutil
+from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kft import __version__
 from kft.answer.load import Run, load_artifact
-from kft.deploy.bundle import run_script
+from kft.deploy.bundle import packages_for, run_script
 from kft.deploy.evaluated import require_as_evaluated
 from kft.deploy.formats.format import Format
 from kft.deploy.near import Near
@@ -39,7 +38,6 @@ MOST_ROWS = 2000
 """Test rows that are answered to prove parity; of more, so many are drawn."""
 GOLDEN = 16
 """Examples that go along with their answers."""
-ALWAYS = ("numpy>=2,<3",)
 
 
 @dataclass(frozen=True)
@@ -81,10 +79,10 @@ def export(admitted: Admitted, destination: Path, format_: Format, progress: Pro
         progress.note(f"graph      {format_.name}: {format_.about}")
         graph = answering_graph(artifact)
         format_.write(graph, folder / format_.model)
-        assert artifact.reader.tokenizer is not None
-        artifact.reader.tokenizer.tokenizer.save(str(folder / "tokenizer.json"))
+        if artifact.reader.tokenizer is not None:
+            artifact.reader.tokenizer.tokenizer.save(str(folder / "tokenizer.json"))
         about = _about(admitted, artifact, format_, graph)
-        write_file(folder / "run.py", run_script(about.packages, __version__))
+        write_file(folder / "run.py", run_script(about))
         write_file(folder / "card.md", admitted.card)
         test = admitted.test.take(_rows(len(admitted.test), admitted.run.recipe.spec.seed))
         progress.note(f"proof      {len(test):,} of {len(admitted.test):,} test rows, in a process without kft")
@@ -142,13 +140,13 @@ def _building(destination: Path) -> Iterator[Path]:
 
 def _about(admitted: Admitted, artifact: Artifact, format_: Format, graph: Any) -> About:
     run, task, spec = admitted.run, admitted.run.task, admitted.run.recipe.spec
-    reading = Reading(
-        kind=task.reads.name,
-        max_tokens=artifact.reader.max_tokens,
-        html=spec.data.html,
-        redact=spec.data.redact,
-    )
-    return About(
+    reading, sizing = Reading(kind=task.reads.name), artifact.reader.sizing
+    if sizing is not None:
+        reading = replace(reading, **vars(sizing))
+    else:
+        cut, data = artifact.reader.max_tokens, spec.data
+        reading = replace(reading, max_tokens=cut, html=data.html, redact=data.redact)
+    about = About(
         name=run.recipe.name,
         version="",
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -160,7 +158,7 @@ def _about(admitted: Admitted, artifact: Artifact, format_: Format, graph: Any) 
         inputs=tuple(graph.input),
         outputs=tuple(graph.output),
         reader=reading,
-        packages=(*ALWAYS, *format_.packages, _installed("tokenizers")),
+        packages=format_.packages,
         checkpoint=artifact.checkpoint,
         calibration=read_if_there(Calibration, run.folder.calibration) if task.kind.one_class else None,
         metrics=admitted.result.metrics,
@@ -170,12 +168,7 @@ def _about(admitted: Admitted, artifact: Artifact, format_: Format, graph: Any) 
         forced=admitted.forced,
         files={},
     )
-
-
-def _installed(package: str) -> str:
-    """Returns a requirement for the minor version that is installed: a tokenizer's ids can hang on it."""
-    major, minor, *_ = importlib.metadata.version(package).split(".")
-    return f"{package}=={major}.{minor}.*"
+    return replace(about, packages=(*packages_for(about), *format_.packages))
 
 
 def _names(packages: Sequence[str]) -> list[str]:
@@ -188,7 +181,13 @@ def _rows(count: int, seed: int) -> np.ndarray:
 
 
 def _golden(inputs: Sequence[Any], expected: Stages) -> str:
-    """Returns the first inputs with their answers, one a line."""
+    """Returns the first inputs with their answers, one a line; of images the files."""
     pairs = list(zip(inputs, expected.answers, strict=True))[:GOLDEN]
-    lines = [{"input": given, "answer": answer} for given, answer in pairs]
+    lines = [{"input": _carried(given), "answer": answer} for given, answer in pairs]
     return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+
+
+def _carried(given: Any) -> Any:
+    if isinstance(given, Path):
+        return {"base64": b64encode(given.read_bytes()).decode()}
+    return given

@@ -66,7 +66,7 @@ def answered_alone(folder: Path, inputs: Sequence[Any], uses: Sequence[str]) -> 
     """
     with tempfile.TemporaryDirectory(prefix="kft-alone-") as work:
         asked, made = Path(work) / "inputs.jsonl", Path(work) / "stages.npz"
-        asked.write_text("".join(json.dumps(given) + "\n" for given in inputs), encoding="utf-8")
+        asked.write_text("".join(json.dumps(given, default=_absolute) + "\n" for given in inputs), encoding="utf-8")
         blocked = ",".join(name for name in NEVER if name not in uses)
         command = [sys.executable, "-I", "-c", ALONE, blocked, str(folder.resolve() / "run.py"), str(asked)]
         done = subprocess.run(
@@ -97,7 +97,7 @@ def hold_to(expected: Stages, found: Stages, inputs: Sequence[Any], near: Near) 
     for stage, row, said, heard in _differences(expected, found, near):
         raise ParityError(
             "what would ship does not answer as what was evaluated",
-            where=f"{stage}, the first step that differs, at {json.dumps(inputs[row], ensure_ascii=False)[:160]}",
+            where=f"{stage}, the first step that differs, at {_short(inputs[row])}",
             received=heard,
             expected=said,
             next_step="nothing was exported; another --format may do, and this is worth a report",
@@ -130,8 +130,7 @@ def _apart(name: str, expected: Stages, found: Stages, near: Near) -> Iterator[t
     """Yields the rows where an output of the graph lies too far from the evaluated one."""
     for row, gap in enumerate(_gaps(name, expected, found)):
         one, other = expected.outputs[row][name], found.outputs[row][name]
-        excused = one.dtype == bool and near.may_differ(expected.outputs[row])
-        if np.max(gap) > near.tolerance and not excused:
+        if np.max(gap) > near.tolerance and not (one.dtype == bool and near.may_differ(expected.outputs[row])):
             at = int(np.argmax(gap))
             said, heard = (f"{name} {np.ravel(values)[at : at + 3].tolist()}" for values in (one, other))
             yield row, said, heard
@@ -156,6 +155,10 @@ def _decided(answer: Mapping[str, Any]) -> Any:
     return said
 
 
+def _absolute(path: Path) -> str:
+    return str(path.resolve())
+
+
 def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 120 else text[:117] + "..."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,9 @@ import numpy as np
 
 from kft.answer.artifact import Artifact, Computed
 from kft.data.clean import clean_input
+from kft.deploy.runner.model import IMAGES
+from kft.deploy.runner.reading import spelled
+from kft.deploy.runner.reading_images import read_pixels
 from kft.deploy.runner.trace import Row, Stages
 from kft.records.document import as_document
 from kft.tasks.decode import log_softmax
@@ -56,10 +60,11 @@ def make_reference(artifact: Artifact, inputs: Sequence[Any], labels: Sequence[A
             row[name] = np.asarray(value)
     truth = kind.judging.truth(list(labels), space)
     rows = [kind.judging.row(right, answer, space) for right, answer in zip(truth, answers, strict=True)]
-    names = tuple(found.source.columns)
+    decoded, normalised = zip(*(_as_read(artifact, given) for given in cleaned), strict=True)
+    names = tuple(name for name in found.source.columns if name != IMAGES)
     stages = Stages(
-        decoded=["\t".join(given) if isinstance(given, tuple) else str(given) for given in cleaned],
-        normalised=[_spelled(artifact, given) for given in cleaned],
+        decoded=list(decoded),
+        normalised=list(normalised),
         rows=[{name: found.source.columns[name].row(place) for name in names} for place in range(len(cleaned))],
         outputs=outputs,
         answers=[as_document(answer) for answer in artifact.named(cleaned, found)],
@@ -67,11 +72,15 @@ def make_reference(artifact: Artifact, inputs: Sequence[Any], labels: Sequence[A
     return Reference(stages, [(said, sure) for _, said, sure in rows], abstains)
 
 
-def _spelled(artifact: Artifact, given: Any) -> str:
-    assert artifact.reader.tokenizer is not None
-    normalizer = artifact.reader.tokenizer.tokenizer.normalizer
+def _as_read(artifact: Artifact, given: Any) -> tuple[str, str]:
+    """Returns a text as it was decoded and as it is spelled; of an image hashes of its pixels."""
+    reader = artifact.reader
+    if reader.sizing is not None:
+        pixels, whole = read_pixels(given, reader.sizing, traced=True)
+        return whole, hashlib.sha256(pixels.tobytes()).hexdigest()
+    assert reader.tokenizer is not None
     sides = given if isinstance(given, tuple) else (given,)
-    return "\t".join(side if normalizer is None else normalizer.normalize_str(side) for side in sides)
+    return "\t".join(sides), spelled(reader.tokenizer, sides)
 
 
 Columns = dict[str, Any]

@@ -3,12 +3,14 @@
 import ast
 from collections import Counter
 
-from kft.deploy.bundle import READS_TEXT, RUNS, flattened, run_script
+from kft.deploy.bundle import FIRST, LAST, PARTS, TEXTS, flattened
+
+ALL = (*FIRST, *TEXTS, *(module for part in PARTS for module in part.modules), *LAST)
 
 
 def test_no_name_is_defined_twice():
     names = Counter()
-    for module in (*READS_TEXT, *RUNS):
+    for module in ALL:
         for node in ast.parse(flattened(module)).body:
             if isinstance(node, ast.FunctionDef | ast.ClassDef):
                 names[node.name] += 1
@@ -20,7 +22,7 @@ def test_no_name_is_defined_twice():
 
 
 def test_it_imports_nothing_of_kft():
-    tree = ast.parse(run_script(("numpy",), "1"))
+    tree = ast.parse("\n".join(map(flattened, ALL)))
     modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     modules |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     assert "numpy" in modules and not [name for name in modules if name and name.startswith("kft")]

@@ -123,3 +123,16 @@ def test_gates_and_receipt_are_asked(shipped_run, tmp_path):
         kft.export(run, tmp_path / "new", quiet=True)
     assert caught.value.exit_code == 1
     assert not list(tmp_path.glob("*new*")) and not list(tmp_path.glob(".new*"))
+
+
+def test_predict_takes_it_like_a_run(shipped, shipped_run, kft_cli):
+    code, out, err = kft_cli("predict", shipped, "the battery is great")
+    assert code == 0, err
+    (wanted,) = kft.predict(shipped_run, "the battery is great")
+    found = json.loads(out)
+    assert found["label"] == wanted.label and list(found) == ["label", "confidence", "abstain", "probabilities"]
+    code, out, err = kft_cli(
+        "predict", shipped, shipped_run.parent / "rows.csv", "-o", "answers.jsonl", "--columns", ""
+    )
+    assert code == 0, err
+    assert "412 answers" in err and "answers withheld" in err

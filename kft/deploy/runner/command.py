@@ -6,23 +6,22 @@ import argparse
 import hashlib
 import json
 import sys
+from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from kft.deploy.runner.model import open_model
+from kft.deploy.runner.model import READ_AT_ONCE, open_model
 from kft.deploy.runner.trace import save_stages
 from kft.errors import DataError, KftError, UsageError
-
-LINES_AT_ONCE = 256
 
 
 def main(folder: Path, arguments: Sequence[str]) -> int:
     """Answers, and returns the exit code: 0, or 2 where something cannot be used."""
     about = json.loads((folder / "artifact.json").read_text(encoding="utf-8"))
     parser = argparse.ArgumentParser(prog="run.py", description=f"{about['name']}: {about['task']}")
-    parser.add_argument("input", help="a file of inputs, one a line; .jsonl: JSON strings or lists; - reads lines")
+    parser.add_argument("input", help="a file with one input a line, or - for standard input; .jsonl: JSON")
     parser.add_argument("--stages", metavar="FILE", help="also write what each step made of the inputs, as .npz")
     parser.add_argument("--unchecked", action="store_true", help="do not compare the files with their sha256")
     given = parser.parse_args(arguments)
@@ -36,7 +35,7 @@ def main(folder: Path, arguments: Sequence[str]) -> int:
             show(stages.answers)
             return 0
         lines = read_lines(given.input)
-        while several := list(islice(lines, LINES_AT_ONCE)):
+        while several := list(islice(lines, READ_AT_ONCE)):
             show(model.predict(several))
     except KftError as error:
         print(error, file=sys.stderr)
@@ -62,9 +61,12 @@ def read_lines(source: str) -> Iterator[Any]:
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
             try:
-                yield json.loads(line) if path.suffix == ".jsonl" else line.rstrip("\r\n")
-            except ValueError as error:
-                raise DataError("a line is no JSON", where=f"{path}:{number}", received=str(error)) from None
+                given = json.loads(line) if path.suffix == ".jsonl" else line.rstrip("\r\n")
+                yield b64decode(given["base64"], validate=True) if isinstance(given, dict) else given
+            except (ValueError, KeyError) as error:
+                raise DataError(
+                    "a line is no JSON of an input", where=f"{path}:{number}", received=str(error)
+                ) from None
 
 
 def require_whole(folder: Path, files: Mapping[str, str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -60,5 +61,19 @@ def open_openvino(path: Path) -> Engine:
     return run
 
 
-ENGINES: dict[str, Callable[[Path], Engine]] = {"onnx": open_onnx, "openvino": open_openvino}
+def open_litert(path: Path) -> Engine:
+    """Opens a LiteRT model on the CPU; one question at a time, because its interpreter holds the arrays."""
+    with needed("ai-edge-litert"):
+        from ai_edge_litert.interpreter import Interpreter
+
+    runner, turn = Interpreter(str(path)).get_signature_runner(), Lock()
+
+    def run(arrays: Arrays) -> dict[str, np.ndarray]:
+        with turn:
+            return {name: np.array(values) for name, values in runner(**arrays).items()}
+
+    return run
+
+
+ENGINES: dict[str, Callable[[Path], Engine]] = {"onnx": open_onnx, "openvino": open_openvino, "litert": open_litert}
 """By the format's name."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,12 @@ import numpy as np
 from kft.deploy.runner.answers import NAMERS, name_spans
 from kft.deploy.runner.engines import ENGINES, Engine
 from kft.deploy.runner.reading import Read, make_text_reader, padded
-from kft.deploy.runner.trace import Stages
+from kft.deploy.runner.trace import Row, Stages
 
+IMAGES = "images"
+"""The model's input of pixels."""
+READ_AT_ONCE = 256
+"""Inputs that are read together: memory does not grow with their number."""
 BATCH = 32
 """Inputs that are computed together, those of like length: more need more memory and are no faster on a CPU."""
 
@@ -38,17 +44,16 @@ class Model:
         Raises:
             DataError: An input cannot be used.
         """
-        return self.stages(inputs, traced=False).answers if len(inputs) else []
+        return [answer for part in _parts(inputs) for answer in self._stages(part, traced=False).answers]
 
-    def stages(self, inputs: Sequence[Any], *, traced: bool = True) -> Stages:
-        """Returns the answers, and what led to each.
+    def stages(self, inputs: Sequence[Any]) -> Stages:
+        """Returns the answers, and what led to each; of images their hashes alone."""
+        parts = [self._stages(part, traced=True) for part in _parts(inputs)]
+        return Stages(*(list(chain.from_iterable(map(attrgetter(each.name), parts))) for each in fields(Stages)))
 
-        Args:
-            inputs: At least one.
-            traced: Whether inputs are wanted as they were normalised.
-        """
+    def _stages(self, inputs: Sequence[Any], *, traced: bool) -> Stages:
         read = self.reader.read(inputs, traced=traced)
-        outputs: list[dict[str, np.ndarray]] = [{}] * len(inputs)
+        outputs: list[Row] = [{}] * len(inputs)
         lengths = [len(next(iter(row.values()))) for row in read.rows]
         order = np.argsort(lengths, kind="stable")
         for places in np.split(order, range(BATCH, len(order), BATCH)):
@@ -56,13 +61,20 @@ class Model:
             for at, place in enumerate(places):
                 outputs[place] = {name: values[at] for name, values in found.items()}
         answers = [self._named(read, at, each) for at, each in enumerate(outputs)]
-        return Stages(read.decoded, read.normalised, read.rows, outputs, answers)
+        rows = [{name: values for name, values in row.items() if name != IMAGES} for row in read.rows]
+        return Stages(read.decoded, read.normalised, rows, outputs, answers)
 
-    def _named(self, read: Read, at: int, outputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    def _named(self, read: Read, at: int, outputs: Row) -> dict[str, Any]:
         labels = self.about["labels"]
         if read.offsets is not None:
-            return name_spans(outputs, labels, read.offsets[at], read.decoded[at])
+            length = len(read.offsets[at])
+            cut = {name: values[:length] for name, values in outputs.items()}
+            return name_spans(cut, labels, read.offsets[at], read.decoded[at])
         return NAMERS[self.about["answers"]](outputs, labels)
+
+
+def _parts(inputs: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    return (inputs[start : start + READ_AT_ONCE] for start in range(0, len(inputs), READ_AT_ONCE))
 
 
 def open_model(folder: Path, about: Mapping[str, Any]) -> Model:
@@ -72,4 +84,18 @@ def open_model(folder: Path, about: Mapping[str, Any]) -> Model:
         folder: The artifact's.
         about: Its artifact.json.
     """
-    return Model(about, make_text_reader(folder, about), ENGINES[about["format"]](folder / about["model"]))
+    return Model(about, _make_reader(folder, about), ENGINES[about["format"]](folder / about["model"]))
+
+
+def _make_reader(folder: Path, about: Mapping[str, Any]) -> Any:
+    settings = about["reader"]
+    if settings["kind"] == "image":
+        from kft.deploy.runner.reading_images import make_image_reader
+
+        return make_image_reader(settings)
+    texts = make_text_reader(folder / "tokenizer.json", settings)
+    if about["answers"] != "spans":
+        return texts
+    from kft.deploy.runner.reading_words import WordReader
+
+    return WordReader(texts, "word_features" in about["inputs"])

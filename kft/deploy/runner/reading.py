@@ -50,7 +50,7 @@ class TextReader:
     clean: Callable[[str], str]
 
     def read(self, inputs: Sequence[Any], *, traced: bool = False) -> Read:
-        """Tokenizes.
+        """Cleans and tokenizes.
 
         Args:
             inputs: Texts, or pairs of them.
@@ -59,44 +59,58 @@ class TextReader:
         Raises:
             DataError: An input is no text, or an empty one.
         """
-        texts = [[self.clean(text) for text in _sides(given, self.pairs, at)] for at, given in enumerate(inputs, 1)]
-        require_texts(texts)
+        texts = [[self.clean(side) for side in sides] for sides in require_texts(inputs, pairs=self.pairs)]
+        require_words(texts)
         if self.pairs:
             firsts, seconds = [one for one, _ in texts], [two for _, two in texts]
             ids, kinds, _ = self.tokenizer.encode_pairs(firsts, seconds, self.max_tokens)
         else:
             ids, _ = self.tokenizer.encode([text for (text,) in texts], self.max_tokens)
             kinds = [np.zeros_like(row) for row in ids]
-        rows = [
+        normalised = [spelled(self.tokenizer, sides) for sides in texts] if traced else []
+        return Read(["\t".join(sides) for sides in texts], normalised, self.rows(ids, kinds))
+
+    def rows(self, ids: Sequence[np.ndarray], kinds: Sequence[np.ndarray]) -> list[Row]:
+        """Returns what the model is given of token ids and of the text that each belongs to."""
+        return [
             {"token_ids": row, "segment_ids": kind, "padding_mask": np.ones_like(row)}
             for row, kind in zip(ids, kinds, strict=True)
         ]
-        normalised = [self._spelled(sides) for sides in texts] if traced else []
-        return Read(["\t".join(sides) for sides in texts], normalised, rows)
-
-    def _spelled(self, sides: Sequence[str]) -> str:
-        normalizer = self.tokenizer.tokenizer.normalizer
-        return "\t".join(side if normalizer is None else normalizer.normalize_str(side) for side in sides)
 
 
-def _sides(given: Any, pairs: bool, row: int) -> Sequence[str]:
-    sides = given.split("\t") if pairs and isinstance(given, str) else given
-    sides = [sides] if isinstance(sides, str) else sides
-    if not isinstance(sides, (list, tuple)) or len(sides) != 1 + pairs or not all(isinstance(s, str) for s in sides):
-        raise DataError(
-            "an input cannot be used",
-            where=f"row {row}",
-            received=repr(given)[:80],
-            expected="two texts: [first, second], or one line with a tab between them" if pairs else "a text",
-        )
-    return sides
+def spelled(tokenizer: TextTokenizer, sides: Sequence[str]) -> str:
+    """Returns texts as the tokenizer spells them before it takes them apart."""
+    normalizer = tokenizer.tokenizer.normalizer
+    return "\t".join(side if normalizer is None else normalizer.normalize_str(side) for side in sides)
 
 
-def require_texts(texts: Sequence[Sequence[str]]) -> None:
+def require_texts(inputs: Sequence[Any], *, pairs: bool) -> list[Sequence[str]]:
+    """Returns each input as one text, or as two.
+
+    Raises:
+        DataError: One is something else, or holds nothing; names its row.
+    """
+    found: list[Sequence[str]] = []
+    for row, given in enumerate(inputs, 1):
+        sides = given.split("\t") if pairs and isinstance(given, str) else given
+        sides = [sides] if isinstance(sides, str) else sides
+        if not isinstance(sides, list | tuple) or len(sides) != 1 + pairs or not all(isinstance(s, str) for s in sides):
+            raise DataError(
+                "an input cannot be used",
+                where=f"row {row} of {len(inputs):,}",
+                received=repr(given)[:80],
+                expected="two texts: [first, second], or one line with a tab between them" if pairs else "a text",
+            )
+        found.append(sides)
+    require_words(found)
+    return found
+
+
+def require_words(texts: Sequence[Sequence[str]]) -> None:
     """Refuses empty texts: an answer to nothing would look like any other.
 
     Raises:
-        DataError: One is empty, or holds what is no character; names the row.
+        DataError: One is empty, or holds what is no character; names its row.
     """
     for row, sides in enumerate(texts, 1):
         problem = next((found for side in sides if (found := half_pair(side, "text") or _empty(side))), "")
@@ -108,24 +122,39 @@ def _empty(text: str) -> str:
     return "" if text.strip() else "empty text"
 
 
-def make_text_reader(folder: Path, about: Mapping[str, Any]) -> TextReader:
+def make_cleaner(html: str, kinds: Sequence[str]) -> Callable[[str], str]:
+    """Returns what is done to a text before it is tokenized.
+
+    Args:
+        html: ``unescape``, or ``keep``.
+        kinds: Personal data that are replaced.
+    """
+
+    def clean(text: str) -> str:
+        text = unescaped(text) if html == "unescape" else text
+        if kinds:
+            from kft.data.personal import redact
+
+            text = redact(text, kinds)
+        return text
+
+    return clean
+
+
+def make_text_reader(path: Path, settings: Mapping[str, Any]) -> TextReader:
     """Returns the reader that an artifact's settings describe.
 
     Args:
-        folder: The artifact's.
-        about: Its artifact.json.
+        path: The tokenizer's file.
+        settings: ``reader`` of its artifact.json.
     """
     import tokenizers
 
-    settings = about["reader"]
-    built = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+    built = tokenizers.Tokenizer.from_file(str(path))
     built.no_truncation()
     built.no_padding()
-
-    def clean(text: str) -> str:
-        return unescaped(text) if settings["html"] == "unescape" else text
-
     tokenizer = TextTokenizer(built, built.num_special_tokens_to_add(False))
+    clean = make_cleaner(settings["html"], settings["redact"])
     return TextReader(tokenizer, settings["max_tokens"], settings["kind"] == "text-pair", clean)
 
 
