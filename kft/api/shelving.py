@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from kft.deploy import shelf as room
+from kft.deploy.lookup import resolve
 from kft.deploy.proof import Proof, objections, prove, require_whole
-from kft.deploy.shelf import Moved, Wish, resolve
+from kft.deploy.shelf import Moved, Wish
 from kft.deploy.signing import sign_files
 from kft.deploy.standing import DEFAULT, Reference, names_on, read_standing, read_trail
 from kft.errors import UsageError
