@@ -88,7 +88,7 @@ def predict(
     found = model.predict(inputs)
     if output:
         answers_file.write_answers(Path(output), model.as_table(inputs), found)
-    for said in filter(None, (model.known.note, say_withheld(why_withheld(found), len(found)))):
+    for said in filter(None, (model.note, say_withheld(why_withheld(found), len(found)))):
         echo(said, err=True)
     for line in [{"n": len(found), "predictions": found}] if lines and as_json else found:
         print_json(line)
