@@ -14,7 +14,8 @@ from kft.answer.load import load_artifact, read_run
 from kft.api.answers_file import keep_columns, write_answers
 from kft.api.reading import progress_for
 from kft.data.inputs import Given, as_inputs, find_unusable, in_words, read_inputs
-from kft.deploy.load import is_artifact, open_artifact
+from kft.deploy.load import open_artifact
+from kft.deploy.lookup import artifact_of
 from kft.notebook import Line, Piece, shows
 from kft.recipe.schema import DataSpec
 from kft.records.run_folder import open_run
@@ -109,7 +110,7 @@ def load(run: str | Path, *, devices: str = "auto", warm: bool = True) -> Predic
     """Loads a run's best checkpoint, or an artifact, once, to answer many times: a text then takes milliseconds.
 
     Args:
-        run: The run folder, or a folder from ``kft export``.
+        run: The run folder, a folder from ``kft export``, or a name on a shelf (``shelf/tickets@champion``).
         devices: As for ``train``.
         warm: Whether the graph is traced now; else the first answer waits for it, about a second.
 
@@ -123,8 +124,9 @@ def load(run: str | Path, *, devices: str = "auto", warm: bool = True) -> Predic
         >>> model.predict("The battery died after two days.")[0].label  # doctest: +SKIP
         'negative'
     """
-    if is_artifact(Path(run)):
-        return _load_shipped(Path(run))
+    folder = artifact_of(run)
+    if folder is not None:
+        return _load_shipped(folder)
     known = read_run(open_run(Path(run)))
     with strategy.start(devices).scope():
         artifact = load_artifact(known)

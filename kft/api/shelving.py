@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from kft.deploy import shelf as room
+from kft.deploy.lookup import resolve
 from kft.deploy.proof import Proof, objections, prove, require_whole
-from kft.deploy.shelf import Moved, Wish, resolve
+from kft.deploy.shelf import Moved, Wish
 from kft.deploy.signing import sign_files
 from kft.deploy.standing import DEFAULT, Reference, names_on, read_standing, read_trail
-from kft.errors import UsageError
+from kft.errors import UsageError, require_plain
 from kft.notebook import Line, Piece, Table, shows
 from kft.records.shelf import ALIASES, CHAMPION, Alias, Move, Standing
 from kft.registry import nearest
@@ -112,6 +113,7 @@ def promote(
         {'champion': 1}
     """
     _require_alias(alias)
+    _require_plain(artifact=artifact, shelf=shelf, why=why)
     to = Reference(str(shelf), name, alias)
     return _promoted(room.promote(str(artifact), to, Wish(alias, why, force), _say_waiting))
 
@@ -133,6 +135,7 @@ def rollback(name: str, *, shelf: str | Path = DEFAULT, why: str = "") -> Promot
         >>> kft.rollback("tickets", why="more complaints").aliases  # doctest: +SKIP
         {'champion': 1}
     """
+    _require_plain(shelf=shelf, why=why)
     return _promoted(room.rollback(Reference(str(shelf), name), why, _say_waiting))
 
 
@@ -242,6 +245,7 @@ def register_mlflow(
     from kft.deploy.mlflow_model import Entry, register
 
     _require_alias(alias)
+    _require_plain(artifact=artifact, name=name, why=why)
     proof = prove(resolve(artifact))
     objections(proof, force=force)
     return register(proof, Entry(name, alias, why), uri)
@@ -259,6 +263,12 @@ def _require_alias(alias: str) -> None:
             received=str(alias),
             expected=f"one of {', '.join(ALIASES)}",
         )
+
+
+def _require_plain(**given: str | Path) -> None:
+    """Refuses what would act when it is shown, or could not be written down: the trail keeps it."""
+    for name, value in given.items():
+        require_plain(str(value), name, UsageError)
 
 
 def _say_waiting() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 from rich.table import Table
 
+from kft.characters import visible
 from kft.cli.common import console, debug_option, print_json
 from kft.terminal import echo
 
@@ -103,9 +104,10 @@ def versions(name: str | None, shelf: str, as_json: bool) -> None:
             out.tell(f"missing    the trail does not tell of moves {', '.join(map(str, stand.missing))}")
         for move in stand.trail if name else stand.trail[-1:]:
             before = "nothing" if move.previous is None else move.previous
-            said = f": {move.why}" if move.why else ""
+            said = f": {visible(move.why)}" if move.why else ""
             forced = ", forced" if move.forced else ""
-            out.tell(f"{move.at} {move.who} {move.action} {move.alias} {before} -> {move.version}{forced}{said}")
+            what = f"{move.action} {move.alias} {before} -> {move.version}{forced}"
+            out.tell(f"{move.at} {visible(move.who)} {what}{said}")
 
 
 @click.command()

@@ -58,6 +58,8 @@ def predict(
 
     One text or image prints one JSON object. A file or folder gives a file, one row an input with its columns and
     the answer: -o FILE, .jsonl or .csv, or INPUT's name with .predictions.jsonl. Lines from - print one object each.
+
+    RUN is a run folder, a folder from kft export, or a version on a shelf: SHELF/NAME, SHELF/NAME@challenger.
     """
     from kft.answer.artifact import say_withheld, why_withheld
     from kft.api import answering, answers_file

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from kft.characters import visible
 from kft.deploy.signing import SIGNATURE, check_signature
 from kft.errors import GateError
 from kft.records.files import reading_errors
@@ -45,7 +46,7 @@ class Proof:
     def model(self) -> str:
         """What it is, in words."""
         about = self.about
-        return f"{about.name} version {about.version}: {about.task}, {about.format}"
+        return visible(f"{about.name} version {about.version}: {about.task}, {about.format}")
 
     @property
     def n(self) -> int:
@@ -55,7 +56,7 @@ class Proof:
     @property
     def forced(self) -> tuple[str, ...]:
         """Why its export would have been refused."""
-        return self.about.forced
+        return tuple(map(visible, self.about.forced))
 
     @property
     def receipt(self) -> Receipt:
@@ -87,7 +88,8 @@ def prove(folder: Path, public_key: Path | None = None) -> Proof:
         wrong = check_signature(folder, public_key, hashes)
         problems += wrong
         signed = NOT_AS_ASKED if wrong else SIGNED
-    return Proof(folder, hashes[NAME], tuple(problems), signed, about, hashes)
+    # A name of a file may hold a line break, and what follows it would pass for a line of ours.
+    return Proof(folder, hashes[NAME], tuple(map(visible, problems)), signed, about, hashes)
 
 
 def require_whole(folder: Path) -> Proof:
@@ -109,7 +111,7 @@ def objections(proof: Proof, *, force: bool) -> tuple[str, ...]:
         GateError: There is something, and nobody insists.
     """
     about = proof.about
-    against = [f"exported with --force: {why}" for why in about.forced]
+    against = [f"exported with --force: {why}" for why in proof.forced]
     if not against:  # whoever exported it knew of none of these
         against += [f"gate {name} {gate.rule} fails" for name, gate in about.gates.items() if not gate.passed]
     if about.parity is None:
@@ -123,7 +125,7 @@ def objections(proof: Proof, *, force: bool) -> tuple[str, ...]:
             expected="an artifact whose gates passed and whose files are those that were exported",
             next_step="export it again; --force promotes it nevertheless, and the trail says so",
         )
-    return tuple(against)
+    return tuple(map(visible, against))
 
 
 def _found(folder: Path) -> tuple[dict[str, Path], list[str]]:

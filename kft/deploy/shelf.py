@@ -19,25 +19,22 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cache
 from hashlib import sha256
-from pathlib import Path
 
-from kft.data.remote import fetch_remote
 from kft.deploy.holding import holding
+from kft.deploy.lookup import resolve, version_folder
 from kft.deploy.proof import Proof, objections, prove, require_whole
 from kft.deploy.signing import SIGNATURE
 from kft.deploy.standing import (
     SHELF,
     TRAIL,
     Reference,
-    parse_reference,
     read_standing,
     standing_in,
     trail_in,
     unwritten,
 )
-from kft.errors import DataError, RunError, StorageError, UsageError
+from kft.errors import RunError, StorageError, UsageError
 from kft.records.document import as_document, document_text
 from kft.records.remote import is_url
 from kft.records.shelf import CHAMPION, Alias, Move, Standing, Version
@@ -77,44 +74,6 @@ class Moved:
     stored: bool
     move: Move | None
     standing: Standing = field(repr=False)
-
-
-def resolve(reference: str | Path) -> Path:
-    """Returns the folder of an artifact: one that is named itself, or what a name on a shelf stands for now.
-
-    It is quick to ask again: shelf.json and artifact.json are read. What lies behind a URL is fetched once.
-
-    Args:
-        reference: ``ARTIFACT``, ``SHELF/NAME``, ``SHELF/NAME@champion``, ``SHELF/NAME@3``; also behind a URL.
-
-    Raises:
-        UsageError: The alias is unknown.
-        RunError: There is no such artifact, name, alias or version, or the version is not the one that was promoted.
-        StorageError: The shelf does not answer.
-
-    Example:
-        >>> resolve("shelf/tickets@challenger").name  # doctest: +SKIP
-        '4'
-    """
-    text = str(reference)
-    if not is_url(text) and (Path(text).expanduser() / NAME).is_file():
-        return Path(text).expanduser()
-    if is_url(text) and Storage(text.rstrip("/")).read(NAME) is not None:
-        return fetch_remote(text.rstrip("/"))
-    if not is_url(text) and (Path(text).expanduser() / "recipe.yaml").is_file():
-        raise RunError(
-            "this is a run, not an artifact",
-            where=text,
-            expected="a folder that kft export wrote, or SHELF/NAME[@champion|challenger|VERSION]",
-            next_step=f"kft export {text} DEST makes an artifact of it",
-        )
-    wanted = parse_reference(text)
-    standing = read_standing(wanted)
-    number = standing.aliases.get(wanted.pick) if isinstance(wanted.pick, str) else wanted.pick
-    version = None if number is None else standing.version(number)
-    if version is None:
-        raise _no_version(wanted, standing)
-    return _folder(wanted, version)
 
 
 def promote(source: str, to: Reference, wish: Wish, say: Callable[[], None] | None = None) -> Moved:
@@ -188,7 +147,7 @@ def rollback(to: Reference, why: str = "", say: Callable[[], None] | None = None
                 expected="a name that has had two champions",
                 next_step=f"kft promote {to.shelf}/{to.name}@VERSION {to.name} makes any version champion",
             )
-        require_whole(_folder(to, before))
+        require_whole(version_folder(to, before))
         move = replace(_move(standing, before, CHAMPION, why), action="rollback")
         standing = _moved(standing, move)
         _keep(storage, standing)
@@ -202,7 +161,7 @@ def _same(to: Reference, standing: Standing, proof: Proof) -> Version | None:
     for version in standing.versions:
         if version.artifact == proof.digest:
             with suppress(RunError):  # damaged since: the content is stored again, under another number
-                require_whole(_folder(to, version))
+                require_whole(version_folder(to, version))
                 return version
     return None
 
@@ -305,59 +264,6 @@ def _moved(standing: Standing, move: Move) -> Standing:
     if move.alias == CHAMPION and aliases.get("challenger") == move.version:
         del aliases["challenger"]  # it has won
     return replace(standing, aliases=aliases, champions=champions, last=move)
-
-
-def _folder(to: Reference, version: Version) -> Path:
-    """Returns a version's folder, of which artifact.json is the one that was promoted.
-
-    Raises:
-        RunError: It is not; all other files are for whoever relies on them to check.
-    """
-    storage = to.storage
-    where = storage.where(str(version.number))
-    try:
-        folder = _fetched(where, version.artifact) if is_url(where) else Path(where)
-    except DataError:  # nothing is there
-        folder = None
-    if folder is None or not (folder / NAME).is_file():
-        problem = f"version {version.number} of {to.name} is not on the shelf any more"
-    elif sha256((folder / NAME).read_bytes()).hexdigest() != version.artifact:
-        problem = f"version {version.number} of {to.name} is not what was promoted: {NAME} was changed"
-    else:
-        return folder
-    raise RunError(
-        problem,
-        where=where,
-        expected=f"an artifact whose {NAME} has the sha256 {version.artifact[:12]}...",
-        next_step="restore it from a copy of the shelf, or promote the artifact again",
-    )
-
-
-@cache
-def _fetched_once(url: str, digest: str) -> Path:
-    return fetch_remote(url)
-
-
-def _fetched(url: str, digest: str) -> Path:
-    """Returns a local copy of a version: it never changes, so that the store is asked once."""
-    folder = _fetched_once(url, digest)
-    if not folder.is_dir():  # `kft cache prune` took it
-        _fetched_once.cache_clear()
-        folder = _fetched_once(url, digest)
-    return folder
-
-
-def _no_version(wanted: Reference, standing: Standing) -> RunError:
-    aliases = [f"{alias} ({number})" for alias, number in standing.aliases.items()]
-    numbers = [str(each.number) for each in standing.versions]
-    what = f"version {wanted.pick}" if isinstance(wanted.pick, int) else wanted.pick
-    return RunError(
-        f"{wanted.name} has no {what}",
-        where=wanted.storage.path,
-        received=str(wanted),
-        expected=", ".join((*aliases, f"a version of {', '.join(numbers)}")),
-        next_step=f"kft versions {wanted.name} --shelf {wanted.shelf} shows them",
-    )
 
 
 def _next(standing: Standing) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
+from kft.characters import visible
 from kft.errors import RunError
 from kft.records.calibration import Calibration
 from kft.records.document import document_text, read_document, write_document
@@ -191,7 +192,7 @@ def changed_since(folder: Path, wrong: Sequence[str]) -> RunError:
     return RunError(
         "the artifact is not as it was exported: " + in_short(wrong),
         where=str(folder),
-        received=wrong[0],
+        received=visible(wrong[0]),
         expected=f"the files whose sha256 {NAME} holds",
         next_step=MEND,
     )
@@ -204,7 +205,7 @@ def in_short(wrong: Sequence[str]) -> str:
         >>> in_short("abcdefg")
         'a, b, c, d, e and 2 more'
     """
-    return ", ".join(wrong[:SHOWN]) + (f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else "")
+    return ", ".join(map(visible, wrong[:SHOWN])) + (f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else "")
 
 
 def is_inside(name: str) -> bool:

@@ -100,6 +100,25 @@ def test_sign_and_verify(kft_cli, made, tmp_path, monkeypatch):
     assert not (made[1] / "model.sig").exists()
 
 
+def test_nothing_passes_for_a_line_of_ours(kft_cli, made):
+    """Names of files, reasons and words of whoever moved an alias are other people's."""
+    (made[0] / "x\nfiles      all 6 are as they were exported").write_text("")
+    code, out, _ = kft_cli("verify", made[0])
+    assert code == 1 and not re.search(r"(?m)^files", out) and r"wrong      x\nfiles" in out
+    for act in ("promote", "sign"):
+        code, _, err = kft_cli(act, made[0], *(["tickets"] if act == "promote" else ["--key", "none"]))
+        assert code in (1, 2) and not re.search(r"(?m)^files", err) and r"x\nfiles" in err
+    vouch(made[1], forced=("a gate\n2026-01-01 root promote champion 1 -> 2",))
+    kft_cli("promote", made[1], "tickets", "--force")
+    for why in ("so\n2026-01-01 root promote champion 1 -> 2", "\udcff"):
+        code, _, err = kft_cli("promote", made[2], "tickets", "--why", why)
+        assert code == 2 and "control characters are refused" in err
+    trail = Path("shelf/tickets/trail.jsonl")
+    trail.write_text(trail.read_text().replace('"why": ""', r'"why": "so\n2026-01-01 root promote champion 1 -> 2"'))
+    out = kft_cli("versions", "tickets")[1]
+    assert not re.search(r"(?m)^2026-01-01", out) and r"forced: so\n2026-01-01" in out
+
+
 def test_an_empty_shelf(kft_cli):
     code, out, err = kft_cli("versions", "--shelf", "none")
     assert code == 0 and out == "" and "nothing on none yet; kft promote ARTIFACT NAME --shelf none" in err

@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 
 import kft
+from kft.deploy.standing import Reference
 from tests import tiny
+from tests.deploy.made import write_artifact
 
 ODD = (
     "The BATTERY is caf\u00e9 &amp; great!",
@@ -41,3 +43,19 @@ def shipped(shipped_run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("shipped") / "onnx"
     kft.export(shipped_run, folder, format="onnx", quiet=True)
     return folder
+
+
+@pytest.fixture(params=["disk", "url", "folders behind a url"])
+def to(request, tmp_path, monkeypatch):
+    """A name on a shelf; memory:// stands for gs://, file:// for a store that has folders."""
+    if request.param == "disk":
+        return Reference(str(tmp_path / "shelf"), "tickets")
+    monkeypatch.setenv("KFT_CACHE", str(tmp_path / "cache"))
+    place = f"memory://{tmp_path.name}" if request.param == "url" else tmp_path.as_uri()
+    return Reference(f"{place}/shelf", "tickets")
+
+
+@pytest.fixture
+def made(tmp_path):
+    """Five artifacts."""
+    return [str(write_artifact(tmp_path / f"made-{seed}", seed)) for seed in range(5)]

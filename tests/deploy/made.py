@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from kft.deploy.lookup import resolve
+from kft.deploy.standing import Reference
 from kft.records.shipped import About, Parity, Reading, write_about
 from tests.records.made import RECEIPT
 
@@ -56,3 +58,8 @@ def vouch(folder: Path, **changes: Any) -> Path:
     if content is not None:
         signature.write_bytes(content)
     return folder
+
+
+def at(to: Reference, pick: str | int = "champion") -> Path:
+    """The folder of a version that stands on a shelf."""
+    return resolve(f"{to.shelf}/{to.name}@{pick}")

@@ -83,12 +83,10 @@ def test_a_change_of_any_file_is_found(shipped, tmp_path):
 
 
 def test_from_the_shelf_it_answers_as_before(shipped, tmp_path):
-    from kft.deploy.shelf import resolve
-
     kft.promote(shipped, "tiny", shelf=tmp_path / "shelf")
     texts = ["the battery is great", "the phone is awful and broken"]
-    found = open_artifact(resolve(f"{tmp_path}/shelf/tiny")).predict(texts)
-    assert found == open_artifact(shipped).predict(texts)
+    for place in (f"{tmp_path}/shelf/tiny", f"{tmp_path}/shelf/tiny@1", tmp_path / "shelf" / "tiny" / "1"):
+        assert kft.predict(place, texts) == kft.predict(shipped, texts)
 
 
 def test_a_folder_that_is_there_and_one_that_is_no_artifact(shipped, shipped_run, tmp_path):

@@ -7,38 +7,16 @@ import shutil
 from itertools import pairwise
 from pathlib import Path
 
-import fsspec
 import pytest
 
-from kft.data.remote import remote_root
-from kft.deploy import holding, shelf
-from kft.deploy.shelf import Wish, promote, resolve, rollback
+from kft.deploy import holding, lookup, shelf
+from kft.deploy.shelf import Wish, promote, rollback
 from kft.deploy.signing import SIGNATURE, sign_files
-from kft.deploy.standing import Reference, names_on, parse_reference, read_standing, read_trail
+from kft.deploy.standing import Reference, names_on, read_standing, read_trail
 from kft.errors import GateError, RunError, StorageError, UsageError
 from kft.records.metrics import GateResult
 from tests.deploy.keys import write_keys
-from tests.deploy.made import FILES, vouch, write_artifact
-
-
-@pytest.fixture(params=["disk", "url", "folders behind a url"])
-def to(request, tmp_path, monkeypatch):
-    """A name on a shelf; memory:// stands for gs://, file:// for a store that has folders."""
-    if request.param == "disk":
-        return Reference(str(tmp_path / "shelf"), "tickets")
-    monkeypatch.setenv("KFT_CACHE", str(tmp_path / "cache"))
-    place = f"memory://{tmp_path.name}" if request.param == "url" else tmp_path.as_uri()
-    return Reference(f"{place}/shelf", "tickets")
-
-
-@pytest.fixture
-def made(tmp_path):
-    """Five artifacts."""
-    return [str(write_artifact(tmp_path / f"made-{seed}", seed)) for seed in range(5)]
-
-
-def at(to, pick="champion"):
-    return resolve(f"{to.shelf}/{to.name}@{pick}")
+from tests.deploy.made import FILES, at, vouch, write_artifact
 
 
 def test_versions_count_up_and_aliases_name_them(to, made):
@@ -164,92 +142,12 @@ def test_a_signature_that_comes_later_joins_its_version(to, made, tmp_path):
     key, _ = write_keys(tmp_path)
     sign_files(Path(made[0]), key)
     assert promote(made[0], to, Wish()).move is None
-    shelf._fetched_once.cache_clear()
+    lookup._fetched_once.cache_clear()
     assert (at(to) / SIGNATURE).read_bytes() == Path(made[0], SIGNATURE).read_bytes()
     promote(made[1], to, Wish())
     shutil.copytree(made[0], tmp_path / "unsigned", ignore=shutil.ignore_patterns(SIGNATURE))
     signature = promote(str(tmp_path / "unsigned"), to, Wish()).move.signature
     assert signature == hashlib.sha256(Path(made[0], SIGNATURE).read_bytes()).hexdigest()
-
-
-@pytest.mark.parametrize(
-    ("text", "shelf_", "name", "pick"),
-    [
-        ("shelf/tickets", "shelf", "tickets", "champion"),
-        ("shelf/tickets/", "shelf", "tickets", "champion"),
-        ("/a@b/tickets@challenger", "/a@b", "tickets", "challenger"),
-        ("/a@b/tickets", "/a@b", "tickets", "champion"),
-        ("/tickets@12", "/", "tickets", 12),
-        ("tickets@1", ".", "tickets", 1),
-        ("gs://bucket/shelf/tickets@3", "gs://bucket/shelf", "tickets", 3),
-    ],
-)
-def test_references(text, shelf_, name, pick):
-    assert parse_reference(text) == Reference(shelf_, name, pick)
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("shelf/tickets@champoin", "unknown alias 'champoin'; did you mean 'champion'?"),
-        ("shelf/tickets@0", "unknown alias '0'"),
-        ("shelf/tickets@-1", "unknown alias '-1'"),
-        ("shelf/tickets@\u0661", "unknown alias '\u0661'"),
-        ("shelf/.hidden", "this is no name for a model on a shelf"),
-        ("shelf/..", "this is no name for a model on a shelf"),
-        ("shelf/a b", "this is no name for a model on a shelf"),
-        ("", "this is no name for a model on a shelf"),
-    ],
-)
-def test_references_that_are_none(text, said):
-    with pytest.raises(UsageError) as caught:
-        parse_reference(text)
-    assert caught.value.problem == said
-
-
-def test_what_is_not_there_is_named(to, made):
-    promote(made[0], to, Wish())
-    for pick, said in (("challenger", "tickets has no challenger"), (7, "tickets has no version 7")):
-        with pytest.raises(RunError) as caught:
-            at(to, pick)
-        assert caught.value.problem == said and caught.value.expected == "champion (1), a version of 1"
-    with pytest.raises(RunError, match=r"no ticket on this shelf; did you mean tickets\?") as caught:
-        resolve(f"{to.shelf}/ticket")
-    assert caught.value.received == "tickets"
-    with pytest.raises(RunError, match="neither an artifact nor a name on a shelf: "):
-        rollback(Reference(f"{to.shelf}-2", "tickets"))
-
-
-def test_a_folder_is_an_artifact_or_a_run_or_nothing(made, tmp_path):
-    assert resolve(made[0]) == Path(made[0])
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "recipe.yaml").write_text("")
-    with pytest.raises(RunError, match="this is a run, not an artifact") as caught:
-        resolve(tmp_path / "run")
-    assert "kft export" in caught.value.next_step
-    with pytest.raises(RunError, match=r"neither an artifact nor a name on a shelf: .*/nothing"):
-        resolve(tmp_path / "nothing")
-    assert not (tmp_path / "nothing").exists()
-
-
-def test_an_artifact_behind_a_url(made, tmp_path, monkeypatch):
-    monkeypatch.setenv("KFT_CACHE", str(tmp_path / "cache"))
-    url = f"memory://{tmp_path.name}/plain"
-    fsspec.filesystem("memory").put(made[0] + "/", url, recursive=True)
-    assert (resolve(url) / "model.onnx").read_bytes() == Path(made[0], "model.onnx").read_bytes()
-
-
-def test_behind_a_url_a_version_is_fetched_once(made, tmp_path, monkeypatch):
-    monkeypatch.setenv("KFT_CACHE", str(tmp_path / "cache"))
-    to = Reference(f"memory://{tmp_path.name}/shelf", "tickets")
-    promote(made[0], to, Wish())
-    folder = at(to)
-    store = fsspec.filesystem("memory")
-    store.mv(f"{to.shelf}/tickets/1/model.onnx", f"{to.shelf}/aside")
-    assert at(to) == folder, "the store is not asked for its files again"
-    store.mv(f"{to.shelf}/aside", f"{to.shelf}/tickets/1/model.onnx")
-    shutil.rmtree(remote_root())  # kft cache prune
-    assert (at(to) / "model.onnx").read_bytes() == Path(made[0], "model.onnx").read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -311,7 +209,7 @@ def test_a_version_that_somebody_removed(to, made):
     promote(made[0], to, Wish())
     promote(made[1], to, Wish())
     to.storage.clear("1")
-    shelf._fetched_once.cache_clear()
+    lookup._fetched_once.cache_clear()
     for act in (lambda: at(to, 1), lambda: rollback(to)):
         with pytest.raises(RunError, match="version 1 of tickets is not on the shelf any more"):
             act()
@@ -391,9 +289,3 @@ def test_a_shelf_that_cannot_be_written(made, tmp_path):
     with pytest.raises(StorageError, match="a file cannot be written") as caught:
         promote(made[0], Reference(str(tmp_path / "file"), "tickets"), Wish())
     assert caught.value.next_step == "choose another shelf with --shelf FOLDER"
-
-
-def test_the_last_names_are_read_from_what_is_there(tmp_path):
-    assert names_on(str(tmp_path / "none")) == ()
-    (tmp_path / "shelf" / "half" / "1").mkdir(parents=True)
-    assert names_on(str(tmp_path / "shelf")) == ()
