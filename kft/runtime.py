@@ -89,6 +89,16 @@ def as_if_absent(packages: Iterable[str]) -> Iterator[None]:
                 sys.modules[name] = module
 
 
+def load_openvino() -> Any:
+    """Imports OpenVINO without its reports to the vendor: kft sends nothing anywhere.
+
+    Raises:
+        ImportError: It is not installed.
+    """
+    with as_if_absent(["openvino_telemetry"]):
+        return importlib.import_module("openvino")
+
+
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
     """Holds back what C++ code writes to file descriptor 2, and replays it when the body fails.

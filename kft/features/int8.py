@@ -181,10 +181,8 @@ def described() -> str:
 
 @cache
 def _openvino() -> Any:
-    """Imports OpenVINO without its reports to the vendor: kft sends nothing anywhere."""
     try:
-        with runtime.as_if_absent(["openvino_telemetry"]):
-            import openvino
+        return runtime.load_openvino()
     except ImportError as error:
         raise ModelError(
             "features.precision: int8 needs the package openvino, which is not installed",
@@ -193,7 +191,6 @@ def _openvino() -> Any:
             expected="the extra int8 of kft",
             next_step="pip install 'kft[int8]'",
         ) from error
-    return openvino
 
 
 @lru_cache(maxsize=1)

@@ -151,6 +151,6 @@ def test_what_int8_cannot_be_put_together_with_is_said():
         "  - features.precision: int8 takes the place of train.precision bfloat16: leave one of the two out",
         "  - features.precision: rows without labels are learned from by blocks that train, and int8 freezes all: use "
         "float32",
-        f"  - train.phases.1: trains top-2, {without}features.precision=float32",
-        f"  - train.phases.2: labels rows by the run's own answers, {without}features.precision=float32",
+        f"  - train.phases[1]: trains top-2, {without}=float32",
+        f"  - train.phases[2]: labels rows by the run's own answers, {without}=float32",
     ]
