@@ -116,13 +116,15 @@ class Tokens(_View):
 
 
 def _pair_buckets(ids: Any) -> Any:
-    """Returns ``int32[batch, tokens - 1]``: ``(first * FACTOR + second) % BUCKETS``, without a number above 2**30.
+    """Returns ``int32[batch, tokens - 1]``: ``(first * FACTOR + second) % BUCKETS``, without a number above 2**24.
 
-    In two parts of nine bits: OpenVINO has 32 bits even where a graph says 64, and would give another bucket.
+    In parts of six bits: OpenVINO computes whole numbers in float32, and would give another bucket.
     """
-    low, high = ops.mod(ids, 512), ops.floor_divide(ids, 512)
-    products = low * (FACTOR % BUCKETS) + high * (512 * FACTOR % BUCKETS)
-    return ops.mod(products[:, :-1] + ids[:, 1:], BUCKETS)
+    rest, hashes = ids[:, :-1], ids[:, 1:]
+    for place in range(4):
+        part = ops.mod(rest, 64) * (FACTOR * 64**place % BUCKETS)
+        hashes, rest = ops.mod(hashes + ops.mod(part, BUCKETS), BUCKETS), ops.floor_divide(rest, 64)
+    return hashes
 
 
 class Words(_View):
