@@ -51,7 +51,7 @@ class Inference:
         fewest: Rows of a batch at least.
     """
 
-    function: Callable[[tuple[Any, ...]], list[tf.Tensor]]
+    function: Callable[[tuple[Any, ...]], Sequence[Any]]
     batch_size: int
     per_token: tuple[bool, ...]
     dealt: bool
@@ -61,7 +61,7 @@ class Inference:
 
     def __call__(self, tensors: tuple[np.ndarray, ...]) -> list[np.ndarray]:
         """Returns the outputs for a global batch, in its order."""
-        return [output.numpy() for output in self.function(to_replicas(tensors) if self.dealt else tensors)]
+        return [np.asarray(output) for output in self.function(to_replicas(tensors) if self.dealt else tensors)]
 
     def rows(self, examples: int) -> int:
         """Returns how many rows a batch of so many examples has: as many on each replica."""
