@@ -12,9 +12,9 @@ from kft.api.reading import as_recipe
 from kft.api.training import check_tpu, plan
 from kft.errors import AssetError, RecipeError, UsageError, require_plain
 from kft.launch.jobs import JobSpec, render_job, require_image, require_one_host, submit_command
-from kft.launch.machines import DEFAULTS, Machine, MemoryNeed, find_machine, require_memory
+from kft.launch.machines import CLUSTERS, DEFAULTS, Machine, MemoryNeed, find_machine, require_memory
 from kft.launch.placing import Placed, place, require_gs
-from kft.launch.servers import PLATFORMS, ServerSpec, make_server, render_server
+from kft.launch.servers import ServerSpec, make_server, render_server
 from kft.notebook import Piece, Verbatim, shows
 from kft.recipe.durations import format_size
 from kft.recipe.load import Recipe
@@ -176,10 +176,10 @@ def launch_server(artifact: str, on: str, *, image: str, replicas: int = 1, file
     Raises:
         UsageError: An argument is not valid.
     """
-    if on not in PLATFORMS:
-        hint = nearest(on, PLATFORMS)
+    if on not in CLUSTERS:
+        hint = nearest(on, CLUSTERS)
         raise UsageError(
-            f"unknown platform {on!r}" + (f"; did you mean {hint}?" if hint else ""), expected=", ".join(PLATFORMS)
+            f"unknown platform {on!r}" + (f"; did you mean {hint}?" if hint else ""), expected=", ".join(CLUSTERS)
         )
     server = make_server(on, artifact, image, replicas)
     return ServerFile(server, render_server(server, file))

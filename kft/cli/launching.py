@@ -8,15 +8,14 @@ import rich_click as click
 
 from kft.cli.common import debug_option, load_named, output_options, print_json, terms_option
 from kft.errors import UsageError, require_plain
-from kft.launch.machines import DEFAULTS
-from kft.launch.servers import PLATFORMS
+from kft.launch.machines import CLUSTERS, DEFAULTS
 from kft.records.files import write_file
 from kft.terminal import echo
 
 
 @click.command()
 @click.argument("recipe", metavar="RECIPE|ARTIFACT")
-@click.option("--on", type=click.Choice([*DEFAULTS, *PLATFORMS]), required=True, help="The platform.")
+@click.option("--on", type=click.Choice([*DEFAULTS, *CLUSTERS]), required=True, help="The platform.")
 @click.option(
     "--serve", "serves", is_flag=True, help="Serve ARTIFACT, gs://..., instead: with --on kserve or kubernetes."
 )
@@ -64,10 +63,9 @@ def launch(
         raise UsageError(
             "the file already exists; it is not overwritten", where=output, next_step="choose another -o FILE"
         )
-    if serves or on in PLATFORMS:
-        _require_no_job(
-            serves, on, {"--run": run_folder, "--data": data, "--accelerator": accelerator, "--set": overrides}
-        )
+    if serves or on in CLUSTERS:
+        of_jobs = {"--run": run_folder, "--data": data, "--accelerator": accelerator, "--workers": workers > 1}
+        _require_no_job(serves, on, {**of_jobs, "--spot": spot, "--set": overrides, "--no-check": no_check})
         served = api.launch_server(recipe, on, image=image, replicas=replicas or 1, file=output or "FILE")
         if output:
             write_file(Path(output), served.text, elsewhere="choose another -o FILE")
@@ -110,11 +108,11 @@ def launch(
 def _require_no_job(serves: bool, on: str, options: dict[str, object]) -> None:
     """Refuses a server that is asked for by halves, or with what only a job has."""
     given = [name for name, value in options.items() if value]
-    if serves and on in PLATFORMS and not given:
+    if serves and on in CLUSTERS and not given:
         return
     raise UsageError(
         f"{', '.join(given)} is for a job" if given else f"--serve and --on {on} do not fit",
-        expected=f"--serve with --on {' or '.join(PLATFORMS)}; a job with --on {', '.join(DEFAULTS)}",
+        expected=f"--serve with --on {' or '.join(CLUSTERS)}; a job with --on {', '.join(DEFAULTS)}",
         next_step="kft launch --help",
     )
 

@@ -17,8 +17,6 @@ from kft.errors import UsageError
 from kft.launch.jobs import require_image
 from kft.launch.placing import require_gs
 
-PLATFORMS = {"kserve": "kserve.yaml.j2", "kubernetes": "kubernetes.yaml.j2"}
-"""Templates, by what `kft launch --serve --on` takes."""
 PORT = 8000
 DRAIN_SECONDS = 10
 """In which a cluster hears that a server stops, and sends nothing more to it."""
@@ -31,7 +29,7 @@ class ServerSpec:
     """A server to be written down.
 
     Attributes:
-        on: The platform.
+        on: One of ``CLUSTERS``.
         artifact: ``gs://`` and the artifact's folder, or the shelf's and a name.
         image: The container image, built from docker/serve.Dockerfile.
         replicas: How many.
@@ -98,4 +96,4 @@ def render_server(server: ServerSpec, file: str) -> str:
         "grace": GRACE_SECONDS,
     }
     container = environment.get_template("server_container.j2").render(values).rstrip("\n")
-    return environment.get_template(PLATFORMS[server.on]).render(values, container=container)
+    return environment.get_template(f"{server.on}.yaml.j2").render(values, container=container)
