@@ -38,6 +38,7 @@ STAGES = {
     "Prepare": ("init", "check", "choose", "data"),
     "Train": ("plan", "train", "compare", "workers", "launch"),
     "Judge": ("evaluate", "report"),
+    "Ship": ("export", "verify", "sign", "promote", "rollback", "versions"),
     "Use": ("predict",),
     "Look up": ("recipes", "recipe", "models", "cache", "doctor"),
 }
@@ -55,8 +56,10 @@ def _register() -> None:
         comparing,
         data,
         evaluating,
+        exporting,
         launching,
         reporting,
+        shelving,
         starting,
         training,
         using,
@@ -71,7 +74,9 @@ def _register() -> None:
         training,
         evaluating,
         reporting,
+        shelving,
         using,
+        exporting,
         launching,
         caching,
     ):

@@ -13,7 +13,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,10 @@ from kft.model.real_tokens import on_real_tokens
 from kft.records.files import storage_errors, write_json
 
 ELSEWHERE = "kft cache prune, another KFT_CACHE, or --set features.store=off"
-ARITHMETIC = 2
+ARITHMETIC = 3
 """Counts up when the same weights give other bits, so that no store mixes both."""
 BATCH_SIZE = 32
-"""Rows of a batch that computes features: fixed, so that runs of any batch size share them, up to the last bits."""
+"""Rows of a batch that computes features."""
 SHARD_ROWS = 64 * BATCH_SIZE
 SHARD_BYTES = 64 * 2**20
 """A shard ends at whichever comes first: memory stays flat, and a kill loses no more than one shard."""
@@ -143,6 +143,8 @@ def make_front(split: SplitModel, weights: Mapping[str, np.ndarray] = NONE) -> F
         model = keras.Model(used, list(tensors.values()), name="front_computed")
     inputs = tuple(tensor.name for tensor in used)
     inference = make_inference(lay_over(on_real_tokens(model), weights), BATCH_SIZE, together=False)
+    if not any(has_token_axis(tensor) for tensor in used):
+        inference = replace(inference, fewest=2)  # an image by itself is convolved in another order
     return Front(inference, tensors, inputs, split.names, _fingerprint(model, weights))
 
 

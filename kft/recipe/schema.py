@@ -16,13 +16,13 @@ from pydantic import (
 )
 
 from kft.recipe.evaluation import AuditSpec, EvaluateSpec
+from kft.recipe.personal_kinds import PersonalKind
 from kft.recipe.spec import Spec
 from kft.recipe.training import TrainSpec
 from kft.recipe.values import (
     Encoding,
     LabelColumns,
     Name,
-    PersonalKind,
     Separator,
     SharesOrSources,
     Size,

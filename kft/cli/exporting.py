@@ -1,0 +1,39 @@
+"""`kft export`."""
+
+from __future__ import annotations
+
+import rich_click as click
+
+from kft.cli.common import output_options, print_json, terms_option
+from kft.deploy.formats.all_formats import FORMATS
+from kft.terminal import echo
+
+
+@click.command()
+@click.argument("run")
+@click.argument("destination", metavar="DEST")
+@click.option("--format", "format_", type=click.Choice(FORMATS.names()), default="onnx", show_default=True)
+@click.option("--force", is_flag=True, help="Ship it although a gate fails or a file was changed, and say so in it.")
+@terms_option
+@output_options
+def export(run: str, destination: str, format_: str, force: bool, as_json: bool, quiet: bool) -> int:
+    """Write RUN as a folder DEST that answers without kft, after proof that it answers as what was evaluated.
+
+    A fresh process, where kft cannot be imported, answers the test split. Exit 1 when a gate of the recipe fails.
+    """
+    from kft.api import exporting
+
+    about = exporting.export(run, destination, format=format_, force=force, quiet=quiet)
+    if as_json:
+        print_json({"artifact": destination, "about": about})
+        return 0
+    parity = about.parity
+    assert parity is not None
+    echo(
+        f"{about.name} {about.version} ({about.format}) in {destination}: {parity.n:,} of {parity.of:,} test rows "
+        f"answered as they were evaluated, probabilities within {parity.largest:.1e}"
+    )
+    return 0
+
+
+COMMANDS = (export,)
