@@ -46,6 +46,7 @@ _PUBLIC = {
     "register_mlflow": "kft.api.shelving",
     "report": "kft.api.reporting",
     "rollback": "kft.api.shelving",
+    "serve": "kft.api.serving",
     "sign": "kft.api.shelving",
     "split_at_boundary": "kft.features.boundary",
     "train": "kft.api.training",

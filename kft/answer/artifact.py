@@ -96,11 +96,25 @@ class Artifact:
     def computed(self, inputs: Sequence[Any], *, keep: bool = False, vectors: bool = True) -> Computed:
         """Returns what the model takes and gives, before anything is made of it; see ``answers_and_vectors``."""
         encoded = self.reader.read(inputs, keep=keep)
-        source = encoded.source.select(tuple(tensor.name for tensor in self.graph.inputs))
-        return self._run(self._whole(vectors), source, encoded.offsets)
+        return self._run(*self._ready(encoded.source, vectors), encoded.offsets)
+
+    def _ready(self, source: Source, vectors: bool) -> tuple[Inference, Source]:
+        """Returns what runs, and on what: in int8 the head, on features that are computed here and kept nowhere."""
+        if not self.spec.features.in_int8:
+            return self._whole(vectors), source.select(tuple(tensor.name for tensor in self.graph.inputs))
+        from kft.features.store import compute_features
+
+        parts = self._once("parts", self._cut)
+        assert parts is not None  # only texts are computed in int8, and none changes at random
+        front, back, _ = parts
+        return self._back(back, vectors), compute_features(front, source)
 
     def warm(self) -> None:
         """Traces the graph, so that the first answer does not wait for it."""
+        if self.spec.features.in_int8:
+            text = ("a", "b") if self.reader.task.reads.pairs else "a"
+            self.computed([text], vectors=self.decisions.scope is not None)
+            return
         inference = self._whole(self.decisions.scope is not None)
         shapes = ((inference.rows(1), *(size or SHORT for size in tensor.shape[1:])) for tensor in self.graph.inputs)
         inference(tuple(np.zeros(shape, tensor.dtype) for shape, tensor in zip(shapes, self.graph.inputs, strict=True)))
@@ -121,9 +135,7 @@ class Artifact:
         encoded = self.reader.read(inputs, keep=True)
         about = {"model": self.backbone.name if self.backbone else "model", "phase": "evaluate"}
         (source,) = reuse_features(front, [encoded.source], blocks, self.spec.features, about=about)
-        rows = self.spec.train.batch_size
-        inference = self._once(f"back, vectors {vectors}", lambda: self._trace(back, vectors, rows))
-        found = self._run(inference, source, encoded.offsets)
+        found = self._run(self._back(back, vectors), source, encoded.offsets)
         return self._judged(found), found.vectors
 
     def _run(self, inference: Inference, source: Source, offsets: Any) -> Computed:
@@ -135,6 +147,10 @@ class Artifact:
 
     def _judged(self, found: Computed) -> Any:
         return self.kind.judging.answers(found.outputs, self.space, found.offsets)
+
+    def _back(self, back: keras.Model, vectors: bool) -> Inference:
+        rows = self.spec.train.batch_size
+        return self._once(f"back, vectors {vectors}", lambda: self._trace(back, vectors, rows))
 
     def _whole(self, vectors: bool) -> Inference:
         rows = self.spec.train.batch_size
@@ -150,7 +166,11 @@ class Artifact:
             split = split_at_boundary(self.graph)
             if set(split.names) == {tensor.name for tensor in split.front.inputs}:
                 return None
-            return make_front(split, self.weights), split.back, frozen_blocks(self.graph, split)
+            return (
+                make_front(split, self.weights, self.spec.features.precision),
+                split.back,
+                frozen_blocks(self.graph, split),
+            )
 
     def _once(self, name: str, make: Callable[[], Any]) -> Any:
         """Returns what was made before for this graph, also by an artifact that decides otherwise."""

@@ -13,7 +13,7 @@ from kft.deploy.export import Admitted, refuse_there
 from kft.deploy.export import export as write_artifact
 from kft.deploy.formats.all_formats import FORMATS
 from kft.deploy.gate import admit
-from kft.records.run_folder import open_run
+from kft.records.run_folder import RunFolder, open_run
 from kft.records.shipped import About
 
 if TYPE_CHECKING:
@@ -61,6 +61,14 @@ def export(
             progress.note(reason)
     split = split_of(known.recipe, frames_of(data))
     require_same_data(known.folder, known.receipt, split)
-    card = known.folder.card.read_text(encoding="utf-8") if known.folder.card.is_file() else ""
+    card = known.folder.card.read_text(encoding="utf-8") if known.folder.card.is_file() else _card(known.folder)
     with strategy.start("one").scope():
         return write_artifact(Admitted(known, result, split.test, forced, card), target, chosen, progress)
+
+
+def _card(folder: RunFolder) -> str:
+    """Returns the model card of a run that ``kft report`` has not written yet."""
+    from kft.report.card import render_card
+    from kft.report.record import read_record
+
+    return render_card(read_record(folder))

@@ -39,7 +39,7 @@ STAGES = {
     "Train": ("plan", "train", "compare", "workers", "launch"),
     "Judge": ("evaluate", "report"),
     "Ship": ("export", "verify", "sign", "promote", "rollback", "versions"),
-    "Use": ("predict",),
+    "Use": ("predict", "serve"),
     "Look up": ("recipes", "recipe", "models", "cache", "doctor"),
 }
 """The commands in the order of a model's life, as `kft --help` shows them."""
@@ -59,6 +59,7 @@ def _register() -> None:
         exporting,
         launching,
         reporting,
+        serving,
         shelving,
         starting,
         training,
@@ -76,6 +77,7 @@ def _register() -> None:
         reporting,
         shelving,
         using,
+        serving,
         exporting,
         launching,
         caching,

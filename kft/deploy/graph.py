@@ -10,6 +10,7 @@ import keras
 from kft.answer.artifact import Artifact
 from kft.answer.decide import Decisions
 from kft.deploy.deciding import InUnits, OneClass, SeveralLabels, WordTags
+from kft.errors import ModelError
 from kft.model.heads import with_vectors
 from kft.records.rules import PrecisionRule
 from kft.tasks.task import AnswerSpace
@@ -27,7 +28,18 @@ def answering_graph(artifact: Artifact) -> keras.Model:
 
     Args:
         artifact: As it was loaded from a run; the graph shares its layers.
+
+    Raises:
+        ModelError: Its frozen blocks are computed in int8.
     """
+    if artifact.spec.features.in_int8:
+        raise ModelError(
+            "what was evaluated computes its frozen blocks in int8, and a graph would compute them in float32",
+            where="features.precision",
+            received="int8",
+            expected="a run in float32, whose answers what ships can equal",
+            next_step="kft train RECIPE --set features.precision=float32, and export that",
+        )
     assert not artifact.weights, "weights that lie over a graph's own would be lost"
     form = artifact.kind.labels.form
     if form == "spans":

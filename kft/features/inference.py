@@ -52,7 +52,7 @@ class Inference:
         fewest: Rows of a batch at least.
     """
 
-    function: Callable[[tuple[Any, ...]], list[tf.Tensor]]
+    function: Callable[[tuple[Any, ...]], Sequence[Any]]
     batch_size: int
     per_token: tuple[bool, ...]
     dealt: bool
@@ -70,7 +70,7 @@ class Inference:
 
     def outputs(self, placed: tuple[Any, ...]) -> list[np.ndarray]:
         """Returns the outputs for a batch that is there already."""
-        return [output.numpy() for output in self.function(placed)]
+        return [np.asarray(output) for output in self.function(placed)]
 
     def rows(self, examples: int) -> int:
         """Returns how many rows a batch of so many examples has: as many on each replica."""

@@ -24,6 +24,7 @@ import tensorflow as tf
 from kft.errors import StorageError
 from kft.features.boundary import SplitModel
 from kft.features.inference import Inference, Tick, has_token_axis, make_inference, run_in_batches
+from kft.features.int8 import in_int8, int8_inference
 from kft.features.overlay import lay_over
 from kft.feed.batches import Ragged
 from kft.feed.shards import ABOUT, ShardIndex, locked, write_shard
@@ -119,12 +120,16 @@ class Front:
     fingerprint: str
 
 
-def make_front(split: SplitModel, weights: Mapping[str, np.ndarray] = NONE) -> Front:
+def make_front(split: SplitModel, weights: Mapping[str, np.ndarray] = NONE, precision: str = "float32") -> Front:
     """Prepares the part of ``split.front`` that computes something.
 
     Args:
         split: A model that was split.
         weights: Other weights than the model's own, by their paths.
+        precision: ``int8`` for products of 8 bits: other numbers, so another store.
+
+    Raises:
+        ModelError: This machine has no such products, or no package for them.
 
     Example:
         >>> import kft
@@ -142,10 +147,14 @@ def make_front(split: SplitModel, weights: Mapping[str, np.ndarray] = NONE) -> F
     if len(used) < len(split.front.inputs):
         model = keras.Model(used, list(tensors.values()), name="front_computed")
     inputs = tuple(tensor.name for tensor in used)
-    inference = make_inference(lay_over(on_real_tokens(model), weights), BATCH_SIZE, together=False)
+    forward, fingerprint = lay_over(on_real_tokens(model), weights), _fingerprint(model, weights)
+    if precision == "int8":
+        fingerprint = in_int8(fingerprint)
+        return Front(int8_inference(forward, fingerprint, BATCH_SIZE), tensors, inputs, split.names, fingerprint)
+    inference = make_inference(forward, BATCH_SIZE, together=False)
     if not any(has_token_axis(tensor) for tensor in used):
         inference = replace(inference, fewest=2)  # an image by itself is convolved in another order
-    return Front(inference, tensors, inputs, split.names, _fingerprint(model, weights))
+    return Front(inference, tensors, inputs, split.names, fingerprint)
 
 
 def feature_bytes(front: Front, source: Source, dtype: str | None = None) -> int:

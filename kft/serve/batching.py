@@ -7,6 +7,7 @@ holds inputs of one version of the model only.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -14,12 +15,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from kft.serve.limits import Limits, busy, unavailable
+from kft.serve.limits import Limits, Refused, busy, unavailable
 
 Answer = dict[str, Any]
 Observe = Callable[[int, float], None]
 """Is told the inputs of a batch and the seconds it took."""
 
+BEGUN_WITHIN, COMPUTED_WITHIN = 1 / 2, 1 / 3
+"""Shares of the latency target: how long an input waits at most until its batch begins, and what a batch takes by what
+is known; what is left is for those that take longer."""
 NEWEST = 32
 """Batches that say how long an input takes."""
 CAREFUL = 1.25
@@ -63,6 +67,7 @@ class _Waiting:
     inputs: Sequence[Any]
     done: asyncio.Future[list[Answer]]
     until: float
+    begin_by: float
     answers: list[Answer] = field(default_factory=list)
     taken: int = 0
 
@@ -107,13 +112,16 @@ class Batcher:
             Refused: The queue is full (429), the answer would come later than the latency target (429), or the time is
                 up (503).
         """
-        queued, wait = self.queued, self.expected_wait()
+        queued, wait, now = self.queued, self.expected_wait(), time.monotonic()
         if queued and queued + len(inputs) > self.limits.queue:
             raise busy(f"the model's queue is full: {queued:,} inputs wait", wait)
-        if queued and wait + self.pace.seconds_for(len(inputs)) > self.limits.target_seconds:
-            raise busy(f"an answer would take longer than {self.limits.target_seconds:g} s", wait)
+        if queued and wait > self.limits.target_seconds * BEGUN_WITHIN:
+            raise self._late()
+        # What takes longer than the target by itself is computed all the same, where nobody waits.
+        long = self.pace.seconds_for(len(inputs)) > self.limits.target_seconds * COMPUTED_WITHIN
+        begin_by = math.inf if long and not queued else now + self.limits.target_seconds * BEGUN_WITHIN
         done = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(model, inputs, done, time.monotonic() + seconds))
+        self._waiting.append(_Waiting(model, inputs, done, now + seconds, begin_by))
         if self._work is None or self._work.done():
             self._work = asyncio.create_task(self._compute())
         try:
@@ -121,6 +129,9 @@ class Batcher:
                 return await done
         except TimeoutError:
             raise unavailable(f"no answer within {seconds:.3g} s", self.expected_wait(), kind="time") from None
+
+    def _late(self) -> Refused:
+        return busy(f"an answer would take longer than {self.limits.target_seconds:g} s", self.expected_wait())
 
     async def close(self) -> None:
         """Answers what waits, and ends the thread."""
@@ -142,10 +153,12 @@ class Batcher:
 
     def _next_batch(self) -> list[tuple[_Waiting, int, int]]:
         """Takes what is computed next: parts of requests, each with where it starts and stops."""
-        room = self.pace.inputs_in(self.limits.target_seconds / 2, self.limits.batch)
+        room = self.pace.inputs_in(self.limits.target_seconds * COMPUTED_WITHIN, self.limits.batch)
         parts: list[tuple[_Waiting, int, int]] = []
         while self._waiting and room:
             one = self._waiting[0]
+            if not one.taken and one.begin_by < time.monotonic() and not one.done.done():
+                one.done.set_exception(self._late())
             if one.done.done() or one.until < time.monotonic():  # it gave up: nobody waits for the answer
                 self._waiting.popleft()
                 continue

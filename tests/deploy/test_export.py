@@ -31,6 +31,7 @@ def test_what_is_said_of_it(shipped, shipped_run):
     assert (about.name, about.task, about.labels) == ("tiny", "text-classification", ("negative", "positive"))
     assert set(about.files) == {"model.onnx", "tokenizer.json", "golden.jsonl", "run.py", "card.md"}
     assert about.calibration is not None and about.calibration.scope is not None
+    assert (shipped / "card.md").read_text().startswith("---\n")  # though nobody asked for a report
 
 
 def test_its_script_answers_lines_alone(shipped, tmp_path):

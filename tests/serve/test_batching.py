@@ -129,6 +129,24 @@ def test_a_full_queue_and_a_late_answer_are_429_and_a_slow_one_503():
     asyncio.run(scenario())
 
 
+def test_what_was_let_in_and_comes_too_late_all_the_same_is_429():
+    async def scenario():
+        model, batcher = Gated(), Batcher(Limits(target_seconds=0.02))
+        first = ask(batcher, model, "1")
+        await begun(model)
+        late = ask(batcher, model, "2")
+        await waiting(batcher, 1)
+        await asyncio.sleep(0.02)
+        model.gate.set()
+        assert labels(await first) == ["a 1"]
+        with pytest.raises(Refused, match="longer than") as refused:
+            await late
+        assert refused.value.status == 429 and model.batches == [["1"]]
+        await batcher.close()
+
+    asyncio.run(scenario())
+
+
 def test_closing_answers_what_waits():
     async def scenario():
         model, batcher = Gated(), Batcher(Limits(batch=1))

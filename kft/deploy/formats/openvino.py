@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kft.deploy.formats.format import Format, signature
+from kft.runtime import load_openvino
 
 if TYPE_CHECKING:
     import keras
 
 
 def _write(graph: keras.Model, path: Path) -> None:
-    import openvino
+    openvino = load_openvino()  # before Keras does
 
     from kft.deploy.spelling import common_activations
 
