@@ -99,14 +99,16 @@ def in_turns(contenders: Mapping[str, Callable[[], dict[str, float]]], repeats: 
     return {name: {key: [round(run[key], 4) for run in runs] for key in runs[0]} for name, runs in found.items()}
 
 
-def ratios(found: Mapping[str, Mapping[str, Any]], base: str) -> dict[str, dict[str, list[float]]]:
+def ratios(
+    found: Mapping[str, Mapping[str, Any]], base: str, units: tuple[str, ...] = ("cpu_s", "wall_s")
+) -> dict[str, dict[str, list[float]]]:
     """Returns each other contender's seconds over ours, turn by turn, as lowest, median, highest."""
     table = {}
     for name, values in found.items():
         if name != base:
             table[name] = {
                 unit: spread([other / own for other, own in zip(values[unit], found[base][unit], strict=True)])
-                for unit in ("cpu_s", "wall_s")
+                for unit in units
             }
     return table
 

@@ -33,6 +33,7 @@ _PUBLIC = {
     "draft_suite": "kft.api.suites",
     "evaluate": "kft.api.evaluating",
     "evaluate_suite": "kft.api.suites",
+    "export": "kft.api.exporting",
     "freeze": "kft.model.freeze",
     "launch": "kft.api.launching",
     "load": "kft.api.answering",
@@ -41,9 +42,16 @@ _PUBLIC = {
     "merge_lora": "kft.model.lora",
     "plan": "kft.api.training",
     "predict": "kft.api.answering",
+    "promote": "kft.api.shelving",
+    "register_mlflow": "kft.api.shelving",
     "report": "kft.api.reporting",
+    "rollback": "kft.api.shelving",
+    "serve": "kft.api.serving",
+    "sign": "kft.api.shelving",
     "split_at_boundary": "kft.features.boundary",
     "train": "kft.api.training",
+    "verify": "kft.api.shelving",
+    "versions": "kft.api.shelving",
 }
 
 _KERAS = ("kft.model.build", "kft.model.lora", "kft.features.boundary")

@@ -18,7 +18,10 @@ ACTING = (
 """As in a regular expression. The two joiners (U+200C, U+200D) are left out: words and emoji are written with them."""
 _ACTING = re.compile(f"[{ACTING}]")
 _ACTING_IN_LINES = re.compile(f"(?![\n\t])[{ACTING}]")
-NAMES = {"\n": "line feed", "\r": "carriage return", "\t": "tab", "\0": "NUL", "\x1b": "escape", "\x85": "next line"}
+CHARACTER_NAMES = {
+    **{"\n": "line feed", "\r": "carriage return", "\t": "tab", "\0": "NUL"},
+    **{"\x1b": "escape", "\x85": "next line"},
+}
 
 
 def visible(text: str, *, lines: bool = False) -> str:
@@ -66,7 +69,21 @@ def acting_in(text: str, allowed: str = "") -> str:
         ('U+000A line feed, U+001B escape, U+202E', '')
     """
     found = [character for character in dict.fromkeys(_ACTING.findall(text)) if character not in allowed]
-    return ", ".join(f"U+{ord(character):04X} {NAMES.get(character, '')}".rstrip() for character in found)
+    return ", ".join(f"U+{ord(character):04X} {CHARACTER_NAMES.get(character, '')}".rstrip() for character in found)
+
+
+def half_pair(text: str, what: str) -> str:
+    r"""Says that a text holds half a surrogate pair; empty where it does not.
+
+    Example:
+        >>> half_pair("\ud83d", "label"), half_pair("fine", "text")
+        ('label holds half a surrogate pair, which is not a character', '')
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return f"{what} holds half a surrogate pair, which is not a character"
+    return ""
 
 
 def shorten(text: str, width: int) -> str:

@@ -84,6 +84,18 @@ class RunError(KftError):
     """A run folder is missing, taken, incomplete or belongs to another recipe."""
 
 
+class GateError(KftError):
+    """A gate says no: what is to be shipped is not what was asked for, or cannot be trusted."""
+
+    exit_code = 1
+
+
+class ParityError(KftError):
+    """What would ship does not answer as what was evaluated."""
+
+    exit_code = 3
+
+
 class AssetError(KftError):
     """Weights or data could not be fetched, or are not what was pinned."""
 

@@ -73,7 +73,7 @@ def without_collecting() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _as_if_absent(packages: Iterable[str]) -> Iterator[None]:
+def as_if_absent(packages: Iterable[str]) -> Iterator[None]:
     """Has imports of packages that are not loaded yet fail while the body runs."""
     before = {name: sys.modules.get(name) for name in packages}
     absent = [name for name, module in before.items() if module is None or isinstance(module, _Later)]
@@ -87,6 +87,16 @@ def _as_if_absent(packages: Iterable[str]) -> Iterator[None]:
                 sys.modules.pop(name, None)
             else:
                 sys.modules[name] = module
+
+
+def load_openvino() -> Any:
+    """Imports OpenVINO without its reports to the vendor: kft sends nothing anywhere.
+
+    Raises:
+        ImportError: It is not installed.
+    """
+    with as_if_absent(["openvino_telemetry"]):
+        return importlib.import_module("openvino")
 
 
 @contextlib.contextmanager
@@ -138,7 +148,7 @@ def load_tensorflow() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     # What tqdm says on import in a notebook without ipywidgets; keras-hub brings it, and kft draws no bar with it.
     warnings.filterwarnings("ignore", message="IProgress not found")
-    with quiet_stderr(), without_collecting(), _as_if_absent(UNUSED if _own_process else ()):
+    with quiet_stderr(), without_collecting(), as_if_absent(UNUSED if _own_process else ()):
         import tensorflow as tf
 
         tf.get_logger().setLevel("ERROR")
@@ -165,7 +175,7 @@ def load_keras_hub() -> Any:
         UsageError: Keras is set to another backend than TensorFlow.
     """
     start()
-    with quiet_stderr(), without_collecting(), _as_if_absent(UNUSED if _own_process else ()):
+    with quiet_stderr(), without_collecting(), as_if_absent(UNUSED if _own_process else ()):
         import keras_hub
     return keras_hub
 

@@ -53,6 +53,23 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_images(tmp_path_factory):
+    """A tiny convolutional backbone as a person's own .keras file."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    pixels = keras.Input((32, 32, 3), name="images")
+    x = keras.layers.Rescaling(1 / 128, offset=-1, name="stem_scale")(pixels)
+    for block in range(2):
+        x = keras.layers.Conv2D(12, 3, strides=2, padding="same", name=f"block_{block:02}_conv")(x)
+        x = keras.layers.BatchNormalization(name=f"block_{block:02}_norm")(x)
+        x = keras.layers.ReLU(name=f"block_{block:02}_relu")(x)
+    path = tmp_path_factory.mktemp("images") / "tiny.keras"
+    keras.Model(pixels, x).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """kft as a wheel, built from a copy: a build in this folder would leave its traces there. For slow tests."""
     folder = tmp_path_factory.mktemp("wheel")

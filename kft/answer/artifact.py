@@ -12,6 +12,7 @@ import numpy as np
 from kft.answer.decide import NOTHING, Decisions
 from kft.feed.batches import Ragged
 from kft.tasks.classes import Prediction
+from kft.tasks.decode import FOREIGN, UNSURE
 from kft.tasks.task import Answer, AnswerKind, AnswerSpace
 
 if TYPE_CHECKING:
@@ -24,10 +25,25 @@ if TYPE_CHECKING:
     from kft.model.encode import Reader
     from kft.recipe.schema import RecipeSpec
 
-FOREIGN, UNSURE = "unlike the training examples (out of scope)", "not sure enough"
-"""Why an answer is withheld, in words."""
 SHORT = 8
 """Tokens of the example that a graph is traced with: any number will do, the axis is free."""
+
+
+@dataclass(frozen=True)
+class Computed:
+    """What a model takes and gives of some inputs.
+
+    Attributes:
+        source: The inputs as the model takes them.
+        outputs: ``float32[n, units]``, or for tagging one ``float32[tokens, units]`` an input.
+        vectors: ``float32[n, width]``: what the head's last layer read; None where that was not wanted.
+        offsets: Where each token stands; only for tagging.
+    """
+
+    source: Source
+    outputs: Any
+    vectors: np.ndarray | None
+    offsets: Any
 
 
 @dataclass(frozen=True)
@@ -74,12 +90,31 @@ class Artifact:
             keep: Whether decoded images are kept on disk.
             vectors: Whether they are wanted; None else.
         """
+        found = self.computed(inputs, keep=keep, vectors=vectors)
+        return self._judged(found), found.vectors
+
+    def computed(self, inputs: Sequence[Any], *, keep: bool = False, vectors: bool = True) -> Computed:
+        """Returns what the model takes and gives, before anything is made of it; see ``answers_and_vectors``."""
         encoded = self.reader.read(inputs, keep=keep)
-        source = encoded.source.select(tuple(tensor.name for tensor in self.graph.inputs))
-        return self._outputs(self._whole(vectors), source, encoded.offsets)
+        return self._run(*self._ready(encoded.source, vectors), encoded.offsets)
+
+    def _ready(self, source: Source, vectors: bool) -> tuple[Inference, Source]:
+        """Returns what runs, and on what: in int8 the head, on features that are computed here and kept nowhere."""
+        if not self.spec.features.in_int8:
+            return self._whole(vectors), source.select(tuple(tensor.name for tensor in self.graph.inputs))
+        from kft.features.store import compute_features
+
+        parts = self._once("parts", self._cut)
+        assert parts is not None  # only texts are computed in int8, and none changes at random
+        front, back, _ = parts
+        return self._back(back, vectors), compute_features(front, source)
 
     def warm(self) -> None:
         """Traces the graph, so that the first answer does not wait for it."""
+        if self.spec.features.in_int8:
+            text = ("a", "b") if self.reader.task.reads.pairs else "a"
+            self.computed([text], vectors=self.decisions.scope is not None)
+            return
         inference = self._whole(self.decisions.scope is not None)
         shapes = ((inference.rows(1), *(size or SHORT for size in tensor.shape[1:])) for tensor in self.graph.inputs)
         inference(tuple(np.zeros(shape, tensor.dtype) for shape, tensor in zip(shapes, self.graph.inputs, strict=True)))
@@ -100,17 +135,22 @@ class Artifact:
         encoded = self.reader.read(inputs, keep=True)
         about = {"model": self.backbone.name if self.backbone else "model", "phase": "evaluate"}
         (source,) = reuse_features(front, [encoded.source], blocks, self.spec.features, about=about)
-        rows = self.spec.train.batch_size
-        inference = self._once(f"back, vectors {vectors}", lambda: self._trace(back, vectors, rows))
-        return self._outputs(inference, source, encoded.offsets)
+        found = self._run(self._back(back, vectors), source, encoded.offsets)
+        return self._judged(found), found.vectors
 
-    def _outputs(self, inference: Inference, source: Source, offsets: Any) -> tuple[Any, np.ndarray | None]:
+    def _run(self, inference: Inference, source: Source, offsets: Any) -> Computed:
         from kft.features.inference import run_in_batches
 
         found, *more = run_in_batches(inference, source)
         rows = [found.row(place) for place in range(len(found))] if isinstance(found, Ragged) else found
-        vectors = np.asarray(more[0]) if more else None
-        return self.kind.judging.answers(rows, self.space, offsets), vectors
+        return Computed(source, rows, np.asarray(more[0]) if more else None, offsets)
+
+    def _judged(self, found: Computed) -> Any:
+        return self.kind.judging.answers(found.outputs, self.space, found.offsets)
+
+    def _back(self, back: keras.Model, vectors: bool) -> Inference:
+        rows = self.spec.train.batch_size
+        return self._once(f"back, vectors {vectors}", lambda: self._trace(back, vectors, rows))
 
     def _whole(self, vectors: bool) -> Inference:
         rows = self.spec.train.batch_size
@@ -126,7 +166,11 @@ class Artifact:
             split = split_at_boundary(self.graph)
             if set(split.names) == {tensor.name for tensor in split.front.inputs}:
                 return None
-            return make_front(split, self.weights), split.back, frozen_blocks(self.graph, split)
+            return (
+                make_front(split, self.weights, self.spec.features.precision),
+                split.back,
+                frozen_blocks(self.graph, split),
+            )
 
     def _once(self, name: str, make: Callable[[], Any]) -> Any:
         """Returns what was made before for this graph, also by an artifact that decides otherwise."""
@@ -150,15 +194,18 @@ class Artifact:
         """Returns one prediction an input, as a person reads it."""
         if not inputs:
             return []
+        return self.named(inputs, self.computed(inputs, vectors=self.decisions.scope is not None))
+
+    def named(self, inputs: Sequence[Any], found: Computed) -> list[Answer]:
+        """Returns predictions from what was computed of the same inputs."""
         texts = [given if isinstance(given, str) else "" for given in inputs]
-        raw, vectors = self.answers_and_vectors(inputs, vectors=self.decisions.scope is not None)
-        answers = self.decisions.temperature.apply(raw)
+        answers = self.decisions.temperature.apply(self._judged(found))
         predictions = [
             self.kind.judging.prediction(answer, self.space, text) for answer, text in zip(answers, texts, strict=True)
         ]
-        foreign = self.decisions.foreign(answers, vectors)
-        withheld = zip(predictions, self.decisions.abstains(answers, vectors), foreign, strict=True)
-        return [_withheld(found, FOREIGN if far else UNSURE) if abstain else found for found, abstain, far in withheld]
+        foreign = self.decisions.foreign(answers, found.vectors)
+        withheld = zip(predictions, foreign | self.decisions.unsure(answers), foreign, strict=True)
+        return [_withheld(said, FOREIGN if far else UNSURE) if abstain else said for said, abstain, far in withheld]
 
 
 def _withheld(answer: Answer, why: str) -> Answer:

@@ -1,27 +1,30 @@
-"""`kft predict` and `kft.load`: what a run's best checkpoint answers."""
+"""`kft predict` and `kft.load`: what a run's best checkpoint answers, or an artifact that was exported from one."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from kft import strategy
 from kft.answer.artifact import say_withheld, why_withheld
-from kft.answer.load import Run, load_artifact, read_run
+from kft.answer.load import load_artifact, read_run
 from kft.api.answers_file import keep_columns, write_answers
 from kft.api.reading import progress_for
 from kft.data.inputs import Given, as_inputs, find_unusable, in_words, read_inputs
+from kft.deploy.load import open_artifact
+from kft.deploy.lookup import artifact_of
 from kft.notebook import Line, Piece, shows
+from kft.recipe.schema import DataSpec
 from kft.records.run_folder import open_run
+from kft.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from kft.answer.artifact import Artifact
-    from kft.tasks.task import Answer
+    from kft.tasks.task import Answer, Task
     from kft.train.progress import Progress
 
 CHUNK_ROWS = 4096
@@ -30,26 +33,47 @@ SHOWN = 8
 """Labels that a loaded run shows of its own."""
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How a person's inputs are read.
+
+    Attributes:
+        task: What the model reads and answers.
+        spec: The data part of its recipe, or what an artifact keeps of it.
+        column: What was read in training; of pairs the first.
+        pair: The second of pairs.
+    """
+
+    task: Task
+    spec: DataSpec
+    column: str
+    pair: str | None
+
+    def of_table(self, source: Any, unusable: Literal["error", "keep"] = "error") -> Given:
+        """Reads a DataFrame, a file or a folder; see ``read_inputs``."""
+        return read_inputs(source, self.task, self.spec, column=self.column, pair=self.pair, unusable=unusable)
+
+
 @shows
 @dataclass(frozen=True)
 class Predictor:
-    """A run that is loaded: it answers at once, as often as it is asked.
+    """A run or an artifact that is loaded: it answers at once, as often as it is asked.
 
     Attributes:
         run: Its folder.
         task: Its name.
         labels: What it can answer; empty for numbers.
-        known: Its recipe and receipt.
-        artifact: What answers.
-        devices: As it was loaded for.
+        reading: How a person's inputs are read for it.
+        answers: Answers inputs that were read already.
+        note: What a person should know of the folder; mostly nothing.
     """
 
     run: Path
     task: str
     labels: tuple[str, ...]
-    known: Run
-    artifact: Artifact
-    devices: str
+    reading: Reading = field(repr=False)
+    answers: Callable[[Sequence[Any]], list[Answer]] = field(repr=False)
+    note: str = ""
 
     def shown(self) -> Iterator[Piece]:
         labels = ", ".join(self.labels[:SHOWN]) + (" ..." if len(self.labels) > SHOWN else "")
@@ -68,31 +92,25 @@ class Predictor:
         Raises:
             DataError: An input cannot be used.
         """
-        task, spec = self.known.task, self.known.recipe.spec.data
         if hasattr(inputs, "columns"):
-            return self.answers(_read(self.known, inputs).inputs)
-        return self.answers(as_inputs(inputs, task, spec))
+            return self.answers(self.reading.of_table(inputs).inputs)
+        return self.answers(as_inputs(inputs, self.reading.task, self.reading.spec))
 
     def as_table(self, inputs: Sequence[Any]) -> pd.DataFrame:
         """Returns texts, pairs or paths as a table that names them, for ``write_answers``."""
         import pandas as pd
 
-        reads = self.known.task.reads
+        reads = self.reading.task.reads
         read = map(reads.convert, inputs)
         rows = [given if isinstance(given, tuple) else (str(given),) for given in read]
         return pd.DataFrame(rows, columns=pd.Index(reads.columns), dtype=object)
 
-    def answers(self, inputs: Sequence[Any]) -> list[Answer]:
-        """Answers inputs that were read already."""
-        with strategy.start(self.devices).scope():
-            return self.artifact.predict(inputs)
-
 
 def load(run: str | Path, *, devices: str = "auto", warm: bool = True) -> Predictor:
-    """Loads a run's best checkpoint once, to answer many times: a text takes milliseconds from then on.
+    """Loads a run's best checkpoint, or an artifact, once, to answer many times: a text then takes milliseconds.
 
     Args:
-        run: The run folder.
+        run: The run folder, a folder from ``kft export``, or a name on a shelf (``shelf/tickets@champion``).
         devices: As for ``train``.
         warm: Whether the graph is traced now; else the first answer waits for it, about a second.
 
@@ -106,12 +124,35 @@ def load(run: str | Path, *, devices: str = "auto", warm: bool = True) -> Predic
         >>> model.predict("The battery died after two days.")[0].label  # doctest: +SKIP
         'negative'
     """
+    folder = artifact_of(run)
+    if folder is not None:
+        return _load_shipped(folder)
     known = read_run(open_run(Path(run)))
     with strategy.start(devices).scope():
         artifact = load_artifact(known)
         if warm:
             artifact.warm()
-    return Predictor(known.folder.path, known.task.name, artifact.space.labels, known, artifact, devices)
+
+    def answers(inputs: Sequence[Any]) -> list[Answer]:
+        with strategy.start(devices).scope():
+            return artifact.predict(inputs)
+
+    receipt, task = known.receipt, known.task
+    reading = Reading(task, known.recipe.spec.data, receipt.text_column, receipt.pair_column)
+    return Predictor(known.folder.path, task.name, artifact.space.labels, reading, answers, known.note)
+
+
+def _load_shipped(folder: Path) -> Predictor:
+    shipped = open_artifact(folder)
+    about, task = shipped.about, TASKS.get(shipped.about.task)
+    # The artifact cleans texts; what was cleaned before stays as it is.
+    spec = DataSpec(train=str(folder), html=about.reader.html, redact=about.reader.redact)
+
+    def answers(inputs: Sequence[Any]) -> list[Answer]:
+        return [task.kind.judging.given(answer) for answer in shipped.predict(inputs)]
+
+    reading = Reading(task, spec, about.receipt.text_column, about.receipt.pair_column)
+    return Predictor(folder, about.task, about.labels, reading, answers)
 
 
 def predict(run: str | Path, inputs: Any, *, devices: str = "auto") -> list[Answer]:
@@ -179,13 +220,12 @@ def predict_file(
         StorageError: The answers cannot be written.
     """
     predictor = load(run, devices=devices, warm=False)
-    known = predictor.known
-    given = _read(known, path, unusable="keep" if skip_unusable else "error")
+    given = predictor.reading.of_table(path, unusable="keep" if skip_unusable else "error")
     table = keep_columns(given.table, columns, str(path))
-    skipped = find_unusable(given.inputs, known.task) if skip_unusable else {}
+    skipped = find_unusable(given.inputs, predictor.reading.task) if skip_unusable else {}
     progress = progress_for(quiet=False)
-    if known.note:
-        progress.note(known.note)
+    if predictor.note:
+        progress.note(predictor.note)
     for note in given.notes:
         progress.note(f"read       {note}")
     why: Counter[str] = Counter()
@@ -213,10 +253,3 @@ def _in_chunks(
             answers = iter(found)
             yield from (None if place + 1 in skipped else next(answers) for place in places)
             tick(len(places))
-
-
-def _read(known: Run, source: Any, unusable: Literal["error", "keep"] = "error") -> Given:
-    receipt, spec = known.receipt, known.recipe.spec.data
-    return read_inputs(
-        source, known.task, spec, column=receipt.text_column, pair=receipt.pair_column, unusable=unusable
-    )

@@ -18,6 +18,7 @@ from kft.evaluate.apart import Chosen, chosen_by
 from kft.evaluate.evaluate import Beside, ClassReport, Scored, calibrated, report_classes, score, write_evaluation
 from kft.evaluate.linear import fit_linear, why_no_linear
 from kft.evaluate.overfitting import judge_overfitting
+from kft.evaluate.rounding import measure_rounding, read_rounding, write_rounding
 from kft.forgetting.retention import gate_value, measure_run, read_forgetting, write_forgetting
 from kft.records.edge_cases import EdgeCaseResult
 from kft.records.estimate import percent
@@ -25,6 +26,7 @@ from kft.records.history import read_history
 from kft.records.manifest import FIGURES, TRAINED, seal, sealing
 from kft.records.metrics import EvaluateResult
 from kft.records.receipt import Receipt
+from kft.records.rounding import RoundingResult
 from kft.records.rules import CostRule, PrecisionRule, Rule
 from kft.split.data_split import DataSplit
 from kft.split.holdout import set_aside
@@ -66,17 +68,31 @@ def score_test(answering: Answering, split: DataSplit, progress: Progress, *, wr
         if writes and forgetting is not None:
             with sealing(run, ("forgetting.json",)):
                 write_forgetting(run, forgetting, checkpoint)
+    rounding = _rounding(answering, split, progress, writes)
     linear = None
     if why_no_linear(answering.spec):
         progress.note(f"linear     none: {why_no_linear(answering.spec)}")
     else:
         linear = fit_linear(answering.spec, split.without_test(), progress)
-    beside = Beside(forgetting=forgetting, chosen=_chosen(answering, split), data=answering.spec.data)
+    chosen = _chosen(answering, split)
+    beside = Beside(forgetting=forgetting, rounding=rounding, chosen=chosen, data=answering.spec.data)
     result, given = _score(answering, split.test, "test", beside, progress, linear)
     if writes:
         with sealing(run, FIGURES):
             write_evaluation(run, result, given, answering.best.decisions)
     return result
+
+
+def _rounding(answering: Answering, split: DataSplit, progress: Progress, writes: bool) -> RoundingResult | None:
+    """Returns what int8 costs: as it was measured for these weights before, or measured now."""
+    run, checkpoint = answering.run, answering.best.checkpoint
+    found = read_rounding(run, checkpoint)
+    if replicas.any_process(found is None):
+        found = measure_rounding(answering, split, progress.note)
+        if writes and found is not None:
+            with sealing(run, ("rounding.json",)):
+                write_rounding(run, found, checkpoint)
+    return found
 
 
 def _chosen(answering: Answering, split: DataSplit) -> Chosen | None:
@@ -96,7 +112,8 @@ def score_run(answering: Answering, examples: Examples, name: str, progress: Pro
         )
     if not why_no_linear(answering.spec):
         progress.note("linear     none: it is fitted on the run's own rows, not for other data")
-    beside = Beside(forgetting=read_forgetting(run, answering.best.checkpoint))
+    checkpoint = answering.best.checkpoint
+    beside = Beside(forgetting=read_forgetting(run, checkpoint), rounding=read_rounding(run, checkpoint))
     return _score(answering, examples, name, beside, progress)[0]
 
 

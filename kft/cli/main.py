@@ -38,7 +38,8 @@ STAGES = {
     "Prepare": ("init", "check", "choose", "data"),
     "Train": ("plan", "train", "compare", "workers", "launch"),
     "Judge": ("evaluate", "report"),
-    "Use": ("predict",),
+    "Ship": ("export", "verify", "sign", "promote", "rollback", "versions"),
+    "Use": ("predict", "serve"),
     "Look up": ("recipes", "recipe", "models", "cache", "doctor"),
 }
 """The commands in the order of a model's life, as `kft --help` shows them."""
@@ -55,8 +56,11 @@ def _register() -> None:
         comparing,
         data,
         evaluating,
+        exporting,
         launching,
         reporting,
+        serving,
+        shelving,
         starting,
         training,
         using,
@@ -71,7 +75,10 @@ def _register() -> None:
         training,
         evaluating,
         reporting,
+        shelving,
         using,
+        serving,
+        exporting,
         launching,
         caching,
     ):

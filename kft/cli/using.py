@@ -58,6 +58,8 @@ def predict(
 
     One text or image prints one JSON object. A file or folder gives a file, one row an input with its columns and
     the answer: -o FILE, .jsonl or .csv, or INPUT's name with .predictions.jsonl. Lines from - print one object each.
+
+    RUN is a run folder, a folder from kft export, or a version on a shelf: SHELF/NAME, SHELF/NAME@challenger.
     """
     from kft.answer.artifact import say_withheld, why_withheld
     from kft.api import answering, answers_file
@@ -88,7 +90,7 @@ def predict(
     found = model.predict(inputs)
     if output:
         answers_file.write_answers(Path(output), model.as_table(inputs), found)
-    for said in filter(None, (model.known.note, say_withheld(why_withheld(found), len(found)))):
+    for said in filter(None, (model.note, say_withheld(why_withheld(found), len(found)))):
         echo(said, err=True)
     for line in [{"n": len(found), "predictions": found}] if lines and as_json else found:
         print_json(line)

@@ -116,7 +116,7 @@ def measure(candidate: Candidate, grounds: Grounds) -> Measured:
         files=backbone_files(path).hash,
         model=spec.model.model_dump(exclude={"backbone"}),
         train=[spec.train.precision, spec.train.class_weight],
-        dtype=spec.features.dtype,
+        dtype=[spec.features.dtype, spec.features.precision],
         seed=spec.seed,
         rows=grounds.rows_hash,
         versions=runtime.versions(),

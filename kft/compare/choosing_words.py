@@ -33,7 +33,7 @@ def token_pass(model: keras.Model, read: Encoded, spec: RecipeSpec, grounds: Gro
 
     with as_if(model, what_trains(model, "none")):
         split = split_at_boundary(model)
-        cut = make_front(split), frozen_blocks(model, split)
+        cut = make_front(split, precision=spec.features.precision), frozen_blocks(model, split)
     with grounds.progress.task("frozen blocks, once", len(grounds.known)) as tick:
         watch = Watch(tick, grounds.progress.note)
         return frozen_pass(cut, [read.source], spec.features, spec.model.backbone, watch)

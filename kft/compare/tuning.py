@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 
 from kft.compare.setting import Setting
@@ -78,7 +81,11 @@ def train_approach(setting: Setting, name: str) -> Solution:
     spec = setting.spec
     train = spec.train.model_copy(update={"phases": phases_for(name, blocks), "prefer": "best", "refit": False})
     weights = {"weights": "random" if name == "scratch" else "pretrained"}
-    spec = spec.model_copy(update={"train": train, "model": spec.model.model_copy(update=weights)})
+    changes: dict[str, Any] = {"train": train, "model": spec.model.model_copy(update=weights)}
+    if spec.features.in_int8 and name not in ("probe", "blend"):
+        setting.progress.note(f"{name:<10} in float32: blocks train here, and int8 is for what stays frozen")
+        changes["features"] = spec.features.model_copy(update={"precision": "float32"})
+    spec = spec.model_copy(update=changes)
     runtime.seed_everything(spec.seed)
     backbone = load_for(spec)
     prepared = prepare(spec, setting.split, backbone, setting.progress)
@@ -86,7 +93,7 @@ def train_approach(setting: Setting, name: str) -> Solution:
     tuned = fitted.phases[-1]
     kept = next(phase for phase in fitted.phases if phase.name == fitted.best_phase)
     moved = any(phase.moves_backbone for phase in prepared.phases if phase.name == kept.name)
-    artifact, of_valid = setting.artifact(fitted.model), None
+    artifact, of_valid = replace(setting.artifact(fitted.model), spec=spec), None
     if fitted.blend:  # it has learned from valid as well
         artifact, outputs = blended(artifact, fitted.blend, {}), outputs_from(fitted.out_of_fold)
         rows = [outputs.row(place) for place in range(len(outputs))] if isinstance(outputs, Ragged) else outputs

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from html import unescape
 from typing import Any
 
+from kft.data.entities import unescaped
 from kft.data.examples import Input
 from kft.data.personal import redact
 from kft.recipe.schema import DataSpec
@@ -50,18 +50,3 @@ def clean_input(given: Input, spec: DataSpec) -> Input:
     if isinstance(given, tuple):
         return clean_text(given[0], spec), clean_text(given[1], spec)
     return clean_text(given, spec) if isinstance(given, str) else given
-
-
-def unescaped(text: str) -> str:
-    """Returns a text with its HTML entities decoded.
-
-    Text that was encoded twice is decoded twice: so nothing changes what was decoded before, and data that
-    ``kft data build`` has prepared are those of the run.
-
-    Example:
-        >>> unescaped("fish &amp;amp; chips")
-        'fish & chips'
-    """
-    while (decoded := unescape(text)) != text:
-        text = decoded
-    return text

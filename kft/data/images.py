@@ -7,7 +7,7 @@ import os
 import stat
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -159,8 +159,13 @@ def decode_image(path: Path, sizing: ImageSizing) -> np.ndarray:
     )
 
 
-def decode_bytes(content: bytes, sizing: ImageSizing) -> np.ndarray:
+def decode_bytes(content: bytes, sizing: ImageSizing, look: Callable[[Image.Image], None] | None = None) -> np.ndarray:
     """Decodes an image file's content, as ``decode_image`` does.
+
+    Args:
+        content: Of the file.
+        sizing: The size, and how to get there.
+        look: Shown the image as it was decoded, upright and in RGB, before it is brought to its size.
 
     Raises:
         UnusableImage: It is none, or damaged.
@@ -169,6 +174,8 @@ def decode_bytes(content: bytes, sizing: ImageSizing) -> np.ndarray:
     # photo. At least twice the wanted size is kept, so that the filter below has something to work on.
     with _open(content) as image, _decoded(image, 2 * max(sizing.height, sizing.width)) as small:
         upright = _turned(_to_rgb(small), _orientation(image))
+        if look is not None:
+            look(upright)
         try:
             return np.asarray(_resized(upright, sizing))
         except (ValueError, MemoryError) as error:  # a strip thinner than a pixel can be

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 
-from kft.recipe.values import PERSONAL_KINDS, PersonalKind
+from kft.recipe.personal_kinds import PERSONAL_KINDS, PersonalKind
 
 NAMES: dict[PersonalKind, str] = {
     "email": "e-mail addresses",

@@ -31,6 +31,7 @@ from kft.records.metrics import (
     SelectiveResult,
     SliceResult,
 )
+from kft.records.rounding import RoundingResult
 from kft.records.run_folder import RunFolder
 from kft.tasks.task import AnswerKind, AnswerSpace
 
@@ -156,6 +157,7 @@ class Beside:
         report: From ``report_classes``.
         edge_cases: How the recipe's suite went.
         forgetting: From ``measure_run``.
+        rounding: From ``measure_rounding``.
         chosen: What valid said of the kept weights; None where other examples than the run's own are scored.
         data: Where the splits come from; goes with ``chosen``.
         values: What else a gate can ask for, see ``kft.recipe.values.RUN_GATES``; None where it is not known.
@@ -164,6 +166,7 @@ class Beside:
     report: ClassReport | None = None
     edge_cases: EdgeCaseResult | None = None
     forgetting: ForgettingResult | None = None
+    rounding: RoundingResult | None = None
     chosen: Chosen | None = None
     data: DataSpec | None = None
     values: Mapping[str, float | None] = field(default_factory=dict)
@@ -224,6 +227,7 @@ def score(
         **(vars(report) if report else {}),
         edge_cases=beside.edge_cases,
         forgetting=beside.forgetting,
+        rounding=beside.rounding,
         least_soft_log_loss=None if scored.shares is None else entropy(scored.shares),
         higher_is_better=main.higher_is_better,
         labels=space.labels,

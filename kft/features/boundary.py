@@ -46,6 +46,10 @@ class Forward(Protocol):
         """Symbolic outputs, in order."""
 
     @property
+    def layers(self) -> list[Any]:
+        """Its layers, in no order that counts."""
+
+    @property
     def losses(self) -> list[Any]:
         """Regularisation terms of the last call."""
 
@@ -71,6 +75,10 @@ class FrozenFront:
     @property
     def outputs(self) -> list[Any]:
         return self.back.outputs
+
+    @property
+    def layers(self) -> list[Any]:
+        return self.front.layers + self.back.layers
 
     @property
     def losses(self) -> list[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from kft.features.boundary import Forward
 from kft.features.norms import folded_norms
-from kft.feed.batches import Ragged, sequential_plan
+from kft.feed.batches import Ragged, choose_edges, even_edges, plan_by_edge, sequential_plan
 from kft.feed.source import Source, batches
 from kft.replicas import (
     gather,
@@ -47,24 +47,44 @@ class Inference:
         per_token: For each output, whether its second axis is the token axis.
         dealt: Whether a batch is dealt out to the replicas.
         static: Whether each shape is compiled by itself: then all batches are full, and of a few lengths.
+        positions: Tokens that the model has positions for; None where it knows no end.
+        fewest: Rows of a batch at least.
     """
 
-    function: Callable[[tuple[Any, ...]], list[tf.Tensor]]
+    function: Callable[[tuple[Any, ...]], Sequence[Any]]
     batch_size: int
     per_token: tuple[bool, ...]
     dealt: bool
     static: bool
+    positions: int | None = None
+    fewest: int = 1
 
     def __call__(self, tensors: tuple[np.ndarray, ...]) -> list[np.ndarray]:
         """Returns the outputs for a global batch, in its order."""
-        return [output.numpy() for output in self.function(to_replicas(tensors) if self.dealt else tensors)]
+        return [np.asarray(output) for output in self.function(to_replicas(tensors) if self.dealt else tensors)]
 
     def rows(self, examples: int) -> int:
         """Returns how many rows a batch of so many examples has: as many on each replica."""
         if self.static:
             return self.batch_size
         share = replica_count() if self.dealt else 1
-        return -(-examples // share) * share
+        return -(-max(examples, self.fewest) // share) * share
+
+    def plan(self, lengths: np.ndarray, edges: tuple[int, ...] = ()) -> tuple[tuple[int, ...], list[np.ndarray]]:
+        """Returns the lengths that batches are padded to, and the places of each batch's examples; -1 is padding.
+
+        An example's own length decides what it is padded to, so that its numbers are the same in every batch, to the
+        bit; a compiler of static shapes gets few lengths, and full batches of any examples.
+
+        Args:
+            lengths: ``int[n]``.
+            edges: For static shapes, where they are known; default: those that suit these examples.
+        """
+        if self.static:
+            return edges or choose_edges(lengths), list(sequential_plan(lengths, self.batch_size))
+        edges = even_edges(int(lengths.max(initial=1)), self.positions)
+        plan = plan_by_edge(lengths, self.batch_size, edges)
+        return edges, [np.pad(rows, (0, self.rows(len(rows)) - len(rows)), constant_values=-1) for rows in plan]
 
 
 def make_inference(model: Forward, batch_size: int, *, together: bool = True) -> Inference:
@@ -94,7 +114,14 @@ def make_inference(model: Forward, batch_size: int, *, together: bool = True) ->
         specs = signature(model.inputs, None)
         function = tf.function(infer, input_signature=(replica_specs(specs) if dealt else specs,), autograph=False)
     total = rows * (strategy.num_replicas_in_sync if dealt else 1)
-    return Inference(function, total, tuple(has_token_axis(tensor) for tensor in model.outputs), dealt, static)
+    per_token = tuple(has_token_axis(tensor) for tensor in model.outputs)
+    return Inference(function, total, per_token, dealt, static, _positions(model))
+
+
+def _positions(model: Forward) -> int | None:
+    """Returns how many tokens the layers have positions for; they name it as keras-hub's do."""
+    found = [getattr(layer, "sequence_length", None) for layer in model.layers]
+    return min((length for length in found if isinstance(length, int)), default=None)
 
 
 def run_in_batches(
@@ -111,14 +138,12 @@ def run_in_batches(
     Returns:
         For each output an array ``[examples, ...]``, or a Ragged when its second axis is the token axis.
     """
-    if inference.static and not source.edges:
-        source = source.with_edges()
     wanted = np.arange(len(source)) if rows is None else rows
     lengths = source.lengths[wanted]
     found: list[list] = [[None] * len(wanted) for _ in inference.per_token]
-    plan = [places[: inference.rows((places >= 0).sum())] for places in sequential_plan(lengths, inference.batch_size)]
+    edges, plan = inference.plan(lengths, source.edges)
     given = [np.where(places >= 0, wanted[places], -1) for places in plan]
-    for places, (_, tensors) in zip(plan, batches(source, given), strict=True):
+    for places, (_, tensors) in zip(plan, batches(replace(source, edges=edges), given), strict=True):
         outputs = inference(tensors)
         for output, ragged, kept in zip(outputs, inference.per_token, found, strict=True):
             for position, place in enumerate(places):

@@ -33,6 +33,10 @@ class OtherWeights:
         return self.model.outputs
 
     @property
+    def layers(self) -> list[Any]:
+        return self.model.layers
+
+    @property
     def losses(self) -> list[Any]:
         return self.model.losses
 

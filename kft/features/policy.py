@@ -32,6 +32,7 @@ class StorePlan:
         present: Examples the store holds already.
         examples: Examples in all.
         why: The reason, as a person reads it.
+        precision: What the frozen blocks are computed in.
     """
 
     store: bool
@@ -39,11 +40,13 @@ class StorePlan:
     present: int
     examples: int
     why: str
+    precision: str = "float32"
 
     def __str__(self) -> str:
+        how = "" if self.precision == "float32" else f", in {self.precision}"
         if not self.store:
-            return f"recomputed: {self.why}"
-        text = f"stored {self.why}: {format_size(self.bytes)}"
+            return f"recomputed{how}: {self.why}"
+        text = f"stored {self.why}{how}: {format_size(self.bytes)}"
         return text + (f"; {self.present:,} of {self.examples:,} examples are stored already" if self.present else "")
 
 
@@ -63,7 +66,7 @@ def decide(
     """
     if set(split.names) == {tensor.name for tensor in split.front.inputs}:
         return StorePlan(False, 0, 0, sum(map(len, sources)), why_none(model)), None
-    front = make_front(split)
+    front = make_front(split, precision=spec.precision)
     return plan_store(front, sources, frozen_blocks(model, split), spec, features_root()), front
 
 
@@ -93,7 +96,7 @@ def plan_store(
     examples = sum(len(source) for source in sources)
 
     def plan(store: bool, why: str, present: int = 0) -> StorePlan:
-        return StorePlan(store, size, present, examples, why)
+        return StorePlan(store, size, present, examples, why, spec.precision)
 
     if spec.store == "off":
         return plan(False, "the recipe says features.store: off")

@@ -13,7 +13,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ import tensorflow as tf
 from kft.errors import StorageError
 from kft.features.boundary import SplitModel
 from kft.features.inference import Inference, Tick, has_token_axis, make_inference, run_in_batches
+from kft.features.int8 import in_int8, int8_inference
 from kft.features.overlay import lay_over
 from kft.feed.batches import Ragged
 from kft.feed.shards import ABOUT, ShardIndex, locked, write_shard
@@ -33,10 +34,10 @@ from kft.model.real_tokens import on_real_tokens
 from kft.records.files import storage_errors, write_json
 
 ELSEWHERE = "kft cache prune, another KFT_CACHE, or --set features.store=off"
-ARITHMETIC = 2
+ARITHMETIC = 3
 """Counts up when the same weights give other bits, so that no store mixes both."""
 BATCH_SIZE = 32
-"""Rows of a batch that computes features: fixed, so that runs of any batch size share them, up to the last bits."""
+"""Rows of a batch that computes features."""
 SHARD_ROWS = 64 * BATCH_SIZE
 SHARD_BYTES = 64 * 2**20
 """A shard ends at whichever comes first: memory stays flat, and a kill loses no more than one shard."""
@@ -119,12 +120,16 @@ class Front:
     fingerprint: str
 
 
-def make_front(split: SplitModel, weights: Mapping[str, np.ndarray] = NONE) -> Front:
+def make_front(split: SplitModel, weights: Mapping[str, np.ndarray] = NONE, precision: str = "float32") -> Front:
     """Prepares the part of ``split.front`` that computes something.
 
     Args:
         split: A model that was split.
         weights: Other weights than the model's own, by their paths.
+        precision: ``int8`` for products of 8 bits: other numbers, so another store.
+
+    Raises:
+        ModelError: This machine has no such products, or no package for them.
 
     Example:
         >>> import kft
@@ -142,8 +147,14 @@ def make_front(split: SplitModel, weights: Mapping[str, np.ndarray] = NONE) -> F
     if len(used) < len(split.front.inputs):
         model = keras.Model(used, list(tensors.values()), name="front_computed")
     inputs = tuple(tensor.name for tensor in used)
-    inference = make_inference(lay_over(on_real_tokens(model), weights), BATCH_SIZE, together=False)
-    return Front(inference, tensors, inputs, split.names, _fingerprint(model, weights))
+    forward, fingerprint = lay_over(on_real_tokens(model), weights), _fingerprint(model, weights)
+    if precision == "int8":
+        fingerprint = in_int8(fingerprint)
+        return Front(int8_inference(forward, fingerprint, BATCH_SIZE), tensors, inputs, split.names, fingerprint)
+    inference = make_inference(forward, BATCH_SIZE, together=False)
+    if not any(has_token_axis(tensor) for tensor in used):
+        inference = replace(inference, fewest=2)  # an image by itself is convolved in another order
+    return Front(inference, tensors, inputs, split.names, fingerprint)
 
 
 def feature_bytes(front: Front, source: Source, dtype: str | None = None) -> int:

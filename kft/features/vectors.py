@@ -80,7 +80,7 @@ def pool(
     backbone: Backbone, sources: Mapping[str, Source], model: ModelSpec, features: FeaturesSpec, watch: Watch = NOBODY
 ) -> Pooled:
     """Does what ``pooled_vectors`` does, and says what it took."""
-    front, blocks = _pooled_front(backbone, model, {})
+    front, blocks = _pooled_front(backbone, model, {}, features.precision)
     found = frozen_pass((front, blocks), list(sources.values()), features, backbone.name, watch)
     vectors = {name: _whole(part) for name, part in zip(sources, found.sources, strict=True)}
     return Pooled(vectors, found.present, found.cost)
@@ -139,14 +139,14 @@ def vectors_with(backbone: Backbone, source: Source, model: ModelSpec, weights: 
 
 
 def _pooled_front(
-    backbone: Backbone, model: ModelSpec, weights: Mapping[str, np.ndarray]
+    backbone: Backbone, model: ModelSpec, weights: Mapping[str, np.ndarray], precision: str = "float32"
 ) -> tuple[Front, Sequence[str]]:
     if model.pooling == "attention":
         model = model.model_copy(update={"pooling": "auto"})
     head = build_model(backbone, classes=2, spec=model)  # its width lies above the boundary: any will do
     with as_if(head, what_trains(head, "none")):
         split = split_at_boundary(head)
-        return make_front(split, weights), frozen_blocks(head, split)
+        return make_front(split, weights, precision), frozen_blocks(head, split)
 
 
 def _whole(found: Source) -> np.ndarray:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+EVEN = 8
+"""Padded lengths in inference are multiples of it: sums and products then have the same bits in every batch."""
 PLAN_WINDOW = 64
 """Batches within which examples are sorted by length, so that little padding is needed."""
 PLAN = "longest first"
@@ -178,6 +180,46 @@ def sequential_plan(lengths: np.ndarray, batch_size: int) -> np.ndarray:
         [[0, 2], [1, -1]]
     """
     return _slice(_longest_first(lengths), batch_size)
+
+
+def plan_by_edge(lengths: np.ndarray, batch_size: int, edges: Sequence[int]) -> list[np.ndarray]:
+    """Returns the rows of each batch, for inference where an example's length alone decides what it is padded to.
+
+    Only rows of one edge share a batch, those of the longest first; no batch is filled up.
+
+    Args:
+        lengths: ``int[rows]``.
+        batch_size: Rows of a batch at most.
+        edges: The padded lengths, in order; the last holds the longest row.
+
+    Example:
+        >>> [rows.tolist() for rows in plan_by_edge(np.array([5, 1, 3, 9]), 2, (8, 16))]
+        [[3], [0, 2], [1]]
+    """
+    place = np.searchsorted(np.asarray(edges), lengths)
+    found: list[np.ndarray] = []
+    for each in reversed(range(len(edges))):
+        (rows,) = np.nonzero(place == each)
+        order = rows[_longest_first(lengths[rows])]
+        found += [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    return found
+
+
+def even_edges(longest: int, limit: int | None = None) -> tuple[int, ...]:
+    """Returns the multiples of ``EVEN`` up to the one that holds this length.
+
+    Args:
+        longest: Tokens of the longest example.
+        limit: What the model has positions for, where it has an end: then the last edge is not beyond it.
+
+    Example:
+        >>> even_edges(20), even_edges(20, limit=21)
+        ((8, 16, 24), (8, 16, 21))
+    """
+    last = -(-max(longest, 1) // EVEN) * EVEN
+    if limit is not None and longest <= limit < last:
+        last = limit
+    return (*range(EVEN, last, EVEN), last)
 
 
 def _longest_first(lengths: np.ndarray) -> np.ndarray:

@@ -102,11 +102,9 @@ class Tokens(_View):
         size = self.column_of_token.shape[0]
         singles = ops.take(self.column_of_token, ops.minimum(token_ids, size - 1))
         singles = singles * ops.cast(token_ids < size, "int32") * real
-        ids = ops.cast(token_ids, "int64")
-        hashes = ops.mod(ids[:, :-1] * FACTOR + ids[:, 1:], BUCKETS)
-        pairs = ops.take(self.column_of_pair, ops.cast(hashes, "int32")) * real[:, 1:]
+        pairs = ops.take(self.column_of_pair, _pair_buckets(token_ids)) * real[:, 1:]
         columns = ops.concatenate([singles, pairs], axis=1)
-        same = ops.cast(columns[:, :, None] == columns[:, None, :], "float32")
+        same = ops.cast(ops.expand_dims(columns, 2) == ops.expand_dims(columns, 1), "float32")
         count = ops.sum(same, axis=-1)
         rarity = ops.take(self.rarity, columns)
         value = (1 + ops.log(count)) * rarity
@@ -114,7 +112,19 @@ class Tokens(_View):
         length = ops.sqrt(ops.sum(ops.square(value) / count, axis=-1, keepdims=True))
         part = value / count / ops.maximum(length, SMALLEST)
         rows = ops.take(self.kernel, columns, axis=0)
-        return self._finished(ops.sum(rows * part[..., None], axis=1) + self.bias)
+        return self._finished(ops.sum(rows * ops.expand_dims(part, -1), axis=1) + self.bias)
+
+
+def _pair_buckets(ids: Any) -> Any:
+    """Returns ``int32[batch, tokens - 1]``: ``(first * FACTOR + second) % BUCKETS``, without a number above 2**24.
+
+    In parts of six bits: OpenVINO computes whole numbers in float32, and would give another bucket.
+    """
+    rest, hashes = ids[:, :-1], ids[:, 1:]
+    for place in range(4):
+        part = ops.mod(rest, 64) * (FACTOR * 64**place % BUCKETS)
+        hashes, rest = ops.mod(hashes + ops.mod(part, BUCKETS), BUCKETS), ops.floor_divide(rest, 64)
+    return hashes
 
 
 class Words(_View):

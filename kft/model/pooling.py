@@ -38,7 +38,7 @@ class MaskedMean(_Pooling):
         x = _sequence(x)
         if padding_mask is None:
             return ops.mean(x, axis=1)
-        mask = ops.cast(padding_mask, x.dtype)[..., None]
+        mask = ops.expand_dims(ops.cast(padding_mask, x.dtype), -1)
         return ops.sum(x * mask, axis=1) / ops.maximum(ops.sum(mask, axis=1), 1)
 
 
@@ -50,7 +50,7 @@ class MaskedMax(_Pooling):
         x = _sequence(x)
         if padding_mask is None:
             return ops.max(x, axis=1)
-        mask = ops.cast(padding_mask, "bool")[..., None]
+        mask = ops.expand_dims(ops.cast(padding_mask, "bool"), -1)
         found = ops.max(ops.where(mask, x, ops.full_like(x, -1e9)), axis=1)
         return ops.where(ops.any(mask, axis=1), found, ops.zeros_like(found))
 
@@ -74,7 +74,7 @@ class LastToken(_Pooling):
         mask = ops.cast(padding_mask, "int32")
         last = ops.argmax(mask * (1 + ops.arange(ops.shape(mask)[1], dtype="int32")), axis=1)
         chosen = ops.cast(ops.one_hot(last, ops.shape(mask)[1]), x.dtype) * ops.cast(mask, x.dtype)
-        return ops.sum(x * chosen[..., None], axis=1)
+        return ops.sum(x * ops.expand_dims(chosen, -1), axis=1)
 
 
 @keras.saving.register_keras_serializable(package="kft")
@@ -93,7 +93,7 @@ class AttentionPooling(_Pooling):
         weights = ops.softmax(scores, axis=-1)
         if padding_mask is not None:
             weights = weights * ops.cast(padding_mask, weights.dtype)
-        return ops.sum(x * weights[..., None], axis=1)
+        return ops.sum(x * ops.expand_dims(weights, -1), axis=1)
 
 
 POOLINGS: Registry[type[keras.layers.Layer]] = Registry("pooling")

@@ -5,6 +5,10 @@ one layer that reads ``[tokens, width]``, all texts behind one another. Query, k
 and biases are one operation, and the gradients of layer normalisation and GELU are written out. Attention alone needs
 the texts beside one another. The weights are those of the layers it stands for, and so are the answers, to rounding:
 at padding they are zeros. docs/log.md has what it is worth.
+
+Products treat the last few rows of a matrix by other instructions, and sums along an axis depend on its length. So,
+for inference, tokens are filled up to a multiple of eight, texts likewise: the answer for a text is then the same to
+the bit, whatever texts are beside it (shown with oneDNN, which TensorFlow uses where it can).
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kft.feed.batches import EVEN
 from kft.model.families import exact_gelu
 from kft.model.graph import call_node, nodes_in_order
 from kft.model.lora import A
@@ -118,11 +123,17 @@ class RealTokens(keras.layers.Layer):
 
     def call(self, x: Any, padding_mask: Any, training: bool | None = None) -> Any:
         """Runs the blocks one after the other."""
-        layout = _Layout.of(padding_mask)
-        found = layout.together(tf.reshape(x, (-1, x.shape[-1])))
+        multiple = 1 if training else EVEN
+        outside, inside = _Layout.of(padding_mask, multiple), _Layout.of(_filled(padding_mask, multiple), multiple)
+        found = outside.together(tf.reshape(x, (-1, x.shape[-1])))
         for block in self.blocks:
-            found = _block(block, found, layout, bool(training))
-        return tf.reshape(layout.apart(found), tf.shape(x))
+            found = _block(block, found, inside, bool(training))
+        return tf.reshape(outside.apart(found), tf.shape(x))
+
+
+def _filled(mask: Any, multiple: int) -> Any:
+    """Returns a padding mask whose texts have a length that is a multiple of this."""
+    return mask if multiple == 1 else tf.pad(mask, ((0, 0), (0, -tf.shape(mask)[1] % multiple)))
 
 
 @dataclass(frozen=True)
@@ -130,39 +141,42 @@ class _Layout:
     """Where the real tokens of a batch stand.
 
     Attributes:
-        places: ``int32[real]``: in the flattened batch.
         shape: ``int32[2]``: texts and tokens of the padded batch.
         far: ``float32[texts, 1, 1, tokens]``: what is added to the scores.
-        together: From ``[texts * tokens, n]`` to ``[real, n]``.
+        together: From ``[texts * tokens, n]`` to ``[real, n]``, filled up with copies of the first token.
         apart: From ``[real, n]`` to ``[texts * tokens, n]``, zeros at padding. Each is the gradient of the other.
     """
 
-    places: Any
     shape: Any
     far: Any
     together: Callable[[Any], Any]
     apart: Callable[[Any], Any]
 
     @staticmethod
-    def of(mask: Any) -> _Layout:
+    def of(mask: Any, multiple: int = 1) -> _Layout:
         shape = tf.shape(mask)
         real = tf.reshape(mask, [-1]) > 0
         places = tf.cast(tf.where(real)[:, 0], tf.int32)
-        size, column = tf.size(mask), places[:, None]
+        size, count, column = tf.size(mask), tf.size(places), places[:, None]
+        more = -count % multiple
+        first = tf.concat([places, tf.repeat(places[:1], more)], axis=0) if multiple > 1 else places
 
         def spread(values: Any) -> Any:
-            return tf.scatter_nd(column, values, tf.stack([size, tf.shape(values)[1]]))
+            return tf.scatter_nd(column, values[:count], tf.stack([size, tf.shape(values)[1]]))
+
+        def collect(slope: Any) -> Any:
+            return tf.pad(tf.gather(slope, places), ((0, more), (0, 0)))
 
         @tf.custom_gradient
         def together(values: Any) -> Any:
-            return tf.gather(values, places), spread
+            return tf.gather(values, first), spread
 
         @tf.custom_gradient
         def apart(values: Any) -> Any:
-            return spread(values), lambda slope: tf.gather(slope, places)
+            return spread(values), collect
 
         far = (1 - tf.cast(tf.reshape(real, (shape[0], 1, 1, shape[1])), tf.float32)) * FAR
-        return _Layout(places, shape, far, together, apart)
+        return _Layout(shape, far, together, apart)
 
 
 def _block(layer: Any, x: Any, layout: _Layout, training: bool) -> Any:

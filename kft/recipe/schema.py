@@ -16,13 +16,13 @@ from pydantic import (
 )
 
 from kft.recipe.evaluation import AuditSpec, EvaluateSpec
+from kft.recipe.personal_kinds import PersonalKind
 from kft.recipe.spec import Spec
 from kft.recipe.training import TrainSpec
 from kft.recipe.values import (
     Encoding,
     LabelColumns,
     Name,
-    PersonalKind,
     Separator,
     SharesOrSources,
     Size,
@@ -193,7 +193,15 @@ class FeaturesSpec(Spec):
 
     store: Literal["auto", "off"] = Field("auto", description="auto: where a whole block is frozen and it fits")
     dtype: Literal["own", "float16"] = Field("own", description="float16 takes half the room, and is not exact")
+    precision: Literal["float32", "int8"] = Field(
+        "float32", description="int8: frozen blocks in products of 8 bits, on a CPU, by kft[int8]; for texts alone"
+    )
     cache_limit: Size = Field("20 GB", description="of all stores; the one used longest ago makes room")
+
+    @property
+    def in_int8(self) -> bool:
+        """Whether the frozen blocks are computed in int8."""
+        return self.precision == "int8"
 
 
 class RecipeSpec(Spec):

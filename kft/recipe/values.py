@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticKnownError
@@ -13,10 +13,6 @@ from kft.recipe.durations import parse_duration, parse_interval, parse_size
 from kft.recipe.schedules import SCHEDULES
 from kft.recipe.separators import SEPARATORS
 from kft.recipe.sources import parse_share
-
-PersonalKind = Literal["email", "phone", "iban", "card", "national-id", "ip", "login"]
-PERSONAL_KINDS: tuple[PersonalKind, ...] = get_args(PersonalKind)
-"""Personal data that are recognised in texts (kft/data/personal.py)."""
 
 
 def _duration(text: str) -> str:

@@ -89,12 +89,35 @@ def read_document(kind: type[T], path: Path, *, next_step: str = "") -> T:
         RunError: It is missing, damaged, or was written by a newer kft; the message names the file and the key.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        values = json.loads(text)
+        content = path.read_bytes()
     except FileNotFoundError:
         raise _damaged(path, next_step, f"the run folder has no {path.name}", received="no such file") from None
-    except (ValueError, OSError) as error:
-        raise _damaged(path, next_step, f"{path.name} cannot be read: {error}", received=str(error)) from None
+    except OSError as error:
+        raise _unreadable(path, next_step, error) from None
+    return document_from(kind, content, path, next_step=next_step)
+
+
+def document_from(kind: type[T], content: bytes, path: Path, *, next_step: str = "") -> T:
+    """Reads and checks what a JSON document holds, wherever that lies; see ``read_document``.
+
+    Raises:
+        RunError: It is damaged, or was written by a newer kft.
+    """
+    try:
+        text = content.decode()
+        values = json.loads(text)
+    except ValueError as error:
+        raise _unreadable(path, next_step, error) from None
+    _require_known(values, path, next_step)
+    return parse(kind, text, path, next_step=next_step)
+
+
+def _unreadable(path: Path, next_step: str, error: Exception) -> RunError:
+    return _damaged(path, next_step, f"{path.name} cannot be read: {error}", received=str(error))
+
+
+def _require_known(values: Any, path: Path, next_step: str) -> None:
+    """Refuses a document of a newer kft."""
     version = values.get("schema_version", SCHEMA_VERSION) if isinstance(values, dict) else SCHEMA_VERSION
     if type(version) is not int:
         raise _damaged(
@@ -113,7 +136,6 @@ def read_document(kind: type[T], path: Path, *, next_step: str = "") -> T:
             expected=f"at most {SCHEMA_VERSION}",
             next_step="install the kft that wrote it, or a newer one; versions in receipt.json names it",
         )
-    return parse(kind, text, path, next_step=next_step)
 
 
 def read_if_there(kind: type[T], path: Path) -> T | None:
@@ -156,6 +178,7 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def _damaged(path: Path, next_step: str, problem: str, **found: str) -> RunError:
-    about = {"where": str(path.parent), "expected": "the folder of a finished run"} | found
+    expected = "the file as kft wrote it" if next_step else "the folder of a finished run"
+    about = {"where": str(path.parent), "expected": expected} | found
     mend = next_step or f"kft evaluate {path.parent} if training was cut short, else train again"
     return RunError(problem, **about, next_step=mend)

@@ -23,7 +23,7 @@ START = ("recipe.yaml", "receipt.json", "splits.parquet", "findings.json")
 """Written before training."""
 TRAINED = ("history.jsonl", "checkpoints/best.json", "checkpoints/probe.json")
 """Written while training goes on, and vouched for once it is over; a checkpoint holds the hashes of its arrays."""
-FITTED = ("calibration.json", "scope.safetensors", "forgetting.json")
+FITTED = ("calibration.json", "scope.safetensors", "forgetting.json", "rounding.json")
 """Found after training; ``kft evaluate`` finds what is missing anew."""
 FIGURES = ("metrics.json", "predictions.csv", "per_class.csv", "confusion.csv", "edge_cases.json", "mistakes.json")
 """What was measured; ``kft evaluate`` measures anew."""

@@ -13,6 +13,7 @@ from kft.records.estimate import Estimate, metric_title, shown_value
 from kft.records.fields import absent, unwritten
 from kft.records.forgetting import ForgettingResult
 from kft.records.paired import PairedResult
+from kft.records.rounding import RoundingResult
 from kft.records.rules import CostRule, PrecisionRule, Promise, Rule
 
 LEVEL = 0.05
@@ -229,6 +230,7 @@ class EvaluateResult:
         out_of_scope: What flagging foreign inputs takes away; None where that was not asked for.
         edge_cases: How the recipe's suite went; None without one.
         forgetting: What the tuned backbone keeps; None where none was tuned, or nothing could be measured.
+        rounding: What frozen blocks in int8 cost; None where they are in float32, or it was not measured.
         least_soft_log_loss: The entropy of soft labels, below which no ``soft_log_loss`` can be; None where labels are
             not soft.
         seen_in_training: Examples of another file that the run was trained on or chose by: what they say flatters.
@@ -255,6 +257,7 @@ class EvaluateResult:
     out_of_scope: ScopeResult | None = absent()
     edge_cases: EdgeCaseResult | None = absent(without=("failures", "cases", "checkpoint"))
     forgetting: ForgettingResult | None = absent(without=("checkpoint",))
+    rounding: RoundingResult | None = absent(without=("checkpoint",))
     least_soft_log_loss: float | None = absent()
     seen_in_training: int = absent(0)
     against: PairedResult | None = absent()
@@ -322,3 +325,5 @@ class EvaluateResult:
             yield from self.edge_cases.shown()
         if self.forgetting:
             yield Line("forgetting", *self.forgetting.lines)
+        if self.rounding:
+            yield Line("int8", self.rounding.line)

@@ -44,6 +44,7 @@ class RunFolder:
     checkpoints = _File("checkpoints")  # best and last weights
     calibration = _File("calibration.json")  # fitted on valid: temperature, abstention threshold, out-of-scope score
     forgetting = _File("forgetting.json")  # what the tuned backbone keeps of what it could do before
+    rounding = _File("rounding.json")  # what frozen blocks in int8 cost beside float32
     tensorboard = _File("tensorboard")  # the history's epochs as event files, one folder a phase
     scope = _File("scope.safetensors")  # the training examples' vectors; inputs out of scope lie far from them
     metrics = _File("metrics.json")  # test metrics with intervals

@@ -353,6 +353,10 @@ def _maintainable(record: RunRecord) -> Iterator[Evidence]:
         yield Evidence(f"other versions are installed here: {listed(other)}", WARNING, "provenance")
     else:
         yield Evidence("the versions that trained it are those installed here", GOOD, "provenance")
+    if record.metrics.rounding is not None:
+        worse = record.metrics.rounding.costs(record.task.kind.judging.main.higher_is_better)
+        text = f"frozen blocks are in int8: {record.metrics.rounding.line}"
+        yield Evidence(text, WARNING if worse else GOOD)
     if record.forgetting is None:
         if record.tuned:
             yield Evidence("what the backbone forgot of its own ability", MISSING)

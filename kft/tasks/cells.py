@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kft.characters import half_pair
+
 
 @dataclass(frozen=True)
 class Unreadable:
@@ -34,11 +36,7 @@ def kind_problem(value: object, what: str) -> str:
         return value.reason
     if isinstance(value, bytes) or not (isinstance(value, str) or pd.api.types.is_scalar(value)):
         return f"{what} is not text: a {type(value).__name__}"
-    try:
-        as_text(value).encode()
-    except UnicodeEncodeError:
-        return f"{what} holds half a surrogate pair, which is not a character"
-    return ""
+    return half_pair(as_text(value), what)
 
 
 def text_problem(value: object) -> str:

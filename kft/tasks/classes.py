@@ -238,6 +238,7 @@ CLASSES = AnswerKind(
         truth=_targets,
         constant=constant_shares,
         prediction=_prediction,
+        given=lambda document: Prediction(**document),
         row=_row,
         shares=_shares,
         by_label=lambda truth, answers, space, groups: per_class(truth, answers, space.labels, groups),

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+FOREIGN, UNSURE = "unlike the training examples (out of scope)", "not sure enough"
+"""Why an answer is withheld, in words."""
+
 
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Returns probabilities ``float64[rows, classes]``.

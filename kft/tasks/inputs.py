@@ -117,6 +117,7 @@ IMAGE = InputKind(
     keys=("data.image", "model.image.size", "train.augment"),
     refuses={
         "data.text": "{task} reads images: data.image names the column of their paths",
+        "features.precision": "products of 8 bits are for texts, whose blocks are matrix products; {task} reads images",
         "data.redact": "only texts are searched for personal data; {task} reads images",
     },
 )

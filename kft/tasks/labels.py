@@ -212,6 +212,7 @@ LABELS = AnswerKind(
         truth=_targets,
         constant=constant_shares,
         prediction=_prediction,
+        given=lambda document: LabelsPrediction(**document),
         row=_row,
         shares=lambda labels, space: _targets(labels, space).mean(axis=0, dtype=np.float64).tolist(),
         by_label=_by_label,

@@ -106,6 +106,7 @@ NUMBERS = AnswerKind(
         truth=lambda labels, space: np.array(labels, np.float64),
         constant=lambda shares, space, n: np.full(n, space.mean),
         prediction=lambda answer, space, text: NumberPrediction(float(answer), abstain=False),
+        given=lambda document: NumberPrediction(**document),
         row=lambda truth, answer, space: (f"{float(truth):.6g}", f"{float(answer):.6g}", ""),
     ),
 )

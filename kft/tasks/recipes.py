@@ -86,6 +86,7 @@ def find_misfits(spec: RecipeSpec) -> list[Misfit]:
         *_taught(spec),
         *_forgetting(spec, task),
         *_refit(spec),
+        *_in_int8(spec),
     ]
 
 
@@ -247,6 +248,24 @@ def _refit(spec: RecipeSpec) -> Iterable[Misfit]:
                 f"phase {phase.name} has objective {phase.objective.name}, whose head is solved anew by what valid says"
             )
             yield ("train", "refit"), f"{why}: it cannot be repeated without valid"
+
+
+def _in_int8(spec: RecipeSpec) -> Iterable[Misfit]:
+    """Yields what frozen blocks in 8-bit products cannot be put together with."""
+    if not spec.features.in_int8:
+        return
+    location = ("features", "precision")
+    if spec.model.weights == "random":
+        yield location, "int8 is for frozen blocks, and with random weights all blocks train: use float32"
+    if spec.train.precision != "float32":
+        yield location, f"int8 takes the place of train.precision {spec.train.precision}: leave one of the two out"
+    if spec.data.unlabelled is not None and spec.train.teacher is None:
+        yield location, "rows without labels are learned from by blocks that train, and int8 freezes all: use float32"
+    for place, phase in enumerate(spec.train.phases or ()):
+        if phase.moves_backbone or phase.unlabelled is not None:
+            what = f"trains {phase.unfreeze}" if phase.moves_backbone else "labels rows by the run's own answers"
+            why = f"{what}, in float32, which features.precision int8 leaves out: use a probe or a blend"
+            yield ("train", "phases", place), f"{why}, or --set features.precision=float32"
 
 
 def _forgetting(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:

@@ -347,6 +347,7 @@ SPANS = AnswerKind(
         truth=lambda labels, space: as_objects([tuple(label) for label in labels]),
         constant=lambda shares, space, n: as_objects([()] * n),
         prediction=_prediction,
+        given=lambda document: SpansPrediction([SaidSpan(**span) for span in document["spans"]], document["abstain"]),
         row=_row,
         by_label=_by_label,
     ),

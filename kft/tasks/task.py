@@ -179,6 +179,7 @@ class Judging:
         truth: Labels to what the metrics compare answers with.
         constant: (shares, space, n) to the baseline's answers to n examples.
         prediction: (answer, space, text) to one answer as a person reads it.
+        given: An answer's document to the answer: what a shipped model says.
         row: (truth, answer, space) to target, prediction and confidence for predictions.csv.
         shares: What the baseline knows of the training split's labels.
         by_label: (truth, answers, space, groups) to precision, recall and F1 of each label.
@@ -193,6 +194,7 @@ class Judging:
     truth: Callable[[Sequence[Any], AnswerSpace], Any]
     constant: Callable[[Sequence[float], AnswerSpace, int], Any]
     prediction: Callable[[Any, AnswerSpace, str], Answer]
+    given: Callable[[Mapping[str, Any]], Answer]
     row: Callable[[Any, Any, AnswerSpace], tuple[str, str, str]]
     shares: Callable[[Sequence[Any], AnswerSpace], list[float]] = lambda labels, space: []
     by_label: ByLabel = lambda truth, answers, space, groups: []

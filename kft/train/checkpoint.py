@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from kft.errors import RunError
-from kft.train.storage import Storage
+from kft.records.storage import Storage
 
 Arrays = dict[str, np.ndarray]
 OUT_OF_FOLD = "out_of_fold"
@@ -30,6 +30,11 @@ ARRAYS = re.compile(r"[0-9a-f]{24}\.safetensors")
 MANIFEST = re.compile(rf"({'|'.join(NAMES)})(?:-([1-9]\d*))?\.json")
 TEMPORARY = re.compile(rf"\.?(?:{ARRAYS.pattern}|{MANIFEST.pattern})(?:\.tmp|\.\d+\.tmp)+")
 """The files that are kft's own: no other is ever removed."""
+
+
+def storage_of(folder: str | Path) -> Storage:
+    """Returns the folder of checkpoints, which may lie behind a URL."""
+    return Storage(str(folder), "check train.checkpoints.folder and the credentials")
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,7 @@ class CheckpointWriter:
     _pending: list[Future[None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._storage = Storage(str(self.folder))
+        self._storage = storage_of(self.folder)
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kft-checkpoints")
 
     def save(self, name: str, checkpoint: Checkpoint, keep: int = 1) -> None:
@@ -207,7 +212,7 @@ def load_checkpoint(folder: str | Path, name: str) -> Checkpoint:
     Raises:
         RunError: There is none, or it is damaged.
     """
-    found = _load(Storage(str(folder)), f"{name}.json")
+    found = _load(storage_of(folder), f"{name}.json")
     if found is None:
         raise _missing(folder, name)
     return found
@@ -219,7 +224,7 @@ def load_facts(folder: str | Path, name: str) -> tuple[dict[str, Any], str]:
     Raises:
         RunError: There is none, or the manifest is damaged.
     """
-    found = _read_manifest(Storage(str(folder)), f"{name}.json")
+    found = _read_manifest(storage_of(folder), f"{name}.json")
     if found is None:
         raise _missing(folder, name)
     body, digest = found
@@ -238,7 +243,7 @@ def load_newest(folder: str | Path, name: str, report: Callable[[str], None]) ->
         RunError: There are some, and every one is damaged.
         StorageError: Whether there are some cannot be told: the folder does not answer.
     """
-    storage = Storage(str(folder))
+    storage = storage_of(folder)
     present = _newest_first(storage.names(), name)
     damaged: list[RunError] = []
     for file in present:

@@ -39,8 +39,9 @@ def features_of(
     raw = tuple(source.select(names) for source in sources)
     planned, front = decide(job.model, split, raw, job.spec.features)
     yield FeaturesPlanned(str(planned))
-    # A solver sees one vector an example, again and again: they are computed once, and stay in memory.
-    if front is None or not (planned.store or phase.solved):
+    # A solver sees one vector an example, again and again: they are computed once, and stay in memory. In int8 too:
+    # the steps of a phase would run the frozen blocks in float32.
+    if front is None or not (planned.store or phase.solved or job.spec.features.in_int8):
         return raw
     about = {"model": job.name, "phase": phase.name}
     with job.watch.task("frozen blocks, once", planned.examples) as tick:

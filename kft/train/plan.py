@@ -111,6 +111,7 @@ class PhasePlan:
                 "examples": self.store.examples,
                 "present": self.store.present,
                 "why": self.store.why,
+                "precision": self.store.precision,
             },
             "memory": {
                 "weights": self.memory.weights,

@@ -14,6 +14,7 @@ import tensorflow as tf
 from kft.data.examples import Examples
 from kft.errors import ModelError, RecipeError
 from kft.features.boundary import split_at_boundary
+from kft.features.store import make_front
 from kft.feed.source import Source
 from kft.model.backbones import Backbone
 from kft.model.blocks import find_blocks
@@ -35,7 +36,7 @@ from kft.train.callbacks import make_callbacks
 from kft.train.job import Labelled, TrainData
 from kft.train.objectives import objective_of
 from kft.train.optimizer import find_optimizer
-from kft.train.phases import resolve_phases
+from kft.train.phases import is_tuned, resolve_phases
 from kft.train.progress import Progress
 from kft.train.refit import require_repeatable
 from kft.train.weights import class_weights, weigh
@@ -112,6 +113,8 @@ def _plan_phases(spec: RecipeSpec, split: Selection, backbone: Backbone, model: 
         blends = solvable and spec.train.teacher is None
         own = split.unlabelled is not None and spec.train.teacher is None
         defaults = default_phases(rows_per_class=rows_per_class, blocks=numbered, blends=blends, unlabelled=own)
+        if spec.features.in_int8:  # what is computed in int8 stays frozen
+            defaults = tuple(phase for phase in defaults if not is_tuned(defaults, phase.name))
     phases = resolve_phases(spec.train, defaults, learning_rate=backbone.learning_rate, solvable=solvable)
     for phase in phases:
         if phase.solved and not solvable:
@@ -124,7 +127,16 @@ def _plan_phases(spec: RecipeSpec, split: Selection, backbone: Backbone, model: 
             )
         with as_if(model, what_trains_in(model, phase)):
             _require_gradients(model, phase)
+            if spec.features.in_int8:
+                _require_int8(model)
     return phases
+
+
+def _require_int8(model: keras.Model) -> None:
+    """Refuses what cannot be computed in int8; what is converted here serves all phases, and the answers."""
+    front = make_front(split_at_boundary(model), precision="int8")
+    kinds = {tensor.name: tensor.dtype for tensor in model.inputs}
+    front.inference(tuple(np.zeros((1, 8), kinds[name]) for name in front.inputs))
 
 
 def _require_gradients(model: keras.Model, phase: PhaseSpec) -> None:

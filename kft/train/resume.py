@@ -21,8 +21,7 @@ from kft.records.run_folder import RunFolder, refuse_taken
 from kft.replicas import processes_agree
 from kft.split.data_split import DataSplit
 from kft.tasks.recipes import load_recipe
-from kft.train.checkpoint import ARRAYS, MANIFEST, TEMPORARY, Checkpoint, load_newest
-from kft.train.storage import Storage
+from kft.train.checkpoint import ARRAYS, MANIFEST, TEMPORARY, Checkpoint, load_newest, storage_of
 
 
 def has_begun(run: RunFolder) -> bool:
@@ -149,7 +148,7 @@ def refuse_taken_storage(folder: str) -> None:
         RunError: It is taken.
         StorageError: It cannot be read.
     """
-    taken = [name for name in Storage(folder).names() if not (ARRAYS.fullmatch(name) or TEMPORARY.fullmatch(name))]
+    taken = [name for name in storage_of(folder).names() if not (ARRAYS.fullmatch(name) or TEMPORARY.fullmatch(name))]
     if taken:
         ours = any(MANIFEST.fullmatch(name) for name in taken)
         raise RunError(

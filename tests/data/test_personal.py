@@ -12,8 +12,8 @@ from kft.data.inputs import as_inputs, read_inputs
 from kft.data.personal import find_personal, masked, redact
 from kft.data.tables import Rows, to_examples
 from kft.errors import RecipeError
+from kft.recipe.personal_kinds import PERSONAL_KINDS
 from kft.recipe.schema import DataSpec
-from kft.recipe.values import PERSONAL_KINDS
 from kft.tasks.recipes import load_recipe
 from kft.tasks.registry import TASKS
 

@@ -40,12 +40,20 @@ def one_vector():
     return split_at_boundary(token_model()).back
 
 
-def test_a_batch_has_its_own_rows_and_its_own_length():
+def test_a_batch_has_its_own_rows_and_a_length_that_hangs_on_its_examples_alone():
     source = texts(rows=21)
     rows = np.random.default_rng(1).permutation(21)
-    expected = sorted(source.lengths.tolist(), reverse=True)
     seen = shapes_of(source, rows, per_token=(False,))
-    assert seen == [(8, expected[0]), (8, expected[8]), (5, expected[16])]
+    lengths = -(-source.lengths // 8) * 8
+    expected = [(int((lengths == edge).sum()), edge) for edge in (24, 16, 8)]
+    assert [(min(8, left), edge) for rows, edge in expected for left in range(rows, 0, -8)] == seen
+
+
+def test_a_batch_is_not_longer_than_the_model_has_positions_for():
+    source = texts(rows=21)
+    longest = int(source.lengths.max())
+    seen = shapes_of(source, np.arange(21), per_token=(False,), positions=longest)
+    assert seen[0][1] == longest
 
 
 def test_a_compiler_of_static_shapes_gets_full_batches_of_few_lengths():

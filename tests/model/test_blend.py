@@ -105,3 +105,11 @@ def test_words_are_answered_in_the_graph_as_in_numpy_at_each_padded_length():
         more = [(0, 0), (0, edge - 6), (0, 0)]
         found = graph([np.pad(vectors, more), np.pad(places, more)], training=False).numpy()
         np.testing.assert_allclose(found[:, :6], expected, atol=2e-5)
+
+
+def test_the_bucket_of_a_pair_is_that_of_the_view():
+    from kft.model.blend import BUCKETS, FACTOR, _pair_buckets
+
+    ids = np.random.default_rng(0).integers(0, 2**18 + 64, (8, 500)).astype(np.int32)
+    wanted = (ids[:, :-1].astype(np.int64) * FACTOR + ids[:, 1:]) % BUCKETS
+    assert np.array_equal(np.asarray(_pair_buckets(ids)), wanted)

@@ -7,7 +7,10 @@ import tensorflow as tf
 
 import kft
 from kft.features.boundary import FrozenFront, fast_forward_of, split_at_boundary
+from kft.features.inference import make_inference, run_in_batches
 from kft.features.overlay import lay_over
+from kft.feed.batches import Ragged
+from kft.feed.source import text_source
 from kft.model.graph import nodes_in_order
 from kft.model.lora import add_lora
 from kft.model.precision import computing_in
@@ -148,3 +151,17 @@ def test_other_precisions_stay_as_they_are(folder):
     with computing_in("bfloat16"):
         model = listed(build(folder))
     assert on_real_tokens(model) is model
+
+
+def test_a_text_has_the_same_bits_in_whatever_pass_it_is_answered(folder):
+    model = build(folder)
+    graph = keras.Model(model.inputs, [model.output, model.get_layer("head_pool").output])
+    inference = make_inference(on_real_tokens(graph), 32)
+    rng = np.random.default_rng(0)
+    rows = [rng.integers(5, 20, length) for length in rng.integers(1, 17, 200)]
+    source = text_source(Ragged.from_rows(rows)).select(tuple(tensor.name for tensor in graph.inputs))
+    whole = run_in_batches(inference, source)
+    for count in (1, 2, 7, 45, 120):
+        chosen = rng.permutation(len(rows))[:count]
+        for ours, theirs in zip(run_in_batches(inference, source, rows=chosen), whole, strict=True):
+            np.testing.assert_array_equal(ours, theirs[chosen])

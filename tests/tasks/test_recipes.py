@@ -19,6 +19,7 @@ SET = {
     "data.bins": {"edges": [0], "labels": ["a", "b"]},
     "model.image.size": 64,
     "model.pooling": "max",
+    "features.precision": "int8",
     "train.augment": {},
     "train.teacher": "runs/big",
     "data.unlabelled": "more.csv",
@@ -31,13 +32,13 @@ SET = {
 }
 """Every key that some task does not obey, with a value other than its default."""
 OBEYED = {
-    "text-classification": "text html redact pooling bins teacher unlabelled class_weight label_smoothing suite "
-    "abstain_at threshold out_of_scope",
-    "text-multi-label": "text html redact pooling label_separator",
-    "text-pairs": "text text_pair html redact pooling bins teacher unlabelled class_weight label_smoothing suite "
-    "abstain_at threshold out_of_scope",
-    "text-regression": "text html redact pooling",
-    "token-tagging": "text tags offsets",
+    "text-classification": "text html redact pooling precision bins teacher unlabelled class_weight label_smoothing "
+    "suite abstain_at threshold out_of_scope",
+    "text-multi-label": "text html redact pooling precision label_separator",
+    "text-pairs": "text text_pair html redact pooling precision bins teacher unlabelled class_weight label_smoothing "
+    "suite abstain_at threshold out_of_scope",
+    "text-regression": "text html redact pooling precision",
+    "token-tagging": "text tags offsets precision",
     "image-classification": "image size pooling augment bins teacher unlabelled class_weight label_smoothing suite "
     "abstain_at threshold out_of_scope",
     "image-multi-label": "image size pooling augment label_separator",
@@ -122,3 +123,34 @@ def test_everything_that_does_not_fit_is_said_at_once():
 def test_a_run_is_chosen_by_its_tasks_first_metric(task):
     best = load_recipe({"task": task, "data": {"train": "a.csv"}}).spec.train.best
     assert best == f"valid_{TASKS.get(task).kind.judging.main.name}"
+
+
+def test_what_int8_cannot_be_put_together_with_is_said():
+    values = {
+        "task": "text-classification",
+        "data": {"train": "a.csv", "unlabelled": "more.csv"},
+        "model": {"weights": "random"},
+        "train": {
+            "precision": "bfloat16",
+            "phases": [
+                {"name": "probe", "unfreeze": "none", "solver": "lbfgs"},
+                {"name": "top", "unfreeze": "top-2", "epochs": 1},
+                {"name": "own", "unfreeze": "none", "epochs": 1, "unlabelled": "confident"},
+            ],
+        },
+        "features": {"precision": "int8"},
+    }
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(values)
+    without = (
+        "in float32, which features.precision int8 leaves out: use a probe or a blend, or --set features.precision"
+    )
+    assert str(caught.value).splitlines()[:6] == [
+        "the recipe is not valid: 5 errors",
+        "  - features.precision: int8 is for frozen blocks, and with random weights all blocks train: use float32",
+        "  - features.precision: int8 takes the place of train.precision bfloat16: leave one of the two out",
+        "  - features.precision: rows without labels are learned from by blocks that train, and int8 freezes all: use "
+        "float32",
+        f"  - train.phases[1]: trains top-2, {without}=float32",
+        f"  - train.phases[2]: labels rows by the run's own answers, {without}=float32",
+    ]

@@ -8,7 +8,7 @@ from kft.audit.check import Check
 from kft.audit.texts import counted, ids_of, texts_of
 from kft.audit.view import AuditView
 from kft.data.personal import NAMES, find_personal, masked
-from kft.recipe.values import PERSONAL_KINDS, PersonalKind
+from kft.recipe.personal_kinds import PERSONAL_KINDS, PersonalKind
 from kft.records.findings import Finding
 
 

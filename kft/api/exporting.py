@@ -1,0 +1,74 @@
+"""`kft export`: a run as a folder that answers without kft."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kft import strategy
+from kft.api.evaluating import require_same_data
+from kft.api.reading import frames_of, progress_for, split_of
+from kft.deploy.export import Admitted, refuse_there
+from kft.deploy.export import export as write_artifact
+from kft.deploy.formats.all_formats import FORMATS
+from kft.deploy.gate import admit
+from kft.records.run_folder import RunFolder, open_run
+from kft.records.shipped import About
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def export(
+    run: str | Path,
+    destination: str | Path,
+    *,
+    format: str = "onnx",
+    force: bool = False,
+    data: Mapping[str, pd.DataFrame] | pd.DataFrame | None = None,
+    quiet: bool = False,
+) -> About:
+    """Writes a run as an artifact: its best checkpoint and all that decides its answers, in one folder.
+
+    The artifact is proven before it is there: a fresh process without kft answers the run's test split with it.
+
+    Args:
+        run: The run folder.
+        destination: A folder that is not there yet.
+        format: Of the model's file; ``kft export --help`` lists them.
+        force: Ships a run whose gates fail, or whose files were changed; the artifact says so.
+        data: The DataFrames that the run was trained on, where it was.
+        quiet: Prints no progress.
+
+    Raises:
+        GateError: A gate of the recipe fails.
+        RunError: The folder is no run, was changed, or was never evaluated; or its data have changed.
+        ParityError: What would ship answers otherwise than what was evaluated.
+
+    Example:
+        >>> import kft
+        >>> about = kft.export("runs/product_reviews-1", "shipped", format="onnx")  # doctest: +SKIP
+        >>> about.parity.n  # doctest: +SKIP
+    """
+    chosen, target = FORMATS.get(format), Path(destination)
+    chosen.require()
+    refuse_there(target)
+    known, result, forced = admit(open_run(Path(run)), force=force)
+    progress = progress_for(quiet)
+    for reason in (known.note, *(f"forced     {reason}" for reason in forced)):
+        if reason:
+            progress.note(reason)
+    split = split_of(known.recipe, frames_of(data))
+    require_same_data(known.folder, known.receipt, split)
+    card = known.folder.card.read_text(encoding="utf-8") if known.folder.card.is_file() else _card(known.folder)
+    with strategy.start("one").scope():
+        return write_artifact(Admitted(known, result, split.test, forced, card), target, chosen, progress)
+
+
+def _card(folder: RunFolder) -> str:
+    """Returns the model card of a run that ``kft report`` has not written yet."""
+    from kft.report.card import render_card
+    from kft.report.record import read_record
+
+    return render_card(read_record(folder))

@@ -1,0 +1,165 @@
+"""`kft serve`: artifacts answer over HTTP."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from kft.errors import UsageError
+from kft.registry import nearest
+from kft.serve.limits import Limits
+
+if TYPE_CHECKING:
+    from kft.serve.loading import Source
+    from kft.serve.models import Served, Version
+
+NEEDS = ("fastapi", "uvicorn", "prometheus_client", "python_multipart")
+"""What the extra brings."""
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A server that answers.
+
+    Attributes:
+        url: Where.
+        token: Whether clients have to show one.
+        models: Name, version, task and source of each.
+    """
+
+    url: str
+    token: bool
+    models: tuple[Mapping[str, str], ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"url": self.url, "token": self.token, "models": list(self.models)}
+
+
+def serve(
+    artifacts: str | Path | Sequence[str | Path],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    token_file: str | Path | None = None,
+    limits: Mapping[str, float] | None = None,
+    record: str | Path | None = None,
+    log: Literal["none", "requests", "contents"] = "requests",
+    follow_seconds: float = 1.0,
+    say: Callable[[str], None] | None = None,
+    ready: Callable[[Serving], None] | None = None,
+) -> None:
+    """Answers requests over HTTP until SIGTERM or Ctrl-C; then those that were let in are answered.
+
+    Args:
+        artifacts: Folders from ``kft export``, or names on a shelf (``shelf/tickets``, ``shelf/tickets@challenger``):
+            an alias is followed when it moves. ``NAME=`` before one gives the model another name.
+        host: The address to listen at. One that other machines reach needs a token.
+        port: 0 takes any that is free.
+        token_file: Holds the token that clients have to show; default: the variable KFT_TOKEN, or none.
+        limits: Those that differ from the default, by the names in ``kft.serve.limits.Limits``.
+        record: A folder for a bounded sample of requests and answers, without personal data.
+        log: What is noted of a request: nothing, all but its contents, or those too.
+        follow_seconds: Between two looks at an alias.
+        say: Takes each line of the log.
+        ready: Is called once requests are answered.
+
+    Raises:
+        UsageError: The extra is not installed, the port is taken, a token is missing, or an argument is not valid.
+        RunError: There is no such artifact, or it is damaged.
+
+    Example:
+        >>> import kft
+        >>> kft.serve("shelf/tickets", port=8080)  # doctest: +SKIP
+    """
+    _require_extra()
+    from kft.serve import running
+    from kft.serve.answering import Server
+    from kft.serve.app import Following, make_app
+    from kft.serve.guard import Access, Log
+    from kft.serve.measures import Measures
+    from kft.serve.models import by_name
+    from kft.serve.recording import Recorder
+
+    say = say or (lambda line: None)
+    bounds = _limits(limits or {})
+    token = running.read_token(Path(token_file).expanduser() if token_file else None, os.environ)
+    running.require_guarded(host, token)
+    with running.take_port(host, port) as taken:
+        recorder = Recorder(Path(record).expanduser(), say) if record else None
+        measures = Measures()
+        served = _open_all([artifacts] if isinstance(artifacts, (str, Path)) else artifacts, bounds, measures)
+        noted = Log(say, requests=log != "none", contents=log == "contents")
+        server = Server(by_name(served), bounds, measures, noted, recorder)
+        following = Following(_resolve, _load, follow_seconds)
+        app = make_app(server, Access(token, local=running.is_loopback(host)), following)
+        about = Serving(running.address_of(taken), bool(token), tuple(map(_about, served)))
+        running.run(
+            app, taken, requests=bounds.requests, seconds=bounds.seconds, ready=lambda: ready(about) if ready else None
+        )
+
+
+def _about(served: Served) -> Mapping[str, str]:
+    version = served.current
+    return {"name": served.name, "version": version.version, "task": version.task, "from": served.source}
+
+
+def _open_all(artifacts: Sequence[str | Path], limits: Limits, measures: Any) -> list[Served]:
+    from kft.serve.loading import read_source
+    from kft.serve.models import Served
+
+    found = []
+    for each in artifacts:
+        source = read_source(str(each))
+        version = _load(_resolve(source.place), source.name)
+        found.append(Served(source.place, version, limits, measures, moves=_moves(source)))
+    if not found:
+        raise UsageError("there is nothing to serve", expected="at least one artifact", next_step="kft serve --help")
+    return found
+
+
+def _moves(source: Source) -> bool:
+    """Whether what was named may stand for another version later: an alias does, a folder and a number do not."""
+    from kft.deploy.standing import parse_reference
+
+    return not source.is_folder and isinstance(parse_reference(source.place).pick, str)
+
+
+def _resolve(place: str) -> Path:
+    from kft.deploy.shelf import resolve
+
+    return resolve(place)
+
+
+def _load(folder: Path, name: str) -> Version:
+    from kft.deploy.load import open_artifact
+    from kft.serve.loading import load_version
+
+    return load_version(open_artifact, folder, name)
+
+
+def _limits(given: Mapping[str, float]) -> Limits:
+    names = [each.name for each in fields(Limits)]
+    for name, value in given.items():
+        if name not in names:
+            hint = nearest(name, names)
+            raise UsageError(
+                f"unknown limit {name!r}" + (f"; did you mean {hint!r}?" if hint else ""), expected=", ".join(names)
+            )
+        if not value > 0:
+            raise UsageError("a limit has to be larger than 0", where=name, received=str(value))
+    return Limits(**{**vars(Limits()), **given})
+
+
+def _require_extra() -> None:
+    missing = [name for name in NEEDS if find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            "kft serve needs packages that are not installed",
+            received=f"no {', '.join(missing)}",
+            expected="the extra serve",
+            next_step="pip install 'kft[serve]'",
+        )

@@ -1,0 +1,81 @@
+"""One Keras graph from what a reader gives to the answer that is given: what every format is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+
+from kft.answer.artifact import Artifact
+from kft.answer.decide import Decisions
+from kft.deploy.deciding import InUnits, OneClass, SeveralLabels, WordTags
+from kft.errors import ModelError
+from kft.model.heads import with_vectors
+from kft.records.rules import PrecisionRule
+from kft.tasks.task import AnswerSpace
+
+LOGITS, VECTORS = "logits", "vectors"
+"""Outputs beside those that make up the answer: what the proof of parity, and who watches for drift, look at."""
+
+
+def answering_graph(artifact: Artifact) -> keras.Model:
+    """Returns a model from an artifact's inputs, by their names, to outputs by theirs.
+
+    Every graph has ``logits``, and ``vectors`` where its head pools. The rest depends on what is answered:
+    ``probabilities label confidence abstain foreign`` for one class of many, ``probabilities confidence`` for several
+    labels, ``value`` for a number, ``label confidence`` of each token for spans.
+
+    Args:
+        artifact: As it was loaded from a run; the graph shares its layers.
+
+    Raises:
+        ModelError: Its frozen blocks are computed in int8.
+    """
+    if artifact.spec.features.in_int8:
+        raise ModelError(
+            "what was evaluated computes its frozen blocks in int8, and a graph would compute them in float32",
+            where="features.precision",
+            received="int8",
+            expected="a run in float32, whose answers what ships can equal",
+            next_step="kft train RECIPE --set features.precision=float32, and export that",
+        )
+    assert not artifact.weights, "weights that lie over a graph's own would be lost"
+    form = artifact.kind.labels.form
+    if form == "spans":
+        model, given = keras.Model(artifact.graph.inputs, artifact.graph.outputs), {LOGITS: artifact.graph.outputs[0]}
+    else:
+        model = with_vectors(artifact.graph)
+        given = dict(zip((LOGITS, VECTORS), model.outputs, strict=True))
+    decided = LAST[form](given, artifact.space, artifact.decisions)
+    inputs = {tensor.name: tensor for tensor in model.inputs}
+    return keras.Model(inputs, {**given, **decided}, name="answering")
+
+
+def _one_class(given: Mapping[str, Any], space: AnswerSpace, decisions: Decisions) -> dict[str, Any]:
+    scope, rule = decisions.scope, decisions.rule
+    layer = OneClass(
+        temperature=decisions.temperature.value,
+        threshold=(rule.threshold or 0.0) if rule else 0.0,
+        place=rule.place if isinstance(rule, PrecisionRule) else None,
+        scope=None if scope is None else {name: getattr(scope, name) for name in ("limit", "distance", "unsure")},
+        known=None if scope is None else (scope.known.shape[0], scope.known.shape[1]),
+        name="decide",
+    )
+    if scope is None:
+        return layer(given[LOGITS])
+    layer.known.assign(scope.known)
+    return layer(given[LOGITS], given[VECTORS])
+
+
+def _in_units(given: Mapping[str, Any], space: AnswerSpace, decisions: Decisions) -> dict[str, Any]:
+    return InUnits(mean=space.mean, std=space.std, name="decide")(given[LOGITS])
+
+
+LAST: dict[str, Callable[[Mapping[str, Any], AnswerSpace, Decisions], dict[str, Any]]] = {
+    "class": _one_class,
+    "set": lambda given, space, decisions: SeveralLabels(name="decide")(given[LOGITS]),
+    "number": _in_units,
+    "spans": lambda given, space, decisions: WordTags(name="decide")(given[LOGITS]),
+}
+"""By the form of the labels: the last layer, and its outputs."""

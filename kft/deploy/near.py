@@ -1,0 +1,62 @@
+"""What counts as equal: how far figures may lie apart, and which answers may then fall on either side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from kft.answer.decide import Decisions
+from kft.deploy.runner.trace import Row
+
+
+@dataclass(frozen=True)
+class Near:
+    """What counts as equal.
+
+    Attributes:
+        form: Of the labels.
+        decisions: How the model decides.
+        tolerance: How far a probability, or another figure in its standard deviations, may lie from the evaluated one.
+    """
+
+    form: str
+    decisions: Decisions
+    tolerance: float
+
+    def may_differ(self, outputs: Row) -> bool:
+        """Whether an answer lies so near a threshold, or two labels so near each other, that either is right."""
+        return BORDERS[self.form](outputs, self.decisions, self.tolerance)
+
+
+def _one_class(outputs: Row, decisions: Decisions, tolerance: float) -> bool:
+    second, first = np.sort(outputs["probabilities"])[-2:]
+    if first - second <= 2 * tolerance:
+        return True
+    if decisions.rule and abs(first - (decisions.rule.threshold or 0.0)) <= tolerance:
+        return True
+    scope = decisions.scope
+    if scope is None:
+        return False
+    score = scope.score(outputs["vectors"][None], outputs["probabilities"][None])[0]
+    return bool(abs(score - scope.limit) <= tolerance * (1 / scope.distance[1] + 1 / scope.unsure[1]))
+
+
+def _labels(outputs: Row, decisions: Decisions, tolerance: float) -> bool:
+    return bool((np.abs(outputs["probabilities"] - 0.5) <= tolerance).any())
+
+
+def _spans(outputs: Row, decisions: Decisions, tolerance: float) -> bool:
+    ordered = np.sort(outputs["logits"], axis=-1)
+    # A difference of logits d parts probabilities by at most d / 2.
+    return bool((ordered[:, -1] - ordered[:, -2] <= 4 * tolerance).any())
+
+
+BORDERS: dict[str, Callable[[Row, Decisions, float], bool]] = {
+    "class": _one_class,
+    "set": _labels,
+    "number": lambda outputs, decisions, tolerance: False,
+    "spans": _spans,
+}
+"""By the form of the labels."""

@@ -1,0 +1,113 @@
+"""What kft itself makes of inputs, step by step, by the names of an exported graph: what ships is held to it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kft.answer.artifact import Artifact, Computed
+from kft.data.clean import clean_input
+from kft.deploy.runner.model import IMAGES
+from kft.deploy.runner.reading import spelled
+from kft.deploy.runner.reading_images import read_pixels
+from kft.deploy.runner.trace import Row, Stages
+from kft.records.document import as_document
+from kft.tasks.decode import log_softmax
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a run's artifact makes of labelled inputs.
+
+    Attributes:
+        stages: Step by step.
+        said: Of each input, prediction and confidence as predictions.csv has them.
+        abstains: Which answers are withheld.
+    """
+
+    stages: Stages
+    said: list[tuple[str, str]]
+    abstains: np.ndarray
+
+
+def make_reference(artifact: Artifact, inputs: Sequence[Any], labels: Sequence[Any]) -> Reference:
+    """Answers inputs with a run's artifact, and keeps what each step made of them.
+
+    Args:
+        artifact: As it was loaded from the run.
+        inputs: Raw; cleaned ones stay as they are.
+        labels: What would be right.
+    """
+    kind, space = artifact.kind, artifact.space
+    cleaned = [clean_input(given, artifact.spec.data) for given in inputs]
+    found = artifact.computed(cleaned, vectors=not kind.learning.per_token)
+    answers = kind.judging.answers(found.outputs, space, found.offsets)
+    if kind.one_class:
+        answers = artifact.decisions.temperature.apply(answers)
+    abstains = np.zeros(len(cleaned), bool)
+    if kind.one_class:
+        abstains = artifact.decisions.abstains(answers, found.vectors)
+    outputs: list[Row] = [{"logits": np.asarray(row)} for row in found.outputs]
+    columns = OUTPUTS[kind.labels.form](artifact, found, answers)
+    if found.vectors is not None:
+        columns = {"vectors": found.vectors, **columns}
+    for name, values in columns.items():
+        for row, value in zip(outputs, values, strict=True):
+            row[name] = np.asarray(value)
+    truth = kind.judging.truth(list(labels), space)
+    rows = [kind.judging.row(right, answer, space) for right, answer in zip(truth, answers, strict=True)]
+    decoded, normalised = zip(*(_as_read(artifact, given) for given in cleaned), strict=True)
+    names = tuple(name for name in found.source.columns if name != IMAGES)
+    stages = Stages(
+        decoded=list(decoded),
+        normalised=list(normalised),
+        rows=[{name: found.source.columns[name].row(place) for name in names} for place in range(len(cleaned))],
+        outputs=outputs,
+        answers=[as_document(answer) for answer in artifact.named(cleaned, found)],
+    )
+    return Reference(stages, [(said, sure) for _, said, sure in rows], abstains)
+
+
+def _as_read(artifact: Artifact, given: Any) -> tuple[str, str]:
+    """Returns a text as it was decoded and as it is spelled; of an image hashes of its pixels."""
+    reader = artifact.reader
+    if reader.sizing is not None:
+        pixels, whole = read_pixels(given, reader.sizing, traced=True)
+        return whole, hashlib.sha256(pixels.tobytes()).hexdigest()
+    assert reader.tokenizer is not None
+    sides = given if isinstance(given, tuple) else (given,)
+    return "\t".join(sides), spelled(reader.tokenizer, sides)
+
+
+Columns = dict[str, Any]
+
+
+def _one_class(artifact: Artifact, found: Computed, answers: np.ndarray) -> Columns:
+    decisions = artifact.decisions
+    return {
+        "probabilities": answers,
+        "label": answers.argmax(axis=1),
+        "confidence": answers.max(axis=1),
+        "abstain": decisions.abstains(answers, found.vectors),
+        "foreign": decisions.foreign(answers, found.vectors),
+    }
+
+
+def _spans(artifact: Artifact, found: Computed, answers: Any) -> Columns:
+    return {"confidence": [np.exp(log_softmax(row)).max(axis=-1) for row in found.outputs]}
+
+
+OUTPUTS: dict[str, Callable[[Artifact, Computed, Any], Columns]] = {
+    "class": _one_class,
+    "set": lambda artifact, found, answers: {
+        "probabilities": answers,
+        "confidence": np.maximum(answers, 1 - answers).prod(axis=1),
+    },
+    "number": lambda artifact, found, answers: {"value": np.asarray(answers)},
+    "spans": _spans,
+}
+"""By the form of the labels: outputs of the graph beside logits and vectors."""

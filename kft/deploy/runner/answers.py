@@ -1,0 +1,76 @@
+"""Names what the graph has decided: one answer an input, as ``kft predict`` prints it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from kft.tasks.decode import FOREIGN, UNSURE, join_words
+
+Outputs = Mapping[str, np.ndarray]
+"""Of one input, by name; see kft/deploy/graph.py."""
+
+
+def name_class(outputs: Outputs, labels: Sequence[str]) -> dict[str, Any]:
+    """Returns the answer of one class; ``why`` is there where it is withheld.
+
+    Example:
+        >>> given = {"label": 1, "confidence": 0.75, "abstain": False, "probabilities": np.array([0.25, 0.75])}
+        >>> name_class(given, ("ham", "spam"))["label"]
+        'spam'
+    """
+    answer = {
+        "label": labels[int(outputs["label"])],
+        "confidence": float(outputs["confidence"]),
+        "abstain": bool(outputs["abstain"]),
+        "probabilities": _by_name(outputs, labels),
+    }
+    return answer | ({"why": FOREIGN if outputs["foreign"] else UNSURE} if answer["abstain"] else {})
+
+
+def name_labels(outputs: Outputs, labels: Sequence[str]) -> dict[str, Any]:
+    """Returns the answer of several labels: those with a probability of one half or more."""
+    probabilities = _by_name(outputs, labels)
+    return {
+        "labels": [label for label, value in probabilities.items() if value >= 0.5],
+        "confidence": float(outputs["confidence"]),
+        "abstain": False,
+        "probabilities": probabilities,
+    }
+
+
+def name_number(outputs: Outputs, labels: Sequence[str]) -> dict[str, Any]:
+    """Returns the answer that is a number."""
+    return {"value": float(outputs["value"]), "abstain": False}
+
+
+def name_spans(outputs: Outputs, labels: Sequence[str], offsets: np.ndarray, text: str) -> dict[str, Any]:
+    """Returns the answer of spans.
+
+    Args:
+        outputs: ``label`` and ``confidence`` of each token.
+        labels: The kinds of span.
+        offsets: From ``kft.tasks.words.mark_words``.
+        text: What was read.
+    """
+    starts = np.flatnonzero(offsets[:, 2])
+    found = join_words(outputs["label"][starts], outputs["confidence"][starts], labels, offsets) if len(starts) else ()
+    spans = [
+        {"start": start, "end": end, "label": label, "confidence": sure, "text": text[start:end]}
+        for start, end, label, sure in found
+    ]
+    return {"spans": spans, "abstain": False}
+
+
+def _by_name(outputs: Outputs, labels: Sequence[str]) -> dict[str, float]:
+    return {label: float(value) for label, value in zip(labels, outputs["probabilities"], strict=True)}
+
+
+NAMERS: dict[str, Callable[[Outputs, Sequence[str]], dict[str, Any]]] = {
+    "class": name_class,
+    "set": name_labels,
+    "number": name_number,
+}
+"""By the form of the labels; spans want to know more."""

@@ -1,0 +1,91 @@
+"""The command line of an artifact's run.py: inputs in, one line of JSON an answer out."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from base64 import b64decode
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from kft.deploy.runner.model import READ_AT_ONCE, open_model
+from kft.deploy.runner.trace import save_stages
+from kft.errors import DataError, KftError, UsageError
+
+
+def main(folder: Path, arguments: Sequence[str]) -> int:
+    """Answers, and returns the exit code: 0, or 2 where something cannot be used."""
+    about = json.loads((folder / "artifact.json").read_text(encoding="utf-8"))
+    parser = argparse.ArgumentParser(prog="run.py", description=f"{about['name']}: {about['task']}")
+    parser.add_argument("input", help="a file with one input a line, or - for standard input; .jsonl: JSON")
+    parser.add_argument("--stages", metavar="FILE", help="also write what each step made of the inputs, as .npz")
+    parser.add_argument("--unchecked", action="store_true", help="do not compare the files with their sha256")
+    given = parser.parse_args(arguments)
+    try:
+        if not given.unchecked:
+            require_whole(folder, about["files"])
+        model = open_model(folder, about)
+        if given.stages:
+            stages = model.stages(list(read_lines(given.input)))
+            save_stages(Path(given.stages), stages)
+            show(stages.answers)
+            return 0
+        lines = read_lines(given.input)
+        while several := list(islice(lines, READ_AT_ONCE)):
+            show(model.predict(several))
+    except KftError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def show(answers: Iterable[Mapping[str, Any]]) -> None:
+    """Prints answers, one a line."""
+    for answer in answers:
+        print(json.dumps(answer, ensure_ascii=False))
+    sys.stdout.flush()
+
+
+def read_lines(source: str) -> Iterator[Any]:
+    """Yields the inputs of a file or of standard input."""
+    if source == "-":
+        yield from (line.rstrip("\r\n") for line in sys.stdin)
+        return
+    path = Path(source)
+    if not path.is_file():
+        raise UsageError(f"no file at {path}", expected="a file with one input a line, or -")
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                given = json.loads(line) if path.suffix == ".jsonl" else line.rstrip("\r\n")
+                yield b64decode(given["base64"], validate=True) if isinstance(given, dict) else given
+            except (ValueError, KeyError) as error:
+                raise DataError(
+                    "a line is no JSON of an input", where=f"{path}:{number}", received=str(error)
+                ) from None
+
+
+def require_whole(folder: Path, files: Mapping[str, str]) -> None:
+    """Refuses a folder whose files are not those that were shipped.
+
+    Raises:
+        DataError: One was changed, or is missing; names it.
+    """
+    for name, digest in files.items():
+        path = folder / name
+        if not path.is_file():
+            raise DataError("a file of the model is missing", where=str(path), next_step="copy the folder again")
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != digest:
+            raise DataError(
+                "a file of the model was changed",
+                where=str(path),
+                received=f"sha256 {found[:16]}",
+                expected=f"{digest[:16]}, as artifact.json has it",
+                next_step="copy the folder again",
+            )

@@ -1,0 +1,79 @@
+"""Runs a model file: for each runtime a function from its path to one that takes arrays by name and returns such."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from kft.errors import UsageError
+
+Arrays = Mapping[str, np.ndarray]
+Engine = Callable[[Arrays], dict[str, np.ndarray]]
+
+
+@contextmanager
+def needed(package: str) -> Iterator[None]:
+    """Says how to install what the body imports, where it is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as missing:
+        raise UsageError(
+            f"this model runs on {package}, which is not installed",
+            received=str(missing),
+            next_step=f"pip install {package}",
+        ) from None
+
+
+def open_onnx(path: Path) -> Engine:
+    """Opens an ONNX file with ONNX Runtime, on the CPU."""
+    with needed("onnxruntime"):
+        import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+
+    def run(arrays: Arrays) -> dict[str, np.ndarray]:
+        return dict(zip(names, session.run(names, dict(arrays)), strict=True))
+
+    return run
+
+
+def open_openvino(path: Path) -> Engine:
+    """Opens an OpenVINO model on the CPU, in the precision that its file has."""
+    with needed("openvino"):
+        import openvino
+
+    settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+    compiled = openvino.Core().compile_model(str(path), "CPU", settings)
+    names = [output.any_name for output in compiled.outputs]
+
+    def run(arrays: Arrays) -> dict[str, np.ndarray]:
+        found = compiled.create_infer_request().infer(dict(arrays))
+        return {name: np.array(found[place]) for place, name in enumerate(names)}
+
+    return run
+
+
+def open_litert(path: Path) -> Engine:
+    """Opens a LiteRT model on the CPU; one question at a time, because its interpreter holds the arrays."""
+    with needed("ai-edge-litert"):
+        from ai_edge_litert.interpreter import Interpreter
+
+    runner, turn = Interpreter(str(path)).get_signature_runner(), Lock()
+
+    def run(arrays: Arrays) -> dict[str, np.ndarray]:
+        with turn:
+            return {name: np.array(values) for name, values in runner(**arrays).items()}
+
+    return run
+
+
+ENGINES: dict[str, Callable[[Path], Engine]] = {"onnx": open_onnx, "openvino": open_openvino, "litert": open_litert}
+"""By the format's name."""

@@ -1,0 +1,101 @@
+"""A model that was shipped: its folder opened once, raw inputs in, answers out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from itertools import chain
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kft.deploy.runner.answers import NAMERS, name_spans
+from kft.deploy.runner.engines import ENGINES, Engine
+from kft.deploy.runner.reading import Read, make_text_reader, padded
+from kft.deploy.runner.trace import Row, Stages
+
+IMAGES = "images"
+"""The model's input of pixels."""
+READ_AT_ONCE = 256
+"""Inputs that are read together: memory does not grow with their number."""
+BATCH = 32
+"""Inputs that are computed together, those of like length: more need more memory and are no faster on a CPU."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """Reads, computes and names. Several threads may ask it at once.
+
+    Attributes:
+        about: The artifact's artifact.json.
+        reader: Of raw inputs.
+        engine: Runs the model's file.
+    """
+
+    about: Mapping[str, Any]
+    reader: Any = field(repr=False)
+    engine: Engine = field(repr=False)
+
+    def predict(self, inputs: Sequence[Any]) -> list[dict[str, Any]]:
+        """Returns one answer an input, in order.
+
+        Raises:
+            DataError: An input cannot be used.
+        """
+        return [answer for part in _parts(inputs) for answer in self._stages(part, traced=False).answers]
+
+    def stages(self, inputs: Sequence[Any]) -> Stages:
+        """Returns the answers, and what led to each; of images their hashes alone."""
+        parts = [self._stages(part, traced=True) for part in _parts(inputs)]
+        return Stages(*(list(chain.from_iterable(map(attrgetter(each.name), parts))) for each in fields(Stages)))
+
+    def _stages(self, inputs: Sequence[Any], *, traced: bool) -> Stages:
+        read = self.reader.read(inputs, traced=traced)
+        outputs: list[Row] = [{}] * len(inputs)
+        lengths = [len(next(iter(row.values()))) for row in read.rows]
+        order = np.argsort(lengths, kind="stable")
+        for places in np.split(order, range(BATCH, len(order), BATCH)):
+            found = self.engine(padded([read.rows[place] for place in places], self.about["inputs"]))
+            for at, place in enumerate(places):
+                outputs[place] = {name: values[at] for name, values in found.items()}
+        answers = [self._named(read, at, each) for at, each in enumerate(outputs)]
+        rows = [{name: values for name, values in row.items() if name != IMAGES} for row in read.rows]
+        return Stages(read.decoded, read.normalised, rows, outputs, answers)
+
+    def _named(self, read: Read, at: int, outputs: Row) -> dict[str, Any]:
+        labels = self.about["labels"]
+        if read.offsets is not None:
+            length = len(read.offsets[at])
+            cut = {name: values[:length] for name, values in outputs.items()}
+            return name_spans(cut, labels, read.offsets[at], read.decoded[at])
+        return NAMERS[self.about["answers"]](outputs, labels)
+
+
+def _parts(inputs: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    return (inputs[start : start + READ_AT_ONCE] for start in range(0, len(inputs), READ_AT_ONCE))
+
+
+def open_model(folder: Path, about: Mapping[str, Any]) -> Model:
+    """Opens an artifact's folder, whose files somebody has checked.
+
+    Args:
+        folder: The artifact's.
+        about: Its artifact.json.
+    """
+    return Model(about, _make_reader(folder, about), ENGINES[about["format"]](folder / about["model"]))
+
+
+def _make_reader(folder: Path, about: Mapping[str, Any]) -> Any:
+    settings = about["reader"]
+    if settings["kind"] == "image":
+        from kft.deploy.runner.reading_images import make_image_reader
+
+        return make_image_reader(settings)
+    texts = make_text_reader(folder / "tokenizer.json", settings)
+    if about["answers"] != "spans":
+        return texts
+    from kft.deploy.runner.reading_words import WordReader
+
+    return WordReader(texts, "word_features" in about["inputs"])

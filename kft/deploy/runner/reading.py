@@ -1,0 +1,175 @@
+"""Reads raw inputs as the model's inputs: texts cleaned, tokenized and cut; images decoded and brought to size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kft.characters import half_pair
+from kft.data.entities import unescaped
+from kft.deploy.runner.trace import Row
+from kft.errors import DataError
+from kft.model.token_rows import TextTokenizer
+
+
+@dataclass(frozen=True)
+class Read:
+    """Inputs as the model takes them.
+
+    Attributes:
+        decoded: As in ``Stages``.
+        normalised: Likewise; empty unless it was asked for.
+        rows: Likewise.
+        offsets: Where each token stands, and whether it begins a word; only where spans are answered.
+    """
+
+    decoded: list[str]
+    normalised: list[str]
+    rows: list[Row]
+    offsets: list[np.ndarray] | None = None
+
+
+@dataclass(frozen=True)
+class TextReader:
+    """Reads texts, or pairs of texts.
+
+    Attributes:
+        tokenizer: The artifact's.
+        max_tokens: Longer texts are cut.
+        pairs: Whether an input is two texts.
+        clean: What is done to every text first.
+    """
+
+    tokenizer: TextTokenizer
+    max_tokens: int
+    pairs: bool
+    clean: Callable[[str], str]
+
+    def read(self, inputs: Sequence[Any], *, traced: bool = False) -> Read:
+        """Cleans and tokenizes.
+
+        Args:
+            inputs: Texts, or pairs of them.
+            traced: Whether ``normalised`` is wanted.
+
+        Raises:
+            DataError: An input is no text, or an empty one.
+        """
+        texts = [[self.clean(side) for side in sides] for sides in require_texts(inputs, pairs=self.pairs)]
+        require_words(texts)
+        if self.pairs:
+            firsts, seconds = [one for one, _ in texts], [two for _, two in texts]
+            ids, kinds, _ = self.tokenizer.encode_pairs(firsts, seconds, self.max_tokens)
+        else:
+            ids, _ = self.tokenizer.encode([text for (text,) in texts], self.max_tokens)
+            kinds = [np.zeros_like(row) for row in ids]
+        normalised = [spelled(self.tokenizer, sides) for sides in texts] if traced else []
+        return Read(["\t".join(sides) for sides in texts], normalised, self.rows(ids, kinds))
+
+    def rows(self, ids: Sequence[np.ndarray], kinds: Sequence[np.ndarray]) -> list[Row]:
+        """Returns what the model is given of token ids and of the text that each belongs to."""
+        return [
+            {"token_ids": row, "segment_ids": kind, "padding_mask": np.ones_like(row)}
+            for row, kind in zip(ids, kinds, strict=True)
+        ]
+
+
+def spelled(tokenizer: TextTokenizer, sides: Sequence[str]) -> str:
+    """Returns texts as the tokenizer spells them before it takes them apart."""
+    normalizer = tokenizer.tokenizer.normalizer
+    return "\t".join(side if normalizer is None else normalizer.normalize_str(side) for side in sides)
+
+
+def require_texts(inputs: Sequence[Any], *, pairs: bool) -> list[Sequence[str]]:
+    """Returns each input as one text, or as two.
+
+    Raises:
+        DataError: One is something else, or holds nothing; names its row.
+    """
+    found: list[Sequence[str]] = []
+    for row, given in enumerate(inputs, 1):
+        sides = given.split("\t") if pairs and isinstance(given, str) else given
+        sides = [sides] if isinstance(sides, str) else sides
+        if not isinstance(sides, list | tuple) or len(sides) != 1 + pairs or not all(isinstance(s, str) for s in sides):
+            raise DataError(
+                "an input cannot be used",
+                where=f"row {row} of {len(inputs):,}",
+                received=repr(given)[:80],
+                expected="two texts: [first, second], or one line with a tab between them" if pairs else "a text",
+            )
+        found.append(sides)
+    require_words(found)
+    return found
+
+
+def require_words(texts: Sequence[Sequence[str]]) -> None:
+    """Refuses empty texts: an answer to nothing would look like any other.
+
+    Raises:
+        DataError: One is empty, or holds what is no character; names its row.
+    """
+    for row, sides in enumerate(texts, 1):
+        problem = next((found for side in sides if (found := half_pair(side, "text") or _empty(side))), "")
+        if problem:
+            raise DataError(problem, where=f"row {row} of {len(texts):,}", expected="a text in every row")
+
+
+def _empty(text: str) -> str:
+    return "" if text.strip() else "empty text"
+
+
+def make_cleaner(html: str, kinds: Sequence[str]) -> Callable[[str], str]:
+    """Returns what is done to a text before it is tokenized.
+
+    Args:
+        html: ``unescape``, or ``keep``.
+        kinds: Personal data that are replaced.
+    """
+
+    def clean(text: str) -> str:
+        text = unescaped(text) if html == "unescape" else text
+        if kinds:
+            from kft.data.personal import redact
+
+            text = redact(text, kinds)
+        return text
+
+    return clean
+
+
+def make_text_reader(path: Path, settings: Mapping[str, Any]) -> TextReader:
+    """Returns the reader that an artifact's settings describe.
+
+    Args:
+        path: The tokenizer's file.
+        settings: ``reader`` of its artifact.json.
+    """
+    import tokenizers
+
+    built = tokenizers.Tokenizer.from_file(str(path))
+    built.no_truncation()
+    built.no_padding()
+    tokenizer = TextTokenizer(built, built.num_special_tokens_to_add(False))
+    clean = make_cleaner(settings["html"], settings["redact"])
+    return TextReader(tokenizer, settings["max_tokens"], settings["kind"] == "text-pair", clean)
+
+
+def padded(rows: Sequence[Row], names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Returns rows as one batch, as long as the longest; padding is zeros.
+
+    Example:
+        >>> padded([{"x": np.array([1, 2])}, {"x": np.array([3])}], ["x"])["x"].tolist()
+        [[1, 2], [3, 0]]
+    """
+    batch = {}
+    for name in names:
+        arrays = [row[name] for row in rows]
+        shape = np.max([array.shape for array in arrays], axis=0)
+        batch[name] = np.zeros((len(rows), *shape), arrays[0].dtype)
+        for place, array in enumerate(arrays):
+            batch[name][place][tuple(map(slice, array.shape))] = array
+    return batch

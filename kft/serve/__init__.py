@@ -1,0 +1,1 @@
+"""HTTP: artifacts answer requests, several in one process, in batches, within limits."""

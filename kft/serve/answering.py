@@ -1,0 +1,106 @@
+"""One request's way to its answer: find the model, check the inputs, compute, note, record; whatever the protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kft.errors import KftError
+from kft.serve.batching import Answer
+from kft.serve.guard import Log, Visit
+from kft.serve.limits import CHARACTERS_A_TOKEN, Limits, Refused, too_large, wrong
+from kft.serve.measures import Measures
+from kft.serve.models import Served, Version, find
+from kft.serve.reading import as_inputs
+from kft.serve.recording import Recorder
+
+
+@dataclass(frozen=True)
+class Server:
+    """What all requests share.
+
+    Attributes:
+        models: By name.
+        limits: What is taken at most.
+        measures: Where it is counted.
+        log: Where it is noted.
+        recorder: Keeps a sample; None: nothing is kept.
+    """
+
+    models: Mapping[str, Served]
+    limits: Limits
+    measures: Measures
+    log: Log
+    recorder: Recorder | None = None
+
+
+@dataclass(frozen=True)
+class Question:
+    """What was asked for, whatever the protocol.
+
+    Attributes:
+        model: Its name; None: the only one.
+        version: None: the one that answers.
+        kind: What the inputs are said to be; empty: what the model reads.
+        inputs: As they came.
+    """
+
+    model: str | None
+    inputs: Sequence[Any]
+    kind: str = ""
+    version: str | None = None
+
+
+async def answer(server: Server, question: Question, visit: Visit) -> tuple[Version, list[Answer]]:
+    """Answers a question with one version of one model.
+
+    Raises:
+        Refused: It cannot be answered, or not now.
+    """
+    served = find(server.models, question.model)
+    version = served.require_version(question.version)
+    visit.noted |= {"model": version.name, "version": version.version, "inputs": len(question.inputs)}
+    inputs = as_inputs(question.inputs, question.kind, version.reads, server.limits)
+    await _require_tokens(inputs, version, server.limits.tokens)
+    try:
+        answers = await served.batcher.answer(version, inputs, visit.seconds_left())
+    except KftError as error:
+        if error.exit_code != 2:
+            raise
+        raise wrong(f"the model cannot read an input: {error.problem}") from None
+    if not all(_finite(value) for each in answers for value in each.values()):
+        raise RuntimeError("the model answered with a number that is not finite")
+    abstained = sum(bool(each.get("abstain")) for each in answers)
+    server.measures.answered(version.name, abstained, len(answers) - abstained)
+    if server.log.contents:
+        texts = inputs if version.reads != "image" else [f"{len(each):,} bytes" for each in inputs]
+        visit.noted |= {"asked": texts, "answered": answers}
+    if server.recorder is not None:
+        server.recorder.keep(version, inputs, answers)
+    return version, answers
+
+
+async def _require_tokens(inputs: Sequence[Any], version: Version, most: int) -> None:
+    """Refuses texts of too many tokens. No text has more of them than bytes, so that hardly any has to be counted."""
+    if version.reads == "image":
+        return
+    for place, given in enumerate(inputs):
+        for text in given if isinstance(given, tuple) else (given,):
+            if len(text) <= most and len(text.encode()) <= most:
+                continue
+            if len(text) > (longest := most * CHARACTERS_A_TOKEN):
+                raise too_large(f"input {place}: a text of {len(text):,} characters; at most {longest:,}")
+            count = await asyncio.to_thread(version.count_tokens, text) if version.count_tokens else len(text.split())
+            if count > most:
+                raise Refused(422, f"input {place}: {count:,} tokens in a text; at most {most:,}", kind="too-large")
+
+
+def _finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, Mapping):
+        return all(map(_finite, value.values()))
+    return all(map(_finite, value)) if isinstance(value, (list, tuple)) else True

@@ -1,0 +1,105 @@
+"""From a folder to a version that answers, and from what a person names to folders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from kft.errors import UsageError, require_plain
+from kft.serve.batching import Answer
+from kft.serve.models import EXAMPLES, Version
+
+TOKENIZER = "tokenizer.json"
+
+
+class Shipped(Protocol):
+    """A model that was exported, opened."""
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies."""
+
+    @property
+    def about(self) -> Any:
+        """Its artifact.json."""
+
+    def predict(self, inputs: Sequence[Any]) -> list[Answer]:
+        """Returns one answer an input, in order."""
+
+
+Open = Callable[[Path], Shipped]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a person named.
+
+    Attributes:
+        name: What the model is to be called; empty: as its artifact says.
+        place: A folder, or a name on a shelf.
+        is_folder: Which of them.
+    """
+
+    name: str
+    place: str
+    is_folder: bool
+
+
+def read_source(text: str) -> Source:
+    """Returns what is meant by ``ARTIFACT``, ``SHELF/NAME`` or ``NAME=`` and one of them.
+
+    Raises:
+        UsageError: It holds characters that act.
+
+    Example:
+        >>> read_source("spam=shelf/spam@challenger")
+        Source(name='spam', place='shelf/spam@challenger', is_folder=False)
+    """
+    require_plain(text, "ARTIFACT", UsageError)
+    if (Path(text).expanduser() / "artifact.json").is_file():
+        return Source("", text, True)
+    name, equals, place = text.partition("=")
+    if not equals or "/" in name:
+        name, place = "", text
+    return Source(name, place, (Path(place).expanduser() / "artifact.json").is_file())
+
+
+def load_version(open_: Open, folder: Path, name: str) -> Version:
+    """Opens an artifact and has it answer once.
+
+    Args:
+        open_: Opens the folder.
+        folder: The artifact's.
+        name: What the model is to be called; empty: as the artifact says.
+
+    Raises:
+        KftError: It cannot be opened.
+    """
+    shipped = open_(folder)
+    about = shipped.about
+    version = Version(
+        name=name or about.name,
+        version=about.version,
+        task=about.task,
+        reads=about.reader.kind,
+        labels=tuple(about.labels),
+        folder=folder,
+        shipped=shipped,
+        redact=tuple(about.reader.redact),
+        count_tokens=_token_counter(folder / TOKENIZER),
+    )
+    (example,) = version.predict([EXAMPLES[version.reads]])
+    return replace(version, example=example)
+
+
+def _token_counter(path: Path) -> Callable[[str], int] | None:
+    if not path.is_file():
+        return None
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return lambda text: len(tokenizer.encode(text))

@@ -1,0 +1,95 @@
+"""What /metrics says, for Prometheus: names begin with kft_, units are seconds and bytes, labels are few and known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+
+ENDPOINTS = ("predict", "infer", "models", "health", "metrics", "page", "other")
+"""What requests are counted under: never the path itself, which a client chooses."""
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+INPUTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+class Measures:
+    """The metrics of one server, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(namespace="kft", registry=self.registry)
+        registry = self.registry
+        self._requests = Counter(
+            "kft_requests", "Requests answered or refused.", ["endpoint", "code"], registry=registry
+        )
+        self._seconds = Histogram(
+            "kft_request_seconds", "From a request to its answer.", ["endpoint"], buckets=SECONDS, registry=registry
+        )
+        self._refused = Counter("kft_refused", "Requests refused, by why.", ["why"], registry=registry)
+        self._in_flight = Gauge("kft_requests_in_flight", "Requests that are read or answered now.", registry=registry)
+        self._held = Gauge("kft_held_bytes", "Bodies of requests that are held now.", registry=registry)
+        self._answers = Counter("kft_answers", "Inputs answered.", ["model", "abstained"], registry=registry)
+        self._batch_inputs = Histogram(
+            "kft_batch_inputs", "Inputs of a batch.", ["model"], buckets=INPUTS, registry=registry
+        )
+        self._batch_seconds = Histogram(
+            "kft_batch_seconds", "Computing a batch.", ["model"], buckets=SECONDS, registry=registry
+        )
+        self._queued = Gauge("kft_queued_inputs", "Inputs that wait.", ["model"], registry=registry)
+        self._version = Gauge(
+            "kft_model_version_info", "The version that answers.", ["model", "version"], registry=registry
+        )
+        self._since = Gauge(
+            "kft_model_loaded_timestamp_seconds",
+            "When the version that answers took over.",
+            ["model"],
+            registry=registry,
+        )
+        self._reloads = Counter(
+            "kft_model_reloads", "Aliases that moved, by what came of it.", ["model", "result"], registry=registry
+        )
+        self._versions: dict[str, str] = {}
+
+    def request(self, endpoint: str, code: int, seconds: float) -> None:
+        """Counts a request that is over."""
+        self._requests.labels(endpoint, str(code)).inc()
+        self._seconds.labels(endpoint).observe(seconds)
+
+    def refused(self, why: str) -> None:
+        """Counts a refusal; ``why`` is the kind of a ``Refused``."""
+        self._refused.labels(why).inc()
+
+    def follow_load(self, requests: Callable[[], float], held: Callable[[], float]) -> None:
+        """Takes the numbers of requests and bytes whenever somebody looks."""
+        self._in_flight.set_function(requests)
+        self._held.set_function(held)
+
+    def follow_queue(self, model: str, queued: Callable[[], float]) -> None:
+        """Takes the length of a model's queue whenever somebody looks."""
+        self._queued.labels(model).set_function(queued)
+
+    def answered(self, model: str, abstained: int, given: int) -> None:
+        """Counts inputs that were answered."""
+        self._answers.labels(model, "true").inc(abstained)
+        self._answers.labels(model, "false").inc(given)
+
+    def batch(self, model: str, inputs: int, seconds: float) -> None:
+        """Counts a batch."""
+        self._batch_inputs.labels(model).observe(inputs)
+        self._batch_seconds.labels(model).observe(seconds)
+
+    def loaded(self, model: str, version: str) -> None:
+        """Says which version answers; the one before is gone from the metrics."""
+        if model in self._versions:
+            self._version.remove(model, self._versions[model])
+        self._versions[model] = version
+        self._version.labels(model, version).set(1)
+        self._since.labels(model).set_to_current_time()
+
+    def reload(self, model: str, result: str) -> None:
+        """Counts an alias that moved."""
+        self._reloads.labels(model, result).inc()
+
+    def text(self) -> bytes:
+        """Returns the page, in Prometheus's text format."""
+        return generate_latest(self.registry)

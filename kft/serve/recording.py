@@ -1,0 +1,133 @@
+"""``--record``: a bounded sample of requests and answers, with personal data replaced, for monitoring.
+
+Files of JSON lines, ``sample-000001.jsonl`` and so on; the oldest goes when there are too many. At most so many inputs
+a second are kept, chosen by nothing but the time they came, and a thread of its own writes them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kft.data.personal import redact
+from kft.errors import StorageError
+from kft.recipe.personal_kinds import PERSONAL_KINDS
+from kft.records.files import require_writable, storage_errors
+from kft.serve.batching import Answer
+from kft.serve.models import Version
+
+NAME = re.compile(r"sample-(\d{6})\.jsonl")
+
+
+@dataclass(frozen=True)
+class RecordLimits:
+    """How much is kept.
+
+    Attributes:
+        a_second: Inputs.
+        a_file: Lines.
+        bytes_a_file: Likewise; whichever comes first.
+        files: The newest.
+    """
+
+    a_second: float = 5.0
+    a_file: int = 1000
+    bytes_a_file: int = 4 * 2**20
+    files: int = 20
+
+
+KEPT = RecordLimits()
+
+
+class Recorder:
+    """Keeps a sample.
+
+    Args:
+        folder: Where to; made where it is missing.
+        say: Is told once why nothing more is kept.
+        limits: How much.
+
+    Raises:
+        StorageError: The folder cannot be written.
+    """
+
+    def __init__(self, folder: Path, say: Callable[[str], None], limits: RecordLimits = KEPT) -> None:
+        require_writable(folder)
+        with storage_errors(folder, "choose another --record FOLDER"):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.limits = limits
+        self._say = say
+        self._failed = False
+        self._tokens, self._at = 1.0, time.monotonic()
+        self._waiting = 0
+        self._thread = ThreadPoolExecutor(1, "kft-record")
+        numbers = self._numbers()
+        self._number = numbers[-1] + 1 if numbers else 1
+        self._lines = self._bytes = 0
+
+    def keep(self, version: Version, inputs: Sequence[Any], answers: Sequence[Answer]) -> None:
+        """Keeps those inputs of a request whose time it is; returns at once."""
+        now = time.monotonic()
+        # Time that nobody used is not saved up: a burst would fill the sample with what came together.
+        self._tokens, self._at = min(1.0, self._tokens + (now - self._at) * self.limits.a_second), now
+        if self._tokens < 1 or self._waiting > 8 or self._failed:
+            return
+        self._tokens = 0.0
+        self._waiting += 1
+        place = int(now * 1e6) % len(inputs)  # one of a request: the first would be chosen by its sender
+        self._thread.submit(self._write, version, inputs[place], answers[place], time.time())
+
+    def close(self) -> None:
+        """Writes what waits."""
+        self._thread.shutdown()
+
+    def _write(self, version: Version, given: Any, answer: Answer, at: float) -> None:
+        try:
+            line = {"at": round(at, 3), "model": version.name, "version": version.version}
+            kinds = version.redact or PERSONAL_KINDS
+            line |= {"input": _kept(given, kinds), "answer": _kept(answer, kinds)}
+            text = json.dumps(line, ensure_ascii=False)
+            with storage_errors(self.folder), self._file().open("a", encoding="utf-8") as file:
+                file.write(text + "\n")
+            self._lines += 1
+            self._bytes += len(text)
+        except (StorageError, OSError) as error:
+            self._failed = True
+            self._say(f"nothing more is recorded: {getattr(error, 'problem', error)}")
+        finally:
+            self._waiting -= 1
+
+    def _file(self) -> Path:
+        if self._lines >= self.limits.a_file or self._bytes >= self.limits.bytes_a_file:
+            self._number, self._lines, self._bytes = self._number + 1, 0, 0
+        if not self._lines:
+            for number in self._numbers()[: -self.limits.files + 1 or None]:
+                self._path(number).unlink(missing_ok=True)
+        return self._path(self._number)
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"sample-{number:06d}.jsonl"
+
+    def _numbers(self) -> list[int]:
+        """Returns the numbers of the files that are there, in order."""
+        found = (NAME.fullmatch(path.name) for path in self.folder.iterdir())
+        return sorted(int(match.group(1)) for match in found if match)
+
+
+def _kept(value: Any, kinds: Sequence[str]) -> Any:
+    """Returns what is kept: texts without personal data; of an image its hash, for nothing else is safe."""
+    if isinstance(value, bytes):
+        return {"sha256": hashlib.sha256(value).hexdigest(), "bytes": len(value)}
+    if isinstance(value, Mapping):
+        return {key: _kept(each, kinds) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_kept(each, kinds) for each in value]
+    return redact(value, kinds) if isinstance(value, str) else value

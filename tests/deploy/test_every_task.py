@@ -1,0 +1,48 @@
+"""Every task ships: the proof of parity holds, and what was opened answers as the run does."""
+
+import pytest
+
+import kft
+from kft.deploy.load import open_artifact
+from kft.records.document import as_document
+from kft.tasks.recipes import load_recipe
+from tests import tiny
+from tests.cli.planted import write_data
+
+DEEP = {"name": "deep", "unfreeze": "top-2", "epochs": 4, "lr": 1e-3}
+BLEND = {"name": "blend", "unfreeze": "none", "solver": "blend"}
+LORA = {"name": "lora", "unfreeze": {"lora": {"rank": 2}}, "epochs": 1, "lr": 1e-3}
+WAYS = {
+    "text-classification": [BLEND],
+    "text-multi-label": [tiny.PROBE],
+    "text-pairs": [tiny.PROBE, LORA],
+    "text-regression": [tiny.PROBE],
+    "token-tagging": [DEEP, BLEND],
+    "image-classification": [tiny.PROBE],
+    "image-multi-label": [tiny.PROBE],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", WAYS)
+def test_it_ships(task, tiny_folder, tiny_images, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if task == "text-classification":
+        source, given = tiny.write_table(tmp_path / "rows.csv", 160), ["the battery was great"]
+    else:
+        source, given = write_data(task, tmp_path)
+    images = task.startswith("image-")
+    recipe = {
+        "task": task,
+        "data": {"train": str(source)},
+        "model": {"backbone": str(tiny_images if images else tiny_folder)},
+        "train": {"batch_size": 16, "phases": WAYS[task], **({"augment": {"color": 0.1}} if images else {})},
+    }
+    run = kft.train(load_recipe(recipe, base=tmp_path), run=tmp_path / "run", quiet=True).run
+    for form in ("onnx", "openvino", "litert"):
+        about = kft.export(run, tmp_path / form, format=form, quiet=True)
+        assert about.parity is not None and about.parity.n == about.parity.of >= 9, form
+        asked = given[0] if len(given) == 1 else (given[0], given[2])
+        (answer,) = open_artifact(tmp_path / form).predict([asked])
+        (wanted,) = kft.predict(run, [asked])
+        assert list(answer) == list(as_document(wanted))

@@ -1,0 +1,140 @@
+"""A run as a folder that answers without kft."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import pytest
+
+import kft
+from kft.deploy.load import open_artifact
+from kft.errors import GateError, RunError, UsageError
+from tests.deploy.conftest import ODD
+
+
+def test_it_answers_as_the_run_does(shipped, shipped_run):
+    texts = [*ODD, "the battery is great", "the phone is awful and broken", "? ! ? !"]
+    found, wanted = open_artifact(shipped).predict(texts), kft.predict(shipped_run, texts)
+    for one, other in zip(found, wanted, strict=True):
+        assert (one["label"], one["abstain"], one.get("why", "")) == (other.label, other.abstain, other.why)
+        assert one["probabilities"] == pytest.approx(other.probabilities, abs=1e-5)
+    assert {answer["abstain"] for answer in found} == {True, False}
+
+
+def test_what_is_said_of_it(shipped, shipped_run):
+    about = open_artifact(shipped).about
+    with (shipped_run / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert about.parity is not None
+    assert about.parity.n == about.parity.of == len(rows) and about.parity.largest < about.parity.tolerance
+    assert (about.name, about.task, about.labels) == ("tiny", "text-classification", ("negative", "positive"))
+    assert set(about.files) == {"model.onnx", "tokenizer.json", "golden.jsonl", "run.py", "card.md"}
+    assert about.calibration is not None and about.calibration.scope is not None
+    assert (shipped / "card.md").read_text().startswith("---\n")  # though nobody asked for a report
+
+
+def test_its_script_answers_lines_alone(shipped, tmp_path):
+    command = [sys.executable, "-I", str(shipped / "run.py"), "-"]
+    done = subprocess.run(command, input="the battery is great\n", capture_output=True, text=True, cwd=tmp_path)
+    (line,) = done.stdout.splitlines()
+    assert json.loads(line) == open_artifact(shipped).predict(["the battery is great"])[0]
+    empty = subprocess.run(command, input="fine\n \n", capture_output=True, text=True, cwd=tmp_path)
+    assert empty.returncode == 2 and "empty text" in empty.stderr and "row 2 of 2" in empty.stderr
+
+
+def test_a_changed_byte_is_refused(shipped, tmp_path):
+    import shutil
+
+    copy = shutil.copytree(shipped, tmp_path / "copy")
+    whole = (copy / "tokenizer.json").read_bytes()
+    (copy / "tokenizer.json").write_bytes(whole[:-2] + b" }")
+    with pytest.raises(RunError, match=r"not as it was exported: tokenizer\.json was changed"):
+        open_artifact(copy)
+    (copy / "tokenizer.json").write_bytes(whole)
+    text = (copy / "artifact.json").read_text()
+    (copy / "artifact.json").write_text(text.replace('"negative"', '"NEGATIVE"', 1))
+    with pytest.raises(RunError, match=r"artifact\.json was changed"):
+        open_artifact(copy)
+
+
+def test_a_change_of_any_file_is_found(shipped, tmp_path):
+    import shutil
+
+    from tests.deploy.keys import write_keys
+
+    key, public = write_keys(tmp_path)
+    copy = shutil.copytree(shipped, tmp_path / "copy")
+    kft.sign(copy, key)
+    assert kft.verify(copy, public_key=public).problems == ()
+    open_artifact(copy)
+    names = sorted(path.relative_to(copy).as_posix() for path in copy.rglob("*") if path.is_file())
+    assert len(names) >= 7
+    for name in names:
+        whole = (copy / name).read_bytes()
+        place = len(whole) // 2
+        (copy / name).write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :] if whole else b" ")
+        found = kft.verify(copy, public_key=public) if name != "artifact.json" else None
+        assert found is None or found.problems, name
+        if name != "model.sig":
+            with pytest.raises(RunError):
+                open_artifact(copy)
+        (copy / name).write_bytes(whole)
+    assert kft.verify(copy, public_key=public).problems == ()
+
+
+def test_from_the_shelf_it_answers_as_before(shipped, tmp_path):
+    kft.promote(shipped, "tiny", shelf=tmp_path / "shelf")
+    texts = ["the battery is great", "the phone is awful and broken"]
+    for place in (f"{tmp_path}/shelf/tiny", f"{tmp_path}/shelf/tiny@1", tmp_path / "shelf" / "tiny" / "1"):
+        assert kft.predict(place, texts) == kft.predict(shipped, texts)
+
+
+def test_a_folder_that_is_there_and_one_that_is_no_artifact(shipped, shipped_run, tmp_path):
+    with pytest.raises(UsageError, match="already exists"):
+        kft.export(shipped_run, shipped)
+    with pytest.raises(RunError, match="no artifact here"):
+        open_artifact(tmp_path)
+    with pytest.raises(UsageError, match="unknown format 'onx'"):
+        kft.export(shipped_run, tmp_path / "new", format="onx")
+
+
+def test_gates_and_receipt_are_asked(shipped_run, tmp_path):
+    import shutil
+
+    run = shutil.copytree(shipped_run, tmp_path / "run")
+    calibration = run / "calibration.json"
+    calibration.write_text(calibration.read_text().replace('"threshold": 0.9', '"threshold": 0.8'))
+    with pytest.raises(RunError, match=r"calibration\.json was changed"):
+        kft.export(run, tmp_path / "new", quiet=True)
+    metrics = json.loads((run / "metrics.json").read_text())
+    metrics["gates"] = {"accuracy": {"rule": ">= 0.99", "value": 0.5, "passed": False}}
+    shutil.copy(shipped_run / "calibration.json", calibration)
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    (run / "manifest.json").write_text((run / "manifest.json").read_text())
+    with pytest.raises(RunError, match=r"metrics\.json was changed"):
+        kft.export(run, tmp_path / "new", quiet=True)
+    from kft.records.manifest import seal
+    from kft.records.run_folder import RunFolder
+
+    seal(RunFolder(run), ["metrics.json"])
+    with pytest.raises(GateError, match=r"gates of the recipe fail: accuracy >= 0\.99") as caught:
+        kft.export(run, tmp_path / "new", quiet=True)
+    assert caught.value.exit_code == 1
+    assert not list(tmp_path.glob("*new*")) and not list(tmp_path.glob(".new*"))
+    forced = kft.export(run, tmp_path / "new", quiet=True, force=True)
+    assert forced.forced == ("gate accuracy >= 0.99 (reached 0.500)",)
+    assert open_artifact(tmp_path / "new").about.forced == forced.forced
+
+
+def test_predict_takes_it_like_a_run(shipped, shipped_run, kft_cli):
+    code, out, err = kft_cli("predict", shipped, "the battery is great")
+    assert code == 0, err
+    (wanted,) = kft.predict(shipped_run, "the battery is great")
+    found = json.loads(out)
+    assert found["label"] == wanted.label and list(found) == ["label", "confidence", "abstain", "probabilities"]
+    code, out, err = kft_cli(
+        "predict", shipped, shipped_run.parent / "rows.csv", "-o", "answers.jsonl", "--columns", ""
+    )
+    assert code == 0, err
+    assert "412 answers" in err and "answers withheld" in err

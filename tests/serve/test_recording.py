@@ -1,0 +1,80 @@
+"""The sample that --record keeps: bounded, without personal data."""
+
+import json
+import time
+
+import pytest
+from starlette.testclient import TestClient
+
+from kft.errors import StorageError
+from kft.serve.recording import Recorder, RecordLimits
+from tests.serve.linear import load_linear, make_server, write_model
+
+ALL = RecordLimits(a_second=1e9)
+
+
+def lines(folder):
+    return [
+        json.loads(line) for path in sorted(folder.glob("sample-*.jsonl")) for line in path.read_text().splitlines()
+    ]
+
+
+def test_requests_and_answers_are_kept_without_personal_data(tmp_path, folder):
+    recorder = Recorder(tmp_path / "kept", pytest.fail, ALL)
+    with TestClient(make_server(folder, recorder=recorder)) as ask:
+        answer = ask.post("/predict", json={"text": "Write to jane@example.com or +44 20 7946 0958"}).json()
+    (line,) = lines(tmp_path / "kept")
+    assert line["input"] == "Write to [EMAIL] or [PHONE]"
+    assert (line["model"], line["version"], line["answer"]["label"]) == ("spam", "1", answer["label"])
+    assert line["at"] > 0
+
+
+def test_what_the_recipe_redacts_is_what_is_redacted(tmp_path):
+    model = write_model(tmp_path / "m", redact=["email"], kind="text-pair")
+    recorder = Recorder(tmp_path / "kept", pytest.fail, ALL)
+    recorder.keep(load_linear(model, ""), [("jane@example.com", "+44 20 7946 0958")], [{"text": "jane@example.com"}])
+    recorder.close()
+    (line,) = lines(tmp_path / "kept")
+    assert line["input"] == ["[EMAIL]", "+44 20 7946 0958"] and line["answer"] == {"text": "[EMAIL]"}
+
+
+def test_of_an_image_its_hash_is_kept(tmp_path, png):
+    recorder = Recorder(tmp_path / "kept", pytest.fail, ALL)
+    recorder.keep(load_linear(write_model(tmp_path / "m", kind="image"), ""), [png], [{"label": "a"}])
+    recorder.close()
+    (line,) = lines(tmp_path / "kept")
+    assert set(line["input"]) == {"sha256", "bytes"} and line["input"]["bytes"] == len(png)
+
+
+def test_the_sample_is_bounded(tmp_path, folder):
+    version = load_linear(folder, "")
+    limits = RecordLimits(a_second=1e9, a_file=3, bytes_a_file=400, files=4)
+    for start in (0, 15):  # a second server goes on where the first ended
+        recorder = Recorder(tmp_path / "kept", pytest.fail, limits)
+        for number in range(start, start + 15):
+            recorder.keep(version, [f"text {number}"], [{"label": "a"}])
+            while recorder._waiting:
+                time.sleep(0.0005)
+        recorder.close()
+    files = sorted((tmp_path / "kept").iterdir())
+    assert len(files) == 4
+    kept = [line["input"] for line in lines(tmp_path / "kept")]
+    assert len(kept) <= 12 and kept[-1] == "text 29"
+    slow = Recorder(tmp_path / "slow", pytest.fail, RecordLimits(a_second=1e-9))
+    for number in range(100):
+        slow.keep(version, [f"text {number}"], [{"label": "a"}])
+    slow.close()
+    assert len(lines(tmp_path / "slow")) == 1
+
+
+def test_a_folder_that_cannot_be_written_is_refused_or_said_once(tmp_path, folder):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot be written"):
+        Recorder(tmp_path / "file" / "kept", pytest.fail, ALL)
+    said = []
+    recorder = Recorder(tmp_path / "gone", said.append, ALL)
+    (tmp_path / "gone").rmdir()
+    for _ in range(3):
+        recorder.keep(load_linear(folder, ""), ["a"], [{"label": "a"}])
+    recorder.close()
+    assert len(said) == 1 and said[0].startswith("nothing more is recorded: ")
