@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from kft import strategy
 from kft.api.evaluating import require_same_data
 from kft.api.reading import frames_of, progress_for, split_of
-from kft.deploy.export import Admitted, refuse_there
+from kft.deploy.export import Admitted, refuse_there, require_quantizable
 from kft.deploy.export import export as write_artifact
 from kft.deploy.formats.all_formats import FORMATS
 from kft.deploy.gate import admit
@@ -25,6 +25,7 @@ def export(
     destination: str | Path,
     *,
     format: str = "onnx",
+    quantize: str = "",
     force: bool = False,
     data: Mapping[str, pd.DataFrame] | pd.DataFrame | None = None,
     quiet: bool = False,
@@ -37,12 +38,15 @@ def export(
         run: The run folder.
         destination: A folder that is not there yet.
         format: Of the model's file; ``kft export --help`` lists them.
+        quantize: Writes smaller numbers, as ``--quantize`` does: answers are nearly those that were evaluated, and
+            ``About.quantized`` says how nearly.
         force: Ships a run whose gates fail, or whose files were changed; the artifact says so.
         data: The DataFrames that the run was trained on, where it was.
         quiet: Prints no progress.
 
     Raises:
         GateError: A gate of the recipe fails.
+        UsageError: The format cannot be quantized so.
         RunError: The folder is no run, was changed, or was never evaluated; or its data have changed.
         ParityError: What would ship answers otherwise than what was evaluated.
 
@@ -55,15 +59,19 @@ def export(
     chosen.require()
     refuse_there(target)
     known, result, forced = admit(open_run(Path(run)), force=force)
+    require_quantizable(known.task, chosen, quantize)
     progress = progress_for(quiet)
     for reason in (known.note, *(f"forced     {reason}" for reason in forced)):
         if reason:
             progress.note(reason)
+    if known.recipe.spec.export.gates and not quantize:
+        progress.note("gates      export.gates are asked of --quantize; this artifact answers as it was evaluated")
     split = split_of(known.recipe, frames_of(data))
     require_same_data(known.folder, known.receipt, split)
     card = known.folder.card.read_text(encoding="utf-8") if known.folder.card.is_file() else _card(known.folder)
+    admitted = Admitted(known, result, split.test, forced, card, quantize, force)
     with strategy.start("one").scope():
-        return write_artifact(Admitted(known, result, split.test, forced, card), target, chosen, progress)
+        return write_artifact(admitted, target, chosen, progress)
 
 
 def _card(folder: RunFolder) -> str:

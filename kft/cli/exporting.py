@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import rich_click as click
 
 from kft.cli.common import output_options, print_json, terms_option
 from kft.deploy.formats.all_formats import FORMATS
+from kft.records.estimate import metric_title, percent
+from kft.records.quantized import Quantized
 from kft.terminal import echo
+
+QUANTIZATIONS = sorted({name for each in FORMATS for name in each.quantizations})
 
 
 @click.command()
 @click.argument("run")
 @click.argument("destination", metavar="DEST")
 @click.option("--format", "format_", type=click.Choice(FORMATS.names()), default="onnx", show_default=True)
+@click.option(
+    "--quantize",
+    type=click.Choice(QUANTIZATIONS),
+    help="Smaller numbers; what they cost is measured on the test split and written into the artifact.",
+)
 @click.option("--force", is_flag=True, help="Ship it although a gate fails or a file was changed, and say so in it.")
 @click.option("--wheel", is_flag=True, help="Also write it beside DEST as a wheel: pip install brings what it needs.")
 @terms_option
 @output_options
-def export(run: str, destination: str, format_: str, force: bool, wheel: bool, as_json: bool, quiet: bool) -> int:
+def export(
+    run: str, destination: str, format_: str, quantize: str | None, force: bool, wheel: bool, as_json: bool, quiet: bool
+) -> int:
     """Write RUN as a folder DEST that answers without kft, after proof that it answers as what was evaluated.
 
     A fresh process, where kft cannot be imported, answers the test split. Exit 1 when a gate of the recipe fails.
@@ -27,20 +39,37 @@ def export(run: str, destination: str, format_: str, force: bool, wheel: bool, a
     from kft.api import exporting
     from kft.deploy.wheel import write_wheel
 
-    about = exporting.export(run, destination, format=format_, force=force, quiet=quiet)
+    about = exporting.export(run, destination, format=format_, quantize=quantize or "", force=force, quiet=quiet)
     written = write_wheel(Path(destination), about, Path(destination).parent) if wheel else None
     if as_json:
         print_json({"artifact": destination, "wheel": written, "about": about})
         return 0
-    parity = about.parity
-    assert parity is not None
-    echo(
-        f"{about.name} {about.version} ({about.format}) in {destination}: {parity.n:,} of {parity.of:,} test rows "
-        f"answered as they were evaluated, probabilities within {parity.largest:.1e}"
-    )
+    for line in told(about.quantized) if about.quantized else ():
+        echo(line)
+    how = f", {about.quantized.how}" if about.quantized else ""
+    held = f"{about.name} {about.version} ({about.format}{how}) in {destination}"
+    if (parity := about.parity) is not None:
+        held += f": {parity.n:,} of {parity.of:,} test rows answered as they were evaluated, "
+        held += f"probabilities within {parity.largest:.1e}"
+    echo(held)
     if written is not None:
         echo(f"pip install {written}")
     return 0
+
+
+def told(cost: Quantized) -> Iterator[str]:
+    """Yields what quantizing costs, a line each."""
+    yield f"quantized  {cost.how}: {cost.n:,} of {cost.of:,} test rows beside the answers that were evaluated"
+    for name, value in cost.before.items():
+        yield f"{metric_title(name):<10} {value:.4f}, now {cost.after[name]:.4f}"
+    drop = cost.accuracy_drop
+    yield f"drop       of accuracy: {drop.value:.4f} [{drop.low:.4f}, {drop.high:.4f}]"
+    yield f"changed    {percent(cost.labels_changed)} of labels, {percent(cost.abstentions_changed)} of abstentions"
+    whole, ships = cost.whole, cost.ships
+    yield f"p50, p99   {ships.p50_ms} and {ships.p99_ms} ms a single text; {whole.p50_ms} and {whole.p99_ms} ms before"
+    yield f"size       {ships.bytes / 1e6:.1f} MB; {whole.bytes / 1e6:.1f} MB before"
+    for name, gate in cost.gates.items():
+        yield f"gate       {name} {gate.rule}: reached {gate.reached}{'' if gate.passed else ', fails'}"
 
 
 COMMANDS = (export,)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,10 +17,11 @@ import numpy as np
 
 from kft.answer.load import Run, load_artifact
 from kft.deploy.bundle import packages_for, run_script
+from kft.deploy.cost import Answered, failures, measure_cost, measure_footprints, pass_gates
 from kft.deploy.evaluated import require_as_evaluated
 from kft.deploy.formats.format import Format
 from kft.deploy.near import Near
-from kft.deploy.parity import answered_alone, hold_to
+from kft.deploy.parity import answered_alone, hold_reading, hold_to
 from kft.deploy.reference import make_reference
 from kft.deploy.runner.trace import Stages
 from kft.errors import UsageError
@@ -32,6 +34,7 @@ from kft.records.shipped import NAME, About, Parity, Reading, write_about
 if TYPE_CHECKING:
     from kft.answer.artifact import Artifact
     from kft.data.examples import Examples
+    from kft.tasks.task import Task
     from kft.train.progress import Progress
 
 MOST_ROWS = 2000
@@ -50,6 +53,8 @@ class Admitted:
         test: That split.
         forced: Why it would have been refused.
         card: Its model card, as Markdown.
+        quantize: As ``--quantize`` has it; empty for numbers as they were evaluated.
+        force: Whether it ships although gates fail.
     """
 
     run: Run
@@ -57,6 +62,8 @@ class Admitted:
     test: Examples
     forced: tuple[str, ...]
     card: str
+    quantize: str = ""
+    force: bool = False
 
 
 def export(admitted: Admitted, destination: Path, format_: Format, progress: Progress) -> About:
@@ -70,18 +77,24 @@ def export(admitted: Admitted, destination: Path, format_: Format, progress: Pro
 
     Raises:
         ParityError: What would ship answers otherwise; nothing is left behind.
+        GateError: Quantizing costs more than ``export.gates`` allow; likewise.
         StorageError: The disk is full or the folder cannot be written.
     """
     from kft.deploy.graph import answering_graph
 
-    with building(destination) as folder:
+    with building(destination) as folder, tempfile.TemporaryDirectory(prefix="kft-whole-") as work:
         artifact = load_artifact(admitted.run)
         progress.note(f"graph      {format_.name}: {format_.about}")
         graph = answering_graph(artifact)
-        format_.write(graph, folder / format_.model)
+        quantization = format_.quantization(admitted.quantize) if admitted.quantize else None
+        whole = (folder if quantization is None else Path(work)) / format_.model
+        format_.write(graph, whole)
+        if quantization is not None:
+            progress.note(f"quantized  {admitted.quantize}: {quantization.about}")
+            quantization.write(graph, whole, folder / format_.model)
         if artifact.reader.tokenizer is not None:
             artifact.reader.tokenizer.tokenizer.save(str(folder / "tokenizer.json"))
-        about = _about(admitted, artifact, format_, graph)
+        about = replace(_about(admitted, artifact, format_, graph), alone=bool(quantization and quantization.alone))
         write_file(folder / "run.py", run_script(about))
         write_file(folder / "card.md", admitted.card)
         test = admitted.test.take(_rows(len(admitted.test), admitted.run.recipe.spec.seed))
@@ -93,7 +106,12 @@ def export(admitted: Admitted, destination: Path, format_: Format, progress: Pro
         require_as_evaluated(admitted.run, list(test.ids), reference, near)
         write_file(folder / "golden.jsonl", _golden(inputs, reference.stages))
         write_about(folder, about)
-        verdict = hold_to(reference.stages, answered_alone(folder, inputs, _names(about.packages)), inputs, near)
+        found = answered_alone(folder, inputs, _names(about.packages))
+        answered = Answered(test, len(admitted.test), reference.stages, found)
+        if quantization is not None:
+            hold_reading(reference.stages, found, inputs)
+            return write_about(folder, _with_cost(admitted, artifact, about, answered, (folder, whole)))
+        verdict = hold_to(reference.stages, found, inputs, near)
         parity = Parity(
             n=len(test),
             of=len(admitted.test),
@@ -103,6 +121,37 @@ def export(admitted: Admitted, destination: Path, format_: Format, progress: Pro
         )
         about = write_about(folder, replace(about, parity=parity))
     return about
+
+
+def _with_cost(
+    admitted: Admitted, artifact: Artifact, about: About, answered: Answered, places: tuple[Path, Path]
+) -> About:
+    """Returns what is said of a quantized artifact, whose folder and whose model before are given."""
+    folder, whole = places
+    sizes = measure_footprints(folder, about, whole, answered.test.inputs)
+    cost = measure_cost(answered, artifact, admitted.quantize, sizes)
+    gates = pass_gates(cost, admitted.run.recipe.spec.export.gates, force=admitted.force)
+    forced = (*about.forced, *(f"gate {failed}" for failed in failures(gates)))
+    return replace(about, quantized=replace(cost, gates=gates), forced=forced)
+
+
+def require_quantizable(task: Task, format_: Format, quantize: str) -> None:
+    """Refuses to quantize what nobody has measured.
+
+    Raises:
+        UsageError: The format has no such numbers, or the task is another than those that were measured.
+    """
+    if not quantize:
+        return
+    format_.quantization(quantize)
+    if not task.kind.one_class or task.reads.name == "image":
+        raise UsageError(
+            f"{task.name} is not quantized: what it would cost has not been measured",
+            where="--quantize",
+            received=quantize,
+            expected="a run that answers texts with one class of many",
+            next_step="leave out --quantize",
+        )
 
 
 def refuse_there(destination: Path) -> None:

@@ -94,22 +94,37 @@ def hold_to(expected: Stages, found: Stages, inputs: Sequence[Any], near: Near) 
     Raises:
         ParityError: They differ; names the first step at which they do, and an example.
     """
-    for stage, row, said, heard in _differences(expected, found, near):
-        raise ParityError(
-            "what would ship does not answer as what was evaluated",
-            where=f"{stage}, the first step that differs, at {_short(inputs[row])}",
-            received=heard,
-            expected=said,
-            next_step="nothing was exported; another --format may do, and this is worth a report",
-        )
+    for difference in _differences(expected, found, near):
+        raise _not_as_evaluated(difference, inputs)
     rows = list(zip(expected.answers, found.answers, strict=True))
     (name, *_) = (name for name, stage in STAGE_OF.items() if stage == "calibration" and name in expected.outputs[0])
     far = max(float(np.max(gap)) for gap in _gaps(name, expected, found))
     return Verdict(far, sum(_decided(one) != _decided(other) for one, other in rows))
 
 
-def _differences(expected: Stages, found: Stages, near: Near) -> Iterator[tuple[str, int, str, str]]:
-    """Yields stage, row, what was expected and what came, in the order of the stages."""
+def hold_reading(expected: Stages, found: Stages, inputs: Sequence[Any]) -> None:
+    """Compares what two models read: decoding, normalising and tokens are equal, whatever is computed from them.
+
+    Raises:
+        ParityError: They differ; names the first step at which they do, and an example.
+    """
+    for difference in _read_otherwise(expected, found):
+        raise _not_as_evaluated(difference, inputs)
+
+
+def _not_as_evaluated(difference: tuple[str, int, str, str], inputs: Sequence[Any]) -> ParityError:
+    stage, row, said, heard = difference
+    return ParityError(
+        "what would ship does not answer as what was evaluated",
+        where=f"{stage}, the first step that differs, at {_short(inputs[row])}",
+        received=heard,
+        expected=said,
+        next_step="nothing was exported; another --format may do, and this is worth a report",
+    )
+
+
+def _read_otherwise(expected: Stages, found: Stages) -> Iterator[tuple[str, int, str, str]]:
+    """Yields what ``_differences`` does, of the stages before the graph."""
     for stage in ("decoded", "normalised"):
         named = {"decoded": "decoding", "normalised": "normalising"}[stage]
         pairs = zip(getattr(expected, stage), getattr(found, stage), strict=True)
@@ -118,6 +133,11 @@ def _differences(expected: Stages, found: Stages, near: Near) -> Iterator[tuple[
         for name, values in one.items():
             if not np.array_equal(values, other[name]):
                 yield "tokens", row, f"{name} {_short(values.tolist())}", _short(other[name].tolist())
+
+
+def _differences(expected: Stages, found: Stages, near: Near) -> Iterator[tuple[str, int, str, str]]:
+    """Yields stage, row, what was expected and what came, in the order of the stages."""
+    yield from _read_otherwise(expected, found)
     for stage in ("vectors", "logits", "calibration", "rule"):
         for name in (name for name, of in STAGE_OF.items() if of == stage and name in expected.outputs[0]):
             yield from ((stage, *found_at) for found_at in _apart(name, expected, found, near))

@@ -113,8 +113,9 @@ def objections(proof: Proof, *, force: bool) -> tuple[str, ...]:
     about = proof.about
     against = [f"exported with --force: {why}" for why in proof.forced]
     if not against:  # whoever exported it knew of none of these
-        against += [f"gate {name} {gate.rule} fails" for name, gate in about.gates.items() if not gate.passed]
-    if about.parity is None:
+        gates = {**about.gates, **(about.quantized.gates if about.quantized else {})}
+        against += [f"gate {name} {gate.rule} fails" for name, gate in gates.items() if not gate.passed]
+    if about.parity is None and about.quantized is None:
         against.append("nobody has held its answers against those that were evaluated")
     against += proof.problems
     if against and not force:

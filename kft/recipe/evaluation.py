@@ -1,4 +1,4 @@
-"""What a recipe asks of the audit, of scoring and of answering."""
+"""What a recipe asks of the audit, of scoring, of answering and of what ships."""
 
 from __future__ import annotations
 
@@ -109,3 +109,15 @@ class EvaluateSpec(Spec):
         if self.abstain_at is not None and self.threshold is not None:
             raise ValueError("abstain_at or threshold, not both: one rule says when to abstain")
         return self
+
+
+ExportGate = Literal["accuracy_drop", "labels_changed", "p50_ms", "p99_ms", "megabytes"]
+"""What can be asked of what ships; see ``kft.records.quantized.Quantized.gate_values``."""
+
+
+class ExportSpec(Spec):
+    """What must hold of a quantized artifact, as it is measured on the test split and on the machine that exports."""
+
+    gates: dict[ExportGate, Gate] = Field(
+        default_factory=dict, description='such as {accuracy_drop: "<= 0.005", p50_ms: "<= 20"}; of --quantize'
+    )

@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from kft.recipe.evaluation import AuditSpec, EvaluateSpec
+from kft.recipe.evaluation import AuditSpec, EvaluateSpec, ExportSpec
 from kft.recipe.personal_kinds import PersonalKind
 from kft.recipe.spec import Spec
 from kft.recipe.training import TrainSpec
@@ -216,3 +216,4 @@ class RecipeSpec(Spec):
     features: FeaturesSpec = Field(default_factory=FeaturesSpec)
     audit: AuditSpec = Field(default_factory=AuditSpec)
     evaluate: EvaluateSpec = Field(default_factory=EvaluateSpec)
+    export: ExportSpec = Field(default_factory=ExportSpec)

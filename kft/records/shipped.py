@@ -15,6 +15,7 @@ from kft.records.document import document_text, read_document, write_document
 from kft.records.estimate import Estimate
 from kft.records.fields import absent
 from kft.records.metrics import GateResult
+from kft.records.quantized import Quantized
 from kft.records.receipt import Receipt
 
 NAME = "artifact.json"
@@ -88,7 +89,9 @@ class About:
         calibration: How it decides; the graph holds all of it. None where nothing is fitted for such answers.
         metrics: What it reached on the test split.
         gates: Of the recipe.
-        parity: That it answers what was evaluated.
+        parity: That it answers what was evaluated; None of a quantized one, which answers nearly that.
+        quantized: What its smaller numbers cost; None where none are smaller.
+        alone: Whether it answers one example at a time, because others in a batch would change the answer.
         receipt: Of the run.
         forced: Why an export would have been refused without ``--force``; empty else.
         files: sha256 of every other file by its path.
@@ -114,6 +117,8 @@ class About:
     parity: Parity | None
     receipt: Receipt
     forced: tuple[str, ...] = absent(())
+    quantized: Quantized | None = absent()
+    alone: bool = absent(False)
     files: Mapping[str, str] = field(default_factory=dict)
     digest: str = absent("")
 

@@ -266,5 +266,6 @@ CLASSES = AnswerKind(
         "evaluate.abstain_at",
         "evaluate.threshold",
         "evaluate.out_of_scope",
+        "export.gates",
     ),
 )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,21 @@ from kft.errors import UsageError
 
 if TYPE_CHECKING:
     import keras
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """A way to write a format in smaller numbers. Offered are those that were measured; see docs/shipping.md.
+
+    Attributes:
+        about: For people, in a few words.
+        write: (a graph, the file that ``Format.write`` wrote of it, the path to write to); by the vendor's own tool.
+        alone: Whether an answer would hang on the other examples of its batch: it is then given one at a time.
+    """
+
+    about: str
+    write: Callable[[keras.Model, Path, Path], None]
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -27,6 +42,7 @@ class Format:
         modules: What has to be there to write it.
         extra: Of kft, that brings them; empty where kft needs them anyway.
         tolerance: How far a probability, or a number in its standard deviations, may lie from the evaluated one.
+        quantizations: By the name that ``--quantize`` takes.
     """
 
     name: str
@@ -37,6 +53,7 @@ class Format:
     modules: tuple[str, ...]
     extra: str
     tolerance: float
+    quantizations: Mapping[str, Quantization] = field(default_factory=dict)
 
     def require(self) -> None:
         """Refuses a format whose packages are not installed.
@@ -52,6 +69,22 @@ class Format:
                 received=f"no {', no '.join(missing)}",
                 next_step=f"pip install 'kft[{self.extra}]'",
             )
+
+    def quantization(self, name: str) -> Quantization:
+        """Returns a way to write smaller numbers.
+
+        Raises:
+            UsageError: This format has none of that name; says which it has.
+        """
+        if name not in self.quantizations:
+            raise UsageError(
+                f"the format {self.name} is not quantized so",
+                where="--quantize",
+                received=name,
+                expected=", ".join(self.quantizations) or f"no --quantize: nothing of {self.name} has been measured",
+                next_step="docs/shipping.md says what each format can be, and what that costs",
+            )
+        return self.quantizations[name]
 
 
 def signature(graph: keras.Model) -> list[Any]:

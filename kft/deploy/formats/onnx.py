@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kft.deploy.formats.format import Format, signature
+from kft.deploy.formats.format import Format, Quantization, signature
 
 if TYPE_CHECKING:
     import keras
@@ -20,6 +21,25 @@ def _write(graph: keras.Model, path: Path) -> None:
         graph.export(str(path), format="onnx", input_signature=signature(graph), verbose=False)
 
 
+def _write_dynamic(graph: keras.Model, whole: Path, path: Path) -> None:
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    nodes = [node.name for node in onnx.load(str(whole), load_external_data=False).graph.node]
+    logging.disable(logging.WARNING)  # it advises a step that is for static quantization
+    try:
+        quantize_dynamic(
+            whole,
+            path,
+            op_types_to_quantize=["MatMul", "Gather"],
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+            nodes_to_exclude=[name for name in nodes if "/head" in name or "/decide" in name],
+        )
+    finally:
+        logging.disable(logging.NOTSET)
+
+
 ONNX = Format(
     name="onnx",
     about="ONNX Runtime: small, starts at once, on every system",
@@ -29,4 +49,9 @@ ONNX = Format(
     modules=("tf2onnx", "onnx", "onnxruntime"),
     extra="onnx",
     tolerance=1e-4,
+    quantizations={
+        "dynamic": Quantization(
+            "the backbone's weights in int8, and what they are multiplied with as it comes", _write_dynamic, alone=True
+        )
+    },
 )

@@ -56,7 +56,9 @@ class Model:
         outputs: list[Row] = [{}] * len(inputs)
         lengths = [len(next(iter(row.values()))) for row in read.rows]
         order = np.argsort(lengths, kind="stable")
-        for places in np.split(order, range(BATCH, len(order), BATCH)):
+        # One activation scale for a whole batch: an answer would hang on who else asks.
+        size = 1 if self.about.get("alone") else BATCH
+        for places in np.split(order, range(size, len(order), size)):
             found = self.engine(padded([read.rows[place] for place in places], self.about["inputs"]))
             for at, place in enumerate(places):
                 outputs[place] = {name: values[at] for name, values in found.items()}

@@ -1,0 +1,142 @@
+"""What smaller numbers cost: the answers of a quantized artifact beside those that were evaluated, and its speed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kft.deploy.runner.model import Model, open_model
+from kft.deploy.runner.trace import Stages
+from kft.errors import GateError
+from kft.evaluate.evaluate import check_gate
+from kft.metrics.intervals import paired_difference
+from kft.recipe.evaluation import ExportGate
+from kft.records.document import as_document
+from kft.records.metrics import GateResult
+from kft.records.quantized import Footprint, Quantized
+from kft.records.shipped import About
+
+if TYPE_CHECKING:
+    from kft.answer.artifact import Artifact
+    from kft.data.examples import Examples
+
+TIMED = 100
+"""Examples that are timed, one by one, in each round."""
+ROUNDS = 3
+"""Each model is timed so often, in turn: what else the machine does then falls on both."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The same rows, answered twice.
+
+    Attributes:
+        test: The rows.
+        of: How many there are in the test split.
+        expected: As they were evaluated.
+        found: By what ships, in a process without kft.
+    """
+
+    test: Examples
+    of: int
+    expected: Stages
+    found: Stages
+
+
+def measure_cost(answered: Answered, artifact: Artifact, how: str, sizes: tuple[Footprint, Footprint]) -> Quantized:
+    """Measures what quantizing changed; without gates.
+
+    Args:
+        answered: Rows of the test split.
+        artifact: What was evaluated; one class of many.
+        how: As ``--quantize`` has it.
+        sizes: Of the model before and after; see ``measure_footprints``.
+    """
+    judging, labels, groups = artifact.kind.judging, answered.test.labels, answered.test.groups
+    assert labels is not None
+    truth = judging.truth(list(labels), artifact.space)
+    before, after = (
+        np.stack([row["probabilities"] for row in stages.outputs]) for stages in (answered.expected, answered.found)
+    )
+    pairs = list(zip(answered.expected.answers, answered.found.answers, strict=True))
+    return Quantized(
+        how=how,
+        n=len(pairs),
+        of=answered.of,
+        before={name: metric.value(truth, before) for name, metric in judging.metrics.items()},
+        after={name: metric.value(truth, after) for name, metric in judging.metrics.items()},
+        accuracy_drop=paired_difference(judging.metrics["accuracy"], truth, before, after, groups),
+        labels_changed=float(np.mean([one["label"] != other["label"] for one, other in pairs])),
+        abstentions_changed=float(np.mean([one["abstain"] != other["abstain"] for one, other in pairs])),
+        whole=sizes[0],
+        ships=sizes[1],
+        gates={},
+    )
+
+
+def measure_footprints(folder: Path, about: About, whole: Path, inputs: Sequence[Any]) -> tuple[Footprint, Footprint]:
+    """Returns what the model takes before it was quantized, and what it takes in the artifact.
+
+    Args:
+        folder: The artifact's.
+        about: Its artifact.json.
+        whole: The model's file before, in a folder of its own.
+        inputs: Raw; the first few are answered.
+    """
+    document = as_document(about)
+    former = open_model(folder, {**document, "model": str(whole.resolve()), "alone": False})
+    models, asked = (former, open_model(folder, document)), list(inputs[:TIMED])
+    took: tuple[list[float], list[float]] = ([], [])
+    for model in models:  # the first answers build what the later ones use
+        _time(model, asked[:10])
+    for _ in range(ROUNDS):
+        for model, times in zip(models, took, strict=True):
+            times += _time(model, asked)
+    paths = (whole, folder / about.model)
+    first, second = (_footprint(times, path) for times, path in zip(took, paths, strict=True))
+    return first, second
+
+
+def _time(model: Model, inputs: Sequence[Any]) -> list[float]:
+    times = []
+    for given in inputs:
+        start = perf_counter()
+        model.predict([given])
+        times.append(1000 * (perf_counter() - start))
+    return times
+
+
+def _footprint(times: Sequence[float], model: Path) -> Footprint:
+    half, most = np.percentile(times, (50, 99))
+    size = sum(path.stat().st_size for path in model.parent.glob(f"{model.stem}.*") if path.is_file())
+    return Footprint(round(float(half), 2), round(float(most), 2), size)
+
+
+def pass_gates(cost: Quantized, rules: Mapping[ExportGate, str], *, force: bool) -> dict[str, GateResult]:
+    """Holds what quantizing costs against the recipe's ``export.gates``.
+
+    Raises:
+        GateError: One fails, and nobody insists.
+    """
+    values = cost.gate_values()
+    gates: dict[str, GateResult] = {name: check_gate(rule, values[name]) for name, rule in rules.items()}
+    failed = failures(gates)
+    if failed and not force:
+        raise GateError(
+            "gates of the recipe fail for what would ship: " + ", ".join(failed),
+            where=f"export.gates, --quantize {cost.how}",
+            received=failed[0],
+            expected="gates that hold",
+            next_step="nothing was exported; leave out --quantize, or ship it with --force, which the artifact says",
+        )
+    return gates
+
+
+def failures(gates: Mapping[str, GateResult]) -> list[str]:
+    """Returns the gates that fail, in words."""
+    return [f"{name} {gate.rule} (reached {gate.reached})" for name, gate in gates.items() if not gate.passed]

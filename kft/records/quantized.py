@@ -1,0 +1,66 @@
+"""What smaller numbers cost: a quantized artifact beside what was evaluated, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kft.records.estimate import Estimate
+from kft.records.fields import rounded
+from kft.records.metrics import GateResult
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What a model file takes, on the machine that exported.
+
+    Attributes:
+        p50_ms: Half of the answers to a single example came sooner, reading included; one example at a time.
+        p99_ms: Likewise, 99 of 100.
+        bytes: The model's file or files.
+    """
+
+    p50_ms: float = rounded(2)
+    p99_ms: float = rounded(2)
+    bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """What a quantized artifact costs, in a process without kft, paired with the answers that were evaluated.
+
+    Attributes:
+        how: As ``--quantize`` has it.
+        n: Test rows that were answered.
+        of: Test rows there are.
+        before: Metrics of the evaluated answers to these rows.
+        after: Those of what ships.
+        accuracy_drop: Accuracy before less accuracy after, with its paired 95 % interval.
+        labels_changed: Share of the rows whose most probable label is another.
+        abstentions_changed: Share of the rows that are answered where they were withheld, or withheld where answered.
+        whole: Of the same format, not quantized.
+        ships: Of what ships.
+        gates: ``export.gates`` of the recipe.
+    """
+
+    how: str
+    n: int
+    of: int
+    before: Mapping[str, float]
+    after: Mapping[str, float]
+    accuracy_drop: Estimate
+    labels_changed: float
+    abstentions_changed: float
+    whole: Footprint
+    ships: Footprint
+    gates: Mapping[str, GateResult]
+
+    def gate_values(self) -> dict[str, float]:
+        """Returns what ``export.gates`` of a recipe can ask for."""
+        return {
+            "accuracy_drop": self.accuracy_drop.value,
+            "labels_changed": self.labels_changed,
+            "p50_ms": self.ships.p50_ms,
+            "p99_ms": self.ships.p99_ms,
+            "megabytes": self.ships.bytes / 1e6,
+        }
