@@ -68,6 +68,8 @@ bench: $(DEV_INSTALLED)
 	$(BIN)/python benchmarks/frozen_probe.py $(BENCH) --repeats 1
 	$(BIN)/python benchmarks/partial.py $(BENCH)
 	$(BIN)/python benchmarks/full.py $(BENCH) $(if $(PEERS),--peers $(PEERS))
+	$(BIN)/python benchmarks/floor.py $(BENCH)
+	$(BIN)/python benchmarks/time_to_accuracy.py $(BENCH) $(if $(PEERS),--peers $(PEERS))
 	$(BIN)/python benchmarks/whole_run.py $(BENCH)
 	$(BIN)/python benchmarks/inference.py $(BENCH)
 	$(BIN)/python benchmarks/scaling.py

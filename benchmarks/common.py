@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import platform
+import resource
 import shutil
 import statistics
 import sys
@@ -81,6 +82,11 @@ def cpu_seconds() -> float:
     return time.process_time() + sum(os.times()[2:4])
 
 
+def peak_mib() -> int:
+    """The most memory that was ever resident in this process, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
 def in_turns(contenders: Mapping[str, Callable[[], dict[str, float]]], repeats: int) -> dict[str, dict[str, Any]]:
     """Runs the contenders in turns, so that a busy minute hits all of them; each returns its own seconds."""
     found: dict[str, list[dict[str, float]]] = {name: [] for name in contenders}
@@ -93,19 +99,22 @@ def in_turns(contenders: Mapping[str, Callable[[], dict[str, float]]], repeats: 
     return {name: {key: [round(run[key], 4) for run in runs] for key in runs[0]} for name, runs in found.items()}
 
 
-def ratios(found: Mapping[str, Mapping[str, Any]], base: str) -> dict[str, dict[str, list[float]]]:
+def ratios(
+    found: Mapping[str, Mapping[str, Any]], base: str, units: tuple[str, ...] = ("cpu_s", "wall_s")
+) -> dict[str, dict[str, list[float]]]:
     """Returns each other contender's seconds over ours, turn by turn, as lowest, median, highest."""
     table = {}
     for name, values in found.items():
         if name != base:
             table[name] = {
-                unit: _spread([other / own for other, own in zip(values[unit], found[base][unit], strict=True)])
-                for unit in ("cpu_s", "wall_s")
+                unit: spread([other / own for other, own in zip(values[unit], found[base][unit], strict=True)])
+                for unit in units
             }
     return table
 
 
-def _spread(values: list[float]) -> list[float]:
+def spread(values: list[float]) -> list[float]:
+    """Returns the lowest, the median and the highest."""
     return [round(value, 2) for value in (min(values), statistics.median(values), max(values))]
 
 

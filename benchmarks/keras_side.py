@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ def keras_fit(rows: Rows, unfreeze: str, epochs: int, lr: float) -> Any:
     return model
 
 
-def keras_hub_fit(rows: Rows, epochs: int, lr: float) -> Any:
+def keras_hub_fit(rows: Rows, epochs: int, lr: float, *, callbacks: Sequence[Any] = (), seed: int = 0) -> Any:
     """Trains keras-hub's own text classifier, all of it, at the p99 length; returns it with its logits."""
     import keras
     import keras_hub
@@ -67,7 +68,7 @@ def keras_hub_fit(rows: Rows, epochs: int, lr: float) -> Any:
     import kft
     from kft import assets
 
-    keras.utils.set_random_seed(0)
+    keras.utils.set_random_seed(seed)
     folder = str(assets.fetch(PACKAGES.get("minilm-l6")))
     length = p99(rows)
     tokenizer = keras_hub.models.BertTokenizer.from_preset(folder, strip_accents=True)
@@ -87,6 +88,7 @@ def keras_hub_fit(rows: Rows, epochs: int, lr: float) -> Any:
         validation_data=(np.array(rows.split.valid.inputs), rows.targets("valid")),
         batch_size=BATCH_SIZE,
         epochs=epochs,
+        callbacks=list(callbacks),
         verbose=0,
     )
     assert kft.__version__

@@ -34,9 +34,11 @@ class Rows:
         return self.targets("test")
 
 
-def load_rows(train: Path, test: Path, **train_spec: Any) -> Rows:
-    """Reads a csv with the columns text and label; 15 % of train is valid."""
+def load_rows(train: Path, test: Path, valid: Path | None = None, **train_spec: Any) -> Rows:
+    """Reads a csv with the columns text and label; 15 % of train is valid where it is no file of its own."""
     data = {"train": str(train.absolute()), "test": str(test.absolute()), "text": "text", "label": "label"}
+    if valid:
+        data["valid"] = str(valid.absolute())
     # Through the loader, which fills in what hangs on the task.
     spec = load_recipe({"task": "text-classification", "data": data, "train": train_spec}).spec
     return Rows(spec, load_split(spec.data, task=TASKS.get(spec.task), base=Path.cwd(), locate=assets.locate))

@@ -3,7 +3,8 @@
 python benchmarks/peers_side.py trainer|sentence-transformers|setfit|autogluon FOLDER MODEL SETTINGS
 
 FOLDER holds train.csv and test.csv with text and target, and valid.csv where a peer is given rows of its own to choose
-by; the test logits go to FOLDER/logits.npy. MODEL is the folder of the weights, SETTINGS a JSON object.
+by; the test logits go to FOLDER/logits.npy, or to the file that SETTINGS, a JSON object, names as logits; where that is
+there, nothing is answered. MODEL is the folder of the weights.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import resource
 import sys
 import time
 from collections.abc import Callable
@@ -27,7 +29,15 @@ Answer = Callable[[pd.DataFrame], np.ndarray]
 
 
 def trainer(frames: Frames, model_folder: str, folder: Path, settings: dict[str, Any]) -> Answer:
-    """Hugging Face Trainer as its users run it: its classifier, dynamic padding, its schedule."""
+    """Hugging Face Trainer as its users run it."""
+    runner, as_rows = make_trainer(frames, model_folder, folder, settings)
+    runner.train()
+    runner.args.train_sampling_strategy = "random"  # else it groups the test texts too and answers out of order
+    return lambda frame: runner.predict(as_rows(frame)).predictions
+
+
+def make_trainer(frames: Frames, model_folder: str, folder: Path, settings: dict[str, Any], callbacks: tuple = ()):
+    """Returns a Trainer, and what makes its rows of a table: its classifier, dynamic padding, its schedule."""
     import torch
     from transformers import (
         AutoModelForSequenceClassification,
@@ -38,7 +48,7 @@ def trainer(frames: Frames, model_folder: str, folder: Path, settings: dict[str,
         set_seed,
     )
 
-    set_seed(0)
+    set_seed(settings.get("seed", 0))
     tokenizer = AutoTokenizer.from_pretrained(model_folder)
 
     class Rows(torch.utils.data.Dataset):
@@ -68,15 +78,15 @@ def trainer(frames: Frames, model_folder: str, folder: Path, settings: dict[str,
             report_to=[],
             use_cpu=True,
             disable_tqdm=True,
+            seed=settings.get("seed", 0),
             **by_length,
         ),
         train_dataset=Rows(frames["train"]),
         eval_dataset=Rows(frames["valid"]) if "valid" in frames else None,
         data_collator=DataCollatorWithPadding(tokenizer),
+        callbacks=list(callbacks),
     )
-    runner.train()
-    runner.args.train_sampling_strategy = "random"  # else it groups the test texts too and answers out of order
-    return lambda frame: runner.predict(Rows(frame)).predictions
+    return runner, Rows
 
 
 def sentence_transformers(frames: Frames, model_folder: str, folder: Path, settings: dict[str, Any]) -> Answer:
@@ -160,13 +170,19 @@ def main() -> None:
     train_peer, libraries = PEERS[peer]
     for library in libraries:
         importlib.import_module(library)
+    chosen = json.loads(settings)
+    logits = folder / chosen.pop("logits", "logits.npy")
+    known = logits.exists() and logits.name != "logits.npy"
     clocks = [_clocks()]
-    answer = train_peer(frames, model, folder, json.loads(settings))
+    answer = train_peer(frames, model, folder, chosen)
     clocks.append(_clocks())
-    np.save(folder / "logits.npy", answer(frames["test"]))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    if not known:
+        np.save(logits, answer(frames["test"]))
     clocks.append(_clocks())
     train, test = np.diff(clocks, axis=0)
-    print(json.dumps({"cpu_s": train[0], "wall_s": train[1], "test_cpu_s": test[0], "test_wall_s": test[1]}))
+    seconds = {"cpu_s": train[0], "wall_s": train[1], "test_cpu_s": test[0], "test_wall_s": test[1]}
+    print(json.dumps({**seconds, "peak_mib": peak}))
 
 
 def _clocks() -> tuple[float, float]:

@@ -23,7 +23,8 @@ def spent(command: list[str], checkout: Path) -> dict[str, float]:
     """Runs a Python command on a checkout of kft; returns the child's seconds."""
     before, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     environment = {**os.environ, "PYTHONPATH": str(checkout)}
-    subprocess.run([sys.executable, *command], check=True, capture_output=True, env=environment)
+    # In the checkout: where `python -m` is called, that folder's kft comes before PYTHONPATH's.
+    subprocess.run([sys.executable, *command], check=True, capture_output=True, env=environment, cwd=checkout)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return {"cpu_s": cpu, "wall_s": time.perf_counter() - wall}

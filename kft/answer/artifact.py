@@ -204,7 +204,7 @@ class Artifact:
             self.kind.judging.prediction(answer, self.space, text) for answer, text in zip(answers, texts, strict=True)
         ]
         foreign = self.decisions.foreign(answers, found.vectors)
-        withheld = zip(predictions, self.decisions.abstains(answers, found.vectors), foreign, strict=True)
+        withheld = zip(predictions, foreign | self.decisions.unsure(answers), foreign, strict=True)
         return [_withheld(said, FOREIGN if far else UNSURE) if abstain else said for said, abstain, far in withheld]
 
 

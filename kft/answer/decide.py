@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -84,8 +85,13 @@ class Scope:
             vectors: ``float[n, width]``: what the head's last layer reads.
             probabilities: ``float[n, classes]``, calibrated.
         """
-        scores = neighbour_score(self.known.astype(np.float32), vectors), softmax_score(probabilities)
+        scores = _distance(self._known, vectors), softmax_score(probabilities)
         return combined_score(scores, (self.distance, self.unsure))
+
+    @cached_property
+    def _known(self) -> np.ndarray:
+        """What is known, made ready once: of thousands of rows that takes longer than an answer does."""
+        return unit_rows(self.known.astype(np.float32))
 
     def flags(self, vectors: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
         """Returns ``bool[n]``: which examples look foreign; see ``score``."""
@@ -114,8 +120,13 @@ def neighbour_score(known: np.ndarray, features: np.ndarray, k: int = NEIGHBOUR)
         >>> neighbour_score(np.array([[1.0, 0.0]]), np.array([[2.0, 0.0], [0.0, 1.0]])).tolist()
         [0.0, 1.0]
     """
+    return _distance(unit_rows(known), features, k)
+
+
+def _distance(known: np.ndarray, features: np.ndarray, k: int = NEIGHBOUR) -> np.ndarray:
+    """Returns ``float[n]``: as ``neighbour_score``, of known rows of length one."""
     place = len(known) - min(k, len(known))
-    parts = cosines(unit_rows(features), unit_rows(known))
+    parts = cosines(unit_rows(features), known)
     return np.concatenate([1 - np.partition(alike, place, axis=1)[:, place] for _, alike in parts])
 
 
@@ -166,9 +177,11 @@ class Decisions:
 
     def abstains(self, answers: np.ndarray, vectors: np.ndarray | None = None) -> np.ndarray:
         """Returns ``bool[n]``: which calibrated answers are withheld; see ``foreign``."""
-        if self.rule is None:
-            return self.foreign(answers, vectors)
-        return self.foreign(answers, vectors) | self.rule.withholds(answers)
+        return self.foreign(answers, vectors) | self.unsure(answers)
+
+    def unsure(self, answers: np.ndarray) -> np.ndarray:
+        """Returns ``bool[n]``: which calibrated answers the rule withholds; none without one."""
+        return np.zeros(len(answers), bool) if self.rule is None else self.rule.withholds(answers)
 
 
 NOTHING = Decisions()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import rich_click as click
 
 from kft.cli.common import output_options, print_json, terms_option
@@ -22,18 +24,21 @@ from kft.terminal import echo
     help="Of the model's file.",
 )
 @click.option("--force", is_flag=True, help="Ship it although a gate fails or a file was changed, and say so in it.")
+@click.option("--wheel", is_flag=True, help="Also write it beside DEST as a wheel: pip install brings what it needs.")
 @terms_option
 @output_options
-def export(run: str, destination: str, format_: str, force: bool, as_json: bool, quiet: bool) -> int:
+def export(run: str, destination: str, format_: str, force: bool, wheel: bool, as_json: bool, quiet: bool) -> int:
     """Write RUN as a folder DEST that answers without kft, after proof that it answers as what was evaluated.
 
     A fresh process, where kft cannot be imported, answers the test split. Exit 1 when a gate of the recipe fails.
     """
     from kft.api import exporting
+    from kft.deploy.wheel import write_wheel
 
     about = exporting.export(run, destination, format=format_, force=force, quiet=quiet)
+    written = write_wheel(Path(destination), about, Path(destination).parent) if wheel else None
     if as_json:
-        print_json({"artifact": destination, "about": about})
+        print_json({"artifact": destination, "wheel": written, "about": about})
         return 0
     parity = about.parity
     assert parity is not None
@@ -41,6 +46,8 @@ def export(run: str, destination: str, format_: str, force: bool, as_json: bool,
         f"{about.name} {about.version} ({about.format}) in {destination}: {parity.n:,} of {parity.of:,} test rows "
         f"answered as they were evaluated, probabilities within {parity.largest:.1e}"
     )
+    if written is not None:
+        echo(f"pip install {written}")
     return 0
 
 

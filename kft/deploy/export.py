@@ -74,7 +74,7 @@ def export(admitted: Admitted, destination: Path, format_: Format, progress: Pro
     """
     from kft.deploy.graph import answering_graph
 
-    with _building(destination) as folder:
+    with building(destination) as folder:
         artifact = load_artifact(admitted.run)
         progress.note(f"graph      {format_.name}: {format_.about}")
         graph = answering_graph(artifact)
@@ -125,7 +125,7 @@ def refuse_there(destination: Path) -> None:
 
 
 @contextmanager
-def _building(destination: Path) -> Iterator[Path]:
+def building(destination: Path) -> Iterator[Path]:
     """Gives a folder beside the destination, which takes its place when the body ends; or is gone when it fails."""
     temporary = destination.with_name(f".{destination.name}.tmp")
     with storage_errors(destination):
