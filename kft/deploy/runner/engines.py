@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,6 +49,8 @@ def open_onnx(path: Path) -> Engine:
 
 def open_openvino(path: Path) -> Engine:
     """Opens an OpenVINO model on the CPU, in the precision that its file has."""
+    # With this package there OpenVINO would report each start to its vendor; it does without.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     with needed("openvino"):
         import openvino
 
