@@ -64,7 +64,7 @@ def test_what_tensorflow_serving_finds(saved):
 
 
 def test_there_is_no_format_keras(shipped_run, tmp_path, kft_cli):
-    with pytest.raises(UsageError, match="there is no format keras: a .keras file holds no code"):
+    with pytest.raises(UsageError, match=r"there is no format keras: a \.keras file holds no code"):
         kft.export(shipped_run, tmp_path / "new", format="keras")
     code, _, err = kft_cli("export", shipped_run, tmp_path / "new", "--format", "keras")
     assert code == 2 and "--format saved-model" in err and not list(tmp_path.iterdir())
