@@ -19,7 +19,7 @@ from kft.notebook import Piece, Verbatim, shows
 from kft.recipe.durations import format_size
 from kft.recipe.load import Recipe
 from kft.registry import nearest
-from kft.train.tpu_rules import TpuCheck, check_batch
+from kft.train.tpu_rules import TpuCheck, check_batch, check_precision
 
 
 @shows
@@ -125,7 +125,9 @@ def launch(
     loaded, _ = as_recipe(recipe, overrides, None)
     placed = place(loaded, data)
     if machine.is_tpu:
-        _require_tpu(loaded, machine, [check_batch(loaded.spec.train.batch_size, machine.devices)])
+        spec = loaded.spec
+        checks = [check_batch(spec.train.batch_size, machine.devices), *check_precision(spec.features.precision)]
+        _require_tpu(loaded, machine, checks)
     need, unchecked = _look(loaded, placed, machine, workers, quiet) if check else (None, "--no-check")
     if need:
         require_memory(machine, on, workers, need)

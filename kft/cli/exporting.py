@@ -8,7 +8,7 @@ from pathlib import Path
 import rich_click as click
 
 from kft.cli.common import output_options, print_json, terms_option
-from kft.deploy.formats.all_formats import FORMATS
+from kft.deploy.formats.all_formats import FORMATS, REFUSED
 from kft.records.estimate import metric_title, percent
 from kft.records.quantized import Quantized
 from kft.terminal import echo
@@ -19,7 +19,15 @@ QUANTIZATIONS = sorted({name for each in FORMATS for name in each.quantizations}
 @click.command()
 @click.argument("run")
 @click.argument("destination", metavar="DEST")
-@click.option("--format", "format_", type=click.Choice(FORMATS.names()), default="onnx", show_default=True)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice((*FORMATS.names(), *REFUSED)),
+    metavar="|".join(FORMATS.names()),
+    default="onnx",
+    show_default=True,
+    help="Of the model's file.",
+)
 @click.option(
     "--quantize",
     type=click.Choice(QUANTIZATIONS),
