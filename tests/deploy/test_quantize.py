@@ -55,6 +55,7 @@ def test_it_is_promoted_like_any_other(small):
     assert objections(prove(small), force=False) == ()
 
 
+@pytest.mark.slow
 def test_a_gate_that_fails_leaves_nothing_and_force_is_recorded(shipped_run, tmp_path):
     import shutil
 
