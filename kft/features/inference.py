@@ -127,10 +127,10 @@ def make_inference(model: Forward, batch_size: int, *, together: bool = True, co
         function = tf.function(infer, input_signature=(replica_specs(specs) if dealt else specs,), autograph=False)
     total = rows * (strategy.num_replicas_in_sync if dealt else 1)
     per_token = tuple(has_token_axis(tensor) for tensor in model.outputs)
-    return Inference(function, total, per_token, dealt, static or compiled, _positions(model))
+    return Inference(function, total, per_token, dealt, static or compiled, positions_in(model))
 
 
-def _positions(model: Forward) -> int | None:
+def positions_in(model: Forward) -> int | None:
     """Returns how many tokens the layers have positions for; they name it as keras-hub's do."""
     found = [getattr(layer, "sequence_length", None) for layer in model.layers]
     return min((length for length in found if isinstance(length, int)), default=None)

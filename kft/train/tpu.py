@@ -22,7 +22,7 @@ from kft.train.objectives import objective_of
 from kft.train.optimizer import make_optimizer
 from kft.train.prepare import Prepared
 from kft.train.step import make_train_step
-from kft.train.tpu_rules import TpuCheck, check_batch
+from kft.train.tpu_rules import TpuCheck, check_batch, check_precision
 
 
 def check_tpu(prepared: Prepared, cores: int) -> list[TpuCheck]:
@@ -35,7 +35,7 @@ def check_tpu(prepared: Prepared, cores: int) -> list[TpuCheck]:
     spec, model, data = prepared.spec.train, prepared.model, prepared.data
     sources = [data.train.source, data.valid.source]
     longest = data.train.source.with_edges(data.valid.source).longest
-    checks = [check_batch(spec.batch_size, cores)]
+    checks = [check_batch(spec.batch_size, cores), *check_precision(prepared.spec.features.precision)]
     for phase in (phase for phase in prepared.phases if not phase.solved):
         with as_if(model, what_trains_in(model, phase)):
             split = objective_of(phase).outputs(split_at_boundary(model))
