@@ -36,6 +36,7 @@ _PUBLIC = {
     "export": "kft.api.exporting",
     "freeze": "kft.model.freeze",
     "launch": "kft.api.launching",
+    "launch_server": "kft.api.launching",
     "load": "kft.api.answering",
     "load_backbone": "kft.model.backbones",
     "load_recipe": "kft.tasks.recipes",

@@ -10,7 +10,7 @@ import functools
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # Each replica is traced in a thread of its own, and a context variable is a thread's own.
 _row_mask: ContextVar[Any] = ContextVar("row_mask", default=None)
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def describe() -> str:
@@ -74,24 +75,69 @@ def pad_rows(plan: np.ndarray, size: int) -> np.ndarray:
     return np.pad(plan, ((0, 0), (0, size - plan.shape[1])), constant_values=-1)
 
 
+def on_accelerator() -> bool:
+    """Whether computations run on another device than the CPU."""
+    import tensorflow as tf
+
+    strategy = tf.distribute.get_strategy()
+    if tf.distribute.has_strategy():  # logical CPU devices may have been asked for beside a GPU
+        return needs_static_shapes(strategy) or any("GPU" in device for device in strategy.extended.worker_devices)
+    return bool(tf.config.list_logical_devices("GPU"))
+
+
+def in_any_thread(function: _Function) -> _Function:
+    """Returns the function as it acts here, for other threads: which strategy is current is a thread's own."""
+    import tensorflow as tf
+
+    strategy = tf.distribute.get_strategy()
+    if not tf.distribute.has_strategy():
+        return function
+
+    @functools.wraps(function)
+    def here(*arguments: Any) -> Any:
+        with strategy.scope():
+            return function(*arguments)
+
+    return here  # type: ignore[return-value]
+
+
 def to_replicas(arrays: Sequence[np.ndarray], axis: int = 0) -> tuple[Any, ...]:
-    """Deals a global batch out: replica r gets the r-th slice along ``axis``. The plain arrays on one replica."""
+    """Deals a global batch out: replica r gets the r-th slice along ``axis``, on its own device.
+
+    On one replica on the CPU these are the arrays themselves. TensorFlow leaves int32 in the memory of the host.
+    """
     import tensorflow as tf
 
     strategy = tf.distribute.get_strategy()
     replicas = strategy.num_replicas_in_sync
     if replicas == 1 and not _is_multi_worker(strategy):
-        return tuple(arrays)
+        return _on_gpu(arrays) if tf.config.list_logical_devices("GPU") else tuple(arrays)
+    # Of a TPU, TensorFlow itself takes care.
+    devices = () if needs_static_shapes(strategy) else strategy.extended.worker_devices
+
+    def placed(part: np.ndarray, replica: int) -> Any:
+        with tf.device(devices[replica % len(devices)]) if devices else contextlib.nullcontext():
+            return tf.constant(part)
+
     dealt = []
     for array in arrays:
         parts = np.split(array, replicas, axis=axis)
         value = strategy.experimental_distribute_values_from_function(
-            lambda context, parts=parts: tf.constant(parts[context.replica_id_in_sync_group])
+            lambda context, parts=parts: placed(
+                parts[context.replica_id_in_sync_group], context.replica_id_in_sync_group
+            )
         )
         local = strategy.experimental_local_results(value)
         # A process with one replica takes a plain tensor, as its functions' signatures say.
         dealt.append(local[0] if len(local) == 1 else value)
     return tuple(dealt)
+
+
+def _on_gpu(arrays: Sequence[np.ndarray]) -> tuple[Any, ...]:
+    import tensorflow as tf
+
+    with tf.device("GPU:0"):
+        return tuple(tf.constant(array) for array in arrays)
 
 
 def replica_specs(specs: Sequence[tf.TensorSpec]) -> tuple[Any, ...]:

@@ -240,4 +240,6 @@ def versions() -> dict[str, str]:
             with contextlib.suppress(PackageNotFoundError):
                 found[package] = version(distribution)
                 break
+    with contextlib.suppress(PackageNotFoundError):  # it computes frozen blocks in int8, where it is asked to
+        found["openvino"] = version("openvino")
     return found

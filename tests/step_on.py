@@ -1,11 +1,14 @@
-"""One call of a step on N replicas, printed as JSON: ``python -m tests.step_on cpu:N contrastive`` (or ``soft``)."""
+"""One call of a step on N replicas, printed as JSON: ``python -m tests.step_on cpu:N contrastive`` (or ``soft``).
+
+With ``compiled`` behind it, XLA compiles the updates.
+"""
 
 import json
 import sys
 
 import numpy as np
 
-from kft import replicas, strategy
+from kft import strategy
 
 
 def main() -> None:
@@ -16,9 +19,11 @@ def main() -> None:
     from kft.tasks.registry import TASKS
     from kft.tasks.task import AnswerSpace
     from kft.train.contrast import Contrast
+    from kft.train.feeding import Execution
     from kft.train.optimizer import OPTIMIZERS
     from kft.train.schedules import make_schedule
     from kft.train.step import make_train_step
+    from tests.train.steps import called
 
     rng = np.random.default_rng(0)
     x = rng.normal(size=(2, 12, 5)).astype(np.float32)
@@ -38,11 +43,9 @@ def main() -> None:
             make_schedule("constant", total_steps=9, warmup_steps=0), {v.path: 1.0 for v in model.weights}, 0
         )
         optimizer.build(model.trainable_variables)
-        spec = TrainSpec(batch_size=12, steps_per_call=2, clip_norm=0.5)
-        step = make_train_step(model, model, optimizer, spec, objective)
-        tensors, t, m, w = replicas.to_replicas([x, targets, mask, weights], axis=1)
-        (stop,) = replicas.to_replicas([np.zeros(replicas.replica_count(), np.float32)])
-        sums = step((tensors,), t, m, w, stop, np.int32(2)).numpy().tolist()
+        spec = TrainSpec(batch_size=12, clip_norm=0.5)
+        step = make_train_step(model, model, optimizer, spec, objective, Execution(2, "compiled" in sys.argv))
+        sums = np.sum(called(step, (x,), targets, mask, weights, updates=2), axis=0).tolist()
         print(json.dumps([sums, [variable.numpy().tolist() for variable in model.weights]]))
 
 

@@ -13,12 +13,16 @@ from kft import replicas, strategy
 made = strategy.start("cpu:2")
 import keras
 import tensorflow as tf
-from kft.recipe.training import TrainSpec
+from kft.feed.source import ahead
+from kft.errors import RecipeError
+from kft.recipe.training import PhaseSpec, TrainSpec
+from kft.train.execution import is_compiled, require_compilable
 from kft.train.optimizer import ScheduledAdamW
 from kft.train.schedules import make_schedule
 from kft.tasks.registry import TASKS
 from kft.tasks.task import AnswerSpace
-from kft.train.step import StepSums, make_train_step
+from kft.train.step import make_train_step
+from tests.train.steps import called
 
 OBJECTIVE = TASKS.get("text-classification").kind.learning.objective(AnswerSpace(("a", "b")), 0.0)
 found = {"described": None}
@@ -34,12 +38,13 @@ def call(model, x, **spec):
     optimizer.plan(schedule, dict.fromkeys((v.path for v in model.weights), 1.0), 0.0)
     optimizer.build(model.trainable_variables)
     step = make_train_step(model, model, optimizer, TrainSpec(batch_size=8, **spec), OBJECTIVE)
-    inputs, t, m, w = replicas.to_replicas([x, targets, mask, mask], axis=1)
-    (stop,) = replicas.to_replicas([np.zeros(2, "float32")])
-    return StepSums(*step((inputs,), t, m, w, stop, np.int32(1)).numpy().tolist())
+    return called(step, (x,), targets, mask, mask)[0]
 
 with made.scope():
     found["described"] = replicas.describe()
+    (there,) = ahead(replicas.in_any_thread(replicas.to_replicas), [[np.arange(6)]])  # in a thread of its own
+    parts = made.experimental_local_results(there[0])
+    found["dealt"] = [[part.device[-5:], part.numpy().tolist()] for part in parts]
     keras.utils.set_random_seed(0)
     inputs = keras.Input((3,))
     dropped = keras.layers.Dropout(0.5)(inputs)
@@ -53,6 +58,15 @@ with made.scope():
 
     norm = keras.layers.BatchNormalization(momentum=0.0)
     model = keras.Model([inputs], keras.layers.Dense(2)(norm(inputs)))
+    contrast = PhaseSpec(name="contrast", unfreeze="all", epochs=1, objective="contrastive")
+    tuned = PhaseSpec(name="tuned", unfreeze="all", epochs=1)
+    found["refused"] = []
+    for phase, asked in ((contrast, "on"), (tuned, "on"), (contrast, "auto"), (tuned, "off")):
+        try:
+            require_compilable(TrainSpec(compile=asked), model, phase)
+            assert not is_compiled(TrainSpec(compile=asked), model, phase, 10**6, 1)
+        except RecipeError as error:
+            found["refused"].append(str(error))
     sums = call(model, x)
     found["moments"] = [norm.moving_mean.numpy().tolist(), norm.moving_variance.numpy().tolist()]
     found["expected"] = [x[0, :7].mean(axis=0).tolist(), x[0, :7].var(axis=0).tolist()]
@@ -82,6 +96,10 @@ def found():
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def test_each_replica_finds_its_rows_on_its_own_device(found):
+    assert found["dealt"] == [["CPU:0", [0, 1, 2]], ["CPU:1", [3, 4, 5]]]
+
+
 def test_each_replica_draws_its_own_masks(found):
     first, second = found["masks"][:32], found["masks"][32:]
     assert first != second
@@ -95,6 +113,14 @@ def test_batch_norm_sees_the_global_batch_without_the_rows_that_fill_it_up(found
     for moments, expected in zip(found["moments"], found["expected"], strict=True):
         assert moments == pytest.approx(expected, abs=1e-6)
     assert found["restored"]
+
+
+def test_what_goes_from_replica_to_replica_within_an_update_is_not_compiled(found):
+    compared, adapting = found["refused"]
+    assert "train.compile: on is not possible here" in compared and "where:    phase contrast" in compared
+    assert "received: 2 replicas, and objective contrastive, which compares the rows of all of them" in compared
+    assert "next:     --set train.compile=auto" in compared
+    assert "a BatchNorm that adapts to the rows of all of them: batch_normalization/moving_mean" in adapting
 
 
 def test_an_update_that_is_left_out_leaves_the_statistics_as_they_were(found):

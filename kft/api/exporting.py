@@ -11,7 +11,7 @@ from kft.api.evaluating import require_same_data
 from kft.api.reading import frames_of, progress_for, split_of
 from kft.deploy.export import Admitted, refuse_there
 from kft.deploy.export import export as write_artifact
-from kft.deploy.formats.all_formats import FORMATS
+from kft.deploy.formats.all_formats import choose_format
 from kft.deploy.gate import admit
 from kft.records.run_folder import RunFolder, open_run
 from kft.records.shipped import About
@@ -45,14 +45,14 @@ def export(
         GateError: A gate of the recipe fails.
         RunError: The folder is no run, was changed, or was never evaluated; or its data have changed.
         ParityError: What would ship answers otherwise than what was evaluated.
+        UsageError: The format is unknown, refused, or needs packages that are not installed.
 
     Example:
         >>> import kft
         >>> about = kft.export("runs/product_reviews-1", "shipped", format="onnx")  # doctest: +SKIP
         >>> about.parity.n  # doctest: +SKIP
     """
-    chosen, target = FORMATS.get(format), Path(destination)
-    chosen.require()
+    chosen, target = choose_format(format), Path(destination)
     refuse_there(target)
     known, result, forced = admit(open_run(Path(run)), force=force)
     progress = progress_for(quiet)

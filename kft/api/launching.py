@@ -12,13 +12,14 @@ from kft.api.reading import as_recipe
 from kft.api.training import check_tpu, plan
 from kft.errors import AssetError, RecipeError, UsageError, require_plain
 from kft.launch.jobs import JobSpec, render_job, require_image, require_one_host, submit_command
-from kft.launch.machines import DEFAULTS, Machine, MemoryNeed, find_machine, require_memory
+from kft.launch.machines import CLUSTERS, DEFAULTS, Machine, MemoryNeed, find_machine, require_memory
 from kft.launch.placing import Placed, place, require_gs
+from kft.launch.servers import ServerSpec, make_server, render_server
 from kft.notebook import Piece, Verbatim, shows
 from kft.recipe.durations import format_size
 from kft.recipe.load import Recipe
 from kft.registry import nearest
-from kft.train.tpu_rules import TpuCheck, check_batch
+from kft.train.tpu_rules import TpuCheck, check_batch, check_precision
 
 
 @shows
@@ -124,7 +125,9 @@ def launch(
     loaded, _ = as_recipe(recipe, overrides, None)
     placed = place(loaded, data)
     if machine.is_tpu:
-        _require_tpu(loaded, machine, [check_batch(loaded.spec.train.batch_size, machine.devices)])
+        spec = loaded.spec
+        checks = [check_batch(spec.train.batch_size, machine.devices), *check_precision(spec.features.precision)]
+        _require_tpu(loaded, machine, checks)
     need, unchecked = _look(loaded, placed, machine, workers, quiet) if check else (None, "--no-check")
     if need:
         require_memory(machine, on, workers, need)
@@ -134,6 +137,54 @@ def launch(
         memory = f"not checked ({unchecked})."
     job = JobSpec(on, machine, workers, image, run, placed, spot, memory)
     return LaunchResult(job, render_job(job), need, unchecked)
+
+
+@shows
+@dataclass(frozen=True)
+class ServerFile:
+    """The file that has a cluster serve an artifact.
+
+    Attributes:
+        server: What it says.
+        text: The file.
+    """
+
+    server: ServerSpec
+    text: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "name": self.server.name,
+            "on": self.server.on,
+            "artifact": self.server.artifact,
+            "replicas": self.server.replicas,
+            "text": self.text,
+        }
+
+    def shown(self) -> Iterator[Piece]:
+        yield Verbatim(self.text)
+
+
+def launch_server(artifact: str, on: str, *, image: str, replicas: int = 1, file: str = "FILE") -> ServerFile:
+    """Writes the file that has a cluster serve an artifact; submits nothing.
+
+    Args:
+        artifact: ``gs://BUCKET/FOLDER`` of an artifact, or ``gs://BUCKET/SHELF/NAME``, whose alias is followed.
+        on: ``kserve`` (an InferenceService) or ``kubernetes`` (a Deployment and its Service).
+        image: The container image, built from docker/serve.Dockerfile.
+        replicas: How many servers.
+        file: What the file will be called.
+
+    Raises:
+        UsageError: An argument is not valid.
+    """
+    if on not in CLUSTERS:
+        hint = nearest(on, CLUSTERS)
+        raise UsageError(
+            f"unknown platform {on!r}" + (f"; did you mean {hint}?" if hint else ""), expected=", ".join(CLUSTERS)
+        )
+    server = make_server(on, artifact, image, replicas)
+    return ServerFile(server, render_server(server, file))
 
 
 def _look(recipe: Recipe, placed: Placed, machine: Machine, workers: int, quiet: bool) -> tuple[MemoryNeed | None, str]:

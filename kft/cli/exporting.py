@@ -7,14 +7,22 @@ from pathlib import Path
 import rich_click as click
 
 from kft.cli.common import output_options, print_json, terms_option
-from kft.deploy.formats.all_formats import FORMATS
+from kft.deploy.formats.all_formats import FORMATS, REFUSED
 from kft.terminal import echo
 
 
 @click.command()
 @click.argument("run")
 @click.argument("destination", metavar="DEST")
-@click.option("--format", "format_", type=click.Choice(FORMATS.names()), default="onnx", show_default=True)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice((*FORMATS.names(), *REFUSED)),
+    metavar="|".join(FORMATS.names()),
+    default="onnx",
+    show_default=True,
+    help="Of the model's file.",
+)
 @click.option("--force", is_flag=True, help="Ship it although a gate fails or a file was changed, and say so in it.")
 @click.option("--wheel", is_flag=True, help="Also write it beside DEST as a wheel: pip install brings what it needs.")
 @terms_option

@@ -59,7 +59,7 @@ class OneClass(keras.layers.Layer):
         }
         if known is not None:
             self.known = self.add_weight(
-                name="known", shape=tuple(known), dtype="float16", trainable=False, initializer="zeros"
+                name="known", shape=tuple(known), dtype="float32", trainable=False, initializer="zeros"
             )
 
     def get_config(self) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class OneClass(keras.layers.Layer):
         """Returns ``float32[batch]``: how far an input lies from all training examples, and how unsure the model is."""
         lengths = ops.sqrt(ops.sum(ops.square(vectors), axis=-1, keepdims=True))
         units = vectors / ops.maximum(lengths, SMALLEST)
-        alike = ops.matmul(units, ops.transpose(ops.cast(self.known, "float32")))
+        alike = ops.matmul(units, ops.transpose(self.known))
         scope = self.own["scope"]
         (far, far_deviation), (doubt, doubt_deviation) = scope["distance"], scope["unsure"]
         return (1 - ops.max(alike, axis=-1) - far) / far_deviation + (1 - confidence - doubt) / doubt_deviation

@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
+import numpy as np
 
 from kft.answer.artifact import Artifact
 from kft.answer.decide import Decisions
 from kft.deploy.deciding import InUnits, OneClass, SeveralLabels, WordTags
 from kft.errors import ModelError
+from kft.metrics.neighbours import unit_rows
 from kft.model.heads import with_vectors
 from kft.records.rules import PrecisionRule
 from kft.tasks.task import AnswerSpace
@@ -64,7 +66,7 @@ def _one_class(given: Mapping[str, Any], space: AnswerSpace, decisions: Decision
     )
     if scope is None:
         return layer(given[LOGITS])
-    layer.known.assign(scope.known)
+    layer.known.assign(unit_rows(scope.known.astype(np.float32)))  # as Scope has them
     return layer(given[LOGITS], given[VECTORS])
 
 

@@ -38,6 +38,8 @@ DECIDED = ("label", "labels", "spans", "abstain")
 """Fields of an answer that are no figures."""
 NEVER = ("kft", "pandas", "sklearn", "pydantic", "keras_hub", "keras", "tensorflow")
 """What an artifact does without, unless its format names it."""
+BROUGHT_BY = {"keras": "tensorflow"}
+"""TensorFlow requires Keras, and imports it."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def answered_alone(folder: Path, inputs: Sequence[Any], uses: Sequence[str]) -> 
     with tempfile.TemporaryDirectory(prefix="kft-alone-") as work:
         asked, made = Path(work) / "inputs.jsonl", Path(work) / "stages.npz"
         asked.write_text("".join(json.dumps(given, default=_absolute) + "\n" for given in inputs), encoding="utf-8")
-        blocked = ",".join(name for name in NEVER if name not in uses)
+        blocked = ",".join(name for name in NEVER if name not in uses and BROUGHT_BY.get(name) not in uses)
         command = [sys.executable, "-I", "-c", ALONE, blocked, str(folder.resolve() / "run.py"), str(asked)]
         done = subprocess.run(
             [*command, "--stages", str(made)], cwd=work, capture_output=True, text=True, stdin=subprocess.DEVNULL

@@ -13,9 +13,10 @@ import tensorflow as tf
 from kft.features.boundary import Forward
 from kft.features.norms import folded_norms
 from kft.feed.batches import Ragged, choose_edges, even_edges, plan_by_edge, sequential_plan
-from kft.feed.source import Source, batches
+from kft.feed.source import Source, ahead
 from kft.replicas import (
     gather,
+    in_any_thread,
     needs_static_shapes,
     process_count,
     replica_count,
@@ -61,7 +62,15 @@ class Inference:
 
     def __call__(self, tensors: tuple[np.ndarray, ...]) -> list[np.ndarray]:
         """Returns the outputs for a global batch, in its order."""
-        return [np.asarray(output) for output in self.function(to_replicas(tensors) if self.dealt else tensors)]
+        return self.outputs(self.placed(tensors))
+
+    def placed(self, tensors: tuple[np.ndarray, ...]) -> tuple[Any, ...]:
+        """Returns a global batch where it is computed on."""
+        return to_replicas(tensors) if self.dealt else tensors
+
+    def outputs(self, placed: tuple[Any, ...]) -> list[np.ndarray]:
+        """Returns the outputs for a batch that is there already."""
+        return [np.asarray(output) for output in self.function(placed)]
 
     def rows(self, examples: int) -> int:
         """Returns how many rows a batch of so many examples has: as many on each replica."""
@@ -87,7 +96,7 @@ class Inference:
         return edges, [np.pad(rows, (0, self.rows(len(rows)) - len(rows)), constant_values=-1) for rows in plan]
 
 
-def make_inference(model: Forward, batch_size: int, *, together: bool = True) -> Inference:
+def make_inference(model: Forward, batch_size: int, *, together: bool = True, compiled: bool = False) -> Inference:
     """Prepares a model, or two halves that act as one, for ``run_in_batches``.
 
     Args:
@@ -95,14 +104,17 @@ def make_inference(model: Forward, batch_size: int, *, together: bool = True) ->
         batch_size: The global batch; each replica gets its share, padded where it does not divide.
         together: Whether several processes share the work, and so have to call it together. Else each of them does
             all of it, on its first device.
+        compiled: Whether XLA compiles it, each padded length by itself.
     """
     strategy = tf.distribute.get_strategy()
     dealt = together or process_count() == 1
     rows = rows_per_replica(batch_size) if dealt else batch_size
     static = needs_static_shapes(strategy)
 
-    def replica(tensors: tuple[tf.Tensor, ...]) -> list[tf.Tensor]:
+    def forward(tensors: tuple[tf.Tensor, ...]) -> list[tf.Tensor]:
         return keras.tree.flatten(model(list(tensors), training=False))
+
+    replica = tf.function(forward, autograph=False, jit_compile=True) if compiled and not static else forward
 
     def infer(tensors: tuple[Any, ...]) -> list[tf.Tensor]:
         with folded_norms():
@@ -115,10 +127,10 @@ def make_inference(model: Forward, batch_size: int, *, together: bool = True) ->
         function = tf.function(infer, input_signature=(replica_specs(specs) if dealt else specs,), autograph=False)
     total = rows * (strategy.num_replicas_in_sync if dealt else 1)
     per_token = tuple(has_token_axis(tensor) for tensor in model.outputs)
-    return Inference(function, total, per_token, dealt, static, _positions(model))
+    return Inference(function, total, per_token, dealt, static or compiled, positions_in(model))
 
 
-def _positions(model: Forward) -> int | None:
+def positions_in(model: Forward) -> int | None:
     """Returns how many tokens the layers have positions for; they name it as keras-hub's do."""
     found = [getattr(layer, "sequence_length", None) for layer in model.layers]
     return min((length for length in found if isinstance(length, int)), default=None)
@@ -143,8 +155,10 @@ def run_in_batches(
     found: list[list] = [[None] * len(wanted) for _ in inference.per_token]
     edges, plan = inference.plan(lengths, source.edges)
     given = [np.where(places >= 0, wanted[places], -1) for places in plan]
-    for places, (_, tensors) in zip(plan, batches(replace(source, edges=edges), given), strict=True):
-        outputs = inference(tensors)
+    padded = replace(source, edges=edges)
+    make = in_any_thread(lambda rows: inference.placed(padded.batch(rows)))
+    for places, placed in zip(plan, ahead(make, given), strict=True):
+        outputs = inference.outputs(placed)
         for output, ragged, kept in zip(outputs, inference.per_token, found, strict=True):
             for position, place in enumerate(places):
                 if place >= 0:

@@ -22,7 +22,7 @@ import tensorflow as tf
 from kft import runtime
 from kft.errors import ModelError
 from kft.features.boundary import Forward
-from kft.features.inference import Inference, has_token_axis, signature
+from kft.features.inference import Inference, has_token_axis, positions_in, signature
 from kft.replicas import needs_static_shapes
 
 GROUP = 128
@@ -85,7 +85,8 @@ def int8_inference(forward: Forward, key: str, batch_size: int) -> Inference:
     def function(tensors: tuple[Any, ...]) -> list[np.ndarray]:
         return convert(forward, key)(tensors)
 
-    return Inference(function, batch_size, tuple(has_token_axis(each) for each in forward.outputs), False, False)
+    per_token = tuple(has_token_axis(each) for each in forward.outputs)
+    return Inference(function, batch_size, per_token, dealt=False, static=False, positions=positions_in(forward))
 
 
 _converted: dict[str, Callable[[tuple[Any, ...]], list[np.ndarray]]] = {}

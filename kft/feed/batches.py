@@ -85,13 +85,12 @@ def plan(
     *,
     batch_size: int,
     window: int = PLAN_WINDOW,
-    group: int = 1,
 ) -> np.ndarray:
     """Returns ``int64[steps, batch_size]``: a pure function of seed, epoch and lengths.
 
     Permutes the rows, sorts by length inside windows of ``window`` batches, the longest first, slices, permutes the
-    batches, or groups of ``group`` of them, which so are of like length. Each row stands there exactly once; -1 fills
-    the one batch that is not full, which holds short rows, and batches of -1 alone the one group.
+    batches. Each row stands there exactly once; -1 fills the one batch that is not full, which holds short rows. How
+    many updates a call of the device makes plays no part: the same batches come in the same order.
 
     Example:
         >>> sorted(plan(0, 0, np.array([5, 1, 3]), batch_size=2).ravel().tolist())
@@ -103,8 +102,7 @@ def plan(
     for start in range(0, len(order), size):
         part = order[start : start + size]
         order[start : start + size] = part[_longest_first(lengths[part])]
-    groups = rng.permutation(_slice(order, batch_size * group))
-    return groups.reshape(-1, batch_size)
+    return rng.permutation(_slice(order, batch_size))
 
 
 def stratified_plan(
@@ -144,16 +142,6 @@ def stratified_plan(
             rows = np.append(rows, len(targets) + np.unique(targets[rows]))
         found[step, : len(rows)] = rows
     return found
-
-
-def in_groups(rows: np.ndarray, group: int) -> np.ndarray:
-    """Returns a plan whose last group of so many batches is filled by batches of -1 alone.
-
-    Example:
-        >>> in_groups(np.array([[0, 1], [2, -1], [3, 4]]), 2).tolist()
-        [[0, 1], [2, -1], [3, 4], [-1, -1]]
-    """
-    return np.pad(rows, ((0, -len(rows) % group), (0, 0)), constant_values=-1)
 
 
 def _parts_of_classes(rng: np.random.Generator, targets: np.ndarray, per_class: int) -> list[np.ndarray]:

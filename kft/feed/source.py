@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
 from kft.feed.batches import Ragged, choose_edges, edge_for
 
 KEY_BYTES = 16
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 
 CHUNK_ROWS = 2048
@@ -187,27 +189,27 @@ class Source:
         return found
 
 
-def batches(source: Source, plan: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, tuple[np.ndarray, ...]]]:
-    """Yields the plan's rows and their tensors; a thread prepares the next batch while this one is at work.
+def ahead(make: Callable[[Given], Made], plan: Iterable[Given]) -> Iterator[Made]:
+    """Yields what is made of each entry of a plan; a thread makes the next one while this one is at work.
 
     Args:
-        source: The examples.
-        plan: ``int64[batch]`` a step.
+        make: Such as ``source.batch``.
+        plan: What it is given, one after the other.
 
     Example:
         >>> source = Source({"x": DenseColumn(np.array([5, 6, 7]))}, np.ones(3, np.int64))
-        >>> [tensors[0].tolist() for _, tensors in batches(source, np.array([[2, 0], [1, -1]]))]
+        >>> [tensors[0].tolist() for tensors in ahead(source.batch, np.array([[2, 0], [1, -1]]))]
         [[7, 5], [6, 0]]
     """
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="kft-batches") as pool:
         upcoming = None
-        for rows in plan:
-            following = rows, pool.submit(source.batch, rows)
+        for given in plan:
+            following = pool.submit(make, given)
             if upcoming:
-                yield upcoming[0], upcoming[1].result()
+                yield upcoming.result()
             upcoming = following
         if upcoming:
-            yield upcoming[0], upcoming[1].result()
+            yield upcoming.result()
 
 
 def image_source(images: np.ndarray | Column, count: int | None = None, name: str = "images") -> Source:

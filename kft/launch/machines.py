@@ -20,6 +20,8 @@ TENSORFLOW_BYTES = 2**30
 """What TensorFlow itself takes of a device's memory."""
 DEFAULTS = {"vertex": "l4", "gke": "l4", "tpu-vm": "v5litepod-8"}
 """The platforms, and the machine that each takes where none is named."""
+CLUSTERS = ("kserve", "kubernetes")
+"""What serves; kft/launch/servers.py."""
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,10 @@ SOURCE_KEYS = ("train", "valid", "test", "unlabelled")
 """Keys of ``data`` that name sources; the last may be left out."""
 
 
-LATER_KEYS = {"train.optimizer": "adamw", "train.precision": "float32"}
+LATER_KEYS = {"train.optimizer": "adamw", "train.precision": "float32", "train.compile": "auto"}
 """Keys that came after 0.1, with what was done before: a run that was begun without them is the same run."""
+WITHOUT_EFFECT = {"train.steps_per_call": 1}
+"""Keys that change no result, with what stands for any value of theirs where runs are compared: the default of 0.1."""
 
 
 @shows
@@ -70,7 +72,7 @@ class Recipe:
 
     def comparable(self) -> dict[str, Any]:
         """Returns the values that decide a result, by dotted key: when and where checkpoints are written does not."""
-        flat = _flat(self._resolved())
+        flat = _flat(self._resolved()) | WITHOUT_EFFECT
         return {
             key: value
             for key, value in flat.items()

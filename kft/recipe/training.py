@@ -277,7 +277,16 @@ class TrainSpec(Spec):
     gradient_accumulation: int = Field(
         1, ge=1, le=1024, description="parts a batch is worked through in, to save memory; the result stays the same"
     )
-    steps_per_call: int = Field(1, ge=1, le=1000, description="updates in one call of the device; callbacks see one")
+    steps_per_call: Annotated[int, Field(ge=1, le=1000)] | Literal["auto"] = Field(
+        "auto",
+        description="updates in one call of the device, of which callbacks see the last; the result stays the same. "
+        "auto: up to 8 on a GPU or TPU, else 1, also where a callback looks at each update",
+    )
+    compile: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="whether XLA compiles updates and validation, for each of a few padded lengths by itself. auto: on "
+        "a TPU, and on a GPU where a phase makes 1,000 updates a length or more",
+    )
     non_finite: Literal["stop", "skip"] = Field(
         "stop", description="on a loss or gradient that is NaN or infinite: stop, or leave that update out"
     )

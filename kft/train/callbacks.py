@@ -130,13 +130,13 @@ class CallbackDriver:
         self, model: keras.Model, callbacks: Sequence[keras.callbacks.Callback], *, writes: bool = True
     ) -> None:
         self.model = model
+        # Of several processes, each says the same, whichever of them writes the files.
+        self.watched = _look_at_steps(callbacks)
         if not writes:
             callbacks = [keras.callbacks.Callback() if isinstance(each, FILE_WRITERS) else each for each in callbacks]
         self.list = keras.callbacks.CallbackList(list(callbacks), add_history=False, model=model)
-        hooks = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
-        own = keras.callbacks.Callback
         # Fetching a step's loss waits for the device: only for a callback that looks at steps.
-        self.active = any(getattr(type(made), hook) is not getattr(own, hook) for made in callbacks for hook in hooks)
+        self.active = _look_at_steps(callbacks)
 
     def begin(self, state: Mapping[str, Any] | None = None, *, epochs_done: int = 0) -> None:
         """Training begins, or goes on from the state of a checkpoint."""
@@ -187,9 +187,9 @@ class CallbackDriver:
             self.list.on_train_batch_begin(step)
 
     def batch_end(self, step: int, sums: Any) -> None:
-        """A step, or a group of them, is done; its ``StepSums`` are fetched only when someone listens."""
+        """A step, or the last of those that went together, is done; their sums are fetched only if someone listens."""
         if self.active:
-            loss, _, count, left_out, _ = (float(value) for value in sums)
+            loss, _, count, left_out, _ = np.asarray(sums).sum(axis=0).tolist()
             # Keras people look for a NaN here; the sums leave such an update out.
             self.list.on_train_batch_end(step, {"loss": math.nan if left_out and not count else loss / count})
 
@@ -203,6 +203,12 @@ class CallbackDriver:
     def wants_stop(self) -> bool:
         """Whether a callback set ``model.stop_training``."""
         return bool(self.model.stop_training)
+
+
+def _look_at_steps(callbacks: Sequence[keras.callbacks.Callback]) -> bool:
+    hooks = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
+    own = keras.callbacks.Callback
+    return any(getattr(type(made), hook) is not getattr(own, hook) for made in callbacks for hook in hooks)
 
 
 def _state_of(callback: keras.callbacks.Callback) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ import tensorflow as tf
 from kft.errors import RecipeError, TrainingError
 from kft.features.boundary import Forward, SplitModel
 from kft.features.inference import make_inference, run_in_batches
-from kft.feed.batches import in_groups, stratified_plan
+from kft.feed.batches import stratified_plan
 from kft.feed.source import DenseColumn, Source
 from kft.model.heads import LOGITS, vectors_alone
 from kft.recipe.schema import RecipeSpec
@@ -125,11 +125,11 @@ def deal(data: TrainData, phase: PhaseSpec, spec: RecipeSpec) -> Callable[[int],
             expected="two examples of a class, or the names of the classes beside them",
             next_step="objective: {name: contrastive, names: true}",
         )
-    size, group = spec.train.batch_size, spec.train.steps_per_call
+    size = spec.train.batch_size
 
     def rows(epoch: int) -> np.ndarray:
         how = {"batch_size": size, "per_class": asked.per_class, "names": names}
-        return in_groups(stratified_plan(spec.seed, epoch, targets, **how), group)
+        return stratified_plan(spec.seed, epoch, targets, **how)
 
     return rows
 
@@ -142,10 +142,10 @@ def say_alone(data: TrainData) -> Events[None]:
 
 
 def solve_and_score(
-    job: Job, phase: PhaseSpec, forward: Forward, sources: tuple[Source, Source]
+    job: Job, phase: PhaseSpec, forward: Forward, sources: tuple[Source, Source], compiled: bool
 ) -> Callable[[], Events[Validated]]:
     """Returns what solves the head on the vectors of now, sets it, and scores the validation split with it."""
-    inference = make_inference(forward, job.train.batch_size)
+    inference = make_inference(forward, job.train.batch_size, compiled=compiled)
 
     def judge_now() -> Events[Validated]:
         found = [np.asarray(run_in_batches(inference, source)[0]) for source in sources]

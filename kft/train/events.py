@@ -47,6 +47,13 @@ class FeaturesPlanned:
 
 
 @dataclass(frozen=True)
+class StepsPlanned:
+    """How the phase's updates run on the device, in words; empty where each is a call of its own, not compiled."""
+
+    how: str
+
+
+@dataclass(frozen=True)
 class RowsAlone:
     """Examples that are the only one of their class, where a loss compares those of one class."""
 
@@ -174,6 +181,7 @@ Moment = (
     Resumed
     | PhaseBegins
     | FeaturesPlanned
+    | StepsPlanned
     | RowsAlone
     | PassBegins
     | StepsMade

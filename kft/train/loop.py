@@ -7,7 +7,6 @@ Whoever takes an event (recorder.py) is done with it when the loop goes on: a ch
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from dataclasses import dataclass, replace
@@ -17,19 +16,21 @@ import keras
 import numpy as np
 
 from kft.errors import TrainingError
-from kft.features.boundary import Forward, fast_forward_of, split_at_boundary
+from kft.features.boundary import SplitModel, fast_forward_of, forward_of, split_at_boundary
 from kft.features.inference import make_inference
-from kft.feed.source import Column, Source, batches
-from kft.model.freeze import FreezePlan, FreezeTable, apply, what_trains_in
-from kft.recipe.durations import parse_interval
+from kft.feed.source import Source
+from kft.model.freeze import FreezeTable, apply, what_trains_in
 from kft.recipe.training import PhaseSpec, TrainSpec
 from kft.records.history import EpochDone, PhaseEnded, PhaseStarted
-from kft.replicas import any_process, pad_rows, process_count, replica_count, rows_per_replica, to_replicas
+from kft.replicas import any_process, on_accelerator, process_count, replica_count, to_replicas
 from kft.train import events
 from kft.train.best import Validated, is_best_of_phase, is_best_of_run, not_preferred, nothing_left
 from kft.train.blending import solve_blend
 from kft.train.checkpoint import restore
+from kft.train.due import is_due, pause_of, state_due, where_it_goes_on
 from kft.train.events import Events
+from kft.train.execution import is_compiled, updates_a_call
+from kft.train.feeding import Execution, Feed
 from kft.train.frozen import features_of, solve_head
 from kft.train.job import (
     OPTIMIZER,
@@ -41,27 +42,41 @@ from kft.train.job import (
     restore_random_states,
 )
 from kft.train.judging import judge, validate
-from kft.train.objectives import Deal, Judge, objective_of, steps_in
+from kft.train.objectives import Deal, Judge, objective_of
 from kft.train.optimizer import make_optimizer
 from kft.train.self_training import with_confident
 from kft.train.step import Step, StepSums, make_train_step
 from kft.train.token_table import TokenTable, token_table
+from kft.train.unmoved import frozen_fingerprint, require_unmoved
 
 NOTHING = StepSums(0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
 class Fitting:
-    """What one phase trains with, built and traced once."""
+    """What one phase trains with, built and traced once.
+
+    Attributes:
+        phase: Which phase.
+        optimizer: Of what trains.
+        step: Makes the updates of one call.
+        deal: Says which rows share a batch.
+        feed: Takes the batches to the device.
+        judge: Says what an epoch has come to.
+        table: What trains in place of all token embeddings, if any.
+        execution: How the updates run.
+        wishes: What the step is told while nobody asks to stop, and then: on the device once and for all.
+    """
 
     phase: PhaseSpec
     optimizer: Any
     step: Step
     deal: Deal
+    feed: Feed
     judge: Judge
-    train: Source
-    column: Column
     table: TokenTable | None
+    execution: Execution
+    wishes: tuple[Any, Any]
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -82,7 +97,7 @@ def train_phases(job: Job, state: LoopState) -> Events[None]:
     state.moving = moving_of(job)
     found = state.resumed
     if found is not None:
-        yield _where_it_goes_on(job, state)
+        yield where_it_goes_on(job, state)
         restore_random_states(job.model, found)
         yield events.BestFound()  # as this checkpoint knows it: a later one may have been lost
     job.callbacks.begin(found.state["callbacks"] if found else None, epochs_done=state.epochs_done)
@@ -154,13 +169,13 @@ def _train_phase(job: Job, state: LoopState, phase: PhaseSpec, table: FreezeTabl
         yield from _keep_epoch(job, state, phase, 0, replace(validated, answers=found.answers, views=found.weights))
     else:
         train, valid = yield from features_of(job, phase, split)
-        forward = fast_forward_of(split, stored=tuple(train.columns) == split.names)
         if phase.solver == "lbfgs":
             state.chosen[phase.name] = {"strength": (yield from solve_head(job, phase, train, valid))}
+            forward = fast_forward_of(split, stored=is_stored(split, train))
             validated = validate(make_inference(forward, job.train.batch_size), valid, job.data)
             yield from _keep_epoch(job, state, phase, 0, validated)
         else:
-            fit = yield from fit_phase(job, state, phase, forward, (train, valid))
+            fit = yield from fit_phase(job, state, phase, split, (train, valid))
             best_epoch, epochs, stopped = fit.best_epoch, fit.epoch, fit.stopped
     metrics = state.phase_metrics[phase.name]
     if gain := not_preferred(job, state, phase):
@@ -181,21 +196,22 @@ def _train_phase(job: Job, state: LoopState, phase: PhaseSpec, table: FreezeTabl
 
 
 def fit_phase(
-    job: Job, state: LoopState, phase: PhaseSpec, forward: Forward, sources: tuple[Source, Source]
+    job: Job, state: LoopState, phase: PhaseSpec, split: SplitModel, sources: tuple[Source, Source]
 ) -> Events[FitState]:
     """Trains one phase, from its start or from where a checkpoint left it; returns where it ended.
 
     Raises:
         TrainingError: The loss is not finite any more.
     """
-    fitting = make_fitting(job, phase, forward, sources)
+    fitting = make_fitting(job, phase, split, sources)
+    yield events.StepsPlanned(str(fitting.execution))
     job.callbacks.use_optimizer(fitting.optimizer)
     if state.fit is None:
         # Epoch 0 is the best of the phase it starts from: the same weights, so the same metrics.
         validated = _known(job, state, phase) or (yield from fitting.judge())
         state.fit = FitState(new_patience(job))
         yield from _keep_epoch(job, state, phase, 0, validated)
-        yield state_due(state, fitting)
+        yield state_due(state, fitting.variables)
     elif state.resumed is not None:
         if state.fit.step > 0:  # what callbacks did on this epoch's beginning is in the state, which comes after it
             job.callbacks.epoch_begin(state.epochs_done)
@@ -215,19 +231,36 @@ def fit_phase(
     return state.fit
 
 
-def make_fitting(job: Job, phase: PhaseSpec, forward: Forward, sources: tuple[Source, Source]) -> Fitting:
+def make_fitting(job: Job, phase: PhaseSpec, split: SplitModel, sources: tuple[Source, Source]) -> Fitting:
     """Builds the phase's optimizer and traces its step, for what trains now."""
-    objective = objective_of(phase)
+    assert phase.epochs is not None
+    model, spec, objective = job.model, job.train, objective_of(phase)
     deal = objective.deal(job.data, phase, job.spec)
-    table = token_table(job.model, sources[0], job.train)
-    optimizer = make_optimizer(job.model, phase, job.train, steps_in(deal(0)), table)
-    minimised = objective.minimised(job.data, phase, job.train)
-    step = make_train_step(forward, job.model, optimizer, job.train, minimised)
+    steps = len(deal(0))
+    edged = sources[0].with_edges(sources[1]), sources[1].with_edges(sources[0])
+    lengths = len(edged[0].edges)
+    compiled = is_compiled(spec, model, phase, steps * phase.epochs, lengths)
+    train, valid = edged if compiled else sources
+    forward = (forward_of if compiled else fast_forward_of)(split, stored=is_stored(split, train))
+    several = on_accelerator() and not job.callbacks.watched  # a callback sees the same on any hardware
+    updates = updates_a_call(spec, forward.inputs, train.longest, several=several)
+    execution = Execution(updates, compiled, lengths)
+    table = token_table(model, train, spec)
+    optimizer = make_optimizer(model, phase, spec, steps, table)
+    step = make_train_step(forward, model, optimizer, spec, objective.minimised(job.data, phase, spec), execution)
     if table is not None:
         table.read()
         step = table.during(step)
-    judge_epoch = objective.judge(job, phase, forward, sources)
-    return Fitting(phase, optimizer, step, deal, judge_epoch, sources[0], objective.column(job.data), table)
+    column, weights = objective.column(job.data), job.data.weights
+    feed = Feed(train, column, weights, spec.batch_size, spec.gradient_accumulation, updates)
+    judge_epoch = objective.judge(job, phase, forward, (train, valid), compiled)
+    wishes = [to_replicas([np.full(replica_count(), asked, np.float32)])[0] for asked in (False, True)]
+    return Fitting(phase, optimizer, step, deal, feed, judge_epoch, table, execution, (wishes[0], wishes[1]))
+
+
+def is_stored(split: SplitModel, source: Source) -> bool:
+    """Whether a source holds what passes the boundary, and not the model's inputs."""
+    return tuple(source.columns) == split.names
 
 
 def _run_epoch(job: Job, state: LoopState, fitting: Fitting, fit: FitState) -> Events[bool]:
@@ -266,49 +299,40 @@ def _run_epoch(job: Job, state: LoopState, fitting: Fitting, fit: FitState) -> E
         yield events.StoppedEarly(job.train.early_stopping.monitor, fit.patience.waited)
     elif fit.epoch == fitting.phase.epochs:
         fit.stopped = "all epochs"
-    yield state_due(state, fitting)
+    yield state_due(state, fitting.variables)
     return True
 
 
 def take_steps(job: Job, state: LoopState, fitting: Fitting, fit: FitState) -> Events[bool]:
     """Takes the rest of one pass over the examples, each once; returns False when the process was told to end."""
-    spec, train, column = job.train, fitting.train, fitting.column
-    updates, replicas = spec.steps_per_call, replica_count()
-    size = replicas * rows_per_replica(spec.batch_size, spec.gradient_accumulation)
-    calls = pad_rows(fitting.deal(state.epochs_done), size).reshape(-1, updates * size)
+    spec, steps = job.train, fitting.deal(state.epochs_done)
+    look = max(1, len(steps) // 20)
     waiting: list = []  # sums that were not fetched yet, because fetching waits for the device
 
     def fetch() -> StepSums:
-        for found in waiting:
-            fit.sums = tuple(sum(pair) for pair in zip(fit.sums or NOTHING, found.numpy().tolist(), strict=True))
+        for sums in (each for found, made in waiting for each in found.numpy()[:made].tolist()):
+            fit.sums = tuple(sum(pair) for pair in zip(fit.sums or NOTHING, sums, strict=True))
         waiting.clear()
         return StepSums(*fit.sums)
 
     label = f"{fitting.phase.name} {fit.epoch + 1}/{fitting.phase.epochs}"
-    yield events.PassBegins(label, int((calls >= 0).sum()), int((calls[: fit.step] >= 0).sum()))
-    for rows, tensors in batches(train, calls[fit.step :]):
+    yield events.PassBegins(label, int((steps >= 0).sum()), int((steps[: fit.step] >= 0).sum()))
+    for call in fitting.feed.calls(steps, fit.step, pause_of(spec, state, fit.step)):
         job.callbacks.batch_begin(fit.step)
-        grid = rows.reshape(updates, size)
-        mask = (grid >= 0).astype(np.float32)
-        targets = column.take(rows, train.edge(rows))
-        dealt = [tensor.reshape(updates, size, *tensor.shape[1:]) for tensor in (*tensors, targets)]
-        dealt += [mask, mask * job.data.weights[np.maximum(grid, 0)]]
-        *inputs, targets_, mask_, weights_ = to_replicas(dealt, axis=1)
-        (stop,) = to_replicas([np.full(replicas, job.stop.asked, np.float32)])
-        made = int(mask.any(axis=1).sum())
-        found = fitting.step(tuple(inputs), targets_, mask_, weights_, stop, np.int32(made))
-        waiting.append(found)
-        fit.step, state.steps_done = fit.step + 1, state.steps_done + made
-        sampled = (fit.step - 1) % max(1, len(calls) // 20) == 0  # some 20 times an epoch
+        found = fitting.step(call.block, fitting.wishes[job.stop.asked], np.int32(call.updates))
+        waiting.append((found, call.updates))
+        first, fit.step = fit.step, fit.step + call.updates
+        state.steps_done += call.updates
+        sampled = -(-first // look) * look < fit.step  # some 20 times an epoch
         # Only where all processes look: an error of one alone would leave the others waiting for it.
         total = _require_finite(fetch(), spec, fitting.phase, fit) if sampled else None
         job.callbacks.batch_end(fit.step - 1, found)
-        yield events.StepsMade(int(mask.sum()), total.loss / max(1, total.count) if total else None)
+        yield events.StepsMade(call.rows, total.loss / max(1, total.count) if total else None)
         # Several processes end at the same step: the wish to stop is among the sums. One need not wait for them.
-        told = float(found[4]) > 0 if process_count() > 1 else job.stop.asked
-        if told or (fit.step < len(calls) and _is_due(spec, state)):
+        told = float(found[0, 4]) > 0 if process_count() > 1 else job.stop.asked
+        if told or (fit.step < len(steps) and is_due(spec, state)):
             fetch()
-            yield state_due(state, fitting)
+            yield state_due(state, fitting.variables)
         if told:
             yield events.PassEnds()
             return False
@@ -356,53 +380,3 @@ def _keep_epoch(
     best = (state.best_facts["phase"], state.best_facts["epoch"])  # of the run, over all phases
     yield EpochDone(phase.name, epoch, state.steps_done, metrics, best == (phase.name, epoch), training)
     return kept
-
-
-def state_due(state: LoopState, fitting: Fitting | None = None) -> events.StateDue:
-    """Returns the event that has the state kept, and notes when that was."""
-    state.saved_at = time.monotonic(), state.steps_done
-    return events.StateDue(None if fitting is None else tuple(fitting.variables))
-
-
-def _is_due(spec: TrainSpec, state: LoopState) -> bool:
-    """Whether ``checkpoints.every`` has passed since the last one."""
-    amount, unit = parse_interval(spec.checkpoints.every)
-    seconds, steps = state.saved_at
-    if unit == "step":
-        return state.steps_done - steps >= amount
-    return time.monotonic() - seconds >= 60 * amount
-
-
-def _where_it_goes_on(job: Job, state: LoopState) -> events.Resumed:
-    phase = job.phases[state.phase].name if state.phase < len(job.phases) else None
-    if phase is None and job.train.refit and not state.refitted and (state.fit or state.refit_phases):
-        phase = f"{state.best_phase}, refit"
-    epoch = None if state.fit is None else state.fit.epoch + (not state.fit.stopped)
-    step = 0 if state.fit is None else state.fit.step
-    return events.Resumed(phase, epoch, step, state.steps_done, tuple(job.callbacks.forgetful))
-
-
-def require_unmoved(model: keras.Model, planned: FreezePlan, before: str, name: str) -> None:
-    """Refuses to go on where a weight has moved that was frozen.
-
-    Raises:
-        TrainingError: One has.
-    """
-    if frozen_fingerprint(model, planned) != before:
-        raise TrainingError(
-            "a frozen weight moved during training",
-            where=f"phase {name}",
-            expected="frozen weights that are bit-identical",
-            next_step="report this as a bug in kft, with the recipe",
-        )
-
-
-def frozen_fingerprint(model: keras.Model, planned: FreezePlan) -> str:
-    """Returns a hash over every weight that must not move."""
-    moving = {id(variable) for variable in planned.moving}
-    digest = hashlib.blake2b()
-    for variable in model.weights:
-        if id(variable) not in moving:
-            digest.update(variable.path.encode())
-            digest.update(np.ascontiguousarray(variable.numpy()).data)
-    return digest.hexdigest()

@@ -43,9 +43,10 @@ class PhaseObjective:
         outputs: A split model to one whose outputs are what the loss is of.
         minimised: (data, phase, the recipe's part on training) to what the step minimises.
         column: What it compares with, an entry for each row of train.
-        deal: (data, phase, recipe) to what gives the rows of an epoch, ``int64[steps, batch_size]``: as many updates in
-            each.
-        judge: (job, phase, forward, train and valid) to what judges an epoch.
+        deal: (data, phase, recipe) to what gives the rows of an epoch, ``int64[steps, batch_size]``: as many in each,
+            and none of padding alone.
+        judge: (job, phase, forward, train and valid, whether XLA compiles it) to what judges an epoch.
+        across_rows: Whether the loss of a row hangs on others of its batch, wherever these are.
         begins: What is said of the data when the phase begins.
     """
 
@@ -55,8 +56,9 @@ class PhaseObjective:
     minimised: Callable[[TrainData, PhaseSpec, TrainSpec], Minimised]
     column: Callable[[TrainData], Column]
     deal: Callable[[TrainData, PhaseSpec, RecipeSpec], Deal]
-    judge: Callable[[Job, PhaseSpec, Forward, Sources], Judge]
+    judge: Callable[[Job, PhaseSpec, Forward, Sources, bool], Judge]
     begins: Callable[[TrainData], Events[None]]
+    across_rows: bool = False
 
 
 def objective_of(phase: PhaseSpec) -> PhaseObjective:
@@ -64,22 +66,17 @@ def objective_of(phase: PhaseSpec) -> PhaseObjective:
     return OBJECTIVES.get(phase.objective.name)
 
 
-def steps_in(rows: np.ndarray) -> int:
-    """Returns the updates that the rows of an epoch make: a batch of padding alone makes none."""
-    return int((rows >= 0).any(axis=1).sum())
-
-
 def _deal(data: TrainData, phase: PhaseSpec, spec: RecipeSpec) -> Deal:
-    lengths, size, group = data.train.source.lengths, spec.train.batch_size, spec.train.steps_per_call
+    lengths, size = data.train.source.lengths, spec.train.batch_size
 
     def rows(epoch: int) -> np.ndarray:
-        return plan(spec.seed, epoch, lengths, batch_size=size, group=group)
+        return plan(spec.seed, epoch, lengths, batch_size=size)
 
     return rows
 
 
-def _judge(job: Job, phase: PhaseSpec, forward: Forward, sources: Sources) -> Judge:
-    inference = make_inference(forward, job.train.batch_size)
+def _judge(job: Job, phase: PhaseSpec, forward: Forward, sources: Sources, compiled: bool) -> Judge:
+    inference = make_inference(forward, job.train.batch_size, compiled=compiled)
 
     def judge() -> Events[Validated]:
         yield from ()
@@ -126,5 +123,6 @@ OBJECTIVES.register(
         deal=contrast.deal,
         judge=contrast.solve_and_score,
         begins=contrast.say_alone,
+        across_rows=True,
     ),
 )

@@ -14,7 +14,7 @@ from kft.features.policy import StorePlan, decide
 from kft.model.blocks import find_blocks
 from kft.model.freeze import FreezeTable, as_if, what_trains_in
 from kft.recipe.training import PhaseSpec
-from kft.train.objectives import objective_of, steps_in
+from kft.train.objectives import objective_of
 from kft.train.prepare import Prepared
 from kft.train.rates import block_factors
 
@@ -145,7 +145,7 @@ def plan_phase(prepared: Prepared, phase: PhaseSpec) -> PhasePlan:
             tokens=edge,
             batch_size=part,
         ),
-        steps=steps_in(objective.deal(data, phase, prepared.spec)(0)) * phase.epochs if phase.epochs else 0,
+        steps=len(objective.deal(data, phase, prepared.spec)(0)) * phase.epochs if phase.epochs else 0,
     )
 
 

@@ -33,6 +33,7 @@ from kft.split.together import find_copies
 from kft.tasks.label_names import describe_label, why_no_names
 from kft.tasks.registry import TASKS
 from kft.train.callbacks import make_callbacks
+from kft.train.execution import require_compilable
 from kft.train.job import Labelled, TrainData
 from kft.train.objectives import objective_of
 from kft.train.optimizer import find_optimizer
@@ -127,6 +128,8 @@ def _plan_phases(spec: RecipeSpec, split: Selection, backbone: Backbone, model: 
             )
         with as_if(model, what_trains_in(model, phase)):
             _require_gradients(model, phase)
+            if not phase.solved:
+                require_compilable(spec.train, model, phase)
             if spec.features.in_int8:
                 _require_int8(model)
     return phases

@@ -194,6 +194,8 @@ def said_of(event: events.Event) -> str:
             )
         case events.FeaturesPlanned(how):
             return f"features   {how}"
+        case events.StepsPlanned(how) if how:
+            return f"steps      {how}"
         case events.RowsAlone(alone, rows):
             return (
                 f"alone      {alone:,} of {rows:,} examples are the only one of their class: they have no loss of "

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from kft.errors import RecipeError
-from kft.features.boundary import SplitModel, fast_forward_of, split_at_boundary
+from kft.features.boundary import SplitModel, split_at_boundary
 from kft.model.freeze import apply, what_trains_in
 from kft.recipe.training import PhaseSpec
 from kft.records.history import RefitEpochDone, Refitted
@@ -25,6 +25,7 @@ from kft.train import events
 from kft.train.blending import refit_blend
 from kft.train.callbacks import CallbackDriver
 from kft.train.checkpoint import Arrays, Checkpoint, restore, snapshot
+from kft.train.due import state_due
 from kft.train.events import Events
 from kft.train.frozen import features_of, solve_head_again
 from kft.train.job import (
@@ -38,9 +39,10 @@ from kft.train.job import (
     learned_of_both,
     restore_random_states,
 )
-from kft.train.loop import Fitting, frozen_fingerprint, make_fitting, require_unmoved, state_due, take_steps
+from kft.train.loop import Fitting, make_fitting, take_steps
 from kft.train.phases import is_tuned, starts_of
 from kft.train.step import StepSums
+from kft.train.unmoved import frozen_fingerprint, require_unmoved
 
 RATE_CHANGERS = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler)
 """Callbacks whose rates a refit could not repeat."""
@@ -160,12 +162,12 @@ def _train(
 ) -> Events[None]:
     """Takes the steps of so many epochs, from the phase's start or from where a checkpoint left it."""
     train, valid = yield from features_of(job, phase, split)
-    forward = fast_forward_of(split, stored=tuple(train.columns) == split.names)
     quiet = replace(job, data=_both(job.data), callbacks=CallbackDriver(job.model, [], writes=False))
-    fitting = make_fitting(quiet, phase, forward, (train.joined(valid), valid))
+    fitting = make_fitting(quiet, phase, split, (train.joined(valid), valid))
+    yield events.StepsPlanned(str(fitting.execution))
     if state.fit is None:
         state.fit = FitState(Patience(None, 1))
-        yield state_due(state, fitting)
+        yield state_due(state, fitting.variables)
     elif found is not None:
         restore(state.moving, found.weights)
         restore(fitting.variables, found.more["training"], prefix=OPTIMIZER)
@@ -201,7 +203,7 @@ def _run_epoch(job: Job, state: LoopState, fitting: Fitting, fit: FitState) -> E
         yield events.UpdatesLeftOut(sums.left_out)
     name = fitting.phase.name.removesuffix(", refit")
     yield RefitEpochDone(name, fit.epoch, state.steps_done, training)
-    yield state_due(state, fitting)
+    yield state_due(state, fitting.variables)
     return True
 
 

@@ -18,9 +18,11 @@ from kft.features.inference import signature
 from kft.model.freeze import moving_variables
 from kft.recipe.training import TrainSpec
 from kft.replicas import counting_rows, knowing_replicas, needs_static_shapes, replica_specs, rows_per_replica
+from kft.train.feeding import Block, Execution
 from kft.train.optimizer import ScheduledAdamW
 
 Step = Callable[..., tf.Tensor]
+ONE_BY_ONE = Execution()
 
 
 class Minimised(Protocol):
@@ -39,13 +41,13 @@ class Minimised(Protocol):
 
 
 class StepSums(NamedTuple):
-    """What a call of the step sums up over its updates and the replicas.
+    """What an update sums up over the replicas.
 
     Attributes:
-        loss: Of every example whose update was made.
+        loss: Of every example, where the update was made.
         hits: What the objective counts beside the loss, such as right answers.
         count: How many examples had a loss.
-        left_out: Updates that a NaN or an infinity kept from being made.
+        left_out: 1 where a NaN or an infinity kept the update from being made.
         stop: How many replicas asked to stop.
     """
 
@@ -62,28 +64,31 @@ def make_train_step(
     optimizer: ScheduledAdamW,
     spec: TrainSpec,
     objective: Minimised,
-    *,
-    static: bool = False,
+    execution: Execution = ONE_BY_ONE,
 ) -> Step:
-    """Traces one call of the device for the variables that are trainable now: ``spec.steps_per_call`` updates.
+    """Traces one call of the device for the variables that are trainable now.
 
     Args:
         forward: From batch tensors to logits; shares its weights with ``model``.
         model: The full model, whose statistics of BatchNorms move beside.
         optimizer: What it was built for moves.
-        spec: Batch size, parts of a batch, updates a call, clipping.
+        spec: Batch size, parts of a batch, clipping.
         objective: What is minimised, and what a target looks like.
-        static: Trace and compile each padded length by itself under XLA, as a TPU does.
+        execution: How many updates a call makes, and whether they are compiled.
 
     Returns:
-        A function of (tensors, targets ``[updates, batch, ...]``, mask and weights ``float[batch]`` likewise, stop
-        ``float[replicas]``, updates ``int``), dealt out by ``to_replicas``, that makes the first ``updates`` updates
-        and returns ``float32[5]``, the ``StepSums``.
+        A function of (``Block``, stop ``float[replicas]``, updates ``int``) that makes the first ``updates`` updates
+        of the block, each on the batch as it is by itself, and returns ``float32[updates, 5]``: the ``StepSums`` of
+        each, zeros for what is not made.
     """
     strategy = tf.distribute.get_strategy()
     variables = optimizer.moved
     statistics = [variable for variable in moving_variables(model) if not variable.trainable]  # of BatchNorms
     rows = rows_per_replica(spec.batch_size, spec.gradient_accumulation)
+    alone, static = strategy.num_replicas_in_sync == 1, execution.whole or needs_static_shapes(strategy)
+    shapes = (*(tensor.shape[1:] for tensor in forward.inputs), objective.target_shape)
+    # One shape serves a whole call where shapes are static, or where it has one batch.
+    varying = tuple(shape[:1] == (None,) and not static and execution.updates > 1 for shape in shapes)
 
     def part_gradients(tensors: Any, targets: Any, mask: Any, weights: Any) -> tuple[list, list]:
         with tf.GradientTape() as tape, counting_rows(mask):
@@ -95,10 +100,10 @@ def make_train_step(
         _require_gradients(variables, gradients)
         return [tf.convert_to_tensor(gradient) for gradient in gradients], [loss, hits, count]
 
-    def replica_step(batch: Any, stop: Any, update: Any) -> Any:
-        batch = tf.nest.map_structure(lambda tensor: tensor[update], batch)
+    def update_once(batch: Any, stop: Any) -> Any:
         before = [tf.identity(variable.value) for variable in statistics]
-        gradients, sums = _in_parts(part_gradients, batch, rows, spec.gradient_accumulation)
+        work = _compiled(part_gradients) if execution.compiled and not alone else part_gradients
+        gradients, sums = _in_parts(work, batch, rows, spec.gradient_accumulation)
         context = tf.distribute.get_replica_context()
         *gradients, loss, hits, count, stop = context.all_reduce(
             tf.distribute.ReduceOp.SUM, [*gradients, *sums, tf.reduce_sum(stop)]
@@ -119,25 +124,61 @@ def make_train_step(
         counted = [tf.math.multiply_no_nan(value, made) for value in (loss, hits, count)]
         return tf.stack([*counted, 1 - made, stop])
 
-    def call(tensors: Any, targets: Any, mask: Any, weights: Any, stop: Any, updates: Any) -> tf.Tensor:
+    # Alone, all of an update is compiled; on several replicas its gradients are, and what goes between them is not.
+    make_update = _compiled(update_once) if execution.compiled and alone else update_once
+
+    def replica_step(block: Block, stop: Any, update: Any) -> Any:
+        return make_update(_cut_out(block, update, varying), stop)
+
+    call = _several(replica_step, model, execution.updates)
+    if static:
+        return tf.function(call, autograph=False, jit_compile=execution.whole or None)
+    return tf.function(call, input_signature=_specs(forward, objective, (execution.updates, rows)), autograph=False)
+
+
+def _several(replica_step: Callable[..., Any], model: keras.Model, count: int) -> Callable[..., Any]:
+    """Returns what makes the first updates of a block of so many, one after the other, on all replicas."""
+    strategy = tf.distribute.get_strategy()
+
+    def call(block: Block, stop: Any, updates: Any) -> tf.Tensor:
+        def made(update: Any) -> Any:
+            found = strategy.run(replica_step, args=(block, stop, update))
+            return strategy.experimental_local_results(found)[0][tf.newaxis]
+
         def body(update: Any, sums: Any) -> Any:
-            found = strategy.run(replica_step, args=((tensors, targets, mask, weights), stop, update))
-            return update + 1, sums + strategy.experimental_local_results(found)[0]
+            return update + 1, tf.tensor_scatter_nd_update(sums, [[update]], made(update))
 
         with knowing_replicas(model):
-            if spec.steps_per_call == 1:
-                return body(0, tf.zeros(5))[1]
-            return tf.while_loop(lambda update, sums: update < updates, body, (0, tf.zeros(5)))[1]
+            if count == 1:
+                return made(0)
+            none = tf.zeros((count, len(StepSums._fields)))
+            return tf.while_loop(lambda update, sums: update < updates, body, (0, none))[1]
 
-    if static or needs_static_shapes(strategy):
-        return tf.function(call, autograph=False, jit_compile=static or None)
-    lead = (spec.steps_per_call, rows)
-    inputs = [tf.TensorSpec((*lead, *spec_.shape[1:]), spec_.dtype) for spec_ in signature(forward.inputs, rows)]
-    row = tf.TensorSpec(lead, tf.float32)
+    return call
+
+
+def _specs(forward: Forward, objective: Minimised, lead: tuple[int, int]) -> tuple[Any, ...]:
+    """Returns the one input signature of a step: free token axes, so that one trace serves all lengths."""
+    inputs = [tf.TensorSpec((*lead, *spec.shape[1:]), spec.dtype) for spec in signature(forward.inputs, lead[1])]
     target = tf.TensorSpec((*lead, *objective.target_shape), objective.target_dtype)
-    specs = (tuple(inputs), target, row, row, tf.TensorSpec((1,), tf.float32))
-    dealt = tf.nest.map_structure(lambda spec_: replica_specs([spec_])[0], specs)
-    return tf.function(call, input_signature=(*dealt, tf.TensorSpec((), tf.int32)), autograph=False)
+    row, wish = tf.TensorSpec(lead, tf.float32), tf.TensorSpec((1,), tf.float32)
+    *tensors, targets, rows, stop = replica_specs([*inputs, target, row, wish])
+    lengths = tf.TensorSpec((lead[0], len(inputs) + 1), tf.int32)
+    return Block(tuple(tensors), targets, rows, rows, lengths), stop, tf.TensorSpec((), tf.int32)
+
+
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns the function as XLA compiles it, when it is called, for the shapes that it is then given."""
+    compiled: Callable[..., Any] = tf.function(function, autograph=False, jit_compile=True)
+    return compiled
+
+
+def _cut_out(block: Block, update: Any, varying: tuple[bool, ...]) -> tuple[Any, ...]:
+    """Returns one batch of a block, as long as it is by itself where that varies: tensors, targets, mask, weights."""
+    tensors = [tensor[update] for tensor in (*block.tensors, block.targets)]
+    for place in (place for place, varies in enumerate(varying) if varies):
+        tensors[place] = tensors[place][:, : block.lengths[update, place]]
+    return tuple(tensors[:-1]), tensors[-1], block.mask[update], block.weights[update]
 
 
 def _in_parts(work: Callable[..., tuple[list, list]], batch: Any, rows: int, parts: int) -> tuple[list, list]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from kft.features.boundary import Forward, forward_of, split_at_boundary
@@ -15,11 +16,13 @@ from kft.features.policy import decide
 from kft.model.freeze import as_if, what_trains_in
 from kft.recipe.training import PhaseSpec
 from kft.replicas import rows_per_replica
-from kft.train.objectives import objective_of, steps_in
+from kft.train.execution import updates_a_call
+from kft.train.feeding import Block, Execution
+from kft.train.objectives import objective_of
 from kft.train.optimizer import make_optimizer
 from kft.train.prepare import Prepared
 from kft.train.step import make_train_step
-from kft.train.tpu_rules import TpuCheck, check_batch
+from kft.train.tpu_rules import TpuCheck, check_batch, check_precision
 
 
 def check_tpu(prepared: Prepared, cores: int) -> list[TpuCheck]:
@@ -32,7 +35,7 @@ def check_tpu(prepared: Prepared, cores: int) -> list[TpuCheck]:
     spec, model, data = prepared.spec.train, prepared.model, prepared.data
     sources = [data.train.source, data.valid.source]
     longest = data.train.source.with_edges(data.valid.source).longest
-    checks = [check_batch(spec.batch_size, cores)]
+    checks = [check_batch(spec.batch_size, cores), *check_precision(prepared.spec.features.precision)]
     for phase in (phase for phase in prepared.phases if not phase.solved):
         with as_if(model, what_trains_in(model, phase)):
             split = objective_of(phase).outputs(split_at_boundary(model))
@@ -56,20 +59,22 @@ def check_tpu(prepared: Prepared, cores: int) -> list[TpuCheck]:
 def _compile_error(prepared: Prepared, phase: PhaseSpec, forward: Forward, longest: int) -> str:
     spec, objective = prepared.spec.train, objective_of(phase)
     data = objective.data(prepared.data, phase)
-    steps = steps_in(objective.deal(data, phase, prepared.spec)(0))
+    steps = len(objective.deal(data, phase, prepared.spec)(0))
     optimizer = make_optimizer(prepared.model, phase, spec, steps=steps)
     minimised = objective.minimised(data, phase, spec)
-    lead = (spec.steps_per_call, rows_per_replica(spec.batch_size, spec.gradient_accumulation))
+    updates = updates_a_call(spec, forward.inputs, longest, several=True)
+    lead = (updates, rows_per_replica(spec.batch_size, spec.gradient_accumulation))
     inputs = tuple(
         tf.zeros((*lead, *(longest if size is None else size for size in tensor.shape[1:])), tensor.dtype)
         for tensor in forward.inputs
     )
     row = tf.ones(lead)
     shape = [longest if size is None else size for size in minimised.target_shape]
-    arguments = (inputs, tf.zeros((*lead, *shape), minimised.target_dtype), row, row, tf.zeros((1,)), tf.constant(1))
-    step: Any = make_train_step(forward, prepared.model, optimizer, spec, minimised, static=True)
+    targets, lengths = tf.zeros((*lead, *shape), minimised.target_dtype), np.zeros((updates, len(inputs) + 1), np.int32)
+    block = Block(inputs, targets, row, row, lengths)
+    step: Any = make_train_step(forward, prepared.model, optimizer, spec, minimised, Execution(updates, whole=True))
     try:
-        step.experimental_get_compiler_ir(*arguments)(stage="optimized_hlo")
+        step.experimental_get_compiler_ir(block, tf.zeros((1,)), tf.constant(1))(stage="optimized_hlo")
     except (tf.errors.OpError, ValueError, TypeError) as error:
         return str(error).strip().splitlines()[0]
     return ""

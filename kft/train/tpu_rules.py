@@ -42,3 +42,19 @@ def check_batch(batch_size: int, cores: int) -> TpuCheck:
         found=f"train.batch_size {batch_size} on {cores} cores",
         advice="" if ok else f"--set train.batch_size={parts * cores}",
     )
+
+
+def check_precision(precision: str) -> list[TpuCheck]:
+    """Checks what frozen blocks are computed in; nothing where that is no question.
+
+    Args:
+        precision: ``features.precision``.
+
+    Example:
+        >>> [check.advice for check in check_precision("int8")], check_precision("float32")
+        (['--set features.precision=float32'], [])
+    """
+    if precision == "float32":
+        return []
+    found = f"features.precision {precision}, which is computed on a CPU"
+    return [TpuCheck("frozen blocks run on the TPU", False, found, "--set features.precision=float32")]

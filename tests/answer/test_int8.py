@@ -58,6 +58,17 @@ def test_a_second_evaluation_says_the_same(trained):
     assert again.metrics == trained.evaluation.metrics and again.rounding.line == trained.evaluation.rounding.line
 
 
+def test_steps_on_a_head_take_features_in_int8_where_nothing_is_stored(tiny_folder, tmp_path):
+    steps = {"name": "head", "unfreeze": "none", "epochs": 1, "lr": 1e-2}
+    path = tiny.recipe(tmp_path, tiny_folder, rows=80, phases=[steps])
+    runs = {}
+    for store in ("auto", "off"):
+        recipe = kft.load_recipe(path, overrides=["features.precision=int8", f"features.store={store}"])
+        runs[store] = kft.train(recipe, run=tmp_path / store, quiet=True)
+    assert runs["off"].phases[0].metrics == runs["auto"].phases[0].metrics
+    assert runs["off"].evaluation.metrics == runs["auto"].evaluation.metrics
+
+
 def test_it_is_not_exported_as_another_model(trained, tmp_path):
     with pytest.raises(ModelError, match="what was evaluated computes its frozen blocks in int8") as caught:
         kft.export(trained.run, tmp_path / "out", format="openvino", quiet=True)

@@ -39,7 +39,7 @@ def test_it_ships(task, tiny_folder, tiny_images, tmp_path, monkeypatch):
         "train": {"batch_size": 16, "phases": WAYS[task], **({"augment": {"color": 0.1}} if images else {})},
     }
     run = kft.train(load_recipe(recipe, base=tmp_path), run=tmp_path / "run", quiet=True).run
-    for form in ("onnx", "openvino", "litert"):
+    for form in ("onnx", "openvino", "litert", "saved-model"):
         about = kft.export(run, tmp_path / form, format=form, quiet=True)
         assert about.parity is not None and about.parity.n == about.parity.of >= 9, form
         asked = given[0] if len(given) == 1 else (given[0], given[2])

@@ -123,7 +123,7 @@ def test_gates_and_receipt_are_asked(shipped_run, tmp_path):
     assert caught.value.exit_code == 1
     assert not list(tmp_path.glob("*new*")) and not list(tmp_path.glob(".new*"))
     forced = kft.export(run, tmp_path / "new", quiet=True, force=True)
-    assert forced.forced == ("gate accuracy >= 0.99 (reached 0.500)",)
+    assert forced.forced == ("gate accuracy >= 0.99 (reached 0.5000)",)
     assert open_artifact(tmp_path / "new").about.forced == forced.forced
 
 

@@ -42,6 +42,7 @@ def values(front, source, root):
 def test_it_is_near_float32_and_stored_apart(split, tmp_path):
     front, exact, source = store.make_front(split, precision="int8"), store.make_front(split), texts(40)
     assert store.store_folder(front, tmp_path) != store.store_folder(exact, tmp_path)
+    assert front.inference.positions == exact.inference.positions == 64  # no text is padded beyond them
     pairs = list(zip(values(front, source, tmp_path), values(exact, source, tmp_path), strict=True))
     ours, theirs = (np.concatenate(side).astype(np.float64) for side in zip(*pairs, strict=True))
     cosines = (ours * theirs).sum(axis=1) / np.linalg.norm(ours, axis=1) / np.linalg.norm(theirs, axis=1)

@@ -49,3 +49,16 @@ def test_the_variables_of_a_tpu_stand_in_the_image():
 def test_the_gpu_image_has_the_newest_tensorflow_that_was_tried():
     docker = (ROOT / "docker/gpu.Dockerfile").read_text()
     assert "tensorflow[and-cuda]>=2.21,<2.22" in docker and own()["tensorflow"].endswith(",<2.22")
+
+
+def test_the_image_that_serves_has_a_part_of_what_kft_asks_for_and_no_tensorflow():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    extras = setup["options.extras_require"]
+    asked = own() | requirements("\n".join(extras[name] for name in ("serve", "gcs", "onnx")))
+    theirs = requirements((ROOT / "docker/requirements-serve.txt").read_text())
+    assert {"onnxruntime", "fastapi", "tokenizers"} <= set(theirs) and not {"tensorflow", "keras-nlp"} & set(theirs)
+    assert {name: asked[name] for name in theirs} == theirs
+    assert set(requirements(extras["serve"])) <= set(theirs)
+    docker = (ROOT / "docker/serve.Dockerfile").read_text()
+    assert "--no-deps /src" in docker and "--requirement /tmp/requirements-serve.txt" in docker

@@ -13,6 +13,7 @@ from kft.model.lora import add_lora
 from kft.recipe.training import LoraSpec, TrainSpec
 from kft.tasks.registry import TASKS
 from kft.tasks.task import AnswerSpace
+from kft.train.feeding import Block, Execution
 from kft.train.optimizer import ScheduledAdamW
 from kft.train.rates import rate_factors
 from kft.train.schedules import make_schedule
@@ -86,20 +87,14 @@ def one_update(model, given):
     flat = keras.Model(model.inputs, model.outputs[0])
     tensors = [given] if len(flat.inputs) == 1 else [given[tensor.name] for tensor in flat.inputs]
     one = np.ones((1, 2), np.float32)
-    step = make_train_step(flat, model, optimizer, TrainSpec(batch_size=2), objective, static=True)
+    step = make_train_step(flat, model, optimizer, TrainSpec(batch_size=2), objective, Execution(whole=True))
     tf.config.run_functions_eagerly(True)
     try:
-        sums = step(
-            tuple(tensor[None] for tensor in tensors),
-            np.array([[0, 2]], np.int32),
-            one,
-            one,
-            np.zeros(1, np.float32),
-            1,
-        )
+        block = Block(tuple(tensor[None] for tensor in tensors), np.array([[0, 2]], np.int32), one, one, np.zeros(0))
+        sums = step(block, np.zeros(1, np.float32), 1)
     finally:
         tf.config.run_functions_eagerly(False)
-    assert StepSums(*sums.numpy()).left_out == 0
+    assert StepSums(*sums.numpy()[0]).left_out == 0
 
 
 @pytest.mark.parametrize(("family", "rule", "norm"), CASES, indirect=["family"], ids=str)

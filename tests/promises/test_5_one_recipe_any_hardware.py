@@ -54,10 +54,10 @@ def environment(folder, name):
     return {**os.environ, "KFT_CACHE": str(folder / f"cache-{name}"), "PYTHONPATH": str(ROOT)}
 
 
-def train(recipe, name, devices):
+def train(recipe, name, devices, *more):
     """Runs the recipe in a process of its own, with a feature store of its own; returns the run folder."""
     folder = recipe.parent
-    command = ("kft.cli.main", "train", recipe, "--run", folder / name, "--devices", devices)
+    command = ("kft.cli.main", "train", recipe, "--run", folder / name, "--devices", devices, *more)
     done = forked.run(*command, env=environment(folder, name))
     assert done.returncode == 0, done.stderr
     return folder / name
@@ -105,7 +105,7 @@ def require_alike(alone, other):
 
 
 def test_two_replicas(recipe, alone):
-    run = train(recipe, "two", "cpu:2")
+    run = train(recipe, "two", "cpu:2", "--set", "train.steps_per_call=3")  # alone, updates are made one by one
     require_alike(alone, run)
     assert "2 replicas (MirroredStrategy)" in json.loads((run / "receipt.json").read_text())["strategy"]
 

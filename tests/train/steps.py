@@ -3,8 +3,10 @@
 import keras
 import numpy as np
 
+from kft.replicas import replica_count, to_replicas
 from kft.tasks.registry import TASKS
 from kft.tasks.task import AnswerSpace
+from kft.train.feeding import Block
 from kft.train.optimizer import ScheduledAdamW
 from kft.train.schedules import make_schedule
 from kft.train.step import StepSums
@@ -38,9 +40,18 @@ def batch(rows, size, seed=0):
     return (x,), targets, mask, mask
 
 
+def called(step, inputs, targets, mask, weights, updates=1):
+    """Calls a step with a block of batches of one length; returns the sums of each update."""
+    *tensors, t, m, w = to_replicas([*inputs, targets, mask, weights], axis=1)
+    (stop,) = to_replicas([np.zeros(replica_count(), np.float32)])
+    lengths = np.full((len(mask), len(inputs) + 1), inputs[0].shape[2], np.int32)
+    found = step(Block(tuple(tensors), t, m, w, lengths), stop, np.int32(updates))
+    return [StepSums(*sums) for sums in found.numpy().tolist()]
+
+
 def one_call(step, *batches):
-    """Calls a step with one update for each batch, and gives the sums."""
+    """Calls a step with one update for each batch, and gives the sums of them all."""
     inputs, targets, mask, weights = (
         np.stack(each) for each in zip(*[(b[0][0], *b[1:]) for b in batches], strict=True)
     )
-    return StepSums(*step((inputs,), targets, mask, weights, np.zeros(1, np.float32), np.int32(len(batches))).numpy())
+    return StepSums(*np.sum(called(step, (inputs,), targets, mask, weights, len(batches)), axis=0))

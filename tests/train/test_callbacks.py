@@ -21,7 +21,7 @@ def model():
 def steps(driver, numbers):
     for number in numbers:
         driver.batch_begin(number)
-        driver.batch_end(number, StepSums(1.0, 1.0, 2.0, 0.0, 0.0))
+        driver.batch_end(number, [StepSums(1.0, 1.0, 2.0, 0.0, 0.0)])
 
 
 def test_a_model_checkpoint_every_few_steps_goes_on_counting(tmp_path):

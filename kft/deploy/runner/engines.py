@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,6 +49,8 @@ def open_onnx(path: Path) -> Engine:
 
 def open_openvino(path: Path) -> Engine:
     """Opens an OpenVINO model on the CPU, in the precision that its file has."""
+    # With this package there OpenVINO would report each start to its vendor; it does without.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     with needed("openvino"):
         import openvino
 
@@ -75,5 +79,28 @@ def open_litert(path: Path) -> Engine:
     return run
 
 
-ENGINES: dict[str, Callable[[Path], Engine]] = {"onnx": open_onnx, "openvino": open_openvino, "litert": open_litert}
+def open_saved_model(path: Path) -> Engine:
+    """Opens a SavedModel with TensorFlow, on the CPU: a GPU computes float32 in fewer bits unless it is told not to."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with needed("tensorflow"):
+        import tensorflow
+
+    with tensorflow.device("CPU"):
+        loaded = tensorflow.saved_model.load(str(path))
+
+    def run(arrays: Arrays) -> dict[str, np.ndarray]:
+        answer = loaded.signatures["serving_default"]  # of `loaded`, so that this and its weights stay alive
+        with tensorflow.device("CPU"):
+            found = answer(**{name: tensorflow.constant(values) for name, values in arrays.items()})
+        return {name: values.numpy() for name, values in found.items()}
+
+    return run
+
+
+ENGINES: dict[str, Callable[[Path], Engine]] = {
+    "onnx": open_onnx,
+    "openvino": open_openvino,
+    "litert": open_litert,
+    "saved-model": open_saved_model,
+}
 """By the format's name."""
