@@ -192,7 +192,8 @@ def photos(folder: Path, args: argparse.Namespace):
     """The head on a folder of photos, EfficientNet-Lite0; the largest pass is over the training photos."""
     data = {"train": str(args.photos.absolute() / "train"), "test": str(args.photos.absolute() / "test")}
     recipe = folder / "photos.yaml"
-    recipe.write_text(json.dumps({"task": "image-classification", "data": data, "train": PROBE}))
+    model = {"backbone": "efficientnet-lite0"}
+    recipe.write_text(json.dumps({"task": "image-classification", "data": data, "model": model, "train": PROBE}))
     return lambda name, place: trained(recipe, name, place, folder)
 
 

@@ -39,9 +39,11 @@ def shipped_run(tiny_folder, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def shipped(shipped_run, tmp_path_factory):
-    """That run as an artifact."""
+    """That run as an artifact, by the command; a wheel lies beside it."""
+    from kft.cli import main as cli_main
+
     folder = tmp_path_factory.mktemp("shipped") / "onnx"
-    kft.export(shipped_run, folder, format="onnx", quiet=True)
+    assert cli_main.run(["export", str(shipped_run), str(folder), "--format", "onnx", "--wheel", "--quiet"]) == 0
     return folder
 
 
