@@ -57,6 +57,10 @@ def test_what_tensorflow_serving_finds(saved):
     _, takes = signature.structured_input_signature
     assert set(takes) == set(about.inputs) and set(signature.structured_outputs) == set(about.outputs)
     assert all(spec.shape.as_list() == [None, None] and spec.dtype == tf.int32 for spec in takes.values())
+    weights = tf.train.load_checkpoint(str(saved / "saved_model" / "variables" / "variables"))
+    shapes = weights.get_variable_to_shape_map().values()
+    largest = max(shapes, key=np.prod)
+    assert sum(shape == largest for shape in shapes) == 1, "a weight is there twice"
     rows = {name: tf.ones((3, 5), tf.int32) for name in takes}
     found = signature(**rows)
     assert found["probabilities"].shape == (3, 2) and found["abstain"].dtype == tf.bool

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kft.deploy.formats.format import Format, signature
 
@@ -12,7 +12,15 @@ if TYPE_CHECKING:
 
 
 def _write(graph: keras.Model, path: Path) -> None:
-    graph.export(str(path), format="tf_saved_model", input_signature=signature(graph), verbose=False)
+    import keras
+
+    archive = keras.export.ExportArchive()  # not `graph.export`, which writes every weight twice
+
+    def answer(inputs: Any) -> Any:
+        return graph(inputs, training=False)
+
+    archive.add_endpoint("serving_default", answer, input_signature=signature(graph))
+    archive.write_out(str(path), verbose=False)
 
 
 SAVED_MODEL = Format(
