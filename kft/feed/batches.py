@@ -198,15 +198,15 @@ def even_edges(longest: int, limit: int | None = None) -> tuple[int, ...]:
 
     Args:
         longest: Tokens of the longest example.
-        limit: What the model has positions for, where it has an end: then the last edge is not beyond it.
+        limit: What the model has positions for: the last edge is not beyond it, nor, where it is not known, beyond
+            the longest example.
 
     Example:
-        >>> even_edges(20), even_edges(20, limit=21)
-        ((8, 16, 24), (8, 16, 21))
+        >>> even_edges(20, limit=512), even_edges(20, limit=21), even_edges(20)
+        ((8, 16, 24), (8, 16, 21), (8, 16, 20))
     """
-    last = -(-max(longest, 1) // EVEN) * EVEN
-    if limit is not None and longest <= limit < last:
-        last = limit
+    longest = max(longest, 1)
+    last = max(longest, min(-(-longest // EVEN) * EVEN, limit or longest))
     return (*range(EVEN, last, EVEN), last)
 
 

@@ -29,7 +29,12 @@ SOURCE_KEYS = ("train", "valid", "test", "unlabelled")
 """Keys of ``data`` that name sources; the last may be left out."""
 
 
-LATER_KEYS = {"train.optimizer": "adamw", "train.precision": "float32", "train.compile": "auto"}
+LATER_KEYS = {
+    "train.optimizer": "adamw",
+    "train.precision": "float32",
+    "train.compile": "auto",
+    "features.precision": "float32",
+}
 """Keys that came after 0.1, with what was done before: a run that was begun without them is the same run."""
 WITHOUT_EFFECT = {"train.steps_per_call": 1}
 """Keys that change no result, with what stands for any value of theirs where runs are compared: the default of 0.1."""

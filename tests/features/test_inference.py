@@ -43,7 +43,7 @@ def one_vector():
 def test_a_batch_has_its_own_rows_and_a_length_that_hangs_on_its_examples_alone():
     source = texts(rows=21)
     rows = np.random.default_rng(1).permutation(21)
-    seen = shapes_of(source, rows, per_token=(False,))
+    seen = shapes_of(source, rows, per_token=(False,), positions=512)
     lengths = -(-source.lengths // 8) * 8
     expected = [(int((lengths == edge).sum()), edge) for edge in (24, 16, 8)]
     assert [(min(8, left), edge) for rows, edge in expected for left in range(rows, 0, -8)] == seen
@@ -52,8 +52,9 @@ def test_a_batch_has_its_own_rows_and_a_length_that_hangs_on_its_examples_alone(
 def test_a_batch_is_not_longer_than_the_model_has_positions_for():
     source = texts(rows=21)
     longest = int(source.lengths.max())
-    seen = shapes_of(source, np.arange(21), per_token=(False,), positions=longest)
-    assert seen[0][1] == longest
+    for positions in (longest, None):  # nor longer than the longest text, where that is not known
+        seen = shapes_of(source, np.arange(21), per_token=(False,), positions=positions)
+        assert seen[0][1] == longest
 
 
 def test_a_compiler_of_static_shapes_gets_full_batches_of_few_lengths():

@@ -106,3 +106,14 @@ def test_nothing_is_reported_to_the_vendor():
     code = "import sys; from kft.runtime import load_openvino; load_openvino(); print(*sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "openvino.tools.ovc.telemetry_stub" in found and "openvino_telemetry" not in found
+
+
+def test_a_graph_that_openvino_computes_otherwise_is_refused():
+    from kft.features.int8 import is_near
+
+    features = np.random.default_rng(0).normal(size=(4, 8))
+    assert is_near([features * 1.01], [features])
+    assert not is_near([features * 0], [features * 0])
+    for wrong in (features[:, ::-1], features * np.nan, features * 0):
+        with pytest.raises(ModelError, match="cannot be computed in int8"):
+            is_near([wrong], [features])
