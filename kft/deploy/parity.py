@@ -152,7 +152,8 @@ def _apart(name: str, expected: Stages, found: Stages, near: Near) -> Iterator[t
     """Yields the rows where an output of the graph lies too far from the evaluated one."""
     for row, gap in enumerate(_gaps(name, expected, found)):
         one, other = expected.outputs[row][name], found.outputs[row][name]
-        if np.max(gap) > near.tolerance and not (one.dtype == bool and near.may_differ(expected.outputs[row])):
+        within = np.max(gap) <= near.tolerance  # never where one is no number
+        if not within and not (one.dtype == bool and near.may_differ(expected.outputs[row])):
             at = int(np.argmax(gap))
             said, heard = (f"{name} {np.ravel(values)[at : at + 3].tolist()}" for values in (one, other))
             yield row, said, heard

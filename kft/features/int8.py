@@ -83,7 +83,6 @@ def int8_inference(forward: Forward, key: str, batch_size: int) -> Inference:
         key: Of everything that decides the numbers: what has been converted under it serves again.
         batch_size: Rows of a full batch.
     """
-
     compared: list[str] = []
 
     def function(tensors: tuple[Any, ...]) -> list[np.ndarray]:

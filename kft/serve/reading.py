@@ -163,7 +163,8 @@ def _input(value: Any, reads: str, place: int) -> Any:
         return content
     texts = value if isinstance(value, tuple) else (value,)
     if len(texts) != (2 if reads == "text-pair" else 1) or not all(isinstance(text, str) for text in texts):
-        raise wrong(f"{where}: this model reads {'two texts together' if reads == 'pair' else 'one text at a time'}")
+        wanted = "two texts together" if reads == "text-pair" else "one text at a time"
+        raise wrong(f"{where}: this model reads {wanted}")
     if not all(text.strip() for text in texts):
         raise wrong(f"{where}: the text is empty")
     return value

@@ -43,6 +43,23 @@ def test_its_script_answers_lines_alone(shipped, tmp_path):
     assert empty.returncode == 2 and "empty text" in empty.stderr and "row 2 of 2" in empty.stderr
 
 
+def test_its_script_reads_utf_8_whatever_the_system_has(shipped, tmp_path):
+    command = [sys.executable, str(shipped / "run.py"), "-"]
+    given = "the battery is gre\u00e4t \u20ac5".encode()
+    for encoding in ("utf-8", "latin-1", "ascii"):
+        environment = {"PYTHONIOENCODING": encoding, "PATH": ""}
+        done = subprocess.run(command, input=given, capture_output=True, cwd=tmp_path, env=environment)
+        assert json.loads(done.stdout) == open_artifact(shipped).predict([given.decode()])[0], encoding
+    lines = tmp_path / "lines.txt"
+    lines.write_bytes(b"fine\n\xe9t\xe9\n")
+    done = subprocess.run([*command[:2], str(lines)], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2 and "a line is no text in UTF-8" in done.stderr and "lines.txt:2" in done.stderr
+    odd = tmp_path / "odd.jsonl"
+    odd.write_text('{"base64": 5}\n')
+    done = subprocess.run([*command[:2], str(odd)], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2 and "a line is no JSON of an input" in done.stderr
+
+
 def test_a_changed_byte_is_refused(shipped, tmp_path):
     import shutil
 

@@ -322,3 +322,15 @@ def test_images_that_are_read_otherwise(images, monkeypatch):
         with pytest.raises(ParityError) as caught:
             images.judged(images.stages(engine=otherwise))
         assert caught.value.where.startswith("vectors"), name
+
+
+def test_what_is_no_number_is_not_near():
+    from kft.deploy.runner.trace import Stages
+
+    def of(value):
+        return Stages([""], [""], [{}], [{"value": np.array(value)}], [{"label": 1.0, "abstain": False}])
+
+    near = Near("number", None, TOLERANCE)
+    assert hold_to(of(1.0), of(1.0), ["a"], near).largest == 0
+    with pytest.raises(ParityError):
+        hold_to(of(1.0), of(np.nan), ["a"], near)

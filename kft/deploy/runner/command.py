@@ -8,6 +8,7 @@ import json
 import sys
 from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ def main(folder: Path, arguments: Sequence[str]) -> int:
     parser.add_argument("--stages", metavar="FILE", help="also write what each step made of the inputs, as .npz")
     parser.add_argument("--unchecked", action="store_true", help="do not compare the files with their sha256")
     given = parser.parse_args(arguments)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
     try:
         if not given.unchecked:
             require_whole(folder, about["files"])
@@ -46,27 +49,35 @@ def main(folder: Path, arguments: Sequence[str]) -> int:
 def show(answers: Iterable[Mapping[str, Any]]) -> None:
     """Prints answers, one a line."""
     for answer in answers:
-        print(json.dumps(answer, ensure_ascii=False))
+        try:
+            print(json.dumps(answer, ensure_ascii=False, allow_nan=False))
+        except ValueError as error:
+            raise DataError("the model gave no number for an input", received=str(error)) from None
     sys.stdout.flush()
 
 
 def read_lines(source: str) -> Iterator[Any]:
-    """Yields the inputs of a file or of standard input."""
+    """Yields the inputs of a file or of standard input, which are UTF-8 whatever the system's own encoding is."""
     if source == "-":
-        yield from (line.rstrip("\r\n") for line in sys.stdin)
+        yield from _inputs(sys.stdin.buffer, "standard input", as_json=False)
         return
     path = Path(source)
     if not path.is_file():
         raise UsageError(f"no file at {path}", expected="a file with one input a line, or -")
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                given = json.loads(line) if path.suffix == ".jsonl" else line.rstrip("\r\n")
-                yield b64decode(given["base64"], validate=True) if isinstance(given, dict) else given
-            except (ValueError, KeyError) as error:
-                raise DataError(
-                    "a line is no JSON of an input", where=f"{path}:{number}", received=str(error)
-                ) from None
+    with path.open("rb") as file:
+        yield from _inputs(file, str(path), as_json=path.suffix == ".jsonl")
+
+
+def _inputs(lines: Iterable[bytes], where: str, *, as_json: bool) -> Iterator[Any]:
+    for number, line in enumerate(lines, 1):
+        try:
+            text = line.decode("utf-8").rstrip("\r\n")
+            given = json.loads(text) if as_json else text
+            found = b64decode(given["base64"], validate=True) if isinstance(given, dict) else given
+        except (ValueError, KeyError, TypeError) as error:
+            kind = "JSON of an input" if as_json else "text in UTF-8"
+            raise DataError(f"a line is no {kind}", where=f"{where}:{number}", received=str(error)) from None
+        yield found
 
 
 def require_whole(folder: Path, files: Mapping[str, str]) -> None:
