@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import shutil
 import tempfile
 from base64 import b64encode
@@ -175,16 +177,49 @@ def refuse_there(destination: Path) -> None:
 
 @contextmanager
 def building(destination: Path) -> Iterator[Path]:
-    """Gives a folder beside the destination, which takes its place when the body ends; or is gone when it fails."""
+    """Gives a folder beside the destination, which takes its place when the body ends; or is gone when it fails.
+
+    One process at a time builds there: two would mix their files, and each would vouch for the other's.
+
+    Raises:
+        UsageError: Another process builds it, or has built it meanwhile.
+        StorageError: The disk is full or the folder cannot be written.
+    """
     temporary = destination.with_name(f".{destination.name}.tmp")
     with storage_errors(destination):
-        shutil.rmtree(temporary, ignore_errors=True)  # of an export that was killed
-        temporary.mkdir(parents=True)
+        temporary.mkdir(parents=True, exist_ok=True)
+        with _held(temporary, destination):
+            try:
+                for litter in temporary.iterdir():  # of an export that was killed
+                    shutil.rmtree(litter) if litter.is_dir() and not litter.is_symlink() else litter.unlink()
+                yield temporary
+                refuse_there(destination)
+                temporary.rename(destination)
+            except BaseException:
+                shutil.rmtree(temporary, ignore_errors=True)
+                raise
+
+
+@contextmanager
+def _held(folder: Path, destination: Path) -> Iterator[None]:
+    """Locks a folder itself, so that no file is left: the lock goes with its process, however that ends."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
         try:
-            yield temporary
-            temporary.rename(destination)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            free = folder.is_dir() and os.path.samestat(os.fstat(handle), folder.stat())  # else renamed just now
+        except BlockingIOError:
+            free = False
+        if not free:
+            raise UsageError(
+                "another process exports to the same folder",
+                where=str(destination),
+                expected="one export at a time",
+                next_step="wait for it, or choose another DEST",
+            )
+        yield
+    finally:
+        os.close(handle)
 
 
 def _about(admitted: Admitted, artifact: Artifact, format_: Format, graph: Any) -> About:

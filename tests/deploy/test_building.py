@@ -43,6 +43,20 @@ def test_a_kill_at_any_moment_leaves_nothing_half(tmp_path):
     assert whole < 20
 
 
+def test_two_exports_to_one_folder_do_not_mix(tmp_path):
+    destination = tmp_path / "new"
+    with building(destination) as folder:
+        (folder / "first").write_bytes(b"x")
+        with pytest.raises(UsageError, match="another process exports to the same folder"), building(destination):
+            pass
+        assert [path.name for path in folder.iterdir()] == ["first"]
+    assert [path.name for path in destination.iterdir()] == ["first"]
+    with pytest.raises(UsageError, match="already exists"), building(destination) as folder:
+        (folder / "second").write_bytes(b"x")
+    assert [path.name for path in destination.iterdir()] == ["first"]
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+
 def test_a_full_disk_is_said_and_leaves_nothing(tmp_path):
     with pytest.raises(StorageError, match="the disk is full"), building(tmp_path / "new") as folder:
         (folder / "half").write_bytes(b"x")
