@@ -37,6 +37,7 @@ LATER_KEYS: dict[str, Any] = {
     "train.precision": "float32",
     "train.compile": "auto",
     "features.precision": "float32",
+    "data.document": None,
 }
 """Keys that came after 0.1, with what was done before: a run that was begun without them is the same run."""
 WITHOUT_EFFECT = {"train.steps_per_call": 1}

@@ -75,8 +75,8 @@ class DataSpec(Spec):
     """Where the labelled examples are and how they are split."""
 
     train: Sources = Field(
-        description="csv, tsv, json, jsonl, parquet or CoNLL file, folder of images by class, package:NAME, "
-        "tfds:NAME[/CONFIG][:VERSION]?split=SPLIT, gs://BUCKET/FILE; or a glob, or a list of these"
+        description="csv, tsv, json, jsonl, parquet, xlsx or CoNLL file, folder of images or documents by class, "
+        "package:NAME, tfds:NAME[/CONFIG][:VERSION]?split=SPLIT, gs://BUCKET/FILE; or a glob, or a list of these"
     )
     valid: SharesOrSources = Field("15%", description="a share of train, or as train; selection looks at it")
     test: SharesOrSources = Field("15%", description="a share of train, or as train; sealed until evaluation")
@@ -108,6 +108,9 @@ class DataSpec(Spec):
     columns: tuple[str, ...] | None = Field(None, description="column names of a file without a header")
     text: str | None = Field(None, description="text column; guessed and shown when left out")
     text_pair: str | None = Field(None, description="column of the second text; only for text-pairs")
+    document: str | None = Field(
+        None, description="column of paths to .txt, .md, .html and .pdf files, which are read in place of a text column"
+    )
     image: str | None = Field(None, description="column of image paths in a table; guessed and shown when left out")
     label: LabelColumns | None = Field(
         None,

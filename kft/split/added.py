@@ -2,7 +2,7 @@
 
 Each file of ``data.added`` is a round. Of its rows, what copies an older row, or belongs to a group of test, is left
 out; what is nearly a copy of a row of train or valid, or of its group, joins it there; the others are shared out,
-groups and near-copies whole. A later round cannot change an earlier one: it is divided as if the later one were not there.
+groups and near-copies whole. A later round cannot change an earlier one: it is divided as if there were none later.
 """
 
 from __future__ import annotations
