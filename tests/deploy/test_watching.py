@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from kft.api.reading import split_of
 from kft.deploy.load import open_artifact
 from kft.deploy.watching import watch
 from kft.errors import DataError, RunError
@@ -63,7 +64,7 @@ def test_a_row_is_seen_alike_alone_and_when_it_was_answered_before(opened):
 
 
 def test_the_test_rows_lie_within_their_own_edges(opened, shipped_run):
-    test = split_of(load_recipe(open_run(shipped_run).recipe)).test
+    test = split_of(load_recipe(open_run(shipped_run).recipe), None).test
     _, seen = opened.see(test.inputs)
     rng = np.random.default_rng(0)
     for name, edges in opened.reference.edges.items():
