@@ -40,7 +40,7 @@ STAGES = {
     "Judge": ("evaluate", "report"),
     "Ship": ("export", "verify", "sign", "promote", "rollback", "versions"),
     "Keep": ("retrain",),
-    "Use": ("predict", "serve"),
+    "Use": ("predict", "serve", "index", "search"),
     "Look up": ("recipes", "recipe", "models", "cache", "doctor"),
 }
 """The commands in the order of a model's life, as `kft --help` shows them."""
@@ -61,6 +61,7 @@ def _register() -> None:
         launching,
         reporting,
         retraining,
+        searching,
         serving,
         shelving,
         starting,
@@ -80,6 +81,7 @@ def _register() -> None:
         shelving,
         using,
         serving,
+        searching,
         exporting,
         retraining,
         launching,
