@@ -21,11 +21,12 @@ from kft.answer.load import Run, load_artifact
 from kft.deploy.bundle import packages_for, run_script
 from kft.deploy.cost import Answered, failures, measure_cost, measure_footprints, pass_gates
 from kft.deploy.evaluated import require_as_evaluated
-from kft.deploy.formats.format import Format
+from kft.deploy.formats.format import Format, Source
 from kft.deploy.near import Near
 from kft.deploy.parity import answered_alone, hold_reading, hold_to
 from kft.deploy.reference import make_reference
 from kft.deploy.runner.trace import Stages
+from kft.deploy.strings.proof import hold_graph
 from kft.errors import UsageError
 from kft.records.calibration import Calibration
 from kft.records.document import read_if_there
@@ -90,19 +91,22 @@ def export(admitted: Admitted, destination: Path, format_: Format, progress: Pro
         graph = answering_graph(artifact)
         quantization = format_.quantization(admitted.quantize) if admitted.quantize else None
         whole = (folder if quantization is None else Path(work)) / format_.model
-        format_.write(graph, whole)
+        test = admitted.test.take(_rows(len(admitted.test), admitted.run.recipe.spec.seed))
+        assert test.labels is not None
+        inputs = list(test.inputs)
+        written = format_.write(Source(graph, artifact, inputs[:GOLDEN]), whole)
+        if written.note:
+            progress.note(written.note)
         if quantization is not None:
             progress.note(f"quantized  {admitted.quantize}: {quantization.about}")
             quantization.write(graph, whole, folder / format_.model)
         if artifact.reader.tokenizer is not None:
             artifact.reader.tokenizer.tokenizer.save(str(folder / "tokenizer.json"))
-        about = replace(_about(admitted, artifact, format_, graph), alone=bool(quantization and quantization.alone))
+        about = replace(_about(admitted, artifact, format_, graph), takes=written.takes)
+        about = replace(about, alone=bool(quantization and quantization.alone))
         write_file(folder / "run.py", run_script(about))
         write_file(folder / "card.md", admitted.card)
-        test = admitted.test.take(_rows(len(admitted.test), admitted.run.recipe.spec.seed))
         progress.note(f"proof      {len(test):,} of {len(admitted.test):,} test rows, in a process without kft")
-        assert test.labels is not None
-        inputs = list(test.inputs)
         near = Near(about.answers, artifact.decisions, format_.tolerance)
         reference = make_reference(artifact, inputs, list(test.labels))
         require_as_evaluated(admitted.run, list(test.ids), reference, near)
@@ -114,6 +118,8 @@ def export(admitted: Admitted, destination: Path, format_: Format, progress: Pro
             hold_reading(reference.stages, found, inputs)
             return write_about(folder, _with_cost(admitted, artifact, about, answered, (folder, whole)))
         verdict = hold_to(reference.stages, found, inputs, near)
+        if about.takes:
+            hold_graph(folder, about, reference.stages, found, near, inputs)
         parity = Parity(
             n=len(test),
             of=len(admitted.test),
