@@ -91,9 +91,8 @@ def test_texts_are_answered_with_names(saved):
     opened, model = open_artifact(saved), loaded(saved)
     assert opened.about.takes == ("text",)
     texts = [*ODD, "the battery is great", "the phone is awful and broken", "? ! ? !", "[CLS] great &#103;reat"]
-    found = {
-        name: values.numpy() for name, values in model.signatures["serving_default"](text=tf.constant(texts)).items()
-    }
+    ask = model.signatures["serving_default"]
+    found = {name: values.numpy() for name, values in ask(text=tf.constant(texts)).items()}
     assert set(found) == {"label", "confidence", "abstain", "why", "probabilities", "classes"}
     answers = opened.predict(texts)
     assert len({answer.get("why") for answer in answers}) > 1, "one is withheld, and one is not"
