@@ -46,6 +46,7 @@ _PUBLIC = {
     "promote": "kft.api.shelving",
     "register_mlflow": "kft.api.shelving",
     "report": "kft.api.reporting",
+    "retrain": "kft.api.retraining",
     "rollback": "kft.api.shelving",
     "serve": "kft.api.serving",
     "sign": "kft.api.shelving",

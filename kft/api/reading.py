@@ -10,6 +10,7 @@ from kft import assets, strategy
 from kft.audit.all_checks import require_known_checks
 from kft.calls import PATH, are_tables
 from kft.curate.likely_task import are_words, tagging, task_of_tables
+from kft.data.documents import holds_documents
 from kft.data.examples import Wanted
 from kft.data.tables import Rows
 from kft.errors import RecipeError, UsageError
@@ -165,7 +166,11 @@ def _draft(data: Any, overrides: Sequence[str]) -> Recipe:
     if frames is not None:
         likely = task_of_tables([Rows("dataframe", frames["train"], Path.cwd())], Wanted())
     else:
-        likely = tagging() if are_words(Path(data)) else first_task(files=Path(data).is_dir())
+        likely = (
+            tagging()
+            if are_words(Path(data))
+            else first_task(files=Path(data).is_dir() and not holds_documents(Path(data)))
+        )
     named = {setting.partition("=")[0] for setting in overrides}
     task = {} if "task" in named else {"task": likely.name}
     return load_recipe({**task, "data": {"train": str(data) if frames is None else DATAFRAME}}, overrides)

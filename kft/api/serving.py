@@ -14,8 +14,11 @@ from kft.registry import nearest
 from kft.serve.limits import Limits
 
 if TYPE_CHECKING:
+    from kft.serve.answering import Server
     from kft.serve.loading import Source
-    from kft.serve.models import Served, Version
+    from kft.serve.measures import Measures
+    from kft.serve.models import Followed, Served, Version
+    from kft.serve.shadow import Shadow
 
 NEEDS = ("fastapi", "uvicorn", "prometheus_client", "python_multipart")
 """What the extra brings."""
@@ -28,12 +31,12 @@ class Serving:
     Attributes:
         url: Where.
         token: Whether clients have to show one.
-        models: Name, version, task and source of each.
+        models: Name, version, task and source of each; ``shadow``, version and source of the challenger beside it.
     """
 
     url: str
     token: bool
-    models: tuple[Mapping[str, str], ...]
+    models: tuple[Mapping[str, Any], ...]
 
     def as_dict(self) -> dict[str, Any]:
         return {"url": self.url, "token": self.token, "models": list(self.models)}
@@ -47,6 +50,7 @@ def serve(
     token_file: str | Path | None = None,
     limits: Mapping[str, float] | None = None,
     record: str | Path | None = None,
+    shadow: str | Path | Sequence[str | Path] = (),
     log: Literal["none", "requests", "contents"] = "requests",
     follow_seconds: float = 1.0,
     say: Callable[[str], None] | None = None,
@@ -62,6 +66,8 @@ def serve(
         token_file: Holds the token that clients have to show; default: the variable KFT_TOKEN, or none.
         limits: Those that differ from the default, by the names in ``kft.serve.limits.Limits``.
         record: A folder for a bounded sample of requests and answers, without personal data.
+        shadow: A challenger, named as an artifact is, which answers the same inputs later and to nobody: what it says
+            is counted, and recorded. One for each model; ``MODEL=`` before it says beside which.
         log: What is noted of a request: nothing, all but its contents, or those too.
         follow_seconds: Between two looks at an alias.
         say: Takes each line of the log.
@@ -78,10 +84,10 @@ def serve(
     _require_extra()
     from kft.serve import running
     from kft.serve.answering import Server
-    from kft.serve.app import Following, make_app
+    from kft.serve.app import make_app
     from kft.serve.guard import Access, Log
     from kft.serve.measures import Measures
-    from kft.serve.models import by_name
+    from kft.serve.models import Following, by_name
     from kft.serve.recording import Recorder
 
     say = say or (lambda line: None)
@@ -91,33 +97,72 @@ def serve(
     with running.take_port(host, port) as taken:
         recorder = Recorder(Path(record).expanduser(), say) if record else None
         measures = Measures()
-        served = _open_all([artifacts] if isinstance(artifacts, (str, Path)) else artifacts, bounds, measures)
+        served = by_name(_open_all(_listed(artifacts), bounds, measures))
         noted = Log(say, requests=log != "none", contents=log == "contents")
-        server = Server(by_name(served), bounds, measures, noted, recorder)
+        shadows = _open_shadows(_listed(shadow), served, measures, say)
+        server = Server(served, bounds, measures, noted, recorder, shadows)
         following = Following(_resolve, _load, follow_seconds)
         app = make_app(server, Access(token, local=running.is_loopback(host)), following)
-        about = Serving(running.address_of(taken), bool(token), tuple(map(_about, served)))
+        about = Serving(running.address_of(taken), bool(token), _about(server))
         running.run(
             app, taken, requests=bounds.requests, seconds=bounds.seconds, ready=lambda: ready(about) if ready else None
         )
 
 
-def _about(served: Served) -> Mapping[str, str]:
-    version = served.current
-    return {"name": served.name, "version": version.version, "task": version.task, "from": served.source}
+def _listed(named: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
+    return [named] if isinstance(named, (str, Path)) else named
 
 
-def _open_all(artifacts: Sequence[str | Path], limits: Limits, measures: Any) -> list[Served]:
+def _about(server: Server) -> tuple[Mapping[str, Any], ...]:
+    def source(followed: Followed) -> Mapping[str, Any]:
+        return {"version": followed.current.version, "from": followed.source}
+
+    return tuple(
+        {"name": name, "task": served.current.task, **source(served.followed)}
+        | ({"shadow": source(server.shadows[name].followed)} if name in server.shadows else {})
+        for name, served in server.models.items()
+    )
+
+
+def _open_all(artifacts: Sequence[str | Path], limits: Limits, measures: Measures) -> list[Served]:
     from kft.serve.loading import read_source
-    from kft.serve.models import Served
+    from kft.serve.models import Followed, Served
 
     found = []
     for each in artifacts:
         source = read_source(str(each))
         version = _load(_resolve(source.place), source.name)
-        found.append(Served(source.place, version, limits, measures, moves=_moves(source)))
+        found.append(Served(Followed(source.place, version, moves=_moves(source)), limits, measures))
     if not found:
         raise UsageError("there is nothing to serve", expected="at least one artifact", next_step="kft serve --help")
+    return found
+
+
+def _open_shadows(
+    named: Sequence[str | Path], models: Mapping[str, Served], measures: Measures, say: Callable[[str], None]
+) -> dict[str, Shadow]:
+    from kft.serve.loading import read_source
+    from kft.serve.models import Followed
+    from kft.serve.shadow import Shadow, gently, require_alike
+
+    found: dict[str, Shadow] = {}
+    for each in named:
+        source = read_source(str(each))
+        folder = _resolve(source.place)
+        only = next(iter(models)) if len(models) == 1 else ""
+        version = gently(lambda folder=folder, name=source.name or only: _load(folder, name))  # type: ignore[misc]
+        beside = version.name
+        if beside not in models or beside in found:
+            raise UsageError(
+                f"{beside} has two shadows" if beside in found else f"no model is called {beside}",
+                where=f"--shadow {each}",
+                expected=f"one for each of {', '.join(models)}",
+                next_step=f"--shadow {next(iter(models))}={source.place}",
+            )
+        version = require_alike(version, models[beside].current)
+        followed = Followed(source.place, version, moves=_moves(source))
+        batcher = models[beside].batcher
+        found[beside] = Shadow(followed, lambda batcher=batcher: not batcher.busy, measures.shadows, say)  # type: ignore[misc]
     return found
 
 

@@ -39,6 +39,7 @@ STAGES = {
     "Train": ("plan", "train", "compare", "workers", "launch"),
     "Judge": ("evaluate", "report"),
     "Ship": ("export", "verify", "sign", "promote", "rollback", "versions"),
+    "Keep": ("retrain",),
     "Use": ("predict", "serve"),
     "Look up": ("recipes", "recipe", "models", "cache", "doctor"),
 }
@@ -59,6 +60,7 @@ def _register() -> None:
         exporting,
         launching,
         reporting,
+        retraining,
         serving,
         shelving,
         starting,
@@ -79,6 +81,7 @@ def _register() -> None:
         using,
         serving,
         exporting,
+        retraining,
         launching,
         caching,
     ):

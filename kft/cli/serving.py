@@ -54,6 +54,12 @@ USUAL = Limits()
 )
 @click.option("--record", metavar="FOLDER", help="Keep a bounded sample of requests and answers; no personal data.")
 @click.option(
+    "--shadow",
+    multiple=True,
+    metavar="[MODEL=]SHELF/NAME@challenger",
+    help="Answers the same inputs later and to nobody; counted in /metrics, and kept where --record is on.",
+)
+@click.option(
     "--log",
     type=click.Choice(["none", "requests", "contents"]),
     default="requests",
@@ -81,6 +87,7 @@ def serve(
     max_queue: int,
     timeout: float,
     record: str | None,
+    shadow: tuple[str, ...],
     log: str,
     follow_seconds: float,
     as_json: bool,
@@ -99,6 +106,9 @@ def serve(
         elif not quiet:
             for model in found.models:
                 echo(f"model      {model['name']}, version {model['version']}: {model['task']}", err=True)
+                if "shadow" in model:
+                    beside = model["shadow"]
+                    echo(f"shadow     {model['name']}, version {beside['version']}, from {beside['from']}", err=True)
             echo(f"serving    {found.url}, {'with' if found.token else 'without'} a token", err=True)
 
     limits = {
@@ -118,6 +128,7 @@ def serve(
             token_file=token_file,
             limits=limits,
             record=record,
+            shadow=shadow,
             log=log,  # type: ignore[arg-type]
             follow_seconds=follow_seconds,
             say=lambda line: echo(line, err=True),

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kft.data.class_folders import splits_beside
 from kft.data.columns import guess_columns
 from kft.data.examples import Columns
-from kft.data.image_folders import splits_beside
 from kft.data.parts import Part, name_parts, parts_to_examples, read_parts
 from kft.data.split_names import Role, read_name, same_series
 from kft.errors import DataError

@@ -1,4 +1,4 @@
-"""Looks at a table or a folder of images for the first time: what could be learnt from it, and what is amiss."""
+"""Looks at a table, or a folder of files by class, for the first time: what could be learnt, and what is amiss."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from kft.curate.beside import Beside, Train, find_beside
 from kft.curate.likely_labels import about_label_columns, choose_label_columns
 from kft.curate.likely_task import are_words, tagging, task_of_labels, task_of_tables
 from kft.curate.proposals import Proposals, propose
+from kft.data.class_folders import SplitFolders
 from kft.data.columns import guess_columns
 from kft.data.dialects import PLAIN, SIGNS, Dialect, dialect_of
+from kft.data.documents import holds_documents
 from kft.data.examples import Columns, Examples, RejectedRow, Wanted
 from kft.data.headers import drafted_columns, like_a_row
-from kft.data.image_folders import SplitFolders
 from kft.data.parts import is_pattern, name_parts, open_source, parts_to_examples, read_parts, require_separated, whole
 from kft.data.soft_columns import SAID
 from kft.data.tables import Rows, unusable
@@ -56,7 +57,7 @@ class Look:
     Attributes:
         source: As the person wrote it.
         path: The file or folder; None where the source is several, or rows of tensorflow-datasets.
-        folders: Whether it is a folder of images by class.
+        folders: Whether it is a folder of images or documents by class.
         task: What could be learnt from it.
         rows: How many rows or images.
         usable: How many of them training can use.
@@ -108,10 +109,11 @@ class Look:
     def summary(self) -> Iterator[tuple[str, str]]:
         """Yields what was found, as a title and a line."""
         yield "task", f"{self.task.name}: {self.task.about}"
+        reads, (median, longest) = self.task.reads, self.words
+        words = f", median {median:,.0f} words, longest {longest:,}"
+        if self.folders and not reads.files:
+            yield "text", f"one document a file{words}"
         if not self.folders:
-            median, longest = self.words
-            words = f", median {median:,.0f} words, longest {longest:,}"
-            reads = self.task.reads
             yield reads.columns[0], f"column {self.columns.text!r}" + ("" if reads.files or reads.pairs else words)
             if self.columns.pair:
                 yield "text_pair", f"column {self.columns.pair!r}; both together:{words.removeprefix(',')}"
@@ -186,11 +188,11 @@ def look_at(
     spec = DataSpec(train=source, encoding=dialect.encoding, separator=dialect.separator, unusable_rows="skip")
     require_separated(parts, spec)
     words = any(map(are_words, paths))
-    images = any(path.is_dir() for path in paths)
+    images = any(path.is_dir() and not holds_documents(path) for path in paths)
     wanted = TASKS.get(task) if task else tagging() if words else first_task(files=images)
     with _splits_as_commands(source, base):
         rows = read_parts(parts, name_parts(parts), spec, task=wanted, base=base)
-        if task is None and not (images or words):
+        if task is None and not (folders or images or words):
             wanted = task_of_tables(rows, named)
             rows = read_parts(parts, name_parts(parts), spec, task=wanted, base=base) if wanted == tagging() else rows
     wanted, labels = choose_label_columns(whole(rows), wanted, named, asked=task is not None)

@@ -13,6 +13,7 @@ import pandas as pd
 from kft.data.clean import clean_input
 from kft.data.columns import guess_columns
 from kft.data.dialects import DELIMITED, Dialect, dialect_of, first_cells
+from kft.data.documents import ALONE, DOCUMENT, DOCUMENTS, all_documents, open_documents, read_document
 from kft.data.examples import Columns, Examples, Input
 from kft.data.image_paths import find_files
 from kft.data.images import SUFFIXES, check_images
@@ -22,8 +23,8 @@ from kft.data.sentences import HEAD, holds_words
 from kft.data.tables import image_folder, read_source, refuse_rejected, unusable
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
-from kft.tasks.cells import as_text, text_problem
-from kft.tasks.inputs import IMAGE_NAMES, TEXT_NAMES
+from kft.tasks.cells import Unreadable, as_text, text_problem
+from kft.tasks.inputs import IMAGE_NAMES, TEXT, TEXT_NAMES
 from kft.tasks.spans import joined
 from kft.tasks.spelling import respelled
 from kft.tasks.task import Task
@@ -57,8 +58,8 @@ def read_inputs(
     """Returns the inputs of a table or folder, in order.
 
     Args:
-        source: A csv, tsv, jsonl or parquet file, a .txt file with one text a line, a DataFrame; for images also a
-            folder, or one image.
+        source: A csv, tsv, jsonl, parquet or xlsx file, a .txt file with one text a line, a DataFrame; for images also
+            a folder, or one image; for single texts also a folder of documents, or a .pdf, .html or .md file.
         task: What the model reads.
         spec: The data part of the model's recipe: texts are cleaned as those that it learned from.
         column: The column of texts or image paths the model was trained with; where there is one column, a usual
@@ -89,6 +90,8 @@ def _raw_inputs(
         paths = all_images(source) if source.is_dir() else [source]
         folder = image_folder(source, Path.cwd())
         return paths, _one_column(task, [os.path.relpath(path, folder) for path in paths]), ()
+    if isinstance(source, Path) and task.reads is TEXT and (source.is_dir() or source.suffix.lower() in ALONE):
+        return _documents(source, where)
     if isinstance(source, Path) and source.suffix.lower() == ".txt" and not (task.reads.files or task.reads.pairs):
         loaded = load_text(source, spec.encoding)
         if not (task.kind.learning.per_token and holds_words(loaded.text[:HEAD], source)):
@@ -97,7 +100,7 @@ def _raw_inputs(
                 return lines, _one_column(task, lines), (loaded.note,) if loaded.note else ()
     dialect, headed = _as_trained(source, spec, column)
     form = read_source(source, task, dialect=dialect, unlabelled=True)
-    frame, notes = form.frame, (*form.notes, *headed)
+    frame, notes = open_documents(form.frame, spec, source, Path.cwd()), (*form.notes, *headed)
     only = str(frame.columns[0]) if len(frame.columns) == 1 and pair is None else None
     named = only if only is not None and only.strip().lower() in (*TEXT_NAMES, *IMAGE_NAMES) else column
     for wanted in (named, pair):
@@ -113,7 +116,26 @@ def _raw_inputs(
         return list(zip(as_texts(frame[named]), as_texts(frame[pair]), strict=True)), frame, notes
     if task.reads.files:
         return as_texts(frame[named]), frame, notes
-    return [as_text(joined(value)) for value in frame[named]], frame, notes
+    texts = [value if isinstance(value, Unreadable) else as_text(joined(value)) for value in frame[named]]
+    if spec.document is not None:
+        frame = frame.drop(columns=[named])  # answers stand beside the paths
+    return texts, frame, notes
+
+
+def _documents(source: Path, where: str) -> tuple[Sequence[Any], pd.DataFrame, tuple[str, ...]]:
+    """Returns the text of one document, or of all below a folder, and their paths."""
+    paths = all_documents(source) if source.is_dir() else [source]
+    if not paths:
+        raise DataError(
+            "there is no document to answer",
+            where=where,
+            received="a folder without one",
+            expected="files that end in " + ", ".join(DOCUMENTS.suffixes),
+            next_step="name a table, or a folder of documents",
+        )
+    folder = source if source.is_dir() else source.parent
+    table = pd.DataFrame({DOCUMENT: [path.relative_to(folder).as_posix() for path in paths]}, dtype=object)
+    return [read_document(path) for path in paths], table, ()
 
 
 def _as_trained(source: Path | pd.DataFrame, spec: DataSpec, column: str) -> tuple[Dialect, tuple[str, ...]]:

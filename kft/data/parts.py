@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from kft.data.class_folders import shared_folders
 from kft.data.dialects import DELIMITED, WORDS, dialect_of, shown
+from kft.data.documents import DOCUMENT, open_documents
 from kft.data.examples import Columns, Examples, RejectedRow
-from kft.data.image_folders import shared_folders
 from kft.data.remote import fetch_remote
 from kft.data.soft_columns import Joiner, find_joiner
 from kft.data.tables import IMAGE, Rows, image_folder, read_source, refuse_repeated, to_examples
@@ -268,9 +269,10 @@ def _read(part: Part, name: str, spec: DataSpec, task: Task, base: Path, firm: b
         return Rows(name, part.table, part.images, numbered=True)
     form = read_source(part.table, task, dialect=dialect_of(spec, firm=firm))
     folder = isinstance(part.table, Path) and part.table.is_dir()
-    note = shared_folders(list(form.frame[IMAGE])) if folder else ""
+    note = shared_folders(list(form.frame[IMAGE if task.reads.files else DOCUMENT])) if folder else ""
     notes = (*form.notes, *((note,) if note else ()))
-    return Rows(name, form.frame, image_folder(part.table, base), notes=notes, form=form.name, table=form.table)
+    frame = open_documents(form.frame, spec, part.table, base)
+    return Rows(name, frame, image_folder(part.table, base), notes=notes, form=form.name, table=form.table)
 
 
 def with_labels(read: Mapping[str, tuple[Rows, ...]], spec: DataSpec, task: Task) -> dict[str, tuple[Rows, ...]]:

@@ -1,4 +1,4 @@
-"""Files of rows to a DataFrame: csv, tsv, tab-separated txt, jsonl and parquet."""
+"""Files of rows to a DataFrame: csv, tsv, tab-separated txt, jsonl, parquet and xlsx."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from kft.data.hub_names import class_names, name_cells
 from kft.errors import DataError
 from kft.tasks.cells import as_objects
 
-SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".parquet")
+SPREADSHEET = ".xlsx"
+SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".parquet", SPREADSHEET)
 LARGEST_CELL = 2**31 - 1
 BINARIES = {
     b"PK\x03\x04": "a spreadsheet (xlsx, ods) or a zip archive",
@@ -101,7 +102,7 @@ def open_table(source: Path | pd.DataFrame, dialect: Dialect = PLAIN) -> Table:
     written with, and lists and objects stay what they are; so do all values of a parquet file.
 
     Args:
-        source: A csv, tsv, jsonl, parquet or txt file, or a DataFrame, whose cells are left alone.
+        source: A csv, tsv, jsonl, parquet, xlsx or txt file, or a DataFrame, whose cells are left alone.
         dialect: What is known of how a file is written.
 
     Raises:
@@ -122,8 +123,8 @@ def open_table(source: Path | pd.DataFrame, dialect: Dialect = PLAIN) -> Table:
             expected="a file that ends in " + ", ".join(SUFFIXES),
             next_step="save the table as csv in UTF-8",
         )
-    if suffix == ".parquet":
-        frame = _read_parquet(source)
+    if suffix in (".parquet", SPREADSHEET):
+        frame = _read_parquet(source) if suffix == ".parquet" else _read_sheet(source)
         _require_rows(frame, str(source), "columns and no row")
         return Table(frame)
     loaded = load_text(source, dialect.encoding)
@@ -215,6 +216,14 @@ def _read_parquet(path: Path) -> pd.DataFrame:
             lists[name] = name_cells(lists[name], names, path, name)
     cells = {name: as_objects(values) for name, values in lists.items()}
     return pd.DataFrame(cells, columns=pd.Index(table.column_names, dtype=object), dtype=object)
+
+
+def _read_sheet(path: Path) -> pd.DataFrame:
+    from kft.data.spreadsheets import read_spreadsheet
+
+    frame = read_spreadsheet(path)
+    _require_different(list(frame.columns), f"{path}, row 1")
+    return frame
 
 
 def _parse_delimited(text: str, path: Path, dialect: Dialect) -> Table:

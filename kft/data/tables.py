@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kft.data.class_folders import find_by_class
 from kft.data.clean import clean_cell
 from kft.data.columns import require_column
 from kft.data.dialects import PLAIN, Dialect
+from kft.data.documents import DOCUMENT, holds_documents, read_documents
 from kft.data.examples import Columns, Examples, Input, RejectedRow
 from kft.data.forms import Form, read_form
-from kft.data.image_folders import find_images
 from kft.data.image_paths import find_files
 from kft.data.images import check_images
 from kft.data.reading import Table
@@ -68,7 +69,7 @@ def read_source(
     dialect: Dialect = PLAIN,
     unlabelled: bool = False,
 ) -> Form:
-    """Reads a table of whatever form, or, for tasks on images, a folder with one subfolder a class.
+    """Reads a table of whatever form, or a folder with one subfolder a class: of images, or of documents.
 
     Args:
         source: A file, a folder or a DataFrame.
@@ -82,14 +83,28 @@ def read_source(
     if isinstance(source, pd.DataFrame) or not source.is_dir():
         return read_form(source, task, dialect=dialect, unlabelled=unlabelled)
     if not task.reads.files:
+        return _documents(source, task)
+    return Form(pd.DataFrame(find_by_class(source), columns=pd.Index([IMAGE, LABEL], dtype=object), dtype=object))
+
+
+def _documents(folder: Path, task: Task) -> Form:
+    """Reads a folder of documents by class.
+
+    Raises:
+        DataError: It holds none, or the task wants more than one text and its class.
+    """
+    if task.reads.pairs or not task.kind.one_class or not holds_documents(folder):
         raise DataError(
             "a folder where a table is wanted",
-            where=str(source),
+            where=str(folder),
             received=f"a folder, for {task.name}",
-            expected="a csv, tsv, jsonl or parquet file",
+            expected="a csv, tsv, jsonl or parquet file; for one class a text also a folder of documents by class",
             next_step="name the file, or *.csv for all in it, or set task: image-classification for a folder of images",
         )
-    return Form(pd.DataFrame(find_images(source), columns=pd.Index([IMAGE, LABEL], dtype=object), dtype=object))
+    frame = read_documents(folder)
+    count = Counter(Path(path).suffix.lower() for path in frame[DOCUMENT])
+    note = f"{len(frame):,} documents: " + ", ".join(f"{number:,} {suffix}" for suffix, number in count.most_common())
+    return Form(frame, (note,), DOCUMENT)
 
 
 def image_folder(source: Path | pd.DataFrame, base: Path) -> Path:
@@ -244,6 +259,8 @@ def row_ids(rows: Rows, spec: DataSpec, *, task: Task, columns: Columns) -> list
     frame, name = rows.frame, rows.name
     if spec.id is None and task.reads.files and not rows.numbered:  # an image is known by its path
         return [f"{name}/{as_text(value).strip()}" for value in frame[columns.text]]
+    if spec.id is None and rows.form == DOCUMENT:
+        return [f"{name}/{path}" for path in frame[DOCUMENT]]
     if spec.id is None:
         return [f"{name}:{row + 1}" for row in frame.index]
     require_column(frame, spec.id, "data.id", name, expected="the id column")

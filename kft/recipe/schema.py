@@ -75,8 +75,8 @@ class DataSpec(Spec):
     """Where the labelled examples are and how they are split."""
 
     train: Sources = Field(
-        description="csv, tsv, json, jsonl, parquet or CoNLL file, folder of images by class, package:NAME, "
-        "tfds:NAME[/CONFIG][:VERSION]?split=SPLIT, gs://BUCKET/FILE; or a glob, or a list of these"
+        description="csv, tsv, json, jsonl, parquet, xlsx or CoNLL file, folder of images or documents by class, "
+        "package:NAME, tfds:NAME[/CONFIG][:VERSION]?split=SPLIT, gs://BUCKET/FILE; or a glob, or a list of these"
     )
     valid: SharesOrSources = Field("15%", description="a share of train, or as train; selection looks at it")
     test: SharesOrSources = Field("15%", description="a share of train, or as train; sealed until evaluation")
@@ -84,6 +84,15 @@ class DataSpec(Spec):
         None,
         description="as train, or txt files of one text a line; labels in it are never read, and rows that are copies "
         "of valid or test rows are left out. A train.teacher labels them, else the run's own confident answers do",
+    )
+    added: tuple[str, ...] = Field(
+        (),
+        max_length=1000,
+        description="files of rows that were labelled later, one a round, as kft retrain names them: each is split by "
+        "itself, rows that copy older ones are left out, and what was train, valid and test stays so",
+    )
+    new_labels: bool = Field(
+        False, description="whether data.added may bring labels that data.train does not have; else they are refused"
     )
     encoding: Encoding | None = Field(
         None, description="of csv, tsv, txt and jsonl files that are not UTF-8; windows-1252 is found and said"
@@ -99,6 +108,9 @@ class DataSpec(Spec):
     columns: tuple[str, ...] | None = Field(None, description="column names of a file without a header")
     text: str | None = Field(None, description="text column; guessed and shown when left out")
     text_pair: str | None = Field(None, description="column of the second text; only for text-pairs")
+    document: str | None = Field(
+        None, description="column of paths to .txt, .md, .html and .pdf files, which are read in place of a text column"
+    )
     image: str | None = Field(None, description="column of image paths in a table; guessed and shown when left out")
     label: LabelColumns | None = Field(
         None,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kft.errors import KftError
@@ -16,6 +15,7 @@ from kft.serve.measures import Measures
 from kft.serve.models import Served, Version, find
 from kft.serve.reading import as_inputs
 from kft.serve.recording import Recorder
+from kft.serve.shadow import Shadow, finite
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Server:
         measures: Where it is counted.
         log: Where it is noted.
         recorder: Keeps a sample; None: nothing is kept.
+        shadows: Challengers that answer beside a model, by its name.
     """
 
     models: Mapping[str, Served]
@@ -35,6 +36,7 @@ class Server:
     measures: Measures
     log: Log
     recorder: Recorder | None = None
+    shadows: Mapping[str, Shadow] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,15 +73,17 @@ async def answer(server: Server, question: Question, visit: Visit) -> tuple[Vers
         if error.exit_code != 2:
             raise
         raise wrong(f"the model cannot read an input: {error.problem}") from None
-    if not all(_finite(value) for each in answers for value in each.values()):
+    if not all(map(finite, answers)):
         raise RuntimeError("the model answered with a number that is not finite")
     abstained = sum(bool(each.get("abstain")) for each in answers)
     server.measures.answered(version.name, abstained, len(answers) - abstained)
     if server.log.contents:
         texts = inputs if version.reads != "image" else [f"{len(each):,} bytes" for each in inputs]
         visit.noted |= {"asked": texts, "answered": answers}
+    shadow = server.shadows.get(version.name)
+    beside = shadow.offer(version, inputs, answers) if shadow else None
     if server.recorder is not None:
-        server.recorder.keep(version, inputs, answers)
+        server.recorder.keep(version, inputs, answers, beside)
     return version, answers
 
 
@@ -96,11 +100,3 @@ async def _require_tokens(inputs: Sequence[Any], version: Version, most: int) ->
             count = await asyncio.to_thread(version.count_tokens, text) if version.count_tokens else len(text.split())
             if count > most:
                 raise Refused(422, f"input {place}: {count:,} tokens in a text; at most {most:,}", kind="too-large")
-
-
-def _finite(value: Any) -> bool:
-    if isinstance(value, float):
-        return math.isfinite(value)
-    if isinstance(value, Mapping):
-        return all(map(_finite, value.values()))
-    return all(map(_finite, value)) if isinstance(value, (list, tuple)) else True

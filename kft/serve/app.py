@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -18,8 +17,9 @@ from kft.serve import documents, open_inference, pages
 from kft.serve.answering import Question, Server, answer
 from kft.serve.guard import Access, Guard, refusal
 from kft.serve.limits import Refused
-from kft.serve.models import Load, Resolve, Served
+from kft.serve.models import Following, Served
 from kft.serve.reading import JSON, PredictBody, dump, read_predict
+from kft.serve.shadow import Shadow
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PAGE_HEADERS = {
@@ -29,21 +29,6 @@ PAGE_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-
-
-@dataclass(frozen=True)
-class Following:
-    """How aliases are followed.
-
-    Attributes:
-        resolve: Says where one points.
-        load: Opens a version.
-        seconds: Between two looks.
-    """
-
-    resolve: Resolve
-    load: Load
-    seconds: float = 1.0
 
 
 class _App(FastAPI):
@@ -144,8 +129,9 @@ def _lifespan(server: Server, following: Following | None) -> Callable[[FastAPI]
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        moving = [served for served in server.models.values() if served.moves]
-        tasks = [asyncio.create_task(_follow(server, served, following)) for served in moving if following]
+        moving: list[Served | Shadow] = [*server.models.values(), *server.shadows.values()]
+        moving = [each for each in moving if each.followed.moves]
+        tasks = [asyncio.create_task(_follow(server, each, following)) for each in moving if following]
         yield
         for task in tasks:
             task.cancel()
@@ -153,15 +139,17 @@ def _lifespan(server: Server, following: Following | None) -> Callable[[FastAPI]
                 await task
         for served in server.models.values():
             await served.batcher.close()
+        for shadow in server.shadows.values():
+            await asyncio.to_thread(shadow.close)
         if server.recorder is not None:
             await asyncio.to_thread(server.recorder.close)
 
     return lifespan
 
 
-async def _follow(server: Server, served: Served, following: Following) -> None:
+async def _follow(server: Server, model: Served | Shadow, following: Following) -> None:
     while True:
         await asyncio.sleep(following.seconds)
-        said = await served.follow(following.resolve, following.load)
+        said = await model.follow(following)
         if said:
             server.log.write(said)

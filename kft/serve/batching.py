@@ -94,6 +94,11 @@ class Batcher:
         """Inputs that wait."""
         return sum(len(each.inputs) - each.taken for each in self._waiting)
 
+    @property
+    def busy(self) -> bool:
+        """Whether something is computed, or waits for it; may be asked in any thread."""
+        return self._running[1] > 0 or bool(self._waiting)
+
     def expected_wait(self) -> float:
         """Returns the seconds until an input that came now would be begun."""
         started, inputs = self._running

@@ -4,12 +4,79 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    Summary,
+    generate_latest,
+)
 
 ENDPOINTS = ("predict", "infer", "models", "health", "metrics", "page", "other")
 """What requests are counted under: never the path itself, which a client chooses."""
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 INPUTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+class ShadowMeasures:
+    """What challengers do that answer beside a model; ``model`` is the name of the one that answers."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, about: str) -> Counter:
+            return Counter(f"kft_shadow_{name}", about, ["model"], registry=registry)
+
+        self._answers = counter("answers", "Inputs that the challenger answered.")
+        self._disagreements = counter("disagreements", "Of these, those with another label, or withheld by one alone.")
+        self._errors = counter("errors", "Inputs that the challenger failed to answer.")
+        self._dropped = counter("dropped", "Inputs that it was not asked, for it was behind.")
+        self._difference = Summary(
+            "kft_shadow_difference",
+            "Between the numbers of both, where answers are numbers; always positive.",
+            ["model"],
+            registry=registry,
+        )
+        self._reloads = Counter(
+            "kft_shadow_reloads",
+            "Aliases of challengers that moved, by what came of it.",
+            ["model", "result"],
+            registry=registry,
+        )
+        self._version = Gauge(
+            "kft_shadow_version_info", "The version that answers beside.", ["model", "version"], registry=registry
+        )
+        self._versions: dict[str, str] = {}
+
+    def answered(self, model: str, answers: int, disagreements: int) -> None:
+        """Counts inputs that were answered."""
+        self._answers.labels(model).inc(answers)
+        self._disagreements.labels(model).inc(disagreements)
+
+    def differed(self, model: str, difference: float) -> None:
+        """Counts how far two numbers are apart."""
+        self._difference.labels(model).observe(difference)
+
+    def failed(self, model: str, inputs: int) -> None:
+        """Counts inputs that could not be answered."""
+        self._errors.labels(model).inc(inputs)
+
+    def dropped(self, model: str, inputs: int) -> None:
+        """Counts inputs that were not asked."""
+        self._dropped.labels(model).inc(inputs)
+
+    def reload(self, model: str, result: str) -> None:
+        """Counts an alias that moved."""
+        self._reloads.labels(model, result).inc()
+
+    def loaded(self, model: str, version: str) -> None:
+        """Says which version answers beside; the one before is gone from the metrics."""
+        if model in self._versions:
+            self._version.remove(model, self._versions[model])
+        self._versions[model] = version
+        self._version.labels(model, version).set(1)
+        for count in (self._answers, self._disagreements, self._errors, self._dropped):
+            count.labels(model)  # seen from the beginning, at 0
 
 
 class Measures:
@@ -48,6 +115,7 @@ class Measures:
         self._reloads = Counter(
             "kft_model_reloads", "Aliases that moved, by what came of it.", ["model", "result"], registry=registry
         )
+        self.shadows = ShadowMeasures(registry)
         self._versions: dict[str, str] = {}
 
     def request(self, endpoint: str, code: int, seconds: float) -> None:

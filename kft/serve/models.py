@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from kft.errors import KftError, UsageError
 from kft.registry import nearest
@@ -70,27 +70,86 @@ Resolve = Callable[[str], Path]
 """Returns the folder that a name on a shelf stands for now."""
 
 
+@dataclass(frozen=True)
+class Following:
+    """How aliases are followed.
+
+    Attributes:
+        resolve: Says where one points.
+        load: Opens a version.
+        seconds: Between two looks.
+    """
+
+    resolve: Resolve
+    load: Load
+    seconds: float = 1.0
+
+
+class Followed:
+    """What was named, and the version that it stands for now.
+
+    Args:
+        source: A folder, or a name on a shelf.
+        current: The version.
+        moves: Whether the source is an alias, which may move to another version.
+    """
+
+    def __init__(self, source: str, current: Version, *, moves: bool) -> None:
+        self.source = source
+        self.current = current
+        self.moves = moves
+        self._failed: tuple[Path, float] | None = None
+
+    async def look(self, following: Following) -> tuple[Literal["done", "failed"], str] | None:
+        """Looks where the alias points, and lets another version take over.
+
+        Returns:
+            What came of it, and the same in words; None where nothing has moved.
+        """
+        folder = self.current.folder
+        try:
+            folder = await asyncio.to_thread(following.resolve, self.source)
+            if folder == self.current.folder or self._failed_lately(folder):
+                return None
+            fresh = await asyncio.to_thread(following.load, folder, self.current.name)
+        except Exception as error:  # whatever it is, the version that stands goes on answering
+            if self._failed_lately(folder):
+                return None
+            self._failed = (folder, time.monotonic())
+            said = error.problem if isinstance(error, KftError) else f"{type(error).__name__}: {error}"
+            return "failed", f"{self.source} is not reloaded, version {self.current.version} goes on: {said}"
+        before, self.current, self._failed = self.current, fresh, None
+        return "done", f"{self.source}: version {fresh.version} answers instead of {before.version}"
+
+    def _failed_lately(self, folder: Path) -> bool:
+        return (
+            self._failed is not None
+            and self._failed[0] == folder
+            and time.monotonic() - self._failed[1] < RETRY_SECONDS
+        )
+
+
 class Served:
     """One model of a server.
 
     Args:
-        source: What was asked for: a folder, or a name on a shelf.
-        current: The version that answers.
+        followed: What was asked for, and the version that answers.
         limits: Of the server.
         measures: Where it is counted.
-        moves: Whether the source is an alias, which may move to another version.
     """
 
-    def __init__(self, source: str, current: Version, limits: Limits, measures: Measures, *, moves: bool) -> None:
-        self.source = source
-        self.name = current.name
-        self.current = current
-        self.moves = moves
+    def __init__(self, followed: Followed, limits: Limits, measures: Measures) -> None:
+        self.followed = followed
+        self.name = followed.current.name
         self.batcher = Batcher(limits, lambda inputs, seconds: measures.batch(self.name, inputs, seconds))
         self._measures = measures
-        self._failed: tuple[Path, float] | None = None
         measures.follow_queue(self.name, lambda: self.batcher.queued)
-        measures.loaded(self.name, current.version)
+        measures.loaded(self.name, self.current.version)
+
+    @property
+    def current(self) -> Version:
+        """The version that answers."""
+        return self.followed.current
 
     def require_version(self, version: str | None) -> Version:
         """Returns the version that answers.
@@ -102,40 +161,16 @@ class Served:
             return self.current
         raise Refused(404, f"model {self.name} answers with version {self.current.version}", kind="unknown")
 
-    async def follow(self, resolve: Resolve, load: Load) -> str:
-        """Looks where the alias points, and lets another version take over.
-
-        Args:
-            resolve: Says where it points.
-            load: Opens a version.
-
-        Returns:
-            What happened, in words; empty where nothing did.
-        """
-        folder = self.current.folder
-        try:
-            folder = await asyncio.to_thread(resolve, self.source)
-            if folder == self.current.folder or self._failed_lately(folder):
-                return ""
-            fresh = await asyncio.to_thread(load, folder, self.name)
-        except Exception as error:  # whatever it is, the version that stands goes on answering
-            if self._failed_lately(folder):
-                return ""
-            self._failed = (folder, time.monotonic())
-            self._measures.reload(self.name, "failed")
-            said = error.problem if isinstance(error, KftError) else f"{type(error).__name__}: {error}"
-            return f"{self.source} is not reloaded, version {self.current.version} goes on: {said}"
-        before, self.current, self._failed = self.current, fresh, None
-        self._measures.reload(self.name, "done")
-        self._measures.loaded(self.name, fresh.version)
-        return f"{self.source}: version {fresh.version} answers instead of {before.version}"
-
-    def _failed_lately(self, folder: Path) -> bool:
-        return (
-            self._failed is not None
-            and self._failed[0] == folder
-            and time.monotonic() - self._failed[1] < RETRY_SECONDS
-        )
+    async def follow(self, following: Following) -> str:
+        """Looks where the alias points; returns what happened, in words, empty where nothing did."""
+        found = await self.followed.look(following)
+        if found is None:
+            return ""
+        result, said = found
+        self._measures.reload(self.name, result)
+        if result == "done":
+            self._measures.loaded(self.name, self.current.version)
+        return said
 
 
 def by_name(served: Sequence[Served]) -> dict[str, Served]:
@@ -149,9 +184,9 @@ def by_name(served: Sequence[Served]) -> dict[str, Served]:
         if each.name in found:
             raise UsageError(
                 f"two models are called {each.name}",
-                received=f"{found[each.name].source}, {each.source}",
+                received=f"{found[each.name].followed.source}, {each.followed.source}",
                 expected="one name each",
-                next_step=f"kft serve {found[each.name].source} OTHER={each.source}",
+                next_step=f"kft serve {found[each.name].followed.source} OTHER={each.followed.source}",
             )
         found[each.name] = each
     return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ from kft.recipe.personal_kinds import PERSONAL_KINDS
 from kft.records.files import require_writable, storage_errors
 from kft.serve.batching import Answer
 from kft.serve.models import Version
+from kft.serve.shadow import Beside
 
 NAME = re.compile(r"sample-(\d{6})\.jsonl")
 
@@ -67,33 +69,53 @@ class Recorder:
         self._say = say
         self._failed = False
         self._tokens, self._at = 1.0, time.monotonic()
-        self._waiting = 0
+        self._waiting, self._lock = 0, threading.Lock()
         self._thread = ThreadPoolExecutor(1, "kft-record")
         numbers = self._numbers()
         self._number = numbers[-1] + 1 if numbers else 1
         self._lines = self._bytes = 0
 
-    def keep(self, version: Version, inputs: Sequence[Any], answers: Sequence[Answer]) -> None:
-        """Keeps those inputs of a request whose time it is; returns at once."""
+    def keep(
+        self, version: Version, inputs: Sequence[Any], answers: Sequence[Answer], beside: Beside | None = None
+    ) -> None:
+        """Keeps those inputs of a request whose time it is; returns at once.
+
+        Args:
+            version: That answered.
+            inputs: As they were asked.
+            answers: One each.
+            beside: What a challenger comes to say to them; the line is written when it has.
+        """
         now = time.monotonic()
         # Time that nobody used is not saved up: a burst would fill the sample with what came together.
         self._tokens, self._at = min(1.0, self._tokens + (now - self._at) * self.limits.a_second), now
         if self._tokens < 1 or self._waiting > 8 or self._failed:
             return
         self._tokens = 0.0
-        self._waiting += 1
-        place = int(now * 1e6) % len(inputs)  # one of a request: the first would be chosen by its sender
-        self._thread.submit(self._write, version, inputs[place], answers[place], time.time())
+        place, at = int(now * 1e6) % len(inputs), time.time()  # one of a request: its sender would choose the first
+
+        def write(beside: Beside | None) -> None:
+            said = beside.result() if beside else None
+            shadow = {"version": said.version, "answer": said.answers[place] if said.answers else None} if said else {}
+            with self._lock:
+                self._waiting += 1
+            self._thread.submit(self._write, version, inputs[place], answers[place], at, shadow)
+
+        if beside is None:
+            write(None)
+        else:
+            beside.add_done_callback(write)
 
     def close(self) -> None:
         """Writes what waits."""
         self._thread.shutdown()
 
-    def _write(self, version: Version, given: Any, answer: Answer, at: float) -> None:
+    def _write(self, version: Version, given: Any, answer: Answer, at: float, shadow: Mapping[str, Any]) -> None:
         try:
             line = {"at": round(at, 3), "model": version.name, "version": version.version}
             kinds = version.redact or PERSONAL_KINDS
             line |= {"input": _kept(given, kinds), "answer": _kept(answer, kinds)}
+            line |= {"shadow": _kept(shadow, kinds)} if shadow else {}
             text = json.dumps(line, ensure_ascii=False)
             with storage_errors(self.folder), self._file().open("a", encoding="utf-8") as file:
                 file.write(text + "\n")
@@ -103,7 +125,8 @@ class Recorder:
             self._failed = True
             self._say(f"nothing more is recorded: {getattr(error, 'problem', error)}")
         finally:
-            self._waiting -= 1
+            with self._lock:
+                self._waiting -= 1
 
     def _file(self) -> Path:
         if self._lines >= self.limits.a_file or self._bytes >= self.limits.bytes_a_file:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from kft.data.columns import guess_columns
+from kft.data.documents import TEXT
 from kft.data.examples import Columns, Wanted
 from kft.data.headers import refuse_row_as_header
 from kft.data.parts import Part, name_parts, open_source, read_tables, require_separated, title, whole, with_labels
@@ -62,7 +63,7 @@ def read_sources(
     folders = all(isinstance(part.table, Path) and part.table.is_dir() for part in tables["train"])
     columns = guess_columns(
         whole(read["train"]),
-        Wanted(IMAGE, LABEL)
+        Wanted(IMAGE if task.reads.files else TEXT, LABEL)
         if folders
         else Wanted(getattr(spec, task.reads.columns[0]), spec.label_column, spec.text_pair),
         where=title(read["train"]),

@@ -92,7 +92,7 @@ TEXT = InputKind(
     convert=_as_text,
     in_python='"a text"',
     in_shell='"your text"',
-    keys=("data.html",),
+    keys=("data.html", "data.document"),
 )
 PAIR = InputKind(
     name="text-pair",

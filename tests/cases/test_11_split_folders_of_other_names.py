@@ -5,7 +5,7 @@ import json
 import pytest
 from PIL import Image
 
-from kft.data.image_folders import find_images, splits_beside
+from kft.data.class_folders import find_by_class, splits_beside
 from kft.errors import DataError
 
 CLASSES = ("bar", "dot", "square")
@@ -80,13 +80,13 @@ NO_SPLITS = {
 @pytest.mark.parametrize("name", NO_SPLITS)
 def test_classes_that_are_called_like_a_split_stay_classes(tmp_path, name):
     photos(tmp_path, *NO_SPLITS[name])
-    assert {label for _, label in find_images(tmp_path)} == {path.split("/")[0] for path in NO_SPLITS[name]}
+    assert {label for _, label in find_by_class(tmp_path)} == {path.split("/")[0] for path in NO_SPLITS[name]}
 
 
 def test_what_to_write_is_said(tmp_path):
     photos(tmp_path, *SPLITS["seg-seg"])
     with pytest.raises(DataError, match="these folders are splits, not classes") as caught:
-        find_images(tmp_path)
+        find_by_class(tmp_path)
     assert caught.value.received == (
         "seg_pred (unlabelled), seg_test (test), seg_train (train), with folders bar, dot, square; "
         "no folders of classes in seg_pred"

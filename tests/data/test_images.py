@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from kft.data.image_folders import find_images
+from kft.data.class_folders import find_by_class
 from kft.data.images import (
     MOST_PIXELS,
     ImageSizing,
@@ -47,34 +47,34 @@ def touch(folder, *names):
 def test_images_are_found_in_the_folders_of_their_classes(tmp_path):
     touch(tmp_path, "dogs/b.JPG", "dogs/2/a.png", "cats/z.webp", "cats/.hidden.png", "cats/.thumbs/c.png")
     touch(tmp_path, ".git/x.png", "README.md", "labels.csv", "cats/Thumbs.db")
-    assert find_images(tmp_path) == [("cats/z.webp", "cats"), ("dogs/2/a.png", "dogs"), ("dogs/b.JPG", "dogs")]
+    assert find_by_class(tmp_path) == [("cats/z.webp", "cats"), ("dogs/2/a.png", "dogs"), ("dogs/b.JPG", "dogs")]
 
 
 def not_found(folder):
     with pytest.raises(DataError) as caught:
-        find_images(folder)
+        find_by_class(folder)
     assert caught.value.where == str(folder)
     return caught.value
 
 
 def test_folders_without_classes_or_images_are_refused(tmp_path):
-    assert not_found(tmp_path / "none").problem == "no such image folder"
+    assert not_found(tmp_path / "none").problem == "no such folder of images"
     touch(tmp_path, "notes.txt")
     assert not_found(tmp_path).received == "no images either"
     touch(tmp_path, "a.png")
     error = not_found(tmp_path)
-    assert error.problem == "the image folder has no subfolders"
+    assert error.problem == "the folder of images has no subfolders"
     assert error.received == "1 images without a class"
     touch(tmp_path, "cats/a.txt")
     error = not_found(tmp_path)
-    assert error.problem == "the image folder holds no images"
+    assert error.problem == "the folder holds no images"
     assert error.received == "folders cats with cats/a.txt"
 
 
 def test_all_that_is_wrong_with_a_folder_is_said_at_once(tmp_path):
     touch(tmp_path, "cats/a.png", *(f"cats/{n}.heic" for n in range(7)), "loose.jpg", "birds/.keep")
     error = not_found(tmp_path)
-    assert error.problem == "not everything in the image folder can be used"
+    assert error.problem == "not everything in the folder of images can be used"
     assert error.received == (
         "7 files among the images that are none: cats/0.heic, cats/1.heic, cats/2.heic, cats/3.heic, cats/4.heic "
         "and 2 more; 1 images that lie in no class's folder: loose.jpg; 1 folders without an image: birds"

@@ -88,7 +88,8 @@ def test_a_cell_of_ten_megabytes_is_read(tmp_path):
         ("a.csv", 't,l\n"a"b,c\n', {}, "quoted", "line 2", "expected after", '""'),
         ("a.tsv", 't\tl\n"a\tb\nc"\td\n', {}, "quoted", "line 2", "tab and a line break", ".txt"),
         ("a.txt", "one text a line\n", {}, "no tab", "line 1", "one text a line", "csv"),
-        ("a.xlsx", "PK", {}, "kind '.xlsx'", "a.xlsx", "a.xlsx", "save the table as csv"),
+        ("a.xlsx", "PK", {}, "damaged or encrypted", "a.xlsx", "File is not a zip file", "csv in UTF-8"),
+        ("a.ods", "PK", {}, "kind '.ods'", "a.ods", "a.ods", "save the table as csv"),
         ("a", "t,l", {}, "kind 'without an ending'", "a", "a", "csv"),
         (
             "a.csv",

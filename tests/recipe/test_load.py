@@ -45,7 +45,7 @@ def test_all_errors_at_once_with_key_line_and_hint(tmp_path):
         "the recipe is not valid: 11 errors",
         "task: received 'text-classificatio', expected 'text-classification', 'text-multi-label', 'text-pairs',",
         "or 'image-multi-label'; did you mean text-classification? (line 1)",
-        "data.train: missing; expected csv, tsv, json, jsonl, parquet or CoNLL file, folder of images by class,",
+        "data.train: missing; expected csv, tsv, json, jsonl, parquet, xlsx or CoNLL file, folder of images",
         "data.trian: unknown key; did you mean train?",
         "data.bins: received {",
         "expected edges that rise (line 4)",

@@ -15,13 +15,14 @@ import numpy as np
 
 from kft.errors import DataError, RunError
 from kft.serve.answering import Server
-from kft.serve.app import Following, make_app
+from kft.serve.app import make_app
 from kft.serve.guard import Access, Guard, Log
 from kft.serve.limits import Limits
 from kft.serve.loading import load_version
 from kft.serve.measures import Measures
-from kft.serve.models import Served, by_name
+from kft.serve.models import Followed, Following, Served, by_name
 from kft.serve.recording import Recorder
+from kft.serve.shadow import Shadow, ShadowLimits
 
 LABELS = ("ham", "other", "spam")
 THRESHOLD = 0.7
@@ -49,7 +50,14 @@ class Linear:
     weights: np.ndarray
     settings: dict[str, Any]
 
+    @property
+    def gate(self) -> Path:
+        """Where it is there, nothing is answered until it goes: a model that hangs."""
+        return self.folder / "hangs"
+
     def predict(self, inputs: Sequence[Any]) -> list[dict[str, Any]]:
+        while self.gate.exists():
+            time.sleep(0.001)
         time.sleep(self.settings.get("seconds_a_batch", 0))
         time.sleep(self.settings.get("seconds_an_input", 0) * len(inputs))
         logits = np.stack([self._features(given) @ self.weights for given in inputs])  # alike in every batch
@@ -106,12 +114,23 @@ def make_server(
     log: Log | None = None,
     recorder: Recorder | None = None,
     following: Following | None = None,
+    shadow: Path | None = None,
+    shadow_limits: ShadowLimits | None = None,
 ) -> Guard:
-    """Returns a server's application; with ``following`` the folders are aliases of that resolver."""
+    """Returns a server's application; with ``following`` the folders are aliases of that resolver.
+
+    A shadow answers beside the first of them.
+    """
     limits, measures, served = limits or Limits(), Measures(), []
     for folder in folders:
         place = following.resolve(str(folder)) if following else folder
-        served.append(Served(str(folder), load_linear(place, ""), limits, measures, moves=following is not None))
-    log = log or Log(lambda line: None)
-    server = Server(by_name(served), limits, measures, log, recorder)
+        followed = Followed(str(folder), load_linear(place, ""), moves=following is not None)
+        served.append(Served(followed, limits, measures))
+    log, shadows = log or Log(lambda line: None), {}
+    if shadow:
+        place, batcher = following.resolve(str(shadow)) if following else shadow, served[0].batcher
+        followed = Followed(str(shadow), load_linear(place, served[0].name), moves=following is not None)
+        beside = Shadow(followed, lambda: not batcher.busy, measures.shadows, log.write, shadow_limits)
+        shadows[served[0].name] = beside
+    server = Server(by_name(served), limits, measures, log, recorder, shadows)
     return make_app(server, access or Access(local=False), following)

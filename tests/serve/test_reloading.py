@@ -7,9 +7,9 @@ from pathlib import Path
 
 from starlette.testclient import TestClient
 
-from kft.serve.app import Following
 from kft.serve.guard import Log
 from kft.serve.limits import Limits
+from kft.serve.models import Following
 from tests.serve.linear import load_linear, make_server, write_model
 
 

@@ -12,6 +12,7 @@ SET = {
     "data.text_pair": "second",
     "data.image": "photo",
     "data.html": "unescape",
+    "data.document": "path",
     "data.label_separator": ";",
     "data.tags": "bioes",
     "data.offsets": "utf-16",
@@ -33,12 +34,12 @@ SET = {
 }
 """Every key that some task does not obey, with a value other than its default."""
 OBEYED = {
-    "text-classification": "text html redact pooling precision bins teacher unlabelled class_weight label_smoothing "
-    "suite abstain_at threshold out_of_scope gates",
-    "text-multi-label": "text html redact pooling precision label_separator",
+    "text-classification": "text document html redact pooling precision bins teacher unlabelled class_weight "
+    "label_smoothing suite abstain_at threshold out_of_scope gates",
+    "text-multi-label": "text document html redact pooling precision label_separator",
     "text-pairs": "text text_pair html redact pooling precision bins teacher unlabelled class_weight label_smoothing "
     "suite abstain_at threshold out_of_scope gates",
-    "text-regression": "text html redact pooling precision",
+    "text-regression": "text document html redact pooling precision",
     "token-tagging": "text tags offsets precision",
     "image-classification": "image size pooling augment bins teacher unlabelled class_weight label_smoothing suite "
     "abstain_at threshold out_of_scope gates",

@@ -1,4 +1,4 @@
-"""Folders of images: one subfolder a class; and folders that look alike, but hold splits or parts.
+"""Folders of images or documents: one subfolder a class; and folders that look alike, but hold splits or parts.
 
 A folder's name alone says little: a class can be called "train". What lies below says more: splits hold the same
 folders each, the classes.
@@ -19,6 +19,27 @@ from kft.errors import DataError
 DROPPINGS = ("thumbs.db", "desktop.ini", "__macosx")
 """What a system leaves in folders of images, besides hidden files."""
 ONE_A_CLASS = "a folder with one subfolder a class"
+
+
+@dataclass(frozen=True)
+class FileKind:
+    """What files of a folder are read.
+
+    Attributes:
+        one: What a person calls one, with its article.
+        many: What a person calls several.
+        suffixes: How their names end, in lower case.
+    """
+
+    one: str
+    many: str
+    suffixes: tuple[str, ...]
+
+    def __contains__(self, name: str) -> bool:
+        return name.lower().endswith(self.suffixes)
+
+
+IMAGES = FileKind("an image", "images", SUFFIXES)
 
 
 class SplitFolders(DataError):
@@ -43,67 +64,70 @@ class _Folder:
         return set(self.folders)
 
 
-def find_images(folder: Path) -> list[tuple[str, str]]:
-    """Finds the images of a folder that has one subfolder a class.
+def find_by_class(folder: Path, kind: FileKind = IMAGES) -> list[tuple[str, str]]:
+    """Finds the files of a folder that has one subfolder a class.
 
     Folders inside a class's folder are looked into; hidden files and folders are not. Files beside the classes'
-    folders (a licence, a table) play no part, unless they are images: those have no class.
+    folders (a licence, a table) play no part, unless they are images: those have no class. Beside folders of documents
+    a file that could be one (README.md) plays no part either.
 
     Args:
-        folder: The image folder.
+        folder: Which.
+        kind: What its files are.
 
     Returns:
-        Path relative to the folder, with forward slashes, and label of each image, sorted by path.
+        Path relative to the folder, with forward slashes, and label of each file, sorted by path.
 
     Raises:
         SplitFolders: The subfolders hold splits.
-        DataError: There are no subfolders, no images, an image without a class, a class without an image, or a file
-            among the images that is none. All that is wrong is listed at once.
+        DataError: There are no subfolders, no such files, one without a class, a class without one, or a file among
+            them that is none. All that is wrong is listed at once.
 
     Example:
-        >>> find_images(Path("photos"))  # doctest: +SKIP
+        >>> find_by_class(Path("photos"))  # doctest: +SKIP
         [('cats/001.jpg', 'cats'), ('dogs/001.jpg', 'dogs')]
     """
+    many = kind.many
     if not folder.is_dir():
-        raise DataError("no such image folder", where=str(folder), expected="a folder with one subfolder a class")
+        raise DataError(f"no such folder of {many}", where=str(folder), expected=ONE_A_CLASS)
     found, others, empty = [], [], []
     entries = sorted(entry for entry in folder.iterdir() if not _is_left_out(entry.name))
     classes = [entry.name for entry in entries if entry.is_dir()]
     for label in classes:
         files = _files_below(folder, label)
-        images = [name for name in files if name.lower().endswith(SUFFIXES)]
-        found += [(name, label) for name in images]
-        others += [name for name in files if not name.lower().endswith(SUFFIXES)]
-        if not images:
+        fitting = [name for name in files if name in kind]
+        found += [(name, label) for name in fitting]
+        others += [name for name in files if name not in kind]
+        if not fitting:
             empty.append(label)
-    loose = [entry.name for entry in entries if entry.is_file() and entry.name.lower().endswith(SUFFIXES)]
+    loose = [entry.name for entry in entries if entry.is_file() and entry.name in kind]
     if not classes:
         raise DataError(
-            "the image folder has no subfolders",
+            f"the folder of {many} has no subfolders",
             where=str(folder),
-            received=f"{len(loose):,} images without a class" if loose else "no images either",
-            expected="one subfolder a class, named after it, with its images inside",
-            next_step="move the images into a folder a class, or give a csv of paths and labels",
+            received=f"{len(loose):,} {many} without a class" if loose else f"no {many} either",
+            expected=f"one subfolder a class, named after it, with its {many} inside",
+            next_step=f"move the {many} into a folder a class, or give a csv of paths and labels",
         )
     if not found:
         raise DataError(
-            "the image folder holds no images",
+            f"the folder holds no {many}",
             where=str(folder),
             received=f"folders {_some(classes)}" + (f" with {_some(others)}" if others else ""),
-            expected="files that end in " + ", ".join(SUFFIXES),
+            expected="files that end in " + ", ".join(kind.suffixes),
         )
     refuse_other_layouts(folder, [name for name, _ in found])
     problems = (
-        ("files among the images that are none", others),
-        ("images that lie in no class's folder", loose),
-        ("folders without an image", empty),
+        (f"files among the {many} that are none", others),
+        (f"{many} that lie in no class's folder", loose if kind == IMAGES else []),
+        (f"folders without {kind.one}", empty),
     )
     if any(names for _, names in problems):
         raise DataError(
-            "not everything in the image folder can be used",
+            f"not everything in the folder of {many} can be used",
             where=str(folder),
             received="; ".join(f"{len(names):,} {what}: {_some(names)}" for what, names in problems if names),
-            expected="one subfolder a class with nothing but images that end in " + ", ".join(SUFFIXES),
+            expected=f"one subfolder a class with nothing but {many} that end in " + ", ".join(kind.suffixes),
             next_step="move these out of the folder (a name that begins with a dot is passed over), or convert them",
         )
     return sorted(found)
