@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -27,6 +27,8 @@ from kft.deploy.parity import answered_alone, hold_reading, hold_to
 from kft.deploy.reference import make_reference
 from kft.deploy.referring import Tested, write_reference
 from kft.deploy.runner.trace import Stages
+from kft.deploy.strings.proof import hold_graph
+from kft.deploy.watching import Looked
 from kft.errors import UsageError
 from kft.monitor.reference import MOST_ROWS as MOST_REFERRED
 from kft.records.calibration import Calibration
@@ -76,7 +78,13 @@ class Admitted:
     keep_examples: int = 0
 
 
-def export(admitted: Admitted, destination: Path, format_: Format, progress: Progress) -> About:
+def export(
+    admitted: Admitted,
+    destination: Path,
+    format_: Format,
+    progress: Progress,
+    finish: Callable[[Path, About], None] = lambda folder, about: None,
+) -> About:
     """Writes an artifact, proves that it answers as what was evaluated, and puts it in its place.
 
     Args:
@@ -84,6 +92,7 @@ def export(admitted: Admitted, destination: Path, format_: Format, progress: Pro
         destination: A folder that is not there yet.
         format_: Of the model's file.
         progress: Told what goes on.
+        finish: Done with the whole folder before it takes its place; if that fails, there is no artifact either.
 
     Raises:
         ParityError: What would ship answers otherwise; nothing is left behind.
@@ -129,21 +138,12 @@ def export(admitted: Admitted, destination: Path, format_: Format, progress: Pro
             hold_reading(reference.stages, found, inputs)
         progress.note(_refer(admitted, artifact, about, folder, found))
         if quantization is not None:
-            return write_about(folder, _with_cost(admitted, artifact, about, answered, (folder, whole)))
-<<<<<<< HEAD
-        verdict = hold_to(reference.stages, found, inputs, near)
-        if about.takes:
-            hold_graph(folder, about, reference.stages, found, near, inputs)
-=======
->>>>>>> main
-        parity = Parity(
-            n=len(test),
-            of=len(admitted.test),
-            golden=min(GOLDEN, len(test)),
-            tolerance=format_.tolerance,
-            **vars(verdict),
-        )
-        about = write_about(folder, replace(about, parity=parity))
+            about = _with_cost(admitted, artifact, about, answered, (folder, whole))
+        else:
+            counts = {"n": len(test), "of": len(admitted.test), "golden": min(GOLDEN, len(test))}
+            about = replace(about, parity=Parity(**counts, tolerance=format_.tolerance, **vars(verdict)))
+        about = write_about(folder, about)
+        finish(folder, about)
     return about
 
 
