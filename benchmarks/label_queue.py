@@ -3,9 +3,9 @@
     python benchmarks/label_queue.py --train banking77/train.csv --test banking77/test.csv --features banking77.npz
 
 From 1,000 labelled rows, five rounds of 200: each round a linear probe on the pooled features of MiniLM-L6 learns from
-85 % of the labelled rows, 15 % choose its strength; the next 200 of the pool are drawn by kft/monitor/queueing.py (by the
-probe's probabilities, and the chosen-by rows as those whose mistakes are known), or at random. Both begin with the same
-rows; accuracy is that on the test rows. The difference of the two is averaged over the seeds, with Student's interval.
+85 % of the labelled rows, 15 % choose its strength; the next 200 of the pool are drawn by kft/monitor/queueing.py (by
+the probe's probabilities, and the 15 % as rows whose mistakes are known), or at random. Both begin with the same rows;
+accuracy is that on the test rows. The difference of the two is averaged over the seeds, with Student's interval.
 
 Then, at the first round of each seed, rows are drawn 200 times anew: how often the 95 % interval of the pool's accuracy
 holds the truth, by the labels drawn (kft/monitor/estimates/powered.py), and how far the mean of the Horvitz-Thompson
@@ -61,7 +61,9 @@ def read(options):
     """Returns features and targets of both tables."""
     tables = [pd.read_csv(path) for path in (options.train, options.test)]
     if not options.features.is_file():
-        kept = {name: pooled_features(list(table["text"])) for name, table in zip(("train", "test"), tables, strict=True)}
+        kept = {
+            name: pooled_features(list(table["text"])) for name, table in zip(("train", "test"), tables, strict=True)
+        }
         np.savez(options.features, **kept)
     kept = np.load(options.features)
     names = np.unique(tables[0]["label"])

@@ -82,8 +82,8 @@ def queue(
 ) -> QueueResult:
     """Draws the rows that are worth a label and writes them to a file: unsure, foreign, near mistakes, and some of all.
 
-    Each row has a chance above 0 to be drawn, which is written beside it. So the labels stand for all rows of the data, by
-    ``kft.monitor``; and go into ``kft.retrain`` as they are.
+    Each row has a chance above 0 to be drawn, which is written beside it. So the labels stand for all rows of the data,
+    by ``kft.monitor``; and go into ``kft.retrain`` as they are.
 
     Args:
         artifact: A folder, or ``SHELF/NAME``.

@@ -56,8 +56,12 @@ def queue(
         print_json(found)
         return
     out = console()
-    out.tell(f"drawn      {found.n:,} of {found.of:,} rows: " + ", ".join(f"{n:,} {why}" for why, n in found.why.items()))
-    out.tell(f"chances    {found.least_chance:.2g} or more for every row; {found.random_share:.0%} are spread over all alike")
+    out.tell(
+        f"drawn      {found.n:,} of {found.of:,} rows: " + ", ".join(f"{n:,} {why}" for why, n in found.why.items())
+    )
+    out.tell(
+        f"chances    {found.least_chance:.2g} or more for every row; {found.random_share:.0%} are spread over all alike"
+    )
     left = [(found.labelled, "with a label already"), (found.unusable, "that cannot be answered")]
     if any(count for count, _ in left):
         out.tell("left out   " + ", ".join(f"{count:,} {what}" for count, what in left if count))

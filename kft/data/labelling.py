@@ -88,9 +88,7 @@ def _write_table(path: Path, waiting: Waiting) -> tuple[Path, ...]:
     names = [str(name) for name in waiting.table.columns if str(name) not in (*ADDED, waiting.label)]
     header = (*names, waiting.label, *ADDED)
     own = [list(waiting.table[name]) for name in names]
-    rows = [
-        (*cells, None, *_said(waiting, place)) for place, cells in enumerate(zip(*own, strict=True) if own else ())
-    ]
+    rows = [(*cells, None, *_said(waiting, place)) for place, cells in enumerate(zip(*own, strict=True) if own else ())]
     if path.suffix.lower() == ".csv":
         write_file(path, as_csv(header, [[_cell(value) for value in row] for row in rows]))
     else:
@@ -137,10 +135,16 @@ def _write_studio(path: Path, waiting: Waiting) -> tuple[Path, ...]:
     tasks = []
     for place, text in enumerate(_texts(waiting)):
         answer = waiting.answers[place]
-        data = {TEXT: text, WHY: waiting.why[place], INCLUSION: float(waiting.chance[place])}
+        data: dict[str, Any] = {
+            **_others(waiting, place),
+            TEXT: text,
+            WHY: waiting.why[place],
+            INCLUSION: float(waiting.chance[place]),
+        }
         result = [{"from_name": LABEL, "to_name": TEXT, **each} for each in _results(answer, waiting.form, text)]
-        prediction = {"model_version": waiting.model, "score": answer.get("confidence") or 0.0, "result": result}
-        tasks.append({"data": {**_others(waiting, place), **data}, "predictions": [prediction]})
+        score = answer.get("confidence") or 0.0
+        prediction: dict[str, Any] = {"model_version": waiting.model, "score": score, "result": result}
+        tasks.append({"data": data, "predictions": [prediction]})
     interface = path.with_suffix(".xml")
     write_file(interface, _interface(waiting))
     write_file(path, json.dumps(tasks, ensure_ascii=False, indent=1) + "\n")
@@ -183,7 +187,11 @@ def _write_argilla(path: Path, waiting: Waiting) -> tuple[Path, ...]:
     records = []
     for place, text in enumerate(_texts(waiting)):
         answer = waiting.answers[place]
-        suggestion = {"value": _answered(answer, waiting.form), "score": answer.get("confidence"), "agent": waiting.model}
+        suggestion = {
+            "value": _answered(answer, waiting.form),
+            "score": answer.get("confidence"),
+            "agent": waiting.model,
+        }
         metadata = {**_others(waiting, place), WHY: waiting.why[place], INCLUSION: float(waiting.chance[place])}
         records.append(
             {
@@ -230,5 +238,7 @@ def as_drawn(frame: pd.DataFrame) -> pd.DataFrame:
     """
     if INCLUSION not in frame.columns:
         return frame
-    cells = {name: [original(cell) if isinstance(cell, str) else cell for cell in frame[name]] for name in frame.columns}
+    cells = {
+        name: [original(cell) if isinstance(cell, str) else cell for cell in frame[name]] for name in frame.columns
+    }
     return pd.DataFrame(cells, index=frame.index, columns=frame.columns, dtype=object)

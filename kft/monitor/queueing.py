@@ -18,8 +18,8 @@ LEAST_RANDOM = 0.05
 UNSURE, FOREIGN, MISTAKES, RANDOM = "unsure", "foreign", "near mistakes", "random"
 PARTS = {UNSURE: 0.6, MISTAKES: 0.2, FOREIGN: 0.2}
 """How the rest is given out; what cannot be told of these rows leaves its part to the others."""
-STEEP = 4.0
-"""How much more an unsure row is worth than a surer one: its rank among all rows, to this power."""
+REACH = 2.0
+"""The least sure rows that share the part for unsure ones: about so many times the labels."""
 TYPICAL = 0.9
 """Rows that lie nearer than so many test rows do are not foreign."""
 NEIGHBOURS = 10
@@ -125,17 +125,23 @@ def mistakes_nearby(vectors: np.ndarray, known: np.ndarray, wrong: np.ndarray) -
     return found
 
 
-def shares_of(worth: Worth, rows: int) -> dict[str, np.ndarray]:
+def shares_of(worth: Worth, rows: int, n: int) -> dict[str, np.ndarray]:
     """Returns what each row gets of the labels that are not spread alike, by what for; all of it sums to 1.
 
+    Args:
+        worth: What is known of the rows.
+        rows: How many there are.
+        n: Labels.
+
     Example:
-        >>> shares = shares_of(Worth(unsure=np.array([0.1, 0.9])), 2)
-        >>> {name: each.round(3).tolist() for name, each in shares.items()}
-        {'unsure': [0.059, 0.941]}
+        >>> shares = shares_of(Worth(unsure=np.arange(100)), 100, 5)
+        >>> shares["unsure"][[49, 89, 99]].round(4).tolist()
+        [0.0002, 0.0369, 0.0952]
     """
     found: dict[str, np.ndarray] = {}
     if worth.unsure is not None and np.ptp(worth.unsure) > 0:
-        found[UNSURE] = _ranks(worth.unsure) ** STEEP
+        # To the power k, a rank from 0 to 1 is worth as if the first in k + 1 had it all.
+        found[UNSURE] = _ranks(worth.unsure) ** max(1.0, rows / (REACH * n) - 1)
     if worth.mistakes is not None:
         found[MISTAKES] = np.asarray(worth.mistakes, np.float64)
     if worth.foreign is not None:
@@ -178,9 +184,9 @@ def side_by_side(vectors: np.ndarray) -> np.ndarray:
         vectors: ``float[n, width]``.
 
     Example:
-        >>> order = side_by_side(np.array([[0.0], [10.0], [0.1], [10.1], [0.2], [10.2]]))
-        >>> (order[:3] % 2).std() == 0.0
-        np.True_
+        >>> order = side_by_side(np.array([[1, 0], [0, 1], [1, 0.1], [0.1, 1], [1, 0.2], [0.2, 1]]))
+        >>> sorted(order[:3].tolist()) in ([0, 2, 4], [1, 3, 5])
+        True
     """
     unit = _unit(vectors)
     order, waiting = [], [np.arange(len(unit))]
@@ -247,7 +253,7 @@ def draw(
     one_each = mixed[first]
     n = min(n, len(one_each))
     mine = Worth(*(None if each is None else np.asarray(each)[one_each] for each in vars(worth).values()))
-    shares = shares_of(mine, len(one_each))
+    shares = shares_of(mine, len(one_each), n)
     chance = chances(np.sum(list(shares.values()), axis=0), copies, n, random_share)
     order = rng.permutation(len(one_each)) if vectors is None else side_by_side(vectors[one_each])
     drawn = rng.permutation(step_over(chance, order, rng))

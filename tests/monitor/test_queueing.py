@@ -19,7 +19,7 @@ def rows(n=400, width=8, seed=0):
 @pytest.mark.parametrize("n", [1, 7, 50, 380, 400])
 def test_chances_sum_to_what_is_drawn_and_none_is_below_its_part(n, share):
     _, unsure, _ = rows()
-    interest = np.sum(list(shares_of(Worth(unsure), 400).values()), axis=0)
+    interest = np.sum(list(shares_of(Worth(unsure), 400, n).values()), axis=0)
     found = chances(interest, np.ones(400), n, share)
     assert found.sum() == pytest.approx(n, abs=1e-6)
     assert (found <= 1).all() and (found >= share * n / 400 - 1e-9).all()
@@ -27,7 +27,7 @@ def test_chances_sum_to_what_is_drawn_and_none_is_below_its_part(n, share):
 
 def test_each_row_is_drawn_as_often_as_its_chance_says():
     vectors, unsure, _ = rows(60)
-    interest = np.sum(list(shares_of(Worth(unsure), 60).values()), axis=0)
+    interest = np.sum(list(shares_of(Worth(unsure), 60, 12).values()), axis=0)
     chance, order = chances(interest, np.ones(60), 12, 0.3), side_by_side(vectors)
     rng, counts, times = np.random.default_rng(1), np.zeros(60), 20_000
     for _ in range(times):
@@ -38,7 +38,7 @@ def test_each_row_is_drawn_as_often_as_its_chance_says():
     assert (np.abs(counts / times - chance) < 5 * error + 1e-9).all()
 
 
-@pytest.mark.parametrize("copied", [False, True])
+@pytest.mark.parametrize("copied", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_the_estimate_is_unbiased_over_2000_draws(copied):
     vectors, unsure, right = rows(120)
     keys = np.arange(120)
