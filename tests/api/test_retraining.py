@@ -19,13 +19,6 @@ from tests.deploy.made import write_artifact
 from tests.retrain import made
 
 
-@pytest.fixture(scope="module")
-def champion(tiny_folder, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("champion")
-    recipe = kft.load_recipe(made.recipe(folder, tiny_folder), base=folder)
-    return kft.train(recipe, run=folder / "run", quiet=True).run
-
-
 @pytest.fixture
 def own_shelf(champion, tmp_path):
     """A shelf on which the champion stands: an artifact that says so."""
