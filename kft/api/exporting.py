@@ -13,6 +13,9 @@ from kft.deploy.export import Admitted, refuse_there, require_quantizable
 from kft.deploy.export import export as write_artifact
 from kft.deploy.formats.all_formats import choose_format
 from kft.deploy.gate import admit
+from kft.errors import RunError, StorageError
+from kft.monitor.reference import NAME as REFERENCE
+from kft.records.exported import note_export
 from kft.records.run_folder import RunFolder, open_run
 from kft.records.shipped import About
 
@@ -74,7 +77,12 @@ def export(
     card = known.folder.card.read_text(encoding="utf-8") if known.folder.card.is_file() else _card(known.folder)
     admitted = Admitted(known, result, split.test, split.valid, forced, card, quantize, force, keep_examples)
     with strategy.start("one").scope():
-        return write_artifact(admitted, target, chosen, progress)
+        about = write_artifact(admitted, target, chosen, progress)
+    try:
+        note_export(known.folder, target, about, reference=REFERENCE in about.files)
+    except (RunError, StorageError) as error:  # the artifact is whole, whatever the run folder says of it
+        progress.note(f"not noted  the run's own list of its artifacts stays as it is: {error.problem}")
+    return about
 
 
 def _card(folder: RunFolder) -> str:
