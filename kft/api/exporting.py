@@ -15,6 +15,9 @@ from kft.deploy.formats.all_formats import choose_format
 from kft.deploy.gate import admit
 from kft.deploy.signing import require_key, sign_files
 from kft.deploy.wheel import write_wheel
+from kft.errors import RunError, StorageError
+from kft.monitor.reference import NAME as REFERENCE
+from kft.records.exported import note_export
 from kft.records.run_folder import RunFolder, open_run
 from kft.records.shipped import About
 
@@ -92,7 +95,12 @@ def export(
             write_wheel(folder, about, target.parent)
 
     with strategy.start("one").scope():
-        return write_artifact(admitted, target, chosen, progress, finish)
+        about = write_artifact(admitted, target, chosen, progress, finish)
+    try:
+        note_export(known.folder, target, about, reference=REFERENCE in about.files)
+    except (RunError, StorageError) as error:  # the artifact is whole, whatever the run folder says of it
+        progress.note(f"not noted  the run's own list of its artifacts stays as it is: {error.problem}")
+    return about
 
 
 def _card(folder: RunFolder) -> str:
