@@ -13,6 +13,9 @@ from kft.deploy.export import Admitted, refuse_there, require_quantizable
 from kft.deploy.export import export as write_artifact
 from kft.deploy.formats.all_formats import choose_format
 from kft.deploy.gate import admit
+from kft.errors import RunError, StorageError
+from kft.monitor.reference import NAME as REFERENCE
+from kft.records.exported import note_export
 from kft.records.run_folder import RunFolder, open_run
 from kft.records.shipped import About
 
@@ -27,6 +30,7 @@ def export(
     format: str = "onnx",
     quantize: str = "",
     force: bool = False,
+    keep_examples: int = 0,
     data: Mapping[str, pd.DataFrame] | pd.DataFrame | None = None,
     quiet: bool = False,
 ) -> About:
@@ -41,6 +45,8 @@ def export(
         quantize: Writes smaller numbers, as ``--quantize`` does: answers are nearly those that were evaluated, and
             ``About.quantized`` says how nearly.
         force: Ships a run whose gates fail, or whose files were changed; the artifact says so.
+        keep_examples: So many test rows go along as they are, with their answers, for people who watch the model to
+            look at. None else: what new rows are held against holds numbers, and no text or image.
         data: The DataFrames that the run was trained on, where it was.
         quiet: Prints no progress.
 
@@ -69,9 +75,14 @@ def export(
     split = split_of(known.recipe, frames_of(data))
     require_same_data(known.folder, known.receipt, split)
     card = known.folder.card.read_text(encoding="utf-8") if known.folder.card.is_file() else _card(known.folder)
-    admitted = Admitted(known, result, split.test, forced, card, quantize, force)
+    admitted = Admitted(known, result, split.test, split.valid, forced, card, quantize, force, keep_examples)
     with strategy.start("one").scope():
-        return write_artifact(admitted, target, chosen, progress)
+        about = write_artifact(admitted, target, chosen, progress)
+    try:
+        note_export(known.folder, target, about, reference=REFERENCE in about.files)
+    except (RunError, StorageError) as error:  # the artifact is whole, whatever the run folder says of it
+        progress.note(f"not noted  the run's own list of its artifacts stays as it is: {error.problem}")
+    return about
 
 
 def _card(folder: RunFolder) -> str:

@@ -280,11 +280,14 @@ def _open(
     from kft.train import resume as resuming
     from kft.train.receipt import write_start
     from kft.train.recorder import Files
+    from kft.train.warm import warm_digest
 
     recipe, split, folder, resume, chief = asked.recipe, asked.split, asked.folder, asked.resume, asked.chief
     backbone = prepared.backbone
     identity = resuming.run_identity(recipe, split, backbone.weights_hash)
     identity |= {} if asked.teacher is None else {"teacher": asked.teacher.identity}
+    warm = recipe.spec.train.warm_start
+    identity |= {} if warm is None else {"warm_start": warm_digest(warm)}
     run = RunFolder(folder) if folder is not None and (resume or not chief) else create_run(recipe.name, folder)
     if chief:
         with storage_errors(run.path):

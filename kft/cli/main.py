@@ -39,6 +39,7 @@ STAGES = {
     "Train": ("plan", "train", "compare", "workers", "launch"),
     "Judge": ("evaluate", "report"),
     "Ship": ("export", "verify", "sign", "promote", "rollback", "versions"),
+    "Keep": ("queue", "retrain"),
     "Use": ("predict", "serve"),
     "Look up": ("recipes", "recipe", "models", "cache", "doctor"),
 }
@@ -58,7 +59,9 @@ def _register() -> None:
         evaluating,
         exporting,
         launching,
+        queueing,
         reporting,
+        retraining,
         serving,
         shelving,
         starting,
@@ -79,6 +82,8 @@ def _register() -> None:
         using,
         serving,
         exporting,
+        queueing,
+        retraining,
         launching,
         caching,
     ):

@@ -50,11 +50,13 @@ class Wish:
         alias: What is moved.
         why: In their words.
         force: Whether the gate is passed over; that stands in the trail.
+        instead_of: The version that the alias has to name until then; None: whichever it names.
     """
 
     alias: Alias = CHAMPION
     why: str = ""
     force: bool = False
+    instead_of: int | None = None
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def promote(source: str, to: Reference, wish: Wish, say: Callable[[], None] | No
 
     Raises:
         GateError: The artifact was forced when it was exported, or is not what was exported.
-        RunError: There is no such artifact, or shelf.json is damaged.
+        RunError: There is no such artifact, shelf.json is damaged, or the alias names another version by now.
         StorageError: The disk is full, or the shelf cannot be written; all aliases are then as they were.
     """
     proof = prove(resolve(source))
@@ -112,6 +114,7 @@ def promote(source: str, to: Reference, wish: Wish, say: Callable[[], None] | No
             _add_signature(storage, version, (proof.artifact / SIGNATURE).read_bytes())
         if standing.aliases.get(wish.alias) == version.number:
             return Moved(to.name, storage.where(str(version.number)), False, None, standing)
+        _require_still(to, standing, wish)
         move = _move(standing, version, wish.alias, wish.why)
         named = source if is_url(source) else os.path.abspath(source)
         signature = storage.read(f"{version.number}/{SIGNATURE}")
@@ -152,6 +155,18 @@ def rollback(to: Reference, why: str = "", say: Callable[[], None] | None = None
         standing = _moved(standing, move)
         _keep(storage, standing)
     return Moved(to.name, storage.where(str(before.number)), False, move, standing)
+
+
+def _require_still(to: Reference, standing: Standing, wish: Wish) -> None:
+    named = standing.aliases.get(wish.alias)
+    if wish.instead_of is not None and named != wish.instead_of:
+        raise RunError(
+            f"somebody has moved the alias {wish.alias} of {to.name} meanwhile",
+            where=to.storage.path,
+            received=f"version {named}",
+            expected=f"version {wish.instead_of}, which was compared",
+            next_step=f"kft versions {to.name} --shelf {to.shelf} shows who did; compare with that one",
+        )
 
 
 def _same(to: Reference, standing: Standing, proof: Proof) -> Version | None:

@@ -29,7 +29,10 @@ SOURCE_KEYS = ("train", "valid", "test", "unlabelled")
 """Keys of ``data`` that name sources; the last may be left out."""
 
 
-LATER_KEYS = {
+LATER_KEYS: dict[str, Any] = {
+    "data.added": [],
+    "data.new_labels": False,
+    "train.warm_start": None,
     "train.optimizer": "adamw",
     "train.precision": "float32",
     "train.compile": "auto",
@@ -91,6 +94,7 @@ class Recipe:
         for key in SOURCE_KEYS:
             if values["data"][key] is not None:
                 values["data"][key] = absolute_source(values["data"][key], self.base)
+        values["data"]["added"] = absolute_source(values["data"]["added"], self.base)
         values["train"]["checkpoints"]["folder"] = self.checkpoints_folder
         values["evaluate"]["suite"] = None if self.suite is None else str(self.suite)
         if self.teacher is not None:
@@ -165,7 +169,7 @@ def read_recipe(
     if base:
         require_plain(str(base), "base", UsageError)
     base = (base or (path.parent if path else Path.cwd())).resolve()
-    spec = _with_retain(rules.fill(spec), base)
+    spec = _with_warm_start(_with_retain(rules.fill(spec), base), base)
     for key in _leaf_keys(spec.model_dump(mode="json")):
         if not any(parent in origins for parent in _parents(key)):  # a part that was given whole is its parent's
             origins.setdefault(key, "default")
@@ -197,6 +201,15 @@ def _with_retain(spec: RecipeSpec, base: Path) -> RecipeSpec:
         return spec
     retain = retain.model_copy(update={"data": absolute_source(retain.data, base)})
     return spec.model_copy(update={"evaluate": spec.evaluate.model_copy(update={"retain": retain})})
+
+
+def _with_warm_start(spec: RecipeSpec, base: Path) -> RecipeSpec:
+    """Names the run that weights come from such that it means the same from any folder."""
+    named = spec.train.warm_start
+    if named is None:
+        return spec
+    run = str((base / Path(named).expanduser()).resolve())
+    return spec.model_copy(update={"train": spec.train.model_copy(update={"warm_start": run})})
 
 
 def schema_with(names: Mapping[str, Sequence[str]]) -> dict[str, Any]:

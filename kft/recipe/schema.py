@@ -85,6 +85,15 @@ class DataSpec(Spec):
         description="as train, or txt files of one text a line; labels in it are never read, and rows that are copies "
         "of valid or test rows are left out. A train.teacher labels them, else the run's own confident answers do",
     )
+    added: tuple[str, ...] = Field(
+        (),
+        max_length=1000,
+        description="files of rows that were labelled later, one a round, as kft retrain names them: each is split by "
+        "itself, rows that copy older ones are left out, and what was train, valid and test stays so",
+    )
+    new_labels: bool = Field(
+        False, description="whether data.added may bring labels that data.train does not have; else they are refused"
+    )
     encoding: Encoding | None = Field(
         None, description="of csv, tsv, txt and jsonl files that are not UTF-8; windows-1252 is found and said"
     )

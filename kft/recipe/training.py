@@ -247,6 +247,12 @@ class TrainSpec(Spec):
     teacher: Teacher | None = Field(
         None, description="a finished run whose probabilities are learned from, of all rows of train and unlabelled"
     )
+    warm_start: str | None = Field(
+        None,
+        min_length=1,
+        description="a finished run of the same backbone: the first phases that move the backbone begin with its best "
+        "weights, as kft retrain --start warm has it",
+    )
     best: Monitor | None = Field(
         None, description="which epoch is kept, over all phases; default: the task's first metric"
     )

@@ -20,6 +20,7 @@ from kft.errors import DataError
 from kft.recipe.schema import DataSpec
 from kft.recipe.sources import parse_share
 from kft.registry import nearest
+from kft.split.added import Added, Reading, add_rounds
 from kft.split.assign import SPLITS, UNLABELLED, split_alike, split_by_time, split_rows
 from kft.split.labels import named_in, never_first, strata_of
 from kft.split.near import Copies
@@ -90,6 +91,7 @@ class DataSplit:
         copies: Copies among all examples, train, then valid, then test: found where both valid and test are shares
             of train, and kept on one side; None where nobody has looked. ``known_copies``: those of train and valid.
         unlabelled: Rows without labels that are none of valid's or test's; None where the recipe names none.
+        added: What became of the rows of each file of ``data.added``; those that were kept are in the splits.
     """
 
     train: Examples
@@ -106,6 +108,7 @@ class DataSplit:
     copies: Copies | None = None
     known_copies: Copies | None = None
     unlabelled: Examples | None = None
+    added: tuple[Added, ...] = ()
 
     def without_test(self) -> Selection:
         return Selection(self.train, self.valid, self.kind, self.space, self.unlabelled, self.known_copies)
@@ -218,6 +221,10 @@ def load_split(
     names, rejected, kind = read.names, read.rejected, task.kind
     notes = list(dict.fromkeys(note for part in read.parts.values() for note in part.notes))
     parts, how, copies, known = _divide(read.parts, spec, names, kind, read.times, similar)
+    parts, added, bad = add_rounds(parts, Reading(spec, task, read.columns, base, locate))
+    if added:  # the copies are those of the older rows alone
+        copies, known, rejected, how = None, None, (*rejected, *bad), "; ".join([how, *map(str, added)])
+        notes += [note for each in added for note in each.notes]
     space = kind.labels.space(named_in(parts["train"]))
     require_rows(parts, names, rejected)
     _require_labels(parts, names, kind, space)
@@ -245,6 +252,7 @@ def load_split(
         copies=copies,
         known_copies=known,
         unlabelled=None if extra is None else extra.examples,
+        added=added,
     )
 
 

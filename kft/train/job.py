@@ -245,6 +245,7 @@ class Job:
         spec: The recipe.
         callbacks: Keras's, which may look at the model, change the rate, and stop the run.
         watch: Who follows what is computed in one go.
+        warm: Weights by path that the first phases which move the backbone begin with; empty without a warm start.
         stop: Whether the process was asked to end.
     """
 
@@ -255,6 +256,7 @@ class Job:
     spec: RecipeSpec
     callbacks: CallbackDriver
     watch: Watcher
+    warm: Arrays = field(default_factory=dict)
     stop: StopRequest = field(default_factory=StopRequest)
 
     @property

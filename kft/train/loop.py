@@ -48,6 +48,7 @@ from kft.train.self_training import with_confident
 from kft.train.step import Step, StepSums, make_train_step
 from kft.train.token_table import TokenTable, token_table
 from kft.train.unmoved import frozen_fingerprint, require_unmoved
+from kft.train.warm import begins_warm
 
 NOTHING = StepSums(0.0, 0.0, 0.0, 0.0, 0.0)
 
@@ -134,6 +135,7 @@ def _run_phase(job: Job, state: LoopState, phase: PhaseSpec) -> Events[PhaseResu
         job = replace(job, data=(yield from with_confident(job, state, phase)))
     if phase.start is not None:
         restore(state.moving, state.phase_weights[phase.start])
+    begin_warm(job, state.moving, phase)
     planned = what_trains_in(job.model, phase)
     apply(job.model, planned)
     table = planned.table
@@ -153,6 +155,12 @@ def _run_phase(job: Job, state: LoopState, phase: PhaseSpec) -> Events[PhaseResu
     result = yield from _train_phase(job, state, phase, table)
     require_unmoved(job.model, planned, before, phase.name)
     return result
+
+
+def begin_warm(job: Job, moving: list[keras.Variable], phase: PhaseSpec) -> None:
+    """Sets the weights of a warm start where a phase begins with them; see kft/train/warm.py."""
+    if job.warm and begins_warm(job.phases, phase):
+        restore([variable for variable in moving if variable.path in job.warm], job.warm)
 
 
 def _train_phase(job: Job, state: LoopState, phase: PhaseSpec, table: FreezeTable) -> Events[PhaseResult]:
@@ -356,6 +364,8 @@ def _require_finite(sums: StepSums, spec: TrainSpec, phase: PhaseSpec, fit: FitS
 def _known(job: Job, state: LoopState, phase: PhaseSpec) -> Validated | None:
     """Returns what the phase that this one starts from reached, where its weights are the very same."""
     start = next((each for each in job.phases if each.name == phase.start), None)
+    if job.warm and begins_warm(job.phases, phase):
+        return None  # it begins with other weights
     if start is None or start.solver == "blend" or start.name not in state.phase_metrics:
         return None  # what a blend has beside the model is not trained further
     return Validated(dict(state.phase_metrics[start.name]), state.phase_answers[start.name])

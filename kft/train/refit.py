@@ -39,7 +39,7 @@ from kft.train.job import (
     learned_of_both,
     restore_random_states,
 )
-from kft.train.loop import Fitting, make_fitting, take_steps
+from kft.train.loop import Fitting, begin_warm, make_fitting, take_steps
 from kft.train.phases import is_tuned, starts_of
 from kft.train.step import StepSums
 from kft.train.unmoved import frozen_fingerprint, require_unmoved
@@ -137,6 +137,7 @@ def _repeat(job: Job, state: LoopState, phase: PhaseSpec, epochs: int, found: Ch
     """Repeats one phase; returns what it has beside the model's weights: a blend's arrays."""
     again = phase.model_copy(update={"name": f"{phase.name}, refit"})
     last = phase.name == state.best_phase
+    begin_warm(job, state.moving, phase)
     if (phase.solver == "blend" and not last) or (not phase.solved and epochs == 0):
         return {}  # what starts from a blend starts from its head's weights; no epoch was better than the start
     planned = what_trains_in(job.model, phase)

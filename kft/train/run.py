@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 
@@ -19,6 +19,7 @@ from kft.train.phases import describe, is_tuned
 from kft.train.prepare import Prepared
 from kft.train.recorder import Files, Recorder
 from kft.train.refit import Begin, refit_kept, require_repeatable
+from kft.train.warm import read_warm, require_warm, warm_weights
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ def fit(
     own = make_callbacks(spec.train.callbacks, files.folder)
     driver = CallbackDriver(model, [*own, *callbacks], writes=files.writes)
     job = Job(model, prepared.backbone.name, data, prepared.phases, spec, driver, progress)
+    job = replace(job, warm=_warm(prepared, job))
     if job.train.refit:
         require_repeatable([*own, *callbacks])
     state = LoopState() if resume is None else state_from(resume, job)
@@ -102,6 +104,18 @@ def _all_of_it(job: Job, state: LoopState) -> Events[None]:
     begin = Begin(snapshot(moving_of(job)), state.resumed)
     yield from train_phases(job, state)
     yield from refit_kept(job, state, begin)
+
+
+def _warm(prepared: Prepared, job: Job) -> Arrays:
+    """Returns the weights of the recipe's warm start; none without one."""
+    if prepared.spec.train.warm_start is None:
+        return {}
+    head = {variable.path for variable in _head(job.model).variables}
+    found = read_warm(prepared.spec.train.warm_start)
+    require_warm(found, prepared.backbone, job.phases)
+    arrays = warm_weights(found, moving_of(job), job.data.space, head)
+    prepared.progress.note(f"warm       {len(arrays):,} weights of {found.run}")
+    return arrays
 
 
 def _probe_head(job: Job, state: LoopState) -> Arrays | None:
