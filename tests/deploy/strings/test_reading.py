@@ -8,7 +8,7 @@ import pytest
 from kft.deploy.runner.reading import TextReader
 from kft.deploy.strings.spelling import around, read_spelling, read_words
 from kft.model.token_rows import TextTokenizer
-from tests.deploy.strings.test_word_piece import made
+from tests.deploy.strings.vocabulary import made
 
 
 @pytest.fixture(scope="module")

@@ -6,23 +6,8 @@ import pytest
 import tokenizers
 
 from kft.deploy.strings.spelling import NotInGraph, around, read_spelling, read_words
+from tests.deploy.strings.vocabulary import SPECIALS, WORDS, made
 
-SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-WORDS = ("the", "un", "##aff", "##able", "##s", "great", "bat", "##tery", "i", "##s", "caf", "##e", "uber", "\u4e2d")
-WORDS += (
-    "\u03c3",
-    "##\u03c3",
-    "\u0928",
-    "\U0001f600",
-    "straße",
-    "1",
-    "##2",
-    "The",
-    "\u00c9t",
-    "##\u00e9",
-    "ﬁ",
-    "\u1100",
-)
 HARD = (
     "\u00c4rger \u00fcber caf\u00e9 \u0130stanbul \u01c5 \u00df \u1e9e \ufb01 \u212b STRASSE straße",
     "[CLS] is the [MASK]x[SEP][PAD][UNK] [mask] [MASK ] [ MASK]",
@@ -47,13 +32,6 @@ def texts():
         found += ["".join(map(chr, rng.choices(points, k=rng.randint(1, 30)))) for _ in range(200)]
     parts = [*(word.removeprefix("##") for word in (*WORDS, *SPECIALS)), " ", "-", "\u0301", "\u00e9", "T", "#"]
     return found + ["".join(rng.choices(parts, k=rng.randint(1, 12))) for _ in range(300)]
-
-
-def made(tmp_path, **settings):
-    vocabulary = dict.fromkeys((*SPECIALS, *WORDS, *map(chr, range(33, 127)), *(f"##{chr(n)}" for n in range(97, 123))))
-    (tmp_path / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
-    built = tokenizers.BertWordPieceTokenizer(str(tmp_path / "vocab.txt"), **settings)
-    return tokenizers.Tokenizer.from_str(built.to_str())
 
 
 @pytest.mark.parametrize(
