@@ -14,7 +14,7 @@ from kft.answer.load import load_artifact, read_run
 from kft.api.answers_file import keep_columns, write_answers
 from kft.api.reading import progress_for
 from kft.data.inputs import Given, as_inputs, find_unusable, in_words, read_inputs
-from kft.deploy.load import open_artifact
+from kft.deploy.load import Shipped, open_artifact
 from kft.deploy.lookup import artifact_of
 from kft.notebook import Line, Piece, shows
 from kft.recipe.schema import DataSpec
@@ -144,15 +144,20 @@ def load(run: str | Path, *, devices: str = "auto", warm: bool = True) -> Predic
 
 def _load_shipped(folder: Path) -> Predictor:
     shipped = open_artifact(folder)
-    about, task = shipped.about, TASKS.get(shipped.about.task)
-    # The artifact cleans texts; what was cleaned before stays as it is.
-    spec = DataSpec(train=str(folder), html=about.reader.html, redact=about.reader.redact)
+    about, reading = shipped.about, reading_of(shipped)
 
     def answers(inputs: Sequence[Any]) -> list[Answer]:
-        return [task.kind.judging.given(answer) for answer in shipped.predict(inputs)]
+        return [reading.task.kind.judging.given(answer) for answer in shipped.predict(inputs)]
 
-    reading = Reading(task, spec, about.receipt.text_column, about.receipt.pair_column)
     return Predictor(folder, about.task, about.labels, reading, answers)
+
+
+def reading_of(shipped: Shipped) -> Reading:
+    """Returns how a person's inputs are read for an artifact."""
+    about = shipped.about
+    # The artifact cleans texts; what was cleaned before stays as it is.
+    spec = DataSpec(train=str(shipped.folder), html=about.reader.html, redact=about.reader.redact)
+    return Reading(TASKS.get(about.task), spec, about.receipt.text_column, about.receipt.pair_column)
 
 
 def predict(run: str | Path, inputs: Any, *, devices: str = "auto") -> list[Answer]:
