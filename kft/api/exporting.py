@@ -27,6 +27,7 @@ def export(
     format: str = "onnx",
     quantize: str = "",
     force: bool = False,
+    keep_examples: int = 0,
     data: Mapping[str, pd.DataFrame] | pd.DataFrame | None = None,
     quiet: bool = False,
 ) -> About:
@@ -41,6 +42,8 @@ def export(
         quantize: Writes smaller numbers, as ``--quantize`` does: answers are nearly those that were evaluated, and
             ``About.quantized`` says how nearly.
         force: Ships a run whose gates fail, or whose files were changed; the artifact says so.
+        keep_examples: So many test rows go along as they are, with their answers, for people who watch the model to
+            look at. None else: what new rows are held against holds numbers, and no text or image.
         data: The DataFrames that the run was trained on, where it was.
         quiet: Prints no progress.
 
@@ -69,7 +72,7 @@ def export(
     split = split_of(known.recipe, frames_of(data))
     require_same_data(known.folder, known.receipt, split)
     card = known.folder.card.read_text(encoding="utf-8") if known.folder.card.is_file() else _card(known.folder)
-    admitted = Admitted(known, result, split.test, forced, card, quantize, force)
+    admitted = Admitted(known, result, split.test, split.valid, forced, card, quantize, force, keep_examples)
     with strategy.start("one").scope():
         return write_artifact(admitted, target, chosen, progress)
 

@@ -35,10 +35,25 @@ QUANTIZATIONS = sorted({name for each in FORMATS for name in each.quantizations}
 )
 @click.option("--force", is_flag=True, help="Ship it although a gate fails or a file was changed, and say so in it.")
 @click.option("--wheel", is_flag=True, help="Also write it beside DEST as a wheel: pip install brings what it needs.")
+@click.option(
+    "--keep-examples",
+    type=click.IntRange(0, 1000),
+    default=0,
+    metavar="N",
+    help="So many test rows go along as they are, for people who watch the model to look at; none is the default.",
+)
 @terms_option
 @output_options
 def export(
-    run: str, destination: str, format_: str, quantize: str | None, force: bool, wheel: bool, as_json: bool, quiet: bool
+    run: str,
+    destination: str,
+    format_: str,
+    quantize: str | None,
+    force: bool,
+    wheel: bool,
+    keep_examples: int,
+    as_json: bool,
+    quiet: bool,
 ) -> int:
     """Write RUN as a folder DEST that answers without kft, after proof that it answers as what was evaluated.
 
@@ -47,7 +62,14 @@ def export(
     from kft.api import exporting
     from kft.deploy.wheel import write_wheel
 
-    about = exporting.export(run, destination, format=format_, quantize=quantize or "", force=force, quiet=quiet)
+    about = exporting.export(
+        *(run, destination),
+        format=format_,
+        quantize=quantize or "",
+        force=force,
+        keep_examples=keep_examples,
+        quiet=quiet,
+    )
     written = write_wheel(Path(destination), about, Path(destination).parent) if wheel else None
     if as_json:
         print_json({"artifact": destination, "wheel": written, "about": about})

@@ -198,6 +198,16 @@ def open_upright(path: Path, largest_side: int) -> Image.Image:
         return upright.copy()
 
 
+def stored_size(content: bytes) -> tuple[int, int]:
+    """Returns width and height of an image as stored; its header alone is read.
+
+    Raises:
+        UnusableImage: It is none.
+    """
+    with _open(content) as image:
+        return image.size
+
+
 def as_common(content: bytes) -> bytes:
     """Returns an image file's content in a form that every decoder knows: a JPEG or PNG of usual colours as it is.
 

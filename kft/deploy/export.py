@@ -25,8 +25,11 @@ from kft.deploy.formats.format import Format
 from kft.deploy.near import Near
 from kft.deploy.parity import answered_alone, hold_reading, hold_to
 from kft.deploy.reference import make_reference
+from kft.deploy.referring import Tested, write_reference
 from kft.deploy.runner.trace import Stages
+from kft.deploy.watching import Looked
 from kft.errors import UsageError
+from kft.monitor.reference import MOST_ROWS as MOST_REFERRED
 from kft.records.calibration import Calibration
 from kft.records.document import read_if_there
 from kft.records.files import require_writable, storage_errors, write_file
@@ -43,6 +46,8 @@ MOST_ROWS = 2000
 """Test rows that are answered to prove parity; of more, so many are drawn."""
 GOLDEN = 16
 """Examples that go along with their answers."""
+EXAMPLES = "examples.jsonl"
+"""Test rows as they are, where somebody wants them to go along."""
 
 
 @dataclass(frozen=True)
@@ -53,19 +58,23 @@ class Admitted:
         run: Its files.
         result: What it reached on its test split.
         test: That split.
+        valid: The valid split: what new rows are held against, beside test rows.
         forced: Why it would have been refused.
         card: Its model card, as Markdown.
         quantize: As ``--quantize`` has it; empty for numbers as they were evaluated.
         force: Whether it ships although gates fail.
+        keep_examples: So many test rows go along as they are, for people to look at.
     """
 
     run: Run
     result: EvaluateResult
     test: Examples
+    valid: Examples
     forced: tuple[str, ...]
     card: str
     quantize: str = ""
     force: bool = False
+    keep_examples: int = 0
 
 
 def export(admitted: Admitted, destination: Path, format_: Format, progress: Progress) -> About:
@@ -110,10 +119,13 @@ def export(admitted: Admitted, destination: Path, format_: Format, progress: Pro
         write_about(folder, about)
         found = answered_alone(folder, inputs, _names(about.packages))
         answered = Answered(test, len(admitted.test), reference.stages, found)
-        if quantization is not None:
+        if quantization is None:
+            verdict = hold_to(reference.stages, found, inputs, near)
+        else:
             hold_reading(reference.stages, found, inputs)
+        progress.note(_refer(admitted, artifact, about, folder, found))
+        if quantization is not None:
             return write_about(folder, _with_cost(admitted, artifact, about, answered, (folder, whole)))
-        verdict = hold_to(reference.stages, found, inputs, near)
         parity = Parity(
             n=len(test),
             of=len(admitted.test),
@@ -123,6 +135,34 @@ def export(admitted: Admitted, destination: Path, format_: Format, progress: Pro
         )
         about = write_about(folder, replace(about, parity=parity))
     return about
+
+
+def _refer(admitted: Admitted, artifact: Artifact, about: About, folder: Path, found: Stages) -> str:
+    """Writes what new rows are held against, and examples where they are wanted; returns a line for people.
+
+    Args:
+        admitted: What ships.
+        artifact: The run's.
+        about: What is said of it.
+        folder: Of the new artifact, which answers already.
+        found: What it has made of the test rows that ``_rows`` names.
+    """
+    every, seed = admitted.test, about.receipt.seed
+    more = np.random.default_rng(seed).permutation(len(every))[MOST_ROWS:MOST_REFERRED]
+    test = every.take(np.concatenate([_rows(len(every), seed), more]))
+    assert test.labels is not None
+    truth = None
+    if artifact.kind.one_class:
+        truth = np.asarray(artifact.kind.judging.truth(list(test.labels), artifact.space), np.int32)
+    looked = [Looked(*pair) for pair in zip(found.answers, found.outputs, strict=True)]
+    valid = admitted.valid.take(np.random.default_rng(seed).permutation(len(admitted.valid)))
+    made, size = write_reference(folder, about, Tested(test.inputs, looked, truth), valid.inputs)
+    if admitted.keep_examples:
+        drawn = np.random.default_rng(seed).permutation(len(looked))[: admitted.keep_examples]
+        lines = [{"input": _carried(test.inputs[place]), "answer": found.answers[place]} for place in drawn]
+        write_file(folder / EXAMPLES, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    rows = f"{made.n_test:,} test rows and {made.n_valid:,} valid rows"
+    return f"reference  {len(made.gauges)} gauges of {rows}, {size / 1e6:.2f} MB, for kft monitor"
 
 
 def _with_cost(

@@ -29,7 +29,14 @@ def test_what_is_said_of_it(shipped, shipped_run):
     assert about.parity is not None
     assert about.parity.n == about.parity.of == len(rows) and about.parity.largest < about.parity.tolerance
     assert (about.name, about.task, about.labels) == ("tiny", "text-classification", ("negative", "positive"))
-    assert set(about.files) == {"model.onnx", "tokenizer.json", "golden.jsonl", "run.py", "card.md"}
+    assert set(about.files) == {
+        "model.onnx",
+        "tokenizer.json",
+        "golden.jsonl",
+        "run.py",
+        "card.md",
+        "reference.safetensors",
+    }
     assert about.calibration is not None and about.calibration.scope is not None
     assert (shipped / "card.md").read_text().startswith("---\n")  # though nobody asked for a report
 

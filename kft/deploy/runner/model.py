@@ -51,7 +51,16 @@ class Model:
         parts = [self._stages(part, traced=True) for part in _parts(inputs)]
         return Stages(*(list(chain.from_iterable(map(attrgetter(each.name), parts))) for each in fields(Stages)))
 
-    def _stages(self, inputs: Sequence[Any], *, traced: bool) -> Stages:
+    def computed(self, inputs: Sequence[Any], *, traced: bool = False) -> tuple[Read, list[Row]]:
+        """Returns inputs as they were read, and what the graph gave of each, by name.
+
+        Args:
+            inputs: At most ``READ_AT_ONCE``.
+            traced: Whether ``Read.normalised`` is wanted.
+
+        Raises:
+            DataError: An input cannot be used.
+        """
         read = self.reader.read(inputs, traced=traced)
         outputs: list[Row] = [{}] * len(inputs)
         lengths = [len(next(iter(row.values()))) for row in read.rows]
@@ -62,9 +71,16 @@ class Model:
             found = self.engine(padded([read.rows[place] for place in places], self.about["inputs"]))
             for at, place in enumerate(places):
                 outputs[place] = {name: values[at] for name, values in found.items()}
-        answers = [self._named(read, at, each) for at, each in enumerate(outputs)]
+        return read, outputs
+
+    def named(self, read: Read, outputs: Sequence[Row]) -> list[dict[str, Any]]:
+        """Returns the answers of what was computed."""
+        return [self._named(read, at, each) for at, each in enumerate(outputs)]
+
+    def _stages(self, inputs: Sequence[Any], *, traced: bool) -> Stages:
+        read, outputs = self.computed(inputs, traced=traced)
         rows = [{name: values for name, values in row.items() if name != IMAGES} for row in read.rows]
-        return Stages(read.decoded, read.normalised, rows, outputs, answers)
+        return Stages(read.decoded, read.normalised, rows, outputs, self.named(read, outputs))
 
     def _named(self, read: Read, at: int, outputs: Row) -> dict[str, Any]:
         labels = self.about["labels"]

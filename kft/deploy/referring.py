@@ -1,0 +1,85 @@
+"""Makes an artifact's reference.safetensors: its own valid and test rows, as the artifact itself sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kft.deploy.runner.model import READ_AT_ONCE, open_model
+from kft.deploy.watching import Looked, Watcher, tokenizer_of, watch
+from kft.monitor.known import Known, count_tokens, principal
+from kft.monitor.reference import NAME, Reference, half, make_reference, save_reference, vectors_kept
+from kft.records.document import as_document
+from kft.records.shipped import About
+
+MOST_COUNTED = 20_000
+"""Rows of the valid split whose tokens are counted."""
+MOST_KNOWN = 1_000
+"""Of them, those whose vectors are computed."""
+
+
+@dataclass(frozen=True)
+class Tested:
+    """Rows of a test split.
+
+    Attributes:
+        inputs: Raw.
+        looked: How the artifact has answered the first of them; these are not asked again.
+        truth: ``int32[rows]``: the place of each row's class; None where an answer is not one class of many.
+    """
+
+    inputs: Sequence[Any]
+    looked: Sequence[Looked]
+    truth: np.ndarray | None
+
+
+def write_reference(folder: Path, about: About, test: Tested, valid: Sequence[Any]) -> tuple[Reference, int]:
+    """Writes the reference of an artifact, and returns it and its size in bytes.
+
+    Args:
+        folder: The artifact's; all that answers lies there.
+        about: Its artifact.json.
+        test: Rows of its test split.
+        valid: Inputs of its valid split, in an order drawn at random.
+
+    Raises:
+        StorageError: The disk is full or the folder cannot be written.
+    """
+    watcher = watch(open_model(folder, as_document(about)))
+    watcher = replace(watcher, lens=replace(watcher.lens, known=know(watcher, valid, len(about.labels))))
+    looked = [*test.looked, *watcher.look(test.inputs[len(test.looked) :])]
+    seen = watcher.seen(test.inputs, looked)
+    made = make_reference((about.task, about.labels), watcher.lens.known, seen, test.truth, about.receipt.seed)
+    return made, save_reference(folder / NAME, made)
+
+
+def know(watcher: Watcher, valid: Sequence[Any], classes: int) -> Known:
+    """Returns what is known of a valid split.
+
+    Args:
+        watcher: Of the artifact.
+        valid: Inputs, in an order drawn at random.
+        classes: That the model tells apart.
+    """
+    if not valid:
+        return Known()
+    looked = watcher.look(valid[:MOST_KNOWN])
+    found: dict[str, Any] = {"rows": len(looked)}
+    if "vectors" in looked[0].outputs:
+        vectors = np.stack([each.outputs["vectors"] for each in looked]).astype(np.float32)
+        mean, directions = principal(vectors)
+        kept = half(vectors[: vectors_kept(classes, vectors.shape[1])])
+        found |= {"mean": mean, "directions": directions, "vectors": kept if len(kept) else None}
+    if watcher.lens.spelling is not None:
+        counted = valid[:MOST_COUNTED]
+        reader = watcher.model.reader
+        parts = (counted[start : start + READ_AT_ONCE] for start in range(0, len(counted), READ_AT_ONCE))
+        ids = [row["token_ids"] for part in parts for row in reader.read(part).rows]
+        vocabulary = tokenizer_of(watcher.model).get_vocab_size()
+        counts, hashed = count_tokens(ids, vocabulary, watcher.lens.spelling.special)
+        found |= {"rows": len(counted), "counts": counts, "hashed": hashed}
+    return Known(**found)

@@ -1,0 +1,106 @@
+"""Gauges of answers and of vectors: how sure the model is, what it answers, how far from what is known it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from kft.metrics.neighbours import unit_rows
+from kft.monitor.gauges.gauge import Gauge, Values, share
+from kft.monitor.known import DIRECTIONS, Known
+
+ANSWERS = (
+    Gauge("confidence", "scores", "how sure the model is of its answer", "probability", weight=2.0),
+    Gauge("entropy", "scores", "how evenly the probability lies over what may be answered", "nats", weight=2.0),
+    Gauge("withheld", "scores", "1 where the answer is withheld", "0 or 1"),
+    Gauge("value", "scores", "the number that is answered", "of the labels", weight=3.0),
+    Gauge("class", "classes", "the answered class; of several labels the likeliest", "code", weight=3.0, codes=True),
+    Gauge("labels", "classes", "how many labels are answered", "labels", weight=2.0),
+    Gauge("spans", "classes", "how many spans are answered", "spans", weight=2.0),
+    Gauge("tagged", "classes", "share of a text's characters that stand in spans", weight=2.0),
+)
+VECTORS = (
+    Gauge("distance", "foreign", "1 less the cosine to the nearest valid vector", "0 to 2", weight=3.0),
+    Gauge("norm", "foreign", "length of the vector", "length"),
+    *(
+        Gauge(f"direction_{at}", "foreign", f"principal direction {at} of the valid vectors", "length")
+        for at in range(1, DIRECTIONS + 1)
+    ),
+)
+Outputs = Mapping[str, np.ndarray]
+"""Of the graph: ``[rows, ...]`` by name."""
+
+
+def measure_class(outputs: Outputs, answers: Sequence[Mapping[str, Any]], withholds: bool) -> Values:
+    """Returns the gauges of answers that are one class of many."""
+    found = {
+        "confidence": outputs["confidence"],
+        "entropy": entropy(outputs["probabilities"]),
+        "class": outputs["label"],
+    }
+    return found | ({"withheld": outputs["abstain"]} if withholds else {})
+
+
+def measure_labels(outputs: Outputs, answers: Sequence[Mapping[str, Any]], withholds: bool) -> Values:
+    """Returns the gauges of answers that are several labels."""
+    probabilities = outputs["probabilities"]
+    return {
+        "confidence": outputs["confidence"],
+        "entropy": sum(entropy(np.stack([each, 1 - each], axis=1)) for each in probabilities.T),
+        "labels": (probabilities >= 0.5).sum(axis=1),
+        "class": probabilities.argmax(axis=1),
+    }
+
+
+def measure_number(outputs: Outputs, answers: Sequence[Mapping[str, Any]], withholds: bool) -> Values:
+    """Returns the gauge of answers that are a number."""
+    return {"value": outputs["value"]}
+
+
+def measure_spans(outputs: Outputs, answers: Sequence[Mapping[str, Any]], withholds: bool) -> Values:
+    """Returns the gauges of answers that are spans; ``confidence`` is the mean of a text's words."""
+    covered = [sum(span["end"] - span["start"] for span in answer["spans"]) for answer in answers]
+    return {
+        "confidence": outputs["confidence"],
+        "spans": np.array([len(answer["spans"]) for answer in answers]),
+        "tagged": share(np.array(covered), outputs["characters"]),
+    }
+
+
+FORMS: dict[str, Callable[[Outputs, Sequence[Mapping[str, Any]], bool], Values]] = {
+    "class": measure_class,
+    "set": measure_labels,
+    "number": measure_number,
+    "spans": measure_spans,
+}
+"""By the form of the labels."""
+
+
+def measure_vectors(vectors: np.ndarray, known: Known) -> Values:
+    """Returns the gauges of vectors.
+
+    Args:
+        vectors: ``float32[rows, width]``.
+        known: What is known of the valid split.
+    """
+    vectors = vectors.astype(np.float32)
+    found = {"norm": np.linalg.norm(vectors, axis=1)}
+    if known.vectors is not None:
+        found["distance"] = 1 - (unit_rows(vectors) @ unit_rows(known.vectors.astype(np.float32)).T).max(axis=1)
+    if known.mean is not None and known.directions is not None:
+        along = (vectors - known.mean) @ known.directions.T
+        found |= {f"direction_{at}": values for at, values in enumerate(along.T, 1)}
+    return found
+
+
+def entropy(probabilities: np.ndarray) -> np.ndarray:
+    """Returns the entropy of each row, in nats.
+
+    Example:
+        >>> entropy(np.array([[1.0, 0.0], [0.5, 0.5]])).round(3).tolist()
+        [0.0, 0.693]
+    """
+    values = probabilities.astype(np.float64)
+    return -(values * np.log(np.maximum(values, 1e-300))).sum(axis=1) + 0.0
