@@ -7,18 +7,21 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from kft.api.watched_rows import Asked, Source, as_path, open_rows
 from kft.deploy.load import Shipped, open_artifact
 from kft.deploy.lookup import resolve
 from kft.errors import DataError, UsageError
 from kft.monitor.clock import Clock
+from kft.monitor.estimating import estimate, read_truth, refuse_unknown
 from kft.monitor.explain import look
 from kft.monitor.latest import Latest
+from kft.monitor.records import holds_records
 from kft.monitor.reference import NAME as REFERENCE
+from kft.monitor.reference import load_reference
 from kft.monitor.state import Bound, State, hold_state, new_state, read_state, write_state
 from kft.monitor.watch import Block, finish, require_few, take
 from kft.monitor.windows import Cut, parse_window
@@ -26,12 +29,9 @@ from kft.records.document import write_document
 from kft.records.files import ELSEWHERE, require_writable
 from kft.records.monitored import NAME, MonitorResult, Taken
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 ALPHA = 0.01
-RECORDED_AT = "at"
-"""In which a server's records have their time."""
+MOST_LABELLED = 200_000
+"""Rows of a call with labels that are kept for the estimate."""
 
 
 @dataclass(frozen=True)
@@ -79,20 +79,24 @@ def monitor(
         False
     """
     wish = _wish(alpha, window, time, labels)
-    for folder in filter(None, (output,)):
-        require_writable(Path(folder).expanduser())
-    shipped = open_artifact(resolve(artifact))
-    bound = _bound(shipped)
+    if output is not None:
+        require_writable(Path(output).expanduser())
+    place = resolve(artifact)
+    load_reference(place / REFERENCE)  # where there is none, says so before the model is opened
+    shipped = open_artifact(place)
+    bound = Bound(shipped.about.name, shipped.about.version, shipped.about.files[REFERENCE])
     folder = None if state is None else Path(state).expanduser()
     with _state(folder, bound, shipped, wish) as kept, ExitStack() as opened:
         given = opened.enter_context(as_path(data)) if isinstance(data, (str, Path)) else data
-        clock = _clock(wish, kept)
+        clock = None if _is_recorded(given) and not wish.time else _clock(wish, kept)
         source = open_rows(shipped, given, Asked(wish.labels, clock, kept.counted))
-        after, taken, latest = _count(kept, source, clock)
+        after, taken, latest = _count(kept, source, wish, clock)
         if taken.rows and folder is not None:
             write_state(folder, after)
     named = str(data) if isinstance(data, (str, Path)) else "a DataFrame"
-    result = _result(after, taken, named, source.notes)
+    result = _result(after, taken, named, source.notes())
+    accuracy, shares = estimate(shipped.reference, latest.columns()) if taken.rows else (None, None)
+    result = replace(result, accuracy=accuracy, shares=shares, next_steps=_next_steps(result, str(artifact)))
     if output is not None:
         write_document(Path(output).expanduser() / NAME, result, elsewhere=ELSEWHERE)
     return result
@@ -101,7 +105,9 @@ def monitor(
 def _wish(alpha: float, window: str | int | None, time: str | None, labels: str | None) -> _Wish:
     if not 0 < alpha <= 0.5:
         raise UsageError(
-            "alpha is the chance of a false alarm", received=f"{alpha:g}", expected="more than 0, at most 0.5; 0.01 is usual"
+            "alpha is the chance of a false alarm",
+            received=f"{alpha:g}",
+            expected="more than 0, at most 0.5; 0.01 is usual",
         )
     cut = parse_window("1d" if window is None and time else None if window is None else str(window))
     if time and not cut.seconds:
@@ -115,12 +121,6 @@ def _wish(alpha: float, window: str | int | None, time: str | None, labels: str 
     return _Wish(alpha, cut, time, labels)
 
 
-def _bound(shipped: Shipped) -> Bound:
-    shipped.reference  # says what to do where there is none  # noqa: B018
-    about = shipped.about
-    return Bound(about.name, about.version, about.files[REFERENCE])
-
-
 @contextmanager
 def _state(folder: Path | None, bound: Bound, shipped: Shipped, wish: _Wish) -> Iterator[State]:
     """Yields what was kept; another process waits outside until it is written."""
@@ -129,6 +129,11 @@ def _state(folder: Path | None, bound: Bound, shipped: Shipped, wish: _Wish) -> 
         return
     with hold_state(folder):
         yield read_state(folder, bound, shipped.reference, wish.alpha, wish.cut)
+
+
+def _is_recorded(given: Path | pd.DataFrame) -> bool:
+    """Whether rows come from a server's records, which have their times with them."""
+    return isinstance(given, Path) and holds_records(given)
 
 
 def _clock(wish: _Wish, kept: State) -> Clock | None:
@@ -145,8 +150,10 @@ def _clock(wish: _Wish, kept: State) -> Clock | None:
     return Clock(wish.time, clocks.time(), kept.counted.until)
 
 
-def _count(kept: State, source: Source, clock: Clock | None) -> tuple[State, Taken, Latest]:
-    watch, before, unusable, latest = kept.watch, kept.watch.rows, 0, Latest()
+def _count(kept: State, source: Source, wish: _Wish, clock: Clock | None) -> tuple[State, Taken, Latest]:
+    watch, before, unusable = kept.watch, kept.watch.rows, 0
+    latest = Latest(MOST_LABELLED) if wish.labels else Latest()
+    labels = watch.reference.labels
     for came in source.rows:
         if not len(came.seen):
             continue
@@ -154,7 +161,14 @@ def _count(kept: State, source: Source, clock: Clock | None) -> tuple[State, Tak
         watch = take(watch, Block(came.seen, keys, came.times), ordered=source.ordered)
         require_few(watch)
         unusable += int(np.nansum(came.seen.values["unusable"]))
-        latest.add(keys, came.seen, {})
+        if came.truth is None:
+            latest.add(keys, came.seen, {})
+        else:
+            # What is labelled is drawn from all rows of a call, and so stands for all of them.
+            more = {"truth": read_truth(came.truth, labels)}
+            if came.inclusion is not None:
+                more["inclusion"] = pd.to_numeric(pd.Series(came.inclusion), errors="coerce").to_numpy(np.float64)
+            latest.add(np.zeros(len(keys), np.int64), came.seen, more)
     taken = Taken(watch.rows - before, source.known, unusable=unusable)
     counted = source.counted()
     if clock is not None:
@@ -162,6 +176,8 @@ def _count(kept: State, source: Source, clock: Clock | None) -> tuple[State, Tak
         taken = replace(taken, late=clock.late, untimed=clock.untimed.all)
         counted = replace(counted, until=max(counted.until, clock.latest))
         _refuse_old(taken, clock)
+    if wish.labels and "truth" in (columns := latest.columns()):
+        refuse_unknown(columns["truth"], labels, wish.labels)
     if not taken.rows:
         return kept, taken, latest
     return replace(kept, watch=finish(watch), counted=counted, calls=kept.calls + 1), taken, latest
@@ -182,7 +198,7 @@ def _refuse_old(taken: Taken, clock: Clock) -> None:
 
 def _result(kept: State, taken: Taken, data: str, notes: tuple[str, ...]) -> MonitorResult:
     windows, gauges = look(kept.watch)
-    result = MonitorResult(
+    return MonitorResult(
         name=kept.bound.name,
         version=kept.bound.version,
         data=data,
@@ -194,7 +210,6 @@ def _result(kept: State, taken: Taken, data: str, notes: tuple[str, ...]) -> Mon
         gauges=gauges,
         notes=(*_said(taken), *notes),
     )
-    return replace(result, next_steps=_next_steps(result))
 
 
 def _said(taken: Taken) -> Iterator[str]:
@@ -220,13 +235,13 @@ NEXT_STEPS = {
 """By the kind of a gauge that raised an alarm."""
 
 
-def _next_steps(result: MonitorResult) -> tuple[str, ...]:
+def _next_steps(result: MonitorResult, artifact: str) -> tuple[str, ...]:
     kinds: dict[str, list[str]] = {}
     for each in result.gauges:
         if each.alarm:
             kinds.setdefault(each.kind, []).append(each.name)
     steps = (
-        step.format(names=", ".join(kinds[kind]), artifact=result.name, data=result.data)
+        step.format(names=", ".join(kinds[kind]), artifact=artifact, data=result.data)
         for kind, step in NEXT_STEPS.items()
         if kind in kinds
     )

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kft.errors import DataError
+from kft.errors import DataError, UsageError
 from kft.monitor.clock import Clock
 from kft.monitor.counted import Counted, image_key, look_at, look_at_rows
+from kft.monitor.records import NAME as RECORDS
+from kft.monitor.records import holds_records, read_records
 from kft.monitor.scored import ScoredSpec, columns_of, is_scored, read_scored, require_columns, spread
 from kft.monitor.seen import NO_ROWS, WITHIN, Seen
 from kft.records.files import reading_errors
@@ -71,14 +74,14 @@ class Source:
         counted: Returns what is counted then; to be asked after the last row.
         ordered: Whether they come in the order of their windows.
         known: Rows that were counted in an earlier call; they are left out.
-        notes: What a person should know of the reading, one sentence each.
+        notes: Returns what a person should know of the reading, one sentence each; likewise.
     """
 
     rows: Iterator[Came]
     counted: Callable[[], Counted]
     ordered: bool
     known: int = 0
-    notes: tuple[str, ...] = ()
+    notes: Callable[[], tuple[str, ...]] = tuple
 
 
 INCLUSION = "inclusion"
@@ -91,8 +94,9 @@ def open_rows(shipped: Shipped, data: Path | pd.DataFrame, asked: Asked) -> Sour
     Raises:
         DataError: It cannot be read, or has no such column.
     """
-    columns = columns_of(data)
-    if is_scored(columns):
+    if isinstance(data, Path) and holds_records(data):
+        return _recorded(shipped, data, asked)
+    if is_scored(columns_of(data)):
         return _scored(shipped, data, asked)
     return _answered(shipped, data, asked)
 
@@ -116,7 +120,7 @@ def _scored(shipped: Shipped, data: Path | pd.DataFrame, asked: Asked) -> Source
         nonlocal n
         for chunk in read_scored(data, spec, skip):
             n += len(chunk.seen)
-            came = Came(chunk.seen, truth=chunk.truth)
+            came = Came(chunk.seen, truth=None if chunk.truth is None else chunk.truth.tolist())
             if clock is not None:
                 times, new = clock.read(chunk.times)
                 came = _only(replace(came, times=times), new)
@@ -126,14 +130,75 @@ def _scored(shipped: Shipped, data: Path | pd.DataFrame, asked: Asked) -> Source
         return asked.counted.with_mark(replace(mark, rows=n))
 
     note = "a table of answers: what the inputs look like is not looked at; hand over the inputs for that"
-    return Source(rows(), then, clock is None, skip, (note,))
+    return Source(rows(), then, clock is None, skip, lambda: (note,))
+
+
+def _recorded(shipped: Shipped, folder: Path, asked: Asked) -> Source:
+    about, counted = shipped.about, asked.counted
+    for option, column in (("--labels", asked.labels), ("--time", asked.clock and asked.clock.column)):
+        if column:
+            raise UsageError(
+                f"{option} is for a table: a server's records bear their times, and no labels",
+                where=str(folder),
+                received=f"{option} {column}",
+                next_step=f"leave {option} out",
+            )
+    last, until = counted.record, counted.until
+    passed: Counter[str] = Counter()
+    rows_read = 0
+
+    def rows() -> Iterator[Came]:
+        nonlocal last, until, rows_read
+        for block in read_records(folder, shipped.reference, about.version, counted.record):
+            passed.update(block.passed)
+            if not len(block.seen):
+                continue
+            # What was asked a little before the row above it goes into the window of that row.
+            times = np.maximum(np.maximum.accumulate(block.at), until)
+            last, until = (int(block.places[-1, 0]), int(block.places[-1, 1])), float(times[-1])
+            rows_read += len(block.seen)
+            values = {**block.seen.values, "unusable": np.zeros(len(block.seen))}
+            yield Came(replace(block.seen, values=values), times)
+        if passed and not rows_read and counted.record == (0, 0):
+            raise DataError(
+                "no line of these records can be counted",
+                where=str(folder),
+                received=", ".join(f"{count:,} lines: {why}" for why, count in passed.most_common()),
+                expected=f"lines of {about.name}, version {about.version}",
+                next_step="name the artifact that the server answers with",
+            )
+
+    def then() -> Counted:
+        return replace(counted, record=last, until=until)
+
+    def notes() -> tuple[str, ...]:
+        return tuple(f"{count:,} lines of the records were passed over: {why}" for why, count in passed.most_common())
+
+    _refuse_shorter(folder, counted.record)
+    return Source(rows(), then, True, notes=notes)
+
+
+def _refuse_shorter(folder: Path, record: tuple[int, int]) -> None:
+    """Refuses records that end before what was counted: they were begun anew, and their first lines would be missed."""
+    newest = max((path.name for path in folder.iterdir() if RECORDS.fullmatch(path.name)), default="")
+    number = int(newest[len("sample-") :].removesuffix(".jsonl"))
+    lines = (folder / newest).read_bytes().count(b"\n")
+    if (number, lines) < record:
+        raise DataError(
+            "these records end before what was counted of them: they were begun anew",
+            where=str(folder),
+            received=f"file {number}, line {lines}, is the last",
+            expected=f"file {record[0]}, line {record[1]}, or later ones",
+            next_step="--state NEW_FOLDER begins anew",
+        )
 
 
 def _only(came: Came, new: np.ndarray) -> Came:
     if new.all():
         return came
     places = np.flatnonzero(new)
-    truth, inclusion = (None if each is None else [each[at] for at in places] for each in (came.truth, came.inclusion))
+    cells = (came.truth, came.inclusion)
+    truth, inclusion = (None if each is None else [each[at] for at in places.tolist()] for each in cells)
     return Came(came.seen.take(places), None if came.times is None else came.times[places], truth, inclusion)
 
 
@@ -173,7 +238,7 @@ def _answered(shipped: Shipped, data: Path | pd.DataFrame, asked: Asked) -> Sour
                 None if inclusion is None else [inclusion[at] for at in part],
             )
 
-    return Source(rows(), lambda: counted, True, known, given.notes)
+    return Source(rows(), lambda: counted, True, known, lambda: given.notes)
 
 
 def _new_files(folder: Path, names: Sequence[str], counted: Counted) -> tuple[Counted, np.ndarray, int]:
@@ -221,5 +286,7 @@ def as_path(data: str | Path) -> Iterator[Path]:
         with path.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
         if not os.path.getsize(path):
-            raise DataError("standard input is empty", expected="one JSON object a line", next_step="kft monitor --help")
+            raise DataError(
+                "standard input is empty", expected="one JSON object a line", next_step="kft monitor --help"
+            )
         yield path

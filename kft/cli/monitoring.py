@@ -12,7 +12,7 @@ from rich.text import Text
 from kft.cli.common import console, debug_option, print_json
 
 if TYPE_CHECKING:
-    from kft.records.monitored import GaugeSeen, MonitorResult, Moments
+    from kft.records.monitored import GaugeSeen, Moments, MonitorResult
 
 FEW = 8
 """Gauges without an alarm that are shown, the nearest to one first."""

@@ -39,11 +39,13 @@ class Counted:
     Attributes:
         marks: Of files and tables.
         images: Hashes of images with their paths.
+        record: File and line of a server's records that was counted last.
         until: The latest time of a row, in seconds since 1970.
     """
 
     marks: tuple[Mark, ...] = ()
     images: frozenset[str] = frozenset()
+    record: tuple[int, int] = (0, 0)
     until: float = -np.inf
 
     def with_mark(self, mark: Mark) -> Counted:

@@ -44,6 +44,8 @@ def _seen(watch: Watch, each: Watched, windows: Sequence[WindowSeen]) -> GaugeSe
         return replace(seen, before=before)
     late = windows[at:]
     now = pooled([window.moments[gauge.name] for window in late if gauge.name in window.moments])
+    if each.learned is not None and before is not None:  # its zero says nothing
+        now, before = replace(now, mean=now.mean - before.mean), replace(before, mean=0.0)
     seen = replace(seen, since=windows[at].name, before=before, now=now)
     if gauge.codes:
         return replace(seen, said=_classes(watch.reference, late)) if each.alarm else seen
@@ -99,7 +101,7 @@ def _said(seen: GaugeSeen, edges: Edges, wealth: Wealth) -> str:
         return moved
     change = seen.change
     more = "more" if change.value > 0 else "less"
-    unit = "" if seen.unit in ("0 or 1", "share") else f" {seen.unit}"
+    unit = "" if seen.unit == "share" or seen.unit[0].isdigit() else f" {seen.unit}"
     means = f"{amount(seen.now.mean)}{unit} now, {amount(seen.before.mean)} before"
     if change.low <= 0 <= change.high:
         return f"the mean hardly moves ({means}), the spread does; {moved}"

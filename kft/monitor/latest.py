@@ -20,9 +20,11 @@ class Latest:
     """Collects them.
 
     Attributes:
+        most: Rows of a window that are kept.
         parts: By window: columns of what is kept, each with one entry a row.
     """
 
+    most: int = MOST_ROWS
     parts: dict[int, dict[str, np.ndarray]] = field(default_factory=dict)
     _rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
 
@@ -52,8 +54,8 @@ class Latest:
     def _keep(self, key: int, came: dict[str, np.ndarray]) -> None:
         old = self.parts.get(key)
         both = came if old is None else {name: np.concatenate([old[name], came[name]]) for name in came}
-        if len(both["drawn"]) > MOST_ROWS:
-            kept = np.argpartition(both["drawn"], MOST_ROWS)[:MOST_ROWS]
+        if len(both["drawn"]) > self.most:
+            kept = np.argpartition(both["drawn"], self.most)[: self.most]
             both = {name: each[np.sort(kept)] for name, each in both.items()}
         self.parts[key] = both
 

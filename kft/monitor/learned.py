@@ -1,9 +1,9 @@
 """Gauges that are learned while watching: what sets the rows of past windows apart from those that are known.
 
-A linear discriminant (Fisher, 1936) of the vectors of past windows against those of valid rows. It is fixed before it is
-used: test rows and all later rows are scored by it, and the rows that it learned from are not. So its numbers are a gauge
-like any other. One is begun after 1, 2, 4, 8 ... windows, from those since the one before it, so that what began late is
-learned too. Each has its own part of the error.
+A linear discriminant (Fisher, 1936) of the vectors of past windows against those of valid rows. It is fixed before it
+is used: test rows and all later rows are scored by it, and the rows that it learned from are not. So its numbers are a
+gauge like any other. One is begun after 1, 2, 4, 8 ... windows, from those since the one before it, so that what began
+late is learned too. Each has its own part of the error.
 """
 
 from __future__ import annotations

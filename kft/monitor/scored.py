@@ -1,7 +1,7 @@
-"""Rows that were answered already: a table with the columns ``label``, ``confidence``, ``abstain`` and ``probabilities``.
+"""Rows that were answered already: a table with columns ``label``, ``confidence``, ``abstain`` and ``probabilities``.
 
-It is what ``kft predict -o`` writes, and what a service may log. It is read in batches, by Arrow, so that memory does not
-grow with its rows. Only gauges of answers apply to it.
+It is what ``kft predict -o`` writes, and what a service may log. It is read in batches, by Arrow, so that memory does
+not grow with its rows. Only gauges of answers apply to it.
 """
 
 from __future__ import annotations
@@ -258,6 +258,7 @@ def spread(seen: Seen, places: np.ndarray, n: int) -> Seen:
         places: Of these among all.
         n: All rows.
     """
+
     def wide(part: np.ndarray | None, fill: Any) -> np.ndarray | None:
         if part is None:
             return None
@@ -321,7 +322,9 @@ def _probabilities(column: pa.ChunkedArray, labels: Sequence[str], where: str, r
     """Returns ``float64[rows, classes]`` from a struct, a map, or JSON in a text."""
     whole = column.combine_chunks()
     if pa.types.is_map(whole.type):
-        whole = pa.array([dict(each or ()) for each in whole.to_pylist()], pa.struct([(n, pa.float64()) for n in labels]))
+        whole = pa.array(
+            [dict(each or ()) for each in whole.to_pylist()], pa.struct([(n, pa.float64()) for n in labels])
+        )
     if pa.types.is_string(whole.type) or pa.types.is_large_string(whole.type):
         parts = _from_json(whole.cast(pa.string()), labels)
     else:
@@ -333,7 +336,9 @@ def _probabilities(column: pa.ChunkedArray, labels: Sequence[str], where: str, r
     wrong = np.isnan(found).any(axis=1) | (np.abs(found.sum(axis=1) - 1) > NEAR_ONE) | (found < 0).any(axis=1)
     if wrong.any():
         at = int(np.flatnonzero(wrong)[0])
-        raise _bad("the probabilities of a row are not those of the artifact's labels", where, rows[at], str(whole[at])[:80])
+        raise _bad(
+            "the probabilities of a row are not those of the artifact's labels", where, rows[at], str(whole[at])[:80]
+        )
     return found
 
 

@@ -107,6 +107,7 @@ class _Kept:
     n_vectors: int
     marks: tuple[Mark, ...]
     images: tuple[str, ...]
+    record: tuple[int, int]
     digest: str = absent("")
 
 
@@ -155,6 +156,7 @@ def write_state(folder: Path, state: State) -> None:
         n_vectors=watch.n_vectors,
         marks=counted.marks,
         images=tuple(sorted(counted.images)),
+        record=counted.record,
     )
     write_file(folder / NAME, document_text(replace(kept, digest=_digest(kept))), elsewhere=ANOTHER)
 
@@ -185,7 +187,7 @@ def read_state(folder: Path, bound: Bound, reference: Reference, alpha: float, c
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(path, f"{type(error).__name__}: {error}") from None
     until = -np.inf if kept.until is None else kept.until
-    return State(bound, watch, Counted(kept.marks, frozenset(kept.images), until), kept.calls)
+    return State(bound, watch, Counted(kept.marks, frozenset(kept.images), kept.record, until), kept.calls)
 
 
 def _require_same(folder: Path, kept: _Kept, bound: Bound, alpha: float, cut: Cut) -> None:
@@ -229,9 +231,9 @@ def _written_tally(key: int, tally: Tally) -> _Tally:
 
 
 def _read_watch(kept: _Kept, watch: Watch) -> Watch:
-    for each in kept.gauges.values():
-        if each.direction:
-            watch = with_learned(watch, from_text(each.windows, each.direction))
+    for written in kept.gauges.values():
+        if written.direction:
+            watch = with_learned(watch, from_text(written.windows, written.direction))
     if set(kept.gauges) != set(watch.gauges):
         raise ValueError("its gauges are not those of the artifact")
     gauges = {}

@@ -85,15 +85,16 @@ class Tally:
             self.rows + other.rows,
             _added(self.cells, other.cells),
             _added(self.sums, other.sums),
-            other.labels if not len(self.labels) else self.labels if not len(other.labels) else self.labels + other.labels,
+            self.labels + other.labels
+            if len(self.labels) == len(other.labels)
+            else max(self.labels, other.labels, key=len),
             min(self.first, other.first),
             max(self.last, other.last),
         )
 
 
 def _added(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name: one[name] + other[name] if name in one and name in other else one.get(name, other.get(name))
-            for name in {**one, **other}}  # fmt: skip
+    return {**one, **{name: one[name] + each if name in one else each for name, each in other.items()}}
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,8 +164,8 @@ def take(watch: Watch, block: Block, *, ordered: bool) -> Watch:
     Args:
         watch: Before.
         block: The rows.
-        ordered: Whether no row of an earlier window comes after this block: those windows are closed at once, and what is
-            learned from them is used on the rows after them. Without, all windows stay open until ``close``.
+        ordered: Whether no row of an earlier window comes after this block: those windows are closed at once, and what
+            is learned from them is used on the rows after them. Without, all windows stay open until ``close``.
     """
     keys = np.unique(block.keys)
     for key in keys.tolist():
@@ -236,7 +237,7 @@ def finish(watch: Watch) -> Watch:
 
 
 def open_window(watch: Watch) -> tuple[WindowSeen, Mapping[str, Watched]] | None:
-    """Returns the window that more rows may come into, with the gauges as they are after its rows; None: there is none."""
+    """Returns the window that more rows may come into, and the gauges after its rows; None: there is none."""
     if not watch.open:
         return None
     key, tally = max(watch.open.items())

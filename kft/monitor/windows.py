@@ -139,7 +139,9 @@ class Untimed:
 
     def plus(self, other: Untimed) -> Untimed:
         """Returns both together."""
-        sums = {name: getattr(self, name) + getattr(other, name) for name in ("rows", "missing", "unreadable", "future")}
+        sums = {
+            name: getattr(self, name) + getattr(other, name) for name in ("rows", "missing", "unreadable", "future")
+        }
         return replace(self, **sums, example=self.example or other.example)
 
     def in_words(self) -> str:
@@ -190,7 +192,9 @@ def read_times(values: Any, now: float) -> tuple[np.ndarray, Untimed]:
         days = series.where(np.isnan(found)).map(lambda number: "" if number != number else f"{number:.0f}")
         found = np.where(np.isnan(found), _dates(days), found)
     else:
-        texts = pd.Series([str(cell).strip() if there else "" for cell, there in zip(series, given, strict=True)], dtype=str)
+        texts = pd.Series(
+            [str(cell).strip() if there else "" for cell, there in zip(series, given, strict=True)], dtype=str
+        )
         given = (texts != "").to_numpy()
         found = _epoch(pd.to_numeric(texts, errors="coerce").to_numpy(np.float64))
         found = np.where(np.isnan(found), _dates(texts), found)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from kft.notebook import Line, Piece, Table, shows
+from kft.records.estimated import AccuracyEstimate, ClassShares
 from kft.records.fields import absent, rounded
 
 NAME = "monitor.json"
@@ -152,7 +152,8 @@ class MonitorResult:
         calls: That were counted.
         windows: The latest, oldest first.
         gauges: Those that raised an alarm first, then by evidence.
-        estimates: Class shares and accuracy as they are estimated now; see kft/monitor/estimates.
+        accuracy: Of the latest rows, as it is estimated; None where none came.
+        shares: Of the classes in them; None where an answer is not one class of many.
         notes: What a person should know of the reading; one sentence each.
         next_steps: Commands and changes to try, the first one first.
     """
@@ -166,7 +167,8 @@ class MonitorResult:
     calls: int
     windows: tuple[WindowSeen, ...]
     gauges: tuple[GaugeSeen, ...]
-    estimates: tuple[Mapping[str, Any], ...] = absent(())
+    accuracy: AccuracyEstimate | None = absent()
+    shares: ClassShares | None = absent()
     notes: tuple[str, ...] = ()
     next_steps: tuple[str, ...] = ()
 
@@ -181,7 +183,8 @@ class MonitorResult:
         "rows",
         "calls",
         "gauges",
-        "estimates",
+        "accuracy",
+        "shares",
         "notes",
         "next_steps",
         "windows",
@@ -197,6 +200,17 @@ class MonitorResult:
         """Whether any did."""
         return bool(self.alarms)
 
+    @property
+    def estimates(self) -> tuple[str, ...]:
+        """What is estimated of the latest rows, in words."""
+        found = () if self.accuracy is None else (self.accuracy.line,)
+        if self.shares is None:
+            return found
+        if self.shares.refused:
+            return (*found, f"class shares not estimated: {'; '.join(self.shares.refused)}")
+        moved = [str(each) for each in self.shares.shares if each.moved]
+        return (*found, *(f"class share {each}" for each in moved))
+
     def shown(self) -> Iterator[Piece]:
         state = f"drift: {', '.join(self.alarms)}" if self.drift else "no drift"
         yield Line(self.name, f"{self.rows:,} rows", f"{len(self.windows):,} windows", state)
@@ -204,4 +218,6 @@ class MonitorResult:
             (each.name, each.about, f"{each.evidence:.1f}", each.threshold and f"{each.threshold:.1f}", each.alarm)
             for each in self.gauges
         ]
+        for line in self.estimates:
+            yield Line(line)
         yield Table(("gauge", "what it is", "evidence", "alarm at", "first alarm"), rows)

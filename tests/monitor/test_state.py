@@ -47,7 +47,9 @@ def test_a_break_between_calls_changes_nothing(reference, tmp_path):
 
 def test_what_was_counted_is_kept_and_no_row_is(reference, tmp_path):
     state = new_state(BOUND, reference, 0.01, Cut())
-    counted = replace(state.counted.with_mark(Mark(12, "e" * 64, 3)), images=frozenset({"ab", "cd"}), until=1.5e9)
+    counted = replace(
+        state.counted.with_mark(Mark(12, "e" * 64, 3)), images=frozenset({"ab", "cd"}), record=(3, 7), until=1.5e9
+    )
     write_state(tmp_path, replace(state, counted=counted))
     assert read_state(tmp_path, BOUND, reference, 0.01, Cut()).counted == counted
     write_state(tmp_path, state)

@@ -54,7 +54,9 @@ def test_another_prior_moves_the_answers_and_says_which(reference):
 
 
 def test_what_moved_has_a_mean_before_and_now_with_an_interval(reference):
-    watch = watched(reference, [made.seen(1000, 5, given=made.known()), made.seen(1000, 6, shift=0.5, given=made.known())])
+    watch = watched(
+        reference, [made.seen(1000, 5, given=made.known()), made.seen(1000, 6, shift=0.5, given=made.known())]
+    )
     _, gauges = look(watch)
     tokens = {each.name: each for each in gauges}["tokens"]
     assert tokens.alarm.startswith("rows 1,") and tokens.since in ("rows 1,001 to 1,200", "rows 1,201 to 1,400")
