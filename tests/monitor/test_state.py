@@ -15,7 +15,7 @@ from kft.monitor.counted import Mark
 from kft.monitor.state import NAME, Bound, hold_state, new_state, read_state, write_state
 from kft.monitor.watch import Block, finish, take
 from kft.monitor.windows import Cut, parse_window
-from tests.monitor import made
+from tests.monitor import rows as made
 
 BOUND = Bound("tickets", "abc", "d" * 64)
 ROWS = parse_window("100")

@@ -9,7 +9,7 @@ from kft.errors import UsageError
 from kft.monitor.explain import look, moved_classes
 from kft.monitor.watch import Block, begin, finish, require_few, take
 from kft.monitor.windows import Cut, parse_window
-from tests.monitor import made
+from tests.monitor import rows as made
 
 ROWS = parse_window("200")
 
