@@ -45,6 +45,7 @@ _PUBLIC = {
     "plan": "kft.api.training",
     "predict": "kft.api.answering",
     "promote": "kft.api.shelving",
+    "queue": "kft.api.queueing",
     "register_mlflow": "kft.api.shelving",
     "report": "kft.api.reporting",
     "retrain": "kft.api.retraining",

@@ -1,0 +1,80 @@
+"""`kft queue`: from an artifact and new rows to a file that is worth a label, and into the next run."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import kft
+from kft.errors import DataError, UsageError
+from tests.retrain import made
+
+
+@pytest.fixture(scope="module")
+def artifact(champion, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("queue") / "artifact"
+    kft.export(champion, folder, quiet=True)
+    return folder
+
+
+@pytest.fixture
+def rows(tmp_path):
+    """Old and new kinds of text, some copies, an empty one, two that have a label."""
+    new = made.new_rows(200, seed=3)
+    frame = pd.concat([new, new[:20]], ignore_index=True)
+    frame["label"] = ""
+    frame.loc[0, "label"], frame.loc[1, "label"], frame.loc[2, "text"] = "positive", "negative", " "
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    return tmp_path / "rows.csv"
+
+
+def test_rows_are_drawn_with_their_chances(artifact, rows, tmp_path):
+    found = kft.queue(artifact, rows, tmp_path / "queue.csv", n=60, quiet=True)
+    assert (found.n, found.of, found.unusable, found.labelled) == (60, 217, 1, 2)
+    assert sum(found.why.values()) == 60 and found.least_chance == pytest.approx(0.3 * 60 / 217, rel=0.05)
+    table = pd.read_csv(tmp_path / "queue.csv")
+    assert list(table.columns) == ["text", "label", "answer", "confidence", "why", "inclusion_probability"]
+    assert table["label"].isna().all() and table["text"].is_unique
+    stands_for = (1 / table["inclusion_probability"]).sum()
+    assert 217 * 0.7 < stands_for < 217 * 1.4
+    again = kft.queue(artifact, rows, tmp_path / "again.csv", n=60, quiet=True)
+    assert again.why == found.why and (tmp_path / "again.csv").read_text() == (tmp_path / "queue.csv").read_text()
+
+
+def test_the_command(artifact, rows, tmp_path, capsys):
+    from kft.cli import main as cli_main
+
+    asked = [str(artifact), str(rows), "-n", "120", "-o", str(tmp_path / "queue.json"), "--for", "argilla"]
+    assert cli_main.run(["queue", *asked, "--json", "--quiet"]) == 0
+    assert json.loads(capsys.readouterr().out)["n"] == 120
+    assert cli_main.run(["queue", *asked, "--quiet"]) == 2
+    assert "the file is there already, perhaps with labels in it" in capsys.readouterr().err
+    assert cli_main.run(["queue", *asked[:-3], str(tmp_path / "two.csv")]) == 0
+    assert "next       label them, then kft retrain RUN --with" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_labelled_it_goes_into_the_next_run(champion, artifact, rows, tmp_path):
+    kft.queue(artifact, rows, tmp_path / "queue.json", n=120, tool="argilla", quiet=True)
+    records = json.loads((tmp_path / "queue.json").read_text())
+    for record in records:
+        right = "positive" if "battery" in record["fields"]["text"].split()[0:20] else "negative"
+        record["responses"] = {"label": [{"value": right, "status": "submitted"}]}
+    (tmp_path / "queue.json").write_text(json.dumps(records))
+    result = kft.retrain(champion, tmp_path / "queue.json", run=tmp_path / "next", tolerance=0.3, quiet=True)
+    assert result.found.rows.rows == 120 and result.found.new.difference.value > 0
+
+
+def test_what_cannot_be_drawn_is_refused(artifact, rows, tmp_path):
+    with pytest.raises(UsageError, match="without a random part"):
+        kft.queue(artifact, rows, tmp_path / "a.csv", random_share=0.0, quiet=True)
+    with pytest.raises(UsageError, match="for table the file has another ending"):
+        kft.queue(artifact, rows, tmp_path / "a.xlsx", quiet=True)
+    frame = pd.read_csv(rows)
+    frame["label"] = "positive"
+    with pytest.raises(DataError, match="no row is left that could be labelled"):
+        kft.queue(artifact, frame, tmp_path / "a.csv", quiet=True)
+    assert not (tmp_path / "a.csv").exists()
+    frame["label"] = np.nan
+    assert kft.queue(artifact, frame, tmp_path / "a.jsonl", n=1000, quiet=True).least_chance == pytest.approx(0.5)
