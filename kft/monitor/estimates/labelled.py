@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -164,7 +164,5 @@ def _told(
     metric: str, powered: Powered, assumptions: tuple[str, ...], labelled: np.ndarray, own: Estimate | None
 ) -> AccuracyEstimate:
     value, labels = powered.estimate, int(labelled.sum())
-    return AccuracyEstimate(
-        metric, value.value, value.low, value.high, METHOD, assumptions, (), len(labelled), own, (), labels,
-        powered.alone, powered.more,
-    )  # fmt: skip
+    told = AccuracyEstimate(metric, value.value, value.low, value.high, METHOD, assumptions, (), len(labelled), own)
+    return replace(told, labels=labels, labels_alone=powered.alone, more_labels=powered.more)
