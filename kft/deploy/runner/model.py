@@ -13,7 +13,7 @@ import numpy as np
 
 from kft.deploy.runner.answers import NAMERS, name_spans
 from kft.deploy.runner.engines import ENGINES, Engine
-from kft.deploy.runner.reading import Read, make_text_reader, padded
+from kft.deploy.runner.reading import Read, RowError, make_text_reader, padded
 from kft.deploy.runner.trace import Row, Stages
 
 IMAGES = "images"
@@ -38,18 +38,29 @@ class Model:
     reader: Any = field(repr=False)
     engine: Engine = field(repr=False)
 
-    def predict(self, inputs: Sequence[Any]) -> list[dict[str, Any]]:
+    def predict(self, inputs: Sequence[Any], before: int = 0) -> list[dict[str, Any]]:
         """Returns one answer an input, in order.
 
+        Args:
+            inputs: Raw.
+            before: How many others of the same file were answered before these: an error counts rows from there.
+
         Raises:
-            DataError: An input cannot be used.
+            RowError: An input cannot be used.
         """
-        return [answer for part in _parts(inputs) for answer in self._stages(part, traced=False).answers]
+        return [answer for part in self._parts(inputs, before, traced=False) for answer in part.answers]
 
     def stages(self, inputs: Sequence[Any]) -> Stages:
         """Returns the answers, and what led to each; of images their hashes alone."""
-        parts = [self._stages(part, traced=True) for part in _parts(inputs)]
+        parts = list(self._parts(inputs, 0, traced=True))
         return Stages(*(list(chain.from_iterable(map(attrgetter(each.name), parts))) for each in fields(Stages)))
+
+    def _parts(self, inputs: Sequence[Any], before: int, *, traced: bool) -> Iterator[Stages]:
+        for start in range(0, len(inputs), READ_AT_ONCE):
+            try:
+                yield self._stages(inputs[start : start + READ_AT_ONCE], traced=traced)
+            except RowError as error:
+                raise error.after(before + start) from None
 
     def computed(self, inputs: Sequence[Any], *, traced: bool = False) -> tuple[Read, list[Row]]:
         """Returns inputs as they were read, and what the graph gave of each, by name.
@@ -59,7 +70,7 @@ class Model:
             traced: Whether ``Read.normalised`` is wanted.
 
         Raises:
-            DataError: An input cannot be used.
+            RowError: An input cannot be used.
         """
         read = self.reader.read(inputs, traced=traced)
         outputs: list[Row] = [{}] * len(inputs)
@@ -89,10 +100,6 @@ class Model:
             cut = {name: values[:length] for name, values in outputs.items()}
             return name_spans(cut, labels, read.offsets[at], read.decoded[at])
         return NAMERS[self.about["answers"]](outputs, labels)
-
-
-def _parts(inputs: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    return (inputs[start : start + READ_AT_ONCE] for start in range(0, len(inputs), READ_AT_ONCE))
 
 
 def open_model(folder: Path, about: Mapping[str, Any]) -> Model:
