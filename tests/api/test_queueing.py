@@ -78,3 +78,12 @@ def test_what_cannot_be_drawn_is_refused(artifact, rows, tmp_path):
     assert not (tmp_path / "a.csv").exists()
     frame["label"] = np.nan
     assert kft.queue(artifact, frame, tmp_path / "a.jsonl", n=1000, quiet=True).least_chance == pytest.approx(0.5)
+
+
+def test_images_are_named_such_that_they_are_found_from_anywhere(tmp_path):
+    from kft.api.queueing import _table
+    from kft.data.inputs import Given
+
+    given = Given([tmp_path / "a" / "1.png", tmp_path / "a" / "2.png"], pd.DataFrame({"image": ["1.png", "2.png"]}))
+    assert _table(given, np.array([1]), "image", files=True)["image"].tolist() == [str(tmp_path / "a" / "2.png")]
+    assert _table(given, np.array([1]), "image", files=False)["image"].tolist() == ["2.png"]
