@@ -33,11 +33,15 @@ Outputs = Mapping[str, np.ndarray]
 """Of the graph: ``[rows, ...]`` by name."""
 
 
+DIGITS = 4
+"""Of a score, after the point: it is then the same in a table of answers, which has six, and on another machine."""
+
+
 def measure_class(outputs: Outputs, answers: Sequence[Mapping[str, Any]], withholds: bool) -> Values:
     """Returns the gauges of answers that are one class of many."""
     found = {
-        "confidence": outputs["confidence"],
-        "entropy": entropy(outputs["probabilities"]),
+        "confidence": np.round(outputs["confidence"], DIGITS),
+        "entropy": np.round(entropy(outputs["probabilities"]), DIGITS),
         "class": outputs["label"],
     }
     return found | ({"withheld": outputs["abstain"]} if withholds else {})
