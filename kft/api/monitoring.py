@@ -13,6 +13,7 @@ import pandas as pd
 
 from kft.api.telling import tell, who_is_told
 from kft.api.watched_rows import Asked, Source, as_path, open_rows
+from kft.data.labelling import INCLUSION
 from kft.deploy.load import Shipped, open_artifact
 from kft.deploy.lookup import resolve
 from kft.errors import DataError, UsageError
@@ -93,6 +94,8 @@ def monitor(
         given = opened.enter_context(as_path(data)) if isinstance(data, (str, Path)) else data
         clock = None if _is_recorded(given) and not wish.time else _clock(wish, kept)
         source = open_rows(shipped, given, Asked(wish.labels, clock, kept.counted))
+        if source.drawn:
+            return _of_drawn(kept, source, wish, shipped, data)
         after, taken, latest = _count(kept, source, wish, clock)
         if taken.rows and folder is not None:
             write_state(folder, after)
@@ -184,6 +187,37 @@ def _count(kept: State, source: Source, wish: _Wish, clock: Clock | None) -> tup
     return replace(kept, watch=finish(watch), counted=counted, calls=kept.calls + 1), taken, latest
 
 
+def _of_drawn(
+    kept: State, source: Source, wish: _Wish, shipped: Shipped, data: str | Path | pd.DataFrame
+) -> MonitorResult:
+    """Returns what the labels of rows that ``kft queue`` has drawn say of all; they are no stream, and not counted.
+
+    Raises:
+        DataError: No column of labels is named: as they are, these rows would look like drift.
+    """
+    named = str(data) if isinstance(data, (str, Path)) else "a DataFrame"
+    if wish.labels is None:
+        raise DataError(
+            "these rows were drawn for a label, the unsure and the foreign first: they are no sample of what is asked",
+            where=named,
+            received=f"a chance in every row, column {INCLUSION!r}",
+            expected="--labels COLUMN: what is labelled then stands for all rows",
+            next_step="look for drift in the rows that they were drawn from",
+        )
+    labels, latest = kept.watch.reference.labels, Latest(MOST_LABELLED)
+    for came in source.rows:
+        assert came.truth is not None and came.inclusion is not None  # both columns are there
+        chance = pd.to_numeric(pd.Series(came.inclusion), errors="coerce").to_numpy(np.float64)
+        more = {"truth": read_truth(came.truth, labels), "inclusion": chance}
+        latest.add(np.zeros(len(came.seen), np.int64), came.seen, more)
+    columns = latest.columns()
+    if columns:
+        refuse_unknown(columns["truth"], labels, wish.labels)
+    note = "rows that kft queue has drawn: their labels stand for those that they were drawn from; nothing is counted"
+    result = _result(kept, Taken(0), named, (note, *source.notes()))
+    return replace(result, accuracy=estimate(shipped.reference, columns)[0])
+
+
 def _refuse_old(taken: Taken, clock: Clock) -> None:
     """Refuses rows none of which is newer than what was counted, and of which none is known to have been counted."""
     if taken.late and not taken.rows and not taken.known:
@@ -227,7 +261,7 @@ def _said(taken: Taken) -> Iterator[str]:
 
 NEXT_STEPS = {
     "broken": "look at what sends the inputs: {names}; a program may cut, garble or repeat them",
-    "classes": "look at the shares of the answers below: more of one class may be news, and no fault",
+    "classes": "look at the shares of the answers: more of one class may be news, and no fault",
     "foreign": "label what is new: kft queue {artifact} {data} -n 100 -o to_label.csv",
     "vocabulary": "label what is new: kft queue {artifact} {data} -n 100 -o to_label.csv",
     "input": "look at rows of the window that raised the alarm: inputs look otherwise ({names})",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kft.data.labelling import INCLUSION
 from kft.errors import DataError, UsageError
 from kft.monitor.clock import Clock
 from kft.monitor.counted import Counted, image_key, look_at, look_at_rows
@@ -75,6 +76,7 @@ class Source:
         ordered: Whether they come in the order of their windows.
         known: Rows that were counted in an earlier call; they are left out.
         notes: Returns what a person should know of the reading, one sentence each; likewise.
+        drawn: Whether all of them are rows that ``kft queue`` has drawn, the others not being at hand.
     """
 
     rows: Iterator[Came]
@@ -82,10 +84,7 @@ class Source:
     ordered: bool
     known: int = 0
     notes: Callable[[], tuple[str, ...]] = tuple
-
-
-INCLUSION = "inclusion"
-"""The column in which ``kft queue`` writes the chance with which a row was drawn."""
+    drawn: bool = False
 
 
 def open_rows(shipped: Shipped, data: Path | pd.DataFrame, asked: Asked) -> Source:
@@ -238,7 +237,16 @@ def _answered(shipped: Shipped, data: Path | pd.DataFrame, asked: Asked) -> Sour
                 None if inclusion is None else [inclusion[at] for at in part],
             )
 
-    return Source(rows(), lambda: counted, True, known, lambda: given.notes)
+    return Source(rows(), lambda: counted, True, known, lambda: given.notes, _all_drawn(given.table))
+
+
+def _all_drawn(table: pd.DataFrame) -> bool:
+    """Whether every row has the chance with which it was drawn."""
+    import pandas as pd
+
+    if INCLUSION not in table.columns or not len(table):
+        return False
+    return bool(np.isfinite(pd.to_numeric(table[INCLUSION], errors="coerce").to_numpy(np.float64)).all())
 
 
 def _new_files(folder: Path, names: Sequence[str], counted: Counted) -> tuple[Counted, np.ndarray, int]:
