@@ -260,7 +260,7 @@ def _said(taken: Taken) -> Iterator[str]:
 
 NEXT_STEPS = {
     "broken": "look at what sends the inputs: {names}; a program may cut, garble or repeat them",
-    "classes": "look at the shares of the answers below: more of one class may be news, and no fault",
+    "classes": "look at the shares of the answers: more of one class may be news, and no fault",
     "foreign": "label what is new: kft queue {artifact} {data} -n 100 -o to_label.csv",
     "vocabulary": "label what is new: kft queue {artifact} {data} -n 100 -o to_label.csv",
     "input": "look at rows of the window that raised the alarm: inputs look otherwise ({names})",

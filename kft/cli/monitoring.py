@@ -63,8 +63,9 @@ def monitor(
 def print_monitor(result: MonitorResult) -> None:
     """Prints what was counted, which gauges moved, and what to do next."""
     out = console()
-    calls = f"in {result.calls:,} call{'s' if result.calls != 1 else ''}, " if result.calls > 1 else ""
-    out.tell(f"watched    {result.rows:,} rows {calls}{len(result.windows):,} windows, {result.name} {result.version}")
+    calls = f" in {result.calls:,} calls" if result.calls > 1 else ""
+    windows = f"{len(result.windows):,} window{'s' if len(result.windows) != 1 else ''}"
+    out.tell(f"watched    {result.rows:,} rows{calls}, {windows}, by {result.name} {result.version}")
     for note in result.notes:
         out.tell(f"note       {note}")
     alarms = [each for each in result.gauges if each.alarm]
@@ -73,7 +74,9 @@ def print_monitor(result: MonitorResult) -> None:
         out.print(_table([*alarms, *quiet]))
     for each in alarms:
         if each.said:
-            out.tell(f"{each.name:<10} {each.said}")
+            out.tell(f"moved      {each.name}: {each.said}")
+    for line in result.estimates:
+        out.tell(f"estimate   {line}")
     if not result.rows:
         out.tell("verdict    nothing was counted yet")
     elif alarms:
