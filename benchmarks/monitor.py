@@ -192,7 +192,9 @@ def read_seen(store: Path, name: str) -> tuple[Seen, dict[str, np.ndarray]]:
 # Replays
 
 
-def replay(clean: Seen, arrays: dict[str, np.ndarray], name: str, rng: np.random.Generator) -> tuple[Reference, Seen, np.ndarray]:
+def replay(
+    clean: Seen, arrays: dict[str, np.ndarray], name: str, rng: np.random.Generator
+) -> tuple[Reference, Seen, np.ndarray]:
     """Draws a reference; returns it with its test rows and the places of all other rows, in random order."""
     order = rng.permutation(len(clean))
     rows, _ = SIZES[name]
@@ -251,7 +253,9 @@ def ks(ordered: np.ndarray, values: np.ndarray) -> float:
     """Returns the p-value of the two-sample test of Kolmogorov and Smirnov, for many rows; with ties it is too large."""
     values = np.sort(values)
     every = np.concatenate([ordered, values])
-    gap = np.searchsorted(ordered, every, "right") / len(ordered) - np.searchsorted(values, every, "right") / len(values)
+    gap = np.searchsorted(ordered, every, "right") / len(ordered) - np.searchsorted(values, every, "right") / len(
+        values
+    )
     n = len(ordered) * len(values) / (len(ordered) + len(values))
     return float(kolmogorov(np.sqrt(n) * np.abs(gap).max()))
 
@@ -275,9 +279,7 @@ def false_alarms(store: Path, name: str, replays: int | None) -> dict[str, Any]:
         parts = pool.map(partial(clean_replays, store, name), [list(range(n))[at::8] for at in range(8)])
         found = [each for part in parts for each in part]
     rows, size = SIZES[name]
-    rates = {
-        method: str(share_interval(float(np.mean([each[method] > 0 for each in found])), n)) for method in METHODS
-    }
+    rates = {method: str(share_interval(float(np.mean([each[method] > 0 for each in found])), n)) for method in METHODS}
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return {
         "replays": n, "reference_rows": rows, "windows": WINDOWS, "rows_a_window": size, "alpha": ALPHA,
@@ -377,7 +379,9 @@ def made_artifact(folder: Path) -> Path:
 
     rng = np.random.default_rng(0)
     seen = seen_of(scores(2000, rng))
-    save_reference(folder / "reference.safetensors", make_reference(("text-classification", LABELS), Known(), seen, seen.label, 0))
+    save_reference(
+        folder / "reference.safetensors", make_reference(("text-classification", LABELS), Known(), seen, seen.label, 0)
+    )
     return folder
 
 
