@@ -29,7 +29,9 @@ WORTH_SHOWING = 0.25
 @click.option("--state", metavar="FOLDER", help="Keeps counts between calls; no row is counted twice.")
 @click.option("--alpha", type=float, default=0.01, show_default=True, help="Chance of any false alarm, ever.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
-@click.option("-o", "--output", metavar="FOLDER", help="Where monitor.json goes.")
+@click.option("-o", "--output", metavar="FOLDER", help="Where monitor.json and report.html, a page, go.")
+@click.option("--webhook", metavar="URL", help="An alarm is posted there as JSON: https, or http to this machine.")
+@click.option("--textfile", metavar="FILE.prom", help="Figures for Prometheus's node exporter, replaced whole.")
 @debug_option
 def monitor(
     artifact: str,
@@ -41,6 +43,8 @@ def monitor(
     alpha: float,
     as_json: bool,
     output: str | None,
+    webhook: str | None,
+    textfile: str | None,
 ) -> int:
     """Watch a shipped model: has what it is asked, or what it answers, changed since its test rows? Exit 1 on drift.
 
@@ -51,7 +55,16 @@ def monitor(
     from kft.api import monitoring as api
 
     result = api.monitor(
-        artifact, data, labels=labels, time=time, window=window, state=state, alpha=alpha, output=output
+        artifact,
+        data,
+        labels=labels,
+        time=time,
+        window=window,
+        state=state,
+        alpha=alpha,
+        output=output,
+        webhook=webhook,
+        textfile=textfile,
     )
     if as_json:
         print_json(result)
