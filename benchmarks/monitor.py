@@ -6,12 +6,12 @@
     python benchmarks/monitor.py detect --store STORE films photos [--replays 50]
     python benchmarks/monitor.py stream [--rows 10000000]
 
-``prepare`` trains a probe on some rows, exports it, answers the rows that it has not seen, once, and keeps what is seen of
-them; of photos, FOLDER holds a folder a class. ``--foreign`` is a file of texts in another language, one a line. A replay
-draws, without replacement, test rows for a reference and rows for 30 windows: a reference is drawn anew each time, because
-what is promised holds over references and rows together. Beside kft, on the same replays: two-sample tests of each gauge in
-each window at 1 % (Kolmogorov-Smirnov; as they are, and with Bonferroni's correction over the gauges), and a window's mean
-within 3 standard deviations of the means of the reference's windows.
+``prepare`` trains a probe on some rows, exports it, answers the rows that it has not seen, once, and keeps what is seen
+of them; of photos, FOLDER holds a folder a class. ``--foreign`` is a file of texts in another language, one a line. A
+replay draws, without replacement, test rows for a reference and rows for 30 windows: a reference is drawn anew each
+time, because what is promised holds over references and rows together. Beside kft, on the same replays: two-sample tests
+of each gauge in each window at 1 % (Kolmogorov-Smirnov; as they are, and with Bonferroni's correction over the gauges),
+and a window's mean within 3 standard deviations of the means of the reference's windows.
 """
 
 from __future__ import annotations
@@ -250,7 +250,7 @@ def known_of(seen: Seen, name: str) -> np.ndarray:
 
 
 def ks(ordered: np.ndarray, values: np.ndarray) -> float:
-    """Returns the p-value of the two-sample test of Kolmogorov and Smirnov, for many rows; with ties it is too large."""
+    """Returns the p-value of the two-sample test of Kolmogorov and Smirnov, for many rows; too large with ties."""
     values = np.sort(values)
     every = np.concatenate([ordered, values])
     gap = np.searchsorted(ordered, every, "right") / len(ordered) - np.searchsorted(values, every, "right") / len(
@@ -379,9 +379,8 @@ def made_artifact(folder: Path) -> Path:
 
     rng = np.random.default_rng(0)
     seen = seen_of(scores(2000, rng))
-    save_reference(
-        folder / "reference.safetensors", make_reference(("text-classification", LABELS), Known(), seen, seen.label, 0)
-    )
+    reference = make_reference(("text-classification", LABELS), Known(), seen, seen.label, 0)
+    save_reference(folder / "reference.safetensors", reference)
     return folder
 
 

@@ -143,8 +143,8 @@ def _urns(known: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         known: ``float64[cells]`` of what is known where it begins.
 
     Returns:
-        What each urn holds of each cell at first, ``float64[laws + 1, cells]``, the last that which is known; how much it
-        holds; and the part of its log probability that does not hang on what comes.
+        What each urn holds of each cell at first, ``float64[laws + 1, cells]``, the last that which is known; how much
+        it holds; and the part of its log probability that does not hang on what comes.
     """
     shares = np.frombuffer(known, np.float64)
     urns = np.concatenate([_laws(shares), shares[None]])
