@@ -9,9 +9,9 @@
 ``prepare`` trains a probe on some rows, exports it, answers the rows that it has not seen, once, and keeps what is seen
 of them; of photos, FOLDER holds a folder a class. ``--foreign`` is a file of texts in another language, one a line. A
 replay draws, without replacement, test rows for a reference and rows for 30 windows: a reference is drawn anew each
-time, because what is promised holds over references and rows together. Beside kft, on the same replays: two-sample tests
-of each gauge in each window at 1 % (Kolmogorov-Smirnov; as they are, and with Bonferroni's correction over the gauges),
-and a window's mean within 3 standard deviations of the means of the reference's windows.
+time, because what is promised holds over references and rows together. Beside kft, on the same replays: two-sample
+tests of each gauge in each window at 1 % (Kolmogorov-Smirnov; as they are, and with Bonferroni's correction over the
+gauges), and a window's mean within 3 standard deviations of the means of the reference's windows.
 """
 
 from __future__ import annotations
