@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from kft.api.telling import tell, who_is_told
 from kft.api.watched_rows import Asked, Source, as_path, open_rows
 from kft.data.labelling import INCLUSION
 from kft.deploy.load import Shipped, open_artifact
@@ -26,9 +27,7 @@ from kft.monitor.reference import load_reference
 from kft.monitor.state import Bound, State, hold_state, new_state, read_state, write_state
 from kft.monitor.watch import Block, finish, require_few, take
 from kft.monitor.windows import Cut, parse_window
-from kft.records.document import write_document
-from kft.records.files import ELSEWHERE, require_writable
-from kft.records.monitored import NAME, MonitorResult, Taken
+from kft.records.monitored import MonitorResult, Taken
 
 ALPHA = 0.01
 MOST_LABELLED = 200_000
@@ -53,6 +52,8 @@ def monitor(
     state: str | Path | None = None,
     alpha: float = ALPHA,
     output: str | Path | None = None,
+    webhook: str | None = None,
+    textfile: str | Path | None = None,
 ) -> MonitorResult:
     """Looks at what an artifact is asked and answers, and says whether anything has changed since its test rows.
 
@@ -67,7 +68,10 @@ def monitor(
             call.
         state: A folder in which counts are kept between calls. Rows that were counted are not counted again.
         alpha: Where nothing has changed, the chance that an alarm is ever raised is at most this, over all calls.
-        output: A folder for monitor.json.
+        output: A folder for monitor.json, and report.html: the same as a page.
+        webhook: An address to which an alarm is posted as JSON: https, or http to this machine. Where it cannot be, a
+            note of the result says so.
+        textfile: A file that ends in .prom, for Prometheus's node exporter; likewise.
 
     Raises:
         DataError: The data cannot be read.
@@ -80,8 +84,7 @@ def monitor(
         False
     """
     wish = _wish(alpha, window, time, labels)
-    if output is not None:
-        require_writable(Path(output).expanduser())
+    told = who_is_told(output, textfile, webhook)
     place = resolve(artifact)
     load_reference(place / REFERENCE)  # where there is none, says so before the model is opened
     shipped = open_artifact(place)
@@ -100,9 +103,7 @@ def monitor(
     result = _result(after, taken, named, source.notes())
     accuracy, shares = estimate(shipped.reference, latest.columns()) if taken.rows else (None, None)
     result = replace(result, accuracy=accuracy, shares=shares, next_steps=_next_steps(result, str(artifact)))
-    if output is not None:
-        write_document(Path(output).expanduser() / NAME, result, elsewhere=ELSEWHERE)
-    return result
+    return tell(result, told, shipped.about.labels)
 
 
 def _wish(alpha: float, window: str | int | None, time: str | None, labels: str | None) -> _Wish:
@@ -260,7 +261,7 @@ def _said(taken: Taken) -> Iterator[str]:
 
 NEXT_STEPS = {
     "broken": "look at what sends the inputs: {names}; a program may cut, garble or repeat them",
-    "classes": "look at the shares of the answers below: more of one class may be news, and no fault",
+    "classes": "look at the shares of the answers: more of one class may be news, and no fault",
     "foreign": "label what is new: kft queue {artifact} {data} -n 100 -o to_label.csv",
     "vocabulary": "label what is new: kft queue {artifact} {data} -n 100 -o to_label.csv",
     "input": "look at rows of the window that raised the alarm: inputs look otherwise ({names})",

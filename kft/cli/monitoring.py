@@ -29,7 +29,9 @@ WORTH_SHOWING = 0.25
 @click.option("--state", metavar="FOLDER", help="Keeps counts between calls; no row is counted twice.")
 @click.option("--alpha", type=float, default=0.01, show_default=True, help="Chance of any false alarm, ever.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
-@click.option("-o", "--output", metavar="FOLDER", help="Where monitor.json goes.")
+@click.option("-o", "--output", metavar="FOLDER", help="Where monitor.json and report.html, a page, go.")
+@click.option("--webhook", metavar="URL", help="An alarm is posted there as JSON: https, or http to this machine.")
+@click.option("--textfile", metavar="FILE.prom", help="Figures for Prometheus's node exporter, replaced whole.")
 @debug_option
 def monitor(
     artifact: str,
@@ -41,6 +43,8 @@ def monitor(
     alpha: float,
     as_json: bool,
     output: str | None,
+    webhook: str | None,
+    textfile: str | None,
 ) -> int:
     """Watch a shipped model: has what it is asked, or what it answers, changed since its test rows? Exit 1 on drift.
 
@@ -51,7 +55,16 @@ def monitor(
     from kft.api import monitoring as api
 
     result = api.monitor(
-        artifact, data, labels=labels, time=time, window=window, state=state, alpha=alpha, output=output
+        artifact,
+        data,
+        labels=labels,
+        time=time,
+        window=window,
+        state=state,
+        alpha=alpha,
+        output=output,
+        webhook=webhook,
+        textfile=textfile,
     )
     if as_json:
         print_json(result)
@@ -63,8 +76,9 @@ def monitor(
 def print_monitor(result: MonitorResult) -> None:
     """Prints what was counted, which gauges moved, and what to do next."""
     out = console()
-    calls = f"in {result.calls:,} call{'s' if result.calls != 1 else ''}, " if result.calls > 1 else ""
-    out.tell(f"watched    {result.rows:,} rows {calls}{len(result.windows):,} windows, {result.name} {result.version}")
+    calls = f" in {result.calls:,} calls" if result.calls > 1 else ""
+    windows = f"{len(result.windows):,} window{'s' if len(result.windows) != 1 else ''}"
+    out.tell(f"watched    {result.rows:,} rows{calls}, {windows}, by {result.name} {result.version}")
     for note in result.notes:
         out.tell(f"note       {note}")
     alarms = [each for each in result.gauges if each.alarm]
@@ -73,7 +87,9 @@ def print_monitor(result: MonitorResult) -> None:
         out.print(_table([*alarms, *quiet]))
     for each in alarms:
         if each.said:
-            out.tell(f"{each.name:<10} {each.said}")
+            out.tell(f"moved      {each.name}: {each.said}")
+    for line in result.estimates:
+        out.tell(f"estimate   {line}")
     if not result.rows:
         out.tell("verdict    nothing was counted yet")
     elif alarms:

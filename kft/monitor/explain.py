@@ -17,6 +17,8 @@ NORMAL = 1.96
 """Half the width of a 95 % interval, in standard errors."""
 MOST_CLASSES = 3
 """Classes that are named on either side."""
+YES_OR_NO = "0 or 1"
+"""The unit of what a row is or is not."""
 NOTICED = 3.0
 """Standard errors from which on a share is worth a word."""
 
@@ -101,6 +103,8 @@ def _said(seen: GaugeSeen, edges: Edges, wealth: Wealth) -> str:
         return moved
     change = seen.change
     more = "more" if change.value > 0 else "less"
+    if seen.unit == YES_OR_NO:
+        return f"{seen.now.mean:.1%} of all rows, {seen.before.mean:.1%} before"
     unit = "" if seen.unit == "share" or seen.unit[0].isdigit() else f" {seen.unit}"
     means = f"{amount(seen.now.mean)}{unit} now, {amount(seen.before.mean)} before"
     if change.low <= 0 <= change.high:

@@ -146,7 +146,7 @@ def vectors_kept(classes: int, width: int) -> int:
 
     Example:
         >>> vectors_kept(2, 768), vectors_kept(77, 768)
-        (500, 360)
+        (500, 359)
     """
     scores = min(SCORES_BYTES, 2 * MOST_ROWS * classes)
     left = MOST_BYTES - scores - REST_BYTES - 4 * CELLS - 4 * (DIRECTIONS + 1) * width

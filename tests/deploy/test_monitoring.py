@@ -11,6 +11,7 @@ import pytest
 import kft
 from kft.cli import main as cli_main
 from kft.errors import DataError, RunError, UsageError
+from kft.monitor import webhook
 from kft.monitor.state import NAME as STATE
 from kft.records.lock import hold
 from kft.records.monitored import NAME
@@ -221,3 +222,18 @@ def test_killed_at_any_change_of_the_disk_no_row_is_lost_or_counted_twice(shippe
         assert again.returncode == 0 and json.loads(again.stdout)["rows"] == 300
         assert (state / STATE).read_bytes() == wanted
         assert [path.name for path in state.iterdir()] == [STATE]
+
+
+def test_an_alarm_is_told_and_stays_one_where_it_cannot_be(shipped, longer, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(webhook, "PAUSES", (0.0, 0.0))
+    longer.to_csv(tmp_path / "longer.csv", index=False)
+    asked = ["monitor", str(shipped), str(tmp_path / "longer.csv"), "-o", str(tmp_path / "out")]
+    told = ["--webhook", "http://127.0.0.1:1/secret", "--textfile", str(tmp_path / "kft.prom")]
+    assert cli_main.run([*asked, *told]) == 1
+    out = " ".join(capsys.readouterr().out.split())
+    assert "note 127.0.0.1 was not told, after 3 tries: " in out and "secret" not in out
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "It has changed: " in page and "positive" in page and "longer and long" not in page
+    assert 'kft_monitor_alarm{model="' in (tmp_path / "kft.prom").read_text()
+    assert cli_main.run([*asked, "--webhook", "http://example.com/x"]) == 2
+    assert "no alarm can be sent to this address" in capsys.readouterr().err
