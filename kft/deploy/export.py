@@ -25,7 +25,7 @@ from kft.deploy.formats.format import Format, Source
 from kft.deploy.near import Near
 from kft.deploy.parity import answered_alone, hold_reading, hold_to
 from kft.deploy.reference import make_reference
-from kft.deploy.referring import Tested, write_reference
+from kft.deploy.referring import Referred, write_reference
 from kft.deploy.runner.trace import Stages
 from kft.deploy.strings.proof import hold_graph
 from kft.deploy.watching import Looked
@@ -166,7 +166,7 @@ def _refer(admitted: Admitted, artifact: Artifact, about: About, folder: Path, f
         truth = np.asarray(artifact.kind.judging.truth(list(test.labels), artifact.space), np.int32)
     looked = [Looked(*pair) for pair in zip(found.answers, found.outputs, strict=True)]
     valid = admitted.valid.take(np.random.default_rng(seed).permutation(len(admitted.valid)))
-    made, size = write_reference(folder, about, Tested(test.inputs, looked, truth), valid.inputs)
+    made, size = write_reference(folder, about, Referred(test.inputs, looked, truth), valid.inputs)
     if admitted.keep_examples:
         drawn = np.random.default_rng(seed).permutation(len(looked))[: admitted.keep_examples]
         lines = [{"input": _carried(test.inputs[place]), "answer": found.answers[place]} for place in drawn]

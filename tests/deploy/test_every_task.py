@@ -52,6 +52,10 @@ def test_it_ships(task, tiny_folder, tiny_images, tmp_path, monkeypatch):
         assert about.takes == (TAKES.get(task, ()) if form == "saved-model" else ())
         assert about.parity is not None and about.parity.n == about.parity.of >= 9, form
         asked = given[0] if len(given) == 1 else (given[0], given[2])
-        (answer,) = open_artifact(tmp_path / form).predict([asked])
+        opened = open_artifact(tmp_path / form)
+        (answer,) = opened.predict([asked])
+        assert opened.reference.n_test == about.parity.n and opened.reference.n_valid >= 9, form
+        ((same,), seen) = opened.see([asked])
+        assert same == answer and set(seen.values) == set(opened.reference.gauges), form
         (wanted,) = kft.predict(run, [asked])
         assert list(answer) == list(as_document(wanted))
