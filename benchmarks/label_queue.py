@@ -7,7 +7,7 @@ From 1,000 labelled rows, five rounds of 200: each round a linear probe on the p
 the probe's probabilities, and the 15 % as rows whose mistakes are known), or at random. Both begin with the same rows;
 accuracy is that on the test rows. The difference of the two is averaged over the seeds, with Student's interval.
 
-Then, at the first round of each seed, rows are drawn 200 times anew: how often the 95 % interval of the pool's accuracy
+Then, at the first round of each seed, rows are drawn 100 times anew: how often the 95 % interval of the pool's accuracy
 holds the truth, by the labels drawn (kft/monitor/estimates/powered.py), and how far the mean of the Horvitz-Thompson
 estimates lies from it; beside it the plain share of right answers among the drawn, which the choice of rows has bent.
 
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--train", type=Path, required=True, help="csv with the columns text and label")
     parser.add_argument("--test", type=Path, required=True, help="csv with the same columns")
     parser.add_argument("--features", type=Path, required=True, help="where features are kept, as .npz")
-    numbers = {"first": 1000, "rounds": 5, "labels": 200, "seeds": 5, "from_seed": 0, "redraws": 200}
+    numbers = {"first": 1000, "rounds": 5, "labels": 200, "seeds": 5, "from_seed": 0, "redraws": 100}
     for name, value in numbers.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=value, help=f"default {value}")
     options = parser.parse_args()

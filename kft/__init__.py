@@ -41,6 +41,7 @@ _PUBLIC = {
     "load_backbone": "kft.model.backbones",
     "load_recipe": "kft.tasks.recipes",
     "merge_lora": "kft.model.lora",
+    "monitor": "kft.api.monitoring",
     "plan": "kft.api.training",
     "predict": "kft.api.answering",
     "promote": "kft.api.shelving",

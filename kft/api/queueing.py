@@ -128,12 +128,12 @@ def queue(
         )
     worth = worth_of(seen, reference)
     drawn = draw(worth, seen.keys, seen.vectors, n, random_share=random_share, seed=seed)
-    rows = waiting[places[drawn.places]]
+    rows, column = waiting[places[drawn.places]], _text_column(given, reading.column)
     files = write_waiting(
         path,
         Waiting(
-            table=given.table.iloc[rows],
-            text=_text_column(given, reading.column),
+            table=_table(given, rows, column, files=reading.task.reads.files),
+            text=column,
             label=label,
             answers=[answers[place] for place in drawn.places],
             chance=drawn.chance,
@@ -229,6 +229,14 @@ def _label_column(shipped: Shipped) -> str:
 def _text_column(given: Given, column: str) -> str:
     names = [str(name) for name in given.table.columns]
     return column if column in names else names[0]
+
+
+def _table(given: Given, rows: np.ndarray, column: str, *, files: bool) -> pd.DataFrame:
+    """Returns the columns of some rows; paths of images such that they mean the same from anywhere."""
+    table = given.table.iloc[rows]
+    if not files:
+        return table
+    return table.assign(**{column: [str(Path(given.inputs[row]).resolve()) for row in rows]})
 
 
 def _without_label(given: Given, label: str) -> np.ndarray:

@@ -111,6 +111,7 @@ class _Row:
     key: int
     values: Mapping[str, float]
     label: int | None
+    confidence: float | None
     probabilities: list[float] | None
     vector: np.ndarray | None
 
@@ -156,9 +157,16 @@ def _read(text: str, reference: Reference, version: str, place: tuple[int, int])
         key=int(seen["key"], 16),
         values={name: float(seen["values"].get(name, np.nan)) for name in reference.gauges},
         label=int(seen["label"]) if reference.scores is not None else None,
+        confidence=_confidence(seen, answer),
         probabilities=probabilities and [float(probabilities[name]) for name in reference.labels],
         vector=vector,
     )
+
+
+def _confidence(seen: Mapping[str, Any], answer: Mapping[str, Any]) -> float | None:
+    """Returns how sure an answer is; of spans, whose answer says it of each, the gauge."""
+    found = answer.get("confidence", seen["values"].get("confidence"))
+    return None if found is None else float(found)
 
 
 def _wrong(folder: Path, place: tuple[int, int], error: Exception) -> DataError:
@@ -184,7 +192,7 @@ def _block(rows: Sequence[_Row], reference: Reference, before: np.ndarray, passe
         keys=keys,
         probabilities=stacked("probabilities", np.float32),
         label=stacked("label", np.int32),
-        confidence=values["confidence"].astype(np.float32) if "confidence" in values else None,
+        confidence=stacked("confidence", np.float32),
         abstain=np.array(withheld, np.bool_) if reference.scores is not None else None,
         vectors=stacked("vector", np.float32),
     )

@@ -94,6 +94,11 @@ class ClassShare:
     high: float
 
     @property
+    def change(self) -> float:
+        """The share now, less that on the reference."""
+        return self.value - self.reference
+
+    @property
     def moved(self) -> bool:
         """Whether the share on the reference lies outside of the interval."""
         return not self.low <= self.reference <= self.high

@@ -13,6 +13,8 @@ from kft.records.estimated import AccuracyEstimate, ClassShares
 from kft.records.fields import absent, rounded
 
 NAME = "monitor.json"
+MOST_SHARES = 6
+"""Class shares that are told; all of them stand in the file."""
 
 
 @dataclass(frozen=True)
@@ -208,8 +210,9 @@ class MonitorResult:
             return found
         if self.shares.refused:
             return (*found, f"class shares not estimated: {'; '.join(self.shares.refused)}")
-        moved = [str(each) for each in self.shares.shares if each.moved]
-        return (*found, *(f"class share {each}" for each in moved))
+        moved = sorted((each for each in self.shares.shares if each.moved), key=lambda each: -abs(each.change))
+        more = (f"{len(moved) - MOST_SHARES} more class shares that moved",) if len(moved) > MOST_SHARES else ()
+        return (*found, *(f"class share {each}" for each in moved[:MOST_SHARES]), *more)
 
     def shown(self) -> Iterator[Piece]:
         state = f"drift: {', '.join(self.alarms)}" if self.drift else "no drift"

@@ -18,7 +18,6 @@ from typing import Any
 
 from kft.data.personal import redact
 from kft.deploy.watching import Looked
-from kft.errors import StorageError
 from kft.monitor.records import NAME, as_line
 from kft.recipe.personal_kinds import PERSONAL_KINDS
 from kft.records.files import require_writable, storage_errors
@@ -100,12 +99,16 @@ class Recorder:
         place, at = int(now * 1e6) % len(inputs), time.time()  # one of a request: its sender would choose the first
 
         def write(beside: Beside | None) -> None:
-            said = beside.result() if beside else None
-            shadow = {"version": said.version, "answer": said.answers[place] if said.answers else None} if said else {}
-            with self._lock:
-                self._waiting += 1
-            look = looked[place] if looked else None
-            self._thread.submit(self._write, version, inputs[place], look or answers[place], at, shadow)
+            try:
+                said = beside.result() if beside else None
+                answered = said.answers[place] if said and said.answers else None
+                shadow = {"version": said.version, "answer": answered} if said else {}
+                with self._lock:
+                    self._waiting += 1
+                look = looked[place] if looked else None
+                self._thread.submit(self._write, version, inputs[place], look or answers[place], at, shadow)
+            except Exception as error:
+                self._give_up(error)
 
         if beside is None:
             write(None)
@@ -133,12 +136,18 @@ class Recorder:
                 file.write(text + "\n")
             self._lines += 1
             self._bytes += len(text)
-        except (StorageError, OSError) as error:
-            self._failed = True
-            self._say(f"nothing more is recorded: {getattr(error, 'problem', error)}")
+        except Exception as error:  # whatever it is, it is about the sample: nobody's answer waits for it
+            self._give_up(error)
         finally:
             with self._lock:
                 self._waiting -= 1
+
+    def _give_up(self, error: Exception) -> None:
+        """Keeps nothing more, and says so once; not with the error's own words where they could hold a text."""
+        if not self._failed:
+            self._failed = True
+            said = getattr(error, "problem", "") or (str(error) if isinstance(error, OSError) else type(error).__name__)
+            self._say(f"nothing more is recorded: {said}")
 
     def _file(self) -> Path:
         if self._lines >= self.limits.a_file or self._bytes >= self.limits.bytes_a_file:

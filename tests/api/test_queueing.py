@@ -8,6 +8,7 @@ import pytest
 
 import kft
 from kft.errors import DataError, UsageError
+from tests import tiny
 from tests.retrain import made
 
 
@@ -78,3 +79,61 @@ def test_what_cannot_be_drawn_is_refused(artifact, rows, tmp_path):
     assert not (tmp_path / "a.csv").exists()
     frame["label"] = np.nan
     assert kft.queue(artifact, frame, tmp_path / "a.jsonl", n=1000, quiet=True).least_chance == pytest.approx(0.5)
+
+
+def test_images_are_named_such_that_they_are_found_from_anywhere(tmp_path):
+    from kft.api.queueing import _table
+    from kft.data.inputs import Given
+
+    given = Given([tmp_path / "a" / "1.png", tmp_path / "a" / "2.png"], pd.DataFrame({"image": ["1.png", "2.png"]}))
+    assert _table(given, np.array([1]), "image", files=True)["image"].tolist() == [str(tmp_path / "a" / "2.png")]
+    assert _table(given, np.array([1]), "image", files=False)["image"].tolist() == ["2.png"]
+
+
+@pytest.fixture(scope="module")
+def labelled(artifact, tmp_path_factory):
+    """The rows of a week of both kinds, those that were drawn, with labels, and the share of right answers."""
+    path = tmp_path_factory.mktemp("labelled") / "queue.csv"
+    texts, labels = tiny.texts_and_labels(300, seed=21)
+    week = pd.concat([pd.DataFrame({"text": texts, "label": labels}), made.new_rows(200, seed=22)], ignore_index=True)
+    week = week.drop_duplicates("text")
+    kft.queue(artifact, week[["text"]], path, n=150, quiet=True)
+    known, drawn = week.set_index("text")["label"], pd.read_csv(path)
+    drawn.assign(label=[known[text] for text in drawn["text"]]).to_csv(path, index=False)
+    said = [answer.label for answer in kft.predict(artifact, week["text"].tolist())]
+    return week, path, float((week["label"] == said).mean())
+
+
+def test_the_file_alone_stands_for_all_rows_and_is_not_counted(artifact, labelled, tmp_path):
+    _, path, right = labelled
+    found = kft.monitor(artifact, path, labels="label", state=tmp_path / "state")
+    assert not found.drift and found.rows == 0 and "nothing is counted" in found.notes[0]
+    assert found.accuracy.labels == 150 and found.accuracy.low <= right <= found.accuracy.high
+    with pytest.raises(DataError, match="they are no sample of what is asked"):
+        kft.monitor(artifact, path)
+
+
+def test_beside_all_rows_the_chances_are_used_too(artifact, labelled):
+    week, path, right = labelled
+    drawn = pd.read_csv(path)[["text", "label", "inclusion_probability"]]
+    found = kft.monitor(artifact, week[["text"]].merge(drawn, on="text", how="left"), labels="label")
+    assert found.rows == len(week) and found.accuracy.labels == 150
+    assert found.accuracy.low <= right <= found.accuracy.high
+
+
+@pytest.mark.parametrize("tool", ["label-studio", "argilla"])
+def test_what_a_tool_exports_is_monitored_as_it_comes_back(artifact, labelled, tmp_path, tool):
+    week, _, right = labelled
+    known, path = week.set_index("text")["label"], tmp_path / "queue.json"
+    kft.queue(artifact, week[["text"]], path, n=150, tool=tool, quiet=True)
+    rows = json.loads(path.read_text())
+    for row in rows[:100]:  # the other third has no label yet
+        if tool == "argilla":
+            row["responses"] = {"label": [{"value": known[row["fields"]["text"]], "status": "submitted"}]}
+        else:
+            value = {"choices": [known[row["data"]["text"]]]}
+            row["annotations"] = [{"result": [{"from_name": "label", "type": "choices", "value": value}]}]
+    path.write_text(json.dumps(rows))
+    found = kft.monitor(artifact, path, labels="label")
+    assert found.accuracy.labels == 100 and found.rows == 0
+    assert found.accuracy.low <= right <= found.accuracy.high

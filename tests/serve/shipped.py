@@ -10,7 +10,7 @@ import onnx
 from onnx import TensorProto, helper
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
-from kft.deploy.referring import Tested, write_reference
+from kft.deploy.referring import Referred, write_reference
 from kft.records.shipped import read_about, read_claims
 from tests import tiny
 from tests.deploy.made import vouch
@@ -92,5 +92,5 @@ def write_watched(folder: Path, **changes: Any) -> Path:
     write_shipped(folder, **changes)
     texts, labels = tiny.texts_and_labels(80)
     truth = np.array([LABELS.index(label) for label in labels], np.int32)
-    write_reference(folder, read_about(folder), Tested(texts[:50], [], truth[:50]), texts[50:])
+    write_reference(folder, read_about(folder), Referred(texts[:50], [], truth[:50]), texts[50:])
     return vouch(folder, **vars(read_claims(folder)))

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from kft.deploy.formats.format import Format, signature
+from kft.deploy.formats.format import Format, Source, Written, signature
 from kft.runtime import load_openvino
 
-if TYPE_CHECKING:
-    import keras
 
-
-def _write(graph: keras.Model, path: Path) -> None:
+def _write(source: Source, path: Path) -> Written:
     openvino = load_openvino()  # before Keras does
 
     from kft.deploy.spelling import common_activations
 
+    graph = source.graph
     with common_activations(graph):
         graph.export(str(path), format="openvino", input_signature=signature(graph), verbose=False)
     core = openvino.Core()
@@ -25,6 +22,7 @@ def _write(graph: keras.Model, path: Path) -> None:
     for output, name in zip(model.outputs, sorted(graph.output), strict=True):  # in TensorFlow's order
         output.tensor.set_names({name})
     openvino.save_model(model, str(path), compress_to_fp16=False)
+    return Written()
 
 
 OPENVINO = Format(
