@@ -58,11 +58,12 @@ def predict(
 
     One text or image prints one JSON object. A file or folder gives a file, one row an input with its columns and
     the answer: -o FILE, .jsonl or .csv, or INPUT's name with .predictions.jsonl. Lines from - print one object each.
+    The same command goes on where a killed one had come to.
 
     RUN is a run folder, a folder from kft export, or a version on a shelf: SHELF/NAME, SHELF/NAME@challenger.
     """
     from kft.answer.artifact import say_withheld, why_withheld
-    from kft.api import answering, answers_file
+    from kft.api import answering, answers_file, predicting
     from kft.data.inputs import split_lines
 
     given: str | Path = input_
@@ -74,7 +75,7 @@ def predict(
                 target = _target(path, output)
                 there = ", which was overwritten" if target.exists() else ""
                 names = None if columns is None else [name.strip() for name in columns.split(",") if name.strip()]
-                done = answering.predict_file(
+                done = predicting.predict_file(
                     run, path, target, columns=names, skip_unusable=skip_unusable, devices=devices
                 )
                 if as_json:

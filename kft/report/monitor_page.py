@@ -28,6 +28,8 @@ KINDS = {
     "broken": "what is broken",
 }
 """What a kind of gauge tells."""
+AT_ONCE = 5
+"""Gauges that moved and are seen at once; the others are behind a click."""
 NEAR = 0.25
 """Of what raises an alarm: gauges that came so far are drawn, too."""
 DRAWN = 6
@@ -63,6 +65,7 @@ def render_monitor(result: MonitorResult, labels: Sequence[str] = ()) -> str:
     windows = result.windows
     alarmed = [gauge for gauge in result.gauges if gauge.alarm]
     near = [gauge for gauge in result.gauges if not gauge.alarm and gauge.strength >= NEAR][:DRAWN]
+    moved = [Moved(gauge, _gauge_facts(gauge), plots.evidence_plot(gauge, windows)) for gauge in alarmed]
     return render(
         "monitor.html.j2",
         {
@@ -72,7 +75,8 @@ def render_monitor(result: MonitorResult, labels: Sequence[str] = ()) -> str:
             "verdict": verdict(result),
             "kinds": _kinds(result.gauges),
             "facts": _facts(result),
-            "moved": [Moved(gauge, _gauge_facts(gauge), plots.evidence_plot(gauge, windows)) for gauge in alarmed],
+            "moved": moved[:AT_ONCE],
+            "more_moved": moved[AT_ONCE:],
             "overview": plots.overview_plot(result.gauges, windows) if windows and _watched(result) else None,
             "near": [(f"{each.name}: {each.about}", plots.evidence_plot(each, windows)) for each in near],
             "gauges": _gauges(result.gauges),
@@ -145,7 +149,7 @@ def _kinds(gauges: Sequence[GaugeSeen]) -> list[tuple[str, str, str]]:
 def _gauge_facts(gauge: GaugeSeen) -> dict[str, str]:
     facts = {"first alarm": gauge.alarm, "otherwise since": gauge.since}
     if gauge.threshold is not None:
-        facts["evidence"] = f"{gauge.evidence:.1f}, alarm at {gauge.threshold:.1f}"
+        facts["evidence"] = f"{gauge.evidence:,.1f}, alarm at {gauge.threshold:.1f}"
     if gauge.before is not None and gauge.now is not None and gauge.unit != "code":
         facts["mean"] = f"{number(gauge.now.mean)}, was {number(gauge.before.mean)} ({gauge.unit})"
     if gauge.change is not None:
@@ -169,7 +173,7 @@ def _mean(gauge: GaugeSeen, found: Moments | None) -> str:
 
 def _level(gauge: GaugeSeen) -> dict[str, str]:
     level = "-" if gauge.threshold is None else f"{gauge.threshold:.1f}"
-    return {"evidence": f"{gauge.evidence:.1f}", "alarm at": level, "first alarm": gauge.alarm or "-"}
+    return {"evidence": f"{gauge.evidence:,.1f}", "alarm at": level, "first alarm": gauge.alarm or "-"}
 
 
 def _quality(found: AccuracyEstimate) -> dict[str, Any]:

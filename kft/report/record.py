@@ -205,7 +205,10 @@ def _challengers(run: RunFolder) -> tuple[Retraining, ...]:
     """Returns what was retrained from a run, in folders beside it; of one that was trained again, nothing."""
     best = run.checkpoints / "best.json"
     own = sha256(best.read_bytes()).hexdigest() if best.is_file() else ""
-    beside = sorted(run.path.resolve().parent.glob(f"*/*/{run.retrained.name}"), key=lambda path: path.stat().st_mtime)
+    place = run.path.resolve().parent
+    if run.retrained.is_file():  # a challenger lies in the folder of its retraining
+        place = place.parent
+    beside = sorted(place.glob(f"*/*/{run.retrained.name}"), key=lambda path: path.stat().st_mtime)
     found = []
     for path in beside:
         with suppress(RunError):  # what is damaged there says nothing of this run

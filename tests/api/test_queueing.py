@@ -119,3 +119,21 @@ def test_beside_all_rows_the_chances_are_used_too(artifact, labelled):
     found = kft.monitor(artifact, week[["text"]].merge(drawn, on="text", how="left"), labels="label")
     assert found.rows == len(week) and found.accuracy.labels == 150
     assert found.accuracy.low <= right <= found.accuracy.high
+
+
+@pytest.mark.parametrize("tool", ["label-studio", "argilla"])
+def test_what_a_tool_exports_is_monitored_as_it_comes_back(artifact, labelled, tmp_path, tool):
+    week, _, right = labelled
+    known, path = week.set_index("text")["label"], tmp_path / "queue.json"
+    kft.queue(artifact, week[["text"]], path, n=150, tool=tool, quiet=True)
+    rows = json.loads(path.read_text())
+    for row in rows[:100]:  # the other third has no label yet
+        if tool == "argilla":
+            row["responses"] = {"label": [{"value": known[row["fields"]["text"]], "status": "submitted"}]}
+        else:
+            value = {"choices": [known[row["data"]["text"]]]}
+            row["annotations"] = [{"result": [{"from_name": "label", "type": "choices", "value": value}]}]
+    path.write_text(json.dumps(rows))
+    found = kft.monitor(artifact, path, labels="label")
+    assert found.accuracy.labels == 100 and found.rows == 0
+    assert found.accuracy.low <= right <= found.accuracy.high

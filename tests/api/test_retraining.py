@@ -59,7 +59,8 @@ def test_a_better_challenger_is_told_and_its_run_is_one_like_any_other(champion,
     run = Path(found.challenger)
     assert run == result.folder / "backbone"
     assert read_document(Retraining, run / "retrain.json") == found
-    assert kft.evaluate(run, quiet=True).n == found.old.n + found.new.n
+    metrics = read_document(EvaluateResult, run / "metrics.json")
+    assert metrics.n == found.old.n + found.new.n
     known, now = (pd.read_parquet(each / "splits.parquet") for each in (champion, run))
     sealed = set(map(tuple, known[known["split"] == "test"].to_numpy()))
     assert sealed < set(map(tuple, now[now["split"] == "test"].to_numpy()))

@@ -143,7 +143,7 @@ def test_options_for_files_are_refused_for_a_text(trained, kft_cli):
 def test_a_file_longer_than_a_chunk_is_answered_whole_and_in_order(trained, kft_cli, tmp_path, monkeypatch):
     tiny.write_table(tmp_path / "new.csv", 23, seed=8)
     kft_cli("predict", trained.run, "new.csv", "-o", "whole.jsonl")
-    monkeypatch.setattr("kft.api.answering.CHUNK_ROWS", 5)
+    monkeypatch.setattr("kft.api.predicting.CHUNK_ROWS", 5)
     code, _, err = kft_cli("predict", trained.run, "new.csv", "-o", "parts.jsonl")
     whole, parts = (
         [json.loads(line) for line in (tmp_path / name).read_text().splitlines()]

@@ -1,5 +1,6 @@
 """The fourth question: what ships, what a monitor said last, what retraining came to, or the command that tells."""
 
+import shutil
 from dataclasses import replace
 from hashlib import sha256
 
@@ -12,6 +13,7 @@ from kft.records.estimate import Estimate
 from kft.records.exported import Exported, Exports, read_exports
 from kft.records.monitored import MonitorResult
 from kft.records.retrained import Duel, NewRows, Retraining, Ruling
+from kft.records.run_folder import RunFolder
 from kft.report.card import render_card
 from kft.report.questions import four_questions
 from kft.report.record import read_record
@@ -133,6 +135,11 @@ def test_what_retraining_came_to(run):
     assert tone == "warning" and "reviews-retrain-2" in text
     (place / "retrain.json").write_text("{")  # of another folder: it says nothing of this run
     assert not [text for text in evidence(read_record(run)) if "was tried" in text]
+    # A champion that was a challenger lies in a folder of its own retraining: the next one lies beside that.
+    own = run.path.parent / "reviews-retrain-0" / "warm"
+    shutil.copytree(run.path, own)
+    (own / "retrain.json").write_bytes((run.path.parent / "reviews-retrain-2" / "warm" / "retrain.json").read_bytes())
+    assert "reviews-retrain-2" in said(read_record(RunFolder(own)), "a challenger is better")[0]
     # Trained again since, the champion is another model.
     (run.checkpoints / "best.json").write_text('{"champion": 2}')
     assert said(read_record(run), "a next run")[1] == "missing"

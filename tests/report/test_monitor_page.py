@@ -2,6 +2,7 @@
 
 import pytest
 
+from kft.report import monitor_page
 from kft.report.html import render
 from kft.report.monitor_page import render_monitor, verdict
 from tests.report.pages import HOSTILE, Reader
@@ -63,3 +64,9 @@ def test_what_comes_from_data_is_no_markup():
 @pytest.mark.parametrize("name", ["base.html.j2"])
 def test_the_page_fetches_nothing(name):
     assert "default-src 'none'" in render(name, {"title": "x"})
+
+
+def test_many_that_moved_are_behind_a_click(monkeypatch):
+    monkeypatch.setattr(monitor_page, "AT_ONCE", 1)
+    page = render_monitor(watched(), LABELS)
+    assert "<summary>2 more</summary>" in page and page.count("Evidence over the windows") == 3

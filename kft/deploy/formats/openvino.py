@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kft.deploy.formats.format import Format, Source, Written, signature
+from kft.deploy.formats.format import Format, Quantization, Source, Written, signature
 from kft.runtime import load_openvino
+
+if TYPE_CHECKING:
+    import keras
 
 
 def _write(source: Source, path: Path) -> Written:
@@ -25,6 +29,11 @@ def _write(source: Source, path: Path) -> Written:
     return Written()
 
 
+def _write_float16(graph: keras.Model, whole: Path, path: Path) -> None:
+    openvino = load_openvino()
+    openvino.save_model(openvino.Core().read_model(str(whole)), str(path), compress_to_fp16=True)
+
+
 OPENVINO = Format(
     name="openvino",
     about="OpenVINO: the fastest on Intel's processors",
@@ -34,4 +43,5 @@ OPENVINO = Format(
     modules=("openvino",),
     extra="openvino",
     tolerance=1e-4,
+    quantizations={"float16": Quantization("weights in float16; all is computed in float32", _write_float16)},
 )

@@ -62,18 +62,13 @@ class Model:
             except RowError as error:
                 raise error.after(before + start) from None
 
-    def computed(self, inputs: Sequence[Any], *, traced: bool = False) -> tuple[Read, list[Row]]:
-        """Returns inputs as they were read, and what the graph gave of each, by name.
+    def compute(self, read: Read) -> list[Row]:
+        """Returns what the graph gives of each input, by name.
 
         Args:
-            inputs: At most ``READ_AT_ONCE``.
-            traced: Whether ``Read.normalised`` is wanted.
-
-        Raises:
-            RowError: An input cannot be used.
+            read: At most ``READ_AT_ONCE`` inputs.
         """
-        read = self.reader.read(inputs, traced=traced)
-        outputs: list[Row] = [{}] * len(inputs)
+        outputs: list[Row] = [{}] * len(read.rows)
         lengths = [len(next(iter(row.values()))) for row in read.rows]
         order = np.argsort(lengths, kind="stable")
         # One activation scale for a whole batch: an answer would hang on who else asks.
@@ -82,14 +77,15 @@ class Model:
             found = self.engine(padded([read.rows[place] for place in places], self.about["inputs"]))
             for at, place in enumerate(places):
                 outputs[place] = {name: values[at] for name, values in found.items()}
-        return read, outputs
+        return outputs
 
     def named(self, read: Read, outputs: Sequence[Row]) -> list[dict[str, Any]]:
         """Returns the answers of what was computed."""
         return [self._named(read, at, each) for at, each in enumerate(outputs)]
 
     def _stages(self, inputs: Sequence[Any], *, traced: bool) -> Stages:
-        read, outputs = self.computed(inputs, traced=traced)
+        read = self.reader.read(inputs, traced=traced)
+        outputs = self.compute(read)
         rows = [{name: values for name, values in row.items() if name != IMAGES} for row in read.rows]
         return Stages(read.decoded, read.normalised, rows, outputs, self.named(read, outputs))
 

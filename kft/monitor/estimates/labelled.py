@@ -66,7 +66,8 @@ def estimate_with_labels(reference: Scores, seen: Scores, inclusion: np.ndarray 
     known = known_rows(reference)
     own = share_interval(float(known.right.mean()), len(known))
     if inclusion is not None and np.isfinite(chance).all():
-        return _told(ACCURACY, drawn_mean(seen.right, chance), assumptions, seen.labelled, own)
+        told = _told(ACCURACY, drawn_mean(seen.right, chance), assumptions, seen.labelled, own)
+        return replace(told, n=round(float((1 / chance).sum())))  # about as many rows as they stand for
     units = distance_units(known, seen)
     expected = fit_correctness(known, units).of(seen)
     return _told(ACCURACY, powered_mean(seen.right, expected, chance), assumptions, seen.labelled, own)

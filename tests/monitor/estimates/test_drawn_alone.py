@@ -24,6 +24,7 @@ def test_labels_of_the_file_alone_cover_the_truth_of_all_rows():
         drawn = draw(Worth(least_sure(probabilities)), np.arange(1500), None, 150, random_share=0.3, seed=seed)
         mine = Scores(probabilities[drawn.places], np.zeros(150, int), truth[drawn.places])
         found = estimate_with_labels(reference, mine, drawn.chance)
+        assert found.n == round((1 / drawn.chance).sum()) and 800 < found.n < 2500
         covered.append(found.low <= right <= found.high)
         bent.append(mine.right.mean() - right)
         # Whoever stops half-way has labelled a fair half.
