@@ -36,6 +36,7 @@ from kft.records.document import read_if_there
 from kft.records.files import require_writable, storage_errors, write_file
 from kft.records.metrics import EvaluateResult
 from kft.records.shipped import NAME, About, Parity, Reading, write_about
+from kft.runtime import quiet_stderr
 
 if TYPE_CHECKING:
     from kft.answer.artifact import Artifact
@@ -110,7 +111,8 @@ def export(
         test = admitted.test.take(_rows(len(admitted.test), admitted.run.recipe.spec.seed))
         assert test.labels is not None
         inputs = list(test.inputs)
-        written = format_.write(Source(graph, artifact, inputs[:GOLDEN]), whole)
+        with quiet_stderr():  # converters start sessions of their own; what they say is shown if they fail
+            written = format_.write(Source(graph, artifact, inputs[:GOLDEN]), whole)
         if written.note:
             progress.note(written.note)
         if quantization is not None:

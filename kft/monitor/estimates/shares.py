@@ -26,6 +26,7 @@ ASSUMPTIONS = (
     "only the shares of the classes have changed: rows of one class look as they did in the reference",
     "no class is new",
 )
+BLIND = "how far the rows lie from the training rows is not known: only their scores were held against the reference"
 
 
 def estimate_shares(reference: Scores, seen: Scores, names: Sequence[str], seed: int = 0) -> ClassShares:
@@ -59,7 +60,8 @@ def estimate_shares(reference: Scores, seen: Scores, names: Sequence[str], seed:
         # Less than half a row is none: EM comes close to 0 and never there.
         shares.append(ClassShare(str(name), own, value, low if low * len(new) >= 0.5 else 0.0, high))
     disagreement = float(np.abs(found.shares - found.bbse).max())
-    return ClassShares(tuple(shares), METHOD, ASSUMPTIONS, (), len(seen), disagreement)
+    blind = () if new.foreign is not None and reference.foreign is not None else (BLIND,)
+    return ClassShares(tuple(shares), METHOD, ASSUMPTIONS + blind, (), len(seen), disagreement)
 
 
 def sampled(scores: Scores, rng: np.random.Generator) -> Scores:

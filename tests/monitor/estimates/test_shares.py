@@ -61,6 +61,14 @@ def test_more_than_a_change_of_shares_is_refused_by_name():
     assert any("the mean confidence is" in why or "EM and BBSE" in why for why in unsure.refused)
 
 
+def test_without_distances_it_says_that_less_was_looked_at():
+    found = estimate_shares(draw(300, 5), replace(draw(300, 6), foreign=None), NAMES)
+    assert found.refused == ()
+    assert found.assumptions[-1] == (
+        "how far the rows lie from the training rows is not known: only their scores were held against the reference"
+    )
+
+
 def test_too_few_rows_are_refused_and_classes_that_the_model_does_not_know_are_left_out():
     assert estimate_shares(draw(1000, 8), draw(10, 9), NAMES).refused == ("there are 10 new rows, 50 are needed",)
     reference = draw(1000, 10)
