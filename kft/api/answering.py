@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from kft import strategy
-from kft.answer.artifact import say_withheld, why_withheld
 from kft.answer.load import load_artifact, read_run
-from kft.api.answers_file import keep_columns, write_answers
-from kft.api.reading import progress_for
-from kft.data.inputs import Given, as_inputs, find_unusable, in_words, read_inputs
-from kft.deploy.load import open_artifact
+from kft.data.inputs import Given, as_inputs, read_inputs
+from kft.deploy.load import Shipped, open_artifact
 from kft.deploy.lookup import artifact_of
 from kft.notebook import Line, Piece, shows
 from kft.recipe.schema import DataSpec
 from kft.records.run_folder import open_run
+from kft.records.shipped import NAME as ABOUT
+from kft.records.shipped import file_digest
 from kft.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from kft.tasks.task import Answer, Task
-    from kft.train.progress import Progress
 
-CHUNK_ROWS = 4096
-"""Rows of a file that are answered, and written, before the next ones are: memory does not grow with the answers."""
 SHOWN = 8
 """Labels that a loaded run shows of its own."""
 
@@ -49,9 +44,12 @@ class Reading:
     column: str
     pair: str | None
 
-    def of_table(self, source: Any, unusable: Literal["error", "keep"] = "error") -> Given:
-        """Reads a DataFrame, a file or a folder; see ``read_inputs``."""
-        return read_inputs(source, self.task, self.spec, column=self.column, pair=self.pair, unusable=unusable)
+    def of_table(
+        self, source: Any, unusable: Literal["error", "keep"] = "error", spec: DataSpec | None = None
+    ) -> Given:
+        """Reads a DataFrame, a file or a folder, perhaps as another recipe says; see ``read_inputs``."""
+        spec = spec or self.spec
+        return read_inputs(source, self.task, spec, column=self.column, pair=self.pair, unusable=unusable)
 
 
 @shows
@@ -65,6 +63,7 @@ class Predictor:
         labels: What it can answer; empty for numbers.
         reading: How a person's inputs are read for it.
         answers: Answers inputs that were read already.
+        digest: sha256 of what says which files it is made of: another one may answer otherwise.
         note: What a person should know of the folder; mostly nothing.
     """
 
@@ -73,6 +72,7 @@ class Predictor:
     labels: tuple[str, ...]
     reading: Reading = field(repr=False)
     answers: Callable[[Sequence[Any]], list[Answer]] = field(repr=False)
+    digest: str = field(repr=False)
     note: str = ""
 
     def shown(self) -> Iterator[Piece]:
@@ -139,20 +139,26 @@ def load(run: str | Path, *, devices: str = "auto", warm: bool = True) -> Predic
 
     receipt, task = known.receipt, known.task
     reading = Reading(task, known.recipe.spec.data, receipt.text_column, receipt.pair_column)
-    return Predictor(known.folder.path, task.name, artifact.space.labels, reading, answers, known.note)
+    digest = file_digest(known.folder.manifest)
+    return Predictor(known.folder.path, task.name, artifact.space.labels, reading, answers, digest, known.note)
 
 
 def _load_shipped(folder: Path) -> Predictor:
     shipped = open_artifact(folder)
-    about, task = shipped.about, TASKS.get(shipped.about.task)
-    # The artifact cleans texts; what was cleaned before stays as it is.
-    spec = DataSpec(train=str(folder), html=about.reader.html, redact=about.reader.redact)
+    about, reading = shipped.about, reading_of(shipped)
 
     def answers(inputs: Sequence[Any]) -> list[Answer]:
-        return [task.kind.judging.given(answer) for answer in shipped.predict(inputs)]
+        return [reading.task.kind.judging.given(answer) for answer in shipped.predict(inputs)]
 
-    reading = Reading(task, spec, about.receipt.text_column, about.receipt.pair_column)
-    return Predictor(folder, about.task, about.labels, reading, answers)
+    return Predictor(folder, about.task, about.labels, reading, answers, file_digest(folder / ABOUT))
+
+
+def reading_of(shipped: Shipped) -> Reading:
+    """Returns how a person's inputs are read for an artifact."""
+    about = shipped.about
+    # The artifact cleans texts; what was cleaned before stays as it is.
+    spec = DataSpec(train=str(shipped.folder), html=about.reader.html, redact=about.reader.redact)
+    return Reading(TASKS.get(about.task), spec, about.receipt.text_column, about.receipt.pair_column)
 
 
 def predict(run: str | Path, inputs: Any, *, devices: str = "auto") -> list[Answer]:
@@ -176,80 +182,3 @@ def predict(run: str | Path, inputs: Any, *, devices: str = "auto") -> list[Answ
         'negative'
     """
     return load(run, devices=devices, warm=False).predict(inputs)
-
-
-@dataclass(frozen=True)
-class PredictFileResult:
-    """What was written.
-
-    Attributes:
-        output: The file.
-        n: Rows of the input.
-        answered: Rows that have an answer; the others cannot be used.
-    """
-
-    output: Path
-    n: int
-    answered: int
-
-
-def predict_file(
-    run: str | Path,
-    path: Path,
-    output: Path,
-    *,
-    columns: Sequence[str] | None = None,
-    skip_unusable: bool = False,
-    devices: str = "auto",
-) -> PredictFileResult:
-    """Answers for every row of a table, every line of a txt file or every image of a folder, in order; see ``predict``.
-
-    The file needs the columns the run was trained with; a .txt file holds one text a line. Answers are written
-    as they come; the file appears when the last one is there.
-
-    Args:
-        run: The run folder.
-        path: The file or folder.
-        output: Where the answers go: JSON lines, or a table where the name ends in .csv; see ``write_answers``.
-        columns: Those of the input that are kept beside the answers; default: all.
-        skip_unusable: Answers the other rows where some cannot be used; else these are an error.
-        devices: As for ``train``.
-
-    Raises:
-        DataError: The file cannot be read, has no such column, or an input cannot be used.
-        StorageError: The answers cannot be written.
-    """
-    predictor = load(run, devices=devices, warm=False)
-    given = predictor.reading.of_table(path, unusable="keep" if skip_unusable else "error")
-    table = keep_columns(given.table, columns, str(path))
-    skipped = find_unusable(given.inputs, predictor.reading.task) if skip_unusable else {}
-    progress = progress_for(quiet=False)
-    if predictor.note:
-        progress.note(predictor.note)
-    for note in given.notes:
-        progress.note(f"read       {note}")
-    why: Counter[str] = Counter()
-    answers = _in_chunks(predictor, given.inputs, skipped, why, progress)
-    write_answers(output, table, answers)
-    answered = len(given.inputs) - len(skipped)
-    if why:
-        progress.note(say_withheld(why, answered))
-    if skipped:
-        rows = f"{len(skipped):,} of {len(given.inputs):,} rows"
-        progress.note(f"{rows} cannot be used and have no answer: row {in_words(skipped)}")
-    return PredictFileResult(output, len(given.inputs), answered)
-
-
-def _in_chunks(
-    predictor: Predictor, inputs: Sequence[Any], skipped: dict[int, str], why: Counter[str], progress: Progress
-) -> Iterator[Answer | None]:
-    """Yields an answer a row, None where it cannot be used; counts in ``why`` what is withheld."""
-    with progress.task("answers", len(inputs)) as tick:
-        for start in range(0, len(inputs), CHUNK_ROWS):
-            places = range(start, min(start + CHUNK_ROWS, len(inputs)))
-            usable = [place for place in places if place + 1 not in skipped]
-            found = predictor.answers([inputs[place] for place in usable])
-            why.update(why_withheld(found))
-            answers = iter(found)
-            yield from (None if place + 1 in skipped else next(answers) for place in places)
-            tick(len(places))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -56,36 +55,78 @@ def keep_columns(table: pd.DataFrame, columns: Sequence[str] | None, where: str)
 
 
 def write_answers(path: Path, table: pd.DataFrame, answers: Iterable[Answer | None]) -> None:
-    """Writes answers as they come, as a table where the name ends in .csv and as JSON lines else; whole or not at all.
-
-    A row holds the input's columns, then the answer's fields. A column of the input with the name of a field becomes
-    ``input_<name>``: the label of a file that was labelled already, say. Where there is no answer, JSON lines have
-    ``null`` and a table has empty cells after the input's.
+    """Writes answers as they come, as ``AnswerRows`` does; whole or not at all.
 
     Args:
-        path: The file.
+        path: The file: a table where the name ends in .csv, JSON lines else.
         table: The input's columns, one row an answer.
         answers: In the order of the rows.
 
     Raises:
         StorageError: The disk is full or the folder cannot be written.
     """
-    written = iter(answers)
-    leading: list[Answer | None] = []
-    fields: tuple[str, ...] = FIELDS
-    for answer in written:
-        leading.append(answer)
-        if answer is not None:
-            fields = tuple(as_document(answer))
-            break
-    names = _apart([str(name) for name in table.columns], fields)
-    rows = zip(_rows(table), chain(leading, written), strict=True)
-    is_table = path.suffix.lower() == ".csv"
     with writing(path, elsewhere="choose another -o FILE") as file:
-        if is_table:
-            _write_table(file, (*names, *fields), rows, len(fields))
-        else:
-            _write_lines(file, names, rows)
+        rows = AnswerRows(file, path, [str(name) for name in table.columns])
+        rows.add(table_rows(table), answers)
+        rows.end()
+
+
+class AnswerRows:
+    """Rows of a file of answers: the input's columns, then the answer's fields.
+
+    A column of the input with the name of a field becomes ``input_<name>``: the label of a file that was labelled
+    already, say. Where there is no answer, JSON lines have ``null`` and a table has empty cells after the input's.
+
+    Args:
+        file: Open for writing.
+        path: A table where the name ends in .csv, JSON lines else.
+        columns: Of the input.
+        fields: Of an answer, where rows are in the file already; empty: the first answer tells.
+    """
+
+    def __init__(self, file: IO[bytes], path: Path, columns: Sequence[str], fields: Sequence[str] = ()) -> None:
+        self._file, self._is_table, self._columns = file, path.suffix.lower() == ".csv", columns
+        self.fields: tuple[str, ...] = tuple(fields)
+        self._names = _apart(columns, fields) if fields else []
+        self._held: list[tuple[Any, ...]] = []
+
+    def add(self, rows: Iterable[tuple[Any, ...]], answers: Iterable[Answer | None]) -> None:
+        """Writes rows with their answers, None where there is none; holds them back until one answer has come."""
+        for cells, answer in zip(rows, answers, strict=True):
+            if not self.fields:
+                if answer is None:
+                    self._held.append(cells)
+                    continue
+                self._begin(tuple(as_document(answer)))
+            self._write(cells, answer)
+
+    def end(self) -> None:
+        """Writes what was held back."""
+        if not self.fields:
+            self._begin(FIELDS)
+
+    def _begin(self, fields: tuple[str, ...]) -> None:
+        self.fields, self._names = fields, _apart(self._columns, fields)
+        if self._is_table:
+            self._put_table((*self._names, *fields))
+        for cells in self._held:
+            self._write(cells, None)
+        self._held.clear()
+
+    def _write(self, cells: tuple[Any, ...], answer: Answer | None) -> None:
+        if self._is_table:
+            none = ("",) * len(self.fields)
+            found = none if answer is None else tuple(map(_cell, as_document(answer).values()))
+            self._put_table((*map(_cell, cells), *found))
+            return
+        own = {name: _plain(cell) for name, cell in zip(self._names, cells, strict=True)}
+        line = None if answer is None else own | as_document(answer)
+        self._file.write((json.dumps(line, ensure_ascii=False, default=str) + "\n").encode("utf-8", "backslashreplace"))
+
+    def _put_table(self, cells: Sequence[str]) -> None:
+        text = io.StringIO(newline="")
+        row_writer(text)(cells)
+        self._file.write(text.getvalue().encode("utf-8", "backslashreplace"))
 
 
 def _apart(names: Sequence[str], fields: Sequence[str]) -> list[str]:
@@ -106,30 +147,11 @@ def _apart(names: Sequence[str], fields: Sequence[str]) -> list[str]:
     return found
 
 
-def _rows(table: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
+def table_rows(table: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
+    """Yields the cells of each row."""
     if not len(table.columns):
         return iter([()] * len(table))
     return table.itertuples(index=False, name=None)
-
-
-Rows = Iterable[tuple[tuple[Any, ...], "Answer | None"]]
-
-
-def _write_lines(file: IO[bytes], names: Sequence[str], rows: Rows) -> None:
-    for cells, answer in rows:
-        own = {name: _plain(cell) for name, cell in zip(names, cells, strict=True)}
-        line = None if answer is None else own | as_document(answer)
-        file.write((json.dumps(line, ensure_ascii=False, default=str) + "\n").encode("utf-8", "backslashreplace"))
-
-
-def _write_table(file: IO[bytes], header: Sequence[str], rows: Rows, fields: int) -> None:
-    text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="", write_through=True)
-    write = row_writer(text)
-    write(header)
-    for cells, answer in rows:
-        found = ("",) * fields if answer is None else tuple(map(_cell, as_document(answer).values()))
-        write((*map(_cell, cells), *found))
-    text.detach()  # the file is not this function's to close
 
 
 def _cell(value: Any) -> str:

@@ -13,6 +13,11 @@ from kft.deploy.export import Admitted, refuse_there, require_quantizable
 from kft.deploy.export import export as write_artifact
 from kft.deploy.formats.all_formats import choose_format
 from kft.deploy.gate import admit
+from kft.deploy.signing import require_key, sign_files
+from kft.deploy.wheel import write_wheel
+from kft.errors import RunError, StorageError
+from kft.monitor.reference import NAME as REFERENCE
+from kft.records.exported import note_export
 from kft.records.run_folder import RunFolder, open_run
 from kft.records.shipped import About
 
@@ -28,6 +33,9 @@ def export(
     quantize: str = "",
     force: bool = False,
     keep_examples: int = 0,
+    wheel: bool = False,
+    sign: str | Path | None = None,
+    password: str | None = None,
     data: Mapping[str, pd.DataFrame] | pd.DataFrame | None = None,
     quiet: bool = False,
 ) -> About:
@@ -44,12 +52,15 @@ def export(
         force: Ships a run whose gates fail, or whose files were changed; the artifact says so.
         keep_examples: So many test rows go along as they are, with their answers, for people who watch the model to
             look at. None else: what new rows are held against holds numbers, and no text or image.
+        wheel: Also writes it beside the destination as a wheel, called ``kft.deploy.wheel.wheel_name``.
+        sign: A private key on a curve of NIST's, as PEM: signs the artifact before it is there; see ``kft.sign``.
+        password: Of the key, where it has one.
         data: The DataFrames that the run was trained on, where it was.
         quiet: Prints no progress.
 
     Raises:
         GateError: A gate of the recipe fails.
-        UsageError: The format cannot be quantized so.
+        UsageError: The format cannot be quantized so, or the key cannot be used.
         RunError: The folder is no run, was changed, or was never evaluated; or its data have changed.
         ParityError: What would ship answers otherwise than what was evaluated.
         UsageError: The format is unknown, refused, or needs packages that are not installed.
@@ -61,6 +72,8 @@ def export(
     """
     chosen, target = choose_format(format), Path(destination)
     refuse_there(target)
+    if sign is not None:
+        require_key(Path(sign), password)
     known, result, forced = admit(open_run(Path(run)), force=force)
     require_quantizable(known.task, chosen, quantize)
     progress = progress_for(quiet)
@@ -73,8 +86,21 @@ def export(
     require_same_data(known.folder, known.receipt, split)
     card = known.folder.card.read_text(encoding="utf-8") if known.folder.card.is_file() else _card(known.folder)
     admitted = Admitted(known, result, split.test, split.valid, forced, card, quantize, force, keep_examples)
+
+    def finish(folder: Path, about: About) -> None:
+        if sign is not None:
+            progress.note(f"signed     with {sign}")
+            sign_files(folder, Path(sign), password)
+        if wheel:
+            write_wheel(folder, about, target.parent)
+
     with strategy.start("one").scope():
-        return write_artifact(admitted, target, chosen, progress)
+        about = write_artifact(admitted, target, chosen, progress, finish)
+    try:
+        note_export(known.folder, target, about, reference=REFERENCE in about.files)
+    except (RunError, StorageError) as error:  # the artifact is whole, whatever the run folder says of it
+        progress.note(f"not noted  the run's own list of its artifacts stays as it is: {error.problem}")
+    return about
 
 
 def _card(folder: RunFolder) -> str:

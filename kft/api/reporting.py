@@ -14,7 +14,7 @@ from kft.api.reading import frames_of, progress_for, split_of, vectors_of
 from kft.errors import AssetError, DataError, ModelError, RunError
 from kft.evaluate.mistakes import find_mistakes, predictions_hash
 from kft.notebook import Line, Link, Piece, Table, shows
-from kft.records.document import write_document
+from kft.records.document import read_document, write_document
 from kft.records.files import require_writable, write_file
 from kft.records.manifest import ALL, is_intact, require_intact, sealing
 from kft.records.mistakes import Mistakes
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from kft.records.compare import Comparison
+    from kft.records.monitored import MonitorResult
     from kft.report.record import RunRecord
     from kft.train.progress import Progress
 
@@ -81,6 +82,7 @@ def report(
     *,
     data: pd.DataFrame | Mapping[str, pd.DataFrame] | None = None,
     compare: str | Path | None = None,
+    monitor: str | Path | None = None,
     quiet: bool = False,
 ) -> ReportResult:
     """Writes RUN/report.html, RUN/card.md and RUN/mistakes.json from what is in a run folder.
@@ -89,10 +91,12 @@ def report(
         run: An evaluated run.
         data: The DataFrames that the run was trained on, where it was; without them the mistakes are not shown.
         compare: The folder of a ``kft.compare`` on the same split, whose table and verdict the page then has.
+        monitor: The folder that ``kft.monitor`` wrote of an artifact of this run: what it said last is told.
         quiet: Prints no progress.
 
     Raises:
-        RunError: The folder is no run, or it was not evaluated; or the comparison is on another split.
+        RunError: The folder is no run, or it was not evaluated; or the comparison is on another split, or the monitor
+            of another run's artifact.
         StorageError: The disk is full or the folder cannot be written.
 
     Example:
@@ -110,6 +114,8 @@ def report(
     require_writable(folder.path)
     note = require_intact(folder, set(ALL) - {"mistakes.json"})
     record = read_record(folder)
+    if monitor is not None:
+        record = replace(record, monitored=_monitored(Path(monitor), record))
     _require_weights(folder)
     _require_backbone(record)
     comparison = None if compare is None else _comparison(Path(compare), record)
@@ -141,6 +147,22 @@ def _comparison(folder: Path, record: RunRecord) -> Comparison:
             received=found.split_hash[:16],
             expected=f"{record.receipt.split_hash[:16]}, as in {record.run.receipt}",
             next_step=f"kft compare {record.run.recipe}",
+        )
+    return found
+
+
+def _monitored(folder: Path, record: RunRecord) -> MonitorResult:
+    from kft.records.monitored import NAME, MonitorResult
+
+    found = read_document(MonitorResult, folder / NAME, next_step=f"kft monitor ARTIFACT DATA -o {folder}")
+    versions = [each.version for each in record.exports]
+    if found.version not in versions:
+        raise RunError(
+            "this monitor watches an artifact of another run, so it says nothing of this one",
+            where=str(folder / NAME),
+            received=f"{found.name}, version {found.version}",
+            expected=f"one of {', '.join(versions)}" if versions else "an artifact of this run, which has none",
+            next_step=f"kft export {record.run.path} DEST, then kft monitor DEST DATA -o {folder}",
         )
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from kft.serve.answering import Server
     from kft.serve.loading import Source
     from kft.serve.measures import Measures
-    from kft.serve.models import Followed, Served, Version
+    from kft.serve.models import Followed, Load, Served, Version
     from kft.serve.shadow import Shadow
 
 NEEDS = ("fastapi", "uvicorn", "prometheus_client", "python_multipart")
@@ -97,11 +98,12 @@ def serve(
     with running.take_port(host, port) as taken:
         recorder = Recorder(Path(record).expanduser(), say) if record else None
         measures = Measures()
-        served = by_name(_open_all(_listed(artifacts), bounds, measures))
+        load = partial(_load, say=say if record else None)
+        served = by_name(_open_all(_listed(artifacts), load, bounds, measures))
         noted = Log(say, requests=log != "none", contents=log == "contents")
         shadows = _open_shadows(_listed(shadow), served, measures, say)
         server = Server(served, bounds, measures, noted, recorder, shadows)
-        following = Following(_resolve, _load, follow_seconds)
+        following = Following(_resolve, load, follow_seconds)
         app = make_app(server, Access(token, local=running.is_loopback(host)), following)
         about = Serving(running.address_of(taken), bool(token), _about(server))
         running.run(
@@ -124,14 +126,14 @@ def _about(server: Server) -> tuple[Mapping[str, Any], ...]:
     )
 
 
-def _open_all(artifacts: Sequence[str | Path], limits: Limits, measures: Measures) -> list[Served]:
+def _open_all(artifacts: Sequence[str | Path], load: Load, limits: Limits, measures: Measures) -> list[Served]:
     from kft.serve.loading import read_source
     from kft.serve.models import Followed, Served
 
     found = []
     for each in artifacts:
         source = read_source(str(each))
-        version = _load(_resolve(source.place), source.name)
+        version = load(_resolve(source.place), source.name)
         found.append(Served(Followed(source.place, version, moves=_moves(source)), limits, measures))
     if not found:
         raise UsageError("there is nothing to serve", expected="at least one artifact", next_step="kft serve --help")
@@ -179,11 +181,11 @@ def _resolve(place: str) -> Path:
     return resolve(place)
 
 
-def _load(folder: Path, name: str) -> Version:
+def _load(folder: Path, name: str, say: Callable[[str], None] | None = None) -> Version:
     from kft.deploy.load import open_artifact
     from kft.serve.loading import load_version
 
-    return load_version(open_artifact, folder, name)
+    return load_version(open_artifact, folder, name, say)
 
 
 def _limits(given: Mapping[str, float]) -> Limits:

@@ -9,6 +9,7 @@ import rich_click as click
 
 from kft.cli.common import output_options, print_json, terms_option
 from kft.deploy.formats.all_formats import FORMATS, REFUSED
+from kft.deploy.signing import SIGNATURE
 from kft.records.estimate import metric_title, percent
 from kft.records.quantized import Quantized
 from kft.terminal import echo
@@ -36,6 +37,11 @@ QUANTIZATIONS = sorted({name for each in FORMATS for name in each.quantizations}
 @click.option("--force", is_flag=True, help="Ship it although a gate fails or a file was changed, and say so in it.")
 @click.option("--wheel", is_flag=True, help="Also write it beside DEST as a wheel: pip install brings what it needs.")
 @click.option(
+    "--sign",
+    metavar="KEY",
+    help="Also sign it with this private key (PEM), as kft sign does; KFT_KEY_PASSWORD holds the key's password.",
+)
+@click.option(
     "--keep-examples",
     type=click.IntRange(0, 1000),
     default=0,
@@ -51,6 +57,7 @@ def export(
     quantize: str | None,
     force: bool,
     wheel: bool,
+    sign: str | None,
     keep_examples: int,
     as_json: bool,
     quiet: bool,
@@ -59,8 +66,10 @@ def export(
 
     A fresh process, where kft cannot be imported, answers the test split. Exit 1 when a gate of the recipe fails.
     """
+    import os
+
     from kft.api import exporting
-    from kft.deploy.wheel import write_wheel
+    from kft.deploy.wheel import wheel_name
 
     about = exporting.export(
         *(run, destination),
@@ -68,9 +77,12 @@ def export(
         quantize=quantize or "",
         force=force,
         keep_examples=keep_examples,
+        wheel=wheel,
+        sign=sign,
+        password=os.environ.get("KFT_KEY_PASSWORD"),
         quiet=quiet,
     )
-    written = write_wheel(Path(destination), about, Path(destination).parent) if wheel else None
+    written = Path(destination).parent / wheel_name(about) if wheel else None
     if as_json:
         print_json({"artifact": destination, "wheel": written, "about": about})
         return 0
@@ -82,6 +94,8 @@ def export(
         held += f": {parity.n:,} of {parity.of:,} test rows answered as they were evaluated, "
         held += f"probabilities within {parity.largest:.1e}"
     echo(held)
+    if sign is not None:
+        echo(f"signed     {Path(destination) / SIGNATURE}")
     if written is not None:
         echo(f"pip install {written}")
     return 0

@@ -13,9 +13,10 @@ WIDEST = 110
 @click.command()
 @click.argument("run")
 @click.option("--compare", "compared", metavar="DIR", help="The folder of a kft compare on the same split, shown too.")
+@click.option("--monitor", metavar="DIR", help="What kft monitor -o wrote of an artifact of the run, told too.")
 @terms_option
 @output_options
-def report(run: str, compared: str | None, as_json: bool, quiet: bool) -> int:
+def report(run: str, compared: str | None, monitor: str | None, as_json: bool, quiet: bool) -> int:
     """Write RUN/report.html, a page for people, and RUN/card.md, a model card.
 
     The page answers four questions from the run folder: is it measurable, is the data trustworthy, can the output be
@@ -26,7 +27,7 @@ def report(run: str, compared: str | None, as_json: bool, quiet: bool) -> int:
 
     from kft.api import reporting as api
 
-    result = api.report(run, compare=compared, quiet=quiet)
+    result = api.report(run, compare=compared, monitor=monitor, quiet=quiet)
     if as_json:
         print_json(result.as_dict())
         return 0

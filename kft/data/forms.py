@@ -15,6 +15,7 @@ from kft.data.columns import LABEL_NAMES
 from kft.data.dialects import PLAIN, Dialect
 from kft.data.exports import take_out
 from kft.data.json_rows import read_json, refuse_unread
+from kft.data.labelling import as_drawn
 from kft.data.reading import Table, load_text, open_table
 from kft.data.sentences import MAYBE, MOSTLY, SUFFIXES, group_words, has_sentences, is_tag, read_sentences
 from kft.errors import DataError
@@ -99,7 +100,8 @@ def _read_file(path: Path, task: Task, dialect: Dialect) -> Form:
             if sentences is not None:
                 return _said(sentences, said)
     table = open_table(path, dialect)
-    return Form(table.frame, table.notes, table=table)
+    frame = as_drawn(table.frame) if table.separator else table.frame
+    return Form(frame, table.notes, table=table)
 
 
 def _said(frame: pd.DataFrame, notes: tuple[str, ...] = ()) -> Form:

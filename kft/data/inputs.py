@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -39,11 +39,13 @@ class Given:
         table: The columns they came with, one row an input: those of the table, or what a folder's images or a file's
             lines are called.
         notes: What was guessed in reading them, one sentence each.
+        form: Empty where the rows are those of a table; else what it is; see ``kft.data.forms.Form``.
     """
 
     inputs: list[Input]
     table: pd.DataFrame
     notes: tuple[str, ...] = ()
+    form: str = ""
 
 
 def read_inputs(
@@ -71,11 +73,11 @@ def read_inputs(
         DataError: The file cannot be read, has no such column, or an input cannot be used.
     """
     where = str(source) if isinstance(source, Path) else "the DataFrame"
-    raw, table, notes = _raw_inputs(source, task, spec, where, column, pair)
+    raw, table, notes, form = _raw_inputs(source, task, spec, where, column, pair)
     if task.reads.files and not _is_image_source(source):
         found = find_files(raw, image_folder(source, Path.cwd()))
         raw, notes = found.paths, (*notes, *found.notes)
-    return Given(require_inputs(raw, task, where, spec, unusable), table, notes)
+    return Given(require_inputs(raw, task, where, spec, unusable), table, notes, form)
 
 
 def _is_image_source(source: Path | pd.DataFrame) -> bool:
@@ -85,19 +87,19 @@ def _is_image_source(source: Path | pd.DataFrame) -> bool:
 
 def _raw_inputs(
     source: Path | pd.DataFrame, task: Task, spec: DataSpec, where: str, column: str, pair: str | None
-) -> tuple[Sequence[Any], pd.DataFrame, tuple[str, ...]]:
+) -> tuple[Sequence[Any], pd.DataFrame, tuple[str, ...], str]:
     if isinstance(source, Path) and task.reads.files and _is_image_source(source):
         paths = all_images(source) if source.is_dir() else [source]
         folder = image_folder(source, Path.cwd())
-        return paths, _one_column(task, [os.path.relpath(path, folder) for path in paths]), ()
+        return paths, _one_column(task, [os.path.relpath(path, folder) for path in paths]), (), ""
     if isinstance(source, Path) and task.reads is TEXT and (source.is_dir() or source.suffix.lower() in ALONE):
-        return _documents(source, where)
+        return *_documents(source, where), ""
     if isinstance(source, Path) and source.suffix.lower() == ".txt" and not (task.reads.files or task.reads.pairs):
         loaded = load_text(source, spec.encoding)
         if not (task.kind.learning.per_token and holds_words(loaded.text[:HEAD], source)):
             lines = split_lines(loaded.text)
             if not (spec.columns and lines and len(lines[0].split("\t")) == len(spec.columns) > 1):
-                return lines, _one_column(task, lines), (loaded.note,) if loaded.note else ()
+                return lines, _one_column(task, lines), (loaded.note,) if loaded.note else (), ""
     dialect, headed = _as_trained(source, spec, column)
     form = read_source(source, task, dialect=dialect, unlabelled=True)
     frame, notes = open_documents(form.frame, spec, source, Path.cwd()), (*form.notes, *headed)
@@ -113,13 +115,13 @@ def _raw_inputs(
                 next_step=f"name the column that holds them {wanted!r} in the first line",
             )
     if pair is not None:
-        return list(zip(as_texts(frame[named]), as_texts(frame[pair]), strict=True)), frame, notes
+        return list(zip(as_texts(frame[named]), as_texts(frame[pair]), strict=True)), frame, notes, form.name
     if task.reads.files:
-        return as_texts(frame[named]), frame, notes
+        return as_texts(frame[named]), frame, notes, form.name
     texts = [value if isinstance(value, Unreadable) else as_text(joined(value)) for value in frame[named]]
     if spec.document is not None:
         frame = frame.drop(columns=[named])  # answers stand beside the paths
-    return texts, frame, notes
+    return texts, frame, notes, form.name
 
 
 def _documents(source: Path, where: str) -> tuple[Sequence[Any], pd.DataFrame, tuple[str, ...]]:
@@ -210,18 +212,35 @@ def require_inputs(
     noun = f"{task.reads.medium}s"
     if not inputs:
         raise DataError("there is nothing to answer", where=where, expected=f"at least one {noun[:-1]}")
-    problems = find_unusable(inputs, task) if unusable == "error" else {}
-    if problems:
-        state = "is empty" if len(problems) == 1 else "are empty"
-        empty = all(problem.endswith("empty text") for problem in problems.values())
-        raise DataError(
-            f"{len(problems)} of {len(inputs)} {noun} {state if empty else 'cannot be used'}",
-            where=f"{where}, row {in_words(problems)}",
-            received=None if empty else next(iter(problems.values())),
-            expected=f"{task.reads.one} in every row",
-            next_step="leave these rows out; kft predict --skip-unusable answers the others of a file",
-        )
+    if unusable == "error":
+        refuse_unusable(find_unusable(inputs, task), len(inputs), task, where)
     return inputs
+
+
+def refuse_unusable(problems: Mapping[int, str], count: int, task: Task, where: str) -> None:
+    """Refuses inputs of which some cannot be answered.
+
+    Args:
+        problems: From ``find_unusable``.
+        count: How many inputs there are.
+        task: What the model reads.
+        where: Where they come from.
+
+    Raises:
+        DataError: There are some; names the first rows.
+    """
+    if not problems:
+        return
+    noun = f"{task.reads.medium}s"
+    state = "is empty" if len(problems) == 1 else "are empty"
+    empty = all(problem.endswith("empty text") for problem in problems.values())
+    raise DataError(
+        f"{len(problems)} of {count} {noun} {state if empty else 'cannot be used'}",
+        where=f"{where}, row {in_words(problems)}",
+        received=None if empty else next(iter(problems.values())),
+        expected=f"{task.reads.one} in every row",
+        next_step="leave these rows out; kft predict --skip-unusable answers the others of a file",
+    )
 
 
 def find_unusable(inputs: Sequence[Any], task: Task) -> dict[int, str]:

@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -21,12 +21,13 @@ from kft.answer.load import Run, load_artifact
 from kft.deploy.bundle import packages_for, run_script
 from kft.deploy.cost import Answered, failures, measure_cost, measure_footprints, pass_gates
 from kft.deploy.evaluated import require_as_evaluated
-from kft.deploy.formats.format import Format
+from kft.deploy.formats.format import Format, Source
 from kft.deploy.near import Near
 from kft.deploy.parity import answered_alone, hold_reading, hold_to
 from kft.deploy.reference import make_reference
-from kft.deploy.referring import Tested, write_reference
+from kft.deploy.referring import Referred, write_reference
 from kft.deploy.runner.trace import Stages
+from kft.deploy.strings.proof import hold_graph
 from kft.deploy.watching import Looked
 from kft.errors import UsageError
 from kft.monitor.reference import MOST_ROWS as MOST_REFERRED
@@ -35,6 +36,7 @@ from kft.records.document import read_if_there
 from kft.records.files import require_writable, storage_errors, write_file
 from kft.records.metrics import EvaluateResult
 from kft.records.shipped import NAME, About, Parity, Reading, write_about
+from kft.runtime import quiet_stderr
 
 if TYPE_CHECKING:
     from kft.answer.artifact import Artifact
@@ -77,7 +79,13 @@ class Admitted:
     keep_examples: int = 0
 
 
-def export(admitted: Admitted, destination: Path, format_: Format, progress: Progress) -> About:
+def export(
+    admitted: Admitted,
+    destination: Path,
+    format_: Format,
+    progress: Progress,
+    finish: Callable[[Path, About], None] = lambda folder, about: None,
+) -> About:
     """Writes an artifact, proves that it answers as what was evaluated, and puts it in its place.
 
     Args:
@@ -85,6 +93,7 @@ def export(admitted: Admitted, destination: Path, format_: Format, progress: Pro
         destination: A folder that is not there yet.
         format_: Of the model's file.
         progress: Told what goes on.
+        finish: Done with the whole folder before it takes its place; if that fails, there is no artifact either.
 
     Raises:
         ParityError: What would ship answers otherwise; nothing is left behind.
@@ -99,19 +108,23 @@ def export(admitted: Admitted, destination: Path, format_: Format, progress: Pro
         graph = answering_graph(artifact)
         quantization = format_.quantization(admitted.quantize) if admitted.quantize else None
         whole = (folder if quantization is None else Path(work)) / format_.model
-        format_.write(graph, whole)
+        test = admitted.test.take(_rows(len(admitted.test), admitted.run.recipe.spec.seed))
+        assert test.labels is not None
+        inputs = list(test.inputs)
+        with quiet_stderr():  # converters start sessions of their own; what they say is shown if they fail
+            written = format_.write(Source(graph, artifact, inputs[:GOLDEN]), whole)
+        if written.note:
+            progress.note(written.note)
         if quantization is not None:
             progress.note(f"quantized  {admitted.quantize}: {quantization.about}")
             quantization.write(graph, whole, folder / format_.model)
         if artifact.reader.tokenizer is not None:
             artifact.reader.tokenizer.tokenizer.save(str(folder / "tokenizer.json"))
-        about = replace(_about(admitted, artifact, format_, graph), alone=bool(quantization and quantization.alone))
+        about = replace(_about(admitted, artifact, format_, graph), takes=written.takes)
+        about = replace(about, alone=bool(quantization and quantization.alone))
         write_file(folder / "run.py", run_script(about))
         write_file(folder / "card.md", admitted.card)
-        test = admitted.test.take(_rows(len(admitted.test), admitted.run.recipe.spec.seed))
         progress.note(f"proof      {len(test):,} of {len(admitted.test):,} test rows, in a process without kft")
-        assert test.labels is not None
-        inputs = list(test.inputs)
         near = Near(about.answers, artifact.decisions, format_.tolerance)
         reference = make_reference(artifact, inputs, list(test.labels))
         require_as_evaluated(admitted.run, list(test.ids), reference, near)
@@ -121,19 +134,18 @@ def export(admitted: Admitted, destination: Path, format_: Format, progress: Pro
         answered = Answered(test, len(admitted.test), reference.stages, found)
         if quantization is None:
             verdict = hold_to(reference.stages, found, inputs, near)
+            if about.takes:
+                hold_graph(folder, about, reference.stages, found, near, inputs)
         else:
             hold_reading(reference.stages, found, inputs)
         progress.note(_refer(admitted, artifact, about, folder, found))
         if quantization is not None:
-            return write_about(folder, _with_cost(admitted, artifact, about, answered, (folder, whole)))
-        parity = Parity(
-            n=len(test),
-            of=len(admitted.test),
-            golden=min(GOLDEN, len(test)),
-            tolerance=format_.tolerance,
-            **vars(verdict),
-        )
-        about = write_about(folder, replace(about, parity=parity))
+            about = _with_cost(admitted, artifact, about, answered, (folder, whole))
+        else:
+            counts = {"n": len(test), "of": len(admitted.test), "golden": min(GOLDEN, len(test))}
+            about = replace(about, parity=Parity(**counts, tolerance=format_.tolerance, **vars(verdict)))
+        about = write_about(folder, about)
+        finish(folder, about)
     return about
 
 
@@ -156,7 +168,7 @@ def _refer(admitted: Admitted, artifact: Artifact, about: About, folder: Path, f
         truth = np.asarray(artifact.kind.judging.truth(list(test.labels), artifact.space), np.int32)
     looked = [Looked(*pair) for pair in zip(found.answers, found.outputs, strict=True)]
     valid = admitted.valid.take(np.random.default_rng(seed).permutation(len(admitted.valid)))
-    made, size = write_reference(folder, about, Tested(test.inputs, looked, truth), valid.inputs)
+    made, size = write_reference(folder, about, Referred(test.inputs, looked, truth), valid.inputs)
     if admitted.keep_examples:
         drawn = np.random.default_rng(seed).permutation(len(looked))[: admitted.keep_examples]
         lines = [{"input": _carried(test.inputs[place]), "answer": found.answers[place]} for place in drawn]

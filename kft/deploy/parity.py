@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,22 +66,43 @@ def answered_alone(folder: Path, inputs: Sequence[Any], uses: Sequence[str]) -> 
     Raises:
         ParityError: The process fails; the message has its last words.
     """
+    script = [str(folder.resolve() / "run.py")]
+    return run_alone(script, inputs, uses, ("--stages",), load_stages)
+
+
+def run_alone(
+    script: Sequence[str],
+    inputs: Sequence[Any],
+    uses: Sequence[str],
+    before: Sequence[str] = (),
+    load: Callable[[Path], Any] = lambda made: json.loads(made.read_text(encoding="utf-8")),
+) -> Any:
+    """Runs a script in a fresh process without kft, on a file of inputs, and returns what it writes.
+
+    Args:
+        script: Its path, and what it is given before the file of inputs.
+        inputs: Raw; a line of JSON each.
+        uses: Packages that it may import beside NumPy.
+        before: What stands before the path that it writes to.
+        load: Reads what it wrote.
+
+    Raises:
+        ParityError: The process fails; the message has its last words.
+    """
     with tempfile.TemporaryDirectory(prefix="kft-alone-") as work:
-        asked, made = Path(work) / "inputs.jsonl", Path(work) / "stages.npz"
+        asked, made = Path(work) / "inputs.jsonl", Path(work) / "made.npz"
         asked.write_text("".join(json.dumps(given, default=_absolute) + "\n" for given in inputs), encoding="utf-8")
         blocked = ",".join(name for name in NEVER if name not in uses and BROUGHT_BY.get(name) not in uses)
-        command = [sys.executable, "-I", "-c", ALONE, blocked, str(folder.resolve() / "run.py"), str(asked)]
-        done = subprocess.run(
-            [*command, "--stages", str(made)], cwd=work, capture_output=True, text=True, stdin=subprocess.DEVNULL
-        )
+        command = [sys.executable, "-I", "-c", ALONE, blocked, *script, str(asked), *before, str(made)]
+        done = subprocess.run(command, cwd=work, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         if done.returncode or not made.is_file():
             raise ParityError(
                 "what would ship does not answer",
-                where="its run.py, in a process without kft",
+                where=f"its {Path(script[0]).name}, in a process without kft",
                 received=(done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1],
                 next_step="nothing was exported; kft export --debug shows the process's own words",
             ) from RuntimeError(done.stderr)
-        return load_stages(made)
+        return load(made)
 
 
 def hold_to(expected: Stages, found: Stages, inputs: Sequence[Any], near: Near) -> Verdict:

@@ -23,7 +23,7 @@ MOST_KNOWN = 1_000
 
 
 @dataclass(frozen=True)
-class Tested:
+class Referred:
     """Rows of a test split.
 
     Attributes:
@@ -37,7 +37,7 @@ class Tested:
     truth: np.ndarray | None
 
 
-def write_reference(folder: Path, about: About, test: Tested, valid: Sequence[Any]) -> tuple[Reference, int]:
+def write_reference(folder: Path, about: About, test: Referred, valid: Sequence[Any]) -> tuple[Reference, int]:
     """Writes the reference of an artifact, and returns it and its size in bytes.
 
     Args:
@@ -49,12 +49,27 @@ def write_reference(folder: Path, about: About, test: Tested, valid: Sequence[An
     Raises:
         StorageError: The disk is full or the folder cannot be written.
     """
-    watcher = watch(open_model(folder, as_document(about)))
-    watcher = replace(watcher, lens=replace(watcher.lens, known=know(watcher, valid, len(about.labels))))
-    looked = [*test.looked, *watcher.look(test.inputs[len(test.looked) :])]
-    seen = watcher.seen(test.inputs, looked)
-    made = make_reference((about.task, about.labels), watcher.lens.known, seen, test.truth, about.receipt.seed)
+    made = refer(
+        watch(open_model(folder, as_document(about))), (about.task, about.labels), test, valid, about.receipt.seed
+    )
     return made, save_reference(folder / NAME, made)
+
+
+def refer(
+    watcher: Watcher, subject: tuple[str, tuple[str, ...]], test: Referred, valid: Sequence[Any], seed: int
+) -> Reference:
+    """Returns what new rows of a model are held against.
+
+    Args:
+        watcher: Of the model.
+        subject: Its task and labels.
+        test: Rows of its test split.
+        valid: Inputs of its valid split, in an order drawn at random.
+        seed: Draws samples, and orders equal values.
+    """
+    watcher = replace(watcher, lens=replace(watcher.lens, known=know(watcher, valid, len(subject[1]))))
+    looked = [*test.looked, *watcher.look(test.inputs[len(test.looked) :])]
+    return make_reference(subject, watcher.lens.known, watcher.seen(test.inputs, looked), test.truth, seed)
 
 
 def know(watcher: Watcher, valid: Sequence[Any], classes: int) -> Known:

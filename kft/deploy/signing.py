@@ -40,11 +40,8 @@ def sign_files(folder: Path, key: Path, password: str | None = None) -> Path:
         UsageError: The key cannot be used, or the extra is not installed.
         StorageError: The signature cannot be written.
     """
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    signing = _library().signing
-    secret = None if password is None else password.encode()
-    _require_curve(_load_key(key, "private", load_pem_private_key, secret).public_key(), key)
+    require_key(key, password)
+    signing, secret = _library().signing, None if password is None else password.encode()
     with tempfile.TemporaryDirectory() as scratch:
         made = Path(scratch) / SIGNATURE
         # The library hands the password on to a function that takes bytes alone.
@@ -52,6 +49,19 @@ def sign_files(folder: Path, key: Path, password: str | None = None) -> Path:
         config.set_hashing_config(_hashing()).sign(folder, made)
         write_file(folder / SIGNATURE, made.read_bytes(), elsewhere="copy the artifact to a folder that can be written")
     return folder / SIGNATURE
+
+
+def require_key(key: Path, password: str | None = None) -> None:
+    """Refuses a private key that cannot sign.
+
+    Raises:
+        UsageError: It cannot be read, is on another curve, or the extra is not installed.
+    """
+    _library()
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    secret = None if password is None else password.encode()
+    _require_curve(_load_key(key, "private", load_pem_private_key, secret).public_key(), key)
 
 
 def check_signature(folder: Path, public_key: Path, files: Mapping[str, str]) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from kft.data.images import read_file, stored_size
 from kft.deploy.runner.model import IMAGES, READ_AT_ONCE, Model
-from kft.deploy.runner.reading import Read
+from kft.deploy.runner.reading import Read, RowError
 from kft.deploy.runner.trace import Row
 from kft.errors import DataError
 from kft.monitor.gauges.texts import Spelling
@@ -72,34 +72,43 @@ class Watcher:
             before: Keys of the rows before these, by which copies are told.
 
         Raises:
-            DataError: An input cannot be used.
+            DataError: An input cannot be used; names its row.
         """
-        answers: list[Answer] = []
-        parts: list[Seen] = []
-        for start in range(0, len(inputs), READ_AT_ONCE):
-            given = inputs[start : start + READ_AT_ONCE]
-            read, outputs = self.model.computed(given)
-            named = self.model.named(read, outputs)
-            parts.append(self._seen(given, read, [Looked(*pair) for pair in zip(named, outputs, strict=True)], before))
-            before = np.concatenate([before, parts[-1].keys])[-WITHIN:]
-            answers += named
-        return answers, Seen.join(parts)
+        found = self._see(inputs, before, skip=False)
+        return found.answers, found.seen
 
     def see_usable(self, inputs: Sequence[Any], before: np.ndarray = NO_ROWS) -> Usable:
         """Does as ``see``, and leaves out inputs that cannot be used: an empty text, a damaged image."""
+        return self._see(inputs, before, skip=True)
+
+    def _see(self, inputs: Sequence[Any], before: np.ndarray, *, skip: bool) -> Usable:
+        answers: list[Answer] = []
+        seen: list[Seen] = []
         unusable: dict[int, str] = {}
         for start in range(0, len(inputs), READ_AT_ONCE):
             part = inputs[start : start + READ_AT_ONCE]
-            if self._problem(part):
-                found = ((start + place, self._problem([given])) for place, given in enumerate(part))
-                unusable |= {place: problem for place, problem in found if problem}
+            try:
+                read = self.model.reader.read(part)
+            except DataError as error:
+                if not skip:
+                    raise (error.after(start) if isinstance(error, RowError) else error) from None
+                problems = {place: problem for place, given in enumerate(part) if (problem := self._problem(given))}
+                unusable |= {start + place: problem for place, problem in problems.items()}
+                part = [given for place, given in enumerate(part) if place not in problems]
+                if not part:
+                    continue
+                read = self.model.reader.read(part)
+            outputs = self.model.compute(read)
+            named = self.model.named(read, outputs)
+            seen.append(self._seen(part, read, [Looked(*pair) for pair in zip(named, outputs, strict=True)], before))
+            before = np.concatenate([before, seen[-1].keys])[-WITHIN:]
+            answers += named
         places = np.array([place for place in range(len(inputs)) if place not in unusable], np.int64)
-        answers, seen = self.see([inputs[place] for place in places], before)
-        return Usable(answers, seen, places, unusable)
+        return Usable(answers, Seen.join(seen), places, unusable)
 
-    def _problem(self, inputs: Sequence[Any]) -> str:
+    def _problem(self, given: Any) -> str:
         try:
-            self.model.reader.read(inputs)
+            self.model.reader.read([given])
         except DataError as error:
             return f"{error.problem}: {error.received}" if error.received else error.problem
         return ""
@@ -108,7 +117,8 @@ class Watcher:
         """Answers inputs, and keeps what is wanted to see them later."""
         found: list[Looked] = []
         for start in range(0, len(inputs), READ_AT_ONCE):
-            read, outputs = self.model.computed(inputs[start : start + READ_AT_ONCE])
+            read = self.model.reader.read(inputs[start : start + READ_AT_ONCE])
+            outputs = self.model.compute(read)
             found += map(Looked, self.model.named(read, outputs), outputs)
         return found
 

@@ -58,8 +58,7 @@ def write_wheel(artifact: Path, about: About, folder: Path) -> Path:
     Raises:
         StorageError: The disk is full or the folder cannot be written.
     """
-    module = module_name(about.name)
-    version = f"1.0+{about.version}"
+    module, version = module_name(about.name), _version(about)
     facts = f"{module}-{version}.dist-info"
     texts = {
         f"{module}/__init__.py": INIT.replace("{module}", module),
@@ -67,7 +66,7 @@ def write_wheel(artifact: Path, about: About, folder: Path) -> Path:
         f"{facts}/METADATA": _metadata(module, version, about),
         f"{facts}/WHEEL": WHEEL,
     }
-    path = folder / f"{module}-{version}-py3-none-any.whl"
+    path = folder / wheel_name(about)
     with writing(path, elsewhere="choose another DEST") as file, zipfile.ZipFile(file, "w") as wheel:
         record = []
         for name, content in texts.items():
@@ -79,6 +78,15 @@ def write_wheel(artifact: Path, about: About, folder: Path) -> Path:
             record.append(_recorded(name, source.read_bytes()))
         wheel.writestr(f"{facts}/RECORD", "".join([*record, f"{facts}/RECORD,,\n"]))
     return path
+
+
+def wheel_name(about: About) -> str:
+    """Returns what the file of an artifact's wheel is called."""
+    return f"{module_name(about.name)}-{_version(about)}-py3-none-any.whl"
+
+
+def _version(about: About) -> str:
+    return f"1.0+{about.version}"
 
 
 def module_name(name: str) -> str:

@@ -55,7 +55,7 @@ def hashed_ids(ids: np.ndarray) -> np.ndarray:
 
     Example:
         >>> hashed_ids(np.array([0, 1, 2])).tolist()
-        [0, 20251, 7734]
+        [0, 20251, 7735]
     """
     return (((ids.astype(np.uint64) * _ODD) & np.uint64(0xFFFFFFFF)) >> _SHIFT).astype(np.int64)
 

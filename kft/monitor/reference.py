@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from kft.monitor.gauges.all_gauges import GAUGES
 from kft.monitor.known import CELLS, DIRECTIONS, MOST_VECTORS, NOTHING, Known
 from kft.monitor.seen import Seen
 from kft.records.files import write_file
+from kft.records.monitored import Moments, moments
 
 NAME = "reference.safetensors"
 VERSION = 1
@@ -48,6 +49,7 @@ class Scored:
         label: ``int32[n]``: that of the answered class.
         confidence: ``float32[n]``.
         abstain: ``bool[n]``: whether the answer is withheld.
+        distance: ``float32[n]``: to the nearest valid vector; NaN where there are none.
         probabilities: ``float16[m, classes]``: of the first ``m <= n`` of these rows, which are a sample of them.
     """
 
@@ -55,6 +57,7 @@ class Scored:
     label: np.ndarray
     confidence: np.ndarray
     abstain: np.ndarray
+    distance: np.ndarray
     probabilities: np.ndarray
 
     @cached_property
@@ -75,6 +78,7 @@ class Reference:
         n_test: Test rows that were looked at.
         edges: Of each gauge, by name, in the order in which people are shown them.
         known: What is known of the valid split.
+        moments: Number, mean and standard deviation of the test rows, by gauge.
         scores: Of the test rows; None where an answer is not one class of many.
         vectors: ``float16[<= 500, width]``: a sample of those of the test rows; None where there are none.
     """
@@ -83,6 +87,7 @@ class Reference:
     labels: tuple[str, ...]
     n_test: int
     edges: Mapping[str, Edges]
+    moments: Mapping[str, Moments] = field(default_factory=dict)
     known: Known = NOTHING
     scores: Scored | None = None
     vectors: np.ndarray | None = None
@@ -127,11 +132,13 @@ def make_reference(
             test.label[order],
             test.confidence[order],
             test.abstain[order],
+            test.values.get("distance", np.full(len(test), np.nan))[order].astype(np.float32),
             test.probabilities[order[:most]].astype(np.float16),
         )
     if test.vectors is not None:
         vectors = half(test.vectors[order[: vectors_kept(len(labels), test.vectors.shape[1])]])
-    return Reference(task, labels, len(test), edges, known, scores, vectors)
+    means = {name: moments(test.values[name]) for name in edges}
+    return Reference(task, labels, len(test), edges, means, known, scores, vectors)
 
 
 def vectors_kept(classes: int, width: int) -> int:
@@ -139,7 +146,7 @@ def vectors_kept(classes: int, width: int) -> int:
 
     Example:
         >>> vectors_kept(2, 768), vectors_kept(77, 768)
-        (500, 360)
+        (500, 359)
     """
     scores = min(SCORES_BYTES, 2 * MOST_ROWS * classes)
     left = MOST_BYTES - scores - REST_BYTES - 4 * CELLS - 4 * (DIRECTIONS + 1) * width
@@ -175,6 +182,7 @@ def save_reference(path: Path, reference: Reference) -> int:
         "gauges": reference.gauges,
         "n_valid": reference.n_valid,
         "n_test": reference.n_test,
+        "moments": {name: vars(each) for name, each in reference.moments.items()},
         "hashed": reference.known.hashed,
     }
     content = save({name: np.ascontiguousarray(each) for name, each in arrays.items()}, {"kft": json.dumps(header)})
@@ -186,7 +194,7 @@ def save_reference(path: Path, reference: Reference) -> int:
 PARTS: dict[str, tuple[str, ...]] = {
     "edges": ("values", "ties", "gaps"),
     "known": ("counts", "vectors", "mean", "directions"),
-    "scores": ("truth", "label", "confidence", "abstain", "probabilities"),
+    "scores": ("truth", "label", "confidence", "abstain", "distance", "probabilities"),
 }
 """Of the file, by what they belong to."""
 
@@ -244,6 +252,7 @@ def _read(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Refere
         labels=tuple(header["labels"]),
         n_test=header["n_test"],
         edges=edges,
+        moments={name: Moments(**each) for name, each in header["moments"].items()},
         known=Known(rows=header["n_valid"], hashed=header["hashed"], **parts["known"]),
         scores=Scored(**parts["scores"]) if parts["scores"] else None,
         vectors=arrays.get("vectors"),

@@ -136,6 +136,7 @@ def see_rows(rows: Rows, lens: Lens, before: np.ndarray = NO_ROWS) -> Seen:
         values |= measure_vectors(vectors, lens.known)
     keys = keys_of(rows.contents)
     values["copy"] = copies(keys, before)
+    values["unusable"] = np.zeros(len(keys))
     one_class = lens.form == "class"
     return Seen(
         values={name: np.asarray(each, np.float64) for name, each in values.items()},

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
-from scipy.special import gammaln, logsumexp, ndtri
+from scipy.special import gammaln, ndtri
 
 FIRST = 0.5
 """Part of the stake for a change that was there from the beginning; the rest is for later ones."""
@@ -90,7 +90,7 @@ class Wealth:
             return 0.0
         terms = [np.log(game.stake) + won(self.gaps, game.before, self.counts) for game in self.games]
         # What is laid aside for later games is kept as it is.
-        return float(logsumexp([*terms, np.log((1 - FIRST) / self.windows)]))
+        return float(np.logaddexp.reduce([*terms, np.log((1 - FIRST) / self.windows)]))
 
     def as_document(self) -> dict[str, Any]:
         """Returns what JSON can hold; without the gaps, which stand in the reference."""
@@ -128,21 +128,28 @@ def won(gaps: np.ndarray, before: np.ndarray, counts: np.ndarray) -> float:
         before: ``int64[cells]``: what had come when the game began.
         counts: ``int64[cells]``: what has come by now.
     """
-    known, came = (gaps + before).astype(np.float64), (counts - before).astype(np.float64)
-    laws = _laws(known)
-    return float(logsumexp(_probability(came, laws)) - np.log(len(laws)) - _probability(came, known[None])[0])
+    urns, held, first = _urns((gaps + before).astype(np.float64).tobytes())
+    came = counts - before
+    # The log probability of the counts under each Dirichlet-multinomial law, up to what is the same for all.
+    likely = gammaln(urns + came).sum(axis=1) - gammaln(held + came.sum()) + first
+    return float(np.logaddexp.reduce(likely[:-1]) - np.log(len(likely) - 1) - likely[-1])
 
 
-def _probability(came: np.ndarray, urns: np.ndarray) -> np.ndarray:
-    """Returns the log probability of counts under Dirichlet-multinomial laws, up to what is the same for all.
+@lru_cache(maxsize=4096)
+def _urns(known: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns what is the same at each look at a game.
 
     Args:
-        came: ``float64[cells]``.
-        urns: ``float64[laws, cells]``: what each urn holds of each cell at first.
+        known: ``float64[cells]`` of what is known where it begins.
+
+    Returns:
+        What each urn holds of each cell at first, ``float64[laws + 1, cells]``, the last that which is known; how much
+        it holds; and the part of its log probability that does not hang on what comes.
     """
+    shares = np.frombuffer(known, np.float64)
+    urns = np.concatenate([_laws(shares), shares[None]])
     held = urns.sum(axis=1)
-    cells = gammaln(urns + came) - gammaln(urns)
-    return cells.sum(axis=1) + gammaln(held) - gammaln(held + came.sum())
+    return urns, held, gammaln(held) - gammaln(urns).sum(axis=1)
 
 
 def _laws(known: np.ndarray) -> np.ndarray:

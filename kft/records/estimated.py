@@ -38,6 +38,7 @@ class AccuracyEstimate:
         n: New rows.
         reference: What the same figure is on the reference.
         ways: What each way alone says.
+        unlike: The share of new rows that are unlike the reference, by their distance from the training rows.
         labels: How many of the new rows have a label.
         labels_alone: The figure by these labels alone.
         more_labels: How many labels more would halve the interval; None where no number would, or nothing is known.
@@ -53,6 +54,7 @@ class AccuracyEstimate:
     n: int
     reference: Estimate | None = absent(None)
     ways: tuple[Way, ...] = absent(())
+    unlike: float = absent(0.0)
     labels: int = absent(0)
     labels_alone: Estimate | None = absent(None)
     more_labels: int | None = absent(None)
@@ -90,6 +92,11 @@ class ClassShare:
     value: float
     low: float
     high: float
+
+    @property
+    def change(self) -> float:
+        """The share now, less that on the reference."""
+        return self.value - self.reference
 
     @property
     def moved(self) -> bool:

@@ -27,19 +27,20 @@ UNKNOWN = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 
 @contextmanager
-def hold(run: RunFolder, note: Callable[[str], None] = lambda line: None) -> Iterator[None]:
-    """Holds a run folder for this process while the body runs.
+def hold(run: RunFolder, note: Callable[[str], None] = lambda line: None, what: str = "run folder") -> Iterator[None]:
+    """Holds a run folder, or another that one process writes, for this process while the body runs.
 
     Args:
         run: The folder, which is there.
         note: Told of a process that was killed while it held the folder, and of a file system without locks.
+        what: The folder is called.
 
     Raises:
         RunError: Another process holds it; the message says which, where and since when.
         StorageError: The folder cannot be written.
     """
     path = run.path / LOCK
-    with _locked(run, path, note) as file:
+    with _locked(run, note, what) as file:
         if left := _read(file):
             note(f"lock       left by {_who(left)}, which is gone: cleared")
         for litter in (*run.path.glob(".*.tmp"), *run.evaluations.glob(".*.tmp")):  # of a process that was killed
@@ -52,7 +53,8 @@ def hold(run: RunFolder, note: Callable[[str], None] = lambda line: None) -> Ite
                 path.unlink()
 
 
-def _locked(run: RunFolder, path: Path, note: Callable[[str], None]) -> IO[str]:
+def _locked(run: RunFolder, note: Callable[[str], None], what: str) -> IO[str]:
+    path = run.path / LOCK
     while True:
         with storage_errors(path):
             file = path.open("a+", encoding="utf-8")
@@ -62,16 +64,16 @@ def _locked(run: RunFolder, path: Path, note: Callable[[str], None]) -> IO[str]:
             if error.errno not in UNKNOWN:
                 holder = _read(file)
                 file.close()
-                raise _refusal(run, holder) from None
-            note("lock       this file system has none: make sure that only one process writes into the run folder")
+                raise _refusal(run, holder, what) from None
+            note("lock       this file system has none: make sure that only one process writes into the folder")
         if path.exists() and os.fstat(file.fileno()).st_ino == path.stat().st_ino:
             return file
         file.close()  # its last holder removed it in between
 
 
-def _refusal(run: RunFolder, holder: dict[str, Any]) -> RunError:
+def _refusal(run: RunFolder, holder: dict[str, Any], what: str) -> RunError:
     return RunError(
-        "another process is at work in this run folder",
+        f"another process is at work in this {what}",
         where=str(run.path),
         received=_who(holder) if holder else "a process that did not say which it is",
         expected="one process at a time",

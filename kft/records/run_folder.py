@@ -56,6 +56,8 @@ class RunFolder:
     manifest = _File("manifest.json")  # sha256 of each file that decides an answer or a figure
     evaluations = _File("evaluations")  # one dated document for each evaluation on other data
     report = _File("report.html")  # the page for people
+    exported = _File("exported.json")  # where it was exported to
+    retrained = _File("retrain.json")  # of a challenger: how it did against the champion
     card = _File("card.md")  # the model card
 
     def append_history(self, event: Mapping[str, Any]) -> None:

@@ -91,6 +91,7 @@ class About:
         gates: Of the recipe.
         parity: That it answers what was evaluated; None of a quantized one, which answers nearly that.
         quantized: What its smaller numbers cost; None where none are smaller.
+        takes: Inputs of raw text that the model's file reads by itself; empty where it takes arrays alone.
         alone: Whether it answers one example at a time, because others in a batch would change the answer.
         receipt: Of the run.
         forced: Why an export would have been refused without ``--force``; empty else.
@@ -118,6 +119,7 @@ class About:
     receipt: Receipt
     forced: tuple[str, ...] = absent(())
     quantized: Quantized | None = absent()
+    takes: tuple[str, ...] = absent(())
     alone: bool = absent(False)
     files: Mapping[str, str] = field(default_factory=dict)
     digest: str = absent("")

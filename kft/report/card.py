@@ -17,6 +17,7 @@ from kft.model.catalog import CATALOG, BackboneEntry
 from kft.records.estimate import metric_title, shown_value
 from kft.records.history import PhaseStarted
 from kft.report.html import TEMPLATES, clean, shorten
+from kft.report.maintenance import maintainable
 from kft.report.questions import four_questions
 from kft.report.record import RunRecord
 
@@ -148,11 +149,19 @@ def _values(record: RunRecord) -> dict[str, Any]:
             f"{part.by} {part.value}: accuracy {part.metrics['accuracy'].value:.3f} on {part.n:,} test examples"
             for part in record.metrics.weak_slices
         ],
+        "maintained": [_without_paths(each.text, record) for each in maintainable(record)],
         "questions": four_questions(record),
         "limits": list(_limits(record)),
         "call": Markup(f"kft.predict({json.dumps(record.run.path.name)}, {record.task.reads.in_python})"),
         "versions": ", ".join(f"{name} {version}" for name, version in receipt.versions.items()),
     }
+
+
+def _without_paths(text: str, record: RunRecord) -> str:
+    """Returns a text in which folders of this machine are called by their last part: a card goes elsewhere."""
+    for folder in (record.run.path, *(Path(each.folder) for each in record.exports)):
+        text = text.replace(str(folder), folder.name)
+    return text
 
 
 def _limits(record: RunRecord) -> Iterable[str]:

@@ -6,10 +6,8 @@ Nothing is asserted here that no file shows: what was not looked at is said to b
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from shlex import quote
 
-from kft import runtime
 from kft.audit.summary import in_numbers
 from kft.compare.verdict import TUNED
 from kft.recipe.sources import DATAFRAME
@@ -17,64 +15,14 @@ from kft.records.compare import Comparison
 from kft.records.edge_cases import EdgeCheckResult
 from kft.records.estimate import metric_title, percent
 from kft.records.metrics import EvaluateResult, SelectiveResult
+from kft.report.evidence import ERROR, GOOD, MISSING, WARNING, Evidence, Question
+from kft.report.maintenance import maintainable
 from kft.report.record import RunRecord, listed, several
 
-GOOD, WARNING, ERROR, MISSING = "good", "warning", "error", "missing"
 ALIKE = {"nothing": "", "copies": "copies", "similar": "rows that look alike"}
 """What ``data.keep_together`` keeps on one side of a split."""
 SURE_ECE = 0.05
 """A calibration error surely above it: the probabilities mislead."""
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """One thing that speaks for or against.
-
-    Attributes:
-        text: A sentence with the figures, without a full stop.
-        tone: ``good``, ``warning``, ``error``, or ``missing`` where nobody looked.
-        anchor: The section of the page that shows it.
-    """
-
-    text: str
-    tone: str
-    anchor: str = ""
-
-
-@dataclass(frozen=True)
-class Question:
-    """One of the four.
-
-    Attributes:
-        name: Its anchor.
-        title: As it is asked.
-        evidence: What speaks for and against, in the order of the page.
-        no: How an answer begins that an error speaks against.
-    """
-
-    name: str
-    title: str
-    evidence: tuple[Evidence, ...]
-    no: str = "Not as it is"
-
-    @property
-    def tone(self) -> str:
-        """The worst of the evidence; what is missing weighs less than what warns."""
-        return next(
-            (tone for tone in (ERROR, WARNING, MISSING) if any(each.tone == tone for each in self.evidence)), GOOD
-        )
-
-    @property
-    def answer(self) -> str:
-        """The answer in words: what is wrong first, else what is missing."""
-        worst = [each.text for each in self.evidence if each.tone == self.tone]
-        more = f" (and {len(worst) - 1} more)" if len(worst) > 1 else ""
-        return {
-            ERROR: f"{self.no}: {worst[0]}{more}.",
-            WARNING: f"Mostly, but: {worst[0]}{more}.",
-            MISSING: f"Yes, as far as was checked; missing: {worst[0]}{more}.",
-            GOOD: f"Yes: {worst[0]}.",
-        }[self.tone]
 
 
 def four_questions(record: RunRecord, comparison: Comparison | None = None) -> tuple[Question, ...]:
@@ -90,7 +38,7 @@ def four_questions(record: RunRecord, comparison: Comparison | None = None) -> t
         ),
         Question("trustworthy", "Is the data trustworthy?", tuple(_trustworthy(record))),
         Question("verifiable", "Can the output be verified?", tuple(_verifiable(record))),
-        Question("maintainable", "Can it be maintained?", tuple(_maintainable(record))),
+        Question("maintainable", "Can it be maintained?", tuple(maintainable(record))),
     )
 
 
@@ -335,34 +283,3 @@ def check_tone(check: EdgeCheckResult) -> str:
         return GOOD
     holds = check.kind != "must_pass" if check.holds is None else check.holds
     return WARNING if holds else ERROR
-
-
-def _maintainable(record: RunRecord) -> Iterator[Evidence]:
-    receipt = record.receipt
-    yield Evidence(
-        f"recipe, seed {receipt.seed}, data hash {receipt.data_hash[:12]} and weights hash "
-        f"{receipt.weights_hash[:12]} are kept: the run can be repeated",
-        GOOD,
-        "provenance",
-    )
-    if record.recipe.spec.data.train == DATAFRAME:
-        yield Evidence("the data were DataFrames: whoever repeats the run needs them", WARNING, "provenance")
-    now, then = runtime.versions(), receipt.versions
-    other = [f"{name} {then[name]} then, {now[name]} now" for name in then if now.get(name, then[name]) != then[name]]
-    if other:
-        yield Evidence(f"other versions are installed here: {listed(other)}", WARNING, "provenance")
-    else:
-        yield Evidence("the versions that trained it are those installed here", GOOD, "provenance")
-    if record.metrics.rounding is not None:
-        worse = record.metrics.rounding.costs(record.task.kind.judging.main.higher_is_better)
-        text = f"frozen blocks are in int8: {record.metrics.rounding.line}"
-        yield Evidence(text, WARNING if worse else GOOD)
-    if record.forgetting is None:
-        if record.tuned:
-            yield Evidence("what the backbone forgot of its own ability", MISSING)
-    else:
-        found = record.forgetting
-        text = f"{percent(found.retained.value)} of the pretrained ability is retained ({found.retain.name})"
-        yield Evidence(found.kept_warning or text, WARNING if found.kept_warning else GOOD, "forgetting")
-    if not (record.run.path / "model").is_dir():
-        yield Evidence("an exported model with proof that it answers as this one, and a reference for drift", MISSING)

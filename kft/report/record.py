@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 
+from kft.errors import RunError
 from kft.evaluate.mistakes import read_predictions
 from kft.forgetting.retention import trains_backbone
 from kft.recipe.load import Recipe
@@ -17,12 +20,15 @@ from kft.records.csv_file import damaged, read_rows, read_table
 from kft.records.document import read_document, read_if_there
 from kft.records.edge_cases import EdgeCaseResult
 from kft.records.estimate import Estimate
+from kft.records.exported import Exported, read_exports
 from kft.records.findings import Finding, Findings
 from kft.records.forgetting import ForgettingResult
 from kft.records.history import BlendFitted, EpochDone, HistoryEvent, Refitted, read_history, refit_of
 from kft.records.metrics import EvaluateResult
 from kft.records.mistakes import Mistakes
+from kft.records.monitored import MonitorResult
 from kft.records.receipt import Receipt
+from kft.records.retrained import Retraining
 from kft.records.run_folder import RunFolder
 from kft.tasks.recipes import load_recipe
 from kft.tasks.registry import TASKS
@@ -65,6 +71,10 @@ class RunRecord:
         edge_cases: edge_cases.json; None without one.
         forgetting: forgetting.json; None without one.
         mistakes: mistakes.json; None without one.
+        exports: Where it was exported to, the latest last.
+        challenged: retrain.json, where this run was a challenger; else None.
+        challengers: Those that were retrained from this run, as far as they lie beside it.
+        monitored: What a monitor of an artifact of this run said last; None where that is not known.
     """
 
     run: RunFolder
@@ -80,6 +90,10 @@ class RunRecord:
     edge_cases: EdgeCaseResult | None
     forgetting: ForgettingResult | None
     mistakes: Mistakes | None
+    exports: tuple[Exported, ...] = ()
+    challenged: Retraining | None = None
+    challengers: tuple[Retraining, ...] = ()
+    monitored: MonitorResult | None = None
 
     @property
     def task(self) -> Task:
@@ -181,7 +195,25 @@ def read_record(run: RunFolder) -> RunRecord:
         edge_cases=read_if_there(EdgeCaseResult, run.edge_cases),
         forgetting=read_if_there(ForgettingResult, run.forgetting),
         mistakes=read_if_there(Mistakes, run.mistakes),
+        exports=read_exports(run),
+        challenged=read_if_there(Retraining, run.retrained),
+        challengers=_challengers(run),
     )
+
+
+def _challengers(run: RunFolder) -> tuple[Retraining, ...]:
+    """Returns what was retrained from a run, in folders beside it; of one that was trained again, nothing."""
+    best = run.checkpoints / "best.json"
+    own = sha256(best.read_bytes()).hexdigest() if best.is_file() else ""
+    place = run.path.resolve().parent
+    if run.retrained.is_file():  # a challenger lies in the folder of its retraining
+        place = place.parent
+    beside = sorted(place.glob(f"*/*/{run.retrained.name}"), key=lambda path: path.stat().st_mtime)
+    found = []
+    for path in beside:
+        with suppress(RunError):  # what is damaged there says nothing of this run
+            found.append(read_document(Retraining, path))
+    return tuple(each for each in found if each.champion_checkpoint == own)
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

@@ -68,11 +68,13 @@ async def answer(server: Server, question: Question, visit: Visit) -> tuple[Vers
     inputs = as_inputs(question.inputs, question.kind, version.reads, server.limits)
     await _require_tokens(inputs, version, server.limits.tokens)
     try:
-        answers = await served.batcher.answer(version, inputs, visit.seconds_left())
+        found = await served.batcher.answer(version.looking or version, inputs, visit.seconds_left())
     except KftError as error:
         if error.exit_code != 2:
             raise
         raise wrong(f"the model cannot read an input: {error.problem}") from None
+    looked = None if version.looking is None else found
+    answers = found if looked is None else [each.answer for each in looked]
     if not all(map(finite, answers)):
         raise RuntimeError("the model answered with a number that is not finite")
     abstained = sum(bool(each.get("abstain")) for each in answers)
@@ -83,7 +85,7 @@ async def answer(server: Server, question: Question, visit: Visit) -> tuple[Vers
     shadow = server.shadows.get(version.name)
     beside = shadow.offer(version, inputs, answers) if shadow else None
     if server.recorder is not None:
-        server.recorder.keep(version, inputs, answers, beside)
+        server.recorder.keep(version, inputs, answers, beside, looked)
     return version, answers
 
 

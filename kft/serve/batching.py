@@ -33,7 +33,7 @@ CAREFUL = 1.25
 class Predicts(Protocol):
     """One version of a model."""
 
-    def predict(self, inputs: Sequence[Any]) -> list[Answer]:
+    def predict(self, inputs: Sequence[Any]) -> Sequence[Any]:
         """Returns one answer an input, in order; runs in a thread."""
         ...
 
@@ -65,10 +65,10 @@ class _Waiting:
 
     model: Predicts
     inputs: Sequence[Any]
-    done: asyncio.Future[list[Answer]]
+    done: asyncio.Future[list[Any]]
     until: float
     begin_by: float
-    answers: list[Answer] = field(default_factory=list)
+    answers: list[Any] = field(default_factory=list)
     taken: int = 0
 
 
@@ -105,7 +105,7 @@ class Batcher:
         left = self.pace.seconds_for(inputs) - (time.monotonic() - started) if inputs else 0.0
         return max(0.0, left) + self.pace.seconds_for(self.queued)
 
-    async def answer(self, model: Predicts, inputs: Sequence[Any], seconds: float) -> list[Answer]:
+    async def answer(self, model: Predicts, inputs: Sequence[Any], seconds: float) -> list[Any]:
         """Answers one request.
 
         Args:
@@ -177,7 +177,7 @@ class Batcher:
                 self._waiting.popleft()
         return parts
 
-    async def _predict(self, model: Predicts, inputs: list[Any]) -> list[Answer]:
+    async def _predict(self, model: Predicts, inputs: list[Any]) -> list[Any]:
         started = time.monotonic()
         self._running = (started, len(inputs))
         try:
@@ -209,7 +209,7 @@ class Batcher:
             self._waiting.remove(one)
 
 
-def _deliver(one: _Waiting, answers: list[Answer]) -> None:
+def _deliver(one: _Waiting, answers: list[Any]) -> None:
     one.answers += answers
     if len(one.answers) == len(one.inputs) and not one.done.done():
         one.done.set_result(one.answers)

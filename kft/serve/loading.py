@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from kft.errors import UsageError, require_plain
+from kft.deploy.watching import Watcher
+from kft.errors import RunError, UsageError, require_plain
 from kft.serve.batching import Answer
-from kft.serve.models import EXAMPLES, Version
+from kft.serve.models import EXAMPLES, Looking, Version
 
 TOKENIZER = "tokenizer.json"
 
@@ -24,6 +25,10 @@ class Shipped(Protocol):
     @property
     def about(self) -> Any:
         """Its artifact.json."""
+
+    @property
+    def watcher(self) -> Watcher:
+        """What looks at inputs and answers."""
 
     def predict(self, inputs: Sequence[Any]) -> list[Answer]:
         """Returns one answer an input, in order."""
@@ -66,13 +71,14 @@ def read_source(text: str) -> Source:
     return Source(name, place, (Path(place).expanduser() / "artifact.json").is_file())
 
 
-def load_version(open_: Open, folder: Path, name: str) -> Version:
+def load_version(open_: Open, folder: Path, name: str, say: Callable[[str], None] | None = None) -> Version:
     """Opens an artifact and has it answer once.
 
     Args:
         open_: Opens the folder.
         folder: The artifact's.
         name: What the model is to be called; empty: as the artifact says.
+        say: Inputs and answers are looked at, for records; is told why they cannot be. None: nobody looks.
 
     Raises:
         KftError: It cannot be opened.
@@ -91,7 +97,16 @@ def load_version(open_: Open, folder: Path, name: str) -> Version:
         count_tokens=_token_counter(folder / TOKENIZER),
     )
     (example,) = version.predict([EXAMPLES[version.reads]])
-    return replace(version, example=example)
+    return replace(version, example=example, looking=_looking(shipped, say) if say else None)
+
+
+def _looking(shipped: Shipped, say: Callable[[str], None]) -> Looking | None:
+    """Returns what looks at inputs and answers; None, and says why, where there is nothing to hold them against."""
+    try:
+        return Looking(shipped.watcher)
+    except RunError as error:
+        say(f"{shipped.about.name} {shipped.about.version} is recorded without what kft monitor reads: {error.problem}")
+        return None
 
 
 def _token_counter(path: Path) -> Callable[[str], int] | None:

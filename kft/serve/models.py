@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from kft.deploy.watching import Looked, Watcher
 from kft.errors import KftError, UsageError
 from kft.registry import nearest
 from kft.serve.batching import Answer, Batcher, Predicts
@@ -32,6 +33,17 @@ EXAMPLES: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True, eq=False)
+class Looking:
+    """What answers, and keeps beside each answer what the graph gave for it."""
+
+    watcher: Watcher
+
+    def predict(self, inputs: Sequence[Any]) -> list[Looked]:
+        """Answers; see ``kft.deploy.watching.Watcher.look``."""
+        return self.watcher.look(inputs)
+
+
+@dataclass(frozen=True, eq=False)
 class Version:
     """One version of a model, loaded.
 
@@ -46,6 +58,7 @@ class Version:
         redact: Kinds of personal data that the recipe replaces.
         count_tokens: Returns how many tokens a text has; None where nothing says.
         example: The answer to the example of ``EXAMPLES``.
+        looking: The same, asked for what the graph gave as well; None where nobody wants to see it.
     """
 
     name: str
@@ -58,10 +71,11 @@ class Version:
     redact: tuple[str, ...] = ()
     count_tokens: Callable[[str], int] | None = None
     example: Answer = field(default_factory=dict)
+    looking: Looking | None = None
 
     def predict(self, inputs: Sequence[Any]) -> list[Answer]:
         """Answers, one dict an input."""
-        return self.shipped.predict(inputs)
+        return list(self.shipped.predict(inputs))
 
 
 Load = Callable[[Path, str], Version]

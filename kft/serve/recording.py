@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,14 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from kft.data.personal import redact
-from kft.errors import StorageError
+from kft.deploy.watching import Looked
+from kft.monitor.records import NAME, as_line
 from kft.recipe.personal_kinds import PERSONAL_KINDS
 from kft.records.files import require_writable, storage_errors
 from kft.serve.batching import Answer
 from kft.serve.models import Version
 from kft.serve.shadow import Beside
-
-NAME = re.compile(r"sample-(\d{6})\.jsonl")
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,12 @@ class Recorder:
         self._lines = self._bytes = 0
 
     def keep(
-        self, version: Version, inputs: Sequence[Any], answers: Sequence[Answer], beside: Beside | None = None
+        self,
+        version: Version,
+        inputs: Sequence[Any],
+        answers: Sequence[Answer],
+        beside: Beside | None = None,
+        looked: Sequence[Looked] | None = None,
     ) -> None:
         """Keeps those inputs of a request whose time it is; returns at once.
 
@@ -85,6 +88,7 @@ class Recorder:
             inputs: As they were asked.
             answers: One each.
             beside: What a challenger comes to say to them; the line is written when it has.
+            looked: What the graph gave for them; None where the artifact has no reference.
         """
         now = time.monotonic()
         # Time that nobody used is not saved up: a burst would fill the sample with what came together.
@@ -95,11 +99,16 @@ class Recorder:
         place, at = int(now * 1e6) % len(inputs), time.time()  # one of a request: its sender would choose the first
 
         def write(beside: Beside | None) -> None:
-            said = beside.result() if beside else None
-            shadow = {"version": said.version, "answer": said.answers[place] if said.answers else None} if said else {}
-            with self._lock:
-                self._waiting += 1
-            self._thread.submit(self._write, version, inputs[place], answers[place], at, shadow)
+            try:
+                said = beside.result() if beside else None
+                answered = said.answers[place] if said and said.answers else None
+                shadow = {"version": said.version, "answer": answered} if said else {}
+                with self._lock:
+                    self._waiting += 1
+                look = looked[place] if looked else None
+                self._thread.submit(self._write, version, inputs[place], look or answers[place], at, shadow)
+            except Exception as error:
+                self._give_up(error)
 
         if beside is None:
             write(None)
@@ -110,23 +119,35 @@ class Recorder:
         """Writes what waits."""
         self._thread.shutdown()
 
-    def _write(self, version: Version, given: Any, answer: Answer, at: float, shadow: Mapping[str, Any]) -> None:
+    def _write(
+        self, version: Version, given: Any, answer: Answer | Looked, at: float, shadow: Mapping[str, Any]
+    ) -> None:
         try:
             line = {"at": round(at, 3), "model": version.name, "version": version.version}
             kinds = version.redact or PERSONAL_KINDS
-            line |= {"input": _kept(given, kinds), "answer": _kept(answer, kinds)}
+            said = answer.answer if isinstance(answer, Looked) else answer
+            line |= {"input": _kept(given, kinds), "answer": _kept(said, kinds)}
+            if isinstance(answer, Looked) and version.looking is not None:
+                # Of the input as it came, whose personal data are replaced only in what is written of it.
+                line["seen"] = as_line(version.looking.watcher.seen([given], [answer]))
             line |= {"shadow": _kept(shadow, kinds)} if shadow else {}
             text = json.dumps(line, ensure_ascii=False)
             with storage_errors(self.folder), self._file().open("a", encoding="utf-8") as file:
                 file.write(text + "\n")
             self._lines += 1
             self._bytes += len(text)
-        except (StorageError, OSError) as error:
-            self._failed = True
-            self._say(f"nothing more is recorded: {getattr(error, 'problem', error)}")
+        except Exception as error:  # whatever it is, it is about the sample: nobody's answer waits for it
+            self._give_up(error)
         finally:
             with self._lock:
                 self._waiting -= 1
+
+    def _give_up(self, error: Exception) -> None:
+        """Keeps nothing more, and says so once; not with the error's own words where they could hold a text."""
+        if not self._failed:
+            self._failed = True
+            said = getattr(error, "problem", "") or (str(error) if isinstance(error, OSError) else type(error).__name__)
+            self._say(f"nothing more is recorded: {said}")
 
     def _file(self) -> Path:
         if self._lines >= self.limits.a_file or self._bytes >= self.limits.bytes_a_file:

@@ -16,8 +16,11 @@ import numpy as np
 import pandas as pd
 
 from kft.data.columns import guess_columns
+from kft.data.dialects import DELIMITED, dialect_of, first_cells
 from kft.data.examples import Columns, Examples, RejectedRow, Wanted
+from kft.data.headers import refuse_row_as_header
 from kft.data.parts import Part, open_source, parts_to_examples, read_parts
+from kft.data.reading import load_text
 from kft.data.tables import Rows, refuse_rejected
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
@@ -34,6 +37,8 @@ VALID_SHARE, TEST_SHARE = 0.15, 0.3
 """Of the new rows that are free to go anywhere: what choices look at, and what nothing looks at before the end."""
 LEAST_TEST = 20
 """New test rows: with fewer, hardly any difference between two models is beyond chance."""
+TOOLS = ("Label Studio", "Argilla", "Prodigy", "spaCy")
+"""Whose exports have numbers of their own where a person's data have ids."""
 LEAST_OF_LABEL = 10
 """Rows that a new label has: with fewer, it would be learned from a handful and tested on one or two."""
 
@@ -143,6 +148,8 @@ def _read(source: str, number: int, reading: Reading) -> _Found:
     tables = read_parts(parts, names, spec, task=task, base=reading.base, firm=False)
     title = f"{source} ({names[parts[0].place]})"
     columns = _columns(tables[0].frame, reading.columns, title, task)
+    if spec.columns is None:
+        refuse_row_as_header(tables, columns)
     labelled = [_labelled(rows, columns.label) for rows in tables]
     total, kept = (sum(len(rows.frame) for rows in each) for each in (tables, labelled))
     if not kept:
@@ -164,15 +171,26 @@ def _read(source: str, number: int, reading: Reading) -> _Found:
 def _fitting(parts: Sequence[Part], names: Mapping[Path, str], reading: Reading) -> DataSpec:
     """Returns the data part without columns of ids, groups and slices that a file of new rows need not have."""
     bare = {"label": None, "label_columns_hold": None} if not reading.spec.label_columns else {}
-    plain = reading.spec.model_copy(update={"columns": None, **bare})
+    headless = _is_headless(parts[0].table, reading)
+    plain = reading.spec.model_copy(update={"columns": reading.spec.columns if headless else None, **bare})
     if reading.spec.label_columns and reading.columns.holds:
         plain = plain.model_copy(update={"label_columns_hold": reading.columns.holds})
-    frame = read_parts(parts[:1], dict(names), plain, task=reading.task, base=reading.base, firm=False)[0].frame
-    has = set(map(str, frame.columns))
+    rows = read_parts(parts[:1], dict(names), plain, task=reading.task, base=reading.base, firm=False)
+    has = set(map(str, rows[0].frame.columns))
+    if rows[0].form in TOOLS:  # which number the rows itself
+        has -= {plain.id or ""}
     changes: dict[str, object] = {key: tuple(set(getattr(plain, key)) & has) for key in ("slices", "sensitive")}
     changes |= {"id": None} if plain.id not in has else {}
     changes |= {"group": None} if plain.group is not None and plain.group.column not in has else {}
     return plain.model_copy(update=changes)
+
+
+def _is_headless(table: Path | pd.DataFrame, reading: Reading) -> bool:
+    """Whether a file has no header, as those of a recipe that names the columns have none."""
+    dialect = dialect_of(reading.spec, firm=False)
+    if dialect.columns is None or not isinstance(table, Path) or table.suffix.lower() not in DELIMITED:
+        return False
+    return reading.columns.text not in first_cells(load_text(table, reading.spec.encoding).text, table, dialect)
 
 
 def _columns(frame: pd.DataFrame, known: Columns, where: str, task: Task) -> Columns:

@@ -19,13 +19,6 @@ from tests.deploy.made import write_artifact
 from tests.retrain import made
 
 
-@pytest.fixture(scope="module")
-def champion(tiny_folder, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("champion")
-    recipe = kft.load_recipe(made.recipe(folder, tiny_folder), base=folder)
-    return kft.train(recipe, run=folder / "run", quiet=True).run
-
-
 @pytest.fixture
 def own_shelf(champion, tmp_path):
     """A shelf on which the champion stands: an artifact that says so."""
@@ -66,7 +59,8 @@ def test_a_better_challenger_is_told_and_its_run_is_one_like_any_other(champion,
     run = Path(found.challenger)
     assert run == result.folder / "backbone"
     assert read_document(Retraining, run / "retrain.json") == found
-    assert kft.evaluate(run, quiet=True).n == found.old.n + found.new.n
+    metrics = read_document(EvaluateResult, run / "metrics.json")
+    assert metrics.n == found.old.n + found.new.n
     known, now = (pd.read_parquet(each / "splits.parquet") for each in (champion, run))
     sealed = set(map(tuple, known[known["split"] == "test"].to_numpy()))
     assert sealed < set(map(tuple, now[now["split"] == "test"].to_numpy()))
@@ -85,7 +79,28 @@ def test_it_takes_the_place_and_the_trail_says_why(champion, better, own_shelf):
         champion, rows, run=result.folder, tolerance=0.2, promote=f"{own_shelf}/tickets", quiet=True
     )
     assert once_more.move is None and aliases(own_shelf) == {"champion": 2}
+    # Killed after the export and before the alias was moved: nothing is exported again.
+    kft.rollback("tickets", shelf=own_shelf)
+    written = (result.folder / "artifact" / "artifact.json").stat().st_mtime_ns
+    goes_on = kft.retrain(champion, rows, run=result.folder, tolerance=0.2, promote=f"{own_shelf}/tickets", quiet=True)
+    assert goes_on.move is not None and aliases(own_shelf) == {"champion": 2}
+    assert (result.folder / "artifact" / "artifact.json").stat().st_mtime_ns == written
     shutil.rmtree(result.folder / "artifact")
+
+
+def test_killed_before_it_said_what_it_found_it_goes_on(champion, better, tmp_path):
+    result, rows = better
+    run = Path(result.found.challenger)
+    (run / "retrain.json").unlink()
+    best = (run / "checkpoints" / "best.json").read_bytes()
+    again = kft.retrain(champion, rows, run=result.folder, tolerance=0.2, quiet=True)
+    assert again.found == result.found and (run / "checkpoints" / "best.json").read_bytes() == best
+    # Killed while the new rows were copied: what is there is no retraining yet.
+    (tmp_path / "next" / "added").mkdir(parents=True)
+    (tmp_path / "next" / "added" / "1-new.csv").write_text("text,la")
+    few = write(tmp_path / "few.csv", made.new_rows(10))
+    with pytest.raises(DataError, match="too few new rows"):
+        kft.retrain(champion, few, run=tmp_path / "next", quiet=True)
 
 
 def test_a_stricter_tolerance_is_ruled_anew_and_refuses_with_exit_code_1(champion, better, own_shelf, capsys):

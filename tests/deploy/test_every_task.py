@@ -22,10 +22,18 @@ WAYS = {
     "image-multi-label": [tiny.PROBE],
 }
 
+TAKES = {
+    "text-classification": ("text",),
+    "text-multi-label": ("text",),
+    "text-pairs": ("first", "second"),
+    "text-regression": ("text",),
+}
+"""What the graph of a SavedModel reads by itself; the proof asks it so as well."""
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("task", WAYS)
-def test_it_ships(task, tiny_folder, tiny_images, tmp_path, monkeypatch):
+def test_it_ships(task, tiny_folder, tiny_images, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     if task == "text-classification":
         source, given = tiny.write_table(tmp_path / "rows.csv", 160), ["the battery was great"]
@@ -40,9 +48,16 @@ def test_it_ships(task, tiny_folder, tiny_images, tmp_path, monkeypatch):
     }
     run = kft.train(load_recipe(recipe, base=tmp_path), run=tmp_path / "run", quiet=True).run
     for form in ("onnx", "openvino", "litert", "saved-model"):
+        capfd.readouterr()
         about = kft.export(run, tmp_path / form, format=form, quiet=True)
+        assert "E0000" not in capfd.readouterr().err, "a line of TensorFlow's own"
+        assert about.takes == (TAKES.get(task, ()) if form == "saved-model" else ())
         assert about.parity is not None and about.parity.n == about.parity.of >= 9, form
         asked = given[0] if len(given) == 1 else (given[0], given[2])
-        (answer,) = open_artifact(tmp_path / form).predict([asked])
+        opened = open_artifact(tmp_path / form)
+        (answer,) = opened.predict([asked])
+        assert opened.reference.n_test == about.parity.n and opened.reference.n_valid >= 9, form
+        ((same,), seen) = opened.see([asked])
+        assert same == answer and set(seen.values) == set(opened.reference.gauges), form
         (wanted,) = kft.predict(run, [asked])
         assert list(answer) == list(as_document(wanted))

@@ -9,7 +9,7 @@ import pytest
 
 import kft
 from kft.deploy.load import open_artifact
-from kft.errors import GateError, RunError, UsageError
+from kft.errors import DataError, GateError, RunError, UsageError
 from tests.deploy.conftest import ODD
 
 
@@ -47,7 +47,18 @@ def test_its_script_answers_lines_alone(shipped, tmp_path):
     (line,) = done.stdout.splitlines()
     assert json.loads(line) == open_artifact(shipped).predict(["the battery is great"])[0]
     empty = subprocess.run(command, input="fine\n \n", capture_output=True, text=True, cwd=tmp_path)
-    assert empty.returncode == 2 and "empty text" in empty.stderr and "row 2 of 2" in empty.stderr
+    assert empty.returncode == 2 and "empty text" in empty.stderr and "row 2\n" in empty.stderr
+
+
+def test_its_script_counts_rows_from_the_first_of_the_whole_input(shipped, tmp_path):
+    lines = tmp_path / "lines.txt"
+    lines.write_text("fine\n" * 299 + " \n")
+    done = subprocess.run([sys.executable, str(shipped / "run.py"), str(lines)], capture_output=True, text=True)
+    assert done.returncode == 2 and "row 300\n" in done.stderr
+    assert len(done.stdout.splitlines()) == 256, "what was answered before it"
+    with pytest.raises(DataError, match="empty text") as caught:
+        open_artifact(shipped).predict(["fine"] * 299 + [" "])
+    assert caught.value.where == "row 300"
 
 
 def test_its_script_reads_utf_8_whatever_the_system_has(shipped, tmp_path):

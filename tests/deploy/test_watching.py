@@ -78,6 +78,9 @@ def test_what_cannot_be_used_is_told_or_left_out(opened):
     inputs = ["the battery is great", " ", "the phone", "\ud83d", ""]
     with pytest.raises(DataError, match="empty text"):
         opened.see(inputs)
+    with pytest.raises(DataError, match="empty text") as caught:
+        opened.see([*["the phone"] * 300, " "])
+    assert caught.value.where == "row 301"
     found = opened.see_usable(inputs * 100)
     assert found.places.tolist()[:3] == [0, 2, 5] and len(found.answers) == len(found.seen) == 200
     assert found.unusable[1] == "empty text" and len(found.unusable) == 300 and "surrogate" in found.unusable[3]

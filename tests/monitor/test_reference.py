@@ -7,7 +7,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from kft.errors import RunError
-from kft.monitor.known import Known, principal
+from kft.monitor.known import Known
 from kft.monitor.reference import (
     MOST_BYTES,
     MOST_ROWS,
@@ -19,31 +19,7 @@ from kft.monitor.reference import (
     vectors_kept,
 )
 from kft.monitor.seen import Seen
-
-
-def made(rows=200, classes=3, width=8, seed=0):
-    rng = np.random.default_rng(seed)
-    probabilities = rng.dirichlet(np.ones(classes), rows).astype(np.float32)
-    vectors = rng.normal(size=(rows, width)).astype(np.float32)
-    mean, directions = principal(vectors[: min(rows, 50)])
-    kept = vectors_kept(classes, width)
-    known = Known(rows, np.ones(32_768, np.uint32), True, half(vectors[:kept]), mean, directions)
-    seen = Seen(
-        {
-            "tokens": rng.integers(1, 30, rows).astype(float),
-            "class": probabilities.argmax(axis=1).astype(float),
-            "capitals": np.full(rows, np.nan),
-        },
-        np.arange(rows, dtype=np.uint64),
-        probabilities,
-        probabilities.argmax(axis=1).astype(np.int32),
-        probabilities.max(axis=1),
-        np.zeros(rows, bool),
-        vectors,
-    )
-    labels = tuple(f"label {place}" for place in range(classes))
-    truth = rng.integers(0, classes, rows)
-    return make_reference(("text-classification", labels), known, seen, truth, seed), seen, truth
+from tests.monitor.made import made
 
 
 def test_it_comes_back_as_it_was(tmp_path):

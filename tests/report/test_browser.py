@@ -9,9 +9,11 @@ from dataclasses import dataclass
 import pytest
 
 from kft.records.document import write_document
+from kft.report.monitor_page import render_monitor
 from kft.report.record import read_record
 from kft.report.run_page import render_run
 from tests.report import runs
+from tests.watched import shares, watched
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -80,6 +82,16 @@ def page(request, tmp_path_factory):
 @pytest.mark.parametrize("width", [400, 1280])
 def test_nothing_scrolls_sideways_and_the_console_is_silent(page, width, dark, tmp_path):
     seen = look(page, width, tmp_path, dark)
+    assert seen.wide == width
+    assert seen.complaints == []
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1280])
+def test_the_page_of_a_monitor_fits_too(width, dark, tmp_path):
+    labels = [f"a_rather_long_name_of_a_class_without_a_space_{place}" for place in range(40)]
+    result = watched(60, labels=labels, shares=shares(labels), name="n" * 80, next_steps=(f"kft queue {'x' * 200}",))
+    seen = look(render_monitor(result, labels).replace("<details>", "<details open>"), width, tmp_path, dark)
     assert seen.wide == width
     assert seen.complaints == []
 

@@ -10,6 +10,8 @@ import onnx
 from onnx import TensorProto, helper
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
+from kft.deploy.referring import Referred, write_reference
+from kft.records.shipped import read_about, read_claims
 from tests import tiny
 from tests.deploy.made import vouch
 
@@ -83,3 +85,12 @@ def _graph(words: list[str], seed: int, width: int) -> onnx.ModelProto:
         [onnx.numpy_helper.from_array(array, name) for name, array in arrays.items()],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+
+
+def write_watched(folder: Path, **changes: Any) -> Path:
+    """Writes the same artifact with what new rows are held against."""
+    write_shipped(folder, **changes)
+    texts, labels = tiny.texts_and_labels(80)
+    truth = np.array([LABELS.index(label) for label in labels], np.int32)
+    write_reference(folder, read_about(folder), Referred(texts[:50], [], truth[:50]), texts[50:])
+    return vouch(folder, **vars(read_claims(folder)))

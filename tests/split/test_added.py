@@ -1,14 +1,17 @@
 """Rows labelled later: old splits stay as they are, copies never cross, and every row is counted."""
 
 import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
-from kft.split.data_split import load_split
+from kft.split.data_split import data_hash, load_split
 from kft.tasks.registry import TASKS
 from tests import tiny
 
@@ -173,6 +176,61 @@ def test_what_annotation_tools_export_is_read(base):
     found = split(base, added=("tasks.json",))
     assert sum(map(len, found.added[0].places.values())) + found.added[0].copies + found.added[0].of_test == 99
     assert any("Label Studio" in note for note in found.notes)
+
+
+def test_a_file_with_or_without_a_header_is_read_as_it_is(tmp_path):
+    old, new = fresh(120, 1), fresh(100)
+    for name, rows, header in (("old.csv", old, False), ("bare.csv", new, False), ("named.csv", new, True)):
+        pd.DataFrame(rows, columns=["message", "queue"]).to_csv(tmp_path / name, index=False, header=header)
+    bare, named = (
+        split(tmp_path, columns=("message", "queue"), text="message", label="queue", added=(name,)).added[0]
+        for name in ("bare.csv", "named.csv")
+    )
+    assert bare.rows == named.rows == 100 and bare.places == named.places
+    write(tmp_path / "old.csv", old)
+    with pytest.raises(DataError, match="first line"):
+        split(tmp_path, added=("bare.csv",))
+
+
+def test_ids_of_a_column_are_kept_and_those_of_a_tool_are_not(base):
+    old = pd.read_csv(base / "old.csv").assign(id=range(120))
+    old.to_csv(base / "old.csv", index=False)
+    write(base / "rows.csv", fresh(100), id=range(500, 600))
+    assert split(base, id="id", added=("rows.csv",)).added[0].places["train"][0].startswith("5")
+    write(base / "again.csv", fresh(100), id=range(100))
+    with pytest.raises(DataError, match="one id is in"):
+        split(base, id="id", added=("again.csv",))
+    records = [
+        {"id": str(row), "fields": {"text": text}, "responses": {"label": [{"value": label}]}}
+        for row, (text, label) in enumerate(fresh(100))
+    ]
+    (base / "records.json").write_text(json.dumps(records))
+    assert split(base, id="id", added=("records.json",)).added[0].places["train"][0].startswith("added-1:")
+
+
+def test_images_by_class_are_added(tmp_path):
+    rng = np.random.default_rng(0)
+    for folder, count in (("old", 60), ("new", 100)):
+        for row in range(count):
+            place = tmp_path / folder / ("a", "b")[row % 2]
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 255, (24, 24, 3), np.uint8)).save(place / f"{row}.png")
+    shutil.copy(tmp_path / "old" / "a" / "0.png", tmp_path / "new" / "a" / "copy.png")
+    found = split(tmp_path, TASKS.get("image-classification"), train="old", added=("new",)).added[0]
+    assert found.rows == 101 and found.copies == 1 and found.places["train"][0].startswith("added-1/")
+
+
+def test_soft_labels_of_old_rows_stay_what_they_were(tmp_path):
+    for name, seed, rows in (("old.csv", 1, 120), ("new.csv", 2, 100)):
+        texts, _ = tiny.texts_and_labels(rows, seed=seed)
+        votes = np.random.default_rng(seed).integers(1, 5, (rows, 2))
+        pd.DataFrame({"text": texts, "yes": votes[:, 0], "no": votes[:, 1]}).to_csv(tmp_path / name, index=False)
+    soft = {"label": ("yes", "no"), "label_columns_hold": "shares"}
+    before, after = split(tmp_path, **soft), split(tmp_path, added=("new.csv",), **soft)
+    new = {each for ids in after.added[0].places.values() for each in ids}
+    parts = [after.part(name) for name in ("train", "valid", "test")]
+    old = [part.take(np.flatnonzero([each not in new for each in part.ids])) for part in parts]
+    assert data_hash(old) == before.data_hash and len(new) > 80
 
 
 @pytest.mark.parametrize("task", ["text-regression", "text-multi-label", "token-tagging"])

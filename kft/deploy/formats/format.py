@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +12,36 @@ from kft.errors import UsageError
 
 if TYPE_CHECKING:
     import keras
+
+    from kft.answer.artifact import Artifact
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a format is written from.
+
+    Attributes:
+        graph: From ``kft.deploy.graph.answering_graph``.
+        artifact: The run's, whose graph it is.
+        examples: A few raw inputs, cleaned.
+    """
+
+    graph: keras.Model
+    artifact: Artifact
+    examples: Sequence[Any]
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a format holds beside the graph.
+
+    Attributes:
+        takes: Inputs of raw text that the model's file reads by itself; empty where it takes arrays alone.
+        note: What a person should know of it; mostly nothing.
+    """
+
+    takes: tuple[str, ...] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -37,7 +67,7 @@ class Format:
         name: As ``--format`` takes it.
         about: For people, in a few words.
         model: What the model's file or folder is called.
-        write: Writes a graph, from ``kft.deploy.graph.answering_graph``, to that file.
+        write: Writes what ships to that file.
         packages: What has to be installed where it answers, as pip takes it.
         modules: What has to be there to write it.
         extra: Of kft, that brings them; empty where kft needs them anyway.
@@ -48,7 +78,7 @@ class Format:
     name: str
     about: str
     model: str
-    write: Callable[[keras.Model, Path], None]
+    write: Callable[[Source, Path], Written]
     packages: tuple[str, ...]
     modules: tuple[str, ...]
     extra: str

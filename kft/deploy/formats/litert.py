@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from kft.deploy.formats.format import Format, signature
-
-if TYPE_CHECKING:
-    import keras
+from kft.deploy.formats.format import Format, Source, Written, signature
 
 
-def _write(graph: keras.Model, path: Path) -> None:
+def _write(source: Source, path: Path) -> Written:
     from kft.deploy.spelling import common_activations
 
+    graph = source.graph
     with common_activations(graph):
         graph.export(str(path), format="litert", input_signature=signature(graph), verbose=False)
+    return Written()
 
 
 LITERT = Format(

@@ -7,18 +7,20 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kft.deploy.formats.format import Format, Quantization, signature
+from kft.deploy.formats.format import Format, Quantization, Source, Written, signature
 
 if TYPE_CHECKING:
     import keras
 
 
-def _write(graph: keras.Model, path: Path) -> None:
+def _write(source: Source, path: Path) -> Written:
     from kft.deploy.spelling import common_activations
 
+    graph = source.graph
     with common_activations(graph), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # Keras looks for names that NumPy will have anew
         graph.export(str(path), format="onnx", input_signature=signature(graph), verbose=False)
+    return Written()
 
 
 def _write_dynamic(graph: keras.Model, whole: Path, path: Path) -> None:

@@ -37,9 +37,10 @@ def main(folder: Path, arguments: Sequence[str]) -> int:
             save_stages(Path(given.stages), stages)
             show(stages.answers)
             return 0
-        lines = read_lines(given.input)
+        lines, before = read_lines(given.input), 0
         while several := list(islice(lines, READ_AT_ONCE)):
-            show(model.predict(several))
+            show(model.predict(several, before))
+            before += len(several)
     except KftError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -89,7 +89,7 @@ def open_saved_model(path: Path) -> Engine:
         loaded = tensorflow.saved_model.load(str(path))
 
     def run(arrays: Arrays) -> dict[str, np.ndarray]:
-        answer = loaded.signatures["serving_default"]  # of `loaded`, so that this and its weights stay alive
+        answer = loaded.signatures["arrays"]  # of `loaded`, so that this and its weights stay alive
         with tensorflow.device("CPU"):
             found = answer(**{name: tensorflow.constant(values) for name, values in arrays.items()})
         return {name: values.numpy() for name, values in found.items()}

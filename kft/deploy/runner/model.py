@@ -13,7 +13,7 @@ import numpy as np
 
 from kft.deploy.runner.answers import NAMERS, name_spans
 from kft.deploy.runner.engines import ENGINES, Engine
-from kft.deploy.runner.reading import Read, make_text_reader, padded
+from kft.deploy.runner.reading import Read, RowError, make_text_reader, padded
 from kft.deploy.runner.trace import Row, Stages
 
 IMAGES = "images"
@@ -38,31 +38,37 @@ class Model:
     reader: Any = field(repr=False)
     engine: Engine = field(repr=False)
 
-    def predict(self, inputs: Sequence[Any]) -> list[dict[str, Any]]:
+    def predict(self, inputs: Sequence[Any], before: int = 0) -> list[dict[str, Any]]:
         """Returns one answer an input, in order.
 
+        Args:
+            inputs: Raw.
+            before: How many others of the same file were answered before these: an error counts rows from there.
+
         Raises:
-            DataError: An input cannot be used.
+            RowError: An input cannot be used.
         """
-        return [answer for part in _parts(inputs) for answer in self._stages(part, traced=False).answers]
+        return [answer for part in self._parts(inputs, before, traced=False) for answer in part.answers]
 
     def stages(self, inputs: Sequence[Any]) -> Stages:
         """Returns the answers, and what led to each; of images their hashes alone."""
-        parts = [self._stages(part, traced=True) for part in _parts(inputs)]
+        parts = list(self._parts(inputs, 0, traced=True))
         return Stages(*(list(chain.from_iterable(map(attrgetter(each.name), parts))) for each in fields(Stages)))
 
-    def computed(self, inputs: Sequence[Any], *, traced: bool = False) -> tuple[Read, list[Row]]:
-        """Returns inputs as they were read, and what the graph gave of each, by name.
+    def _parts(self, inputs: Sequence[Any], before: int, *, traced: bool) -> Iterator[Stages]:
+        for start in range(0, len(inputs), READ_AT_ONCE):
+            try:
+                yield self._stages(inputs[start : start + READ_AT_ONCE], traced=traced)
+            except RowError as error:
+                raise error.after(before + start) from None
+
+    def compute(self, read: Read) -> list[Row]:
+        """Returns what the graph gives of each input, by name.
 
         Args:
-            inputs: At most ``READ_AT_ONCE``.
-            traced: Whether ``Read.normalised`` is wanted.
-
-        Raises:
-            DataError: An input cannot be used.
+            read: At most ``READ_AT_ONCE`` inputs.
         """
-        read = self.reader.read(inputs, traced=traced)
-        outputs: list[Row] = [{}] * len(inputs)
+        outputs: list[Row] = [{}] * len(read.rows)
         lengths = [len(next(iter(row.values()))) for row in read.rows]
         order = np.argsort(lengths, kind="stable")
         # One activation scale for a whole batch: an answer would hang on who else asks.
@@ -71,14 +77,15 @@ class Model:
             found = self.engine(padded([read.rows[place] for place in places], self.about["inputs"]))
             for at, place in enumerate(places):
                 outputs[place] = {name: values[at] for name, values in found.items()}
-        return read, outputs
+        return outputs
 
     def named(self, read: Read, outputs: Sequence[Row]) -> list[dict[str, Any]]:
         """Returns the answers of what was computed."""
         return [self._named(read, at, each) for at, each in enumerate(outputs)]
 
     def _stages(self, inputs: Sequence[Any], *, traced: bool) -> Stages:
-        read, outputs = self.computed(inputs, traced=traced)
+        read = self.reader.read(inputs, traced=traced)
+        outputs = self.compute(read)
         rows = [{name: values for name, values in row.items() if name != IMAGES} for row in read.rows]
         return Stages(read.decoded, read.normalised, rows, outputs, self.named(read, outputs))
 
@@ -89,10 +96,6 @@ class Model:
             cut = {name: values[:length] for name, values in outputs.items()}
             return name_spans(cut, labels, read.offsets[at], read.decoded[at])
         return NAMERS[self.about["answers"]](outputs, labels)
-
-
-def _parts(inputs: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    return (inputs[start : start + READ_AT_ONCE] for start in range(0, len(inputs), READ_AT_ONCE))
 
 
 def open_model(folder: Path, about: Mapping[str, Any]) -> Model:

@@ -33,6 +33,30 @@ class Read:
     offsets: list[np.ndarray] | None = None
 
 
+class RowError(DataError):
+    """An input that cannot be used.
+
+    Args:
+        row: Counted from 1, among the inputs that are read together.
+        problem: What is wrong.
+        name: What the input is called, where it has a name.
+        received: What it is.
+        expected: What would have been right.
+    """
+
+    def __init__(
+        self, row: int, problem: str, *, name: str = "", received: str | None = None, expected: str | None = None
+    ) -> None:
+        super().__init__(
+            problem, where=f"row {row:,}" + (f": {name}" if name else ""), received=received, expected=expected
+        )
+        self.row, self.name = row, name
+
+    def after(self, rows: int) -> RowError:
+        """Returns the same of an input before which so many others were read."""
+        return RowError(self.row + rows, self.problem, name=self.name, received=self.received, expected=self.expected)
+
+
 @dataclass(frozen=True)
 class TextReader:
     """Reads texts, or pairs of texts.
@@ -57,7 +81,7 @@ class TextReader:
             traced: Whether ``normalised`` is wanted.
 
         Raises:
-            DataError: An input is no text, or an empty one.
+            RowError: An input is no text, or an empty one.
         """
         texts = [[self.clean(side) for side in sides] for sides in require_texts(inputs, pairs=self.pairs)]
         require_words(texts)
@@ -88,16 +112,16 @@ def require_texts(inputs: Sequence[Any], *, pairs: bool) -> list[Sequence[str]]:
     """Returns each input as one text, or as two.
 
     Raises:
-        DataError: One is something else, or holds nothing; names its row.
+        RowError: One is something else, or holds nothing; names its row.
     """
     found: list[Sequence[str]] = []
     for row, given in enumerate(inputs, 1):
         sides = given.split("\t") if pairs and isinstance(given, str) else given
         sides = [sides] if isinstance(sides, str) else sides
         if not isinstance(sides, list | tuple) or len(sides) != 1 + pairs or not all(isinstance(s, str) for s in sides):
-            raise DataError(
+            raise RowError(
+                row,
                 "an input cannot be used",
-                where=f"row {row} of {len(inputs):,}",
                 received=repr(given)[:80],
                 expected="two texts: [first, second], or one line with a tab between them" if pairs else "a text",
             )
@@ -110,12 +134,12 @@ def require_words(texts: Sequence[Sequence[str]]) -> None:
     """Refuses empty texts: an answer to nothing would look like any other.
 
     Raises:
-        DataError: One is empty, or holds what is no character; names its row.
+        RowError: One is empty, or holds what is no character; names its row.
     """
     for row, sides in enumerate(texts, 1):
         problem = next((found for side in sides if (found := half_pair(side, "text") or _empty(side))), "")
         if problem:
-            raise DataError(problem, where=f"row {row} of {len(texts):,}", expected="a text in every row")
+            raise RowError(row, problem, expected="a text in every row")
 
 
 def _empty(text: str) -> str:

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from kft.data.images import ImageSizing, UnusableImage, decode_bytes, read_file
-from kft.deploy.runner.reading import Read
-from kft.errors import DataError
+from kft.deploy.runner.reading import Read, RowError
 
 
 @dataclass(frozen=True)
@@ -33,17 +32,15 @@ class ImageReader:
             traced: Whether hashes of the pixels are wanted: as they were decoded, and at their size.
 
         Raises:
-            DataError: An image cannot be used; names its row.
+            RowError: An image cannot be used.
         """
         rows, decoded, normalised = [], [], []
         for number, given in enumerate(inputs, 1):
             try:
                 pixels, whole = read_pixels(given, self.sizing, traced=traced)
             except (UnusableImage, OSError, ValueError) as error:
-                name = "" if isinstance(given, bytes) else f": {given}"
-                raise DataError(
-                    "an image cannot be used", where=f"row {number} of {len(inputs):,}{name}", received=str(error)
-                ) from None
+                name = "" if isinstance(given, bytes) else str(given)
+                raise RowError(number, "an image cannot be used", name=name, received=str(error)) from None
             rows.append({"images": pixels})
             decoded.append(whole)
             normalised.append(hashlib.sha256(pixels.tobytes()).hexdigest() if traced else "")

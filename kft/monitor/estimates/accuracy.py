@@ -1,76 +1,83 @@
-"""Accuracy on new rows without a label: several ways, combined into one interval, or a refusal in words."""
+"""Accuracy on new rows without a label: several ways, one interval, or a refusal in words.
+
+Each way assumes that an answer of some confidence is right as often as on the reference. CBPE is the mean expected
+correctness (correctness.py); by distance; at the new class shares. ATC counts the rows that are surer than a threshold
+(Garg et al., 2022). The interval holds what chance does to the new rows and to the reference (resampled), how far apart
+the ways are, and what none of them can see: rows unlike the reference may be right more or less often than expected.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from functools import cached_property
+
 import numpy as np
 
-from kft.metrics.proportions import share_interval
+from kft.metrics.proportions import Z, share_interval
 from kft.monitor.estimates.correctness import distance_units, fit_correctness
-from kft.monitor.estimates.refusing import broken_prior_shift, too_foreign, too_little, uncalibrated
+from kft.monitor.estimates.prior_shift import find_prior_shift
+from kft.monitor.estimates.refusing import broken_prior_shift, not_covered, too_little, uncalibrated, unlike_share
 from kft.monitor.estimates.scores import OTHER, Scores, damage, known_rows
-from kft.monitor.estimates.shares import PriorShift, find_prior_shift, sampled
+from kft.monitor.estimates.shares import drawn_anew, sampled
+from kft.records.estimate import Estimate, percent
 from kft.records.estimated import ACCURACY, AccuracyEstimate, Way
 
 RESAMPLES = 200
-Z = 1.959963984540054
-ASSUMPTIONS = (
-    "an answer of the same confidence, as far from the training rows, is right as often as in the reference",
-    "no class is new",
+UNSEEN = 0.3
+"""How much more or less often than expected rows unlike the reference may be right; chosen on half of the shifts."""
+WIDEST = 0.5
+"""A wider interval is no answer."""
+METHOD = (
+    "mean of average thresholded confidence (ATC) and of the correctness that confidence lets expect (CBPE), also by "
+    "distance and at the new class shares"
 )
-APART = 1.0
-"""How many times the spread of the ways counts, beside chance, as a standard error."""
+ALIKE = "rows like the reference's are right as often as there, at the same confidence"
+NO_NEW_CLASS = "no class is new"
 
 
+@dataclass(frozen=True, eq=False)
 class Ways:
-    """The ways to the accuracy, each a function of how often the rows of the reference and the new rows count."""
+    """The ways to the accuracy: each a function of how often every row counts.
 
-    def __init__(self, reference: Scores, seen: Scores) -> None:
-        self.reference, self.seen = reference, seen
-        self.units = distance_units(reference, seen)
-        self.order = np.argsort(reference.confidence, kind="stable")
-        self.prior = _plausible_prior(reference, seen)
-        self.adjusted = None if self.prior is None else _adjusted(self.prior, reference, seen)
+    Attributes:
+        reference: The truth of each row known.
+        seen: New rows.
+        at_shares: ``float64[n]``: how likely each new answer is right at the new class shares; None where more than
+            the shares has changed.
+    """
+
+    reference: Scores
+    seen: Scores
+    at_shares: np.ndarray | None
+
+    @cached_property
+    def _order(self) -> np.ndarray:
+        return np.argsort(self.reference.confidence, kind="stable")
 
     def values(self, of_reference: np.ndarray, of_new: np.ndarray) -> dict[str, float]:
         """Returns what each way says.
 
         Args:
-            of_reference: ``float[n]``: how often each row counts.
-            of_new: Likewise of the new rows.
+            of_reference: ``float[rows]``: how often each row of the reference counts.
+            of_new: ``float[n]``: likewise of the new rows.
         """
-        reference, seen, total = self.reference, self.seen, of_new.sum()
-        found = {}
-        alone = fit_correctness(reference, None, of_reference)
-        found["cbpe"] = float(of_new @ alone.of(seen) / total)
-        found["atc"] = self._thresholded(of_reference, of_new)
-        if self.units is not None:
-            found["cbpe_distance"] = float(
-                of_new @ fit_correctness(reference, self.units, of_reference).of(seen) / total
-            )
-        if self.prior is not None and self.adjusted is not None:
-            weights = of_reference * self.adjusted[0]
-            found["reweighted"] = float(weights @ reference.right / weights.sum())
-            found["atc_reweighted"] = self._thresholded(weights, of_new)
+        units, shares = distance_units(self.reference, self.seen), of_new / of_new.sum()
+        found = {"atc": self._thresholded(of_reference, shares)}
+        found["cbpe"] = float(shares @ fit_correctness(self.reference, None, of_reference).of(self.seen))
+        if units is not None:
+            by_distance = fit_correctness(self.reference, units, of_reference)
+            found["cbpe_distance"] = float(shares @ by_distance.of(self.seen))
+        if self.at_shares is not None:
+            found["cbpe_shares"] = float(shares @ self.at_shares)
         return found
 
-    def _thresholded(self, of_reference: np.ndarray, of_new: np.ndarray) -> float:
-        """Average thresholded confidence: the share of new rows surer than as many of the reference as are right."""
-        accuracy = float(of_reference @ self.reference.right / of_reference.sum())
-        below = np.cumsum(of_reference[self.order]) / of_reference.sum()
-        place = int(np.searchsorted(below, 1 - accuracy))
-        threshold = self.reference.confidence[self.order[min(place, len(below) - 1)]]
-        return float(of_new @ (self.seen.confidence > threshold) / of_new.sum())
-
-
-def _plausible_prior(reference: Scores, seen: Scores) -> PriorShift | None:
-    if (np.asarray(reference.truth) == OTHER).any():
-        return None
-    found = find_prior_shift(reference, seen)
-    return None if broken_prior_shift(reference, seen, found.ratio) else found
-
-
-def _adjusted(prior: PriorShift, reference: Scores, seen: Scores) -> tuple[np.ndarray]:
-    return (prior.ratio[np.asarray(reference.truth)],)
+    def _thresholded(self, of_reference: np.ndarray, shares: np.ndarray) -> float:
+        """Returns the share of new rows above the confidence that as many of the reference exceed as are right."""
+        counts = of_reference / of_reference.sum()
+        wrong = 1 - float(counts @ self.reference.right)
+        place = int(np.searchsorted(np.cumsum(counts[self._order]), wrong - 1e-12))
+        threshold = self.reference.confidence[self._order[min(place, len(counts) - 1)]]
+        return float(shares @ (self.seen.confidence > threshold))
 
 
 def estimate_accuracy(reference: Scores, seen: Scores, seed: int = 0) -> AccuracyEstimate:
@@ -81,26 +88,51 @@ def estimate_accuracy(reference: Scores, seen: Scores, seed: int = 0) -> Accurac
         seen: New rows; a truth that they have is not looked at.
         seed: Of the resamples.
     """
-    method = "average thresholded confidence and expected correctness (CBPE), by distance and class shares"
     refused = damage(reference, seen) or too_little(reference, seen)
+    rng = np.random.default_rng(seed)
     if not refused:
-        rng = np.random.default_rng(seed)
         reference, new = sampled(known_rows(reference), rng), sampled(seen, rng)
-        refused = uncalibrated(reference) + too_foreign(reference, new)
+        refused = uncalibrated(reference) + not_covered(reference, new)
     if refused:
-        return AccuracyEstimate(ACCURACY, None, None, None, method, ASSUMPTIONS, refused, len(seen))
-    ways = Ways(reference, new)
+        return AccuracyEstimate(ACCURACY, None, None, None, METHOD, (ALIKE, NO_NEW_CLASS), refused, len(seen))
+    ways, unlike = Ways(reference, new, _at_shares(reference, new)), unlike_share(reference, new)
     values = ways.values(np.ones(len(reference)), np.ones(len(new)))
-    drawn = [ways.values(_drawn(len(reference), rng), _drawn(len(new), rng)) for _ in range(RESAMPLES)]
+    drawn = [ways.values(drawn_anew(len(reference), rng), drawn_anew(len(new), rng)) for _ in range(RESAMPLES)]
     value = float(np.mean(list(values.values())))
-    middle = np.array([np.mean(list(each.values())) for each in drawn])
-    spread = APART * float(np.std(list(values.values()), ddof=1))
-    error = float(np.sqrt(middle.var() + spread**2 + value * (1 - value) / len(new)))
-    low, high = max(0.0, value - Z * error), min(1.0, value + Z * error)
+    by_chance = float(np.var([np.mean(list(each.values())) for each in drawn]))
+    apart = float(np.var(list(values.values()), ddof=1))
+    half = Z * (by_chance + apart + value * (1 - value) / len(new)) ** 0.5 + UNSEEN * unlike
+    found = Estimate(value, max(0.0, value - half), min(1.0, value + half))
+    assumptions = _assumed(unlike, ways.at_shares is not None)
     own = share_interval(float(reference.right.mean()), len(reference))
     said = tuple(Way(name, each) for name, each in values.items())
-    return AccuracyEstimate(ACCURACY, value, low, high, method, ASSUMPTIONS, (), len(seen), own, said)
+    told = AccuracyEstimate(
+        ACCURACY, found.value, found.low, found.high, METHOD, assumptions, (), len(seen), own, said, unlike
+    )
+    if found.high - found.low <= WIDEST:
+        return told
+    why = f"the ways to the accuracy are too far apart to be of use: all that can be said is {found}"
+    return replace(told, value=None, low=None, high=None, refused=(why,))
 
 
-def _drawn(n: int, rng: np.random.Generator) -> np.ndarray:
-    return np.bincount(rng.integers(0, n, n), minlength=n).astype(np.float64)
+def _assumed(unlike: float, at_shares: bool) -> tuple[str, ...]:
+    """Returns what must hold, one sentence each."""
+    found = [ALIKE]
+    if unlike > 0:
+        found.append(
+            f"the {percent(unlike)} that are unlike it, by their distance from the training rows, are right at most "
+            f"{100 * UNSEEN:.0f} points more or less often than expected"
+        )
+    if at_shares:
+        found.append("where class shares have changed, rows of one class look as before")
+    return (*found, NO_NEW_CLASS)
+
+
+def _at_shares(reference: Scores, seen: Scores) -> np.ndarray | None:
+    """Returns ``float64[n]``: how likely each answer is right at the new class shares; None where more has changed."""
+    if (np.asarray(reference.truth) == OTHER).any():
+        return None
+    prior = find_prior_shift(reference, seen)
+    if broken_prior_shift(reference, seen, prior):
+        return None
+    return prior.at_shares()[np.arange(len(seen)), seen.label]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from kft.metrics.proportions import share_interval
 from kft.monitor.estimates.correctness import distance_units, fit_correctness
-from kft.monitor.estimates.powered import Powered, powered_mean
+from kft.monitor.estimates.powered import Powered, drawn_mean, powered_mean
 from kft.monitor.estimates.scores import Scores, damage, known_rows
 from kft.records.estimate import Estimate
 from kft.records.estimated import ACCURACY, AccuracyEstimate
@@ -54,7 +54,8 @@ def estimate_with_labels(reference: Scores, seen: Scores, inclusion: np.ndarray 
     Args:
         reference: Test rows of the model, their truth known.
         seen: All new rows; ``UNLABELLED`` is the truth of those without a label.
-        inclusion: ``float[n]``: the chance with which each row was drawn for a label; read where a row has one. None:
+        inclusion: ``float[n]``: the chance with which each row was drawn for a label, nan where it was not; read where
+            a row has a label. Where every row has one, these are the rows that were drawn: labels alone count. None:
             all rows alike.
     """
     chance, refused = _chances(seen.labelled, inclusion)
@@ -63,9 +64,12 @@ def estimate_with_labels(reference: Scores, seen: Scores, inclusion: np.ndarray 
     if refused:
         return AccuracyEstimate(ACCURACY, None, None, None, METHOD, assumptions, refused, len(seen))
     known = known_rows(reference)
+    own = share_interval(float(known.right.mean()), len(known))
+    if inclusion is not None and np.isfinite(chance).all():
+        told = _told(ACCURACY, drawn_mean(seen.right, chance), assumptions, seen.labelled, own)
+        return replace(told, n=round(float((1 / chance).sum())))  # about as many rows as they stand for
     units = distance_units(known, seen)
     expected = fit_correctness(known, units).of(seen)
-    own = share_interval(float(known.right.mean()), len(known))
     return _told(ACCURACY, powered_mean(seen.right, expected, chance), assumptions, seen.labelled, own)
 
 
@@ -96,7 +100,10 @@ def estimate_mean_error(reference: Numbers, seen: Numbers, inclusion: np.ndarray
         if len(errors)
         else None
     )
-    powered = powered_mean(seen.error, _expected_error(reference, seen), chance, None)
+    if inclusion is not None and np.isfinite(chance).all():
+        powered = drawn_mean(seen.error, chance, None)
+    else:
+        powered = powered_mean(seen.error, _expected_error(reference, seen), chance, None)
     return _told("mae", powered, assumptions, labelled, own)
 
 
@@ -158,7 +165,5 @@ def _told(
     metric: str, powered: Powered, assumptions: tuple[str, ...], labelled: np.ndarray, own: Estimate | None
 ) -> AccuracyEstimate:
     value, labels = powered.estimate, int(labelled.sum())
-    return AccuracyEstimate(
-        metric, value.value, value.low, value.high, METHOD, assumptions, (), len(labelled), own, (), labels,
-        powered.alone, powered.more,
-    )  # fmt: skip
+    told = AccuracyEstimate(metric, value.value, value.low, value.high, METHOD, assumptions, (), len(labelled), own)
+    return replace(told, labels=labels, labels_alone=powered.alone, more_labels=powered.more)

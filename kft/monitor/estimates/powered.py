@@ -72,6 +72,33 @@ def powered_mean(outcome: np.ndarray, expected: np.ndarray, chance: np.ndarray, 
     return Powered(_scaled(interval, scale), _scaled(by_labels, scale), trust, more)
 
 
+def drawn_mean(outcome: np.ndarray, chance: np.ndarray, most: float | None = 1.0) -> Powered:
+    """Returns a mean over all rows where only those that were drawn are at hand, such as the file of ``kft queue``.
+
+    What is expected of the other rows is not known then: labels alone count, each for one over its chance.
+
+    Args:
+        outcome: ``float[rows]``: nan where a row that was drawn has no label yet; the others are a fair part.
+        chance: ``float[rows]``: with which each was drawn.
+        most: As for ``powered_mean``.
+
+    Example:
+        >>> outcome, chance = np.array([1.0, 0.0] * 50), np.array([0.1, 0.4] * 50)
+        >>> print(drawn_mean(outcome, chance).estimate)
+        0.800 [0.728, 0.857]
+    """
+    drawn = ~np.isnan(outcome)
+    rows, labels = round(float((1 / chance).sum())), int(drawn.sum())
+    scale = 1.0 if most is None else most
+    weights = 1 / chance[drawn]
+    picked = chance[drawn] * (labels / len(outcome))
+    alone = _Drawn(outcome[drawn] / scale, weights / weights.sum(), picked, rows)
+    spread = alone.spread_of_outcomes(most is not None)
+    first, second = spread / rows, alone.variance(None if most is None else alone.mean)
+    interval = _scaled(_interval(alone.mean, first + second, labels, spread, most is not None), scale)
+    return Powered(interval, interval, 0.0, _more_labels(first, second, labels, rows))
+
+
 @dataclass(frozen=True, eq=False)
 class _Drawn:
     """Some figure of the rows that were drawn for a label.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from kft.metrics.proportions import share_interval
-from kft.monitor.estimates.prior import SMALLEST, apply_bcts, by_bbse, by_em, fit_bcts
+from kft.metrics.proportions import Z, share_interval
+from kft.monitor.estimates.prior import SMALLEST, by_em
+from kft.monitor.estimates.prior_shift import PriorShift, find_prior_shift
 from kft.monitor.estimates.refusing import broken_prior_shift, too_little
 from kft.monitor.estimates.scores import OTHER, Scores, damage, known_rows
 from kft.records.estimated import ClassShare, ClassShares
@@ -16,7 +16,7 @@ from kft.records.estimated import ClassShare, ClassShares
 RESAMPLES = 200
 MOST_ROWS = 4_000
 """Rows of either side that are looked at; of more, a seeded sample."""
-AGAIN = 25
+AGAIN = 8
 """Steps of EM in a resample, from where the whole sample ended."""
 METHOD = (
     "shares that make the new probabilities most likely (EM on probabilities calibrated class by class), "
@@ -26,51 +26,7 @@ ASSUMPTIONS = (
     "only the shares of the classes have changed: rows of one class look as they did in the reference",
     "no class is new",
 )
-
-
-@dataclass(frozen=True, eq=False)
-class PriorShift:
-    """Class shares of new rows, and of the reference.
-
-    Attributes:
-        reference: ``float64[classes]``.
-        shares: ``float64[classes]``: by EM.
-        bbse: ``float64[classes]``: by BBSE.
-        probabilities: ``float64[rows, classes]`` of the new rows, calibrated for the reference's shares.
-        of_reference: Likewise of the reference.
-        prior: ``float64[classes]``: the mean of ``of_reference``.
-    """
-
-    reference: np.ndarray
-    shares: np.ndarray
-    bbse: np.ndarray
-    probabilities: np.ndarray
-    of_reference: np.ndarray
-    prior: np.ndarray
-
-    @property
-    def ratio(self) -> np.ndarray:
-        """``float64[classes]``: how many times as frequent each class has become; 1 where the reference lacks it."""
-        there = self.reference > 0
-        return np.where(there, self.shares / np.where(there, self.reference, 1.0), 1.0)
-
-
-def find_prior_shift(reference: Scores, seen: Scores) -> PriorShift:
-    """Returns the new shares.
-
-    Args:
-        reference: With a known truth in each row.
-        seen: New rows.
-    """
-    own = reference.take(np.asarray(reference.truth) != OTHER)
-    truth = np.asarray(own.truth)
-    slope, bias = fit_bcts(np.asarray(own.probabilities), truth)
-    of_reference = apply_bcts(np.asarray(own.probabilities), slope, bias)
-    new = apply_bcts(np.asarray(seen.probabilities), slope, bias)
-    prior = of_reference.mean(axis=0)
-    bbse = by_bbse(_confusion(truth, own.label, None, own.classes), np.bincount(seen.label, minlength=own.classes))
-    shares = np.bincount(truth, minlength=own.classes) / len(truth)
-    return PriorShift(shares, by_em(new, prior), bbse, new, of_reference, prior)
+BLIND = "how far the rows lie from the training rows is not known: only their scores were held against the reference"
 
 
 def estimate_shares(reference: Scores, seen: Scores, names: Sequence[str], seed: int = 0) -> ClassShares:
@@ -89,7 +45,7 @@ def estimate_shares(reference: Scores, seen: Scores, names: Sequence[str], seed:
     reference = sampled(known_rows(reference), rng)
     reference, new = reference.take(np.asarray(reference.truth) != OTHER), sampled(seen, rng)
     found = find_prior_shift(reference, new)
-    refused = broken_prior_shift(reference, new, found.ratio)
+    refused = broken_prior_shift(reference, new, found)
     if refused:
         return ClassShares((), METHOD, ASSUMPTIONS, refused, len(seen))
     drawn = np.stack([_again(found, reference, new, rng) for _ in range(RESAMPLES)])
@@ -99,9 +55,13 @@ def estimate_shares(reference: Scores, seen: Scores, names: Sequence[str], seed:
         value, own = float(found.shares[place]), float(found.reference[place])
         floor = share_interval(value, len(new))
         low, high = (float(each) for each in np.percentile(drawn[:, place], (2.5, 97.5)))
-        shares.append(ClassShare(str(name), own, value, min(low, floor.low), max(high, floor.high)))
+        half = Z * float(drawn[:, place].std())
+        low, high = min(low, value - half, floor.low), min(1.0, max(high, value + half, floor.high))
+        # Less than half a row is none: EM comes close to 0 and never there.
+        shares.append(ClassShare(str(name), own, value, low if low * len(new) >= 0.5 else 0.0, high))
     disagreement = float(np.abs(found.shares - found.bbse).max())
-    return ClassShares(tuple(shares), METHOD, ASSUMPTIONS, (), len(seen), disagreement)
+    blind = () if new.foreign is not None and reference.foreign is not None else (BLIND,)
+    return ClassShares(tuple(shares), METHOD, ASSUMPTIONS + blind, (), len(seen), disagreement)
 
 
 def sampled(scores: Scores, rng: np.random.Generator) -> Scores:
@@ -110,25 +70,31 @@ def sampled(scores: Scores, rng: np.random.Generator) -> Scores:
 
 
 def _again(found: PriorShift, reference: Scores, new: Scores, rng: np.random.Generator) -> np.ndarray:
-    """Returns the shares on resampled rows: biases, prior and EM anew, the slope as it is."""
-    of_reference, of_new = _drawn(len(reference), rng), _drawn(len(new), rng)
+    """Returns the shares on resampled rows: slope, biases, prior and EM anew, from where the whole sample ended."""
+    of_reference, of_new = drawn_anew(len(reference), rng), drawn_anew(len(new), rng)
     truth, total = np.asarray(reference.truth), of_reference.sum()
     hits = np.bincount(truth, of_reference, found.prior.size) / total
-    odds = np.ones_like(hits)
-    for _ in range(3):  # the biases that give each class its share of the resample, by proportional fitting
-        fitted = found.of_reference * odds
-        fitted /= fitted.sum(axis=1, keepdims=True)
-        mean = of_reference @ fitted / total
+    slope, odds = 1.0, np.ones_like(hits)
+    for _ in range(3):
+        # One of Newton's steps for the slope, then the biases by proportional fitting: each class gets its share.
+        fitted = _bent(found.of_reference, slope, odds)
+        logs = np.log(np.maximum(found.of_reference, SMALLEST))
+        mean = (fitted * logs).sum(axis=1)
+        curve = of_reference @ ((fitted * logs**2).sum(axis=1) - mean**2)
+        slope += float(of_reference @ (logs[np.arange(len(truth)), truth] - mean)) / max(float(curve), SMALLEST)
+        slope = float(np.clip(slope, 0.5, 2.0))
+        mean = of_reference @ _bent(found.of_reference, slope, odds) / total
         odds *= np.where(hits > 0, hits, SMALLEST) / np.maximum(mean, SMALLEST)
-    prior = hits
-    moved = found.probabilities * odds
-    moved /= np.maximum(moved.sum(axis=1, keepdims=True), SMALLEST)
-    return by_em(moved, prior, of_new, np.maximum(found.shares, 1e-4), AGAIN)
+    moved = _bent(found.probabilities, slope, odds)
+    return by_em(moved, hits, of_new, np.maximum(found.shares, 1e-4), AGAIN)
 
 
-def _drawn(n: int, rng: np.random.Generator) -> np.ndarray:
+def _bent(probabilities: np.ndarray, slope: float, odds: np.ndarray) -> np.ndarray:
+    """Returns ``float64[n, classes]``: probabilities to the power of the slope, times odds, scaled to sum to 1."""
+    found = np.maximum(probabilities, SMALLEST) ** slope * odds
+    return found / np.maximum(found.sum(axis=1, keepdims=True), SMALLEST)
+
+
+def drawn_anew(n: int, rng: np.random.Generator) -> np.ndarray:
+    """Returns ``float64[n]``: how often each of so many rows is drawn in a resample."""
     return np.bincount(rng.integers(0, n, n), minlength=n).astype(np.float64)
-
-
-def _confusion(truth: np.ndarray, label: np.ndarray, counts: np.ndarray | None, classes: int) -> np.ndarray:
-    return np.bincount(truth * classes + np.asarray(label), counts, classes**2).reshape(classes, classes)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kft.metrics.neighbours import unit_rows
-from kft.monitor.gauges.gauge import Gauge, Values, share
+from kft.monitor.gauges.gauge import Gauge, Values, coarse, share
 from kft.monitor.known import DIRECTIONS, Known
 
 ANSWERS = (
@@ -29,6 +29,11 @@ VECTORS = (
         for at in range(1, DIRECTIONS + 1)
     ),
 )
+DIGITS = 4
+"""Of a score, after the point: it is then the same in a table of answers, which has six, and however many rows are
+computed at once; see ``coarse``."""
+NUMBER_BITS, VECTOR_BITS = 16, 12
+"""Of an answer that is a number, and of what is made of vectors; see ``coarse``."""
 Outputs = Mapping[str, np.ndarray]
 """Of the graph: ``[rows, ...]`` by name."""
 
@@ -36,8 +41,8 @@ Outputs = Mapping[str, np.ndarray]
 def measure_class(outputs: Outputs, answers: Sequence[Mapping[str, Any]], withholds: bool) -> Values:
     """Returns the gauges of answers that are one class of many."""
     found = {
-        "confidence": outputs["confidence"],
-        "entropy": entropy(outputs["probabilities"]),
+        "confidence": _rounded(outputs["confidence"]),
+        "entropy": _rounded(entropy(outputs["probabilities"])),
         "class": outputs["label"],
     }
     return found | ({"withheld": outputs["abstain"]} if withholds else {})
@@ -47,8 +52,8 @@ def measure_labels(outputs: Outputs, answers: Sequence[Mapping[str, Any]], withh
     """Returns the gauges of answers that are several labels."""
     probabilities = outputs["probabilities"]
     return {
-        "confidence": outputs["confidence"],
-        "entropy": sum(entropy(np.stack([each, 1 - each], axis=1)) for each in probabilities.T),
+        "confidence": _rounded(outputs["confidence"]),
+        "entropy": _rounded(entropy(probabilities) + entropy(1 - probabilities)),
         "labels": (probabilities >= 0.5).sum(axis=1),
         "class": probabilities.argmax(axis=1),
     }
@@ -56,14 +61,14 @@ def measure_labels(outputs: Outputs, answers: Sequence[Mapping[str, Any]], withh
 
 def measure_number(outputs: Outputs, answers: Sequence[Mapping[str, Any]], withholds: bool) -> Values:
     """Returns the gauge of answers that are a number."""
-    return {"value": outputs["value"]}
+    return {"value": coarse(outputs["value"], NUMBER_BITS)}
 
 
 def measure_spans(outputs: Outputs, answers: Sequence[Mapping[str, Any]], withholds: bool) -> Values:
     """Returns the gauges of answers that are spans; ``confidence`` is the mean of a text's words."""
     covered = [sum(span["end"] - span["start"] for span in answer["spans"]) for answer in answers]
     return {
-        "confidence": outputs["confidence"],
+        "confidence": _rounded(outputs["confidence"]),
         "spans": np.array([len(answer["spans"]) for answer in answers]),
         "tagged": share(np.array(covered), outputs["characters"]),
     }
@@ -86,13 +91,18 @@ def measure_vectors(vectors: np.ndarray, known: Known) -> Values:
         known: What is known of the valid split.
     """
     vectors = vectors.astype(np.float32)
-    found = {"norm": np.linalg.norm(vectors, axis=1)}
+    found = {"norm": coarse(np.linalg.norm(vectors, axis=1), VECTOR_BITS)}
     if known.vectors is not None:
-        found["distance"] = 1 - (unit_rows(vectors) @ unit_rows(known.vectors.astype(np.float32)).T).max(axis=1)
+        alike = unit_rows(vectors) @ unit_rows(known.vectors.astype(np.float32)).T
+        found["distance"] = _rounded(1 - alike.max(axis=1))
     if known.mean is not None and known.directions is not None:
         along = (vectors - known.mean) @ known.directions.T
-        found |= {f"direction_{at}": values for at, values in enumerate(along.T, 1)}
+        found |= {f"direction_{at}": coarse(values, VECTOR_BITS) for at, values in enumerate(along.T, 1)}
     return found
+
+
+def _rounded(values: np.ndarray) -> np.ndarray:
+    return np.round(np.asarray(values, np.float64), DIGITS) + 0.0  # no -0.0
 
 
 def entropy(probabilities: np.ndarray) -> np.ndarray:

@@ -44,3 +44,17 @@ def share(parts: np.ndarray, of: np.ndarray) -> np.ndarray:
         [0.25, nan]
     """
     return np.where(of > 0, parts / np.maximum(of, 1), np.nan)
+
+
+def coarse(values: np.ndarray, bits: int) -> np.ndarray:
+    """Returns numbers with so many bits of their mantissa.
+
+    The last bits of what a model computes hang on how many rows are computed at once, and on the processor. Where many
+    rows have one value, as certain answers and copies have, they would else all move to one side of an edge together.
+
+    Example:
+        >>> coarse(np.array([1.0, 0.99999994, 3.14159]), 8).tolist()
+        [1.0, 1.0, 3.140625]
+    """
+    mantissas, exponents = np.frexp(np.asarray(values, np.float64))
+    return np.ldexp(np.round(np.ldexp(mantissas, bits)), exponents - bits)

@@ -1,0 +1,462 @@
+"""What `kft monitor` raises where nothing has changed, what it finds where something has, and how fast it reads.
+
+    python benchmarks/monitor.py prepare films --to STORE [--foreign FILE]
+    python benchmarks/monitor.py prepare photos --to STORE --data FOLDER
+    python benchmarks/monitor.py false-alarms films photos --store STORE [--replays 1000]
+    python benchmarks/monitor.py detect films photos --store STORE [--replays 50]
+    python benchmarks/monitor.py stream [--rows 10000000]
+
+``prepare`` trains a probe on some rows, exports it, answers the rows that it has not seen, once, and keeps what is seen
+of them; of photos, FOLDER holds a folder a class. ``--foreign`` is a file of texts in another language, one a line. A
+replay draws, without replacement, test rows for a reference and rows for 30 windows: a reference is drawn anew each
+time, because what is promised holds over references and rows together. Beside kft, on the same replays: two-sample
+tests of each gauge in each window at 1 % (Kolmogorov-Smirnov; as they are, and with Bonferroni's correction over the
+gauges), and a window's mean within 3 standard deviations of the means of the reference's windows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+from common import RESULTS
+from scipy.special import kolmogorov
+
+from kft.monitor.gauges.all_gauges import GAUGES
+from kft.monitor.known import Known
+from kft.monitor.reference import Reference, make_reference
+from kft.monitor.seen import Seen
+from kft.monitor.watch import Block, Watch, begin, finish, take
+from kft.monitor.windows import Cut
+
+ALPHA = 0.01
+WINDOWS = 30
+SIZES = {"films": (1500, 100), "photos": (400, 17)}
+"""Rows of a reference and of a window."""
+METHODS = ("kft", "tests at 1 %", "tests, Bonferroni", "mean within 3 sd")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("prepare", "false-alarms", "detect", "stream"))
+    parser.add_argument("names", nargs="*", default=[])
+    parser.add_argument("--to", type=Path)
+    parser.add_argument("--store", type=Path)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--foreign", type=Path)
+    parser.add_argument("--replays", type=int)
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    given = parser.parse_args()
+    if given.what == "prepare":
+        PREPARE[given.names[0]](given)
+    elif given.what == "stream":
+        keep("stream", stream(given.rows))
+    else:
+        run = false_alarms if given.what == "false-alarms" else detect
+        for name in given.names:
+            keep(f"{given.what}-{name}", run(given.store, name, given.replays))
+
+
+def keep(name: str, found: dict[str, Any]) -> None:
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"monitor-{name}.json").write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+    print(name, json.dumps(found, indent=1, ensure_ascii=False), flush=True)
+
+
+# What is seen of rows that were answered once
+
+
+def prepare_films(given: argparse.Namespace) -> None:
+    import pandas as pd
+
+    from kft.assets import fetch
+    from kft.packages import PACKAGES
+
+    def ratings(domain: str) -> pd.DataFrame:
+        path = fetch(PACKAGES.get(f"{domain}-ratings"))
+        frame = pd.read_csv(path, sep="\t", names=["id", "rating", "text"], quoting=3, dtype={"id": str},
+                            encoding="utf-8", encoding_errors="replace")  # fmt: skip
+        frame["label"] = np.where(frame.rating < 0, "negative", "positive")
+        return frame[(frame.rating.abs() >= 0.25) & (frame.text.str.strip() != "")].sample(frac=1, random_state=0)
+
+    films, rng = ratings("films"), np.random.default_rng(0)
+    own, rest = films.iloc[:2000], films.iloc[2000:9000]
+    shipped = shipped_probe("text-classification", own, "text", given.to / "films")
+    texts = rest.text.tolist()
+    write_seen(given.to / "films", "clean", shipped, texts, rest.label.tolist())
+    write_seen(given.to / "films", "typos", shipped, [typos(text, rng) for text in texts[:3000]])
+    write_seen(given.to / "films", "tweets", shipped, ratings("tweets").text.tolist()[:3000])
+    if given.foreign:
+        lines = [line for line in given.foreign.read_text(encoding="utf-8").splitlines() if line.strip()]
+        write_seen(given.to / "films", "language", shipped, lines[:1000])
+
+
+def typos(text: str, rng: np.random.Generator) -> str:
+    """Swaps, drops or adds a letter in a third of the words of four letters and more."""
+
+    def mistyped(word: str) -> str:
+        if len(word) < 4 or rng.random() > 1 / 3:
+            return word
+        at, kind = int(rng.integers(1, len(word) - 1)), int(rng.integers(3))
+        swapped = word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+        return (swapped, word[:at] + word[at + 1 :], word[:at] + chr(97 + int(rng.integers(26))) + word[at:])[kind]
+
+    return " ".join(map(mistyped, text.split(" ")))
+
+
+def prepare_photos(given: argparse.Namespace) -> None:
+    import io
+
+    import pandas as pd
+    from PIL import Image, ImageEnhance, ImageFilter
+
+    paths = sorted(given.data.rglob("*.jpg"))
+    rows = pd.DataFrame({"image": list(map(str, paths)), "label": [path.parent.name for path in paths]})
+    rows = rows.sample(frac=1, random_state=0)
+    own, rest = rows.iloc[:300], rows.iloc[300:]
+    shipped = shipped_probe("image-classification", own, "image", given.to / "photos")
+
+    def changed(path: str, change: Callable[[Image.Image], Image.Image]) -> bytes:
+        content = io.BytesIO()
+        change(Image.open(path).convert("RGB")).save(content, "JPEG", quality=92)
+        return content.getvalue()
+
+    photos = rest.image.tolist()
+    write_seen(given.to / "photos", "clean", shipped, photos, rest.label.tolist())
+    darker = partial(changed, change=lambda image: ImageEnhance.Brightness(image).enhance(0.6))
+    blurred = partial(changed, change=lambda image: image.filter(ImageFilter.GaussianBlur(2)))
+    write_seen(given.to / "photos", "darker", shipped, list(map(darker, photos[:400])))
+    write_seen(given.to / "photos", "blurred", shipped, list(map(blurred, photos[:400])))
+
+
+PREPARE = {"films": prepare_films, "photos": prepare_photos}
+
+
+def shipped_probe(task: str, rows: Any, column: str, store: Path) -> Any:
+    """Trains a probe, exports it and opens it."""
+    import kft
+    from kft.deploy.load import open_artifact
+
+    store.mkdir(parents=True, exist_ok=True)
+    rows[[column, "label"]].to_csv(store / "rows.csv", index=False)
+    recipe = {
+        "name": "watched",
+        "task": task,
+        "data": {"train": "rows.csv", "valid": "25%", "test": "15%", "columns": None},
+        "model": {"backbone": "minilm-l6" if column == "text" else "efficientnet-lite0"},
+        "train": {"phases": [{"name": "probe", "unfreeze": "none", "solver": "lbfgs"}]},
+    }
+    recipe["data"] = {key: value for key, value in recipe["data"].items() if value}
+    run = kft.train(kft.load_recipe(recipe, base=store), run=store / "run", quiet=True).run
+    kft.export(run, store / "artifact", format="onnx")
+    return open_artifact(store / "artifact")
+
+
+def write_seen(store: Path, name: str, shipped: Any, inputs: list[Any], truth: list[str] | None = None) -> None:
+    began = time.process_time()
+    seen, labels = shipped.see_usable(inputs).seen, list(shipped.about.labels)
+    assert truth is None or len(seen) == len(truth)
+    known = shipped.reference.known
+    arrays = {f"values/{gauge}": values for gauge, values in seen.values.items()}
+    arrays |= {"label": seen.label, "probabilities": seen.probabilities, "vectors": seen.vectors, "keys": seen.keys}
+    arrays |= {"abstain": seen.abstain, "labels": np.array(labels), "known/vectors": known.vectors}
+    if truth is not None:
+        arrays["truth"] = np.array([labels.index(label) for label in truth])
+    np.savez_compressed(store / f"{name}.npz", **arrays)
+    print(f"{store.name} {name}: {len(seen):,} rows, {time.process_time() - began:.0f} CPU s", flush=True)
+
+
+def read_seen(store: Path, name: str) -> tuple[Seen, dict[str, np.ndarray]]:
+    with np.load(store / f"{name}.npz") as file:
+        arrays = dict(file)
+    values = {key.partition("/")[2]: each for key, each in arrays.items() if key.startswith("values/")}
+    values["copy"] = np.zeros(len(arrays["keys"]))  # rows are drawn in another order
+    confidence = arrays["probabilities"].max(axis=1)
+    return Seen(values, arrays["keys"], arrays["probabilities"], arrays["label"], confidence, arrays["abstain"],
+                arrays["vectors"]), arrays  # fmt: skip
+
+
+# Replays
+
+
+def replay(
+    clean: Seen, arrays: dict[str, np.ndarray], name: str, rng: np.random.Generator
+) -> tuple[Reference, Seen, np.ndarray]:
+    """Draws a reference; returns it with its test rows and the places of all other rows, in random order."""
+    order = rng.permutation(len(clean))
+    rows, _ = SIZES[name]
+    test = clean.take(order[:rows])
+    vectors = arrays["known/vectors"]
+    labels = tuple(arrays["labels"].tolist())
+    known = Known(rows=len(vectors), vectors=vectors)
+    made = make_reference(("classification", labels), known, test, test.label, int(rng.integers(2**31)))
+    return made, test, order[rows:]
+
+
+def windows_of(seen: Seen, size: int) -> Iterator[Seen]:
+    for start in range(0, len(seen) - size + 1, size):
+        yield seen.take(np.arange(start, start + size))
+
+
+def watch_windows(reference: Reference, parts: Iterator[Seen]) -> Iterator[tuple[int, Watch]]:
+    """Yields, after each window, how many came and what is known then."""
+    watch = begin(reference, ALPHA, Cut())
+    for at, part in enumerate(parts):
+        watch = finish(take(watch, Block(part, np.full(len(part), at)), ordered=True))
+        yield at + 1, watch
+
+
+def firsts(reference: Reference, test: Seen, stream: Seen, size: int, most: int) -> dict[str, int]:
+    """Returns the first window in which each method raises an alarm; 0: in none."""
+    found = dict.fromkeys(METHODS, 0)
+    for at, watch in watch_windows(reference, windows_of(stream, size)):
+        if any(each.alarm for each in watch.gauges.values()):
+            found["kft"] = at
+        if found["kft"] or at == most:
+            break
+    names = [name for name in reference.gauges if GAUGES[name].weight]
+    ordered = {name: np.sort(known_of(test, name)) for name in names}
+    parts = list(windows_of(test, size))
+    means = {name: np.array([np.nanmean(part.values[name]) for part in parts if np.isfinite(part.values[name]).any()])
+             for name in names}  # fmt: skip
+    for at, part in enumerate(windows_of(stream, size), 1):
+        values = {name: known_of(part, name) for name in names}
+        p = min(ks(ordered[name], each) for name, each in values.items() if len(each))
+        far = any(abs(each.mean() - means[name].mean()) > 3 * means[name].std(ddof=1) + 1e-12
+                  for name, each in values.items() if len(each))  # fmt: skip
+        for method, raised in zip(METHODS[1:], (p < ALPHA, p * len(names) < ALPHA, far), strict=True):
+            if raised and not found[method]:
+                found[method] = at
+        if all(found[method] for method in METHODS[1:]) or at == most:
+            break
+    return found
+
+
+def known_of(seen: Seen, name: str) -> np.ndarray:
+    return seen.values[name][~np.isnan(seen.values[name])]
+
+
+def ks(ordered: np.ndarray, values: np.ndarray) -> float:
+    """Returns the p-value of the two-sample test of Kolmogorov and Smirnov, for many rows; too large with ties."""
+    values = np.sort(values)
+    every = np.concatenate([ordered, values])
+    gap = np.searchsorted(ordered, every, "right") / len(ordered) - np.searchsorted(values, every, "right") / len(
+        values
+    )
+    n = len(ordered) * len(values) / (len(ordered) + len(values))
+    return float(kolmogorov(np.sqrt(n) * np.abs(gap).max()))
+
+
+def clean_replays(store: Path, name: str, seeds: np.ndarray) -> list[dict[str, int]]:
+    clean, arrays = read_seen(store / name, "clean")
+    found = []
+    for seed in seeds:
+        reference, test, rest = replay(clean, arrays, name, np.random.default_rng(int(seed)))
+        size = SIZES[name][1]
+        found.append(firsts(reference, test, clean.take(rest[: WINDOWS * size]), size, WINDOWS))
+    return found
+
+
+def false_alarms(store: Path, name: str, replays: int | None) -> dict[str, Any]:
+    """Returns the share of replays of clean rows in which each method ever raises an alarm."""
+    from kft.metrics.proportions import share_interval
+
+    n, began = replays or 1000, time.process_time()
+    with ProcessPoolExecutor(2) as pool:
+        found: list[dict[str, int]] = []
+        for part in pool.map(partial(clean_replays, store, name), np.array_split(np.arange(n), max(1, n // 20))):
+            found += part
+            raised = {method: sum(each[method] > 0 for each in found) for method in METHODS}
+            print(f"{len(found)} replays, with an alarm: {raised}", file=sys.stderr, flush=True)
+    rows, size = SIZES[name]
+    rates = {method: str(share_interval(float(np.mean([each[method] > 0 for each in found])), n)) for method in METHODS}
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {
+        "replays": n, "reference_rows": rows, "windows": WINDOWS, "rows_a_window": size, "alpha": ALPHA,
+        "ever_an_alarm": rates, "cpu_seconds": round(time.process_time() - began + usage.ru_utime),
+    }  # fmt: skip
+
+
+# Changes
+
+
+def shifted(store: Path, name: str, seed: int, change: str) -> dict[str, int]:
+    """Returns the rows that each method needs, in windows of 20 rows; 0: more than there are."""
+    rng = np.random.default_rng(seed)
+    clean, arrays = read_seen(store, "clean")
+    reference, test, rest = replay(clean, arrays, name, rng)
+    kind, _, share = change.partition(" ")
+    if kind == "prior":
+        truth = arrays["truth"][rest]
+        first, others = rest[truth == 0], rest[truth != 0]
+        count = min(len(others) * 5, len(first) * 5 // 4) // 5
+        stream = clean.take(rng.permutation(np.concatenate([first[: 4 * (count // 4)], others[: count // 4]])))
+    else:
+        other, _ = read_seen(store, kind)
+        other = other.take(rng.permutation(len(other)))
+        pool = clean.take(rest)
+        n = min(len(pool), int(len(other) / float(share)), 3000)
+        from_other = rng.random(n) < float(share)
+        places = np.where(from_other, len(pool) + np.cumsum(from_other) - 1, np.arange(n))
+        stream = Seen.join([pool, other]).take(places[places < len(pool) + len(other)])
+    size = 20
+    found = firsts(reference, test, stream, size, len(stream) // size)
+    return {method: at * size for method, at in found.items()}
+
+
+CHANGES = {
+    "films": ("prior 80:20", "typos 0.2", "language 0.1", "tweets 1.0", "tweets 0.1"),
+    "photos": ("darker 1.0", "blurred 1.0", "darker 0.2", "blurred 0.2"),
+}
+
+
+def detect(store: Path, name: str, replays: int | None) -> dict[str, Any]:
+    """Returns how many rows each method needs to find a change: median, 90 %, and how often it does."""
+    n, found = replays or 50, {}
+    for change in CHANGES[name]:
+        if not change.startswith("prior") and not (store / name / f"{change.split()[0]}.npz").exists():
+            continue
+        with ProcessPoolExecutor(2) as pool:
+            each = list(pool.map(partial(shifted, store / name, name, change=change), range(n)))
+        found[change] = {}
+        for method in METHODS:
+            rows = np.array([one[method] or np.inf for one in each])
+            half, most = np.quantile(rows, [0.5, 0.9], method="higher")
+            found[change][method] = {
+                "median": int(half) if np.isfinite(half) else None,
+                "90 %": int(most) if np.isfinite(most) else None,
+                "found": f"{np.isfinite(rows).sum()} of {n}",
+            }
+        print(change, found[change], flush=True)
+    return {"replays": n, "rows_a_window": 20, "changes": found}
+
+
+# Streams
+
+
+def stream(rows: int) -> dict[str, Any]:
+    """Writes a table of answers with times, and monitors it in a process of its own: rows a second, and its memory."""
+    import subprocess
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        artifact = made_artifact(folder)
+        found: dict[str, Any] = {"rows": rows}
+        for ending in (".parquet", ".jsonl", ".csv"):
+            path = folder / f"answers{ending}"
+            write_answers(path, rows if ending == ".parquet" else rows // 5)
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            began = time.perf_counter()
+            command = [sys.executable, __file__, "read", str(artifact), str(path)]
+            ended = subprocess.run(command, capture_output=True, text=True, check=True)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+            found[ending] = json.loads(ended.stdout) | {
+                "bytes": path.stat().st_size, "wall_s": round(time.perf_counter() - began, 1), "cpu_s": round(cpu, 1),
+            }  # fmt: skip
+            found[ending]["rows_a_cpu_second"] = round(found[ending]["rows"] / cpu)
+            print(ending, found[ending], flush=True)
+            path.unlink()
+        return found
+
+
+LABELS = ("bad", "good", "odd")
+
+
+def made_artifact(folder: Path) -> Path:
+    """Writes the reference of a model that answers at random."""
+    from kft.monitor.reference import save_reference
+
+    rng = np.random.default_rng(0)
+    seen = seen_of(scores(2000, rng))
+    reference = make_reference(("text-classification", LABELS), Known(), seen, seen.label, 0)
+    save_reference(folder / "reference.safetensors", reference)
+    return folder
+
+
+def scores(n: int, rng: np.random.Generator) -> np.ndarray:
+    logits = rng.normal(size=(n, 3)) + 2.5 * np.eye(3)[rng.integers(3, size=n)]
+    exp = np.exp(logits)
+    return exp / exp.sum(axis=1, keepdims=True)
+
+
+def seen_of(probabilities: np.ndarray) -> Seen:
+    from kft.monitor.gauges.answers import measure_class
+
+    n, label, sure = len(probabilities), probabilities.argmax(axis=1), probabilities.max(axis=1)
+    outputs = {"probabilities": probabilities, "label": label, "confidence": sure, "abstain": sure < 0.5}
+    values = {name: np.asarray(each, float) for name, each in measure_class(outputs, (), True).items()}
+    return Seen(values | {"unusable": np.zeros(n)}, np.zeros(n, np.uint64), probabilities, label.astype(np.int32), sure,
+                sure < 0.5)  # fmt: skip
+
+
+def write_answers(path: Path, rows: int) -> None:
+    """Writes rows as ``kft predict -o`` does, one a second and a half."""
+    import pyarrow as pa
+    from pyarrow import csv
+    from pyarrow.parquet import ParquetWriter
+
+    rng, writer = np.random.default_rng(1), None
+    with path.open("wb") as file:
+        for start in range(0, rows, 200_000):
+            n = min(200_000, rows - start)
+            found = scores(n, rng)
+            label, sure = found.argmax(axis=1), found.max(axis=1)
+            seconds = 1.76e9 + 1.5 * np.arange(start, start + n)
+            if path.suffix == ".parquet":
+                parts = pa.StructArray.from_arrays(list(map(pa.array, found.T)), list(LABELS))
+            else:
+                parts = pa.array([json.dumps(dict(zip(LABELS, row, strict=True))) for row in found.round(6).tolist()])
+            columns = {"when": seconds, "label": np.array(LABELS)[label], "confidence": sure, "abstain": sure < 0.5,
+                       "probabilities": parts}  # fmt: skip
+            table = pa.table(columns)
+            if path.suffix == ".parquet":
+                writer = writer or ParquetWriter(file, table.schema)
+                writer.write_table(table)
+            elif path.suffix == ".csv":
+                csv.write_csv(table, file, csv.WriteOptions(include_header=start == 0))
+            else:
+                for row in table.to_pylist():
+                    row["probabilities"] = json.loads(row["probabilities"])
+                    file.write((json.dumps(row) + "\n").encode())
+        if writer:
+            writer.close()
+
+
+def read(artifact: Path, path: Path) -> None:
+    """Counts a table, as ``kft monitor`` does, in windows of a day."""
+    from kft.monitor.clock import Clock
+    from kft.monitor.explain import look
+    from kft.monitor.reference import load_reference
+    from kft.monitor.scored import ScoredSpec, read_scored
+    from kft.monitor.windows import parse_window
+
+    reference, cut, clock = load_reference(artifact / "reference.safetensors"), parse_window("1d"), Clock("when", 4e9)
+    watch = begin(reference, ALPHA, cut)
+    for chunk in read_scored(path, ScoredSpec(reference.labels, "when")):
+        times, _ = clock.read(chunk.times)
+        watch = take(watch, Block(chunk.seen, cut.keys(times, 0, 0, len(times)), times), ordered=False)
+    windows, gauges = look(finish(watch))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    alarms = [each.name for each in gauges if each.alarm]
+    print(json.dumps({"rows": watch.rows, "windows": len(windows), "alarms": alarms, "peak_mib": round(peak)}))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["read"]:
+        read(Path(sys.argv[2]), Path(sys.argv[3]))
+    else:
+        main()

@@ -1,0 +1,283 @@
+"""`kft monitor`: whether what an artifact is asked and answers is still like its test rows."""
+
+from __future__ import annotations
+
+import time as clocks
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from kft.api.telling import tell, who_is_told
+from kft.api.watched_rows import Asked, Source, as_path, open_rows
+from kft.data.labelling import INCLUSION
+from kft.deploy.load import Shipped, open_artifact
+from kft.deploy.lookup import resolve
+from kft.errors import DataError, UsageError
+from kft.monitor.clock import Clock
+from kft.monitor.estimating import estimate, read_truth, refuse_unknown
+from kft.monitor.explain import look
+from kft.monitor.latest import Latest
+from kft.monitor.records import holds_records
+from kft.monitor.reference import NAME as REFERENCE
+from kft.monitor.reference import load_reference
+from kft.monitor.state import Bound, State, hold_state, new_state, read_state, write_state
+from kft.monitor.watch import Block, finish, require_few, take
+from kft.monitor.windows import Cut, parse_window
+from kft.records.monitored import MonitorResult, Taken
+
+ALPHA = 0.01
+MOST_LABELLED = 200_000
+"""Rows of a call with labels that are kept for the estimate."""
+
+
+@dataclass(frozen=True)
+class _Wish:
+    alpha: float
+    cut: Cut
+    time: str | None
+    labels: str | None
+
+
+def monitor(
+    artifact: str | Path,
+    data: str | Path | pd.DataFrame,
+    *,
+    labels: str | None = None,
+    time: str | None = None,
+    window: str | int | None = None,
+    state: str | Path | None = None,
+    alpha: float = ALPHA,
+    output: str | Path | None = None,
+    webhook: str | None = None,
+    textfile: str | Path | None = None,
+) -> MonitorResult:
+    """Looks at what an artifact is asked and answers, and says whether anything has changed since its test rows.
+
+    Args:
+        artifact: A folder from ``kft export``, or a version on a shelf (``shelf/tickets@champion``).
+        data: A table, a .txt file or a folder of images, which the artifact answers; a table that it has answered
+            already (columns label, confidence, abstain and probabilities); the folder of a server's records; a
+            DataFrame; or ``-`` for JSON lines on standard input.
+        labels: A column of true labels, where some rows have one: accuracy is then estimated with them.
+        time: A column of times, in ISO 8601 or as seconds since 1970.
+        window: ``1h``, ``1d`` or ``1w`` cuts by time, a number by rows. Default: days with ``time``, else one window a
+            call.
+        state: A folder in which counts are kept between calls. Rows that were counted are not counted again.
+        alpha: Where nothing has changed, the chance that an alarm is ever raised is at most this, over all calls.
+        output: A folder for monitor.json, and report.html: the same as a page.
+        webhook: An address to which an alarm is posted as JSON: https, or http to this machine. Where it cannot be, a
+            note of the result says so.
+        textfile: A file that ends in .prom, for Prometheus's node exporter; likewise.
+
+    Raises:
+        DataError: The data cannot be read.
+        RunError: There is no such artifact, it has nothing to hold rows against, or the state is that of another.
+        UsageError: An argument is not valid, or the state was begun with another.
+
+    Example:
+        >>> import kft
+        >>> kft.monitor("shelf/tickets", "today.csv", state="watch").drift  # doctest: +SKIP
+        False
+    """
+    wish = _wish(alpha, window, time, labels)
+    told = who_is_told(output, textfile, webhook)
+    place = resolve(artifact)
+    load_reference(place / REFERENCE)  # where there is none, says so before the model is opened
+    shipped = open_artifact(place)
+    bound = Bound(shipped.about.name, shipped.about.version, shipped.about.files[REFERENCE])
+    folder = None if state is None else Path(state).expanduser()
+    with _state(folder, bound, shipped, wish) as kept, ExitStack() as opened:
+        given = opened.enter_context(as_path(data)) if isinstance(data, (str, Path)) else data
+        clock = None if _is_recorded(given) and not wish.time else _clock(wish, kept)
+        source = open_rows(shipped, given, Asked(wish.labels, clock, kept.counted))
+        if source.drawn:
+            return _of_drawn(kept, source, wish, shipped, data)
+        after, taken, latest = _count(kept, source, wish, clock)
+        if taken.rows and folder is not None:
+            write_state(folder, after)
+    named = str(data) if isinstance(data, (str, Path)) else "a DataFrame"
+    result = _result(after, taken, named, source.notes())
+    accuracy, shares = estimate(shipped.reference, latest.columns()) if taken.rows else (None, None)
+    result = replace(result, accuracy=accuracy, shares=shares, next_steps=_next_steps(result, str(artifact)))
+    return tell(result, told, shipped.about.labels)
+
+
+def _wish(alpha: float, window: str | int | None, time: str | None, labels: str | None) -> _Wish:
+    if not 0 < alpha <= 0.5:
+        raise UsageError(
+            "alpha is the chance of a false alarm",
+            received=f"{alpha:g}",
+            expected="more than 0, at most 0.5; 0.01 is usual",
+        )
+    cut = parse_window("1d" if window is None and time else None if window is None else str(window))
+    if time and not cut.seconds:
+        raise UsageError(
+            "a column of times cuts by time",
+            where="--window",
+            received=f"--time {time} --window {cut.text}",
+            expected="--window 1h, 1d or 1w; or no --time",
+            next_step=f"leave one of both out: --window {cut.text} cuts rows in their order",
+        )
+    return _Wish(alpha, cut, time, labels)
+
+
+@contextmanager
+def _state(folder: Path | None, bound: Bound, shipped: Shipped, wish: _Wish) -> Iterator[State]:
+    """Yields what was kept; another process waits outside until it is written."""
+    if folder is None:
+        yield new_state(bound, shipped.reference, wish.alpha, wish.cut)
+        return
+    with hold_state(folder):
+        yield read_state(folder, bound, shipped.reference, wish.alpha, wish.cut)
+
+
+def _is_recorded(given: Path | pd.DataFrame) -> bool:
+    """Whether rows come from a server's records, which have their times with them."""
+    return isinstance(given, Path) and holds_records(given)
+
+
+def _clock(wish: _Wish, kept: State) -> Clock | None:
+    if not wish.cut.seconds:
+        return None
+    if wish.time is None:
+        raise UsageError(
+            "windows of time need the times of rows",
+            where="--window",
+            received=wish.cut.text,
+            expected="--time COLUMN",
+            next_step="--time COLUMN, or --window 1000 for rows in their order",
+        )
+    return Clock(wish.time, clocks.time(), kept.counted.until)
+
+
+def _count(kept: State, source: Source, wish: _Wish, clock: Clock | None) -> tuple[State, Taken, Latest]:
+    watch, before, unusable = kept.watch, kept.watch.rows, 0
+    latest = Latest(MOST_LABELLED) if wish.labels else Latest()
+    labels = watch.reference.labels
+    for came in source.rows:
+        if not len(came.seen):
+            continue
+        keys = watch.cut.keys(came.times, watch.rows, kept.calls, len(came.seen))
+        require_few(watch.closed - kept.watch.closed + len(set(watch.open) | set(keys.tolist())), watch.cut.text)
+        watch = take(watch, Block(came.seen, keys, came.times), ordered=source.ordered)
+        unusable += int(np.nansum(came.seen.values["unusable"]))
+        if came.truth is None:
+            latest.add(keys, came.seen, {})
+        else:
+            # What is labelled is drawn from all rows of a call, and so stands for all of them.
+            more = {"truth": read_truth(came.truth, labels)}
+            if came.inclusion is not None:
+                more["inclusion"] = pd.to_numeric(pd.Series(came.inclusion), errors="coerce").to_numpy(np.float64)
+            latest.add(np.zeros(len(keys), np.int64), came.seen, more)
+    taken = Taken(watch.rows - before, source.known, unusable=unusable)
+    counted = source.counted()
+    if clock is not None:
+        clock.require()
+        taken = replace(taken, late=clock.late, untimed=clock.untimed.all)
+        counted = replace(counted, until=max(counted.until, clock.latest))
+        _refuse_old(taken, clock)
+    if wish.labels and "truth" in (columns := latest.columns()):
+        refuse_unknown(columns["truth"], labels, wish.labels)
+    if not taken.rows:
+        return kept, taken, latest
+    return replace(kept, watch=finish(watch), counted=counted, calls=kept.calls + 1), taken, latest
+
+
+def _of_drawn(
+    kept: State, source: Source, wish: _Wish, shipped: Shipped, data: str | Path | pd.DataFrame
+) -> MonitorResult:
+    """Returns what the labels of rows that ``kft queue`` has drawn say of all; they are no stream, and not counted.
+
+    Raises:
+        DataError: No column of labels is named: as they are, these rows would look like drift.
+    """
+    named = str(data) if isinstance(data, (str, Path)) else "a DataFrame"
+    if wish.labels is None:
+        raise DataError(
+            "these rows were drawn for a label, the unsure and the foreign first: they are no sample of what is asked",
+            where=named,
+            received=f"a chance in every row, column {INCLUSION!r}",
+            expected="--labels COLUMN: what is labelled then stands for all rows",
+            next_step="look for drift in the rows that they were drawn from",
+        )
+    labels, latest = kept.watch.reference.labels, Latest(MOST_LABELLED)
+    for came in source.rows:
+        assert came.truth is not None and came.inclusion is not None  # both columns are there
+        chance = pd.to_numeric(pd.Series(came.inclusion), errors="coerce").to_numpy(np.float64)
+        more = {"truth": read_truth(came.truth, labels), "inclusion": chance}
+        latest.add(np.zeros(len(came.seen), np.int64), came.seen, more)
+    columns = latest.columns()
+    if columns:
+        refuse_unknown(columns["truth"], labels, wish.labels)
+    note = "rows that kft queue has drawn: their labels stand for those that they were drawn from; nothing is counted"
+    result = _result(kept, Taken(0), named, (note, *source.notes()))
+    return replace(result, accuracy=estimate(shipped.reference, columns)[0])
+
+
+def _refuse_old(taken: Taken, clock: Clock) -> None:
+    """Refuses rows none of which is newer than what was counted, and of which none is known to have been counted."""
+    if taken.late and not taken.rows and not taken.known:
+        until = np.datetime64(int(clock.until), "s")
+        raise DataError(
+            "no row is newer than what was counted in earlier calls",
+            where=f"column {clock.column!r}",
+            received=f"{taken.late:,} rows, none of them after {until}",
+            expected="rows that came since",
+            next_step="hand over newer rows; or --state NEW_FOLDER to begin anew",
+        )
+
+
+def _result(kept: State, taken: Taken, data: str, notes: tuple[str, ...]) -> MonitorResult:
+    windows, gauges = look(kept.watch)
+    return MonitorResult(
+        name=kept.bound.name,
+        version=kept.bound.version,
+        data=data,
+        alpha=kept.watch.alpha,
+        taken=taken,
+        rows=kept.watch.rows,
+        calls=kept.calls,
+        windows=windows,
+        gauges=gauges,
+        notes=(*_said(taken), *notes),
+    )
+
+
+def _said(taken: Taken) -> Iterator[str]:
+    if taken.known:
+        rest = "" if taken.rows or taken.late else "; nothing here is new"
+        yield f"{taken.known:,} rows were counted in an earlier call, and are not counted again{rest}"
+    if taken.late:
+        yield f"{taken.late:,} rows are no newer than what was counted in earlier calls: left out"
+    if taken.untimed:
+        yield f"{taken.untimed:,} rows have no time that can be used: counted with the row before them"
+    if taken.unusable:
+        yield f"{taken.unusable:,} rows cannot be answered (empty, or not readable): counted as such"
+
+
+NEXT_STEPS = {
+    "broken": "look at what sends the inputs: {names}; a program may cut, garble or repeat them",
+    "classes": "look at the shares of the answers: more of one class may be news, and no fault",
+    "foreign": "label what is new: kft queue {artifact} {data} -n 100 -o to_label.csv",
+    "vocabulary": "label what is new: kft queue {artifact} {data} -n 100 -o to_label.csv",
+    "input": "look at rows of the window that raised the alarm: inputs look otherwise ({names})",
+    "scores": "label some rows, to know what it costs: kft queue {artifact} {data} -n 100 -o to_label.csv",
+}
+"""By the kind of a gauge that raised an alarm."""
+
+
+def _next_steps(result: MonitorResult, artifact: str) -> tuple[str, ...]:
+    kinds: dict[str, list[str]] = {}
+    for each in result.gauges:
+        if each.alarm:
+            kinds.setdefault(each.kind, []).append(each.name)
+    steps = (
+        step.format(names=", ".join(kinds[kind]), artifact=artifact, data=result.data)
+        for kind, step in NEXT_STEPS.items()
+        if kind in kinds
+    )
+    return tuple(dict.fromkeys(steps))

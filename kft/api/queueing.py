@@ -1,0 +1,271 @@
+"""`kft queue`: the rows that are worth a label, drawn such that their labels stand for all rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from kft.api.answering import reading_of
+from kft.api.reading import progress_for
+from kft.data.labelling import ENDINGS, TOOLS, Waiting, write_waiting
+from kft.deploy.load import Shipped, open_artifact
+from kft.deploy.lookup import resolve
+from kft.errors import DataError, UsageError
+from kft.monitor.queueing import (
+    LEAST_RANDOM,
+    RANDOM_SHARE,
+    Worth,
+    draw,
+    farness,
+    least_sure,
+    mistakes_nearby,
+)
+from kft.monitor.reference import Reference
+from kft.monitor.seen import NO_ROWS, WITHIN, Seen
+from kft.notebook import Line, Piece, shows
+from kft.tasks.cells import as_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kft.data.inputs import Given
+    from kft.train.progress import Progress
+
+CHUNK_ROWS = 2_048
+"""Rows that are answered before the next ones are."""
+
+
+@shows
+@dataclass(frozen=True)
+class QueueResult:
+    """What was drawn.
+
+    Attributes:
+        files: That were written.
+        n: Rows that were drawn.
+        of: Rows that they stand for.
+        unusable: Rows that cannot be answered, such as empty texts; they are left out.
+        labelled: Rows that have a label already; likewise.
+        why: How many were drawn for what, mostly.
+        least_chance: The least chance that any row had.
+        random_share: Of the labels that are spread over all rows alike.
+    """
+
+    files: tuple[Path, ...]
+    n: int
+    of: int
+    unusable: int
+    labelled: int
+    why: Mapping[str, int]
+    least_chance: float
+    random_share: float
+
+    def shown(self) -> Iterator[Piece]:
+        yield Line(self.files[0], f"{self.n:,} of {self.of:,} rows", *(f"{n:,} {why}" for why, n in self.why.items()))
+
+
+def queue(
+    artifact: str | Path,
+    data: str | Path | pd.DataFrame,
+    output: str | Path,
+    *,
+    n: int = 100,
+    random_share: float = RANDOM_SHARE,
+    tool: Literal["table", "label-studio", "argilla"] = "table",
+    seed: int = 0,
+    quiet: bool = False,
+) -> QueueResult:
+    """Draws the rows that are worth a label and writes them to a file: unsure, foreign, near mistakes, and some of all.
+
+    Each row has a chance above 0 to be drawn, which is written beside it. So the labels stand for all rows of the data,
+    by ``kft.monitor``; and go into ``kft.retrain`` as they are.
+
+    Args:
+        artifact: A folder, or ``SHELF/NAME``.
+        data: A table, a folder of images or a DataFrame, as ``kft.predict`` takes it.
+        output: The file: .csv or .jsonl; .json for a tool.
+        n: How many are drawn.
+        random_share: Of them that are spread over all rows alike, from 0.05 to 1.
+        tool: Whose form the file has.
+        seed: The same seed draws the same rows.
+        quiet: Prints no progress.
+
+    Raises:
+        DataError: The data cannot be read, or hold no row without a label that can be answered.
+        RunError: The artifact has nothing that rows can be held against.
+        UsageError: The file is there already or its ending is another, or a number is out of range.
+
+    Example:
+        >>> import kft
+        >>> result = kft.queue("shelf/tickets", "week.csv", "label.csv", n=200)  # doctest: +SKIP
+        >>> result.n, result.of  # doctest: +SKIP
+        (200, 8121)
+    """
+    path = Path(output).expanduser()
+    _require_usable(path, n, random_share, tool)
+    shipped = open_artifact(resolve(artifact))
+    reference = shipped.reference
+    reading = reading_of(shipped)
+    _require_texts(shipped, tool)
+    progress = progress_for(quiet)
+    given = reading.of_table(data if not isinstance(data, str) else Path(data), unusable="keep")
+    for note in given.notes:
+        progress.note(f"read       {note}")
+    label = _label_column(shipped)
+    waiting = _without_label(given, label)
+    seen, places, answers = _answer(shipped, [given.inputs[place] for place in waiting], progress)
+    if not len(places):
+        raise DataError(
+            "no row is left that could be labelled",
+            where=str(data) if isinstance(data, (str, Path)) else "the DataFrame",
+            received=f"{len(given.inputs):,} rows, {len(given.inputs) - len(waiting):,} of them with a label",
+            expected="rows without a label that can be answered",
+        )
+    worth = worth_of(seen, reference)
+    drawn = draw(worth, seen.keys, seen.vectors, n, random_share=random_share, seed=seed)
+    rows, column = waiting[places[drawn.places]], _text_column(given, reading.column)
+    files = write_waiting(
+        path,
+        Waiting(
+            table=_table(given, rows, column, files=reading.task.reads.files),
+            text=column,
+            label=label,
+            answers=[answers[place] for place in drawn.places],
+            chance=drawn.chance,
+            why=drawn.why,
+            labels=shipped.about.labels,
+            form=shipped.about.answers,
+            model=f"{shipped.about.name} {shipped.about.version}",
+        ),
+        tool,
+    )
+    return QueueResult(
+        files=files,
+        n=len(rows),
+        of=len(places),
+        unusable=len(waiting) - len(places),
+        labelled=len(given.inputs) - len(waiting),
+        why=dict(Counter(drawn.why).most_common()),
+        least_chance=float(drawn.least),
+        random_share=random_share,
+    )
+
+
+def worth_of(seen: Seen, reference: Reference) -> Worth:
+    """Returns what is known of how much rows are worth a label.
+
+    Args:
+        seen: The rows.
+        reference: The artifact's.
+    """
+    unsure = None
+    if seen.probabilities is not None and seen.label is not None:
+        unsure = least_sure(seen.probabilities)
+    elif seen.confidence is not None:
+        unsure = 1 - np.nan_to_num(np.asarray(seen.confidence, np.float64), nan=1.0)
+    foreign = mistakes = None
+    known, test = reference.known.vectors, reference.vectors
+    if seen.vectors is not None and known is not None and test is not None and len(known) and len(test):
+        foreign = farness(seen.vectors, known, test)
+        if reference.scores is not None:
+            scores = reference.scores
+            wrong = (scores.truth != scores.label)[: len(test)]  # vectors are those of the first of them
+            mistakes = mistakes_nearby(seen.vectors, test, wrong)
+    return Worth(unsure, foreign, mistakes)
+
+
+def _require_usable(path: Path, n: int, random_share: float, tool: str) -> None:
+    if tool not in TOOLS:
+        raise UsageError(f"unknown tool {tool!r}", where="--for", received=tool, expected=", ".join(TOOLS))
+    if n < 1:
+        raise UsageError("at least one row is drawn", where="-n", received=str(n), expected="1 or more")
+    if not LEAST_RANDOM <= random_share <= 1:
+        raise UsageError(
+            "without a random part, the labels would stand for nothing but the rows that have them",
+            where="--random-share",
+            received=f"{random_share:g}",
+            expected=f"from {LEAST_RANDOM:g} to 1",
+        )
+    if path.exists():
+        raise UsageError(
+            "the file is there already, perhaps with labels in it",
+            where=str(path),
+            expected="a new file",
+            next_step="choose another -o FILE",
+        )
+    if path.suffix.lower() not in ENDINGS[tool]:
+        raise UsageError(
+            f"for {tool} the file has another ending",
+            where=f"-o {path}",
+            received=path.suffix or "none",
+            expected=" or ".join(ENDINGS[tool]),
+            next_step=f"-o {path.with_suffix(ENDINGS[tool][0])}",
+        )
+
+
+def _require_texts(shipped: Shipped, tool: str) -> None:
+    kind = shipped.about.reader.kind
+    if tool != "table" and kind != "text":
+        raise UsageError(
+            f"a file for {tool} is written for single texts alone",
+            where=f"--for {tool}",
+            received=kind,
+            expected="a model that reads one text a row",
+            next_step="leave --for out: a csv has every column",
+        )
+
+
+def _label_column(shipped: Shipped) -> str:
+    """Returns what the column of labels is called in training, where one column holds them."""
+    receipt = shipped.about.receipt
+    return "label" if receipt.label_columns_hold else receipt.label_column
+
+
+def _text_column(given: Given, column: str) -> str:
+    names = [str(name) for name in given.table.columns]
+    return column if column in names else names[0]
+
+
+def _table(given: Given, rows: np.ndarray, column: str, *, files: bool) -> pd.DataFrame:
+    """Returns the columns of some rows; paths of images such that they mean the same from anywhere."""
+    table = given.table.iloc[rows]
+    if not files:
+        return table
+    return table.assign(**{column: [str(Path(given.inputs[row]).resolve()) for row in rows]})
+
+
+def _without_label(given: Given, label: str) -> np.ndarray:
+    """Returns the places of rows that have no label yet."""
+    if label not in given.table.columns:
+        return np.arange(len(given.inputs))
+    cells = list(given.table[label])
+    return np.array(
+        [
+            place
+            for place, cell in enumerate(cells)
+            if cell is None or (not isinstance(cell, (list, tuple)) and not as_text(cell).strip())
+        ],
+        np.int64,
+    )
+
+
+def _answer(
+    shipped: Shipped, inputs: Sequence[Any], progress: Progress
+) -> tuple[Seen, np.ndarray, list[dict[str, Any]]]:
+    """Returns what is seen of the inputs that can be answered, which these are, and the answers."""
+    parts, places, answers = [], [], []
+    before = NO_ROWS
+    with progress.task("answers", len(inputs)) as tick:
+        for start in range(0, len(inputs), CHUNK_ROWS):
+            found = shipped.see_usable(inputs[start : start + CHUNK_ROWS], before)
+            before = np.concatenate([before, found.seen.keys])[-WITHIN:]
+            parts.append(found.seen)
+            places.append(start + found.places)
+            answers += found.answers
+            tick(min(CHUNK_ROWS, len(inputs) - start))
+    return Seen.join(parts), np.concatenate([*places, np.zeros(0, np.int64)]).astype(np.int64), answers

@@ -1,0 +1,300 @@
+"""What `kft monitor` looks at: inputs that the artifact answers, a table of answers, or a server's records."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kft.data.labelling import INCLUSION
+from kft.errors import DataError, UsageError
+from kft.monitor.clock import Clock
+from kft.monitor.counted import Counted, image_key, look_at, look_at_rows
+from kft.monitor.records import NAME as RECORDS
+from kft.monitor.records import holds_records, read_records
+from kft.monitor.scored import ScoredSpec, columns_of, is_scored, read_scored, require_columns, spread
+from kft.monitor.seen import NO_ROWS, WITHIN, Seen
+from kft.records.files import reading_errors
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kft.deploy.load import Shipped
+
+CHUNK_ROWS = 2_048
+"""Inputs that are answered before the next ones are: memory does not grow with the answers."""
+
+
+@dataclass(frozen=True, eq=False)
+class Came:
+    """Some rows.
+
+    Attributes:
+        seen: What is seen of them.
+        times: ``float64[rows]``, in seconds since 1970; None where they bear none.
+        truth: Cells of the column of labels; None where none was named.
+        inclusion: Cells of the chance with which a row was drawn for a label; None where there are none.
+    """
+
+    seen: Seen
+    times: np.ndarray | None = None
+    truth: Sequence[Any] | None = None
+    inclusion: Sequence[Any] | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for.
+
+    Attributes:
+        labels: A column of labels.
+        clock: Reads times; None where windows need none.
+        counted: What was counted before.
+    """
+
+    labels: str | None
+    clock: Clock | None
+    counted: Counted
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Rows to look at.
+
+    Attributes:
+        rows: Them, as they come.
+        counted: Returns what is counted then; to be asked after the last row.
+        ordered: Whether they come in the order of their windows.
+        known: Rows that were counted in an earlier call; they are left out.
+        notes: Returns what a person should know of the reading, one sentence each; likewise.
+        drawn: Whether all of them are rows that ``kft queue`` has drawn, the others not being at hand.
+    """
+
+    rows: Iterator[Came]
+    counted: Callable[[], Counted]
+    ordered: bool
+    known: int = 0
+    notes: Callable[[], tuple[str, ...]] = tuple
+    drawn: bool = False
+
+
+def open_rows(shipped: Shipped, data: Path | pd.DataFrame, asked: Asked) -> Source:
+    """Returns the rows of a table, a folder or a DataFrame.
+
+    Raises:
+        DataError: It cannot be read, or has no such column.
+    """
+    if isinstance(data, Path) and holds_records(data):
+        return _recorded(shipped, data, asked)
+    if is_scored(columns_of(data)):
+        return _scored(shipped, data, asked)
+    return _answered(shipped, data, asked)
+
+
+def _scored(shipped: Shipped, data: Path | pd.DataFrame, asked: Asked) -> Source:
+    about, clock = shipped.about, asked.clock
+    if about.answers != "class":
+        raise DataError(
+            "a table of answers is watched only where an answer is one class of many",
+            where=_where(data),
+            received=about.task,
+            expected="text-classification, image-classification or the like",
+            next_step="hand over the inputs: a table without the columns confidence and probabilities",
+        )
+    mark, before = _look(data, asked.counted)
+    skip = before.rows if before else 0
+    spec = ScoredSpec(about.labels, clock.column if clock else None, asked.labels)
+    n = skip
+
+    def rows() -> Iterator[Came]:
+        nonlocal n
+        for chunk in read_scored(data, spec, skip):
+            n += len(chunk.seen)
+            came = Came(chunk.seen, truth=None if chunk.truth is None else chunk.truth.tolist())
+            if clock is not None:
+                times, new = clock.read(chunk.times)
+                came = _only(replace(came, times=times), new)
+            yield came
+
+    def then() -> Counted:
+        return asked.counted.with_mark(replace(mark, rows=n))
+
+    note = "a table of answers: what the inputs look like is not looked at; hand over the inputs for that"
+    return Source(rows(), then, clock is None, skip, lambda: (note,))
+
+
+def _recorded(shipped: Shipped, folder: Path, asked: Asked) -> Source:
+    about, counted = shipped.about, asked.counted
+    for option, column in (("--labels", asked.labels), ("--time", asked.clock and asked.clock.column)):
+        if column:
+            raise UsageError(
+                f"{option} is for a table: a server's records bear their times, and no labels",
+                where=str(folder),
+                received=f"{option} {column}",
+                next_step=f"leave {option} out",
+            )
+    last, until = counted.record, counted.until
+    passed: Counter[str] = Counter()
+    rows_read = 0
+
+    def rows() -> Iterator[Came]:
+        nonlocal last, until, rows_read
+        for block in read_records(folder, shipped.reference, about.version, counted.record):
+            passed.update(block.passed)
+            if not len(block.seen):
+                continue
+            # What was asked a little before the row above it goes into the window of that row.
+            times = np.maximum(np.maximum.accumulate(block.at), until)
+            last, until = (int(block.places[-1, 0]), int(block.places[-1, 1])), float(times[-1])
+            rows_read += len(block.seen)
+            values = {**block.seen.values, "unusable": np.zeros(len(block.seen))}
+            yield Came(replace(block.seen, values=values), times)
+        if passed and not rows_read and counted.record == (0, 0):
+            raise DataError(
+                "no line of these records can be counted",
+                where=str(folder),
+                received=", ".join(f"{count:,} lines: {why}" for why, count in passed.most_common()),
+                expected=f"lines of {about.name}, version {about.version}",
+                next_step="name the artifact that the server answers with",
+            )
+
+    def then() -> Counted:
+        return replace(counted, record=last, until=until)
+
+    def notes() -> tuple[str, ...]:
+        return tuple(f"{count:,} lines of the records were passed over: {why}" for why, count in passed.most_common())
+
+    _refuse_shorter(folder, counted.record)
+    return Source(rows(), then, True, notes=notes)
+
+
+def _refuse_shorter(folder: Path, record: tuple[int, int]) -> None:
+    """Refuses records that end before what was counted: they were begun anew, and their first lines would be missed."""
+    newest = max((path.name for path in folder.iterdir() if RECORDS.fullmatch(path.name)), default="")
+    number = int(newest[len("sample-") :].removesuffix(".jsonl"))
+    lines = (folder / newest).read_bytes().count(b"\n")
+    if (number, lines) < record:
+        raise DataError(
+            "these records end before what was counted of them: they were begun anew",
+            where=str(folder),
+            received=f"file {number}, line {lines}, is the last",
+            expected=f"file {record[0]}, line {record[1]}, or later ones",
+            next_step="--state NEW_FOLDER begins anew",
+        )
+
+
+def _only(came: Came, new: np.ndarray) -> Came:
+    if new.all():
+        return came
+    places = np.flatnonzero(new)
+    cells = (came.truth, came.inclusion)
+    truth, inclusion = (None if each is None else [each[at] for at in places.tolist()] for each in cells)
+    return Came(came.seen.take(places), None if came.times is None else came.times[places], truth, inclusion)
+
+
+def _answered(shipped: Shipped, data: Path | pd.DataFrame, asked: Asked) -> Source:
+    from kft.api.answering import reading_of
+
+    given = reading_of(shipped).of_table(data, unusable="keep")
+    where, clock = _where(data), asked.clock
+    columns = list(map(str, given.table.columns))
+    require_columns(columns, [name for name in (clock and clock.column, asked.labels) if name], where)
+    n = len(given.inputs)
+    if isinstance(data, Path) and data.is_dir():
+        counted, places, known = _new_files(data, given.table.iloc[:, 0].tolist(), asked.counted)
+    else:
+        mark, before = _look(data, asked.counted)
+        known = min(n, before.rows) if before else 0
+        counted, places = asked.counted.with_mark(replace(mark, rows=n)), np.arange(known, n)
+    times = None
+    if clock is not None:
+        times, new = clock.read(given.table[clock.column].iloc[places])
+        places, times = places[new], times[new]
+        order = np.argsort(times, kind="stable")
+        places, times = places[order], times[order]
+    truth = given.table[asked.labels].tolist() if asked.labels else None
+    inclusion = given.table[INCLUSION].tolist() if asked.labels and INCLUSION in columns else None
+
+    def rows() -> Iterator[Came]:
+        before = NO_ROWS
+        for start in range(0, len(places), CHUNK_ROWS):
+            part = places[start : start + CHUNK_ROWS]
+            usable = shipped.see_usable([given.inputs[at] for at in part], before)
+            before = np.concatenate([before, usable.seen.keys])[-WITHIN:]
+            yield Came(
+                spread(usable.seen, usable.places, len(part)),
+                None if times is None else times[start : start + CHUNK_ROWS],
+                None if truth is None else [truth[at] for at in part],
+                None if inclusion is None else [inclusion[at] for at in part],
+            )
+
+    return Source(rows(), lambda: counted, True, known, lambda: given.notes, _all_drawn(given.table))
+
+
+def _all_drawn(table: pd.DataFrame) -> bool:
+    """Whether every row has the chance with which it was drawn."""
+    import pandas as pd
+
+    if INCLUSION not in table.columns or not len(table):
+        return False
+    return bool(np.isfinite(pd.to_numeric(table[INCLUSION], errors="coerce").to_numpy(np.float64)).all())
+
+
+def _new_files(folder: Path, names: Sequence[str], counted: Counted) -> tuple[Counted, np.ndarray, int]:
+    """Returns what is counted then, the places of files that were not, and how many were."""
+    keys = [image_key(name, folder / name) for name in names]
+    places = np.array([at for at, key in enumerate(keys) if key not in counted.images], np.int64)
+    return replace(counted, images=counted.images | set(keys)), places, len(keys) - len(places)
+
+
+def _look(data: Path | pd.DataFrame, counted: Counted) -> tuple[Any, Any]:
+    if isinstance(data, Path):
+        return look_at(data, counted.marks)
+    import pandas as pd
+
+    content = pd.DataFrame({str(at): list(map(str, data.iloc[:, at])) for at in range(data.shape[1])})
+    return look_at_rows(pd.util.hash_pandas_object(content, index=False).to_numpy(), counted.marks)
+
+
+def _where(data: Path | pd.DataFrame) -> str:
+    return str(data) if isinstance(data, Path) else "the DataFrame"
+
+
+@contextmanager
+def as_path(data: str | Path) -> Iterator[Path]:
+    """Yields what was named as a path; ``-`` is standard input, which is kept in a file while the body runs.
+
+    Raises:
+        DataError: There is no such file.
+    """
+    if str(data) != "-":
+        path = Path(data).expanduser()
+        with reading_errors(path):
+            there = path.exists()
+        if not there:
+            raise DataError(
+                f"no file or folder at {path}",
+                received=str(path),
+                expected="a table, a .txt file, a folder of images, a server's records, or - for JSON lines",
+                next_step="check the path",
+            )
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="kft-monitor-") as folder:
+        path = Path(folder) / "standard-input.jsonl"
+        with path.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        if not os.path.getsize(path):
+            raise DataError(
+                "standard input is empty", expected="one JSON object a line", next_step="kft monitor --help"
+            )
+        yield path

@@ -1,0 +1,148 @@
+"""Commands that look at a model that is in use: monitor."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import rich_click as click
+from rich.table import Table
+from rich.text import Text
+
+from kft.cli.common import console, debug_option, print_json
+
+if TYPE_CHECKING:
+    from kft.records.monitored import GaugeSeen, Moments, MonitorResult
+
+FEW = 8
+"""Gauges without an alarm that are shown, the nearest to one first."""
+WORTH_SHOWING = 0.25
+"""Evidence of such a gauge, as a part of what raises an alarm."""
+
+
+@click.command()
+@click.argument("artifact")
+@click.argument("data")
+@click.option("--labels", metavar="COLUMN", help="A column of true labels, where some rows have one.")
+@click.option("--time", metavar="COLUMN", help="A column of times: ISO 8601, or seconds since 1970.")
+@click.option("--window", metavar="ROWS|1h|1d|1w", help="Default: days with --time, else one window a call.")
+@click.option("--state", metavar="FOLDER", help="Keeps counts between calls; no row is counted twice.")
+@click.option("--alpha", type=float, default=0.01, show_default=True, help="Chance of any false alarm, ever.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@click.option("-o", "--output", metavar="FOLDER", help="Where monitor.json and report.html, a page, go.")
+@click.option("--webhook", metavar="URL", help="An alarm is posted there as JSON: https, or http to this machine.")
+@click.option("--textfile", metavar="FILE.prom", help="Figures for Prometheus's node exporter, replaced whole.")
+@debug_option
+def monitor(
+    artifact: str,
+    data: str,
+    labels: str | None,
+    time: str | None,
+    window: str | None,
+    state: str | None,
+    alpha: float,
+    as_json: bool,
+    output: str | None,
+    webhook: str | None,
+    textfile: str | None,
+) -> int:
+    """Watch a shipped model: has what it is asked, or what it answers, changed since its test rows? Exit 1 on drift.
+
+    DATA is a table, a .txt file or a folder of images, which ARTIFACT answers; a table that kft predict -o wrote; the
+    folder of kft serve --record; or - for JSON lines on standard input. Looking often costs nothing: the chance that an
+    alarm is ever false is at most --alpha over all calls with one --state.
+    """
+    from kft.api import monitoring as api
+
+    result = api.monitor(
+        artifact,
+        data,
+        labels=labels,
+        time=time,
+        window=window,
+        state=state,
+        alpha=alpha,
+        output=output,
+        webhook=webhook,
+        textfile=textfile,
+    )
+    if as_json:
+        print_json(result)
+    else:
+        print_monitor(result)
+    return 1 if result.drift else 0
+
+
+def print_monitor(result: MonitorResult) -> None:
+    """Prints what was counted, which gauges moved, and what to do next."""
+    out = console()
+    calls = f" in {result.calls:,} calls" if result.calls > 1 else ""
+    windows = f"{len(result.windows):,} window{'s' if len(result.windows) != 1 else ''}"
+    out.tell(f"watched    {result.rows:,} rows{calls}, {windows}, by {result.name} {result.version}")
+    for note in result.notes:
+        out.tell(f"note       {note}")
+    alarms = [each for each in result.gauges if each.alarm]
+    quiet = [each for each in result.gauges if not each.alarm and each.strength >= WORTH_SHOWING][:FEW]
+    if alarms or quiet:
+        out.print(_table([*alarms, *quiet]))
+    for each in alarms:
+        if each.said:
+            out.tell(f"moved      {each.name}: {each.said}")
+    for line in result.estimates:
+        out.tell(f"estimate   {line}")
+    if not result.rows:
+        out.tell("verdict    nothing was counted yet")
+    elif alarms:
+        names = ", ".join(each.name for each in alarms)
+        first = min(alarms, key=lambda each: _place(result, each.alarm)).alarm
+        out.tell(f"verdict    drift: {names}; first alarm in {first}", style="bold red")
+        out.tell(f"           a false alarm has a chance of at most {result.alpha:g}, over all looks", style="red")
+    else:
+        nearest = max(result.gauges, key=lambda each: each.strength, default=None)
+        said = f"; nearest to an alarm: {nearest.name}, {nearest.strength:.0%} of it" if nearest else ""
+        out.tell(f"verdict    no drift was found{said}", style="green")
+    for step in result.next_steps:
+        out.tell(f"next       {step}")
+
+
+def _place(result: MonitorResult, window: str) -> float:
+    return next((at for at, each in enumerate(result.windows) if each.name == window), -1)
+
+
+def _table(gauges: list[GaugeSeen]) -> Table:
+    table = Table("gauge", "what it tells", "before", "now", "evidence", "alarm at", "first alarm")
+    for name in ("before", "now", "evidence", "alarm at"):
+        next(column for column in table.columns if column.header == name).justify = "right"
+    for each in gauges:
+        table.add_row(
+            each.name,
+            f"{each.kind}: {each.about}",
+            _mean(each, each.before),
+            _mean(each, each.now),
+            _times(each.evidence),
+            "never" if each.threshold is None else _times(each.threshold),
+            Text(each.alarm or "-", style="bold red" if each.alarm else ""),
+        )
+    return table
+
+
+def _mean(gauge: GaugeSeen, moments: Moments | None) -> str:
+    if moments is None or gauge.unit == "code":
+        return "-"
+    return f"{moments.mean:,.0f}" if abs(moments.mean) >= 1000 else f"{moments.mean:.3g}"
+
+
+def _times(log: float) -> str:
+    """Returns evidence as people read it: how many times likelier it is that something changed.
+
+    Example:
+        >>> _times(0.0), _times(7.6), _times(100.0)
+        ('1.0', '1,998', '10^43')
+    """
+    if log > math.log(1e6):
+        return f"10^{log / math.log(10):.0f}"
+    value = math.exp(log)
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}" if value >= 0.05 else "0"
+
+
+COMMANDS = (monitor,)

@@ -1,0 +1,1 @@
+"""Raw text in a SavedModel: cleaned, taken apart, cut and answered by TensorFlow's own operations."""

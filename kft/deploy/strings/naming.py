@@ -1,0 +1,52 @@
+"""Answers of a graph with their names, as tensors: what kft/deploy/runner/answers.py says as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import tensorflow as tf
+
+from kft.tasks.decode import FOREIGN, UNSURE
+
+Tensors = Mapping[str, tf.Tensor]
+
+
+def name_class(given: Tensors, labels: Sequence[str]) -> dict[str, tf.Tensor]:
+    """Returns ``label``, ``confidence``, ``abstain``, ``why`` (empty where it answers), and all probabilities."""
+    why = tf.where(given["foreign"], FOREIGN, UNSURE)
+    return {
+        "label": tf.gather(tf.constant(labels), given["label"]),
+        "confidence": given["confidence"],
+        "abstain": given["abstain"],
+        "why": tf.where(given["abstain"], why, ""),
+        **_each(given, labels),
+    }
+
+
+def name_labels(given: Tensors, labels: Sequence[str]) -> dict[str, tf.Tensor]:
+    """Returns ``labels`` (those that hold first, then empty ones), ``confidence``, and each label's probability."""
+    holds = given["probabilities"] >= 0.5
+    chosen = tf.ragged.boolean_mask(_every(given, labels), holds)
+    return {"labels": chosen.to_tensor(""), "confidence": given["confidence"], **_each(given, labels)}
+
+
+def name_number(given: Tensors, labels: Sequence[str]) -> dict[str, tf.Tensor]:
+    """Returns ``value``."""
+    return {"value": given["value"]}
+
+
+def _every(given: Tensors, labels: Sequence[str]) -> tf.Tensor:
+    """Returns all names for each row: who asks by rows gets them beside the probabilities."""
+    return tf.repeat(tf.constant([list(labels)]), tf.shape(given["probabilities"])[0], axis=0)
+
+
+def _each(given: Tensors, labels: Sequence[str]) -> dict[str, tf.Tensor]:
+    return {"probabilities": given["probabilities"], "classes": _every(given, labels)}
+
+
+NAMERS: dict[str, Callable[[Tensors, Sequence[str]], dict[str, tf.Tensor]]] = {
+    "class": name_class,
+    "set": name_labels,
+    "number": name_number,
+}
+"""By the form of the labels; spans stand in a text, which a graph does not see."""

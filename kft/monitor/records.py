@@ -1,0 +1,206 @@
+"""What the server's recorder keeps of what is seen, and a folder of its files read back, block by block.
+
+A line holds what is seen of one input beside the input itself, from which personal data are gone: the gauges were read
+before. So a row needs no second answer, and an image no second look.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64decode, b64encode
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kft.errors import DataError
+from kft.monitor.reference import Reference
+from kft.monitor.seen import NO_ROWS, WITHIN, Seen, copies
+
+NAME = re.compile(r"sample-(\d{6})\.jsonl")
+MOST_ROWS = 4096
+"""Rows of a block."""
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """Some lines of a server's records, in the order in which they were written.
+
+    Attributes:
+        seen: What is seen of each.
+        at: ``float64[rows]``: when it was asked, in seconds since 1970 (UTC). Later lines may have been asked earlier.
+        places: ``int64[rows, 2]``: number of the file and of the line, from 1, which only grow.
+        inputs: As they are kept: texts without personal data; of an image its hash.
+        answers: As they were given.
+        passed: Lines that were passed over before and among these, by why.
+    """
+
+    seen: Seen
+    at: np.ndarray
+    places: np.ndarray
+    inputs: list[Any]
+    answers: list[dict[str, Any]]
+    passed: Mapping[str, int]
+
+
+def as_line(seen: Seen) -> dict[str, Any]:
+    """Returns what is seen of one row, as JSON."""
+    values = {name: float(each[0]) for name, each in seen.values.items() if name != "copy" and not np.isnan(each[0])}
+    line: dict[str, Any] = {"values": values, "key": f"{int(seen.keys[0]):016x}"}
+    if seen.label is not None:
+        line["label"] = int(seen.label[0])
+    if seen.vectors is not None:
+        most = float(np.finfo(np.float16).max)
+        line["vector"] = b64encode(np.clip(seen.vectors[0], -most, most).astype("<f2").tobytes()).decode()
+    return line
+
+
+def holds_records(folder: Path) -> bool:
+    """Whether a folder holds files of the server's recorder."""
+    return folder.is_dir() and any(NAME.fullmatch(path.name) for path in folder.iterdir())
+
+
+def read_records(
+    folder: Path, reference: Reference, version: str, after: tuple[int, int] = (0, 0)
+) -> Iterator[Recorded]:
+    """Yields what a server has recorded of one version of a model, at most 4,096 rows at a time.
+
+    Lines of other versions, lines that were written without a look at the row, and a line that was cut short when the
+    server was killed are passed over, and counted.
+
+    Args:
+        folder: That ``kft serve --record`` writes.
+        reference: Of the artifact.
+        version: Of the artifact.
+        after: Number of a file and of a line in it: what comes behind them is read.
+
+    Raises:
+        DataError: A line is none of the recorder's; names it.
+    """
+    keys, passed = NO_ROWS, Counter[str]()
+    rows: list[_Row] = []
+    for place, text in _lines(folder, after):
+        try:
+            row = _read(text, reference, version, place)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise _wrong(folder, place, error) from None
+        if isinstance(row, str):
+            passed[row] += 1
+        else:
+            rows.append(row)
+        if len(rows) == MOST_ROWS:
+            yield (block := _block(rows, reference, keys, passed))
+            keys = np.concatenate([keys, block.seen.keys])[-WITHIN:]
+            rows, passed = [], Counter()
+    if rows or passed:
+        yield _block(rows, reference, keys, passed)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """What one line holds."""
+
+    place: tuple[int, int]
+    at: float
+    given: Any
+    answer: dict[str, Any]
+    key: int
+    values: Mapping[str, float]
+    label: int | None
+    confidence: float | None
+    probabilities: list[float] | None
+    vector: np.ndarray | None
+
+
+def _lines(folder: Path, after: tuple[int, int]) -> Iterator[tuple[tuple[int, int], str]]:
+    """Yields each line with its place; the file that the server gives up meanwhile is left out."""
+    numbers = sorted(int(found.group(1)) for path in folder.iterdir() if (found := NAME.fullmatch(path.name)))
+    for number in numbers:
+        if number < after[0]:
+            continue
+        try:
+            file = (folder / f"sample-{number:06d}.jsonl").open(
+                encoding="utf-8", errors="surrogateescape", newline="\n"
+            )
+        except FileNotFoundError:
+            continue
+        with file:
+            for at, text in enumerate(file, 1):
+                if (number, at) > after:
+                    yield (number, at), text
+
+
+def _read(text: str, reference: Reference, version: str, place: tuple[int, int]) -> _Row | str:
+    """Returns what a line holds, or why it is passed over."""
+    if not text.endswith("\n"):
+        return "cut short"
+    line = json.loads(text)
+    if line["version"] != version:
+        return f"version {line['version']}"
+    if "seen" not in line:
+        return "without a look at the row"
+    seen, answer, vector = line["seen"], line["answer"], None
+    if reference.vectors is not None:
+        vector = np.frombuffer(b64decode(seen["vector"], validate=True), "<f2").astype(np.float32)
+        if len(vector) != (width := reference.vectors.shape[1]):
+            raise ValueError(f"a vector of {len(vector)} numbers instead of {width}")
+    probabilities = answer.get("probabilities")
+    return _Row(
+        place=place,
+        at=float(line["at"]),
+        given=line["input"],
+        answer=answer,
+        key=int(seen["key"], 16),
+        values={name: float(seen["values"].get(name, np.nan)) for name in reference.gauges},
+        label=int(seen["label"]) if reference.scores is not None else None,
+        confidence=_confidence(seen, answer),
+        probabilities=probabilities and [float(probabilities[name]) for name in reference.labels],
+        vector=vector,
+    )
+
+
+def _confidence(seen: Mapping[str, Any], answer: Mapping[str, Any]) -> float | None:
+    """Returns how sure an answer is; of spans, whose answer says it of each, the gauge."""
+    found = answer.get("confidence", seen["values"].get("confidence"))
+    return None if found is None else float(found)
+
+
+def _wrong(folder: Path, place: tuple[int, int], error: Exception) -> DataError:
+    return DataError(
+        "a line is none that kft serve --record writes",
+        where=f"{folder / f'sample-{place[0]:06d}.jsonl'}:{place[1]}",
+        received=f"{type(error).__name__}: {error}",
+        next_step="remove that line or file; the others are read",
+    )
+
+
+def _block(rows: Sequence[_Row], reference: Reference, before: np.ndarray, passed: Mapping[str, int]) -> Recorded:
+    def stacked(name: str, kind: Any) -> np.ndarray | None:
+        several = [getattr(row, name) for row in rows]
+        return None if not rows or several[0] is None else np.array(several, kind)
+
+    keys = np.array([row.key for row in rows], np.uint64)
+    values = {name: np.array([row.values[name] for row in rows], np.float64) for name in reference.gauges}
+    values["copy"] = copies(keys, before)
+    withheld = [bool(row.answer.get("abstain")) for row in rows]
+    seen = Seen(
+        values=values,
+        keys=keys,
+        probabilities=stacked("probabilities", np.float32),
+        label=stacked("label", np.int32),
+        confidence=stacked("confidence", np.float32),
+        abstain=np.array(withheld, np.bool_) if reference.scores is not None else None,
+        vectors=stacked("vector", np.float32),
+    )
+    return Recorded(
+        seen=seen,
+        at=np.array([row.at for row in rows], np.float64),
+        places=np.array([row.place for row in rows], np.int64).reshape(-1, 2),
+        inputs=[row.given for row in rows],
+        answers=[row.answer for row in rows],
+        passed=dict(passed),
+    )
