@@ -66,12 +66,10 @@ class Shipped:
                 expected="a model that reads one text and gives vectors",
                 next_step="train and export a model of task text-classification, and name it here",
             )
-        outputs = [
-            row["vectors"]
-            for start in range(0, len(texts), READ_AT_ONCE)
-            for row in self._model.computed(texts[start : start + READ_AT_ONCE])[1]
-        ]
-        return np.stack(outputs).astype(np.float32)
+        model, rows = self._model, []
+        for start in range(0, len(texts), READ_AT_ONCE):
+            rows += model.compute(model.reader.read(texts[start : start + READ_AT_ONCE]))
+        return np.stack([row["vectors"] for row in rows]).astype(np.float32)
 
     @cached_property
     def tokenizer(self) -> tokenizers.Tokenizer:
