@@ -17,9 +17,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from common import report, workplace
+from safetensors.numpy import save_file
 
 import kft
 from kft.metrics.neighbours import unit_rows
+from kft.records.document import as_document
 from kft.search.contents import key_of
 from kft.search.embedding import BLOCK
 
@@ -71,8 +73,6 @@ def many(small: Path, n: int, folder: Path) -> Path:
     repeated = [f"{texts[row % len(texts)]} variant{row}" for row in range(n)]
     table = folder / "many.csv"
     pd.DataFrame({"id": [f"p{row}" for row in range(n)], "text": repeated}).to_csv(table, index=False)
-    from safetensors.numpy import save_file
-
     blocks = folder / "many" / "unfinished" / "blocks"
     blocks.mkdir(parents=True)
     for number, start in enumerate(range(0, n, BLOCK)):
@@ -90,25 +90,26 @@ def main() -> None:
     parser.add_argument("--artifact", type=Path, required=True, help="gives vectors of texts")
     parser.add_argument("--data", type=Path, required=True, help="folder of documents.csv, train.csv and test.csv")
     parser.add_argument("--passages", type=int, default=200_000)
+    parser.add_argument("--index", type=Path, help="of these documents and queries, built before; else it is built")
     args = parser.parse_args()
     queries = list(pd.read_csv(args.data / "test.csv")["query"].head(ASKED))
     with workplace() as folder:
-        small = folder / "small"
-        found = {"build": built(args.artifact, args.data / "documents.csv", "-o", small)}
-        again = [args.artifact, args.data / "documents.csv", "-o", small, "--update"]
-        found["fit"] = built(*again, "--queries", args.data / "train.csv")
+        small = args.index or folder / "small"
+        found = {}
+        if args.index is None:
+            found["build"] = built(args.artifact, args.data / "documents.csv", "-o", small)
+            again = [args.artifact, args.data / "documents.csv", "-o", small, "--update"]
+            found["fit"] = built(*again, "--queries", args.data / "train.csv")
         opened = kft.open_index(small)
         about = opened.index.about
         judged = opened.evaluate(args.data / "test.csv")
         found["search"] = asked(small, queries)
+        print(json.dumps(found), file=sys.stderr, flush=True)
         table = many(small, args.passages, folder)
         found["build many"] = built(args.artifact, table, "-o", folder / "many")
         found["search many"] = asked(folder / "many", queries)
-    from kft.records.document import as_document
-
     facts = {"documents": about.documents, "passages": about.passages, "many": args.passages}
     facts |= {"weighing": as_document(about.weighing), "judged": as_document(judged)}
-    print(json.dumps(found, indent=2))
     report("search", found, **facts)
 
 

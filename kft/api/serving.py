@@ -15,6 +15,7 @@ from kft.registry import nearest
 from kft.serve.limits import Limits
 
 if TYPE_CHECKING:
+    from kft.search.index import Index
     from kft.serve.answering import Server
     from kft.serve.loading import Source
     from kft.serve.measures import Measures
@@ -52,6 +53,7 @@ def serve(
     limits: Mapping[str, float] | None = None,
     record: str | Path | None = None,
     shadow: str | Path | Sequence[str | Path] = (),
+    index: str | Path | None = None,
     log: Literal["none", "requests", "contents"] = "requests",
     follow_seconds: float = 1.0,
     say: Callable[[str], None] | None = None,
@@ -69,6 +71,7 @@ def serve(
         record: A folder for a bounded sample of requests and answers, without personal data.
         shadow: A challenger, named as an artifact is, which answers the same inputs later and to nobody: what it says
             is counted, and recorded. One for each model; ``MODEL=`` before it says beside which.
+        index: From ``kft.index``: answers POST /search.
         log: What is noted of a request: nothing, all but its contents, or those too.
         follow_seconds: Between two looks at an alias.
         say: Takes each line of the log.
@@ -103,12 +106,21 @@ def serve(
         noted = Log(say, requests=log != "none", contents=log == "contents")
         shadows = _open_shadows(_listed(shadow), served, measures, say)
         server = Server(served, bounds, measures, noted, recorder, shadows)
+        opened = None if index is None else _open_index(index)
         following = Following(_resolve, load, follow_seconds)
-        app = make_app(server, Access(token, local=running.is_loopback(host)), following)
+        app = make_app(server, Access(token, local=running.is_loopback(host)), following, opened)
         about = Serving(running.address_of(taken), bool(token), _about(server))
         running.run(
             app, taken, requests=bounds.requests, seconds=bounds.seconds, ready=lambda: ready(about) if ready else None
         )
+
+
+def _open_index(dest: str | Path) -> Index:
+    from kft.search.index import open_index
+
+    opened = open_index(Path(dest).expanduser())
+    opened.search("a first query")  # reads what is read once
+    return opened
 
 
 def _listed(named: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:

@@ -59,6 +59,7 @@ USUAL = Limits()
     metavar="[MODEL=]SHELF/NAME@challenger",
     help="Answers the same inputs later and to nobody; counted in /metrics, and kept where --record is on.",
 )
+@click.option("--index", metavar="DEST", help="From kft index: answers POST /search.")
 @click.option(
     "--log",
     type=click.Choice(["none", "requests", "contents"]),
@@ -88,6 +89,7 @@ def serve(
     timeout: float,
     record: str | None,
     shadow: tuple[str, ...],
+    index: str | None,
     log: str,
     follow_seconds: float,
     as_json: bool,
@@ -129,6 +131,7 @@ def serve(
             limits=limits,
             record=record,
             shadow=shadow,
+            index=index,
             log=log,  # type: ignore[arg-type]
             follow_seconds=follow_seconds,
             say=lambda line: echo(line, err=True),

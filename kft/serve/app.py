@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -20,6 +20,9 @@ from kft.serve.limits import Refused
 from kft.serve.models import Following, Served
 from kft.serve.reading import JSON, PredictBody, dump, read_predict
 from kft.serve.shadow import Shadow
+
+if TYPE_CHECKING:
+    from kft.search.index import Index
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PAGE_HEADERS = {
@@ -40,13 +43,14 @@ class _App(FastAPI):
         return made
 
 
-def make_app(server: Server, access: Access, following: Following | None = None) -> Guard:
+def make_app(server: Server, access: Access, following: Following | None = None, index: Index | None = None) -> Guard:
     """Returns the application of a server.
 
     Args:
         server: What all requests share.
         access: Who may ask.
         following: How aliases are followed; None: none moves.
+        index: What /search asks; None: there is no such path.
     """
     app = _App(
         title="kft",
@@ -59,6 +63,10 @@ def make_app(server: Server, access: Access, following: Following | None = None)
     )
     _add_predict(app, server)
     app.include_router(open_inference.make_router(server))
+    if index is not None:
+        from kft.serve import searching  # what it needs is not on every server
+
+        app.include_router(searching.make_router(index, server.limits))
     _add_pages(app, server, bool(access.token))
     _add_errors(app)
     return Guard(app, server.limits, access, server.measures, server.log)

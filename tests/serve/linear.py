@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from kft.errors import DataError, RunError
+from kft.search.index import Index
 from kft.serve.answering import Server
 from kft.serve.app import make_app
 from kft.serve.guard import Access, Guard, Log
@@ -116,6 +117,7 @@ def make_server(
     following: Following | None = None,
     shadow: Path | None = None,
     shadow_limits: ShadowLimits | None = None,
+    index: Index | None = None,
 ) -> Guard:
     """Returns a server's application; with ``following`` the folders are aliases of that resolver.
 
@@ -133,4 +135,4 @@ def make_server(
         beside = Shadow(followed, lambda: not batcher.busy, measures.shadows, log.write, shadow_limits)
         shadows[served[0].name] = beside
     server = Server(by_name(served), limits, measures, log, recorder, shadows)
-    return make_app(server, access or Access(local=False), following)
+    return make_app(server, access or Access(local=False), following, index)
