@@ -70,7 +70,7 @@ def require_result(name, notebook):
         assert any("image/png" in output.get("data", {}) for output in cells[-1].outputs)
     elif name == "keep_it_true":
         assert "no alarm" in everything and "first alarm" in everything
-        assert text.count("promote") == 2 and "on new rows better" in text  # the bad one is not in the trail
+        assert text.count("<td>promote</td>") == 2 and "on new rows better" in text  # the bad one is not in the trail
         assert "on new rows it is not better beyond chance" in everything
     elif name == "compare_and_decide":
         assert re.match(r"Take: (majority|linear|prompting|retrieval|probe)\n\w+", text)
