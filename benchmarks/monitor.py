@@ -2,8 +2,8 @@
 
     python benchmarks/monitor.py prepare films --to STORE [--foreign FILE]
     python benchmarks/monitor.py prepare photos --to STORE --data FOLDER
-    python benchmarks/monitor.py false-alarms --store STORE films photos [--replays 1000]
-    python benchmarks/monitor.py detect --store STORE films photos [--replays 50]
+    python benchmarks/monitor.py false-alarms films photos --store STORE [--replays 1000]
+    python benchmarks/monitor.py detect films photos --store STORE [--replays 50]
     python benchmarks/monitor.py stream [--rows 10000000]
 
 ``prepare`` trains a probe on some rows, exports it, answers the rows that it has not seen, once, and keeps what is seen
@@ -260,11 +260,11 @@ def ks(ordered: np.ndarray, values: np.ndarray) -> float:
     return float(kolmogorov(np.sqrt(n) * np.abs(gap).max()))
 
 
-def clean_replays(store: Path, name: str, seeds: list[int]) -> list[dict[str, int]]:
+def clean_replays(store: Path, name: str, seeds: np.ndarray) -> list[dict[str, int]]:
     clean, arrays = read_seen(store / name, "clean")
     found = []
     for seed in seeds:
-        reference, test, rest = replay(clean, arrays, name, np.random.default_rng(seed))
+        reference, test, rest = replay(clean, arrays, name, np.random.default_rng(int(seed)))
         size = SIZES[name][1]
         found.append(firsts(reference, test, clean.take(rest[: WINDOWS * size]), size, WINDOWS))
     return found
@@ -276,8 +276,11 @@ def false_alarms(store: Path, name: str, replays: int | None) -> dict[str, Any]:
 
     n, began = replays or 1000, time.process_time()
     with ProcessPoolExecutor(2) as pool:
-        parts = pool.map(partial(clean_replays, store, name), [list(range(n))[at::8] for at in range(8)])
-        found = [each for part in parts for each in part]
+        found: list[dict[str, int]] = []
+        for part in pool.map(partial(clean_replays, store, name), np.array_split(np.arange(n), max(1, n // 20))):
+            found += part
+            raised = {method: sum(each[method] > 0 for each in found) for method in METHODS}
+            print(f"{len(found)} replays, with an alarm: {raised}", file=sys.stderr, flush=True)
     rows, size = SIZES[name]
     rates = {method: str(share_interval(float(np.mean([each[method] > 0 for each in found])), n)) for method in METHODS}
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -162,8 +162,8 @@ def _count(kept: State, source: Source, wish: _Wish, clock: Clock | None) -> tup
         if not len(came.seen):
             continue
         keys = watch.cut.keys(came.times, watch.rows, kept.calls, len(came.seen))
+        require_few(watch.closed - kept.watch.closed + len(set(watch.open) | set(keys.tolist())), watch.cut.text)
         watch = take(watch, Block(came.seen, keys, came.times), ordered=source.ordered)
-        require_few(watch)
         unusable += int(np.nansum(came.seen.values["unusable"]))
         if came.truth is None:
             latest.add(keys, came.seen, {})

@@ -40,7 +40,7 @@ STAGES = {
     "Judge": ("evaluate", "report"),
     "Ship": ("export", "verify", "sign", "promote", "rollback", "versions"),
     "Keep": ("monitor", "queue", "retrain"),
-    "Use": ("predict", "serve"),
+    "Use": ("predict", "serve", "index", "search"),
     "Look up": ("recipes", "recipe", "models", "cache", "doctor"),
 }
 """The commands in the order of a model's life, as `kft --help` shows them."""
@@ -63,6 +63,7 @@ def _register() -> None:
         queueing,
         reporting,
         retraining,
+        searching,
         serving,
         shelving,
         starting,
@@ -82,6 +83,7 @@ def _register() -> None:
         shelving,
         using,
         serving,
+        searching,
         monitoring,
         exporting,
         queueing,

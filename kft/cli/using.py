@@ -34,6 +34,7 @@ def looks_like_path(text: str) -> bool:
 @click.argument("input_", metavar="INPUT")
 @click.option("--pair", metavar="TEXT", help="The second text, for a model of text pairs.")
 @click.option("-o", "--output", metavar="FILE", help="Where a file's answers go: .jsonl or .csv.")
+@click.option("--force", is_flag=True, help="Write over a FILE that is there.")
 @click.option(
     "--columns", metavar="A,B", help="Columns of a file to keep beside its answers; default all, '' for none."
 )
@@ -48,6 +49,7 @@ def predict(
     input_: str,
     pair: str | None,
     output: str | None,
+    force: bool,
     force_text: bool,
     columns: str | None,
     skip_unusable: bool,
@@ -72,8 +74,7 @@ def predict(
         if _exists(path) or looks_like_path(input_):
             _require_there(path)
             if path.suffix.lower() not in SUFFIXES:
-                target = _target(path, output)
-                there = ", which was overwritten" if target.exists() else ""
+                target = _target(path, output, force=force)
                 names = None if columns is None else [name.strip() for name in columns.split(",") if name.strip()]
                 done = predicting.predict_file(
                     run, path, target, columns=names, skip_unusable=skip_unusable, devices=devices
@@ -81,10 +82,12 @@ def predict(
                 if as_json:
                     print_json({"n": done.n, "output": str(target)})
                 else:
-                    echo(f"{done.answered:,} answers in {target}{there}", err=True)
+                    echo(f"{done.answered:,} answers in {target}", err=True)
                 return
             given = path
     _refuse_for_one(columns, skip_unusable)
+    if output:
+        _refuse_there(Path(output), force=force)
     lines = input_ == "-" and not force_text
     model = answering.load(run, devices=devices, warm=False)
     inputs = split_lines(sys.stdin.read()) if lines else [given if pair is None else (input_, pair)]
@@ -97,16 +100,21 @@ def predict(
         print_json(line)
 
 
-def _target(path: Path, output: str | None) -> Path:
-    """Returns where a file's answers go; a name that nobody chose is never written over."""
+def _target(path: Path, output: str | None, *, force: bool) -> Path:
+    """Returns where a file's answers go."""
     target = Path(output) if output else Path(path.resolve().stem + ".predictions.jsonl")
-    if output is None and target.exists():
-        raise UsageError(
-            "the file for the answers already exists",
-            where=str(target),
-            next_step=f"-o {target} to overwrite it, or another -o FILE",
-        )
+    _refuse_there(target, force=force)
     return target
+
+
+def _refuse_there(target: Path, *, force: bool) -> None:
+    """Refuses a file that is there, unless it may be written over."""
+    if target.exists() and not force:
+        raise UsageError(
+            "the file for the answers already exists; it is not overwritten",
+            where=str(target),
+            next_step="--force to write over it, or another -o FILE",
+        )
 
 
 def _refuse_for_one(columns: str | None, skip_unusable: bool) -> None:

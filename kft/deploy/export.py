@@ -21,7 +21,7 @@ from kft.answer.load import Run, load_artifact
 from kft.deploy.bundle import packages_for, run_script
 from kft.deploy.cost import Answered, failures, measure_cost, measure_footprints, pass_gates
 from kft.deploy.evaluated import require_as_evaluated
-from kft.deploy.formats.format import Format, Source
+from kft.deploy.formats.format import Format, Source, Written
 from kft.deploy.near import Near
 from kft.deploy.parity import answered_alone, hold_reading, hold_to
 from kft.deploy.reference import make_reference
@@ -36,6 +36,7 @@ from kft.records.document import read_if_there
 from kft.records.files import require_writable, storage_errors, write_file
 from kft.records.metrics import EvaluateResult
 from kft.records.shipped import NAME, About, Parity, Reading, write_about
+from kft.runtime import quiet_stderr
 
 if TYPE_CHECKING:
     from kft.answer.artifact import Artifact
@@ -110,16 +111,12 @@ def export(
         test = admitted.test.take(_rows(len(admitted.test), admitted.run.recipe.spec.seed))
         assert test.labels is not None
         inputs = list(test.inputs)
-        written = format_.write(Source(graph, artifact, inputs[:GOLDEN]), whole)
-        if written.note:
-            progress.note(written.note)
-        if quantization is not None:
-            progress.note(f"quantized  {admitted.quantize}: {quantization.about}")
-            quantization.write(graph, whole, folder / format_.model)
+        source = Source(graph, artifact, inputs[:GOLDEN])
+        written = _write_model(source, format_, admitted.quantize, (whole, folder / format_.model), progress)
         if artifact.reader.tokenizer is not None:
             artifact.reader.tokenizer.tokenizer.save(str(folder / "tokenizer.json"))
-        about = replace(_about(admitted, artifact, format_, graph), takes=written.takes)
-        about = replace(about, alone=bool(quantization and quantization.alone))
+        alone = bool(quantization and quantization.alone)
+        about = replace(_about(admitted, artifact, format_, graph), takes=written.takes, alone=alone)
         write_file(folder / "run.py", run_script(about))
         write_file(folder / "card.md", admitted.card)
         progress.note(f"proof      {len(test):,} of {len(admitted.test):,} test rows, in a process without kft")
@@ -145,6 +142,30 @@ def export(
         about = write_about(folder, about)
         finish(folder, about)
     return about
+
+
+def _write_model(
+    source: Source, format_: Format, quantize: str, places: tuple[Path, Path], progress: Progress
+) -> Written:
+    """Writes the model as it was evaluated, and in smaller numbers where they are asked for.
+
+    Args:
+        source: What is written.
+        format_: How.
+        quantize: As ``--quantize`` has it; empty for numbers as they were evaluated.
+        places: Of the model as it was evaluated, and of what ships: the same place where nothing is quantized.
+        progress: Told what goes on.
+    """
+    whole, ships = places
+    with quiet_stderr():  # converters start sessions of their own; what they say is shown if they fail
+        written = format_.write(source, whole)
+    if written.note:
+        progress.note(written.note)
+    if quantize:
+        quantization = format_.quantization(quantize)
+        progress.note(f"quantized  {quantize}: {quantization.about}")
+        quantization.write(source.graph, whole, ships)
+    return written
 
 
 def _refer(admitted: Admitted, artifact: Artifact, about: About, folder: Path, found: Stages) -> str:

@@ -6,17 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kft.deploy.runner.model import Model, open_model
-from kft.deploy.watching import Usable, Watcher, watch
+from kft.deploy.runner.model import READ_AT_ONCE, Model, open_model
+from kft.deploy.watching import Usable, Watcher, tokenizer_of, watch
+from kft.errors import UsageError
 from kft.monitor.reference import NAME as REFERENCE
 from kft.monitor.reference import Reference, load_reference
 from kft.monitor.seen import NO_ROWS, Seen
 from kft.records.document import as_document
 from kft.records.shipped import NAME, About, read_about
+
+if TYPE_CHECKING:
+    import tokenizers
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,35 @@ class Shipped:
             DataError: An input cannot be used; names its row, counted from 1.
         """
         return self._model.predict(inputs)
+
+    def vectors(self, texts: Sequence[str]) -> np.ndarray:
+        """Returns ``float32[texts, width]``: what the model's head is given of each text.
+
+        Args:
+            texts: Those longer than ``about.reader.max_tokens`` are cut.
+
+        Raises:
+            DataError: A text is empty; names its row, counted from 1.
+            UsageError: The model gives no vector, or is not asked with a text.
+        """
+        about = self.about
+        if "vectors" not in about.outputs or about.reader.kind != "text" or about.answers == "spans":
+            raise UsageError(
+                "the model gives no vector of a text",
+                where=str(self.folder),
+                received=f"task {about.task}, outputs {', '.join(about.outputs)}",
+                expected="a model that reads one text and gives vectors",
+                next_step="train and export a model of task text-classification, and name it here",
+            )
+        model, rows = self._model, []
+        for start in range(0, len(texts), READ_AT_ONCE):
+            rows += model.compute(model.reader.read(texts[start : start + READ_AT_ONCE]))
+        return np.stack([row["vectors"] for row in rows]).astype(np.float32)
+
+    @cached_property
+    def tokenizer(self) -> tokenizers.Tokenizer:
+        """What takes texts apart, without truncation or padding."""
+        return tokenizer_of(self._model)
 
     @cached_property
     def reference(self) -> Reference:

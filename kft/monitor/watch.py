@@ -13,6 +13,7 @@ from math import log
 
 import numpy as np
 
+from kft.errors import UsageError
 from kft.monitor import wealth as wealths
 from kft.monitor.edges import Edges
 from kft.monitor.gauges.all_gauges import GAUGES, shares_of_error
@@ -311,19 +312,21 @@ def moments_of(sums: np.ndarray) -> Moments:
     return Moments(int(n), mean, max(0.0, squares / n - mean**2) ** 0.5)
 
 
-def require_few(watch: Watch) -> None:
+def require_few(windows: int, asked: str) -> None:
     """Refuses windows so small that there are too many.
 
-    Raises:
-        UsageError: There are more than ``MOST_WINDOWS`` at once.
-    """
-    from kft.errors import UsageError
+    Args:
+        windows: Of one call.
+        asked: ``--window``.
 
-    if len(watch.open) > MOST_WINDOWS:
+    Raises:
+        UsageError: There are more than ``MOST_WINDOWS``.
+    """
+    if windows > MOST_WINDOWS:
         raise UsageError(
             f"these are more than {MOST_WINDOWS:,} windows",
             where="--window",
-            received=watch.cut.text,
+            received=asked,
             expected="windows of some hundred rows or more",
             next_step="--window 1d, or a larger number of rows",
         )

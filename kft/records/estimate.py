@@ -67,6 +67,10 @@ TITLES = {
     "rmse": "RMSE",
     "pearson_r": "Pearson r",
     "r2": "R²",
+    "recall_at_1": "recall@1",
+    "recall_at_10": "recall@10",
+    "mrr": "MRR",
+    "ndcg_at_10": "nDCG@10",
 }
 
 

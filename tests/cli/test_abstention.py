@@ -39,8 +39,8 @@ def test_what_is_foreign_is_withheld_and_the_reason_goes_to_standard_error(scope
     assert set(answers[0]) == {"text", "label", "confidence", "abstain", "probabilities"}
     assert "3 of 6 answers withheld: 3 unlike the training examples (out of scope)" in err
     assert "6 answers in answers.jsonl\n" in err
-    _, _, err = kft_cli("predict", scoped.run, "asked.txt", "-o", "answers.jsonl")
-    assert "6 answers in answers.jsonl, which was overwritten" in err
+    _, _, err = kft_cli("predict", scoped.run, "asked.txt", "-o", "answers.jsonl", "--force")
+    assert "6 answers in answers.jsonl\n" in err
     assert kft.predict(scoped.run, FOREIGN[0])[0].why == "unlike the training examples (out of scope)"
     code, out, err = kft_cli("predict", scoped.run, "--text", FOREIGN[0])
     assert json.loads(out)["abstain"] is True and "1 of 1 answers withheld" in err

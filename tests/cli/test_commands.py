@@ -126,11 +126,14 @@ def test_predict_a_file_gives_a_file(trained, kft_cli, tmp_path):
         first = next(csv.DictReader(file))
     assert first["label"] == answers[0]["label"] and first["text"] == rows[0]["text"]
     assert len(first["confidence"]) <= 8 and float(first["confidence"]) == pytest.approx(answers[0]["confidence"])
+    code, _, err = kft_cli("predict", trained.run, "new.csv", "-o", "answers.csv", "--columns", "text")
+    assert code == 2 and "already exists; it is not overwritten" in err and "--force" in err
+    assert kft_cli("predict", trained.run, "new.csv", "-o", "answers.csv", "--force")[0] == 0
     code, _, _ = kft_cli("predict", trained.run, "new.csv", "-o", "few.csv", "--columns", "text")
     assert code == 0 and (tmp_path / "few.csv").read_text().splitlines()[0] == ",".join(["text", *PREDICTION_KEYS])
     code, _, _ = kft_cli("predict", trained.run, "new.csv", "-o", "none.csv", "--columns", "")
     assert code == 0 and (tmp_path / "none.csv").read_text().splitlines()[0] == ",".join(PREDICTION_KEYS)
-    code, _, err = kft_cli("predict", trained.run, "new.csv", "-o", "few.csv", "--columns", "txt")
+    code, _, err = kft_cli("predict", trained.run, "new.csv", "-o", "other.csv", "--columns", "txt")
     assert code == 2 and "no column 'txt' to keep; did you mean 'text'?" in err
 
 

@@ -33,7 +33,7 @@ TAKES = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("task", WAYS)
-def test_it_ships(task, tiny_folder, tiny_images, tmp_path, monkeypatch):
+def test_it_ships(task, tiny_folder, tiny_images, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     if task == "text-classification":
         source, given = tiny.write_table(tmp_path / "rows.csv", 160), ["the battery was great"]
@@ -48,7 +48,9 @@ def test_it_ships(task, tiny_folder, tiny_images, tmp_path, monkeypatch):
     }
     run = kft.train(load_recipe(recipe, base=tmp_path), run=tmp_path / "run", quiet=True).run
     for form in ("onnx", "openvino", "litert", "saved-model"):
+        capfd.readouterr()
         about = kft.export(run, tmp_path / form, format=form, quiet=True)
+        assert "E0000" not in capfd.readouterr().err, "a line of TensorFlow's own"
         assert about.takes == (TAKES.get(task, ()) if form == "saved-model" else ())
         assert about.parity is not None and about.parity.n == about.parity.of >= 9, form
         asked = given[0] if len(given) == 1 else (given[0], given[2])

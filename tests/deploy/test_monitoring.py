@@ -10,8 +10,11 @@ import pytest
 
 import kft
 from kft.cli import main as cli_main
+from kft.deploy.load import open_artifact
 from kft.errors import DataError, RunError, UsageError
-from kft.monitor import webhook
+from kft.monitor import watch, webhook
+from kft.monitor.explain import pooled
+from kft.monitor.records import as_line
 from kft.monitor.state import NAME as STATE
 from kft.records.lock import hold
 from kft.records.monitored import NAME
@@ -154,6 +157,50 @@ def test_standard_input_is_read_as_json_lines(shipped, rows, monkeypatch, tmp_pa
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
     with pytest.raises(DataError, match="standard input is empty"):
         kft.monitor(shipped, "-")
+
+
+def write_records(folder, shipped, texts, version=None):
+    """Writes what a server would have recorded: one line a text, ten minutes apart; the last is being written."""
+    artifact = open_artifact(shipped)
+    answers, seen = artifact.see(texts)
+    lines = [
+        {"at": 1.79e9 + 600 * at, "model": "tiny", "version": version or artifact.about.version, "input": text,
+         "answer": answers[at], "seen": as_line(seen.take(np.array([at])))}
+        for at, text in enumerate(texts)
+    ]  # fmt: skip
+    folder.mkdir(exist_ok=True)
+    content = "".join(json.dumps(line) + "\n" for line in lines) + '{"at": 17'
+    (folder / "sample-000001.jsonl").write_text(content)
+
+
+def test_a_server_s_records_are_counted_as_the_inputs_are_and_go_on_where_they_ended(shipped, rows, tmp_path):
+    texts, kept, state = rows.text.tolist(), tmp_path / "kept", tmp_path / "state"
+    write_records(kept, shipped, texts[:200])
+    first = kft.monitor(shipped, kept, state=state, window="1d")
+    assert first.rows == 200 and [each.rows for each in first.windows] == [59, 141]
+    assert first.notes == ("1 lines of the records were passed over: cut short",)
+    (inputs,) = kft.monitor(shipped, pd.DataFrame({"text": texts[:200]})).windows
+    for name, each in inputs.moments.items():
+        both = pooled([window.moments[name] for window in first.windows])
+        assert both.n == each.n and both.mean == pytest.approx(each.mean, rel=1e-2, abs=1e-3), name
+    write_records(kept, shipped, texts)
+    assert kft.monitor(shipped, kept, state=state, window="1d").rows == 300
+    assert kft.monitor(shipped, kept, state=state, window="1d").taken.rows == 0
+    write_records(kept, shipped, texts[:50])
+    with pytest.raises(DataError, match="these records end before what was counted of them"):
+        kft.monitor(shipped, kept, state=state, window="1d")
+    write_records(kept, shipped, texts[:50], version="another")
+    with pytest.raises(DataError, match="no line of these records can be counted") as failed:
+        kft.monitor(shipped, kept)
+    assert "50 lines: version another" in str(failed.value)
+    with pytest.raises(UsageError, match="--labels is for a table"):
+        kft.monitor(shipped, kept, labels="truth")
+
+
+def test_too_many_windows_are_refused_before_they_are_weighed(shipped, rows, monkeypatch):
+    monkeypatch.setattr(watch, "MOST_WINDOWS", 20)
+    with pytest.raises(UsageError, match="these are more than 20 windows"):
+        kft.monitor(shipped, rows, window=10)
 
 
 def test_what_cannot_be_used_is_refused_by_name(shipped, day, rows, tmp_path, capsys):

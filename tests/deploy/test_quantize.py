@@ -44,6 +44,19 @@ def test_what_it_costs_is_written_down(small, shipped):
     assert set(about.files) == set(whole.files)
 
 
+@pytest.mark.slow
+def test_float16_of_openvino_holds_half_the_bytes_and_answers_batches(shipped_run, tmp_path):
+    about = kft.export(shipped_run, tmp_path / "half", format="openvino", quantize="float16", quiet=True)
+    cost = about.quantized
+    assert cost.how == "float16" and not about.alone
+    assert cost.labels_changed == 0 and abs(cost.accuracy_drop.value) < 1e-6
+    assert cost.before != cost.after or cost.ships.bytes < cost.whole.bytes
+    model = open_artifact(tmp_path / "half")
+    texts = ["the battery is great", "awful", "the phone is awful and broken " * 8, "? !"] * 10
+    for one, text in zip(model.predict(texts), texts, strict=True):
+        assert one["probabilities"] == pytest.approx(model.predict([text])[0]["probabilities"], abs=1e-4)
+
+
 def test_an_answer_does_not_hang_on_who_else_asks(small):
     assert read_about(small).alone
     model = open_artifact(small)
@@ -98,8 +111,13 @@ def test_what_cannot_be_quantized_is_refused_by_name(shipped_run, tmp_path):
     with pytest.raises(UsageError, match="the format onnx is not quantized so") as caught:
         kft.export(shipped_run, tmp_path / "new", quantize="float16", quiet=True)
     assert "dynamic" in str(caught.value)
-    with pytest.raises(UsageError, match="nothing of openvino has been measured"):
+    with pytest.raises(UsageError, match="the format openvino is not quantized so") as caught:
         kft.export(shipped_run, tmp_path / "new", format="openvino", quantize="dynamic", quiet=True)
+    assert "float16" in str(caught.value)
+    for form in ("litert", "saved-model"):
+        with pytest.raises(UsageError, match=f"nothing of {form} has been measured"):
+            FORMATS.get(form).quantization("float16")
+    require_quantizable(TASKS.get("text-pairs"), FORMATS.get("onnx"), "dynamic")
     with pytest.raises(UsageError, match="token-tagging is not quantized"):
         require_quantizable(TASKS.get("token-tagging"), FORMATS.get("onnx"), "dynamic")
     with pytest.raises(UsageError, match="image-classification is not quantized"):

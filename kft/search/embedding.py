@@ -1,0 +1,135 @@
+"""Vectors of passages, computed once: block by block onto the disk, so that a killed build goes on where it was.
+
+A passage is known by its text. What an index has, or a block of an unfinished build, is not computed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from kft.deploy.load import Shipped
+from kft.errors import RunError
+from kft.metrics.neighbours import unit_rows
+from kft.records.files import write_file
+from kft.search.contents import AT_ONCE, VECTORS, Contents, write_rows
+
+BLOCK = 1024
+"""Passages of a block: what a killed build computes again at most."""
+Tick = Callable[[int], None]
+
+
+@dataclass
+class Known:
+    """Vectors that are there already, by the key of their passage.
+
+    Attributes:
+        artifact: Digest of the model that made them.
+        places: Which array holds a passage's vector, and in which row.
+        arrays: ``float16[rows, width]``, on the disk.
+    """
+
+    artifact: str
+    places: dict[bytes, tuple[int, int]] = field(default_factory=dict)
+    arrays: list[np.ndarray] = field(default_factory=list)
+
+    def add(self, keys: np.ndarray, vectors: np.ndarray) -> None:
+        """Takes vectors in; those of passages that are known stay as they were."""
+        self.arrays.append(vectors)
+        for row, key in enumerate(keys):
+            self.places.setdefault(key.tobytes(), (len(self.arrays) - 1, row))
+
+    def add_block(self, path: Path) -> None:
+        """Takes a block of an unfinished build in; one of another model, or a damaged one, is removed."""
+        try:
+            with safe_open(path, "np") as file:
+                whose = file.metadata() or {}
+                keys, vectors = file.get_tensor("keys"), file.get_tensor("vectors")
+        except (SafetensorError, OSError):
+            whose, keys, vectors = {}, np.zeros(0), np.zeros(0)
+        if whose.get("artifact") == self.artifact:
+            self.add(keys, vectors)
+        else:
+            path.unlink(missing_ok=True)
+
+    def rows(self, keys: np.ndarray) -> np.ndarray:
+        """Returns ``float16[keys, width]``."""
+        places = [self.places[key.tobytes()] for key in keys]
+        return np.stack([self.arrays[array][row] for array, row in places])
+
+
+def embed(contents: Contents, shipped: Shipped, known: Known, blocks: Path, tick: Tick = lambda count: None) -> int:
+    """Computes the vectors that are not known, and writes those of all passages.
+
+    Args:
+        contents: Passages; the file of vectors is added.
+        shipped: The model.
+        known: What is there already; gets what is computed.
+        blocks: A folder for what is computed.
+        tick: Is told of passages that are done.
+
+    Returns:
+        How many vectors were computed.
+
+    Raises:
+        RunError: The model gives a vector that is not finite, or none at all.
+        StorageError: The disk is full; what was computed stays.
+    """
+    blocks.mkdir(parents=True, exist_ok=True)
+    computed = 0
+    for keys, texts in _missing(contents, known):
+        vectors = to_unit(shipped, texts)
+        number = 1 + max((int(path.stem) for path in blocks.glob("*.safetensors")), default=-1)
+        path = blocks / f"{number:08d}.safetensors"
+        content = {"keys": np.stack([np.frombuffer(key, np.uint8) for key in keys]), "vectors": vectors}
+        write_file(path, save(content, {"artifact": known.artifact}))
+        known.add_block(path)
+        computed += len(keys)
+        tick(len(keys))
+    count, width = len(contents.passages), known.arrays[0].shape[1]
+    parts = (known.rows(contents.keys[start : start + AT_ONCE]) for start in range(0, count, AT_ONCE))
+    write_rows(contents.folder / VECTORS, parts, np.broadcast_to(np.float16(0), (count, width)))
+    return computed
+
+
+def to_unit(shipped: Shipped, texts: Sequence[str]) -> np.ndarray:
+    """Returns ``float16[texts, width]``: vectors of length one.
+
+    Raises:
+        RunError: One is not finite, or has no length.
+    """
+    vectors = unit_rows(shipped.vectors(texts).astype(np.float64))
+    wrong = ~np.isclose(np.linalg.norm(vectors, axis=1), 1)
+    if wrong.any():
+        raise RunError(
+            "the model gives no direction for a text",
+            where=str(shipped.folder),
+            received=f"a vector of zeros, or one that is not finite, for {texts[int(wrong.argmax())][:60]!r}",
+            expected="vectors with a length",
+            next_step="kft verify the artifact, or export another",
+        )
+    return vectors.astype(np.float16)
+
+
+def _missing(contents: Contents, known: Known) -> Iterator[tuple[list[bytes], list[str]]]:
+    """Yields blocks of passages whose vectors are not known, each text once, in the order of the documents."""
+    keys: list[bytes] = []
+    texts: list[str] = []
+    seen: set[bytes] = set()
+    for key, text in zip(contents.keys, contents.passage_texts(), strict=True):
+        name = key.tobytes()
+        if name in known.places or name in seen:
+            continue
+        seen.add(name)
+        keys.append(name)
+        texts.append(text)
+        if len(keys) == BLOCK:
+            yield keys, texts
+            keys, texts = [], []
+    if keys:
+        yield keys, texts
