@@ -140,7 +140,7 @@ def _tables(source: Path | pd.DataFrame, spec: ScoredSpec) -> Iterator[pa.Table]
         for start in range(0, len(source), BATCH_ROWS):
             yield pa.Table.from_pandas(source[names].iloc[start : start + BATCH_ROWS], preserve_index=False)
     elif source.suffix.lower() == ".parquet":
-        with ParquetFile(source) as file:
+        with ParquetFile(source, pre_buffer=False) as file:  # else the whole file is read ahead and kept
             for batch in file.iter_batches(BATCH_ROWS, columns=names):
                 yield pa.Table.from_batches([batch])
     elif source.suffix.lower() == ".csv":

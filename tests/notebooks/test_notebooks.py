@@ -11,11 +11,11 @@ from notebooks import sync
 from tests.notebooks.running import run_notebook, shown
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("bring_your_own_csv", "compare_and_decide", "photos", "quickstart", "several_devices")
+NAMES = ("bring_your_own_csv", "compare_and_decide", "keep_it_true", "photos", "quickstart", "several_devices")
 INTERVAL = r"\d\.\d{3}(?: |<br>)\[\d\.\d{3}, \d\.\d{3}\]"
 
 
-def test_there_are_five():
+def test_there_are_six():
     assert tuple(script.stem for script in sync.scripts()) == NAMES
     assert {path.stem for path in sync.FOLDER.glob("*.ipynb")} == set(NAMES)
 
@@ -68,6 +68,10 @@ def require_result(name, notebook):
         assert "unusable-rows" in everything and "duplicates" in everything  # the flaws that were planted
     elif name == "photos":
         assert any("image/png" in output.get("data", {}) for output in cells[-1].outputs)
+    elif name == "keep_it_true":
+        assert "no alarm" in everything and "first alarm" in everything
+        assert text.count("<td>promote</td>") == 2 and "on new rows better" in text  # the bad one is not in the trail
+        assert "on new rows it is not better beyond chance" in everything
     elif name == "compare_and_decide":
         assert re.match(r"Take: (majority|linear|prompting|retrieval|probe)\n\w+", text)
     else:
