@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kft.errors import DataError
 from kft.records.files import reading_errors
 
 PIECE = 2**20
@@ -53,20 +54,24 @@ class Counted:
         return self if mark in self.marks else replace(self, marks=(*self.marks, mark))
 
 
-def look_at(path: Path, marks: Iterable[Mark], whole_lines: bool = False) -> tuple[Mark, Mark | None]:
+def look_at(path: Path, marks: Iterable[Mark]) -> tuple[Mark, Mark | None]:
     """Returns a file's mark, whose rows are not known yet, and what of it was counted.
 
-    A file that was counted and has grown since was counted up to there, where a line ended there.
+    A file that was counted and has grown since was counted up to there, where a line ended there. Its last line needs no
+    end when it is counted: the end may be the first byte that came.
 
     Args:
         path: The file.
         marks: Of what was counted.
-        whole_lines: Whether a last line without an end is still being written, and is left for later.
+
+    Raises:
+        DataError: The file was counted when its last line was half written: that row would be counted twice.
     """
     growing = path.suffix.lower() in GROWING
-    found: list[Mark] = []
+    found: Mark | None = None
+    torn = False
     with reading_errors(path), path.open("rb") as file:
-        size = _end(path) if whole_lines else path.stat().st_size
+        size = path.stat().st_size
         sizes = sorted({mark.size for mark in marks if mark.size <= size})
         digest = hashlib.sha256()
         done, last = 0, b""
@@ -74,25 +79,19 @@ def look_at(path: Path, marks: Iterable[Mark], whole_lines: bool = False) -> tup
             while done < stop and (piece := file.read(min(PIECE, stop - done))):
                 digest.update(piece)
                 done, last = done + len(piece), piece[-1:]
-            if done == size or (growing and last in (b"\n", b"\r")):
-                known = digest.hexdigest()
-                found += [mark for mark in marks if mark.size == done == stop and mark.digest == known]
-    return Mark(done, digest.hexdigest(), 0), found[-1] if found else None
-
-
-def _end(path: Path) -> int:
-    """Returns the size of a file up to the end of its last whole line."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        at = size
-        while at > 0:
-            start = max(0, at - PIECE)
-            file.seek(start)
-            place = file.read(at - start).rfind(b"\n")
-            if place >= 0:
-                return start + place + 1
-            at = start
-    return 0
+            known = [mark for mark in marks if mark.size == done == stop and mark.digest == digest.hexdigest()]
+            if known and (done == size or growing):
+                found = known[-1]
+                torn = done < size and not {last, file.peek(1)[:1]} & {b"\n", b"\r"}
+    if found and torn:
+        raise DataError(
+            "this file was counted when its last line was half written",
+            where=str(path),
+            received=f"after the {found.rows:,} rows that were counted, the last of them goes on",
+            expected="a file that grows by whole lines",
+            next_step="--state NEW_FOLDER begins anew; or hand over the lines after that one as a file of their own",
+        )
+    return Mark(done, digest.hexdigest(), 0), found
 
 
 def look_at_rows(hashes: np.ndarray, marks: Iterable[Mark]) -> tuple[Mark, Mark | None]:

@@ -1,15 +1,17 @@
-"""Rows that were counted are told by what files hold: repeated, grown, renamed; half a line is left for later."""
+"""Rows that were counted are told by what files hold: repeated, grown, renamed; half a line is refused."""
 
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pytest
 
+from kft.errors import DataError
 from kft.monitor.counted import Counted, image_key, look_at, look_at_rows
 
 
-def marked(path, rows, **more):
-    return [replace(look_at(path, (), **more)[0], rows=rows)]
+def marked(path, rows):
+    return [replace(look_at(path, ())[0], rows=rows)]
 
 
 def test_a_file_that_was_counted_is_known_under_any_name_and_when_it_has_grown(tmp_path):
@@ -37,12 +39,30 @@ def test_of_several_marks_the_longest_counts(tmp_path):
     assert look_at(day, marks)[1].rows == 2
 
 
-def test_a_row_that_was_cut_in_the_middle_is_not_taken_for_counted(tmp_path):
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_the_last_line_may_lack_its_end_when_it_is_counted(tmp_path, end):
     day = tmp_path / "day.csv"
-    day.write_text("text\none\ntw")
+    day.write_bytes(end.join(["text", "one", "two"]).encode())
     marks = marked(day, 2)
+    day.write_bytes(end.join(["text", "one", "two", "three", ""]).encode())
+    assert look_at(day, marks)[1].rows == 2
+
+
+def test_a_line_that_was_counted_half_written_is_refused_until_the_whole_file_was_counted(tmp_path):
+    day = tmp_path / "day.csv"
+    day.write_text("text\none\n")
+    marks = marked(day, 1)
+    day.write_text("text\none\ntw")
+    marks += marked(day, 2)
     day.write_text("text\none\ntwo\n")
-    assert look_at(day, marks)[1] is None
+    with pytest.raises(DataError, match="this file was counted when its last line was half written") as failed:
+        look_at(day, marks)
+    assert "after the 2 rows that were counted" in str(failed.value) and failed.value.where == str(day)
+    assert "--state NEW_FOLDER" in failed.value.next_step
+    marks += marked(day, 2)
+    assert look_at(day, marks)[1] == marks[-1]
+    day.write_text("text\none\nfour\n")
+    assert look_at(day, marks)[1].rows == 1
 
 
 def test_a_parquet_file_is_counted_whole_or_not_at_all(tmp_path):
@@ -52,17 +72,6 @@ def test_a_parquet_file_is_counted_whole_or_not_at_all(tmp_path):
     assert look_at(path, marks)[1] == marks[0]
     path.write_bytes(path.read_bytes() + b"more")
     assert look_at(path, marks)[1] is None
-
-
-def test_half_a_line_of_a_log_is_left_for_later(tmp_path):
-    log = tmp_path / "sample-000001.jsonl"
-    log.write_text('{"a": 1}\n{"a": 2}\n{"a"')
-    assert look_at(log, (), whole_lines=True)[0].size == 18
-    marks = marked(log, 2, whole_lines=True)
-    log.write_text('{"a": 1}\n{"a": 2}\n{"a": 3}\n')
-    assert look_at(log, marks, whole_lines=True)[1].rows == 2
-    log.write_text('{"a"')
-    assert look_at(log, marks, whole_lines=True)[0].size == 0
 
 
 def test_rows_in_memory_are_known_when_more_follow():
