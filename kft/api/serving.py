@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from functools import partial
 from importlib.util import find_spec
@@ -98,8 +99,10 @@ def serve(
     bounds = _limits(limits or {})
     token = running.read_token(Path(token_file).expanduser() if token_file else None, os.environ)
     running.require_guarded(host, token)
-    with running.take_port(host, port) as taken:
+    with running.take_port(host, port) as taken, ExitStack() as opened_here:
         recorder = Recorder(Path(record).expanduser(), say) if record else None
+        if recorder is not None:
+            opened_here.callback(recorder.close)  # also where a model cannot be opened: the folder is given back
         measures = Measures()
         load = partial(_load, say=say if record else None)
         served = by_name(_open_all(_listed(artifacts), load, bounds, measures))

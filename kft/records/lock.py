@@ -27,20 +27,26 @@ UNKNOWN = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 
 @contextmanager
-def hold(run: RunFolder, note: Callable[[str], None] = lambda line: None, what: str = "run folder") -> Iterator[None]:
+def hold(
+    run: RunFolder,
+    note: Callable[[str], None] = lambda line: None,
+    what: str = "run folder",
+    next_step: str = "",
+) -> Iterator[None]:
     """Holds a run folder, or another that one process writes, for this process while the body runs.
 
     Args:
         run: The folder, which is there.
         note: Told of a process that was killed while it held the folder, and of a file system without locks.
         what: The folder is called.
+        next_step: Of the refusal; default: to wait for the other process, or to end it.
 
     Raises:
         RunError: Another process holds it; the message says which, where and since when.
         StorageError: The folder cannot be written.
     """
     path = run.path / LOCK
-    with _locked(run, note, what) as file:
+    with _locked(run, note, what, next_step) as file:
         if left := _read(file):
             note(f"lock       left by {_who(left)}, which is gone: cleared")
         for litter in (*run.path.glob(".*.tmp"), *run.evaluations.glob(".*.tmp")):  # of a process that was killed
@@ -53,7 +59,7 @@ def hold(run: RunFolder, note: Callable[[str], None] = lambda line: None, what: 
                 path.unlink()
 
 
-def _locked(run: RunFolder, note: Callable[[str], None], what: str) -> IO[str]:
+def _locked(run: RunFolder, note: Callable[[str], None], what: str, next_step: str) -> IO[str]:
     path = run.path / LOCK
     while True:
         with storage_errors(path):
@@ -64,20 +70,21 @@ def _locked(run: RunFolder, note: Callable[[str], None], what: str) -> IO[str]:
             if error.errno not in UNKNOWN:
                 holder = _read(file)
                 file.close()
-                raise _refusal(run, holder, what) from None
+                raise _refusal(run, holder, what, next_step) from None
             note("lock       this file system has none: make sure that only one process writes into the folder")
         if path.exists() and os.fstat(file.fileno()).st_ino == path.stat().st_ino:
             return file
         file.close()  # its last holder removed it in between
 
 
-def _refusal(run: RunFolder, holder: dict[str, Any], what: str) -> RunError:
+def _refusal(run: RunFolder, holder: dict[str, Any], what: str, next_step: str) -> RunError:
+    wait = f"wait for it, or end it first: kill {holder.get('pid', 'PID')} on {holder.get('host', 'its host')}"
     return RunError(
         f"another process is at work in this {what}",
         where=str(run.path),
         received=_who(holder) if holder else "a process that did not say which it is",
         expected="one process at a time",
-        next_step=f"wait for it, or end it first: kill {holder.get('pid', 'PID')} on {holder.get('host', 'its host')}",
+        next_step=next_step or wait,
     )
 
 

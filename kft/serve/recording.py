@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from kft.deploy.watching import Looked
 from kft.monitor.records import NAME, as_line
 from kft.recipe.personal_kinds import PERSONAL_KINDS
 from kft.records.files import require_writable, storage_errors
+from kft.records.lock import hold
+from kft.records.run_folder import RunFolder
 from kft.serve.batching import Answer
 from kft.serve.models import Version
 from kft.serve.shadow import Beside
@@ -44,24 +47,28 @@ class RecordLimits:
 
 
 KEPT = RecordLimits()
+ANOTHER = "choose another --record FOLDER"
 
 
 class Recorder:
-    """Keeps a sample.
+    """Keeps a sample. One at a time writes into a folder: whoever reads it goes on behind the last line that it knows.
 
     Args:
         folder: Where to; made where it is missing.
-        say: Is told once why nothing more is kept.
+        say: Is told once why nothing more is kept, and of a server that was killed while it wrote there.
         limits: How much.
 
     Raises:
+        RunError: Another server writes into the folder.
         StorageError: The folder cannot be written.
     """
 
     def __init__(self, folder: Path, say: Callable[[str], None], limits: RecordLimits = KEPT) -> None:
         require_writable(folder)
-        with storage_errors(folder, "choose another --record FOLDER"):
+        with storage_errors(folder, ANOTHER):
             folder.mkdir(parents=True, exist_ok=True)
+        self._held = ExitStack()
+        self._held.enter_context(hold(RunFolder(folder), say, "folder of records", ANOTHER))
         self.folder = folder
         self.limits = limits
         self._say = say
@@ -116,8 +123,9 @@ class Recorder:
             beside.add_done_callback(write)
 
     def close(self) -> None:
-        """Writes what waits."""
+        """Writes what waits, and gives the folder back."""
         self._thread.shutdown()
+        self._held.close()
 
     def _write(
         self, version: Version, given: Any, answer: Answer | Looked, at: float, shadow: Mapping[str, Any]

@@ -1,13 +1,16 @@
 """The sample that --record keeps: bounded, without personal data."""
 
 import json
+import os
+import shutil
 import time
 
 import pytest
 from starlette.testclient import TestClient
 
+import kft
 from kft.deploy.load import open_artifact
-from kft.errors import StorageError
+from kft.errors import RunError, StorageError
 from kft.monitor.records import read_records
 from kft.serve.loading import load_version
 from kft.serve.recording import Recorder, RecordLimits
@@ -77,11 +80,26 @@ def test_a_folder_that_cannot_be_written_is_refused_or_said_once(tmp_path, folde
         Recorder(tmp_path / "file" / "kept", pytest.fail, ALL)
     said = []
     recorder = Recorder(tmp_path / "gone", said.append, ALL)
-    (tmp_path / "gone").rmdir()
+    shutil.rmtree(tmp_path / "gone")
     for _ in range(3):
         recorder.keep(load_linear(folder, ""), ["a"], [{"label": "a"}])
     recorder.close()
     assert len(said) == 1 and said[0].startswith("nothing more is recorded: ")
+
+
+def test_a_second_server_is_refused_by_name_until_the_first_has_ended(tmp_path, folder):
+    first = Recorder(tmp_path / "kept", pytest.fail, ALL)
+    with pytest.raises(RunError, match="another process is at work in this folder of records") as failed:
+        Recorder(tmp_path / "kept", pytest.fail, ALL)
+    assert failed.value.next_step == "choose another --record FOLDER" and f"process {os.getpid()}" in str(failed.value)
+    with pytest.raises(RunError, match="another process is at work in this folder of records"):
+        kft.serve(folder, port=0, record=tmp_path / "kept")
+    first.close()
+    assert not list((tmp_path / "kept").iterdir())
+    with pytest.raises(RunError, match="neither an artifact nor a name on a shelf") as held:
+        kft.serve(tmp_path / "none", port=0, record=tmp_path / "kept")
+    Recorder(tmp_path / "kept", pytest.fail, ALL).close()  # given back while what was raised is still there
+    assert held.value
 
 
 def test_whatever_fails_is_said_once_without_the_text_and_answers_go_on(tmp_path, folder):
