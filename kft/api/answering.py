@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,7 +15,7 @@ from kft.deploy.load import Shipped, open_artifact
 from kft.deploy.lookup import artifact_of
 from kft.notebook import Line, Piece, shows
 from kft.recipe.schema import DataSpec
-from kft.records.run_folder import open_run
+from kft.records.run_folder import RunFolder, open_run
 from kft.records.shipped import NAME as ABOUT
 from kft.records.shipped import file_digest
 from kft.tasks.registry import TASKS
@@ -139,8 +140,16 @@ def load(run: str | Path, *, devices: str = "auto", warm: bool = True) -> Predic
 
     receipt, task = known.receipt, known.task
     reading = Reading(task, known.recipe.spec.data, receipt.text_column, receipt.pair_column)
-    digest = file_digest(known.folder.manifest)
+    digest = _digest(known.folder, artifact.checkpoint)
     return Predictor(known.folder.path, task.name, artifact.space.labels, reading, answers, digest, known.note)
+
+
+def _digest(folder: RunFolder, checkpoint: str) -> str:
+    """Returns what tells a run from every other that may answer otherwise; a run of an earlier kft has no manifest."""
+    if folder.manifest.is_file():
+        return file_digest(folder.manifest)
+    parts = [path for path in (folder.recipe, folder.receipt, folder.calibration, folder.scope) if path.is_file()]
+    return sha256("".join([checkpoint, *map(file_digest, parts)]).encode()).hexdigest()
 
 
 def _load_shipped(folder: Path) -> Predictor:

@@ -20,6 +20,7 @@ from kft.monitor.reference import NAME as REFERENCE
 from kft.records.exported import note_export
 from kft.records.run_folder import RunFolder, open_run
 from kft.records.shipped import About
+from kft.split.assign import SPLITS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,7 +86,12 @@ def export(
     split = split_of(known.recipe, frames_of(data))
     require_same_data(known.folder, known.receipt, split)
     card = known.folder.card.read_text(encoding="utf-8") if known.folder.card.is_file() else _card(known.folder)
-    admitted = Admitted(known, result, split.test, split.valid, forced, card, quantize, force, keep_examples)
+    usable = sum(len(split.part(key)) for key in SPLITS)
+    # A row without a label has an input like others.
+    unusable = sum("label" not in row.reason for row in split.rejected)
+    admitted = Admitted(
+        known, result, split.test, split.valid, (usable, unusable), forced, card, quantize, force, keep_examples
+    )
 
     def finish(folder: Path, about: About) -> None:
         if sign is not None:

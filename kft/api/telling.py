@@ -62,14 +62,9 @@ def tell(
         The result, with a note of each who could not be told.
 
     Raises:
-        StorageError: The folder cannot be written.
+        StorageError: The folder cannot be written, and there is no alarm, whose exit code counts more.
     """
     notes = []
-    if told.folder is not None:
-        from kft.report.monitor_page import render_monitor
-
-        write_document(told.folder / NAME, result, elsewhere=ELSEWHERE)
-        write_file(told.folder / PAGE, render_monitor(result, labels), elsewhere=ELSEWHERE)
     if told.textfile is not None:
         try:
             write_textfile(told.textfile, result, time.time())
@@ -79,4 +74,14 @@ def tell(
         delivery = post(told.webhook, message_of(result), pause)
         if delivery.problem:
             notes.append(delivery.line)
+    if told.folder is not None:
+        from kft.report.monitor_page import render_monitor
+
+        try:
+            write_document(told.folder / NAME, result, elsewhere=ELSEWHERE)
+            write_file(told.folder / PAGE, render_monitor(result, labels), elsewhere=ELSEWHERE)
+        except StorageError as error:
+            if not result.drift:
+                raise
+            notes.append(f"{told.folder} was not written: {error.problem}")
     return replace(result, notes=(*result.notes, *notes))

@@ -21,7 +21,7 @@ from kft.monitor.clock import Clock
 from kft.monitor.counted import Counted, image_key, look_at, look_at_rows
 from kft.monitor.records import NAME as RECORDS
 from kft.monitor.records import holds_records, read_records
-from kft.monitor.scored import ScoredSpec, columns_of, is_scored, read_scored, require_columns, spread
+from kft.monitor.scored import FIELDS, ScoredSpec, columns_of, is_scored, read_scored, require_columns, spread
 from kft.monitor.seen import NO_ROWS, WITHIN, Seen
 from kft.records.files import reading_errors
 
@@ -110,6 +110,15 @@ def _scored(shipped: Shipped, data: Path | pd.DataFrame, asked: Asked) -> Source
             expected="text-classification, image-classification or the like",
             next_step="hand over the inputs: a table without the columns confidence and probabilities",
         )
+    for option, column in (("--labels", asked.labels), ("--time", clock and clock.column)):
+        if column in FIELDS:
+            raise DataError(
+                f"{option} names a column of answers",
+                where=_where(data),
+                received=f"{option} {column}",
+                expected="a column of what is true, or of times; kft predict calls a label of its input input_label",
+                next_step=f"{option} input_{column}, where the table has it",
+            )
     mark, before = _look(data, asked.counted)
     skip = before.rows if before else 0
     spec = ScoredSpec(about.labels, clock.column if clock else None, asked.labels)
@@ -241,12 +250,25 @@ def _answered(shipped: Shipped, data: Path | pd.DataFrame, asked: Asked) -> Sour
 
 
 def _all_drawn(table: pd.DataFrame) -> bool:
-    """Whether every row has the chance with which it was drawn."""
+    """Whether every row has the chance with which it was drawn.
+
+    Raises:
+        DataError: Most have it, and some have not: these are neither what came nor what was drawn of it.
+    """
     import pandas as pd
 
     if INCLUSION not in table.columns or not len(table):
         return False
-    return bool(np.isfinite(pd.to_numeric(table[INCLUSION], errors="coerce").to_numpy(np.float64)).all())
+    drawn = np.isfinite(pd.to_numeric(table[INCLUSION], errors="coerce").to_numpy(np.float64))
+    if len(drawn) / 2 < drawn.sum() < len(drawn):
+        raise DataError(
+            "most rows were drawn by kft queue, and some were not",
+            where=f"column {INCLUSION!r}, row {int(np.flatnonzero(~drawn)[0]) + 1:,}",
+            received=f"{int((~drawn).sum()):,} of {len(drawn):,} rows without a chance",
+            expected="the file of kft queue as it is, or all rows that came with the chances of those that were drawn",
+            next_step="take the rows out that were added, or their chances were lost",
+        )
+    return bool(drawn.all())
 
 
 def _new_files(folder: Path, names: Sequence[str], counted: Counted) -> tuple[Counted, np.ndarray, int]:

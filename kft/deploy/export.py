@@ -61,6 +61,7 @@ class Admitted:
         result: What it reached on its test split.
         test: That split.
         valid: The valid split: what new rows are held against, beside test rows.
+        rows: Of all splits; and those beside them whose input could not be used.
         forced: Why it would have been refused.
         card: Its model card, as Markdown.
         quantize: As ``--quantize`` has it; empty for numbers as they were evaluated.
@@ -72,6 +73,7 @@ class Admitted:
     result: EvaluateResult
     test: Examples
     valid: Examples
+    rows: tuple[int, int]
     forced: tuple[str, ...]
     card: str
     quantize: str = ""
@@ -187,7 +189,7 @@ def _refer(admitted: Admitted, artifact: Artifact, about: About, folder: Path, f
         truth = np.asarray(artifact.kind.judging.truth(list(test.labels), artifact.space), np.int32)
     looked = [Looked(*pair) for pair in zip(found.answers, found.outputs, strict=True)]
     valid = admitted.valid.take(np.random.default_rng(seed).permutation(len(admitted.valid)))
-    made, size = write_reference(folder, about, Referred(test.inputs, looked, truth), valid.inputs)
+    made, size = write_reference(folder, about, Referred(test.inputs, looked, truth, *admitted.rows), valid.inputs)
     if admitted.keep_examples:
         drawn = np.random.default_rng(seed).permutation(len(looked))[: admitted.keep_examples]
         lines = [{"input": _carried(test.inputs[place]), "answer": found.answers[place]} for place in drawn]

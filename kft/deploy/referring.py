@@ -30,11 +30,15 @@ class Referred:
         inputs: Raw.
         looked: How the artifact has answered the first of them; these are not asked again.
         truth: ``int32[rows]``: the place of each row's class; None where an answer is not one class of many.
+        usable: Rows of all splits; 0: no more than ``inputs``.
+        unusable: Rows beside these whose input could not be used, and which no split has.
     """
 
     inputs: Sequence[Any]
     looked: Sequence[Looked]
     truth: np.ndarray | None
+    usable: int = 0
+    unusable: int = 0
 
 
 def write_reference(folder: Path, about: About, test: Referred, valid: Sequence[Any]) -> tuple[Reference, int]:
@@ -69,7 +73,11 @@ def refer(
     """
     watcher = replace(watcher, lens=replace(watcher.lens, known=know(watcher, valid, len(subject[1]))))
     looked = [*test.looked, *watcher.look(test.inputs[len(test.looked) :])]
-    return make_reference(subject, watcher.lens.known, watcher.seen(test.inputs, looked), test.truth, seed)
+    seen = watcher.seen(test.inputs, looked)
+    # No split has rows that cannot be used: how many are usual, all the data say.
+    came = np.repeat([0.0, 1.0], [max(test.usable, len(seen)), test.unusable])
+    seen = replace(seen, values={**seen.values, "unusable": came})
+    return make_reference(subject, watcher.lens.known, seen, test.truth, seed)
 
 
 def know(watcher: Watcher, valid: Sequence[Any], classes: int) -> Known:

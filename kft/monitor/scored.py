@@ -199,7 +199,11 @@ def _json_reader(spec: ScoredSpec) -> Callable[[bytes], pa.Table]:
                     raise
                 fields[spec.time] = kinds[0]
         found = found.select(list(fields))
-        return pa.concat_tables([found, empty.cast(found.schema)]) if len(empty) else found
+        if not len(empty):
+            return found
+        there = np.array([line.strip() != b"null" for line in lines])
+        order = np.where(there, np.cumsum(there) - 1, len(kept) + np.cumsum(~there) - 1)
+        return pa.concat_tables([found, empty.cast(found.schema)]).take(pa.array(order))
 
     return read
 

@@ -219,8 +219,12 @@ def _seconds(stamps: pd.Series) -> np.ndarray:
 
 
 def _epoch(numbers: np.ndarray) -> np.ndarray:
-    """Returns numbers as seconds; NaN where they are too small for any time since 1973."""
+    """Returns numbers as seconds; NaN where they are too small for any time since 1973.
+
+    Twelve digits are none: they may be milliseconds of before 2001, but rather are a date, as 202511251430.
+    """
     found = numbers.astype(np.float64, copy=True)
+    found[(found >= 1e11) & (found < 1e12)] = np.nan
     for unit in (1e17, 1e14, 1e11):
         found = np.where(found >= unit, found / (unit / 1e8), found)
     return np.where(found >= EARLIEST, found, np.nan)

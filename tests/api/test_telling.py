@@ -65,6 +65,14 @@ def test_who_cannot_be_told_is_noted_and_the_others_are_told(tmp_path, receiver)
     assert (tmp_path / "watch" / "report.html").is_file()
 
 
+def test_an_alarm_is_posted_where_the_folder_cannot_be_written(tmp_path, receiver):
+    told = who_is_told(tmp_path / "watch", tmp_path / "kft.prom", receiver.url)
+    (tmp_path / "watch").touch()  # since
+    found = tell(watched(), told, LABELS)
+    assert len(receiver.bodies) == 1 and (tmp_path / "kft.prom").is_file()
+    assert found.drift and found.notes[0].startswith(f"{tmp_path / 'watch'} was not written")
+
+
 def test_what_cannot_be_told_is_refused_before_anything_is_computed(tmp_path):
     with pytest.raises(UsageError, match="no alarm can be sent to this address"):
         who_is_told(None, None, "http://example.com/hook")

@@ -27,6 +27,13 @@ def test_what_is_not_there_is_named(to, made):
         rollback(Reference(f"{to.shelf}-2", "tickets"))
 
 
+@pytest.mark.parametrize("named", ["table.csv", "table.csv/x"])
+def test_a_file_is_no_artifact(tmp_path, named):
+    (tmp_path / "table.csv").write_text("text\nhello\n")
+    with pytest.raises(RunError, match="neither an artifact nor a name on a shelf"):
+        resolve(tmp_path / named)
+
+
 def test_a_folder_is_an_artifact_or_a_run_or_nothing(made, tmp_path):
     assert resolve(made[0]) == Path(made[0])
     (tmp_path / "run").mkdir()

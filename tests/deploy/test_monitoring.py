@@ -140,6 +140,19 @@ def test_a_table_of_answers_says_of_scores_what_the_inputs_do(shipped, day, tmp_
     assert "a table of answers" in scored.notes[-1]
 
 
+def test_answers_do_not_pass_for_the_truth(shipped, day, tmp_path):
+    table = tmp_path / "answers.jsonl"
+    assert cli_main.run(["predict", str(shipped), str(day), "-o", str(table)]) == 0
+    with pytest.raises(DataError, match="--labels names a column of answers"):
+        kft.monitor(shipped, table, labels="label")
+
+
+def test_rows_added_to_those_of_a_queue_are_refused(shipped, rows):
+    some = rows.assign(inclusion_probability=[0.5] * 299 + [np.nan])
+    with pytest.raises(DataError, match="most rows were drawn by kft queue, and some were not"):
+        kft.monitor(shipped, some, labels="truth")
+
+
 def test_labels_are_used_and_those_of_another_column_refused(shipped, rows):
     some = rows.assign(truth=rows.truth.where(np.arange(300) % 4 == 0, ""))
     found = kft.monitor(shipped, some, labels="truth").accuracy

@@ -15,6 +15,7 @@ from kft.deploy.runner.reading_words import WordReader
 from kft.deploy.watching import watch
 from kft.model.token_rows import TextTokenizer
 from kft.monitor.reference import load_reference, save_reference
+from kft.monitor.wealth import start
 from tests import tiny
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", ".", *tiny.PLAIN, *tiny.GOOD, *tiny.BAD]
@@ -91,6 +92,15 @@ def kept(tmp_path, made, inputs, *, rows=60, truth=None):
 @pytest.fixture(scope="module")
 def texts():
     return tiny.texts_and_labels(100)[0]
+
+
+def test_how_many_rows_are_usually_unusable_is_known(texts):
+    made = model(calibration={"threshold": 0.7, "scope": None})
+    test = Referred(texts[:60], [], np.arange(60) % 2, usable=900, unusable=100)
+    found = refer(watch(made), ("a task", tuple(made.about["labels"])), test, texts[60:], 0)
+    assert found.moments["unusable"].mean == 0.1 and found.edges["unusable"].gaps.sum() == 1001
+    came = found.edges["unusable"].count(np.repeat([0.0, 1.0], [270, 30]), np.random.default_rng(0))
+    assert start(found.edges["unusable"].gaps).after(came).log < 1
 
 
 def test_one_class_of_two(tmp_path, texts):

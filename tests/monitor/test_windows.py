@@ -48,6 +48,7 @@ def test_what_is_no_time_is_counted_by_name():
     assert np.isnan(times).tolist() == [False] + [True] * 7
     assert untimed == Untimed(8, missing=3, unreadable=3, future=1, example="28/11/2026")
     assert untimed.in_words() == "3 missing, 3 not readable, 1 in the future"
+    assert np.isnan(read_times(["202611281430", "20261128143000"], NOW)[0]).all()  # a date, and no milliseconds
 
 
 def test_a_column_most_of_which_cannot_be_read_is_refused():

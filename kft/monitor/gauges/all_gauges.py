@@ -12,7 +12,7 @@ from kft.monitor.gauges.texts import TEXTS
 COPY = Gauge("copy", "broken", "1 where one of the 1,000 rows before holds the same", "0 or 1", weight=0.0)
 """A split keeps copies on one side: how many of them the test rows hold says nothing of how many are usual."""
 UNUSABLE = Gauge("unusable", "broken", "1 where a row cannot be answered: an empty text, no image", "0 or 1")
-"""No test row is: those that cannot be used are left out of a split."""
+"""No test row is: those that cannot be used are left out of a split, and the reference says how many they were."""
 GAUGES = {gauge.name: gauge for gauge in (*TEXTS, *IMAGES, *ANSWERS, *VECTORS, COPY, UNUSABLE)}
 """By name."""
 
