@@ -57,8 +57,8 @@ class Counted:
 def look_at(path: Path, marks: Iterable[Mark]) -> tuple[Mark, Mark | None]:
     """Returns a file's mark, whose rows are not known yet, and what of it was counted.
 
-    A file that was counted and has grown since was counted up to there, where a line ended there. Its last line needs no
-    end when it is counted: the end may be the first byte that came.
+    A file that was counted and has grown since was counted up to there, where a line ended there. Its last line needs
+    no end when it is counted: the end may be the first byte that came.
 
     Args:
         path: The file.
