@@ -19,8 +19,7 @@ from kft.data.labelling import INCLUSION
 from kft.errors import DataError, UsageError
 from kft.monitor.clock import Clock
 from kft.monitor.counted import Counted, image_key, look_at, look_at_rows
-from kft.monitor.records import NAME as RECORDS
-from kft.monitor.records import holds_records, read_records
+from kft.monitor.records import files_missed, holds_records, read_records
 from kft.monitor.scored import FIELDS, ScoredSpec, columns_of, is_scored, read_scored, require_columns, spread
 from kft.monitor.seen import NO_ROWS, WITHIN, Seen
 from kft.records.files import reading_errors
@@ -151,12 +150,12 @@ def _recorded(shipped: Shipped, folder: Path, asked: Asked) -> Source:
                 received=f"{option} {column}",
                 next_step=f"leave {option} out",
             )
-    last, until = counted.record, counted.until
+    last, line, until = counted.record, counted.line, counted.until
     passed: Counter[str] = Counter()
     rows_read = 0
 
     def rows() -> Iterator[Came]:
-        nonlocal last, until, rows_read
+        nonlocal last, line, until, rows_read
         for block in read_records(folder, shipped.reference, about.version, counted.record):
             passed.update(block.passed)
             if not len(block.seen):
@@ -164,6 +163,7 @@ def _recorded(shipped: Shipped, folder: Path, asked: Asked) -> Source:
             # What was asked a little before the row above it goes into the window of that row.
             times = np.maximum(np.maximum.accumulate(block.at), until)
             last, until = (int(block.places[-1, 0]), int(block.places[-1, 1])), float(times[-1])
+            line = block.line
             rows_read += len(block.seen)
             values = {**block.seen.values, "unusable": np.zeros(len(block.seen))}
             yield Came(replace(block.seen, values=values), times)
@@ -177,28 +177,15 @@ def _recorded(shipped: Shipped, folder: Path, asked: Asked) -> Source:
             )
 
     def then() -> Counted:
-        return replace(counted, record=last, until=until)
+        return replace(counted, record=last, line=line, until=until)
 
     def notes() -> tuple[str, ...]:
-        return tuple(f"{count:,} lines of the records were passed over: {why}" for why, count in passed.most_common())
+        over = (f"{count:,} lines of the records were passed over: {why}" for why, count in passed.most_common())
+        gone = f"{missed:,} files of the records were gone before they were read; their rows are not counted"
+        return (*over, gone) if missed else tuple(over)
 
-    _refuse_shorter(folder, counted.record)
+    missed = files_missed(folder, counted.record, counted.line)
     return Source(rows(), then, True, notes=notes)
-
-
-def _refuse_shorter(folder: Path, record: tuple[int, int]) -> None:
-    """Refuses records that end before what was counted: they were begun anew, and their first lines would be missed."""
-    newest = max((path.name for path in folder.iterdir() if RECORDS.fullmatch(path.name)), default="")
-    number = int(newest[len("sample-") :].removesuffix(".jsonl"))
-    lines = (folder / newest).read_bytes().count(b"\n")
-    if (number, lines) < record:
-        raise DataError(
-            "these records end before what was counted of them: they were begun anew",
-            where=str(folder),
-            received=f"file {number}, line {lines}, is the last",
-            expected=f"file {record[0]}, line {record[1]}, or later ones",
-            next_step="--state NEW_FOLDER begins anew",
-        )
 
 
 def _only(came: Came, new: np.ndarray) -> Came:

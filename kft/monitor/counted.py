@@ -41,6 +41,7 @@ class Counted:
         marks: Of files and tables.
         images: Hashes of images with their paths.
         record: File and line of a server's records that was counted last.
+        line: sha256 of that line; empty: not known.
         until: The latest time of a row, in seconds since 1970.
     """
 
@@ -48,6 +49,7 @@ class Counted:
     images: frozenset[str] = frozenset()
     record: tuple[int, int] = (0, 0)
     until: float = -np.inf
+    line: str = ""
 
     def with_mark(self, mark: Mark) -> Counted:
         """Returns all with one more."""

@@ -6,6 +6,7 @@ before. So a row needs no second answer, and an image no second look.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from base64 import b64decode, b64encode
@@ -37,6 +38,7 @@ class Recorded:
         inputs: As they are kept: texts without personal data; of an image its hash.
         answers: As they were given.
         passed: Lines that were passed over before and among these, by why.
+        line: sha256 of the last of these lines; empty where there is none.
     """
 
     seen: Seen
@@ -45,6 +47,7 @@ class Recorded:
     inputs: list[Any]
     answers: list[dict[str, Any]]
     passed: Mapping[str, int]
+    line: str
 
 
 def as_line(seen: Seen) -> dict[str, Any]:
@@ -61,7 +64,62 @@ def as_line(seen: Seen) -> dict[str, Any]:
 
 def holds_records(folder: Path) -> bool:
     """Whether a folder holds files of the server's recorder."""
-    return folder.is_dir() and any(NAME.fullmatch(path.name) for path in folder.iterdir())
+    return folder.is_dir() and bool(_numbers(folder))
+
+
+def files_missed(folder: Path, after: tuple[int, int], line: str) -> int:
+    """Returns how many files the server gave up before they were read.
+
+    Args:
+        folder: That ``kft serve --record`` writes.
+        after: Number of the file and of the line that was counted last; zeros: none was.
+        line: sha256 of that line; empty where it is not known.
+
+    Raises:
+        DataError: The records were begun anew: their first lines would be taken for those that were counted.
+    """
+    if after == (0, 0):
+        return 0
+    numbers = _numbers(folder)
+    newest = numbers[-1]
+    at = min(after[0], newest)
+    try:
+        lines = _path(folder, at).read_bytes().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return len(set(range(after[0] + 1, newest)) - set(numbers))
+    if newest < after[0] or len(lines) < after[1]:
+        received, expected = (
+            f"file {at} ends with line {len(lines)}",
+            f"file {after[0]}, line {after[1]}, or later ones",
+        )
+        raise _begun_anew(folder, "end before what was counted of them", received, expected)
+    if line and _digest(lines[after[1] - 1] + b"\n") != line:
+        received = f"another line in file {after[0]}, line {after[1]}"
+        raise _begun_anew(folder, "are not those that were counted", received, "the line that was counted there")
+    return len(set(range(after[0] + 1, newest)) - set(numbers))
+
+
+def _begun_anew(folder: Path, what: str, received: str, expected: str) -> DataError:
+    return DataError(
+        f"these records {what}: they were begun anew",
+        where=str(folder),
+        received=received,
+        expected=expected,
+        next_step="--state NEW_FOLDER begins anew",
+    )
+
+
+def _numbers(folder: Path) -> list[int]:
+    """Returns the numbers of the files that are there, in order."""
+    return sorted(int(found.group(1)) for path in folder.iterdir() if (found := NAME.fullmatch(path.name)))
+
+
+def _path(folder: Path, number: int) -> Path:
+    return folder / f"sample-{number:06d}.jsonl"
+
+
+def _digest(line: bytes) -> str:
+    return hashlib.sha256(line).hexdigest()
 
 
 def read_records(
@@ -105,6 +163,7 @@ class _Row:
     """What one line holds."""
 
     place: tuple[int, int]
+    text: str
     at: float
     given: Any
     answer: dict[str, Any]
@@ -118,14 +177,11 @@ class _Row:
 
 def _lines(folder: Path, after: tuple[int, int]) -> Iterator[tuple[tuple[int, int], str]]:
     """Yields each line with its place; the file that the server gives up meanwhile is left out."""
-    numbers = sorted(int(found.group(1)) for path in folder.iterdir() if (found := NAME.fullmatch(path.name)))
-    for number in numbers:
+    for number in _numbers(folder):
         if number < after[0]:
             continue
         try:
-            file = (folder / f"sample-{number:06d}.jsonl").open(
-                encoding="utf-8", errors="surrogateescape", newline="\n"
-            )
+            file = _path(folder, number).open(encoding="utf-8", errors="surrogateescape", newline="\n")
         except FileNotFoundError:
             continue
         with file:
@@ -151,6 +207,7 @@ def _read(text: str, reference: Reference, version: str, place: tuple[int, int])
     probabilities = answer.get("probabilities")
     return _Row(
         place=place,
+        text=text,
         at=float(line["at"]),
         given=line["input"],
         answer=answer,
@@ -172,7 +229,7 @@ def _confidence(seen: Mapping[str, Any], answer: Mapping[str, Any]) -> float | N
 def _wrong(folder: Path, place: tuple[int, int], error: Exception) -> DataError:
     return DataError(
         "a line is none that kft serve --record writes",
-        where=f"{folder / f'sample-{place[0]:06d}.jsonl'}:{place[1]}",
+        where=f"{_path(folder, place[0])}:{place[1]}",
         received=f"{type(error).__name__}: {error}",
         next_step="remove that line or file; the others are read",
     )
@@ -203,4 +260,5 @@ def _block(rows: Sequence[_Row], reference: Reference, before: np.ndarray, passe
         inputs=[row.given for row in rows],
         answers=[row.answer for row in rows],
         passed=dict(passed),
+        line=_digest(rows[-1].text.encode("utf-8", "surrogateescape")) if rows else "",
     )

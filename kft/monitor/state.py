@@ -108,6 +108,7 @@ class _Kept:
     marks: tuple[Mark, ...]
     images: tuple[str, ...]
     record: tuple[int, int]
+    record_line: str = absent("")
     digest: str = absent("")
 
 
@@ -157,6 +158,7 @@ def write_state(folder: Path, state: State) -> None:
         marks=counted.marks,
         images=tuple(sorted(counted.images)),
         record=counted.record,
+        record_line=counted.line,
     )
     write_file(folder / NAME, document_text(replace(kept, digest=_digest(kept))), elsewhere=ANOTHER)
 
@@ -187,7 +189,8 @@ def read_state(folder: Path, bound: Bound, reference: Reference, alpha: float, c
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(path, f"{type(error).__name__}: {error}") from None
     until = -np.inf if kept.until is None else kept.until
-    return State(bound, watch, Counted(kept.marks, frozenset(kept.images), kept.record, until), kept.calls)
+    counted = Counted(kept.marks, frozenset(kept.images), kept.record, until, kept.record_line)
+    return State(bound, watch, counted, kept.calls)
 
 
 def _require_same(folder: Path, kept: _Kept, bound: Bound, alpha: float, cut: Cut) -> None:

@@ -210,6 +210,24 @@ def test_a_server_s_records_are_counted_as_the_inputs_are_and_go_on_where_they_e
         kft.monitor(shipped, kept, labels="truth")
 
 
+def test_records_that_were_begun_anew_or_went_missing_are_said(shipped, rows, tmp_path):
+    texts, kept, state = rows.text.tolist(), tmp_path / "kept", tmp_path / "state"
+    write_records(kept, shipped, texts[:50])
+    assert kft.monitor(shipped, kept, state=state).rows == 50
+    (kept / "sample-000001.jsonl").rename(kept / "sample-000004.jsonl")
+    found = kft.monitor(shipped, kept, state=state)
+    assert found.rows == 100 and found.notes[-1].startswith("2 files of the records were gone before they were read")
+    (kept / "sample-000004.jsonl").unlink()
+    for number in (4, 3, 2, 1):
+        write_records(kept, shipped, texts[100:220])
+        (kept / "sample-000001.jsonl").rename(kept / f"sample-{number:06d}.jsonl")
+    with pytest.raises(
+        DataError, match="these records are not those that were counted: they were begun anew"
+    ) as failed:
+        kft.monitor(shipped, kept, state=state)
+    assert failed.value.received == "another line in file 4, line 50" and failed.value.where == str(kept)
+
+
 def test_too_many_windows_are_refused_before_they_are_weighed(shipped, rows, monkeypatch):
     monkeypatch.setattr(watch, "MOST_WINDOWS", 20)
     with pytest.raises(UsageError, match="these are more than 20 windows"):

@@ -7,7 +7,7 @@ import pytest
 
 from kft.errors import DataError
 from kft.monitor import records
-from kft.monitor.records import as_line, holds_records, read_records
+from kft.monitor.records import as_line, files_missed, holds_records, read_records
 from kft.monitor.seen import Seen
 from tests.monitor.made import made
 
@@ -111,3 +111,20 @@ def test_a_number_has_neither_classes_nor_vectors(tmp_path):
     (block,) = read_records(tmp_path, reference, "v1")
     assert block.seen.values["value"].tolist() == [2]
     assert block.seen.probabilities is block.seen.label is block.seen.abstain is block.seen.vectors is None
+
+
+def test_files_between_what_was_counted_and_what_is_there_are_missed(tmp_path, known):
+    reference, seen, _ = known
+    for number in (2, 3):
+        write(tmp_path, number, [line_of(seen, place) for place in range(number)])
+    (block,) = read_records(tmp_path, reference, "v1")
+    assert files_missed(tmp_path, (0, 0), "") == files_missed(tmp_path, (3, 3), block.line) == 0
+    assert files_missed(tmp_path, (1, 9), "of a file that is gone") == 0
+    for after in ((3, 4), (2, 3), (4, 1)):
+        with pytest.raises(DataError, match="these records end before what was counted of them"):
+            files_missed(tmp_path, after, "")
+    with pytest.raises(DataError, match="these records are not those that were counted"):
+        files_missed(tmp_path, (3, 2), block.line)
+    assert files_missed(tmp_path, (3, 2), "") == 0  # a state from before the line was kept
+    write(tmp_path, 7, [line_of(seen, 1)])
+    assert files_missed(tmp_path, (3, 3), block.line) == 3
