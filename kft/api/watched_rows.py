@@ -94,6 +94,8 @@ def open_rows(shipped: Shipped, data: Path | pd.DataFrame, asked: Asked) -> Sour
     """
     if isinstance(data, Path) and holds_records(data):
         return _recorded(shipped, data, asked)
+    if asked.clock is not None:
+        asked.clock.proven = _goes_on(data, asked.counted)
     if is_scored(columns_of(data)):
         return _scored(shipped, data, asked)
     return _answered(shipped, data, asked)
@@ -204,7 +206,7 @@ def _answered(shipped: Shipped, data: Path | pd.DataFrame, asked: Asked) -> Sour
     where, clock = _where(data), asked.clock
     columns = list(map(str, given.table.columns))
     require_columns(columns, [name for name in (clock and clock.column, asked.labels) if name], where)
-    n = len(given.inputs)
+    n, drawn = len(given.inputs), _all_drawn(given.table)
     if isinstance(data, Path) and data.is_dir():
         counted, places, known = _new_files(data, given.table.iloc[:, 0].tolist(), asked.counted)
     else:
@@ -212,7 +214,7 @@ def _answered(shipped: Shipped, data: Path | pd.DataFrame, asked: Asked) -> Sour
         known = min(n, before.rows) if before else 0
         counted, places = asked.counted.with_mark(replace(mark, rows=n)), np.arange(known, n)
     times = None
-    if clock is not None:
+    if clock is not None and not drawn:  # their labels stand for rows of any time
         times, new = clock.read(given.table[clock.column].iloc[places])
         places, times = places[new], times[new]
         order = np.argsort(times, kind="stable")
@@ -233,7 +235,7 @@ def _answered(shipped: Shipped, data: Path | pd.DataFrame, asked: Asked) -> Sour
                 None if inclusion is None else [inclusion[at] for at in part],
             )
 
-    return Source(rows(), lambda: counted, True, known, lambda: given.notes, _all_drawn(given.table))
+    return Source(rows(), lambda: counted, True, known, lambda: given.notes, drawn)
 
 
 def _all_drawn(table: pd.DataFrame) -> bool:
@@ -272,6 +274,13 @@ def _look(data: Path | pd.DataFrame, counted: Counted) -> tuple[Any, Any]:
 
     content = pd.DataFrame({str(at): list(map(str, data.iloc[:, at])) for at in range(data.shape[1])})
     return look_at_rows(pd.util.hash_pandas_object(content, index=False).to_numpy(), counted.marks)
+
+
+def _goes_on(data: Path | pd.DataFrame, counted: Counted) -> bool:
+    """Whether these rows begin with what was counted last: those behind it came since, whatever times they bear."""
+    if not counted.marks or (isinstance(data, Path) and data.is_dir()):
+        return False
+    return bool(_look(data, counted)[1] == counted.marks[-1])
 
 
 def _where(data: Path | pd.DataFrame) -> str:

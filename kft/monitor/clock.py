@@ -18,6 +18,8 @@ class Clock:
         column: That holds them.
         now: This machine's clock, in seconds since 1970.
         until: The latest time that was counted in an earlier call: rows that are no newer are late.
+        proven: Whether rows are known to be new in another way. None is late then: one that bears an earlier time is
+            counted as if it bore the latest, whose window is still open.
         untimed: What could not be read so far.
         late: Rows that are.
         latest: The latest time that was read.
@@ -26,6 +28,7 @@ class Clock:
     column: str
     now: float
     until: float = -np.inf
+    proven: bool = False
     untimed: Untimed = field(default_factory=Untimed)
     late: int = 0
     latest: float = -np.inf
@@ -47,7 +50,9 @@ class Clock:
         times = fill_times(found, self._last)
         if len(times):
             self._last = float(times[-1])
-        new = times > self.until
+        if self.proven:
+            times = np.maximum(times, self.until)
+        new = (times > self.until) | self.proven
         self.late += int((~new).sum())
         if new.any():
             self.latest = max(self.latest, float(times[new].max()))

@@ -113,6 +113,15 @@ def test_the_file_alone_stands_for_all_rows_and_is_not_counted(artifact, labelle
         kft.monitor(artifact, path)
 
 
+def test_the_file_alone_is_used_whole_also_where_all_its_times_were_counted(artifact, labelled, tmp_path):
+    week, path, _ = labelled
+    state, timed = tmp_path / "state", tmp_path / "timed.csv"
+    kft.monitor(artifact, week[["text"]].assign(when="2026-11-05"), time="when", state=state)
+    pd.read_csv(path).assign(when="2026-11-03").to_csv(timed, index=False)
+    found = kft.monitor(artifact, timed, labels="label", time="when", state=state)
+    assert found.accuracy == kft.monitor(artifact, path, labels="label").accuracy and found.accuracy.labels == 150
+
+
 def test_beside_all_rows_the_chances_are_used_too(artifact, labelled):
     week, path, right = labelled
     drawn = pd.read_csv(path)[["text", "label", "inclusion_probability"]]

@@ -117,6 +117,26 @@ def test_rows_of_an_earlier_time_are_left_out_by_name(shipped, rows, tmp_path):
     assert "80 rows, none of them after 2026-11-04T21:46:00" in str(failed.value)
 
 
+@pytest.mark.parametrize("scored", [False, True])
+def test_a_grown_file_is_counted_also_where_times_are_dates(shipped, rows, tmp_path, scored):
+    dated, path, state = rows.assign(when=rows.when.str[:10]), tmp_path / "rows.csv", tmp_path / "state"
+    if scored:
+        dated = dated[["when"]].assign(label="positive", confidence=0.9, abstain=False)
+        dated["probabilities"] = '{"negative": 0.1, "positive": 0.9}'
+    dated.iloc[:250].to_csv(path, index=False)
+    first = kft.monitor(shipped, path, state=state, time="when")
+    dated.iloc[250:].to_csv(path, index=False, header=False, mode="a")
+    grown = kft.monitor(shipped, path, state=state, time="when")
+    assert (grown.taken.rows, grown.taken.known, grown.taken.late, grown.rows) == (50, 250, 0, 300)
+    assert [each.name for each in grown.windows] == [each.name for each in first.windows]
+    dated.iloc[:1].to_csv(path, index=False, header=False, mode="a")  # of the first day
+    late = kft.monitor(shipped, path, state=state, time="when")
+    assert late.taken.rows == 1 and late.windows[-1].rows == grown.windows[-1].rows + 1
+    kft.monitor(shipped, dated.iloc[:3].assign(when="2026-11-05"), state=state, time="when")
+    dated.iloc[:2].to_csv(path, index=False, header=False, mode="a")  # another file came since: times decide
+    assert kft.monitor(shipped, path, state=state, time="when").taken.late == 2
+
+
 def test_rows_that_cannot_be_answered_are_counted_and_end_nothing(shipped, rows):
     some = rows.assign(text=rows.text.where(np.arange(300) % 5 > 0, ""))
     result = kft.monitor(shipped, some)

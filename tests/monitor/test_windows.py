@@ -73,3 +73,10 @@ def test_rows_no_newer_than_what_was_counted_are_late():
     clock = Clock("when", NOW, until=1.7e9)
     _, new = clock.read([1.6e9, 1.7e9, 1.71e9])
     assert new.tolist() == [False, False, True] and clock.late == 2 and clock.latest == 1.71e9
+
+
+def test_rows_that_are_known_to_be_new_are_not_late():
+    clock = Clock("when", NOW, until=1.7e9, proven=True)
+    times, new = clock.read([1.6e9, 1.7e9, 1.71e9])
+    assert times.tolist() == [1.7e9, 1.7e9, 1.71e9] and new.all() and clock.late == 0
+    assert clock.read([1.6e9])[0].tolist() == [1.7e9] and clock.latest == 1.71e9
