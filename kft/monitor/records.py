@@ -50,10 +50,18 @@ class Recorded:
     line: str
 
 
-def as_line(seen: Seen) -> dict[str, Any]:
-    """Returns what is seen of one row, as JSON."""
+def as_line(seen: Seen, secret: bytes) -> dict[str, Any]:
+    """Returns what is seen of one row, as JSON.
+
+    Args:
+        seen: Of the row.
+        secret: Up to 64 bytes that nobody keeps: without it, a short text could be found by hashing all that it may be.
+    """
     values = {name: float(each[0]) for name, each in seen.values.items() if name != "copy" and not np.isnan(each[0])}
-    line: dict[str, Any] = {"values": values, "key": f"{int(seen.keys[0]):016x}"}
+    line: dict[str, Any] = {
+        "values": values,
+        "key": hashlib.blake2b(seen.keys[:1].tobytes(), digest_size=8, key=secret).hexdigest(),
+    }
     if seen.label is not None:
         line["label"] = int(seen.label[0])
     if seen.vectors is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -72,6 +73,7 @@ class Recorder:
         self.folder = folder
         self.limits = limits
         self._say = say
+        self._secret = secrets.token_bytes(16)  # copies are told while this server runs, and nothing else is
         self._failed = False
         self._tokens, self._at = 1.0, time.monotonic()
         self._waiting, self._lock = 0, threading.Lock()
@@ -137,7 +139,7 @@ class Recorder:
             line |= {"input": _kept(given, kinds), "answer": _kept(said, kinds)}
             if isinstance(answer, Looked) and version.looking is not None:
                 # Of the input as it came, whose personal data are replaced only in what is written of it.
-                line["seen"] = as_line(version.looking.watcher.seen([given], [answer]))
+                line["seen"] = as_line(version.looking.watcher.seen([given], [answer]), self._secret)
             line |= {"shadow": _kept(shadow, kinds)} if shadow else {}
             text = json.dumps(line, ensure_ascii=False)
             with storage_errors(self.folder), self._file().open("a", encoding="utf-8") as file:

@@ -198,7 +198,7 @@ def write_records(folder, shipped, texts, version=None):
     answers, seen = artifact.see(texts)
     lines = [
         {"at": 1.79e9 + 600 * at, "model": "tiny", "version": version or artifact.about.version, "input": text,
-         "answer": answers[at], "seen": as_line(seen.take(np.array([at])))}
+         "answer": answers[at], "seen": as_line(seen.take(np.array([at])), b"secret")}
         for at, text in enumerate(texts)
     ]  # fmt: skip
     folder.mkdir(exist_ok=True)

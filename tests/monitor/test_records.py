@@ -25,7 +25,7 @@ def line_of(seen, place, *, version="v1", at=0.0):
     answer = {"label": names[row.label[0]], "confidence": float(row.confidence[0]), "abstain": bool(row.abstain[0])}
     return {
         **{"at": at, "model": "m", "version": version, "input": f"text {place}"},
-        **{"answer": {**answer, "probabilities": probabilities}, "seen": as_line(row)},
+        **{"answer": {**answer, "probabilities": probabilities}, "seen": as_line(row, b"secret")},
     }
 
 
@@ -45,7 +45,11 @@ def test_what_was_seen_comes_back(tmp_path, known):
     assert block.places[[0, 24, 25, -1]].tolist() == [[1, 1], [1, 25], [2, 1], [2, 35]]
     for name in reference.gauges:
         np.testing.assert_array_equal(block.seen.values[name], seen.values[name], err_msg=name)
-    for name in ("keys", "probabilities", "label", "abstain"):
+    # Copies are told, and no text can be found by its hash.
+    assert len(set(block.seen.keys.tolist())) == len(set(seen.keys.tolist())) and not set(block.seen.keys) & set(
+        seen.keys
+    )
+    for name in ("probabilities", "label", "abstain"):
         np.testing.assert_array_equal(getattr(block.seen, name), getattr(seen, name), err_msg=name)
     np.testing.assert_allclose(block.seen.vectors, seen.vectors, rtol=1e-3)
     assert block.inputs[3] == "text 3" and block.answers[3]["label"] == f"label {seen.label[3]}"
@@ -107,7 +111,7 @@ def test_a_number_has_neither_classes_nor_vectors(tmp_path):
     seen = Seen(values, np.arange(3, dtype=np.uint64))
     reference = make_reference(("text-regression", ()), Known(), seen, None, 0)
     line = {"at": 1, "version": "v1", "input": "a", "answer": {"value": 2.0, "abstain": False}}
-    write(tmp_path, 1, [{**line, "seen": as_line(seen.take(np.array([1])))}])
+    write(tmp_path, 1, [{**line, "seen": as_line(seen.take(np.array([1])), b"secret")}])
     (block,) = read_records(tmp_path, reference, "v1")
     assert block.seen.values["value"].tolist() == [2]
     assert block.seen.probabilities is block.seen.label is block.seen.abstain is block.seen.vectors is None
