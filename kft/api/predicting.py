@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,7 +105,7 @@ def predict_file(
     key = {
         "kft": __version__,
         "model": predictor.digest,
-        "input": file_digest(path) if path.is_file() else str(path.resolve()),
+        "input": file_digest(path) if path.is_file() else _folder_digest(path),
         "columns": None if columns is None else list(columns),
         "rows": asked.n,
     }
@@ -119,6 +120,13 @@ def predict_file(
         rows = f"{len(asked.problems):,} of {asked.n:,} rows"
         progress.note(f"{rows} cannot be used and have no answer: row {in_words(asked.problems)}")
     return PredictFileResult(output, asked.n, answered)
+
+
+def _folder_digest(folder: Path) -> str:
+    """Returns what tells a folder from what it was: names, sizes and times of its files."""
+    files = ((each, each.stat()) for each in sorted(folder.rglob("*")) if each.is_file())
+    lines = [f"{each.relative_to(folder).as_posix()} {facts.st_size} {facts.st_mtime_ns}" for each, facts in files]
+    return sha256("\n".join([str(folder.resolve()), *lines]).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def look_at(predictor: Predictor, path: Path, columns: Sequence[str] | None) -> Asked:

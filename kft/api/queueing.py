@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from kft.api.answering import reading_of
 from kft.api.reading import progress_for
+from kft.data.documents import DOCUMENT
 from kft.data.labelling import ENDINGS, TOOLS, Waiting, write_waiting
 from kft.deploy.load import Shipped, open_artifact
 from kft.deploy.lookup import resolve
@@ -114,6 +115,9 @@ def queue(
     _require_texts(shipped, tool)
     progress = progress_for(quiet)
     given = reading.of_table(data if not isinstance(data, str) else Path(data), unusable="keep")
+    if DOCUMENT in given.table.columns and reading.column not in given.table.columns:
+        # Who labels a document reads its text; and so it comes back.
+        given = replace(given, table=given.table.assign(**{reading.column: list(map(as_text, given.inputs))}))
     for note in given.notes:
         progress.note(f"read       {note}")
     label = _label_column(shipped)
@@ -191,10 +195,11 @@ def _require_usable(path: Path, n: int, random_share: float, tool: str) -> None:
             received=f"{random_share:g}",
             expected=f"from {LEAST_RANDOM:g} to 1",
         )
-    if path.exists():
+    there = next((each for each in (path, path.with_suffix(".xml")) if each.exists()), None)
+    if path.exists() or (there is not None and tool == "label-studio"):
         raise UsageError(
             "the file is there already, perhaps with labels in it",
-            where=str(path),
+            where=str(there),
             expected="a new file",
             next_step="choose another -o FILE",
         )

@@ -14,12 +14,14 @@ from kft.answer.load import Run, read_run
 from kft.api.exporting import export
 from kft.api.reading import load, progress_for
 from kft.api.training import train
+from kft.data.parts import is_pattern
 from kft.errors import DataError, RunError, UsageError
 from kft.notebook import Line, Piece, Table, shows
 from kft.recipe.sources import absolute_source
 from kft.records.document import read_document, write_document
 from kft.records.manifest import ALL, require_intact
 from kft.records.metrics import EvaluateResult
+from kft.records.remote import is_url
 from kft.records.retrained import STARTS, Asked, Candidate, Retraining, Start
 from kft.records.run_folder import RUN_NOTE, RunFolder, open_run
 from kft.records.shelf import Move
@@ -160,7 +162,7 @@ def retrain(
             sources = (*known.recipe.spec.data.added, source)
             # All that can be wrong with the new rows is told while there is no folder.
             _split(known, sources, asked, data, devices)
-            copied = not known.task.reads.files
+            copied = not (known.task.reads.files or known.recipe.spec.data.document)
             place = make_place(asked, None if run is None else Path(run), known.recipe.name, sources, copied)
         else:
             progress.note(f"resumed    {place}")
@@ -226,6 +228,14 @@ def _require_evaluated(known: Run) -> None:
 def _as_source(rows: str | Path | pd.DataFrame, known: Run, folder: Path) -> str:
     """Returns the new rows as an absolute source; a DataFrame is written to a file first."""
     if isinstance(rows, (str, Path)):
+        if is_url(str(rows)) or is_pattern(str(rows), Path.cwd()):
+            raise UsageError(
+                "new rows come as one file or folder, which is kept as it was",
+                where="--with",
+                received=str(rows),
+                expected="a file or a folder here: what a pattern or a URL stands for may change",
+                next_step="put the rows into one file, or copy it here first",
+            )
         return absolute_source(str(rows), Path.cwd())
     if known.task.reads.files:
         raise UsageError(
@@ -327,11 +337,13 @@ def _promote(work: _Work, throne: Throne, found: Retraining, place: Path) -> Mov
         work.progress.note(f"promoted   {throne.at} is this challenger already")
         return None
     artifact = place / ARTIFACT
-    if artifact.exists() and read_about(artifact).checkpoint != found.challenger_checkpoint:
+    there = read_about(artifact) if artifact.exists() else None
+    made = there and (there.checkpoint, there.format, there.quantized.how if there.quantized else "")
+    if made not in (None, (found.challenger_checkpoint, throne.about.format, throne.quantize)):
         raise DataError(
             "another artifact is in the way",
             where=str(artifact),
-            expected="the challenger's, or nothing",
+            expected="the challenger's, in the format of the champion on the shelf; or nothing",
             next_step="move it away, then run the command again",
         )
     if not artifact.exists():

@@ -6,6 +6,7 @@ text that its pages hold; a scanned page holds none.
 
 from __future__ import annotations
 
+import codecs
 import logging
 import re
 from collections.abc import Callable
@@ -121,11 +122,19 @@ def _plain(path: Path) -> str:
 
 def _web(path: Path) -> str | Unreadable:
     _require("inscriptis", path)
-    from inscriptis import get_text
+    from inscriptis import Inscriptis
+    from lxml.html import HTMLParser, document_fromstring
 
     text = load_text(path, _declared(path)).text
+    if not text.strip():
+        return ""
+    # Without huge_tree, lxml stops at 256 nested elements and says nothing.
+    parser = HTMLParser(huge_tree=True)
     try:
-        return get_text(text)
+        tree = document_fromstring(re.sub(r"^\s*<\?xml[^>]*\?>", "", text), parser=parser)
+        if any(entry.level_name == "FATAL" for entry in parser.error_log):
+            return Unreadable(f"no HTML that can be read to its end: {parser.error_log[-1].message[:120]}")
+        return str(Inscriptis(tree).get_text())
     except (ValueError, SyntaxError, RecursionError) as error:  # lxml's errors are SyntaxErrors
         return Unreadable(f"no HTML that can be read: {type(error).__name__}: {str(error)[:120]}")
 
@@ -133,8 +142,13 @@ def _web(path: Path) -> str | Unreadable:
 def _declared(path: Path) -> str | None:
     """Returns the encoding that a page says it has; files in UTF-8 are read so whatever they say."""
     found = CHARSET.search(path.read_bytes()[:4096])
-    name = found.group(1).decode("ascii").lower() if found else ""
-    return None if name in ("", "utf-8", "utf8") else name
+    try:
+        name = codecs.lookup(found.group(1).decode("ascii")).name if found else ""
+    except LookupError:
+        return None
+    if name in ("ascii", "iso8859-1"):
+        return "windows-1252"  # as browsers have it
+    return None if name in ("", "utf-8") or name.startswith("utf-16") else name
 
 
 def _pdf(path: Path) -> str | Unreadable:
@@ -153,6 +167,9 @@ def _pdf(path: Path) -> str | Unreadable:
     except Exception as error:  # whatever else a damaged file makes of the parser
         return Unreadable(f"the PDF cannot be read: {type(error).__name__}: {str(error)[:120]}")
     text = "\n\n".join(pages)
+    empty = sum(not page.strip() for page in pages)
+    if text.strip() and 2 * empty > len(pages):
+        return Unreadable(f"{empty:,} of {len(pages):,} pages of the PDF hold no text: scanned pages need OCR first")
     if not text.strip():
         return Unreadable(f"the PDF holds no text on its {len(pages):,} pages: scanned pages need OCR first")
     return text

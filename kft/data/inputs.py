@@ -104,7 +104,11 @@ def _raw_inputs(
     form = read_source(source, task, dialect=dialect, unlabelled=True)
     frame, notes = open_documents(form.frame, spec, source, Path.cwd()), (*form.notes, *headed)
     only = str(frame.columns[0]) if len(frame.columns) == 1 and pair is None else None
-    named = only if only is not None and only.strip().lower() in (*TEXT_NAMES, *IMAGE_NAMES) else column
+    named = (
+        only
+        if only is not None and only.strip().lower() in (IMAGE_NAMES if task.reads.files else TEXT_NAMES)
+        else column
+    )
     for wanted in (named, pair):
         if wanted is not None and wanted not in frame.columns:
             raise DataError(

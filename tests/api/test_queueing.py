@@ -53,6 +53,9 @@ def test_the_command(artifact, rows, tmp_path, capsys):
     assert "the file is there already, perhaps with labels in it" in capsys.readouterr().err
     assert cli_main.run(["queue", *asked[:-3], str(tmp_path / "two.csv")]) == 0
     assert "next       label them, then kft retrain RUN --with" in capsys.readouterr().out
+    (tmp_path / "tasks.xml").write_text("mine")
+    asked = [str(artifact), str(rows), "-n", "120", "-o", str(tmp_path / "tasks.json"), "--for", "label-studio"]
+    assert cli_main.run(["queue", *asked, "--quiet"]) == 2 and (tmp_path / "tasks.xml").read_text() == "mine"
 
 
 @pytest.mark.slow
@@ -146,3 +149,13 @@ def test_what_a_tool_exports_is_monitored_as_it_comes_back(artifact, labelled, t
     found = kft.monitor(artifact, path, labels="label")
     assert found.accuracy.labels == 100 and found.rows == 0
     assert found.accuracy.low <= right <= found.accuracy.high
+
+
+def test_of_documents_the_text_is_labelled(artifact, tmp_path):
+    for at in range(30):
+        place = tmp_path / "documents" / f"{at}.md"
+        place.parent.mkdir(exist_ok=True)
+        place.write_text(f"the battery is great, number {at}")
+    kft.queue(artifact, tmp_path / "documents", tmp_path / "queue.jsonl", n=20, quiet=True)
+    lines = [json.loads(line) for line in (tmp_path / "queue.jsonl").read_text().splitlines()]
+    assert len(lines) == 20 and all(line["text"].startswith("the battery") and line["document"] for line in lines)

@@ -160,6 +160,9 @@ def test_what_cannot_be_retrained_is_refused_before_anything_is_made(champion, b
         kft.retrain(champion, few, run=result.folder, quiet=True)
     with pytest.raises(UsageError, match="these weights cannot be begun with"):
         kft.retrain(champion, rows, run=tmp_path / "next", start="warm", quiet=True)
+    for several in (f"{tmp_path}/*.csv", "gs://bucket/rows.csv"):
+        with pytest.raises(UsageError, match="new rows come as one file or folder"):
+            kft.retrain(champion, several, run=tmp_path / "next")
     with pytest.raises(UsageError, match="unknown start 'warn'; did you mean 'warm'"):
         kft.retrain(champion, rows, start="warn", quiet=True)
     moved = Path(shutil.copytree(champion, tmp_path / "moved"))

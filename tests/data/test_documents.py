@@ -81,6 +81,33 @@ def test_a_page_says_its_encoding(tmp_path):
     assert read_document(tmp_path / "a.html").strip() == "αβγ"
 
 
+def test_a_page_is_read_to_its_end_or_not_at_all(tmp_path):
+    (tmp_path / "deep.html").write_text("<p>start</p>" + "<div>" * 400 + "middle" + "</div>" * 400 + "<p>the end</p>")
+    found = read_document(tmp_path / "deep.html")
+    assert isinstance(found, Unreadable) or ("middle" in found and "the end" in found)
+
+
+@pytest.mark.parametrize(
+    ("declared", "encoding", "text"),
+    [("foo-bar", "utf-8", "für"), ("utf-16", "ascii", "fur"), ("iso-8859-1", "cp1252", "5 €")],
+)
+def test_what_a_page_says_of_its_encoding_is_read_as_browsers_do(tmp_path, declared, encoding, text):
+    (tmp_path / "a.html").write_bytes(f'<meta charset="{declared}"><p>{text}</p>'.encode(encoding))
+    assert read_document(tmp_path / "a.html").strip() == text
+
+
+def test_a_pdf_of_mostly_scanned_pages(tmp_path):
+    from io import BytesIO
+
+    from pypdf import PdfWriter
+
+    writer = PdfWriter()
+    for part in (pdf_bytes("Cover"), pdf_bytes("", pages=3)):
+        writer.append(BytesIO(part))
+    writer.write(tmp_path / "scan.pdf")
+    assert read_document(tmp_path / "scan.pdf").reason.startswith("3 of 4 pages of the PDF hold no text")
+
+
 def test_a_pdf_of_500_pages(tmp_path):
     (tmp_path / "long.pdf").write_bytes(pdf_bytes("A line on a page", pages=500))
     assert read_document(tmp_path / "long.pdf").count("A line on a page") == 500

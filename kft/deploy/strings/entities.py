@@ -59,7 +59,10 @@ class Entities(tf.Module):
         flat = parts.flat_values
         firsts = parts.row_starts()
         begins = tf.scatter_nd(firsts[:, None], tf.ones_like(firsts), tf.shape(flat, tf.int64)) > 0
-        decimal, hexadecimal = (tf.strings.regex_full_match(flat, pattern) for pattern in (DIGITS, HEX_DIGITS))
+        # What stands before the first `&` was not shortened to digits that a number can hold.
+        decimal, hexadecimal = (
+            tf.strings.regex_full_match(flat, pattern) & ~begins for pattern in (DIGITS, HEX_DIGITS)
+        )
         found = self._with_name(flat)
         found = tf.where(decimal, self._with_number(flat, decimal, DIGITS), found)
         found = tf.where(hexadecimal, self._with_number(flat, hexadecimal, HEX_DIGITS), found)

@@ -46,6 +46,11 @@ def test_texts_are_decoded_as_python_does(decode):
     assert decode(["no entity", b"caf\xe9"]) == [b"no entity", b"caf\xe9"]
 
 
+def test_digits_before_the_first_entity_are_no_number(decode):
+    texts = ["#20261128001 is down", "R&D &amp; more", "#x123456789abc R&amp;D"]
+    assert decode(texts) == [b"#20261128001 is down", b"R&D & more", b"#x123456789abc R&D"]
+
+
 @pytest.mark.parametrize("text", ["&amp;" * 50, "&amp" + "amp;" * 50])
 def test_what_is_encoded_often_is_decoded_to_the_end(text, decode):
     assert decode([text])[0].decode() == unescaped(text)
