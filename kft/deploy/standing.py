@@ -91,10 +91,12 @@ def read_standing(to: Reference) -> Standing:
         RunError: Nothing does, or shelf.json is damaged.
         StorageError: The shelf does not answer.
     """
-    found = standing_in(to.storage)
+    path = Path(to.storage.path)
+    file = not is_url(to.storage.path) and any(each.is_file() for each in (path, *path.parents))
+    found = None if file else standing_in(to.storage)
     if found is not None:
         return found
-    names = names_on(to.shelf)
+    names = () if file else names_on(to.shelf)
     hint = nearest(to.name, names)
     place = to.name if to.shelf == "." else f"{to.shelf}/{to.name}"
     raise RunError(

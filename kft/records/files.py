@@ -75,8 +75,6 @@ def reading_errors(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise
-    except NotADirectoryError as error:  # nothing lies below a file
-        raise FileNotFoundError(error.errno, error.strerror, error.filename) from error
     except OSError as error:
         raise StorageError(
             "a file or folder cannot be read",
