@@ -26,7 +26,8 @@ def answering_graph(artifact: Artifact) -> keras.Model:
 
     Every graph has ``logits``, and ``vectors`` where its head pools. The rest depends on what is answered:
     ``probabilities label confidence abstain foreign`` for one class of many, ``probabilities confidence`` for several
-    labels, ``value`` for a number, ``label confidence`` of each token for spans.
+    labels, ``value`` for a number, ``label confidence`` of each token for spans, ``embedding`` where queries are
+    compared with documents.
 
     Args:
         artifact: As it was loaded from a run; the graph shares its layers.
@@ -78,6 +79,7 @@ LAST: dict[str, Callable[[Mapping[str, Any], AnswerSpace, Decisions], dict[str, 
     "class": _one_class,
     "set": lambda given, space, decisions: SeveralLabels(name="decide")(given[LOGITS]),
     "number": _in_units,
+    "documents": lambda given, space, decisions: {"embedding": keras.layers.Identity(name="decide")(given[LOGITS])},
     "spans": lambda given, space, decisions: WordTags(name="decide")(given[LOGITS]),
 }
 """By the form of the labels: the last layer, and its outputs."""

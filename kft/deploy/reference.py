@@ -108,6 +108,7 @@ OUTPUTS: dict[str, Callable[[Artifact, Computed, Any], Columns]] = {
         "confidence": np.maximum(answers, 1 - answers).prod(axis=1),
     },
     "number": lambda artifact, found, answers: {"value": np.asarray(answers)},
+    "documents": lambda artifact, found, answers: {"embedding": np.asarray(answers)},
     "spans": _spans,
 }
 """By the form of the labels: outputs of the graph beside logits and vectors."""
