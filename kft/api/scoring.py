@@ -15,7 +15,16 @@ from kft.answer.fitted import Fitted, Judged, fit_answers, write_fitted
 from kft.answer.load import Answering, Run, load_artifact
 from kft.data.examples import Columns, Examples
 from kft.evaluate.apart import Chosen, chosen_by
-from kft.evaluate.evaluate import Beside, ClassReport, Scored, calibrated, report_classes, score, write_evaluation
+from kft.evaluate.evaluate import (
+    Beside,
+    ClassReport,
+    Scored,
+    calibrated,
+    report_classes,
+    score,
+    slices_of,
+    write_evaluation,
+)
 from kft.evaluate.linear import fit_linear, why_no_linear
 from kft.evaluate.overfitting import judge_overfitting
 from kft.evaluate.rounding import measure_rounding, read_rounding, write_rounding
@@ -246,6 +255,7 @@ def _score(
         beside=replace(
             beside,
             report=report,
+            slices=slices_of(given, spec.evaluate.slice_rows),
             edge_cases=None if suite is None else _run_suite(best, receipt, suite, progress),
             values={"forgetting.retained": gate_value(answering, beside.forgetting)},
         ),
@@ -256,4 +266,4 @@ def _score(
 def _report(answering: Answering, raw: Scored, given: Scored) -> ClassReport:
     run, receipt = answering.run, answering.receipt
     overfitting = judge_overfitting(read_history(run.history), receipt.n.valid - receipt.set_aside)
-    return report_classes(raw, given, answering.best.decisions, overfitting, answering.spec.evaluate.slice_rows)
+    return report_classes(raw, given, answering.best.decisions, overfitting)
