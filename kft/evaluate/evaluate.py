@@ -57,6 +57,7 @@ class Scored:
         columns: Columns that slices are cut by.
         vectors: What the head's last layer reads of each, ``float[n, width]``; None where nobody asked for it.
         shares: ``float[n, classes]``: soft labels; None where labels are not soft.
+        rivals: What others answer that know no training row, by their names.
     """
 
     kind: AnswerKind
@@ -71,6 +72,7 @@ class Scored:
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)
     vectors: np.ndarray | None = None
     shares: np.ndarray | None = None
+    rivals: Mapping[str, Any] = field(default_factory=dict)
 
     def estimates(self, answers: Any) -> dict[str, Estimate]:
         """Returns every metric of some answers to these examples; against the shares too where labels are soft."""
@@ -199,8 +201,10 @@ def score(
     kind, space, report = scored.kind, scored.space, beside.report
     truth, groups, probe = scored.truth, scored.groups, scored.probe
     main = kind.judging.main
-    constant = kind.judging.constant(shares, space, len(truth))
-    baselines = {kind.judging.baseline_name: scored.estimates(constant)}
+    baselines = {name: scored.estimates(answers) for name, answers in scored.rivals.items()}
+    if kind.judging.constant is not None:
+        constant = kind.judging.constant(shares, space, len(truth))
+        baselines = {kind.judging.baseline_name: scored.estimates(constant), **baselines}
     gain = None
     if probe is not None:
         baselines["probe"] = scored.estimates(probe)
