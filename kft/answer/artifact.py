@@ -73,6 +73,10 @@ class Artifact:
     checkpoint: str = ""
     _traced: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)  # the same graph, ready to run
 
+    def of_documents(self) -> Artifact:
+        """Returns the same for documents, where inputs are queries otherwise."""
+        return replace(self, reader=self.reader.of_documents())
+
     def answers(self, inputs: Sequence[Any], *, keep: bool = False) -> Any:
         """Returns one answer an input, in their order: probabilities, numbers or spans, as the metrics take them.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,13 +13,24 @@ from kft.answer.artifact import Artifact
 from kft.answer.decide import Decisions
 from kft.answer.fitted import Fitted, Judged, fit_answers, write_fitted
 from kft.answer.load import Answering, Run, load_artifact
+from kft.data.corpus import Corpus
 from kft.data.examples import Columns, Examples
 from kft.evaluate.apart import Chosen, chosen_by
-from kft.evaluate.evaluate import Beside, ClassReport, Scored, calibrated, report_classes, score, write_evaluation
+from kft.evaluate.evaluate import (
+    Beside,
+    ClassReport,
+    Scored,
+    calibrated,
+    report_classes,
+    score,
+    slices_of,
+    write_evaluation,
+)
 from kft.evaluate.linear import fit_linear, why_no_linear
 from kft.evaluate.overfitting import judge_overfitting
 from kft.evaluate.rounding import measure_rounding, read_rounding, write_rounding
 from kft.forgetting.retention import gate_value, measure_run, read_forgetting, write_forgetting
+from kft.metrics.retrieval import found_among
 from kft.records.edge_cases import EdgeCaseResult
 from kft.records.estimate import percent
 from kft.records.history import read_history
@@ -76,7 +87,7 @@ def score_test(answering: Answering, split: DataSplit, progress: Progress, *, wr
         linear = fit_linear(answering.spec, split.without_test(), progress)
     chosen = _chosen(answering, split)
     beside = Beside(forgetting=forgetting, rounding=rounding, chosen=chosen, data=answering.spec.data)
-    result, given = _score(answering, split.test, "test", beside, progress, linear)
+    result, given = _score(answering, Asked(split.test, "test", split.corpus), beside, progress, linear)
     if writes:
         with sealing(run, FIGURES):
             write_evaluation(run, result, given, answering.best.decisions)
@@ -96,15 +107,30 @@ def _rounding(answering: Answering, split: DataSplit, progress: Progress, writes
 
 
 def _chosen(answering: Answering, split: DataSplit) -> Chosen | None:
-    """Returns what valid said of the weights that answer: of its rows that choices were made by."""
+    """Returns what valid said of the weights that answer: of its rows that choices were made by.
+
+    None where valid's queries were answered with fewer documents than test's, so that the figures are of two kinds.
+    """
+    if answering.best.kind.searches:
+        return None
     kept = ~set_aside(answering.spec, split)
     groups = None if split.valid.groups is None else split.valid.groups[kept]
     history = read_history(answering.run.history)
     return chosen_by(history, answering.best.kind.judging.main.name, int(kept.sum()), groups)
 
 
-def score_run(answering: Answering, examples: Examples, name: str, progress: Progress) -> EvaluateResult:
-    """Scores the best checkpoint and, for the paired gain, the probe, on other examples than the run's own."""
+def score_run(
+    answering: Answering, examples: Examples, name: str, progress: Progress, corpus: Corpus | None = None
+) -> EvaluateResult:
+    """Scores the best checkpoint and, for the paired gain, the probe, on other examples than the run's own.
+
+    Args:
+        answering: What the run answers with.
+        examples: With labels.
+        name: What they are called.
+        progress: Told what goes on.
+        corpus: What queries are answered with; None where labels name no documents.
+    """
     run = answering.run
     if answering.best.kind.one_class and answering.fitted is None:
         progress.note(
@@ -114,7 +140,7 @@ def score_run(answering: Answering, examples: Examples, name: str, progress: Pro
         progress.note("linear     none: it is fitted on the run's own rows, not for other data")
     checkpoint = answering.best.checkpoint
     beside = Beside(forgetting=read_forgetting(run, checkpoint), rounding=read_rounding(run, checkpoint))
-    return _score(answering, examples, name, beside, progress)[0]
+    return _score(answering, Asked(examples, name, corpus), beside, progress)[0]
 
 
 def score_suite(run: Run, suite: Suite, progress: Progress) -> EdgeCaseResult:
@@ -193,6 +219,43 @@ def _when(rule: Rule) -> str:
     return f"abstention {when}: {rule.errors:,} of {rule.answered:,} answers wrong, on {rule.n:,} examples set aside"
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What is scored.
+
+    Attributes:
+        examples: With labels.
+        name: What they are called.
+        corpus: What queries are answered with; None where labels name no documents.
+    """
+
+    examples: Examples
+    name: str
+    corpus: Corpus | None = None
+
+
+def _rank(answering: Answering, asked: Asked) -> Scored:
+    """Answers queries with documents, by the vectors of the best checkpoint, and by BM25 where that is installed."""
+    best, examples, corpus = answering.best, asked.examples, asked.corpus
+    assert corpus is not None and examples.labels is not None
+    queries, documents = (
+        part.head_answers(texts)[0] if answering.on_pretrained else part.answers(texts)
+        for part, texts in ((best, examples.inputs), (best.of_documents(), corpus.texts))
+    )
+    wanted = [np.array([corpus.places[name] for name in label]) for label in examples.labels]
+    counts, found = found_among(queries, documents, wanted)
+    return Scored(
+        kind=best.kind,
+        space=best.space,
+        ids=list(examples.ids),
+        truth=counts,
+        answers=found,
+        groups=examples.groups,
+        inputs=examples.inputs,
+        columns=examples.columns,
+    )
+
+
 def _answer(answering: Answering, examples: Examples) -> Scored:
     """Answers with the best checkpoint and with the probe; once where they are the same weights."""
     best, probe = answering.best, answering.probe
@@ -222,16 +285,16 @@ def _answer(answering: Answering, examples: Examples) -> Scored:
 
 def _score(
     answering: Answering,
-    examples: Examples,
-    name: str,
+    asked: Asked,
     beside: Beside,
     progress: Progress,
     linear: Callable[[Sequence[Any]], np.ndarray] | None = None,
 ) -> tuple[EvaluateResult, Scored]:
+    examples, name = asked.examples, asked.name
     progress.note(f"\nscoring    {len(examples):,} examples of {name}")
     best, receipt, spec = answering.best, answering.receipt, answering.spec
     suite = suite_of(answering.recipe) if spec.evaluate.suite else None
-    raw = _answer(answering, examples)
+    raw = _rank(answering, asked) if best.kind.searches else _answer(answering, examples)
     given = calibrated(raw, best.decisions, None if answering.probe is None else answering.probe.decisions)
     if linear is not None:
         given = replace(given, linear=linear(examples.inputs))
@@ -246,6 +309,7 @@ def _score(
         beside=replace(
             beside,
             report=report,
+            slices=slices_of(given, spec.evaluate.slice_rows),
             edge_cases=None if suite is None else _run_suite(best, receipt, suite, progress),
             values={"forgetting.retained": gate_value(answering, beside.forgetting)},
         ),
@@ -256,4 +320,4 @@ def _score(
 def _report(answering: Answering, raw: Scored, given: Scored) -> ClassReport:
     run, receipt = answering.run, answering.receipt
     overfitting = judge_overfitting(read_history(run.history), receipt.n.valid - receipt.set_aside)
-    return report_classes(raw, given, answering.best.decisions, overfitting, answering.spec.evaluate.slice_rows)
+    return report_classes(raw, given, answering.best.decisions, overfitting)

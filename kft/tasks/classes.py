@@ -254,6 +254,8 @@ CLASSES = AnswerKind(
             *SOFT_METRICS,
         ),
         soft=SOFT_METRICS,
+        of_slices=("accuracy", "log_loss"),
+        confidence=lambda answers: answers.max(axis=1),
     ),
     objectives=("own", "contrastive"),
     keys=(

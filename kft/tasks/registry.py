@@ -2,12 +2,13 @@
 
 from kft.registry import Registry
 from kft.tasks.classes import CLASSES
-from kft.tasks.inputs import IMAGE, PAIR, TEXT
+from kft.tasks.inputs import IMAGE, PAIR, QUERY, TEXT
 from kft.tasks.labels import LABELS
 from kft.tasks.names import ABOUT
 from kft.tasks.numbers import NUMBERS
 from kft.tasks.spans import SPANS
 from kft.tasks.task import Task
+from kft.tasks.vectors import VECTORS
 
 TASKS: Registry[Task] = Registry("task", next_step="kft recipe schema")
 
@@ -58,6 +59,7 @@ for _name, _reads, _kind in (
     ("text-multi-label", TEXT, LABELS),
     ("text-pairs", PAIR, CLASSES),
     ("text-regression", TEXT, NUMBERS),
+    ("text-embedding", QUERY, VECTORS),
     ("token-tagging", TEXT, SPANS),
     ("image-classification", IMAGE, CLASSES),
     ("image-multi-label", IMAGE, LABELS),

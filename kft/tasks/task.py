@@ -91,7 +91,7 @@ class Labelling:
     """What labels are: what stands in a person's data.
 
     Attributes:
-        form: One name, a tuple of names, a float, or a tuple of ``Span``.
+        form: One name, a tuple of names, a float, a tuple of ``Span``, or a tuple of documents' ids.
         parse: (cell, text, the recipe's data part) to the label and an empty reason, or a reason why there is none.
         space: The training split's labels to all that can be answered.
         lack: Why such labels are too few to learn from; empty when they are not.
@@ -102,9 +102,10 @@ class Labelling:
         notes: Likewise to what was guessed so, one sentence each.
         renamed: (a label, old names to new ones) to the label with the new names; None where it cannot be written so.
         noun: What people call the names.
+        usual: What the column of labels is called, beside the names that any has.
     """
 
-    form: Literal["class", "set", "number", "spans"]
+    form: Literal["class", "set", "number", "spans", "documents"]
     parse: Callable[[object, object, DataSpec], tuple[Any, str]]
     space: Callable[[Sequence[Any]], AnswerSpace]
     lack: Callable[[AnswerSpace], str]
@@ -115,6 +116,7 @@ class Labelling:
     notes: Callable[[LabelColumn, DataSpec], tuple[str, ...]] = lambda column, spec: ()
     renamed: Callable[[Any, Mapping[str, str]], Any] | None = None
     noun: str = "labels"
+    usual: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +127,7 @@ class Learning:
         head: Of ``kft.model.heads``.
         solver: The loss that the linear probe is solved for: softmax, sigmoid or squared.
         hits_name: What ``Objective.hits`` is called in the training log.
-        units: How wide the model's last layer is.
+        units: How wide the model's last layer is; 0 stands for as wide as what it reads.
         targets: Labels to an array ``[n, ...]``, or to one array a text of its tokens.
         objective: (space, label smoothing) to what training minimises.
         loss: (targets, outputs, space) to the mean loss in double precision, without label smoothing. Targets may be
@@ -177,7 +179,7 @@ class Judging:
         baseline_name: What answers without looking.
         answers: (outputs, space, offsets) to answers.
         truth: Labels to what the metrics compare answers with.
-        constant: (shares, space, n) to the baseline's answers to n examples.
+        constant: (shares, space, n) to the baseline's answers to n examples; None where nothing can be said unseen.
         prediction: (answer, space, text) to one answer as a person reads it.
         given: An answer's document to the answer: what a shipped model says.
         row: (truth, answer, space) to target, prediction and confidence for predictions.csv.
@@ -186,13 +188,16 @@ class Judging:
         confusion: (truth, answers, space) to ``int[classes, classes]``; None where an example has not one class.
         gates: What a gate can ask for beside the metrics: where it stands in metrics.json.
         soft: Metrics by name that compare answers with soft labels; none where labels cannot be soft.
+        of_slices: Metrics that parts of the examples are shown with; they are judged by the first. Default: the task's
+            first metric alone.
+        confidence: Answers to ``float[n]``: how sure they are, where parts are cut by that.
     """
 
     metrics: Mapping[str, Metric]
     baseline_name: str
     answers: Callable[[Any, AnswerSpace, Offsets], Any]
     truth: Callable[[Sequence[Any], AnswerSpace], Any]
-    constant: Callable[[Sequence[float], AnswerSpace, int], Any]
+    constant: Callable[[Sequence[float], AnswerSpace, int], Any] | None
     prediction: Callable[[Any, AnswerSpace, str], Answer]
     given: Callable[[Mapping[str, Any]], Answer]
     row: Callable[[Any, Any, AnswerSpace], tuple[str, str, str]]
@@ -201,6 +206,13 @@ class Judging:
     confusion: Callable[[Any, Any, AnswerSpace], np.ndarray | None] = lambda truth, answers, space: None
     gates: tuple[str, ...] = ()
     soft: Mapping[str, Metric] = field(default_factory=dict)
+    of_slices: tuple[str, ...] = ()
+    confidence: Callable[[Any], np.ndarray] | None = None
+
+    @property
+    def slice_metrics(self) -> dict[str, Metric]:
+        """The metrics that parts of the examples are shown with."""
+        return {name: self.metrics[name] for name in self.of_slices or (self.main.name,)}
 
     @property
     def all_metrics(self) -> dict[str, Metric]:
@@ -237,6 +249,8 @@ class AnswerKind:
         learning: What is minimised.
         judging: How answers are judged.
         objectives: What the steps of a phase can minimise, by the name that ``train.phases`` gives it.
+        solvers: Which solvers its head has.
+        learns: What ``own`` stands for, of ``kft.train.objectives``.
         keys: Recipe keys, dotted, that only some kinds of answer obey, this one among them.
         refuses: Recipe keys that it cannot obey, and why; see ``Task.refusal``.
     """
@@ -245,6 +259,8 @@ class AnswerKind:
     learning: Learning
     judging: Judging
     objectives: tuple[str, ...] = ("own",)
+    solvers: tuple[str, ...] = ("adamw", "lbfgs", "blend")
+    learns: str = "own"
     keys: tuple[str, ...] = ()
     refuses: Mapping[str, str] = field(default_factory=dict)
 
@@ -252,6 +268,11 @@ class AnswerKind:
     def one_class(self) -> bool:
         """Whether each answer is probabilities of one class of many: what calibration, abstention and suites need."""
         return self.labels.form == "class"
+
+    @property
+    def searches(self) -> bool:
+        """Whether labels name documents, and answers are vectors that are compared with those of documents."""
+        return self.labels.form == "documents"
 
     @property
     def numeric(self) -> bool:
