@@ -17,7 +17,16 @@ from kft.api.ranking import Asked, rank_queries
 from kft.data.corpus import Corpus
 from kft.data.examples import Columns, Examples
 from kft.evaluate.apart import Chosen, chosen_by
-from kft.evaluate.evaluate import Beside, ClassReport, Scored, calibrated, report_classes, score, write_evaluation
+from kft.evaluate.evaluate import (
+    Beside,
+    ClassReport,
+    Scored,
+    calibrated,
+    report_classes,
+    score,
+    slices_of,
+    write_evaluation,
+)
 from kft.evaluate.linear import fit_linear, why_no_linear
 from kft.evaluate.overfitting import judge_overfitting
 from kft.evaluate.rounding import measure_rounding, read_rounding, write_rounding
@@ -263,6 +272,7 @@ def _score(
         beside=replace(
             beside,
             report=report,
+            slices=slices_of(given, spec.evaluate.slice_rows),
             edge_cases=None if suite is None else _run_suite(best, receipt, suite, progress),
             values={"forgetting.retained": gate_value(answering, beside.forgetting)},
         ),
@@ -273,4 +283,4 @@ def _score(
 def _report(answering: Answering, raw: Scored, given: Scored) -> ClassReport:
     run, receipt = answering.run, answering.receipt
     overfitting = judge_overfitting(read_history(run.history), receipt.n.valid - receipt.set_aside)
-    return report_classes(raw, given, answering.best.decisions, overfitting, answering.spec.evaluate.slice_rows)
+    return report_classes(raw, given, answering.best.decisions, overfitting)

@@ -27,11 +27,17 @@ class Reference:
         stages: Step by step.
         said: Of each input, prediction and confidence as predictions.csv has them.
         abstains: Which answers are withheld.
+        truth: What would be right, as the metrics take it.
+        judged: The answers, likewise.
+        offsets: Where each token stands; only for tagging.
     """
 
     stages: Stages
     said: list[tuple[str, str]]
     abstains: np.ndarray
+    truth: Any
+    judged: Any
+    offsets: Any
 
 
 def make_reference(artifact: Artifact, inputs: Sequence[Any], labels: Sequence[Any]) -> Reference:
@@ -69,7 +75,7 @@ def make_reference(artifact: Artifact, inputs: Sequence[Any], labels: Sequence[A
         outputs=outputs,
         answers=[as_document(answer) for answer in artifact.named(cleaned, found)],
     )
-    return Reference(stages, [(said, sure) for _, said, sure in rows], abstains)
+    return Reference(stages, [(said, sure) for _, said, sure in rows], abstains, truth, answers, found.offsets)
 
 
 def _as_read(artifact: Artifact, given: Any) -> tuple[str, str]:

@@ -90,24 +90,18 @@ class ClassReport:
     Attributes:
         calibration: How well the probabilities fit.
         selective: What abstention comes to.
-        slices: The same metrics on parts of the examples.
         overfitting: The gap along training.
         out_of_scope: What flagging foreign inputs takes away; None where that was not asked for.
     """
 
     calibration: CalibrationResult
     selective: SelectiveResult
-    slices: tuple[SliceResult, ...]
     overfitting: OverfittingResult
     out_of_scope: ScopeResult | None = None
 
-    def gate_values(self, metrics: Mapping[str, Estimate]) -> dict[str, float]:
+    def gate_values(self) -> dict[str, float]:
         """Returns what a gate can ask for beside the metrics; see ``Judging.gates``."""
         return {
-            **{
-                f"slices.worst.{name}": worst_of(self.slices, name, metrics[name].value)
-                for name in ("accuracy", "log_loss")
-            },
             "calibration.brier": self.calibration.brier.value,
             "selective.coverage": self.selective.coverage.value,
             "selective.error": self.selective.error.value,
@@ -121,9 +115,20 @@ def calibrated(scored: Scored, given: Decisions, probe: Decisions | None) -> Sco
     return replace(scored, answers=given.temperature.apply(scored.answers), probe=of_probe)
 
 
-def report_classes(
-    raw: Scored, given: Scored, decisions: Decisions, overfitting: OverfittingResult, smallest_slice: int
-) -> ClassReport:
+def slices_of(given: Scored, smallest: int) -> tuple[SliceResult, ...]:
+    """Returns the metrics of parts of the examples, and which parts are weaker than the rest.
+
+    Args:
+        given: The examples with the answers that are given.
+        smallest: Smaller parts are not judged.
+    """
+    judging, answers = given.kind.judging, given.answers
+    sure = None if judging.confidence is None else judging.confidence(answers)
+    cuts = cut(given.columns, given.inputs, sure)
+    return judge_slices(judging.slice_metrics, given.truth, answers, cuts, smallest=smallest, groups=given.groups)
+
+
+def report_classes(raw: Scored, given: Scored, decisions: Decisions, overfitting: OverfittingResult) -> ClassReport:
     """Computes what is reported beside the metrics where each example has one class of many.
 
     Args:
@@ -131,10 +136,8 @@ def report_classes(
         given: The same after calibration.
         decisions: Temperature, rule and scope.
         overfitting: From the run's history.
-        smallest_slice: Smaller parts are not judged.
     """
     truth, answers, groups = given.truth, given.answers, given.groups
-    cuts = cut(given.columns, given.inputs, answers.max(axis=1))
     scope = None
     if decisions.scope is not None:
         foreign = decisions.foreign(answers, given.vectors)
@@ -145,7 +148,6 @@ def report_classes(
             truth if given.shares is None else given.shares, raw.answers, decisions.temperature, groups
         ),
         selective=judge_selection(truth, answers, decisions.rule, withheld, groups),
-        slices=judge_slices(truth, answers, cuts, smallest=smallest_slice, groups=groups),
         overfitting=overfitting,
         out_of_scope=scope,
     )
@@ -157,6 +159,7 @@ class Beside:
 
     Attributes:
         report: From ``report_classes``.
+        slices: From ``slices_of``; None where nobody asked.
         edge_cases: How the recipe's suite went.
         forgetting: From ``measure_run``.
         rounding: From ``measure_rounding``.
@@ -166,6 +169,7 @@ class Beside:
     """
 
     report: ClassReport | None = None
+    slices: tuple[SliceResult, ...] | None = None
     edge_cases: EdgeCaseResult | None = None
     forgetting: ForgettingResult | None = None
     rounding: RoundingResult | None = None
@@ -216,7 +220,10 @@ def score(
         valid = judge_valid(beside.chosen, main, metrics[main.name], (truth, scored.answers, groups), beside.data)
     values: dict[str, float | None] = dict.fromkeys(kind.judging.soft)  # not measured where labels are not soft
     values |= {name: estimate.value for name, estimate in metrics.items()}
-    values |= report.gate_values(metrics) if report else {}
+    if beside.slices is not None:
+        parts = kind.judging.slice_metrics.items()
+        values |= {f"slices.worst.{name}": worst_of(beside.slices, by, metrics[name].value) for name, by in parts}
+    values |= report.gate_values() if report else {}
     values |= beside.edge_cases.gate_values() if beside.edge_cases else {}
     values |= beside.values
     return EvaluateResult(
@@ -228,6 +235,7 @@ def score(
         gain_over_linear=over_linear,
         valid=valid,
         gates={name: check_gate(rule, values[name]) for name, rule in gates.items()},
+        slices=beside.slices,
         **(vars(report) if report else {}),
         edge_cases=beside.edge_cases,
         forgetting=beside.forgetting,

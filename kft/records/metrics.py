@@ -140,7 +140,7 @@ class SliceResult:
         by: A column, ``length`` or ``confidence``.
         value: What its examples have in common.
         n: How many examples.
-        metrics: Accuracy and log loss, with 95 % intervals.
+        metrics: Those of the task for slices, with 95 % intervals; the first judges.
         p_value: Of as many errors by chance, were the slice like the rest; corrected for all looks. None where the
             slice is not judged.
     """
@@ -152,6 +152,17 @@ class SliceResult:
     n: int
     metrics: Mapping[str, Estimate]
     p_value: float | None
+
+    @property
+    def said(self) -> str:
+        """The metric that judges it, by name, with its interval.
+
+        Example:
+            >>> SliceResult("region", "north", 90, {"mae": Estimate(0.5, 0.4, 0.6)}, None).said
+            'MAE 0.500 [0.400, 0.600]'
+        """
+        name, found = next(iter(self.metrics.items()))
+        return f"{metric_title(name)} {found}"
 
     @property
     def weak(self) -> bool:
@@ -222,10 +233,10 @@ class EvaluateResult:
         gates: The recipe's gates.
         gain_over_linear: The same over a linear model on words; None where there is none.
         valid: What valid said of the kept weights, and whether test says something else; None of other examples.
-        calibration: How well the probabilities fit; this and the next three are None where an example has not exactly
-            one class.
+        calibration: How well the probabilities fit; this, ``selective`` and ``overfitting`` are None where an example
+            has not exactly one class.
         selective: What abstention comes to.
-        slices: The same metrics on parts of the examples.
+        slices: Metrics on parts of the examples.
         overfitting: The gap along training.
         out_of_scope: What flagging foreign inputs takes away; None where that was not asked for.
         edge_cases: How the recipe's suite went; None without one.

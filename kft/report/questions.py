@@ -186,12 +186,9 @@ def _verifiable(record: RunRecord) -> Iterator[Evidence]:
     )
     if record.task.kind.one_class:
         yield from _probabilities(record.metrics)
-        yield from _slices(record.metrics)
     else:
-        yield Evidence(
-            "calibration, abstention and slices, which only one class of many has",
-            MISSING,
-        )
+        yield Evidence("calibration and abstention, which only one class of many has", MISSING)
+    yield from _slices(record.metrics)
     yield from _edge_cases(record)
     if record.mistakes and record.mistakes.mistakes:
         count = "" if record.task.kind.numeric else f"{several(record.mistakes.n, 'wrong answer')}; "
@@ -243,8 +240,7 @@ def _slices(metrics: EvaluateResult) -> Iterator[Evidence]:
     judged = [part for part in metrics.slices or () if part.p_value is not None]
     for part in metrics.weak_slices:
         yield Evidence(
-            f"weak slice {part.by} {part.value}: accuracy {part.metrics['accuracy'].value:.3f} of "
-            f"{several(part.n, 'example')}",
+            f"weak slice {part.by} {part.value}: {part.said} of {several(part.n, 'example')}",
             WARNING,
             "slices",
         )

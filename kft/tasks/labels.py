@@ -216,6 +216,7 @@ LABELS = AnswerKind(
         row=_row,
         shares=lambda labels, space: _targets(labels, space).mean(axis=0, dtype=np.float64).tolist(),
         by_label=_by_label,
+        gates=("slices.worst.micro_f1",),
     ),
     keys=("data.label_separator",),
 )

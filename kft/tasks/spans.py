@@ -350,6 +350,7 @@ SPANS = AnswerKind(
         given=lambda document: SpansPrediction([SaidSpan(**span) for span in document["spans"]], document["abstain"]),
         row=_row,
         by_label=_by_label,
+        gates=("slices.worst.entity_f1",),
     ),
     keys=("data.tags", "data.offsets"),
     refuses={

@@ -188,6 +188,9 @@ class Judging:
         confusion: (truth, answers, space) to ``int[classes, classes]``; None where an example has not one class.
         gates: What a gate can ask for beside the metrics: where it stands in metrics.json.
         soft: Metrics by name that compare answers with soft labels; none where labels cannot be soft.
+        of_slices: Metrics that parts of the examples are shown with; they are judged by the first. Default: the task's
+            first metric alone.
+        confidence: Answers to ``float[n]``: how sure they are, where parts are cut by that.
     """
 
     metrics: Mapping[str, Metric]
@@ -203,6 +206,13 @@ class Judging:
     confusion: Callable[[Any, Any, AnswerSpace], np.ndarray | None] = lambda truth, answers, space: None
     gates: tuple[str, ...] = ()
     soft: Mapping[str, Metric] = field(default_factory=dict)
+    of_slices: tuple[str, ...] = ()
+    confidence: Callable[[Any], np.ndarray] | None = None
+
+    @property
+    def slice_metrics(self) -> dict[str, Metric]:
+        """The metrics that parts of the examples are shown with."""
+        return {name: self.metrics[name] for name in self.of_slices or (self.main.name,)}
 
     @property
     def all_metrics(self) -> dict[str, Metric]:
