@@ -122,7 +122,7 @@ def hold_to(expected: Stages, found: Stages, inputs: Sequence[Any], near: Near) 
     rows = list(zip(expected.answers, found.answers, strict=True))
     (name, *_) = (name for name, stage in STAGE_OF.items() if stage == "calibration" and name in expected.outputs[0])
     far = max(float(np.max(gap)) for gap in _gaps(name, expected, found))
-    return Verdict(far, sum(_decided(one) != _decided(other) for one, other in rows))
+    return Verdict(far, sum(decided(one) != decided(other) for one, other in rows))
 
 
 def hold_reading(expected: Stages, found: Stages, inputs: Sequence[Any]) -> None:
@@ -165,8 +165,8 @@ def _differences(expected: Stages, found: Stages, near: Near) -> Iterator[tuple[
         for name in (name for name, of in STAGE_OF.items() if of == stage and name in expected.outputs[0]):
             yield from ((stage, *found_at) for found_at in _apart(name, expected, found, near))
     for row, (one, other) in enumerate(zip(expected.answers, found.answers, strict=True)):
-        if _decided(one) != _decided(other) and not near.may_differ(expected.outputs[row]):
-            yield "name", row, _short(_decided(one)), _short(_decided(other))
+        if decided(one) != decided(other) and not near.may_differ(expected.outputs[row]):
+            yield "name", row, _short(decided(one)), _short(decided(other))
 
 
 def _apart(name: str, expected: Stages, found: Stages, near: Near) -> Iterator[tuple[int, str, str]]:
@@ -193,7 +193,7 @@ def _gaps(name: str, expected: Stages, found: Stages) -> Iterator[np.ndarray]:
         yield np.full(1, np.inf) if one.shape != other.shape else np.abs(one * 1.0 - other * 1.0) / unit
 
 
-def _decided(answer: Mapping[str, Any]) -> Any:
+def decided(answer: Mapping[str, Any]) -> Any:
     """What an answer says, without its figures and reasons."""
     said = {name: answer[name] for name in DECIDED if name in answer}
     if "spans" in said:

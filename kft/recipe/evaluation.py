@@ -143,7 +143,7 @@ class EvaluateSpec(Spec):
         return self
 
 
-ExportGate = Literal["accuracy_drop", "labels_changed", "p50_ms", "p99_ms", "megabytes"]
+ExportGate = Literal["drop", "accuracy_drop", "labels_changed", "p50_ms", "p99_ms", "megabytes"]
 """What can be asked of what ships; see ``kft.records.quantized.Quantized.gate_values``."""
 
 

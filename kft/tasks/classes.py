@@ -268,6 +268,5 @@ CLASSES = AnswerKind(
         "evaluate.abstain_at",
         "evaluate.threshold",
         "evaluate.out_of_scope",
-        "export.gates",
     ),
 )
