@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from kft.answer.artifact import Artifact
 from kft.answer.decide import Decisions
 from kft.answer.fitted import FITS, Fitted, Judged, is_fitted, write_fitted
 from kft.answer.load import Answering, Run, load_artifact
+from kft.api.ranking import Asked, rank_queries
 from kft.data.corpus import Corpus
 from kft.data.examples import Columns, Examples
 from kft.evaluate.apart import Chosen, chosen_by
@@ -30,7 +31,6 @@ from kft.evaluate.linear import fit_linear, why_no_linear
 from kft.evaluate.overfitting import judge_overfitting
 from kft.evaluate.rounding import measure_rounding, read_rounding, write_rounding
 from kft.forgetting.retention import gate_value, measure_run, read_forgetting, write_forgetting
-from kft.metrics.retrieval import found_among
 from kft.records.edge_cases import EdgeCaseResult
 from kft.records.estimate import percent
 from kft.records.history import read_history
@@ -222,43 +222,6 @@ def _when(rule: Rule) -> str:
     return f"abstention {when}: {rule.errors:,} of {rule.answered:,} answers wrong, on {rule.n:,} examples set aside"
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What is scored.
-
-    Attributes:
-        examples: With labels.
-        name: What they are called.
-        corpus: What queries are answered with; None where labels name no documents.
-    """
-
-    examples: Examples
-    name: str
-    corpus: Corpus | None = None
-
-
-def _rank(answering: Answering, asked: Asked) -> Scored:
-    """Answers queries with documents, by the vectors of the best checkpoint, and by BM25 where that is installed."""
-    best, examples, corpus = answering.best, asked.examples, asked.corpus
-    assert corpus is not None and examples.labels is not None
-    queries, documents = (
-        part.head_answers(texts)[0] if answering.on_pretrained else part.answers(texts)
-        for part, texts in ((best, examples.inputs), (best.of_documents(), corpus.texts))
-    )
-    wanted = [np.array([corpus.places[name] for name in label]) for label in examples.labels]
-    counts, found = found_among(queries, documents, wanted)
-    return Scored(
-        kind=best.kind,
-        space=best.space,
-        ids=list(examples.ids),
-        truth=counts,
-        answers=found,
-        groups=examples.groups,
-        inputs=examples.inputs,
-        columns=examples.columns,
-    )
-
-
 def _answer(answering: Answering, examples: Examples) -> Scored:
     """Answers with the best checkpoint and with the probe; once where they are the same weights."""
     best, probe = answering.best, answering.probe
@@ -297,7 +260,7 @@ def _score(
     progress.note(f"\nscoring    {len(examples):,} examples of {name}")
     best, receipt, spec = answering.best, answering.receipt, answering.spec
     suite = suite_of(answering.recipe) if spec.evaluate.suite else None
-    raw = _rank(answering, asked) if best.kind.searches else _answer(answering, examples)
+    raw = rank_queries(answering, asked) if best.kind.searches else _answer(answering, examples)
     given = calibrated(raw, best.decisions, None if answering.probe is None else answering.probe.decisions)
     if linear is not None:
         given = replace(given, linear=linear(examples.inputs))

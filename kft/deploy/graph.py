@@ -27,7 +27,7 @@ def answering_graph(artifact: Artifact) -> keras.Model:
     Every graph has ``logits``, and ``vectors`` where its head pools. The rest depends on what is answered:
     ``probabilities label confidence abstain foreign`` for one class of many, ``probabilities confidence`` for several
     labels, and ``said`` where these have thresholds, ``value`` for a number, ``label confidence`` of each token for
-    spans.
+    spans, ``embedding`` where queries are compared with documents.
 
     Args:
         artifact: As it was loaded from a run; the graph shares its layers.
@@ -84,6 +84,7 @@ LAST: dict[str, Callable[[Mapping[str, Any], AnswerSpace, Decisions], dict[str, 
     "class": _one_class,
     "set": _several,
     "number": _in_units,
+    "documents": lambda given, space, decisions: {"embedding": keras.layers.Identity(name="decide")(given[LOGITS])},
     "spans": lambda given, space, decisions: WordTags(name="decide")(given[LOGITS]),
 }
 """By the form of the labels: the last layer, and its outputs."""

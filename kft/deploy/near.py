@@ -58,6 +58,7 @@ BORDERS: dict[str, Callable[[Row, Decisions, float], bool]] = {
     "class": _one_class,
     "set": _labels,
     "number": lambda outputs, decisions, tolerance: False,
+    "documents": lambda outputs, decisions, tolerance: False,
     "spans": _spans,
 }
 """By the form of the labels."""

@@ -19,7 +19,7 @@ from kft.errors import ParityError
 
 STAGE_OF = {
     **{"vectors": "vectors", "logits": "logits"},
-    **dict.fromkeys(("probabilities", "confidence", "value"), "calibration"),
+    **dict.fromkeys(("probabilities", "confidence", "value", "embedding"), "calibration"),
     **dict.fromkeys(("said", "abstain", "foreign"), "rule"),
 }
 """Which step an output belongs to. What the most probable label is hangs on the probabilities alone."""
@@ -186,7 +186,7 @@ def _gaps(name: str, expected: Stages, found: Stages) -> Iterator[np.ndarray]:
     """Yields how far each row's output lies from the evaluated one: probabilities, else in standard deviations."""
     pairs = [(one[name], other[name]) for one, other in zip(expected.outputs, found.outputs, strict=True)]
     unit = 1.0
-    if name in ("vectors", "logits", "value"):
+    if name in ("vectors", "logits", "value", "embedding"):
         unit = float(np.concatenate([np.ravel(one) for one, _ in pairs]).std()) or 1.0
     for one, other in pairs:
         other = other[: len(one)] if one.ndim else other  # tokens behind a text's own are padding

@@ -122,6 +122,7 @@ OUTPUTS: dict[str, Callable[[Artifact, Computed, Any], Columns]] = {
     "class": _one_class,
     "set": _labels,
     "number": lambda artifact, found, answers: {"value": np.asarray(answers)},
+    "documents": lambda artifact, found, answers: {"embedding": np.asarray(answers)},
     "spans": _spans,
 }
 """By the form of the labels: outputs of the graph beside logits and vectors."""

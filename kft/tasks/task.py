@@ -183,7 +183,7 @@ class Judging:
 
     Attributes:
         metrics: By name; a run is chosen by the first, unless ``train.best`` says otherwise.
-        baseline_name: What answers without looking.
+        baseline_name: What answers without looking, or where nothing can, without having learned from train.
         answers: (outputs, space, offsets) to answers.
         truth: Labels to what the metrics compare answers with.
         constant: (shares, space, n) to the baseline's answers to n examples; None where nothing can be said unseen.

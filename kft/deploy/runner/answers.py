@@ -47,6 +47,11 @@ def name_number(outputs: Outputs, labels: Sequence[str]) -> dict[str, Any]:
     return {"value": float(outputs["value"]), "abstain": False}
 
 
+def name_vector(outputs: Outputs, labels: Sequence[str]) -> dict[str, Any]:
+    """Returns the answer that is a vector."""
+    return {"vector": [round(float(value), 7) for value in outputs["embedding"]], "abstain": False}
+
+
 def name_spans(outputs: Outputs, labels: Sequence[str], offsets: np.ndarray, text: str) -> dict[str, Any]:
     """Returns the answer of spans.
 
@@ -73,5 +78,6 @@ NAMERS: dict[str, Callable[[Outputs, Sequence[str]], dict[str, Any]]] = {
     "class": name_class,
     "set": name_labels,
     "number": name_number,
+    "documents": name_vector,
 }
 """By the form of the labels; spans want to know more."""

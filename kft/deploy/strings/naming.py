@@ -35,6 +35,11 @@ def name_number(given: Tensors, labels: Sequence[str]) -> dict[str, tf.Tensor]:
     return {"value": given["value"]}
 
 
+def name_vector(given: Tensors, labels: Sequence[str]) -> dict[str, tf.Tensor]:
+    """Returns ``vector``."""
+    return {"vector": given["embedding"]}
+
+
 def _every(given: Tensors, labels: Sequence[str]) -> tf.Tensor:
     """Returns all names for each row: who asks by rows gets them beside the probabilities."""
     return tf.repeat(tf.constant([list(labels)]), tf.shape(given["probabilities"])[0], axis=0)
@@ -48,5 +53,6 @@ NAMERS: dict[str, Callable[[Tensors, Sequence[str]], dict[str, tf.Tensor]]] = {
     "class": name_class,
     "set": name_labels,
     "number": name_number,
+    "documents": name_vector,
 }
 """By the form of the labels; spans stand in a text, which a graph does not see."""

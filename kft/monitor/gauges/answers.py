@@ -64,6 +64,11 @@ def measure_number(outputs: Outputs, answers: Sequence[Mapping[str, Any]], withh
     return {"value": coarse(outputs["value"], NUMBER_BITS)}
 
 
+def measure_vector(outputs: Outputs, answers: Sequence[Mapping[str, Any]], withholds: bool) -> Values:
+    """Returns no gauge: what an answer that is a vector says is seen in the vectors alone."""
+    return {}
+
+
 def measure_spans(outputs: Outputs, answers: Sequence[Mapping[str, Any]], withholds: bool) -> Values:
     """Returns the gauges of answers that are spans; ``confidence`` is the mean of a text's words."""
     covered = [sum(span["end"] - span["start"] for span in answer["spans"]) for answer in answers]
@@ -78,6 +83,7 @@ FORMS: dict[str, Callable[[Outputs, Sequence[Mapping[str, Any]], bool], Values]]
     "class": measure_class,
     "set": measure_labels,
     "number": measure_number,
+    "documents": measure_vector,
     "spans": measure_spans,
 }
 """By the form of the labels."""
