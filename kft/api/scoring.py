@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,8 +11,9 @@ import numpy as np
 from kft import replicas
 from kft.answer.artifact import Artifact
 from kft.answer.decide import Decisions
-from kft.answer.fitted import Fitted, Judged, fit_answers, write_fitted
+from kft.answer.fitted import FITS, Fitted, Judged, is_fitted, write_fitted
 from kft.answer.load import Answering, Run, load_artifact
+from kft.api.ranking import Asked, rank_queries
 from kft.data.corpus import Corpus
 from kft.data.examples import Columns, Examples
 from kft.evaluate.apart import Chosen, chosen_by
@@ -30,7 +31,6 @@ from kft.evaluate.linear import fit_linear, why_no_linear
 from kft.evaluate.overfitting import judge_overfitting
 from kft.evaluate.rounding import measure_rounding, read_rounding, write_rounding
 from kft.forgetting.retention import gate_value, measure_run, read_forgetting, write_forgetting
-from kft.metrics.retrieval import found_among
 from kft.records.edge_cases import EdgeCaseResult
 from kft.records.estimate import percent
 from kft.records.history import read_history
@@ -64,7 +64,7 @@ def score_test(answering: Answering, split: DataSplit, progress: Progress, *, wr
     run, checkpoint = answering.run, answering.best.checkpoint
     if writes:
         seal(run, TRAINED)
-    if answering.best.kind.one_class:
+    if is_fitted(answering.best.kind.labels.form, answering.spec.evaluate):
         # All processes or none: what the model computes, it computes on all of them together.
         if replicas.any_process(answering.fitted is None):
             fitted = _fit_on_valid(answering, split, progress)
@@ -132,7 +132,7 @@ def score_run(
         corpus: What queries are answered with; None where labels name no documents.
     """
     run = answering.run
-    if answering.best.kind.one_class and answering.fitted is None:
+    if is_fitted(answering.best.kind.labels.form, answering.spec.evaluate) and answering.fitted is None:
         progress.note(
             f"\nnote       not calibrated: training was cut short; kft evaluate {run.path} calibrates on valid"
         )
@@ -156,7 +156,8 @@ def _run_suite(artifact: Artifact, receipt: Receipt, suite: Suite, progress: Pro
 
 def _fit_on_valid(answering: Answering, split: DataSplit, progress: Progress) -> Fitted:
     spec, asked = answering.spec, answering.spec.evaluate
-    if asked.calibrate == "none" and not (asked.abstain_at or asked.threshold or asked.out_of_scope):
+    form, halves = answering.best.kind.labels.form, asked.label_thresholds.by == "half"
+    if asked.calibrate == "none" and halves and not (asked.abstain_at or asked.threshold or asked.out_of_scope):
         return Fitted()
     progress.note(f"\nfitting    on {len(split.valid):,} examples of valid")
     scored = _answer(answering, split.valid)
@@ -177,7 +178,7 @@ def _fit_on_valid(answering: Answering, split: DataSplit, progress: Progress) ->
         more=more,
         shares=scored.shares,
     )
-    return fit_answers(asked, valid, answering.best.space.labels, spec.data.split_seed)
+    return FITS[form](asked, valid, answering.best.space.labels, spec.data.split_seed)
 
 
 def _unseen(
@@ -200,6 +201,8 @@ def _unseen(
 
 
 def _described(decisions: Decisions) -> str:
+    if decisions.labels is not None:
+        return f"thresholds {decisions.labels.described}"
     lines = [f"temperature {decisions.temperature.value:.3g}" if decisions.temperature.n else "temperature not fitted"]
     if decisions.scope is not None:
         lines.append(f"scope      flags what looks less familiar than {percent(decisions.scope.keep)} of valid")
@@ -217,43 +220,6 @@ def _when(rule: Rule) -> str:
     if isinstance(rule, PrecisionRule):
         return f"abstention from {rule.label!r} {when}: {rule.right:,} of {rule.answered:,} on valid are right"
     return f"abstention {when}: {rule.errors:,} of {rule.answered:,} answers wrong, on {rule.n:,} examples set aside"
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What is scored.
-
-    Attributes:
-        examples: With labels.
-        name: What they are called.
-        corpus: What queries are answered with; None where labels name no documents.
-    """
-
-    examples: Examples
-    name: str
-    corpus: Corpus | None = None
-
-
-def _rank(answering: Answering, asked: Asked) -> Scored:
-    """Answers queries with documents, by the vectors of the best checkpoint, and by BM25 where that is installed."""
-    best, examples, corpus = answering.best, asked.examples, asked.corpus
-    assert corpus is not None and examples.labels is not None
-    queries, documents = (
-        part.head_answers(texts)[0] if answering.on_pretrained else part.answers(texts)
-        for part, texts in ((best, examples.inputs), (best.of_documents(), corpus.texts))
-    )
-    wanted = [np.array([corpus.places[name] for name in label]) for label in examples.labels]
-    counts, found = found_among(queries, documents, wanted)
-    return Scored(
-        kind=best.kind,
-        space=best.space,
-        ids=list(examples.ids),
-        truth=counts,
-        answers=found,
-        groups=examples.groups,
-        inputs=examples.inputs,
-        columns=examples.columns,
-    )
 
 
 def _answer(answering: Answering, examples: Examples) -> Scored:
@@ -294,7 +260,7 @@ def _score(
     progress.note(f"\nscoring    {len(examples):,} examples of {name}")
     best, receipt, spec = answering.best, answering.receipt, answering.spec
     suite = suite_of(answering.recipe) if spec.evaluate.suite else None
-    raw = _rank(answering, asked) if best.kind.searches else _answer(answering, examples)
+    raw = rank_queries(answering, asked) if best.kind.searches else _answer(answering, examples)
     given = calibrated(raw, best.decisions, None if answering.probe is None else answering.probe.decisions)
     if linear is not None:
         given = replace(given, linear=linear(examples.inputs))
@@ -309,6 +275,7 @@ def _score(
         beside=replace(
             beside,
             report=report,
+            label_thresholds=best.decisions.labels,
             slices=slices_of(given, spec.evaluate.slice_rows),
             edge_cases=None if suite is None else _run_suite(best, receipt, suite, progress),
             values={"forgetting.retained": gate_value(answering, beside.forgetting)},

@@ -288,7 +288,7 @@ def _about(admitted: Admitted, artifact: Artifact, format_: Format, graph: Any) 
         reading = replace(reading, **vars(sizing))
     else:
         cut, data = artifact.reader.max_tokens, spec.data
-        reading = replace(reading, max_tokens=cut, html=data.html, redact=data.redact)
+        reading = replace(reading, max_tokens=cut, html=data.html, redact=data.redact, **vars(spec.model.prompts))
     about = About(
         name=run.recipe.name,
         version="",
@@ -300,10 +300,11 @@ def _about(admitted: Admitted, artifact: Artifact, format_: Format, graph: Any) 
         model=format_.model,
         inputs=tuple(graph.input),
         outputs=tuple(graph.output),
+        widths=spec.train.pairs.widths,
         reader=reading,
         packages=format_.packages,
         checkpoint=artifact.checkpoint,
-        calibration=read_if_there(Calibration, run.folder.calibration) if task.kind.one_class else None,
+        calibration=read_if_there(Calibration, run.folder.calibration),
         metrics=admitted.result.metrics,
         gates=admitted.result.gates,
         parity=None,

@@ -7,7 +7,7 @@ functions in a frozen dataclass, so that a new kind is an old one with some of t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -16,6 +16,7 @@ from kft.metrics.metric import Metric
 from kft.metrics.proportions import Groups
 from kft.recipe.schema import DataSpec
 from kft.records.metrics import ClassRow
+from kft.records.rules import LabelThresholds
 from kft.tasks.inputs import InputKind
 
 Offsets = Sequence[np.ndarray] | None
@@ -32,11 +33,17 @@ class AnswerSpace:
         labels: Names, sorted; a target is a position in it. Empty for numbers.
         mean: Of numbers; 0 elsewhere.
         std: Of numbers; 1 elsewhere.
+        thresholds: From which probability on each of several labels is said; empty: one half.
     """
 
     labels: tuple[str, ...]
     mean: float = 0.0
     std: float = 1.0
+    thresholds: tuple[float, ...] = ()
+
+    def cut_by(self, thresholds: LabelThresholds | None) -> AnswerSpace:
+        """Returns the space in which labels are said by thresholds of their own."""
+        return self if thresholds is None else replace(self, thresholds=thresholds.values)
 
 
 @dataclass(frozen=True)
@@ -176,7 +183,7 @@ class Judging:
 
     Attributes:
         metrics: By name; a run is chosen by the first, unless ``train.best`` says otherwise.
-        baseline_name: What answers without looking.
+        baseline_name: What answers without looking, or where nothing can, without having learned from train.
         answers: (outputs, space, offsets) to answers.
         truth: Labels to what the metrics compare answers with.
         constant: (shares, space, n) to the baseline's answers to n examples; None where nothing can be said unseen.

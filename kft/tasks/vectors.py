@@ -88,7 +88,7 @@ VECTORS = AnswerKind(
     judging=Judging(
         # By the mean reciprocal rank a run is chosen: it sees a change at any rank.
         metrics={name: METRICS[name] for name in ("mrr", "recall_at_1", "recall_at_10", "ndcg_at_10")},
-        baseline_name="",
+        baseline_name="frozen",
         answers=lambda outputs, space, offsets: np.asarray(outputs),
         truth=_truth,
         constant=None,

@@ -7,10 +7,12 @@ import pytest
 import tensorflow as tf
 
 import kft
+from kft.errors import DataError, RecipeError
+from kft.metrics.retrieval import METRICS, found_among
 from kft.recipe.pairs import PairsSpec
 from kft.train.paired_rows import Chosen, mine_negatives, pair_up
 from kft.train.pairs import InBatch
-from tests import embedded
+from tests import embedded, forked
 
 
 def unit(rows):
@@ -125,3 +127,67 @@ def test_scoring_it_again_says_the_same(run):
 def test_predicted_vectors_find_what_the_run_was_scored_by(run):
     (answer, other) = kft.predict(run.run, ["the great battery", "a poor screen"])
     assert np.linalg.norm(answer.vector) == pytest.approx(1, abs=1e-5) and answer.vector != other.vector
+
+
+@pytest.fixture(scope="module")
+def on_one():
+    return step_on("one")
+
+
+def step_on(devices):
+    done = forked.run("tests.step_on", devices, "pairs")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("devices", ["cpu:2", "cpu:4"])
+def test_the_loss_is_over_the_global_batch_whatever_the_number_of_replicas(on_one, devices):
+    """The documents of a query lie on another replica; so do those that stand there twice."""
+    found = step_on(devices)
+    np.testing.assert_allclose(found[0], on_one[0], rtol=1e-6)
+    assert found[0][2] == 5 + 5
+    for mine, other in zip(found[1], on_one[1], strict=True):
+        np.testing.assert_allclose(mine, other, atol=1e-6)
+
+
+def test_a_query_that_names_no_document_is_refused(tmp_path, tiny_folder):
+    recipe = embedded.recipe(tmp_path, tiny_folder, phases=[embedded.HEAD])
+    (tmp_path / "documents.csv").write_text("id,text\nd0,the battery\n")
+    with pytest.raises(DataError, match="documents that rows of train name are not there") as caught:
+        kft.train(recipe, run=tmp_path / "run", quiet=True)
+    assert "ids of its 1 documents" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("train", "expected"),
+    [
+        ({"phases": [{"name": "b", "unfreeze": "none", "solver": "blend"}]}, "blend is only for text-classification"),
+        ({"batch_size": 4, "pairs": {"hard_negatives": 1}}, "a batch of 4 texts holds no two pairs of 3 texts each"),
+        ({"gradient_accumulation": 2}, "it cannot be worked through in parts"),
+        ({"pairs": {"widths": [64, 8]}}, "widths of 8 or more that rise"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_by_name(train, expected):
+    with pytest.raises(RecipeError) as caught:
+        kft.load_recipe({"task": "text-embedding", "data": {"train": "a.csv"}, "train": train})
+    assert expected in str(caught.value)
+
+
+def test_documents_of_test_alone_are_sealed(tmp_path, tiny_folder):
+    from kft.api.reading import load
+
+    _, split = load(embedded.recipe(tmp_path, tiny_folder, phases=[embedded.HEAD]), (), None)
+    known = {name for part in (split.train, split.valid) for label in part.labels for name in label}
+    sealed = {name for label in split.test.labels for name in label} - known
+    assert sealed and not sealed & set(split.without_test().corpus.ids) and len(split.corpus) == 60
+    owner = {}
+    for key in ("train", "valid", "test"):
+        for label in split.part(key).labels:
+            for name in label:
+                assert owner.setdefault(name, key) == key, "queries that share a document are on one side"
+
+
+def test_ranks_are_those_of_cosines():
+    counts, found = found_among(np.eye(3), np.eye(3), [np.array([0]), np.array([0, 1]), np.array([1])])
+    assert counts.tolist() == [1, 2, 1] and found[:, 0].tolist() == [True, True, False]
+    assert METRICS["mrr"].value(counts, found) == pytest.approx((1 + 1 + 1 / 3) / 3)
