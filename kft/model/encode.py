@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from kft.feed.batches import Ragged
 from kft.feed.source import Source, image_source, text_source
+from kft.recipe.pairs import PromptsSpec
 from kft.recipe.schema import ModelSpec
 from kft.tasks.task import Task
 from kft.tasks.word_shapes import FEATURES, WORD_FEATURES, word_features
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from kft.model.backbones import Backbone, TextTokenizer
 
 Tick = Callable[[int], None]
+NO_PROMPTS = PromptsSpec()
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,20 @@ class Reader:
         tokenizer: Of a text backbone.
         max_tokens: Longer texts are cut.
         sizing: How images come to one size.
+        prompts: What stands before texts, by what they are: ``query`` or ``document``.
+        side: Which of them it reads.
     """
 
     task: Task
     tokenizer: TextTokenizer | None
     max_tokens: int
     sizing: ImageSizing | None
+    prompts: PromptsSpec = NO_PROMPTS
+    side: Literal["query", "document"] = "query"
+
+    def of_documents(self) -> Reader:
+        """Returns what reads documents, where texts are queries otherwise."""
+        return replace(self, side="document")
 
     def read(self, inputs: Sequence[Any], *, keep: bool = False, tick: Tick | None = None) -> Encoded:
         """Returns the inputs as the model takes them.
@@ -80,7 +90,9 @@ class Reader:
             rows, places, lengths = self.tokenizer.encode_with_offsets(inputs, self.max_tokens)
             offsets = [mark_words(place, text) for place, text in zip(places, inputs, strict=True)]
         else:
-            rows, lengths = self.tokenizer.encode(inputs, self.max_tokens)
+            prompt = getattr(self.prompts, self.side)
+            texts = [prompt + text for text in inputs] if prompt else inputs
+            rows, lengths = self.tokenizer.encode(texts, self.max_tokens)
         tokens = Ragged.from_rows(rows)
         source = text_source(tokens, segments)
         if offsets is not None:
@@ -105,7 +117,7 @@ def make_reader(task: Task, backbone: Backbone, spec: ModelSpec) -> Reader:
         size = spec.image.size
         height, width = (size, size) if size else (backbone.image.height, backbone.image.width)
         sizing = ImageSizing(height, width, spec.image.fit)
-    return Reader(task, backbone.tokenizer, spec.max_tokens, sizing)
+    return Reader(task, backbone.tokenizer, spec.max_tokens, sizing, spec.prompts)
 
 
 @dataclass(frozen=True)

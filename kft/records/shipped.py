@@ -36,6 +36,8 @@ class Reading:
         height: Of images, in pixels.
         width: Likewise.
         fit: How images come to that size.
+        query: What is put before a text, where texts are queries.
+        document: Likewise, where they are documents.
     """
 
     kind: str
@@ -45,6 +47,8 @@ class Reading:
     height: int = absent(0)
     width: int = absent(0)
     fit: str = absent("")
+    query: str = absent("")
+    document: str = absent("")
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,7 @@ class About:
         parity: That it answers what was evaluated; None of a quantized one, which answers nearly that.
         quantized: What its smaller numbers cost; None where none are smaller.
         takes: Inputs of raw text that the model's file reads by itself; empty where it takes arrays alone.
+        widths: Of vectors, beside the whole, that were trained to answer too; empty elsewhere.
         alone: Whether it answers one example at a time, because others in a batch would change the answer.
         receipt: Of the run.
         forced: Why an export would have been refused without ``--force``; empty else.
@@ -120,6 +125,7 @@ class About:
     forced: tuple[str, ...] = absent(())
     quantized: Quantized | None = absent()
     takes: tuple[str, ...] = absent(())
+    widths: tuple[int, ...] = absent(())
     alone: bool = absent(False)
     files: Mapping[str, str] = field(default_factory=dict)
     digest: str = absent("")

@@ -66,12 +66,14 @@ class TextReader:
         max_tokens: Longer texts are cut.
         pairs: Whether an input is two texts.
         clean: What is done to every text first.
+        before: What is put before each text.
     """
 
     tokenizer: TextTokenizer
     max_tokens: int
     pairs: bool
     clean: Callable[[str], str]
+    before: str = ""
 
     def read(self, inputs: Sequence[Any], *, traced: bool = False) -> Read:
         """Cleans and tokenizes.
@@ -89,7 +91,7 @@ class TextReader:
             firsts, seconds = [one for one, _ in texts], [two for _, two in texts]
             ids, kinds, _ = self.tokenizer.encode_pairs(firsts, seconds, self.max_tokens)
         else:
-            ids, _ = self.tokenizer.encode([text for (text,) in texts], self.max_tokens)
+            ids, _ = self.tokenizer.encode([self.before + text for (text,) in texts], self.max_tokens)
             kinds = [np.zeros_like(row) for row in ids]
         normalised = [spelled(self.tokenizer, sides) for sides in texts] if traced else []
         return Read(["\t".join(sides) for sides in texts], normalised, self.rows(ids, kinds))
@@ -165,12 +167,13 @@ def make_cleaner(html: str, kinds: Sequence[str]) -> Callable[[str], str]:
     return clean
 
 
-def make_text_reader(path: Path, settings: Mapping[str, Any]) -> TextReader:
+def make_text_reader(path: Path, settings: Mapping[str, Any], side: str = "query") -> TextReader:
     """Returns the reader that an artifact's settings describe.
 
     Args:
         path: The tokenizer's file.
         settings: ``reader`` of its artifact.json.
+        side: What texts are, where something is put before them: ``query`` or ``document``.
     """
     import tokenizers
 
@@ -179,7 +182,7 @@ def make_text_reader(path: Path, settings: Mapping[str, Any]) -> TextReader:
     built.no_padding()
     tokenizer = TextTokenizer(built, built.num_special_tokens_to_add(False))
     clean = make_cleaner(settings["html"], settings["redact"])
-    return TextReader(tokenizer, settings["max_tokens"], settings["kind"] == "text-pair", clean)
+    return TextReader(tokenizer, settings["max_tokens"], settings["kind"] == "text-pair", clean, settings.get(side, ""))
 
 
 def padded(rows: Sequence[Row], names: Sequence[str]) -> dict[str, np.ndarray]:

@@ -100,6 +100,8 @@ def make_reading(artifact: Artifact) -> Reading:
         )
     if artifact.kind.learning.per_token:
         raise NotInGraph("where a word begins and ends in its text is found outside the graph")
+    if artifact.reader.prompts.query:
+        raise NotInGraph("what stands before a query is put there outside the graph (model.prompts)")
     if data.redact:
         raise NotInGraph("personal data are found outside the graph (data.redact)")
     assert artifact.reader.tokenizer is not None
