@@ -204,8 +204,9 @@ class Artifact:
         """Returns predictions from what was computed of the same inputs."""
         texts = [given if isinstance(given, str) else "" for given in inputs]
         answers = self.decisions.temperature.apply(self._judged(found))
+        space = self.space.cut_by(self.decisions.labels)
         predictions = [
-            self.kind.judging.prediction(answer, self.space, text) for answer, text in zip(answers, texts, strict=True)
+            self.kind.judging.prediction(answer, space, text) for answer, text in zip(answers, texts, strict=True)
         ]
         foreign = self.decisions.foreign(answers, found.vectors)
         withheld = zip(predictions, foreign | self.decisions.unsure(answers), foreign, strict=True)

@@ -11,7 +11,7 @@ import numpy as np
 from kft import replicas
 from kft.answer.artifact import Artifact
 from kft.answer.decide import Decisions
-from kft.answer.fitted import Fitted, Judged, fit_answers, write_fitted
+from kft.answer.fitted import FITS, Fitted, Judged, is_fitted, write_fitted
 from kft.answer.load import Answering, Run, load_artifact
 from kft.api.ranking import Asked, rank_queries
 from kft.data.corpus import Corpus
@@ -64,7 +64,7 @@ def score_test(answering: Answering, split: DataSplit, progress: Progress, *, wr
     run, checkpoint = answering.run, answering.best.checkpoint
     if writes:
         seal(run, TRAINED)
-    if answering.best.kind.one_class:
+    if is_fitted(answering.best.kind.labels.form, answering.spec.evaluate):
         # All processes or none: what the model computes, it computes on all of them together.
         if replicas.any_process(answering.fitted is None):
             fitted = _fit_on_valid(answering, split, progress)
@@ -132,7 +132,7 @@ def score_run(
         corpus: What queries are answered with; None where labels name no documents.
     """
     run = answering.run
-    if answering.best.kind.one_class and answering.fitted is None:
+    if is_fitted(answering.best.kind.labels.form, answering.spec.evaluate) and answering.fitted is None:
         progress.note(
             f"\nnote       not calibrated: training was cut short; kft evaluate {run.path} calibrates on valid"
         )
@@ -156,7 +156,8 @@ def _run_suite(artifact: Artifact, receipt: Receipt, suite: Suite, progress: Pro
 
 def _fit_on_valid(answering: Answering, split: DataSplit, progress: Progress) -> Fitted:
     spec, asked = answering.spec, answering.spec.evaluate
-    if asked.calibrate == "none" and not (asked.abstain_at or asked.threshold or asked.out_of_scope):
+    form, halves = answering.best.kind.labels.form, asked.label_thresholds.by == "half"
+    if asked.calibrate == "none" and halves and not (asked.abstain_at or asked.threshold or asked.out_of_scope):
         return Fitted()
     progress.note(f"\nfitting    on {len(split.valid):,} examples of valid")
     scored = _answer(answering, split.valid)
@@ -177,7 +178,7 @@ def _fit_on_valid(answering: Answering, split: DataSplit, progress: Progress) ->
         more=more,
         shares=scored.shares,
     )
-    return fit_answers(asked, valid, answering.best.space.labels, spec.data.split_seed)
+    return FITS[form](asked, valid, answering.best.space.labels, spec.data.split_seed)
 
 
 def _unseen(
@@ -200,6 +201,8 @@ def _unseen(
 
 
 def _described(decisions: Decisions) -> str:
+    if decisions.labels is not None:
+        return f"thresholds {decisions.labels.described}"
     lines = [f"temperature {decisions.temperature.value:.3g}" if decisions.temperature.n else "temperature not fitted"]
     if decisions.scope is not None:
         lines.append(f"scope      flags what looks less familiar than {percent(decisions.scope.keep)} of valid")
@@ -272,6 +275,7 @@ def _score(
         beside=replace(
             beside,
             report=report,
+            label_thresholds=best.decisions.labels,
             slices=slices_of(given, spec.evaluate.slice_rows),
             edge_cases=None if suite is None else _run_suite(best, receipt, suite, progress),
             values={"forgetting.retained": gate_value(answering, beside.forgetting)},

@@ -81,6 +81,10 @@ def print_apart(result: EvaluateResult) -> None:
 def _report_lines(result: EvaluateResult) -> Iterator[str]:
     if result.calibration is not None:
         yield _calibration_line(result.calibration, result.own_ece, "soft " if result.soft else "")
+    if result.label_thresholds is not None:
+        yield f"thresholds  {result.label_thresholds.described}"
+        if result.label_thresholds.why:
+            yield f"            {result.label_thresholds.why}"
     if result.selective is not None and result.selective.rule is not None:
         yield from _abstention_lines(result.selective)
     if result.out_of_scope is not None:

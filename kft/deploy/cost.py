@@ -85,6 +85,11 @@ def _probabilities(artifact: Artifact, answered: Answered) -> Any:
     return np.stack([row["probabilities"] for row in answered.found.outputs])
 
 
+def _labels(artifact: Artifact, answered: Answered) -> Any:
+    probabilities, thresholds = _probabilities(artifact, answered), artifact.decisions.labels
+    return probabilities if thresholds is None else thresholds.centred(probabilities)
+
+
 def _spans(artifact: Artifact, answered: Answered) -> Any:
     offsets = answered.evaluated.offsets
     own = zip(answered.found.outputs, offsets, strict=True)  # tokens behind a text's own are padding
@@ -93,7 +98,7 @@ def _spans(artifact: Artifact, answered: Answered) -> Any:
 
 JUDGED: dict[str, Callable[[Artifact, Answered], Any]] = {
     "class": _probabilities,
-    "set": _probabilities,
+    "set": _labels,
     "number": lambda artifact, answered: np.stack([row["value"] for row in answered.found.outputs]),
     "spans": _spans,
 }

@@ -304,7 +304,7 @@ def _about(admitted: Admitted, artifact: Artifact, format_: Format, graph: Any) 
         reader=reading,
         packages=format_.packages,
         checkpoint=artifact.checkpoint,
-        calibration=read_if_there(Calibration, run.folder.calibration) if task.kind.one_class else None,
+        calibration=read_if_there(Calibration, run.folder.calibration),
         metrics=admitted.result.metrics,
         gates=admitted.result.gates,
         parity=None,

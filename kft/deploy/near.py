@@ -44,7 +44,8 @@ def _one_class(outputs: Row, decisions: Decisions, tolerance: float) -> bool:
 
 
 def _labels(outputs: Row, decisions: Decisions, tolerance: float) -> bool:
-    return bool((np.abs(outputs["probabilities"] - 0.5) <= tolerance).any())
+    thresholds = 0.5 if decisions.labels is None else np.array(decisions.labels.values)
+    return bool((np.abs(outputs["probabilities"] - thresholds) <= tolerance).any())
 
 
 def _spans(outputs: Row, decisions: Decisions, tolerance: float) -> bool:

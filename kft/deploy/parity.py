@@ -20,7 +20,7 @@ from kft.errors import ParityError
 STAGE_OF = {
     **{"vectors": "vectors", "logits": "logits"},
     **dict.fromkeys(("probabilities", "confidence", "value", "embedding"), "calibration"),
-    **dict.fromkeys(("abstain", "foreign"), "rule"),
+    **dict.fromkeys(("said", "abstain", "foreign"), "rule"),
 }
 """Which step an output belongs to. What the most probable label is hangs on the probabilities alone."""
 ALONE = """
@@ -174,7 +174,9 @@ def _apart(name: str, expected: Stages, found: Stages, near: Near) -> Iterator[t
     for row, gap in enumerate(_gaps(name, expected, found)):
         one, other = expected.outputs[row][name], found.outputs[row][name]
         within = np.max(gap) <= near.tolerance  # never where one is no number
-        if not within and not (one.dtype == bool and near.may_differ(expected.outputs[row])):
+        # How sure all labels are as said jumps with a label that may be said or not.
+        jumps = one.dtype == bool or (name == "confidence" and "said" in expected.outputs[row])
+        if not within and not (jumps and near.may_differ(expected.outputs[row])):
             at = int(np.argmax(gap))
             said, heard = (f"{name} {np.ravel(values)[at : at + 3].tolist()}" for values in (one, other))
             yield row, said, heard

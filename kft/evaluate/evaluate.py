@@ -14,7 +14,7 @@ from kft.answer.decide import Decisions
 from kft.evaluate.apart import Chosen, judge_valid
 from kft.evaluate.certainty import judge_calibration, judge_scope, judge_selection
 from kft.evaluate.slices import cut, judge_slices, worst_of
-from kft.metrics.intervals import estimate_all, paired_difference, same_answers
+from kft.metrics.intervals import estimate, estimate_all, paired_difference, same_answers
 from kft.metrics.soft import entropy
 from kft.recipe.schema import DataSpec
 from kft.records.csv_file import write_csv
@@ -32,6 +32,7 @@ from kft.records.metrics import (
     SliceResult,
 )
 from kft.records.rounding import RoundingResult
+from kft.records.rules import LabelThresholds
 from kft.records.run_folder import RunFolder
 from kft.tasks.task import AnswerKind, AnswerSpace
 
@@ -57,6 +58,7 @@ class Scored:
         columns: Columns that slices are cut by.
         vectors: What the head's last layer reads of each, ``float[n, width]``; None where nobody asked for it.
         shares: ``float[n, classes]``: soft labels; None where labels are not soft.
+        shown: The answers as people read them; None where these are ``answers``.
         rivals: What others answer that know no training row, by their names.
     """
 
@@ -72,6 +74,7 @@ class Scored:
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)
     vectors: np.ndarray | None = None
     shares: np.ndarray | None = None
+    shown: Any = None
     rivals: Mapping[str, Any] = field(default_factory=dict)
 
     def estimates(self, answers: Any) -> dict[str, Estimate]:
@@ -112,7 +115,8 @@ class ClassReport:
 def calibrated(scored: Scored, given: Decisions, probe: Decisions | None) -> Scored:
     """Returns the examples with the answers that are given, and the probe's, each at its own temperature."""
     of_probe = scored.probe if probe is None else probe.temperature.apply(scored.probe)
-    return replace(scored, answers=given.temperature.apply(scored.answers), probe=of_probe)
+    shown = given.temperature.apply(scored.answers)
+    return replace(scored, answers=given.given(scored.answers), shown=shown, probe=of_probe)
 
 
 def slices_of(given: Scored, smallest: int) -> tuple[SliceResult, ...]:
@@ -164,6 +168,7 @@ class Beside:
         forgetting: From ``measure_run``.
         rounding: From ``measure_rounding``.
         chosen: What valid said of the kept weights; None where other examples than the run's own are scored.
+        label_thresholds: What several labels were said by; None where one half served.
         data: Where the splits come from; goes with ``chosen``.
         values: What else a gate can ask for, see ``kft.recipe.values.RUN_GATES``; None where it is not known.
     """
@@ -174,6 +179,7 @@ class Beside:
     forgetting: ForgettingResult | None = None
     rounding: RoundingResult | None = None
     chosen: Chosen | None = None
+    label_thresholds: LabelThresholds | None = None
     data: DataSpec | None = None
     values: Mapping[str, float | None] = field(default_factory=dict)
 
@@ -217,7 +223,10 @@ def score(
     metrics = scored.estimates(scored.answers)
     valid = None
     if beside.chosen is not None and beside.data is not None:
-        valid = judge_valid(beside.chosen, main, metrics[main.name], (truth, scored.answers, groups), beside.data)
+        # Valid chose among answers with one half as every threshold, so test is held against it with the same.
+        alike = scored.answers if scored.shown is None else scored.shown
+        on_test = metrics[main.name] if alike is scored.answers else estimate(main, truth, alike, groups=groups)
+        valid = judge_valid(beside.chosen, main, on_test, (truth, alike, groups), beside.data)
     values: dict[str, float | None] = dict.fromkeys(kind.judging.soft)  # not measured where labels are not soft
     values |= {name: estimate.value for name, estimate in metrics.items()}
     if beside.slices is not None:
@@ -243,6 +252,7 @@ def score(
         least_soft_log_loss=None if scored.shares is None else entropy(scored.shares),
         higher_is_better=main.higher_is_better,
         labels=space.labels,
+        label_thresholds=beside.label_thresholds,
         classes=tuple(kind.judging.by_label(truth, scored.answers, space, groups)),
         confusion=kind.judging.confusion(truth, scored.answers, space),
     )
@@ -264,12 +274,14 @@ def check_gate(rule: str, value: float | None) -> GateResult:
 def write_evaluation(run: RunFolder, result: EvaluateResult, scored: Scored, decisions: Decisions) -> None:
     """Writes metrics.json, predictions.csv and, where there are any, per_class.csv, confusion.csv, edge_cases.json."""
     abstains = decisions.abstains(scored.answers, scored.vectors)
-    rows = zip(scored.ids, scored.truth, scored.answers, abstains, strict=True)
+    shown = scored.answers if scored.shown is None else scored.shown
+    rows = zip(scored.ids, scored.truth, shown, abstains, strict=True)
+    space = scored.space.cut_by(decisions.labels)
     write_csv(
         run.predictions,
         ("id", "target", "prediction", "confidence", "abstain"),
         [
-            (name, *scored.kind.judging.row(truth, answer, scored.space), "true" if abstain else "false")
+            (name, *scored.kind.judging.row(truth, answer, space), "true" if abstain else "false")
             for name, truth, answer, abstain in rows
         ],
     )

@@ -14,7 +14,7 @@ from kft.records.fields import absent, unwritten
 from kft.records.forgetting import ForgettingResult
 from kft.records.paired import PairedResult
 from kft.records.rounding import RoundingResult
-from kft.records.rules import CostRule, PrecisionRule, Promise, Rule
+from kft.records.rules import CostRule, LabelThresholds, PrecisionRule, Promise, Rule
 
 LEVEL = 0.05
 """A slice is weak where so many errors, or more, come by chance less often than that."""
@@ -242,6 +242,7 @@ class EvaluateResult:
         edge_cases: How the recipe's suite went; None without one.
         forgetting: What the tuned backbone keeps; None where none was tuned, or nothing could be measured.
         rounding: What frozen blocks in int8 cost; None where they are in float32, or it was not measured.
+        label_thresholds: What several labels were said by; None where one half served.
         least_soft_log_loss: The entropy of soft labels, below which no ``soft_log_loss`` can be; None where labels are
             not soft.
         seen_in_training: Examples of another file that the run was trained on or chose by: what they say flatters.
@@ -269,6 +270,7 @@ class EvaluateResult:
     edge_cases: EdgeCaseResult | None = absent(without=("failures", "cases", "checkpoint"))
     forgetting: ForgettingResult | None = absent(without=("checkpoint",))
     rounding: RoundingResult | None = absent(without=("checkpoint",))
+    label_thresholds: LabelThresholds | None = absent()
     least_soft_log_loss: float | None = absent()
     seen_in_training: int = absent(0)
     against: PairedResult | None = absent()

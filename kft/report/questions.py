@@ -188,6 +188,13 @@ def _verifiable(record: RunRecord) -> Iterator[Evidence]:
         yield from _probabilities(record.metrics)
     else:
         yield Evidence("calibration and abstention, which only one class of many has", MISSING)
+    thresholds = record.metrics.label_thresholds
+    if thresholds is not None:
+        why = f"; {thresholds.why}" if thresholds.why else ""
+        yield Evidence(
+            f"labels are said from thresholds chosen on valid alone, {thresholds.described}{why}",
+            WARNING if thresholds.why else GOOD,
+        )
     yield from _slices(record.metrics)
     yield from _edge_cases(record)
     if record.mistakes and record.mistakes.mistakes:

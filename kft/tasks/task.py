@@ -7,7 +7,7 @@ functions in a frozen dataclass, so that a new kind is an old one with some of t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -16,6 +16,7 @@ from kft.metrics.metric import Metric
 from kft.metrics.proportions import Groups
 from kft.recipe.schema import DataSpec
 from kft.records.metrics import ClassRow
+from kft.records.rules import LabelThresholds
 from kft.tasks.inputs import InputKind
 
 Offsets = Sequence[np.ndarray] | None
@@ -32,11 +33,17 @@ class AnswerSpace:
         labels: Names, sorted; a target is a position in it. Empty for numbers.
         mean: Of numbers; 0 elsewhere.
         std: Of numbers; 1 elsewhere.
+        thresholds: From which probability on each of several labels is said; empty: one half.
     """
 
     labels: tuple[str, ...]
     mean: float = 0.0
     std: float = 1.0
+    thresholds: tuple[float, ...] = ()
+
+    def cut_by(self, thresholds: LabelThresholds | None) -> AnswerSpace:
+        """Returns the space in which labels are said by thresholds of their own."""
+        return self if thresholds is None else replace(self, thresholds=thresholds.values)
 
 
 @dataclass(frozen=True)
@@ -100,6 +107,8 @@ class Labelling:
         written: A label as text: for hashes and tables.
         settle: (the whole column, the recipe's data part) to that part with what only the whole column can tell.
         notes: Likewise to what was guessed so, one sentence each.
+        moved: (a label, by how many characters the text moves) to the label of the moved text; None where a label holds
+            no places of a text.
         renamed: (a label, old names to new ones) to the label with the new names; None where it cannot be written so.
         noun: What people call the names.
         usual: What the column of labels is called, beside the names that any has.
@@ -114,6 +123,7 @@ class Labelling:
     written: Callable[[Any], str] = str
     settle: Callable[[LabelColumn, DataSpec], DataSpec] = lambda column, spec: spec
     notes: Callable[[LabelColumn, DataSpec], tuple[str, ...]] = lambda column, spec: ()
+    moved: Callable[[Any, int], Any] | None = None
     renamed: Callable[[Any, Mapping[str, str]], Any] | None = None
     noun: str = "labels"
     usual: tuple[str, ...] = ()
@@ -190,6 +200,7 @@ class Judging:
         soft: Metrics by name that compare answers with soft labels; none where labels cannot be soft.
         of_slices: Metrics that parts of the examples are shown with; they are judged by the first. Default: the task's
             first metric alone.
+        as_label: A prediction to what it says, as a label of the data; None where edge cases are not judged.
         confidence: Answers to ``float[n]``: how sure they are, where parts are cut by that.
     """
 
@@ -208,6 +219,7 @@ class Judging:
     soft: Mapping[str, Metric] = field(default_factory=dict)
     of_slices: tuple[str, ...] = ()
     confidence: Callable[[Any], np.ndarray] | None = None
+    as_label: Callable[[Any], Any] | None = None
 
     @property
     def slice_metrics(self) -> dict[str, Metric]:

@@ -38,6 +38,7 @@ SET = {
     "evaluate.abstain_at": {"error": 0.05},
     "evaluate.threshold": {"costs": {"wrong": 10, "abstain": 1}},
     "evaluate.out_of_scope": {"keep": 0.9},
+    "evaluate.label_thresholds": "f1",
 }
 """Every key that some task does not obey, with a value other than its default."""
 EVERYWHERE = "time added gradient_accumulation refit"
@@ -45,15 +46,15 @@ EVERYWHERE = "time added gradient_accumulation refit"
 OBEYED = {
     "text-classification": "text document html redact pooling precision bins teacher unlabelled class_weight "
     "label_smoothing suite abstain_at threshold out_of_scope",
-    "text-multi-label": "text document html redact pooling precision label_separator",
+    "text-multi-label": "text document html redact pooling precision label_separator label_thresholds suite",
     "text-pairs": "text text_pair html redact pooling precision bins teacher unlabelled class_weight label_smoothing "
     "suite abstain_at threshold out_of_scope",
-    "text-regression": "text document html redact pooling precision",
+    "text-regression": "text document html redact pooling precision suite",
     "text-embedding": "text html documents negative redact pooling prompts pairs",
-    "token-tagging": "text tags offsets precision",
+    "token-tagging": "text tags offsets precision suite",
     "image-classification": "image size pooling augment bins teacher unlabelled class_weight label_smoothing suite "
     "abstain_at threshold out_of_scope",
-    "image-multi-label": "image size pooling augment label_separator",
+    "image-multi-label": "image size pooling augment label_separator label_thresholds suite",
 }
 
 

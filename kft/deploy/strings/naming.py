@@ -25,7 +25,7 @@ def name_class(given: Tensors, labels: Sequence[str]) -> dict[str, tf.Tensor]:
 
 def name_labels(given: Tensors, labels: Sequence[str]) -> dict[str, tf.Tensor]:
     """Returns ``labels`` (those that hold first, then empty ones), ``confidence``, and each label's probability."""
-    holds = given["probabilities"] >= 0.5
+    holds = given["said"] if "said" in given else given["probabilities"] >= 0.5
     chosen = tf.ragged.boolean_mask(_every(given, labels), holds)
     return {"labels": chosen.to_tensor(""), "confidence": given["confidence"], **_each(given, labels)}
 

@@ -54,7 +54,7 @@ def measure_labels(outputs: Outputs, answers: Sequence[Mapping[str, Any]], withh
     return {
         "confidence": _rounded(outputs["confidence"]),
         "entropy": _rounded(entropy(probabilities) + entropy(1 - probabilities)),
-        "labels": (probabilities >= 0.5).sum(axis=1),
+        "labels": np.array([len(answer["labels"]) for answer in answers]),
         "class": probabilities.argmax(axis=1),
     }
 
