@@ -302,7 +302,9 @@ def _about(admitted: Admitted, artifact: Artifact, format_: Format, graph: Any) 
         reading = replace(reading, **vars(sizing))
     else:
         cut, data = artifact.reader.max_tokens, spec.data
-        reading = replace(reading, max_tokens=cut, html=data.html, redact=data.redact)
+        reading = replace(reading, max_tokens=cut, html=data.html, redact=data.redact, tail=artifact.reader.tail)
+        if artifact.reader.windows is not None:
+            reading = replace(reading, overlap=artifact.reader.windows.overlap, windows=artifact.reader.windows.most)
     about = About(
         name=run.recipe.name,
         version="",

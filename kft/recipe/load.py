@@ -38,6 +38,10 @@ LATER_KEYS: dict[str, Any] = {
     "train.compile": "auto",
     "features.precision": "float32",
     "data.document": None,
+    "model.long_text": "cut",
+    "model.windows.overlap": None,
+    "model.windows.most": 32,
+    "model.windows.pooling": "mean",
 }
 """Keys that came after 0.1, with what was done before: a run that was begun without them is the same run."""
 WITHOUT_EFFECT = {"train.steps_per_call": 1}

@@ -19,6 +19,7 @@ SET = {
     "data.redact": ["email"],
     "data.bins": {"edges": [0], "labels": ["a", "b"]},
     "model.image.size": 64,
+    "model.long_text": "windows",
     "model.pooling": "max",
     "features.precision": "int8",
     "train.augment": {},
@@ -34,12 +35,12 @@ SET = {
 }
 """Every key that some task does not obey, with a value other than its default."""
 OBEYED = {
-    "text-classification": "text document html redact pooling precision bins teacher unlabelled class_weight "
+    "text-classification": "text document long_text html redact pooling precision bins teacher unlabelled class_weight "
     "label_smoothing suite abstain_at threshold out_of_scope gates",
-    "text-multi-label": "text document html redact pooling precision label_separator",
+    "text-multi-label": "text document long_text html redact pooling precision label_separator",
     "text-pairs": "text text_pair html redact pooling precision bins teacher unlabelled class_weight label_smoothing "
     "suite abstain_at threshold out_of_scope gates",
-    "text-regression": "text document html redact pooling precision",
+    "text-regression": "text document long_text html redact pooling precision",
     "token-tagging": "text tags offsets precision",
     "image-classification": "image size pooling augment bins teacher unlabelled class_weight label_smoothing suite "
     "abstain_at threshold out_of_scope gates",
