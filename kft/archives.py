@@ -38,7 +38,8 @@ def unpack_member(archive: Path, folder: Path, *, member: str, nested: str | Non
         archive: A zip file or a tar file, compressed or not.
         folder: Where the member goes, under its own path.
         member: Path of a file or a folder in the archive.
-        nested: A tar file inside the archive that holds ``member``; None where there is none.
+        nested: An archive inside the archive that holds ``member``: a zip file by its name, else a tar file; None
+            where there is none.
         is_zip: Whether the outer archive is a zip file.
 
     Raises:
@@ -58,7 +59,7 @@ def unpack_member(archive: Path, folder: Path, *, member: str, nested: str | Non
                 inner = next((content for name, content in outer if name == nested), None)
                 if inner is None:
                     raise BadArchive(f"it has no {nested}")
-                files = _files(inner, is_zip=False)
+                files = _files(inner, is_zip=nested.endswith(".zip"))
             for name, content in files:
                 if not belongs(name, member):
                     continue

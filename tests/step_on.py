@@ -1,4 +1,4 @@
-"""One call of a step on N replicas, printed as JSON: ``python -m tests.step_on cpu:N contrastive`` (or ``soft``).
+"""One call of a step on N replicas, printed as JSON: ``python -m tests.step_on cpu:N contrastive`` (or soft, or pairs).
 
 With ``compiled`` behind it, XLA compiles the updates.
 """
@@ -21,6 +21,7 @@ def main() -> None:
     from kft.train.contrast import Contrast
     from kft.train.feeding import Execution
     from kft.train.optimizer import OPTIMIZERS
+    from kft.train.pairs import InBatch
     from kft.train.schedules import make_schedule
     from kft.train.step import make_train_step
     from tests.train.steps import called
@@ -34,6 +35,14 @@ def main() -> None:
     if sys.argv[2] == "soft":
         objective = TASKS.get("text-classification").kind.learning.soft(AnswerSpace(("a", "b", "c", "d")), 0.1)
         targets = rng.dirichlet(np.ones(4), targets.shape).astype(np.float32)
+    if sys.argv[2] == "pairs":  # queries first, then their documents: of two replicas one has queries alone
+        objective = InBatch(0.1, (2, 4), 4)
+        keys = np.array([[0, 1, 2, 2, 3, 0, 1, 2, 2, 3, 4, 4], [5, 6, 7, 8, 5, 5, 6, 7, 8, 5, 9, 9]], np.int32)
+        side = np.array([[0] * 5 + [1] * 7, [0] * 5 + [1] * 7], np.int32)
+        more = np.where(side == 0, np.array([[3], [6]]), -1)  # one more document that answers every query
+        targets = np.stack([side, keys, np.where(side == 0, keys, -1), more], axis=-1).astype(np.int32)
+        mask, weights = np.ones_like(mask), np.ones_like(mask)
+        mask[:, 11] = weights[:, 11] = 0
     with made.scope():
         keras.utils.set_random_seed(0)
         inputs = keras.Input((5,))

@@ -438,6 +438,17 @@ def test_a_bad_archive_is_refused(tmp_path, files, words):
         unpack(tmp_path / "bad.tar.gz", replace(asset, nested="inner.tar.gz"), tmp_path / "out")
 
 
+def test_a_file_out_of_a_zip_in_a_wheel(tmp_path):
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as archive:
+        archive.writestr("m.tsv", "a\tb\n")
+    with zipfile.ZipFile(tmp_path / "some.whl", "w") as archive:
+        archive.writestr("assets/inner.zip", inner.getvalue())
+    asset = PackageAsset("some", "some", "1", "", "wheel", "m.tsv", "assets/inner.zip", "", "", 1)
+    unpack(tmp_path / "some.whl", asset, tmp_path / "out")
+    assert (tmp_path / "out" / "m.tsv").read_text() == "a\tb\n"
+
+
 def test_a_link_in_a_zip_is_refused(tmp_path):
     info = zipfile.ZipInfo("m/a")
     info.external_attr = 0o120777 << 16
@@ -523,9 +534,10 @@ def test_the_cache_is_where_the_environment_says(tmp_path, monkeypatch):
 
 def test_the_registered_packages():
     weights = ("minilm-l6", "efficientnet-lite0", "gemma3-270m")
-    names = (*weights, "reviews-ratings", "films-ratings", "editorials-ratings", "tweets-ratings")
+    ratings = ("reviews-ratings", "films-ratings", "editorials-ratings", "tweets-ratings")
+    names = (*weights, *ratings, "drug-reviews", "drug-reviews-test")
     assert PACKAGES.names() == names
-    assert len({asset.sha256 for asset in PACKAGES}) == 4
+    assert len({asset.sha256 for asset in PACKAGES}) == 5
     for name, asset in zip(names, PACKAGES, strict=True):
         assert asset.name == name
         assert len(asset.sha256) == 64

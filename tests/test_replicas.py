@@ -16,6 +16,7 @@ import tensorflow as tf
 from kft.feed.source import ahead
 from kft.errors import RecipeError
 from kft.recipe.training import PhaseSpec, TrainSpec
+from kft.tasks.classes import CLASSES
 from kft.train.execution import is_compiled, require_compilable
 from kft.train.optimizer import ScheduledAdamW
 from kft.train.schedules import make_schedule
@@ -63,8 +64,8 @@ with made.scope():
     found["refused"] = []
     for phase, asked in ((contrast, "on"), (tuned, "on"), (contrast, "auto"), (tuned, "off")):
         try:
-            require_compilable(TrainSpec(compile=asked), model, phase)
-            assert not is_compiled(TrainSpec(compile=asked), model, phase, 10**6, 1)
+            require_compilable(TrainSpec(compile=asked), model, phase, CLASSES)
+            assert not is_compiled(TrainSpec(compile=asked), model, phase, 10**6, 1, kind=CLASSES)
         except RecipeError as error:
             found["refused"].append(str(error))
     sums = call(model, x)

@@ -73,6 +73,10 @@ class Artifact:
     checkpoint: str = ""
     _traced: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)  # the same graph, ready to run
 
+    def of_documents(self) -> Artifact:
+        """Returns the same for documents, where inputs are queries otherwise."""
+        return replace(self, reader=self.reader.of_documents())
+
     def answers(self, inputs: Sequence[Any], *, keep: bool = False) -> Any:
         """Returns one answer an input, in their order: probabilities, numbers or spans, as the metrics take them.
 
@@ -202,8 +206,9 @@ class Artifact:
         """Returns predictions from what was computed of the same inputs."""
         texts = [given if isinstance(given, str) else "" for given in inputs]
         answers = self.decisions.temperature.apply(self._judged(found))
+        space = self.space.cut_by(self.decisions.labels)
         predictions = [
-            self.kind.judging.prediction(answer, self.space, text) for answer, text in zip(answers, texts, strict=True)
+            self.kind.judging.prediction(answer, space, text) for answer, text in zip(answers, texts, strict=True)
         ]
         foreign = self.decisions.foreign(answers, found.vectors)
         withheld = zip(predictions, foreign | self.decisions.unsure(answers), foreign, strict=True)

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from kft.metrics.neighbours import cosines, unit_rows
-from kft.records.rules import Rule
+from kft.records.rules import LabelThresholds, Rule
 from kft.tasks.decode import softmax
 
 SMALLEST = 1e-300
@@ -154,6 +155,7 @@ class Decisions:
         temperature: What its logits are divided by.
         rule: When to abstain; None where nothing was asked for.
         scope: What tells foreign inputs, whose answers are withheld as well; None where that was not asked for.
+        labels: From which probability on each of several labels is said; None where one half serves.
 
     Example:
         >>> Decisions().abstains(np.array([[0.6, 0.4]])).tolist()
@@ -163,6 +165,16 @@ class Decisions:
     temperature: Temperature = UNCHANGED
     rule: Rule | None = None
     scope: Scope | None = None
+    labels: LabelThresholds | None = None
+
+    def given(self, answers: Any) -> Any:
+        """Returns answers as the metrics judge what is given: at the temperature, and with one half as the threshold.
+
+        Args:
+            answers: Raw, of any kind.
+        """
+        found = self.temperature.apply(answers)
+        return found if self.labels is None else self.labels.centred(found)
 
     def foreign(self, answers: np.ndarray, vectors: np.ndarray | None) -> np.ndarray:
         """Returns ``bool[n]``: which inputs look foreign; none without a scope.

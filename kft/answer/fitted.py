@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from kft.answer.calibration import fit_temperature
 from kft.answer.decide import NOTHING, UNCHANGED, Decisions, Scope, Temperature
+from kft.answer.label_thresholds import choose_thresholds
 from kft.answer.scope import fit_scope
 from kft.answer.selective import certify, one_of_each, propose_thresholds
 from kft.answer.thresholds import choose_threshold
@@ -40,7 +41,7 @@ class Judged:
     """The validation split as the model and the probe answer it, and what else there is to fit by.
 
     Attributes:
-        targets: ``int[n]``.
+        targets: ``int[n]``; of several labels ``[n, labels]``.
         answers: The model's raw probabilities ``float[n, classes]``.
         probe: The probe's; None without one.
         held: ``bool[n]``: what was set aside; none without ``abstain_at``.
@@ -102,6 +103,31 @@ def fit_answers(spec: EvaluateSpec, valid: Judged, labels: Sequence[str], seed: 
     return Fitted(Decisions(own, rule, scope), of_probe)
 
 
+def fit_labels(spec: EvaluateSpec, valid: Judged, labels: Sequence[str], seed: int) -> Fitted:
+    """Fits what several labels are said by: thresholds; see ``fit_answers``."""
+    targets, answers = valid.targets, valid.answers
+    if valid.more is not None:
+        targets, answers = np.concatenate([targets, valid.more[0]]), np.concatenate([answers, valid.more[1]])
+    return Fitted(Decisions(labels=choose_thresholds(spec.label_thresholds, targets, answers)))
+
+
+FITS: dict[str, Callable[[EvaluateSpec, Judged, Sequence[str], int], Fitted]] = {
+    "class": fit_answers,
+    "set": fit_labels,
+}
+"""By the form of the labels: what fits how answers are given; of other forms nothing is fitted."""
+
+
+def is_fitted(form: str, spec: EvaluateSpec) -> bool:
+    """Whether something about how answers are given is fitted on valid.
+
+    Args:
+        form: Of the labels.
+        spec: What the recipe asks for.
+    """
+    return form == "class" or (form in FITS and spec.label_thresholds.by != "half")
+
+
 def _together(first: np.ndarray, second: np.ndarray, classes: int) -> np.ndarray:
     """Returns classes and then others; as shares where one of them is."""
     if first.ndim == second.ndim:
@@ -142,6 +168,7 @@ def write_fitted(run: RunFolder, fitted: Fitted, checkpoint: str) -> None:
         checkpoint=checkpoint,
         **under_its_name(given.rule),
         scope=numbers,
+        labels=given.labels,
     )
     write_document(run.calibration, values)
 
@@ -161,6 +188,7 @@ def read_fitted(run: RunFolder, checkpoint: str) -> Fitted | None:
         temperature=Temperature(values.temperature, values.n),
         rule=values.rule,
         scope=_read_scope(run, values.scope) if values.scope else None,
+        labels=values.labels,
     )
     return Fitted(given, Temperature(values.probe_temperature, values.n))
 

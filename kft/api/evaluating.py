@@ -27,6 +27,7 @@ from kft.records.metrics import EvaluateResult
 from kft.records.receipt import Receipt
 from kft.records.run_folder import RunFolder, open_run
 from kft.split.data_split import DataSplit, content_hash, data_hash
+from kft.split.queries import answer_others
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,7 +122,10 @@ def evaluate(
             rows = f"{seen:,} of {len(examples):,} rows of {name}"
             progress.note(f"warning    {rows} were in train or valid of this run: the figures are too good")
         answering = load_answering(known)
-        result = replace(score_run(answering, examples, name, progress), seen_in_training=seen)
+        corpus = None
+        if known.task.kind.searches:
+            examples, corpus = answer_others(examples, name, recipe.spec.data, known.task, recipe.base, assets.locate)
+        result = replace(score_run(answering, examples, name, progress, corpus), seen_in_training=seen)
         if chief:
             with hold(folder, progress.note):
                 kept = keep_evaluation(folder, _dated(result, examples, answering))

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kft import strategy
 from kft.api.evaluating import require_same_data
 from kft.api.reading import frames_of, progress_for, split_of
-from kft.deploy.export import Admitted, refuse_there, require_quantizable
+from kft.deploy.export import Admitted, require_quantizable
 from kft.deploy.export import export as write_artifact
 from kft.deploy.formats.all_formats import choose_format
 from kft.deploy.gate import admit
+from kft.deploy.place import refuse_there
 from kft.deploy.signing import require_key, sign_files
 from kft.deploy.wheel import write_wheel
 from kft.errors import RunError, StorageError
 from kft.monitor.reference import NAME as REFERENCE
-from kft.records.exported import note_export
+from kft.records.exported import Exported, note_export
 from kft.records.run_folder import RunFolder, open_run
 from kft.records.shipped import About
 from kft.split.assign import SPLITS
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from kft.train.progress import Progress
 
 
 def export(
@@ -76,7 +80,7 @@ def export(
     if sign is not None:
         require_key(Path(sign), password)
     known, result, forced = admit(open_run(Path(run)), force=force)
-    require_quantizable(known.task, chosen, quantize)
+    require_quantizable(known.task, chosen, quantize, known.recipe.spec.export.gates)
     progress = progress_for(quiet)
     for reason in (known.note, *(f"forced     {reason}" for reason in forced)):
         if reason:
@@ -85,7 +89,10 @@ def export(
         progress.note("gates      export.gates are asked of --quantize; this artifact answers as it was evaluated")
     split = split_of(known.recipe, frames_of(data))
     require_same_data(known.folder, known.receipt, split)
-    card = known.folder.card.read_text(encoding="utf-8") if known.folder.card.is_file() else _card(known.folder)
+
+    def card(about: About) -> str:
+        return _card(known.folder, about, progress)
+
     usable = sum(len(split.part(key)) for key in SPLITS)
     # A row without a label has an input like others.
     unusable = sum("label" not in row.reason for row in split.rejected)
@@ -109,9 +116,23 @@ def export(
     return about
 
 
-def _card(folder: RunFolder) -> str:
-    """Returns the model card of a run that ``kft report`` has not written yet."""
+def _card(folder: RunFolder, about: About, progress: Progress) -> str:
+    """Returns the model card that goes along with an artifact; one that a person has written on goes as it is.
+
+    Args:
+        folder: The run's.
+        about: What is said of the artifact.
+        progress: Told where the card is not made anew.
+    """
     from kft.report.card import render_card
     from kft.report.record import read_record
 
-    return render_card(read_record(folder))
+    record = read_record(folder)
+    if folder.card.is_file():
+        own, known = folder.card.read_text(encoding="utf-8"), record.exports
+        before = (replace(record, exports=known[:count]) for count in range(len(known), -1, -1))
+        if all(own != render_card(each) for each in before):
+            progress.note(f"card       {folder.card} goes along as it is: it knows nothing of this artifact")
+            return own
+    ships = Exported("", about.name, "", about.format, about.created, reference=True, forced=about.forced)
+    return render_card(replace(record, ships=ships))

@@ -11,11 +11,22 @@ import numpy as np
 from kft import replicas
 from kft.answer.artifact import Artifact
 from kft.answer.decide import Decisions
-from kft.answer.fitted import Fitted, Judged, fit_answers, write_fitted
+from kft.answer.fitted import FITS, Fitted, Judged, is_fitted, write_fitted
 from kft.answer.load import Answering, Run, load_artifact
+from kft.api.ranking import Asked, rank_queries
+from kft.data.corpus import Corpus
 from kft.data.examples import Columns, Examples
 from kft.evaluate.apart import Chosen, chosen_by
-from kft.evaluate.evaluate import Beside, ClassReport, Scored, calibrated, report_classes, score, write_evaluation
+from kft.evaluate.evaluate import (
+    Beside,
+    ClassReport,
+    Scored,
+    calibrated,
+    report_classes,
+    score,
+    slices_of,
+    write_evaluation,
+)
 from kft.evaluate.linear import fit_linear, why_no_linear
 from kft.evaluate.overfitting import judge_overfitting
 from kft.evaluate.rounding import measure_rounding, read_rounding, write_rounding
@@ -53,7 +64,7 @@ def score_test(answering: Answering, split: DataSplit, progress: Progress, *, wr
     run, checkpoint = answering.run, answering.best.checkpoint
     if writes:
         seal(run, TRAINED)
-    if answering.best.kind.one_class:
+    if is_fitted(answering.best.kind.labels.form, answering.spec.evaluate):
         # All processes or none: what the model computes, it computes on all of them together.
         if replicas.any_process(answering.fitted is None):
             fitted = _fit_on_valid(answering, split, progress)
@@ -76,7 +87,7 @@ def score_test(answering: Answering, split: DataSplit, progress: Progress, *, wr
         linear = fit_linear(answering.spec, split.without_test(), progress)
     chosen = _chosen(answering, split)
     beside = Beside(forgetting=forgetting, rounding=rounding, chosen=chosen, data=answering.spec.data)
-    result, given = _score(answering, split.test, "test", beside, progress, linear)
+    result, given = _score(answering, Asked(split.test, "test", split.corpus), beside, progress, linear)
     if writes:
         with sealing(run, FIGURES):
             write_evaluation(run, result, given, answering.best.decisions)
@@ -96,17 +107,32 @@ def _rounding(answering: Answering, split: DataSplit, progress: Progress, writes
 
 
 def _chosen(answering: Answering, split: DataSplit) -> Chosen | None:
-    """Returns what valid said of the weights that answer: of its rows that choices were made by."""
+    """Returns what valid said of the weights that answer: of its rows that choices were made by.
+
+    None where valid's queries were answered with fewer documents than test's, so that the figures are of two kinds.
+    """
+    if answering.best.kind.searches:
+        return None
     kept = ~set_aside(answering.spec, split)
     groups = None if split.valid.groups is None else split.valid.groups[kept]
     history = read_history(answering.run.history)
     return chosen_by(history, answering.best.kind.judging.main.name, int(kept.sum()), groups)
 
 
-def score_run(answering: Answering, examples: Examples, name: str, progress: Progress) -> EvaluateResult:
-    """Scores the best checkpoint and, for the paired gain, the probe, on other examples than the run's own."""
+def score_run(
+    answering: Answering, examples: Examples, name: str, progress: Progress, corpus: Corpus | None = None
+) -> EvaluateResult:
+    """Scores the best checkpoint and, for the paired gain, the probe, on other examples than the run's own.
+
+    Args:
+        answering: What the run answers with.
+        examples: With labels.
+        name: What they are called.
+        progress: Told what goes on.
+        corpus: What queries are answered with; None where labels name no documents.
+    """
     run = answering.run
-    if answering.best.kind.one_class and answering.fitted is None:
+    if is_fitted(answering.best.kind.labels.form, answering.spec.evaluate) and answering.fitted is None:
         progress.note(
             f"\nnote       not calibrated: training was cut short; kft evaluate {run.path} calibrates on valid"
         )
@@ -114,7 +140,7 @@ def score_run(answering: Answering, examples: Examples, name: str, progress: Pro
         progress.note("linear     none: it is fitted on the run's own rows, not for other data")
     checkpoint = answering.best.checkpoint
     beside = Beside(forgetting=read_forgetting(run, checkpoint), rounding=read_rounding(run, checkpoint))
-    return _score(answering, examples, name, beside, progress)[0]
+    return _score(answering, Asked(examples, name, corpus), beside, progress)[0]
 
 
 def score_suite(run: Run, suite: Suite, progress: Progress) -> EdgeCaseResult:
@@ -130,7 +156,8 @@ def _run_suite(artifact: Artifact, receipt: Receipt, suite: Suite, progress: Pro
 
 def _fit_on_valid(answering: Answering, split: DataSplit, progress: Progress) -> Fitted:
     spec, asked = answering.spec, answering.spec.evaluate
-    if asked.calibrate == "none" and not (asked.abstain_at or asked.threshold or asked.out_of_scope):
+    form, halves = answering.best.kind.labels.form, asked.label_thresholds.by == "half"
+    if asked.calibrate == "none" and halves and not (asked.abstain_at or asked.threshold or asked.out_of_scope):
         return Fitted()
     progress.note(f"\nfitting    on {len(split.valid):,} examples of valid")
     scored = _answer(answering, split.valid)
@@ -151,7 +178,7 @@ def _fit_on_valid(answering: Answering, split: DataSplit, progress: Progress) ->
         more=more,
         shares=scored.shares,
     )
-    return fit_answers(asked, valid, answering.best.space.labels, spec.data.split_seed)
+    return FITS[form](asked, valid, answering.best.space.labels, spec.data.split_seed)
 
 
 def _unseen(
@@ -174,6 +201,8 @@ def _unseen(
 
 
 def _described(decisions: Decisions) -> str:
+    if decisions.labels is not None:
+        return f"thresholds {decisions.labels.described}"
     lines = [f"temperature {decisions.temperature.value:.3g}" if decisions.temperature.n else "temperature not fitted"]
     if decisions.scope is not None:
         lines.append(f"scope      flags what looks less familiar than {percent(decisions.scope.keep)} of valid")
@@ -222,16 +251,16 @@ def _answer(answering: Answering, examples: Examples) -> Scored:
 
 def _score(
     answering: Answering,
-    examples: Examples,
-    name: str,
+    asked: Asked,
     beside: Beside,
     progress: Progress,
     linear: Callable[[Sequence[Any]], np.ndarray] | None = None,
 ) -> tuple[EvaluateResult, Scored]:
+    examples, name = asked.examples, asked.name
     progress.note(f"\nscoring    {len(examples):,} examples of {name}")
     best, receipt, spec = answering.best, answering.receipt, answering.spec
     suite = suite_of(answering.recipe) if spec.evaluate.suite else None
-    raw = _answer(answering, examples)
+    raw = rank_queries(answering, asked) if best.kind.searches else _answer(answering, examples)
     given = calibrated(raw, best.decisions, None if answering.probe is None else answering.probe.decisions)
     if linear is not None:
         given = replace(given, linear=linear(examples.inputs))
@@ -246,6 +275,8 @@ def _score(
         beside=replace(
             beside,
             report=report,
+            label_thresholds=best.decisions.labels,
+            slices=slices_of(given, spec.evaluate.slice_rows),
             edge_cases=None if suite is None else _run_suite(best, receipt, suite, progress),
             values={"forgetting.retained": gate_value(answering, beside.forgetting)},
         ),
@@ -256,4 +287,4 @@ def _score(
 def _report(answering: Answering, raw: Scored, given: Scored) -> ClassReport:
     run, receipt = answering.run, answering.receipt
     overfitting = judge_overfitting(read_history(run.history), receipt.n.valid - receipt.set_aside)
-    return report_classes(raw, given, answering.best.decisions, overfitting, answering.spec.evaluate.slice_rows)
+    return report_classes(raw, given, answering.best.decisions, overfitting)

@@ -70,6 +70,7 @@ def index(
     update: bool = False,
     remove_many: bool = False,
     skip_unusable: bool = False,
+    width: int | None = None,
     quiet: bool = False,
 ) -> Built:
     """Builds a search index over documents, or changes one; killed in the middle, the same call goes on.
@@ -88,6 +89,7 @@ def index(
         update: Changes an index, so that it holds these documents, and computes what is new.
         remove_many: Lets an update take most documents out.
         skip_unusable: Leaves documents out that cannot be used; index.json lists them.
+        width: Numbers of a vector that are kept: one of ``train.pairs.widths`` of the model; default: all.
         quiet: Prints no progress.
 
     Raises:
@@ -111,6 +113,7 @@ def index(
         skip_unusable=skip_unusable,
         update=update,
         remove_many=remove_many,
+        width=width,
     )
     progress = progress_for(quiet=quiet)
     with progress.task("documents", len(asked.documents.ids)) as tick:

@@ -106,11 +106,13 @@ def told(cost: Quantized) -> Iterator[str]:
     yield f"quantized  {cost.how}: {cost.n:,} of {cost.of:,} test rows beside the answers that were evaluated"
     for name, value in cost.before.items():
         yield f"{metric_title(name):<10} {value:.4f}, now {cost.after[name]:.4f}"
-    drop = cost.accuracy_drop
-    yield f"drop       of accuracy: {drop.value:.4f} [{drop.low:.4f}, {drop.high:.4f}]"
-    yield f"changed    {percent(cost.labels_changed)} of labels, {percent(cost.abstentions_changed)} of abstentions"
+    drop = cost.drop
+    yield f"drop       of {metric_title(cost.metric)}: {drop.value:.4f} [{drop.low:.4f}, {drop.high:.4f}]"
+    labels = "" if cost.labels_changed is None else f"{percent(cost.labels_changed)} of labels, "
+    yield f"changed    {labels}{percent(cost.abstentions_changed)} of abstentions"
     whole, ships = cost.whole, cost.ships
-    yield f"p50, p99   {ships.p50_ms} and {ships.p99_ms} ms a single text; {whole.p50_ms} and {whole.p99_ms} ms before"
+    before = f"{whole.p50_ms} and {whole.p99_ms} ms before"
+    yield f"p50, p99   {ships.p50_ms} and {ships.p99_ms} ms a single example; {before}"
     yield f"size       {ships.bytes / 1e6:.1f} MB; {whole.bytes / 1e6:.1f} MB before"
     for name, gate in cost.gates.items():
         yield f"gate       {name} {gate.rule}: reached {gate.reached}{'' if gate.passed else ', fails'}"

@@ -81,19 +81,24 @@ def print_apart(result: EvaluateResult) -> None:
 def _report_lines(result: EvaluateResult) -> Iterator[str]:
     if result.calibration is not None:
         yield _calibration_line(result.calibration, result.own_ece, "soft " if result.soft else "")
+    if result.label_thresholds is not None:
+        yield f"thresholds  {result.label_thresholds.described}"
+        if result.label_thresholds.why:
+            yield f"            {result.label_thresholds.why}"
     if result.selective is not None and result.selective.rule is not None:
         yield from _abstention_lines(result.selective)
     if result.out_of_scope is not None:
         flagged, right = result.out_of_scope.flagged, result.out_of_scope.right
         yield f"scope       flags {flagged} of these examples, all in scope; right answers among them: {right}"
-    weak = sorted(result.weak_slices, key=lambda part: part.metrics["accuracy"].value)
+    worst_first = 1 if result.higher_is_better else -1
+    weak = sorted(result.weak_slices, key=lambda part: worst_first * next(iter(part.metrics.values())).value)
     looked = sum(part.p_value is not None for part in result.slices or ())
     if looked and not weak:
         yield f"slices      none of {looked} is weaker than the rest beyond chance"
     for part in weak[:MOST_WEAK]:
         assert part.p_value is not None
         yield (
-            f"weak slice  {part.by} {part.value}: accuracy {part.metrics['accuracy']} of {part.n:,} examples "
+            f"weak slice  {part.by} {part.value}: {part.said} of {part.n:,} examples "
             f"(p {part.p_value:.2g}, corrected for {looked} slices)"
         )
     if len(weak) > MOST_WEAK:

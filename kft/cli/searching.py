@@ -33,6 +33,7 @@ SHOWN = 300
 @click.option("--update", is_flag=True, help="Change an index to hold DOCUMENTS, and compute what is new.")
 @click.option("--remove-many", is_flag=True, help="Let an update take most documents out.")
 @click.option("--skip-unusable", is_flag=True, help="Leave documents out that cannot be used; index.json lists them.")
+@click.option("--width", type=int, metavar="N", help="Numbers of a vector that are kept, of those it was trained for.")
 @output_options
 def index(
     artifact: str,
@@ -47,6 +48,7 @@ def index(
     update: bool,
     remove_many: bool,
     skip_unusable: bool,
+    width: int | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -70,6 +72,7 @@ def index(
         update=update,
         remove_many=remove_many,
         skip_unusable=skip_unusable,
+        width=width,
     )
     if as_json:
         print_json(done)

@@ -138,8 +138,8 @@ def verify(artifact: str, public_key: str | None, as_json: bool) -> int:
         told = f"{parity.n:,} of {parity.of:,} test rows as they were evaluated, within {parity.tolerance:g}"
         out.tell(f"parity     {told}")
     if (cost := found.about.quantized) is not None:
-        told = f"{cost.how}; {cost.n:,} of {cost.of:,} test rows, accuracy {cost.after['accuracy']:.4f}"
-        out.tell(f"quantized  {told}, {cost.before['accuracy']:.4f} before")
+        told = f"{cost.how}; {cost.n:,} of {cost.of:,} test rows, {cost.metric} {cost.after[cost.metric]:.4f}"
+        out.tell(f"quantized  {told}, {cost.before[cost.metric]:.4f} before")
     for why in found.forced:
         out.tell(f"forced     {why}")
     out.tell(f"signed     {found.signed}")

@@ -11,6 +11,7 @@ import numpy as np
 
 from kft.compare.answered import Answered, answer_labelled
 from kft.compare.approaches import APPROACHES, Approach
+from kft.compare.at_thresholds import at_thresholds
 from kft.compare.growing import label_curve, why_no_curve
 from kft.compare.halving import with_slope
 from kft.compare.saved import Fitted, Saved
@@ -91,6 +92,7 @@ def run_approaches(
         )
     if asked.tuned_curve:
         fitted = with_slope(setting, fitted, saved)
+    fitted = {name: at_thresholds(setting, each) for name, each in fitted.items()}
     verdict = decide_among(setting, fitted)
     outcomes = _open_test(setting, test, fitted, verdict)
     order = [name for name in APPROACHES.names() if name in fitted or name in skipped]

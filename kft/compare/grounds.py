@@ -156,6 +156,7 @@ class Grounds:
         """The answers of who reads nothing."""
         judging, space = self.task.kind.judging, self.split.space
         shares = label_shares(self.known, self.task.kind, space)
+        assert judging.constant is not None  # what searches is compared elsewhere
         return judging.constant(shares, space, len(self.known))
 
 

@@ -82,7 +82,8 @@ def guess_columns(
     if label is None:
         rest = [name for name in free if name not in (text, pair)]
         spans = _spans_beside(frame, rest) if task.kind.learning.per_token else None
-        label = spans or _guess_label(frame, rest, where, repeats=task.kind.one_class)
+        label = spans or _usual(rest, task.kind.labels.usual)
+        label = label or _guess_label(frame, rest, where, repeats=task.kind.one_class)
     return Columns(text, label, guessed, pair)
 
 

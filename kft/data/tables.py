@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -207,6 +207,16 @@ def _read_texts(task: Task, cells: Sequence[Any], seconds: Sequence[Any], spec: 
     return [(as_text(text), text_problem(text)) for text in texts]
 
 
+def row_texts(cells: Iterable[Any], spec: DataSpec) -> list[tuple[str, str]]:
+    """Returns the text of each cell as a model reads it, and an empty reason or why it cannot be read.
+
+    Example:
+        >>> row_texts(["fine", " "], DataSpec(train="a.csv"))
+        [('fine', ''), (' ', 'empty text')]
+    """
+    return [(as_text(text), text_problem(text)) for text in (clean_cell(cell, spec) for cell in cells)]
+
+
 def _one_row_an_image(
     rows: Rows, task: Task, kept: list[int], inputs: list[Input], labels: list[Any], *, dated: bool
 ) -> tuple[list[int], list[Input], list[Any], tuple[str, ...]]:
@@ -337,7 +347,8 @@ def row_groups(frame: pd.DataFrame, group: GroupSpec | None, name: str) -> list[
 
 def _other_columns(frame: pd.DataFrame, spec: DataSpec, name: str, rows: Sequence[int]) -> dict[str, np.ndarray]:
     found = {}
-    for key, columns in (("slices", spec.slices), ("sensitive", spec.sensitive)):
+    negative = () if spec.negative is None else (spec.negative,)
+    for key, columns in (("slices", spec.slices), ("sensitive", spec.sensitive), ("negative", negative)):
         for column in columns:
             require_column(frame, column, f"data.{key}", name, expected=f"a column named in data.{key}")
             cells = list(frame[column])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kft.deploy.parity import decided
+from kft.deploy.reference import Reference
 from kft.deploy.runner.model import Model, open_model
 from kft.deploy.runner.trace import Stages
 from kft.errors import GateError
@@ -24,6 +26,7 @@ from kft.records.shipped import About
 if TYPE_CHECKING:
     from kft.answer.artifact import Artifact
     from kft.data.examples import Examples
+    from kft.tasks.task import AnswerKind
 
 TIMED = 100
 """Examples that are timed, one by one, in each round."""
@@ -38,13 +41,13 @@ class Answered:
     Attributes:
         test: The rows.
         of: How many there are in the test split.
-        expected: As they were evaluated.
+        evaluated: As they were evaluated.
         found: By what ships, in a process without kft.
     """
 
     test: Examples
     of: int
-    expected: Stages
+    evaluated: Reference
     found: Stages
 
 
@@ -53,30 +56,60 @@ def measure_cost(answered: Answered, artifact: Artifact, how: str, sizes: tuple[
 
     Args:
         answered: Rows of the test split.
-        artifact: What was evaluated; one class of many.
+        artifact: What was evaluated.
         how: As ``--quantize`` has it.
         sizes: Of the model before and after; see ``measure_footprints``.
     """
-    judging, labels, groups = artifact.kind.judging, answered.test.labels, answered.test.groups
-    assert labels is not None
-    truth = judging.truth(list(labels), artifact.space)
-    before, after = (
-        np.stack([row["probabilities"] for row in stages.outputs]) for stages in (answered.expected, answered.found)
-    )
-    pairs = list(zip(answered.expected.answers, answered.found.answers, strict=True))
+    judging, form, evaluated = artifact.kind.judging, artifact.kind.labels.form, answered.evaluated
+    truth, before, after = evaluated.truth, evaluated.judged, JUDGED[form](artifact, answered)
+    pairs = list(zip(evaluated.stages.answers, answered.found.answers, strict=True))
+    better, worse = (before, after) if judging.main.higher_is_better else (after, before)
+    changed = float(np.mean([decided(one) != decided(other) for one, other in pairs]))
     return Quantized(
         how=how,
         n=len(pairs),
         of=answered.of,
         before={name: metric.value(truth, before) for name, metric in judging.metrics.items()},
         after={name: metric.value(truth, after) for name, metric in judging.metrics.items()},
-        accuracy_drop=paired_difference(judging.metrics["accuracy"], truth, before, after, groups),
-        labels_changed=float(np.mean([one["label"] != other["label"] for one, other in pairs])),
+        metric=judging.main.name,
+        drop=paired_difference(judging.main, truth, better, worse, answered.test.groups),
+        labels_changed=changed if "labels_changed" in gates_of(artifact.kind) else None,
         abstentions_changed=float(np.mean([one["abstain"] != other["abstain"] for one, other in pairs])),
         whole=sizes[0],
         ships=sizes[1],
         gates={},
     )
+
+
+def _probabilities(artifact: Artifact, answered: Answered) -> Any:
+    return np.stack([row["probabilities"] for row in answered.found.outputs])
+
+
+def _labels(artifact: Artifact, answered: Answered) -> Any:
+    probabilities, thresholds = _probabilities(artifact, answered), artifact.decisions.labels
+    return probabilities if thresholds is None else thresholds.centred(probabilities)
+
+
+def _spans(artifact: Artifact, answered: Answered) -> Any:
+    offsets = answered.evaluated.offsets
+    own = zip(answered.found.outputs, offsets, strict=True)  # tokens behind a text's own are padding
+    return artifact.kind.judging.answers([row["logits"][: len(places)] for row, places in own], artifact.space, offsets)
+
+
+JUDGED: dict[str, Callable[[Artifact, Answered], Any]] = {
+    "class": _probabilities,
+    "set": _labels,
+    "number": lambda artifact, answered: np.stack([row["value"] for row in answered.found.outputs]),
+    "spans": _spans,
+}
+"""By the form of the labels: what ships has answered, as the metrics take it."""
+
+
+def gates_of(kind: AnswerKind) -> tuple[ExportGate, ...]:
+    """Returns what ``export.gates`` can ask for of such answers."""
+    named: tuple[ExportGate, ...] = ("accuracy_drop",) if kind.judging.main.name == "accuracy" else ()
+    changed: tuple[ExportGate, ...] = () if kind.labels.form == "number" else ("labels_changed",)
+    return ("drop", *named, *changed, "p50_ms", "p99_ms", "megabytes")
 
 
 def measure_footprints(folder: Path, about: About, whole: Path, inputs: Sequence[Any]) -> tuple[Footprint, Footprint]:

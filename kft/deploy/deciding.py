@@ -94,14 +94,29 @@ class OneClass(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="kft")
 class SeveralLabels(keras.layers.Layer):
-    """The probability of each label by itself, and how probable it is that all are as said."""
+    """The probability of each label by itself, and how probable it is that all are as said.
+
+    Args:
+        thresholds: From which probability on each label is said, which is then an output too; None: one half.
+    """
+
+    def __init__(self, thresholds: list[float] | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.own = {"thresholds": thresholds}
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), **self.own}
 
     def call(self, logits: Any) -> dict[str, Any]:
         probabilities = ops.sigmoid(logits)
-        return {
-            "probabilities": probabilities,
-            "confidence": ops.prod(ops.maximum(probabilities, 1 - probabilities), axis=-1),
-        }
+        thresholds = self.own["thresholds"]
+        if thresholds is None:
+            said = {}
+            each = ops.maximum(probabilities, 1 - probabilities)
+        else:
+            said = {"said": probabilities >= ops.convert_to_tensor(thresholds, "float32")}
+            each = ops.where(said["said"], probabilities, 1 - probabilities)
+        return {"probabilities": probabilities, **said, "confidence": ops.prod(each, axis=-1)}
 
 
 @keras.saving.register_keras_serializable(package="kft")

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import shutil
 import tempfile
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,11 +15,12 @@ import numpy as np
 
 from kft.answer.load import Run, load_artifact
 from kft.deploy.bundle import packages_for, run_script
-from kft.deploy.cost import Answered, failures, measure_cost, measure_footprints, pass_gates
+from kft.deploy.cost import Answered, failures, gates_of, measure_cost, measure_footprints, pass_gates
 from kft.deploy.evaluated import require_as_evaluated
-from kft.deploy.formats.format import Format, Source, Written
+from kft.deploy.formats.format import Format, Source
 from kft.deploy.near import Near
 from kft.deploy.parity import answered_alone, hold_reading, hold_to
+from kft.deploy.place import building
 from kft.deploy.reference import make_reference
 from kft.deploy.referring import Referred, write_reference
 from kft.deploy.runner.trace import Stages
@@ -31,14 +28,17 @@ from kft.deploy.strings.proof import hold_graph
 from kft.deploy.watching import Looked
 from kft.errors import UsageError
 from kft.monitor.reference import MOST_ROWS as MOST_REFERRED
+from kft.recipe.evaluation import ExportGate
 from kft.records.calibration import Calibration
 from kft.records.document import read_if_there
-from kft.records.files import require_writable, storage_errors, write_file
+from kft.records.files import write_file
 from kft.records.metrics import EvaluateResult
-from kft.records.shipped import NAME, About, Parity, Reading, write_about
+from kft.records.shipped import About, Parity, Reading, write_about
 from kft.runtime import quiet_stderr
 
 if TYPE_CHECKING:
+    import keras
+
     from kft.answer.artifact import Artifact
     from kft.data.examples import Examples
     from kft.tasks.task import Task
@@ -63,7 +63,7 @@ class Admitted:
         valid: The valid split: what new rows are held against, beside test rows.
         rows: Of all splits; and those beside them whose input could not be used.
         forced: Why it would have been refused.
-        card: Its model card, as Markdown.
+        card: What is said of the artifact to its model card, as Markdown.
         quantize: As ``--quantize`` has it; empty for numbers as they were evaluated.
         force: Whether it ships although gates fail.
         keep_examples: So many test rows go along as they are, for people to look at.
@@ -75,10 +75,40 @@ class Admitted:
     valid: Examples
     rows: tuple[int, int]
     forced: tuple[str, ...]
-    card: str
+    card: Callable[[About], str]
     quantize: str = ""
     force: bool = False
     keep_examples: int = 0
+
+
+@dataclass(frozen=True)
+class _Making:
+    """An artifact while it is built.
+
+    Attributes:
+        admitted: What ships.
+        artifact: The run's.
+        graph: Of it, that is written.
+        format: How.
+        test: Test rows that are answered.
+        folder: Of the new artifact.
+        whole: The model's file as it was evaluated: in that folder, or elsewhere where smaller numbers ship.
+        progress: Told what goes on.
+    """
+
+    admitted: Admitted
+    artifact: Artifact
+    graph: keras.Model
+    format: Format
+    test: Examples
+    folder: Path
+    whole: Path
+    progress: Progress
+
+    @property
+    def near(self) -> Near:
+        """What counts as equal."""
+        return Near(self.artifact.kind.labels.form, self.artifact.decisions, self.format.tolerance)
 
 
 def export(
@@ -102,72 +132,82 @@ def export(
         GateError: Quantizing costs more than ``export.gates`` allow; likewise.
         StorageError: The disk is full or the folder cannot be written.
     """
-    from kft.deploy.graph import answering_graph
-
     with building(destination) as folder, tempfile.TemporaryDirectory(prefix="kft-whole-") as work:
-        artifact = load_artifact(admitted.run)
-        progress.note(f"graph      {format_.name}: {format_.about}")
-        graph = answering_graph(artifact)
-        quantization = format_.quantization(admitted.quantize) if admitted.quantize else None
-        whole = (folder if quantization is None else Path(work)) / format_.model
-        test = admitted.test.take(_rows(len(admitted.test), admitted.run.recipe.spec.seed))
-        assert test.labels is not None
-        inputs = list(test.inputs)
-        source = Source(graph, artifact, inputs[:GOLDEN])
-        written = _write_model(source, format_, admitted.quantize, (whole, folder / format_.model), progress)
-        if artifact.reader.tokenizer is not None:
-            artifact.reader.tokenizer.tokenizer.save(str(folder / "tokenizer.json"))
-        alone = bool(quantization and quantization.alone)
-        about = replace(_about(admitted, artifact, format_, graph), takes=written.takes, alone=alone)
-        write_file(folder / "run.py", run_script(about))
-        write_file(folder / "card.md", admitted.card)
-        progress.note(f"proof      {len(test):,} of {len(admitted.test):,} test rows, in a process without kft")
-        near = Near(about.answers, artifact.decisions, format_.tolerance)
-        reference = make_reference(artifact, inputs, list(test.labels))
-        require_as_evaluated(admitted.run, list(test.ids), reference, near)
-        write_file(folder / "golden.jsonl", _golden(inputs, reference.stages))
-        write_about(folder, about)
-        found = answered_alone(folder, inputs, _names(about.packages))
-        answered = Answered(test, len(admitted.test), reference.stages, found)
-        if quantization is None:
-            verdict = hold_to(reference.stages, found, inputs, near)
-            if about.takes:
-                hold_graph(folder, about, reference.stages, found, near, inputs)
-        else:
-            hold_reading(reference.stages, found, inputs)
-        progress.note(_refer(admitted, artifact, about, folder, found))
-        if quantization is not None:
-            about = _with_cost(admitted, artifact, about, answered, (folder, whole))
-        else:
-            counts = {"n": len(test), "of": len(admitted.test), "golden": min(GOLDEN, len(test))}
-            about = replace(about, parity=Parity(**counts, tolerance=format_.tolerance, **vars(verdict)))
+        making = _begin(admitted, format_, progress, (folder, Path(work)))
+        about = _write(making)
+        about = _proven(making, about)
+        write_file(folder / "card.md", admitted.card(about))
         about = write_about(folder, about)
         finish(folder, about)
     return about
 
 
-def _write_model(
-    source: Source, format_: Format, quantize: str, places: tuple[Path, Path], progress: Progress
-) -> Written:
-    """Writes the model as it was evaluated, and in smaller numbers where they are asked for.
+def _begin(admitted: Admitted, format_: Format, progress: Progress, folders: tuple[Path, Path]) -> _Making:
+    """Loads what ships.
 
     Args:
-        source: What is written.
-        format_: How.
-        quantize: As ``--quantize`` has it; empty for numbers as they were evaluated.
-        places: Of the model as it was evaluated, and of what ships: the same place where nothing is quantized.
+        admitted: The run's.
+        format_: Of the model's file.
         progress: Told what goes on.
+        folders: Of the new artifact, and for what is only needed meanwhile.
     """
-    whole, ships = places
+    from kft.deploy.graph import answering_graph
+
+    artifact = load_artifact(admitted.run)
+    progress.note(f"graph      {format_.name}: {format_.about}")
+    test = admitted.test.take(_rows(len(admitted.test), admitted.run.recipe.spec.seed))
+    whole = folders[1 if admitted.quantize else 0] / format_.model
+    return _Making(admitted, artifact, answering_graph(artifact), format_, test, folders[0], whole, progress)
+
+
+def _write(making: _Making) -> About:
+    """Writes the model and what reads for it; returns what is said of it so far."""
+    format_, how, folder = making.format, making.admitted.quantize, making.folder
+    source = Source(making.graph, making.artifact, list(making.test.inputs)[:GOLDEN])
+    quantization = format_.quantization(how) if how else None
     with quiet_stderr():  # converters start sessions of their own; what they say is shown if they fail
-        written = format_.write(source, whole)
+        written = format_.write(source, making.whole)
     if written.note:
-        progress.note(written.note)
-    if quantize:
-        quantization = format_.quantization(quantize)
-        progress.note(f"quantized  {quantize}: {quantization.about}")
-        quantization.write(source.graph, whole, ships)
-    return written
+        making.progress.note(written.note)
+    if quantization is not None:
+        making.progress.note(f"quantized  {how}: {quantization.about}")
+        quantization.write(making.graph, making.whole, folder / format_.model)
+    if making.artifact.reader.tokenizer is not None:
+        making.artifact.reader.tokenizer.tokenizer.save(str(folder / "tokenizer.json"))
+    about = _about(making.admitted, making.artifact, format_, making.graph)
+    about = replace(about, takes=written.takes, alone=bool(quantization and quantization.alone))
+    write_file(folder / "run.py", run_script(about))
+    return about
+
+
+def _proven(making: _Making, about: About) -> About:
+    """Answers test rows in a process without kft; returns also that they are equal, or what smaller numbers cost.
+
+    Raises:
+        ParityError: They are not as evaluated.
+        GateError: They cost too much.
+    """
+    admitted, folder, test, near = making.admitted, making.folder, making.test, making.near
+    assert test.labels is not None
+    inputs, of = list(test.inputs), len(admitted.test)
+    making.progress.note(f"proof      {len(test):,} of {of:,} test rows, in a process without kft")
+    reference = make_reference(making.artifact, inputs, list(test.labels))
+    require_as_evaluated(admitted.run, list(test.ids), reference, near)
+    write_file(folder / "golden.jsonl", _golden(inputs, reference.stages))
+    write_about(folder, about)
+    found = answered_alone(folder, inputs, _names(about.packages))
+    if admitted.quantize:
+        hold_reading(reference.stages, found, inputs)
+    else:
+        verdict = hold_to(reference.stages, found, inputs, near)
+        if about.takes:
+            hold_graph(folder, about, reference.stages, found, near, inputs)
+        counts = {"n": len(test), "of": of, "golden": min(GOLDEN, len(test))}
+        about = replace(about, parity=Parity(**counts, tolerance=near.tolerance, **vars(verdict)))
+    making.progress.note(_refer(admitted, making.artifact, about, folder, found))
+    if admitted.quantize:
+        about = _with_cost(making, about, Answered(test, of, reference, found))
+    return about
 
 
 def _refer(admitted: Admitted, artifact: Artifact, about: About, folder: Path, found: Stages) -> str:
@@ -198,101 +238,47 @@ def _refer(admitted: Admitted, artifact: Artifact, about: About, folder: Path, f
     return f"reference  {len(made.gauges)} gauges of {rows}, {size / 1e6:.2f} MB, for kft monitor"
 
 
-def _with_cost(
-    admitted: Admitted, artifact: Artifact, about: About, answered: Answered, places: tuple[Path, Path]
-) -> About:
-    """Returns what is said of a quantized artifact, whose folder and whose model before are given."""
-    folder, whole = places
-    sizes = measure_footprints(folder, about, whole, answered.test.inputs)
-    cost = measure_cost(answered, artifact, admitted.quantize, sizes)
+def _with_cost(making: _Making, about: About, answered: Answered) -> About:
+    """Returns what is said of a quantized artifact, with what that costs.
+
+    Raises:
+        GateError: A gate of the recipe fails.
+    """
+    admitted = making.admitted
+    sizes = measure_footprints(making.folder, about, making.whole, answered.test.inputs)
+    cost = measure_cost(answered, making.artifact, admitted.quantize, sizes)
     gates = pass_gates(cost, admitted.run.recipe.spec.export.gates, force=admitted.force)
     forced = (*about.forced, *(f"gate {failed}" for failed in failures(gates)))
     return replace(about, quantized=replace(cost, gates=gates), forced=forced)
 
 
-def require_quantizable(task: Task, format_: Format, quantize: str) -> None:
-    """Refuses to quantize what nobody has measured.
+def require_quantizable(task: Task, format_: Format, quantize: str, gates: Iterable[ExportGate] = ()) -> None:
+    """Refuses to quantize what would gain nothing, and gates that nothing could pass.
 
     Raises:
-        UsageError: The format has no such numbers, or the task is another than those that were measured.
+        UsageError: The format has no such numbers, they are none for such inputs, or a gate asks for what an answer of
+            this task does not have.
     """
     if not quantize:
         return
-    format_.quantization(quantize)
-    if not task.kind.one_class or task.reads.name == "image":
+    why = format_.quantization(quantize).not_for.get(task.reads.medium, "")
+    if why:
         raise UsageError(
-            f"{task.name} is not quantized: what it would cost has not been measured",
+            f"a model of {task.reads.medium}s is not quantized so: {why}",
             where="--quantize",
             received=quantize,
-            expected="a run that answers texts with one class of many",
-            next_step="leave out --quantize",
+            expected="float16, where the format has it, or no --quantize",
+            next_step="docs/shipping.md says what each format can be, and what that costs",
         )
-
-
-def refuse_there(destination: Path) -> None:
-    """Refuses a folder that is there already: an artifact is never overwritten.
-
-    Raises:
-        UsageError: It is taken.
-        StorageError: This user may not write there.
-    """
-    if destination.exists():
-        is_ours = (destination / NAME).is_file()
+    unknown = sorted(set(gates) - set(gates_of(task.kind)))
+    if unknown:
         raise UsageError(
-            "the folder already exists; an artifact is never overwritten",
-            where=str(destination),
-            received="an artifact" if is_ours else "something else",
-            expected="a folder that does not exist yet",
-            next_step="choose another DEST, or remove this one",
+            f"an answer of {task.name} has nothing that this gate could be asked of",
+            where="export.gates",
+            received=", ".join(unknown),
+            expected="of " + ", ".join(gates_of(task.kind)),
+            next_step=f"drop: what {task.kind.judging.main.name} may lose",
         )
-    require_writable(destination.parent)
-
-
-@contextmanager
-def building(destination: Path) -> Iterator[Path]:
-    """Gives a folder beside the destination, which takes its place when the body ends; or is gone when it fails.
-
-    One process at a time builds there: two would mix their files, and each would vouch for the other's.
-
-    Raises:
-        UsageError: Another process builds it, or has built it meanwhile.
-        StorageError: The disk is full or the folder cannot be written.
-    """
-    temporary = destination.with_name(f".{destination.name}.tmp")
-    with storage_errors(destination):
-        temporary.mkdir(parents=True, exist_ok=True)
-        with _held(temporary, destination):
-            try:
-                for litter in temporary.iterdir():  # of an export that was killed
-                    shutil.rmtree(litter) if litter.is_dir() and not litter.is_symlink() else litter.unlink()
-                yield temporary
-                refuse_there(destination)
-                temporary.rename(destination)
-            except BaseException:
-                shutil.rmtree(temporary, ignore_errors=True)
-                raise
-
-
-@contextmanager
-def _held(folder: Path, destination: Path) -> Iterator[None]:
-    """Locks a folder itself, so that no file is left: the lock goes with its process, however that ends."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            free = folder.is_dir() and os.path.samestat(os.fstat(handle), folder.stat())  # else renamed just now
-        except BlockingIOError:
-            free = False
-        if not free:
-            raise UsageError(
-                "another process exports to the same folder",
-                where=str(destination),
-                expected="one export at a time",
-                next_step="wait for it, or choose another DEST",
-            )
-        yield
-    finally:
-        os.close(handle)
 
 
 def _about(admitted: Admitted, artifact: Artifact, format_: Format, graph: Any) -> About:
@@ -302,9 +288,11 @@ def _about(admitted: Admitted, artifact: Artifact, format_: Format, graph: Any) 
         reading = replace(reading, **vars(sizing))
     else:
         cut, data = artifact.reader.max_tokens, spec.data
-        reading = replace(reading, max_tokens=cut, html=data.html, redact=data.redact, tail=artifact.reader.tail)
-        if artifact.reader.windows is not None:
-            reading = replace(reading, overlap=artifact.reader.windows.overlap, windows=artifact.reader.windows.most)
+        reading = replace(reading, max_tokens=cut, html=data.html, redact=data.redact, **vars(spec.model.prompts))
+        windows = artifact.reader.windows
+        if windows is not None:
+            reading = replace(reading, overlap=windows.overlap, windows=windows.most)
+        reading = replace(reading, tail=artifact.reader.tail)
     about = About(
         name=run.recipe.name,
         version="",
@@ -316,10 +304,11 @@ def _about(admitted: Admitted, artifact: Artifact, format_: Format, graph: Any) 
         model=format_.model,
         inputs=tuple(graph.input),
         outputs=tuple(graph.output),
+        widths=spec.train.pairs.widths,
         reader=reading,
         packages=format_.packages,
         checkpoint=artifact.checkpoint,
-        calibration=read_if_there(Calibration, run.folder.calibration) if task.kind.one_class else None,
+        calibration=read_if_there(Calibration, run.folder.calibration),
         metrics=admitted.result.metrics,
         gates=admitted.result.gates,
         parity=None,

@@ -26,7 +26,8 @@ def answering_graph(artifact: Artifact) -> keras.Model:
 
     Every graph has ``logits``, and ``vectors`` where its head pools. The rest depends on what is answered:
     ``probabilities label confidence abstain foreign`` for one class of many, ``probabilities confidence`` for several
-    labels, ``value`` for a number, ``label confidence`` of each token for spans.
+    labels, and ``said`` where these have thresholds, ``value`` for a number, ``label confidence`` of each token for
+    spans, ``embedding`` where queries are compared with documents.
 
     Args:
         artifact: As it was loaded from a run; the graph shares its layers.
@@ -74,10 +75,16 @@ def _in_units(given: Mapping[str, Any], space: AnswerSpace, decisions: Decisions
     return InUnits(mean=space.mean, std=space.std, name="decide")(given[LOGITS])
 
 
+def _several(given: Mapping[str, Any], space: AnswerSpace, decisions: Decisions) -> dict[str, Any]:
+    thresholds = None if decisions.labels is None else list(decisions.labels.values)
+    return SeveralLabels(thresholds=thresholds, name="decide")(given[LOGITS])
+
+
 LAST: dict[str, Callable[[Mapping[str, Any], AnswerSpace, Decisions], dict[str, Any]]] = {
     "class": _one_class,
-    "set": lambda given, space, decisions: SeveralLabels(name="decide")(given[LOGITS]),
+    "set": _several,
     "number": _in_units,
+    "documents": lambda given, space, decisions: {"embedding": keras.layers.Identity(name="decide")(given[LOGITS])},
     "spans": lambda given, space, decisions: WordTags(name="decide")(given[LOGITS]),
 }
 """By the form of the labels: the last layer, and its outputs."""

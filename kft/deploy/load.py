@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,9 @@ from kft.records.shipped import NAME, About, read_about
 
 if TYPE_CHECKING:
     import tokenizers
+
+EMBEDDING = "embedding"
+"""The graph's output that is the answer of a model of text-embedding."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,12 @@ class Shipped:
         """
         return self._model.predict(inputs)
 
-    def vectors(self, texts: Sequence[str]) -> np.ndarray:
-        """Returns ``float32[texts, width]``: what the model's head is given of each text.
+    def vectors(self, texts: Sequence[str], *, side: str = "query") -> np.ndarray:
+        """Returns ``float32[texts, width]``: what a model of text-embedding answers, else what the head is given.
 
         Args:
             texts: Those longer than ``about.reader.max_tokens`` are cut.
+            side: What they are: ``query`` or ``document``; prompts may differ.
 
         Raises:
             DataError: A text is empty; names its row, counted from 1.
@@ -64,12 +68,14 @@ class Shipped:
                 where=str(self.folder),
                 received=f"task {about.task}, outputs {', '.join(about.outputs)}",
                 expected="a model that reads one text and gives vectors",
-                next_step="train and export a model of task text-classification, and name it here",
+                next_step="train and export a model of task text-embedding or text-classification, and name it here",
             )
         model, rows = self._model, []
+        reader = replace(model.reader, before=getattr(about.reader, side))
         for start in range(0, len(texts), READ_AT_ONCE):
-            rows += model.compute(model.reader.read(texts[start : start + READ_AT_ONCE]))
-        return np.stack([row["vectors"] for row in rows]).astype(np.float32)
+            rows += model.compute(reader.read(texts[start : start + READ_AT_ONCE]))
+        name = EMBEDDING if EMBEDDING in about.outputs else "vectors"
+        return np.stack([row[name] for row in rows]).astype(np.float32)
 
     @cached_property
     def tokenizer(self) -> tokenizers.Tokenizer:

@@ -44,7 +44,8 @@ def _one_class(outputs: Row, decisions: Decisions, tolerance: float) -> bool:
 
 
 def _labels(outputs: Row, decisions: Decisions, tolerance: float) -> bool:
-    return bool((np.abs(outputs["probabilities"] - 0.5) <= tolerance).any())
+    thresholds = 0.5 if decisions.labels is None else np.array(decisions.labels.values)
+    return bool((np.abs(outputs["probabilities"] - thresholds) <= tolerance).any())
 
 
 def _spans(outputs: Row, decisions: Decisions, tolerance: float) -> bool:
@@ -57,6 +58,7 @@ BORDERS: dict[str, Callable[[Row, Decisions, float], bool]] = {
     "class": _one_class,
     "set": _labels,
     "number": lambda outputs, decisions, tolerance: False,
+    "documents": lambda outputs, decisions, tolerance: False,
     "spans": _spans,
 }
 """By the form of the labels."""

@@ -19,8 +19,8 @@ from kft.errors import ParityError
 
 STAGE_OF = {
     **{"vectors": "vectors", "logits": "logits"},
-    **dict.fromkeys(("probabilities", "confidence", "value"), "calibration"),
-    **dict.fromkeys(("abstain", "foreign"), "rule"),
+    **dict.fromkeys(("probabilities", "confidence", "value", "embedding"), "calibration"),
+    **dict.fromkeys(("said", "abstain", "foreign"), "rule"),
 }
 """Which step an output belongs to. What the most probable label is hangs on the probabilities alone."""
 ALONE = """
@@ -122,7 +122,7 @@ def hold_to(expected: Stages, found: Stages, inputs: Sequence[Any], near: Near) 
     rows = list(zip(expected.answers, found.answers, strict=True))
     (name, *_) = (name for name, stage in STAGE_OF.items() if stage == "calibration" and name in expected.outputs[0])
     far = max(float(np.max(gap)) for gap in _gaps(name, expected, found))
-    return Verdict(far, sum(_decided(one) != _decided(other) for one, other in rows))
+    return Verdict(far, sum(decided(one) != decided(other) for one, other in rows))
 
 
 def hold_reading(expected: Stages, found: Stages, inputs: Sequence[Any]) -> None:
@@ -165,8 +165,8 @@ def _differences(expected: Stages, found: Stages, near: Near) -> Iterator[tuple[
         for name in (name for name, of in STAGE_OF.items() if of == stage and name in expected.outputs[0]):
             yield from ((stage, *found_at) for found_at in _apart(name, expected, found, near))
     for row, (one, other) in enumerate(zip(expected.answers, found.answers, strict=True)):
-        if _decided(one) != _decided(other) and not near.may_differ(expected.outputs[row]):
-            yield "name", row, _short(_decided(one)), _short(_decided(other))
+        if decided(one) != decided(other) and not near.may_differ(expected.outputs[row]):
+            yield "name", row, _short(decided(one)), _short(decided(other))
 
 
 def _apart(name: str, expected: Stages, found: Stages, near: Near) -> Iterator[tuple[int, str, str]]:
@@ -174,7 +174,9 @@ def _apart(name: str, expected: Stages, found: Stages, near: Near) -> Iterator[t
     for row, gap in enumerate(_gaps(name, expected, found)):
         one, other = expected.outputs[row][name], found.outputs[row][name]
         within = np.max(gap) <= near.tolerance  # never where one is no number
-        if not within and not (one.dtype == bool and near.may_differ(expected.outputs[row])):
+        # How sure all labels are as said jumps with a label that may be said or not.
+        jumps = one.dtype == bool or (name == "confidence" and "said" in expected.outputs[row])
+        if not within and not (jumps and near.may_differ(expected.outputs[row])):
             at = int(np.argmax(gap))
             said, heard = (f"{name} {np.ravel(values)[at : at + 3].tolist()}" for values in (one, other))
             yield row, said, heard
@@ -184,14 +186,14 @@ def _gaps(name: str, expected: Stages, found: Stages) -> Iterator[np.ndarray]:
     """Yields how far each row's output lies from the evaluated one: probabilities, else in standard deviations."""
     pairs = [(one[name], other[name]) for one, other in zip(expected.outputs, found.outputs, strict=True)]
     unit = 1.0
-    if name in ("vectors", "logits", "value"):
+    if name in ("vectors", "logits", "value", "embedding"):
         unit = float(np.concatenate([np.ravel(one) for one, _ in pairs]).std()) or 1.0
     for one, other in pairs:
         other = other[: len(one)] if one.ndim else other  # tokens behind a text's own are padding
         yield np.full(1, np.inf) if one.shape != other.shape else np.abs(one * 1.0 - other * 1.0) / unit
 
 
-def _decided(answer: Mapping[str, Any]) -> Any:
+def decided(answer: Mapping[str, Any]) -> Any:
     """What an answer says, without its figures and reasons."""
     said = {name: answer[name] for name in DECIDED if name in answer}
     if "spans" in said:

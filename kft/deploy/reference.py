@@ -27,11 +27,17 @@ class Reference:
         stages: Step by step.
         said: Of each input, prediction and confidence as predictions.csv has them.
         abstains: Which answers are withheld.
+        truth: What would be right, as the metrics take it.
+        judged: The answers, likewise.
+        offsets: Where each token stands; only for tagging.
     """
 
     stages: Stages
     said: list[tuple[str, str]]
     abstains: np.ndarray
+    truth: Any
+    judged: Any
+    offsets: Any
 
 
 def make_reference(artifact: Artifact, inputs: Sequence[Any], labels: Sequence[Any]) -> Reference:
@@ -59,6 +65,9 @@ def make_reference(artifact: Artifact, inputs: Sequence[Any], labels: Sequence[A
         for row, value in zip(outputs, values, strict=True):
             row[name] = np.asarray(value)
     truth = kind.judging.truth(list(labels), space)
+    thresholds = artifact.decisions.labels
+    judged = answers if thresholds is None else thresholds.centred(answers)
+    space = space.cut_by(thresholds)
     rows = [kind.judging.row(right, answer, space) for right, answer in zip(truth, answers, strict=True)]
     decoded, normalised = zip(*(_as_read(artifact, given) for given in cleaned), strict=True)
     names = tuple(name for name in found.source.columns if name != IMAGES)
@@ -69,7 +78,7 @@ def make_reference(artifact: Artifact, inputs: Sequence[Any], labels: Sequence[A
         outputs=outputs,
         answers=[as_document(answer) for answer in artifact.named(cleaned, found)],
     )
-    return Reference(stages, [(said, sure) for _, said, sure in rows], abstains)
+    return Reference(stages, [(said, sure) for _, said, sure in rows], abstains, truth, judged, found.offsets)
 
 
 def _as_read(artifact: Artifact, given: Any) -> tuple[str, str]:
@@ -97,17 +106,23 @@ def _one_class(artifact: Artifact, found: Computed, answers: np.ndarray) -> Colu
     }
 
 
+def _labels(artifact: Artifact, found: Computed, answers: np.ndarray) -> Columns:
+    thresholds = artifact.decisions.labels
+    if thresholds is None:
+        return {"probabilities": answers, "confidence": np.maximum(answers, 1 - answers).prod(axis=1)}
+    said = thresholds.said(answers)
+    return {"probabilities": answers, "said": said, "confidence": np.where(said, answers, 1 - answers).prod(axis=1)}
+
+
 def _spans(artifact: Artifact, found: Computed, answers: Any) -> Columns:
     return {"confidence": [np.exp(log_softmax(row)).max(axis=-1) for row in found.outputs]}
 
 
 OUTPUTS: dict[str, Callable[[Artifact, Computed, Any], Columns]] = {
     "class": _one_class,
-    "set": lambda artifact, found, answers: {
-        "probabilities": answers,
-        "confidence": np.maximum(answers, 1 - answers).prod(axis=1),
-    },
+    "set": _labels,
     "number": lambda artifact, found, answers: {"value": np.asarray(answers)},
+    "documents": lambda artifact, found, answers: {"embedding": np.asarray(answers)},
     "spans": _spans,
 }
 """By the form of the labels: outputs of the graph beside logits and vectors."""

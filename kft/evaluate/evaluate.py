@@ -14,7 +14,7 @@ from kft.answer.decide import Decisions
 from kft.evaluate.apart import Chosen, judge_valid
 from kft.evaluate.certainty import judge_calibration, judge_scope, judge_selection
 from kft.evaluate.slices import cut, judge_slices, worst_of
-from kft.metrics.intervals import estimate_all, paired_difference, same_answers
+from kft.metrics.intervals import estimate, estimate_all, paired_difference, same_answers
 from kft.metrics.soft import entropy
 from kft.recipe.schema import DataSpec
 from kft.records.csv_file import write_csv
@@ -32,6 +32,7 @@ from kft.records.metrics import (
     SliceResult,
 )
 from kft.records.rounding import RoundingResult
+from kft.records.rules import LabelThresholds
 from kft.records.run_folder import RunFolder
 from kft.tasks.task import AnswerKind, AnswerSpace
 
@@ -57,6 +58,8 @@ class Scored:
         columns: Columns that slices are cut by.
         vectors: What the head's last layer reads of each, ``float[n, width]``; None where nobody asked for it.
         shares: ``float[n, classes]``: soft labels; None where labels are not soft.
+        shown: The answers as people read them; None where these are ``answers``.
+        rivals: What others answer that know no training row, by their names.
     """
 
     kind: AnswerKind
@@ -71,6 +74,8 @@ class Scored:
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)
     vectors: np.ndarray | None = None
     shares: np.ndarray | None = None
+    shown: Any = None
+    rivals: Mapping[str, Any] = field(default_factory=dict)
 
     def estimates(self, answers: Any) -> dict[str, Estimate]:
         """Returns every metric of some answers to these examples; against the shares too where labels are soft."""
@@ -88,24 +93,18 @@ class ClassReport:
     Attributes:
         calibration: How well the probabilities fit.
         selective: What abstention comes to.
-        slices: The same metrics on parts of the examples.
         overfitting: The gap along training.
         out_of_scope: What flagging foreign inputs takes away; None where that was not asked for.
     """
 
     calibration: CalibrationResult
     selective: SelectiveResult
-    slices: tuple[SliceResult, ...]
     overfitting: OverfittingResult
     out_of_scope: ScopeResult | None = None
 
-    def gate_values(self, metrics: Mapping[str, Estimate]) -> dict[str, float]:
+    def gate_values(self) -> dict[str, float]:
         """Returns what a gate can ask for beside the metrics; see ``Judging.gates``."""
         return {
-            **{
-                f"slices.worst.{name}": worst_of(self.slices, name, metrics[name].value)
-                for name in ("accuracy", "log_loss")
-            },
             "calibration.brier": self.calibration.brier.value,
             "selective.coverage": self.selective.coverage.value,
             "selective.error": self.selective.error.value,
@@ -116,12 +115,24 @@ class ClassReport:
 def calibrated(scored: Scored, given: Decisions, probe: Decisions | None) -> Scored:
     """Returns the examples with the answers that are given, and the probe's, each at its own temperature."""
     of_probe = scored.probe if probe is None else probe.temperature.apply(scored.probe)
-    return replace(scored, answers=given.temperature.apply(scored.answers), probe=of_probe)
+    shown = given.temperature.apply(scored.answers)
+    return replace(scored, answers=given.given(scored.answers), shown=shown, probe=of_probe)
 
 
-def report_classes(
-    raw: Scored, given: Scored, decisions: Decisions, overfitting: OverfittingResult, smallest_slice: int
-) -> ClassReport:
+def slices_of(given: Scored, smallest: int) -> tuple[SliceResult, ...]:
+    """Returns the metrics of parts of the examples, and which parts are weaker than the rest.
+
+    Args:
+        given: The examples with the answers that are given.
+        smallest: Smaller parts are not judged.
+    """
+    judging, answers = given.kind.judging, given.answers
+    sure = None if judging.confidence is None else judging.confidence(answers)
+    cuts = cut(given.columns, given.inputs, sure)
+    return judge_slices(judging.slice_metrics, given.truth, answers, cuts, smallest=smallest, groups=given.groups)
+
+
+def report_classes(raw: Scored, given: Scored, decisions: Decisions, overfitting: OverfittingResult) -> ClassReport:
     """Computes what is reported beside the metrics where each example has one class of many.
 
     Args:
@@ -129,10 +140,8 @@ def report_classes(
         given: The same after calibration.
         decisions: Temperature, rule and scope.
         overfitting: From the run's history.
-        smallest_slice: Smaller parts are not judged.
     """
     truth, answers, groups = given.truth, given.answers, given.groups
-    cuts = cut(given.columns, given.inputs, answers.max(axis=1))
     scope = None
     if decisions.scope is not None:
         foreign = decisions.foreign(answers, given.vectors)
@@ -143,7 +152,6 @@ def report_classes(
             truth if given.shares is None else given.shares, raw.answers, decisions.temperature, groups
         ),
         selective=judge_selection(truth, answers, decisions.rule, withheld, groups),
-        slices=judge_slices(truth, answers, cuts, smallest=smallest_slice, groups=groups),
         overfitting=overfitting,
         out_of_scope=scope,
     )
@@ -155,19 +163,23 @@ class Beside:
 
     Attributes:
         report: From ``report_classes``.
+        slices: From ``slices_of``; None where nobody asked.
         edge_cases: How the recipe's suite went.
         forgetting: From ``measure_run``.
         rounding: From ``measure_rounding``.
         chosen: What valid said of the kept weights; None where other examples than the run's own are scored.
+        label_thresholds: What several labels were said by; None where one half served.
         data: Where the splits come from; goes with ``chosen``.
         values: What else a gate can ask for, see ``kft.recipe.values.RUN_GATES``; None where it is not known.
     """
 
     report: ClassReport | None = None
+    slices: tuple[SliceResult, ...] | None = None
     edge_cases: EdgeCaseResult | None = None
     forgetting: ForgettingResult | None = None
     rounding: RoundingResult | None = None
     chosen: Chosen | None = None
+    label_thresholds: LabelThresholds | None = None
     data: DataSpec | None = None
     values: Mapping[str, float | None] = field(default_factory=dict)
 
@@ -195,8 +207,10 @@ def score(
     kind, space, report = scored.kind, scored.space, beside.report
     truth, groups, probe = scored.truth, scored.groups, scored.probe
     main = kind.judging.main
-    constant = kind.judging.constant(shares, space, len(truth))
-    baselines = {kind.judging.baseline_name: scored.estimates(constant)}
+    baselines = {name: scored.estimates(answers) for name, answers in scored.rivals.items()}
+    if kind.judging.constant is not None:
+        constant = kind.judging.constant(shares, space, len(truth))
+        baselines = {kind.judging.baseline_name: scored.estimates(constant), **baselines}
     gain = None
     if probe is not None:
         baselines["probe"] = scored.estimates(probe)
@@ -209,10 +223,16 @@ def score(
     metrics = scored.estimates(scored.answers)
     valid = None
     if beside.chosen is not None and beside.data is not None:
-        valid = judge_valid(beside.chosen, main, metrics[main.name], (truth, scored.answers, groups), beside.data)
+        # Valid chose among answers with one half as every threshold, so test is held against it with the same.
+        alike = scored.answers if scored.shown is None else scored.shown
+        on_test = metrics[main.name] if alike is scored.answers else estimate(main, truth, alike, groups=groups)
+        valid = judge_valid(beside.chosen, main, on_test, (truth, alike, groups), beside.data)
     values: dict[str, float | None] = dict.fromkeys(kind.judging.soft)  # not measured where labels are not soft
     values |= {name: estimate.value for name, estimate in metrics.items()}
-    values |= report.gate_values(metrics) if report else {}
+    if beside.slices is not None:
+        parts = kind.judging.slice_metrics.items()
+        values |= {f"slices.worst.{name}": worst_of(beside.slices, by, metrics[name].value) for name, by in parts}
+    values |= report.gate_values() if report else {}
     values |= beside.edge_cases.gate_values() if beside.edge_cases else {}
     values |= beside.values
     return EvaluateResult(
@@ -224,6 +244,7 @@ def score(
         gain_over_linear=over_linear,
         valid=valid,
         gates={name: check_gate(rule, values[name]) for name, rule in gates.items()},
+        slices=beside.slices,
         **(vars(report) if report else {}),
         edge_cases=beside.edge_cases,
         forgetting=beside.forgetting,
@@ -231,6 +252,7 @@ def score(
         least_soft_log_loss=None if scored.shares is None else entropy(scored.shares),
         higher_is_better=main.higher_is_better,
         labels=space.labels,
+        label_thresholds=beside.label_thresholds,
         classes=tuple(kind.judging.by_label(truth, scored.answers, space, groups)),
         confusion=kind.judging.confusion(truth, scored.answers, space),
     )
@@ -252,12 +274,14 @@ def check_gate(rule: str, value: float | None) -> GateResult:
 def write_evaluation(run: RunFolder, result: EvaluateResult, scored: Scored, decisions: Decisions) -> None:
     """Writes metrics.json, predictions.csv and, where there are any, per_class.csv, confusion.csv, edge_cases.json."""
     abstains = decisions.abstains(scored.answers, scored.vectors)
-    rows = zip(scored.ids, scored.truth, scored.answers, abstains, strict=True)
+    shown = scored.answers if scored.shown is None else scored.shown
+    rows = zip(scored.ids, scored.truth, shown, abstains, strict=True)
+    space = scored.space.cut_by(decisions.labels)
     write_csv(
         run.predictions,
         ("id", "target", "prediction", "confidence", "abstain"),
         [
-            (name, *scored.kind.judging.row(truth, answer, scored.space), "true" if abstain else "false")
+            (name, *scored.kind.judging.row(truth, answer, space), "true" if abstain else "false")
             for name, truth, answer, abstain in rows
         ],
     )

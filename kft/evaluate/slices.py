@@ -3,6 +3,9 @@
 A hundred looks at noise find five that look weak at the 5 % level, so the p-values are corrected for the number of
 looks (Holm, 1979). Slices by confidence are shown and not judged: less sure answers are wrong more often, as they
 should be.
+
+Where an answer is right or wrong, errors are counted. Else a row's part in the metric counts: how far the metric of all
+rows would move without it (its influence; Hampel, 1974), which for a mean of errors is the row's error.
 """
 
 from __future__ import annotations
@@ -13,12 +16,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from kft.metrics.classification import METRICS
 from kft.metrics.intervals import Groups, estimate_all
+from kft.metrics.metric import Metric
 from kft.records.metrics import SliceResult
 
-SLICE_METRICS = {name: METRICS[name] for name in ("accuracy", "log_loss")}
 RESAMPLES = 1000
+SHUFFLES = 2000
+"""Random orders that a part's sum of influences is compared with."""
+STEP = 1e-4
+"""How far the sums of a metric are moved to see what it does, as a share of the largest."""
 MOST_VALUES = 20
 """A column of more different numbers than that is cut into thirds."""
 CONFIDENCE_DIGITS = 4
@@ -40,13 +46,13 @@ class Cut:
     rows: np.ndarray
 
 
-def cut(columns: Mapping[str, np.ndarray], inputs: Sequence[Any], confidence: np.ndarray) -> Iterator[Cut]:
+def cut(columns: Mapping[str, np.ndarray], inputs: Sequence[Any], confidence: np.ndarray | None) -> Iterator[Cut]:
     """Yields the parts of the examples: by the values of columns, by thirds of length and of confidence.
 
     Args:
         columns: Name to ``str[n]``.
         inputs: Texts or pairs of texts, whose words are counted; other inputs have no length.
-        confidence: ``float[n]``.
+        confidence: ``float[n]``; None where answers have none that parts are cut by.
 
     Example:
         >>> cuts = cut({"region": np.array(["north", "south"])}, ["a text", "one more text"], np.array([0.7, 0.9]))
@@ -63,7 +69,8 @@ def cut(columns: Mapping[str, np.ndarray], inputs: Sequence[Any], confidence: np
     if inputs and isinstance(inputs[0], (str, tuple)):
         words = np.array([len(" ".join([given] if isinstance(given, str) else given).split()) for given in inputs])
         yield from _thirds("length", words, " words")
-    yield from _thirds("confidence", confidence.round(CONFIDENCE_DIGITS), kind="f", digits=2)
+    if confidence is not None:
+        yield from _thirds("confidence", confidence.round(CONFIDENCE_DIGITS), kind="f", digits=2)
 
 
 def _as_numbers(values: np.ndarray) -> np.ndarray | None:
@@ -105,8 +112,9 @@ def _written(limits: Sequence[tuple[Any, Any]], kind: str, digits: int) -> list[
 
 
 def judge_slices(
-    targets: np.ndarray,
-    probabilities: np.ndarray,
+    metrics: Mapping[str, Metric],
+    truth: Any,
+    answers: Any,
     cuts: Iterator[Cut],
     *,
     smallest: int,
@@ -115,28 +123,29 @@ def judge_slices(
     """Returns each part's metrics and whether it is weaker than the rest, in the order of the parts.
 
     Args:
-        targets: ``int[n]``.
-        probabilities: ``float[n, classes]``.
+        metrics: What parts are shown with; the first judges them.
+        truth: ``[n]``, as the metrics take it.
+        answers: Likewise.
         cuts: From ``cut``.
         smallest: Parts with fewer examples, or with fewer outside, are left out.
         groups: Examples of one group are resampled together, and count together.
     """
-    n = len(targets)
+    n = len(truth)
     kept = [part for part in cuts if smallest <= part.rows.sum() < n]
-    wrong = probabilities.argmax(axis=1) != targets
+    bad = badness(next(iter(metrics.values())), truth, answers)
     judged = [part.by != "confidence" for part in kept]
-    corrected = iter(holm([weakness(wrong, part.rows, groups) for part, yes in zip(kept, judged, strict=True) if yes]))
+    corrected = iter(holm([weakness(bad, part.rows, groups) for part, yes in zip(kept, judged, strict=True) if yes]))
     return tuple(
         SliceResult(
             by=part.by,
             value=part.value,
             n=int(part.rows.sum()),
             metrics=estimate_all(
-                targets[part.rows],
-                probabilities[part.rows],
+                _take(truth, part.rows),
+                _take(answers, part.rows),
                 groups=None if groups is None else groups[part.rows],
                 resamples=RESAMPLES,
-                metrics=SLICE_METRICS,
+                metrics=metrics,
             ),
             p_value=next(corrected) if yes else None,
         )
@@ -144,14 +153,47 @@ def judge_slices(
     )
 
 
-def weakness(wrong: np.ndarray, rows: np.ndarray, groups: Groups | None = None) -> float:
-    """Returns the chance of at least so many errors within, were they dealt out blindly: Fisher's exact test.
+def _take(values: Any, rows: np.ndarray) -> Any:
+    if isinstance(values, np.ndarray):
+        return values[rows]
+    return [values[row] for row in np.flatnonzero(rows)]
 
-    Errors of one group come together, which makes chance look smaller than it is. With groups the answer is the
-    larger of that and of a score test whose variance is that of sums over groups (Liang and Zeger, 1986).
+
+def badness(metric: Metric, truth: Any, answers: Any) -> np.ndarray:
+    """Returns ``bool[n]``, what is wrong, or ``float[n]``: by how much each row makes the metric worse.
 
     Args:
-        wrong: ``bool[n]``.
+        metric: One that is made of sums.
+        truth: ``[n]``, as the metric takes it.
+        answers: Likewise.
+
+    Example:
+        >>> from kft.metrics.regression import METRICS
+        >>> badness(METRICS["mae"], np.array([0.0, 0.0]), np.array([1.0, 3.0])).round(6).tolist()
+        [-0.5, 0.5]
+    """
+    statistics = metric.statistics(truth, answers)
+    hits = metric.shares(truth, answers)
+    if hits is not None and (hits[:, 1] == 1).all():
+        return np.asarray(hits[:, 0] == 0)
+    sums = statistics.sum(axis=0)
+    step = STEP * max(float(np.abs(sums).max()), STEP)
+    moved = np.eye(len(sums)) * step
+    slope = (metric.combine(sums + moved) - metric.combine(sums - moved)) / (2 * step)
+    found = statistics @ slope - (sums @ slope) / len(statistics)
+    return -found if metric.higher_is_better else found
+
+
+def weakness(bad: np.ndarray, rows: np.ndarray, groups: Groups | None = None) -> float:
+    """Returns the chance of so many errors within, or of more, were they dealt out blindly.
+
+    Of what is right or wrong it is Fisher's exact test, of other figures the share of random orders (the test of
+    Fisher and Pitman). Errors of one group come together, and rows differ in how much they weigh: both make chance look
+    smaller than it is. So with groups, and where rows have weights, the answer is the larger of that and of a score
+    test whose variance is that of sums over groups (Liang and Zeger, 1986).
+
+    Args:
+        bad: From ``badness``.
         rows: ``bool[n]``: the part.
         groups: One of each example, or None where each stands alone.
 
@@ -162,15 +204,27 @@ def weakness(wrong: np.ndarray, rows: np.ndarray, groups: Groups | None = None) 
     """
     from scipy.stats import hypergeom, norm
 
-    n, inside = len(wrong), int(rows.sum())
-    exact = float(hypergeom.sf(int(wrong[rows].sum()) - 1, n, int(wrong.sum()), inside))
-    if groups is None:
-        return exact
+    n, inside = len(bad), int(rows.sum())
+    counted = bad.dtype == bool
+    if counted:
+        dealt = float(hypergeom.sf(int(bad[rows].sum()) - 1, n, int(bad.sum()), inside))
+    else:
+        dealt = _shuffled(bad, rows)
+    if groups is None and counted:
+        return dealt
     numbers: dict[object, int] = {}
-    codes = np.array([numbers.setdefault(group, len(numbers)) for group in groups])
-    sums = np.bincount(codes, (rows - inside / n) * (wrong - wrong.mean()))
+    codes = np.array([numbers.setdefault(group, len(numbers)) for group in (range(n) if groups is None else groups)])
+    sums = np.bincount(codes, (rows - inside / n) * (bad - bad.mean()))
     spread = float(np.sqrt((sums**2).sum()))
-    return max(exact, float(norm.sf(sums.sum() / spread)) if spread > 0 else 1.0)
+    return max(dealt, float(norm.sf(sums.sum() / spread)) if spread > 0 else 1.0)
+
+
+def _shuffled(bad: np.ndarray, rows: np.ndarray) -> float:
+    """Returns the share of random draws of as many rows whose sum is as large, the one that is there among them."""
+    rng, inside = np.random.default_rng(0), int(rows.sum())
+    drawn = np.array([rng.permutation(bad)[:inside].sum() for _ in range(SHUFFLES)])
+    seen = float(bad[rows].sum())
+    return float((1 + (drawn >= seen - 1e-12 * (1 + abs(seen))).sum()) / (1 + SHUFFLES))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -189,13 +243,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected.tolist()
 
 
-def worst_of(slices: Sequence[SliceResult], name: str, whole: float) -> float:
+def worst_of(slices: Sequence[SliceResult], metric: Metric, whole: float) -> float:
     """Returns a metric's worst value over the judged slices and all examples together.
 
     Args:
         slices: From ``judge_slices``.
-        name: ``accuracy`` or ``log_loss``.
+        metric: One that they are shown with.
         whole: The metric of all examples.
     """
-    values = [whole, *(part.metrics[name].value for part in slices if part.p_value is not None)]
-    return min(values) if SLICE_METRICS[name].higher_is_better else max(values)
+    values = [whole, *(part.metrics[metric.name].value for part in slices if part.p_value is not None)]
+    return min(values) if metric.higher_is_better else max(values)

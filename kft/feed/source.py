@@ -179,6 +179,11 @@ class Source:
         lengths = np.concatenate([self.lengths, other.lengths])
         return Source(columns, lengths, (*self.edges, *more), self.window)
 
+    def chosen(self, rows: np.ndarray) -> Source:
+        """Returns some of the examples, ``int64[n]`` of them, in an order of their own; one may come twice."""
+        columns: dict[str, Column] = {name: ChosenColumn(each, rows) for name, each in self.columns.items()}
+        return Source(columns, self.lengths[rows], self.edges)
+
     def with_edges(self, *others: Source) -> Source:
         """Returns the same examples at a few padded lengths, which suit those of other sources as well."""
         lengths = np.concatenate([self.lengths, *(other.lengths for other in others)])

@@ -6,15 +6,46 @@ them, ``bool[n, depth]``, the first rank first. A document that stands below the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from kft.errors import UsageError
 from kft.metrics.metric import Form, Metric, mean
+from kft.metrics.neighbours import cosines, nearest_first
 
 DEPTH = 100
 """Ranks that are looked at: ``mrr`` counts a document below them as not found, which is off by 0.01 at most."""
+
+
+def found_among(
+    queries: np.ndarray, documents: np.ndarray, wanted: Sequence[np.ndarray], depth: int = DEPTH
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ranks documents by the cosine of their vectors; ties in their order.
+
+    Args:
+        queries: ``float32[n, width]``, of length one.
+        documents: ``float32[m, width]``, likewise.
+        wanted: Of each query, the places of the documents that answer it.
+        depth: Ranks that are looked at.
+
+    Returns:
+        ``int64[n]``: how many answer each; ``bool[n, at most depth]``: whether the document at each rank does.
+
+    Example:
+        >>> found_among(np.eye(2), np.eye(2)[::-1], [np.array([1]), np.array([1])])[1].tolist()
+        [[True, False], [False, True]]
+    """
+    depth = min(depth, len(documents))
+    found = np.zeros((len(queries), depth), bool)
+    for places, alike in cosines(queries, documents):
+        if depth < len(documents):  # those that could be among the first, ties with the last of them included
+            least = -np.partition(-alike, depth - 1, axis=1)[:, depth - 1 : depth]
+            alike = np.where(alike >= least, alike, -np.inf)
+        ranked = nearest_first(alike, depth)
+        for row, order in zip(range(places.start, places.stop), ranked, strict=True):
+            found[row] = np.isin(order, wanted[row])
+    return np.array([len(each) for each in wanted], np.int64), found
 
 
 def check_ranks(counts: np.ndarray, found: np.ndarray) -> None:

@@ -40,8 +40,9 @@ def build_model(
 
     Args:
         backbone: From ``kft.load_backbone``.
-        head: ``classification``, ``multi-label``, ``regression`` or ``tagging``.
-        classes: How wide the last layer is: classes, labels, tags, or 1 for a number.
+        head: ``classification``, ``multi-label``, ``regression``, ``tagging`` or ``embedding``.
+        classes: How wide the last layer is: classes, labels, tags, 1 for a number, or 0 for an embedding as wide as the
+            backbone's vectors.
         spec: The recipe's part on the model: dropout before the last layer, pooling, image size; its backbone plays no
             part here.
         pooling: ``mean``, ``cls``, ``max``, ``attention``, ``last``, or ``auto``: what suits the backbone.

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from kft.feed.batches import Ragged
 from kft.feed.source import Source, image_source, text_source, windows_source
+from kft.recipe.pairs import PromptsSpec
 from kft.recipe.schema import ModelSpec
 from kft.tasks.task import Task
 from kft.tasks.windows import Windows
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from kft.model.backbones import Backbone, TextTokenizer
 
 Tick = Callable[[int], None]
+NO_PROMPTS = PromptsSpec()
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class Reader:
         tokenizer: Of a text backbone.
         max_tokens: Longer texts are cut.
         sizing: How images come to one size.
+        prompts: What stands before texts, by what they are: ``query`` or ``document``.
+        side: Which of them it reads.
         tail: Whether a text that is cut keeps its end as well.
         windows: How texts are read in windows; None where they are not.
     """
@@ -60,6 +64,8 @@ class Reader:
     tokenizer: TextTokenizer | None
     max_tokens: int
     sizing: ImageSizing | None
+    prompts: PromptsSpec = NO_PROMPTS
+    side: Literal["query", "document"] = "query"
     tail: bool = False
     windows: Windows | None = None
 
@@ -69,6 +75,10 @@ class Reader:
         if self.windows is None or self.tokenizer is None:
             return self.max_tokens
         return self.windows.reach(self.tokenizer.special_tokens)
+
+    def of_documents(self) -> Reader:
+        """Returns what reads documents, where texts are queries otherwise."""
+        return replace(self, side="document")
 
     def read(self, inputs: Sequence[Any], *, keep: bool = False, tick: Tick | None = None) -> Encoded:
         """Returns the inputs as the model takes them.
@@ -96,7 +106,9 @@ class Reader:
             rows, places, lengths = self.tokenizer.encode_with_offsets(inputs, self.max_tokens)
             offsets = [mark_words(place, text) for place, text in zip(places, inputs, strict=True)]
         else:
-            rows, lengths = self.tokenizer.encode(inputs, self.max_tokens, tail=self.tail)
+            prompt = getattr(self.prompts, self.side)
+            texts = [prompt + text for text in inputs] if prompt else inputs
+            rows, lengths = self.tokenizer.encode(texts, self.max_tokens, tail=self.tail)
         tokens = Ragged.from_rows(rows)
         source = text_source(tokens, segments)
         if offsets is not None:
@@ -127,8 +139,9 @@ def make_reader(task: Task, backbone: Backbone, spec: ModelSpec) -> Reader:
         size = spec.image.size
         height, width = (size, size) if size else (backbone.image.height, backbone.image.width)
         sizing = ImageSizing(height, width, spec.image.fit)
+    tail = spec.long_text == "head-and-tail"
     windows = Windows(spec.max_tokens, spec.overlap, spec.windows.most) if spec.in_windows else None
-    return Reader(task, backbone.tokenizer, spec.max_tokens, sizing, spec.long_text == "head-and-tail", windows)
+    return Reader(task, backbone.tokenizer, spec.max_tokens, sizing, spec.prompts, tail=tail, windows=windows)
 
 
 @dataclass(frozen=True)

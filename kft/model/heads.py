@@ -36,6 +36,33 @@ def per_token(features: Any, padding_mask: Any, *, units: int, dropout: float, p
     return _dense(features, units, dropout)
 
 
+def embedding(features: Any, padding_mask: Any, *, units: int, dropout: float, pooling: str) -> Any:
+    """One vector an example, dropout and a square Dense layer that begins as the identity, then length one.
+
+    Before anything is learned the outputs are the backbone's own vectors, each by its length: ``float[batch, width]``.
+    """
+    pool = POOLINGS.get(pooling)(name=POOL, dtype="float32")
+    vector = pool(features) if padding_mask is None else pool(features, padding_mask=padding_mask)
+    dropped = keras.layers.Dropout(dropout, name=DROPOUT, dtype="float32")(vector)
+    turned = keras.layers.Dense(units or vector.shape[-1], kernel_initializer="identity", name=LOGITS, dtype="float32")(
+        dropped
+    )
+    return UnitLength(name="head_unit", dtype="float32")(turned)
+
+
+@keras.saving.register_keras_serializable(package="kft")
+class UnitLength(keras.layers.Layer):
+    """Each row by its length; a row of zeros stays one."""
+
+    def call(self, x: Any) -> Any:
+        """Takes ``float[batch, width]``."""
+        squares = keras.ops.sum(keras.ops.square(x), axis=-1, keepdims=True)
+        return x * keras.ops.rsqrt(keras.ops.maximum(squares, 1e-12))
+
+    def compute_output_shape(self, x_shape: tuple) -> tuple:
+        return x_shape
+
+
 def _dense(vectors: Any, units: int, dropout: float) -> Any:
     dropped = keras.layers.Dropout(dropout, name=DROPOUT, dtype="float32")(vectors)
     return keras.layers.Dense(units, name=LOGITS, dtype="float32")(dropped)
@@ -72,6 +99,7 @@ HEADS.register("classification", pooled)
 HEADS.register("multi-label", pooled)
 HEADS.register("regression", pooled)
 HEADS.register("tagging", per_token)
+HEADS.register("embedding", embedding)
 
-FEWEST = {"classification": 2}
-"""How wide a head has to be at least; others 1."""
+FEWEST = {"classification": 2, "embedding": 0}
+"""How wide a head has to be at least; others 1. 0 stands for as wide as what it reads."""

@@ -76,6 +76,34 @@ class ThresholdSpec(Spec):
         return self
 
 
+class LabelThresholdsSpec(Spec):
+    """From which probability on a label is said, chosen on valid; a name alone is ``by``."""
+
+    by: Literal["half", "f1", "precision"] = Field(
+        "half", description="half: one half for all; f1: each label's best F1; precision: its loosest that reaches it"
+    )
+    precision: float | None = Field(None, gt=0, le=1, description="share of right ones among those said, of each label")
+
+    @model_validator(mode="after")
+    def _fits(self) -> LabelThresholdsSpec:
+        if (self.by == "precision") != (self.precision is not None):
+            raise ValueError("half, f1 or {precision: 0.9}")
+        return self
+
+
+def _label_thresholds(value: Any) -> Any:
+    if isinstance(value, str):
+        return {"by": value}
+    if isinstance(value, dict) and set(value) == {"precision"}:
+        return {"by": "precision", **value}
+    return value
+
+
+LabelThresholdsChoice = Annotated[
+    LabelThresholdsSpec, BeforeValidator(_label_thresholds, json_schema_input_type=str | LabelThresholdsSpec)
+]
+
+
 class ScopeSpec(Spec):
     """Withholds the answers to inputs that look foreign, by their place among the training examples."""
 
@@ -96,6 +124,10 @@ class EvaluateSpec(Spec):
     threshold: ThresholdSpec | None = Field(
         None, description="in place of abstain_at: {costs: {wrong: 10, abstain: 1}} or {precision: 0.95, label: spam}"
     )
+    label_thresholds: LabelThresholdsChoice = Field(
+        default_factory=LabelThresholdsSpec,
+        description="of several labels: half, f1 or {precision: 0.9}; labels that valid has seldom share one",
+    )
     out_of_scope: ScopeSpec | None = Field(
         None, description="such as {keep: 0.95}: answers to what looks more foreign than 95 % of valid are withheld"
     )
@@ -111,7 +143,7 @@ class EvaluateSpec(Spec):
         return self
 
 
-ExportGate = Literal["accuracy_drop", "labels_changed", "p50_ms", "p99_ms", "megabytes"]
+ExportGate = Literal["drop", "accuracy_drop", "labels_changed", "p50_ms", "p99_ms", "megabytes"]
 """What can be asked of what ships; see ``kft.records.quantized.Quantized.gate_values``."""
 
 

@@ -25,8 +25,8 @@ from kft.recipe.sources import absolute_source
 from kft.recipe.values import NAMES
 from kft.recipe.yaml_file import as_plain, parse_yaml, read_yaml
 
-SOURCE_KEYS = ("train", "valid", "test", "unlabelled")
-"""Keys of ``data`` that name sources; the last may be left out."""
+SOURCE_KEYS = ("train", "valid", "test", "unlabelled", "documents")
+"""Keys of ``data`` that name sources; the last two may be left out."""
 
 
 LATER_KEYS: dict[str, Any] = {
@@ -42,6 +42,13 @@ LATER_KEYS: dict[str, Any] = {
     "model.windows.overlap": None,
     "model.windows.most": 32,
     "model.windows.pooling": "mean",
+    "data.documents": None,
+    "data.negative": None,
+    "model.prompts.query": "",
+    "model.prompts.document": "",
+    "train.pairs.temperature": 0.05,
+    "train.pairs.hard_negatives": 0,
+    "train.pairs.widths": [],
 }
 """Keys that came after 0.1, with what was done before: a run that was begun without them is the same run."""
 WITHOUT_EFFECT = {"train.steps_per_call": 1}

@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from kft.recipe.evaluation import AuditSpec, EvaluateSpec, ExportSpec
+from kft.recipe.pairs import PromptsSpec
 from kft.recipe.personal_kinds import PersonalKind
 from kft.recipe.spec import Spec
 from kft.recipe.training import TrainSpec
@@ -84,6 +85,14 @@ class DataSpec(Spec):
         None,
         description="as train, or txt files of one text a line; labels in it are never read, and rows that are copies "
         "of valid or test rows are left out. A train.teacher labels them, else the run's own confident answers do",
+    )
+    documents: Sources | None = Field(
+        None,
+        description="table with the columns id and text: what queries are answered with, where the label column "
+        "holds ids; left out, it holds the documents themselves. Only for text-embedding",
+    )
+    negative: str | None = Field(
+        None, description="column of a document that does not answer the query, though it looks as if it did"
     )
     added: tuple[str, ...] = Field(
         (),
@@ -218,6 +227,9 @@ class ModelSpec(Spec):
         "auto", description="one vector from many: auto is what suits the backbone, mean for most"
     )
     dropout: float = Field(0.1, ge=0, lt=1, description="in the head and in the blocks that train")
+    prompts: PromptsSpec = Field(
+        default_factory=PromptsSpec, description="texts before queries and documents; only for text-embedding"
+    )
 
     @property
     def in_windows(self) -> bool:

@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from kft.recipe.objectives import Objective, ObjectiveSpec
+from kft.recipe.pairs import PairsSpec
 from kft.recipe.spec import Spec
 from kft.recipe.teaching import FromUnlabelled, Teacher, UnlabelledSpec
 from kft.recipe.values import (
@@ -154,6 +155,13 @@ SCRATCH = PhaseSpec.model_validate({"name": "scratch", "unfreeze": "all", "norm"
 """What a recipe without phases does where nothing is pretrained: there is nothing to keep."""
 
 
+PAIRED = (
+    PhaseSpec.model_validate({"name": "head", "unfreeze": "none", "solver": "lbfgs"}),
+    PhaseSpec.model_validate({"name": "full", "unfreeze": "all", "epochs": 3, "lr": 5e-5}),
+)
+"""What a recipe without phases does for pairs of query and document: a map of stored vectors, then all weights."""
+
+
 def default_phases(
     *, rows_per_class: float, blocks: int, blends: bool = False, unlabelled: bool = False
 ) -> tuple[PhaseSpec, ...]:
@@ -244,6 +252,9 @@ class TrainSpec(Spec):
 
     phases: tuple[PhaseSpec, ...] | None = Field(None, min_length=1, max_length=100)
     batch_size: int = Field(32, ge=1, le=65536, description="global batch, whatever the hardware")
+    pairs: PairsSpec = Field(
+        default_factory=PairsSpec, description="how queries and documents are drawn together; only for text-embedding"
+    )
     teacher: Teacher | None = Field(
         None, description="a finished run whose probabilities are learned from, of all rows of train and unlabelled"
     )

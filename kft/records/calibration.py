@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from kft.records.rules import CostRule, PrecisionRule, Promise, Rule
+from kft.records.fields import absent
+from kft.records.rules import CostRule, LabelThresholds, PrecisionRule, Promise, Rule
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,12 @@ class Calibration:
         costs: Likewise.
         precision: Likewise.
         scope: None where it was not asked for.
+        labels: From which probability on each of several labels is said; None where one half serves.
     """
 
     KEYS: ClassVar = (
         *("temperature", "n", "how", "probe_temperature", "threshold"),
-        *("promise", "costs", "precision", "scope", "checkpoint"),
+        *("promise", "costs", "precision", "scope", "labels", "checkpoint"),
     )
 
     temperature: float
@@ -55,6 +57,7 @@ class Calibration:
     costs: CostRule | None = None
     precision: PrecisionRule | None = None
     scope: ScopeNumbers | None = None
+    labels: LabelThresholds | None = absent()
 
     @property
     def how(self) -> str:

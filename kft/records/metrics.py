@@ -14,7 +14,7 @@ from kft.records.fields import absent, unwritten
 from kft.records.forgetting import ForgettingResult
 from kft.records.paired import PairedResult
 from kft.records.rounding import RoundingResult
-from kft.records.rules import CostRule, PrecisionRule, Promise, Rule
+from kft.records.rules import CostRule, LabelThresholds, PrecisionRule, Promise, Rule
 
 LEVEL = 0.05
 """A slice is weak where so many errors, or more, come by chance less often than that."""
@@ -140,7 +140,7 @@ class SliceResult:
         by: A column, ``length`` or ``confidence``.
         value: What its examples have in common.
         n: How many examples.
-        metrics: Accuracy and log loss, with 95 % intervals.
+        metrics: Those of the task for slices, with 95 % intervals; the first judges.
         p_value: Of as many errors by chance, were the slice like the rest; corrected for all looks. None where the
             slice is not judged.
     """
@@ -152,6 +152,17 @@ class SliceResult:
     n: int
     metrics: Mapping[str, Estimate]
     p_value: float | None
+
+    @property
+    def said(self) -> str:
+        """The metric that judges it, by name, with its interval.
+
+        Example:
+            >>> SliceResult("region", "north", 90, {"mae": Estimate(0.5, 0.4, 0.6)}, None).said
+            'MAE 0.500 [0.400, 0.600]'
+        """
+        name, found = next(iter(self.metrics.items()))
+        return f"{metric_title(name)} {found}"
 
     @property
     def weak(self) -> bool:
@@ -222,15 +233,16 @@ class EvaluateResult:
         gates: The recipe's gates.
         gain_over_linear: The same over a linear model on words; None where there is none.
         valid: What valid said of the kept weights, and whether test says something else; None of other examples.
-        calibration: How well the probabilities fit; this and the next three are None where an example has not exactly
-            one class.
+        calibration: How well the probabilities fit; this, ``selective`` and ``overfitting`` are None where an example
+            has not exactly one class.
         selective: What abstention comes to.
-        slices: The same metrics on parts of the examples.
+        slices: Metrics on parts of the examples.
         overfitting: The gap along training.
         out_of_scope: What flagging foreign inputs takes away; None where that was not asked for.
         edge_cases: How the recipe's suite went; None without one.
         forgetting: What the tuned backbone keeps; None where none was tuned, or nothing could be measured.
         rounding: What frozen blocks in int8 cost; None where they are in float32, or it was not measured.
+        label_thresholds: What several labels were said by; None where one half served.
         least_soft_log_loss: The entropy of soft labels, below which no ``soft_log_loss`` can be; None where labels are
             not soft.
         seen_in_training: Examples of another file that the run was trained on or chose by: what they say flatters.
@@ -258,6 +270,7 @@ class EvaluateResult:
     edge_cases: EdgeCaseResult | None = absent(without=("failures", "cases", "checkpoint"))
     forgetting: ForgettingResult | None = absent(without=("checkpoint",))
     rounding: RoundingResult | None = absent(without=("checkpoint",))
+    label_thresholds: LabelThresholds | None = absent()
     least_soft_log_loss: float | None = absent()
     seen_in_training: int = absent(0)
     against: PairedResult | None = absent()

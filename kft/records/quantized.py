@@ -35,8 +35,9 @@ class Quantized:
         of: Test rows there are.
         before: Metrics of the evaluated answers to these rows.
         after: Those of what ships.
-        accuracy_drop: Accuracy before less accuracy after, with its paired 95 % interval.
-        labels_changed: Share of the rows whose most probable label is another.
+        metric: The task's first: accuracy, or what stands in its place.
+        drop: How much worse that is now, whichever way is better, with its paired 95 % interval.
+        labels_changed: Share of the rows whose label, labels or spans are others; None of numbers.
         abstentions_changed: Share of the rows that are answered where they were withheld, or withheld where answered.
         whole: Of the same format, not quantized.
         ships: Of what ships.
@@ -48,17 +49,19 @@ class Quantized:
     of: int
     before: Mapping[str, float]
     after: Mapping[str, float]
-    accuracy_drop: Estimate
-    labels_changed: float
+    metric: str
+    drop: Estimate
+    labels_changed: float | None
     abstentions_changed: float
     whole: Footprint
     ships: Footprint
     gates: Mapping[str, GateResult]
 
-    def gate_values(self) -> dict[str, float]:
+    def gate_values(self) -> dict[str, float | None]:
         """Returns what ``export.gates`` of a recipe can ask for."""
         return {
-            "accuracy_drop": self.accuracy_drop.value,
+            "drop": self.drop.value,
+            "accuracy_drop": self.drop.value if self.metric == "accuracy" else None,
             "labels_changed": self.labels_changed,
             "p50_ms": self.ships.p50_ms,
             "p99_ms": self.ships.p99_ms,

@@ -128,3 +128,66 @@ def under_its_name(rule: Rule | None) -> dict[str, Any]:
         10
     """
     return {name: rule if isinstance(rule, kind) else None for name, kind in RULES.items()}
+
+
+BEFORE_HALF = float(np.nextafter(0.5, 0.0))
+"""The largest number below one half."""
+
+
+@dataclass(frozen=True)
+class LabelThresholds:
+    """From which probability on each of several labels is said.
+
+    Attributes:
+        by: What they were chosen by: ``f1`` or ``precision``.
+        precision: The share of right ones that was asked for; None elsewhere.
+        values: Of each label, in the order of the labels; above 0 and below 1.
+        shared: That of all labels together.
+        alone: Which labels have one of their own; the others are too rare, or none of their own does what is asked.
+        positives: Examples with each label that it was chosen by.
+        n: Examples that all were chosen by.
+        why: Why ``shared`` is one half after all; empty where it is not.
+    """
+
+    by: str
+    precision: float | None
+    values: tuple[float, ...]
+    shared: float
+    alone: tuple[bool, ...]
+    positives: tuple[int, ...]
+    n: int
+    why: str = ""
+
+    def said(self, probabilities: np.ndarray) -> np.ndarray:
+        """Returns ``bool[..., labels]``: what is said."""
+        return np.asarray(probabilities) >= np.array(self.values)
+
+    def centred(self, probabilities: np.ndarray) -> np.ndarray:
+        """Returns probabilities moved so that one half parts what is said from what is not, as metrics have it.
+
+        The order of a label's examples stays. These are no probabilities any more: people are shown those that went in.
+
+        Example:
+            >>> cut = LabelThresholds("f1", None, (0.2,), 0.2, (True,), (30,), 90)
+            >>> cut.centred(np.array([[0.1], [0.2], [0.6], [1.0]])).round(3).ravel().tolist()
+            [0.25, 0.5, 0.75, 1.0]
+        """
+        given, cut = np.asarray(probabilities, np.float64), np.array(self.values)
+        low = np.minimum(0.5 * given / cut, BEFORE_HALF)
+        return np.where(given >= cut, 0.5 + 0.5 * (given - cut) / (1 - cut), low)
+
+    @property
+    def described(self) -> str:
+        """In words, for people.
+
+        Example:
+            >>> LabelThresholds("f1", None, (0.2, 0.3), 0.2, (False, True), (3, 30), 90).described
+            'by F1 on 90 examples: 1 of 2 labels from 0.300 to 0.300, the others at 0.200'
+        """
+        own = [value for value, alone in zip(self.values, self.alone, strict=True) if alone]
+        what = "by F1" if self.precision is None else f"by a precision of {self.precision:g}"
+        if not own:
+            return f"{what} on {self.n:,} examples: all {len(self.values):,} labels at {self.shared:.3f}"
+        others = "" if len(own) == len(self.values) else f", the others at {self.shared:.3f}"
+        spread = f"from {min(own):.3f} to {max(own):.3f}{others}"
+        return f"{what} on {self.n:,} examples: {len(own):,} of {len(self.values):,} labels {spread}"

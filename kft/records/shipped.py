@@ -39,6 +39,8 @@ class Reading:
         tail: Whether a text that is cut keeps its end as well as its beginning.
         overlap: Tokens that two windows have in common, where texts are read in windows of ``max_tokens``.
         windows: Windows of a text at most; 0: texts are not read in windows.
+        query: What is put before a text, where texts are queries.
+        document: Likewise, where they are documents.
     """
 
     kind: str
@@ -51,6 +53,8 @@ class Reading:
     tail: bool = absent(False)
     overlap: int = absent(0)
     windows: int = absent(0)
+    query: str = absent("")
+    document: str = absent("")
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,7 @@ class About:
         parity: That it answers what was evaluated; None of a quantized one, which answers nearly that.
         quantized: What its smaller numbers cost; None where none are smaller.
         takes: Inputs of raw text that the model's file reads by itself; empty where it takes arrays alone.
+        widths: Of vectors, beside the whole, that were trained to answer too; empty elsewhere.
         alone: Whether it answers one example at a time, because others in a batch would change the answer.
         receipt: Of the run.
         forced: Why an export would have been refused without ``--force``; empty else.
@@ -126,6 +131,7 @@ class About:
     forced: tuple[str, ...] = absent(())
     quantized: Quantized | None = absent()
     takes: tuple[str, ...] = absent(())
+    widths: tuple[int, ...] = absent(())
     alone: bool = absent(False)
     files: Mapping[str, str] = field(default_factory=dict)
     digest: str = absent("")

@@ -146,12 +146,11 @@ def _values(record: RunRecord) -> dict[str, Any]:
         "columns": ["this model", *record.baselines],
         "gates": record.metrics.gates,
         "weak": [
-            f"{part.by} {part.value}: accuracy {part.metrics['accuracy'].value:.3f} on {part.n:,} test examples"
-            for part in record.metrics.weak_slices
+            f"{part.by} {part.value}: {part.said} on {part.n:,} test examples" for part in record.metrics.weak_slices
         ],
         "maintained": [_without_paths(each.text, record) for each in maintainable(record)],
-        "questions": four_questions(record),
-        "limits": list(_limits(record)),
+        "questions": {each.title: _without_paths(each.answer, record) for each in four_questions(record)},
+        "limits": [_without_paths(each, record) for each in _limits(record)],
         "call": Markup(f"kft.predict({json.dumps(record.run.path.name)}, {record.task.reads.in_python})"),
         "versions": ", ".join(f"{name} {version}" for name, version in receipt.versions.items()),
     }

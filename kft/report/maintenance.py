@@ -51,13 +51,16 @@ def maintainable(record: RunRecord) -> Iterator[Evidence]:
 def _shipped(record: RunRecord) -> Iterator[Evidence]:
     """Yields which artifacts there are, and whether new rows can be held against them."""
     there = [each for each in record.exports if each.is_there]
+    if record.ships is not None:
+        there.append(record.ships)
     if not there:
         gone = f"; {record.exports[-1].folder} is not there any more" if record.exports else ""
         what = "an exported model with proof that it answers as this one, and a reference for drift"
         yield Evidence(f"{what}: kft export {_run(record)} DEST{gone}", MISSING)
         return
     latest = there[-1]
-    said = f"it was exported as {latest.format}, version {latest.version}, on {latest.created[:10]}"
+    version = f", version {latest.version}" if latest.version else ""  # a hash of all files: of its own card too
+    said = f"it was exported as {latest.format}{version}, on {latest.created[:10]}"
     if latest.forced:
         yield Evidence(f"{said}, though {'; '.join(latest.forced)}", WARNING)
     elif latest.reference:
@@ -71,7 +74,8 @@ def _watched(record: RunRecord) -> Iterator[Evidence]:
     """Yields what the monitor said last."""
     found = record.monitored
     if found is None:
-        artifact = quote(record.exports[-1].folder) if record.exports else "ARTIFACT"
+        known = record.exports and record.ships is None
+        artifact = quote(record.exports[-1].folder) if known else "ARTIFACT"
         watch = f"kft monitor {artifact} DATA --state watch -o watch"
         again = f"kft report {_run(record)} --monitor watch"
         yield Evidence(f"what it has been asked since it was launched: {watch}, then {again}", MISSING)

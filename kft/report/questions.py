@@ -57,7 +57,8 @@ def headline(record: RunRecord) -> str:
         reached += f", where valid said {apart.value:.3f}{when}: by more than chance"
     failed = record.metrics.failed_gates
     if not beats_baseline(record):
-        return f"{reached}: no better than answering without looking."
+        unlike = "answering without looking" if record.task.kind.judging.constant is not None else "an untuned model"
+        return f"{reached}: no better than {unlike}."
     if failed:
         return f"{reached}; {len(failed)} of {several(len(record.metrics.gates), 'gate')} {_fail(len(failed))}."
     if record.metrics.gates:
@@ -78,9 +79,10 @@ def _fail(count: int) -> str:
 def _measurable(record: RunRecord, comparison: Comparison | None) -> Iterator[Evidence]:
     main, kind = metric_title(record.main), record.task.kind
     found, constant = record.values[record.main], record.baselines[kind.judging.baseline_name][record.main]
+    unseeing = "answers without looking" if kind.judging.constant is not None else "has learned nothing from train"
     yield Evidence(
         f"{main} {found} (95 % interval) on {record.n:,} test examples that no choice has seen; "
-        f"{kind.judging.baseline_name}, which answers without looking: {constant}",
+        f"{kind.judging.baseline_name}, which {unseeing}: {constant}",
         GOOD if beats_baseline(record) else ERROR,
         "metrics",
     )
@@ -184,12 +186,16 @@ def _verifiable(record: RunRecord) -> Iterator[Evidence]:
     )
     if record.task.kind.one_class:
         yield from _probabilities(record.metrics)
-        yield from _slices(record.metrics)
     else:
+        yield Evidence("calibration and abstention, which only one class of many has", MISSING)
+    thresholds = record.metrics.label_thresholds
+    if thresholds is not None:
+        why = f"; {thresholds.why}" if thresholds.why else ""
         yield Evidence(
-            "calibration, abstention and slices, which only one class of many has",
-            MISSING,
+            f"labels are said from thresholds chosen on valid alone, {thresholds.described}{why}",
+            WARNING if thresholds.why else GOOD,
         )
+    yield from _slices(record.metrics)
     yield from _edge_cases(record)
     if record.mistakes and record.mistakes.mistakes:
         count = "" if record.task.kind.numeric else f"{several(record.mistakes.n, 'wrong answer')}; "
@@ -241,8 +247,7 @@ def _slices(metrics: EvaluateResult) -> Iterator[Evidence]:
     judged = [part for part in metrics.slices or () if part.p_value is not None]
     for part in metrics.weak_slices:
         yield Evidence(
-            f"weak slice {part.by} {part.value}: accuracy {part.metrics['accuracy'].value:.3f} of "
-            f"{several(part.n, 'example')}",
+            f"weak slice {part.by} {part.value}: {part.said} of {several(part.n, 'example')}",
             WARNING,
             "slices",
         )

@@ -72,6 +72,7 @@ class RunRecord:
         forgetting: forgetting.json; None without one.
         mistakes: mistakes.json; None without one.
         exports: Where it was exported to, the latest last.
+        ships: The artifact that a card goes along with; None where the run itself is told of.
         challenged: retrain.json, where this run was a challenger; else None.
         challengers: Those that were retrained from this run, as far as they lie beside it.
         monitored: What a monitor of an artifact of this run said last; None where that is not known.
@@ -91,6 +92,7 @@ class RunRecord:
     forgetting: ForgettingResult | None
     mistakes: Mistakes | None
     exports: tuple[Exported, ...] = ()
+    ships: Exported | None = None
     challenged: Retraining | None = None
     challengers: tuple[Retraining, ...] = ()
     monitored: MonitorResult | None = None

@@ -91,6 +91,7 @@ def render_run(record: RunRecord, *, comparison: Comparison | None = None, missi
             "calibration": _calibration(record.metrics),
             "abstention": _abstention(record.metrics),
             "slices": record.metrics.slices or (),
+            "title_of": metric_title,
             "edge_cases": edge_cases,
             "tones": [check_tone(check) for check in edge_cases.checks] if edge_cases else (),
             "forgetting": _forgetting(record),

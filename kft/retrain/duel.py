@@ -43,6 +43,8 @@ def fight(champion: Run, challenger: Run, split: DataSplit, note: Callable[[str]
 def _answers(artifact: Artifact, examples: Examples, space: AnswerSpace) -> Any:
     """Returns answers by the labels of ``space``: what an artifact does not know, it gives no chance."""
     answers = artifact.answers(examples.inputs)
+    if artifact.decisions.labels is not None:
+        answers = artifact.decisions.labels.centred(answers)
     own = artifact.space.labels
     if not isinstance(answers, np.ndarray) or answers.ndim != 2 or own == space.labels:
         return answers

@@ -53,6 +53,7 @@ class Wanted:
         skip_unusable: Leaves documents out that cannot be used.
         update: Changes an index that is there.
         remove_many: Whether an update may take most documents out.
+        width: Numbers of a vector that are kept, one of the model's widths; None: all, or as the index has them.
         exact_up_to: Passages that are compared one by one; of more there is a graph.
     """
 
@@ -64,6 +65,7 @@ class Wanted:
     skip_unusable: bool = False
     update: bool = False
     remove_many: bool = False
+    width: int | None = None
     exact_up_to: int = EXACT
 
 
@@ -121,7 +123,8 @@ def build_index(wanted: Wanted, shipped: Shipped, dest: Path, tick: Tick = lambd
         old = None if before is None else Contents(dest / before.folder)
         changes = _changes(old, contents)
         _refuse_many(wanted, changes, old)
-        computed = embed(contents, shipped, _known(shipped, old, work / BLOCKS), work / BLOCKS, tick)
+        known = _known(shipped, old, work / BLOCKS, plan.width)
+        computed = embed(contents, shipped, known, work / BLOCKS, tick, width=plan.width)
         save_words(index_words(contents.passage_texts()), contents.folder / WORDS)
         approximate = len(contents.passages) > wanted.exact_up_to
         if approximate:
@@ -140,6 +143,7 @@ def build_index(wanted: Wanted, shipped: Shipped, dest: Path, tick: Tick = lambd
 class _Plan:
     cutting: Cutting
     error: float
+    width: int | None
 
 
 def _read_before(wanted: Wanted, shipped: Shipped, dest: Path) -> AboutIndex | None:
@@ -167,17 +171,38 @@ def _is_left(dest: Path) -> bool:
 
 def _plan(wanted: Wanted, shipped: Shipped, before: AboutIndex | None) -> _Plan:
     reader = shipped.about.reader
-    shipped.vectors(["a text"])  # refuses a model without vectors before anything is read
+    whole = shipped.vectors(["a text"]).shape[1]  # refuses a model without vectors before anything is read
     size, overlap = wanted.passage_tokens, wanted.overlap_tokens
     if before is not None:
         size = before.cutting.passage_tokens if size is None else size
         overlap = before.cutting.overlap_tokens if overlap is None else overlap
+    width = _width(wanted, shipped, before, whole)
     added = shipped.tokenizer.num_special_tokens_to_add(False)
+    added += len(shipped.tokenizer.encode(reader.document, add_special_tokens=False).ids)
     promised = before.promise.error if before is not None and before.promise is not None else ERROR
     error = promised if wanted.error is None else wanted.error
     if not 0 < error < 1:
         raise UsageError("no share of errors", where="--error", received=str(error), expected="above 0 and below 1")
-    return _Plan(plan_cutting(reader.max_tokens - added, size, overlap), error)
+    return _Plan(plan_cutting(reader.max_tokens - added, size, overlap), error, width)
+
+
+def _width(wanted: Wanted, shipped: Shipped, before: AboutIndex | None, whole: int) -> int | None:
+    """Returns how many numbers of a vector are kept; None for all."""
+    had = None if before is None or before.embedding.width == whole else before.embedding.width
+    width, able = wanted.width, shipped.about.widths
+    if width is None or width == (had or whole):
+        return had
+    if before is not None or width not in able:
+        raise UsageError(
+            "vectors are not cut to that width",
+            where="--width",
+            received=str(width),
+            expected=f"{before.embedding.width}, as the index has them"
+            if before is not None
+            else ", ".join(map(str, dict.fromkeys((*able, whole)))) + ", which the model was trained for",
+            next_step="leave --width out" if before is not None or not able else f"--width {able[0]}",
+        )
+    return width
 
 
 def _written(wanted: Wanted, shipped: Shipped, plan: _Plan, left_out: list[LeftOut]) -> Iterator[Written]:
@@ -211,8 +236,8 @@ def _refuse_many(wanted: Wanted, changes: tuple[int, int, int], old: Contents | 
         )
 
 
-def _known(shipped: Shipped, old: Contents | None, blocks: Path) -> Known:
-    known = Known(shipped.about.digest)
+def _known(shipped: Shipped, old: Contents | None, blocks: Path, width: int | None) -> Known:
+    known = Known(shipped.about.digest + (f", {width} wide" if width else ""))
     if old is not None:
         known.add(old.keys, old.vectors)
     for path in sorted(blocks.glob("*.safetensors")):

@@ -29,7 +29,7 @@ class Known:
     """Vectors that are there already, by the key of their passage.
 
     Attributes:
-        artifact: Digest of the model that made them.
+        artifact: Digest of the model that made them, and how many numbers of each are kept where not all are.
         places: Which array holds a passage's vector, and in which row.
         arrays: ``float16[rows, width]``, on the disk.
     """
@@ -63,7 +63,15 @@ class Known:
         return np.stack([self.arrays[array][row] for array, row in places])
 
 
-def embed(contents: Contents, shipped: Shipped, known: Known, blocks: Path, tick: Tick = lambda count: None) -> int:
+def embed(
+    contents: Contents,
+    shipped: Shipped,
+    known: Known,
+    blocks: Path,
+    tick: Tick = lambda count: None,
+    *,
+    width: int | None = None,
+) -> int:
     """Computes the vectors that are not known, and writes those of all passages.
 
     Args:
@@ -72,6 +80,7 @@ def embed(contents: Contents, shipped: Shipped, known: Known, blocks: Path, tick
         known: What is there already; gets what is computed.
         blocks: A folder for what is computed.
         tick: Is told of passages that are done.
+        width: Numbers of a vector that are kept, the first ones; None: all.
 
     Returns:
         How many vectors were computed.
@@ -83,7 +92,7 @@ def embed(contents: Contents, shipped: Shipped, known: Known, blocks: Path, tick
     blocks.mkdir(parents=True, exist_ok=True)
     computed = 0
     for keys, texts in _missing(contents, known):
-        vectors = to_unit(shipped, texts)
+        vectors = to_unit(shipped, texts, width)
         number = 1 + max((int(path.stem) for path in blocks.glob("*.safetensors")), default=-1)
         path = blocks / f"{number:08d}.safetensors"
         content = {"keys": np.stack([np.frombuffer(key, np.uint8) for key in keys]), "vectors": vectors}
@@ -97,13 +106,13 @@ def embed(contents: Contents, shipped: Shipped, known: Known, blocks: Path, tick
     return computed
 
 
-def to_unit(shipped: Shipped, texts: Sequence[str]) -> np.ndarray:
-    """Returns ``float16[texts, width]``: vectors of length one.
+def to_unit(shipped: Shipped, texts: Sequence[str], width: int | None) -> np.ndarray:
+    """Returns ``float16[texts, width]``: vectors of documents, cut to so many numbers, of length one.
 
     Raises:
         RunError: One is not finite, or has no length.
     """
-    vectors = unit_rows(shipped.vectors(texts).astype(np.float64))
+    vectors = unit_rows(shipped.vectors(texts, side="document")[:, :width].astype(np.float64))
     wrong = ~np.isclose(np.linalg.norm(vectors, axis=1), 1)
     if wrong.any():
         raise RunError(

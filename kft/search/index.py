@@ -113,7 +113,8 @@ class Index:
         """Yields what is near each query."""
         for start in range(0, len(queries), QUERIES_AT_ONCE):
             part = list(queries[start : start + QUERIES_AT_ONCE])
-            yield from self.scorer.find(unit_rows(self.shipped.vectors(part)), part)
+            vectors = self.shipped.vectors(part)[:, : self.about.embedding.width]
+            yield from self.scorer.find(unit_rows(vectors), part)
 
     def evaluate(self, queries: Mapping[str, Sequence[str]]) -> Judged:
         """Returns how well labelled queries are answered.

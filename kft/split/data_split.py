@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from kft.data.columns import guess_columns
+from kft.data.corpus import Corpus
 from kft.data.examples import Columns, Examples, Input, RejectedRow, content
 from kft.data.parts import parts_to_examples, title
 from kft.data.tables import refuse_rejected, unusable
@@ -24,6 +25,7 @@ from kft.split.added import Added, Reading, add_rounds
 from kft.split.assign import SPLITS, UNLABELLED, split_alike, split_by_time, split_rows
 from kft.split.labels import named_in, never_first, strata_of
 from kft.split.near import Copies
+from kft.split.queries import find_answers, learnable
 from kft.split.required import require_rows, require_separate_groups
 from kft.split.sources import Sources, read_sources
 from kft.split.times import Times, read_times
@@ -44,6 +46,8 @@ class Selection:
         space: Everything that an answer can be.
         unlabelled: Rows without labels that are none of valid's or test's; None where the recipe names none.
         copies: Copies among train, then valid, where the split has found them; None where nobody has looked.
+        corpus: The documents that queries are answered with, but for those of test alone; None where no label names
+            documents.
     """
 
     train: Examples
@@ -52,6 +56,7 @@ class Selection:
     space: AnswerSpace
     unlabelled: Examples | None = None
     copies: Copies | None = None
+    corpus: Corpus | None = None
 
     def __post_init__(self) -> None:
         if self.copies is not None and len(self.copies.first) != len(self.train) + len(self.valid):
@@ -92,6 +97,7 @@ class DataSplit:
             of train, and kept on one side; None where nobody has looked. ``known_copies``: those of train and valid.
         unlabelled: Rows without labels that are none of valid's or test's; None where the recipe names none.
         added: What became of the rows of each file of ``data.added``; those that were kept are in the splits.
+        corpus: The documents that queries are answered with; None where no label names documents.
     """
 
     train: Examples
@@ -109,9 +115,11 @@ class DataSplit:
     known_copies: Copies | None = None
     unlabelled: Examples | None = None
     added: tuple[Added, ...] = ()
+    corpus: Corpus | None = None
 
     def without_test(self) -> Selection:
-        return Selection(self.train, self.valid, self.kind, self.space, self.unlabelled, self.known_copies)
+        corpus = None if self.corpus is None else learnable(self.corpus, {name: self.part(name) for name in SPLITS})
+        return Selection(self.train, self.valid, self.kind, self.space, self.unlabelled, self.known_copies, corpus)
 
     def part(self, name: str) -> Examples:
         """Returns the examples of ``train``, ``valid`` or ``test``."""
@@ -236,6 +244,8 @@ def load_split(
         rejected, notes = (*rejected, *extra.rejected), [*notes, *extra.examples.notes]
         how += f", {extra.how} left out of unlabelled" if extra.how else ""
     unlabelled = [] if extra is None else [extra.examples]
+    if read.corpus is not None:
+        unlabelled.append(read.corpus.as_examples())
     assignments = {str(identifier): key for key in SPLITS for identifier in parts[key].ids}
     return DataSplit(
         train=parts["train"],
@@ -253,6 +263,7 @@ def load_split(
         known_copies=known,
         unlabelled=None if extra is None else extra.examples,
         added=added,
+        corpus=read.corpus,
     )
 
 
@@ -266,6 +277,7 @@ class _Read:
         rejected: Rows that cannot be used.
         columns: What was read.
         times: When the rows of train are from; None where the split is not by time.
+        corpus: The documents that queries are answered with; None where no label names documents.
     """
 
     parts: dict[str, Examples]
@@ -273,6 +285,7 @@ class _Read:
     rejected: tuple[RejectedRow, ...]
     columns: Columns
     times: Times | None
+    corpus: Corpus | None = None
 
 
 def _read(sources: Sources, spec: DataSpec, task: Task) -> _Read:
@@ -288,7 +301,12 @@ def _read(sources: Sources, spec: DataSpec, task: Task) -> _Read:
     _require_variety(parts["train"], task.kind, names["train"], sources.columns, rejected)
     frames = [(rows.name, rows.frame) for rows in sources.rows["train"]]
     times = read_times(frames, spec.time, names["train"], rejected)
-    return _Read(parts, names, tuple(rejected), sources.columns, times)
+    corpus = None
+    if task.kind.searches:
+        found = find_answers(parts, sources.documents, spec)
+        parts, corpus = found.parts, found.corpus
+        rejected.extend(found.rejected)
+    return _Read(parts, names, tuple(rejected), sources.columns, times, corpus)
 
 
 def _divide(

@@ -30,6 +30,7 @@ class Sources:
         rows: Likewise, to their rows.
         columns: What is read of them.
         unlabelled: The tables of rows without labels.
+        documents: What queries are answered with; none where labels hold it.
         places: What each table is called in ids.
     """
 
@@ -37,6 +38,7 @@ class Sources:
     rows: Mapping[str, tuple[Rows, ...]]
     columns: Columns
     unlabelled: tuple[Part, ...]
+    documents: tuple[Rows, ...]
     places: Mapping[Path, str]
 
 
@@ -67,14 +69,16 @@ def read_sources(
         if folders
         else Wanted(getattr(spec, task.reads.columns[0]), spec.label_column, spec.text_pair),
         where=title(read["train"]),
-        besides=[name for name in (spec.id, spec.group and spec.group.column, spec.time) if name],
+        besides=[name for name in (spec.id, spec.group and spec.group.column, spec.time, spec.negative) if name],
         task=task,
     )
     if spec.columns is None:
         for rows in read.values():
             refuse_row_as_header(rows, columns)
     columns = replace(columns, holds=read["train"][0].holds)
-    return Sources(tables, read, columns, unlabelled, places)
+    named = () if spec.documents is None else open_source(spec.documents, base, locate)
+    documents = read_tables(named, name_parts(named), spec, task=task, base=base) if named else ()
+    return Sources(tables, read, columns, unlabelled, documents, places)
 
 
 def _tables(

@@ -254,6 +254,9 @@ CLASSES = AnswerKind(
             *SOFT_METRICS,
         ),
         soft=SOFT_METRICS,
+        of_slices=("accuracy", "log_loss"),
+        confidence=lambda answers: answers.max(axis=1),
+        as_label=lambda prediction: prediction.label,
     ),
     objectives=("own", "contrastive"),
     keys=(
@@ -266,6 +269,5 @@ CLASSES = AnswerKind(
         "evaluate.abstain_at",
         "evaluate.threshold",
         "evaluate.out_of_scope",
-        "export.gates",
     ),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -103,6 +103,13 @@ PAIR = InputKind(
     in_python='[("one text", "another")]',
     in_shell='"one text" --pair "another"',
     keys=("data.html", "data.text_pair"),
+)
+QUERY = replace(
+    TEXT,
+    usual=(("query", "question", "search", *TEXT_NAMES),),
+    in_python='"a query"',
+    in_shell='"your query"',
+    keys=("data.html",),
 )
 IMAGE = InputKind(
     name="image",

@@ -36,7 +36,7 @@ class LabelsPrediction:
     """One answer.
 
     Attributes:
-        labels: Those with a probability of one half or more.
+        labels: Those with a probability of one half or more, or of their own threshold (``evaluate.label_thresholds``).
         confidence: How probable it is that every label is as said, were they independent.
         abstain: Whether the model declines to answer; always False until an abstention threshold is set.
         probabilities: Every label's probability.
@@ -160,7 +160,7 @@ def _loss(targets: np.ndarray, outputs: np.ndarray, space: AnswerSpace) -> float
 
 
 def _prediction(answer: np.ndarray, space: AnswerSpace, text: str = "") -> LabelsPrediction:
-    said = answer >= THRESHOLD
+    said = answer >= (np.array(space.thresholds) if space.thresholds else THRESHOLD)
     return LabelsPrediction(
         labels=[label for label, there in zip(space.labels, said, strict=True) if there],
         confidence=float(np.where(said, answer, 1 - answer).prod()),
@@ -216,6 +216,8 @@ LABELS = AnswerKind(
         row=_row,
         shares=lambda labels, space: _targets(labels, space).mean(axis=0, dtype=np.float64).tolist(),
         by_label=_by_label,
+        gates=("slices.worst.micro_f1", "edge_cases.pass_rate"),
+        as_label=lambda prediction: tuple(sorted(prediction.labels)),
     ),
-    keys=("data.label_separator",),
+    keys=("data.label_separator", "evaluate.label_thresholds", "evaluate.suite"),
 )

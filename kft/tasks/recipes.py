@@ -83,6 +83,7 @@ def find_misfits(spec: RecipeSpec) -> list[Misfit]:
         *_columns(spec, task),
         *_lora(spec),
         *_objectives(spec, task),
+        *_pairs(spec, task),
         *_unlabelled(spec),
         *_taught(spec),
         *_forgetting(spec, task),
@@ -204,6 +205,21 @@ def _objectives(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:
         yield ("train", "gradient_accumulation"), why
     if others and spec.train.label_smoothing and all(not p.trains_head or p.solver != "adamw" for _, p in phases):
         yield ("train", "label_smoothing"), "objective contrastive has no answers to smooth, and no phase has another"
+
+
+def _pairs(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:
+    """Yields what heads of this kind are not solved by, and a batch that holds no two pairs."""
+    for place, phase in enumerate(spec.train.phases or ()):
+        if phase.solver not in task.kind.solvers:
+            able = ", ".join(each.name for each in TASKS if phase.solver in each.kind.solvers)
+            yield (
+                ("train", "phases", place, "solver"),
+                f"{phase.solver} is " + OTHERS.format(tasks=able, task=task.name),
+            )
+    texts = 2 + spec.train.pairs.hard_negatives + (spec.data.negative is not None)
+    if task.kind.searches and spec.train.batch_size < 2 * texts:
+        why = f"a batch of {spec.train.batch_size} texts holds no two pairs of {texts} texts each"
+        yield ("train", "batch_size"), f"{why}: {2 * texts} at least, and some hundreds are better"
 
 
 def _unlabelled(spec: RecipeSpec) -> Iterable[Misfit]:

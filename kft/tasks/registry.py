@@ -2,12 +2,13 @@
 
 from kft.registry import Registry
 from kft.tasks.classes import CLASSES
-from kft.tasks.inputs import IMAGE, PAIR, TEXT
+from kft.tasks.inputs import IMAGE, PAIR, QUERY, TEXT
 from kft.tasks.labels import LABELS
 from kft.tasks.names import ABOUT
 from kft.tasks.numbers import NUMBERS
 from kft.tasks.spans import SPANS
 from kft.tasks.task import Task
+from kft.tasks.vectors import VECTORS
 
 TASKS: Registry[Task] = Registry("task", next_step="kft recipe schema")
 
@@ -29,6 +30,17 @@ def first_task(*, files: bool) -> Task:
         'image-classification'
     """
     return next(task for task in TASKS if task.reads.files == files and not task.reads.pairs)
+
+
+def tasks_with_suites() -> str:
+    """Returns the names of the tasks whose edge cases can be judged, for messages.
+
+    Example:
+        >>> tasks_with_suites().startswith("text-classification, text-multi-label, text-pairs, text-regression")
+        True
+    """
+    *most, last = (task.name for task in TASKS if task.kind.judging.as_label is not None)
+    return f"{', '.join(most)} or {last}"
 
 
 def one_class_tasks() -> str:
@@ -58,6 +70,7 @@ for _name, _reads, _kind in (
     ("text-multi-label", TEXT, LABELS),
     ("text-pairs", PAIR, CLASSES),
     ("text-regression", TEXT, NUMBERS),
+    ("text-embedding", QUERY, VECTORS),
     ("token-tagging", TEXT, SPANS),
     ("image-classification", IMAGE, CLASSES),
     ("image-multi-label", IMAGE, LABELS),

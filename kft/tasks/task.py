@@ -7,7 +7,7 @@ functions in a frozen dataclass, so that a new kind is an old one with some of t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -16,6 +16,7 @@ from kft.metrics.metric import Metric
 from kft.metrics.proportions import Groups
 from kft.recipe.schema import DataSpec
 from kft.records.metrics import ClassRow
+from kft.records.rules import LabelThresholds
 from kft.tasks.inputs import InputKind
 
 Offsets = Sequence[np.ndarray] | None
@@ -32,11 +33,17 @@ class AnswerSpace:
         labels: Names, sorted; a target is a position in it. Empty for numbers.
         mean: Of numbers; 0 elsewhere.
         std: Of numbers; 1 elsewhere.
+        thresholds: From which probability on each of several labels is said; empty: one half.
     """
 
     labels: tuple[str, ...]
     mean: float = 0.0
     std: float = 1.0
+    thresholds: tuple[float, ...] = ()
+
+    def cut_by(self, thresholds: LabelThresholds | None) -> AnswerSpace:
+        """Returns the space in which labels are said by thresholds of their own."""
+        return self if thresholds is None else replace(self, thresholds=thresholds.values)
 
 
 @dataclass(frozen=True)
@@ -91,7 +98,7 @@ class Labelling:
     """What labels are: what stands in a person's data.
 
     Attributes:
-        form: One name, a tuple of names, a float, or a tuple of ``Span``.
+        form: One name, a tuple of names, a float, a tuple of ``Span``, or a tuple of documents' ids.
         parse: (cell, text, the recipe's data part) to the label and an empty reason, or a reason why there is none.
         space: The training split's labels to all that can be answered.
         lack: Why such labels are too few to learn from; empty when they are not.
@@ -100,11 +107,14 @@ class Labelling:
         written: A label as text: for hashes and tables.
         settle: (the whole column, the recipe's data part) to that part with what only the whole column can tell.
         notes: Likewise to what was guessed so, one sentence each.
+        moved: (a label, by how many characters the text moves) to the label of the moved text; None where a label holds
+            no places of a text.
         renamed: (a label, old names to new ones) to the label with the new names; None where it cannot be written so.
         noun: What people call the names.
+        usual: What the column of labels is called, beside the names that any has.
     """
 
-    form: Literal["class", "set", "number", "spans"]
+    form: Literal["class", "set", "number", "spans", "documents"]
     parse: Callable[[object, object, DataSpec], tuple[Any, str]]
     space: Callable[[Sequence[Any]], AnswerSpace]
     lack: Callable[[AnswerSpace], str]
@@ -113,8 +123,10 @@ class Labelling:
     written: Callable[[Any], str] = str
     settle: Callable[[LabelColumn, DataSpec], DataSpec] = lambda column, spec: spec
     notes: Callable[[LabelColumn, DataSpec], tuple[str, ...]] = lambda column, spec: ()
+    moved: Callable[[Any, int], Any] | None = None
     renamed: Callable[[Any, Mapping[str, str]], Any] | None = None
     noun: str = "labels"
+    usual: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +137,7 @@ class Learning:
         head: Of ``kft.model.heads``.
         solver: The loss that the linear probe is solved for: softmax, sigmoid or squared.
         hits_name: What ``Objective.hits`` is called in the training log.
-        units: How wide the model's last layer is.
+        units: How wide the model's last layer is; 0 stands for as wide as what it reads.
         targets: Labels to an array ``[n, ...]``, or to one array a text of its tokens.
         objective: (space, label smoothing) to what training minimises.
         loss: (targets, outputs, space) to the mean loss in double precision, without label smoothing. Targets may be
@@ -174,10 +186,10 @@ class Judging:
 
     Attributes:
         metrics: By name; a run is chosen by the first, unless ``train.best`` says otherwise.
-        baseline_name: What answers without looking.
+        baseline_name: What answers without looking, or where nothing can, without having learned from train.
         answers: (outputs, space, offsets) to answers.
         truth: Labels to what the metrics compare answers with.
-        constant: (shares, space, n) to the baseline's answers to n examples.
+        constant: (shares, space, n) to the baseline's answers to n examples; None where nothing can be said unseen.
         prediction: (answer, space, text) to one answer as a person reads it.
         given: An answer's document to the answer: what a shipped model says.
         row: (truth, answer, space) to target, prediction and confidence for predictions.csv.
@@ -186,13 +198,17 @@ class Judging:
         confusion: (truth, answers, space) to ``int[classes, classes]``; None where an example has not one class.
         gates: What a gate can ask for beside the metrics: where it stands in metrics.json.
         soft: Metrics by name that compare answers with soft labels; none where labels cannot be soft.
+        of_slices: Metrics that parts of the examples are shown with; they are judged by the first. Default: the task's
+            first metric alone.
+        as_label: A prediction to what it says, as a label of the data; None where edge cases are not judged.
+        confidence: Answers to ``float[n]``: how sure they are, where parts are cut by that.
     """
 
     metrics: Mapping[str, Metric]
     baseline_name: str
     answers: Callable[[Any, AnswerSpace, Offsets], Any]
     truth: Callable[[Sequence[Any], AnswerSpace], Any]
-    constant: Callable[[Sequence[float], AnswerSpace, int], Any]
+    constant: Callable[[Sequence[float], AnswerSpace, int], Any] | None
     prediction: Callable[[Any, AnswerSpace, str], Answer]
     given: Callable[[Mapping[str, Any]], Answer]
     row: Callable[[Any, Any, AnswerSpace], tuple[str, str, str]]
@@ -201,6 +217,14 @@ class Judging:
     confusion: Callable[[Any, Any, AnswerSpace], np.ndarray | None] = lambda truth, answers, space: None
     gates: tuple[str, ...] = ()
     soft: Mapping[str, Metric] = field(default_factory=dict)
+    of_slices: tuple[str, ...] = ()
+    confidence: Callable[[Any], np.ndarray] | None = None
+    as_label: Callable[[Any], Any] | None = None
+
+    @property
+    def slice_metrics(self) -> dict[str, Metric]:
+        """The metrics that parts of the examples are shown with."""
+        return {name: self.metrics[name] for name in self.of_slices or (self.main.name,)}
 
     @property
     def all_metrics(self) -> dict[str, Metric]:
@@ -237,6 +261,8 @@ class AnswerKind:
         learning: What is minimised.
         judging: How answers are judged.
         objectives: What the steps of a phase can minimise, by the name that ``train.phases`` gives it.
+        solvers: Which solvers its head has.
+        learns: What ``own`` stands for, of ``kft.train.objectives``.
         keys: Recipe keys, dotted, that only some kinds of answer obey, this one among them.
         refuses: Recipe keys that it cannot obey, and why; see ``Task.refusal``.
     """
@@ -245,6 +271,8 @@ class AnswerKind:
     learning: Learning
     judging: Judging
     objectives: tuple[str, ...] = ("own",)
+    solvers: tuple[str, ...] = ("adamw", "lbfgs", "blend")
+    learns: str = "own"
     keys: tuple[str, ...] = ()
     refuses: Mapping[str, str] = field(default_factory=dict)
 
@@ -252,6 +280,11 @@ class AnswerKind:
     def one_class(self) -> bool:
         """Whether each answer is probabilities of one class of many: what calibration, abstention and suites need."""
         return self.labels.form == "class"
+
+    @property
+    def searches(self) -> bool:
+        """Whether labels name documents, and answers are vectors that are compared with those of documents."""
+        return self.labels.form == "documents"
 
     @property
     def numeric(self) -> bool:

@@ -16,6 +16,7 @@ from kft.errors import RecipeError
 from kft.model.freeze import moving_variables
 from kft.recipe.training import PhaseSpec, TrainSpec
 from kft.replicas import needs_static_shapes, on_accelerator, replica_count
+from kft.tasks.task import AnswerKind
 from kft.train.objectives import objective_of
 
 WORTH = 1000
@@ -27,7 +28,9 @@ BLOCK_BYTES = 64 * 2**20
 """What their batches may take there; two such blocks are in memory at a time."""
 
 
-def is_compiled(spec: TrainSpec, model: keras.Model, phase: PhaseSpec, updates: int, lengths: int) -> bool:
+def is_compiled(
+    spec: TrainSpec, model: keras.Model, phase: PhaseSpec, updates: int, lengths: int, *, kind: AnswerKind
+) -> bool:
     """Whether ``train.compile`` has XLA compile the updates of a phase, with what trains set; a TPU does it by itself.
 
     Args:
@@ -36,22 +39,23 @@ def is_compiled(spec: TrainSpec, model: keras.Model, phase: PhaseSpec, updates: 
         phase: Which phase.
         updates: Of all its epochs.
         lengths: Padded lengths of its batches.
+        kind: What is answered.
     """
     if needs_static_shapes(tf.distribute.get_strategy()) or spec.compile == "off":
         return False
     if spec.compile == "on":
         return True
-    return on_accelerator() and not _why_not(model, phase) and updates >= WORTH * lengths
+    return on_accelerator() and not _why_not(model, phase, kind) and updates >= WORTH * lengths
 
 
-def require_compilable(spec: TrainSpec, model: keras.Model, phase: PhaseSpec) -> None:
+def require_compilable(spec: TrainSpec, model: keras.Model, phase: PhaseSpec, kind: AnswerKind) -> None:
     """Refuses what ``train.compile`` cannot have here, with what trains set.
 
     Raises:
         RecipeError: A TPU is to do without XLA, or several replicas are to compile what goes between them.
     """
     tpu = needs_static_shapes(tf.distribute.get_strategy())
-    if why := refusal(spec.compile, tpu=tpu, crossing=_why_not(model, phase)):
+    if why := refusal(spec.compile, tpu=tpu, crossing=_why_not(model, phase, kind)):
         raise RecipeError(
             f"train.compile: {spec.compile} is not possible here",
             where=f"phase {phase.name}",
@@ -78,11 +82,11 @@ def refusal(asked: str, *, tpu: bool, crossing: str) -> str:
     return f"{replica_count()} replicas, and {crossing}" if asked == "on" and crossing else ""
 
 
-def _why_not(model: keras.Model, phase: PhaseSpec) -> str:
+def _why_not(model: keras.Model, phase: PhaseSpec, kind: AnswerKind) -> str:
     """Says what would go from replica to replica in the midst of compiled code; empty where nothing does."""
     if replica_count() == 1:
         return ""
-    if objective_of(phase).across_rows:
+    if objective_of(phase, kind).across_rows:
         return f"objective {phase.objective.name}, which compares the rows of all of them"
     adapting = [variable.path for variable in moving_variables(model) if not variable.trainable]
     return f"a BatchNorm that adapts to the rows of all of them: {adapting[0]}" if adapting else ""

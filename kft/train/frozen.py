@@ -55,7 +55,7 @@ def solve_head(job: Job, phase: PhaseSpec, train: Source, valid: Source) -> Even
     Returns the strength that valid chose.
     """
     data, kind = job.data, job.data.kind
-    column, valid_column = _column(train), _column(valid)
+    column, valid_column = column_of(train), column_of(valid)
     score = _chosen_by(job)
     if kind.learning.per_token:  # the words of all texts, end to end
         words, valid_words = WordVectors(column, data.train.targets), WordVectors(valid_column, data.valid.targets)
@@ -67,7 +67,7 @@ def solve_head(job: Job, phase: PhaseSpec, train: Source, valid: Source) -> Even
     with job.watch.task("probe, L-BFGS", len(STRENGTHS)) as tick:
         classes = kind.learning.units(data.space)
         probe = solve_probe(rows, valid_rows, classes, solver=kind.learning.solver, score=score, tick=tick)
-    _set_head(job, probe.kernel, probe.bias)
+    set_head(job, probe.kernel, probe.bias)
     yield ProbeSolved(phase.name, probe.strength, probe.tried)
     return probe.strength
 
@@ -77,21 +77,23 @@ def solve_head_again(job: Job, strength: float, train: Source, valid: Source) ->
     data, learning = job.data, job.data.kind.learning
     parts = [(train, data.train), (valid, data.valid)]
     if learning.per_token:
-        words = [WordVectors(_column(source), part.targets) for source, part in parts]
+        words = [WordVectors(column_of(source), part.targets) for source, part in parts]
         vectors = [values for each in words for _, values in each.chunks()]
         rows = ProbeRows(np.concatenate(vectors), np.concatenate([each.targets for each in words]))
     else:
-        vectors = [as_array(_column(source), len(source)) for source, _ in parts]
+        vectors = [as_array(column_of(source), len(source)) for source, _ in parts]
         rows = ProbeRows(np.concatenate(vectors), *learned_of_both(data))
-    _set_head(job, *solve_at(rows, learning.units(data.space), strength, learning.solver))
+    set_head(job, *solve_at(rows, learning.units(data.space), strength, learning.solver))
 
 
-def _column(source: Source) -> Column:
+def column_of(source: Source) -> Column:
+    """Returns the one tensor that passes the boundary below a head."""
     (column,) = source.columns.values()
     return column
 
 
-def _set_head(job: Job, kernel: np.ndarray, bias: np.ndarray) -> None:
+def set_head(job: Job, kernel: np.ndarray, bias: np.ndarray) -> None:
+    """Sets the weights of the head's last layer, the same in every process."""
     head: Any = job.model.get_layer(LOGITS)
     head.kernel.assign(kernel)
     head.bias.assign(bias)

@@ -16,6 +16,7 @@ from kft.tasks.task import AnswerKind, AnswerSpace
 from kft.train.callbacks import CallbackDriver
 from kft.train.checkpoint import Arrays, Checkpoint
 from kft.train.events import Watcher
+from kft.train.paired_rows import PairedRows
 from kft.train.preemption import StopRequest
 from kft.train.weights import weigh
 
@@ -72,6 +73,7 @@ class TrainData:
         together: ``int64[train and valid examples]``: rows that no fold may part, groups and copies; None where each
             stands alone, or nobody asks.
         unlabelled: Rows without labels; None where there are none, or nobody asks.
+        pairs: Which rows are queries and which documents; None where rows are labelled.
     """
 
     train: Labelled
@@ -83,6 +85,7 @@ class TrainData:
     names: Source | None = None
     together: np.ndarray | None = None
     unlabelled: Source | None = None
+    pairs: PairedRows | None = None
 
 
 def learned_of_both(data: TrainData) -> tuple[Any, np.ndarray]:

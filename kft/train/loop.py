@@ -17,7 +17,6 @@ import numpy as np
 
 from kft.errors import TrainingError
 from kft.features.boundary import SplitModel, fast_forward_of, forward_of, split_at_boundary
-from kft.features.inference import make_inference
 from kft.feed.source import Source
 from kft.model.freeze import FreezeTable, apply, what_trains_in
 from kft.recipe.training import PhaseSpec, TrainSpec
@@ -31,7 +30,7 @@ from kft.train.due import is_due, pause_of, state_due, where_it_goes_on
 from kft.train.events import Events
 from kft.train.execution import is_compiled, updates_a_call
 from kft.train.feeding import Execution, Feed
-from kft.train.frozen import features_of, solve_head
+from kft.train.frozen import features_of
 from kft.train.job import (
     OPTIMIZER,
     FitState,
@@ -41,7 +40,7 @@ from kft.train.job import (
     new_patience,
     restore_random_states,
 )
-from kft.train.judging import judge, validate
+from kft.train.judging import judge
 from kft.train.objectives import Deal, Judge, objective_of
 from kft.train.optimizer import make_optimizer
 from kft.train.self_training import with_confident
@@ -165,7 +164,7 @@ def begin_warm(job: Job, moving: list[keras.Variable], phase: PhaseSpec) -> None
 
 def _train_phase(job: Job, state: LoopState, phase: PhaseSpec, table: FreezeTable) -> Events[PhaseResult]:
     started = time.perf_counter()
-    objective = objective_of(phase)
+    objective = objective_of(phase, job.data.kind)
     job = replace(job, data=objective.data(job.data, phase))
     yield from objective.begins(job.data)
     split = objective.outputs(split_at_boundary(job.model))
@@ -178,9 +177,9 @@ def _train_phase(job: Job, state: LoopState, phase: PhaseSpec, table: FreezeTabl
     else:
         train, valid = yield from features_of(job, phase, split)
         if phase.solver == "lbfgs":
-            state.chosen[phase.name] = {"strength": (yield from solve_head(job, phase, train, valid))}
+            state.chosen[phase.name] = {"strength": (yield from objective.solve(job, phase, train, valid))}
             forward = fast_forward_of(split, stored=is_stored(split, train))
-            validated = validate(make_inference(forward, job.train.batch_size), valid, job.data)
+            validated = yield from objective.judge(job, phase, forward, (train, valid), False)()
             yield from _keep_epoch(job, state, phase, 0, validated)
         else:
             fit = yield from fit_phase(job, state, phase, split, (train, valid))
@@ -242,12 +241,12 @@ def fit_phase(
 def make_fitting(job: Job, phase: PhaseSpec, split: SplitModel, sources: tuple[Source, Source]) -> Fitting:
     """Builds the phase's optimizer and traces its step, for what trains now."""
     assert phase.epochs is not None
-    model, spec, objective = job.model, job.train, objective_of(phase)
+    model, spec, objective = job.model, job.train, objective_of(phase, job.data.kind)
     deal = objective.deal(job.data, phase, job.spec)
     steps = len(deal(0))
     edged = sources[0].with_edges(sources[1]), sources[1].with_edges(sources[0])
     lengths = len(edged[0].edges)
-    compiled = is_compiled(spec, model, phase, steps * phase.epochs, lengths)
+    compiled = is_compiled(spec, model, phase, steps * phase.epochs, lengths, kind=job.data.kind)
     train, valid = edged if compiled else sources
     forward = (forward_of if compiled else fast_forward_of)(split, stored=is_stored(split, train))
     several = on_accelerator() and not job.callbacks.watched  # a callback sees the same on any hardware
@@ -286,7 +285,7 @@ def _run_epoch(job: Job, state: LoopState, fitting: Fitting, fit: FitState) -> E
     metrics = validated.metrics
     fit.epoch, fit.step, fit.sums = fit.epoch + 1, 0, ()
     means = sums.loss / max(1, sums.count), sums.hits / max(1, sums.count)
-    own, measures = job.data.kind.learning.hits_name, objective_of(fitting.phase).measures
+    own, measures = job.data.kind.learning.hits_name, objective_of(fitting.phase, job.data.kind).measures
     training = dict(zip(measures or ("loss", own), means, strict=True))
     shown = training | {"lr": fit.rate, "seconds": time.perf_counter() - started}
     if sums.left_out:

@@ -18,10 +18,11 @@ from kft.feed.source import Column, DenseColumn, Source
 from kft.recipe.schema import RecipeSpec
 from kft.recipe.training import PhaseSpec, TrainSpec
 from kft.registry import Registry
-from kft.tasks.task import Objective
-from kft.train import contrast
+from kft.tasks.task import AnswerKind, Objective
+from kft.train import contrast, pairs
 from kft.train.best import Validated
 from kft.train.events import Events
+from kft.train.frozen import solve_head
 from kft.train.job import Job, TrainData
 from kft.train.judging import validate
 from kft.train.step import Minimised
@@ -45,6 +46,7 @@ class PhaseObjective:
         column: What it compares with, an entry for each row of train.
         deal: (data, phase, recipe) to what gives the rows of an epoch, ``int64[steps, batch_size]``: as many in each,
             and none of padding alone.
+        solve: (job, phase, train and valid as vectors) to the strength that the head was solved with.
         judge: (job, phase, forward, train and valid, whether XLA compiles it) to what judges an epoch.
         across_rows: Whether the loss of a row hangs on others of its batch, wherever these are.
         begins: What is said of the data when the phase begins.
@@ -56,14 +58,15 @@ class PhaseObjective:
     minimised: Callable[[TrainData, PhaseSpec, TrainSpec], Minimised]
     column: Callable[[TrainData], Column]
     deal: Callable[[TrainData, PhaseSpec, RecipeSpec], Deal]
+    solve: Callable[[Job, PhaseSpec, Source, Source], Events[float]]
     judge: Callable[[Job, PhaseSpec, Forward, Sources, bool], Judge]
     begins: Callable[[TrainData], Events[None]]
     across_rows: bool = False
 
 
-def objective_of(phase: PhaseSpec) -> PhaseObjective:
-    """Returns the entry that a phase names."""
-    return OBJECTIVES.get(phase.objective.name)
+def objective_of(phase: PhaseSpec, kind: AnswerKind) -> PhaseObjective:
+    """Returns the entry that a phase names; ``own`` is what its kind of answer learns by."""
+    return OBJECTIVES.get(kind.learns if phase.trains_head else phase.objective.name)
 
 
 def _deal(data: TrainData, phase: PhaseSpec, spec: RecipeSpec) -> Deal:
@@ -108,6 +111,7 @@ OBJECTIVES.register(
         minimised=lambda data, phase, spec: own_objective(data, spec),
         column=lambda data: data.train.column,
         deal=_deal,
+        solve=solve_head,
         judge=_judge,
         begins=_says_nothing,
     ),
@@ -121,8 +125,24 @@ OBJECTIVES.register(
         minimised=lambda data, phase, spec: contrast.Contrast(phase.objective.temperature),
         column=lambda data: DenseColumn(data.train.targets),
         deal=contrast.deal,
+        solve=solve_head,
         judge=contrast.solve_and_score,
         begins=contrast.say_alone,
+        across_rows=True,
+    ),
+)
+OBJECTIVES.register(
+    "pairs",
+    PhaseObjective(
+        measures=None,
+        data=lambda data, phase: data,
+        outputs=lambda split: split,
+        minimised=lambda data, phase, spec: pairs.minimised(data),
+        column=lambda data: DenseColumn(pairs.rows_of(data).targets),
+        deal=pairs.deal,
+        solve=pairs.solve,
+        judge=pairs.judge,
+        begins=_says_nothing,
         across_rows=True,
     ),
 )

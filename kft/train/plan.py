@@ -125,7 +125,7 @@ class PhasePlan:
 
 def plan_phase(prepared: Prepared, phase: PhaseSpec) -> PhasePlan:
     """Says what a phase would do; trains nothing, and leaves the model as it is."""
-    model, spec, objective = prepared.model, prepared.spec.train, objective_of(phase)
+    model, spec, objective = prepared.model, prepared.spec.train, objective_of(phase, prepared.split.kind)
     data = objective.data(prepared.data, phase)
     part = -(-spec.batch_size // spec.gradient_accumulation)  # what is in memory at a time
     plan, edge = what_trains_in(model, phase), data.train.source.longest

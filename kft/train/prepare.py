@@ -11,10 +11,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kft.data.corpus import Corpus
 from kft.data.examples import Examples
 from kft.errors import ModelError, RecipeError
 from kft.features.boundary import split_at_boundary
 from kft.features.store import make_front
+from kft.features.vectors import pooled_vectors
 from kft.feed.source import Source
 from kft.model.backbones import Backbone
 from kft.model.blocks import find_blocks
@@ -23,7 +25,7 @@ from kft.model.encode import Encoded, make_reader
 from kft.model.freeze import as_if, what_trains_in
 from kft.recipe.evaluation import ThresholdSpec
 from kft.recipe.schema import RecipeSpec
-from kft.recipe.training import SCRATCH, PhaseSpec, default_phases
+from kft.recipe.training import PAIRED, SCRATCH, PhaseSpec, default_phases
 from kft.registry import nearest
 from kft.replicas import needs_static_shapes
 from kft.split.data_split import Selection, labels_of
@@ -37,6 +39,7 @@ from kft.train.execution import require_compilable
 from kft.train.job import Labelled, TrainData
 from kft.train.objectives import objective_of
 from kft.train.optimizer import find_optimizer
+from kft.train.paired_rows import Chosen, choose, mine_negatives, pair_up
 from kft.train.phases import is_tuned, resolve_phases
 from kft.train.progress import Progress
 from kft.train.refit import require_repeatable
@@ -81,7 +84,7 @@ class Prepared:
             TrainingError: An objective cannot learn from them.
         """
         for phase in self.phases:
-            objective = objective_of(phase)
+            objective = objective_of(phase, self.split.kind)
             objective.deal(objective.data(self.data, phase), phase, self.spec)
         return self.data
 
@@ -114,6 +117,8 @@ def _plan_phases(spec: RecipeSpec, split: Selection, backbone: Backbone, model: 
         blends = solvable and spec.train.teacher is None
         own = split.unlabelled is not None and spec.train.teacher is None
         defaults = default_phases(rows_per_class=rows_per_class, blocks=numbered, blends=blends, unlabelled=own)
+        if split.kind.searches:
+            defaults = PAIRED
         if spec.features.in_int8:  # what is computed in int8 stays frozen
             defaults = tuple(phase for phase in defaults if not is_tuned(defaults, phase.name))
     phases = resolve_phases(spec.train, defaults, learning_rate=backbone.learning_rate, solvable=solvable)
@@ -129,7 +134,7 @@ def _plan_phases(spec: RecipeSpec, split: Selection, backbone: Backbone, model: 
         with as_if(model, what_trains_in(model, phase)):
             _require_gradients(model, phase)
             if not phase.solved:
-                require_compilable(spec.train, model, phase)
+                require_compilable(spec.train, model, phase, split.kind)
             if spec.features.in_int8:
                 _require_int8(model)
     return phases
@@ -168,6 +173,8 @@ def read_data(spec: RecipeSpec, split: Selection, backbone: Backbone, progress: 
         ModelError: A text has more tokens than the backbone has positions.
         DataError: An image cannot be decoded, or valid is too small to set half of it aside.
     """
+    if split.corpus is not None:
+        return _read_pairs(spec, split, backbone, progress)
     task = TASKS.get(spec.task)
     reader = make_reader(task, backbone, spec.model)
     held = set_aside(spec, split)
@@ -190,6 +197,58 @@ def read_data(spec: RecipeSpec, split: Selection, backbone: Backbone, progress: 
     if first.shares is not None:
         first = replace(first, shares=learned)
     return TrainData(first, second, split.kind, split.space, weights, of_class)
+
+
+def _read_pairs(spec: RecipeSpec, split: Selection, backbone: Backbone, progress: Progress) -> TrainData:
+    """Turns queries and documents into what the model takes; see ``kft.train.paired_rows``."""
+    corpus = split.corpus
+    assert corpus is not None
+    reader = make_reader(TASKS.get(spec.task), backbone, spec.model)
+    chosen = choose(split.train, split.valid, corpus, spec.data.split_seed)
+    queries = reader.read(split.train.inputs)
+
+    def documents(keys: np.ndarray) -> Encoded:
+        return reader.of_documents().read([corpus.texts[key] for key in keys])
+
+    asked = spec.train.pairs
+    negatives = _negatives(split, corpus, chosen, spec.data.negative)
+    if asked.hard_negatives:
+        keys = np.unique(corpus.keys)
+        sources = {"queries": queries.source, "documents": documents(keys).source}
+        progress.note(f"negatives  {asked.hard_negatives} a pair, near to the query by the frozen backbone")
+        found = pooled_vectors(backbone, sources, spec.model, spec.features, note=progress.note)
+        mined = mine_negatives(found["queries"], found["documents"], keys, chosen, asked.hard_negatives)
+        negatives = np.concatenate([negatives, mined], axis=1)
+    rows, keys = pair_up(chosen, negatives, asked)
+    known, candidates = documents(keys), documents(chosen.candidates)
+    asking = reader.read(split.valid.inputs)
+    train = Encoded(queries.source.chosen(chosen.queries).joined(known.source), queries.cut + known.cut)
+    valid = Encoded(asking.source.joined(candidates.source), asking.cut + candidates.cut)
+    if needs_static_shapes(tf.distribute.get_strategy()):
+        train, valid = _alike(train, valid)
+    _show_lengths(train, valid, spec, backbone, progress)
+    progress.note(
+        f"pairs      {len(chosen.pairs):,}, {spec.train.batch_size // rows.texts_a_pair} a batch of "
+        f"{spec.train.batch_size} texts; valid queries are answered with {len(chosen.candidates):,} documents"
+    )
+    counts = np.array([len(each) for each in chosen.wanted], np.int64)
+    return TrainData(
+        Labelled(train.source, rows.targets, None),
+        Labelled(valid.source, counts, counts, groups=split.valid.groups),
+        split.kind,
+        split.space,
+        np.ones(len(train.source), np.float32),
+        pairs=rows,
+    )
+
+
+def _negatives(split: Selection, corpus: Corpus, chosen: Chosen, column: str | None) -> np.ndarray:
+    """Returns ``int64[pairs, 0 or 1]``: keys of the documents that the data's own column names; -1 for none."""
+    named = None if column is None else split.train.columns[column]
+    if named is None:
+        return np.zeros((len(chosen.pairs), 0), np.int64)
+    keys = np.array([corpus.keys[corpus.places[name]] if name in corpus.places else -1 for name in named], np.int64)
+    return keys[chosen.queries][:, None]
 
 
 def require_label(spec: ThresholdSpec | None, labels: Sequence[str]) -> None:

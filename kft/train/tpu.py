@@ -38,7 +38,7 @@ def check_tpu(prepared: Prepared, cores: int) -> list[TpuCheck]:
     checks = [check_batch(spec.batch_size, cores), *check_precision(prepared.spec.features.precision)]
     for phase in (phase for phase in prepared.phases if not phase.solved):
         with as_if(model, what_trains_in(model, phase)):
-            split = objective_of(phase).outputs(split_at_boundary(model))
+            split = objective_of(phase, prepared.split.kind).outputs(split_at_boundary(model))
             store, _ = decide(model, split, sources, prepared.spec.features)
             what = "on stored features" if store.store else "from the input on"
             prepared.progress.note(
@@ -57,7 +57,7 @@ def check_tpu(prepared: Prepared, cores: int) -> list[TpuCheck]:
 
 
 def _compile_error(prepared: Prepared, phase: PhaseSpec, forward: Forward, longest: int) -> str:
-    spec, objective = prepared.spec.train, objective_of(phase)
+    spec, objective = prepared.spec.train, objective_of(phase, prepared.split.kind)
     data = objective.data(prepared.data, phase)
     steps = len(objective.deal(data, phase, prepared.spec)(0))
     optimizer = make_optimizer(prepared.model, phase, spec, steps=steps)

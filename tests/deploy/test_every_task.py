@@ -1,5 +1,7 @@
 """Every task ships: the proof of parity holds, and what was opened answers as the run does."""
 
+import json
+
 import pytest
 
 import kft
@@ -44,6 +46,7 @@ def test_it_ships(task, tiny_folder, tiny_images, tmp_path, monkeypatch, capfd):
         "task": task,
         "data": {"train": str(source)},
         "model": {"backbone": str(tiny_images if images else tiny_folder)},
+        "evaluate": {"label_thresholds": "f1"} if task.endswith("multi-label") else {},
         "train": {"batch_size": 16, "phases": WAYS[task], **({"augment": {"color": 0.1}} if images else {})},
     }
     run = kft.train(load_recipe(recipe, base=tmp_path), run=tmp_path / "run", quiet=True).run
@@ -61,3 +64,16 @@ def test_it_ships(task, tiny_folder, tiny_images, tmp_path, monkeypatch, capfd):
         assert same == answer and set(seen.values) == set(opened.reference.gauges), form
         (wanted,) = kft.predict(run, [asked])
         assert list(answer) == list(as_document(wanted))
+        if task.endswith("multi-label"):
+            thresholds = json.loads((run / "calibration.json").read_text())["labels"]["values"]
+            said = [
+                name for name, cut in zip(about.labels, thresholds, strict=True) if answer["probabilities"][name] >= cut
+            ]
+            assert answer["labels"] == said == wanted.labels and set(thresholds) != {0.5}
+    for form, how in (("onnx", "float16"), *((("onnx", "dynamic"), ("openvino", "int8")) if not images else ())):
+        cost = kft.export(run, tmp_path / f"{form}-{how}", format=form, quantize=how, quiet=True).quantized
+        assert cost is not None and cost.n == cost.of and cost.before.keys() == cost.after.keys()
+        assert cost.ships.bytes < cost.whole.bytes or how == "dynamic"
+        assert (cost.labels_changed is None) == (task == "text-regression")
+        if how == "float16":
+            assert cost.after[cost.metric] == pytest.approx(cost.before[cost.metric], abs=0.02)

@@ -38,7 +38,9 @@ def test_what_is_said_of_it(shipped, shipped_run):
         "reference.safetensors",
     }
     assert about.calibration is not None and about.calibration.scope is not None
-    assert (shipped / "card.md").read_text().startswith("---\n")  # though nobody asked for a report
+    card = (shipped / "card.md").read_text()
+    assert card.startswith("---\n")  # though nobody asked for a report
+    assert f"it was exported as onnx, on {about.created[:10]}" in card and "an exported model with proof" not in card
 
 
 def test_its_script_answers_lines_alone(shipped, tmp_path):

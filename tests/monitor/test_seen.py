@@ -19,7 +19,7 @@ ANSWERS = {
 
 def seen(form="class", outputs=ANSWERS, before=None):
     tokens = [np.arange(3)] * len(TEXTS)
-    rows = Rows(TEXTS, [{}] * len(TEXTS), outputs, texts=TEXTS, tokens=tokens)
+    rows = Rows(TEXTS, [{"labels": ["a"]}] * len(TEXTS), outputs, texts=TEXTS, tokens=tokens)
     lens = Lens(form, True, Spelling(16), Known(1, vectors=np.eye(3)[:2].astype(np.float16)))
     return see_rows(rows, lens, *([] if before is None else [before]))
 

@@ -10,7 +10,7 @@ import numpy as np
 from kft.answer.decide import NOTHING, Decisions
 from kft.answer.fitted import Judged, fit_answers
 from kft.audit.summary import count_severities
-from kft.evaluate.evaluate import Beside, Scored, calibrated, report_classes, score, write_evaluation
+from kft.evaluate.evaluate import Beside, Scored, calibrated, report_classes, score, slices_of, write_evaluation
 from kft.evaluate.overfitting import judge_overfitting
 from kft.recipe.evaluation import EvaluateSpec
 from kft.records.document import write_document
@@ -60,8 +60,9 @@ def write_run(
         fitted = fit_answers(EvaluateSpec.model_validate(asked), valid, space.labels, seed=0)
         given, raw = fitted.given, scored
         scored = calibrated(scored, given, Decisions(fitted.probe))
-        report = report_classes(raw, scored, given, judge_overfitting(events, 100), 20)
-    result = score(scored, split="test", shares=shares, gates=gates or {}, beside=Beside(report=report))
+        report = report_classes(raw, scored, given, judge_overfitting(events, 100))
+    beside = Beside(report=report, slices=slices_of(scored, 20))
+    result = score(scored, split="test", shares=shares, gates=gates or {}, beside=beside)
     assert tuple(result.metrics) == tuple(TASKS.get(task).kind.judging.metrics)
     write_evaluation(run, result, scored, given)
     write_document(run.receipt, made.receipt(labels=space.labels, n=Counts(1000, 100, n)))

@@ -87,6 +87,15 @@ def test_where_nothing_is_known_it_says_which_command_tells(run):
     assert str(run.path.parent) not in card
 
 
+def test_a_card_that_goes_along_tells_of_its_own_artifact(run):
+    export(run)
+    ships = Exported("", "reviews", "", "litert", "2026-11-22T10:00:00+00:00", reference=True)
+    card = render_card(replace(read_record(run), ships=ships))
+    assert "it was exported as litert, on 2026-11-22, with a reference" in card
+    assert "an exported model with proof" not in card and "kft export" not in card
+    assert "kft monitor ARTIFACT DATA" in card and str(run.path.parent) not in card
+
+
 def test_an_artifact_with_a_reference_without_one_forced_or_gone(run):
     folder = export(run)
     assert said(read_record(run), "exported as onnx") == (

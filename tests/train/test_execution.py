@@ -9,6 +9,7 @@ import pytest
 
 import kft
 from kft.recipe.training import PhaseSpec, TrainSpec
+from kft.tasks.classes import CLASSES
 from kft.train.checkpoint import load_checkpoint
 from kft.train.execution import BLOCK_BYTES, UPDATES, is_compiled, refusal, require_compilable, updates_a_call
 from kft.train.feeding import Execution
@@ -151,10 +152,12 @@ def test_a_compiled_run_of_all_blocks_in_bfloat16_follows_the_other(tmp_path):
 
 def test_auto_neither_compiles_nor_groups_on_a_cpu():
     model, phase = keras.Sequential(), PhaseSpec(name="top", unfreeze="top-1", epochs=1)
-    found = [is_compiled(TrainSpec(compile=asked), model, phase, 10**6, 1) for asked in ("auto", "on", "off")]
+    found = [
+        is_compiled(TrainSpec(compile=asked), model, phase, 10**6, 1, kind=CLASSES) for asked in ("auto", "on", "off")
+    ]
     assert found == [False, True, False]
     for asked in ("auto", "on", "off"):
-        require_compilable(TrainSpec(compile=asked), model, phase)
+        require_compilable(TrainSpec(compile=asked), model, phase, CLASSES)
     assert updates_a_call(TrainSpec(), [], 1, several=False) == 1
 
 

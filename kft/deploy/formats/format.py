@@ -52,11 +52,13 @@ class Quantization:
         about: For people, in a few words.
         write: (a graph, the file that ``Format.write`` wrote of it, the path to write to); by the vendor's own tool.
         alone: Whether an answer would hang on the other examples of its batch: it is then given one at a time.
+        not_for: Why a model of such inputs gains nothing by it: ``image`` or ``text`` to a reason.
     """
 
     about: str
     write: Callable[[keras.Model, Path, Path], None]
     alone: bool = False
+    not_for: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

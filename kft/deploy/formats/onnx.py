@@ -7,10 +7,16 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from kft.deploy.formats.format import Format, Quantization, Source, Written, signature
 
 if TYPE_CHECKING:
     import keras
+
+
+SMALL = 256
+"""Tensors of fewer numbers stay as they are: thresholds, the temperature, shapes."""
 
 
 def _write(source: Source, path: Path) -> Written:
@@ -42,6 +48,27 @@ def _write_dynamic(graph: keras.Model, whole: Path, path: Path) -> None:
         logging.disable(logging.NOTSET)
 
 
+def _write_float16(graph: keras.Model, whole: Path, path: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    model = onnx.load(str(whole))
+    casts = []
+    for tensor in model.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.size < SMALL or np.abs(values).max() > np.finfo(np.float16).max:
+            continue
+        name, half = tensor.name, f"{tensor.name}/float16"
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), half))
+        casts.append(helper.make_node("Cast", [half], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+
+
+NO_PRODUCTS = {"image": "it rounds products of matrices, and a model of images is made of convolutions"}
 ONNX = Format(
     name="onnx",
     about="ONNX Runtime: small, starts at once, on every system",
@@ -53,7 +80,11 @@ ONNX = Format(
     tolerance=1e-4,
     quantizations={
         "dynamic": Quantization(
-            "the backbone's weights in int8, and what they are multiplied with as it comes", _write_dynamic, alone=True
-        )
+            "the backbone's weights in int8, and what they are multiplied with as it comes",
+            _write_dynamic,
+            alone=True,
+            not_for=NO_PRODUCTS,
+        ),
+        "float16": Quantization("weights in float16; all is computed in float32", _write_float16),
     },
 )

@@ -31,10 +31,11 @@ def name_class(outputs: Outputs, labels: Sequence[str]) -> dict[str, Any]:
 
 
 def name_labels(outputs: Outputs, labels: Sequence[str]) -> dict[str, Any]:
-    """Returns the answer of several labels: those with a probability of one half or more."""
+    """Returns the answer of several labels: those that the graph says, or where it names none by one half."""
     probabilities = _by_name(outputs, labels)
+    reached = outputs["said"] if "said" in outputs else outputs["probabilities"] >= 0.5
     return {
-        "labels": [label for label, value in probabilities.items() if value >= 0.5],
+        "labels": [label for label, said in zip(labels, reached, strict=True) if said],
         "confidence": float(outputs["confidence"]),
         "abstain": False,
         "probabilities": probabilities,
@@ -44,6 +45,11 @@ def name_labels(outputs: Outputs, labels: Sequence[str]) -> dict[str, Any]:
 def name_number(outputs: Outputs, labels: Sequence[str]) -> dict[str, Any]:
     """Returns the answer that is a number."""
     return {"value": float(outputs["value"]), "abstain": False}
+
+
+def name_vector(outputs: Outputs, labels: Sequence[str]) -> dict[str, Any]:
+    """Returns the answer that is a vector."""
+    return {"vector": [round(float(value), 7) for value in outputs["embedding"]], "abstain": False}
 
 
 def name_spans(outputs: Outputs, labels: Sequence[str], offsets: np.ndarray, text: str) -> dict[str, Any]:
@@ -72,5 +78,6 @@ NAMERS: dict[str, Callable[[Outputs, Sequence[str]], dict[str, Any]]] = {
     "class": name_class,
     "set": name_labels,
     "number": name_number,
+    "documents": name_vector,
 }
 """By the form of the labels; spans want to know more."""

@@ -22,7 +22,9 @@ IMAGES = "images"
 READ_AT_ONCE = 256
 """Inputs that are read together: memory does not grow with their number."""
 BATCH = 32
-"""Inputs that are computed together, those of like length: more need more memory and are no faster on a CPU."""
+"""Inputs that are computed together at most: more need more memory and are no faster on a CPU."""
+CALL = 64
+"""What a batch costs beside its tokens, counted in these: of 32 questions a half of all tokens would be padding."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +72,13 @@ class Model:
             read: At most ``READ_AT_ONCE`` inputs.
         """
         outputs: list[Row] = [{}] * len(read.rows)
-        lengths = [len(next(iter(row.values()))) for row in read.rows]
+        lengths = np.array([len(next(iter(row.values()))) for row in read.rows])
         order = np.argsort(lengths, kind="stable")
         # One activation scale for a whole batch: an answer would hang on who else asks.
-        size = 1 if self.about.get("alone") else BATCH
+        most = 1 if self.about.get("alone") else BATCH
         if read.windowed is not None:  # of long texts fewer, or memory would grow with the longest
-            size = max(1, min(size, MOST_TOKENS // max(lengths)))
-        for places in np.split(order, range(size, len(order), size)):
+            most = max(1, min(most, MOST_TOKENS // int(lengths.max())))
+        for places in np.split(order, begins(lengths[order].tolist(), most)[1:]):
             found = self.engine(padded([read.rows[place] for place in places], self.about["inputs"]))
             for at, place in enumerate(places):
                 outputs[place] = {name: values[at] for name, values in found.items()}
@@ -99,6 +101,32 @@ class Model:
             cut = {name: values[:length] for name, values in outputs.items()}
             return name_spans(cut, labels, read.offsets[at], read.decoded[at])
         return NAMERS[self.about["answers"]](outputs, labels)
+
+
+def begins(lengths: Sequence[int], most: int) -> list[int]:
+    """Returns where batches begin, so that padding and calls together cost least.
+
+    A batch is as long as its longest input, and costs that many tokens an input and ``CALL``.
+
+    Args:
+        lengths: Of inputs, ascending.
+        most: Inputs in a batch.
+
+    Example:
+        >>> begins([8, 9, 9, 10, 60], 32), begins([8, 9, 9, 10, 11], 32), begins([224, 224, 224], 2)
+        ([0, 4], [0], [0, 1])
+    """
+    costs, starts = [0], [0]
+    for end, longest in enumerate(lengths, 1):
+        tried = range(max(0, end - most), end)
+        costs_of = [costs[start] + CALL + (end - start) * longest for start in tried]
+        costs.append(min(costs_of))
+        starts.append(tried[costs_of.index(costs[end])])
+    found, end = [], len(lengths)
+    while end:
+        end = starts[end]
+        found.append(end)
+    return found[::-1]
 
 
 def open_model(folder: Path, about: Mapping[str, Any]) -> Model:

@@ -78,12 +78,14 @@ class TextReader:
         clean: What is done to every text first.
         tail: Whether a text that is cut keeps its end as well.
         windows: How texts are read in windows; None where they are not.
+        before: What is put before each text.
     """
 
     tokenizer: TextTokenizer
     max_tokens: int
     pairs: bool
     clean: Callable[[str], str]
+    before: str = ""
     tail: bool = False
     windows: Windows | None = None
 
@@ -117,7 +119,8 @@ class TextReader:
             firsts, seconds = [one for one, _ in texts], [two for _, two in texts]
             ids, kinds, _ = self.tokenizer.encode_pairs(firsts, seconds, self.max_tokens)
         else:
-            ids, _ = self.tokenizer.encode(whole, self.max_tokens, tail=self.tail)
+            texts_with = [self.before + text for text in whole]
+            ids, _ = self.tokenizer.encode(texts_with, self.max_tokens, tail=self.tail)
             kinds = [np.zeros_like(row) for row in ids]
         return Read(whole, normalised, self.rows(ids, kinds))
 
@@ -192,12 +195,13 @@ def make_cleaner(html: str, kinds: Sequence[str]) -> Callable[[str], str]:
     return clean
 
 
-def make_text_reader(path: Path, settings: Mapping[str, Any]) -> TextReader:
+def make_text_reader(path: Path, settings: Mapping[str, Any], side: str = "query") -> TextReader:
     """Returns the reader that an artifact's settings describe.
 
     Args:
         path: The tokenizer's file.
         settings: ``reader`` of its artifact.json.
+        side: What texts are, where something is put before them: ``query`` or ``document``.
     """
     import tokenizers
 
@@ -208,8 +212,8 @@ def make_text_reader(path: Path, settings: Mapping[str, Any]) -> TextReader:
     clean = make_cleaner(settings["html"], settings["redact"])
     most = settings.get("windows", 0)
     windows = Windows(settings["max_tokens"], settings["overlap"], most) if most else None
-    pairs, tail = settings["kind"] == "text-pair", settings.get("tail", False)
-    return TextReader(tokenizer, settings["max_tokens"], pairs, clean, tail, windows)
+    pairs, before, tail = settings["kind"] == "text-pair", settings.get(side, ""), settings.get("tail", False)
+    return TextReader(tokenizer, settings["max_tokens"], pairs, clean, before, tail, windows)
 
 
 def padded(rows: Sequence[Row], names: Sequence[str]) -> dict[str, np.ndarray]:

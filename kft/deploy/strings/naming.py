@@ -25,7 +25,7 @@ def name_class(given: Tensors, labels: Sequence[str]) -> dict[str, tf.Tensor]:
 
 def name_labels(given: Tensors, labels: Sequence[str]) -> dict[str, tf.Tensor]:
     """Returns ``labels`` (those that hold first, then empty ones), ``confidence``, and each label's probability."""
-    holds = given["probabilities"] >= 0.5
+    holds = given["said"] if "said" in given else given["probabilities"] >= 0.5
     chosen = tf.ragged.boolean_mask(_every(given, labels), holds)
     return {"labels": chosen.to_tensor(""), "confidence": given["confidence"], **_each(given, labels)}
 
@@ -33,6 +33,11 @@ def name_labels(given: Tensors, labels: Sequence[str]) -> dict[str, tf.Tensor]:
 def name_number(given: Tensors, labels: Sequence[str]) -> dict[str, tf.Tensor]:
     """Returns ``value``."""
     return {"value": given["value"]}
+
+
+def name_vector(given: Tensors, labels: Sequence[str]) -> dict[str, tf.Tensor]:
+    """Returns ``vector``."""
+    return {"vector": given["embedding"]}
 
 
 def _every(given: Tensors, labels: Sequence[str]) -> tf.Tensor:
@@ -48,5 +53,6 @@ NAMERS: dict[str, Callable[[Tensors, Sequence[str]], dict[str, tf.Tensor]]] = {
     "class": name_class,
     "set": name_labels,
     "number": name_number,
+    "documents": name_vector,
 }
 """By the form of the labels; spans stand in a text, which a graph does not see."""

@@ -54,7 +54,7 @@ def measure_labels(outputs: Outputs, answers: Sequence[Mapping[str, Any]], withh
     return {
         "confidence": _rounded(outputs["confidence"]),
         "entropy": _rounded(entropy(probabilities) + entropy(1 - probabilities)),
-        "labels": (probabilities >= 0.5).sum(axis=1),
+        "labels": np.array([len(answer["labels"]) for answer in answers]),
         "class": probabilities.argmax(axis=1),
     }
 
@@ -62,6 +62,11 @@ def measure_labels(outputs: Outputs, answers: Sequence[Mapping[str, Any]], withh
 def measure_number(outputs: Outputs, answers: Sequence[Mapping[str, Any]], withholds: bool) -> Values:
     """Returns the gauge of answers that are a number."""
     return {"value": coarse(outputs["value"], NUMBER_BITS)}
+
+
+def measure_vector(outputs: Outputs, answers: Sequence[Mapping[str, Any]], withholds: bool) -> Values:
+    """Returns no gauge: what an answer that is a vector says is seen in the vectors alone."""
+    return {}
 
 
 def measure_spans(outputs: Outputs, answers: Sequence[Mapping[str, Any]], withholds: bool) -> Values:
@@ -78,6 +83,7 @@ FORMS: dict[str, Callable[[Outputs, Sequence[Mapping[str, Any]], bool], Values]]
     "class": measure_class,
     "set": measure_labels,
     "number": measure_number,
+    "documents": measure_vector,
     "spans": measure_spans,
 }
 """By the form of the labels."""

@@ -56,7 +56,7 @@ def test_ids_are_those_of_the_package(settings, tmp_path):
     wanted = [each.ids for each in tokenizer.encode_batch(asked, add_special_tokens=False)]
     for text, one, other in zip(asked, wanted, found, strict=True):
         assert one == other, ascii(text)
-    assert len(asked) > 700 and sum(map(len, wanted)) > 3000
+    assert len(asked) > 700 and sum(map(len, wanted)) > 2500
     assert pieces.ids(tf.constant(["", "\x01"])).to_list() == [[], []]
     assert pieces.ids(tf.constant([], tf.string)).to_list() == []
     with pytest.raises(tf.errors.InvalidArgumentError):

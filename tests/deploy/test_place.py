@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from kft.deploy.export import building
 from kft.deploy.formats.format import Format
+from kft.deploy.place import building
 from kft.errors import StorageError, UsageError
 
 FILES = 60

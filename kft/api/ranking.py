@@ -1,0 +1,71 @@
+"""Scores a run that gives vectors: what its queries find among documents, and what they find without tuning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kft.answer.artifact import Artifact
+from kft.answer.load import Answering, pretrained_backbone
+from kft.data.corpus import Corpus
+from kft.data.examples import Examples
+from kft.evaluate.evaluate import Scored
+from kft.metrics.neighbours import unit_rows
+from kft.metrics.retrieval import found_among
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is scored.
+
+    Attributes:
+        examples: With labels.
+        name: What they are called.
+        corpus: What queries are answered with; None where labels name no documents.
+    """
+
+    examples: Examples
+    name: str
+    corpus: Corpus | None = None
+
+
+def rank_queries(answering: Answering, asked: Asked) -> Scored:
+    """Answers queries with documents: by the best checkpoint, the head alone where one was solved, and untuned."""
+    best, probe, examples, corpus = answering.best, answering.probe, asked.examples, asked.corpus
+    assert corpus is not None and examples.labels is not None
+    wanted = [np.array([corpus.places[name] for name in label]) for label in examples.labels]
+
+    def found_by(artifact: Artifact, *, stored: bool) -> np.ndarray:
+        sides = ((artifact, examples.inputs), (artifact.of_documents(), corpus.texts))
+        vectors = [part.head_answers(texts)[0] if stored else part.answers(texts) for part, texts in sides]
+        queries, documents = vectors
+        return found_among(queries, documents, wanted)[1]
+
+    of_probe = None if probe is None else found_by(probe, stored=True)
+    same = of_probe is not None and answering.kept_the_probe
+    return Scored(
+        kind=best.kind,
+        space=best.space,
+        ids=list(examples.ids),
+        truth=np.array([len(each) for each in wanted], np.int64),
+        answers=of_probe if same else found_by(best, stored=answering.on_pretrained),
+        probe=of_probe,
+        groups=examples.groups,
+        inputs=examples.inputs,
+        columns=examples.columns,
+        rivals={best.kind.judging.baseline_name: found_among(*_frozen(answering, examples, corpus), wanted)[1]},
+    )
+
+
+def _frozen(answering: Answering, examples: Examples, corpus: Corpus) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the backbone's own vectors of queries and of documents."""
+    from kft.features.vectors import pooled_vectors
+
+    spec, reader = answering.spec, answering.best.reader
+    sources = {
+        "queries": reader.read(examples.inputs).source,
+        "documents": reader.of_documents().read(corpus.texts).source,
+    }
+    found = pooled_vectors(pretrained_backbone(answering), sources, spec.model, spec.features)
+    return unit_rows(found["queries"]), unit_rows(found["documents"])

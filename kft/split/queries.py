@@ -1,0 +1,118 @@
+"""Queries with the documents that answer them: each query once, and those that share a document on one side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from kft.data.corpus import Corpus, corpus_of_labels, read_corpus
+from kft.data.examples import Examples, RejectedRow
+from kft.data.parts import Locate, name_parts, open_source, read_tables
+from kft.data.tables import Rows, refuse_rejected
+from kft.errors import DataError
+from kft.recipe.schema import DataSpec
+from kft.split.near import as_pairs, groups_of, join_groups
+from kft.tasks.cells import as_objects
+from kft.tasks.task import Task
+
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Queries of each split, and what they are answered with.
+
+    Attributes:
+        parts: The queries, by split: each once, with the ids of all its documents.
+        corpus: The documents.
+        rejected: Rows of documents that cannot be used.
+    """
+
+    parts: dict[str, Examples]
+    corpus: Corpus
+    rejected: tuple[RejectedRow, ...]
+
+
+def answer_others(
+    examples: Examples, key: str, spec: DataSpec, task: Task, base: Path, locate: Locate
+) -> tuple[Examples, Corpus]:
+    """Returns other queries than a run's own, each once, and the run's documents; see ``find_answers``."""
+    parts = () if spec.documents is None else open_source(spec.documents, base, locate)
+    tables = read_tables(parts, name_parts(parts), spec, task=task, base=base) if parts else ()
+    found = find_answers({key: examples}, tables, spec)
+    return found.parts[key], found.corpus
+
+
+def find_answers(parts: Mapping[str, Examples], tables: tuple[Rows, ...], spec: DataSpec) -> Answered:
+    """Joins the rows of one query, reads the documents, and groups queries that share one.
+
+    Args:
+        parts: The examples of each split that has a source; labels are tuples of ids, or of documents themselves.
+        tables: Of ``data.documents``; none where labels are the documents.
+        spec: The recipe's data part.
+
+    Raises:
+        DataError: A query names a document that is not there, or a document cannot be used.
+    """
+    corpus, rejected = read_corpus(tables, spec) if tables else (corpus_of_labels(parts.values(), spec), ())
+    refuse_rejected(rejected, spec)
+    made = {}
+    for key, part in parts.items():
+        joined = _each_once(part)
+        _require_known(joined, corpus, key, spec)
+        made[key] = replace(joined, groups=_grouped(joined, corpus, key))
+    return Answered(made, corpus, rejected)
+
+
+def _each_once(part: Examples) -> Examples:
+    """Returns each query once, in the place of its first row, with the documents of all its rows."""
+    assert part.labels is not None  # only labelled rows are read
+    first: dict[str, int] = {}
+    named: dict[int, dict[str, None]] = {}
+    for row, (query, label) in enumerate(zip(part.inputs, part.labels, strict=True)):
+        named.setdefault(first.setdefault(query, row), {}).update(dict.fromkeys(label))
+    kept = part.take(np.array(list(named), np.int64))
+    return replace(kept, labels=as_objects([tuple(each) for each in named.values()]), notes=part.notes)
+
+
+def _require_known(part: Examples, corpus: Corpus, key: str, spec: DataSpec) -> None:
+    assert part.labels is not None
+    named = [(name, row) for row, label in zip(part.ids, part.labels, strict=True) for name in label]
+    apart = part.columns.get(spec.negative or "", np.full(len(part), "", object))
+    named += [(name, row) for name, row in zip(apart, part.ids, strict=True) if name]
+    lost = [f"{name[:60]!r} ({row})" for name, row in named if name not in corpus.places]
+    if lost:
+        raise DataError(
+            f"{len(lost):,} documents that rows of {key} name are not there",
+            where="data.documents",
+            received=", ".join(lost[:SHOWN]) + (" ..." if len(lost) > SHOWN else ""),
+            expected=f"ids of its {len(corpus):,} documents",
+            next_step="add these documents, or take the rows out",
+        )
+
+
+def _grouped(part: Examples, corpus: Corpus, key: str) -> np.ndarray | None:
+    """Returns which queries belong together: those of a group, and those that share a document; None where none do."""
+    assert part.labels is not None
+    seen: dict[int, int] = {}
+    pairs = []
+    for row, label in enumerate(part.labels):
+        for document in corpus.keys_of(label).tolist():
+            first = seen.setdefault(document, row)
+            if first != row:
+                pairs.append((first, row, 1.0))
+    shared = groups_of(as_pairs(pairs), len(part)) if pairs else None
+    joined = join_groups(part.groups, shared)
+    if joined is None or (part.groups is not None and shared is None):
+        return part.groups
+    return as_objects([f"{key}:{part.ids[row]}" for row in joined])
+
+
+def learnable(corpus: Corpus, parts: Mapping[str, Examples]) -> Corpus:
+    """Returns the documents that selection may see: all but those that answer queries of test alone."""
+    known = {name for key in ("train", "valid") for label in parts[key].labels for name in label}  # type: ignore[union-attr]
+    sealed = {name for label in parts["test"].labels for name in label} - known  # type: ignore[union-attr]
+    return corpus.take(np.array([row for row, name in enumerate(corpus.ids) if name not in sealed], np.int64))

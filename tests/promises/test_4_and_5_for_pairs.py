@@ -1,0 +1,122 @@
+"""Promises 4 and 5 where the loss compares the rows of a batch with each other: queries and documents."""
+
+import json
+import random
+import sys
+
+import numpy as np
+import pytest
+
+from kft.train.checkpoint import load_checkpoint
+from tests import embedded, forked
+
+pytestmark = pytest.mark.slow
+PHASES = [
+    embedded.HEAD,
+    {"name": "map", "unfreeze": "none", "epochs": 2, "lr": 1e-3},
+    {"name": "lora", "unfreeze": {"lora": {"rank": 2}}, "epochs": 2, "lr": 1e-3},
+    {"name": "all", "unfreeze": "all", "epochs": 2, "lr": 1e-4},
+]
+
+
+def write(folder, backbone, *, dropout):
+    pairs = {"hard_negatives": 1, "widths": [8, 32]}
+    path = embedded.recipe(
+        folder, backbone, phases=PHASES, pairs=pairs, early_stopping=None, checkpoints={"every": "2 steps"}
+    )
+    values = json.loads(path.read_text())
+    values["model"]["dropout"] = dropout
+    path.write_text(json.dumps(values))
+    return path
+
+
+def train(recipe, name, *more):
+    """Trains in a process of its own, with a feature store of its own; returns the run folder."""
+    run = recipe.parent / name
+    environment = {"KFT_CACHE": str(recipe.parent / f"cache-{name}")}
+    done = forked.run("kft.cli.main", "train", recipe, "--run", run, *more, env=environment)
+    assert done.returncode == 0, done.stderr
+    return run
+
+
+@pytest.fixture(scope="module")
+def still(tmp_path_factory, tiny_folder):
+    """Without dropout, of which each replica draws its own."""
+    return write(tmp_path_factory.mktemp("replicas"), tiny_folder, dropout=0)
+
+
+@pytest.fixture(scope="module")
+def alone(still):
+    return train(still, "one")
+
+
+def require_alike(first, second):
+    one, two = (load_checkpoint(run / "checkpoints", "last").more for run in (first, second))
+    for phase in PHASES:
+        for name, array in one[f"best/{phase['name']}"].items():
+            # A softmax does not see the bias of the keys: its gradient is 0 but for rounding, which AdamW blows up.
+            atol = 1e-5 if name.endswith("key/bias") else 1e-6
+            other = two[f"best/{phase['name']}"][name]
+            np.testing.assert_allclose(other, array, atol=atol, err_msg=f"{phase['name']} {name}")
+    lines = [[json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()] for run in (first, second)]
+    for mine, other in zip(*lines, strict=True):
+        for key in {"loss", "first_of_batch", "valid_loss", "valid_mrr"} & set(mine):
+            assert other[key] == pytest.approx(mine[key], abs=1e-6), f"{key} of {mine}"
+
+
+def test_two_replicas_end_as_one_device(still, alone):
+    require_alike(alone, train(still, "two", "--devices", "cpu:2"))
+
+
+def test_two_processes_end_as_one_device(still, alone):
+    run = still.parent / "workers"
+    start = (
+        "kft.cli.main",
+        "workers",
+        "2",
+        "--logs",
+        still.parent / "logs",
+        "--",
+        sys.executable,
+        "-m",
+        "kft.cli.main",
+        "train",
+        still,
+    )
+    environment = {"KFT_CACHE": str(still.parent / "cache-workers")}
+    done = forked.run(*start, "--run", run, "--devices", "multi-worker", env=environment)
+    said = "".join(path.read_text() for path in (still.parent / "logs").glob("*.log"))
+    assert done.returncode == 0, done.stderr + said[-3000:]
+    require_alike(alone, run)
+
+
+def outcome(run):
+    last, best = (json.loads((run / "checkpoints" / f"{name}.json").read_text()) for name in ("last", "best"))
+    events = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+    return {
+        "weights": {name: entry["sha256"] for name, entry in last["arrays"].items()},
+        "best": best,
+        "history": [{key: value for key, value in event.items() if key != "seconds"} for event in events],
+        "metrics": json.loads((run / "metrics.json").read_text()),
+    }
+
+
+def run_until(recipe, name, step):
+    environment = {"KFT_CACHE": str(recipe.parent / "cache")}
+    done = forked.run("tests.killable", recipe, recipe.parent / name, "--step", step, env=environment)
+    assert done.returncode in (0, -9), done.stderr
+    return done.returncode
+
+
+def test_killed_and_resumed_it_ends_as_never_killed_to_the_bit(tmp_path, tiny_folder):
+    recipe = write(tmp_path, tiny_folder, dropout=0.1)
+    assert run_until(recipe, "whole", 0) == 0
+    generator, codes = random.Random(0), []
+    while 0 not in codes and len(codes) < 4:
+        codes.append(run_until(recipe, "killed", generator.randint(1, 12)))
+    if 0 not in codes:
+        assert run_until(recipe, "killed", 0) == 0
+    assert codes.count(-9) >= 2, codes
+    expected, found = (outcome(tmp_path / name) for name in ("whole", "killed"))
+    for key, value in expected.items():
+        assert found[key] == value, f"{key} differs after {codes}"
