@@ -12,7 +12,7 @@ from rich.table import Table
 from kft.characters import shorten, visible
 from kft.cli.common import console
 from kft.records.edge_cases import EdgeCaseResult, Outcome
-from kft.records.estimate import Estimate
+from kft.records.estimate import Estimate, metric_title
 from kft.terminal import styled
 
 if TYPE_CHECKING:
@@ -40,6 +40,10 @@ def print_edge_cases(result: EdgeCaseResult) -> None:
     counts = f"{result.passed}/{result.n}"
     table.add_row("all", "", counts, _percent(result.pass_rate), "", "", style="bold")
     out.print(table)
+    for check in result.checks:
+        if check.agreement is not None:
+            metric = metric_title(check.agreement_metric)
+            out.tell(f"{check.name}: {metric} of the answers after the change against those before {check.agreement}")
     for check in result.failed:
         about = f": {check.about}" if check.about else ""
         out.print(styled("red", "\nfailed", f" {check.name}{about}"))
@@ -89,7 +93,8 @@ def _print_cases(outcomes: Sequence[Outcome]) -> None:
         out.print(f"    {_excerpt(outcome.input or '(empty)', start)}", markup=False)
         if outcome.changed is not None:
             out.print(f"    changed:  {_excerpt(outcome.changed, start)}", markup=False)
-        found = f"    expected: {outcome.expected}; received: {outcome.received}, confidence {outcome.confidence:.2f}"
+        found = f"    expected: {outcome.expected}; received: {outcome.received}"
+        found += "" if outcome.confidence is None else f", confidence {outcome.confidence:.2f}"
         out.print(visible(found), markup=False)
 
 

@@ -49,7 +49,7 @@ def as_document(record: Any, without: tuple[str, ...] = ()) -> dict[str, Any]:
         value, about = getattr(record, name), fields[name].metadata if name in fields else {}
         if name in without or "unwritten" in about or ("absent" in about and value == fields[name].default):
             continue
-        value = round(float(value), about["digits"]) if "digits" in about else value
+        value = round(float(value), about["digits"]) if "digits" in about and value is not None else value
         values[name] = plain(value, (*without, *about.get("without", ())))
     return values
 

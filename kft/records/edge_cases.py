@@ -21,7 +21,7 @@ class Outcome:
         changed: The changed text, or what was done to an image; None where nothing was changed.
         expected: In words.
         received: In words.
-        confidence: Of the answer that is judged.
+        confidence: Of the answer that is judged; None where such an answer has none.
         passed: Whether the answer is as expected; the file lists those that are not.
     """
 
@@ -30,7 +30,7 @@ class Outcome:
     changed: str | None
     expected: str
     received: str
-    confidence: float = rounded(4)
+    confidence: float | None = rounded(4)
     passed: bool = unwritten(False)
 
 
@@ -49,6 +49,9 @@ class EdgeCheckResult:
         holds: Whether enough cases pass; likewise.
         left_out: How often a change found nothing to change.
         failures: The surest wrong answers, 20 at most.
+        agreement: Of invariance, where an answer is not one class of many: the task's first metric of the answers after
+            the change, with those before it as what is right.
+        agreement_metric: Which metric that is.
     """
 
     name: str
@@ -61,6 +64,8 @@ class EdgeCheckResult:
     holds: bool | None = None
     left_out: int = 0
     failures: tuple[Outcome, ...] | None = absent()
+    agreement: Estimate | None = absent()
+    agreement_metric: str = absent("")
 
 
 @shows

@@ -37,6 +37,7 @@ class Case:
         spec: What the suite says of it; None where the input comes from a table.
         changed: The input after the change; None for ``must_pass``.
         change: What was done, in words.
+        shift: By how many characters the change has moved the text; None where that is not known.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Case:
     spec: CaseSpec
     changed: Input | None = None
     change: str = ""
+    shift: int | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Cases:
 
     Attributes:
         cases: In the order of the suite.
-        left_out: For each check, how often a change found nothing to change.
+        left_out: For each check, how often a change found nothing to change, or moved characters beyond following.
         suite_hash: sha256 over what decides whether a case passes: inputs, changes, expectations.
     """
 
@@ -82,6 +84,8 @@ def expand(suite: Suite, task: Task, data: DataSpec, columns: Columns, folder: P
     for place, check in enumerate(suite.spec.checks if not wrong else ()):
         found = list(_cases_of(suite, check, task, data, columns, folder))
         kept = [case for case in found if case.changed is None or case.changed != case.given]
+        if task.kind.labels.moved is not None:
+            kept = [case for case in kept if case.shift is not None]
         left_out[check.name] = len(found) - len(kept)
         cases += kept
         if not kept:
@@ -119,7 +123,10 @@ def _cases_of(
                 changed = _changed_image(Path(str(given)), change, rng, folder)
             else:
                 changed = clean_input(_changed_text(given, change, rng), data)
-            yield Case(f"{name}:{change.title}", check, given, labels, spec, changed, change.title)
+            shift = None
+            if isinstance(given, str) and isinstance(changed, str):
+                shift = PERTURBATIONS.get(change.name).shift(given, changed)
+            yield Case(f"{name}:{change.title}", check, given, labels, spec, changed, change.title, shift)
 
 
 def _inputs(
@@ -172,7 +179,8 @@ def _hash(suite: Suite, cases: Sequence[Case]) -> str:
         # A changed image is told by its change: how a PNG is packed differs between machines.
         changed = case.change if isinstance(case.changed, Path) else case.changed
         parts = (suite.spec.seed, case.id, check.kind, content(case.given), changed, case.labels)
-        rules = (check.expect, check.tolerance, spec.abstain, spec.confidence_at_most)
+        rules: tuple[Any, ...] = (check.expect, check.tolerance, spec.abstain, spec.confidence_at_most)
+        rules += () if check.within is None else (check.within,)
         digest.update(json.dumps([*parts, *rules], ensure_ascii=False).encode() + b"\n")
     return digest.hexdigest()
 

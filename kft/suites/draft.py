@@ -75,7 +75,7 @@ def refuse_draft(target: Path, task: Task) -> None:
         )
     if not task.kind.one_class:
         raise SuiteError(
-            "edge cases are judged where each example has one class of many",
+            "a suite is drafted where each example has one class of many; write one by hand, of invariance",
             received=task.name,
             expected=one_class_tasks(),
         )

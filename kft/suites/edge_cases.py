@@ -12,6 +12,7 @@ import numpy as np
 
 from kft.data.examples import Columns, Input
 from kft.evaluate.paired import compare_answers
+from kft.metrics.intervals import estimate
 from kft.metrics.proportions import share_interval
 from kft.records.edge_cases import EdgeCaseResult, EdgeCheckResult, Outcome
 from kft.records.estimate import Estimate
@@ -19,6 +20,7 @@ from kft.suites.cases import Case, expand, shown
 from kft.suites.suite import CheckSpec, Suite
 from kft.suites.suite_fit import require_fit
 from kft.tasks.classes import Prediction
+from kft.tasks.task import AnswerKind, AnswerSpace
 
 if TYPE_CHECKING:
     from kft.answer.artifact import Artifact
@@ -49,11 +51,15 @@ def run_suite(suite: Suite, artifact: Artifact, columns: Columns) -> EdgeCaseRes
         inputs: list[Input] = list(dict.fromkeys(given))
         answers = dict(zip(inputs, artifact.predict(inputs), strict=True))
     base = suite.path.parent
-    outcomes = {case.id: judge(case, answers, base) for case in found.cases}
+    outcomes = {case.id: judge(task.kind, case, answers, base) for case in found.cases}
     checks = []
     for check in suite.spec.checks:
         cases = [case for case in found.cases if case.check is check]
-        checks.append(_check_result(check, cases, outcomes, found.left_out[check.name]))
+        result = _check_result(check, cases, outcomes, found.left_out[check.name])
+        if check.kind == "invariance" and not task.kind.one_class:
+            agreement = measure_agreement(task.kind, artifact.space, cases, answers)
+            result = replace(result, agreement=agreement, agreement_metric=task.kind.judging.main.name)
+        checks.append(result)
     return EdgeCaseResult(
         suite=str(suite.path),
         suite_hash=found.suite_hash,
@@ -72,7 +78,7 @@ def _check_result(
 ) -> EdgeCheckResult:
     of_check = [outcomes[case.id] for case in cases]
     rate = _pass_rate(cases, of_check)
-    failed = sorted((outcome for outcome in of_check if not outcome.passed), key=lambda each: -each.confidence)
+    failed = sorted((outcome for outcome in of_check if not outcome.passed), key=lambda each: -(each.confidence or 0.0))
     return EdgeCheckResult(
         name=check.name,
         kind=check.kind,
@@ -92,29 +98,66 @@ def _pass_rate(cases: Sequence[Case], outcomes: Sequence[Outcome]) -> Estimate:
     return share_interval(share, len({case.given for case in cases}))
 
 
-def judge(case: Case, answers: Mapping[Input, Any], base: Path) -> Outcome:
+def measure_agreement(
+    kind: AnswerKind, space: AnswerSpace, cases: Sequence[Case], answers: Mapping[Input, Any]
+) -> Estimate:
+    """Returns the first metric of the answers after a change, with those before it as what is right.
+
+    Args:
+        kind: What is answered.
+        space: Everything that an answer can be.
+        cases: Each with a change; cases of one input are resampled together.
+        answers: By input.
+    """
+    both = [_both(kind, case, answers) for case in cases]
+    truth, said = (kind.judging.truth([pair[side] for pair in both], space) for side in (0, 1))
+    inputs = list(dict.fromkeys(case.given for case in cases))
+    codes = np.array([inputs.index(case.given) for case in cases])
+    return estimate(kind.judging.main, truth, said, groups=codes)
+
+
+def _both(kind: AnswerKind, case: Case, answers: Mapping[Input, Any]) -> tuple[Any, Any]:
+    """Returns the answers before and after a change as labels of the data, the first one moved as the text was."""
+    assert kind.judging.as_label is not None and case.changed is not None
+    before, after = (kind.judging.as_label(answers[given]) for given in (case.given, case.changed))
+    if kind.labels.moved is not None and case.shift is not None:
+        before = kind.labels.moved(before, case.shift)
+    return before, after
+
+
+def judge(kind: AnswerKind, case: Case, answers: Mapping[Input, Any], base: Path) -> Outcome:
     """Compares the answers to a case with what is expected.
 
     Args:
+        kind: What is answered.
         case: The case.
-        answers: A ``Prediction`` for its input, and for the changed one.
+        answers: A prediction for its input, and for the changed one.
         base: The suite's folder.
     """
-    before: Prediction = answers[case.given]
-    after: Prediction = before if case.changed is None else answers[case.changed]
+    before = answers[case.given]
+    after = before if case.changed is None else answers[case.changed]
     if case.check.kind == "must_pass":
         passed, expected, received = _judge_answer(case, after)
     elif case.check.kind == "invariance" or case.check.expect == "label_changes":
-        same = before.label == after.label
-        wanted = case.check.kind == "invariance"
-        expected = before.label if wanted else f"not {before.label}"
-        passed, received = same == wanted, after.label
+        passed, expected, received = _judge_change(kind, case, answers)
     else:
         passed, expected, received = _judge_probability(case.check, case.labels[0], before, after)
     changed = (
         None if case.changed is None else case.change if isinstance(case.changed, Path) else shown(case.changed, base)
     )
-    return Outcome(case.id, shown(case.given, base), changed, expected, received, after.confidence, passed)
+    return Outcome(
+        case.id, shown(case.given, base), changed, expected, received, getattr(after, "confidence", None), passed
+    )
+
+
+def _judge_change(kind: AnswerKind, case: Case, answers: Mapping[Input, Any]) -> tuple[bool, str, str]:
+    (was, now), within = _both(kind, case, answers), case.check.within
+    expected, received = map(kind.labels.written, (was, now))
+    if case.check.kind != "invariance":
+        return was != now, f"not {expected}", received
+    if within is not None:
+        return abs(was - now) <= within, f"{was:.4g}, give or take {within:g}", f"{now:.4g}"
+    return was == now, expected, received
 
 
 def _judge_answer(case: Case, answer: Prediction) -> tuple[bool, str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import Literal
 
 import numpy as np
 
@@ -240,23 +241,30 @@ def _whole(given: str) -> re.Pattern[str]:
     return re.compile(rf"(?<!\w){re.escape(given)}(?!\w)", re.IGNORECASE)
 
 
-def _register(name: str, change: TextChange, about: str, takes_text: bool = False) -> None:
-    register_perturbation(Perturbation(name, about, "text", change, takes_text))
+def _register(
+    name: str,
+    change: TextChange,
+    about: str,
+    keeps: Literal["places", "start", "end"] | None = None,
+    *,
+    takes_text: bool = False,
+) -> None:
+    register_perturbation(Perturbation(name, about, "text", change, takes_text, keeps))
 
 
-_register("typos", add_typos, "a neighbouring key, or two letters in the wrong order, in one word of ten")
-_register("upper", in_capitals, "all letters large")
-_register("lower", in_small_letters, "all letters small")
+_register("typos", add_typos, "a neighbouring key, or two letters in the wrong order, in one word of ten", "places")
+_register("upper", in_capitals, "all letters large", "places")
+_register("lower", in_small_letters, "all letters small", "places")
 _register("no-punctuation", drop_punctuation, "marks taken out, but for those inside words and numbers")
-_register("punctuation", add_punctuation, "several marks at the end")
+_register("punctuation", add_punctuation, "several marks at the end", "start")
 _register("spaces", add_spaces, "more spaces between the words and around the text")
 _register("half", first_half, f"the first half of the words, from {FEWEST_WORDS} words on")
 _register("names", swap_names, "other first names")
-_register("numbers", swap_numbers, "other whole numbers")
+_register("numbers", swap_numbers, "other whole numbers", "places")
 _register("negate", negate, 'a "not" put in or taken out: the label should change')
-_register("no-accents", strip_accents, "accents taken off letters")
-_register("polite", be_polite, "a greeting before the text")
-_register("irrelevant", add_irrelevant, "a sentence that says nothing of the subject")
+_register("no-accents", strip_accents, "accents taken off letters", "places")
+_register("polite", be_polite, "a greeting before the text", "end")
+_register("irrelevant", add_irrelevant, "a sentence that says nothing of the subject", "start")
 _register("remove", remove, "the word or mark in `text` taken out", takes_text=True)
-_register("append", append, "the word or mark in `text` put after it", takes_text=True)
-_register("prepend", prepend, "the word or mark in `text` put before it", takes_text=True)
+_register("append", append, "the word or mark in `text` put after it", "start", takes_text=True)
+_register("prepend", prepend, "the word or mark in `text` put before it", "end", takes_text=True)

@@ -26,6 +26,9 @@ class Perturbation:
         change: (input, random numbers, the suite's ``text``) to the changed input; pure. A text, or a PIL image in RGB.
             An input in which there is nothing to change comes back as it is.
         takes_text: Whether it needs the suite's ``text``.
+        keeps: Where a text's characters are afterwards, for answers that name places: ``places``, each where it was as
+            long as the text is; ``start``, the text first and something behind it; ``end``, the text last. None where
+            nothing can be said.
     """
 
     name: str
@@ -33,9 +36,26 @@ class Perturbation:
     modality: Literal["text", "image"]
     change: Callable[[Any, np.random.Generator, str], Any]
     takes_text: bool = False
+    keeps: Literal["places", "start", "end"] | None = None
 
     def fits(self, kind: InputKind) -> bool:
         return kind.medium == self.modality
+
+    def shift(self, before: str, after: str) -> int | None:
+        """Returns by how many characters the text has moved; None where its characters cannot be followed.
+
+        Example:
+            >>> polite = Perturbation("polite", "", "text", lambda text, rng, given: text, keeps="end")
+            >>> polite.shift("It broke.", "Hello, It broke."), polite.shift("It broke.", "It snapped.")
+            (7, None)
+        """
+        if self.keeps == "places" and len(before) == len(after):
+            return 0
+        if self.keeps == "start" and after.startswith(before.rstrip().rstrip(".!?")):
+            return 0
+        if self.keeps == "end" and after.endswith(before.lstrip()):
+            return len(after) - len(before)
+        return None
 
 
 PERTURBATIONS: Registry[Perturbation] = Registry("change", next_step="docs/evaluation.md lists them")

@@ -132,6 +132,9 @@ class CheckSpec(Spec):
         None, description="what a change does to the probability of `label`; only for directional"
     )
     label: Labels = Field((), description="of all cases that name none themselves")
+    within: float | None = Field(
+        None, gt=0, le=1e15, description="how far a number may move; of invariance, for text-regression alone"
+    )
     tolerance: float = Field(0.05, ge=0, lt=1, description="how far a probability that does_not_rise may rise; or fall")
 
     @model_validator(mode="after")
@@ -149,6 +152,8 @@ class CheckSpec(Spec):
             raise ValueError(f"no `label` for {self.expect or self.kind}: the label before the change is looked at")
         if "tolerance" in self.model_fields_set and self.expect not in ("does_not_rise", "does_not_fall"):
             raise ValueError("`tolerance` with does_not_rise and does_not_fall alone")
+        if self.within is not None and self.kind != "invariance":
+            raise ValueError("`within` for invariance alone")
         titles = [change.title for change in self.changes]
         if len(set(titles)) < len(titles):
             raise ValueError("changes that differ")

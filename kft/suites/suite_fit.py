@@ -11,7 +11,7 @@ from kft.recipe.explain import Misfit
 from kft.registry import nearest
 from kft.suites.perturbations import PERTURBATIONS
 from kft.suites.suite import CheckSpec, Suite
-from kft.tasks.registry import one_class_tasks
+from kft.tasks.registry import tasks_with_suites
 from kft.tasks.task import Task
 
 
@@ -25,19 +25,46 @@ def require_fit(suite: Suite, task: Task, labels: Sequence[str]) -> None:
 
     Raises:
         SuiteError: Lists every label it does not know, every change and input of another modality, and every file that
-            is not there; or the task does not give each example one class of many.
+            is not there, and every check that such answers cannot be held to; or the task has no edge cases.
     """
-    if not task.kind.one_class:
+    if task.kind.judging.as_label is None:
         raise SuiteError(
-            "edge cases are judged where each example has one class of many",
+            "edge cases are not judged for this task",
             where=str(suite.path),
             received=task.name,
-            expected=one_class_tasks(),
+            expected=tasks_with_suites(),
         )
     found = [misfit for place, check in enumerate(suite.spec.checks) for misfit in _unfit(suite, place, check, task)]
+    found += [
+        misfit for place, check in enumerate(suite.spec.checks) for misfit in _unjudged(suite, place, check, task)
+    ]
     found += _unknown_labels(suite, labels)
     if found:
         raise suite.error(found)
+
+
+def _unjudged(suite: Suite, place: int, check: CheckSpec, task: Task) -> Iterator[Misfit]:
+    """Yields what answers of this kind cannot be held to."""
+    kind = task.kind
+    if not kind.one_class and check.kind != "invariance":
+        yield ("checks", place, "kind"), f"{check.kind} is for one class of many; {task.name} has invariance alone"
+    if kind.numeric and check.kind == "invariance" and check.within is None:
+        yield ("checks", place), "needs `within`: how far the number may move"
+    if not kind.numeric and check.within is not None:
+        yield ("checks", place, "within"), f"`within` is for numbers; the task is {task.name}"
+    if kind.labels.moved is None:
+        return
+    for number, change in enumerate(check.changes):
+        if PERTURBATIONS.get(change.name).keeps is None:
+            known = ", ".join(entry.name for entry in PERTURBATIONS if entry.keeps is not None)
+            text = f"after {change.name} nobody knows where a span stands (known: {known})"
+            yield ("checks", place, "changes", number), text
+    for number, case in enumerate(suite.source_of(check).cases):
+        if case.changed is not None:
+            yield (
+                ("checks", place, "cases", number, "changed"),
+                "after a change by hand nobody knows where a span stands",
+            )
 
 
 def _unknown_labels(suite: Suite, labels: Sequence[str]) -> Iterator[Misfit]:

@@ -256,6 +256,7 @@ CLASSES = AnswerKind(
         soft=SOFT_METRICS,
         of_slices=("accuracy", "log_loss"),
         confidence=lambda answers: answers.max(axis=1),
+        as_label=lambda prediction: prediction.label,
     ),
     objectives=("own", "contrastive"),
     keys=(

@@ -216,7 +216,8 @@ LABELS = AnswerKind(
         row=_row,
         shares=lambda labels, space: _targets(labels, space).mean(axis=0, dtype=np.float64).tolist(),
         by_label=_by_label,
-        gates=("slices.worst.micro_f1",),
+        gates=("slices.worst.micro_f1", "edge_cases.pass_rate"),
+        as_label=lambda prediction: tuple(sorted(prediction.labels)),
     ),
-    keys=("data.label_separator", "evaluate.label_thresholds"),
+    keys=("data.label_separator", "evaluate.label_thresholds", "evaluate.suite"),
 )

@@ -108,6 +108,8 @@ NUMBERS = AnswerKind(
         prediction=lambda answer, space, text: NumberPrediction(float(answer), abstain=False),
         given=lambda document: NumberPrediction(**document),
         row=lambda truth, answer, space: (f"{float(truth):.6g}", f"{float(answer):.6g}", ""),
-        gates=("slices.worst.mae",),
+        gates=("slices.worst.mae", "edge_cases.pass_rate"),
+        as_label=lambda prediction: float(prediction.value),
     ),
+    keys=("evaluate.suite",),
 )

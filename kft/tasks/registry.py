@@ -32,6 +32,17 @@ def first_task(*, files: bool) -> Task:
     return next(task for task in TASKS if task.reads.files == files and not task.reads.pairs)
 
 
+def tasks_with_suites() -> str:
+    """Returns the names of the tasks whose edge cases can be judged, for messages.
+
+    Example:
+        >>> tasks_with_suites().startswith("text-classification, text-multi-label, text-pairs, text-regression")
+        True
+    """
+    *most, last = (task.name for task in TASKS if task.kind.judging.as_label is not None)
+    return f"{', '.join(most)} or {last}"
+
+
 def one_class_tasks() -> str:
     """Returns the names of the tasks with one class of many, for messages.
 

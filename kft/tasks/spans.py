@@ -323,6 +323,7 @@ SPANS = AnswerKind(
         strata=_strata,
         names=lambda label: tuple(span.label for span in label),
         written=_written,
+        moved=lambda label, by: tuple(Span(span[0] + by, span[1] + by, span[2]) for span in label),
         settle=_settle,
         notes=_notes,
         noun="kinds of span",
@@ -350,9 +351,10 @@ SPANS = AnswerKind(
         given=lambda document: SpansPrediction([SaidSpan(**span) for span in document["spans"]], document["abstain"]),
         row=_row,
         by_label=_by_label,
-        gates=("slices.worst.entity_f1",),
+        gates=("slices.worst.entity_f1", "edge_cases.pass_rate"),
+        as_label=lambda prediction: tuple(Span(said.start, said.end, said.label) for said in prediction.spans),
     ),
-    keys=("data.tags", "data.offsets"),
+    keys=("data.tags", "data.offsets", "evaluate.suite"),
     refuses={
         "data.document": "its spans count the characters of a text that stands beside them",
         "data.html": OTHERS,  # its spans count the characters of the text as it stands

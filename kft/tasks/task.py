@@ -107,6 +107,8 @@ class Labelling:
         written: A label as text: for hashes and tables.
         settle: (the whole column, the recipe's data part) to that part with what only the whole column can tell.
         notes: Likewise to what was guessed so, one sentence each.
+        moved: (a label, by how many characters the text moves) to the label of the moved text; None where a label holds
+            no places of a text.
         renamed: (a label, old names to new ones) to the label with the new names; None where it cannot be written so.
         noun: What people call the names.
         usual: What the column of labels is called, beside the names that any has.
@@ -121,6 +123,7 @@ class Labelling:
     written: Callable[[Any], str] = str
     settle: Callable[[LabelColumn, DataSpec], DataSpec] = lambda column, spec: spec
     notes: Callable[[LabelColumn, DataSpec], tuple[str, ...]] = lambda column, spec: ()
+    moved: Callable[[Any, int], Any] | None = None
     renamed: Callable[[Any, Mapping[str, str]], Any] | None = None
     noun: str = "labels"
     usual: tuple[str, ...] = ()
@@ -197,6 +200,7 @@ class Judging:
         soft: Metrics by name that compare answers with soft labels; none where labels cannot be soft.
         of_slices: Metrics that parts of the examples are shown with; they are judged by the first. Default: the task's
             first metric alone.
+        as_label: A prediction to what it says, as a label of the data; None where edge cases are not judged.
         confidence: Answers to ``float[n]``: how sure they are, where parts are cut by that.
     """
 
@@ -215,6 +219,7 @@ class Judging:
     soft: Mapping[str, Metric] = field(default_factory=dict)
     of_slices: tuple[str, ...] = ()
     confidence: Callable[[Any], np.ndarray] | None = None
+    as_label: Callable[[Any], Any] | None = None
 
     @property
     def slice_metrics(self) -> dict[str, Metric]:

@@ -135,7 +135,7 @@ def answer(positive, abstain=False):
 ])  # fmt: skip
 def test_must_pass(tmp_path, case, given, passed, expected, received):
     (made,) = cases_of(tmp_path, [must({"input": "it", **case})]).cases
-    found = judge(made, {"it": given}, tmp_path)
+    found = judge(TEXTS.kind, made, {"it": given}, tmp_path)
     assert (found.passed, found.expected, found.received) == (passed, expected, received)
     assert found.confidence == given.confidence and found.changed is None
 
@@ -144,9 +144,9 @@ def test_must_pass(tmp_path, case, given, passed, expected, received):
 def test_invariance_and_its_opposite(tmp_path, before, after, passed):
     answers = {"it": answer(before), "IT": answer(after)}
     (made,) = cases_of(tmp_path, [still("it")]).cases
-    assert judge(made, answers, tmp_path).passed is passed
+    assert judge(TEXTS.kind, made, answers, tmp_path).passed is passed
     (made,) = cases_of(tmp_path, [{**still("it"), "kind": "directional", "expect": "label_changes"}]).cases
-    assert judge(made, answers, tmp_path).passed is not passed
+    assert judge(TEXTS.kind, made, answers, tmp_path).passed is not passed
 
 
 @pytest.mark.parametrize(("expect", "moves"), [
@@ -159,7 +159,7 @@ def test_directional(tmp_path, expect, moves):
     check = {**still("it"), "kind": "directional", "expect": expect, "label": "positive"}
     (made,) = cases_of(tmp_path, [check]).cases
     for after, passed in moves.items():
-        found = judge(made, {"it": answer(0.5), "IT": answer(after)}, tmp_path)
+        found = judge(TEXTS.kind, made, {"it": answer(0.5), "IT": answer(after)}, tmp_path)
         assert found.passed is passed
         assert found.expected == f"positive {expect.replace('_', ' ')} from 0.500"
         assert found.received == f"positive {after:.3f}" and found.changed == "IT"

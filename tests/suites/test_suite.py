@@ -170,4 +170,4 @@ def test_gates_on_edge_cases_name_checks_that_there_are(tmp_path):
     with pytest.raises(RecipeError, match=r"edge_cases\.pass_rate: needs evaluate\.suite"):
         a_recipe(tmp_path, gates={"edge_cases.pass_rate": ">= 0.9"})
     with pytest.raises(RecipeError, match=r"evaluate\.suite: only for text-classification"):
-        a_recipe(tmp_path, task="text-regression", suite="checks.yaml")
+        a_recipe(tmp_path, task="text-embedding", suite="checks.yaml")

@@ -46,15 +46,15 @@ EVERYWHERE = "time added gradient_accumulation refit"
 OBEYED = {
     "text-classification": "text document html redact pooling precision bins teacher unlabelled class_weight "
     "label_smoothing suite abstain_at threshold out_of_scope",
-    "text-multi-label": "text document html redact pooling precision label_separator label_thresholds",
+    "text-multi-label": "text document html redact pooling precision label_separator label_thresholds suite",
     "text-pairs": "text text_pair html redact pooling precision bins teacher unlabelled class_weight label_smoothing "
     "suite abstain_at threshold out_of_scope",
-    "text-regression": "text document html redact pooling precision",
+    "text-regression": "text document html redact pooling precision suite",
     "text-embedding": "text html documents negative redact pooling prompts pairs",
-    "token-tagging": "text tags offsets precision",
+    "token-tagging": "text tags offsets precision suite",
     "image-classification": "image size pooling augment bins teacher unlabelled class_weight label_smoothing suite "
     "abstain_at threshold out_of_scope",
-    "image-multi-label": "image size pooling augment label_separator label_thresholds",
+    "image-multi-label": "image size pooling augment label_separator label_thresholds suite",
 }
 
 

@@ -1,0 +1,134 @@
+"""Suites of tasks other than one class of many: what stays is what each task says, and spans follow their text."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kft.data.examples import Columns
+from kft.errors import SuiteError
+from kft.recipe.schema import DataSpec
+from kft.records.document import as_document
+from kft.suites.edge_cases import run_suite
+from kft.suites.perturbations import PERTURBATIONS
+from kft.suites.suite import load_suite
+from kft.suites.suite_fit import require_fit
+from kft.tasks.labels import LabelsPrediction
+from kft.tasks.numbers import NumberPrediction
+from kft.tasks.registry import TASKS
+from kft.tasks.spans import SaidSpan, SpansPrediction
+from kft.tasks.task import AnswerSpace
+
+LABELS, NUMBERS, SPANS = map(TASKS.get, ("text-multi-label", "text-regression", "token-tagging"))
+TEXTS = ["call read on the disk", "call write and read"]
+
+
+def several(text):
+    """Says what it reads in small letters alone."""
+    names = [name for name in ("disk", "read", "write") if name in text]
+    return LabelsPrediction(names, 0.75, False, dict.fromkeys(("disk", "read", "write"), 0.5))
+
+
+def number(text):
+    return NumberPrediction(len(text) / 10 + sum(letter.isupper() for letter in text) * 0.4, False)
+
+
+def spans(text):
+    found = [(text.lower().find(name), name) for name in ("read", "write") if name in text.lower()]
+    return SpansPrediction([SaidSpan(at, at + len(name), "function", 0.9, name) for at, name in sorted(found)], False)
+
+
+def asked(folder, task, answer, *checks, labels=("disk", "read", "write")):
+    """Runs a suite on something that answers by a rule."""
+    path = folder / "checks.yaml"
+    path.write_text(json.dumps({"checks": [{"name": "still", "kind": "invariance", **check} for check in checks]}))
+    artifact = SimpleNamespace(
+        reader=SimpleNamespace(task=task),
+        space=AnswerSpace(() if task.kind.numeric else labels),
+        spec=SimpleNamespace(data=DataSpec(train="a.csv")),
+        predict=lambda inputs: [answer(text) for text in inputs],
+        checkpoint="",
+    )
+    return run_suite(load_suite(path), artifact, Columns("text", "label"))
+
+
+def test_a_set_of_labels_stays_as_a_whole(tmp_path):
+    found = asked(tmp_path, LABELS, several, {"cases": TEXTS, "changes": ["upper", "punctuation"]})
+    (check,) = found.checks
+    assert (check.n, check.passed, check.agreement_metric) == (4, 2, "micro_f1")
+    # Of 8 labels before, 4 are said again and none else: recall one half, precision 1.
+    assert check.agreement.value == pytest.approx(2 / 3) and check.agreement.low < 2 / 3 < check.agreement.high
+    assert check.failures[0].expected == '["disk", "read"]' and check.failures[0].received == "[]"
+    assert as_document(found)["checks"][0]["agreement_metric"] == "micro_f1"
+
+
+def test_a_number_stays_within_what_the_suite_says(tmp_path):
+    check = {"cases": TEXTS, "changes": ["upper", "irrelevant"], "within": 6.6}
+    found = asked(tmp_path, NUMBERS, number, check)
+    (result,) = found.checks
+    assert (result.passed, result.n, result.agreement_metric) == (3, 4, "mae") and result.agreement.value > 4
+    failure = result.failures[0]
+    assert failure.confidence is None and failure.expected == "2.1, give or take 6.6"
+    assert as_document(failure)["confidence"] is None
+    with pytest.raises(SuiteError, match="needs `within`: how far the number may move"):
+        asked(tmp_path, NUMBERS, number, {"cases": TEXTS, "changes": ["upper"]})
+    wider = asked(tmp_path, NUMBERS, number, {**check, "within": 9})
+    assert wider.checks[0].passed == 4 and wider.suite_hash != found.suite_hash
+
+
+def test_spans_follow_their_text(tmp_path):
+    changes = ["upper", "polite", "irrelevant", {"name": "prepend", "text": "note:"}]
+    found = asked(tmp_path, SPANS, spans, {"cases": TEXTS, "changes": changes}, labels=("function",))
+    (check,) = found.checks
+    assert check.n == check.passed == 8 and check.agreement.value == 1 and check.agreement_metric == "entity_f1"
+
+    def one_off(text):
+        """After a greeting it is wrong about where things stand."""
+        return spans(text) if text in TEXTS else spans(text[1:])
+
+    off = asked(tmp_path, SPANS, one_off, {"cases": TEXTS, "changes": ["polite"]}, labels=("function",))
+    assert off.passed == 0 and off.checks[0].agreement.value == 0
+
+
+def test_what_cannot_be_judged_is_refused_by_name(tmp_path):
+    def why(task, check):
+        path = tmp_path / "checks.yaml"
+        path.write_text(json.dumps({"checks": [{"name": "c", "kind": "invariance", "cases": ["a text"], **check}]}))
+        with pytest.raises(SuiteError) as caught:
+            require_fit(load_suite(path), task, ("a",))
+        return str(caught.value)
+
+    half = why(SPANS, {"changes": ["half", "upper", "spaces"]})
+    assert "after half nobody knows where a span stands (known: " in half and "after spaces" in half
+    assert "after upper" not in half
+    by_hand = why(SPANS, {"cases": [{"input": "a", "changed": "b"}]})
+    assert "after a change by hand nobody knows where a span stands" in by_hand
+    must = why(LABELS, {"kind": "must_pass", "cases": [{"input": "a", "label": "a"}]})
+    assert "must_pass is for one class of many; text-multi-label has invariance alone" in must
+    assert "`within` is for numbers; the task is text-multi-label" in why(LABELS, {"changes": ["upper"], "within": 1})
+    embedding = why(TASKS.get("text-embedding"), {"changes": ["upper"]})
+    assert "edge cases are not judged for this task" in embedding and "token-tagging" in embedding
+    alone = why(NUMBERS, {"kind": "must_pass", "cases": [{"input": "a", "label": "a"}], "within": 1})
+    assert "`within` for invariance alone" in alone
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(alphabet="ab ÉéﬁßI.!?0", max_size=12), st.integers(0, 9))
+def test_a_text_that_has_moved_stands_where_it_is_said_to(text, seed):
+    """Every letter or digit is where the shift says, but for those that the change was to change."""
+    for change in PERTURBATIONS:
+        if change.modality != "text" or change.keeps is None:
+            continue
+        after = change.change(text, np.random.default_rng(seed), "zz-ref" if change.takes_text else "")
+        shift = change.shift(text, after)
+        if shift is None:
+            continue
+        body = text.strip().rstrip(".!?")
+        start = text.find(body)
+        there = after[start + shift : start + shift + len(body)]
+        assert len(there) == len(body)
+        if change.keeps != "places":
+            assert there == body
