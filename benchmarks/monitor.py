@@ -1,14 +1,11 @@
 """What `kft monitor` raises where nothing has changed, what it finds where something has, and how fast it reads.
 
-    python benchmarks/monitor.py prepare films --to STORE [--foreign FILE]
-    python benchmarks/monitor.py prepare photos --to STORE --data FOLDER
     python benchmarks/monitor.py false-alarms films photos --store STORE [--replays 1000]
-    python benchmarks/monitor.py detect films photos --store STORE [--replays 50]
+    python benchmarks/monitor.py detect films products intents photos --store STORE [--replays 50]
     python benchmarks/monitor.py stream [--rows 10000000]
 
-``prepare`` trains a probe on some rows, exports it, answers the rows that it has not seen, once, and keeps what is seen
-of them; of photos, FOLDER holds a folder a class. ``--foreign`` is a file of texts in another language, one a line. A
-replay draws, without replacement, test rows for a reference and rows for 30 windows: a reference is drawn anew each
+STORE is what benchmarks/monitor_rows.py has written: what is seen of rows that a model has answered once. A replay
+draws, without replacement, test rows for a reference and rows for 30 windows: a reference is drawn anew each
 time, because what is promised holds over references and rows together. Beside kft, on the same replays: two-sample
 tests of each gauge in each window at 1 % (Kolmogorov-Smirnov; as they are, and with Bonferroni's correction over the
 gauges), and a window's mean within 3 standard deviations of the means of the reference's windows.
@@ -23,7 +20,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -44,25 +41,20 @@ from kft.monitor.windows import Cut
 
 ALPHA = 0.01
 WINDOWS = 30
-SIZES = {"films": (1500, 100), "photos": (400, 17)}
+SIZES = {"films": (1500, 100), "products": (700, 50), "intents": (1500, 100), "photos": (400, 17)}
 """Rows of a reference and of a window."""
 METHODS = ("kft", "tests at 1 %", "tests, Bonferroni", "mean within 3 sd")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("prepare", "false-alarms", "detect", "stream"))
+    parser.add_argument("what", choices=("false-alarms", "detect", "stream"))
     parser.add_argument("names", nargs="*", default=[])
-    parser.add_argument("--to", type=Path)
     parser.add_argument("--store", type=Path)
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--foreign", type=Path)
     parser.add_argument("--replays", type=int)
     parser.add_argument("--rows", type=int, default=10_000_000)
     given = parser.parse_args()
-    if given.what == "prepare":
-        PREPARE[given.names[0]](given)
-    elif given.what == "stream":
+    if given.what == "stream":
         keep("stream", stream(given.rows))
     else:
         run = false_alarms if given.what == "false-alarms" else detect
@@ -74,109 +66,6 @@ def keep(name: str, found: dict[str, Any]) -> None:
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"monitor-{name}.json").write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
     print(name, json.dumps(found, indent=1, ensure_ascii=False), flush=True)
-
-
-# What is seen of rows that were answered once
-
-
-def prepare_films(given: argparse.Namespace) -> None:
-    import pandas as pd
-
-    from kft.assets import fetch
-    from kft.packages import PACKAGES
-
-    def ratings(domain: str) -> pd.DataFrame:
-        path = fetch(PACKAGES.get(f"{domain}-ratings"))
-        frame = pd.read_csv(path, sep="\t", names=["id", "rating", "text"], quoting=3, dtype={"id": str},
-                            encoding="utf-8", encoding_errors="replace")  # fmt: skip
-        frame["label"] = np.where(frame.rating < 0, "negative", "positive")
-        return frame[(frame.rating.abs() >= 0.25) & (frame.text.str.strip() != "")].sample(frac=1, random_state=0)
-
-    films, rng = ratings("films"), np.random.default_rng(0)
-    own, rest = films.iloc[:2000], films.iloc[2000:9000]
-    shipped = shipped_probe("text-classification", own, "text", given.to / "films")
-    texts = rest.text.tolist()
-    write_seen(given.to / "films", "clean", shipped, texts, rest.label.tolist())
-    write_seen(given.to / "films", "typos", shipped, [typos(text, rng) for text in texts[:3000]])
-    write_seen(given.to / "films", "tweets", shipped, ratings("tweets").text.tolist()[:3000])
-    if given.foreign:
-        lines = [line for line in given.foreign.read_text(encoding="utf-8").splitlines() if line.strip()]
-        write_seen(given.to / "films", "language", shipped, lines[:1000])
-
-
-def typos(text: str, rng: np.random.Generator) -> str:
-    """Swaps, drops or adds a letter in a third of the words of four letters and more."""
-
-    def mistyped(word: str) -> str:
-        if len(word) < 4 or rng.random() > 1 / 3:
-            return word
-        at, kind = int(rng.integers(1, len(word) - 1)), int(rng.integers(3))
-        swapped = word[:at] + word[at + 1] + word[at] + word[at + 2 :]
-        return (swapped, word[:at] + word[at + 1 :], word[:at] + chr(97 + int(rng.integers(26))) + word[at:])[kind]
-
-    return " ".join(map(mistyped, text.split(" ")))
-
-
-def prepare_photos(given: argparse.Namespace) -> None:
-    import io
-
-    import pandas as pd
-    from PIL import Image, ImageEnhance, ImageFilter
-
-    paths = sorted(given.data.rglob("*.jpg"))
-    rows = pd.DataFrame({"image": list(map(str, paths)), "label": [path.parent.name for path in paths]})
-    rows = rows.sample(frac=1, random_state=0)
-    own, rest = rows.iloc[:300], rows.iloc[300:]
-    shipped = shipped_probe("image-classification", own, "image", given.to / "photos")
-
-    def changed(path: str, change: Callable[[Image.Image], Image.Image]) -> bytes:
-        content = io.BytesIO()
-        change(Image.open(path).convert("RGB")).save(content, "JPEG", quality=92)
-        return content.getvalue()
-
-    photos = rest.image.tolist()
-    write_seen(given.to / "photos", "clean", shipped, photos, rest.label.tolist())
-    darker = partial(changed, change=lambda image: ImageEnhance.Brightness(image).enhance(0.6))
-    blurred = partial(changed, change=lambda image: image.filter(ImageFilter.GaussianBlur(2)))
-    write_seen(given.to / "photos", "darker", shipped, list(map(darker, photos[:400])))
-    write_seen(given.to / "photos", "blurred", shipped, list(map(blurred, photos[:400])))
-
-
-PREPARE = {"films": prepare_films, "photos": prepare_photos}
-
-
-def shipped_probe(task: str, rows: Any, column: str, store: Path) -> Any:
-    """Trains a probe, exports it and opens it."""
-    import kft
-    from kft.deploy.load import open_artifact
-
-    store.mkdir(parents=True, exist_ok=True)
-    rows[[column, "label"]].to_csv(store / "rows.csv", index=False)
-    recipe = {
-        "name": "watched",
-        "task": task,
-        "data": {"train": "rows.csv", "valid": "25%", "test": "15%", "columns": None},
-        "model": {"backbone": "minilm-l6" if column == "text" else "efficientnet-lite0"},
-        "train": {"phases": [{"name": "probe", "unfreeze": "none", "solver": "lbfgs"}]},
-    }
-    recipe["data"] = {key: value for key, value in recipe["data"].items() if value}
-    run = kft.train(kft.load_recipe(recipe, base=store), run=store / "run", quiet=True).run
-    kft.export(run, store / "artifact", format="onnx")
-    return open_artifact(store / "artifact")
-
-
-def write_seen(store: Path, name: str, shipped: Any, inputs: list[Any], truth: list[str] | None = None) -> None:
-    began = time.process_time()
-    seen, labels = shipped.see_usable(inputs).seen, list(shipped.about.labels)
-    assert truth is None or len(seen) == len(truth)
-    known = shipped.reference.known
-    arrays = {f"values/{gauge}": values for gauge, values in seen.values.items()}
-    arrays |= {"label": seen.label, "probabilities": seen.probabilities, "vectors": seen.vectors, "keys": seen.keys}
-    arrays |= {"abstain": seen.abstain, "labels": np.array(labels), "known/vectors": known.vectors}
-    if truth is not None:
-        arrays["truth"] = np.array([labels.index(label) for label in truth])
-    np.savez_compressed(store / f"{name}.npz", **arrays)
-    print(f"{store.name} {name}: {len(seen):,} rows, {time.process_time() - began:.0f} CPU s", flush=True)
 
 
 def read_seen(store: Path, name: str) -> tuple[Seen, dict[str, np.ndarray]]:
@@ -319,6 +208,8 @@ def shifted(store: Path, name: str, seed: int, change: str) -> dict[str, int]:
 
 CHANGES = {
     "films": ("prior 80:20", "typos 0.2", "language 0.1", "tweets 1.0", "tweets 0.1"),
+    "products": ("editorials 1.0", "editorials 0.1"),
+    "intents": ("new 0.1",),
     "photos": ("darker 1.0", "blurred 1.0", "darker 0.2", "blurred 0.2"),
 }
 

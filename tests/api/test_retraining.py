@@ -119,6 +119,7 @@ def test_a_stricter_tolerance_is_ruled_anew_and_refuses_with_exit_code_1(champio
     assert "the challenger may be promoted" in shown and "1 without a label" in shown
 
 
+@pytest.mark.slow
 def test_a_bad_challenger_is_refused_and_the_champion_stays(champion, own_shelf, tmp_path):
     frame = made.new_rows(160)
     frame["label"] = np.random.default_rng(0).permutation(frame["label"])
