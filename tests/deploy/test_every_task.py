@@ -76,7 +76,6 @@ def test_it_ships(task, tiny_folder, tiny_images, tmp_path, monkeypatch, capfd):
     for form, how in (("onnx", "float16"), *((("onnx", "dynamic"), ("openvino", "int8")) if not images else ())):
         cost = kft.export(run, tmp_path / f"{form}-{how}", format=form, quantize=how, quiet=True).quantized
         assert cost is not None and cost.n == cost.of and cost.before.keys() == cost.after.keys()
-        assert cost.ships.bytes < cost.whole.bytes or how == "dynamic"
         assert (cost.labels_changed is None) == (task == "text-regression")
         if how == "float16":
             assert cost.after[cost.metric] == pytest.approx(cost.before[cost.metric], abs=0.02)
