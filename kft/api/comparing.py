@@ -17,6 +17,7 @@ from kft.compare.saved import Saved, drop_saved, read_saved
 from kft.compare.setting import Setting, refuse_soft_loss
 from kft.compare.table import as_markdown, header, rows_of, say_more_labels
 from kft.errors import UsageError
+from kft.model import backbones
 from kft.notebook import Line, Piece, Table, shows
 from kft.records.compare import ApproachResult, Comparison, Verdict
 from kft.records.document import write_document
@@ -92,7 +93,8 @@ def compare(
         recipe: From ``load_recipe``, or what that takes.
         data: As for ``train``.
         approaches: Names out of ``majority linear prompting retrieval probe blend lora top full scratch``; default: all
-            but those that are hopeless by rule, see ``run_approaches``.
+            but those that are hopeless by rule, see ``run_approaches``. Of text-embedding: out of ``bm25 frozen hybrid
+            head lora top full``.
         run: A new folder; default ``runs/<recipe name>-compare-<n>``.
         overrides: As for ``train``.
         devices: As for ``train``, but for several workers.
@@ -115,8 +117,6 @@ def compare(
         'top'
     """
     started = time.perf_counter()
-    for name in approaches or ():
-        APPROACHES.get(name)
     if curve == "tuned":
         require_trained(None if approaches is None else list(approaches))
     early = strategy.choose_early(devices)
@@ -132,6 +132,10 @@ def compare(
     if not resume:
         refuse_taken(folder)
     loaded, split = load(recipe, overrides, data, devices)
+    if split.kind.searches:
+        return _compare_search(_Search(loaded, split, folder, quiet, devices), approaches, resume=resume, curve=curve)
+    for name in approaches or ():
+        APPROACHES.get(name)
     refuse_soft_loss(loaded.spec, split.without_test())
     from kft.train.resume import run_identity
 
@@ -163,6 +167,48 @@ def compare(
     write_file(own / "compare.md", as_markdown(found))
     write_document(own / "compare.json", found)
     drop_saved(own)
+    return CompareResult(run=own, **vars(found), seconds=time.perf_counter() - started)
+
+
+@dataclass(frozen=True)
+class _Search:
+    """A comparison of searches that was asked for."""
+
+    recipe: Recipe
+    split: DataSplit
+    folder: Path | None
+    quiet: bool
+    devices: str
+
+
+def _compare_search(
+    asked: _Search, approaches: Sequence[str] | None, *, resume: bool, curve: Literal["cheap", "tuned"]
+) -> CompareResult:
+    """Compares searches; see ``kft.search.comparing``.
+
+    Raises:
+        UsageError: What only other tasks have was asked for.
+    """
+    from kft.search.comparing import compare_search, names_of
+
+    started, task = time.perf_counter(), asked.recipe.spec.task
+    if resume or curve == "tuned":
+        raise UsageError(
+            f"{task} is compared in one go, without a curve of labels",
+            where="--resume" if resume else "--curve",
+            received=task,
+            expected="a comparison from its beginning",
+            next_step="leave it out",
+        )
+    names_of(approaches)
+    with strategy.start(asked.devices).scope():
+        progress = progress_for(asked.quiet)
+        show_data(progress, asked.recipe, asked.split)
+        found = compare_search(asked.recipe, asked.split, approaches, progress)
+        backbone = backbones.load_for(asked.recipe.spec)
+    own = _Place(asked.recipe, asked.split, backbone, asked.folder).make()
+    write_file(own / "compare.md", as_markdown(found))
+    write_document(own / "compare.json", found)
     return CompareResult(run=own, **vars(found), seconds=time.perf_counter() - started)
 
 

@@ -27,6 +27,10 @@ NEXT = {
     "retrieval": "label more examples, then run kft compare again: it wins where labels are few",
     "probe": "kft train {recipe} --set 'train.phases=[{{name: probe, unfreeze: none, solver: lbfgs}}]'",
     "blend": "kft train {recipe} --set 'train.phases=[{{name: blend, unfreeze: none, solver: blend}}]'",
+    "bm25": "kft index ARTIFACT DOCUMENTS -o DEST: a query's words count there beside its vector",
+    "frozen": "kft train {recipe} --set 'train.phases=[{{name: head, unfreeze: none, solver: lbfgs}}]', then kft index",
+    "hybrid": "kft train {recipe} --set 'train.phases=[{{name: head, unfreeze: none, solver: lbfgs}}]', then kft index "
+    "--queries",
     "scratch": "kft train {recipe} --set model.weights=random",
 }
 
@@ -68,7 +72,8 @@ def compare(
 ) -> int:
     """Measure whether to train from scratch, to fine-tune or only to prompt, on the data of RECIPE.
 
-    Approaches, cheapest first: majority, linear, prompting, retrieval, probe, blend, lora, top, full, scratch.
+    Approaches, cheapest first: majority, linear, prompting, retrieval, probe, blend, lora, top, full, scratch; for
+    text-embedding bm25, frozen, hybrid, head, lora, top, full.
     The choice is made on train and valid, out of fold by what is cheap; the test split is opened once.
     """
     from kft.api import comparing as api

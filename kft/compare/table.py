@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kft.compare.approaches import APPROACHES
 from kft.records.compare import ApproachResult, Comparison, Slope, Verdict
 
+FINDING = {
+    "bm25": "exact words and names; nothing to train, no backbone",
+    "frozen": "other words for the same; no labelled queries",
+    "hybrid": "both; the most without tuning",
+    "head": "a few hundred labelled queries, seconds of training",
+    "lora": "many indexes on one backbone: small files",
+    "top": "a thousand labelled queries",
+    "full": "thousands of labelled queries, words used in another sense",
+}
+"""What approaches are best for where queries are answered with documents; see ``kft.search.comparing``."""
 HEADER = ("approach", "best for", "{metric}, test", "to the best", "cost", "speed", "risk")
 
 
@@ -28,7 +38,11 @@ class Row:
 
 def rows_of(outcomes: Sequence[ApproachResult], verdict: Verdict, metric: str) -> list[Row]:
     """Returns one row an approach."""
-    return [_row(outcome, verdict, metric) for outcome in outcomes]
+    finding = all(outcome.name in FINDING for outcome in outcomes) and any(
+        outcome.name not in APPROACHES.names() for outcome in outcomes
+    )
+    suits = FINDING if finding else {each.name: each.best_for for each in APPROACHES}
+    return [_row(outcome, verdict, metric, suits) for outcome in outcomes]
 
 
 def header(metric: str) -> tuple[str, ...]:
@@ -95,8 +109,7 @@ def _say_slope(name: str, slope: Slope, metric: str) -> str:
     )
 
 
-def _row(outcome: ApproachResult, verdict: Verdict, metric: str) -> Row:
-    approach = APPROACHES.get(outcome.name)
+def _row(outcome: ApproachResult, verdict: Verdict, metric: str, suits: Mapping[str, str]) -> Row:
     if outcome.metrics is None or outcome.cost is None or outcome.risk is None or outcome.paired is None:
         return Row((outcome.name, f"skipped: {outcome.skipped}", "", "", "", "", ""), False, True)
     cost, risk = outcome.cost, outcome.risk
@@ -111,7 +124,7 @@ def _row(outcome: ApproachResult, verdict: Verdict, metric: str) -> Row:
     return Row(
         cells=(
             outcome.name,
-            approach.best_for,
+            suits[outcome.name],
             str(outcome.metrics[metric]).replace(" ", "\n", 1),
             "best" if outcome.name == verdict.best else behind,
             f"{_seconds(cost.train_seconds + cost.features_seconds)}\n{_count(cost.trained_parameters)} trained\n"

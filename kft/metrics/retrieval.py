@@ -36,16 +36,27 @@ def found_among(
         >>> found_among(np.eye(2), np.eye(2)[::-1], [np.array([1]), np.array([1])])[1].tolist()
         [[True, False], [False, True]]
     """
-    depth = min(depth, len(documents))
-    found = np.zeros((len(queries), depth), bool)
-    for places, alike in cosines(queries, documents):
-        if depth < len(documents):  # those that could be among the first, ties with the last of them included
-            least = -np.partition(-alike, depth - 1, axis=1)[:, depth - 1 : depth]
-            alike = np.where(alike >= least, alike, -np.inf)
-        ranked = nearest_first(alike, depth)
-        for row, order in zip(range(places.start, places.stop), ranked, strict=True):
-            found[row] = np.isin(order, wanted[row])
-    return np.array([len(each) for each in wanted], np.int64), found
+    found = [rank(alike, wanted[places], depth) for places, alike in cosines(queries, documents)]
+    return np.array([len(each) for each in wanted], np.int64), np.concatenate(found)
+
+
+def rank(scores: np.ndarray, wanted: Sequence[np.ndarray], depth: int = DEPTH) -> np.ndarray:
+    """Returns ``bool[n, at most depth]``: whether the document at each rank answers the query; ties in their order.
+
+    Args:
+        scores: ``float[n, m]``.
+        wanted: Of each query, the places of the documents that answer it.
+        depth: Ranks that are looked at.
+
+    Example:
+        >>> rank(np.array([[0.1, 0.9, 0.5]]), [np.array([2])]).tolist()
+        [[False, True, False]]
+    """
+    depth = min(depth, scores.shape[1])
+    if depth < scores.shape[1]:  # those that could be among the first, ties with the last of them included
+        least = -np.partition(-scores, depth - 1, axis=1)[:, depth - 1 : depth]
+        scores = np.where(scores >= least, scores, -np.inf)
+    return np.stack([np.isin(order, right) for order, right in zip(nearest_first(scores, depth), wanted, strict=True)])
 
 
 def check_ranks(counts: np.ndarray, found: np.ndarray) -> None:

@@ -184,6 +184,9 @@ def _histogram(title: str, values: np.ndarray, x: str, **mark: Any) -> Drawing |
 
 
 def _answers(view: AuditView) -> Drawing | None:
+    if view.split.corpus is not None:
+        lengths = np.array([len(text) for text in view.split.corpus.texts])
+        return _histogram("Length of documents", lengths, "characters")
     if not view.split.labels:
         numbers = np.array([float(value) for value in labels_of(view.known)])
         return _histogram("The numbers to be answered", numbers, "number")

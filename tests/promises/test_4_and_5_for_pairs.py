@@ -61,7 +61,7 @@ def require_alike(first, second):
     lines = [[json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()] for run in (first, second)]
     for mine, other in zip(*lines, strict=True):
         for key in {"loss", "first_of_batch", "valid_loss", "valid_mrr"} & set(mine):
-            assert other[key] == pytest.approx(mine[key], abs=1e-6), f"{key} of {mine}"
+            assert other[key] == pytest.approx(mine[key], rel=1e-6, abs=1e-6), f"{key} of {mine}"
 
 
 def test_two_replicas_end_as_one_device(still, alone):
