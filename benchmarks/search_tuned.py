@@ -3,8 +3,9 @@
 python benchmarks/search_tuned.py FOLDER --peers PYTHON
 
 FOLDER holds train.csv, valid.csv and test.csv (query, document: an id) and documents.csv (id, text). Both rank all
-documents for each test query, each document cut at 128 tokens. CPU seconds are those of training: kft's with its validation before and
-after each epoch, and of its updates alone, the first of which traces; the peer's without validation.
+documents for each test query, each document cut at 128 tokens. CPU seconds are those of training: kft's with its
+validation before and after each epoch, and of its updates alone, the first of which traces; the peer's without
+validation.
 """
 
 from __future__ import annotations
