@@ -17,13 +17,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from common import report, workplace
-from safetensors.numpy import save_file
 
 import kft
 from kft.metrics.neighbours import unit_rows
 from kft.records.document import as_document
 from kft.search.contents import key_of
-from kft.search.embedding import BLOCK
+from kft.search.embedding import BLOCK, Known
 
 ASKED = 100
 MOVED = 0.02
@@ -73,14 +72,15 @@ def many(small: Path, n: int, folder: Path) -> Path:
     repeated = [f"{texts[row % len(texts)]} variant{row}" for row in range(n)]
     table = folder / "many.csv"
     pd.DataFrame({"id": [f"p{row}" for row in range(n)], "text": repeated}).to_csv(table, index=False)
-    blocks = folder / "many" / "unfinished" / "blocks"
+    blocks = Known.read(folder / "many" / "unfinished" / "blocks", index.about.embedding.digest).blocks
     blocks.mkdir(parents=True)
     for number, start in enumerate(range(0, n, BLOCK)):
         rows = np.arange(start, min(start + BLOCK, n))
         moved = vectors[rows % len(texts)] + rng.normal(0, MOVED, (len(rows), vectors.shape[1]))
         keys = np.stack([np.frombuffer(key_of(repeated[row]), np.uint8) for row in rows])
-        content = {"keys": keys, "vectors": unit_rows(moved).astype(np.float16)}
-        save_file(content, blocks / f"{number:08d}.safetensors", {"artifact": index.about.embedding.digest})
+        block = np.empty(len(rows), [("key", np.uint8, keys.shape[1]), ("vector", np.float16, moved.shape[1])])
+        block["key"], block["vector"] = keys, unit_rows(moved)
+        np.save(blocks / f"{number:08d}.npy", block)
     return table
 
 

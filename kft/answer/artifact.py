@@ -120,7 +120,9 @@ class Artifact:
             self.computed([text], vectors=self.decisions.scope is not None)
             return
         inference = self._whole(self.decisions.scope is not None)
-        shapes = ((inference.rows(1), *(size or SHORT for size in tensor.shape[1:])) for tensor in self.graph.inputs)
+        windows = self.reader.windows
+        short = SHORT if windows is None else windows.size
+        shapes = ((inference.rows(1), *(size or short for size in tensor.shape[1:])) for tensor in self.graph.inputs)
         inference(tuple(np.zeros(shape, tensor.dtype) for shape, tensor in zip(shapes, self.graph.inputs, strict=True)))
 
     def head_answers(self, inputs: Sequence[Any], *, vectors: bool = False) -> tuple[Any, np.ndarray | None]:

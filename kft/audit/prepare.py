@@ -48,7 +48,7 @@ def prepare_view(
     if not features:
         return AuditView(split, task, spec, tokens, offsets=offsets, most_tokens=backbone.max_tokens)
     if not task.reads.files:
-        require_positions(np.concatenate([source.lengths for source in sources.values()]), backbone)
+        require_positions(np.concatenate([source.pieces for source in sources.values()]), backbone)
     with progress.task("frozen blocks, once", sum(map(len, sources.values()))) as tick:
         vectors = pooled_vectors(backbone, sources, spec.model, spec.features, note=progress.note, tick=tick)
     view = AuditView(split, task, spec, tokens, vectors, offsets, most_tokens=backbone.max_tokens)

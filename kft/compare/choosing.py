@@ -17,7 +17,6 @@ from kft.compare.token_facts import flags_of, token_facts
 from kft.errors import AssetError, ModelError, UsageError
 from kft.features.views.blend import ANCHOR, Folding, families, fit_blend
 from kft.features.views.view import Goal, Lesson, Seen
-from kft.feed.batches import Ragged
 from kft.model.card import Card
 from kft.model.files import backbone_files
 from kft.model.sources import fetch_backbone
@@ -195,11 +194,11 @@ def _compute(candidate: Candidate, spec: RecipeSpec, grounds: Grounds) -> Kept:
 
 def spec_for(candidate: Candidate, spec: RecipeSpec) -> RecipeSpec:
     """Returns the recipe with this backbone; a pooling with weights of its own gives way to the backbone's own."""
-    pooling = "auto" if spec.model.pooling == "attention" else spec.model.pooling
-    values = {"backbone": candidate.backbone, "weights": candidate.weights, "pooling": pooling}
+    model = spec.model.without_learned_pooling
+    values = {"backbone": candidate.backbone, "weights": candidate.weights}
     train = {"phases": None, "augment": None, "callbacks": ()}
     return spec.model_copy(
-        update={"model": spec.model.model_copy(update=values), "train": spec.train.model_copy(update=train)}
+        update={"model": model.model_copy(update=values), "train": spec.train.model_copy(update=train)}
     )
 
 
@@ -217,8 +216,7 @@ def _answer(vectors: Mapping[str, np.ndarray], read: Mapping[str, Encoded], grou
     """Answers every example by what saw neither it, nor its group, nor a copy of it; says what was chosen for that."""
 
     def seen(name: str) -> Seen:
-        tokens = read[name].source.columns.get("token_ids")
-        return Seen(vectors[name], tokens if isinstance(tokens, Ragged) else None)
+        return Seen(vectors[name], read[name].source.texts)
 
     learning, space = grounds.task.kind.learning, grounds.split.space
     goal = Goal(learning.solver, learning.units(space))

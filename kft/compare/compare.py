@@ -293,8 +293,8 @@ def without_frills(spec: Any) -> Any:
     A pooling with weights of its own has learned nothing for those that train nothing: the backbone's own takes its
     place. All of valid serves the choices, and callbacks belong to a training run.
     """
-    pooling = {"pooling": "auto"} if spec.model.pooling == "attention" else {}
-    return replace_parts(spec, model=pooling, train={"callbacks": ()}, evaluate={"abstain_at": None})
+    plain = spec.model_copy(update={"model": spec.model.without_learned_pooling})
+    return replace_parts(plain, train={"callbacks": ()}, evaluate={"abstain_at": None})
 
 
 def replace_parts(spec: Any, **parts: Mapping[str, Any]) -> Any:

@@ -17,7 +17,6 @@ from kft.errors import DataError, RecipeError
 from kft.features.folds import FOLDS
 from kft.features.views.blend import Folding
 from kft.features.views.view import Goal, Lesson, Seen
-from kft.feed.batches import Ragged
 from kft.forgetting.meter import Meter
 from kft.forgetting.retain import RetainSet, find_retain
 from kft.forgetting.retention import retain_vectors
@@ -252,7 +251,7 @@ class Setting:
         read = {name: self._read(part.inputs) for name, part in parts.items()}
         found = self._pooled(read, self.spec.features)
         for name, part in parts.items():
-            self.remember(part, Seen(found[name], _tokens(read[name])))
+            self.remember(part, Seen(found[name], read[name].source.texts))
         self._clock["frozen"] = time.perf_counter() - started
         rows = sum(len(part) for part in parts.values())
         self.progress.note(
@@ -276,7 +275,7 @@ class Setting:
         if id(examples) not in self._seen:
             read = self._read(examples.inputs)
             vectors = self._pooled({"these": read}, self.spec.features)["these"]
-            self.remember(examples, Seen(vectors, _tokens(read)))
+            self.remember(examples, Seen(vectors, read.source.texts))
         return self._seen[id(examples)]
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
@@ -288,7 +287,7 @@ class Setting:
 
         found = self.reader.read(inputs, keep=True)
         if not self.task.reads.files:
-            require_positions(found.source.lengths, self.backbone)
+            require_positions(found.source.pieces, self.backbone)
         return found
 
     def _pooled(self, read: dict[str, Encoded], features: FeaturesSpec) -> dict[str, np.ndarray]:
@@ -381,11 +380,6 @@ class Judged:
     fold_of: np.ndarray
     valid: np.ndarray
     folding: Folding
-
-
-def _tokens(read: Encoded) -> Ragged | None:
-    tokens = read.source.columns.get("token_ids")
-    return tokens if isinstance(tokens, Ragged) else None
 
 
 def seconds_of(work: Any) -> float:

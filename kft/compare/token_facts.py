@@ -114,7 +114,7 @@ def _unknown(tokenizer: Any, encoded: Encoded, special: int) -> float | None:
     ids = unknown_ids(tokenizer)
     if not ids:
         return None
-    tokens: Any = encoded.source.columns["token_ids"]
+    tokens: Any = encoded.source.texts
     return float(np.isin(tokens.values, ids).sum() / max(len(tokens.values) - special, 1))
 
 

@@ -15,7 +15,7 @@ from kft import __version__
 from kft.records.shipped import About
 
 FIRST = ("kft.characters", "kft.errors", "kft.tasks.decode", "kft.data.entities", "kft.deploy.runner.trace")
-TEXTS = ("kft.model.panics", "kft.model.token_rows", "kft.deploy.runner.reading")
+TEXTS = ("kft.model.panics", "kft.tasks.windows", "kft.model.token_rows", "kft.deploy.runner.reading")
 LAST = (
     *("kft.deploy.runner.answers", "kft.deploy.runner.engines"),
     *("kft.deploy.runner.model", "kft.deploy.runner.command"),

@@ -289,6 +289,10 @@ def _about(admitted: Admitted, artifact: Artifact, format_: Format, graph: Any) 
     else:
         cut, data = artifact.reader.max_tokens, spec.data
         reading = replace(reading, max_tokens=cut, html=data.html, redact=data.redact, **vars(spec.model.prompts))
+        windows = artifact.reader.windows
+        if windows is not None:
+            reading = replace(reading, overlap=windows.overlap, windows=windows.most)
+        reading = replace(reading, tail=artifact.reader.tail)
     about = About(
         name=run.recipe.name,
         version="",

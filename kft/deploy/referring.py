@@ -101,7 +101,7 @@ def know(watcher: Watcher, valid: Sequence[Any], classes: int) -> Known:
         counted = valid[:MOST_COUNTED]
         reader = watcher.model.reader
         parts = (counted[start : start + READ_AT_ONCE] for start in range(0, len(counted), READ_AT_ONCE))
-        ids = [row["token_ids"] for part in parts for row in reader.read(part).rows]
+        ids = [row for part in parts for row in reader.read(part).tokens]
         vocabulary = tokenizer_of(watcher.model).get_vocab_size()
         counts, hashed = count_tokens(ids, vocabulary, watcher.lens.spelling.special)
         found |= {"rows": len(counted), "counts": counts, "hashed": hashed}

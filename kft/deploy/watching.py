@@ -134,8 +134,7 @@ class Watcher:
     def _seen(self, inputs: Sequence[Any], read: Read, looked: Sequence[Looked], before: np.ndarray) -> Seen:
         answers, outputs = [each.answer for each in looked], _stacked(read, [each.outputs for each in looked])
         if self.lens.spelling is not None:
-            tokens = [row["token_ids"] for row in read.rows]
-            rows = Rows(read.decoded, answers, outputs, texts=read.decoded, tokens=tokens)
+            rows = Rows(read.decoded, answers, outputs, texts=read.decoded, tokens=read.tokens)
         else:
             pixels = [row[IMAGES] for row in read.rows]
             sizes = np.array([stored_size(_content(given)) for given in inputs], np.int64).reshape(-1, 2)
@@ -174,7 +173,8 @@ def watch(model: Model, known: Known = NOTHING) -> Watcher:
     spelling = None
     if settings["kind"] != "image":
         unknown, special = _ids(tokenizer_of(model))
-        spelling = Spelling(settings["max_tokens"], unknown, special, settings["kind"] == "text-pair")
+        texts = getattr(model.reader, "texts", model.reader)  # of words, what reads their texts
+        spelling = Spelling(texts.reach, unknown, special, settings["kind"] == "text-pair")
     return Watcher(model, Lens(model.about["answers"], withholds, spelling, known))
 
 

@@ -17,6 +17,7 @@ from kft.errors import ModelError
 from kft.model.blocks import find_blocks
 from kft.model.graph import call_again, nodes_in_order
 from kft.model.real_tokens import on_real_tokens
+from kft.model.window_layers import IntoWindows, OutOfWindows, WindowVectors
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,8 @@ def split_at_boundary(model: keras.Model) -> SplitModel:
         The two halves; ``back(front(x)) == model(x)``, exactly, with ``training=False``.
 
     Raises:
-        ModelError: A model is nested as a layer (its boundary would hide), or nothing trains.
+        ModelError: A model is nested as a layer (its boundary would hide), nothing trains, or texts are in windows and
+            what crosses is neither tokens nor vectors of them.
 
     Example:
         >>> import kft
@@ -152,11 +154,60 @@ def split_at_boundary(model: keras.Model) -> SplitModel:
         seen[operation.name] += 1
     crossing.update({id(tensor): tensor for tensor in model.outputs if id(tensor) in fixed})
     tensors = list(crossing.values())
+    passed = _by_example(tensors, nodes, model.inputs)
+    names |= {id(each.given): names[id(each.tensor)] for each in passed if id(each.given) not in names}
+    given = list({id(each.given): each.given for each in passed}.values())
     return SplitModel(
-        front=keras.Model(model.inputs, tensors, name="front"),
-        back=_rebuild(rest, tensors, model.output),
-        names=tuple(names[id(tensor)] for tensor in tensors),
+        front=keras.Model(model.inputs, given, name="front"),
+        back=_rebuild(rest, passed, model.output),
+        names=tuple(names[id(tensor)] for tensor in given),
     )
+
+
+@dataclass(frozen=True)
+class _Passed:
+    """A tensor that crosses the boundary.
+
+    Attributes:
+        tensor: As the graph has it.
+        given: As it is handed over: one row an example.
+        window: Tokens of a window where each of them is a row of ``tensor``; else 0.
+    """
+
+    tensor: Any
+    given: Any
+    window: int = 0
+
+
+def _by_example(tensors: list[Any], nodes: list[Any], inputs: list[Any]) -> list[_Passed]:
+    """Returns how tensors are handed over: those of windows as the tokens of an example, behind one another."""
+    cut: dict[int, Any] = {}  # what windows are cut from
+    size_of: dict[int, int] = {}  # tokens of a window, of each tensor whose rows are windows
+    for node in nodes:
+        size = next((size_of[id(tensor)] for tensor in node.input_tensors if id(tensor) in size_of), 0)
+        if isinstance(node.operation, IntoWindows):
+            size, cut[id(node.output_tensors[0])] = node.operation.size, node.input_tensors[0]
+        if size and not isinstance(node.operation, WindowVectors):
+            size_of.update((id(tensor), size) for tensor in node.output_tensors)
+    passed = []
+    for tensor in tensors:
+        size = size_of.get(id(tensor), 0)
+        if id(tensor) in cut:
+            passed.append(_Passed(tensor, cut[id(tensor)], size))
+        elif not size:
+            passed.append(_Passed(tensor, tensor))
+        elif tensor.shape[1:2] == (size,):
+            layer = OutOfWindows(name=f"{tensor._keras_history.operation.name}_by_example", dtype=tensor.dtype)
+            passed.append(_Passed(tensor, layer(tensor, inputs[0]), size))
+        else:
+            raise ModelError(
+                "what passes from frozen to trainable blocks of this backbone cannot be told apart by example",
+                where="model.long_text: windows",
+                received=f"{tensor._keras_history.operation.name} {tensor.shape}",
+                expected=f"{size} tokens a window",
+                next_step="--set model.long_text=cut, or freeze all of the backbone: unfreeze: none",
+            )
+    return passed
 
 
 def frozen_blocks(model: keras.Model, split: SplitModel) -> list[str]:
@@ -166,10 +217,16 @@ def frozen_blocks(model: keras.Model, split: SplitModel) -> list[str]:
     return [block.name for block in numbered if all(layer.name in below for layer in block.layers)]
 
 
-def _rebuild(nodes: list[Any], tensors: list[Any], outputs: Any) -> keras.Model:
-    inputs = [keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype) for tensor in tensors]
-    known = {id(tensor): new for tensor, new in zip(tensors, inputs, strict=True)}
-    return keras.Model(inputs, call_again(nodes, known, outputs), name="back")
+def _rebuild(nodes: list[Any], passed: list[_Passed], outputs: Any) -> keras.Model:
+    inputs: dict[int, Any] = {}
+    known: dict[int, Any] = {}
+    for each in passed:
+        given = each.given
+        if id(given) not in inputs:
+            inputs[id(given)] = keras.Input(batch_shape=given.shape, dtype=given.dtype)
+        new = inputs[id(given)]
+        known[id(each.tensor)] = IntoWindows(each.window, dtype=given.dtype)(new) if each.window else new
+    return keras.Model(list(inputs.values()), call_again(nodes, known, outputs), name="back")
 
 
 def _moves(operation: Any, moving: set[int]) -> bool:

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from kft.features.boundary import Forward
 from kft.features.norms import folded_norms
-from kft.feed.batches import Ragged, choose_edges, even_edges, plan_by_edge, sequential_plan
+from kft.feed.batches import EVEN, Ragged, choose_edges, even_edges, plan_by_edge, sequential_plan
 from kft.feed.source import Source, ahead
 from kft.replicas import (
     gather,
@@ -24,6 +24,7 @@ from kft.replicas import (
     rows_per_replica,
     to_replicas,
 )
+from kft.tasks.windows import MOST_TOKENS
 
 Tick = Callable[[int], None]
 
@@ -79,7 +80,9 @@ class Inference:
         share = replica_count() if self.dealt else 1
         return -(-max(examples, self.fewest) // share) * share
 
-    def plan(self, lengths: np.ndarray, edges: tuple[int, ...] = ()) -> tuple[tuple[int, ...], list[np.ndarray]]:
+    def plan(
+        self, lengths: np.ndarray, edges: tuple[int, ...] = (), window: int = 0
+    ) -> tuple[tuple[int, ...], list[np.ndarray]]:
         """Returns the lengths that batches are padded to, and the places of each batch's examples; -1 is padding.
 
         An example's own length decides what it is padded to, so that its numbers are the same in every batch, to the
@@ -88,11 +91,18 @@ class Inference:
         Args:
             lengths: ``int[n]``.
             edges: For static shapes, where they are known; default: those that suit these examples.
+            window: Tokens of a window where texts are in windows: a batch of them ends with its tokens, or memory would
+                grow with the longest text.
         """
         if self.static:
-            return edges or choose_edges(lengths), list(sequential_plan(lengths, self.batch_size))
-        edges = even_edges(int(lengths.max(initial=1)), self.positions)
-        plan = plan_by_edge(lengths, self.batch_size, edges)
+            edges = edges or choose_edges(lengths, multiple=window or EVEN // 2)
+            return edges, list(sequential_plan(lengths, self.batch_size))
+        if window:
+            edges = tuple(range(window, max(int(lengths.max(initial=0)), window) + 1, window))
+            plan = plan_by_edge(lengths, self.batch_size, edges, MOST_TOKENS)
+        else:
+            edges = even_edges(int(lengths.max(initial=1)), self.positions)
+            plan = plan_by_edge(lengths, self.batch_size, edges)
         return edges, [np.pad(rows, (0, self.rows(len(rows)) - len(rows)), constant_values=-1) for rows in plan]
 
 
@@ -153,7 +163,7 @@ def run_in_batches(
     wanted = np.arange(len(source)) if rows is None else rows
     lengths = source.lengths[wanted]
     found: list[list] = [[None] * len(wanted) for _ in inference.per_token]
-    edges, plan = inference.plan(lengths, source.edges)
+    edges, plan = inference.plan(lengths, source.edges, source.window)
     given = [np.where(places >= 0, wanted[places], -1) for places in plan]
     padded = replace(source, edges=edges)
     make = in_any_thread(lambda rows: inference.placed(padded.batch(rows)))

@@ -141,9 +141,9 @@ def vectors_with(backbone: Backbone, source: Source, model: ModelSpec, weights: 
 def _pooled_front(
     backbone: Backbone, model: ModelSpec, weights: Mapping[str, np.ndarray], precision: str = "float32"
 ) -> tuple[Front, Sequence[str]]:
-    if model.pooling == "attention":
-        model = model.model_copy(update={"pooling": "auto"})
-    head = build_model(backbone, classes=2, spec=model)  # its width lies above the boundary: any will do
+    head = build_model(
+        backbone, classes=2, spec=model.without_learned_pooling
+    )  # its width lies above the boundary: any will do
     with as_if(head, what_trains(head, "none")):
         split = split_at_boundary(head)
         return make_front(split, weights, precision), frozen_blocks(head, split)

@@ -170,7 +170,9 @@ def sequential_plan(lengths: np.ndarray, batch_size: int) -> np.ndarray:
     return _slice(_longest_first(lengths), batch_size)
 
 
-def plan_by_edge(lengths: np.ndarray, batch_size: int, edges: Sequence[int]) -> list[np.ndarray]:
+def plan_by_edge(
+    lengths: np.ndarray, batch_size: int, edges: Sequence[int], most_tokens: int | None = None
+) -> list[np.ndarray]:
     """Returns the rows of each batch, for inference where an example's length alone decides what it is padded to.
 
     Only rows of one edge share a batch, those of the longest first; no batch is filled up.
@@ -179,6 +181,7 @@ def plan_by_edge(lengths: np.ndarray, batch_size: int, edges: Sequence[int]) -> 
         lengths: ``int[rows]``.
         batch_size: Rows of a batch at most.
         edges: The padded lengths, in order; the last holds the longest row.
+        most_tokens: Of a batch, padding counted; a single row may have more. Default: as many as there are.
 
     Example:
         >>> [rows.tolist() for rows in plan_by_edge(np.array([5, 1, 3, 9]), 2, (8, 16))]
@@ -189,7 +192,8 @@ def plan_by_edge(lengths: np.ndarray, batch_size: int, edges: Sequence[int]) -> 
     for each in reversed(range(len(edges))):
         (rows,) = np.nonzero(place == each)
         order = rows[_longest_first(lengths[rows])]
-        found += [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+        size = batch_size if most_tokens is None else max(1, min(batch_size, most_tokens // edges[each]))
+        found += [order[start : start + size] for start in range(0, len(order), size)]
     return found
 
 

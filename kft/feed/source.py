@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
-from kft.feed.batches import Ragged, choose_edges, edge_for
+from kft.feed.batches import EVEN, Ragged, choose_edges, edge_for
 
 KEY_BYTES = 16
+DOCUMENT_IDS = "document_ids"
+"""A column beside the model's inputs: the token ids of a text in windows, each once."""
 Given = TypeVar("Given")
 Made = TypeVar("Made")
 
@@ -120,24 +122,37 @@ class Source:
             examples share a batch.
         edges: The few padded lengths that batches may have, for a compiler of static shapes; without any, a batch is
             as long as its longest example.
+        window: Tokens of a window where examples are texts in windows: each length is a multiple of it. 0 elsewhere.
     """
 
     columns: Mapping[str, Column]
     lengths: np.ndarray
     edges: tuple[int, ...] = ()
+    window: int = 0
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     def edge(self, rows: np.ndarray) -> int:
         """Returns the length that a batch of these rows is padded to."""
-        longest = int(self.lengths[rows[rows >= 0]].max(initial=1))
+        longest = int(self.lengths[rows[rows >= 0]].max(initial=max(self.window, 1)))
         return edge_for(longest, self.edges) if self.edges else longest
 
     @property
     def longest(self) -> int:
         """The length of the longest batch."""
-        return self.edges[-1] if self.edges else int(self.lengths.max(initial=1))
+        return self.edges[-1] if self.edges else int(self.lengths.max(initial=max(self.window, 1)))
+
+    @property
+    def pieces(self) -> np.ndarray:
+        """``int64[examples]``: the tokens that a backbone is given at a time: those of a text, or of a window."""
+        return np.minimum(self.lengths, self.window) if self.window else self.lengths
+
+    @property
+    def texts(self) -> Ragged | None:
+        """The token ids of each text, each once, whether or not it is in windows; None of images."""
+        found = self.columns.get(DOCUMENT_IDS, self.columns.get("token_ids"))
+        return found if isinstance(found, Ragged) else None
 
     def batch(self, rows: np.ndarray) -> tuple[np.ndarray, ...]:
         """Returns the tensors for the given rows; -1 is padding."""
@@ -145,7 +160,7 @@ class Source:
         return tuple(column.take(rows, edge) for column in self.columns.values())
 
     def with_columns(self, columns: Mapping[str, Column]) -> Source:
-        return Source(columns, self.lengths, self.edges)
+        return replace(self, columns=columns)
 
     def select(self, names: tuple[str, ...]) -> Source:
         """Returns the same examples with these columns alone, in this order."""
@@ -161,7 +176,8 @@ class Source:
         """
         columns = {name: JoinedColumn(column, other.columns[name], len(self)) for name, column in self.columns.items()}
         more = (other.longest,) if self.edges and other.longest > self.longest else ()
-        return Source(columns, np.concatenate([self.lengths, other.lengths]), (*self.edges, *more))
+        lengths = np.concatenate([self.lengths, other.lengths])
+        return Source(columns, lengths, (*self.edges, *more), self.window)
 
     def chosen(self, rows: np.ndarray) -> Source:
         """Returns some of the examples, ``int64[n]`` of them, in an order of their own; one may come twice."""
@@ -171,7 +187,7 @@ class Source:
     def with_edges(self, *others: Source) -> Source:
         """Returns the same examples at a few padded lengths, which suit those of other sources as well."""
         lengths = np.concatenate([self.lengths, *(other.lengths for other in others)])
-        return Source(self.columns, self.lengths, choose_edges(lengths))
+        return replace(self, edges=choose_edges(lengths, multiple=self.window or EVEN // 2))
 
     @cached_property
     def keys(self) -> np.ndarray:
@@ -247,3 +263,19 @@ def text_source(tokens: Ragged, segments: Ragged | None = None) -> Source:
     ids = Ragged(tokens.values.astype(np.int32), tokens.offsets)
     columns = {"token_ids": ids, "segment_ids": segments or constant(0), "padding_mask": constant(1)}
     return Source(columns, tokens.lengths)
+
+
+def windows_source(
+    ids: Sequence[np.ndarray], real: Sequence[np.ndarray], texts: Sequence[np.ndarray], size: int
+) -> Source:
+    """Returns texts in windows as the inputs of a text backbone, the windows of a text behind one another.
+
+    Args:
+        ids: Of each text, ``int32[windows * size]``.
+        real: Likewise 1 for a token, 0 for what fills the last window up.
+        texts: The ids of each text, each once.
+        size: Tokens of a window.
+    """
+    source = text_source(Ragged.from_rows(ids))
+    columns = {"padding_mask": Ragged.from_rows(real), DOCUMENT_IDS: Ragged.from_rows(texts)}
+    return replace(source, columns={**source.columns, **columns}, window=size)

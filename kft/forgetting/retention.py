@@ -49,7 +49,7 @@ def retain_vectors(
 
     source = make_reader(reads(spec), backbone, spec.model).read(retain.inputs).source
     if backbone.tokenizer is not None:
-        require_positions(source.lengths, backbone)
+        require_positions(source.pieces, backbone)
     return vectors_with(backbone, source, spec.model, weights)
 
 

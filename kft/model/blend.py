@@ -19,10 +19,13 @@ from kft.errors import ModelError
 from kft.model.graph import nodes_in_order
 from kft.model.heads import BLEND_PREFIX as PREFIX
 from kft.model.heads import DROPOUT, LOGITS
+from kft.model.window_layers import VECTORS, WindowVectors
 from kft.tasks.word_shapes import FEATURES, WORD_FEATURES
 
 SMALLEST = 1e-12
 FLOOR, ODDS_FLOOR = 1e-6, 1e-3
+DIGIT = 256
+"""What the numbers of columns are written to the base of, where they are counted."""
 BUCKETS, FACTOR = 2**18, 1_000_003
 """As in ``kft.features.views``."""
 
@@ -127,6 +130,51 @@ def _pair_buckets(ids: Any) -> Any:
     return hashes
 
 
+class DocumentTokens(Tokens):
+    """The same of texts in windows: each token counts once, and so does each pair, whatever windows it stands in.
+
+    A column is counted by adding up, not by comparing every token with every other: documents are long.
+    """
+
+    def __init__(self, arrays: Mapping[str, np.ndarray], solver: str, cut: WindowVectors, **kwargs: Any) -> None:
+        super().__init__(arrays, solver, **kwargs)
+        self._size, self._first, self._behind = cut.size, cut.sides[0] + cut.overlap, cut.sides[1]
+
+    def call(self, token_ids: Any, padding_mask: Any) -> Any:
+        counts = self._counts(token_ids, self._once(padding_mask))
+        value = ops.where(counts > 0, (1 + ops.log(ops.maximum(counts, 1))) * self.rarity, 0)
+        length = ops.sqrt(ops.sum(ops.square(value), axis=-1, keepdims=True))
+        return self._finished(ops.matmul(value / ops.maximum(length, SMALLEST), self.kernel) + self.bias)
+
+    def _once(self, padding_mask: Any) -> Any:
+        """Returns ``int32[batch, tokens]``: 1 for a token that no window before has, 0 for the special ones between."""
+        batch = ops.shape(padding_mask)[0]
+        real = ops.reshape(ops.cast(padding_mask, "int32"), (batch, -1, self._size))
+        place = ops.arange(self._size)
+        new = ops.concatenate([ops.ones_like(real[:, :1]), ops.zeros_like(real[:, 1:])], axis=1)
+        new = ops.maximum(new, ops.cast(place >= self._first, "int32"))
+        last = 1 - ops.concatenate([real[:, 1:, :1], ops.zeros_like(real[:, :1, :1])], axis=1)
+        last = ops.maximum(last, ops.cast(place < self._size - self._behind, "int32"))
+        return ops.reshape(real * new * last, (batch, -1))
+
+    def _counts(self, ids: Any, once: Any) -> Any:
+        """Returns ``float32[batch, columns + 1]``: how often each column stands in a document; column 0 is none.
+
+        A column's number in two digits, and the product of what marks the first with what marks the second: exact, and
+        every format computes it (ONNX keeps one of several values that are scattered to a place).
+        """
+        size, columns = self.column_of_token.shape[0], self.rarity.shape[0]
+        singles = ops.take(self.column_of_token, ops.minimum(ids, size - 1)) * ops.cast(ids < size, "int32") * once
+        pairs = ops.take(self.column_of_pair, _pair_buckets(ids)) * once[:, 1:]
+        places = ops.concatenate([singles, pairs], axis=1)
+        high = ops.floor_divide(places, DIGIT)
+        lines = -(-columns // DIGIT)
+        first = ops.cast(ops.expand_dims(high, 1) == ops.arange(lines)[:, None], "float32")
+        second = ops.cast(ops.expand_dims(places - high * DIGIT, 2) == ops.arange(DIGIT), "float32")
+        found = ops.reshape(ops.matmul(first, second), (ops.shape(ids)[0], lines * DIGIT))
+        return found[:, :columns]
+
+
 class Words(_View):
     """A linear model on hashed features of words: the sum of their rows."""
 
@@ -207,6 +255,9 @@ def with_blend(model: keras.Model, weights: Mapping[str, np.ndarray], solver: st
     parts = []
     for name, arrays in by_view.items():
         kind, reads = LAYERS[name]
-        parts.append(kind(arrays, solver, name=PREFIX + name, dtype="float32")(*known[reads]))
+        settings: dict[str, Any] = {"name": PREFIX + name, "dtype": "float32"}
+        if kind is Tokens and VECTORS in nodes:
+            kind, settings = DocumentTokens, {**settings, "cut": nodes[VECTORS].operation}
+        parts.append(kind(arrays, solver, **settings)(*known[reads]))
     output = parts[0] if len(parts) == 1 else keras.layers.Add(name=f"{PREFIX}sum", dtype="float32")(parts)
     return keras.Model(given, output, name="kft_model")

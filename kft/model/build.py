@@ -11,6 +11,8 @@ from kft.model.backbones import Backbone
 from kft.model.graph import call_again, nodes_in_order
 from kft.model.heads import FEWEST, HEADS
 from kft.model.lora import add_lora
+from kft.model.pooling import POOLINGS
+from kft.model.window_layers import OF_WINDOW, VECTORS, WindowVectors, in_windows
 from kft.recipe.schema import ModelSpec, RecipeSpec
 from kft.recipe.training import LoraSpec
 
@@ -80,6 +82,9 @@ def build_model(
             "this backbone has no first token", where="model.pooling", received="cls", expected="mean, max or attention"
         )
     how = backbone.pooling if spec.pooling == "auto" else spec.pooling
+    if spec.in_windows:
+        features, mask = _window_vectors(backbone, spec, how)
+        how = spec.windows.pooling  # a document is a sequence of windows as a text is one of tokens
     outputs = attach(features, mask, units=classes, dropout=spec.dropout, pooling=how)
     model = keras.Model(inputs, outputs, name="kft_model")
     if lora is not None:
@@ -115,6 +120,16 @@ def build_for(spec: RecipeSpec, task: Task, space: AnswerSpace, backbone: Backbo
         lora=adapters[0] if adapters else None,
         augment=augment,
     )
+
+
+def _window_vectors(backbone: Backbone, spec: ModelSpec, how: str) -> tuple[Any, Any]:
+    """Returns the vectors of a document's windows, ``float[batch, most, width]``, and which of them are real."""
+    assert backbone.tokenizer is not None  # the tasks that may ask for windows read texts
+    features, mask = in_windows(backbone.model, backbone.features, spec.max_tokens)
+    vectors = POOLINGS.get(how)(name=OF_WINDOW, dtype="float32")(features, padding_mask=mask)
+    settings = {"size": spec.max_tokens, "most": spec.windows.most, "overlap": spec.overlap}
+    layer = WindowVectors(**settings, sides=backbone.tokenizer.special_sides(), name=VECTORS, dtype="float32")
+    return layer(vectors, backbone.model.input["padding_mask"])
 
 
 def _from_pixels(backbone: Backbone, size: int | None, augment: keras.layers.Layer | None) -> tuple[Any, Any]:

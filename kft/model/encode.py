@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from kft.feed.batches import Ragged
-from kft.feed.source import Source, image_source, text_source
+from kft.feed.source import Source, image_source, text_source, windows_source
 from kft.recipe.pairs import PromptsSpec
 from kft.recipe.schema import ModelSpec
 from kft.tasks.task import Task
+from kft.tasks.windows import Windows
 from kft.tasks.word_shapes import FEATURES, WORD_FEATURES, word_features
 from kft.tasks.words import mark_words
 
@@ -34,12 +35,14 @@ class Encoded:
         cut: How many texts were longer than ``max_tokens``.
         offsets: Where each token stands in its text, and whether it begins a word; only for tagging.
         lengths: ``int64[n]``: the tokens of each text before the cut; None for images.
+        spans: Where the windows of each text stand in it, in characters: ``int32[windows, 2]`` each; None elsewhere.
     """
 
     source: Source
     cut: int = 0
     offsets: list[np.ndarray] | None = None
     lengths: np.ndarray | None = None
+    spans: list[np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,8 @@ class Reader:
         sizing: How images come to one size.
         prompts: What stands before texts, by what they are: ``query`` or ``document``.
         side: Which of them it reads.
+        tail: Whether a text that is cut keeps its end as well.
+        windows: How texts are read in windows; None where they are not.
     """
 
     task: Task
@@ -61,6 +66,15 @@ class Reader:
     sizing: ImageSizing | None
     prompts: PromptsSpec = NO_PROMPTS
     side: Literal["query", "document"] = "query"
+    tail: bool = False
+    windows: Windows | None = None
+
+    @property
+    def reach(self) -> int:
+        """Tokens of a text that are read at most."""
+        if self.windows is None or self.tokenizer is None:
+            return self.max_tokens
+        return self.windows.reach(self.tokenizer.special_tokens)
 
     def of_documents(self) -> Reader:
         """Returns what reads documents, where texts are queries otherwise."""
@@ -81,6 +95,8 @@ class Reader:
         if self.task.reads.files:
             return Encoded(self._images([Path(given) for given in inputs], keep, tick))
         assert self.tokenizer is not None
+        if self.windows is not None:
+            return self._in_windows(inputs, self.tokenizer, self.windows)
         segments = offsets = None
         if self.task.reads.pairs:
             firsts, seconds = [given[0] for given in inputs], [given[1] for given in inputs]
@@ -92,12 +108,18 @@ class Reader:
         else:
             prompt = getattr(self.prompts, self.side)
             texts = [prompt + text for text in inputs] if prompt else inputs
-            rows, lengths = self.tokenizer.encode(texts, self.max_tokens)
+            rows, lengths = self.tokenizer.encode(texts, self.max_tokens, tail=self.tail)
         tokens = Ragged.from_rows(rows)
         source = text_source(tokens, segments)
         if offsets is not None:
             source = source.with_columns({**source.columns, WORD_FEATURES: _Shapes(inputs, offsets)})
         return Encoded(source, int((lengths > self.max_tokens).sum()), offsets, lengths)
+
+    def _in_windows(self, texts: Sequence[str], tokenizer: TextTokenizer, windows: Windows) -> Encoded:
+        found, lengths = tokenizer.encode_windows(texts, windows)
+        ids, real, whole = ([getattr(each, name) for each in found] for name in ("ids", "real", "document"))
+        source = windows_source(ids, real, whole, windows.size)
+        return Encoded(source, int((lengths > self.reach).sum()), lengths=lengths, spans=[each.spans for each in found])
 
     def _images(self, paths: list[Path], keep: bool, tick: Tick | None) -> Source:
         from kft.feed.image_store import decode_images, images_root
@@ -117,7 +139,9 @@ def make_reader(task: Task, backbone: Backbone, spec: ModelSpec) -> Reader:
         size = spec.image.size
         height, width = (size, size) if size else (backbone.image.height, backbone.image.width)
         sizing = ImageSizing(height, width, spec.image.fit)
-    return Reader(task, backbone.tokenizer, spec.max_tokens, sizing, spec.prompts)
+    tail = spec.long_text == "head-and-tail"
+    windows = Windows(spec.max_tokens, spec.overlap, spec.windows.most) if spec.in_windows else None
+    return Reader(task, backbone.tokenizer, spec.max_tokens, sizing, spec.prompts, tail=tail, windows=windows)
 
 
 @dataclass(frozen=True)

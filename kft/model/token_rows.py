@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kft.model.panics import tokenizer_errors
+from kft.tasks.windows import Windowed, Windows, in_windows
 
 if TYPE_CHECKING:
     import tokenizers
@@ -31,12 +32,46 @@ class TextTokenizer:
     tokenizer: tokenizers.Tokenizer
     special_tokens: int
 
-    def encode(self, texts: Sequence[str], max_tokens: int) -> tuple[list[np.ndarray], np.ndarray]:
-        """Returns one int32 array of ids a text, at most ``max_tokens`` long, and the lengths before the cut."""
+    def encode(
+        self, texts: Sequence[str], max_tokens: int, *, tail: bool = False
+    ) -> tuple[list[np.ndarray], np.ndarray]:
+        """Returns one int32 array of ids a text, at most ``max_tokens`` long, and the lengths before the cut.
+
+        Args:
+            texts: The texts.
+            max_tokens: How long a row may be, special tokens counted.
+            tail: Whether a text that is cut keeps its beginning and its end, half of each (Sun et al., 2019); else its
+                beginning alone.
+        """
         with tokenizer_errors(USED):
             encodings = self.tokenizer.encode_batch_fast(list(texts))
-        rows = [np.array(each.ids, np.int32)[_kept(each, max_tokens)] for each in encodings]
+        kept = _both_ends if tail else _kept
+        rows = [np.array(each.ids, np.int32)[kept(each, max_tokens)] for each in encodings]
         return rows, _lengths(encodings)
+
+    def encode_windows(self, texts: Sequence[str], windows: Windows) -> tuple[list[Windowed], np.ndarray]:
+        """Returns each text in windows, and the lengths before the cut.
+
+        Where a window stands in its text is counted in characters, without the space that some tokenizers count to the
+        word behind it.
+        """
+        with tokenizer_errors(USED):
+            encodings = self.tokenizer.encode_batch(list(texts))
+        found = []
+        for text, encoding in zip(texts, encodings, strict=True):
+            special = [sequence is None for sequence in encoding.sequence_ids]
+            ids, offsets = np.array(encoding.ids, np.int32), np.array(encoding.offsets, np.int32).reshape(-1, 2)
+            windowed = in_windows(ids, offsets, special, windows)
+            windowed.spans[:] = [_without_space(text, *span) for span in windowed.spans.tolist()]
+            found.append(windowed)
+        return found, _lengths(encodings)
+
+    def special_sides(self) -> tuple[int, int]:
+        """Returns how many special tokens stand before a text, and how many behind it."""
+        with tokenizer_errors(USED):
+            special = [sequence is None for sequence in self.tokenizer.encode("a").sequence_ids]
+        before = special.index(False)
+        return before, len(special) - before - special.count(False)
 
     def encode_pairs(
         self, firsts: Sequence[str], seconds: Sequence[str], max_tokens: int
@@ -108,6 +143,19 @@ def _kept(encoding: Any, max_tokens: int) -> Any:
     keep = sequences < 0
     for number in (0, 1):
         keep[np.flatnonzero(sequences == number)[: allowed[number]]] = True
+    return keep
+
+
+def _both_ends(encoding: Any, max_tokens: int) -> Any:
+    """Which tokens of one text stay: all special ones, and half of the room for its end."""
+    if len(encoding) <= max_tokens:
+        return slice(None)
+    special = np.array([sequence is None for sequence in encoding.sequence_ids])
+    (own,) = np.nonzero(~special)
+    room = max(0, max_tokens - int(special.sum()))
+    keep = special.copy()
+    keep[own[: room - room // 2]] = True
+    keep[own[len(own) - room // 2 :]] = True
     return keep
 
 

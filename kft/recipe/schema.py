@@ -191,6 +191,20 @@ class ImageSpec(Spec):
     fit: Literal["crop", "stretch", "pad"] = Field("crop", description="crop: the middle; pad: nothing is lost")
 
 
+class WindowsSpec(Spec):
+    """How a long text is read in windows."""
+
+    overlap: int | None = Field(
+        None,
+        ge=1,
+        description="tokens that a window has in common with the one before; default: an eighth of max_tokens",
+    )
+    most: int = Field(32, ge=1, le=1024, description="windows of a text; what lies behind them is not read")
+    pooling: Literal["mean", "max", "attention"] = Field(
+        "mean", description="one vector of a text from those of its windows; attention: learned weights"
+    )
+
+
 class ModelSpec(Spec):
     """Which pretrained backbone, and what is attached to it."""
 
@@ -202,6 +216,12 @@ class ModelSpec(Spec):
         None, ge=1, le=1000, description="the backbone's first N blocks alone: faster, less able; default: all of them"
     )
     max_tokens: int = Field(128, ge=4, le=8192, description="longer texts are cut; the share is printed")
+    long_text: Literal["cut", "head-and-tail", "windows"] = Field(
+        "cut",
+        description="what becomes of a text over max_tokens: cut: its beginning is read; head-and-tail: its beginning "
+        "and its end, half of each; windows: all of it, in windows of max_tokens that overlap",
+    )
+    windows: WindowsSpec = Field(default_factory=WindowsSpec)
     image: ImageSpec = Field(default_factory=ImageSpec)
     pooling: Literal["auto", "mean", "cls", "max", "attention", "last"] = Field(
         "auto", description="one vector from many: auto is what suits the backbone, mean for most"
@@ -210,6 +230,32 @@ class ModelSpec(Spec):
     prompts: PromptsSpec = Field(
         default_factory=PromptsSpec, description="texts before queries and documents; only for text-embedding"
     )
+
+    @property
+    def in_windows(self) -> bool:
+        """Whether long texts are read in windows."""
+        return self.long_text == "windows"
+
+    @property
+    def overlap(self) -> int:
+        """Tokens that two windows have in common."""
+        return self.windows.overlap or max(1, self.max_tokens // 8)
+
+    @property
+    def without_learned_pooling(self) -> ModelSpec:
+        """The same with poolings that have no weights of their own: what there is before anything is trained."""
+        plain: dict[str, Any] = {"pooling": "auto"} if self.pooling == "attention" else {}
+        if self.windows.pooling == "attention":
+            plain["windows"] = self.windows.model_copy(update={"pooling": "mean"})
+        return self.model_copy(update=plain)
+
+    @model_validator(mode="after")
+    def _windows_fit(self) -> ModelSpec:
+        if not self.in_windows and self.windows != WindowsSpec():
+            raise ValueError("long_text: windows, which the keys of `windows` belong to; or none of these keys")
+        if self.in_windows and self.overlap > self.max_tokens // 2:
+            raise ValueError(f"windows.overlap of at most half of max_tokens, {self.max_tokens // 2}")
+        return self
 
 
 class FeaturesSpec(Spec):

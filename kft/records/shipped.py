@@ -36,6 +36,9 @@ class Reading:
         height: Of images, in pixels.
         width: Likewise.
         fit: How images come to that size.
+        tail: Whether a text that is cut keeps its end as well as its beginning.
+        overlap: Tokens that two windows have in common, where texts are read in windows of ``max_tokens``.
+        windows: Windows of a text at most; 0: texts are not read in windows.
         query: What is put before a text, where texts are queries.
         document: Likewise, where they are documents.
     """
@@ -47,6 +50,9 @@ class Reading:
     height: int = absent(0)
     width: int = absent(0)
     fit: str = absent("")
+    tail: bool = absent(False)
+    overlap: int = absent(0)
+    windows: int = absent(0)
     query: str = absent("")
     document: str = absent("")
 

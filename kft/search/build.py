@@ -124,7 +124,7 @@ def build_index(wanted: Wanted, shipped: Shipped, dest: Path, tick: Tick = lambd
         changes = _changes(old, contents)
         _refuse_many(wanted, changes, old)
         known = _known(shipped, old, work / BLOCKS, plan.width)
-        computed = embed(contents, shipped, known, work / BLOCKS, tick, width=plan.width)
+        computed = embed(contents, shipped, known, tick, width=plan.width)
         save_words(index_words(contents.passage_texts()), contents.folder / WORDS)
         approximate = len(contents.passages) > wanted.exact_up_to
         if approximate:
@@ -237,11 +237,9 @@ def _refuse_many(wanted: Wanted, changes: tuple[int, int, int], old: Contents | 
 
 
 def _known(shipped: Shipped, old: Contents | None, blocks: Path, width: int | None) -> Known:
-    known = Known(shipped.about.digest + (f", {width} wide" if width else ""))
+    known = Known.read(blocks, shipped.about.digest + (f", {width} wide" if width else ""))
     if old is not None:
         known.add(old.keys, old.vectors)
-    for path in sorted(blocks.glob("*.safetensors")):
-        known.add_block(path)
     return known
 
 

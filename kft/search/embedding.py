@@ -10,14 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from kft.deploy.load import Shipped
 from kft.errors import RunError
 from kft.metrics.neighbours import unit_rows
-from kft.records.files import write_file
-from kft.search.contents import AT_ONCE, VECTORS, Contents, write_rows
+from kft.search.contents import AT_ONCE, KEY_BYTES, VECTORS, Contents, key_of, write_array, write_rows
 
 BLOCK = 1024
 """Passages of a block: what a killed build computes again at most."""
@@ -29,12 +26,12 @@ class Known:
     """Vectors that are there already, by the key of their passage.
 
     Attributes:
-        artifact: Digest of the model that made them, and how many numbers of each are kept where not all are.
+        blocks: The folder of those that an unfinished build has computed.
         places: Which array holds a passage's vector, and in which row.
         arrays: ``float16[rows, width]``, on the disk.
     """
 
-    artifact: str
+    blocks: Path
     places: dict[bytes, tuple[int, int]] = field(default_factory=dict)
     arrays: list[np.ndarray] = field(default_factory=list)
 
@@ -44,17 +41,25 @@ class Known:
         for row, key in enumerate(keys):
             self.places.setdefault(key.tobytes(), (len(self.arrays) - 1, row))
 
+    @classmethod
+    def read(cls, blocks: Path, model: str) -> Known:
+        """Returns what an unfinished build has left.
+
+        Args:
+            blocks: Where it leaves blocks, in a folder for each model.
+            model: Its digest, and how many numbers of a vector are kept where not all are.
+        """
+        known = cls(blocks / key_of(model).hex())
+        for path in sorted(known.blocks.glob("*.npy")):
+            known.add_block(path)
+        return known
+
     def add_block(self, path: Path) -> None:
-        """Takes a block of an unfinished build in; one of another model, or a damaged one, is removed."""
+        """Takes a block of an unfinished build in, by its place on the disk; a damaged one is removed."""
         try:
-            with safe_open(path, "np") as file:
-                whose = file.metadata() or {}
-                keys, vectors = file.get_tensor("keys"), file.get_tensor("vectors")
-        except (SafetensorError, OSError):
-            whose, keys, vectors = {}, np.zeros(0), np.zeros(0)
-        if whose.get("artifact") == self.artifact:
-            self.add(keys, vectors)
-        else:
+            block = np.load(path, mmap_mode="r", allow_pickle=False)
+            self.add(block["key"], block["vector"])
+        except (ValueError, IndexError, EOFError, OSError):
             path.unlink(missing_ok=True)
 
     def rows(self, keys: np.ndarray) -> np.ndarray:
@@ -67,7 +72,6 @@ def embed(
     contents: Contents,
     shipped: Shipped,
     known: Known,
-    blocks: Path,
     tick: Tick = lambda count: None,
     *,
     width: int | None = None,
@@ -78,7 +82,6 @@ def embed(
         contents: Passages; the file of vectors is added.
         shipped: The model.
         known: What is there already; gets what is computed.
-        blocks: A folder for what is computed.
         tick: Is told of passages that are done.
         width: Numbers of a vector that are kept, the first ones; None: all.
 
@@ -89,14 +92,15 @@ def embed(
         RunError: The model gives a vector that is not finite, or none at all.
         StorageError: The disk is full; what was computed stays.
     """
-    blocks.mkdir(parents=True, exist_ok=True)
     computed = 0
     for keys, texts in _missing(contents, known):
         vectors = to_unit(shipped, texts, width)
-        number = 1 + max((int(path.stem) for path in blocks.glob("*.safetensors")), default=-1)
-        path = blocks / f"{number:08d}.safetensors"
-        content = {"keys": np.stack([np.frombuffer(key, np.uint8) for key in keys]), "vectors": vectors}
-        write_file(path, save(content, {"artifact": known.artifact}))
+        block = np.empty(len(keys), [("key", np.uint8, KEY_BYTES), ("vector", np.float16, vectors.shape[1])])
+        block["key"] = np.frombuffer(b"".join(keys), np.uint8).reshape(-1, KEY_BYTES)
+        block["vector"] = vectors
+        number = 1 + max((int(path.stem) for path in known.blocks.glob("*.npy")), default=-1)
+        path = known.blocks / f"{number:08d}.npy"
+        write_array(path, block)
         known.add_block(path)
         computed += len(keys)
         tick(len(keys))

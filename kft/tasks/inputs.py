@@ -92,7 +92,7 @@ TEXT = InputKind(
     convert=_as_text,
     in_python='"a text"',
     in_shell='"your text"',
-    keys=("data.html", "data.document"),
+    keys=("data.html", "data.document", "model.long_text"),
 )
 PAIR = InputKind(
     name="text-pair",

@@ -15,6 +15,7 @@ from kft.registry import nearest
 from kft.tasks.label_names import why_no_names
 from kft.tasks.registry import TASKS
 from kft.tasks.task import OTHERS, Task
+from kft.tasks.windows import MOST_TOKENS
 
 RETAINED = "forgetting.retained"
 RUN_GATES = (RETAINED,)
@@ -44,7 +45,7 @@ def load_recipe(
         >>> recipe.spec.train.batch_size, recipe.origins["train.batch_size"]
         (16, 'override')
     """
-    return read_recipe(source, overrides, base, Rules(known_names(), find_misfits, _with_best))
+    return read_recipe(source, overrides, base, Rules(known_names(), find_misfits, _filled_in))
 
 
 def recipe_schema() -> dict[str, Any]:
@@ -91,14 +92,34 @@ def find_misfits(spec: RecipeSpec) -> list[Misfit]:
     ]
 
 
-def _with_best(spec: RecipeSpec) -> RecipeSpec:
-    """Fills in ``train.best`` and ``train.prefer``: a run is chosen by its task's first metric, the cheaper first."""
+def _filled_in(spec: RecipeSpec) -> RecipeSpec:
+    """Fills in what the task settles, and how many parts a batch of long texts is worked through in.
+
+    A run is chosen by its task's first metric, the cheaper first.
+    """
     named = spec.train.best is not None
-    filled = {
+    filled: dict[str, Any] = {
         "best": spec.train.best or f"valid_{TASKS.get(spec.task).kind.judging.main.name}",
         "prefer": spec.train.prefer or ("best" if named else "cheaper"),
     }
+    if spec.train.gradient_accumulation == 1 and all(phase.trains_head for phase in spec.train.phases or ()):
+        filled["gradient_accumulation"] = _parts(spec)
     return spec.model_copy(update={"train": spec.train.model_copy(update=filled)})
+
+
+def _parts(spec: RecipeSpec) -> int:
+    """Returns into how many parts a batch goes: 1, unless texts in windows would fill the memory with their tokens.
+
+    Example:
+        >>> from kft.recipe.schema import RecipeSpec
+        >>> asked = {"task": "text-classification", "data": {"train": "a.csv"}, "model": {"long_text": "windows"}}
+        >>> _parts(RecipeSpec.model_validate(asked))
+        8
+    """
+    if not spec.model.in_windows:
+        return 1
+    tokens = spec.train.batch_size * spec.model.windows.most * spec.model.max_tokens
+    return min(-(-tokens // MOST_TOKENS), spec.train.batch_size, 1024)
 
 
 def _metrics(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:
@@ -273,6 +294,8 @@ def _in_int8(spec: RecipeSpec) -> Iterable[Misfit]:
     location = ("features", "precision")
     if spec.model.weights == "random":
         yield location, "int8 is for frozen blocks, and with random weights all blocks train: use float32"
+    if spec.model.in_windows:
+        yield location, "int8 has not been measured on windows (model.long_text): use float32"
     if spec.train.precision != "float32":
         yield location, f"int8 takes the place of train.precision {spec.train.precision}: leave one of the two out"
     if spec.data.unlabelled is not None and spec.train.teacher is None:

@@ -359,6 +359,7 @@ SPANS = AnswerKind(
         "data.document": "its spans count the characters of a text that stands beside them",
         "data.html": OTHERS,  # its spans count the characters of the text as it stands
         "data.redact": "a placeholder would move the labelled spans: redact the texts before they are labelled",
+        "model.long_text": "{task} answers for each token, and a token would stand in two windows or behind a gap",
         "model.pooling": "{task} answers for each token, so nothing is pooled",
     },
 )

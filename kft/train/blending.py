@@ -178,8 +178,7 @@ def _told(phase: PhaseSpec, found: BlendResult, answers: Arrays) -> Events[Blend
 
 def _seen(features: Source, inputs: Source) -> Seen:
     (column,) = (features.columns[name] for name in features.columns if name not in inputs.columns)
-    tokens = inputs.columns.get("token_ids")
-    return Seen(as_array(column, len(features)), tokens if isinstance(tokens, Ragged) else None)
+    return Seen(as_array(column, len(features)), inputs.texts)
 
 
 def _some(weights: np.ndarray) -> np.ndarray | None:

@@ -278,12 +278,17 @@ def _alike(train: Encoded, valid: Encoded) -> tuple[Encoded, Encoded]:
 
 
 def _show_lengths(train: Encoded, valid: Encoded, spec: RecipeSpec, backbone: Backbone, progress: Progress) -> None:
-    lengths = np.concatenate([train.source.lengths, valid.source.lengths])
-    require_positions(lengths, backbone)
-    progress.note(
-        f"tokens     median {int(np.median(lengths))}, longest {lengths.max()} a text; "
-        f"{train.cut + valid.cut:,} of {len(lengths):,} texts cut at {spec.model.max_tokens}"
-    )
+    pieces = np.concatenate([train.source.pieces, valid.source.pieces])
+    require_positions(pieces, backbone)
+    if not spec.model.in_windows:
+        said = f"median {int(np.median(pieces))}, longest {pieces.max()} a text"
+        at = spec.model.max_tokens
+    else:
+        counts = np.concatenate([train.source.lengths, valid.source.lengths]) // spec.model.max_tokens
+        said = f"{counts.sum():,} windows of {spec.model.max_tokens}, median {int(np.median(counts))} a text"
+        at = spec.model.windows.most
+    unit = "windows" if spec.model.in_windows else "tokens"
+    progress.note(f"tokens     {said}; {train.cut + valid.cut:,} of {len(pieces):,} texts cut at {at} {unit}")
 
 
 def _show_lost(parts: Sequence[tuple[Examples, Labelled]], split: Selection, progress: Progress) -> None:
@@ -339,7 +344,7 @@ def _read_unlabelled(data: TrainData, split: Selection, spec: RecipeSpec, backbo
     source = make_reader(TASKS.get(spec.task), backbone, spec.model).read(split.unlabelled.inputs, keep=True).source
     if not backbone.max_tokens:
         return source
-    require_positions(source.lengths, backbone)
+    require_positions(source.pieces, backbone)
     train = data.train.source
     more = (source.with_edges().longest,) if train.edges and source.longest > train.longest else ()
     return replace(source, edges=(*train.edges, *more))

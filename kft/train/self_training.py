@@ -181,4 +181,4 @@ def with_more(source: Source, other: Source, rows: np.ndarray) -> Source:
     columns = {name: joined(column, other.columns[name]) for name, column in source.columns.items()}
     lengths = np.concatenate([source.lengths, other.lengths[rows]])
     more = (other.longest,) if source.edges and lengths.max(initial=1) > source.longest else ()
-    return Source(columns, lengths, (*source.edges, *more))
+    return Source(columns, lengths, (*source.edges, *more), source.window)

@@ -12,7 +12,9 @@ import kft
 from kft.deploy.load import open_artifact
 from kft.errors import DataError, RunError, UsageError
 from kft.search.build import Wanted, build_index
+from kft.search.contents import Written, write_texts
 from kft.search.documents import find_documents
+from kft.search.embedding import Known, embed
 from tests import forked
 from tests.search.made import write_model
 
@@ -103,14 +105,19 @@ def test_killed_anywhere_it_goes_on_and_ends_equal(model, table, queries, tmp_pa
 
 
 def test_blocks_of_another_model_or_damaged_ones_are_not_taken(model, table, tmp_path):
-    dest = tmp_path / "index"
+    ours, other = open_artifact(model), open_artifact(write_model(tmp_path / "other", 1))
+    wanted, dest = Wanted(find_documents(table)), tmp_path / "index"
     blocks = dest / "unfinished" / "blocks"
-    blocks.mkdir(parents=True)
-    (blocks / "00000000.safetensors").write_bytes(b"nothing")
-    other = open_artifact(write_model(tmp_path / "other", 1))
-    wanted = Wanted(find_documents(table))
-    build_index(wanted, other, tmp_path / "of-other")
-    done = build_index(wanted, open_artifact(model), dest)
+    texts = write_texts(tmp_path / "texts", iter(Written(str(n), f"text {n}", [(0, 6)]) for n in range(3)))
+    embed(texts, other, Known.read(blocks, other.about.digest))
+    (damaged,) = blocks.rglob("*.npy")
+    mine = Known.read(blocks, ours.about.digest).blocks
+    mine.mkdir()
+    (mine / "00000000.npy").write_bytes(damaged.read_bytes()[:-1])
+    (mine / "00000001.npy").write_bytes(b"nothing")
+    assert not Known.read(blocks, ours.about.digest).places
+    assert len(Known.read(blocks, other.about.digest).places) == 3
+    done = build_index(wanted, ours, dest)
     assert done.computed == 40 and not blocks.exists()
 
 

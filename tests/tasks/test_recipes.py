@@ -23,6 +23,7 @@ SET = {
     "data.redact": ["email"],
     "data.bins": {"edges": [0], "labels": ["a", "b"]},
     "model.image.size": 64,
+    "model.long_text": "windows",
     "model.pooling": "max",
     "model.prompts": {"query": "query: "},
     "features.precision": "int8",
@@ -44,12 +45,12 @@ SET = {
 EVERYWHERE = "time added gradient_accumulation refit"
 """What only text-embedding refuses."""
 OBEYED = {
-    "text-classification": "text document html redact pooling precision bins teacher unlabelled class_weight "
+    "text-classification": "text document long_text html redact pooling precision bins teacher unlabelled class_weight "
     "label_smoothing suite abstain_at threshold out_of_scope",
-    "text-multi-label": "text document html redact pooling precision label_separator label_thresholds suite",
+    "text-multi-label": "text document long_text html redact pooling precision label_separator label_thresholds suite",
     "text-pairs": "text text_pair html redact pooling precision bins teacher unlabelled class_weight label_smoothing "
     "suite abstain_at threshold out_of_scope",
-    "text-regression": "text document html redact pooling precision suite",
+    "text-regression": "text document long_text html redact pooling precision suite",
     "text-embedding": "text html documents negative redact pooling prompts pairs",
     "token-tagging": "text tags offsets precision suite",
     "image-classification": "image size pooling augment bins teacher unlabelled class_weight label_smoothing suite "

@@ -15,6 +15,7 @@ from kft.deploy.runner.answers import NAMERS, name_spans
 from kft.deploy.runner.engines import ENGINES, Engine
 from kft.deploy.runner.reading import Read, RowError, make_text_reader, padded
 from kft.deploy.runner.trace import Row, Stages
+from kft.tasks.windows import MOST_TOKENS
 
 IMAGES = "images"
 """The model's input of pixels."""
@@ -75,6 +76,8 @@ class Model:
         order = np.argsort(lengths, kind="stable")
         # One activation scale for a whole batch: an answer would hang on who else asks.
         most = 1 if self.about.get("alone") else BATCH
+        if read.windowed is not None:  # of long texts fewer, or memory would grow with the longest
+            most = max(1, min(most, MOST_TOKENS // int(lengths.max())))
         for places in np.split(order, begins(lengths[order].tolist(), most)[1:]):
             found = self.engine(padded([read.rows[place] for place in places], self.about["inputs"]))
             for at, place in enumerate(places):

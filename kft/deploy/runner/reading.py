@@ -14,6 +14,7 @@ from kft.data.entities import unescaped
 from kft.deploy.runner.trace import Row
 from kft.errors import DataError
 from kft.model.token_rows import TextTokenizer
+from kft.tasks.windows import Windowed, Windows
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,21 @@ class Read:
         normalised: Likewise; empty unless it was asked for.
         rows: Likewise.
         offsets: Where each token stands, and whether it begins a word; only where spans are answered.
+        windowed: Each text in windows; only where texts are read so.
     """
 
     decoded: list[str]
     normalised: list[str]
     rows: list[Row]
     offsets: list[np.ndarray] | None = None
+    windowed: list[Windowed] | None = None
+
+    @property
+    def tokens(self) -> list[np.ndarray]:
+        """The token ids of each text, each once."""
+        if self.windowed is not None:
+            return [each.document for each in self.windowed]
+        return [row["token_ids"] for row in self.rows]
 
 
 class RowError(DataError):
@@ -66,6 +76,8 @@ class TextReader:
         max_tokens: Longer texts are cut.
         pairs: Whether an input is two texts.
         clean: What is done to every text first.
+        tail: Whether a text that is cut keeps its end as well.
+        windows: How texts are read in windows; None where they are not.
         before: What is put before each text.
     """
 
@@ -74,6 +86,13 @@ class TextReader:
     pairs: bool
     clean: Callable[[str], str]
     before: str = ""
+    tail: bool = False
+    windows: Windows | None = None
+
+    @property
+    def reach(self) -> int:
+        """Tokens of a text that are read at most."""
+        return self.max_tokens if self.windows is None else self.windows.reach(self.tokenizer.special_tokens)
 
     def read(self, inputs: Sequence[Any], *, traced: bool = False) -> Read:
         """Cleans and tokenizes.
@@ -87,14 +106,23 @@ class TextReader:
         """
         texts = [[self.clean(side) for side in sides] for sides in require_texts(inputs, pairs=self.pairs)]
         require_words(texts)
+        whole = ["\t".join(sides) for sides in texts]
+        normalised = [spelled(self.tokenizer, sides) for sides in texts] if traced else []
+        if self.windows is not None:
+            windowed, _ = self.tokenizer.encode_windows(whole, self.windows)
+            rows = [
+                {"token_ids": each.ids, "segment_ids": np.zeros_like(each.ids), "padding_mask": each.real}
+                for each in windowed
+            ]
+            return Read(whole, normalised, rows, windowed=windowed)
         if self.pairs:
             firsts, seconds = [one for one, _ in texts], [two for _, two in texts]
             ids, kinds, _ = self.tokenizer.encode_pairs(firsts, seconds, self.max_tokens)
         else:
-            ids, _ = self.tokenizer.encode([self.before + text for (text,) in texts], self.max_tokens)
+            texts_with = [self.before + text for text in whole]
+            ids, _ = self.tokenizer.encode(texts_with, self.max_tokens, tail=self.tail)
             kinds = [np.zeros_like(row) for row in ids]
-        normalised = [spelled(self.tokenizer, sides) for sides in texts] if traced else []
-        return Read(["\t".join(sides) for sides in texts], normalised, self.rows(ids, kinds))
+        return Read(whole, normalised, self.rows(ids, kinds))
 
     def rows(self, ids: Sequence[np.ndarray], kinds: Sequence[np.ndarray]) -> list[Row]:
         """Returns what the model is given of token ids and of the text that each belongs to."""
@@ -182,7 +210,10 @@ def make_text_reader(path: Path, settings: Mapping[str, Any], side: str = "query
     built.no_padding()
     tokenizer = TextTokenizer(built, built.num_special_tokens_to_add(False))
     clean = make_cleaner(settings["html"], settings["redact"])
-    return TextReader(tokenizer, settings["max_tokens"], settings["kind"] == "text-pair", clean, settings.get(side, ""))
+    most = settings.get("windows", 0)
+    windows = Windows(settings["max_tokens"], settings["overlap"], most) if most else None
+    pairs, before, tail = settings["kind"] == "text-pair", settings.get(side, ""), settings.get("tail", False)
+    return TextReader(tokenizer, settings["max_tokens"], pairs, clean, before, tail, windows)
 
 
 def padded(rows: Sequence[Row], names: Sequence[str]) -> dict[str, np.ndarray]:

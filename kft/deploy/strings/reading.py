@@ -100,6 +100,8 @@ def make_reading(artifact: Artifact) -> Reading:
         )
     if artifact.kind.learning.per_token:
         raise NotInGraph("where a word begins and ends in its text is found outside the graph")
+    if artifact.reader.windows is not None or artifact.reader.tail:
+        raise NotInGraph(f"long texts are read otherwise than cut (model.long_text: {artifact.spec.model.long_text})")
     if artifact.reader.prompts.query:
         raise NotInGraph("what stands before a query is put there outside the graph (model.prompts)")
     if data.redact:

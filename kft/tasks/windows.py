@@ -1,0 +1,101 @@
+"""Windows over a long text: pieces of one length that overlap, each with the tokenizer's own special tokens.
+
+NumPy alone: what ships carries this file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+MOST_TOKENS = 16384
+"""Tokens that are computed at a time where texts are in windows: as many as 32 texts of 512 have."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """How a text is cut into windows.
+
+    Attributes:
+        size: Tokens of a window, special tokens counted; the last one of a text is filled up to it.
+        overlap: Tokens that a window has in common with the one before it, at least 1.
+        most: Windows of a text; what lies behind them is not read.
+    """
+
+    size: int
+    overlap: int
+    most: int
+
+    def starts(self, tokens: int, special: int) -> list[int]:
+        """Returns where each window of a text begins.
+
+        Args:
+            tokens: Of the text, without special ones.
+            special: Special tokens of a window.
+
+        Example:
+            >>> Windows(size=6, overlap=1, most=9).starts(10, special=2), Windows(6, 1, 9).starts(3, special=2)
+            ([0, 3, 6], [0])
+        """
+        room = self.size - special
+        step = room - self.overlap
+        return list(range(0, max(tokens - self.overlap, 1), step))[: self.most]
+
+    def reach(self, special: int) -> int:
+        """Returns how many tokens of a text are read, special ones counted.
+
+        Example:
+            >>> Windows(size=6, overlap=1, most=3).reach(special=2)
+            12
+        """
+        return self.size + (self.most - 1) * (self.size - special - self.overlap)
+
+
+@dataclass(frozen=True)
+class Windowed:
+    """One text in windows.
+
+    Attributes:
+        ids: ``int32[windows * size]``: the windows behind one another; the last one ends in zeros.
+        real: ``int32[windows * size]``: 1 for a token, 0 for what fills the last window up.
+        document: ``int32[tokens]``: the text as far as it is read, each token once, between its special tokens.
+        spans: ``int32[windows, 2]``: where each window stands in the text, in characters: first, and past the last.
+    """
+
+    ids: np.ndarray
+    real: np.ndarray
+    document: np.ndarray
+    spans: np.ndarray
+
+
+def in_windows(ids: np.ndarray, offsets: np.ndarray, special: Sequence[bool], windows: Windows) -> Windowed:
+    """Cuts a text's token ids into windows.
+
+    Args:
+        ids: ``int32[tokens]``: of the whole text, special ones before and behind it.
+        offsets: ``int32[tokens, 2]``: where each stands in the text, in characters.
+        special: Of each token, whether the tokenizer has added it.
+        windows: How.
+
+    Example:
+        >>> found = in_windows(np.array([1, 5, 6, 7, 2]), np.zeros((5, 2), int), [1, 0, 0, 0, 1], Windows(4, 1, 9))
+        >>> found.ids.tolist(), found.document.tolist()
+        ([1, 5, 6, 2, 1, 6, 7, 2], [1, 5, 6, 7, 2])
+    """
+    (own,) = np.nonzero(~np.asarray(special, bool))
+    first, past = (int(own[0]), int(own[-1]) + 1) if len(own) else (len(ids), len(ids))
+    before, text, behind, places = ids[:first], ids[first:past], ids[past:], offsets[first:past]
+    room = windows.size - len(before) - len(behind)
+    starts = windows.starts(len(text), len(before) + len(behind))
+    pieces = [np.concatenate([before, text[start : start + room], behind]) for start in starts]
+    filled = np.zeros((len(starts), windows.size), np.int32)
+    real = np.zeros((len(starts), windows.size), np.int32)
+    spans = np.zeros((len(starts), 2), np.int32)
+    for place, (start, piece) in enumerate(zip(starts, pieces, strict=True)):
+        filled[place, : len(piece)], real[place, : len(piece)] = piece, 1
+        if len(text):
+            spans[place] = places[start, 0], places[min(start + room, len(text)) - 1, 1]
+    document = np.concatenate([before, text[: starts[-1] + room], behind])
+    return Windowed(filled.ravel(), real.ravel(), document.astype(np.int32), spans)
