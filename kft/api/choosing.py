@@ -27,6 +27,8 @@ from kft.records.files import require_writable, write_folder
 from kft.records.run_folder import refuse_taken
 from kft.split.data_split import labels_of
 from kft.split.together import rows_together
+from kft.tasks.registry import TASKS
+from kft.tasks.task import require_command
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -136,6 +138,7 @@ def choose(
     require_writable(folder or RUNS)
     _require_one_process(devices)
     loaded, split = load(recipe, overrides, data, devices)
+    require_command(TASKS.get(loaded.spec.task), "choose")
     selection = choosable(split.without_test(), loaded.spec)
     refuse_soft_loss(loaded.spec, selection)
     progress = progress_for(quiet)

@@ -27,6 +27,7 @@ from kft.monitor.reference import load_reference
 from kft.monitor.state import Bound, State, hold_state, new_state, read_state, write_state
 from kft.monitor.watch import Block, finish, require_few, take
 from kft.monitor.windows import Cut, parse_window
+from kft.records.estimated import AccuracyEstimate, ClassShares
 from kft.records.monitored import MonitorResult, Taken
 
 ALPHA = 0.01
@@ -99,11 +100,22 @@ def monitor(
         after, taken, latest = _count(kept, source, wish, clock)
         if taken.rows and folder is not None:
             write_state(folder, after)
-    named = str(data) if isinstance(data, (str, Path)) else "a DataFrame"
-    result = _result(after, taken, named, source.notes())
-    accuracy, shares = estimate(shipped.reference, latest.columns()) if taken.rows else (None, None)
-    result = replace(result, accuracy=accuracy, shares=shares, next_steps=_next_steps(result, str(artifact)))
-    return tell(result, told, shipped.about.labels)
+        named = str(data) if isinstance(data, (str, Path)) else "a DataFrame"
+        result = _result(after, taken, named, source.notes())
+        accuracy, shares = _estimate(shipped, latest) if taken.rows else (None, None)
+        result = replace(result, accuracy=accuracy, shares=shares, next_steps=_next_steps(result, str(artifact)))
+        result, posted = tell(result, told, shipped.about.labels, after.posted)
+        if posted != after.posted and folder is not None:
+            write_state(folder, replace(after, posted=posted))
+    return result
+
+
+def _estimate(shipped: Shipped, latest: Latest) -> tuple[AccuracyEstimate | None, ClassShares | None]:
+    """Returns what can be said of the latest rows, beside what the artifact reached on its test rows."""
+    found, shares = estimate(shipped.reference, latest.columns())
+    if found is not None and found.estimate is not None and found.reference is None:
+        found = replace(found, reference=shipped.about.metrics.get(found.metric))
+    return found, shares
 
 
 def _wish(alpha: float, window: str | int | None, time: str | None, labels: str | None) -> _Wish:
@@ -169,7 +181,7 @@ def _count(kept: State, source: Source, wish: _Wish, clock: Clock | None) -> tup
             latest.add(keys, came.seen, {})
         else:
             # What is labelled is drawn from all rows of a call, and so stands for all of them.
-            more = {"truth": read_truth(came.truth, labels)}
+            more = {"truth": read_truth(came.truth, watch.reference, wish.labels or "")}
             if came.inclusion is not None:
                 more["inclusion"] = pd.to_numeric(pd.Series(came.inclusion), errors="coerce").to_numpy(np.float64)
             latest.add(np.zeros(len(keys), np.int64), came.seen, more)
@@ -208,14 +220,14 @@ def _of_drawn(
     for came in source.rows:
         assert came.truth is not None and came.inclusion is not None  # both columns are there
         chance = pd.to_numeric(pd.Series(came.inclusion), errors="coerce").to_numpy(np.float64)
-        more = {"truth": read_truth(came.truth, labels), "inclusion": chance}
+        more = {"truth": read_truth(came.truth, kept.watch.reference, wish.labels), "inclusion": chance}
         latest.add(np.zeros(len(came.seen), np.int64), came.seen, more)
     columns = latest.columns()
     if columns:
         refuse_unknown(columns["truth"], labels, wish.labels)
     note = "rows that kft queue has drawn: their labels stand for those that they were drawn from; nothing is counted"
     result = _result(kept, Taken(0), named, (note, *source.notes()))
-    return replace(result, accuracy=estimate(shipped.reference, columns)[0])
+    return replace(result, accuracy=_estimate(shipped, latest)[0])
 
 
 def _refuse_old(taken: Taken, clock: Clock) -> None:

@@ -12,6 +12,7 @@ from kft.curate.prepared import FORMATS, RECIPE, prepared_recipe, refuse_existin
 from kft.errors import UsageError
 from kft.split.assign import SPLITS
 from kft.tasks.registry import TASKS
+from kft.tasks.task import require_command
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,6 +81,7 @@ def build_data(
     progress = progress_for(quiet)
     show_data(progress, loaded, split)
     task = TASKS.get(loaded.spec.task)
+    require_command(task, "data build")
     features, converted = write_prepared(
         split,
         folder,

@@ -30,6 +30,8 @@ from kft.monitor.reference import Reference
 from kft.monitor.seen import NO_ROWS, WITHIN, Seen
 from kft.notebook import Line, Piece, shows
 from kft.tasks.cells import as_text
+from kft.tasks.registry import TASKS
+from kft.tasks.task import require_command
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,6 +112,7 @@ def queue(
     path = Path(output).expanduser()
     _require_usable(path, n, random_share, tool)
     shipped = open_artifact(resolve(artifact))
+    require_command(TASKS.get(shipped.about.task), "queue")
     reference = shipped.reference
     reading = reading_of(shipped)
     _require_texts(shipped, tool)

@@ -32,6 +32,7 @@ from kft.retrain.next_run import Beginnings, beginnings, candidate, choose, new_
 from kft.retrain.place import ARTIFACT, find_place, hash_source, make_place, require_rounds
 from kft.retrain.promotion import Throne, find_throne, require_throne, take_throne
 from kft.split.data_split import DataSplit
+from kft.tasks.task import require_command
 from kft.terminal import echo
 
 if TYPE_CHECKING:
@@ -141,6 +142,7 @@ def retrain(
     began = time.perf_counter()
     _require_usable(start, tolerance, devices)
     known = read_run(open_run(Path(champion)), ALL)
+    require_command(known.task, "retrain")
     _require_evaluated(known)
     progress = progress_for(quiet)
     with tempfile.TemporaryDirectory(prefix="kft-rows-") as folder:

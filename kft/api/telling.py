@@ -48,18 +48,23 @@ def who_is_told(folder: str | Path | None, textfile: str | Path | None, webhook:
 
 
 def tell(
-    result: MonitorResult, told: Told, labels: Sequence[str] = (), pause: Callable[[float], None] = time.sleep
-) -> MonitorResult:
+    result: MonitorResult,
+    told: Told,
+    labels: Sequence[str] = (),
+    posted: str = "",
+    pause: Callable[[float], None] = time.sleep,
+) -> tuple[MonitorResult, str]:
     """Tells them; an alarm is told to all, whichever of them fails.
 
     Args:
         result: What the monitor says.
         told: Who is told.
         labels: Of the classes, in the order of the artifact.
+        posted: The id of the alarm that was posted last: the same is not posted again.
         pause: Waits so many seconds, between two tries of a POST.
 
     Returns:
-        The result, with a note of each who could not be told.
+        The result, with a note of each who could not be told; and the id of the alarm that was posted last.
 
     Raises:
         StorageError: The folder cannot be written, and there is no alarm, whose exit code counts more.
@@ -70,10 +75,12 @@ def tell(
             write_textfile(told.textfile, result, time.time())
         except StorageError as error:
             notes.append(f"{told.textfile} was not written: {error.problem}")
-    if told.webhook and result.drift:
-        delivery = post(told.webhook, message_of(result), pause)
+    if told.webhook and result.drift and (message := message_of(result))["id"] != posted:
+        delivery = post(told.webhook, message, pause)
         if delivery.problem:
             notes.append(delivery.line)
+        else:
+            posted = message["id"]
     if told.folder is not None:
         from kft.report.monitor_page import render_monitor
 
@@ -84,4 +91,4 @@ def tell(
             if not result.drift:
                 raise
             notes.append(f"{told.folder} was not written: {error.problem}")
-    return replace(result, notes=(*result.notes, *notes))
+    return replace(result, notes=(*result.notes, *notes)), posted

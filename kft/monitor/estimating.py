@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from kft.errors import DataError
 from kft.monitor.estimates.accuracy import estimate_accuracy
-from kft.monitor.estimates.labelled import estimate_with_labels, not_estimated
+from kft.monitor.estimates.labelled import Numbers, estimate_mean_error, estimate_with_labels, not_estimated
 from kft.monitor.estimates.scores import OTHER, UNLABELLED, Scores
 from kft.monitor.estimates.shares import estimate_shares
 from kft.monitor.reference import Reference
@@ -24,13 +26,17 @@ def estimate(
 
     Args:
         reference: Of the artifact.
-        columns: From ``Latest``: ``probabilities``, ``label``, ``distance``, and where labels were looked for ``truth``
-            and perhaps ``inclusion``.
+        columns: From ``Latest``: ``probabilities`` and ``label``, or ``value``; ``distance``; and where labels were
+            looked for ``truth`` and perhaps ``inclusion``.
     """
-    if reference.scores is None:
+    if reference.scores is None and not answers_numbers(reference):
         return not_estimated(reference.task), None
     if not columns:
         return None, None
+    if reference.scores is None:
+        # The reference holds no number's truth: labels of new rows stand alone.
+        numbers = Numbers(columns["value"], columns.get("truth"))
+        return estimate_mean_error(Numbers(np.zeros(0)), numbers, columns.get("inclusion")), None
     own = _of_test(reference)
     distance = columns["distance"]
     foreign = None if np.isnan(distance).any() or own.foreign is None else distance
@@ -51,7 +57,53 @@ def _of_test(reference: Reference) -> Scores:
     return Scores(scored.probabilities.astype(np.float32), scored.label[:n], truth, foreign)
 
 
-def read_truth(cells: Sequence[Any], labels: Sequence[str]) -> np.ndarray:
+def answers_numbers(reference: Reference) -> bool:
+    """Whether the artifact answers a number."""
+    return "value" in reference.edges
+
+
+def read_truth(cells: Sequence[Any], reference: Reference, column: str) -> np.ndarray:
+    """Returns what is true of each row: the place of its class, or a number; see ``read_classes``, ``read_numbers``.
+
+    Raises:
+        DataError: Numbers are answered, and a label is none.
+    """
+    return read_numbers(cells, column) if answers_numbers(reference) else read_classes(cells, reference.labels)
+
+
+def read_numbers(cells: Sequence[Any], column: str) -> np.ndarray:
+    """Returns the true number of each row, ``float64[rows]``; NaN where a cell is empty.
+
+    Args:
+        cells: Of the column of labels.
+        column: Its name.
+
+    Raises:
+        DataError: A cell that is not empty is no finite number.
+
+    Example:
+        >>> read_numbers(["1.5", "", None, 2], "stars").tolist()
+        [1.5, nan, nan, 2.0]
+    """
+    texts = [as_text(cell).strip() for cell in cells]
+    found = np.full(len(texts), np.nan)
+    for at, text in enumerate(texts):
+        if not text:
+            continue
+        with suppress(ValueError):
+            found[at] = float(text)
+        if not math.isfinite(found[at]):
+            raise DataError(
+                "a label is no number, and the artifact answers numbers",
+                where=f"--labels {column}",
+                received=text[:80],
+                expected="numbers; empty cells are rows without a label",
+                next_step="name the column of true numbers, or mend it",
+            )
+    return found
+
+
+def read_classes(cells: Sequence[Any], labels: Sequence[str]) -> np.ndarray:
     """Returns the place of each row's true class, ``int64[rows]``; see ``Scores``.
 
     Args:
@@ -59,7 +111,7 @@ def read_truth(cells: Sequence[Any], labels: Sequence[str]) -> np.ndarray:
         labels: That can be answered.
 
     Example:
-        >>> read_truth(["b", "", None, "new"], ("a", "b")).tolist()
+        >>> read_classes(["b", "", None, "new"], ("a", "b")).tolist()
         [1, -1, -1, -2]
     """
     known = {name: place for place, name in enumerate(labels)}
@@ -73,7 +125,7 @@ def refuse_unknown(truth: np.ndarray, labels: Sequence[str], column: str) -> Non
     Raises:
         DataError: It is.
     """
-    if (truth == OTHER).any() and not (truth >= 0).any():
+    if labels and (truth == OTHER).any() and not (truth >= 0).any():
         raise DataError(
             "none of the labels is one that the artifact can answer",
             where=f"--labels {column}",

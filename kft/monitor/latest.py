@@ -36,16 +36,15 @@ class Latest:
             seen: What is seen of them.
             more: Further columns.
         """
-        if seen.probabilities is None or seen.label is None:
+        answered = _answered(seen)
+        if answered is None:
             return
-        columns = {
-            "probabilities": seen.probabilities,
-            "label": seen.label,
+        usable, columns = answered
+        columns |= {
             "distance": seen.values.get("distance", np.full(len(seen), np.nan)),
             "drawn": self._rng.random(len(seen)),
             **more,
         }
-        usable = seen.label >= 0
         for key in np.unique(keys[usable]).tolist():
             at = usable & (keys == key)
             self._keep(key, {name: each[at] for name, each in columns.items()})
@@ -77,3 +76,12 @@ class Latest:
         """Returns what is kept, in the order of the windows."""
         parts = [self.parts[key] for key in sorted(self.parts)]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
+
+
+def _answered(seen: Seen) -> tuple[np.ndarray, dict[str, np.ndarray]] | None:
+    """Returns which rows have an answer, ``bool[rows]``, and the answers; None where nothing is estimated of them."""
+    if seen.probabilities is not None and seen.label is not None:
+        return seen.label >= 0, {"probabilities": seen.probabilities, "label": seen.label}
+    if "value" in seen.values:
+        return np.isfinite(seen.values["value"]), {"value": seen.values["value"]}
+    return None

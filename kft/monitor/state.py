@@ -59,12 +59,14 @@ class State:
         watch: All that came.
         counted: Which rows that were.
         calls: That counted rows.
+        posted: The id of the alarm that was posted last; empty: none was.
     """
 
     bound: Bound
     watch: Watch
     counted: Counted = field(default_factory=Counted)
     calls: int = 0
+    posted: str = ""
 
 
 def new_state(bound: Bound, reference: Reference, alpha: float, cut: Cut) -> State:
@@ -109,6 +111,7 @@ class _Kept:
     images: tuple[str, ...]
     record: tuple[int, int]
     record_line: str = absent("")
+    posted: str = absent("")
     digest: str = absent("")
 
 
@@ -159,6 +162,7 @@ def write_state(folder: Path, state: State) -> None:
         images=tuple(sorted(counted.images)),
         record=counted.record,
         record_line=counted.line,
+        posted=state.posted,
     )
     write_file(folder / NAME, document_text(replace(kept, digest=_digest(kept))), elsewhere=ANOTHER)
 
@@ -190,7 +194,7 @@ def read_state(folder: Path, bound: Bound, reference: Reference, alpha: float, c
         raise _damaged(path, f"{type(error).__name__}: {error}") from None
     until = -np.inf if kept.until is None else kept.until
     counted = Counted(kept.marks, frozenset(kept.images), kept.record, until, kept.record_line)
-    return State(bound, watch, counted, kept.calls)
+    return State(bound, watch, counted, kept.calls, kept.posted)
 
 
 def _require_same(folder: Path, kept: _Kept, bound: Bound, alpha: float, cut: Cut) -> None:

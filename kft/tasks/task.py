@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from kft.errors import UsageError
 from kft.metrics.metric import Metric
 from kft.metrics.proportions import Groups
 from kft.recipe.schema import DataSpec
@@ -265,6 +266,7 @@ class AnswerKind:
         learns: What ``own`` stands for, of ``kft.train.objectives``.
         keys: Recipe keys, dotted, that only some kinds of answer obey, this one among them.
         refuses: Recipe keys that it cannot obey, and why; see ``Task.refusal``.
+        lacks: Commands that can do nothing for it, by name, and why; see ``require_command``.
     """
 
     labels: Labelling
@@ -275,6 +277,7 @@ class AnswerKind:
     learns: str = "own"
     keys: tuple[str, ...] = ()
     refuses: Mapping[str, str] = field(default_factory=dict)
+    lacks: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def one_class(self) -> bool:
@@ -316,3 +319,23 @@ class Task:
     @property
     def refuses(self) -> dict[str, str]:
         return {**self.reads.refuses, **self.kind.refuses}
+
+
+def require_command(task: Task, command: str) -> None:
+    """Refuses a command that can do nothing for a task.
+
+    Args:
+        task: The task.
+        command: As in ``kft COMMAND``.
+
+    Raises:
+        UsageError: It cannot; says why, and what can be done.
+    """
+    if why := task.kind.lacks.get(command):
+        reason, _, instead = why.partition("; ")
+        raise UsageError(
+            f"kft {command} does nothing for {task.name}",
+            received=reason,
+            expected="a task whose answers have a label",
+            next_step=instead,
+        )

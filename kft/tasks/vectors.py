@@ -106,4 +106,12 @@ VECTORS = AnswerKind(
         "data.time": "{task} makes one of a query's rows, which have no one time: leave data.time out",
         "data.added": "only for {tasks}; {task} reads its documents and queries whole: add the rows to data.train",
     },
+    lacks={
+        "choose": "backbones are chosen by answers out of fold, and queries have none; kft compare RECIPE "
+        "--approaches frozen --set model.backbone=NAME, for each",
+        "queue": "what is worth a label is told by how sure an answer is, and a vector says nothing of that; label the "
+        "queries that kft search has no good answer to",
+        "retrain": "queries that come later change the documents as well; add the rows to data.train, and kft train",
+        "data build": "what is built is rows with labels, and not documents beside them; kft check RECIPE",
+    },
 )

@@ -34,29 +34,43 @@ def receiver():
 def test_page_figures_and_one_post(tmp_path, receiver):
     told = who_is_told(tmp_path / "watch", tmp_path / "kft.prom", receiver.url)
     result = watched()
-    assert tell(result, told, LABELS) == result
+    said, posted = tell(result, told, LABELS)
+    assert said == result
     assert "It has changed: " in (tmp_path / "watch" / "report.html").read_text()
     assert json.loads((tmp_path / "watch" / "monitor.json").read_text())["drift"] is True
     assert "kft_monitor_drift" in (tmp_path / "kft.prom").read_text()
     (body,) = receiver.bodies
-    assert len(body["alarms"]) == 3
+    assert len(body["alarms"]) == 3 and posted == body["id"]
+
+
+def test_the_same_alarm_is_posted_once_and_one_that_was_not_taken_again(receiver):
+    told, result = who_is_told(None, None, receiver.url), watched()
+    receiver.code = 404
+    _, posted = tell(result, told, LABELS)
+    assert posted == ""
+    receiver.code = 200
+    for _ in range(3):
+        _, posted = tell(result, told, LABELS, posted)
+    assert len(receiver.bodies) == 2 and posted == receiver.bodies[0]["id"]
+    tell(watched(version="4"), told, LABELS, posted)
+    assert len(receiver.bodies) == 3
 
 
 def test_without_an_alarm_nothing_is_posted(tmp_path, receiver):
     result = watched(shift=0.0)
-    assert tell(result, who_is_told(None, tmp_path / "kft.prom", receiver.url)) == result
+    assert tell(result, who_is_told(None, tmp_path / "kft.prom", receiver.url)) == (result, "")
     assert (
         receiver.bodies == []
         and 'kft_monitor_drift{model="product_reviews"} 0.0' in (tmp_path / "kft.prom").read_text()
     )
-    assert tell(result, who_is_told(None, None, None)) == result
+    assert tell(result, who_is_told(None, None, None)) == (result, "")
 
 
 def test_who_cannot_be_told_is_noted_and_the_others_are_told(tmp_path, receiver):
     receiver.code, pauses = 500, []
     told = who_is_told(tmp_path / "watch", tmp_path / "sub" / "kft.prom", receiver.url)
     (tmp_path / "sub").touch()  # since
-    found = tell(watched(), told, LABELS, pauses.append)
+    found, _ = tell(watched(), told, LABELS, pause=pauses.append)
     assert found.drift and len(receiver.bodies) == 3 and len(pauses) == 2
     assert found.notes == (
         f"{tmp_path / 'sub' / 'kft.prom'} was not written: a file cannot be written",
@@ -68,7 +82,7 @@ def test_who_cannot_be_told_is_noted_and_the_others_are_told(tmp_path, receiver)
 def test_an_alarm_is_posted_where_the_folder_cannot_be_written(tmp_path, receiver):
     told = who_is_told(tmp_path / "watch", tmp_path / "kft.prom", receiver.url)
     (tmp_path / "watch").touch()  # since
-    found = tell(watched(), told, LABELS)
+    found, _ = tell(watched(), told, LABELS)
     assert len(receiver.bodies) == 1 and (tmp_path / "kft.prom").is_file()
     assert found.drift and found.notes[0].startswith(f"{tmp_path / 'watch'} was not written")
 

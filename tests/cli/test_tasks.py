@@ -21,6 +21,10 @@ PLANTED = {
 }
 
 
+def name_of_first(task):
+    return TASKS.get(task).kind.judging.main.name
+
+
 DEAR = ("text-multi-label", "image-multi-label")
 """Whose input and answer kinds others show as well."""
 
@@ -39,6 +43,7 @@ def test_from_a_file_to_answers(task, kft_cli, tiny_folder, tiny_images, tmp_pat
     recipe["model"] = {"backbone": str(tiny_images if images else tiny_folder)}
     deep = {"name": "deep", "unfreeze": "all" if images else "top-2", "epochs": 12, "lr": 1e-3, "norm": "adapt"}
     phases = [deep] if task == "token-tagging" else [tiny.PROBE, deep]
+    recipe["evaluate"] = {"label_thresholds": "f1"} if task.endswith("multi-label") else {}
     recipe["train"] = {"batch_size": 16, "phases": phases, **({"augment": {"color": 0.1}} if images else {})}
     if task == "image-classification":
         recipe["evaluate"] = {"retain": {"data": "photos", "label": "label"}}
@@ -57,6 +62,15 @@ def test_from_a_file_to_answers(task, kft_cli, tiny_folder, tiny_images, tmp_pat
     code, out, err = kft_cli("evaluate", "run", "--json", "--quiet")
     assert code == 0, err
     assert json.loads(out)["metrics"] == found["metrics"]
+    if not TASKS.get(task).kind.one_class:
+        check = {"name": "still", "kind": "invariance", "cases": given, "changes": ["blur" if images else "upper"]}
+        check |= {"within": 100} if task == "text-regression" else {}
+        (tmp_path / "checks.yaml").write_text(json.dumps({"checks": [{**check, "at_least": 0.01}]}))
+        code, out, err = kft_cli("evaluate", "run", "--suite", "checks.yaml", "--json", "--quiet")
+        assert code in (0, 1), err
+        (result,) = json.loads(out)["checks"]
+        assert result["n"] == 1 and result["agreement_metric"] == name_of_first(task)
+        assert found["slices"] == [] or {*found["slices"][0]["metrics"]} == {name_of_first(task)}
     code, out, err = kft_cli("report", "run", "--json", "--quiet")
     assert code == 0, err
     assert json.loads(out)["missing"] is None

@@ -2,10 +2,13 @@
 
 import json
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import kft
 from kft.deploy.load import open_artifact
+from kft.errors import DataError
 from kft.records.document import as_document
 from kft.tasks.recipes import load_recipe
 from tests import tiny
@@ -76,3 +79,31 @@ def test_it_ships(task, tiny_folder, tiny_images, tmp_path, monkeypatch, capfd):
         assert (cost.labels_changed is None) == (task == "text-regression")
         if how == "float16":
             assert cost.after[cost.metric] == pytest.approx(cost.before[cost.metric], abs=0.02)
+
+
+@pytest.mark.slow
+def test_a_model_that_answers_numbers_is_watched_and_its_error_estimated(tiny_folder, tmp_path):
+    texts = tiny.texts_and_labels(400, seed=3)[0]
+    rows = pd.DataFrame({"text": texts, "stars": [float(len(text.split())) for text in texts]})
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    recipe = {
+        "task": "text-regression",
+        "data": {"train": "rows.csv", "text": "text", "label": "stars", "valid": "20%", "test": "40%"},
+        "model": {"backbone": str(tiny_folder)},
+        "train": {"batch_size": 16, "phases": [tiny.PROBE]},
+    }
+    run = kft.train(load_recipe(recipe, base=tmp_path), run=tmp_path / "run", quiet=True).run
+    kft.export(run, tmp_path / "shipped", quiet=True)
+    texts = tiny.texts_and_labels(200, seed=5)[0]
+    new = pd.DataFrame(
+        {"text": texts, "stars": [str(len(text.split())) if at % 2 else "" for at, text in enumerate(texts)]}
+    )
+    said = kft.monitor(tmp_path / "shipped", new, labels="stars")
+    answers = [answer.value for answer in kft.predict(tmp_path / "shipped", texts[1::2])]
+    wanted = np.abs(np.array(answers) - new.stars[1::2].astype(float)).mean()
+    assert said.accuracy.metric == "mae" and said.accuracy.labels == 100 and said.accuracy.reference is not None
+    assert said.accuracy.value == pytest.approx(wanted, rel=1e-3) and not said.drift
+    longer = new.assign(text=new.text + " and " + new.text)
+    assert {"tokens", "value"} & set(kft.monitor(tmp_path / "shipped", longer).alarms)
+    with pytest.raises(DataError, match="a label is no number"):
+        kft.monitor(tmp_path / "shipped", new, labels="text")

@@ -1,0 +1,86 @@
+"""A tuned embedding through the commands: exported, indexed at a width, asked; and what commands do nothing for it."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import kft
+from kft.errors import UsageError
+from tests import embedded
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("embedding")
+
+
+@pytest.fixture(scope="module")
+def shipped(folder, tiny_folder):
+    recipe = embedded.recipe(folder, tiny_folder, phases=[embedded.HEAD], pairs={"widths": [8, 32]})
+    values = json.loads(recipe.read_text())
+    values["model"]["prompts"] = {"query": "very ", "document": "the "}
+    recipe.write_text(json.dumps(values))
+    run = kft.train(recipe, run=folder / "run", quiet=True).run
+    kft.export(run, folder / "shipped", quiet=True)
+    return folder / "shipped"
+
+
+def test_it_answers_as_the_run_does_and_reads_documents_otherwise(shipped, folder):
+    from kft.answer.load import load_artifact, read_run
+    from kft.deploy.load import open_artifact
+    from kft.records.run_folder import open_run
+
+    model, run = open_artifact(shipped), load_artifact(read_run(open_run(folder / "run")))
+    texts = ["great battery", "poor screen"]
+    (answer, _) = model.predict(texts)
+    np.testing.assert_allclose(answer["vector"], run.answers(texts)[0], atol=1e-5)
+    of_documents = model.vectors(texts, side="document")
+    np.testing.assert_allclose(of_documents, run.of_documents().answers(texts), atol=1e-5)
+    assert np.abs(of_documents - model.vectors(texts)).max() > 0.01
+    assert model.about.widths == (8, 32) and model.about.outputs[-1] == "embedding"
+
+
+def test_an_index_takes_the_widths_that_were_trained(shipped, folder):
+    whole = kft.index(shipped, folder / "documents.csv", folder / "whole", quiet=True)
+    small = kft.index(shipped, folder / "documents.csv", folder / "small", width=8, quiet=True)
+    assert (whole.about.embedding.width, small.about.embedding.width) == (32, 8)
+    again = kft.index(shipped, folder / "documents.csv", folder / "small", update=True, quiet=True)
+    assert (again.about.embedding.width, again.computed) == (8, 0)
+    text = pd.read_csv(folder / "documents.csv")["text"][3]
+    for dest in ("whole", "small"):
+        assert kft.open_index(folder / dest).search(text, k=1).results[0].document == "d3"
+    with pytest.raises(UsageError, match="vectors are not cut to that width") as caught:
+        kft.index(shipped, folder / "documents.csv", folder / "other", width=16, quiet=True)
+    assert "8, 32, which the model was trained for" in str(caught.value)
+
+
+def test_what_commands_cannot_do_for_it_they_say(shipped, folder):
+    recipe = folder / "recipe.yaml"
+    with pytest.raises(UsageError, match="kft choose does nothing for text-embedding"):
+        kft.choose(recipe, backbones=["minilm-l6", "bert-tiny"], quiet=True)
+    with pytest.raises(UsageError, match="kft queue does nothing for text-embedding") as caught:
+        kft.queue(shipped, folder / "queries.csv", folder / "label.csv", quiet=True)
+    assert "how sure an answer is" in str(caught.value)
+    with pytest.raises(UsageError, match="kft retrain does nothing for text-embedding"):
+        kft.retrain(folder / "run", folder / "queries.csv", quiet=True)
+
+
+def test_documents_and_queries_are_checked(shipped, folder):
+    result = kft.check(folder / "recipe.yaml", features=False, output=folder / "audit", quiet=True)
+    assert "documents" in {finding.check for finding in result.findings} or not result.errors
+    assert "Length of documents" in (folder / "audit" / "audit.html").read_text()
+
+
+def test_a_column_of_documents_needs_no_table_of_them(tmp_path, tiny_folder):
+    embedded.write_tables(tmp_path)
+    texts = pd.read_csv(tmp_path / "documents.csv").set_index("id")["text"]
+    queries = pd.read_csv(tmp_path / "queries.csv")
+    queries["document"] = queries["document"].map(texts)
+    queries["apart"] = list(texts[::-1])[: len(queries)] + [""] * (len(queries) - len(texts))
+    queries.to_csv(tmp_path / "pairs.csv", index=False)
+    values = embedded.values(tiny_folder, phases=[embedded.TOP])
+    values["data"] = {"train": str(tmp_path / "pairs.csv"), "valid": "20%", "test": "20%", "negative": "apart"}
+    result = kft.train(values, run=tmp_path / "run", quiet=True)
+    assert result.evaluation.metrics["mrr"].value > 0
