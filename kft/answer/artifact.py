@@ -14,6 +14,7 @@ from kft.feed.batches import Ragged
 from kft.tasks.classes import Prediction
 from kft.tasks.decode import FOREIGN, UNSURE
 from kft.tasks.task import Answer, AnswerKind, AnswerSpace
+from kft.tasks.windows import FORMS, evidence
 
 if TYPE_CHECKING:
     import keras
@@ -38,12 +39,16 @@ class Computed:
         outputs: ``float32[n, units]``, or for tagging one ``float32[tokens, units]`` an input.
         vectors: ``float32[n, width]``: what the head's last layer read; None where that was not wanted.
         offsets: Where each token stands; only for tagging.
+        windows: ``float32[n, most, 1 + units]`` of texts in windows: see ``kft.model.evidence``; None elsewhere.
+        spans: Where these stand in their texts.
     """
 
     source: Source
     outputs: Any
     vectors: np.ndarray | None
     offsets: Any
+    windows: np.ndarray | None = None
+    spans: Sequence[np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,8 @@ class Artifact:
     def computed(self, inputs: Sequence[Any], *, keep: bool = False, vectors: bool = True) -> Computed:
         """Returns what the model takes and gives, before anything is made of it; see ``answers_and_vectors``."""
         encoded = self.reader.read(inputs, keep=keep)
-        return self._run(*self._ready(encoded.source, vectors), encoded.offsets)
+        found = self._run(*self._ready(encoded.source, vectors), encoded.offsets, vectors)
+        return replace(found, spans=encoded.spans)
 
     def _ready(self, source: Source, vectors: bool) -> tuple[Inference, Source]:
         """Returns what runs, and on what: in int8 the head, on features that are computed here and kept nowhere."""
@@ -141,15 +147,17 @@ class Artifact:
         encoded = self.reader.read(inputs, keep=True)
         about = {"model": self.backbone.name if self.backbone else "model", "phase": "evaluate"}
         (source,) = reuse_features(front, [encoded.source], blocks, self.spec.features, about=about)
-        found = self._run(self._back(back, vectors), source, encoded.offsets)
+        found = self._run(self._back(back, vectors), source, encoded.offsets, vectors)
         return self._judged(found), found.vectors
 
-    def _run(self, inference: Inference, source: Source, offsets: Any) -> Computed:
+    def _run(self, inference: Inference, source: Source, offsets: Any, vectors: bool) -> Computed:
         from kft.features.inference import run_in_batches
 
         found, *more = run_in_batches(inference, source)
         rows = [found.row(place) for place in range(len(found))] if isinstance(found, Ragged) else found
-        return Computed(source, rows, np.asarray(more[0]) if more else None, offsets)
+        arrays = [np.asarray(each) for each in more]
+        read = arrays.pop(0) if vectors else None
+        return Computed(source, rows, read, offsets, arrays[0] if arrays else None)
 
     def _judged(self, found: Computed) -> Any:
         return self.kind.judging.answers(found.outputs, self.space, found.offsets)
@@ -160,7 +168,14 @@ class Artifact:
 
     def _whole(self, vectors: bool) -> Inference:
         rows = self.spec.train.batch_size
-        return self._once(f"whole, vectors {vectors}", lambda: self._trace(self.graph, vectors, rows))
+        return self._once(
+            f"whole, vectors {vectors}", lambda: self._trace(self.graph, vectors, rows, self.names_windows)
+        )
+
+    @property
+    def names_windows(self) -> bool:
+        """Whether an answer names the windows that decided."""
+        return self.reader.windows is not None and self.kind.labels.form in FORMS
 
     def _cut(self) -> tuple[Front, keras.Model, list[str]] | None:
         """Cuts the graph below the head; None where nothing is frozen there: images that change at random, say."""
@@ -184,16 +199,19 @@ class Artifact:
             self._traced[name] = make()
         return self._traced[name]
 
-    def _trace(self, model: keras.Model, vectors: bool, rows: int) -> Inference:
+    def _trace(self, model: keras.Model, vectors: bool, rows: int, windows: bool = False) -> Inference:
         import keras
 
         from kft.features.inference import make_inference
         from kft.features.overlay import lay_over
+        from kft.model.evidence import window_answers
         from kft.model.heads import with_vectors
         from kft.model.real_tokens import on_real_tokens
 
         # The same graph with its inputs as a list, which is how batches come.
         graph = with_vectors(model) if vectors else keras.Model(model.inputs, model.outputs[0])
+        if windows:
+            graph = keras.Model(graph.inputs, [*graph.outputs, window_answers(model)])
         return make_inference(lay_over(on_real_tokens(graph), self.weights), rows)
 
     def predict(self, inputs: Sequence[Any]) -> list[Answer]:
@@ -210,9 +228,18 @@ class Artifact:
         predictions = [
             self.kind.judging.prediction(answer, space, text) for answer, text in zip(answers, texts, strict=True)
         ]
+        if found.windows is not None:
+            predictions = [self._with_evidence(said, found, row) for row, said in enumerate(predictions)]
         foreign = self.decisions.foreign(answers, found.vectors)
         withheld = zip(predictions, foreign | self.decisions.unsure(answers), foreign, strict=True)
         return [_withheld(said, FOREIGN if far else UNSURE) if abstain else said for said, abstain, far in withheld]
+
+    def _with_evidence(self, said: Any, found: Computed, row: int) -> Answer:
+        assert found.windows is not None and found.spans is not None
+        names = self.kind.labels.names(self.kind.judging.as_label(said)) if self.kind.judging.as_label else ()
+        places = {label: self.space.labels.index(label) for label in names}
+        entries = evidence(found.windows[row], found.spans[row], self.kind.labels.form, places)
+        return replace(said, evidence=tuple(entries))
 
 
 def _withheld(answer: Answer, why: str) -> Answer:

@@ -66,21 +66,28 @@ class Lengths:
         wanted = float(np.quantile(self.tokens, NEARLY_ALL))
         return min(next((size for size in SIZES if size >= wanted), SIZES[-1]), self.limit)
 
+    @property
+    def cut(self) -> float:
+        """The share of texts that are cut there."""
+        return float((self.tokens > self.drafted).mean())
+
     def described(self) -> str:
         """Returns the lengths, and what of them is cut, for people.
 
         Example:
-            >>> Lengths(np.array([40, 300]), True, 256).described()
-            'median 170, 99 % up to 297 tokens; 50 % of the texts are cut at 256, the most that the backbone takes'
+            >>> said = Lengths(np.array([40, 300]), True, 256).described()
+            >>> said.split("; ")[1]
+            '50 % of the texts are cut at 256, the most that the backbone takes: 13 % of all text is lost'
         """
         median, most = np.quantile(self.tokens, (0.5, NEARLY_ALL))
         about = "" if self.exact else "about "
         said = f"median {about}{median:,.0f}, 99 % up to {about}{most:,.0f} tokens"
-        cut = float((self.tokens > self.drafted).mean())
-        if cut <= 1 - NEARLY_ALL:
+        if self.cut <= 1 - NEARLY_ALL:
             return said
         why = ", the most that the backbone takes" if self.drafted == self.limit else ""
-        return f"{said}; {about}{100 * cut:.0f} % of the texts are cut at {self.drafted}{why}"
+        lost = float(np.maximum(self.tokens - self.drafted, 0).sum() / self.tokens.sum())
+        share = f": {about}{100 * lost:.0f} % of all text is lost"
+        return f"{said}; {about}{100 * self.cut:.0f} % of the texts are cut at {self.drafted}{why}{share}"
 
 
 def draft_recipe(look: Look, target: Path, backbone: DraftedBackbone, lengths: Lengths | None = None) -> str:
@@ -111,7 +118,7 @@ data:
 {_unusable(look)}{_together(look)}{_other_columns(look)}
 model:
   backbone: {backbone.name:<20}  # kft models{" --modality image" if reads.files else ""} lists them
-{_model(lengths)}
+{_model(look, lengths)}
 {_train(look, backbone)}
 # evaluate:
 #   gates: {{{metric.name}: "{gate}"}}   # kft evaluate exits 1 when a gate fails
@@ -186,12 +193,18 @@ def _name(column: str) -> str:
     return json.dumps(column, ensure_ascii=False)
 
 
-def _model(lengths: Lengths | None) -> str:
+def _model(look: Look, lengths: Lengths | None) -> str:
     if lengths is None:
         return "  image: {fit: crop}             # the middle of each image; pad and stretch keep all of it\n"
     # The default stays one: a backbone that knows fewer positions may take its place.
     mark = "# " if lengths.drafted == ModelSpec().max_tokens else ""
-    return f"  {mark}max_tokens: {lengths.drafted:<18}  # {lengths.described()}\n"
+    said = f"  {mark}max_tokens: {lengths.drafted:<18}  # {lengths.described()}\n"
+    if "model.long_text" not in set(look.task.keys) - set(look.task.refuses) or lengths.cut <= 1 - NEARLY_ALL:
+        return said
+    return (
+        said
+        + "  # long_text: windows            # reads all of a long text, in windows of max_tokens; 128 suits them\n"
+    )
 
 
 def _train(look: Look, backbone: DraftedBackbone) -> str:

@@ -13,6 +13,7 @@ from kft.answer.decide import Decisions
 from kft.deploy.deciding import InUnits, OneClass, SeveralLabels, WordTags
 from kft.errors import ModelError
 from kft.metrics.neighbours import unit_rows
+from kft.model.evidence import EVIDENCE, window_answers
 from kft.model.heads import with_vectors
 from kft.records.rules import PrecisionRule
 from kft.tasks.task import AnswerSpace
@@ -27,7 +28,8 @@ def answering_graph(artifact: Artifact) -> keras.Model:
     Every graph has ``logits``, and ``vectors`` where its head pools. The rest depends on what is answered:
     ``probabilities label confidence abstain foreign`` for one class of many, ``probabilities confidence`` for several
     labels, and ``said`` where these have thresholds, ``value`` for a number, ``label confidence`` of each token for
-    spans, ``embedding`` where queries are compared with documents.
+    spans, ``embedding`` where queries are compared with documents. Classes and labels of texts in windows have
+    ``windows`` beside them: what each window would answer alone.
 
     Args:
         artifact: As it was loaded from a run; the graph shares its layers.
@@ -51,6 +53,8 @@ def answering_graph(artifact: Artifact) -> keras.Model:
         model = with_vectors(artifact.graph)
         given = dict(zip((LOGITS, VECTORS), model.outputs, strict=True))
     decided = LAST[form](given, artifact.space, artifact.decisions)
+    if artifact.names_windows:
+        decided[EVIDENCE] = window_answers(artifact.graph)
     inputs = {tensor.name: tensor for tensor in model.inputs}
     return keras.Model(inputs, {**given, **decided}, name="answering")
 

@@ -41,6 +41,11 @@ class MaskedMean(_Pooling):
         mask = ops.expand_dims(ops.cast(padding_mask, x.dtype), -1)
         return ops.sum(x * mask, axis=1) / ops.maximum(ops.sum(mask, axis=1), 1)
 
+    def shares(self, x: Any, padding_mask: Any) -> Any:
+        """Returns ``float[batch, tokens]``: how much of what is pooled comes of each; they sum to 1."""
+        mask = ops.cast(padding_mask, x.dtype)
+        return mask / ops.maximum(ops.sum(mask, axis=1, keepdims=True), 1)
+
 
 @keras.saving.register_keras_serializable(package="kft")
 class MaskedMax(_Pooling):
@@ -53,6 +58,13 @@ class MaskedMax(_Pooling):
         mask = ops.expand_dims(ops.cast(padding_mask, "bool"), -1)
         found = ops.max(ops.where(mask, x, ops.full_like(x, -1e9)), axis=1)
         return ops.where(ops.any(mask, axis=1), found, ops.zeros_like(found))
+
+    def shares(self, x: Any, padding_mask: Any) -> Any:
+        """Returns the share of channels whose largest value each has; see ``MaskedMean``."""
+        mask = ops.expand_dims(ops.cast(padding_mask, x.dtype), -1)
+        masked = x * mask - 1e9 * (1 - mask)
+        first = ops.cast(masked >= ops.max(masked, axis=1, keepdims=True), x.dtype) * mask
+        return ops.mean(first / ops.maximum(ops.sum(first, axis=1, keepdims=True), 1), axis=-1)
 
 
 @keras.saving.register_keras_serializable(package="kft")
@@ -87,13 +99,15 @@ class AttentionPooling(_Pooling):
 
     def call(self, x: Any, padding_mask: Any = None) -> Any:
         x = _sequence(x)
+        return ops.sum(x * ops.expand_dims(self.shares(x, padding_mask), -1), axis=1)
+
+    def shares(self, x: Any, padding_mask: Any) -> Any:
+        """Returns the weights; see ``MaskedMean``."""
         scores = ops.sum(x * ops.cast(self.score, x.dtype), axis=-1)
         if padding_mask is not None:
             scores = ops.where(ops.cast(padding_mask, "bool"), scores, ops.full_like(scores, -1e9))
         weights = ops.softmax(scores, axis=-1)
-        if padding_mask is not None:
-            weights = weights * ops.cast(padding_mask, weights.dtype)
-        return ops.sum(x * ops.expand_dims(weights, -1), axis=1)
+        return weights if padding_mask is None else weights * ops.cast(padding_mask, weights.dtype)
 
 
 POOLINGS: Registry[type[keras.layers.Layer]] = Registry("pooling")

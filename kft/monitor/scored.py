@@ -30,7 +30,10 @@ from kft.registry import nearest
 FIELDS = ("label", "confidence", "abstain", "probabilities")
 BATCH_ROWS = 65_536
 BLOCK_BYTES = 2**24
-"""Of a text file, read at once."""
+"""Of lines of JSON, read at once."""
+CSV_BLOCK_BYTES = 2**22
+"""Of a csv file, read at once. Arrow reads many blocks ahead of who takes them, so memory grows with this; and no row
+may be longer."""
 NEAR_ONE = 0.02
 """How far the sum of a row's probabilities may be from 1: they are rounded in a table."""
 EMPTY = pa.array([""])[0]
@@ -78,7 +81,7 @@ def columns_of(source: Path | pd.DataFrame) -> tuple[str, ...]:
         if source.suffix.lower() == ".parquet":
             return tuple(ParquetFile(source).schema_arrow.names)
         if source.suffix.lower() == ".csv":
-            with arrow_csv.open_csv(source, arrow_csv.ReadOptions(block_size=BLOCK_BYTES)) as reader:
+            with arrow_csv.open_csv(source, arrow_csv.ReadOptions(block_size=CSV_BLOCK_BYTES)) as reader:
                 return tuple(reader.schema.names)
         if source.suffix.lower() == ".jsonl":
             first = next((block for block in _blocks(source) if block.strip()), b"")
@@ -148,7 +151,7 @@ def _tables(source: Path | pd.DataFrame, spec: ScoredSpec) -> Iterator[pa.Table]
             include_columns=names, column_types={name: pa.string() for name in names}, strings_can_be_null=False
         )
         parse = arrow_csv.ParseOptions(newlines_in_values=True)
-        read = arrow_csv.ReadOptions(block_size=BLOCK_BYTES)
+        read = arrow_csv.ReadOptions(block_size=CSV_BLOCK_BYTES)
         with arrow_csv.open_csv(source, read, parse, convert) as reader:
             for batch in reader:
                 yield pa.Table.from_batches([batch])

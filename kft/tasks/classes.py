@@ -36,15 +36,17 @@ class Prediction:
             ``evaluate.threshold``), or the input looks foreign (``evaluate.out_of_scope``).
         probabilities: Every label's probability.
         why: Why it declines, in words; no part of the documented form.
+        evidence: Of a text in windows those that decided; see ``kft.tasks.windows.evidence``.
     """
 
-    KEYS: ClassVar = ("label", "confidence", "abstain", "probabilities")
+    KEYS: ClassVar = ("label", "confidence", "abstain", "probabilities", "evidence")
 
     label: str
     confidence: float
     abstain: bool
     probabilities: dict[str, float] = field(repr=False)  # of many labels, more than a screen
     why: str = ""
+    evidence: tuple[dict[str, Any], ...] = field(default=(), repr=False, metadata={"absent": True})
 
 
 def cross_entropy(targets: Any, logits: Any, label_smoothing: float = 0.0) -> Any:
@@ -238,7 +240,7 @@ CLASSES = AnswerKind(
         truth=_targets,
         constant=constant_shares,
         prediction=_prediction,
-        given=lambda document: Prediction(**document),
+        given=lambda document: Prediction(**{**document, "evidence": tuple(document.get("evidence", ()))}),
         row=_row,
         shares=_shares,
         by_label=lambda truth, answers, space, groups: per_class(truth, answers, space.labels, groups),

@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -40,12 +40,14 @@ class LabelsPrediction:
         confidence: How probable it is that every label is as said, were they independent.
         abstain: Whether the model declines to answer; always False until an abstention threshold is set.
         probabilities: Every label's probability.
+        evidence: Of a text in windows those that decided; see ``kft.tasks.windows.evidence``.
     """
 
     labels: list[str]
     confidence: float
     abstain: bool
     probabilities: dict[str, float]
+    evidence: tuple[dict[str, Any], ...] = field(default=(), repr=False, metadata={"absent": True})
 
 
 def _parse(cell: object, text: object, spec: DataSpec) -> tuple[tuple[str, ...], str]:
@@ -212,7 +214,7 @@ LABELS = AnswerKind(
         truth=_targets,
         constant=constant_shares,
         prediction=_prediction,
-        given=lambda document: LabelsPrediction(**document),
+        given=lambda document: LabelsPrediction(**{**document, "evidence": tuple(document.get("evidence", ()))}),
         row=_row,
         shares=lambda labels, space: _targets(labels, space).mean(axis=0, dtype=np.float64).tolist(),
         by_label=_by_label,

@@ -1,15 +1,22 @@
 """Windows over a long text: pieces of one length that overlap, each with the tokenizer's own special tokens.
 
-NumPy alone: what ships carries this file.
+NumPy alone, and what decodes answers: what ships carries this file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from kft.tasks.decode import sigmoid, softmax
+
+SHOWN = 3
+"""Windows that an answer names for each label."""
+FORMS = {"class": softmax, "set": sigmoid}
+"""By the form of the labels: what makes probabilities of a window's outputs. Other answers name no windows."""
 MOST_TOKENS = 16384
 """Tokens that are computed at a time where texts are in windows: as many as 32 texts of 512 have."""
 
@@ -99,3 +106,32 @@ def in_windows(ids: np.ndarray, offsets: np.ndarray, special: Sequence[bool], wi
             spans[place] = places[start, 0], places[min(start + room, len(text)) - 1, 1]
     document = np.concatenate([before, text[: starts[-1] + room], behind])
     return Windowed(filled.ravel(), real.ravel(), document.astype(np.int32), spans)
+
+
+def evidence(found: np.ndarray, spans: np.ndarray, form: str, places: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Returns the windows that decided, those that say most for a label first.
+
+    Args:
+        found: ``float[most, 1 + units]``: of each window its share in the document, and what it would answer alone.
+        spans: ``int32[windows, 2]``: where each stands in the text.
+        form: Of the labels, one of ``FORMS``.
+        places: The labels that are answered, each with its place among the units.
+
+    Returns:
+        One entry a window: ``label``, for which it speaks; ``start`` and ``end``, in characters of the text as it was
+        read; ``weight``, its share in the document; ``confidence``, the label's probability by this window alone.
+
+    Example:
+        >>> windows = np.array([[0.5, 0.0, 0.0], [0.5, 9.0, 0.0], [0.0, 0.0, 0.0]])
+        >>> found = evidence(windows, np.array([[0, 40], [30, 60]]), "class", {"spam": 0})
+        >>> [(each["start"], each["end"], round(each["confidence"], 3)) for each in found]
+        [(30, 60, 1.0), (0, 40, 0.5)]
+    """
+    weights, sure = found[: len(spans), 0].astype(np.float64), FORMS[form](found[: len(spans), 1:])
+    entries = []
+    for label, place in places.items():
+        for window in np.argsort(-weights * sure[:, place], kind="stable")[:SHOWN].tolist():
+            start, end = spans[window].tolist()
+            given = {"weight": float(weights[window]), "confidence": float(sure[window, place])}
+            entries.append({"label": label, "start": start, "end": end, **given})
+    return entries

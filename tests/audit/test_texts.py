@@ -114,3 +114,12 @@ def test_personal_data_are_counted_by_kind_and_masked():
     assert (email.rows, email.details["count"], email.details["masked"]) == (("a:60",), 2, ["j***@e***.com"])
     assert card.rows == ("a:61",) and "4111" not in str(as_document(card))
     assert "data.redact: [email, card]" in email.advice
+
+
+def test_windows_are_advised_where_texts_are_long_and_the_task_reads_them():
+    tokens = np.array([40] * 10 + [2000] * 90)
+    (finding,) = judge_cuts(ids(tokens), tokens, 128, 512, windows=True)
+    assert finding.advice.startswith("--set model.long_text=windows reads all of a text")
+    assert "512 tokens would hold 10 % of the texts" in finding.advice
+    (other,) = judge_cuts(ids(tokens), tokens, 128, 512)
+    assert "long_text" not in other.advice

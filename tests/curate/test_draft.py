@@ -143,7 +143,8 @@ def test_long_texts_are_measured_before_any_is_cut(tmp_path, drafted):
     look, lengths, text = drafted("long.csv")
     assert look.words == (610.0, 1180)
     assert lengths.limit == 512 and load_recipe(tmp_path / "recipe.yaml").spec.model.max_tokens == 512
-    assert "of the texts are cut at 512, the most that the backbone takes" in text
+    assert "of the texts are cut at 512, the most that the backbone takes: " in text and " of all text is lost" in text
+    assert "# long_text: windows" in text, "a cut of more than one text in a hundred names another way"
     assert Lengths(np.array([10, 90]), True, 512).drafted == 128
     assert Lengths(np.array([10, 200]), True, 512).drafted == 256
     assert Lengths(np.array([10, 200]), True, 64).drafted == 64

@@ -8,8 +8,11 @@ import kft
 from kft.errors import ModelError
 from kft.features.inference import make_inference, run_in_batches
 from kft.features.store import compute_features, make_front, store_features, store_folder
+from kft.features.views import tokens
+from kft.features.views.view import Goal, Lesson, Seen
+from kft.model.blend import DocumentTokens
 from kft.model.encode import make_reader
-from kft.model.window_layers import IntoWindows, OutOfWindows
+from kft.model.window_layers import IntoWindows, OutOfWindows, WindowVectors
 from kft.recipe.schema import ModelSpec
 from kft.tasks.registry import TASKS
 from kft.tasks.windows import MOST_TOKENS
@@ -148,8 +151,8 @@ def test_a_batch_of_documents_ends_with_its_tokens(backbone):
 def test_what_cannot_be_told_apart_by_example_is_refused():
     given = keras.Input((None,), dtype="int32", name="token_ids")
     window = IntoWindows(8, dtype="int32")(given)
-    tokens = keras.layers.Embedding(10, 4, name="stem_tokens")(window)
-    grid = keras.layers.Permute((2, 1), name="block_00_grid")(tokens)
+    embedded = keras.layers.Embedding(10, 4, name="stem_tokens")(window)
+    grid = keras.layers.Permute((2, 1), name="block_00_grid")(embedded)
     sums = keras.layers.Dense(4, name="block_01_sums")(grid)
     found = keras.layers.Flatten(name="block_01_flat")(sums)
     back = OutOfWindows(name="block_01_back", dtype="float32")(
@@ -161,3 +164,31 @@ def test_what_cannot_be_told_apart_by_example_is_refused():
     with pytest.raises(ModelError, match="cannot be told apart by example") as caught:
         kft.split_at_boundary(model)
     assert "model.long_text=cut" in str(caught.value.next_step)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "attention"])
+def test_a_blend_reads_the_words_of_the_whole_document_once(backbone, texts, pooling):
+    read = make_reader(TASK, backbone, LONG[pooling]).read(texts)
+    whole, _ = backbone.tokenizer.encode(texts, 99)
+    for place, ids in enumerate(whole):  # as far as windows reach: 9 windows of 16
+        assert read.source.texts.row(place)[:90].tolist() == ids[:90].tolist()
+    rng = np.random.default_rng(0)
+    seen = Seen(np.zeros((len(texts), 1), np.float32), read.source.texts)
+    view = tokens.fit(Lesson(seen, rng.integers(0, 3, len(texts)), Goal("softmax", 3)), 30.0)
+    model = model_of(backbone, LONG[pooling])
+    shape = {"size": 16, "most": 9, "sides": (1, 1), "overlap": 3}
+    layer = DocumentTokens({**view.arrays, "share": np.float32(1)}, "softmax", WindowVectors(**shape))
+    assert model.get_layer("head_windows").get_config() | shape == model.get_layer("head_windows").get_config()
+    given = dict(zip(read.source.columns, read.source.batch(np.arange(len(texts))), strict=True))
+    found = layer(given["token_ids"], given["padding_mask"]).numpy()
+    np.testing.assert_allclose(found, view.outputs(seen), atol=2e-5)
+
+
+def test_head_and_tail_keeps_half_of_each(backbone, texts):
+    long = max(texts, key=len)
+    (whole,), (length,) = backbone.tokenizer.encode([long], 10_000)
+    (kept,), _ = backbone.tokenizer.encode([long], 11, tail=True)
+    assert length == len(whole) > 11
+    assert kept.tolist() == [*whole[:6].tolist(), *whole[-5:].tolist()], "[CLS] and 5 tokens; 4 tokens and [SEP]"
+    (short,), _ = backbone.tokenizer.encode(texts[:1], 99, tail=True)
+    assert short.tolist() == backbone.tokenizer.encode(texts[:1], 99)[0][0].tolist()

@@ -170,3 +170,25 @@ def test_what_int8_cannot_be_put_together_with_is_said():
         f"  - train.phases[1]: trains top-2, {without}=float32",
         f"  - train.phases[2]: labels rows by the run's own answers, {without}=float32",
     ]
+
+
+@pytest.mark.parametrize(
+    ("model", "text"),
+    [
+        ({"windows": {"most": 8}}, "long_text: windows, which the keys of `windows` belong to"),
+        ({"long_text": "windows", "max_tokens": 16, "windows": {"overlap": 9}}, "at most half of max_tokens, 8"),
+    ],
+)
+def test_windows_that_do_not_fit_are_refused(model, text):
+    with pytest.raises(RecipeError, match="recipe") as caught:
+        load_recipe({"task": "text-classification", "data": {"train": "a.csv"}, "model": model})
+    assert text in str(caught.value)
+
+
+def test_windows_are_not_computed_in_int8_and_bound_the_tokens_of_a_step():
+    asked = {"task": "text-classification", "data": {"train": "a.csv"}, "model": {"long_text": "windows"}}
+    with pytest.raises(RecipeError, match="recipe") as caught:
+        load_recipe({**asked, "features": {"precision": "int8"}})
+    assert "int8 has not been measured on windows" in str(caught.value)
+    assert load_recipe(asked).spec.train.gradient_accumulation == 8
+    assert load_recipe({**asked, "train": {"gradient_accumulation": 2}}).spec.train.gradient_accumulation == 2

@@ -9,6 +9,7 @@ import numpy as np
 from kft.audit.check import Check
 from kft.audit.texts import counted, ids_of, texts_of, without_markup
 from kft.audit.view import AuditView
+from kft.recipe.schema import ModelSpec
 from kft.records.estimate import percent
 from kft.records.findings import Finding
 from kft.split.assign import SPLITS
@@ -18,6 +19,8 @@ FEWEST_CHARACTERS = 3
 MANY_TIMES, MANY_CHARACTERS = 20, 2000
 """A text of that many medians, and so many characters, is of another kind than the rest."""
 CUT_NOTED, CUT_WARNED, LOST_WARNED = 0.01, 0.25, 0.10
+WHOLE, MOST_WINDOWS = 0.9, 1024
+"""Where fewer texts than this share would be read whole, windows are advised; the most that a recipe may ask for."""
 SIZES = (16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 2048, 4096, 8192)
 
 
@@ -27,7 +30,12 @@ def check_lengths(view: AuditView) -> Iterable[Finding]:
     yield from judge_texts(ids, texts_of(view.all))
     if view.tokens:
         tokens = np.concatenate([view.tokens[name] for name in SPLITS])
-        yield from judge_cuts(ids, tokens, view.spec.model.max_tokens, view.most_tokens)
+        model = view.spec.model
+        able = "model.long_text" in set(view.task.keys) - set(view.task.refuses)
+        if model.in_windows:
+            yield from _judge_windows(ids, tokens, model)
+        else:
+            yield from judge_cuts(ids, tokens, model.max_tokens, view.most_tokens, windows=able)
 
 
 def judge_texts(ids: Sequence[str], texts: Sequence[str]) -> Iterable[Finding]:
@@ -71,7 +79,9 @@ def judge_texts(ids: Sequence[str], texts: Sequence[str]) -> Iterable[Finding]:
             )
 
 
-def judge_cuts(ids: Sequence[str], tokens: np.ndarray, max_tokens: int, most: int = 0) -> Iterable[Finding]:
+def judge_cuts(
+    ids: Sequence[str], tokens: np.ndarray, max_tokens: int, most: int = 0, *, windows: bool = False
+) -> Iterable[Finding]:
     """Judges what is lost where long texts are cut.
 
     Args:
@@ -79,6 +89,7 @@ def judge_cuts(ids: Sequence[str], tokens: np.ndarray, max_tokens: int, most: in
         tokens: ``int64[n]`` of each text before it is cut.
         max_tokens: What the recipe reads.
         most: What the backbone takes; 0 where that is not known.
+        windows: Whether the task can read texts in windows.
 
     Example:
         >>> [finding] = judge_cuts(["a", "b"], np.array([100, 300]), 128)
@@ -98,7 +109,7 @@ def judge_cuts(ids: Sequence[str], tokens: np.ndarray, max_tokens: int, most: in
         "warning" if share >= CUT_WARNED or text_lost >= LOST_WARNED else "note",
         counted(len(cut), len(tokens), "texts", f"are cut at {max_tokens} tokens; {percent(text_lost)} of all text is ")
         + "never read.",
-        _advice(tokens, max_tokens, enough, most),
+        _advice(tokens, max_tokens, enough, most, windows),
         share,
         tuple(ids[place] for place in order),
         {
@@ -111,8 +122,38 @@ def judge_cuts(ids: Sequence[str], tokens: np.ndarray, max_tokens: int, most: in
     )
 
 
-def _advice(tokens: np.ndarray, max_tokens: int, enough: int, most: int) -> str:
+def _judge_windows(ids: Sequence[str], tokens: np.ndarray, model: ModelSpec) -> Iterable[Finding]:
+    """Judges what lies behind the last window of long texts."""
+    special = 2  # as most tokenizers have it: a token more or less in thousands
+    reach = model.max_tokens + (model.windows.most - 1) * (model.max_tokens - special - model.overlap)
+    lost = np.maximum(tokens - reach, 0)
+    beyond = np.flatnonzero(lost)
+    share, text_lost = len(beyond) / max(len(tokens), 1), float(lost.sum() / max(tokens.sum(), 1))
+    if share < CUT_NOTED:
+        return
+    step = max(model.max_tokens - special - model.overlap, 1)
+    enough = min(int(-(-max(float(np.quantile(tokens, 0.99)) - model.max_tokens, 0) // step)) + 1, MOST_WINDOWS)
+    order = beyond[np.argsort(-lost[beyond], kind="stable")].tolist()
+    said = f"have more than {model.windows.most} windows; {percent(text_lost)} of all text is never read."
+    yield Finding(
+        "lengths",
+        "warning" if share >= CUT_WARNED or text_lost >= LOST_WARNED else "note",
+        counted(len(beyond), len(tokens), "texts", said),
+        f"--set model.windows.most={enough} reads 99 % of the texts whole.",
+        share,
+        tuple(ids[place] for place in order),
+        {"kind": "cut", "share_of_text_lost": round(text_lost, 4), "suggested_windows": enough},
+    )
+
+
+def _advice(tokens: np.ndarray, max_tokens: int, enough: int, most: int, windows: bool) -> str:
     """What reads more of the texts; the backbone's limit is never exceeded."""
+    whole = float((tokens <= enough).mean())
+    if windows and whole < WHOLE:
+        return (
+            "--set model.long_text=windows reads all of a text, in windows that overlap; head-and-tail reads its end "
+            f"as well as its beginning, at no cost. {enough} tokens would hold {percent(whole, 0)} of the texts."
+        )
     if max_tokens >= enough:
         return (
             f"{most or SIZES[-1]:,} tokens are the most that the backbone takes. Split long texts into rows of one "

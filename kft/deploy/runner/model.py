@@ -15,8 +15,10 @@ from kft.deploy.runner.answers import NAMERS, name_spans
 from kft.deploy.runner.engines import ENGINES, Engine
 from kft.deploy.runner.reading import Read, RowError, make_text_reader, padded
 from kft.deploy.runner.trace import Row, Stages
-from kft.tasks.windows import MOST_TOKENS
+from kft.tasks.windows import MOST_TOKENS, evidence
 
+EVIDENCE = "windows"
+"""The model's output of what each window would answer alone."""
 IMAGES = "images"
 """The model's input of pixels."""
 READ_AT_ONCE = 256
@@ -100,7 +102,13 @@ class Model:
             length = len(read.offsets[at])
             cut = {name: values[:length] for name, values in outputs.items()}
             return name_spans(cut, labels, read.offsets[at], read.decoded[at])
-        return NAMERS[self.about["answers"]](outputs, labels)
+        answer = NAMERS[self.about["answers"]](outputs, labels)
+        if read.windowed is not None and EVIDENCE in outputs:
+            names = answer["labels"] if "labels" in answer else [answer["label"]]
+            places = {name: labels.index(name) for name in names}
+            spans = read.windowed[at].spans
+            answer["evidence"] = evidence(outputs[EVIDENCE], spans, self.about["answers"], places)
+        return answer
 
 
 def begins(lengths: Sequence[int], most: int) -> list[int]:

@@ -8,6 +8,7 @@ const make = (name, text, className) => {
 };
 const percent = (value) => (100 * value).toFixed(1) + " %";
 const SHOWN = 8;
+const EXCERPT = 240;
 let models = [];
 let waiting = false;
 
@@ -131,6 +132,19 @@ function marked(text, spans) {
   return shown;
 }
 
+function windows(text, evidence) {
+  const characters = Array.from(text);
+  const list = make("div");
+  list.append(make("p", "Read in windows; these say most for the answer:", "muted"));
+  for (const each of evidence) {
+    const said = each.label + " " + percent(each.confidence) + ", weight " + percent(each.weight);
+    const place = ", characters " + each.start + " to " + each.end;
+    const excerpt = characters.slice(each.start, Math.min(each.end, each.start + EXCERPT)).join("");
+    list.append(make("p", said + place, "muted"), make("blockquote", excerpt));
+  }
+  return list;
+}
+
 function show(answer) {
   const parts = [];
   if (answer.abstain) {
@@ -140,6 +154,7 @@ function show(answer) {
   if (typeof answer.confidence === "number") parts.push(make("p", "confidence " + percent(answer.confidence), "muted"));
   if (answer.probabilities) parts.push(bars(answer.probabilities));
   if (answer.spans) parts.push(marked(at("text").value, answer.spans));
+  if (answer.evidence) parts.push(windows(at("text").value, answer.evidence));
   parts.push(make("p", answer.model + ", version " + answer.version, "muted"));
   at("answer").className = answer.abstain ? "withheld" : "";
   at("answer").replaceChildren(...parts);
