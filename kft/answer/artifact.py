@@ -237,6 +237,7 @@ class Artifact:
     def _with_evidence(self, said: Any, found: Computed, row: int) -> Answer:
         assert found.windows is not None and found.spans is not None
         names = self.kind.labels.names(self.kind.judging.as_label(said)) if self.kind.judging.as_label else ()
+        names = names or (max(said.probabilities, key=said.probabilities.get),)  # of no label, the most probable
         places = {label: self.space.labels.index(label) for label in names}
         entries = evidence(found.windows[row], found.spans[row], self.kind.labels.form, places)
         return replace(said, evidence=tuple(entries))

@@ -116,7 +116,8 @@ class AnswerRows:
     def _write(self, cells: tuple[Any, ...], answer: Answer | None) -> None:
         if self._is_table:
             none = ("",) * len(self.fields)
-            found = none if answer is None else tuple(map(_cell, as_document(answer).values()))
+            said = {} if answer is None else as_document(answer)
+            found = none if answer is None else tuple(_cell(said[name]) for name in self.fields)
             self._put_table((*map(_cell, cells), *found))
             return
         own = {name: _plain(cell) for name, cell in zip(self._names, cells, strict=True)}

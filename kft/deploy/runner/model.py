@@ -105,6 +105,7 @@ class Model:
         answer = NAMERS[self.about["answers"]](outputs, labels)
         if read.windowed is not None and EVIDENCE in outputs:
             names = answer["labels"] if "labels" in answer else [answer["label"]]
+            names = names or [max(answer["probabilities"], key=answer["probabilities"].get)]
             places = {name: labels.index(name) for name in names}
             spans = read.windowed[at].spans
             answer["evidence"] = evidence(outputs[EVIDENCE], spans, self.about["answers"], places)
