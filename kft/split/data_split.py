@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,18 +19,16 @@ from kft.data.tables import refuse_rejected, unusable
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
 from kft.recipe.sources import parse_share
-from kft.registry import nearest
 from kft.split.added import Added, Reading, add_rounds
 from kft.split.assign import SPLITS, UNLABELLED, split_alike, split_by_time, split_rows
 from kft.split.labels import named_in, never_first, strata_of
 from kft.split.near import Copies
 from kft.split.queries import find_answers, learnable
-from kft.split.required import require_rows, require_separate_groups
+from kft.split.required import require_known_labels, require_rows, require_separate_groups
 from kft.split.sources import Sources, read_sources
 from kft.split.times import Times, read_times
 from kft.split.together import Vectorise, rows_together
 from kft.split.unlabelled import find_unlabelled
-from kft.tasks.spelling import respelled
 from kft.tasks.task import AnswerKind, AnswerSpace, Task
 
 
@@ -235,7 +232,7 @@ def load_split(
         notes += [note for each in added for note in each.notes]
     space = kind.labels.space(named_in(parts["train"]))
     require_rows(parts, names, rejected)
-    _require_labels(parts, names, kind, space)
+    require_known_labels(parts, names, kind, space)
     notes += never_first(parts["train"], space)
     extra = None
     if sources.unlabelled:
@@ -381,37 +378,3 @@ def _require_variety(
             expected="at least two different labels",
             next_step="name the right column with --set data.label=COLUMN",
         )
-
-
-def _require_labels(
-    parts: Mapping[str, Examples], names: Mapping[str, str], kind: AnswerKind, space: AnswerSpace
-) -> None:
-    """Refuses labels that train does not have, and ids that stand for two examples."""
-    known = set(space.labels)
-    for key in ("valid", "test"):
-        unseen = Counter(
-            name for label in named_in(parts[key]) for name in kind.labels.names(label) if name not in known
-        )
-        if unseen:
-            hint = nearest(str(unseen.most_common(1)[0][0]), known)
-            raise DataError(
-                f"labels that are in {key} but never in train",
-                where=names.get(key, names["train"]),
-                received=", ".join(f"{label!r} ({count})" for label, count in unseen.most_common(5))
-                + (respelled(list(unseen), sorted(known)) or (f"; did you mean {hint!r}?" if hint else "")),
-                expected="one of " + ", ".join(sorted(known)[:10]) + (" ..." if len(known) > 10 else ""),
-                next_step="mend the spelling, add examples of them to train, or take these rows out",
-            )
-    seen: dict[str, str] = {}
-    for key in SPLITS:
-        for identifier in parts[key].ids:
-            if identifier in seen:
-                two = "two splits" if seen[identifier] != key else f"{key} twice"
-                raise DataError(
-                    f"one id is in {two}",
-                    where=f"{seen[identifier]} and {key}" if seen[identifier] != key else names.get(key, key),
-                    received=str(identifier),
-                    expected="ids that are unique over all files",
-                    next_step="mend the ids, or leave data.id out to use file and row number",
-                )
-            seen[identifier] = key
