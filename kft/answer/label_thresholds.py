@@ -39,11 +39,17 @@ def choose_thresholds(spec: LabelThresholdsSpec, targets: np.ndarray, answers: n
     there = targets > 0
     shared, reached = _choose(spec, there.ravel(), answers.ravel())
     counts = there.sum(axis=0)
-    values, alone = [], []
+    values, alone, never = [], [], 0
     for place, count in enumerate(counts):
         own, fine = _choose(spec, there[:, place], answers[:, place]) if count >= FEWEST else (shared, False)
-        values.append(own if fine else shared)
+        # Easy labels lead the shared one: a label that reaches the precision nowhere would be said for nothing.
+        lost = reached and count >= FEWEST and not fine
+        values.append(own if fine else 1 - EDGE if lost else shared)
         alone.append(fine)
+        never += lost
+    why = [] if reached else ["no threshold reaches that precision: one half serves"]
+    if never:
+        why.append(f"{never} of {len(counts)} labels reach that precision nowhere: they are said from {1 - EDGE} on")
     return LabelThresholds(
         by=spec.by,
         precision=spec.precision,
@@ -52,7 +58,7 @@ def choose_thresholds(spec: LabelThresholdsSpec, targets: np.ndarray, answers: n
         alone=tuple(alone),
         positives=tuple(map(int, counts)),
         n=len(targets),
-        why="" if reached else "no threshold reaches that precision: one half serves",
+        why="; ".join(why),
     )
 
 

@@ -13,6 +13,7 @@ from kft import assets, runtime, strategy
 from kft.answer.load import Answering, Run, load_answering, read_run
 from kft.api.reading import frames_of, progress_for, split_of
 from kft.api.scoring import score_run, score_test
+from kft.data.corpus import Corpus
 from kft.data.examples import Columns, Examples
 from kft.data.inputs import load_labelled
 from kft.data.parts import Part, open_source
@@ -128,16 +129,17 @@ def evaluate(
         result = replace(score_run(answering, examples, name, progress, corpus), seen_in_training=seen)
         if chief:
             with hold(folder, progress.note):
-                kept = keep_evaluation(folder, _dated(result, examples, answering))
+                kept = keep_evaluation(folder, _dated(result, examples, corpus, answering))
             progress.note(f"kept       {kept}")
         return result
 
 
-def _dated(result: EvaluateResult, examples: Examples, answering: Answering) -> DatedEvaluation:
+def _dated(result: EvaluateResult, examples: Examples, corpus: Corpus | None, answering: Answering) -> DatedEvaluation:
+    judged = [examples] if corpus is None else [examples, corpus.as_examples()]
     return DatedEvaluation(
         at=datetime.now(UTC).isoformat(timespec="seconds"),
         data=result.split,
-        data_hash=data_hash([examples], answering.best.kind.labels.written),
+        data_hash=data_hash(judged, answering.best.kind.labels.written),
         n=result.n,
         seen_in_training=result.seen_in_training,
         checkpoint=answering.best.checkpoint,

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from kft.api.telling import tell, who_is_told
+from kft.api.telling import NOBODY, tell, who_is_told
 from kft.api.watched_rows import Asked, Source, as_path, open_rows
 from kft.data.labelling import INCLUSION
 from kft.deploy.load import Shipped, open_artifact
@@ -96,6 +96,13 @@ def monitor(
         clock = None if _is_recorded(given) and not wish.time else _clock(wish, kept)
         source = open_rows(shipped, given, Asked(wish.labels, clock, kept.counted))
         if source.drawn:
+            if told != NOBODY:
+                raise UsageError(
+                    "rows that were drawn for a label are no stream: there is no alarm to tell of, and no page",
+                    received=", ".join(option for option, given in _options(output, webhook, textfile) if given),
+                    expected="--labels alone",
+                    next_step="leave these options out; monitor the rows that they were drawn from with them",
+                )
             return _of_drawn(kept, source, wish, shipped, data)
         after, taken, latest = _count(kept, source, wish, clock)
         if taken.rows and folder is not None:
@@ -108,6 +115,10 @@ def monitor(
         if posted != after.posted and folder is not None:
             write_state(folder, replace(after, posted=posted))
     return result
+
+
+def _options(*given: object) -> Iterator[tuple[str, object]]:
+    return zip(("--output", "--webhook", "--textfile"), given, strict=True)
 
 
 def _estimate(shipped: Shipped, latest: Latest) -> tuple[AccuracyEstimate | None, ClassShares | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -32,6 +33,9 @@ class Told:
     webhook: str = ""
 
 
+NOBODY = Told()
+
+
 def who_is_told(folder: str | Path | None, textfile: str | Path | None, webhook: str | None) -> Told:
     """Returns who is told, before anything is computed for them.
 
@@ -60,11 +64,12 @@ def tell(
         result: What the monitor says.
         told: Who is told.
         labels: Of the classes, in the order of the artifact.
-        posted: The id of the alarm that was posted last: the same is not posted again.
+        posted: What was posted last, and where to, as this returns it: the same is not posted there again.
         pause: Waits so many seconds, between two tries of a POST.
 
     Returns:
-        The result, with a note of each who could not be told; and the id of the alarm that was posted last.
+        The result, with a note of each who could not be told; and a hash of the alarm that was posted last and of its
+        address, which may hold a secret.
 
     Raises:
         StorageError: The folder cannot be written, and there is no alarm, whose exit code counts more.
@@ -75,12 +80,15 @@ def tell(
             write_textfile(told.textfile, result, time.time())
         except StorageError as error:
             notes.append(f"{told.textfile} was not written: {error.problem}")
-    if told.webhook and result.drift and (message := message_of(result))["id"] != posted:
-        delivery = post(told.webhook, message, pause)
-        if delivery.problem:
+    if told.webhook and result.drift:
+        message = message_of(result)
+        key = hashlib.sha256(f"{message['id']} {told.webhook}".encode()).hexdigest()
+        if key == posted:
+            notes.append("this alarm was posted to that address before, and is not posted again")
+        elif (delivery := post(told.webhook, message, pause)).problem:
             notes.append(delivery.line)
         else:
-            posted = message["id"]
+            posted = key
     if told.folder is not None:
         from kft.report.monitor_page import render_monitor
 

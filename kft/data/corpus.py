@@ -11,10 +11,13 @@ import numpy as np
 from kft.data.columns import require_column
 from kft.data.examples import Examples, RejectedRow
 from kft.data.tables import Rows, row_texts
+from kft.errors import DataError
 from kft.recipe.schema import DataSpec
 from kft.tasks.cells import as_objects, as_text
 
 ID, TEXT = "id", "text"
+NEGATIVES = "\0negatives"
+"""Where queries hold the documents that do not answer them, a tuple each: no column of a table has this name."""
 
 
 @dataclass(frozen=True)
@@ -89,11 +92,24 @@ def read_corpus(tables: Sequence[Rows], spec: DataSpec) -> tuple[Corpus, tuple[R
 
 
 def corpus_of_labels(parts: Iterable[Examples], spec: DataSpec) -> Corpus:
-    """Returns the documents that stand in labels themselves, where no table names them: the text is the id."""
+    """Returns the documents that stand in labels themselves, where no table names them: the text is the id.
+
+    Raises:
+        DataError: One has no text left once it is read.
+    """
     named: dict[str, None] = {}
     for part in parts:
         for label in part.labels if part.labels is not None else ():
             named |= dict.fromkeys(label)
         named |= dict.fromkeys(text for text in part.columns.get(spec.negative or "", ()) if text)
-    texts = [text for text, _ in row_texts(list(named), spec)]
-    return Corpus(as_objects(list(named)), texts)
+    read = list(row_texts(list(named), spec))
+    wrong = [f"{name[:60]!r}: {problem}" for name, (_, problem) in zip(named, read, strict=True) if problem]
+    if wrong:
+        raise DataError(
+            f"{len(wrong):,} documents that rows name cannot be read",
+            where="data.train, data.valid or data.test",
+            received=wrong[0],
+            expected="documents with text",
+            next_step="mend these rows, or take them out",
+        )
+    return Corpus(as_objects(list(named)), [text for text, _ in read])

@@ -15,7 +15,7 @@ import numpy as np
 
 from kft.answer.load import Run, load_artifact
 from kft.deploy.bundle import packages_for, run_script
-from kft.deploy.cost import Answered, failures, gates_of, measure_cost, measure_footprints, pass_gates
+from kft.deploy.cost import JUDGED, Answered, failures, gates_of, measure_cost, measure_footprints, pass_gates
 from kft.deploy.evaluated import require_as_evaluated
 from kft.deploy.formats.format import Format, Source
 from kft.deploy.near import Near
@@ -261,6 +261,14 @@ def require_quantizable(task: Task, format_: Format, quantize: str, gates: Itera
     """
     if not quantize:
         return
+    if task.kind.labels.form not in JUDGED:
+        raise UsageError(
+            f"what quantizing costs {task.name} is not measured by this version",
+            where="--quantize",
+            received=quantize,
+            expected="no --quantize",
+            next_step="leave --quantize out; kft index keeps vectors in 16 bits",
+        )
     why = format_.quantization(quantize).not_for.get(task.reads.medium, "")
     if why:
         raise UsageError(

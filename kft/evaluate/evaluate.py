@@ -214,8 +214,9 @@ def score(
     gain = None
     if probe is not None:
         baselines["probe"] = scored.estimates(probe)
-        rival = scored.answers if same_answers(scored.answers, probe) else probe
-        gain = paired_difference(main, truth, scored.answers, rival, groups=groups)
+        # Thresholds of labels are the model's own: without them on both sides, the gain is that of the weights.
+        own = scored.answers if scored.shown is None else scored.shown
+        gain = paired_difference(main, truth, own, own if same_answers(own, probe) else probe, groups=groups)
     over_linear = None
     if scored.linear is not None:
         baselines["linear"] = scored.estimates(scored.linear)

@@ -220,11 +220,13 @@ def weakness(bad: np.ndarray, rows: np.ndarray, groups: Groups | None = None) ->
 
 
 def _shuffled(bad: np.ndarray, rows: np.ndarray) -> float:
-    """Returns the share of random draws of as many rows whose sum is as large, the one that is there among them."""
+    """Returns the share of random draws of as many rows whose sum is as large; 0 where none is: see ``weakness``."""
     rng, inside = np.random.default_rng(0), int(rows.sum())
     drawn = np.array([rng.permutation(bad)[:inside].sum() for _ in range(SHUFFLES)])
     seen = float(bad[rows].sum())
-    return float((1 + (drawn >= seen - 1e-12 * (1 + abs(seen))).sum()) / (1 + SHUFFLES))
+    as_large = int((drawn >= seen - 1e-12 * (1 + abs(seen))).sum())
+    # None of them: orders do not say how small the chance is, and after many looks their least would count for nothing.
+    return (1 + as_large) / (1 + SHUFFLES) if as_large else 0.0
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

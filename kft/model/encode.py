@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from kft.errors import UsageError
 from kft.feed.batches import Ragged
 from kft.feed.source import Source, image_source, text_source, windows_source
 from kft.recipe.pairs import PromptsSpec
@@ -140,7 +141,19 @@ def make_reader(task: Task, backbone: Backbone, spec: ModelSpec) -> Reader:
         height, width = (size, size) if size else (backbone.image.height, backbone.image.width)
         sizing = ImageSizing(height, width, spec.image.fit)
     tail = spec.long_text == "head-and-tail"
-    windows = Windows(spec.max_tokens, spec.overlap, spec.windows.most) if spec.in_windows else None
+    windows = None
+    if spec.in_windows and backbone.tokenizer is not None:
+        windows = Windows(spec.max_tokens, spec.overlap, spec.windows.most)
+        special = backbone.tokenizer.special_tokens
+        least = special + spec.overlap + 1
+        if spec.max_tokens < least:
+            raise UsageError(
+                "a window holds no token that its neighbour does not hold",
+                where="model.max_tokens",
+                received=f"{spec.max_tokens}, with {special} special tokens and an overlap of {spec.overlap}",
+                expected=f"at least {least}",
+                next_step=f"--set model.max_tokens={max(least, 32)}",
+            )
     return Reader(task, backbone.tokenizer, spec.max_tokens, sizing, spec.prompts, tail=tail, windows=windows)
 
 

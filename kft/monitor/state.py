@@ -59,7 +59,7 @@ class State:
         watch: All that came.
         counted: Which rows that were.
         calls: That counted rows.
-        posted: The id of the alarm that was posted last; empty: none was.
+        posted: A hash of the alarm that was posted last and of its address; empty: none was.
     """
 
     bound: Bound

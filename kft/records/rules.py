@@ -146,7 +146,7 @@ class LabelThresholds:
         alone: Which labels have one of their own; the others are too rare, or none of their own does what is asked.
         positives: Examples with each label that it was chosen by.
         n: Examples that all were chosen by.
-        why: Why ``shared`` is one half after all; empty where it is not.
+        why: What could not be had: why ``shared`` is one half, and how many labels are all but never said.
     """
 
     by: str

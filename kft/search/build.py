@@ -119,7 +119,13 @@ def build_index(wanted: Wanted, shipped: Shipped, dest: Path, tick: Tick = lambd
         if not wanted.skip_unusable:
             refuse_unusable(left_out, wanted.documents.where)
         if not contents.ids:
-            raise DataError("no document can be used", where=wanted.documents.where, expected="at least one with text")
+            raise DataError(
+                "no document can be used",
+                where=wanted.documents.where,
+                received=f"{left_out[0].document}: {left_out[0].why}" if left_out else "no document",
+                expected="at least one with text",
+                next_step="mend the documents, or name another folder or table",
+            )
         old = None if before is None else Contents(dest / before.folder)
         changes = _changes(old, contents)
         _refuse_many(wanted, changes, old)

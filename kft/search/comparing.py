@@ -222,14 +222,14 @@ def _fit(given: Compared, name: str, made: Mapping[str, Found]) -> Found:
 
 
 def _by_words() -> Callable[[Sequence[str], Corpus], np.ndarray]:
-    known: dict[int, Words] = {}
+    known: dict[int, tuple[Corpus, Words]] = {}  # the corpus too: an object that is gone leaves its id to another
 
     def alike(queries: Sequence[str], corpus: Corpus) -> np.ndarray:
         if id(corpus) not in known:
             with tempfile.TemporaryDirectory(prefix="kft-words-") as folder:
                 save_words(index_words(corpus.texts), Path(folder))
-                known[id(corpus)] = load_words(Path(folder))
-        return known[id(corpus)].shares(queries)
+                known[id(corpus)] = corpus, load_words(Path(folder))
+        return known[id(corpus)][1].shares(queries)
 
     return alike
 

@@ -58,6 +58,8 @@ class Known:
         """Takes a block of an unfinished build in, by its place on the disk; a damaged one is removed."""
         try:
             block = np.load(path, mmap_mode="r", allow_pickle=False)
+            if not np.allclose(np.linalg.norm(block["vector"].astype(np.float32), axis=1), 1, atol=1e-2):
+                raise ValueError("vectors that are not of length one")
             self.add(block["key"], block["vector"])
         except (ValueError, IndexError, EOFError, OSError):
             path.unlink(missing_ok=True)

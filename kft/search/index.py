@@ -106,8 +106,9 @@ class Index:
         abstain = None
         if promise is not None and promise.threshold is not None:
             abstain = bool(scores[places[0]] < promise.threshold)
-        tokens = len(self.shipped.tokenizer.encode(query).ids)
-        return Answer(query, abstain, results, max(0, tokens - self.shipped.about.reader.max_tokens))
+        reader = self.shipped.about.reader
+        tokens = len(self.shipped.tokenizer.encode(reader.query + query).ids)
+        return Answer(query, abstain, results, max(0, tokens - reader.max_tokens))
 
     def find(self, queries: Sequence[str]) -> Iterator[Found]:
         """Yields what is near each query."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from kft.data.corpus import Corpus, corpus_of_labels, read_corpus
+from kft.data.corpus import NEGATIVES, Corpus, corpus_of_labels, read_corpus
 from kft.data.examples import Examples, RejectedRow
 from kft.data.parts import Locate, name_parts, open_source, read_tables
 from kft.data.tables import Rows, refuse_rejected
@@ -39,9 +39,21 @@ class Answered:
 def answer_others(
     examples: Examples, key: str, spec: DataSpec, task: Task, base: Path, locate: Locate
 ) -> tuple[Examples, Corpus]:
-    """Returns other queries than a run's own, each once, and the run's documents; see ``find_answers``."""
-    parts = () if spec.documents is None else open_source(spec.documents, base, locate)
-    tables = read_tables(parts, name_parts(parts), spec, task=task, base=base) if parts else ()
+    """Returns other queries than a run's own, each once, and the run's documents; see ``find_answers``.
+
+    Raises:
+        DataError: Documents stand in no table, so that these queries would be ranked among their own alone.
+    """
+    if spec.documents is None:
+        raise DataError(
+            "other queries are ranked among the documents of data.documents, and the run has none",
+            where=key,
+            received=f"{len(examples):,} rows whose label column holds the documents themselves",
+            expected="a run whose data.documents names a table of all documents",
+            next_step="write the documents into a table (id, text), name it in data.documents, and train again",
+        )
+    parts = open_source(spec.documents, base, locate)
+    tables = read_tables(parts, name_parts(parts), spec, task=task, base=base)
     found = find_answers({key: examples}, tables, spec)
     return found.parts[key], found.corpus
 
@@ -61,28 +73,33 @@ def find_answers(parts: Mapping[str, Examples], tables: tuple[Rows, ...], spec: 
     refuse_rejected(rejected, spec)
     made = {}
     for key, part in parts.items():
-        joined = _each_once(part)
+        joined = _each_once(part, spec.negative)
         _require_known(joined, corpus, key, spec)
         made[key] = replace(joined, groups=_grouped(joined, corpus, key))
     return Answered(made, corpus, rejected)
 
 
-def _each_once(part: Examples) -> Examples:
-    """Returns each query once, in the place of its first row, with the documents of all its rows."""
+def _each_once(part: Examples, negative: str | None) -> Examples:
+    """Returns each query once, in the place of its first row, with the documents and the negatives of all its rows."""
     assert part.labels is not None  # only labelled rows are read
     first: dict[str, int] = {}
     named: dict[int, dict[str, None]] = {}
     for row, (query, label) in enumerate(zip(part.inputs, part.labels, strict=True)):
         named.setdefault(first.setdefault(query, row), {}).update(dict.fromkeys(label))
     kept = part.take(np.array(list(named), np.int64))
+    if negative is not None and negative in part.columns:
+        apart: dict[str, dict[str, None]] = {query: {} for query in first}
+        for query, name in zip(part.inputs, part.columns[negative], strict=True):
+            apart[query] |= {name: None} if name else {}
+        others = {name: values for name, values in kept.columns.items() if name != negative}
+        kept = replace(kept, columns={**others, NEGATIVES: as_objects([tuple(each) for each in apart.values()])})
     return replace(kept, labels=as_objects([tuple(each) for each in named.values()]), notes=part.notes)
 
 
 def _require_known(part: Examples, corpus: Corpus, key: str, spec: DataSpec) -> None:
     assert part.labels is not None
     named = [(name, row) for row, label in zip(part.ids, part.labels, strict=True) for name in label]
-    apart = part.columns.get(spec.negative or "", np.full(len(part), "", object))
-    named += [(name, row) for name, row in zip(apart, part.ids, strict=True) if name]
+    named += [(name, row) for row, names in zip(part.ids, _apart(part), strict=True) for name in names]
     lost = [f"{name[:60]!r} ({row})" for name, row in named if name not in corpus.places]
     if lost:
         raise DataError(
@@ -111,8 +128,18 @@ def _grouped(part: Examples, corpus: Corpus, key: str) -> np.ndarray | None:
     return as_objects([f"{key}:{part.ids[row]}" for row in joined])
 
 
+def _apart(part: Examples) -> Sequence[tuple[str, ...]]:
+    """Returns the documents that each query's rows name as no answer."""
+    return part.columns.get(NEGATIVES, [()] * len(part))  # type: ignore[return-value]
+
+
 def learnable(corpus: Corpus, parts: Mapping[str, Examples]) -> Corpus:
-    """Returns the documents that selection may see: all but those that answer queries of test alone."""
-    known = {name for key in ("train", "valid") for label in parts[key].labels for name in label}  # type: ignore[union-attr]
-    sealed = {name for label in parts["test"].labels for name in label} - known  # type: ignore[union-attr]
-    return corpus.take(np.array([row for row, name in enumerate(corpus.ids) if name not in sealed], np.int64))
+    """Returns the documents that selection may see: all but those that only test names, and copies of their texts."""
+
+    def keys(*splits: str) -> set[int]:
+        named = [name for key in splits for label in parts[key].labels for name in label]  # type: ignore[union-attr]
+        named += [name for key in splits for names in _apart(parts[key]) for name in names]
+        return set(corpus.keys_of(named).tolist())
+
+    sealed = keys("test") - keys("train", "valid")
+    return corpus.take(np.array([row for row, key in enumerate(corpus.keys) if key not in sealed], np.int64))

@@ -111,8 +111,8 @@ def measure_agreement(
     """
     both = [_both(kind, case, answers) for case in cases]
     truth, said = (kind.judging.truth([pair[side] for pair in both], space) for side in (0, 1))
-    inputs = list(dict.fromkeys(case.given for case in cases))
-    codes = np.array([inputs.index(case.given) for case in cases])
+    places: dict[Input, int] = {}
+    codes = np.array([places.setdefault(case.given, len(places)) for case in cases])
     return estimate(kind.judging.main, truth, said, groups=codes)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -49,13 +50,23 @@ class Perturbation:
             >>> polite.shift("It broke.", "Hello, It broke."), polite.shift("It broke.", "It snapped.")
             (7, None)
         """
-        if self.keeps == "places" and len(before) == len(after):
+        if self.keeps == "places" and len(before) == len(after) and _stay(before) and _stay(after):
             return 0
         if self.keeps == "start" and after.startswith(before.rstrip().rstrip(".!?")):
             return 0
         if self.keeps == "end" and after.endswith(before.lstrip()):
             return len(after) - len(before)
         return None
+
+
+def _stay(text: str) -> bool:
+    """Whether each character stays one character without its accent, and in capitals and small letters."""
+
+    def bare(mark: str) -> str:
+        parts = unicodedata.normalize("NFKD", mark)
+        return unicodedata.normalize("NFC", "".join(part for part in parts if not unicodedata.combining(part)))
+
+    return all(len(bare(mark)) == len(mark.upper()) == len(mark.lower()) == 1 for mark in set(text))
 
 
 PERTURBATIONS: Registry[Perturbation] = Registry("change", next_step="docs/evaluation.md lists them")

@@ -102,7 +102,9 @@ def _filled_in(spec: RecipeSpec) -> RecipeSpec:
         "best": spec.train.best or f"valid_{TASKS.get(spec.task).kind.judging.main.name}",
         "prefer": spec.train.prefer or ("best" if named else "cheaper"),
     }
-    if spec.train.gradient_accumulation == 1 and all(phase.trains_head for phase in spec.train.phases or ()):
+    if "gradient_accumulation" not in spec.train.model_fields_set and all(
+        phase.trains_head for phase in spec.train.phases or ()
+    ):
         filled["gradient_accumulation"] = _parts(spec)
     return spec.model_copy(update={"train": spec.train.model_copy(update=filled)})
 

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kft.data.corpus import Corpus
+from kft.data.corpus import NEGATIVES, Corpus
 from kft.data.examples import Examples
 from kft.errors import ModelError, RecipeError
 from kft.features.boundary import split_at_boundary
@@ -211,7 +211,7 @@ def _read_pairs(spec: RecipeSpec, split: Selection, backbone: Backbone, progress
         return reader.of_documents().read([corpus.texts[key] for key in keys])
 
     asked = spec.train.pairs
-    negatives = _negatives(split, corpus, chosen, spec.data.negative)
+    negatives = _negatives(split, corpus, chosen)
     if asked.hard_negatives:
         keys = np.unique(corpus.keys)
         sources = {"queries": queries.source, "documents": documents(keys).source}
@@ -242,13 +242,14 @@ def _read_pairs(spec: RecipeSpec, split: Selection, backbone: Backbone, progress
     )
 
 
-def _negatives(split: Selection, corpus: Corpus, chosen: Chosen, column: str | None) -> np.ndarray:
-    """Returns ``int64[pairs, 0 or 1]``: keys of the documents that the data's own column names; -1 for none."""
-    named = None if column is None else split.train.columns[column]
-    if named is None:
-        return np.zeros((len(chosen.pairs), 0), np.int64)
-    keys = np.array([corpus.keys[corpus.places[name]] if name in corpus.places else -1 for name in named], np.int64)
-    return keys[chosen.queries][:, None]
+def _negatives(split: Selection, corpus: Corpus, chosen: Chosen) -> np.ndarray:
+    """Returns ``int64[pairs, most of a query]``: keys of the documents that the data's own column names; -1: none."""
+    named = split.train.columns.get(NEGATIVES, [()] * len(split.train))
+    keys = np.full((len(named), max(map(len, named), default=0)), -1, np.int64)
+    for row, names in enumerate(named):
+        known = corpus.keys_of(name for name in names if name in corpus.places)
+        keys[row, : len(known)] = known
+    return keys[chosen.queries]
 
 
 def require_label(spec: ThresholdSpec | None, labels: Sequence[str]) -> None:

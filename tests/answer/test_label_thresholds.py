@@ -133,3 +133,14 @@ def test_recipes_say_it_in_short_and_other_tasks_refuse_it(tmp_path):
             spec(wrong)
     with pytest.raises(Exception, match="only for text-multi-label, image-multi-label; the task is"):
         spec("f1", "text-regression")
+
+
+def test_a_label_that_reaches_the_precision_nowhere_is_not_said_for_what_others_reach():
+    rng = np.random.default_rng(0)
+    easy = (rng.random(500) < 0.5).astype(np.float32)
+    noise = (rng.random(500) < 0.1).astype(np.float32)
+    answers = np.stack([np.where(easy > 0, 0.95, 0.05), rng.random(500)], axis=1)
+    found = choose_thresholds(PRECISE, np.stack([easy, noise], axis=1), answers)
+    assert noise.sum() >= FEWEST and found.alone == (True, False)
+    assert not found.said(answers)[:, 1].any() and found.said(answers)[:, 0].sum() == easy.sum()
+    assert found.why == "1 of 2 labels reach that precision nowhere: they are said from 0.999999 on"

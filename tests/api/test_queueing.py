@@ -114,6 +114,9 @@ def test_the_file_alone_stands_for_all_rows_and_is_not_counted(artifact, labelle
     assert found.accuracy.labels == 150 and found.accuracy.low <= right <= found.accuracy.high
     with pytest.raises(DataError, match="they are no sample of what is asked"):
         kft.monitor(artifact, path)
+    with pytest.raises(UsageError, match="there is no alarm to tell of") as error:
+        kft.monitor(artifact, path, labels="label", output=tmp_path / "page")
+    assert "--output" in str(error.value) and "--webhook" not in str(error.value)
 
 
 def test_the_file_alone_is_used_whole_also_where_all_its_times_were_counted(artifact, labelled, tmp_path):

@@ -40,7 +40,7 @@ def test_page_figures_and_one_post(tmp_path, receiver):
     assert json.loads((tmp_path / "watch" / "monitor.json").read_text())["drift"] is True
     assert "kft_monitor_drift" in (tmp_path / "kft.prom").read_text()
     (body,) = receiver.bodies
-    assert len(body["alarms"]) == 3 and posted == body["id"]
+    assert len(body["alarms"]) == 3 and posted and "secret" not in posted
 
 
 def test_the_same_alarm_is_posted_once_and_one_that_was_not_taken_again(receiver):
@@ -49,11 +49,14 @@ def test_the_same_alarm_is_posted_once_and_one_that_was_not_taken_again(receiver
     _, posted = tell(result, told, LABELS)
     assert posted == ""
     receiver.code = 200
-    for _ in range(3):
-        _, posted = tell(result, told, LABELS, posted)
-    assert len(receiver.bodies) == 2 and posted == receiver.bodies[0]["id"]
-    tell(watched(version="4"), told, LABELS, posted)
+    _, posted = tell(result, told, LABELS, posted)
+    said, again = tell(result, told, LABELS, posted)
+    assert len(receiver.bodies) == 2 and again == posted
+    assert "posted to that address before" in said.notes[-1]
+    tell(result, who_is_told(None, None, f"{receiver.url}/another"), LABELS, posted)
     assert len(receiver.bodies) == 3
+    tell(watched(version="4"), told, LABELS, posted)
+    assert len(receiver.bodies) == 4
 
 
 def test_without_an_alarm_nothing_is_posted(tmp_path, receiver):

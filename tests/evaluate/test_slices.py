@@ -168,3 +168,10 @@ def test_the_worst_slice_is_never_better_than_the_whole():
     assert worst_of(slices, CLASSES["log_loss"], 0.0) == max(
         part.metrics["log_loss"].value for part in slices if part.by != "confidence"
     )
+
+
+def test_a_hopeless_slice_of_numbers_is_named_among_many():
+    rng = np.random.default_rng(0)
+    bad = np.where(np.arange(1000) < 50, 5.0, 0.01) + rng.normal(0, 0.01, 1000)
+    chances = [weakness(bad, np.arange(1000) < 50), *[0.5] * 120]
+    assert holm(chances)[0] < 0.001

@@ -132,3 +132,11 @@ def test_a_text_that_has_moved_stands_where_it_is_said_to(text, seed):
         assert len(there) == len(body)
         if change.keeps != "places":
             assert there == body
+
+
+@pytest.mark.parametrize("text", ["\ufb01rst cafe\u0301 Paris", "\ufb01ne Zoe\u0301 in Lima"])
+def test_characters_that_take_more_or_less_room_afterwards_are_not_followed(text):
+    change = PERTURBATIONS.get("no-accents")
+    after = change.change(text, np.random.default_rng(0), "")
+    assert len(after) == len(text) and change.shift(text, after) is None
+    assert change.shift("d\u00e9j\u00e0 vu", "deja vu") == 0
