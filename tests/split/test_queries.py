@@ -47,9 +47,7 @@ def test_selection_sees_nothing_that_only_test_names_nor_a_copy_of_it():
 
 
 def test_other_queries_are_not_ranked_among_their_own_documents_alone():
-    with pytest.raises(
-        DataError, match=r"among the documents of data\.documents, and the run has none"
-    ) as error:
+    with pytest.raises(DataError, match=r"among the documents of data\.documents, and the run has none") as error:
         answer_others(
             queries([("q", "a", "")]), "new.csv", SPEC, TASKS.get("text-embedding"), Path(), lambda source, base: base
         )
