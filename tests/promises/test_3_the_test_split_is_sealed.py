@@ -60,7 +60,9 @@ def test_what_trains_and_chooses_is_given_no_test_rows_by_type(tiny_folder, tmp_
         get_type_hints(Grounds, {**vars(grounds), "Progress": object}),
     ]
     assert [each["split"] for each in hints] == [Selection] * 3
-    assert {each.name for each in fields(Selection)} == {"train", "valid", "kind", "space", "unlabelled", "copies"}
+    # The corpus is without what only test names: tests/split/test_queries.py.
+    known = {"train", "valid", "kind", "space", "unlabelled", "copies", "corpus"}
+    assert {each.name for each in fields(Selection)} == known
     split = split_of(kft.load_recipe(tiny.recipe(tmp_path, tiny_folder, rows=60)), None)
     seen = {identifier for part in (split.train, split.valid) for identifier in part.ids}
     given = split.without_test()
