@@ -16,8 +16,6 @@ from kft.recipe.schema import DataSpec
 from kft.tasks.cells import as_objects, as_text
 
 ID, TEXT = "id", "text"
-NEGATIVES = "\0negatives"
-"""Where queries hold the documents that do not answer them, a tuple each: no column of a table has this name."""
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,7 @@ class Examples:
         columns: Other columns that the recipe names (``data.slices``, ``data.sensitive``), each ``str[n]``.
         notes: What was guessed in reading them, one sentence each; printed, and a finding of ``kft check``.
         shares: What each label says of each class; None where labels are not soft.
+        negatives: ``object[n]``: of queries the documents that do not answer each, a tuple; None where none are named.
 
     Example:
         >>> examples = Examples(np.array(["a", "b"]), ["one", "two"], np.array(["x", "y"]), None)
@@ -93,6 +94,7 @@ class Examples:
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     shares: Shares | None = None
+    negatives: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -105,6 +107,7 @@ class Examples:
             groups=None if self.groups is None else self.groups[indices],
             columns={name: values[indices] for name, values in self.columns.items()},
             shares=None if self.shares is None else self.shares.take(indices),
+            negatives=None if self.negatives is None else self.negatives[indices],
         )
 
     @classmethod
@@ -120,6 +123,7 @@ class Examples:
         """
         labels = [part.labels for part in parts if part.labels is not None]
         groups = [part.groups for part in parts if part.groups is not None]
+        negatives = [part.negatives for part in parts if part.negatives is not None]
         return cls(
             ids=np.concatenate([part.ids for part in parts]),
             inputs=[given for part in parts for given in part.inputs],
@@ -128,6 +132,7 @@ class Examples:
             columns={name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns},
             notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
             shares=_joined_shares(parts) if len(labels) == len(parts) else None,
+            negatives=np.concatenate(negatives) if len(negatives) == len(parts) else None,
         )
 
 

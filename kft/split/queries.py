@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kft.data.corpus import NEGATIVES, Corpus, corpus_of_labels, read_corpus
+from kft.data.corpus import Corpus, corpus_of_labels, read_corpus
 from kft.data.examples import Examples, RejectedRow
 from kft.data.parts import Locate, name_parts, open_source, read_tables
 from kft.data.tables import Rows, refuse_rejected
@@ -91,8 +91,8 @@ def _each_once(part: Examples, negative: str | None) -> Examples:
         apart: dict[str, dict[str, None]] = {query: {} for query in first}
         for query, name in zip(part.inputs, part.columns[negative], strict=True):
             apart[query] |= {name: None} if name else {}
-        others = {name: values for name, values in kept.columns.items() if name != negative}
-        kept = replace(kept, columns={**others, NEGATIVES: as_objects([tuple(each) for each in apart.values()])})
+        others = {name: values for name, values in kept.columns.items() if name != negative}  # no slices by documents
+        kept = replace(kept, columns=others, negatives=as_objects([tuple(each) for each in apart.values()]))
     return replace(kept, labels=as_objects([tuple(each) for each in named.values()]), notes=part.notes)
 
 
@@ -130,7 +130,7 @@ def _grouped(part: Examples, corpus: Corpus, key: str) -> np.ndarray | None:
 
 def _apart(part: Examples) -> Sequence[tuple[str, ...]]:
     """Returns the documents that each query's rows name as no answer."""
-    return part.columns.get(NEGATIVES, [()] * len(part))  # type: ignore[return-value]
+    return [()] * len(part) if part.negatives is None else part.negatives.tolist()
 
 
 def learnable(corpus: Corpus, parts: Mapping[str, Examples]) -> Corpus:

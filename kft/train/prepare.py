@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kft.data.corpus import NEGATIVES, Corpus
+from kft.data.corpus import Corpus
 from kft.data.examples import Examples
 from kft.errors import ModelError, RecipeError
 from kft.features.boundary import split_at_boundary
@@ -244,7 +244,7 @@ def _read_pairs(spec: RecipeSpec, split: Selection, backbone: Backbone, progress
 
 def _negatives(split: Selection, corpus: Corpus, chosen: Chosen) -> np.ndarray:
     """Returns ``int64[pairs, most of a query]``: keys of the documents that the data's own column names; -1: none."""
-    named = split.train.columns.get(NEGATIVES, [()] * len(split.train))
+    named = [()] * len(split.train) if split.train.negatives is None else split.train.negatives
     keys = np.full((len(named), max(map(len, named), default=0)), -1, np.int64)
     for row, names in enumerate(named):
         known = corpus.keys_of(name for name in names if name in corpus.places)

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from kft.data.corpus import NEGATIVES, Corpus
+from kft.data.corpus import Corpus
 from kft.data.examples import Examples
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
@@ -28,7 +29,9 @@ def test_a_query_keeps_the_negatives_of_all_its_rows():
     train = queries([("q", "a", "n1"), ("q", "b", "n2"), ("other", "c", ""), ("q", "b", "n1")])
     part = find_answers({"train": train}, (), SPEC).parts["train"]
     assert part.inputs == ["q", "other"] and list(part.labels) == [("a", "b"), ("c",)]
-    assert list(part.columns[NEGATIVES]) == [("n1", "n2"), ()] and "wrong" not in part.columns
+    assert list(part.negatives) == [("n1", "n2"), ()] and "wrong" not in part.columns
+    assert list(part.take(np.array([1, 0])).negatives) == [(), ("n1", "n2")]
+    assert list(Examples.concatenate([part, part]).negatives) == [("n1", "n2"), ()] * 2
 
 
 def test_selection_sees_nothing_that_only_test_names_nor_a_copy_of_it():
