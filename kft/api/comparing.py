@@ -92,7 +92,7 @@ def compare(
     Args:
         recipe: From ``load_recipe``, or what that takes.
         data: As for ``train``.
-        approaches: Names out of ``majority linear prompting retrieval probe blend lora top full scratch``; default: all
+        approaches: Names out of ``majority linear names retrieval probe blend lora top full scratch``; default: all
             but those that are hopeless by rule, see ``run_approaches``. Of text-embedding: out of ``bm25 frozen hybrid
             head lora top full``.
         run: A new folder; default ``runs/<recipe name>-compare-<n>``.

@@ -23,7 +23,7 @@ WIDTHS = (10, None, 14, 16, 14, 9, 14)
 NEXT = {
     "majority": "kft check {recipe}",
     "linear": "scikit-learn's TfidfVectorizer and LogisticRegression, with C as in compare.json (docs/compare.md)",
-    "prompting": "label some examples where it is wrong, then run kft compare again",
+    "names": "label some examples where it is wrong, then run kft compare again",
     "retrieval": "label more examples, then run kft compare again: it wins where labels are few",
     "probe": "kft train {recipe} --set 'train.phases=[{{name: probe, unfreeze: none, solver: lbfgs}}]'",
     "blend": "kft train {recipe} --set 'train.phases=[{{name: blend, unfreeze: none, solver: blend}}]'",
@@ -72,7 +72,7 @@ def compare(
 ) -> int:
     """Measure whether to train from scratch, to fine-tune or only to prompt, on the data of RECIPE.
 
-    Approaches, cheapest first: majority, linear, prompting, retrieval, probe, blend, lora, top, full, scratch; for
+    Approaches, cheapest first: majority, linear, names, retrieval, probe, blend, lora, top, full, scratch; for
     text-embedding bm25, frozen, hybrid, head, lora, top, full.
     The choice is made on train and valid, out of fold by what is cheap; the test split is opened once.
     """

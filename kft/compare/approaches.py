@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kft.compare import frozen, linear, prompting, tagging, tuning
+from kft.compare import frozen, linear, names, tagging, tuning
 from kft.compare.setting import Setting
 from kft.compare.solution import Solution
 from kft.registry import Registry
@@ -64,11 +64,11 @@ for approach in (
         forgetting=NO_BACKBONE,
     ),
     Approach(
-        "prompting",
+        "names",
         "label names against the text, zero-shot",
         "no labels yet, and names that say it all",
-        prompting.fit,
-        unfit=prompting.unfit,
+        names.fit,
+        unfit=names.unfit,
     ),
     Approach(
         "retrieval",

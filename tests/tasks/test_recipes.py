@@ -40,13 +40,14 @@ SET = {
     "evaluate.threshold": {"costs": {"wrong": 10, "abstain": 1}},
     "evaluate.out_of_scope": {"keep": 0.9},
     "evaluate.label_thresholds": "f1",
+    "compare": {"shots": 4},
 }
 """Every key that some task does not obey, with a value other than its default."""
 EVERYWHERE = "time added gradient_accumulation refit"
 """What only text-embedding refuses."""
 OBEYED = {
     "text-classification": "text document long_text html redact pooling precision bins teacher unlabelled class_weight "
-    "label_smoothing suite abstain_at threshold out_of_scope",
+    "label_smoothing suite abstain_at threshold out_of_scope compare",
     "text-multi-label": "text document long_text html redact pooling precision label_separator label_thresholds suite",
     "text-pairs": "text text_pair html redact pooling precision bins teacher unlabelled class_weight label_smoothing "
     "suite abstain_at threshold out_of_scope",

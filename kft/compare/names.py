@@ -1,4 +1,4 @@
-"""Zero-shot prompting: the label's name, as a short description, against the text, by the frozen backbone alone.
+"""Zero-shot, by names: the label's name, as a short description, against the text, by the frozen backbone alone.
 
 Several descriptions a label are averaged (prompt ensembling: Radford et al., 2021). Labelled examples serve only for
 the temperature.
