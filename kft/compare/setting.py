@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -76,11 +75,13 @@ class Setting:
         spec: The recipe; its phases play no part.
         split: Its data; the test split is not among them.
         progress: Told what is done.
+        test_rows: How many inputs will be answered at the end: for what that costs, and nothing else of them.
     """
 
     spec: RecipeSpec
     split: Selection
     progress: Progress = field(repr=False)
+    test_rows: int = 0
     _seen: dict[int, Seen] = field(default_factory=dict, repr=False)
     _clock: dict[str, float] = field(default_factory=dict, repr=False)
 
@@ -214,6 +215,17 @@ class Setting:
 
         model = self.spec.model.model_copy(update={"weights": "pretrained"})
         return load_for(self.spec.model_copy(update={"model": model}), self.progress.note)
+
+    @cached_property
+    def language_model(self) -> Backbone | None:
+        """What is prompted: the decoder that ``compare.language_model`` names, or the backbone itself where it is one.
+
+        Raises:
+            ModelError: What is named is no decoder, or cannot be loaded.
+        """
+        from kft.compare.language_model import load_language_model
+
+        return load_language_model(self)
 
     @cached_property
     def reader(self) -> Reader:
@@ -351,18 +363,14 @@ class Setting:
             epochs: Over the training split.
             passes: 3 where all weights train (forwards; backwards to inputs, and to weights), 2 where few do.
         """
-        import tensorflow as tf
-
-        from kft.model.work import multiply_adds
+        from kft.model.work import multiply_adds, operations_a_second
 
         tokens = 1
         if not self.task.reads.files:
             sample = self.reader.read(self.train_sample.inputs).source
             tokens = int(np.mean(sample.lengths)) + 1
-        fast = tf.config.list_logical_devices("GPU") + tf.config.list_logical_devices("TPU")
-        rate = 1e13 * len(fast) if fast else 2e10 * len(os.sched_getaffinity(0))
         work = multiply_adds(self.model, tokens)
-        return 2 * passes * work * len(self.split.train) * epochs / rate / 60
+        return 2 * passes * work * len(self.split.train) * epochs / operations_a_second() / 60
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,7 @@ ALIKE = ("retrieval", "probe", "blend")
 ENOUGH = {
     "linear": "words and their neighbours are enough: a linear model needs no backbone, so do not fine-tune",
     "names": "the names of the labels are enough: no training pays, so do not fine-tune",
+    "prompting": "the right prompt is enough: a language model answers without training, so do not fine-tune",
     "retrieval": "looking up the nearest labelled examples is enough: do not fine-tune",
     "blend": "a blend of cheap models on the frozen backbone is enough: do not fine-tune",
     "probe": "a head on the frozen backbone is enough: do not fine-tune",

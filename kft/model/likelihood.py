@@ -7,6 +7,7 @@ the whole prompt by itself.
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,12 @@ if TYPE_CHECKING:
 CACHE_BYTES = 2**28
 """What the key-value caches of one batch may take."""
 ROWS = 32
-"""Prompts of one length that are computed together, at most; and positions whose logits are."""
+"""Prompts of one length that are computed together, at most."""
+POSITIONS, FEWEST = 64, 8
+"""Positions whose logits are computed together, and what they are filled up to: a product of two rows took as long as
+one of a hundred."""
+NOBODY = np.zeros(1, np.int32)
+"""The first row of a cache goes on."""
 Tick = Callable[[int], None]
 
 
@@ -112,35 +118,36 @@ class Likelihood:
         Returns:
             ``float64[prompts, words]`` of each group.
         """
-        found = [np.empty((len(group), len(words.tokens))) for group in groups]
         shared = _shared(groups)
         cache = self._begin(groups[0][0][None, :shared])[1] if shared else None
-        alone: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        first = np.cumsum([0, *map(len, groups)])
+        sums = np.zeros((first[-1], len(words.tokens)))
+        alone: dict[int, list[int]] = defaultdict(list)
+        prompts = [prompt for group in groups for prompt in group]
+        asked = _Asked(self._pick, sums)
 
-        def score(places: Sequence[tuple[int, int]], done: int, kept: Any, rows: int) -> None:
-            for start in range(0, len(places), rows):
-                part = places[start : start + rows]
-                rest = np.stack([groups[group][row][done:] for group, row in part])
-                scores = self._words(rest, kept, words)
-                for (group, row), each in zip(part, scores, strict=True):
-                    found[group][row] = each
+        def score(places: Sequence[int], done: int, kept: Any) -> None:
+            most = self._rows(len(prompts[places[0]]), words)
+            for start in range(0, len(places), most):
+                part = np.array(places[start : start + most])
+                self._words(np.stack([prompts[place][done:] for place in part]), kept, words, asked, part)
                 if tick is not None:
                     tick(len(part))
 
         for number, group in enumerate(groups):
+            places = range(first[number], first[number + 1])
             own = _own(group, shared)
-            if own == shared:
-                for row, prompt in enumerate(group):
-                    alone[len(prompt)].append((number, row))
-                continue
-            kept = self._more(group[0][None, shared:own], cache)
-            lengths = np.array([len(prompt) for prompt in group])
-            for length in np.unique(lengths):
-                places = [(number, int(row)) for row in np.flatnonzero(lengths == length)]
-                score(places, own, kept, self._rows(int(length), words))
+            kept = cache if own == shared else self._step(group[0][None, shared:own], cache, NOBODY)[1]
+            by_length: dict[int, list[int]] = alone if own == shared else defaultdict(list)
+            for place in places:
+                by_length[len(prompts[place])].append(place)
+            if own != shared:
+                for length in sorted(by_length):
+                    score(by_length[length], own, kept)
         for length in sorted(alone):
-            score(alone[length], shared, cache, self._rows(length, words))
-        return found
+            score(alone[length], shared, cache)
+        asked.settle()
+        return [sums[start:stop] for start, stop in itertools.pairwise(first)]
 
     def _rows(self, tokens: int, words: Words) -> int:
         """How many prompts of a length go together."""
@@ -153,11 +160,18 @@ class Likelihood:
         _, cache = self._begin(np.zeros((1, 1), np.int32))
         return sum(int(np.prod(each.shape)) * each.dtype.size for each in _flat(cache))
 
-    def _words(self, rest: np.ndarray, cache: Any, words: Words) -> np.ndarray:
-        """Returns ``float64[rows, words]`` after what is left of some prompts of one length."""
+    def _words(self, rest: np.ndarray, cache: Any, words: Words, asked: _Asked, prompts: np.ndarray) -> None:
+        """Asks for each token of each word after what is left of some prompts of one length.
+
+        Args:
+            rest: ``int32[rows, tokens]``.
+            cache: Of what stands before.
+            words: The words.
+            asked: Told what to look up after which hidden states.
+            prompts: ``int[rows]``: which prompts these are.
+        """
         rows = len(rest)
         hidden, cache = self._step(rest, cache, np.zeros(rows, np.int32))
-        scores = np.zeros((rows, len(words.tokens)))
         before: tuple[tuple[int, ...], ...] = ()
         for depth, nodes in enumerate(words.levels):
             if depth:
@@ -167,44 +181,18 @@ class Likelihood:
                 base = np.arange(rows, dtype=np.int32)[:, None] * len(before)
                 hidden, cache = self._step(np.tile(last, rows)[:, None], cache, (base + parents).reshape(-1))
             place = {node: number for number, node in enumerate(nodes)}
-            asked = [index for index, word in enumerate(words.tokens) if len(word) > depth]
-            at = np.array([place[words.tokens[index][:depth]] for index in asked])
-            token = np.array([words.tokens[index][depth] for index in asked], np.int32)
-            found = self._log_probabilities(hidden, rows, len(nodes), at, token)
-            scores[:, asked] += found
+            going = [index for index, word in enumerate(words.tokens) if len(word) > depth]
+            at = np.array([place[words.tokens[index][:depth]] for index in going])
+            token = np.array([words.tokens[index][depth] for index in going])
+            after = (np.arange(rows)[:, None] * len(nodes) + at).reshape(-1)
+            asked.add(hidden, after, np.tile(token, rows), np.repeat(prompts, len(going)), np.tile(going, rows))
             before = nodes
-        return scores
-
-    def _log_probabilities(self, hidden: Any, rows: int, nodes: int, at: np.ndarray, token: np.ndarray) -> np.ndarray:
-        """Returns ``float64[rows, asked]``: of a token after a node, for each row.
-
-        Args:
-            hidden: ``float[rows * nodes, width]``.
-            rows: How many prompts.
-            nodes: How many beginnings of words after each.
-            at: ``int[asked]``: after which of them.
-            token: ``int[asked]``: which token.
-        """
-        import tensorflow as tf
-
-        found = np.empty((rows, len(at)))
-        step = max(1, ROWS // nodes)
-        for start in range(0, rows, step):
-            count = min(step, rows - start)
-            places = (np.arange(count)[:, None] * nodes + at).reshape(-1).astype(np.int32)
-            pairs = np.stack([places, np.tile(token, count)], axis=1)
-            part = hidden[start * nodes : (start + count) * nodes]
-            found[start : start + count] = self._pick(part, tf.constant(pairs)).numpy().reshape(count, -1)
-        return found
 
     def _step(self, tokens: np.ndarray, cache: Any, parents: np.ndarray) -> tuple[Any, Any]:
         """Returns ``float[n, width]`` after the last of more tokens, and the cache that holds them too."""
         if cache is None:
             return self._begin(tokens)
         return self._on(tokens, cache, parents)
-
-    def _more(self, tokens: np.ndarray, cache: Any) -> Any:
-        return self._step(tokens, cache, np.zeros(len(tokens), np.int32))[1]
 
     @cached_property
     def _lm(self) -> Any:
@@ -279,6 +267,44 @@ class Likelihood:
             return tf.gather_nd(logits, pairs) - tf.gather(total, pairs[:, 0])
 
         return pick
+
+
+class _Asked:
+    """Tokens whose log-probability is asked for, until there are hidden states enough for one product.
+
+    A product with the matrix of a large vocabulary takes as long for one hidden state as for dozens.
+
+    Args:
+        pick: From hidden states and pairs of place and token to log-probabilities.
+        sums: ``float64[prompts, words]``: what is found is added here.
+    """
+
+    def __init__(self, pick: Any, sums: np.ndarray) -> None:
+        self.pick, self.sums = pick, sums
+        self.hidden: list[np.ndarray] = []
+        self.pairs: list[np.ndarray] = []
+        self.count = 0
+
+    def add(self, hidden: Any, after: np.ndarray, token: np.ndarray, prompt: np.ndarray, word: np.ndarray) -> None:
+        """Asks for tokens after hidden states: ``after`` says which, ``prompt`` and ``word`` where the sum stands."""
+        self.pairs.append(np.stack([after + self.count, token, prompt, word], axis=1))
+        self.hidden.append(np.asarray(hidden))
+        self.count += len(self.hidden[-1])
+        if self.count >= POSITIONS:
+            self.settle()
+
+    def settle(self) -> None:
+        """Looks up what is still asked for."""
+        if not self.count:
+            return
+        hidden, pairs = np.concatenate(self.hidden), np.concatenate(self.pairs)
+        for start in range(0, len(hidden), POSITIONS):
+            part = hidden[start : start + POSITIONS]
+            own = pairs[(pairs[:, 0] >= start) & (pairs[:, 0] < start + len(part))]
+            part = np.pad(part, [(0, -len(part) % FEWEST), (0, 0)])
+            found = self.pick(part, (own[:, :2] - [start, 0]).astype(np.int32)).numpy()
+            np.add.at(self.sums, (own[:, 2], own[:, 3]), found)
+        self.hidden, self.pairs, self.count = [], [], 0
 
 
 def _flat(cache: Any) -> list[Any]:

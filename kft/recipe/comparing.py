@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from kft.recipe.spec import Spec
 from kft.recipe.values import Name
@@ -12,29 +12,40 @@ from kft.recipe.values import Name
 TEXT, LABEL, LABELS = "{text}", "{label}", "{labels}"
 
 
+def _line_alone(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+Lines = Annotated[tuple[Annotated[str, Field(max_length=2000)], ...], BeforeValidator(_line_alone)]
+
+
 class TemplateSpec(Spec):
-    """How a text and its label stand in a prompt."""
+    """How a text and its label stand in a prompt, line by line; an empty line parts one example from the next."""
 
     name: Name
-    instruction: str = Field(
-        "", max_length=4000, description="stands once, before the examples; {labels}: the words of all labels"
+    instruction: Lines = Field(
+        (), max_length=50, description="lines that stand once, before the examples; {labels}: the words of all labels"
     )
-    example: str = Field(max_length=2000, description="a labelled text: {text}, and {label} at its end")
-    between: str = Field("\n\n", max_length=100, description="what parts examples")
+    example: Lines = Field(max_length=50, description="lines of a labelled text: {text}, and {label} at their end")
 
     @model_validator(mode="after")
     def _fits(self) -> TemplateSpec:
-        before, label, behind = self.example.partition(LABEL)
+        before, label, behind = "\n".join(self.example).partition(LABEL)
         if not label or behind or before.count(TEXT) != 1 or not before.split(TEXT)[1].strip():
             raise ValueError("an example with {text} once, some words or a sign, and {label} at the end")
-        if TEXT in self.instruction or LABEL in self.instruction:
+        if any(mark in line for line in self.instruction for mark in (TEXT, LABEL)):
             raise ValueError("an instruction without {text} and {label}, which belong to the example")
         return self
 
     @property
+    def head(self) -> str:
+        """What stands before a text."""
+        return "\n".join(self.example).split(TEXT)[0]
+
+    @property
     def tail(self) -> str:
         """What stands between a text and its label, without the space before the label."""
-        return self.example.removesuffix(LABEL).split(TEXT)[1].rstrip(" ")
+        return "\n".join(self.example).removesuffix(LABEL).split(TEXT)[1].rstrip(" ")
 
 
 class CompareSpec(Spec):

@@ -91,8 +91,10 @@ class Recipe:
         return [f"{key}: {then.get(key)} then, {now.get(key)} now" for key in keys]
 
     def comparable(self) -> dict[str, Any]:
-        """Returns the values that decide a result, by dotted key: where checkpoints go, what may ship and
-        what a comparison asks of a language model do not."""
+        """Returns the values that decide a result, by dotted key.
+
+        Where checkpoints go, what may ship and how a comparison prompts do not.
+        """
         flat = _flat(self._resolved()) | WITHOUT_EFFECT
         return {
             key: value

@@ -14,7 +14,17 @@ from kft.recipe.schema import DataSpec
 from kft.tasks.cells import as_text, kind_problem
 from kft.tasks.decimals import as_number, comma_notes, number_problem, require_one_comma
 from kft.tasks.decode import in_units
-from kft.tasks.task import OTHERS, AnswerKind, AnswerSpace, Judging, LabelColumn, Labelling, Learning, Objective, Offsets
+from kft.tasks.task import (
+    OTHERS,
+    AnswerKind,
+    AnswerSpace,
+    Judging,
+    LabelColumn,
+    Labelling,
+    Learning,
+    Objective,
+    Offsets,
+)
 
 STRATA = 10
 
