@@ -14,6 +14,7 @@ from kft.answer.decide import Decisions
 from kft.answer.fitted import FITS, Fitted, Judged, is_fitted, write_fitted
 from kft.answer.load import Answering, Run, load_artifact
 from kft.api.ranking import Asked, rank_queries
+from kft.api.responding import respond
 from kft.data.corpus import Corpus
 from kft.data.examples import Columns, Examples
 from kft.evaluate.apart import Chosen, chosen_by
@@ -260,7 +261,12 @@ def _score(
     progress.note(f"\nscoring    {len(examples):,} examples of {name}")
     best, receipt, spec = answering.best, answering.receipt, answering.spec
     suite = suite_of(answering.recipe) if spec.evaluate.suite else None
-    raw = rank_queries(answering, asked) if best.kind.searches else _answer(answering, examples)
+    if best.kind.searches:
+        raw = rank_queries(answering, asked)
+    elif best.kind.writes:
+        raw = respond(answering, asked, progress)
+    else:
+        raw = _answer(answering, examples)
     given = calibrated(raw, best.decisions, None if answering.probe is None else answering.probe.decisions)
     if linear is not None:
         given = replace(given, linear=linear(examples.inputs))
