@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import kft
-from kft.errors import DataError, SuiteError, UsageError
+from kft.errors import DataError, RunError, SuiteError, UsageError
 from tests import embedded
 
 
@@ -54,6 +54,37 @@ def test_an_index_takes_the_widths_that_were_trained(shipped, folder):
     with pytest.raises(UsageError, match="vectors are not cut to that width") as caught:
         kft.index(shipped, folder / "documents.csv", folder / "other", width=16, quiet=True)
     assert "8, 32, which the model was trained for" in str(caught.value)
+
+
+def test_a_run_makes_the_same_index_as_what_it_exports(shipped, folder):
+    from kft.deploy.load import open_artifact
+
+    run = folder / "run"
+    by_run = kft.index(run, folder / "documents.csv", folder / "by-run", width=8, quiet=True)
+    said, exported = by_run.about.embedding, open_artifact(shipped).about
+    assert (said.of, said.checkpoint, said.width) == ("run", exported.checkpoint, 8)
+    by_artifact = kft.index(shipped, folder / "documents.csv", folder / "by-artifact", width=8, quiet=True)
+    assert (by_artifact.about.embedding.of, by_artifact.about.embedding.checkpoint) == ("artifact", said.checkpoint)
+    vectors = [kft.open_index(folder / dest).index.contents.vectors for dest in ("by-run", "by-artifact")]
+    np.testing.assert_allclose(*(each.astype(float) for each in vectors), atol=1e-3)
+    query = pd.read_csv(folder / "queries.csv")["query"][3]
+    found = [kft.open_index(folder / dest).search(query, k=5).results for dest in ("by-run", "by-artifact")]
+    assert [each.document for each in found[0]] == [each.document for each in found[1]]
+    assert [each.cosine for each in found[0]] == pytest.approx([each.cosine for each in found[1]], abs=2e-3)
+    again = kft.index(run, folder / "documents.csv", folder / "by-run", update=True, quiet=True)
+    assert again.computed == 0
+    with pytest.raises(RunError, match="the run is not the one that made this index"):
+        kft.index(shipped, folder / "documents.csv", folder / "by-run", update=True, quiet=True)
+
+
+@pytest.mark.parametrize("task", ["token-tagging", "text-pairs", "image-classification"])
+def test_a_run_without_vectors_of_a_text_makes_no_index(task, tmp_path):
+    from kft.search.models import require_vectors
+    from kft.tasks.registry import TASKS
+
+    with pytest.raises(UsageError, match="the run gives no vector of a text") as caught:
+        require_vectors(TASKS.get(task), tmp_path)
+    assert caught.value.received == f"task {task}"
 
 
 def test_what_commands_cannot_do_for_it_they_say(shipped, folder):
