@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -115,18 +116,26 @@ def risk_coverage(confidence: np.ndarray, right: np.ndarray) -> tuple[RiskPoint,
     return tuple(RiskPoint(float(k / n), float(errors[k - 1] / k)) for k in answered)
 
 
-def judge_scope(scope: Scope, flags: np.ndarray, right: np.ndarray, groups: Groups | None) -> ScopeResult:
+def judge_scope(
+    scope: Scope,
+    flags: np.ndarray,
+    right: np.ndarray | None,
+    groups: Groups | None,
+    answered: Mapping[str, Estimate] | None = None,
+) -> ScopeResult:
     """Measures what flagging takes away from examples that are in scope.
 
     Args:
         scope: What flagged them.
         flags: ``bool[n]``.
-        right: ``bool[n]``: whether the answers are.
+        right: ``bool[n]``: whether the answers are; None where one is more or less wrong.
         groups: Examples of one group are resampled together.
+        answered: What the answers to the others reach.
     """
     return ScopeResult(
         keep=scope.keep,
         n=scope.n,
         flagged=estimate(SHARE, flags, np.ones(len(flags), bool), groups=groups),
-        right=estimate(SHARE, flags & right, flags, groups=groups),
+        right=None if right is None else estimate(SHARE, flags & right, flags, groups=groups),
+        answered=answered,
     )

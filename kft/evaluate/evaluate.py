@@ -77,6 +77,12 @@ class Scored:
     shown: Any = None
     rivals: Mapping[str, Any] = field(default_factory=dict)
 
+    def take(self, places: np.ndarray) -> Scored:
+        """Returns some of the examples with their answers, and nothing beside."""
+        ids = [self.ids[place] for place in places]
+        groups = None if self.groups is None else self.groups[places]
+        return Scored(self.kind, self.space, ids, taken(self.truth, places), taken(self.answers, places), groups=groups)
+
     def estimates(self, answers: Any) -> dict[str, Estimate]:
         """Returns every metric of some answers to these examples; against the shares too where labels are soft."""
         judging = self.kind.judging
@@ -84,6 +90,11 @@ class Scored:
         if self.shares is not None:
             found |= estimate_all(self.shares, answers, groups=self.groups, metrics=judging.soft)
         return found
+
+
+def taken(values: Any, places: np.ndarray) -> Any:
+    """Returns some of truth or answers, whatever holds them."""
+    return values[places] if isinstance(values, np.ndarray) else [values[place] for place in places]
 
 
 @dataclass(frozen=True)
@@ -94,13 +105,11 @@ class ClassReport:
         calibration: How well the probabilities fit.
         selective: What abstention comes to.
         overfitting: The gap along training.
-        out_of_scope: What flagging foreign inputs takes away; None where that was not asked for.
     """
 
     calibration: CalibrationResult
     selective: SelectiveResult
     overfitting: OverfittingResult
-    out_of_scope: ScopeResult | None = None
 
     def gate_values(self) -> dict[str, float]:
         """Returns what a gate can ask for beside the metrics; see ``Judging.gates``."""
@@ -142,10 +151,6 @@ def report_classes(raw: Scored, given: Scored, decisions: Decisions, overfitting
         overfitting: From the run's history.
     """
     truth, answers, groups = given.truth, given.answers, given.groups
-    scope = None
-    if decisions.scope is not None:
-        foreign = decisions.foreign(answers, given.vectors)
-        scope = judge_scope(decisions.scope, foreign, answers.argmax(axis=1) == truth, groups)
     withheld = decisions.abstains(answers, given.vectors)
     return ClassReport(
         calibration=judge_calibration(
@@ -153,8 +158,27 @@ def report_classes(raw: Scored, given: Scored, decisions: Decisions, overfitting
         ),
         selective=judge_selection(truth, answers, decisions.rule, withheld, groups),
         overfitting=overfitting,
-        out_of_scope=scope,
     )
+
+
+def scope_of(given: Scored, decisions: Decisions) -> ScopeResult | None:
+    """Returns what flagging foreign inputs takes away from labelled examples; None without a scope.
+
+    Args:
+        given: The examples with the answers that are given, and their vectors.
+        decisions: How these were made.
+    """
+    if decisions.scope is None:
+        return None
+    kind, truth, answers = given.kind, given.truth, given.answers
+    flags = decisions.foreign(answers if given.shown is None else given.shown, given.vectors)
+    right = None if kind.numeric else kind.judging.main.form.right(truth, answers)
+    (kept,), others = np.nonzero(~flags), None
+    if len(kept) and not kind.one_class:
+        rest = given.take(kept)
+        main = kind.judging.main
+        others = {main.name: estimate(main, rest.truth, rest.answers, groups=rest.groups)}
+    return judge_scope(decisions.scope, flags, right, given.groups, others)
 
 
 @dataclass(frozen=True)
@@ -163,6 +187,7 @@ class Beside:
 
     Attributes:
         report: From ``report_classes``.
+        out_of_scope: From ``scope_of``.
         slices: From ``slices_of``; None where nobody asked.
         edge_cases: How the recipe's suite went.
         forgetting: From ``measure_run``.
@@ -174,6 +199,7 @@ class Beside:
     """
 
     report: ClassReport | None = None
+    out_of_scope: ScopeResult | None = None
     slices: tuple[SliceResult, ...] | None = None
     edge_cases: EdgeCaseResult | None = None
     forgetting: ForgettingResult | None = None
@@ -247,6 +273,7 @@ def score(
         gates={name: check_gate(rule, values[name]) for name, rule in gates.items()},
         slices=beside.slices,
         **(vars(report) if report else {}),
+        out_of_scope=beside.out_of_scope,
         edge_cases=beside.edge_cases,
         forgetting=beside.forgetting,
         rounding=beside.rounding,
@@ -274,8 +301,8 @@ def check_gate(rule: str, value: float | None) -> GateResult:
 
 def write_evaluation(run: RunFolder, result: EvaluateResult, scored: Scored, decisions: Decisions) -> None:
     """Writes metrics.json, predictions.csv and, where there are any, per_class.csv, confusion.csv, edge_cases.json."""
-    abstains = decisions.abstains(scored.answers, scored.vectors)
     shown = scored.answers if scored.shown is None else scored.shown
+    abstains = decisions.abstains(shown, scored.vectors)
     rows = zip(scored.ids, scored.truth, shown, abstains, strict=True)
     space = scored.space.cut_by(decisions.labels)
     write_csv(

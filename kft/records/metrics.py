@@ -210,13 +210,30 @@ class ScopeResult:
         keep: The share of in-scope examples that should not be flagged.
         n: Valid examples that the limit was fitted on.
         flagged: The share that looks foreign: what the flag costs in scope.
-        right: The share of these whose answers would have been right.
+        right: The share of these whose answers would have been right: of several labels or spans all of them. None of
+            numbers, which are more or less wrong.
+        answered: The task's first metric, by its name, over the examples that are not flagged; None of one class of
+            many, which ``selective`` speaks of.
     """
 
     keep: float
     n: int
     flagged: Estimate
-    right: Estimate
+    right: Estimate | None = absent()
+    answered: Mapping[str, Estimate] | None = absent()
+
+    @property
+    def costs(self) -> str:
+        """What is lost of the flagged examples, and what the others reach, in words.
+
+        Example:
+            >>> rate = Estimate(0.5, 0.4, 0.6)
+            >>> ScopeResult(0.95, 90, rate, answered={"mae": rate}).costs
+            'MAE of the others: 0.500 [0.400, 0.600]'
+        """
+        lost = [] if self.right is None else [f"right answers among them: {self.right}"]
+        others = [f"{metric_title(name)} of the others: {found}" for name, found in (self.answered or {}).items()]
+        return "; ".join([*lost, *others])
 
 
 @shows

@@ -11,6 +11,7 @@ import numpy as np
 
 from kft.metrics.regression import METRICS
 from kft.recipe.schema import DataSpec
+from kft.records.fields import unwritten
 from kft.tasks.cells import as_text, kind_problem
 from kft.tasks.decimals import as_number, comma_notes, number_problem, require_one_comma
 from kft.tasks.decode import in_units
@@ -25,11 +26,13 @@ class NumberPrediction:
 
     Attributes:
         value: The number, in the units of the training labels.
-        abstain: Whether the model declines to answer; always False until an abstention threshold is set.
+        abstain: Whether the model declines to answer: the input looks foreign (``evaluate.out_of_scope``).
+        why: Why it declines, in words; no part of the documented form.
     """
 
     value: float
     abstain: bool
+    why: str = unwritten("")
 
 
 def _parse(cell: object, text: object, spec: DataSpec) -> tuple[float, str]:
@@ -111,5 +114,5 @@ NUMBERS = AnswerKind(
         gates=("slices.worst.mae", "edge_cases.pass_rate"),
         as_label=lambda prediction: float(prediction.value),
     ),
-    keys=("evaluate.suite",),
+    keys=("evaluate.suite", "evaluate.out_of_scope"),
 )

@@ -78,6 +78,10 @@ class Answer(Protocol):
     def abstain(self) -> bool:
         """Whether the model declines to answer."""
 
+    @property
+    def why(self) -> str:
+        """Why it declines, in words; empty where it answers."""
+
 
 @dataclass(frozen=True, eq=False)
 class LabelColumn:

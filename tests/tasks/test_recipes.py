@@ -47,15 +47,16 @@ EVERYWHERE = "time added gradient_accumulation refit"
 OBEYED = {
     "text-classification": "text document long_text html redact pooling precision bins teacher unlabelled class_weight "
     "label_smoothing suite abstain_at threshold out_of_scope",
-    "text-multi-label": "text document long_text html redact pooling precision label_separator label_thresholds suite",
+    "text-multi-label": "text document long_text html redact pooling precision label_separator label_thresholds suite "
+    "out_of_scope",
     "text-pairs": "text text_pair html redact pooling precision bins teacher unlabelled class_weight label_smoothing "
     "suite abstain_at threshold out_of_scope",
-    "text-regression": "text document long_text html redact pooling precision suite",
+    "text-regression": "text document long_text html redact pooling precision suite out_of_scope",
     "text-embedding": "text html documents negative redact pooling prompts pairs",
-    "token-tagging": "text tags offsets precision suite",
+    "token-tagging": "text tags offsets precision suite out_of_scope",
     "image-classification": "image size pooling augment bins teacher unlabelled class_weight label_smoothing suite "
     "abstain_at threshold out_of_scope",
-    "image-multi-label": "image size pooling augment label_separator label_thresholds suite",
+    "image-multi-label": "image size pooling augment label_separator label_thresholds suite out_of_scope",
 }
 
 

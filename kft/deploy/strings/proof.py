@@ -82,8 +82,11 @@ def _figures(said: Given, labels: Sequence[str]) -> Row:
 
 SAID: dict[str, Callable[[Given], dict[str, Any]]] = {
     "class": lambda said: {"label": said["label"], "abstain": said["abstain"]},
-    "set": lambda said: {"labels": [label for label in said["labels"] if label], "abstain": False},
-    "number": lambda said: {"abstain": False},
+    "set": lambda said: {
+        "labels": [label for label in said["labels"] if label],
+        "abstain": said.get("abstain", False),
+    },
+    "number": lambda said: {"abstain": said.get("abstain", False)},
     "documents": lambda said: {"abstain": False},
 }
 """By the form of the labels: an answer as ``kft.deploy.parity`` compares it."""
