@@ -224,7 +224,7 @@ class Artifact:
         """Returns predictions from what was computed of the same inputs."""
         texts = [given if isinstance(given, str) else "" for given in inputs]
         answers = self.decisions.temperature.apply(self._judged(found))
-        space = self.space.cut_by(self.decisions.labels)
+        space = self.space.cut_by(self.decisions.labels, self.decisions.interval)
         predictions: list[Any] = [
             self.kind.judging.prediction(answer, space, text) for answer, text in zip(answers, texts, strict=True)
         ]

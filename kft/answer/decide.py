@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from kft.metrics.neighbours import cosines, unit_rows
-from kft.records.rules import LabelThresholds, Rule
+from kft.records.rules import IntervalRule, LabelThresholds, Rule
 from kft.tasks.decode import softmax
 
 SMALLEST = 1e-300
@@ -159,6 +159,8 @@ class Decisions:
         rule: When to abstain; None where nothing was asked for.
         scope: What tells foreign inputs, whose answers are withheld as well; None where that was not asked for.
         labels: From which probability on each of several labels is said; None where one half serves.
+        interval: How far from a number the right one may lie, and which answers say too little; None where that was not
+            asked for.
 
     Example:
         >>> Decisions().abstains(np.array([[0.6, 0.4]])).tolist()
@@ -169,6 +171,7 @@ class Decisions:
     rule: Rule | None = None
     scope: Scope | None = None
     labels: LabelThresholds | None = None
+    interval: IntervalRule | None = None
 
     def given(self, answers: Any) -> Any:
         """Returns answers as the metrics judge what is given: at the temperature, and with one half as the threshold.
@@ -196,7 +199,8 @@ class Decisions:
 
     def unsure(self, answers: Any) -> np.ndarray:
         """Returns ``bool[n]``: which calibrated answers the rule withholds; none without one."""
-        return np.zeros(len(answers), bool) if self.rule is None else self.rule.withholds(answers)
+        rules = [each.withholds(answers) for each in (self.rule, self.interval) if each is not None]
+        return np.logical_or.reduce(rules) if rules else np.zeros(len(answers), bool)
 
 
 NOTHING = Decisions()

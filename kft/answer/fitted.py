@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from kft.answer.calibration import fit_temperature
 from kft.answer.decide import NOTHING, UNCHANGED, Decisions, Scope, Temperature
+from kft.answer.interval import fit_interval
 from kft.answer.label_thresholds import choose_thresholds
 from kft.answer.scope import fit_scope
 from kft.answer.selective import certify, one_of_each, propose_thresholds
@@ -45,7 +46,7 @@ class Judged:
         targets: ``int[n]``; of several labels ``[n, labels]``, of numbers ``float[n]``.
         answers: The model's raw probabilities ``float[n, classes]``; of numbers ``float[n]``, of spans one list a text.
         probe: The probe's; None without one.
-        held: ``bool[n]``: what was set aside; none without ``abstain_at``.
+        held: ``bool[n]``: what was set aside; none where nothing is promised.
         groups: ``str[n]``; None where each example stands alone.
         vectors: ``float[n, width]``: what the head's last layer reads; None without ``out_of_scope``.
         known: The same of the training examples.
@@ -110,6 +111,21 @@ def fit_labels(spec: EvaluateSpec, valid: Judged, labels: Sequence[str], seed: i
     return Fitted(Decisions(scope=_scope(spec, valid, valid.answers, seed), labels=thresholds))
 
 
+def fit_numbers(spec: EvaluateSpec, valid: Judged, labels: Sequence[str], seed: int) -> Fitted:
+    """Fits scope, and an interval around each number on what was set aside; see ``fit_answers``."""
+    fitted = fit_by_distance(spec, valid, labels, seed)
+    if spec.interval is None:
+        return fitted
+    answers, targets = np.asarray(valid.answers), np.asarray(valid.targets)
+    foreign = fitted.given.foreign(answers, valid.vectors)  # not answered, so that no interval counts it
+    (places,) = np.nonzero(valid.held & ~foreign)
+    groups = None if valid.groups is None else valid.groups[places]
+    places = places[one_of_each(groups, len(places), seed)]
+    unit = "rows" if groups is None else "groups"
+    rule = fit_interval(spec.interval, answers[places], targets[places], answers[~valid.held], unit)
+    return replace(fitted, given=replace(fitted.given, interval=rule))
+
+
 def fit_by_distance(spec: EvaluateSpec, valid: Judged, labels: Sequence[str], seed: int) -> Fitted:
     """Fits scope for answers that are no probabilities of a whole input; see ``fit_answers``."""
     return Fitted(Decisions(scope=_scope(spec, valid, None, seed)))
@@ -128,7 +144,7 @@ def _scope(spec: EvaluateSpec, valid: Judged, probabilities: np.ndarray | None, 
 FITS: dict[str, Callable[[EvaluateSpec, Judged, Sequence[str], int], Fitted]] = {
     "class": fit_answers,
     "set": fit_labels,
-    "number": fit_by_distance,
+    "number": fit_numbers,
     "spans": fit_by_distance,
 }
 """By the form of the labels: what fits how answers are given; of other forms nothing is fitted."""
@@ -146,7 +162,7 @@ def is_fitted(form: str, spec: EvaluateSpec) -> bool:
 
 def asks(spec: EvaluateSpec) -> bool:
     """Whether a recipe asks for more than what every task has by itself."""
-    asked = (spec.abstain_at, spec.threshold, spec.out_of_scope)
+    asked = (spec.abstain_at, spec.threshold, spec.out_of_scope, spec.interval)
     return any(each is not None for each in asked) or spec.label_thresholds.by != "half"
 
 
@@ -191,6 +207,7 @@ def write_fitted(run: RunFolder, fitted: Fitted, checkpoint: str) -> None:
         **under_its_name(given.rule),
         scope=numbers,
         labels=given.labels,
+        interval=given.interval,
     )
     write_document(run.calibration, values)
 
@@ -211,6 +228,7 @@ def read_fitted(run: RunFolder, checkpoint: str) -> Fitted | None:
         rule=values.rule,
         scope=_read_scope(run, values.scope) if values.scope else None,
         labels=values.labels,
+        interval=values.interval,
     )
     return Fitted(given, Temperature(values.probe_temperature, values.n))
 

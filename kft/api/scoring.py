@@ -22,6 +22,7 @@ from kft.evaluate.evaluate import (
     ClassReport,
     Scored,
     calibrated,
+    interval_of,
     report_classes,
     scope_of,
     score,
@@ -207,6 +208,8 @@ def _described(decisions: Decisions) -> str:
         lines.append(f"thresholds {decisions.labels.described}")
     if decisions.scope is not None:
         lines.append(f"scope      flags what looks less familiar than {percent(decisions.scope.keep)} of valid")
+    if decisions.interval is not None:
+        lines.append(f"interval   {decisions.interval.described}")
     if decisions.rule is not None:
         lines.append(_when(decisions.rule))
     return "\n".join(lines)
@@ -278,6 +281,7 @@ def _score(
             beside,
             report=report,
             out_of_scope=scope_of(given, best.decisions),
+            interval=interval_of(given, best.decisions),
             label_thresholds=best.decisions.labels,
             slices=slices_of(given, spec.evaluate.slice_rows),
             edge_cases=None if suite is None else _run_suite(best, receipt, suite, progress),

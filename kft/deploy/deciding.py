@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 SMALLEST = 1e-12
@@ -148,6 +149,7 @@ class InUnits(Scoped):
     Args:
         mean: Of these labels.
         std: Likewise.
+        interval: ``edges``, ``reaches`` and ``widest`` of ``kft.records.rules.IntervalRule``; None without.
         scope: As of ``Scoped``.
         known: Likewise.
     """
@@ -156,14 +158,23 @@ class InUnits(Scoped):
         self,
         mean: float = 0.0,
         std: float = 1.0,
+        interval: dict[str, Any] | None = None,
         scope: dict[str, Any] | None = None,
         known: tuple[int, int] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(scope, known, {"mean": mean, "std": std}, **kwargs)
+        super().__init__(scope, known, {"mean": mean, "std": std, "interval": interval}, **kwargs)
 
     def call(self, outputs: Any, vectors: Any = None) -> dict[str, Any]:
-        return {"value": outputs[:, 0] * self.own["std"] + self.own["mean"], **self._withheld(vectors)}
+        value, interval = outputs[:, 0] * self.own["std"] + self.own["mean"], self.own["interval"]
+        if interval is None:
+            return {"value": value, **self._withheld(vectors)}
+        edges, reach = interval["edges"], ops.full_like(value, interval["reaches"][0])
+        if edges:
+            past = ops.cast(ops.expand_dims(value, -1) >= ops.convert_to_tensor(edges, "float32"), "int32")
+            reach = ops.take(ops.convert_to_tensor(interval["reaches"], "float32"), ops.sum(past, axis=-1), axis=0)
+        too_wide = 2 * reach > (np.inf if interval["widest"] is None else interval["widest"])
+        return {"value": value, "low": value - reach, "high": value + reach, **self._withheld(vectors, None, too_wide)}
 
 
 @keras.saving.register_keras_serializable(package="kft")

@@ -27,9 +27,10 @@ def answering_graph(artifact: Artifact) -> keras.Model:
 
     Every graph has ``logits``, and ``vectors`` where its head pools, or where tokens have a scope. The rest depends on
     what is answered: ``probabilities label confidence`` for one class of many, ``probabilities confidence`` for several
-    labels, and ``said`` where these have thresholds, ``value`` for a number, ``label confidence`` of each token for
-    spans, ``embedding`` where queries are compared with documents. One class, and others with a scope, have ``abstain
-    foreign``. Classes and labels of texts in windows have ``windows``: what each window would answer alone.
+    labels, and ``said`` where these have thresholds, ``value`` for a number, and ``low high`` with an interval, ``label
+    confidence`` of each token for spans, ``embedding`` where queries are compared with documents. One class, and others
+    where answers can be withheld, have ``abstain foreign``. Classes and labels of texts in windows have ``windows``:
+    what each window would answer alone.
 
     Args:
         artifact: As it was loaded from a run; the graph shares its layers.
@@ -89,7 +90,10 @@ def _one_class(space: AnswerSpace, decisions: Decisions) -> Scoped:
 
 
 def _in_units(space: AnswerSpace, decisions: Decisions) -> Scoped:
-    return InUnits(mean=space.mean, std=space.std, **_settings(decisions.scope))
+    rule, interval = decisions.interval, None
+    if rule is not None and rule.reaches:
+        interval = {"edges": list(rule.edges), "reaches": list(rule.reaches), "widest": rule.widest}
+    return InUnits(mean=space.mean, std=space.std, interval=interval, **_settings(decisions.scope))
 
 
 def _several(space: AnswerSpace, decisions: Decisions) -> Scoped:

@@ -58,10 +58,20 @@ def _spans(outputs: Row, decisions: Decisions, tolerance: float) -> bool:
     return bool((ordered[:, -1] - ordered[:, -2] <= 4 * tolerance).any())
 
 
+def _number(outputs: Row, decisions: Decisions, tolerance: float) -> bool:
+    """Whether a number lies where the interval around it jumps."""
+    rule = decisions.interval
+    if rule is None or not rule.edges:
+        return False
+    # Equal are numbers within the tolerance in standard deviations of all answers, which edges part evenly.
+    spread = max(np.ptp(rule.edges), abs(float(outputs["value"]))) or 1.0
+    return bool((np.abs(outputs["value"] - np.array(rule.edges)) <= tolerance * spread).any())
+
+
 BORDERS: dict[str, Callable[[Row, Decisions, float], bool]] = {
     "class": _one_class,
     "set": _labels,
-    "number": lambda outputs, decisions, tolerance: False,
+    "number": _number,
     "documents": lambda outputs, decisions, tolerance: False,
     "spans": _spans,
 }

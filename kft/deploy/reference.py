@@ -56,7 +56,9 @@ def make_reference(artifact: Artifact, inputs: Sequence[Any], labels: Sequence[A
     abstains = decisions.abstains(answers, found.vectors)
     outputs: list[Row] = [{"logits": np.asarray(row)} for row in found.outputs]
     columns = OUTPUTS[kind.labels.form](artifact, found, answers)
-    if kind.one_class or decisions.scope is not None:
+    if decisions.interval is not None and decisions.interval.reaches:
+        columns |= dict(zip(("low", "high"), decisions.interval.bounds(answers).T, strict=True))
+    if kind.one_class or decisions.scope is not None or "low" in columns:
         columns |= {"abstain": abstains, "foreign": decisions.foreign(answers, found.vectors)}
     if found.vectors is not None:
         columns = {"vectors": found.vectors, **columns}

@@ -172,7 +172,9 @@ def watch(model: Model, known: Known = NOTHING) -> Watcher:
         known: What is known of its valid split.
     """
     settings, calibration = model.about["reader"], model.about.get("calibration") or {}
+    interval = calibration.get("interval") or {}
     withholds = calibration.get("threshold") is not None or calibration.get("scope") is not None
+    withholds = withholds or bool(interval.get("reaches") and interval.get("widest"))
     spelling = None
     if settings["kind"] != "image":
         unknown, special = _ids(tokenizer_of(model))

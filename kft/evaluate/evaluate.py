@@ -12,7 +12,7 @@ import numpy as np
 
 from kft.answer.decide import Decisions
 from kft.evaluate.apart import Chosen, judge_valid
-from kft.evaluate.certainty import judge_calibration, judge_scope, judge_selection
+from kft.evaluate.certainty import judge_calibration, judge_interval, judge_scope, judge_selection
 from kft.evaluate.slices import cut, judge_slices, worst_of
 from kft.metrics.intervals import estimate, estimate_all, paired_difference, same_answers
 from kft.metrics.soft import entropy
@@ -26,6 +26,7 @@ from kft.records.metrics import (
     CalibrationResult,
     EvaluateResult,
     GateResult,
+    IntervalResult,
     OverfittingResult,
     ScopeResult,
     SelectiveResult,
@@ -181,6 +182,14 @@ def scope_of(given: Scored, decisions: Decisions) -> ScopeResult | None:
     return judge_scope(decisions.scope, flags, right, given.groups, others)
 
 
+def interval_of(given: Scored, decisions: Decisions) -> IntervalResult | None:
+    """Returns what intervals around numbers come to; None where there are none; see ``scope_of``."""
+    if decisions.interval is None or not decisions.interval.reaches:
+        return None
+    withheld = decisions.abstains(given.answers, given.vectors)
+    return judge_interval(decisions.interval, given.truth, given.answers, withheld, given.groups)
+
+
 @dataclass(frozen=True)
 class Beside:
     """What is reported and asked for by gates beside the metrics.
@@ -188,6 +197,7 @@ class Beside:
     Attributes:
         report: From ``report_classes``.
         out_of_scope: From ``scope_of``.
+        interval: From ``interval_of``.
         slices: From ``slices_of``; None where nobody asked.
         edge_cases: How the recipe's suite went.
         forgetting: From ``measure_run``.
@@ -200,6 +210,7 @@ class Beside:
 
     report: ClassReport | None = None
     out_of_scope: ScopeResult | None = None
+    interval: IntervalResult | None = None
     slices: tuple[SliceResult, ...] | None = None
     edge_cases: EdgeCaseResult | None = None
     forgetting: ForgettingResult | None = None
@@ -254,13 +265,15 @@ def score(
         alike = scored.answers if scored.shown is None else scored.shown
         on_test = metrics[main.name] if alike is scored.answers else estimate(main, truth, alike, groups=groups)
         valid = judge_valid(beside.chosen, main, on_test, (truth, alike, groups), beside.data)
-    values: dict[str, float | None] = dict.fromkeys(kind.judging.soft)  # not measured where labels are not soft
+    # Not measured where labels are not soft, or where no interval can be promised.
+    values: dict[str, float | None] = dict.fromkeys((*kind.judging.soft, *kind.judging.gates))
     values |= {name: estimate.value for name, estimate in metrics.items()}
     if beside.slices is not None:
         parts = kind.judging.slice_metrics.items()
         values |= {f"slices.worst.{name}": worst_of(beside.slices, by, metrics[name].value) for name, by in parts}
     values |= report.gate_values() if report else {}
     values |= beside.edge_cases.gate_values() if beside.edge_cases else {}
+    values |= beside.interval.gate_values() if beside.interval else {}
     values |= beside.values
     return EvaluateResult(
         split=split,
@@ -274,6 +287,7 @@ def score(
         slices=beside.slices,
         **(vars(report) if report else {}),
         out_of_scope=beside.out_of_scope,
+        interval=beside.interval,
         edge_cases=beside.edge_cases,
         forgetting=beside.forgetting,
         rounding=beside.rounding,
@@ -305,14 +319,16 @@ def write_evaluation(run: RunFolder, result: EvaluateResult, scored: Scored, dec
     abstains = decisions.abstains(shown, scored.vectors)
     rows = zip(scored.ids, scored.truth, shown, abstains, strict=True)
     space = scored.space.cut_by(decisions.labels)
-    write_csv(
-        run.predictions,
-        ("id", "target", "prediction", "confidence", "abstain"),
-        [
-            (name, *scored.kind.judging.row(truth, answer, space), "true" if abstain else "false")
-            for name, truth, answer, abstain in rows
-        ],
-    )
+    written: list[tuple[str, ...]] = [
+        (name, *scored.kind.judging.row(truth, answer, space), "true" if abstain else "false")
+        for name, truth, answer, abstain in rows
+    ]
+    columns: tuple[str, ...] = ("id", "target", "prediction", "confidence", "abstain")
+    if decisions.interval is not None and decisions.interval.reaches:
+        ends = decisions.interval.bounds(np.asarray(shown))
+        columns = (*columns, "low", "high")
+        written = [(*row, f"{low:.6g}", f"{high:.6g}") for row, (low, high) in zip(written, ends, strict=True)]
+    write_csv(run.predictions, columns, written)
     if result.classes:
         write_csv(
             run.per_class,

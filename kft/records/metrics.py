@@ -14,7 +14,7 @@ from kft.records.fields import absent, unwritten
 from kft.records.forgetting import ForgettingResult
 from kft.records.paired import PairedResult
 from kft.records.rounding import RoundingResult
-from kft.records.rules import CostRule, LabelThresholds, PrecisionRule, Promise, Rule
+from kft.records.rules import CostRule, IntervalRule, LabelThresholds, PrecisionRule, Promise, Rule
 
 LEVEL = 0.05
 """A slice is weak where so many errors, or more, come by chance less often than that."""
@@ -236,6 +236,33 @@ class ScopeResult:
         return "; ".join([*lost, *others])
 
 
+@dataclass(frozen=True)
+class IntervalResult:
+    """What intervals around numbers come to on examples that nothing was fitted on.
+
+    Attributes:
+        rule: What is judged.
+        covered: The share of right numbers in the intervals that are given, which was promised.
+        width: Their mean width, in units of the labels.
+        answered: The share of examples whose answer is given: not too wide, and not foreign.
+    """
+
+    rule: IntervalRule
+    covered: Estimate
+    width: Estimate
+    answered: Estimate
+
+    def gate_values(self) -> dict[str, float]:
+        """Returns what a gate can ask for."""
+        return {f"interval.{name}": getattr(self, name).value for name in ("covered", "width", "answered")}
+
+    @property
+    def said(self) -> str:
+        """In words, with the promise beside what was measured."""
+        given = f", given for {self.answered}" if self.answered.value < 1 else ""
+        return f"{self.covered} of right numbers lie within, promised {self.rule.coverage:g}; width {self.width}{given}"
+
+
 @shows
 @dataclass(frozen=True)
 class EvaluateResult:
@@ -260,6 +287,7 @@ class EvaluateResult:
         forgetting: What the tuned backbone keeps; None where none was tuned, or nothing could be measured.
         rounding: What frozen blocks in int8 cost; None where they are in float32, or it was not measured.
         label_thresholds: What several labels were said by; None where one half served.
+        interval: What intervals around numbers come to; None where nobody asked, or nothing can be promised.
         least_soft_log_loss: The entropy of soft labels, below which no ``soft_log_loss`` can be; None where labels are
             not soft.
         seen_in_training: Examples of another file that the run was trained on or chose by: what they say flatters.
@@ -288,6 +316,7 @@ class EvaluateResult:
     forgetting: ForgettingResult | None = absent(without=("checkpoint",))
     rounding: RoundingResult | None = absent(without=("checkpoint",))
     label_thresholds: LabelThresholds | None = absent()
+    interval: IntervalResult | None = absent()
     least_soft_log_loss: float | None = absent()
     seen_in_training: int = absent(0)
     against: PairedResult | None = absent()

@@ -189,6 +189,10 @@ def _verifiable(record: RunRecord) -> Iterator[Evidence]:
     else:
         yield Evidence("calibration and abstention by confidence, which only one class of many has", MISSING)
     yield from _scope(record.metrics)
+    interval = record.metrics.interval
+    if interval is not None:
+        holds = interval.covered.high >= interval.rule.coverage
+        yield Evidence(f"an interval around each number: {interval.said}", GOOD if holds else WARNING, "abstention")
     thresholds = record.metrics.label_thresholds
     if thresholds is not None:
         why = f"; {thresholds.why}" if thresholds.why else ""

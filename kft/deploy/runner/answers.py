@@ -44,8 +44,10 @@ def name_labels(outputs: Outputs, labels: Sequence[str]) -> dict[str, Any]:
 
 
 def name_number(outputs: Outputs, labels: Sequence[str]) -> dict[str, Any]:
-    """Returns the answer that is a number."""
-    return {"value": float(outputs["value"]), "abstain": bool(outputs.get("abstain", False)), **_why(outputs)}
+    """Returns the answer that is a number, with the interval around it where the graph gives one."""
+    answer = {"value": float(outputs["value"]), "abstain": bool(outputs.get("abstain", False))}
+    ends = {"interval": [float(outputs["low"]), float(outputs["high"])]} if "low" in outputs else {}
+    return {**answer, **ends, **_why(outputs)}
 
 
 def name_vector(outputs: Outputs, labels: Sequence[str]) -> dict[str, Any]:

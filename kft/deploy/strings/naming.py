@@ -33,8 +33,9 @@ def name_labels(given: Tensors, labels: Sequence[str]) -> dict[str, tf.Tensor]:
 
 
 def name_number(given: Tensors, labels: Sequence[str]) -> dict[str, tf.Tensor]:
-    """Returns ``value``; where answers can be withheld, also ``abstain`` and ``why``."""
-    return {"value": given["value"], **_withheld(given)}
+    """Returns ``value``, with an interval ``low high``, and where answers can be withheld ``abstain why``."""
+    ends = {name: given[name] for name in ("low", "high") if name in given}
+    return {"value": given["value"], **ends, **_withheld(given)}
 
 
 def name_vector(given: Tensors, labels: Sequence[str]) -> dict[str, tf.Tensor]:

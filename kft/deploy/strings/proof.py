@@ -69,7 +69,9 @@ def answered_by_graph(folder: Path, about: About, inputs: Sequence[Any], found: 
 
 def _figures(said: Given, labels: Sequence[str]) -> Row:
     """Returns an answer's figures under the names of the graph's outputs, probabilities in the order of the labels."""
-    figures = {name: np.array(said[name], np.float32) for name in ("confidence", "value") if name in said}
+    figures = {
+        name: np.array(said[name], np.float32) for name in ("confidence", "value", "low", "high") if name in said
+    }
     if "vector" in said:
         figures["embedding"] = np.array(said["vector"], np.float32)
     if "classes" in said:
