@@ -45,6 +45,7 @@ from kft.split.data_split import DataSplit
 from kft.split.holdout import set_aside
 from kft.split.labels import learned_targets
 from kft.suites.edge_cases import run_suite
+from kft.suites.searched import Searched
 from kft.suites.suite import Suite, suite_of
 from kft.train.answers import OUTPUTS, TRAIN, TRAIN_ROWS
 
@@ -146,15 +147,26 @@ def score_run(
     return _score(answering, Asked(examples, name, corpus), beside, progress)[0]
 
 
-def score_suite(run: Run, suite: Suite, progress: Progress) -> EdgeCaseResult:
-    """Answers a suite of edge cases with the best checkpoint; no data of the run are read."""
-    return _run_suite(load_artifact(run), run.receipt, suite, progress)
+def score_suite(run: Run, suite: Suite, progress: Progress, corpus: Corpus | None = None) -> EdgeCaseResult:
+    """Answers a suite of edge cases with the best checkpoint; no rows of the run are read.
+
+    Args:
+        run: Whose model answers.
+        suite: The suite.
+        progress: Told what goes on.
+        corpus: What queries are answered with; None where labels name no documents.
+    """
+    artifact = load_artifact(run)
+    searched = None if corpus is None else Searched.by(artifact, corpus)
+    return _run_suite(artifact, run.receipt, suite, progress, searched)
 
 
-def _run_suite(artifact: Artifact, receipt: Receipt, suite: Suite, progress: Progress) -> EdgeCaseResult:
+def _run_suite(
+    artifact: Artifact, receipt: Receipt, suite: Suite, progress: Progress, searched: Searched | None
+) -> EdgeCaseResult:
     progress.note(f"\nedge cases {suite.path}")
     columns = Columns(receipt.text_column, receipt.label_column, pair=receipt.pair_column)
-    return run_suite(suite, artifact, columns)
+    return run_suite(suite, artifact, columns, searched)
 
 
 def _fit_on_valid(answering: Answering, split: DataSplit, progress: Progress) -> Fitted:
@@ -265,7 +277,11 @@ def _score(
     progress.note(f"\nscoring    {len(examples):,} examples of {name}")
     best, receipt, spec = answering.best, answering.receipt, answering.spec
     suite = suite_of(answering.recipe) if spec.evaluate.suite else None
-    raw = rank_queries(answering, asked) if best.kind.searches else _answer(answering, examples)
+    searched: Searched | None = None
+    if best.kind.searches:
+        raw, searched = rank_queries(answering, asked)
+    else:
+        raw = _answer(answering, examples)
     given = calibrated(raw, best.decisions, None if answering.probe is None else answering.probe.decisions)
     if linear is not None:
         given = replace(given, linear=linear(examples.inputs))
@@ -284,7 +300,7 @@ def _score(
             interval=interval_of(given, best.decisions),
             label_thresholds=best.decisions.labels,
             slices=slices_of(given, spec.evaluate.slice_rows),
-            edge_cases=None if suite is None else _run_suite(best, receipt, suite, progress),
+            edge_cases=None if suite is None else _run_suite(best, receipt, suite, progress, searched),
             values={"forgetting.retained": gate_value(answering, beside.forgetting)},
         ),
     )

@@ -270,7 +270,7 @@ def _slices(metrics: EvaluateResult) -> Iterator[Evidence]:
 def _edge_cases(record: RunRecord) -> Iterator[Evidence]:
     found = record.edge_cases
     if found is None:
-        if record.task.kind.one_class:
+        if record.task.kind.one_class or record.task.kind.searches:
             yield Evidence(
                 f"edge cases: kft evaluate {quote(str(record.run.path))} --suite checks.yaml", MISSING, "edge-cases"
             )

@@ -208,7 +208,8 @@ class Judging:
         soft: Metrics by name that compare answers with soft labels; none where labels cannot be soft.
         of_slices: Metrics that parts of the examples are shown with; they are judged by the first. Default: the task's
             first metric alone.
-        as_label: A prediction to what it says, as a label of the data; None where edge cases are not judged.
+        as_label: A prediction to what it says, as a label of the data; of queries, what they found. None where edge
+            cases are not judged.
         confidence: Answers to ``float[n]``: how sure they are, where parts are cut by that.
     """
 

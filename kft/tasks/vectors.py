@@ -36,6 +36,17 @@ class VectorPrediction:
     why: str = unwritten("")
 
 
+@dataclass(frozen=True)
+class Ranking:
+    """What a query found: what edge cases of queries look at.
+
+    Attributes:
+        documents: Ids, the nearest first.
+    """
+
+    documents: tuple[str, ...]
+
+
 def _parse(cell: object, text: object, spec: DataSpec) -> tuple[tuple[str, ...], str]:
     """A document's id, or, without ``data.documents``, its text; a list in json names several."""
     cells = cell if isinstance(cell, list) else [cell]
@@ -98,10 +109,11 @@ VECTORS = AnswerKind(
         prediction=_prediction,
         given=_given,
         row=_row,
+        as_label=lambda ranking: ranking.documents,
     ),
     solvers=("adamw", "lbfgs"),
     learns="pairs",
-    keys=("data.documents", "data.negative", "model.prompts", "train.pairs"),
+    keys=("data.documents", "data.negative", "model.prompts", "train.pairs", "evaluate.suite"),
     refuses={
         "features.precision": "what products of 8 bits cost is measured for answers with a label; {task} gives vectors",
         "train.gradient_accumulation": ALONE + "it cannot be worked through in parts",

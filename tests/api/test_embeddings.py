@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import kft
-from kft.errors import UsageError
+from kft.errors import DataError, SuiteError, UsageError
 from tests import embedded
 
 
@@ -67,6 +67,30 @@ def test_what_commands_cannot_do_for_it_they_say(shipped, folder):
         kft.retrain(folder / "run", folder / "queries.csv", quiet=True)
 
 
+def test_queries_have_edge_cases(shipped, folder):
+    drafted = kft.draft_suite(folder / "run", folder / "checks.yaml", quiet=True)
+    assert {"train rows", "typos", "reorder", "upper"} <= set(drafted.checks) and drafted.of == "documents"
+    assert "nothing said" not in drafted.checks
+    result = kft.evaluate_suite(folder / "run", folder / "checks.yaml", quiet=True)
+    rows, *others = result.checks
+    # What was drafted because it came first comes first still.
+    assert rows.kind == "must_pass" and rows.passed == rows.n == drafted.rows
+    assert all(check.agreement_metric == "mrr" and check.agreement.low <= 1 for check in others)
+    recipe = json.loads((folder / "recipe.yaml").read_text())
+    recipe["evaluate"] = {"suite": str(folder / "checks.yaml"), "gates": {"edge_cases.train rows": ">= 1"}}
+    for key in ("train", "documents"):
+        recipe["data"][key] = str(folder / recipe["data"][key])
+    again = kft.train(recipe, run=folder / "with suite", quiet=True).evaluation
+    # The same weights, with documents from evaluation: the same answers, and a gate on them.
+    assert {check.name: check.passed for check in again.edge_cases.checks} == {c.name: c.passed for c in result.checks}
+    assert again.gates["edge_cases.train rows"].passed and again.edge_cases.suite_hash == result.suite_hash
+    with pytest.raises(SuiteError, match="no document of the run: 'd999'"):
+        (folder / "wrong.yaml").write_text(
+            'checks: [{name: a, kind: must_pass, cases: [{input: "great", label: d999}]}]'
+        )
+        kft.evaluate_suite(folder / "run", folder / "wrong.yaml", quiet=True)
+
+
 def test_documents_and_queries_are_checked(shipped, folder):
     result = kft.check(folder / "recipe.yaml", features=False, output=folder / "audit", quiet=True)
     assert "documents" in {finding.check for finding in result.findings} or not result.errors
@@ -84,3 +108,6 @@ def test_a_column_of_documents_needs_no_table_of_them(tmp_path, tiny_folder):
     values["data"] = {"train": str(tmp_path / "pairs.csv"), "valid": "20%", "test": "20%", "negative": "apart"}
     result = kft.train(values, run=tmp_path / "run", quiet=True)
     assert result.evaluation.metrics["mrr"].value > 0
+    (tmp_path / "checks.yaml").write_text("checks: [{name: a, kind: invariance, cases: [great], changes: upper}]")
+    with pytest.raises(DataError, match="other queries are ranked among the documents"):
+        kft.evaluate_suite(tmp_path / "run", tmp_path / "checks.yaml", quiet=True)
