@@ -196,9 +196,9 @@ def test_rules_of_abstention_are_for_the_answers_that_they_judge():
         ("label_thresholds", "text-multi-label, image-multi-label"),
     ):
         assert f"evaluate.{key}: only for {able}; the task is text-regression" in str(caught.value)
-    with pytest.raises(RecipeError, match="evaluate.interval: only for text-regression; the task is token-tagging"):
+    with pytest.raises(RecipeError, match=r"evaluate\.interval: only for text-regression; the task is token-tagging"):
         load_recipe({"task": "token-tagging", "data": {"train": "a.jsonl"}, "evaluate": {"interval": {}}})
     gated = {"gates": {"interval.covered": ">= 0.85"}}
-    with pytest.raises(RecipeError, match="interval.covered: needs evaluate.interval, such as {coverage: 0.9}"):
+    with pytest.raises(RecipeError, match=r"interval\.covered: needs evaluate\.interval, such as \{coverage: 0\.9\}"):
         load_recipe({"task": "text-regression", "data": {"train": "a.csv"}, "evaluate": gated})
     load_recipe({"task": "text-regression", "data": {"train": "a.csv"}, "evaluate": {"interval": {}, **gated}})
