@@ -188,7 +188,12 @@ def _verifiable(record: RunRecord) -> Iterator[Evidence]:
     if record.task.kind.one_class:
         yield from _probabilities(record.metrics)
     else:
-        yield Evidence("calibration and abstention, which only one class of many has", MISSING)
+        yield Evidence("calibration and abstention by confidence, which only one class of many has", MISSING)
+    yield from _scope(record.metrics)
+    interval = record.metrics.interval
+    if interval is not None:
+        holds = interval.covered.high >= interval.rule.coverage
+        yield Evidence(f"an interval around each number: {interval.said}", GOOD if holds else WARNING, "abstention")
     thresholds = record.metrics.label_thresholds
     if thresholds is not None:
         why = f"; {thresholds.why}" if thresholds.why else ""
@@ -216,10 +221,17 @@ def _probabilities(metrics: EvaluateResult) -> Iterator[Evidence]:
         )
     if metrics.selective is not None:
         yield _abstention(metrics.selective)
+
+
+def _scope(metrics: EvaluateResult) -> Iterator[Evidence]:
     scope = metrics.out_of_scope
-    if scope is not None:
-        text = f"{percent(scope.flagged.value)} of the test examples look out of scope to it and are not answered"
-        yield Evidence(f"{text}; {percent(scope.right.value)} of these would have been right", GOOD, "abstention")
+    if scope is None:
+        return
+    text = f"{percent(scope.flagged.value)} of the test examples look out of scope to it and are not answered"
+    if scope.right is not None:
+        text += f"; {percent(scope.right.value)} of these would have been right"
+    others = "".join(f"; {metric_title(name)} of the others {found}" for name, found in (scope.answered or {}).items())
+    yield Evidence(text + others, GOOD, "abstention")
 
 
 def _abstention(found: SelectiveResult) -> Evidence:
@@ -259,7 +271,7 @@ def _slices(metrics: EvaluateResult) -> Iterator[Evidence]:
 def _edge_cases(record: RunRecord) -> Iterator[Evidence]:
     found = record.edge_cases
     if found is None:
-        if record.task.kind.one_class:
+        if record.task.kind.one_class or record.task.kind.searches:
             yield Evidence(
                 f"edge cases: kft evaluate {quote(str(record.run.path))} --suite checks.yaml", MISSING, "edge-cases"
             )
