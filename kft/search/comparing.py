@@ -110,15 +110,15 @@ def compare_search(
     metric = split.kind.judging.main
     made: dict[str, Found] = {}
     valid: dict[str, np.ndarray] = {}
-    seconds: dict[str, np.ndarray] = {}
+    seconds: dict[str, tuple[float, float]] = {}
     passes: dict[str, float] = {}
     for name in wanted:
         progress.note(f"\n{name}")
         wall, cpu = time.perf_counter(), time.process_time()
         made[name] = _fit(given, name, made)
-        seconds[name] = np.array([time.perf_counter() - wall, time.process_time() - cpu])
-        if (vectors := name.removesuffix(WITH_WORDS)) != name and vectors in seconds:
-            seconds[name] += seconds[vectors]  # it takes what they take, and the weight
+        vectors = name.removesuffix(WITH_WORDS)  # where it has words beside: it takes what they take, and the weight
+        before = seconds.get(vectors, (0.0, 0.0))
+        seconds[name] = before[0] + time.perf_counter() - wall, before[1] + time.process_time() - cpu
         ranked = made[name].of_valid
         valid[name] = _found(made[name], split.valid, known) if ranked is None else ranked
         passes[name] = sum(made[name].took)
@@ -147,9 +147,7 @@ def compare_search(
                 metrics=estimates["test"],
                 valid=estimates["valid"],
                 paired=paired,
-                cost=Cost(
-                    *seconds[name].tolist(), passes[name], _speed(each, split), each.trained, each.own_bytes, each.bytes
-                ),
+                cost=Cost(*seconds[name], passes[name], _speed(each, split), each.trained, each.own_bytes, each.bytes),
                 risk=Risk(None, None, None, None, None, "not measured where approaches are searches", None),
                 chosen=dict(each.chosen),
                 rows=len(split.valid),
@@ -190,7 +188,7 @@ def _too_long(given: Compared, budget: float) -> dict[str, str]:
     tokens = sum(float(source.lengths.mean()) for source in asked)
     model = build_for(spec, task, given.split.space, backbone)
     pairs = int(counts_of(train).sum())
-    skipped = {}
+    skipped: dict[str, str] = {}
     for name in ("lora", "full"):  # the top blocks are a small part of all, and never left out
         work = multiply_adds(model, tokens) * pairs * PHASES[name]["epochs"]
         minutes = estimated_minutes(work, 2 if name == "lora" else 3)
@@ -366,11 +364,12 @@ def _tuned(given: Compared, name: str) -> Found:
     artifact = Artifact(fitted.model, reader, task.kind, selection.space, spec, backbone)
     (tuned,) = fitted.phases
 
-    def encode(texts: Sequence[str], side: str) -> tuple[np.ndarray, float]:
+    def answer(texts: Sequence[str], side: str) -> tuple[np.ndarray, float]:
         started = time.perf_counter()
         found = (artifact.of_documents() if side == "document" else artifact).answers(texts)
         return found, time.perf_counter() - started
 
+    encode: Encode = answer
     if phase.solved:  # what lies below the head is frozen: its vectors are in the store
         kernel, bias = (variable.numpy() for variable in fitted.model.get_layer(LOGITS).weights)
         encode = _pooled(given, lambda vectors: unit_rows(vectors @ kernel + bias))
