@@ -16,6 +16,7 @@ import numpy as np
 from kft.answer.load import Run, load_artifact
 from kft.deploy.bundle import packages_for, run_script
 from kft.deploy.cost import JUDGED, Answered, failures, gates_of, measure_cost, measure_footprints, pass_gates
+from kft.deploy.described import reading_of
 from kft.deploy.evaluated import require_as_evaluated
 from kft.deploy.formats.format import Format, Source
 from kft.deploy.near import Near
@@ -33,7 +34,7 @@ from kft.records.calibration import Calibration
 from kft.records.document import read_if_there
 from kft.records.files import write_file
 from kft.records.metrics import EvaluateResult
-from kft.records.shipped import EXAMPLES, About, Parity, Reading, write_about
+from kft.records.shipped import EXAMPLES, About, Parity, write_about
 from kft.runtime import quiet_stderr
 
 if TYPE_CHECKING:
@@ -293,16 +294,6 @@ def require_quantizable(task: Task, format_: Format, quantize: str, gates: Itera
 
 def _about(admitted: Admitted, artifact: Artifact, format_: Format, graph: Any) -> About:
     run, task, spec = admitted.run, admitted.run.task, admitted.run.recipe.spec
-    reading, sizing = Reading(kind=task.reads.name), artifact.reader.sizing
-    if sizing is not None:
-        reading = replace(reading, **vars(sizing))
-    else:
-        cut, data = artifact.reader.max_tokens, spec.data
-        reading = replace(reading, max_tokens=cut, html=data.html, redact=data.redact, **vars(spec.model.prompts))
-        windows = artifact.reader.windows
-        if windows is not None:
-            reading = replace(reading, overlap=windows.overlap, windows=windows.most)
-        reading = replace(reading, tail=artifact.reader.tail, path_column=data.document or "")
     about = About(
         name=run.recipe.name,
         version="",
@@ -315,7 +306,7 @@ def _about(admitted: Admitted, artifact: Artifact, format_: Format, graph: Any) 
         inputs=tuple(graph.input),
         outputs=tuple(graph.output),
         widths=spec.train.pairs.widths,
-        reader=reading,
+        reader=reading_of(artifact),
         packages=format_.packages,
         checkpoint=artifact.checkpoint,
         calibration=read_if_there(Calibration, run.folder.calibration),

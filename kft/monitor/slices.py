@@ -122,7 +122,8 @@ class Slices:
         usable = seen.values["unusable"] == 0 if "unusable" in seen.values else np.ones(len(seen), bool)
         sure = np.zeros(len(seen)) if seen.confidence is None else np.nan_to_num(seen.confidence.astype(np.float64))
         unsure = sure < (self.unsure or 0.0)
-        weights = (None, sure, unsure, np.zeros(len(seen)) if seen.abstain is None else seen.abstain)
+        withheld = np.nan_to_num(seen.values.get("withheld", np.zeros(len(seen))))
+        weights = (None, sure, unsure, withheld)
         found = {}
         for each in self.every:
             values = seen.values.get(each.gauge) if each.gauge else columns.get(each.column)

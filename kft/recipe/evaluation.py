@@ -110,6 +110,15 @@ class ScopeSpec(Spec):
     keep: float = Field(0.95, ge=0.5, lt=1, description="share of in-scope valid examples that is not flagged")
 
 
+class IntervalSpec(Spec):
+    """An interval around each number: a promise of how often the right one lies in it."""
+
+    coverage: float = Field(0.9, ge=0.5, lt=1, description="share of right numbers that lie within")
+    widest: float | None = Field(
+        None, gt=0, le=1e300, description="answers with a wider interval are withheld; in units of the labels"
+    )
+
+
 class EvaluateSpec(Spec):
     """How answers are judged, how sure they have to be, and what must be reached on the sealed test split."""
 
@@ -130,6 +139,9 @@ class EvaluateSpec(Spec):
     )
     out_of_scope: ScopeSpec | None = Field(
         None, description="such as {keep: 0.95}: answers to what looks more foreign than 95 % of valid are withheld"
+    )
+    interval: IntervalSpec | None = Field(
+        None, description="of numbers, such as {coverage: 0.9}: half of valid is kept from every choice to calibrate it"
     )
     slice_rows: int = Field(20, ge=2, le=2**53, description="a slice with fewer rows of the test split is not judged")
     gates: dict[GateName, Gate] = Field(

@@ -1,0 +1,102 @@
+"""A decoder as a language model: the logits of the next token from hidden states, and the pass with a key-value cache.
+
+Both are keras-hub's own: the backbone's token embedding, called in reverse (its own output matrix where the weights
+have one, soft caps and all), and the family's ``CausalLM``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import keras
+from keras import ops
+
+from kft.errors import ModelError
+
+if TYPE_CHECKING:
+    from kft.model.backbones import Backbone
+
+
+def require_decoder(backbone: Backbone) -> None:
+    """Refuses a backbone that does not predict the next token.
+
+    Raises:
+        ModelError: It reads images, or each of its tokens sees those behind it.
+    """
+    if backbone.modality != "text" or backbone.pooling != "last" or _reversible(backbone.model) is None:
+        raise ModelError(
+            "this backbone is no language model: nothing in it predicts the next token",
+            where="model.backbone",
+            received=backbone.name,
+            expected="a causal decoder: gemma3-270m, or a folder of GPT-2, Llama, Gemma, Mistral or Qwen",
+            next_step="kft models --modality text",
+        )
+
+
+def output_embedding(model: keras.Model) -> Any:
+    """Returns the layer that makes logits of hidden states when it is called with ``reverse=True``.
+
+    Raises:
+        ModelError: The model has none.
+    """
+    layer = _reversible(model)
+    if layer is None:
+        raise ModelError(
+            "the model has no matrix that makes logits of hidden states",
+            where=model.name,
+            expected="a decoder whose token embedding is a ReversibleEmbedding",
+            next_step="kft models --modality text",
+        )
+    return layer
+
+
+def next_token_logits(model: keras.Model, hidden: Any, positions: Any = None) -> Any:
+    """Returns the logits of the token that follows each of some positions.
+
+    Args:
+        model: A decoder's flat graph, or one that was built on it by ``kft.build_model``.
+        hidden: ``float[batch, tokens, width]``: what its last normalisation gives.
+        positions: ``int[batch, n]``: after which tokens; None: after every one. The matrix of a large vocabulary costs
+            more than all blocks, so ask for what is needed.
+
+    Returns:
+        ``float32[batch, n, vocabulary]``, soft caps applied.
+
+    Raises:
+        ModelError: The model has no such matrix.
+    """
+    if positions is not None:
+        hidden = ops.take_along_axis(hidden, ops.expand_dims(ops.cast(positions, "int32"), -1), axis=1)
+    return ops.cast(output_embedding(model)(hidden, reverse=True), "float32")
+
+
+def causal_lm(model: keras.Model) -> Any:
+    """Returns keras-hub's ``CausalLM`` of a decoder's backbone: the same layers and weights, adapters as well.
+
+    Its ``call_with_cache(token_ids, cache, cache_update_index)`` gives logits, hidden states and the cache that the
+    tokens before have left; ``_build_cache`` seeds one.
+
+    Args:
+        model: ``Backbone.model`` of keras-hub's own class.
+
+    Raises:
+        ModelError: keras-hub has no language model for it.
+    """
+    import keras_hub
+
+    for name in dir(keras_hub.models):
+        found = getattr(keras_hub.models, name)
+        if name.endswith("CausalLM") and getattr(found, "backbone_cls", None) is type(model):
+            return found(backbone=model, preprocessor=None)
+    raise ModelError(
+        "keras-hub has no language model for this backbone",
+        where=model.name,
+        received=type(model).__name__,
+        expected="a decoder of GPT-2, Llama, Gemma, Mistral, Qwen and their like",
+        next_step="kft models --modality text",
+    )
+
+
+def _reversible(model: keras.Model) -> Any:
+    layers = (layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.ReversibleEmbedding))
+    return next(layers, None)
