@@ -15,7 +15,8 @@ import numpy as np
 
 from kft.answer.load import Run, load_artifact
 from kft.deploy.bundle import packages_for, run_script
-from kft.deploy.cost import JUDGED, Answered, failures, gates_of, measure_cost, measure_footprints, pass_gates
+from kft.deploy.cost import Answered, failures, gates_of, measure_cost, measure_footprints, pass_gates
+from kft.deploy.cost_of_search import FoundTwice, draw_documents, find_twice
 from kft.deploy.described import reading_of
 from kft.deploy.evaluated import require_as_evaluated
 from kft.deploy.formats.format import Format, Source
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     import keras
 
     from kft.answer.artifact import Artifact
+    from kft.data.corpus import Corpus
     from kft.data.examples import Examples
     from kft.tasks.task import Task
     from kft.train.progress import Progress
@@ -66,6 +68,7 @@ class Admitted:
         quantize: As ``--quantize`` has it; empty for numbers as they were evaluated.
         force: Whether it ships although gates fail.
         keep_examples: So many test rows go along as they are, for people to look at.
+        corpus: What queries are answered with; None where answers are no vectors.
     """
 
     run: Run
@@ -78,6 +81,7 @@ class Admitted:
     quantize: str = ""
     force: bool = False
     keep_examples: int = 0
+    corpus: Corpus | None = None
 
 
 @dataclass(frozen=True)
@@ -249,10 +253,20 @@ def _with_cost(making: _Making, about: About, answered: Answered) -> About:
     """
     admitted = making.admitted
     sizes = measure_footprints(making.folder, about, making.whole, answered.test.inputs)
+    if admitted.corpus is not None:
+        answered = replace(answered, searched=_searched(making, about, admitted.corpus, answered))
     cost = measure_cost(answered, making.artifact, admitted.quantize, sizes)
     gates = pass_gates(cost, admitted.run.recipe.spec.export.gates, force=admitted.force)
     forced = (*about.forced, *(f"gate {failed}" for failed in failures(gates)))
     return replace(about, quantized=replace(cost, gates=gates), forced=forced)
+
+
+def _searched(making: _Making, about: About, corpus: Corpus, answered: Answered) -> FoundTwice:
+    labels = list(answered.test.labels if answered.test.labels is not None else ())
+    documents = draw_documents(corpus, labels, making.admitted.run.recipe.spec.seed)
+    making.progress.note(f"documents  {len(documents):,} of {len(corpus):,} given vectors by both")
+    queries = (answered.evaluated.judged, np.stack([row["embedding"] for row in answered.found.outputs]))
+    return find_twice(making.artifact, (making.folder, about), documents, labels, queries)
 
 
 def require_quantizable(task: Task, format_: Format, quantize: str, gates: Iterable[ExportGate] = ()) -> None:
@@ -264,14 +278,6 @@ def require_quantizable(task: Task, format_: Format, quantize: str, gates: Itera
     """
     if not quantize:
         return
-    if task.kind.labels.form not in JUDGED:
-        raise UsageError(
-            f"what quantizing costs {task.name} is not measured by this version",
-            where="--quantize",
-            received=quantize,
-            expected="no --quantize",
-            next_step="leave --quantize out; kft index keeps vectors in 16 bits",
-        )
     why = format_.quantization(quantize).not_for.get(task.reads.medium, "")
     if why:
         raise UsageError(
