@@ -13,6 +13,7 @@ from kft.data.examples import Examples
 from kft.evaluate.evaluate import Scored
 from kft.metrics.neighbours import unit_rows
 from kft.metrics.retrieval import found_among
+from kft.suites.searched import Searched
 
 
 @dataclass(frozen=True)
@@ -30,32 +31,42 @@ class Asked:
     corpus: Corpus | None = None
 
 
-def rank_queries(answering: Answering, asked: Asked) -> Scored:
-    """Answers queries with documents: by the best checkpoint, the head alone where one was solved, and untuned."""
+def rank_queries(answering: Answering, asked: Asked) -> tuple[Scored, Searched]:
+    """Answers queries with documents: by the best checkpoint, the head alone where one was solved, and untuned.
+
+    Returns:
+        The answers, and the documents where the best checkpoint puts them.
+    """
     best, probe, examples, corpus = answering.best, answering.probe, asked.examples, asked.corpus
     assert corpus is not None and examples.labels is not None
     wanted = [np.array([corpus.places[name] for name in label]) for label in examples.labels]
 
-    def found_by(artifact: Artifact, *, stored: bool) -> np.ndarray:
+    def found_by(artifact: Artifact, *, stored: bool) -> tuple[np.ndarray, np.ndarray]:
         sides = ((artifact, examples.inputs), (artifact.of_documents(), corpus.texts))
         vectors = [part.head_answers(texts)[0] if stored else part.answers(texts) for part, texts in sides]
         queries, documents = vectors
-        return found_among(queries, documents, wanted)[1]
+        return found_among(queries, documents, wanted)[1], documents
 
     of_probe = None if probe is None else found_by(probe, stored=True)
     same = of_probe is not None and answering.kept_the_probe
-    return Scored(
+    if same:
+        assert of_probe is not None
+        found, documents = of_probe
+    else:
+        found, documents = found_by(best, stored=answering.on_pretrained)
+    scored = Scored(
         kind=best.kind,
         space=best.space,
         ids=list(examples.ids),
         truth=np.array([len(each) for each in wanted], np.int64),
-        answers=of_probe if same else found_by(best, stored=answering.on_pretrained),
-        probe=of_probe,
+        answers=found,
+        probe=None if of_probe is None else of_probe[0],
         groups=examples.groups,
         inputs=examples.inputs,
         columns=examples.columns,
         rivals={best.kind.judging.baseline_name: found_among(*_frozen(answering, examples, corpus), wanted)[1]},
     )
+    return scored, Searched(corpus, documents)
 
 
 def _frozen(answering: Answering, examples: Examples, corpus: Corpus) -> tuple[np.ndarray, np.ndarray]:

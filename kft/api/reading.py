@@ -59,7 +59,7 @@ def load(
     require_room(loaded, known_limit(backbone))
     split = split_of(loaded, frames, devices)
     if suite is not None:
-        require_fit(suite, TASKS.get(loaded.spec.task), split.labels)
+        require_fit(suite, TASKS.get(loaded.spec.task), split.answers)
     return loaded, split
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from kft import replicas
 from kft.answer.artifact import Artifact
 from kft.answer.decide import Decisions
-from kft.answer.fitted import FITS, Fitted, Judged, is_fitted, write_fitted
+from kft.answer.fitted import FITS, Fitted, Judged, asks, is_fitted, write_fitted
 from kft.answer.load import Answering, Run, load_artifact
 from kft.api.ranking import Asked, rank_queries
 from kft.api.responding import respond
@@ -23,7 +23,9 @@ from kft.evaluate.evaluate import (
     ClassReport,
     Scored,
     calibrated,
+    interval_of,
     report_classes,
+    scope_of,
     score,
     slices_of,
     write_evaluation,
@@ -44,6 +46,7 @@ from kft.split.data_split import DataSplit
 from kft.split.holdout import set_aside
 from kft.split.labels import learned_targets
 from kft.suites.edge_cases import run_suite
+from kft.suites.searched import Searched
 from kft.suites.suite import Suite, suite_of
 from kft.train.answers import OUTPUTS, TRAIN, TRAIN_ROWS
 
@@ -73,7 +76,8 @@ def score_test(answering: Answering, split: DataSplit, progress: Progress, *, wr
                 with sealing(run, ("calibration.json", "scope.safetensors")):
                     write_fitted(run, fitted, checkpoint)
             answering = answering.with_fitted(fitted)
-        progress.note(_described(answering.best.decisions))
+        if described := _described(answering.best.decisions):
+            progress.note(described)
     forgetting = read_forgetting(run, checkpoint)
     if replicas.any_process(forgetting is None):
         forgetting = measure_run(answering, progress)
@@ -144,21 +148,31 @@ def score_run(
     return _score(answering, Asked(examples, name, corpus), beside, progress)[0]
 
 
-def score_suite(run: Run, suite: Suite, progress: Progress) -> EdgeCaseResult:
-    """Answers a suite of edge cases with the best checkpoint; no data of the run are read."""
-    return _run_suite(load_artifact(run), run.receipt, suite, progress)
+def score_suite(run: Run, suite: Suite, progress: Progress, corpus: Corpus | None = None) -> EdgeCaseResult:
+    """Answers a suite of edge cases with the best checkpoint; no rows of the run are read.
+
+    Args:
+        run: Whose model answers.
+        suite: The suite.
+        progress: Told what goes on.
+        corpus: What queries are answered with; None where labels name no documents.
+    """
+    artifact = load_artifact(run)
+    searched = None if corpus is None else Searched.by(artifact, corpus)
+    return _run_suite(artifact, run.receipt, suite, progress, searched)
 
 
-def _run_suite(artifact: Artifact, receipt: Receipt, suite: Suite, progress: Progress) -> EdgeCaseResult:
+def _run_suite(
+    artifact: Artifact, receipt: Receipt, suite: Suite, progress: Progress, searched: Searched | None
+) -> EdgeCaseResult:
     progress.note(f"\nedge cases {suite.path}")
     columns = Columns(receipt.text_column, receipt.label_column, pair=receipt.pair_column)
-    return run_suite(suite, artifact, columns)
+    return run_suite(suite, artifact, columns, searched)
 
 
 def _fit_on_valid(answering: Answering, split: DataSplit, progress: Progress) -> Fitted:
     spec, asked = answering.spec, answering.spec.evaluate
-    form, halves = answering.best.kind.labels.form, asked.label_thresholds.by == "half"
-    if asked.calibrate == "none" and halves and not (asked.abstain_at or asked.threshold or asked.out_of_scope):
+    if asked.calibrate == "none" and not asks(asked):
         return Fitted()
     progress.note(f"\nfitting    on {len(split.valid):,} examples of valid")
     scored = _answer(answering, split.valid)
@@ -179,7 +193,7 @@ def _fit_on_valid(answering: Answering, split: DataSplit, progress: Progress) ->
         more=more,
         shares=scored.shares,
     )
-    return FITS[form](asked, valid, answering.best.space.labels, spec.data.split_seed)
+    return FITS[answering.best.kind.labels.form](asked, valid, answering.best.space.labels, spec.data.split_seed)
 
 
 def _unseen(
@@ -191,7 +205,7 @@ def _unseen(
     of fold count, and what the model said of them before the refit.
     """
     found, judging, space = answering.out_of_fold, answering.best.kind.judging, answering.best.space
-    if not found:
+    if not found or answering.best.kind.learning.per_token:  # nothing is fitted by what was said of tokens
         return scored.answers, None
     answers = np.array(scored.answers)
     answers[~held] = judging.answers(found[OUTPUTS], space, None)
@@ -202,11 +216,13 @@ def _unseen(
 
 
 def _described(decisions: Decisions) -> str:
+    lines = [f"temperature {decisions.temperature.value:.3g}"] if decisions.temperature.n else []
     if decisions.labels is not None:
-        return f"thresholds {decisions.labels.described}"
-    lines = [f"temperature {decisions.temperature.value:.3g}" if decisions.temperature.n else "temperature not fitted"]
+        lines.append(f"thresholds {decisions.labels.described}")
     if decisions.scope is not None:
         lines.append(f"scope      flags what looks less familiar than {percent(decisions.scope.keep)} of valid")
+    if decisions.interval is not None:
+        lines.append(f"interval   {decisions.interval.described}")
     if decisions.rule is not None:
         lines.append(_when(decisions.rule))
     return "\n".join(lines)
@@ -227,8 +243,9 @@ def _answer(answering: Answering, examples: Examples) -> Scored:
     """Answers with the best checkpoint and with the probe; once where they are the same weights."""
     best, probe = answering.best, answering.probe
     wanted = answering.spec.evaluate.out_of_scope is not None
-    of_probe = None if probe is None else probe.head_answers(examples.inputs, vectors=wanted)
-    if of_probe is not None and answering.kept_the_probe:
+    same = answering.kept_the_probe
+    of_probe = None if probe is None else probe.head_answers(examples.inputs, vectors=wanted and same)
+    if of_probe is not None and same:
         answers, vectors = of_probe
     elif answering.on_pretrained:
         answers, vectors = best.head_answers(examples.inputs, vectors=wanted)
@@ -261,8 +278,9 @@ def _score(
     progress.note(f"\nscoring    {len(examples):,} examples of {name}")
     best, receipt, spec = answering.best, answering.receipt, answering.spec
     suite = suite_of(answering.recipe) if spec.evaluate.suite else None
+    searched: Searched | None = None
     if best.kind.searches:
-        raw = rank_queries(answering, asked)
+        raw, searched = rank_queries(answering, asked)
     elif best.kind.writes:
         raw = respond(answering, asked, progress)
     else:
@@ -281,9 +299,11 @@ def _score(
         beside=replace(
             beside,
             report=report,
+            out_of_scope=scope_of(given, best.decisions),
+            interval=interval_of(given, best.decisions),
             label_thresholds=best.decisions.labels,
             slices=slices_of(given, spec.evaluate.slice_rows),
-            edge_cases=None if suite is None else _run_suite(best, receipt, suite, progress),
+            edge_cases=None if suite is None else _run_suite(best, receipt, suite, progress, searched),
             values={"forgetting.retained": gate_value(answering, beside.forgetting)},
         ),
     )

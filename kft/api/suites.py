@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kft import replicas, strategy
+from kft import assets, replicas, strategy
 from kft.answer.fitted import checkpoint_hash
 from kft.answer.load import Run, load_artifact, read_run
 from kft.api.evaluating import require_same_data
 from kft.api.reading import frames_of, progress_for, split_of
 from kft.api.scoring import score_suite
+from kft.data.corpus import Corpus
 from kft.errors import SuiteError
 from kft.records.document import read_if_there, write_document
 from kft.records.edge_cases import EdgeCaseResult
@@ -20,8 +21,10 @@ from kft.records.findings import Findings
 from kft.records.lock import hold
 from kft.records.manifest import ANSWERS, sealing
 from kft.records.run_folder import open_run
+from kft.split.queries import read_documents
 from kft.suites.draft import SuiteDraft, draft, refuse_draft
 from kft.suites.edge_cases import compare_edge_cases
+from kft.suites.searched import Searched
 from kft.suites.suite import Suite, load_suite
 from kft.suites.suite_fit import require_fit
 
@@ -41,7 +44,8 @@ def evaluate_suite(
 ) -> EdgeCaseResult:
     """Runs a suite of edge cases on a run's best checkpoint, and writes edge_cases.json into the run folder.
 
-    The run's own data are not read, so its test split stays closed however often a suite is edited and tried.
+    The run's own rows are not read, so its test split stays closed however often a suite is edited and tried. Queries
+    are answered with its documents.
 
     Args:
         run: The run folder.
@@ -54,6 +58,7 @@ def evaluate_suite(
     Raises:
         RunError: A folder is no run.
         SuiteError: The suite is not valid, or does not fit the model.
+        DataError: Queries have no documents beside their rows.
 
     Example:
         >>> import kft
@@ -67,36 +72,46 @@ def evaluate_suite(
         read_run(folder),
         None if other_folder is None else read_run(other_folder, (*ANSWERS, "edge_cases.json")),
     )
-    for each in (asked, *([] if other is None else [other])):
-        require_fit(loaded, each.task, each.receipt.labels)
+    corpora = [_documents(each) for each in (asked, *([] if other is None else [other]))]
+    for each, corpus in zip((asked, other), corpora, strict=False):
+        if each is not None:
+            require_fit(loaded, each.task, each.receipt.labels if corpus is None else corpus.places)
     early = strategy.choose_early(devices)
     chief = early is None or early.is_chief
     with strategy.start(devices).scope():
         progress = progress_for(quiet or not chief)
-        result = score_suite(asked, loaded, progress)
+        result = score_suite(asked, loaded, progress, corpora[0])
         if chief:
             with hold(asked.folder, progress.note), sealing(asked.folder, ("edge_cases.json",)):
                 write_document(asked.folder.edge_cases, result)
         if other is None:
             return result
-        return compare_edge_cases(result, _passed(other, loaded, result.suite_hash, progress), str(other.folder.path))
+        passed = _passed(other, loaded, result.suite_hash, progress, corpora[1])
+        return compare_edge_cases(result, passed, str(other.folder.path))
 
 
-def _passed(other: Run, suite: Suite, suite_hash: str, progress: Progress) -> Mapping[str, bool]:
+def _documents(run: Run) -> Corpus | None:
+    """Returns what a run's queries are answered with; None where its labels name no documents."""
+    recipe = run.recipe
+    return read_documents(recipe.spec.data, run.task, recipe.base, assets.locate) if run.task.kind.searches else None
+
+
+def _passed(other: Run, suite: Suite, suite_hash: str, progress: Progress, corpus: Corpus | None) -> Mapping[str, bool]:
     """Returns what the other run makes of the same cases; its model answers where its folder does not say."""
     known = read_if_there(EdgeCaseResult, other.folder.edge_cases)
     fits = known is not None and known.suite_hash == suite_hash and known.checkpoint == checkpoint_hash(other.folder)
     if not replicas.any_process(not fits):  # all processes answer, or none
         assert known is not None and known.cases is not None
         return known.cases
-    found = score_suite(other, suite, progress)
+    found = score_suite(other, suite, progress, corpus)
     if found.suite_hash != suite_hash:
         raise SuiteError(
             "the two runs read the suite differently, so their cases cannot be compared",
             where=str(other.folder.path),
             received=found.suite_hash[:16],
             expected=suite_hash[:16],
-            next_step="compare runs whose recipes clean texts alike (data.html, data.redact) and name the same columns",
+            next_step="compare runs whose recipes clean texts alike (data.html, data.redact) and name the same columns "
+            "and documents",
         )
     return found.cases or {}
 
@@ -124,7 +139,7 @@ def draft_suite(
     Raises:
         RunError: The folder is no run, or its data have changed since.
         UsageError: The file is there already.
-        SuiteError: The task does not give each example one class of many; or the run answers no row right.
+        SuiteError: The task gives an example neither one class of many nor documents; or the run answers no row right.
 
     Example:
         >>> import kft
@@ -143,7 +158,16 @@ def draft_suite(
         progress = progress_for(quiet)
         artifact = load_artifact(known)
         progress.note(f"\ndrafting   from {len(split.train):,} rows of train")
-        text, drafted = draft(artifact, split.train, findings, target, str(folder.path), seed=known.recipe.spec.seed)
+        searched = None if split.corpus is None else Searched.by(artifact, split.corpus)
+        text, drafted = draft(
+            artifact,
+            split.train,
+            findings,
+            target,
+            str(folder.path),
+            seed=known.recipe.spec.seed,
+            searched=searched,
+        )
     if early is None or early.is_chief:
         write_file(target, text, elsewhere="choose another --draft-suite FILE")
     return drafted

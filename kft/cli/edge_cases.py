@@ -43,7 +43,7 @@ def print_edge_cases(result: EdgeCaseResult) -> None:
     for check in result.checks:
         if check.agreement is not None:
             metric = metric_title(check.agreement_metric)
-            out.tell(f"{check.name}: {metric} of the answers after the change against those before {check.agreement}")
+            out.tell(f"{check.name}: {metric} after the change, against what is expected {check.agreement}")
     for check in result.failed:
         about = f": {check.about}" if check.about else ""
         out.print(styled("red", "\nfailed", f" {check.name}{about}"))
@@ -78,7 +78,7 @@ def print_edge_case_pairs(result: EdgeCaseResult) -> None:
 def print_draft(draft: SuiteDraft, run: str) -> None:
     """Prints what a draft holds, and what to do with it."""
     out = console()
-    out.tell(f"drafted    {len(draft.checks)} checks on {draft.rows} rows of train, from {draft.classes} classes")
+    out.tell(f"drafted    {len(draft.checks)} checks on {draft.rows} rows of train, from {draft.classes} {draft.of}")
     for token, label in draft.shortcuts:
         out.tell(f"shortcut   {token!r} for {label!r}: taken out of its texts, and put into others")
     out.tell(f"written    {draft.path}\nnext       edit it, then run:")

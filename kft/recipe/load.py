@@ -49,6 +49,7 @@ LATER_KEYS: dict[str, Any] = {
     "train.pairs.temperature": 0.05,
     "train.pairs.hard_negatives": 0,
     "train.pairs.widths": [],
+    "evaluate.interval": None,
     "model.template": "{prompt}\n",
     "model.response_tokens": None,
     "evaluate.write": True,

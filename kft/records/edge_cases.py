@@ -50,7 +50,7 @@ class EdgeCheckResult:
         left_out: How often a change found nothing to change.
         failures: The surest wrong answers, 20 at most.
         agreement: Of invariance, where an answer is not one class of many: the task's first metric of the answers after
-            the change, with those before it as what is right.
+            the change, with those before it as what is right; of queries, with the documents that the suite names.
         agreement_metric: Which metric that is.
     """
 

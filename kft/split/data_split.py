@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -126,6 +126,11 @@ class DataSplit:
     def labels(self) -> tuple[str, ...]:
         """Names of classes, labels or kinds of span; none for numbers."""
         return self.space.labels
+
+    @property
+    def answers(self) -> Collection[str]:
+        """Names that an answer can hold: those of ``labels``; where queries are answered, ids of documents."""
+        return self.labels if self.corpus is None else self.corpus.places
 
     def frame(self) -> pd.DataFrame:
         """Returns id, split and the first 16 hex digits of the sha256 of the content; of rows without labels too."""

@@ -111,6 +111,8 @@ def _cases_of(
 ) -> Iterator[Case]:
     for number, (given, spec) in enumerate(_inputs(suite, suite.source_of(check), task, data, columns), 1):
         labels = (spec.label or check.label) if check.reads_labels else ()
+        if task.kind.searches:  # the right document stays right, whatever the query becomes
+            labels = spec.label or check.label or suite.source_of(check).label
         name = f"{check.name}:{number}"
         if check.kind == "must_pass":
             yield Case(name, check, given, labels, spec)
@@ -181,6 +183,7 @@ def _hash(suite: Suite, cases: Sequence[Case]) -> str:
         parts = (suite.spec.seed, case.id, check.kind, content(case.given), changed, case.labels)
         rules: tuple[Any, ...] = (check.expect, check.tolerance, spec.abstain, spec.confidence_at_most)
         rules += () if check.within is None else (check.within,)
+        rules += () if check.among_first is None else (("among_first", check.among_first),)
         digest.update(json.dumps([*parts, *rules], ensure_ascii=False).encode() + b"\n")
     return digest.hexdigest()
 

@@ -14,6 +14,7 @@ from kft.data.examples import Examples
 from kft.errors import SuiteError, UsageError
 from kft.records.findings import Finding
 from kft.split.data_split import labels_of
+from kft.suites.searched import Searched
 from kft.suites.suite_text import Row, Shortcut, is_changed, texts_in, write_suite
 from kft.tasks.classes import Prediction
 from kft.tasks.registry import one_class_tasks
@@ -41,6 +42,7 @@ class SuiteDraft:
         classes: How many classes they have.
         checks: Names of the checks.
         shortcuts: Token and class of each shortcut that is tested for.
+        of: What people call the classes.
     """
 
     path: Path
@@ -48,6 +50,7 @@ class SuiteDraft:
     classes: int
     checks: tuple[str, ...]
     shortcuts: tuple[tuple[str, str], ...]
+    of: str = "classes"
 
     def as_dict(self) -> dict[str, Any]:
         shortcuts = [{"token": token, "class": label} for token, label in self.shortcuts]
@@ -65,7 +68,7 @@ def refuse_draft(target: Path, task: Task) -> None:
 
     Raises:
         UsageError: The file is there; it may hold a person's work.
-        SuiteError: The task does not give each example one class of many.
+        SuiteError: The task gives an example neither one class of many nor documents.
     """
     if target.exists():
         raise UsageError(
@@ -73,16 +76,23 @@ def refuse_draft(target: Path, task: Task) -> None:
             where=str(target),
             next_step="choose another --draft-suite FILE, or delete it",
         )
-    if not task.kind.one_class:
+    if not task.kind.one_class and not task.kind.searches:
         raise SuiteError(
-            "a suite is drafted where each example has one class of many; write one by hand, of invariance",
+            "a suite is drafted where an example has one class of many, or documents; write one by hand, of invariance",
             received=task.name,
-            expected=one_class_tasks(),
+            expected=f"{one_class_tasks()}, or text-embedding",
         )
 
 
 def draft(
-    artifact: Artifact, train: Examples, findings: Sequence[Finding], target: Path, run: str, *, seed: int
+    artifact: Artifact,
+    train: Examples,
+    findings: Sequence[Finding],
+    target: Path,
+    run: str,
+    *,
+    seed: int,
+    searched: Searched | None = None,
 ) -> tuple[str, SuiteDraft]:
     """Returns a commented suite, and what is in it.
 
@@ -93,6 +103,7 @@ def draft(
         target: The file that it is for: paths of images start from its folder.
         run: What the run is called.
         seed: Of the choice of rows.
+        searched: The documents that queries are answered with; None where answers are no vectors.
 
     Raises:
         SuiteError: The run answers none of the rows right.
@@ -101,18 +112,22 @@ def draft(
     rng = np.random.default_rng(seed)
     personal = {name for finding in findings if finding.check == "personal-data" for name in finding.rows}
     places = [place for place, name in enumerate(train.ids) if str(name) not in personal]
-    right = _right(artifact, train, _candidates(train, places, rng))
-    rows = choose_rows(right, Counter(map(str, labels_of(train))))
+    if searched is None:
+        right = _right(artifact, train, _candidates(train, places, rng))
+        rows = choose_rows(right, Counter(map(str, labels_of(train))))
+    else:
+        rows = _found(artifact, train, rng.permutation(places)[:MOST_ANSWERED].tolist(), searched)[:MOST_ROWS]
     if not rows:
         raise SuiteError(
             "the run gives no right answer to any row that was tried, so there is nothing to hold it to",
             received=f"{min(len(places), MOST_ANSWERED)} rows of train",
             next_step=f"kft evaluate {run} says how good it is",
         )
-    shortcuts = [] if task.reads.files else list(_shortcuts(artifact, train, places, findings, rows))
+    shortcuts = [] if task.reads.files or searched else list(_shortcuts(artifact, train, places, findings, rows))
     text, names = write_suite(rows, shortcuts, task, target, run)
     found = tuple((shortcut.token, shortcut.label) for shortcut in shortcuts)
-    return text, SuiteDraft(target, len(rows), len({row.label for row in rows}), names, found)
+    of = "classes" if searched is None else "documents"
+    return text, SuiteDraft(target, len(rows), len({row.label for row in rows}), names, found, of)
 
 
 def _candidates(train: Examples, places: Sequence[int], rng: np.random.Generator) -> list[int]:
@@ -136,6 +151,17 @@ def _right(artifact: Artifact, train: Examples, places: Sequence[int]) -> list[R
         if answer.label == labels[place] and not answer.abstain:
             rows.append(Row(train.inputs[place], answer.label))
     return rows
+
+
+def _found(artifact: Artifact, train: Examples, places: Sequence[int], searched: Searched) -> list[Row]:
+    """Returns the queries whose first document answers them."""
+    labels, queries = labels_of(train), [train.inputs[place] for place in places]
+    found = searched.ranked(artifact.answers(queries))
+    return [
+        Row(query, labels[place][0], tuple(labels[place][1:]))
+        for place, query, ranking in zip(places, queries, found, strict=True)
+        if ranking.documents[0] in labels[place]
+    ]
 
 
 def choose_rows(rows: Sequence[Row], sizes: Mapping[str, int]) -> list[Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,10 +18,12 @@ from kft.metrics.proportions import share_interval
 from kft.records.edge_cases import EdgeCaseResult, EdgeCheckResult, Outcome
 from kft.records.estimate import Estimate
 from kft.suites.cases import Case, expand, shown
+from kft.suites.searched import Searched
 from kft.suites.suite import CheckSpec, Suite
 from kft.suites.suite_fit import require_fit
 from kft.tasks.classes import Prediction
 from kft.tasks.task import AnswerKind, AnswerSpace
+from kft.tasks.vectors import Ranking
 
 if TYPE_CHECKING:
     from kft.answer.artifact import Artifact
@@ -29,7 +32,7 @@ ABSTAINS = "(abstains)"
 MOST_FAILURES = 20
 
 
-def run_suite(suite: Suite, artifact: Artifact, columns: Columns) -> EdgeCaseResult:
+def run_suite(suite: Suite, artifact: Artifact, columns: Columns, searched: Searched | None = None) -> EdgeCaseResult:
     """Answers every case of a suite and judges the answers.
 
     Where several processes share the work, all of them call it together.
@@ -38,18 +41,22 @@ def run_suite(suite: Suite, artifact: Artifact, columns: Columns) -> EdgeCaseRes
         suite: The suite.
         artifact: Is judged; its recipe cleans inputs as those that the model learned from.
         columns: Those the model was trained on.
+        searched: The documents that queries are answered with; None where answers are no vectors.
 
     Raises:
         SuiteError: It does not fit the model, or a check tests nothing.
         DataError: A table of the suite cannot be read.
     """
     task = artifact.reader.task
-    require_fit(suite, task, artifact.space.labels)
+    require_fit(suite, task, artifact.space.labels if searched is None else searched.corpus.places)
     with tempfile.TemporaryDirectory(prefix="kft-edge-cases-") as folder:
         found = expand(suite, task, artifact.spec.data, columns, Path(folder))
         given = [one for case in found.cases for one in (case.given, case.changed) if one is not None]
         inputs: list[Input] = list(dict.fromkeys(given))
-        answers = dict(zip(inputs, artifact.predict(inputs), strict=True))
+        said: Sequence[Any] = (
+            artifact.predict(inputs) if searched is None else searched.ranked(artifact.answers(inputs))
+        )
+        answers = dict(zip(inputs, said, strict=True))
     base = suite.path.parent
     outcomes = {case.id: judge(task.kind, case, answers, base) for case in found.cases}
     checks = []
@@ -62,7 +69,7 @@ def run_suite(suite: Suite, artifact: Artifact, columns: Columns) -> EdgeCaseRes
         checks.append(result)
     return EdgeCaseResult(
         suite=str(suite.path),
-        suite_hash=found.suite_hash,
+        suite_hash=found.suite_hash if searched is None else _among(found.suite_hash, searched),
         n=len(outcomes),
         passed=sum(outcome.passed for outcome in outcomes.values()),
         pass_rate=_pass_rate(found.cases, list(outcomes.values())),
@@ -71,6 +78,11 @@ def run_suite(suite: Suite, artifact: Artifact, columns: Columns) -> EdgeCaseRes
         cases={name: outcome.passed for name, outcome in outcomes.items()},
         outcomes=outcomes,
     )
+
+
+def _among(suite_hash: str, searched: Searched) -> str:
+    """Returns what decides whether cases of queries pass: the documents do too."""
+    return hashlib.sha256(f"{suite_hash}\n{searched.digest}".encode()).hexdigest()
 
 
 def _check_result(
@@ -103,17 +115,36 @@ def measure_agreement(
 ) -> Estimate:
     """Returns the first metric of the answers after a change, with those before it as what is right.
 
+    Of queries right are the documents that a case names, and where it names none the one that came first before.
+
     Args:
         kind: What is answered.
         space: Everything that an answer can be.
         cases: Each with a change; cases of one input are resampled together.
         answers: By input.
     """
-    both = [_both(kind, case, answers) for case in cases]
-    truth, said = (kind.judging.truth([pair[side] for pair in both], space) for side in (0, 1))
+    if kind.searches:
+        truth, said = _ranks(cases, answers)
+    else:
+        both = [_both(kind, case, answers) for case in cases]
+        truth, said = (kind.judging.truth([pair[side] for pair in both], space) for side in (0, 1))
     places: dict[Input, int] = {}
     codes = np.array([places.setdefault(case.given, len(places)) for case in cases])
     return estimate(kind.judging.main, truth, said, groups=codes)
+
+
+def _ranks(cases: Sequence[Case], answers: Mapping[Input, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns how many documents are right for each changed query, and at which ranks they come."""
+    right = [_right(case, answers) for case in cases]
+    found = [answers[case.changed].documents for case in cases if case.changed is not None]
+    ranks = [[name in names for name in documents] for names, documents in zip(right, found, strict=True)]
+    return np.array([len(names) for names in right]), np.array(ranks)
+
+
+def _right(case: Case, answers: Mapping[Input, Any]) -> tuple[str, ...]:
+    """Returns the documents that a query has to find: the suite's, or the first one before the change."""
+    before: Ranking = answers[case.given]
+    return case.labels or before.documents[:1]
 
 
 def _both(kind: AnswerKind, case: Case, answers: Mapping[Input, Any]) -> tuple[Any, Any]:
@@ -136,7 +167,9 @@ def judge(kind: AnswerKind, case: Case, answers: Mapping[Input, Any], base: Path
     """
     before = answers[case.given]
     after = before if case.changed is None else answers[case.changed]
-    if case.check.kind == "must_pass":
+    if kind.searches:
+        passed, expected, received = _judge_ranking(case, _right(case, answers), after)
+    elif case.check.kind == "must_pass":
         passed, expected, received = _judge_answer(case, after)
     elif case.check.kind == "invariance" or case.check.expect == "label_changes":
         passed, expected, received = _judge_change(kind, case, answers)
@@ -158,6 +191,18 @@ def _judge_change(kind: AnswerKind, case: Case, answers: Mapping[Input, Any]) ->
     if within is not None:
         return abs(was - now) <= within, f"{was:.4g}, give or take {within:g}", f"{now:.4g}"
     return was == now, expected, received
+
+
+def _judge_ranking(case: Case, right: tuple[str, ...], found: Ranking) -> tuple[bool, str, str]:
+    most = case.check.among_first or 1
+    rank = next((rank for rank, name in enumerate(found.documents, 1) if name in right), None)
+    where = f"at rank {rank}" if rank else f"behind rank {len(found.documents)}"
+    received = f"{found.documents[0]}" + ("" if rank == 1 else f", and what is right {where}")
+    return (
+        rank is not None and rank <= most,
+        " or ".join(right) + (f" among the first {most}" if most > 1 else ""),
+        received,
+    )
 
 
 def _judge_answer(case: Case, answer: Prediction) -> tuple[bool, str, str]:

@@ -2,7 +2,8 @@
 
 Each takes the text, random numbers and, where the suite gives one, a text of its own. Where there is nothing to change
 (no accent to strip, no name to swap) the text comes back as it is, and makes no case. Words are those of English where
-words matter: ``names``, ``negate``, ``polite`` and ``irrelevant``.
+words matter: ``names``, ``negate``, ``polite``, ``irrelevant`` and ``keywords``. In a sentence the order of words has a
+meaning, so ``reorder`` is for queries.
 """
 
 from __future__ import annotations
@@ -28,6 +29,11 @@ AUXILIARIES = (
     "is|are|was|were|am|can|could|will|would|should|must|has|have|had|do|does|did|may|might"
     "|it's|that's|i'm|they're|we're|you're"
 )
+FUNCTION_WORDS = (
+    "a|an|the|of|for|to|in|on|at|by|with|from|and|or|as|i|my|me|we|our|us|you|your|it|its|that|this|these|those|there"
+    "|what|which|who|how|when|where|please|is|are|was|were|be|been|can|could|will|would|should|do|does|did"
+)
+_FUNCTION = re.compile(rf"(?<![\w'])(?:{FUNCTION_WORDS})(?![\w'\u2019])\s*", re.IGNORECASE)
 _NAME = re.compile(rf"\b(?:{FIRST_NAMES})\b")
 _NUMBER = re.compile(r"(?<![\w.,])\d+(?![\w]|[.,]\d)")
 _NOT = re.compile(r"\s+not\b", re.IGNORECASE)
@@ -206,6 +212,31 @@ def add_irrelevant(text: str, rng: np.random.Generator, given: str = "") -> str:
     return f"{text.rstrip()} {rng.choice(extra)}"
 
 
+def reorder(text: str, rng: np.random.Generator, given: str = "") -> str:
+    """Says the end first: what stands behind a place between two words comes before it.
+
+    Example:
+        >>> reorder("play music over the network", np.random.default_rng(0))
+        'network play music over the'
+    """
+    words = text.rstrip(".!?").split()
+    if len(words) < 2:
+        return text
+    at = int(rng.integers(1, len(words)))
+    return " ".join([*words[at:], *words[:at]]) + text[len(text.rstrip(".!?")) :]
+
+
+def keep_keywords(text: str, rng: np.random.Generator, given: str = "") -> str:
+    """Leaves articles, pronouns, prepositions and auxiliaries out, as people do who type into a search field.
+
+    Example:
+        >>> keep_keywords("How do I play music over the network?", np.random.default_rng(0))
+        'play music over network?'
+    """
+    kept = re.sub(r"\s+(?=[,.:;!?])", "", _FUNCTION.sub("", text)).strip()
+    return kept if re.search(r"\w", kept) else text
+
+
 def remove(text: str, rng: np.random.Generator, given: str) -> str:
     """Takes a word or mark out, in large and small letters.
 
@@ -265,6 +296,8 @@ _register("negate", negate, 'a "not" put in or taken out: the label should chang
 _register("no-accents", strip_accents, "accents taken off letters", "places")
 _register("polite", be_polite, "a greeting before the text", "end")
 _register("irrelevant", add_irrelevant, "a sentence that says nothing of the subject", "start")
+_register("reorder", reorder, "the end said first: words behind a place come before it")
+_register("keywords", keep_keywords, "articles, pronouns, prepositions and auxiliaries left out")
 _register("remove", remove, "the word or mark in `text` taken out", takes_text=True)
 _register("append", append, "the word or mark in `text` put after it", "start", takes_text=True)
 _register("prepend", prepend, "the word or mark in `text` put before it", "end", takes_text=True)

@@ -75,7 +75,7 @@ class CaseSpec(Spec):
     """One input; for ``must_pass`` also what it has to be answered: any of what is named will do."""
 
     input: GivenInput = Field(description="a text, two texts, or an image's path relative to the suite")
-    label: Labels = Field((), description="the label, or several of which any will do")
+    label: Labels = Field((), description="the label, or the document's id; or several of which any will do")
     abstain: bool = Field(False, description="the model may decline to answer")
     confidence_at_most: float | None = Field(None, gt=0, le=1, description="any label that is no surer than this")
     changed: GivenInput | None = Field(None, description="the input after the change, written by hand")
@@ -135,6 +135,12 @@ class CheckSpec(Spec):
     within: float | None = Field(
         None, gt=0, le=1e15, description="how far a number may move; of invariance, for text-regression alone"
     )
+    among_first: int | None = Field(
+        None,
+        ge=1,
+        le=100,
+        description="the right document has to be one of so many; default: the first. For text-embedding alone",
+    )
     tolerance: float = Field(0.05, ge=0, lt=1, description="how far a probability that does_not_rise may rise; or fall")
 
     @model_validator(mode="after")
@@ -154,6 +160,8 @@ class CheckSpec(Spec):
             raise ValueError("`tolerance` with does_not_rise and does_not_fall alone")
         if self.within is not None and self.kind != "invariance":
             raise ValueError("`within` for invariance alone")
+        if self.among_first is not None and self.kind == "directional":
+            raise ValueError("`among_first` for must_pass and invariance alone")
         titles = [change.title for change in self.changes]
         if len(set(titles)) < len(titles):
             raise ValueError("changes that differ")

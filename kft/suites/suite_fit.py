@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,13 @@ from kft.tasks.registry import tasks_with_suites
 from kft.tasks.task import Task
 
 
-def require_fit(suite: Suite, task: Task, labels: Sequence[str]) -> None:
+def require_fit(suite: Suite, task: Task, labels: Collection[str]) -> None:
     """Refuses a suite that a model cannot answer, before anything is computed.
 
     Args:
         suite: The suite.
         task: What the model reads and answers.
-        labels: The labels it knows.
+        labels: The labels it knows; of queries, the ids of the documents.
 
     Raises:
         SuiteError: Lists every label it does not know, every change and input of another modality, and every file that
@@ -38,7 +38,7 @@ def require_fit(suite: Suite, task: Task, labels: Sequence[str]) -> None:
     found += [
         misfit for place, check in enumerate(suite.spec.checks) for misfit in _unjudged(suite, place, check, task)
     ]
-    found += _unknown_labels(suite, labels)
+    found += _unknown_labels(suite, task, labels)
     if found:
         raise suite.error(found)
 
@@ -46,6 +46,11 @@ def require_fit(suite: Suite, task: Task, labels: Sequence[str]) -> None:
 def _unjudged(suite: Suite, place: int, check: CheckSpec, task: Task) -> Iterator[Misfit]:
     """Yields what answers of this kind cannot be held to."""
     kind = task.kind
+    if kind.searches:
+        yield from _not_of_queries(suite, place, check, task)
+        return
+    if check.among_first is not None:
+        yield ("checks", place, "among_first"), f"`among_first` is for text-embedding; the task is {task.name}"
     if not kind.one_class and check.kind != "invariance":
         yield ("checks", place, "kind"), f"{check.kind} is for one class of many; {task.name} has invariance alone"
     if kind.numeric and check.kind == "invariance" and check.within is None:
@@ -67,16 +72,32 @@ def _unjudged(suite: Suite, place: int, check: CheckSpec, task: Task) -> Iterato
             )
 
 
-def _unknown_labels(suite: Suite, labels: Sequence[str]) -> Iterator[Misfit]:
+def _not_of_queries(suite: Suite, place: int, check: CheckSpec, task: Task) -> Iterator[Misfit]:
+    """Yields what a query's documents cannot be held to: a vector says nothing of how sure it is."""
+    if check.kind == "directional":
+        yield ("checks", place, "kind"), f"directional is for probabilities; {task.name} has must_pass and invariance"
+    if check.within is not None:
+        yield ("checks", place, "within"), "`within` is for numbers; `among_first` says how far a document may fall"
+    if check.kind != "must_pass":
+        return
+    source = suite.source_of(check)
+    for number, case in enumerate(source.cases):
+        if case.abstain or case.confidence_at_most is not None:
+            text = "a query is answered by documents alone: `label`, and neither abstain nor confidence_at_most"
+            yield ("checks", place, *(("cases", number) if source is check else ())), text
+
+
+def _unknown_labels(suite: Suite, task: Task, labels: Collection[str]) -> Iterator[Misfit]:
+    what = "document of the run" if task.kind.searches else "label of the model"
     for place, check in enumerate(suite.spec.checks):
         named: list[tuple[tuple[str | int, ...], tuple[str, ...]]] = [(("checks", place, "label"), check.label)]
         named += [(("checks", place, "cases", number, "label"), case.label) for number, case in enumerate(check.cases)]
         for where, given in named:
             for label in given:
                 if label not in labels:
-                    hint = nearest(label, labels)
-                    known = ", ".join(labels[:10]) + (" ..." if len(labels) > 10 else "")
-                    text = f"no label of the model: {label!r}" + (f"; did you mean {hint}?" if hint else "")
+                    hint = nearest(label, list(labels))
+                    known = ", ".join(list(labels)[:10]) + (" ..." if len(labels) > 10 else "")
+                    text = f"no {what}: {label!r}" + (f"; did you mean {hint}?" if hint else "")
                     yield where, f"{text} (known: {known})"
 
 

@@ -35,6 +35,18 @@ CHANGES = {
         "irrelevant": 0.9,
         "half": 0.7,
     },
+    "query": {
+        "typos": 0.7,
+        "upper": 0.9,
+        "lower": 0.9,
+        "no-punctuation": 0.9,
+        "punctuation": 0.9,
+        "spaces": 1.0,
+        "no-accents": 0.9,
+        "reorder": 0.8,
+        "keywords": 0.8,
+        "polite": 0.8,
+    },
     "image": {
         "blur": 0.9,
         "brighter": 0.9,
@@ -50,7 +62,7 @@ CHANGES = {
     },
 }
 """By what the model reads, a change to the share of cases that a draft asks for: less where half of a text, or the
-colours, may well matter."""
+colours, may well matter, and where a query of few words has a typo."""
 
 ROWS, EMPTY = "train rows", "nothing said"
 NOT_PRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
@@ -59,10 +71,17 @@ NOT_PRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 @dataclass(frozen=True)
 class Row:
-    """A row of train that the run answers right; without a label where a check does not ask for it."""
+    """A row of train that the run answers right; without a label where a check does not ask for it.
+
+    Attributes:
+        given: The input.
+        label: What is right; of a query, a document's id.
+        others: What would be right too.
+    """
 
     given: Input
     label: str
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -115,16 +134,17 @@ def is_changed(row: Row, name: str, text: str = "") -> bool:
 def _checks(rows: Sequence[Row], shortcuts: Sequence[Shortcut], task: Task, target: Path) -> Iterator[tuple[str, str]]:
     """Yields name and YAML of each check."""
     yield _check(ROWS, "must_pass", "rows of train that were answered right when this was drafted", 1.0, rows, target)
-    if not task.reads.files:
+    searches = task.kind.searches
+    if not task.reads.files and not searches:
         yield EMPTY, _EMPTY.format(name=EMPTY, input='["", ""]' if task.reads.pairs else '""')
     for shortcut in shortcuts:
         yield from _shortcut_checks(shortcut, target)
-    for name, share in CHANGES[task.reads.medium].items():
+    for name, share in CHANGES["query" if searches else task.reads.medium].items():
         if task.reads.files or any(is_changed(row, name) for row in rows):
             about = PERTURBATIONS.get(name).about
             yield _check(name, "invariance", about, share, (), target, f"cases_of: {ROWS}", f"changes: [{name}]")
     polar = [row for row in rows if row.label.lower() in POLAR and is_changed(row, "negate")]
-    if polar and not task.reads.pairs:
+    if polar and not task.reads.pairs and not searches:
         about = "turned around, a text is less of what it was"
         yield _check("negation", "directional", about, 0.7, polar, target, "changes: [negate]", "expect: falls")
 
@@ -165,7 +185,8 @@ def _check(
 
 
 def _label(row: Row) -> str:
-    return f", label: {quote(row.label)}" if row.label else ""
+    names = [quote(name) for name in (row.label, *row.others)]
+    return "" if not row.label else f", label: {names[0] if not row.others else '[' + ', '.join(names) + ']'}"
 
 
 def _written(given: Input, target: Path) -> str:

@@ -30,10 +30,12 @@ class ResponsePrediction:
     Attributes:
         text: What the model wrote; empty where it was not asked to.
         abstain: Whether the model declines to answer; always False.
+        why: Why it does; always empty.
     """
 
     text: str
     abstain: bool = False
+    why: str = ""
 
 
 def _parse(cell: object, text: object, spec: DataSpec) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from kft.metrics.metric import Metric
 from kft.metrics.proportions import Groups
 from kft.recipe.schema import DataSpec
 from kft.records.metrics import ClassRow
-from kft.records.rules import LabelThresholds
+from kft.records.rules import IntervalRule, LabelThresholds
 from kft.tasks.inputs import InputKind
 
 Offsets = Sequence[np.ndarray] | None
@@ -35,16 +35,19 @@ class AnswerSpace:
         mean: Of numbers; 0 elsewhere.
         std: Of numbers; 1 elsewhere.
         thresholds: From which probability on each of several labels is said; empty: one half.
+        interval: How far from a number the right one may lie; None where nobody asked, or nothing can be promised.
     """
 
     labels: tuple[str, ...]
     mean: float = 0.0
     std: float = 1.0
     thresholds: tuple[float, ...] = ()
+    interval: IntervalRule | None = None
 
-    def cut_by(self, thresholds: LabelThresholds | None) -> AnswerSpace:
-        """Returns the space in which labels are said by thresholds of their own."""
-        return self if thresholds is None else replace(self, thresholds=thresholds.values)
+    def cut_by(self, thresholds: LabelThresholds | None, interval: IntervalRule | None = None) -> AnswerSpace:
+        """Returns the space in which labels are said by thresholds of their own, and numbers with an interval."""
+        said = () if thresholds is None else thresholds.values
+        return replace(self, thresholds=said, interval=interval if interval and interval.reaches else None)
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,10 @@ class Answer(Protocol):
     @property
     def abstain(self) -> bool:
         """Whether the model declines to answer."""
+
+    @property
+    def why(self) -> str:
+        """Why it declines, in words; empty where it answers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,7 +208,8 @@ class Judging:
         soft: Metrics by name that compare answers with soft labels; none where labels cannot be soft.
         of_slices: Metrics that parts of the examples are shown with; they are judged by the first. Default: the task's
             first metric alone.
-        as_label: A prediction to what it says, as a label of the data; None where edge cases are not judged.
+        as_label: A prediction to what it says, as a label of the data; of queries, what they found. None where edge
+            cases are not judged.
         confidence: Answers to ``float[n]``: how sure they are, where parts are cut by that.
         written: Metrics by name of answers that are written out; training does not look at them.
         of_texts: (truth, answers) to those of them that these have.

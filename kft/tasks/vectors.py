@@ -14,6 +14,7 @@ import numpy as np
 
 from kft.metrics.retrieval import METRICS
 from kft.recipe.schema import DataSpec
+from kft.records.fields import unwritten
 from kft.tasks.cells import as_text, kind_problem
 from kft.tasks.task import AnswerKind, AnswerSpace, Judging, Labelling, Learning, Objective
 
@@ -27,10 +28,23 @@ class VectorPrediction:
     Attributes:
         vector: Of length one.
         abstain: Whether the model declines to answer; always False.
+        why: Why it declines; always empty.
     """
 
     vector: tuple[float, ...]
     abstain: bool
+    why: str = unwritten("")
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """What a query found: what edge cases of queries look at.
+
+    Attributes:
+        documents: Ids, the nearest first.
+    """
+
+    documents: tuple[str, ...]
 
 
 def _parse(cell: object, text: object, spec: DataSpec) -> tuple[tuple[str, ...], str]:
@@ -95,10 +109,11 @@ VECTORS = AnswerKind(
         prediction=_prediction,
         given=_given,
         row=_row,
+        as_label=lambda ranking: ranking.documents,
     ),
     solvers=("adamw", "lbfgs"),
     learns="pairs",
-    keys=("data.documents", "data.negative", "model.prompts", "train.pairs"),
+    keys=("data.documents", "data.negative", "model.prompts", "train.pairs", "evaluate.suite"),
     refuses={
         "features.precision": "what products of 8 bits cost is measured for answers with a label; {task} gives vectors",
         "train.gradient_accumulation": ALONE + "it cannot be worked through in parts",

@@ -182,7 +182,9 @@ def read_data(spec: RecipeSpec, split: Selection, backbone: Backbone, progress: 
     reader = make_reader(task, backbone, spec.model)
     held = set_aside(spec, split)
     if held.any():
-        progress.note(f"set aside  {held.sum():,} of {len(held):,} valid examples, for abstention: no choice sees them")
+        progress.note(
+            f"set aside  {held.sum():,} of {len(held):,} valid examples, for what is promised: no choice sees them"
+        )
     split = split.without(held)
     if task.reads.files:
         with progress.task("decoding images, once", len(split.train) + len(split.valid)) as tick:

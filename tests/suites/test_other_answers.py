@@ -8,12 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kft.data.corpus import Corpus
 from kft.data.examples import Columns
 from kft.errors import SuiteError
+from kft.metrics.neighbours import unit_rows
 from kft.recipe.schema import DataSpec
 from kft.records.document import as_document
 from kft.suites.edge_cases import run_suite
 from kft.suites.perturbations import PERTURBATIONS
+from kft.suites.searched import Searched
 from kft.suites.suite import load_suite
 from kft.suites.suite_fit import require_fit
 from kft.tasks.labels import LabelsPrediction
@@ -109,10 +112,79 @@ def test_what_cannot_be_judged_is_refused_by_name(tmp_path):
     must = why(LABELS, {"kind": "must_pass", "cases": [{"input": "a", "label": "a"}]})
     assert "must_pass is for one class of many; text-multi-label has invariance alone" in must
     assert "`within` is for numbers; the task is text-multi-label" in why(LABELS, {"changes": ["upper"], "within": 1})
-    embedding = why(TASKS.get("text-embedding"), {"changes": ["upper"]})
-    assert "edge cases are not judged for this task" in embedding and "token-tagging" in embedding
     alone = why(NUMBERS, {"kind": "must_pass", "cases": [{"input": "a", "label": "a"}], "within": 1})
     assert "`within` for invariance alone" in alone
+
+
+QUERIES = TASKS.get("text-embedding")
+DOCUMENTS = Corpus(np.array(["call", "disk", "copy"], object), ["how to call", "about the disk", "how to call"])
+
+
+def found_by_words(folder, *checks, documents=DOCUMENTS):
+    """Runs a suite on queries that point where the words in small letters do that they hold."""
+    words = ("call", "disk", "read")
+
+    def vectors(texts):
+        counted = np.array([[text.count(word) for word in words] for text in texts], np.float32) + 1e-3
+        return unit_rows(counted)
+
+    path = folder / "queries.yaml"
+    path.write_text(json.dumps({"checks": list(checks)}))
+    artifact = SimpleNamespace(
+        reader=SimpleNamespace(task=QUERIES),
+        space=AnswerSpace(()),
+        spec=SimpleNamespace(data=DataSpec(train="a.csv")),
+        answers=vectors,
+        checkpoint="",
+    )
+    searched = Searched(documents, vectors(documents.texts))
+    return run_suite(load_suite(path), artifact, Columns("query", "document"), searched)
+
+
+def test_a_query_keeps_its_document_where_the_suite_wants_it(tmp_path):
+    must = {"name": "must", "kind": "must_pass", "cases": [{"input": "a call", "label": "call"}]}
+    must["cases"].append({"input": "call the disk disk", "label": ["copy", "call"]})
+    still = {"name": "still", "kind": "invariance", "cases_of": "must", "changes": ["upper", "reorder"]}
+    found = found_by_words(tmp_path, must, still, {**still, "name": "near", "among_first": 3})
+    first, second, third = found.checks
+    assert (first.passed, second.passed, third.passed) == (1, 3, 4) and second.n == third.n == 4
+    # "call the disk disk" is nearest to the disk, with the two documents of one text behind it, in their order.
+    assert (
+        first.failures[0].expected == "copy or call"
+        and "disk, and what is right at rank 2" in first.failures[0].received
+    )
+    # In capitals no word is seen: all documents are as far, and come in their order.
+    assert second.agreement_metric == "mrr" and second.agreement.value == pytest.approx((1 + 1 + 1 + 1 / 2) / 4)
+    assert third.failures == () and first.agreement is None
+    more = Corpus(np.array([*DOCUMENTS.ids, "more"], object), [*DOCUMENTS.texts, "read read"])
+    assert (
+        found_by_words(tmp_path, must, still, documents=more).suite_hash
+        != found_by_words(tmp_path, must, still).suite_hash
+    )
+
+
+def test_without_a_named_document_the_first_before_the_change_is_right(tmp_path):
+    still = {"name": "still", "kind": "invariance", "cases": ["the disk", "a call"], "changes": ["upper"]}
+    (check,) = found_by_words(tmp_path, still).checks
+    assert (check.passed, check.failures[0].expected) == (1, "disk")
+
+
+def test_what_a_query_cannot_be_held_to_is_refused_by_name(tmp_path):
+    def why(**check):
+        with pytest.raises(SuiteError) as caught:
+            found_by_words(tmp_path, {"name": "c", "kind": "must_pass", **check})
+        return str(caught.value)
+
+    assert "no document of the run: 'calls'; did you mean call?" in why(cases=[{"input": "a", "label": "calls"}])
+    unsure = why(cases=[{"input": "a", "label": "call", "abstain": True}])
+    assert "a query is answered by documents alone: `label`, and neither abstain" in unsure
+    moved = {"kind": "directional", "cases": ["a"], "changes": ["upper"], "expect": "label_changes"}
+    assert "directional is for probabilities; text-embedding has must_pass and invariance" in why(**moved)
+    assert "`among_first` says how far a document may fall" in why(
+        kind="invariance", cases=["a"], changes=["upper"], within=2
+    )
+    with pytest.raises(SuiteError, match="`among_first` is for text-embedding; the task is text-multi-label"):
+        asked(tmp_path, LABELS, several, {"cases": TEXTS, "changes": ["upper"], "among_first": 3})
 
 
 @settings(max_examples=60, deadline=None)

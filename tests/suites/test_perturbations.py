@@ -22,7 +22,7 @@ def changed(entry, given, seed=0):
 
 
 def test_the_documentation_lists_them_all():
-    assert len(TEXTS) == 16 and len(IMAGES) == 11
+    assert len(TEXTS) == 18 and len(IMAGES) == 11
     page = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
     assert [entry.name for entry in PERTURBATIONS if f"`{entry.name}`" not in page] == []
 
@@ -49,6 +49,8 @@ def test_any_text_can_be_changed_and_the_same_numbers_give_the_same_text(entry, 
     ("no-accents", "the cafe's 12"),
     ("polite", ", Anna and John can't"),
     ("irrelevant", "it is really late. "),
+    ("reorder", "can't log in: the café's 12"),
+    ("keywords", "Anna John can't log: café's 12 doors closed"),
     ("append", "really late. zz-ref"),
     ("prepend", "zz-ref Anna and"),
 ])  # fmt: skip

@@ -45,6 +45,7 @@ SET = {
     "evaluate.threshold": {"costs": {"wrong": 10, "abstain": 1}},
     "evaluate.out_of_scope": {"keep": 0.9},
     "evaluate.label_thresholds": "f1",
+    "evaluate.interval": {"coverage": 0.9},
 }
 """Every key that some task does not obey, with a value other than its default."""
 EVERYWHERE = "time added gradient_accumulation refit"
@@ -54,16 +55,17 @@ BUT_WRITING = "blocks compile"
 OBEYED = {
     "text-classification": "text document long_text html redact pooling precision bins teacher unlabelled class_weight "
     "label_smoothing suite abstain_at threshold out_of_scope",
-    "text-multi-label": "text document long_text html redact pooling precision label_separator label_thresholds suite",
+    "text-multi-label": "text document long_text html redact pooling precision label_separator label_thresholds suite "
+    "out_of_scope",
     "text-pairs": "text text_pair html redact pooling precision bins teacher unlabelled class_weight label_smoothing "
     "suite abstain_at threshold out_of_scope",
-    "text-regression": "text document long_text html redact pooling precision suite",
-    "text-embedding": "text html documents negative redact pooling prompts pairs",
+    "text-regression": "text document long_text html redact pooling precision suite out_of_scope interval",
+    "text-embedding": "text html documents negative redact pooling prompts pairs suite",
     "causal-lm": "text template response_tokens write",
-    "token-tagging": "text tags offsets precision suite",
+    "token-tagging": "text tags offsets precision suite out_of_scope",
     "image-classification": "image size pooling augment bins teacher unlabelled class_weight label_smoothing suite "
     "abstain_at threshold out_of_scope",
-    "image-multi-label": "image size pooling augment label_separator label_thresholds suite",
+    "image-multi-label": "image size pooling augment label_separator label_thresholds suite out_of_scope",
 }
 
 

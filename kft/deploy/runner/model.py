@@ -100,7 +100,7 @@ class Model:
         labels = self.about["labels"]
         if read.offsets is not None:
             length = len(read.offsets[at])
-            cut = {name: values[:length] for name, values in outputs.items()}
+            cut = {name: values[:length] if values.ndim else values for name, values in outputs.items()}
             return name_spans(cut, labels, read.offsets[at], read.decoded[at])
         answer = NAMERS[self.about["answers"]](outputs, labels)
         if read.windowed is not None and EVIDENCE in outputs:

@@ -152,6 +152,10 @@ function show(answer) {
   }
   parts.push(make("h2", (answer.abstain ? "It would have said: " : "") + headline(answer)));
   if (typeof answer.confidence === "number") parts.push(make("p", "confidence " + percent(answer.confidence), "muted"));
+  if (answer.interval) {
+    const [low, high] = answer.interval.map((end) => Number(end.toPrecision(6)));
+    parts.push(make("p", "the right number lies from " + low + " to " + high + ", as often as was promised", "muted"));
+  }
   if (answer.probabilities) parts.push(bars(answer.probabilities));
   if (answer.spans) parts.push(marked(at("text").value, answer.spans));
   if (answer.evidence) parts.push(windows(at("text").value, answer.evidence));
