@@ -94,7 +94,7 @@ def compare(
         data: As for ``train``.
         approaches: Names out of ``majority linear prompting retrieval probe blend lora top full scratch``; default: all
             but those that are hopeless by rule, see ``run_approaches``. Of text-embedding: out of ``bm25 frozen hybrid
-            head lora top full``.
+            head lora top full``, and the last four with ``+words``.
         run: A new folder; default ``runs/<recipe name>-compare-<n>``.
         overrides: As for ``train``.
         devices: As for ``train``, but for several workers.
@@ -133,7 +133,9 @@ def compare(
         refuse_taken(folder)
     loaded, split = load(recipe, overrides, data, devices)
     if split.kind.searches:
-        return _compare_search(_Search(loaded, split, folder, quiet, devices), approaches, resume=resume, curve=curve)
+        return _compare_search(
+            _Search(loaded, split, folder, quiet, devices, budget), approaches, resume=resume, curve=curve
+        )
     for name in approaches or ():
         APPROACHES.get(name)
     refuse_soft_loss(loaded.spec, split.without_test())
@@ -179,6 +181,7 @@ class _Search:
     folder: Path | None
     quiet: bool
     devices: str
+    budget: float
 
 
 def _compare_search(
@@ -204,7 +207,7 @@ def _compare_search(
     with strategy.start(asked.devices).scope():
         progress = progress_for(asked.quiet)
         show_data(progress, asked.recipe, asked.split)
-        found = compare_search(asked.recipe, asked.split, approaches, progress)
+        found = compare_search(asked.recipe, asked.split, approaches, asked.budget, progress)
         backbone = backbones.load_for(asked.recipe.spec)
     own = _Place(asked.recipe, asked.split, backbone, asked.folder).make()
     write_file(own / "compare.md", as_markdown(found))

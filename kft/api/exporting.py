@@ -97,7 +97,17 @@ def export(
     # A row without a label has an input like others.
     unusable = sum("label" not in row.reason for row in split.rejected)
     admitted = Admitted(
-        known, result, split.test, split.valid, (usable, unusable), forced, card, quantize, force, keep_examples
+        known,
+        result,
+        split.test,
+        split.valid,
+        (usable, unusable),
+        forced,
+        card,
+        quantize,
+        force,
+        keep_examples,
+        split.corpus,
     )
 
     def finish(folder: Path, about: About) -> None:

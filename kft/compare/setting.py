@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -344,25 +343,17 @@ class Setting:
     def estimated_minutes(self, *, epochs: int, passes: int) -> float:
         """Returns roughly how long training all blocks takes, by size alone; no clock plays a part.
 
-        ``passes * 2`` floating-point operations for each multiplication of ``multiply_adds``, row and epoch, at 2e10 a
-        second and CPU core or 1e13 on an accelerator.
-
         Args:
             epochs: Over the training split.
             passes: 3 where all weights train (forwards; backwards to inputs, and to weights), 2 where few do.
         """
-        import tensorflow as tf
-
-        from kft.model.work import multiply_adds
+        from kft.model.work import estimated_minutes, multiply_adds
 
         tokens = 1
         if not self.task.reads.files:
             sample = self.reader.read(self.train_sample.inputs).source
             tokens = int(np.mean(sample.lengths)) + 1
-        fast = tf.config.list_logical_devices("GPU") + tf.config.list_logical_devices("TPU")
-        rate = 1e13 * len(fast) if fast else 2e10 * len(os.sched_getaffinity(0))
-        work = multiply_adds(self.model, tokens)
-        return 2 * passes * work * len(self.split.train) * epochs / rate / 60
+        return estimated_minutes(multiply_adds(self.model, tokens) * len(self.split.train) * epochs, passes)
 
 
 @dataclass(frozen=True, eq=False)

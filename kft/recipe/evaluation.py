@@ -155,7 +155,9 @@ class EvaluateSpec(Spec):
         return self
 
 
-ExportGate = Literal["drop", "accuracy_drop", "labels_changed", "p50_ms", "p99_ms", "megabytes"]
+ExportGate = Literal[
+    "drop", "accuracy_drop", "recall_at_1_drop", "recall_at_10_drop", "labels_changed", "p50_ms", "p99_ms", "megabytes"
+]
 """What can be asked of what ships; see ``kft.records.quantized.Quantized.gate_values``."""
 
 

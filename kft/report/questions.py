@@ -18,6 +18,7 @@ from kft.records.metrics import EvaluateResult, SelectiveResult
 from kft.report.evidence import ERROR, GOOD, MISSING, WARNING, Evidence, Question
 from kft.report.maintenance import maintainable
 from kft.report.record import RunRecord, listed, several
+from kft.search.verdict import WITH_WORDS
 
 ALIKE = {"nothing": "", "copies": "copies", "similar": "rows that look alike"}
 """What ``data.keep_together`` keeps on one side of a split."""
@@ -97,7 +98,7 @@ def _measurable(record: RunRecord, comparison: Comparison | None) -> Iterator[Ev
     elif not gates:
         yield Evidence("gates that say what is good enough: evaluate.gates in the recipe", MISSING)
     if comparison is not None:
-        fits = record.answers_tuned == (comparison.verdict.approach in TUNED)
+        fits = record.answers_tuned == (comparison.verdict.approach.removesuffix(WITH_WORDS) in TUNED)
         yield Evidence(
             f"kft compare recommends {comparison.verdict.approach}; this run "
             + ("answers with a tuned backbone" if record.answers_tuned else "answers on the frozen backbone"),

@@ -53,7 +53,7 @@ OBEYED = {
     "text-pairs": "text text_pair html redact pooling precision bins teacher unlabelled class_weight label_smoothing "
     "suite abstain_at threshold out_of_scope",
     "text-regression": "text document long_text html redact pooling precision suite out_of_scope interval",
-    "text-embedding": "text html documents negative redact pooling prompts pairs",
+    "text-embedding": "text html documents negative redact pooling prompts pairs suite",
     "token-tagging": "text tags offsets precision suite out_of_scope",
     "image-classification": "image size pooling augment bins teacher unlabelled class_weight label_smoothing suite "
     "abstain_at threshold out_of_scope",
