@@ -166,7 +166,8 @@ def reading_of(shipped: Shipped) -> Reading:
     """Returns how a person's inputs are read for an artifact."""
     about = shipped.about
     # The artifact cleans texts; what was cleaned before stays as it is.
-    spec = DataSpec(train=str(shipped.folder), html=about.reader.html, redact=about.reader.redact)
+    cleaning = {"html": about.reader.html, "redact": about.reader.redact}
+    spec = DataSpec(train=str(shipped.folder), document=about.reader.path_column or None, **cleaning)
     return Reading(TASKS.get(about.task), spec, about.receipt.text_column, about.receipt.pair_column)
 
 

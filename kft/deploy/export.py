@@ -35,7 +35,7 @@ from kft.records.calibration import Calibration
 from kft.records.document import read_if_there
 from kft.records.files import write_file
 from kft.records.metrics import EvaluateResult
-from kft.records.shipped import About, Parity, write_about
+from kft.records.shipped import EXAMPLES, About, Parity, write_about
 from kft.runtime import quiet_stderr
 
 if TYPE_CHECKING:
@@ -51,8 +51,6 @@ MOST_ROWS = 2000
 """Test rows that are answered to prove parity; of more, so many are drawn."""
 GOLDEN = 16
 """Examples that go along with their answers."""
-EXAMPLES = "examples.jsonl"
-"""Test rows as they are, where somebody wants them to go along."""
 
 
 @dataclass(frozen=True)
@@ -234,7 +232,11 @@ def _refer(admitted: Admitted, artifact: Artifact, about: About, folder: Path, f
         truth = np.asarray(artifact.kind.judging.truth(list(test.labels), artifact.space), np.int32)
     looked = [Looked(*pair) for pair in zip(found.answers, found.outputs, strict=True)]
     valid = admitted.valid.take(np.random.default_rng(seed).permutation(len(admitted.valid)))
-    made, size = write_reference(folder, about, Referred(test.inputs, looked, truth, *admitted.rows), valid.inputs)
+    slices = admitted.run.recipe.spec.data.slices
+    columns = [{name: part.columns[name] for name in slices if name in part.columns} for part in (test, valid)]
+    made, size = write_reference(
+        folder, about, Referred(test.inputs, looked, truth, *admitted.rows, *columns), valid.inputs
+    )
     if admitted.keep_examples:
         drawn = np.random.default_rng(seed).permutation(len(looked))[: admitted.keep_examples]
         lines = [{"input": _carried(test.inputs[place]), "answer": found.answers[place]} for place in drawn]
