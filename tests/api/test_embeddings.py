@@ -185,5 +185,7 @@ def test_a_column_of_documents_needs_no_table_of_them(tmp_path, tiny_folder):
     result = kft.train(values, run=tmp_path / "run", quiet=True)
     assert result.evaluation.metrics["mrr"].value > 0
     (tmp_path / "checks.yaml").write_text("checks: [{name: a, kind: invariance, cases: [great], changes: upper}]")
+    found = kft.evaluate_suite(tmp_path / "run", tmp_path / "checks.yaml", quiet=True)
+    assert found.checks[0].n == 1
     with pytest.raises(DataError, match="other queries are ranked among the documents"):
-        kft.evaluate_suite(tmp_path / "run", tmp_path / "checks.yaml", quiet=True)
+        kft.evaluate(tmp_path / "run", data=tmp_path / "pairs.csv", quiet=True)
