@@ -11,10 +11,9 @@ import numpy as np
 
 from kft.answer.decide import NOTHING, Decisions
 from kft.feed.batches import Ragged
-from kft.tasks.classes import Prediction
 from kft.tasks.decode import FOREIGN, UNSURE
 from kft.tasks.task import Answer, AnswerKind, AnswerSpace
-from kft.tasks.windows import FORMS, evidence
+from kft.tasks.windows import NAMING, evidence_of
 
 if TYPE_CHECKING:
     import keras
@@ -141,7 +140,8 @@ class Artifact:
         from kft.features.reuse import reuse_features
 
         parts = self._once("parts", self._cut)
-        if parts is None:
+        # What is stored of tokens does not say which of a batch are real, as their mean has to know.
+        if parts is None or (vectors and self.kind.learning.per_token):
             return self.answers_and_vectors(inputs, keep=True, vectors=vectors)
         front, back, blocks = parts
         encoded = self.reader.read(inputs, keep=True)
@@ -175,7 +175,7 @@ class Artifact:
     @property
     def names_windows(self) -> bool:
         """Whether an answer names the windows that decided."""
-        return self.reader.windows is not None and self.kind.labels.form in FORMS
+        return self.reader.windows is not None and self.kind.labels.form in NAMING
 
     def _cut(self) -> tuple[Front, keras.Model, list[str]] | None:
         """Cuts the graph below the head; None where nothing is frozen there: images that change at random, say."""
@@ -224,39 +224,36 @@ class Artifact:
         """Returns predictions from what was computed of the same inputs."""
         texts = [given if isinstance(given, str) else "" for given in inputs]
         answers = self.decisions.temperature.apply(self._judged(found))
-        space = self.space.cut_by(self.decisions.labels)
-        predictions = [
+        space = self.space.cut_by(self.decisions.labels, self.decisions.interval)
+        predictions: list[Any] = [
             self.kind.judging.prediction(answer, space, text) for answer, text in zip(answers, texts, strict=True)
         ]
         if found.windows is not None:
             predictions = [self._with_evidence(said, found, row) for row, said in enumerate(predictions)]
         foreign = self.decisions.foreign(answers, found.vectors)
         withheld = zip(predictions, foreign | self.decisions.unsure(answers), foreign, strict=True)
-        return [_withheld(said, FOREIGN if far else UNSURE) if abstain else said for said, abstain, far in withheld]
+        return [
+            replace(said, abstain=True, why=FOREIGN if far else UNSURE) if abstain else said
+            for said, abstain, far in withheld
+        ]
 
     def _with_evidence(self, said: Any, found: Computed, row: int) -> Answer:
         assert found.windows is not None and found.spans is not None
-        names = self.kind.labels.names(self.kind.judging.as_label(said)) if self.kind.judging.as_label else ()
-        names = names or (max(said.probabilities, key=said.probabilities.get),)  # of no label, the most probable
-        places = {label: self.space.labels.index(label) for label in names}
-        entries = evidence(found.windows[row], found.spans[row], self.kind.labels.form, places)
+        form, units = self.kind.labels.form, (self.space.mean, self.space.std)
+        entries = evidence_of(found.windows[row], found.spans[row], form, vars(said), self.space.labels, units)
         return replace(said, evidence=tuple(entries))
-
-
-def _withheld(answer: Answer, why: str) -> Answer:
-    assert isinstance(answer, Prediction)  # only the probabilities of one class of many have a threshold
-    return replace(answer, abstain=True, why=why)
 
 
 def why_withheld(answers: Sequence[Answer]) -> Counter[str]:
     """Returns how many answers are withheld, by why.
 
     Example:
+        >>> from kft.tasks.classes import Prediction
         >>> unsure = Prediction("spam", 0.6, True, {"spam": 0.6, "ham": 0.4}, why=UNSURE)
         >>> why_withheld([unsure, unsure, Prediction("ham", 0.9, False, {})])
         Counter({'not sure enough': 2})
     """
-    return Counter(answer.why for answer in answers if isinstance(answer, Prediction) and answer.abstain)
+    return Counter(answer.why for answer in answers if answer.abstain)
 
 
 def say_withheld(why: Counter[str], answers: int) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from kft.metrics.neighbours import cosines, unit_rows
-from kft.records.rules import LabelThresholds, Rule
+from kft.records.rules import IntervalRule, LabelThresholds, Rule
 from kft.tasks.decode import softmax
 
 SMALLEST = 1e-300
@@ -66,7 +66,7 @@ class Scope:
     Attributes:
         known: ``float16[rows, width]``: vectors of training examples, of length 1.
         distance: Mean and standard deviation of ``neighbour_score`` over the valid split.
-        unsure: The same of ``softmax_score``.
+        unsure: The same of ``softmax_score``; None where answers are no one class of many: then distance decides alone.
         limit: What scores higher is flagged.
         keep: The share of in-scope examples that should not be.
         n: Valid examples it was fitted on.
@@ -74,29 +74,31 @@ class Scope:
 
     known: np.ndarray = field(repr=False, compare=False)
     distance: tuple[float, float]
-    unsure: tuple[float, float]
+    unsure: tuple[float, float] | None
     limit: float
     keep: float
     n: int
 
-    def score(self, vectors: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    def score(self, vectors: np.ndarray, answers: Any) -> np.ndarray:
         """Returns ``float[n]``: how foreign each example is.
 
         Args:
-            vectors: ``float[n, width]``: what the head's last layer reads.
-            probabilities: ``float[n, classes]``, calibrated.
+            vectors: ``float[n, width]``: what the head's last layer reads; of tokens their mean.
+            answers: Probabilities ``float[n, classes]``, calibrated; others are not looked at.
         """
-        scores = _distance(self._known, vectors), softmax_score(probabilities)
-        return combined_score(scores, (self.distance, self.unsure))
+        far = _distance(self._known, vectors)
+        if self.unsure is None:
+            return combined_score([far], [self.distance])
+        return combined_score([far, softmax_score(answers)], [self.distance, self.unsure])
 
     @cached_property
     def _known(self) -> np.ndarray:
         """What is known, made ready once: of thousands of rows that takes longer than an answer does."""
         return unit_rows(self.known.astype(np.float32))
 
-    def flags(self, vectors: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    def flags(self, vectors: np.ndarray, answers: Any) -> np.ndarray:
         """Returns ``bool[n]``: which examples look foreign; see ``score``."""
-        return self.score(vectors, probabilities) > self.limit
+        return self.score(vectors, answers) > self.limit
 
 
 def softmax_score(probabilities: np.ndarray) -> np.ndarray:
@@ -156,6 +158,8 @@ class Decisions:
         rule: When to abstain; None where nothing was asked for.
         scope: What tells foreign inputs, whose answers are withheld as well; None where that was not asked for.
         labels: From which probability on each of several labels is said; None where one half serves.
+        interval: How far from a number the right one may lie, and which answers say too little; None where that was not
+            asked for.
 
     Example:
         >>> Decisions().abstains(np.array([[0.6, 0.4]])).tolist()
@@ -166,6 +170,7 @@ class Decisions:
     rule: Rule | None = None
     scope: Scope | None = None
     labels: LabelThresholds | None = None
+    interval: IntervalRule | None = None
 
     def given(self, answers: Any) -> Any:
         """Returns answers as the metrics judge what is given: at the temperature, and with one half as the threshold.
@@ -176,24 +181,25 @@ class Decisions:
         found = self.temperature.apply(answers)
         return found if self.labels is None else self.labels.centred(found)
 
-    def foreign(self, answers: np.ndarray, vectors: np.ndarray | None) -> np.ndarray:
+    def foreign(self, answers: Any, vectors: np.ndarray | None) -> np.ndarray:
         """Returns ``bool[n]``: which inputs look foreign; none without a scope.
 
         Args:
-            answers: ``float[n, classes]``, calibrated.
+            answers: Of any kind; probabilities calibrated.
             vectors: ``float[n, width]``: what the head's last layer reads; wanted where there is a scope.
         """
         if self.scope is None or vectors is None:
             return np.zeros(len(answers), bool)
         return self.scope.flags(vectors, answers)
 
-    def abstains(self, answers: np.ndarray, vectors: np.ndarray | None = None) -> np.ndarray:
+    def abstains(self, answers: Any, vectors: np.ndarray | None = None) -> np.ndarray:
         """Returns ``bool[n]``: which calibrated answers are withheld; see ``foreign``."""
         return self.foreign(answers, vectors) | self.unsure(answers)
 
-    def unsure(self, answers: np.ndarray) -> np.ndarray:
+    def unsure(self, answers: Any) -> np.ndarray:
         """Returns ``bool[n]``: which calibrated answers the rule withholds; none without one."""
-        return np.zeros(len(answers), bool) if self.rule is None else self.rule.withholds(answers)
+        rules = [each.withholds(answers) for each in (self.rule, self.interval) if each is not None]
+        return np.logical_or.reduce(rules) if rules else np.zeros(len(answers), bool)
 
 
 NOTHING = Decisions()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from kft.answer.calibration import fit_temperature
 from kft.answer.decide import NOTHING, UNCHANGED, Decisions, Scope, Temperature
+from kft.answer.interval import fit_interval
 from kft.answer.label_thresholds import choose_thresholds
 from kft.answer.scope import fit_scope
 from kft.answer.selective import certify, one_of_each, propose_thresholds
@@ -41,10 +43,10 @@ class Judged:
     """The validation split as the model and the probe answer it, and what else there is to fit by.
 
     Attributes:
-        targets: ``int[n]``; of several labels ``[n, labels]``.
-        answers: The model's raw probabilities ``float[n, classes]``.
+        targets: ``int[n]``; of several labels ``[n, labels]``, of numbers ``float[n]``.
+        answers: The model's raw probabilities ``float[n, classes]``; of numbers ``float[n]``, of spans one list a text.
         probe: The probe's; None without one.
-        held: ``bool[n]``: what was set aside; none without ``abstain_at``.
+        held: ``bool[n]``: what was set aside; none where nothing is promised.
         groups: ``str[n]``; None where each example stands alone.
         vectors: ``float[n, width]``: what the head's last layer reads; None without ``out_of_scope``.
         known: The same of the training examples.
@@ -53,8 +55,8 @@ class Judged:
         shares: ``float[n, classes]``: what probabilities should say where labels are soft; None where they are not.
     """
 
-    targets: np.ndarray
-    answers: np.ndarray
+    targets: Any
+    answers: Any
     probe: np.ndarray | None
     held: np.ndarray
     groups: np.ndarray | None
@@ -89,11 +91,8 @@ def fit_answers(spec: EvaluateSpec, valid: Judged, labels: Sequence[str], seed: 
         right, given = _together(right, valid.more[0], given.shape[1]), np.concatenate([given, valid.more[1]])
     own = fit_temperature(right, given) if wanted else UNCHANGED
     of_probe = fit_temperature(targets, probe[chosen]) if wanted and probe is not None else UNCHANGED
-    answers, scope = own.apply(valid.answers), None
-    if spec.out_of_scope is not None:
-        assert valid.vectors is not None and valid.known is not None
-        keep = spec.out_of_scope.keep
-        scope = fit_scope(valid.known, valid.vectors[chosen], answers[chosen], keep=keep, seed=seed)
+    answers = own.apply(valid.answers)
+    scope = _scope(spec, valid, answers, seed)
     foreign = Decisions(scope=scope).foreign(answers, valid.vectors)
     rule: Rule | None = None
     if spec.abstain_at is not None:
@@ -104,16 +103,47 @@ def fit_answers(spec: EvaluateSpec, valid: Judged, labels: Sequence[str], seed: 
 
 
 def fit_labels(spec: EvaluateSpec, valid: Judged, labels: Sequence[str], seed: int) -> Fitted:
-    """Fits what several labels are said by: thresholds; see ``fit_answers``."""
+    """Fits what several labels are said by, thresholds, and scope; see ``fit_answers``."""
     targets, answers = valid.targets, valid.answers
     if valid.more is not None:
         targets, answers = np.concatenate([targets, valid.more[0]]), np.concatenate([answers, valid.more[1]])
-    return Fitted(Decisions(labels=choose_thresholds(spec.label_thresholds, targets, answers)))
+    thresholds = choose_thresholds(spec.label_thresholds, targets, answers)
+    return Fitted(replace(fit_by_distance(spec, valid, labels, seed).given, labels=thresholds))
+
+
+def fit_numbers(spec: EvaluateSpec, valid: Judged, labels: Sequence[str], seed: int) -> Fitted:
+    """Fits scope, and an interval around each number on what was set aside; see ``fit_answers``."""
+    fitted = fit_by_distance(spec, valid, labels, seed)
+    if spec.interval is None:
+        return fitted
+    answers, targets = np.asarray(valid.answers), np.asarray(valid.targets)
+    foreign = fitted.given.foreign(answers, valid.vectors)  # not answered, so that no interval counts it
+    (places,) = np.nonzero(valid.held & ~foreign)
+    groups = None if valid.groups is None else valid.groups[places]
+    rule = fit_interval(spec.interval, answers[places], targets[places], answers[~valid.held], groups)
+    return replace(fitted, given=replace(fitted.given, interval=rule))
+
+
+def fit_by_distance(spec: EvaluateSpec, valid: Judged, labels: Sequence[str], seed: int) -> Fitted:
+    """Fits scope for answers that are no probabilities of one class of many; see ``fit_answers``."""
+    return Fitted(Decisions(scope=_scope(spec, valid, None, seed)))
+
+
+def _scope(spec: EvaluateSpec, valid: Judged, probabilities: np.ndarray | None, seed: int) -> Scope | None:
+    """Fits scope where it is asked for, on the examples that choices were made by."""
+    if spec.out_of_scope is None:
+        return None
+    assert valid.vectors is not None and valid.known is not None
+    chosen = ~valid.held
+    sure = None if probabilities is None else probabilities[chosen]
+    return fit_scope(valid.known, valid.vectors[chosen], sure, keep=spec.out_of_scope.keep, seed=seed)
 
 
 FITS: dict[str, Callable[[EvaluateSpec, Judged, Sequence[str], int], Fitted]] = {
     "class": fit_answers,
     "set": fit_labels,
+    "number": fit_numbers,
+    "spans": fit_by_distance,
 }
 """By the form of the labels: what fits how answers are given; of other forms nothing is fitted."""
 
@@ -123,9 +153,15 @@ def is_fitted(form: str, spec: EvaluateSpec) -> bool:
 
     Args:
         form: Of the labels.
-        spec: What the recipe asks for.
+        spec: What the recipe asks for; a recipe never asks for what its task has not.
     """
-    return form == "class" or (form in FITS and spec.label_thresholds.by != "half")
+    return form == "class" or (form in FITS and asks(spec))
+
+
+def asks(spec: EvaluateSpec) -> bool:
+    """Whether a recipe asks for more than what every task has by itself."""
+    asked = (spec.abstain_at, spec.threshold, spec.out_of_scope, spec.interval)
+    return any(each is not None for each in asked) or spec.label_thresholds.by != "half"
 
 
 def _together(first: np.ndarray, second: np.ndarray, classes: int) -> np.ndarray:
@@ -169,6 +205,7 @@ def write_fitted(run: RunFolder, fitted: Fitted, checkpoint: str) -> None:
         **under_its_name(given.rule),
         scope=numbers,
         labels=given.labels,
+        interval=given.interval,
     )
     write_document(run.calibration, values)
 
@@ -189,6 +226,7 @@ def read_fitted(run: RunFolder, checkpoint: str) -> Fitted | None:
         rule=values.rule,
         scope=_read_scope(run, values.scope) if values.scope else None,
         labels=values.labels,
+        interval=values.interval,
     )
     return Fitted(given, Temperature(values.probe_temperature, values.n))
 

@@ -3,7 +3,8 @@
 A softmax must give its certainty to some class, so it is often sure of what belongs to none (Hendrycks and Gimpel,
 2017). Distances in the space of the pooled features know nothing of classes that are none of theirs. All scores
 are higher the more foreign; docs/log.md has what each reached. The two that see most together, the nearest neighbour's
-distance and the softmax, make up ``Scope``, which a run keeps: arrays and one matrix product.
+distance and the softmax, make up ``Scope``, which a run keeps: arrays and one matrix product. Where an answer is
+labels, a number or spans, distance decides alone: each of several labels can be sure of what is none of them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ MOST_KNOWN = 50_000
 
 
 def fit_scope(
-    known: np.ndarray, vectors: np.ndarray, probabilities: np.ndarray, *, keep: float, seed: int = 0
+    known: np.ndarray, vectors: np.ndarray, probabilities: np.ndarray | None, *, keep: float, seed: int = 0
 ) -> Scope:
     """Fits the score and its limit, which a new in-scope example exceeds with a chance of about ``1 - keep``.
 
@@ -31,7 +32,7 @@ def fit_scope(
     Args:
         known: ``float[rows, width]``: vectors of the training examples.
         vectors: ``float[n, width]``: those of valid.
-        probabilities: ``float[n, classes]``: calibrated, of valid.
+        probabilities: ``float[n, classes]``: calibrated, of valid; None of answers that are no one class of many.
         keep: The share of in-scope examples that is not to be flagged.
         seed: Draws the training examples, where there are too many.
 
@@ -45,7 +46,8 @@ def fit_scope(
     rows = np.sort(np.random.default_rng(seed).permutation(len(known))[:MOST_KNOWN])
     kept = unit_rows(known[rows]).astype(np.float16)
     distance = usual(neighbour_score(kept.astype(np.float32), vectors))
-    open_ended = Scope(kept, distance, usual(softmax_score(probabilities)), np.inf, keep, len(vectors))
+    unsure = None if probabilities is None else usual(softmax_score(probabilities))
+    open_ended = Scope(kept, distance, unsure, np.inf, keep, len(vectors))
     scores = np.sort(open_ended.score(vectors, probabilities))
     place = min(int(np.ceil((len(scores) + 1) * keep)), len(scores)) - 1
     return replace(open_ended, limit=float(scores[place]))

@@ -24,6 +24,8 @@ from kft.records.compare import ApproachResult, Comparison, Verdict
 from kft.records.document import write_document
 from kft.records.files import write_file
 from kft.records.run_folder import RUN_NOTE, RunFolder, create_run, latest_run, refuse_taken
+from kft.tasks.registry import TASKS
+from kft.tasks.task import require_command
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,7 +97,7 @@ def compare(
         data: As for ``train``.
         approaches: Names out of ``majority linear names retrieval probe blend prompting lora top full scratch``;
             default: all but those that are hopeless by rule, see ``run_approaches``. Of text-embedding: out of ``bm25
-            frozen hybrid head lora top full``.
+            frozen hybrid head lora top full``, and the last four with ``+words``.
         run: A new folder; default ``runs/<recipe name>-compare-<n>``.
         overrides: As for ``train``.
         devices: As for ``train``, but for several workers.
@@ -133,8 +135,11 @@ def compare(
     if not resume:
         refuse_taken(folder)
     loaded, split = load(recipe, overrides, data, devices)
+    require_command(TASKS.get(loaded.spec.task), "compare")
     if split.kind.searches:
-        return _compare_search(_Search(loaded, split, folder, quiet, devices), approaches, resume=resume, curve=curve)
+        return _compare_search(
+            _Search(loaded, split, folder, quiet, devices, budget), approaches, resume=resume, curve=curve
+        )
     for name in approaches or ():
         APPROACHES.get(name)
     refuse_soft_loss(loaded.spec, split.without_test())
@@ -188,6 +193,7 @@ class _Search:
     folder: Path | None
     quiet: bool
     devices: str
+    budget: float
 
 
 def _compare_search(
@@ -213,7 +219,7 @@ def _compare_search(
     with strategy.start(asked.devices).scope():
         progress = progress_for(asked.quiet)
         show_data(progress, asked.recipe, asked.split)
-        found = compare_search(asked.recipe, asked.split, approaches, progress)
+        found = compare_search(asked.recipe, asked.split, approaches, asked.budget, progress)
         backbone = backbones.load_for(asked.recipe.spec)
     own = _Place(asked.recipe, asked.split, backbone, asked.folder).make()
     write_file(own / "compare.md", as_markdown(found))

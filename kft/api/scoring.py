@@ -11,9 +11,10 @@ import numpy as np
 from kft import replicas
 from kft.answer.artifact import Artifact
 from kft.answer.decide import Decisions
-from kft.answer.fitted import FITS, Fitted, Judged, is_fitted, write_fitted
+from kft.answer.fitted import FITS, Fitted, Judged, asks, is_fitted, write_fitted
 from kft.answer.load import Answering, Run, load_artifact
 from kft.api.ranking import Asked, rank_queries
+from kft.api.responding import respond
 from kft.data.corpus import Corpus
 from kft.data.examples import Columns, Examples
 from kft.evaluate.apart import Chosen, chosen_by
@@ -22,7 +23,9 @@ from kft.evaluate.evaluate import (
     ClassReport,
     Scored,
     calibrated,
+    interval_of,
     report_classes,
+    scope_of,
     score,
     slices_of,
     write_evaluation,
@@ -73,7 +76,8 @@ def score_test(answering: Answering, split: DataSplit, progress: Progress, *, wr
                 with sealing(run, ("calibration.json", "scope.safetensors")):
                     write_fitted(run, fitted, checkpoint)
             answering = answering.with_fitted(fitted)
-        progress.note(_described(answering.best.decisions))
+        if described := _described(answering.best.decisions):
+            progress.note(described)
     forgetting = read_forgetting(run, checkpoint)
     if replicas.any_process(forgetting is None):
         forgetting = measure_run(answering, progress)
@@ -168,8 +172,7 @@ def _run_suite(
 
 def _fit_on_valid(answering: Answering, split: DataSplit, progress: Progress) -> Fitted:
     spec, asked = answering.spec, answering.spec.evaluate
-    form, halves = answering.best.kind.labels.form, asked.label_thresholds.by == "half"
-    if asked.calibrate == "none" and halves and not (asked.abstain_at or asked.threshold or asked.out_of_scope):
+    if asked.calibrate == "none" and not asks(asked):
         return Fitted()
     progress.note(f"\nfitting    on {len(split.valid):,} examples of valid")
     scored = _answer(answering, split.valid)
@@ -190,7 +193,7 @@ def _fit_on_valid(answering: Answering, split: DataSplit, progress: Progress) ->
         more=more,
         shares=scored.shares,
     )
-    return FITS[form](asked, valid, answering.best.space.labels, spec.data.split_seed)
+    return FITS[answering.best.kind.labels.form](asked, valid, answering.best.space.labels, spec.data.split_seed)
 
 
 def _unseen(
@@ -202,7 +205,7 @@ def _unseen(
     of fold count, and what the model said of them before the refit.
     """
     found, judging, space = answering.out_of_fold, answering.best.kind.judging, answering.best.space
-    if not found:
+    if not found or answering.best.kind.learning.per_token:  # nothing is fitted by what was said of tokens
         return scored.answers, None
     answers = np.array(scored.answers)
     answers[~held] = judging.answers(found[OUTPUTS], space, None)
@@ -213,11 +216,13 @@ def _unseen(
 
 
 def _described(decisions: Decisions) -> str:
+    lines = [f"temperature {decisions.temperature.value:.3g}"] if decisions.temperature.n else []
     if decisions.labels is not None:
-        return f"thresholds {decisions.labels.described}"
-    lines = [f"temperature {decisions.temperature.value:.3g}" if decisions.temperature.n else "temperature not fitted"]
+        lines.append(f"thresholds {decisions.labels.described}")
     if decisions.scope is not None:
         lines.append(f"scope      flags what looks less familiar than {percent(decisions.scope.keep)} of valid")
+    if decisions.interval is not None:
+        lines.append(f"interval   {decisions.interval.described}")
     if decisions.rule is not None:
         lines.append(_when(decisions.rule))
     return "\n".join(lines)
@@ -238,8 +243,9 @@ def _answer(answering: Answering, examples: Examples) -> Scored:
     """Answers with the best checkpoint and with the probe; once where they are the same weights."""
     best, probe = answering.best, answering.probe
     wanted = answering.spec.evaluate.out_of_scope is not None
-    of_probe = None if probe is None else probe.head_answers(examples.inputs, vectors=wanted)
-    if of_probe is not None and answering.kept_the_probe:
+    same = answering.kept_the_probe
+    of_probe = None if probe is None else probe.head_answers(examples.inputs, vectors=wanted and same)
+    if of_probe is not None and same:
         answers, vectors = of_probe
     elif answering.on_pretrained:
         answers, vectors = best.head_answers(examples.inputs, vectors=wanted)
@@ -275,6 +281,8 @@ def _score(
     searched: Searched | None = None
     if best.kind.searches:
         raw, searched = rank_queries(answering, asked)
+    elif best.kind.writes:
+        raw = respond(answering, asked, progress)
     else:
         raw = _answer(answering, examples)
     given = calibrated(raw, best.decisions, None if answering.probe is None else answering.probe.decisions)
@@ -291,6 +299,8 @@ def _score(
         beside=replace(
             beside,
             report=report,
+            out_of_scope=scope_of(given, best.decisions),
+            interval=interval_of(given, best.decisions),
             label_thresholds=best.decisions.labels,
             slices=slices_of(given, spec.evaluate.slice_rows),
             edge_cases=None if suite is None else _run_suite(best, receipt, suite, progress, searched),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kft.api.reading import progress_for
-from kft.deploy.load import open_artifact
+from kft.deploy.load import is_artifact
 from kft.deploy.lookup import resolve
 from kft.notebook import Line, Piece, shows
 from kft.search import build as room
@@ -17,6 +17,7 @@ from kft.search.documents import find_documents, read_queries
 from kft.search.duplicates import ALIKE, Duplicates
 from kft.search.index import Answer, Index
 from kft.search.index import open_index as open_room
+from kft.search.models import is_run, open_model
 from kft.search.ranking import Judged
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ def index(
     """Builds a search index over documents, or changes one; killed in the middle, the same call goes on.
 
     Args:
-        artifact: A text model from ``kft.export`` that gives vectors, or a name on a shelf.
+        artifact: A text model that gives vectors: a folder from ``kft.export``, a name on a shelf, or a run, whose
+            vectors are those of what it would export; a run needs TensorFlow whenever the index is asked.
         documents: A table with the columns id and text, a folder of .txt, .md, .html and .pdf files, or a DataFrame.
         dest: The folder of the index.
         text: The column of texts; default: one with a usual name.
@@ -103,7 +105,7 @@ def index(
         >>> kft.index("tickets-onnx", "handbook/", "handbook-index").about.passages  # doctest: +SKIP
         412
     """
-    shipped = open_artifact(resolve(artifact))
+    shipped = open_model(_model(artifact))
     asked = Wanted(
         find_documents(_source(documents), text, id),
         passage_tokens,
@@ -125,7 +127,7 @@ def open_index(dest: str | Path, *, artifact: str | Path | None = None) -> OpenI
 
     Args:
         dest: From ``kft.index``.
-        artifact: Where the artifact that made it lies now; default: where it lay then.
+        artifact: Where the artifact or run that made it lies now; default: where it lay then.
 
     Raises:
         RunError: There is no index, it is damaged or of a newer kft; or the artifact is another one.
@@ -136,7 +138,13 @@ def open_index(dest: str | Path, *, artifact: str | Path | None = None) -> OpenI
         >>> kft.open_index("handbook-index").search("how do I return a parcel?").results[0].document  # doctest: +SKIP
         'returns.md'
     """
-    return OpenIndex(open_room(Path(dest).expanduser(), None if artifact is None else resolve(artifact)))
+    return OpenIndex(open_room(Path(dest).expanduser(), None if artifact is None else _model(artifact)))
+
+
+def _model(named: str | Path) -> Path:
+    """Returns the folder of a run, or of the artifact that a text names."""
+    folder = Path(named).expanduser()
+    return folder if is_run(folder) and not is_artifact(folder) else resolve(named)
 
 
 def _source(given: str | Path | pd.DataFrame) -> Path | pd.DataFrame:

@@ -144,7 +144,8 @@ def _next_step(result: CompareResult, recipe: str) -> str:
     chosen = next((each.chosen for each in result.approaches if each.name == name), None) or {}
     if "phases" not in chosen:
         return NEXT[name].format(recipe=quote(recipe))
-    return f"kft train {quote(recipe)} --set {quote('train.phases=' + json.dumps(chosen['phases']))}"
+    command = f"kft train {quote(recipe)} --set {quote('train.phases=' + json.dumps(chosen['phases']))}"
+    return command + (", then kft index --queries" if "words" in chosen else "")
 
 
 COMMANDS = (compare,)

@@ -88,8 +88,10 @@ def _report_lines(result: EvaluateResult) -> Iterator[str]:
     if result.selective is not None and result.selective.rule is not None:
         yield from _abstention_lines(result.selective)
     if result.out_of_scope is not None:
-        flagged, right = result.out_of_scope.flagged, result.out_of_scope.right
-        yield f"scope       flags {flagged} of these examples, all in scope; right answers among them: {right}"
+        scope = result.out_of_scope
+        yield f"scope       flags {scope.flagged} of these examples, all in scope; {scope.costs}"
+    if result.interval is not None:
+        yield f"interval    {result.interval.said}"
     worst_first = 1 if result.higher_is_better else -1
     weak = sorted(result.weak_slices, key=lambda part: worst_first * next(iter(part.metrics.values())).value)
     looked = sum(part.p_value is not None for part in result.slices or ())

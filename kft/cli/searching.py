@@ -21,7 +21,7 @@ SHOWN = 300
 
 
 @click.command()
-@click.argument("artifact")
+@click.argument("artifact", metavar="MODEL")
 @click.argument("documents")
 @click.option("-o", "--output", "dest", required=True, metavar="DEST", help="The folder of the index.")
 @click.option("--text", metavar="COLUMN", help="The column of texts; default: one with a usual name.")
@@ -54,7 +54,8 @@ def index(
 ) -> None:
     """Make DOCUMENTS searchable: a table with the columns id and text, or a folder of .txt, .md, .html and .pdf files.
 
-    ARTIFACT is a text model from kft export whose graph gives vectors. Killed in the middle, the same command goes on.
+    MODEL is a text model that gives vectors: from kft export, on a shelf, or a run folder. Killed in the middle, the
+    same command goes on.
     """
     from kft.api import searching
 
@@ -101,7 +102,7 @@ def index(
 @click.option("--duplicates", is_flag=True, help="List documents that say nearly the same.")
 @click.option("--at-least", type=float, default=0.95, show_default=True, help="For --duplicates: the least cosine.")
 @click.option("--evaluate", "queries", metavar="QUERIES", help="Score labelled queries (query, document).")
-@click.option("--artifact", metavar="FOLDER", help="Where the artifact lies now, if it was moved.")
+@click.option("--artifact", metavar="FOLDER", help="Where the artifact or run lies now, if it was moved.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 @debug_option
 def search(

@@ -203,29 +203,29 @@ def unfit(setting: Setting) -> str:
 
 def too_long(setting: Setting, budget: float) -> str:
     """Says why it is not worth its cost; empty when it is."""
-    minutes = estimated_minutes(Asking(setting))
+    minutes = reckoned_minutes(Asking(setting))
     said = {"classes": len(setting.split.labels), "shots": setting.spec.compare.shots}
     return "" if minutes <= budget else TOO_LONG.format(minutes=minutes, budget=budget, **said)
 
 
-def estimated_minutes(asking: Asking) -> float:
+def reckoned_minutes(asking: Asking) -> float:
     """Returns roughly how long choosing, and answering valid and test, takes: by sizes alone, no clock plays a part."""
     setting, spec = asking.setting, asking.setting.spec.compare
     valid = len(setting.split.valid)
     chosen = min(valid, CHOICE_ROWS)
     first = asking.manners
     dearest = "retrieved" if spec.examples == "auto" else spec.examples
-    each_first = [found for manner in first if (found := _seconds_each(asking, manner)) is not None]
-    each = next((_seconds_each(asking, Manner(manner.template, dearest)) or 0.0 for manner in first), 0.0)
-    seconds = sum(each_first) * chosen
+    each_first = [found for manner in first if (found := _minutes_each(asking, manner)) is not None]
+    each = next((_minutes_each(asking, Manner(manner.template, dearest)) or 0.0 for manner in first), 0.0)
+    found = sum(each_first) * chosen
     rounds = 2 * chosen if spec.examples == "auto" else 0
-    return (seconds + each * (rounds + valid + setting.test_rows)) / 60
+    return found + each * (rounds + valid + setting.test_rows)
 
 
-def _seconds_each(asking: Asking, manner: Manner) -> float | None:
-    """Returns the seconds of one prompt by its size, nearest examples as long as any; None: it is too long to ask."""
+def _minutes_each(asking: Asking, manner: Manner) -> float | None:
+    """Returns the minutes of one prompt by its size, nearest examples as long as any; None: it is too long to ask."""
     from kft.model.language import output_embedding
-    from kft.model.work import multiply_adds, operations_a_second
+    from kft.model.work import estimated_minutes, multiply_adds
 
     setting, model = asking.setting, asking.model.model
     rows = setting.split.valid.take(np.arange(min(len(setting.split.valid), SAMPLE_ROWS)))
@@ -294,7 +294,7 @@ def _say(asking: Asking, rows: int) -> None:
     over = f"; {cut} of valid's texts cut to {setting.spec.model.max_tokens} tokens" if cut else ""
     setting.progress.note(
         f"{'':<10} {asking.model.name}: {len(asking.manners)} templates, chosen on {rows} rows of valid; about "
-        f"{max(1, round(estimated_minutes(asking))):,} min by its size with {setting.test_rows:,} rows of test{over}"
+        f"{max(1, round(reckoned_minutes(asking))):,} min by its size with {setting.test_rows:,} rows of test{over}"
     )
 
 

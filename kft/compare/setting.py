@@ -356,21 +356,17 @@ class Setting:
     def estimated_minutes(self, *, epochs: int, passes: int) -> float:
         """Returns roughly how long training all blocks takes, by size alone; no clock plays a part.
 
-        ``passes * 2`` floating-point operations for each multiplication of ``multiply_adds``, row and epoch, at 2e10 a
-        second and CPU core or 1e13 on an accelerator.
-
         Args:
             epochs: Over the training split.
             passes: 3 where all weights train (forwards; backwards to inputs, and to weights), 2 where few do.
         """
-        from kft.model.work import multiply_adds, operations_a_second
+        from kft.model.work import estimated_minutes, multiply_adds
 
         tokens = 1
         if not self.task.reads.files:
             sample = self.reader.read(self.train_sample.inputs).source
             tokens = int(np.mean(sample.lengths)) + 1
-        work = multiply_adds(self.model, tokens)
-        return 2 * passes * work * len(self.split.train) * epochs / operations_a_second() / 60
+        return estimated_minutes(multiply_adds(self.model, tokens) * len(self.split.train) * epochs, passes)
 
 
 @dataclass(frozen=True, eq=False)

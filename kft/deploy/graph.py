@@ -9,8 +9,8 @@ import keras
 import numpy as np
 
 from kft.answer.artifact import Artifact
-from kft.answer.decide import Decisions
-from kft.deploy.deciding import InUnits, OneClass, SeveralLabels, WordTags
+from kft.answer.decide import Decisions, Scope
+from kft.deploy.deciding import InUnits, OneClass, Scoped, SeveralLabels, WordTags
 from kft.errors import ModelError
 from kft.metrics.neighbours import unit_rows
 from kft.model.evidence import EVIDENCE, window_answers
@@ -25,11 +25,12 @@ LOGITS, VECTORS = "logits", "vectors"
 def answering_graph(artifact: Artifact) -> keras.Model:
     """Returns a model from an artifact's inputs, by their names, to outputs by theirs.
 
-    Every graph has ``logits``, and ``vectors`` where its head pools. The rest depends on what is answered:
-    ``probabilities label confidence abstain foreign`` for one class of many, ``probabilities confidence`` for several
-    labels, and ``said`` where these have thresholds, ``value`` for a number, ``label confidence`` of each token for
-    spans, ``embedding`` where queries are compared with documents. Classes and labels of texts in windows have
-    ``windows`` beside them: what each window would answer alone.
+    Every graph has ``logits``, and ``vectors`` where its head pools, or where tokens have a scope. The rest depends on
+    what is answered: ``probabilities label confidence`` for one class of many, ``probabilities confidence`` for several
+    labels, and ``said`` where these have thresholds, ``value`` for a number, and ``low high`` with an interval, ``label
+    confidence`` of each token for spans, ``embedding`` where queries are compared with documents. One class, and others
+    where answers can be withheld, have ``abstain foreign``. Answers but spans to texts in windows have ``windows``:
+    what each would answer alone; numbers are standardised there.
 
     Args:
         artifact: As it was loaded from a run; the graph shares its layers.
@@ -47,48 +48,63 @@ def answering_graph(artifact: Artifact) -> keras.Model:
         )
     assert not artifact.weights, "weights that lie over a graph's own would be lost"
     form = artifact.kind.labels.form
-    if form == "spans":
+    if artifact.kind.learning.per_token and artifact.decisions.scope is None:
         model, given = keras.Model(artifact.graph.inputs, artifact.graph.outputs), {LOGITS: artifact.graph.outputs[0]}
     else:
         model = with_vectors(artifact.graph)
         given = dict(zip((LOGITS, VECTORS), model.outputs, strict=True))
-    decided = LAST[form](given, artifact.space, artifact.decisions)
+    if form in LAST:
+        decided = _decided(LAST[form](artifact.space, artifact.decisions), given, artifact.decisions.scope)
+    else:
+        decided = {"embedding": keras.layers.Identity(name="decide")(given[LOGITS])}
     if artifact.names_windows:
         decided[EVIDENCE] = window_answers(artifact.graph)
     inputs = {tensor.name: tensor for tensor in model.inputs}
     return keras.Model(inputs, {**given, **decided}, name="answering")
 
 
-def _one_class(given: Mapping[str, Any], space: AnswerSpace, decisions: Decisions) -> dict[str, Any]:
-    scope, rule = decisions.scope, decisions.rule
-    layer = OneClass(
-        temperature=decisions.temperature.value,
-        threshold=(rule.threshold or 0.0) if rule else 0.0,
-        place=rule.place if isinstance(rule, PrecisionRule) else None,
-        scope=None if scope is None else {name: getattr(scope, name) for name in ("limit", "distance", "unsure")},
-        known=None if scope is None else (scope.known.shape[0], scope.known.shape[1]),
-        name="decide",
-    )
+def _decided(layer: Scoped, given: Mapping[str, Any], scope: Scope | None) -> dict[str, Any]:
+    """Returns what a last layer gives, which is brought the training vectors where there is a scope."""
     if scope is None:
         return layer(given[LOGITS])
     layer.known.assign(unit_rows(scope.known.astype(np.float32)))  # as Scope has them
     return layer(given[LOGITS], given[VECTORS])
 
 
-def _in_units(given: Mapping[str, Any], space: AnswerSpace, decisions: Decisions) -> dict[str, Any]:
-    return InUnits(mean=space.mean, std=space.std, name="decide")(given[LOGITS])
+def _settings(scope: Scope | None) -> dict[str, Any]:
+    """Returns what a last layer is made with to tell foreign inputs."""
+    if scope is None:
+        return {"name": "decide"}
+    numbers = {name: getattr(scope, name) for name in ("limit", "distance", "unsure")}
+    return {"name": "decide", "scope": numbers, "known": (scope.known.shape[0], scope.known.shape[1])}
 
 
-def _several(given: Mapping[str, Any], space: AnswerSpace, decisions: Decisions) -> dict[str, Any]:
+def _one_class(space: AnswerSpace, decisions: Decisions) -> Scoped:
+    rule = decisions.rule
+    return OneClass(
+        temperature=decisions.temperature.value,
+        threshold=(rule.threshold or 0.0) if rule else 0.0,
+        place=rule.place if isinstance(rule, PrecisionRule) else None,
+        **_settings(decisions.scope),
+    )
+
+
+def _in_units(space: AnswerSpace, decisions: Decisions) -> Scoped:
+    rule, interval = decisions.interval, None
+    if rule is not None and rule.reaches:
+        interval = {"edges": list(rule.edges), "reaches": list(rule.reaches), "widest": rule.widest}
+    return InUnits(mean=space.mean, std=space.std, interval=interval, **_settings(decisions.scope))
+
+
+def _several(space: AnswerSpace, decisions: Decisions) -> Scoped:
     thresholds = None if decisions.labels is None else list(decisions.labels.values)
-    return SeveralLabels(thresholds=thresholds, name="decide")(given[LOGITS])
+    return SeveralLabels(thresholds=thresholds, **_settings(decisions.scope))
 
 
-LAST: dict[str, Callable[[Mapping[str, Any], AnswerSpace, Decisions], dict[str, Any]]] = {
+LAST: dict[str, Callable[[AnswerSpace, Decisions], Scoped]] = {
     "class": _one_class,
     "set": _several,
     "number": _in_units,
-    "documents": lambda given, space, decisions: {"embedding": keras.layers.Identity(name="decide")(given[LOGITS])},
-    "spans": lambda given, space, decisions: WordTags(name="decide")(given[LOGITS]),
+    "spans": lambda space, decisions: WordTags(**_settings(decisions.scope)),
 }
-"""By the form of the labels: the last layer, and its outputs."""
+"""By the form of the labels: the last layer. Vectors that are compared with documents have none."""

@@ -27,20 +27,24 @@ class Near:
 
     def may_differ(self, outputs: Row) -> bool:
         """Whether an answer lies so near a threshold, or two labels so near each other, that either is right."""
-        return BORDERS[self.form](outputs, self.decisions, self.tolerance)
+        return BORDERS[self.form](outputs, self.decisions, self.tolerance) or self._at_the_limit(outputs)
+
+    def _at_the_limit(self, outputs: Row) -> bool:
+        """Whether an input is about as foreign as what is just not withheld."""
+        scope = self.decisions.scope
+        if scope is None:
+            return False
+        answers = outputs["probabilities"][None] if "probabilities" in outputs else None
+        step = 1 / scope.distance[1] + (1 / scope.unsure[1] if scope.unsure else 0)
+        score = scope.score(outputs["vectors"][None], answers)[0]
+        return bool(abs(score - scope.limit) <= self.tolerance * step)
 
 
 def _one_class(outputs: Row, decisions: Decisions, tolerance: float) -> bool:
     second, first = np.sort(outputs["probabilities"])[-2:]
     if first - second <= 2 * tolerance:
         return True
-    if decisions.rule and abs(first - (decisions.rule.threshold or 0.0)) <= tolerance:
-        return True
-    scope = decisions.scope
-    if scope is None:
-        return False
-    score = scope.score(outputs["vectors"][None], outputs["probabilities"][None])[0]
-    return bool(abs(score - scope.limit) <= tolerance * (1 / scope.distance[1] + 1 / scope.unsure[1]))
+    return decisions.rule is not None and abs(first - (decisions.rule.threshold or 0.0)) <= tolerance
 
 
 def _labels(outputs: Row, decisions: Decisions, tolerance: float) -> bool:
@@ -54,10 +58,20 @@ def _spans(outputs: Row, decisions: Decisions, tolerance: float) -> bool:
     return bool((ordered[:, -1] - ordered[:, -2] <= 4 * tolerance).any())
 
 
+def _number(outputs: Row, decisions: Decisions, tolerance: float) -> bool:
+    """Whether a number lies where the interval around it jumps."""
+    rule = decisions.interval
+    if rule is None or not rule.edges:
+        return False
+    # Equal are numbers within the tolerance in standard deviations of all answers, which edges part evenly.
+    spread = max(np.ptp(rule.edges), abs(float(outputs["value"]))) or 1.0
+    return bool((np.abs(outputs["value"] - np.array(rule.edges)) <= tolerance * spread).any())
+
+
 BORDERS: dict[str, Callable[[Row, Decisions, float], bool]] = {
     "class": _one_class,
     "set": _labels,
-    "number": lambda outputs, decisions, tolerance: False,
+    "number": _number,
     "documents": lambda outputs, decisions, tolerance: False,
     "spans": _spans,
 }

@@ -20,7 +20,7 @@ from kft.errors import ParityError
 STAGE_OF = {
     **{"vectors": "vectors", "logits": "logits"},
     **dict.fromkeys(("probabilities", "confidence", "value", "embedding"), "calibration"),
-    **dict.fromkeys(("said", "abstain", "foreign"), "rule"),
+    **dict.fromkeys(("said", "abstain", "foreign", "low", "high"), "rule"),
 }
 """Which step an output belongs to. What the most probable label is hangs on the probabilities alone."""
 ALONE = """
@@ -174,8 +174,10 @@ def _apart(name: str, expected: Stages, found: Stages, near: Near) -> Iterator[t
     for row, gap in enumerate(_gaps(name, expected, found)):
         one, other = expected.outputs[row][name], found.outputs[row][name]
         within = np.max(gap) <= near.tolerance  # never where one is no number
-        # How sure all labels are as said jumps with a label that may be said or not.
-        jumps = one.dtype == bool or (name == "confidence" and "said" in expected.outputs[row])
+        # How sure all labels are as said jumps with a label that may be said or not, an interval with the bin.
+        jumps = (
+            one.dtype == bool or name in ("low", "high") or (name == "confidence" and "said" in expected.outputs[row])
+        )
         if not within and not (jumps and near.may_differ(expected.outputs[row])):
             at = int(np.argmax(gap))
             said, heard = (f"{name} {np.ravel(values)[at : at + 3].tolist()}" for values in (one, other))
@@ -186,7 +188,7 @@ def _gaps(name: str, expected: Stages, found: Stages) -> Iterator[np.ndarray]:
     """Yields how far each row's output lies from the evaluated one: probabilities, else in standard deviations."""
     pairs = [(one[name], other[name]) for one, other in zip(expected.outputs, found.outputs, strict=True)]
     unit = 1.0
-    if name in ("vectors", "logits", "value", "embedding"):
+    if name in ("vectors", "logits", "value", "low", "high", "embedding"):
         unit = float(np.concatenate([np.ravel(one) for one, _ in pairs]).std()) or 1.0
     for one, other in pairs:
         other = other[: len(one)] if one.ndim else other  # tokens behind a text's own are padding

@@ -50,22 +50,23 @@ def make_reference(artifact: Artifact, inputs: Sequence[Any], labels: Sequence[A
     """
     kind, space = artifact.kind, artifact.space
     cleaned = [clean_input(given, artifact.spec.data) for given in inputs]
-    found = artifact.computed(cleaned, vectors=not kind.learning.per_token)
-    answers = kind.judging.answers(found.outputs, space, found.offsets)
-    if kind.one_class:
-        answers = artifact.decisions.temperature.apply(answers)
-    abstains = np.zeros(len(cleaned), bool)
-    if kind.one_class:
-        abstains = artifact.decisions.abstains(answers, found.vectors)
+    decisions = artifact.decisions
+    found = artifact.computed(cleaned, vectors=not kind.learning.per_token or decisions.scope is not None)
+    answers = decisions.temperature.apply(kind.judging.answers(found.outputs, space, found.offsets))
+    abstains = decisions.abstains(answers, found.vectors)
     outputs: list[Row] = [{"logits": np.asarray(row)} for row in found.outputs]
     columns = OUTPUTS[kind.labels.form](artifact, found, answers)
+    if decisions.interval is not None and decisions.interval.reaches:
+        columns |= dict(zip(("low", "high"), decisions.interval.bounds(answers).T, strict=True))
+    if kind.one_class or decisions.scope is not None or "low" in columns:
+        columns |= {"abstain": abstains, "foreign": decisions.foreign(answers, found.vectors)}
     if found.vectors is not None:
         columns = {"vectors": found.vectors, **columns}
     for name, values in columns.items():
         for row, value in zip(outputs, values, strict=True):
             row[name] = np.asarray(value)
     truth = kind.judging.truth(list(labels), space)
-    thresholds = artifact.decisions.labels
+    thresholds = decisions.labels
     judged = answers if thresholds is None else thresholds.centred(answers)
     space = space.cut_by(thresholds)
     rows = [kind.judging.row(right, answer, space) for right, answer in zip(truth, answers, strict=True)]
@@ -96,14 +97,7 @@ Columns = dict[str, Any]
 
 
 def _one_class(artifact: Artifact, found: Computed, answers: np.ndarray) -> Columns:
-    decisions = artifact.decisions
-    return {
-        "probabilities": answers,
-        "label": answers.argmax(axis=1),
-        "confidence": answers.max(axis=1),
-        "abstain": decisions.abstains(answers, found.vectors),
-        "foreign": decisions.foreign(answers, found.vectors),
-    }
+    return {"probabilities": answers, "label": answers.argmax(axis=1), "confidence": answers.max(axis=1)}
 
 
 def _labels(artifact: Artifact, found: Computed, answers: np.ndarray) -> Columns:

@@ -152,7 +152,10 @@ def _stacked(read: Read, outputs: Sequence[Row]) -> dict[str, np.ndarray]:
         sure = [
             _mean(row["confidence"][: len(at)][at[:, 2] > 0]) for row, at in zip(outputs, read.offsets, strict=True)
         ]
-        return {"confidence": np.array(sure, np.float64)}
+        whole = [name for name in ("abstain", "vectors") if outputs and name in outputs[0]]
+        return {"confidence": np.array(sure, np.float64)} | {
+            name: np.stack([row[name] for row in outputs]) for name in whole
+        }
     names = [name for name in LOOKED_AT if outputs and name in outputs[0]]
     return {name: np.stack([row[name] for row in outputs]) for name in names}
 
@@ -169,7 +172,9 @@ def watch(model: Model, known: Known = NOTHING) -> Watcher:
         known: What is known of its valid split.
     """
     settings, calibration = model.about["reader"], model.about.get("calibration") or {}
+    interval = calibration.get("interval") or {}
     withholds = calibration.get("threshold") is not None or calibration.get("scope") is not None
+    withholds = withholds or bool(interval.get("reaches") and interval.get("widest"))
     spelling = None
     if settings["kind"] != "image":
         unknown, special = _ids(tokenizer_of(model))

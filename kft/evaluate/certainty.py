@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,8 +16,8 @@ from kft.metrics.reliability import reliability
 from kft.metrics.shares import SHARE, mean_between
 from kft.metrics.soft import SOFT_METRICS
 from kft.records.estimate import Estimate
-from kft.records.metrics import CalibrationResult, RiskPoint, ScopeResult, SelectiveResult
-from kft.records.rules import CostRule, PrecisionRule, Rule, under_its_name
+from kft.records.metrics import CalibrationResult, IntervalResult, RiskPoint, ScopeResult, SelectiveResult
+from kft.records.rules import CostRule, IntervalRule, PrecisionRule, Rule, under_its_name
 
 CURVE_POINTS = 50
 
@@ -115,18 +116,51 @@ def risk_coverage(confidence: np.ndarray, right: np.ndarray) -> tuple[RiskPoint,
     return tuple(RiskPoint(float(k / n), float(errors[k - 1] / k)) for k in answered)
 
 
-def judge_scope(scope: Scope, flags: np.ndarray, right: np.ndarray, groups: Groups | None) -> ScopeResult:
+def judge_scope(
+    scope: Scope,
+    flags: np.ndarray,
+    right: np.ndarray | None,
+    groups: Groups | None,
+    answered: Mapping[str, Estimate] | None = None,
+) -> ScopeResult:
     """Measures what flagging takes away from examples that are in scope.
 
     Args:
         scope: What flagged them.
         flags: ``bool[n]``.
-        right: ``bool[n]``: whether the answers are.
+        right: ``bool[n]``: whether the answers are; None where one is more or less wrong.
         groups: Examples of one group are resampled together.
+        answered: What the answers to the others reach.
     """
     return ScopeResult(
         keep=scope.keep,
         n=scope.n,
         flagged=estimate(SHARE, flags, np.ones(len(flags), bool), groups=groups),
-        right=estimate(SHARE, flags & right, flags, groups=groups),
+        right=None if right is None else estimate(SHARE, flags & right, flags, groups=groups),
+        answered=answered,
+    )
+
+
+def judge_interval(
+    rule: IntervalRule, truth: np.ndarray, answers: np.ndarray, withheld: np.ndarray, groups: Groups | None
+) -> IntervalResult:
+    """Measures how often the right number lies in the intervals that are given, and how wide these are.
+
+    Args:
+        rule: That promises something.
+        truth: ``float[n]``.
+        answers: ``float[n]``.
+        withheld: ``bool[n]``: what is not answered, for whatever reason.
+        groups: Examples of one group are resampled together.
+    """
+    low, high = rule.bounds(answers).T
+    given, width = ~withheld, high - low
+    within, kept = (truth >= low) & (truth <= high), None if groups is None else np.asarray(groups)[given]
+    mean = mean_between(0.0, 2 * max(rule.reaches))
+    none = Estimate(0.0, 0.0, 0.0)
+    return IntervalResult(
+        rule=rule,
+        covered=estimate(SHARE, within & given, given, groups=groups),
+        width=estimate(mean, width[given], width[given], groups=kept) if given.any() else none,
+        answered=estimate(SHARE, given, np.ones(len(given), bool), groups=groups),
     )

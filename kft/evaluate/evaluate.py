@@ -12,7 +12,7 @@ import numpy as np
 
 from kft.answer.decide import Decisions
 from kft.evaluate.apart import Chosen, judge_valid
-from kft.evaluate.certainty import judge_calibration, judge_scope, judge_selection
+from kft.evaluate.certainty import judge_calibration, judge_interval, judge_scope, judge_selection
 from kft.evaluate.slices import cut, judge_slices, worst_of
 from kft.metrics.intervals import estimate, estimate_all, paired_difference, same_answers
 from kft.metrics.soft import entropy
@@ -26,6 +26,7 @@ from kft.records.metrics import (
     CalibrationResult,
     EvaluateResult,
     GateResult,
+    IntervalResult,
     OverfittingResult,
     ScopeResult,
     SelectiveResult,
@@ -77,13 +78,26 @@ class Scored:
     shown: Any = None
     rivals: Mapping[str, Any] = field(default_factory=dict)
 
+    def take(self, places: np.ndarray) -> Scored:
+        """Returns some of the examples with their answers, and nothing beside."""
+        ids = [self.ids[place] for place in places]
+        groups = None if self.groups is None else self.groups[places]
+        return Scored(self.kind, self.space, ids, taken(self.truth, places), taken(self.answers, places), groups=groups)
+
     def estimates(self, answers: Any) -> dict[str, Estimate]:
         """Returns every metric of some answers to these examples; against the shares too where labels are soft."""
         judging = self.kind.judging
         found = estimate_all(self.truth, answers, groups=self.groups, metrics=judging.metrics)
+        if more := judging.of_texts(self.truth, answers):
+            found |= estimate_all(self.truth, answers, groups=self.groups, metrics=more)
         if self.shares is not None:
             found |= estimate_all(self.shares, answers, groups=self.groups, metrics=judging.soft)
         return found
+
+
+def taken(values: Any, places: np.ndarray) -> Any:
+    """Returns some of truth or answers, whatever holds them."""
+    return values[places] if isinstance(values, np.ndarray) else [values[place] for place in places]
 
 
 @dataclass(frozen=True)
@@ -94,13 +108,11 @@ class ClassReport:
         calibration: How well the probabilities fit.
         selective: What abstention comes to.
         overfitting: The gap along training.
-        out_of_scope: What flagging foreign inputs takes away; None where that was not asked for.
     """
 
     calibration: CalibrationResult
     selective: SelectiveResult
     overfitting: OverfittingResult
-    out_of_scope: ScopeResult | None = None
 
     def gate_values(self) -> dict[str, float]:
         """Returns what a gate can ask for beside the metrics; see ``Judging.gates``."""
@@ -142,10 +154,6 @@ def report_classes(raw: Scored, given: Scored, decisions: Decisions, overfitting
         overfitting: From the run's history.
     """
     truth, answers, groups = given.truth, given.answers, given.groups
-    scope = None
-    if decisions.scope is not None:
-        foreign = decisions.foreign(answers, given.vectors)
-        scope = judge_scope(decisions.scope, foreign, answers.argmax(axis=1) == truth, groups)
     withheld = decisions.abstains(answers, given.vectors)
     return ClassReport(
         calibration=judge_calibration(
@@ -153,8 +161,35 @@ def report_classes(raw: Scored, given: Scored, decisions: Decisions, overfitting
         ),
         selective=judge_selection(truth, answers, decisions.rule, withheld, groups),
         overfitting=overfitting,
-        out_of_scope=scope,
     )
+
+
+def scope_of(given: Scored, decisions: Decisions) -> ScopeResult | None:
+    """Returns what flagging foreign inputs takes away from labelled examples; None without a scope.
+
+    Args:
+        given: The examples with the answers that are given, and their vectors.
+        decisions: How these were made.
+    """
+    if decisions.scope is None:
+        return None
+    kind, truth, answers = given.kind, given.truth, given.answers
+    flags = decisions.foreign(answers if given.shown is None else given.shown, given.vectors)
+    right = None if kind.numeric else kind.judging.main.form.right(truth, answers)
+    (kept,), others = np.nonzero(~flags), None
+    if len(kept) and not kind.one_class:
+        rest = given.take(kept)
+        main = kind.judging.main
+        others = {main.name: estimate(main, rest.truth, rest.answers, groups=rest.groups)}
+    return judge_scope(decisions.scope, flags, right, given.groups, others)
+
+
+def interval_of(given: Scored, decisions: Decisions) -> IntervalResult | None:
+    """Returns what intervals around numbers come to; None where there are none; see ``scope_of``."""
+    if decisions.interval is None or not decisions.interval.reaches:
+        return None
+    withheld = decisions.abstains(given.answers, given.vectors)
+    return judge_interval(decisions.interval, given.truth, given.answers, withheld, given.groups)
 
 
 @dataclass(frozen=True)
@@ -163,6 +198,8 @@ class Beside:
 
     Attributes:
         report: From ``report_classes``.
+        out_of_scope: From ``scope_of``.
+        interval: From ``interval_of``.
         slices: From ``slices_of``; None where nobody asked.
         edge_cases: How the recipe's suite went.
         forgetting: From ``measure_run``.
@@ -174,6 +211,8 @@ class Beside:
     """
 
     report: ClassReport | None = None
+    out_of_scope: ScopeResult | None = None
+    interval: IntervalResult | None = None
     slices: tuple[SliceResult, ...] | None = None
     edge_cases: EdgeCaseResult | None = None
     forgetting: ForgettingResult | None = None
@@ -228,13 +267,15 @@ def score(
         alike = scored.answers if scored.shown is None else scored.shown
         on_test = metrics[main.name] if alike is scored.answers else estimate(main, truth, alike, groups=groups)
         valid = judge_valid(beside.chosen, main, on_test, (truth, alike, groups), beside.data)
-    values: dict[str, float | None] = dict.fromkeys(kind.judging.soft)  # not measured where labels are not soft
+    # Not measured: where labels are not soft, nothing was written, or no interval can be promised.
+    values: dict[str, float | None] = dict.fromkeys((*kind.judging.soft, *kind.judging.gates))
     values |= {name: estimate.value for name, estimate in metrics.items()}
     if beside.slices is not None:
         parts = kind.judging.slice_metrics.items()
         values |= {f"slices.worst.{name}": worst_of(beside.slices, by, metrics[name].value) for name, by in parts}
     values |= report.gate_values() if report else {}
     values |= beside.edge_cases.gate_values() if beside.edge_cases else {}
+    values |= beside.interval.gate_values() if beside.interval else {}
     values |= beside.values
     return EvaluateResult(
         split=split,
@@ -247,6 +288,8 @@ def score(
         gates={name: check_gate(rule, values[name]) for name, rule in gates.items()},
         slices=beside.slices,
         **(vars(report) if report else {}),
+        out_of_scope=beside.out_of_scope,
+        interval=beside.interval,
         edge_cases=beside.edge_cases,
         forgetting=beside.forgetting,
         rounding=beside.rounding,
@@ -274,18 +317,20 @@ def check_gate(rule: str, value: float | None) -> GateResult:
 
 def write_evaluation(run: RunFolder, result: EvaluateResult, scored: Scored, decisions: Decisions) -> None:
     """Writes metrics.json, predictions.csv and, where there are any, per_class.csv, confusion.csv, edge_cases.json."""
-    abstains = decisions.abstains(scored.answers, scored.vectors)
     shown = scored.answers if scored.shown is None else scored.shown
+    abstains = decisions.abstains(shown, scored.vectors)
     rows = zip(scored.ids, scored.truth, shown, abstains, strict=True)
     space = scored.space.cut_by(decisions.labels)
-    write_csv(
-        run.predictions,
-        ("id", "target", "prediction", "confidence", "abstain"),
-        [
-            (name, *scored.kind.judging.row(truth, answer, space), "true" if abstain else "false")
-            for name, truth, answer, abstain in rows
-        ],
-    )
+    written: list[tuple[str, ...]] = [
+        (name, *scored.kind.judging.row(truth, answer, space), "true" if abstain else "false")
+        for name, truth, answer, abstain in rows
+    ]
+    columns: tuple[str, ...] = ("id", "target", "prediction", "confidence", "abstain")
+    if decisions.interval is not None and decisions.interval.reaches:
+        ends = decisions.interval.bounds(np.asarray(shown))
+        columns = (*columns, "low", "high")
+        written = [(*row, f"{low:.6g}", f"{high:.6g}") for row, (low, high) in zip(written, ends, strict=True)]
+    write_csv(run.predictions, columns, written)
     if result.classes:
         write_csv(
             run.per_class,

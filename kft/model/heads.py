@@ -18,6 +18,8 @@ HEADS: Registry[Callable[..., Any]] = Registry("head")
 
 LOGITS, DROPOUT, POOL = "head_logits", "head_dropout", "head_pool"
 """Layers that others have to find: the one the probe solves, the dropout below it, and the pooling below that."""
+MASK = "padding_mask"
+"""The input that says which tokens are real."""
 BLEND_PREFIX = "head_blend_"
 """Of all layers of a blend (kft/model/blend.py): they belong to the head."""
 BLENDED = (f"{BLEND_PREFIX}linear", f"{BLEND_PREFIX}head")
@@ -71,11 +73,13 @@ def _dense(vectors: Any, units: int, dropout: float) -> Any:
 def with_vectors(model: keras.Model) -> keras.Model:
     """Returns the same graph with a second output: what the head's last layer reads, whatever pooled it.
 
+    Where it reads tokens one by one, that is their mean in each text.
+
     Args:
-        model: From ``build_model`` with a head that pools, or the upper part of one that was split.
+        model: From ``build_model``, or the upper part of one with a head that pools, which was split.
 
     Raises:
-        ModelError: It has no such layer.
+        ModelError: It has no such layer, or nothing says which tokens are real.
     """
     return keras.Model(model.inputs, [model.outputs[0], _read_by_head(model)], name="with_vectors")
 
@@ -86,13 +90,19 @@ def vectors_alone(model: keras.Model) -> keras.Model:
 
 
 def _read_by_head(model: keras.Model) -> Any:
+    """Returns ``float[batch, width]``."""
     nodes = nodes_in_order(model)
     read = [node.input_tensors[0] for node in nodes if node.operation.name == LOGITS]
     # A blend has no such layer: its views read what was pooled, the first of them directly.
     read = read or [node.input_tensors[0] for node in nodes if node.operation.name in BLENDED]
     if not read:
         raise ModelError("the model has no layer to take vectors from", expected=f"a layer named {LOGITS}")
-    return read[0]
+    if len(read[0].shape) < 3:
+        return read[0]
+    masks = [tensor for tensor in model.inputs if tensor.name == MASK]
+    if not masks:
+        raise ModelError("nothing says which tokens are real", expected=f"an input named {MASK}, as a whole model has")
+    return POOLINGS.get("mean")(name="head_mean", dtype="float32")(read[0], padding_mask=masks[0])
 
 
 HEADS.register("classification", pooled)

@@ -32,14 +32,23 @@ def multiply_adds(model: keras.Model, tokens: float) -> float:
     return sum(node.operation.count_params() * _places(node.output_tensors[0], tokens) for node in calls)
 
 
-def operations_a_second() -> float:
-    """Returns what the devices are reckoned to do: 2e10 a CPU core, 1e13 an accelerator; no clock plays a part."""
-    import tensorflow as tf
-
-    fast = tf.config.list_logical_devices("GPU") + tf.config.list_logical_devices("TPU")
-    return 1e13 * len(fast) if fast else 2e10 * len(os.sched_getaffinity(0))
-
-
 def _places(output: Any, tokens: float) -> float:
     """How many vectors a tensor ``[batch, ..., width]`` holds of each example."""
     return math.prod(tokens if size is None else size for size in output.shape[1:-1])
+
+
+def estimated_minutes(work: float, passes: int) -> float:
+    """Returns roughly how long training takes, by size alone: no clock plays a part.
+
+    ``passes * 2`` floating-point operations for each multiplication, at 2e10 a second and CPU core, or 1e13 on an
+    accelerator.
+
+    Args:
+        work: Of one pass over all that is learned from, by ``multiply_adds``, times epochs.
+        passes: 3 where all weights train (forwards; backwards to inputs, and to weights), 2 where few do.
+    """
+    import tensorflow as tf
+
+    fast = tf.config.list_logical_devices("GPU") + tf.config.list_logical_devices("TPU")
+    rate = 1e13 * len(fast) if fast else 2e10 * len(os.sched_getaffinity(0))
+    return 2 * passes * work / rate / 60

@@ -110,6 +110,15 @@ class ScopeSpec(Spec):
     keep: float = Field(0.95, ge=0.5, lt=1, description="share of in-scope valid examples that is not flagged")
 
 
+class IntervalSpec(Spec):
+    """An interval around each number: a promise of how often the right one lies in it."""
+
+    coverage: float = Field(0.9, ge=0.5, lt=1, description="share of right numbers that lie within")
+    widest: float | None = Field(
+        None, gt=0, le=1e300, description="answers with a wider interval are withheld; in units of the labels"
+    )
+
+
 class EvaluateSpec(Spec):
     """How answers are judged, how sure they have to be, and what must be reached on the sealed test split."""
 
@@ -131,7 +140,13 @@ class EvaluateSpec(Spec):
     out_of_scope: ScopeSpec | None = Field(
         None, description="such as {keep: 0.95}: answers to what looks more foreign than 95 % of valid are withheld"
     )
+    interval: IntervalSpec | None = Field(
+        None, description="of numbers, such as {coverage: 0.9}: half of valid is kept from every choice to calibrate it"
+    )
     slice_rows: int = Field(20, ge=2, le=2**53, description="a slice with fewer rows of the test split is not judged")
+    write: bool = Field(
+        True, description="whether answers to test are written out and judged, which takes a while; only for causal-lm"
+    )
     gates: dict[GateName, Gate] = Field(
         default_factory=dict, description='such as {accuracy: ">= 0.85", slices.worst.accuracy: ">= 0.70"}'
     )
@@ -143,7 +158,9 @@ class EvaluateSpec(Spec):
         return self
 
 
-ExportGate = Literal["drop", "accuracy_drop", "labels_changed", "p50_ms", "p99_ms", "megabytes"]
+ExportGate = Literal[
+    "drop", "accuracy_drop", "recall_at_1_drop", "recall_at_10_drop", "labels_changed", "p50_ms", "p99_ms", "megabytes"
+]
 """What can be asked of what ships; see ``kft.records.quantized.Quantized.gate_values``."""
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from kft.records.fields import absent
-from kft.records.rules import CostRule, LabelThresholds, PrecisionRule, Promise, Rule
+from kft.records.rules import CostRule, IntervalRule, LabelThresholds, PrecisionRule, Promise, Rule
 
 
 @dataclass(frozen=True)
@@ -15,14 +15,14 @@ class ScopeNumbers:
 
     Attributes:
         distance: Mean and standard deviation of the neighbours' distance over the valid split.
-        unsure: The same of the softmax's doubt.
+        unsure: The same of the softmax's doubt; None of answers that are no one class of many.
         limit: What scores higher is flagged.
         keep: The share of in-scope examples that should not be.
         n: Valid examples it was fitted on.
     """
 
     distance: tuple[float, float]
-    unsure: tuple[float, float]
+    unsure: tuple[float, float] | None
     limit: float
     keep: float
     n: int
@@ -41,12 +41,13 @@ class Calibration:
         costs: Likewise.
         precision: Likewise.
         scope: None where it was not asked for.
+        interval: How far from a number the right one may lie; None where it was not asked for.
         labels: From which probability on each of several labels is said; None where one half serves.
     """
 
     KEYS: ClassVar = (
         *("temperature", "n", "how", "probe_temperature", "threshold"),
-        *("promise", "costs", "precision", "scope", "labels", "checkpoint"),
+        *("promise", "costs", "precision", "scope", "labels", "interval", "checkpoint"),
     )
 
     temperature: float
@@ -58,6 +59,7 @@ class Calibration:
     precision: PrecisionRule | None = None
     scope: ScopeNumbers | None = None
     labels: LabelThresholds | None = absent()
+    interval: IntervalRule | None = absent()
 
     @property
     def how(self) -> str:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from kft.errors import RunError
 from kft.records.document import document_text, read_document, write_document
@@ -14,19 +15,21 @@ from kft.records.rules import Promise
 from kft.records.shipped import file_digest, in_short
 
 NAME = "index.json"
-MEND = "build the index again: kft index ARTIFACT DOCUMENTS -o DEST"
+MEND = "build the index again: kft index MODEL DOCUMENTS -o DEST"
 
 
 @dataclass(frozen=True)
 class Embedding:
-    """The artifact whose vectors an index holds.
+    """The artifact or run whose vectors an index holds.
 
     Attributes:
         folder: Where it lay when the index was built.
         name: Of the model.
         version: Of its files.
-        digest: sha256 of what its artifact.json says.
+        digest: sha256 of what its artifact.json says; of a run, of its weights and of how they read.
         width: Of a vector.
+        checkpoint: Hash of the weights; what ships of a run has the same.
+        of: What lies in the folder.
     """
 
     folder: str
@@ -34,6 +37,8 @@ class Embedding:
     version: str
     digest: str
     width: int
+    checkpoint: str = absent("")
+    of: Literal["artifact", "run"] = absent("artifact")
 
 
 @dataclass(frozen=True)

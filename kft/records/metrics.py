@@ -14,7 +14,7 @@ from kft.records.fields import absent, unwritten
 from kft.records.forgetting import ForgettingResult
 from kft.records.paired import PairedResult
 from kft.records.rounding import RoundingResult
-from kft.records.rules import CostRule, LabelThresholds, PrecisionRule, Promise, Rule
+from kft.records.rules import CostRule, IntervalRule, LabelThresholds, PrecisionRule, Promise, Rule
 
 LEVEL = 0.05
 """A slice is weak where so many errors, or more, come by chance less often than that."""
@@ -210,13 +210,57 @@ class ScopeResult:
         keep: The share of in-scope examples that should not be flagged.
         n: Valid examples that the limit was fitted on.
         flagged: The share that looks foreign: what the flag costs in scope.
-        right: The share of these whose answers would have been right.
+        right: The share of these whose answers would have been right: of several labels or spans all of them. None of
+            numbers, which are more or less wrong.
+        answered: The task's first metric, by its name, over the examples that are not flagged; None of one class of
+            many, which ``selective`` speaks of.
     """
 
     keep: float
     n: int
     flagged: Estimate
-    right: Estimate
+    right: Estimate | None = absent()
+    answered: Mapping[str, Estimate] | None = absent()
+
+    @property
+    def costs(self) -> str:
+        """What is lost of the flagged examples, and what the others reach, in words.
+
+        Example:
+            >>> rate = Estimate(0.5, 0.4, 0.6)
+            >>> ScopeResult(0.95, 90, rate, answered={"mae": rate}).costs
+            'MAE of the others: 0.500 [0.400, 0.600]'
+        """
+        lost = [] if self.right is None else [f"right answers among them: {self.right}"]
+        others = [f"{metric_title(name)} of the others: {found}" for name, found in (self.answered or {}).items()]
+        return "; ".join([*lost, *others])
+
+
+@dataclass(frozen=True)
+class IntervalResult:
+    """What intervals around numbers come to on examples that nothing was fitted on.
+
+    Attributes:
+        rule: What is judged.
+        covered: The share of right numbers in the intervals that are given, which was promised.
+        width: Their mean width, in units of the labels.
+        answered: The share of examples whose answer is given: not too wide, and not foreign.
+    """
+
+    rule: IntervalRule
+    covered: Estimate
+    width: Estimate
+    answered: Estimate
+
+    def gate_values(self) -> dict[str, float]:
+        """Returns what a gate can ask for."""
+        return {f"interval.{name}": getattr(self, name).value for name in ("covered", "width", "answered")}
+
+    @property
+    def said(self) -> str:
+        """In words, with the promise beside what was measured."""
+        given = f", given for {self.answered}" if self.answered.value < 1 else ""
+        return f"{self.covered} of right numbers lie within, promised {self.rule.coverage:g}; width {self.width}{given}"
 
 
 @shows
@@ -243,6 +287,7 @@ class EvaluateResult:
         forgetting: What the tuned backbone keeps; None where none was tuned, or nothing could be measured.
         rounding: What frozen blocks in int8 cost; None where they are in float32, or it was not measured.
         label_thresholds: What several labels were said by; None where one half served.
+        interval: What intervals around numbers come to; None where nobody asked, or nothing can be promised.
         least_soft_log_loss: The entropy of soft labels, below which no ``soft_log_loss`` can be; None where labels are
             not soft.
         seen_in_training: Examples of another file that the run was trained on or chose by: what they say flatters.
@@ -271,6 +316,7 @@ class EvaluateResult:
     forgetting: ForgettingResult | None = absent(without=("checkpoint",))
     rounding: RoundingResult | None = absent(without=("checkpoint",))
     label_thresholds: LabelThresholds | None = absent()
+    interval: IntervalResult | None = absent()
     least_soft_log_loss: float | None = absent()
     seen_in_training: int = absent(0)
     against: PairedResult | None = absent()

@@ -56,7 +56,7 @@ class Receipt:
         pair_column: The second of pairs.
         label_column: What is learned.
         n: Rows of each split.
-        set_aside: Rows of valid that no choice was made by, for abstention.
+        set_aside: Rows of valid that no choice was made by, for what is promised.
         phases: As in the recipe (``PhaseSpec``), with what it leaves to kft.
         versions: Of what decides a result.
         devices: Of this run.

@@ -130,6 +130,61 @@ def under_its_name(rule: Rule | None) -> dict[str, Any]:
     return {name: rule if isinstance(rule, kind) else None for name, kind in RULES.items()}
 
 
+@dataclass(frozen=True)
+class IntervalRule:
+    """How far from a number that is answered the right one may lie, and which answers say too little.
+
+    Attributes:
+        coverage: The share of right numbers that should lie within.
+        widest: Answers with a wider interval are withheld; None withholds none.
+        edges: Where answers are parted into bins, ascending.
+        reaches: Of each bin how far an interval reaches on either side; empty where nothing can be promised.
+        n: Calibration examples, or groups of them.
+        why: Why nothing can be promised; empty where it can.
+    """
+
+    coverage: float
+    widest: float | None
+    edges: tuple[float, ...]
+    reaches: tuple[float, ...]
+    n: int
+    why: str = ""
+
+    def bounds(self, answers: np.ndarray) -> np.ndarray:
+        """Returns ``float[n, 2]``: the ends of the intervals around ``float[n]``.
+
+        Example:
+            >>> IntervalRule(0.9, None, (3.0,), (0.5, 1.0), 90).bounds(np.array([2.0, 3.0])).tolist()
+            [[1.5, 2.5], [2.0, 4.0]]
+        """
+        reach = self._reach(answers)
+        return np.stack([answers - reach, answers + reach], axis=-1)
+
+    def withholds(self, answers: np.ndarray) -> np.ndarray:
+        """Returns ``bool[n]``: around which answers the interval is too wide."""
+        if self.widest is None or not self.reaches:
+            return np.zeros(len(answers), bool)
+        return 2 * self._reach(answers) > self.widest
+
+    def _reach(self, answers: np.ndarray) -> np.ndarray:
+        return np.array(self.reaches)[np.searchsorted(self.edges, answers, side="right")]
+
+    @property
+    def described(self) -> str:
+        """In words, for people.
+
+        Example:
+            >>> IntervalRule(0.9, 1.5, (3.0,), (0.5, 1.0), 90).described
+            '0.9 of right numbers within 0.5 to 1 of the answer, by 90 set aside; wider than 1.5 is withheld'
+        """
+        if not self.reaches:
+            return f"none: {self.why}"
+        low, high = min(self.reaches), max(self.reaches)
+        within = f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"
+        withheld = "" if self.widest is None else f"; wider than {self.widest:g} is withheld"
+        return f"{self.coverage:g} of right numbers within {within} of the answer, by {self.n:,} set aside{withheld}"
+
+
 BEFORE_HALF = float(np.nextafter(0.5, 0.0))
 """The largest number below one half."""
 

@@ -18,6 +18,7 @@ from kft.records.metrics import EvaluateResult, SelectiveResult
 from kft.report.evidence import ERROR, GOOD, MISSING, WARNING, Evidence, Question
 from kft.report.maintenance import maintainable
 from kft.report.record import RunRecord, listed, several
+from kft.search.verdict import WITH_WORDS
 
 ALIKE = {"nothing": "", "copies": "copies", "similar": "rows that look alike"}
 """What ``data.keep_together`` keeps on one side of a split."""
@@ -97,7 +98,7 @@ def _measurable(record: RunRecord, comparison: Comparison | None) -> Iterator[Ev
     elif not gates:
         yield Evidence("gates that say what is good enough: evaluate.gates in the recipe", MISSING)
     if comparison is not None:
-        fits = record.answers_tuned == (comparison.verdict.approach in TUNED)
+        fits = record.answers_tuned == (comparison.verdict.approach.removesuffix(WITH_WORDS) in TUNED)
         yield Evidence(
             f"kft compare recommends {comparison.verdict.approach}; this run "
             + ("answers with a tuned backbone" if record.answers_tuned else "answers on the frozen backbone"),
@@ -187,7 +188,12 @@ def _verifiable(record: RunRecord) -> Iterator[Evidence]:
     if record.task.kind.one_class:
         yield from _probabilities(record.metrics)
     else:
-        yield Evidence("calibration and abstention, which only one class of many has", MISSING)
+        yield Evidence("calibration and abstention by confidence, which only one class of many has", MISSING)
+    yield from _scope(record.metrics)
+    interval = record.metrics.interval
+    if interval is not None:
+        holds = interval.covered.high >= interval.rule.coverage
+        yield Evidence(f"an interval around each number: {interval.said}", GOOD if holds else WARNING, "abstention")
     thresholds = record.metrics.label_thresholds
     if thresholds is not None:
         why = f"; {thresholds.why}" if thresholds.why else ""
@@ -215,10 +221,17 @@ def _probabilities(metrics: EvaluateResult) -> Iterator[Evidence]:
         )
     if metrics.selective is not None:
         yield _abstention(metrics.selective)
+
+
+def _scope(metrics: EvaluateResult) -> Iterator[Evidence]:
     scope = metrics.out_of_scope
-    if scope is not None:
-        text = f"{percent(scope.flagged.value)} of the test examples look out of scope to it and are not answered"
-        yield Evidence(f"{text}; {percent(scope.right.value)} of these would have been right", GOOD, "abstention")
+    if scope is None:
+        return
+    text = f"{percent(scope.flagged.value)} of the test examples look out of scope to it and are not answered"
+    if scope.right is not None:
+        text += f"; {percent(scope.right.value)} of these would have been right"
+    others = "".join(f"; {metric_title(name)} of the others {found}" for name, found in (scope.answered or {}).items())
+    yield Evidence(text + others, GOOD, "abstention")
 
 
 def _abstention(found: SelectiveResult) -> Evidence:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from kft.deploy.load import Shipped
+from kft.deploy.load import is_artifact
 from kft.errors import DataError, RunError, UsageError
 from kft.records.files import ELSEWHERE, storage_errors, write_file
 from kft.records.index import NAME, AboutIndex, Cutting, Embedding, LeftOut, Weighing, read_index, write_index
@@ -22,6 +22,7 @@ from kft.search.contents import GRAPH, QUERIES, WORDS, Contents, Written, write_
 from kft.search.documents import Documents, read_queries, refuse_unusable
 from kft.search.embedding import Known, Tick, embed
 from kft.search.index import Index, require_same
+from kft.search.models import Embedder
 from kft.search.passages import cut_documents, plan_cutting
 from kft.search.ranking import USUAL_WORDS, fit
 from kft.search.scores import EXACT, Scorer, write_graph
@@ -92,7 +93,7 @@ class Built:
     queries_lost: int = field(default=0)
 
 
-def build_index(wanted: Wanted, shipped: Shipped, dest: Path, tick: Tick = lambda count: None) -> Built:
+def build_index(wanted: Wanted, shipped: Embedder, dest: Path, tick: Tick = lambda count: None) -> Built:
     """Builds an index, or changes the one that is there.
 
     Args:
@@ -152,7 +153,7 @@ class _Plan:
     width: int | None
 
 
-def _read_before(wanted: Wanted, shipped: Shipped, dest: Path) -> AboutIndex | None:
+def _read_before(wanted: Wanted, shipped: Embedder, dest: Path) -> AboutIndex | None:
     there = (dest / NAME).is_file()
     if wanted.update:
         before = read_index(dest)
@@ -175,7 +176,7 @@ def _is_left(dest: Path) -> bool:
     return not names or (UNFINISHED in names and names <= {UNFINISHED, LOCK, FIRST}) or names == {LOCK}
 
 
-def _plan(wanted: Wanted, shipped: Shipped, before: AboutIndex | None) -> _Plan:
+def _plan(wanted: Wanted, shipped: Embedder, before: AboutIndex | None) -> _Plan:
     reader = shipped.about.reader
     whole = shipped.vectors(["a text"]).shape[1]  # refuses a model without vectors before anything is read
     size, overlap = wanted.passage_tokens, wanted.overlap_tokens
@@ -192,7 +193,7 @@ def _plan(wanted: Wanted, shipped: Shipped, before: AboutIndex | None) -> _Plan:
     return _Plan(plan_cutting(reader.max_tokens - added, size, overlap), error, width)
 
 
-def _width(wanted: Wanted, shipped: Shipped, before: AboutIndex | None, whole: int) -> int | None:
+def _width(wanted: Wanted, shipped: Embedder, before: AboutIndex | None, whole: int) -> int | None:
     """Returns how many numbers of a vector are kept; None for all."""
     had = None if before is None or before.embedding.width == whole else before.embedding.width
     width, able = wanted.width, shipped.about.widths
@@ -211,7 +212,7 @@ def _width(wanted: Wanted, shipped: Shipped, before: AboutIndex | None, whole: i
     return width
 
 
-def _written(wanted: Wanted, shipped: Shipped, plan: _Plan, left_out: list[LeftOut]) -> Iterator[Written]:
+def _written(wanted: Wanted, shipped: Embedder, plan: _Plan, left_out: list[LeftOut]) -> Iterator[Written]:
     """Yields documents that can be used, cut; notes the others."""
     texts = wanted.documents.texts()
     while part := list(islice(texts, DOCUMENTS_AT_ONCE)):
@@ -242,7 +243,7 @@ def _refuse_many(wanted: Wanted, changes: tuple[int, int, int], old: Contents | 
         )
 
 
-def _known(shipped: Shipped, old: Contents | None, blocks: Path, width: int | None) -> Known:
+def _known(shipped: Embedder, old: Contents | None, blocks: Path, width: int | None) -> Known:
     known = Known.read(blocks, shipped.about.digest + (f", {width} wide" if width else ""))
     if old is not None:
         known.add(old.keys, old.vectors)
@@ -264,7 +265,7 @@ def _queries(wanted: Wanted, old: Contents | None, new: Contents) -> tuple[Mappi
 
 
 def _about(
-    wanted: Wanted, shipped: Shipped, plan: _Plan, contents: Contents, left_out: Sequence[LeftOut]
+    wanted: Wanted, shipped: Embedder, plan: _Plan, contents: Contents, left_out: Sequence[LeftOut]
 ) -> AboutIndex:
     about = shipped.about
     return AboutIndex(
@@ -273,7 +274,13 @@ def _about(
         documents=len(contents.ids),
         passages=len(contents.passages),
         embedding=Embedding(
-            str(shipped.folder.resolve()), about.name, about.version, about.digest, contents.vectors.shape[1]
+            str(shipped.folder.resolve()),
+            about.name,
+            about.version,
+            about.digest,
+            contents.vectors.shape[1],
+            about.checkpoint,
+            "artifact" if is_artifact(shipped.folder) else "run",
         ),
         cutting=plan.cutting,
         approximate=(contents.folder / GRAPH).is_file(),

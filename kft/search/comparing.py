@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,21 @@ from kft.answer.artifact import Artifact
 from kft.data.corpus import Corpus
 from kft.data.examples import Examples
 from kft.errors import UsageError
-from kft.features.vectors import pooled_vectors
-from kft.metrics.intervals import estimate_all, paired_difference
-from kft.metrics.metric import Metric
+from kft.features.vectors import pool
+from kft.metrics.intervals import estimate_all
 from kft.metrics.neighbours import unit_rows
 from kft.metrics.retrieval import rank
 from kft.model import backbones
+from kft.model.build import build_for
 from kft.model.encode import make_reader
+from kft.model.heads import LOGITS
+from kft.model.work import estimated_minutes, multiply_adds
 from kft.recipe.load import Recipe
 from kft.recipe.schema import RecipeSpec
 from kft.recipe.training import PhaseSpec
-from kft.records.compare import ApproachResult, Comparison, Cost, Risk, Verdict
-from kft.records.estimate import widen
+from kft.records.compare import ApproachResult, Comparison, Cost, Risk
 from kft.search.ranking import MOST_CHOOSING, USUAL_WORDS, WEIGHTS
+from kft.search.verdict import WITH_WORDS, counts_of, decide, lead_of
 from kft.search.words import Words, index_words, load_words, save_words
 from kft.split.data_split import DataSplit
 from kft.tasks.registry import TASKS
@@ -39,13 +41,12 @@ PHASES: dict[str, dict[str, Any]] = {
     "top": {"unfreeze": "top-2", "epochs": 3, "lr": 1e-4},
     "full": {"unfreeze": "all", "epochs": 3, "lr": 5e-5},
 }
-NAMES = ("bm25", "frozen", "hybrid", *PHASES)
-"""Cheapest first."""
-ENOUGH = {
-    "bm25": "words are enough: search needs no vectors",
-    "frozen": "the backbone's own vectors are enough: do not tune",
-    "hybrid": "words and the backbone's own vectors together are enough: do not tune",
-}
+NAMES = ("bm25", "frozen", "hybrid", *(each for name in PHASES for each in (name, name + WITH_WORDS)))
+"""Cheapest first; words beside vectors are what an index has."""
+SAMPLE = 1000
+"""Pairs whose tokens say how long training takes."""
+Encode = Callable[[Sequence[str], str], tuple[np.ndarray, float]]
+"""From texts and their side, ``query`` or ``document``, to ``float32[n, width]`` and the wall seconds it takes."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class Found:
         own_bytes: What is kept of it, beside a backbone that is there anyway.
         bytes: The backbone included where it needs one.
         chosen: What was chosen.
+        of_valid: ``bool[n, depth]`` for valid's queries, where these choose something: each by what others chose.
+        took: Wall seconds that the documents' vectors took, each time some were made, as if none were stored.
     """
 
     alike: Callable[[Sequence[str], Corpus], np.ndarray]
@@ -65,6 +68,8 @@ class Found:
     own_bytes: int = 0
     bytes: int = 0
     chosen: Mapping[str, Any] = field(default_factory=dict)
+    of_valid: np.ndarray | None = None
+    took: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -82,34 +87,46 @@ class Compared:
     progress: Progress
 
 
-def compare_search(recipe: Recipe, split: DataSplit, names: Sequence[str] | None, progress: Progress) -> Comparison:
+def compare_search(
+    recipe: Recipe, split: DataSplit, names: Sequence[str] | None, budget: float, progress: Progress
+) -> Comparison:
     """Fits the approaches on train, chooses by valid, then opens the test split once.
 
     Args:
         recipe: Its own phases play no part.
         split: The data.
-        names: Which approaches; None: all.
+        names: Which approaches; None: all but those that take more than the budget by their size.
+        budget: Minutes that one approach may take.
         progress: Told what goes on.
 
     Raises:
         UsageError: An approach is not one of ``NAMES``.
     """
-    wanted = names_of(names)
     given = Compared(recipe.spec, split, progress)
+    skipped = _too_long(given, budget) if names is None else {}
+    wanted = [name for name in names_of(names) if name not in skipped]
     known = split.without_test().corpus
     assert known is not None and split.corpus is not None
     metric = split.kind.judging.main
     made: dict[str, Found] = {}
     valid: dict[str, np.ndarray] = {}
     seconds: dict[str, tuple[float, float]] = {}
+    passes: dict[str, float] = {}
     for name in wanted:
         progress.note(f"\n{name}")
         wall, cpu = time.perf_counter(), time.process_time()
         made[name] = _fit(given, name, made)
-        seconds[name] = time.perf_counter() - wall, time.process_time() - cpu
-        valid[name] = _found(made[name], split.valid, known)
-        reached = metric.value(_counts(split.valid), valid[name])
-        progress.note(f"{'':<10} {metric.name} {reached:.3f} on valid; {seconds[name][0]:,.1f} s to fit")
+        vectors = name.removesuffix(WITH_WORDS)  # where it has words beside: it takes what they take, and the weight
+        before = seconds.get(vectors, (0.0, 0.0))
+        seconds[name] = before[0] + time.perf_counter() - wall, before[1] + time.process_time() - cpu
+        ranked = made[name].of_valid
+        valid[name] = _found(made[name], split.valid, known) if ranked is None else ranked
+        passes[name] = sum(made[name].took)
+        reached = metric.value(counts_of(split.valid), valid[name])
+        progress.note(
+            f"{'':<10} {metric.name} {reached:.3f} on valid; {seconds[name][0]:,.1f} s to fit, "
+            f"{passes[name]:,.1f} s for the vectors of documents"
+        )
     verdict = decide(split.valid, valid, metric)
     progress.note(f"\nscoring    {len(split.test):,} queries of test, once, for all approaches")
     test = {name: _found(each, split.test, split.corpus) for name, each in made.items()}
@@ -117,11 +134,11 @@ def compare_search(recipe: Recipe, split: DataSplit, names: Sequence[str] | None
     for name, each in made.items():
         parts = {"valid": (split.valid, valid), "test": (split.test, test)}
         paired = {
-            key: widen(_difference(metric, part, found[name], found[verdict.best]), max(1, len(made) - 1))
+            key: lead_of(part, metric, (found[name], found[verdict.best]), len(made) - 1)
             for key, (part, found) in parts.items()
         }
         estimates = {
-            key: estimate_all(_counts(part), found[name], groups=part.groups, metrics=split.kind.judging.metrics)
+            key: estimate_all(counts_of(part), found[name], groups=part.groups, metrics=split.kind.judging.metrics)
             for key, (part, found) in parts.items()
         }
         outcomes.append(
@@ -130,12 +147,14 @@ def compare_search(recipe: Recipe, split: DataSplit, names: Sequence[str] | None
                 metrics=estimates["test"],
                 valid=estimates["valid"],
                 paired=paired,
-                cost=Cost(*seconds[name], 0.0, _speed(each, split), each.trained, each.own_bytes, each.bytes),
+                cost=Cost(*seconds[name], passes[name], _speed(each, split), each.trained, each.own_bytes, each.bytes),
                 risk=Risk(None, None, None, None, None, "not measured where approaches are searches", None),
                 chosen=dict(each.chosen),
                 rows=len(split.valid),
             )
         )
+    outcomes += [ApproachResult(name, skipped=why) for name, why in skipped.items()]
+    outcomes.sort(key=lambda outcome: NAMES.index(outcome.name))
     return Comparison(split.split_hash, len(split.test), tuple(outcomes), verdict, metric.name)
 
 
@@ -157,48 +176,38 @@ def names_of(names: Sequence[str] | None) -> list[str]:
     return [name for name in NAMES if names is None or name in names]
 
 
-def decide(valid: Examples, found: Mapping[str, np.ndarray], metric: Metric) -> Verdict:
-    """Recommends the cheapest that is not significantly worse than the best, paired by query of valid.
-
-    Args:
-        valid: Queries that chose.
-        found: By approach, cheapest first: ``bool[n, depth]``.
-        metric: Which decides.
-    """
-    counts = _counts(valid)
-    reached = {name: metric.value(counts, each) for name, each in found.items()}
-    best = max(reached, key=lambda name: reached[name])  # of several alike the first, which is the cheapest
-    leads = {
-        name: widen(_difference(metric, valid, found[best], found[name]), max(1, len(found) - 1))
-        for name in found
-        if name != best
-    }
-    chosen = next(name for name in found if name == best or leads[name].low <= 0)
-    value = f"{reached[chosen]:.3f} {metric.name} on {len(valid):,} queries of valid"
-    if chosen != best:
-        lead = f"{best} has {reached[best]:.3f}, a lead of {leads[chosen]}, which may be chance"
-        said = ENOUGH.get(chosen, f"{chosen} is the cheapest that keeps up")
-        return Verdict(chosen, f"{said} ({value}); {lead}", best)
-    rival = max((name for name in found if name != best), key=lambda name: reached[name], default=None)
-    gain = "" if rival is None else f", {leads[rival]} over {rival}, the next"
-    said = ENOUGH.get(chosen, f"tuning pays: {chosen} is the best")
-    return Verdict(chosen, f"{said} ({value}{gain}); nothing measured is better", best)
-
-
-def _difference(metric: Metric, part: Examples, first: np.ndarray, second: np.ndarray) -> Any:
-    return paired_difference(metric, _counts(part), first, second, groups=part.groups)
-
-
-def _counts(part: Examples) -> np.ndarray:
-    assert part.labels is not None  # only labelled queries are read
-    return np.array([len(label) for label in part.labels], np.int64)
+def _too_long(given: Compared, budget: float) -> dict[str, str]:
+    """Returns why approaches are not tried, by name: what takes more minutes than the budget by its size."""
+    spec, train, corpus = given.spec, given.split.train, given.split.without_test().corpus
+    assert corpus is not None and train.labels is not None
+    backbone, task = backbones.load_for(spec), TASKS.get(spec.task)
+    reader = make_reader(task, backbone, spec.model)
+    rows = np.random.default_rng(0).permutation(len(train))[:SAMPLE]
+    documents = [corpus.texts[corpus.places[train.labels[row][0]]] for row in rows]
+    asked = reader.read([train.inputs[row] for row in rows]).source, reader.of_documents().read(documents).source
+    tokens = sum(float(source.lengths.mean()) for source in asked)
+    model = build_for(spec, task, given.split.space, backbone)
+    pairs = int(counts_of(train).sum())
+    skipped: dict[str, str] = {}
+    for name in ("lora", "full"):  # the top blocks are a small part of all, and never left out
+        work = multiply_adds(model, tokens) * pairs * PHASES[name]["epochs"]
+        minutes = estimated_minutes(work, 2 if name == "lora" else 3)
+        if minutes > budget:
+            why = f"about {minutes:,.0f} minutes by its size, more than --budget {budget:g}"
+            skipped |= {name: why, name + WITH_WORDS: why}
+            given.progress.note(f"{name:<10} skipped: {why}")
+    return skipped
 
 
 def _found(found: Found, part: Examples, corpus: Corpus) -> np.ndarray:
     """Returns ``bool[n, depth]``: whether the document at each rank answers the query."""
+    return rank(found.alike(part.inputs, corpus), _wanted(part, corpus))
+
+
+def _wanted(part: Examples, corpus: Corpus) -> list[np.ndarray]:
+    """Returns, for each query, the places of the documents that answer it."""
     assert part.labels is not None
-    wanted = [np.array([corpus.places[name] for name in label]) for label in part.labels]
-    return rank(found.alike(part.inputs, corpus), wanted)
+    return [np.array([corpus.places[name] for name in label]) for label in part.labels]
 
 
 def _speed(found: Found, split: DataSplit) -> float:
@@ -212,12 +221,17 @@ def _speed(found: Found, split: DataSplit) -> float:
 
 
 def _fit(given: Compared, name: str, made: Mapping[str, Found]) -> Found:
+    def other(needed: str) -> Found:
+        return made.get(needed) or _fit(given, needed, made)
+
     if name == "bm25":
-        return made.get(name) or Found(_by_words())
+        return Found(_by_words())
     if name == "frozen":
         return _frozen(given)
     if name == "hybrid":
-        return _hybrid(given, made.get("bm25") or Found(_by_words()), made.get("frozen") or _frozen(given))
+        return _hybrid(given, other("bm25"), other("frozen"))
+    if name.endswith(WITH_WORDS):
+        return _worded(given, other("bm25"), other(name.removesuffix(WITH_WORDS)))
     return _tuned(given, name)
 
 
@@ -234,52 +248,98 @@ def _by_words() -> Callable[[Sequence[str], Corpus], np.ndarray]:
     return alike
 
 
-def _by_vectors(
-    encode: Callable[[Sequence[str], str], np.ndarray],
-) -> Callable[[Sequence[str], Corpus], np.ndarray]:
+def _by_vectors(encode: Encode, took: list[float]) -> Callable[[Sequence[str], Corpus], np.ndarray]:
     known: dict[str, np.ndarray] = {}  # a document's vector is computed once, in whichever corpus it stands
 
     def alike(queries: Sequence[str], corpus: Corpus) -> np.ndarray:
         missing = [text for text in dict.fromkeys(corpus.texts) if text not in known]
         if missing:
-            known.update(zip(missing, encode(missing, "document"), strict=True))
-        return encode(queries, "query") @ np.stack([known[text] for text in corpus.texts]).T
+            vectors, seconds = encode(missing, "document")
+            known.update(zip(missing, vectors, strict=True))
+            took.append(seconds)
+        return encode(queries, "query")[0] @ np.stack([known[text] for text in corpus.texts]).T
 
     return alike
 
 
 def _frozen(given: Compared) -> Found:
+    took: list[float] = []
+    alike = _by_vectors(_pooled(given, unit_rows), took)
+    return Found(alike, bytes=_bytes(backbones.load_for(given.spec).model.count_params()), took=took)
+
+
+def _pooled(given: Compared, finish: Callable[[np.ndarray], np.ndarray]) -> Encode:
+    """Returns what makes vectors of texts by the frozen backbone, from the store; the time is what it takes without."""
     spec = given.spec
     backbone = backbones.load_for(spec)
     reader = make_reader(TASKS.get(spec.task), backbone, spec.model)
 
-    def encode(texts: Sequence[str], side: str) -> np.ndarray:
+    def encode(texts: Sequence[str], side: str) -> tuple[np.ndarray, float]:
         source = (reader.of_documents() if side == "document" else reader).read(texts).source
-        return unit_rows(pooled_vectors(backbone, {"all": source}, spec.model, spec.features)["all"])
+        found = pool(backbone, {"all": source}, spec.model, spec.features)
+        return finish(found.vectors["all"]), 0.0 if found.cost is None else found.cost.seconds
 
-    return Found(_by_vectors(encode), bytes=_bytes(backbone.model.count_params()))
+    return encode
 
 
 def _hybrid(given: Compared, words: Found, vectors: Found) -> Found:
     """Weighs both by queries of train, which neither has learned from."""
-    split = given.split
-    corpus = split.without_test().corpus
+    rows = np.random.default_rng(0).permutation(len(given.split.train))[:MOST_CHOOSING]
+    asked = given.split.train.take(rows)
+    weight = _best_weight(given, asked, _at_each_weight(given, asked, words, vectors))
+    alike = _weighed(words, vectors, weight)
+    return Found(alike, bytes=vectors.bytes, chosen={"words": weight}, took=vectors.took)
+
+
+def _worded(given: Compared, words: Found, vectors: Found) -> Found:
+    """Weighs words and tuned vectors by queries of valid: those of train, which were learned from, would flatter these.
+
+    Valid judges as well: so each half of it is answered with the weight that the other half chooses, and what stays is
+    the weight that all of it chooses. Queries of one document stay together.
+    """
+    valid = given.split.valid
+    assert valid.labels is not None
+    ranked = _at_each_weight(given, valid, words, vectors)
+    owners = np.unique([min(label) for label in valid.labels], return_inverse=True)[1]
+    second = (np.random.default_rng(0).permutation(owners.max() + 1) % 2)[owners] == 1
+    of_valid = ranked[USUAL_WORDS].copy()
+    for half in (second, ~second):
+        if half.any() and not half.all():
+            weight = _best_weight(given, valid.take(np.flatnonzero(~half)), _only(ranked, ~half))
+            of_valid[half] = ranked[weight][half]
+    weight = _best_weight(given, valid, ranked)
+    return replace(
+        vectors,
+        alike=_weighed(words, vectors, weight),
+        chosen={**vectors.chosen, "words": weight},
+        of_valid=of_valid,
+    )
+
+
+def _at_each_weight(given: Compared, asked: Examples, words: Found, vectors: Found) -> Mapping[float, np.ndarray]:
+    """Returns ``bool[n, depth]`` for each weight of words: whether the document at each rank answers the query."""
+    corpus = given.split.without_test().corpus
     assert corpus is not None
-    rows = np.random.default_rng(0).permutation(len(split.train))[:MOST_CHOOSING]
-    asked = split.train.take(rows)
     by_words, by_vectors = (each.alike(asked.inputs, corpus) for each in (words, vectors))
-    metric, counts = split.kind.judging.main, _counts(asked)
+    wanted = _wanted(asked, corpus)
+    return {weight: rank(_mixed(by_words, by_vectors, weight), wanted) for weight in WEIGHTS}
 
-    def reached(weight: float) -> float:
-        mixed = _mixed(by_words, by_vectors, weight)
-        return metric.value(counts, _found(Found(lambda queries, corpus: mixed), asked, corpus))
 
-    best = max(WEIGHTS, key=lambda weight: (reached(weight), -abs(weight - USUAL_WORDS)))
+def _best_weight(given: Compared, asked: Examples, ranked: Mapping[float, np.ndarray]) -> float:
+    """Returns the weight of words with the best figure, of equal ones the nearest to the usual."""
+    metric, counts = given.split.kind.judging.main, counts_of(asked)
+    return max(ranked, key=lambda weight: (metric.value(counts, ranked[weight]), -abs(weight - USUAL_WORDS)))
 
+
+def _only(ranked: Mapping[float, np.ndarray], rows: np.ndarray) -> Mapping[float, np.ndarray]:
+    return {weight: found[rows] for weight, found in ranked.items()}
+
+
+def _weighed(words: Found, vectors: Found, weight: float) -> Callable[[Sequence[str], Corpus], np.ndarray]:
     def alike(queries: Sequence[str], corpus: Corpus) -> np.ndarray:
-        return _mixed(words.alike(queries, corpus), vectors.alike(queries, corpus), best)
+        return _mixed(words.alike(queries, corpus), vectors.alike(queries, corpus), weight)
 
-    return Found(alike, bytes=vectors.bytes, chosen={"words": best})
+    return alike
 
 
 def _mixed(words: np.ndarray, cosines: np.ndarray, weight: float) -> np.ndarray:
@@ -304,13 +364,19 @@ def _tuned(given: Compared, name: str) -> Found:
     artifact = Artifact(fitted.model, reader, task.kind, selection.space, spec, backbone)
     (tuned,) = fitted.phases
 
-    def encode(texts: Sequence[str], side: str) -> np.ndarray:
-        asked = artifact.of_documents() if side == "document" else artifact
-        found: np.ndarray = asked.answers(texts)
-        return found
+    def answer(texts: Sequence[str], side: str) -> tuple[np.ndarray, float]:
+        started = time.perf_counter()
+        found = (artifact.of_documents() if side == "document" else artifact).answers(texts)
+        return found, time.perf_counter() - started
 
+    encode: Encode = answer
+    if phase.solved:  # what lies below the head is frozen: its vectors are in the store
+        kernel, bias = (variable.numpy() for variable in fitted.model.get_layer(LOGITS).weights)
+        encode = _pooled(given, lambda vectors: unit_rows(vectors @ kernel + bias))
+    took: list[float] = []
     chosen = {"phases": [phase.model_dump(mode="json", exclude_defaults=True)], "epoch": tuned.best_epoch}
-    return Found(_by_vectors(encode), tuned.trainable, _bytes(tuned.trainable), _bytes(tuned.parameters), chosen)
+    sizes = tuned.trainable, _bytes(tuned.trainable), _bytes(tuned.parameters)
+    return Found(_by_vectors(encode, took), *sizes, chosen, took=took)
 
 
 def _bytes(parameters: int) -> int:

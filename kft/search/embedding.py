@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from kft.deploy.load import Shipped
 from kft.errors import RunError
 from kft.metrics.neighbours import unit_rows
 from kft.search.contents import AT_ONCE, KEY_BYTES, VECTORS, Contents, key_of, write_array, write_rows
+from kft.search.models import Embedder
 
 BLOCK = 1024
 """Passages of a block: what a killed build computes again at most."""
@@ -72,7 +72,7 @@ class Known:
 
 def embed(
     contents: Contents,
-    shipped: Shipped,
+    shipped: Embedder,
     known: Known,
     tick: Tick = lambda count: None,
     *,
@@ -112,7 +112,7 @@ def embed(
     return computed
 
 
-def to_unit(shipped: Shipped, texts: Sequence[str], width: int | None) -> np.ndarray:
+def to_unit(shipped: Embedder, texts: Sequence[str], width: int | None) -> np.ndarray:
     """Returns ``float16[texts, width]``: vectors of documents, cut to so many numbers, of length one.
 
     Raises:
@@ -126,7 +126,7 @@ def to_unit(shipped: Shipped, texts: Sequence[str], width: int | None) -> np.nda
             where=str(shipped.folder),
             received=f"a vector of zeros, or one that is not finite, for {texts[int(wrong.argmax())][:60]!r}",
             expected="vectors with a length",
-            next_step="kft verify the artifact, or export another",
+            next_step="kft verify an artifact, or export another; train a run again",
         )
     return vectors.astype(np.float16)
 

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from kft.deploy.load import Shipped, open_artifact
 from kft.errors import RunError, UsageError
 from kft.metrics.neighbours import unit_rows
 from kft.records.fields import absent
 from kft.records.index import AboutIndex, read_index
-from kft.records.shipped import read_claims
 from kft.search.contents import Contents
 from kft.search.duplicates import ALIKE, Duplicates, find_duplicates
+from kft.search.models import Embedder, digest_of, open_model
 from kft.search.ranking import Judged, judge
 from kft.search.scores import Found, Scorer, best_documents
 
@@ -80,7 +79,7 @@ class Index:
     dest: Path
     about: AboutIndex
     contents: Contents = field(repr=False)
-    shipped: Shipped = field(repr=False)
+    shipped: Embedder = field(repr=False)
     scorer: Scorer = field(repr=False)
 
     def search(self, query: str, k: int = 10) -> Answer:
@@ -148,21 +147,21 @@ class Index:
 
 
 def open_index(dest: Path, artifact: Path | None = None) -> Index:
-    """Opens an index, after comparing its files and those of the artifact with their hashes.
+    """Opens an index, after comparing its files and those of the model with their hashes.
 
     Args:
         dest: From ``kft index``.
-        artifact: Where the artifact lies now; default: where it lay then.
+        artifact: Where the artifact or run lies now that made it; default: where it lay then.
 
     Raises:
-        RunError: There is no index, or it is damaged or of a newer kft; there is no artifact, or it is another one.
+        RunError: There is no index, or it is damaged or of a newer kft; there is no such model, or it is another one.
         UsageError: A package is not installed.
     """
     about = read_index(dest)
     folder = Path(about.embedding.folder) if artifact is None else artifact
     if artifact is None and not folder.is_dir():
         raise RunError(
-            "the artifact that made this index is gone",
+            f"{_kind(about)} that made this index is gone",
             where=str(dest),
             received=f"no folder {folder}",
             expected=f"{about.embedding.name}, version {about.embedding.version}",
@@ -170,21 +169,25 @@ def open_index(dest: Path, artifact: Path | None = None) -> Index:
         )
     require_same(about, folder, dest)
     contents = Contents(dest / about.folder)
-    return Index(dest, about, contents, open_artifact(folder), Scorer(contents, about.approximate))
+    return Index(dest, about, contents, open_model(folder), Scorer(contents, about.approximate))
+
+
+def _kind(about: AboutIndex) -> str:
+    return "the run" if about.embedding.of == "run" else "the artifact"
 
 
 def require_same(about: AboutIndex, folder: Path, dest: Path) -> None:
-    """Refuses an artifact that did not make an index: vectors of two models cannot be compared.
+    """Refuses a model that did not make an index: vectors of two models cannot be compared.
 
     Raises:
         RunError: It is another one, or none.
     """
-    claims = read_claims(folder)
-    if claims.digest != about.embedding.digest:
+    name, version, digest = digest_of(folder)
+    if digest != about.embedding.digest:
         raise RunError(
-            "the artifact is not the one that made this index",
+            f"{_kind(about)} is not the one that made this index",
             where=str(dest),
-            received=f"{claims.name}, version {claims.version}, in {folder}",
-            expected=f"{about.embedding.name}, version {about.embedding.version}",
-            next_step="name that one, or build a new index with this one: kft index ARTIFACT DOCUMENTS -o ANOTHER",
+            received=f"{name}, version {version}, in {folder}",
+            expected=f"{about.embedding.name}, version {about.embedding.version}, {_kind(about)}",
+            next_step="name that one, or build a new index with this one: kft index MODEL DOCUMENTS -o ANOTHER",
         )

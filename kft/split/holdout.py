@@ -1,4 +1,4 @@
-"""The part of the validation split that no choice sees: what abstention is calibrated on."""
+"""The part of the validation split that no choice sees: what promises are calibrated on."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ from kft.split.data_split import DataSplit, Selection, labels_of
 
 
 def set_aside(spec: RecipeSpec, split: DataSplit | Selection) -> np.ndarray:
-    """Returns ``bool[valid]``: which validation examples are kept from every choice; none without ``abstain_at``.
+    """Returns ``bool[valid]``: which validation examples are kept from every choice; none where nothing is promised.
 
-    A promise about errors holds for examples that selected nothing (kft/answer/selective.py).
+    A promise about errors holds for examples that selected nothing (kft/answer/selective.py, kft/answer/interval.py).
 
     Raises:
         DataError: The validation split is too small to be halved.
     """
-    if spec.evaluate.abstain_at is None:
+    asked = [key for key in ("abstain_at", "interval") if getattr(spec.evaluate, key) is not None]
+    if not asked:
         return np.zeros(len(split.valid), bool)
     strata = split.kind.labels.strata(list(labels_of(split.valid)))
     held = draw_half(strata, split.valid.groups, spec.data.split_seed)
     if held.all() or not held.any():
         raise DataError(
             "the valid split cannot be halved",
-            where="evaluate.abstain_at, data.valid",
+            where=f"evaluate.{asked[0]}, data.valid",
             received=f"{len(held)} examples" + ("" if split.valid.groups is None else " of one group"),
             expected="two examples of different groups at least, and some hundreds for a promise to hold",
-            next_step="a larger data.valid, or leave evaluate.abstain_at out",
+            next_step=f"a larger data.valid, or leave evaluate.{asked[0]} out",
         )
     return held
 

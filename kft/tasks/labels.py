@@ -16,6 +16,7 @@ from kft.metrics.by_class import class_row
 from kft.metrics.multi_label import METRICS, THRESHOLD
 from kft.metrics.proportions import Groups, group_codes
 from kft.recipe.schema import DataSpec
+from kft.records.fields import unwritten
 from kft.records.metrics import ClassRow
 from kft.tasks.cells import as_text, kind_problem
 from kft.tasks.classes import constant_shares, spelling_notes
@@ -48,9 +49,10 @@ class LabelsPrediction:
     Attributes:
         labels: Those with a probability of one half or more, or of their own threshold (``evaluate.label_thresholds``).
         confidence: How probable it is that every label is as said, were they independent.
-        abstain: Whether the model declines to answer; always False until an abstention threshold is set.
+        abstain: Whether the model declines to answer: the input looks foreign (``evaluate.out_of_scope``).
         probabilities: Every label's probability.
         evidence: Of a text in windows those that decided; see ``kft.tasks.windows.evidence``.
+        why: Why it declines, in words; no part of the documented form.
     """
 
     labels: list[str]
@@ -58,6 +60,7 @@ class LabelsPrediction:
     abstain: bool
     probabilities: dict[str, float]
     evidence: tuple[dict[str, Any], ...] = field(default=(), repr=False, metadata={"absent": True})
+    why: str = unwritten("")
 
 
 def _parse(cell: object, text: object, spec: DataSpec) -> tuple[tuple[str, ...], str]:
@@ -231,6 +234,6 @@ LABELS = AnswerKind(
         gates=("slices.worst.micro_f1", "edge_cases.pass_rate"),
         as_label=lambda prediction: tuple(sorted(prediction.labels)),
     ),
-    keys=("data.label_separator", "evaluate.label_thresholds", "evaluate.suite"),
+    keys=("data.label_separator", "evaluate.label_thresholds", "evaluate.suite", "evaluate.out_of_scope"),
     refuses={"compare": OTHERS},
 )

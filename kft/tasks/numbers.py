@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from kft.metrics.regression import METRICS
 from kft.recipe.schema import DataSpec
+from kft.records.fields import absent, unwritten
 from kft.tasks.cells import as_text, kind_problem
 from kft.tasks.decimals import as_number, comma_notes, number_problem, require_one_comma
 from kft.tasks.decode import in_units
@@ -35,11 +36,18 @@ class NumberPrediction:
 
     Attributes:
         value: The number, in the units of the training labels.
-        abstain: Whether the model declines to answer; always False until an abstention threshold is set.
+        abstain: Whether the model declines to answer: the input looks foreign (``evaluate.out_of_scope``), or the
+            interval is too wide (``evaluate.interval``).
+        interval: The ends of where the right number lies as often as ``evaluate.interval`` promises; None without.
+        evidence: Of a text in windows those that decided; see ``kft.tasks.windows.number_evidence``.
+        why: Why it declines, in words; no part of the documented form.
     """
 
     value: float
     abstain: bool
+    interval: tuple[float, float] | None = absent()
+    evidence: tuple[dict[str, Any], ...] = field(default=(), repr=False, metadata={"absent": True})
+    why: str = unwritten("")
 
 
 def _parse(cell: object, text: object, spec: DataSpec) -> tuple[float, str]:
@@ -87,6 +95,19 @@ def _objective(space: AnswerSpace, label_smoothing: float) -> Objective:
     return Objective(losses, hits, (1,), "float32")
 
 
+def _prediction(answer: Any, space: AnswerSpace, text: str = "") -> NumberPrediction:
+    found = NumberPrediction(float(answer), abstain=False)
+    if space.interval is None:
+        return found
+    low, high = space.interval.bounds(np.array([answer]))[0].tolist()
+    return replace(found, interval=(low, high))
+
+
+def _given(document: Mapping[str, Any]) -> NumberPrediction:
+    ends, told = document.get("interval"), tuple(document.get("evidence", ()))
+    return NumberPrediction(**{**document, "interval": tuple(ends) if ends else None, "evidence": told})
+
+
 NUMBERS = AnswerKind(
     # Labels are floats; answers are ``float64[n]``.
     labels=Labelling(
@@ -115,12 +136,12 @@ NUMBERS = AnswerKind(
         answers=lambda outputs, space, offsets: in_units(outputs, space.mean, space.std),
         truth=lambda labels, space: np.array(labels, np.float64),
         constant=lambda shares, space, n: np.full(n, space.mean),
-        prediction=lambda answer, space, text: NumberPrediction(float(answer), abstain=False),
-        given=lambda document: NumberPrediction(**document),
+        prediction=_prediction,
+        given=_given,
         row=lambda truth, answer, space: (f"{float(truth):.6g}", f"{float(answer):.6g}", ""),
-        gates=("slices.worst.mae", "edge_cases.pass_rate"),
+        gates=("slices.worst.mae", "edge_cases.pass_rate", "interval.covered", "interval.width", "interval.answered"),
         as_label=lambda prediction: float(prediction.value),
     ),
-    keys=("evaluate.suite",),
+    keys=("evaluate.suite", "evaluate.out_of_scope", "evaluate.interval"),
     refuses={"compare": OTHERS},
 )

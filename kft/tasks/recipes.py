@@ -131,6 +131,9 @@ def _metrics(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:
     if spec.evaluate.suite is None:
         for gate in sorted(set(spec.evaluate.gates) - set(others)):
             yield ("evaluate", "gates", gate), "needs evaluate.suite, such as checks.yaml"
+    if spec.evaluate.interval is None:
+        for gate in sorted(name for name in others if name.startswith("interval.") and name in gates):
+            yield ("evaluate", "gates", gate), "needs evaluate.interval, such as {coverage: 0.9}"
     wanted: list[tuple[Sequence[str | int], str | None, Sequence[str]]] = [
         (("train", "best"), spec.train.best, judging.monitors),
         *((("evaluate", "gates", name), name, gates) for name in others),

@@ -15,6 +15,7 @@ from kft.metrics.by_class import class_row
 from kft.metrics.proportions import Groups, group_codes
 from kft.metrics.tagging import METRICS, WORD_LOSS, Span
 from kft.recipe.schema import DataSpec
+from kft.records.fields import unwritten
 from kft.records.metrics import ClassRow
 from kft.tasks.cells import as_objects, as_text, kind_problem
 from kft.tasks.classes import cross_entropy
@@ -57,11 +58,13 @@ class SpansPrediction:
 
     Attributes:
         spans: What was found, in order.
-        abstain: Whether the model declines to answer; always False until an abstention threshold is set.
+        abstain: Whether the model declines to answer: the text looks foreign (``evaluate.out_of_scope``).
+        why: Why it declines, in words; no part of the documented form.
     """
 
     spans: list[SaidSpan]
     abstain: bool
+    why: str = unwritten("")
 
 
 def _parse(cell: object, text: object, spec: DataSpec) -> tuple[tuple[Span, ...], str]:
@@ -348,13 +351,15 @@ SPANS = AnswerKind(
         truth=lambda labels, space: as_objects([tuple(label) for label in labels]),
         constant=lambda shares, space, n: as_objects([()] * n),
         prediction=_prediction,
-        given=lambda document: SpansPrediction([SaidSpan(**span) for span in document["spans"]], document["abstain"]),
+        given=lambda document: SpansPrediction(
+            **{**document, "spans": [SaidSpan(**each) for each in document["spans"]]}
+        ),
         row=_row,
         by_label=_by_label,
         gates=("slices.worst.entity_f1", "edge_cases.pass_rate"),
         as_label=lambda prediction: tuple(Span(said.start, said.end, said.label) for said in prediction.spans),
     ),
-    keys=("data.tags", "data.offsets", "evaluate.suite"),
+    keys=("data.tags", "data.offsets", "evaluate.suite", "evaluate.out_of_scope"),
     refuses={
         "compare": OTHERS,
         "data.document": "its spans count the characters of a text that stands beside them",

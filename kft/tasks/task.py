@@ -17,7 +17,7 @@ from kft.metrics.metric import Metric
 from kft.metrics.proportions import Groups
 from kft.recipe.schema import DataSpec
 from kft.records.metrics import ClassRow
-from kft.records.rules import LabelThresholds
+from kft.records.rules import IntervalRule, LabelThresholds
 from kft.tasks.inputs import InputKind
 
 Offsets = Sequence[np.ndarray] | None
@@ -35,16 +35,19 @@ class AnswerSpace:
         mean: Of numbers; 0 elsewhere.
         std: Of numbers; 1 elsewhere.
         thresholds: From which probability on each of several labels is said; empty: one half.
+        interval: How far from a number the right one may lie; None where nobody asked, or nothing can be promised.
     """
 
     labels: tuple[str, ...]
     mean: float = 0.0
     std: float = 1.0
     thresholds: tuple[float, ...] = ()
+    interval: IntervalRule | None = None
 
-    def cut_by(self, thresholds: LabelThresholds | None) -> AnswerSpace:
-        """Returns the space in which labels are said by thresholds of their own."""
-        return self if thresholds is None else replace(self, thresholds=thresholds.values)
+    def cut_by(self, thresholds: LabelThresholds | None, interval: IntervalRule | None = None) -> AnswerSpace:
+        """Returns the space in which labels are said by thresholds of their own, and numbers with an interval."""
+        said = () if thresholds is None else thresholds.values
+        return replace(self, thresholds=said, interval=interval if interval and interval.reaches else None)
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,10 @@ class Answer(Protocol):
     def abstain(self) -> bool:
         """Whether the model declines to answer."""
 
+    @property
+    def why(self) -> str:
+        """Why it declines, in words; empty where it answers."""
+
 
 @dataclass(frozen=True, eq=False)
 class LabelColumn:
@@ -99,7 +106,7 @@ class Labelling:
     """What labels are: what stands in a person's data.
 
     Attributes:
-        form: One name, a tuple of names, a float, a tuple of ``Span``, or a tuple of documents' ids.
+        form: One name, a tuple of names, a float, a tuple of ``Span``, a tuple of documents' ids, or a text.
         parse: (cell, text, the recipe's data part) to the label and an empty reason, or a reason why there is none.
         space: The training split's labels to all that can be answered.
         lack: Why such labels are too few to learn from; empty when they are not.
@@ -115,7 +122,7 @@ class Labelling:
         usual: What the column of labels is called, beside the names that any has.
     """
 
-    form: Literal["class", "set", "number", "spans", "documents"]
+    form: Literal["class", "set", "number", "spans", "documents", "response"]
     parse: Callable[[object, object, DataSpec], tuple[Any, str]]
     space: Callable[[Sequence[Any]], AnswerSpace]
     lack: Callable[[AnswerSpace], str]
@@ -204,6 +211,8 @@ class Judging:
         as_label: A prediction to what it says, as a label of the data; of queries, what they found. None where edge
             cases are not judged.
         confidence: Answers to ``float[n]``: how sure they are, where parts are cut by that.
+        written: Metrics by name of answers that are written out; training does not look at them.
+        of_texts: (truth, answers) to those of them that these have.
     """
 
     metrics: Mapping[str, Metric]
@@ -222,6 +231,8 @@ class Judging:
     of_slices: tuple[str, ...] = ()
     confidence: Callable[[Any], np.ndarray] | None = None
     as_label: Callable[[Any], Any] | None = None
+    written: Mapping[str, Metric] = field(default_factory=dict)
+    of_texts: Callable[[Any, Any], Mapping[str, Metric]] = lambda truth, answers: {}
 
     @property
     def slice_metrics(self) -> dict[str, Metric]:
@@ -230,8 +241,8 @@ class Judging:
 
     @property
     def all_metrics(self) -> dict[str, Metric]:
-        """The metrics, those of soft labels too."""
-        return {**self.metrics, **self.soft}
+        """The metrics, those of soft labels and of what is written too."""
+        return {**self.metrics, **self.soft, **self.written}
 
     def by_loss(self, truth: Any, shares: np.ndarray | None) -> tuple[Metric, Any] | None:
         """Returns the metric that is the loss, and what it compares with; None where answers are no probabilities."""
@@ -291,6 +302,11 @@ class AnswerKind:
         return self.labels.form == "documents"
 
     @property
+    def writes(self) -> bool:
+        """Whether answers are texts, written token by token: what is right then belongs to what a model reads."""
+        return self.labels.form == "response"
+
+    @property
     def numeric(self) -> bool:
         """Whether answers are numbers, so that one is more or less wrong than another."""
         return self.labels.form == "number"
@@ -311,6 +327,11 @@ class Task:
     reads: InputKind
     kind: AnswerKind
     about: str
+
+    @property
+    def verb(self) -> Literal["predict", "generate"]:
+        """The command, and the function, that answers."""
+        return "generate" if self.kind.writes else "predict"
 
     @property
     def keys(self) -> tuple[str, ...]:

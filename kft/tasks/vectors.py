@@ -14,6 +14,7 @@ import numpy as np
 
 from kft.metrics.retrieval import METRICS
 from kft.recipe.schema import DataSpec
+from kft.records.fields import unwritten
 from kft.tasks.cells import as_text, kind_problem
 from kft.tasks.task import AnswerKind, AnswerSpace, Judging, Labelling, Learning, Objective
 
@@ -27,10 +28,12 @@ class VectorPrediction:
     Attributes:
         vector: Of length one.
         abstain: Whether the model declines to answer; always False.
+        why: Why it declines; always empty.
     """
 
     vector: tuple[float, ...]
     abstain: bool
+    why: str = unwritten("")
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ def test_files_bring_them_back_and_only_where_they_are_asked_for(tmp_path):
     assert fitted.given.labels.n == 500
     write_fitted(RunFolder(tmp_path), fitted, "hash")
     assert read_fitted(RunFolder(tmp_path), "hash") == fitted != Fitted()
-    assert is_fitted("set", asked) and not is_fitted("set", EvaluateSpec()) and not is_fitted("number", asked)
+    assert is_fitted("set", asked) and not is_fitted("set", EvaluateSpec()) and not is_fitted("documents", asked)
     assert is_fitted("class", EvaluateSpec())
 
 

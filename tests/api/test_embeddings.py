@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import kft
-from kft.errors import DataError, SuiteError, UsageError
+from kft.errors import DataError, RunError, SuiteError, UsageError
 from tests import embedded
 
 
@@ -54,6 +54,82 @@ def test_an_index_takes_the_widths_that_were_trained(shipped, folder):
     with pytest.raises(UsageError, match="vectors are not cut to that width") as caught:
         kft.index(shipped, folder / "documents.csv", folder / "other", width=16, quiet=True)
     assert "8, 32, which the model was trained for" in str(caught.value)
+
+
+@pytest.mark.slow
+def test_what_smaller_numbers_cost_is_measured_among_the_documents(shipped, folder):
+    from kft.deploy.load import open_artifact
+    from kft.metrics.retrieval import METRICS, found_among
+
+    about = kft.export(folder / "run", folder / "small", quantize="float16", quiet=True)
+    cost, whole = about.quantized, open_artifact(shipped).about
+    assert (cost.n, cost.documents, cost.metric) == (whole.parity.n, 60, "mrr") and about.parity is None
+    # All documents take part: before is what evaluation found.
+    assert {name: round(value, 6) for name, value in cost.before.items()} == {
+        name: pytest.approx(whole.metrics[name].value, abs=1e-4) for name in METRICS
+    }
+    # After is what the files themselves find.
+    model, split = open_artifact(folder / "small"), pd.read_csv(folder / "documents.csv")
+    test = pd.read_csv(folder / "run" / "predictions.csv")
+    queries = pd.read_csv(folder / "queries.csv").set_index("query")["document"]
+    texts = [text for text in queries.index if text in set(_queries_of(folder, test))]
+    wanted = [np.flatnonzero(split["id"].isin(np.atleast_1d(queries[text]))) for text in texts]
+    documents = model.vectors(list(split["text"]), side="document")
+    counts, found = found_among(model.vectors(texts), documents, wanted)
+    assert cost.after["mrr"] == pytest.approx(METRICS["mrr"].value(counts, found), abs=1e-6)
+    assert cost.drop.value == pytest.approx(cost.before["mrr"] - cost.after["mrr"])
+    assert cost.gate_values()["recall_at_1_drop"] == cost.before["recall_at_1"] - cost.after["recall_at_1"]
+    assert 0 <= cost.labels_changed <= 0.2 and cost.ships.bytes < 0.7 * cost.whole.bytes
+
+
+def _queries_of(folder, test):
+    """The texts of test's rows, by their ids: file and row number."""
+    rows = pd.read_csv(folder / "queries.csv")["query"]
+    return [rows[int(name.rpartition(":")[2]) - 1] for name in test["id"]]
+
+
+@pytest.mark.slow
+def test_embeddings_ship_in_every_format_and_cost_little_in_int8(shipped, folder):
+    about = kft.export(folder / "run", folder / "openvino", format="openvino", quiet=True)
+    assert about.parity.n > 0 and about.parity.largest < 1e-4
+    for form in ("litert", "saved-model"):
+        assert kft.export(folder / "run", folder / form, format=form, quiet=True).parity.largest < 1e-4
+    small = kft.export(folder / "run", folder / "openvino-int8", format="openvino", quantize="int8", quiet=True)
+    assert small.quantized.before["mrr"] == pytest.approx(about.metrics["mrr"].value, abs=1e-4)
+    assert abs(small.quantized.drop.value) < 0.1 and small.quantized.documents == 60
+    dynamic = kft.export(folder / "run", folder / "dynamic", quantize="dynamic", quiet=True)
+    assert dynamic.alone and abs(dynamic.quantized.drop.value) < 0.1
+
+
+def test_a_run_makes_the_same_index_as_what_it_exports(shipped, folder):
+    from kft.deploy.load import open_artifact
+
+    run = folder / "run"
+    by_run = kft.index(run, folder / "documents.csv", folder / "by-run", width=8, quiet=True)
+    said, exported = by_run.about.embedding, open_artifact(shipped).about
+    assert (said.of, said.checkpoint, said.width) == ("run", exported.checkpoint, 8)
+    by_artifact = kft.index(shipped, folder / "documents.csv", folder / "by-artifact", width=8, quiet=True)
+    assert (by_artifact.about.embedding.of, by_artifact.about.embedding.checkpoint) == ("artifact", said.checkpoint)
+    vectors = [kft.open_index(folder / dest).index.contents.vectors for dest in ("by-run", "by-artifact")]
+    np.testing.assert_allclose(*(each.astype(float) for each in vectors), atol=1e-3)
+    query = pd.read_csv(folder / "queries.csv")["query"][3]
+    found = [kft.open_index(folder / dest).search(query, k=5).results for dest in ("by-run", "by-artifact")]
+    assert [each.document for each in found[0]] == [each.document for each in found[1]]
+    assert [each.cosine for each in found[0]] == pytest.approx([each.cosine for each in found[1]], abs=2e-3)
+    again = kft.index(run, folder / "documents.csv", folder / "by-run", update=True, quiet=True)
+    assert again.computed == 0
+    with pytest.raises(RunError, match="the run is not the one that made this index"):
+        kft.index(shipped, folder / "documents.csv", folder / "by-run", update=True, quiet=True)
+
+
+@pytest.mark.parametrize("task", ["token-tagging", "text-pairs", "image-classification"])
+def test_a_run_without_vectors_of_a_text_makes_no_index(task, tmp_path):
+    from kft.search.models import require_vectors
+    from kft.tasks.registry import TASKS
+
+    with pytest.raises(UsageError, match="the run gives no vector of a text") as caught:
+        require_vectors(TASKS.get(task), tmp_path)
+    assert caught.value.received == f"task {task}"
 
 
 def test_what_commands_cannot_do_for_it_they_say(shipped, folder):
@@ -109,5 +185,7 @@ def test_a_column_of_documents_needs_no_table_of_them(tmp_path, tiny_folder):
     result = kft.train(values, run=tmp_path / "run", quiet=True)
     assert result.evaluation.metrics["mrr"].value > 0
     (tmp_path / "checks.yaml").write_text("checks: [{name: a, kind: invariance, cases: [great], changes: upper}]")
+    found = kft.evaluate_suite(tmp_path / "run", tmp_path / "checks.yaml", quiet=True)
+    assert found.checks[0].n == 1
     with pytest.raises(DataError, match="other queries are ranked among the documents"):
-        kft.evaluate_suite(tmp_path / "run", tmp_path / "checks.yaml", quiet=True)
+        kft.evaluate(tmp_path / "run", data=tmp_path / "pairs.csv", quiet=True)

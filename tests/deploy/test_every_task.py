@@ -49,7 +49,10 @@ def test_it_ships(task, tiny_folder, tiny_images, tmp_path, monkeypatch, capfd):
         "task": task,
         "data": {"train": str(source)},
         "model": {"backbone": str(tiny_images if images else tiny_folder)},
-        "evaluate": {"label_thresholds": "f1"} if task.endswith("multi-label") else {},
+        "evaluate": {
+            **({"label_thresholds": "f1"} if task.endswith("multi-label") else {}),
+            **({"out_of_scope": {"keep": 0.8}} if task != "text-pairs" else {}),
+        },
         "train": {"batch_size": 16, "phases": WAYS[task], **({"augment": {"color": 0.1}} if images else {})},
     }
     run = kft.train(load_recipe(recipe, base=tmp_path), run=tmp_path / "run", quiet=True).run
@@ -66,7 +69,9 @@ def test_it_ships(task, tiny_folder, tiny_images, tmp_path, monkeypatch, capfd):
         ((same,), seen) = opened.see([asked])
         assert same == answer and set(seen.values) == set(opened.reference.gauges), form
         (wanted,) = kft.predict(run, [asked])
-        assert list(answer) == list(as_document(wanted))
+        assert [key for key in answer if key != "why"] == list(as_document(wanted))
+        assert (answer["abstain"], answer.get("why", "")) == (wanted.abstain, wanted.why)
+        assert ("abstain" in about.outputs) == (task != "text-pairs") or wanted.abstain is False
         if task.endswith("multi-label"):
             thresholds = json.loads((run / "calibration.json").read_text())["labels"]["values"]
             said = [

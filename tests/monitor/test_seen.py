@@ -35,10 +35,10 @@ def test_one_entry_a_row():
 
 
 def test_what_a_task_does_not_have_is_none():
-    found = seen("number", {"value": np.array([1.0, 2.0, 3.0])})
+    found = seen("number", {"value": np.array([1.0, 2.0, 3.0]), "abstain": np.zeros(3, bool)})
     assert found.values["value"].tolist() == [1, 2, 3]
     assert found.probabilities is found.label is found.confidence is found.abstain is found.vectors is None
-    several = seen("set", {name: ANSWERS[name] for name in ("probabilities", "confidence")})
+    several = seen("set", {name: ANSWERS[name] for name in ("probabilities", "confidence", "abstain")})
     assert several.label is several.abstain is None and several.probabilities is not None
 
 

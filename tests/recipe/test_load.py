@@ -187,9 +187,18 @@ def test_rules_of_abstention_that_exclude_each_other_are_refused(evaluate, messa
     assert message in str(caught.value)
 
 
-def test_rules_of_abstention_are_for_one_class_of_many():
-    evaluate = {"threshold": {"costs": {"wrong": 10, "abstain": 1}}, "out_of_scope": {"keep": 0.9}}
+def test_rules_of_abstention_are_for_the_answers_that_they_judge():
+    evaluate = {"threshold": {"costs": {"wrong": 10, "abstain": 1}}, "label_thresholds": "f1"}
     with pytest.raises(RecipeError) as caught:
         load_recipe({"task": "text-regression", "data": {"train": "a.csv"}, "evaluate": evaluate})
-    for key in ("threshold", "out_of_scope"):
-        assert f"evaluate.{key}: only for text-classification, text-pairs, image-classification" in str(caught.value)
+    for key, able in (
+        ("threshold", "text-classification, text-pairs, image-classification"),
+        ("label_thresholds", "text-multi-label, image-multi-label"),
+    ):
+        assert f"evaluate.{key}: only for {able}; the task is text-regression" in str(caught.value)
+    with pytest.raises(RecipeError, match=r"evaluate\.interval: only for text-regression; the task is token-tagging"):
+        load_recipe({"task": "token-tagging", "data": {"train": "a.jsonl"}, "evaluate": {"interval": {}}})
+    gated = {"gates": {"interval.covered": ">= 0.85"}}
+    with pytest.raises(RecipeError, match=r"interval\.covered: needs evaluate\.interval, such as \{coverage: 0\.9\}"):
+        load_recipe({"task": "text-regression", "data": {"train": "a.csv"}, "evaluate": gated})
+    load_recipe({"task": "text-regression", "data": {"train": "a.csv"}, "evaluate": {"interval": {}, **gated}})

@@ -27,7 +27,7 @@ def name_class(outputs: Outputs, labels: Sequence[str]) -> dict[str, Any]:
         "abstain": bool(outputs["abstain"]),
         "probabilities": _by_name(outputs, labels),
     }
-    return answer | ({"why": FOREIGN if outputs["foreign"] else UNSURE} if answer["abstain"] else {})
+    return answer | _why(outputs)
 
 
 def name_labels(outputs: Outputs, labels: Sequence[str]) -> dict[str, Any]:
@@ -37,14 +37,17 @@ def name_labels(outputs: Outputs, labels: Sequence[str]) -> dict[str, Any]:
     return {
         "labels": [label for label, said in zip(labels, reached, strict=True) if said],
         "confidence": float(outputs["confidence"]),
-        "abstain": False,
+        "abstain": bool(outputs.get("abstain", False)),
         "probabilities": probabilities,
+        **_why(outputs),
     }
 
 
 def name_number(outputs: Outputs, labels: Sequence[str]) -> dict[str, Any]:
-    """Returns the answer that is a number."""
-    return {"value": float(outputs["value"]), "abstain": False}
+    """Returns the answer that is a number, with the interval around it where the graph gives one."""
+    answer = {"value": float(outputs["value"]), "abstain": bool(outputs.get("abstain", False))}
+    ends = {"interval": [float(outputs["low"]), float(outputs["high"])]} if "low" in outputs else {}
+    return {**answer, **ends, **_why(outputs)}
 
 
 def name_vector(outputs: Outputs, labels: Sequence[str]) -> dict[str, Any]:
@@ -67,7 +70,14 @@ def name_spans(outputs: Outputs, labels: Sequence[str], offsets: np.ndarray, tex
         {"start": start, "end": end, "label": label, "confidence": sure, "text": text[start:end]}
         for start, end, label, sure in found
     ]
-    return {"spans": spans, "abstain": False}
+    return {"spans": spans, "abstain": bool(outputs.get("abstain", False)), **_why(outputs)}
+
+
+def _why(outputs: Outputs) -> dict[str, str]:
+    """Returns ``why`` where the answer is withheld."""
+    if not outputs.get("abstain", False):
+        return {}
+    return {"why": FOREIGN if outputs["foreign"] else UNSURE}
 
 
 def _by_name(outputs: Outputs, labels: Sequence[str]) -> dict[str, float]:

@@ -69,7 +69,9 @@ def answered_by_graph(folder: Path, about: About, inputs: Sequence[Any], found: 
 
 def _figures(said: Given, labels: Sequence[str]) -> Row:
     """Returns an answer's figures under the names of the graph's outputs, probabilities in the order of the labels."""
-    figures = {name: np.array(said[name], np.float32) for name in ("confidence", "value") if name in said}
+    figures = {
+        name: np.array(said[name], np.float32) for name in ("confidence", "value", "low", "high") if name in said
+    }
     if "vector" in said:
         figures["embedding"] = np.array(said["vector"], np.float32)
     if "classes" in said:
@@ -82,8 +84,11 @@ def _figures(said: Given, labels: Sequence[str]) -> Row:
 
 SAID: dict[str, Callable[[Given], dict[str, Any]]] = {
     "class": lambda said: {"label": said["label"], "abstain": said["abstain"]},
-    "set": lambda said: {"labels": [label for label in said["labels"] if label], "abstain": False},
-    "number": lambda said: {"abstain": False},
+    "set": lambda said: {
+        "labels": [label for label in said["labels"] if label],
+        "abstain": said.get("abstain", False),
+    },
+    "number": lambda said: {"abstain": said.get("abstain", False)},
     "documents": lambda said: {"abstain": False},
 }
 """By the form of the labels: an answer as ``kft.deploy.parity`` compares it."""

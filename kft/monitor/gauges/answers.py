@@ -40,12 +40,12 @@ Outputs = Mapping[str, np.ndarray]
 
 def measure_class(outputs: Outputs, answers: Sequence[Mapping[str, Any]], withholds: bool) -> Values:
     """Returns the gauges of answers that are one class of many."""
-    found = {
+    return {
         "confidence": _rounded(outputs["confidence"]),
         "entropy": _rounded(entropy(outputs["probabilities"])),
         "class": outputs["label"],
+        **_withheld(outputs, withholds),
     }
-    return found | ({"withheld": outputs["abstain"]} if withholds else {})
 
 
 def measure_labels(outputs: Outputs, answers: Sequence[Mapping[str, Any]], withholds: bool) -> Values:
@@ -56,12 +56,13 @@ def measure_labels(outputs: Outputs, answers: Sequence[Mapping[str, Any]], withh
         "entropy": _rounded(entropy(probabilities) + entropy(1 - probabilities)),
         "labels": np.array([len(answer["labels"]) for answer in answers]),
         "class": probabilities.argmax(axis=1),
+        **_withheld(outputs, withholds),
     }
 
 
 def measure_number(outputs: Outputs, answers: Sequence[Mapping[str, Any]], withholds: bool) -> Values:
     """Returns the gauge of answers that are a number."""
-    return {"value": coarse(outputs["value"], NUMBER_BITS)}
+    return {"value": coarse(outputs["value"], NUMBER_BITS), **_withheld(outputs, withholds)}
 
 
 def measure_vector(outputs: Outputs, answers: Sequence[Mapping[str, Any]], withholds: bool) -> Values:
@@ -76,7 +77,12 @@ def measure_spans(outputs: Outputs, answers: Sequence[Mapping[str, Any]], withho
         "confidence": _rounded(outputs["confidence"]),
         "spans": np.array([len(answer["spans"]) for answer in answers]),
         "tagged": share(np.array(covered), outputs["characters"]),
+        **_withheld(outputs, withholds),
     }
+
+
+def _withheld(outputs: Outputs, withholds: bool) -> Values:
+    return {"withheld": outputs["abstain"]} if withholds else {}
 
 
 FORMS: dict[str, Callable[[Outputs, Sequence[Mapping[str, Any]], bool], Values]] = {

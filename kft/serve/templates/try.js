@@ -137,7 +137,8 @@ function windows(text, evidence) {
   const list = make("div");
   list.append(make("p", "Read in windows; these say most for the answer:", "muted"));
   for (const each of evidence) {
-    const said = each.label + " " + percent(each.confidence) + ", weight " + percent(each.weight);
+    const alone = "value" in each ? Number(each.value.toPrecision(4)) + " alone" : each.label + " " + percent(each.confidence);
+    const said = alone + ", weight " + percent(each.weight);
     const place = ", characters " + each.start + " to " + each.end;
     const excerpt = characters.slice(each.start, Math.min(each.end, each.start + EXCERPT)).join("");
     list.append(make("p", said + place, "muted"), make("blockquote", excerpt));
@@ -152,6 +153,10 @@ function show(answer) {
   }
   parts.push(make("h2", (answer.abstain ? "It would have said: " : "") + headline(answer)));
   if (typeof answer.confidence === "number") parts.push(make("p", "confidence " + percent(answer.confidence), "muted"));
+  if (answer.interval) {
+    const [low, high] = answer.interval.map((end) => Number(end.toPrecision(6)));
+    parts.push(make("p", "the right number lies from " + low + " to " + high + ", as often as was promised", "muted"));
+  }
   if (answer.probabilities) parts.push(bars(answer.probabilities));
   if (answer.spans) parts.push(marked(at("text").value, answer.spans));
   if (answer.evidence) parts.push(windows(at("text").value, answer.evidence));

@@ -23,7 +23,8 @@ def test_one_class():
 def test_several_labels():
     outputs = {"probabilities": np.array([[0.9, 0.6, 0.1], [0.2, 0.0, 1.0]]), "confidence": np.array([0.5, 0.8])}
     said = [{"labels": ["a", "b"]}, {"labels": ["c"]}]
-    found = FORMS["set"](outputs, said, True)
+    found = FORMS["set"]({**outputs, "abstain": np.array([False, True])}, said, True)
+    assert found.pop("withheld").tolist() == [0, 1] and found.keys() == FORMS["set"](outputs, said, False).keys()
     assert found["labels"].tolist() == [2, 1] and found["class"].tolist() == [0, 2]
     assert found["entropy"] == pytest.approx([0.325 + 0.673 + 0.325, 0.5], abs=1e-2)
 

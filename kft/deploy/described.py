@@ -1,0 +1,20 @@
+"""How a run's artifact reads raw inputs, as artifact.json says it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from kft.answer.artifact import Artifact
+from kft.records.shipped import Reading
+
+
+def reading_of(artifact: Artifact) -> Reading:
+    """Returns all that decides what a model is given of a raw input."""
+    reader, spec = artifact.reader, artifact.spec
+    reading = Reading(kind=reader.task.reads.name)
+    if reader.sizing is not None:
+        return replace(reading, **vars(reader.sizing))
+    data, windows = spec.data, reader.windows
+    reading = replace(reading, max_tokens=reader.max_tokens, html=data.html, redact=data.redact)
+    reading = replace(reading, tail=reader.tail, path_column=data.document or "", **vars(spec.model.prompts))
+    return reading if windows is None else replace(reading, overlap=windows.overlap, windows=windows.most)

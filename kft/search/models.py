@@ -1,0 +1,185 @@
+"""What makes the vectors of an index: an artifact, or a run as training has left it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from kft import strategy
+from kft.answer.artifact import Artifact
+from kft.answer.fitted import checkpoint_hash
+from kft.answer.load import Run, load_artifact, read_run
+from kft.data.clean import clean_text
+from kft.deploy.described import reading_of
+from kft.deploy.load import is_artifact, open_artifact
+from kft.errors import UsageError
+from kft.records.run_folder import RunFolder, open_run
+from kft.records.shipped import Reading, read_claims
+from kft.tasks.task import Task
+
+if TYPE_CHECKING:
+    import tokenizers
+
+
+class AboutEmbedder(Protocol):
+    """What an index says of the model that made its vectors."""
+
+    @property
+    def name(self) -> str:
+        """Of the recipe."""
+
+    @property
+    def version(self) -> str:
+        """The first letters of a hash of what answers."""
+
+    @property
+    def digest(self) -> str:
+        """A hash of all that decides a vector."""
+
+    @property
+    def checkpoint(self) -> str:
+        """Hash of the weights."""
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Of vectors, beside the whole, that were trained to answer too."""
+
+    @property
+    def reader(self) -> Reading:
+        """How texts are read."""
+
+
+class Embedder(Protocol):
+    """Gives vectors of texts: ``kft.deploy.load.Shipped``, or a ``RunModel``."""
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies."""
+
+    @property
+    def about(self) -> AboutEmbedder:
+        """What is said of it."""
+
+    @property
+    def tokenizer(self) -> tokenizers.Tokenizer:
+        """What takes texts apart, without truncation or padding."""
+
+    def vectors(self, texts: Sequence[str], *, side: str = "query") -> np.ndarray:
+        """Returns ``float32[texts, width]``; see ``kft.deploy.load.Shipped.vectors``."""
+
+
+@dataclass(frozen=True)
+class AboutRun:
+    """As ``AboutEmbedder`` has it."""
+
+    name: str
+    version: str
+    digest: str
+    checkpoint: str
+    widths: tuple[int, ...]
+    reader: Reading
+
+
+@dataclass(frozen=True)
+class RunModel:
+    """A run that gives vectors. Several threads may ask it: one after the other is answered.
+
+    Attributes:
+        folder: The run's.
+        about: What an index says of it.
+    """
+
+    folder: Path
+    about: AboutRun
+    _artifact: Artifact = field(repr=False, compare=False)
+    _asked: Lock = field(default_factory=Lock, repr=False, compare=False)
+
+    @property
+    def tokenizer(self) -> tokenizers.Tokenizer:
+        tokenizer = self._artifact.reader.tokenizer
+        assert tokenizer is not None  # a text backbone has one
+        return tokenizer.tokenizer
+
+    @cached_property
+    def _sides(self) -> dict[str, Artifact]:
+        return {"query": self._artifact, "document": self._artifact.of_documents()}
+
+    def vectors(self, texts: Sequence[str], *, side: str = "query") -> np.ndarray:
+        """Returns ``float32[texts, width]``: as the artifact would that ``kft export`` makes of the run."""
+        model = self._sides[side]
+        cleaned = [clean_text(text, model.spec.data) for text in texts]
+        with self._asked, strategy.start("auto").scope():
+            answers, read = model.answers_and_vectors(cleaned, vectors=not model.kind.searches)
+        return np.asarray(answers if model.kind.searches else read, np.float32)
+
+
+def open_model(folder: Path) -> Embedder:
+    """Opens an artifact or a run.
+
+    Raises:
+        RunError: It is neither, or is damaged.
+        UsageError: It gives no vectors of texts; or its package is not installed.
+    """
+    return open_artifact(folder) if is_artifact(folder) else _open_run(read_run(open_run(folder)))
+
+
+def digest_of(folder: Path) -> tuple[str, str, str]:
+    """Returns name, version and digest of what lies in a folder, without loading a model.
+
+    Raises:
+        RunError: It is neither an artifact nor a run.
+    """
+    if is_artifact(folder) or not is_run(folder):
+        claims = read_claims(folder)
+        return claims.name, claims.version, claims.digest
+    run = read_run(open_run(folder))
+    return run.recipe.name, *_hashes(run)
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is one that ``kft train`` wrote."""
+    return RunFolder(folder).recipe.is_file()
+
+
+def require_vectors(task: Task, folder: Path) -> None:
+    """Refuses a run that gives no vector of one text.
+
+    Raises:
+        UsageError: It reads something else, or answers for each token.
+    """
+    if task.reads.medium != "text" or task.reads.pairs or task.kind.learning.per_token:
+        raise UsageError(
+            "the run gives no vector of a text",
+            where=str(folder),
+            received=f"task {task.name}",
+            expected="a run that reads one text and gives vectors",
+            next_step="train a model of task text-embedding or text-classification, and name it here",
+        )
+
+
+def _open_run(run: Run) -> RunModel:
+    require_vectors(run.task, run.folder.path)
+    version, digest = _hashes(run)
+    with strategy.start("auto").scope():
+        artifact = load_artifact(run)
+    widths = run.recipe.spec.train.pairs.widths
+    about = AboutRun(run.recipe.name, version, digest, artifact.checkpoint, widths, reading_of(artifact))
+    return RunModel(run.folder.path, about, artifact)
+
+
+def _hashes(run: Run) -> tuple[str, str]:
+    """Returns version and digest: of the weights, and of what the recipe says of reading and computing."""
+    spec = run.recipe.spec
+    said: dict[str, Any] = {"model": spec.model.model_dump(mode="json"), "precision": spec.features.precision}
+    said |= {"html": spec.data.html, "redact": list(spec.data.redact), "task": spec.task}
+    checkpoint = checkpoint_hash(run.folder)
+    digest = hashlib.sha256(f"run {checkpoint}\n{json.dumps(said, sort_keys=True)}".encode()).hexdigest()
+    return digest[:12], digest
