@@ -239,10 +239,8 @@ def _minutes_each(asking: Asking, manner: Manner) -> float | None:
         return None
     work = work_of([[prompt] for prompt in prompts], prompter.label_tokens)
     embedding = output_embedding(model)
-    blocks = multiply_adds(model, 1) * work.tokens
-    return (
-        2 * (blocks + embedding.input_dim * embedding.output_dim * work.logits) / operations_a_second() / len(prompts)
-    )
+    adds = multiply_adds(model, 1) * work.tokens + embedding.input_dim * embedding.output_dim * work.logits
+    return estimated_minutes(adds, 1) / len(prompts)
 
 
 def fit(setting: Setting) -> Solution:

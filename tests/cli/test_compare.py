@@ -32,7 +32,8 @@ def test_labels_that_hang_on_words_and_what_is_written(kft_cli, tiny_folder, tmp
     by_name = {each["name"]: each for each in found["approaches"]}
     assert tuple(by_name) == APPROACHES.names()
     skipped = {name: each["skipped"] for name, each in by_name.items() if each["skipped"]}
-    assert set(skipped) == {"lora", "full", "scratch"}
+    assert set(skipped) == {"prompting", "lora", "full", "scratch"}
+    assert skipped["prompting"].endswith("name a decoder, such as --language-model gemma3-270m")
     assert skipped["lora"] == skipped["full"] == "about 0 minutes by its size, more than --budget 0"
     assert skipped["scratch"] == "60 training rows a class, fewer than 100"
     assert by_name["full"]["metrics"] is by_name["full"]["cost"] is by_name["full"]["risk"] is None
@@ -146,6 +147,9 @@ def test_refusals(kft_cli, tiny_folder, tmp_path):
     code, _, err = kft_cli("compare", path, "--run", tmp_path / "full")
     assert code == 2
     assert "the run folder already exists" in err
+    code, _, err = kft_cli("compare", path, "--approaches", "probe", "--language-model", "gemma3-270m")
+    assert code == 2
+    assert "a language model is asked by approach prompting alone" in err and "--approaches probe,prompting" in err
 
 
 @pytest.mark.parametrize("task", ["text-multi-label", "text-regression"])
