@@ -54,8 +54,8 @@ def index(
 ) -> None:
     """Make DOCUMENTS searchable: a table with the columns id and text, or a folder of .txt, .md, .html and .pdf files.
 
-    MODEL is a text model that gives vectors: from kft export, on a shelf, or a run folder. Killed in the middle, the
-    same command goes on.
+    MODEL gives vectors of texts: a folder from kft export, a name on a shelf, a run folder, or a pretrained backbone
+    as it is, such as minilm-l6 (kft models lists them). Killed in the middle, the same command goes on.
     """
     from kft.api import searching
 
