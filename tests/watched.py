@@ -11,6 +11,7 @@ import numpy as np
 from kft.records.estimate import Estimate
 from kft.records.estimated import AccuracyEstimate, ClassShare, ClassShares, Way
 from kft.records.monitored import Change, GaugeSeen, Moments, MonitorResult, Taken, WindowSeen
+from kft.records.sliced import Compared, ExampleSeen, ExamplesSeen, SliceSeen, SlicesSeen
 
 ALPHA = 0.01
 ABOUT = {
@@ -61,12 +62,36 @@ def watched(count: int = 24, *, shift: float = 1.2, rows: int = 120, labels=LABE
         gauges=tuple(gauges),
         accuracy=accuracy(),
         shares=shares(),
+        slices=slices(names[count // 2]) if shift else SlicesSeen(names[0], rows * count, 0.54, (slice_of("answer"),)),
+        examples=EXAMPLES if shift else ExamplesSeen(refused="no row of this call is new"),
         next_steps=(
             "label what is new: kft queue shelf/product_reviews kept -n 100 -o label.csv",
             "kft retrain runs/product_reviews-1 --with label.csv",
         ),
     )
     return replace(result, **changes)
+
+
+def slice_of(by: str, value: str = "negative", to: float = 0.0, **changes) -> SliceSeen:
+    """Returns a slice whose share has moved by so much, and nothing else of it."""
+    half = 0.08
+    share, same = Compared(0.3, 0.3 + to, to - half, to + half), Compared(0.2, 0.22, -0.1, 0.14)
+    return replace(SliceSeen(by, value, 400, 180, share, same, same, 0.69, 0.74), **changes)
+
+
+def slices(since: str) -> SlicesSeen:
+    every = (slice_of("length", "over 24 tokens", 0.3), slice_of("answer", to=-0.2), slice_of("answer", "neutral"))
+    return SlicesSeen(since, 1440, 0.54, every, unknown=("region",))
+
+
+EXAMPLES = ExamplesSeen(
+    by="what speaks most for the change: surprise, distance",
+    came=(
+        ExampleSeen("A film of two hours.", "", "negative", 0.81, "2026-11-14", ("surprise 8.2, test rows 7.4",)),
+        ExampleSeen("", "/nowhere/photo.jpg", "positive", None, "2026-11-15"),
+    ),
+    test=(ExampleSeen("The lid closes tightly.", "", "positive", 0.97),),
+)
 
 
 def _answers(rng, labels, count, rows):

@@ -19,6 +19,7 @@ from kft.records.run_folder import RunFolder, open_run
 from kft.records.shipped import NAME as ABOUT
 from kft.records.shipped import file_digest
 from kft.tasks.registry import TASKS
+from kft.tasks.task import require_command
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -129,6 +130,7 @@ def load(run: str | Path, *, devices: str = "auto", warm: bool = True) -> Predic
     if folder is not None:
         return _load_shipped(folder)
     known = read_run(open_run(Path(run)))
+    require_command(known.task, "predict")
     with strategy.start(devices).scope():
         artifact = load_artifact(known)
         if warm:
@@ -166,7 +168,8 @@ def reading_of(shipped: Shipped) -> Reading:
     """Returns how a person's inputs are read for an artifact."""
     about = shipped.about
     # The artifact cleans texts; what was cleaned before stays as it is.
-    spec = DataSpec(train=str(shipped.folder), html=about.reader.html, redact=about.reader.redact)
+    cleaning = {"html": about.reader.html, "redact": about.reader.redact}
+    spec = DataSpec(train=str(shipped.folder), document=about.reader.path_column or None, **cleaning)
     return Reading(TASKS.get(about.task), spec, about.receipt.text_column, about.receipt.pair_column)
 
 

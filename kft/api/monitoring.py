@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time as clocks
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from kft.api.next_steps import next_steps
 from kft.api.telling import NOBODY, tell, who_is_told
 from kft.api.watched_rows import Asked, Source, as_path, open_rows
 from kft.data.labelling import INCLUSION
@@ -19,18 +21,24 @@ from kft.deploy.lookup import resolve
 from kft.errors import DataError, UsageError
 from kft.monitor.clock import Clock
 from kft.monitor.estimating import estimate, read_truth, refuse_unknown
+from kft.monitor.examples import Pool, of_test
 from kft.monitor.explain import look
 from kft.monitor.latest import Latest
+from kft.monitor.moved import compare_slices, first_of
 from kft.monitor.records import holds_records
 from kft.monitor.reference import NAME as REFERENCE
 from kft.monitor.reference import load_reference
+from kft.monitor.scored import columns_of
 from kft.monitor.state import Bound, State, hold_state, new_state, read_state, write_state
 from kft.monitor.watch import Block, finish, require_few, take
 from kft.monitor.windows import Cut, parse_window
 from kft.records.estimated import AccuracyEstimate, ClassShares
 from kft.records.monitored import MonitorResult, Taken
+from kft.records.shipped import EXAMPLES
 
 ALPHA = 0.01
+FEW_EXAMPLES, MOST_EXAMPLES = 6, 100
+"""Rows to look at: where nobody says how many, and at most."""
 MOST_LABELLED = 200_000
 """Rows of a call with labels that are kept for the estimate."""
 
@@ -41,6 +49,7 @@ class _Wish:
     cut: Cut
     time: str | None
     labels: str | None
+    keep_examples: int | None = None
 
 
 def monitor(
@@ -55,6 +64,7 @@ def monitor(
     output: str | Path | None = None,
     webhook: str | None = None,
     textfile: str | Path | None = None,
+    keep_examples: int | None = None,
 ) -> MonitorResult:
     """Looks at what an artifact is asked and answers, and says whether anything has changed since its test rows.
 
@@ -73,6 +83,9 @@ def monitor(
         webhook: An address to which an alarm is posted as JSON: https, or http to this machine. Where it cannot be, a
             note of the result says so.
         textfile: A file that ends in .prom, for Prometheus's node exporter; likewise.
+        keep_examples: So many rows of this call go into the result and onto the page, those that speak most for a
+            change, shortened and without personal data; 0: none. Default: a few of a server's records, or where the
+            artifact was exported with examples; else none.
 
     Raises:
         DataError: The data cannot be read.
@@ -84,7 +97,7 @@ def monitor(
         >>> kft.monitor("shelf/tickets", "today.csv", state="watch").drift  # doctest: +SKIP
         False
     """
-    wish = _wish(alpha, window, time, labels)
+    wish = replace(_wish(alpha, window, time, labels), keep_examples=_few(keep_examples))
     told = who_is_told(output, textfile, webhook)
     place = resolve(artifact)
     load_reference(place / REFERENCE)  # where there is none, says so before the model is opened
@@ -93,6 +106,7 @@ def monitor(
     folder = None if state is None else Path(state).expanduser()
     with _state(folder, bound, shipped, wish) as kept, ExitStack() as opened:
         given = opened.enter_context(as_path(data)) if isinstance(data, (str, Path)) else data
+        _require_files(shipped, str(data), given)
         clock = None if _is_recorded(given) and not wish.time else _clock(wish, kept)
         source = open_rows(shipped, given, Asked(wish.labels, clock, kept.counted))
         if source.drawn:
@@ -104,13 +118,17 @@ def monitor(
                     next_step="leave these options out; monitor the rows that they were drawn from with them",
                 )
             return _of_drawn(kept, source, wish, shipped, data)
-        after, taken, latest = _count(kept, source, wish, clock)
+        pool = _pool(shipped, given, wish)
+        after, taken, latest = _count(kept, source, (wish, clock), pool)
         if taken.rows and folder is not None:
             write_state(folder, after)
         named = str(data) if isinstance(data, (str, Path)) else "a DataFrame"
         result = _result(after, taken, named, source.notes())
         accuracy, shares = _estimate(shipped, latest) if taken.rows else (None, None)
-        result = replace(result, accuracy=accuracy, shares=shares, next_steps=_next_steps(result, str(artifact)))
+        result = replace(result, accuracy=accuracy, shares=shares)
+        if result.rows:
+            result = _explained(result, after, pool, shipped)
+        result = replace(result, next_steps=next_steps(result, str(artifact), shipped.about))
         result, posted = tell(result, told, shipped.about.labels, after.posted)
         if posted != after.posted and folder is not None:
             write_state(folder, replace(after, posted=posted))
@@ -158,6 +176,19 @@ def _state(folder: Path | None, bound: Bound, shipped: Shipped, wish: _Wish) -> 
         yield read_state(folder, bound, shipped.reference, wish.alpha, wish.cut)
 
 
+def _require_files(shipped: Shipped, data: str, given: Path | pd.DataFrame) -> None:
+    """Refuses paths of documents on standard input: nothing says where they begin."""
+    column = shipped.about.reader.path_column
+    if data == "-" and column and column in columns_of(given):
+        raise DataError(
+            "lines on standard input name documents by their paths, and nothing says where these begin",
+            where="-",
+            received=f"column {column!r}",
+            expected=f"texts, as {shipped.about.receipt.text_column!r}; or a file beside the documents",
+            next_step="kft monitor ARTIFACT TABLE, or the folder of the documents",
+        )
+
+
 def _is_recorded(given: Path | pd.DataFrame) -> bool:
     """Whether rows come from a server's records, which have their times with them."""
     return isinstance(given, Path) and holds_records(given)
@@ -177,7 +208,36 @@ def _clock(wish: _Wish, kept: State) -> Clock | None:
     return Clock(wish.time, clocks.time(), kept.counted.until)
 
 
-def _count(kept: State, source: Source, wish: _Wish, clock: Clock | None) -> tuple[State, Taken, Latest]:
+def _few(keep_examples: int | None) -> int | None:
+    if keep_examples is not None and not 0 <= keep_examples <= MOST_EXAMPLES:
+        raise UsageError(
+            "so many rows are not for people to look at",
+            where="--keep-examples",
+            received=f"{keep_examples:,}",
+            expected=f"0 to {MOST_EXAMPLES}",
+        )
+    return keep_examples
+
+
+def _pool(shipped: Shipped, given: Path | pd.DataFrame, wish: _Wish) -> Pool:
+    """Returns what collects rows to look at; whoever keeps records, or exports with examples, has allowed it."""
+    allowed = EXAMPLES in shipped.about.files or _is_recorded(given)
+    return Pool((FEW_EXAMPLES if allowed else 0) if wish.keep_examples is None else wish.keep_examples)
+
+
+def _explained(result: MonitorResult, kept: State, pool: Pool, shipped: Shipped) -> MonitorResult:
+    """Returns the result with slices, and rows to look at."""
+    slices = compare_slices(kept.watch, result.windows, result.gauges)
+    since = result.windows[first_of(result.windows, result.gauges)].name
+    examples = pool.choose(kept.watch, since, slices)
+    if examples.came and EXAMPLES in shipped.about.files:
+        lines = (shipped.folder / EXAMPLES).read_text(encoding="utf-8").splitlines()
+        examples = replace(examples, test=of_test(map(json.loads, lines)))
+    return replace(result, slices=slices, examples=examples)
+
+
+def _count(kept: State, source: Source, asked: tuple[_Wish, Clock | None], pool: Pool) -> tuple[State, Taken, Latest]:
+    wish, clock = asked
     watch, before, unusable = kept.watch, kept.watch.rows, 0
     latest = Latest(MOST_LABELLED) if wish.labels else Latest()
     labels = watch.reference.labels
@@ -186,7 +246,8 @@ def _count(kept: State, source: Source, wish: _Wish, clock: Clock | None) -> tup
             continue
         keys = watch.cut.keys(came.times, watch.rows, kept.calls, len(came.seen))
         require_few(watch.closed - kept.watch.closed + len(set(watch.open) | set(keys.tolist())), watch.cut.text)
-        watch = take(watch, Block(came.seen, keys, came.times), ordered=source.ordered)
+        watch = take(watch, Block(came.seen, keys, came.times, came.columns), ordered=source.ordered)
+        pool.add(keys, came.seen, came.inputs, came.answers)
         unusable += int(np.nansum(came.seen.values["unusable"]))
         if came.truth is None:
             latest.add(keys, came.seen, {})
@@ -280,27 +341,3 @@ def _said(taken: Taken) -> Iterator[str]:
         yield f"{taken.untimed:,} rows have no time that can be used: counted with the row before them"
     if taken.unusable:
         yield f"{taken.unusable:,} rows cannot be answered (empty, or not readable): counted as such"
-
-
-NEXT_STEPS = {
-    "broken": "look at what sends the inputs: {names}; a program may cut, garble or repeat them",
-    "classes": "look at the shares of the answers: more of one class may be news, and no fault",
-    "foreign": "label what is new: kft queue {artifact} {data} -n 100 -o to_label.csv",
-    "vocabulary": "label what is new: kft queue {artifact} {data} -n 100 -o to_label.csv",
-    "input": "look at rows of the window that raised the alarm: inputs look otherwise ({names})",
-    "scores": "label some rows, to know what it costs: kft queue {artifact} {data} -n 100 -o to_label.csv",
-}
-"""By the kind of a gauge that raised an alarm."""
-
-
-def _next_steps(result: MonitorResult, artifact: str) -> tuple[str, ...]:
-    kinds: dict[str, list[str]] = {}
-    for each in result.gauges:
-        if each.alarm:
-            kinds.setdefault(each.kind, []).append(each.name)
-    steps = (
-        step.format(names=", ".join(kinds[kind]), artifact=artifact, data=result.data)
-        for kind, step in NEXT_STEPS.items()
-        if kind in kinds
-    )
-    return tuple(dict.fromkeys(steps))

@@ -26,6 +26,7 @@ from kft.monitor.queueing import (
     least_sure,
     mistakes_nearby,
 )
+from kft.monitor.records import holds_records, read_records
 from kft.monitor.reference import Reference
 from kft.monitor.seen import NO_ROWS, WITHIN, Seen
 from kft.notebook import Line, Piece, shows
@@ -90,7 +91,8 @@ def queue(
 
     Args:
         artifact: A folder, or ``SHELF/NAME``.
-        data: A table, a folder of images or a DataFrame, as ``kft.predict`` takes it.
+        data: A table, a folder of images or a DataFrame, as ``kft.predict`` takes it; or the folder of a server's
+            records of texts.
         output: The file: .csv or .jsonl; .json for a tool.
         n: How many are drawn.
         random_share: Of them that are spread over all rows alike, from 0.05 to 1.
@@ -117,7 +119,16 @@ def queue(
     reading = reading_of(shipped)
     _require_texts(shipped, tool)
     progress = progress_for(quiet)
-    given = reading.of_table(data if not isinstance(data, str) else Path(data), unusable="keep")
+    source = Path(data).expanduser() if isinstance(data, str) else data
+    if isinstance(source, Path) and holds_records(source):
+        source = recorded_table(source, shipped)
+    given = reading.of_table(source, unusable="keep")
+    paths = reading.spec.document
+    if paths is not None and paths in given.table.columns:
+        # The file may be read from another folder than the table was.
+        base = source.parent if isinstance(source, Path) else Path.cwd()
+        absolute = [str((base / as_text(cell).strip()).resolve()) for cell in given.table[paths]]
+        given = replace(given, table=given.table.assign(**{paths: absolute}))
     if DOCUMENT in given.table.columns and reading.column not in given.table.columns:
         # Who labels a document reads its text; and so it comes back.
         given = replace(given, table=given.table.assign(**{reading.column: list(map(as_text, given.inputs))}))
@@ -184,6 +195,40 @@ def worth_of(seen: Seen, reference: Reference) -> Worth:
             wrong = (scores.truth != scores.label)[: len(test)]  # vectors are those of the first of them
             mistakes = mistakes_nearby(seen.vectors, test, wrong)
     return Worth(unsure, foreign, mistakes)
+
+
+def recorded_table(folder: Path, shipped: Shipped) -> pd.DataFrame:
+    """Returns the texts that a server has recorded, as a table with the columns of training.
+
+    Args:
+        folder: That ``kft serve --record`` writes.
+        shipped: The artifact that has answered.
+
+    Raises:
+        DataError: Nothing of images is kept that could be labelled, or no line is of this version.
+    """
+    import pandas as pd
+
+    about = shipped.about
+    if about.reader.kind == "image":
+        raise DataError(
+            "a server's records keep nothing of an image but its hash: nobody can label that",
+            where=str(folder),
+            received=about.task,
+            expected="records of texts",
+            next_step="name the folder of the images themselves",
+        )
+    inputs = [each for block in read_records(folder, shipped.reference, about.version) for each in block.inputs]
+    if not inputs:
+        raise DataError(
+            "no line of these records can be labelled",
+            where=str(folder),
+            received="lines of other versions",
+            expected=f"lines of {about.name}, version {about.version}",
+            next_step="name the artifact that the server answers with",
+        )
+    names = [about.receipt.text_column, *filter(None, [about.receipt.pair_column])]
+    return pd.DataFrame([[each] if isinstance(each, str) else list(each) for each in inputs], columns=pd.Index(names))
 
 
 def _require_usable(path: Path, n: int, random_share: float, tool: str) -> None:

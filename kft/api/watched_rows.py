@@ -7,9 +7,9 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,12 +42,18 @@ class Came:
         times: ``float64[rows]``, in seconds since 1970; None where they bear none.
         truth: Cells of the column of labels; None where none was named.
         inclusion: Cells of the chance with which a row was drawn for a label; None where there are none.
+        inputs: Of each row, raw, or as a server has kept it; None where they are not at hand.
+        answers: Likewise; None in a row that cannot be answered.
+        columns: Cells of the columns that rows are cut by, where they are there.
     """
 
     seen: Seen
     times: np.ndarray | None = None
     truth: Sequence[Any] | None = None
     inclusion: Sequence[Any] | None = None
+    inputs: Sequence[Any] | None = None
+    answers: Sequence[Any] | None = None
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -168,7 +174,8 @@ def _recorded(shipped: Shipped, folder: Path, asked: Asked) -> Source:
             line = block.line
             rows_read += len(block.seen)
             values = {**block.seen.values, "unusable": np.zeros(len(block.seen))}
-            yield Came(replace(block.seen, values=values), times)
+            seen = replace(block.seen, values=values)
+            yield Came(seen, times, inputs=block.inputs, answers=block.answers)
         if passed and not rows_read and counted.record == (0, 0):
             raise DataError(
                 "no line of these records can be counted",
@@ -221,18 +228,25 @@ def _answered(shipped: Shipped, data: Path | pd.DataFrame, asked: Asked) -> Sour
         places, times = places[order], times[order]
     truth = given.table[asked.labels].tolist() if asked.labels else None
     inclusion = given.table[INCLUSION].tolist() if asked.labels and INCLUSION in columns else None
+    cut_by = () if shipped.reference.slices is None else shipped.reference.slices.columns
+    cells = {name: given.table[name].to_numpy(object) for name in cut_by if name in columns}
 
     def rows() -> Iterator[Came]:
         before = NO_ROWS
         for start in range(0, len(places), CHUNK_ROWS):
             part = places[start : start + CHUNK_ROWS]
-            usable = shipped.see_usable([given.inputs[at] for at in part], before)
+            inputs = [given.inputs[at] for at in part]
+            usable = shipped.see_usable(inputs, before)
             before = np.concatenate([before, usable.seen.keys])[-WITHIN:]
+            answered = dict(zip(usable.places.tolist(), usable.answers, strict=True))
             yield Came(
                 spread(usable.seen, usable.places, len(part)),
                 None if times is None else times[start : start + CHUNK_ROWS],
                 None if truth is None else [truth[at] for at in part],
                 None if inclusion is None else [inclusion[at] for at in part],
+                inputs,
+                [answered.get(at) for at in range(len(part))],
+                {name: each[part] for name, each in cells.items()},
             )
 
     return Source(rows(), lambda: counted, True, known, lambda: given.notes, drawn)
@@ -302,7 +316,7 @@ def as_path(data: str | Path) -> Iterator[Path]:
             raise DataError(
                 f"no file or folder at {path}",
                 received=str(path),
-                expected="a table, a .txt file, a folder of images, a server's records, or - for JSON lines",
+                expected="a table, a .txt file, a folder of images or documents, a server's records, or - for lines",
                 next_step="check the path",
             )
         yield path

@@ -104,11 +104,14 @@ def export(
 def told(cost: Quantized) -> Iterator[str]:
     """Yields what quantizing costs, a line each."""
     yield f"quantized  {cost.how}: {cost.n:,} of {cost.of:,} test rows beside the answers that were evaluated"
+    if cost.documents:
+        yield f"documents  {cost.documents:,}, each given a vector by both models"
     for name, value in cost.before.items():
         yield f"{metric_title(name):<10} {value:.4f}, now {cost.after[name]:.4f}"
     drop = cost.drop
     yield f"drop       of {metric_title(cost.metric)}: {drop.value:.4f} [{drop.low:.4f}, {drop.high:.4f}]"
-    labels = "" if cost.labels_changed is None else f"{percent(cost.labels_changed)} of labels, "
+    noun = "first documents" if cost.documents else "labels"
+    labels = "" if cost.labels_changed is None else f"{percent(cost.labels_changed)} of {noun}, "
     yield f"changed    {labels}{percent(cost.abstentions_changed)} of abstentions"
     whole, ships = cost.whole, cost.ships
     before = f"{whole.p50_ms} and {whole.p99_ms} ms before"

@@ -6,16 +6,21 @@ import math
 from typing import TYPE_CHECKING
 
 import rich_click as click
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from kft.cli.common import console, debug_option, print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kft.records.monitored import GaugeSeen, Moments, MonitorResult
+    from kft.records.sliced import Compared, SliceSeen
 
 FEW = 8
 """Gauges without an alarm that are shown, the nearest to one first."""
+FEW_EXAMPLES, SHOWN = 3, 90
+"""Rows that are shown, and characters of each; the page has more."""
 WORTH_SHOWING = 0.25
 """Evidence of such a gauge, as a part of what raises an alarm."""
 
@@ -32,6 +37,13 @@ WORTH_SHOWING = 0.25
 @click.option("-o", "--output", metavar="FOLDER", help="Where monitor.json and report.html, a page, go.")
 @click.option("--webhook", metavar="URL", help="An alarm is posted there as JSON: https, or http to this machine.")
 @click.option("--textfile", metavar="FILE.prom", help="Figures for Prometheus's node exporter, replaced whole.")
+@click.option(
+    "--keep-examples",
+    type=int,
+    metavar="N",
+    help="So many rows, without personal data, go into the result and the page. Default: of a server's records, or "
+    "where the artifact was exported with --keep-examples, 6; else 0.",
+)
 @debug_option
 def monitor(
     artifact: str,
@@ -45,12 +57,13 @@ def monitor(
     output: str | None,
     webhook: str | None,
     textfile: str | None,
+    keep_examples: int | None,
 ) -> int:
     """Watch a shipped model: has what it is asked, or what it answers, changed since its test rows? Exit 1 on drift.
 
-    DATA is a table, a .txt file or a folder of images, which ARTIFACT answers; a table that kft predict -o wrote; the
-    folder of kft serve --record; or - for JSON lines on standard input. Looking often costs nothing: the chance that an
-    alarm is ever false is at most --alpha over all calls with one --state.
+    DATA is a table, a .txt file, or a folder of images or documents, which ARTIFACT answers; a table that kft predict
+    -o wrote; the folder of kft serve --record; or - for JSON lines on standard input. Looking often costs nothing: the
+    chance that an alarm is ever false is at most --alpha over all calls with one --state.
     """
     from kft.api import monitoring as api
 
@@ -65,6 +78,7 @@ def monitor(
         output=output,
         webhook=webhook,
         textfile=textfile,
+        keep_examples=keep_examples,
     )
     if as_json:
         print_json(result)
@@ -88,6 +102,11 @@ def print_monitor(result: MonitorResult) -> None:
     for each in alarms:
         if each.said:
             out.tell(f"moved      {each.name}: {each.said}")
+    moved = [] if result.slices is None else list(result.slices.moved)
+    if moved and result.slices is not None:
+        out.print(_slices(moved[:FEW], result.slices.unsure_below))
+        if len(moved) > FEW:
+            out.tell(f"slices     {len(moved) - FEW:,} more have moved; --json has all")
     for line in result.estimates:
         out.tell(f"estimate   {line}")
     if not result.rows:
@@ -101,6 +120,9 @@ def print_monitor(result: MonitorResult) -> None:
         nearest = max(result.gauges, key=lambda each: each.strength, default=None)
         said = f"; nearest to an alarm: {nearest.name}, {nearest.strength:.0%} of it" if nearest else ""
         out.tell(f"verdict    no drift was found{said}", style="green")
+    for example in (() if result.examples is None else result.examples.came)[:FEW_EXAMPLES]:
+        shown = " ".join((example.text or example.file).split())
+        out.tell(f"example    {shown if len(shown) <= SHOWN else shown[:SHOWN] + '...'} -> {example.answer}")
     for step in result.next_steps:
         out.tell(f"next       {step}")
 
@@ -124,6 +146,28 @@ def _table(gauges: list[GaugeSeen]) -> Table:
             Text(each.alarm or "-", style="bold red" if each.alarm else ""),
         )
     return table
+
+
+def _slices(moved: Sequence[SliceSeen], unsure_below: float | None) -> Table:
+    """Returns a table of slices that moved; what moved of each has an interval."""
+    measures = [("share of rows", "share")]
+    if any(each.unsure is not None for each in moved):
+        measures.append((f"less sure than {unsure_below:.2f}", "unsure"))
+    if any(each.withheld is not None for each in moved):
+        measures.append(("withheld", "withheld"))
+    table = Table("slice that moved", *(Column(title, justify="right") for title, _ in measures))
+    for each in moved:
+        compared = [(name, getattr(each, name)) for _, name in measures]
+        table.add_row(Text(each.name), *(_compared(found) for _, found in compared))
+    return table
+
+
+def _compared(found: Compared | None) -> Text:
+    """Returns a share then and now, and where it has moved the interval of the difference."""
+    if found is None:
+        return Text("-")
+    figure = f"{found.before:.1%} -> {found.now:.1%}"
+    return Text(f"{figure}\n{found.difference}", "bold") if found.moved else Text(figure)
 
 
 def _mean(gauge: GaugeSeen, moments: Moments | None) -> str:

@@ -91,7 +91,11 @@ def index(
     by = f"chosen by {weighing.queries:,} queries" if weighing.queries else "the usual one; --queries FILE chooses it"
     echo(f"weight     words {weighing.words:.2f}, vectors {1 - weighing.words:.2f}: {by}", err=True)
     if promise is not None:
-        kept = f"a score below {promise.threshold:.3f} is no good answer" if promise.threshold is not None else "none"
+        kept = "none"
+        if promise.threshold is not None:
+            kept = f"a score below {promise.threshold:.3f} is no good answer"
+        if promise.threshold == 0:
+            kept = f"every query has an answer: at most {promise.error:.0%} of the first documents are wrong"
         echo(f"promise    {promise.why or kept}", err=True)
 
 

@@ -102,6 +102,8 @@ def _raw_inputs(
                 return lines, _one_column(task, lines), (loaded.note,) if loaded.note else (), ""
     dialect, headed = _as_trained(source, spec, column)
     form = read_source(source, task, dialect=dialect, unlabelled=True)
+    if spec.document not in form.frame.columns and column in form.frame.columns:
+        spec = spec.model_copy(update={"document": None})  # the texts themselves, of documents that somebody has read
     frame, notes = open_documents(form.frame, spec, source, Path.cwd()), (*form.notes, *headed)
     only = str(frame.columns[0]) if len(frame.columns) == 1 and pair is None else None
     named = (

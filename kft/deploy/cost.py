@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kft.deploy.cost_of_search import FoundTwice
 from kft.deploy.parity import decided
 from kft.deploy.reference import Reference
 from kft.deploy.runner.model import Model, open_model
@@ -43,12 +44,14 @@ class Answered:
         of: How many there are in the test split.
         evaluated: As they were evaluated.
         found: By what ships, in a process without kft.
+        searched: What queries found by both; None where answers are no vectors.
     """
 
     test: Examples
     of: int
     evaluated: Reference
     found: Stages
+    searched: FoundTwice | None = None
 
 
 def measure_cost(answered: Answered, artifact: Artifact, how: str, sizes: tuple[Footprint, Footprint]) -> Quantized:
@@ -61,10 +64,13 @@ def measure_cost(answered: Answered, artifact: Artifact, how: str, sizes: tuple[
         sizes: Of the model before and after; see ``measure_footprints``.
     """
     judging, form, evaluated = artifact.kind.judging, artifact.kind.labels.form, answered.evaluated
-    truth, before, after = evaluated.truth, evaluated.judged, JUDGED[form](artifact, answered)
-    pairs = list(zip(evaluated.stages.answers, answered.found.answers, strict=True))
+    pairs, searched = list(zip(evaluated.stages.answers, answered.found.answers, strict=True)), answered.searched
+    truth, before = evaluated.truth, evaluated.judged if searched is None else searched.before
+    after = JUDGED[form](artifact, answered)
     better, worse = (before, after) if judging.main.higher_is_better else (after, before)
     changed = float(np.mean([decided(one) != decided(other) for one, other in pairs]))
+    if searched is not None:
+        changed = searched.changed
     return Quantized(
         how=how,
         n=len(pairs),
@@ -78,6 +84,7 @@ def measure_cost(answered: Answered, artifact: Artifact, how: str, sizes: tuple[
         whole=sizes[0],
         ships=sizes[1],
         gates={},
+        documents=0 if searched is None else searched.documents,
     )
 
 
@@ -96,11 +103,17 @@ def _spans(artifact: Artifact, answered: Answered) -> Any:
     return artifact.kind.judging.answers([row["logits"][: len(places)] for row, places in own], artifact.space, offsets)
 
 
+def _ranks(artifact: Artifact, answered: Answered) -> Any:
+    assert answered.searched is not None  # somebody has looked for them
+    return answered.searched.after
+
+
 JUDGED: dict[str, Callable[[Artifact, Answered], Any]] = {
     "class": _probabilities,
     "set": _labels,
     "number": lambda artifact, answered: np.stack([row["value"] for row in answered.found.outputs]),
     "spans": _spans,
+    "documents": _ranks,
 }
 """By the form of the labels: what ships has answered, as the metrics take it."""
 
@@ -108,6 +121,7 @@ JUDGED: dict[str, Callable[[Artifact, Answered], Any]] = {
 def gates_of(kind: AnswerKind) -> tuple[ExportGate, ...]:
     """Returns what ``export.gates`` can ask for of such answers."""
     named: tuple[ExportGate, ...] = ("accuracy_drop",) if kind.judging.main.name == "accuracy" else ()
+    named = ("recall_at_1_drop", "recall_at_10_drop") if kind.searches else named
     changed: tuple[ExportGate, ...] = () if kind.labels.form == "number" else ("labels_changed",)
     return ("drop", *named, *changed, "p50_ms", "p99_ms", "megabytes")
 

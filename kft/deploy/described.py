@@ -16,5 +16,5 @@ def reading_of(artifact: Artifact) -> Reading:
         return replace(reading, **vars(reader.sizing))
     data, windows = spec.data, reader.windows
     reading = replace(reading, max_tokens=reader.max_tokens, html=data.html, redact=data.redact)
-    reading = replace(reading, tail=reader.tail, **vars(spec.model.prompts))
+    reading = replace(reading, tail=reader.tail, path_column=data.document or "", **vars(spec.model.prompts))
     return reading if windows is None else replace(reading, overlap=windows.overlap, windows=windows.most)

@@ -15,7 +15,8 @@ import numpy as np
 
 from kft.answer.load import Run, load_artifact
 from kft.deploy.bundle import packages_for, run_script
-from kft.deploy.cost import JUDGED, Answered, failures, gates_of, measure_cost, measure_footprints, pass_gates
+from kft.deploy.cost import Answered, failures, gates_of, measure_cost, measure_footprints, pass_gates
+from kft.deploy.cost_of_search import FoundTwice, draw_documents, find_twice
 from kft.deploy.described import reading_of
 from kft.deploy.evaluated import require_as_evaluated
 from kft.deploy.formats.format import Format, Source
@@ -34,13 +35,14 @@ from kft.records.calibration import Calibration
 from kft.records.document import read_if_there
 from kft.records.files import write_file
 from kft.records.metrics import EvaluateResult
-from kft.records.shipped import About, Parity, write_about
+from kft.records.shipped import EXAMPLES, About, Parity, write_about
 from kft.runtime import quiet_stderr
 
 if TYPE_CHECKING:
     import keras
 
     from kft.answer.artifact import Artifact
+    from kft.data.corpus import Corpus
     from kft.data.examples import Examples
     from kft.tasks.task import Task
     from kft.train.progress import Progress
@@ -49,8 +51,6 @@ MOST_ROWS = 2000
 """Test rows that are answered to prove parity; of more, so many are drawn."""
 GOLDEN = 16
 """Examples that go along with their answers."""
-EXAMPLES = "examples.jsonl"
-"""Test rows as they are, where somebody wants them to go along."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,7 @@ class Admitted:
         quantize: As ``--quantize`` has it; empty for numbers as they were evaluated.
         force: Whether it ships although gates fail.
         keep_examples: So many test rows go along as they are, for people to look at.
+        corpus: What queries are answered with; None where answers are no vectors.
     """
 
     run: Run
@@ -80,6 +81,7 @@ class Admitted:
     quantize: str = ""
     force: bool = False
     keep_examples: int = 0
+    corpus: Corpus | None = None
 
 
 @dataclass(frozen=True)
@@ -230,7 +232,11 @@ def _refer(admitted: Admitted, artifact: Artifact, about: About, folder: Path, f
         truth = np.asarray(artifact.kind.judging.truth(list(test.labels), artifact.space), np.int32)
     looked = [Looked(*pair) for pair in zip(found.answers, found.outputs, strict=True)]
     valid = admitted.valid.take(np.random.default_rng(seed).permutation(len(admitted.valid)))
-    made, size = write_reference(folder, about, Referred(test.inputs, looked, truth, *admitted.rows), valid.inputs)
+    slices = admitted.run.recipe.spec.data.slices
+    columns = [{name: part.columns[name] for name in slices if name in part.columns} for part in (test, valid)]
+    made, size = write_reference(
+        folder, about, Referred(test.inputs, looked, truth, *admitted.rows, *columns), valid.inputs
+    )
     if admitted.keep_examples:
         drawn = np.random.default_rng(seed).permutation(len(looked))[: admitted.keep_examples]
         lines = [{"input": _carried(test.inputs[place]), "answer": found.answers[place]} for place in drawn]
@@ -247,10 +253,20 @@ def _with_cost(making: _Making, about: About, answered: Answered) -> About:
     """
     admitted = making.admitted
     sizes = measure_footprints(making.folder, about, making.whole, answered.test.inputs)
+    if admitted.corpus is not None:
+        answered = replace(answered, searched=_searched(making, about, admitted.corpus, answered))
     cost = measure_cost(answered, making.artifact, admitted.quantize, sizes)
     gates = pass_gates(cost, admitted.run.recipe.spec.export.gates, force=admitted.force)
     forced = (*about.forced, *(f"gate {failed}" for failed in failures(gates)))
     return replace(about, quantized=replace(cost, gates=gates), forced=forced)
+
+
+def _searched(making: _Making, about: About, corpus: Corpus, answered: Answered) -> FoundTwice:
+    labels = list(answered.test.labels if answered.test.labels is not None else ())
+    documents = draw_documents(corpus, labels, making.admitted.run.recipe.spec.seed)
+    making.progress.note(f"documents  {len(documents):,} of {len(corpus):,} given vectors by both")
+    queries = (answered.evaluated.judged, np.stack([row["embedding"] for row in answered.found.outputs]))
+    return find_twice(making.artifact, (making.folder, about), documents, labels, queries)
 
 
 def require_quantizable(task: Task, format_: Format, quantize: str, gates: Iterable[ExportGate] = ()) -> None:
@@ -262,14 +278,6 @@ def require_quantizable(task: Task, format_: Format, quantize: str, gates: Itera
     """
     if not quantize:
         return
-    if task.kind.labels.form not in JUDGED:
-        raise UsageError(
-            f"what quantizing costs {task.name} is not measured by this version",
-            where="--quantize",
-            received=quantize,
-            expected="no --quantize",
-            next_step="leave --quantize out; kft index keeps vectors in 16 bits",
-        )
     why = format_.quantization(quantize).not_for.get(task.reads.medium, "")
     if why:
         raise UsageError(

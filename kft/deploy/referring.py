@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from kft.deploy.runner.model import READ_AT_ONCE, open_model
 from kft.deploy.watching import Looked, Watcher, tokenizer_of, watch
 from kft.monitor.known import Known, count_tokens, principal
 from kft.monitor.reference import NAME, Reference, half, make_reference, save_reference, vectors_kept
+from kft.monitor.seen import Seen
+from kft.monitor.slices import Slices, fit_slices, with_test
 from kft.records.document import as_document
 from kft.records.shipped import About
 
@@ -32,6 +34,8 @@ class Referred:
         truth: ``int32[rows]``: the place of each row's class; None where an answer is not one class of many.
         usable: Rows of all splits; 0: no more than ``inputs``.
         unusable: Rows beside these whose input could not be used, and which no split has.
+        columns: ``object[rows]`` of each column of ``data.slices``.
+        valid_columns: Likewise of the valid split.
     """
 
     inputs: Sequence[Any]
@@ -39,6 +43,8 @@ class Referred:
     truth: np.ndarray | None
     usable: int = 0
     unusable: int = 0
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+    valid_columns: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def write_reference(folder: Path, about: About, test: Referred, valid: Sequence[Any]) -> tuple[Reference, int]:
@@ -71,31 +77,41 @@ def refer(
         valid: Inputs of its valid split, in an order drawn at random.
         seed: Draws samples, and orders equal values.
     """
-    watcher = replace(watcher, lens=replace(watcher.lens, known=know(watcher, valid, len(subject[1]))))
+    held = _valid_seen(watcher, valid)
+    watcher = replace(watcher, lens=replace(watcher.lens, known=know(watcher, valid, held, len(subject[1]))))
     looked = [*test.looked, *watcher.look(test.inputs[len(test.looked) :])]
     seen = watcher.seen(test.inputs, looked)
+    slices = None if held is None else _slices(watcher, held, seen, test, subject[1])
     # No split has rows that cannot be used: how many are usual, all the data say.
     came = np.repeat([0.0, 1.0], [max(test.usable, len(seen)), test.unusable])
     seen = replace(seen, values={**seen.values, "unusable": came})
-    return make_reference(subject, watcher.lens.known, seen, test.truth, seed)
+    return make_reference(subject, watcher.lens.known, seen, test.truth, seed, slices)
 
 
-def know(watcher: Watcher, valid: Sequence[Any], classes: int) -> Known:
+def _valid_seen(watcher: Watcher, valid: Sequence[Any]) -> Seen | None:
+    return watcher.see(valid[:MOST_KNOWN])[1] if len(valid) else None
+
+
+def _slices(watcher: Watcher, valid: Seen, seen: Seen, test: Referred, labels: tuple[str, ...]) -> Slices:
+    columns = {name: cells[: len(valid)] for name, cells in test.valid_columns.items()}
+    return with_test(fit_slices(valid, columns, labels, withholds=watcher.lens.withholds), seen, test.columns)
+
+
+def know(watcher: Watcher, valid: Sequence[Any], seen: Seen | None, classes: int) -> Known:
     """Returns what is known of a valid split.
 
     Args:
         watcher: Of the artifact.
         valid: Inputs, in an order drawn at random.
+        seen: What is seen of the first of them; None where there are none.
         classes: That the model tells apart.
     """
-    if not valid:
+    if seen is None:
         return Known()
-    looked = watcher.look(valid[:MOST_KNOWN])
-    found: dict[str, Any] = {"rows": len(looked)}
-    if "vectors" in looked[0].outputs:
-        vectors = np.stack([each.outputs["vectors"] for each in looked]).astype(np.float32)
-        mean, directions = principal(vectors)
-        kept = half(vectors[: vectors_kept(classes, vectors.shape[1])])
+    found: dict[str, Any] = {"rows": len(seen)}
+    if seen.vectors is not None:
+        mean, directions = principal(seen.vectors)
+        kept = half(seen.vectors[: vectors_kept(classes, seen.vectors.shape[1])])
         found |= {"mean": mean, "directions": directions, "vectors": kept if len(kept) else None}
     if watcher.lens.spelling is not None:
         counted = valid[:MOST_COUNTED]

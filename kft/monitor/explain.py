@@ -10,7 +10,7 @@ import numpy as np
 from kft.monitor.edges import Edges
 from kft.monitor.reference import Reference
 from kft.monitor.watch import Watch, Watched, open_window
-from kft.monitor.wealth import Wealth, won
+from kft.monitor.wealth import Wealth, last_began
 from kft.records.monitored import Change, GaugeSeen, Moments, WindowSeen, moments
 
 NORMAL = 1.96
@@ -40,7 +40,7 @@ def _seen(watch: Watch, each: Watched, windows: Sequence[WindowSeen]) -> GaugeSe
     seen = GaugeSeen(
         gauge.name, gauge.kind, gauge.about, gauge.unit, wealth.log, each.threshold(watch.alpha), each.alarm
     )
-    before = _before(watch.reference, each)
+    before = before_of(watch.reference, each)
     at = _since(wealth, [window.moments.get(gauge.name) for window in windows])
     if at is None:
         return replace(seen, before=before)
@@ -56,7 +56,8 @@ def _seen(watch: Watch, each: Watched, windows: Sequence[WindowSeen]) -> GaugeSe
     return replace(seen, said=_said(seen, each.edges, wealth)) if each.alarm else seen
 
 
-def _before(reference: Reference, each: Watched) -> Moments | None:
+def before_of(reference: Reference, each: Watched) -> Moments | None:
+    """Returns what the test rows have of a gauge."""
     if each.learned is None:
         return reference.moments.get(each.gauge.name)
     assert reference.vectors is not None
@@ -88,8 +89,7 @@ def _since(wealth: Wealth, windows: Sequence[Moments | None]) -> int | None:
     places = [at for at, each in enumerate(windows) if each is not None]
     if not places or not wealth.games:
         return None
-    best = max(wealth.games, key=lambda game: np.log(game.stake) + won(wealth.gaps, game.before, wealth.counts))
-    left = int(wealth.counts.sum() - best.before.sum())
+    left = int(wealth.counts.sum() - last_began(wealth).sum())
     for at in reversed(places):
         left -= windows[at].n  # type: ignore[union-attr]
         if left <= 0:

@@ -22,6 +22,7 @@ from kft.monitor.edges import Edges, fit_edges
 from kft.monitor.gauges.all_gauges import GAUGES
 from kft.monitor.known import CELLS, DIRECTIONS, MOST_VECTORS, NOTHING, Known
 from kft.monitor.seen import Seen
+from kft.monitor.slices import Slices, as_header, from_header
 from kft.records.files import write_file
 from kft.records.monitored import Moments, moments
 
@@ -81,6 +82,7 @@ class Reference:
         moments: Number, mean and standard deviation of the test rows, by gauge.
         scores: Of the test rows; None where an answer is not one class of many.
         vectors: ``float16[<= 500, width]``: a sample of those of the test rows; None where there are none.
+        slices: How rows are cut, with what the test rows have of each slice; None in what an earlier kft has made.
     """
 
     task: str
@@ -91,6 +93,7 @@ class Reference:
     known: Known = NOTHING
     scores: Scored | None = None
     vectors: np.ndarray | None = None
+    slices: Slices | None = None
 
     @property
     def gauges(self) -> tuple[str, ...]:
@@ -104,7 +107,12 @@ class Reference:
 
 
 def make_reference(
-    subject: tuple[str, tuple[str, ...]], known: Known, test: Seen, truth: np.ndarray | None, seed: int
+    subject: tuple[str, tuple[str, ...]],
+    known: Known,
+    test: Seen,
+    truth: np.ndarray | None,
+    seed: int,
+    slices: Slices | None = None,
 ) -> Reference:
     """Returns the reference of an artifact.
 
@@ -114,6 +122,7 @@ def make_reference(
         test: What is seen of its test rows.
         truth: ``int32[rows]``: the place of their true class; None where an answer is not one class of many.
         seed: Draws samples, and orders equal values.
+        slices: Counted on these test rows.
     """
     task, labels = subject
     fitted = {
@@ -138,7 +147,7 @@ def make_reference(
     if test.vectors is not None:
         vectors = half(test.vectors[order[: vectors_kept(len(labels), test.vectors.shape[1])]])
     means = {name: moments(test.values[name]) for name in edges}
-    return Reference(task, labels, len(test), edges, means, known, scores, vectors)
+    return Reference(task, labels, len(test), edges, means, known, scores, vectors, slices)
 
 
 def vectors_kept(classes: int, width: int) -> int:
@@ -184,6 +193,7 @@ def save_reference(path: Path, reference: Reference) -> int:
         "n_test": reference.n_test,
         "moments": {name: vars(each) for name, each in reference.moments.items()},
         "hashed": reference.known.hashed,
+        "slices": None if reference.slices is None else as_header(reference.slices),
     }
     content = save({name: np.ascontiguousarray(each) for name, each in arrays.items()}, {"kft": json.dumps(header)})
     assert len(content) <= MOST_BYTES, len(content)
@@ -256,6 +266,7 @@ def _read(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Refere
         known=Known(rows=header["n_valid"], hashed=header["hashed"], **parts["known"]),
         scores=Scored(**parts["scores"]) if parts["scores"] else None,
         vectors=arrays.get("vectors"),
+        slices=from_header(header["slices"]) if header.get("slices") else None,
     )
 
 

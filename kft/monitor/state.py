@@ -22,13 +22,14 @@ from kft.monitor import wealth as wealths
 from kft.monitor.counted import Counted, Mark
 from kft.monitor.learned import from_text
 from kft.monitor.reference import Reference
-from kft.monitor.watch import Tally, Watch, Watched, begin, with_learned
+from kft.monitor.slices import as_counts
+from kft.monitor.watch import Tally, Watch, Watched, begin, counts_of, with_learned
 from kft.monitor.windows import Cut
 from kft.records.document import document_text, read_document
 from kft.records.fields import absent
 from kft.records.files import require_writable, storage_errors, write_file
 from kft.records.lock import hold
-from kft.records.monitored import WindowSeen
+from kft.records.monitored import SliceCounts, WindowSeen
 from kft.records.run_folder import RunFolder
 
 NAME = "monitor-state.json"
@@ -91,6 +92,7 @@ class _Tally:
     labels: tuple[int, ...] = ()
     first: float | None = None
     last: float | None = None
+    slices: tuple[SliceCounts, ...] = absent(())
 
 
 @dataclass(frozen=True)
@@ -234,6 +236,7 @@ def _written_tally(key: int, tally: Tally) -> _Tally:
         tuple(tally.labels.tolist()),
         tally.first if isfinite(tally.first) else None,
         tally.last if isfinite(tally.last) else None,
+        counts_of(tally.slices),
     )
 
 
@@ -252,7 +255,7 @@ def _read_watch(kept: _Kept, watch: Watch) -> Watch:
     return replace(
         watch,
         gauges=gauges,
-        open={each.key: _read_tally(each) for each in kept.open},
+        open={each.key: _read_tally(each, watch.reference) for each in kept.open},
         history=kept.history,
         rows=kept.rows,
         closed=kept.closed,
@@ -261,7 +264,7 @@ def _read_watch(kept: _Kept, watch: Watch) -> Watch:
     )
 
 
-def _read_tally(kept: _Tally) -> Tally:
+def _read_tally(kept: _Tally, reference: Reference) -> Tally:
     return Tally(
         kept.rows,
         {name: np.array(cells, np.int64) for name, cells in kept.cells.items()},
@@ -269,6 +272,7 @@ def _read_tally(kept: _Tally) -> Tally:
         np.array(kept.labels, np.int64),
         np.inf if kept.first is None else kept.first,
         -np.inf if kept.last is None else kept.last,
+        {} if reference.slices is None else as_counts(reference.slices, kept.slices),
     )
 
 

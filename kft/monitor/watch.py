@@ -23,7 +23,7 @@ from kft.monitor.reference import Reference
 from kft.monitor.seen import Seen
 from kft.monitor.wealth import Wealth
 from kft.monitor.windows import MOST_WINDOWS, Cut
-from kft.records.monitored import Moments, WindowSeen
+from kft.records.monitored import Moments, SliceCounts, WindowSeen
 
 MOST_HISTORY = 1_000
 """Windows that are remembered one by one; older ones stay in the counts."""
@@ -69,6 +69,7 @@ class Tally:
         cells: ``int64[cells]`` of each gauge.
         sums: ``float64[3]`` of each gauge: rows that have it, their sum, and that of their squares.
         labels: ``int64[classes]``: answers.
+        slices: ``float64[slices, 4]`` of each way to cut rows; see ``kft.monitor.slices``.
         first: Time of the first row, in seconds since 1970; infinite where none bears one.
         last: Of the last.
     """
@@ -79,6 +80,7 @@ class Tally:
     labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     first: float = np.inf
     last: float = -np.inf
+    slices: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def plus(self, other: Tally) -> Tally:
         """Returns both together."""
@@ -91,6 +93,7 @@ class Tally:
             else max(self.labels, other.labels, key=len),
             min(self.first, other.first),
             max(self.last, other.last),
+            _added(self.slices, other.slices),
         )
 
 
@@ -106,11 +109,19 @@ class Block:
         seen: What is seen of them.
         keys: ``int64[rows]``: the number of the window of each.
         times: ``float64[rows]``, in seconds since 1970; None where they bear none.
+        columns: ``object[rows]``: cells of the columns that rows are cut by, where they are there.
     """
 
     seen: Seen
     keys: np.ndarray
     times: np.ndarray | None = None
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def take(self, places: np.ndarray) -> Block:
+        """Returns some of the rows, in the order of ``places``."""
+        times = None if self.times is None else self.times[places]
+        columns = {name: cells[places] for name, cells in self.columns.items()}
+        return Block(self.seen.take(places), self.keys[places], times, columns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,19 +181,18 @@ def take(watch: Watch, block: Block, *, ordered: bool) -> Watch:
     """
     keys = np.unique(block.keys)
     for key in keys.tolist():
-        places = np.flatnonzero(block.keys == key) if len(keys) > 1 else None
+        part = block.take(np.flatnonzero(block.keys == key)) if len(keys) > 1 else block
         if ordered:
             watch = close(watch, key)
-        seen = block.seen if places is None else block.seen.take(places)
-        times = block.times if block.times is None or places is None else block.times[places]
-        tally = watch.open.get(key, Tally()).plus(_count(watch, seen, times, key))
-        watch = replace(watch, open={**watch.open, key: tally}, rows=watch.rows + len(seen))
-        if ordered and seen.vectors is not None:
-            watch = _remember(watch, seen.vectors)
+        tally = watch.open.get(key, Tally()).plus(_count(watch, part, key))
+        watch = replace(watch, open={**watch.open, key: tally}, rows=watch.rows + len(part.seen))
+        if ordered and part.seen.vectors is not None:
+            watch = _remember(watch, part.seen.vectors)
     return watch
 
 
-def _count(watch: Watch, seen: Seen, times: np.ndarray | None, key: int) -> Tally:
+def _count(watch: Watch, block: Block, key: int) -> Tally:
+    seen, times = block.seen, block.times
     cells, sums = {}, {}
     for name, each in watch.gauges.items():
         if each.learned is None:
@@ -199,9 +209,9 @@ def _count(watch: Watch, seen: Seen, times: np.ndarray | None, key: int) -> Tall
     labels = np.zeros(0, np.int64)
     if seen.label is not None:
         labels = np.bincount(seen.label[seen.label >= 0], minlength=len(watch.reference.labels))
-    if times is None or not len(times):
-        return Tally(len(seen), cells, sums, labels)
-    return Tally(len(seen), cells, sums, labels, float(times.min()), float(times.max()))
+    slices = {} if watch.reference.slices is None else watch.reference.slices.count(seen, block.columns)
+    ends = (np.inf, -np.inf) if times is None or not len(times) else (float(times.min()), float(times.max()))
+    return Tally(len(seen), cells, sums, labels, *ends, slices)
 
 
 def _remember(watch: Watch, vectors: np.ndarray) -> Watch:
@@ -293,6 +303,16 @@ def _seen_window(watch: Watch, key: int, tally: Tally, gauges: Mapping[str, Watc
         evidence={name: round(each.wealth.log, 3) for name, each in gauges.items()},
         moments={name: moments_of(sums) for name, sums in tally.sums.items() if sums[0]},
         labels={str(place): int(tally.labels[place]) for place in np.flatnonzero(tally.labels).tolist()},
+        slices=counts_of(tally.slices),
+    )
+
+
+def counts_of(slices: Mapping[str, np.ndarray]) -> tuple[SliceCounts, ...]:
+    """Returns the counts of slices, each with its place, as a document holds them; those without rows are left out."""
+    return tuple(
+        (by, place, *(round(float(number), 3) for number in counts[place]))  # type: ignore[misc]
+        for by, counts in slices.items()
+        for place in np.flatnonzero(counts[:, 0]).tolist()
     )
 
 

@@ -78,8 +78,7 @@ class Wealth:
         """
         if not came.sum():
             return self
-        stake = (1 - FIRST) / (self.windows * (self.windows + 1)) if self.windows else FIRST
-        games = _worth_following((*self.games, Game(stake, self.counts)), self.gaps, self.counts)
+        games = _worth_following((*self.games, Game(stake_of(self.windows), self.counts)), self.gaps, self.counts)
         now = replace(self, counts=self.counts + came, windows=self.windows + 1, games=games)
         return replace(now, peak=max(self.peak, now.log))
 
@@ -96,6 +95,16 @@ class Wealth:
         """Returns what JSON can hold; without the gaps, which stand in the reference."""
         games = [{"stake": game.stake, "before": game.before.tolist()} for game in self.games]
         return {"counts": self.counts.tolist(), "windows": self.windows, "games": games, "peak": self.peak}
+
+
+def stake_of(windows: int) -> float:
+    """Returns the part of the stake for a game that begins after so many windows; over all it is 1.
+
+    Example:
+        >>> stake_of(0), stake_of(1), round(sum(map(stake_of, range(1000))), 2)
+        (0.5, 0.25, 1.0)
+    """
+    return (1 - FIRST) / (windows * (windows + 1)) if windows else FIRST
 
 
 def start(gaps: np.ndarray) -> Wealth:
@@ -118,6 +127,16 @@ def from_document(gaps: np.ndarray, document: Mapping[str, Any]) -> Wealth:
     """
     games = tuple(Game(each["stake"], np.array(each["before"], np.int64)) for each in document["games"])
     return Wealth(gaps, np.array(document["counts"], np.int64), document["windows"], games, document["peak"])
+
+
+def last_began(wealth: Wealth) -> np.ndarray:
+    """Returns what had come when the bets that have won most were laid, ``int64[cells]``."""
+    best = max(
+        wealth.games,
+        key=lambda game: np.log(game.stake) + won(wealth.gaps, game.before, wealth.counts),
+        default=Game(1.0, np.zeros_like(wealth.counts)),
+    )
+    return best.before
 
 
 def won(gaps: np.ndarray, before: np.ndarray, counts: np.ndarray) -> float:

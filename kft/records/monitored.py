@@ -11,8 +11,12 @@ import numpy as np
 from kft.notebook import Line, Piece, Table, shows
 from kft.records.estimated import AccuracyEstimate, ClassShares
 from kft.records.fields import absent, rounded
+from kft.records.sliced import ExamplesSeen, SlicesSeen
 
 NAME = "monitor.json"
+SliceCounts = tuple[str, int, float, float, float, float]
+"""How rows are cut, the place of the slice, and what is counted of it: rows, the sum of their confidences, those that
+are unsure, those withheld."""
 MOST_SHARES = 6
 """Class shares that are told; all of them stand in the file."""
 
@@ -55,6 +59,7 @@ class WindowSeen:
         evidence: Natural logarithm of what the bets on each gauge are worth after this window.
         moments: Of each gauge, in this window.
         labels: Answers by place of the class; those that nobody got are left out.
+        slices: Counts of each slice; those without rows are left out.
     """
 
     name: str
@@ -65,6 +70,7 @@ class WindowSeen:
     evidence: Mapping[str, float] = field(default_factory=dict)
     moments: Mapping[str, Moments] = field(default_factory=dict)
     labels: Mapping[str, int] = field(default_factory=dict)
+    slices: tuple[SliceCounts, ...] = absent(())
 
 
 @dataclass(frozen=True)
@@ -156,6 +162,8 @@ class MonitorResult:
         gauges: Those that raised an alarm first, then by evidence.
         accuracy: Of the latest rows, as it is estimated; None where none came.
         shares: Of the classes in them; None where an answer is not one class of many.
+        slices: Parts of the rows, those that moved first; None where no row came.
+        examples: Rows to look at; likewise.
         notes: What a person should know of the reading; one sentence each.
         next_steps: Commands and changes to try, the first one first.
     """
@@ -171,6 +179,8 @@ class MonitorResult:
     gauges: tuple[GaugeSeen, ...]
     accuracy: AccuracyEstimate | None = absent()
     shares: ClassShares | None = absent()
+    slices: SlicesSeen | None = absent()
+    examples: ExamplesSeen | None = absent()
     notes: tuple[str, ...] = ()
     next_steps: tuple[str, ...] = ()
 
@@ -187,6 +197,8 @@ class MonitorResult:
         "gauges",
         "accuracy",
         "shares",
+        "slices",
+        "examples",
         "notes",
         "next_steps",
         "windows",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kft.records.estimate import Estimate
-from kft.records.fields import rounded
+from kft.records.fields import absent, rounded
 from kft.records.metrics import GateResult
 
 
@@ -37,11 +37,12 @@ class Quantized:
         after: Those of what ships.
         metric: The task's first: accuracy, or what stands in its place.
         drop: How much worse that is now, whichever way is better, with its paired 95 % interval.
-        labels_changed: Share of the rows whose label, labels or spans are others; None of numbers.
+        labels_changed: Share of the rows whose label, labels, spans or first document are others; None of numbers.
         abstentions_changed: Share of the rows that are answered where they were withheld, or withheld where answered.
         whole: Of the same format, not quantized.
         ships: Of what ships.
         gates: ``export.gates`` of the recipe.
+        documents: Those that queries were answered with, by both models; 0 where answers are no vectors.
     """
 
     how: str
@@ -56,14 +57,19 @@ class Quantized:
     whole: Footprint
     ships: Footprint
     gates: Mapping[str, GateResult]
+    documents: int = absent(0)
 
     def gate_values(self) -> dict[str, float | None]:
         """Returns what ``export.gates`` of a recipe can ask for."""
         return {
             "drop": self.drop.value,
             "accuracy_drop": self.drop.value if self.metric == "accuracy" else None,
+            **{f"{name}_drop": self._lost(name) for name in ("recall_at_1", "recall_at_10")},
             "labels_changed": self.labels_changed,
             "p50_ms": self.ships.p50_ms,
             "p99_ms": self.ships.p99_ms,
             "megabytes": self.ships.bytes / 1e6,
         }
+
+    def _lost(self, name: str) -> float | None:
+        return self.before[name] - self.after[name] if name in self.before else None

@@ -19,6 +19,8 @@ from kft.records.quantized import Quantized
 from kft.records.receipt import Receipt
 
 NAME = "artifact.json"
+EXAMPLES = "examples.jsonl"
+"""Test rows with their answers, which an artifact carries where ``--keep-examples`` asked for them."""
 MEND = "export the run again, or copy the artifact anew from where it came"
 SHOWN = 5
 """Files that an error names; it says how many more there are."""
@@ -41,6 +43,7 @@ class Reading:
         windows: Windows of a text at most; 0: texts are not read in windows.
         query: What is put before a text, where texts are queries.
         document: Likewise, where they are documents.
+        path_column: Of a table that names documents by their paths; empty where tables hold the texts themselves.
     """
 
     kind: str
@@ -55,6 +58,7 @@ class Reading:
     windows: int = absent(0)
     query: str = absent("")
     document: str = absent("")
+    path_column: str = absent("")
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from kft.records.monitored import GaugeSeen, Moments, MonitorResult, WindowSeen
 from kft.report import monitor_plots as plots
 from kft.report.details import Grid, make_grid
 from kft.report.html import number, render, shorten
+from kft.report.monitor_slices import example_rows, slice_rows
 from kft.report.record import listed, several
 
 KINDS = {
@@ -85,6 +86,8 @@ def render_monitor(result: MonitorResult, labels: Sequence[str] = ()) -> str:
             "shares_plot": _shares_plot(result.shares),
             "shares_grid": _shares_grid(result.shares),
             "answers": _answers(result, labels),
+            "slices": slice_rows(result.slices),
+            "examples": example_rows(result.examples),
             "windows": _windows(windows),
             "provenance": _provenance(result),
         },

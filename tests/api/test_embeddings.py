@@ -56,6 +56,51 @@ def test_an_index_takes_the_widths_that_were_trained(shipped, folder):
     assert "8, 32, which the model was trained for" in str(caught.value)
 
 
+@pytest.mark.slow
+def test_what_smaller_numbers_cost_is_measured_among_the_documents(shipped, folder):
+    from kft.deploy.load import open_artifact
+    from kft.metrics.retrieval import METRICS, found_among
+
+    about = kft.export(folder / "run", folder / "small", quantize="float16", quiet=True)
+    cost, whole = about.quantized, open_artifact(shipped).about
+    assert (cost.n, cost.documents, cost.metric) == (whole.parity.n, 60, "mrr") and about.parity is None
+    # All documents take part: before is what evaluation found.
+    assert {name: round(value, 6) for name, value in cost.before.items()} == {
+        name: pytest.approx(whole.metrics[name].value, abs=1e-4) for name in METRICS
+    }
+    # After is what the files themselves find.
+    model, split = open_artifact(folder / "small"), pd.read_csv(folder / "documents.csv")
+    test = pd.read_csv(folder / "run" / "predictions.csv")
+    queries = pd.read_csv(folder / "queries.csv").set_index("query")["document"]
+    texts = [text for text in queries.index if text in set(_queries_of(folder, test))]
+    wanted = [np.flatnonzero(split["id"].isin(np.atleast_1d(queries[text]))) for text in texts]
+    documents = model.vectors(list(split["text"]), side="document")
+    counts, found = found_among(model.vectors(texts), documents, wanted)
+    assert cost.after["mrr"] == pytest.approx(METRICS["mrr"].value(counts, found), abs=1e-6)
+    assert cost.drop.value == pytest.approx(cost.before["mrr"] - cost.after["mrr"])
+    assert cost.gate_values()["recall_at_1_drop"] == cost.before["recall_at_1"] - cost.after["recall_at_1"]
+    assert 0 <= cost.labels_changed <= 0.2 and cost.ships.bytes < 0.7 * cost.whole.bytes
+
+
+def _queries_of(folder, test):
+    """The texts of test's rows, by their ids: file and row number."""
+    rows = pd.read_csv(folder / "queries.csv")["query"]
+    return [rows[int(name.rpartition(":")[2]) - 1] for name in test["id"]]
+
+
+@pytest.mark.slow
+def test_embeddings_ship_in_every_format_and_cost_little_in_int8(shipped, folder):
+    about = kft.export(folder / "run", folder / "openvino", format="openvino", quiet=True)
+    assert about.parity.n > 0 and about.parity.largest < 1e-4
+    for form in ("litert", "saved-model"):
+        assert kft.export(folder / "run", folder / form, format=form, quiet=True).parity.largest < 1e-4
+    small = kft.export(folder / "run", folder / "openvino-int8", format="openvino", quantize="int8", quiet=True)
+    assert small.quantized.before["mrr"] == pytest.approx(about.metrics["mrr"].value, abs=1e-4)
+    assert abs(small.quantized.drop.value) < 0.1 and small.quantized.documents == 60
+    dynamic = kft.export(folder / "run", folder / "dynamic", quantize="dynamic", quiet=True)
+    assert dynamic.alone and abs(dynamic.quantized.drop.value) < 0.1
+
+
 def test_a_run_makes_the_same_index_as_what_it_exports(shipped, folder):
     from kft.deploy.load import open_artifact
 
@@ -163,5 +208,7 @@ def test_a_column_of_documents_needs_no_table_of_them(tmp_path, tiny_folder):
     result = kft.train(values, run=tmp_path / "run", quiet=True)
     assert result.evaluation.metrics["mrr"].value > 0
     (tmp_path / "checks.yaml").write_text("checks: [{name: a, kind: invariance, cases: [great], changes: upper}]")
+    found = kft.evaluate_suite(tmp_path / "run", tmp_path / "checks.yaml", quiet=True)
+    assert found.checks[0].n == 1
     with pytest.raises(DataError, match="other queries are ranked among the documents"):
-        kft.evaluate_suite(tmp_path / "run", tmp_path / "checks.yaml", quiet=True)
+        kft.evaluate(tmp_path / "run", data=tmp_path / "pairs.csv", quiet=True)

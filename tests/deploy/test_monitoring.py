@@ -2,7 +2,9 @@
 
 import io
 import json
+import shutil
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -19,9 +21,11 @@ from kft.monitor.state import NAME as STATE
 from kft.records.lock import hold
 from kft.records.monitored import NAME
 from kft.records.run_folder import RunFolder
+from kft.records.shipped import read_claims, write_about
 from tests import forked, tiny
 from tests.deploy.conftest import ODD
 from tests.deploy.made import write_artifact
+from tests.report.pages import HOSTILE, Reader
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +71,57 @@ def test_what_moved_is_found_and_said(shipped, longer, tmp_path, capsys):
     kept = json.loads((tmp_path / "out" / NAME).read_text())
     assert kept["drift"] is True and "tokens" in kept["alarms"] and kept["gauges"][0]["alarm"] == "call 1"
     assert next(each for each in kept["gauges"] if each["name"] == "tokens")["change"]["low"] > 5
+    long = next(each for each in kept["slices"]["every"] if each["by"] == "length" and each["rows"] > 250)
+    assert long["moved"][0] == "share" and long["share"]["low"] > 0 and "slice that moved" in out
+    assert long["value"] in out and "next see rows that speak for it: kft monitor " in out
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "The slices that moved" in page and long["value"] in page
+    assert "no examples kept, export with --keep-examples" in page and "longer and long" not in page
+
+
+def test_rows_to_look_at_are_shown_where_it_is_allowed_and_are_no_markup(shipped, longer, tmp_path):
+    odd = longer.assign(text=longer.text + f" {HOSTILE} write to jane.roe@example.com")
+    found = kft.monitor(shipped, odd, keep_examples=3, output=tmp_path).examples
+    assert len(found.came) == 3 and not found.test and found.by.startswith("what speaks most for the change: ")
+    assert all("[EMAIL]" in each.text and "jane" not in each.text and each.why for each in found.came)
+    page = (tmp_path / "report.html").read_text()
+    assert "longer and long" in page and "[EMAIL]" in page
+    assert not {"script", "img"} & set(Reader(page).tags)
+    assert json.loads((tmp_path / NAME).read_text())["examples"]["came"][0]["window"] == "call 1"
+    with pytest.raises(UsageError, match="so many rows are not for people to look at"):
+        kft.monitor(shipped, odd, keep_examples=1000)
+
+
+def changed(shipped, folder, **reader):
+    """Returns an artifact like another, but for how it reads, with two examples beside it."""
+    shutil.copytree(shipped, folder)
+    about = read_claims(folder)
+    lines = [{"input": f"a test row, {at}", "answer": {"label": "positive", "confidence": 0.9}} for at in range(2)]
+    (folder / "examples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_about(folder, replace(about, reader=replace(about.reader, **reader)))
+    return folder
+
+
+def test_documents_are_read_as_a_run_reads_them(shipped, rows, tmp_path, monkeypatch):
+    """From a folder, and from a table that names them in the column of ``data.document``."""
+    artifact = changed(shipped, tmp_path / "artifact", path_column="path")
+    (tmp_path / "files").mkdir()
+    for at, text in enumerate(rows.text[:40]):
+        (tmp_path / "files" / f"{at:02d}.txt").write_text(text)
+    table = pd.DataFrame({"path": [f"files/{at:02d}.txt" for at in range(40)]})
+    table.to_csv(tmp_path / "table.csv", index=False)
+    found = [kft.monitor(artifact, tmp_path / name) for name in ("files", "table.csv")]
+    found.append(kft.monitor(artifact, rows[["text"]][:40]))
+    moments = [each.windows[0].moments for each in found]
+    assert moments[0] == moments[1] == moments[2] and found[0].taken.unusable == 0
+    shown = found[1].examples
+    assert len(shown.came) == 6 and [each.text for each in shown.test] == ["a test row, 0", "a test row, 1"]
+    kft.queue(artifact, tmp_path / "table.csv", tmp_path / "deep.csv", n=3, quiet=True)
+    paths = pd.read_csv(tmp_path / "deep.csv").path
+    assert len(paths) == 3 and all(path.startswith(str(tmp_path / "files")) for path in paths)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"path": "files/00.txt"}\n')))
+    with pytest.raises(DataError, match="lines on standard input name documents by their paths"):
+        kft.monitor(artifact, "-")
 
 
 def test_json_is_one_object_and_no_drift_is_exit_code_0(shipped, day, capsys):
@@ -158,6 +213,9 @@ def test_a_table_of_answers_says_of_scores_what_the_inputs_do(shipped, day, tmp_
         other = evidence[each.name]
         assert each.now.n == other.now.n == 300 and each.now.mean == pytest.approx(other.now.mean, abs=1e-4)
     assert "a table of answers" in scored.notes[-1]
+    assert {each.by for each in scored.slices.every} == {"answer"}
+    asked = kft.monitor(shipped, table, keep_examples=2).examples
+    assert asked.refused == "a table of answers holds no inputs: hand over the inputs"
 
 
 def test_answers_do_not_pass_for_the_truth(shipped, day, tmp_path):
@@ -212,6 +270,9 @@ def test_a_server_s_records_are_counted_as_the_inputs_are_and_go_on_where_they_e
     first = kft.monitor(shipped, kept, state=state, window="1d")
     assert first.rows == 200 and [each.rows for each in first.windows] == [59, 141]
     assert first.notes == ("1 lines of the records were passed over: cut short",)
+    assert len(first.examples.came) == 6 and {each.text for each in first.examples.came} <= set(texts)
+    drawn = kft.queue(shipped, kept, tmp_path / "label.csv", n=20, quiet=True)
+    assert drawn.of == 200 and set(pd.read_csv(tmp_path / "label.csv").text) <= set(texts)
     (inputs,) = kft.monitor(shipped, pd.DataFrame({"text": texts[:200]})).windows
     for name, each in inputs.moments.items():
         both = pooled([window.moments[name] for window in first.windows])

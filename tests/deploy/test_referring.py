@@ -107,6 +107,8 @@ def test_one_class_of_two(tmp_path, texts):
     truth = np.arange(60) % 2
     made = model(calibration={"threshold": 0.7, "scope": None})
     found = kept(tmp_path, made, texts, truth=truth)
+    assert [each.by for each in found.slices.every] == ["length", "answer", "script"] and found.slices.withholds
+    assert all(each.test[:, 0].sum() == 60 for each in found.slices.every)
     assert {*TEXT_KINDS, "class", "confidence", "entropy", "withheld", "distance", "norm"} <= set(found.gauges)
     read = sum(min(10, len(text.split()) + 1) for text in texts[60:])  # of 12 tokens, 2 are the tokenizer's own
     assert found.n_valid == 40 and found.known.counts.sum() == read

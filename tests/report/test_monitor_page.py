@@ -1,12 +1,15 @@
 """The page of a monitor: what it says first, what it draws, and that nothing of a person's data is markup in it."""
 
+from dataclasses import replace
+
 import pytest
 
+from kft.records.sliced import ExampleSeen, ExamplesSeen, SlicesSeen
 from kft.report import monitor_page
 from kft.report.html import render
 from kft.report.monitor_page import render_monitor, verdict
 from tests.report.pages import HOSTILE, Reader
-from tests.watched import LABELS, accuracy, shares, watched
+from tests.watched import LABELS, accuracy, shares, slice_of, watched
 
 
 def text_of(page):
@@ -35,6 +38,18 @@ def test_nothing_has_moved():
     assert "What has moved" not in text and "Not estimated: too foreign." in text
 
 
+def test_slices_and_rows_to_look_at_are_shown_or_said_to_be_missing():
+    text = text_of(render_monitor(watched(), LABELS))
+    assert "The slices that moved" in text and "30.0 % → 60.0 % +22.0 to +38.0 points" in text
+    assert "1 other slice " in text and "there was no column region in what came" in text
+    assert "A film of two hours." in text and "surprise 8.2, test rows 7.4" in text and "not shown" in text
+    assert "1 test row, for comparison" in text and "The lid closes tightly." in text
+    quiet = text_of(render_monitor(watched(shift=0.0)))
+    assert "No slice is larger, smaller, less sure" in quiet and "None is shown: no row of this call is new." in quiet
+    refused = watched(slices=SlicesSeen(refused="so"), examples=None)
+    assert "Not told: so." in text_of(render_monitor(refused)) and "Rows to look at" not in render_monitor(refused)
+
+
 def test_no_row_and_one_window():
     assert verdict(watched(rows=0)) == "No row has come yet."
     one = watched(1, shift=0.0)
@@ -53,9 +68,11 @@ def test_thousands_of_windows_and_classes_stay_a_small_page():
 
 def test_what_comes_from_data_is_no_markup():
     labels = [HOSTILE, "b", "c"]
-    page = render_monitor(
-        watched(name=HOSTILE, data=HOSTILE, labels=labels, shares=shares(labels), notes=(HOSTILE,)), labels
-    )
+    told = {"name": HOSTILE, "data": HOSTILE, "shares": shares(labels), "notes": (HOSTILE,)}
+    told["slices"] = SlicesSeen(HOSTILE, 9, 0.5, (slice_of(HOSTILE, HOSTILE, 0.2),), (HOSTILE,))
+    row = ExampleSeen(HOSTILE, "", HOSTILE, 0.5, HOSTILE, (HOSTILE,))
+    told["examples"] = ExamplesSeen(HOSTILE, (row, replace(row, text="", file=HOSTILE)), (row,))
+    page = render_monitor(watched(labels=labels, **told), labels)
     reader = Reader(page)
     assert "script" not in reader.tags and "img" not in reader.tags
     assert not any(name.startswith("on") for _, name, _ in reader.attributes)

@@ -28,8 +28,10 @@ def _write(source: Source, path: Path) -> Written:
     core = openvino.Core()
     core.set_property({"ENABLE_MMAP": False})  # its own file is written over below
     model = core.read_model(str(path))
+    for output in model.outputs:
+        output.tensor.set_names(set())
     for output, name in zip(model.outputs, sorted(graph.output), strict=True):  # in TensorFlow's order
-        output.tensor.set_names({name})
+        output.tensor.add_names({name})  # two outputs may be one tensor: a vector is its own answer
     openvino.save_model(model, str(path), compress_to_fp16=False)
     return Written()
 

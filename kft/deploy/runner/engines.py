@@ -61,8 +61,10 @@ def open_openvino(path: Path) -> Engine:
         "PERFORMANCE_HINT": "LATENCY",
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": 128,  # of what weights in int8 are multiplied with: within one token
     }
-    compiled = openvino.Core().compile_model(str(path), "CPU", settings)
-    names = [output.any_name for output in compiled.outputs]
+    core = openvino.Core()
+    model = core.read_model(str(path))
+    names = [output.any_name for output in model.outputs]  # compiled, two outputs that are one have one name
+    compiled = core.compile_model(model, "CPU", settings)
 
     def run(arrays: Arrays) -> dict[str, np.ndarray]:
         found = compiled.create_infer_request().infer(dict(arrays))
