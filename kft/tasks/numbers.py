@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -29,12 +29,14 @@ class NumberPrediction:
         abstain: Whether the model declines to answer: the input looks foreign (``evaluate.out_of_scope``), or the
             interval is too wide (``evaluate.interval``).
         interval: The ends of where the right number lies as often as ``evaluate.interval`` promises; None without.
+        evidence: Of a text in windows those that decided; see ``kft.tasks.windows.number_evidence``.
         why: Why it declines, in words; no part of the documented form.
     """
 
     value: float
     abstain: bool
     interval: tuple[float, float] | None = absent()
+    evidence: tuple[dict[str, Any], ...] = field(default=(), repr=False, metadata={"absent": True})
     why: str = unwritten("")
 
 
@@ -92,8 +94,8 @@ def _prediction(answer: Any, space: AnswerSpace, text: str = "") -> NumberPredic
 
 
 def _given(document: Mapping[str, Any]) -> NumberPrediction:
-    ends = document.get("interval")
-    return NumberPrediction(**{**document, "interval": tuple(ends) if ends else None})
+    ends, told = document.get("interval"), tuple(document.get("evidence", ()))
+    return NumberPrediction(**{**document, "interval": tuple(ends) if ends else None, "evidence": told})
 
 
 NUMBERS = AnswerKind(

@@ -122,6 +122,29 @@ def test_a_run_makes_the_same_index_as_what_it_exports(shipped, folder):
         kft.index(shipped, folder / "documents.csv", folder / "by-run", update=True, quiet=True)
 
 
+def test_a_pretrained_backbone_makes_an_index_without_any_label(tiny_folder, shipped, folder):
+    from kft.features.vectors import pooled_vectors
+    from kft.metrics.neighbours import unit_rows
+    from kft.model.encode import make_reader
+    from kft.recipe.schema import FeaturesSpec, ModelSpec
+    from kft.tasks.registry import TASKS
+
+    table = pd.read_csv(folder / "documents.csv")
+    built = kft.index(tiny_folder, table, folder / "by-backbone", quiet=True)
+    assert built.about.embedding.of == "backbone"
+    backbone = kft.load_backbone(str(tiny_folder))
+    source = make_reader(TASKS.get("text-embedding"), backbone, ModelSpec()).read(list(table["text"])).source
+    frozen = pooled_vectors(backbone, {"all": source}, ModelSpec(), FeaturesSpec())["all"]
+    opened = kft.open_index(folder / "by-backbone")
+    np.testing.assert_allclose(opened.index.contents.vectors, unit_rows(frozen), atol=2e-3)
+    assert opened.search(table["text"][3], k=1).results[0].document == "d3"
+    assert kft.index(tiny_folder, table, folder / "by-backbone", update=True, quiet=True).computed == 0
+    with pytest.raises(RunError, match="the backbone is not the one that made this index"):
+        kft.index(shipped, table, folder / "by-backbone", update=True, quiet=True)
+    with pytest.raises(UsageError, match=r"there is no model minilm-l7; did you mean minilm-l6\?"):
+        kft.index("minilm-l7", table, folder / "by-nobody", quiet=True)
+
+
 @pytest.mark.parametrize("task", ["token-tagging", "text-pairs", "image-classification"])
 def test_a_run_without_vectors_of_a_text_makes_no_index(task, tmp_path):
     from kft.search.models import require_vectors
