@@ -23,6 +23,8 @@ from kft.records.compare import ApproachResult, Comparison, Verdict
 from kft.records.document import write_document
 from kft.records.files import write_file
 from kft.records.run_folder import RUN_NOTE, RunFolder, create_run, latest_run, refuse_taken
+from kft.tasks.registry import TASKS
+from kft.tasks.task import require_command
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,6 +134,7 @@ def compare(
     if not resume:
         refuse_taken(folder)
     loaded, split = load(recipe, overrides, data, devices)
+    require_command(TASKS.get(loaded.spec.task), "compare")
     if split.kind.searches:
         return _compare_search(
             _Search(loaded, split, folder, quiet, devices, budget), approaches, resume=resume, curve=curve

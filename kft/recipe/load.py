@@ -50,6 +50,9 @@ LATER_KEYS: dict[str, Any] = {
     "train.pairs.hard_negatives": 0,
     "train.pairs.widths": [],
     "evaluate.interval": None,
+    "model.template": "{prompt}\n",
+    "model.response_tokens": None,
+    "evaluate.write": True,
 }
 """Keys that came after 0.1, with what was done before: a run that was begun without them is the same run."""
 WITHOUT_EFFECT = {"train.steps_per_call": 1}

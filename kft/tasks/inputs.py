@@ -111,6 +111,14 @@ QUERY = replace(
     in_shell='"your query"',
     keys=("data.html",),
 )
+PROMPT = replace(
+    TEXT,
+    name="prompt",
+    usual=(("prompt", "instruction", "question", "input", *TEXT_NAMES),),
+    in_python='"a prompt"',
+    in_shell='"your prompt"',
+    keys=(),
+)
 IMAGE = InputKind(
     name="image",
     medium="image",
