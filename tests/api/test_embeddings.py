@@ -175,19 +175,25 @@ def test_queries_have_edge_cases(shipped, folder):
     # What was drafted because it came first comes first still.
     assert rows.kind == "must_pass" and rows.passed == rows.n == drafted.rows
     assert all(check.agreement_metric == "mrr" and check.agreement.low <= 1 for check in others)
+    with pytest.raises(SuiteError, match="no document of the run: 'd999'"):
+        (folder / "wrong.yaml").write_text(
+            'checks: [{name: a, kind: must_pass, cases: [{input: "great", label: d999}]}]'
+        )
+        kft.evaluate_suite(folder / "run", folder / "wrong.yaml", quiet=True)
+
+
+@pytest.mark.slow
+def test_a_recipe_names_its_suite_of_queries(shipped, folder):
+    kft.draft_suite(folder / "run", folder / "named.yaml", quiet=True)
+    result = kft.evaluate_suite(folder / "run", folder / "named.yaml", quiet=True)
     recipe = json.loads((folder / "recipe.yaml").read_text())
-    recipe["evaluate"] = {"suite": str(folder / "checks.yaml"), "gates": {"edge_cases.train rows": ">= 1"}}
+    recipe["evaluate"] = {"suite": str(folder / "named.yaml"), "gates": {"edge_cases.train rows": ">= 1"}}
     for key in ("train", "documents"):
         recipe["data"][key] = str(folder / recipe["data"][key])
     again = kft.train(recipe, run=folder / "with suite", quiet=True).evaluation
     # The same weights, with documents from evaluation: the same answers, and a gate on them.
     assert {check.name: check.passed for check in again.edge_cases.checks} == {c.name: c.passed for c in result.checks}
     assert again.gates["edge_cases.train rows"].passed and again.edge_cases.suite_hash == result.suite_hash
-    with pytest.raises(SuiteError, match="no document of the run: 'd999'"):
-        (folder / "wrong.yaml").write_text(
-            'checks: [{name: a, kind: must_pass, cases: [{input: "great", label: d999}]}]'
-        )
-        kft.evaluate_suite(folder / "run", folder / "wrong.yaml", quiet=True)
 
 
 def test_documents_and_queries_are_checked(shipped, folder):
