@@ -36,8 +36,9 @@ def drawn(split: DataSplit, valid: int, test: int) -> DataSplit:
     kept = [np.sort(np.random.default_rng(0).permutation(len(part))[:most])
             for part, most in ((split.valid, valid), (split.test, test))]  # fmt: skip
     rows = np.append(np.arange(len(split.train)), len(split.train) + kept[0])
-    copies = None if split.copies is None else split.copies.arranged(rows)
-    return replace(split, valid=split.valid.take(kept[0]), test=split.test.take(kept[1]), copies=copies)
+    known = None if split.known_copies is None else split.known_copies.arranged(rows)
+    parts = {"valid": split.valid.take(kept[0]), "test": split.test.take(kept[1])}
+    return replace(split, **parts, copies=None, known_copies=known)
 
 
 def main() -> None:
