@@ -35,6 +35,7 @@ _PUBLIC = {
     "evaluate_suite": "kft.api.suites",
     "export": "kft.api.exporting",
     "freeze": "kft.model.freeze",
+    "generate": "kft.api.generating",
     "index": "kft.api.searching",
     "launch": "kft.api.launching",
     "launch_server": "kft.api.launching",

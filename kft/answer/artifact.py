@@ -13,7 +13,7 @@ from kft.answer.decide import NOTHING, Decisions
 from kft.feed.batches import Ragged
 from kft.tasks.decode import FOREIGN, UNSURE
 from kft.tasks.task import Answer, AnswerKind, AnswerSpace
-from kft.tasks.windows import FORMS, evidence
+from kft.tasks.windows import NAMING, evidence_of
 
 if TYPE_CHECKING:
     import keras
@@ -175,7 +175,7 @@ class Artifact:
     @property
     def names_windows(self) -> bool:
         """Whether an answer names the windows that decided."""
-        return self.reader.windows is not None and self.kind.labels.form in FORMS
+        return self.reader.windows is not None and self.kind.labels.form in NAMING
 
     def _cut(self) -> tuple[Front, keras.Model, list[str]] | None:
         """Cuts the graph below the head; None where nothing is frozen there: images that change at random, say."""
@@ -239,10 +239,8 @@ class Artifact:
 
     def _with_evidence(self, said: Any, found: Computed, row: int) -> Answer:
         assert found.windows is not None and found.spans is not None
-        names = self.kind.labels.names(self.kind.judging.as_label(said)) if self.kind.judging.as_label else ()
-        names = names or (max(said.probabilities, key=said.probabilities.get),)  # of no label, the most probable
-        places = {label: self.space.labels.index(label) for label in names}
-        entries = evidence(found.windows[row], found.spans[row], self.kind.labels.form, places)
+        form, units = self.kind.labels.form, (self.space.mean, self.space.std)
+        entries = evidence_of(found.windows[row], found.spans[row], form, vars(said), self.space.labels, units)
         return replace(said, evidence=tuple(entries))
 
 

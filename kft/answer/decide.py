@@ -66,8 +66,7 @@ class Scope:
     Attributes:
         known: ``float16[rows, width]``: vectors of training examples, of length 1.
         distance: Mean and standard deviation of ``neighbour_score`` over the valid split.
-        unsure: The same of ``softmax_score``; None where answers are no probabilities of a whole input: then distance
-            alone decides.
+        unsure: The same of ``softmax_score``; None where answers are no one class of many: then distance decides alone.
         limit: What scores higher is flagged.
         keep: The share of in-scope examples that should not be.
         n: Valid examples it was fitted on.
@@ -85,7 +84,7 @@ class Scope:
 
         Args:
             vectors: ``float[n, width]``: what the head's last layer reads; of tokens their mean.
-            answers: Probabilities ``float[n, labels]``, calibrated; others are not looked at.
+            answers: Probabilities ``float[n, classes]``, calibrated; others are not looked at.
         """
         far = _distance(self._known, vectors)
         if self.unsure is None:

@@ -108,7 +108,7 @@ def fit_labels(spec: EvaluateSpec, valid: Judged, labels: Sequence[str], seed: i
     if valid.more is not None:
         targets, answers = np.concatenate([targets, valid.more[0]]), np.concatenate([answers, valid.more[1]])
     thresholds = choose_thresholds(spec.label_thresholds, targets, answers)
-    return Fitted(Decisions(scope=_scope(spec, valid, valid.answers, seed), labels=thresholds))
+    return Fitted(replace(fit_by_distance(spec, valid, labels, seed).given, labels=thresholds))
 
 
 def fit_numbers(spec: EvaluateSpec, valid: Judged, labels: Sequence[str], seed: int) -> Fitted:
@@ -120,14 +120,12 @@ def fit_numbers(spec: EvaluateSpec, valid: Judged, labels: Sequence[str], seed: 
     foreign = fitted.given.foreign(answers, valid.vectors)  # not answered, so that no interval counts it
     (places,) = np.nonzero(valid.held & ~foreign)
     groups = None if valid.groups is None else valid.groups[places]
-    places = places[one_of_each(groups, len(places), seed)]
-    unit = "rows" if groups is None else "groups"
-    rule = fit_interval(spec.interval, answers[places], targets[places], answers[~valid.held], unit)
+    rule = fit_interval(spec.interval, answers[places], targets[places], answers[~valid.held], groups)
     return replace(fitted, given=replace(fitted.given, interval=rule))
 
 
 def fit_by_distance(spec: EvaluateSpec, valid: Judged, labels: Sequence[str], seed: int) -> Fitted:
-    """Fits scope for answers that are no probabilities of a whole input; see ``fit_answers``."""
+    """Fits scope for answers that are no probabilities of one class of many; see ``fit_answers``."""
     return Fitted(Decisions(scope=_scope(spec, valid, None, seed)))
 
 

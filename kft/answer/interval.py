@@ -6,6 +6,9 @@ the right number lies within it with a chance of at least ``coverage``, whatever
 + 1)`` more where errors do not tie. Errors are rarely alike everywhere, so answers are parted by their size into bins,
 each with its own quantile: then the promise holds in each of them, and so also among the answers that are left where
 wide ones are withheld (Mondrian conformal prediction; Vovk et al., 2005, section 4.5).
+
+Rows of one group are alike, so each group counts as one example that its rows share: then the promise is about a random
+row of a new group (hierarchical conformal prediction; Lee, Barber and Willett, 2023).
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from math import ceil
 
 import numpy as np
 
+from kft.metrics.proportions import Groups, group_codes
 from kft.recipe.evaluation import IntervalSpec
 from kft.records.estimate import percent
 from kft.records.rules import IntervalRule
@@ -37,16 +41,16 @@ def fewest_errors(coverage: float) -> int:
 
 
 def fit_interval(
-    asked: IntervalSpec, answers: np.ndarray, targets: np.ndarray, others: np.ndarray, unit: str = "rows"
+    asked: IntervalSpec, answers: np.ndarray, targets: np.ndarray, others: np.ndarray, groups: Groups | None = None
 ) -> IntervalRule:
     """Fits how far from each answer the right number may lie.
 
     Args:
         asked: What the recipe asks for.
-        answers: ``float[n]``, of calibration examples, which stand each for itself.
+        answers: ``float[n]``, of calibration examples.
         targets: ``float[n]``: what is right.
         others: ``float[m]``: answers to examples that are not calibrated on; they say where bins begin.
-        unit: What a calibration example stands for, in words: rows or groups.
+        groups: ``[n]``: which belong together; None where each stands for itself.
 
     Example:
         >>> answers = np.linspace(0, 1, 99)
@@ -54,24 +58,31 @@ def fit_interval(
         >>> rule.edges, [round(reach, 2) for reach in rule.reaches], rule.n
         ((), [0.89], 99)
     """
-    least, n = fewest_errors(asked.coverage), len(answers)
-    if n < least:
+    codes, least = group_codes(groups, len(answers)), fewest_errors(asked.coverage)
+    count = len(np.unique(codes))
+    if count < least:
+        unit = "rows" if groups is None else "groups"
         why = (
-            f"a coverage of {percent(asked.coverage)} cannot be promised from {n:,} {unit}, half of valid: it takes at "
-            f"least {least:,}, so at least {2 * least:,} {unit} in valid"
+            f"a coverage of {percent(asked.coverage)} cannot be promised from {count:,} {unit}, half of valid: it "
+            f"takes at least {least:,}, so at least {2 * least:,} {unit} in valid"
         )
-        return IntervalRule(asked.coverage, asked.widest, (), (), n, why)
+        return IntervalRule(asked.coverage, asked.widest, (), (), count, why)
     errors = np.abs(targets - answers)
-    bins = min(MOST_BINS, n // max(IN_A_BIN, 2 * least))
+    bins = min(MOST_BINS, count // max(IN_A_BIN, 2 * least))
     edges = (
         np.unique(np.quantile(others, np.linspace(0, 1, bins + 1)[1:-1])) if bins > 1 and len(others) else others[:0]
     )
     bin_of = np.searchsorted(edges, answers, side="right")
-    if np.bincount(bin_of, minlength=len(edges) + 1).min() < least:
-        edges, bin_of = edges[:0], np.zeros(n, int)
-    reaches = [_quantile(errors[bin_of == place], asked.coverage) for place in range(len(edges) + 1)]
-    return IntervalRule(asked.coverage, asked.widest, tuple(edges.tolist()), tuple(reaches), n)
+    parts = [bin_of == place for place in range(len(edges) + 1)]
+    if min(len(np.unique(codes[part])) for part in parts) < least:
+        edges, parts = edges[:0], [np.ones(len(answers), bool)]
+    reaches = tuple(_quantile(errors[part], codes[part], asked.coverage) for part in parts)
+    return IntervalRule(asked.coverage, asked.widest, tuple(edges.tolist()), reaches, count)
 
 
-def _quantile(errors: np.ndarray, coverage: float) -> float:
-    return float(np.sort(errors)[ceil(round((len(errors) + 1) * coverage, 9)) - 1])
+def _quantile(errors: np.ndarray, codes: np.ndarray, coverage: float) -> float:
+    """Returns the error that examples and one more, whose error may be any, stay below with this share of weight."""
+    _, group_of, sizes = np.unique(codes, return_inverse=True, return_counts=True)
+    order = np.argsort(errors, kind="stable")
+    below = np.cumsum(1 / sizes[group_of][order]) / (len(sizes) + 1)
+    return float(errors[order][np.searchsorted(below, coverage - 1e-9)])

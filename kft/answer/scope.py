@@ -3,8 +3,8 @@
 A softmax must give its certainty to some class, so it is often sure of what belongs to none (Hendrycks and Gimpel,
 2017). Distances in the space of the pooled features know nothing of classes that are none of theirs. All scores
 are higher the more foreign; docs/log.md has what each reached. The two that see most together, the nearest neighbour's
-distance and the softmax, make up ``Scope``, which a run keeps: arrays and one matrix product. Where an answer is a
-number or spans, distance decides alone; of several labels the surest one takes the softmax's place.
+distance and the softmax, make up ``Scope``, which a run keeps: arrays and one matrix product. Where an answer is
+labels, a number or spans, distance decides alone: each of several labels can be sure of what is none of them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def fit_scope(
     Args:
         known: ``float[rows, width]``: vectors of the training examples.
         vectors: ``float[n, width]``: those of valid.
-        probabilities: ``float[n, labels]``: calibrated, of valid; None where answers are none.
+        probabilities: ``float[n, classes]``: calibrated, of valid; None of answers that are no one class of many.
         keep: The share of in-scope examples that is not to be flagged.
         seed: Draws the training examples, where there are too many.
 

@@ -19,6 +19,7 @@ from kft.records.run_folder import RunFolder, open_run
 from kft.records.shipped import NAME as ABOUT
 from kft.records.shipped import file_digest
 from kft.tasks.registry import TASKS
+from kft.tasks.task import require_command
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -129,6 +130,7 @@ def load(run: str | Path, *, devices: str = "auto", warm: bool = True) -> Predic
     if folder is not None:
         return _load_shipped(folder)
     known = read_run(open_run(Path(run)))
+    require_command(known.task, "predict")
     with strategy.start(devices).scope():
         artifact = load_artifact(known)
         if warm:

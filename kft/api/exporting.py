@@ -23,6 +23,7 @@ from kft.records.exported import Exported, note_export
 from kft.records.run_folder import RunFolder, open_run
 from kft.records.shipped import About
 from kft.split.assign import SPLITS
+from kft.tasks.task import require_command
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,6 +81,7 @@ def export(
     if sign is not None:
         require_key(Path(sign), password)
     known, result, forced = admit(open_run(Path(run)), force=force)
+    require_command(known.task, "export")
     require_quantizable(known.task, chosen, quantize, known.recipe.spec.export.gates)
     progress = progress_for(quiet)
     for reason in (known.note, *(f"forced     {reason}" for reason in forced)):

@@ -229,6 +229,8 @@ def say_unheeded(progress: Progress, recipe: Recipe, does: str) -> None:
 def _described(split: DataSplit) -> str:
     if split.corpus is not None:
         return f"{len(split.corpus):,} documents"
+    if split.kind.writes:
+        return "prompts with a response each"
     if not split.labels:
         return f"numbers, {split.space.mean:.3g} on average, standard deviation {split.space.std:.3g}"
     return f"{len(split.labels)} {'classes' if split.kind.one_class else 'labels'}"

@@ -222,4 +222,13 @@ def _find_mistakes(record: RunRecord, frames: Mapping[str, pd.DataFrame] | None)
         with strategy.start("one").scope():
             return vectors_of(record.recipe, inputs)
 
-    return find_mistakes(record.run, split, vectorise)
+    def explain(inputs: Sequence[Any]) -> list[tuple[dict[str, Any], ...]]:
+        from kft.answer.load import load_artifact, read_run
+
+        with strategy.start("one").scope():
+            artifact = load_artifact(read_run(record.run))
+            return [getattr(each, "evidence", ()) for each in artifact.predict(inputs)]
+
+    if not record.recipe.spec.model.in_windows:
+        return find_mistakes(record.run, split, vectorise)
+    return find_mistakes(record.run, split, vectorise, explain)

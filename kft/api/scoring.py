@@ -14,6 +14,7 @@ from kft.answer.decide import Decisions
 from kft.answer.fitted import FITS, Fitted, Judged, asks, is_fitted, write_fitted
 from kft.answer.load import Answering, Run, load_artifact
 from kft.api.ranking import Asked, rank_queries
+from kft.api.responding import respond
 from kft.data.corpus import Corpus
 from kft.data.examples import Columns, Examples
 from kft.evaluate.apart import Chosen, chosen_by
@@ -280,6 +281,8 @@ def _score(
     searched: Searched | None = None
     if best.kind.searches:
         raw, searched = rank_queries(answering, asked)
+    elif best.kind.writes:
+        raw = respond(answering, asked, progress)
     else:
         raw = _answer(answering, examples)
     given = calibrated(raw, best.decisions, None if answering.probe is None else answering.probe.decisions)

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING
 from kft.api.reading import progress_for
 from kft.deploy.load import is_artifact
 from kft.deploy.lookup import resolve
+from kft.errors import UsageError
+from kft.model.catalog import CATALOG
 from kft.notebook import Line, Piece, shows
+from kft.registry import nearest
 from kft.search import build as room
 from kft.search.build import Built, Wanted
 from kft.search.documents import find_documents, read_queries
 from kft.search.duplicates import ALIKE, Duplicates
 from kft.search.index import Answer, Index
 from kft.search.index import open_index as open_room
-from kft.search.models import is_run, open_model
+from kft.search.models import is_backbone, is_run, open_model
 from kft.search.ranking import Judged
 
 if TYPE_CHECKING:
@@ -77,8 +80,9 @@ def index(
     """Builds a search index over documents, or changes one; killed in the middle, the same call goes on.
 
     Args:
-        artifact: A text model that gives vectors: a folder from ``kft.export``, a name on a shelf, or a run, whose
-            vectors are those of what it would export; a run needs TensorFlow whenever the index is asked.
+        artifact: A text model that gives vectors: a folder from ``kft.export``, a name on a shelf; a run, whose vectors
+            are those of what it would export; or a pretrained backbone as it is, by its name in ``kft models`` or its
+            folder. The last two need TensorFlow whenever the index is asked.
         documents: A table with the columns id and text, a folder of .txt, .md, .html and .pdf files, or a DataFrame.
         dest: The folder of the index.
         text: The column of texts; default: one with a usual name.
@@ -142,9 +146,20 @@ def open_index(dest: str | Path, *, artifact: str | Path | None = None) -> OpenI
 
 
 def _model(named: str | Path) -> Path:
-    """Returns the folder of a run, or of the artifact that a text names."""
+    """Returns the folder of a run, the name or folder of a backbone, or the folder of an artifact."""
     folder = Path(named).expanduser()
-    return folder if is_run(folder) and not is_artifact(folder) else resolve(named)
+    if is_backbone(folder) or (is_run(folder) and not is_artifact(folder)):
+        return folder
+    if "/" not in str(named) and not folder.exists():  # a name on a shelf has one
+        near = nearest(str(named), CATALOG.names())
+        raise UsageError(
+            f"there is no model {named}" + (f"; did you mean {near}?" if near else ""),
+            where=str(folder.absolute()),
+            received="no folder, and no backbone of that name",
+            expected="a folder from kft export or kft train, SHELF/NAME, or a backbone",
+            next_step="kft models lists the backbones",
+        )
+    return resolve(named)
 
 
 def _source(given: str | Path | pd.DataFrame) -> Path | pd.DataFrame:

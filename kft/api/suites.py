@@ -45,7 +45,7 @@ def evaluate_suite(
     """Runs a suite of edge cases on a run's best checkpoint, and writes edge_cases.json into the run folder.
 
     The run's own rows are not read, so its test split stays closed however often a suite is edited and tried. Queries
-    are answered with its documents.
+    are answered with its documents, for which rows are read where these hold the documents themselves.
 
     Args:
         run: The run folder.
@@ -58,7 +58,7 @@ def evaluate_suite(
     Raises:
         RunError: A folder is no run.
         SuiteError: The suite is not valid, or does not fit the model.
-        DataError: Queries have no documents beside their rows.
+        DataError: A document cannot be used.
 
     Example:
         >>> import kft
@@ -92,8 +92,14 @@ def evaluate_suite(
 
 def _documents(run: Run) -> Corpus | None:
     """Returns what a run's queries are answered with; None where its labels name no documents."""
+    if not run.task.kind.searches:
+        return None
     recipe = run.recipe
-    return read_documents(recipe.spec.data, run.task, recipe.base, assets.locate) if run.task.kind.searches else None
+    if recipe.spec.data.documents is not None:
+        return read_documents(recipe.spec.data, run.task, recipe.base, assets.locate)
+    split = split_of(recipe, None)  # documents that stand in the rows themselves
+    require_same_data(run.folder, run.receipt, split)
+    return split.corpus
 
 
 def _passed(other: Run, suite: Suite, suite_hash: str, progress: Progress, corpus: Corpus | None) -> Mapping[str, bool]:

@@ -14,6 +14,7 @@ from kft.model.encode import Encoded, make_reader
 from kft.recipe.schema import RecipeSpec
 from kft.split.assign import SPLITS
 from kft.split.data_split import DataSplit
+from kft.split.labels import read_with_labels
 from kft.split.near import groups_of, join_groups
 from kft.tasks.registry import TASKS
 from kft.tasks.task import Task
@@ -70,4 +71,5 @@ def _read(spec: RecipeSpec, split: DataSplit, backbone: Backbone, task: Task, pr
     images = task.reads.files
     rows = sum(len(split.part(name)) for name in SPLITS)
     with progress.task("decoding images, once" if images else "tokenizing", rows) as tick:
-        return {name: reader.read(split.part(name).inputs, keep=images, tick=tick) for name in SPLITS}
+        given = {name: read_with_labels(split.part(name), split.kind) for name in SPLITS}
+        return {name: reader.read(inputs, keep=images, tick=tick) for name, inputs in given.items()}

@@ -40,7 +40,7 @@ STAGES = {
     "Judge": ("evaluate", "report"),
     "Ship": ("export", "verify", "sign", "promote", "rollback", "versions"),
     "Keep": ("monitor", "queue", "retrain"),
-    "Use": ("predict", "serve", "index", "search"),
+    "Use": ("predict", "generate", "serve", "index", "search"),
     "Look up": ("recipes", "recipe", "models", "cache", "doctor"),
 }
 """The commands in the order of a model's life, as `kft --help` shows them."""
@@ -58,6 +58,7 @@ def _register() -> None:
         data,
         evaluating,
         exporting,
+        generating,
         launching,
         monitoring,
         queueing,
@@ -82,6 +83,7 @@ def _register() -> None:
         reporting,
         shelving,
         using,
+        generating,
         serving,
         searching,
         monitoring,

@@ -54,8 +54,8 @@ def index(
 ) -> None:
     """Make DOCUMENTS searchable: a table with the columns id and text, or a folder of .txt, .md, .html and .pdf files.
 
-    MODEL is a text model that gives vectors: from kft export, on a shelf, or a run folder. Killed in the middle, the
-    same command goes on.
+    MODEL gives vectors of texts: a folder from kft export, a name on a shelf, a run folder, or a pretrained backbone
+    as it is, such as minilm-l6 (kft models lists them). Killed in the middle, the same command goes on.
     """
     from kft.api import searching
 
@@ -91,7 +91,11 @@ def index(
     by = f"chosen by {weighing.queries:,} queries" if weighing.queries else "the usual one; --queries FILE chooses it"
     echo(f"weight     words {weighing.words:.2f}, vectors {1 - weighing.words:.2f}: {by}", err=True)
     if promise is not None:
-        kept = f"a score below {promise.threshold:.3f} is no good answer" if promise.threshold is not None else "none"
+        kept = "none"
+        if promise.threshold is not None:
+            kept = f"a score below {promise.threshold:.3f} is no good answer"
+        if promise.threshold == 0:
+            kept = f"every query has an answer: at most {promise.error:.0%} of the first documents are wrong"
         echo(f"promise    {promise.why or kept}", err=True)
 
 

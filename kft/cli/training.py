@@ -78,7 +78,8 @@ def train(
         out.tell(f"gates      {', '.join(failed)} failed; kft evaluate {run} exits with 1", style="yellow")
     from kft.tasks.registry import TASKS
 
-    out.tell(f"next       kft predict {run} {TASKS.get(loaded.spec.task).reads.in_shell}")
+    task = TASKS.get(loaded.spec.task)
+    out.tell(f"next       kft {task.verb} {run} {task.reads.in_shell}")
     out.tell(f"           kft report {run} writes a page for people and a model card")
     print_apart(result.evaluation)
     return 0

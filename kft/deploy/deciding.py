@@ -52,7 +52,7 @@ class Scoped(keras.layers.Layer):
 
         Args:
             vectors: ``float32[batch, width]``; only where there is a scope.
-            sure: ``float32[batch]``: the largest probability; only where a scope asks for it.
+            sure: ``float32[batch]``: the largest probability; only of one class of many.
             withheld: ``bool[batch]``: what a rule withholds; None without one.
         """
         if self.own["scope"] is not None:
@@ -138,8 +138,8 @@ class SeveralLabels(Scoped):
         else:
             said = {"said": probabilities >= ops.convert_to_tensor(thresholds, "float32")}
             each = ops.where(said["said"], probabilities, 1 - probabilities)
-        withheld = self._withheld(vectors, ops.max(probabilities, axis=-1))
-        return {"probabilities": probabilities, **said, "confidence": ops.prod(each, axis=-1), **withheld}
+        confidence = ops.prod(each, axis=-1)
+        return {"probabilities": probabilities, **said, "confidence": confidence, **self._withheld(vectors)}
 
 
 @keras.saving.register_keras_serializable(package="kft")

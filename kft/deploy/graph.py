@@ -29,8 +29,8 @@ def answering_graph(artifact: Artifact) -> keras.Model:
     what is answered: ``probabilities label confidence`` for one class of many, ``probabilities confidence`` for several
     labels, and ``said`` where these have thresholds, ``value`` for a number, and ``low high`` with an interval, ``label
     confidence`` of each token for spans, ``embedding`` where queries are compared with documents. One class, and others
-    where answers can be withheld, have ``abstain foreign``. Classes and labels of texts in windows have ``windows``:
-    what each window would answer alone.
+    where answers can be withheld, have ``abstain foreign``. Answers but spans to texts in windows have ``windows``:
+    what each would answer alone; numbers are standardised there.
 
     Args:
         artifact: As it was loaded from a run; the graph shares its layers.

@@ -88,6 +88,8 @@ class Scored:
         """Returns every metric of some answers to these examples; against the shares too where labels are soft."""
         judging = self.kind.judging
         found = estimate_all(self.truth, answers, groups=self.groups, metrics=judging.metrics)
+        if more := judging.of_texts(self.truth, answers):
+            found |= estimate_all(self.truth, answers, groups=self.groups, metrics=more)
         if self.shares is not None:
             found |= estimate_all(self.shares, answers, groups=self.groups, metrics=judging.soft)
         return found
@@ -265,7 +267,7 @@ def score(
         alike = scored.answers if scored.shown is None else scored.shown
         on_test = metrics[main.name] if alike is scored.answers else estimate(main, truth, alike, groups=groups)
         valid = judge_valid(beside.chosen, main, on_test, (truth, alike, groups), beside.data)
-    # Not measured where labels are not soft, or where no interval can be promised.
+    # Not measured: where labels are not soft, nothing was written, or no interval can be promised.
     values: dict[str, float | None] = dict.fromkeys((*kind.judging.soft, *kind.judging.gates))
     values |= {name: estimate.value for name, estimate in metrics.items()}
     if beside.slices is not None:

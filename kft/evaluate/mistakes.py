@@ -8,8 +8,9 @@ pooled vectors, those of the feature store: what a head on the pretrained backbo
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from kft.data.examples import Examples, Input
 from kft.data.personal import conceal
 from kft.metrics.neighbours import nearest_first, unit_rows
 from kft.records.csv_file import read_table
-from kft.records.mistakes import Mistake, Mistakes, NearExample, Shown
+from kft.records.mistakes import Mistake, Mistakes, NearExample, Passage, Shown
 from kft.records.run_folder import RunFolder
 from kft.split.data_split import DataSplit, labels_of
 
@@ -28,9 +29,15 @@ MOST_CHARACTERS = 2000
 
 Vectorise = Callable[[Sequence[Input]], np.ndarray]
 """Inputs to ``float[n, width]``."""
+Explain = Callable[[Sequence[Input]], Sequence[Sequence[Mapping[str, Any]]]]
+"""Inputs to the windows that decided each answer; see ``kft.tasks.windows.evidence_of``."""
+PASSAGES, PASSAGE_CHARACTERS = 3, 600
+"""Parts of a text that are kept beside a mistake, and characters of each."""
 
 
-def find_mistakes(run: RunFolder, split: DataSplit, vectorise: Vectorise) -> Mistakes:
+def find_mistakes(
+    run: RunFolder, split: DataSplit, vectorise: Vectorise, explain: Explain = lambda inputs: [()] * len(inputs)
+) -> Mistakes:
     """Returns the content of mistakes.json.
 
     Args:
@@ -38,13 +45,14 @@ def find_mistakes(run: RunFolder, split: DataSplit, vectorise: Vectorise) -> Mis
         split: Its data.
         vectorise: Turns inputs into the vectors that neighbours are found by; called once, and not at all where
             nothing is wrong.
-
+        explain: Says what of each text decided; likewise. Default: nothing is known.
     """
     wrong = worst_answers(read_predictions(run))
     place = {str(identifier): at for at, identifier in enumerate(split.test.ids)}
     kept = [row for row in wrong[:MOST] if row["id"] in place]
     found = split.test.take(np.array([place[row["id"]] for row in kept], int))
     near = _neighbours(split.train, found, vectorise) if kept else []
+    told = explain(found.inputs) if kept else []
     written = split.kind.labels.written
     mistakes = [
         Mistake(
@@ -63,8 +71,9 @@ def find_mistakes(run: RunFolder, split: DataSplit, vectorise: Vectorise) -> Mis
                 )
                 for at, similarity in beside
             ),
+            passages=tuple(_passages(given, windows)),
         )
-        for row, given, beside in zip(kept, found.inputs, near, strict=True)
+        for row, given, beside, windows in zip(kept, found.inputs, near, told, strict=True)
     ]
     return Mistakes("test", len(wrong), tuple(mistakes), predictions_hash(run))
 
@@ -113,6 +122,17 @@ def _neighbours(train: Examples, found: Examples, vectorise: Vectorise) -> list[
     alike = vectors[len(train) :] @ vectors[: len(train)].T
     nearest = nearest_first(alike, NEIGHBOURS)
     return [[(int(at), float(alike[row, at])) for at in places] for row, places in enumerate(nearest)]
+
+
+def _passages(given: Input, windows: Sequence[Mapping[str, Any]]) -> Iterator[Passage]:
+    """Yields what decided: of several labels the first window of each, else those that say most."""
+    several = len({each.get("label") for each in windows}) > 1
+    first = {each.get("label"): each for each in reversed(windows)}
+    for each in [*reversed(first.values())][:PASSAGES] if several else windows[:1]:
+        assert isinstance(given, str)  # only one text is read in windows
+        text = conceal(given[each["start"] : each["end"]][:PASSAGE_CHARACTERS])
+        said = f"{each['value']:.4g}" if "value" in each else f"{each['label']} {each['confidence']:.3f}"
+        yield Passage(text, each["start"], each["end"], round(each["weight"], 4), said)
 
 
 def _shown(given: Input) -> Shown:

@@ -53,8 +53,11 @@ def lay_over(model: keras.Model, arrays: Mapping[str, np.ndarray]) -> Forward:
         model: Stays as it is.
         arrays: By the paths of weights; those of other models are ignored.
     """
+    pairs = overlay(model, arrays)
+    return OtherWeights(model, tuple(pairs)) if pairs else model
+
+
+def overlay(model: keras.Model, arrays: Mapping[str, np.ndarray]) -> list[tuple[keras.Variable, keras.Variable]]:
+    """Returns each variable of a model that others take the place of, and what does; see ``lay_over``."""
     taken = [variable for variable in model.weights if variable.path in arrays]
-    if not taken:
-        return model
-    pairs = [(v, keras.Variable(arrays[v.path], dtype=v.dtype, trainable=False, name=v.name)) for v in taken]
-    return OtherWeights(model, tuple(pairs))
+    return [(v, keras.Variable(arrays[v.path], dtype=v.dtype, trainable=False, name=v.name)) for v in taken]

@@ -10,6 +10,7 @@ from kft.errors import ModelError, UsageError
 from kft.model.backbones import Backbone
 from kft.model.graph import call_again, nodes_in_order
 from kft.model.heads import FEWEST, HEADS
+from kft.model.language import LANGUAGE, with_targets
 from kft.model.lora import add_lora
 from kft.model.pooling import POOLINGS
 from kft.model.window_layers import OF_WINDOW, VECTORS, WindowVectors, in_windows
@@ -40,7 +41,8 @@ def build_model(
 
     Args:
         backbone: From ``kft.load_backbone``.
-        head: ``classification``, ``multi-label``, ``regression``, ``tagging`` or ``embedding``.
+        head: ``classification``, ``multi-label``, ``regression``, ``tagging``, ``embedding``; or ``language``, without
+            weights of its own: see ``kft.model.language.with_targets``.
         classes: How wide the last layer is: classes, labels, tags, 1 for a number, or 0 for an embedding as wide as the
             backbone's vectors.
         spec: The recipe's part on the model: dropout before the last layer, pooling, image size; its backbone plays no
@@ -65,6 +67,11 @@ def build_model(
         >>> model.output.shape  # doctest: +SKIP
         (None, 5)
     """
+    if head == LANGUAGE:
+        model = with_targets(backbone)
+        if lora is not None:
+            add_lora(model, lora)
+        return model
     attach, fewest = HEADS.get(head), FEWEST.get(head, 1)
     if classes < fewest:
         problem = "a classifier needs two classes" if fewest == 2 else "a head needs outputs"

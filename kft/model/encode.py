@@ -22,6 +22,7 @@ from kft.tasks.words import mark_words
 if TYPE_CHECKING:
     from kft.data.images import ImageSizing
     from kft.model.backbones import Backbone, TextTokenizer
+    from kft.model.prompts import PromptReader
 
 Tick = Callable[[int], None]
 NO_PROMPTS = PromptsSpec()
@@ -37,6 +38,7 @@ class Encoded:
         offsets: Where each token stands in its text, and whether it begins a word; only for tagging.
         lengths: ``int64[n]``: the tokens of each text before the cut; None for images.
         spans: Where the windows of each text stand in it, in characters: ``int32[windows, 2]`` each; None elsewhere.
+        responses_cut: How many responses of a language model lost their end.
     """
 
     source: Source
@@ -44,6 +46,7 @@ class Encoded:
     offsets: list[np.ndarray] | None = None
     lengths: np.ndarray | None = None
     spans: list[np.ndarray] | None = None
+    responses_cut: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class Reader:
         side: Which of them it reads.
         tail: Whether a text that is cut keeps its end as well.
         windows: How texts are read in windows; None where they are not.
+        writing: How prompts are read where answers are written; an input may then be a pair of prompt and response.
     """
 
     task: Task
@@ -69,6 +73,7 @@ class Reader:
     side: Literal["query", "document"] = "query"
     tail: bool = False
     windows: Windows | None = None
+    writing: PromptReader | None = None
 
     @property
     def reach(self) -> int:
@@ -98,6 +103,10 @@ class Reader:
         assert self.tokenizer is not None
         if self.windows is not None:
             return self._in_windows(inputs, self.tokenizer, self.windows)
+        if self.writing is not None:
+            taken = self.writing.source(inputs)
+            short, cut = (int((each > 0).sum()) for each in (taken.prompts_cut, taken.responses_cut))
+            return Encoded(taken.source, short, lengths=taken.lengths, responses_cut=cut)
         segments = offsets = None
         if self.task.reads.pairs:
             firsts, seconds = [given[0] for given in inputs], [given[1] for given in inputs]
@@ -154,7 +163,12 @@ def make_reader(task: Task, backbone: Backbone, spec: ModelSpec) -> Reader:
                 expected=f"at least {least}",
                 next_step=f"--set model.max_tokens={max(least, 32)}",
             )
-    return Reader(task, backbone.tokenizer, spec.max_tokens, sizing, spec.prompts, tail=tail, windows=windows)
+    reader = Reader(task, backbone.tokenizer, spec.max_tokens, sizing, spec.prompts, tail=tail, windows=windows)
+    if not task.kind.writes or backbone.tokenizer is None:
+        return reader
+    from kft.model.prompts import prompt_reader
+
+    return replace(reader, writing=prompt_reader(backbone.tokenizer, spec))
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,59 @@ import keras
 from keras import ops
 
 from kft.errors import ModelError
+from kft.tasks.responses import TARGETS
 
 if TYPE_CHECKING:
     from kft.model.backbones import Backbone
+
+
+LANGUAGE = "language"
+"""What ``kft.build_model`` calls the head of a language model."""
+
+
+class NextToken(keras.layers.Layer):
+    """How well each asked position predicts the token behind it; logits are made of these positions alone.
+
+    The matrix stays the embedding's own weight, so this layer has none.
+
+    Args:
+        embedding: From ``output_embedding``.
+    """
+
+    def __init__(self, embedding: keras.layers.Layer) -> None:
+        super().__init__(name="head_next_token", dtype="float32")
+        object.__setattr__(self, "embedding", embedding)  # not a part of this layer
+        self.built = True
+
+    def call(self, hidden: Any, targets: Any) -> Any:
+        """Takes ``float[batch, tokens, width]`` and ``int32[batch, tokens]``; gives ``float32[batch, tokens, 3]``.
+
+        The three are those of ``kft.tasks.responses``: LOSS, HIT and ASKED.
+        """
+        import tensorflow as tf
+
+        places = tf.where(targets > 0)
+        right = tf.gather_nd(targets, places) - 1
+        logits = tf.cast(self.embedding(tf.gather_nd(hidden, places), reverse=True), tf.float32)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=right, logits=logits)
+        hits = tf.cast(tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), right), tf.float32)
+        values = tf.stack([losses, hits, tf.ones_like(losses)], axis=-1)
+        return tf.scatter_nd(places, values, tf.cast(tf.concat([tf.shape(targets), [3]], 0), tf.int64))
+
+    def compute_output_shape(self, hidden_shape: tuple, targets_shape: tuple) -> tuple:
+        return (*targets_shape, 3)
+
+
+def with_targets(backbone: Backbone) -> keras.Model:
+    """Returns a decoder's graph with one more input, ``target_ids``, and what ``NextToken`` says of it.
+
+    Raises:
+        ModelError: The backbone is no language model.
+    """
+    require_decoder(backbone)
+    targets = keras.Input((None,), dtype="int32", name=TARGETS)
+    outputs = NextToken(output_embedding(backbone.model))(backbone.features, targets)
+    return keras.Model({**backbone.model.input, TARGETS: targets}, outputs, name="kft_model")
 
 
 def require_decoder(backbone: Backbone) -> None:

@@ -144,6 +144,9 @@ class EvaluateSpec(Spec):
         None, description="of numbers, such as {coverage: 0.9}: half of valid is kept from every choice to calibrate it"
     )
     slice_rows: int = Field(20, ge=2, le=2**53, description="a slice with fewer rows of the test split is not judged")
+    write: bool = Field(
+        True, description="whether answers to test are written out and judged, which takes a while; only for causal-lm"
+    )
     gates: dict[GateName, Gate] = Field(
         default_factory=dict, description='such as {accuracy: ">= 0.85", slices.worst.accuracy: ">= 0.70"}'
     )

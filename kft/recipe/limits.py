@@ -19,7 +19,13 @@ MOST_VALUES = 10_000
 """Keys and values, each counted as often as an alias repeats it."""
 DEEPEST = 40
 COLUMNS = ("columns", "text", "text_pair", "image", "label", "id", "group", "time", "slices", "sensitive", "bins")
-FREE = ("data.label_separator", "evaluate.threshold.label", "evaluate.retain.text", "evaluate.retain.label")
+FREE = (
+    "model.template",
+    "data.label_separator",
+    "evaluate.threshold.label",
+    "evaluate.retain.text",
+    "evaluate.retain.label",
+)
 """With the columns of ``data``: what has to be called as the data call it. Elsewhere stand names and paths."""
 
 

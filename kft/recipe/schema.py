@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from kft.recipe.comparing import CompareSpec
 from kft.recipe.evaluation import AuditSpec, EvaluateSpec, ExportSpec
 from kft.recipe.pairs import PromptsSpec
 from kft.recipe.personal_kinds import PersonalKind
@@ -231,6 +232,23 @@ class ModelSpec(Spec):
         default_factory=PromptsSpec, description="texts before queries and documents; only for text-embedding"
     )
 
+    template: str = Field(
+        "{prompt}\n",
+        max_length=20_000,
+        description="what a language model reads of a prompt: any text around {prompt}; only for causal-lm",
+    )
+    response_tokens: int | None = Field(
+        None,
+        ge=1,
+        le=8192,
+        description="of max_tokens, those kept for the response; a longer one is cut, and said. Default: a half",
+    )
+
+    @property
+    def room(self) -> int:
+        """Tokens of a response that are read or written at most, its end counted."""
+        return self.response_tokens or max(1, self.max_tokens // 2)
+
     @property
     def in_windows(self) -> bool:
         """Whether long texts are read in windows."""
@@ -248,6 +266,14 @@ class ModelSpec(Spec):
         if self.windows.pooling == "attention":
             plain["windows"] = self.windows.model_copy(update={"pooling": "mean"})
         return self.model_copy(update=plain)
+
+    @model_validator(mode="after")
+    def _leaves_room(self) -> ModelSpec:
+        if self.template.count("{prompt}") != 1:
+            raise ValueError("a template with {prompt} in it, once")
+        if self.room >= self.max_tokens:
+            raise ValueError(f"response_tokens below max_tokens, {self.max_tokens}: the rest is the prompt's")
+        return self
 
     @model_validator(mode="after")
     def _windows_fit(self) -> ModelSpec:
@@ -287,3 +313,4 @@ class RecipeSpec(Spec):
     audit: AuditSpec = Field(default_factory=AuditSpec)
     evaluate: EvaluateSpec = Field(default_factory=EvaluateSpec)
     export: ExportSpec = Field(default_factory=ExportSpec)
+    compare: CompareSpec = Field(default_factory=CompareSpec)

@@ -162,6 +162,10 @@ PAIRED = (
 """What a recipe without phases does for pairs of query and document: a map of stored vectors, then all weights."""
 
 
+ADAPTED = (PhaseSpec.model_validate({"name": "lora", "unfreeze": {"lora": {}}, "epochs": 2, "lr": 2e-4}),)
+"""What a recipe without phases does for a language model: adapters, which fit into little memory."""
+
+
 def default_phases(
     *, rows_per_class: float, blocks: int, blends: bool = False, unlabelled: bool = False
 ) -> tuple[PhaseSpec, ...]:

@@ -15,7 +15,7 @@ class ScopeNumbers:
 
     Attributes:
         distance: Mean and standard deviation of the neighbours' distance over the valid split.
-        unsure: The same of the probabilities' doubt; None of answers that are no probabilities of a whole input.
+        unsure: The same of the softmax's doubt; None of answers that are no one class of many.
         limit: What scores higher is flagged.
         keep: The share of in-scope examples that should not be.
         n: Valid examples it was fitted on.

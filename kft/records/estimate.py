@@ -70,6 +70,8 @@ TITLES = {
     "recall_at_1": "recall@1",
     "recall_at_10": "recall@10",
     "mrr": "MRR",
+    "json_valid": "valid JSON",
+    "token_f1": "token F1",
     "ndcg_at_10": "nDCG@10",
 }
 

@@ -20,16 +20,16 @@ MEND = "build the index again: kft index MODEL DOCUMENTS -o DEST"
 
 @dataclass(frozen=True)
 class Embedding:
-    """The artifact or run whose vectors an index holds.
+    """The artifact, run or pretrained backbone whose vectors an index holds.
 
     Attributes:
-        folder: Where it lay when the index was built.
+        folder: Where it lay when the index was built; of a backbone of ``kft models`` its name.
         name: Of the model.
         version: Of its files.
-        digest: sha256 of what its artifact.json says; of a run, of its weights and of how they read.
+        digest: sha256 of what its artifact.json says; of a run or a backbone, of its weights and of how they read.
         width: Of a vector.
         checkpoint: Hash of the weights; what ships of a run has the same.
-        of: What lies in the folder.
+        of: What it is.
     """
 
     folder: str
@@ -38,7 +38,7 @@ class Embedding:
     digest: str
     width: int
     checkpoint: str = absent("")
-    of: Literal["artifact", "run"] = absent("artifact")
+    of: Literal["artifact", "run", "backbone"] = absent("artifact")
 
 
 @dataclass(frozen=True)

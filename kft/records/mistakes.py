@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kft.records.fields import absent
+
 Shown = str | tuple[str, ...]
 """The path of an image, a text or two, shortened and with personal data masked."""
 
@@ -19,6 +21,25 @@ class NearExample:
 
 
 @dataclass(frozen=True)
+class Passage:
+    """A part of a text in windows that decided an answer.
+
+    Attributes:
+        text: Shortened, and with personal data masked.
+        start: Where it stands in the text, in characters.
+        end: Likewise, past its last character.
+        weight: Its share in the document.
+        said: What it would be answered alone: a label and its probability, or a number.
+    """
+
+    text: str
+    start: int
+    end: int
+    weight: float
+    said: str
+
+
+@dataclass(frozen=True)
 class Mistake:
     """A wrong answer.
 
@@ -30,6 +51,7 @@ class Mistake:
         confidence: None for numbers.
         cost: Nothing yet.
         neighbours: The nearest first.
+        passages: Of a text in windows those that decided; none elsewhere.
     """
 
     id: str
@@ -39,6 +61,7 @@ class Mistake:
     confidence: float | None
     cost: float | None
     neighbours: tuple[NearExample, ...]
+    passages: tuple[Passage, ...] = absent(())
 
 
 @dataclass(frozen=True)

@@ -139,7 +139,7 @@ class IntervalRule:
         widest: Answers with a wider interval are withheld; None withholds none.
         edges: Where answers are parted into bins, ascending.
         reaches: Of each bin how far an interval reaches on either side; empty where nothing can be promised.
-        n: Calibration examples, one a group.
+        n: Calibration examples, or groups of them.
         why: Why nothing can be promised; empty where it can.
     """
 

@@ -151,7 +151,7 @@ def _values(record: RunRecord) -> dict[str, Any]:
         "maintained": [_without_paths(each.text, record) for each in maintainable(record)],
         "questions": {each.title: _without_paths(each.answer, record) for each in four_questions(record)},
         "limits": [_without_paths(each, record) for each in _limits(record)],
-        "call": Markup(f"kft.predict({json.dumps(record.run.path.name)}, {record.task.reads.in_python})"),
+        "call": Markup(f"kft.{record.task.verb}({json.dumps(record.run.path.name)}, {record.task.reads.in_python})"),
         "versions": ", ".join(f"{name} {version}" for name, version in receipt.versions.items()),
     }
 

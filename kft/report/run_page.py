@@ -23,7 +23,7 @@ from kft.records.forgetting import ForgettingResult
 from kft.records.history import BLENDED, EpochDone, as_line
 from kft.records.metrics import EvaluateResult
 from kft.records.mistakes import Mistake as WrittenMistake
-from kft.records.mistakes import NearExample
+from kft.records.mistakes import NearExample, Passage
 from kft.report import run_plots
 from kft.report.details import Grid, make_grid
 from kft.report.examples import ShownExample
@@ -56,6 +56,7 @@ class Mistake:
     prediction: str
     confidence: float | None
     neighbours: tuple[Neighbour, ...]
+    passages: tuple[Passage, ...] = ()
 
 
 def render_run(record: RunRecord, *, comparison: Comparison | None = None, missing: str = "") -> str:
@@ -281,6 +282,7 @@ def _mistakes(record: RunRecord) -> list[Mistake]:
             prediction=shorten(each.prediction, 60),
             confidence=each.confidence,
             neighbours=tuple(Neighbour(shown(near, near.label, "train"), near.similarity) for near in each.neighbours),
+            passages=tuple(replace(part, text=_text(part.text), said=shorten(part.said, 60)) for part in each.passages),
         )
         for each in (record.mistakes.mistakes if record.mistakes else ())
     ]

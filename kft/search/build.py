@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from kft.deploy.load import is_artifact
 from kft.errors import DataError, RunError, UsageError
 from kft.records.files import ELSEWHERE, storage_errors, write_file
 from kft.records.index import NAME, AboutIndex, Cutting, Embedding, LeftOut, Weighing, read_index, write_index
@@ -22,7 +21,7 @@ from kft.search.contents import GRAPH, QUERIES, WORDS, Contents, Written, write_
 from kft.search.documents import Documents, read_queries, refuse_unusable
 from kft.search.embedding import Known, Tick, embed
 from kft.search.index import Index, require_same
-from kft.search.models import Embedder
+from kft.search.models import Embedder, kind_of
 from kft.search.passages import cut_documents, plan_cutting
 from kft.search.ranking import USUAL_WORDS, fit
 from kft.search.scores import EXACT, Scorer, write_graph
@@ -274,13 +273,13 @@ def _about(
         documents=len(contents.ids),
         passages=len(contents.passages),
         embedding=Embedding(
-            str(shipped.folder.resolve()),
+            str(shipped.folder.resolve() if shipped.folder.exists() else shipped.folder),
             about.name,
             about.version,
             about.digest,
             contents.vectors.shape[1],
             about.checkpoint,
-            "artifact" if is_artifact(shipped.folder) else "run",
+            kind_of(shipped.folder),
         ),
         cutting=plan.cutting,
         approximate=(contents.folder / GRAPH).is_file(),

@@ -14,7 +14,7 @@ from kft.records.fields import absent
 from kft.records.index import AboutIndex, read_index
 from kft.search.contents import Contents
 from kft.search.duplicates import ALIKE, Duplicates, find_duplicates
-from kft.search.models import Embedder, digest_of, open_model
+from kft.search.models import Embedder, digest_of, is_backbone, open_model
 from kft.search.ranking import Judged, judge
 from kft.search.scores import Found, Scorer, best_documents
 
@@ -159,7 +159,7 @@ def open_index(dest: Path, artifact: Path | None = None) -> Index:
     """
     about = read_index(dest)
     folder = Path(about.embedding.folder) if artifact is None else artifact
-    if artifact is None and not folder.is_dir():
+    if artifact is None and not folder.is_dir() and not is_backbone(folder):
         raise RunError(
             f"{_kind(about)} that made this index is gone",
             where=str(dest),
@@ -173,7 +173,7 @@ def open_index(dest: Path, artifact: Path | None = None) -> Index:
 
 
 def _kind(about: AboutIndex) -> str:
-    return "the run" if about.embedding.of == "run" else "the artifact"
+    return f"the {about.embedding.of}"
 
 
 def require_same(about: AboutIndex, folder: Path, dest: Path) -> None:

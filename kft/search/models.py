@@ -1,4 +1,4 @@
-"""What makes the vectors of an index: an artifact, or a run as training has left it."""
+"""What makes the vectors of an index: an artifact, a run as training has left it, or a pretrained backbone as it is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -21,12 +21,24 @@ from kft.data.clean import clean_text
 from kft.deploy.described import reading_of
 from kft.deploy.load import is_artifact, open_artifact
 from kft.errors import UsageError
+from kft.model.backbones import load_for
+from kft.model.catalog import CATALOG
+from kft.model.encode import make_reader
+from kft.model.files import backbone_files
+from kft.model.sources import fetch_backbone
+from kft.recipe.schema import RecipeSpec
 from kft.records.run_folder import RunFolder, open_run
 from kft.records.shipped import Reading, read_claims
-from kft.tasks.task import Task
+from kft.tasks.recipes import load_recipe
+from kft.tasks.registry import TASKS
+from kft.tasks.task import AnswerSpace, Task
 
 if TYPE_CHECKING:
     import tokenizers
+
+
+MOST_TOKENS = 256
+"""That a backbone reads of a text: a passage has 200 at most."""
 
 
 class AboutEmbedder(Protocol):
@@ -58,7 +70,7 @@ class AboutEmbedder(Protocol):
 
 
 class Embedder(Protocol):
-    """Gives vectors of texts: ``kft.deploy.load.Shipped``, or a ``RunModel``."""
+    """Gives vectors of texts: ``kft.deploy.load.Shipped``, or a ``KerasModel``."""
 
     @property
     def folder(self) -> Path:
@@ -77,7 +89,7 @@ class Embedder(Protocol):
 
 
 @dataclass(frozen=True)
-class AboutRun:
+class AboutModel:
     """As ``AboutEmbedder`` has it."""
 
     name: str
@@ -89,16 +101,16 @@ class AboutRun:
 
 
 @dataclass(frozen=True)
-class RunModel:
-    """A run that gives vectors. Several threads may ask it: one after the other is answered.
+class KerasModel:
+    """A run or a backbone that gives vectors. Several threads may ask it: one after the other is answered.
 
     Attributes:
-        folder: The run's.
+        folder: Where it lies; of a backbone of ``kft models`` its name.
         about: What an index says of it.
     """
 
     folder: Path
-    about: AboutRun
+    about: AboutModel
     _artifact: Artifact = field(repr=False, compare=False)
     _asked: Lock = field(default_factory=Lock, repr=False, compare=False)
 
@@ -122,22 +134,36 @@ class RunModel:
 
 
 def open_model(folder: Path) -> Embedder:
-    """Opens an artifact or a run.
+    """Opens an artifact, a run, or a pretrained backbone, which is a name of ``kft models`` or a folder.
 
     Raises:
-        RunError: It is neither, or is damaged.
+        RunError: It is none of them, or is damaged.
+        ModelError: The backbone cannot be loaded, or reads no texts.
         UsageError: It gives no vectors of texts; or its package is not installed.
     """
+    if is_backbone(folder):
+        return _open_backbone(str(folder))
     return open_artifact(folder) if is_artifact(folder) else _open_run(read_run(open_run(folder)))
+
+
+def kind_of(folder: Path) -> Literal["artifact", "run", "backbone"]:
+    """Returns what makes vectors."""
+    if is_backbone(folder):
+        return "backbone"
+    return "artifact" if is_artifact(folder) or not is_run(folder) else "run"
 
 
 def digest_of(folder: Path) -> tuple[str, str, str]:
     """Returns name, version and digest of what lies in a folder, without loading a model.
 
     Raises:
-        RunError: It is neither an artifact nor a run.
+        RunError: It is neither an artifact nor a run nor a backbone.
     """
-    if is_artifact(folder) or not is_run(folder):
+    kind = kind_of(folder)
+    if kind == "backbone":
+        hashed = backbone_files(fetch_backbone(str(folder))).hash
+        return folder.name, *_digests(f"backbone {hashed}", _spec_of(str(folder)))
+    if kind == "artifact":
         claims = read_claims(folder)
         return claims.name, claims.version, claims.digest
     run = read_run(open_run(folder))
@@ -147,6 +173,13 @@ def digest_of(folder: Path) -> tuple[str, str, str]:
 def is_run(folder: Path) -> bool:
     """Whether a folder is one that ``kft train`` wrote."""
     return RunFolder(folder).recipe.is_file()
+
+
+def is_backbone(folder: Path) -> bool:
+    """Whether it is a pretrained backbone: a name of ``kft models`` that no folder has, or the folder of one."""
+    if not folder.exists():
+        return str(folder) in CATALOG
+    return (folder / "config.json").is_file() and not is_artifact(folder) and not is_run(folder)
 
 
 def require_vectors(task: Task, folder: Path) -> None:
@@ -165,21 +198,43 @@ def require_vectors(task: Task, folder: Path) -> None:
         )
 
 
-def _open_run(run: Run) -> RunModel:
+def _open_run(run: Run) -> KerasModel:
     require_vectors(run.task, run.folder.path)
     version, digest = _hashes(run)
     with strategy.start("auto").scope():
         artifact = load_artifact(run)
     widths = run.recipe.spec.train.pairs.widths
-    about = AboutRun(run.recipe.name, version, digest, artifact.checkpoint, widths, reading_of(artifact))
-    return RunModel(run.folder.path, about, artifact)
+    about = AboutModel(run.recipe.name, version, digest, artifact.checkpoint, widths, reading_of(artifact))
+    return KerasModel(run.folder.path, about, artifact)
+
+
+def _spec_of(backbone: str) -> RecipeSpec:
+    """Returns the recipe of an embedding that has learned nothing."""
+    asked = {"train": "none"}, {"backbone": backbone, "max_tokens": MOST_TOKENS}
+    return load_recipe({"task": "text-embedding", "data": asked[0], "model": asked[1]}).spec
+
+
+def _open_backbone(name: str) -> KerasModel:
+    """Opens a backbone with the head that training begins with, which changes nothing."""
+    spec, task, space = _spec_of(name), TASKS.get("text-embedding"), AnswerSpace(())
+    with strategy.start("auto").scope():
+        from kft.model.build import build_for  # it brings TensorFlow, which strategy has started quietly
+
+        backbone = load_for(spec)
+        model = build_for(spec, task, space, backbone)
+        artifact = Artifact(model, make_reader(task, backbone, spec.model), task.kind, space, spec, backbone)
+    version, digest = _digests(f"backbone {backbone.files.hash}", spec)
+    about = AboutModel(Path(name).name, version, digest, "", (), reading_of(artifact))
+    return KerasModel(Path(name), about, artifact)
 
 
 def _hashes(run: Run) -> tuple[str, str]:
     """Returns version and digest: of the weights, and of what the recipe says of reading and computing."""
-    spec = run.recipe.spec
+    return _digests(f"run {checkpoint_hash(run.folder)}", run.recipe.spec)
+
+
+def _digests(weights: str, spec: RecipeSpec) -> tuple[str, str]:
     said: dict[str, Any] = {"model": spec.model.model_dump(mode="json"), "precision": spec.features.precision}
     said |= {"html": spec.data.html, "redact": list(spec.data.redact), "task": spec.task}
-    checkpoint = checkpoint_hash(run.folder)
-    digest = hashlib.sha256(f"run {checkpoint}\n{json.dumps(said, sort_keys=True)}".encode()).hexdigest()
+    digest = hashlib.sha256(f"{weights}\n{json.dumps(said, sort_keys=True)}".encode()).hexdigest()
     return digest[:12], digest

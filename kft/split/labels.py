@@ -20,6 +20,14 @@ def learned_targets(examples: Examples, kind: AnswerKind, space: AnswerSpace) ->
     return np.asarray(kind.learning.targets(_known(examples), space, None))
 
 
+def read_with_labels(examples: Examples, kind: AnswerKind) -> list[Any]:
+    """Returns what a model reads to learn of examples, or to be judged by their labels: mostly their inputs.
+
+    A language model reads each prompt with its response.
+    """
+    return list(zip(examples.inputs, _known(examples), strict=True)) if kind.writes else examples.inputs
+
+
 def label_shares(examples: Examples, kind: AnswerKind, space: AnswerSpace) -> list[float]:
     """Returns what who reads nothing knows of the labels; see ``Judging.shares``. Of soft labels the mean shares."""
     if examples.shares is not None:

@@ -44,7 +44,15 @@ def answer_others(
     Raises:
         DataError: Documents stand in no table, so that these queries would be ranked among their own alone.
     """
-    found = find_answers({key: examples}, _tables(key, spec, task, base, locate), spec)
+    if spec.documents is None:
+        raise DataError(
+            "other queries are ranked among the documents of data.documents, and the run has none",
+            where=key,
+            received=f"{len(examples):,} rows whose label column holds the documents themselves",
+            expected="a run whose data.documents names a table of all documents",
+            next_step="write the documents into a table (id, text), name it in data.documents, and train again",
+        )
+    found = find_answers({key: examples}, _tables(spec, task, base, locate), spec)
     return found.parts[key], found.corpus
 
 
@@ -52,22 +60,15 @@ def read_documents(spec: DataSpec, task: Task, base: Path, locate: Locate) -> Co
     """Returns the documents of ``data.documents`` alone: no row of any split is read.
 
     Raises:
-        DataError: Documents stand in no table; or one cannot be used.
+        DataError: One cannot be used.
     """
-    corpus, rejected = read_corpus(_tables("a suite", spec, task, base, locate), spec)
+    corpus, rejected = read_corpus(_tables(spec, task, base, locate), spec)
     refuse_rejected(rejected, spec)
     return corpus
 
 
-def _tables(key: str, spec: DataSpec, task: Task, base: Path, locate: Locate) -> tuple[Rows, ...]:
-    if spec.documents is None:
-        raise DataError(
-            "other queries are ranked among the documents of data.documents, and the run has none",
-            where=key,
-            received="a label column that holds the documents themselves",
-            expected="a run whose data.documents names a table of all documents",
-            next_step="write the documents into a table (id, text), name it in data.documents, and train again",
-        )
+def _tables(spec: DataSpec, task: Task, base: Path, locate: Locate) -> tuple[Rows, ...]:
+    assert spec.documents is not None  # where there are none, nobody asks for them
     parts = open_source(spec.documents, base, locate)
     return tuple(read_tables(parts, name_parts(parts), spec, task=task, base=base))
 

@@ -92,7 +92,7 @@ TEXT = InputKind(
     convert=_as_text,
     in_python='"a text"',
     in_shell='"your text"',
-    keys=("data.html", "data.document", "model.long_text"),
+    keys=("data.html", "data.document", "model.long_text", "compare"),
 )
 PAIR = InputKind(
     name="text-pair",
@@ -110,6 +110,14 @@ QUERY = replace(
     in_python='"a query"',
     in_shell='"your query"',
     keys=("data.html",),
+)
+PROMPT = replace(
+    TEXT,
+    name="prompt",
+    usual=(("prompt", "instruction", "question", "input", *TEXT_NAMES),),
+    in_python='"a prompt"',
+    in_shell='"your prompt"',
+    keys=(),
 )
 IMAGE = InputKind(
     name="image",

@@ -6,6 +6,7 @@ ABOUT = {
     "text-pairs": "one class for two texts, such as: same question or not",
     "text-regression": "a number for a text, such as a rating",
     "text-embedding": "a vector for a text, so that queries lie near the documents that answer them",
+    "causal-lm": "a text that answers a prompt, written token by token",
     "token-tagging": "labelled spans within a text, such as names",
     "image-classification": "one class out of many for an image",
     "image-multi-label": "any number of labels for an image",

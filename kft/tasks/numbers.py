@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,17 @@ from kft.records.fields import absent, unwritten
 from kft.tasks.cells import as_text, kind_problem
 from kft.tasks.decimals import as_number, comma_notes, number_problem, require_one_comma
 from kft.tasks.decode import in_units
-from kft.tasks.task import AnswerKind, AnswerSpace, Judging, LabelColumn, Labelling, Learning, Objective, Offsets
+from kft.tasks.task import (
+    OTHERS,
+    AnswerKind,
+    AnswerSpace,
+    Judging,
+    LabelColumn,
+    Labelling,
+    Learning,
+    Objective,
+    Offsets,
+)
 
 STRATA = 10
 
@@ -29,12 +39,14 @@ class NumberPrediction:
         abstain: Whether the model declines to answer: the input looks foreign (``evaluate.out_of_scope``), or the
             interval is too wide (``evaluate.interval``).
         interval: The ends of where the right number lies as often as ``evaluate.interval`` promises; None without.
+        evidence: Of a text in windows those that decided; see ``kft.tasks.windows.number_evidence``.
         why: Why it declines, in words; no part of the documented form.
     """
 
     value: float
     abstain: bool
     interval: tuple[float, float] | None = absent()
+    evidence: tuple[dict[str, Any], ...] = field(default=(), repr=False, metadata={"absent": True})
     why: str = unwritten("")
 
 
@@ -92,8 +104,8 @@ def _prediction(answer: Any, space: AnswerSpace, text: str = "") -> NumberPredic
 
 
 def _given(document: Mapping[str, Any]) -> NumberPrediction:
-    ends = document.get("interval")
-    return NumberPrediction(**{**document, "interval": tuple(ends) if ends else None})
+    ends, told = document.get("interval"), tuple(document.get("evidence", ()))
+    return NumberPrediction(**{**document, "interval": tuple(ends) if ends else None, "evidence": told})
 
 
 NUMBERS = AnswerKind(
@@ -131,4 +143,5 @@ NUMBERS = AnswerKind(
         as_label=lambda prediction: float(prediction.value),
     ),
     keys=("evaluate.suite", "evaluate.out_of_scope", "evaluate.interval"),
+    refuses={"compare": OTHERS},
 )

@@ -2,10 +2,11 @@
 
 from kft.registry import Registry
 from kft.tasks.classes import CLASSES
-from kft.tasks.inputs import IMAGE, PAIR, QUERY, TEXT
+from kft.tasks.inputs import IMAGE, PAIR, PROMPT, QUERY, TEXT
 from kft.tasks.labels import LABELS
 from kft.tasks.names import ABOUT
 from kft.tasks.numbers import NUMBERS
+from kft.tasks.responses import RESPONSES
 from kft.tasks.spans import SPANS
 from kft.tasks.task import Task
 from kft.tasks.vectors import VECTORS
@@ -71,6 +72,7 @@ for _name, _reads, _kind in (
     ("text-pairs", PAIR, CLASSES),
     ("text-regression", TEXT, NUMBERS),
     ("text-embedding", QUERY, VECTORS),
+    ("causal-lm", PROMPT, RESPONSES),
     ("token-tagging", TEXT, SPANS),
     ("image-classification", IMAGE, CLASSES),
     ("image-multi-label", IMAGE, LABELS),

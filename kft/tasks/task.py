@@ -106,7 +106,7 @@ class Labelling:
     """What labels are: what stands in a person's data.
 
     Attributes:
-        form: One name, a tuple of names, a float, a tuple of ``Span``, or a tuple of documents' ids.
+        form: One name, a tuple of names, a float, a tuple of ``Span``, a tuple of documents' ids, or a text.
         parse: (cell, text, the recipe's data part) to the label and an empty reason, or a reason why there is none.
         space: The training split's labels to all that can be answered.
         lack: Why such labels are too few to learn from; empty when they are not.
@@ -122,7 +122,7 @@ class Labelling:
         usual: What the column of labels is called, beside the names that any has.
     """
 
-    form: Literal["class", "set", "number", "spans", "documents"]
+    form: Literal["class", "set", "number", "spans", "documents", "response"]
     parse: Callable[[object, object, DataSpec], tuple[Any, str]]
     space: Callable[[Sequence[Any]], AnswerSpace]
     lack: Callable[[AnswerSpace], str]
@@ -211,6 +211,8 @@ class Judging:
         as_label: A prediction to what it says, as a label of the data; of queries, what they found. None where edge
             cases are not judged.
         confidence: Answers to ``float[n]``: how sure they are, where parts are cut by that.
+        written: Metrics by name of answers that are written out; training does not look at them.
+        of_texts: (truth, answers) to those of them that these have.
     """
 
     metrics: Mapping[str, Metric]
@@ -229,6 +231,8 @@ class Judging:
     of_slices: tuple[str, ...] = ()
     confidence: Callable[[Any], np.ndarray] | None = None
     as_label: Callable[[Any], Any] | None = None
+    written: Mapping[str, Metric] = field(default_factory=dict)
+    of_texts: Callable[[Any, Any], Mapping[str, Metric]] = lambda truth, answers: {}
 
     @property
     def slice_metrics(self) -> dict[str, Metric]:
@@ -237,8 +241,8 @@ class Judging:
 
     @property
     def all_metrics(self) -> dict[str, Metric]:
-        """The metrics, those of soft labels too."""
-        return {**self.metrics, **self.soft}
+        """The metrics, those of soft labels and of what is written too."""
+        return {**self.metrics, **self.soft, **self.written}
 
     def by_loss(self, truth: Any, shares: np.ndarray | None) -> tuple[Metric, Any] | None:
         """Returns the metric that is the loss, and what it compares with; None where answers are no probabilities."""
@@ -298,6 +302,11 @@ class AnswerKind:
         return self.labels.form == "documents"
 
     @property
+    def writes(self) -> bool:
+        """Whether answers are texts, written token by token: what is right then belongs to what a model reads."""
+        return self.labels.form == "response"
+
+    @property
     def numeric(self) -> bool:
         """Whether answers are numbers, so that one is more or less wrong than another."""
         return self.labels.form == "number"
@@ -318,6 +327,11 @@ class Task:
     reads: InputKind
     kind: AnswerKind
     about: str
+
+    @property
+    def verb(self) -> Literal["predict", "generate"]:
+        """The command, and the function, that answers."""
+        return "generate" if self.kind.writes else "predict"
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -16,7 +16,10 @@ from kft.tasks.decode import sigmoid, softmax
 SHOWN = 3
 """Windows that an answer names for each label."""
 FORMS = {"class": softmax, "set": sigmoid}
-"""By the form of the labels: what makes probabilities of a window's outputs. Other answers name no windows."""
+"""By the form of the labels: what makes probabilities of a window's outputs."""
+NUMBER = "number"
+"""The form of labels whose windows say numbers. Answers of other forms name no windows."""
+NAMING = (*FORMS, NUMBER)
 MOST_TOKENS = 16384
 """Tokens that are computed at a time where texts are in windows: as many as 32 texts of 512 have."""
 
@@ -135,3 +138,55 @@ def evidence(found: np.ndarray, spans: np.ndarray, form: str, places: Mapping[st
             given = {"weight": float(weights[window]), "confidence": float(sure[window, place])}
             entries.append({"label": label, "start": start, "end": end, **given})
     return entries
+
+
+def number_evidence(
+    found: np.ndarray, spans: np.ndarray, value: float, units: tuple[float, float]
+) -> list[dict[str, Any]]:
+    """Returns the windows that decided a number: those that draw it most from the mean to where it is.
+
+    Args:
+        found: ``float[most, 2]``: of each window its share in the document, and the number that it would answer alone,
+            standardised.
+        spans: ``int32[windows, 2]``: where each stands in the text.
+        value: What is answered.
+        units: Mean and standard deviation of the training labels.
+
+    Returns:
+        One entry a window: ``start``, ``end`` and ``weight`` as of ``evidence``; ``value``, the number that the window
+        would answer alone.
+
+    Example:
+        >>> windows = np.array([[0.5, 0.1], [0.25, 2.0], [0.25, -1.0], [0.0, 0.0]])
+        >>> found = number_evidence(windows, np.array([[0, 40], [30, 60], [50, 90]]), 4.0, (3.0, 1.0))
+        >>> [(each["start"], each["value"]) for each in found]
+        [(30, 5.0), (0, 3.1), (50, 2.0)]
+    """
+    mean, deviation = units
+    weights, away = found[: len(spans), 0].astype(np.float64), found[: len(spans), 1].astype(np.float64)
+    order = np.argsort(-weights * away * np.sign(value - mean), kind="stable")[:SHOWN].tolist()
+    places = {window: spans[window].tolist() for window in order}
+    return [
+        {"start": start, "end": end, "weight": float(weights[at]), "value": float(away[at] * deviation + mean)}
+        for at, (start, end) in places.items()
+    ]
+
+
+def evidence_of(
+    found: np.ndarray, spans: np.ndarray, form: str, said: Mapping[str, Any], labels: Sequence[str], units: Any
+) -> list[dict[str, Any]]:
+    """Returns the windows that decided an answer, of whatever form.
+
+    Args:
+        found: What each window would answer alone; see ``kft.model.evidence``.
+        spans: ``int32[windows, 2]``: where each stands in the text.
+        form: Of the labels, one of ``NAMING``.
+        said: The answer's fields; of no label, the most probable one is spoken for.
+        labels: All that can be answered.
+        units: Of numbers: mean and standard deviation of the training labels.
+    """
+    if form == NUMBER:
+        return number_evidence(found, spans, said["value"], units)
+    names = said["labels"] if "labels" in said else [said["label"]]
+    names = names or [max(said["probabilities"], key=said["probabilities"].get)]
+    return evidence(found, spans, form, {name: labels.index(name) for name in names})

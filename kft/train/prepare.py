@@ -25,11 +25,12 @@ from kft.model.encode import Encoded, make_reader
 from kft.model.freeze import as_if, what_trains_in
 from kft.recipe.evaluation import ThresholdSpec
 from kft.recipe.schema import RecipeSpec
-from kft.recipe.training import PAIRED, SCRATCH, PhaseSpec, default_phases
+from kft.recipe.training import ADAPTED, PAIRED, SCRATCH, PhaseSpec, default_phases
 from kft.registry import nearest
 from kft.replicas import needs_static_shapes
 from kft.split.data_split import Selection, labels_of
 from kft.split.holdout import set_aside
+from kft.split.labels import read_with_labels
 from kft.split.near import groups_of, join_groups
 from kft.split.together import find_copies
 from kft.tasks.label_names import describe_label, why_no_names
@@ -119,6 +120,8 @@ def _plan_phases(spec: RecipeSpec, split: Selection, backbone: Backbone, model: 
         defaults = default_phases(rows_per_class=rows_per_class, blocks=numbered, blends=blends, unlabelled=own)
         if split.kind.searches:
             defaults = PAIRED
+        if split.kind.writes:
+            defaults = ADAPTED
         if spec.features.in_int8:  # what is computed in int8 stays frozen
             defaults = tuple(phase for phase in defaults if not is_tuned(defaults, phase.name))
     phases = resolve_phases(spec.train, defaults, learning_rate=backbone.learning_rate, solvable=solvable)
@@ -187,7 +190,7 @@ def read_data(spec: RecipeSpec, split: Selection, backbone: Backbone, progress: 
         with progress.task("decoding images, once", len(split.train) + len(split.valid)) as tick:
             train, valid = (reader.read(part.inputs, keep=True, tick=tick) for part in (split.train, split.valid))
     else:
-        train, valid = (reader.read(part.inputs) for part in (split.train, split.valid))
+        train, valid = (reader.read(read_with_labels(part, split.kind)) for part in (split.train, split.valid))
         if needs_static_shapes(tf.distribute.get_strategy()):
             train, valid = _alike(train, valid)
         _show_lengths(train, valid, spec, backbone, progress)
@@ -290,6 +293,11 @@ def _show_lengths(train: Encoded, valid: Encoded, spec: RecipeSpec, backbone: Ba
         counts = np.concatenate([train.source.lengths, valid.source.lengths]) // spec.model.max_tokens
         said = f"{counts.sum():,} windows of {spec.model.max_tokens}, median {int(np.median(counts))} a text"
         at = spec.model.windows.most
+    if cut := train.responses_cut + valid.responses_cut:
+        progress.note(
+            f"warning    {cut:,} of {len(pieces):,} responses cut at {spec.model.room} tokens: the model does not "
+            "learn how they end; --set model.response_tokens=N keeps more"
+        )
     unit = "windows" if spec.model.in_windows else "tokens"
     progress.note(f"tokens     {said}; {train.cut + valid.cut:,} of {len(pieces):,} texts cut at {at} {unit}")
 

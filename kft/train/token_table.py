@@ -20,6 +20,7 @@ import tensorflow as tf
 from kft.feed.batches import Ragged
 from kft.feed.source import Source
 from kft.model.graph import nodes_in_order
+from kft.model.language import NextToken
 from kft.recipe.training import TrainSpec
 from kft.train.optimizer import ADAMW
 
@@ -124,6 +125,8 @@ def _embedding(model: keras.Model) -> Any:
     ]
     moving = {id(variable) for variable in model.trainable_variables}
     if len(readers) != 1 or id(readers[0].embeddings) not in moving:
+        return None
+    if any(isinstance(layer, NextToken) for layer in model.layers):  # it makes logits of every row
         return None
     plain = not readers[0].mask_zero and readers[0].embeddings.dtype == "float32" and not readers[0].lora_enabled
     return readers[0] if plain else None

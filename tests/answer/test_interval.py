@@ -63,11 +63,35 @@ def test_each_bin_keeps_it_and_what_is_left_where_wide_ones_are_withheld():
     assert np.mean(alike) < 0.7  # one reach for all leaves the largest out
 
 
+def grouped(groups, rng):
+    """Right numbers of rows in groups, of many rows where all are near to the answer, which is always 0."""
+    sizes = rng.integers(1, 12, groups)
+    spread = rng.exponential(1, groups) / np.sqrt(sizes)
+    return np.repeat(np.arange(groups), sizes), rng.normal(0, 1, sizes.sum()) * np.repeat(spread, sizes)
+
+
+def test_it_is_kept_for_a_row_of_a_new_group_though_rows_of_a_group_are_alike():
+    rng = np.random.default_rng(4)
+    asked, kept, by_rows = IntervalSpec(coverage=0.9), [], []
+    new, truth = grouped(4000, rng)
+    weight = 1 / np.bincount(new)[new] / 4000  # of a random row of a random group
+    for _ in range(DRAWS):
+        codes, targets = grouped(60, rng)
+        zeros = np.zeros(len(codes))
+        reaches = [fit_interval(asked, zeros, targets, zeros, groups).reaches[0] for groups in (codes, None)]
+        kept.append(weight[np.abs(truth) <= reaches[0]].sum())
+        by_rows.append(weight[np.abs(truth) <= reaches[1]].sum())
+    error = np.std(kept) / np.sqrt(DRAWS)
+    assert 0.9 - 2 * error <= np.mean(kept) <= 0.9 + 1 / 61 + 2 * error
+    assert np.mean(by_rows) < 0.88  # where each row counts alike, large groups decide
+
+
 def test_too_few_promise_nothing_and_say_how_many_it_takes():
     assert [fewest_errors(coverage) for coverage in (0.5, 0.8, 0.9, 0.95, 0.99)] == [1, 4, 9, 19, 99]
     rng = np.random.default_rng(2)
     answers, targets = drawn(18, rng)
-    rule = fit_interval(IntervalSpec(coverage=0.95, widest=1.0), answers, targets, answers, "groups")
+    twice = np.repeat(np.arange(18), 2)
+    rule = fit_interval(IntervalSpec(coverage=0.95, widest=1.0), answers[twice], targets[twice], answers, twice)
     assert rule.reaches == () and not rule.withholds(answers).any()
     assert rule.why == (
         "a coverage of 95 % cannot be promised from 18 groups, half of valid: it takes at least 19, so at least 38 "
@@ -91,7 +115,7 @@ def test_only_what_was_set_aside_decides_and_one_of_each_group_and_nothing_forei
     assert fit_numbers(asked, replace(valid, targets=otherwise), (), seed=0).given.interval == rule
     groups = np.repeat(np.arange(100), 4).astype(str)
     alone = fit_numbers(EvaluateSpec(interval=asked.interval), replace(valid, groups=groups), (), seed=0)
-    assert alone.given.interval.n == 100 and alone.given.scope is None
+    assert alone.given.interval.n == 100 and alone.given.scope is None  # two rows of each group were set aside
     write_fitted(RunFolder(tmp_path), fitted, "hash")
     assert read_fitted(RunFolder(tmp_path), "hash") == fitted != Fitted()
     assert is_fitted("number", EvaluateSpec(interval=asked.interval)) and not is_fitted("number", EvaluateSpec())

@@ -122,6 +122,29 @@ def test_a_run_makes_the_same_index_as_what_it_exports(shipped, folder):
         kft.index(shipped, folder / "documents.csv", folder / "by-run", update=True, quiet=True)
 
 
+def test_a_pretrained_backbone_makes_an_index_without_any_label(tiny_folder, shipped, folder):
+    from kft.features.vectors import pooled_vectors
+    from kft.metrics.neighbours import unit_rows
+    from kft.model.encode import make_reader
+    from kft.recipe.schema import FeaturesSpec, ModelSpec
+    from kft.tasks.registry import TASKS
+
+    table = pd.read_csv(folder / "documents.csv")
+    built = kft.index(tiny_folder, table, folder / "by-backbone", quiet=True)
+    assert built.about.embedding.of == "backbone"
+    backbone = kft.load_backbone(str(tiny_folder))
+    source = make_reader(TASKS.get("text-embedding"), backbone, ModelSpec()).read(list(table["text"])).source
+    frozen = pooled_vectors(backbone, {"all": source}, ModelSpec(), FeaturesSpec())["all"]
+    opened = kft.open_index(folder / "by-backbone")
+    np.testing.assert_allclose(opened.index.contents.vectors, unit_rows(frozen), atol=2e-3)
+    assert opened.search(table["text"][3], k=1).results[0].document == "d3"
+    assert kft.index(tiny_folder, table, folder / "by-backbone", update=True, quiet=True).computed == 0
+    with pytest.raises(RunError, match="the backbone is not the one that made this index"):
+        kft.index(shipped, table, folder / "by-backbone", update=True, quiet=True)
+    with pytest.raises(UsageError, match=r"there is no model minilm-l7; did you mean minilm-l6\?"):
+        kft.index("minilm-l7", table, folder / "by-nobody", quiet=True)
+
+
 @pytest.mark.parametrize("task", ["token-tagging", "text-pairs", "image-classification"])
 def test_a_run_without_vectors_of_a_text_makes_no_index(task, tmp_path):
     from kft.search.models import require_vectors
@@ -152,19 +175,25 @@ def test_queries_have_edge_cases(shipped, folder):
     # What was drafted because it came first comes first still.
     assert rows.kind == "must_pass" and rows.passed == rows.n == drafted.rows
     assert all(check.agreement_metric == "mrr" and check.agreement.low <= 1 for check in others)
+    with pytest.raises(SuiteError, match="no document of the run: 'd999'"):
+        (folder / "wrong.yaml").write_text(
+            'checks: [{name: a, kind: must_pass, cases: [{input: "great", label: d999}]}]'
+        )
+        kft.evaluate_suite(folder / "run", folder / "wrong.yaml", quiet=True)
+
+
+@pytest.mark.slow
+def test_a_recipe_names_its_suite_of_queries(shipped, folder):
+    kft.draft_suite(folder / "run", folder / "named.yaml", quiet=True)
+    result = kft.evaluate_suite(folder / "run", folder / "named.yaml", quiet=True)
     recipe = json.loads((folder / "recipe.yaml").read_text())
-    recipe["evaluate"] = {"suite": str(folder / "checks.yaml"), "gates": {"edge_cases.train rows": ">= 1"}}
+    recipe["evaluate"] = {"suite": str(folder / "named.yaml"), "gates": {"edge_cases.train rows": ">= 1"}}
     for key in ("train", "documents"):
         recipe["data"][key] = str(folder / recipe["data"][key])
     again = kft.train(recipe, run=folder / "with suite", quiet=True).evaluation
     # The same weights, with documents from evaluation: the same answers, and a gate on them.
     assert {check.name: check.passed for check in again.edge_cases.checks} == {c.name: c.passed for c in result.checks}
     assert again.gates["edge_cases.train rows"].passed and again.edge_cases.suite_hash == result.suite_hash
-    with pytest.raises(SuiteError, match="no document of the run: 'd999'"):
-        (folder / "wrong.yaml").write_text(
-            'checks: [{name: a, kind: must_pass, cases: [{input: "great", label: d999}]}]'
-        )
-        kft.evaluate_suite(folder / "run", folder / "wrong.yaml", quiet=True)
 
 
 def test_documents_and_queries_are_checked(shipped, folder):
@@ -185,5 +214,7 @@ def test_a_column_of_documents_needs_no_table_of_them(tmp_path, tiny_folder):
     result = kft.train(values, run=tmp_path / "run", quiet=True)
     assert result.evaluation.metrics["mrr"].value > 0
     (tmp_path / "checks.yaml").write_text("checks: [{name: a, kind: invariance, cases: [great], changes: upper}]")
+    found = kft.evaluate_suite(tmp_path / "run", tmp_path / "checks.yaml", quiet=True)
+    assert found.checks[0].n == 1
     with pytest.raises(DataError, match="other queries are ranked among the documents"):
-        kft.evaluate_suite(tmp_path / "run", tmp_path / "checks.yaml", quiet=True)
+        kft.evaluate(tmp_path / "run", data=tmp_path / "pairs.csv", quiet=True)

@@ -45,7 +45,7 @@ def test_what_is_foreign_is_withheld_wherever_it_is_asked(task, phases, tiny_fol
     assert set(found["answered"]) == {main} and ("right" in found) == (task != "text-regression")
     assert "scope       flags 0." in out and " of the others: " in out
     kept = json.loads((tmp_path / "run/calibration.json").read_text())["scope"]
-    assert (kept["unsure"] is None) == (task in MAIN) and kept["n"] > 25
+    assert kept["unsure"] is None and kept["n"] > 25
     with (tmp_path / "run/predictions.csv").open() as file:
         withheld = [row["abstain"] == "true" for row in csv.DictReader(file)]
     assert np.mean(withheld) == pytest.approx(found["flagged"]["value"])

@@ -69,6 +69,25 @@ def test_personal_data_are_masked_and_few_are_kept(split, tmp_path):
     assert "jane.roe" not in text and "j***@e***.com" in text
 
 
+def test_the_passages_that_decided_are_kept_masked_and_for_each_label_one(split, tmp_path):
+    split.test.inputs[0] = "first part. write to jane.roe@example.com. last part."
+    names = [str(identifier) for identifier in split.test.ids]
+    run = write_predictions(tmp_path, [(names[0], "x", "y", 0.9, "false")])
+    found = [
+        {"label": "y", "start": 12, "end": 43, "weight": 0.25, "confidence": 0.75},
+        {"label": "y", "start": 0, "end": 11, "weight": 0.25, "confidence": 0.5},
+    ]
+    (passage,) = find_mistakes(run, split, vectorise, lambda inputs: [found]).mistakes[0].passages
+    assert (passage.start, passage.end, passage.weight, passage.said) == (12, 43, 0.25, "y 0.750")
+    assert passage.text.startswith("write to j***@e***.com")
+    several = [*found, {"label": "z", "start": 0, "end": 11, "weight": 0.25, "confidence": 0.5}]
+    kept = find_mistakes(run, split, vectorise, lambda inputs: [several]).mistakes[0].passages
+    assert [(each.start, each.said) for each in kept] == [(12, "y 0.750"), (0, "z 0.500")]
+    number = [{"start": 0, "end": 11, "weight": 0.5, "value": 3.25}]
+    assert find_mistakes(run, split, vectorise, lambda inputs: [number]).mistakes[0].passages[0].said == "3.25"
+    assert find_mistakes(run, split, vectorise).mistakes[0].passages == ()
+
+
 def test_nothing_is_computed_where_nothing_is_wrong(split, tmp_path):
     run = write_predictions(tmp_path, [(name, "x", "x", 0.9, "false") for name in split.test.ids])
 

@@ -12,7 +12,7 @@ import yaml
 
 import kft
 from kft.tasks.recipes import load_recipe
-from tests import tiny
+from tests import decoder, tiny
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "recipes"
@@ -87,8 +87,12 @@ def test_it_trains_on_the_rows_that_it_shows(path, tiny_folder, tmp_path):
     if "documents" in data:
         data["documents"] = str(tmp_path / "documents.csv")
         Path(data["documents"]).write_text("\n".join(shown_rows(path, "documents")) + "\n", encoding="utf-8")
-    recipe["model"]["backbone"] = str(tiny_folder)
-    recipe["model"]["max_tokens"] = min(recipe["model"].get("max_tokens", 32), 32)
+    writes = recipe["task"] == "causal-lm"
+    recipe["model"]["backbone"] = str(decoder.write_backbone(tmp_path / "decoder") if writes else tiny_folder)
+    recipe["model"]["max_tokens"] = min(recipe["model"].get("max_tokens", 32), 64 if writes else 32)
+    if writes:
+        recipe["model"]["response_tokens"] = 24
+        recipe["train"]["phases"][0]["epochs"] = 1
     recipe["train"] = {"phases": recipe.get("train", {}).get("phases", [tiny.PROBE])[:1]}
     kft.train(recipe, run=tmp_path / "run", quiet=True)
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["n"] > 5

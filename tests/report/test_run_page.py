@@ -11,6 +11,7 @@ from kft.records.document import write_document
 from kft.records.estimate import Estimate
 from kft.records.findings import Finding
 from kft.records.metrics import ReliabilityBin, RiskPoint
+from kft.records.mistakes import Passage
 from kft.records.run_folder import RunFolder
 from kft.report import run_plots
 from kft.report.html import Thumbnails
@@ -117,7 +118,12 @@ def test_hostile_text_stays_text_and_personal_data_are_masked(tmp_path):
         run,
         edge_cases=runs.suite(input=HOSTILE, changed=secret, received=HOSTILE),
         forgetting=runs.forgetting(HOSTILE),
-        mistakes=runs.mistakes(HOSTILE, target=HOSTILE, input=(HOSTILE, secret)),
+        mistakes=runs.mistakes(
+            HOSTILE,
+            target=HOSTILE,
+            input=(HOSTILE, secret),
+            passages=(Passage(f"{HOSTILE} {secret}", 1200, 1400, 0.25, HOSTILE),),
+        ),
     )
     page = render_run(read_record(run), missing=HOSTILE)
     read = Reader(page)
@@ -128,7 +134,8 @@ def test_hostile_text_stays_text_and_personal_data_are_masked(tmp_path):
         if name in ("src", "href", "xlink:href"):
             assert value.startswith(("#", "data:image/")), (tag, name, value)
     assert not re.search(r"url\((?!#)|@import", page)
-    assert "jane.roe@" not in page and "7946 0958" not in page and page.count("j***@e***.com") == 2
+    assert "jane.roe@" not in page and "7946 0958" not in page and page.count("j***@e***.com") == 3
+    assert any("decided by characters 1,200 to 1,400, 25 % of the text" in text for text in read.texts)
 
 
 def test_many_classes_are_shown_by_the_pairs_most_confused(tmp_path):

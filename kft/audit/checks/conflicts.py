@@ -21,7 +21,8 @@ SHARE_WARNED = 0.01
 def check_conflicts(view: AuditView) -> Iterable[Finding]:
     """Compares the labels of copies: what they name, or numbers that lie more than a standard deviation apart."""
     labels, kind = view.all.labels, view.task.kind
-    if labels is None or kind.searches:  # the same query may be answered by several documents
+    # The same query may be answered by several documents, and the same prompt in other words.
+    if labels is None or kind.searches or kind.writes:
         return
 
     def differ(one: Any, other: Any) -> bool:

@@ -15,7 +15,7 @@ from kft.deploy.runner.answers import NAMERS, name_spans
 from kft.deploy.runner.engines import ENGINES, Engine
 from kft.deploy.runner.reading import Read, RowError, make_text_reader, padded
 from kft.deploy.runner.trace import Row, Stages
-from kft.tasks.windows import MOST_TOKENS, evidence
+from kft.tasks.windows import MOST_TOKENS, evidence_of
 
 EVIDENCE = "windows"
 """The model's output of what each window would answer alone."""
@@ -104,11 +104,9 @@ class Model:
             return name_spans(cut, labels, read.offsets[at], read.decoded[at])
         answer = NAMERS[self.about["answers"]](outputs, labels)
         if read.windowed is not None and EVIDENCE in outputs:
-            names = answer["labels"] if "labels" in answer else [answer["label"]]
-            names = names or [max(answer["probabilities"], key=answer["probabilities"].get)]
-            places = {name: labels.index(name) for name in names}
-            spans = read.windowed[at].spans
-            answer["evidence"] = evidence(outputs[EVIDENCE], spans, self.about["answers"], places)
+            found, spans, form = outputs[EVIDENCE], read.windowed[at].spans, self.about["answers"]
+            units = self.about["receipt"]["mean"], self.about["receipt"]["std"]
+            answer["evidence"] = evidence_of(found, spans, form, answer, labels, units)
         return answer
 
 

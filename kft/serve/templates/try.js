@@ -137,7 +137,8 @@ function windows(text, evidence) {
   const list = make("div");
   list.append(make("p", "Read in windows; these say most for the answer:", "muted"));
   for (const each of evidence) {
-    const said = each.label + " " + percent(each.confidence) + ", weight " + percent(each.weight);
+    const alone = "value" in each ? Number(each.value.toPrecision(4)) + " alone" : each.label + " " + percent(each.confidence);
+    const said = alone + ", weight " + percent(each.weight);
     const place = ", characters " + each.start + " to " + each.end;
     const excerpt = characters.slice(each.start, Math.min(each.end, each.start + EXCERPT)).join("");
     list.append(make("p", said + place, "muted"), make("blockquote", excerpt));

@@ -1,0 +1,257 @@
+"""Writes answers to prompts, token by token, with a key-value cache and one trace for all requests of an artifact.
+
+Shapes are fixed: as many rows, prompts of one length, a cache for prompt and response. keras-hub's ``CausalLM`` runs
+the layers; which token comes next is decided here, in NumPy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kft.errors import UsageError
+from kft.model.prompts import PromptReader
+
+if TYPE_CHECKING:
+    from kft.answer.artifact import Artifact
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How answers are written.
+
+    Attributes:
+        max_tokens: At most; None: as many as responses had room in training.
+        temperature: 0 takes the likeliest token; else logits are divided by it and one is drawn.
+        top_p: Only of the likeliest tokens that have this share together (Holtzman et al., 2020).
+        seed: Of the draws.
+        stop: Texts at which an answer ends; they are not part of it.
+    """
+
+    max_tokens: int | None = None
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, value, fits in (
+            ("max_tokens", self.max_tokens, self.max_tokens is None or self.max_tokens >= 1),
+            ("temperature", self.temperature, 0 <= self.temperature <= 100),
+            ("top_p", self.top_p, 0 < self.top_p <= 1),
+            ("stop", self.stop, all(self.stop)),
+        ):
+            if not fits:
+                limits = {"top_p": "above 0, at most 1", "temperature": "0 to 100", "stop": "texts that are not empty"}
+                raise UsageError(
+                    "an answer cannot be written so", where=name, received=str(value), expected=limits.get(name, ">= 1")
+                )
+
+
+GREEDY = Asking()
+
+
+@dataclass(frozen=True)
+class Written:
+    """An answer.
+
+    Attributes:
+        text: Without what stopped it.
+        finish: ``end``: the model ended it; ``stop``: a stop sequence; ``length``: no room was left.
+        prompt_tokens: What was read.
+        tokens: What was written, the end not counted.
+        cut: Whether the prompt lost its end.
+    """
+
+    text: str
+    finish: str
+    prompt_tokens: int
+    tokens: int
+    cut: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Writer:
+    """Writes with one model; made once, used for every request.
+
+    Attributes:
+        reader: Of prompts.
+        rows: Prompts that are answered at a time.
+    """
+
+    reader: PromptReader
+    rows: int
+    _begin: Any = field(repr=False)
+    _go_on: Any = field(repr=False)
+
+    def write(self, prompts: Sequence[str], asking: Asking = GREEDY, tick: Any = None) -> list[Written]:
+        """Returns one answer a prompt, in their order; those of like length are written together."""
+        found: list[Written | None] = [None] * len(prompts)
+        ids, cut = self.reader.prompts(prompts)
+        order = np.argsort([len(each) for each in ids], kind="stable")
+        for start in range(0, len(order), self.rows):
+            places = order[start : start + self.rows]
+            states = [_State(ids[place], bool(cut[place] > 0), asking, self.reader, int(place)) for place in places]
+            for _ in self._steps(states, asking):
+                pass
+            for place, state in zip(places, states, strict=True):
+                found[place] = state.written()
+            if tick:
+                tick(len(places))
+        return [each for each in found if each is not None]
+
+    def stream(self, prompt: str, asking: Asking = GREEDY) -> Iterator[str | Written]:
+        """Yields the pieces of an answer as they are written, and then the answer."""
+        (ids,), (cut,) = self.reader.prompts([prompt])
+        state, shown = _State(ids, bool(cut > 0), asking, self.reader, 0), ""
+        for _ in self._steps([state], asking):
+            whole = state.safe()
+            if whole.startswith(shown) and len(whole) > len(shown):
+                yield whole[len(shown) :]
+                shown = whole
+        found = state.written()
+        if found.text.startswith(shown) and found.text != shown:
+            yield found.text[len(shown) :]
+        yield found
+
+    def _steps(self, states: Sequence[_State], asking: Asking) -> Iterator[None]:
+        """Takes all rows one token further at a time; a row whose prompt is longer reads its own until it ends."""
+        length = self.reader.prompt_tokens + self.reader.response_tokens
+        tokens = np.zeros((self.rows, length), np.int32)
+        for row in range(self.rows):
+            prompt = states[min(row, len(states) - 1)].prompt
+            tokens[row, : len(prompt)] = prompt
+        at = min(len(state.prompt) for state in states)
+        logits, cache = self._begin(tokens, np.int32(at - 1))
+        while True:
+            chosen = np.asarray(logits)
+            for row, state in enumerate(states):
+                if at < len(state.prompt):
+                    continue
+                if not state.finish:
+                    tokens[row, min(at, length - 1)] = state.take(chosen[row])
+            yield
+            if all(state.finish for state in states):
+                return
+            logits, cache = self._go_on(tokens[:, at : at + 1], cache, np.int32(at))
+            at += 1
+
+
+class _State:
+    """What one answer has come to."""
+
+    def __init__(self, prompt: np.ndarray, cut: bool, asking: Asking, reader: PromptReader, number: int) -> None:
+        self.prompt, self.cut, self.asking, self.reader = prompt, cut, asking, reader
+        self.room = min(asking.max_tokens or reader.response_tokens, reader.response_tokens)
+        self.ids: list[int] = []
+        self.finish = ""
+        self.text = ""
+        self.draw = np.random.default_rng([asking.seed, number])
+
+    def take(self, logits: np.ndarray) -> int:
+        """Chooses the next token, and says whether the answer is over."""
+        token = choose(logits, self.asking, self.draw)
+        if token == self.reader.end:
+            self.finish = "end"
+            return token
+        self.ids.append(token)
+        self.text = self.reader.text(self.ids)
+        places = [place for place in (self.text.find(each) for each in self.asking.stop) if place >= 0]
+        if places:
+            self.text, self.finish = self.text[: min(places)], "stop"
+        elif len(self.ids) >= self.room:
+            self.finish = "length"
+        return token
+
+    def safe(self) -> str:
+        """The part of the text that later tokens cannot take back: half a character, or the beginning of a stop."""
+        if self.finish:
+            return self.text
+        text = self.text.rstrip("\ufffd")
+        for stop in self.asking.stop:
+            for size in range(min(len(stop) - 1, len(text)), 0, -1):
+                if text.endswith(stop[:size]):
+                    text = text[:-size]
+                    break
+        return text
+
+    def written(self) -> Written:
+        return Written(self.text, self.finish, len(self.prompt), len(self.ids), self.cut)
+
+
+def choose(logits: np.ndarray, asking: Asking, draw: np.random.Generator) -> int:
+    """Returns the next token.
+
+    Args:
+        logits: ``float[vocabulary]``.
+        asking: How it is chosen.
+        draw: Where chance plays a part.
+
+    Example:
+        >>> logits = np.log([0.5, 0.3, 0.2])
+        >>> choose(logits, Asking(), np.random.default_rng(0))
+        0
+        >>> sorted({choose(logits, Asking(temperature=1, top_p=0.6), np.random.default_rng(n)) for n in range(20)})
+        [0, 1]
+    """
+    if asking.temperature == 0:
+        return int(np.argmax(logits))
+    scaled = logits.astype(np.float64) / asking.temperature
+    order = np.argsort(-scaled, kind="stable")
+    chances = np.exp(scaled[order] - scaled[order[0]])
+    chances /= chances.sum()
+    kept = int((np.cumsum(chances) - chances < asking.top_p).sum())
+    chances = chances[:kept] / chances[:kept].sum()
+    return int(order[draw.choice(kept, p=chances)])
+
+
+def make_writer(artifact: Artifact, rows: int = 1) -> Writer:
+    """Traces a language model for so many prompts at a time; of one prompt, use one row.
+
+    Args:
+        artifact: Of a run of causal-lm.
+        rows: Prompts that are answered at a time.
+    """
+    import keras
+    import tensorflow as tf
+
+    from kft.features.overlay import overlay
+    from kft.model.language import causal_lm, next_token_logits
+
+    reader = artifact.reader.writing
+    assert reader is not None and artifact.backbone is not None
+    model, others = causal_lm(artifact.backbone.model), overlay(artifact.backbone.model, artifact.weights)
+    length = reader.prompt_tokens + reader.response_tokens
+    ids = tf.TensorSpec((rows, length), tf.int32)
+
+    def begin(tokens: Any, last: Any) -> Any:
+        with keras.StatelessScope(state_mapping=others):
+            hidden, cache = model._build_cache(*_seed(model, tokens))
+            return next_token_logits(model.backbone, hidden, tf.fill((rows, 1), last))[:, 0], cache
+
+    def go_on(token: Any, cache: Any, place: Any) -> Any:
+        with keras.StatelessScope(state_mapping=others):
+            logits, _, cache = model.call_with_cache(token, cache, place)
+        return tf.cast(logits[:, 0], tf.float32), cache
+
+    place = tf.TensorSpec((), tf.int32)
+    first = tf.function(begin, input_signature=(ids, place), autograph=False)
+    cache = tf.nest.map_structure(
+        lambda each: tf.TensorSpec(each.shape, each.dtype), first.get_concrete_function().structured_outputs[1]
+    )
+    token = tf.TensorSpec((rows, 1), tf.int32)
+    following = tf.function(go_on, input_signature=(token, cache, place), autograph=False)
+    return Writer(reader, rows, first, following)
+
+
+def _seed(model: Any, tokens: Any) -> tuple[Any, ...]:
+    """Returns what a family's ``_build_cache`` takes: the tokens, and of Gemma 3 a mask beside what images need."""
+    import inspect
+
+    import tensorflow as tf
+
+    names = list(inspect.signature(model._build_cache).parameters)
+    return tuple({"token_ids": tokens, "padding_mask": tf.ones_like(tokens)}.get(name) for name in names)

@@ -1,0 +1,98 @@
+"""`kft generate`: what a run of causal-lm writes to a prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kft import strategy
+from kft.answer.load import load_artifact, read_run
+from kft.answer.write import GREEDY, Asking, Writer, Written, make_writer
+from kft.data.inputs import as_inputs
+from kft.errors import UsageError
+from kft.recipe.schema import DataSpec
+from kft.records.run_folder import open_run
+from kft.tasks.task import Task
+
+
+@dataclass(frozen=True, eq=False)
+class Generator:
+    """A run that is loaded and traced: it writes at once, as often as it is asked.
+
+    Attributes:
+        writer: Of one prompt at a time.
+        task: What it was tuned to.
+        spec: The data part of its recipe: prompts are cleaned as those that it learned from.
+    """
+
+    writer: Writer
+    task: Task
+    spec: DataSpec
+
+    def write(self, prompts: str | Sequence[str], asking: Asking = GREEDY) -> list[Written]:
+        """Returns one answer a prompt, in their order.
+
+        Raises:
+            DataError: A prompt is empty.
+        """
+        return self.writer.write([str(each) for each in as_inputs(prompts, self.task, self.spec)], asking)
+
+    def stream(self, prompt: str, asking: Asking = GREEDY) -> Iterator[str | Written]:
+        """Yields the pieces of an answer as they are written, and then the answer."""
+        (cleaned,) = as_inputs(prompt, self.task, self.spec)
+        yield from self.writer.stream(str(cleaned), asking)
+
+
+def load_generator(run: str | Path) -> Generator:
+    """Loads a run's best checkpoint to write many answers; nothing is traced again between them.
+
+    Raises:
+        RunError: The folder is no run.
+        UsageError: The run is of a task that writes no texts.
+        ModelError: The backbone on disk is not the one the run was trained from.
+    """
+    known = read_run(open_run(Path(run)))
+    if not known.task.kind.writes:
+        raise UsageError(
+            "this run writes no texts",
+            where=str(run),
+            received=known.task.name,
+            expected="a run of causal-lm",
+            next_step=f"kft predict {run} {known.task.reads.in_shell}",
+        )
+    with strategy.start("one").scope():
+        return Generator(make_writer(load_artifact(known)), known.task, known.recipe.spec.data)
+
+
+def generate(
+    run: str | Path,
+    prompts: str | Sequence[str],
+    *,
+    max_tokens: int | None = None,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+    seed: int = 0,
+    stop: Sequence[str] = (),
+) -> list[Written]:
+    """Writes answers with a run's best checkpoint, loaded for this once; ``load_generator`` keeps it.
+
+    Args:
+        run: The run folder.
+        prompts: One prompt, or several.
+        max_tokens: Of an answer, at most; default and limit: what responses had room for in training.
+        temperature: 0 takes the likeliest token each time; else one is drawn, by logits divided by it.
+        top_p: Only of the likeliest tokens that have this share together.
+        seed: Of the draws: the same prompt in the same place gets the same answer.
+        stop: Texts at which an answer ends; they are not part of it.
+
+    Raises:
+        KftError: One of its kinds, for a run, a prompt or a setting that does not fit.
+
+    Example:
+        >>> import kft
+        >>> kft.generate("runs/extraction-1", "open() fails with EACCES.")[0].text  # doctest: +SKIP
+        '{"function": ["open"], "constant": ["EACCES"]}'
+    """
+    asking = Asking(max_tokens, temperature, top_p, seed, tuple(stop))
+    return load_generator(run).write(prompts, asking)

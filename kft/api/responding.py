@@ -1,0 +1,75 @@
+"""Scores a run that writes: how likely the right responses are, and what it writes to the same prompts."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kft.answer.artifact import Artifact
+from kft.answer.load import Answering, pretrained_backbone, with_weights
+from kft.answer.write import make_writer
+from kft.api.ranking import Asked
+from kft.data.examples import Examples
+from kft.evaluate.evaluate import Scored
+from kft.recipe.training import ADAPTED
+from kft.split.labels import read_with_labels
+from kft.tasks.cells import as_objects
+from kft.tasks.registry import TASKS
+
+if TYPE_CHECKING:
+    from kft.train.progress import Progress
+
+ROWS = 32
+"""Prompts that are answered at a time."""
+
+
+def respond(answering: Answering, asked: Asked, progress: Progress) -> Scored:
+    """Judges the right responses, and writes answers where the recipe wants them; the untuned model does the same."""
+    best, examples = answering.best, asked.examples
+    assert examples.labels is not None
+    untuned = _untuned(answering)
+    return Scored(
+        kind=best.kind,
+        space=best.space,
+        ids=list(examples.ids),
+        truth=best.kind.judging.truth(list(examples.labels), best.space),
+        answers=_answers(best, examples, progress, ""),
+        groups=examples.groups,
+        inputs=examples.inputs,
+        columns=examples.columns,
+        rivals={best.kind.judging.baseline_name: _answers(untuned, examples, progress, ", untuned")},
+    )
+
+
+def _untuned(answering: Answering) -> Artifact:
+    """Returns the model before tuning: without what adapters add, where nothing else has moved."""
+    from kft.model.build import build_for
+    from kft.model.lora import B
+
+    best, spec = answering.best, answering.spec
+    if all(phase.unfreeze.lora is not None for phase in spec.train.phases or ADAPTED):
+        last = {each.path: np.zeros(each.shape, "float32") for each in best.graph.weights if each.name == B}
+        return with_weights(best, last)
+    backbone = pretrained_backbone(answering)
+    graph = build_for(spec, TASKS.get(spec.task), best.space, backbone)
+    return replace(best, graph=graph, backbone=backbone, weights={}, checkpoint="", _traced={})
+
+
+def _answers(artifact: Artifact, examples: Examples, progress: Progress, whose: str) -> np.ndarray:
+    answers = artifact.answers(read_with_labels(examples, artifact.kind))
+    if not artifact.spec.evaluate.write:
+        return np.asarray(answers)
+    started = time.perf_counter()
+    writer = make_writer(artifact, min(ROWS, len(examples)))
+    with progress.task(f"writing answers{whose}", len(examples)) as tick:
+        said = writer.write(examples.inputs, tick=tick)
+    tokens, unfinished = sum(each.tokens for each in said), sum(each.finish == "length" for each in said)
+    progress.note(
+        f"written    {len(said):,} answers{whose}, {tokens:,} tokens in {time.perf_counter() - started:.0f} s; "
+        f"{unfinished:,} without an end in {writer.reader.response_tokens} tokens, {sum(each.cut for each in said):,} "
+        "prompts cut"
+    )
+    return as_objects([replace(each, text=one.text) for each, one in zip(answers, said, strict=True)])

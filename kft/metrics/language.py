@@ -1,0 +1,152 @@
+"""Metrics of written answers: how likely the right text was, token by token, and how near what was written came to it.
+
+Targets are texts, ``object[n]``; answers are ``Spoken``, one an example. Intervals are by example: the tokens of one
+response hang together.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from kft.errors import UsageError
+from kft.metrics.metric import Form, Metric, mean, share
+
+
+@dataclass(frozen=True, eq=False)
+class Spoken:
+    """What a language model makes of one example.
+
+    Attributes:
+        losses: ``float[tokens]``: of each token of the right response, in nats, given all before it.
+        hits: ``float[tokens]``: 1 where it was the likeliest.
+        text: What the model wrote by itself; None where it was not asked to.
+    """
+
+    losses: np.ndarray
+    hits: np.ndarray
+    text: str | None = None
+
+
+Texts = Sequence[str]
+Answers = Sequence[Spoken]
+
+
+def _check(targets: Texts, answers: Answers) -> None:
+    if len(targets) != len(answers) or not len(targets) or any(not len(each.losses) for each in answers):
+        raise UsageError(
+            "responses and answers do not fit",
+            received=f"{len(targets)} responses, {len(answers)} answers",
+            expected="one answer a response, each with a loss for every token, and at least one",
+        )
+
+
+def _unseen(targets: Texts, answers: Answers, better: bool, rng: np.random.Generator) -> tuple[Any, Any]:
+    """The likeliest response and the right text; or the least likely one, and nothing written."""
+    order = np.argsort([each.losses.mean() for each in answers], kind="stable")
+    row = int(order[0 if better else -1])
+    text = None if answers[row].text is None else (targets[row] if better else "")
+    return [targets[row]], [replace(answers[row], text=text)]
+
+
+def _right(targets: Texts, answers: Answers) -> np.ndarray:
+    both = zip(targets, answers, strict=True)
+    return np.array([bool(said.hits.all()) if said.text is None else said.text == text for text, said in both])
+
+
+TEXTS = Form(_check, _unseen, _right)
+
+
+def _losses(targets: Texts, answers: Answers) -> np.ndarray:
+    return np.array([(each.losses.sum(dtype=np.float64), len(each.losses)) for each in answers])
+
+
+def _hits(targets: Texts, answers: Answers) -> np.ndarray:
+    return np.array([(each.hits.sum(dtype=np.float64), len(each.hits)) for each in answers])
+
+
+def _of_texts(score: Callable[[str, str], tuple[float, float]]) -> Callable[[Texts, Answers], np.ndarray]:
+    def statistics(targets: Texts, answers: Answers) -> np.ndarray:
+        return np.array([score(text, said.text or "") for text, said in zip(targets, answers, strict=True)], float)
+
+    return statistics
+
+
+def token_f1(truth: str, said: str) -> float:
+    """Returns the F1 of two texts' words, in small letters and without punctuation, as SQuAD has it.
+
+    Example:
+        >>> round(token_f1("The red house", "a red, red house!"), 3)
+        0.571
+    """
+    right, given = (Counter(re.findall(r"\w+", text.lower())) for text in (truth, said))
+    if not right or not given:
+        return float(right == given)
+    both = (right & given).total()
+    return 2 * both / (right.total() + given.total())
+
+
+def as_fields(text: str) -> dict[str, Any] | None:
+    """Returns the fields of a text that is one JSON object; None where it is none.
+
+    Example:
+        >>> as_fields('{"section": "net"}'), as_fields("net"), as_fields("[1]")
+        ({'section': 'net'}, None, None)
+    """
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _fields_right(truth: str, said: str) -> tuple[float, float]:
+    right, given = as_fields(truth) or {}, as_fields(said) or {}
+    return sum(key in given and given[key] == value for key, value in right.items()), len(right)
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("token_log_loss", False, _losses, mean, TEXTS),
+        Metric("perplexity", False, _losses, lambda sums: np.exp(mean(sums)), TEXTS),
+        Metric("token_accuracy", True, _hits, share, TEXTS),
+    )
+}
+"""Of the right response: what training looks at."""
+WRITTEN: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("exact_match", True, _of_texts(lambda truth, said: (truth.strip() == said.strip(), 1)), share, TEXTS),
+        Metric("token_f1", True, _of_texts(lambda truth, said: (token_f1(truth, said), 1)), mean, TEXTS),
+    )
+}
+"""Of what was written."""
+OF_JSON: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("json_valid", True, _of_texts(lambda truth, said: (as_fields(said) is not None, 1)), share, TEXTS),
+        Metric("field_accuracy", True, _of_texts(_fields_right), share, TEXTS),
+    )
+}
+"""Likewise, where every right response is a JSON object: an object at all; its fields, each of them right or not."""
+
+
+def of_texts(truth: Texts, answers: Answers) -> dict[str, Metric]:
+    """Returns the metrics of what was written; none where nothing was.
+
+    Example:
+        >>> said = Spoken(np.ones(1), np.ones(1), '{"a": 2, "b": 3}')
+        >>> found = of_texts(['{"a": 1, "b": 3}'], [said])
+        >>> [(name, metric.value(['{"a": 1, "b": 3}'], [said])) for name, metric in found.items()][2:]
+        [('json_valid', 1.0), ('field_accuracy', 0.5)]
+    """
+    if any(each.text is None for each in answers):
+        return {}
+    return WRITTEN | (OF_JSON if all(as_fields(text) for text in truth) else {})

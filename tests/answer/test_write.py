@@ -1,0 +1,113 @@
+"""What a tuned decoder writes: the same with the cache as without, alone as among others, saved as loaded."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import kft
+from kft.answer.load import load_artifact, read_run
+from kft.answer.write import Asking, make_writer
+from kft.api.generating import load_generator
+from kft.errors import UsageError
+from kft.model.language import next_token_logits
+from kft.records.run_folder import open_run
+from tests import decoder, tiny
+
+PROMPTS = ["red old new 3", "x", "green big blue and some more words"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("written")
+    recipe = decoder.recipe(folder, decoder.write_backbone(folder / "backbone"))
+    return kft.train(recipe, run=folder / "run", quiet=True).run
+
+
+@pytest.fixture(scope="module")
+def artifact(run):
+    return load_artifact(read_run(open_run(run)))
+
+
+@pytest.fixture(scope="module")
+def writer(artifact):
+    return make_writer(artifact, rows=2)
+
+
+def without_cache(artifact, prompt, tokens):
+    """Reads all there is anew for each token."""
+    reader = artifact.reader.writing
+    (ids,), _ = reader.prompts([prompt])
+    said = []
+    for _ in range(tokens):
+        row = np.concatenate([ids, said]).astype(np.int32)[None]
+        hidden = artifact.backbone.model({"token_ids": row, "padding_mask": np.ones_like(row)}, training=False)
+        said.append(int(np.asarray(next_token_logits(artifact.backbone.model, hidden[:, -1:])).argmax()))
+        if said[-1] == reader.end:
+            return reader.text(said[:-1])
+    return reader.text(said)
+
+
+def test_a_text_is_that_of_reading_everything_anew_alone_and_among_others(artifact, writer):
+    found = writer.write(PROMPTS, Asking(max_tokens=10))
+    assert [each.text for each in found] == [without_cache(artifact, prompt, 10) for prompt in PROMPTS]
+    assert [each.text for each in make_writer(artifact).write(PROMPTS, Asking(max_tokens=10))] == [
+        each.text for each in found
+    ]
+    assert [(each.prompt_tokens, each.cut) for each in found] == [(14, False), (2, False), (32, True)]
+
+
+def test_nothing_is_traced_again_for_another_request(writer):
+    writer.write(["x"])
+    before = [each.experimental_get_tracing_count() for each in (writer._begin, writer._go_on)]
+    writer.write(PROMPTS, Asking(max_tokens=3, temperature=1.0))
+    assert [each.experimental_get_tracing_count() for each in (writer._begin, writer._go_on)] == before == [1, 1]
+
+
+def test_what_was_evaluated_is_what_the_loaded_run_writes(run, writer):
+    kept = pd.read_csv(run / "predictions.csv", keep_default_na=False)
+    rows = [json.loads(line) for line in (run.parent / "rows.jsonl").read_text().splitlines()]
+    asked = [rows[int(name.rpartition(":")[2]) - 1]["prompt"] for name in kept["id"]]
+    assert len(asked) == 8
+    said = [each.text for each in writer.write(asked)]
+    assert [text.strip("\r\n") for text in said] == [str(text).strip("\r\n") for text in kept["prediction"]]
+
+
+def test_draws_follow_the_seed_and_stops_are_no_part_of_a_text(writer):
+    first, again, other = (
+        writer.write(["red"], Asking(max_tokens=12, temperature=1.5, seed=seed))[0] for seed in (1, 1, 2)
+    )
+    assert first == again and first.text != other.text
+    whole = writer.write(["red"], Asking(max_tokens=12))[0]
+    stop = whole.text[2:4]
+    found = writer.write(["red"], Asking(max_tokens=12, stop=(stop,)))[0]
+    assert (found.text, found.finish) == (whole.text[: whole.text.index(stop)], "stop")
+    assert writer.write(["red"], Asking(max_tokens=3))[0].finish == "length"
+
+
+def test_a_stream_comes_to_the_same_text(run, writer):
+    *pieces, last = load_generator(run).stream("red old", Asking(max_tokens=12, stop=("zzz",)))
+    assert "".join(pieces) == last.text == writer.write(["red old"], Asking(max_tokens=12))[0].text
+
+
+@pytest.mark.parametrize(
+    ("given", "text"), [({"top_p": 0.0}, "above 0"), ({"temperature": -1}, "0 to 100"), ({"max_tokens": 0}, ">= 1")]
+)
+def test_what_cannot_be_asked_is_refused(given, text):
+    with pytest.raises(UsageError, match="cannot be written so") as caught:
+        Asking(**given)
+    assert text in str(caught.value)
+
+
+def test_other_runs_and_other_commands_are_refused_by_name(run, tmp_path, tiny_folder):
+    with pytest.raises(UsageError, match="kft predict does nothing for causal-lm") as caught:
+        kft.predict(run, "red")
+    assert 'kft generate RUN "your prompt"' in str(caught.value)
+    recipe = run.parent / "recipe.yaml"
+    for command in (lambda: kft.compare(recipe), lambda: kft.export(run, tmp_path / "shipped", quiet=True)):
+        with pytest.raises(UsageError, match="does nothing for causal-lm"):
+            command()
+    other = kft.train(tiny.recipe(tmp_path, tiny_folder, rows=40, phases=[tiny.PROBE]), run=tmp_path / "o", quiet=True)
+    with pytest.raises(UsageError, match="this run writes no texts"):
+        kft.generate(other.run, "red")
