@@ -42,7 +42,7 @@ recipe = {
 # | --- | --- |
 # | `majority` | always gives the most frequent answer: the floor |
 # | `linear` | counts words, without any pretrained model |
-# | `prompting` | compares the text with the names of the labels; needs no training at all |
+# | `names` | compares the text with the names of the labels; needs no training at all |
 # | `retrieval` | looks up the most similar labelled examples |
 # | `probe` | trains a last layer on the pretrained model |
 # | `lora`, `top`, `full` | adjust the pretrained model itself, a little or altogether |
@@ -52,7 +52,7 @@ recipe = {
 # minutes without a GPU.
 
 # %%
-cheap = ["majority", "linear", "prompting", "retrieval", "probe"]
+cheap = ["majority", "linear", "names", "retrieval", "probe"]
 compared = kft.compare(recipe, data=reviews, approaches=cheap)
 compared
 

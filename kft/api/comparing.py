@@ -13,6 +13,7 @@ from kft.api.reading import load, progress_for, say_unheeded, show_data
 from kft.compare.approaches import APPROACHES
 from kft.compare.compare import BUDGET_MINUTES, Asked, run_approaches, without_frills
 from kft.compare.halving import require_trained
+from kft.compare.language_model import asked_identity, wanted_language_model
 from kft.compare.saved import Saved, drop_saved, read_saved
 from kft.compare.setting import Setting, refuse_soft_loss
 from kft.compare.table import as_markdown, header, rows_of, say_more_labels
@@ -94,9 +95,9 @@ def compare(
     Args:
         recipe: From ``load_recipe``, or what that takes.
         data: As for ``train``.
-        approaches: Names out of ``majority linear prompting retrieval probe blend lora top full scratch``; default: all
-            but those that are hopeless by rule, see ``run_approaches``. Of text-embedding: out of ``bm25 frozen hybrid
-            head lora top full``, and the last four with ``+words``.
+        approaches: Names out of ``majority linear names retrieval probe blend prompting lora top full scratch``;
+            default: all but those that are hopeless by rule, see ``run_approaches``. Of text-embedding: out of ``bm25
+            frozen hybrid head lora top full``, and the last four with ``+words``.
         run: A new folder; default ``runs/<recipe name>-compare-<n>``.
         overrides: As for ``train``.
         devices: As for ``train``, but for several workers.
@@ -150,11 +151,19 @@ def compare(
         say_unheeded(progress, loaded, "kft compare learns from")
         if loaded.spec.train.phases:
             progress.note("phases     those of the recipe play no part: each approach has its own")
-        setting = Setting(without_frills(loaded.spec), split.without_test(), progress)
+        setting = Setting(without_frills(loaded.spec), split.without_test(), progress, len(split.test))
         backbone = setting.backbone  # now, so that weights which cannot be had are told before anything is spent
         progress.note(f"backbone   {backbone.name}, {backbone.model.count_params():,} parameters")
         setting.retain  # noqa: B018 - likewise, for one that cannot be used
-        identity = {**run_identity(loaded, split, backbone.files.hash), "versions": runtime.versions(), **JUDGED_BY}
+        asked_model = wanted_language_model(setting, approaches)  # likewise
+        if asked_model is not None:
+            progress.note(f"language   {asked_model.name}, which approach prompting asks")
+        identity = {
+            **run_identity(loaded, split, backbone.files.hash),
+            "versions": runtime.versions(),
+            **JUDGED_BY,
+            **asked_identity(setting, asked_model),
+        }
         place, done = _Place(loaded, split, backbone, folder), {}
         if resume:
             place.found = folder or latest_run(f"{loaded.name}-compare") or RUNS / f"{loaded.name}-compare-1"

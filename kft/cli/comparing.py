@@ -12,6 +12,7 @@ from rich.text import Text
 
 from kft.characters import visible
 from kft.cli.common import console, devices_option, load_named, output_options, print_json, terms_option
+from kft.errors import UsageError
 
 if TYPE_CHECKING:
     from kft.api.comparing import CompareResult
@@ -23,7 +24,8 @@ WIDTHS = (10, None, 14, 16, 14, 9, 14)
 NEXT = {
     "majority": "kft check {recipe}",
     "linear": "scikit-learn's TfidfVectorizer and LogisticRegression, with C as in compare.json (docs/compare.md)",
-    "prompting": "label some examples where it is wrong, then run kft compare again",
+    "names": "label some examples where it is wrong, then run kft compare again",
+    "prompting": "the prompt is in compare.json, chosen; label rows where it is wrong, then run kft compare again",
     "retrieval": "label more examples, then run kft compare again: it wins where labels are few",
     "probe": "kft train {recipe} --set 'train.phases=[{{name: probe, unfreeze: none, solver: lbfgs}}]'",
     "blend": "kft train {recipe} --set 'train.phases=[{{name: blend, unfreeze: none, solver: blend}}]'",
@@ -51,6 +53,11 @@ NEXT = {
     default="cheap",
     help="tuned: also train the best that is trained on half of the rows, to see what the second half brought.",
 )
+@click.option(
+    "--language-model",
+    metavar="NAME",
+    help="The decoder that approach prompting asks, such as gemma3-270m; default: the backbone where it is one.",
+)
 @click.option("--set", "overrides", metavar="K=V", multiple=True, help="Override a setting; may be repeated.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Override the recipe's seed.")
 @click.option("--resume", is_flag=True, help="Go on with the comparison that was cut short, in --run or the latest.")
@@ -66,22 +73,35 @@ def compare(
     seed: int | None,
     resume: bool,
     curve: Literal["cheap", "tuned"],
+    language_model: str | None,
     devices: str,
     as_json: bool,
     quiet: bool,
 ) -> int:
     """Measure whether to train from scratch, to fine-tune or only to prompt, on the data of RECIPE.
 
-    Approaches, cheapest first: majority, linear, prompting, retrieval, probe, blend, lora, top, full, scratch; for
-    text-embedding bm25, frozen, hybrid, head, lora, top, full.
+    Approaches, cheapest first: majority, linear, names, retrieval, probe, blend, prompting, lora, top, full,
+    scratch; for text-embedding bm25, frozen, hybrid, head, lora, top, full.
     The choice is made on train and valid, out of fold by what is cheap; the test split is opened once.
     """
     from kft.api import comparing as api
     from kft.compare.compare import BUDGET_MINUTES
+    from kft.compare.language_model import PROMPTING
 
+    names = None if approaches is None else [name.strip() for name in approaches.split(",") if name.strip()]
+    if language_model is not None:
+        if names is not None and PROMPTING not in names:
+            raise UsageError(
+                "a language model is asked by approach prompting alone",
+                where="--language-model",
+                received=f"--approaches {approaches}",
+                expected="prompting among the approaches, or --approaches left out",
+                next_step=f"--approaches {approaches},prompting",
+            )
+        overrides = (*overrides, f"compare.language_model={language_model}")
     result = api.compare(
         load_named(recipe, overrides, seed),
-        approaches=None if approaches is None else [name.strip() for name in approaches.split(",") if name.strip()],
+        approaches=names,
         run=run_folder,
         devices=devices,
         budget=BUDGET_MINUTES if budget is None else budget,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kft.compare import frozen, linear, prompting, tagging, tuning
+from kft.compare import frozen, linear, names, prompting, tagging, tuning
 from kft.compare.setting import Setting
 from kft.compare.solution import Solution
 from kft.registry import Registry
@@ -64,11 +64,11 @@ for approach in (
         forgetting=NO_BACKBONE,
     ),
     Approach(
-        "prompting",
+        "names",
         "label names against the text, zero-shot",
         "no labels yet, and names that say it all",
-        prompting.fit,
-        unfit=prompting.unfit,
+        names.fit,
+        unfit=names.unfit,
     ),
     Approach(
         "retrieval",
@@ -79,6 +79,14 @@ for approach in (
     ),
     Approach("probe", "a head on the frozen backbone", "few labels, quick training", frozen.fit_probe),
     Approach("blend", "views of the frozen backbone, weighed", "the most from few labels", frozen.fit_views),
+    Approach(
+        "prompting",
+        "a language model, asked for the label's words",
+        "a dozen labels, to choose the prompt by; no training",
+        prompting.fit,
+        unfit=prompting.unfit,
+        hopeless=prompting.too_long,
+    ),
     Approach(
         "lora",
         "low-rank adapters in all blocks, from the probe",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from kft.compare.language_model import PROMPTING
 from kft.compare.setting import deciding_metric
 from kft.compare.verdict import Reached, leaders_of
 from kft.errors import RunError
@@ -33,7 +34,7 @@ def read_comparison(folder: Path) -> Comparison:
             expected="compare.json and recipe.yaml, as kft compare writes them",
             next_step=PRINTS_ITS_FOLDER,
         ) from error
-    found = read_document(Comparison, document, next_step=PRINTS_ITS_FOLDER)
+    found = _named_as_now(read_document(Comparison, document, next_step=PRINTS_ITS_FOLDER))
     metric = deciding_metric(spec)
     sign = 1 if metric.higher_is_better else -1
     reached = {
@@ -45,3 +46,16 @@ def read_comparison(folder: Path) -> Comparison:
     }
     best = leaders_of(reached, sign)[0] if reached else ""
     return replace(found, verdict=replace(found.verdict, best=best), metric=metric.name)
+
+
+def _named_as_now(found: Comparison) -> Comparison:
+    """Returns a comparison with ``names`` called so: it was ``prompting`` before a language model was asked."""
+    asked = next((each for each in found.approaches if each.name == PROMPTING), None)
+    if asked is None or "language_model" in (asked.chosen or {}) or asked.metrics is None:
+        return found
+    verdict = found.verdict
+    return replace(
+        found,
+        approaches=tuple(replace(each, name="names") if each is asked else each for each in found.approaches),
+        verdict=replace(verdict, approach="names") if verdict.approach == PROMPTING else verdict,
+    )

@@ -75,11 +75,13 @@ class Setting:
         spec: The recipe; its phases play no part.
         split: Its data; the test split is not among them.
         progress: Told what is done.
+        test_rows: How many inputs will be answered at the end: for what that costs, and nothing else of them.
     """
 
     spec: RecipeSpec
     split: Selection
     progress: Progress = field(repr=False)
+    test_rows: int = 0
     _seen: dict[int, Seen] = field(default_factory=dict, repr=False)
     _clock: dict[str, float] = field(default_factory=dict, repr=False)
 
@@ -213,6 +215,17 @@ class Setting:
 
         model = self.spec.model.model_copy(update={"weights": "pretrained"})
         return load_for(self.spec.model_copy(update={"model": model}), self.progress.note)
+
+    @cached_property
+    def language_model(self) -> Backbone | None:
+        """What is prompted: the decoder that ``compare.language_model`` names, or the backbone itself where it is one.
+
+        Raises:
+            ModelError: What is named is no decoder, or cannot be loaded.
+        """
+        from kft.compare.language_model import load_language_model
+
+        return load_language_model(self)
 
     @cached_property
     def reader(self) -> Reader:

@@ -34,6 +34,8 @@ class Solution:
         relearn: Learns from some rows alone, for a learning curve; None where it is dear, or learns nothing.
         whole_bytes: What has to be kept of a tuned backbone, all of it; None where it is the backbone's own, or none.
         on_vectors: Whether it reads what the frozen backbone makes of an input.
+        on_examples: Whether ``answer`` takes the examples whole, to look their frozen vectors up by itself.
+        seconds_each: Wall seconds of one answer where that was measured on the way; None: it is measured apart.
         frozen_rows: Examples whose frozen vectors it was fitted with.
         remembers: Whether it keeps its training examples, so that their answers say nothing about overfitting.
         chosen: What was chosen out of fold or on valid, by name.
@@ -48,6 +50,8 @@ class Solution:
     relearn: Relearn | None = None
     whole_bytes: int | None = None
     on_vectors: bool = False
+    on_examples: bool = False
+    seconds_each: float | None = None
     frozen_rows: int = 0
     remembers: bool = False
     chosen: Mapping[str, Any] = field(default_factory=dict)
@@ -55,8 +59,9 @@ class Solution:
 
     def answers(self, setting: Setting, examples: Examples) -> np.ndarray:
         """Returns ``float64[n, ...]``; spans are ``object[n]``."""
-        given = setting.seen_of(examples) if self.on_vectors else examples.inputs
-        return as_answers(self.answer(given))
+        if self.on_examples:
+            return as_answers(self.answer(examples))
+        return as_answers(self.answer(setting.seen_of(examples) if self.on_vectors else examples.inputs))
 
     def kept_bytes(self, setting: Setting) -> int:
         """Returns what has to be kept of it, the backbone included where it needs one."""
@@ -68,6 +73,8 @@ class Solution:
         """Returns how fast raw inputs are answered, in batches; the backbone's share is counted, stored or not."""
         from kft.compare.setting import seconds_of
 
+        if self.seconds_each is not None:
+            return 1 / self.seconds_each
         rows = len(setting.speed_inputs)
         if not self.on_vectors:
             return rows / seconds_of(lambda: self.answer(setting.speed_inputs))

@@ -17,7 +17,8 @@ ALIKE = ("retrieval", "probe", "blend")
 
 ENOUGH = {
     "linear": "words and their neighbours are enough: a linear model needs no backbone, so do not fine-tune",
-    "prompting": "the names of the labels are enough: no training pays, so do not fine-tune",
+    "names": "the names of the labels are enough: no training pays, so do not fine-tune",
+    "prompting": "the right prompt is enough: a language model answers without training, so do not fine-tune",
     "retrieval": "looking up the nearest labelled examples is enough: do not fine-tune",
     "blend": "a blend of cheap models on the frozen backbone is enough: do not fine-tune",
     "probe": "a head on the frozen backbone is enough: do not fine-tune",
@@ -191,8 +192,18 @@ def _why(
     rival = next((name for name in leaders if name in untuned), untuned[-1] if untuned else BASELINE)
     gain = lead(chosen, rival)
     if gain.estimate.low <= 0:
-        return f"{chosen} is the cheapest that keeps up ({value}), {gain} over {rival}"
+        return f"{chosen} is the cheapest that keeps up ({value}), {gain} over {rival}{_rungs(reached)}"
     return (
         f"fine-tuning pays: {chosen} gains {gain.estimate} {metric} over {rival}, the best without it ({value}), on "
-        f"{said_rows(gain.rows, gain.out_of_fold)}"
+        f"{said_rows(gain.rows, gain.out_of_fold)}{_rungs(reached)}"
     )
+
+
+def _rungs(reached: Mapping[str, Reached]) -> str:
+    """Says what prompt and retrieval came to before fine-tuning was worth it; nothing where no model was prompted."""
+    if "prompting" not in reached:
+        return ""
+    found = f"the right prompt has {reached['prompting'].value:.3f}"
+    if "retrieval" in reached:
+        found += f", the right retrieval {reached['retrieval'].value:.3f}"
+    return f"; in the order of work, {found}, and then comes fine-tuning"

@@ -1,7 +1,8 @@
-"""A square map of stored vectors that brings queries to their documents, solved to convergence; NumPy alone.
+"""A square map of stored vectors that brings queries to their documents, by L-BFGS that ends early; NumPy alone.
 
 It minimises the mean in-batch loss (see kft/train/pairs.py) plus half the squared distance of the map from the
-identity over C: with the smallest C the map is the identity, so the solution is never worse by its own loss.
+identity over C: with the smallest C the map is the identity, so the solution is never worse by its own loss. The loss
+is not convex. So vectors that differ in their last bits may lead to another map, as good as this one.
 """
 
 from __future__ import annotations

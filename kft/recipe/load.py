@@ -95,12 +95,15 @@ class Recipe:
         return [f"{key}: {then.get(key)} then, {now.get(key)} now" for key in keys]
 
     def comparable(self) -> dict[str, Any]:
-        """Returns the values that decide a result, by dotted key: where checkpoints go and what may ship do not."""
+        """Returns the values that decide a result, by dotted key.
+
+        Where checkpoints go, what may ship and how a comparison prompts do not.
+        """
         flat = _flat(self._resolved()) | WITHOUT_EFFECT
         return {
             key: value
             for key, value in flat.items()
-            if not key.startswith(("train.checkpoints.", "export.")) and LATER_KEYS.get(key) != value
+            if not key.startswith(("train.checkpoints.", "export.", "compare.")) and LATER_KEYS.get(key) != value
         }
 
     def _resolved(self) -> dict[str, Any]:

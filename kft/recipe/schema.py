@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from kft.recipe.comparing import CompareSpec
 from kft.recipe.evaluation import AuditSpec, EvaluateSpec, ExportSpec
 from kft.recipe.pairs import PromptsSpec
 from kft.recipe.personal_kinds import PersonalKind
@@ -312,3 +313,4 @@ class RecipeSpec(Spec):
     audit: AuditSpec = Field(default_factory=AuditSpec)
     evaluate: EvaluateSpec = Field(default_factory=EvaluateSpec)
     export: ExportSpec = Field(default_factory=ExportSpec)
+    compare: CompareSpec = Field(default_factory=CompareSpec)

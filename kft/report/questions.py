@@ -106,7 +106,10 @@ def _measurable(record: RunRecord, comparison: Comparison | None) -> Iterator[Ev
             "comparison",
         )
     elif kind.one_class:
-        yield Evidence(f"a comparison with prompting, linear models and others: {_command(record, 'compare')}", MISSING)
+        yield Evidence(
+            f"a comparison with linear models, prompting and others: {_command(record, 'compare')}",
+            MISSING,
+        )
 
 
 def _command(record: RunRecord, name: str) -> str:

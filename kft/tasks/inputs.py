@@ -92,7 +92,7 @@ TEXT = InputKind(
     convert=_as_text,
     in_python='"a text"',
     in_shell='"your text"',
-    keys=("data.html", "data.document", "model.long_text"),
+    keys=("data.html", "data.document", "model.long_text", "compare"),
 )
 PAIR = InputKind(
     name="text-pair",

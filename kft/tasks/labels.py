@@ -24,7 +24,17 @@ from kft.tasks.decode import sigmoid
 from kft.tasks.label_cells import CLOSED, list_in, names_in
 from kft.tasks.marks import is_mark
 from kft.tasks.spelling import spelled
-from kft.tasks.task import AnswerKind, AnswerSpace, Judging, LabelColumn, Labelling, Learning, Objective, Offsets
+from kft.tasks.task import (
+    OTHERS,
+    AnswerKind,
+    AnswerSpace,
+    Judging,
+    LabelColumn,
+    Labelling,
+    Learning,
+    Objective,
+    Offsets,
+)
 
 SEPARATORS = ("|", ";", ",")
 """Looked for in this order, in all cells, where the recipe names none."""
@@ -225,4 +235,5 @@ LABELS = AnswerKind(
         as_label=lambda prediction: tuple(sorted(prediction.labels)),
     ),
     keys=("data.label_separator", "evaluate.label_thresholds", "evaluate.suite", "evaluate.out_of_scope"),
+    refuses={"compare": OTHERS},
 )

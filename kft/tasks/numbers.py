@@ -15,7 +15,17 @@ from kft.records.fields import absent, unwritten
 from kft.tasks.cells import as_text, kind_problem
 from kft.tasks.decimals import as_number, comma_notes, number_problem, require_one_comma
 from kft.tasks.decode import in_units
-from kft.tasks.task import AnswerKind, AnswerSpace, Judging, LabelColumn, Labelling, Learning, Objective, Offsets
+from kft.tasks.task import (
+    OTHERS,
+    AnswerKind,
+    AnswerSpace,
+    Judging,
+    LabelColumn,
+    Labelling,
+    Learning,
+    Objective,
+    Offsets,
+)
 
 STRATA = 10
 
@@ -133,4 +143,5 @@ NUMBERS = AnswerKind(
         as_label=lambda prediction: float(prediction.value),
     ),
     keys=("evaluate.suite", "evaluate.out_of_scope", "evaluate.interval"),
+    refuses={"compare": OTHERS},
 )

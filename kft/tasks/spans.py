@@ -361,6 +361,7 @@ SPANS = AnswerKind(
     ),
     keys=("data.tags", "data.offsets", "evaluate.suite", "evaluate.out_of_scope"),
     refuses={
+        "compare": OTHERS,
         "data.document": "its spans count the characters of a text that stands beside them",
         "data.html": OTHERS,  # its spans count the characters of the text as it stands
         "data.redact": "a placeholder would move the labelled spans: redact the texts before they are labelled",

@@ -32,7 +32,8 @@ def test_labels_that_hang_on_words_and_what_is_written(kft_cli, tiny_folder, tmp
     by_name = {each["name"]: each for each in found["approaches"]}
     assert tuple(by_name) == APPROACHES.names()
     skipped = {name: each["skipped"] for name, each in by_name.items() if each["skipped"]}
-    assert set(skipped) == {"lora", "full", "scratch"}
+    assert set(skipped) == {"prompting", "lora", "full", "scratch"}
+    assert skipped["prompting"].endswith("name a decoder, such as --language-model gemma3-270m")
     assert skipped["lora"] == skipped["full"] == "about 0 minutes by its size, more than --budget 0"
     assert skipped["scratch"] == "60 training rows a class, fewer than 100"
     assert by_name["full"]["metrics"] is by_name["full"]["cost"] is by_name["full"]["risk"] is None
@@ -43,7 +44,7 @@ def test_labels_that_hang_on_words_and_what_is_written(kft_cli, tiny_folder, tmp
         assert each["risk"]["forgetting"] is None and each["risk"]["forgetting_why"]
     assert by_name["retrieval"]["risk"]["overfitting_gap"] is None
     assert by_name["probe"]["cost"]["trained_parameters"] == 2 * (tiny.WIDTH + 1)
-    assert by_name["prompting"]["cost"]["trained_parameters"] == 0
+    assert by_name["names"]["cost"]["trained_parameters"] == 0
     assert by_name["linear"]["cost"]["bytes"] == by_name["linear"]["cost"]["own_bytes"]
     assert by_name["top"]["cost"]["bytes"] > by_name["top"]["cost"]["own_bytes"]
     run = tmp_path / "runs" / "tickets-compare-1"
@@ -107,10 +108,10 @@ def test_named_approaches_run_however_hopeless(tiny_folder, tmp_path):
 
 def test_label_names_that_say_nothing_cannot_be_prompted(tiny_folder, tmp_path):
     path = write_recipe(tmp_path, tiny_folder, 120, labels=["1", "0"] * 60)
-    result = kft.compare(path, approaches=["linear", "prompting"], run=tmp_path / "run", quiet=True)
+    result = kft.compare(path, approaches=["linear", "names"], run=tmp_path / "run", quiet=True)
     assert result.approaches[1].skipped == "label names such as '0' say nothing"
     with pytest.raises(UsageError, match="none of these approaches can be used"):
-        kft.compare(path, approaches=["prompting"], run=tmp_path / "none", quiet=True)
+        kft.compare(path, approaches=["names"], run=tmp_path / "none", quiet=True)
 
 
 @pytest.mark.parametrize(
@@ -122,12 +123,12 @@ def test_pairs_and_photos(task, why, tiny_folder, tiny_images, tmp_path):
     # The photos of a class are near-copies of one another: kept together, no fold could learn the class.
     data = {"train": str(tmp_path / source), "keep_together": "nothing"}
     values = {"task": task, "data": data, "model": {"backbone": str(backbone)}}
-    names = ["majority", "linear", "prompting", "retrieval", "probe", "blend"]
+    names = ["majority", "linear", "names", "retrieval", "probe", "blend"]
     if task.startswith("image"):
         names += ["lora"]
     result = kft.compare(values, approaches=names, run=tmp_path / "run", quiet=True)
     outcomes = {each.name: each for each in result.approaches}
-    assert why in outcomes["prompting"].skipped
+    assert why in outcomes["names"].skipped
     if "lora" in outcomes:  # there is no layer of this backbone that an adapter could sit beside
         assert outcomes["lora"].skipped == "the LoRA target '*query*' matches no layer"
     for name in ("linear", "retrieval", "probe", "blend"):
@@ -140,22 +141,25 @@ def test_refusals(kft_cli, tiny_folder, tmp_path):
     code, _, err = kft_cli("compare", path, "--approaches", "probes")
     assert code == 2
     assert "unknown approach 'probes'; did you mean 'probe'?" in err
-    assert "one of majority, linear, prompting" in err
+    assert "one of majority, linear, names" in err
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
     code, _, err = kft_cli("compare", path, "--run", tmp_path / "full")
     assert code == 2
     assert "the run folder already exists" in err
+    code, _, err = kft_cli("compare", path, "--approaches", "probe", "--language-model", "gemma3-270m")
+    assert code == 2
+    assert "a language model is asked by approach prompting alone" in err and "--approaches probe,prompting" in err
 
 
 @pytest.mark.parametrize("task", ["text-multi-label", "text-regression"])
 def test_several_labels_and_numbers(task, tiny_folder, tmp_path):
     source, _ = write_data(task, tmp_path)
     values = {"task": task, "data": {"train": str(tmp_path / source)}, "model": {"backbone": str(tiny_folder)}}
-    names = ["majority", "linear", "prompting", "retrieval", "probe", "blend"]
+    names = ["majority", "linear", "names", "retrieval", "probe", "blend"]
     result = kft.compare(values, approaches=names, run=tmp_path / "run", quiet=True)
     outcomes = {each.name: each for each in result.approaches}
-    assert outcomes.pop("prompting").skipped.startswith("names are held against one another")
+    assert outcomes.pop("names").skipped.startswith("names are held against one another")
     sign = -1 if task == "text-regression" else 1
     for name in ("linear", "probe", "blend"):
         found, plain = (outcomes[each].metrics[result.metric].value for each in (name, "majority"))

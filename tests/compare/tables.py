@@ -5,7 +5,7 @@ import json
 
 from tests import tiny
 
-LIGHT = "linear,prompting,retrieval,probe"
+LIGHT = "linear,names,retrieval,probe"
 
 
 def write_recipe(folder, backbone, rows=240, *, labels=None, **values):

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from kft.compare.linear import thumbnails
-from kft.compare.prompting import answerer as by_name
-from kft.compare.prompting import describe_label, label_vectors
+from kft.compare.names import answerer as by_name
+from kft.compare.names import describe_label, label_vectors
 from kft.compare.tuning import phases_for
 from kft.features.ngrams import Worded, fit_words, ngram_reader, words_out_of_fold
 from kft.features.views.view import Goal

@@ -31,14 +31,14 @@ def compared(tmp_path_factory, tiny_folder):
         "data": {"train": "dataframe", "valid": "30%", "test": "20%", "text": "text", "label": "spans"},
         "model": {"backbone": str(tiny_folder)},
     }
-    names = ("majority", "linear", "prompting", "retrieval", "probe", "blend")
+    names = ("majority", "linear", "names", "retrieval", "probe", "blend")
     kft.compare(recipe, data=drawn_by_lot(160), approaches=names, run=run, quiet=True)
     return {each["name"]: each for each in json.loads((run / "compare.json").read_text())["approaches"]}
 
 
 def test_what_does_not_fit_words_says_so(compared):
     assert compared["retrieval"]["skipped"] == "whole texts are looked up, not their words"
-    assert compared["prompting"]["skipped"] == "names are held against whole texts, not against their words"
+    assert compared["names"]["skipped"] == "names are held against whole texts, not against their words"
 
 
 def test_no_approach_knows_the_kinds_of_rows_that_it_is_judged_by(compared):

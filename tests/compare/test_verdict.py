@@ -9,7 +9,7 @@ from kft.metrics.classification import METRICS
 from kft.metrics.intervals import paired_difference
 from kft.records.estimate import Estimate, widen
 
-ORDER = ("majority", "linear", "prompting", "retrieval", "probe", "blend", "lora", "top", "full", "scratch")
+ORDER = ("majority", "linear", "names", "retrieval", "probe", "blend", "prompting", "lora", "top", "full", "scratch")
 
 
 TRAINED = ("lora", "top", "full", "scratch")
@@ -59,13 +59,13 @@ def test_labels_that_hang_on_words_need_no_backbone():
 
 
 def test_names_that_say_it_all_need_no_training():
-    verdict = judge(majority=0.5, linear=0.7, prompting=0.9, top=0.9)
-    assert verdict.approach == "prompting"
+    verdict = judge(majority=0.5, linear=0.7, names=0.9, top=0.9)
+    assert verdict.approach == "names"
     assert "no training pays" in verdict.why
 
 
 def test_labels_of_word_order_ask_for_fine_tuning():
-    verdict = judge(majority=0.5, linear=0.52, prompting=0.5, retrieval=0.55, probe=0.6, lora=0.8, top=0.9, full=0.9)
+    verdict = judge(majority=0.5, linear=0.52, names=0.5, retrieval=0.55, probe=0.6, lora=0.8, top=0.9, full=0.9)
     assert verdict.approach == "top"
     assert "fine-tuning pays: top gains 0.300 [" in verdict.why
     assert "accuracy over probe, the best without it (0.900 accuracy on valid), on 400 rows of valid" in verdict.why
@@ -151,3 +151,12 @@ def test_a_lead_over_the_constant_answer_that_many_rows_prove_is_enough():
     """The best is a trained one, whose few rows prove nothing."""
     verdict = judge(rows=3000, nested=False, valid=10, majority=0.5, linear=0.6, top=0.7)
     assert verdict.best == "top" and verdict.approach == "linear"
+
+
+def test_with_a_prompted_model_the_order_of_work_is_said():
+    verdict = judge(majority=0.5, retrieval=0.55, probe=0.6, prompting=0.58, top=0.9)
+    assert verdict.approach == "top" and "fine-tuning pays" in verdict.why
+    order = "in the order of work, the right prompt has 0.580, the right retrieval 0.550, and then comes fine-tuning"
+    assert order in verdict.why
+    enough = judge(majority=0.5, retrieval=0.55, probe=0.6, prompting=0.9, top=0.9)
+    assert enough.approach == "prompting" and enough.why.startswith("the right prompt is enough")

@@ -73,7 +73,7 @@ def require_result(name, notebook):
         assert text.count("<td>promote</td>") == 2 and "on new rows better" in text  # the bad one is not in the trail
         assert "on new rows it is not better beyond chance" in everything
     elif name == "compare_and_decide":
-        assert re.match(r"Take: (majority|linear|prompting|retrieval|probe)\n\w+", text)
+        assert re.match(r"Take: (majority|linear|names|retrieval|probe)\n\w+", text)
     else:
         assert "100% have the same answer" in text
         assert float(re.search(r"at most (\d\.\d+)", text)[1]) <= 1e-5

@@ -86,6 +86,6 @@ def test_other_approaches_are_refused_by_name(tmp_path, tiny_folder):
     assert names_of(None) == list(NAMES) and names_of(["head", "bm25"]) == ["bm25", "head"]
     recipe = embedded.recipe(tmp_path, tiny_folder, phases=[embedded.HEAD])
     with pytest.raises(UsageError, match="no such approach where documents are found"):
-        kft.compare(recipe, approaches=["prompting"], run=tmp_path / "run", quiet=True)
+        kft.compare(recipe, approaches=["names"], run=tmp_path / "run", quiet=True)
     with pytest.raises(UsageError, match="is compared in one go"):
         kft.compare(recipe, curve="tuned", run=tmp_path / "run", quiet=True)

@@ -45,6 +45,7 @@ SET = {
     "evaluate.threshold": {"costs": {"wrong": 10, "abstain": 1}},
     "evaluate.out_of_scope": {"keep": 0.9},
     "evaluate.label_thresholds": "f1",
+    "compare": {"shots": 4},
     "evaluate.interval": {"coverage": 0.9},
 }
 """Every key that some task does not obey, with a value other than its default."""
@@ -54,7 +55,7 @@ BUT_WRITING = "blocks compile"
 """What only causal-lm refuses."""
 OBEYED = {
     "text-classification": "text document long_text html redact pooling precision bins teacher unlabelled class_weight "
-    "label_smoothing suite abstain_at threshold out_of_scope",
+    "label_smoothing suite abstain_at threshold out_of_scope compare",
     "text-multi-label": "text document long_text html redact pooling precision label_separator label_thresholds suite "
     "out_of_scope",
     "text-pairs": "text text_pair html redact pooling precision bins teacher unlabelled class_weight label_smoothing "
