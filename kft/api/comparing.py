@@ -204,7 +204,7 @@ def _compare_search(
     Raises:
         UsageError: What only other tasks have was asked for.
     """
-    from kft.search.comparing import compare_search, names_of
+    from kft.search.verdict import names_of
 
     started, task = time.perf_counter(), asked.recipe.spec.task
     if resume or curve == "tuned":
@@ -217,6 +217,8 @@ def _compare_search(
         )
     names_of(approaches)
     with strategy.start(asked.devices).scope():
+        from kft.search.comparing import compare_search  # it brings TensorFlow, which is started quietly by now
+
         progress = progress_for(asked.quiet)
         show_data(progress, asked.recipe, asked.split)
         found = compare_search(asked.recipe, asked.split, approaches, asked.budget, progress)

@@ -21,7 +21,7 @@ from kft.tasks.cells import as_text
 
 NUMBERS = {
     "answer": (("value", ""), ("spans", " spans")),
-    "length": (("tokens", " tokens"),),
+    "length": (("characters", " characters"), ("tokens", " tokens")),
     "brightness": (("brightness", ""),),
     "sharpness": (("sharpness", ""),),
     "size": (("megapixels", " megapixels"),),
@@ -184,7 +184,7 @@ def _thirds(by: str, values: np.ndarray, gauge: str, unit: str) -> list[Slicing]
     ends = ends[ends < known.max()]
     if not len(ends):
         return []
-    shown = [f"{end:,.4g}" for end in ends.tolist()]
+    shown = [f"{end:.6g}" for end in ends.tolist()]
     middle = [f"over {low}, up to {high}{unit}" for low, high in pairwise(shown)]
     names = (f"up to {shown[0]}{unit}", *middle, f"over {shown[-1]}{unit}")
     return [Slicing(by, names, gauge, limits=tuple(ends.tolist()))]

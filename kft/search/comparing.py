@@ -14,22 +14,19 @@ import numpy as np
 from kft.answer.artifact import Artifact
 from kft.data.corpus import Corpus
 from kft.data.examples import Examples
-from kft.errors import UsageError
 from kft.features.vectors import pool
 from kft.metrics.intervals import estimate_all
 from kft.metrics.neighbours import unit_rows
 from kft.metrics.retrieval import rank
 from kft.model import backbones
-from kft.model.build import build_for
 from kft.model.encode import make_reader
-from kft.model.heads import LOGITS
 from kft.model.work import estimated_minutes, multiply_adds
 from kft.recipe.load import Recipe
 from kft.recipe.schema import RecipeSpec
 from kft.recipe.training import PhaseSpec
 from kft.records.compare import ApproachResult, Comparison, Cost, Risk
 from kft.search.ranking import MOST_CHOOSING, USUAL_WORDS, WEIGHTS
-from kft.search.verdict import WITH_WORDS, counts_of, decide, lead_of
+from kft.search.verdict import NAMES, WITH_WORDS, counts_of, decide, lead_of, names_of
 from kft.search.words import Words, index_words, load_words, save_words
 from kft.split.data_split import DataSplit
 from kft.tasks.registry import TASKS
@@ -41,8 +38,6 @@ PHASES: dict[str, dict[str, Any]] = {
     "top": {"unfreeze": "top-2", "epochs": 3, "lr": 1e-4},
     "full": {"unfreeze": "all", "epochs": 3, "lr": 5e-5},
 }
-NAMES = ("bm25", "frozen", "hybrid", *(each for name in PHASES for each in (name, name + WITH_WORDS)))
-"""Cheapest first; words beside vectors are what an index has."""
 SAMPLE = 1000
 """Pairs whose tokens say how long training takes."""
 Encode = Callable[[Sequence[str], str], tuple[np.ndarray, float]]
@@ -158,26 +153,10 @@ def compare_search(
     return Comparison(split.split_hash, len(split.test), tuple(outcomes), verdict, metric.name)
 
 
-def names_of(names: Sequence[str] | None) -> list[str]:
-    """Returns the approaches that are tried, cheapest first.
-
-    Raises:
-        UsageError: One is unknown.
-    """
-    unknown = [name for name in names or () if name not in NAMES]
-    if unknown:
-        raise UsageError(
-            "no such approach where documents are found",
-            where="--approaches",
-            received=", ".join(unknown),
-            expected=", ".join(NAMES),
-            next_step="leave --approaches out for all of them",
-        )
-    return [name for name in NAMES if names is None or name in names]
-
-
 def _too_long(given: Compared, budget: float) -> dict[str, str]:
     """Returns why approaches are not tried, by name: what takes more minutes than the budget by its size."""
+    from kft.model.build import build_for  # it brings TensorFlow, which is started quietly by now
+
     spec, train, corpus = given.spec, given.split.train, given.split.without_test().corpus
     assert corpus is not None and train.labels is not None
     backbone, task = backbones.load_for(spec), TASKS.get(spec.task)
@@ -349,6 +328,7 @@ def _mixed(words: np.ndarray, cosines: np.ndarray, weight: float) -> np.ndarray:
 def _tuned(given: Compared, name: str) -> Found:
     """Trains a fresh model as `kft train` does, in memory, and keeps its best epoch on valid."""
     from kft import runtime
+    from kft.model.heads import LOGITS
     from kft.train.prepare import prepare
     from kft.train.recorder import Files
     from kft.train.run import fit

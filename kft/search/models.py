@@ -31,7 +31,7 @@ from kft.records.run_folder import RunFolder, open_run
 from kft.records.shipped import Reading, read_claims
 from kft.tasks.recipes import load_recipe
 from kft.tasks.registry import TASKS
-from kft.tasks.task import AnswerSpace, Task
+from kft.tasks.task import AnswerSpace, Task, require_command
 
 if TYPE_CHECKING:
     import tokenizers
@@ -199,6 +199,7 @@ def require_vectors(task: Task, folder: Path) -> None:
 
 
 def _open_run(run: Run) -> KerasModel:
+    require_command(run.task, "index")
     require_vectors(run.task, run.folder.path)
     version, digest = _hashes(run)
     with strategy.start("auto").scope():

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from kft.data.examples import Examples
+from kft.errors import UsageError
 from kft.metrics.intervals import paired_difference
 from kft.metrics.metric import Metric
 from kft.records.compare import Verdict
@@ -14,12 +15,33 @@ from kft.records.estimate import Estimate, widen
 
 WITH_WORDS = "+words"
 """Ends the name of a tuned approach whose vectors are weighed with BM25, as ``kft index`` does."""
+TUNED = ("head", "lora", "top", "full")
+NAMES = ("bm25", "frozen", "hybrid", *(each for name in TUNED for each in (name, name + WITH_WORDS)))
+"""All approaches, cheapest first."""
 ENOUGH = {
     "bm25": "words are enough: search needs no vectors",
     "frozen": "the backbone's own vectors are enough: do not tune",
     "hybrid": "words and the backbone's own vectors together are enough: do not tune",
 }
 """Approaches that learn nothing from labelled queries but the weight of words."""
+
+
+def names_of(names: Sequence[str] | None) -> list[str]:
+    """Returns the approaches that are tried, cheapest first.
+
+    Raises:
+        UsageError: One is unknown.
+    """
+    unknown = [name for name in names or () if name not in NAMES]
+    if unknown:
+        raise UsageError(
+            "no such approach where documents are found",
+            where="--approaches",
+            received=", ".join(unknown),
+            expected=", ".join(NAMES),
+            next_step="leave --approaches out for all of them",
+        )
+    return [name for name in NAMES if names is None or name in names]
 
 
 def decide(valid: Examples, found: Mapping[str, np.ndarray], metric: Metric) -> Verdict:

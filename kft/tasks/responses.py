@@ -13,6 +13,7 @@ import numpy as np
 
 from kft.metrics.language import METRICS, OF_JSON, WRITTEN, Spoken, of_texts
 from kft.recipe.schema import DataSpec
+from kft.records.fields import unwritten
 from kft.tasks.cells import as_objects, as_text, kind_problem
 from kft.tasks.task import AnswerKind, AnswerSpace, Judging, Labelling, Learning, Objective
 
@@ -35,7 +36,7 @@ class ResponsePrediction:
 
     text: str
     abstain: bool = False
-    why: str = ""
+    why: str = unwritten("")
 
 
 def _parse(cell: object, text: object, spec: DataSpec) -> tuple[str, str]:
@@ -135,6 +136,7 @@ RESPONSES = AnswerKind(
             "queue": "read what it wrote: predictions.csv of the run",
             "retrain": "add the rows to data.train, and kft train",
             "data build": "kft check RECIPE",
+            "index": "a run of another task on texts, or text-embedding, makes the vectors of an index",
             "export": "the run folder itself, with kft generate RUN",
         }.items()
     },

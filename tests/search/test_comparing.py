@@ -10,8 +10,8 @@ from kft.api.reading import load
 from kft.data.examples import Examples
 from kft.errors import UsageError
 from kft.metrics.retrieval import METRICS
-from kft.search.comparing import NAMES, Compared, _too_long, names_of
-from kft.search.verdict import decide
+from kft.search.comparing import PHASES, Compared, _too_long
+from kft.search.verdict import NAMES, TUNED, decide, names_of
 from kft.tasks.cells import as_objects
 from kft.train.progress import Progress
 from tests import embedded
@@ -82,6 +82,7 @@ def test_what_takes_longer_than_the_budget_is_left_out_and_said(tmp_path, tiny_f
 
 
 def test_other_approaches_are_refused_by_name(tmp_path, tiny_folder):
+    assert tuple(PHASES) == TUNED
     assert names_of(None) == list(NAMES) and names_of(["head", "bm25"]) == ["bm25", "head"]
     recipe = embedded.recipe(tmp_path, tiny_folder, phases=[embedded.HEAD])
     with pytest.raises(UsageError, match="no such approach where documents are found"):
