@@ -33,11 +33,12 @@ WAYS = (("none", False), ("none", True), ("fixed", False), ("fixed", True), ("re
 
 def drawn(split: DataSplit, valid: int, test: int) -> DataSplit:
     """Returns the split with at most so many rows of valid and test, drawn by seed 0."""
-    parts = {}
-    for name, most in (("valid", valid), ("test", test)):
-        part = getattr(split, name)
-        parts[name] = part.take(np.sort(np.random.default_rng(0).permutation(len(part))[:most]))
-    return replace(split, **parts)
+    kept = [np.sort(np.random.default_rng(0).permutation(len(part))[:most])
+            for part, most in ((split.valid, valid), (split.test, test))]  # fmt: skip
+    rows = np.append(np.arange(len(split.train)), len(split.train) + kept[0])
+    known = None if split.known_copies is None else split.known_copies.arranged(rows)
+    parts = {"valid": split.valid.take(kept[0]), "test": split.test.take(kept[1])}
+    return replace(split, **parts, copies=None, known_copies=known)
 
 
 def main() -> None:

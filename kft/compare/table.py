@@ -140,7 +140,7 @@ def _row(outcome: ApproachResult, verdict: Verdict, metric: str, suits: Mapping[
             "best" if outcome.name == verdict.best else behind,
             f"{_seconds(cost.train_seconds + cost.features_seconds)}\n{_count(cost.trained_parameters)} trained\n"
             f"{_size(cost.bytes)}",
-            f"{_count(int(cost.examples_per_second))}/s",
+            f"{_speed(cost.examples_per_second)}/s",
             f"{gap}{'' if risk.ece is None else f'ECE {risk.ece:.2f}'}{retained}{kept}".strip(),
         ),
         recommended=outcome.name == verdict.approach,
@@ -161,6 +161,10 @@ def _count(value: int) -> str:
         if value >= limit:
             return f"{value / limit:.3g} {unit}"
     return str(value)
+
+
+def _speed(value: float) -> str:
+    return f"{value:.2g}" if value < 10 else _count(int(value))
 
 
 def _size(value: int) -> str:
