@@ -4,8 +4,9 @@ Reach is the conformal quantile of absolute errors on examples that decided noth
 coverage)``-th from below (Vovk et al., 2005; Lei et al., 2018, theorem 2.2). For a new example, drawn as these were,
 the right number lies within it with a chance of at least ``coverage``, whatever the model is, and of at most ``1 / (n
 + 1)`` more where errors do not tie. Errors are rarely alike everywhere, so answers are parted by their size into bins,
-each with its own quantile: then the promise holds in each of them, and so also among the answers that are left where
-wide ones are withheld (Mondrian conformal prediction; Vovk et al., 2005, section 4.5).
+each with its own quantile: then the promise holds in each of them (Mondrian conformal prediction; Vovk et al., 2005,
+section 4.5). Where wide intervals are withheld it does not hold among those that are left: they look narrow by the
+same errors.
 
 Rows of one group are alike, so each group counts as one example that its rows share: then the promise is about a random
 row of a new group (hierarchical conformal prediction; Lee, Barber and Willett, 2023).

@@ -42,8 +42,8 @@ def print_edge_cases(result: EdgeCaseResult) -> None:
     out.print(table)
     for check in result.checks:
         if check.agreement is not None:
-            metric = metric_title(check.agreement_metric)
-            out.tell(f"{check.name}: {metric} after the change, against what is expected {check.agreement}")
+            metric, beside = metric_title(check.agreement_metric), check.agreement_with or "the answers before"
+            out.tell(f"{check.name}: {metric} after the change, against {beside} {check.agreement}")
     for check in result.failed:
         about = f": {check.about}" if check.about else ""
         out.print(styled("red", "\nfailed", f" {check.name}{about}"))

@@ -26,6 +26,8 @@ NAMES: dict[PersonalKind, str] = {
 }
 """What people call them."""
 
+AROUND = 320
+"""Characters beside a part of a text that are looked at: more than any datum has, a login by far the longest."""
 REGIONS = ("US", "GB", "DE", "FR", "ES", "IT", "NL", "IN", "AU", "BR")
 """Whose numbering plans a phone number without a country code is held against."""
 
@@ -132,18 +134,29 @@ def masked(kind: str, value: str) -> str:
     return f"{value[:2]}***{value[-1:]}"
 
 
-def conceal(text: str) -> str:
-    """Returns a text with every personal datum masked: how a page shows it, whatever its recipe redacts.
+def conceal(text: str, start: int = 0, end: int | None = None) -> str:
+    """Returns a text, or a part of it, with every personal datum masked: how a page shows it, whatever is redacted.
+
+    Args:
+        text: Some characters around the part are looked at too: a datum that its ends cut through is masked whole.
+        start: Of the part.
+        end: Of the part; None: of the text.
 
     Example:
         >>> conceal("Call +44 20 7946 0958 or write to jane@example.com.")
         'Call +4***8 or write to j***@e***.com.'
+        >>> conceal("Write to jane@example.com today", 0, 17)
+        'Write to j***@e***.com'
     """
-    pieces, position = [], 0
-    for found in find_personal(text):
-        pieces += [text[position : found.start], masked(found.kind, text[found.start : found.end])]
-        position = found.end
-    return "".join([*pieces, text[position:]])
+    end = len(text) if end is None else min(end, len(text))
+    first = max(0, start - AROUND)
+    around, pieces, position = text[first : end + AROUND], [], start
+    for found in find_personal(around):
+        at, after = first + found.start, first + found.end
+        if after > position and at < end:
+            pieces += [text[position : max(position, at)], masked(found.kind, text[at:after])]
+            position = after
+    return "".join([*pieces, text[position : max(position, end)]])
 
 
 def _digits_enough(text: str) -> bool:

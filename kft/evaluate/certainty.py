@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from kft.answer.decide import Scope, Temperature
 from kft.metrics.classification import BRIER, METRICS
-from kft.metrics.intervals import Groups, estimate
+from kft.metrics.intervals import Groups, estimate, estimate_mean
 from kft.metrics.ranking import AURC
 from kft.metrics.reliability import reliability
 from kft.metrics.shares import SHARE, mean_between
@@ -156,11 +157,13 @@ def judge_interval(
     low, high = rule.bounds(answers).T
     given, width = ~withheld, high - low
     within, kept = (truth >= low) & (truth <= high), None if groups is None else np.asarray(groups)[given]
+    # What is promised is about a random row of a new group, so each group counts once.
+    held = within[given] if kept is None else pd.Series(within[given]).groupby(kept).mean().to_numpy()
     mean = mean_between(0.0, 2 * max(rule.reaches))
     none = Estimate(0.0, 0.0, 0.0)
     return IntervalResult(
         rule=rule,
-        covered=estimate(SHARE, within & given, given, groups=groups),
+        covered=estimate_mean(held) if len(held) else none,
         width=estimate(mean, width[given], width[given], groups=kept) if given.any() else none,
         answered=estimate(SHARE, given, np.ones(len(given), bool), groups=groups),
     )

@@ -130,7 +130,7 @@ def _passages(given: Input, windows: Sequence[Mapping[str, Any]]) -> Iterator[Pa
     first = {each.get("label"): each for each in reversed(windows)}
     for each in [*reversed(first.values())][:PASSAGES] if several else windows[:1]:
         assert isinstance(given, str)  # only one text is read in windows
-        text = conceal(given[each["start"] : each["end"]][:PASSAGE_CHARACTERS])
+        text = conceal(given, each["start"], min(each["end"], each["start"] + PASSAGE_CHARACTERS))
         said = f"{each['value']:.4g}" if "value" in each else f"{each['label']} {each['confidence']:.3f}"
         yield Passage(text, each["start"], each["end"], round(each["weight"], 4), said)
 
@@ -139,5 +139,5 @@ def _shown(given: Input) -> Shown:
     """Returns an input as JSON: the path of an image, a text or two, shortened and with personal data masked."""
     if isinstance(given, Path):
         return str(given)
-    texts = tuple(conceal(text[:MOST_CHARACTERS]) for text in ((given,) if isinstance(given, str) else given))
+    texts = tuple(conceal(text, 0, MOST_CHARACTERS) for text in ((given,) if isinstance(given, str) else given))
     return texts[0] if isinstance(given, str) else texts

@@ -17,7 +17,8 @@ from kft.characters import visible
 from kft.monitor.gauges.texts import SCRIPTS
 from kft.monitor.seen import Seen
 from kft.records.monitored import SliceCounts
-from kft.tasks.cells import as_text
+from kft.tasks.cells import as_objects
+from kft.tasks.spelling import spelled
 
 NUMBERS = {
     "answer": (("value", ""), ("spans", " spans")),
@@ -76,11 +77,11 @@ class Slicing:
             >>> cut.place(np.array([9.0, 10.0, np.nan])).tolist()
             [0, 1, -1]
             >>> cut = Slicing("region", ("north", "another"), column="region", values=("north",))
-            >>> cut.place(np.array(["south", "north", ""], object)).tolist()
+            >>> cut.place(np.array(["south", " north", " "], object)).tolist()
             [1, 0, -1]
         """
         if self.limits:
-            numbers = values if self.gauge else as_numbers(values)
+            numbers = values if self.gauge else as_numbers(as_objects([spelled(cell) for cell in values]))
             return np.where(np.isnan(numbers), -1, np.searchsorted(self.limits, numbers))
         rest = len(self.values) if len(self.names) > len(self.values) else -1
         if self.gauge:
@@ -90,7 +91,7 @@ class Slicing:
             table[codes] = np.arange(len(codes))
             return np.where(known, table[np.where(known, values, 0).astype(np.int64)], -1)
         names = {value: place for place, value in enumerate(self.values)}
-        return np.array([names.get(text, rest) if (text := as_text(cell)) else -1 for cell in values], np.int64)
+        return np.array([names.get(text, rest) if (text := spelled(cell)) else -1 for cell in values], np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,7 +203,7 @@ def _codes(by: str, values: np.ndarray, gauge: str, names: Sequence[str]) -> lis
 
 
 def _column(column: str, by: str, cells: np.ndarray) -> list[Slicing]:
-    texts = np.array([as_text(cell) for cell in cells], object)
+    texts = np.array([spelled(cell) for cell in cells], object)
     numbers = as_numbers(texts)
     known = numbers[~np.isnan(numbers)]
     if len(known) > len(texts) / 2 and len(np.unique(known)) > MOST_VALUES:

@@ -52,6 +52,7 @@ class EdgeCheckResult:
         agreement: Of invariance, where an answer is not one class of many: the task's first metric of the answers after
             the change, with those before it as what is right; of queries, with the documents that the suite names.
         agreement_metric: Which metric that is.
+        agreement_with: What those answers are held against, in words.
     """
 
     name: str
@@ -66,6 +67,7 @@ class EdgeCheckResult:
     failures: tuple[Outcome, ...] | None = absent()
     agreement: Estimate | None = absent()
     agreement_metric: str = absent("")
+    agreement_with: str = absent("")
 
 
 @shows

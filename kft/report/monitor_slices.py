@@ -52,11 +52,12 @@ def slice_rows(found: SlicesSeen | None) -> dict[str, Any] | None:
         return None
     moved = [_row(each, found) for each in found.moved]
     rest = [_row(each, found) for each in found.every if not each.moved]
+    shown, others = moved[:AT_ONCE], [*moved[AT_ONCE:], *rest]
     return {
         "found": found,
-        "moved": moved[:AT_ONCE],
-        "rest": [*moved[AT_ONCE:], *rest][:MOST_SLICES],
-        "left_out": max(0, len(found.every) - AT_ONCE - MOST_SLICES),
+        "moved": shown,
+        "rest": others[:MOST_SLICES],
+        "left_out": max(0, len(others) - MOST_SLICES),
     }
 
 

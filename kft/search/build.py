@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from kft.errors import DataError, RunError, UsageError
+from kft.model.catalog import CATALOG
 from kft.records.files import ELSEWHERE, storage_errors, write_file
 from kft.records.index import NAME, AboutIndex, Cutting, Embedding, LeftOut, Weighing, read_index, write_index
 from kft.search.contents import GRAPH, QUERIES, WORDS, Contents, Written, write_texts
@@ -266,14 +267,16 @@ def _queries(wanted: Wanted, old: Contents | None, new: Contents) -> tuple[Mappi
 def _about(
     wanted: Wanted, shipped: Embedder, plan: _Plan, contents: Contents, left_out: Sequence[LeftOut]
 ) -> AboutIndex:
-    about = shipped.about
+    about, lies_in = shipped.about, shipped.folder
+    if str(lies_in) not in CATALOG and lies_in.exists():  # the name of a backbone is no place
+        lies_in = lies_in.resolve()
     return AboutIndex(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         source=wanted.documents.where,
         documents=len(contents.ids),
         passages=len(contents.passages),
         embedding=Embedding(
-            str(shipped.folder.resolve() if shipped.folder.exists() else shipped.folder),
+            str(lies_in),
             about.name,
             about.version,
             about.digest,

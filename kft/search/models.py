@@ -176,10 +176,13 @@ def is_run(folder: Path) -> bool:
 
 
 def is_backbone(folder: Path) -> bool:
-    """Whether it is a pretrained backbone: a name of ``kft models`` that no folder has, or the folder of one."""
-    if not folder.exists():
-        return str(folder) in CATALOG
-    return (folder / "config.json").is_file() and not is_artifact(folder) and not is_run(folder)
+    """Whether it is a pretrained backbone: the folder of one, or a name of ``kft models``.
+
+    A folder of that name, such as the index that is made by it, does not hide it, unless it is an artifact or a run.
+    """
+    if is_artifact(folder) or is_run(folder):
+        return False
+    return str(folder) in CATALOG or (folder / "config.json").is_file()
 
 
 def require_vectors(task: Task, folder: Path) -> None:

@@ -65,7 +65,9 @@ def run_suite(suite: Suite, artifact: Artifact, columns: Columns, searched: Sear
         result = _check_result(check, cases, outcomes, found.left_out[check.name])
         if check.kind == "invariance" and not task.kind.one_class:
             agreement = measure_agreement(task.kind, artifact.space, cases, answers)
-            result = replace(result, agreement=agreement, agreement_metric=task.kind.judging.main.name)
+            beside = "the right documents" if task.kind.searches else "the answers before"
+            metric = task.kind.judging.main.name
+            result = replace(result, agreement=agreement, agreement_metric=metric, agreement_with=beside)
         checks.append(result)
     return EdgeCaseResult(
         suite=str(suite.path),

@@ -232,9 +232,15 @@ def keep_keywords(text: str, rng: np.random.Generator, given: str = "") -> str:
     Example:
         >>> keep_keywords("How do I play music over the network?", np.random.default_rng(0))
         'play music over network?'
+        >>> keep_keywords("Is there IT support in the US?", np.random.default_rng(0))
+        'IT support US?'
     """
-    kept = re.sub(r"\s+(?=[,.:;!?])", "", _FUNCTION.sub("", text)).strip()
-    return kept if re.search(r"\w", kept) else text
+    # In capitals "IT" and "US" are names.
+    without = _FUNCTION.sub(
+        lambda word: word[0] if word[0].strip().isupper() and len(word[0].strip()) > 1 else "", text
+    )
+    kept = re.sub(r"\s+(?=[,.:;!?])", "", without).strip()
+    return kept if len(re.findall(r"\w+", kept)) > 1 else text
 
 
 def remove(text: str, rng: np.random.Generator, given: str) -> str:
