@@ -19,6 +19,8 @@ from kft.model.hugging_face import read_config
 from kft.model.limits import known_limit
 from kft.model.sources import fetch_backbone, on_disk
 from kft.model.tokenizers import load_tokenizer
+from kft.tasks.registry import TASKS
+from kft.tasks.task import require_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,6 +54,8 @@ def draft(
     Raises:
         DataError: It cannot be read, or nothing can be learnt from it.
     """
+    if task is not None:
+        require_command(TASKS.get(task), "init")
     look = look_at(source, base=Path.cwd(), locate=assets.locate, task=task, named=named or Wanted(), dialect=dialect)
     name = BACKBONES[look.task.reads.medium]
     backbone = DraftedBackbone(name, CATALOG.get(name).blocks)

@@ -204,6 +204,10 @@ def _with_mistakes(
     known = record.mistakes if is_intact(record.run, "mistakes.json") else None
     if known is not None and known.predictions_hash == predictions_hash(record.run):
         return record, ""
+    if record.task.kind.writes:
+        return replace(
+            record, mistakes=None
+        ), "a text is not right or wrong as a label is: predictions.csv has them all"
     try:
         found = _find_mistakes(record, frames)
     except CANNOT_BE_SHOWN as error:

@@ -294,7 +294,7 @@ def without_frills(spec: Any) -> Any:
     place. All of valid serves the choices, and callbacks belong to a training run.
     """
     plain = spec.model_copy(update={"model": spec.model.without_learned_pooling})
-    return replace_parts(plain, train={"callbacks": ()}, evaluate={"abstain_at": None})
+    return replace_parts(plain, train={"callbacks": ()}, evaluate={"abstain_at": None, "interval": None})
 
 
 def replace_parts(spec: Any, **parts: Mapping[str, Any]) -> Any:

@@ -108,7 +108,12 @@ def as_fields(text: str) -> dict[str, Any] | None:
 
 def _fields_right(truth: str, said: str) -> tuple[float, float]:
     right, given = as_fields(truth) or {}, as_fields(said) or {}
-    return sum(key in given and given[key] == value for key, value in right.items()), len(right)
+    return sum(key in given and _same(given[key], value) for key, value in right.items()), len(right)
+
+
+def _same(said: Any, right: Any) -> bool:
+    """Whether two values of JSON are the same; Python takes true for 1."""
+    return bool(said == right) and isinstance(said, bool) == isinstance(right, bool)
 
 
 METRICS: dict[str, Metric] = {
@@ -149,4 +154,5 @@ def of_texts(truth: Texts, answers: Answers) -> dict[str, Metric]:
     """
     if any(each.text is None for each in answers):
         return {}
-    return WRITTEN | (OF_JSON if all(as_fields(text) for text in truth) else {})
+    fields = [as_fields(text) for text in truth]
+    return WRITTEN | (OF_JSON if any(fields) and all(each is not None for each in fields) else {})

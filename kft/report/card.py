@@ -78,6 +78,8 @@ def card_data(record: RunRecord) -> ModelCardData:
 
 def _pipeline(task: Task) -> str:
     """Returns what the Hub calls a task; numbers are a text classification of one class there."""
+    if task.kind.writes:
+        return "text-generation"
     return "token-classification" if task.kind.learning.per_token else f"{task.reads.medium}-classification"
 
 

@@ -134,6 +134,9 @@ def _metrics(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:
     if spec.evaluate.interval is None:
         for gate in sorted(name for name in others if name.startswith("interval.") and name in gates):
             yield ("evaluate", "gates", gate), "needs evaluate.interval, such as {coverage: 0.9}"
+    if not spec.evaluate.write:
+        for gate in sorted(set(others) & set(judging.written)):
+            yield ("evaluate", "gates", gate), "needs evaluate.write: true"
     wanted: list[tuple[Sequence[str | int], str | None, Sequence[str]]] = [
         (("train", "best"), spec.train.best, judging.monitors),
         *((("evaluate", "gates", name), name, gates) for name in others),

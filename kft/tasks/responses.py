@@ -130,9 +130,10 @@ RESPONSES = AnswerKind(
     lacks={
         command: NO_LABEL + instead
         for command, instead in {
+            "init": "kft recipes copy language/extraction recipe.yaml",
             "predict": 'kft generate RUN "your prompt"',
             "choose": "kft train RECIPE --set model.backbone=NAME, for each",
-            "compare": "kft train RECIPE, and kft evaluate RUN --against OTHER",
+            "compare": "kft train RECIPE for each, and read metrics.json of both, with its intervals",
             "queue": "read what it wrote: predictions.csv of the run",
             "retrain": "add the rows to data.train, and kft train",
             "data build": "kft check RECIPE",

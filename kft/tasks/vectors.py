@@ -122,6 +122,7 @@ VECTORS = AnswerKind(
         "data.added": "only for {tasks}; {task} reads its documents and queries whole: add the rows to data.train",
     },
     lacks={
+        "init": "documents beside the rows are not drafted; kft recipes copy knowledge/search search.yaml",
         "choose": "backbones are chosen by answers out of fold, and queries have none; kft compare RECIPE "
         "--approaches frozen --set model.backbone=NAME, for each",
         "queue": "what is worth a label is told by how sure an answer is, and a vector says nothing of that; label the "
