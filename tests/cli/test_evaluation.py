@@ -102,7 +102,7 @@ def test_a_promise_that_cannot_be_kept_is_not_made_and_nothing_is_calibrated_whe
         "train", path, "--run", "run", "--set", "evaluate.abstain_at.error=0.01", "--set", "evaluate.calibrate=none"
     )
     assert code == 0, err
-    assert "set aside  8 of 16 valid examples, for abstention: no choice sees them" in err
+    assert "set aside  8 of 16 valid examples, for what is promised: no choice sees them" in err
     assert "abstention  off: an error of at most 1 % among the answered cannot be promised from 8 rows" in out
     assert "calibration none" in out
     found = json.loads((tmp_path / "run" / "metrics.json").read_text())
