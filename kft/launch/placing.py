@@ -145,8 +145,8 @@ def place(recipe: Recipe, data: str | None) -> Placed:
     return Placed(placed, tuple(dict.fromkeys(sources)))
 
 
-TABS = ("data.label_separator",)
-"""Keys whose values are no names, so that a tab may stand there; the job file has it as an escape within quotes."""
+SPACES = {"data.label_separator": "\t", "model.template": "\t\n"}
+"""What may stand in values that are no names; the job file has it as escapes within quotes."""
 
 
 def _require_plain(recipe: Recipe) -> None:
@@ -159,7 +159,7 @@ def _require_plain(recipe: Recipe) -> None:
         require_plain(str(recipe.path), "RECIPE", UsageError)
     require_plain(str(recipe.base), "the recipe's folder", UsageError)
     for key, text in texts_in(recipe.spec.model_dump(mode="json")):
-        require_plain(text, key, UsageError, allowed="\t" if key in TABS else "")
+        require_plain(text, key, UsageError, allowed=SPACES.get(key, ""))
 
 
 def _placed(key: str, named: str, base: Path, data: str | None) -> Source | str:

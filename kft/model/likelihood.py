@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kft.model.language import causal_lm, next_token_logits, output_embedding
-
 if TYPE_CHECKING:
     import keras
 
@@ -196,6 +194,8 @@ class Likelihood:
 
     @cached_property
     def _lm(self) -> Any:
+        from kft.model.language import causal_lm  # with Keras
+
         return causal_lm(self.model)
 
     @cached_property
@@ -256,6 +256,8 @@ class Likelihood:
     @cached_property
     def _pick(self) -> Any:
         import tensorflow as tf
+
+        from kft.model.language import next_token_logits, output_embedding
 
         width = output_embedding(self.model).output_dim
         signature = [tf.TensorSpec([None, width], self._lm.compute_dtype), tf.TensorSpec([None, 2], tf.int32)]

@@ -17,8 +17,6 @@ from kft.characters import visible
 from kft.monitor.gauges.texts import SCRIPTS
 from kft.monitor.seen import Seen
 from kft.records.monitored import SliceCounts
-from kft.tasks.cells import as_objects
-from kft.tasks.spelling import spelled
 
 NUMBERS = {
     "answer": (("value", ""), ("spans", " spans")),
@@ -80,6 +78,9 @@ class Slicing:
             >>> cut.place(np.array(["south", " north", " "], object)).tolist()
             [1, 0, -1]
         """
+        from kft.tasks.cells import as_objects  # with pandas, which a server needs for no text
+        from kft.tasks.spelling import spelled
+
         if self.limits:
             numbers = values if self.gauge else as_numbers(as_objects([spelled(cell) for cell in values]))
             return np.where(np.isnan(numbers), -1, np.searchsorted(self.limits, numbers))
@@ -203,6 +204,8 @@ def _codes(by: str, values: np.ndarray, gauge: str, names: Sequence[str]) -> lis
 
 
 def _column(column: str, by: str, cells: np.ndarray) -> list[Slicing]:
+    from kft.tasks.spelling import spelled
+
     texts = np.array([spelled(cell) for cell in cells], object)
     numbers = as_numbers(texts)
     known = numbers[~np.isnan(numbers)]

@@ -64,7 +64,7 @@ def test_padding_on_the_right_changes_nothing_and_the_last_real_token_is_pooled(
         mask = (np.array(ids) > 0).astype(np.int32)
         outputs.append(np.asarray(pooled({"token_ids": np.array(ids, np.int32), "padding_mask": mask}, training=False)))
         np.testing.assert_allclose(outputs[-1][0], features(backbone, ids, mask)[0, 3], atol=1e-6)
-    np.testing.assert_allclose(*outputs, atol=1e-6)
+    np.testing.assert_allclose(*outputs, atol=2e-5)
 
 
 def test_random_weights_have_the_same_shape_and_other_values(backbone, path):

@@ -153,7 +153,7 @@ def test_other_precisions_stay_as_they_are(folder):
     assert on_real_tokens(model) is model
 
 
-def test_a_text_has_the_same_bits_in_whatever_pass_it_is_answered(folder):
+def test_a_text_has_the_same_numbers_in_whatever_pass_it_is_answered(folder):
     model = build(folder)
     graph = keras.Model(model.inputs, [model.output, model.get_layer("head_pool").output])
     inference = make_inference(on_real_tokens(graph), 32)
@@ -164,4 +164,5 @@ def test_a_text_has_the_same_bits_in_whatever_pass_it_is_answered(folder):
     for count in (1, 2, 7, 45, 120):
         chosen = rng.permutation(len(rows))[:count]
         for ours, theirs in zip(run_in_batches(inference, source, rows=chosen), whole, strict=True):
-            np.testing.assert_array_equal(ours, theirs[chosen])
+            # On some processors to the bit; others multiply few rows in another way.
+            np.testing.assert_allclose(ours, theirs[chosen], rtol=0, atol=1e-6)
