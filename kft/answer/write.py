@@ -6,8 +6,9 @@ the layers; which token comes next is decided here, in NumPy.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,11 @@ from kft.errors import UsageError
 from kft.model.prompts import PromptReader
 
 if TYPE_CHECKING:
+    import keras
+
     from kft.answer.artifact import Artifact
+
+NONE: Mapping[str, np.ndarray] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -78,18 +83,26 @@ class Writer:
     """Writes with one model; made once, used for every request.
 
     Attributes:
-        reader: Of prompts.
+        reader: Of prompts; ``dataclasses.replace`` gives one for other templates, on the same trace.
         rows: Prompts that are answered at a time.
+        length: Tokens of prompt and answer that there is room for.
     """
 
     reader: PromptReader
     rows: int
+    length: int
     _begin: Any = field(repr=False)
     _go_on: Any = field(repr=False)
 
     def write(self, prompts: Sequence[str], asking: Asking = GREEDY, tick: Any = None) -> list[Written]:
         """Returns one answer a prompt, in their order; those of like length are written together."""
-        found: list[Written | None] = [None] * len(prompts)
+        return [written for written, _ in self.write_tokens(prompts, asking, tick)]
+
+    def write_tokens(
+        self, prompts: Sequence[str], asking: Asking = GREEDY, tick: Any = None
+    ) -> list[tuple[Written, np.ndarray]]:
+        """Returns what ``write`` does, each with its tokens: ``int32[tokens]``, without the end."""
+        found: list[Any] = [None] * len(prompts)
         ids, cut = self.reader.prompts(prompts)
         order = np.argsort([len(each) for each in ids], kind="stable")
         for start in range(0, len(order), self.rows):
@@ -98,10 +111,10 @@ class Writer:
             for _ in self._steps(states, asking):
                 pass
             for place, state in zip(places, states, strict=True):
-                found[place] = state.written()
+                found[place] = state.written(), np.array(state.ids, np.int32)
             if tick:
                 tick(len(places))
-        return [each for each in found if each is not None]
+        return found
 
     def stream(self, prompt: str, asking: Asking = GREEDY) -> Iterator[str | Written]:
         """Yields the pieces of an answer as they are written, and then the answer."""
@@ -119,7 +132,7 @@ class Writer:
 
     def _steps(self, states: Sequence[_State], asking: Asking) -> Iterator[None]:
         """Takes all rows one token further at a time; a row whose prompt is longer reads its own until it ends."""
-        length = self.reader.prompt_tokens + self.reader.response_tokens
+        length = self.length
         tokens = np.zeros((self.rows, length), np.int32)
         for row in range(self.rows):
             prompt = states[min(row, len(states) - 1)].prompt
@@ -215,16 +228,35 @@ def make_writer(artifact: Artifact, rows: int = 1) -> Writer:
         artifact: Of a run of causal-lm.
         rows: Prompts that are answered at a time.
     """
+    reader = artifact.reader.writing
+    assert reader is not None and artifact.backbone is not None
+    return trace_writer(artifact.backbone.model, reader, rows, artifact.weights)
+
+
+def trace_writer(
+    decoder: keras.Model,
+    reader: PromptReader,
+    rows: int = 1,
+    weights: Mapping[str, np.ndarray] = NONE,
+    length: int | None = None,
+) -> Writer:
+    """Traces a decoder; what its variables hold later is what it then writes with.
+
+    Args:
+        decoder: ``Backbone.model`` of keras-hub's own class, perhaps with adapters.
+        reader: Of prompts.
+        rows: Prompts that are answered at a time.
+        weights: What the weights are where they are other than the decoder's own, by their paths.
+        length: Tokens of prompt and answer; default: what the reader has room for.
+    """
     import keras
     import tensorflow as tf
 
     from kft.features.overlay import overlay
     from kft.model.language import causal_lm, next_token_logits
 
-    reader = artifact.reader.writing
-    assert reader is not None and artifact.backbone is not None
-    model, others = causal_lm(artifact.backbone.model), overlay(artifact.backbone.model, artifact.weights)
-    length = reader.prompt_tokens + reader.response_tokens
+    model, others = causal_lm(decoder), overlay(decoder, weights)
+    length = length or reader.prompt_tokens + reader.response_tokens
     ids = tf.TensorSpec((rows, length), tf.int32)
 
     def begin(tokens: Any, last: Any) -> Any:
@@ -244,7 +276,7 @@ def make_writer(artifact: Artifact, rows: int = 1) -> Writer:
     )
     token = tf.TensorSpec((rows, 1), tf.int32)
     following = tf.function(go_on, input_signature=(token, cache, place), autograph=False)
-    return Writer(reader, rows, first, following)
+    return Writer(reader, rows, length, first, following)
 
 
 def _seed(model: Any, tokens: Any) -> tuple[Any, ...]:

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kft import strategy
-from kft.answer.load import load_artifact, read_run
-from kft.answer.write import GREEDY, Asking, Writer, Written, make_writer
+from kft.answer.write import GREEDY, Asking, Writer, Written
 from kft.data.inputs import as_inputs
-from kft.errors import UsageError
+from kft.deploy.writing import open_writing
 from kft.recipe.schema import DataSpec
-from kft.records.run_folder import open_run
 from kft.tasks.task import Task
 
 
@@ -45,24 +43,19 @@ class Generator:
 
 
 def load_generator(run: str | Path) -> Generator:
-    """Loads a run's best checkpoint to write many answers; nothing is traced again between them.
+    """Loads a run's best checkpoint, or what was exported of one, to write many answers; nothing is traced again.
+
+    Args:
+        run: The run folder, or that of an artifact.
 
     Raises:
-        RunError: The folder is no run.
-        UsageError: The run is of a task that writes no texts.
+        RunError: The folder is neither.
+        UsageError: It is of a task that writes no texts.
         ModelError: The backbone on disk is not the one the run was trained from.
     """
-    known = read_run(open_run(Path(run)))
-    if not known.task.kind.writes:
-        raise UsageError(
-            "this run writes no texts",
-            where=str(run),
-            received=known.task.name,
-            expected="a run of causal-lm",
-            next_step=f"kft predict {run} {known.task.reads.in_shell}",
-        )
     with strategy.start("one").scope():
-        return Generator(make_writer(load_artifact(known)), known.task, known.recipe.spec.data)
+        opened = open_writing(run)
+    return Generator(opened.writer, opened.task, opened.spec.data)
 
 
 def generate(
@@ -78,7 +71,7 @@ def generate(
     """Writes answers with a run's best checkpoint, loaded for this once; ``load_generator`` keeps it.
 
     Args:
-        run: The run folder.
+        run: The run folder, or an artifact that was exported of one.
         prompts: One prompt, or several.
         max_tokens: Of an answer, at most; default and limit: what responses had room for in training.
         temperature: 0 takes the likeliest token each time; else one is drawn, by logits divided by it.
