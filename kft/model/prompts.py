@@ -87,17 +87,9 @@ class PromptReader:
         pairs = [(each, None) if isinstance(each, str) else each for each in given]
         prompts, short = self.prompts([prompt for prompt, _ in pairs])
         responses, cut = self.responses([response or "" for _, response in pairs])
-        rows, targets = [], []
-        for prompt, response, (_, right) in zip(prompts, responses, pairs, strict=True):
-            ids = (prompt if right is None else np.concatenate([prompt, response])).astype(np.int32)
-            asked = np.append(ids[1:] + 1, np.int32(0))
-            asked[: max(len(prompt) - 1, 0)] = 0
-            kept = slice(None, None if right is None else -1)  # nothing follows the end of a response
-            rows.append(ids[kept])
-            targets.append(asked[kept])
-        source = text_source(Ragged.from_rows(rows))
-        columns = {**source.columns, TARGETS: Ragged.from_rows(targets)}
-        return Taken(source.with_columns(columns), short, cut, source.lengths + short + cut)
+        right = [None if said is None else ids for ids, (_, said) in zip(responses, pairs, strict=True)]
+        source = as_source(prompts, right)
+        return Taken(source, short, cut, source.lengths + short + cut)
 
     def text(self, ids: Sequence[int]) -> str:
         """Returns the text of tokens, without special ones."""
@@ -109,6 +101,20 @@ class PromptReader:
             found = self.tokenizer.tokenizer.encode_batch_fast(list(texts), add_special_tokens=special)
         behind = self.tokenizer.special_sides()[1] if special else 0
         return [np.array(each.ids[: len(each.ids) - behind], np.int32) for each in found]
+
+
+def as_source(prompts: Sequence[np.ndarray], responses: Sequence[np.ndarray | None]) -> Source:
+    """Returns tokens of prompts and responses as a model reads them; see ``PromptReader.source``."""
+    rows, targets = [], []
+    for prompt, response in zip(prompts, responses, strict=True):
+        ids = (prompt if response is None else np.concatenate([prompt, response])).astype(np.int32)
+        asked = np.append(ids[1:] + 1, np.int32(0))
+        asked[: max(len(prompt) - 1, 0)] = 0
+        kept = slice(None, None if response is None else -1)  # nothing follows the end of a response
+        rows.append(ids[kept])
+        targets.append(asked[kept])
+    source = text_source(Ragged.from_rows(rows))
+    return source.with_columns({**source.columns, TARGETS: Ragged.from_rows(targets)})
 
 
 @dataclass(frozen=True)
