@@ -168,7 +168,7 @@ def make_reader(task: Task, backbone: Backbone, spec: ModelSpec) -> Reader:
         return reader
     from kft.model.prompts import prompt_reader
 
-    return replace(reader, writing=prompt_reader(backbone.tokenizer, spec))
+    return replace(reader, writing=prompt_reader(backbone.tokenizer, spec, backbone.chat))
 
 
 @dataclass(frozen=True)

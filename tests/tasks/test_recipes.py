@@ -14,6 +14,8 @@ SET = {
     "data.html": "unescape",
     "data.documents": "documents.csv",
     "data.negative": "unlike",
+    "data.messages": "chat",
+    "model.turns": "last",
     "data.time": "day",
     "data.added": ["new.csv"],
     "data.document": "path",
@@ -62,7 +64,7 @@ OBEYED = {
     "suite abstain_at threshold out_of_scope",
     "text-regression": "text document long_text html redact pooling precision suite out_of_scope interval",
     "text-embedding": "text html documents negative redact pooling prompts pairs suite",
-    "causal-lm": "text template response_tokens write",
+    "causal-lm": "text messages template response_tokens write",
     "token-tagging": "text tags offsets precision suite out_of_scope",
     "image-classification": "image size pooling augment bins teacher unlabelled class_weight label_smoothing suite "
     "abstain_at threshold out_of_scope",
