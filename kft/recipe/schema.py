@@ -7,7 +7,7 @@ A ``*Spec`` is what a person asks for. All of them are frozen and refuse unknown
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     BeforeValidator,
@@ -36,7 +36,7 @@ OWN = "own"
 CHAT_TEMPLATES = (OWN, "gemma", "chatml", "llama3")
 """Chat templates by name: that of the backbone's folder, and those of kft/model/chats."""
 PLAIN_TEMPLATE = "{prompt}\n"
-ONE_TURN = "one"
+ONE_TURN: Final = "one"
 
 
 class BinsSpec(Spec):
