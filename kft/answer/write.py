@@ -6,7 +6,7 @@ the layers; which token comes next is decided here, in NumPy.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -215,15 +215,27 @@ def make_writer(artifact: Artifact, rows: int = 1) -> Writer:
         artifact: Of a run of causal-lm.
         rows: Prompts that are answered at a time.
     """
+    reader = artifact.reader.writing
+    assert reader is not None and artifact.backbone is not None
+    return writer_on(artifact.backbone.model, artifact.weights, reader, rows)
+
+
+def writer_on(backbone: Any, weights: Mapping[str, Any], reader: PromptReader, rows: int = 1) -> Writer:
+    """Traces a decoder with other weights laid over its own, for other prompts; see ``make_writer``.
+
+    Args:
+        backbone: Its flat graph, of keras-hub's own class.
+        weights: Arrays by the paths of weights; the others stay what they are.
+        reader: Of prompts.
+        rows: Prompts that are answered at a time.
+    """
     import keras
     import tensorflow as tf
 
     from kft.features.overlay import overlay
     from kft.model.language import causal_lm, next_token_logits
 
-    reader = artifact.reader.writing
-    assert reader is not None and artifact.backbone is not None
-    model, others = causal_lm(artifact.backbone.model), overlay(artifact.backbone.model, artifact.weights)
+    model, others = causal_lm(backbone), overlay(backbone, weights)
     length = reader.prompt_tokens + reader.response_tokens
     ids = tf.TensorSpec((rows, length), tf.int32)
 

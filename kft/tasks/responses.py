@@ -116,7 +116,7 @@ RESPONSES = AnswerKind(
         of_texts=of_texts,
     ),
     solvers=("adamw",),
-    keys=("data.messages", "model.template", "model.turns", "model.response_tokens", "evaluate.write"),
+    keys=("data.messages", "model.template", "model.turns", "model.response_tokens", "evaluate.write", "compare"),
     refuses={
         "train.label_smoothing": "{task} learns the tokens of the response as they are: leave it out",
         "train.compile": "{task} makes logits for the tokens of responses alone, and a compiler wants fixed shapes",
@@ -133,7 +133,6 @@ RESPONSES = AnswerKind(
             "init": "kft recipes copy language/extraction recipe.yaml",
             "predict": 'kft generate RUN "your prompt"',
             "choose": "kft train RECIPE --set model.backbone=NAME, for each",
-            "compare": "kft train RECIPE for each, and read metrics.json of both, with its intervals",
             "queue": "read what it wrote: predictions.csv of the run",
             "retrain": "add the rows to data.train, and kft train",
             "data build": "kft check RECIPE",

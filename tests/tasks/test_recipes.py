@@ -64,7 +64,7 @@ OBEYED = {
     "suite abstain_at threshold out_of_scope",
     "text-regression": "text document long_text html redact pooling precision suite out_of_scope interval",
     "text-embedding": "text html documents negative redact pooling prompts pairs suite",
-    "causal-lm": "text messages template response_tokens write",
+    "causal-lm": "text messages template response_tokens write compare",
     "token-tagging": "text tags offsets precision suite out_of_scope",
     "image-classification": "image size pooling augment bins teacher unlabelled class_weight label_smoothing suite "
     "abstain_at threshold out_of_scope",
