@@ -39,6 +39,7 @@ class Encoded:
         lengths: ``int64[n]``: the tokens of each text before the cut; None for images.
         spans: Where the windows of each text stand in it, in characters: ``int32[windows, 2]`` each; None elsewhere.
         responses_cut: How many responses of a language model lost their end.
+        left_out: How many passages of its prompts had no room.
     """
 
     source: Source
@@ -47,6 +48,7 @@ class Encoded:
     lengths: np.ndarray | None = None
     spans: list[np.ndarray] | None = None
     responses_cut: int = 0
+    left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ class Reader:
         if self.writing is not None:
             taken = self.writing.source(inputs)
             short, cut = (int((each > 0).sum()) for each in (taken.prompts_cut, taken.responses_cut))
-            return Encoded(taken.source, short, lengths=taken.lengths, responses_cut=cut)
+            return Encoded(taken.source, short, lengths=taken.lengths, responses_cut=cut, left_out=taken.left_out)
         segments = offsets = None
         if self.task.reads.pairs:
             firsts, seconds = [given[0] for given in inputs], [given[1] for given in inputs]

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from kft.errors import ModelError
 from kft.feed.batches import Ragged
 from kft.feed.source import Source, text_source
+from kft.model.grounding import PLAIN, Grounding
 from kft.model.panics import tokenizer_errors
 from kft.model.token_rows import USED, TextTokenizer
 from kft.recipe.schema import ModelSpec
-from kft.tasks.responses import TARGETS
+from kft.tasks.responses import TARGETS, Grounded
 
 PLACE = "{prompt}"
 ENDS = ("<eos>", "</s>", "<|endoftext|>", "<|end_of_text|>", "<|im_end|>")
@@ -32,12 +34,14 @@ class PromptReader:
         template: Text around ``{prompt}``.
         prompt_tokens: Those of a prompt with its template, at most; a longer prompt loses its end.
         response_tokens: Those of a response, at most, its end counted; a longer one loses its end.
+        grounding: How passages stand before a prompt.
     """
 
     tokenizer: TextTokenizer
     template: str
     prompt_tokens: int
     response_tokens: int
+    grounding: Grounding = PLAIN
 
     @property
     def end(self) -> int:
@@ -56,10 +60,20 @@ class PromptReader:
             next_step="add the token to the folder's tokenizer.json",
         )
 
-    def prompts(self, texts: Sequence[str]) -> tuple[list[np.ndarray], np.ndarray]:
+    def composed(self, asked: Sequence[str | Grounded]) -> tuple[list[str], list[tuple[int, ...]]]:
+        """Returns prompts with their passages before them, as many as there is room for, and which those are."""
+        kept = self.grounding.fit(asked, self._lengths, self.prompt_tokens)
+        rows = zip(asked, kept, strict=True)
+        return [each if isinstance(each, str) else self.grounding.text_of(each, own) for each, own in rows], kept
+
+    def _lengths(self, texts: Sequence[str]) -> np.ndarray:
+        ids, cut = self.prompts(texts)
+        return np.array([len(each) for each in ids], np.int64) + cut
+
+    def prompts(self, texts: Sequence[str | Grounded]) -> tuple[list[np.ndarray], np.ndarray]:
         """Returns the ids of each prompt in its template, and ``int[n]``: how many of its tokens were cut."""
         before, after = self.template.split(PLACE)
-        heads = self._ids([before + text for text in texts], special=True)
+        heads = self._ids([before + text for text in self.composed(texts)[0]], special=True)
         (tail,) = self._ids([after], special=False)
         room = self.prompt_tokens - len(tail)
         if room < 1:
@@ -79,17 +93,23 @@ class PromptReader:
         cut = np.array([max(0, len(ids) - self.response_tokens) for ids in whole], np.int64)
         return [ids[: self.response_tokens] for ids in whole], cut
 
-    def source(self, given: Sequence[str | tuple[str, str]]) -> Taken:
+    def source(self, given: Sequence[Any]) -> Taken:
         """Returns prompts as a model reads them, each with its response where it has one.
 
         At each position ``target_ids`` is the id of the token behind it and one, where that is the response's; else 0.
         """
-        pairs = [(each, None) if isinstance(each, str) else each for each in given]
-        prompts, short = self.prompts([prompt for prompt, _ in pairs])
+        pairs = [each if isinstance(each, tuple) else (each, None) for each in given]
+        texts, kept = self.composed([prompt for prompt, _ in pairs])
+        prompts, short = self.prompts(texts)
         responses, cut = self.responses([response or "" for _, response in pairs])
         right = [None if said is None else ids for ids, (_, said) in zip(responses, pairs, strict=True)]
         source = as_source(prompts, right)
-        return Taken(source, short, cut, source.lengths + short + cut)
+        left_out = sum(
+            len(each.passages) - len(own)
+            for (each, _), own in zip(pairs, kept, strict=True)
+            if isinstance(each, Grounded)
+        )
+        return Taken(source, short, cut, source.lengths + short + cut, left_out)
 
     def text(self, ids: Sequence[int]) -> str:
         """Returns the text of tokens, without special ones."""
@@ -126,14 +146,17 @@ class Taken:
         prompts_cut: ``int[n]``: how many tokens of each prompt were cut.
         responses_cut: Likewise of each response.
         lengths: ``int[n]``: tokens of both before the cut.
+        left_out: Passages that had no room, of all prompts together.
     """
 
     source: Source
     prompts_cut: np.ndarray
     responses_cut: np.ndarray
     lengths: np.ndarray
+    left_out: int = 0
 
 
 def prompt_reader(tokenizer: TextTokenizer, spec: ModelSpec) -> PromptReader:
     """Returns the reader for a recipe's model."""
-    return PromptReader(tokenizer, spec.template, spec.max_tokens - spec.room, spec.room)
+    grounding = Grounding(spec.context_template, spec.context_tokens)
+    return PromptReader(tokenizer, spec.template, spec.max_tokens - spec.room, spec.room, grounding)

@@ -32,6 +32,9 @@ from kft.recipe.values import (
     TaskName,
 )
 
+CONTEXT, PROMPT = "{context}", "{prompt}"
+"""Places of a template."""
+
 
 class BinsSpec(Spec):
     """Numeric ratings to classes: ``labels[i]`` holds ``edges[i-1] <= rating < edges[i]``."""
@@ -95,6 +98,15 @@ class DataSpec(Spec):
     negative: str | None = Field(
         None, description="column of a document that does not answer the query, though it looks as if it did"
     )
+    context: str | None = Field(
+        None,
+        description="column of the passages that each prompt is answered from: a text, or a list of texts; only for "
+        "causal-lm",
+    )
+    index: str | None = Field(
+        None, description="in place of data.context: a folder of kft index; what it finds for each prompt"
+    )
+    passages: int = Field(3, ge=1, le=100, description="of data.index, at most so many, each of another document")
     added: tuple[str, ...] = Field(
         (),
         max_length=1000,
@@ -174,6 +186,17 @@ class DataSpec(Spec):
     )
     split_seed: int = Field(0, ge=0, le=2**63 - 1, description="apart from `seed`, so that runs share one test split")
 
+    @model_validator(mode="after")
+    def _one_context(self) -> DataSpec:
+        if self.context is not None and self.index is not None:
+            raise ValueError("context, a column of passages, or index, which finds them: one of the two")
+        return self
+
+    @property
+    def grounded(self) -> bool:
+        """Whether prompts have passages that they are answered from."""
+        return self.context is not None or self.index is not None
+
     @property
     def label_columns(self) -> tuple[str, ...]:
         """The columns that make a label together; none where one column holds the labels."""
@@ -237,6 +260,15 @@ class ModelSpec(Spec):
         max_length=20_000,
         description="what a language model reads of a prompt: any text around {prompt}; only for causal-lm",
     )
+    context_template: str = Field(
+        "{context}\n\n{prompt}",
+        max_length=20_000,
+        description="what takes the place of a prompt that has passages: text around {context} and {prompt}; only for "
+        "causal-lm",
+    )
+    context_tokens: int | None = Field(
+        None, ge=1, le=8192, description="of a prompt's tokens, those for passages at most; default: what it leaves"
+    )
     response_tokens: int | None = Field(
         None,
         ge=1,
@@ -273,6 +305,12 @@ class ModelSpec(Spec):
             raise ValueError("a template with {prompt} in it, once")
         if self.room >= self.max_tokens:
             raise ValueError(f"response_tokens below max_tokens, {self.max_tokens}: the rest is the prompt's")
+        return self
+
+    @model_validator(mode="after")
+    def _places_context(self) -> ModelSpec:
+        if self.context_template.count(CONTEXT) != 1 or self.context_template.count(PROMPT) != 1:
+            raise ValueError("a context_template with {context} and {prompt} in it, each once")
         return self
 
     @model_validator(mode="after")
