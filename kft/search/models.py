@@ -25,6 +25,7 @@ from kft.model.backbones import load_for
 from kft.model.catalog import CATALOG
 from kft.model.encode import make_reader
 from kft.model.files import backbone_files
+from kft.model.limits import known_limit
 from kft.model.sources import fetch_backbone
 from kft.recipe.schema import RecipeSpec
 from kft.records.run_folder import RunFolder, open_run
@@ -214,7 +215,8 @@ def _open_run(run: Run) -> KerasModel:
 
 def _spec_of(backbone: str) -> RecipeSpec:
     """Returns the recipe of an embedding that has learned nothing."""
-    asked = {"train": "none"}, {"backbone": backbone, "max_tokens": MOST_TOKENS}
+    tokens = min(MOST_TOKENS, known_limit(backbone) or MOST_TOKENS)
+    asked = {"train": "none"}, {"backbone": backbone, "max_tokens": tokens}
     return load_recipe({"task": "text-embedding", "data": asked[0], "model": asked[1]}).spec
 
 

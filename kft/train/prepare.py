@@ -300,8 +300,8 @@ def _show_lengths(train: Encoded, valid: Encoded, spec: RecipeSpec, backbone: Ba
         )
     if left_out := train.left_out + valid.left_out:
         progress.note(
-            f"warning    {left_out:,} passages left out whole: no room before their prompts; --set model.max_tokens=N, or a "
-            "smaller model.response_tokens"
+            f"warning    {left_out:,} passages left out whole: no room before their prompts; "
+            "--set model.max_tokens=N, or a smaller model.response_tokens"
         )
     unit = "windows" if spec.model.in_windows else "tokens"
     progress.note(f"tokens     {said}; {train.cut + valid.cut:,} of {len(pieces):,} texts cut at {at} {unit}")
