@@ -54,6 +54,8 @@ LATER_KEYS: dict[str, Any] = {
     "train.pairs.temperature": 0.05,
     "train.pairs.hard_negatives": 0,
     "train.pairs.widths": [],
+    "train.graded.loss": "cosent",
+    "train.graded.scale": 20.0,
     "evaluate.interval": None,
     "model.template": "{prompt}\n",
     "model.response_tokens": None,

@@ -129,7 +129,9 @@ class DataSpec(Spec):
     )
     columns: tuple[str, ...] | None = Field(None, description="column names of a file without a header")
     text: str | None = Field(None, description="text column; guessed and shown when left out")
-    text_pair: str | None = Field(None, description="column of the second text; only for text-pairs")
+    text_pair: str | None = Field(
+        None, description="column of the second text; only for text-pairs and text-similarity"
+    )
     document: str | None = Field(
         None, description="column of paths to .txt, .md, .html and .pdf files, which are read in place of a text column"
     )
@@ -252,7 +254,8 @@ class ModelSpec(Spec):
     )
     dropout: float = Field(0.1, ge=0, lt=1, description="in the head and in the blocks that train")
     prompts: PromptsSpec = Field(
-        default_factory=PromptsSpec, description="texts before queries and documents; only for text-embedding"
+        default_factory=PromptsSpec,
+        description="texts before queries and documents; only for text-embedding and text-similarity",
     )
 
     template: str = Field(

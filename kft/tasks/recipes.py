@@ -225,7 +225,7 @@ def _pairs(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:
                 f"{phase.solver} is " + OTHERS.format(tasks=able, task=task.name),
             )
     texts = 2 + spec.train.pairs.hard_negatives + (spec.data.negative is not None)
-    if task.kind.searches and spec.train.batch_size < 2 * texts:
+    if task.kind.embeds and spec.train.batch_size < 2 * texts:
         why = f"a batch of {spec.train.batch_size} texts holds no two pairs of {texts} texts each"
         yield ("train", "batch_size"), f"{why}: {2 * texts} at least, and some hundreds are better"
 

@@ -118,7 +118,7 @@ def _plan_phases(spec: RecipeSpec, split: Selection, backbone: Backbone, model: 
         blends = solvable and spec.train.teacher is None
         own = split.unlabelled is not None and spec.train.teacher is None
         defaults = default_phases(rows_per_class=rows_per_class, blocks=numbered, blends=blends, unlabelled=own)
-        if split.kind.searches:
+        if split.kind.embeds:
             defaults = PAIRED
         if split.kind.writes:
             defaults = ADAPTED
@@ -196,6 +196,9 @@ def read_data(spec: RecipeSpec, split: Selection, backbone: Backbone, progress: 
         _show_lengths(train, valid, spec, backbone, progress)
     first = _labelled(split, split.train, train)
     second = _labelled(split, split.valid, valid)
+    if task.reads.apart:  # both rows of a pair have its score
+        first = replace(first, targets=np.concatenate([first.targets, first.targets]))
+        progress.note(f"pairs      {len(split.train):,}, {spec.train.batch_size // 2} a batch")
     _show_lost([(split.train, first), (split.valid, second)], split, progress)
     of_class = class_weights(spec.train, first.learned, len(split.labels))
     learned, weights = weigh(first.learned, of_class)
