@@ -29,11 +29,22 @@ class Generator:
         writer: Of one prompt at a time.
         task: What it was tuned to.
         spec: The data part of its recipe: prompts are cleaned as those that it learned from.
+        index: Where its passages came from in training; None where they came from no index.
     """
 
     writer: Writer
     task: Task
     spec: DataSpec
+    index: Path | None = None
+
+    def cleaned(self, prompt: str) -> str:
+        """Returns a prompt as those that were learned from.
+
+        Raises:
+            DataError: It is empty.
+        """
+        (found,) = as_inputs(prompt, self.task, self.spec)
+        return str(found)
 
     def write(self, prompts: str | Sequence[Prompt], asking: Asking = GREEDY) -> list[Written]:
         """Returns one answer a prompt, in their order.
@@ -58,7 +69,7 @@ class Generator:
                 expected="a text",
                 next_step="tune on chats: data.messages in the recipe",
             )
-        (cleaned,) = as_inputs(prompt, self.task, self.spec) if isinstance(prompt, str) else (prompt,)
+        cleaned = self.cleaned(prompt) if isinstance(prompt, str) else prompt
         return str(cleaned) if self.writer.reader.turns == ONE_TURN else as_question(cleaned)
 
 
@@ -79,8 +90,11 @@ def load_generator(run: str | Path) -> Generator:
             expected="a run of causal-lm",
             next_step=f"kft predict {run} {known.task.reads.in_shell}",
         )
+    from kft.api.grounding import index_of  # it brings what searches
+
     with strategy.start("one").scope():
-        return Generator(make_writer(load_artifact(known)), known.task, known.recipe.spec.data)
+        writer = make_writer(load_artifact(known))
+    return Generator(writer, known.task, known.recipe.spec.data, index_of(known.recipe))
 
 
 def generate(

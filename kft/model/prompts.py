@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -15,12 +16,13 @@ from kft.errors import ModelError
 from kft.feed.batches import Ragged
 from kft.feed.source import Source, text_source
 from kft.model.chats import Chat, find_chat
+from kft.model.grounding import PLAIN, Grounding
 from kft.model.panics import tokenizer_errors
 from kft.model.pieces import Part, Pieces, Spelled
 from kft.model.token_rows import USED, TextTokenizer
 from kft.recipe.schema import CHAT_TEMPLATES, ONE_TURN, OWN, ModelSpec
 from kft.tasks.dialogues import ASSISTANT, SYSTEM, USER, Turn, Turns, turns_of
-from kft.tasks.responses import TARGETS
+from kft.tasks.responses import TARGETS, Grounded
 
 PLACE = "{prompt}"
 ENDS = ("<eos>", "</s>", "<|endoftext|>", "<|end_of_text|>", "<|im_end|>")
@@ -39,6 +41,7 @@ class PromptReader:
         template: Text around ``{prompt}``; not looked at where there is a chat template.
         prompt_tokens: Those of a prompt with its template, at most; a longer prompt loses its end.
         response_tokens: Those of a response, at most, its end counted; a longer one loses its end.
+        grounding: How passages stand before a prompt.
         chat: The chat template, if any.
         turns: ``one``: a prompt is a user's one turn; else it is a chat, as ``kft.tasks.dialogues`` writes it, of which
             ``all`` or the ``last`` of the assistant's turns are learned.
@@ -48,6 +51,7 @@ class PromptReader:
     template: str
     prompt_tokens: int
     response_tokens: int
+    grounding: Grounding = PLAIN
     chat: Chat | None = None
     turns: str = ONE_TURN
 
@@ -96,9 +100,19 @@ class PromptReader:
     def _pieces(self) -> Pieces:
         return Pieces(self.tokenizer, self.template if self.chat is None else self.chat.source)
 
-    def prompts(self, texts: Sequence[str]) -> tuple[list[np.ndarray], np.ndarray]:
+    def composed(self, asked: Sequence[str | Grounded]) -> tuple[list[str], list[tuple[int, ...]]]:
+        """Returns prompts with their passages before them, as many as there is room for, and which those are."""
+        kept = self.grounding.fit(asked, self._lengths, self.prompt_tokens)
+        rows = zip(asked, kept, strict=True)
+        return [each if isinstance(each, str) else self.grounding.text_of(each, own) for each, own in rows], kept
+
+    def _lengths(self, texts: Sequence[str]) -> np.ndarray:
+        ids, cut = self.prompts(texts)
+        return np.array([len(each) for each in ids], np.int64) + cut
+
+    def prompts(self, texts: Sequence[str | Grounded]) -> tuple[list[np.ndarray], np.ndarray]:
         """Returns the ids of each prompt in its template, and ``int[n]``: how many of its tokens were cut."""
-        spelled, cut = self._prompts([(text, None) for text in texts])
+        spelled, cut = self._prompts([(text, None) for text in self.composed(texts)[0]])
         return [each.ids for each in spelled], cut
 
     def responses(self, texts: Sequence[str]) -> tuple[list[np.ndarray], np.ndarray]:
@@ -109,18 +123,24 @@ class PromptReader:
         cut = np.array([max(0, len(ids) - self.response_tokens) for ids in whole], np.int64)
         return [ids[: self.response_tokens] for ids in whole], cut
 
-    def source(self, given: Sequence[str | tuple[str, str]]) -> Taken:
+    def source(self, given: Sequence[Any]) -> Taken:
         """Returns prompts as a model reads them, each with its response where it has one.
 
         At each position ``target_ids`` is the id of the token behind it and one, where that is the response's or, of a
         chat, that of a turn which is learned; else 0.
         """
-        pairs = [(each, None) if isinstance(each, str) else each for each in given]
-        prompts, short = self._prompts(pairs)
+        pairs = [each if isinstance(each, tuple) else (each, None) for each in given]
+        texts, kept = self.composed([prompt for prompt, _ in pairs])
+        prompts, short = self._prompts([(text, said) for text, (_, said) in zip(texts, pairs, strict=True)])
         responses, cut = self.responses([response or "" for _, response in pairs])
         right = [None if said is None else ids for ids, (_, said) in zip(responses, pairs, strict=True)]
         source = as_source([each.ids for each in prompts], right, [each.learned for each in prompts])
-        return Taken(source, short, cut, source.lengths + short + cut)
+        left_out = sum(
+            len(each.passages) - len(own)
+            for (each, _), own in zip(pairs, kept, strict=True)
+            if isinstance(each, Grounded)
+        )
+        return Taken(source, short, cut, source.lengths + short + cut, left_out)
 
     def _prompts(self, pairs: Sequence[tuple[str, str | None]]) -> tuple[list[Spelled], np.ndarray]:
         if self.chat is not None:
@@ -236,12 +256,14 @@ class Taken:
         prompts_cut: ``int[n]``: how many tokens of each prompt were cut.
         responses_cut: Likewise of each response.
         lengths: ``int[n]``: tokens of both before the cut.
+        left_out: Passages that had no room, of all prompts together.
     """
 
     source: Source
     prompts_cut: np.ndarray
     responses_cut: np.ndarray
     lengths: np.ndarray
+    left_out: int = 0
 
 
 def prompt_reader(tokenizer: TextTokenizer, spec: ModelSpec, own: Chat | None = None) -> PromptReader:
@@ -256,7 +278,9 @@ def prompt_reader(tokenizer: TextTokenizer, spec: ModelSpec, own: Chat | None = 
         ModelError: The chat template that is named is not there, or is made for another vocabulary.
     """
     chat = find_chat(spec.template, own) if spec.template in CHAT_TEMPLATES else None
-    reader = PromptReader(tokenizer, spec.template, spec.max_tokens - spec.room, spec.room, chat, spec.turns)
+    grounding = Grounding(spec.context_template, spec.context_tokens)
+    room = spec.max_tokens - spec.room
+    reader = PromptReader(tokenizer, spec.template, room, spec.room, grounding, chat, spec.turns)
     if chat is not None:
         if chat.name != OWN:
             reader.require_tokens()

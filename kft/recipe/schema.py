@@ -37,6 +37,8 @@ CHAT_TEMPLATES = (OWN, "gemma", "chatml", "llama3")
 """Chat templates by name: that of the backbone's folder, and those of kft/model/chats."""
 PLAIN_TEMPLATE = "{prompt}\n"
 ONE_TURN: Final = "one"
+CONTEXT, PROMPT = "{context}", "{prompt}"
+"""Places of a template."""
 
 
 class BinsSpec(Spec):
@@ -101,6 +103,15 @@ class DataSpec(Spec):
     negative: str | None = Field(
         None, description="column of a document that does not answer the query, though it looks as if it did"
     )
+    context: str | None = Field(
+        None,
+        description="column of the passages that each prompt is answered from: a text, or a list of texts; only for "
+        "causal-lm",
+    )
+    index: str | None = Field(
+        None, description="in place of data.context: a folder of kft index; what it finds for each prompt"
+    )
+    passages: int = Field(3, ge=1, le=100, description="of data.index, at most so many, each of another document")
     added: tuple[str, ...] = Field(
         (),
         max_length=1000,
@@ -123,7 +134,9 @@ class DataSpec(Spec):
     )
     columns: tuple[str, ...] | None = Field(None, description="column names of a file without a header")
     text: str | None = Field(None, description="text column; guessed and shown when left out")
-    text_pair: str | None = Field(None, description="column of the second text; only for text-pairs")
+    text_pair: str | None = Field(
+        None, description="column of the second text; only for text-pairs and text-similarity"
+    )
     document: str | None = Field(
         None, description="column of paths to .txt, .md, .html and .pdf files, which are read in place of a text column"
     )
@@ -185,6 +198,17 @@ class DataSpec(Spec):
     )
     split_seed: int = Field(0, ge=0, le=2**63 - 1, description="apart from `seed`, so that runs share one test split")
 
+    @model_validator(mode="after")
+    def _one_context(self) -> DataSpec:
+        if self.context is not None and self.index is not None:
+            raise ValueError("context, a column of passages, or index, which finds them: one of the two")
+        return self
+
+    @property
+    def grounded(self) -> bool:
+        """Whether prompts have passages that they are answered from."""
+        return self.context is not None or self.index is not None
+
     @property
     def label_columns(self) -> tuple[str, ...]:
         """The columns that make a label together; none where one column holds the labels."""
@@ -240,7 +264,8 @@ class ModelSpec(Spec):
     )
     dropout: float = Field(0.1, ge=0, lt=1, description="in the head and in the blocks that train")
     prompts: PromptsSpec = Field(
-        default_factory=PromptsSpec, description="texts before queries and documents; only for text-embedding"
+        default_factory=PromptsSpec,
+        description="texts before queries and documents; only for text-embedding and text-similarity",
     )
 
     template: str = Field(
@@ -253,6 +278,15 @@ class ModelSpec(Spec):
         ONE_TURN,
         description="one: a prompt and its response; of data.messages, which of the assistant's turns are learned and "
         "judged: all, their default, or the last; only for causal-lm",
+    )
+    context_template: str = Field(
+        "{context}\n\n{prompt}",
+        max_length=20_000,
+        description="what takes the place of a prompt that has passages: text around {context} and {prompt}; only for "
+        "causal-lm",
+    )
+    context_tokens: int | None = Field(
+        None, ge=1, le=8192, description="of a prompt's tokens, those for passages at most; default: what it leaves"
     )
     response_tokens: int | None = Field(
         None,
@@ -290,6 +324,12 @@ class ModelSpec(Spec):
             raise ValueError("a template with {prompt} in it, once; or one of " + ", ".join(CHAT_TEMPLATES))
         if self.room >= self.max_tokens:
             raise ValueError(f"response_tokens below max_tokens, {self.max_tokens}: the rest is the prompt's")
+        return self
+
+    @model_validator(mode="after")
+    def _places_context(self) -> ModelSpec:
+        if self.context_template.count(CONTEXT) != 1 or self.context_template.count(PROMPT) != 1:
+            raise ValueError("a context_template with {context} and {prompt} in it, each once")
         return self
 
     @model_validator(mode="after")

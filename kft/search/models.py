@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
@@ -25,6 +25,7 @@ from kft.model.backbones import load_for
 from kft.model.catalog import CATALOG
 from kft.model.encode import make_reader
 from kft.model.files import backbone_files
+from kft.model.limits import known_limit
 from kft.model.sources import fetch_backbone
 from kft.recipe.schema import RecipeSpec
 from kft.records.run_folder import RunFolder, open_run
@@ -191,7 +192,8 @@ def require_vectors(task: Task, folder: Path) -> None:
     Raises:
         UsageError: It reads something else, or answers for each token.
     """
-    if task.reads.medium != "text" or task.reads.pairs or task.kind.learning.per_token:
+    together = task.reads.pairs and not task.reads.apart
+    if task.reads.medium != "text" or together or task.kind.learning.per_token:
         raise UsageError(
             "the run gives no vector of a text",
             where=str(folder),
@@ -206,15 +208,24 @@ def _open_run(run: Run) -> KerasModel:
     require_vectors(run.task, run.folder.path)
     version, digest = _hashes(run)
     with strategy.start("auto").scope():
-        artifact = load_artifact(run)
+        artifact = _of_one_text(load_artifact(run))
     widths = run.recipe.spec.train.pairs.widths
     about = AboutModel(run.recipe.name, version, digest, artifact.checkpoint, widths, reading_of(artifact))
     return KerasModel(run.folder.path, about, artifact)
 
 
+def _of_one_text(artifact: Artifact) -> Artifact:
+    """Returns what gives a vector of one text, also where an answer compares two."""
+    if not artifact.reader.task.reads.apart:
+        return artifact
+    task = TASKS.get("text-embedding")
+    return replace(artifact, kind=task.kind, reader=replace(artifact.reader, task=task))
+
+
 def _spec_of(backbone: str) -> RecipeSpec:
     """Returns the recipe of an embedding that has learned nothing."""
-    asked = {"train": "none"}, {"backbone": backbone, "max_tokens": MOST_TOKENS}
+    tokens = min(MOST_TOKENS, known_limit(backbone) or MOST_TOKENS)
+    asked = {"train": "none"}, {"backbone": backbone, "max_tokens": tokens}
     return load_recipe({"task": "text-embedding", "data": asked[0], "model": asked[1]}).spec
 
 

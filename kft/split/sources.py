@@ -72,7 +72,9 @@ def read_sources(
         if spec.messages is not None
         else Wanted(getattr(spec, task.reads.columns[0]), spec.label_column, spec.text_pair),
         where=title(read["train"]),
-        besides=[name for name in (spec.id, spec.group and spec.group.column, spec.time, spec.negative) if name],
+        besides=[
+            name for name in (spec.id, spec.group and spec.group.column, spec.time, spec.negative, spec.context) if name
+        ],
         task=task,
     )
     if spec.columns is None:

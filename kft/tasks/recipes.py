@@ -233,7 +233,7 @@ def _pairs(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:
                 f"{phase.solver} is " + OTHERS.format(tasks=able, task=task.name),
             )
     texts = 2 + spec.train.pairs.hard_negatives + (spec.data.negative is not None)
-    if task.kind.searches and spec.train.batch_size < 2 * texts:
+    if task.kind.embeds and spec.train.batch_size < 2 * texts:
         why = f"a batch of {spec.train.batch_size} texts holds no two pairs of {texts} texts each"
         yield ("train", "batch_size"), f"{why}: {2 * texts} at least, and some hundreds are better"
 
@@ -329,6 +329,9 @@ def _chats(spec: RecipeSpec) -> Iterable[Misfit]:
         for key in ("text", "label"):
             if getattr(spec.data, key) is not None:
                 yield ("data", key), "data.messages holds prompts and responses already: leave one of the two out"
+        for key in ("context", "index"):
+            if getattr(spec.data, key) is not None:
+                yield ("data", key), "passages are put before a prompt, not into a chat of data.messages"
         if spec.model.template not in (PLAIN_TEMPLATE, *CHAT_TEMPLATES):
             yield ("model", "template"), "data.messages wants a chat template: " + ", ".join(CHAT_TEMPLATES)
     elif spec.model.turns != ONE_TURN:

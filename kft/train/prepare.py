@@ -118,7 +118,7 @@ def _plan_phases(spec: RecipeSpec, split: Selection, backbone: Backbone, model: 
         blends = solvable and spec.train.teacher is None
         own = split.unlabelled is not None and spec.train.teacher is None
         defaults = default_phases(rows_per_class=rows_per_class, blocks=numbered, blends=blends, unlabelled=own)
-        if split.kind.searches:
+        if split.kind.embeds:
             defaults = PAIRED
         if split.kind.writes:
             defaults = ADAPTED
@@ -196,6 +196,9 @@ def read_data(spec: RecipeSpec, split: Selection, backbone: Backbone, progress: 
         _show_lengths(train, valid, spec, backbone, progress)
     first = _labelled(split, split.train, train)
     second = _labelled(split, split.valid, valid)
+    if task.reads.apart:  # both rows of a pair have its score
+        first = replace(first, targets=np.concatenate([first.targets, first.targets]))
+        progress.note(f"pairs      {len(split.train):,}, {spec.train.batch_size // 2} a batch")
     _show_lost([(split.train, first), (split.valid, second)], split, progress)
     of_class = class_weights(spec.train, first.learned, len(split.labels))
     learned, weights = weigh(first.learned, of_class)
@@ -297,6 +300,11 @@ def _show_lengths(train: Encoded, valid: Encoded, spec: RecipeSpec, backbone: Ba
         progress.note(
             f"warning    {cut:,} of {len(pieces):,} responses cut at {spec.model.room} tokens: the model does not "
             "learn how they end; --set model.response_tokens=N keeps more"
+        )
+    if left_out := train.left_out + valid.left_out:
+        progress.note(
+            f"warning    {left_out:,} passages left out whole: no room before their prompts; "
+            "--set model.max_tokens=N, or a smaller model.response_tokens"
         )
     unit = "windows" if spec.model.in_windows else "tokens"
     progress.note(f"tokens     {said}; {train.cut + valid.cut:,} of {len(pieces):,} texts cut at {at} {unit}")

@@ -43,7 +43,7 @@ def turns(*said):
 
 
 def reader(tokenizer, template="chatml", every="all", prompt=200, response=50):
-    return PromptReader(tokenizer, "", prompt, response, find_chat(template, None), every)
+    return PromptReader(tokenizer, "", prompt, response, chat=find_chat(template, None), turns=every)
 
 
 def written(tokenizer, ids):
