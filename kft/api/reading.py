@@ -98,9 +98,14 @@ def split_of(recipe: Recipe, frames: Mapping[str, pd.DataFrame] | None, devices:
             return vectors_of(recipe, inputs)
 
     task = TASKS.get(recipe.spec.task)
-    return load_split(
+    found = load_split(
         recipe.spec.data, task=task, base=recipe.base, locate=assets.locate, frames=frames, similar=similar
     )
+    if not recipe.spec.data.grounded:
+        return found
+    from kft.api.grounding import grounded  # it brings what searches
+
+    return grounded(found, recipe)
 
 
 def vectors_of(recipe: Recipe, inputs: Sequence[Any]) -> np.ndarray:

@@ -39,6 +39,7 @@ class Encoded:
         lengths: ``int64[n]``: the tokens of each text before the cut; None for images.
         spans: Where the windows of each text stand in it, in characters: ``int32[windows, 2]`` each; None elsewhere.
         lost: ``int64[n, 2]``: how many tokens of each prompt, and of its response, were cut; of a language model alone.
+        left_out: How many passages of its prompts had no room.
     """
 
     source: Source
@@ -47,6 +48,7 @@ class Encoded:
     lengths: np.ndarray | None = None
     spans: list[np.ndarray] | None = None
     lost: np.ndarray | None = None
+    left_out: int = 0
 
     @property
     def responses_cut(self) -> int:
@@ -121,7 +123,8 @@ class Reader:
         if self.writing is not None:
             taken = self.writing.source(inputs)
             lost = np.stack([taken.prompts_cut, taken.responses_cut], axis=1)
-            return Encoded(taken.source, int((lost[:, 0] > 0).sum()), lengths=taken.lengths, lost=lost)
+            short = int((lost[:, 0] > 0).sum())
+            return Encoded(taken.source, short, lengths=taken.lengths, lost=lost, left_out=taken.left_out)
         if self.task.reads.apart:
             return self._sides(inputs, self.tokenizer)
         segments = offsets = None
@@ -192,7 +195,7 @@ def make_reader(task: Task, backbone: Backbone, spec: ModelSpec) -> Reader:
         return reader
     from kft.model.prompts import prompt_reader
 
-    return replace(reader, writing=prompt_reader(backbone.tokenizer, spec))
+    return replace(reader, writing=prompt_reader(backbone.tokenizer, spec, backbone.chat))
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from kft.model.backbones import load_for
 from kft.model.catalog import CATALOG
 from kft.model.encode import make_reader
 from kft.model.files import backbone_files
+from kft.model.limits import known_limit
 from kft.model.sources import fetch_backbone
 from kft.model.trained_prompts import known_prompts
 from kft.recipe.schema import RecipeSpec
@@ -230,8 +231,11 @@ def _of_one_text(artifact: Artifact) -> Artifact:
 
 def _spec_of(backbone: str) -> RecipeSpec:
     """Returns the recipe of an embedding that has learned nothing, with the prompts that its backbone knows."""
-    prompts = known_prompts(backbone).model_dump()
-    asked = {"train": "none"}, {"backbone": backbone, "max_tokens": MOST_TOKENS, "prompts": prompts}
+    tokens = min(MOST_TOKENS, known_limit(backbone) or MOST_TOKENS)
+    asked = (
+        {"train": "none"},
+        {"backbone": backbone, "max_tokens": tokens, "prompts": known_prompts(backbone).model_dump()},
+    )
     return load_recipe({"task": "text-embedding", "data": asked[0], "model": asked[1]}).spec
 
 

@@ -309,6 +309,11 @@ def _show_lengths(train: Encoded, valid: Encoded, spec: RecipeSpec, backbone: Ba
             f"warning    {cut:,} of {len(pieces):,} responses cut at {spec.model.room} tokens: the model does not "
             "learn how they end; --set model.response_tokens=N keeps more"
         )
+    if left_out := train.left_out + valid.left_out:
+        progress.note(
+            f"warning    {left_out:,} passages left out whole: no room before their prompts; "
+            "--set model.max_tokens=N, or a smaller model.response_tokens"
+        )
     unit, what = "windows" if spec.model.in_windows else "tokens", "texts"
     if train.lost is not None:
         at, what = spec.model.max_tokens - spec.model.room, "prompts"
