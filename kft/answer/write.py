@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,11 +16,7 @@ from kft.errors import UsageError
 from kft.model.prompts import PromptReader
 
 if TYPE_CHECKING:
-    import keras
-
     from kft.answer.artifact import Artifact
-
-NONE: Mapping[str, np.ndarray] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -117,14 +112,14 @@ class Writer:
         return found
 
     def stream(self, prompt: str, asking: Asking = GREEDY) -> Iterator[str | Written]:
-        """Yields the pieces of an answer as they are written, and then the answer."""
+        """Yields the pieces of an answer, a token each and perhaps empty, as they are written; and then the answer."""
         (ids,), (cut,) = self.reader.prompts([prompt])
         state, shown = _State(ids, bool(cut > 0), asking, self.reader, 0), ""
         for _ in self._steps([state], asking):
             whole = state.safe()
-            if whole.startswith(shown) and len(whole) > len(shown):
-                yield whole[len(shown) :]
-                shown = whole
+            new = whole[len(shown) :] if whole.startswith(shown) else ""
+            yield new  # empty as well: whoever reads may stop at any token
+            shown += new
         found = state.written()
         if found.text.startswith(shown) and found.text != shown:
             yield found.text[len(shown) :]
@@ -167,7 +162,7 @@ class _State:
     def take(self, logits: np.ndarray) -> int:
         """Chooses the next token, and says whether the answer is over."""
         token = choose(logits, self.asking, self.draw)
-        if token == self.reader.end:
+        if token in self.reader.ends:
             self.finish = "end"
             return token
         self.ids.append(token)
@@ -230,24 +225,20 @@ def make_writer(artifact: Artifact, rows: int = 1) -> Writer:
     """
     reader = artifact.reader.writing
     assert reader is not None and artifact.backbone is not None
-    return trace_writer(artifact.backbone.model, reader, rows, artifact.weights)
+    return writer_on(artifact.backbone.model, artifact.weights, reader, rows)
 
 
-def trace_writer(
-    decoder: keras.Model,
-    reader: PromptReader,
-    rows: int = 1,
-    weights: Mapping[str, np.ndarray] = NONE,
-    length: int | None = None,
+def writer_on(
+    backbone: Any, weights: Mapping[str, Any], reader: PromptReader, rows: int = 1, length: int | None = None
 ) -> Writer:
-    """Traces a decoder; what its variables hold later is what it then writes with.
+    """Traces a decoder with other weights laid over its own, for other prompts; see ``make_writer``.
 
     Args:
-        decoder: ``Backbone.model`` of keras-hub's own class, perhaps with adapters.
+        backbone: Its flat graph, of keras-hub's own class.
+        weights: Arrays by the paths of weights; the others stay what they are.
         reader: Of prompts.
         rows: Prompts that are answered at a time.
-        weights: What the weights are where they are other than the decoder's own, by their paths.
-        length: Tokens of prompt and answer; default: what the reader has room for.
+        length: Tokens of prompt and answer that there is room for; default: what the reader has.
     """
     import keras
     import tensorflow as tf
@@ -255,7 +246,7 @@ def trace_writer(
     from kft.features.overlay import overlay
     from kft.model.language import causal_lm, next_token_logits
 
-    model, others = causal_lm(decoder), overlay(decoder, weights)
+    model, others = causal_lm(backbone), overlay(backbone, weights)
     length = length or reader.prompt_tokens + reader.response_tokens
     ids = tf.TensorSpec((rows, length), tf.int32)
 

@@ -9,9 +9,11 @@ from kft.compare.language_model import PROMPTING
 from kft.compare.setting import deciding_metric
 from kft.compare.verdict import Reached, leaders_of
 from kft.errors import RunError
+from kft.metrics.language import decided_by
 from kft.records.compare import Comparison
 from kft.records.document import read_document
 from kft.tasks.recipes import load_recipe
+from kft.tasks.registry import TASKS
 
 PRINTS_ITS_FOLDER = "kft compare RECIPE prints its folder"
 
@@ -35,7 +37,9 @@ def read_comparison(folder: Path) -> Comparison:
             next_step=PRINTS_ITS_FOLDER,
         ) from error
     found = _named_as_now(read_document(Comparison, document, next_step=PRINTS_ITS_FOLDER))
-    metric = deciding_metric(spec)
+    written = next((each.valid for each in found.approaches if each.valid is not None), {})
+    writes = TASKS.get(spec.task).kind.writes
+    metric = decided_by(written) if writes else deciding_metric(spec)
     sign = 1 if metric.higher_is_better else -1
     reached = {
         each.name: Reached(

@@ -44,12 +44,12 @@ class Said:
 
     Attributes:
         given: The prompt.
-        text: The prompt in its template.
+        text: The prompt in its template; empty of a chat, whose template holds tokens that no text spells.
         read: ``int[tokens]``: of that text, read at once.
         ids: ``int[tokens]``: the same as the model was trained on it; what stands behind the prompt is read apart.
         said: ``int[tokens]``: of the answer, without its end.
         written: The answer.
-        asked: ``int[places, LIKELIEST]``: token ids, at the prompt's last token and at each of the answer's but the last.
+        asked: ``int[places, LIKELIEST]``: token ids, at the prompt's last token and each of the answer's but the last.
         logits: ``float[places, LIKELIEST]``: theirs.
         total: ``float[places]``: the logarithm of the sum over all tokens.
     """
@@ -93,7 +93,7 @@ def export_language(
         _require_fits(artifact, format_)
         progress.note(f"format     {format_.name}: {format_.about}")
         test = admitted.test.take(_rows(len(admitted.test), admitted.run.recipe.spec.seed))
-        inputs = [str(each) for each in test.inputs]
+        inputs = list(test.inputs)
         said = speak(artifact, inputs)
         _require_as_evaluated(admitted, list(test.ids), said)
         if not format_.alone:
@@ -106,8 +106,12 @@ def export_language(
         of = len(admitted.test)
         progress.note(f"proof      {len(said):,} of {of:,} test rows are written by {format_.library} as well")
         largest, ties, seams = _held(artifact, folder, format_, said)
+        if any(not each.text for each in said):
+            progress.note("chats      are proven by their tokens: who asks puts the template around them")
         if seams:
-            progress.note(f"seams      {seams:,} prompts are other tokens where they meet the template; see artifact.json")
+            progress.note(
+                f"seams      {seams:,} prompts are other tokens where they meet the template; see artifact.json"
+            )
         parity = Parity(len(said), of, min(GOLDEN, len(said)), TOLERANCE, largest, ties, format_.library, seams)
         about = replace(about, parity=parity)
         write_file(folder / "card.md", admitted.card(about))
@@ -133,7 +137,7 @@ def _require_fits(artifact: Artifact, format_: LanguageFormat) -> None:
         )
 
 
-def speak(artifact: Artifact, prompts: Sequence[str], like: Sequence[Said] = ()) -> list[Said]:
+def speak(artifact: Artifact, prompts: Sequence[Any], like: Sequence[Said] = ()) -> list[Said]:
     """Returns what a model writes to prompts, with its logits along the way.
 
     Args:
@@ -146,10 +150,10 @@ def speak(artifact: Artifact, prompts: Sequence[str], like: Sequence[Said] = ())
     reader = artifact.reader.writing
     assert reader is not None and artifact.backbone is not None
     model, length = artifact.backbone.model, reader.prompt_tokens + reader.response_tokens
-    before, after = reader.template.split(PLACE)
-    ids, _ = reader.prompts(prompts)
+    texts, _ = reader.composed(prompts)
+    ids, _ = reader.prompts(texts)
     found = []
-    for row, (written, own) in enumerate(make_writer(artifact, len(prompts)).write_tokens(prompts)):
+    for row, (written, own) in enumerate(make_writer(artifact, len(texts)).write_tokens(texts)):
         said = like[row].said if like else own
         whole = np.concatenate([ids[row], said]).astype(np.int32)
         tokens, mask = np.zeros((1, length), np.int32), np.zeros((1, length), np.int32)
@@ -160,10 +164,10 @@ def speak(artifact: Artifact, prompts: Sequence[str], like: Sequence[Said] = ())
         asked = like[row].asked if like else np.argsort(-logits, axis=1, kind="stable")[:, :LIKELIEST]
         highest = logits.max(axis=1, keepdims=True)
         total = np.log(np.exp(logits - highest).sum(axis=1)) + highest[:, 0]
-        text = before + prompts[row] + after
+        text = "" if reader.chat else reader.template.replace(PLACE, texts[row])
         read = np.array(reader.tokenizer.tokenizer.encode(text).ids, np.int32)
         at = np.take_along_axis(logits, asked, axis=1)
-        found.append(Said(prompts[row], text, read, ids[row], own, written, asked, at, total))
+        found.append(Said(texts[row], text, read, ids[row], own, written, asked, at, total))
     return found
 
 
@@ -206,7 +210,7 @@ def _held(artifact: Artifact, folder: Path, format_: LanguageFormat, said: Seque
         opened = open_shipped(folder)
         return hold_said(whole, [_row(each) for each in speak(opened, [each.given for each in whole], whole)])
     length = reader.prompt_tokens + reader.response_tokens
-    settings = {"room": reader.response_tokens, "length": length, "end": reader.end}
+    settings = {"room": reader.response_tokens, "length": length, "ends": sorted(reader.ends)}
     rows = [{**_row(each), "asked": each.asked.tolist(), **settings} for each in whole]
     uses = ("keras_hub", "keras", "tensorflow", "sklearn", "pandas")
     return hold_said(whole, run_alone([str(SIDE), str(folder.resolve()), format_.library], rows, uses))
@@ -236,7 +240,7 @@ def hold_said(expected: Sequence[Said], found: Sequence[Mapping[str, Any]]) -> t
     for one, other in zip(expected, found, strict=True):
         if list(other["read"]) != one.read.tolist():
             raise _otherwise("tokens", one, one.read.tolist(), other["read"])
-        seams += one.read.tolist() != one.ids.tolist()
+        seams += bool(one.text) and one.read.tolist() != one.ids.tolist()
         gaps = [np.abs(np.asarray(other[name]) - getattr(one, name)).max() / unit for name in ("logits", "total")]
         if not max(gaps) <= TOLERANCE:  # never where one is no number
             raise _otherwise("logits", one, one.logits[0, :3].tolist(), np.asarray(other["logits"])[0, :3].tolist())

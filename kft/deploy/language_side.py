@@ -45,12 +45,14 @@ def with_keras_hub(folder: str, rows: Sequence[Row]) -> list[Row]:
     length = max(row["length"] for row in rows)
     tokens, mask = _padded([row["ids"] for row in rows], length)
     model.compile(sampler="greedy")  # it draws by chance otherwise
-    out = model.generate({"token_ids": tokens, "padding_mask": mask}, stop_token_ids=[rows[0]["end"]])
+    # As `generate` does, which cannot give back what a model of texts alone leaves out.
+    write = model.make_generate_function()
+    out = write({"token_ids": tokens, "padding_mask": mask.astype(bool)}, stop_token_ids=tuple(rows[0]["ends"]))
     written = np.asarray(out["token_ids"])
     found = []
     for place, (row, prompt) in enumerate(zip(rows, prompts, strict=True)):
         first = len(row["ids"])
-        said = _until_end(written[place, first : first + row["room"]], row["end"])
+        said = _until_end(written[place, first : first + row["room"]], row["ends"])
         ids, real = _padded([[*row["ids"], *row["said"]]], length)
         logits = np.asarray(model({"token_ids": ids, "padding_mask": real}, training=False))[0]
         found.append({"read": prompt, "text": decode(said), "said": said, **_asked(logits, row)})
@@ -65,11 +67,12 @@ def _packed(preprocessor: Any, rows: Sequence[Row]) -> tuple[Any, Any]:
 
 def with_transformers(folder: str, rows: Sequence[Row]) -> list[Row]:
     """Loads with transformers on torch."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from importlib import import_module
 
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    torch, transformers = import_module("torch"), import_module("transformers")  # kft itself needs neither
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     found = []
     for row in rows:
         read, prompt = tokenizer(row["prompt"]).input_ids, torch.tensor([row["ids"]])
@@ -79,11 +82,11 @@ def with_transformers(folder: str, rows: Sequence[Row]) -> list[Row]:
                 attention_mask=torch.ones_like(prompt),
                 do_sample=False,
                 max_new_tokens=row["room"],
-                eos_token_id=row["end"],
-                pad_token_id=row["end"],
+                eos_token_id=row["ends"],
+                pad_token_id=row["ends"][0],
             )
             logits = model(torch.tensor([[*row["ids"], *row["said"]]])).logits[0].float().numpy()
-        said = _until_end(out[0, prompt.shape[1] :].numpy(), row["end"])
+        said = _until_end(out[0, prompt.shape[1] :].numpy(), row["ends"])
         text = tokenizer.decode(said, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         found.append({"read": read, "text": text, "said": said, **_asked(logits, row)})
     return found
@@ -96,9 +99,9 @@ def _padded(rows: Sequence[Any], length: int) -> tuple[np.ndarray, np.ndarray]:
     return ids, mask
 
 
-def _until_end(ids: Any, end: int) -> list[int]:
+def _until_end(ids: Any, ends: Sequence[int]) -> list[int]:
     said = [int(each) for each in ids]
-    return said[: said.index(end)] if end in said else said
+    return next((said[:place] for place, each in enumerate(said) if each in ends), said)
 
 
 def _asked(logits: np.ndarray, row: Row) -> Row:

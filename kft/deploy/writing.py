@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kft.answer.load import artifact_of_weights, load_artifact, read_run
-from kft.answer.write import GREEDY, Asking, Writer, Written, make_writer, trace_writer
+from kft.answer.write import GREEDY, Asking, Writer, Written, make_writer, writer_on
 from kft.data.inputs import as_inputs
 from kft.deploy.formats.language import ADAPTERS, LANGUAGE_FORMATS
 from kft.deploy.lookup import artifact_of
-from kft.errors import RunError, UsageError
+from kft.errors import UsageError
 from kft.recipe.load import Recipe
-from kft.recipe.schema import RecipeSpec
+from kft.recipe.schema import ONE_TURN, RecipeSpec
 from kft.recipe.training import ADAPTED, LoraSpec
 from kft.records.files import write_file
 from kft.records.receipt import Receipt
 from kft.records.run_folder import open_run
 from kft.records.shipped import About, read_about
+from kft.tasks.dialogues import as_question
 from kft.tasks.recipes import load_recipe
 from kft.tasks.registry import TASKS
 from kft.tasks.task import Task
@@ -33,11 +34,16 @@ if TYPE_CHECKING:
 
     from kft.answer.artifact import Artifact
     from kft.model.adapters import AdapterSet
+    from kft.model.prompts import PromptReader
 
+Prompt = str | Sequence[Mapping[str, Any]]
+"""A text, or the messages of a chat: ``{"role": "user", "content": "..."}``, the last one the user's."""
 SETTINGS = "settings.json"
 """What of a run's recipe decides how its model reads and writes."""
 HERE = "."
 """The base of what holds all weights itself."""
+READ_BY = ("text", "label", "messages", "context")
+"""Keys of the recipe's data part that say what a prompt is."""
 BASE_TEMPLATE = "{prompt}"
 
 
@@ -77,6 +83,7 @@ class Writing:
         writer: Of one prompt at a time.
         turn: Of the decoder, that others may share.
         adapters: What it puts there.
+        recipe: Of a run; None of an artifact.
     """
 
     name: str
@@ -86,22 +93,49 @@ class Writing:
     writer: Writer
     turn: Turn = field(default_factory=Turn)
     adapters: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
+    recipe: Recipe | None = None
 
-    def stream(self, prompt: str, asking: Asking = GREEDY) -> Iterator[str | Written]:
-        """Yields the pieces of an answer as they are written, and then the answer.
+    def read(self, prompt: Prompt) -> str:
+        """Returns a prompt as the model reads it; see ``as_read``.
 
         Raises:
-            DataError: The prompt is empty.
+            DataError: The prompt is empty, or is no chat that waits for an answer.
+            UsageError: It is a chat, and the model was tuned on prompts.
         """
-        (cleaned,) = as_inputs(prompt, self.task, self.spec.data)
+        if isinstance(prompt, str):
+            (prompt,) = map(str, as_inputs(prompt, self.task, self.spec.data))
+        return as_read(self.writer.reader, prompt)
+
+    def stream(self, prompt: Prompt, asking: Asking = GREEDY) -> Iterator[str | Written]:
+        """Yields the pieces of an answer as they are written, and then the answer; see ``read``."""
+        read = self.read(prompt)
         with self.turn.lock:
             self.turn.wear(self.name, self.adapters)
-            yield from self.writer.stream(str(cleaned), asking)
+            yield from self.writer.stream(read, asking)
 
-    def count(self, prompt: str) -> tuple[int, int]:
-        """Returns how many tokens of a prompt in its template are read, and how many would be cut."""
-        (ids,), (cut,) = self.writer.reader.prompts([prompt])
+    def count(self, prompt: Prompt) -> tuple[int, int]:
+        """Returns how many tokens of a prompt in its template are read, and how many would be cut; see ``read``."""
+        (ids,), (cut,) = self.writer.reader.prompts([self.read(prompt)])
         return len(ids), int(cut)
+
+
+def as_read(reader: PromptReader, prompt: Prompt) -> str:
+    """Returns a prompt as a model reads it: a text, or a chat where it was tuned on chats.
+
+    Raises:
+        DataError: It is no chat that waits for an answer.
+        UsageError: It is a chat, and the model was tuned on prompts.
+    """
+    if reader.turns != ONE_TURN:
+        return as_question(prompt)
+    if not isinstance(prompt, str):
+        raise UsageError(
+            "this run was tuned on prompts, and this is a chat",
+            received=repr(prompt)[:80],
+            expected="a text",
+            next_step="tune on chats: data.messages in the recipe",
+        )
+    return prompt
 
 
 def write_settings(folder: Path, recipe: Recipe, *, alone: bool) -> None:
@@ -119,7 +153,7 @@ def write_settings(folder: Path, recipe: Recipe, *, alone: bool) -> None:
         "name": recipe.name,
         "task": spec.task,
         "seed": spec.seed,
-        "data": {"train": "rows", "text": spec.data.text, "label": spec.data.label},
+        "data": {"train": "rows", **{key: getattr(spec.data, key) for key in READ_BY}},
         "model": model if alone else {**model, "backbone": HERE, "weights": "pretrained", "blocks": None},
         "train": {"phases": phases, "precision": spec.train.precision},
     }
@@ -182,7 +216,7 @@ def open_writing(place: str | Path, name: str = "") -> Writing:
         UsageError: It writes no texts.
         ModelError: The backbone on disk is not the one the run was trained from.
     """
-    folder = artifact_of(place)
+    folder, recipe = artifact_of(place), None
     if folder is not None:
         about = read_about(folder)
         artifact = open_shipped(folder, about)
@@ -198,9 +232,9 @@ def open_writing(place: str | Path, name: str = "") -> Writing:
                 next_step=f"kft predict {place} {run.task.reads.in_shell}",
             )
         artifact = load_artifact(run)
-        named, version = run.recipe.name, artifact.checkpoint[:12]
+        named, version, recipe = run.recipe.name, artifact.checkpoint[:12], run.recipe
     task = TASKS.get(artifact.spec.task)
-    return Writing(name or named, version, task, artifact.spec, make_writer(artifact))
+    return Writing(name or named, version, task, artifact.spec, make_writer(artifact), recipe=recipe)
 
 
 @dataclass(frozen=True)
@@ -222,15 +256,16 @@ class _Trained:
     learned: AdapterSet
 
 
-def open_adapters(base: str, places: Mapping[str, str]) -> list[Writing]:
+def open_adapters(base: str, places: Mapping[str, str], name: str = "") -> list[Writing]:
     """Opens several sets of adapters on one base, which is in memory once; the base alone writes under its own name.
 
     Args:
         base: The backbone that all of them were trained on: a name from ``kft models``, or a folder.
         places: Runs or artifacts of adapters, by what each is to be called.
+        name: What the base alone is to be called; empty: its own name, of a folder the last part.
 
     Raises:
-        UsageError: One has more than adapters, or computes in another precision than the first.
+        UsageError: One has the name of the base, has more than adapters, or computes otherwise than the first.
         ModelError: One was trained on another base.
     """
     from kft.model.adapters import fitted, make_room
@@ -239,12 +274,13 @@ def open_adapters(base: str, places: Mapping[str, str]) -> list[Writing]:
     from kft.model.language import with_targets
     from kft.train.resume import require_same_backbone
 
-    if base in places:
+    own = name or Path(base).name
+    if own in places:
         raise UsageError(
             "a set of adapters has the name of the base",
-            where=f"--adapter {base}={places[base]}",
+            where=f"--adapter {own}={places[own]}",
             expected="another name: the base alone answers under its own",
-            next_step=f"--adapter my-{Path(base).name}={places[base]}",
+            next_step=f"--adapter my-{own}={places[own]}",
         )
     known = {name: _trained(place) for name, place in places.items()}
     first = next(iter(known.values()))
@@ -256,15 +292,18 @@ def open_adapters(base: str, places: Mapping[str, str]) -> list[Writing]:
         require_same_backbone(backbone.files, each.receipt, f"{base}, for the adapters {name} of {each.place}")
     graph = with_targets(backbone)
     make_room(graph, [each.learned for each in known.values()])
-    readers = {name: make_reader(TASKS.get(each.spec.task), backbone, each.spec.model).writing for name, each in known.items()}
+    tasks = {name: TASKS.get(each.spec.task) for name, each in known.items()}
+    readers: dict[str, Any] = {
+        name: make_reader(tasks[name], backbone, each.spec.model).writing for name, each in known.items()
+    }
     most = max(readers.values(), key=lambda reader: reader.prompt_tokens + reader.response_tokens)
-    writer = trace_writer(backbone.model, most)
+    writer = writer_on(backbone.model, {}, most)
     turn = Turn(graph)
     found = [
         Writing(
             name,
             each.version,
-            TASKS.get(each.spec.task),
+            tasks[name],
             each.spec,
             replace(writer, reader=readers[name]),
             turn,
@@ -272,8 +311,8 @@ def open_adapters(base: str, places: Mapping[str, str]) -> list[Writing]:
         )
         for name, each in known.items()
     ]
-    bare = replace(writer, reader=replace(most, template=BASE_TEMPLATE))
-    plain = Writing(base, backbone.weights_hash[:12], found[0].task, spec, bare, turn, fitted(graph, None))
+    bare = replace(writer, reader=replace(most, template=BASE_TEMPLATE, chat=None, turns=ONE_TURN))
+    plain = Writing(own, backbone.weights_hash[:12], found[0].task, spec, bare, turn, fitted(graph, None))
     return [*found, plain]
 
 
@@ -330,18 +369,3 @@ def _require_alike(first: _Trained, other: _Trained) -> None:
                 expected=f"{one}, as {first.place} has it",
                 next_step="serve them apart",
             )
-
-
-def require_run_or_artifact(place: str) -> None:
-    """Refuses what is neither a run nor an artifact, before anything is loaded.
-
-    Raises:
-        RunError: It is neither.
-    """
-    if artifact_of(place) is None and not (Path(place).expanduser() / "recipe.yaml").is_file():
-        raise RunError(
-            "this is neither a run nor an artifact",
-            where=place,
-            expected="a run folder, or what kft export wrote",
-            next_step="kft export RUN DEST --format keras-hub",
-        )

@@ -138,9 +138,8 @@ def read_body(kind: type[WritingBody], content: bytes) -> Any:
     for key in [key for key in values if key in NOT_OBEYED and key not in kind.model_fields]:
         neutral, why = NOT_OBEYED[key]
         given = values.pop(key)
-        if given is not None and not any(given == each and type(given) is type(each) for each in neutral):
-            if not (isinstance(given, float) and given in neutral):
-                raise wrong(f"{key} is not supported: {why}", key, "unsupported_parameter")
+        if given is not None and not any(_same(given, each) for each in neutral):
+            raise wrong(f"{key} is not supported: {why}", key, "unsupported_parameter")
     # null is how clients leave a key out
     values = {key: value for key, value in values.items() if value is not None}
     try:
@@ -152,6 +151,11 @@ def read_body(kind: type[WritingBody], content: bytes) -> Any:
     if body.stream_options is not None and not body.stream:
         raise wrong("stream_options belongs to stream: true", "stream_options")
     return body
+
+
+def _same(given: Any, neutral: Any) -> bool:
+    """Whether two values are one; true is no number."""
+    return given == neutral and isinstance(given, bool) == isinstance(neutral, bool)
 
 
 def _problem(kind: type[WritingBody], failed: ValidationError) -> Refused:

@@ -172,7 +172,9 @@ class Writers:
             desk.close()
 
 
-def make_writers(groups: Sequence[Sequence[Writes]], limits: Limits, follow: Callable[[str, Callable[[], float]], None]) -> Writers:
+def make_writers(
+    groups: Sequence[Sequence[Writes]], limits: Limits, follow: Callable[[str, Callable[[], float]], None]
+) -> Writers:
     """Returns language models with their queues.
 
     Args:

@@ -103,8 +103,12 @@ def _write_transformers(artifact: Artifact, folder: Path) -> None:
     number = _first_token(tokenizer)
     first = None if number is None else tokenizer.id_to_token(number)
     pad = next((name for name in ("<pad>", "[PAD]") if tokenizer.token_to_id(name) is not None), end)
-    names = {"eos_token": end, "pad_token": pad, **({"bos_token": first} if first else {})}
-    fast = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False, **names}
+    names = {"eos_token": str(end), "pad_token": str(pad), **({"bos_token": str(first)} if first else {})}
+    fast: dict[str, Any] = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "clean_up_tokenization_spaces": False,
+        **names,
+    }
     fast["model_max_length"] = backbone.max_tokens
     _write_json(folder / "tokenizer_config.json", fast)
     numbers = {f"{key}_id": tokenizer.token_to_id(name) for key, name in names.items()}
