@@ -156,7 +156,7 @@ def _apart(
             next_step="kft serve gemma3-270m --adapter NAME=RUN",
         )
     sources = [read_source(str(each)) for each in artifacts]
-    places = [bool(adapters) or (_is_there(source) and writes_texts(source.place)) for source in sources]
+    places = [bool(adapters) or writes_texts(source.place) for source in sources]
     languages = [source for source, writes in zip(sources, places, strict=True) if writes]
     for option, wanted in (("--record", record), ("--shadow", shadow)):
         if languages and wanted:
