@@ -152,7 +152,7 @@ def test_a_chat_and_a_completion_are_answered_whole(client, said):
     found = chat(client).json()
     (choice,) = found["choices"]
     assert choice["message"]["content"] == said[0] and choice["finish_reason"] == "length"
-    assert found["usage"] == {"prompt_tokens": 13, "completion_tokens": 8, "total_tokens": 21}
+    assert found["usage"] == {"prompt_tokens": 14, "completion_tokens": 8, "total_tokens": 22}
     body = {"model": "mine", "prompt": PROMPTS[1], "max_tokens": 8, "n": 1, "logprobs": None}
     (choice,) = client.post("/v1/completions", json=body).json()["choices"]
     assert choice["text"] == said[1]
@@ -188,7 +188,7 @@ def test_openai_s_own_client_is_answered(client, said):
     asked = openai.OpenAI(base_url="http://testserver/v1", api_key="none", http_client=client, max_retries=0)
     messages = [{"role": "user", "content": PROMPTS[0]}]
     whole = asked.chat.completions.create(model="mine", messages=messages, max_tokens=8)
-    assert whole.choices[0].message.content == said[0] and whole.usage.total_tokens == 21
+    assert whole.choices[0].message.content == said[0] and whole.usage.total_tokens == 22
     pieces = asked.chat.completions.create(model="mine", messages=messages, max_tokens=8, stream=True)
     assert "".join(each.choices[0].delta.content or "" for each in pieces) == said[0]
     with pytest.raises(openai.NotFoundError, match="did you mean mine"):
