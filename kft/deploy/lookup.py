@@ -10,7 +10,7 @@ from kft.data.remote import fetch_remote
 from kft.deploy.formats.language import LANGUAGE_FORMATS
 from kft.deploy.load import is_artifact
 from kft.deploy.standing import SHELF, Reference, parse_reference, read_standing
-from kft.errors import DataError, RunError
+from kft.errors import DataError, RecipeError, RunError
 from kft.records.remote import is_url
 from kft.records.shelf import Standing, Version
 from kft.records.shipped import NAME, read_claims
@@ -142,4 +142,7 @@ def writes_texts(place: str) -> bool:
         return False
     from kft.tasks.recipes import load_recipe  # what serves artifacts alone needs none of it
 
-    return TASKS.get(load_recipe(recipe).spec.task).kind.writes
+    try:
+        return TASKS.get(load_recipe(recipe).spec.task).kind.writes
+    except RecipeError:
+        return False  # whoever opens it says what is wrong
