@@ -18,6 +18,7 @@ from tests import tiny
 ALL = {"name": "all", "unfreeze": "all", "epochs": 1, "lr": 1e-3}
 LORA = {"name": "lora", "unfreeze": {"lora": {"rank": 2}}, "epochs": 1, "lr": 1e-2}
 PROBE = {"name": "probe", "unfreeze": "none", "solver": "lbfgs"}
+pytestmark = pytest.mark.slow  # five runs
 QUIET = {"evaluate": {"retain": "none"}}
 
 
@@ -108,7 +109,7 @@ def test_what_cannot_be_started_from_is_refused_by_name(folder, adapted, probe):
     with pytest.raises(RunError, match="are of another backbone"):
         load_for(load_recipe(values(folder, PROBE, adapted), ["model.blocks=1"]).spec)
     with pytest.raises(RunError, match="has left its backbone as it was"):
-        load_for(load_recipe(values(folder, PROBE, folder / "plain")).spec)
+        load_for(load_recipe(values(folder, PROBE, probe)).spec)
     with pytest.raises(RunError):
         load_for(load_recipe(values(folder, PROBE, folder / "nowhere")).spec)
     with pytest.raises(RecipeError, match="random weights are drawn anew"):
