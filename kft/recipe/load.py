@@ -52,6 +52,7 @@ LATER_KEYS: dict[str, Any] = {
     "evaluate.interval": None,
     "model.template": "{prompt}\n",
     "model.response_tokens": None,
+    "model.quantize": "none",
     "evaluate.write": True,
 }
 """Keys that came after 0.1, with what was done before: a run that was begun without them is the same run."""

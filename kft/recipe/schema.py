@@ -232,6 +232,9 @@ class ModelSpec(Spec):
         default_factory=PromptsSpec, description="texts before queries and documents; only for text-embedding"
     )
 
+    quantize: Literal["none", "int8"] = Field(
+        "none", description="int8: the backbone's matrices in 8 bits, frozen, with adapters in float32; for causal-lm"
+    )
     template: str = Field(
         "{prompt}\n",
         max_length=20_000,

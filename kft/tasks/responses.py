@@ -116,7 +116,7 @@ RESPONSES = AnswerKind(
         of_texts=of_texts,
     ),
     solvers=("adamw",),
-    keys=("model.template", "model.response_tokens", "evaluate.write"),
+    keys=("model.quantize", "model.template", "model.response_tokens", "evaluate.write"),
     refuses={
         "train.label_smoothing": "{task} learns the tokens of the response as they are: leave it out",
         "train.compile": "{task} makes logits for the tokens of responses alone, and a compiler wants fixed shapes",

@@ -30,6 +30,7 @@ SET = {
     "model.prompts": {"query": "query: "},
     "model.template": "Text: {prompt}",
     "model.response_tokens": 16,
+    "model.quantize": "int8",
     "evaluate.write": False,
     "features.precision": "int8",
     "train.augment": {},
@@ -62,7 +63,7 @@ OBEYED = {
     "suite abstain_at threshold out_of_scope",
     "text-regression": "text document long_text html redact pooling precision suite out_of_scope interval",
     "text-embedding": "text html documents negative redact pooling prompts pairs suite",
-    "causal-lm": "text template response_tokens write",
+    "causal-lm": "text quantize template response_tokens write",
     "token-tagging": "text tags offsets precision suite out_of_scope",
     "image-classification": "image size pooling augment bins teacher unlabelled class_weight label_smoothing suite "
     "abstain_at threshold out_of_scope",
