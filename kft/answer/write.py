@@ -154,7 +154,7 @@ class _State:
     def take(self, logits: np.ndarray) -> int:
         """Chooses the next token, and says whether the answer is over."""
         token = choose(logits, self.asking, self.draw)
-        if token == self.reader.end:
+        if token in self.reader.ends:
             self.finish = "end"
             return token
         self.ids.append(token)

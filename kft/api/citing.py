@@ -13,6 +13,7 @@ from kft.api.grounding import find_passages
 from kft.errors import DataError, UsageError
 from kft.metrics.language import as_fields
 from kft.metrics.support import support
+from kft.recipe.schema import ONE_TURN
 from kft.search.index import Result, open_index
 from kft.tasks.responses import Grounded
 
@@ -156,6 +157,13 @@ def ground(
             received="--index as well",
             expected="one of the two",
             next_step="leave one out",
+        )
+    if generator.writer.reader.turns != ONE_TURN:
+        raise UsageError(
+            "passages are put before a prompt, not into a chat",
+            received="a run that was tuned on chats",
+            expected="one that was tuned on prompts",
+            next_step="leave --index and --context out",
         )
     if any(not text.strip() for text in context):
         raise DataError("a passage is empty", where="--context", received="no text", expected="a text")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
@@ -13,12 +14,19 @@ from kft.errors import UsageError
 from kft.terminal import echo
 
 if TYPE_CHECKING:
+    from kft.answer.write import Written
     from kft.api.citing import CitedAnswer
 
 
 @click.command()
 @click.argument("run")
-@click.argument("prompt")
+@click.argument("prompt", required=False)
+@click.option(
+    "--messages",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Answer the chats of a file in place of PROMPT: jsonl, one a line, each with `messages`.",
+)
 @click.option("--max-tokens", type=int, help="Of the answer, at most; default: as many as responses had in training.")
 @click.option("--temperature", type=float, default=0.0, show_default=True, help="0: the likeliest token each time.")
 @click.option("--top-p", type=float, default=1.0, show_default=True, help="Draw among the likeliest with this share.")
@@ -33,7 +41,8 @@ if TYPE_CHECKING:
 @debug_option
 def generate(
     run: str,
-    prompt: str,
+    prompt: str | None,
+    messages: str | None,
     max_tokens: int | None,
     temperature: float,
     top_p: float,
@@ -49,25 +58,45 @@ def generate(
 
     RUN is a run folder of the task causal-lm. The answer appears as it is written. With --index, --context, or a run
     that was trained with passages, it is written from passages; where none is good, none is written unless --anyway
-    says so.
+    says so. Of several chats in a file the answers come one after the other;
+    with --json in one list.
     """
     from kft.answer.write import Asking, Written
     from kft.api.citing import ground
     from kft.api.generating import load_generator
 
     asking = Asking(max_tokens, temperature, top_p, seed, stop)
-    text = sys.stdin.read() if prompt == "-" else prompt
-    if not text.strip():
+    if (prompt is None) == (messages is None):
+        raise UsageError(
+            "a prompt or a file of chats is wanted",
+            received="both" if prompt else "neither",
+            expected="one of them",
+            next_step='kft generate RUN "your prompt", or kft generate RUN --messages FILE',
+        )
+    asked: list[Any] = [sys.stdin.read() if prompt == "-" else prompt]
+    if messages is not None:
+        from kft.data.dialogues import read_questions
+
+        asked = read_questions(Path(messages))
+    elif not asked[0].strip():
         raise UsageError("there is nothing to answer", received="an empty prompt", expected="a text")
     generator = load_generator(run)
     found = None
     if index is not None or context or generator.spec.grounded:
-        found = ground(generator, text, index=index, most=passages, context=context)
+        if messages is not None:
+            raise UsageError(
+                "passages are put before a prompt, not into a chat",
+                received="--messages, with passages",
+                expected="a prompt",
+                next_step="leave --index, --context or --messages out",
+            )
+        found = ground(generator, asked[0], index=index, most=passages, context=context)
         for note in found.notes:
             echo(f"note       {visible(note)}", err=True)
         if found.why and not anyway:
             _say(found.declined(), as_json)
             return
+        asked = [found.prompt]
     elif passages is not None or anyway:
         raise UsageError(
             "there are no passages",
@@ -76,22 +105,31 @@ def generate(
             expected="one of them",
             next_step="--index DEST, a folder of kft index",
         )
-    for piece in generator.stream(text if found is None else found.prompt, asking):
-        if not isinstance(piece, Written):
-            if not as_json:
+    answers: list[Written] = []
+    for each in asked:
+        for piece in generator.stream(each, asking):
+            if isinstance(piece, Written):
+                answers.append(piece)
+            elif not as_json:
                 echo(piece, nl=False)
                 sys.stdout.flush()
-            continue
-        if as_json:
-            print_json(piece if found is None else found.cite(piece))
-            continue
-        echo("")
-        if piece.cut:
-            echo("note       the prompt is longer than the model reads: its end is missing", err=True)
-        if piece.finish == "length":
-            echo(f"note       the answer is cut at {piece.tokens:,} tokens", err=True)
-        if found is not None:
-            _say(found.cite(piece), False)
+        if not as_json:
+            _close(answers[-1])
+    if messages is not None and as_json:
+        print_json({"answers": answers})
+    elif found is not None:
+        _say(found.cite(answers[0]), as_json)
+    elif as_json:
+        print_json(answers[0])
+
+
+def _close(answer: Written) -> None:
+    """Ends the line of an answer, and says what is missing of it or its prompt."""
+    echo("")
+    if answer.cut:
+        echo("note       the prompt is longer than the model reads: a part of it is missing", err=True)
+    if answer.finish == "length":
+        echo(f"note       the answer is cut at {answer.tokens:,} tokens", err=True)
 
 
 def _say(found: CitedAnswer, as_json: bool) -> None:

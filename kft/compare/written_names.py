@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from kft.compare.verdict import BASELINE, TUNED, WITH_PASSAGES
 from kft.errors import RecipeError, UsageError
 from kft.recipe.comparing import CompareSpec
-from kft.recipe.schema import RecipeSpec
+from kft.recipe.schema import CHAT_TEMPLATES, RecipeSpec
 
 GROUNDED = "zero-shot" + WITH_PASSAGES
 NAMES = (
@@ -81,11 +81,19 @@ def names_of(names: Sequence[str] | None, *, grounded: bool) -> list[str]:
 
 
 def refuse_unheeded(spec: RecipeSpec) -> None:
-    """Refuses keys of ``compare`` that are for labels, not for responses.
+    """Refuses keys of ``compare`` that are for labels, not for responses; and chat templates.
 
     Raises:
         RecipeError: One is set.
     """
+    if spec.model.template in CHAT_TEMPLATES:
+        raise RecipeError(
+            "examples are not put into chats yet, so that nothing can be compared with a tuned one",
+            where="model.template",
+            received=spec.model.template,
+            expected="prompts in a plain template, such as 'Text: {prompt}'",
+            next_step="kft train RECIPE tunes on chats, and sets the untuned model beside it",
+        )
     plain = CompareSpec()
     unheeded = [
         name

@@ -60,6 +60,8 @@ LATER_KEYS: dict[str, Any] = {
     "model.template": "{prompt}\n",
     "model.response_tokens": None,
     "evaluate.write": True,
+    "data.messages": None,
+    "model.turns": "one",
 }
 """Keys that came after 0.1, with what was done before: a run that was begun without them is the same run."""
 WITHOUT_EFFECT = {"train.steps_per_call": 1}

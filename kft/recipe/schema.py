@@ -7,7 +7,7 @@ A ``*Spec`` is what a person asks for. All of them are frozen and refuse unknown
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     BeforeValidator,
@@ -32,6 +32,11 @@ from kft.recipe.values import (
     TaskName,
 )
 
+OWN = "own"
+CHAT_TEMPLATES = (OWN, "gemma", "chatml", "llama3")
+"""Chat templates by name: that of the backbone's folder, and those of kft/model/chats."""
+PLAIN_TEMPLATE = "{prompt}\n"
+ONE_TURN: Final = "one"
 CONTEXT, PROMPT = "{context}", "{prompt}"
 """Places of a template."""
 
@@ -140,6 +145,11 @@ class DataSpec(Spec):
         None,
         description="label column; guessed and shown when left out. A list: a column of yes and no, or of a share, "
         "for each label; or a column for each annotator",
+    )
+    messages: str | None = Field(
+        None,
+        description="column of chats, each a list of turns with role and content, in place of prompts and responses; "
+        "only for causal-lm",
     )
     label_columns_hold: Literal["marks", "shares", "votes"] | None = Field(
         None,
@@ -259,9 +269,15 @@ class ModelSpec(Spec):
     )
 
     template: str = Field(
-        "{prompt}\n",
+        PLAIN_TEMPLATE,
         max_length=20_000,
-        description="what a language model reads of a prompt: any text around {prompt}; only for causal-lm",
+        description="what a language model reads of a prompt: any text around {prompt}; or a chat template: own, the "
+        "backbone's, which chats get by default, gemma, chatml or llama3; only for causal-lm",
+    )
+    turns: Literal["one", "all", "last"] = Field(
+        ONE_TURN,
+        description="one: a prompt and its response; of data.messages, which of the assistant's turns are learned and "
+        "judged: all, their default, or the last; only for causal-lm",
     )
     context_template: str = Field(
         "{context}\n\n{prompt}",
@@ -304,8 +320,8 @@ class ModelSpec(Spec):
 
     @model_validator(mode="after")
     def _leaves_room(self) -> ModelSpec:
-        if self.template.count("{prompt}") != 1:
-            raise ValueError("a template with {prompt} in it, once")
+        if self.template not in CHAT_TEMPLATES and self.template.count("{prompt}") != 1:
+            raise ValueError("a template with {prompt} in it, once; or one of " + ", ".join(CHAT_TEMPLATES))
         if self.room >= self.max_tokens:
             raise ValueError(f"response_tokens below max_tokens, {self.max_tokens}: the rest is the prompt's")
         return self

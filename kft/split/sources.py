@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from kft.data.columns import guess_columns
+from kft.data.dialogues import PROMPT, RESPONSE
 from kft.data.documents import TEXT
 from kft.data.examples import Columns, Wanted
 from kft.data.headers import refuse_row_as_header
@@ -67,6 +68,8 @@ def read_sources(
         whole(read["train"]),
         Wanted(IMAGE if task.reads.files else TEXT, LABEL)
         if folders
+        else Wanted(PROMPT, RESPONSE)
+        if spec.messages is not None
         else Wanted(getattr(spec, task.reads.columns[0]), spec.label_column, spec.text_pair),
         where=title(read["train"]),
         besides=[

@@ -130,6 +130,8 @@ RESPONSES = AnswerKind(
     ),
     solvers=("adamw",),
     keys=(
+        "data.messages",
+        "model.turns",
         "data.context",
         "data.index",
         "data.passages",

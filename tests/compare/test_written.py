@@ -179,6 +179,12 @@ def test_what_does_not_apply_is_refused_by_name(recipe, folder):
         kft.compare(recipe, approaches=["lora"], curve="tuned", run=folder / "no", quiet=True)
 
 
+def test_a_chat_is_refused_by_name():
+    chats = load_recipe({"task": "causal-lm", "data": {"train": "a.jsonl", "messages": "messages"}})
+    with pytest.raises(RecipeError, match="examples are not put into chats yet"):
+        refuse_unheeded(chats.spec)
+
+
 def test_the_recipes_own_phases_are_taken_where_they_are_of_the_kind():
     asked = {"task": "causal-lm", "data": {"train": "a.jsonl"}}
     phase = {"name": "mine", "unfreeze": {"lora": {"rank": 4}}, "epochs": 1, "lr": 1e-3}

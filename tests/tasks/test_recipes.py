@@ -14,6 +14,8 @@ SET = {
     "data.html": "unescape",
     "data.documents": "documents.csv",
     "data.negative": "unlike",
+    "data.messages": "chat",
+    "model.turns": "last",
     "data.time": "day",
     "data.added": ["new.csv"],
     "data.document": "path",
@@ -69,7 +71,8 @@ OBEYED = {
     "text-regression": "text document long_text html redact pooling precision suite out_of_scope interval",
     "text-embedding": "text html documents negative redact pooling prompts pairs suite",
     "text-similarity": "text text_pair html redact pooling prompts graded",
-    "causal-lm": "text context index passages context_template context_tokens template response_tokens write compare",
+    "causal-lm": "text messages context index passages context_template context_tokens template response_tokens write "
+    "compare",
     "token-tagging": "text tags offsets precision suite out_of_scope",
     "image-classification": "image size pooling augment bins teacher unlabelled class_weight label_smoothing suite "
     "abstain_at threshold out_of_scope",
@@ -152,6 +155,19 @@ def test_everything_that_does_not_fit_is_said_at_once():
         "  - evaluate.gates.forgetting.retained: no photos ship with kft: name some in evaluate.retain, such as "
         "{data: FOLDER, label: label}",
     ]
+
+
+def test_what_chats_do_not_go_with_is_said():
+    data = {"train": "a.jsonl", "messages": "messages", "label": "reply", "index": "docs"}
+    for values, expected in (
+        ({"data": data}, ["data.messages holds prompts and responses already", "passages are put before a prompt"]),
+        ({"data": {**data, "label": None, "index": None}, "model": {"template": "Q: {prompt}"}}, ["wants a chat temp"]),
+        ({"data": {"train": "a.jsonl"}, "model": {"turns": "last"}}, ["a prompt and its response are one turn"]),
+        ({"data": {"train": "a.jsonl"}, "model": {"template": "gema"}}, ["once; or one of own, gemma, chatml, llama3"]),
+    ):
+        with pytest.raises(RecipeError) as caught:
+            load_recipe({"task": "causal-lm", **values})
+        assert all(text in str(caught.value) for text in expected), caught.value
 
 
 @pytest.mark.parametrize("task", TASKS.names())
