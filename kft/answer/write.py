@@ -199,9 +199,10 @@ def choose(logits: np.ndarray, asking: Asking, draw: np.random.Generator) -> int
     """
     if asking.temperature == 0:
         return int(np.argmax(logits))
-    scaled = logits.astype(np.float64) / asking.temperature
-    order = np.argsort(-scaled, kind="stable")
-    chances = np.exp(scaled[order] - scaled[order[0]])
+    order = np.argsort(-logits.astype(np.float64), kind="stable")
+    behind = logits[order].astype(np.float64) - float(logits[order[0]])
+    with np.errstate(over="ignore"):  # near a temperature of 0 all but the likeliest are infinitely far behind
+        chances = np.exp(behind / asking.temperature)
     chances /= chances.sum()
     kept = int((np.cumsum(chances) - chances < asking.top_p).sum())
     chances = chances[:kept] / chances[:kept].sum()
