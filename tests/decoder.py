@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 WIDTH, LAYERS, HEADS, POSITIONS = 32, 2, 2, 128
@@ -86,3 +86,17 @@ def recipe(folder: Path, backbone: Path, *, rows: int = 40, phases: list[dict] |
     path = folder / "recipe.yaml"
     path.write_text(json.dumps(values), encoding="utf-8")  # JSON is YAML
     return path
+
+
+def with_controls(folder: Path, *controls: str) -> Path:
+    """Adds tokens of control to a backbone of ``write_backbone``: to its vocabulary, its embedding and its settings."""
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.add_special_tokens(list(controls))
+    tokenizer.save(str(folder / "tokenizer.json"))
+    arrays = load_file(folder / "model.safetensors")
+    new = np.random.default_rng(1).normal(0, 0.2, (len(controls), WIDTH)).astype(np.float32)
+    arrays["wte.weight"] = np.concatenate([arrays["wte.weight"], new])
+    save_file(arrays, folder / "model.safetensors", {"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "vocab_size": len(arrays["wte.weight"])}))
+    return folder

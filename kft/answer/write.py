@@ -6,7 +6,7 @@ the layers; which token comes next is decided here, in NumPy.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -154,7 +154,7 @@ class _State:
     def take(self, logits: np.ndarray) -> int:
         """Chooses the next token, and says whether the answer is over."""
         token = choose(logits, self.asking, self.draw)
-        if token == self.reader.end:
+        if token in self.reader.ends:
             self.finish = "end"
             return token
         self.ids.append(token)
@@ -199,9 +199,10 @@ def choose(logits: np.ndarray, asking: Asking, draw: np.random.Generator) -> int
     """
     if asking.temperature == 0:
         return int(np.argmax(logits))
-    scaled = logits.astype(np.float64) / asking.temperature
-    order = np.argsort(-scaled, kind="stable")
-    chances = np.exp(scaled[order] - scaled[order[0]])
+    order = np.argsort(-logits.astype(np.float64), kind="stable")
+    behind = logits[order].astype(np.float64) - float(logits[order[0]])
+    with np.errstate(over="ignore"):  # near a temperature of 0 all but the likeliest are infinitely far behind
+        chances = np.exp(behind / asking.temperature)
     chances /= chances.sum()
     kept = int((np.cumsum(chances) - chances < asking.top_p).sum())
     chances = chances[:kept] / chances[:kept].sum()
@@ -215,15 +216,27 @@ def make_writer(artifact: Artifact, rows: int = 1) -> Writer:
         artifact: Of a run of causal-lm.
         rows: Prompts that are answered at a time.
     """
+    reader = artifact.reader.writing
+    assert reader is not None and artifact.backbone is not None
+    return writer_on(artifact.backbone.model, artifact.weights, reader, rows)
+
+
+def writer_on(backbone: Any, weights: Mapping[str, Any], reader: PromptReader, rows: int = 1) -> Writer:
+    """Traces a decoder with other weights laid over its own, for other prompts; see ``make_writer``.
+
+    Args:
+        backbone: Its flat graph, of keras-hub's own class.
+        weights: Arrays by the paths of weights; the others stay what they are.
+        reader: Of prompts.
+        rows: Prompts that are answered at a time.
+    """
     import keras
     import tensorflow as tf
 
     from kft.features.overlay import overlay
     from kft.model.language import causal_lm, first_pass, next_token_logits
 
-    reader = artifact.reader.writing
-    assert reader is not None and artifact.backbone is not None
-    model, others = causal_lm(artifact.backbone.model), overlay(artifact.backbone.model, artifact.weights)
+    model, others = causal_lm(backbone), overlay(backbone, weights)
     length = reader.prompt_tokens + reader.response_tokens
     ids = tf.TensorSpec((rows, length), tf.int32)
 

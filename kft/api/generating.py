@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kft import strategy
 from kft.answer.load import load_artifact, read_run
 from kft.answer.write import GREEDY, Asking, Writer, Written, make_writer
 from kft.data.inputs import as_inputs
 from kft.errors import UsageError
-from kft.recipe.schema import DataSpec
+from kft.recipe.schema import ONE_TURN, DataSpec
 from kft.records.run_folder import open_run
+from kft.tasks.dialogues import as_question
 from kft.tasks.task import Task
+
+Prompt = str | Sequence[Mapping[str, Any]]
+"""A text, or the messages of a chat: ``{"role": "user", "content": "..."}``, the last one the user's."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,24 +29,48 @@ class Generator:
         writer: Of one prompt at a time.
         task: What it was tuned to.
         spec: The data part of its recipe: prompts are cleaned as those that it learned from.
+        index: Where its passages came from in training; None where they came from no index.
     """
 
     writer: Writer
     task: Task
     spec: DataSpec
+    index: Path | None = None
 
-    def write(self, prompts: str | Sequence[str], asking: Asking = GREEDY) -> list[Written]:
+    def cleaned(self, prompt: str) -> str:
+        """Returns a prompt as those that were learned from.
+
+        Raises:
+            DataError: It is empty.
+        """
+        (found,) = as_inputs(prompt, self.task, self.spec)
+        return str(found)
+
+    def write(self, prompts: str | Sequence[Prompt], asking: Asking = GREEDY) -> list[Written]:
         """Returns one answer a prompt, in their order.
 
         Raises:
-            DataError: A prompt is empty.
+            DataError: A prompt is empty, or is no chat that waits for an answer.
+            UsageError: It is a chat, and the run was tuned on prompts.
         """
-        return self.writer.write([str(each) for each in as_inputs(prompts, self.task, self.spec)], asking)
+        several = [prompts] if isinstance(prompts, str) else list(prompts)
+        return self.writer.write([self._read(each) for each in several], asking)
 
-    def stream(self, prompt: str, asking: Asking = GREEDY) -> Iterator[str | Written]:
+    def stream(self, prompt: Prompt, asking: Asking = GREEDY) -> Iterator[str | Written]:
         """Yields the pieces of an answer as they are written, and then the answer."""
-        (cleaned,) = as_inputs(prompt, self.task, self.spec)
-        yield from self.writer.stream(str(cleaned), asking)
+        yield from self.writer.stream(self._read(prompt), asking)
+
+    def _read(self, prompt: Prompt) -> str:
+        """Returns a prompt as the model reads it: of a run that was tuned on chats it is one, of a user's one turn."""
+        if self.writer.reader.turns == ONE_TURN and not isinstance(prompt, str):
+            raise UsageError(
+                "this run was tuned on prompts, and this is a chat",
+                received=repr(prompt)[:80],
+                expected="a text",
+                next_step="tune on chats: data.messages in the recipe",
+            )
+        cleaned = self.cleaned(prompt) if isinstance(prompt, str) else prompt
+        return str(cleaned) if self.writer.reader.turns == ONE_TURN else as_question(cleaned)
 
 
 def load_generator(run: str | Path) -> Generator:
@@ -61,13 +90,16 @@ def load_generator(run: str | Path) -> Generator:
             expected="a run of causal-lm",
             next_step=f"kft predict {run} {known.task.reads.in_shell}",
         )
+    from kft.api.grounding import index_of  # it brings what searches
+
     with strategy.start("one").scope():
-        return Generator(make_writer(load_artifact(known)), known.task, known.recipe.spec.data)
+        writer = make_writer(load_artifact(known))
+    return Generator(writer, known.task, known.recipe.spec.data, index_of(known.recipe))
 
 
 def generate(
     run: str | Path,
-    prompts: str | Sequence[str],
+    prompts: str | Sequence[Prompt],
     *,
     max_tokens: int | None = None,
     temperature: float = 0.0,
@@ -79,7 +111,7 @@ def generate(
 
     Args:
         run: The run folder.
-        prompts: One prompt, or several.
+        prompts: One prompt, or several; each a text or, of a run that was tuned on chats, a list of messages.
         max_tokens: Of an answer, at most; default and limit: what responses had room for in training.
         temperature: 0 takes the likeliest token each time; else one is drawn, by logits divided by it.
         top_p: Only of the likeliest tokens that have this share together.

@@ -14,7 +14,7 @@ from kft.answer.write import make_writer
 from kft.api.ranking import Asked
 from kft.data.examples import Examples
 from kft.evaluate.evaluate import Scored
-from kft.split.labels import read_with_labels
+from kft.split.labels import prompts_of, read_with_labels
 from kft.tasks.cells import as_objects
 from kft.tasks.registry import TASKS
 
@@ -62,7 +62,7 @@ def _answers(artifact: Artifact, examples: Examples, progress: Progress, whose: 
     started = time.perf_counter()
     writer = make_writer(artifact, min(ROWS, len(examples)))
     with progress.task(f"writing answers{whose}", len(examples)) as tick:
-        said = writer.write(examples.inputs, tick=tick)
+        said = writer.write(prompts_of(examples), tick=tick)
     tokens, unfinished = sum(each.tokens for each in said), sum(each.finish == "length" for each in said)
     progress.note(
         f"written    {len(said):,} answers{whose}, {tokens:,} tokens in {time.perf_counter() - started:.0f} s; "

@@ -145,7 +145,7 @@ def place(recipe: Recipe, data: str | None) -> Placed:
     return Placed(placed, tuple(dict.fromkeys(sources)))
 
 
-SPACES = {"data.label_separator": "\t", "model.template": "\t\n"}
+SPACES = {"data.label_separator": "\t", "model.template": "\t\n", "model.context_template": "\t\n"}
 """What may stand in values that are no names; the job file has it as escapes within quotes."""
 
 

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from kft.errors import ModelError
+from kft.model.chats import JINJA
 from kft.model.presets import is_preset
 from kft.model.token_settings import ADDED, CONFIG, SPECIAL
 from kft.model.tokenizers import SENTENCEPIECE_FILES
@@ -181,7 +182,7 @@ def _of_folder(folder: Path) -> tuple[list[str], list[str]]:
 
 def _tokenizer_files(folder: Path) -> list[str]:
     """Names what ``load_tokenizer`` reads, in its order."""
-    settings = _present(folder, (CONFIG, SPECIAL, ADDED))
+    settings = _present(folder, (CONFIG, SPECIAL, ADDED, JINJA))
     for names in (("tokenizer.json",), ("vocab.json", "merges.txt"), *((name,) for name in SENTENCEPIECE_FILES)):
         if all((folder / name).is_file() for name in names):
             return [*settings, *names]

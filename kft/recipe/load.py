@@ -31,6 +31,11 @@ SOURCE_KEYS = ("train", "valid", "test", "unlabelled", "documents")
 
 LATER_KEYS: dict[str, Any] = {
     "data.added": [],
+    "data.context": None,
+    "data.index": None,
+    "data.passages": 3,
+    "model.context_template": "{context}\n\n{prompt}",
+    "model.context_tokens": None,
     "data.new_labels": False,
     "train.warm_start": None,
     "train.optimizer": "adamw",
@@ -49,11 +54,15 @@ LATER_KEYS: dict[str, Any] = {
     "train.pairs.temperature": 0.05,
     "train.pairs.hard_negatives": 0,
     "train.pairs.widths": [],
+    "train.graded.loss": "cosent",
+    "train.graded.scale": 20.0,
     "evaluate.interval": None,
     "model.template": "{prompt}\n",
     "model.response_tokens": None,
     "model.quantize": "none",
     "evaluate.write": True,
+    "data.messages": None,
+    "model.turns": "one",
 }
 """Keys that came after 0.1, with what was done before: a run that was begun without them is the same run."""
 WITHOUT_EFFECT = {"train.steps_per_call": 1}
@@ -114,6 +123,8 @@ class Recipe:
             if values["data"][key] is not None:
                 values["data"][key] = absolute_source(values["data"][key], self.base)
         values["data"]["added"] = absolute_source(values["data"]["added"], self.base)
+        if values["data"]["index"] is not None:
+            values["data"]["index"] = str((self.base / Path(values["data"]["index"]).expanduser()).resolve())
         values["train"]["checkpoints"]["folder"] = self.checkpoints_folder
         values["evaluate"]["suite"] = None if self.suite is None else str(self.suite)
         if self.teacher is not None:

@@ -8,7 +8,7 @@ import pytest
 
 import kft
 from kft.answer.load import load_artifact, read_run
-from kft.answer.write import Asking, make_writer
+from kft.answer.write import Asking, choose, make_writer
 from kft.api.generating import load_generator
 from kft.errors import UsageError
 from kft.model.language import next_token_logits
@@ -91,6 +91,11 @@ def test_a_stream_comes_to_the_same_text(run, writer):
     assert "".join(pieces) == last.text == writer.write(["red old"], Asking(max_tokens=12))[0].text
 
 
+def test_a_temperature_next_to_nothing_takes_the_likeliest():
+    logits = np.array([1.0, 3.0, 2.0], np.float32)
+    assert {choose(logits, Asking(temperature=1e-320), np.random.default_rng(seed)) for seed in range(9)} == {1}
+
+
 @pytest.mark.parametrize(
     ("given", "text"), [({"top_p": 0.0}, "above 0"), ({"temperature": -1}, "0 to 100"), ({"max_tokens": 0}, ">= 1")]
 )
@@ -104,10 +109,8 @@ def test_other_runs_and_other_commands_are_refused_by_name(run, tmp_path, tiny_f
     with pytest.raises(UsageError, match="kft predict does nothing for causal-lm") as caught:
         kft.predict(run, "red")
     assert 'kft generate RUN "your prompt"' in str(caught.value)
-    recipe = run.parent / "recipe.yaml"
-    for command in (lambda: kft.compare(recipe), lambda: kft.export(run, tmp_path / "shipped", quiet=True)):
-        with pytest.raises(UsageError, match="does nothing for causal-lm"):
-            command()
+    with pytest.raises(UsageError, match="does nothing for causal-lm"):
+        kft.export(run, tmp_path / "shipped", quiet=True)
     other = kft.train(tiny.recipe(tmp_path, tiny_folder, rows=40, phases=[tiny.PROBE]), run=tmp_path / "o", quiet=True)
     with pytest.raises(UsageError, match="this run writes no texts"):
         kft.generate(other.run, "red")
