@@ -1,8 +1,8 @@
 """Tokens a CPU second of a language model: steps of LoRA and of all weights, reading and writing, beside keras-hub.
 
 The same weights, batch and lengths: prompts of 256 tokens, responses of 128, random ids. keras-hub's side is its
-``CausalLM`` as it comes: ``compile``, ``fit`` with a sample weight a token, ``generate``; with --peers, the Python of an
-environment of its own (make bench-peers), Hugging Face with PEFT on the same weights. Each arm is a process of its
+``CausalLM`` as it comes: ``compile``, ``fit`` with a sample weight a token, ``generate``. With --peers, the Python of
+an environment of its own (make bench-peers), Hugging Face with PEFT on the same weights. Each arm is a process of its
 own; the first step, which traces, is left out on all sides.
 
     python benchmarks/language.py --parts lora,full,write [--peers PYTHON]

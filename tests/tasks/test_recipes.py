@@ -72,8 +72,8 @@ OBEYED = {
     "text-regression": "text document long_text html redact pooling precision suite out_of_scope interval",
     "text-embedding": "text html documents negative redact pooling prompts pairs suite",
     "text-similarity": "text text_pair html redact pooling prompts graded",
-    "causal-lm": "text messages context index passages context_template context_tokens quantize template response_tokens write "
-    "compare",
+    "causal-lm": "text messages context index passages context_template context_tokens quantize template "
+    "response_tokens write compare",
     "token-tagging": "text tags offsets precision suite out_of_scope",
     "image-classification": "image size pooling augment bins teacher unlabelled class_weight label_smoothing suite "
     "abstain_at threshold out_of_scope",
