@@ -270,7 +270,7 @@ def _compare_written(
         )
     from kft.compare import written_names
 
-    names = written_names.names_of(approaches)
+    names = written_names.names_of(approaches, grounded=split.train.passages is not None)
     written_names.refuse_unheeded(loaded.spec)
     with strategy.start(asked.devices).scope():
         from kft.compare.written import Given, compare_written
@@ -297,7 +297,7 @@ def _compare_written(
         try:
             selection, saved = split.without_test(), Saved(place.make, identity)
             given = Given(spec, selection, test, progress, asked.budget, backbone, saved, runs)
-            found = compare_written(given, split, names, done)
+            found = compare_written(given, split, names, done, named=approaches is not None)
         except BaseException as stop:
             if place.found is not None:
                 stop.add_note(f"{RUN_NOTE}{place.found}")
@@ -318,12 +318,14 @@ def _tuned_runs(folders: Sequence[str | Path], split: DataSplit) -> dict[str, Ar
     """
     from kft.answer.load import load_artifact, read_run
     from kft.api.evaluating import require_same_data
+    from kft.compare.verdict import WITH_PASSAGES
     from kft.compare.written_tuning import kind_of
 
     found: dict[str, Artifact] = {}
     for folder in folders:
         run = read_run(open_run(Path(folder)))
-        name = kind_of(run.recipe.spec.train.phases)
+        spec = run.recipe.spec
+        name = kind_of(spec.train.phases) + (WITH_PASSAGES if spec.data.grounded else "")
         if not run.task.kind.writes or name in found:
             raise UsageError(
                 "this run takes no approach's place",

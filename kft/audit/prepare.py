@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -49,15 +50,19 @@ def prepare_view(
         for name, encoded in read.items()
         if encoded.lengths is not None
     }
-    offsets = {name: encoded.offsets for name, encoded in read.items() if encoded.offsets is not None}
+    about: dict[str, Any] = {
+        "offsets": {name: encoded.offsets for name, encoded in read.items() if encoded.offsets is not None},
+        "lost": {name: encoded.lost for name, encoded in read.items() if encoded.lost is not None},
+        "most_tokens": backbone.max_tokens,
+    }
     if not features:
-        return AuditView(split, task, spec, tokens, offsets=offsets, most_tokens=backbone.max_tokens)
+        return AuditView(split, task, spec, tokens, **about)
     if not task.reads.files:
         require_positions(np.concatenate([source.pieces for source in sources.values()]), backbone)
     with progress.task("frozen blocks, once", sum(map(len, sources.values()))) as tick:
         vectors = pooled_vectors(backbone, sources, spec.model, spec.features, note=progress.note, tick=tick)
     vectors = {name: beside(found, task) for name, found in vectors.items()}
-    view = AuditView(split, task, spec, tokens, vectors, offsets, most_tokens=backbone.max_tokens)
+    view = AuditView(split, task, spec, tokens, vectors, **about)
     if view.targets is None:
         return view
     # A copy in another fold would vouch for its own label.

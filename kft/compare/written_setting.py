@@ -54,6 +54,12 @@ class Given:
     runs: Mapping[str, Artifact] = field(default_factory=dict, repr=False)
 
     @cached_property
+    def plain(self) -> Selection:
+        """The data without passages."""
+        train, valid = (without_passages(part) for part in (self.split.train, self.split.valid))
+        return replace(self.split, train=train, valid=valid)
+
+    @cached_property
     def reader(self) -> PromptReader:
         """As the recipe has it."""
         found = make_reader(TASKS.get(self.spec.task), self.backbone, self.spec.model).writing
@@ -92,6 +98,11 @@ class Given:
             _, offsets, _ = tokenizer.encode_with_offsets([found[row]], room)
             found[row] = found[row][: int(offsets[0][:, 1].max(initial=0))]
         return found
+
+
+def without_passages(part: Examples) -> Examples:
+    """Returns prompts alone."""
+    return part if part.passages is None else replace(part, passages=None)
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ class Encoded:
         offsets: Where each token stands in its text, and whether it begins a word; only for tagging.
         lengths: ``int64[n]``: the tokens of each text before the cut; None for images.
         spans: Where the windows of each text stand in it, in characters: ``int32[windows, 2]`` each; None elsewhere.
-        responses_cut: How many responses of a language model lost their end.
+        lost: ``int64[n, 2]``: how many tokens of each prompt, and of its response, were cut; of a language model alone.
         left_out: How many passages of its prompts had no room.
     """
 
@@ -47,8 +47,13 @@ class Encoded:
     offsets: list[np.ndarray] | None = None
     lengths: np.ndarray | None = None
     spans: list[np.ndarray] | None = None
-    responses_cut: int = 0
+    lost: np.ndarray | None = None
     left_out: int = 0
+
+    @property
+    def responses_cut(self) -> int:
+        """How many responses of a language model lost their end."""
+        return 0 if self.lost is None else int((self.lost[:, 1] > 0).sum())
 
 
 def beside(rows: np.ndarray, task: Task) -> np.ndarray:
@@ -117,8 +122,9 @@ class Reader:
             return self._in_windows(inputs, self.tokenizer, self.windows)
         if self.writing is not None:
             taken = self.writing.source(inputs)
-            short, cut = (int((each > 0).sum()) for each in (taken.prompts_cut, taken.responses_cut))
-            return Encoded(taken.source, short, lengths=taken.lengths, responses_cut=cut, left_out=taken.left_out)
+            lost = np.stack([taken.prompts_cut, taken.responses_cut], axis=1)
+            short = int((lost[:, 0] > 0).sum())
+            return Encoded(taken.source, short, lengths=taken.lengths, lost=lost, left_out=taken.left_out)
         if self.task.reads.apart:
             return self._sides(inputs, self.tokenizer)
         segments = offsets = None

@@ -26,7 +26,9 @@ from kft.model.encode import make_reader
 from kft.model.files import backbone_files
 from kft.model.limits import known_limit
 from kft.model.sources import fetch_backbone
+from kft.model.trained_prompts import known_prompts
 from kft.recipe.schema import RecipeSpec
+from kft.records.receipt import Receipt
 from kft.records.run_folder import RunFolder, open_run
 from kft.records.shipped import Reading, read_claims
 from kft.tasks.recipes import load_recipe
@@ -40,6 +42,11 @@ if TYPE_CHECKING:
 
 MOST_TOKENS = 256
 """That a backbone reads of a text: a passage has 200 at most."""
+
+
+DECIDES = ("weights", "blocks", "max_tokens", "long_text", "windows", "pooling", "prompts")
+"""Keys of a recipe's ``model`` that change a vector, beside the weights. One that comes later joins them, and then only
+where it differs from what was done before, or every index would be another model's."""
 
 
 class AboutEmbedder(Protocol):
@@ -223,9 +230,12 @@ def _of_one_text(artifact: Artifact) -> Artifact:
 
 
 def _spec_of(backbone: str) -> RecipeSpec:
-    """Returns the recipe of an embedding that has learned nothing."""
+    """Returns the recipe of an embedding that has learned nothing, with the prompts that its backbone knows."""
     tokens = min(MOST_TOKENS, known_limit(backbone) or MOST_TOKENS)
-    asked = {"train": "none"}, {"backbone": backbone, "max_tokens": tokens}
+    asked = (
+        {"train": "none"},
+        {"backbone": backbone, "max_tokens": tokens, "prompts": known_prompts(backbone).model_dump()},
+    )
     return load_recipe({"task": "text-embedding", "data": asked[0], "model": asked[1]}).spec
 
 
@@ -245,11 +255,36 @@ def _open_backbone(name: str) -> KerasModel:
 
 def _hashes(run: Run) -> tuple[str, str]:
     """Returns version and digest: of the weights, and of what the recipe says of reading and computing."""
-    return _digests(f"run {checkpoint_hash(run.folder)}", run.recipe.spec)
+    return _digests(f"run {checkpoint_hash(run.folder)} {run.receipt.weights_hash}", run.recipe.spec)
+
+
+def _identity(checkpoint: str, receipt: Receipt) -> str:
+    """Returns a hash that a run and what is exported of it have in common: of its weights, and of its recipe."""
+    return hashlib.sha256(f"{checkpoint} {receipt.weights_hash} {receipt.recipe_hash}".encode()).hexdigest()
+
+
+def run_of(folder: Path) -> str:
+    """Returns which run gives the vectors of a run, or of an artifact that is proved to answer as it; else nothing.
+
+    Args:
+        folder: A run's, an artifact's, or a backbone.
+
+    Raises:
+        RunError: It is none of them, or is damaged.
+    """
+    kind = kind_of(folder)
+    if kind == "run":
+        run = read_run(open_run(folder))
+        return _identity(checkpoint_hash(run.folder), run.receipt)
+    if kind == "artifact":
+        claims = read_claims(folder)
+        return "" if claims.parity is None or not claims.checkpoint else _identity(claims.checkpoint, claims.receipt)
+    return ""
 
 
 def _digests(weights: str, spec: RecipeSpec) -> tuple[str, str]:
-    said: dict[str, Any] = {"model": spec.model.model_dump(mode="json"), "precision": spec.features.precision}
+    model = spec.model.model_dump(mode="json", include=set(DECIDES))
+    said: dict[str, Any] = {"model": model, "precision": spec.features.precision}
     said |= {"html": spec.data.html, "redact": list(spec.data.redact), "task": spec.task}
     digest = hashlib.sha256(f"{weights}\n{json.dumps(said, sort_keys=True)}".encode()).hexdigest()
     return digest[:12], digest

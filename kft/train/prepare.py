@@ -23,7 +23,9 @@ from kft.model.blocks import find_blocks
 from kft.model.build import build_for
 from kft.model.encode import Encoded, make_reader
 from kft.model.freeze import as_if, what_trains_in
+from kft.model.trained_prompts import known_prompts
 from kft.recipe.evaluation import ThresholdSpec
+from kft.recipe.pairs import PromptsSpec
 from kft.recipe.schema import RecipeSpec
 from kft.recipe.training import ADAPTED, PAIRED, SCRATCH, PhaseSpec, default_phases
 from kft.registry import nearest
@@ -98,6 +100,12 @@ def prepare(spec: RecipeSpec, split: Selection, backbone: Backbone, progress: Pr
         RecipeError: A callback or the optimizer is unknown or does not take its arguments, a head cannot be solved, or
             a precision is asked for a label that no example has.
     """
+    known = known_prompts(spec.model.backbone)
+    if split.kind.embeds and spec.model.prompts == PromptsSpec() != known:
+        progress.note(
+            f"warning    {backbone.name} was trained with {known.query!r} and {known.document!r} before texts, and the "
+            f"recipe puts nothing there; --set 'model.prompts={known.model_dump()}' does"
+        )
     model = build_for(spec, TASKS.get(spec.task), split.space, backbone)
     return Prepared(spec, split, backbone, model, _plan_phases(spec, split, backbone, model), progress)
 
@@ -306,8 +314,10 @@ def _show_lengths(train: Encoded, valid: Encoded, spec: RecipeSpec, backbone: Ba
             f"warning    {left_out:,} passages left out whole: no room before their prompts; "
             "--set model.max_tokens=N, or a smaller model.response_tokens"
         )
-    unit = "windows" if spec.model.in_windows else "tokens"
-    progress.note(f"tokens     {said}; {train.cut + valid.cut:,} of {len(pieces):,} texts cut at {at} {unit}")
+    unit, what = "windows" if spec.model.in_windows else "tokens", "texts"
+    if train.lost is not None:
+        at, what = spec.model.max_tokens - spec.model.room, "prompts"
+    progress.note(f"tokens     {said}; {train.cut + valid.cut:,} of {len(pieces):,} {what} cut at {at} {unit}")
 
 
 def _show_lost(parts: Sequence[tuple[Examples, Labelled]], split: Selection, progress: Progress) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 import kft
 from kft.answer.load import load_artifact, read_run
-from kft.answer.write import Asking, make_writer
+from kft.answer.write import Asking, choose, make_writer
 from kft.api.generating import load_generator
 from kft.errors import UsageError
 from kft.model.language import next_token_logits
@@ -89,6 +89,11 @@ def test_draws_follow_the_seed_and_stops_are_no_part_of_a_text(writer):
 def test_a_stream_comes_to_the_same_text(run, writer):
     *pieces, last = load_generator(run).stream("red old", Asking(max_tokens=12, stop=("zzz",)))
     assert "".join(pieces) == last.text == writer.write(["red old"], Asking(max_tokens=12))[0].text
+
+
+def test_a_temperature_next_to_nothing_takes_the_likeliest():
+    logits = np.array([1.0, 3.0, 2.0], np.float32)
+    assert {choose(logits, Asking(temperature=1e-320), np.random.default_rng(seed)) for seed in range(9)} == {1}
 
 
 @pytest.mark.parametrize(
