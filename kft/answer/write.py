@@ -234,21 +234,26 @@ def writer_on(backbone: Any, weights: Mapping[str, Any], reader: PromptReader, r
     import tensorflow as tf
 
     from kft.features.overlay import overlay
-    from kft.model.language import causal_lm, next_token_logits
+    from kft.model.language import causal_lm, first_pass, next_token_logits
 
     model, others = causal_lm(backbone), overlay(backbone, weights)
     length = reader.prompt_tokens + reader.response_tokens
     ids = tf.TensorSpec((rows, length), tf.int32)
 
+    def with_room(held: Any) -> Any:
+        ahead = len(held.shape) - 3  # [rows, (layers, 2,) tokens, heads, width]
+        return tf.pad(held, [[0, reader.response_tokens if axis == ahead else 0] for axis in range(len(held.shape))])
+
     def begin(tokens: Any, last: Any) -> Any:
         with keras.StatelessScope(state_mapping=others):
-            hidden, cache = model._build_cache(*_seed(model, tokens))
+            hidden, cache = first_pass(model, tokens[:, : reader.prompt_tokens])
+            cache = tf.nest.map_structure(with_room, cache)
             return next_token_logits(model.backbone, hidden, tf.fill((rows, 1), last))[:, 0], cache
 
     def go_on(token: Any, cache: Any, place: Any) -> Any:
         with keras.StatelessScope(state_mapping=others):
-            logits, _, cache = model.call_with_cache(token, cache, place)
-        return tf.cast(logits[:, 0], tf.float32), cache
+            _, hidden, cache = model.call_with_cache(token, cache, place)
+            return next_token_logits(model.backbone, hidden)[:, 0], cache
 
     place = tf.TensorSpec((), tf.int32)
     first = tf.function(begin, input_signature=(ids, place), autograph=False)
@@ -258,13 +263,3 @@ def writer_on(backbone: Any, weights: Mapping[str, Any], reader: PromptReader, r
     token = tf.TensorSpec((rows, 1), tf.int32)
     following = tf.function(go_on, input_signature=(token, cache, place), autograph=False)
     return Writer(reader, rows, first, following)
-
-
-def _seed(model: Any, tokens: Any) -> tuple[Any, ...]:
-    """Returns what a family's ``_build_cache`` takes: the tokens, and of Gemma 3 a mask beside what images need."""
-    import inspect
-
-    import tensorflow as tf
-
-    names = list(inspect.signature(model._build_cache).parameters)
-    return tuple({"token_ids": tokens, "padding_mask": tf.ones_like(tokens)}.get(name) for name in names)

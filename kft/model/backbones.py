@@ -171,7 +171,12 @@ def load_for(spec: RecipeSpec, report: Report | None = None) -> Backbone:
             model.backbone, dropout=model.dropout, report=report, weights=model.weights, seed=spec.seed
         )
     require_precision(found.model, precision, found.name)
-    return found if model.blocks is None else first_blocks(found, model.blocks)
+    found = found if model.blocks is None else first_blocks(found, model.blocks)
+    if model.quantize == "none":
+        return found
+    from kft.model.quantize import in_int8
+
+    return in_int8(found)
 
 
 @dataclass(frozen=True)

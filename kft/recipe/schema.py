@@ -268,6 +268,9 @@ class ModelSpec(Spec):
         description="texts before queries and documents; only for text-embedding and text-similarity",
     )
 
+    quantize: Literal["none", "int8"] = Field(
+        "none", description="int8: the backbone's matrices in 8 bits, frozen, with adapters in float32; for causal-lm"
+    )
     template: str = Field(
         PLAIN_TEMPLATE,
         max_length=20_000,

@@ -137,6 +137,7 @@ RESPONSES = AnswerKind(
         "data.passages",
         "model.context_template",
         "model.context_tokens",
+        "model.quantize",
         "model.template",
         "model.response_tokens",
         "evaluate.write",
