@@ -167,6 +167,14 @@ def ground(
         )
     if any(not text.strip() for text in context):
         raise DataError("a passage is empty", where="--context", received="no text", expected="a text")
+    if generator.writer.reader.turns != ONE_TURN:
+        raise UsageError(
+            "passages go before a prompt, and this run reads chats",
+            where="--index" if index is not None else "--context",
+            received="a run of data.messages",
+            expected="a run of prompts and responses; a chat template may stand around them",
+            next_step="write the passages into the user's turn",
+        )
     asked = generator.cleaned(prompt)
     index = index if index is not None or context else generator.index
     notes = [] if generator.spec.grounded else [UNTRAINED]
