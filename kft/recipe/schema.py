@@ -245,6 +245,12 @@ class ModelSpec(Spec):
     """Which pretrained backbone, and what is attached to it."""
 
     backbone: str = Field("minilm-l6", description="a name from `kft models`, or a Hugging Face BERT folder")
+    start_from: str | None = Field(
+        None,
+        min_length=1,
+        description="a finished run of the same backbone, on any task: its best weights take the place of the "
+        "pretrained ones, such as after masked or plain language modelling on texts of one's own domain",
+    )
     weights: Literal["pretrained", "random"] = Field(
         "pretrained", description="random: from scratch, to measure what pretraining is worth"
     )

@@ -90,6 +90,7 @@ def find_misfits(spec: RecipeSpec) -> list[Misfit]:
         *_refit(spec),
         *_in_int8(spec),
         *_chats(spec),
+        *_starts(spec),
     ]
 
 
@@ -321,6 +322,12 @@ def _in_int8(spec: RecipeSpec) -> Iterable[Misfit]:
             what = f"trains {phase.unfreeze}" if phase.moves_backbone else "labels rows by the run's own answers"
             why = f"{what}, in float32, which features.precision int8 leaves out: use a probe or a blend"
             yield ("train", "phases", place), f"{why}, or --set features.precision=float32"
+
+
+def _starts(spec: RecipeSpec) -> Iterable[Misfit]:
+    """Yields what weights of another run do not go with."""
+    if spec.model.start_from is not None and spec.model.weights == "random":
+        yield ("model", "start_from"), "random weights are drawn anew: leave one of the two out"
 
 
 def _chats(spec: RecipeSpec) -> Iterable[Misfit]:
