@@ -20,7 +20,6 @@ from kft.compare.written_judging import (
     metric_of,
     outcome_of,
     recommend,
-    spoken,
     truth_of,
 )
 from kft.compare.written_names import ABOUT, NAMES
@@ -30,6 +29,7 @@ from kft.compare.written_setting import ROWS, Given, Said, Way, without_passages
 from kft.compare.written_tuning import too_long, tune
 from kft.data.examples import Examples
 from kft.errors import ModelError
+from kft.metrics.language import spoken
 from kft.records.compare import ApproachResult, Comparison, Cost
 from kft.split.data_split import DataSplit
 from kft.split.labels import prompts_of

@@ -17,6 +17,7 @@ from kft.compare.written_prompts import Fitting, Form, fit_prompts, forms_of, ne
 from kft.compare.written_setting import ROWS, Given, Said, Way, write_all
 from kft.data.examples import Examples
 from kft.errors import ModelError
+from kft.recipe.schema import ONE_TURN
 from kft.split.data_split import labels_of
 from kft.split.labels import prompts_of
 
@@ -34,6 +35,8 @@ def prompted(given: Given, name: str) -> Way:
     Raises:
         ModelError: Every form is longer than what the model reads.
     """
+    if given.reader.turns != ONE_TURN:
+        raise ModelError("chats of several turns are not prompted: examples before them would be turns as well")
     known = given.split if name.endswith(WITH_PASSAGES) else given.plain
     drawn = np.random.default_rng(given.spec.seed).permutation(len(given.split.valid))[: CHOICE_ROWS[name]]
     rows = known.valid.take(np.sort(drawn))
