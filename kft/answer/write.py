@@ -207,9 +207,10 @@ def choose(logits: np.ndarray, asking: Asking, draw: np.random.Generator) -> int
     """
     if asking.temperature == 0:
         return int(np.argmax(logits))
-    scaled = logits.astype(np.float64) / asking.temperature
-    order = np.argsort(-scaled, kind="stable")
-    chances = np.exp(scaled[order] - scaled[order[0]])
+    order = np.argsort(-logits.astype(np.float64), kind="stable")
+    behind = logits[order].astype(np.float64) - float(logits[order[0]])
+    with np.errstate(over="ignore"):  # near a temperature of 0 all but the likeliest are infinitely far behind
+        chances = np.exp(behind / asking.temperature)
     chances /= chances.sum()
     kept = int((np.cumsum(chances) - chances < asking.top_p).sum())
     chances = chances[:kept] / chances[:kept].sum()
@@ -228,9 +229,7 @@ def make_writer(artifact: Artifact, rows: int = 1) -> Writer:
     return writer_on(artifact.backbone.model, artifact.weights, reader, rows)
 
 
-def writer_on(
-    backbone: Any, weights: Mapping[str, Any], reader: PromptReader, rows: int = 1, length: int | None = None
-) -> Writer:
+def writer_on(backbone: Any, weights: Mapping[str, Any], reader: PromptReader, rows: int = 1) -> Writer:
     """Traces a decoder with other weights laid over its own, for other prompts; see ``make_writer``.
 
     Args:
@@ -238,27 +237,31 @@ def writer_on(
         weights: Arrays by the paths of weights; the others stay what they are.
         reader: Of prompts.
         rows: Prompts that are answered at a time.
-        length: Tokens of prompt and answer that there is room for; default: what the reader has.
     """
     import keras
     import tensorflow as tf
 
     from kft.features.overlay import overlay
-    from kft.model.language import causal_lm, next_token_logits
+    from kft.model.language import causal_lm, first_pass, next_token_logits
 
     model, others = causal_lm(backbone), overlay(backbone, weights)
-    length = length or reader.prompt_tokens + reader.response_tokens
+    length = reader.prompt_tokens + reader.response_tokens
     ids = tf.TensorSpec((rows, length), tf.int32)
+
+    def with_room(held: Any) -> Any:
+        ahead = len(held.shape) - 3  # [rows, (layers, 2,) tokens, heads, width]
+        return tf.pad(held, [[0, reader.response_tokens if axis == ahead else 0] for axis in range(len(held.shape))])
 
     def begin(tokens: Any, last: Any) -> Any:
         with keras.StatelessScope(state_mapping=others):
-            hidden, cache = model._build_cache(*_seed(model, tokens))
+            hidden, cache = first_pass(model, tokens[:, : reader.prompt_tokens])
+            cache = tf.nest.map_structure(with_room, cache)
             return next_token_logits(model.backbone, hidden, tf.fill((rows, 1), last))[:, 0], cache
 
     def go_on(token: Any, cache: Any, place: Any) -> Any:
         with keras.StatelessScope(state_mapping=others):
-            logits, _, cache = model.call_with_cache(token, cache, place)
-        return tf.cast(logits[:, 0], tf.float32), cache
+            _, hidden, cache = model.call_with_cache(token, cache, place)
+            return next_token_logits(model.backbone, hidden)[:, 0], cache
 
     place = tf.TensorSpec((), tf.int32)
     first = tf.function(begin, input_signature=(ids, place), autograph=False)
@@ -268,13 +271,3 @@ def writer_on(
     token = tf.TensorSpec((rows, 1), tf.int32)
     following = tf.function(go_on, input_signature=(token, cache, place), autograph=False)
     return Writer(reader, rows, length, first, following)
-
-
-def _seed(model: Any, tokens: Any) -> tuple[Any, ...]:
-    """Returns what a family's ``_build_cache`` takes: the tokens, and of Gemma 3 a mask beside what images need."""
-    import inspect
-
-    import tensorflow as tf
-
-    names = list(inspect.signature(model._build_cache).parameters)
-    return tuple({"token_ids": tokens, "padding_mask": tf.ones_like(tokens)}.get(name) for name in names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Literal
 
@@ -36,6 +37,7 @@ NEXT = {
     "zero-shot": "the prompt is in compare.json, chosen; kft generate writes for tuned runs alone",
     "few-shot": "the prompt is in compare.json, chosen; kft generate writes for tuned runs alone",
     "retrieved-shots": "the prompt is in compare.json, chosen; kft generate writes for tuned runs alone",
+    "zero-shot+passages": "more documents in the index, or a better search: kft search DEST --evaluate QUERIES",
     "scratch": "kft train {recipe} --set model.weights=random",
 }
 
@@ -67,6 +69,7 @@ NEXT = {
     metavar="RUN",
     help="A run of causal-lm on the same split, in place of training; may be given again.",
 )
+@click.option("--index", metavar="DEST", help="Of causal-lm: also answer from passages of this index, data.index.")
 @click.option("--set", "overrides", metavar="K=V", multiple=True, help="Override a setting; may be repeated.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Override the recipe's seed.")
 @click.option("--resume", is_flag=True, help="Go on with the comparison that was cut short, in --run or the latest.")
@@ -84,6 +87,7 @@ def compare(
     curve: Literal["cheap", "tuned"],
     language_model: str | None,
     tuned: tuple[str, ...],
+    index: str | None,
     devices: str,
     as_json: bool,
     quiet: bool,
@@ -92,7 +96,7 @@ def compare(
 
     Approaches, cheapest first: majority, linear, names, retrieval, probe, blend, prompting, lora, top, full,
     scratch; for text-embedding bm25, frozen, hybrid, head, lora, top, full; for causal-lm majority, retrieval,
-    zero-shot, few-shot, retrieved-shots, lora, top, full.
+    zero-shot, few-shot, retrieved-shots, zero-shot+passages, lora, top, full, the last three also with +passages.
     The choice is made on train and valid, out of fold by what is cheap; the test split is opened once.
     """
     from kft.api import comparing as api
@@ -110,6 +114,8 @@ def compare(
                 next_step=f"--approaches {approaches},prompting",
             )
         overrides = (*overrides, f"compare.language_model={language_model}")
+    if index is not None:
+        overrides = (*overrides, f"data.index={Path(index).expanduser().absolute()}")
     result = api.compare(
         load_named(recipe, overrides, seed),
         approaches=names,

@@ -13,38 +13,40 @@ from functools import cache
 from kft.answer.decide import UNCHANGED
 from kft.answer.write import GREEDY, make_writer
 from kft.compare.saved import Fitted
-from kft.compare.verdict import BASELINE, TUNED
+from kft.compare.verdict import BASELINE, WITH_PASSAGES, is_tuned
 from kft.compare.written_judging import (
     NOT_MEASURED,
     constant_response,
     metric_of,
     outcome_of,
     recommend,
-    spoken,
     truth_of,
 )
 from kft.compare.written_names import ABOUT, NAMES
 from kft.compare.written_prompting import prompted
 from kft.compare.written_prompts import nearest_by_words
-from kft.compare.written_setting import ROWS, Given, Said, Way, write_all
+from kft.compare.written_setting import ROWS, Given, Said, Way, without_passages, write_all
 from kft.compare.written_tuning import too_long, tune
 from kft.data.examples import Examples
 from kft.errors import ModelError
+from kft.metrics.language import spoken
 from kft.records.compare import ApproachResult, Comparison, Cost
 from kft.split.data_split import DataSplit
+from kft.split.labels import prompts_of
 from kft.tasks.cells import as_objects
 
 
 def compare_written(
-    given: Given, split: DataSplit, names: Sequence[str] | None, done: Mapping[str, Fitted]
+    given: Given, split: DataSplit, names: Sequence[str], done: Mapping[str, Fitted], *, named: bool
 ) -> Comparison:
     """Runs the approaches, cheapest first, chooses by what they wrote to valid, then reads test's right responses once.
 
     Args:
         given: What the approaches may see.
         split: For test's responses, at the end.
-        names: Which approaches, in the order of ``NAMES``; None: all but those that take more than the budget.
+        names: Which approaches, in the order of ``NAMES``.
         done: By an earlier call.
+        named: Whether a person named them; else those that take more than the budget are left out.
 
     Raises:
         ModelError: None of them can be used on this backbone; where some can, the others are left out by name.
@@ -52,19 +54,19 @@ def compare_written(
     """
     skipped: dict[str, str] = {}
     fitted: dict[str, Fitted] = {}
-    for name in NAMES if names is None else names:
+    for name in names:
         if name in done:
             fitted[name] = done[name]
             given.progress.note(f"\n{name:<10} done before, {done[name].seconds:,.0f} s")
             continue
-        why = _too_dear(given, name) if names is None else ""
+        why = "" if named else _too_dear(given, name)
         if not why:
             given.progress.note(f"\n{name:<10} {ABOUT[name]}")
             try:
                 fitted[name] = _fit(given, name)
                 given.saved.keep(fitted[name])
             except ModelError as error:
-                if not fitted and name == (NAMES if names is None else names)[-1]:
+                if not fitted and name == names[-1]:
                     raise
                 why = error.problem
         if why:
@@ -80,9 +82,10 @@ def compare_written(
 
 
 def _too_dear(given: Given, name: str) -> str:
-    if name not in TUNED or name in given.runs:
+    if not is_tuned(name) or name in given.runs:
         return ""
-    minutes = too_long(given.spec, given.split, given.backbone, name)
+    split = given.split if name.endswith(WITH_PASSAGES) else given.plain
+    minutes = too_long(given.spec, split, given.backbone, name.removesuffix(WITH_PASSAGES))
     return (
         "" if minutes <= given.budget else f"about {minutes:,.0f} minutes by its size, over --budget {given.budget:g}"
     )
@@ -92,7 +95,8 @@ def _fit(given: Given, name: str) -> Fitted:
     started, cpu = time.perf_counter(), time.process_time()
     way = _way(given, name)
     wall, cpu = time.perf_counter() - started, time.process_time() - cpu
-    valid, test = (way.write(part) for part in (given.split.valid, given.test))
+    parts = (given.split.valid, given.test)
+    valid, test = (way.write(part if name.endswith(WITH_PASSAGES) else without_passages(part)) for part in parts)
     rows, writing = len(valid.texts) + len(test.texts), valid.seconds + test.seconds
     tokens, unfinished = valid.prompt_tokens + test.prompt_tokens, valid.unfinished + test.unfinished
     metric = metric_of(given)
@@ -127,7 +131,7 @@ def _fit(given: Given, name: str) -> Fitted:
 
 
 def _way(given: Given, name: str) -> Way:
-    if name in TUNED:
+    if is_tuned(name):
         return _tuned(given, name)
     if name not in (BASELINE, "retrieval"):
         return prompted(given, name)
@@ -152,12 +156,15 @@ def _at_once(texts: list[str], seconds: float = 0.0) -> Said:
 
 
 def _tuned(given: Given, name: str) -> Way:
-    found = tune(given.spec, given.split, name, given.progress, given.runs.get(name))
+    split = given.split if name.endswith(WITH_PASSAGES) else given.plain
+    kind = name.removesuffix(WITH_PASSAGES)
+    found = tune(given.spec, split, kind, given.progress, given.runs.get(name))
     # What was trained here is trained anew after a kill, and might write otherwise.
     recalled = given.saved.recall(name if name in given.runs else f"{name}-{time.time_ns()}")
     writer = cache(lambda: make_writer(found.artifact, ROWS))
 
     def write(part: Examples) -> Said:
-        return write_all(given, writer, part.inputs, GREEDY, recalled)
+        texts, _ = found.artifact.reader.writing.composed(prompts_of(part))  # type: ignore[union-attr]  # it writes
+        return write_all(given, writer, texts, GREEDY, recalled)
 
     return Way(write, found.trained, found.bytes, 4 * found.trained, found.chosen)

@@ -11,14 +11,20 @@ from dataclasses import replace
 import numpy as np
 
 from kft.answer.write import Asking, writer_on
+from kft.compare.verdict import WITH_PASSAGES
+from kft.compare.written_names import GROUNDED
 from kft.compare.written_prompts import Fitting, Form, fit_prompts, forms_of, nearest_by_words
 from kft.compare.written_setting import ROWS, Given, Said, Way, write_all
 from kft.data.examples import Examples
 from kft.errors import ModelError
+from kft.recipe.schema import ONE_TURN
 from kft.split.data_split import labels_of
+from kft.split.labels import prompts_of
 
-CHOICE_ROWS = {"zero-shot": 32, "few-shot": 16, "retrieved-shots": 16}
+CHOICE_ROWS = {"zero-shot": 32, GROUNDED: 16, "few-shot": 16, "retrieved-shots": 16}
 """Rows of valid that a form is chosen by: with examples a prompt is several times as long."""
+ALONE = ("zero-shot", GROUNDED)
+"""Approaches without examples."""
 STEP = 32
 """Prompts have room for a multiple of so many tokens."""
 
@@ -29,8 +35,11 @@ def prompted(given: Given, name: str) -> Way:
     Raises:
         ModelError: Every form is longer than what the model reads.
     """
+    if given.reader.turns != ONE_TURN:
+        raise ModelError("chats of several turns are not prompted: examples before them would be turns as well")
+    known = given.split if name.endswith(WITH_PASSAGES) else given.plain
     drawn = np.random.default_rng(given.spec.seed).permutation(len(given.split.valid))[: CHOICE_ROWS[name]]
-    rows = given.split.valid.take(np.sort(drawn))
+    rows = known.valid.take(np.sort(drawn))
     right, recalled = [str(label) for label in labels_of(rows)], given.saved.recall(name)
     tried: list[tuple[float, Form]] = []
     for form in forms_of(given.spec, given.responses):
@@ -64,7 +73,7 @@ def prompted(given: Given, name: str) -> Way:
 
     chosen = {
         "form": vars(form),
-        "shots": 0 if name == "zero-shot" else min(given.spec.compare.shots, len(given.split.train)),
+        "shots": 0 if name in ALONE else min(given.spec.compare.shots, len(given.split.train)),
         "stop": asking.stop[0],
         "chosen_on": len(rows),
         "tried": [{"form": each.name, "token_log_loss": round(loss, 4)} for loss, each in tried],
@@ -76,7 +85,9 @@ def prompted(given: Given, name: str) -> Way:
 def _prompts(given: Given, name: str, form: Form, part: Examples) -> Fitting:
     prompts, known = given.cut(part.inputs), given.split.train
     shots: list[list[tuple[str, str]]] = [[] for _ in prompts]
-    if name != "zero-shot":
+    if part.passages is not None:  # the same that a tuned model has room for
+        prompts, _ = given.reader.composed(prompts_of(replace(part, inputs=prompts)))
+    if name not in ALONE:
         count = given.spec.compare.shots
         if name == "few-shot":
             fixed = np.random.default_rng(given.spec.seed).permutation(len(known))[:count]

@@ -16,7 +16,7 @@ from kft.compare.saved import Recalled, Saved
 from kft.data.examples import Examples
 from kft.model.encode import make_reader
 from kft.model.prompts import PLACE, PromptReader
-from kft.recipe.schema import RecipeSpec
+from kft.recipe.schema import ONE_TURN, RecipeSpec
 from kft.split.data_split import Selection, labels_of
 from kft.tasks.registry import TASKS
 
@@ -54,6 +54,12 @@ class Given:
     runs: Mapping[str, Artifact] = field(default_factory=dict, repr=False)
 
     @cached_property
+    def plain(self) -> Selection:
+        """The data without passages."""
+        train, valid = (without_passages(part) for part in (self.split.train, self.split.valid))
+        return replace(self.split, train=train, valid=valid)
+
+    @cached_property
     def reader(self) -> PromptReader:
         """As the recipe has it."""
         found = make_reader(TASKS.get(self.spec.task), self.backbone, self.spec.model).writing
@@ -81,7 +87,7 @@ class Given:
     def whole(self) -> PromptReader:
         """Reads whole prompts that nothing was trained on: as long as the model has positions for."""
         room = self.backbone.max_tokens - self.reader.response_tokens
-        return replace(self.reader, template=PLACE, prompt_tokens=max(1, room))
+        return replace(self.reader, template=PLACE, prompt_tokens=max(1, room), chat=None, turns=ONE_TURN)
 
     def cut(self, prompts: Sequence[str]) -> list[str]:
         """Returns prompts that lose their end where training cuts it, so that all approaches are told the same."""
@@ -92,6 +98,11 @@ class Given:
             _, offsets, _ = tokenizer.encode_with_offsets([found[row]], room)
             found[row] = found[row][: int(offsets[0][:, 1].max(initial=0))]
         return found
+
+
+def without_passages(part: Examples) -> Examples:
+    """Returns prompts alone."""
+    return part if part.passages is None else replace(part, passages=None)
 
 
 @dataclass(frozen=True)

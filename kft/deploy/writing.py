@@ -18,7 +18,7 @@ from kft.deploy.formats.language import ADAPTERS, LANGUAGE_FORMATS
 from kft.deploy.lookup import artifact_of
 from kft.errors import UsageError
 from kft.recipe.load import Recipe
-from kft.recipe.schema import ONE_TURN, RecipeSpec
+from kft.recipe.schema import NO_TURN, ONE_TURN, RecipeSpec
 from kft.recipe.training import ADAPTED, LoraSpec
 from kft.records.files import write_file
 from kft.records.receipt import Receipt
@@ -38,11 +38,17 @@ if TYPE_CHECKING:
 
 Prompt = str | Sequence[Mapping[str, Any]]
 """A text, or the messages of a chat: ``{"role": "user", "content": "..."}``, the last one the user's."""
+PLAIN = (ONE_TURN, NO_TURN)
+"""What was learned from other than chats."""
 SETTINGS = "settings.json"
 """What of a run's recipe decides how its model reads and writes."""
 HERE = "."
 """The base of what holds all weights itself."""
-READ_BY = ("text", "label", "messages", "context")
+WHOLE = {"backbone": HERE, "weights": "pretrained", "blocks": None, "start_from": None, "quantize": "none"}
+"""What such a model is read by, whatever it was made from."""
+MADE_BY = ("blocks", "weights", "start_from", "quantize")
+"""Keys of the recipe's model part that say what becomes of a backbone."""
+READ_BY = ("text", "label", "messages", "texts", "context")
 """Keys of the recipe's data part that say what a prompt is."""
 BASE_TEMPLATE = "{prompt}"
 
@@ -126,7 +132,7 @@ def as_read(reader: PromptReader, prompt: Prompt) -> str:
         DataError: It is no chat that waits for an answer.
         UsageError: It is a chat, and the model was tuned on prompts.
     """
-    if reader.turns != ONE_TURN:
+    if reader.turns not in PLAIN:
         return as_question(prompt)
     if not isinstance(prompt, str):
         raise UsageError(
@@ -154,7 +160,7 @@ def write_settings(folder: Path, recipe: Recipe, *, alone: bool) -> None:
         "task": spec.task,
         "seed": spec.seed,
         "data": {"train": "rows", **{key: getattr(spec.data, key) for key in READ_BY}},
-        "model": model if alone else {**model, "backbone": HERE, "weights": "pretrained", "blocks": None},
+        "model": model if alone else {**model, **WHOLE},
         "train": {"phases": phases, "precision": spec.train.precision},
     }
     write_file(folder / SETTINGS, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
@@ -296,7 +302,8 @@ def open_adapters(base: str, places: Mapping[str, str], name: str = "") -> list[
     readers: dict[str, Any] = {
         name: make_reader(tasks[name], backbone, each.spec.model).writing for name, each in known.items()
     }
-    most = max(readers.values(), key=lambda reader: reader.prompt_tokens + reader.response_tokens)
+    room = {key: max(getattr(each, key) for each in readers.values()) for key in ("prompt_tokens", "response_tokens")}
+    most = replace(next(iter(readers.values())), **room)
     writer = writer_on(backbone.model, {}, most)
     turn = Turn(graph)
     found = [
@@ -358,8 +365,7 @@ def _require_alike(first: _Trained, other: _Trained) -> None:
     """Refuses adapters for which the base would have to compute in another way."""
     for key, one, two in (
         ("train.precision", first.spec.train.precision, other.spec.train.precision),
-        ("model.blocks", first.spec.model.blocks, other.spec.model.blocks),
-        ("model.weights", first.spec.model.weights, other.spec.model.weights),
+        *((f"model.{key}", getattr(first.spec.model, key), getattr(other.spec.model, key)) for key in MADE_BY),
     ):
         if one != two:
             raise UsageError(

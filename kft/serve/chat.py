@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from kft.answer.write import Asking
 from kft.errors import KftError
+from kft.recipe.schema import NO_TURN, ONE_TURN
 from kft.registry import nearest
 from kft.serve import documents
 from kft.serve.chat_bodies import ChatBody, CompletionBody, WritingBody, read_body, wrong
@@ -23,6 +24,8 @@ from kft.serve.measures import Measures
 from kft.serve.reading import JSON, dump
 from kft.serve.writing import Job, Writers, Writes
 
+PLAIN = (ONE_TURN, NO_TURN)
+"""What was learned from other than chats."""
 EVENTS = "text/event-stream"
 FINISHES = {"end": "stop", "stop": "stop", "length": "length"}
 """Why an answer ended, and what OpenAI calls it."""
@@ -88,7 +91,7 @@ def _find(writers: Writers, name: str) -> Writes:
 
 def _question(model: Writes, body: ChatBody) -> Any:
     """Returns what is asked: a chat of a model that was tuned on chats, of others their one turn."""
-    if model.writer.reader.turns != "one":
+    if model.writer.reader.turns not in PLAIN:
         return [{"role": each.role, "content": each.text} for each in body.messages]
     if len(body.messages) != 1 or body.messages[0].role != "user":
         raise wrong("messages: this model was tuned on prompts: give one message, the user's", "messages")

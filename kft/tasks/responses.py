@@ -131,12 +131,14 @@ RESPONSES = AnswerKind(
     solvers=("adamw",),
     keys=(
         "data.messages",
+        "data.texts",
         "model.turns",
         "data.context",
         "data.index",
         "data.passages",
         "model.context_template",
         "model.context_tokens",
+        "model.quantize",
         "model.template",
         "model.response_tokens",
         "evaluate.write",
@@ -156,7 +158,6 @@ RESPONSES = AnswerKind(
         command: NO_LABEL + instead
         for command, instead in {
             "init": "kft recipes copy language/extraction recipe.yaml",
-            "predict": 'kft generate RUN "your prompt"',
             "choose": "kft train RECIPE --set model.backbone=NAME, for each",
             "queue": "read what it wrote: predictions.csv of the run",
             "retrain": "add the rows to data.train, and kft train",

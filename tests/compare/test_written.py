@@ -94,6 +94,27 @@ def test_a_tuned_run_takes_the_place_of_training(recipe, folder):
     assert len(make_writer(artifact).write(["red"], Asking(max_tokens=2))) == 1
 
 
+@pytest.mark.slow
+def test_with_passages_and_without_stand_side_by_side(recipe, folder):
+    values = json.loads(recipe.read_text())
+    rows = [json.loads(line) for line in (folder / "rows.jsonl").read_text().splitlines()]
+    (folder / "given.jsonl").write_text(
+        "".join(json.dumps({**row, "context": [f"It is {row['response']}"]}) + "\n" for row in rows)
+    )
+    values["data"] |= {"train": "given.jsonl", "context": "context"}
+    values["model"] |= {"max_tokens": 120}
+    (folder / "given.yaml").write_text(json.dumps(values))
+    run = kft.train(folder / "given.yaml", run=folder / "given", quiet=True).run
+    asked = ["zero-shot", "zero-shot+passages", "lora+passages"]
+    found = kft.compare(folder / "given.yaml", approaches=asked, tuned=[run], run=folder / "side", quiet=True)
+    alone, given, tuned = found.approaches
+    assert [each.name for each in found.approaches] == asked
+    more = given.cost.prompt_tokens - alone.cost.prompt_tokens
+    assert more == pytest.approx(len('[1] It is {"first": "red"}\n\n'), abs=2)
+    kept = json.loads((run / "metrics.json").read_text())["metrics"]
+    assert tuned.metrics["token_f1"].value == kept["token_f1"]["value"] and tuned.cost.trained_parameters == 2048
+
+
 def test_a_prompt_is_written_and_ends_where_the_next_example_would_begin():
     form = Form("plain", "Be brief.", "Q: ", "\nA:")
     assert form.text_of("c", [("a", "b")]) == "Be brief.\n\nQ: a\nA: b\n\nQ: c\nA:"
@@ -109,6 +130,8 @@ def test_forms_name_the_keys_of_responses_and_the_recipes_own_stands_first():
         ":",
     )
     assert named["fields"].instruction.endswith("with the keys a, b.")
+    chat = spec.model_copy(update={"model": spec.model.model_copy(update={"template": "gemma"})})
+    assert "model.template" not in {form.name for form in forms_of(chat, ["plain"])}
     assert "fields" not in {form.name for form in forms_of(spec, ['{"a": 1}', "plain"])}
 
 
@@ -145,8 +168,11 @@ def test_the_order_of_work_is_said_and_the_rival_is_the_best_untuned():
 
 def test_what_does_not_apply_is_refused_by_name(recipe, folder):
     with pytest.raises(UsageError, match="no such approach where responses are written"):
-        names_of(["probe"])
-    assert names_of(["lora", "majority"]) == ["majority", "lora"] and names_of(None) is None and len(NAMES) == 8
+        names_of(["probe"], grounded=True)
+    assert names_of(["lora", "majority"], grounded=False) == ["majority", "lora"]
+    assert len(names_of(None, grounded=False)) == 8 and names_of(None, grounded=True) == list(NAMES)
+    with pytest.raises(UsageError, match="there are no passages to answer from"):
+        names_of(["lora+passages"], grounded=False)
     values = {"task": "causal-lm", "data": {"train": "a.jsonl"}}
     with pytest.raises(RecipeError, match="the backbone itself is prompted") as caught:
         refuse_unheeded(load_recipe({**values, "compare": {"calibrate": "never", "language_model": "x"}}).spec)

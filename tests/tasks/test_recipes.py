@@ -15,6 +15,7 @@ SET = {
     "data.documents": "documents.csv",
     "data.negative": "unlike",
     "data.messages": "chat",
+    "data.texts": "body",
     "model.turns": "last",
     "data.time": "day",
     "data.added": ["new.csv"],
@@ -37,6 +38,7 @@ SET = {
     "model.context_template": "{prompt} {context}",
     "model.context_tokens": 64,
     "model.response_tokens": 16,
+    "model.quantize": "int8",
     "evaluate.write": False,
     "features.precision": "int8",
     "train.augment": {},
@@ -71,8 +73,8 @@ OBEYED = {
     "text-regression": "text document long_text html redact pooling precision suite out_of_scope interval",
     "text-embedding": "text html documents negative redact pooling prompts pairs suite",
     "text-similarity": "text text_pair html redact pooling prompts graded",
-    "causal-lm": "text messages context index passages context_template context_tokens template response_tokens write "
-    "compare",
+    "causal-lm": "text messages texts context index passages context_template context_tokens quantize template "
+    "response_tokens write compare",
     "token-tagging": "text tags offsets precision suite out_of_scope",
     "image-classification": "image size pooling augment bins teacher unlabelled class_weight label_smoothing suite "
     "abstain_at threshold out_of_scope",
