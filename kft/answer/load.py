@@ -149,7 +149,7 @@ def artifact_of_weights(spec: RecipeSpec, receipt: Receipt | None, arrays: Array
         ModelError: The backbone on disk is not the one of the receipt.
         RunError: The weights are of another model.
     """
-    from kft.model.backbones import load_for
+    from kft.train.start import load_for
 
     if receipt is not None:
         return _on(spec, _space(receipt), _pretrained(spec, receipt), arrays)

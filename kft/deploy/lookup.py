@@ -15,7 +15,6 @@ from kft.records.remote import is_url
 from kft.records.shelf import Standing, Version
 from kft.records.shipped import NAME, read_claims
 from kft.records.storage import Storage
-from kft.tasks.registry import TASKS
 
 
 def artifact_of(text: str | Path) -> Path | None:
@@ -141,6 +140,7 @@ def writes_texts(place: str) -> bool:
     if not recipe.is_file():
         return False
     from kft.tasks.recipes import load_recipe  # what serves artifacts alone needs none of it
+    from kft.tasks.registry import TASKS
 
     try:
         return TASKS.get(load_recipe(recipe).spec.task).kind.writes

@@ -275,10 +275,10 @@ def open_adapters(base: str, places: Mapping[str, str], name: str = "") -> list[
         ModelError: One was trained on another base.
     """
     from kft.model.adapters import fitted, make_room
-    from kft.model.backbones import load_for
     from kft.model.encode import make_reader
     from kft.model.language import with_targets
     from kft.train.resume import require_same_backbone
+    from kft.train.start import load_for
 
     own = name or Path(base).name
     if own in places:

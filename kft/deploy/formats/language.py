@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kft.errors import UsageError
-from kft.model.tokenizers import BESIDE
 from kft.registry import Registry
 
 if TYPE_CHECKING:
@@ -62,6 +61,7 @@ class LanguageFormat:
 def _write_keras_hub(artifact: Artifact, folder: Path) -> None:
     from kft.model.hub_tokenizer import hub_tokenizer
     from kft.model.language import causal_lm
+    from kft.model.tokenizers import BESIDE
 
     reader, backbone = artifact.reader.writing, artifact.backbone
     assert reader is not None and backbone is not None
