@@ -62,6 +62,7 @@ LATER_KEYS: dict[str, Any] = {
     "model.quantize": "none",
     "evaluate.write": True,
     "data.messages": None,
+    "data.texts": None,
     "model.start_from": None,
     "model.turns": "one",
 }

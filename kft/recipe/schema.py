@@ -37,6 +37,7 @@ CHAT_TEMPLATES = (OWN, "gemma", "chatml", "llama3")
 """Chat templates by name: that of the backbone's folder, and those of kft/model/chats."""
 PLAIN_TEMPLATE = "{prompt}\n"
 ONE_TURN: Final = "one"
+NO_TURN: Final = "text"
 CONTEXT, PROMPT = "{context}", "{prompt}"
 """Places of a template."""
 
@@ -145,6 +146,11 @@ class DataSpec(Spec):
         None,
         description="label column; guessed and shown when left out. A list: a column of yes and no, or of a share, "
         "for each label; or a column for each annotator",
+    )
+    texts: str | None = Field(
+        None,
+        description="column of plain texts without prompts, all of whose tokens are learned, as far as max_tokens "
+        "reaches; only for causal-lm",
     )
     messages: str | None = Field(
         None,
@@ -283,10 +289,10 @@ class ModelSpec(Spec):
         description="what a language model reads of a prompt: any text around {prompt}; or a chat template: own, the "
         "backbone's, which chats get by default, gemma, chatml or llama3; only for causal-lm",
     )
-    turns: Literal["one", "all", "last"] = Field(
+    turns: Literal["one", "all", "last", "text"] = Field(
         ONE_TURN,
-        description="one: a prompt and its response; of data.messages, which of the assistant's turns are learned and "
-        "judged: all, their default, or the last; only for causal-lm",
+        description="one: a prompt and its response; text: a text of data.texts; of data.messages, which of the "
+        "assistant's turns are learned and judged: all, their default, or the last; only for causal-lm",
     )
     context_template: str = Field(
         "{context}\n\n{prompt}",

@@ -131,6 +131,7 @@ RESPONSES = AnswerKind(
     solvers=("adamw",),
     keys=(
         "data.messages",
+        "data.texts",
         "model.turns",
         "data.context",
         "data.index",
