@@ -94,7 +94,7 @@ def _too_dear(given: Given, name: str) -> str:
 def _fit(given: Given, name: str) -> Fitted:
     started, cpu = time.perf_counter(), time.process_time()
     way = _way(given, name)
-    wall, cpu = time.perf_counter() - started, time.process_time() - cpu
+    wall, cpu = time.perf_counter() - started + way.before, time.process_time() - cpu
     parts = (given.split.valid, given.test)
     valid, test = (way.write(part if name.endswith(WITH_PASSAGES) else without_passages(part)) for part in parts)
     rows, writing = len(valid.texts) + len(test.texts), valid.seconds + test.seconds

@@ -162,6 +162,7 @@ class Way:
         bytes: What is kept of it, the model included where it needs one.
         own_bytes: Beside the untuned model.
         chosen: What was chosen on valid.
+        before: Wall seconds of choosing that a call spent which was cut short.
     """
 
     write: Callable[[Examples], Said]
@@ -169,3 +170,4 @@ class Way:
     bytes: int = 0
     own_bytes: int = 0
     chosen: Mapping[str, Any] = field(default_factory=dict)
+    before: float = 0.0
