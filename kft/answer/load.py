@@ -312,8 +312,8 @@ def _require_known(graph: keras.Model, arrays: Arrays) -> None:
 
 
 def _pretrained(spec: RecipeSpec, receipt: Receipt) -> Backbone:
-    from kft.model.backbones import load_for
     from kft.train.resume import require_same_backbone
+    from kft.train.start import load_for
 
     backbone = load_for(spec)
     require_same_backbone(backbone.files, receipt, spec.model.backbone)

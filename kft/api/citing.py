@@ -10,6 +10,7 @@ from pathlib import Path
 from kft.answer.write import Written
 from kft.api.generating import Generator
 from kft.api.grounding import find_passages
+from kft.api.writing import NOT_FOUND
 from kft.errors import DataError, UsageError
 from kft.metrics.language import as_fields
 from kft.metrics.support import support
@@ -17,7 +18,6 @@ from kft.recipe.schema import ONE_TURN
 from kft.search.index import Result, open_index
 from kft.tasks.responses import Grounded
 
-NOT_FOUND = "no passage is good"
 NOT_GIVEN = "this run answers from passages, and has none: --index DEST finds some, --context TEXT gives one"
 NO_ROOM = "no passage has room"
 UNTRAINED = "this run was trained without passages: it has not learned to answer from them"
@@ -167,6 +167,14 @@ def ground(
         )
     if any(not text.strip() for text in context):
         raise DataError("a passage is empty", where="--context", received="no text", expected="a text")
+    if generator.writer.reader.turns != ONE_TURN:
+        raise UsageError(
+            "passages go before a prompt, and this run reads chats",
+            where="--index" if index is not None else "--context",
+            received="a run of data.messages",
+            expected="a run of prompts and responses; a chat template may stand around them",
+            next_step="write the passages into the user's turn",
+        )
     asked = generator.cleaned(prompt)
     index = index if index is not None or context else generator.index
     notes = [] if generator.spec.grounded else [UNTRAINED]

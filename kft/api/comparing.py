@@ -18,7 +18,6 @@ from kft.compare.saved import Saved, drop_saved, read_saved
 from kft.compare.setting import Setting, refuse_soft_loss
 from kft.compare.table import as_markdown, header, rows_of, say_more_labels
 from kft.errors import UsageError
-from kft.model import backbones
 from kft.notebook import Line, Piece, Table, shows
 from kft.records.compare import ApproachResult, Comparison, Verdict
 from kft.records.document import write_document
@@ -26,6 +25,7 @@ from kft.records.files import write_file
 from kft.records.run_folder import RUN_NOTE, RunFolder, create_run, latest_run, open_run, refuse_taken
 from kft.tasks.registry import TASKS
 from kft.tasks.task import require_command
+from kft.train import start as starting
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -238,7 +238,7 @@ def _compare_search(
         progress = progress_for(asked.quiet)
         show_data(progress, asked.recipe, asked.split)
         found = compare_search(asked.recipe, asked.split, approaches, asked.budget, progress)
-        backbone = backbones.load_for(asked.recipe.spec)
+        backbone = starting.load_for(asked.recipe.spec)
     own = _Place(asked.recipe, asked.split, backbone, asked.folder).make()
     write_file(own / "compare.md", as_markdown(found))
     write_document(own / "compare.json", found)
@@ -281,7 +281,7 @@ def _compare_written(
         runs = _tuned_runs(tuned, split)
         test = replace(split.test, labels=None)  # each approach writes to test; nobody sees whether it is right
         spec = without_frills(loaded.spec)
-        backbone = backbones.load_for(spec, progress.note)
+        backbone = starting.load_for(spec, progress.note)
         progress.note(f"backbone   {backbone.name}, {backbone.model.count_params():,} parameters")
         identity = {
             **run_identity(loaded, split, backbone.files.hash),

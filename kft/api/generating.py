@@ -12,11 +12,13 @@ from kft.answer.load import load_artifact, read_run
 from kft.answer.write import GREEDY, Asking, Writer, Written, make_writer
 from kft.data.inputs import as_inputs
 from kft.errors import UsageError
-from kft.recipe.schema import ONE_TURN, DataSpec
+from kft.recipe.schema import NO_TURN, ONE_TURN, DataSpec
 from kft.records.run_folder import open_run
 from kft.tasks.dialogues import as_question
 from kft.tasks.task import Task
 
+PLAIN = (ONE_TURN, NO_TURN)
+"""What was learned from other than chats."""
 Prompt = str | Sequence[Mapping[str, Any]]
 """A text, or the messages of a chat: ``{"role": "user", "content": "..."}``, the last one the user's."""
 
@@ -62,7 +64,7 @@ class Generator:
 
     def _read(self, prompt: Prompt) -> str:
         """Returns a prompt as the model reads it: of a run that was tuned on chats it is one, of a user's one turn."""
-        if self.writer.reader.turns == ONE_TURN and not isinstance(prompt, str):
+        if self.writer.reader.turns in PLAIN and not isinstance(prompt, str):
             raise UsageError(
                 "this run was tuned on prompts, and this is a chat",
                 received=repr(prompt)[:80],
@@ -70,7 +72,7 @@ class Generator:
                 next_step="tune on chats: data.messages in the recipe",
             )
         cleaned = self.cleaned(prompt) if isinstance(prompt, str) else prompt
-        return str(cleaned) if self.writer.reader.turns == ONE_TURN else as_question(cleaned)
+        return str(cleaned) if self.writer.reader.turns in PLAIN else as_question(cleaned)
 
 
 def load_generator(run: str | Path) -> Generator:

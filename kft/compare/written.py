@@ -20,7 +20,6 @@ from kft.compare.written_judging import (
     metric_of,
     outcome_of,
     recommend,
-    spoken,
     truth_of,
 )
 from kft.compare.written_names import ABOUT, NAMES
@@ -30,6 +29,7 @@ from kft.compare.written_setting import ROWS, Given, Said, Way, without_passages
 from kft.compare.written_tuning import too_long, tune
 from kft.data.examples import Examples
 from kft.errors import ModelError
+from kft.metrics.language import spoken
 from kft.records.compare import ApproachResult, Comparison, Cost
 from kft.split.data_split import DataSplit
 from kft.split.labels import prompts_of
@@ -94,7 +94,7 @@ def _too_dear(given: Given, name: str) -> str:
 def _fit(given: Given, name: str) -> Fitted:
     started, cpu = time.perf_counter(), time.process_time()
     way = _way(given, name)
-    wall, cpu = time.perf_counter() - started, time.process_time() - cpu
+    wall, cpu = time.perf_counter() - started + way.before, time.process_time() - cpu
     parts = (given.split.valid, given.test)
     valid, test = (way.write(part if name.endswith(WITH_PASSAGES) else without_passages(part)) for part in parts)
     rows, writing = len(valid.texts) + len(test.texts), valid.seconds + test.seconds

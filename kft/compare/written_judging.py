@@ -6,26 +6,18 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from kft.compare.saved import Fitted
 from kft.compare.verdict import BASELINE, Lead, Reached, decide
 from kft.compare.written_setting import Given
 from kft.data.examples import Examples
 from kft.metrics.intervals import estimate_all, paired_difference
-from kft.metrics.language import Spoken, as_fields, decided_by, of_texts
+from kft.metrics.language import as_fields, decided_by, of_texts, spoken
 from kft.metrics.metric import Metric
 from kft.records.compare import ApproachResult, Risk, Verdict
 from kft.records.estimate import Estimate, widen
 from kft.split.data_split import labels_of
 
 NOT_MEASURED = "not measured where responses are written"
-
-
-def spoken(texts: Sequence[str]) -> list[Spoken]:
-    """Returns texts as answers that metrics of what is written judge; how likely they are is not known."""
-    none = np.zeros(1)
-    return [Spoken(none, none, str(text)) for text in texts]
 
 
 def truth_of(part: Examples) -> list[str]:

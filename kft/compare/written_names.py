@@ -86,6 +86,14 @@ def refuse_unheeded(spec: RecipeSpec) -> None:
     Raises:
         RecipeError: One is set.
     """
+    if spec.data.texts is not None:
+        raise RecipeError(
+            "plain texts hold no responses, so that nothing that is written can be compared",
+            where="data.texts",
+            received=spec.data.texts,
+            expected="prompts and responses",
+            next_step="kft train RECIPE sets the untuned model beside the tuned one",
+        )
     if spec.model.template in CHAT_TEMPLATES:
         raise RecipeError(
             "examples are not put into chats yet, so that nothing can be compared with a tuned one",

@@ -5,6 +5,7 @@ The form of a prompt is chosen by how likely it makes the right responses of val
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from kft.compare.written_prompts import Fitting, Form, fit_prompts, forms_of, ne
 from kft.compare.written_setting import ROWS, Given, Said, Way, write_all
 from kft.data.examples import Examples
 from kft.errors import ModelError
+from kft.recipe.schema import ONE_TURN
 from kft.split.data_split import labels_of
 from kft.split.labels import prompts_of
 
@@ -34,11 +36,14 @@ def prompted(given: Given, name: str) -> Way:
     Raises:
         ModelError: Every form is longer than what the model reads.
     """
+    if given.reader.turns != ONE_TURN:
+        raise ModelError("chats of several turns are not prompted: examples before them would be turns as well")
     known = given.split if name.endswith(WITH_PASSAGES) else given.plain
     drawn = np.random.default_rng(given.spec.seed).permutation(len(given.split.valid))[: CHOICE_ROWS[name]]
     rows = known.valid.take(np.sort(drawn))
     right, recalled = [str(label) for label in labels_of(rows)], given.saved.recall(name)
     tried: list[tuple[float, Form]] = []
+    before = 0.0
     for form in forms_of(given.spec, given.responses):
         try:
             fitting = _prompts(given, name, form, rows)
@@ -47,8 +52,12 @@ def prompted(given: Given, name: str) -> Way:
             continue
         asked = f"loss {form.name} {list(drawn)}"
         if recalled.get(asked) is None:
-            recalled.keep({asked: _loss(given, fitting, [form.gap + text for text in right])})
-        loss = recalled.get(asked)
+            started = time.perf_counter()
+            found = _loss(given, fitting, [form.gap + text for text in right])
+            recalled.keep({asked: [found, time.perf_counter() - started]})
+        else:
+            before += recalled.get(asked)[1]
+        loss = recalled.get(asked)[0]
         given.progress.note(f"{'':<10} {form.name}: token log loss {loss:.3f} of {len(rows)} right responses of valid")
         tried.append((loss, form))
     if not tried:
@@ -76,7 +85,7 @@ def prompted(given: Given, name: str) -> Way:
         "tried": [{"form": each.name, "token_log_loss": round(loss, 4)} for loss, each in tried],
     }
     size = sum(int(np.prod(weight.shape)) * 4 for weight in given.backbone.model.weights)
-    return Way(write, bytes=size, chosen=chosen)
+    return Way(write, bytes=size, chosen=chosen, before=before)
 
 
 def _prompts(given: Given, name: str, form: Form, part: Examples) -> Fitting:

@@ -14,7 +14,7 @@ from kft.features.ngrams import ngram_reader
 from kft.metrics.language import as_fields
 from kft.model.prompts import PLACE, PromptReader
 from kft.recipe.comparing import TemplateSpec
-from kft.recipe.schema import RecipeSpec
+from kft.recipe.schema import CHAT_TEMPLATES, RecipeSpec
 from kft.recipe.yaml_file import as_plain, read_yaml
 
 KEYS = "{keys}"
@@ -85,6 +85,8 @@ def forms_of(spec: RecipeSpec, responses: Sequence[str]) -> list[Form]:
         instruction = "\n".join(each.instruction)
         if KEYS not in instruction or joined:
             found.append(Form(each.name, instruction.replace(KEYS, joined), each.head, each.tail))
+    if spec.model.template in CHAT_TEMPLATES:  # a chat is no text with places
+        return found
     head, tail = spec.model.template.split(PLACE)
     own = Form(OWN, "", head, tail)
     return found if spec.compare.templates else [own, *found]

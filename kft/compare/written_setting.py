@@ -16,7 +16,7 @@ from kft.compare.saved import Recalled, Saved
 from kft.data.examples import Examples
 from kft.model.encode import make_reader
 from kft.model.prompts import PLACE, PromptReader
-from kft.recipe.schema import RecipeSpec
+from kft.recipe.schema import ONE_TURN, RecipeSpec
 from kft.split.data_split import Selection, labels_of
 from kft.tasks.registry import TASKS
 
@@ -87,7 +87,7 @@ class Given:
     def whole(self) -> PromptReader:
         """Reads whole prompts that nothing was trained on: as long as the model has positions for."""
         room = self.backbone.max_tokens - self.reader.response_tokens
-        return replace(self.reader, template=PLACE, prompt_tokens=max(1, room))
+        return replace(self.reader, template=PLACE, prompt_tokens=max(1, room), chat=None, turns=ONE_TURN)
 
     def cut(self, prompts: Sequence[str]) -> list[str]:
         """Returns prompts that lose their end where training cuts it, so that all approaches are told the same."""
@@ -162,6 +162,7 @@ class Way:
         bytes: What is kept of it, the model included where it needs one.
         own_bytes: Beside the untuned model.
         chosen: What was chosen on valid.
+        before: Wall seconds of choosing that a call spent which was cut short.
     """
 
     write: Callable[[Examples], Said]
@@ -169,3 +170,4 @@ class Way:
     bytes: int = 0
     own_bytes: int = 0
     chosen: Mapping[str, Any] = field(default_factory=dict)
+    before: float = 0.0

@@ -89,11 +89,11 @@ def tune(spec: RecipeSpec, split: Selection, name: str, progress: Progress, run:
         run: One that was trained before, which takes the place of training.
     """
     from kft import runtime
-    from kft.model.backbones import load_for
     from kft.model.encode import make_reader
     from kft.train.prepare import prepare
     from kft.train.recorder import Files
     from kft.train.run import fit
+    from kft.train.start import load_for
 
     if run is not None:
         moved = [variable for variable in run.graph.weights if variable.trainable]

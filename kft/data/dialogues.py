@@ -20,7 +20,9 @@ PROMPT, RESPONSE = "prompt", "response"
 
 
 def open_dialogues(frame: pd.DataFrame, spec: DataSpec, where: str) -> pd.DataFrame:
-    """Adds prompts and responses to a table whose ``data.messages`` holds chats; any other stays as it is.
+    """Adds prompts and responses to a table whose ``data.messages`` holds chats, or ``data.texts`` plain texts.
+
+    Any other stays as it is. A plain text is both: what copies are found by, and what is learned.
 
     A row that is no chat gets cells that say why: it is unusable, as ``data.unusable_rows`` has it.
 
@@ -32,8 +34,13 @@ def open_dialogues(frame: pd.DataFrame, spec: DataSpec, where: str) -> pd.DataFr
     Raises:
         DataError: There is no such column, or columns of prompts or responses besides.
     """
-    if spec.messages is None:
+    if spec.messages is None and spec.texts is None:
         return frame
+    if spec.texts is not None:
+        require_column(frame, spec.texts, "data.texts", where, expected="a column of texts")
+        texts = as_objects(list(frame[spec.texts]))
+        return frame.assign(**{PROMPT: texts, RESPONSE: texts})
+    assert spec.messages is not None
     require_column(frame, spec.messages, "data.messages", where, expected="a column of chats")
     if {PROMPT, RESPONSE} & set(map(str, frame.columns)):
         raise DataError(

@@ -37,7 +37,7 @@ __all__ = (
     "ImageInput",
     "TextTokenizer",
     "load_backbone",
-    "load_for",
+    "load_plain",
     "resolve_backbone",
 )
 Report = Callable[[str], None]
@@ -155,8 +155,8 @@ def load_backbone(
         return _load(asked, allow, report)
 
 
-def load_for(spec: RecipeSpec, report: Report | None = None) -> Backbone:
-    """Loads the backbone that a recipe names, as it stands before the recipe's training.
+def load_plain(spec: RecipeSpec, report: Report | None = None) -> Backbone:
+    """Loads the backbone that a recipe names, without what another run has made of it: see ``kft.train.start``.
 
     Raises:
         ModelError: As ``load_backbone``; or it computes in another type than ``train.precision`` asks for, or

@@ -20,7 +20,7 @@ from kft.model.grounding import PLAIN, Grounding
 from kft.model.panics import tokenizer_errors
 from kft.model.pieces import Part, Pieces, Spelled
 from kft.model.token_rows import USED, TextTokenizer
-from kft.recipe.schema import CHAT_TEMPLATES, ONE_TURN, OWN, ModelSpec
+from kft.recipe.schema import CHAT_TEMPLATES, NO_TURN, ONE_TURN, OWN, ModelSpec
 from kft.tasks.dialogues import ASSISTANT, SYSTEM, USER, Turn, Turns, turns_of
 from kft.tasks.responses import TARGETS, Grounded
 
@@ -43,8 +43,8 @@ class PromptReader:
         response_tokens: Those of a response, at most, its end counted; a longer one loses its end.
         grounding: How passages stand before a prompt.
         chat: The chat template, if any.
-        turns: ``one``: a prompt is a user's one turn; else it is a chat, as ``kft.tasks.dialogues`` writes it, of which
-            ``all`` or the ``last`` of the assistant's turns are learned.
+        turns: ``one``: a prompt is a user's one turn; ``text``: there are texts without prompts; else it is a chat, as
+            ``kft.tasks.dialogues`` writes it, of which ``all`` or the ``last`` of the assistant's turns are learned.
     """
 
     tokenizer: TextTokenizer
@@ -120,8 +120,11 @@ class PromptReader:
         tail, end = self._end
         spelled = self._pieces.spelled([[Part(text, content=True), Part(tail)] for text in texts])
         whole = [np.append(each.ids, np.int32(end)) for each in spelled]
-        cut = np.array([max(0, len(ids) - self.response_tokens) for ids in whole], np.int64)
-        return [ids[: self.response_tokens] for ids in whole], cut
+        room = self.response_tokens
+        if self.turns == NO_TURN:  # no prompt takes any
+            room += self.prompt_tokens - len(self._front)
+        cut = np.array([max(0, len(ids) - room) for ids in whole], np.int64)
+        return [ids[:room] for ids in whole], cut
 
     def source(self, given: Sequence[Any]) -> Taken:
         """Returns prompts as a model reads them, each with its response where it has one.
@@ -145,7 +148,9 @@ class PromptReader:
     def _prompts(self, pairs: Sequence[tuple[str, str | None]]) -> tuple[list[Spelled], np.ndarray]:
         if self.chat is not None:
             return self._chats(self.chat, pairs)
-        before, after = self.template.split(PLACE)
+        before, after = ("", "") if self.turns == NO_TURN else self.template.split(PLACE)
+        if self.turns == NO_TURN:  # a text to learn has nothing before it; one to go on from is a prompt
+            pairs = [("" if said is not None else text, said) for text, said in pairs]
         heads = self._pieces.spelled([[Part(before), Part(text, content=True)] for text, _ in pairs])
         (tail,) = self._pieces.spelled([[Part(after)]])
         front = self._front

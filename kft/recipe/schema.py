@@ -37,6 +37,7 @@ CHAT_TEMPLATES = (OWN, "gemma", "chatml", "llama3")
 """Chat templates by name: that of the backbone's folder, and those of kft/model/chats."""
 PLAIN_TEMPLATE = "{prompt}\n"
 ONE_TURN: Final = "one"
+NO_TURN: Final = "text"
 CONTEXT, PROMPT = "{context}", "{prompt}"
 """Places of a template."""
 
@@ -146,6 +147,11 @@ class DataSpec(Spec):
         description="label column; guessed and shown when left out. A list: a column of yes and no, or of a share, "
         "for each label; or a column for each annotator",
     )
+    texts: str | None = Field(
+        None,
+        description="column of plain texts without prompts, all of whose tokens are learned, as far as max_tokens "
+        "reaches; only for causal-lm",
+    )
     messages: str | None = Field(
         None,
         description="column of chats, each a list of turns with role and content, in place of prompts and responses; "
@@ -245,6 +251,12 @@ class ModelSpec(Spec):
     """Which pretrained backbone, and what is attached to it."""
 
     backbone: str = Field("minilm-l6", description="a name from `kft models`, or a Hugging Face BERT folder")
+    start_from: str | None = Field(
+        None,
+        min_length=1,
+        description="a finished run of the same backbone, on any task: its best weights take the place of the "
+        "pretrained ones, such as after masked or plain language modelling on texts of one's own domain",
+    )
     weights: Literal["pretrained", "random"] = Field(
         "pretrained", description="random: from scratch, to measure what pretraining is worth"
     )
@@ -277,10 +289,10 @@ class ModelSpec(Spec):
         description="what a language model reads of a prompt: any text around {prompt}; or a chat template: own, the "
         "backbone's, which chats get by default, gemma, chatml or llama3; only for causal-lm",
     )
-    turns: Literal["one", "all", "last"] = Field(
+    turns: Literal["one", "all", "last", "text"] = Field(
         ONE_TURN,
-        description="one: a prompt and its response; of data.messages, which of the assistant's turns are learned and "
-        "judged: all, their default, or the last; only for causal-lm",
+        description="one: a prompt and its response; text: a text of data.texts; of data.messages, which of the "
+        "assistant's turns are learned and judged: all, their default, or the last; only for causal-lm",
     )
     context_template: str = Field(
         "{context}\n\n{prompt}",

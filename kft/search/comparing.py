@@ -16,7 +16,6 @@ from kft.features.vectors import pool
 from kft.metrics.intervals import estimate_all
 from kft.metrics.neighbours import unit_rows
 from kft.metrics.retrieval import rank
-from kft.model import backbones
 from kft.model.encode import make_reader
 from kft.model.work import estimated_minutes, multiply_adds
 from kft.recipe.load import Recipe
@@ -28,6 +27,7 @@ from kft.search.ranking import MOST_CHOOSING, USUAL_WORDS, WEIGHTS
 from kft.search.verdict import NAMES, WITH_WORDS, counts_of, decide, lead_of, names_of
 from kft.split.data_split import DataSplit
 from kft.tasks.registry import TASKS
+from kft.train import start as starting
 from kft.train.progress import Progress
 
 PHASES: dict[str, dict[str, Any]] = {
@@ -159,7 +159,7 @@ def _too_long(given: Compared, budget: float) -> dict[str, str]:
 
     spec, train, corpus = given.spec, given.split.train, given.split.without_test().corpus
     assert corpus is not None and train.labels is not None
-    backbone, task = backbones.load_for(spec), TASKS.get(spec.task)
+    backbone, task = starting.load_for(spec), TASKS.get(spec.task)
     reader = make_reader(task, backbone, spec.model)
     rows = np.random.default_rng(0).permutation(len(train))[:SAMPLE]
     documents = [corpus.texts[corpus.places[train.labels[row][0]]] for row in rows]
@@ -223,7 +223,7 @@ def _frozen(given: Compared) -> Found:
 
     plain = given.spec.model.without_learned_pooling
     spec, task = given.spec.model_copy(update={"model": plain}), TASKS.get(given.spec.task)
-    backbone, space = backbones.load_for(spec), given.split.space
+    backbone, space = starting.load_for(spec), given.split.space
     untuned = Artifact(
         build_for(spec, task, space, backbone),
         make_reader(task, backbone, spec.model),
@@ -242,7 +242,7 @@ def _frozen(given: Compared) -> Found:
 def _pooled(given: Compared, finish: Callable[[np.ndarray], np.ndarray]) -> Encode:
     """Returns what makes vectors of texts by the frozen backbone, from the store; the time is what it takes without."""
     spec = given.spec
-    backbone = backbones.load_for(spec)
+    backbone = starting.load_for(spec)
     reader = make_reader(TASKS.get(spec.task), backbone, spec.model)
 
     def encode(texts: Sequence[str], side: str) -> tuple[np.ndarray, float]:
@@ -329,7 +329,7 @@ def _tuned(given: Compared, name: str) -> Found:
     train = given.spec.train.model_copy(update={"phases": (phase,), "prefer": "best", "callbacks": ()})
     spec = given.spec.model_copy(update={"train": train})
     runtime.seed_everything(spec.seed)
-    backbone, task = backbones.load_for(spec), TASKS.get(spec.task)
+    backbone, task = starting.load_for(spec), TASKS.get(spec.task)
     selection = given.split.without_test()
     fitted = fit(prepare(spec, selection, backbone, given.progress), Files())
     reader = make_reader(task, backbone, spec.model)

@@ -21,7 +21,6 @@ from kft.data.clean import clean_text
 from kft.deploy.described import reading_of
 from kft.deploy.load import is_artifact, open_artifact
 from kft.errors import UsageError
-from kft.model.backbones import load_for
 from kft.model.catalog import CATALOG
 from kft.model.encode import make_reader
 from kft.model.files import backbone_files
@@ -35,6 +34,7 @@ from kft.records.shipped import Reading, read_claims
 from kft.tasks.recipes import load_recipe
 from kft.tasks.registry import TASKS
 from kft.tasks.task import AnswerSpace, Task, require_command
+from kft.train.start import load_for
 
 if TYPE_CHECKING:
     import tokenizers

@@ -69,7 +69,7 @@ def read_sources(
         Wanted(IMAGE if task.reads.files else TEXT, LABEL)
         if folders
         else Wanted(PROMPT, RESPONSE)
-        if spec.messages is not None
+        if spec.messages is not None or spec.texts is not None
         else Wanted(getattr(spec, task.reads.columns[0]), spec.label_column, spec.text_pair),
         where=title(read["train"]),
         besides=[

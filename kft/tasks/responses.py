@@ -131,6 +131,7 @@ RESPONSES = AnswerKind(
     solvers=("adamw",),
     keys=(
         "data.messages",
+        "data.texts",
         "model.turns",
         "data.context",
         "data.index",
@@ -157,7 +158,6 @@ RESPONSES = AnswerKind(
         command: NO_LABEL + instead
         for command, instead in {
             "init": "kft recipes copy language/extraction recipe.yaml",
-            "predict": 'kft generate RUN "your prompt"',
             "choose": "kft train RECIPE --set model.backbone=NAME, for each",
             "queue": "read what it wrote: predictions.csv of the run",
             "retrain": "add the rows to data.train, and kft train",

@@ -26,7 +26,7 @@ from kft.model.freeze import as_if, what_trains_in
 from kft.model.trained_prompts import known_prompts
 from kft.recipe.evaluation import ThresholdSpec
 from kft.recipe.pairs import PromptsSpec
-from kft.recipe.schema import RecipeSpec
+from kft.recipe.schema import NO_TURN, RecipeSpec
 from kft.recipe.training import ADAPTED, PAIRED, SCRATCH, PhaseSpec, default_phases
 from kft.registry import nearest
 from kft.replicas import needs_static_shapes
@@ -304,7 +304,13 @@ def _show_lengths(train: Encoded, valid: Encoded, spec: RecipeSpec, backbone: Ba
         counts = np.concatenate([train.source.lengths, valid.source.lengths]) // spec.model.max_tokens
         said = f"{counts.sum():,} windows of {spec.model.max_tokens}, median {int(np.median(counts))} a text"
         at = spec.model.windows.most
-    if cut := train.responses_cut + valid.responses_cut:
+    cut = train.responses_cut + valid.responses_cut
+    if cut and spec.model.turns == NO_TURN:
+        progress.note(
+            f"warning    {cut:,} of {len(pieces):,} texts cut at {spec.model.max_tokens} tokens: the rest is not "
+            "learned; --set model.max_tokens=N keeps more"
+        )
+    elif cut:
         progress.note(
             f"warning    {cut:,} of {len(pieces):,} responses cut at {spec.model.room} tokens: the model does not "
             "learn how they end; --set model.response_tokens=N keeps more"

@@ -65,3 +65,32 @@ def test_a_chat_that_waits_for_nobody_is_refused(run):
     object.__setattr__(generator.writer.reader, "turns", "one")
     with pytest.raises(UsageError, match="tuned on prompts, and this is a chat"):
         generator.write([chat(1)[:3]])
+
+
+@pytest.mark.slow
+def test_plain_texts_are_learned_whole_and_another_run_starts_from_what_they_taught(tmp_path):
+    backbone = decoder.write_backbone(tmp_path / "backbone")
+    rows = [{"body": f"the {n} red and the {n} blue", "label": "odd" if n % 2 else "even"} for n in range(40)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    recipe = {
+        "task": "causal-lm",
+        "data": {"train": str(tmp_path / "rows.jsonl"), "texts": "body", "valid": "25%", "test": "25%"},
+        "model": {"backbone": str(backbone), "max_tokens": 48, "dropout": 0.0},
+        "train": {"batch_size": 8, "phases": [{**decoder.LORA, "epochs": 1}]},
+        "evaluate": {"retain": "none"},
+    }
+    texts = kft.train(recipe, run=tmp_path / "texts", quiet=True)
+    metrics = texts.evaluation.metrics
+    assert "exact_match" not in metrics and metrics["token_log_loss"].value > 0
+    assert kft.generate(texts.run, "the 3 ", max_tokens=3)[0].prompt_tokens == 6
+    classes = {
+        "task": "text-classification",
+        "data": {"train": str(tmp_path / "rows.jsonl"), "text": "body", "label": "label"},
+        "model": {"backbone": str(backbone), "max_tokens": 48, "start_from": str(texts.run)},
+        "train": {"phases": [{"name": "probe", "unfreeze": "none", "solver": "lbfgs"}]},
+        "evaluate": {"retain": "none"},
+    }
+    on_texts = kft.train(classes, run=tmp_path / "on", quiet=True)
+    plain = kft.train({**classes, "model": {**classes["model"], "start_from": None}}, run=tmp_path / "off", quiet=True)
+    both = [kft.predict(each.run, ["the 3 red"])[0].probabilities for each in (on_texts, plain)]
+    assert both[0] != both[1]

@@ -130,6 +130,8 @@ def test_forms_name_the_keys_of_responses_and_the_recipes_own_stands_first():
         ":",
     )
     assert named["fields"].instruction.endswith("with the keys a, b.")
+    chat = spec.model_copy(update={"model": spec.model.model_copy(update={"template": "gemma"})})
+    assert "model.template" not in {form.name for form in forms_of(chat, ["plain"])}
     assert "fields" not in {form.name for form in forms_of(spec, ['{"a": 1}', "plain"])}
 
 

@@ -202,3 +202,15 @@ def test_a_folders_own_template_is_found(tmp_path):
     (tmp_path / "chat_template.jinja").write_text("x" * 300_000)
     with pytest.raises(ModelError, match="chat template cannot be read"):
         chat_of(tmp_path)
+
+
+def test_of_a_plain_text_all_tokens_are_learned_and_one_to_go_on_from_is_a_prompt(tokenizer):
+    read = PromptReader(tokenizer, "{prompt}\n", 10, 10, turns="text")
+    taken = read.source([("Once upon", "Once upon"), ("a text that is too long", "a text that is too long")])
+    ids, asked = (taken.source.columns[name] for name in ("token_ids", TARGETS))
+    assert written(tokenizer, ids.row(0)) == "Once upon"
+    assert written(tokenizer, asked.row(0) - 1) == "nce upon<eos>"  # nothing stands before the first, to tell it from
+    assert taken.responses_cut.tolist() == [0, 4] and not taken.prompts_cut.any()
+    assert written(tokenizer, ids.row(1)) + written(tokenizer, asked.row(1)[-1:] - 1) == "a text that is too l"
+    (alone,), _ = read.prompts(["Once"])
+    assert written(tokenizer, alone) == "Once"

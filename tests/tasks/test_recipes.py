@@ -15,6 +15,7 @@ SET = {
     "data.documents": "documents.csv",
     "data.negative": "unlike",
     "data.messages": "chat",
+    "data.texts": "body",
     "model.turns": "last",
     "data.time": "day",
     "data.added": ["new.csv"],
@@ -72,7 +73,7 @@ OBEYED = {
     "text-regression": "text document long_text html redact pooling precision suite out_of_scope interval",
     "text-embedding": "text html documents negative redact pooling prompts pairs suite",
     "text-similarity": "text text_pair html redact pooling prompts graded",
-    "causal-lm": "text messages context index passages context_template context_tokens quantize template "
+    "causal-lm": "text messages texts context index passages context_template context_tokens quantize template "
     "response_tokens write compare",
     "token-tagging": "text tags offsets precision suite out_of_scope",
     "image-classification": "image size pooling augment bins teacher unlabelled class_weight label_smoothing suite "
