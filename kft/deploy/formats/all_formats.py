@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from kft.deploy.formats.format import Format
 from kft.deploy.formats.language import KERAS_HUB, LANGUAGE_FORMATS, LanguageFormat
 from kft.deploy.formats.litert import LITERT
@@ -10,7 +12,9 @@ from kft.deploy.formats.openvino import OPENVINO
 from kft.deploy.formats.saved_model import SAVED_MODEL
 from kft.errors import UsageError
 from kft.registry import Registry
-from kft.tasks.task import Task
+
+if TYPE_CHECKING:
+    from kft.tasks.task import Task
 
 FORMATS: Registry[Format] = Registry("format", "kft export --help lists them")
 for _format in (ONNX, OPENVINO, LITERT, SAVED_MODEL):
