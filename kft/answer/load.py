@@ -137,6 +137,26 @@ def load_artifact(run: Run) -> Artifact:
     return replace(artifact, decisions=fitted.given, checkpoint=best.digest)
 
 
+def artifact_of_weights(spec: RecipeSpec, receipt: Receipt | None, arrays: Arrays) -> Artifact:
+    """Returns what answers with some weights on the backbone that a recipe names; nothing is fitted for it.
+
+    Args:
+        spec: The recipe.
+        receipt: Of the run, whose backbone it has to be; None: the backbone holds all that was learned.
+        arrays: By the paths of the weights; without any, the backbone alone.
+
+    Raises:
+        ModelError: The backbone on disk is not the one of the receipt.
+        RunError: The weights are of another model.
+    """
+    from kft.train.start import load_for
+
+    if receipt is not None:
+        return _on(spec, _space(receipt), _pretrained(spec, receipt), arrays)
+    backbone = load_for(spec)
+    return _artifact(spec, AnswerSpace(()), backbone, backbone.model)
+
+
 def load_head(run: Run) -> Artifact:
     """Loads the head that a run's blend stands beside, on the same backbone: what has not learned from valid.
 

@@ -78,18 +78,26 @@ class Writer:
     """Writes with one model; made once, used for every request.
 
     Attributes:
-        reader: Of prompts.
+        reader: Of prompts; ``dataclasses.replace`` gives one for other templates, on the same trace.
         rows: Prompts that are answered at a time.
+        length: Tokens of prompt and answer that there is room for.
     """
 
     reader: PromptReader
     rows: int
+    length: int
     _begin: Any = field(repr=False)
     _go_on: Any = field(repr=False)
 
     def write(self, prompts: Sequence[str], asking: Asking = GREEDY, tick: Any = None) -> list[Written]:
         """Returns one answer a prompt, in their order; those of like length are written together."""
-        found: list[Written | None] = [None] * len(prompts)
+        return [written for written, _ in self.write_tokens(prompts, asking, tick)]
+
+    def write_tokens(
+        self, prompts: Sequence[str], asking: Asking = GREEDY, tick: Any = None
+    ) -> list[tuple[Written, np.ndarray]]:
+        """Returns what ``write`` does, each with its tokens: ``int32[tokens]``, without the end."""
+        found: list[Any] = [None] * len(prompts)
         ids, cut = self.reader.prompts(prompts)
         order = np.argsort([len(each) for each in ids], kind="stable")
         for start in range(0, len(order), self.rows):
@@ -98,20 +106,20 @@ class Writer:
             for _ in self._steps(states, asking):
                 pass
             for place, state in zip(places, states, strict=True):
-                found[place] = state.written()
+                found[place] = state.written(), np.array(state.ids, np.int32)
             if tick:
                 tick(len(places))
-        return [each for each in found if each is not None]
+        return found
 
     def stream(self, prompt: str, asking: Asking = GREEDY) -> Iterator[str | Written]:
-        """Yields the pieces of an answer as they are written, and then the answer."""
+        """Yields the pieces of an answer, a token each and perhaps empty, as they are written; and then the answer."""
         (ids,), (cut,) = self.reader.prompts([prompt])
         state, shown = _State(ids, bool(cut > 0), asking, self.reader, 0), ""
         for _ in self._steps([state], asking):
             whole = state.safe()
-            if whole.startswith(shown) and len(whole) > len(shown):
-                yield whole[len(shown) :]
-                shown = whole
+            new = whole[len(shown) :] if whole.startswith(shown) else ""
+            yield new  # empty as well: whoever reads may stop at any token
+            shown += new
         found = state.written()
         if found.text.startswith(shown) and found.text != shown:
             yield found.text[len(shown) :]
@@ -119,7 +127,7 @@ class Writer:
 
     def _steps(self, states: Sequence[_State], asking: Asking) -> Iterator[None]:
         """Takes all rows one token further at a time; a row whose prompt is longer reads its own until it ends."""
-        length = self.reader.prompt_tokens + self.reader.response_tokens
+        length = self.length
         tokens = np.zeros((self.rows, length), np.int32)
         for row in range(self.rows):
             prompt = states[min(row, len(states) - 1)].prompt
@@ -262,4 +270,4 @@ def writer_on(backbone: Any, weights: Mapping[str, Any], reader: PromptReader, r
     )
     token = tf.TensorSpec((rows, 1), tf.int32)
     following = tf.function(go_on, input_signature=(token, cache, place), autograph=False)
-    return Writer(reader, rows, first, following)
+    return Writer(reader, rows, length, first, following)

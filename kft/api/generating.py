@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from kft import strategy
-from kft.answer.load import load_artifact, read_run
-from kft.answer.write import GREEDY, Asking, Writer, Written, make_writer
+from kft.answer.write import GREEDY, Asking, Writer, Written
 from kft.data.inputs import as_inputs
-from kft.errors import UsageError
-from kft.recipe.schema import NO_TURN, ONE_TURN, DataSpec
-from kft.records.run_folder import open_run
-from kft.tasks.dialogues import as_question
+from kft.deploy.writing import Prompt, as_read, open_writing
+from kft.recipe.schema import DataSpec
 from kft.tasks.task import Task
-
-PLAIN = (ONE_TURN, NO_TURN)
-"""What was learned from other than chats."""
-Prompt = str | Sequence[Mapping[str, Any]]
-"""A text, or the messages of a chat: ``{"role": "user", "content": "..."}``, the last one the user's."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,39 +55,26 @@ class Generator:
 
     def _read(self, prompt: Prompt) -> str:
         """Returns a prompt as the model reads it: of a run that was tuned on chats it is one, of a user's one turn."""
-        if self.writer.reader.turns in PLAIN and not isinstance(prompt, str):
-            raise UsageError(
-                "this run was tuned on prompts, and this is a chat",
-                received=repr(prompt)[:80],
-                expected="a text",
-                next_step="tune on chats: data.messages in the recipe",
-            )
-        cleaned = self.cleaned(prompt) if isinstance(prompt, str) else prompt
-        return str(cleaned) if self.writer.reader.turns in PLAIN else as_question(cleaned)
+        return as_read(self.writer.reader, self.cleaned(prompt) if isinstance(prompt, str) else prompt)
 
 
 def load_generator(run: str | Path) -> Generator:
-    """Loads a run's best checkpoint to write many answers; nothing is traced again between them.
+    """Loads a run's best checkpoint, or what was exported of one, to write many answers; nothing is traced again.
+
+    Args:
+        run: The run folder, or that of an artifact.
 
     Raises:
-        RunError: The folder is no run.
-        UsageError: The run is of a task that writes no texts.
+        RunError: The folder is neither.
+        UsageError: It is of a task that writes no texts.
         ModelError: The backbone on disk is not the one the run was trained from.
     """
-    known = read_run(open_run(Path(run)))
-    if not known.task.kind.writes:
-        raise UsageError(
-            "this run writes no texts",
-            where=str(run),
-            received=known.task.name,
-            expected="a run of causal-lm",
-            next_step=f"kft predict {run} {known.task.reads.in_shell}",
-        )
     from kft.api.grounding import index_of  # it brings what searches
 
     with strategy.start("one").scope():
-        writer = make_writer(load_artifact(known))
-    return Generator(writer, known.task, known.recipe.spec.data, index_of(known.recipe))
+        opened = open_writing(run)
+    index = None if opened.recipe is None else index_of(opened.recipe)
+    return Generator(opened.writer, opened.task, opened.spec.data, index)
 
 
 def generate(
@@ -112,7 +90,7 @@ def generate(
     """Writes answers with a run's best checkpoint, loaded for this once; ``load_generator`` keeps it.
 
     Args:
-        run: The run folder.
+        run: The run folder, or an artifact that was exported of one.
         prompts: One prompt, or several; each a text or, of a run that was tuned on chats, a list of messages.
         max_tokens: Of an answer, at most; default and limit: what responses had room for in training.
         temperature: 0 takes the likeliest token each time; else one is drawn, by logits divided by it.

@@ -19,7 +19,7 @@ from kft.errors import ModelError
 from kft.model.chats import JINJA
 from kft.model.presets import is_preset
 from kft.model.token_settings import ADDED, CONFIG, SPECIAL
-from kft.model.tokenizers import SENTENCEPIECE_FILES
+from kft.model.tokenizers import BESIDE, SENTENCEPIECE_FILES
 
 INDEX, WHOLE = "model.safetensors.index.json", "model.safetensors"
 POINTER = (b"version https://git-lfs.github.com/spec/", b"version https://hawser.github.com/spec/")
@@ -165,7 +165,7 @@ def _of_folder(folder: Path) -> tuple[list[str], list[str]]:
     config = read_config(folder)
     if is_preset(folder, config):
         weights = _present(folder, ("model.weights.h5",))
-        rest = ["config.json", *_present(folder, ("tokenizer.json", *IMAGE_SETTINGS))]
+        rest = ["config.json", *_present(folder, ("tokenizer.json", BESIDE, *IMAGE_SETTINGS))]
         if (folder / "model.weights.json").is_file():
             rest.append("model.weights.json")
             weights = sorted({*weights, *shards_of(folder, "model.weights.json", ".h5")})

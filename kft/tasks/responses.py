@@ -163,7 +163,6 @@ RESPONSES = AnswerKind(
             "retrain": "add the rows to data.train, and kft train",
             "data build": "kft check RECIPE",
             "index": "a run of another task on texts, or text-embedding, makes the vectors of an index",
-            "export": "the run folder itself, with kft generate RUN",
         }.items()
     },
 )

@@ -115,8 +115,8 @@ def test_what_cannot_be_asked_is_refused(given, text):
 
 
 def test_other_runs_and_other_commands_are_refused_by_name(run, tmp_path, tiny_folder):
-    with pytest.raises(UsageError, match="does nothing for causal-lm"):
-        kft.export(run, tmp_path / "shipped", quiet=True)
+    with pytest.raises(UsageError, match="is not written as saved-model"):
+        kft.export(run, tmp_path / "shipped", format="saved-model", quiet=True)
     other = kft.train(tiny.recipe(tmp_path, tiny_folder, rows=40, phases=[tiny.PROBE]), run=tmp_path / "o", quiet=True)
     with pytest.raises(UsageError, match="this run writes no texts"):
         kft.generate(other.run, "red")
