@@ -168,7 +168,7 @@ def kft_writes(backbone: Any, args: argparse.Namespace) -> dict[str, float]:
     reader = SimpleNamespace(
         prompt_tokens=args.prompt,
         response_tokens=args.response,
-        end=-1,
+        ends=(),
         prompts=lambda given: (list(given), np.zeros(len(given))),
         text=lambda ids: "",
     )
