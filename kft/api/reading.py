@@ -237,6 +237,8 @@ def _described(split: DataSplit) -> str:
         return f"{len(split.corpus):,} documents"
     if split.kind.writes:
         return "prompts with a response each"
+    if split.kind.masks:
+        return "texts of which tokens are hidden"
     if not split.labels:
         if split.kind.embeds:
             low, reach = split.space.mean, split.space.std

@@ -206,7 +206,7 @@ def _with_mistakes(
     known = record.mistakes if is_intact(record.run, "mistakes.json") else None
     if known is not None and known.predictions_hash == predictions_hash(record.run):
         return record, ""
-    if record.task.kind.writes:
+    if record.task.kind.writes or record.task.kind.masks:
         return replace(
             record, mistakes=None
         ), "a text is not right or wrong as a label is: predictions.csv has them all"

@@ -1,4 +1,4 @@
-"""Scores a run that writes: how likely the right responses are, and what it writes to the same prompts."""
+"""Scores a language model: how likely the right tokens are and, where it writes, what it writes to the same prompts."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ def _untuned(answering: Answering) -> Artifact:
     """Returns the model before tuning: without what adapters add, where nothing else has moved."""
     from kft.model.build import build_for
 
-    best, spec, before = answering.best, answering.spec, without_adapters(answering)
+    best, spec = answering.best, answering.spec
+    before = None if best.kind.masks else without_adapters(answering)  # a head moves as well
     if before is not None:
         return with_weights(best, before)
     backbone = pretrained_backbone(answering)
@@ -57,7 +58,7 @@ def _untuned(answering: Answering) -> Artifact:
 
 def _answers(artifact: Artifact, examples: Examples, progress: Progress, whose: str) -> np.ndarray:
     answers = artifact.answers(read_with_labels(examples, artifact.kind))
-    if not artifact.spec.evaluate.write:
+    if artifact.kind.masks or not artifact.spec.evaluate.write:
         return np.asarray(answers)
     started = time.perf_counter()
     writer = make_writer(artifact, min(ROWS, len(examples)))

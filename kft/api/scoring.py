@@ -281,7 +281,7 @@ def _score(
     searched: Searched | None = None
     if best.kind.searches:
         raw, searched = rank_queries(answering, asked)
-    elif best.kind.writes:
+    elif best.kind.writes or best.kind.masks:
         raw = respond(answering, asked, progress)
     else:
         raw = replace(_answer(answering, examples), rivals=untuned_rivals(answering, examples))

@@ -22,6 +22,7 @@ from kft.tasks.words import mark_words
 if TYPE_CHECKING:
     from kft.data.images import ImageSizing
     from kft.model.backbones import Backbone, TextTokenizer
+    from kft.model.masking import Masker
     from kft.model.prompts import PromptReader
 
 Tick = Callable[[int], None]
@@ -79,6 +80,7 @@ class Reader:
         side: Which of them it reads.
         tail: Whether a text that is cut keeps its end as well.
         windows: How texts are read in windows; None where they are not.
+        masker: What hides tokens of texts where hidden ones are found again.
         writing: How prompts are read where answers are written; an input may then be a pair of prompt and response.
     """
 
@@ -91,6 +93,7 @@ class Reader:
     tail: bool = False
     windows: Windows | None = None
     writing: PromptReader | None = None
+    masker: Masker | None = None
 
     @property
     def reach(self) -> int:
@@ -125,6 +128,9 @@ class Reader:
             lost = np.stack([taken.prompts_cut, taken.responses_cut], axis=1)
             short = int((lost[:, 0] > 0).sum())
             return Encoded(taken.source, short, lengths=taken.lengths, lost=lost, left_out=taken.left_out)
+        if self.masker is not None:
+            rows, lengths = self.tokenizer.encode(inputs, self.max_tokens)
+            return Encoded(self.masker.source(rows, inputs), int((lengths > self.max_tokens).sum()), lengths=lengths)
         if self.task.reads.apart:
             return self._sides(inputs, self.tokenizer)
         segments = offsets = None
@@ -191,6 +197,10 @@ def make_reader(task: Task, backbone: Backbone, spec: ModelSpec) -> Reader:
                 next_step=f"--set model.max_tokens={max(least, 32)}",
             )
     reader = Reader(task, backbone.tokenizer, spec.max_tokens, sizing, spec.prompts, tail=tail, windows=windows)
+    if task.kind.masks and backbone.tokenizer is not None:
+        from kft.model.masking import find_masker
+
+        return replace(reader, masker=find_masker(backbone.tokenizer))
     if not task.kind.writes or backbone.tokenizer is None:
         return reader
     from kft.model.prompts import prompt_reader

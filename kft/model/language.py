@@ -32,8 +32,8 @@ class NextToken(keras.layers.Layer):
         embedding: From ``output_embedding``.
     """
 
-    def __init__(self, embedding: keras.layers.Layer) -> None:
-        super().__init__(name="head_next_token", dtype="float32")
+    def __init__(self, embedding: keras.layers.Layer, name: str = "head_next_token") -> None:
+        super().__init__(name=name, dtype="float32")
         object.__setattr__(self, "embedding", embedding)  # not a part of this layer
         self.built = True
 
@@ -46,10 +46,14 @@ class NextToken(keras.layers.Layer):
 
         places = tf.where(targets > 0)
         right, read = tf.gather_nd(targets, places) - 1, tf.gather_nd(hidden, places)
-        weigh = self._all_at_once if training and self._trains else self._in_parts
-        losses, hits = weigh(read, right, bool(training))
+        losses, hits = self.losses_and_hits(read, right, bool(training))
         values = tf.stack([losses, hits, tf.ones_like(losses)], axis=-1)
         return tf.scatter_nd(places, values, tf.cast(tf.concat([tf.shape(targets), [3]], 0), tf.int64))
+
+    def losses_and_hits(self, hidden: Any, right: Any, training: bool) -> tuple[Any, Any]:
+        """Takes ``float[n, width]`` and ``int32[n]``, the right tokens; gives ``float32[n]`` twice."""
+        weigh = self._all_at_once if training and self._trains else self._in_parts
+        return weigh(hidden, right, training)
 
     @property
     def _trains(self) -> bool:

@@ -149,8 +149,8 @@ class DataSpec(Spec):
     )
     texts: str | None = Field(
         None,
-        description="column of plain texts without prompts, all of whose tokens are learned, as far as max_tokens "
-        "reaches; only for causal-lm",
+        description="column of plain texts without prompts, whose tokens are learned as far as max_tokens reaches: "
+        "all of causal-lm, hidden ones of masked-lm; only for these two",
     )
     messages: str | None = Field(
         None,

@@ -166,6 +166,13 @@ ADAPTED = (PhaseSpec.model_validate({"name": "lora", "unfreeze": {"lora": {}}, "
 """What a recipe without phases does for a language model: adapters, which fit into little memory."""
 
 
+MASKED = (
+    PhaseSpec.model_validate({"name": "head", "unfreeze": "none", "epochs": 1, "lr": 1e-3}),
+    PhaseSpec.model_validate({"name": "full", "unfreeze": "all", "epochs": 2, "lr": 1e-4}),
+)
+"""What a recipe without phases does for hidden tokens: first a head, which may be new, then all weights."""
+
+
 def default_phases(
     *, rows_per_class: float, blocks: int, blends: bool = False, unlabelled: bool = False
 ) -> tuple[PhaseSpec, ...]:

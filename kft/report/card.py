@@ -80,6 +80,8 @@ def _pipeline(task: Task) -> str:
     """Returns what the Hub calls a task; numbers are a text classification of one class there."""
     if task.kind.writes:
         return "text-generation"
+    if task.kind.masks:
+        return "fill-mask"
     return "token-classification" if task.kind.learning.per_token else f"{task.reads.medium}-classification"
 
 

@@ -122,6 +122,7 @@ PROMPT = replace(
     in_shell='"your prompt"',
     keys=(),
 )
+PLAIN = replace(TEXT, name="plain-text", keys=("data.html",))
 IMAGE = InputKind(
     name="image",
     medium="image",

@@ -8,6 +8,7 @@ ABOUT = {
     "text-embedding": "a vector for a text, so that queries lie near the documents that answer them",
     "text-similarity": "a score for two texts, by the vectors of each: graded pairs, such as 0 to 5",
     "causal-lm": "a text that answers a prompt, written token by token",
+    "masked-lm": "tokens of a text that were hidden, so that a backbone learns its words",
     "token-tagging": "labelled spans within a text, such as names",
     "image-classification": "one class out of many for an image",
     "image-multi-label": "any number of labels for an image",

@@ -90,6 +90,7 @@ def find_misfits(spec: RecipeSpec) -> list[Misfit]:
         *_refit(spec),
         *_in_int8(spec),
         *_chats(spec),
+        *_hidden(spec, task),
         *_starts(spec),
     ]
 
@@ -99,9 +100,10 @@ def _filled_in(spec: RecipeSpec) -> RecipeSpec:
 
     A run is chosen by its task's first metric, the cheaper first.
     """
-    named = spec.train.best is not None
+    kind = TASKS.get(spec.task).kind
+    named = spec.train.best is not None or kind.masks  # of hidden tokens the backbone is wanted, not the cheapest head
     filled: dict[str, Any] = {
-        "best": spec.train.best or f"valid_{TASKS.get(spec.task).kind.judging.main.name}",
+        "best": spec.train.best or f"valid_{kind.judging.main.name}",
         "prefer": spec.train.prefer or ("best" if named else "cheaper"),
     }
     if "gradient_accumulation" not in spec.train.model_fields_set and all(
@@ -109,6 +111,9 @@ def _filled_in(spec: RecipeSpec) -> RecipeSpec:
     ):
         filled["gradient_accumulation"] = _parts(spec)
     spec = spec.model_copy(update={"train": spec.train.model_copy(update=filled)})
+    if kind.masks:  # each epoch hides other tokens, so that what is frozen sees other texts
+        features = spec.features.model_copy(update={"store": "off"})
+        return spec.model_copy(update={"features": features})
     if spec.data.texts is not None:  # nothing is asked of them that an answer could be held against
         return spec.model_copy(
             update={
@@ -366,6 +371,11 @@ def _chats(spec: RecipeSpec) -> Iterable[Misfit]:
             yield ("model", "template"), "data.messages wants a chat template: " + ", ".join(CHAT_TEMPLATES)
     elif spec.model.turns != ONE_TURN:
         yield ("model", "turns"), "a prompt and its response are one turn: needs data.messages or data.texts"
+
+
+def _hidden(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:
+    if task.kind.masks and spec.data.texts is None:
+        yield ("data", "texts"), f"{task.name} learns from plain texts: name their column, such as data.texts: text"
 
 
 def _forgetting(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:

@@ -106,7 +106,8 @@ class Labelling:
     """What labels are: what stands in a person's data.
 
     Attributes:
-        form: One name, a tuple of names, a float, a tuple of ``Span``, a tuple of documents' ids, or a text.
+        form: One name, a tuple of names, a float, a tuple of ``Span``, a tuple of documents' ids, or a text: what is to be
+            written, or the text itself, of which tokens are hidden.
         parse: (cell, text, the recipe's data part) to the label and an empty reason, or a reason why there is none.
         space: The training split's labels to all that can be answered.
         lack: Why such labels are too few to learn from; empty when they are not.
@@ -122,7 +123,7 @@ class Labelling:
         usual: What the column of labels is called, beside the names that any has.
     """
 
-    form: Literal["class", "set", "number", "spans", "documents", "response"]
+    form: Literal["class", "set", "number", "spans", "documents", "response", "masked"]
     parse: Callable[[object, object, DataSpec], tuple[Any, str]]
     space: Callable[[Sequence[Any]], AnswerSpace]
     lack: Callable[[AnswerSpace], str]
@@ -313,6 +314,11 @@ class AnswerKind:
     def writes(self) -> bool:
         """Whether answers are texts, written token by token: what is right then belongs to what a model reads."""
         return self.labels.form == "response"
+
+    @property
+    def masks(self) -> bool:
+        """Whether tokens of a text are hidden, and found again: its label is the text itself."""
+        return self.labels.form == "masked"
 
     @property
     def numeric(self) -> bool:

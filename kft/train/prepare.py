@@ -23,11 +23,12 @@ from kft.model.blocks import find_blocks
 from kft.model.build import build_for
 from kft.model.encode import Encoded, make_reader
 from kft.model.freeze import as_if, what_trains_in
+from kft.model.masked import describe_head
 from kft.model.trained_prompts import known_prompts
 from kft.recipe.evaluation import ThresholdSpec
 from kft.recipe.pairs import PromptsSpec
 from kft.recipe.schema import NO_TURN, RecipeSpec
-from kft.recipe.training import ADAPTED, PAIRED, SCRATCH, PhaseSpec, default_phases
+from kft.recipe.training import ADAPTED, MASKED, PAIRED, SCRATCH, PhaseSpec, default_phases
 from kft.registry import nearest
 from kft.replicas import needs_static_shapes
 from kft.split.data_split import Selection, labels_of
@@ -107,6 +108,8 @@ def prepare(spec: RecipeSpec, split: Selection, backbone: Backbone, progress: Pr
             f"recipe puts nothing there; --set 'model.prompts={known.model_dump()}' does"
         )
     model = build_for(spec, TASKS.get(spec.task), split.space, backbone)
+    if split.kind.masks:
+        progress.note(f"head       {describe_head(model)}")
     return Prepared(spec, split, backbone, model, _plan_phases(spec, split, backbone, model), progress)
 
 
@@ -130,6 +133,8 @@ def _plan_phases(spec: RecipeSpec, split: Selection, backbone: Backbone, model: 
             defaults = PAIRED
         if split.kind.writes:
             defaults = ADAPTED
+        if split.kind.masks:
+            defaults = MASKED
         if spec.features.in_int8:  # what is computed in int8 stays frozen
             defaults = tuple(phase for phase in defaults if not is_tuned(defaults, phase.name))
     phases = resolve_phases(spec.train, defaults, learning_rate=backbone.learning_rate, solvable=solvable)

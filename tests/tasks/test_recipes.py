@@ -62,7 +62,8 @@ SET = {
 EVERYWHERE = "time added gradient_accumulation refit"
 """What only text-embedding refuses, and text-similarity in part."""
 BUT_WRITING = "blocks compile"
-"""What only causal-lm refuses."""
+"""What causal-lm refuses, and masked-lm in part."""
+MASKED = {"masked-lm": ["time", "added", "gradient_accumulation"]}
 OBEYED = {
     "text-classification": "text document long_text html redact pooling precision bins teacher unlabelled class_weight "
     "label_smoothing suite abstain_at threshold out_of_scope compare",
@@ -75,6 +76,7 @@ OBEYED = {
     "text-similarity": "text text_pair html redact pooling prompts graded",
     "causal-lm": "text messages texts context index passages context_template context_tokens quantize template "
     "response_tokens write compare",
+    "masked-lm": "texts html redact",
     "token-tagging": "text tags offsets precision suite out_of_scope",
     "image-classification": "image size pooling augment bins teacher unlabelled class_weight label_smoothing suite "
     "abstain_at threshold out_of_scope",
@@ -87,7 +89,8 @@ def spec_with(task, key, value):
     values = {last: value}
     for part in reversed(parents):
         values = {part: values}
-    values["data"] = {"train": "a.csv", **values.get("data", {})}
+    needed = {"texts": "text"} if task == "masked-lm" else {}
+    values["data"] = {"train": "a.csv", **needed, **values.get("data", {})}
     return RecipeSpec.model_validate({"task": task, **values})
 
 
@@ -99,8 +102,8 @@ def test_all_keys_that_are_declared_are_tried():
 @pytest.mark.parametrize("task", OBEYED)
 def test_a_task_obeys_its_keys_and_refuses_those_of_others(task):
     refused = {key for key, value in SET.items() if find_misfits(spec_with(task, key, value))}
-    everywhere = {"text-embedding": [], "text-similarity": ["time", "added"]}.get(task, EVERYWHERE.split())
-    everywhere += [] if task == "causal-lm" else BUT_WRITING.split()
+    everywhere = {"text-embedding": [], "text-similarity": ["time", "added"], **MASKED}.get(task, EVERYWHERE.split())
+    everywhere += {"causal-lm": [], "masked-lm": ["blocks"]}.get(task, BUT_WRITING.split())
     assert {key.split(".")[-1] for key in set(SET) - refused} == {*OBEYED[task].split(), *everywhere}
 
 
@@ -113,7 +116,7 @@ def test_a_task_obeys_its_keys_and_refuses_those_of_others(task):
             "token-tagging",
             "data.html",
             "only for text-classification, text-multi-label, text-pairs, text-regression, text-embedding, "
-            "text-similarity; the task is token-tagging",
+            "text-similarity, masked-lm; the task is token-tagging",
         ),
         (
             "token-tagging",

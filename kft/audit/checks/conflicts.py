@@ -23,7 +23,7 @@ def check_conflicts(view: AuditView) -> Iterable[Finding]:
     """Compares the labels of copies: what they name, or numbers that lie more than a standard deviation apart."""
     labels, kind = view.all.labels, view.task.kind
     # The same query may be answered by several documents, and the same prompt in other words.
-    if labels is None or kind.searches or kind.writes:
+    if labels is None or kind.searches or kind.writes or kind.masks:
         return
 
     deviation = 0.0 if view.split.labels else float(np.std(list(labels_of(view.split.train))))
