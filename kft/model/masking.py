@@ -56,7 +56,7 @@ class Masker:
         Example:
             >>> masker = Masker(4, np.arange(20) > 4)
             >>> given, targets = masker.hide(np.array([2, 7, 8, 9, 3], np.int32), (0, 1))
-            >>> (targets > 0).sum(), targets[[0, 4]].tolist(), given[[0, 4]].tolist()
+            >>> int((targets > 0).sum()), targets[[0, 4]].tolist(), given[[0, 4]].tolist()
             (1, [0, 0], [2, 3])
         """
         rng = np.random.Generator(np.random.PCG64([int(each) for each in key]))
