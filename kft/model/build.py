@@ -43,7 +43,8 @@ def build_model(
     Args:
         backbone: From ``kft.load_backbone``.
         head: ``classification``, ``multi-label``, ``regression``, ``tagging``, ``embedding``; or ``language``, without
-            weights of its own, and ``masked``: see ``kft.model.language.with_targets``, ``kft.model.masked.with_hidden``.
+            weights of its own: see ``kft.model.language.with_targets``; or ``masked``: see
+            ``kft.model.masked.with_hidden``.
         classes: How wide the last layer is: classes, labels, tags, 1 for a number, or 0 for an embedding as wide as the
             backbone's vectors.
         spec: The recipe's part on the model: dropout before the last layer, pooling, image size; its backbone plays no

@@ -106,8 +106,8 @@ class Labelling:
     """What labels are: what stands in a person's data.
 
     Attributes:
-        form: One name, a tuple of names, a float, a tuple of ``Span``, a tuple of documents' ids, or a text: what is to be
-            written, or the text itself, of which tokens are hidden.
+        form: One name, a tuple of names, a float, a tuple of ``Span``, a tuple of documents' ids, or a text: what is to
+            be written, or the text itself, of which tokens are hidden.
         parse: (cell, text, the recipe's data part) to the label and an empty reason, or a reason why there is none.
         space: The training split's labels to all that can be answered.
         lack: Why such labels are too few to learn from; empty when they are not.

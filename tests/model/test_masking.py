@@ -101,9 +101,11 @@ def test_the_head_of_pretraining_is_taken_and_gives_its_own_losses(folder):
     source = masker.source(rows, ["", ""])
     batch = dict(zip(source.columns, source.batch(np.array([0, 1])), strict=True))
     found = np.asarray(model(batch, training=False))
-    hidden = np.asarray(keras.Model(backbone.model.input, backbone.features)(
-        {name: batch[name] for name in backbone.model.input}, training=False
-    ))
+    hidden = np.asarray(
+        keras.Model(backbone.model.input, backbone.features)(
+            {name: batch[name] for name in backbone.model.input}, training=False
+        )
+    )
     arrays = load_file(folder / "model.safetensors")
     kernel, bias, scale, offset, of_tokens = (
         arrays[f"cls.predictions.{name}"]
