@@ -46,7 +46,7 @@ class Serving:
 
 
 def serve(
-    artifacts: str | Path | Sequence[str | Path],
+    artifacts: str | Path | Sequence[str | Path] = (),
     *,
     host: str = "127.0.0.1",
     port: int = 8000,
@@ -64,7 +64,8 @@ def serve(
 
     Args:
         artifacts: Folders from ``kft export``, or names on a shelf (``shelf/tickets``, ``shelf/tickets@challenger``):
-            an alias is followed when it moves. ``NAME=`` before one gives the model another name.
+            an alias is followed when it moves. ``NAME=`` before one gives the model another name. None is needed
+            where there is an index.
         host: The address to listen at. One that other machines reach needs a token.
         port: 0 takes any that is free.
         token_file: Holds the token that clients have to show; default: the variable KFT_TOKEN, or none.
@@ -96,6 +97,14 @@ def serve(
     from kft.serve.recording import Recorder
 
     say = say or (lambda line: None)
+    if not _listed(artifacts) and index is None:
+        raise UsageError(
+            "there is nothing to serve",
+            where="kft serve",
+            received="no artifact, and no index",
+            expected="a folder from kft export or a name on a shelf, an index, or both",
+            next_step="kft serve ARTIFACT, or kft serve --index DEST with a folder from kft index",
+        )
     bounds = _limits(limits or {})
     token = running.read_token(Path(token_file).expanduser() if token_file else None, os.environ)
     running.require_guarded(host, token)
@@ -150,8 +159,6 @@ def _open_all(artifacts: Sequence[str | Path], load: Load, limits: Limits, measu
         source = read_source(str(each))
         version = load(_resolve(source.place), source.name)
         found.append(Served(Followed(source.place, version, moves=_moves(source)), limits, measures))
-    if not found:
-        raise UsageError("there is nothing to serve", expected="at least one artifact", next_step="kft serve --help")
     return found
 
 

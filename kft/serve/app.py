@@ -67,7 +67,7 @@ def make_app(server: Server, access: Access, following: Following | None = None,
         from kft.serve import searching  # what it needs is not on every server
 
         app.include_router(searching.make_router(index, server.limits))
-    _add_pages(app, server, bool(access.token))
+    _add_pages(app, server, token=bool(access.token), search=index is not None)
     _add_errors(app)
     return Guard(app, server.limits, access, server.measures, server.log)
 
@@ -96,7 +96,7 @@ def _add_predict(app: FastAPI, server: Server) -> None:
         ]
 
 
-def _add_pages(app: FastAPI, server: Server, token: bool) -> None:
+def _add_pages(app: FastAPI, server: Server, *, token: bool, search: bool) -> None:
     @app.get("/metrics", summary="Figures for Prometheus", tags=["Operation"], responses=documents.ERRORS)
     async def metrics() -> Response:
         return Response(server.measures.text(), media_type=METRICS_TYPE)
@@ -109,7 +109,7 @@ def _add_pages(app: FastAPI, server: Server, token: bool) -> None:
 
     @app.get("/", include_in_schema=False)
     async def try_it() -> Response:
-        return page("try.html.j2", token=token)
+        return page("try.html.j2", token=token, search=search)
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
