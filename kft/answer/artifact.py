@@ -155,6 +155,8 @@ class Artifact:
 
         found, *more = run_in_batches(inference, source)
         rows = [found.row(place) for place in range(len(found))] if isinstance(found, Ragged) else found
+        if (join := self.kind.learning.joined) is not None:
+            rows = join(np.asarray(rows))
         arrays = [np.asarray(each) for each in more]
         read = arrays.pop(0) if vectors else None
         return Computed(source, rows, read, offsets, arrays[0] if arrays else None)

@@ -6,7 +6,7 @@ the layers; which token comes next is decided here, in NumPy.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -78,18 +78,26 @@ class Writer:
     """Writes with one model; made once, used for every request.
 
     Attributes:
-        reader: Of prompts.
+        reader: Of prompts; ``dataclasses.replace`` gives one for other templates, on the same trace.
         rows: Prompts that are answered at a time.
+        length: Tokens of prompt and answer that there is room for.
     """
 
     reader: PromptReader
     rows: int
+    length: int
     _begin: Any = field(repr=False)
     _go_on: Any = field(repr=False)
 
     def write(self, prompts: Sequence[str], asking: Asking = GREEDY, tick: Any = None) -> list[Written]:
         """Returns one answer a prompt, in their order; those of like length are written together."""
-        found: list[Written | None] = [None] * len(prompts)
+        return [written for written, _ in self.write_tokens(prompts, asking, tick)]
+
+    def write_tokens(
+        self, prompts: Sequence[str], asking: Asking = GREEDY, tick: Any = None
+    ) -> list[tuple[Written, np.ndarray]]:
+        """Returns what ``write`` does, each with its tokens: ``int32[tokens]``, without the end."""
+        found: list[Any] = [None] * len(prompts)
         ids, cut = self.reader.prompts(prompts)
         order = np.argsort([len(each) for each in ids], kind="stable")
         for start in range(0, len(order), self.rows):
@@ -98,20 +106,20 @@ class Writer:
             for _ in self._steps(states, asking):
                 pass
             for place, state in zip(places, states, strict=True):
-                found[place] = state.written()
+                found[place] = state.written(), np.array(state.ids, np.int32)
             if tick:
                 tick(len(places))
-        return [each for each in found if each is not None]
+        return found
 
     def stream(self, prompt: str, asking: Asking = GREEDY) -> Iterator[str | Written]:
-        """Yields the pieces of an answer as they are written, and then the answer."""
+        """Yields the pieces of an answer, a token each and perhaps empty, as they are written; and then the answer."""
         (ids,), (cut,) = self.reader.prompts([prompt])
         state, shown = _State(ids, bool(cut > 0), asking, self.reader, 0), ""
         for _ in self._steps([state], asking):
             whole = state.safe()
-            if whole.startswith(shown) and len(whole) > len(shown):
-                yield whole[len(shown) :]
-                shown = whole
+            new = whole[len(shown) :] if whole.startswith(shown) else ""
+            yield new  # empty as well: whoever reads may stop at any token
+            shown += new
         found = state.written()
         if found.text.startswith(shown) and found.text != shown:
             yield found.text[len(shown) :]
@@ -119,7 +127,7 @@ class Writer:
 
     def _steps(self, states: Sequence[_State], asking: Asking) -> Iterator[None]:
         """Takes all rows one token further at a time; a row whose prompt is longer reads its own until it ends."""
-        length = self.reader.prompt_tokens + self.reader.response_tokens
+        length = self.length
         tokens = np.zeros((self.rows, length), np.int32)
         for row in range(self.rows):
             prompt = states[min(row, len(states) - 1)].prompt
@@ -154,7 +162,7 @@ class _State:
     def take(self, logits: np.ndarray) -> int:
         """Chooses the next token, and says whether the answer is over."""
         token = choose(logits, self.asking, self.draw)
-        if token == self.reader.end:
+        if token in self.reader.ends:
             self.finish = "end"
             return token
         self.ids.append(token)
@@ -199,9 +207,10 @@ def choose(logits: np.ndarray, asking: Asking, draw: np.random.Generator) -> int
     """
     if asking.temperature == 0:
         return int(np.argmax(logits))
-    scaled = logits.astype(np.float64) / asking.temperature
-    order = np.argsort(-scaled, kind="stable")
-    chances = np.exp(scaled[order] - scaled[order[0]])
+    order = np.argsort(-logits.astype(np.float64), kind="stable")
+    behind = logits[order].astype(np.float64) - float(logits[order[0]])
+    with np.errstate(over="ignore"):  # near a temperature of 0 all but the likeliest are infinitely far behind
+        chances = np.exp(behind / asking.temperature)
     chances /= chances.sum()
     kept = int((np.cumsum(chances) - chances < asking.top_p).sum())
     chances = chances[:kept] / chances[:kept].sum()
@@ -215,27 +224,44 @@ def make_writer(artifact: Artifact, rows: int = 1) -> Writer:
         artifact: Of a run of causal-lm.
         rows: Prompts that are answered at a time.
     """
+    reader = artifact.reader.writing
+    assert reader is not None and artifact.backbone is not None
+    return writer_on(artifact.backbone.model, artifact.weights, reader, rows)
+
+
+def writer_on(backbone: Any, weights: Mapping[str, Any], reader: PromptReader, rows: int = 1) -> Writer:
+    """Traces a decoder with other weights laid over its own, for other prompts; see ``make_writer``.
+
+    Args:
+        backbone: Its flat graph, of keras-hub's own class.
+        weights: Arrays by the paths of weights; the others stay what they are.
+        reader: Of prompts.
+        rows: Prompts that are answered at a time.
+    """
     import keras
     import tensorflow as tf
 
     from kft.features.overlay import overlay
-    from kft.model.language import causal_lm, next_token_logits
+    from kft.model.language import causal_lm, first_pass, next_token_logits
 
-    reader = artifact.reader.writing
-    assert reader is not None and artifact.backbone is not None
-    model, others = causal_lm(artifact.backbone.model), overlay(artifact.backbone.model, artifact.weights)
+    model, others = causal_lm(backbone), overlay(backbone, weights)
     length = reader.prompt_tokens + reader.response_tokens
     ids = tf.TensorSpec((rows, length), tf.int32)
 
+    def with_room(held: Any) -> Any:
+        ahead = len(held.shape) - 3  # [rows, (layers, 2,) tokens, heads, width]
+        return tf.pad(held, [[0, reader.response_tokens if axis == ahead else 0] for axis in range(len(held.shape))])
+
     def begin(tokens: Any, last: Any) -> Any:
         with keras.StatelessScope(state_mapping=others):
-            hidden, cache = model._build_cache(*_seed(model, tokens))
+            hidden, cache = first_pass(model, tokens[:, : reader.prompt_tokens])
+            cache = tf.nest.map_structure(with_room, cache)
             return next_token_logits(model.backbone, hidden, tf.fill((rows, 1), last))[:, 0], cache
 
     def go_on(token: Any, cache: Any, place: Any) -> Any:
         with keras.StatelessScope(state_mapping=others):
-            logits, _, cache = model.call_with_cache(token, cache, place)
-        return tf.cast(logits[:, 0], tf.float32), cache
+            _, hidden, cache = model.call_with_cache(token, cache, place)
+            return next_token_logits(model.backbone, hidden)[:, 0], cache
 
     place = tf.TensorSpec((), tf.int32)
     first = tf.function(begin, input_signature=(ids, place), autograph=False)
@@ -244,14 +270,4 @@ def make_writer(artifact: Artifact, rows: int = 1) -> Writer:
     )
     token = tf.TensorSpec((rows, 1), tf.int32)
     following = tf.function(go_on, input_signature=(token, cache, place), autograph=False)
-    return Writer(reader, rows, first, following)
-
-
-def _seed(model: Any, tokens: Any) -> tuple[Any, ...]:
-    """Returns what a family's ``_build_cache`` takes: the tokens, and of Gemma 3 a mask beside what images need."""
-    import inspect
-
-    import tensorflow as tf
-
-    names = list(inspect.signature(model._build_cache).parameters)
-    return tuple({"token_ids": tokens, "padding_mask": tf.ones_like(tokens)}.get(name) for name in names)
+    return Writer(reader, rows, length, first, following)

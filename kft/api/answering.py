@@ -133,12 +133,17 @@ def load(run: str | Path, *, devices: str = "auto", warm: bool = True) -> Predic
     require_command(known.task, "predict")
     with strategy.start(devices).scope():
         artifact = load_artifact(known)
-        if warm:
-            artifact.warm()
+        if known.task.kind.writes:
+            from kft.api.writing import written_by  # it brings what searches
 
-    def answers(inputs: Sequence[Any]) -> list[Answer]:
-        with strategy.start(devices).scope():
-            return artifact.predict(inputs)
+            answers = written_by(known, artifact)
+        else:
+            if warm:
+                artifact.warm()
+
+            def answers(inputs: Sequence[Any]) -> list[Answer]:
+                with strategy.start(devices).scope():
+                    return artifact.predict(inputs)
 
     receipt, task = known.receipt, known.task
     reading = Reading(task, known.recipe.spec.data, receipt.text_column, receipt.pair_column)

@@ -172,7 +172,7 @@ def _count_seen(run: RunFolder, examples: Examples) -> int:
 
 def _compare(result: EvaluateResult, run: RunFolder, other: RunFolder, split: DataSplit) -> EvaluateResult:
     groups = None if split.test.groups is None else dict(zip(split.test.ids, split.test.groups, strict=True))
-    return replace(result, against=compare_runs(run, other, groups))
+    return replace(result, against=compare_runs(run, other, groups, written=split.kind.writes))
 
 
 def _are_of_the_run(frames: Mapping[str, pd.DataFrame], recipe: Recipe, receipt: Receipt, devices: str) -> bool:

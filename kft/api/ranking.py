@@ -1,4 +1,4 @@
-"""Scores a run that gives vectors: what its queries find among documents, and what they find without tuning."""
+"""Scores a run that gives vectors: what they find among documents, or how alike texts are; and that without tuning."""
 
 from __future__ import annotations
 
@@ -80,3 +80,17 @@ def _frozen(answering: Answering, examples: Examples, corpus: Corpus) -> tuple[n
     }
     found = pooled_vectors(pretrained_backbone(answering), sources, spec.model, spec.features)
     return unit_rows(found["queries"]), unit_rows(found["documents"])
+
+
+def untuned_rivals(answering: Answering, examples: Examples) -> dict[str, np.ndarray]:
+    """Returns what the backbone's own vectors say of pairs of texts, by its name; nothing for other tasks."""
+    from kft.features.vectors import pooled_vectors
+
+    spec, best = answering.spec, answering.best
+    join = best.kind.learning.joined
+    if join is None:
+        return {}
+    sources = {"pairs": best.reader.read(examples.inputs).source}
+    found = pooled_vectors(pretrained_backbone(answering), sources, spec.model, spec.features)["pairs"]
+    answers = best.kind.judging.answers(join(unit_rows(found)), best.space, None)
+    return {best.kind.judging.baseline_name: np.asarray(answers)}

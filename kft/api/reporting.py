@@ -184,6 +184,7 @@ def _require_backbone(record: RunRecord) -> None:
     from kft.model.files import backbone_files
     from kft.model.sources import fetch_backbone, on_disk, source_of
     from kft.train.resume import require_same_backbone
+    from kft.train.start import files_for
 
     name = record.recipe.spec.model.backbone
     try:
@@ -191,7 +192,8 @@ def _require_backbone(record: RunRecord) -> None:
     except (ModelError, AssetError):
         return
     if there:
-        require_same_backbone(backbone_files(fetch_backbone(name)), record.receipt, name)
+        files = files_for(backbone_files(fetch_backbone(name)), record.recipe.spec.model)
+        require_same_backbone(files, record.receipt, name)
 
 
 def _with_mistakes(

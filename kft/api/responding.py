@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kft.answer.artifact import Artifact
-from kft.answer.load import Answering, pretrained_backbone, with_weights
+from kft.answer.load import Answering, pretrained_backbone, with_weights, without_adapters
 from kft.answer.write import make_writer
 from kft.api.ranking import Asked
 from kft.data.examples import Examples
 from kft.evaluate.evaluate import Scored
-from kft.recipe.training import ADAPTED
-from kft.split.labels import read_with_labels
+from kft.split.labels import prompts_of, read_with_labels
 from kft.tasks.cells import as_objects
 from kft.tasks.registry import TASKS
 
@@ -47,12 +46,10 @@ def respond(answering: Answering, asked: Asked, progress: Progress) -> Scored:
 def _untuned(answering: Answering) -> Artifact:
     """Returns the model before tuning: without what adapters add, where nothing else has moved."""
     from kft.model.build import build_for
-    from kft.model.lora import B
 
-    best, spec = answering.best, answering.spec
-    if all(phase.unfreeze.lora is not None for phase in spec.train.phases or ADAPTED):
-        last = {each.path: np.zeros(each.shape, "float32") for each in best.graph.weights if each.name == B}
-        return with_weights(best, last)
+    best, spec, before = answering.best, answering.spec, without_adapters(answering)
+    if before is not None:
+        return with_weights(best, before)
     backbone = pretrained_backbone(answering)
     graph = build_for(spec, TASKS.get(spec.task), best.space, backbone)
     return replace(best, graph=graph, backbone=backbone, weights={}, checkpoint="", _traced={})
@@ -65,7 +62,7 @@ def _answers(artifact: Artifact, examples: Examples, progress: Progress, whose: 
     started = time.perf_counter()
     writer = make_writer(artifact, min(ROWS, len(examples)))
     with progress.task(f"writing answers{whose}", len(examples)) as tick:
-        said = writer.write(examples.inputs, tick=tick)
+        said = writer.write(prompts_of(examples), tick=tick)
     tokens, unfinished = sum(each.tokens for each in said), sum(each.finish == "length" for each in said)
     progress.note(
         f"written    {len(said):,} answers{whose}, {tokens:,} tokens in {time.perf_counter() - started:.0f} s; "

@@ -13,7 +13,7 @@ from kft.answer.artifact import Artifact
 from kft.answer.decide import Decisions
 from kft.answer.fitted import FITS, Fitted, Judged, asks, is_fitted, write_fitted
 from kft.answer.load import Answering, Run, load_artifact
-from kft.api.ranking import Asked, rank_queries
+from kft.api.ranking import Asked, rank_queries, untuned_rivals
 from kft.api.responding import respond
 from kft.data.corpus import Corpus
 from kft.data.examples import Columns, Examples
@@ -284,7 +284,7 @@ def _score(
     elif best.kind.writes:
         raw = respond(answering, asked, progress)
     else:
-        raw = _answer(answering, examples)
+        raw = replace(_answer(answering, examples), rivals=untuned_rivals(answering, examples))
     given = calibrated(raw, best.decisions, None if answering.probe is None else answering.probe.decisions)
     if linear is not None:
         given = replace(given, linear=linear(examples.inputs))

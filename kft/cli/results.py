@@ -143,7 +143,10 @@ def print_pairs(result: EvaluateResult, most: int = 10) -> None:
     out = console()
     out.print(f"\nagainst {pairs.run}: fixed {len(pairs.fixed):,}, broke {len(pairs.broke):,}", markup=False)
     verdict = "beyond chance" if pairs.p_value < 0.05 else "may be chance"
-    out.print(f"difference in accuracy, paired: {pairs.difference} (McNemar p {pairs.p_value:.2g}: {verdict})")
+    metric, of = pairs.difference.metric.replace("_", " "), ""
+    if pairs.difference.metric != "accuracy":
+        of = " of right texts"
+    out.print(f"difference in {metric}, paired: {pairs.difference} (McNemar p{of} {pairs.p_value:.2g}: {verdict})")
     if pairs.broke:
         more = f" and {len(pairs.broke) - most:,} more" if len(pairs.broke) > most else ""
         out.print(visible(f"broke {', '.join(pairs.broke[:most])}{more}"), markup=False)

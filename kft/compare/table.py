@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kft.compare.approaches import APPROACHES
+from kft.compare.written_names import BEST_FOR
 from kft.records.compare import ApproachResult, Comparison, Slope, Verdict
 
 FINDING = {
@@ -34,6 +35,12 @@ FINDING_NOTES = (
     "none were stored; trained parameters; bytes to keep, the backbone included. Speed: queries a second, the "
     "documents' vectors known. Risk is not measured for searches."
 )
+WRITING_NOTES = (
+    "Intervals are 95 %. The choice was made by what was written to valid, where each form of prompt was chosen too; "
+    "test's right responses were read once, after it. Cost: wall seconds of choosing or training; trained "
+    "parameters; bytes to keep, the model included; tokens of a prompt on average. Speed: answers a second. Risk is "
+    "not measured here."
+)
 HEADER = ("approach", "best for", "{metric}, test", "to the best", "cost", "speed", "risk")
 
 
@@ -54,13 +61,20 @@ class Row:
 
 def rows_of(outcomes: Sequence[ApproachResult], verdict: Verdict, metric: str) -> list[Row]:
     """Returns one row an approach."""
-    suits = FINDING if _finding(outcomes) else {each.name: each.best_for for each in APPROACHES}
+    suits = {each.name: each.best_for for each in APPROACHES}
+    if _finding(outcomes) or _writing(outcomes):
+        suits = FINDING if _finding(outcomes) else BEST_FOR
     return [_row(outcome, verdict, metric, suits) for outcome in outcomes]
 
 
 def _finding(outcomes: Sequence[ApproachResult]) -> bool:
     """Whether approaches are searches: names such as ``top`` stand in both lists, metrics do not."""
     return any("mrr" in (outcome.metrics or ()) for outcome in outcomes)
+
+
+def _writing(outcomes: Sequence[ApproachResult]) -> bool:
+    """Whether approaches write responses."""
+    return any("token_f1" in (outcome.metrics or ()) for outcome in outcomes)
 
 
 def header(metric: str) -> tuple[str, ...]:
@@ -81,7 +95,7 @@ def as_markdown(found: Comparison) -> str:
     ]
     rows = rows_of(found.approaches, verdict, metric)
     lines += ["| " + " | ".join(_in_one_line(cell) for cell in row.cells) + " |" for row in rows]
-    notes = FINDING_NOTES if _finding(found.approaches) else NOTES
+    notes = FINDING_NOTES if _finding(found.approaches) else WRITING_NOTES if _writing(found.approaches) else NOTES
     more = say_more_labels(found.approaches, metric)
     return "\n".join([*lines, "", *([f"More labels: {more}.", ""] if more else []), notes, ""])
 
@@ -127,6 +141,7 @@ def _row(outcome: ApproachResult, verdict: Verdict, metric: str, suits: Mapping[
     paired = outcome.paired.get("out_of_fold", outcome.paired["valid"])
     rows = f"{outcome.rows:,} rows" if "out_of_fold" in outcome.paired else "valid"
     behind = f"{paired.value:+.3f}\n[{paired.low:+.3f}, {paired.high:+.3f}]\n{rows}"
+    read = "" if cost.prompt_tokens is None else f"\n{cost.prompt_tokens:,.0f} prompt tokens"
     gap = "" if risk.overfitting_gap is None else f"gap {risk.overfitting_gap:+.2f}\n"
     retained = "" if risk.retained is None else f"\nretains {risk.retained.value:.2f}"
     # Tuning that never got beyond the probe it started from is the probe.
@@ -139,7 +154,7 @@ def _row(outcome: ApproachResult, verdict: Verdict, metric: str, suits: Mapping[
             str(outcome.metrics[metric]).replace(" ", "\n", 1),
             "best" if outcome.name == verdict.best else behind,
             f"{_seconds(cost.train_seconds + cost.features_seconds)}\n{_count(cost.trained_parameters)} trained\n"
-            f"{_size(cost.bytes)}",
+            f"{_size(cost.bytes)}{read}",
             f"{_speed(cost.examples_per_second)}/s",
             f"{gap}{'' if risk.ece is None else f'ECE {risk.ece:.2f}'}{retained}{kept}".strip(),
         ),

@@ -15,7 +15,7 @@ from kft.curate.look import Look
 from kft.data.soft_columns import SAID
 from kft.recipe.schema import ModelSpec
 from kft.recipe.sources import TFDS, absolute_source, is_named
-from kft.recipe.training import PhaseSpec, default_phases
+from kft.recipe.training import PAIRED, PhaseSpec, default_phases
 from kft.tasks.task import Task
 
 SIZES = (128, 192, 256, 384, 512, 768, 1024, 2048, 4096, 8192)
@@ -228,7 +228,10 @@ def _phases(look: Look, backbone: DraftedBackbone) -> str:
     apart = (look.test is None) + (look.beside.valid is None)
     rows = look.usable * (1 - apart * (1 - LEARNT_FROM) / 2) / max(1, len(look.counts))
     chosen, *others = (
-        default_phases(rows_per_class=rows * by, blocks=backbone.blocks, blends=True) for by in (1, *MORE_OR_LESS)
+        PAIRED
+        if look.task.kind.embeds
+        else default_phases(rows_per_class=rows * by, blocks=backbone.blocks, blends=True)
+        for by in (1, *MORE_OR_LESS)
     )
     sure = all(other == chosen for other in others)
     mark, when = ("# ", "left out, these run") if sure else ("", "these run")

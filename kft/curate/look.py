@@ -366,7 +366,10 @@ def _other_tasks(task: Task, cells: Sequence[Any], counts: Counter[str], source:
     if not task.kind.one_class:
         return
     numbers, several, spans = (sibling(task, form) for form in ("number", "set", "spans"))
-    if len(counts) > MANY_NUMBERS and all(_is_number(name) for name in counts):
+    most = MANY_NUMBERS
+    if task.reads.pairs:  # grades are few
+        numbers, most = next((other for other in TASKS if other.reads.pairs and other.kind.numeric), None), 2
+    if len(counts) > most and all(_is_number(name) for name in counts):
         other = f"kft init {source} --task {numbers.name}, or " if numbers else ""
         yield f"the labels are numbers: {other}data.bins turns them into classes"
     lists = sum(isinstance(cell, (list, tuple)) or bool(re.search(r"[|;]|^\s*\[", as_text(cell))) for cell in cells)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections import Counter
@@ -348,12 +349,20 @@ def row_groups(frame: pd.DataFrame, group: GroupSpec | None, name: str) -> list[
 def _other_columns(frame: pd.DataFrame, spec: DataSpec, name: str, rows: Sequence[int]) -> dict[str, np.ndarray]:
     found = {}
     negative = () if spec.negative is None else (spec.negative,)
-    for key, columns in (("slices", spec.slices), ("sensitive", spec.sensitive), ("negative", negative)):
+    context = () if spec.context is None else (spec.context,)
+    named = {"slices": spec.slices, "sensitive": spec.sensitive, "negative": negative, "context": context}
+    for key, columns in named.items():
         for column in columns:
             require_column(frame, column, f"data.{key}", name, expected=f"a column named in data.{key}")
             cells = list(frame[column])
-            found[column] = as_objects([as_text(cells[row]).strip() for row in rows])
+            as_cell = _in_words if key == "context" else as_text
+            found[column] = as_objects([as_cell(cells[row]).strip() for row in rows])
     return found
+
+
+def _in_words(cell: object) -> str:
+    """Returns a cell as text; a list, which jsonl can hold, as JSON."""
+    return json.dumps(cell, ensure_ascii=False) if isinstance(cell, list) else as_text(cell)
 
 
 def refuse_rejected(

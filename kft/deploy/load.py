@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kft.deploy.formats.language import LANGUAGE_FORMATS
 from kft.deploy.runner.model import READ_AT_ONCE, Model, open_model
 from kft.deploy.watching import Usable, Watcher, tokenizer_of, watch
 from kft.errors import UsageError
@@ -130,6 +131,14 @@ def open_artifact(folder: Path) -> Shipped:
         UsageError: The package that it runs on is not installed; says how to install it.
     """
     about = read_about(folder)
+    if about.format in LANGUAGE_FORMATS.names():
+        raise UsageError(
+            "this artifact writes texts, and gives no label, number or vector",
+            where=str(folder),
+            received=f"{about.task}, format {about.format}",
+            expected="an artifact of another task",
+            next_step=f'kft generate {folder} "a prompt", or kft serve {folder}',
+        )
     return Shipped(folder, about, open_model(folder, as_document(about)))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,6 +32,12 @@ class Spoken:
     losses: np.ndarray
     hits: np.ndarray
     text: str | None = None
+
+
+def spoken(texts: Sequence[str]) -> list[Spoken]:
+    """Returns texts as answers that metrics of what is written judge; how likely they are is not known."""
+    none = np.zeros(1)
+    return [Spoken(none, none, str(text)) for text in texts]
 
 
 Texts = Sequence[str]
@@ -141,6 +147,16 @@ OF_JSON: dict[str, Metric] = {
     )
 }
 """Likewise, where every right response is a JSON object: an object at all; its fields, each of them right or not."""
+
+
+def decided_by(measured: Iterable[str]) -> Metric:
+    """Returns by which metric of what is written two models are told apart: fields where there are any, else words.
+
+    Example:
+        >>> decided_by(["exact_match", "token_f1"]).name
+        'token_f1'
+    """
+    return OF_JSON["field_accuracy"] if "field_accuracy" in measured else WRITTEN["token_f1"]
 
 
 def of_texts(truth: Texts, answers: Answers) -> dict[str, Metric]:

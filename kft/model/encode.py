@@ -38,7 +38,8 @@ class Encoded:
         offsets: Where each token stands in its text, and whether it begins a word; only for tagging.
         lengths: ``int64[n]``: the tokens of each text before the cut; None for images.
         spans: Where the windows of each text stand in it, in characters: ``int32[windows, 2]`` each; None elsewhere.
-        responses_cut: How many responses of a language model lost their end.
+        lost: ``int64[n, 2]``: how many tokens of each prompt, and of its response, were cut; of a language model alone.
+        left_out: How many passages of its prompts had no room.
     """
 
     source: Source
@@ -46,7 +47,23 @@ class Encoded:
     offsets: list[np.ndarray] | None = None
     lengths: np.ndarray | None = None
     spans: list[np.ndarray] | None = None
-    responses_cut: int = 0
+    lost: np.ndarray | None = None
+    left_out: int = 0
+
+    @property
+    def responses_cut(self) -> int:
+        """How many responses of a language model lost their end."""
+        return 0 if self.lost is None else int((self.lost[:, 1] > 0).sum())
+
+
+def beside(rows: np.ndarray, task: Task) -> np.ndarray:
+    """Returns one row an input, ``[n, ...]``: of what is read apart, first and second side beside each other.
+
+    Args:
+        rows: ``[rows, width]``, as a reader gives them: of first sides, and then of second ones, where it reads apart.
+        task: Which of both it is.
+    """
+    return np.concatenate(np.split(rows, 2), axis=1) if task.reads.apart else rows
 
 
 @dataclass(frozen=True)
@@ -105,8 +122,11 @@ class Reader:
             return self._in_windows(inputs, self.tokenizer, self.windows)
         if self.writing is not None:
             taken = self.writing.source(inputs)
-            short, cut = (int((each > 0).sum()) for each in (taken.prompts_cut, taken.responses_cut))
-            return Encoded(taken.source, short, lengths=taken.lengths, responses_cut=cut)
+            lost = np.stack([taken.prompts_cut, taken.responses_cut], axis=1)
+            short = int((lost[:, 0] > 0).sum())
+            return Encoded(taken.source, short, lengths=taken.lengths, lost=lost, left_out=taken.left_out)
+        if self.task.reads.apart:
+            return self._sides(inputs, self.tokenizer)
         segments = offsets = None
         if self.task.reads.pairs:
             firsts, seconds = [given[0] for given in inputs], [given[1] for given in inputs]
@@ -124,6 +144,13 @@ class Reader:
         if offsets is not None:
             source = source.with_columns({**source.columns, WORD_FEATURES: _Shapes(inputs, offsets)})
         return Encoded(source, int((lengths > self.max_tokens).sum()), offsets, lengths)
+
+    def _sides(self, inputs: Sequence[Any], tokenizer: TextTokenizer) -> Encoded:
+        """Reads the first sides, as queries are read, and then the second ones, as documents are."""
+        befores = (self.prompts.query, self.prompts.document)
+        texts = [before + given[side] for side, before in enumerate(befores) for given in inputs]
+        rows, lengths = tokenizer.encode(texts, self.max_tokens, tail=self.tail)
+        return Encoded(text_source(Ragged.from_rows(rows)), int((lengths > self.max_tokens).sum()), None, lengths)
 
     def _in_windows(self, texts: Sequence[str], tokenizer: TextTokenizer, windows: Windows) -> Encoded:
         found, lengths = tokenizer.encode_windows(texts, windows)
@@ -168,7 +195,7 @@ def make_reader(task: Task, backbone: Backbone, spec: ModelSpec) -> Reader:
         return reader
     from kft.model.prompts import prompt_reader
 
-    return replace(reader, writing=prompt_reader(backbone.tokenizer, spec))
+    return replace(reader, writing=prompt_reader(backbone.tokenizer, spec, backbone.chat))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from kft.recipe.objectives import Objective, ObjectiveSpec
-from kft.recipe.pairs import PairsSpec
+from kft.recipe.pairs import GradedSpec, PairsSpec
 from kft.recipe.spec import Spec
 from kft.recipe.teaching import FromUnlabelled, Teacher, UnlabelledSpec
 from kft.recipe.values import (
@@ -258,6 +258,9 @@ class TrainSpec(Spec):
     batch_size: int = Field(32, ge=1, le=65536, description="global batch, whatever the hardware")
     pairs: PairsSpec = Field(
         default_factory=PairsSpec, description="how queries and documents are drawn together; only for text-embedding"
+    )
+    graded: GradedSpec = Field(
+        default_factory=GradedSpec, description="how vectors learn the scores of pairs; only for text-similarity"
     )
     teacher: Teacher | None = Field(
         None, description="a finished run whose probabilities are learned from, of all rows of train and unlabelled"

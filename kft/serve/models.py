@@ -213,7 +213,7 @@ def find(models: Mapping[str, Served], name: str | None) -> Served:
         Refused: There is none of that name, or none at all (404), or one has to be named (422).
     """
     if not models:
-        raise Refused(404, "no model answers here; POST /search finds documents", kind="unknown")
+        raise Refused(404, "no model here gives labels; /docs says what can be asked", kind="unknown")
     if name is None:
         if len(models) == 1:
             return next(iter(models.values()))

@@ -33,6 +33,7 @@ class InputKind:
         convert: What a person hands over in Python to an input; raises UsageError.
         in_python: An example of it for ``kft.predict``.
         in_shell: Likewise for ``kft predict``.
+        apart: Whether its two sides are read one by one: two rows of a batch, first all first sides, then all second.
         files: Whether each input is a file of its own: named by a path, perhaps in a folder of its class, and without
             words to clean, to count or to compare with a label's name.
         no_general: Why kft brings no general examples to measure forgetting on; empty where it does.
@@ -47,6 +48,7 @@ class InputKind:
     convert: Callable[[Any], Any]
     in_python: str
     in_shell: str
+    apart: bool = False
     files: bool = False
     no_general: str = ""
     keys: tuple[str, ...] = ()
@@ -104,6 +106,7 @@ PAIR = InputKind(
     in_shell='"one text" --pair "another"',
     keys=("data.html", "data.text_pair"),
 )
+APART = replace(PAIR, name="two-texts", usual=(PAIR.usual[0], (*PAIR_NAMES, "document", "passage")), apart=True)
 QUERY = replace(
     TEXT,
     usual=(("query", "question", "search", *TEXT_NAMES),),

@@ -6,6 +6,7 @@ ABOUT = {
     "text-pairs": "one class for two texts, such as: same question or not",
     "text-regression": "a number for a text, such as a rating",
     "text-embedding": "a vector for a text, so that queries lie near the documents that answer them",
+    "text-similarity": "a score for two texts, by the vectors of each: graded pairs, such as 0 to 5",
     "causal-lm": "a text that answers a prompt, written token by token",
     "token-tagging": "labelled spans within a text, such as names",
     "image-classification": "one class out of many for an image",

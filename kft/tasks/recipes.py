@@ -8,7 +8,7 @@ from typing import Any
 
 from kft.recipe.explain import Misfit
 from kft.recipe.load import Recipe, Rules, read_recipe, schema_with
-from kft.recipe.schema import RecipeSpec
+from kft.recipe.schema import CHAT_TEMPLATES, NO_TURN, ONE_TURN, OWN, PLAIN_TEMPLATE, RecipeSpec
 from kft.recipe.spec import Spec
 from kft.recipe.values import EDGE_CASES
 from kft.registry import nearest
@@ -89,6 +89,8 @@ def find_misfits(spec: RecipeSpec) -> list[Misfit]:
         *_forgetting(spec, task),
         *_refit(spec),
         *_in_int8(spec),
+        *_chats(spec),
+        *_starts(spec),
     ]
 
 
@@ -106,7 +108,21 @@ def _filled_in(spec: RecipeSpec) -> RecipeSpec:
         phase.trains_head for phase in spec.train.phases or ()
     ):
         filled["gradient_accumulation"] = _parts(spec)
-    return spec.model_copy(update={"train": spec.train.model_copy(update=filled)})
+    spec = spec.model_copy(update={"train": spec.train.model_copy(update=filled)})
+    if spec.data.texts is not None:  # nothing is asked of them that an answer could be held against
+        return spec.model_copy(
+            update={
+                "model": spec.model.model_copy(update={"turns": NO_TURN}),
+                "evaluate": spec.evaluate.model_copy(update={"write": False}),
+            }
+        )
+    if spec.data.messages is None:
+        return spec
+    chats = {
+        "template": OWN if spec.model.template == PLAIN_TEMPLATE else spec.model.template,
+        "turns": "all" if spec.model.turns == ONE_TURN else spec.model.turns,
+    }
+    return spec.model_copy(update={"model": spec.model.model_copy(update=chats)})
 
 
 def _parts(spec: RecipeSpec) -> int:
@@ -225,7 +241,7 @@ def _pairs(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:
                 f"{phase.solver} is " + OTHERS.format(tasks=able, task=task.name),
             )
     texts = 2 + spec.train.pairs.hard_negatives + (spec.data.negative is not None)
-    if task.kind.searches and spec.train.batch_size < 2 * texts:
+    if task.kind.embeds and spec.train.batch_size < 2 * texts:
         why = f"a batch of {spec.train.batch_size} texts holds no two pairs of {texts} texts each"
         yield ("train", "batch_size"), f"{why}: {2 * texts} at least, and some hundreds are better"
 
@@ -313,6 +329,43 @@ def _in_int8(spec: RecipeSpec) -> Iterable[Misfit]:
             what = f"trains {phase.unfreeze}" if phase.moves_backbone else "labels rows by the run's own answers"
             why = f"{what}, in float32, which features.precision int8 leaves out: use a probe or a blend"
             yield ("train", "phases", place), f"{why}, or --set features.precision=float32"
+
+
+PROMPTED = (
+    *(("data", key) for key in ("text", "label", "messages", "context", "index")),
+    ("model", "template"),
+    ("model", "response_tokens"),
+)
+"""Keys that say something of prompts and their responses."""
+
+
+def _starts(spec: RecipeSpec) -> Iterable[Misfit]:
+    """Yields what weights of another run do not go with."""
+    if spec.model.start_from is not None and spec.model.weights == "random":
+        yield ("model", "start_from"), "random weights are drawn anew: leave one of the two out"
+
+
+def _chats(spec: RecipeSpec) -> Iterable[Misfit]:
+    """Yields what chats do not go with."""
+    if spec.data.texts is not None:
+        for part, key in PROMPTED:
+            if getattr(getattr(spec, part), key) not in (None, PLAIN_TEMPLATE):
+                yield (part, key), "data.texts holds texts without prompts: leave one of the two out"
+        if spec.model.turns not in (ONE_TURN, NO_TURN):
+            yield ("model", "turns"), "data.texts holds texts without turns: leave it out"
+    elif spec.data.messages is not None:
+        if spec.model.turns == NO_TURN:
+            yield ("model", "turns"), "text is for data.texts, and data.messages holds chats"
+        for key in ("text", "label"):
+            if getattr(spec.data, key) is not None:
+                yield ("data", key), "data.messages holds prompts and responses already: leave one of the two out"
+        for key in ("context", "index"):
+            if getattr(spec.data, key) is not None:
+                yield ("data", key), "passages are put before a prompt, not into a chat of data.messages"
+        if spec.model.template not in (PLAIN_TEMPLATE, *CHAT_TEMPLATES):
+            yield ("model", "template"), "data.messages wants a chat template: " + ", ".join(CHAT_TEMPLATES)
+    elif spec.model.turns != ONE_TURN:
+        yield ("model", "turns"), "a prompt and its response are one turn: needs data.messages or data.texts"
 
 
 def _forgetting(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:

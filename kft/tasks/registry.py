@@ -2,11 +2,12 @@
 
 from kft.registry import Registry
 from kft.tasks.classes import CLASSES
-from kft.tasks.inputs import IMAGE, PAIR, PROMPT, QUERY, TEXT
+from kft.tasks.inputs import APART, IMAGE, PAIR, PROMPT, QUERY, TEXT
 from kft.tasks.labels import LABELS
 from kft.tasks.names import ABOUT
 from kft.tasks.numbers import NUMBERS
 from kft.tasks.responses import RESPONSES
+from kft.tasks.similarity import SIMILARITY
 from kft.tasks.spans import SPANS
 from kft.tasks.task import Task
 from kft.tasks.vectors import VECTORS
@@ -72,6 +73,7 @@ for _name, _reads, _kind in (
     ("text-pairs", PAIR, CLASSES),
     ("text-regression", TEXT, NUMBERS),
     ("text-embedding", QUERY, VECTORS),
+    ("text-similarity", APART, SIMILARITY),
     ("causal-lm", PROMPT, RESPONSES),
     ("token-tagging", TEXT, SPANS),
     ("image-classification", IMAGE, CLASSES),

@@ -39,6 +39,19 @@ class ResponsePrediction:
     why: str = unwritten("")
 
 
+@dataclass(frozen=True)
+class Grounded:
+    """A prompt with what it is answered from.
+
+    Attributes:
+        prompt: The prompt.
+        passages: Texts, the best first; the last ones give way where there is no room.
+    """
+
+    prompt: str
+    passages: tuple[str, ...] = ()
+
+
 def _parse(cell: object, text: object, spec: DataSpec) -> tuple[str, str]:
     problem = kind_problem(cell, "response")
     label = "" if problem else as_text(cell)
@@ -116,7 +129,21 @@ RESPONSES = AnswerKind(
         of_texts=of_texts,
     ),
     solvers=("adamw",),
-    keys=("model.template", "model.response_tokens", "evaluate.write"),
+    keys=(
+        "data.messages",
+        "data.texts",
+        "model.turns",
+        "data.context",
+        "data.index",
+        "data.passages",
+        "model.context_template",
+        "model.context_tokens",
+        "model.quantize",
+        "model.template",
+        "model.response_tokens",
+        "evaluate.write",
+        "compare",
+    ),
     refuses={
         "train.label_smoothing": "{task} learns the tokens of the response as they are: leave it out",
         "train.compile": "{task} makes logits for the tokens of responses alone, and a compiler wants fixed shapes",
@@ -131,14 +158,11 @@ RESPONSES = AnswerKind(
         command: NO_LABEL + instead
         for command, instead in {
             "init": "kft recipes copy language/extraction recipe.yaml",
-            "predict": 'kft generate RUN "your prompt"',
             "choose": "kft train RECIPE --set model.backbone=NAME, for each",
-            "compare": "kft train RECIPE for each, and read metrics.json of both, with its intervals",
             "queue": "read what it wrote: predictions.csv of the run",
             "retrain": "add the rows to data.train, and kft train",
             "data build": "kft check RECIPE",
             "index": "a run of another task on texts, or text-embedding, makes the vectors of an index",
-            "export": "the run folder itself, with kft generate RUN",
         }.items()
     },
 )

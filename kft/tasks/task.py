@@ -155,6 +155,8 @@ class Learning:
         per_token: Whether each token has an output of its own.
         lost: (labels, space, offsets) to the parts of labels, by the number of their text, that no answer can match.
         look: What sees the loss example by example, where no metric of the task does; None elsewhere.
+        joined: What the model computed of the first texts, and then of the second ones, to the outputs of their pairs;
+            None where an example is one row of a batch.
     """
 
     head: str
@@ -168,6 +170,7 @@ class Learning:
     per_token: bool = False
     lost: Callable[[Sequence[Any], AnswerSpace, Offsets], list[tuple[int, Any]]] = lambda labels, space, offsets: []
     look: Look | None = None
+    joined: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
@@ -300,6 +303,11 @@ class AnswerKind:
     def searches(self) -> bool:
         """Whether labels name documents, and answers are vectors that are compared with those of documents."""
         return self.labels.form == "documents"
+
+    @property
+    def embeds(self) -> bool:
+        """Whether a vector of each text is what is learned, by comparing texts with each other."""
+        return self.learning.head == "embedding"
 
     @property
     def writes(self) -> bool:

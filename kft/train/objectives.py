@@ -19,7 +19,7 @@ from kft.recipe.schema import RecipeSpec
 from kft.recipe.training import PhaseSpec, TrainSpec
 from kft.registry import Registry
 from kft.tasks.task import AnswerKind, Objective
-from kft.train import contrast, pairs
+from kft.train import contrast, graded, pairs
 from kft.train.best import Validated
 from kft.train.events import Events
 from kft.train.frozen import solve_head
@@ -142,6 +142,21 @@ OBJECTIVES.register(
         deal=pairs.deal,
         solve=pairs.solve,
         judge=pairs.judge,
+        begins=_says_nothing,
+        across_rows=True,
+    ),
+)
+OBJECTIVES.register(
+    "graded",
+    PhaseObjective(
+        measures=None,
+        data=lambda data, phase: data,
+        outputs=lambda split: split,
+        minimised=lambda data, phase, spec: graded.Graded(spec.graded, spec.batch_size // 2, data.space),
+        column=lambda data: data.train.column,
+        deal=graded.deal,
+        solve=graded.solve,
+        judge=graded.judge,
         begins=_says_nothing,
         across_rows=True,
     ),

@@ -8,8 +8,9 @@ import pytest
 
 import kft
 from kft.answer.load import load_artifact, read_run
-from kft.answer.write import Asking, make_writer
+from kft.answer.write import Asking, choose, make_writer
 from kft.api.generating import load_generator
+from kft.api.predicting import predict_file
 from kft.errors import UsageError
 from kft.model.language import next_token_logits
 from kft.records.run_folder import open_run
@@ -86,9 +87,22 @@ def test_draws_follow_the_seed_and_stops_are_no_part_of_a_text(writer):
     assert writer.write(["red"], Asking(max_tokens=3))[0].finish == "length"
 
 
+def test_predict_writes_a_file_of_answers(run, writer, tmp_path):
+    (tmp_path / "asked.csv").write_text("text,prompt\nkept,red old new 3\nkept,x\n")
+    done = predict_file(run, tmp_path / "asked.csv", tmp_path / "said.jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "said.jsonl").read_text().splitlines()]
+    assert (done.n, done.answered) == (2, 2) and [row["input_text"] for row in rows] == ["kept", "kept"]
+    assert [row["text"] for row in rows] == [each.text for each in writer.write(["red old new 3", "x"])]
+
+
 def test_a_stream_comes_to_the_same_text(run, writer):
     *pieces, last = load_generator(run).stream("red old", Asking(max_tokens=12, stop=("zzz",)))
     assert "".join(pieces) == last.text == writer.write(["red old"], Asking(max_tokens=12))[0].text
+
+
+def test_a_temperature_next_to_nothing_takes_the_likeliest():
+    logits = np.array([1.0, 3.0, 2.0], np.float32)
+    assert {choose(logits, Asking(temperature=1e-320), np.random.default_rng(seed)) for seed in range(9)} == {1}
 
 
 @pytest.mark.parametrize(
@@ -101,13 +115,8 @@ def test_what_cannot_be_asked_is_refused(given, text):
 
 
 def test_other_runs_and_other_commands_are_refused_by_name(run, tmp_path, tiny_folder):
-    with pytest.raises(UsageError, match="kft predict does nothing for causal-lm") as caught:
-        kft.predict(run, "red")
-    assert 'kft generate RUN "your prompt"' in str(caught.value)
-    recipe = run.parent / "recipe.yaml"
-    for command in (lambda: kft.compare(recipe), lambda: kft.export(run, tmp_path / "shipped", quiet=True)):
-        with pytest.raises(UsageError, match="does nothing for causal-lm"):
-            command()
+    with pytest.raises(UsageError, match="is not written as saved-model"):
+        kft.export(run, tmp_path / "shipped", format="saved-model", quiet=True)
     other = kft.train(tiny.recipe(tmp_path, tiny_folder, rows=40, phases=[tiny.PROBE]), run=tmp_path / "o", quiet=True)
     with pytest.raises(UsageError, match="this run writes no texts"):
         kft.generate(other.run, "red")

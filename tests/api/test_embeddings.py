@@ -223,3 +223,37 @@ def test_a_column_of_documents_needs_no_table_of_them(tmp_path, tiny_folder):
     assert found.checks[0].n == 1
     with pytest.raises(DataError, match="other queries are ranked among the documents"):
         kft.evaluate(tmp_path / "run", data=tmp_path / "pairs.csv", quiet=True)
+
+
+def test_an_index_of_a_run_is_asked_with_what_ships_of_it_and_the_other_way_round(shipped, folder):
+    """A run of another recipe has other vectors, though it may have the same weights: it is refused."""
+    text = pd.read_csv(folder / "documents.csv")["text"][3]
+    found = {}
+    for made, asks in ((folder / "run", shipped), (shipped, folder / "run")):
+        kft.index(made, folder / "documents.csv", folder / f"of-{made.name}", quiet=True)
+        for model in (made, asks):
+            opened = kft.open_index(folder / f"of-{made.name}", artifact=model)
+            found[made.name, model.name] = [
+                (each.document, round(each.score, 2)) for each in opened.search(text).results
+            ]
+        with pytest.raises(RunError, match="is not the one that made this index"):  # it adds no vectors
+            kft.index(asks, folder / "documents.csv", folder / f"of-{made.name}", update=True, quiet=True)
+    assert len(found) == 4 and len({tuple(each) for each in found.values()}) == 1
+    values = json.loads((folder / "recipe.yaml").read_text())
+    values["model"]["prompts"] = {}
+    (folder / "plain.yaml").write_text(json.dumps(values))
+    other = kft.train(folder / "plain.yaml", run=folder / "plain", quiet=True).run
+    with pytest.raises(RunError, match="the artifact is not the one that made this index"):
+        kft.open_index(folder / "of-shipped", artifact=other)
+
+
+def test_the_digest_of_a_model_goes_by_what_changes_a_vector():
+    from kft.search.models import _digests
+
+    def digest(**model):
+        loaded = kft.load_recipe({"task": "text-embedding", "data": {"train": "a.csv"}, "model": model})
+        return _digests("run 1", loaded.spec)[1]
+
+    assert digest() == digest(dropout=0.3) == digest(backbone="e5-base")  # whose weights have a hash of their own
+    changed = [{"max_tokens": 64}, {"pooling": "max"}, {"prompts": {"query": "query: "}}, {"blocks": 2}]
+    assert len({digest(), *(digest(**each) for each in changed)}) == 1 + len(changed)

@@ -10,7 +10,7 @@ from kft.api.reading import load
 from kft.data.examples import Examples
 from kft.errors import UsageError
 from kft.metrics.retrieval import METRICS
-from kft.search.comparing import PHASES, Compared, _too_long
+from kft.search.comparing import PHASES, Compared, _fit, _too_long
 from kft.search.verdict import NAMES, TUNED, decide, names_of
 from kft.tasks.cells import as_objects
 from kft.train.progress import Progress
@@ -89,3 +89,10 @@ def test_other_approaches_are_refused_by_name(tmp_path, tiny_folder):
         kft.compare(recipe, approaches=["names"], run=tmp_path / "run", quiet=True)
     with pytest.raises(UsageError, match="is compared in one go"):
         kft.compare(recipe, curve="tuned", run=tmp_path / "run", quiet=True)
+
+
+def test_its_speed_is_that_of_vectors_that_nobody_has_stored_and_these_are_the_same(tmp_path, tiny_folder):
+    recipe, split = load(embedded.recipe(tmp_path, tiny_folder, phases=[embedded.HEAD]), (), None)
+    found = _fit(Compared(recipe.spec, split, Progress(quiet=True)), "frozen", {})
+    asked = split.valid.inputs
+    np.testing.assert_allclose(found.fresh(asked, split.corpus), found.alike(asked, split.corpus), atol=1e-5)

@@ -56,7 +56,7 @@ def test_an_index_needs_no_model_beside_it(index):
         assert client.post("/search", json={"query": "number5"}).json()["results"][0]["document"] == "d5"
         refused = client.post("/predict", json={"text": "a"})
         assert (refused.status_code, client.get("/models").json()) == (404, [])
-        assert refused.json()["error"] == "no model answers here; POST /search finds documents"
+        assert refused.json()["error"] == "no model here gives labels; /docs says what can be asked"
         assert 'data-search="yes"' in client.get("/").text
     with pytest.raises(UsageError, match="there is nothing to serve") as caught:
         kft.serve()
