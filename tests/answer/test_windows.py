@@ -37,6 +37,7 @@ def run(tiny_folder, tmp_path_factory):
     return kft.train(kft.load_recipe(recipe, base=folder), run=folder / "run", quiet=True).run
 
 
+@pytest.mark.slow
 def test_an_answer_names_the_windows_that_decided(run):
     model = kft.load(run)
     texts = [document("superb", 2, 2), document("awful", 0, 3), "It is superb!"]

@@ -50,6 +50,7 @@ def without_cache(artifact, prompt, tokens):
     return reader.text(said)
 
 
+@pytest.mark.slow
 def test_a_text_is_that_of_reading_everything_anew_alone_and_among_others(artifact, writer):
     found = writer.write(PROMPTS, Asking(max_tokens=10))
     assert [each.text for each in found] == [without_cache(artifact, prompt, 10) for prompt in PROMPTS]

@@ -27,6 +27,7 @@ def shipped(folder, tiny_folder):
     return folder / "shipped"
 
 
+@pytest.mark.slow
 def test_it_answers_as_the_run_does_and_reads_documents_otherwise(shipped, folder):
     from kft.answer.load import load_artifact, read_run
     from kft.deploy.load import open_artifact
@@ -207,6 +208,7 @@ def test_documents_and_queries_are_checked(shipped, folder):
     assert "Length of documents" in (folder / "audit" / "audit.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_column_of_documents_needs_no_table_of_them(tmp_path, tiny_folder):
     embedded.write_tables(tmp_path)
     texts = pd.read_csv(tmp_path / "documents.csv").set_index("id")["text"]

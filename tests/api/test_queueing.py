@@ -30,6 +30,7 @@ def rows(tmp_path):
     return tmp_path / "rows.csv"
 
 
+@pytest.mark.slow
 def test_rows_are_drawn_with_their_chances(artifact, rows, tmp_path):
     found = kft.queue(artifact, rows, tmp_path / "queue.csv", n=60, quiet=True)
     assert (found.n, found.of, found.unusable, found.labelled) == (60, 217, 1, 2)

@@ -62,6 +62,7 @@ def calibrated(teacher, inputs):
     return Temperature(own_temperature(teacher)).apply(ask(teacher, inputs, QUIET))
 
 
+@pytest.mark.slow
 def test_the_student_learns_answers_and_its_folder_says_of_whom(place):
     folder, result = place
     receipt = json.loads((folder / "student" / "receipt.json").read_text())
@@ -201,6 +202,7 @@ def test_a_teacher_that_was_trained_again_on_valid_is_refused(place):
     assert find_teacher(*student(folder, "train.teacher=again", "data.valid=valid.csv")).seen == 0
 
 
+@pytest.mark.slow
 def test_a_blend_that_learned_from_valid_teaches_by_its_head_alone(place, blended, capsys):
     folder, _ = place
     assert json.loads((folder / "blended" / "checkpoints" / "best.json").read_text())["state"]["phase"] == "blend"

@@ -19,6 +19,7 @@ def _own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("KFT_CACHE", str(tmp_path / "cache"))
 
 
+@pytest.mark.slow
 def test_labels_that_hang_on_words_and_what_is_written(kft_cli, tiny_folder, tmp_path):
     """All approaches but those that are hopeless by rule."""
     path = write_recipe(tmp_path, tiny_folder, 400)
@@ -186,6 +187,7 @@ def test_answers_are_out_of_fold_and_say_on_how_many_rows(tiny_folder, tmp_path)
     assert read_comparison(tmp_path / "run").verdict == result.verdict
 
 
+@pytest.mark.slow
 def test_what_the_second_half_of_the_rows_brought_to_tuning(kft_cli, tiny_folder, tmp_path):
     path = write_recipe(tmp_path, tiny_folder)
     code, out, err = kft_cli("compare", path, "--approaches", "probe,top", "--curve", "tuned")

@@ -54,6 +54,7 @@ def test_the_table_is_for_people(recipe, kft_cli):
     assert "features   recomputed: all of the model trains" in out and "next       kft train" in out
 
 
+@pytest.mark.slow
 def test_what_a_tpu_asks_for_is_checked_on_any_hardware(kft_cli, recipe):
     code, out, err = kft_cli("train", recipe, "--check-tpu", "--json", "--run", "never")
     assert code == 0, err

@@ -27,6 +27,7 @@ def small(shipped_run, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_what_it_costs_is_written_down(small, shipped):
     about, whole = read_about(small), read_about(shipped)
     cost = about.quantized

@@ -139,6 +139,7 @@ def test_what_warms_a_server_up_is_answered(saved):
     assert counts == [1, len(golden)]
 
 
+@pytest.mark.slow
 def test_a_graph_that_reads_otherwise_is_not_shipped(saved, tmp_path, shipped_run):
     """What the proof compares: one thing is changed in what the graph said, and its step is named."""
     about, inputs = open_artifact(saved).about, [*ODD, "the battery is great", "the phone is awful and broken"]

@@ -117,6 +117,7 @@ def test_a_person_who_names_the_metric_gets_the_highest(place):
     assert run.best_phase == min(losses, key=lambda name: losses[name])
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_with_the_same_blend(place, monkeypatch):
     from kft.train import loop
 

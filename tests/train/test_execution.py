@@ -60,6 +60,7 @@ def whole(tmp_path_factory):
     return recipe, place / "run"
 
 
+@pytest.mark.slow
 def test_several_updates_a_call_change_no_bit_also_where_the_run_was_killed(whole, tmp_path, capsys):
     """A checkpoint is made where it is due, within what would have been a group; the rest goes on in other groups."""
     recipe, run = whole

@@ -18,6 +18,8 @@ from kft.model import backbones
 from kft.train.checkpoint import load_checkpoint
 from tests import tiny
 
+pytestmark = pytest.mark.slow
+
 PHASES = [{**tiny.TOP, "epochs": 3}]
 
 

@@ -210,6 +210,7 @@ def test_checkpoints_that_cannot_be_reached_are_one_message(place):
     assert last_weights(run) == last_weights(folder / "whole")
 
 
+@pytest.mark.slow
 def test_checkpoints_in_an_object_store_outlive_the_machine(place, capsys):
     """The run folder is lost with its disk; memory:// stands for gs://."""
     folder, recipe, whole = place
@@ -235,6 +236,7 @@ def test_a_callback_that_cannot_give_its_state_is_named(place, capsys):
     assert "EarlyStopping cannot give their state" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_several_updates_a_call_and_parts_of_a_batch(place):
     """Five batches are two calls, of 3 and of 2; callbacks see the last of each, as Keras has it."""
     folder, recipe, _ = place
