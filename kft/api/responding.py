@@ -14,6 +14,7 @@ from kft.answer.write import make_writer
 from kft.api.ranking import Asked
 from kft.data.examples import Examples
 from kft.evaluate.evaluate import Scored
+from kft.metrics.language import spoken
 from kft.split.labels import prompts_of, read_with_labels
 from kft.tasks.cells import as_objects
 from kft.tasks.registry import TASKS
@@ -39,6 +40,7 @@ def respond(answering: Answering, asked: Asked, progress: Progress) -> Scored:
         groups=examples.groups,
         inputs=examples.inputs,
         columns=examples.columns,
+        constant=None if asked.constant is None else as_objects(spoken([asked.constant] * len(examples))),
         rivals={best.kind.judging.baseline_name: _answers(untuned, examples, progress, ", untuned")},
     )
 

@@ -149,6 +149,10 @@ OF_JSON: dict[str, Metric] = {
 """Likewise, where every right response is a JSON object: an object at all; its fields, each of them right or not."""
 
 
+BESIDE_CONSTANT = ("field_accuracy", "token_f1")
+"""By which a model is held against one response for every prompt: empty lists are often right by themselves."""
+
+
 def decided_by(measured: Iterable[str]) -> Metric:
     """Returns by which metric of what is written two models are told apart: fields where there are any, else words.
 

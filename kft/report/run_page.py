@@ -128,14 +128,14 @@ def _facts(record: RunRecord) -> dict[str, Any]:
     return facts | {"backbone": record.receipt.backbone + record.part_of_backbone}
 
 
-def _metrics(record: RunRecord) -> list[tuple[str, list[Estimate], float]]:
+def _metrics(record: RunRecord) -> list[tuple[str, list[Estimate | None], float]]:
     """Returns each metric with its estimates, this model's and those of the baselines, and the best of them."""
     known = record.task.kind.judging.all_metrics
     found = []
     for name, value in record.values.items():
-        values = [value, *(baseline[name] for baseline in record.baselines.values())]
+        values = [value, *(baseline.get(name) for baseline in record.baselines.values())]
         best = max if known[name].higher_is_better else min
-        found.append((metric_title(name), values, best(each.value for each in values)))
+        found.append((metric_title(name), values, best(each.value for each in values if each is not None)))
     return found
 
 

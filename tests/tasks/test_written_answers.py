@@ -1,12 +1,20 @@
 """What a reader found of written answers: nothing found, true and 1, gates of what is not written, drafts."""
 
+import json
+
 import numpy as np
 import pytest
 
 from kft.api.drafting import draft
 from kft.errors import KftError, RecipeError
-from kft.metrics.language import Spoken, of_texts
+from kft.evaluate.evaluate import Scored, score
+from kft.metrics.constant_response import constant_response
+from kft.metrics.language import Spoken, of_texts, spoken
+from kft.records.document import as_document
+from kft.tasks.cells import as_objects
 from kft.tasks.recipes import load_recipe
+from kft.tasks.responses import RESPONSES
+from kft.tasks.task import AnswerSpace
 
 
 def figures(truth, said):
@@ -41,3 +49,32 @@ def test_gates_of_what_is_not_written_are_refused(tmp_path):
 def test_a_draft_is_refused_with_the_recipe_to_copy(tmp_path, task, recipe):
     with pytest.raises(KftError, match=f"kft recipes copy {recipe}"):
         draft("rows.csv", tmp_path / "recipe.yaml", task=task)
+
+
+def scored(truth, said, constant):
+    answers = {name: as_objects(spoken(texts)) for name, texts in {"said": said, "constant": constant}.items()}
+    ids, same = [str(row) for row in range(len(truth))], as_objects(spoken([""] * len(truth)))
+    given = Scored(RESPONSES, AnswerSpace(()), ids, as_objects(truth), answers["said"], constant=answers["constant"],
+                   rivals={"untuned": same})  # fmt: skip
+    return score(given, split="test", shares=[], gates={})
+
+
+def test_a_model_below_the_constant_response_is_told_so_by_metric():
+    truth = [json.dumps({"a": [], "b": [row]}) for row in range(40)]
+    constant = constant_response(truth)
+    found = scored(truth, truth[:10] + ["{}"] * 30, [constant] * 40)
+    assert set(found.baselines) == {"untuned", "constant"} and "token_log_loss" not in found.baselines["constant"]
+    assert found.baselines["constant"]["field_accuracy"].value == 41 / 80
+    assert found.gain_over_constant["field_accuracy"].value == pytest.approx((2 * 10 - 41) / 80)
+    assert found.constant_wins[0] == (
+        "field accuracy: the best single response of train, whatever the prompt, is better than this model, "
+        "by more than chance"
+    )
+    right = scored(truth, truth, [constant] * 40)
+    assert right.gain_over_constant["token_f1"].low > 0 and not right.constant_wins
+    assert {"gain_over_constant", "baselines"} <= as_document(right).keys()
+
+
+def test_the_constant_response_of_texts_is_the_nearest_to_all_and_not_the_most_frequent():
+    assert constant_response(["no", "no", *(f"the parcel is sent on day {day}" for day in range(9))]).startswith("the")
+    assert constant_response(["{}", "text"]) in ("{}", "text")
