@@ -149,6 +149,7 @@ RESPONSES = AnswerKind(
         "train.compile": "{task} makes logits for the tokens of responses alone, and a compiler wants fixed shapes",
         "model.pooling": "{task} answers token by token, so nothing is pooled",
         "model.blocks": "{task} needs the whole decoder: its output matrix reads the last block",
+        "evaluate.calibrate": "{task} answers with texts, whose probabilities nothing fits on valid: leave it out",
         "features.precision": "what products of 8 bits cost is measured for answers with a label; {task} writes texts",
         "data.html": "a response would be learned as it stands, and the prompt otherwise: mend the data themselves",
         "data.redact": "a response would keep what its prompt loses: redact the data themselves",
