@@ -64,11 +64,13 @@ def _answers(artifact: Artifact, examples: Examples, progress: Progress, whose: 
     started = time.perf_counter()
     writer = make_writer(artifact, min(ROWS, len(examples)))
     with progress.task(f"writing answers{whose}", len(examples)) as tick:
-        said = writer.write(prompts_of(examples), tick=tick)
+        found = writer.write_tokens(prompts_of(examples), tick=tick)
+    said = [one for one, _ in found]
     tokens, unfinished = sum(each.tokens for each in said), sum(each.finish == "length" for each in said)
     progress.note(
         f"written    {len(said):,} answers{whose}, {tokens:,} tokens in {time.perf_counter() - started:.0f} s; "
         f"{unfinished:,} without an end in {writer.reader.response_tokens} tokens, {sum(each.cut for each in said):,} "
         "prompts cut"
     )
-    return as_objects([replace(each, text=one.text) for each, one in zip(answers, said, strict=True)])
+    both = zip(answers, found, strict=True)
+    return as_objects([replace(each, text=one.text, ids=ids) for each, (one, ids) in both])

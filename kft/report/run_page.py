@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -134,8 +135,9 @@ def _metrics(record: RunRecord) -> list[tuple[str, list[Estimate | None], float]
     found = []
     for name, value in record.values.items():
         values = [value, *(baseline.get(name) for baseline in record.baselines.values())]
-        best = max if known[name].higher_is_better else min
-        found.append((metric_title(name), values, best(each.value for each in values if each is not None)))
+        choose = max if known[name].higher_is_better else min
+        best = choose(each.value for each in values if each is not None)
+        found.append((metric_title(name), values, math.nan if known[name].neutral else best))
     return found
 
 

@@ -1,6 +1,7 @@
 """What a reader found of written answers: nothing found, true and 1, gates of what is not written, drafts."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from kft.api.drafting import draft
 from kft.errors import KftError, RecipeError
 from kft.evaluate.evaluate import Scored, score
 from kft.metrics.constant_response import constant_response
-from kft.metrics.language import Spoken, of_texts, spoken
+from kft.metrics.intervals import estimate_all
+from kft.metrics.language import OF_TOKENS, Spoken, of_texts, spoken
 from kft.records.document import as_document
 from kft.tasks.cells import as_objects
 from kft.tasks.recipes import load_recipe
@@ -18,7 +20,10 @@ from kft.tasks.task import AnswerSpace
 
 
 def figures(truth, said):
-    answers = [Spoken(np.ones(1), np.ones(1), text) for text in said]
+    return figures_of(truth, [Spoken(np.ones(1), np.ones(1), text) for text in said])
+
+
+def figures_of(truth, answers):
     return {name: metric.value(truth, answers) for name, metric in of_texts(truth, answers).items()}
 
 
@@ -85,3 +90,15 @@ def test_calibrating_texts_is_refused_by_name(tmp_path):
     with pytest.raises(RecipeError, match=r"(?s)evaluate\.calibrate.*nothing fits on valid: leave it out"):
         load_recipe({**asked, "evaluate": {"calibrate": "none"}}, base=tmp_path)
     assert load_recipe({**asked, "evaluate": {"calibrate": "temperature"}}, base=tmp_path)  # as a run writes it down
+
+
+def test_an_answer_that_goes_round_in_circles_is_told_by_its_tokens():
+    def said(*answers):
+        return [replace(each, ids=np.array(ids)) for each, ids in zip(spoken("ab"), answers, strict=True)]
+
+    found = figures_of(["a", "b"], said([7] * 20, [1, 2, 3]))
+    assert found["answer_tokens"] == 11.5 and found["repeated_4_grams"] == pytest.approx(16 / 17 / 2)
+    assert figures_of(["a", "b"], said([], range(9)))["repeated_4_grams"] == 0
+    assert "answer_tokens" not in figures_of(["a", "b"], spoken("ab"))
+    interval = estimate_all(["a", "b"], said([7] * 20, [1, 2, 3]), metrics=OF_TOKENS)["repeated_4_grams"]
+    assert 0 <= interval.low < interval.value < interval.high <= 1
