@@ -15,6 +15,8 @@ from kft.api.ranking import Asked
 from kft.data.examples import Examples
 from kft.evaluate.evaluate import Scored
 from kft.metrics.language import spoken
+from kft.metrics.overlap import missing
+from kft.records.estimate import metric_title
 from kft.split.labels import prompts_of, read_with_labels
 from kft.tasks.cells import as_objects
 from kft.tasks.registry import TASKS
@@ -31,6 +33,9 @@ def respond(answering: Answering, asked: Asked, progress: Progress) -> Scored:
     best, examples = answering.best, asked.examples
     assert examples.labels is not None
     untuned = _untuned(answering)
+    if best.spec.evaluate.write and (absent := missing()):
+        names = " and ".join(map(metric_title, absent))
+        progress.note(f"left out   {names}, whose packages are not installed: pip install 'kft[language]'")
     return Scored(
         kind=best.kind,
         space=best.space,

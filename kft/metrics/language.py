@@ -17,6 +17,7 @@ import numpy as np
 
 from kft.errors import UsageError
 from kft.metrics.metric import Form, Metric, mean, share
+from kft.metrics.overlap import chrf, missing, rouge_l
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,6 +174,14 @@ OF_JSON: dict[str, Metric] = {
 """Likewise, where every right response is a JSON object: an object at all; its fields, each of them right or not."""
 
 
+OF_OVERLAP: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("rouge_l", True, _of_texts(lambda truth, said: (rouge_l(truth, said), 1)), mean, TEXTS),
+        Metric("chrf", True, _of_texts(lambda truth, said: (chrf(truth, said), 1)), mean, TEXTS),
+    )
+}
+"""Likewise, by packages that need not be there; both are of one answer each, and the mean over answers."""
 OF_TOKENS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
@@ -201,11 +210,13 @@ def of_texts(truth: Texts, answers: Answers) -> dict[str, Metric]:
     Example:
         >>> said = Spoken(np.ones(1), np.ones(1), '{"a": 2, "b": 3}')
         >>> found = of_texts(['{"a": 1, "b": 3}'], [said])
-        >>> [(name, metric.value(['{"a": 1, "b": 3}'], [said])) for name, metric in found.items()][2:]
+        >>> [(name, metric.value(['{"a": 1, "b": 3}'], [said])) for name, metric in found.items()][2:4]
         [('json_valid', 1.0), ('field_accuracy', 0.5)]
     """
     if any(each.text is None for each in answers):
         return {}
     fields = [as_fields(text) for text in truth]
     found = WRITTEN | (OF_JSON if any(fields) and all(each is not None for each in fields) else {})
+    absent = missing()
+    found |= {name: metric for name, metric in OF_OVERLAP.items() if name not in absent}
     return found | (OF_TOKENS if all(each.ids is not None for each in answers) else {})

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from kft.metrics.language import METRICS, OF_JSON, OF_TOKENS, WRITTEN, Spoken, of_texts
+from kft.metrics.language import METRICS, OF_JSON, OF_OVERLAP, OF_TOKENS, WRITTEN, Spoken, of_texts
 from kft.recipe.schema import DataSpec
 from kft.records.fields import unwritten
 from kft.tasks.cells import as_objects, as_text, kind_problem
@@ -124,8 +124,8 @@ RESPONSES = AnswerKind(
         prediction=lambda answer, space, text: ResponsePrediction(answer.text or ""),
         given=_given,
         row=_row,
-        gates=("slices.worst.token_log_loss", *WRITTEN, *OF_JSON, *OF_TOKENS),
-        written=WRITTEN | OF_JSON | OF_TOKENS,
+        gates=("slices.worst.token_log_loss", *WRITTEN, *OF_JSON, *OF_OVERLAP, *OF_TOKENS),
+        written=WRITTEN | OF_JSON | OF_OVERLAP | OF_TOKENS,
         of_texts=of_texts,
     ),
     solvers=("adamw",),

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from kft.api.drafting import draft
-from kft.errors import KftError, RecipeError
+from kft.errors import KftError, RecipeError, UsageError
 from kft.evaluate.evaluate import Scored, score
+from kft.metrics import overlap
 from kft.metrics.constant_response import constant_response
 from kft.metrics.intervals import estimate_all
 from kft.metrics.language import OF_TOKENS, Spoken, of_texts, spoken
@@ -102,3 +103,16 @@ def test_an_answer_that_goes_round_in_circles_is_told_by_its_tokens():
     assert "answer_tokens" not in figures_of(["a", "b"], spoken("ab"))
     interval = estimate_all(["a", "b"], said([7] * 20, [1, 2, 3]), metrics=OF_TOKENS)["repeated_4_grams"]
     assert 0 <= interval.low < interval.value < interval.high <= 1
+
+
+def test_overlap_is_of_any_script_and_left_out_or_refused_without_its_package(monkeypatch):
+    found = figures(["красный дом", "ein grüner Apfel"], ["красный дом", "ein Apfel"])
+    assert found["rouge_l"] == pytest.approx(0.9) and 0.5 < found["chrf"] < 1
+    monkeypatch.setitem(overlap.PACKAGES, "rouge_l", "no_such_package")
+    left = figures(["a"], ["a"])
+    assert "rouge_l" not in left and left["chrf"] == 1
+    overlap.require_overlap(["chrf", "token_f1"])
+    with pytest.raises(
+        UsageError, match=r"(?s)gate asks for rouge_l.*no_such_package is not installed.*kft\[language\]"
+    ):
+        overlap.require_overlap(["rouge_l"])
