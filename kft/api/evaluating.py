@@ -19,6 +19,7 @@ from kft.data.inputs import load_labelled
 from kft.data.parts import Part, open_source
 from kft.errors import DataError, RunError, UsageError
 from kft.evaluate.paired import compare_runs, require_comparable
+from kft.metrics.overlap import require_overlap
 from kft.recipe.load import Recipe
 from kft.recipe.sources import DATAFRAME
 from kft.records.evaluations import DatedEvaluation, keep_evaluation
@@ -67,6 +68,7 @@ def evaluate(
     other = None if against is None else open_run(Path(against))
     known = read_run(folder, SCORES if isinstance(data, (str, Path)) else _needed(folder))
     recipe, receipt = known.recipe, known.receipt
+    require_overlap(recipe.spec.evaluate.gates)
     if other is not None:
         require_intact(other, (*START, "metrics.json", "predictions.csv"))
         require_comparable(folder, other, known.task)

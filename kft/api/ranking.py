@@ -24,11 +24,13 @@ class Asked:
         examples: With labels.
         name: What they are called.
         corpus: What queries are answered with; None where labels name no documents.
+        constant: The best single response of train; None where none is known, or nothing is written.
     """
 
     examples: Examples
     name: str
     corpus: Corpus | None = None
+    constant: str | None = None
 
 
 def rank_queries(answering: Answering, asked: Asked) -> tuple[Scored, Searched]:

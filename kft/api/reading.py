@@ -14,6 +14,7 @@ from kft.data.documents import holds_documents
 from kft.data.examples import Wanted
 from kft.data.tables import Rows
 from kft.errors import RecipeError, UsageError
+from kft.metrics.overlap import require_overlap
 from kft.model import backbones
 from kft.model.limits import known_limit
 from kft.recipe.explain import recipe_error
@@ -48,6 +49,7 @@ def load(
     """
     loaded, frames = as_recipe(recipe, overrides, data)
     require_known_checks(loaded)
+    require_overlap(loaded.spec.evaluate.gates)
     suite = suite_of(loaded)
     if skip:
         loaded = loaded.with_values("data", {"unusable_rows": "skip"})

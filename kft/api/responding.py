@@ -14,6 +14,9 @@ from kft.answer.write import make_writer
 from kft.api.ranking import Asked
 from kft.data.examples import Examples
 from kft.evaluate.evaluate import Scored
+from kft.metrics.language import spoken
+from kft.metrics.overlap import missing
+from kft.records.estimate import metric_title
 from kft.split.labels import prompts_of, read_with_labels
 from kft.tasks.cells import as_objects
 from kft.tasks.registry import TASKS
@@ -30,6 +33,9 @@ def respond(answering: Answering, asked: Asked, progress: Progress) -> Scored:
     best, examples = answering.best, asked.examples
     assert examples.labels is not None
     untuned = _untuned(answering)
+    if best.spec.evaluate.write and (absent := missing()):
+        names = " and ".join(map(metric_title, absent))
+        progress.note(f"left out   {names}, whose packages are not installed: pip install 'kft[language]'")
     return Scored(
         kind=best.kind,
         space=best.space,
@@ -39,6 +45,7 @@ def respond(answering: Answering, asked: Asked, progress: Progress) -> Scored:
         groups=examples.groups,
         inputs=examples.inputs,
         columns=examples.columns,
+        constant=None if asked.constant is None else as_objects(spoken([asked.constant] * len(examples))),
         rivals={best.kind.judging.baseline_name: _answers(untuned, examples, progress, ", untuned")},
     )
 
@@ -63,11 +70,13 @@ def _answers(artifact: Artifact, examples: Examples, progress: Progress, whose: 
     started = time.perf_counter()
     writer = make_writer(artifact, min(ROWS, len(examples)))
     with progress.task(f"writing answers{whose}", len(examples)) as tick:
-        said = writer.write(prompts_of(examples), tick=tick)
+        found = writer.write_tokens(prompts_of(examples), tick=tick)
+    said = [one for one, _ in found]
     tokens, unfinished = sum(each.tokens for each in said), sum(each.finish == "length" for each in said)
     progress.note(
         f"written    {len(said):,} answers{whose}, {tokens:,} tokens in {time.perf_counter() - started:.0f} s; "
         f"{unfinished:,} without an end in {writer.reader.response_tokens} tokens, {sum(each.cut for each in said):,} "
         "prompts cut"
     )
-    return as_objects([replace(each, text=one.text) for each, one in zip(answers, said, strict=True)])
+    both = zip(answers, found, strict=True)
+    return as_objects([replace(each, text=one.text, ids=ids) for each, (one, ids) in both])

@@ -34,6 +34,7 @@ from kft.evaluate.linear import fit_linear, why_no_linear
 from kft.evaluate.overfitting import judge_overfitting
 from kft.evaluate.rounding import measure_rounding, read_rounding, write_rounding
 from kft.forgetting.retention import gate_value, measure_run, read_forgetting, write_forgetting
+from kft.metrics.constant_response import constant_response
 from kft.records.edge_cases import EdgeCaseResult
 from kft.records.estimate import percent
 from kft.records.history import read_history
@@ -42,7 +43,7 @@ from kft.records.metrics import EvaluateResult
 from kft.records.receipt import Receipt
 from kft.records.rounding import RoundingResult
 from kft.records.rules import CostRule, PrecisionRule, Rule
-from kft.split.data_split import DataSplit
+from kft.split.data_split import DataSplit, labels_of
 from kft.split.holdout import set_aside
 from kft.split.labels import learned_targets
 from kft.suites.edge_cases import run_suite
@@ -92,7 +93,9 @@ def score_test(answering: Answering, split: DataSplit, progress: Progress, *, wr
         linear = fit_linear(answering.spec, split.without_test(), progress)
     chosen = _chosen(answering, split)
     beside = Beside(forgetting=forgetting, rounding=rounding, chosen=chosen, data=answering.spec.data)
-    result, given = _score(answering, Asked(split.test, "test", split.corpus), beside, progress, linear)
+    constant = constant_response([str(each) for each in labels_of(split.train)]) if _writes(answering) else None
+    asked = Asked(split.test, "test", split.corpus, constant)
+    result, given = _score(answering, asked, beside, progress, linear)
     if writes:
         with sealing(run, FIGURES):
             write_evaluation(run, result, given, answering.best.decisions)
@@ -143,9 +146,15 @@ def score_run(
         )
     if not why_no_linear(answering.spec):
         progress.note("linear     none: it is fitted on the run's own rows, not for other data")
+    if _writes(answering):
+        progress.note("constant   none: it is the best response of the run's own rows, which other data do not hold")
     checkpoint = answering.best.checkpoint
     beside = Beside(forgetting=read_forgetting(run, checkpoint), rounding=read_rounding(run, checkpoint))
     return _score(answering, Asked(examples, name, corpus), beside, progress)[0]
+
+
+def _writes(answering: Answering) -> bool:
+    return answering.best.kind.writes and answering.spec.evaluate.write
 
 
 def score_suite(run: Run, suite: Suite, progress: Progress, corpus: Corpus | None = None) -> EdgeCaseResult:

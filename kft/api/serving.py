@@ -47,7 +47,7 @@ class Serving:
 
 
 def serve(
-    artifacts: str | Path | Sequence[str | Path],
+    artifacts: str | Path | Sequence[str | Path] = (),
     *,
     host: str = "127.0.0.1",
     port: int = 8000,
@@ -67,7 +67,8 @@ def serve(
     Args:
         artifacts: Folders from ``kft export``, or names on a shelf (``shelf/tickets``, ``shelf/tickets@challenger``):
             an alias is followed when it moves. ``NAME=`` before one gives the model another name. Language models
-            are runs of causal-lm or what was exported of them, and are not followed.
+            are runs of causal-lm or what was exported of them, and are not followed. None is needed where there is an
+            index.
         host: The address to listen at. One that other machines reach needs a token.
         port: 0 takes any that is free.
         token_file: Holds the token that clients have to show; default: the variable KFT_TOKEN, or none.
@@ -101,6 +102,14 @@ def serve(
     from kft.serve.recording import Recorder
 
     say = say or (lambda line: None)
+    if not _listed(artifacts) and index is None:
+        raise UsageError(
+            "there is nothing to serve",
+            where="kft serve",
+            received="no artifact, and no index",
+            expected="a folder from kft export or a name on a shelf, an index, or both",
+            next_step="kft serve ARTIFACT, or kft serve --index DEST with a folder from kft index",
+        )
     bounds = _limits(limits or {})
     token = running.read_token(Path(token_file).expanduser() if token_file else None, os.environ)
     running.require_guarded(host, token)
@@ -140,13 +149,11 @@ def _apart(
     """Parts language models from the others; a base with adapters is one of the first.
 
     Raises:
-        UsageError: There is nothing to serve, or a language model is to be recorded or shadowed.
+        UsageError: Adapters have no base or several, or a language model is to be recorded or shadowed.
     """
     from kft.deploy.lookup import writes_texts
     from kft.serve.loading import read_source
 
-    if not artifacts:
-        raise UsageError("there is nothing to serve", expected="at least one artifact", next_step="kft serve --help")
     if adapters and len(artifacts) != 1:
         raise UsageError(
             "adapters share one base, and several are named",

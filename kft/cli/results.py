@@ -36,6 +36,8 @@ def print_metrics(result: EvaluateResult, model_name: str) -> None:
         out.print(f"difference to a linear model on words in {_paired(result, result.gain_over_linear)}")
     if result.linear_wins:
         out.tell(f"linear      {result.linear_wins}; kft compare weighs the approaches", style="yellow")
+    for line in result.constant_wins:
+        out.tell(f"warning     {line}", style="yellow")
     if result.valid is not None and not result.valid.apart:
         out.tell(f"valid       {result.valid.said}")
     for line in _report_lines(result):
@@ -56,7 +58,7 @@ def _table(result: EvaluateResult, model_name: str, names: Sequence[str], title:
         table.add_column(metric_title(name), justify="right")
     for row, values in (*result.baselines.items(), (model_name, result.metrics)):
         style = "bold" if values is result.metrics else None
-        table.add_row(row, *(str(values[name]) for name in names), style=style)
+        table.add_row(row, *(str(values.get(name, "")) for name in names), style=style)
     return table
 
 

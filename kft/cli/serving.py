@@ -16,7 +16,7 @@ USUAL = Limits()
 
 
 @click.command()
-@click.argument("artifacts", nargs=-1, required=True, metavar="ARTIFACT|SHELF/NAME...")
+@click.argument("artifacts", nargs=-1, metavar="[ARTIFACT|SHELF/NAME...]")
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Address; any but this machine's own needs a token."
 )
@@ -109,7 +109,8 @@ def serve(
 
     A language model, a run of causal-lm or what was exported of one, answers /v1/chat/completions and /v1/completions.
     A name on a shelf is followed: when its alias moves, the other version takes over and no request is lost. NAME=
-    before an artifact gives the model another name. docs/serving.md goes through it all.
+    before an artifact gives the model another name. With --index no artifact is needed. docs/serving.md goes through
+    it all.
     """
     from kft.api import serving
 
@@ -122,6 +123,8 @@ def serve(
                 if "shadow" in model:
                     beside = model["shadow"]
                     echo(f"shadow     {model['name']}, version {beside['version']}, from {beside['from']}", err=True)
+            if index is not None:
+                echo(f"index      {index}: POST /search", err=True)
             echo(f"serving    {found.url}, {'with' if found.token else 'without'} a token", err=True)
 
     limits = {

@@ -16,7 +16,6 @@ from kft.compare.saved import Fitted
 from kft.compare.verdict import BASELINE, WITH_PASSAGES, is_tuned
 from kft.compare.written_judging import (
     NOT_MEASURED,
-    constant_response,
     metric_of,
     outcome_of,
     recommend,
@@ -29,6 +28,7 @@ from kft.compare.written_setting import ROWS, Given, Said, Way, without_passages
 from kft.compare.written_tuning import too_long, tune
 from kft.data.examples import Examples
 from kft.errors import ModelError
+from kft.metrics.constant_response import constant_response
 from kft.metrics.language import spoken
 from kft.records.compare import ApproachResult, Comparison, Cost
 from kft.split.data_split import DataSplit

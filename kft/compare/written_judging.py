@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from kft.compare.saved import Fitted
 from kft.compare.verdict import BASELINE, Lead, Reached, decide
 from kft.compare.written_setting import Given
 from kft.data.examples import Examples
+from kft.metrics.constant_response import constant_response
 from kft.metrics.intervals import estimate_all, paired_difference
-from kft.metrics.language import as_fields, decided_by, of_texts, spoken
+from kft.metrics.language import decided_by, of_texts, spoken
 from kft.metrics.metric import Metric
 from kft.records.compare import ApproachResult, Risk, Verdict
 from kft.records.estimate import Estimate, widen
@@ -29,24 +28,6 @@ def metric_of(given: Given) -> Metric:
     """Returns what decides: fields where all responses of valid are JSON, else words."""
     truth = truth_of(given.split.valid)
     return decided_by(of_texts(truth, spoken(truth)))
-
-
-def constant_response(responses: Sequence[str]) -> str:
-    """Returns the most frequent response; where all are JSON objects, one of the most frequent values of their fields.
-
-    Example:
-        >>> constant_response(['{"a": 1, "b": 2}', '{"a": 1, "b": 3}', '{"a": 4, "b": 3}'])
-        '{"a": 1, "b": 3}'
-    """
-    fields = [each for text in responses if (each := as_fields(text)) is not None]
-    if len(fields) < len(responses):
-        return Counter(responses).most_common(1)[0][0]
-    seen: dict[str, Counter[str]] = {}
-    for each in fields:
-        for key, value in each.items():
-            seen.setdefault(key, Counter())[json.dumps(value)] += 1
-    found = {key: json.loads(counts.most_common(1)[0][0]) for key, counts in seen.items()}
-    return json.dumps(found, ensure_ascii=False)
 
 
 def recommend(given: Given, fitted: Mapping[str, Fitted]) -> Verdict:

@@ -15,6 +15,7 @@ from kft.evaluate.apart import Chosen, judge_valid
 from kft.evaluate.certainty import judge_calibration, judge_interval, judge_scope, judge_selection
 from kft.evaluate.slices import cut, judge_slices, worst_of
 from kft.metrics.intervals import estimate, estimate_all, paired_difference, same_answers
+from kft.metrics.language import BESIDE_CONSTANT
 from kft.metrics.soft import entropy
 from kft.recipe.schema import DataSpec
 from kft.records.csv_file import write_csv
@@ -61,6 +62,8 @@ class Scored:
         shares: ``float[n, classes]``: soft labels; None where labels are not soft.
         shown: The answers as people read them; None where these are ``answers``.
         rivals: What others answer that know no training row, by their names.
+        constant: The best single response of train, once an example; None where there is none. It is judged by what is
+            written alone.
     """
 
     kind: AnswerKind
@@ -77,6 +80,7 @@ class Scored:
     shares: np.ndarray | None = None
     shown: Any = None
     rivals: Mapping[str, Any] = field(default_factory=dict)
+    constant: Any = None
 
     def take(self, places: np.ndarray) -> Scored:
         """Returns some of the examples with their answers, and nothing beside."""
@@ -260,6 +264,15 @@ def score(
     if scored.linear is not None:
         baselines["linear"] = scored.estimates(scored.linear)
         over_linear = paired_difference(main, truth, scored.answers, scored.linear, groups=groups)
+    over_constant = None
+    if scored.constant is not None:
+        written = kind.judging.of_texts(truth, scored.constant)
+        baselines["constant"] = estimate_all(truth, scored.constant, groups=groups, metrics=written)
+        over_constant = {
+            name: paired_difference(written[name], truth, scored.answers, scored.constant, groups=groups)
+            for name in BESIDE_CONSTANT
+            if name in written
+        }
     metrics = scored.estimates(scored.answers)
     valid = None
     if beside.chosen is not None and beside.data is not None:
@@ -284,6 +297,7 @@ def score(
         baselines=baselines,
         gain_over_probe=gain,
         gain_over_linear=over_linear,
+        gain_over_constant=over_constant,
         valid=valid,
         gates={name: check_gate(rule, values[name]) for name, rule in gates.items()},
         slices=beside.slices,

@@ -17,6 +17,7 @@ import numpy as np
 
 from kft.errors import UsageError
 from kft.metrics.metric import Form, Metric, mean, share
+from kft.metrics.overlap import chrf, missing, rouge_l
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,11 +28,13 @@ class Spoken:
         losses: ``float[tokens]``: of each token of the right response, in nats, given all before it.
         hits: ``float[tokens]``: 1 where it was the likeliest.
         text: What the model wrote by itself; None where it was not asked to.
+        ids: ``int[tokens]``: the tokens of that, without the end; None where they are not known.
     """
 
     losses: np.ndarray
     hits: np.ndarray
     text: str | None = None
+    ids: np.ndarray | None = None
 
 
 def spoken(texts: Sequence[str]) -> list[Spoken]:
@@ -54,11 +57,15 @@ def _check(targets: Texts, answers: Answers) -> None:
 
 
 def _unseen(targets: Texts, answers: Answers, better: bool, rng: np.random.Generator) -> tuple[Any, Any]:
-    """The likeliest response and the right text; or the least likely one, and nothing written."""
+    """The likeliest response, and the right text in few tokens; or the least likely, and one token over again."""
     order = np.argsort([each.losses.mean() for each in answers], kind="stable")
     row = int(order[0 if better else -1])
     text = None if answers[row].text is None else (targets[row] if better else "")
-    return [targets[row]], [replace(answers[row], text=text)]
+    lengths = [len(each.ids) for each in answers if each.ids is not None]
+    ids = None
+    if lengths:
+        ids = np.arange(min(lengths)) if better else np.zeros(max(lengths), np.int64)
+    return [targets[row]], [replace(answers[row], text=text, ids=ids)]
 
 
 def _right(targets: Texts, answers: Answers) -> np.ndarray:
@@ -122,6 +129,24 @@ def _same(said: Any, right: Any) -> bool:
     return bool(said == right) and isinstance(said, bool) == isinstance(right, bool)
 
 
+def repeated(ids: Sequence[int] | np.ndarray, n: int = 4) -> float:
+    """Returns which share of the n-grams of some tokens has stood before among them; of none, 0.
+
+    Example:
+        >>> repeated([1, 2, 3, 4, 1, 2, 3, 4]), repeated([7, 7, 7, 7, 7]), repeated([1, 2, 3])
+        (0.19999999999999996, 0.5, 0.0)
+    """
+    grams = [tuple(ids[start : start + n]) for start in range(len(ids) - n + 1)]
+    return 1 - len(set(grams)) / len(grams) if grams else 0.0
+
+
+def _of_ids(score: Callable[[list[int]], float]) -> Callable[[Texts, Answers], np.ndarray]:
+    def statistics(targets: Texts, answers: Answers) -> np.ndarray:
+        return np.array([(score([] if said.ids is None else said.ids.tolist()), 1) for said in answers], float)
+
+    return statistics
+
+
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
@@ -149,6 +174,26 @@ OF_JSON: dict[str, Metric] = {
 """Likewise, where every right response is a JSON object: an object at all; its fields, each of them right or not."""
 
 
+OF_OVERLAP: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("rouge_l", True, _of_texts(lambda truth, said: (rouge_l(truth, said), 1)), mean, TEXTS),
+        Metric("chrf", True, _of_texts(lambda truth, said: (chrf(truth, said), 1)), mean, TEXTS),
+    )
+}
+"""Likewise, by packages that need not be there; both are of one answer each, and the mean over answers."""
+OF_TOKENS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("answer_tokens", False, _of_ids(len), mean, TEXTS, neutral=True),
+        Metric("repeated_4_grams", False, _of_ids(repeated), mean, TEXTS),
+    )
+}
+"""Likewise, where the tokens are known: how many, and which share of their runs of 4 the answer had before."""
+BESIDE_CONSTANT = ("field_accuracy", "token_f1")
+"""By which a model is held against one response for every prompt: empty lists are often right by themselves."""
+
+
 def decided_by(measured: Iterable[str]) -> Metric:
     """Returns by which metric of what is written two models are told apart: fields where there are any, else words.
 
@@ -165,10 +210,13 @@ def of_texts(truth: Texts, answers: Answers) -> dict[str, Metric]:
     Example:
         >>> said = Spoken(np.ones(1), np.ones(1), '{"a": 2, "b": 3}')
         >>> found = of_texts(['{"a": 1, "b": 3}'], [said])
-        >>> [(name, metric.value(['{"a": 1, "b": 3}'], [said])) for name, metric in found.items()][2:]
+        >>> [(name, metric.value(['{"a": 1, "b": 3}'], [said])) for name, metric in found.items()][2:4]
         [('json_valid', 1.0), ('field_accuracy', 0.5)]
     """
     if any(each.text is None for each in answers):
         return {}
     fields = [as_fields(text) for text in truth]
-    return WRITTEN | (OF_JSON if any(fields) and all(each is not None for each in fields) else {})
+    found = WRITTEN | (OF_JSON if any(fields) and all(each is not None for each in fields) else {})
+    absent = missing()
+    found |= {name: metric for name, metric in OF_OVERLAP.items() if name not in absent}
+    return found | (OF_TOKENS if all(each.ids is not None for each in answers) else {})

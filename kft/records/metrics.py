@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from kft.notebook import Line, Piece, Table, shows
 from kft.records.apart import ValidResult
+from kft.records.constant import not_beaten
 from kft.records.edge_cases import EdgeCaseResult
 from kft.records.estimate import Estimate, metric_title, shown_value
 from kft.records.fields import absent, unwritten
@@ -276,6 +277,8 @@ class EvaluateResult:
         gain_over_probe: Paired difference in the first metric, fine-tuned less probe; None without a probe.
         gates: The recipe's gates.
         gain_over_linear: The same over a linear model on words; None where there is none.
+        gain_over_constant: Of what was written, by metric: the same over the best single response of train, written for
+            every prompt; None where that is not known.
         valid: What valid said of the kept weights, and whether test says something else; None of other examples.
         calibration: How well the probabilities fit; this, ``selective`` and ``overfitting`` are None where an example
             has not exactly one class.
@@ -306,6 +309,7 @@ class EvaluateResult:
     gain_over_probe: Estimate | None
     gates: Mapping[str, GateResult]
     gain_over_linear: Estimate | None = absent()
+    gain_over_constant: Mapping[str, Estimate] | None = absent()
     valid: ValidResult | None = absent()
     calibration: CalibrationResult | None = absent()
     selective: SelectiveResult | None = absent()
@@ -362,6 +366,11 @@ class EvaluateResult:
         return f"a linear model on words, which needs no backbone, {says}"
 
     @property
+    def constant_wins(self) -> list[str]:
+        """What is said of each metric in which one response for every prompt is not surely beaten."""
+        return not_beaten(self.gain_over_constant or {})
+
+    @property
     def says_no(self) -> bool:
         """Whether a gate fails, or a check of the suite has too few cases that pass."""
         return bool(self.failed_gates or (self.edge_cases and self.edge_cases.failed))
@@ -373,11 +382,13 @@ class EvaluateResult:
             (name, gate.rule, gate.reached, "holds" if gate.passed else "fails") for name, gate in self.gates.items()
         ]
         yield Line(f"{self.split}, {self.n:,} examples, 95 % intervals", f"weak: {', '.join(weak)}" if weak else "")
-        yield Table(("", *map(metric_title, self.metrics)), [(name, *found.values()) for name, found in rows])
+        cells = [(row, *(found.get(name, "") for name in self.metrics)) for row, found in rows]
+        yield Table(("", *map(metric_title, self.metrics)), cells)
         if self.valid and self.valid.apart:
             yield Line(self.valid.said, *self.valid.causes)
         if self.linear_wins:
             yield Line(self.linear_wins)
+        yield from map(Line, self.constant_wins)
         if gates:
             yield Table(("gate", "asks for", "reached", ""), gates)
         if self.edge_cases:

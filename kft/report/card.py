@@ -144,7 +144,7 @@ def _values(record: RunRecord) -> dict[str, Any]:
         "phases": [event for event in record.history if isinstance(event, PhaseStarted)],
         "spec": record.recipe.spec,
         "metrics": {
-            metric_title(name): [str(value), *(str(found[name]) for found in record.baselines.values())]
+            metric_title(name): [str(value), *(str(found.get(name, "")) for found in record.baselines.values())]
             for name, value in record.values.items()
         },
         "columns": ["this model", *record.baselines],

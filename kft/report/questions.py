@@ -90,6 +90,10 @@ def _measurable(record: RunRecord, comparison: Comparison | None) -> Iterator[Ev
     yield from _apart(record)
     yield from _gain(record)
     yield from _over_linear(record)
+    wins = record.metrics.constant_wins
+    yield from (Evidence(said, WARNING, "metrics") for said in wins)
+    if record.metrics.gain_over_constant and not wins:
+        yield Evidence("it beats the best single response of train, written for every prompt", GOOD, "metrics")
     gates, failed = record.metrics.gates, record.metrics.failed_gates
     for name, gate in failed.items():
         yield Evidence(f"gate {name} {gate.rule} fails: {gate.reached}", ERROR, "gates")

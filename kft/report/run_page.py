@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -128,14 +129,15 @@ def _facts(record: RunRecord) -> dict[str, Any]:
     return facts | {"backbone": record.receipt.backbone + record.part_of_backbone}
 
 
-def _metrics(record: RunRecord) -> list[tuple[str, list[Estimate], float]]:
+def _metrics(record: RunRecord) -> list[tuple[str, list[Estimate | None], float]]:
     """Returns each metric with its estimates, this model's and those of the baselines, and the best of them."""
     known = record.task.kind.judging.all_metrics
     found = []
     for name, value in record.values.items():
-        values = [value, *(baseline[name] for baseline in record.baselines.values())]
-        best = max if known[name].higher_is_better else min
-        found.append((metric_title(name), values, best(each.value for each in values)))
+        values = [value, *(baseline.get(name) for baseline in record.baselines.values())]
+        choose = max if known[name].higher_is_better else min
+        best = choose(each.value for each in values if each is not None)
+        found.append((metric_title(name), values, math.nan if known[name].neutral else best))
     return found
 
 

@@ -84,7 +84,7 @@ def make_app(
 
         app.bodies = (*app.bodies, chat.ChatBody, chat.CompletionBody)
         app.include_router(chat.make_router(writers, server.measures, server.log.contents))
-    _add_pages(app, server, bool(access.token))
+    _add_pages(app, server, token=bool(access.token), search=index is not None)
     _add_errors(app)
     return Guard(app, server.limits, access, server.measures, server.log)
 
@@ -113,7 +113,7 @@ def _add_predict(app: FastAPI, server: Server) -> None:
         ]
 
 
-def _add_pages(app: FastAPI, server: Server, token: bool) -> None:
+def _add_pages(app: FastAPI, server: Server, *, token: bool, search: bool) -> None:
     @app.get("/metrics", summary="Figures for Prometheus", tags=["Operation"], responses=documents.ERRORS)
     async def metrics() -> Response:
         return Response(server.measures.text(), media_type=METRICS_TYPE)
@@ -126,7 +126,7 @@ def _add_pages(app: FastAPI, server: Server, token: bool) -> None:
 
     @app.get("/", include_in_schema=False)
     async def try_it() -> Response:
-        return page("try.html.j2", token=token) if server.models else await docs()
+        return page("try.html.j2", token=token, search=search) if server.models or search else await docs()
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:

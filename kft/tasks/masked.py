@@ -47,6 +47,7 @@ MASKED = replace(
         "train.compile": "{task} makes logits for hidden tokens alone, and a compiler wants fixed shapes",
         "train.refit": "{task} makes a backbone for other runs, which keeps the epoch that valid chose: leave it out",
         "model.pooling": "{task} answers token by token, so nothing is pooled",
+        "evaluate.calibrate": "{task} finds hidden tokens, whose probabilities nothing fits on valid: leave it out",
         "features.precision": "each epoch hides other tokens, so that nothing frozen is stored: leave it out",
         "data.document": "{task} reads texts from a column of a table",
     },

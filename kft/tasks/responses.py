@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from kft.metrics.language import METRICS, OF_JSON, WRITTEN, Spoken, of_texts
+from kft.metrics.language import METRICS, OF_JSON, OF_OVERLAP, OF_TOKENS, WRITTEN, Spoken, of_texts
 from kft.recipe.schema import DataSpec
 from kft.records.fields import unwritten
 from kft.tasks.cells import as_objects, as_text, kind_problem
@@ -124,8 +124,8 @@ RESPONSES = AnswerKind(
         prediction=lambda answer, space, text: ResponsePrediction(answer.text or ""),
         given=_given,
         row=_row,
-        gates=("slices.worst.token_log_loss", *WRITTEN, *OF_JSON),
-        written=WRITTEN | OF_JSON,
+        gates=("slices.worst.token_log_loss", *WRITTEN, *OF_JSON, *OF_OVERLAP, *OF_TOKENS),
+        written=WRITTEN | OF_JSON | OF_OVERLAP | OF_TOKENS,
         of_texts=of_texts,
     ),
     solvers=("adamw",),
@@ -149,6 +149,7 @@ RESPONSES = AnswerKind(
         "train.compile": "{task} makes logits for the tokens of responses alone, and a compiler wants fixed shapes",
         "model.pooling": "{task} answers token by token, so nothing is pooled",
         "model.blocks": "{task} needs the whole decoder: its output matrix reads the last block",
+        "evaluate.calibrate": "{task} answers with texts, whose probabilities nothing fits on valid: leave it out",
         "features.precision": "what products of 8 bits cost is measured for answers with a label; {task} writes texts",
         "data.html": "a response would be learned as it stands, and the prompt otherwise: mend the data themselves",
         "data.redact": "a response would keep what its prompt loses: redact the data themselves",

@@ -98,6 +98,11 @@ def test_embeddings_ship_in_every_format_and_cost_little_in_int8(shipped, folder
     small = kft.export(folder / "run", folder / "openvino-int8", format="openvino", quantize="int8", quiet=True)
     assert small.quantized.before["mrr"] == pytest.approx(about.metrics["mrr"].value, abs=1e-4)
     assert abs(small.quantized.drop.value) < 0.1 and small.quantized.documents == 60
+    for form in ("openvino", "litert"):
+        half = kft.export(folder / "run", folder / f"{form}-float16", format=form, quantize="float16", quiet=True)
+        assert half.quantized.after["mrr"] == pytest.approx(half.quantized.before["mrr"], abs=0.02), form
+    with pytest.raises(UsageError, match="int8"):
+        kft.export(folder / "run", folder / "litert-int8", format="litert", quantize="int8", quiet=True)
     dynamic = kft.export(folder / "run", folder / "dynamic", quantize="dynamic", quiet=True)
     assert dynamic.alone and abs(dynamic.quantized.drop.value) < 0.1
 

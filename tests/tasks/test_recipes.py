@@ -40,6 +40,7 @@ SET = {
     "model.response_tokens": 16,
     "model.quantize": "int8",
     "evaluate.write": False,
+    "evaluate.calibrate": "none",
     "features.precision": "int8",
     "train.augment": {},
     "train.pairs": {"temperature": 0.1},
@@ -61,7 +62,7 @@ SET = {
 """Every key that some task does not obey, with a value other than its default."""
 EVERYWHERE = "time added gradient_accumulation refit"
 """What only text-embedding refuses, and text-similarity in part."""
-BUT_WRITING = "blocks compile"
+BUT_WRITING = "blocks compile calibrate"
 """What causal-lm refuses, and masked-lm in part."""
 MASKED = {"masked-lm": ["time", "added", "gradient_accumulation"]}
 OBEYED = {

@@ -1,16 +1,30 @@
 """What a reader found of written answers: nothing found, true and 1, gates of what is not written, drafts."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from kft.api.drafting import draft
-from kft.errors import KftError, RecipeError
-from kft.metrics.language import Spoken, of_texts
+from kft.errors import KftError, RecipeError, UsageError
+from kft.evaluate.evaluate import Scored, score
+from kft.metrics import overlap
+from kft.metrics.constant_response import constant_response
+from kft.metrics.intervals import estimate_all
+from kft.metrics.language import OF_TOKENS, Spoken, of_texts, spoken
+from kft.records.document import as_document
+from kft.tasks.cells import as_objects
 from kft.tasks.recipes import load_recipe
+from kft.tasks.responses import RESPONSES
+from kft.tasks.task import AnswerSpace
 
 
 def figures(truth, said):
-    answers = [Spoken(np.ones(1), np.ones(1), text) for text in said]
+    return figures_of(truth, [Spoken(np.ones(1), np.ones(1), text) for text in said])
+
+
+def figures_of(truth, answers):
     return {name: metric.value(truth, answers) for name, metric in of_texts(truth, answers).items()}
 
 
@@ -41,3 +55,64 @@ def test_gates_of_what_is_not_written_are_refused(tmp_path):
 def test_a_draft_is_refused_with_the_recipe_to_copy(tmp_path, task, recipe):
     with pytest.raises(KftError, match=f"kft recipes copy {recipe}"):
         draft("rows.csv", tmp_path / "recipe.yaml", task=task)
+
+
+def scored(truth, said, constant):
+    answers = {name: as_objects(spoken(texts)) for name, texts in {"said": said, "constant": constant}.items()}
+    ids, same = [str(row) for row in range(len(truth))], as_objects(spoken([""] * len(truth)))
+    given = Scored(RESPONSES, AnswerSpace(()), ids, as_objects(truth), answers["said"], constant=answers["constant"],
+                   rivals={"untuned": same})  # fmt: skip
+    return score(given, split="test", shares=[], gates={})
+
+
+def test_a_model_below_the_constant_response_is_told_so_by_metric():
+    truth = [json.dumps({"a": [], "b": [row]}) for row in range(40)]
+    constant = constant_response(truth)
+    found = scored(truth, truth[:10] + ["{}"] * 30, [constant] * 40)
+    assert set(found.baselines) == {"untuned", "constant"} and "token_log_loss" not in found.baselines["constant"]
+    assert found.baselines["constant"]["field_accuracy"].value == 41 / 80
+    assert found.gain_over_constant["field_accuracy"].value == pytest.approx((2 * 10 - 41) / 80)
+    assert found.constant_wins[0] == (
+        "field accuracy: the best single response of train, whatever the prompt, is better than this model, "
+        "by more than chance"
+    )
+    right = scored(truth, truth, [constant] * 40)
+    assert right.gain_over_constant["token_f1"].low > 0 and not right.constant_wins
+    assert {"gain_over_constant", "baselines"} <= as_document(right).keys()
+
+
+def test_the_constant_response_of_texts_is_the_nearest_to_all_and_not_the_most_frequent():
+    assert constant_response(["no", "no", *(f"the parcel is sent on day {day}" for day in range(9))]).startswith("the")
+    assert constant_response(["{}", "text"]) in ("{}", "text")
+
+
+def test_calibrating_texts_is_refused_by_name(tmp_path):
+    asked = {"task": "causal-lm", "data": {"train": "rows.jsonl"}, "model": {"backbone": "gemma3-270m"}}
+    with pytest.raises(RecipeError, match=r"(?s)evaluate\.calibrate.*nothing fits on valid: leave it out"):
+        load_recipe({**asked, "evaluate": {"calibrate": "none"}}, base=tmp_path)
+    assert load_recipe({**asked, "evaluate": {"calibrate": "temperature"}}, base=tmp_path)  # as a run writes it down
+
+
+def test_an_answer_that_goes_round_in_circles_is_told_by_its_tokens():
+    def said(*answers):
+        return [replace(each, ids=np.array(ids)) for each, ids in zip(spoken("ab"), answers, strict=True)]
+
+    found = figures_of(["a", "b"], said([7] * 20, [1, 2, 3]))
+    assert found["answer_tokens"] == 11.5 and found["repeated_4_grams"] == pytest.approx(16 / 17 / 2)
+    assert figures_of(["a", "b"], said([], range(9)))["repeated_4_grams"] == 0
+    assert "answer_tokens" not in figures_of(["a", "b"], spoken("ab"))
+    interval = estimate_all(["a", "b"], said([7] * 20, [1, 2, 3]), metrics=OF_TOKENS)["repeated_4_grams"]
+    assert 0 <= interval.low < interval.value < interval.high <= 1
+
+
+def test_overlap_is_of_any_script_and_left_out_or_refused_without_its_package(monkeypatch):
+    found = figures(["красный дом", "ein grüner Apfel"], ["красный дом", "ein Apfel"])
+    assert found["rouge_l"] == pytest.approx(0.9) and 0.5 < found["chrf"] < 1
+    monkeypatch.setitem(overlap.PACKAGES, "rouge_l", "no_such_package")
+    left = figures(["a"], ["a"])
+    assert "rouge_l" not in left and left["chrf"] == 1
+    overlap.require_overlap(["chrf", "token_f1"])
+    with pytest.raises(
+        UsageError, match=r"(?s)gate asks for rouge_l.*no_such_package is not installed.*kft\[language\]"
+    ):
+        overlap.require_overlap(["rouge_l"])
