@@ -57,6 +57,7 @@ def generator(run):
     return load_generator(run)
 
 
+@pytest.mark.slow
 def test_training_reads_what_writing_reads(recipe, generator):
     _, split = load(recipe, (), None)
     asked = prompts_of(split.train)[0]

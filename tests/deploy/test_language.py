@@ -81,6 +81,7 @@ def texts(model, asking=SHORT):
 
 
 @pytest.mark.parametrize("name", ["keras-hub", "transformers"])
+@pytest.mark.slow
 def test_what_other_libraries_load_writes_as_the_run(run, said, name):
     about = kft.export(run, run.parent / name, format=name, quiet=True)
     assert about.parity.by == "keras-hub" and about.parity.n == 8 and about.parity.largest < 1e-4

@@ -102,7 +102,7 @@ def test_logits_of_targets_alone_give_the_gradient_of_all_logits(backbone, model
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=right, logits=logits)
         return tf.reduce_sum(losses * tf.cast(targets > 0, tf.float32))
 
-    few = gradients(lambda: tf.reduce_sum(model(arrays, training=False)[..., LOSS]))
+    few = gradients(lambda: tf.reduce_sum(model(arrays, training=True)[..., LOSS]))  # no dropout; as a step calls it
     for one, other, variable in zip(few, gradients(of_all), variables, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-4, rtol=1e-4, err_msg=variable.path)
 
