@@ -41,6 +41,7 @@ def run(tmp_path_factory):
     return kft.train(recipe, run=folder / "run", quiet=True).run
 
 
+@pytest.mark.slow
 def test_chats_are_learned_written_and_read_again(run, tmp_path, capsys):
     metrics = json.loads((run / "metrics.json").read_text())
     assert "token_log_loss" in metrics["metrics"]

@@ -43,6 +43,7 @@ def test_it_answers_as_the_run_does_and_reads_documents_otherwise(shipped, folde
     assert model.about.widths == (8, 32) and model.about.outputs[-1] == "embedding"
 
 
+@pytest.mark.slow
 def test_an_index_takes_the_widths_that_were_trained(shipped, folder):
     whole = kft.index(shipped, folder / "documents.csv", folder / "whole", quiet=True)
     small = kft.index(shipped, folder / "documents.csv", folder / "small", width=8, quiet=True)

@@ -44,6 +44,7 @@ def test_rows_are_drawn_with_their_chances(artifact, rows, tmp_path):
     assert again.why == found.why and (tmp_path / "again.csv").read_text() == (tmp_path / "queue.csv").read_text()
 
 
+@pytest.mark.slow
 def test_the_command(artifact, rows, tmp_path, capsys):
     from kft.cli import main as cli_main
 

@@ -79,6 +79,7 @@ def test_the_student_learns_answers_and_its_folder_says_of_whom(place):
     assert [answer.label for answer in answers] == ["positive", "negative"]
 
 
+@pytest.mark.slow
 def test_labelled_rows_mix_label_and_answer_and_the_others_have_the_answer_alone(place, capsys):
     folder, _ = place
     recipe, split = student(folder, "train.teacher.weight=0.25")

@@ -61,6 +61,7 @@ def test_smaller_weights_answer_batches(shipped_run, tmp_path, form, how):
         assert one["probabilities"] == pytest.approx(model.predict([text])[0]["probabilities"], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_an_answer_does_not_hang_on_who_else_asks(small):
     assert read_about(small).alone
     model = open_artifact(small)

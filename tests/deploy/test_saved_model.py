@@ -34,6 +34,7 @@ def saved(shipped_run, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_it_answers_as_the_run_does(saved, shipped_run):
     texts = [*ODD, "the battery is great", "the phone is awful and broken", "? ! ? !"]
     opened = open_artifact(saved)

@@ -14,6 +14,8 @@ from kft.model.quantize import float_kernel, in_int8, is_rounded
 from kft.records.run_folder import open_run
 from tests import decoder
 
+pytestmark = pytest.mark.slow
+
 IDS = np.array([[5, 80, 9, 44, 3, 3, 60, 7]], np.int32)
 
 
@@ -50,7 +52,6 @@ def test_matrices_are_rounded_by_one_scale_an_output_and_products_stay_near(fold
     assert 1e-4 < np.abs(near - far).max() < 0.1 * np.abs(near).max()
 
 
-@pytest.mark.slow
 def test_it_learns_and_what_is_loaded_or_merged_answers_alike(run, folder):
     history = [run.phases[0].metrics["valid_token_log_loss"], run.evaluation.metrics["token_log_loss"].value]
     assert all(np.isfinite(history)) and run.phases[0].best_epoch == 2  # it got better from epoch to epoch
@@ -71,7 +72,6 @@ def test_it_learns_and_what_is_loaded_or_merged_answers_alike(run, folder):
     ]
 
 
-@pytest.mark.slow
 def test_what_is_stored_of_it_is_stored_apart(folder):
     def fingerprint(backbone):
         model = kft.build_model(backbone, classes=2)
