@@ -156,7 +156,7 @@ def nearest_by_words(prompts: Sequence[str], known: Sequence[str], count: int) -
     """Returns ``int[n, count]``: the rows whose prompts share most with each by TF-IDF of words, the nearest last.
 
     Example:
-        >>> nearest_by_words(["a red hat"], ["blue shoes", "the red hat", "a red coat"], 1).tolist()
+        >>> nearest_by_words(["a red hat"], ["blue shoes", "the red hat", "my red coat"], 1).tolist()
         [[1]]
     """
     read, _ = ngram_reader(list(known))
