@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 BIASES = ("bias", "beta")
 ADAPTERS = ("lora_a", "lora_b")
 LANGUAGE_MODEL_OUTPUT = "reverse_embeddings"
-"""What an untied generative backbone predicts its next token with; no head here takes part in it, so it has no
-gradient, and weight decay alone would wear it down."""
+"""What an untied generative backbone predicts its next token with: frozen under every rule. Heads that classify
+give it no gradient, so that weight decay alone would wear it down; causal-lm reads it as it was pretrained."""
 
 RATE = "rate_when_it_trains"
 """Where a frozen layer, whose dropout rate is 0, keeps the rate it had."""
