@@ -38,6 +38,7 @@ MASKED = replace(
         row=_row,
         gates=("slices.worst.token_log_loss",),
         written={},
+        beside=lambda answers: {},
         of_texts=lambda truth, answers: {},
     ),
     learns="masked",

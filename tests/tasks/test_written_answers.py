@@ -88,7 +88,7 @@ def test_the_constant_response_of_texts_is_the_nearest_to_all_and_not_the_most_f
 
 def test_calibrating_texts_is_refused_by_name(tmp_path):
     asked = {"task": "causal-lm", "data": {"train": "rows.jsonl"}, "model": {"backbone": "gemma3-270m"}}
-    with pytest.raises(RecipeError, match=r"(?s)evaluate\.calibrate.*nothing fits on valid: leave it out"):
+    with pytest.raises(RecipeError, match=r"(?s)evaluate\.calibrate.*evaluate.abstain_at withholds .*: leave it out"):
         load_recipe({**asked, "evaluate": {"calibrate": "none"}}, base=tmp_path)
     assert load_recipe({**asked, "evaluate": {"calibrate": "temperature"}}, base=tmp_path)  # as a run writes it down
 
