@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from kft.answer.prompted import NOT_FOUND
 from kft.answer.write import Written
 from kft.api.generating import Generator
 from kft.api.grounding import find_passages
-from kft.api.writing import NOT_FOUND
 from kft.errors import DataError, UsageError
 from kft.metrics.language import as_fields
 from kft.metrics.support import support

@@ -7,16 +7,16 @@ from typing import Any
 
 from kft.answer.artifact import Artifact
 from kft.answer.load import Run
-from kft.answer.write import Written, make_writer
+from kft.answer.prompted import NOT_FOUND, answer_prompts
+from kft.answer.write import make_writer
 from kft.api.grounding import find_passages, index_of
 from kft.errors import UsageError
 from kft.search.index import open_index
-from kft.tasks.responses import Grounded, ResponsePrediction
+from kft.tasks.responses import Grounded
 from kft.tasks.task import Answer
 
 ROWS = 16
 """Prompts that are answered at a time."""
-NOT_FOUND = "no passage is good"
 
 
 def written_by(run: Run, artifact: Artifact) -> Callable[[Sequence[Any]], list[Answer]]:
@@ -55,17 +55,6 @@ def written_by(run: Run, artifact: Artifact) -> Callable[[Sequence[Any]], list[A
 
     def answers(inputs: Sequence[Any]) -> list[Answer]:
         asked = [found_for(each) for each in inputs]
-        wanted = [row for row, (_, why) in enumerate(asked) if not why]
-        texts, kept = writer.reader.composed([asked[row][0] for row in wanted])
-        said = dict(zip(wanted, zip(writer.write(texts), kept, strict=True), strict=True))
-        return [
-            _given(*said[row], prompt) if row in said else ResponsePrediction("", None, True, (), why)
-            for row, (prompt, why) in enumerate(asked)
-        ]
+        return list(answer_prompts(writer, [prompt for prompt, _ in asked], [why for _, why in asked]))
 
     return answers
-
-
-def _given(written: Written, kept: Sequence[int], asked: Grounded) -> ResponsePrediction:
-    unsupported = asked.supports(written.text, kept).unsupported if asked.passages else None
-    return ResponsePrediction(written.text, written.confidence, written.abstain, unsupported, written.why)

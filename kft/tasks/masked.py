@@ -39,6 +39,7 @@ MASKED = replace(
         gates=("slices.worst.token_log_loss",),
         written={},
         beside=lambda answers: {},
+        as_label=None,
         of_texts=lambda truth, answers: {},
     ),
     learns="masked",

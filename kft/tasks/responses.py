@@ -50,6 +50,7 @@ class ResponsePrediction:
         unsupported: What of it stands neither in its passages nor in the prompt: see ``kft.metrics.support``. None
             where it has no passages.
         why: Why it does; empty where it answers.
+        support: What its passages say of all that it says; None where it has none.
     """
 
     text: str
@@ -57,6 +58,7 @@ class ResponsePrediction:
     abstain: bool = False
     unsupported: tuple[str, ...] | None = absent()
     why: str = unwritten("")
+    support: Support | None = unwritten()
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,7 @@ RESPONSES = AnswerKind(
             "slices.worst.token_log_loss",
             *("selective.coverage", "selective.error", "selective.aurc"),
             PERPLEXITY_RATIO,
+            "edge_cases.pass_rate",
             *WRITTEN,
             *OF_JSON,
             *OF_OVERLAP,
@@ -176,6 +179,7 @@ RESPONSES = AnswerKind(
         ),
         beside=_beside,
         confidence=_sure,
+        as_label=lambda prediction: prediction.text,
         weighed=confidences,
         written=WRITTEN | OF_JSON | OF_OVERLAP | OF_TOKENS | OF_CONTEXT,
         of_texts=of_texts,
@@ -195,6 +199,7 @@ RESPONSES = AnswerKind(
         "model.response_tokens",
         "evaluate.write",
         "evaluate.abstain_at",
+        "evaluate.suite",
         "compare",
     ),
     refuses={
