@@ -217,7 +217,6 @@ RESPONSES = AnswerKind(
     lacks={
         command: NO_LABEL + instead
         for command, instead in {
-            "init": "kft recipes copy language/extraction recipe.yaml",
             "choose": "kft train RECIPE --set model.backbone=NAME, for each",
             "queue": "read what it wrote: predictions.csv of the run",
             "retrain": "add the rows to data.train, and kft train",
