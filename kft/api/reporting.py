@@ -227,7 +227,8 @@ def _find_mistakes(record: RunRecord, frames: Mapping[str, pd.DataFrame] | None)
     require_same_data(record.run, record.receipt, split)
     if record.task.kind.writes:
         asked = record.recipe.spec.evaluate.abstain_at
-        return find_samples(record.run, split, SAME if asked is None else asked.right)
+        right, sure = SAME if asked is None else asked.right, record.metrics.selective is not None
+        return find_samples(record.run, split, right, sure=sure)
 
     def vectorise(inputs: Sequence[Any]) -> np.ndarray:
         with strategy.start("one").scope():

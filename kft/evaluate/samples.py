@@ -20,18 +20,20 @@ from kft.records.run_folder import RunFolder
 from kft.split.data_split import DataSplit
 
 
-def find_samples(run: RunFolder, split: DataSplit, right: str) -> Mistakes:
+def find_samples(run: RunFolder, split: DataSplit, right: str, *, sure: bool) -> Mistakes:
     """Returns the content of mistakes.json for written answers.
 
     Args:
         run: An evaluated run: its predictions.csv says what was written, and how sure the model was.
         split: Its data.
         right: Which answers are right: see ``kft.metrics.language.right_answers``.
+        sure: Whether predictions.csv says how sure the model was; that of an earlier kft says another thing.
     """
     rows = read_predictions(run)
     are_right = right_answers(right, [row["target"] for row in rows], spoken([row["prediction"] for row in rows]))
     wrong = [row for row, yes in zip(rows, are_right, strict=True) if not yes]
-    wrong.sort(key=lambda row: -float(row["confidence"] or 0))
+    if sure:
+        wrong.sort(key=lambda row: -float(row["confidence"] or 0))
     places, passages = {str(name): place for place, name in enumerate(split.test.ids)}, split.test.passages
     found = [
         Mistake(
@@ -39,7 +41,7 @@ def find_samples(run: RunFolder, split: DataSplit, right: str) -> Mistakes:
             input=_shown(str(split.test.inputs[place])),
             target=_shown(row["target"]),
             prediction=_shown(row["prediction"]),
-            confidence=float(row["confidence"]) if row["confidence"] else None,
+            confidence=float(row["confidence"]) if sure and row["confidence"] else None,
             cost=None,
             neighbours=(),
             given=() if passages is None else _given(passages[place]),
