@@ -61,7 +61,8 @@ def run_suite(suite: Suite, artifact: Artifact, columns: Columns, searched: Sear
         else:
             said = write_answers(artifact, inputs) if task.kind.writes else artifact.predict(inputs)
         answers = dict(zip(inputs, said, strict=True))
-    base, promised = suite.path.parent, artifact.spec.evaluate.abstain_at
+    base = suite.path.parent
+    promised = artifact.spec.evaluate.abstain_at if task.kind.writes else None
     right = SAME if promised is None else promised.right
     outcomes = {case.id: judge(task.kind, case, answers, base, right) for case in found.cases}
     checks = []
