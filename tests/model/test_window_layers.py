@@ -110,6 +110,7 @@ def test_a_tensor_of_windows_is_stored_by_example(backbone, texts):
     assert [len(column.row(place)) for place in range(len(texts))] == source.lengths.tolist()
 
 
+@pytest.mark.slow
 def test_no_store_is_shared_by_two_ways_to_read(backbone, texts, tmp_path):
     # Overlap and number of windows decide what an example is; the size of a window what is computed of it.
     folders = {}
