@@ -32,10 +32,9 @@ NEXT = {
     "blend": "kft train {recipe} --set 'train.phases=[{{name: blend, unfreeze: none, solver: blend}}]'",
     "constant": "kft check {recipe}",
     "words": "scikit-learn's TfidfVectorizer and the cosine of its rows (docs/compare.md)",
-    "bm25": "kft index ARTIFACT DOCUMENTS -o DEST: a query's words count there beside its vector",
-    "frozen": "kft train {recipe} --set 'train.phases=[{{name: head, unfreeze: none, solver: lbfgs}}]', then kft index",
-    "hybrid": "kft train {recipe} --set 'train.phases=[{{name: head, unfreeze: none, solver: lbfgs}}]', then kft index "
-    "--queries",
+    "bm25": "kft index BACKBONE DOCUMENTS -o DEST: a query's words count there beside its vector",
+    "frozen": "kft index BACKBONE DOCUMENTS -o DEST, with the recipe's backbone: it needs no training",
+    "hybrid": "kft index BACKBONE DOCUMENTS -o DEST --queries VALID, with the recipe's backbone: it needs no training",
     "zero-shot": "the prompt is in compare.json, chosen; kft generate writes for tuned runs alone",
     "few-shot": "the prompt is in compare.json, chosen; kft generate writes for tuned runs alone",
     "retrieved-shots": "the prompt is in compare.json, chosen; kft generate writes for tuned runs alone",
