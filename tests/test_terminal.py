@@ -101,7 +101,7 @@ import sys
 from kft.terminal import SafeConsole, echo, forgive_closed_pipes
 forgive_closed_pipes()
 out = SafeConsole()
-for number in range(20000):
+for number in range(3000):
     out.print("a line of some length, so that the pipe is full soon", number)
     echo("and another")
 sys.stdout.flush()

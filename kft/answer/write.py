@@ -4,22 +4,29 @@ Each prompt is read by itself, as long as it is, and each token passes the block
 what is written beside it changes nothing. The matrix of the vocabulary is read once for the next tokens of several
 answers; where one is over, the next prompt takes its row. keras-hub's ``CausalLM`` runs the layers; which token comes
 next is decided here, in NumPy. docs/log.md has what several rows at once cost on a CPU.
+
+How sure a model is of an answer is the geometric mean of what it gave each of its tokens, the end among them: the
+likelihood of the whole, normalised by its length (Wu et al., 2016; Malinin and Gales, 2021). The likelihood itself
+falls with every token (Murray and Chiang, 2018), so that a threshold on it would withhold long answers first.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kft.errors import UsageError
 from kft.model.prompts import PromptReader
+from kft.records.fields import rounded
+from kft.tasks.decode import UNSURE
 
 if TYPE_CHECKING:
     from kft.answer.artifact import Artifact
+    from kft.records.rules import Rule
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,11 @@ class Asking:
     top_p: float = 1.0
     seed: int = 0
     stop: tuple[str, ...] = ()
+
+    @property
+    def as_judged(self) -> bool:
+        """Whether answers are written as those that a run was judged by, and that its promise is about."""
+        return self.temperature == 0 and self.max_tokens is None and not self.stop
 
     def __post_init__(self) -> None:
         for name, value, fits in (
@@ -67,6 +79,9 @@ class Written:
         prompt_tokens: What was read.
         tokens: What was written, the end not counted.
         cut: Whether the prompt lost its end.
+        confidence: What the model gave each token of it, and its end, on average (the geometric mean): from 0 to 1.
+        abstain: Whether the model declines to answer, and ``text`` is what it would have said.
+        why: Why it does; empty where it answers.
     """
 
     text: str
@@ -74,6 +89,9 @@ class Written:
     prompt_tokens: int
     tokens: int
     cut: bool
+    confidence: float = rounded(6, 0.0)
+    abstain: bool = False
+    why: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +101,7 @@ class Writer:
     Attributes:
         reader: Of prompts; ``dataclasses.replace`` gives one for other templates, on the same trace.
         rows: Prompts that are answered at a time, at most.
+        rule: Which answers are withheld; None where all are given.
     """
 
     reader: PromptReader
@@ -90,6 +109,7 @@ class Writer:
     _begin: Any = field(repr=False)
     _go_on: Any = field(repr=False)
     _weigh: Any = field(repr=False)
+    rule: Rule | None = None
 
     def write(self, prompts: Sequence[str], asking: Asking = GREEDY, tick: Any = None) -> list[Written]:
         """Returns one answer a prompt, in their order."""
@@ -107,7 +127,7 @@ class Writer:
         for taken in self._steps(states):
             for state in taken:
                 if state.finish:
-                    found[state.number] = state.written(), np.array(state.ids, np.int32)
+                    found[state.number] = self._given(state), np.array(state.ids, np.int32)
                     if tick:
                         tick(1)
         return found
@@ -121,10 +141,16 @@ class Writer:
             new = whole[len(shown) :] if whole.startswith(shown) else ""
             yield new  # empty as well: whoever reads may stop at any token
             shown += new
-        found = state.written()
+        found = self._given(state)
         if found.text.startswith(shown) and found.text != shown:
             yield found.text[len(shown) :]
         yield found
+
+    def _given(self, state: _State) -> Written:
+        found = state.written()
+        if self.rule is None or not self.rule.withholds(np.array([found.confidence]))[0]:
+            return found
+        return replace(found, abstain=True, why=UNSURE)
 
     def _steps(self, states: Sequence[_State]) -> Iterator[list[_State]]:
         """Takes answers one token further at a time, as many as there are rows; yields those that took one."""
@@ -156,11 +182,13 @@ class _State:
         self.ids: list[int] = []
         self.finish = ""
         self.text = ""
+        self.likelihoods: list[float] = []
         self.draw = np.random.default_rng([asking.seed, number])
 
     def take(self, logits: np.ndarray) -> None:
         """Chooses the next token, and says whether the answer is over."""
         token = choose(logits, self.asking, self.draw)
+        self.likelihoods.append(log_likelihood(logits, token))
         if token in self.reader.ends:
             self.finish = "end"
             return
@@ -185,7 +213,8 @@ class _State:
         return text
 
     def written(self) -> Written:
-        return Written(self.text, self.finish, len(self.prompt), len(self.ids), self.cut)
+        sure = float(np.exp(np.mean(self.likelihoods)))
+        return Written(self.text, self.finish, len(self.prompt), len(self.ids), self.cut, sure)
 
 
 def choose(logits: np.ndarray, asking: Asking, draw: np.random.Generator) -> int:
@@ -215,6 +244,21 @@ def choose(logits: np.ndarray, asking: Asking, draw: np.random.Generator) -> int
     return int(order[draw.choice(kept, p=chances)])
 
 
+def log_likelihood(logits: np.ndarray, token: int) -> float:
+    """Returns the logarithm of what a model gives a token, whatever chose it.
+
+    Args:
+        logits: ``float[vocabulary]``.
+        token: Its place.
+
+    Example:
+        >>> round(float(np.exp(log_likelihood(np.log([0.5, 0.3, 0.2]), 1))), 6)
+        0.3
+    """
+    behind = logits - logits.max()
+    return float(behind[token]) - float(np.log(np.exp(behind).sum(dtype=np.float64)))
+
+
 def make_writer(artifact: Artifact, rows: int = 1) -> Writer:
     """Traces a language model for so many prompts at a time; of one prompt, use one row.
 
@@ -224,7 +268,7 @@ def make_writer(artifact: Artifact, rows: int = 1) -> Writer:
     """
     reader = artifact.reader.writing
     assert reader is not None and artifact.backbone is not None
-    return writer_on(artifact.backbone.model, artifact.weights, reader, rows)
+    return replace(writer_on(artifact.backbone.model, artifact.weights, reader, rows), rule=artifact.decisions.rule)
 
 
 def writer_on(backbone: Any, weights: Mapping[str, Any], reader: PromptReader, rows: int = 1) -> Writer:

@@ -30,10 +30,11 @@ NEXT = {
     "retrieval": "label more examples, then run kft compare again: it wins where labels are few",
     "probe": "kft train {recipe} --set 'train.phases=[{{name: probe, unfreeze: none, solver: lbfgs}}]'",
     "blend": "kft train {recipe} --set 'train.phases=[{{name: blend, unfreeze: none, solver: blend}}]'",
-    "bm25": "kft index ARTIFACT DOCUMENTS -o DEST: a query's words count there beside its vector",
-    "frozen": "kft train {recipe} --set 'train.phases=[{{name: head, unfreeze: none, solver: lbfgs}}]', then kft index",
-    "hybrid": "kft train {recipe} --set 'train.phases=[{{name: head, unfreeze: none, solver: lbfgs}}]', then kft index "
-    "--queries",
+    "constant": "kft check {recipe}",
+    "words": "scikit-learn's TfidfVectorizer and the cosine of its rows (docs/compare.md)",
+    "bm25": "kft index BACKBONE DOCUMENTS -o DEST: a query's words count there beside its vector",
+    "frozen": "kft index BACKBONE DOCUMENTS -o DEST, with the recipe's backbone: it needs no training",
+    "hybrid": "kft index BACKBONE DOCUMENTS -o DEST --queries VALID, with the recipe's backbone: it needs no training",
     "zero-shot": "the prompt is in compare.json, chosen; kft generate writes for tuned runs alone",
     "few-shot": "the prompt is in compare.json, chosen; kft generate writes for tuned runs alone",
     "retrieved-shots": "the prompt is in compare.json, chosen; kft generate writes for tuned runs alone",
@@ -95,7 +96,8 @@ def compare(
     """Measure whether to train from scratch, to fine-tune or only to prompt, on the data of RECIPE.
 
     Approaches, cheapest first: majority, linear, names, retrieval, probe, blend, prompting, lora, top, full,
-    scratch; for text-embedding bm25, frozen, hybrid, head, lora, top, full; for causal-lm majority, retrieval,
+    scratch; for text-embedding bm25, frozen, hybrid, head, lora, top, full; for text-similarity constant, words,
+    frozen, head, lora, top, full; for causal-lm majority, retrieval,
     zero-shot, few-shot, retrieved-shots, zero-shot+passages, lora, top, full, the last three also with +passages.
     The choice is made on train and valid, out of fold by what is cheap; the test split is opened once.
     """

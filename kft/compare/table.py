@@ -20,6 +20,16 @@ FINDING = {
     **{f"{name}+words": "the same, as an index weighs it with words" for name in ("head", "lora", "top", "full")},
 }
 """What approaches are best for where queries are answered with documents; see ``kft.search.comparing``."""
+SCORING = {
+    "constant": "a yardstick: it reads nothing",
+    "words": "texts that share words; no scores, no backbone",
+    "frozen": "other words for the same; no scores",
+    "head": "a few hundred scores, seconds of training",
+    "lora": "many tasks on one backbone: small files",
+    "top": "a thousand scores",
+    "full": "thousands of scores, words used in another sense",
+}
+"""Likewise where two texts get a score; see ``kft.compare.graded``."""
 NOTES = (
     "Intervals are 95 %. The choice was made on train and valid, answered out of fold by what is cheap; what is "
     "trained on train was judged by valid. Each difference to the best says on how many rows it stands. The test "
@@ -34,6 +44,11 @@ FINDING_NOTES = (
     "opened once, after it, among all documents. Cost: wall seconds of fitting, with the documents' vectors as if "
     "none were stored; trained parameters; bytes to keep, the backbone included. Speed: queries a second, the "
     "documents' vectors known. Risk is not measured for searches."
+)
+SCORING_NOTES = (
+    "Intervals are 95 %, by pair. The choice was made on valid, by the order of its scores; those of test were read "
+    "once, after it. Cost: wall seconds of fitting, with the frozen pass as if nothing were stored; trained "
+    "parameters; bytes to keep, the backbone included. Speed: pairs a second from raw input. Risk is not measured here."
 )
 WRITING_NOTES = (
     "Intervals are 95 %. The choice was made by what was written to valid, where each form of prompt was chosen too; "
@@ -61,20 +76,20 @@ class Row:
 
 def rows_of(outcomes: Sequence[ApproachResult], verdict: Verdict, metric: str) -> list[Row]:
     """Returns one row an approach."""
-    suits = {each.name: each.best_for for each in APPROACHES}
-    if _finding(outcomes) or _writing(outcomes):
-        suits = FINDING if _finding(outcomes) else BEST_FOR
+    suits, _ = _words_for(outcomes)
     return [_row(outcome, verdict, metric, suits) for outcome in outcomes]
 
 
-def _finding(outcomes: Sequence[ApproachResult]) -> bool:
-    """Whether approaches are searches: names such as ``top`` stand in both lists, metrics do not."""
-    return any("mrr" in (outcome.metrics or ()) for outcome in outcomes)
-
-
-def _writing(outcomes: Sequence[ApproachResult]) -> bool:
-    """Whether approaches write responses."""
-    return any("token_f1" in (outcome.metrics or ()) for outcome in outcomes)
+def _words_for(outcomes: Sequence[ApproachResult]) -> tuple[Mapping[str, str], str]:
+    """Returns what approaches are best for, and the notes: names such as ``top`` stand in all lists, metrics do not."""
+    measured = {name for outcome in outcomes for name in outcome.metrics or ()}
+    own = {
+        "mrr": (FINDING, FINDING_NOTES),
+        "spearman_r": (SCORING, SCORING_NOTES),
+        "token_f1": (BEST_FOR, WRITING_NOTES),
+    }
+    plain = {each.name: each.best_for for each in APPROACHES}, NOTES
+    return next((words for name, words in own.items() if name in measured), plain)
 
 
 def header(metric: str) -> tuple[str, ...]:
@@ -95,7 +110,7 @@ def as_markdown(found: Comparison) -> str:
     ]
     rows = rows_of(found.approaches, verdict, metric)
     lines += ["| " + " | ".join(_in_one_line(cell) for cell in row.cells) + " |" for row in rows]
-    notes = FINDING_NOTES if _finding(found.approaches) else WRITING_NOTES if _writing(found.approaches) else NOTES
+    _, notes = _words_for(found.approaches)
     more = say_more_labels(found.approaches, metric)
     return "\n".join([*lines, "", *([f"More labels: {more}.", ""] if more else []), notes, ""])
 

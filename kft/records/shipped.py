@@ -44,6 +44,7 @@ class Reading:
         query: What is put before a text, where texts are queries.
         document: Likewise, where they are documents.
         path_column: Of a table that names documents by their paths; empty where tables hold the texts themselves.
+        apart: Whether the two texts of a pair are read one by one, as a query and a document, each for its own vector.
     """
 
     kind: str
@@ -59,6 +60,7 @@ class Reading:
     query: str = absent("")
     document: str = absent("")
     path_column: str = absent("")
+    apart: bool = absent(False)
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,8 @@ def _pipeline(task: Task) -> str:
         return "text-generation"
     if task.kind.masks:
         return "fill-mask"
+    if task.kind.embeds:
+        return "sentence-similarity"
     return "token-classification" if task.kind.learning.per_token else f"{task.reads.medium}-classification"
 
 

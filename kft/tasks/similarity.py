@@ -66,10 +66,7 @@ SIMILARITY = AnswerKind(
         "train.refit": ALONE + "what valid has chosen cannot be repeated without it; leave train.refit out",
     },
     lacks={
-        "choose": LABELS + "kft evaluate holds a run beside its untuned backbone; train one for each backbone",
-        "compare": LABELS + "kft evaluate holds a run beside its untuned backbone, and --against another run",
-        "export": "what ships answers with one graph a text, and a score needs two texts; kft index RUN DOCUMENTS "
-        "searches with the run's vectors, and kft predict RUN scores pairs",
+        "choose": LABELS + "kft compare RECIPE --approaches frozen,head --set model.backbone=NAME, for each",
         "queue": "what is worth a label is told by how sure an answer is, and a cosine says nothing of that; label "
         "pairs whose scores two runs put far apart",
         "retrain": "rows that come later would move the range of the scores; add the rows to data.train, and kft train",

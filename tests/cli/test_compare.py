@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 import kft
+from kft.cli.comparing import NEXT
 from kft.compare.approaches import APPROACHES
 from kft.compare.reading import read_comparison
 from kft.errors import UsageError
+from kft.search.verdict import ENOUGH
 from tests import tiny
 from tests.cli.planted import write_data
 from tests.compare.tables import LIGHT, write_recipe
@@ -205,3 +207,8 @@ def test_what_the_second_half_of_the_rows_brought_to_tuning(kft_cli, tiny_folder
     assert "two points carry no further" in (run / "compare.md").read_text()
     code, _, err = kft_cli("compare", path, "--approaches", "probe", "--curve", "tuned")
     assert code == 2 and "nothing that is trained is among the approaches" in err
+
+
+def test_a_search_that_needs_no_training_is_followed_by_none():
+    for name in ENOUGH:
+        assert NEXT[name].startswith("kft index BACKBONE DOCUMENTS -o DEST") and "kft train" not in NEXT[name]

@@ -35,6 +35,7 @@ def test_the_plan_names_work_rate_and_size_of_each_block(recipe, kft_cli, tmp_pa
     assert not (tmp_path / "runs").exists() and not list((tmp_path / "cache").rglob("*.safetensors"))
 
 
+@pytest.mark.slow
 def test_after_a_run_the_plan_finds_the_features_and_train_agrees_with_it(recipe, kft_cli):
     _, out, _ = kft_cli("plan", recipe, "--json")
     planned = json.loads(out)["phases"]

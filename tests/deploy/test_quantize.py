@@ -69,6 +69,7 @@ def test_an_answer_does_not_hang_on_who_else_asks(small):
     assert model.predict(texts) == [model.predict([text])[0] for text in texts]
 
 
+@pytest.mark.slow
 def test_it_is_promoted_like_any_other(small):
     assert objections(prove(small), force=False) == ()
 

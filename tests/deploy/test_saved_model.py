@@ -45,6 +45,7 @@ def test_it_answers_as_the_run_does(saved, shipped_run):
         assert one["probabilities"] == pytest.approx(other.probabilities, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_every_file_of_the_folder_is_vouched_for(saved, tmp_path):
     about = open_artifact(saved).about
     assert about.model == "saved_model" and set(about.files) >= FILES
@@ -70,6 +71,7 @@ def loaded(saved):
     return tf.saved_model.load(str(saved / "saved_model"))
 
 
+@pytest.mark.slow
 def test_arrays_are_answered_with_figures(saved):
     import tensorflow as tf
 
@@ -86,6 +88,7 @@ def test_arrays_are_answered_with_figures(saved):
     np.testing.assert_allclose(found["probabilities"].numpy().sum(axis=-1), 1, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_texts_are_answered_with_names(saved):
     import tensorflow as tf
 
@@ -123,6 +126,7 @@ def test_no_operation_is_foreign_to_tensorflow(saved):
     assert used - own == known and not {name for name in known if "Sentencepiece" in name or "Wordpiece" in name}
 
 
+@pytest.mark.slow
 def test_what_warms_a_server_up_is_answered(saved):
     import tensorflow as tf
     from tensorflow_serving.apis import prediction_log_pb2

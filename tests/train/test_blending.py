@@ -98,6 +98,7 @@ def test_the_temperature_is_fitted_on_answers_out_of_fold(place):
     assert len(kept["train"]) == receipt["n"]["train"]
 
 
+@pytest.mark.slow
 def test_a_dearer_phase_is_kept_only_beyond_chance_and_that_is_said(place, capfd):
     recipe, folder, result = place
     kft.train(recipe, run=folder / "said")

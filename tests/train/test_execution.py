@@ -176,6 +176,7 @@ def test_a_tpu_is_not_told_to_do_without_its_compiler():
     assert "a TPU, which runs what XLA has compiled" in refusal("off", tpu=True, crossing="")
 
 
+@pytest.mark.slow
 def test_how_many_updates_go_together_does_not_make_another_run(whole):
     """Nor does a run that was begun when every run said 1; compiled or not does."""
     recipe = whole[0]

@@ -160,6 +160,7 @@ def test_a_finished_run_is_scored_again(place):
     assert (folder / "finished" / "history.jsonl").read_text() == (folder / "whole" / "history.jsonl").read_text()
 
 
+@pytest.mark.slow
 def test_without_a_run_it_begins_and_without_a_name_it_takes_the_latest(place, monkeypatch, capsys):
     folder, recipe, _ = place
     monkeypatch.chdir(folder)
@@ -197,6 +198,7 @@ def test_a_folder_that_is_no_run_is_refused(place):
     assert "--resume goes on where that run stopped" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_checkpoints_that_cannot_be_reached_are_one_message(place):
     folder, recipe, _ = place
     run = stop_early(place, "blocked", after=1)
@@ -261,6 +263,7 @@ def test_several_workers_need_a_folder_they_share(place, monkeypatch):
         kft.train(recipe)
 
 
+@pytest.mark.slow
 def test_a_run_whose_checkpoints_are_elsewhere_is_not_begun_anew(place):
     """The folder was named at the start, relative to the recipe, and forgotten; the command kft prints still works."""
     folder, recipe, _ = place
