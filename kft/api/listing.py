@@ -135,8 +135,8 @@ def set_side_by_side(first: str | Path, second: str | Path) -> SideBySide:
     """
     folders = open_run(Path(first)), open_run(Path(second))
     recipes = [load_recipe(each.recipe) for each in folders]
-    lines = [_line(folder, recipe) for folder, recipe in zip(folders, recipes, strict=True)]
-    return SideBySide(*lines, _differences(*recipes), lines[0].test == lines[1].test)
+    one, other = (_line(folder, recipe) for folder, recipe in zip(folders, recipes, strict=True))
+    return SideBySide(one, other, _differences(*recipes), one.test == other.test)
 
 
 def _differences(first: Recipe, second: Recipe) -> dict[str, tuple[Any, Any]]:
@@ -152,7 +152,7 @@ def _line(folder: RunFolder, recipe: Recipe) -> RunLine:
     if (folder.path / "compare.json").is_file():
         found = read_comparison(folder.path)
         approach, state = found.verdict.approach, COMPARISON
-        metrics = next(each.metrics for each in found.approaches if each.name == approach) or {}
+        metrics = next((each.metrics or {} for each in found.approaches if each.name == approach), {})
     elif folder.metrics.is_file():
         metrics = read_document(EvaluateResult, folder.metrics).metrics
         state = FINISHED if state == UNFINISHED else state

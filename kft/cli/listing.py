@@ -47,17 +47,12 @@ def runs(folders: tuple[str, ...], as_json: bool) -> None:
             expected="a folder of runs, or two runs",
             next_step=f"kft runs {quote(folders[0])} {quote(folders[1])}",
         )
-    found: Listing | SideBySide
     if len(folders) == 2:
-        found = listing.set_side_by_side(*folders)
-        show = _print_two
+        pair = listing.set_side_by_side(*folders)
+        print_json(pair) if as_json else _print_two(pair)
     else:
         found = listing.list_runs(*folders)
-        show = _print_all
-    if as_json:
-        print_json(found)
-    else:
-        show(found)
+        print_json(found) if as_json else _print_all(found)
 
 
 def _print_all(found: Listing) -> None:
