@@ -2,21 +2,28 @@
 
 Shapes are fixed: as many rows, prompts of one length, a cache for prompt and response. keras-hub's ``CausalLM`` runs
 the layers; which token comes next is decided here, in NumPy.
+
+How sure a model is of an answer is the geometric mean of what it gave each of its tokens, the end among them: the
+likelihood of the whole, normalised by its length (Wu et al., 2016; Malinin and Gales, 2021). The likelihood itself
+falls with every token (Murray and Chiang, 2018), so that a threshold on it would withhold long answers first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kft.errors import UsageError
 from kft.model.prompts import PromptReader
+from kft.records.fields import rounded
+from kft.tasks.decode import UNSURE
 
 if TYPE_CHECKING:
     from kft.answer.artifact import Artifact
+    from kft.records.rules import Rule
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,11 @@ class Asking:
     top_p: float = 1.0
     seed: int = 0
     stop: tuple[str, ...] = ()
+
+    @property
+    def as_judged(self) -> bool:
+        """Whether answers are written as those that a run was judged by, and that its promise is about."""
+        return self.temperature == 0 and self.max_tokens is None and not self.stop
 
     def __post_init__(self) -> None:
         for name, value, fits in (
@@ -64,6 +76,9 @@ class Written:
         prompt_tokens: What was read.
         tokens: What was written, the end not counted.
         cut: Whether the prompt lost its end.
+        confidence: What the model gave each token of it, and its end, on average (the geometric mean): from 0 to 1.
+        abstain: Whether the model declines to answer, and ``text`` is what it would have said.
+        why: Why it does; empty where it answers.
     """
 
     text: str
@@ -71,6 +86,9 @@ class Written:
     prompt_tokens: int
     tokens: int
     cut: bool
+    confidence: float = rounded(6, 0.0)
+    abstain: bool = False
+    why: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +99,7 @@ class Writer:
         reader: Of prompts; ``dataclasses.replace`` gives one for other templates, on the same trace.
         rows: Prompts that are answered at a time.
         length: Tokens of prompt and answer that there is room for.
+        rule: Which answers are withheld; None where all are given.
     """
 
     reader: PromptReader
@@ -88,6 +107,7 @@ class Writer:
     length: int
     _begin: Any = field(repr=False)
     _go_on: Any = field(repr=False)
+    rule: Rule | None = None
 
     def write(self, prompts: Sequence[str], asking: Asking = GREEDY, tick: Any = None) -> list[Written]:
         """Returns one answer a prompt, in their order; those of like length are written together."""
@@ -106,7 +126,7 @@ class Writer:
             for _ in self._steps(states, asking):
                 pass
             for place, state in zip(places, states, strict=True):
-                found[place] = state.written(), np.array(state.ids, np.int32)
+                found[place] = self._given(state), np.array(state.ids, np.int32)
             if tick:
                 tick(len(places))
         return found
@@ -120,10 +140,16 @@ class Writer:
             new = whole[len(shown) :] if whole.startswith(shown) else ""
             yield new  # empty as well: whoever reads may stop at any token
             shown += new
-        found = state.written()
+        found = self._given(state)
         if found.text.startswith(shown) and found.text != shown:
             yield found.text[len(shown) :]
         yield found
+
+    def _given(self, state: _State) -> Written:
+        found = state.written()
+        if self.rule is None or not self.rule.withholds(np.array([found.confidence]))[0]:
+            return found
+        return replace(found, abstain=True, why=UNSURE)
 
     def _steps(self, states: Sequence[_State], asking: Asking) -> Iterator[None]:
         """Takes all rows one token further at a time; a row whose prompt is longer reads its own until it ends."""
@@ -157,11 +183,13 @@ class _State:
         self.ids: list[int] = []
         self.finish = ""
         self.text = ""
+        self.likelihoods: list[float] = []
         self.draw = np.random.default_rng([asking.seed, number])
 
     def take(self, logits: np.ndarray) -> int:
         """Chooses the next token, and says whether the answer is over."""
         token = choose(logits, self.asking, self.draw)
+        self.likelihoods.append(log_likelihood(logits, token))
         if token in self.reader.ends:
             self.finish = "end"
             return token
@@ -187,7 +215,8 @@ class _State:
         return text
 
     def written(self) -> Written:
-        return Written(self.text, self.finish, len(self.prompt), len(self.ids), self.cut)
+        sure = float(np.exp(np.mean(self.likelihoods)))
+        return Written(self.text, self.finish, len(self.prompt), len(self.ids), self.cut, sure)
 
 
 def choose(logits: np.ndarray, asking: Asking, draw: np.random.Generator) -> int:
@@ -217,6 +246,21 @@ def choose(logits: np.ndarray, asking: Asking, draw: np.random.Generator) -> int
     return int(order[draw.choice(kept, p=chances)])
 
 
+def log_likelihood(logits: np.ndarray, token: int) -> float:
+    """Returns the logarithm of what a model gives a token, whatever chose it.
+
+    Args:
+        logits: ``float[vocabulary]``.
+        token: Its place.
+
+    Example:
+        >>> round(float(np.exp(log_likelihood(np.log([0.5, 0.3, 0.2]), 1))), 6)
+        0.3
+    """
+    behind = logits - logits.max()
+    return float(behind[token]) - float(np.log(np.exp(behind).sum(dtype=np.float64)))
+
+
 def make_writer(artifact: Artifact, rows: int = 1) -> Writer:
     """Traces a language model for so many prompts at a time; of one prompt, use one row.
 
@@ -226,7 +270,7 @@ def make_writer(artifact: Artifact, rows: int = 1) -> Writer:
     """
     reader = artifact.reader.writing
     assert reader is not None and artifact.backbone is not None
-    return writer_on(artifact.backbone.model, artifact.weights, reader, rows)
+    return replace(writer_on(artifact.backbone.model, artifact.weights, reader, rows), rule=artifact.decisions.rule)
 
 
 def writer_on(backbone: Any, weights: Mapping[str, Any], reader: PromptReader, rows: int = 1) -> Writer:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from kft import strategy
 from kft.answer.load import load_artifact, read_run
-from kft.data.inputs import Given, as_inputs, read_inputs
+from kft.data.inputs import Given, as_inputs, read_inputs, with_passages
 from kft.deploy.load import Shipped, open_artifact
 from kft.deploy.lookup import artifact_of
 from kft.notebook import Line, Piece, shows
@@ -51,7 +51,10 @@ class Reading:
     ) -> Given:
         """Reads a DataFrame, a file or a folder, perhaps as another recipe says; see ``read_inputs``."""
         spec = spec or self.spec
-        return read_inputs(source, self.task, spec, column=self.column, pair=self.pair, unusable=unusable)
+        given = read_inputs(source, self.task, spec, column=self.column, pair=self.pair, unusable=unusable)
+        if spec.context is None:
+            return given
+        return with_passages(given, spec.context, str(source) if isinstance(source, Path) else "the DataFrame")
 
 
 @shows

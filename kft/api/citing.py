@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from kft.answer.prompted import NOT_FOUND
 from kft.answer.write import Written
 from kft.api.generating import Generator
 from kft.api.grounding import find_passages
-from kft.api.writing import NOT_FOUND
 from kft.errors import DataError, UsageError
 from kft.metrics.language import as_fields
 from kft.metrics.support import support
@@ -63,8 +63,9 @@ class CitedAnswer:
         prompt_tokens: What was read, passages included.
         tokens: What was written, the end not counted.
         cut: Whether the prompt lost its end.
-        abstain: Whether nothing was written.
-        why: Why not; empty where something was.
+        confidence: How sure the model is of it; 0 where none was written.
+        abstain: Whether the model declines to answer: nothing was written, or it is not sure enough of what was.
+        why: Why it does; empty where it answers.
         sources: The passages in the prompt, by number.
         left_out: Those that had no room, whole.
         unknown: Numbers that the answer names and no passage has.
@@ -78,6 +79,7 @@ class CitedAnswer:
     prompt_tokens: int
     tokens: int
     cut: bool
+    confidence: float
     abstain: bool
     why: str
     sources: tuple[Source, ...]
@@ -118,14 +120,13 @@ class Ground:
         unsupported = (
             support(_NUMBER.sub(" ", written.text) if cites else written.text, held).unsupported if sources else None
         )
-        known = {name: getattr(written, name) for name in ("text", "finish", "prompt_tokens", "tokens", "cut")}
-        return CitedAnswer(**known, abstain=False, why="", sources=sources, left_out=self.left_out, unknown=unknown,
+        return CitedAnswer(**vars(written), sources=sources, left_out=self.left_out, unknown=unknown,
                            unsupported=unsupported, notes=self.notes)  # fmt: skip
 
     def declined(self) -> CitedAnswer:
         """Returns that nothing is written, and why."""
         left_out = (*self.sources, *self.left_out)
-        return CitedAnswer("", "none", 0, 0, False, True, self.why, (), left_out, (), None, self.notes)
+        return CitedAnswer("", "none", 0, 0, False, 0.0, True, self.why, (), left_out, (), None, self.notes)
 
 
 def ground(

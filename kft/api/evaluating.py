@@ -17,6 +17,7 @@ from kft.data.corpus import Corpus
 from kft.data.examples import Columns, Examples
 from kft.data.inputs import load_labelled
 from kft.data.parts import Part, open_source
+from kft.data.passages import with_passages_hashed
 from kft.errors import DataError, RunError, UsageError
 from kft.evaluate.paired import compare_runs, require_comparable
 from kft.metrics.overlap import require_overlap
@@ -125,6 +126,10 @@ def evaluate(
             rows = f"{seen:,} of {len(examples):,} rows of {name}"
             progress.note(f"warning    {rows} were in train or valid of this run: the figures are too good")
         answering = load_answering(known)
+        if recipe.spec.data.grounded:
+            from kft.api.grounding import with_passages  # it brings what searches
+
+            examples = with_passages(examples, recipe)
         corpus = None
         if known.task.kind.searches:
             examples, corpus = answer_others(examples, name, recipe.spec.data, known.task, recipe.base, assets.locate)
@@ -138,10 +143,11 @@ def evaluate(
 
 def _dated(result: EvaluateResult, examples: Examples, corpus: Corpus | None, answering: Answering) -> DatedEvaluation:
     judged = [examples] if corpus is None else [examples, corpus.as_examples()]
+    found = data_hash(judged, answering.best.kind.labels.written)
     return DatedEvaluation(
         at=datetime.now(UTC).isoformat(timespec="seconds"),
         data=result.split,
-        data_hash=data_hash(judged, answering.best.kind.labels.written),
+        data_hash=found if examples.passages is None else with_passages_hashed(found, [examples]),
         n=result.n,
         seen_in_training=result.seen_in_training,
         checkpoint=answering.best.checkpoint,

@@ -30,6 +30,11 @@ class Generator:
     spec: DataSpec
     index: Path | None = None
 
+    @property
+    def declines(self) -> bool:
+        """Whether there are answers that it withholds, because it is not sure enough of them."""
+        return self.writer.rule is not None and bool(self.writer.rule.threshold)
+
     def cleaned(self, prompt: str) -> str:
         """Returns a prompt as those that were learned from.
 

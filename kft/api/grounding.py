@@ -54,6 +54,12 @@ def grounder_of(recipe: Recipe) -> Callable[[Examples], Examples] | None:
     return found
 
 
+def with_passages(examples: Examples, recipe: Recipe) -> Examples:
+    """Returns examples with their passages; as they are where the recipe names none; see ``grounder_of``."""
+    ground = grounder_of(recipe)
+    return examples if ground is None else ground(examples)
+
+
 def _texts(index: Index, prompt: str, most: int) -> tuple[str, ...]:
     found, good = find_passages(index, prompt, most)
     return tuple(each.text for each in found.results) if good else ()

@@ -11,6 +11,7 @@ from kft.answer.load import Answering, pretrained_backbone
 from kft.data.corpus import Corpus
 from kft.data.examples import Examples
 from kft.evaluate.evaluate import Scored
+from kft.forgetting.retain import RetainSet
 from kft.metrics.neighbours import unit_rows
 from kft.metrics.retrieval import found_among
 from kft.suites.searched import Searched
@@ -25,12 +26,14 @@ class Asked:
         name: What they are called.
         corpus: What queries are answered with; None where labels name no documents.
         constant: The best single response of train; None where none is known, or nothing is written.
+        general: Texts that show what tuning a language model costs; None where nobody asks.
     """
 
     examples: Examples
     name: str
     corpus: Corpus | None = None
     constant: str | None = None
+    general: RetainSet | None = None
 
 
 def rank_queries(answering: Answering, asked: Asked) -> tuple[Scored, Searched]:

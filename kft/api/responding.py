@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,11 @@ from kft.answer.write import make_writer
 from kft.api.ranking import Asked
 from kft.data.examples import Examples
 from kft.evaluate.evaluate import Scored
-from kft.metrics.language import spoken
+from kft.forgetting.general_text import compare_losses, losses_of
+from kft.metrics.language import Spoken, spoken
 from kft.metrics.overlap import missing
 from kft.records.estimate import metric_title
+from kft.split.data_split import labels_of
 from kft.split.labels import prompts_of, read_with_labels
 from kft.tasks.cells import as_objects
 from kft.tasks.registry import TASKS
@@ -31,22 +34,55 @@ ROWS = 32
 def respond(answering: Answering, asked: Asked, progress: Progress) -> Scored:
     """Judges the right responses, and writes answers where the recipe wants them; the untuned model does the same."""
     best, examples = answering.best, asked.examples
-    assert examples.labels is not None
     untuned = _untuned(answering)
     if best.spec.evaluate.write and (absent := missing()):
         names = " and ".join(map(metric_title, absent))
         progress.note(f"left out   {names}, whose packages are not installed: pip install 'kft[language]'")
+    general = None
+    if asked.general is not None:
+        texts = asked.general.inputs
+        general = compare_losses(asked.general.name, losses_of(untuned, texts), losses_of(best, texts))
+    supported = _supporting(best, examples)
+    writes = best.spec.evaluate.write and examples.passages is not None
+    return replace(
+        answer(best, examples, progress),
+        constant=None if asked.constant is None else supported(spoken([asked.constant] * len(examples))),
+        right=supported(spoken([str(each) for each in labels_of(examples)])) if writes else None,
+        general=general,
+        rivals={best.kind.judging.baseline_name: _answers(untuned, examples, progress, ", untuned")},
+    )
+
+
+def _supporting(artifact: Artifact, examples: Examples) -> Callable[[Sequence[Spoken]], np.ndarray]:
+    """Returns what says of answers how much of them stands in the passages that their prompts had room for."""
+    if examples.passages is None or artifact.reader.writing is None:
+        return as_objects
+    asked = prompts_of(examples)
+    _, kept = artifact.reader.writing.composed(asked)
+    rows = list(zip(asked, kept, strict=True))
+
+    def supported(answers: Sequence[Spoken]) -> np.ndarray:
+        pairs = zip(answers, rows, strict=True)
+        return as_objects([replace(each, support=own.supports(each.text or "", kept)) for each, (own, kept) in pairs])
+
+    return supported
+
+
+def answer(artifact: Artifact, examples: Examples, progress: Progress) -> Scored:
+    """Judges the right responses, and writes answers where the recipe wants them, by one model alone."""
+    assert examples.labels is not None
+    kind, passages = artifact.kind, examples.passages
     return Scored(
-        kind=best.kind,
-        space=best.space,
+        kind=kind,
+        space=artifact.space,
         ids=list(examples.ids),
-        truth=best.kind.judging.truth(list(examples.labels), best.space),
-        answers=_answers(best, examples, progress, ""),
+        truth=kind.judging.truth(list(examples.labels), artifact.space),
+        answers=_answers(artifact, examples, progress, ""),
         groups=examples.groups,
         inputs=examples.inputs,
         columns=examples.columns,
-        constant=None if asked.constant is None else as_objects(spoken([asked.constant] * len(examples))),
-        rivals={best.kind.judging.baseline_name: _answers(untuned, examples, progress, ", untuned")},
+        # Without a passage that is good, nothing is answered: see kft/api/writing.py.
+        declined=None if passages is None else np.array([not own for own in passages], bool),
     )
 
 
@@ -79,4 +115,5 @@ def _answers(artifact: Artifact, examples: Examples, progress: Progress, whose: 
         "prompts cut"
     )
     both = zip(answers, found, strict=True)
-    return as_objects([replace(each, text=one.text, ids=ids) for each, (one, ids) in both])
+    answers = [replace(each, text=one.text, ids=ids, confidence=one.confidence) for each, (one, ids) in both]
+    return _supporting(artifact, examples)(answers)

@@ -14,7 +14,7 @@ from kft.answer.decide import Decisions
 from kft.answer.fitted import FITS, Fitted, Judged, asks, is_fitted, write_fitted
 from kft.answer.load import Answering, Run, load_artifact
 from kft.api.ranking import Asked, rank_queries, untuned_rivals
-from kft.api.responding import respond
+from kft.api.responding import answer, respond
 from kft.data.corpus import Corpus
 from kft.data.examples import Columns, Examples
 from kft.evaluate.apart import Chosen, chosen_by
@@ -27,14 +27,17 @@ from kft.evaluate.evaluate import (
     report_classes,
     scope_of,
     score,
+    selection_of,
     slices_of,
-    write_evaluation,
 )
+from kft.evaluate.files import write_evaluation
 from kft.evaluate.linear import fit_linear, why_no_linear
 from kft.evaluate.overfitting import judge_overfitting
 from kft.evaluate.rounding import measure_rounding, read_rounding, write_rounding
+from kft.forgetting.general_text import general_texts
 from kft.forgetting.retention import gate_value, measure_run, read_forgetting, write_forgetting
 from kft.metrics.constant_response import constant_response
+from kft.recipe.evaluation import SAME
 from kft.records.edge_cases import EdgeCaseResult
 from kft.records.estimate import percent
 from kft.records.history import read_history
@@ -94,7 +97,8 @@ def score_test(answering: Answering, split: DataSplit, progress: Progress, *, wr
     chosen = _chosen(answering, split)
     beside = Beside(forgetting=forgetting, rounding=rounding, chosen=chosen, data=answering.spec.data)
     constant = constant_response([str(each) for each in labels_of(split.train)]) if _writes(answering) else None
-    asked = Asked(split.test, "test", split.corpus, constant)
+    general = general_texts(answering.spec) if answering.best.kind.writes else None
+    asked = Asked(split.test, "test", split.corpus, constant, general)
     result, given = _score(answering, asked, beside, progress, linear)
     if writes:
         with sealing(run, FIGURES):
@@ -184,7 +188,8 @@ def _fit_on_valid(answering: Answering, split: DataSplit, progress: Progress) ->
     if asked.calibrate == "none" and not asks(asked):
         return Fitted()
     progress.note(f"\nfitting    on {len(split.valid):,} examples of valid")
-    scored = _answer(answering, split.valid)
+    writes = answering.best.kind.writes
+    scored = answer(answering.best, split.valid, progress) if writes else _answer(answering, split.valid)
     known = None
     if asked.out_of_scope is not None:
         progress.note(f"scope      where {len(split.train):,} examples of train lie")
@@ -201,6 +206,7 @@ def _fit_on_valid(answering: Answering, split: DataSplit, progress: Progress) ->
         known=known,
         more=more,
         shares=scored.shares,
+        declined=scored.declined,
     )
     return FITS[answering.best.kind.labels.form](asked, valid, answering.best.space.labels, spec.data.split_seed)
 
@@ -214,7 +220,8 @@ def _unseen(
     of fold count, and what the model said of them before the refit.
     """
     found, judging, space = answering.out_of_fold, answering.best.kind.judging, answering.best.space
-    if not found or answering.best.kind.learning.per_token:  # nothing is fitted by what was said of tokens
+    # Nothing is fitted by what was said of tokens, and what was written is what the kept weights write.
+    if not found or answering.best.kind.learning.per_token or answering.best.kind.writes:
         return scored.answers, None
     answers = np.array(scored.answers)
     answers[~held] = judging.answers(found[OUTPUTS], space, None)
@@ -297,9 +304,12 @@ def _score(
     given = calibrated(raw, best.decisions, None if answering.probe is None else answering.probe.decisions)
     if linear is not None:
         given = replace(given, linear=linear(examples.inputs))
-    report = None
+    report = selective = None
     if best.kind.one_class:
         report = _report(answering, raw, given)
+    elif best.kind.writes:
+        asked_for = spec.evaluate.abstain_at
+        selective = selection_of(given, best.decisions, SAME if asked_for is None else asked_for.right)
     result = score(
         given,
         split=name,
@@ -308,6 +318,7 @@ def _score(
         beside=replace(
             beside,
             report=report,
+            selective=selective,
             out_of_scope=scope_of(given, best.decisions),
             interval=interval_of(given, best.decisions),
             label_thresholds=best.decisions.labels,

@@ -123,6 +123,8 @@ def serve(
         served = by_name(_open_all(others, load, bounds, measures))
         writers = _open_writers(languages, adapters or {}, bounds, measures)
         _require_names(served, writers)
+        for name in [] if writers is None else [each for each, model in writers.models.items() if model.writer.rule]:
+            say(f"{name} would withhold what it is not sure of; over /v1 every answer is given: kft generate declines")
         noted = Log(say, requests=log != "none", contents=log == "contents")
         shadows = _open_shadows(_listed(shadow), served, measures, say)
         server = Server(served, bounds, measures, noted, recorder, shadows)

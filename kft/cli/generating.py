@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from kft.api.citing import CitedAnswer
 
 
+OTHERWISE = (
+    "the promise is about likeliest answers, written to their end, as in training; this one is written otherwise"
+)
+DECLINED = "no answer: not sure enough ({:.3f}); --anyway shows it"
+
+
 @click.command()
 @click.argument("run")
 @click.argument("prompt", required=False)
@@ -35,7 +41,7 @@ if TYPE_CHECKING:
 @click.option("--index", metavar="DEST", help="Answer from passages that this index finds, and cite them.")
 @click.option("--passages", type=click.IntRange(1), help="Of the index, at most; default: data.passages of the run, 3.")
 @click.option("--context", multiple=True, metavar="TEXT", help="Answer from this passage; may be given again.")
-@click.option("--anyway", is_flag=True, help="Answer also where no passage is good, from the prompt alone.")
+@click.option("--anyway", is_flag=True, help="Answer also where no passage is good, or the run is not sure enough.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output, at the end.")
 @terms_option
 @debug_option
@@ -56,10 +62,10 @@ def generate(
 ) -> None:
     """Write the answer of the language model RUN to PROMPT, or to what stands on standard input where that is -.
 
-    RUN is a run folder of the task causal-lm. The answer appears as it is written. With --index, --context, or a run
-    that was trained with passages, it is written from passages; where none is good, none is written unless --anyway
-    says so. Of several chats in a file the answers come one after the other;
-    with --json in one list.
+    RUN is a run folder of the task causal-lm. The answer appears as it is written; of a run that promises how often it
+    is wrong, once it is whole, or not at all where it is not sure enough. With --index, --context, or a run
+    that was trained with passages, it is written from passages; where none is good, none is written. --anyway
+    answers in either case. Of several chats in a file the answers come one after the other; with --json in one list.
     """
     from kft.answer.write import Asking, Written
     from kft.api.citing import ground
@@ -97,20 +103,25 @@ def generate(
             _say(found.declined(), as_json)
             return
         asked = [found.prompt]
-    elif passages is not None or anyway:
+    elif passages is not None or (anyway and not generator.declines):
         raise UsageError(
             "there are no passages",
             where="--anyway" if anyway else "--passages",
             received="no --index and no --context, and a run that was trained without passages",
-            expected="one of them",
+            expected="one of them; or, of --anyway, a run that promises how often it is wrong",
             next_step="--index DEST, a folder of kft index",
         )
+    waits = generator.declines and not anyway  # only what is whole is known to be sure enough
+    if generator.declines and (not asking.as_judged or index is not None):
+        echo(f"note       {OTHERWISE}", err=True)
     answers: list[Written] = []
     for each in asked:
         for piece in generator.stream(each, asking):
             if isinstance(piece, Written):
                 answers.append(piece)
-            elif not as_json:
+                if waits and not as_json:
+                    echo(DECLINED.format(piece.confidence) if piece.abstain else piece.text, nl=False)
+            elif not as_json and not waits:
                 echo(piece, nl=False)
                 sys.stdout.flush()
         if not as_json:
@@ -137,7 +148,7 @@ def _say(found: CitedAnswer, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    if found.abstain:
+    if found.finish == "none":
         echo(f"no answer: {found.why}; --anyway answers from the prompt alone")
     for name, sources in (("source", found.sources), ("left out", found.left_out)):
         for each in sources:

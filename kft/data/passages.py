@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from kft.data.examples import Examples
-from kft.tasks.cells import as_objects
+from kft.tasks.cells import as_objects, as_text
 
 
 def passages_of(cell: str) -> tuple[str, ...]:
@@ -24,6 +24,11 @@ def passages_of(cell: str) -> tuple[str, ...]:
         found = None
     texts = found if isinstance(found, list) and all(isinstance(each, str) for each in found) else [cell]
     return tuple(text.strip() for text in texts if text.strip())
+
+
+def as_passages(cell: object) -> str:
+    """Returns a cell of passages as text; a list, which jsonl can hold, as JSON."""
+    return json.dumps(cell, ensure_ascii=False) if isinstance(cell, list) else as_text(cell)
 
 
 def take_column(part: Examples, column: str) -> Examples:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections import Counter
@@ -23,6 +22,7 @@ from kft.data.examples import Columns, Examples, Input, RejectedRow
 from kft.data.forms import Form, read_form
 from kft.data.image_paths import find_files
 from kft.data.images import check_images
+from kft.data.passages import as_passages
 from kft.data.reading import Table
 from kft.data.shares import Shares
 from kft.errors import DataError
@@ -355,14 +355,9 @@ def _other_columns(frame: pd.DataFrame, spec: DataSpec, name: str, rows: Sequenc
         for column in columns:
             require_column(frame, column, f"data.{key}", name, expected=f"a column named in data.{key}")
             cells = list(frame[column])
-            as_cell = _in_words if key == "context" else as_text
+            as_cell = as_passages if key == "context" else as_text
             found[column] = as_objects([as_cell(cells[row]).strip() for row in rows])
     return found
-
-
-def _in_words(cell: object) -> str:
-    """Returns a cell as text; a list, which jsonl can hold, as JSON."""
-    return json.dumps(cell, ensure_ascii=False) if isinstance(cell, list) else as_text(cell)
 
 
 def refuse_rejected(

@@ -99,7 +99,7 @@ def export_language(
         if not format_.alone:
             merge_lora(artifact.graph)
         format_.write(artifact, folder)
-        write_settings(folder, admitted.run.recipe, alone=format_.alone)
+        write_settings(folder, admitted.run.recipe, artifact.decisions.rule, alone=format_.alone)
         write_file(folder / "golden.jsonl", _golden(said))
         about = _about(admitted, artifact, format_)
         write_about(folder, about)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kft.answer.decide import Decisions
 from kft.answer.load import artifact_of_weights, load_artifact, read_run
 from kft.answer.write import GREEDY, Asking, Writer, Written, make_writer, writer_on
 from kft.data.inputs import as_inputs
@@ -20,8 +21,10 @@ from kft.errors import UsageError
 from kft.recipe.load import Recipe
 from kft.recipe.schema import NO_TURN, ONE_TURN, RecipeSpec
 from kft.recipe.training import ADAPTED, LoraSpec
+from kft.records.document import parse, plain
 from kft.records.files import write_file
 from kft.records.receipt import Receipt
+from kft.records.rules import Promise, Rule
 from kft.records.run_folder import open_run
 from kft.records.shipped import About, read_about
 from kft.tasks.dialogues import as_question
@@ -42,6 +45,8 @@ PLAIN = (ONE_TURN, NO_TURN)
 """What was learned from other than chats."""
 SETTINGS = "settings.json"
 """What of a run's recipe decides how its model reads and writes."""
+PROMISE = "promise"
+"""The key of it that says which answers are withheld."""
 HERE = "."
 """The base of what holds all weights itself."""
 WHOLE = {"backbone": HERE, "weights": "pretrained", "blocks": None, "start_from": None, "quantize": "none"}
@@ -144,12 +149,13 @@ def as_read(reader: PromptReader, prompt: Prompt) -> str:
     return prompt
 
 
-def write_settings(folder: Path, recipe: Recipe, *, alone: bool) -> None:
+def write_settings(folder: Path, recipe: Recipe, rule: Rule | None, *, alone: bool) -> None:
     """Writes what a model reads and writes by; of the data no path.
 
     Args:
         folder: Of a new artifact.
         recipe: Of the run.
+        rule: By which it withholds answers; None where it gives all.
         alone: Whether its base lies elsewhere: where the recipe says; else it is the folder.
     """
     spec = recipe.spec
@@ -162,6 +168,7 @@ def write_settings(folder: Path, recipe: Recipe, *, alone: bool) -> None:
         "data": {"train": "rows", **{key: getattr(spec.data, key) for key in READ_BY}},
         "model": model if alone else {**model, **WHOLE},
         "train": {"phases": phases, "precision": spec.train.precision},
+        PROMISE: plain(rule),
     }
     write_file(folder / SETTINGS, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
 
@@ -173,10 +180,22 @@ def read_settings(folder: Path) -> RecipeSpec:
         RecipeError: It was written by a newer kft, or names a base that is not here.
     """
     values = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+    values.pop(PROMISE, None)
     spec = load_recipe(values, base=folder).spec
     if spec.model.backbone != HERE:
         return spec
     return spec.model_copy(update={"model": spec.model.model_copy(update={"backbone": str(folder.resolve())})})
+
+
+def read_rule(folder: Path) -> Promise | None:
+    """Returns by which rule an artifact withholds answers; None where it gives all, as one of an earlier kft does.
+
+    Raises:
+        RunError: The file is damaged.
+    """
+    path = folder / SETTINGS
+    found = json.loads(path.read_text(encoding="utf-8")).get(PROMISE)
+    return None if found is None else parse(Promise, json.dumps(found), path)
 
 
 def open_shipped(folder: Path, about: About | None = None) -> Artifact:
@@ -201,7 +220,8 @@ def open_shipped(folder: Path, about: About | None = None) -> Artifact:
         )
     spec = read_settings(folder)
     alone = LANGUAGE_FORMATS.get(about.format).alone
-    return artifact_of_weights(spec, about.receipt if alone else None, _adapters(folder) if alone else {})
+    artifact = artifact_of_weights(spec, about.receipt if alone else None, _adapters(folder) if alone else {})
+    return replace(artifact, decisions=Decisions(rule=read_rule(folder)))
 
 
 def _adapters(folder: Path) -> dict[str, np.ndarray]:

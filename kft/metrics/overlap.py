@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
+import regex
+
 from kft.errors import UsageError
 
 PACKAGES = {"rouge_l": "rouge_score", "chrf": "sacrebleu"}
 """By metric, the module that computes it."""
+_EDGE = regex.compile(r"\b", regex.WORD | regex.V1)
 
 
 class _Words:
-    """Words of any script; rouge-score's own tokenizer drops whatever is not a to z or a digit."""
+    """Words of any script by Unicode's boundaries (UAX #29); rouge-score's own drops what is not a to z or a digit."""
 
     def tokenize(self, text: str) -> list[str]:
-        return re.findall(r"\w+", text.lower())
+        return [part for part in _EDGE.split(text.lower()) if any(map(str.isalnum, part))]
 
 
 def missing() -> list[str]:
@@ -48,6 +50,8 @@ def rouge_l(truth: str, said: str) -> float:
     Example:
         >>> rouge_l("ein grüner Apfel", "ein Apfel"), rouge_l("красный дом", "красный дом")
         (0.8, 1.0)
+        >>> round(rouge_l("\u6211\u7684\u5361", "\u4f60\u7684\u5361"), 2)
+        0.67
     """
     return float(_rouge().score(truth, said)["rougeL"].fmeasure)
 

@@ -13,6 +13,7 @@ from kft.records.edge_cases import EdgeCaseResult
 from kft.records.estimate import Estimate, metric_title, shown_value
 from kft.records.fields import absent, unwritten
 from kft.records.forgetting import ForgettingResult
+from kft.records.general_text import GeneralText
 from kft.records.paired import PairedResult
 from kft.records.rounding import RoundingResult
 from kft.records.rules import CostRule, IntervalRule, LabelThresholds, PrecisionRule, Promise, Rule
@@ -108,11 +109,12 @@ class SelectiveResult:
         error: The share of wrong answers among the answered.
         aurc: The error averaged over every coverage (Geifman and El-Yaniv, 2017).
         risk_coverage: From the surest answers to all.
+        right: Of written answers, which count as right: ``evaluate.abstain_at.right``; empty elsewhere.
     """
 
     KEYS: ClassVar = (
         *("promise", "costs", "precision", "threshold"),
-        *("coverage", "error", "aurc", "risk_coverage"),
+        *("coverage", "error", "aurc", "risk_coverage", "right"),
     )
 
     coverage: Estimate
@@ -122,6 +124,16 @@ class SelectiveResult:
     promise: Promise | None = None
     costs: CostRule | None = None
     precision: PrecisionRule | None = None
+    right: str = absent("")
+
+    def gate_values(self) -> dict[str, float]:
+        """Returns what a gate can ask for."""
+        return {f"selective.{name}": getattr(self, name).value for name in ("coverage", "error", "aurc")}
+
+    @property
+    def rightness(self) -> str:
+        """What counts as right, in words; empty where that needs none."""
+        return {"": "", "same": "right: the same text, or the same JSON"}.get(self.right, f"right: {self.right}")
 
     @property
     def rule(self) -> Rule | None:
@@ -288,6 +300,7 @@ class EvaluateResult:
         out_of_scope: What flagging foreign inputs takes away; None where that was not asked for.
         edge_cases: How the recipe's suite went; None without one.
         forgetting: What the tuned backbone keeps; None where none was tuned, or nothing could be measured.
+        general_text: What tuning a language model costs on general text; None elsewhere.
         rounding: What frozen blocks in int8 cost; None where they are in float32, or it was not measured.
         label_thresholds: What several labels were said by; None where one half served.
         interval: What intervals around numbers come to; None where nobody asked, or nothing can be promised.
@@ -318,6 +331,7 @@ class EvaluateResult:
     out_of_scope: ScopeResult | None = absent()
     edge_cases: EdgeCaseResult | None = absent(without=("failures", "cases", "checkpoint"))
     forgetting: ForgettingResult | None = absent(without=("checkpoint",))
+    general_text: GeneralText | None = absent()
     rounding: RoundingResult | None = absent(without=("checkpoint",))
     label_thresholds: LabelThresholds | None = absent()
     interval: IntervalResult | None = absent()
@@ -395,5 +409,7 @@ class EvaluateResult:
             yield from self.edge_cases.shown()
         if self.forgetting:
             yield Line("forgetting", *self.forgetting.lines)
+        if self.general_text:
+            yield Line("forgetting", *self.general_text.lines)
         if self.rounding:
             yield Line("int8", self.rounding.line)

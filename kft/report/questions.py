@@ -194,6 +194,8 @@ def _verifiable(record: RunRecord) -> Iterator[Evidence]:
     )
     if record.task.kind.one_class:
         yield from _probabilities(record.metrics)
+    elif record.metrics.selective is not None:
+        yield _abstention(record.metrics.selective)
     else:
         yield Evidence("calibration and abstention by confidence, which only one class of many has", MISSING)
     yield from _scope(record.metrics)

@@ -34,6 +34,7 @@ class InputKind:
         in_python: An example of it for ``kft.predict``.
         in_shell: Likewise for ``kft predict``.
         apart: Whether its two sides are read one by one: two rows of a batch, first all first sides, then all second.
+        grounded: Whether an input may bring passages that it is answered from.
         files: Whether each input is a file of its own: named by a path, perhaps in a folder of its class, and without
             words to clean, to count or to compare with a label's name.
         no_general: Why kft brings no general examples to measure forgetting on; empty where it does.
@@ -49,6 +50,7 @@ class InputKind:
     in_python: str
     in_shell: str
     apart: bool = False
+    grounded: bool = False
     files: bool = False
     no_general: str = ""
     keys: tuple[str, ...] = ()
@@ -120,6 +122,7 @@ PROMPT = replace(
     usual=(("prompt", "instruction", "question", "input", *TEXT_NAMES),),
     in_python='"a prompt"',
     in_shell='"your prompt"',
+    grounded=True,
     keys=(),
 )
 PLAIN = replace(TEXT, name="plain-text", keys=("data.html",))

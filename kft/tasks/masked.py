@@ -38,6 +38,8 @@ MASKED = replace(
         row=_row,
         gates=("slices.worst.token_log_loss",),
         written={},
+        beside=lambda answers: {},
+        as_label=None,
         of_texts=lambda truth, answers: {},
     ),
     learns="masked",

@@ -8,7 +8,7 @@ from typing import Any
 
 from kft.recipe.explain import Misfit
 from kft.recipe.load import Recipe, Rules, read_recipe, schema_with
-from kft.recipe.schema import CHAT_TEMPLATES, NO_TURN, ONE_TURN, OWN, PLAIN_TEMPLATE, RecipeSpec
+from kft.recipe.schema import NO_TURN, ONE_TURN, OWN, PLAIN_TEMPLATE, RecipeSpec
 from kft.recipe.spec import Spec
 from kft.recipe.values import EDGE_CASES
 from kft.registry import nearest
@@ -16,6 +16,7 @@ from kft.tasks.label_names import why_no_names
 from kft.tasks.registry import TASKS
 from kft.tasks.task import OTHERS, Task
 from kft.tasks.windows import MOST_TOKENS
+from kft.tasks.written_recipes import find_unwritten
 
 RETAINED = "forgetting.retained"
 RUN_GATES = (RETAINED,)
@@ -89,8 +90,7 @@ def find_misfits(spec: RecipeSpec) -> list[Misfit]:
         *_forgetting(spec, task),
         *_refit(spec),
         *_in_int8(spec),
-        *_chats(spec),
-        *_hidden(spec, task),
+        *find_unwritten(spec, task),
         *_starts(spec),
     ]
 
@@ -155,9 +155,6 @@ def _metrics(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:
     if spec.evaluate.interval is None:
         for gate in sorted(name for name in others if name.startswith("interval.") and name in gates):
             yield ("evaluate", "gates", gate), "needs evaluate.interval, such as {coverage: 0.9}"
-    if not spec.evaluate.write:
-        for gate in sorted(set(others) & set(judging.written)):
-            yield ("evaluate", "gates", gate), "needs evaluate.write: true"
     wanted: list[tuple[Sequence[str | int], str | None, Sequence[str]]] = [
         (("train", "best"), spec.train.best, judging.monitors),
         *((("evaluate", "gates", name), name, gates) for name in others),
@@ -336,46 +333,10 @@ def _in_int8(spec: RecipeSpec) -> Iterable[Misfit]:
             yield ("train", "phases", place), f"{why}, or --set features.precision=float32"
 
 
-PROMPTED = (
-    *(("data", key) for key in ("text", "label", "messages", "context", "index")),
-    ("model", "template"),
-    ("model", "response_tokens"),
-)
-"""Keys that say something of prompts and their responses."""
-
-
 def _starts(spec: RecipeSpec) -> Iterable[Misfit]:
     """Yields what weights of another run do not go with."""
     if spec.model.start_from is not None and spec.model.weights == "random":
         yield ("model", "start_from"), "random weights are drawn anew: leave one of the two out"
-
-
-def _chats(spec: RecipeSpec) -> Iterable[Misfit]:
-    """Yields what chats do not go with."""
-    if spec.data.texts is not None:
-        for part, key in PROMPTED:
-            if getattr(getattr(spec, part), key) not in (None, PLAIN_TEMPLATE):
-                yield (part, key), "data.texts holds texts without prompts: leave one of the two out"
-        if spec.model.turns not in (ONE_TURN, NO_TURN):
-            yield ("model", "turns"), "data.texts holds texts without turns: leave it out"
-    elif spec.data.messages is not None:
-        if spec.model.turns == NO_TURN:
-            yield ("model", "turns"), "text is for data.texts, and data.messages holds chats"
-        for key in ("text", "label"):
-            if getattr(spec.data, key) is not None:
-                yield ("data", key), "data.messages holds prompts and responses already: leave one of the two out"
-        for key in ("context", "index"):
-            if getattr(spec.data, key) is not None:
-                yield ("data", key), "passages are put before a prompt, not into a chat of data.messages"
-        if spec.model.template not in (PLAIN_TEMPLATE, *CHAT_TEMPLATES):
-            yield ("model", "template"), "data.messages wants a chat template: " + ", ".join(CHAT_TEMPLATES)
-    elif spec.model.turns != ONE_TURN:
-        yield ("model", "turns"), "a prompt and its response are one turn: needs data.messages or data.texts"
-
-
-def _hidden(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:
-    if task.kind.masks and spec.data.texts is None:
-        yield ("data", "texts"), f"{task.name} learns from plain texts: name their column, such as data.texts: text"
 
 
 def _forgetting(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:

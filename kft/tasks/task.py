@@ -205,6 +205,7 @@ class Judging:
         prediction: (answer, space, text) to one answer as a person reads it.
         given: An answer's document to the answer: what a shipped model says.
         row: (truth, answer, space) to target, prediction and confidence for predictions.csv.
+        beside: Answers to more columns of predictions.csv, by their names.
         shares: What the baseline knows of the training split's labels.
         by_label: (truth, answers, space, groups) to precision, recall and F1 of each label.
         confusion: (truth, answers, space) to ``int[classes, classes]``; None where an example has not one class.
@@ -214,7 +215,8 @@ class Judging:
             first metric alone.
         as_label: A prediction to what it says, as a label of the data; of queries, what they found. None where edge
             cases are not judged.
-        confidence: Answers to ``float[n]``: how sure they are, where parts are cut by that.
+        confidence: Answers to ``float[n]``: how sure they are, where parts are cut by that; None where nobody knows.
+        weighed: Answers to what rules weigh, ``[n, ...]``; default: they are that.
         written: Metrics by name of answers that are written out; training does not look at them.
         of_texts: (truth, answers) to those of them that these have.
     """
@@ -227,13 +229,15 @@ class Judging:
     prediction: Callable[[Any, AnswerSpace, str], Answer]
     given: Callable[[Mapping[str, Any]], Answer]
     row: Callable[[Any, Any, AnswerSpace], tuple[str, str, str]]
+    beside: Callable[[Any], Mapping[str, Sequence[str]]] = lambda answers: {}
     shares: Callable[[Sequence[Any], AnswerSpace], list[float]] = lambda labels, space: []
     by_label: ByLabel = lambda truth, answers, space, groups: []
     confusion: Callable[[Any, Any, AnswerSpace], np.ndarray | None] = lambda truth, answers, space: None
     gates: tuple[str, ...] = ()
     soft: Mapping[str, Metric] = field(default_factory=dict)
     of_slices: tuple[str, ...] = ()
-    confidence: Callable[[Any], np.ndarray] | None = None
+    confidence: Callable[[Any], np.ndarray | None] | None = None
+    weighed: Callable[[Any], Any] = lambda answers: answers
     as_label: Callable[[Any], Any] | None = None
     written: Mapping[str, Metric] = field(default_factory=dict)
     of_texts: Callable[[Any, Any], Mapping[str, Metric]] = lambda truth, answers: {}

@@ -162,7 +162,7 @@ def test_gates_on_what_is_reported_beside_the_metrics(tmp_path):
     with pytest.raises(RecipeError) as caught:
         load_recipe(write(tmp_path, recipe.format(task="text-regression", gate="slices.worst.accuracy")))
     assert "slices.worst.accuracy is not a metric of text-regression" in str(caught.value)
-    assert "only for text-classification, text-pairs, image-classification; the task is" in str(caught.value)
+    assert "only for text-classification, text-pairs, causal-lm, image-classification; the task is" in str(caught.value)
 
 
 @pytest.mark.parametrize(

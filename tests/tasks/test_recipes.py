@@ -76,7 +76,7 @@ OBEYED = {
     "text-embedding": "text html documents negative redact pooling prompts pairs suite",
     "text-similarity": "text text_pair html redact pooling prompts graded",
     "causal-lm": "text messages texts context index passages context_template context_tokens quantize template "
-    "response_tokens write compare",
+    "response_tokens write compare abstain_at suite",
     "masked-lm": "texts html redact",
     "token-tagging": "text tags offsets precision suite out_of_scope",
     "image-classification": "image size pooling augment bins teacher unlabelled class_weight label_smoothing suite "

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from ruamel.yaml import YAML
 
 from kft.api.drafting import draft
 from kft.errors import KftError, RecipeError, UsageError
@@ -49,12 +50,37 @@ def test_gates_of_what_is_not_written_are_refused(tmp_path):
         load_recipe(asked, base=tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("task", "recipe"), [("causal-lm", "language/extraction"), ("text-embedding", "knowledge/search")]
-)
-def test_a_draft_is_refused_with_the_recipe_to_copy(tmp_path, task, recipe):
-    with pytest.raises(KftError, match=f"kft recipes copy {recipe}"):
-        draft("rows.csv", tmp_path / "recipe.yaml", task=task)
+def test_a_draft_is_refused_with_the_recipe_to_copy(tmp_path):
+    with pytest.raises(KftError, match="kft recipes copy knowledge/search"):
+        draft("rows.csv", tmp_path / "recipe.yaml", task="text-embedding")
+
+
+def test_prompts_and_chats_are_drafted_by_the_names_of_their_columns(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [{"prompt": f"Ship {n} lamps.", "response": json.dumps({"item": "lamps", "n": n})} for n in range(30)]
+    said = [{"role": "user", "content": "1 + 1?"}, {"role": "assistant", "content": "It is 2."}]
+    files = {
+        "rows": rows,
+        "chats": [{"messages": said}] * 30,
+        "labels": [{"text": "a", "label": "bc"[n % 2]} for n in range(9)],
+    }
+    for name, lines in files.items():
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    look, lengths, text = draft("rows.jsonl", tmp_path / "rows.yaml")
+    (tmp_path / "rows.yaml").write_text(text)
+    spec = load_recipe(tmp_path / "rows.yaml").spec
+    assert (spec.task, spec.data.text, spec.data.label) == ("causal-lm", "prompt", "response")
+    assert spec.model.response_tokens == 32 and spec.model.max_tokens == lengths.drafted == 64
+    assert dict(look.summary())["response"] == "column 'response', JSON objects of item, n"
+    assert look.as_dict()["labels"] == {} and "{lora: {}}" in text and "--accept-terms gemma" in text
+    commented = "\n".join(
+        line.removeprefix("# ") for line in text[text.index("# train:") :].split("\n\n")[0].split("\n")
+    )
+    assert YAML(typ="safe").load(commented)["train"]["phases"][0]["unfreeze"] == {"lora": {}}
+    (tmp_path / "chats.yaml").write_text(draft("chats.jsonl", tmp_path / "chats.yaml")[2])
+    spec = load_recipe(tmp_path / "chats.yaml").spec
+    assert (spec.data.messages, spec.data.text, spec.model.template) == ("messages", None, "gemma")
+    assert draft("labels.jsonl", tmp_path / "labels.yaml")[0].task.name == "text-classification"
 
 
 def scored(truth, said, constant):
@@ -88,7 +114,7 @@ def test_the_constant_response_of_texts_is_the_nearest_to_all_and_not_the_most_f
 
 def test_calibrating_texts_is_refused_by_name(tmp_path):
     asked = {"task": "causal-lm", "data": {"train": "rows.jsonl"}, "model": {"backbone": "gemma3-270m"}}
-    with pytest.raises(RecipeError, match=r"(?s)evaluate\.calibrate.*nothing fits on valid: leave it out"):
+    with pytest.raises(RecipeError, match=r"(?s)evaluate\.calibrate.*evaluate.abstain_at withholds .*: leave it out"):
         load_recipe({**asked, "evaluate": {"calibrate": "none"}}, base=tmp_path)
     assert load_recipe({**asked, "evaluate": {"calibrate": "temperature"}}, base=tmp_path)  # as a run writes it down
 
