@@ -21,6 +21,7 @@ from kft import __version__, runtime
 from kft.characters import visible
 from kft.cli import signals
 from kft.cli.common import debug_wanted
+from kft.cli.first_step import first_step
 from kft.cli.signals import Terminated
 from kft.errors import KftError
 from kft.records.files import FULL
@@ -37,7 +38,7 @@ def cli() -> None:
 STAGES = {
     "Prepare": ("init", "check", "choose", "data"),
     "Train": ("plan", "train", "compare", "workers", "launch"),
-    "Judge": ("evaluate", "report"),
+    "Judge": ("evaluate", "report", "runs"),
     "Ship": ("export", "verify", "sign", "promote", "rollback", "versions"),
     "Keep": ("monitor", "queue", "retrain"),
     "Use": ("predict", "generate", "serve", "index", "search"),
@@ -60,6 +61,7 @@ def _register() -> None:
         exporting,
         generating,
         launching,
+        listing,
         monitoring,
         queueing,
         reporting,
@@ -81,6 +83,7 @@ def _register() -> None:
         training,
         evaluating,
         reporting,
+        listing,
         shelving,
         using,
         generating,
@@ -116,7 +119,9 @@ def main() -> NoReturn:
 def run(arguments: list[str]) -> int:
     """Runs one command and returns its exit code."""
     try:
-        result = cli.main(args=arguments, prog_name="kft", standalone_mode=False)
+        result = cli.main(args=arguments or ["--help"], prog_name="kft", standalone_mode=False)
+        if not arguments:
+            echo(f"next       {visible(first_step(Path.cwd()))}")
         return result if isinstance(result, int) else 0
     except Exit as exit_:
         return exit_.exit_code

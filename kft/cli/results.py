@@ -14,7 +14,7 @@ from kft.records.estimate import Estimate, metric_title
 from kft.records.metrics import CalibrationResult, EvaluateResult, SelectiveResult
 
 RATES = ("precision", "recall", "F1")
-MOST_COLUMNS = 7
+MOST_COLUMNS = 5
 """Metrics in one table: with more, no interval stands on one line of a terminal."""
 MOST_WEAK = 5
 """Weak slices that are shown."""

@@ -9,6 +9,7 @@ from kft.recipe.evaluation import SAME
 from kft.recipe.explain import Misfit
 from kft.recipe.schema import CHAT_TEMPLATES, NO_TURN, ONE_TURN, PLAIN_TEMPLATE, RecipeSpec
 from kft.tasks.registry import TASKS
+from kft.tasks.responses import PERPLEXITY_RATIO
 from kft.tasks.task import OTHERS, Task
 
 PROMPTED = (
@@ -34,6 +35,8 @@ def _gates(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:
             yield ("evaluate", "gates", gate), "needs evaluate.write: true"
         elif gate in OF_CONTEXT and task.kind.writes and not spec.data.grounded:
             yield ("evaluate", "gates", gate), "needs passages that answers come from: data.context or data.index"
+        elif gate == PERPLEXITY_RATIO and (spec.evaluate.retain.data == "none" or spec.model.weights == "random"):
+            yield ("evaluate", "gates", gate), "nothing is measured with evaluate.retain: none, or with random weights"
 
 
 def _chats(spec: RecipeSpec) -> Iterable[Misfit]:

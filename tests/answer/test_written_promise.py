@@ -77,6 +77,11 @@ def test_what_counts_as_right(rule, right):
         ("causal-lm", {"abstain_at": {"error": 0.1, "right": "token_f1 > 2"}}, 'a rule such as "token_f1 >= 0.8"'),
         ("causal-lm", {"abstain_at": {"error": 0.1, "right": "mae >= 0.2"}}, "of token_f1, slot_f1, field_accuracy"),
         ("causal-lm", {"write": False, "gates": {"selective.error": "<= 0.1"}}, "needs evaluate.write: true"),
+        (
+            "causal-lm",
+            {"retain": "none", "gates": {"forgetting.perplexity_ratio": "<= 1.1"}},
+            "nothing is measured with",
+        ),
         ("text-classification", {"abstain_at": {"error": 0.1, "right": "chrf >= 0.9"}}, "only for causal-lm"),
     ],
 )
