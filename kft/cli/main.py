@@ -42,7 +42,7 @@ STAGES = {
     "Ship": ("export", "verify", "sign", "promote", "rollback", "versions"),
     "Keep": ("monitor", "queue", "retrain"),
     "Use": ("predict", "generate", "serve", "index", "search"),
-    "Look up": ("recipes", "recipe", "models", "cache", "doctor"),
+    "Look up": ("recipes", "recipe", "models", "cache", "doctor", "completion"),
 }
 """The commands in the order of a model's life, as `kft --help` shows them."""
 click.rich_click.COMMAND_GROUPS = {
@@ -56,6 +56,7 @@ def _register() -> None:
         checking,
         choosing,
         comparing,
+        completing,
         data,
         evaluating,
         exporting,
@@ -95,6 +96,7 @@ def _register() -> None:
         retraining,
         launching,
         caching,
+        completing,
     ):
         for command in module.COMMANDS:
             cli.add_command(command)
