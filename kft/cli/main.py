@@ -7,6 +7,7 @@ Ctrl-C, 143 on SIGTERM.
 from __future__ import annotations
 
 import errno
+import os
 import signal
 import sys
 import traceback
@@ -169,7 +170,8 @@ def _fail(message: str, code: int) -> int:
         echo(traceback.format_exc(), err=True)
     label = "" if code in (130, 143) else "error "
     said = visible(set_to_width(label + message, columns_of(sys.stderr)), lines=True).removeprefix(label)
-    click.echo((click.style("error", fg="red", bold=True) + " " if label else "") + said, err=True)
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"  # no-color.org; rich obeys both by itself
+    click.echo((label if plain or not label else click.style("error", fg="red", bold=True) + " ") + said, err=True)
     return code
 
 
