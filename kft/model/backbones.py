@@ -225,6 +225,9 @@ def _assemble(asked: _Asked, model: keras.Model, reads: _Reads) -> Backbone:
     from kft.model.rows import require_rows
 
     flat, features = flatten(model, str(asked.path))
+    for layer in flat.layers:  # keras-hub's Llama names it so when it is asked for its configuration, and nowhere else
+        if hasattr(layer, "rope_position_scaling_factor") and not hasattr(layer, "rope_scaling_factor"):
+            layer.rope_scaling_factor = layer.rope_position_scaling_factor
     if reads.tokenizer:
         require_rows(flat, reads.tokenizer, asked.path)
     if not asked.pretrained:
