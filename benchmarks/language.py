@@ -162,18 +162,17 @@ def hub_side(part: str, args: argparse.Namespace) -> dict[str, float]:
 
 def kft_writes(backbone: Any, args: argparse.Namespace) -> dict[str, float]:
     """Reads a batch of prompts and writes responses of full length with kft's writer."""
-    from kft.answer.write import Asking, make_writer
+    from kft.answer.write import Asking, writer_on
 
     prompts = list(rows(args)[0][:, : args.prompt])
-    reader = SimpleNamespace(
+    reader: Any = SimpleNamespace(
         prompt_tokens=args.prompt,
         response_tokens=args.response,
         ends=(),
         prompts=lambda given: (list(given), np.zeros(len(given))),
         text=lambda ids: "",
     )
-    artifact: Any = SimpleNamespace(reader=SimpleNamespace(writing=reader), backbone=backbone, weights={})
-    writer = make_writer(artifact, rows=args.batch)
+    writer = writer_on(backbone.model, {}, reader, rows=args.batch)
     writer.write(prompts, Asking(max_tokens=2))
     return apart(lambda count: writer.write(prompts, Asking(max_tokens=count)), args)
 

@@ -1,7 +1,9 @@
 """Writes answers to prompts, token by token, with a key-value cache and one trace for all requests of an artifact.
 
-Shapes are fixed: as many rows, prompts of one length, a cache for prompt and response. keras-hub's ``CausalLM`` runs
-the layers; which token comes next is decided here, in NumPy.
+Each prompt is read by itself, as long as it is, and each token passes the blocks by itself: so nothing is padded, and
+what is written beside it changes nothing. The matrix of the vocabulary is read once for the next tokens of several
+answers; where one is over, the next prompt takes its row. keras-hub's ``CausalLM`` runs the layers; which token comes
+next is decided here, in NumPy. docs/log.md has what several rows at once cost on a CPU.
 
 How sure a model is of an answer is the geometric mean of what it gave each of its tokens, the end among them: the
 likelihood of the whole, normalised by its length (Wu et al., 2016; Malinin and Gales, 2021). The likelihood itself
@@ -10,6 +12,7 @@ falls with every token (Murray and Chiang, 2018), so that a threshold on it woul
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -97,20 +100,19 @@ class Writer:
 
     Attributes:
         reader: Of prompts; ``dataclasses.replace`` gives one for other templates, on the same trace.
-        rows: Prompts that are answered at a time.
-        length: Tokens of prompt and answer that there is room for.
+        rows: Prompts that are answered at a time, at most.
         rule: Which answers are withheld; None where all are given.
     """
 
     reader: PromptReader
     rows: int
-    length: int
     _begin: Any = field(repr=False)
     _go_on: Any = field(repr=False)
+    _weigh: Any = field(repr=False)
     rule: Rule | None = None
 
     def write(self, prompts: Sequence[str], asking: Asking = GREEDY, tick: Any = None) -> list[Written]:
-        """Returns one answer a prompt, in their order; those of like length are written together."""
+        """Returns one answer a prompt, in their order."""
         return [written for written, _ in self.write_tokens(prompts, asking, tick)]
 
     def write_tokens(
@@ -119,23 +121,22 @@ class Writer:
         """Returns what ``write`` does, each with its tokens: ``int32[tokens]``, without the end."""
         found: list[Any] = [None] * len(prompts)
         ids, cut = self.reader.prompts(prompts)
-        order = np.argsort([len(each) for each in ids], kind="stable")
-        for start in range(0, len(order), self.rows):
-            places = order[start : start + self.rows]
-            states = [_State(ids[place], bool(cut[place] > 0), asking, self.reader, int(place)) for place in places]
-            for _ in self._steps(states, asking):
-                pass
-            for place, state in zip(places, states, strict=True):
-                found[place] = self._given(state), np.array(state.ids, np.int32)
-            if tick:
-                tick(len(places))
+        # The longest first: what is read late is read beside few others.
+        order = sorted(range(len(ids)), key=lambda place: -len(ids[place]))
+        states = [_State(ids[place], bool(cut[place] > 0), asking, self.reader, place) for place in order]
+        for taken in self._steps(states):
+            for state in taken:
+                if state.finish:
+                    found[state.number] = self._given(state), np.array(state.ids, np.int32)
+                    if tick:
+                        tick(1)
         return found
 
     def stream(self, prompt: str, asking: Asking = GREEDY) -> Iterator[str | Written]:
         """Yields the pieces of an answer, a token each and perhaps empty, as they are written; and then the answer."""
         (ids,), (cut,) = self.reader.prompts([prompt])
         state, shown = _State(ids, bool(cut > 0), asking, self.reader, 0), ""
-        for _ in self._steps([state], asking):
+        for _ in self._steps([state]):
             whole = state.safe()
             new = whole[len(shown) :] if whole.startswith(shown) else ""
             yield new  # empty as well: whoever reads may stop at any token
@@ -151,34 +152,32 @@ class Writer:
             return found
         return replace(found, abstain=True, why=UNSURE)
 
-    def _steps(self, states: Sequence[_State], asking: Asking) -> Iterator[None]:
-        """Takes all rows one token further at a time; a row whose prompt is longer reads its own until it ends."""
-        length = self.length
-        tokens = np.zeros((self.rows, length), np.int32)
-        for row in range(self.rows):
-            prompt = states[min(row, len(states) - 1)].prompt
-            tokens[row, : len(prompt)] = prompt
-        at = min(len(state.prompt) for state in states)
-        logits, cache = self._begin(tokens, np.int32(at - 1))
-        while True:
-            chosen = np.asarray(logits)
-            for row, state in enumerate(states):
-                if at < len(state.prompt):
-                    continue
-                if not state.finish:
-                    tokens[row, min(at, length - 1)] = state.take(chosen[row])
-            yield
-            if all(state.finish for state in states):
-                return
-            logits, cache = self._go_on(tokens[:, at : at + 1], cache, np.int32(at))
-            at += 1
+    def _steps(self, states: Sequence[_State]) -> Iterator[list[_State]]:
+        """Takes answers one token further at a time, as many as there are rows; yields those that took one."""
+        waiting, caches = deque(states), dict[_State, Any]()
+        while waiting or caches:
+            hidden = []
+            for state, cache in caches.items():
+                token, place = np.array([[state.ids[-1]]], np.int32), len(state.prompt) + len(state.ids) - 1
+                found, caches[state] = self._go_on(token, cache, np.int32(place))
+                hidden.append(found)
+            while waiting and len(caches) < self.rows:
+                state = waiting.popleft()
+                found, caches[state] = self._begin(state.prompt[None])
+                hidden.append(found)
+            taken = list(caches)
+            for state, logits in zip(taken, np.asarray(self._weigh(np.concatenate(hidden))), strict=True):
+                state.take(logits)
+                if state.finish:
+                    del caches[state]
+            yield taken
 
 
 class _State:
     """What one answer has come to."""
 
     def __init__(self, prompt: np.ndarray, cut: bool, asking: Asking, reader: PromptReader, number: int) -> None:
-        self.prompt, self.cut, self.asking, self.reader = prompt, cut, asking, reader
+        self.prompt, self.cut, self.asking, self.reader, self.number = prompt, cut, asking, reader, number
         self.room = min(asking.max_tokens or reader.response_tokens, reader.response_tokens)
         self.ids: list[int] = []
         self.finish = ""
@@ -186,13 +185,13 @@ class _State:
         self.likelihoods: list[float] = []
         self.draw = np.random.default_rng([asking.seed, number])
 
-    def take(self, logits: np.ndarray) -> int:
+    def take(self, logits: np.ndarray) -> None:
         """Chooses the next token, and says whether the answer is over."""
         token = choose(logits, self.asking, self.draw)
         self.likelihoods.append(log_likelihood(logits, token))
         if token in self.reader.ends:
             self.finish = "end"
-            return token
+            return
         self.ids.append(token)
         self.text = self.reader.text(self.ids)
         places = [place for place in (self.text.find(each) for each in self.asking.stop) if place >= 0]
@@ -200,7 +199,6 @@ class _State:
             self.text, self.finish = self.text[: min(places)], "stop"
         elif len(self.ids) >= self.room:
             self.finish = "length"
-        return token
 
     def safe(self) -> str:
         """The part of the text that later tokens cannot take back: half a character, or the beginning of a stop."""
@@ -266,7 +264,7 @@ def make_writer(artifact: Artifact, rows: int = 1) -> Writer:
 
     Args:
         artifact: Of a run of causal-lm.
-        rows: Prompts that are answered at a time.
+        rows: Prompts that are answered at a time, at most.
     """
     reader = artifact.reader.writing
     assert reader is not None and artifact.backbone is not None
@@ -280,7 +278,7 @@ def writer_on(backbone: Any, weights: Mapping[str, Any], reader: PromptReader, r
         backbone: Its flat graph, of keras-hub's own class.
         weights: Arrays by the paths of weights; the others stay what they are.
         reader: Of prompts.
-        rows: Prompts that are answered at a time.
+        rows: Prompts that are answered at a time, at most.
     """
     import keras
     import tensorflow as tf
@@ -290,28 +288,32 @@ def writer_on(backbone: Any, weights: Mapping[str, Any], reader: PromptReader, r
 
     model, others = causal_lm(backbone), overlay(backbone, weights)
     length = reader.prompt_tokens + reader.response_tokens
-    ids = tf.TensorSpec((rows, length), tf.int32)
 
     def with_room(held: Any) -> Any:
         ahead = len(held.shape) - 3  # [rows, (layers, 2,) tokens, heads, width]
-        return tf.pad(held, [[0, reader.response_tokens if axis == ahead else 0] for axis in range(len(held.shape))])
+        room = length - tf.shape(held)[ahead]
+        held = tf.pad(held, [[0, room if axis == ahead else 0] for axis in range(len(held.shape))])
+        return tf.ensure_shape(held, [length if axis == ahead else size for axis, size in enumerate(held.shape)])
 
-    def begin(tokens: Any, last: Any) -> Any:
+    def begin(tokens: Any) -> Any:
         with keras.StatelessScope(state_mapping=others):
-            hidden, cache = first_pass(model, tokens[:, : reader.prompt_tokens])
-            cache = tf.nest.map_structure(with_room, cache)
-            return next_token_logits(model.backbone, hidden, tf.fill((rows, 1), last))[:, 0], cache
+            hidden, cache = first_pass(model, tokens)
+            return hidden[:, -1], tf.nest.map_structure(with_room, cache)
 
     def go_on(token: Any, cache: Any, place: Any) -> Any:
         with keras.StatelessScope(state_mapping=others):
             _, hidden, cache = model.call_with_cache(token, cache, place)
-            return next_token_logits(model.backbone, hidden)[:, 0], cache
+            return hidden[:, 0], cache
 
-    place = tf.TensorSpec((), tf.int32)
-    first = tf.function(begin, input_signature=(ids, place), autograph=False)
-    cache = tf.nest.map_structure(
-        lambda each: tf.TensorSpec(each.shape, each.dtype), first.get_concrete_function().structured_outputs[1]
+    def weigh(hidden: Any) -> Any:
+        with keras.StatelessScope(state_mapping=others):
+            return next_token_logits(model.backbone, hidden)
+
+    first = tf.function(begin, input_signature=[tf.TensorSpec((1, None), tf.int32)], autograph=False)
+    hidden, cache = tf.nest.map_structure(
+        lambda each: tf.TensorSpec(each.shape, each.dtype), first.get_concrete_function().structured_outputs
     )
-    token = tf.TensorSpec((rows, 1), tf.int32)
-    following = tf.function(go_on, input_signature=(token, cache, place), autograph=False)
-    return Writer(reader, rows, length, first, following)
+    given = [tf.TensorSpec((1, 1), tf.int32), cache, tf.TensorSpec((), tf.int32)]
+    following = tf.function(go_on, input_signature=given, autograph=False)
+    several = tf.TensorSpec((None, hidden.shape[-1]), hidden.dtype)
+    return Writer(reader, rows, first, following, tf.function(weigh, input_signature=[several], autograph=False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import struct
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from kft.model.sentencepiece import SentencePieceModel
 if TYPE_CHECKING:
     from kft.model.backbones import Backbone
 
+PICTURE = "<img>"
 UNUSED_ROLE = 0xFFFFFFFFFFFFFFFF
 """-1 as a protocol buffer writes it: no piece plays this role."""
 
@@ -33,13 +35,18 @@ def hub_tokenizer(cls: Any, backbone: Backbone) -> Any:
     assert backbone.tokenizer is not None
     try:
         if path.suffix == SUFFIX:
-            return cls(proto=sentencepiece_file(read_gguf_tokens(path)))
+            model, more = read_gguf_tokens(path), {}
+            if (
+                "has_vision_tokens" in inspect.signature(cls.__init__).parameters
+            ):  # else Gemma 3's wants one for pictures
+                more = {"has_vision_tokens": any(text == PICTURE for text, _, _ in model.pieces)}
+            return cls(proto=sentencepiece_file(model), **more)
         described = json.loads(backbone.tokenizer.tokenizer.to_str())
-        model = described["model"]
-        if model["type"] == "BPE" and not model.get("byte_fallback"):
-            pairs = [each if isinstance(each, str) else " ".join(each) for each in model["merges"]]
+        known = described["model"]
+        if known["type"] == "BPE" and not known.get("byte_fallback"):
+            pairs = [each if isinstance(each, str) else " ".join(each) for each in known["merges"]]
             added = {each["content"]: each["id"] for each in described["added_tokens"]}
-            return cls(vocabulary={**model["vocab"], **added}, merges=pairs)
+            return cls(vocabulary={**known["vocab"], **added}, merges=pairs)
         return cls.from_preset(str(path))
     except KftError:
         raise

@@ -69,7 +69,9 @@ class NextToken(keras.layers.Layer):
     def _all_at_once(self, hidden: Any, right: Any, training: bool) -> tuple[Any, Any]:
         import tensorflow as tf
 
-        logits = tf.cast(self.embedding(hidden, reverse=True), tf.float32)
+        from kft.model.over_vocabulary import logits_of, output_matrix
+
+        logits = logits_of(output_matrix(self.embedding), hidden)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=right, logits=logits)
         return losses, tf.cast(tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), right), tf.float32)
 

@@ -4,6 +4,9 @@ The logits of 512 positions over a vocabulary of 262,144 take 0.5 GB, and their 
 the vocabulary passes in parts, as keys and values do in attention (Milakov and Gimelshein, 2018; Dao et al., 2022):
 what is kept is a running maximum, the sum below it, and the mean of the matrix's rows by their chances, which is the
 gradient but for the right row. The same two products are made, a part at a time.
+
+Rows of the matrix meet hidden states, not the other way round: TensorFlow's product with a transposed matrix of 262,144
+rows takes seconds for two hidden states as for sixty, in which it is only laid out anew (docs/log.md).
 """
 
 from __future__ import annotations
@@ -13,6 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
+
+from kft.errors import ModelError
 
 PART = 2**14
 """Tokens of the vocabulary that pass at once."""
@@ -28,6 +33,7 @@ class OutputMatrix:
         cap: Logits are ``cap * tanh(x / cap)``; None: they are not capped.
         dtype: That products are made in.
         whole: Whether it is held as products take it, so that taking all of it costs nothing.
+        trains: Whether it does; what passes in parts gives it no gradient.
     """
 
     rows: Callable[[Any, Any], Any]
@@ -35,6 +41,7 @@ class OutputMatrix:
     cap: float | None
     dtype: str
     whole: bool
+    trains: bool = False
 
 
 def output_matrix(layer: Any) -> OutputMatrix:
@@ -52,11 +59,15 @@ def output_matrix(layer: Any) -> OutputMatrix:
         scale = tf.convert_to_tensor(scale.value)
 
     def rows(start: Any, stop: Any) -> Any:
-        part = matrix[start:stop] if layer.tie_weights else tf.transpose(matrix[:, start:stop])
+        if layer.tie_weights:
+            whole = isinstance(stop, int) and stop - start == layer.input_dim
+            part = matrix if whole else matrix[start:stop]  # the gradient of a slice is as large as all of it
+        else:
+            part = tf.transpose(matrix[:, start:stop])
         part = tf.cast(part, dtype)
         return part if scale is None else part / tf.cast(scale[start:stop, None], dtype)
 
-    return OutputMatrix(rows, layer.input_dim, layer.logit_soft_cap, dtype, scale is None)
+    return OutputMatrix(rows, layer.input_dim, layer.logit_soft_cap, dtype, scale is None, bool(held.trainable))
 
 
 def logits_of(matrix: OutputMatrix, hidden: Any) -> Any:
@@ -64,10 +75,10 @@ def logits_of(matrix: OutputMatrix, hidden: Any) -> Any:
     size = matrix.tokens if matrix.whole else PART
     given = tf.cast(hidden, matrix.dtype)
     parts = [
-        tf.matmul(given, matrix.rows(start, min(start + size, matrix.tokens)), transpose_b=True)
+        tf.matmul(matrix.rows(start, min(start + size, matrix.tokens)), given, transpose_b=True)
         for start in range(0, matrix.tokens, size)
     ]
-    logits = tf.cast(parts[0] if len(parts) == 1 else tf.concat(parts, axis=1), tf.float32)
+    logits = tf.cast(tf.transpose(parts[0] if len(parts) == 1 else tf.concat(parts, axis=0)), tf.float32)
     return logits if matrix.cap is None else matrix.cap * tf.tanh(logits / matrix.cap)
 
 
@@ -75,13 +86,16 @@ def weigh(matrix: OutputMatrix, hidden: Any, right: Any, *, slopes: bool) -> tup
     """Returns the loss of each hidden state in nats, and whether no token was likelier than the right one.
 
     Args:
-        matrix: It does not train: it gets no gradient.
+        matrix: It gets no gradient.
         hidden: ``float[n, width]``.
         right: ``int32[n]``: the token that follows.
         slopes: Whether gradients are computed on the way; else they are where they are asked for, by another pass.
 
     Returns:
         ``float32[n]`` twice.
+
+    Raises:
+        ModelError: Where a gradient is asked for and the matrix trains: it would be that of hidden states alone.
     """
 
     @tf.custom_gradient
@@ -89,6 +103,13 @@ def weigh(matrix: OutputMatrix, hidden: Any, right: Any, *, slopes: bool) -> tup
         losses, hits, slope = _pass(matrix, hidden, right, slopes)
 
         def gradient(of_losses: Any, of_hits: Any) -> Any:
+            if matrix.trains:
+                raise ModelError(
+                    "the loss of a vocabulary in parts gives the output matrix no gradient, and the matrix trains",
+                    where="a gradient through a language head that was called with training=False",
+                    expected="a matrix that is frozen, or a call with training=True",
+                    next_step="call the model with training=True",
+                )
             found = slope if slopes else _pass(matrix, hidden, right, True)[2]
             return tf.cast(found * of_losses[:, None], hidden.dtype)
 
@@ -106,22 +127,23 @@ def _pass(matrix: OutputMatrix, hidden: Any, right: Any, slopes: bool) -> tuple[
     def part(start: Any, peak: Any, total: Any, of_right: Any, mean: Any, aim: Any) -> tuple[Any, ...]:
         stop = tf.minimum(start + PART, matrix.tokens)
         rows = matrix.rows(start, stop)
-        logits = tf.cast(tf.matmul(given, rows, transpose_b=True), tf.float32)
+        logits = tf.cast(tf.matmul(rows, given, transpose_b=True), tf.float32)  # [tokens, n]
         if matrix.cap is not None:
             logits = matrix.cap * tf.tanh(logits / matrix.cap)
-        higher = tf.maximum(peak, tf.reduce_max(logits, axis=-1))
-        chances, before = tf.exp(logits - higher[:, None]), tf.exp(peak - higher)
-        total = total * before + tf.reduce_sum(chances, axis=-1)
+        higher = tf.maximum(peak, tf.reduce_max(logits, axis=0))
+        chances, before = tf.exp(logits - higher), tf.exp(peak - higher)
+        total = total * before + tf.reduce_sum(chances, axis=0)
         inside = (right >= start) & (right < stop)
         place = tf.where(inside, right - start, 0)
-        own = tf.gather(logits, place, batch_dims=1)
+        own = tf.gather_nd(logits, tf.stack([place, tf.range(count)], axis=1))
         of_right = tf.where(inside, own, of_right)
         if slopes:
             towards = tf.cast(tf.gather(rows, place), tf.float32)
             if matrix.cap is not None:
                 chances *= 1 - tf.square(logits / matrix.cap)
                 towards *= 1 - tf.square(own / matrix.cap)[:, None]
-            mean = mean * before[:, None] + tf.cast(tf.matmul(tf.cast(chances, matrix.dtype), rows), tf.float32)
+            more = tf.matmul(tf.cast(chances, matrix.dtype), rows, transpose_a=True)
+            mean = mean * before[:, None] + tf.cast(more, tf.float32)
             aim = tf.where(inside[:, None], towards, aim)
         return stop, higher, total, of_right, mean, aim
 

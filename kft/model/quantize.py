@@ -6,6 +6,7 @@ well, and then gives hidden states no gradient through the output matrix (docs/l
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -33,9 +34,10 @@ def in_int8(backbone: Backbone) -> Backbone:
     """
     config = keras.quantizers.Int8QuantizationConfig(activation_quantizer=None)
     found = [layer for layer in backbone.model._flatten_layers() if isinstance(layer, KINDS) and layer.built]
-    for layer in found:
-        # Its check of the type would leave out the embeddings that keras-hub derives from Keras's own.
-        layer.quantize(INT8, type_check=False, config=config)
+    with _garbage_left():
+        for layer in found:
+            # Its check of the type would leave out the embeddings that keras-hub derives from Keras's own.
+            layer.quantize(INT8, type_check=False, config=config)
     if not any(is_rounded(layer) for layer in found):
         raise ModelError(
             "nothing in this backbone can be held in int8",
@@ -45,6 +47,23 @@ def in_int8(backbone: Backbone) -> Backbone:
             next_step="--set model.quantize=none",
         )
     return backbone
+
+
+@contextmanager
+def _garbage_left() -> Iterator[None]:
+    """Within it what was there before is not looked through for garbage, and at its end once.
+
+    Keras looks, for a second or two, whenever a weight of a layer is deleted.
+    """
+    frozen = gc.get_freeze_count() > 0
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        gc.collect()
+        if frozen:  # in a process of kft's own; see kft.runtime
+            gc.freeze()
 
 
 def is_rounded(layer: Any) -> bool:
@@ -77,7 +96,7 @@ def to_float(layer: Any, more: Any = 0.0) -> None:
         for name in floats:
             for attribute in (held.get(name, name), f"{name}_scale"):
                 layer._untrack_variable(getattr(layer, attribute))
-                delattr(layer, attribute)
+                object.__delattr__(layer, attribute)  # Keras's own looks for garbage each time
         layer._is_quantized, layer.quantization_config, layer.dtype_policy = False, None, policy
         for name, value in floats.items():
             weight = layer.add_weight(name=name, shape=value.shape, initializer="zeros")

@@ -73,9 +73,10 @@ def test_a_text_is_that_of_reading_everything_anew_alone_and_among_others(artifa
 
 def test_nothing_is_traced_again_for_another_request(writer):
     writer.write(["x"])
-    before = [each.experimental_get_tracing_count() for each in (writer._begin, writer._go_on)]
+    before = [each.experimental_get_tracing_count() for each in (writer._begin, writer._go_on, writer._weigh)]
     writer.write(PROMPTS, Asking(max_tokens=3, temperature=1.0))
-    assert [each.experimental_get_tracing_count() for each in (writer._begin, writer._go_on)] == before == [1, 1]
+    traced = [each.experimental_get_tracing_count() for each in (writer._begin, writer._go_on, writer._weigh)]
+    assert traced == before == [1, 1, 1]
 
 
 def test_what_was_evaluated_is_what_the_loaded_run_writes(run, writer):

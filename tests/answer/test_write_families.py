@@ -1,14 +1,13 @@
 """Every family of decoders that a Hugging Face folder can hold writes with its cache what it would without."""
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 import kft
-from kft.answer.write import make_writer
+from kft.answer.write import writer_on
 from kft.errors import ModelError
 from kft.model.families import FAMILIES
 from kft.model.language import next_token_logits, with_targets
@@ -49,14 +48,11 @@ def test_a_family_is_judged_and_writes_as_without_a_cache(tmp_path, name):
     found = np.asarray(with_targets(backbone)({"token_ids": IDS, "padding_mask": np.ones_like(IDS), TARGETS: targets}))
     assert found[..., ASKED].sum() == 7 and np.isfinite(found).all() and found[..., LOSS].sum() > 0
     reader = PromptReader(backbone.tokenizer, "{prompt}", 12, 8)
-    writer = make_writer(SimpleNamespace(reader=SimpleNamespace(writing=reader), backbone=backbone, weights={}))
-    tokens = np.zeros((1, 20), np.int32)
-    tokens[0, :8] = IDS
-    logits, cache = writer._begin(tokens, np.int32(7))
-    known = IDS
+    writer, known = writer_on(backbone.model, {}, reader), IDS
+    hidden, cache = writer._begin(IDS)
     for _ in range(4):
         given = {"token_ids": known, "padding_mask": np.ones_like(known)}
         anew = np.asarray(next_token_logits(backbone.model, backbone.model(given, training=False)[:, -1:]))[0, 0]
-        np.testing.assert_allclose(np.asarray(logits)[0], anew, atol=1e-4)
+        np.testing.assert_allclose(np.asarray(writer._weigh(hidden))[0], anew, atol=1e-4)
         known = np.append(known, [[anew.argmax()]], axis=1).astype(np.int32)
-        logits, cache = writer._go_on(known[:, -1:], cache, np.int32(known.shape[1] - 1))
+        hidden, cache = writer._go_on(known[:, -1:], cache, np.int32(known.shape[1] - 1))

@@ -1,9 +1,15 @@
 """Language models that left the house: exported, loaded elsewhere, served, several on one base."""
 
+import http.client
 import json
+import os
 import shutil
+import signal
+import socket
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +24,7 @@ from kft.deploy.export_language import Said, hold_said
 from kft.deploy.writing import open_adapters, open_writing
 from kft.errors import KftError, ModelError, ParityError, UsageError
 from kft.records.shipped import read_about, write_about
+from kft.serve import running
 from kft.serve.answering import Server
 from kft.serve.app import make_app
 from kft.serve.guard import Access, Log
@@ -273,3 +280,82 @@ def test_adapters_want_names_and_one_base(run, adapters):
         kft.serve([base, base], adapters={"a": run}, port=0)
     with pytest.raises(UsageError, match="neither recorded nor compared"):
         kft.serve(run, port=0, record=run.parent / "kept")
+
+
+class Gated:
+    """A model that goes on behind its first piece only when it is let on."""
+
+    def __init__(self, model):
+        self.model, self.on, self.ended, self.pieces = model, threading.Event(), threading.Event(), 0
+
+    def __getattr__(self, name):
+        return getattr(self.model, name)
+
+    def stream(self, prompt, asking):
+        try:
+            for piece in self.model.stream(prompt, asking):
+                self.pieces += 1
+                yield piece
+                assert self.on.wait(30)
+        finally:
+            self.ended.set()
+
+
+def test_a_reader_who_goes_away_ends_the_answer_and_a_shutdown_does_not(said, group):
+    model, notes, measures, found = Gated(group[0]), [], Measures(), {}
+    server = Server({}, Limits(), measures, Log(notes.append))
+    app = make_app(server, Access(local=False), None, None, make_writers([[model]], Limits(), measures.follow_queue))
+    taken = running.take_port("127.0.0.1", 0)
+    address = taken.getsockname()
+    body = json.dumps({"model": "mine", "prompt": PROMPTS[0], "max_tokens": 8, "stream": True})
+
+    def until(met):
+        limit = time.monotonic() + 30
+        while not met():
+            assert time.monotonic() < limit
+            time.sleep(0.01)
+
+    def begun():
+        connection = http.client.HTTPConnection(*address, timeout=30)
+        connection.request("POST", "/v1/completions", body)
+        response = connection.getresponse()
+        return connection, response, response.readline()
+
+    def refused():
+        with closing(socket.socket()) as other:
+            return other.connect_ex(address) != 0
+
+    def ask():
+        try:
+            connection, response, _ = begun()
+            response.close()
+            connection.close()
+            until(lambda: notes)  # the request is over for the server as well
+            model.on.set()
+            assert model.ended.wait(30)
+            found["pieces"] = model.pieces
+            model.on.clear()
+            connection, response, first = begun()
+            os.kill(os.getpid(), signal.SIGTERM)
+            until(refused)
+            model.on.set()
+            found["events"] = (first + response.read()).decode().split("\n\n")
+            connection.close()
+        except BaseException:
+            model.on.set()
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise
+
+    before = signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it again when all is answered
+    try:
+        with taken, ThreadPoolExecutor(1) as pool:
+            asking = []
+            running.run(app, taken, requests=8, seconds=30, ready=lambda: asking.append(pool.submit(ask)))
+            asking[0].result()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert found["pieces"] == 2  # that which was read, and the one at which it was seen that nobody reads
+    *events, done, end = [event.removeprefix("data: ") for event in found["events"]]
+    assert (done, end) == ("[DONE]", "")
+    assert "".join(json.loads(event)["choices"][0]["text"] for event in events) == said[0]
+    assert [json.loads(note)["status"] for note in notes] == [200, 200]

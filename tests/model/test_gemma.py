@@ -9,6 +9,7 @@ import pytest
 import kft
 from kft.errors import KftError, ModelError
 from kft.model.gguf_gemma import read_gguf_config
+from kft.model.hub_tokenizer import hub_tokenizer
 from kft.model.limits import known_limit
 from kft.model.sources import fetch_backbone, resolve_backbone
 from kft.model.tokenizers import load_tokenizer
@@ -118,6 +119,17 @@ def test_its_tokens_are_those_of_sentencepiece(tmp_path):
     for text in texts + STRINGS:
         (found,), _ = tokenizer.encode([text], 2000)
         assert found.tolist() == [2, *theirs.encode(text)], text
+
+
+def test_keras_hub_s_own_tokenizer_can_be_given_them_and_reads_alike(tmp_path):
+    import keras_hub
+
+    arrays = {**reference_arrays(), "token_embd.weight": np.ones((len(WITH_BYTES), 16), np.float32)}
+    backbone = kft.load_backbone(str(write_gguf(tmp_path / "tokens.gguf", pieces=WITH_BYTES, arrays=arrays)))
+    theirs = hub_tokenizer(keras_hub.tokenizers.Gemma3Tokenizer, backbone)
+    for text in ("good bad", "a  bad  go.", "\u00e9t\u00e9"):
+        (found,), _ = backbone.tokenizer.encode([text], 100)
+        assert found.tolist() == [2, *np.asarray(theirs(text)).tolist()], text
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kft.errors import ModelError
 from kft.model import over_vocabulary
 from kft.model.language import NextToken, next_token_logits
 
@@ -62,3 +63,10 @@ def test_a_matrix_that_trains_gets_its_gradient():
         total = tf.reduce_sum(NextToken(matrix)(tf.ones((2, 4, 6)), PLACES, training=True)[..., 0])
     (slope,) = tape.gradient(total, [v.value for v in matrix.trainable_variables])
     assert np.abs(np.asarray(slope)).max() > 0.1
+    hidden = tf.ones((2, 4, 6))
+    with tf.GradientTape() as tape:  # in parts, which would leave the matrix out
+        tape.watch(hidden)
+        total = tf.reduce_sum(NextToken(matrix)(hidden, PLACES, training=False)[..., 0])
+    with pytest.raises(ModelError, match="gives the output matrix no gradient") as caught:
+        tape.gradient(total, [hidden, *(v.value for v in matrix.trainable_variables)])
+    assert caught.value.next_step == "call the model with training=True"
