@@ -7,6 +7,7 @@ Ctrl-C, 143 on SIGTERM.
 from __future__ import annotations
 
 import errno
+import os
 import signal
 import sys
 import traceback
@@ -42,7 +43,7 @@ STAGES = {
     "Ship": ("export", "verify", "sign", "promote", "rollback", "versions"),
     "Keep": ("monitor", "queue", "retrain"),
     "Use": ("predict", "generate", "serve", "index", "search"),
-    "Look up": ("recipes", "recipe", "models", "cache", "doctor"),
+    "Look up": ("recipes", "recipe", "models", "cache", "doctor", "completion"),
 }
 """The commands in the order of a model's life, as `kft --help` shows them."""
 click.rich_click.COMMAND_GROUPS = {
@@ -56,6 +57,7 @@ def _register() -> None:
         checking,
         choosing,
         comparing,
+        completing,
         data,
         evaluating,
         exporting,
@@ -95,6 +97,7 @@ def _register() -> None:
         retraining,
         launching,
         caching,
+        completing,
     ):
         for command in module.COMMANDS:
             cli.add_command(command)
@@ -167,7 +170,8 @@ def _fail(message: str, code: int) -> int:
         echo(traceback.format_exc(), err=True)
     label = "" if code in (130, 143) else "error "
     said = visible(set_to_width(label + message, columns_of(sys.stderr)), lines=True).removeprefix(label)
-    click.echo((click.style("error", fg="red", bold=True) + " " if label else "") + said, err=True)
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"  # no-color.org; rich obeys both by itself
+    click.echo((label if plain or not label else click.style("error", fg="red", bold=True) + " ") + said, err=True)
     return code
 
 

@@ -42,6 +42,8 @@ from kft.records.rounding import RoundingResult
 from kft.records.rules import LabelThresholds
 from kft.tasks.task import AnswerKind, AnswerSpace
 
+YARDSTICK = "right responses"
+"""What stands beside the baselines, and is none: how much of the right responses their own passages hold."""
 COMPARISONS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 
 
@@ -306,9 +308,7 @@ def score(
             if name in written
         }
     if scored.right is not None:
-        baselines["right responses"] = estimate_all(
-            truth, scored.right, groups=groups, metrics=of_passages(scored.right)
-        )
+        baselines[YARDSTICK] = estimate_all(truth, scored.right, groups=groups, metrics=of_passages(scored.right))
     metrics = scored.estimates(scored.answers)
     valid = None
     if beside.chosen is not None and beside.data is not None:

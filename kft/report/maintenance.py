@@ -36,8 +36,11 @@ def maintainable(record: RunRecord) -> Iterator[Evidence]:
         worse = record.metrics.rounding.costs(record.task.kind.judging.main.higher_is_better)
         text = f"frozen blocks are in int8: {record.metrics.rounding.line}"
         yield Evidence(text, WARNING if worse else GOOD)
+    general = record.metrics.general_text
+    if general is not None:
+        yield Evidence(general.warning or general.lines[0], WARNING if general.warning else GOOD, "forgetting")
     if record.forgetting is None:
-        if record.tuned:
+        if record.tuned and general is None:
             yield Evidence("what the backbone forgot of its own ability", MISSING)
     else:
         found = record.forgetting

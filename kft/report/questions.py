@@ -214,7 +214,10 @@ def _verifiable(record: RunRecord) -> Iterator[Evidence]:
     yield from _edge_cases(record)
     if record.mistakes and record.mistakes.mistakes:
         count = "" if record.task.kind.numeric else f"{several(record.mistakes.n, 'wrong answer')}; "
-        yield Evidence(f"{count}the worst are shown beside the training examples nearest to them", GOOD, "mistakes")
+        beside = "the training examples nearest to them"
+        if record.task.kind.writes:
+            beside = "what was asked and what is right"
+        yield Evidence(f"{count}the worst are shown beside {beside}", GOOD, "mistakes")
     for warning in record.metrics.overfitting.warnings if record.metrics.overfitting else ():
         yield Evidence(f"overfitting: {warning}", WARNING, "training")
 
@@ -280,7 +283,8 @@ def _slices(metrics: EvaluateResult) -> Iterator[Evidence]:
 def _edge_cases(record: RunRecord) -> Iterator[Evidence]:
     found = record.edge_cases
     if found is None:
-        if record.task.kind.one_class or record.task.kind.searches:
+        kind = record.task.kind
+        if kind.one_class or kind.searches or kind.writes:
             yield Evidence(
                 f"edge cases: kft evaluate {quote(str(record.run.path))} --suite checks.yaml", MISSING, "edge-cases"
             )

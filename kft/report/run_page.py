@@ -16,6 +16,7 @@ from kft import runtime
 from kft.compare.table import Row as ComparisonRow
 from kft.compare.table import header, rows_of
 from kft.data.personal import conceal
+from kft.evaluate.evaluate import YARDSTICK
 from kft.recipe.sources import DATAFRAME
 from kft.records.compare import Comparison
 from kft.records.edge_cases import EdgeCaseResult, Outcome
@@ -144,7 +145,8 @@ def _metrics(record: RunRecord) -> list[tuple[str, list[Estimate | None], float]
     for name, value in record.values.items():
         values = [value, *(baseline.get(name) for baseline in record.baselines.values())]
         choose = max if known[name].higher_is_better else min
-        best = choose(each.value for each in values if each is not None)
+        rivals = zip(("", *record.baselines), values, strict=True)
+        best = choose(each.value for who, each in rivals if each is not None and who != YARDSTICK)
         found.append((metric_title(name), values, math.nan if known[name].neutral else best))
     return found
 

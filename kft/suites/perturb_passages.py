@@ -8,10 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from kft.suites.perturbation import Perturbation, register_perturbation
+from kft.suites.perturbation import EXCHANGE, Perturbation, register_perturbation
 from kft.tasks.responses import Grounded
 
-EXCHANGE = "exchange-context"
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 
 

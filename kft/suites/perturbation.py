@@ -14,6 +14,8 @@ from kft.tasks.inputs import InputKind
 
 TextChange = Callable[[str, np.random.Generator, str], str]
 ImageChange = Callable[[Any, np.random.Generator, str], Any]
+EXCHANGE = "exchange-context"
+"""The change after which a prompt's passages do not answer it."""
 
 
 @dataclass(frozen=True)

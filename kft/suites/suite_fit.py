@@ -9,7 +9,7 @@ from typing import Any
 from kft.errors import SuiteError
 from kft.recipe.explain import Misfit
 from kft.registry import nearest
-from kft.suites.perturb_passages import EXCHANGE
+from kft.suites.perturbation import EXCHANGE
 from kft.suites.perturbations import PERTURBATIONS
 from kft.suites.suite import DECLINES, CheckSpec, Suite
 from kft.tasks.registry import tasks_with_suites

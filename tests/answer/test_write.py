@@ -32,7 +32,7 @@ PROMPTS = ["red old new 3", "x", "green big blue and some more words"]
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("written")
     recipe = decoder.recipe(folder, decoder.write_backbone(folder / "backbone"))
-    values = json.loads(recipe.read_text()) | {"evaluate": {"abstain_at": {"error": 0.1}}}
+    values = json.loads(recipe.read_text()) | {"evaluate": {"abstain_at": {"error": 0.1}, "retain": "none"}}
     recipe.write_text(json.dumps(values))
     return kft.train(recipe, run=folder / "run", quiet=True).run
 

@@ -133,7 +133,9 @@ def test_passages_are_for_prompts(tmp_path):
 @pytest.mark.slow
 def test_a_run_is_held_to_a_suite(tmp_path):
     recipe = decoder.recipe(tmp_path, decoder.write_backbone(tmp_path / "backbone"), rows=30)
-    rows = [json.loads(line) | {"passages": "It is red. No."} for line in (tmp_path / "rows.jsonl").open()]
+    rows = [
+        json.loads(line) | {"passages": "It is red. No."} for line in (tmp_path / "rows.jsonl").read_text().splitlines()
+    ]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     values = json.loads(recipe.read_text())
     values["data"] |= {"context": "passages"}
