@@ -1,5 +1,6 @@
 """Every family of decoders that a Hugging Face folder can hold writes with its cache what it would without."""
 
+import csv
 import json
 
 import numpy as np
@@ -56,3 +57,32 @@ def test_a_family_is_judged_and_writes_as_without_a_cache(tmp_path, name):
         np.testing.assert_allclose(np.asarray(writer._weigh(hidden))[0], anew, atol=1e-4)
         known = np.append(known, [[anew.argmax()]], axis=1).astype(np.int32)
         hidden, cache = writer._go_on(known[:, -1:], cache, np.int32(known.shape[1] - 1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DECODERS)
+def test_a_family_learns_to_write_and_is_loaded_as_it_was(tmp_path, name):
+    folder = write_folder(tmp_path / "backbone", name)
+    rng = np.random.default_rng(0)
+    pairs = [(f"w{first} w{last}", f"w{first}") for first, last in rng.integers(3, 9, (80, 2))]
+    lines = [json.dumps({"prompt": prompt, "response": response}) for prompt, response in pairs]
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines))
+    recipe = {
+        "task": "causal-lm",
+        "data": {"train": str(tmp_path / "rows.jsonl"), "valid": "20%", "test": "20%"},
+        "model": {"backbone": str(folder), "max_tokens": 12, "response_tokens": 3},
+        "train": {
+            "batch_size": 16,
+            "phases": [
+                {"name": "lora", "unfreeze": {"lora": {"targets": ["*query*", "*value*"]}}, "epochs": 2, "lr": 1e-2},
+                {"name": "all", "unfreeze": "all", "epochs": 6, "lr": 1e-2},
+            ],
+        },
+    }
+    result = kft.train(recipe, run=tmp_path / "run", quiet=True)
+    found = result.evaluation
+    assert found.metrics["token_log_loss"].value < found.baselines["untuned"]["token_log_loss"].value - 0.5
+    with (result.run / "predictions.csv").open(newline="") as file:
+        written = {int(row["id"].rpartition(":")[2]): row["prediction"] for row in csv.DictReader(file)}
+    prompts = [pairs[number - 1][0] for number in written]  # an id is the line of the row
+    assert [each.text for each in kft.generate(result.run, prompts)] == list(written.values())
