@@ -97,6 +97,7 @@ def test_the_page_shows_what_was_asked_beside_what_is_right_and_what_was_written
     )
     page = (run / "report.html").read_text()
     assert "the surest first" in page and "neither in the passages nor in the prompt" in page
+    assert "kft retrain" not in page and "more rows in data.train, then kft train" in page  # which refuses the task
     assert "perplexity of general.csv, untuned" in page and "the same text, or the same JSON" in page
 
 
