@@ -10,7 +10,7 @@ from kft.cli.comparing import NEXT
 from kft.compare.approaches import APPROACHES
 from kft.compare.reading import read_comparison
 from kft.errors import UsageError
-from kft.search.verdict import ENOUGH
+from kft.search.verdict import SEARCHES
 from tests import tiny
 from tests.cli.planted import write_data
 from tests.compare.tables import LIGHT, write_recipe
@@ -210,5 +210,5 @@ def test_what_the_second_half_of_the_rows_brought_to_tuning(kft_cli, tiny_folder
 
 
 def test_a_search_that_needs_no_training_is_followed_by_none():
-    for name in ENOUGH:
+    for name in SEARCHES.enough:
         assert NEXT[name].startswith("kft index BACKBONE DOCUMENTS -o DEST") and "kft train" not in NEXT[name]

@@ -112,6 +112,7 @@ def test_texts_are_answered_with_names(saved):
             ask(text=tf.constant(["the battery", wrong]))
 
 
+@pytest.mark.slow
 def test_no_operation_is_foreign_to_tensorflow(saved):
     """A server that knows TensorFlow's own operations alone loads it."""
     from tensorflow.core.protobuf import saved_model_pb2

@@ -44,7 +44,11 @@ def long_recipe(tmp_path, tiny_folder):
 
 
 @pytest.mark.parametrize(
-    ("sent", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+    ("sent", "code"),
+    [
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow),
+    ],
 )
 def test_a_signal_in_training_keeps_the_best_weights_and_says_so(tmp_path, tiny_folder, sent, code):
     recipe = long_recipe(tmp_path, tiny_folder)

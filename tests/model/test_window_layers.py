@@ -64,7 +64,10 @@ def test_a_short_text_has_the_answer_it_has_when_long_ones_are_cut(backbone, tex
     assert np.abs(found - expected)[4:].max() > 1e-3, "long ones have another"
 
 
-@pytest.mark.parametrize(("pooling", "of_all"), [("mean", np.mean), ("max", np.max), ("attention", np.mean)])
+@pytest.mark.parametrize(
+    ("pooling", "of_all"),
+    [pytest.param("mean", np.mean, marks=pytest.mark.slow), ("max", np.max), ("attention", np.mean)],
+)
 def test_windows_together_are_what_they_are_one_by_one(backbone, texts, pooling, of_all):
     require_alike_one_by_one(backbone, texts, pooling, of_all)
 

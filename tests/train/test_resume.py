@@ -121,6 +121,7 @@ def looked_at(place):
     return run, whole.run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["metrics.json", "calibration.json", "predictions.csv"])
 def test_looking_at_a_stopped_run_changes_nothing_of_what_it_comes_to(looked_at, name):
     run, whole = looked_at
