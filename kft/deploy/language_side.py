@@ -46,7 +46,7 @@ def with_keras_hub(folder: str, rows: Sequence[Row]) -> list[Row]:
     tokens, mask = _padded([row["ids"] for row in rows], length)
     model.compile(sampler="greedy")  # it draws by chance otherwise
     # As `generate` does, which cannot give back what a model of texts alone leaves out. A row at a time: several go in
-    # step, the shortest prompt first, and a product with a large vocabulary is dearer for a few rows than for each alone.
+    # step, the shortest prompt first, and a few rows times a large vocabulary are dearer than each of them alone.
     write = model.make_generate_function()
     found = []
     for place, (row, prompt) in enumerate(zip(rows, prompts, strict=True)):
