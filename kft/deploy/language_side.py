@@ -50,8 +50,8 @@ def with_keras_hub(folder: str, rows: Sequence[Row]) -> list[Row]:
     write = model.make_generate_function()
     found = []
     for place, (row, prompt) in enumerate(zip(rows, prompts, strict=True)):
-        given = {"token_ids": tokens[place : place + 1], "padding_mask": mask[place : place + 1].astype(bool)}
-        written = np.asarray(write(given, stop_token_ids=tuple(row["ends"]))["token_ids"])[0]
+        asked = {"token_ids": tokens[place : place + 1], "padding_mask": mask[place : place + 1].astype(bool)}
+        written = np.asarray(write(asked, stop_token_ids=tuple(row["ends"]))["token_ids"])[0]
         first = len(row["ids"])
         said = _until_end(written[first : first + row["room"]], row["ends"])
         ids, real = _padded([[*row["ids"], *row["said"]]], length)
