@@ -37,6 +37,7 @@ def cli() -> None:
 
 
 STAGES = {
+    "In the browser": ("ui",),
     "Prepare": ("init", "check", "choose", "data"),
     "Train": ("plan", "train", "compare", "workers", "launch"),
     "Judge": ("evaluate", "report", "runs"),
@@ -73,6 +74,7 @@ def _register() -> None:
         shelving,
         starting,
         training,
+        ui,
         using,
     )
 
@@ -98,6 +100,7 @@ def _register() -> None:
         launching,
         caching,
         completing,
+        ui,
     ):
         for command in module.COMMANDS:
             cli.add_command(command)
