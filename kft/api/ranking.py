@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,14 +26,14 @@ class Asked:
         examples: With labels.
         name: What they are called.
         corpus: What queries are answered with; None where labels name no documents.
-        constant: The best single response of train; None where none is known, or nothing is written.
+        constant: By metric the best single response of train; None where none is known, or nothing is written.
         general: Texts that show what tuning a language model costs; None where nobody asks.
     """
 
     examples: Examples
     name: str
     corpus: Corpus | None = None
-    constant: str | None = None
+    constant: Mapping[str, str] | None = None
     general: RetainSet | None = None
 
 

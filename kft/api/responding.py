@@ -44,9 +44,12 @@ def respond(answering: Answering, asked: Asked, progress: Progress) -> Scored:
         general = compare_losses(asked.general.name, losses_of(untuned, texts), losses_of(best, texts))
     supported = _supporting(best, examples)
     writes = best.spec.evaluate.write and examples.passages is not None
+    constant = None
+    if asked.constant is not None:
+        constant = {metric: supported(spoken([text] * len(examples))) for metric, text in asked.constant.items()}
     return replace(
         answer(best, examples, progress),
-        constant=None if asked.constant is None else supported(spoken([asked.constant] * len(examples))),
+        constant=constant,
         right=supported(spoken([str(each) for each in labels_of(examples)])) if writes else None,
         general=general,
         rivals={best.kind.judging.baseline_name: _answers(untuned, examples, progress, ", untuned")},

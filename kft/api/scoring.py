@@ -36,7 +36,7 @@ from kft.evaluate.overfitting import judge_overfitting
 from kft.evaluate.rounding import measure_rounding, read_rounding, write_rounding
 from kft.forgetting.general_text import general_texts
 from kft.forgetting.retention import gate_value, measure_run, read_forgetting, write_forgetting
-from kft.metrics.constant_response import constant_response
+from kft.metrics.constant_response import constant_responses
 from kft.recipe.evaluation import SAME
 from kft.records.edge_cases import EdgeCaseResult
 from kft.records.estimate import percent
@@ -96,7 +96,7 @@ def score_test(answering: Answering, split: DataSplit, progress: Progress, *, wr
         linear = fit_linear(answering.spec, split.without_test(), progress)
     chosen = _chosen(answering, split)
     beside = Beside(forgetting=forgetting, rounding=rounding, chosen=chosen, data=answering.spec.data)
-    constant = constant_response([str(each) for each in labels_of(split.train)]) if _writes(answering) else None
+    constant = constant_responses([str(each) for each in labels_of(split.train)]) if _writes(answering) else None
     general = general_texts(answering.spec) if answering.best.kind.writes else None
     asked = Asked(split.test, "test", split.corpus, constant, general)
     result, given = _score(answering, asked, beside, progress, linear)

@@ -136,7 +136,7 @@ def _way(given: Given, name: str) -> Way:
     if name not in (BASELINE, "retrieval"):
         return prompted(given, name)
     if name == BASELINE:
-        constant = constant_response(given.responses)
+        constant = constant_response(given.responses, metric_of(given).name)
         size = len(constant.encode())
         return Way(lambda part: _at_once([constant] * len(part)), 0, size, size, {"response": constant})
     known = given.split.train.inputs

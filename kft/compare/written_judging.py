@@ -25,7 +25,7 @@ def truth_of(part: Examples) -> list[str]:
 
 
 def metric_of(given: Given) -> Metric:
-    """Returns what decides: fields where all responses of valid are JSON, else words."""
+    """Returns what decides; see ``kft.metrics.language.decided_by``."""
     truth = truth_of(given.split.valid)
     return decided_by(of_texts(truth, spoken(truth)))
 
@@ -33,7 +33,7 @@ def metric_of(given: Given) -> Metric:
 def recommend(given: Given, fitted: Mapping[str, Fitted]) -> Verdict:
     """Recommends the cheapest approach that is not significantly worse than the best, paired by row of valid."""
     metric, valid = metric_of(given), given.split.valid
-    said: dict[str, Sequence[str]] = {BASELINE: [constant_response(given.responses)] * len(valid)}
+    said: dict[str, Sequence[str]] = {BASELINE: [constant_response(given.responses, metric.name)] * len(valid)}
     said |= {name: each.valid.tolist() for name, each in fitted.items()}
     reached = {name: Reached(metric.value(truth_of(valid), spoken(said[name]))) for name in fitted}
 

@@ -66,8 +66,8 @@ class Scored:
         shares: ``float[n, classes]``: soft labels; None where labels are not soft.
         shown: The answers as people read them; None where these are ``answers``.
         rivals: What others answer that know no training row, by their names.
-        constant: The best single response of train, once an example; None where there is none. It is judged by what is
-            written alone.
+        constant: By metric the best single response of train, once an example; None where there is none. It is judged
+            by what is written alone.
         right: The right responses as if somebody had written them, with what their passages hold of them; None where
             there are no passages.
         general: What tuning cost on general text; None where nobody asked.
@@ -88,7 +88,7 @@ class Scored:
     shares: np.ndarray | None = None
     shown: Any = None
     rivals: Mapping[str, Any] = field(default_factory=dict)
-    constant: Any = None
+    constant: Mapping[str, Any] | None = None
     right: Any = None
     general: GeneralText | None = None
     declined: np.ndarray | None = None
@@ -300,11 +300,15 @@ def score(
         over_linear = paired_difference(main, truth, scored.answers, scored.linear, groups=groups)
     over_constant = None
     if scored.constant is not None:
-        written = kind.judging.of_texts(truth, scored.constant)
-        baselines["constant"] = estimate_all(truth, scored.constant, groups=groups, metrics=written)
+        usual = scored.constant[BESIDE_CONSTANT[0]]
+        written = kind.judging.of_texts(truth, usual)
+        baselines["constant"] = {
+            name: estimate(metric, truth, scored.constant.get(name, usual), groups=groups)
+            for name, metric in written.items()
+        }
         over_constant = {
-            name: paired_difference(written[name], truth, scored.answers, scored.constant, groups=groups)
-            for name in BESIDE_CONSTANT
+            name: paired_difference(written[name], truth, scored.answers, answers, groups=groups)
+            for name, answers in scored.constant.items()
             if name in written
         }
     if scored.right is not None:

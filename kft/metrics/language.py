@@ -293,13 +293,17 @@ BESIDE_CONSTANT = ("field_accuracy", "slot_f1", "token_f1")
 
 
 def decided_by(measured: Iterable[str]) -> Metric:
-    """Returns by which metric of what is written two models are told apart: fields where there are any, else words.
+    """Returns by which metric of what is written two models are told apart.
+
+    Items where responses are JSON that holds any: who leaves every list empty has many fields right. Fields where none
+    holds an item, and words where responses are other texts.
 
     Example:
-        >>> decided_by(["exact_match", "token_f1"]).name
-        'token_f1'
+        >>> decided_by(["exact_match", "token_f1"]).name, decided_by(["field_accuracy", "slot_f1", "token_f1"]).name
+        ('token_f1', 'slot_f1')
     """
-    return OF_JSON["field_accuracy"] if "field_accuracy" in measured else WRITTEN["token_f1"]
+    both = OF_JSON | WRITTEN
+    return both[next(name for name in ("slot_f1", "field_accuracy", "token_f1") if name in set(measured))]
 
 
 def of_texts(truth: Texts, answers: Answers) -> dict[str, Metric]:

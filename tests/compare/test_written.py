@@ -45,7 +45,7 @@ def compared(recipe, folder):
 
 def test_one_table_the_cheapest_first_by_what_was_written(compared):
     assert [each.name for each in compared.approaches] == ["majority", "retrieval", "zero-shot"]
-    assert compared.metric == "field_accuracy" and compared.n == 8
+    assert compared.metric == "slot_f1" and compared.n == 8
     majority, retrieval, asked = compared.approaches
     assert {"exact_match", "token_f1", "json_valid", "field_accuracy"} <= set(asked.metrics) == set(asked.valid)
     assert majority.chosen["response"].startswith('{"first": ') and majority.metrics["json_valid"].value == 1
@@ -59,7 +59,7 @@ def test_one_table_the_cheapest_first_by_what_was_written(compared):
 
 def test_the_folder_is_read_back_and_the_table_shows_prompt_tokens(compared):
     found = read_comparison(compared.run)
-    assert found.metric == "field_accuracy" and found.verdict.best == compared.verdict.best
+    assert found.metric == "slot_f1" and found.verdict.best == compared.verdict.best
     assert "prompt tokens" in (compared.run / "compare.md").read_text()
     assert not (compared.run / "unfinished").exists()
 

@@ -74,7 +74,7 @@ def test_written_answers_are_compared_by_their_fields(tmp_path):
         return a_run(tmp_path / name, rows(said, right))
 
     found = compare_runs(folder("one", half), folder("two", none), written=True)
-    assert found.difference.metric == "field_accuracy" and found.difference.value == 21 / 40
+    assert found.difference.metric == "slot_f1" and found.difference.value == 21 / 40
     assert found.fixed == ("row-19",) and found.broke == ()
 
 

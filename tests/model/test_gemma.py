@@ -76,6 +76,14 @@ def test_the_outputs_are_those_of_transformers_on_the_weights_it_was_made_from(b
     np.testing.assert_allclose(output[real], np.array(REFERENCE["output"])[real], atol=5e-5, rtol=0)
 
 
+def test_what_keras_hub_writes_of_it_is_read_again(backbone, tmp_path):
+    backbone.model.save_to_preset(str(tmp_path))  # its config.json leaves sizes empty that this model has not
+    backbone.tokenizer.tokenizer.save(str(tmp_path / "tokenizers.json"))
+    again = kft.load_backbone(str(tmp_path))
+    ids = [[2, 5, 9, 7]]
+    np.testing.assert_array_equal(features(again, ids, [[1] * 4]), features(backbone, ids, [[1] * 4]))
+
+
 def test_it_is_a_backbone_like_others(backbone, path):
     assert (backbone.modality, backbone.pooling, backbone.max_tokens) == ("text", "last", 64)
     assert {tensor.name for tensor in backbone.model.inputs} == {"token_ids", "padding_mask"}

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from kft.evaluate.evaluate import Scored, score
 from kft.metrics import overlap
 from kft.metrics.constant_response import constant_response
 from kft.metrics.intervals import estimate_all
-from kft.metrics.language import OF_TOKENS, Spoken, of_texts, spoken
+from kft.metrics.language import BESIDE_CONSTANT, OF_JSON, OF_TOKENS, Spoken, decided_by, of_texts, spoken
 from kft.records.document import as_document
 from kft.tasks.cells import as_objects
 from kft.tasks.recipes import load_recipe
@@ -84,9 +85,9 @@ def test_prompts_and_chats_are_drafted_by_the_names_of_their_columns(tmp_path, m
 
 
 def scored(truth, said, constant):
-    answers = {name: as_objects(spoken(texts)) for name, texts in {"said": said, "constant": constant}.items()}
+    answers, constants = as_objects(spoken(said)), {name: as_objects(spoken(constant)) for name in BESIDE_CONSTANT}
     ids, same = [str(row) for row in range(len(truth))], as_objects(spoken([""] * len(truth)))
-    given = Scored(RESPONSES, AnswerSpace(()), ids, as_objects(truth), answers["said"], constant=answers["constant"],
+    given = Scored(RESPONSES, AnswerSpace(()), ids, as_objects(truth), answers, constant=constants,
                    rivals={"untuned": same})  # fmt: skip
     return score(given, split="test", shares=[], gates={})
 
@@ -110,6 +111,36 @@ def test_a_model_below_the_constant_response_is_told_so_by_metric():
 def test_the_constant_response_of_texts_is_the_nearest_to_all_and_not_the_most_frequent():
     assert constant_response(["no", "no", *(f"the parcel is sent on day {day}" for day in range(9))]).startswith("the")
     assert constant_response(["{}", "text"]) in ("{}", "text")
+
+
+def f1_of(truth, said):
+    return OF_JSON["slot_f1"].value(truth, spoken([said] * len(truth)))
+
+
+def test_no_other_constant_object_has_a_higher_slot_f1():
+    rng = np.random.default_rng(0)
+    truth = []
+    for _ in range(30):
+        names = [name for name, share in zip("abcd", (0.9, 0.5, 0.3, 0.1), strict=True) if rng.random() < share]
+        truth.append(json.dumps({"names": names, "kind": "xyz"[rng.integers(3)], "none": [], "in": {"size": None}}))
+    best = constant_response(truth, "slot_f1")
+    assert json.loads(best).keys() == json.loads(truth[0]).keys() and json.loads(best)["in"] == {"size": None}
+    others = [
+        json.dumps({"names": list(names), "kind": kind})
+        for size in range(5)
+        for names in combinations("abcd", size)
+        for kind in ("x", "y", "z", None)
+    ]
+    assert f1_of(truth, best) == max(f1_of(truth, other) for other in others)
+    assert constant_response(['{"a": true}', '{"a": 1}', '{"a": true}'], "slot_f1") == '{"a": true}'
+    assert constant_response(["{}", "{}"], "slot_f1") == "{}"
+
+
+def test_whoever_leaves_every_list_empty_does_not_win_by_what_decides():
+    truth = [json.dumps({"a": [row] if row < 10 else [], "b": [], "c": []}) for row in range(40)]
+    found = scored(truth, truth[:10] + ["{}"] * 30, [constant_response(truth)] * 40)
+    assert found.gain_over_constant["field_accuracy"].value < 0 < found.gain_over_constant["slot_f1"].low
+    assert decided_by(of_texts(truth, spoken(truth))).name == "slot_f1"
 
 
 def test_calibrating_texts_is_refused_by_name(tmp_path):
