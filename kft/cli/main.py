@@ -42,7 +42,7 @@ STAGES = {
     "Train": ("plan", "train", "compare", "workers", "launch"),
     "Judge": ("evaluate", "report", "runs"),
     "Ship": ("export", "verify", "sign", "promote", "rollback", "versions"),
-    "Keep": ("monitor", "queue", "retrain"),
+    "Keep": ("monitor", "queue", "retrain", "clean"),
     "Use": ("predict", "generate", "serve", "index", "search"),
     "Look up": ("recipes", "recipe", "models", "cache", "doctor", "completion"),
 }
@@ -57,6 +57,7 @@ def _register() -> None:
         caching,
         checking,
         choosing,
+        cleaning,
         comparing,
         completing,
         data,
@@ -99,6 +100,7 @@ def _register() -> None:
         retraining,
         launching,
         caching,
+        cleaning,
         completing,
         ui,
     ):
