@@ -90,7 +90,7 @@ class World:
     @staticmethod
     def _articles() -> pd.DataFrame:
         texts = reviews(0, 300)["text"].tolist()
-        return pd.DataFrame({"id": [f"a{number}" for number in range(300)], "text": texts})
+        return pd.DataFrame({"id": [f"page-{number}.txt" for number in range(300)], "text": texts})
 
     def _queries(self, part: int) -> pd.DataFrame:
         """Every fourth article by words of its own."""
@@ -116,5 +116,5 @@ class World:
             "# Returns\n\nA parcel may be returned for 30 days. The sender pays for it.\n"
         )
         (folder / "cards.txt").write_text("A lost card is blocked at once. A new one takes five working days.\n")
-        for number, text in enumerate(reviews(0, 40)["text"]):
-            (folder / f"page-{number}.txt").write_text(text + "\n")
+        for name, text in World._articles().itertuples(index=False):
+            (folder / name).write_text(text + "\n")
