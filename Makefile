@@ -11,6 +11,9 @@ KFT_INSTALLED := $(VENV)/kft-installed
 DEV_INSTALLED := $(VENV)/dev-installed
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
+# Else each of the processes that the tests start compiles all of kft again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help quickstart test test-all test-tf220 lint docs notebooks bench bench-peers clean
 .DEFAULT_GOAL := help
 
