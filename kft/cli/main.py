@@ -37,6 +37,7 @@ def cli() -> None:
 
 
 STAGES = {
+    "In the browser": ("ui",),
     "Prepare": ("init", "check", "choose", "data"),
     "Train": ("plan", "train", "compare", "workers", "launch"),
     "Judge": ("evaluate", "report", "runs"),
@@ -74,6 +75,7 @@ def _register() -> None:
         shelving,
         starting,
         training,
+        ui,
         using,
     )
 
@@ -100,6 +102,7 @@ def _register() -> None:
         caching,
         cleaning,
         completing,
+        ui,
     ):
         for command in module.COMMANDS:
             cli.add_command(command)
