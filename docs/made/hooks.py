@@ -51,15 +51,20 @@ def on_files(files, config):
 
 
 def on_page_markdown(markdown, page, config, files):
-    """Lets links to files of the repository lead to their pages."""
+    """Lets links to files of the repository lead to their pages, and shows a page's title where its file is named."""
     here = page.file.src_uri
+    # GitHub wants a bar in a table's code escaped, Python-Markdown shows the backslash.
+    markdown = re.sub(r"`[^`\n]+`", lambda code: code[0].replace("\\|", "|"), markdown)
 
     def to_page(found):
         path = _in_repository(here, found[1])
         at = path.removeprefix("docs/") if path.startswith("docs/") else _page_of(path)
         return posixpath.relpath(at, posixpath.dirname(here) or ".") + (found[2] or "")
 
-    return LINK.sub(to_page, markdown) if _place(here) else markdown
+    if not _place(here):
+        return markdown
+    named = re.sub(r"\[(?:docs/)?([\w-]+\.md)\](?=\()", lambda name: f"[{_title(name[1])}]", markdown)
+    return LINK.sub(to_page, named)
 
 
 def on_post_build(config):
@@ -86,6 +91,12 @@ def _outside(page, text):
             path = _in_repository(page, found[1])
             if not path.startswith("docs/"):
                 yield path, found[2]
+
+
+def _title(name):
+    """What a page is called, up to a colon; a name that is no page of docs/ stays."""
+    path = ROOT / "docs" / name
+    return path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ").split(":")[0] if path.is_file() else name
 
 
 def _page_of(path):

@@ -17,7 +17,8 @@ INTRO = """# Errors and exit codes
 | 130, 143 | Ctrl-C, SIGTERM |
 
 An error has one sentence that says what is wrong, then up to four lines: `where`, `received`, `expected` and `next`.
-`--debug` adds the traceback. In Python each is an exception of the kinds below. In the lists, `…` stands for what the
+`--debug` adds the traceback. In Python each is an exception of the kinds below.
+[Troubleshooting](../troubleshooting.md) explains the most frequent ones. In the lists, `…` stands for what the
 message names.
 """
 
@@ -41,7 +42,7 @@ def messages():
             if (
                 isinstance(node, ast.Call)
                 and isinstance(node.func, ast.Name)
-                and hasattr(errors, node.func.id)
+                and isinstance(getattr(errors, node.func.id, None), type)
                 and node.args
             ):
                 text = _text(node.args[0])
