@@ -51,7 +51,7 @@ def on_files(files, config):
 
 
 def on_page_markdown(markdown, page, config, files):
-    """Lets links to files of the repository lead to their pages, and shows a page's title where its file is named."""
+    """Lets links to files of the repository lead to their pages, and names a page as the navigation does."""
     here = page.file.src_uri
     # GitHub wants a bar in a table's code escaped, Python-Markdown shows the backslash.
     markdown = re.sub(r"`[^`\n]+`", lambda code: code[0].replace("\\|", "|"), markdown)
@@ -63,7 +63,8 @@ def on_page_markdown(markdown, page, config, files):
 
     if not _place(here):
         return markdown
-    named = re.sub(r"\[(?:docs/)?([\w-]+\.md)\](?=\()", lambda name: f"[{_title(name[1])}]", markdown)
+    called = {page: name for section in config.nav for entries in section.values() for name, page in _named(entries)}
+    named = re.sub(r"\[(?:docs/)?([\w-]+\.md)\](?=\()", lambda name: f"[{called.get(name[1], name[1])}]", markdown)
     return LINK.sub(to_page, named)
 
 
@@ -93,10 +94,8 @@ def _outside(page, text):
                 yield path, found[2]
 
 
-def _title(name):
-    """What a page is called, up to a colon; a name that is no page of docs/ stays."""
-    path = ROOT / "docs" / name
-    return path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ").split(":")[0] if path.is_file() else name
+def _named(entries):
+    return (pair for entry in entries if isinstance(entry, dict) for pair in entry.items())
 
 
 def _page_of(path):

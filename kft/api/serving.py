@@ -92,7 +92,7 @@ def serve(
         >>> import kft
         >>> kft.serve("shelf/tickets", port=8080)  # doctest: +SKIP
     """
-    _require_extra()
+    require_extra("kft serve")
     from kft.serve import running
     from kft.serve.answering import Server
     from kft.serve.app import make_app
@@ -316,11 +316,16 @@ def _limits(given: Mapping[str, float]) -> Limits:
     return Limits(**{**vars(Limits()), **given})
 
 
-def _require_extra() -> None:
+def require_extra(command: str) -> None:
+    """Refuses a command that needs the extra, where that is not installed.
+
+    Raises:
+        UsageError: It is not.
+    """
     missing = [name for name in NEEDS if find_spec(name) is None]
     if missing:
         raise UsageError(
-            "kft serve needs packages that are not installed",
+            f"{command} needs packages that are not installed",
             received=f"no {', '.join(missing)}",
             expected="the extra serve",
             next_step="pip install 'kft[serve]'",

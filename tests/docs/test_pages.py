@@ -29,7 +29,7 @@ GIVEN = {
     "data.md": ("tickets.csv", "recipe.yaml"),
     "evaluation.md": ("runs/tickets-1", "runs/tickets-2"),
     "knowledge.md": ("handbook", "articles.csv", "train.csv", "valid.csv", "test.csv"),
-    "language.md": ("tickets.csv",),
+    "language.md": ("tickets.csv", "intents.yaml"),
     "monitoring.md": ("tickets-onnx", "today.csv"),
     "multi-gpu.md": ("tickets.csv", "recipe.yaml"),
     "report.md": ("tickets.csv", "recipe.yaml", "runs/product_reviews-1", "tickets-onnx", "today.csv"),

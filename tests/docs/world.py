@@ -16,7 +16,7 @@ from tests import tiny
 RECIPE = """task: text-classification
 data: {train: tickets.csv, text: text, label: label}
 model: {backbone: minilm-l6, blocks: 2, max_tokens: 32}
-train: {phases: [{name: probe, unfreeze: none, solver: lbfgs}]}
+train: {phases: [{name: top, unfreeze: top-1, epochs: 2, lr: 1.0e-4}]}
 """
 
 
@@ -48,6 +48,7 @@ class World:
         stem = target.name.split(".")[0]
         makers: dict[str, Callable[[Path], object]] = {
             "recipe.yaml": lambda path: path.write_text(RECIPE),
+            "intents.yaml": lambda path: path.write_text(RECIPE.replace("blocks: 2, ", "")),
             "tickets.csv": lambda path: reviews(0, 400).to_csv(path, index=False),
             "today.csv": lambda path: reviews(400, 300)[["text"]].to_csv(path, index=False),
             "labelled.csv": lambda path: reviews(700, 200).to_csv(path, index=False),
