@@ -11,7 +11,7 @@ KFT_INSTALLED := $(VENV)/kft-installed
 DEV_INSTALLED := $(VENV)/dev-installed
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help quickstart test test-all test-tf220 lint notebooks bench bench-peers clean
+.PHONY: help quickstart test test-all test-tf220 lint docs notebooks bench bench-peers clean
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo "make test-all    the same with the slow tests, and coverage"
 	@echo "make test-tf220  the tests with TensorFlow 2.20, the last that TPUs have, in .venv-tf220 (about 1 GB)"
 	@echo "make lint        formatting, lint and types only"
+	@echo "make docs        the documentation site in build/docs; strict: a link that leads nowhere stops it"
 	@echo "make notebooks   writes notebooks/*.ipynb anew from the scripts beside them"
 	@echo "make bench       the benchmarks on your csv files: make bench TRAIN=train.csv TEST=test.csv (about an hour)"
 	@echo "make bench-peers the same with peers that need torch, installed into .venv-peers and .venv-autogluon"
@@ -57,6 +58,12 @@ test-tf220: .venv-tf220/installed
 	@$(PYTHON) -m venv --clear .venv-tf220
 	@.venv-tf220/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test]' 'tensorflow>=2.20,<2.21'
 	@touch $@
+
+# The variable silences mkdocs-material's advertisement of its successor.
+docs: $(DEV_INSTALLED)
+	@echo "==> building the site"
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "build/docs/index.html; with its search: $(BIN)/python -m http.server --bind 127.0.0.1 --directory build/docs 8080"
 
 notebooks: $(DEV_INSTALLED)
 	@$(BIN)/python notebooks/sync.py

@@ -79,8 +79,8 @@ def main() -> None:
 def _view(recipe: dict[str, Any]) -> tuple[Any, dict[str, float]]:
     """Returns an audit's view, and CPU seconds of one forward pass and of the rest of preparing it."""
     from kft.audit.prepare import prepare_view
-    from kft.model.backbones import load_for
     from kft.train.progress import Progress
+    from kft.train.start import load_for
 
     loaded, split = load(recipe, (), None)
     backbone = load_for(loaded.spec)

@@ -1,6 +1,7 @@
 """Which should a person take: a language model that is prompted, or a small backbone with a head? By one split.
 
     python benchmarks/prompting.py RECIPE [--language-model NAME] [--valid N] [--test N] [--set K=V ...]
+                                   [--train N] [--own APPROACHES] [--no-prompts]
 
 Prompted zero-shot, with fixed and with retrieved examples, each as it is and calibrated; template and score of each are
 chosen on rows of valid. Beside them what `kft compare` has on the recipe's backbone, and on the language model itself.
@@ -31,43 +32,53 @@ FROZEN = ("majority", "names", "retrieval", "probe", "blend")
 WAYS = (("none", False), ("none", True), ("fixed", False), ("fixed", True), ("retrieved", False), ("retrieved", True))
 
 
-def drawn(split: DataSplit, valid: int, test: int) -> DataSplit:
-    """Returns the split with at most so many rows of valid and test, drawn by seed 0."""
-    kept = [np.sort(np.random.default_rng(0).permutation(len(part))[:most])
-            for part, most in ((split.valid, valid), (split.test, test))]  # fmt: skip
-    rows = np.append(np.arange(len(split.train)), len(split.train) + kept[0])
+def drawn(split: DataSplit, train: int, valid: int, test: int) -> DataSplit:
+    """Returns the split with at most so many rows of each part, drawn by seed 0; 0 is all."""
+    parts = {"train": (split.train, train), "valid": (split.valid, valid), "test": (split.test, test)}
+    kept = {
+        name: np.sort(np.random.default_rng(0).permutation(len(part))[: most or None])
+        for name, (part, most) in parts.items()
+    }
+    rows = np.append(kept["train"], len(split.train) + kept["valid"])
     known = None if split.known_copies is None else split.known_copies.arranged(rows)
-    parts = {"valid": split.valid.take(kept[0]), "test": split.test.take(kept[1])}
-    return replace(split, **parts, copies=None, known_copies=known)
+    taken = {name: part.take(kept[name]) for name, (part, _) in parts.items()}
+    return replace(split, **taken, copies=None, known_copies=known)
 
 
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("recipe")
     asked.add_argument("--language-model", default="gemma3-270m")
+    asked.add_argument("--train", type=int, default=0, help="0 is all")
     asked.add_argument("--valid", type=int, default=128)
     asked.add_argument("--test", type=int, default=256)
+    asked.add_argument("--own", default=",".join(FROZEN[2:]), help="approaches on the language model; lora is one")
+    asked.add_argument("--no-prompts", action="store_true", help="the language model's own approaches alone")
     asked.add_argument("--set", action="append", default=[], dest="overrides")
     given = asked.parse_args()
     overrides = [*given.overrides, f"compare.language_model={given.language_model}"]
     loaded, split = load(given.recipe, overrides, None, "one")
-    split = drawn(split, given.valid, given.test)
+    split = drawn(split, given.train, given.valid, given.test)
     print(f"{len(split.train)} train, {len(split.valid)} valid, {len(split.test)} test, {len(split.labels)} classes")
     print("| way | accuracy, test | log loss, test | CPU s to fit or choose | CPU s an answer |")
     print("|" + " --- |" * 5)
     settings = {}
-    for backbone in (loaded.spec.model.backbone, given.language_model):
+    ways = {loaded.spec.model.backbone: FROZEN, given.language_model: tuple(filter(None, given.own.split(",")))}
+    if given.no_prompts:
+        ways = {given.language_model: ways[given.language_model]}
+    for backbone, names in ways.items():
         spec = without_frills(loaded.spec)
         spec = spec.model_copy(update={"model": spec.model.model_copy(update={"backbone": backbone})})
         settings[backbone] = setting = Setting(spec, split.without_test(), Progress(), len(split.test))
-        for name in FROZEN if backbone == loaded.spec.model.backbone else FROZEN[2:]:
+        for name in names:
             began = time.process_time()
             solution = APPROACHES.get(name).fit(setting)
             took = time.process_time() - began
             answered, began = answer_labelled(setting, name, solution), time.process_time()
             found = answered.temperature.apply(solution.answers(setting, split.test))
             tell(split, f"{name}, {backbone}", found, took, time.process_time() - began)
-    prompt(split, settings[loaded.spec.model.backbone])
+    if not given.no_prompts:
+        prompt(split, settings[loaded.spec.model.backbone])
 
 
 def prompt(split: DataSplit, setting: Setting) -> None:

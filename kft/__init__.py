@@ -39,6 +39,7 @@ _PUBLIC = {
     "index": "kft.api.searching",
     "launch": "kft.api.launching",
     "launch_server": "kft.api.launching",
+    "list_runs": "kft.api.listing",
     "load": "kft.api.answering",
     "load_backbone": "kft.model.backbones",
     "load_recipe": "kft.tasks.recipes",

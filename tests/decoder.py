@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import save_file
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from safetensors.numpy import load_file, save_file
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
 WIDTH, LAYERS, HEADS, POSITIONS = 32, 2, 2, 128
 END = "<|endoftext|>"
@@ -15,14 +15,26 @@ LORA = {"name": "lora", "unfreeze": {"lora": {"targets": ["*query*", "*value*"]}
 WORDS = ("red", "blue", "green", "old", "new", "big")
 
 
-def write_backbone(folder: Path, *, seed: int = 0) -> Path:
-    """Writes config.json, model.safetensors and tokenizer.json: a token a byte, and one that ends a text."""
+def write_backbone(folder: Path, *, seed: int = 0, for_hub: bool = False) -> Path:
+    """Writes config.json, model.safetensors and tokenizer.json: a token a byte, and one that ends a text.
+
+    Args:
+        folder: Made where it is missing.
+        seed: Of the weights.
+        for_hub: Whether keras-hub's own tokenizer reads the same: it wants pairs of bytes, and puts a first token.
+    """
+    merges = [("r", "e"), ("\u0120", "b")] if for_hub else []
     folder.mkdir(parents=True, exist_ok=True)
-    vocabulary = {letter: place for place, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
-    tokenizer = Tokenizer(models.BPE({**vocabulary, END: len(vocabulary)}, []))
+    pieces = [*sorted(pre_tokenizers.ByteLevel.alphabet()), *map("".join, merges)]
+    vocabulary = {letter: place for place, letter in enumerate(pieces)}
+    tokenizer = Tokenizer(models.BPE({**vocabulary, END: len(vocabulary)}, merges))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([END])
+    if for_hub:
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=f"{END} $A", special_tokens=[(END, len(vocabulary))]
+        )
     tokenizer.save(str(folder / "tokenizer.json"))
     config = {
         "model_type": "gpt2",
@@ -86,3 +98,17 @@ def recipe(folder: Path, backbone: Path, *, rows: int = 40, phases: list[dict] |
     path = folder / "recipe.yaml"
     path.write_text(json.dumps(values), encoding="utf-8")  # JSON is YAML
     return path
+
+
+def with_controls(folder: Path, *controls: str) -> Path:
+    """Adds tokens of control to a backbone of ``write_backbone``: to its vocabulary, its embedding and its settings."""
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.add_special_tokens(list(controls))
+    tokenizer.save(str(folder / "tokenizer.json"))
+    arrays = load_file(folder / "model.safetensors")
+    new = np.random.default_rng(1).normal(0, 0.2, (len(controls), WIDTH)).astype(np.float32)
+    arrays["wte.weight"] = np.concatenate([arrays["wte.weight"], new])
+    save_file(arrays, folder / "model.safetensors", {"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "vocab_size": len(arrays["wte.weight"])}))
+    return folder

@@ -1,4 +1,4 @@
-"""One call of a step on N replicas, printed as JSON: ``python -m tests.step_on cpu:N contrastive`` (or soft, or pairs).
+"""One call of a step on N replicas, as JSON: ``python -m tests.step_on cpu:N contrastive`` (or soft, pairs, graded).
 
 With ``compiled`` behind it, XLA compiles the updates.
 """
@@ -15,11 +15,13 @@ def main() -> None:
     made = strategy.start(sys.argv[1])
     import keras
 
+    from kft.recipe.pairs import GradedSpec
     from kft.recipe.training import TrainSpec
     from kft.tasks.registry import TASKS
     from kft.tasks.task import AnswerSpace
     from kft.train.contrast import Contrast
     from kft.train.feeding import Execution
+    from kft.train.graded import Graded
     from kft.train.optimizer import OPTIMIZERS
     from kft.train.pairs import InBatch
     from kft.train.schedules import make_schedule
@@ -43,6 +45,10 @@ def main() -> None:
         targets = np.stack([side, keys, np.where(side == 0, keys, -1), more], axis=-1).astype(np.int32)
         mask, weights = np.ones_like(mask), np.ones_like(mask)
         mask[:, 11] = weights[:, 11] = 0
+    if sys.argv[2] == "graded":  # five first texts, their second texts, and padding
+        objective = Graded(GradedSpec(), 5, AnswerSpace((), 0.0, 5.0))
+        targets = np.tile(rng.uniform(size=(2, 5)), (1, 3))[:, :12, None].astype(np.float32)
+        mask = weights = np.array([[1] * 10 + [0] * 2] * 2, np.float32)
     with made.scope():
         keras.utils.set_random_seed(0)
         inputs = keras.Input((5,))

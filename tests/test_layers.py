@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-DRAWING = re.findall(r"```\n(.*?)```", PAGE, re.DOTALL)[0]
+DRAWING = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)[0]
 HOUSE = tuple(re.findall(r"\[(\w+)\]", DRAWING))
 """The rooms in their order, as the drawing in docs/architecture.md has them: the only place where that stands."""
 

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import pty
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kft.characters import acting_in, visible, visible_json
+from kft.cli.main import run
 from kft.errors import DataError, UsageError, require_plain
 from kft.terminal import SafeConsole, echo, echo_json, set_to_width, styled
 from tests.forked import ROOT
@@ -101,7 +103,7 @@ import sys
 from kft.terminal import SafeConsole, echo, forgive_closed_pipes
 forgive_closed_pipes()
 out = SafeConsole()
-for number in range(20000):
+for number in range(3000):
     out.print("a line of some length, so that the pipe is full soon", number)
     echo("and another")
 sys.stdout.flush()
@@ -121,3 +123,22 @@ def test_a_reader_that_goes_away_ends_no_command(tmp_path, code):
         said = process.stderr.read().decode()
         assert (process.wait(60), said) == (code, "")
     assert (tmp_path / "end").read_text() == "came to the end"
+
+
+@pytest.mark.parametrize(
+    ("wish", "coloured"),
+    [({"TERM": "xterm"}, True), ({"TERM": "xterm", "NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)],
+)
+def test_an_error_has_colours_where_they_are_wanted(wish, coloured, monkeypatch):
+    """On a terminal of the system's own: elsewhere there are none anyway."""
+    for name, value in {"NO_COLOR": "", **wish}.items():
+        monkeypatch.setenv(name, value)
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        assert run(["runs", "/nowhere"]) == 2
+        terminal.flush()
+        said = os.read(ours, 4096).decode()
+    os.close(ours)
+    assert said.lstrip("\x1b[0123456789m").startswith("error") and "no folder of runs" in said
+    assert ("\x1b[" in said) == coloured

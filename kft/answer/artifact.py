@@ -40,6 +40,8 @@ class Computed:
         offsets: Where each token stands; only for tagging.
         windows: ``float32[n, most, 1 + units]`` of texts in windows: see ``kft.model.evidence``; None elsewhere.
         spans: Where these stand in their texts.
+        sides: ``float32[2 * n, width]``: the vectors that outputs compare, of first texts and then of second ones; None
+            where an input is one row.
     """
 
     source: Source
@@ -48,6 +50,7 @@ class Computed:
     offsets: Any
     windows: np.ndarray | None = None
     spans: Sequence[np.ndarray] | None = None
+    sides: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -155,9 +158,13 @@ class Artifact:
 
         found, *more = run_in_batches(inference, source)
         rows = [found.row(place) for place in range(len(found))] if isinstance(found, Ragged) else found
+        sides = None
+        if (join := self.kind.learning.joined) is not None:
+            sides = np.asarray(rows)
+            rows = join(sides)
         arrays = [np.asarray(each) for each in more]
         read = arrays.pop(0) if vectors else None
-        return Computed(source, rows, read, offsets, arrays[0] if arrays else None)
+        return Computed(source, rows, read, offsets, arrays[0] if arrays else None, sides=sides)
 
     def _judged(self, found: Computed) -> Any:
         return self.kind.judging.answers(found.outputs, self.space, found.offsets)

@@ -17,7 +17,8 @@ from kft.answer.scope import fit_scope
 from kft.answer.selective import certify, one_of_each, propose_thresholds
 from kft.answer.thresholds import choose_threshold
 from kft.errors import RunError
-from kft.recipe.evaluation import EvaluateSpec
+from kft.metrics.language import confidences, right_answers
+from kft.recipe.evaluation import AbstainSpec, EvaluateSpec
 from kft.records.calibration import Calibration, ScopeNumbers
 from kft.records.document import read_document, write_document
 from kft.records.files import write_file
@@ -53,6 +54,7 @@ class Judged:
         more: What the loss compares with, and probabilities, of other examples that the model answered out of fold;
             None where it has none.
         shares: ``float[n, classes]``: what probabilities should say where labels are soft; None where they are not.
+        declined: ``bool[n]``: what is not answered, whatever the model says; None where all is.
     """
 
     targets: Any
@@ -64,6 +66,7 @@ class Judged:
     known: np.ndarray | None = None
     more: tuple[np.ndarray, np.ndarray] | None = None
     shares: np.ndarray | None = None
+    declined: np.ndarray | None = None
 
     @property
     def learned(self) -> np.ndarray:
@@ -96,7 +99,8 @@ def fit_answers(spec: EvaluateSpec, valid: Judged, labels: Sequence[str], seed: 
     foreign = Decisions(scope=scope).foreign(answers, valid.vectors)
     rule: Rule | None = None
     if spec.abstain_at is not None:
-        rule = _promise(spec, valid, answers, foreign, seed)
+        sure, right = answers.max(axis=1), answers.argmax(axis=1) == valid.targets
+        rule = _promise(spec.abstain_at, valid, (sure, right), foreign, seed)
     elif spec.threshold is not None:
         rule = choose_threshold(spec.threshold, labels, valid.targets, answers, foreign)
     return Fitted(Decisions(own, rule, scope), of_probe)
@@ -124,6 +128,14 @@ def fit_numbers(spec: EvaluateSpec, valid: Judged, labels: Sequence[str], seed: 
     return replace(fitted, given=replace(fitted.given, interval=rule))
 
 
+def fit_written(spec: EvaluateSpec, valid: Judged, labels: Sequence[str], seed: int) -> Fitted:
+    """Fits the threshold of a promise for answers that are written, by how sure the model is of each."""
+    assert spec.abstain_at is not None
+    right = right_answers(spec.abstain_at.right, valid.targets, valid.answers)
+    declined = np.zeros(len(right), bool) if valid.declined is None else valid.declined
+    return Fitted(Decisions(rule=_promise(spec.abstain_at, valid, (confidences(valid.answers), right), declined, seed)))
+
+
 def fit_by_distance(spec: EvaluateSpec, valid: Judged, labels: Sequence[str], seed: int) -> Fitted:
     """Fits scope for answers that are no probabilities of one class of many; see ``fit_answers``."""
     return Fitted(Decisions(scope=_scope(spec, valid, None, seed)))
@@ -144,6 +156,7 @@ FITS: dict[str, Callable[[EvaluateSpec, Judged, Sequence[str], int], Fitted]] = 
     "set": fit_labels,
     "number": fit_numbers,
     "spans": fit_by_distance,
+    "response": fit_written,
 }
 """By the form of the labels: what fits how answers are given; of other forms nothing is fitted."""
 
@@ -171,16 +184,27 @@ def _together(first: np.ndarray, second: np.ndarray, classes: int) -> np.ndarray
     return np.concatenate([each if each.ndim == 2 else np.eye(classes)[each] for each in (first, second)])
 
 
-def _promise(spec: EvaluateSpec, valid: Judged, answers: np.ndarray, foreign: np.ndarray, seed: int) -> Promise:
-    """Certifies a threshold among what does not look foreign: of the answered, the rest is none."""
-    assert spec.abstain_at is not None
-    confidence, right = answers.max(axis=1), answers.argmax(axis=1) == valid.targets
+def _promise(
+    asked: AbstainSpec, valid: Judged, answers: tuple[np.ndarray, np.ndarray], foreign: np.ndarray, seed: int
+) -> Promise:
+    """Certifies a threshold among what does not look foreign: of the answered, the rest is none.
+
+    Args:
+        asked: The promise.
+        valid: The validation split.
+        answers: How sure each is ``float[n]``, and which are right ``bool[n]``.
+        foreign: ``bool[n]``: what is not answered anyway.
+        seed: Draws one example of each group.
+    """
+    confidence, right = answers
     (proposing,), (places,) = np.nonzero(~valid.held & ~foreign), np.nonzero(valid.held & ~foreign)
     groups = None if valid.groups is None else valid.groups[places]
     places = places[one_of_each(groups, len(places), seed)]
-    thresholds = propose_thresholds(confidence[proposing], right[proposing], len(places), spec.abstain_at)
+    thresholds = np.zeros(1)
+    if len(proposing):
+        thresholds = propose_thresholds(confidence[proposing], right[proposing], len(places), asked)
     unit = "rows" if groups is None else "groups"
-    return certify(confidence[places], right[places], thresholds, spec.abstain_at, unit)
+    return certify(confidence[places], right[places], thresholds, asked, unit)
 
 
 def write_fitted(run: RunFolder, fitted: Fitted, checkpoint: str) -> None:

@@ -20,6 +20,7 @@ from kft.model.filling import assigned_later
 from kft.model.freeze import ADAPTERS
 from kft.recipe.load import Recipe
 from kft.recipe.schema import RecipeSpec
+from kft.recipe.training import PhaseSpec
 from kft.records.document import read_document
 from kft.records.manifest import ANSWERS, require_intact
 from kft.records.receipt import Receipt
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from kft.train.run import FitResult
 
 Arrays = Mapping[str, np.ndarray]
+LAST = ADAPTERS[1]
+"""The matrix of an adapter that begins as zeros: where it is zero, the adapter adds nothing."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +137,26 @@ def load_artifact(run: Run) -> Artifact:
     return replace(artifact, decisions=fitted.given, checkpoint=best.digest)
 
 
+def artifact_of_weights(spec: RecipeSpec, receipt: Receipt | None, arrays: Arrays) -> Artifact:
+    """Returns what answers with some weights on the backbone that a recipe names; nothing is fitted for it.
+
+    Args:
+        spec: The recipe.
+        receipt: Of the run, whose backbone it has to be; None: the backbone holds all that was learned.
+        arrays: By the paths of the weights; without any, the backbone alone.
+
+    Raises:
+        ModelError: The backbone on disk is not the one of the receipt.
+        RunError: The weights are of another model.
+    """
+    from kft.train.start import load_for
+
+    if receipt is not None:
+        return _on(spec, _space(receipt), _pretrained(spec, receipt), arrays)
+    backbone = load_for(spec)
+    return _artifact(spec, AnswerSpace(()), backbone, backbone.model)
+
+
 def load_head(run: Run) -> Artifact:
     """Loads the head that a run's blend stands beside, on the same backbone: what has not learned from valid.
 
@@ -213,6 +236,19 @@ def with_weights(artifact: Artifact, arrays: Arrays) -> Artifact:
     """
     _require_known(artifact.graph, arrays)
     return replace(artifact, weights={**artifact.weights, **arrays}, checkpoint="", _traced={})
+
+
+def without_adapters(answering: Answering) -> Arrays | None:
+    """Returns what, laid over the best artifact's weights, gives the backbone as it was before the run's training.
+
+    None where other weights have moved than those of adapters: then ``pretrained_backbone`` loads it again.
+    """
+    phases = [PhaseSpec.model_validate(phase) for phase in answering.receipt.phases]
+    moved = [phase.unfreeze.lora for phase in phases if phase.moves_backbone]
+    if not moved or None in moved or answering.spec.train.warm_start is not None:
+        return None
+    graph = answering.best.graph
+    return {each.path: np.zeros(each.shape, np.float32) for each in graph.weights if each.name == LAST}
 
 
 def pretrained_backbone(answering: Answering) -> Backbone:
@@ -296,8 +332,8 @@ def _require_known(graph: keras.Model, arrays: Arrays) -> None:
 
 
 def _pretrained(spec: RecipeSpec, receipt: Receipt) -> Backbone:
-    from kft.model.backbones import load_for
     from kft.train.resume import require_same_backbone
+    from kft.train.start import load_for
 
     backbone = load_for(spec)
     require_same_backbone(backbone.files, receipt, spec.model.backbone)

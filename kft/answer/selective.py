@@ -96,6 +96,10 @@ def _why_not(n: int, answered: int, errors: int, asked: AbstainSpec, unit: str) 
             f"{promise} from {n:,} {unit}, half of valid: it takes at least {least:,} answers without a mistake, "
             f"so at least {2 * least:,} {unit} in valid"
         )
+    if not answered:
+        return (
+            f"{promise}: none of {n:,} {unit} set aside reaches the strictest threshold; it takes more {unit} in valid"
+        )
     seen = f"{promise}: of the {answered:,} surest of {n:,} {unit} set aside, {errors:,} are wrong"
     rate = errors / max(1, answered)
     if rate >= asked.error:

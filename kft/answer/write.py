@@ -1,22 +1,32 @@
 """Writes answers to prompts, token by token, with a key-value cache and one trace for all requests of an artifact.
 
-Shapes are fixed: as many rows, prompts of one length, a cache for prompt and response. keras-hub's ``CausalLM`` runs
-the layers; which token comes next is decided here, in NumPy.
+Each prompt is read by itself, as long as it is, and each token passes the blocks by itself: so nothing is padded, and
+what is written beside it changes nothing. The matrix of the vocabulary is read once for the next tokens of several
+answers; where one is over, the next prompt takes its row. keras-hub's ``CausalLM`` runs the layers; which token comes
+next is decided here, in NumPy. docs/log.md has what several rows at once cost on a CPU.
+
+How sure a model is of an answer is the geometric mean of what it gave each of its tokens, the end among them: the
+likelihood of the whole, normalised by its length (Wu et al., 2016; Malinin and Gales, 2021). The likelihood itself
+falls with every token (Murray and Chiang, 2018), so that a threshold on it would withhold long answers first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kft.errors import UsageError
 from kft.model.prompts import PromptReader
+from kft.records.fields import rounded
+from kft.tasks.decode import UNSURE
 
 if TYPE_CHECKING:
     from kft.answer.artifact import Artifact
+    from kft.records.rules import Rule
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,11 @@ class Asking:
     top_p: float = 1.0
     seed: int = 0
     stop: tuple[str, ...] = ()
+
+    @property
+    def as_judged(self) -> bool:
+        """Whether answers are written as those that a run was judged by, and that its promise is about."""
+        return self.temperature == 0 and self.max_tokens is None and not self.stop
 
     def __post_init__(self) -> None:
         for name, value, fits in (
@@ -64,6 +79,9 @@ class Written:
         prompt_tokens: What was read.
         tokens: What was written, the end not counted.
         cut: Whether the prompt lost its end.
+        confidence: What the model gave each token of it, and its end, on average (the geometric mean): from 0 to 1.
+        abstain: Whether the model declines to answer, and ``text`` is what it would have said.
+        why: Why it does; empty where it answers.
     """
 
     text: str
@@ -71,6 +89,9 @@ class Written:
     prompt_tokens: int
     tokens: int
     cut: bool
+    confidence: float = rounded(6, 0.0)
+    abstain: bool = False
+    why: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,85 +99,99 @@ class Writer:
     """Writes with one model; made once, used for every request.
 
     Attributes:
-        reader: Of prompts.
-        rows: Prompts that are answered at a time.
+        reader: Of prompts; ``dataclasses.replace`` gives one for other templates, on the same trace.
+        rows: Prompts that are answered at a time, at most.
+        rule: Which answers are withheld; None where all are given.
     """
 
     reader: PromptReader
     rows: int
     _begin: Any = field(repr=False)
     _go_on: Any = field(repr=False)
+    _weigh: Any = field(repr=False)
+    rule: Rule | None = None
 
     def write(self, prompts: Sequence[str], asking: Asking = GREEDY, tick: Any = None) -> list[Written]:
-        """Returns one answer a prompt, in their order; those of like length are written together."""
-        found: list[Written | None] = [None] * len(prompts)
+        """Returns one answer a prompt, in their order."""
+        return [written for written, _ in self.write_tokens(prompts, asking, tick)]
+
+    def write_tokens(
+        self, prompts: Sequence[str], asking: Asking = GREEDY, tick: Any = None
+    ) -> list[tuple[Written, np.ndarray]]:
+        """Returns what ``write`` does, each with its tokens: ``int32[tokens]``, without the end."""
+        found: list[Any] = [None] * len(prompts)
         ids, cut = self.reader.prompts(prompts)
-        order = np.argsort([len(each) for each in ids], kind="stable")
-        for start in range(0, len(order), self.rows):
-            places = order[start : start + self.rows]
-            states = [_State(ids[place], bool(cut[place] > 0), asking, self.reader, int(place)) for place in places]
-            for _ in self._steps(states, asking):
-                pass
-            for place, state in zip(places, states, strict=True):
-                found[place] = state.written()
-            if tick:
-                tick(len(places))
-        return [each for each in found if each is not None]
+        # The longest first: what is read late is read beside few others.
+        order = sorted(range(len(ids)), key=lambda place: -len(ids[place]))
+        states = [_State(ids[place], bool(cut[place] > 0), asking, self.reader, place) for place in order]
+        for taken in self._steps(states):
+            for state in taken:
+                if state.finish:
+                    found[state.number] = self._given(state), np.array(state.ids, np.int32)
+                    if tick:
+                        tick(1)
+        return found
 
     def stream(self, prompt: str, asking: Asking = GREEDY) -> Iterator[str | Written]:
-        """Yields the pieces of an answer as they are written, and then the answer."""
+        """Yields the pieces of an answer, a token each and perhaps empty, as they are written; and then the answer."""
         (ids,), (cut,) = self.reader.prompts([prompt])
         state, shown = _State(ids, bool(cut > 0), asking, self.reader, 0), ""
-        for _ in self._steps([state], asking):
+        for _ in self._steps([state]):
             whole = state.safe()
-            if whole.startswith(shown) and len(whole) > len(shown):
-                yield whole[len(shown) :]
-                shown = whole
-        found = state.written()
+            new = whole[len(shown) :] if whole.startswith(shown) else ""
+            yield new  # empty as well: whoever reads may stop at any token
+            shown += new
+        found = self._given(state)
         if found.text.startswith(shown) and found.text != shown:
             yield found.text[len(shown) :]
         yield found
 
-    def _steps(self, states: Sequence[_State], asking: Asking) -> Iterator[None]:
-        """Takes all rows one token further at a time; a row whose prompt is longer reads its own until it ends."""
-        length = self.reader.prompt_tokens + self.reader.response_tokens
-        tokens = np.zeros((self.rows, length), np.int32)
-        for row in range(self.rows):
-            prompt = states[min(row, len(states) - 1)].prompt
-            tokens[row, : len(prompt)] = prompt
-        at = min(len(state.prompt) for state in states)
-        logits, cache = self._begin(tokens, np.int32(at - 1))
-        while True:
-            chosen = np.asarray(logits)
-            for row, state in enumerate(states):
-                if at < len(state.prompt):
-                    continue
-                if not state.finish:
-                    tokens[row, min(at, length - 1)] = state.take(chosen[row])
-            yield
-            if all(state.finish for state in states):
-                return
-            logits, cache = self._go_on(tokens[:, at : at + 1], cache, np.int32(at))
-            at += 1
+    def _given(self, state: _State) -> Written:
+        found = state.written()
+        if self.rule is None or not self.rule.withholds(np.array([found.confidence]))[0]:
+            return found
+        return replace(found, abstain=True, why=UNSURE)
+
+    def _steps(self, states: Sequence[_State]) -> Iterator[list[_State]]:
+        """Takes answers one token further at a time, as many as there are rows; yields those that took one."""
+        waiting, caches = deque(states), dict[_State, Any]()
+        while waiting or caches:
+            hidden = []
+            for state, cache in caches.items():
+                token, place = np.array([[state.ids[-1]]], np.int32), len(state.prompt) + len(state.ids) - 1
+                found, caches[state] = self._go_on(token, cache, np.int32(place))
+                hidden.append(found)
+            while waiting and len(caches) < self.rows:
+                state = waiting.popleft()
+                found, caches[state] = self._begin(state.prompt[None])
+                hidden.append(found)
+            taken = list(caches)
+            for state, logits in zip(taken, np.asarray(self._weigh(np.concatenate(hidden))), strict=True):
+                state.take(logits)
+                if state.finish:
+                    del caches[state]
+            yield taken
 
 
 class _State:
     """What one answer has come to."""
 
     def __init__(self, prompt: np.ndarray, cut: bool, asking: Asking, reader: PromptReader, number: int) -> None:
-        self.prompt, self.cut, self.asking, self.reader = prompt, cut, asking, reader
+        self.prompt, self.cut, self.asking, self.reader, self.number = prompt, cut, asking, reader, number
         self.room = min(asking.max_tokens or reader.response_tokens, reader.response_tokens)
         self.ids: list[int] = []
         self.finish = ""
         self.text = ""
+        self.likelihoods: list[float] = []
         self.draw = np.random.default_rng([asking.seed, number])
 
-    def take(self, logits: np.ndarray) -> int:
+    def take(self, logits: np.ndarray) -> None:
         """Chooses the next token, and says whether the answer is over."""
         token = choose(logits, self.asking, self.draw)
-        if token == self.reader.end:
+        self.likelihoods.append(log_likelihood(logits, token))
+        if token in self.reader.ends:
             self.finish = "end"
-            return token
+            return
         self.ids.append(token)
         self.text = self.reader.text(self.ids)
         places = [place for place in (self.text.find(each) for each in self.asking.stop) if place >= 0]
@@ -164,7 +199,6 @@ class _State:
             self.text, self.finish = self.text[: min(places)], "stop"
         elif len(self.ids) >= self.room:
             self.finish = "length"
-        return token
 
     def safe(self) -> str:
         """The part of the text that later tokens cannot take back: half a character, or the beginning of a stop."""
@@ -179,7 +213,8 @@ class _State:
         return text
 
     def written(self) -> Written:
-        return Written(self.text, self.finish, len(self.prompt), len(self.ids), self.cut)
+        sure = float(np.exp(np.mean(self.likelihoods)))
+        return Written(self.text, self.finish, len(self.prompt), len(self.ids), self.cut, sure)
 
 
 def choose(logits: np.ndarray, asking: Asking, draw: np.random.Generator) -> int:
@@ -199,13 +234,29 @@ def choose(logits: np.ndarray, asking: Asking, draw: np.random.Generator) -> int
     """
     if asking.temperature == 0:
         return int(np.argmax(logits))
-    scaled = logits.astype(np.float64) / asking.temperature
-    order = np.argsort(-scaled, kind="stable")
-    chances = np.exp(scaled[order] - scaled[order[0]])
+    order = np.argsort(-logits.astype(np.float64), kind="stable")
+    behind = logits[order].astype(np.float64) - float(logits[order[0]])
+    with np.errstate(over="ignore"):  # near a temperature of 0 all but the likeliest are infinitely far behind
+        chances = np.exp(behind / asking.temperature)
     chances /= chances.sum()
     kept = int((np.cumsum(chances) - chances < asking.top_p).sum())
     chances = chances[:kept] / chances[:kept].sum()
     return int(order[draw.choice(kept, p=chances)])
+
+
+def log_likelihood(logits: np.ndarray, token: int) -> float:
+    """Returns the logarithm of what a model gives a token, whatever chose it.
+
+    Args:
+        logits: ``float[vocabulary]``.
+        token: Its place.
+
+    Example:
+        >>> round(float(np.exp(log_likelihood(np.log([0.5, 0.3, 0.2]), 1))), 6)
+        0.3
+    """
+    behind = logits - logits.max()
+    return float(behind[token]) - float(np.log(np.exp(behind).sum(dtype=np.float64)))
 
 
 def make_writer(artifact: Artifact, rows: int = 1) -> Writer:
@@ -213,45 +264,56 @@ def make_writer(artifact: Artifact, rows: int = 1) -> Writer:
 
     Args:
         artifact: Of a run of causal-lm.
-        rows: Prompts that are answered at a time.
+        rows: Prompts that are answered at a time, at most.
+    """
+    reader = artifact.reader.writing
+    assert reader is not None and artifact.backbone is not None
+    return replace(writer_on(artifact.backbone.model, artifact.weights, reader, rows), rule=artifact.decisions.rule)
+
+
+def writer_on(backbone: Any, weights: Mapping[str, Any], reader: PromptReader, rows: int = 1) -> Writer:
+    """Traces a decoder with other weights laid over its own, for other prompts; see ``make_writer``.
+
+    Args:
+        backbone: Its flat graph, of keras-hub's own class.
+        weights: Arrays by the paths of weights; the others stay what they are.
+        reader: Of prompts.
+        rows: Prompts that are answered at a time, at most.
     """
     import keras
     import tensorflow as tf
 
     from kft.features.overlay import overlay
-    from kft.model.language import causal_lm, next_token_logits
+    from kft.model.language import causal_lm, first_pass, next_token_logits
 
-    reader = artifact.reader.writing
-    assert reader is not None and artifact.backbone is not None
-    model, others = causal_lm(artifact.backbone.model), overlay(artifact.backbone.model, artifact.weights)
+    model, others = causal_lm(backbone), overlay(backbone, weights)
     length = reader.prompt_tokens + reader.response_tokens
-    ids = tf.TensorSpec((rows, length), tf.int32)
 
-    def begin(tokens: Any, last: Any) -> Any:
+    def with_room(held: Any) -> Any:
+        ahead = len(held.shape) - 3  # [rows, (layers, 2,) tokens, heads, width]
+        room = length - tf.shape(held)[ahead]
+        held = tf.pad(held, [[0, room if axis == ahead else 0] for axis in range(len(held.shape))])
+        return tf.ensure_shape(held, [length if axis == ahead else size for axis, size in enumerate(held.shape)])
+
+    def begin(tokens: Any) -> Any:
         with keras.StatelessScope(state_mapping=others):
-            hidden, cache = model._build_cache(*_seed(model, tokens))
-            return next_token_logits(model.backbone, hidden, tf.fill((rows, 1), last))[:, 0], cache
+            hidden, cache = first_pass(model, tokens)
+            return hidden[:, -1], tf.nest.map_structure(with_room, cache)
 
     def go_on(token: Any, cache: Any, place: Any) -> Any:
         with keras.StatelessScope(state_mapping=others):
-            logits, _, cache = model.call_with_cache(token, cache, place)
-        return tf.cast(logits[:, 0], tf.float32), cache
+            _, hidden, cache = model.call_with_cache(token, cache, place)
+            return hidden[:, 0], cache
 
-    place = tf.TensorSpec((), tf.int32)
-    first = tf.function(begin, input_signature=(ids, place), autograph=False)
-    cache = tf.nest.map_structure(
-        lambda each: tf.TensorSpec(each.shape, each.dtype), first.get_concrete_function().structured_outputs[1]
+    def weigh(hidden: Any) -> Any:
+        with keras.StatelessScope(state_mapping=others):
+            return next_token_logits(model.backbone, hidden)
+
+    first = tf.function(begin, input_signature=[tf.TensorSpec((1, None), tf.int32)], autograph=False)
+    hidden, cache = tf.nest.map_structure(
+        lambda each: tf.TensorSpec(each.shape, each.dtype), first.get_concrete_function().structured_outputs
     )
-    token = tf.TensorSpec((rows, 1), tf.int32)
-    following = tf.function(go_on, input_signature=(token, cache, place), autograph=False)
-    return Writer(reader, rows, first, following)
-
-
-def _seed(model: Any, tokens: Any) -> tuple[Any, ...]:
-    """Returns what a family's ``_build_cache`` takes: the tokens, and of Gemma 3 a mask beside what images need."""
-    import inspect
-
-    import tensorflow as tf
-
-    names = list(inspect.signature(model._build_cache).parameters)
-    return tuple({"token_ids": tokens, "padding_mask": tf.ones_like(tokens)}.get(name) for name in names)
+    given = [tf.TensorSpec((1, 1), tf.int32), cache, tf.TensorSpec((), tf.int32)]
+    following = tf.function(go_on, input_signature=given, autograph=False)
+    several = tf.TensorSpec((None, hidden.shape[-1]), hidden.dtype)
+    return Writer(reader, rows, first, following, tf.function(weigh, input_signature=[several], autograph=False))

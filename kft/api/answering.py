@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from kft import strategy
 from kft.answer.load import load_artifact, read_run
-from kft.data.inputs import Given, as_inputs, read_inputs
+from kft.data.inputs import Given, as_inputs, read_inputs, with_passages
 from kft.deploy.load import Shipped, open_artifact
 from kft.deploy.lookup import artifact_of
 from kft.notebook import Line, Piece, shows
@@ -51,7 +51,10 @@ class Reading:
     ) -> Given:
         """Reads a DataFrame, a file or a folder, perhaps as another recipe says; see ``read_inputs``."""
         spec = spec or self.spec
-        return read_inputs(source, self.task, spec, column=self.column, pair=self.pair, unusable=unusable)
+        given = read_inputs(source, self.task, spec, column=self.column, pair=self.pair, unusable=unusable)
+        if spec.context is None:
+            return given
+        return with_passages(given, spec.context, str(source) if isinstance(source, Path) else "the DataFrame")
 
 
 @shows
@@ -133,12 +136,17 @@ def load(run: str | Path, *, devices: str = "auto", warm: bool = True) -> Predic
     require_command(known.task, "predict")
     with strategy.start(devices).scope():
         artifact = load_artifact(known)
-        if warm:
-            artifact.warm()
+        if known.task.kind.writes:
+            from kft.api.writing import written_by  # it brings what searches
 
-    def answers(inputs: Sequence[Any]) -> list[Answer]:
-        with strategy.start(devices).scope():
-            return artifact.predict(inputs)
+            answers = written_by(known, artifact)
+        else:
+            if warm:
+                artifact.warm()
+
+            def answers(inputs: Sequence[Any]) -> list[Answer]:
+                with strategy.start(devices).scope():
+                    return artifact.predict(inputs)
 
     receipt, task = known.receipt, known.task
     reading = Reading(task, known.recipe.spec.data, receipt.text_column, receipt.pair_column)

@@ -16,7 +16,6 @@ from kft.audit.summary import all_findings, count_severities, verdict
 from kft.audit.view import AuditView
 from kft.curate.corrections import Correction, as_csv
 from kft.errors import RunError
-from kft.model import backbones
 from kft.notebook import Line, Link, Piece, Table, shows
 from kft.recipe.load import Recipe
 from kft.records.document import document_text
@@ -26,6 +25,7 @@ from kft.report.examples import ExampleIndex
 from kft.report.lines import worst_lines
 from kft.split.data_split import DataSplit
 from kft.tasks.registry import TASKS
+from kft.train import start as starting
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -173,7 +173,7 @@ def _refuse_taken(target: Path | None) -> None:
 def _look(recipe: Recipe, split: DataSplit, progress: Progress, features: bool) -> AuditView:
     if not features:  # nothing that loads TensorFlow
         return AuditView(split, TASKS.get(recipe.spec.task), recipe.spec)
-    backbone = backbones.load_for(recipe.spec, progress.note)
+    backbone = starting.load_for(recipe.spec, progress.note)
     require_room(recipe, backbone.max_tokens)
     progress.note(f"backbone   {backbone.name}, {backbone.model.count_params():,} parameters")
     from kft.audit.prepare import prepare_view

@@ -139,6 +139,14 @@ def choose(
     _require_one_process(devices)
     loaded, split = load(recipe, overrides, data, devices)
     require_command(TASKS.get(loaded.spec.task), "choose")
+    if loaded.spec.model.start_from is not None:
+        raise UsageError(
+            "backbones are chosen as they were pretrained",
+            where="model.start_from",
+            received=loaded.spec.model.start_from,
+            expected="a recipe without it",
+            next_step="leave it out; kft train RECIPE with and without it says what it is worth",
+        )
     selection = choosable(split.without_test(), loaded.spec)
     refuse_soft_loss(loaded.spec, selection)
     progress = progress_for(quiet)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -14,25 +15,27 @@ from kft.compare.approaches import APPROACHES
 from kft.compare.compare import BUDGET_MINUTES, Asked, run_approaches, without_frills
 from kft.compare.halving import require_trained
 from kft.compare.language_model import asked_identity, wanted_language_model
-from kft.compare.saved import Saved, drop_saved, read_saved
+from kft.compare.saved import Fitted, Saved, drop_saved, read_saved
 from kft.compare.setting import Setting, refuse_soft_loss
 from kft.compare.table import as_markdown, header, rows_of, say_more_labels
 from kft.errors import UsageError
-from kft.model import backbones
 from kft.notebook import Line, Piece, Table, shows
 from kft.records.compare import ApproachResult, Comparison, Verdict
 from kft.records.document import write_document
 from kft.records.files import write_file
-from kft.records.run_folder import RUN_NOTE, RunFolder, create_run, latest_run, refuse_taken
+from kft.records.run_folder import RUN_NOTE, RunFolder, create_run, latest_run, open_run, refuse_taken
 from kft.tasks.registry import TASKS
 from kft.tasks.task import require_command
+from kft.train import start as starting
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from kft.answer.artifact import Artifact
     from kft.model.backbones import Backbone
     from kft.recipe.load import Recipe
     from kft.split.data_split import DataSplit
+    from kft.train.progress import Progress
 
 RUNS = Path("runs")
 JUDGED_BY = {"judging": "out of fold"}
@@ -85,6 +88,7 @@ def compare(
     quiet: bool = False,
     resume: bool = False,
     curve: Literal["cheap", "tuned"] = "cheap",
+    tuned: Sequence[str | Path] = (),
 ) -> CompareResult:
     """Measures whether to train from scratch, to fine-tune or only to prompt, on one split, and recommends one.
 
@@ -97,7 +101,8 @@ def compare(
         data: As for ``train``.
         approaches: Names out of ``majority linear names retrieval probe blend prompting lora top full scratch``;
             default: all but those that are hopeless by rule, see ``run_approaches``. Of text-embedding: out of ``bm25
-            frozen hybrid head lora top full``, and the last four with ``+words``.
+            frozen hybrid head lora top full``, and the last four with ``+words``. Of text-similarity: out of ``constant
+            words frozen head lora top full``. Of causal-lm: see ``kft.compare.written.NAMES``.
         run: A new folder; default ``runs/<recipe name>-compare-<n>``.
         overrides: As for ``train``.
         devices: As for ``train``, but for several workers.
@@ -105,6 +110,7 @@ def compare(
         quiet: Prints no progress.
         curve: ``tuned`` also trains the best that is trained once more, on half of the training rows, and says what the
             second half brought; ``cheap`` leaves that cost out.
+        tuned: Runs of causal-lm on the same split: each takes the place of training the approach that it is.
         resume: Goes on with a comparison that was cut short, in ``run`` or the latest: what is done is not done again.
 
     Raises:
@@ -136,10 +142,19 @@ def compare(
         refuse_taken(folder)
     loaded, split = load(recipe, overrides, data, devices)
     require_command(TASKS.get(loaded.spec.task), "compare")
-    if split.kind.searches:
-        return _compare_search(
-            _Search(loaded, split, folder, quiet, devices, budget), approaches, resume=resume, curve=curve
+    asked = _Asked(loaded, split, folder, quiet, devices, budget, resume, started)
+    if split.kind.writes:
+        return _compare_written(asked, approaches, tuned, curve=curve)
+    if tuned:
+        raise UsageError(
+            "runs take the place of training where responses are written",
+            where="--tuned",
+            received=loaded.spec.task,
+            expected="a recipe of causal-lm",
+            next_step="leave --tuned out: each approach is trained anew",
         )
+    if split.kind.embeds:
+        return _compare_vectors(asked, approaches, curve=curve)
     for name in approaches or ():
         APPROACHES.get(name)
     refuse_soft_loss(loaded.spec, split.without_test())
@@ -164,29 +179,16 @@ def compare(
             **JUDGED_BY,
             **asked_identity(setting, asked_model),
         }
-        place, done = _Place(loaded, split, backbone, folder), {}
-        if resume:
-            place.found = folder or latest_run(f"{loaded.name}-compare") or RUNS / f"{loaded.name}-compare-1"
-            done = read_saved(place.found, identity)
-            progress.note(f"resumed    {place.found}: {', '.join(done) or 'nothing'} done before")
-        asked = Asked(approaches, budget, curve == "tuned")
-        try:
-            outcomes, verdict = run_approaches(setting, split.test, asked, Saved(place.make, identity), done)
-        except BaseException as stop:
-            if place.found is not None:
-                stop.add_note(f"{RUN_NOTE}{place.found}")  # whoever reports it can say where the finished ones are
-            raise
+        with _resumable(asked, backbone, identity, progress) as (place, saved, done):
+            wanted = Asked(approaches, budget, curve == "tuned")
+            outcomes, verdict = run_approaches(setting, split.test, wanted, saved, done)
     found = Comparison(split.split_hash, len(split.test), outcomes, verdict, setting.metric.name)
-    own = place.make()
-    write_file(own / "compare.md", as_markdown(found))
-    write_document(own / "compare.json", found)
-    drop_saved(own)
-    return CompareResult(run=own, **vars(found), seconds=time.perf_counter() - started)
+    return _told(asked, place, found)
 
 
 @dataclass(frozen=True)
-class _Search:
-    """A comparison of searches that was asked for."""
+class _Asked:
+    """A comparison that was asked for."""
 
     recipe: Recipe
     split: DataSplit
@@ -194,39 +196,159 @@ class _Search:
     quiet: bool
     devices: str
     budget: float
+    resume: bool
+    started: float
 
 
-def _compare_search(
-    asked: _Search, approaches: Sequence[str] | None, *, resume: bool, curve: Literal["cheap", "tuned"]
+@contextmanager
+def _resumable(
+    asked: _Asked, backbone: Backbone, identity: Mapping[str, Any], progress: Progress
+) -> Iterator[tuple[_Place, Saved, Mapping[str, Fitted]]]:
+    """Gives where a comparison is written, what keeps its approaches, and those that an earlier call has done.
+
+    Args:
+        asked: What was asked for.
+        backbone: Of the recipe.
+        identity: What an earlier call has to agree in.
+        progress: Told what was done before.
+
+    Raises:
+        RunError: There is none to go on with, or it was begun with something else.
+    """
+    name = f"{asked.recipe.name}-compare"
+    place, done = _Place(asked.recipe, asked.split, backbone, asked.folder), dict[str, Fitted]()
+    if asked.resume:
+        place.found = asked.folder or latest_run(name) or RUNS / f"{name}-1"
+        done = read_saved(place.found, identity)
+        progress.note(f"resumed    {place.found}: {', '.join(done) or 'nothing'} done before")
+    try:
+        yield place, Saved(place.make, identity), done
+    except BaseException as stop:
+        if place.found is not None:
+            stop.add_note(f"{RUN_NOTE}{place.found}")  # whoever reports it can say where the finished ones are
+        raise
+
+
+def _told(asked: _Asked, place: _Place, found: Comparison) -> CompareResult:
+    """Writes a comparison that is done, and drops what was kept of single approaches."""
+    own = place.make()
+    write_file(own / "compare.md", as_markdown(found))
+    write_document(own / "compare.json", found)
+    drop_saved(own)
+    return CompareResult(run=own, **vars(found), seconds=time.perf_counter() - asked.started)
+
+
+def _compare_vectors(
+    asked: _Asked, approaches: Sequence[str] | None, *, curve: Literal["cheap", "tuned"]
 ) -> CompareResult:
-    """Compares searches; see ``kft.search.comparing``.
+    """Compares searches, or scores of pairs; see ``kft.search.comparing`` and ``kft.compare.graded``.
 
     Raises:
         UsageError: What only other tasks have was asked for.
     """
-    from kft.search.verdict import names_of
-
-    started, task = time.perf_counter(), asked.recipe.spec.task
-    if resume or curve == "tuned":
+    loaded, split = asked.recipe, asked.split
+    if curve == "tuned":
         raise UsageError(
-            f"{task} is compared in one go, without a curve of labels",
-            where="--resume" if resume else "--curve",
-            received=task,
-            expected="a comparison from its beginning",
+            f"what more labels would bring is not measured for {loaded.spec.task}",
+            where="--curve",
+            received="tuned",
+            expected="a comparison without it",
             next_step="leave it out",
         )
-    names_of(approaches)
     with strategy.start(asked.devices).scope():
-        from kft.search.comparing import compare_search  # it brings TensorFlow, which is started quietly by now
+        from kft.compare.graded import GRADED, compare_graded  # they bring TensorFlow, which is started quietly by now
+        from kft.compare.vectors import Compared
+        from kft.search.comparing import SEARCHES, compare_search
+        from kft.train.resume import run_identity
+
+        (SEARCHES if split.kind.searches else GRADED).asked(approaches)
+        progress = progress_for(asked.quiet)
+        show_data(progress, loaded, split)
+        backbone = starting.load_for(loaded.spec, progress.note)
+        identity = {**run_identity(loaded, split, backbone.files.hash), "versions": runtime.versions()}
+        with _resumable(asked, backbone, identity, progress) as (place, saved, done):
+            compare = compare_search if split.kind.searches else compare_graded
+            found = compare(Compared(loaded.spec, split, progress), approaches, asked.budget, saved, done)
+    return _told(asked, place, found)
+
+
+def _compare_written(
+    asked: _Asked,
+    approaches: Sequence[str] | None,
+    tuned: Sequence[str | Path],
+    *,
+    curve: Literal["cheap", "tuned"],
+) -> CompareResult:
+    """Compares what writes responses; see ``kft.compare.written``.
+
+    Raises:
+        UsageError: What only other tasks have was asked for.
+        RunError: A tuned run is of other data.
+    """
+    loaded, split = asked.recipe, asked.split
+    if curve == "tuned":
+        raise UsageError(
+            "what more labels would bring is not measured where responses are written",
+            where="--curve",
+            received="tuned",
+            expected="a comparison without it",
+            next_step="leave it out",
+        )
+    from kft.compare import written_names
+
+    names = written_names.names_of(approaches, grounded=split.train.passages is not None)
+    written_names.refuse_unheeded(loaded.spec)
+    with strategy.start(asked.devices).scope():
+        from kft.compare.written import Given, compare_written
+        from kft.train.resume import run_identity
 
         progress = progress_for(asked.quiet)
-        show_data(progress, asked.recipe, asked.split)
-        found = compare_search(asked.recipe, asked.split, approaches, asked.budget, progress)
-        backbone = backbones.load_for(asked.recipe.spec)
-    own = _Place(asked.recipe, asked.split, backbone, asked.folder).make()
-    write_file(own / "compare.md", as_markdown(found))
-    write_document(own / "compare.json", found)
-    return CompareResult(run=own, **vars(found), seconds=time.perf_counter() - started)
+        show_data(progress, loaded, split)
+        runs = _tuned_runs(tuned, split)
+        test = replace(split.test, labels=None)  # each approach writes to test; nobody sees whether it is right
+        spec = without_frills(loaded.spec)
+        backbone = starting.load_for(spec, progress.note)
+        progress.note(f"backbone   {backbone.name}, {backbone.model.count_params():,} parameters")
+        identity = {
+            **run_identity(loaded, split, backbone.files.hash),
+            "versions": runtime.versions(),
+            "way of prompting": loaded.spec.compare.model_dump_json(),
+            "tuned run": " ".join(f"{name} {run.checkpoint}" for name, run in runs.items()),
+        }
+        with _resumable(asked, backbone, identity, progress) as (place, saved, done):
+            given = Given(spec, split.without_test(), test, progress, asked.budget, backbone, saved, runs)
+            found = compare_written(given, split, names, done, named=approaches is not None)
+    return _told(asked, place, found)
+
+
+def _tuned_runs(folders: Sequence[str | Path], split: DataSplit) -> dict[str, Artifact]:
+    """Loads runs that take the place of training, by the approach that each is.
+
+    Raises:
+        RunError: One is of other data or of another split.
+        UsageError: It writes nothing, or another one is the same approach.
+    """
+    from kft.answer.load import load_artifact, read_run
+    from kft.api.evaluating import require_same_data
+    from kft.compare.verdict import WITH_PASSAGES
+    from kft.compare.written_tuning import kind_of
+
+    found: dict[str, Artifact] = {}
+    for folder in folders:
+        run = read_run(open_run(Path(folder)))
+        spec = run.recipe.spec
+        name = kind_of(spec.train.phases) + (WITH_PASSAGES if spec.data.grounded else "")
+        if not run.task.kind.writes or name in found:
+            raise UsageError(
+                "this run takes no approach's place",
+                where=f"--tuned {folder}",
+                received=f"another run of {name}" if name in found else run.task.name,
+                expected="one run of causal-lm for each of lora, top and full",
+                next_step="leave it out",
+            )
+        require_same_data(run.folder, run.receipt, split)
+        found[name] = load_artifact(run)
+    return found
 
 
 @dataclass

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kft import assets
-from kft.curate.draft import DraftedBackbone, Lengths, draft_recipe
+from kft.curate.draft import DraftedBackbone, Lengths, Written, draft_recipe
 from kft.curate.look import Look, look_at
 from kft.data.dialects import PLAIN, Dialect
 from kft.data.examples import Wanted
@@ -27,9 +27,12 @@ if TYPE_CHECKING:
 
 BACKBONES = {"text": "minilm-l6", "image": "efficientnet-lite0"}
 """What a draft names, by what the backbone reads."""
+WRITES = "gemma3-270m"
+"""Likewise, where responses are written."""
 TOKENS_A_WORD = 1.4
 CHARACTERS_A_TOKEN = 6
 """Of words that are longer than that, and of texts without spaces, each so many characters count as a token."""
+CHARACTERS_OF_CODE = 3
 ONE_A_TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 """Characters that tokenizers take one by one: Chinese, Japanese, Korean."""
 
@@ -41,7 +44,7 @@ def draft(
     task: str | None = None,
     named: Wanted | None = None,
     dialect: Dialect = PLAIN,
-) -> tuple[Look, Lengths | None, str]:
+) -> tuple[Look, Lengths | Written | None, str]:
     """Looks at data, and returns what was seen, how long its texts are, and a recipe for it.
 
     Args:
@@ -57,9 +60,14 @@ def draft(
     if task is not None:
         require_command(TASKS.get(task), "init")
     look = look_at(source, base=Path.cwd(), locate=assets.locate, task=task, named=named or Wanted(), dialect=dialect)
-    name = BACKBONES[look.task.reads.medium]
+    name = WRITES if look.task.kind.writes else BACKBONES[look.task.reads.medium]
     backbone = DraftedBackbone(name, CATALOG.get(name).blocks)
-    lengths = None if look.task.reads.files else _measure(look.sample, name)
+    lengths: Lengths | Written | None = None
+    if look.task.kind.writes:
+        asked, said = (tuple(_reckon_marks(text) for text in texts) for texts in (look.sample, look.responses))
+        lengths = Written(asked, said)
+    elif not look.task.reads.files:
+        lengths = _measure(look.sample, name)
     return look, lengths, draft_recipe(look, target, backbone, lengths)
 
 
@@ -74,6 +82,16 @@ def _measure(texts: Sequence[str], name: str) -> Lengths:
         except KftError:
             pass  # whoever loads it says what is wrong with it
     return Lengths(np.array([_reckon(text) for text in texts]), False, limit)
+
+
+def _reckon_marks(text: str) -> int:
+    """About how many tokens a text has that may be JSON or code, whose marks are tokens of their own.
+
+    Example:
+        >>> _reckon_marks('{"item": "lamps", "n": 3}')
+        9
+    """
+    return max(_reckon(text), -(-len(text) // CHARACTERS_OF_CODE))
 
 
 def _reckon(text: str) -> int:

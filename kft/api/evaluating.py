@@ -17,8 +17,10 @@ from kft.data.corpus import Corpus
 from kft.data.examples import Columns, Examples
 from kft.data.inputs import load_labelled
 from kft.data.parts import Part, open_source
+from kft.data.passages import with_passages_hashed
 from kft.errors import DataError, RunError, UsageError
 from kft.evaluate.paired import compare_runs, require_comparable
+from kft.metrics.overlap import require_overlap
 from kft.recipe.load import Recipe
 from kft.recipe.sources import DATAFRAME
 from kft.records.evaluations import DatedEvaluation, keep_evaluation
@@ -67,6 +69,7 @@ def evaluate(
     other = None if against is None else open_run(Path(against))
     known = read_run(folder, SCORES if isinstance(data, (str, Path)) else _needed(folder))
     recipe, receipt = known.recipe, known.receipt
+    require_overlap(recipe.spec.evaluate.gates)
     if other is not None:
         require_intact(other, (*START, "metrics.json", "predictions.csv"))
         require_comparable(folder, other, known.task)
@@ -123,6 +126,10 @@ def evaluate(
             rows = f"{seen:,} of {len(examples):,} rows of {name}"
             progress.note(f"warning    {rows} were in train or valid of this run: the figures are too good")
         answering = load_answering(known)
+        if recipe.spec.data.grounded:
+            from kft.api.grounding import with_passages  # it brings what searches
+
+            examples = with_passages(examples, recipe)
         corpus = None
         if known.task.kind.searches:
             examples, corpus = answer_others(examples, name, recipe.spec.data, known.task, recipe.base, assets.locate)
@@ -136,10 +143,11 @@ def evaluate(
 
 def _dated(result: EvaluateResult, examples: Examples, corpus: Corpus | None, answering: Answering) -> DatedEvaluation:
     judged = [examples] if corpus is None else [examples, corpus.as_examples()]
+    found = data_hash(judged, answering.best.kind.labels.written)
     return DatedEvaluation(
         at=datetime.now(UTC).isoformat(timespec="seconds"),
         data=result.split,
-        data_hash=data_hash(judged, answering.best.kind.labels.written),
+        data_hash=found if examples.passages is None else with_passages_hashed(found, [examples]),
         n=result.n,
         seen_in_training=result.seen_in_training,
         checkpoint=answering.best.checkpoint,
@@ -172,7 +180,7 @@ def _count_seen(run: RunFolder, examples: Examples) -> int:
 
 def _compare(result: EvaluateResult, run: RunFolder, other: RunFolder, split: DataSplit) -> EvaluateResult:
     groups = None if split.test.groups is None else dict(zip(split.test.ids, split.test.groups, strict=True))
-    return replace(result, against=compare_runs(run, other, groups))
+    return replace(result, against=compare_runs(run, other, groups, written=split.kind.writes))
 
 
 def _are_of_the_run(frames: Mapping[str, pd.DataFrame], recipe: Recipe, receipt: Receipt, devices: str) -> bool:

@@ -12,12 +12,13 @@ from kft.api.evaluating import require_same_data
 from kft.api.reading import frames_of, progress_for, split_of
 from kft.deploy.export import Admitted, require_quantizable
 from kft.deploy.export import export as write_artifact
-from kft.deploy.formats.all_formats import choose_format
+from kft.deploy.formats.all_formats import choose_format, require_format_of
+from kft.deploy.formats.language import LANGUAGE_FORMATS, LanguageFormat
 from kft.deploy.gate import admit
 from kft.deploy.place import refuse_there
 from kft.deploy.signing import require_key, sign_files
 from kft.deploy.wheel import write_wheel
-from kft.errors import RunError, StorageError
+from kft.errors import RunError, StorageError, UsageError
 from kft.monitor.reference import NAME as REFERENCE
 from kft.records.exported import Exported, note_export
 from kft.records.run_folder import RunFolder, open_run
@@ -35,7 +36,7 @@ def export(
     run: str | Path,
     destination: str | Path,
     *,
-    format: str = "onnx",
+    format: str = "",
     quantize: str = "",
     force: bool = False,
     keep_examples: int = 0,
@@ -52,7 +53,7 @@ def export(
     Args:
         run: The run folder.
         destination: A folder that is not there yet.
-        format: Of the model's file; ``kft export --help`` lists them.
+        format: Of the model's file; ``kft export --help`` lists them. Empty: onnx; of a language model keras-hub.
         quantize: Writes smaller numbers, as ``--quantize`` does: answers are nearly those that were evaluated, and
             ``About.quantized`` says how nearly.
         force: Ships a run whose gates fail, or whose files were changed; the artifact says so.
@@ -76,13 +77,19 @@ def export(
         >>> about = kft.export("runs/product_reviews-1", "shipped", format="onnx")  # doctest: +SKIP
         >>> about.parity.n  # doctest: +SKIP
     """
-    chosen, target = choose_format(format), Path(destination)
+    target = Path(destination)
+    if format and format not in LANGUAGE_FORMATS.names():
+        choose_format(format)  # what is missing is said before a run is read
     refuse_there(target)
     if sign is not None:
         require_key(Path(sign), password)
     known, result, forced = admit(open_run(Path(run)), force=force)
     require_command(known.task, "export")
-    require_quantizable(known.task, chosen, quantize, known.recipe.spec.export.gates)
+    chosen = require_format_of(known.task, format, str(run))
+    if isinstance(chosen, LanguageFormat):
+        _require_only(chosen, quantize=quantize, keep_examples=keep_examples, wheel=wheel)
+    else:
+        require_quantizable(known.task, chosen, quantize, known.recipe.spec.export.gates)
     progress = progress_for(quiet)
     for reason in (known.note, *(f"forced     {reason}" for reason in forced)):
         if reason:
@@ -120,12 +127,34 @@ def export(
             write_wheel(folder, about, target.parent)
 
     with strategy.start("one").scope():
-        about = write_artifact(admitted, target, chosen, progress, finish)
+        if isinstance(chosen, LanguageFormat):
+            from kft.deploy.export_language import export_language
+
+            about = export_language(admitted, target, chosen, progress, finish)
+        else:
+            about = write_artifact(admitted, target, chosen, progress, finish)
     try:
         note_export(known.folder, target, about, reference=REFERENCE in about.files)
     except (RunError, StorageError) as error:  # the artifact is whole, whatever the run folder says of it
         progress.note(f"not noted  the run's own list of its artifacts stays as it is: {error.problem}")
     return about
+
+
+def _require_only(format_: LanguageFormat, **asked: object) -> None:
+    """Refuses what language models do not have."""
+    why = {
+        "quantize": "smaller numbers of language models are not measured",
+        "keep_examples": "kft monitor does not watch language models, so nobody would look at them",
+        "wheel": f"{format_.name} is loaded by another program, and has no run.py that a wheel could hold",
+    }
+    for key in (key for key, value in asked.items() if value):
+        raise UsageError(
+            f"a language model is not exported so: {why[key]}",
+            where="--" + key.replace("_", "-"),
+            received=str(asked[key]),
+            expected=f"kft export RUN DEST --format {format_.name}",
+            next_step="docs/shipping.md says what each format holds",
+        )
 
 
 def _card(folder: RunFolder, about: About, progress: Progress) -> str:

@@ -1,7 +1,8 @@
-"""Scores a run that gives vectors: what its queries find among documents, and what they find without tuning."""
+"""Scores a run that gives vectors: what they find among documents, or how alike texts are; and that without tuning."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from kft.answer.load import Answering, pretrained_backbone
 from kft.data.corpus import Corpus
 from kft.data.examples import Examples
 from kft.evaluate.evaluate import Scored
+from kft.forgetting.retain import RetainSet
 from kft.metrics.neighbours import unit_rows
 from kft.metrics.retrieval import found_among
 from kft.suites.searched import Searched
@@ -24,11 +26,15 @@ class Asked:
         examples: With labels.
         name: What they are called.
         corpus: What queries are answered with; None where labels name no documents.
+        constant: By metric the best single response of train; None where none is known, or nothing is written.
+        general: Texts that show what tuning a language model costs; None where nobody asks.
     """
 
     examples: Examples
     name: str
     corpus: Corpus | None = None
+    constant: Mapping[str, str] | None = None
+    general: RetainSet | None = None
 
 
 def rank_queries(answering: Answering, asked: Asked) -> tuple[Scored, Searched]:
@@ -80,3 +86,17 @@ def _frozen(answering: Answering, examples: Examples, corpus: Corpus) -> tuple[n
     }
     found = pooled_vectors(pretrained_backbone(answering), sources, spec.model, spec.features)
     return unit_rows(found["queries"]), unit_rows(found["documents"])
+
+
+def untuned_rivals(answering: Answering, examples: Examples) -> dict[str, np.ndarray]:
+    """Returns what the backbone's own vectors say of pairs of texts, by its name; nothing for other tasks."""
+    from kft.features.vectors import pooled_vectors
+
+    spec, best = answering.spec, answering.best
+    join = best.kind.learning.joined
+    if join is None:
+        return {}
+    sources = {"pairs": best.reader.read(examples.inputs).source}
+    found = pooled_vectors(pretrained_backbone(answering), sources, spec.model, spec.features)["pairs"]
+    answers = best.kind.judging.answers(join(unit_rows(found)), best.space, None)
+    return {best.kind.judging.baseline_name: np.asarray(answers)}

@@ -14,6 +14,7 @@ from kft.data.documents import holds_documents
 from kft.data.examples import Wanted
 from kft.data.tables import Rows
 from kft.errors import RecipeError, UsageError
+from kft.metrics.overlap import require_overlap
 from kft.model import backbones
 from kft.model.limits import known_limit
 from kft.recipe.explain import recipe_error
@@ -48,6 +49,7 @@ def load(
     """
     loaded, frames = as_recipe(recipe, overrides, data)
     require_known_checks(loaded)
+    require_overlap(loaded.spec.evaluate.gates)
     suite = suite_of(loaded)
     if skip:
         loaded = loaded.with_values("data", {"unusable_rows": "skip"})
@@ -98,9 +100,14 @@ def split_of(recipe: Recipe, frames: Mapping[str, pd.DataFrame] | None, devices:
             return vectors_of(recipe, inputs)
 
     task = TASKS.get(recipe.spec.task)
-    return load_split(
+    found = load_split(
         recipe.spec.data, task=task, base=recipe.base, locate=assets.locate, frames=frames, similar=similar
     )
+    if not recipe.spec.data.grounded:
+        return found
+    from kft.api.grounding import grounded  # it brings what searches
+
+    return grounded(found, recipe)
 
 
 def vectors_of(recipe: Recipe, inputs: Sequence[Any]) -> np.ndarray:
@@ -109,12 +116,13 @@ def vectors_of(recipe: Recipe, inputs: Sequence[Any]) -> np.ndarray:
     Pretrained even where ``model.weights`` says random: what is similar does not hang on that.
     """
     from kft.features.vectors import pooled_vectors
-    from kft.model.encode import make_reader
+    from kft.model.encode import beside, make_reader
 
     spec = recipe.spec
     backbone = backbones.load_backbone(spec.model.backbone, dropout=spec.model.dropout)
-    source = make_reader(TASKS.get(spec.task), backbone, spec.model).read(inputs, keep=True).source
-    return pooled_vectors(backbone, {"all": source}, spec.model, spec.features)["all"]
+    task = TASKS.get(spec.task)
+    source = make_reader(task, backbone, spec.model).read(inputs, keep=True).source
+    return beside(pooled_vectors(backbone, {"all": source}, spec.model, spec.features)["all"], task)
 
 
 def as_recipe(recipe: Any, overrides: Sequence[str], data: Any) -> tuple[Recipe, Mapping[str, pd.DataFrame] | None]:
@@ -231,7 +239,12 @@ def _described(split: DataSplit) -> str:
         return f"{len(split.corpus):,} documents"
     if split.kind.writes:
         return "prompts with a response each"
+    if split.kind.masks:
+        return "texts of which tokens are hidden"
     if not split.labels:
+        if split.kind.embeds:
+            low, reach = split.space.mean, split.space.std
+            return f"scores from {low:.3g} to {low + reach:.3g} in train"
         return f"numbers, {split.space.mean:.3g} on average, standard deviation {split.space.std:.3g}"
     return f"{len(split.labels)} {'classes' if split.kind.one_class else 'labels'}"
 

@@ -13,7 +13,9 @@ from kft.api.evaluating import require_same_data
 from kft.api.reading import frames_of, progress_for, split_of, vectors_of
 from kft.errors import AssetError, DataError, ModelError, RunError
 from kft.evaluate.mistakes import find_mistakes, predictions_hash
+from kft.evaluate.samples import find_samples
 from kft.notebook import Line, Link, Piece, Table, shows
+from kft.recipe.evaluation import SAME
 from kft.records.document import read_document, write_document
 from kft.records.files import require_writable, write_file
 from kft.records.manifest import ALL, is_intact, require_intact, sealing
@@ -184,6 +186,7 @@ def _require_backbone(record: RunRecord) -> None:
     from kft.model.files import backbone_files
     from kft.model.sources import fetch_backbone, on_disk, source_of
     from kft.train.resume import require_same_backbone
+    from kft.train.start import files_for
 
     name = record.recipe.spec.model.backbone
     try:
@@ -191,7 +194,8 @@ def _require_backbone(record: RunRecord) -> None:
     except (ModelError, AssetError):
         return
     if there:
-        require_same_backbone(backbone_files(fetch_backbone(name)), record.receipt, name)
+        files = files_for(backbone_files(fetch_backbone(name)), record.recipe.spec.model)
+        require_same_backbone(files, record.receipt, name)
 
 
 def _with_mistakes(
@@ -204,10 +208,10 @@ def _with_mistakes(
     known = record.mistakes if is_intact(record.run, "mistakes.json") else None
     if known is not None and known.predictions_hash == predictions_hash(record.run):
         return record, ""
-    if record.task.kind.writes:
-        return replace(
-            record, mistakes=None
-        ), "a text is not right or wrong as a label is: predictions.csv has them all"
+    if record.task.kind.masks:
+        return replace(record, mistakes=None), "nothing is answered that could be wrong"
+    if record.task.kind.writes and not record.recipe.spec.evaluate.write:
+        return replace(record, mistakes=None), "nothing was written to the test split (evaluate.write: false)"
     try:
         found = _find_mistakes(record, frames)
     except CANNOT_BE_SHOWN as error:
@@ -221,6 +225,10 @@ def _with_mistakes(
 def _find_mistakes(record: RunRecord, frames: Mapping[str, pd.DataFrame] | None) -> Mistakes:
     split = split_of(record.recipe, frames)
     require_same_data(record.run, record.receipt, split)
+    if record.task.kind.writes:
+        asked = record.recipe.spec.evaluate.abstain_at
+        right, sure = SAME if asked is None else asked.right, record.metrics.selective is not None
+        return find_samples(record.run, split, right, sure=sure)
 
     def vectorise(inputs: Sequence[Any]) -> np.ndarray:
         with strategy.start("one").scope():

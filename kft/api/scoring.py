@@ -13,8 +13,8 @@ from kft.answer.artifact import Artifact
 from kft.answer.decide import Decisions
 from kft.answer.fitted import FITS, Fitted, Judged, asks, is_fitted, write_fitted
 from kft.answer.load import Answering, Run, load_artifact
-from kft.api.ranking import Asked, rank_queries
-from kft.api.responding import respond
+from kft.api.ranking import Asked, rank_queries, untuned_rivals
+from kft.api.responding import answer, respond
 from kft.data.corpus import Corpus
 from kft.data.examples import Columns, Examples
 from kft.evaluate.apart import Chosen, chosen_by
@@ -27,13 +27,17 @@ from kft.evaluate.evaluate import (
     report_classes,
     scope_of,
     score,
+    selection_of,
     slices_of,
-    write_evaluation,
 )
+from kft.evaluate.files import write_evaluation
 from kft.evaluate.linear import fit_linear, why_no_linear
 from kft.evaluate.overfitting import judge_overfitting
 from kft.evaluate.rounding import measure_rounding, read_rounding, write_rounding
+from kft.forgetting.general_text import general_texts
 from kft.forgetting.retention import gate_value, measure_run, read_forgetting, write_forgetting
+from kft.metrics.constant_response import constant_responses
+from kft.recipe.evaluation import SAME
 from kft.records.edge_cases import EdgeCaseResult
 from kft.records.estimate import percent
 from kft.records.history import read_history
@@ -42,7 +46,7 @@ from kft.records.metrics import EvaluateResult
 from kft.records.receipt import Receipt
 from kft.records.rounding import RoundingResult
 from kft.records.rules import CostRule, PrecisionRule, Rule
-from kft.split.data_split import DataSplit
+from kft.split.data_split import DataSplit, labels_of
 from kft.split.holdout import set_aside
 from kft.split.labels import learned_targets
 from kft.suites.edge_cases import run_suite
@@ -92,7 +96,10 @@ def score_test(answering: Answering, split: DataSplit, progress: Progress, *, wr
         linear = fit_linear(answering.spec, split.without_test(), progress)
     chosen = _chosen(answering, split)
     beside = Beside(forgetting=forgetting, rounding=rounding, chosen=chosen, data=answering.spec.data)
-    result, given = _score(answering, Asked(split.test, "test", split.corpus), beside, progress, linear)
+    constant = constant_responses([str(each) for each in labels_of(split.train)]) if _writes(answering) else None
+    general = general_texts(answering.spec) if answering.best.kind.writes else None
+    asked = Asked(split.test, "test", split.corpus, constant, general)
+    result, given = _score(answering, asked, beside, progress, linear)
     if writes:
         with sealing(run, FIGURES):
             write_evaluation(run, result, given, answering.best.decisions)
@@ -143,9 +150,15 @@ def score_run(
         )
     if not why_no_linear(answering.spec):
         progress.note("linear     none: it is fitted on the run's own rows, not for other data")
+    if _writes(answering):
+        progress.note("constant   none: it is the best response of the run's own rows, which other data do not hold")
     checkpoint = answering.best.checkpoint
     beside = Beside(forgetting=read_forgetting(run, checkpoint), rounding=read_rounding(run, checkpoint))
     return _score(answering, Asked(examples, name, corpus), beside, progress)[0]
+
+
+def _writes(answering: Answering) -> bool:
+    return answering.best.kind.writes and answering.spec.evaluate.write
 
 
 def score_suite(run: Run, suite: Suite, progress: Progress, corpus: Corpus | None = None) -> EdgeCaseResult:
@@ -175,7 +188,8 @@ def _fit_on_valid(answering: Answering, split: DataSplit, progress: Progress) ->
     if asked.calibrate == "none" and not asks(asked):
         return Fitted()
     progress.note(f"\nfitting    on {len(split.valid):,} examples of valid")
-    scored = _answer(answering, split.valid)
+    writes = answering.best.kind.writes
+    scored = answer(answering.best, split.valid, progress) if writes else _answer(answering, split.valid)
     known = None
     if asked.out_of_scope is not None:
         progress.note(f"scope      where {len(split.train):,} examples of train lie")
@@ -192,6 +206,7 @@ def _fit_on_valid(answering: Answering, split: DataSplit, progress: Progress) ->
         known=known,
         more=more,
         shares=scored.shares,
+        declined=scored.declined,
     )
     return FITS[answering.best.kind.labels.form](asked, valid, answering.best.space.labels, spec.data.split_seed)
 
@@ -205,7 +220,8 @@ def _unseen(
     of fold count, and what the model said of them before the refit.
     """
     found, judging, space = answering.out_of_fold, answering.best.kind.judging, answering.best.space
-    if not found or answering.best.kind.learning.per_token:  # nothing is fitted by what was said of tokens
+    # Nothing is fitted by what was said of tokens, and what was written is what the kept weights write.
+    if not found or answering.best.kind.learning.per_token or answering.best.kind.writes:
         return scored.answers, None
     answers = np.array(scored.answers)
     answers[~held] = judging.answers(found[OUTPUTS], space, None)
@@ -281,16 +297,19 @@ def _score(
     searched: Searched | None = None
     if best.kind.searches:
         raw, searched = rank_queries(answering, asked)
-    elif best.kind.writes:
+    elif best.kind.writes or best.kind.masks:
         raw = respond(answering, asked, progress)
     else:
-        raw = _answer(answering, examples)
+        raw = replace(_answer(answering, examples), rivals=untuned_rivals(answering, examples))
     given = calibrated(raw, best.decisions, None if answering.probe is None else answering.probe.decisions)
     if linear is not None:
         given = replace(given, linear=linear(examples.inputs))
-    report = None
+    report = selective = None
     if best.kind.one_class:
         report = _report(answering, raw, given)
+    elif best.kind.writes:
+        asked_for = spec.evaluate.abstain_at
+        selective = selection_of(given, best.decisions, SAME if asked_for is None else asked_for.right)
     result = score(
         given,
         split=name,
@@ -299,6 +318,7 @@ def _score(
         beside=replace(
             beside,
             report=report,
+            selective=selective,
             out_of_scope=scope_of(given, best.decisions),
             interval=interval_of(given, best.decisions),
             label_thresholds=best.decisions.labels,

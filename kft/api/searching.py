@@ -122,6 +122,9 @@ def index(
         width=width,
     )
     progress = progress_for(quiet=quiet)
+    reader = shipped.about.reader
+    if reader.query or reader.document:
+        progress.note(f"prompts    {reader.query!r} is put before queries, {reader.document!r} before passages")
     with progress.task("documents", len(asked.documents.ids)) as tick:
         return room.build_index(asked, shipped, Path(dest).expanduser(), tick)
 

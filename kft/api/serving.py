@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from kft.serve.measures import Measures
     from kft.serve.models import Followed, Load, Served, Version
     from kft.serve.shadow import Shadow
+    from kft.serve.writing import Writers
 
 NEEDS = ("fastapi", "uvicorn", "prometheus_client", "python_multipart")
 """What the extra brings."""
@@ -46,7 +47,7 @@ class Serving:
 
 
 def serve(
-    artifacts: str | Path | Sequence[str | Path],
+    artifacts: str | Path | Sequence[str | Path] = (),
     *,
     host: str = "127.0.0.1",
     port: int = 8000,
@@ -55,6 +56,7 @@ def serve(
     record: str | Path | None = None,
     shadow: str | Path | Sequence[str | Path] = (),
     index: str | Path | None = None,
+    adapters: Mapping[str, str | Path] | None = None,
     log: Literal["none", "requests", "contents"] = "requests",
     follow_seconds: float = 1.0,
     say: Callable[[str], None] | None = None,
@@ -64,7 +66,9 @@ def serve(
 
     Args:
         artifacts: Folders from ``kft export``, or names on a shelf (``shelf/tickets``, ``shelf/tickets@challenger``):
-            an alias is followed when it moves. ``NAME=`` before one gives the model another name.
+            an alias is followed when it moves. ``NAME=`` before one gives the model another name. Language models
+            are runs of causal-lm or what was exported of them, and are not followed. None is needed where there is an
+            index.
         host: The address to listen at. One that other machines reach needs a token.
         port: 0 takes any that is free.
         token_file: Holds the token that clients have to show; default: the variable KFT_TOKEN, or none.
@@ -73,6 +77,8 @@ def serve(
         shadow: A challenger, named as an artifact is, which answers the same inputs later and to nobody: what it says
             is counted, and recorded. One for each model; ``MODEL=`` before it says beside which.
         index: From ``kft.index``: answers POST /search.
+        adapters: Runs of causal-lm, or adapters that were exported of them, by what each is to be called; all were
+            trained on one backbone, which is then the one artifact.
         log: What is noted of a request: nothing, all but its contents, or those too.
         follow_seconds: Between two looks at an alias.
         say: Takes each line of the log.
@@ -96,6 +102,14 @@ def serve(
     from kft.serve.recording import Recorder
 
     say = say or (lambda line: None)
+    if not _listed(artifacts) and index is None:
+        raise UsageError(
+            "there is nothing to serve",
+            where="kft serve",
+            received="no artifact, and no index",
+            expected="a folder from kft export or a name on a shelf, an index, or both",
+            next_step="kft serve ARTIFACT, or kft serve --index DEST with a folder from kft index",
+        )
     bounds = _limits(limits or {})
     token = running.read_token(Path(token_file).expanduser() if token_file else None, os.environ)
     running.require_guarded(host, token)
@@ -105,14 +119,19 @@ def serve(
             opened_here.callback(recorder.close)  # also where a model cannot be opened: the folder is given back
         measures = Measures()
         load = partial(_load, say=say if record else None)
-        served = by_name(_open_all(_listed(artifacts), load, bounds, measures))
+        languages, others = _apart(_listed(artifacts), adapters or {}, record, shadow)
+        served = by_name(_open_all(others, load, bounds, measures))
+        writers = _open_writers(languages, adapters or {}, bounds, measures)
+        _require_names(served, writers)
+        for name in [] if writers is None else [each for each, model in writers.models.items() if model.writer.rule]:
+            say(f"{name} would withhold what it is not sure of; over /v1 every answer is given: kft generate declines")
         noted = Log(say, requests=log != "none", contents=log == "contents")
         shadows = _open_shadows(_listed(shadow), served, measures, say)
         server = Server(served, bounds, measures, noted, recorder, shadows)
         opened = None if index is None else _open_index(index)
         following = Following(_resolve, load, follow_seconds)
-        app = make_app(server, Access(token, local=running.is_loopback(host)), following, opened)
-        about = Serving(running.address_of(taken), bool(token), _about(server))
+        app = make_app(server, Access(token, local=running.is_loopback(host)), following, opened, writers)
+        about = Serving(running.address_of(taken), bool(token), (*_about(server), *_about_writers(writers)))
         running.run(
             app, taken, requests=bounds.requests, seconds=bounds.seconds, ready=lambda: ready(about) if ready else None
         )
@@ -124,6 +143,89 @@ def _open_index(dest: str | Path) -> Index:
     opened = open_index(Path(dest).expanduser())
     opened.search("a first query")  # reads what is read once
     return opened
+
+
+def _apart(
+    artifacts: Sequence[str | Path], adapters: Mapping[str, str | Path], record: object, shadow: object
+) -> tuple[list[Source], list[str | Path]]:
+    """Parts language models from the others; a base with adapters is one of the first.
+
+    Raises:
+        UsageError: Adapters have no base or several, or a language model is to be recorded or shadowed.
+    """
+    from kft.deploy.lookup import writes_texts
+    from kft.serve.loading import read_source
+
+    if adapters and len(artifacts) != 1:
+        raise UsageError(
+            "adapters share one base, and several are named",
+            where="--adapter",
+            received=", ".join(map(str, artifacts)),
+            expected="the backbone that the adapters were trained on",
+            next_step="kft serve gemma3-270m --adapter NAME=RUN",
+        )
+    sources = [read_source(str(each)) for each in artifacts]
+    places = [bool(adapters) or writes_texts(source.place) for source in sources]
+    languages = [source for source, writes in zip(sources, places, strict=True) if writes]
+    for option, wanted in (("--record", record), ("--shadow", shadow)):
+        if languages and wanted:
+            raise UsageError(
+                "what language models write is neither recorded nor compared with a challenger",
+                where=option,
+                received=languages[0].place,
+                expected="models with labels, or numbers",
+                next_step="leave it out: /metrics counts tokens, and --log contents notes what is asked and answered",
+            )
+    return languages, [each for each, writes in zip(artifacts, places, strict=True) if not writes]
+
+
+def _open_writers(
+    sources: Sequence[Source], adapters: Mapping[str, str | Path], limits: Limits, measures: Measures
+) -> Writers | None:
+    if not sources:
+        return None
+    from kft import strategy
+    from kft.answer.write import Asking
+    from kft.deploy.writing import open_adapters, open_writing
+    from kft.serve.writing import make_writers
+
+    with strategy.start("one").scope():
+        if adapters:
+            (base,) = sources
+            groups = [open_adapters(base.place, {name: str(each) for name, each in adapters.items()}, base.name)]
+        else:
+            groups = [[open_writing(source.place, source.name)] for source in sources]
+        for group in groups:
+            for _ in group[0].stream("a first prompt", Asking(max_tokens=2)):
+                pass  # what is traced is traced now
+    names = [each.name for group in groups for each in group]
+    for name in names:
+        if names.count(name) > 1:
+            raise _twice(name)
+        measures.loaded(name, next(each.version for group in groups for each in group if each.name == name))
+    return make_writers(groups, limits, measures.follow_queue)
+
+
+def _require_names(served: Mapping[str, Served], writers: Writers | None) -> None:
+    for name in served if writers is not None else ():
+        if writers is not None and name in writers.models:
+            raise _twice(name)
+
+
+def _twice(name: str) -> UsageError:
+    return UsageError(
+        f"two models are called {name}",
+        expected="one name each",
+        next_step=f"kft serve OTHER=FOLDER gives the second one another than {name}",
+    )
+
+
+def _about_writers(writers: Writers | None) -> tuple[Mapping[str, Any], ...]:
+    if writers is None:
+        return ()
+    return tuple(
+        {"name": name, "task": model.task.name, "version": model.version} for name, model in writers.models.items()
+    )
 
 
 def _listed(named: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
@@ -150,8 +252,6 @@ def _open_all(artifacts: Sequence[str | Path], load: Load, limits: Limits, measu
         source = read_source(str(each))
         version = load(_resolve(source.place), source.name)
         found.append(Served(Followed(source.place, version, moves=_moves(source)), limits, measures))
-    if not found:
-        raise UsageError("there is nothing to serve", expected="at least one artifact", next_step="kft serve --help")
     return found
 
 

@@ -22,7 +22,6 @@ from kft.audit.summary import all_findings, in_numbers
 from kft.calls import are_tables
 from kft.errors import UsageError
 from kft.forgetting.retain import find_retain
-from kft.model import backbones
 from kft.notebook import Line, Piece, Table, shows
 from kft.recipe.load import Recipe
 from kft.recipe.sources import DATAFRAME
@@ -35,6 +34,7 @@ from kft.records.receipt import Receipt
 from kft.records.run_folder import RUN_NOTE, RunFolder, create_run, latest_run, refuse_taken
 from kft.split.data_split import DataSplit, Selection
 from kft.tasks.registry import TASKS
+from kft.train import start as starting
 
 if TYPE_CHECKING:
     import keras
@@ -396,7 +396,7 @@ def _prepare(recipe: Recipe, split: Selection, progress: Progress, *, beginning:
     from kft.train.prepare import prepare
 
     spec = recipe.spec
-    backbone = backbones.load_for(spec, progress.note)
+    backbone = starting.load_for(spec, progress.note)
     require_room(recipe, backbone.max_tokens)
     if beginning:
         start = ", random weights" if spec.model.weights == "random" else ""

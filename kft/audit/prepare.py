@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from kft.audit.view import AuditView
 from kft.features.folds import out_of_fold
 from kft.features.vectors import pooled_vectors
 from kft.model.backbones import Backbone
-from kft.model.encode import Encoded, make_reader
+from kft.model.encode import Encoded, beside, make_reader
 from kft.recipe.schema import RecipeSpec
 from kft.split.assign import SPLITS
 from kft.split.data_split import DataSplit
@@ -44,15 +45,24 @@ def prepare_view(
         return AuditView(split, task, spec)
     read = _read(spec, split, backbone, task, progress)
     sources = {name: encoded.source for name, encoded in read.items()}
-    tokens = {name: encoded.lengths for name, encoded in read.items() if encoded.lengths is not None}
-    offsets = {name: encoded.offsets for name, encoded in read.items() if encoded.offsets is not None}
+    tokens = {
+        name: beside(encoded.lengths[:, None], task).max(axis=1)  # of two sides the longer
+        for name, encoded in read.items()
+        if encoded.lengths is not None
+    }
+    about: dict[str, Any] = {
+        "offsets": {name: encoded.offsets for name, encoded in read.items() if encoded.offsets is not None},
+        "lost": {name: encoded.lost for name, encoded in read.items() if encoded.lost is not None},
+        "most_tokens": backbone.max_tokens,
+    }
     if not features:
-        return AuditView(split, task, spec, tokens, offsets=offsets, most_tokens=backbone.max_tokens)
+        return AuditView(split, task, spec, tokens, **about)
     if not task.reads.files:
         require_positions(np.concatenate([source.pieces for source in sources.values()]), backbone)
     with progress.task("frozen blocks, once", sum(map(len, sources.values()))) as tick:
         vectors = pooled_vectors(backbone, sources, spec.model, spec.features, note=progress.note, tick=tick)
-    view = AuditView(split, task, spec, tokens, vectors, offsets, most_tokens=backbone.max_tokens)
+    vectors = {name: beside(found, task) for name, found in vectors.items()}
+    view = AuditView(split, task, spec, tokens, vectors, **about)
     if view.targets is None:
         return view
     # A copy in another fold would vouch for its own label.

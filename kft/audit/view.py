@@ -38,6 +38,8 @@ class AuditView:
             one class.
         strength: The inverse penalty C of that probe; None where there is none.
         most_tokens: How many tokens the backbone takes; 0 where that is not known, and for images.
+        lost: Split to ``int64[n, 2]``: tokens of each prompt and of its response that are cut; empty where answers are
+            not written.
     """
 
     split: DataSplit
@@ -49,6 +51,7 @@ class AuditView:
     out_of_fold: np.ndarray | None = None
     strength: float | None = None
     most_tokens: int = 0
+    lost: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @cached_property
     def all(self) -> Examples:

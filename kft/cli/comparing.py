@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Literal
 
@@ -29,10 +30,15 @@ NEXT = {
     "retrieval": "label more examples, then run kft compare again: it wins where labels are few",
     "probe": "kft train {recipe} --set 'train.phases=[{{name: probe, unfreeze: none, solver: lbfgs}}]'",
     "blend": "kft train {recipe} --set 'train.phases=[{{name: blend, unfreeze: none, solver: blend}}]'",
-    "bm25": "kft index ARTIFACT DOCUMENTS -o DEST: a query's words count there beside its vector",
-    "frozen": "kft train {recipe} --set 'train.phases=[{{name: head, unfreeze: none, solver: lbfgs}}]', then kft index",
-    "hybrid": "kft train {recipe} --set 'train.phases=[{{name: head, unfreeze: none, solver: lbfgs}}]', then kft index "
-    "--queries",
+    "constant": "kft check {recipe}",
+    "words": "scikit-learn's TfidfVectorizer and the cosine of its rows (docs/compare.md)",
+    "bm25": "kft index BACKBONE DOCUMENTS -o DEST: a query's words count there beside its vector",
+    "frozen": "kft index BACKBONE DOCUMENTS -o DEST, with the recipe's backbone: it needs no training",
+    "hybrid": "kft index BACKBONE DOCUMENTS -o DEST --queries VALID, with the recipe's backbone: it needs no training",
+    "zero-shot": "the prompt is in compare.json, chosen; kft generate writes for tuned runs alone",
+    "few-shot": "the prompt is in compare.json, chosen; kft generate writes for tuned runs alone",
+    "retrieved-shots": "the prompt is in compare.json, chosen; kft generate writes for tuned runs alone",
+    "zero-shot+passages": "more documents in the index, or a better search: kft search DEST --evaluate QUERIES",
     "scratch": "kft train {recipe} --set model.weights=random",
 }
 
@@ -58,6 +64,13 @@ NEXT = {
     metavar="NAME",
     help="The decoder that approach prompting asks, such as gemma3-270m; default: the backbone where it is one.",
 )
+@click.option(
+    "--tuned",
+    multiple=True,
+    metavar="RUN",
+    help="A run of causal-lm on the same split, in place of training; may be given again.",
+)
+@click.option("--index", metavar="DEST", help="Of causal-lm: also answer from passages of this index, data.index.")
 @click.option("--set", "overrides", metavar="K=V", multiple=True, help="Override a setting; may be repeated.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Override the recipe's seed.")
 @click.option("--resume", is_flag=True, help="Go on with the comparison that was cut short, in --run or the latest.")
@@ -74,6 +87,8 @@ def compare(
     resume: bool,
     curve: Literal["cheap", "tuned"],
     language_model: str | None,
+    tuned: tuple[str, ...],
+    index: str | None,
     devices: str,
     as_json: bool,
     quiet: bool,
@@ -81,7 +96,9 @@ def compare(
     """Measure whether to train from scratch, to fine-tune or only to prompt, on the data of RECIPE.
 
     Approaches, cheapest first: majority, linear, names, retrieval, probe, blend, prompting, lora, top, full,
-    scratch; for text-embedding bm25, frozen, hybrid, head, lora, top, full.
+    scratch; for text-embedding bm25, frozen, hybrid, head, lora, top, full; for text-similarity constant, words,
+    frozen, head, lora, top, full; for causal-lm majority, retrieval,
+    zero-shot, few-shot, retrieved-shots, zero-shot+passages, lora, top, full, the last three also with +passages.
     The choice is made on train and valid, out of fold by what is cheap; the test split is opened once.
     """
     from kft.api import comparing as api
@@ -99,6 +116,8 @@ def compare(
                 next_step=f"--approaches {approaches},prompting",
             )
         overrides = (*overrides, f"compare.language_model={language_model}")
+    if index is not None:
+        overrides = (*overrides, f"data.index={Path(index).expanduser().absolute()}")
     result = api.compare(
         load_named(recipe, overrides, seed),
         approaches=names,
@@ -108,6 +127,7 @@ def compare(
         quiet=quiet,
         resume=resume,
         curve=curve,
+        tuned=tuned,
     )
     if as_json:
         print_json(result)

@@ -9,6 +9,7 @@ import rich_click as click
 
 from kft.cli.common import output_options, print_json, terms_option
 from kft.deploy.formats.all_formats import FORMATS, REFUSED
+from kft.deploy.formats.language import LANGUAGE_FORMATS
 from kft.deploy.signing import SIGNATURE
 from kft.records.estimate import metric_title, percent
 from kft.records.quantized import Quantized
@@ -23,11 +24,9 @@ QUANTIZATIONS = sorted({name for each in FORMATS for name in each.quantizations}
 @click.option(
     "--format",
     "format_",
-    type=click.Choice((*FORMATS.names(), *REFUSED)),
-    metavar="|".join(FORMATS.names()),
-    default="onnx",
-    show_default=True,
-    help="Of the model's file.",
+    type=click.Choice((*FORMATS.names(), *LANGUAGE_FORMATS.names(), *REFUSED)),
+    metavar="|".join((*FORMATS.names(), *LANGUAGE_FORMATS.names())),
+    help="Of the model's file; default: onnx. The last three are of language models, whose default is keras-hub.",
 )
 @click.option(
     "--quantize",
@@ -53,7 +52,7 @@ QUANTIZATIONS = sorted({name for each in FORMATS for name in each.quantizations}
 def export(
     run: str,
     destination: str,
-    format_: str,
+    format_: str | None,
     quantize: str | None,
     force: bool,
     wheel: bool,
@@ -73,7 +72,7 @@ def export(
 
     about = exporting.export(
         *(run, destination),
-        format=format_,
+        format=format_ or "",
         quantize=quantize or "",
         force=force,
         keep_examples=keep_examples,
@@ -90,7 +89,10 @@ def export(
         echo(line)
     how = f", {about.quantized.how}" if about.quantized else ""
     held = f"{about.name} {about.version} ({about.format}{how}) in {destination}"
-    if (parity := about.parity) is not None:
+    if (parity := about.parity) is not None and parity.by:
+        held += f": {parity.n:,} of {parity.of:,} test rows written as they were evaluated, by {parity.by}; "
+        held += f"logits within {parity.largest:.1e} of their standard deviation"
+    elif parity is not None:
         held += f": {parity.n:,} of {parity.of:,} test rows answered as they were evaluated, "
         held += f"probabilities within {parity.largest:.1e}"
     echo(held)

@@ -7,6 +7,7 @@ Ctrl-C, 143 on SIGTERM.
 from __future__ import annotations
 
 import errno
+import os
 import signal
 import sys
 import traceback
@@ -21,6 +22,7 @@ from kft import __version__, runtime
 from kft.characters import visible
 from kft.cli import signals
 from kft.cli.common import debug_wanted
+from kft.cli.first_step import first_step
 from kft.cli.signals import Terminated
 from kft.errors import KftError
 from kft.records.files import FULL
@@ -37,11 +39,11 @@ def cli() -> None:
 STAGES = {
     "Prepare": ("init", "check", "choose", "data"),
     "Train": ("plan", "train", "compare", "workers", "launch"),
-    "Judge": ("evaluate", "report"),
+    "Judge": ("evaluate", "report", "runs"),
     "Ship": ("export", "verify", "sign", "promote", "rollback", "versions"),
     "Keep": ("monitor", "queue", "retrain"),
     "Use": ("predict", "generate", "serve", "index", "search"),
-    "Look up": ("recipes", "recipe", "models", "cache", "doctor"),
+    "Look up": ("recipes", "recipe", "models", "cache", "doctor", "completion"),
 }
 """The commands in the order of a model's life, as `kft --help` shows them."""
 click.rich_click.COMMAND_GROUPS = {
@@ -55,11 +57,13 @@ def _register() -> None:
         checking,
         choosing,
         comparing,
+        completing,
         data,
         evaluating,
         exporting,
         generating,
         launching,
+        listing,
         monitoring,
         queueing,
         reporting,
@@ -81,6 +85,7 @@ def _register() -> None:
         training,
         evaluating,
         reporting,
+        listing,
         shelving,
         using,
         generating,
@@ -92,6 +97,7 @@ def _register() -> None:
         retraining,
         launching,
         caching,
+        completing,
     ):
         for command in module.COMMANDS:
             cli.add_command(command)
@@ -116,7 +122,9 @@ def main() -> NoReturn:
 def run(arguments: list[str]) -> int:
     """Runs one command and returns its exit code."""
     try:
-        result = cli.main(args=arguments, prog_name="kft", standalone_mode=False)
+        result = cli.main(args=arguments or ["--help"], prog_name="kft", standalone_mode=False)
+        if not arguments:
+            echo(f"next       {visible(first_step(Path.cwd()))}")
         return result if isinstance(result, int) else 0
     except Exit as exit_:
         return exit_.exit_code
@@ -162,7 +170,8 @@ def _fail(message: str, code: int) -> int:
         echo(traceback.format_exc(), err=True)
     label = "" if code in (130, 143) else "error "
     said = visible(set_to_width(label + message, columns_of(sys.stderr)), lines=True).removeprefix(label)
-    click.echo((click.style("error", fg="red", bold=True) + " " if label else "") + said, err=True)
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"  # no-color.org; rich obeys both by itself
+    click.echo((label if plain or not label else click.style("error", fg="red", bold=True) + " ") + said, err=True)
     return code
 
 

@@ -14,6 +14,8 @@ from kft.records.estimate import Estimate, metric_title
 from kft.records.metrics import CalibrationResult, EvaluateResult, SelectiveResult
 
 RATES = ("precision", "recall", "F1")
+MOST_COLUMNS = 5
+"""Metrics in one table: with more, no interval stands on one line of a terminal."""
 MOST_WEAK = 5
 """Weak slices that are shown."""
 
@@ -22,8 +24,16 @@ def print_metrics(result: EvaluateResult, model_name: str) -> None:
     """Prints test metrics beside the baselines, the gain, what is known beside them, and the gates."""
     out = console()
     soft = [name for name in result.metrics if name.startswith("soft_")]
-    own = [name for name in result.metrics if name not in soft]
-    out.print(_table(result, model_name, own, f"{result.split}: {result.n:,} examples, 95 % intervals"))
+    unsupported = [name for name in result.metrics if name.startswith("unsupported")]
+    own = [name for name in result.metrics if name not in (*soft, *unsupported)]
+    title = f"{result.split}: {result.n:,} examples, 95 % intervals"
+    tables = -(-len(own) // MOST_COLUMNS)
+    for place in range(tables):
+        first, last = (len(own) * end // tables for end in (place, place + 1))
+        out.print(_table(result, model_name, own[first:last], title if place == 0 else ""))
+    if unsupported:
+        said = "of what is said, the share that stands neither in the passages nor in the prompt"
+        out.print(_table(result, model_name, unsupported, said))
     if soft and result.least_soft_log_loss is not None:
         least = f"no soft log loss is below {result.least_soft_log_loss:.3f}"
         out.print(_table(result, model_name, soft, f"against soft labels, their shares; {least}"))
@@ -36,6 +46,8 @@ def print_metrics(result: EvaluateResult, model_name: str) -> None:
         out.print(f"difference to a linear model on words in {_paired(result, result.gain_over_linear)}")
     if result.linear_wins:
         out.tell(f"linear      {result.linear_wins}; kft compare weighs the approaches", style="yellow")
+    for line in result.constant_wins:
+        out.tell(f"warning     {line}", style="yellow")
     if result.valid is not None and not result.valid.apart:
         out.tell(f"valid       {result.valid.said}")
     for line in _report_lines(result):
@@ -44,19 +56,22 @@ def print_metrics(result: EvaluateResult, model_name: str) -> None:
         print_edge_cases(result.edge_cases)
     for line in result.forgetting.lines if result.forgetting else ():
         out.tell(f"forgetting  {line}")
+    for line in result.general_text.lines if result.general_text else ():
+        out.tell(f"forgetting  {line}")
     for name, gate in result.gates.items():
         state = ("passed", "green") if gate.passed else ("failed", "red")
         out.print(Text.assemble(f"gate {name} {gate.rule}: {gate.reached} ", state))
 
 
 def _table(result: EvaluateResult, model_name: str, names: Sequence[str], title: str) -> Table:
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title or None, title_justify="left")
     table.add_column("")
     for name in names:
         table.add_column(metric_title(name), justify="right")
-    for row, values in (*result.baselines.items(), (model_name, result.metrics)):
+    rows = (*result.baselines.items(), (model_name, result.metrics))
+    for row, values in (each for each in rows if any(name in each[1] for name in names)):
         style = "bold" if values is result.metrics else None
-        table.add_row(row, *(str(values[name]) for name in names), style=style)
+        table.add_row(row, *(str(values.get(name, "")) for name in names), style=style)
     return table
 
 
@@ -125,7 +140,8 @@ def _abstention_lines(found: SelectiveResult) -> Iterator[str]:
         yield f"abstention  off: {rule.why}"
         return
     promised = f"; promised: at most {found.promise.error:g}" if found.promise else ""
-    yield f"abstention  answers {found.coverage}; wrong among these {found.error}{promised}"
+    right = f"; {found.rightness}" if found.rightness else ""
+    yield f"abstention  answers {found.coverage}; wrong among these {found.error}{promised}{right}"
     if found.costs:
         costs = found.costs
         yield f"costs       {costs.per_example} an example; answering everything {costs.answering_everything}"
@@ -143,7 +159,10 @@ def print_pairs(result: EvaluateResult, most: int = 10) -> None:
     out = console()
     out.print(f"\nagainst {pairs.run}: fixed {len(pairs.fixed):,}, broke {len(pairs.broke):,}", markup=False)
     verdict = "beyond chance" if pairs.p_value < 0.05 else "may be chance"
-    out.print(f"difference in accuracy, paired: {pairs.difference} (McNemar p {pairs.p_value:.2g}: {verdict})")
+    metric, of = pairs.difference.metric.replace("_", " "), ""
+    if pairs.difference.metric != "accuracy":
+        of = " of right texts"
+    out.print(f"difference in {metric}, paired: {pairs.difference} (McNemar p{of} {pairs.p_value:.2g}: {verdict})")
     if pairs.broke:
         more = f" and {len(pairs.broke) - most:,} more" if len(pairs.broke) > most else ""
         out.print(visible(f"broke {', '.join(pairs.broke[:most])}{more}"), markup=False)

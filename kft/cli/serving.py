@@ -6,8 +6,9 @@ import rich_click as click
 from click.exceptions import Exit
 
 from kft.cli import signals
-from kft.cli.common import output_options, print_json
+from kft.cli.common import output_options, print_json, terms_option
 from kft.cli.signals import Terminated
+from kft.errors import UsageError
 from kft.serve.limits import Limits
 from kft.terminal import echo
 
@@ -15,7 +16,7 @@ USUAL = Limits()
 
 
 @click.command()
-@click.argument("artifacts", nargs=-1, required=True, metavar="ARTIFACT|SHELF/NAME...")
+@click.argument("artifacts", nargs=-1, metavar="[ARTIFACT|SHELF/NAME...]")
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Address; any but this machine's own needs a token."
 )
@@ -59,6 +60,13 @@ USUAL = Limits()
     metavar="[MODEL=]SHELF/NAME@challenger",
     help="Answers the same inputs later and to nobody; counted in /metrics, and kept where --record is on.",
 )
+@click.option(
+    "--adapter",
+    "adapters",
+    multiple=True,
+    metavar="NAME=RUN",
+    help="Adapters on one base, which is the argument then; requests name them in model. May be given again.",
+)
 @click.option("--index", metavar="DEST", help="From kft index: answers POST /search.")
 @click.option(
     "--log",
@@ -74,6 +82,7 @@ USUAL = Limits()
     show_default=True,
     help="Between two looks at an alias.",
 )
+@terms_option
 @output_options
 def serve(
     artifacts: tuple[str, ...],
@@ -89,6 +98,7 @@ def serve(
     timeout: float,
     record: str | None,
     shadow: tuple[str, ...],
+    adapters: tuple[str, ...],
     index: str | None,
     log: str,
     follow_seconds: float,
@@ -97,8 +107,10 @@ def serve(
 ) -> None:
     """Answer over HTTP: /predict, /v2 (Open Inference Protocol), /metrics, /docs, and a page to try it at /.
 
+    A language model, a run of causal-lm or what was exported of one, answers /v1/chat/completions and /v1/completions.
     A name on a shelf is followed: when its alias moves, the other version takes over and no request is lost. NAME=
-    before an artifact gives the model another name. docs/serving.md goes through it all.
+    before an artifact gives the model another name. With --index no artifact is needed. docs/serving.md goes through
+    it all.
     """
     from kft.api import serving
 
@@ -111,6 +123,8 @@ def serve(
                 if "shadow" in model:
                     beside = model["shadow"]
                     echo(f"shadow     {model['name']}, version {beside['version']}, from {beside['from']}", err=True)
+            if index is not None:
+                echo(f"index      {index}: POST /search", err=True)
             echo(f"serving    {found.url}, {'with' if found.token else 'without'} a token", err=True)
 
     limits = {
@@ -132,6 +146,7 @@ def serve(
             record=record,
             shadow=shadow,
             index=index,
+            adapters=_named(adapters),
             log=log,  # type: ignore[arg-type]
             follow_seconds=follow_seconds,
             say=lambda line: echo(line, err=True),
@@ -142,6 +157,27 @@ def serve(
             raise
         echo("stopped", err=True)
         raise Exit(128 + signals.told()) from None
+
+
+def _named(adapters: tuple[str, ...]) -> dict[str, str]:
+    """Returns where adapters lie, by name.
+
+    Raises:
+        UsageError: One has no name, or the name of another.
+    """
+    found: dict[str, str] = {}
+    for each in adapters:
+        name, equals, place = each.partition("=")
+        if not (name and equals and place) or "/" in name or name in found:
+            raise UsageError(
+                "adapters need a name each",
+                where="--adapter",
+                received=each,
+                expected="NAME=RUN, and every name once",
+                next_step="kft serve gemma3-270m --adapter invoices=runs/invoices-1",
+            )
+        found[name] = place
+    return found
 
 
 COMMANDS = (serve,)

@@ -44,7 +44,7 @@ def _known_encoding(context: click.Context, parameter: click.Parameter, name: st
     "--task",
     type=click.Choice(list(ABOUT)),
     metavar="TASK",
-    help=f"{', '.join(ABOUT)}. Default: one class a text, or an image.",
+    help=f"{', '.join(ABOUT)}. Default: by the columns, such as one class a text.",
 )
 @click.option("--text", metavar="COLUMN", help="The column of texts or image paths; guessed when left out.")
 @click.option("--pair", metavar="COLUMN", help="The column of second texts, where two are read together.")

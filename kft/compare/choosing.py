@@ -142,10 +142,10 @@ def measure(candidate: Candidate, grounds: Grounds) -> Measured:
 
 def _compute(candidate: Candidate, spec: RecipeSpec, grounds: Grounds) -> Kept:
     """Loads a backbone, runs it over all examples unless the store has them, and answers them out of fold."""
-    from kft.model.backbones import load_for
     from kft.model.build import build_for
     from kft.model.encode import make_reader
     from kft.model.work import multiply_adds
+    from kft.train.start import load_for
 
     backbone = load_for(spec, grounds.progress.note)
     _require_reading(candidate, backbone.modality, grounds.task)

@@ -21,14 +21,16 @@ def load_language_model(setting: Setting) -> Backbone | None:
     Raises:
         ModelError: What ``compare.language_model`` names is no decoder, or cannot be loaded.
     """
-    from kft.model.backbones import load_for
     from kft.model.language import causal_lm, require_decoder
+    from kft.train.start import load_for
 
     spec, named = setting.spec, setting.spec.compare.language_model
     if named is None or (named == spec.model.backbone and spec.model.blocks is None):
         found = setting.backbone
     else:
-        model = spec.model.model_copy(update={"backbone": named, "blocks": None, "weights": "pretrained"})
+        model = spec.model.model_copy(
+            update={"backbone": named, "blocks": None, "weights": "pretrained", "start_from": None}
+        )
         found = load_for(spec.model_copy(update={"model": model}), setting.progress.note)
     try:
         require_decoder(found)

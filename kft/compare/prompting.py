@@ -83,8 +83,10 @@ class Scored:
         by = self.lengths if score == "mean" else 1
         found = self.sums / by
         if calibrated and self.free is not None:
-            shares = softmax((self.free / by).reshape(-1, len(self.lengths))).reshape(self.free.shape)
-            found = found - np.log(shares.mean(axis=1))
+            # In logarithms all the way: a share of e^-800 is no number, and its logarithm is -800.
+            free = self.free / by
+            shares = free - np.logaddexp.reduce(free, axis=-1, keepdims=True)
+            found = found - (np.logaddexp.reduce(shares, axis=1) - np.log(free.shape[1]))
         return found
 
 
@@ -223,7 +225,10 @@ def reckoned_minutes(asking: Asking) -> float:
 
 
 def _minutes_each(asking: Asking, manner: Manner) -> float | None:
-    """Returns the minutes of one prompt by its size, nearest examples as long as any; None: it is too long to ask."""
+    """Returns the minutes of one prompt by its size, nearest examples as long as any, and of the same without content.
+
+    Of fixed examples that is asked once for all, which is next to nothing. None: it is too long to ask.
+    """
     from kft.model.language import output_embedding
     from kft.model.work import estimated_minutes, multiply_adds
 
@@ -235,9 +240,13 @@ def _minutes_each(asking: Asking, manner: Manner) -> float | None:
         given = [[*shots[row % len(shots) :], *shots[: row % len(shots)]] for row, shots in enumerate(given)]
     try:
         prompts, _ = prompter.tokens_of(asking.lines(rows.inputs)[0], given)
+        groups = [[prompt] for prompt in prompts]
+        if manner.examples == "retrieved" and setting.spec.compare.calibrate != "never":
+            without, _ = prompter.tokens_of([FREE_OF_CONTENT[0]] * len(prompts), given)
+            groups = [[*group, other] for group, other in zip(groups, without, strict=True)]
     except ModelError:  # said where it is tried
         return None
-    work = work_of([[prompt] for prompt in prompts], prompter.label_tokens)
+    work = work_of(groups, prompter.label_tokens)
     embedding = output_embedding(model)
     adds = multiply_adds(model, 1) * work.tokens + embedding.input_dim * embedding.output_dim * work.logits
     return estimated_minutes(adds, 1) / len(prompts)
@@ -266,7 +275,8 @@ def fit(setting: Setting) -> Solution:
         own_bytes=0,
         whole_bytes=sum(int(np.prod(weight.shape)) * 4 for weight in model.model.weights) + other,
         on_examples=True,
-        seconds_each=max(seconds, 1e-9) / len(valid),
+        # What finds the examples is part of an answer; valid's own vectors were there already.
+        seconds_each=max(seconds, 1e-9) / len(valid) + (setting.seconds_per_vector if retrieved else 0.0),
         frozen_rows=len(setting.split.train) + len(valid) if retrieved else 0,
         remembers=True,
         chosen={

@@ -9,9 +9,12 @@ from kft.compare.language_model import PROMPTING
 from kft.compare.setting import deciding_metric
 from kft.compare.verdict import Reached, leaders_of
 from kft.errors import RunError
+from kft.metrics.language import decided_by
+from kft.recipe.yaml_file import as_plain, read_yaml
 from kft.records.compare import Comparison
 from kft.records.document import read_document
 from kft.tasks.recipes import load_recipe
+from kft.tasks.registry import TASKS
 
 PRINTS_ITS_FOLDER = "kft compare RECIPE prints its folder"
 
@@ -34,8 +37,11 @@ def read_comparison(folder: Path) -> Comparison:
             expected="compare.json and recipe.yaml, as kft compare writes them",
             next_step=PRINTS_ITS_FOLDER,
         ) from error
-    found = _named_as_now(read_document(Comparison, document, next_step=PRINTS_ITS_FOLDER))
-    metric = deciding_metric(spec)
+    old = "compare" not in as_plain(read_yaml(folder / "recipe.yaml"))
+    found = _named_as_now(read_document(Comparison, document, next_step=PRINTS_ITS_FOLDER), old)
+    written = next((each.valid for each in found.approaches if each.valid is not None), {})
+    writes = TASKS.get(spec.task).kind.writes
+    metric = decided_by(written) if writes else deciding_metric(spec)
     sign = 1 if metric.higher_is_better else -1
     reached = {
         each.name: Reached(
@@ -48,10 +54,15 @@ def read_comparison(folder: Path) -> Comparison:
     return replace(found, verdict=replace(found.verdict, best=best), metric=metric.name)
 
 
-def _named_as_now(found: Comparison) -> Comparison:
-    """Returns a comparison with ``names`` called so: it was ``prompting`` before a language model was asked."""
+def _named_as_now(found: Comparison, old: bool) -> Comparison:
+    """Returns a comparison with ``names`` called so: it was ``prompting`` before a language model was asked.
+
+    Args:
+        found: The comparison.
+        old: Whether its recipe is of that time: it says nothing of how to prompt.
+    """
     asked = next((each for each in found.approaches if each.name == PROMPTING), None)
-    if asked is None or "language_model" in (asked.chosen or {}) or asked.metrics is None:
+    if asked is None or "language_model" in (asked.chosen or {}) or (asked.metrics is None and not old):
         return found
     verdict = found.verdict
     return replace(

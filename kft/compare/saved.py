@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import io
 import json
 import shutil
@@ -26,7 +27,7 @@ UNFINISHED = "unfinished"
 """The folder of a comparison's folder that is there until the comparison is done."""
 IDENTITY = "identity.json"
 ARRAYS = ("valid", "known", "test")
-"""Of an approach: float64, or spans."""
+"""Of an approach: float64, spans or texts."""
 BEFORE = {UNFINISHED, "recipe.yaml", "receipt.json", "splits.parquet", "manifest.json"}
 """What the folder has before the first approach is kept."""
 
@@ -78,6 +79,13 @@ class Saved:
     folder: Callable[[], Path]
     identity: Mapping[str, Any]
 
+    def recall(self, name: str) -> Recalled:
+        """Returns what an approach that is not done yet has come to, and keeps what it comes to."""
+        folder = self.folder() / UNFINISHED
+        if not (folder / IDENTITY).is_file():
+            write_json(folder / IDENTITY, dict(self.identity))
+        return Recalled(folder / f"{name}.parts.json")
+
     def keep(self, fitted: Fitted) -> None:
         """Writes an approach, whole or not at all.
 
@@ -99,6 +107,35 @@ class Saved:
         }
         np.savez(file, **arrays, facts=np.frombuffer(text, np.uint8))
         write_file(folder / f"{fitted.name}.npz", file.getvalue())
+
+
+class Recalled:
+    """Dear values by what they are of, kept one by one: after a kill the same call goes on behind the last of them.
+
+    Args:
+        path: Of the file, which is written whole each time; one that is damaged is none.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            found = {}
+        self._values: dict[str, Any] = found if isinstance(found, dict) else {}
+
+    def get(self, key: str) -> Any:
+        """Returns a value, or None."""
+        return self._values.get(_hash(key))
+
+    def keep(self, values: Mapping[str, Any]) -> None:
+        """Keeps values that JSON has, by their keys, which may be long."""
+        self._values |= {_hash(key): value for key, value in values.items()}
+        write_json(self._path, self._values)
+
+
+def _hash(key: str) -> str:
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def read_saved(folder: Path, identity: Mapping[str, Any]) -> dict[str, Fitted]:
@@ -183,7 +220,7 @@ def _curve(facts: Mapping[str, Any]) -> LabelCurve:
 
 
 def _packed(answers: np.ndarray) -> np.ndarray:
-    """Returns answers as a file holds them: spans are JSON in UTF-8."""
+    """Returns answers as a file holds them: spans and texts are JSON in UTF-8."""
     if answers.dtype != object:
         return answers
     return np.frombuffer(json.dumps(answers.tolist(), default=float).encode(), np.uint8)
@@ -192,4 +229,5 @@ def _packed(answers: np.ndarray) -> np.ndarray:
 def _unpacked(held: np.ndarray) -> np.ndarray:
     if held.dtype != np.uint8:
         return np.asarray(held, np.float64)
-    return as_objects([tuple(map(tuple, spans)) for spans in json.loads(held.tobytes())])
+    answers = json.loads(held.tobytes())
+    return as_objects([each if isinstance(each, str) else tuple(map(tuple, each)) for each in answers])

@@ -211,7 +211,7 @@ class Setting:
     @cached_property
     def backbone(self) -> Backbone:
         """Pretrained and frozen, whatever ``model.weights`` says; approaches that tune load their own."""
-        from kft.model.backbones import load_for
+        from kft.train.start import load_for
 
         model = self.spec.model.model_copy(update={"weights": "pretrained"})
         return load_for(self.spec.model_copy(update={"model": model}), self.progress.note)

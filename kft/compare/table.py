@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kft.compare.approaches import APPROACHES
+from kft.compare.written_names import BEST_FOR
 from kft.records.compare import ApproachResult, Comparison, Slope, Verdict
 
 FINDING = {
@@ -19,6 +20,16 @@ FINDING = {
     **{f"{name}+words": "the same, as an index weighs it with words" for name in ("head", "lora", "top", "full")},
 }
 """What approaches are best for where queries are answered with documents; see ``kft.search.comparing``."""
+SCORING = {
+    "constant": "a yardstick: it reads nothing",
+    "words": "texts that share words; no scores, no backbone",
+    "frozen": "other words for the same; no scores",
+    "head": "a few hundred scores, seconds of training",
+    "lora": "many tasks on one backbone: small files",
+    "top": "a thousand scores",
+    "full": "thousands of scores, words used in another sense",
+}
+"""Likewise where two texts get a score; see ``kft.compare.graded``."""
 NOTES = (
     "Intervals are 95 %. The choice was made on train and valid, answered out of fold by what is cheap; what is "
     "trained on train was judged by valid. Each difference to the best says on how many rows it stands. The test "
@@ -33,6 +44,17 @@ FINDING_NOTES = (
     "opened once, after it, among all documents. Cost: wall seconds of fitting, with the documents' vectors as if "
     "none were stored; trained parameters; bytes to keep, the backbone included. Speed: queries a second, the "
     "documents' vectors known. Risk is not measured for searches."
+)
+SCORING_NOTES = (
+    "Intervals are 95 %, by pair. The choice was made on valid, by the order of its scores; those of test were read "
+    "once, after it. Cost: wall seconds of fitting, with the frozen pass as if nothing were stored; trained "
+    "parameters; bytes to keep, the backbone included. Speed: pairs a second from raw input. Risk is not measured here."
+)
+WRITING_NOTES = (
+    "Intervals are 95 %. The choice was made by what was written to valid, where each form of prompt was chosen too; "
+    "test's right responses were read once, after it. Cost: wall seconds of choosing or training; trained "
+    "parameters; bytes to keep, the model included; tokens of a prompt on average. Speed: answers a second. Risk is "
+    "not measured here."
 )
 HEADER = ("approach", "best for", "{metric}, test", "to the best", "cost", "speed", "risk")
 
@@ -54,13 +76,20 @@ class Row:
 
 def rows_of(outcomes: Sequence[ApproachResult], verdict: Verdict, metric: str) -> list[Row]:
     """Returns one row an approach."""
-    suits = FINDING if _finding(outcomes) else {each.name: each.best_for for each in APPROACHES}
+    suits, _ = _words_for(outcomes)
     return [_row(outcome, verdict, metric, suits) for outcome in outcomes]
 
 
-def _finding(outcomes: Sequence[ApproachResult]) -> bool:
-    """Whether approaches are searches: names such as ``top`` stand in both lists, metrics do not."""
-    return any("mrr" in (outcome.metrics or ()) for outcome in outcomes)
+def _words_for(outcomes: Sequence[ApproachResult]) -> tuple[Mapping[str, str], str]:
+    """Returns what approaches are best for, and the notes: names such as ``top`` stand in all lists, metrics do not."""
+    measured = {name for outcome in outcomes for name in outcome.metrics or ()}
+    own = {
+        "mrr": (FINDING, FINDING_NOTES),
+        "spearman_r": (SCORING, SCORING_NOTES),
+        "token_f1": (BEST_FOR, WRITING_NOTES),
+    }
+    plain = {each.name: each.best_for for each in APPROACHES}, NOTES
+    return next((words for name, words in own.items() if name in measured), plain)
 
 
 def header(metric: str) -> tuple[str, ...]:
@@ -81,7 +110,7 @@ def as_markdown(found: Comparison) -> str:
     ]
     rows = rows_of(found.approaches, verdict, metric)
     lines += ["| " + " | ".join(_in_one_line(cell) for cell in row.cells) + " |" for row in rows]
-    notes = FINDING_NOTES if _finding(found.approaches) else NOTES
+    _, notes = _words_for(found.approaches)
     more = say_more_labels(found.approaches, metric)
     return "\n".join([*lines, "", *([f"More labels: {more}.", ""] if more else []), notes, ""])
 
@@ -127,6 +156,7 @@ def _row(outcome: ApproachResult, verdict: Verdict, metric: str, suits: Mapping[
     paired = outcome.paired.get("out_of_fold", outcome.paired["valid"])
     rows = f"{outcome.rows:,} rows" if "out_of_fold" in outcome.paired else "valid"
     behind = f"{paired.value:+.3f}\n[{paired.low:+.3f}, {paired.high:+.3f}]\n{rows}"
+    read = "" if cost.prompt_tokens is None else f"\n{cost.prompt_tokens:,.0f} prompt tokens"
     gap = "" if risk.overfitting_gap is None else f"gap {risk.overfitting_gap:+.2f}\n"
     retained = "" if risk.retained is None else f"\nretains {risk.retained.value:.2f}"
     # Tuning that never got beyond the probe it started from is the probe.
@@ -139,7 +169,7 @@ def _row(outcome: ApproachResult, verdict: Verdict, metric: str, suits: Mapping[
             str(outcome.metrics[metric]).replace(" ", "\n", 1),
             "best" if outcome.name == verdict.best else behind,
             f"{_seconds(cost.train_seconds + cost.features_seconds)}\n{_count(cost.trained_parameters)} trained\n"
-            f"{_size(cost.bytes)}",
+            f"{_size(cost.bytes)}{read}",
             f"{_speed(cost.examples_per_second)}/s",
             f"{gap}{'' if risk.ece is None else f'ECE {risk.ece:.2f}'}{retained}{kept}".strip(),
         ),

@@ -70,12 +70,12 @@ def train_approach(setting: Setting, name: str) -> Solution:
     from kft import runtime
     from kft.answer.load import blended
     from kft.feed.batches import Ragged
-    from kft.model.backbones import load_for
     from kft.model.blocks import find_blocks
     from kft.train.answers import outputs_from
     from kft.train.prepare import prepare
     from kft.train.recorder import Files
     from kft.train.run import fit
+    from kft.train.start import load_for
 
     blocks = sum(block.name.startswith("block_") for block in find_blocks(setting.model))
     spec = setting.spec

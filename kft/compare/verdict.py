@@ -12,11 +12,23 @@ BASELINE = "majority"
 TUNED = ("lora", "top", "full")
 """Approaches that change the backbone's weights, or add to them."""
 
+WITH_PASSAGES = "+passages"
+"""Ends the name of an approach that answers from passages."""
+RUNGS = {
+    "prompt": ("prompting", "zero-shot", "few-shot"),
+    "retrieval": ("retrieval", "retrieved-shots", "zero-shot" + WITH_PASSAGES),
+}
+"""What comes before fine-tuning in the order of work."""
+
 ALIKE = ("retrieval", "probe", "blend")
 """Approaches that cost alike: one pass of the frozen backbone, and next to nothing beside it."""
 
 ENOUGH = {
     "linear": "words and their neighbours are enough: a linear model needs no backbone, so do not fine-tune",
+    "zero-shot": "the right prompt is enough: the model answers as it is, so do not fine-tune",
+    "few-shot": "the right prompt is enough, with fixed examples before it: do not fine-tune",
+    "retrieved-shots": "the right prompt and the right retrieval are enough: do not fine-tune",
+    "zero-shot+passages": "the right prompt and the right passages are enough: do not fine-tune",
     "names": "the names of the labels are enough: no training pays, so do not fine-tune",
     "prompting": "the right prompt is enough: a language model answers without training, so do not fine-tune",
     "retrieval": "looking up the nearest labelled examples is enough: do not fine-tune",
@@ -80,6 +92,7 @@ def decide(
     metric: str = "accuracy",
     higher_is_better: bool = True,
     alike: Collection[str] = ALIKE,
+    baseline: str = "the majority class",
 ) -> Verdict:
     """Recommends the cheapest approach that is not significantly worse than the best.
 
@@ -96,6 +109,7 @@ def decide(
         metric: What the values are called.
         higher_is_better: Whether more of it is better.
         alike: Approaches that cost alike.
+        baseline: What ``majority`` answers, in words.
 
     Example:
         >>> reached = {"majority": Reached(0.5, 0.5), "linear": Reached(0.90, 0.9), "top": Reached(0.91)}
@@ -115,7 +129,7 @@ def decide(
     best = leaders[0]
     over_baseline = [lead(name, BASELINE) for name in leaders]
     if best == BASELINE or all(each.estimate.low <= 0 for each in over_baseline):
-        return Verdict(BASELINE, _nothing(best, reached, over_baseline[0], metric), best)
+        return Verdict(BASELINE, _nothing(best, reached, over_baseline[0], (metric, baseline)), best)
     rivals = [name for name in reached if name != BASELINE]
     enough = set(rivals)
     for leader in leaders:
@@ -124,12 +138,17 @@ def decide(
     chosen = next((name for name in rivals if name in enough), best)
     if chosen in alike:
         chosen = max(enough & set(alike), key=lambda name: (sign * reached[name].value, -rivals.index(name)))
-    why = _why(chosen, reached, lead, metric, leaders)
+    why = _why(chosen, reached, lead, metric, leaders, sign)
     if chosen == best:
         return Verdict(chosen, f"{why}; nothing measured is better", best)
     ahead = lead(best, chosen)
     value = reached[best].known if ahead.out_of_fold else reached[best].valid
     return Verdict(chosen, f"{why}; {best} has {value:.3f}, a lead of {ahead}, which may be chance", best)
+
+
+def is_tuned(name: str) -> bool:
+    """Whether an approach changes the backbone's weights, or adds to them."""
+    return name.removesuffix(WITH_PASSAGES) in TUNED
 
 
 def leaders_of(reached: Mapping[str, Reached], sign: int) -> list[str]:
@@ -169,12 +188,13 @@ def signed(difference: Estimate, sign: int) -> Estimate:
     return difference if sign > 0 else -difference
 
 
-def _nothing(best: str, reached: Mapping[str, Reached], over: Lead, metric: str) -> str:
+def _nothing(best: str, reached: Mapping[str, Reached], over: Lead, said: tuple[str, str]) -> str:
+    metric, baseline = said
     if best == BASELINE:
         found = f"the best {metric} is that of the constant answer"
     else:
         found = f"the best is {best} with {reached[best].value:.3f} {metric}, a lead of {over}, which may be chance"
-    return f"nothing beats the majority class: {found}; look at the labels before any model: kft check"
+    return f"nothing beats {baseline}: {found}; look at the labels before any model: kft check"
 
 
 def _why(
@@ -183,27 +203,31 @@ def _why(
     lead: Callable[[str, str], Lead],
     metric: str,
     leaders: Sequence[str],
+    sign: int,
 ) -> str:
     out_of_fold = reached[chosen].known is not None
     value = f"{reached[chosen].value:.3f} {metric} {'out of fold' if out_of_fold else 'on valid'}"
-    if chosen not in TUNED:
+    if not is_tuned(chosen):
         return f"{ENOUGH[chosen]} ({value})"
-    untuned = [name for name in reached if name not in (*TUNED, BASELINE)]
-    rival = next((name for name in leaders if name in untuned), untuned[-1] if untuned else BASELINE)
+    untuned = {name: each for name, each in reached.items() if name != BASELINE and not is_tuned(name)}
+    rival = next((name for name in leaders if name in untuned), None)
+    rival = rival or (leaders_of(untuned, sign)[0] if untuned else BASELINE)
     gain = lead(chosen, rival)
     if gain.estimate.low <= 0:
-        return f"{chosen} is the cheapest that keeps up ({value}), {gain} over {rival}{_rungs(reached)}"
+        return f"{chosen} is the cheapest that keeps up ({value}), {gain} over {rival}{_rungs(reached, sign)}"
     return (
         f"fine-tuning pays: {chosen} gains {gain.estimate} {metric} over {rival}, the best without it ({value}), on "
-        f"{said_rows(gain.rows, gain.out_of_fold)}{_rungs(reached)}"
+        f"{said_rows(gain.rows, gain.out_of_fold)}{_rungs(reached, sign)}"
     )
 
 
-def _rungs(reached: Mapping[str, Reached]) -> str:
+def _rungs(reached: Mapping[str, Reached], sign: int) -> str:
     """Says what prompt and retrieval came to before fine-tuning was worth it; nothing where no model was prompted."""
-    if "prompting" not in reached:
+    said: list[str] = []
+    for rung, names in RUNGS.items():
+        values = [sign * reached[name].value for name in names if name in reached]
+        if values:
+            said.append(f"the right {rung}{'' if said else ' has'} {sign * max(values):.3f}")
+    if not set(RUNGS["prompt"]) & set(reached):
         return ""
-    found = f"the right prompt has {reached['prompting'].value:.3f}"
-    if "retrieval" in reached:
-        found += f", the right retrieval {reached['retrieval'].value:.3f}"
-    return f"; in the order of work, {found}, and then comes fine-tuning"
+    return f"; in the order of work, {', '.join(said)}, and then comes fine-tuning"

@@ -12,16 +12,26 @@ import numpy as np
 
 from kft.characters import shorten
 from kft.curate.look import Look
+from kft.curate.written import (
+    about_responses,
+    column_lines,
+    lengths_of_both,
+    model_lines,
+    room_of_both,
+    train_lines,
+)
 from kft.data.soft_columns import SAID
 from kft.recipe.schema import ModelSpec
 from kft.recipe.sources import TFDS, absolute_source, is_named
-from kft.recipe.training import PhaseSpec, default_phases
+from kft.recipe.training import PAIRED, PhaseSpec, default_phases
 from kft.tasks.task import Task
 
 SIZES = (128, 192, 256, 384, 512, 768, 1024, 2048, 4096, 8192)
 """What ``model.max_tokens`` is drafted as: the first that holds nearly all texts, and that the backbone takes."""
 NEARLY_ALL = 0.99
 SHARE = "15%"
+TERMS = " --accept-terms gemma"
+"""The weights of the language model that a draft names have terms, which somebody accepts once."""
 LEARNT_FROM = 0.7
 """Share of the rows that is left to train on where valid and test are shares of them."""
 MORE_OR_LESS = (0.9, 1.1)
@@ -90,7 +100,29 @@ class Lengths:
         return f"{said}; {about}{100 * self.cut:.0f} % of the texts are cut at {self.drafted}{why}{share}"
 
 
-def draft_recipe(look: Look, target: Path, backbone: DraftedBackbone, lengths: Lengths | None = None) -> str:
+@dataclass(frozen=True)
+class Written:
+    """How long prompts and responses are, in tokens that are reckoned from words.
+
+    Attributes:
+        prompts: One a row of a sample.
+        responses: Likewise.
+    """
+
+    prompts: tuple[int, ...]
+    responses: tuple[int, ...]
+
+    @property
+    def drafted(self) -> int:
+        """What ``model.max_tokens`` should be."""
+        return room_of_both(self.prompts, self.responses)[0]
+
+    def described(self) -> str:
+        """Returns the lengths, for people."""
+        return lengths_of_both(self.prompts, self.responses)
+
+
+def draft_recipe(look: Look, target: Path, backbone: DraftedBackbone, lengths: Lengths | Written | None = None) -> str:
     """Returns a commented recipe; its paths are relative to the recipe's own folder.
 
     Args:
@@ -105,8 +137,11 @@ def draft_recipe(look: Look, target: Path, backbone: DraftedBackbone, lengths: L
     gate = ">= 0.85" if metric.higher_is_better else "<= 0.5"
     rows, noun = f"{look.rows:,} {'images' if reads.files else 'rows'}", reads.one
     labels = "numbers" if look.numbers else f"{len(look.counts)} labels"
-    return f"""# purpose: {shorten(look.columns.label, 30)} of {noun}, from {rows} and {labels}
-# command: kft train {target}
+    purpose, terms = f"{shorten(look.columns.label, 30)} of {noun}, from {rows} and {labels}", ""
+    if look.task.kind.writes:
+        purpose, terms = f"answers to prompts, from {rows}: {about_responses(look.responses)}", TERMS
+    return f"""# purpose: {purpose}
+# command: kft train {target}{terms}
 # result:  not trained yet
 
 task: {look.task.name}
@@ -128,6 +163,8 @@ model:
 def _columns(look: Look) -> str:
     if look.folders:
         return ""
+    if look.task.kind.writes:
+        return column_lines(look.chats, look.columns.text, look.columns.label)
     named = dict(zip((*look.task.reads.columns, "label"), map(_name, look.columns.named), strict=True))
     if look.labels:
         named["label"] = f"[{', '.join(map(_name, look.labels))}]   # {SAID[look.columns.holds]}"
@@ -193,7 +230,9 @@ def _name(column: str) -> str:
     return json.dumps(column, ensure_ascii=False)
 
 
-def _model(look: Look, lengths: Lengths | None) -> str:
+def _model(look: Look, lengths: Lengths | Written | None) -> str:
+    if isinstance(lengths, Written):
+        return model_lines(lengths.prompts, lengths.responses, chats=look.chats is not None)
     if lengths is None:
         return "  image: {fit: crop}             # the middle of each image; pad and stretch keep all of it\n"
     # The default stays one: a backbone that knows fewer positions may take its place.
@@ -208,6 +247,8 @@ def _model(look: Look, lengths: Lengths | None) -> str:
 
 
 def _train(look: Look, backbone: DraftedBackbone) -> str:
+    if look.task.kind.writes:
+        return train_lines()
     keys = _augment(look.task) + _phases(look, backbone)
     in_force = any(not line.startswith("  #") for line in keys.splitlines())
     return f"{'' if in_force else '# '}train:\n{keys}"
@@ -228,7 +269,10 @@ def _phases(look: Look, backbone: DraftedBackbone) -> str:
     apart = (look.test is None) + (look.beside.valid is None)
     rows = look.usable * (1 - apart * (1 - LEARNT_FROM) / 2) / max(1, len(look.counts))
     chosen, *others = (
-        default_phases(rows_per_class=rows * by, blocks=backbone.blocks, blends=True) for by in (1, *MORE_OR_LESS)
+        PAIRED
+        if look.task.kind.embeds
+        else default_phases(rows_per_class=rows * by, blocks=backbone.blocks, blends=True)
+        for by in (1, *MORE_OR_LESS)
     )
     sure = all(other == chosen for other in others)
     mark, when = ("# ", "left out, these run") if sure else ("", "these run")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from kft.curate.written import names_responses
 from kft.data.examples import Wanted
 from kft.data.forms import looks_tagged
 from kft.data.image_paths import find_files
@@ -22,6 +25,8 @@ from kft.tasks.label_cells import list_in
 from kft.tasks.registry import TASKS, first_task, sibling
 from kft.tasks.task import Task
 
+MANY_NUMBERS = 20
+"""So many different numbers among the labels are a scale rather than names of classes."""
 FIRST = 10
 """So many cells tell whether a column names images."""
 
@@ -74,6 +79,8 @@ def tagging() -> Task:
 
 def _task_on_texts(frame: pd.DataFrame, named: Wanted) -> Task:
     """Two columns that are called like two sides of a pair are one; otherwise texts are read one by one."""
+    if named.pair is None and names_responses([str(name) for name in frame.columns]):
+        return next(task for task in TASKS if task.kind.writes)
     names = {str(name).strip().lower() for name in frame.columns}
     sides = any(first in names and second in names for first, second in zip(FIRST_NAMES, PAIR_NAMES[1:], strict=False))
     pairs = named.pair is not None or (sides and named.text is None)
@@ -92,3 +99,29 @@ def names_images(rows: Sequence[Rows]) -> bool:
                 if any(path.suffix.lower() in SUFFIXES and path.is_file() for path in found.paths):
                     return True
     return False
+
+
+def other_tasks(task: Task, cells: Sequence[Any], counts: Counter[str], source: str) -> Iterator[str]:
+    """What the labels look like that one class an example does not fit."""
+    if not task.kind.one_class:
+        return
+    numbers, several, spans = (sibling(task, form) for form in ("number", "set", "spans"))
+    most = MANY_NUMBERS
+    if task.reads.pairs:  # grades are few
+        numbers, most = next((other for other in TASKS if other.reads.pairs and other.kind.numeric), None), 2
+    if len(counts) > most and all(is_number(name) for name in counts):
+        other = f"kft init {source} --task {numbers.name}, or " if numbers else ""
+        yield f"the labels are numbers: {other}data.bins turns them into classes"
+    lists = sum(isinstance(cell, (list, tuple)) or bool(re.search(r"[|;]|^\s*\[", as_text(cell))) for cell in cells)
+    if several and lists > len(cells) / 10:
+        other = f", or {spans.name} for spans" if spans else ""
+        yield f"{lists:,} labels look like lists: kft init {source} --task {several.name}{other}"
+
+
+def is_number(text: str) -> bool:
+    """Whether a cell holds a number, with a point or a comma."""
+    try:
+        float(text.replace(",", ".") if text.count(",") == 1 and "." not in text else text)
+    except ValueError:
+        return False
+    return True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -18,8 +17,9 @@ import pandas as pd
 from kft.characters import shorten
 from kft.curate.beside import Beside, Train, find_beside
 from kft.curate.likely_labels import about_label_columns, choose_label_columns
-from kft.curate.likely_task import are_words, tagging, task_of_labels, task_of_tables
+from kft.curate.likely_task import are_words, is_number, other_tasks, tagging, task_of_labels, task_of_tables
 from kft.curate.proposals import Proposals, propose
+from kft.curate.written import about_responses, chats_in
 from kft.data.class_folders import SplitFolders
 from kft.data.columns import guess_columns
 from kft.data.dialects import PLAIN, SIGNS, Dialect, dialect_of
@@ -33,13 +33,11 @@ from kft.errors import DataError
 from kft.recipe.schema import DataSpec
 from kft.recipe.sources import TFDS
 from kft.tasks.cells import as_text
-from kft.tasks.registry import TASKS, first_task, sibling
+from kft.tasks.registry import TASKS, first_task
 from kft.tasks.task import Task
 
 FEW_ROWS = 10
 """Below so many rows a class, a measured accuracy says little about that class."""
-MANY_NUMBERS = 20
-"""So many different numbers among the labels are a scale rather than names of classes."""
 LONG_NAME = 50
 """Characters; a longer name of a column is rather a text."""
 MOST_OPENED = 1000
@@ -75,6 +73,8 @@ class Look:
         unusable: Why rows cannot be used, here and in the splits beside it, with how many.
         unopened: How many images were not opened.
         warnings: What to look at before training.
+        responses: Of the texts in ``sample``, where responses are to be written.
+        chats: The column that holds both; None where there is none.
     """
 
     source: str
@@ -97,6 +97,8 @@ class Look:
     unusable: tuple[tuple[str, int], ...]
     unopened: int
     warnings: tuple[str, ...]
+    responses: tuple[str, ...] = ()
+    chats: str | None = None
 
     def largest(self, most: int) -> list[tuple[str, int, str]]:
         """Returns label, rows and a shortened example for the most frequent labels."""
@@ -114,13 +116,19 @@ class Look:
         if self.folders and not reads.files:
             yield "text", f"one document a file{words}"
         if not self.folders:
-            yield reads.columns[0], f"column {self.columns.text!r}" + ("" if reads.files or reads.pairs else words)
+            yield (
+                reads.columns[0],
+                f"column {(self.chats or self.columns.text)!r}" + ("" if reads.files or reads.pairs else words),
+            )
             if self.columns.pair:
                 yield "text_pair", f"column {self.columns.pair!r}; both together:{words.removeprefix(',')}"
         place = "the names of the folders" if self.folders else f"column {self.columns.label!r}"
         if self.labels:
             place = f"columns {', '.join(map(repr, self.labels))}, {SAID[self.columns.holds]}"
-        if self.numbers:
+        if self.task.kind.writes:
+            place = place if self.chats is None else "the last turn of each chat"
+            yield "response", f"{place}, {about_responses(self.responses)}"
+        elif self.numbers:
             low, middle, high = np.percentile(self.numbers, [0, 50, 100])
             yield "label", f"{place}, numbers from {low:g} to {high:g}, median {middle:g}"
         else:
@@ -195,6 +203,10 @@ def look_at(
         if task is None and not (folders or images or words):
             wanted = task_of_tables(rows, named)
             rows = read_parts(parts, name_parts(parts), spec, task=wanted, base=base) if wanted == tagging() else rows
+    chats = chats_in(whole(rows)) if wanted.kind.writes and named.text is None else None
+    if chats is not None:
+        spec = spec.model_copy(update={"messages": chats})
+        rows = read_parts(parts, name_parts(parts), spec, task=wanted, base=base)
     wanted, labels = choose_label_columns(whole(rows), wanted, named, asked=task is not None)
     if labels:
         spec = spec.model_copy(update={"label": labels})
@@ -216,7 +228,9 @@ def look_at(
     _require_lesson(examples, rejected, frame, columns, wanted, source)
     inputs = _as_texts(examples, wanted, "" if folders or len(rows) > 1 else f"{rows[0].name}/")
     counts, firsts = _count(examples, inputs, wanted)
-    numbers = () if counts else tuple(map(float, () if examples.labels is None else examples.labels))
+    known = [] if examples.labels is None else list(examples.labels)
+    numbers = tuple(map(float, known)) if wanted.kind.numeric else ()
+    step = -(-len(inputs) // SAMPLE)
     beside = Beside()
     if len(paths) == 1 and not is_pattern(source, base):
         beside = find_beside(Train(paths[0], spec, wanted, columns, tuple(counts), opened))
@@ -227,7 +241,7 @@ def look_at(
         *examples.notes,
         *beside.notes,
         *_warnings(wanted, inputs, counts, reasons),
-        *_other_tasks(wanted, list(frame[columns.label]), counts, source),
+        *other_tasks(wanted, list(frame[columns.label]), counts, source),
         *about_label_columns(frame, labels, columns, wanted, source),
     )
     lengths = [0] if wanted.reads.files else [len(text.split()) for text in inputs]
@@ -239,19 +253,23 @@ def look_at(
         rows=len(frame),
         usable=len(examples),
         columns=columns,
-        proposals=Proposals() if folders else propose(frame.drop(columns=list(labels)), columns),
+        proposals=Proposals()
+        if folders
+        else propose(frame.drop(columns=[*labels, *([] if chats is None else [chats])]), columns),
         labels=labels,
         counts=dict(counts.most_common()),
         examples=firsts,
         numbers=numbers,
         words=(float(np.median(lengths)), max(lengths)),
-        sample=() if wanted.reads.files else tuple(inputs[:: -(-len(inputs) // SAMPLE)]),
+        sample=() if wanted.reads.files else tuple(inputs[::step]),
         beside=beside,
         test=_other_split(source, base) if source.startswith(TFDS) else beside.test,
         dialect=_seen_dialect(rows, spec),
         unusable=tuple(reasons.most_common()),
         unopened=max(0, len(frame) - MOST_OPENED) if wanted.reads.files else 0,
         warnings=warnings,
+        responses=tuple(map(str, known[::step])) if wanted.kind.writes else (),
+        chats=chats,
     )
 
 
@@ -334,7 +352,7 @@ def _count(examples: Examples, inputs: Sequence[str], task: Task) -> tuple[Count
 def _header(columns: Columns) -> Iterator[str]:
     """A first line of data where names are wanted."""
     for name in (columns.text, columns.label):
-        if _is_number(name) or len(name) > LONG_NAME:
+        if is_number(name) or len(name) > LONG_NAME:
             yield (
                 f"the column name {shorten(name, 40)!r} looks like a row: where a file has no header, "
                 "data.columns names its columns"
@@ -359,28 +377,6 @@ def _warnings(task: Task, inputs: Sequence[str], counts: Counter[str], reasons: 
             f"{counted(repeated, f'copy of {task.reads.one}', f'copies of {task.reads.medium}s')}: they stay on one "
             "side of a split that kft makes, and kft check looks for them across files"
         )
-
-
-def _other_tasks(task: Task, cells: Sequence[Any], counts: Counter[str], source: str) -> Iterator[str]:
-    """What the labels look like that one class an example does not fit."""
-    if not task.kind.one_class:
-        return
-    numbers, several, spans = (sibling(task, form) for form in ("number", "set", "spans"))
-    if len(counts) > MANY_NUMBERS and all(_is_number(name) for name in counts):
-        other = f"kft init {source} --task {numbers.name}, or " if numbers else ""
-        yield f"the labels are numbers: {other}data.bins turns them into classes"
-    lists = sum(isinstance(cell, (list, tuple)) or bool(re.search(r"[|;]|^\s*\[", as_text(cell))) for cell in cells)
-    if several and lists > len(cells) / 10:
-        other = f", or {spans.name} for spans" if spans else ""
-        yield f"{lists:,} labels look like lists: kft init {source} --task {several.name}{other}"
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text.replace(",", ".") if text.count(",") == 1 and "." not in text else text)
-    except ValueError:
-        return False
-    return True
 
 
 def _other_split(source: str, base: Path) -> str | None:

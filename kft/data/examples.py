@@ -79,6 +79,7 @@ class Examples:
         columns: Other columns that the recipe names (``data.slices``, ``data.sensitive``), each ``str[n]``.
         notes: What was guessed in reading them, one sentence each; printed, and a finding of ``kft check``.
         shares: What each label says of each class; None where labels are not soft.
+        passages: ``object[n]``: of prompts the texts that each is answered from, a tuple; None where nothing names any.
         negatives: ``object[n]``: of queries the documents that do not answer each, a tuple; None where none are named.
 
     Example:
@@ -95,6 +96,7 @@ class Examples:
     notes: tuple[str, ...] = ()
     shares: Shares | None = None
     negatives: np.ndarray | None = None
+    passages: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -108,6 +110,7 @@ class Examples:
             columns={name: values[indices] for name, values in self.columns.items()},
             shares=None if self.shares is None else self.shares.take(indices),
             negatives=None if self.negatives is None else self.negatives[indices],
+            passages=None if self.passages is None else self.passages[indices],
         )
 
     @classmethod
@@ -123,6 +126,7 @@ class Examples:
         """
         labels = [part.labels for part in parts if part.labels is not None]
         groups = [part.groups for part in parts if part.groups is not None]
+        passages = [part.passages for part in parts if part.passages is not None]
         negatives = [part.negatives for part in parts if part.negatives is not None]
         return cls(
             ids=np.concatenate([part.ids for part in parts]),
@@ -133,6 +137,7 @@ class Examples:
             notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
             shares=_joined_shares(parts) if len(labels) == len(parts) else None,
             negatives=np.concatenate(negatives) if len(negatives) == len(parts) else None,
+            passages=np.concatenate(passages) if len(passages) == len(parts) else None,
         )
 
 

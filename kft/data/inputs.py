@@ -18,6 +18,7 @@ from kft.data.examples import Columns, Examples, Input
 from kft.data.image_paths import find_files
 from kft.data.images import SUFFIXES, check_images
 from kft.data.parts import Part, name_parts, parts_to_examples, read_parts, title
+from kft.data.passages import as_passages, passages_of
 from kft.data.reading import load_text
 from kft.data.sentences import HEAD, holds_words
 from kft.data.tables import image_folder, read_source, refuse_rejected, unusable
@@ -25,6 +26,7 @@ from kft.errors import DataError
 from kft.recipe.schema import DataSpec
 from kft.tasks.cells import Unreadable, as_text, text_problem
 from kft.tasks.inputs import IMAGE_NAMES, TEXT, TEXT_NAMES
+from kft.tasks.responses import Grounded
 from kft.tasks.spans import joined
 from kft.tasks.spelling import respelled
 from kft.tasks.task import Task
@@ -272,7 +274,32 @@ def in_words(rows: Iterable[int], most: int = 20) -> str:
     return ", ".join(listed[:most]) + (" ..." if len(listed) > most else "")
 
 
+def with_passages(given: Given, column: str, where: str) -> Given:
+    """Returns the same with each prompt's passages, which a column holds; see ``kft.data.passages``.
+
+    Args:
+        given: From a table.
+        column: Of passages.
+        where: The table, for the message.
+
+    Raises:
+        DataError: There is no such column.
+    """
+    if column not in given.table.columns:
+        raise DataError(
+            f"no column {column!r}, whose passages this run answers from",
+            where=where,
+            received="columns " + ", ".join(map(str, given.table.columns)),
+            expected="a prompt and its passages in every row",
+            next_step=f"name the column of passages {column!r}; kft generate RUN PROMPT --context TEXT asks of one",
+        )
+    cells = [passages_of(as_passages(cell)) for cell in given.table[column]]
+    prompts: list[Any] = [Grounded(str(text), own) for text, own in zip(given.inputs, cells, strict=True)]
+    return replace(given, inputs=prompts)
+
+
 def _problem(given: Any) -> str:
+    given = given.prompt if isinstance(given, Grounded) else given
     parts = given if isinstance(given, tuple) else (given,)
     return next((problem for problem in map(text_problem, parts) if problem), "")
 

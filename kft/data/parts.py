@@ -12,6 +12,7 @@ import pandas as pd
 
 from kft.data.class_folders import shared_folders
 from kft.data.dialects import DELIMITED, WORDS, dialect_of, shown
+from kft.data.dialogues import open_dialogues
 from kft.data.documents import DOCUMENT, open_documents
 from kft.data.examples import Columns, Examples, RejectedRow
 from kft.data.remote import fetch_remote
@@ -271,7 +272,7 @@ def _read(part: Part, name: str, spec: DataSpec, task: Task, base: Path, firm: b
     folder = isinstance(part.table, Path) and part.table.is_dir()
     note = shared_folders(list(form.frame[IMAGE if task.reads.files else DOCUMENT])) if folder else ""
     notes = (*form.notes, *((note,) if note else ()))
-    frame = open_documents(form.frame, spec, part.table, base)
+    frame = open_dialogues(open_documents(form.frame, spec, part.table, base), spec, name)
     return Rows(name, frame, image_folder(part.table, base), notes=notes, form=form.name, table=form.table)
 
 

@@ -22,6 +22,7 @@ from kft.data.examples import Columns, Examples, Input, RejectedRow
 from kft.data.forms import Form, read_form
 from kft.data.image_paths import find_files
 from kft.data.images import check_images
+from kft.data.passages import as_passages
 from kft.data.reading import Table
 from kft.data.shares import Shares
 from kft.errors import DataError
@@ -348,11 +349,14 @@ def row_groups(frame: pd.DataFrame, group: GroupSpec | None, name: str) -> list[
 def _other_columns(frame: pd.DataFrame, spec: DataSpec, name: str, rows: Sequence[int]) -> dict[str, np.ndarray]:
     found = {}
     negative = () if spec.negative is None else (spec.negative,)
-    for key, columns in (("slices", spec.slices), ("sensitive", spec.sensitive), ("negative", negative)):
+    context = () if spec.context is None else (spec.context,)
+    named = {"slices": spec.slices, "sensitive": spec.sensitive, "negative": negative, "context": context}
+    for key, columns in named.items():
         for column in columns:
             require_column(frame, column, f"data.{key}", name, expected=f"a column named in data.{key}")
             cells = list(frame[column])
-            found[column] = as_objects([as_text(cells[row]).strip() for row in rows])
+            as_cell = as_passages if key == "context" else as_text
+            found[column] = as_objects([as_cell(cells[row]).strip() for row in rows])
     return found
 
 

@@ -11,7 +11,8 @@ from kft.records.shipped import Reading
 def reading_of(artifact: Artifact) -> Reading:
     """Returns all that decides what a model is given of a raw input."""
     reader, spec = artifact.reader, artifact.spec
-    reading = Reading(kind=reader.task.reads.name)
+    reads = reader.task.reads
+    reading = Reading(kind="text-pair" if reads.pairs else reads.name, apart=reads.apart)
     if reader.sizing is not None:
         return replace(reading, **vars(reader.sizing))
     data, windows = spec.data, reader.windows

@@ -205,8 +205,8 @@ def _proven(making: _Making, about: About) -> About:
         verdict = hold_to(reference.stages, found, inputs, near)
         if about.takes:
             hold_graph(folder, about, reference.stages, found, near, inputs)
-        counts = {"n": len(test), "of": of, "golden": min(GOLDEN, len(test))}
-        about = replace(about, parity=Parity(**counts, tolerance=near.tolerance, **vars(verdict)))
+        counts = (len(test), of, min(GOLDEN, len(test)))
+        about = replace(about, parity=Parity(*counts, near.tolerance, verdict.largest, verdict.borderline))
     making.progress.note(_refer(admitted, making.artifact, about, folder, found))
     if admitted.quantize:
         about = _with_cost(making, about, Answered(test, of, reference, found))

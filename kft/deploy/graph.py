@@ -30,7 +30,7 @@ def answering_graph(artifact: Artifact) -> keras.Model:
     labels, and ``said`` where these have thresholds, ``value`` for a number, and ``low high`` with an interval, ``label
     confidence`` of each token for spans, ``embedding`` where queries are compared with documents. One class, and others
     where answers can be withheld, have ``abstain foreign``. Answers but spans to texts in windows have ``windows``:
-    what each would answer alone; numbers are standardised there.
+    what each would answer alone; numbers are standardised there. A graph for scores of pairs embeds one text.
 
     Args:
         artifact: As it was loaded from a run; the graph shares its layers.
@@ -53,7 +53,7 @@ def answering_graph(artifact: Artifact) -> keras.Model:
     else:
         model = with_vectors(artifact.graph)
         given = dict(zip((LOGITS, VECTORS), model.outputs, strict=True))
-    if form in LAST:
+    if not artifact.kind.embeds:
         decided = _decided(LAST[form](artifact.space, artifact.decisions), given, artifact.decisions.scope)
     else:
         decided = {"embedding": keras.layers.Identity(name="decide")(given[LOGITS])}
@@ -107,4 +107,4 @@ LAST: dict[str, Callable[[AnswerSpace, Decisions], Scoped]] = {
     "number": _in_units,
     "spans": lambda space, decisions: WordTags(**_settings(decisions.scope)),
 }
-"""By the form of the labels: the last layer. Vectors that are compared with documents have none."""
+"""By the form of the labels: the last layer. Vectors that are compared with each other have none."""

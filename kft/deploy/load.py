@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kft.deploy.formats.language import LANGUAGE_FORMATS
 from kft.deploy.runner.model import READ_AT_ONCE, Model, open_model
 from kft.deploy.watching import Usable, Watcher, tokenizer_of, watch
 from kft.errors import UsageError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import tokenizers
 
 EMBEDDING = "embedding"
-"""The graph's output that is the answer of a model of text-embedding."""
+"""The graph's output of a model whose vectors are what was learned."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Shipped:
         return self._model.predict(inputs)
 
     def vectors(self, texts: Sequence[str], *, side: str = "query") -> np.ndarray:
-        """Returns ``float32[texts, width]``: what a model of text-embedding answers, else what the head is given.
+        """Returns ``float32[texts, width]``: what a model that compares texts makes of them, else what its head reads.
 
         Args:
             texts: Those longer than ``about.reader.max_tokens`` are cut.
@@ -62,7 +63,8 @@ class Shipped:
             UsageError: The model gives no vector, or is not asked with a text.
         """
         about = self.about
-        if "vectors" not in about.outputs or about.reader.kind != "text" or about.answers == "spans":
+        together = about.reader.kind != "text" and not about.reader.apart
+        if "vectors" not in about.outputs or together or about.answers == "spans":
             raise UsageError(
                 "the model gives no vector of a text",
                 where=str(self.folder),
@@ -71,7 +73,7 @@ class Shipped:
                 next_step="train and export a model of task text-embedding or text-classification, and name it here",
             )
         model, rows = self._model, []
-        reader = replace(model.reader, before=getattr(about.reader, side))
+        reader = replace(model.reader, pairs=False, after=None, before=getattr(about.reader, side))
         for start in range(0, len(texts), READ_AT_ONCE):
             rows += model.compute(reader.read(texts[start : start + READ_AT_ONCE]))
         name = EMBEDDING if EMBEDDING in about.outputs else "vectors"
@@ -130,6 +132,14 @@ def open_artifact(folder: Path) -> Shipped:
         UsageError: The package that it runs on is not installed; says how to install it.
     """
     about = read_about(folder)
+    if about.format in LANGUAGE_FORMATS.names():
+        raise UsageError(
+            "this artifact writes texts, and gives no label, number or vector",
+            where=str(folder),
+            received=f"{about.task}, format {about.format}",
+            expected="an artifact of another task",
+            next_step=f'kft generate {folder} "a prompt", or kft serve {folder}',
+        )
     return Shipped(folder, about, open_model(folder, as_document(about)))
 
 

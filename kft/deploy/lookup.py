@@ -7,12 +7,13 @@ from hashlib import sha256
 from pathlib import Path
 
 from kft.data.remote import fetch_remote
+from kft.deploy.formats.language import LANGUAGE_FORMATS
 from kft.deploy.load import is_artifact
 from kft.deploy.standing import SHELF, Reference, parse_reference, read_standing
-from kft.errors import DataError, RunError
+from kft.errors import DataError, RecipeError, RunError
 from kft.records.remote import is_url
 from kft.records.shelf import Standing, Version
-from kft.records.shipped import NAME
+from kft.records.shipped import NAME, read_claims
 from kft.records.storage import Storage
 
 
@@ -124,3 +125,24 @@ def _no_version(wanted: Reference, standing: Standing) -> RunError:
         expected=", ".join((*aliases, f"a version of {', '.join(numbers)}")),
         next_step=f"kft versions {wanted.name} --shelf {wanted.shelf} shows them",
     )
+
+
+def writes_texts(place: str) -> bool:
+    """Whether a place is a language model: a run that writes, or an artifact that was exported of one.
+
+    Raises:
+        KftError: As ``resolve`` does, where it names a shelf.
+    """
+    folder = artifact_of(place)
+    if folder is not None:
+        return read_claims(folder).format in LANGUAGE_FORMATS.names()
+    recipe = Path(place).expanduser() / "recipe.yaml"
+    if not recipe.is_file():
+        return False
+    from kft.tasks.recipes import load_recipe  # what serves artifacts alone needs none of it
+    from kft.tasks.registry import TASKS
+
+    try:
+        return TASKS.get(load_recipe(recipe).spec.task).kind.writes
+    except RecipeError:
+        return False  # whoever opens it says what is wrong

@@ -15,6 +15,8 @@ from kft.deploy.runner.model import IMAGES
 from kft.deploy.runner.reading import spelled
 from kft.deploy.runner.reading_images import read_pixels
 from kft.deploy.runner.trace import Row, Stages
+from kft.feed.source import Source
+from kft.model.encode import beside
 from kft.records.document import as_document
 from kft.tasks.decode import log_softmax
 
@@ -60,8 +62,11 @@ def make_reference(artifact: Artifact, inputs: Sequence[Any], labels: Sequence[A
         columns |= dict(zip(("low", "high"), decisions.interval.bounds(answers).T, strict=True))
     if kind.one_class or decisions.scope is not None or "low" in columns:
         columns |= {"abstain": abstains, "foreign": decisions.foreign(answers, found.vectors)}
+    task, count = artifact.reader.task, len(cleaned)
     if found.vectors is not None:
-        columns = {"vectors": found.vectors, **columns}
+        columns = {"vectors": beside(found.vectors, task), **columns}
+    if found.sides is not None:
+        columns |= {"embedding": beside(found.sides, task)}
     for name, values in columns.items():
         for row, value in zip(outputs, values, strict=True):
             row[name] = np.asarray(value)
@@ -75,11 +80,16 @@ def make_reference(artifact: Artifact, inputs: Sequence[Any], labels: Sequence[A
     stages = Stages(
         decoded=list(decoded),
         normalised=list(normalised),
-        rows=[{name: found.source.columns[name].row(place) for name in names} for place in range(len(cleaned))],
+        rows=[{name: _whole(found.source, name, place, count) for name in names} for place in range(count)],
         outputs=outputs,
         answers=[as_document(answer) for answer in artifact.named(cleaned, found)],
     )
     return Reference(stages, [(said, sure) for _, said, sure in rows], abstains, truth, judged, found.offsets)
+
+
+def _whole(source: Source, name: str, place: int, count: int) -> np.ndarray:
+    """Returns a column of one of so many inputs; of what is read apart the first side, and behind it the second."""
+    return np.concatenate([source.columns[name].row(row) for row in range(place, len(source), count)])
 
 
 def _as_read(artifact: Artifact, given: Any) -> tuple[str, str]:

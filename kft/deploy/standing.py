@@ -118,6 +118,8 @@ def names_on(shelf: str) -> tuple[str, ...]:
     """
     folder = shelf if is_url(shelf) else str(Path(shelf).expanduser())
     found = Storage(folder).names() if is_url(folder) or Path(folder).is_dir() else []
+    if not is_url(folder):  # a file beside the names of a shelf is none of them
+        found = [name for name in found if (Path(folder) / name).is_dir()]
     names = filter(_NAME.fullmatch, found)
     return tuple(name for name in names if standing_in(Reference(shelf, name).storage) is not None)
 

@@ -59,11 +59,26 @@ def judge_selection(
         withheld: ``bool[n]``: what is not answered, by the rule or as foreign.
         groups: Examples of one group are resampled together.
     """
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
-    answered = ~withheld
     judged = judge_rule(rule, targets, probabilities, withheld, groups)
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
+    return judge_withholding(confidence, right, replace(rule, **judged) if rule else None, withheld, groups)
+
+
+def judge_withholding(
+    confidence: np.ndarray, right: np.ndarray, rule: Rule | None, withheld: np.ndarray, groups: Groups | None
+) -> SelectiveResult:
+    """Measures coverage, the error among the answered, and the curve between them, of answers of any kind.
+
+    Args:
+        confidence: ``float[n]``: how sure each answer is.
+        right: ``bool[n]``: which are right.
+        rule: With what it has to show itself; None without one.
+        withheld: ``bool[n]``: what is not answered, for whatever reason.
+        groups: Examples of one group are resampled together.
+    """
+    answered = ~withheld
     return SelectiveResult(
-        **under_its_name(replace(rule, **judged) if rule else None),
+        **under_its_name(rule),
         coverage=estimate(SHARE, answered, np.ones(len(answered), bool), groups=groups),
         error=estimate(SHARE, answered & ~right, answered, groups=groups),
         aurc=estimate(AURC, right, confidence, groups=groups),

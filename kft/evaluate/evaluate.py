@@ -12,16 +12,22 @@ import numpy as np
 
 from kft.answer.decide import Decisions
 from kft.evaluate.apart import Chosen, judge_valid
-from kft.evaluate.certainty import judge_calibration, judge_interval, judge_scope, judge_selection
+from kft.evaluate.certainty import (
+    judge_calibration,
+    judge_interval,
+    judge_scope,
+    judge_selection,
+    judge_withholding,
+)
 from kft.evaluate.slices import cut, judge_slices, worst_of
 from kft.metrics.intervals import estimate, estimate_all, paired_difference, same_answers
+from kft.metrics.language import BESIDE_CONSTANT, of_passages, right_answers
 from kft.metrics.soft import entropy
 from kft.recipe.schema import DataSpec
-from kft.records.csv_file import write_csv
-from kft.records.document import write_document
 from kft.records.edge_cases import EdgeCaseResult
 from kft.records.estimate import Estimate
 from kft.records.forgetting import ForgettingResult
+from kft.records.general_text import GeneralText
 from kft.records.metrics import (
     CalibrationResult,
     EvaluateResult,
@@ -34,11 +40,10 @@ from kft.records.metrics import (
 )
 from kft.records.rounding import RoundingResult
 from kft.records.rules import LabelThresholds
-from kft.records.run_folder import RunFolder
 from kft.tasks.task import AnswerKind, AnswerSpace
 
-RATES = ("precision", "recall", "f1")
-"""Of each class, in per_class.csv."""
+YARDSTICK = "right responses"
+"""What stands beside the baselines, and is none: how much of the right responses their own passages hold."""
 COMPARISONS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 
 
@@ -61,6 +66,12 @@ class Scored:
         shares: ``float[n, classes]``: soft labels; None where labels are not soft.
         shown: The answers as people read them; None where these are ``answers``.
         rivals: What others answer that know no training row, by their names.
+        constant: By metric the best single response of train, once an example; None where there is none. It is judged
+            by what is written alone.
+        right: The right responses as if somebody had written them, with what their passages hold of them; None where
+            there are no passages.
+        general: What tuning cost on general text; None where nobody asked.
+        declined: ``bool[n]``: what is not answered, however sure the model is; None where all is.
     """
 
     kind: AnswerKind
@@ -77,6 +88,10 @@ class Scored:
     shares: np.ndarray | None = None
     shown: Any = None
     rivals: Mapping[str, Any] = field(default_factory=dict)
+    constant: Mapping[str, Any] | None = None
+    right: Any = None
+    general: GeneralText | None = None
+    declined: np.ndarray | None = None
 
     def take(self, places: np.ndarray) -> Scored:
         """Returns some of the examples with their answers, and nothing beside."""
@@ -93,6 +108,12 @@ class Scored:
         if self.shares is not None:
             found |= estimate_all(self.shares, answers, groups=self.groups, metrics=judging.soft)
         return found
+
+    def withheld(self, decisions: Decisions) -> np.ndarray:
+        """Returns ``bool[n]``: what is not answered, for whatever reason; of ``calibrated`` examples."""
+        shown = self.answers if self.shown is None else self.shown
+        abstains = decisions.abstains(self.kind.judging.weighed(shown), self.vectors)
+        return abstains if self.declined is None else abstains | self.declined
 
 
 def taken(values: Any, places: np.ndarray) -> Any:
@@ -118,9 +139,7 @@ class ClassReport:
         """Returns what a gate can ask for beside the metrics; see ``Judging.gates``."""
         return {
             "calibration.brier": self.calibration.brier.value,
-            "selective.coverage": self.selective.coverage.value,
-            "selective.error": self.selective.error.value,
-            "selective.aurc": self.selective.aurc.value,
+            **self.selective.gate_values(),
         }
 
 
@@ -164,6 +183,23 @@ def report_classes(raw: Scored, given: Scored, decisions: Decisions, overfitting
     )
 
 
+def selection_of(given: Scored, decisions: Decisions, right: str) -> SelectiveResult | None:
+    """Returns what withholding written answers comes to; None where none were written.
+
+    Args:
+        given: The examples with the answers that are given.
+        decisions: When one is withheld.
+        right: Which are right: see ``kft.metrics.language.right_answers``.
+    """
+    judging, answers = given.kind.judging, given.answers
+    sure = None if judging.confidence is None else judging.confidence(answers)
+    if sure is None:
+        return None
+    are_right = right_answers(right, given.truth, answers)
+    found = judge_withholding(sure, are_right, decisions.rule, given.withheld(decisions), given.groups)
+    return replace(found, right=right)
+
+
 def scope_of(given: Scored, decisions: Decisions) -> ScopeResult | None:
     """Returns what flagging foreign inputs takes away from labelled examples; None without a scope.
 
@@ -198,6 +234,7 @@ class Beside:
 
     Attributes:
         report: From ``report_classes``.
+        selective: From ``selection_of``, where no ``report`` holds it.
         out_of_scope: From ``scope_of``.
         interval: From ``interval_of``.
         slices: From ``slices_of``; None where nobody asked.
@@ -211,6 +248,7 @@ class Beside:
     """
 
     report: ClassReport | None = None
+    selective: SelectiveResult | None = None
     out_of_scope: ScopeResult | None = None
     interval: IntervalResult | None = None
     slices: tuple[SliceResult, ...] | None = None
@@ -260,6 +298,21 @@ def score(
     if scored.linear is not None:
         baselines["linear"] = scored.estimates(scored.linear)
         over_linear = paired_difference(main, truth, scored.answers, scored.linear, groups=groups)
+    over_constant = None
+    if scored.constant is not None:
+        usual = scored.constant[BESIDE_CONSTANT[0]]
+        written = kind.judging.of_texts(truth, usual)
+        baselines["constant"] = {
+            name: estimate(metric, truth, scored.constant.get(name, usual), groups=groups)
+            for name, metric in written.items()
+        }
+        over_constant = {
+            name: paired_difference(written[name], truth, scored.answers, answers, groups=groups)
+            for name, answers in scored.constant.items()
+            if name in written
+        }
+    if scored.right is not None:
+        baselines[YARDSTICK] = estimate_all(truth, scored.right, groups=groups, metrics=of_passages(scored.right))
     metrics = scored.estimates(scored.answers)
     valid = None
     if beside.chosen is not None and beside.data is not None:
@@ -274,8 +327,10 @@ def score(
         parts = kind.judging.slice_metrics.items()
         values |= {f"slices.worst.{name}": worst_of(beside.slices, by, metrics[name].value) for name, by in parts}
     values |= report.gate_values() if report else {}
+    values |= beside.selective.gate_values() if beside.selective else {}
     values |= beside.edge_cases.gate_values() if beside.edge_cases else {}
     values |= beside.interval.gate_values() if beside.interval else {}
+    values |= {"forgetting.perplexity_ratio": scored.general.ratio.value} if scored.general else {}
     values |= beside.values
     return EvaluateResult(
         split=split,
@@ -284,14 +339,16 @@ def score(
         baselines=baselines,
         gain_over_probe=gain,
         gain_over_linear=over_linear,
+        gain_over_constant=over_constant,
         valid=valid,
         gates={name: check_gate(rule, values[name]) for name, rule in gates.items()},
         slices=beside.slices,
-        **(vars(report) if report else {}),
+        **(vars(report) if report else {"selective": beside.selective}),
         out_of_scope=beside.out_of_scope,
         interval=beside.interval,
         edge_cases=beside.edge_cases,
         forgetting=beside.forgetting,
+        general_text=scored.general,
         rounding=beside.rounding,
         least_soft_log_loss=None if scored.shares is None else entropy(scored.shares),
         higher_is_better=main.higher_is_better,
@@ -313,50 +370,3 @@ def check_gate(rule: str, value: float | None) -> GateResult:
     assert match is not None  # the recipe's schema accepts no other form
     passed = value is not None and bool(COMPARISONS[match.group(1)](value, float(match.group(2))))
     return GateResult(rule, value, passed)
-
-
-def write_evaluation(run: RunFolder, result: EvaluateResult, scored: Scored, decisions: Decisions) -> None:
-    """Writes metrics.json, predictions.csv and, where there are any, per_class.csv, confusion.csv, edge_cases.json."""
-    shown = scored.answers if scored.shown is None else scored.shown
-    abstains = decisions.abstains(shown, scored.vectors)
-    rows = zip(scored.ids, scored.truth, shown, abstains, strict=True)
-    space = scored.space.cut_by(decisions.labels)
-    written: list[tuple[str, ...]] = [
-        (name, *scored.kind.judging.row(truth, answer, space), "true" if abstain else "false")
-        for name, truth, answer, abstain in rows
-    ]
-    columns: tuple[str, ...] = ("id", "target", "prediction", "confidence", "abstain")
-    if decisions.interval is not None and decisions.interval.reaches:
-        ends = decisions.interval.bounds(np.asarray(shown))
-        columns = (*columns, "low", "high")
-        written = [(*row, f"{low:.6g}", f"{high:.6g}") for row, (low, high) in zip(written, ends, strict=True)]
-    write_csv(run.predictions, columns, written)
-    if result.classes:
-        write_csv(
-            run.per_class,
-            (
-                "label",
-                "n",
-                *RATES,
-                *(f"{name}_{end}" for name in RATES for end in ("low", "high")),
-            ),
-            [
-                (
-                    each.label,
-                    each.n,
-                    *(f"{getattr(each, name):.4f}" for name in RATES),
-                    *(f"{end:.4f}" for name in RATES for end in getattr(each, f"{name}_range")),
-                )
-                for each in result.classes
-            ],
-        )
-    if result.confusion is not None:
-        labels = result.labels
-        write_csv(
-            run.confusion,
-            ("target", *labels),
-            [(label, *map(int, row)) for label, row in zip(labels, result.confusion, strict=True)],
-        )
-    if result.edge_cases is not None:
-        write_document(run.edge_cases, result.edge_cases)
-    write_document(run.metrics, result)

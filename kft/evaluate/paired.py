@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from kft.errors import RunError, UsageError
 from kft.metrics.classification import METRICS
 from kft.metrics.intervals import Groups, paired_difference
+from kft.metrics.language import decided_by, of_texts, spoken
 from kft.records.csv_file import read_table
 from kft.records.document import read_document
+from kft.records.metrics import EvaluateResult
 from kft.records.paired import Difference, PairedResult
 from kft.records.receipt import Receipt
 from kft.records.run_folder import RunFolder
 from kft.tasks.task import Task
+
+WROTE = "exact_match"
+"""A metric of what was written."""
 
 
 def require_comparable(run: RunFolder, other: RunFolder, task: Task) -> None:
@@ -29,9 +35,9 @@ def require_comparable(run: RunFolder, other: RunFolder, task: Task) -> None:
         UsageError: The task does not give each example one class of many.
         RunError: They have another split, or the other run has not been evaluated.
     """
-    if not task.kind.one_class:
+    if not task.kind.one_class and not task.kind.writes:
         raise UsageError(
-            "runs are compared where each example has one class of many",
+            "runs are compared where each example has one class of many, or a written answer",
             where="--against",
             received=task.name,
             expected="a task such as text-classification",
@@ -52,15 +58,31 @@ def require_comparable(run: RunFolder, other: RunFolder, task: Task) -> None:
             expected="a predictions.csv",
             next_step=f"kft evaluate {other.path}",
         )
+    if task.kind.writes:
+        for folder in (run, other):
+            if folder.metrics.is_file() and WROTE not in read_document(EvaluateResult, folder.metrics).metrics:
+                raise RunError(
+                    "nothing was written to the test split, so there is nothing to compare",
+                    where=str(folder.metrics),
+                    received="evaluate.write: false",
+                    expected="answers in predictions.csv",
+                    next_step="train with evaluate.write: true",
+                )
 
 
-def compare_runs(run: RunFolder, other: RunFolder, groups: Mapping[str, object] | None = None) -> PairedResult:
+def compare_runs(
+    run: RunFolder, other: RunFolder, groups: Mapping[str, object] | None = None, *, written: bool = False
+) -> PairedResult:
     """Compares the predictions.csv of two runs.
+
+    What was written is right where it is the right text; the difference is that of fields, or words: see
+    ``kft.metrics.language.decided_by``.
 
     Args:
         run: This run.
         other: Another on the same split; see ``require_comparable``.
         groups: Id to group: examples of one group are resampled together. None where each stands alone.
+        written: Whether answers are texts.
 
     Raises:
         RunError: The files do not hold the same examples with the same targets.
@@ -76,10 +98,19 @@ def compare_runs(run: RunFolder, other: RunFolder, groups: Mapping[str, object] 
             next_step=f"kft evaluate {other.path} scores it on the data as they are now",
         )
     ids = list(ours)
-    right = np.array([ours[name][0] == ours[name][1] for name in ids])
-    others_right = np.array([theirs[name][0] == theirs[name][1] for name in ids])
+    as_said = str.strip if written else str
+    right, others_right = (
+        np.array([as_said(found[name][0]) == as_said(found[name][1]) for name in ids]) for found in (ours, theirs)
+    )
     drawn_together = None if groups is None else [groups[name] for name in ids]
-    return compare_answers(ids, right, others_right, groups=drawn_together, other=str(other.path))
+    result = compare_answers(ids, right, others_right, groups=drawn_together, other=str(other.path))
+    if not written:
+        return result
+    truth = [ours[name][0] for name in ids]
+    first, second = (spoken([found[name][1] for name in ids]) for found in (ours, theirs))
+    metric = decided_by(of_texts(truth, first))
+    gain = paired_difference(metric, truth, first, second, groups=drawn_together)
+    return replace(result, difference=Difference(metric.name, gain.value, gain.low, gain.high))
 
 
 def compare_answers(

@@ -19,6 +19,9 @@ from kft.model.graph import call_again, nodes_in_order
 from kft.model.real_tokens import on_real_tokens
 from kft.model.window_layers import IntoWindows, OutOfWindows, WindowVectors
 
+REPEATED = "RelativeEmbedding"
+"""DeBERTa's table of relative positions: keras-hub repeats it for each row of a batch, whatever stands in the row."""
+
 
 @dataclass(frozen=True)
 class SplitModel:
@@ -154,14 +157,23 @@ def split_at_boundary(model: keras.Model) -> SplitModel:
         seen[operation.name] += 1
     crossing.update({id(tensor): tensor for tensor in model.outputs if id(tensor) in fixed})
     tensors = list(crossing.values())
+    tables, tensors = _apart(tensors)
     passed = _by_example(tensors, nodes, model.inputs)
     names |= {id(each.given): names[id(each.tensor)] for each in passed if id(each.given) not in names}
     given = list({id(each.given): each.given for each in passed}.values())
     return SplitModel(
         front=keras.Model(model.inputs, given, name="front"),
-        back=_rebuild(rest, passed, model.output),
+        back=_rebuild(rest, passed, tables, model.output),
         names=tuple(names[id(tensor)] for tensor in given),
     )
+
+
+def _apart(tensors: list[Any]) -> tuple[list[Any], list[Any]]:
+    """Returns the tables that are repeated for each row, and the tensors that hold something of the examples."""
+    found: tuple[list[Any], list[Any]] = ([], [])
+    for tensor in tensors:
+        found[type(tensor._keras_history.operation).__name__ != REPEATED].append(tensor)
+    return found
 
 
 @dataclass(frozen=True)
@@ -217,7 +229,7 @@ def frozen_blocks(model: keras.Model, split: SplitModel) -> list[str]:
     return [block.name for block in numbered if all(layer.name in below for layer in block.layers)]
 
 
-def _rebuild(nodes: list[Any], passed: list[_Passed], outputs: Any) -> keras.Model:
+def _rebuild(nodes: list[Any], passed: list[_Passed], tables: list[Any], outputs: Any) -> keras.Model:
     inputs: dict[int, Any] = {}
     known: dict[int, Any] = {}
     for each in passed:
@@ -226,6 +238,9 @@ def _rebuild(nodes: list[Any], passed: list[_Passed], outputs: Any) -> keras.Mod
             inputs[id(given)] = keras.Input(batch_shape=given.shape, dtype=given.dtype)
         new = inputs[id(given)]
         known[id(each.tensor)] = IntoWindows(each.window, dtype=given.dtype)(new) if each.window else new
+    # A table is the same for each example, so it is repeated here, for as many rows as its blocks are given.
+    rows = [known[id(each.tensor)] for each in sorted(passed, key=lambda each: not each.window)]
+    known.update((id(tensor), tensor._keras_history.operation(rows[0])) for tensor in tables)
     return keras.Model(list(inputs.values()), call_again(nodes, known, outputs), name="back")
 
 

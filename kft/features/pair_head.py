@@ -1,8 +1,9 @@
 """A square map of stored vectors that brings queries to their documents, by L-BFGS that ends early; NumPy alone.
 
-It minimises the mean in-batch loss (see kft/train/pairs.py) plus half the squared distance of the map from the
-identity over C: with the smallest C the map is the identity, so the solution is never worse by its own loss. The loss
-is not convex. So vectors that differ in their last bits may lead to another map, as good as this one.
+It minimises the mean in-batch loss (see kft/train/pairs.py), or another one of pairs (graded_head.py), plus half the
+squared distance of the map from the identity over C: with the smallest C the map is the identity, so the solution is
+never worse by its own loss. The loss is not convex. So vectors that differ in their last bits may lead to another map,
+as good as this one.
 """
 
 from __future__ import annotations
@@ -72,36 +73,53 @@ def solve_pairs(
         score: From kernel and bias to what chooses; higher is better.
         tick: Called with 1 after each C.
     """
+    blocks = _blocks(vectors)
+    return solve_map(lambda moved: _loss(blocks, moved, temperature, widths), vectors.queries.shape[1], score, tick)
+
+
+def solve_map(
+    loss_of: Callable[[np.ndarray], tuple[float, np.ndarray]],
+    width: int,
+    score: Callable[[np.ndarray, np.ndarray], float],
+    tick: Callable[[int], None] = lambda count: None,
+) -> PairHead:
+    """Solves a map of vectors for each C, as ``solve_pairs`` does, by any loss of it.
+
+    Args:
+        loss_of: From how far the map has moved from the identity, ``float64[width + 1, width]`` with the bias last, to
+            the loss and its slope.
+        width: Of the vectors.
+        score: As of ``solve_pairs``.
+        tick: Likewise.
+    """
     from scipy.optimize import minimize
 
-    width = vectors.queries.shape[1]
     unmoved = np.zeros((width + 1, width))
     with one_blas_thread():
-        blocks = _blocks(vectors)
-        best = (score(*_parts(unmoved)), 0.0, unmoved)
-        tried = [(0.0, _loss(blocks, unmoved, temperature, widths)[0], best[0])]
+        best = (score(*map_of(unmoved)), 0.0, unmoved)
+        tried = [(0.0, loss_of(unmoved)[0], best[0])]
         solution = unmoved
         for strength in STRENGTHS:
 
             def objective(flat: np.ndarray, strength: float = strength) -> tuple[float, np.ndarray]:
                 moved = flat.reshape(unmoved.shape)
-                loss, slope = _loss(blocks, moved, temperature, widths)
+                loss, slope = loss_of(moved)
                 return loss + float((moved**2).sum()) / (2 * strength), (slope + moved / strength).ravel()
 
             found = minimize(objective, solution.ravel(), jac=True, method="L-BFGS-B", options=OPTIONS)
             solution = found.x.reshape(unmoved.shape)
-            reached = score(*_parts(solution))
+            reached = score(*map_of(solution))
             tried.append((strength, float(found.fun), reached))
             tick(1)
             if reached > best[0]:
                 best = (reached, strength, solution)
             if len(tried) > 2 and tried[-1][2] < tried[-2][2] < tried[-3][2]:
                 break
-    kernel, bias = _parts(best[2])
+    kernel, bias = map_of(best[2])
     return PairHead(kernel, bias, best[1], tuple(tried))
 
 
-def _parts(moved: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def map_of(moved: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns kernel and bias, from how far the map has moved from the identity."""
     return (np.eye(moved.shape[1]) + moved[:-1]).astype(np.float32), moved[-1].astype(np.float32)
 
@@ -139,7 +157,7 @@ def _loss(
     blocks: Sequence[_Block], moved: np.ndarray, temperature: float, widths: Sequence[int]
 ) -> tuple[float, np.ndarray]:
     """Returns the mean loss, and its slope by the map."""
-    kernel, bias = _parts(moved)
+    kernel, bias = map_of(moved)
     total, slope, count = 0.0, np.zeros(moved.shape), sum(len(block.own) for block in blocks)
     for block in blocks:
         near, far = block.queries @ kernel + bias, block.documents @ kernel + bias

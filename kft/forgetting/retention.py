@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kft.answer.artifact import Artifact
-from kft.answer.load import Answering, pretrained_backbone, with_weights
+from kft.answer.load import Answering, pretrained_backbone, with_weights, without_adapters
 from kft.forgetting.meter import Meter
 from kft.forgetting.retain import RetainSet, find_retain, reads
 from kft.recipe.schema import RecipeSpec
@@ -76,8 +76,10 @@ def measure_run(answering: Answering, progress: Progress) -> ForgettingResult | 
     if retain is None:
         progress.note(f"forgetting not measured: {why}")
         return None
-    pretrained = pretrained_backbone(answering)
-    meter = Meter(retain_vectors(pretrained, retain, spec), retain.topics)
+    assert best.backbone is not None  # a run's artifacts have one
+    before = without_adapters(answering)  # a second copy of a large model may not fit
+    pretrained = pretrained_backbone(answering) if before is None else best.backbone
+    meter = Meter(retain_vectors(pretrained, retain, spec, before or NONE), retain.topics)
     if meter.why_not:
         progress.note(f"forgetting not measured: {meter.why_not}")
         return None
@@ -87,7 +89,7 @@ def measure_run(answering: Answering, progress: Progress) -> ForgettingResult | 
         return meter.measure(retain_vectors(artifact.backbone, retain, spec, artifact.weights), weights)
 
     phase, dropped = answering.kept["phase"], None
-    if _has_moved(best, pretrained):
+    if _has_moved(best, pretrained, before or NONE):
         again = ", trained again on train and valid" if answering.kept.get("refit") else ""
         tuned = measure(best, f"{phase}, epoch {answering.kept['epoch']}{again}")
     else:
@@ -110,8 +112,8 @@ def trains_backbone(receipt: Receipt, name: str | None = None) -> bool:
     return any(phase.moves_backbone for phase in phases if name in (None, phase.name))
 
 
-def _has_moved(artifact: Artifact, pretrained: Backbone) -> bool:
-    """Whether any weight below the head is another than before training."""
+def _has_moved(artifact: Artifact, pretrained: Backbone, adapters: Mapping[str, np.ndarray]) -> bool:
+    """Whether any weight below the head is another than before training; where adapters alone move, one of them."""
     from kft.model.lora import A, B
 
     assert artifact.backbone is not None
@@ -123,6 +125,8 @@ def _has_moved(artifact: Artifact, pretrained: Backbone) -> bool:
     # An adapter's A is drawn anew in each model, and changes nothing while its B is zero.
     if any(variable.name == B and value(variable).any() for variable in ours):
         return True
+    if adapters:
+        return False
     pairs = zip(*([v for v in weights if v.name not in (A, B)] for weights in (ours, before)), strict=True)
     return any(not np.array_equal(value(one), other.numpy()) for one, other in pairs)
 

@@ -117,6 +117,14 @@ def place(recipe: Recipe, data: str | None) -> Placed:
             expected="a recipe that learns from data alone",
             next_step="train the student where its teacher lies, or leave train.teacher out",
         )
+    if recipe.spec.model.start_from is not None:
+        raise UsageError(
+            "a job has no place for a run that weights come from",
+            where="model.start_from",
+            received=recipe.spec.model.start_from,
+            expected="a recipe that begins with the pretrained weights",
+            next_step="train where that run lies, or leave model.start_from out",
+        )
     sources: list[Source] = []
     data_values: dict[str, Any] = {}
     for key in SOURCE_KEYS:
@@ -145,7 +153,7 @@ def place(recipe: Recipe, data: str | None) -> Placed:
     return Placed(placed, tuple(dict.fromkeys(sources)))
 
 
-SPACES = {"data.label_separator": "\t", "model.template": "\t\n"}
+SPACES = {"data.label_separator": "\t", "model.template": "\t\n", "model.context_template": "\t\n"}
 """What may stand in values that are no names; the job file has it as escapes within quotes."""
 
 

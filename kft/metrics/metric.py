@@ -48,6 +48,7 @@ class Metric:
         by_chance: For a distance that is never below 0 and that chance alone moves away from it: (answers, codes of
             groups, rng) to values ``float[draws]`` of examples whose true distance is 0. Its interval reaches down to 0
             where such a value is as large, and one example more may move it either way.
+        neutral: Whether neither more nor less is better, so that no value is shown as the best.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Metric:
     hits: Callable[[np.ndarray], np.ndarray] | None = None
     turned: bool = False
     by_chance: Callable[[Any, np.ndarray, np.random.Generator], np.ndarray] | None = None
+    neutral: bool = False
 
     @property
     def perfect(self) -> float:

@@ -52,11 +52,30 @@ def rank(scores: np.ndarray, wanted: Sequence[np.ndarray], depth: int = DEPTH) -
         >>> rank(np.array([[0.1, 0.9, 0.5]]), [np.array([2])]).tolist()
         [[False, True, False]]
     """
+    return hits(first_places(scores, depth), wanted)
+
+
+def first_places(scores: np.ndarray, depth: int = DEPTH) -> np.ndarray:
+    """Returns ``int64[n, at most depth]``: the places of the documents with the highest scores, ties in their order.
+
+    Args:
+        scores: ``float[n, m]``.
+        depth: Ranks that are looked at.
+
+    Example:
+        >>> first_places(np.array([[0.1, 0.9, 0.5]]), depth=2).tolist()
+        [[1, 2]]
+    """
     depth = min(depth, scores.shape[1])
     if depth < scores.shape[1]:  # those that could be among the first, ties with the last of them included
         least = -np.partition(-scores, depth - 1, axis=1)[:, depth - 1 : depth]
         scores = np.where(scores >= least, scores, -np.inf)
-    return np.stack([np.isin(order, right) for order, right in zip(nearest_first(scores, depth), wanted, strict=True)])
+    return nearest_first(scores, depth)
+
+
+def hits(places: np.ndarray, wanted: Sequence[np.ndarray]) -> np.ndarray:
+    """Returns ``bool[n, depth]``: which of the documents at ``int[n, depth]`` answer their query."""
+    return np.stack([np.isin(order, right) for order, right in zip(places, wanted, strict=True)])
 
 
 def check_ranks(counts: np.ndarray, found: np.ndarray) -> None:

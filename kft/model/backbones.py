@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kft.errors import ModelError
 from kft.model.catalog import CATALOG, BackboneEntry
+from kft.model.chats import Chat, chat_of
 from kft.model.files import BackboneFiles, backbone_files, refuse_pointer
 from kft.model.gguf_gemma import SUFFIX
 from kft.model.hugging_face import family_of, load_hugging_face, read_config
@@ -36,7 +37,7 @@ __all__ = (
     "ImageInput",
     "TextTokenizer",
     "load_backbone",
-    "load_for",
+    "load_plain",
     "resolve_backbone",
 )
 Report = Callable[[str], None]
@@ -62,6 +63,7 @@ class Backbone:
         files: What it was read from, with the sha256 of each: weights, vocabulary, settings, config.json.
         max_tokens: How many positions it knows; 0 for images.
         pooling: What is advised to make one vector of the features: ``mean``, or ``last`` for causal decoders.
+        chat: The chat template of a Hugging Face folder that has one.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Backbone:
     files: BackboneFiles
     max_tokens: int
     pooling: str
+    chat: Chat | None = None
 
     def shown(self) -> Iterator[Piece]:
         tokens = f"up to {self.max_tokens:,} tokens" if self.max_tokens else ""
@@ -152,8 +155,8 @@ def load_backbone(
         return _load(asked, allow, report)
 
 
-def load_for(spec: RecipeSpec, report: Report | None = None) -> Backbone:
-    """Loads the backbone that a recipe names, as it stands before the recipe's training.
+def load_plain(spec: RecipeSpec, report: Report | None = None) -> Backbone:
+    """Loads the backbone that a recipe names, without what another run has made of it: see ``kft.train.start``.
 
     Raises:
         ModelError: As ``load_backbone``; or it computes in another type than ``train.precision`` asks for, or
@@ -168,7 +171,12 @@ def load_for(spec: RecipeSpec, report: Report | None = None) -> Backbone:
             model.backbone, dropout=model.dropout, report=report, weights=model.weights, seed=spec.seed
         )
     require_precision(found.model, precision, found.name)
-    return found if model.blocks is None else first_blocks(found, model.blocks)
+    found = found if model.blocks is None else first_blocks(found, model.blocks)
+    if model.quantize == "none":
+        return found
+    from kft.model.quantize import in_int8
+
+    return in_int8(found)
 
 
 @dataclass(frozen=True)
@@ -217,6 +225,9 @@ def _assemble(asked: _Asked, model: keras.Model, reads: _Reads) -> Backbone:
     from kft.model.rows import require_rows
 
     flat, features = flatten(model, str(asked.path))
+    for layer in flat.layers:  # keras-hub's Llama names it so when it is asked for its configuration, and nowhere else
+        if hasattr(layer, "rope_position_scaling_factor") and not hasattr(layer, "rope_scaling_factor"):
+            layer.rope_scaling_factor = layer.rope_position_scaling_factor
     if reads.tokenizer:
         require_rows(flat, reads.tokenizer, asked.path)
     if not asked.pretrained:
@@ -232,6 +243,7 @@ def _assemble(asked: _Asked, model: keras.Model, reads: _Reads) -> Backbone:
         files=asked.files,
         max_tokens=reads.max_tokens,
         pooling=reads.pooling,
+        chat=chat_of(asked.path) if reads.tokenizer else None,
     )
 
 

@@ -12,6 +12,7 @@ from kft.model.graph import call_again, nodes_in_order
 from kft.model.heads import FEWEST, HEADS
 from kft.model.language import LANGUAGE, with_targets
 from kft.model.lora import add_lora
+from kft.model.masked import MASKED, with_hidden
 from kft.model.pooling import POOLINGS
 from kft.model.window_layers import OF_WINDOW, VECTORS, WindowVectors, in_windows
 from kft.recipe.schema import ModelSpec, RecipeSpec
@@ -42,7 +43,8 @@ def build_model(
     Args:
         backbone: From ``kft.load_backbone``.
         head: ``classification``, ``multi-label``, ``regression``, ``tagging``, ``embedding``; or ``language``, without
-            weights of its own: see ``kft.model.language.with_targets``.
+            weights of its own: see ``kft.model.language.with_targets``; or ``masked``: see
+            ``kft.model.masked.with_hidden``.
         classes: How wide the last layer is: classes, labels, tags, 1 for a number, or 0 for an embedding as wide as the
             backbone's vectors.
         spec: The recipe's part on the model: dropout before the last layer, pooling, image size; its backbone plays no
@@ -67,8 +69,9 @@ def build_model(
         >>> model.output.shape  # doctest: +SKIP
         (None, 5)
     """
-    if head == LANGUAGE:
-        model = with_targets(backbone)
+    if head in (LANGUAGE, MASKED):
+        own = spec.weights == "pretrained"
+        model = with_targets(backbone) if head == LANGUAGE else with_hidden(backbone, pretrained=own)
         if lora is not None:
             add_lora(model, lora)
         return model

@@ -22,6 +22,7 @@ from kft.tasks.words import mark_words
 if TYPE_CHECKING:
     from kft.data.images import ImageSizing
     from kft.model.backbones import Backbone, TextTokenizer
+    from kft.model.masking import Masker
     from kft.model.prompts import PromptReader
 
 Tick = Callable[[int], None]
@@ -38,7 +39,8 @@ class Encoded:
         offsets: Where each token stands in its text, and whether it begins a word; only for tagging.
         lengths: ``int64[n]``: the tokens of each text before the cut; None for images.
         spans: Where the windows of each text stand in it, in characters: ``int32[windows, 2]`` each; None elsewhere.
-        responses_cut: How many responses of a language model lost their end.
+        lost: ``int64[n, 2]``: how many tokens of each prompt, and of its response, were cut; of a language model alone.
+        left_out: How many passages of its prompts had no room.
     """
 
     source: Source
@@ -46,7 +48,23 @@ class Encoded:
     offsets: list[np.ndarray] | None = None
     lengths: np.ndarray | None = None
     spans: list[np.ndarray] | None = None
-    responses_cut: int = 0
+    lost: np.ndarray | None = None
+    left_out: int = 0
+
+    @property
+    def responses_cut(self) -> int:
+        """How many responses of a language model lost their end."""
+        return 0 if self.lost is None else int((self.lost[:, 1] > 0).sum())
+
+
+def beside(rows: np.ndarray, task: Task) -> np.ndarray:
+    """Returns one row an input, ``[n, ...]``: of what is read apart, first and second side beside each other.
+
+    Args:
+        rows: ``[rows, width]``, as a reader gives them: of first sides, and then of second ones, where it reads apart.
+        task: Which of both it is.
+    """
+    return np.concatenate(np.split(rows, 2), axis=1) if task.reads.apart else rows
 
 
 @dataclass(frozen=True)
@@ -62,6 +80,7 @@ class Reader:
         side: Which of them it reads.
         tail: Whether a text that is cut keeps its end as well.
         windows: How texts are read in windows; None where they are not.
+        masker: What hides tokens of texts where hidden ones are found again.
         writing: How prompts are read where answers are written; an input may then be a pair of prompt and response.
     """
 
@@ -74,6 +93,7 @@ class Reader:
     tail: bool = False
     windows: Windows | None = None
     writing: PromptReader | None = None
+    masker: Masker | None = None
 
     @property
     def reach(self) -> int:
@@ -105,8 +125,14 @@ class Reader:
             return self._in_windows(inputs, self.tokenizer, self.windows)
         if self.writing is not None:
             taken = self.writing.source(inputs)
-            short, cut = (int((each > 0).sum()) for each in (taken.prompts_cut, taken.responses_cut))
-            return Encoded(taken.source, short, lengths=taken.lengths, responses_cut=cut)
+            lost = np.stack([taken.prompts_cut, taken.responses_cut], axis=1)
+            short = int((lost[:, 0] > 0).sum())
+            return Encoded(taken.source, short, lengths=taken.lengths, lost=lost, left_out=taken.left_out)
+        if self.masker is not None:
+            rows, lengths = self.tokenizer.encode(inputs, self.max_tokens)
+            return Encoded(self.masker.source(rows, inputs), int((lengths > self.max_tokens).sum()), lengths=lengths)
+        if self.task.reads.apart:
+            return self._sides(inputs, self.tokenizer)
         segments = offsets = None
         if self.task.reads.pairs:
             firsts, seconds = [given[0] for given in inputs], [given[1] for given in inputs]
@@ -124,6 +150,13 @@ class Reader:
         if offsets is not None:
             source = source.with_columns({**source.columns, WORD_FEATURES: _Shapes(inputs, offsets)})
         return Encoded(source, int((lengths > self.max_tokens).sum()), offsets, lengths)
+
+    def _sides(self, inputs: Sequence[Any], tokenizer: TextTokenizer) -> Encoded:
+        """Reads the first sides, as queries are read, and then the second ones, as documents are."""
+        befores = (self.prompts.query, self.prompts.document)
+        texts = [before + given[side] for side, before in enumerate(befores) for given in inputs]
+        rows, lengths = tokenizer.encode(texts, self.max_tokens, tail=self.tail)
+        return Encoded(text_source(Ragged.from_rows(rows)), int((lengths > self.max_tokens).sum()), None, lengths)
 
     def _in_windows(self, texts: Sequence[str], tokenizer: TextTokenizer, windows: Windows) -> Encoded:
         found, lengths = tokenizer.encode_windows(texts, windows)
@@ -164,11 +197,15 @@ def make_reader(task: Task, backbone: Backbone, spec: ModelSpec) -> Reader:
                 next_step=f"--set model.max_tokens={max(least, 32)}",
             )
     reader = Reader(task, backbone.tokenizer, spec.max_tokens, sizing, spec.prompts, tail=tail, windows=windows)
+    if task.kind.masks and backbone.tokenizer is not None:
+        from kft.model.masking import find_masker
+
+        return replace(reader, masker=find_masker(backbone.tokenizer))
     if not task.kind.writes or backbone.tokenizer is None:
         return reader
     from kft.model.prompts import prompt_reader
 
-    return replace(reader, writing=prompt_reader(backbone.tokenizer, spec))
+    return replace(reader, writing=prompt_reader(backbone.tokenizer, spec, backbone.chat))
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from kft.errors import ModelError
+from kft.model.chats import JINJA
 from kft.model.presets import is_preset
 from kft.model.token_settings import ADDED, CONFIG, SPECIAL
-from kft.model.tokenizers import SENTENCEPIECE_FILES
+from kft.model.tokenizers import BESIDE, SENTENCEPIECE_FILES
 
 INDEX, WHOLE = "model.safetensors.index.json", "model.safetensors"
 POINTER = (b"version https://git-lfs.github.com/spec/", b"version https://hawser.github.com/spec/")
@@ -164,7 +165,7 @@ def _of_folder(folder: Path) -> tuple[list[str], list[str]]:
     config = read_config(folder)
     if is_preset(folder, config):
         weights = _present(folder, ("model.weights.h5",))
-        rest = ["config.json", *_present(folder, ("tokenizer.json", *IMAGE_SETTINGS))]
+        rest = ["config.json", *_present(folder, ("tokenizer.json", BESIDE, *IMAGE_SETTINGS))]
         if (folder / "model.weights.json").is_file():
             rest.append("model.weights.json")
             weights = sorted({*weights, *shards_of(folder, "model.weights.json", ".h5")})
@@ -181,7 +182,7 @@ def _of_folder(folder: Path) -> tuple[list[str], list[str]]:
 
 def _tokenizer_files(folder: Path) -> list[str]:
     """Names what ``load_tokenizer`` reads, in its order."""
-    settings = _present(folder, (CONFIG, SPECIAL, ADDED))
+    settings = _present(folder, (CONFIG, SPECIAL, ADDED, JINJA))
     for names in (("tokenizer.json",), ("vocab.json", "merges.txt"), *((name,) for name in SENTENCEPIECE_FILES)):
         if all((folder / name).is_file() for name in names):
             return [*settings, *names]

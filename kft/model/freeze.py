@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 BIASES = ("bias", "beta")
 ADAPTERS = ("lora_a", "lora_b")
 LANGUAGE_MODEL_OUTPUT = "reverse_embeddings"
-"""What an untied generative backbone predicts its next token with; no head here takes part in it, so it has no
-gradient, and weight decay alone would wear it down."""
+"""What an untied generative backbone predicts its next token with: frozen under every rule. Heads that classify
+give it no gradient, so that weight decay alone would wear it down; causal-lm reads it as it was pretrained."""
 
 RATE = "rate_when_it_trains"
 """Where a frozen layer, whose dropout rate is 0, keeps the rate it had."""
@@ -238,8 +238,21 @@ def _choose(blocks: tuple[Block, ...], rule: FreezeRule) -> set[int]:
     layers = (inner for block in blocks for outer in block.layers for inner in outer._flatten_layers())
     can = {id(variable) for layer in layers for variable in layer._trainable_variables}
     found = {id(variable) for variable in blocks[-1].variables}
-    found |= {id(variable) for block, variable, layer in _owned(blocks) if _wants(rule, blocks, block, variable, layer)}
+    wanted = [(block, each) for block, each, layer in _owned(blocks) if _wants(rule, blocks, block, each, layer)]
+    _refuse_rounded(rule, [f"{block.name}/{each.path}" for block, each in wanted if each.dtype == "int8"])
+    found |= {id(variable) for _, variable in wanted}
     return found & can
+
+
+def _refuse_rounded(rule: FreezeRule, names: list[str]) -> None:
+    if names:
+        raise ModelError(
+            f"weights in 8 bits do not train, and {str(rule)!r} asks {len(names):,} of them to",
+            where="unfreeze",
+            received=", ".join(names[:3]) + (" ..." if len(names) > 3 else ""),
+            expected="adapters in float32 beside them: unfreeze: {lora: {rank: 8}}",
+            next_step="--set model.quantize=none",
+        )
 
 
 def _owned(blocks: tuple[Block, ...]) -> Iterator[tuple[Block, keras.Variable, keras.layers.Layer]]:

@@ -25,6 +25,8 @@ TEXT, ARRAY = 8, 9
 DIMENSIONS = 4
 LARGEST_HEADER = 1 << 28
 """No header of a text model comes near so many bytes."""
+PART = 1 << 24
+"""Weights that are unpacked at once: the package makes several copies of them."""
 ROW = 1 << 14
 """Weights that the gguf package is given as one row, at most; it unpacks 16 rows at a time, and rows of 640 take four
 times as long."""
@@ -76,11 +78,14 @@ class GgufFile:
         # Weights are packed in runs of `weights`; how many of these make a row does not matter for unpacking.
         runs = count // weights
         longer = math.gcd(runs, max(1, 1 << ((ROW // weights).bit_length() - 1)))
+        rows, whole = packed.reshape(runs // longer, longer * size), np.empty((runs // longer, longer * weights), "f4")
+        at_once = max(1, PART // (longer * weights))
         try:
-            flat = dequantize(packed.reshape(runs // longer, longer * size), kind)
+            for start in range(0, len(rows), at_once):
+                whole[start : start + at_once] = dequantize(rows[start : start + at_once], kind)
         except NotImplementedError:
             raise self.refused(f"{name} is packed as {kind.name}", "a packing that the gguf package unpacks") from None
-        return np.asarray(flat, np.float32).reshape(found.shape)
+        return whole.reshape(found.shape)
 
     def refused(self, received: str, expected: str, *, key: str | None = None) -> ModelError:
         """Returns the error for a file that asks for what kft does not do."""

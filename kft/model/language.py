@@ -6,6 +6,7 @@ have one, soft caps and all), and the family's ``CausalLM``.
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -31,12 +32,12 @@ class NextToken(keras.layers.Layer):
         embedding: From ``output_embedding``.
     """
 
-    def __init__(self, embedding: keras.layers.Layer) -> None:
-        super().__init__(name="head_next_token", dtype="float32")
+    def __init__(self, embedding: keras.layers.Layer, name: str = "head_next_token") -> None:
+        super().__init__(name=name, dtype="float32")
         object.__setattr__(self, "embedding", embedding)  # not a part of this layer
         self.built = True
 
-    def call(self, hidden: Any, targets: Any) -> Any:
+    def call(self, hidden: Any, targets: Any, training: bool | None = None) -> Any:
         """Takes ``float[batch, tokens, width]`` and ``int32[batch, tokens]``; gives ``float32[batch, tokens, 3]``.
 
         The three are those of ``kft.tasks.responses``: LOSS, HIT and ASKED.
@@ -44,12 +45,35 @@ class NextToken(keras.layers.Layer):
         import tensorflow as tf
 
         places = tf.where(targets > 0)
-        right = tf.gather_nd(targets, places) - 1
-        logits = tf.cast(self.embedding(tf.gather_nd(hidden, places), reverse=True), tf.float32)
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=right, logits=logits)
-        hits = tf.cast(tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), right), tf.float32)
+        right, read = tf.gather_nd(targets, places) - 1, tf.gather_nd(hidden, places)
+        losses, hits = self.losses_and_hits(read, right, bool(training))
         values = tf.stack([losses, hits, tf.ones_like(losses)], axis=-1)
         return tf.scatter_nd(places, values, tf.cast(tf.concat([tf.shape(targets), [3]], 0), tf.int64))
+
+    def losses_and_hits(self, hidden: Any, right: Any, training: bool) -> tuple[Any, Any]:
+        """Takes ``float[n, width]`` and ``int32[n]``, the right tokens; gives ``float32[n]`` twice."""
+        weigh = self._all_at_once if training and self._trains else self._in_parts
+        return weigh(hidden, right, training)
+
+    @property
+    def _trains(self) -> bool:
+        """Whether the matrix does now; what trains is set before anything is traced."""
+        layer = self.embedding
+        return bool((layer._embeddings if layer.tie_weights else layer.reverse_embeddings).trainable)
+
+    def _in_parts(self, hidden: Any, right: Any, training: bool) -> tuple[Any, Any]:
+        from kft.model.over_vocabulary import output_matrix, weigh
+
+        return weigh(output_matrix(self.embedding), hidden, right, slopes=training)
+
+    def _all_at_once(self, hidden: Any, right: Any, training: bool) -> tuple[Any, Any]:
+        import tensorflow as tf
+
+        from kft.model.over_vocabulary import logits_of, output_matrix
+
+        logits = logits_of(output_matrix(self.embedding), hidden)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=right, logits=logits)
+        return losses, tf.cast(tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), right), tf.float32)
 
     def compute_output_shape(self, hidden_shape: tuple, targets_shape: tuple) -> tuple:
         return (*targets_shape, 3)
@@ -78,7 +102,7 @@ def require_decoder(backbone: Backbone) -> None:
             "this backbone is no language model: nothing in it predicts the next token",
             where="model.backbone",
             received=backbone.name,
-            expected="a causal decoder: gemma3-270m, or a folder of GPT-2, Llama, Gemma, Mistral or Qwen",
+            expected="a causal decoder: gemma3-270m, or a folder of GPT-2, Llama, Gemma or Qwen",
             next_step="kft models --modality text",
         )
 
@@ -115,9 +139,27 @@ def next_token_logits(model: keras.Model, hidden: Any, positions: Any = None) ->
     Raises:
         ModelError: The model has no such matrix.
     """
+    from kft.model.over_vocabulary import logits_of, output_matrix
+
     if positions is not None:
         hidden = ops.take_along_axis(hidden, ops.expand_dims(ops.cast(positions, "int32"), -1), axis=1)
-    return ops.cast(output_embedding(model)(hidden, reverse=True), "float32")
+    matrix, shape = output_matrix(output_embedding(model)), ops.shape(hidden)
+    # One product of all positions: Keras makes one a row, which reads the matrix as often.
+    flat = ops.reshape(hidden, (-1, hidden.shape[-1]))
+    return ops.reshape(logits_of(matrix, flat), (*shape[:-1], matrix.tokens))
+
+
+def first_pass(lm: Any, tokens: Any) -> tuple[Any, Any]:
+    """Returns the hidden states of some tokens, and the cache of keys and values that they leave.
+
+    Args:
+        lm: From ``causal_lm``.
+        tokens: ``int32[batch, tokens]``, none of them padding; what images and sounds need beside is left out.
+    """
+    given = {"token_ids": tokens, "padding_mask": ops.ones_like(tokens)}
+    names = inspect.signature(lm._build_cache).parameters
+    hidden, cache = lm._build_cache(*(given.get(name) for name in names))
+    return hidden, cache
 
 
 def causal_lm(model: keras.Model) -> Any:
@@ -142,7 +184,7 @@ def causal_lm(model: keras.Model) -> Any:
         "keras-hub has no language model for this backbone",
         where=model.name,
         received=type(model).__name__,
-        expected="a decoder of GPT-2, Llama, Gemma, Mistral, Qwen and their like",
+        expected="a decoder of GPT-2, Llama, Gemma, Qwen and their like",
         next_step="kft models --modality text",
     )
 

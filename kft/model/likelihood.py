@@ -201,16 +201,13 @@ class Likelihood:
     @cached_property
     def _begin(self) -> Any:
         """From ``int32[n, tokens]`` to the hidden states of the last, and a cache of exactly these."""
-        import inspect
-
         import tensorflow as tf
 
-        wanted = list(inspect.signature(self._lm._build_cache).parameters.values())[1:]
-        nothing = {each.name: None for each in wanted if each.default is each.empty}  # images, sounds: there are none
+        from kft.model.language import first_pass
 
         @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32)], autograph=False)
         def begin(tokens: Any) -> Any:
-            hidden, cache = self._lm._build_cache(tokens, **nothing)
+            hidden, cache = first_pass(self._lm, tokens)
             return hidden[:, -1], cache
 
         return begin

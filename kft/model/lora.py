@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterator
-from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -18,10 +17,13 @@ from keras import ops
 
 from kft.errors import ModelError
 from kft.model.blocks import find_blocks
+from kft.model.quantize import adding_weights, float_kernel, is_rounded, to_float
 from kft.recipe.training import LoraSpec
 
 A, B = "lora_a", "lora_b"
 SHOWN = 12
+CALLS = ("call", "quantized_call")
+"""What Keras calls of a layer, the second where its kernel is in 8 bits."""
 
 
 def add_lora(model: keras.Model, spec: LoraSpec) -> list[str]:
@@ -57,7 +59,8 @@ def add_lora(model: keras.Model, spec: LoraSpec) -> list[str]:
 def merge_lora(model: keras.Model) -> int:
     """Adds every adapter's product to its kernel and takes the adapters away; returns how many there were.
 
-    The model computes the same as before, to rounding, with plain Keras layers that any Keras file can hold.
+    The model computes the same as before, to rounding, with plain Keras layers that any Keras file can hold. What was
+    held in 8 bits is float again, of the same values: a Keras file would forget that activations were not rounded.
 
     Example:
         >>> import kft
@@ -68,17 +71,23 @@ def merge_lora(model: keras.Model) -> int:
     for layer in model._flatten_layers():
         if hasattr(layer, A):
             first, last, scale = getattr(layer, A), getattr(layer, B), layer.lora_scale
-            kernel = layer.kernel
-            kernel.assign(kernel + scale * ops.transpose(ops.tensordot(first, last, 1), layer.lora_order))
+            more = scale * ops.transpose(ops.tensordot(first, last, 1), layer.lora_order)
+            if is_rounded(layer):
+                to_float(layer, more)
+            else:
+                layer.kernel.assign(layer.kernel + more)
             layer._tracker.unlock()
             for variable in (first, last):
                 layer._untrack_variable(variable)
             layer._tracker.lock()
-            for name in ("call", "save_own_variables"):
+            for name in (*CALLS, "save_own_variables"):
                 object.__delattr__(layer, name)
             for name in (A, B, "lora_scale", "lora_order"):
                 object.__delattr__(layer, name)
             merged += 1
+    for layer in model._flatten_layers():
+        if is_rounded(layer):
+            to_float(layer)
     return merged
 
 
@@ -97,28 +106,30 @@ def _adapt(layer: keras.layers.Layer, spec: LoraSpec) -> None:
         raise ModelError("the layer has adapters already", where=layer.path, next_step="build the model again")
     inside, outside = _axes(layer)
     shape = layer.kernel.shape
-    *scopes, _own, _ = layer.kernel.path.split("/")
-    layer._tracker.unlock()
-    with ExitStack() as stack:
-        # Keras would name the weights after the layer alone, the same in every block.
-        for scope in scopes:
-            stack.enter_context(keras.name_scope(scope))
+    dtype = "float32" if is_rounded(layer) else None
+    seed = None
+    with adding_weights(layer):
         first = layer.add_weight(
-            name=A, shape=(*(shape[axis] for axis in inside), spec.rank), initializer=keras.initializers.HeUniform()
+            name=A,
+            shape=(*(shape[axis] for axis in inside), spec.rank),
+            initializer=keras.initializers.HeUniform(),
+            dtype=dtype,
         )
-        last = layer.add_weight(name=B, shape=(spec.rank, *(shape[axis] for axis in outside)), initializer="zeros")
+        last = layer.add_weight(
+            name=B, shape=(spec.rank, *(shape[axis] for axis in outside)), initializer="zeros", dtype=dtype
+        )
         object.__setattr__(layer, A, first)
         object.__setattr__(layer, B, last)
-        seed = None
         if spec.dropout:
             layer.lora_seed = seed = keras.random.SeedGenerator()
-    layer._tracker.lock()
     order = [0] * len(shape)
     for place, axis in enumerate((*inside, *outside)):
         order[axis] = place
     object.__setattr__(layer, "lora_order", tuple(order))
     object.__setattr__(layer, "lora_scale", (spec.alpha or 2 * spec.rank) / spec.rank)
-    object.__setattr__(layer, "call", partial(_call, layer, _equations(layer, inside, outside), spec.dropout, seed))
+    for name in CALLS:
+        call = partial(_call, layer, _equations(layer, inside, outside), spec.dropout, seed)
+        object.__setattr__(layer, name, call)
     object.__setattr__(layer, "save_own_variables", partial(_refuse_to_save, layer))
 
 
@@ -131,7 +142,7 @@ def _call(
     given = inputs
     if dropout and training and first.trainable:
         given = keras.random.dropout(inputs, dropout, seed=seed)
-    x = ops.einsum(whole, inputs, layer.kernel)
+    x = ops.einsum(whole, inputs, float_kernel(layer))
     x = x + ops.einsum(up, ops.einsum(down, given, first), last) * ops.cast(layer.lora_scale, x.dtype)
     if layer.bias is not None:
         x = x + layer.bias

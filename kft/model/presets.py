@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING, Any
 from kft.errors import ModelError
 from kft.model.panics import tokenizer_errors
 from kft.model.sentencepiece import read_sentencepiece
-from kft.model.token_settings import TokenSettings
-from kft.model.tokenizers import TextTokenizer, byte_level_bpe, sentencepiece_tokenizer, word_piece, wrap
+from kft.model.token_settings import PLAIN, TokenSettings
+from kft.model.tokenizers import (
+    BESIDE,
+    TextTokenizer,
+    byte_level_bpe,
+    from_json,
+    sentencepiece_tokenizer,
+    word_piece,
+    wrap,
+)
 
 if TYPE_CHECKING:
     import keras
@@ -71,6 +79,8 @@ def preset_tokenizer(folder: Path) -> TextTokenizer:
     Raises:
         ModelError: The preset has none, or one of a kind that kft cannot build.
     """
+    if (folder / BESIDE).is_file():
+        return wrap(from_json(folder / BESIDE, PLAIN), folder)
     path = folder / "tokenizer.json"
     received = "no tokenizer.json"
     if path.is_file():

@@ -33,7 +33,10 @@ LIMITS: Mapping[str, tuple[int, int]] = {
     "num_channels": (1, 64),
 }
 """Keys, and the whole numbers that they may be: beyond what anybody has trained."""
-MAY_BE_NULL = ("n_inner", "head_dim", "num_key_value_heads", "sliding_window", "sliding_window_size", "embedding_size")
+MAY_BE_NULL = (
+    *("n_inner", "head_dim", "num_key_value_heads", "sliding_window", "sliding_window_size"),
+    *("embedding_size", "embedding_dim", "image_size"),
+)
 POSITIVE = (
     "layer_norm_eps",
     "layer_norm_epsilon",

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 WORD_PIECE_NAMES = ("unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 SAMPLE = "A fi\u0301rst \ufb01ne, \uff21\u2460  \u00e9\u00c5 \u4e2d\u6587 \u0928\u0940 \U0001f600\u200d x"
 """Letters, marks, ligatures, wide ones, ideographs and an emoji: what normalisation looks up."""
+BESIDE = "tokenizers.json"
+"""A tokenizer of the `tokenizers` package in a keras-hub preset, whose own file is called tokenizer.json."""
 SENTENCEPIECE_FILES = ("sentencepiece.bpe.model", "spiece.model", "spm.model", "tokenizer.model")
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     model_validator,
@@ -23,11 +25,43 @@ class AuditSpec(Spec):
     skip: tuple[str, ...] = Field((), description="checks to leave out; `kft check --list` names them")
 
 
+SAME = "same"
+"""A written answer is right where it is the right text, or as JSON the same value."""
+NEARNESS = ("token_f1", "slot_f1", "field_accuracy", "rouge_l", "chrf")
+"""By which else a written answer can be called right: from 0 to 1, of one answer."""
+
+
+def right_by(rule: str) -> tuple[str, float] | None:
+    """Returns a metric and the least value of it that a right answer has; None where it has to be the same.
+
+    Raises:
+        ValueError: It is no such rule.
+
+    Example:
+        >>> right_by("token_f1 >= 0.8"), right_by("same")
+        (('token_f1', 0.8), None)
+    """
+    if rule == SAME:
+        return None
+    match = re.fullmatch(r"\s*(\w+)\s*>=\s*(1(?:\.0*)?|0?\.\d+)\s*", rule)
+    if match is None or match.group(1) not in NEARNESS or not float(match.group(2)):
+        raise ValueError(f'{SAME}, or a rule such as "token_f1 >= 0.8" of {", ".join(NEARNESS)}, up to 1')
+    return match.group(1), float(match.group(2))
+
+
+def _right(rule: str) -> str:
+    right_by(rule)
+    return rule
+
+
 class AbstainSpec(Spec):
     """A promise: among the answered, at most so large a share is wrong; the other answers are withheld."""
 
     error: float = Field(gt=0, lt=1, description="largest share of wrong answers among the answered, such as 0.05")
     confidence: float = Field(0.95, ge=0.5, lt=1, description="how sure the promise is, over calibration examples")
+    right: Annotated[str, AfterValidator(_right)] = Field(
+        SAME, description='of written answers: same (text, or JSON), or as near as "token_f1 >= 0.8" says'
+    )
 
 
 class RetainSpec(Spec):

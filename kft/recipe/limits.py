@@ -18,9 +18,23 @@ MOST_BYTES = 1_000_000
 MOST_VALUES = 10_000
 """Keys and values, each counted as often as an alias repeats it."""
 DEEPEST = 40
-COLUMNS = ("columns", "text", "text_pair", "image", "label", "id", "group", "time", "slices", "sensitive", "bins")
+COLUMNS = (
+    "columns",
+    "text",
+    "text_pair",
+    "image",
+    "label",
+    "id",
+    "group",
+    "time",
+    "slices",
+    "sensitive",
+    "bins",
+    "context",
+)
 FREE = (
     "model.template",
+    "model.context_template",
     "data.label_separator",
     "evaluate.threshold.label",
     "evaluate.retain.text",

@@ -31,6 +31,11 @@ SOURCE_KEYS = ("train", "valid", "test", "unlabelled", "documents")
 
 LATER_KEYS: dict[str, Any] = {
     "data.added": [],
+    "data.context": None,
+    "data.index": None,
+    "data.passages": 3,
+    "model.context_template": "{context}\n\n{prompt}",
+    "model.context_tokens": None,
     "data.new_labels": False,
     "train.warm_start": None,
     "train.optimizer": "adamw",
@@ -49,10 +54,17 @@ LATER_KEYS: dict[str, Any] = {
     "train.pairs.temperature": 0.05,
     "train.pairs.hard_negatives": 0,
     "train.pairs.widths": [],
+    "train.graded.loss": "cosent",
+    "train.graded.scale": 20.0,
     "evaluate.interval": None,
     "model.template": "{prompt}\n",
     "model.response_tokens": None,
+    "model.quantize": "none",
     "evaluate.write": True,
+    "data.messages": None,
+    "data.texts": None,
+    "model.start_from": None,
+    "model.turns": "one",
 }
 """Keys that came after 0.1, with what was done before: a run that was begun without them is the same run."""
 WITHOUT_EFFECT = {"train.steps_per_call": 1}
@@ -113,6 +125,8 @@ class Recipe:
             if values["data"][key] is not None:
                 values["data"][key] = absolute_source(values["data"][key], self.base)
         values["data"]["added"] = absolute_source(values["data"]["added"], self.base)
+        if values["data"]["index"] is not None:
+            values["data"]["index"] = str((self.base / Path(values["data"]["index"]).expanduser()).resolve())
         values["train"]["checkpoints"]["folder"] = self.checkpoints_folder
         values["evaluate"]["suite"] = None if self.suite is None else str(self.suite)
         if self.teacher is not None:
@@ -187,7 +201,7 @@ def read_recipe(
     if base:
         require_plain(str(base), "base", UsageError)
     base = (base or (path.parent if path else Path.cwd())).resolve()
-    spec = _with_warm_start(_with_retain(rules.fill(spec), base), base)
+    spec = _with_runs(_with_retain(rules.fill(spec), base), base)
     for key in _leaf_keys(spec.model_dump(mode="json")):
         if not any(parent in origins for parent in _parents(key)):  # a part that was given whole is its parent's
             origins.setdefault(key, "default")
@@ -221,13 +235,14 @@ def _with_retain(spec: RecipeSpec, base: Path) -> RecipeSpec:
     return spec.model_copy(update={"evaluate": spec.evaluate.model_copy(update={"retain": retain})})
 
 
-def _with_warm_start(spec: RecipeSpec, base: Path) -> RecipeSpec:
-    """Names the run that weights come from such that it means the same from any folder."""
-    named = spec.train.warm_start
-    if named is None:
-        return spec
-    run = str((base / Path(named).expanduser()).resolve())
-    return spec.model_copy(update={"train": spec.train.model_copy(update={"warm_start": run})})
+def _with_runs(spec: RecipeSpec, base: Path) -> RecipeSpec:
+    """Names the runs that weights come from such that they mean the same from any folder."""
+    for section, key in (("train", "warm_start"), ("model", "start_from")):
+        part = getattr(spec, section)
+        if (named := getattr(part, key)) is not None:
+            run = str((base / Path(named).expanduser()).resolve())
+            spec = spec.model_copy(update={section: part.model_copy(update={key: run})})
+    return spec
 
 
 def schema_with(names: Mapping[str, Sequence[str]]) -> dict[str, Any]:

@@ -1,6 +1,8 @@
-"""What a recipe asks of an embedding: how pairs of query and document are learned, and what stands before texts."""
+"""What a recipe asks of an embedding: how pairs are learned, with scores or without, and what stands before texts."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from pydantic import Field, field_validator
 
@@ -31,8 +33,19 @@ class PairsSpec(Spec):
         return value
 
 
+class GradedSpec(Spec):
+    """How vectors learn the scores of pairs; only for text-similarity."""
+
+    loss: Literal["cosent", "squared"] = Field(
+        "cosent",
+        description="cosent: the order of the scores in a batch (Su, 2022); squared: cosines as high as the scores, "
+        "whose range is put between 0 and 1",
+    )
+    scale: float = Field(20.0, gt=0, le=1000, description="of cosent: what differences of cosines are multiplied by")
+
+
 class PromptsSpec(Spec):
     """What is put before each text, as a backbone was trained with it."""
 
-    query: str = Field("", max_length=500, description='before a query, such as "query: "')
-    document: str = Field("", max_length=500, description='before a document, such as "passage: "')
+    query: str = Field("", max_length=500, description='before a query, or a first text, such as "query: "')
+    document: str = Field("", max_length=500, description='before a document, or a second text, such as "passage: "')

@@ -7,7 +7,7 @@ A ``*Spec`` is what a person asks for. All of them are frozen and refuse unknown
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     BeforeValidator,
@@ -31,6 +31,15 @@ from kft.recipe.values import (
     Sources,
     TaskName,
 )
+
+OWN = "own"
+CHAT_TEMPLATES = (OWN, "gemma", "chatml", "llama3")
+"""Chat templates by name: that of the backbone's folder, and those of kft/model/chats."""
+PLAIN_TEMPLATE = "{prompt}\n"
+ONE_TURN: Final = "one"
+NO_TURN: Final = "text"
+CONTEXT, PROMPT = "{context}", "{prompt}"
+"""Places of a template."""
 
 
 class BinsSpec(Spec):
@@ -95,6 +104,15 @@ class DataSpec(Spec):
     negative: str | None = Field(
         None, description="column of a document that does not answer the query, though it looks as if it did"
     )
+    context: str | None = Field(
+        None,
+        description="column of the passages that each prompt is answered from: a text, or a list of texts; only for "
+        "causal-lm",
+    )
+    index: str | None = Field(
+        None, description="in place of data.context: a folder of kft index; what it finds for each prompt"
+    )
+    passages: int = Field(3, ge=1, le=100, description="of data.index, at most so many, each of another document")
     added: tuple[str, ...] = Field(
         (),
         max_length=1000,
@@ -117,7 +135,9 @@ class DataSpec(Spec):
     )
     columns: tuple[str, ...] | None = Field(None, description="column names of a file without a header")
     text: str | None = Field(None, description="text column; guessed and shown when left out")
-    text_pair: str | None = Field(None, description="column of the second text; only for text-pairs")
+    text_pair: str | None = Field(
+        None, description="column of the second text; only for text-pairs and text-similarity"
+    )
     document: str | None = Field(
         None, description="column of paths to .txt, .md, .html and .pdf files, which are read in place of a text column"
     )
@@ -126,6 +146,16 @@ class DataSpec(Spec):
         None,
         description="label column; guessed and shown when left out. A list: a column of yes and no, or of a share, "
         "for each label; or a column for each annotator",
+    )
+    texts: str | None = Field(
+        None,
+        description="column of plain texts without prompts, whose tokens are learned as far as max_tokens reaches: "
+        "all of causal-lm, hidden ones of masked-lm; only for these two",
+    )
+    messages: str | None = Field(
+        None,
+        description="column of chats, each a list of turns with role and content, in place of prompts and responses; "
+        "only for causal-lm",
     )
     label_columns_hold: Literal["marks", "shares", "votes"] | None = Field(
         None,
@@ -174,6 +204,17 @@ class DataSpec(Spec):
     )
     split_seed: int = Field(0, ge=0, le=2**63 - 1, description="apart from `seed`, so that runs share one test split")
 
+    @model_validator(mode="after")
+    def _one_context(self) -> DataSpec:
+        if self.context is not None and self.index is not None:
+            raise ValueError("context, a column of passages, or index, which finds them: one of the two")
+        return self
+
+    @property
+    def grounded(self) -> bool:
+        """Whether prompts have passages that they are answered from."""
+        return self.context is not None or self.index is not None
+
     @property
     def label_columns(self) -> tuple[str, ...]:
         """The columns that make a label together; none where one column holds the labels."""
@@ -210,6 +251,12 @@ class ModelSpec(Spec):
     """Which pretrained backbone, and what is attached to it."""
 
     backbone: str = Field("minilm-l6", description="a name from `kft models`, or a Hugging Face BERT folder")
+    start_from: str | None = Field(
+        None,
+        min_length=1,
+        description="a finished run of the same backbone, on any task: its best weights take the place of the "
+        "pretrained ones, such as after masked or plain language modelling on texts of one's own domain",
+    )
     weights: Literal["pretrained", "random"] = Field(
         "pretrained", description="random: from scratch, to measure what pretraining is worth"
     )
@@ -229,13 +276,32 @@ class ModelSpec(Spec):
     )
     dropout: float = Field(0.1, ge=0, lt=1, description="in the head and in the blocks that train")
     prompts: PromptsSpec = Field(
-        default_factory=PromptsSpec, description="texts before queries and documents; only for text-embedding"
+        default_factory=PromptsSpec,
+        description="texts before queries and documents; only for text-embedding and text-similarity",
     )
 
+    quantize: Literal["none", "int8"] = Field(
+        "none", description="int8: the backbone's matrices in 8 bits, frozen, with adapters in float32; for causal-lm"
+    )
     template: str = Field(
-        "{prompt}\n",
+        PLAIN_TEMPLATE,
         max_length=20_000,
-        description="what a language model reads of a prompt: any text around {prompt}; only for causal-lm",
+        description="what a language model reads of a prompt: any text around {prompt}; or a chat template: own, the "
+        "backbone's, which chats get by default, gemma, chatml or llama3; only for causal-lm",
+    )
+    turns: Literal["one", "all", "last", "text"] = Field(
+        ONE_TURN,
+        description="one: a prompt and its response; text: a text of data.texts; of data.messages, which of the "
+        "assistant's turns are learned and judged: all, their default, or the last; only for causal-lm",
+    )
+    context_template: str = Field(
+        "{context}\n\n{prompt}",
+        max_length=20_000,
+        description="what takes the place of a prompt that has passages: text around {context} and {prompt}; only for "
+        "causal-lm",
+    )
+    context_tokens: int | None = Field(
+        None, ge=1, le=8192, description="of a prompt's tokens, those for passages at most; default: what it leaves"
     )
     response_tokens: int | None = Field(
         None,
@@ -269,10 +335,16 @@ class ModelSpec(Spec):
 
     @model_validator(mode="after")
     def _leaves_room(self) -> ModelSpec:
-        if self.template.count("{prompt}") != 1:
-            raise ValueError("a template with {prompt} in it, once")
+        if self.template not in CHAT_TEMPLATES and self.template.count("{prompt}") != 1:
+            raise ValueError("a template with {prompt} in it, once; or one of " + ", ".join(CHAT_TEMPLATES))
         if self.room >= self.max_tokens:
             raise ValueError(f"response_tokens below max_tokens, {self.max_tokens}: the rest is the prompt's")
+        return self
+
+    @model_validator(mode="after")
+    def _places_context(self) -> ModelSpec:
+        if self.context_template.count(CONTEXT) != 1 or self.context_template.count(PROMPT) != 1:
+            raise ValueError("a context_template with {context} and {prompt} in it, each once")
         return self
 
     @model_validator(mode="after")

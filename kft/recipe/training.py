@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from kft.recipe.objectives import Objective, ObjectiveSpec
-from kft.recipe.pairs import PairsSpec
+from kft.recipe.pairs import GradedSpec, PairsSpec
 from kft.recipe.spec import Spec
 from kft.recipe.teaching import FromUnlabelled, Teacher, UnlabelledSpec
 from kft.recipe.values import (
@@ -166,6 +166,13 @@ ADAPTED = (PhaseSpec.model_validate({"name": "lora", "unfreeze": {"lora": {}}, "
 """What a recipe without phases does for a language model: adapters, which fit into little memory."""
 
 
+MASKED = (
+    PhaseSpec.model_validate({"name": "head", "unfreeze": "none", "epochs": 1, "lr": 1e-3}),
+    PhaseSpec.model_validate({"name": "full", "unfreeze": "all", "epochs": 2, "lr": 1e-4}),
+)
+"""What a recipe without phases does for hidden tokens: first a head, which may be new, then all weights."""
+
+
 def default_phases(
     *, rows_per_class: float, blocks: int, blends: bool = False, unlabelled: bool = False
 ) -> tuple[PhaseSpec, ...]:
@@ -258,6 +265,9 @@ class TrainSpec(Spec):
     batch_size: int = Field(32, ge=1, le=65536, description="global batch, whatever the hardware")
     pairs: PairsSpec = Field(
         default_factory=PairsSpec, description="how queries and documents are drawn together; only for text-embedding"
+    )
+    graded: GradedSpec = Field(
+        default_factory=GradedSpec, description="how vectors learn the scores of pairs; only for text-similarity"
     )
     teacher: Teacher | None = Field(
         None, description="a finished run whose probabilities are learned from, of all rows of train and unlabelled"

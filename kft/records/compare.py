@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kft.records.estimate import Estimate
-from kft.records.fields import unwritten
+from kft.records.fields import absent, unwritten
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Cost:
         trained_parameters: Set by training.
         own_bytes: What is kept of it, beside a backbone that is there anyway.
         bytes: What is kept of it, the backbone included where it needs one.
+        prompt_tokens: That are read for an answer, where answers are written.
     """
 
     train_seconds: float
@@ -31,6 +32,7 @@ class Cost:
     trained_parameters: int
     own_bytes: int
     bytes: int
+    prompt_tokens: float | None = absent()
 
 
 @dataclass(frozen=True)

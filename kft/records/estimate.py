@@ -72,6 +72,11 @@ TITLES = {
     "mrr": "MRR",
     "json_valid": "valid JSON",
     "token_f1": "token F1",
+    "slot_f1": "slot F1",
+    "answer_tokens": "tokens of an answer",
+    "rouge_l": "ROUGE-L",
+    "chrf": "chrF",
+    "repeated_4_grams": "repeated 4-grams",
     "ndcg_at_10": "nDCG@10",
 }
 

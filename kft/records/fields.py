@@ -21,6 +21,6 @@ def unwritten(default: Any = None) -> Any:
     return dataclasses.field(default=default, metadata={"unwritten": True}, repr=False, compare=False)
 
 
-def rounded(digits: int) -> Any:
+def rounded(digits: int, default: Any = dataclasses.MISSING) -> Any:
     """Declares a number that is written with so many digits after the point."""
-    return dataclasses.field(metadata={"digits": digits})
+    return dataclasses.field(default=default, metadata={"digits": digits})

@@ -30,6 +30,8 @@ class Embedding:
         width: Of a vector.
         checkpoint: Hash of the weights; what ships of a run has the same.
         of: What it is.
+        run: Hash of the run that its vectors are of, to the rounding of floats: a run and what ships of it have the
+            same. Empty of a backbone, of smaller numbers, and of an index of an earlier kft.
     """
 
     folder: str
@@ -39,6 +41,7 @@ class Embedding:
     width: int
     checkpoint: str = absent("")
     of: Literal["artifact", "run", "backbone"] = absent("artifact")
+    run: str = absent("")
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,20 @@ def hold(
                 path.unlink()
 
 
+def seems_held(run: RunFolder) -> bool:
+    """Whether a process holds a run folder, as far as can be told without touching its lock.
+
+    A process of this machine is looked for; one of another machine is believed to be there still.
+    """
+    try:
+        with (run.path / LOCK).open(encoding="utf-8") as file:
+            holder = _read(file)
+    except OSError:
+        return False
+    pid, here = holder.get("pid"), holder.get("host") == socket.gethostname()
+    return bool(holder) and not (here and isinstance(pid, int) and not Path(f"/proc/{pid}").exists())
+
+
 def _locked(run: RunFolder, note: Callable[[str], None], what: str, next_step: str) -> IO[str]:
     path = run.path / LOCK
     while True:

@@ -8,10 +8,12 @@ from typing import Any, ClassVar
 
 from kft.notebook import Line, Piece, Table, shows
 from kft.records.apart import ValidResult
+from kft.records.constant import not_beaten
 from kft.records.edge_cases import EdgeCaseResult
 from kft.records.estimate import Estimate, metric_title, shown_value
 from kft.records.fields import absent, unwritten
 from kft.records.forgetting import ForgettingResult
+from kft.records.general_text import GeneralText
 from kft.records.paired import PairedResult
 from kft.records.rounding import RoundingResult
 from kft.records.rules import CostRule, IntervalRule, LabelThresholds, PrecisionRule, Promise, Rule
@@ -107,11 +109,12 @@ class SelectiveResult:
         error: The share of wrong answers among the answered.
         aurc: The error averaged over every coverage (Geifman and El-Yaniv, 2017).
         risk_coverage: From the surest answers to all.
+        right: Of written answers, which count as right: ``evaluate.abstain_at.right``; empty elsewhere.
     """
 
     KEYS: ClassVar = (
         *("promise", "costs", "precision", "threshold"),
-        *("coverage", "error", "aurc", "risk_coverage"),
+        *("coverage", "error", "aurc", "risk_coverage", "right"),
     )
 
     coverage: Estimate
@@ -121,6 +124,16 @@ class SelectiveResult:
     promise: Promise | None = None
     costs: CostRule | None = None
     precision: PrecisionRule | None = None
+    right: str = absent("")
+
+    def gate_values(self) -> dict[str, float]:
+        """Returns what a gate can ask for."""
+        return {f"selective.{name}": getattr(self, name).value for name in ("coverage", "error", "aurc")}
+
+    @property
+    def rightness(self) -> str:
+        """What counts as right, in words; empty where that needs none."""
+        return {"": "", "same": "right: the same text, or the same JSON"}.get(self.right, f"right: {self.right}")
 
     @property
     def rule(self) -> Rule | None:
@@ -276,6 +289,8 @@ class EvaluateResult:
         gain_over_probe: Paired difference in the first metric, fine-tuned less probe; None without a probe.
         gates: The recipe's gates.
         gain_over_linear: The same over a linear model on words; None where there is none.
+        gain_over_constant: Of what was written, by metric: the same over the best single response of train, written for
+            every prompt; None where that is not known.
         valid: What valid said of the kept weights, and whether test says something else; None of other examples.
         calibration: How well the probabilities fit; this, ``selective`` and ``overfitting`` are None where an example
             has not exactly one class.
@@ -285,6 +300,7 @@ class EvaluateResult:
         out_of_scope: What flagging foreign inputs takes away; None where that was not asked for.
         edge_cases: How the recipe's suite went; None without one.
         forgetting: What the tuned backbone keeps; None where none was tuned, or nothing could be measured.
+        general_text: What tuning a language model costs on general text; None elsewhere.
         rounding: What frozen blocks in int8 cost; None where they are in float32, or it was not measured.
         label_thresholds: What several labels were said by; None where one half served.
         interval: What intervals around numbers come to; None where nobody asked, or nothing can be promised.
@@ -306,6 +322,7 @@ class EvaluateResult:
     gain_over_probe: Estimate | None
     gates: Mapping[str, GateResult]
     gain_over_linear: Estimate | None = absent()
+    gain_over_constant: Mapping[str, Estimate] | None = absent()
     valid: ValidResult | None = absent()
     calibration: CalibrationResult | None = absent()
     selective: SelectiveResult | None = absent()
@@ -314,6 +331,7 @@ class EvaluateResult:
     out_of_scope: ScopeResult | None = absent()
     edge_cases: EdgeCaseResult | None = absent(without=("failures", "cases", "checkpoint"))
     forgetting: ForgettingResult | None = absent(without=("checkpoint",))
+    general_text: GeneralText | None = absent()
     rounding: RoundingResult | None = absent(without=("checkpoint",))
     label_thresholds: LabelThresholds | None = absent()
     interval: IntervalResult | None = absent()
@@ -362,6 +380,11 @@ class EvaluateResult:
         return f"a linear model on words, which needs no backbone, {says}"
 
     @property
+    def constant_wins(self) -> list[str]:
+        """What is said of each metric in which one response for every prompt is not surely beaten."""
+        return not_beaten(self.gain_over_constant or {})
+
+    @property
     def says_no(self) -> bool:
         """Whether a gate fails, or a check of the suite has too few cases that pass."""
         return bool(self.failed_gates or (self.edge_cases and self.edge_cases.failed))
@@ -373,16 +396,20 @@ class EvaluateResult:
             (name, gate.rule, gate.reached, "holds" if gate.passed else "fails") for name, gate in self.gates.items()
         ]
         yield Line(f"{self.split}, {self.n:,} examples, 95 % intervals", f"weak: {', '.join(weak)}" if weak else "")
-        yield Table(("", *map(metric_title, self.metrics)), [(name, *found.values()) for name, found in rows])
+        cells = [(row, *(found.get(name, "") for name in self.metrics)) for row, found in rows]
+        yield Table(("", *map(metric_title, self.metrics)), cells)
         if self.valid and self.valid.apart:
             yield Line(self.valid.said, *self.valid.causes)
         if self.linear_wins:
             yield Line(self.linear_wins)
+        yield from map(Line, self.constant_wins)
         if gates:
             yield Table(("gate", "asks for", "reached", ""), gates)
         if self.edge_cases:
             yield from self.edge_cases.shown()
         if self.forgetting:
             yield Line("forgetting", *self.forgetting.lines)
+        if self.general_text:
+            yield Line("forgetting", *self.general_text.lines)
         if self.rounding:
             yield Line("int8", self.rounding.line)

@@ -52,6 +52,9 @@ class Mistake:
         cost: Nothing yet.
         neighbours: The nearest first.
         passages: Of a text in windows those that decided; none elsewhere.
+        given: Of a written answer the passages that it was written from; none elsewhere.
+        unsupported: What of it stands neither there nor in the prompt.
+        withheld: Whether the model declines to give it.
     """
 
     id: str
@@ -62,6 +65,9 @@ class Mistake:
     cost: float | None
     neighbours: tuple[NearExample, ...]
     passages: tuple[Passage, ...] = absent(())
+    given: tuple[str, ...] = absent(())
+    unsupported: tuple[str, ...] = absent(())
+    withheld: bool = absent(False)
 
 
 @dataclass(frozen=True)

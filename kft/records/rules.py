@@ -35,8 +35,12 @@ class Promise:
     why: str = ""
 
     def withholds(self, answers: np.ndarray) -> np.ndarray:
-        """Returns ``bool[n]``: which calibrated answers, ``float[n, classes]``, are not sure enough."""
-        return answers.max(axis=1) < (self.threshold or 0.0)
+        """Returns ``bool[n]``: which answers are not sure enough.
+
+        Args:
+            answers: Calibrated, ``float[n, classes]``; of other answers how sure each is, ``float[n]``.
+        """
+        return (answers if answers.ndim == 1 else answers.max(axis=1)) < (self.threshold or 0.0)
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ class Reading:
         query: What is put before a text, where texts are queries.
         document: Likewise, where they are documents.
         path_column: Of a table that names documents by their paths; empty where tables hold the texts themselves.
+        apart: Whether the two texts of a pair are read one by one, as a query and a document, each for its own vector.
     """
 
     kind: str
@@ -59,6 +60,7 @@ class Reading:
     query: str = absent("")
     document: str = absent("")
     path_column: str = absent("")
+    apart: bool = absent(False)
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,12 @@ class Parity:
         golden: Examples that were answered besides.
         tolerance: How far a probability, or a number in its standard deviations, may lie from the evaluated one.
         largest: How far the farthest does.
-        borderline: Rows within the tolerance of a threshold, or between two labels, that fell on the other side.
+        borderline: Rows within the tolerance of a threshold, or between two labels, that fell on the other side; of a
+            language model, texts that differ where two tokens are as likely.
+        by: The library that wrote the texts of a language model; its tolerance is that of logits, in their standard
+            deviations.
+        seams: Its prompts that this library reads as other tokens, where template and prompt meet: it was given those
+            of training.
     """
 
     n: int
@@ -80,6 +87,8 @@ class Parity:
     tolerance: float
     largest: float
     borderline: int
+    by: str = absent("")
+    seams: int = absent(0)
 
 
 @dataclass(frozen=True)
@@ -91,7 +100,7 @@ class About:
         version: Of its files: the first letters of a hash of theirs.
         created: When, in ISO 8601.
         task: As in the recipe.
-        answers: The form of an answer: ``class``, ``set``, ``number`` or ``spans``.
+        answers: The form of an answer: ``class``, ``set``, ``number``, ``spans`` or ``response``.
         labels: What can be answered, in the order of the graph's outputs; empty for numbers.
         format: Of the model's file.
         model: That file, or folder.

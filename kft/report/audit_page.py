@@ -187,9 +187,9 @@ def _answers(view: AuditView) -> Drawing | None:
     if view.split.corpus is not None:
         lengths = np.array([len(text) for text in view.split.corpus.texts])
         return _histogram("Length of documents", lengths, "characters")
-    if view.task.kind.writes:
+    if view.task.kind.writes or view.task.kind.masks:
         lengths = np.array([len(text) for text in labels_of(view.known)])
-        return _histogram("Length of responses", lengths, "characters")
+        return _histogram(f"Length of {view.task.kind.labels.noun}", lengths, "characters")
     if not view.split.labels:
         numbers = np.array([float(value) for value in labels_of(view.known)])
         return _histogram("The numbers to be answered", numbers, "number")

@@ -80,6 +80,10 @@ def _pipeline(task: Task) -> str:
     """Returns what the Hub calls a task; numbers are a text classification of one class there."""
     if task.kind.writes:
         return "text-generation"
+    if task.kind.masks:
+        return "fill-mask"
+    if task.kind.embeds:
+        return "sentence-similarity"
     return "token-classification" if task.kind.learning.per_token else f"{task.reads.medium}-classification"
 
 
@@ -142,7 +146,7 @@ def _values(record: RunRecord) -> dict[str, Any]:
         "phases": [event for event in record.history if isinstance(event, PhaseStarted)],
         "spec": record.recipe.spec,
         "metrics": {
-            metric_title(name): [str(value), *(str(found[name]) for found in record.baselines.values())]
+            metric_title(name): [str(value), *(str(found.get(name, "")) for found in record.baselines.values())]
             for name, value in record.values.items()
         },
         "columns": ["this model", *record.baselines],

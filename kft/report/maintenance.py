@@ -36,8 +36,11 @@ def maintainable(record: RunRecord) -> Iterator[Evidence]:
         worse = record.metrics.rounding.costs(record.task.kind.judging.main.higher_is_better)
         text = f"frozen blocks are in int8: {record.metrics.rounding.line}"
         yield Evidence(text, WARNING if worse else GOOD)
+    general = record.metrics.general_text
+    if general is not None:
+        yield Evidence(general.warning or general.lines[0], WARNING if general.warning else GOOD, "forgetting")
     if record.forgetting is None:
-        if record.tuned:
+        if record.tuned and general is None:
             yield Evidence("what the backbone forgot of its own ability", MISSING)
     else:
         found = record.forgetting
@@ -73,6 +76,11 @@ def _shipped(record: RunRecord) -> Iterator[Evidence]:
 def _watched(record: RunRecord) -> Iterator[Evidence]:
     """Yields what the monitor said last."""
     found = record.monitored
+    if found is None and record.task.kind.writes:
+        yield Evidence(
+            "what it has been asked since it was launched: kft monitor watches no texts that are written", MISSING
+        )
+        return
     if found is None:
         known = record.exports and record.ships is None
         artifact = quote(record.exports[-1].folder) if known else "ARTIFACT"
@@ -116,7 +124,10 @@ def _retrained(record: RunRecord) -> Iterator[Evidence]:
     for found in as_champion:
         yield _challenger(found)
     if as_challenger is None and not as_champion:
-        yield Evidence(f"a next run on newer rows: kft retrain {_run(record)} --with LABELLED_FILE", MISSING)
+        how = f"kft retrain {_run(record)} --with LABELLED_FILE"
+        if "retrain" in record.task.kind.lacks:
+            how = "more rows in data.train, then kft train"
+        yield Evidence(f"a next run on newer rows: {how}", MISSING)
 
 
 def _challenger(found: Retraining) -> Evidence:

@@ -90,6 +90,10 @@ def _measurable(record: RunRecord, comparison: Comparison | None) -> Iterator[Ev
     yield from _apart(record)
     yield from _gain(record)
     yield from _over_linear(record)
+    wins = record.metrics.constant_wins
+    yield from (Evidence(said, WARNING, "metrics") for said in wins)
+    if record.metrics.gain_over_constant and not wins:
+        yield Evidence("it beats the best single response of train, written for every prompt", GOOD, "metrics")
     gates, failed = record.metrics.gates, record.metrics.failed_gates
     for name, gate in failed.items():
         yield Evidence(f"gate {name} {gate.rule} fails: {gate.reached}", ERROR, "gates")
@@ -190,6 +194,8 @@ def _verifiable(record: RunRecord) -> Iterator[Evidence]:
     )
     if record.task.kind.one_class:
         yield from _probabilities(record.metrics)
+    elif record.metrics.selective is not None:
+        yield _abstention(record.metrics.selective)
     else:
         yield Evidence("calibration and abstention by confidence, which only one class of many has", MISSING)
     yield from _scope(record.metrics)
@@ -208,7 +214,10 @@ def _verifiable(record: RunRecord) -> Iterator[Evidence]:
     yield from _edge_cases(record)
     if record.mistakes and record.mistakes.mistakes:
         count = "" if record.task.kind.numeric else f"{several(record.mistakes.n, 'wrong answer')}; "
-        yield Evidence(f"{count}the worst are shown beside the training examples nearest to them", GOOD, "mistakes")
+        beside = "the training examples nearest to them"
+        if record.task.kind.writes:
+            beside = "what was asked and what is right"
+        yield Evidence(f"{count}the worst are shown beside {beside}", GOOD, "mistakes")
     for warning in record.metrics.overfitting.warnings if record.metrics.overfitting else ():
         yield Evidence(f"overfitting: {warning}", WARNING, "training")
 
@@ -274,7 +283,8 @@ def _slices(metrics: EvaluateResult) -> Iterator[Evidence]:
 def _edge_cases(record: RunRecord) -> Iterator[Evidence]:
     found = record.edge_cases
     if found is None:
-        if record.task.kind.one_class or record.task.kind.searches:
+        kind = record.task.kind
+        if kind.one_class or kind.searches or kind.writes:
             yield Evidence(
                 f"edge cases: kft evaluate {quote(str(record.run.path))} --suite checks.yaml", MISSING, "edge-cases"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from kft import runtime
 from kft.compare.table import Row as ComparisonRow
 from kft.compare.table import header, rows_of
 from kft.data.personal import conceal
+from kft.evaluate.evaluate import YARDSTICK
 from kft.recipe.sources import DATAFRAME
 from kft.records.compare import Comparison
 from kft.records.edge_cases import EdgeCaseResult, Outcome
@@ -33,6 +35,8 @@ from kft.report.record import RunRecord, several
 
 AT_ONCE = 6
 """Mistakes that are seen at once; the others are behind a click."""
+WRITTEN = 600
+"""Characters of a written answer that are shown."""
 WEAKEST = 15
 """Classes that are listed, and pairs of classes."""
 
@@ -57,6 +61,9 @@ class Mistake:
     confidence: float | None
     neighbours: tuple[Neighbour, ...]
     passages: tuple[Passage, ...] = ()
+    given: tuple[str, ...] = ()
+    unsupported: tuple[str, ...] = ()
+    withheld: bool = False
 
 
 def render_run(record: RunRecord, *, comparison: Comparison | None = None, missing: str = "") -> str:
@@ -100,6 +107,9 @@ def render_run(record: RunRecord, *, comparison: Comparison | None = None, missi
             "more_mistakes": mistakes[AT_ONCE:],
             "numbers": record.task.kind.numeric,
             "wrong": _wrong(record),
+            "written": record.task.kind.writes,
+            "rightness": record.metrics.selective.rightness if record.metrics.selective else "",
+            "general": record.metrics.general_text,
             "images": record.task.reads.files,
             "missing": missing,
             "findings": record.findings or (),
@@ -128,14 +138,16 @@ def _facts(record: RunRecord) -> dict[str, Any]:
     return facts | {"backbone": record.receipt.backbone + record.part_of_backbone}
 
 
-def _metrics(record: RunRecord) -> list[tuple[str, list[Estimate], float]]:
+def _metrics(record: RunRecord) -> list[tuple[str, list[Estimate | None], float]]:
     """Returns each metric with its estimates, this model's and those of the baselines, and the best of them."""
     known = record.task.kind.judging.all_metrics
     found = []
     for name, value in record.values.items():
-        values = [value, *(baseline[name] for baseline in record.baselines.values())]
-        best = max if known[name].higher_is_better else min
-        found.append((metric_title(name), values, best(each.value for each in values)))
+        values = [value, *(baseline.get(name) for baseline in record.baselines.values())]
+        choose = max if known[name].higher_is_better else min
+        rivals = zip(("", *record.baselines), values, strict=True)
+        best = choose(each.value for who, each in rivals if each is not None and who != YARDSTICK)
+        found.append((metric_title(name), values, math.nan if known[name].neutral else best))
     return found
 
 
@@ -210,18 +222,19 @@ def _by_class(record: RunRecord) -> Grid | None:
 
 def _sure(metrics: EvaluateResult) -> list[Drawing]:
     found, selective = metrics.calibration, metrics.selective
-    if found is None or selective is None:
+    if selective is None:
         return []
-    before = found.reliability_before if found.n else ()
     point = (selective.coverage.value, selective.error.value) if selective.threshold else None
     promised = selective.promise.error if selective.promise else None
-    return [
-        ("How often answers are right, by confidence", run_plots.reliability_plot(found.reliability, before)),
-        (
-            "What it brings to withhold the least sure answers",
-            run_plots.risk_coverage_plot(selective.risk_coverage, point, promised),
-        ),
-    ]
+    withheld = (
+        "What it brings to withhold the least sure answers",
+        run_plots.risk_coverage_plot(selective.risk_coverage, point, promised),
+    )
+    if found is None:
+        return [withheld]
+    before = found.reliability_before if found.n else ()
+    right = ("How often answers are right, by confidence", run_plots.reliability_plot(found.reliability, before))
+    return [right, withheld]
 
 
 def _calibration(metrics: EvaluateResult) -> list[tuple[str, Estimate]]:
@@ -257,8 +270,8 @@ def _shown(failure: Outcome) -> Outcome:
     return replace(failure, input=_text(failure.input), changed=_text(failure.changed))
 
 
-def _text(given: str | None) -> str:
-    return "" if given is None else shorten(conceal(given))
+def _text(given: str | None, most: int = 280) -> str:
+    return "" if given is None else shorten(conceal(given), most)
 
 
 def _forgetting(record: RunRecord) -> ForgettingResult | None:
@@ -268,21 +281,24 @@ def _forgetting(record: RunRecord) -> ForgettingResult | None:
 
 def _mistakes(record: RunRecord) -> list[Mistake]:
     thumbnails = Thumbnails()
-    images = record.task.reads.files
+    images, most = record.task.reads.files, WRITTEN if record.task.kind.writes else 60
 
     def shown(each: WrittenMistake | NearExample, label: str, split: str) -> ShownExample:
         given = (each.input,) if isinstance(each.input, str) else each.input
-        texts = () if images else tuple(_text(text) for text in given)
+        texts = () if images else tuple(_text(text, max(280, most)) for text in given)
         image = thumbnails.of(Path(given[0])) if images else None
-        return ShownExample(each.id, split, texts, image, shorten(label, 60))
+        return ShownExample(each.id, split, texts, image, shorten(label, most))
 
     return [
         Mistake(
             example=shown(each, each.target, "test"),
-            prediction=shorten(each.prediction, 60),
+            prediction=shorten(each.prediction, most),
             confidence=each.confidence,
             neighbours=tuple(Neighbour(shown(near, near.label, "train"), near.similarity) for near in each.neighbours),
             passages=tuple(replace(part, text=_text(part.text), said=shorten(part.said, 60)) for part in each.passages),
+            given=tuple(map(_text, each.given)),
+            unsupported=each.unsupported,
+            withheld=each.withheld,
         )
         for each in (record.mistakes.mistakes if record.mistakes else ())
     ]

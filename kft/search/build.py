@@ -22,7 +22,7 @@ from kft.search.contents import GRAPH, QUERIES, WORDS, Contents, Written, write_
 from kft.search.documents import Documents, read_queries, refuse_unusable
 from kft.search.embedding import Known, Tick, embed
 from kft.search.index import Index, require_same
-from kft.search.models import Embedder, kind_of
+from kft.search.models import Embedder, kind_of, run_of
 from kft.search.passages import cut_documents, plan_cutting
 from kft.search.ranking import USUAL_WORDS, fit
 from kft.search.scores import EXACT, Scorer, write_graph
@@ -283,6 +283,7 @@ def _about(
             contents.vectors.shape[1],
             about.checkpoint,
             kind_of(shipped.folder),
+            run_of(shipped.folder),
         ),
         cutting=plan.cutting,
         approximate=(contents.folder / GRAPH).is_file(),

@@ -1,47 +1,34 @@
-"""`kft compare` where queries are answered with documents: words, the untuned backbone, both, and what is tuned."""
+"""`kft compare` where queries are answered with documents: words, the untuned backbone, both, and what is tuned.
+
+Each approach answers valid's queries and test's; what it finds is kept as soon as it is done. Which documents answer
+test's queries is read once, when the choice is made.
+"""
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kft.answer.artifact import Artifact
+from kft.compare import vectors as room
+from kft.compare.saved import Fitted, Saved
+from kft.compare.vector_verdict import Answered, conclude
+from kft.compare.vectors import SAMPLE, Compared, as_fitted, speed, tune, untuned
 from kft.data.corpus import Corpus
 from kft.data.examples import Examples
-from kft.features.vectors import pool
-from kft.metrics.intervals import estimate_all
 from kft.metrics.neighbours import unit_rows
-from kft.metrics.retrieval import rank
-from kft.model import backbones
-from kft.model.encode import make_reader
-from kft.model.work import estimated_minutes, multiply_adds
-from kft.recipe.load import Recipe
-from kft.recipe.schema import RecipeSpec
-from kft.recipe.training import PhaseSpec
-from kft.records.compare import ApproachResult, Comparison, Cost, Risk
+from kft.metrics.retrieval import first_places, hits, rank
+from kft.records.compare import Comparison, Cost
+from kft.search.alike import Alike, Encode, answers_of, by_vectors, by_words, mixed
 from kft.search.ranking import MOST_CHOOSING, USUAL_WORDS, WEIGHTS
-from kft.search.verdict import NAMES, WITH_WORDS, counts_of, decide, lead_of, names_of
-from kft.search.words import Words, index_words, load_words, save_words
-from kft.split.data_split import DataSplit
-from kft.tasks.registry import TASKS
-from kft.train.progress import Progress
+from kft.search.verdict import SEARCHES, WITH_WORDS, counts_of
 
-PHASES: dict[str, dict[str, Any]] = {
-    "head": {"unfreeze": "none", "solver": "lbfgs"},
-    "lora": {"unfreeze": {"lora": {}}, "epochs": 3, "lr": 5e-4},
-    "top": {"unfreeze": "top-2", "epochs": 3, "lr": 1e-4},
-    "full": {"unfreeze": "all", "epochs": 3, "lr": 5e-5},
-}
-SAMPLE = 1000
-"""Pairs whose tokens say how long training takes."""
-Encode = Callable[[Sequence[str], str], tuple[np.ndarray, float]]
-"""From texts and their side, ``query`` or ``document``, to ``float32[n, width]`` and the wall seconds it takes."""
+ASKED = 64
+"""Queries that are asked together to see how fast an approach is."""
+NO_RISK = "not measured where approaches are searches"
 
 
 @dataclass(frozen=True)
@@ -56,126 +43,92 @@ class Found:
         chosen: What was chosen.
         of_valid: ``bool[n, depth]`` for valid's queries, where these choose something: each by what others chose.
         took: Wall seconds that the documents' vectors took, each time some were made, as if none were stored.
+        fresh: As ``alike``, where that takes vectors of queries from the store; None where it does not.
     """
 
-    alike: Callable[[Sequence[str], Corpus], np.ndarray]
+    alike: Alike
     trained: int = 0
     own_bytes: int = 0
     bytes: int = 0
     chosen: Mapping[str, Any] = field(default_factory=dict)
     of_valid: np.ndarray | None = None
     took: list[float] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Compared:
-    """What the approaches are given.
-
-    Attributes:
-        spec: The recipe.
-        split: Its data; test is asked when all is chosen.
-        progress: Told what goes on.
-    """
-
-    spec: RecipeSpec
-    split: DataSplit
-    progress: Progress
+    fresh: Alike | None = None
 
 
 def compare_search(
-    recipe: Recipe, split: DataSplit, names: Sequence[str] | None, budget: float, progress: Progress
+    given: Compared, names: Sequence[str] | None, budget: float, saved: Saved, done: Mapping[str, Fitted]
 ) -> Comparison:
-    """Fits the approaches on train, chooses by valid, then opens the test split once.
+    """Fits the approaches on train, chooses by valid, then looks which documents answer test's queries.
 
     Args:
-        recipe: Its own phases play no part.
-        split: The data.
+        given: The recipe, whose own phases play no part, and its data.
         names: Which approaches; None: all but those that take more than the budget by their size.
         budget: Minutes that one approach may take.
-        progress: Told what goes on.
+        saved: Keeps each approach as soon as it is done.
+        done: By an earlier call.
 
     Raises:
-        UsageError: An approach is not one of ``NAMES``.
+        UsageError: An approach is not one of ``SEARCHES``.
     """
-    given = Compared(recipe.spec, split, progress)
+    split, progress = given.split, given.progress
     skipped = _too_long(given, budget) if names is None else {}
-    wanted = [name for name in names_of(names) if name not in skipped]
-    known = split.without_test().corpus
-    assert known is not None and split.corpus is not None
-    metric = split.kind.judging.main
+    skipped = {name: why for name, why in skipped.items() if name not in done}
+    wanted = [name for name in SEARCHES.asked(names) if name not in skipped]
+    known, corpus, metric = split.without_test().corpus, split.corpus, split.kind.judging.main
+    assert known is not None and corpus is not None
     made: dict[str, Found] = {}
-    valid: dict[str, np.ndarray] = {}
-    seconds: dict[str, tuple[float, float]] = {}
-    passes: dict[str, float] = {}
+    fitted: dict[str, Fitted] = {}
     for name in wanted:
+        if name in done:
+            fitted[name] = done[name]
+            progress.note(f"\n{name:<10} done before, {done[name].seconds:,.0f} s")
+            continue
         progress.note(f"\n{name}")
         wall, cpu = time.perf_counter(), time.process_time()
-        made[name] = _fit(given, name, made)
-        vectors = name.removesuffix(WITH_WORDS)  # where it has words beside: it takes what they take, and the weight
-        before = seconds.get(vectors, (0.0, 0.0))
-        seconds[name] = before[0] + time.perf_counter() - wall, before[1] + time.process_time() - cpu
-        ranked = made[name].of_valid
-        valid[name] = _found(made[name], split.valid, known) if ranked is None else ranked
-        passes[name] = sum(made[name].took)
-        reached = metric.value(counts_of(split.valid), valid[name])
+        found = made[name] = _fit(given, name, made)
+        plain = name.removesuffix(WITH_WORDS)
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        if plain != name and plain in made:  # with words beside it takes what vectors take, and the weight
+            wall += fitted[plain].cost.train_seconds
+            cpu += fitted[plain].cost.train_cpu_seconds
+        answers = _found(found, split.valid, known) if found.of_valid is None else found.of_valid
+        took = list(found.took)
+        cost = Cost(wall, cpu, sum(took), _speed(found, given), found.trained, found.own_bytes, found.bytes)
+        fitted[name] = as_fitted(
+            name, (answers, first_places(found.alike(split.test.inputs, corpus))), cost, found.chosen, NO_RISK
+        )
+        found.took[:] = took  # documents of test alone were looked at out of turn
+        if name + WITH_WORDS not in wanted or name + WITH_WORDS in done:
+            for each in {name, plain} & made.keys():  # one is made of the other: both are kept at once
+                saved.keep(fitted[each])
+                if each not in ("bm25", "frozen"):
+                    del made[each]
         progress.note(
-            f"{'':<10} {metric.name} {reached:.3f} on valid; {seconds[name][0]:,.1f} s to fit, "
-            f"{passes[name]:,.1f} s for the vectors of documents"
+            f"{'':<10} {metric.name} {metric.value(counts_of(split.valid), answers):.3f} on valid; {wall:,.1f} s "
+            f"to fit, {sum(took):,.1f} s for the vectors of documents"
         )
-    verdict = decide(split.valid, valid, metric)
     progress.note(f"\nscoring    {len(split.test):,} queries of test, once, for all approaches")
-    test = {name: _found(each, split.test, split.corpus) for name, each in made.items()}
-    outcomes = []
-    for name, each in made.items():
-        parts = {"valid": (split.valid, valid), "test": (split.test, test)}
-        paired = {
-            key: lead_of(part, metric, (found[name], found[verdict.best]), len(made) - 1)
-            for key, (part, found) in parts.items()
-        }
-        estimates = {
-            key: estimate_all(counts_of(part), found[name], groups=part.groups, metrics=split.kind.judging.metrics)
-            for key, (part, found) in parts.items()
-        }
-        outcomes.append(
-            ApproachResult(
-                name=name,
-                metrics=estimates["test"],
-                valid=estimates["valid"],
-                paired=paired,
-                cost=Cost(*seconds[name], passes[name], _speed(each, split), each.trained, each.own_bytes, each.bytes),
-                risk=Risk(None, None, None, None, None, "not measured where approaches are searches", None),
-                chosen=dict(each.chosen),
-                rows=len(split.valid),
-            )
-        )
-    outcomes += [ApproachResult(name, skipped=why) for name, why in skipped.items()]
-    outcomes.sort(key=lambda outcome: NAMES.index(outcome.name))
-    return Comparison(split.split_hash, len(split.test), tuple(outcomes), verdict, metric.name)
+    wanted_of = _wanted(split.test, corpus)
+    valid = {name: each.valid.astype(bool) for name, each in fitted.items()}
+    test = {name: hits(each.test, wanted_of) for name, each in fitted.items()}
+    parts = {
+        "valid": Answered(counts_of(split.valid), valid, split.valid.groups),
+        "test": Answered(counts_of(split.test), test, split.test.groups),
+    }
+    return conclude(split, SEARCHES, fitted, parts, skipped)
 
 
 def _too_long(given: Compared, budget: float) -> dict[str, str]:
     """Returns why approaches are not tried, by name: what takes more minutes than the budget by its size."""
-    from kft.model.build import build_for  # it brings TensorFlow, which is started quietly by now
-
-    spec, train, corpus = given.spec, given.split.train, given.split.without_test().corpus
+    train, corpus, reader = given.split.train, given.split.without_test().corpus, given.reader
     assert corpus is not None and train.labels is not None
-    backbone, task = backbones.load_for(spec), TASKS.get(spec.task)
-    reader = make_reader(task, backbone, spec.model)
     rows = np.random.default_rng(0).permutation(len(train))[:SAMPLE]
     documents = [corpus.texts[corpus.places[train.labels[row][0]]] for row in rows]
     asked = reader.read([train.inputs[row] for row in rows]).source, reader.of_documents().read(documents).source
     tokens = sum(float(source.lengths.mean()) for source in asked)
-    model = build_for(spec, task, given.split.space, backbone)
-    pairs = int(counts_of(train).sum())
-    skipped: dict[str, str] = {}
-    for name in ("lora", "full"):  # the top blocks are a small part of all, and never left out
-        work = multiply_adds(model, tokens) * pairs * PHASES[name]["epochs"]
-        minutes = estimated_minutes(work, 2 if name == "lora" else 3)
-        if minutes > budget:
-            why = f"about {minutes:,.0f} minutes by its size, more than --budget {budget:g}"
-            skipped |= {name: why, name + WITH_WORDS: why}
-            given.progress.note(f"{name:<10} skipped: {why}")
-    return skipped
+    found = room.too_long(given, budget, tokens, int(counts_of(train).sum()))
+    return {each: why for name, why in found.items() for each in (name, name + WITH_WORDS)}
 
 
 def _found(found: Found, part: Examples, corpus: Corpus) -> np.ndarray:
@@ -189,14 +142,11 @@ def _wanted(part: Examples, corpus: Corpus) -> list[np.ndarray]:
     return [np.array([corpus.places[name] for name in label]) for label in part.labels]
 
 
-def _speed(found: Found, split: DataSplit) -> float:
-    """Returns queries a second, with the documents known."""
-    assert split.corpus is not None
-    asked = split.valid.inputs[:64]
-    found.alike(asked, split.corpus)
-    started = time.perf_counter()
-    found.alike(asked, split.corpus)
-    return len(asked) / max(1e-9, time.perf_counter() - started)
+def _speed(found: Found, given: Compared) -> float:
+    """Returns queries a second, of some that are asked together and nobody has stored, with the documents known."""
+    corpus, asked, alike = given.split.corpus, given.split.valid.inputs[:ASKED], found.fresh or found.alike
+    assert corpus is not None
+    return speed(lambda: alike(asked, corpus), len(asked))
 
 
 def _fit(given: Compared, name: str, made: Mapping[str, Found]) -> Found:
@@ -204,7 +154,7 @@ def _fit(given: Compared, name: str, made: Mapping[str, Found]) -> Found:
         return made.get(needed) or _fit(given, needed, made)
 
     if name == "bm25":
-        return Found(_by_words())
+        return Found(by_words())
     if name == "frozen":
         return _frozen(given)
     if name == "hybrid":
@@ -214,48 +164,21 @@ def _fit(given: Compared, name: str, made: Mapping[str, Found]) -> Found:
     return _tuned(given, name)
 
 
-def _by_words() -> Callable[[Sequence[str], Corpus], np.ndarray]:
-    known: dict[int, tuple[Corpus, Words]] = {}  # the corpus too: an object that is gone leaves its id to another
-
-    def alike(queries: Sequence[str], corpus: Corpus) -> np.ndarray:
-        if id(corpus) not in known:
-            with tempfile.TemporaryDirectory(prefix="kft-words-") as folder:
-                save_words(index_words(corpus.texts), Path(folder))
-                known[id(corpus)] = corpus, load_words(Path(folder))
-        return known[id(corpus)][1].shares(queries)
-
-    return alike
-
-
-def _by_vectors(encode: Encode, took: list[float]) -> Callable[[Sequence[str], Corpus], np.ndarray]:
-    known: dict[str, np.ndarray] = {}  # a document's vector is computed once, in whichever corpus it stands
-
-    def alike(queries: Sequence[str], corpus: Corpus) -> np.ndarray:
-        missing = [text for text in dict.fromkeys(corpus.texts) if text not in known]
-        if missing:
-            vectors, seconds = encode(missing, "document")
-            known.update(zip(missing, vectors, strict=True))
-            took.append(seconds)
-        return encode(queries, "query")[0] @ np.stack([known[text] for text in corpus.texts]).T
-
-    return alike
-
-
 def _frozen(given: Compared) -> Found:
+    artifact, parameters = untuned(given)
     took: list[float] = []
-    alike = _by_vectors(_pooled(given, unit_rows), took)
-    return Found(alike, bytes=_bytes(backbones.load_for(given.spec).model.count_params()), took=took)
+    known: dict[str, np.ndarray] = {}
+    alike = by_vectors(_pooled(given, unit_rows), took, known)
+    fresh = by_vectors(answers_of(artifact), [], known)
+    return Found(alike, bytes=_bytes(parameters), took=took, fresh=fresh)
 
 
 def _pooled(given: Compared, finish: Callable[[np.ndarray], np.ndarray]) -> Encode:
     """Returns what makes vectors of texts by the frozen backbone, from the store; the time is what it takes without."""
-    spec = given.spec
-    backbone = backbones.load_for(spec)
-    reader = make_reader(TASKS.get(spec.task), backbone, spec.model)
+    reader = given.reader
 
     def encode(texts: Sequence[str], side: str) -> tuple[np.ndarray, float]:
-        source = (reader.of_documents() if side == "document" else reader).read(texts).source
-        found = pool(backbone, {"all": source}, spec.model, spec.features)
+        found = given.pooled((reader.of_documents() if side == "document" else reader).read(texts).source)
         return finish(found.vectors["all"]), 0.0 if found.cost is None else found.cost.seconds
 
     return encode
@@ -267,7 +190,8 @@ def _hybrid(given: Compared, words: Found, vectors: Found) -> Found:
     asked = given.split.train.take(rows)
     weight = _best_weight(given, asked, _at_each_weight(given, asked, words, vectors))
     alike = _weighed(words, vectors, weight)
-    return Found(alike, bytes=vectors.bytes, chosen={"words": weight}, took=vectors.took)
+    fresh = _weighed(words, vectors, weight, fresh=True)
+    return Found(alike, bytes=vectors.bytes, chosen={"words": weight}, took=vectors.took, fresh=fresh)
 
 
 def _worded(given: Compared, words: Found, vectors: Found) -> Found:
@@ -290,6 +214,7 @@ def _worded(given: Compared, words: Found, vectors: Found) -> Found:
     return replace(
         vectors,
         alike=_weighed(words, vectors, weight),
+        fresh=_weighed(words, vectors, weight, fresh=True),
         chosen={**vectors.chosen, "words": weight},
         of_valid=of_valid,
     )
@@ -299,9 +224,9 @@ def _at_each_weight(given: Compared, asked: Examples, words: Found, vectors: Fou
     """Returns ``bool[n, depth]`` for each weight of words: whether the document at each rank answers the query."""
     corpus = given.split.without_test().corpus
     assert corpus is not None
-    by_words, by_vectors = (each.alike(asked.inputs, corpus) for each in (words, vectors))
+    said, near = (each.alike(asked.inputs, corpus) for each in (words, vectors))
     wanted = _wanted(asked, corpus)
-    return {weight: rank(_mixed(by_words, by_vectors, weight), wanted) for weight in WEIGHTS}
+    return {weight: rank(mixed(said, near, weight), wanted) for weight in WEIGHTS}
 
 
 def _best_weight(given: Compared, asked: Examples, ranked: Mapping[float, np.ndarray]) -> float:
@@ -314,49 +239,31 @@ def _only(ranked: Mapping[float, np.ndarray], rows: np.ndarray) -> Mapping[float
     return {weight: found[rows] for weight, found in ranked.items()}
 
 
-def _weighed(words: Found, vectors: Found, weight: float) -> Callable[[Sequence[str], Corpus], np.ndarray]:
+def _weighed(words: Found, vectors: Found, weight: float, *, fresh: bool = False) -> Alike:
+    of_vectors = vectors.fresh if fresh and vectors.fresh is not None else vectors.alike
+
     def alike(queries: Sequence[str], corpus: Corpus) -> np.ndarray:
-        return _mixed(words.alike(queries, corpus), vectors.alike(queries, corpus), weight)
+        return mixed(words.alike(queries, corpus), of_vectors(queries, corpus), weight)
 
     return alike
 
 
-def _mixed(words: np.ndarray, cosines: np.ndarray, weight: float) -> np.ndarray:
-    return (weight * words + (1 - weight) * np.maximum(cosines, 0)).astype(np.float32)
-
-
 def _tuned(given: Compared, name: str) -> Found:
-    """Trains a fresh model as `kft train` does, in memory, and keeps its best epoch on valid."""
-    from kft import runtime
-    from kft.model.heads import LOGITS
-    from kft.train.prepare import prepare
-    from kft.train.recorder import Files
-    from kft.train.run import fit
-
-    phase = PhaseSpec.model_validate({"name": name, **PHASES[name]})
-    train = given.spec.train.model_copy(update={"phases": (phase,), "prefer": "best", "callbacks": ()})
-    spec = given.spec.model_copy(update={"train": train})
-    runtime.seed_everything(spec.seed)
-    backbone, task = backbones.load_for(spec), TASKS.get(spec.task)
-    selection = given.split.without_test()
-    fitted = fit(prepare(spec, selection, backbone, given.progress), Files())
-    reader = make_reader(task, backbone, spec.model)
-    artifact = Artifact(fitted.model, reader, task.kind, selection.space, spec, backbone)
-    (tuned,) = fitted.phases
-
-    def answer(texts: Sequence[str], side: str) -> tuple[np.ndarray, float]:
-        started = time.perf_counter()
-        found = (artifact.of_documents() if side == "document" else artifact).answers(texts)
-        return found, time.perf_counter() - started
-
-    encode: Encode = answer
-    if phase.solved:  # what lies below the head is frozen: its vectors are in the store
-        kernel, bias = (variable.numpy() for variable in fitted.model.get_layer(LOGITS).weights)
-        encode = _pooled(given, lambda vectors: unit_rows(vectors @ kernel + bias))
+    found = tune(given, name)
+    encode = fresh = answers_of(found.artifact)
+    if found.finish is not None:  # the vectors of what is frozen are in the store
+        encode = _pooled(given, found.finish)
     took: list[float] = []
-    chosen = {"phases": [phase.model_dump(mode="json", exclude_defaults=True)], "epoch": tuned.best_epoch}
-    sizes = tuned.trainable, _bytes(tuned.trainable), _bytes(tuned.parameters)
-    return Found(_by_vectors(encode, took), *sizes, chosen, took=took)
+    known: dict[str, np.ndarray] = {}
+    return Found(
+        by_vectors(encode, took, known),
+        trained=found.trained,
+        own_bytes=_bytes(found.trained),
+        bytes=_bytes(found.parameters),
+        chosen=found.chosen,
+        took=took,
+        fresh=by_vectors(fresh, [], known) if found.finish is not None else None,
+    )
 
 
 def _bytes(parameters: int) -> int:

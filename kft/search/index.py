@@ -14,7 +14,7 @@ from kft.records.fields import absent
 from kft.records.index import AboutIndex, read_index
 from kft.search.contents import Contents
 from kft.search.duplicates import ALIKE, Duplicates, find_duplicates
-from kft.search.models import Embedder, digest_of, is_backbone, open_model
+from kft.search.models import Embedder, digest_of, is_backbone, open_model, run_of
 from kft.search.ranking import Judged, judge
 from kft.search.scores import Found, Scorer, best_documents
 
@@ -167,7 +167,7 @@ def open_index(dest: Path, artifact: Path | None = None) -> Index:
             expected=f"{about.embedding.name}, version {about.embedding.version}",
             next_step="name the folder where it lies now with --artifact",
         )
-    require_same(about, folder, dest)
+    require_same(about, folder, dest, only_asks=True)
     contents = Contents(dest / about.folder)
     return Index(dest, about, contents, open_model(folder), Scorer(contents, about.approximate))
 
@@ -176,18 +176,28 @@ def _kind(about: AboutIndex) -> str:
     return f"the {about.embedding.of}"
 
 
-def require_same(about: AboutIndex, folder: Path, dest: Path) -> None:
+def require_same(about: AboutIndex, folder: Path, dest: Path, *, only_asks: bool = False) -> None:
     """Refuses a model that did not make an index: vectors of two models cannot be compared.
+
+    Args:
+        about: What is said of the index.
+        folder: Of the model.
+        dest: Of the index.
+        only_asks: Whether it makes vectors of queries alone. Then a run serves an index that its artifact has made, and
+            an artifact one of its run, where it was proved to answer as that.
 
     Raises:
         RunError: It is another one, or none.
     """
     name, version, digest = digest_of(folder)
-    if digest != about.embedding.digest:
-        raise RunError(
-            f"{_kind(about)} is not the one that made this index",
-            where=str(dest),
-            received=f"{name}, version {version}, in {folder}",
-            expected=f"{about.embedding.name}, version {about.embedding.version}, {_kind(about)}",
-            next_step="name that one, or build a new index with this one: kft index MODEL DOCUMENTS -o ANOTHER",
-        )
+    if digest == about.embedding.digest or (
+        only_asks and about.embedding.run and run_of(folder) == about.embedding.run
+    ):
+        return
+    raise RunError(
+        f"{_kind(about)} is not the one that made this index",
+        where=str(dest),
+        received=f"{name}, version {version}, in {folder}",
+        expected=f"{about.embedding.name}, version {about.embedding.version}, {_kind(about)}",
+        next_step="name that one, or build a new index with this one: kft index MODEL DOCUMENTS -o ANOTHER",
+    )

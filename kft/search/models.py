@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
@@ -21,17 +21,20 @@ from kft.data.clean import clean_text
 from kft.deploy.described import reading_of
 from kft.deploy.load import is_artifact, open_artifact
 from kft.errors import UsageError
-from kft.model.backbones import load_for
 from kft.model.catalog import CATALOG
 from kft.model.encode import make_reader
 from kft.model.files import backbone_files
+from kft.model.limits import known_limit
 from kft.model.sources import fetch_backbone
+from kft.model.trained_prompts import known_prompts
 from kft.recipe.schema import RecipeSpec
+from kft.records.receipt import Receipt
 from kft.records.run_folder import RunFolder, open_run
 from kft.records.shipped import Reading, read_claims
 from kft.tasks.recipes import load_recipe
 from kft.tasks.registry import TASKS
 from kft.tasks.task import AnswerSpace, Task, require_command
+from kft.train.start import load_for
 
 if TYPE_CHECKING:
     import tokenizers
@@ -39,6 +42,11 @@ if TYPE_CHECKING:
 
 MOST_TOKENS = 256
 """That a backbone reads of a text: a passage has 200 at most."""
+
+
+DECIDES = ("weights", "blocks", "max_tokens", "long_text", "windows", "pooling", "prompts")
+"""Keys of a recipe's ``model`` that change a vector, beside the weights. One that comes later joins them, and then only
+where it differs from what was done before, or every index would be another model's."""
 
 
 class AboutEmbedder(Protocol):
@@ -191,7 +199,8 @@ def require_vectors(task: Task, folder: Path) -> None:
     Raises:
         UsageError: It reads something else, or answers for each token.
     """
-    if task.reads.medium != "text" or task.reads.pairs or task.kind.learning.per_token:
+    together = task.reads.pairs and not task.reads.apart
+    if task.reads.medium != "text" or together or task.kind.learning.per_token:
         raise UsageError(
             "the run gives no vector of a text",
             where=str(folder),
@@ -206,15 +215,27 @@ def _open_run(run: Run) -> KerasModel:
     require_vectors(run.task, run.folder.path)
     version, digest = _hashes(run)
     with strategy.start("auto").scope():
-        artifact = load_artifact(run)
+        artifact = _of_one_text(load_artifact(run))
     widths = run.recipe.spec.train.pairs.widths
     about = AboutModel(run.recipe.name, version, digest, artifact.checkpoint, widths, reading_of(artifact))
     return KerasModel(run.folder.path, about, artifact)
 
 
+def _of_one_text(artifact: Artifact) -> Artifact:
+    """Returns what gives a vector of one text, also where an answer compares two."""
+    if not artifact.reader.task.reads.apart:
+        return artifact
+    task = TASKS.get("text-embedding")
+    return replace(artifact, kind=task.kind, reader=replace(artifact.reader, task=task))
+
+
 def _spec_of(backbone: str) -> RecipeSpec:
-    """Returns the recipe of an embedding that has learned nothing."""
-    asked = {"train": "none"}, {"backbone": backbone, "max_tokens": MOST_TOKENS}
+    """Returns the recipe of an embedding that has learned nothing, with the prompts that its backbone knows."""
+    tokens = min(MOST_TOKENS, known_limit(backbone) or MOST_TOKENS)
+    asked = (
+        {"train": "none"},
+        {"backbone": backbone, "max_tokens": tokens, "prompts": known_prompts(backbone).model_dump()},
+    )
     return load_recipe({"task": "text-embedding", "data": asked[0], "model": asked[1]}).spec
 
 
@@ -234,11 +255,36 @@ def _open_backbone(name: str) -> KerasModel:
 
 def _hashes(run: Run) -> tuple[str, str]:
     """Returns version and digest: of the weights, and of what the recipe says of reading and computing."""
-    return _digests(f"run {checkpoint_hash(run.folder)}", run.recipe.spec)
+    return _digests(f"run {checkpoint_hash(run.folder)} {run.receipt.weights_hash}", run.recipe.spec)
+
+
+def _identity(checkpoint: str, receipt: Receipt) -> str:
+    """Returns a hash that a run and what is exported of it have in common: of its weights, and of its recipe."""
+    return hashlib.sha256(f"{checkpoint} {receipt.weights_hash} {receipt.recipe_hash}".encode()).hexdigest()
+
+
+def run_of(folder: Path) -> str:
+    """Returns which run gives the vectors of a run, or of an artifact that is proved to answer as it; else nothing.
+
+    Args:
+        folder: A run's, an artifact's, or a backbone.
+
+    Raises:
+        RunError: It is none of them, or is damaged.
+    """
+    kind = kind_of(folder)
+    if kind == "run":
+        run = read_run(open_run(folder))
+        return _identity(checkpoint_hash(run.folder), run.receipt)
+    if kind == "artifact":
+        claims = read_claims(folder)
+        return "" if claims.parity is None or not claims.checkpoint else _identity(claims.checkpoint, claims.receipt)
+    return ""
 
 
 def _digests(weights: str, spec: RecipeSpec) -> tuple[str, str]:
-    said: dict[str, Any] = {"model": spec.model.model_dump(mode="json"), "precision": spec.features.precision}
+    model = spec.model.model_dump(mode="json", include=set(DECIDES))
+    said: dict[str, Any] = {"model": model, "precision": spec.features.precision}
     said |= {"html": spec.data.html, "redact": list(spec.data.redact), "task": spec.task}
     digest = hashlib.sha256(f"{weights}\n{json.dumps(said, sort_keys=True)}".encode()).hexdigest()
     return digest[:12], digest

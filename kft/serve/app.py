@@ -22,7 +22,10 @@ from kft.serve.reading import JSON, PredictBody, dump, read_predict
 from kft.serve.shadow import Shadow
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from kft.search.index import Index
+    from kft.serve.writing import Writers
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PAGE_HEADERS = {
@@ -37,13 +40,21 @@ PAGE_HEADERS = {
 class _App(FastAPI):
     """FastAPI, whose document also has the bodies that are read by hand."""
 
+    bodies: tuple[type[BaseModel], ...] = (PredictBody, open_inference.InferenceRequest)
+
     def openapi(self) -> dict[str, Any]:
         made = super().openapi()  # once: FastAPI keeps it
-        made["components"]["schemas"] |= documents.schemas((PredictBody, open_inference.InferenceRequest))
+        made["components"]["schemas"] |= documents.schemas(self.bodies)
         return made
 
 
-def make_app(server: Server, access: Access, following: Following | None = None, index: Index | None = None) -> Guard:
+def make_app(
+    server: Server,
+    access: Access,
+    following: Following | None = None,
+    index: Index | None = None,
+    writers: Writers | None = None,
+) -> Guard:
     """Returns the application of a server.
 
     Args:
@@ -51,6 +62,7 @@ def make_app(server: Server, access: Access, following: Following | None = None,
         access: Who may ask.
         following: How aliases are followed; None: none moves.
         index: What /search asks; None: there is no such path.
+        writers: The language models, which /v1 asks; None: likewise.
     """
     app = _App(
         title="kft",
@@ -58,7 +70,7 @@ def make_app(server: Server, access: Access, following: Following | None = None,
         summary="Answers of the models that this server holds.",
         docs_url=None,
         redoc_url=None,
-        lifespan=_lifespan(server, following),
+        lifespan=_lifespan(server, following, writers),
         redirect_slashes=False,
     )
     _add_predict(app, server)
@@ -67,7 +79,12 @@ def make_app(server: Server, access: Access, following: Following | None = None,
         from kft.serve import searching  # what it needs is not on every server
 
         app.include_router(searching.make_router(index, server.limits))
-    _add_pages(app, server, bool(access.token))
+    if writers is not None:
+        from kft.serve import chat
+
+        app.bodies = (*app.bodies, chat.ChatBody, chat.CompletionBody)
+        app.include_router(chat.make_router(writers, server.measures, server.log.contents))
+    _add_pages(app, server, token=bool(access.token), search=index is not None)
     _add_errors(app)
     return Guard(app, server.limits, access, server.measures, server.log)
 
@@ -96,7 +113,7 @@ def _add_predict(app: FastAPI, server: Server) -> None:
         ]
 
 
-def _add_pages(app: FastAPI, server: Server, token: bool) -> None:
+def _add_pages(app: FastAPI, server: Server, *, token: bool, search: bool) -> None:
     @app.get("/metrics", summary="Figures for Prometheus", tags=["Operation"], responses=documents.ERRORS)
     async def metrics() -> Response:
         return Response(server.measures.text(), media_type=METRICS_TYPE)
@@ -109,7 +126,7 @@ def _add_pages(app: FastAPI, server: Server, token: bool) -> None:
 
     @app.get("/", include_in_schema=False)
     async def try_it() -> Response:
-        return page("try.html.j2", token=token)
+        return page("try.html.j2", token=token, search=search) if server.models or search else await docs()
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
@@ -132,7 +149,7 @@ def _add_errors(app: FastAPI) -> None:
         app.add_exception_handler(kind, refused)
 
 
-def _lifespan(server: Server, following: Following | None) -> Callable[[FastAPI], Any]:
+def _lifespan(server: Server, following: Following | None, writers: Writers | None) -> Callable[[FastAPI], Any]:
     """Returns what runs around the requests: aliases are followed, and at the end all that was let in is answered."""
 
     @asynccontextmanager
@@ -147,6 +164,8 @@ def _lifespan(server: Server, following: Following | None) -> Callable[[FastAPI]
                 await task
         for served in server.models.values():
             await served.batcher.close()
+        if writers is not None:
+            await asyncio.to_thread(writers.close)
         for shadow in server.shadows.values():
             await asyncio.to_thread(shadow.close)
         if server.recorder is not None:

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from kft.serve.reading import FORM, JSON
 
 REFUSALS = {
-    400: "The request is not HTTP as the server speaks it.",
+    400: "The request is not HTTP as the server speaks it; of /v1, it asks for what is not done: the reason names it.",
     401: "The token is missing or wrong.",
     404: "There is no such model, or another version of it answers.",
     405: "The path takes another method.",

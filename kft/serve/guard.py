@@ -217,6 +217,7 @@ class Visit:
         if path.startswith("/v2/models/") and path.endswith("/infer"):
             return "infer"
         names = {"/predict": "predict", "/metrics": "metrics", "/models": "models", "/v2": "models"}
+        names |= {"/v1/chat/completions": "chat", "/v1/completions": "completions", "/v1/models": "models"}
         starts = {"/v2/health/": "health", "/v2/models/": "models"}
         found = next((name for start, name in starts.items() if path.startswith(start)), "other")
         return names.get(path, found)
@@ -240,7 +241,13 @@ async def refusal(visit: Visit, refused: Refused) -> Response:
         headers["WWW-Authenticate"] = "Bearer"
     if not visit.whole:
         headers["Connection"] = "close"
-    return Response(dump({"error": refused.reason}), refused.status, headers, JSON)
+    told: Any = refused.reason
+    if visit.scope["path"].startswith("/v1/"):  # as OpenAI's clients read it
+        kinds = {401: "authentication_error", 429: "rate_limit_error"}
+        usual = "server_error" if refused.status >= 500 else "invalid_request_error"
+        kind = kinds.get(refused.status, usual)
+        told = {"message": refused.reason, "type": kind, "param": refused.param, "code": refused.code}
+    return Response(dump({"error": told}), refused.status, headers, JSON)
 
 
 async def _drain(visit: Visit) -> None:

@@ -44,10 +44,22 @@ class Refused(Exception):
         reason: What is wrong, for the person who sent it; nothing of the request's own contents.
         retry_after: After how many seconds the same request may be answered; None where it never will.
         kind: One word of a fixed few, for the metrics.
+        param: The key that is wrong; told by /v1.
+        code: What is wrong, in a word that clients know; likewise.
     """
 
-    def __init__(self, status: int, reason: str, *, kind: str, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        *,
+        kind: str,
+        retry_after: float | None = None,
+        param: str | None = None,
+        code: str | None = None,
+    ) -> None:
         super().__init__(reason)
+        self.param, self.code = param, code
         self.status = status
         self.reason = reason
         self.kind = kind

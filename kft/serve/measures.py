@@ -14,7 +14,7 @@ from prometheus_client import (
     generate_latest,
 )
 
-ENDPOINTS = ("predict", "infer", "models", "health", "metrics", "page", "other")
+ENDPOINTS = ("predict", "infer", "chat", "completions", "models", "health", "metrics", "page", "other")
 """What requests are counted under: never the path itself, which a client chooses."""
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 INPUTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -115,6 +115,21 @@ class Measures:
         self._reloads = Counter(
             "kft_model_reloads", "Aliases that moved, by what came of it.", ["model", "result"], registry=registry
         )
+        self._prompt_tokens = Counter("kft_prompt_tokens", "Tokens of prompts read.", ["model"], registry=registry)
+        self._written_tokens = Counter("kft_written_tokens", "Tokens of answers.", ["model"], registry=registry)
+        self._written = Counter(
+            "kft_written", "Answers written, by why they ended.", ["model", "why"], registry=registry
+        )
+        self._first_seconds = Histogram(
+            "kft_first_token_seconds",
+            "From a request for a text to its first token.",
+            ["model"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self._text_seconds = Histogram(
+            "kft_text_seconds", "From a request for a text to its end.", ["model"], buckets=SECONDS, registry=registry
+        )
         self.shadows = ShadowMeasures(registry)
         self._versions: dict[str, str] = {}
 
@@ -140,6 +155,17 @@ class Measures:
         """Counts inputs that were answered."""
         self._answers.labels(model, "true").inc(abstained)
         self._answers.labels(model, "false").inc(given)
+
+    def began(self, model: str, seconds: float) -> None:
+        """Counts the first token of a text."""
+        self._first_seconds.labels(model).observe(seconds)
+
+    def wrote(self, model: str, read: int, written: int, why: str, seconds: float) -> None:
+        """Counts a text that is whole."""
+        self._prompt_tokens.labels(model).inc(read)
+        self._written_tokens.labels(model).inc(written)
+        self._written.labels(model, why).inc()
+        self._text_seconds.labels(model).observe(seconds)
 
     def batch(self, model: str, inputs: int, seconds: float) -> None:
         """Counts a batch."""

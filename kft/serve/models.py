@@ -210,8 +210,10 @@ def find(models: Mapping[str, Served], name: str | None) -> Served:
     """Returns a model; without a name the only one.
 
     Raises:
-        Refused: There is none of that name (404), or one has to be named (422).
+        Refused: There is none of that name, or none at all (404), or one has to be named (422).
     """
+    if not models:
+        raise Refused(404, "no model here gives labels; /docs says what can be asked", kind="unknown")
     if name is None:
         if len(models) == 1:
             return next(iter(models.values()))

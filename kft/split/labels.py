@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from kft.data.examples import Examples
+from kft.tasks.responses import Grounded
 from kft.tasks.task import AnswerKind, AnswerSpace
 
 
@@ -25,7 +26,14 @@ def read_with_labels(examples: Examples, kind: AnswerKind) -> list[Any]:
 
     A language model reads each prompt with its response.
     """
-    return list(zip(examples.inputs, _known(examples), strict=True)) if kind.writes else examples.inputs
+    return list(zip(prompts_of(examples), _known(examples), strict=True)) if kind.writes else examples.inputs
+
+
+def prompts_of(examples: Examples) -> list[Any]:
+    """Returns what a language model is asked: the inputs, each with its passages where there are any."""
+    if examples.passages is None:
+        return examples.inputs
+    return [Grounded(text, tuple(own)) for text, own in zip(examples.inputs, examples.passages, strict=True)]
 
 
 def label_shares(examples: Examples, kind: AnswerKind, space: AnswerSpace) -> list[float]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from kft.data.columns import guess_columns
+from kft.data.dialogues import PROMPT, RESPONSE
 from kft.data.documents import TEXT
 from kft.data.examples import Columns, Wanted
 from kft.data.headers import refuse_row_as_header
@@ -67,9 +68,13 @@ def read_sources(
         whole(read["train"]),
         Wanted(IMAGE if task.reads.files else TEXT, LABEL)
         if folders
+        else Wanted(PROMPT, RESPONSE)
+        if spec.messages is not None or spec.texts is not None
         else Wanted(getattr(spec, task.reads.columns[0]), spec.label_column, spec.text_pair),
         where=title(read["train"]),
-        besides=[name for name in (spec.id, spec.group and spec.group.column, spec.time, spec.negative) if name],
+        besides=[
+            name for name in (spec.id, spec.group and spec.group.column, spec.time, spec.negative, spec.context) if name
+        ],
         task=task,
     )
     if spec.columns is None:

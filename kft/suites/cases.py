@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ import numpy as np
 from kft.data.clean import clean_input
 from kft.data.examples import Columns, Input, content
 from kft.data.images import check_image, open_upright
-from kft.data.inputs import read_inputs
+from kft.data.inputs import read_inputs, with_passages
 from kft.recipe.explain import Misfit
 from kft.recipe.schema import DataSpec
 from kft.suites.perturbations import PERTURBATIONS
 from kft.suites.suite import CaseSpec, ChangeSpec, CheckSpec, Suite
+from kft.tasks.responses import Grounded
 from kft.tasks.task import Task
 
 LARGEST_SIDE = 1024
@@ -80,7 +81,7 @@ def expand(suite: Suite, task: Task, data: DataSpec, columns: Columns, folder: P
         DataError: A table cannot be read.
     """
     cases: list[Case] = []
-    left_out, wrong = {}, list(_unusable(suite, task))
+    left_out, wrong = {}, list(_unusable(suite, task, data))
     for place, check in enumerate(suite.spec.checks if not wrong else ()):
         found = list(_cases_of(suite, check, task, data, columns, folder))
         kept = [case for case in found if case.changed is None or case.changed != case.given]
@@ -96,7 +97,15 @@ def expand(suite: Suite, task: Task, data: DataSpec, columns: Columns, folder: P
     return Cases(tuple(cases), left_out, _hash(suite, cases))
 
 
-def _unusable(suite: Suite, task: Task) -> Iterator[Misfit]:
+def _unusable(suite: Suite, task: Task, data: DataSpec) -> Iterator[Misfit]:
+    if data.grounded:
+        for place, check in enumerate(suite.spec.checks):
+            for number, case in enumerate(check.cases):
+                if not case.context:
+                    text = "this run answers from passages: the case needs `context`"
+                    yield ("checks", place, "cases", number), text
+            if check.rows is not None and not (check.rows.context or data.context):
+                yield ("checks", place, "rows"), "this run answers from passages: name their column in `context`"
     if not task.reads.files:
         return
     for place, check in enumerate(suite.spec.checks):
@@ -109,7 +118,9 @@ def _unusable(suite: Suite, task: Task) -> Iterator[Misfit]:
 def _cases_of(
     suite: Suite, check: CheckSpec, task: Task, data: DataSpec, columns: Columns, folder: Path
 ) -> Iterator[Case]:
-    for number, (given, spec) in enumerate(_inputs(suite, suite.source_of(check), task, data, columns), 1):
+    pairs: list[tuple[Any, CaseSpec]] = list(_inputs(suite, suite.source_of(check), task, data, columns))
+    passages = [given.passages for given, _ in pairs if isinstance(given, Grounded)]
+    for number, (given, spec) in enumerate(pairs, 1):
         labels = (spec.label or check.label) if check.reads_labels else ()
         if task.kind.searches:  # the right document stays right, whatever the query becomes
             labels = spec.label or check.label or suite.source_of(check).label
@@ -117,14 +128,15 @@ def _cases_of(
         if check.kind == "must_pass":
             yield Case(name, check, given, labels, spec)
         elif spec.changed is not None:
-            changed = _as_input(spec.changed, suite, task, data)
+            changed = _as_input(spec.changed, suite, task, data, spec.context)
             yield Case(name, check, given, labels, spec, changed, "by hand")
         for change in check.changes if spec.changed is None else ():
             rng = _numbers(suite.spec.seed, change, given)
             if task.reads.files:
                 changed = _changed_image(Path(str(given)), change, rng, folder)
             else:
-                changed = clean_input(_changed_text(given, change, rng), data)
+                changed = _changed_text(given, change, rng, passages)
+                changed = changed if isinstance(changed, Grounded) else clean_input(changed, data)
             shift = None
             if isinstance(given, str) and isinstance(changed, str):
                 shift = PERTURBATIONS.get(change.name).shift(given, changed)
@@ -136,27 +148,45 @@ def _inputs(
 ) -> Iterator[tuple[Input, CaseSpec]]:
     if source.rows is None:
         for case in source.cases:
-            yield _as_input(case.input, suite, task, data), case
+            yield _as_input(case.input, suite, task, data, case.context), case
         return
     rows = source.rows
     pair = (rows.pair or columns.pair) if task.reads.pairs else None
     table = suite.path.parent / rows.file
-    for given in read_inputs(table, task, data, column=rows.column or columns.text, pair=pair).inputs[: rows.most]:
+    read = read_inputs(table, task, data, column=rows.column or columns.text, pair=pair)
+    if context := rows.context or data.context:
+        read = with_passages(read, context, str(table))
+    for given in read.inputs[: rows.most]:
         yield given, CaseSpec(input="")
 
 
-def _as_input(given: Any, suite: Suite, task: Task, data: DataSpec) -> Input:
-    return suite.path.parent / given if task.reads.files else clean_input(given, data)
+def _as_input(given: Any, suite: Suite, task: Task, data: DataSpec, context: tuple[str, ...] = ()) -> Any:
+    if task.reads.files:
+        return suite.path.parent / given
+    cleaned = clean_input(given, data)
+    return Grounded(str(cleaned), context) if context else cleaned
 
 
 def _numbers(seed: int, change: ChangeSpec, given: Input) -> np.random.Generator:
     """Returns random numbers of one case: other cases that come or go leave them as they are."""
-    digest = hashlib.sha256(f"{seed}\n{change.title}\n{content(given)}".encode()).digest()
+    digest = hashlib.sha256(f"{seed}\n{change.title}\n{_content(given)}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:8], "big"))
 
 
-def _changed_text(given: Input, change: ChangeSpec, rng: np.random.Generator) -> Input:
-    apply, text = PERTURBATIONS.get(change.name).change, change.text or ""
+def _content(given: Any) -> str:
+    """Returns what an input is; see ``content``."""
+    if isinstance(given, Grounded):
+        return json.dumps([given.prompt, *given.passages], ensure_ascii=False)
+    return content(given)
+
+
+def _changed_text(given: Any, change: ChangeSpec, rng: np.random.Generator, passages: Sequence[tuple[str, ...]]) -> Any:
+    known = PERTURBATIONS.get(change.name)
+    apply, text = known.change, change.text or ""
+    if known.modality == "passages":  # a prompt without any stays as it is, and makes no case
+        return apply(given, rng, passages) if isinstance(given, Grounded) else given
+    if isinstance(given, Grounded):
+        return replace(given, prompt=apply(given.prompt, rng, text))
     if isinstance(given, tuple):
         first, second = given
         return (
@@ -179,8 +209,10 @@ def _hash(suite: Suite, cases: Sequence[Case]) -> str:
     for case in cases:
         check, spec = case.check, case.spec
         # A changed image is told by its change: how a PNG is packed differs between machines.
-        changed = case.change if isinstance(case.changed, Path) else case.changed
-        parts = (suite.spec.seed, case.id, check.kind, content(case.given), changed, case.labels)
+        changed: Any = case.change if isinstance(case.changed, Path) else case.changed
+        if isinstance(changed, Grounded):
+            changed = _content(changed)
+        parts = (suite.spec.seed, case.id, check.kind, _content(case.given), changed, case.labels)
         rules: tuple[Any, ...] = (check.expect, check.tolerance, spec.abstain, spec.confidence_at_most)
         rules += () if check.within is None else (check.within,)
         rules += () if check.among_first is None else (("among_first", check.among_first),)
@@ -188,13 +220,15 @@ def _hash(suite: Suite, cases: Sequence[Case]) -> str:
     return digest.hexdigest()
 
 
-def shown(given: Input, base: Path) -> str:
+def shown(given: Any, base: Path) -> str:
     """Returns an input as a table shows it: a text, two texts, or an image's path from the suite.
 
     Example:
         >>> shown(("one", "two"), Path("."))
         'one | two'
     """
+    if isinstance(given, Grounded):
+        return given.prompt + "".join(f" [{number}] {text}" for number, text in enumerate(given.passages, 1))
     if isinstance(given, Path):
         return str(given.relative_to(base)) if given.is_relative_to(base) else str(given)
     return " | ".join(given) if isinstance(given, tuple) else given

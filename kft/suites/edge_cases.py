@@ -14,13 +14,16 @@ import numpy as np
 from kft.data.examples import Columns, Input
 from kft.evaluate.paired import compare_answers
 from kft.metrics.intervals import estimate
+from kft.metrics.language import decided_by, of_texts, spoken
 from kft.metrics.proportions import share_interval
+from kft.recipe.evaluation import SAME
 from kft.records.edge_cases import EdgeCaseResult, EdgeCheckResult, Outcome
 from kft.records.estimate import Estimate
 from kft.suites.cases import Case, expand, shown
 from kft.suites.searched import Searched
 from kft.suites.suite import CheckSpec, Suite
 from kft.suites.suite_fit import require_fit
+from kft.suites.written import ABSTAINS, judge_written, write_answers
 from kft.tasks.classes import Prediction
 from kft.tasks.task import AnswerKind, AnswerSpace
 from kft.tasks.vectors import Ranking
@@ -28,7 +31,6 @@ from kft.tasks.vectors import Ranking
 if TYPE_CHECKING:
     from kft.answer.artifact import Artifact
 
-ABSTAINS = "(abstains)"
 MOST_FAILURES = 20
 
 
@@ -53,25 +55,28 @@ def run_suite(suite: Suite, artifact: Artifact, columns: Columns, searched: Sear
         found = expand(suite, task, artifact.spec.data, columns, Path(folder))
         given = [one for case in found.cases for one in (case.given, case.changed) if one is not None]
         inputs: list[Input] = list(dict.fromkeys(given))
-        said: Sequence[Any] = (
-            artifact.predict(inputs) if searched is None else searched.ranked(artifact.answers(inputs))
-        )
+        said: Sequence[Any]
+        if searched is not None:
+            said = searched.ranked(artifact.answers(inputs))
+        else:
+            said = write_answers(artifact, inputs) if task.kind.writes else artifact.predict(inputs)
         answers = dict(zip(inputs, said, strict=True))
     base = suite.path.parent
-    outcomes = {case.id: judge(task.kind, case, answers, base) for case in found.cases}
+    promised = artifact.spec.evaluate.abstain_at if task.kind.writes else None
+    right = SAME if promised is None else promised.right
+    outcomes = {case.id: judge(task.kind, case, answers, base, right) for case in found.cases}
     checks = []
     for check in suite.spec.checks:
         cases = [case for case in found.cases if case.check is check]
         result = _check_result(check, cases, outcomes, found.left_out[check.name])
         if check.kind == "invariance" and not task.kind.one_class:
-            agreement = measure_agreement(task.kind, artifact.space, cases, answers)
+            metric, agreement = measure_agreement(task.kind, artifact.space, cases, answers)
             beside = "the right documents" if task.kind.searches else "the answers before"
-            metric = task.kind.judging.main.name
             result = replace(result, agreement=agreement, agreement_metric=metric, agreement_with=beside)
         checks.append(result)
     return EdgeCaseResult(
         suite=str(suite.path),
-        suite_hash=found.suite_hash if searched is None else _among(found.suite_hash, searched),
+        suite_hash=_among(found.suite_hash, right if searched is None else searched.digest),
         n=len(outcomes),
         passed=sum(outcome.passed for outcome in outcomes.values()),
         pass_rate=_pass_rate(found.cases, list(outcomes.values())),
@@ -82,9 +87,9 @@ def run_suite(suite: Suite, artifact: Artifact, columns: Columns, searched: Sear
     )
 
 
-def _among(suite_hash: str, searched: Searched) -> str:
-    """Returns what decides whether cases of queries pass: the documents do too."""
-    return hashlib.sha256(f"{suite_hash}\n{searched.digest}".encode()).hexdigest()
+def _among(suite_hash: str, more: str) -> str:
+    """Returns what decides whether cases pass: of queries the documents do too, of written answers which are right."""
+    return suite_hash if more == SAME else hashlib.sha256(f"{suite_hash}\n{more}".encode()).hexdigest()
 
 
 def _check_result(
@@ -114,10 +119,11 @@ def _pass_rate(cases: Sequence[Case], outcomes: Sequence[Outcome]) -> Estimate:
 
 def measure_agreement(
     kind: AnswerKind, space: AnswerSpace, cases: Sequence[Case], answers: Mapping[Input, Any]
-) -> Estimate:
-    """Returns the first metric of the answers after a change, with those before it as what is right.
+) -> tuple[str, Estimate]:
+    """Returns a metric of the answers after a change, with those before it as what is right: the task's first.
 
-    Of queries right are the documents that a case names, and where it names none the one that came first before.
+    Of written answers it is that of fields, or of words. Of queries right are the documents that a case names, and
+    where it names none the one that came first before.
 
     Args:
         kind: What is answered.
@@ -125,14 +131,22 @@ def measure_agreement(
         cases: Each with a change; cases of one input are resampled together.
         answers: By input.
     """
+    metric = kind.judging.main
+    truth: Any
+    said: Any
     if kind.searches:
         truth, said = _ranks(cases, answers)
     else:
         both = [_both(kind, case, answers) for case in cases]
-        truth, said = (kind.judging.truth([pair[side] for pair in both], space) for side in (0, 1))
+        truth, said = ([pair[side] for pair in both] for side in (0, 1))
+        if kind.writes:
+            said = spoken(said)
+            metric = decided_by(of_texts(truth, said))
+        else:
+            truth, said = (kind.judging.truth(each, space) for each in (truth, said))
     places: dict[Input, int] = {}
     codes = np.array([places.setdefault(case.given, len(places)) for case in cases])
-    return estimate(kind.judging.main, truth, said, groups=codes)
+    return metric.name, estimate(metric, truth, said, groups=codes)
 
 
 def _ranks(cases: Sequence[Case], answers: Mapping[Input, Any]) -> tuple[np.ndarray, np.ndarray]:
@@ -158,7 +172,7 @@ def _both(kind: AnswerKind, case: Case, answers: Mapping[Input, Any]) -> tuple[A
     return before, after
 
 
-def judge(kind: AnswerKind, case: Case, answers: Mapping[Input, Any], base: Path) -> Outcome:
+def judge(kind: AnswerKind, case: Case, answers: Mapping[Input, Any], base: Path, right: str = SAME) -> Outcome:
     """Compares the answers to a case with what is expected.
 
     Args:
@@ -166,11 +180,14 @@ def judge(kind: AnswerKind, case: Case, answers: Mapping[Input, Any], base: Path
         case: The case.
         answers: A prediction for its input, and for the changed one.
         base: The suite's folder.
+        right: Which written answers are right: see ``kft.metrics.language.right_answers``.
     """
     before = answers[case.given]
     after = before if case.changed is None else answers[case.changed]
     if kind.searches:
         passed, expected, received = _judge_ranking(case, _right(case, answers), after)
+    elif kind.writes:
+        passed, expected, received = judge_written(case, before, after, right)
     elif case.check.kind == "must_pass":
         passed, expected, received = _judge_answer(case, after)
     elif case.check.kind == "invariance" or case.check.expect == "label_changes":

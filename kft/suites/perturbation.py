@@ -14,6 +14,8 @@ from kft.tasks.inputs import InputKind
 
 TextChange = Callable[[str, np.random.Generator, str], str]
 ImageChange = Callable[[Any, np.random.Generator, str], Any]
+EXCHANGE = "exchange-context"
+"""The change after which a prompt's passages do not answer it."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,9 @@ class Perturbation:
     Attributes:
         name: As in ``changes`` of a suite.
         about: What it does, for people.
-        modality: What it changes; texts of pairs as well.
-        change: (input, random numbers, the suite's ``text``) to the changed input; pure. A text, or a PIL image in RGB.
+        modality: What it changes; texts of pairs as well, and prompts.
+        change: (input, random numbers, the suite's ``text``) to the changed input; pure. A text, or a PIL image in RGB;
+            of passages a ``Grounded`` prompt, with the passages of all cases in place of the ``text``.
             An input in which there is nothing to change comes back as it is.
         takes_text: Whether it needs the suite's ``text``.
         keeps: Where a text's characters are afterwards, for answers that name places: ``places``, each where it was as
@@ -34,13 +37,13 @@ class Perturbation:
 
     name: str
     about: str
-    modality: Literal["text", "image"]
-    change: Callable[[Any, np.random.Generator, str], Any]
+    modality: Literal["text", "image", "passages"]
+    change: Callable[[Any, np.random.Generator, Any], Any]
     takes_text: bool = False
     keeps: Literal["places", "start", "end"] | None = None
 
     def fits(self, kind: InputKind) -> bool:
-        return kind.medium == self.modality
+        return kind.medium == self.modality or (kind.grounded and self.modality == "passages")
 
     def shift(self, before: str, after: str) -> int | None:
         """Returns by how many characters the text has moved; None where its characters cannot be followed.

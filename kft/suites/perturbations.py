@@ -2,5 +2,5 @@
 
 from __future__ import annotations
 
-from kft.suites import perturb_image, perturb_text  # noqa: F401
+from kft.suites import perturb_image, perturb_passages, perturb_text  # noqa: F401
 from kft.suites.perturbation import PERTURBATIONS as PERTURBATIONS

@@ -25,6 +25,8 @@ from kft.suites.perturbations import PERTURBATIONS
 from kft.tasks.registry import TASKS
 
 Kind = Literal["must_pass", "invariance", "directional"]
+DECLINES = "declines"
+"""What is expected of a prompt whose passages do not answer it."""
 AT_LEAST: Mapping[Kind, float] = {"must_pass": 1.0, "invariance": 0.9, "directional": 0.9}
 """What share of a check's cases has to pass, where it does not say so itself: what must pass, must; of changes that
 were made by rule a few go wrong by themselves."""
@@ -79,6 +81,7 @@ class CaseSpec(Spec):
     abstain: bool = Field(False, description="the model may decline to answer")
     confidence_at_most: float | None = Field(None, gt=0, le=1, description="any label that is no surer than this")
     changed: GivenInput | None = Field(None, description="the input after the change, written by hand")
+    context: Labels = Field((), description="of prompts: the passage that it is answered from, or a list of several")
 
     @property
     def expects(self) -> bool:
@@ -112,6 +115,9 @@ class RowsSpec(Spec):
     file: str = Field(description="csv, tsv, jsonl or parquet, relative to the suite")
     column: str | None = Field(None, description="default: the column that the model was trained on")
     pair: str | None = Field(None, description="the column of second texts; default likewise")
+    context: str | None = Field(
+        None, description="of prompts: the column of passages; default: data.context of the run"
+    )
     most: int = Field(50, ge=1, le=100_000, description="only the first rows, so many")
 
 
@@ -128,8 +134,10 @@ class CheckSpec(Spec):
     changes: Annotated[
         tuple[Annotated[ChangeSpec, BeforeValidator(_change_alone)], ...], BeforeValidator(_changes)
     ] = ()
-    expect: Literal["rises", "falls", "does_not_rise", "does_not_fall", "label_changes"] | None = Field(
-        None, description="what a change does to the probability of `label`; only for directional"
+    expect: Literal["rises", "falls", "does_not_rise", "does_not_fall", "label_changes", "declines"] | None = Field(
+        None,
+        description="what a change does to the probability of `label`; only for directional. declines, of prompts with "
+        "passages: no answer, or more of it stands in no passage",
     )
     label: Labels = Field((), description="of all cases that name none themselves")
     within: float | None = Field(
@@ -170,7 +178,7 @@ class CheckSpec(Spec):
     @property
     def reads_labels(self) -> bool:
         """Whether it compares with a label that stands in the suite."""
-        return self.kind == "must_pass" or self.expect not in (None, "label_changes")
+        return self.kind == "must_pass" or self.expect not in (None, "label_changes", DECLINES)
 
     @property
     def needed(self) -> float:

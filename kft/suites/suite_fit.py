@@ -9,8 +9,9 @@ from typing import Any
 from kft.errors import SuiteError
 from kft.recipe.explain import Misfit
 from kft.registry import nearest
+from kft.suites.perturbation import EXCHANGE
 from kft.suites.perturbations import PERTURBATIONS
-from kft.suites.suite import CheckSpec, Suite
+from kft.suites.suite import DECLINES, CheckSpec, Suite
 from kft.tasks.registry import tasks_with_suites
 from kft.tasks.task import Task
 
@@ -49,6 +50,11 @@ def _unjudged(suite: Suite, place: int, check: CheckSpec, task: Task) -> Iterato
     if kind.searches:
         yield from _not_of_queries(suite, place, check, task)
         return
+    if kind.writes:
+        yield from _not_of_prompts(place, check, task)
+        return
+    if check.expect == DECLINES or any(case.context for case in check.cases):
+        yield ("checks", place), f"passages are for prompts that are answered from some; the task is {task.name}"
     if check.among_first is not None:
         yield ("checks", place, "among_first"), f"`among_first` is for text-embedding; the task is {task.name}"
     if not kind.one_class and check.kind != "invariance":
@@ -87,7 +93,22 @@ def _not_of_queries(suite: Suite, place: int, check: CheckSpec, task: Task) -> I
             yield ("checks", place, *(("cases", number) if source is check else ())), text
 
 
+def _not_of_prompts(place: int, check: CheckSpec, task: Task) -> Iterator[Misfit]:
+    """Yields what written answers cannot be held to."""
+    for key in ("within", "among_first"):
+        if getattr(check, key) is not None:
+            yield ("checks", place, key), f"`{key}` is not for written answers; the task is {task.name}"
+    if check.kind == "directional" and check.expect != DECLINES:
+        yield ("checks", place, "expect"), f"{check.expect} is for probabilities; {task.name} has {DECLINES}"
+    for number, change in enumerate(check.changes):
+        if check.kind == "invariance" and change.name == EXCHANGE:
+            text = f"from another's passages the same answer would be wrong: directional, with expect: {DECLINES}"
+            yield ("checks", place, "changes", number), text
+
+
 def _unknown_labels(suite: Suite, task: Task, labels: Collection[str]) -> Iterator[Misfit]:
+    if task.kind.writes:  # any text can be written
+        return
     what = "document of the run" if task.kind.searches else "label of the model"
     for place, check in enumerate(suite.spec.checks):
         named: list[tuple[tuple[str | int, ...], tuple[str, ...]]] = [(("checks", place, "label"), check.label)]

@@ -33,6 +33,8 @@ class InputKind:
         convert: What a person hands over in Python to an input; raises UsageError.
         in_python: An example of it for ``kft.predict``.
         in_shell: Likewise for ``kft predict``.
+        apart: Whether its two sides are read one by one: two rows of a batch, first all first sides, then all second.
+        grounded: Whether an input may bring passages that it is answered from.
         files: Whether each input is a file of its own: named by a path, perhaps in a folder of its class, and without
             words to clean, to count or to compare with a label's name.
         no_general: Why kft brings no general examples to measure forgetting on; empty where it does.
@@ -47,6 +49,8 @@ class InputKind:
     convert: Callable[[Any], Any]
     in_python: str
     in_shell: str
+    apart: bool = False
+    grounded: bool = False
     files: bool = False
     no_general: str = ""
     keys: tuple[str, ...] = ()
@@ -104,6 +108,7 @@ PAIR = InputKind(
     in_shell='"one text" --pair "another"',
     keys=("data.html", "data.text_pair"),
 )
+APART = replace(PAIR, name="two-texts", usual=(PAIR.usual[0], (*PAIR_NAMES, "document", "passage")), apart=True)
 QUERY = replace(
     TEXT,
     usual=(("query", "question", "search", *TEXT_NAMES),),
@@ -117,8 +122,10 @@ PROMPT = replace(
     usual=(("prompt", "instruction", "question", "input", *TEXT_NAMES),),
     in_python='"a prompt"',
     in_shell='"your prompt"',
+    grounded=True,
     keys=(),
 )
+PLAIN = replace(TEXT, name="plain-text", keys=("data.html",))
 IMAGE = InputKind(
     name="image",
     medium="image",

@@ -8,7 +8,7 @@ from typing import Any
 
 from kft.recipe.explain import Misfit
 from kft.recipe.load import Recipe, Rules, read_recipe, schema_with
-from kft.recipe.schema import RecipeSpec
+from kft.recipe.schema import NO_TURN, ONE_TURN, OWN, PLAIN_TEMPLATE, RecipeSpec
 from kft.recipe.spec import Spec
 from kft.recipe.values import EDGE_CASES
 from kft.registry import nearest
@@ -16,6 +16,7 @@ from kft.tasks.label_names import why_no_names
 from kft.tasks.registry import TASKS
 from kft.tasks.task import OTHERS, Task
 from kft.tasks.windows import MOST_TOKENS
+from kft.tasks.written_recipes import find_unwritten
 
 RETAINED = "forgetting.retained"
 RUN_GATES = (RETAINED,)
@@ -89,6 +90,8 @@ def find_misfits(spec: RecipeSpec) -> list[Misfit]:
         *_forgetting(spec, task),
         *_refit(spec),
         *_in_int8(spec),
+        *find_unwritten(spec, task),
+        *_starts(spec),
     ]
 
 
@@ -97,16 +100,34 @@ def _filled_in(spec: RecipeSpec) -> RecipeSpec:
 
     A run is chosen by its task's first metric, the cheaper first.
     """
-    named = spec.train.best is not None
+    kind = TASKS.get(spec.task).kind
+    named = spec.train.best is not None or kind.masks  # of hidden tokens the backbone is wanted, not the cheapest head
     filled: dict[str, Any] = {
-        "best": spec.train.best or f"valid_{TASKS.get(spec.task).kind.judging.main.name}",
+        "best": spec.train.best or f"valid_{kind.judging.main.name}",
         "prefer": spec.train.prefer or ("best" if named else "cheaper"),
     }
     if "gradient_accumulation" not in spec.train.model_fields_set and all(
         phase.trains_head for phase in spec.train.phases or ()
     ):
         filled["gradient_accumulation"] = _parts(spec)
-    return spec.model_copy(update={"train": spec.train.model_copy(update=filled)})
+    spec = spec.model_copy(update={"train": spec.train.model_copy(update=filled)})
+    if kind.masks:  # each epoch hides other tokens, so that what is frozen sees other texts
+        features = spec.features.model_copy(update={"store": "off"})
+        return spec.model_copy(update={"features": features})
+    if spec.data.texts is not None:  # nothing is asked of them that an answer could be held against
+        return spec.model_copy(
+            update={
+                "model": spec.model.model_copy(update={"turns": NO_TURN}),
+                "evaluate": spec.evaluate.model_copy(update={"write": False}),
+            }
+        )
+    if spec.data.messages is None:
+        return spec
+    chats = {
+        "template": OWN if spec.model.template == PLAIN_TEMPLATE else spec.model.template,
+        "turns": "all" if spec.model.turns == ONE_TURN else spec.model.turns,
+    }
+    return spec.model_copy(update={"model": spec.model.model_copy(update=chats)})
 
 
 def _parts(spec: RecipeSpec) -> int:
@@ -134,9 +155,6 @@ def _metrics(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:
     if spec.evaluate.interval is None:
         for gate in sorted(name for name in others if name.startswith("interval.") and name in gates):
             yield ("evaluate", "gates", gate), "needs evaluate.interval, such as {coverage: 0.9}"
-    if not spec.evaluate.write:
-        for gate in sorted(set(others) & set(judging.written)):
-            yield ("evaluate", "gates", gate), "needs evaluate.write: true"
     wanted: list[tuple[Sequence[str | int], str | None, Sequence[str]]] = [
         (("train", "best"), spec.train.best, judging.monitors),
         *((("evaluate", "gates", name), name, gates) for name in others),
@@ -225,7 +243,7 @@ def _pairs(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:
                 f"{phase.solver} is " + OTHERS.format(tasks=able, task=task.name),
             )
     texts = 2 + spec.train.pairs.hard_negatives + (spec.data.negative is not None)
-    if task.kind.searches and spec.train.batch_size < 2 * texts:
+    if task.kind.embeds and spec.train.batch_size < 2 * texts:
         why = f"a batch of {spec.train.batch_size} texts holds no two pairs of {texts} texts each"
         yield ("train", "batch_size"), f"{why}: {2 * texts} at least, and some hundreds are better"
 
@@ -313,6 +331,12 @@ def _in_int8(spec: RecipeSpec) -> Iterable[Misfit]:
             what = f"trains {phase.unfreeze}" if phase.moves_backbone else "labels rows by the run's own answers"
             why = f"{what}, in float32, which features.precision int8 leaves out: use a probe or a blend"
             yield ("train", "phases", place), f"{why}, or --set features.precision=float32"
+
+
+def _starts(spec: RecipeSpec) -> Iterable[Misfit]:
+    """Yields what weights of another run do not go with."""
+    if spec.model.start_from is not None and spec.model.weights == "random":
+        yield ("model", "start_from"), "random weights are drawn anew: leave one of the two out"
 
 
 def _forgetting(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:

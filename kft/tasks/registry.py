@@ -2,11 +2,13 @@
 
 from kft.registry import Registry
 from kft.tasks.classes import CLASSES
-from kft.tasks.inputs import IMAGE, PAIR, PROMPT, QUERY, TEXT
+from kft.tasks.inputs import APART, IMAGE, PAIR, PLAIN, PROMPT, QUERY, TEXT
 from kft.tasks.labels import LABELS
+from kft.tasks.masked import MASKED
 from kft.tasks.names import ABOUT
 from kft.tasks.numbers import NUMBERS
 from kft.tasks.responses import RESPONSES
+from kft.tasks.similarity import SIMILARITY
 from kft.tasks.spans import SPANS
 from kft.tasks.task import Task
 from kft.tasks.vectors import VECTORS
@@ -72,7 +74,9 @@ for _name, _reads, _kind in (
     ("text-pairs", PAIR, CLASSES),
     ("text-regression", TEXT, NUMBERS),
     ("text-embedding", QUERY, VECTORS),
+    ("text-similarity", APART, SIMILARITY),
     ("causal-lm", PROMPT, RESPONSES),
+    ("masked-lm", PLAIN, MASKED),
     ("token-tagging", TEXT, SPANS),
     ("image-classification", IMAGE, CLASSES),
     ("image-multi-label", IMAGE, LABELS),

@@ -5,15 +5,28 @@ The model reads prompt and response, and is judged by how well each token of the
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from kft.metrics.language import METRICS, OF_JSON, WRITTEN, Spoken, of_texts
+from kft.metrics.language import (
+    METRICS,
+    OF_CONTEXT,
+    OF_JSON,
+    OF_OVERLAP,
+    OF_TOKENS,
+    WRITTEN,
+    Spoken,
+    confidences,
+    of_passages,
+    of_texts,
+)
+from kft.metrics.support import Support, support
 from kft.recipe.schema import DataSpec
-from kft.records.fields import unwritten
+from kft.records.fields import absent, unwritten
 from kft.tasks.cells import as_objects, as_text, kind_problem
 from kft.tasks.task import AnswerKind, AnswerSpace, Judging, Labelling, Learning, Objective
 
@@ -21,6 +34,8 @@ TARGETS = "target_ids"
 """The model's input that says which token is right behind each: its id and one; 0 where nothing is asked."""
 LOSS, HIT, ASKED = 0, 1, 2
 """What the model gives of each token: its loss in nats, whether it was the likeliest, and whether it was asked."""
+PERPLEXITY_RATIO = "forgetting.perplexity_ratio"
+"""What a gate can ask of general text."""
 NO_LABEL = "its answers are texts, and this is for answers with a label or a vector; "
 
 
@@ -29,14 +44,38 @@ class ResponsePrediction:
     """One answer.
 
     Attributes:
-        text: What the model wrote; empty where it was not asked to.
-        abstain: Whether the model declines to answer; always False.
-        why: Why it does; always empty.
+        text: What the model wrote, also where it declines; empty where it was not asked to.
+        confidence: How sure it is, from 0 to 1: see ``kft.answer.write``; None where nothing was written.
+        abstain: Whether the model declines to answer.
+        unsupported: What of it stands neither in its passages nor in the prompt: see ``kft.metrics.support``. None
+            where it has no passages.
+        why: Why it does; empty where it answers.
+        support: What its passages say of all that it says; None where it has none.
     """
 
     text: str
+    confidence: float | None = None
     abstain: bool = False
+    unsupported: tuple[str, ...] | None = absent()
     why: str = unwritten("")
+    support: Support | None = unwritten()
+
+
+@dataclass(frozen=True)
+class Grounded:
+    """A prompt with what it is answered from.
+
+    Attributes:
+        prompt: The prompt.
+        passages: Texts, the best first; the last ones give way where there is no room.
+    """
+
+    prompt: str
+    passages: tuple[str, ...] = ()
+
+    def supports(self, answer: str, kept: Sequence[int]) -> Support:
+        """Returns what of an answer stands in some of the passages, by their places, or in the prompt."""
+        return support(answer, "\n".join([*(self.passages[place] for place in kept), self.prompt]))
 
 
 def _parse(cell: object, text: object, spec: DataSpec) -> tuple[str, str]:
@@ -73,12 +112,28 @@ def _answers(outputs: Sequence[np.ndarray], space: AnswerSpace, offsets: Any) ->
 
 
 def _given(document: Mapping[str, Any]) -> ResponsePrediction:
-    return ResponsePrediction(document["text"], document["abstain"])
+    return ResponsePrediction(document["text"], document.get("confidence"), document["abstain"])
 
 
 def _row(truth: Any, answer: Spoken, space: AnswerSpace) -> tuple[str, str, str]:
-    """The response, what was written, and how likely a token of the response was on average."""
-    return str(truth), answer.text or "", f"{float(np.exp(-answer.losses.mean())):.6f}"
+    """The response, what was written, and how sure of that the model is.
+
+    Where nothing was written, how likely a token of the response was on average.
+    """
+    sure = float(np.exp(-answer.losses.mean())) if answer.confidence is None else answer.confidence
+    return str(truth), answer.text or "", f"{sure:.6f}"
+
+
+def _beside(answers: Sequence[Spoken]) -> dict[str, list[str]]:
+    """What stands in no passage of each answer, as a list in JSON; where there are passages."""
+    if not of_passages(answers):
+        return {}
+    found = [each.support.unsupported if each.support else () for each in answers]
+    return {"unsupported": [json.dumps(words, ensure_ascii=False) for words in found]}
+
+
+def _sure(answers: Sequence[Spoken]) -> np.ndarray | None:
+    return None if any(each.confidence is None for each in answers) else confidences(answers)
 
 
 RESPONSES = AnswerKind(
@@ -108,20 +163,52 @@ RESPONSES = AnswerKind(
         answers=_answers,
         truth=lambda labels, space: as_objects(list(labels)),
         constant=None,
-        prediction=lambda answer, space, text: ResponsePrediction(answer.text or ""),
+        prediction=lambda answer, space, text: ResponsePrediction(answer.text or "", answer.confidence),
         given=_given,
         row=_row,
-        gates=("slices.worst.token_log_loss", *WRITTEN, *OF_JSON),
-        written=WRITTEN | OF_JSON,
+        gates=(
+            "slices.worst.token_log_loss",
+            *("selective.coverage", "selective.error", "selective.aurc"),
+            PERPLEXITY_RATIO,
+            "edge_cases.pass_rate",
+            *WRITTEN,
+            *OF_JSON,
+            *OF_OVERLAP,
+            *OF_TOKENS,
+            *OF_CONTEXT,
+        ),
+        beside=_beside,
+        confidence=_sure,
+        as_label=lambda prediction: prediction.text,
+        weighed=confidences,
+        written=WRITTEN | OF_JSON | OF_OVERLAP | OF_TOKENS | OF_CONTEXT,
         of_texts=of_texts,
     ),
     solvers=("adamw",),
-    keys=("model.template", "model.response_tokens", "evaluate.write"),
+    keys=(
+        "data.messages",
+        "data.texts",
+        "model.turns",
+        "data.context",
+        "data.index",
+        "data.passages",
+        "model.context_template",
+        "model.context_tokens",
+        "model.quantize",
+        "model.template",
+        "model.response_tokens",
+        "evaluate.write",
+        "evaluate.abstain_at",
+        "evaluate.suite",
+        "compare",
+    ),
     refuses={
         "train.label_smoothing": "{task} learns the tokens of the response as they are: leave it out",
         "train.compile": "{task} makes logits for the tokens of responses alone, and a compiler wants fixed shapes",
         "model.pooling": "{task} answers token by token, so nothing is pooled",
         "model.blocks": "{task} needs the whole decoder: its output matrix reads the last block",
+        "evaluate.calibrate": "{task} answers with texts, of which no temperature changes how sure the surest are; "
+        "evaluate.abstain_at withholds those that are not sure enough: leave it out",
         "features.precision": "what products of 8 bits cost is measured for answers with a label; {task} writes texts",
         "data.html": "a response would be learned as it stands, and the prompt otherwise: mend the data themselves",
         "data.redact": "a response would keep what its prompt loses: redact the data themselves",
@@ -130,15 +217,11 @@ RESPONSES = AnswerKind(
     lacks={
         command: NO_LABEL + instead
         for command, instead in {
-            "init": "kft recipes copy language/extraction recipe.yaml",
-            "predict": 'kft generate RUN "your prompt"',
             "choose": "kft train RECIPE --set model.backbone=NAME, for each",
-            "compare": "kft train RECIPE for each, and read metrics.json of both, with its intervals",
             "queue": "read what it wrote: predictions.csv of the run",
             "retrain": "add the rows to data.train, and kft train",
             "data build": "kft check RECIPE",
             "index": "a run of another task on texts, or text-embedding, makes the vectors of an index",
-            "export": "the run folder itself, with kft generate RUN",
         }.items()
     },
 )

@@ -106,7 +106,8 @@ class Labelling:
     """What labels are: what stands in a person's data.
 
     Attributes:
-        form: One name, a tuple of names, a float, a tuple of ``Span``, a tuple of documents' ids, or a text.
+        form: One name, a tuple of names, a float, a tuple of ``Span``, a tuple of documents' ids, or a text: what is to
+            be written, or the text itself, of which tokens are hidden.
         parse: (cell, text, the recipe's data part) to the label and an empty reason, or a reason why there is none.
         space: The training split's labels to all that can be answered.
         lack: Why such labels are too few to learn from; empty when they are not.
@@ -122,7 +123,7 @@ class Labelling:
         usual: What the column of labels is called, beside the names that any has.
     """
 
-    form: Literal["class", "set", "number", "spans", "documents", "response"]
+    form: Literal["class", "set", "number", "spans", "documents", "response", "masked"]
     parse: Callable[[object, object, DataSpec], tuple[Any, str]]
     space: Callable[[Sequence[Any]], AnswerSpace]
     lack: Callable[[AnswerSpace], str]
@@ -155,6 +156,8 @@ class Learning:
         per_token: Whether each token has an output of its own.
         lost: (labels, space, offsets) to the parts of labels, by the number of their text, that no answer can match.
         look: What sees the loss example by example, where no metric of the task does; None elsewhere.
+        joined: What the model computed of the first texts, and then of the second ones, to the outputs of their pairs;
+            None where an example is one row of a batch.
     """
 
     head: str
@@ -168,6 +171,7 @@ class Learning:
     per_token: bool = False
     lost: Callable[[Sequence[Any], AnswerSpace, Offsets], list[tuple[int, Any]]] = lambda labels, space, offsets: []
     look: Look | None = None
+    joined: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
@@ -201,6 +205,7 @@ class Judging:
         prediction: (answer, space, text) to one answer as a person reads it.
         given: An answer's document to the answer: what a shipped model says.
         row: (truth, answer, space) to target, prediction and confidence for predictions.csv.
+        beside: Answers to more columns of predictions.csv, by their names.
         shares: What the baseline knows of the training split's labels.
         by_label: (truth, answers, space, groups) to precision, recall and F1 of each label.
         confusion: (truth, answers, space) to ``int[classes, classes]``; None where an example has not one class.
@@ -210,7 +215,8 @@ class Judging:
             first metric alone.
         as_label: A prediction to what it says, as a label of the data; of queries, what they found. None where edge
             cases are not judged.
-        confidence: Answers to ``float[n]``: how sure they are, where parts are cut by that.
+        confidence: Answers to ``float[n]``: how sure they are, where parts are cut by that; None where nobody knows.
+        weighed: Answers to what rules weigh, ``[n, ...]``; default: they are that.
         written: Metrics by name of answers that are written out; training does not look at them.
         of_texts: (truth, answers) to those of them that these have.
     """
@@ -223,13 +229,15 @@ class Judging:
     prediction: Callable[[Any, AnswerSpace, str], Answer]
     given: Callable[[Mapping[str, Any]], Answer]
     row: Callable[[Any, Any, AnswerSpace], tuple[str, str, str]]
+    beside: Callable[[Any], Mapping[str, Sequence[str]]] = lambda answers: {}
     shares: Callable[[Sequence[Any], AnswerSpace], list[float]] = lambda labels, space: []
     by_label: ByLabel = lambda truth, answers, space, groups: []
     confusion: Callable[[Any, Any, AnswerSpace], np.ndarray | None] = lambda truth, answers, space: None
     gates: tuple[str, ...] = ()
     soft: Mapping[str, Metric] = field(default_factory=dict)
     of_slices: tuple[str, ...] = ()
-    confidence: Callable[[Any], np.ndarray] | None = None
+    confidence: Callable[[Any], np.ndarray | None] | None = None
+    weighed: Callable[[Any], Any] = lambda answers: answers
     as_label: Callable[[Any], Any] | None = None
     written: Mapping[str, Metric] = field(default_factory=dict)
     of_texts: Callable[[Any, Any], Mapping[str, Metric]] = lambda truth, answers: {}
@@ -302,9 +310,19 @@ class AnswerKind:
         return self.labels.form == "documents"
 
     @property
+    def embeds(self) -> bool:
+        """Whether a vector of each text is what is learned, by comparing texts with each other."""
+        return self.learning.head == "embedding"
+
+    @property
     def writes(self) -> bool:
         """Whether answers are texts, written token by token: what is right then belongs to what a model reads."""
         return self.labels.form == "response"
+
+    @property
+    def masks(self) -> bool:
+        """Whether tokens of a text are hidden, and found again: its label is the text itself."""
+        return self.labels.form == "masked"
 
     @property
     def numeric(self) -> bool:

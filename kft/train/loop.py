@@ -313,6 +313,8 @@ def _run_epoch(job: Job, state: LoopState, fitting: Fitting, fit: FitState) -> E
 def take_steps(job: Job, state: LoopState, fitting: Fitting, fit: FitState) -> Events[bool]:
     """Takes the rest of one pass over the examples, each once; returns False when the process was told to end."""
     spec, steps = job.train, fitting.deal(state.epochs_done)
+    redrawn = objective_of(fitting.phase, job.data.kind).redrawn
+    feed = replace(fitting.feed, train=redrawn(fitting.feed.train, job.spec.seed, state.epochs_done))
     look = max(1, len(steps) // 20)
     waiting: list = []  # sums that were not fetched yet, because fetching waits for the device
 
@@ -324,7 +326,7 @@ def take_steps(job: Job, state: LoopState, fitting: Fitting, fit: FitState) -> E
 
     label = f"{fitting.phase.name} {fit.epoch + 1}/{fitting.phase.epochs}"
     yield events.PassBegins(label, int((steps >= 0).sum()), int((steps[: fit.step] >= 0).sum()))
-    for call in fitting.feed.calls(steps, fit.step, pause_of(spec, state, fit.step)):
+    for call in feed.calls(steps, fit.step, pause_of(spec, state, fit.step)):
         job.callbacks.batch_begin(fit.step)
         found = fitting.step(call.block, fitting.wishes[job.stop.asked], np.int32(call.updates))
         waiting.append((found, call.updates))

@@ -7,7 +7,7 @@ and a task's answer kind says in ``objectives`` which of them it can learn by.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,11 +15,12 @@ from kft.features.boundary import Forward, SplitModel
 from kft.features.inference import make_inference
 from kft.feed.batches import plan
 from kft.feed.source import Column, DenseColumn, Source
+from kft.model.masking import redrawn
 from kft.recipe.schema import RecipeSpec
 from kft.recipe.training import PhaseSpec, TrainSpec
 from kft.registry import Registry
 from kft.tasks.task import AnswerKind, Objective
-from kft.train import contrast, pairs
+from kft.train import contrast, graded, pairs
 from kft.train.best import Validated
 from kft.train.events import Events
 from kft.train.frozen import solve_head
@@ -50,6 +51,7 @@ class PhaseObjective:
         judge: (job, phase, forward, train and valid, whether XLA compiles it) to what judges an epoch.
         across_rows: Whether the loss of a row hangs on others of its batch, wherever these are.
         begins: What is said of the data when the phase begins.
+        redrawn: (train, the run's seed, epoch) to what the epoch reads: a pure function, for whoever resumes.
     """
 
     measures: tuple[str, str] | None
@@ -62,6 +64,7 @@ class PhaseObjective:
     judge: Callable[[Job, PhaseSpec, Forward, Sources, bool], Judge]
     begins: Callable[[TrainData], Events[None]]
     across_rows: bool = False
+    redrawn: Callable[[Source, int, int], Source] = lambda train, seed, epoch: train
 
 
 def objective_of(phase: PhaseSpec, kind: AnswerKind) -> PhaseObjective:
@@ -116,6 +119,7 @@ OBJECTIVES.register(
         begins=_says_nothing,
     ),
 )
+OBJECTIVES.register("masked", replace(OBJECTIVES.get("own"), redrawn=redrawn))
 OBJECTIVES.register(
     "contrastive",
     PhaseObjective(
@@ -142,6 +146,21 @@ OBJECTIVES.register(
         deal=pairs.deal,
         solve=pairs.solve,
         judge=pairs.judge,
+        begins=_says_nothing,
+        across_rows=True,
+    ),
+)
+OBJECTIVES.register(
+    "graded",
+    PhaseObjective(
+        measures=None,
+        data=lambda data, phase: data,
+        outputs=lambda split: split,
+        minimised=lambda data, phase, spec: graded.Graded(spec.graded, spec.batch_size // 2, data.space),
+        column=lambda data: data.train.column,
+        deal=graded.deal,
+        solve=graded.solve,
+        judge=graded.judge,
         begins=_says_nothing,
         across_rows=True,
     ),

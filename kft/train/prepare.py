@@ -23,9 +23,12 @@ from kft.model.blocks import find_blocks
 from kft.model.build import build_for
 from kft.model.encode import Encoded, make_reader
 from kft.model.freeze import as_if, what_trains_in
+from kft.model.masked import describe_head
+from kft.model.trained_prompts import known_prompts
 from kft.recipe.evaluation import ThresholdSpec
-from kft.recipe.schema import RecipeSpec
-from kft.recipe.training import ADAPTED, PAIRED, SCRATCH, PhaseSpec, default_phases
+from kft.recipe.pairs import PromptsSpec
+from kft.recipe.schema import NO_TURN, RecipeSpec
+from kft.recipe.training import ADAPTED, MASKED, PAIRED, SCRATCH, PhaseSpec, default_phases
 from kft.registry import nearest
 from kft.replicas import needs_static_shapes
 from kft.split.data_split import Selection, labels_of
@@ -98,7 +101,15 @@ def prepare(spec: RecipeSpec, split: Selection, backbone: Backbone, progress: Pr
         RecipeError: A callback or the optimizer is unknown or does not take its arguments, a head cannot be solved, or
             a precision is asked for a label that no example has.
     """
+    known = known_prompts(spec.model.backbone)
+    if split.kind.embeds and spec.model.prompts == PromptsSpec() != known:
+        progress.note(
+            f"warning    {backbone.name} was trained with {known.query!r} and {known.document!r} before texts, and the "
+            f"recipe puts nothing there; --set 'model.prompts={known.model_dump()}' does"
+        )
     model = build_for(spec, TASKS.get(spec.task), split.space, backbone)
+    if split.kind.masks:
+        progress.note(f"head       {describe_head(model)}")
     return Prepared(spec, split, backbone, model, _plan_phases(spec, split, backbone, model), progress)
 
 
@@ -118,10 +129,12 @@ def _plan_phases(spec: RecipeSpec, split: Selection, backbone: Backbone, model: 
         blends = solvable and spec.train.teacher is None
         own = split.unlabelled is not None and spec.train.teacher is None
         defaults = default_phases(rows_per_class=rows_per_class, blocks=numbered, blends=blends, unlabelled=own)
-        if split.kind.searches:
+        if split.kind.embeds:
             defaults = PAIRED
         if split.kind.writes:
             defaults = ADAPTED
+        if split.kind.masks:
+            defaults = MASKED
         if spec.features.in_int8:  # what is computed in int8 stays frozen
             defaults = tuple(phase for phase in defaults if not is_tuned(defaults, phase.name))
     phases = resolve_phases(spec.train, defaults, learning_rate=backbone.learning_rate, solvable=solvable)
@@ -196,6 +209,9 @@ def read_data(spec: RecipeSpec, split: Selection, backbone: Backbone, progress: 
         _show_lengths(train, valid, spec, backbone, progress)
     first = _labelled(split, split.train, train)
     second = _labelled(split, split.valid, valid)
+    if task.reads.apart:  # both rows of a pair have its score
+        first = replace(first, targets=np.concatenate([first.targets, first.targets]))
+        progress.note(f"pairs      {len(split.train):,}, {spec.train.batch_size // 2} a batch")
     _show_lost([(split.train, first), (split.valid, second)], split, progress)
     of_class = class_weights(spec.train, first.learned, len(split.labels))
     learned, weights = weigh(first.learned, of_class)
@@ -293,13 +309,26 @@ def _show_lengths(train: Encoded, valid: Encoded, spec: RecipeSpec, backbone: Ba
         counts = np.concatenate([train.source.lengths, valid.source.lengths]) // spec.model.max_tokens
         said = f"{counts.sum():,} windows of {spec.model.max_tokens}, median {int(np.median(counts))} a text"
         at = spec.model.windows.most
-    if cut := train.responses_cut + valid.responses_cut:
+    cut = train.responses_cut + valid.responses_cut
+    if cut and spec.model.turns == NO_TURN:
+        progress.note(
+            f"warning    {cut:,} of {len(pieces):,} texts cut at {spec.model.max_tokens} tokens: the rest is not "
+            "learned; --set model.max_tokens=N keeps more"
+        )
+    elif cut:
         progress.note(
             f"warning    {cut:,} of {len(pieces):,} responses cut at {spec.model.room} tokens: the model does not "
             "learn how they end; --set model.response_tokens=N keeps more"
         )
-    unit = "windows" if spec.model.in_windows else "tokens"
-    progress.note(f"tokens     {said}; {train.cut + valid.cut:,} of {len(pieces):,} texts cut at {at} {unit}")
+    if left_out := train.left_out + valid.left_out:
+        progress.note(
+            f"warning    {left_out:,} passages left out whole: no room before their prompts; "
+            "--set model.max_tokens=N, or a smaller model.response_tokens"
+        )
+    unit, what = "windows" if spec.model.in_windows else "tokens", "texts"
+    if train.lost is not None:
+        at, what = spec.model.max_tokens - spec.model.room, "prompts"
+    progress.note(f"tokens     {said}; {train.cut + valid.cut:,} of {len(pieces):,} {what} cut at {at} {unit}")
 
 
 def _show_lost(parts: Sequence[tuple[Examples, Labelled]], split: Selection, progress: Progress) -> None:

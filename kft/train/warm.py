@@ -50,8 +50,12 @@ def warm_digest(run: str) -> str:
     return load_facts(open_run(Path(run)).checkpoints, "best")[1]
 
 
-def read_warm(run: str) -> Warm:
+def read_warm(run: str, key: str = "train.warm_start") -> Warm:
     """Reads what a run ended with.
+
+    Args:
+        run: Its folder.
+        key: Of the recipe that names it, for messages.
 
     Raises:
         RunError: It is no run, was changed, or has learned from valid.
@@ -63,10 +67,10 @@ def read_warm(run: str) -> Warm:
     if "refit" in best.state:
         raise RunError(
             "these weights have learned from the rows of valid, which could not judge what comes of them",
-            where=f"train.warm_start, {folder.path}",
+            where=f"{key}, {folder.path}",
             received="a run with train.refit",
             expected="a run that was not trained again on valid",
-            next_step="leave train.warm_start out (kft retrain --start backbone)",
+            next_step=f"leave {key} out",
         )
     weights = {path: array for path, array in best.weights.items() if not path.startswith(PREFIX)}
     space = AnswerSpace(receipt.labels, receipt.mean, receipt.std)

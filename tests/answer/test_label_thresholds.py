@@ -6,7 +6,8 @@ import pytest
 from kft.answer.decide import Decisions
 from kft.answer.fitted import FITS, Fitted, Judged, is_fitted, read_fitted, write_fitted
 from kft.answer.label_thresholds import EDGE, FEWEST, choose_thresholds
-from kft.evaluate.evaluate import Scored, calibrated, score, write_evaluation
+from kft.evaluate.evaluate import Scored, calibrated, score
+from kft.evaluate.files import write_evaluation
 from kft.metrics.multi_label import METRICS
 from kft.recipe.evaluation import EvaluateSpec, LabelThresholdsSpec
 from kft.records.csv_file import read_table

@@ -71,6 +71,11 @@ def test_with_too_few_rows_it_says_how_many_it_takes():
     assert fewest_answers(AbstainSpec(error=0.05, confidence=0.9)) == 45
 
 
+def test_where_none_reaches_the_strictest_threshold_it_says_so():
+    found = certify(np.full(80, 0.5), np.ones(80, bool), np.array([0.9, 0.0]), ASKED)
+    assert found.threshold is None and "none of 80 rows set aside reaches the strictest threshold" in found.why
+
+
 def test_where_more_rows_would_do_it_says_about_how_many():
     right = np.arange(80) >= 2  # 2.5 % wrong: fine, and not proved
     found = certify(np.full(80, 0.9), right, np.array([0.0]), ASKED)

@@ -37,6 +37,7 @@ def run(tiny_folder, tmp_path_factory):
     return kft.train(kft.load_recipe(recipe, base=folder), run=folder / "run", quiet=True).run
 
 
+@pytest.mark.slow
 def test_an_answer_names_the_windows_that_decided(run):
     model = kft.load(run)
     texts = [document("superb", 2, 2), document("awful", 0, 3), "It is superb!"]
@@ -51,6 +52,7 @@ def test_an_answer_names_the_windows_that_decided(run):
     assert [(each["start"], each["end"], each["weight"]) for each in alone.evidence] == [(0, len(texts[2]), 1.0)]
 
 
+@pytest.mark.slow
 def test_the_command_prints_them_and_a_table_holds_them(run, kft_cli, tmp_path):
     code, out, _ = kft_cli("predict", run, document("superb", 1, 2), "--json")
     assert code == 0 and json.loads(out)["evidence"][0]["start"] >= 0

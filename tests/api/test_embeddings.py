@@ -27,6 +27,7 @@ def shipped(folder, tiny_folder):
     return folder / "shipped"
 
 
+@pytest.mark.slow
 def test_it_answers_as_the_run_does_and_reads_documents_otherwise(shipped, folder):
     from kft.answer.load import load_artifact, read_run
     from kft.deploy.load import open_artifact
@@ -42,6 +43,7 @@ def test_it_answers_as_the_run_does_and_reads_documents_otherwise(shipped, folde
     assert model.about.widths == (8, 32) and model.about.outputs[-1] == "embedding"
 
 
+@pytest.mark.slow
 def test_an_index_takes_the_widths_that_were_trained(shipped, folder):
     whole = kft.index(shipped, folder / "documents.csv", folder / "whole", quiet=True)
     small = kft.index(shipped, folder / "documents.csv", folder / "small", width=8, quiet=True)
@@ -97,6 +99,11 @@ def test_embeddings_ship_in_every_format_and_cost_little_in_int8(shipped, folder
     small = kft.export(folder / "run", folder / "openvino-int8", format="openvino", quantize="int8", quiet=True)
     assert small.quantized.before["mrr"] == pytest.approx(about.metrics["mrr"].value, abs=1e-4)
     assert abs(small.quantized.drop.value) < 0.1 and small.quantized.documents == 60
+    for form in ("openvino", "litert"):
+        half = kft.export(folder / "run", folder / f"{form}-float16", format=form, quantize="float16", quiet=True)
+        assert half.quantized.after["mrr"] == pytest.approx(half.quantized.before["mrr"], abs=0.02), form
+    with pytest.raises(UsageError, match="int8"):
+        kft.export(folder / "run", folder / "litert-int8", format="litert", quantize="int8", quiet=True)
     dynamic = kft.export(folder / "run", folder / "dynamic", quantize="dynamic", quiet=True)
     assert dynamic.alone and abs(dynamic.quantized.drop.value) < 0.1
 
@@ -202,6 +209,7 @@ def test_documents_and_queries_are_checked(shipped, folder):
     assert "Length of documents" in (folder / "audit" / "audit.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_column_of_documents_needs_no_table_of_them(tmp_path, tiny_folder):
     embedded.write_tables(tmp_path)
     texts = pd.read_csv(tmp_path / "documents.csv").set_index("id")["text"]
@@ -218,3 +226,37 @@ def test_a_column_of_documents_needs_no_table_of_them(tmp_path, tiny_folder):
     assert found.checks[0].n == 1
     with pytest.raises(DataError, match="other queries are ranked among the documents"):
         kft.evaluate(tmp_path / "run", data=tmp_path / "pairs.csv", quiet=True)
+
+
+def test_an_index_of_a_run_is_asked_with_what_ships_of_it_and_the_other_way_round(shipped, folder):
+    """A run of another recipe has other vectors, though it may have the same weights: it is refused."""
+    text = pd.read_csv(folder / "documents.csv")["text"][3]
+    found = {}
+    for made, asks in ((folder / "run", shipped), (shipped, folder / "run")):
+        kft.index(made, folder / "documents.csv", folder / f"of-{made.name}", quiet=True)
+        for model in (made, asks):
+            opened = kft.open_index(folder / f"of-{made.name}", artifact=model)
+            found[made.name, model.name] = [
+                (each.document, round(each.score, 2)) for each in opened.search(text).results
+            ]
+        with pytest.raises(RunError, match="is not the one that made this index"):  # it adds no vectors
+            kft.index(asks, folder / "documents.csv", folder / f"of-{made.name}", update=True, quiet=True)
+    assert len(found) == 4 and len({tuple(each) for each in found.values()}) == 1
+    values = json.loads((folder / "recipe.yaml").read_text())
+    values["model"]["prompts"] = {}
+    (folder / "plain.yaml").write_text(json.dumps(values))
+    other = kft.train(folder / "plain.yaml", run=folder / "plain", quiet=True).run
+    with pytest.raises(RunError, match="the artifact is not the one that made this index"):
+        kft.open_index(folder / "of-shipped", artifact=other)
+
+
+def test_the_digest_of_a_model_goes_by_what_changes_a_vector():
+    from kft.search.models import _digests
+
+    def digest(**model):
+        loaded = kft.load_recipe({"task": "text-embedding", "data": {"train": "a.csv"}, "model": model})
+        return _digests("run 1", loaded.spec)[1]
+
+    assert digest() == digest(dropout=0.3) == digest(backbone="e5-base")  # whose weights have a hash of their own
+    changed = [{"max_tokens": 64}, {"pooling": "max"}, {"prompts": {"query": "query: "}}, {"blocks": 2}]
+    assert len({digest(), *(digest(**each) for each in changed)}) == 1 + len(changed)

@@ -30,6 +30,7 @@ def rows(tmp_path):
     return tmp_path / "rows.csv"
 
 
+@pytest.mark.slow
 def test_rows_are_drawn_with_their_chances(artifact, rows, tmp_path):
     found = kft.queue(artifact, rows, tmp_path / "queue.csv", n=60, quiet=True)
     assert (found.n, found.of, found.unusable, found.labelled) == (60, 217, 1, 2)
@@ -43,6 +44,7 @@ def test_rows_are_drawn_with_their_chances(artifact, rows, tmp_path):
     assert again.why == found.why and (tmp_path / "again.csv").read_text() == (tmp_path / "queue.csv").read_text()
 
 
+@pytest.mark.slow
 def test_the_command(artifact, rows, tmp_path, capsys):
     from kft.cli import main as cli_main
 

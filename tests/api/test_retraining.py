@@ -48,6 +48,7 @@ def better(champion, tmp_path_factory):
     return kft.retrain(champion, rows, run=folder / "next", tolerance=0.2, quiet=True), rows
 
 
+@pytest.mark.slow
 def test_a_better_challenger_is_told_and_its_run_is_one_like_any_other(champion, better):
     result, rows = better
     found = result.found

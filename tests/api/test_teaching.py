@@ -62,6 +62,7 @@ def calibrated(teacher, inputs):
     return Temperature(own_temperature(teacher)).apply(ask(teacher, inputs, QUIET))
 
 
+@pytest.mark.slow
 def test_the_student_learns_answers_and_its_folder_says_of_whom(place):
     folder, result = place
     receipt = json.loads((folder / "student" / "receipt.json").read_text())
@@ -78,6 +79,7 @@ def test_the_student_learns_answers_and_its_folder_says_of_whom(place):
     assert [answer.label for answer in answers] == ["positive", "negative"]
 
 
+@pytest.mark.slow
 def test_labelled_rows_mix_label_and_answer_and_the_others_have_the_answer_alone(place, capsys):
     folder, _ = place
     recipe, split = student(folder, "train.teacher.weight=0.25")
@@ -201,6 +203,7 @@ def test_a_teacher_that_was_trained_again_on_valid_is_refused(place):
     assert find_teacher(*student(folder, "train.teacher=again", "data.valid=valid.csv")).seen == 0
 
 
+@pytest.mark.slow
 def test_a_blend_that_learned_from_valid_teaches_by_its_head_alone(place, blended, capsys):
     folder, _ = place
     assert json.loads((folder / "blended" / "checkpoints" / "best.json").read_text())["state"]["phase"] == "blend"

@@ -9,9 +9,9 @@ from kft.api.reading import load
 from kft.audit.checks.label_noise import find_label_noise
 from kft.audit.prepare import prepare_view
 from kft.features.folds import out_of_fold
-from kft.model.backbones import load_for
 from kft.recipe.shipped import recipes_folder
 from kft.train.progress import Progress
+from kft.train.start import load_for
 
 
 @pytest.mark.slow

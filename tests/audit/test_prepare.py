@@ -10,8 +10,8 @@ from kft.api.reading import load
 from kft.audit.prepare import prepare_view
 from kft.errors import ModelError
 from kft.feed.shards import SUFFIX, open_shard
-from kft.model.backbones import load_for
 from kft.train.progress import Progress
+from kft.train.start import load_for
 from tests import tiny
 
 QUIET = Progress(quiet=True)

@@ -65,6 +65,7 @@ def place(tiny_folder, tmp_path_factory):
     return folder, recipe, kft.train(recipe, run=folder / "run", quiet=True)
 
 
+@pytest.mark.slow
 def test_a_run_says_what_it_reached_against_the_shares(place):
     folder, _, result = place
     found = result.evaluation

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 import kft
+from kft.cli.comparing import NEXT
 from kft.compare.approaches import APPROACHES
 from kft.compare.reading import read_comparison
 from kft.errors import UsageError
+from kft.search.verdict import SEARCHES
 from tests import tiny
 from tests.cli.planted import write_data
 from tests.compare.tables import LIGHT, write_recipe
@@ -19,6 +21,7 @@ def _own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("KFT_CACHE", str(tmp_path / "cache"))
 
 
+@pytest.mark.slow
 def test_labels_that_hang_on_words_and_what_is_written(kft_cli, tiny_folder, tmp_path):
     """All approaches but those that are hopeless by rule."""
     path = write_recipe(tmp_path, tiny_folder, 400)
@@ -186,6 +189,7 @@ def test_answers_are_out_of_fold_and_say_on_how_many_rows(tiny_folder, tmp_path)
     assert read_comparison(tmp_path / "run").verdict == result.verdict
 
 
+@pytest.mark.slow
 def test_what_the_second_half_of_the_rows_brought_to_tuning(kft_cli, tiny_folder, tmp_path):
     path = write_recipe(tmp_path, tiny_folder)
     code, out, err = kft_cli("compare", path, "--approaches", "probe,top", "--curve", "tuned")
@@ -203,3 +207,8 @@ def test_what_the_second_half_of_the_rows_brought_to_tuning(kft_cli, tiny_folder
     assert "two points carry no further" in (run / "compare.md").read_text()
     code, _, err = kft_cli("compare", path, "--approaches", "probe", "--curve", "tuned")
     assert code == 2 and "nothing that is trained is among the approaches" in err
+
+
+def test_a_search_that_needs_no_training_is_followed_by_none():
+    for name in SEARCHES.enough:
+        assert NEXT[name].startswith("kft index BACKBONE DOCUMENTS -o DEST") and "kft train" not in NEXT[name]

@@ -57,6 +57,7 @@ def clean(tiny_folder, tmp_path_factory):
     return train(folder, tiny_folder).run
 
 
+@pytest.mark.slow
 def test_a_planted_shortcut_is_drafted_named_and_fixed_by_a_model_without_it(planted, clean, kft_cli, tmp_path):
     assert json.loads((planted / "metrics.json").read_text())["metrics"]["accuracy"]["value"] > 0.9
     code, out, err = kft_cli("evaluate", planted, "--draft-suite", "checks.yaml")

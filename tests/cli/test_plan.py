@@ -35,6 +35,7 @@ def test_the_plan_names_work_rate_and_size_of_each_block(recipe, kft_cli, tmp_pa
     assert not (tmp_path / "runs").exists() and not list((tmp_path / "cache").rglob("*.safetensors"))
 
 
+@pytest.mark.slow
 def test_after_a_run_the_plan_finds_the_features_and_train_agrees_with_it(recipe, kft_cli):
     _, out, _ = kft_cli("plan", recipe, "--json")
     planned = json.loads(out)["phases"]
@@ -54,6 +55,7 @@ def test_the_table_is_for_people(recipe, kft_cli):
     assert "features   recomputed: all of the model trains" in out and "next       kft train" in out
 
 
+@pytest.mark.slow
 def test_what_a_tpu_asks_for_is_checked_on_any_hardware(kft_cli, recipe):
     code, out, err = kft_cli("train", recipe, "--check-tpu", "--json", "--run", "never")
     assert code == 0, err

@@ -13,6 +13,8 @@ from kft.tasks.decode import FOREIGN
 from tests import tiny
 from tests.cli.planted import write_data
 
+pytestmark = pytest.mark.slow
+
 ODD = "! ! ! ! ! ! ! ! ! ! ! ?"
 TASKS = [
     pytest.param("token-tagging", [tiny.PROBE]),

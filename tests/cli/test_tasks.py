@@ -25,7 +25,7 @@ def name_of_first(task):
     return TASKS.get(task).kind.judging.main.name
 
 
-DEAR = ("text-multi-label", "image-multi-label")
+DEAR = ("text-multi-label", "image-multi-label", "text-pairs", "text-regression", "token-tagging")
 """Whose input and answer kinds others show as well."""
 
 

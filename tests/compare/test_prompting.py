@@ -7,7 +7,7 @@ import pytest
 
 import kft
 from kft.compare.language_model import asked_identity
-from kft.compare.prompting import Asking, Manner, Scored, too_long, unfit
+from kft.compare.prompting import Asking, Manner, Scored, _minutes_each, too_long, unfit
 from kft.compare.prompts import Prompter, Shot, in_one_line, label_words, nearest_shots, shipped_templates
 from kft.compare.reading import read_comparison
 from kft.compare.saved import read_saved
@@ -99,6 +99,13 @@ def test_a_template_that_is_too_long_is_left_out_and_too_dear_is_said_by_size(se
     assert "compare.templates, long" in str(error.value) and "at most 64, before the label's words" in str(error.value)
     assert too_long(setting, 60) == ""
     assert too_long(setting, 0).endswith("minutes by its size (2 classes, 2 examples), over --budget 0")
+    calibrated, nearest = setting.spec.compare, Manner(asking.manners[0].template, "retrieved")
+    dear = _minutes_each(asking, nearest)
+    setting.__dict__["spec"] = setting.spec.model_copy(
+        update={"compare": calibrated.model_copy(update={"calibrate": "never"})}
+    )
+    assert _minutes_each(asking, nearest) < dear  # each prompt is weighed without content too
+    setting.__dict__["spec"] = setting.spec.model_copy(update={"compare": calibrated})
 
 
 def test_calibration_divides_by_what_labels_get_without_a_text():
@@ -111,6 +118,8 @@ def test_calibration_divides_by_what_labels_get_without_a_text():
     )
     np.testing.assert_allclose(found.logits("sum", False), sums)
     np.testing.assert_allclose(found.logits("mean", False), sums / [1, 2])
+    far = Scored(sums, np.array([[[0.0, -2000.0], [0.0, -1800.0]]]), np.array([1, 2]), Work(0, 0, 0), 0)
+    np.testing.assert_allclose(far.logits("sum", True)[:, 1] - sums[:, 1], [1800 + np.log(2)] * 2)
 
 
 def test_prompts_and_the_tokens_of_labels(prompter):
@@ -187,3 +196,10 @@ def test_one_begun_when_prompting_meant_names_is_refused_and_one_finished_is_rea
     found = read_comparison(old)
     assert [each.name for each in found.approaches] == ["majority", "names"] and found.verdict.approach == "names"
     assert [each.name for each in read_comparison(run).approaches] == ["majority", "prompting"]
+    values["approaches"][1] = {"name": "prompting", "skipped": "labels such as '0' say nothing"}
+    values["verdict"]["approach"] = "majority"
+    (old / "compare.json").write_text(json.dumps(values))
+    assert [each.name for each in read_comparison(old).approaches] == ["majority", "prompting"]
+    recipe = "\n".join((run / "recipe.yaml").read_text().split("\ncompare:")[:1])
+    (old / "recipe.yaml").write_text(recipe + "\n")
+    assert [each.name for each in read_comparison(old).approaches] == ["majority", "names"]

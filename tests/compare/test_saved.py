@@ -82,6 +82,7 @@ def light(tiny_folder, tmp_path, monkeypatch):
     return write_recipe(tmp_path, tiny_folder)
 
 
+@pytest.mark.slow
 def test_ctrl_c_and_a_kill_lose_nothing_that_was_done(light, tmp_path):
     whole = kft.compare(light, approaches=LIGHT.split(","), run=tmp_path / "whole", quiet=True)
     cut, asked = tmp_path / "cut", ("--approaches", LIGHT, "--run", tmp_path / "cut", "--devices", "one")

@@ -36,6 +36,7 @@ def compared(tmp_path_factory, tiny_folder):
     return {each["name"]: each for each in json.loads((run / "compare.json").read_text())["approaches"]}
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_words_says_so(compared):
     assert compared["retrieval"]["skipped"] == "whole texts are looked up, not their words"
     assert compared["names"]["skipped"] == "names are held against whole texts, not against their words"

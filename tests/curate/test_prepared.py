@@ -114,6 +114,7 @@ def test_photos_keep_their_bytes_or_their_pixels(tmp_path):
         assert (np.asarray(Image.open(old)) == np.asarray(Image.open(new))).all()
 
 
+@pytest.mark.slow
 def test_plain_tensorflow_datasets_reads_it(tmp_path):
     path, first = build(tmp_path / "one", texts(["good", "bad"]).assign(key=[f"k{row}" for row in range(30)]), id="key")
     _, second = build(tmp_path / "two", texts([["x"], ["y", "x"]]), "text-multi-label", "array_record")

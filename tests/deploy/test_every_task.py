@@ -1,6 +1,8 @@
 """Every task ships: the proof of parity holds, and what was opened answers as the run does."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -10,8 +12,9 @@ import kft
 from kft.deploy.load import open_artifact
 from kft.errors import DataError
 from kft.records.document import as_document
+from kft.search.models import open_model
 from kft.tasks.recipes import load_recipe
-from tests import tiny
+from tests import embedded, graded, tiny
 from tests.cli.planted import write_data
 
 DEEP = {"name": "deep", "unfreeze": "top-2", "epochs": 4, "lr": 1e-3}
@@ -22,11 +25,14 @@ WAYS = {
     "text-multi-label": [tiny.PROBE],
     "text-pairs": [tiny.PROBE, LORA],
     "text-regression": [tiny.PROBE],
+    "text-similarity": [embedded.HEAD, LORA],
     "token-tagging": [DEEP, BLEND],
     "image-classification": [tiny.PROBE],
     "image-multi-label": [tiny.PROBE],
 }
 
+NUMBERS = ("text-regression", "text-similarity")
+PAIRS = ("text-pairs", "text-similarity")
 TAKES = {
     "text-classification": ("text",),
     "text-multi-label": ("text",),
@@ -42,6 +48,9 @@ def test_it_ships(task, tiny_folder, tiny_images, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     if task == "text-classification":
         source, given = tiny.write_table(tmp_path / "rows.csv", 160), ["the battery was great"]
+    elif task == "text-similarity":
+        source, given = tmp_path / "pairs.csv", ["the battery was great", "--pair", "it was a great phone"]
+        graded.write_pairs(source)
     else:
         source, given = write_data(task, tmp_path)
     images = task.startswith("image-")
@@ -51,7 +60,7 @@ def test_it_ships(task, tiny_folder, tiny_images, tmp_path, monkeypatch, capfd):
         "model": {"backbone": str(tiny_images if images else tiny_folder)},
         "evaluate": {
             **({"label_thresholds": "f1"} if task.endswith("multi-label") else {}),
-            **({"out_of_scope": {"keep": 0.8}} if task != "text-pairs" else {}),
+            **({"out_of_scope": {"keep": 0.8}} if task not in PAIRS else {}),
         },
         "train": {"batch_size": 16, "phases": WAYS[task], **({"augment": {"color": 0.1}} if images else {})},
     }
@@ -71,17 +80,27 @@ def test_it_ships(task, tiny_folder, tiny_images, tmp_path, monkeypatch, capfd):
         (wanted,) = kft.predict(run, [asked])
         assert [key for key in answer if key != "why"] == list(as_document(wanted))
         assert (answer["abstain"], answer.get("why", "")) == (wanted.abstain, wanted.why)
-        assert ("abstain" in about.outputs) == (task != "text-pairs") or wanted.abstain is False
+        assert ("abstain" in about.outputs) == (task not in PAIRS) or wanted.abstain is False
         if task.endswith("multi-label"):
             thresholds = json.loads((run / "calibration.json").read_text())["labels"]["values"]
             said = [
                 name for name, cut in zip(about.labels, thresholds, strict=True) if answer["probabilities"][name] >= cut
             ]
             assert answer["labels"] == said == wanted.labels and set(thresholds) != {0.5}
+        if task in NUMBERS:
+            assert answer["value"] == pytest.approx(wanted.value, abs=1e-3), form
+        if task == "text-similarity":
+            first, second = opened.vectors(asked)
+            assert answer["value"] == pytest.approx(5 * float(first @ second), abs=1e-3)
+            np.testing.assert_allclose(open_model(run).vectors(asked), [first, second], atol=1e-3)
+            (tmp_path / "texts.txt").write_text("\n".join(asked))
+            command = [sys.executable, tmp_path / form / "run.py", tmp_path / "texts.txt", "--embed", "query"]
+            said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+            np.testing.assert_allclose([json.loads(line)["vector"] for line in said], [first, second], atol=1e-5)
     for form, how in (("onnx", "float16"), *((("onnx", "dynamic"), ("openvino", "int8")) if not images else ())):
         cost = kft.export(run, tmp_path / f"{form}-{how}", format=form, quantize=how, quiet=True).quantized
         assert cost is not None and cost.n == cost.of and cost.before.keys() == cost.after.keys()
-        assert (cost.labels_changed is None) == (task == "text-regression")
+        assert (cost.labels_changed is None) == (task in NUMBERS)
         if how == "float16":
             assert cost.after[cost.metric] == pytest.approx(cost.before[cost.metric], abs=0.02)
 

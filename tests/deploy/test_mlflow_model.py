@@ -10,6 +10,8 @@ import kft
 from kft.deploy.load import open_artifact
 from kft.errors import GateError, StorageError, UsageError
 
+pytestmark = pytest.mark.slow
+
 TEXTS = ["the battery is great", "the phone is awful and broken", "? ! ? !"]
 
 

@@ -27,6 +27,7 @@ def small(shipped_run, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_what_it_costs_is_written_down(small, shipped):
     about, whole = read_about(small), read_about(shipped)
     cost = about.quantized
@@ -60,6 +61,7 @@ def test_smaller_weights_answer_batches(shipped_run, tmp_path, form, how):
         assert one["probabilities"] == pytest.approx(model.predict([text])[0]["probabilities"], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_an_answer_does_not_hang_on_who_else_asks(small):
     assert read_about(small).alone
     model = open_artifact(small)
@@ -67,6 +69,7 @@ def test_an_answer_does_not_hang_on_who_else_asks(small):
     assert model.predict(texts) == [model.predict([text])[0] for text in texts]
 
 
+@pytest.mark.slow
 def test_it_is_promoted_like_any_other(small):
     assert objections(prove(small), force=False) == ()
 

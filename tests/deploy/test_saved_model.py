@@ -34,6 +34,7 @@ def saved(shipped_run, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_it_answers_as_the_run_does(saved, shipped_run):
     texts = [*ODD, "the battery is great", "the phone is awful and broken", "? ! ? !"]
     opened = open_artifact(saved)
@@ -44,6 +45,7 @@ def test_it_answers_as_the_run_does(saved, shipped_run):
         assert one["probabilities"] == pytest.approx(other.probabilities, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_every_file_of_the_folder_is_vouched_for(saved, tmp_path):
     about = open_artifact(saved).about
     assert about.model == "saved_model" and set(about.files) >= FILES
@@ -69,6 +71,7 @@ def loaded(saved):
     return tf.saved_model.load(str(saved / "saved_model"))
 
 
+@pytest.mark.slow
 def test_arrays_are_answered_with_figures(saved):
     import tensorflow as tf
 
@@ -85,6 +88,7 @@ def test_arrays_are_answered_with_figures(saved):
     np.testing.assert_allclose(found["probabilities"].numpy().sum(axis=-1), 1, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_texts_are_answered_with_names(saved):
     import tensorflow as tf
 
@@ -108,6 +112,7 @@ def test_texts_are_answered_with_names(saved):
             ask(text=tf.constant(["the battery", wrong]))
 
 
+@pytest.mark.slow
 def test_no_operation_is_foreign_to_tensorflow(saved):
     """A server that knows TensorFlow's own operations alone loads it."""
     from tensorflow.core.protobuf import saved_model_pb2
@@ -122,6 +127,7 @@ def test_no_operation_is_foreign_to_tensorflow(saved):
     assert used - own == known and not {name for name in known if "Sentencepiece" in name or "Wordpiece" in name}
 
 
+@pytest.mark.slow
 def test_what_warms_a_server_up_is_answered(saved):
     import tensorflow as tf
     from tensorflow_serving.apis import prediction_log_pb2
@@ -139,6 +145,7 @@ def test_what_warms_a_server_up_is_answered(saved):
     assert counts == [1, len(golden)]
 
 
+@pytest.mark.slow
 def test_a_graph_that_reads_otherwise_is_not_shipped(saved, tmp_path, shipped_run):
     """What the proof compares: one thing is changed in what the graph said, and its step is named."""
     about, inputs = open_artifact(saved).about, [*ODD, "the battery is great", "the phone is awful and broken"]

@@ -44,4 +44,5 @@ def test_references_that_are_none(text, said):
 def test_the_last_names_are_read_from_what_is_there(tmp_path):
     assert names_on(str(tmp_path / "none")) == ()
     (tmp_path / "shelf" / "half" / "1").mkdir(parents=True)
+    (tmp_path / "shelf" / "notes.txt").write_text("a file is no name")
     assert names_on(str(tmp_path / "shelf")) == ()

@@ -105,6 +105,7 @@ def test_an_artifact_of_an_older_kft_is_refused_by_name(shipped, tmp_path):
     assert caught.value.next_step == "export the run again"
 
 
+@pytest.mark.slow
 def test_examples_go_along_where_they_are_wanted(shipped_run, tmp_path, kft_cli):
     code, _, err = kft_cli("export", shipped_run, tmp_path / "new", "--keep-examples", "5")
     assert code == 0, err

@@ -46,6 +46,7 @@ def test_pip_installs_it_and_it_answers(shipped, tmp_path):
     assert needs == [f"Requires-Dist: {package}" for package in opened.about.packages]
 
 
+@pytest.mark.slow
 def test_a_wheel_that_fails_leaves_no_artifact(shipped_run, tmp_path):
     """Its name is that of the model, and too long for a file."""
     run = shutil.copytree(shipped_run, tmp_path / "run")

@@ -43,9 +43,8 @@ def long_recipe(tmp_path, tiny_folder):
     return tiny.recipe(tmp_path, tiny_folder, rows=200, phases=[tiny.PROBE, deep], early_stopping=None)
 
 
-@pytest.mark.parametrize(
-    ("sent", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_in_training_keeps_the_best_weights_and_says_so(tmp_path, tiny_folder, sent, code):
     recipe = long_recipe(tmp_path, tiny_folder)
     process = subprocess.Popen(

@@ -66,6 +66,18 @@ def test_groups_are_drawn_together(tmp_path):
     assert grouped.difference.high - grouped.difference.low > 2 * (alone.difference.high - alone.difference.low)
 
 
+def test_written_answers_are_compared_by_their_fields(tmp_path):
+    right = ['{"a": 1, "b": 2}'] * 20
+    half, none = ['{"a": 1, "b": 3}'] * 19 + [right[0] + "\n"], ["so"] * 20
+
+    def folder(name, said):
+        return a_run(tmp_path / name, rows(said, right))
+
+    found = compare_runs(folder("one", half), folder("two", none), written=True)
+    assert found.difference.metric == "slot_f1" and found.difference.value == 21 / 40
+    assert found.fixed == ("row-19",) and found.broke == ()
+
+
 def test_what_cannot_be_compared_is_refused(tmp_path):
     ours = a_run(tmp_path / "one", rows("aabb"))
     with pytest.raises(RunError, match="do not share a split") as error:

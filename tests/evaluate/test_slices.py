@@ -94,6 +94,7 @@ def test_a_slice_of_many_labels_is_not_weak_for_having_more_to_find():
     assert weakness(bad, many) > 0.05 and weakness(bad, ~many) > 0.05
 
 
+@pytest.mark.slow
 def test_influences_that_come_in_groups_are_not_taken_for_a_weak_slice():
     groups = np.repeat(np.arange(40), 15)
     found = [judged_of("numbers", 0.1, groups=groups, seed=seed) for seed in range(20)]

@@ -47,6 +47,7 @@ def test_a_probe_alone_keeps_all_and_computes_nothing(train):
     assert (gate.value, gate.passed) == (1.0, True)
 
 
+@pytest.mark.slow
 def test_what_was_tuned_gently_keeps_most_and_says_the_same_again(train):
     result = train("gentle", deep(1e-4), best="valid_loss")
     found = written(result)
@@ -58,6 +59,7 @@ def test_what_was_tuned_gently_keeps_most_and_says_the_same_again(train):
     assert kft.evaluate(result.run, quiet=True).forgetting == result.evaluation.forgetting
 
 
+@pytest.mark.slow
 def test_a_rate_far_too_high_is_seen_though_the_probe_was_kept(train):
     result = train("torn", tiny.PROBE, {**deep(1.0, 3), "start": "probe"}, clip_norm=None)
     assert result.best_phase == "probe"

@@ -284,7 +284,9 @@ MEETS = {
 }
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
+@pytest.mark.parametrize(
+    "suffix", [".csv", ".parquet", *(pytest.param(suffix, marks=pytest.mark.slow) for suffix in (".tsv", ".jsonl"))]
+)
 def test_a_cell_of_ten_megabytes_is_a_text_like_others(tmp_path, suffix):
     rows = [{"text": "word " * 2_000_000, "label": "a"}] + [{"text": f"t {n}", "label": "ab"[n % 2]} for n in range(19)]
     frame, path = pd.DataFrame(rows), tmp_path / f"t{suffix}"

@@ -109,7 +109,7 @@ def test_each_batch_is_another_and_a_restored_state_goes_on_with_the_same():
         np.testing.assert_array_equal(other(batch, training=True).numpy(), expected)
 
 
-@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("jit", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_it_runs_in_a_graph_and_under_xla(jit):
     def run():
         layer = augmentation(ALL, 1)

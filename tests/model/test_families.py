@@ -8,6 +8,7 @@ from safetensors.numpy import load_file, save_file
 
 import kft
 from kft.errors import ModelError
+from kft.features.store import make_front
 from kft.model.families import FAMILIES
 from tests.model.families import REFERENCES, load, write_folder
 from tests.model.seeded import seeded_array
@@ -39,7 +40,9 @@ def test_the_outputs_are_those_of_transformers(name, tmp_path):
     np.testing.assert_allclose(output[real], expected[real], atol=TOLERANCE.get(name, 2e-5), rtol=0)
 
 
-@pytest.mark.parametrize(("name", "pooling", "positions"), [("roberta", "mean", 22), ("gpt2", "last", 24)])
+@pytest.mark.parametrize(
+    ("name", "pooling", "positions"), [("roberta", "mean", 22), ("gpt2", "last", 24), ("llama", "last", 64)]
+)
 def test_a_folder_loads_as_a_backbone(name, pooling, positions, tmp_path):
     write_tokenizer(write_folder(tmp_path, name))
     backbone = kft.load_backbone(str(tmp_path))
@@ -48,6 +51,7 @@ def test_a_folder_loads_as_a_backbone(name, pooling, positions, tmp_path):
     assert {tensor.name for tensor in backbone.model.inputs} == {"token_ids", "padding_mask"}
     model = kft.build_model(backbone, classes=3)
     assert kft.freeze(model, "top-1").trainable > 0
+    assert make_front(kft.split_at_boundary(model)).fingerprint, "each layer says how it is made"
 
 
 def test_an_image_folder_loads_as_a_backbone_whose_blocks_can_be_frozen(tmp_path):

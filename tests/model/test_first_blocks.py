@@ -6,7 +6,7 @@ import pytest
 
 import kft
 from kft.errors import ModelError
-from kft.model.backbones import Backbone, load_for
+from kft.model.backbones import Backbone, load_plain
 from kft.model.blocks import count_blocks, find_blocks
 from kft.model.files import BackboneFiles
 from kft.model.first_blocks import first_blocks
@@ -66,7 +66,7 @@ def test_a_recipe_asks_for_them_and_a_model_of_them_is_smaller(tmp_path):
     values = {"task": "text-classification", "data": {"train": "reviews.csv"}, "model": {"backbone": str(folder)}}
     recipe = kft.load_recipe(values, ["model.blocks=1"])
     assert "blocks: 1" in recipe.as_yaml()
-    found, whole = load_for(recipe.spec), kft.load_backbone(str(folder))
+    found, whole = load_plain(recipe.spec), kft.load_backbone(str(folder))
     assert found.weights_hash == whole.weights_hash
     assert found.model.count_params() < whole.model.count_params()
     blocks = find_blocks(kft.build_model(found, classes=2))

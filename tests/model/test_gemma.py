@@ -9,14 +9,49 @@ import pytest
 import kft
 from kft.errors import KftError, ModelError
 from kft.model.gguf_gemma import read_gguf_config
+from kft.model.hub_tokenizer import hub_tokenizer
 from kft.model.limits import known_limit
-from kft.model.sources import resolve_backbone
+from kft.model.sources import fetch_backbone, resolve_backbone
 from kft.model.tokenizers import load_tokenizer
 from tests import tiny
 from tests.model.gemma import PIECES, REFERENCE, WITH_BYTES, reference_arrays, write_gguf
 from tests.model.make_gemma_reference import FEATURES_OF, TEXTS, pieces_of
 
 RECORDED = json.loads((Path(__file__).parent / "reference_gemma.json").read_text(encoding="utf-8"))
+
+
+WORDS = (
+    "caf\u00e9 na\u00efve \u00fcber \u0141\u00f3d\u017a \u00f1and\u00fa e\u0301clair \u1ec7 \u00c5ngstr\u00f6m",
+    "\U0001f600\U0001f680 \U0001f469\u200d\U0001f469\u200d\U0001f467 \U0001f1f3\U0001f1f4 "
+    "\u2764\ufe0f \U0001f44d\U0001f3fd",
+    "def f(x):\n\treturn {'a': x ** 2}  # 1e-3\n\n\n    if x != 0: pass;; /* y */ => &&",
+    "<start_of_turn>user\n<end_of_turn>\n<start_of_turn>model <unused7> <0x0A> [INST] </s> <|im_end|> [PAD]",
+    "  a\tb \r\n c\u00a0d\u2003e \u3000 f\x0bg \u200b h     ",
+    "\u6771\u4eac\u90fd\u306b\u4f4f\u3080\u3002 \u4f60\u597d\uff0c\u4e16\u754c\uff01 "
+    "\ud55c\uad6d\uc5b4 \u0e44\u0e17\u0e22",
+    "\u0645\u0631\u062d\u0628\u0627 \u05e9\u05dc\u05d5\u05dd \u0928\u092e\u0938\u094d\u0924\u0947 "
+    "\u041f\u0440\u0438\u0432\u0435\u0442 \u0393\u03b5\u03b9\u03ac",
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" + "0123456789" * 6 + "!!!!!!!!!!!!!!!!????" + "=" * 70,
+    "https://example.org/a?b=c&d=%20#e mail@example.org $1,234.56 10\u207b\u00b3 \u00bd \u2260 \u221e",
+    "It's \u201cquoted\u201d \u2014 isn't it? I'd've DON'T iPhone McDonald snake_case camelCase",
+)
+
+
+def _strings() -> list[str]:
+    """Each line, pieces of it, and two lines cut into each other: accents, emoji, code, turns, spaces, CJK.
+
+    <bos>, <eos> and <pad> are left out: the `tokenizers` package reads them as control, sentencepiece as letters.
+    """
+    rng, found = np.random.default_rng(0), list(WORDS)
+    while len(found) < 200:
+        one, other = (WORDS[place] for place in rng.integers(0, len(WORDS), 2))
+        start, stop = sorted(rng.integers(0, len(one) + 1, 2))
+        found.append(one[start:stop] + other[: int(rng.integers(0, len(other)))] * (len(found) % 2))
+    return found
+
+
+STRINGS = _strings()
+"""200 strings."""
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +74,14 @@ def test_the_outputs_are_those_of_transformers_on_the_weights_it_was_made_from(b
     output = features(backbone, given["token_ids"], given["padding_mask"])
     real = np.array(given["padding_mask"], bool)
     np.testing.assert_allclose(output[real], np.array(REFERENCE["output"])[real], atol=5e-5, rtol=0)
+
+
+def test_what_keras_hub_writes_of_it_is_read_again(backbone, tmp_path):
+    backbone.model.save_to_preset(str(tmp_path))  # its config.json leaves sizes empty that this model has not
+    backbone.tokenizer.tokenizer.save(str(tmp_path / "tokenizers.json"))
+    again = kft.load_backbone(str(tmp_path))
+    ids = [[2, 5, 9, 7]]
+    np.testing.assert_array_equal(features(again, ids, [[1] * 4]), features(backbone, ids, [[1] * 4]))
 
 
 def test_it_is_a_backbone_like_others(backbone, path):
@@ -80,10 +123,21 @@ def test_its_tokens_are_those_of_sentencepiece(tmp_path):
     path = write_gguf(tmp_path / "tokens.gguf", pieces=WITH_BYTES, arrays={})
     tokenizer = load_tokenizer(path, "gemma3_text")
     theirs = sentencepiece.SentencePieceProcessor(model_proto=pieces_of(path))
-    texts = ("good", " good bad", "a  bad  go.", "    ", "\u00e9t\u00e9", "<turn>good", "", "xyz ba go good", "  good")
-    for text in texts:
-        (found,), _ = tokenizer.encode([text], 100)
+    texts = ["good", " good bad", "a  bad  go.", "    ", "\u00e9t\u00e9", "<turn>good", "", "xyz ba go good", "  good"]
+    for text in texts + STRINGS:
+        (found,), _ = tokenizer.encode([text], 2000)
         assert found.tolist() == [2, *theirs.encode(text)], text
+
+
+def test_keras_hub_s_own_tokenizer_can_be_given_them_and_reads_alike(tmp_path):
+    import keras_hub
+
+    arrays = {**reference_arrays(), "token_embd.weight": np.ones((len(WITH_BYTES), 16), np.float32)}
+    backbone = kft.load_backbone(str(write_gguf(tmp_path / "tokens.gguf", pieces=WITH_BYTES, arrays=arrays)))
+    theirs = hub_tokenizer(keras_hub.tokenizers.Gemma3Tokenizer, backbone)
+    for text in ("good bad", "a  bad  go.", "\u00e9t\u00e9"):
+        (found,), _ = backbone.tokenizer.encode([text], 100)
+        assert found.tolist() == [2, *np.asarray(theirs(text)).tolist()], text
 
 
 @pytest.mark.parametrize(
@@ -218,6 +272,18 @@ def test_the_ids_of_the_real_tokenizer_are_those_of_sentencepiece(real):
 
 
 @pytest.mark.slow
+def test_200_strings_are_read_as_sentencepiece_reads_them(real):
+    import sentencepiece
+
+    assert len(STRINGS) == 200 and sum(map(len, STRINGS)) > 5000
+    path = fetch_backbone(real.name)
+    theirs = sentencepiece.SentencePieceProcessor(model_proto=pieces_of(path))
+    for text in STRINGS:
+        (found,), _ = real.tokenizer.encode([text], 5000)
+        assert found.tolist() == [2, *theirs.encode(text)], text
+
+
+@pytest.mark.slow
 def test_the_features_of_the_real_weights_are_those_of_transformers(real):
     ids = dict(RECORDED["ids"])
     assert [row["text"] for row in RECORDED["features"]] == list(FEATURES_OF)
@@ -252,3 +318,44 @@ def test_the_real_backbone_is_what_the_catalog_says(real):
     entry = real.entry
     assert (real.model.count_params(), count_blocks(real.model)) == (entry.parameters, entry.blocks)
     assert (real.features.shape[-1], real.max_tokens) == (entry.hidden_size, entry.max_tokens)
+
+
+@pytest.mark.slow
+def test_a_text_is_the_same_before_and_after_adapters_are_saved_loaded_and_merged(tmp_path):
+    from safetensors.numpy import load_file, save_file
+
+    from kft.model.language import next_token_logits
+    from kft.model.lora import add_lora, merge_lora
+    from kft.recipe.training import LoraSpec
+    from kft.train.checkpoint import restore, snapshot
+
+    def written(model):
+        ids = dict(RECORDED["ids"])[RECORDED["next"]["text"]]
+        for _ in range(8):
+            row = np.array([ids], np.int32)
+            hidden = model({"token_ids": row, "padding_mask": np.ones_like(row)}, training=False)
+            ids = [*ids, int(np.asarray(next_token_logits(model, hidden[:, -1:])).argmax())]
+        return ids[-8:]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KFT_ACCEPT_TERMS", "gemma")
+        backbone = kft.load_backbone("gemma3-270m")
+    model = kft.build_model(backbone, head="language", classes=0)
+    assert written(backbone.model) == RECORDED["continued"][:8]
+    add_lora(model, LoraSpec(rank=4))
+    kft.freeze(model, {"lora": {}})
+    rng = np.random.default_rng(0)
+    for variable in model.trainable_variables:
+        variable.assign(rng.normal(0, 0.1, variable.shape))
+    tuned = written(backbone.model)
+    assert tuned != RECORDED["continued"][:8]
+    save_file(
+        {name: np.ascontiguousarray(each) for name, each in snapshot(model.trainable_variables).items()}, tmp_path / "a"
+    )
+    for variable in model.trainable_variables:
+        variable.assign(np.zeros(variable.shape))
+    assert written(backbone.model) == RECORDED["continued"][:8]
+    restore(model.trainable_variables, load_file(tmp_path / "a"))
+    assert written(backbone.model) == tuned
+    assert merge_lora(model) == 36
+    assert written(backbone.model) == tuned

@@ -52,6 +52,7 @@ def gemma(tmp_path_factory):
     return Likelihood(kft.load_backbone(str(write_gguf(tmp_path_factory.mktemp("gemma") / "tiny.gguf"))).model)
 
 
+@pytest.mark.slow
 def test_kept_beginnings_give_what_whole_prompts_give(gemma):
     """The window of its attention is 4 tokens: shorter than what is kept."""
     require_whole(gemma)

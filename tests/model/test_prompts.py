@@ -1,13 +1,17 @@
 """Prompts and responses as a language model reads them: what is asked, token by token, and what is cut."""
 
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import kft
 from kft.errors import ModelError
+from kft.model.catalog import CATALOG
 from kft.model.language import TARGETS, next_token_logits
 from kft.model.prompts import PromptReader
+from kft.model.trained_prompts import known_prompts
 from kft.tasks.responses import ASKED, HIT, LOSS
 from tests import decoder
 
@@ -98,6 +102,28 @@ def test_logits_of_targets_alone_give_the_gradient_of_all_logits(backbone, model
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=right, logits=logits)
         return tf.reduce_sum(losses * tf.cast(targets > 0, tf.float32))
 
-    few = gradients(lambda: tf.reduce_sum(model(arrays, training=False)[..., LOSS]))
+    few = gradients(lambda: tf.reduce_sum(model(arrays, training=True)[..., LOSS]))  # no dropout; as a step calls it
     for one, other, variable in zip(few, gradients(of_all), variables, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-4, rtol=1e-4, err_msg=variable.path)
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"config_sentence_transformers.json": {"prompts": {"query": "Q: ", "passage": "P: "}}}, ("Q: ", "P: ")),
+        ({"config_sentence_transformers.json": {"prompts": {"query": "", "document": ""}}}, ("", "")),
+        ({"config.json": {"_name_or_path": "intfloat/e5-small-v2"}}, ("query: ", "passage: ")),
+        ({"config.json": {"_name_or_path": "intfloat/e5-mistral-7b-instruct"}}, ("", "")),
+        ({"config.json": []}, ("", "")),
+        ({}, ("", "")),
+    ],
+)
+def test_a_folder_says_with_what_it_was_trained(tmp_path, files, expected):
+    for name, content in files.items():
+        (tmp_path / name).write_text(json.dumps(content))
+    found = known_prompts(str(tmp_path))
+    assert (found.query, found.document) == expected
+
+
+def test_what_the_catalog_holds_of_the_e5_family_has_its_prompts():
+    assert [name for name in CATALOG.names() if known_prompts(name).query] == ["e5-base", "multilingual-e5-small"]

@@ -122,6 +122,7 @@ def test_other_weights_can_be_laid_over_it(folder):
     assert np.abs(ours - before).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_dropout_has_the_same_law(folder):
     """Means of many draws agree; a draw differs from the next, and from none."""
     plain = listed(build(folder, dropout=0.3))

@@ -38,6 +38,7 @@ def test_each_row_is_drawn_as_often_as_its_chance_says():
     assert (np.abs(counts / times - chance) < 5 * error + 1e-9).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("copied", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_the_estimate_is_unbiased_over_2000_draws(copied):
     vectors, unsure, right = rows(120)

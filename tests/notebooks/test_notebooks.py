@@ -83,6 +83,7 @@ def require_result(name, notebook):
     assert max(map(len, drawn)) <= 1, "a line of progress is no output of its own"
 
 
+@pytest.mark.slow
 def test_the_quickest_runs_from_top_to_bottom(tmp_path):
     path = sync.FOLDER / "compare_and_decide.ipynb"
     require_result(path.stem, run_notebook(path, tmp_path, Path(sys.executable), PYTHONPATH=str(ROOT)))

@@ -21,7 +21,7 @@ from tests.image_network import image_model
 @pytest.mark.parametrize(
     "phase",
     [
-        {"name": "head", "unfreeze": "none", "epochs": 3, "lr": 1e-2},
+        pytest.param({"name": "head", "unfreeze": "none", "epochs": 3, "lr": 1e-2}, marks=pytest.mark.slow),
         pytest.param({"name": "top", "unfreeze": "top-1", "epochs": 3, "lr": 1e-3}, marks=pytest.mark.slow),
         {"name": "top-two", "unfreeze": "top-2", "epochs": 3, "lr": 1e-3, "layer_decay": 0.5},
         pytest.param(

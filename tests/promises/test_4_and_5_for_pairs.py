@@ -1,4 +1,4 @@
-"""Promises 4 and 5 where the loss compares the rows of a batch with each other: queries and documents."""
+"""Promises 4 and 5 where the loss compares the rows of a batch: queries and documents, and graded pairs."""
 
 import json
 import random
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kft.train.checkpoint import load_checkpoint
-from tests import embedded, forked
+from tests import embedded, forked, graded
 
 pytestmark = pytest.mark.slow
 STEPS = [
@@ -18,11 +18,12 @@ STEPS = [
 ]
 
 
-def write(folder, backbone, phases, *, dropout):
-    pairs = {"hard_negatives": 1, "widths": [8, 32]}
-    path = embedded.recipe(
-        folder, backbone, phases=phases, pairs=pairs, early_stopping=None, checkpoints={"every": "2 steps"}
-    )
+MADE = {"pairs": (embedded.recipe, {"pairs": {"hard_negatives": 1, "widths": [8, 32]}}), "graded": (graded.recipe, {})}
+
+
+def write(folder, backbone, phases, *, dropout, learns):
+    make, own = MADE[learns]
+    path = make(folder, backbone, phases=phases, early_stopping=None, checkpoints={"every": "2 steps"}, **own)
     values = json.loads(path.read_text())
     values["model"]["dropout"] = dropout
     path.write_text(json.dumps(values))
@@ -38,14 +39,14 @@ def train(recipe, name, *more):
     return run
 
 
-@pytest.fixture(scope="module")
-def still(tmp_path_factory, tiny_folder):
+@pytest.fixture(scope="module", params=MADE)
+def still(request, tmp_path_factory, tiny_folder):
     """Without dropout, of which each replica draws its own; and without a solved map.
 
     Its solver ends early on a loss that is not convex, and magnifies the last bits in which stored vectors differ where
     a processor multiplies fewer rows in another way (docs/running_anywhere.md).
     """
-    return write(tmp_path_factory.mktemp("replicas"), tiny_folder, STEPS, dropout=0)
+    return write(tmp_path_factory.mktemp("replicas"), tiny_folder, STEPS, dropout=0, learns=request.param)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +64,7 @@ def require_alike(first, second):
             np.testing.assert_allclose(other, array, atol=atol, err_msg=f"{phase['name']} {name}")
     lines = [[json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()] for run in (first, second)]
     for mine, other in zip(*lines, strict=True):
-        for key in {"loss", "first_of_batch", "valid_loss", "valid_mrr"} & set(mine):
+        for key in {"loss", "first_of_batch", "mae", "valid_loss", "valid_mrr", "valid_spearman_r"} & set(mine):
             assert other[key] == pytest.approx(mine[key], rel=1e-6, abs=1e-6), f"{key} of {mine}"
 
 
@@ -111,8 +112,9 @@ def run_until(recipe, name, step):
     return done.returncode
 
 
-def test_killed_and_resumed_it_ends_as_never_killed_to_the_bit(tmp_path, tiny_folder):
-    recipe = write(tmp_path, tiny_folder, [embedded.HEAD, *STEPS], dropout=0.1)
+@pytest.mark.parametrize("learns", MADE)
+def test_killed_and_resumed_it_ends_as_never_killed_to_the_bit(tmp_path, tiny_folder, learns):
+    recipe = write(tmp_path, tiny_folder, [embedded.HEAD, *STEPS], dropout=0.1, learns=learns)
     assert run_until(recipe, "whole", 0) == 0
     generator, codes = random.Random(0), []
     while 0 not in codes and len(codes) < 4:

@@ -49,7 +49,7 @@ def test_all_errors_at_once_with_key_line_and_hint(tmp_path):
         "data.trian: unknown key; did you mean train?",
         "data.bins: received {",
         "expected edges that rise (line 4)",
-        "model.bakbone: unknown key; did you mean backbone? (known: backbone, weights, blocks,",
+        "model.bakbone: unknown key; did you mean backbone? (known: backbone, start_from, weights,",
         "train.phases[1].unfreeze: received 'top2', expected none, all, top-N such as top-2, bias-only,",
         "train.phases[1].lr: received 5, expected 0 < lr <= 1; did you mean 5e-5? (line 10)",
         "train.batch_size: received 'many', expected a whole number (line 11)",
@@ -162,7 +162,7 @@ def test_gates_on_what_is_reported_beside_the_metrics(tmp_path):
     with pytest.raises(RecipeError) as caught:
         load_recipe(write(tmp_path, recipe.format(task="text-regression", gate="slices.worst.accuracy")))
     assert "slices.worst.accuracy is not a metric of text-regression" in str(caught.value)
-    assert "only for text-classification, text-pairs, image-classification; the task is" in str(caught.value)
+    assert "only for text-classification, text-pairs, causal-lm, image-classification; the task is" in str(caught.value)
 
 
 @pytest.mark.parametrize(

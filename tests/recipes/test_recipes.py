@@ -77,7 +77,14 @@ def many(rows: list[str], header: bool) -> str:
     return "\n".join([*first, *made]).replace("<tab>", "\t") + "\n"
 
 
-@pytest.mark.parametrize("path", [path for path in RECIPES if path.parent.name != "image"], ids=name)
+DEAR = "language/extraction"
+"""Writes an answer to every prompt; tests of ``causal-lm`` train such runs as well."""
+TEXTS = [path for path in RECIPES if path.parent.name != "image"]
+
+
+@pytest.mark.parametrize(
+    "path", [pytest.param(path, marks=pytest.mark.slow) if name(path) == DEAR else path for path in TEXTS], ids=name
+)
 def test_it_trains_on_the_rows_that_it_shows(path, tiny_folder, tmp_path):
     recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
     data, rows = recipe["data"], shown_rows(path)

@@ -10,7 +10,8 @@ import numpy as np
 from kft.answer.decide import NOTHING, Decisions
 from kft.answer.fitted import Judged, fit_answers
 from kft.audit.summary import count_severities
-from kft.evaluate.evaluate import Beside, Scored, calibrated, report_classes, score, slices_of, write_evaluation
+from kft.evaluate.evaluate import Beside, Scored, calibrated, report_classes, score, slices_of
+from kft.evaluate.files import write_evaluation
 from kft.evaluate.overfitting import judge_overfitting
 from kft.recipe.evaluation import EvaluateSpec
 from kft.records.document import write_document

@@ -41,7 +41,10 @@ def write_model(folder: Path, seed: int = 0, *, max_tokens: int = 24, outputs: t
         table[[vocabulary[word] for word in several], number] += 3
     onnx.save(_mean_of_words(table), str(folder / "model.onnx"))
     inputs = ("padding_mask", "segment_ids", "token_ids")
-    write_about(folder, replace(ABOUT, inputs=inputs, outputs=outputs, reader=Reading("text", max_tokens)))
+    about = replace(
+        ABOUT, checkpoint=f"of seed {seed}", inputs=inputs, outputs=outputs, reader=Reading("text", max_tokens)
+    )
+    write_about(folder, about)
     return folder
 
 

@@ -5,11 +5,19 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
+import socket
 import subprocess
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import uvicorn
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--remote-debugging-pipe")
 
 
@@ -86,3 +94,18 @@ class Browser:
         self._process.kill()
         self._process.wait()
         os.close(self._in), os.close(self._out)
+
+
+@contextmanager
+def listening(server: Any) -> Iterator[str]:
+    """Runs an application at a port of its own; gives its address."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        running = uvicorn.Server(uvicorn.Config(server, log_config=None, ws="none", lifespan="on"))
+        thread = threading.Thread(target=running.run, args=([taken],))
+        thread.start()
+        while not running.started:
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+        running.should_exit = True
+        thread.join()

@@ -1,20 +1,12 @@
 """The page to try a model, in a headless Chromium: keyboard alone, narrow and wide, light and dark."""
 
-import shutil
-import socket
-import threading
-import time
-from contextlib import contextmanager
-
 import pytest
-import uvicorn
 from starlette.testclient import TestClient
 
 from kft.serve.guard import Access
-from tests.serve.browser import Browser
+from tests.serve.browser import CHROMIUM, Browser, listening
 from tests.serve.linear import make_server, write_model
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SHOWN = "(document.getElementById('answer').hidden ? '' : document.getElementById('answer').innerText)"
 FOCUS = "document.activeElement.id"
 
@@ -39,20 +31,6 @@ def test_the_page_asks_for_a_token_where_there_is_one(folder):
         assert '<div id="token-part" >' in page and "secret" not in page
     with TestClient(make_server(folder)) as ask:
         assert '<div id="token-part" hidden>' in ask.get("/").text
-
-
-@contextmanager
-def listening(server):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        running = uvicorn.Server(uvicorn.Config(server, log_config=None, ws="none", lifespan="on"))
-        thread = threading.Thread(target=running.run, args=([taken],))
-        thread.start()
-        while not running.started:
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
-        running.should_exit = True
-        thread.join()
 
 
 @pytest.mark.slow

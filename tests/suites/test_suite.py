@@ -76,8 +76,10 @@ def test_a_suite_and_its_defaults(tmp_path):
 
 def test_the_documentations_example_works(tmp_path):
     page = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
-    example, queries = re.findall(r"```yaml\n(checks:\n.*?)```", page, re.DOTALL)
+    example, queries, prompts = re.findall(r"```yaml\n(checks:\n.*?)```", page, re.DOTALL)
     require_fit(load_suite(write(tmp_path, queries)), TASKS.get("text-embedding"), ["returns"])
+    (tmp_path / "asked.jsonl").write_text("{}")
+    require_fit(load_suite(write(tmp_path, prompts)), TASKS.get("causal-lm"), ())
     suite = load_suite(write(tmp_path, example))
     require_fit(suite, TEXTS, LABELS)
     assert [check.kind for check in suite.spec.checks] == ["must_pass", "invariance", "directional"]

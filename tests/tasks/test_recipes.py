@@ -14,6 +14,9 @@ SET = {
     "data.html": "unescape",
     "data.documents": "documents.csv",
     "data.negative": "unlike",
+    "data.messages": "chat",
+    "data.texts": "body",
+    "model.turns": "last",
     "data.time": "day",
     "data.added": ["new.csv"],
     "data.document": "path",
@@ -29,11 +32,19 @@ SET = {
     "train.compile": "on",
     "model.prompts": {"query": "query: "},
     "model.template": "Text: {prompt}",
+    "data.context": "context",
+    "data.index": "handbook",
+    "data.passages": 2,
+    "model.context_template": "{prompt} {context}",
+    "model.context_tokens": 64,
     "model.response_tokens": 16,
+    "model.quantize": "int8",
     "evaluate.write": False,
+    "evaluate.calibrate": "none",
     "features.precision": "int8",
     "train.augment": {},
     "train.pairs": {"temperature": 0.1},
+    "train.graded": {"loss": "squared"},
     "train.gradient_accumulation": 2,
     "train.refit": True,
     "train.teacher": "runs/big",
@@ -50,9 +61,10 @@ SET = {
 }
 """Every key that some task does not obey, with a value other than its default."""
 EVERYWHERE = "time added gradient_accumulation refit"
-"""What only text-embedding refuses."""
-BUT_WRITING = "blocks compile"
-"""What only causal-lm refuses."""
+"""What only text-embedding refuses, and text-similarity in part."""
+BUT_WRITING = "blocks compile calibrate"
+"""What causal-lm refuses, and masked-lm in part."""
+MASKED = {"masked-lm": ["time", "added", "gradient_accumulation"]}
 OBEYED = {
     "text-classification": "text document long_text html redact pooling precision bins teacher unlabelled class_weight "
     "label_smoothing suite abstain_at threshold out_of_scope compare",
@@ -62,7 +74,10 @@ OBEYED = {
     "suite abstain_at threshold out_of_scope",
     "text-regression": "text document long_text html redact pooling precision suite out_of_scope interval",
     "text-embedding": "text html documents negative redact pooling prompts pairs suite",
-    "causal-lm": "text template response_tokens write",
+    "text-similarity": "text text_pair html redact pooling prompts graded",
+    "causal-lm": "text messages texts context index passages context_template context_tokens quantize template "
+    "response_tokens write compare abstain_at suite",
+    "masked-lm": "texts html redact",
     "token-tagging": "text tags offsets precision suite out_of_scope",
     "image-classification": "image size pooling augment bins teacher unlabelled class_weight label_smoothing suite "
     "abstain_at threshold out_of_scope",
@@ -75,7 +90,8 @@ def spec_with(task, key, value):
     values = {last: value}
     for part in reversed(parents):
         values = {part: values}
-    values["data"] = {"train": "a.csv", **values.get("data", {})}
+    needed = {"texts": "text"} if task == "masked-lm" else {}
+    values["data"] = {"train": "a.csv", **needed, **values.get("data", {})}
     return RecipeSpec.model_validate({"task": task, **values})
 
 
@@ -87,21 +103,21 @@ def test_all_keys_that_are_declared_are_tried():
 @pytest.mark.parametrize("task", OBEYED)
 def test_a_task_obeys_its_keys_and_refuses_those_of_others(task):
     refused = {key for key, value in SET.items() if find_misfits(spec_with(task, key, value))}
-    everywhere = [] if task == "text-embedding" else EVERYWHERE.split()
-    everywhere += [] if task == "causal-lm" else BUT_WRITING.split()
+    everywhere = {"text-embedding": [], "text-similarity": ["time", "added"], **MASKED}.get(task, EVERYWHERE.split())
+    everywhere += {"causal-lm": [], "masked-lm": ["blocks"]}.get(task, BUT_WRITING.split())
     assert {key.split(".")[-1] for key in set(SET) - refused} == {*OBEYED[task].split(), *everywhere}
 
 
 @pytest.mark.parametrize(
     ("task", "key", "text"),
     [
-        ("text-regression", "data.text_pair", "only for text-pairs; the task is text-regression"),
+        ("text-regression", "data.text_pair", "only for text-pairs, text-similarity; the task is text-regression"),
         ("text-pairs", "data.image", "only for image-classification, image-multi-label; the task is text-pairs"),
         (
             "token-tagging",
             "data.html",
-            "only for text-classification, text-multi-label, text-pairs, text-regression, text-embedding; the task is "
-            "token-tagging",
+            "only for text-classification, text-multi-label, text-pairs, text-regression, text-embedding, "
+            "text-similarity, masked-lm; the task is token-tagging",
         ),
         (
             "token-tagging",
@@ -139,7 +155,7 @@ def test_everything_that_does_not_fit_is_said_at_once():
         "the recipe is not valid: 4 errors",
         "  - train.best: valid_accuracy is not a metric of image-multi-label, which has valid_loss, valid_micro_f1, "
         "valid_macro_f1, valid_average_precision; did you mean valid_macro_f1?",
-        "  - data.text_pair: only for text-pairs; the task is image-multi-label",
+        "  - data.text_pair: only for text-pairs, text-similarity; the task is image-multi-label",
         "  - train.class_weight: only for text-classification, text-pairs, image-classification; the task is "
         "image-multi-label",
         "  - evaluate.gates.forgetting.retained: no photos ship with kft: name some in evaluate.retain, such as "
@@ -147,9 +163,23 @@ def test_everything_that_does_not_fit_is_said_at_once():
     ]
 
 
+def test_what_chats_do_not_go_with_is_said():
+    data = {"train": "a.jsonl", "messages": "messages", "label": "reply", "index": "docs"}
+    for values, expected in (
+        ({"data": data}, ["data.messages holds prompts and responses already", "passages are put before a prompt"]),
+        ({"data": {**data, "label": None, "index": None}, "model": {"template": "Q: {prompt}"}}, ["wants a chat temp"]),
+        ({"data": {"train": "a.jsonl"}, "model": {"turns": "last"}}, ["a prompt and its response are one turn"]),
+        ({"data": {"train": "a.jsonl"}, "model": {"template": "gema"}}, ["once; or one of own, gemma, chatml, llama3"]),
+    ):
+        with pytest.raises(RecipeError) as caught:
+            load_recipe({"task": "causal-lm", **values})
+        assert all(text in str(caught.value) for text in expected), caught.value
+
+
 @pytest.mark.parametrize("task", TASKS.names())
 def test_a_run_is_chosen_by_its_tasks_first_metric(task):
-    best = load_recipe({"task": task, "data": {"train": "a.csv"}}).spec.train.best
+    data = {"train": "a.csv", **({"texts": "text"} if task == "masked-lm" else {})}
+    best = load_recipe({"task": task, "data": data}).spec.train.best
     assert best == f"valid_{TASKS.get(task).kind.judging.main.name}"
 
 

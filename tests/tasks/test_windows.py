@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from kft.tasks.windows import Windows, in_windows
 
-SHAPES = st.tuples(st.integers(0, 60), st.integers(0, 2), st.integers(0, 2), st.integers(8, 20), st.integers(1, 4))
+SHAPES = st.tuples(st.integers(0, 60), st.integers(0, 2), st.integers(0, 2), st.integers(9, 20), st.integers(1, 4))
 
 
 def cut(count, before, behind, size, overlap, most):

@@ -98,6 +98,7 @@ def test_the_temperature_is_fitted_on_answers_out_of_fold(place):
     assert len(kept["train"]) == receipt["n"]["train"]
 
 
+@pytest.mark.slow
 def test_a_dearer_phase_is_kept_only_beyond_chance_and_that_is_said(place, capfd):
     recipe, folder, result = place
     kft.train(recipe, run=folder / "said")
@@ -110,6 +111,7 @@ def test_a_dearer_phase_is_kept_only_beyond_chance_and_that_is_said(place, capfd
     assert best.best_phase == max(reached, key=lambda name: reached[name]) or len(set(reached.values())) < 4
 
 
+@pytest.mark.slow
 def test_a_person_who_names_the_metric_gets_the_highest(place):
     recipe, folder, _ = place
     run = kft.train(recipe, run=folder / "named", overrides=["train.best=valid_loss"], quiet=True)
@@ -117,6 +119,7 @@ def test_a_person_who_names_the_metric_gets_the_highest(place):
     assert run.best_phase == min(losses, key=lambda name: losses[name])
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_with_the_same_blend(place, monkeypatch):
     from kft.train import loop
 
@@ -157,7 +160,9 @@ def test_what_is_set_aside_for_a_promise_teaches_the_blend_nothing(tiny_folder, 
     assert len(known) == receipt["n"]["train"] + receipt["n"]["valid"] - receipt["set_aside"] + 2  # and two names
 
 
-@pytest.mark.parametrize("task", ["text-multi-label", "text-regression", "text-pairs"])
+@pytest.mark.parametrize(
+    "task", ["text-multi-label", "text-regression", pytest.param("text-pairs", marks=pytest.mark.slow)]
+)
 def test_other_kinds_of_answers_blend_too(task, tiny_folder, tmp_path):
     texts, labels = tiny.texts_and_labels(140)
     cells = {

@@ -13,6 +13,8 @@ from kft.tasks.word_shapes import WORD_FEATURES
 from kft.train.checkpoint import load_checkpoint
 from tests import tiny
 
+pytestmark = pytest.mark.slow
+
 BLEND = {"name": "blend", "unfreeze": "none", "solver": "blend", "start": "probe"}
 TOP = {"name": "top", "unfreeze": "top-1", "epochs": 1, "lr": 1e-3, "start": "probe"}
 LAST = {"name": "top-blend", "unfreeze": "none", "solver": "blend", "start": "top"}

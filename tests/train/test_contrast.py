@@ -70,6 +70,7 @@ def history(run):
     return [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_an_epoch_is_judged_by_the_head_solved_on_its_vectors(run):
     """So the probe that follows, from the weights that were kept, finds what the phase had found already."""
     ends = {event["phase"]: event for event in history(run) if event["event"] == "phase_end"}

@@ -60,6 +60,7 @@ def whole(tmp_path_factory):
     return recipe, place / "run"
 
 
+@pytest.mark.slow
 def test_several_updates_a_call_change_no_bit_also_where_the_run_was_killed(whole, tmp_path, capsys):
     """A checkpoint is made where it is due, within what would have been a group; the rest goes on in other groups."""
     recipe, run = whole
@@ -175,6 +176,7 @@ def test_a_tpu_is_not_told_to_do_without_its_compiler():
     assert "a TPU, which runs what XLA has compiled" in refusal("off", tpu=True, crossing="")
 
 
+@pytest.mark.slow
 def test_how_many_updates_go_together_does_not_make_another_run(whole):
     """Nor does a run that was begun when every run said 1; compiled or not does."""
     recipe = whole[0]

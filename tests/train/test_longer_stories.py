@@ -12,6 +12,8 @@ from kft.errors import ModelError, RecipeError
 from kft.train.checkpoint import load_checkpoint
 from tests import tiny
 
+pytestmark = pytest.mark.slow
+
 HEAD = {"name": "head", "unfreeze": "none", "epochs": 1, "lr": 1e-5}
 
 

@@ -41,6 +41,7 @@ def test_nothing_dearer_runs_when_the_probe_is_perfect_and_it_is_said(run):
     ["train.early_stopping=null", pytest.param("train.best=valid_loss", marks=pytest.mark.slow)],
     ids=["all phases are asked for", "by the loss there is always something left to gain"],
 )
+@pytest.mark.slow
 def test_a_person_can_have_all_phases(run, setting):
     path, folder, *_ = run
     result = kft.train(path, run=folder / setting, overrides=[setting], quiet=True)

@@ -112,6 +112,7 @@ def test_a_recipe_writes_a_name_alone_or_its_arguments_beside_it():
         assert TrainSpec.model_validate(spec.model_dump(mode="json")) == spec
 
 
+@pytest.mark.slow
 def test_a_run_with_another_optimizer_learns(tiny_folder, tmp_path):
     top = {**tiny.TOP, "epochs": 3, "lr": 0.05}
     path = tiny.recipe(tmp_path, tiny_folder, phases=[top], optimizer={"name": "sgd", "momentum": 0.9})

@@ -18,6 +18,8 @@ from kft.model import backbones
 from kft.train.checkpoint import load_checkpoint
 from tests import tiny
 
+pytestmark = pytest.mark.slow
+
 PHASES = [{**tiny.TOP, "epochs": 3}]
 
 
@@ -62,7 +64,7 @@ def test_what_is_stored_is_bfloat16_under_a_key_of_its_own(tiny_folder, tmp_path
     rng = np.random.default_rng(0)
     tokens = Ragged.from_rows([rng.integers(5, 20, rng.integers(2, 12)) for _ in range(40)])
     source, fronts = text_source(tokens), []
-    for backbone in (backbones.load_for(recipe.spec), kft.load_backbone(str(tiny_folder))):
+    for backbone in (backbones.load_plain(recipe.spec), kft.load_backbone(str(tiny_folder))):
         model = kft.build_model(backbone, classes=2)
         kft.freeze(model, "top-1")
         fronts.append(make_front(split_at_boundary(model)))
@@ -106,5 +108,5 @@ def test_a_file_that_brings_its_own_types_is_refused(tmp_path):
     spec = {"task": "image-classification", "data": data, "model": {"backbone": str(tmp_path / "own.keras")}}
     recipe = kft.load_recipe({**spec, "train": {"precision": "bfloat16"}}, base=tmp_path)
     with pytest.raises(ModelError, match="does not compute in bfloat16") as caught:
-        backbones.load_for(recipe.spec)
+        backbones.load_plain(recipe.spec)
     assert "stem_conv" in str(caught.value)

@@ -16,6 +16,8 @@ from kft.tasks.recipes import load_recipe
 from kft.train.checkpoint import load_checkpoint
 from tests import tiny
 
+pytestmark = pytest.mark.slow
+
 HEAD = {"name": "head", "unfreeze": "none", "epochs": 2, "lr": 1e-2}
 TOP = {"name": "top", "unfreeze": "top-1", "epochs": 4, "lr": 1e-3}
 BLEND = {"name": "last", "unfreeze": "none", "solver": "blend"}

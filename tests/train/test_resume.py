@@ -121,6 +121,7 @@ def looked_at(place):
     return run, whole.run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["metrics.json", "calibration.json", "predictions.csv"])
 def test_looking_at_a_stopped_run_changes_nothing_of_what_it_comes_to(looked_at, name):
     run, whole = looked_at
@@ -160,6 +161,7 @@ def test_a_finished_run_is_scored_again(place):
     assert (folder / "finished" / "history.jsonl").read_text() == (folder / "whole" / "history.jsonl").read_text()
 
 
+@pytest.mark.slow
 def test_without_a_run_it_begins_and_without_a_name_it_takes_the_latest(place, monkeypatch, capsys):
     folder, recipe, _ = place
     monkeypatch.chdir(folder)
@@ -197,6 +199,7 @@ def test_a_folder_that_is_no_run_is_refused(place):
     assert "--resume goes on where that run stopped" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_checkpoints_that_cannot_be_reached_are_one_message(place):
     folder, recipe, _ = place
     run = stop_early(place, "blocked", after=1)
@@ -210,6 +213,7 @@ def test_checkpoints_that_cannot_be_reached_are_one_message(place):
     assert last_weights(run) == last_weights(folder / "whole")
 
 
+@pytest.mark.slow
 def test_checkpoints_in_an_object_store_outlive_the_machine(place, capsys):
     """The run folder is lost with its disk; memory:// stands for gs://."""
     folder, recipe, whole = place
@@ -235,6 +239,7 @@ def test_a_callback_that_cannot_give_its_state_is_named(place, capsys):
     assert "EarlyStopping cannot give their state" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_several_updates_a_call_and_parts_of_a_batch(place):
     """Five batches are two calls, of 3 and of 2; callbacks see the last of each, as Keras has it."""
     folder, recipe, _ = place
@@ -259,6 +264,7 @@ def test_several_workers_need_a_folder_they_share(place, monkeypatch):
         kft.train(recipe)
 
 
+@pytest.mark.slow
 def test_a_run_whose_checkpoints_are_elsewhere_is_not_begun_anew(place):
     """The folder was named at the start, relative to the recipe, and forgotten; the command kft prints still works."""
     folder, recipe, _ = place

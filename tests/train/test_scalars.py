@@ -50,6 +50,7 @@ def test_points_are_added_and_written_anew(tmp_path):
     assert not log.folder.exists()
 
 
+@pytest.mark.slow
 def test_a_run_writes_what_its_history_says_and_again_when_it_goes_on(tmp_path, tiny_folder):
     recipe = tiny.recipe(tmp_path, tiny_folder, rows=80, phases=[tiny.PROBE, tiny.TOP])
     run = kft.train(recipe, run=tmp_path / "run", quiet=True).run

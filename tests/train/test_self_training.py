@@ -13,6 +13,8 @@ from kft.feed.source import DenseColumn, Source
 from kft.train.self_training import NOBODY, find_limit, with_more
 from tests import tiny
 
+pytestmark = pytest.mark.slow
+
 SELF = {"name": "self", "unfreeze": "top-1", "epochs": 3, "lr": 1e-3, "start": "probe", "unlabelled": {"error": 0.4}}
 BLEND = {"name": "blend", "unfreeze": "none", "solver": "blend"}
 

@@ -11,6 +11,8 @@ from kft.train import token_table
 from kft.train.checkpoint import load_checkpoint
 from tests import tiny
 
+pytestmark = pytest.mark.slow
+
 UNUSED = 60
 TRAIN = {
     "phases": [{"name": "all", "unfreeze": "all", "epochs": 3, "lr": 1e-3, "layer_decay": 0.8}],

@@ -29,7 +29,7 @@ def check_amount(view: AuditView) -> Iterable[Finding]:
         names = Counter(name for label in labels for name in set(kind.labels.names(label)))
         yield from judge_classes({name: names[name] for name in view.split.labels})
     else:
-        yield from judge_numbers(len(labels))
+        yield from judge_numbers(len(labels), "a number" if kind.numeric else "an answer")
 
 
 def judge_classes(rows: Mapping[str, int]) -> Iterable[Finding]:
@@ -75,8 +75,8 @@ def judge_classes(rows: Mapping[str, int]) -> Iterable[Finding]:
         )
 
 
-def judge_numbers(rows: int) -> Iterable[Finding]:
-    """Judges how many rows of train there are where a number is learned.
+def judge_numbers(rows: int, what: str = "a number") -> Iterable[Finding]:
+    """Judges how many rows of train there are where no class is learned, but a number, say, or a text.
 
     Example:
         >>> [finding.severity for finding in judge_numbers(12)], list(judge_numbers(500))
@@ -86,7 +86,7 @@ def judge_numbers(rows: int) -> Iterable[Finding]:
         yield Finding(
             "amount",
             "error" if rows < FEWEST_NUMBERS else "warning",
-            f"train has {rows} rows, from which a number can hardly be learned.",
+            f"train has {rows} rows, from which {what} can hardly be learned.",
             f"Add about {FEW_NUMBERS - rows} labelled rows.",
             1 - rows / FEW_NUMBERS,
             details={"rows": rows},

@@ -11,6 +11,7 @@ from kft.audit.check import Check
 from kft.audit.texts import counted
 from kft.audit.view import AuditView
 from kft.records.findings import Finding, Severity
+from kft.split.data_split import labels_of
 from kft.split.near import Pairs, each_pair
 from kft.tasks.spelling import folded
 
@@ -22,12 +23,14 @@ def check_conflicts(view: AuditView) -> Iterable[Finding]:
     """Compares the labels of copies: what they name, or numbers that lie more than a standard deviation apart."""
     labels, kind = view.all.labels, view.task.kind
     # The same query may be answered by several documents, and the same prompt in other words.
-    if labels is None or kind.searches or kind.writes:
+    if labels is None or kind.searches or kind.writes or kind.masks:
         return
+
+    deviation = 0.0 if view.split.labels else float(np.std(list(labels_of(view.split.train))))
 
     def differ(one: Any, other: Any) -> bool:
         if not view.split.labels:
-            return abs(one - other) > view.split.space.std
+            return abs(one - other) > deviation
         return {folded(name) for name in kind.labels.names(one)} != {folded(name) for name in kind.labels.names(other)}
 
     yield from find_conflicts(view.all.ids, labels, view.copies.pairs, differ, kind.labels.written)

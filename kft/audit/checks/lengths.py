@@ -32,7 +32,10 @@ def check_lengths(view: AuditView) -> Iterable[Finding]:
         tokens = np.concatenate([view.tokens[name] for name in SPLITS])
         model = view.spec.model
         able = "model.long_text" in set(view.task.keys) - set(view.task.refuses)
-        if model.in_windows:
+        if view.lost:
+            lost = np.concatenate([view.lost[name] for name in SPLITS])
+            yield from judge_written(ids, tokens, lost, model)
+        elif model.in_windows:
             yield from _judge_windows(ids, tokens, model)
         else:
             yield from judge_cuts(ids, tokens, model.max_tokens, view.most_tokens, windows=able)
@@ -120,6 +123,47 @@ def judge_cuts(
             "suggested_max_tokens": enough,
         },
     )
+
+
+def judge_written(ids: Sequence[str], tokens: np.ndarray, lost: np.ndarray, model: ModelSpec) -> Iterable[Finding]:
+    """Judges what is lost of prompts and of responses, each of which has room of its own.
+
+    Args:
+        ids: Of the examples.
+        tokens: ``int64[n]`` of both before the cut.
+        lost: ``int64[n, 2]``: of the prompt, and of the response.
+        model: Says how much room each has.
+
+    Example:
+        >>> tokens, lost = np.array([40, 90]), np.array([[0, 8], [0, 0]])
+        >>> [finding] = judge_written(["a", "b"], tokens, lost, ModelSpec(max_tokens=96, response_tokens=32))
+        >>> finding.details["side"], finding.message.split(";")[0]
+        ('response', '1 of 2 responses (50 %) is cut at 32 tokens')
+    """
+    rooms = {"prompt": model.max_tokens - model.room, "response": model.room}
+    costs = {"prompt": "their ends are never read", "response": "the model does not learn how they end"}
+    for side, (what, room) in enumerate(rooms.items()):
+        cut = np.flatnonzero(lost[:, side])
+        share = len(cut) / max(len(lost), 1)
+        text_lost = float(lost[:, side].sum() / max(tokens.sum(), 1))
+        if share < CUT_NOTED:
+            continue
+        order = cut[np.argsort(-lost[cut, side], kind="stable")].tolist()
+        wanted = room + int(lost[:, side].max())
+        key = "response_tokens" if what == "response" else "max_tokens"
+        enough = wanted if what == "response" else wanted + model.room
+        # More for the response is less for the prompt, unless the whole grows as well.
+        more = f" --set model.max_tokens={model.max_tokens + wanted - room}" if what == "response" else ""
+        keep = f" --set model.response_tokens={model.room}" if what == "prompt" else ""
+        yield Finding(
+            "lengths",
+            "warning" if share >= CUT_WARNED or text_lost >= LOST_WARNED else "note",
+            counted(len(cut), len(lost), f"{what}s", f"are cut at {room} tokens; {costs[what]}."),
+            f"--set model.{key}={enough}{more}{keep} keeps all of them, or leave long rows out.",
+            share,
+            tuple(ids[place] for place in order),
+            {"kind": "cut", "side": what, "tokens_lost": [int(lost[place, side]) for place in order], "room": room},
+        )
 
 
 def _judge_windows(ids: Sequence[str], tokens: np.ndarray, model: ModelSpec) -> Iterable[Finding]:

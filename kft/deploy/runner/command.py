@@ -24,6 +24,11 @@ def main(folder: Path, arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="run.py", description=f"{about['name']}: {about['task']}")
     parser.add_argument("input", help="a file with one input a line, or - for standard input; .jsonl: JSON")
     parser.add_argument("--stages", metavar="FILE", help="also write what each step made of the inputs, as .npz")
+    parser.add_argument(
+        "--embed",
+        choices=("query", "document"),
+        help="one text a line, answered with its vector: of models that compare texts, which read it as this",
+    )
     parser.add_argument("--unchecked", action="store_true", help="do not compare the files with their sha256")
     given = parser.parse_args(arguments)
     if isinstance(sys.stdout, TextIOWrapper):
@@ -32,6 +37,7 @@ def main(folder: Path, arguments: Sequence[str]) -> int:
         if not given.unchecked:
             require_whole(folder, about["files"])
         model = open_model(folder, about)
+        model = model.embedding(given.embed) if given.embed else model
         if given.stages:
             stages = model.stages(list(read_lines(given.input)))
             save_stages(Path(given.stages), stages)

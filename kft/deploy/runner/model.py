@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from itertools import chain
 from operator import attrgetter
 from pathlib import Path
@@ -15,6 +15,8 @@ from kft.deploy.runner.answers import NAMERS, name_spans
 from kft.deploy.runner.engines import ENGINES, Engine
 from kft.deploy.runner.reading import Read, RowError, make_text_reader, padded
 from kft.deploy.runner.trace import Row, Stages
+from kft.errors import UsageError
+from kft.tasks.decode import in_units
 from kft.tasks.windows import MOST_TOKENS, evidence_of
 
 EVIDENCE = "windows"
@@ -55,6 +57,27 @@ class Model:
         """
         return [answer for part in self._parts(inputs, before, traced=False) for answer in part.answers]
 
+    def embedding(self, side: str) -> Model:
+        """Returns the same, answering single texts with their vectors.
+
+        Args:
+            side: What the texts are: ``query`` or ``document``; prompts may differ.
+
+        Raises:
+            UsageError: Its graph embeds no text.
+        """
+        if "embedding" not in self.about["outputs"]:
+            raise UsageError(
+                "this model gives no vectors of texts",
+                where="--embed",
+                received=self.about["task"],
+                expected="a model of text-embedding or text-similarity",
+                next_step="leave --embed out",
+            )
+        before = self.about["reader"].get(side, "")
+        reader = replace(self.reader, pairs=False, after=None, before=before)
+        return replace(self, reader=reader, about={**self.about, "answers": "documents"})
+
     def stages(self, inputs: Sequence[Any]) -> Stages:
         """Returns the answers, and what led to each; of images their hashes alone."""
         parts = list(self._parts(inputs, 0, traced=True))
@@ -68,20 +91,37 @@ class Model:
                 raise error.after(before + start) from None
 
     def compute(self, read: Read) -> list[Row]:
-        """Returns what the graph gives of each input, by name.
+        """Returns what the graph gives of each input, by name; of two texts that it embeds also the score.
 
         Args:
             read: At most ``READ_AT_ONCE`` inputs.
         """
-        outputs: list[Row] = [{}] * len(read.rows)
-        lengths = np.array([len(next(iter(row.values()))) for row in read.rows])
+        if read.firsts is None:
+            return self._computed(read.rows, windowed=read.windowed is not None)
+        cut = list(zip(read.rows, read.firsts, strict=True))
+        firsts = [{name: values[:first] for name, values in row.items()} for row, first in cut]
+        seconds = [{name: values[first:] for name, values in row.items()} for row, first in cut]
+        found = self._computed([*firsts, *seconds])
+        return list(map(self._compared, found[: len(cut)], found[len(cut) :]))
+
+    def _compared(self, first: Row, second: Row) -> Row:
+        """Returns the vectors of two texts beside each other, their cosine (``logits``) and the score (``value``)."""
+        cosine = (first["embedding"] * second["embedding"]).sum(keepdims=True)
+        receipt, both = self.about["receipt"], ("vectors", "embedding")
+        (value,) = in_units(cosine[None], receipt["mean"], receipt["std"])
+        beside = {name: np.concatenate([first[name], second[name]]) for name in both}
+        return {**beside, "logits": cosine, "value": value}
+
+    def _computed(self, rows: Sequence[Row], *, windowed: bool = False) -> list[Row]:
+        outputs: list[Row] = [{}] * len(rows)
+        lengths = np.array([len(next(iter(row.values()))) for row in rows])
         order = np.argsort(lengths, kind="stable")
         # One activation scale for a whole batch: an answer would hang on who else asks.
         most = 1 if self.about.get("alone") else BATCH
-        if read.windowed is not None:  # of long texts fewer, or memory would grow with the longest
+        if windowed:  # of long texts fewer, or memory would grow with the longest
             most = max(1, min(most, MOST_TOKENS // int(lengths.max())))
         for places in np.split(order, begins(lengths[order].tolist(), most)[1:]):
-            found = self.engine(padded([read.rows[place] for place in places], self.about["inputs"]))
+            found = self.engine(padded([rows[place] for place in places], self.about["inputs"]))
             for at, place in enumerate(places):
                 outputs[place] = {name: values[at] for name, values in found.items()}
         return outputs

@@ -27,6 +27,7 @@ class Read:
         rows: Likewise.
         offsets: Where each token stands, and whether it begins a word; only where spans are answered.
         windowed: Each text in windows; only where texts are read so.
+        firsts: How many of each row's tokens are the first text's; only where those of a pair are read one by one.
     """
 
     decoded: list[str]
@@ -34,6 +35,7 @@ class Read:
     rows: list[Row]
     offsets: list[np.ndarray] | None = None
     windowed: list[Windowed] | None = None
+    firsts: list[int] | None = None
 
     @property
     def tokens(self) -> list[np.ndarray]:
@@ -79,6 +81,7 @@ class TextReader:
         tail: Whether a text that is cut keeps its end as well.
         windows: How texts are read in windows; None where they are not.
         before: What is put before each text.
+        after: Likewise before the second text of a pair whose texts are read one by one, both in a row; else None.
     """
 
     tokenizer: TextTokenizer
@@ -88,10 +91,13 @@ class TextReader:
     before: str = ""
     tail: bool = False
     windows: Windows | None = None
+    after: str | None = None
 
     @property
     def reach(self) -> int:
         """Tokens of a text that are read at most."""
+        if self.after is not None:
+            return 2 * self.max_tokens
         return self.max_tokens if self.windows is None else self.windows.reach(self.tokenizer.special_tokens)
 
     def read(self, inputs: Sequence[Any], *, traced: bool = False) -> Read:
@@ -115,6 +121,14 @@ class TextReader:
                 for each in windowed
             ]
             return Read(whole, normalised, rows, windowed=windowed)
+        if self.after is not None:
+            sides = [
+                before + text for pair in texts for before, text in zip((self.before, self.after), pair, strict=True)
+            ]
+            ids, _ = self.tokenizer.encode(sides, self.max_tokens, tail=self.tail)
+            both = [np.concatenate(pair) for pair in zip(ids[::2], ids[1::2], strict=True)]
+            rows = self.rows(both, [np.zeros_like(row) for row in both])
+            return Read(whole, normalised, rows, firsts=[len(row) for row in ids[::2]])
         if self.pairs:
             firsts, seconds = [one for one, _ in texts], [two for _, two in texts]
             ids, kinds, _ = self.tokenizer.encode_pairs(firsts, seconds, self.max_tokens)
@@ -213,7 +227,8 @@ def make_text_reader(path: Path, settings: Mapping[str, Any], side: str = "query
     most = settings.get("windows", 0)
     windows = Windows(settings["max_tokens"], settings["overlap"], most) if most else None
     pairs, before, tail = settings["kind"] == "text-pair", settings.get(side, ""), settings.get("tail", False)
-    return TextReader(tokenizer, settings["max_tokens"], pairs, clean, before, tail, windows)
+    after = settings.get("document", "") if settings.get("apart") else None
+    return TextReader(tokenizer, settings["max_tokens"], pairs, clean, before, tail, windows, after)
 
 
 def padded(rows: Sequence[Row], names: Sequence[str]) -> dict[str, np.ndarray]:

@@ -98,6 +98,8 @@ def make_reading(artifact: Artifact) -> Reading:
             "TensorFlow does not turn a photo as its camera was held, decodes neither TIFF nor AVIF, "
             "and its filter gives other pixels"
         )
+    if task.reads.apart:
+        raise NotInGraph("a score compares two texts, and the graph embeds one")
     if artifact.kind.learning.per_token:
         raise NotInGraph("where a word begins and ends in its text is found outside the graph")
     if artifact.reader.windows is not None or artifact.reader.tail:

@@ -9,6 +9,7 @@ const make = (name, text, className) => {
 const percent = (value) => (100 * value).toFixed(1) + " %";
 const SHOWN = 8;
 const EXCERPT = 240;
+const DOCUMENTS = "documents of the index";
 let models = [];
 let waiting = false;
 
@@ -30,6 +31,7 @@ async function loadModels() {
   }
   if (!response.ok) throw new Error(found.error);
   models = found;
+  if (at("form").dataset.search) models.push({ name: DOCUMENTS, search: true, labels: [] });
   at("model").replaceChildren(...models.map((model) => make("option", model.name)));
   at("model-part").hidden = models.length < 2;
   showModel();
@@ -38,6 +40,14 @@ async function loadModels() {
 
 function showModel() {
   const model = chosen();
+  if (model.search) {
+    at("title").textContent = "Find documents";
+    at("about").textContent = "The passages of the index that come nearest.";
+  }
+  for (const part of ["image-part", "pair-part"]) at(part).hidden = true;
+  at("text-part").hidden = false;
+  at("text-label").textContent = model.search ? "Query" : "Text";
+  if (model.search) return;
   const labels = model.labels.length ? ", " + model.labels.length + " labels" : "";
   at("title").textContent = model.name;
   at("about").textContent = model.task + labels + ", version " + model.version;
@@ -57,7 +67,12 @@ function asked(model) {
     return { body: form, headers: headers() };
   }
   const first = at("text").value;
-  const given = model.reads === "text-pair" ? { pair: [first, at("second").value] } : { text: first };
+  if (model.search) {
+    delete name.model;
+    name.k = SHOWN;
+  }
+  const one = model.search ? { query: first } : { text: first };
+  const given = model.reads === "text-pair" ? { pair: [first, at("second").value] } : one;
   if (!Object.values(given).flat().every((text) => text.trim())) throw new Error("Write a text first.");
   const type = { "Content-Type": "application/json" };
   return { body: JSON.stringify({ ...name, ...given }), headers: { ...headers(), ...type } };
@@ -70,10 +85,11 @@ async function send() {
   at("send").textContent = "Computing";
   try {
     if (!models.length && !(await loadModels())) throw new Error("The token is missing or wrong.");
-    const response = await fetch("/predict", { method: "POST", ...asked(chosen()) });
+    const model = chosen();
+    const response = await fetch(model.search ? "/search" : "/predict", { method: "POST", ...asked(model) });
     const found = await response.json();
     if (!response.ok) throw new Error(found.error);
-    show(found);
+    (model.search ? list : show)(found);
   } catch (error) {
     fail(error instanceof TypeError ? "The server cannot be reached." : error.message);
   } finally {
@@ -162,6 +178,16 @@ function show(answer) {
   if (answer.evidence) parts.push(windows(at("text").value, answer.evidence));
   parts.push(make("p", answer.model + ", version " + answer.version, "muted"));
   at("answer").className = answer.abstain ? "withheld" : "";
+  at("answer").replaceChildren(...parts);
+  at("answer").hidden = false;
+}
+
+function list(found) {
+  const parts = found.abstain ? [make("p", "No good answer. The nearest documents:", "why")] : [];
+  for (const each of found.results) {
+    parts.push(make("h2", each.document), make("p", "score " + each.score.toFixed(3), "muted"), make("p", each.text));
+  }
+  at("answer").className = found.abstain ? "withheld" : "";
   at("answer").replaceChildren(...parts);
   at("answer").hidden = false;
 }

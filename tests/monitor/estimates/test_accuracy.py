@@ -33,7 +33,7 @@ def test_expected_correctness_of_the_reference_is_its_accuracy():
     assert reference.confidence.mean() - reference.right.mean() > 0.03
 
 
-@pytest.mark.parametrize("overconfident", [1.0, 1.3])
+@pytest.mark.parametrize("overconfident", [pytest.param(1.0, marks=pytest.mark.slow), 1.3])
 @pytest.mark.parametrize("shares", [(0.3, 0.3, 0.4), (0.7, 0.2, 0.1)])
 def test_the_interval_covers_the_truth(shares, overconfident):
     held = []

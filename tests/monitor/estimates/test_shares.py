@@ -31,7 +31,7 @@ def test_calibration_class_by_class_undoes_a_slope_and_a_bias():
     assert apply_bcts(bent, slope, bias).mean(axis=0) == pytest.approx(np.bincount(clean.truth) / 4000, abs=0.003)
 
 
-@pytest.mark.parametrize("overconfident", [1.0, 2.0])
+@pytest.mark.parametrize("overconfident", [pytest.param(1.0, marks=pytest.mark.slow), 2.0])
 @pytest.mark.parametrize("shares", [(0.3, 0.3, 0.4), (0.8, 0.1, 0.1), (0.0, 0.5, 0.5)])
 def test_the_intervals_cover_the_true_shares(shares, overconfident):
     held = []

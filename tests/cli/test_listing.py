@@ -1,0 +1,93 @@
+"""`kft runs`: what lies in a folder of runs, and two of them side by side."""
+
+import json
+import os
+import shutil
+
+import pytest
+
+import kft
+from kft.records.lock import hold, seems_held
+from kft.records.run_folder import LOCK, open_run
+
+
+@pytest.fixture
+def folder(trained, tmp_path):
+    """A finished run, another of another seed that was stopped, and one that is damaged."""
+    runs = tmp_path / "runs"
+    for name in ("first", "second", "broken"):
+        shutil.copytree(trained.run, runs / name)
+    recipe = runs / "second" / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("seed: 0 ", "seed: 7 "))
+    (runs / "second" / "metrics.json").unlink()
+    (runs / "broken" / "receipt.json").unlink()
+    return runs
+
+
+def test_each_run_has_its_figure_or_its_state(folder, trained, kft_cli):
+    code, out, err = kft_cli("runs", folder)
+    assert code == 0, err
+    assert f"accuracy {trained.evaluation.metrics['accuracy']}" in out and "unfinished" in out
+    said = " ".join(out.split())
+    assert f"unreadable {folder}/broken: the run folder has no receipt.json" in said
+    found = kft.list_runs(folder)
+    assert {each.run: each.state for each in found.runs} == {
+        str(folder / "first"): "finished",
+        str(folder / "second"): "unfinished",
+    }
+
+
+def test_two_are_set_side_by_side(folder, kft_cli):
+    code, out, err = kft_cli("runs", folder / "first", folder / "second", "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["differences"] == {"data.split_seed": [0, 7], "seed": [0, 7]} and found["same_test"] is True
+    assert "accuracy" in found["first"]["metrics"] and found["second"]["metrics"] == {}
+    shutil.copy(folder / "first" / "metrics.json", folder / "second")
+    _, out, _ = kft_cli("runs", folder / "first", folder / "second")
+    assert f"kft evaluate {folder}/first --against {folder}/second" in " ".join(out.split())
+
+
+def test_what_is_no_folder_of_runs_is_refused(folder, kft_cli, tmp_path):
+    code, _, err = kft_cli("runs", "nowhere")
+    assert code == 2 and "no folder of runs" in err and "kft train RECIPE, or kft runs FOLDER" in err
+    code, _, err = kft_cli("runs", "a", "b", "c")
+    assert code == 2 and "two runs are set side by side" in err and "kft runs a b" in err
+    (tmp_path / "empty").mkdir()
+    code, out, _ = kft_cli("runs", "empty")
+    assert code == 0 and "no run lies in empty/" in out
+
+
+def test_a_run_that_a_process_holds_is_training(folder):
+    run = open_run(folder / "second")
+    assert not seems_held(run)
+    with hold(run):
+        assert seems_held(run) and {each.state for each in kft.list_runs(folder).runs} == {"finished", "training"}
+    (run.path / LOCK).write_text(json.dumps({"pid": 2**22 + 1, "host": os.uname().nodename}))  # beyond any process
+    assert not seems_held(run)
+
+
+def test_kft_alone_shows_what_to_do_in_this_folder(folder, kft_cli, tmp_path, monkeypatch):
+    def said():
+        code, out, err = kft_cli()
+        assert code == 0 and "Usage: kft" in out, err
+        return " ".join(out.split("next  ")[-1].split())
+
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    assert "kft recipes shows recipes to begin with" in said()
+    (here / "my rows.csv").write_text("text,label\na,b\n")
+    assert said().startswith("kft init 'my rows.csv' -o recipe.yaml")
+    (here / "compose.yaml").write_text("services: {}\n")
+    (here / "recipe.yaml").write_text("task: text-classification\n")
+    assert said().startswith("kft check recipe.yaml audits the data")
+    shutil.copytree(folder / "second", here / "runs" / "old")
+    assert said().startswith("kft train runs/old/recipe.yaml --run runs/old --resume")
+    shutil.copytree(folder / "first", here / "runs" / "new")
+    os.utime(here / "runs" / "old" / "receipt.json", (0, 0))
+    assert said().startswith("kft report runs/new")
+    (here / "runs" / "new" / "report.html").write_text("")
+    assert said() == "kft runs lists what was trained"
+    monkeypatch.chdir(here / "runs" / "new")
+    assert said() == "kft runs .. lists what was trained"
