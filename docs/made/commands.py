@@ -34,7 +34,7 @@ def _command(command, called):
         for name, inner in command.commands.items():
             yield from _command(inner, f"{called} {name}")
         return
-    rows = [record for option in command.params if (record := option.get_help_record(context))]
+    rows = [record for option in command.params if (record := option.get_help_record(context)) and record[1]]
     if rows:
         table = ["| option | does |", "| --- | --- |"]
         yield "\n".join(table + [f"| `{_cell(option)}` | {_cell(does)} |" for option, does in rows])

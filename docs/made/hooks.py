@@ -51,15 +51,21 @@ def on_files(files, config):
 
 
 def on_page_markdown(markdown, page, config, files):
-    """Lets links to files of the repository lead to their pages."""
+    """Lets links to files of the repository lead to their pages, and names a page as the navigation does."""
     here = page.file.src_uri
+    # GitHub wants a bar in a table's code escaped, Python-Markdown shows the backslash.
+    markdown = re.sub(r"`[^`\n]+`", lambda code: code[0].replace("\\|", "|"), markdown)
 
     def to_page(found):
         path = _in_repository(here, found[1])
         at = path.removeprefix("docs/") if path.startswith("docs/") else _page_of(path)
         return posixpath.relpath(at, posixpath.dirname(here) or ".") + (found[2] or "")
 
-    return LINK.sub(to_page, markdown) if _place(here) else markdown
+    if not _place(here):
+        return markdown
+    called = {page: name for section in config.nav for entries in section.values() for name, page in _named(entries)}
+    named = re.sub(r"\[(?:docs/)?([\w-]+\.md)\](?=\()", lambda name: f"[{called.get(name[1], name[1])}]", markdown)
+    return LINK.sub(to_page, named)
 
 
 def on_post_build(config):
@@ -86,6 +92,10 @@ def _outside(page, text):
             path = _in_repository(page, found[1])
             if not path.startswith("docs/"):
                 yield path, found[2]
+
+
+def _named(entries):
+    return (pair for entry in entries if isinstance(entry, dict) for pair in entry.items())
 
 
 def _page_of(path):

@@ -1,6 +1,7 @@
 """The page of errors and exit codes, from the classes of errors and from the places that raise them."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 from kft import errors
@@ -17,7 +18,8 @@ INTRO = """# Errors and exit codes
 | 130, 143 | Ctrl-C, SIGTERM |
 
 An error has one sentence that says what is wrong, then up to four lines: `where`, `received`, `expected` and `next`.
-`--debug` adds the traceback. In Python each is an exception of the kinds below. In the lists, `…` stands for what the
+`--debug` adds the traceback. In Python each is an exception of the kinds below.
+[Troubleshooting](../troubleshooting.md) explains the most frequent ones. In the lists, `…` stands for what the
 message names.
 """
 
@@ -25,7 +27,7 @@ message names.
 def page() -> str:
     """The whole page."""
     kinds = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, errors.KftError)]
-    found = sorted(set(messages()))
+    found = sorted(messages())
     parts = [INTRO]
     for kind in kinds[1:]:
         said = [text for name, text in found if name == kind.__name__]
@@ -34,19 +36,17 @@ def page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def messages():
-    """Yields the kind and the sentence of every error that is raised on purpose; … stands for what it names."""
-    for path in sorted(ROOT.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if (
-                isinstance(node, ast.Call)
-                and isinstance(node.func, ast.Name)
-                and hasattr(errors, node.func.id)
-                and node.args
-            ):
-                text = _text(node.args[0])
-                if text and text.strip(" …"):
-                    yield node.func.id, text
+@cache
+def messages() -> frozenset[tuple[str, str]]:
+    """The kind and the sentence of every error that is raised on purpose; … stands for what it names."""
+    texts = (path.read_text(encoding="utf-8") for path in ROOT.rglob("*.py"))
+    calls = (node for text in texts if "Error(" in text for node in ast.walk(ast.parse(text)) if _raises(node))
+    return frozenset((call.func.id, text) for call in calls if (text := _text(call.args[0])) and text.strip(" …"))
+
+
+def _raises(node):
+    called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args
+    return called and isinstance(getattr(errors, node.func.id, None), type)
 
 
 def _text(node):

@@ -104,15 +104,7 @@ def list_runs(folder: str | Path = "runs") -> Listing:
         >>> [each.run for each in kft.list_runs("runs").runs]  # doctest: +SKIP
         ['runs/product_reviews-2', 'runs/product_reviews-1']
     """
-    root = Path(folder)
-    if not root.is_dir():
-        raise RunError(
-            "no folder of runs",
-            where=str(root),
-            received="a file" if root.exists() else "nothing there",
-            expected="a folder whose subfolders kft train wrote",
-            next_step="kft train RECIPE, or kft runs FOLDER",
-        )
+    root = folder_of_runs(folder)
     runs, unreadable = [], {}
     for path in sorted(root.iterdir()):
         if not (path / "recipe.yaml").is_file():
@@ -122,6 +114,24 @@ def list_runs(folder: str | Path = "runs") -> Listing:
         except KftError as error:
             unreadable[str(path)] = str(error).splitlines()[0]
     return Listing(str(root), tuple(sorted(runs, key=lambda each: each.created, reverse=True)), unreadable)
+
+
+def folder_of_runs(folder: str | Path) -> Path:
+    """Returns a folder that was named.
+
+    Raises:
+        RunError: There is none.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise RunError(
+            "no folder of runs",
+            where=str(root),
+            received="a file" if root.exists() else "nothing there",
+            expected="a folder whose subfolders kft train wrote",
+            next_step="kft train RECIPE, or kft runs FOLDER",
+        )
+    return root
 
 
 def set_side_by_side(first: str | Path, second: str | Path) -> SideBySide:

@@ -92,7 +92,7 @@ def serve(
         >>> import kft
         >>> kft.serve("shelf/tickets", port=8080)  # doctest: +SKIP
     """
-    _require_extra()
+    require_extra("kft serve")
     from kft.serve import running
     from kft.serve.answering import Server
     from kft.serve.app import make_app
@@ -316,5 +316,10 @@ def _limits(given: Mapping[str, float]) -> Limits:
     return Limits(**{**vars(Limits()), **given})
 
 
-def _require_extra() -> None:
-    require("serve", NEEDS, "kft serve needs packages that are not installed")
+def require_extra(command: str) -> None:
+    """Refuses a command that needs the extra, where that is not installed.
+
+    Raises:
+        UsageError: It is not.
+    """
+    require("serve", NEEDS, f"{command} needs packages that are not installed")

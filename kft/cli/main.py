@@ -37,11 +37,12 @@ def cli() -> None:
 
 
 STAGES = {
+    "In the browser": ("ui",),
     "Prepare": ("init", "check", "choose", "data"),
     "Train": ("plan", "train", "compare", "workers", "launch"),
     "Judge": ("evaluate", "report", "runs"),
     "Ship": ("export", "verify", "sign", "promote", "rollback", "versions"),
-    "Keep": ("monitor", "queue", "retrain"),
+    "Keep": ("monitor", "queue", "retrain", "clean"),
     "Use": ("predict", "generate", "serve", "index", "search"),
     "Look up": ("recipes", "recipe", "models", "cache", "doctor", "completion"),
 }
@@ -56,6 +57,7 @@ def _register() -> None:
         caching,
         checking,
         choosing,
+        cleaning,
         comparing,
         completing,
         data,
@@ -73,6 +75,7 @@ def _register() -> None:
         shelving,
         starting,
         training,
+        ui,
         using,
     )
 
@@ -97,7 +100,9 @@ def _register() -> None:
         retraining,
         launching,
         caching,
+        cleaning,
         completing,
+        ui,
     ):
         for command in module.COMMANDS:
             cli.add_command(command)

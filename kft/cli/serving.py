@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import rich_click as click
 from click.exceptions import Exit
 
@@ -136,7 +139,7 @@ def serve(
         "queue": max_queue,
         "seconds": timeout,
     }
-    try:
+    with ends_by_signal():
         serving.serve(
             artifacts,
             host=host,
@@ -152,6 +155,13 @@ def serve(
             say=lambda line: echo(line, err=True),
             ready=ready,
         )
+
+
+@contextmanager
+def ends_by_signal() -> Iterator[None]:
+    """Has SIGTERM and Ctrl-C end a server in one word."""
+    try:
+        yield
     except (Terminated, KeyboardInterrupt):
         if not signals.told():
             raise

@@ -18,7 +18,7 @@ from kft.features.views.blend import Folding
 from kft.features.views.view import Goal, Lesson, Seen
 from kft.forgetting.meter import Meter
 from kft.forgetting.retain import RetainSet, find_retain
-from kft.forgetting.retention import retain_vectors
+from kft.forgetting.retention import pretrained_vectors, retain_vectors
 from kft.metrics.metric import Metric
 from kft.recipe.schema import FeaturesSpec, RecipeSpec
 from kft.records.estimate import Estimate
@@ -324,7 +324,7 @@ class Setting:
         retain, why = self.retain
         if retain is None:
             return None, why
-        meter = Meter(retain_vectors(self.backbone, retain, self.spec), retain.topics)
+        meter = Meter(pretrained_vectors(self.backbone, retain, self.spec), retain.topics)
         return (None, meter.why_not) if meter.why_not else (meter, "")
 
     def measure_forgetting(self, tuned: Backbone) -> tuple[Estimate | None, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import weakref
 from pathlib import Path
@@ -35,6 +36,7 @@ def map_file(path: Path) -> np.ndarray:
     return mapped
 
 
+@functools.cache
 def _function(name: str):  # type: ignore[no-untyped-def]
     found = ctypes.CDLL(None, use_errno=True)[name]
     if name == "mmap":

@@ -22,6 +22,7 @@ from kft.records.run_folder import RunFolder
 if TYPE_CHECKING:
     import keras
 
+    from kft.feed.source import Source
     from kft.model.backbones import Backbone
     from kft.train.progress import Progress
 
@@ -44,13 +45,37 @@ def retain_vectors(
         DataError: An image cannot be decoded.
     """
     from kft.features.vectors import vectors_with
+
+    return vectors_with(backbone, _read(backbone, retain, spec), spec.model, weights)
+
+
+def pretrained_vectors(backbone: Backbone, retain: RetainSet, spec: RecipeSpec) -> np.ndarray:
+    """Returns what ``retain_vectors`` does of the pretrained backbone, once for all runs where a store may be kept.
+
+    Args:
+        backbone: The pretrained one.
+        retain: The examples.
+        spec: The recipe; its store may be off.
+
+    Raises:
+        KftError: As ``retain_vectors`` says.
+        StorageError: The disk is full or cannot be written.
+    """
+    from kft.features.vectors import pooled_vectors
+
+    # The tuned backbone's are float32, whatever the recipe stores: both come of the same arithmetic.
+    features = spec.features.model_copy(update={"dtype": "own", "precision": "float32"})
+    return pooled_vectors(backbone, {"retain": _read(backbone, retain, spec)}, spec.model, features)["retain"]
+
+
+def _read(backbone: Backbone, retain: RetainSet, spec: RecipeSpec) -> Source:
     from kft.model.encode import make_reader
     from kft.train.prepare import require_positions
 
     source = make_reader(reads(spec), backbone, spec.model).read(retain.inputs).source
     if backbone.tokenizer is not None:
         require_positions(source.pieces, backbone)
-    return vectors_with(backbone, source, spec.model, weights)
+    return source
 
 
 def measure_run(answering: Answering, progress: Progress) -> ForgettingResult | None:
@@ -79,7 +104,12 @@ def measure_run(answering: Answering, progress: Progress) -> ForgettingResult | 
     assert best.backbone is not None  # a run's artifacts have one
     before = without_adapters(answering)  # a second copy of a large model may not fit
     pretrained = pretrained_backbone(answering) if before is None else best.backbone
-    meter = Meter(retain_vectors(pretrained, retain, spec, before or NONE), retain.topics)
+    vectors = (
+        pretrained_vectors(pretrained, retain, spec)
+        if before is None
+        else retain_vectors(pretrained, retain, spec, before)
+    )
+    meter = Meter(vectors, retain.topics)
     if meter.why_not:
         progress.note(f"forgetting not measured: {meter.why_not}")
         return None
@@ -95,6 +125,8 @@ def measure_run(answering: Answering, progress: Progress) -> ForgettingResult | 
     else:
         tuned = meter.unchanged(f"{phase}, the backbone as it was")
         last = _last_weights(answering)
+        if last is None and answering.run.cleaned.is_file():
+            progress.note("forgetting of the weights that were not kept is not measured: kft clean has removed them")
         dropped = measure(with_weights(best, last[0]), last[1]) if last is not None else None
     return ForgettingResult(
         retain=Retain(retain.name, retain.source, len(retain)),

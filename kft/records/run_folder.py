@@ -59,6 +59,7 @@ class RunFolder:
     exported = _File("exported.json")  # where it was exported to
     retrained = _File("retrain.json")  # of a challenger: how it did against the champion
     card = _File("card.md")  # the model card
+    cleaned = _File("cleaned.json")  # that `kft clean` has removed what --resume would go on from
 
     def append_history(self, event: Mapping[str, Any]) -> None:
         with storage_errors(self.history), self.history.open("a", encoding="utf-8") as file:

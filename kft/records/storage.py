@@ -189,6 +189,12 @@ class Storage:
             return content
         return None
 
+    def size(self, name: str) -> int:
+        """Returns a file's bytes; 0 where there is none."""
+        with suppress(FileNotFoundError), self._reading(self.where(name)):
+            return int(self._system.size(self.where(name)) or 0)
+        return 0
+
     def names(self) -> list[str]:
         """Returns the files' names; none when the folder is not there.
 

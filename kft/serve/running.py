@@ -82,8 +82,13 @@ def require_guarded(host: str, token: str) -> None:
     )
 
 
-def take_port(host: str, port: int) -> socket.socket:
+def take_port(host: str, port: int, command: str = "kft serve ...") -> socket.socket:
     """Returns a socket that holds a port; nobody is answered yet.
+
+    Args:
+        host: The address to listen at.
+        port: 0 takes any that is free.
+        command: What a person types for it, without those two.
 
     Raises:
         UsageError: The host is none of this machine's, or the port is taken.
@@ -92,7 +97,7 @@ def take_port(host: str, port: int) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
-        raise _no_port(host, port, "the host is unknown", str(error)) from None
+        raise _no_port(host, port, "the host is unknown", str(error), command) from None
     family, kind, protocol, _, address = found[0]
     taken = socket.socket(family, kind, protocol)
     try:
@@ -103,12 +108,12 @@ def take_port(host: str, port: int) -> socket.socket:
     except OSError as error:
         taken.close()
         problem = "the port is in use" if error.errno == errno.EADDRINUSE else "the address cannot be used"
-        raise _no_port(host, port, problem, error.strerror or str(error)) from None
+        raise _no_port(host, port, problem, error.strerror or str(error), command) from None
     return taken
 
 
-def _no_port(host: str, port: int, problem: str, received: str) -> UsageError:
-    step = "kft serve ... --port 0 takes any that is free" if "use" in problem else "kft serve ... --host 127.0.0.1"
+def _no_port(host: str, port: int, problem: str, received: str, command: str) -> UsageError:
+    step = f"{command} --port 0 takes any that is free" if "use" in problem else f"{command} --host 127.0.0.1"
     return UsageError(
         problem,
         where=f"{host}, port {port}",

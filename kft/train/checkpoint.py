@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -193,17 +193,37 @@ class CheckpointWriter:
             if found[1] == name and int(found[2] or 0) >= keep:
                 self._storage.remove(file)
                 del manifests[file]
-        used = set()
-        for file in manifests:
-            try:
-                manifest = json.loads(self._storage.read(file) or b"")
-                used |= {entry["file"] for entry in manifest["arrays"].values()}
-            except (ValueError, KeyError, TypeError, AttributeError):
-                return
-        for file in self._storage.names():
-            if (ARRAYS.fullmatch(file) and file not in used) or TEMPORARY.fullmatch(file):
-                self._storage.remove(file)
-                self._whole.discard(file)
+        for file in _unused(self._storage, manifests):
+            self._storage.remove(file)
+            self._whole.discard(file)
+
+
+def spare_files(storage: Storage, name: str) -> tuple[str, ...]:
+    """Returns the files in a folder of checkpoints that those of one name alone need, their manifests first.
+
+    None where another manifest cannot be read. Removed in this order, what is left is whole at any moment.
+
+    Args:
+        storage: The folder.
+        name: ``last``.
+    """
+    files = storage.names()
+    own = _newest_first(files, name)
+    others = [file for file in files if MANIFEST.fullmatch(file) and file not in own]
+    return (*own, *_unused(storage, others)) if own else ()
+
+
+def _unused(storage: Storage, manifests: Iterable[str]) -> list[str]:
+    """Returns kft's own files that no manifest names, half-written ones among them; none where one is unreadable."""
+    used = set()
+    for file in manifests:
+        try:
+            manifest = json.loads(storage.read(file) or b"")
+            used |= {entry["file"] for entry in manifest["arrays"].values()}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return []
+    names = storage.names()
+    return [file for file in names if (ARRAYS.fullmatch(file) and file not in used) or TEMPORARY.fullmatch(file)]
 
 
 def load_checkpoint(folder: str | Path, name: str) -> Checkpoint:

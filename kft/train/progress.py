@@ -6,9 +6,13 @@ lines go to its standard output: one block of text below the cell, which front e
 
 from __future__ import annotations
 
+import json
+import os
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -20,6 +24,9 @@ from kft.recipe.training import PhaseSpec
 from kft.terminal import SafeConsole, styled
 
 Tick = Callable[..., None]
+PROGRESS_FILE = "KFT_PROGRESS_FILE"
+"""The variable that names a file for the bar, for another program: ``{"label", "done", "total", "loss"}``."""
+NOTED_EVERY_SECONDS = 0.5
 
 
 class Progress:
@@ -61,7 +68,12 @@ class Progress:
     def task(self, label: str, total: int) -> Iterator[Tick]:
         """Shows a bar for ``total`` items while the body runs; yields ``tick(count, loss=None)``."""
         if not self.console.is_terminal or self.console.quiet:
-            yield lambda count, loss=None: None
+            file = os.environ.get(PROGRESS_FILE)
+            if not file:
+                yield lambda count, loss=None: None
+                return
+            with _Noted(Path(file), label, total) as noted:
+                yield noted
             return
         columns: tuple[Any, ...] = (
             TextColumn("{task.description:<20}", markup=False),
@@ -81,3 +93,32 @@ class Progress:
                     bar.update(task, detail=f"loss {loss:.3f}  {rate}")
 
             yield tick
+
+
+class _Noted:
+    """A bar in a file, for a program that shows it; what cannot be written stops nothing."""
+
+    def __init__(self, file: Path, label: str, total: int) -> None:
+        self._file, self._label, self._total = file, label, total
+        self._done, self._noted = 0, 0.0
+        self._loss: float | None = None
+
+    def __enter__(self) -> _Noted:
+        self(0)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with suppress(OSError):
+            self._file.unlink(missing_ok=True)
+
+    def __call__(self, count: int, loss: float | None = None) -> None:
+        self._done, self._loss = self._done + count, self._loss if loss is None else float(loss)
+        now = time.monotonic()
+        if now - self._noted < NOTED_EVERY_SECONDS and self._done < self._total:
+            return
+        self._noted = now
+        line = {"label": self._label, "done": self._done, "total": self._total, "loss": self._loss}
+        part = self._file.with_name(f"{self._file.name}.part")
+        with suppress(OSError):
+            part.write_text(json.dumps(line), encoding="utf-8")
+            part.replace(self._file)

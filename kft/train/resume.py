@@ -7,12 +7,14 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from shlex import quote
 from typing import Any
 
 from kft.errors import ModelError, RunError, UsageError
 from kft.feed.batches import PLAN
 from kft.model.files import BackboneFiles
 from kft.recipe.load import Recipe
+from kft.records.cleaned import Cleaned
 from kft.records.document import document_text, read_document
 from kft.records.history import EpochDone, PhaseStarted, read_history
 from kft.records.manifest import START, replace_sealed, require_intact
@@ -188,6 +190,14 @@ def refuse_beginning_anew(run: RunFolder, folder: str) -> None:
     """
     if not (run.metrics.is_file() or _has_trained(run)):
         return
+    if run.cleaned.is_file():
+        raise RunError(
+            "the run has ended, and kft clean has removed what it would go on from",
+            where=str(run.path),
+            received=f"cleaned {read_document(Cleaned, run.cleaned).at}",
+            expected="a run that was not cleaned; nothing was left to train in this one",
+            next_step=f"kft evaluate {quote(str(run.path))} scores it again; to train again, another --run DIR",
+        )
     recorded = last_folder(load_recipe(run.recipe), run) if run.recipe.is_file() else folder
     if recorded == folder:
         next_step = "restore that folder, or train again with another --run DIR"

@@ -70,7 +70,7 @@ def test_commands_in_sentences_exist_with_their_options():
     for page in PAGES:
         text = re.sub(r"(?ms)^ *```.*?^ *```", "", page.read_text(encoding="utf-8"))
         for mention in re.findall(r"`kft ([^`]*)`", text):
-            if re.search(r"\.\.\.|\\\||\[|^\W|^(was|trains) ", mention):  # how commands are written; messages
+            if re.search(r"\.\.\.|\\\||\[|^\W|^(was|trains|cannot) ", mention):  # how commands are written; messages
                 continue
             found += 1
             try:

@@ -104,3 +104,12 @@ def test_the_site_builds_strictly_and_asks_no_network(tmp_path):
     assert 'id="kft.api.training.train"' in (tmp_path / "site" / "reference" / "python.html").read_text(
         encoding="utf-8"
     )
+
+
+def test_each_message_that_is_explained_is_one_that_kft_says(made):
+    said = {re.escape(text).replace("…", ".+") for _, text in made["messages"].messages()}
+    said.add(re.escape("the recipe is not valid: ") + ".+")  # of kft/recipe/explain.py, which counts what is wrong
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    explained = re.findall(r"(?m)^\| `([^`]+)` \|", page)
+    unknown = [each for each in explained if not any(re.fullmatch(pattern, each) for pattern in said)]
+    assert len(explained) > 35 and not unknown

@@ -2,10 +2,14 @@
 
 import json
 
+import numpy as np
 import pytest
 
 import kft
 from kft.errors import DataError
+from kft.features import store
+from kft.forgetting.retain import RetainSet
+from kft.forgetting.retention import pretrained_vectors, retain_vectors
 from tests import tiny
 
 LORA = {"name": "lora", "unfreeze": {"lora": {"rank": 4}}, "epochs": 1, "lr": 1e-3}
@@ -45,6 +49,17 @@ def test_a_probe_alone_keeps_all_and_computes_nothing(train):
     assert result.evaluation.forgetting is None and not (result.run / "forgetting.json").exists()
     gate = result.evaluation.gates["forgetting.retained"]
     assert (gate.value, gate.passed) == (1.0, True)
+
+
+def test_the_pretrained_backbone_looks_once_for_all_runs_and_sees_the_same(tiny_folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("KFT_CACHE", str(tmp_path / "cache"))
+    spec = kft.load_recipe(tiny.recipe(tmp_path, tiny_folder)).spec
+    backbone = kft.load_backbone(str(tiny_folder))
+    retain = RetainSet("words", "here", tiny.texts_and_labels(20)[0], None)
+    found = pretrained_vectors(backbone, retain, spec)
+    np.testing.assert_array_equal(found, retain_vectors(backbone, retain, spec))
+    monkeypatch.setattr(store, "run_in_batches", None)
+    np.testing.assert_array_equal(found, pretrained_vectors(backbone, retain, spec))
 
 
 @pytest.mark.slow

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,8 +28,26 @@ def _write(source: Source, path: Path) -> Written:
     graph = source.graph
     with common_activations(graph), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # Keras looks for names that NumPy will have anew
-        graph.export(str(path), format="onnx", input_signature=signature(graph), verbose=False)
+        convert = partial(graph.export, str(path), format="onnx", input_signature=signature(graph), verbose=False)
+        try:
+            with _passes_in_place():
+                convert()
+        except Exception:  # half of a pass was made: tf2onnx can leave it out, from a copy of what was before
+            convert()
     return Written()
+
+
+@contextmanager
+def _passes_in_place() -> Iterator[None]:
+    """Within it, tf2onnx makes its passes over one graph; else it copies all weights before each, in case it fails."""
+    from tf2onnx import optimizer
+
+    every_pass = optimizer.optimize_graph
+    optimizer.optimize_graph = lambda graph, catch_errors, optimizers: every_pass(graph, False, optimizers)
+    try:
+        yield
+    finally:
+        optimizer.optimize_graph = every_pass
 
 
 def _write_dynamic(graph: keras.Model, whole: Path, path: Path) -> None:
