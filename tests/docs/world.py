@@ -16,7 +16,7 @@ from tests import tiny
 RECIPE = """task: text-classification
 data: {train: tickets.csv, text: text, label: label}
 model: {backbone: minilm-l6, blocks: 2, max_tokens: 32}
-train: {phases: [{name: probe, unfreeze: none, solver: lbfgs}]}
+train: {phases: [{name: top, unfreeze: top-1, epochs: 2, lr: 1.0e-4}]}
 """
 
 
