@@ -11,22 +11,36 @@ KFT_INSTALLED := $(VENV)/kft-installed
 DEV_INSTALLED := $(VENV)/dev-installed
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help quickstart test test-all test-tf220 lint docs notebooks bench bench-peers clean
+# Else each of the processes that the tests start compiles all of kft again.
+unexport PYTHONDONTWRITEBYTECODE
+
+# Environments beside .venv, made by uv: ENV_x says what is installed into .venv-x, PYTHON_x by which interpreter (uv fetches it where it is missing).
+ENVS := lowest latest tf220 py311 py312 py313
+ENV_lowest := --resolution lowest-direct
+ENV_tf220 := 'tensorflow>=2.20,<2.21'
+PYTHON_py311 := 3.11
+PYTHON_py312 := 3.12
+PYTHON_py313 := 3.13
+
+.PHONY: help quickstart test test-all $(ENVS:%=test-%) lint docs notebooks bench bench-peers release clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make quickstart  install kft into .venv, fine-tune on product reviews, print the measured result"
 	@echo "make test        formatting, lint, types, tests (without the slow ones)"
 	@echo "make test-all    the same with the slow tests, and coverage"
-	@echo "make test-tf220  the tests with TensorFlow 2.20, the last that TPUs have, in .venv-tf220 (about 1 GB)"
+	@echo "make test-lowest the tests with the lowest version of every direct dependency, in .venv-lowest (about 1 GB to fetch)"
+	@echo "make test-latest the tests with the newest of every dependency, in .venv-latest; test-tf220 with TensorFlow 2.20, the last that TPUs have"
+	@echo "make test-py311  the tests under Python 3.11; likewise test-py312, test-py313"
 	@echo "make lint        formatting, lint and types only"
 	@echo "make docs        the documentation site in build/docs; strict: a link that leads nowhere stops it"
 	@echo "make notebooks   writes notebooks/*.ipynb anew from the scripts beside them"
 	@echo "make bench       the benchmarks on your csv files: make bench TRAIN=train.csv TEST=test.csv (about an hour)"
 	@echo "make bench-peers the same with peers that need torch, installed into .venv-peers and .venv-autogluon"
-	@echo "make clean       remove .venv, .venv-peers, .venv-autogluon, .venv-tf220 and every cache of the tools; runs/ and downloaded weights stay"
+	@echo "make release     sdist and wheel in dist/, checked in empty environments; KEY=~/.ssh/id_ed25519 signs (docs/releasing.md)"
+	@echo "make clean       remove .venv, .venv-* and every cache of the tools; runs/ and downloaded weights stay"
 	@echo
-	@echo "Variables: PYTHON=$(PYTHON)  WORKERS=$(WORKERS)"
+	@echo "Variables: PYTHON=$(PYTHON)  WORKERS=$(WORKERS)  TESTS=tests/recipe, what test-* run"
 
 quickstart: $(KFT_INSTALLED)
 	@echo "==> training on recipes/sentiment/product_reviews.yaml (the first run fetches about 90 MB)"
@@ -48,16 +62,22 @@ test-all: lint
 	@echo "==> all tests ($(WORKERS) workers; the slow ones take minutes each)"
 	@$(PYTEST) -m "slow or not slow" --cov --cov-report=term
 
-# kft runs on TensorFlow 2.20 too: tensorflow-tpu ends there.
-test-tf220: .venv-tf220/installed
-	@echo "==> tests with TensorFlow 2.20 ($(WORKERS) workers)"
-	@.venv-tf220/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+# test-latest asks anew what is newest; the others keep what they have until setup.cfg changes.
+$(ENVS:%=test-%): test-%: .venv-%/installed
+	@echo "==> tests in .venv-$* ($(WORKERS) workers)"
+	@.venv-$*/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
-.venv-tf220/installed: setup.cfg pyproject.toml | $(BIN)/python
-	@echo "==> installing kft with TensorFlow 2.20 into .venv-tf220 (the first time about 1 GB)"
-	@$(PYTHON) -m venv --clear .venv-tf220
-	@.venv-tf220/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test]' 'tensorflow>=2.20,<2.21'
+$(ENVS:%=.venv-%/installed): .venv-%/installed: setup.cfg pyproject.toml | .venv-uv/bin/uv
+	@echo "==> installing kft into .venv-$* (the first time about 1 GB)"
+	@.venv-uv/bin/uv venv --quiet --clear --python $(or $(PYTHON_$*),$(PYTHON)) .venv-$*
+	@.venv-uv/bin/uv pip install --quiet --python .venv-$*/bin/python -e '.[test]' $(ENV_$*)
 	@touch $@
+
+.PHONY: .venv-latest/installed
+
+.venv-uv/bin/uv: | $(BIN)/python
+	@$(PYTHON) -m venv --clear .venv-uv
+	@.venv-uv/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.5'
 
 # The variable silences mkdocs-material's advertisement of its successor.
 docs: $(DEV_INSTALLED)
@@ -102,9 +122,26 @@ bench-peers: .venv-peers/installed .venv-autogluon/installed
 	@.venv-autogluon/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
+# Each file is installed by itself: what lies in the checkout must not make up for what a package lacks.
+release: | .venv-uv/bin/uv
+	@git diff --quiet HEAD || { echo "commit first: the packages are built from what is committed" >&2; exit 1; }
+	@rm -rf dist build
+	@.venv-uv/bin/uv build --quiet --out-dir dist
+	@.venv-uv/bin/uv tool run --quiet twine check --strict dist/*.whl dist/*.tar.gz
+	@for file in dist/*.whl dist/*.tar.gz; do \
+		echo "==> $$file in an empty environment" && \
+		.venv-uv/bin/uv venv --quiet --clear --python $(PYTHON) .venv-release && \
+		.venv-uv/bin/uv pip install --quiet --python .venv-release/bin/python "$$file" && \
+		.venv-release/bin/python -I -m pip check && \
+		(cd .venv-release && bin/kft --version && bin/kft doctor > /dev/null) || exit 1; \
+	done
+	@cd dist && sha256sum *.whl *.tar.gz > SHA256SUMS
+	@if [ -n "$(KEY)" ]; then ssh-keygen -q -Y sign -f "$(KEY)" -n kft dist/SHA256SUMS; else echo "not signed: no KEY was named"; fi
+	@ls -l dist
+
 clean:
-	@echo "==> removing .venv, .venv-peers, .venv-autogluon, .venv-tf220, build/ and the tools' caches; runs/ stays"
-	@rm -rf $(VENV) .venv-peers .venv-autogluon .venv-tf220 build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*
+	@echo "==> removing .venv, .venv-*, build/ and the tools' caches; runs/ stays"
+	@rm -rf $(VENV) .venv-* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*
 	@find kft tests benchmarks recipes -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # What follows installs, once: again only when setup.cfg or pyproject.toml changes.

@@ -187,7 +187,11 @@ class _State:
 
     def take(self, logits: np.ndarray) -> None:
         """Chooses the next token, and says whether the answer is over."""
-        token = choose(logits, self.asking, self.draw)
+        allowed = self.reader.allowed(self.ids)
+        if allowed is None:
+            token = choose(logits, self.asking, self.draw)
+        else:  # how sure the model is stays what it gave the token among all
+            token = int(allowed[choose(logits[allowed], self.asking, self.draw)])
         self.likelihoods.append(log_likelihood(logits, token))
         if token in self.reader.ends:
             self.finish = "end"

@@ -15,6 +15,7 @@ from kft.answer.write import make_writer
 from kft.api.ranking import Asked
 from kft.data.examples import Examples
 from kft.evaluate.evaluate import Scored
+from kft.extras import install
 from kft.forgetting.general_text import compare_losses, losses_of
 from kft.metrics.language import Spoken, spoken
 from kft.metrics.overlap import missing
@@ -37,7 +38,7 @@ def respond(answering: Answering, asked: Asked, progress: Progress) -> Scored:
     untuned = _untuned(answering)
     if best.spec.evaluate.write and (absent := missing()):
         names = " and ".join(map(metric_title, absent))
-        progress.note(f"left out   {names}, whose packages are not installed: pip install 'kft[language]'")
+        progress.note(f"left out   {names}, whose packages are not installed: {install('language')}")
     general = None
     if asked.general is not None:
         texts = asked.general.inputs

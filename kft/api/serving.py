@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from kft.errors import UsageError
+from kft.extras import EXTRAS, require
 from kft.registry import nearest
 from kft.serve.limits import Limits
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from kft.serve.shadow import Shadow
     from kft.serve.writing import Writers
 
-NEEDS = ("fastapi", "uvicorn", "prometheus_client", "python_multipart")
+NEEDS = EXTRAS["serve"]
 """What the extra brings."""
 
 
@@ -322,11 +322,4 @@ def require_extra(command: str) -> None:
     Raises:
         UsageError: It is not.
     """
-    missing = [name for name in NEEDS if find_spec(name) is None]
-    if missing:
-        raise UsageError(
-            f"{command} needs packages that are not installed",
-            received=f"no {', '.join(missing)}",
-            expected="the extra serve",
-            next_step="pip install 'kft[serve]'",
-        )
+    require("serve", NEEDS, f"{command} needs packages that are not installed")

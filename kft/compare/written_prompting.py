@@ -71,7 +71,8 @@ def prompted(given: Given, name: str) -> Way:
             said = f"{fitting.shortened} of {len(part)} prompts leave examples out to be read whole"
             given.progress.note(f"{'':<10} {said}")
         room = min(given.whole.prompt_tokens, -(-int(fitting.tokens.max()) // STEP) * STEP)
-        reader = replace(given.whole, prompt_tokens=room)
+        choices = tuple(form.gap + each for each in given.whole.choices)
+        reader = replace(given.whole, prompt_tokens=room, choices=choices)
         found = write_all(
             given, lambda: writer_on(given.backbone.model, {}, reader, ROWS), fitting.texts, asking, recalled
         )

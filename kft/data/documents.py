@@ -10,14 +10,14 @@ import codecs
 import logging
 import re
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 
 import pandas as pd
 
 from kft.data.class_folders import IMAGES, FileKind, find_by_class
 from kft.data.reading import load_text
-from kft.errors import DataError, UsageError
+from kft.errors import DataError
+from kft.extras import require
 from kft.recipe.schema import DataSpec
 from kft.tasks.cells import Unreadable, as_objects, as_text
 
@@ -176,12 +176,12 @@ def _pdf(path: Path) -> str | Unreadable:
 
 
 def _require(module: str, path: Path) -> None:
-    if find_spec(module) is None:
-        raise UsageError(
-            f"files that end in {path.suffix.lower()} are read by {module}, which is not installed",
-            where=str(path),
-            next_step="pip install 'kft[documents]'",
-        )
+    require(
+        "documents",
+        [module],
+        f"files that end in {path.suffix.lower()} are read by {module}, which is not installed",
+        where=str(path),
+    )
 
 
 READERS: dict[str, Callable[[Path], str | Unreadable]] = {

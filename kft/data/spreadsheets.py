@@ -5,13 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from datetime import date, datetime, time
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from kft.errors import DataError, UsageError
+from kft.errors import DataError
+from kft.extras import require
 from kft.tasks.cells import Unreadable
 
 NEXT = "open it in the program that wrote it, and save that sheet as csv in UTF-8"
@@ -27,12 +27,7 @@ def read_spreadsheet(path: Path) -> pd.DataFrame:
             without a value, or a column without a name.
         UsageError: openpyxl is not installed.
     """
-    if find_spec("openpyxl") is None:
-        raise UsageError(
-            "spreadsheets are read by openpyxl, which is not installed",
-            where=str(path),
-            next_step="pip install 'kft[documents]', or save the table as csv in UTF-8",
-        )
+    require("documents", ["openpyxl"], "spreadsheets are read by openpyxl, which is not installed", where=str(path))
     sheet = _only_sheet(path, _open(path, values=True))
     merged = sheet.merged_cells.ranges
     if merged:

@@ -125,7 +125,15 @@ def _rows(count: int, seed: int) -> np.ndarray:
 
 
 def _require_fits(artifact: Artifact, format_: LanguageFormat) -> None:
-    """Refuses adapters alone of a run that trained more."""
+    """Refuses adapters alone of a run that trained more, and a format whose library writes what is no choice."""
+    if artifact.spec.model.choices and not format_.alone:
+        raise UsageError(
+            "the run answers with one of its choices, and this format's library writes whatever is likeliest",
+            where=f"--format {format_.name}",
+            received=f"model.choices: {len(artifact.spec.model.choices)}",
+            expected="a format that kft itself answers from",
+            next_step="--format adapters, or kft serve RUN",
+        )
     rules = [phase.unfreeze for phase in artifact.spec.train.phases or ADAPTED]
     if format_.alone and any(rule.lora is None for rule in rules):
         raise UsageError(

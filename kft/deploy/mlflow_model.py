@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from kft.deploy.proof import Proof
-from kft.errors import StorageError, UsageError
+from kft.errors import StorageError
+from kft.extras import lacking
 from kft.records.shelf import Alias
 from kft.tasks.registry import TASKS
 
@@ -149,10 +150,5 @@ def _library() -> Any:
         import mlflow
         import mlflow.pyfunc
     except ImportError as error:
-        raise UsageError(
-            "what registers models with MLflow is not installed",
-            received=str(error),
-            expected="the package mlflow-skinny, or mlflow",
-            next_step="pip install 'kft[mlflow]'",
-        ) from error
+        raise lacking("mlflow", "what registers models with MLflow is not installed", str(error)) from error
     return mlflow

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kft.errors import UsageError
+from kft.extras import lacking
 from kft.records.files import write_file
 
 SIGNATURE = "model.sig"
@@ -147,10 +148,5 @@ def _library() -> Any:
         import model_signing.signing
         import model_signing.verifying
     except ImportError as error:
-        raise UsageError(
-            "what signs artifacts is not installed",
-            received=str(error),
-            expected="the package model-signing",
-            next_step="pip install 'kft[sign]'",
-        ) from error
+        raise lacking("sign", "what signs artifacts is not installed", str(error)) from error
     return model_signing

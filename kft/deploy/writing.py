@@ -338,7 +338,7 @@ def open_adapters(base: str, places: Mapping[str, str], name: str = "") -> list[
         )
         for name, each in known.items()
     ]
-    bare = replace(writer, reader=replace(most, template=BASE_TEMPLATE, chat=None, turns=ONE_TURN))
+    bare = replace(writer, reader=replace(most, template=BASE_TEMPLATE, chat=None, turns=ONE_TURN, choices=()))
     plain = Writing(own, backbone.weights_hash[:12], found[0].task, spec, bare, turn, fitted(graph, None))
     return [*found, plain]
 

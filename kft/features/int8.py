@@ -21,6 +21,7 @@ import tensorflow as tf
 
 from kft import runtime
 from kft.errors import ModelError
+from kft.extras import lacking
 from kft.features.boundary import Forward
 from kft.features.inference import Inference, has_token_axis, positions_in, signature
 from kft.replicas import needs_static_shapes
@@ -209,12 +210,12 @@ def _openvino() -> Any:
     try:
         return runtime.load_openvino()
     except ImportError as error:
-        raise ModelError(
+        raise lacking(
+            "int8",
             "features.precision: int8 needs the package openvino, which is not installed",
+            str(error),
             where="features.precision",
-            received=str(error),
-            expected="the extra int8 of kft",
-            next_step="pip install 'kft[int8]'",
+            error=ModelError,
         ) from error
 
 

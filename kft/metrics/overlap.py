@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
-from importlib.util import find_spec
 from typing import Any
 
 import regex
 
-from kft.errors import UsageError
+from kft import extras
 
 PACKAGES = {"rouge_l": "rouge_score", "chrf": "sacrebleu"}
 """By metric, the module that computes it."""
@@ -25,7 +24,7 @@ class _Words:
 
 def missing() -> list[str]:
     """Returns the metrics that cannot be computed here, because their package is not installed."""
-    return [name for name, module in PACKAGES.items() if find_spec(module) is None]
+    return [name for name, module in PACKAGES.items() if extras.missing([module])]
 
 
 def require_overlap(gates: Iterable[str]) -> None:
@@ -35,12 +34,11 @@ def require_overlap(gates: Iterable[str]) -> None:
         UsageError: A package is not installed.
     """
     for gate in sorted(set(gates) & set(missing())):
-        raise UsageError(
+        raise extras.lacking(
+            "language",
             f"a gate asks for {gate}, which cannot be computed here",
+            f"{PACKAGES[gate]} is not installed",
             where=f"evaluate.gates.{gate}",
-            received=f"{PACKAGES[gate]} is not installed",
-            expected="the extra kft[language]",
-            next_step="pip install 'kft[language]'",
         )
 
 

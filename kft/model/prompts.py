@@ -43,6 +43,7 @@ class PromptReader:
         response_tokens: Those of a response, at most, its end counted; a longer one loses its end.
         grounding: How passages stand before a prompt.
         chat: The chat template, if any.
+        choices: All answers that there are; empty: any text is one.
         turns: ``one``: a prompt is a user's one turn; ``text``: there are texts without prompts; else it is a chat, as
             ``kft.tasks.dialogues`` writes it, of which ``all`` or the ``last`` of the assistant's turns are learned.
     """
@@ -54,6 +55,7 @@ class PromptReader:
     grounding: Grounding = PLAIN
     chat: Chat | None = None
     turns: str = ONE_TURN
+    choices: tuple[str, ...] = ()
 
     @property
     def end(self) -> int:
@@ -125,6 +127,36 @@ class PromptReader:
             room += self.prompt_tokens - len(self._front)
         cut = np.array([max(0, len(ids) - room) for ids in whole], np.int64)
         return [ids[:room] for ids in whole], cut
+
+    @cached_property
+    def _paths(self) -> list[list[int]]:
+        """The ids of each choice, its end among them.
+
+        Raises:
+            ModelError: A choice is longer than a response may be, or two are the same tokens.
+        """
+        ids, cut = self.responses(self.choices)
+        paths = [each.tolist() for each in ids]
+        twice = next((place for place, path in enumerate(paths) if path in paths[:place]), None)
+        if cut.any() or twice is not None:
+            at = int(cut.argmax()) if cut.any() else int(twice or 0)
+            first = self.choices[paths.index(paths[at])]
+            raise ModelError(
+                "a choice cannot be written so that it is told from the others",
+                where="model.choices",
+                received=repr(self.choices[at])[:200]
+                + (f", {len(ids[at]) + cut[at]} tokens" if cut.any() else f", the same tokens as {first!r}"),
+                expected=f"at most {self.response_tokens} tokens, its end counted, other than those of every other",
+                next_step="--set model.response_tokens=N gives more room; name choices by words of the vocabulary",
+            )
+        return paths
+
+    def allowed(self, written: Sequence[int]) -> np.ndarray | None:
+        """Returns the ids that may follow what was written of an answer, ``int[n]``; None: any."""
+        if not self.choices:
+            return None
+        begun, size = list(written), len(written)
+        return np.unique([path[size] for path in self._paths if len(path) > size and path[:size] == begun])
 
     def source(self, given: Sequence[Any]) -> Taken:
         """Returns prompts as a model reads them, each with its response where it has one.
@@ -285,9 +317,10 @@ def prompt_reader(tokenizer: TextTokenizer, spec: ModelSpec, own: Chat | None = 
     chat = find_chat(spec.template, own) if spec.template in CHAT_TEMPLATES else None
     grounding = Grounding(spec.context_template, spec.context_tokens)
     room = spec.max_tokens - spec.room
-    reader = PromptReader(tokenizer, spec.template, room, spec.room, grounding, chat, spec.turns)
+    reader = PromptReader(tokenizer, spec.template, room, spec.room, grounding, chat, spec.turns, spec.choices)
     if chat is not None:
         if chat.name != OWN:
             reader.require_tokens()
         _ = reader.end  # refuses a template that ends no answer
+    _ = reader.allowed(())  # refuses choices that cannot be told apart
     return reader

@@ -164,7 +164,7 @@ def word_piece(
             )
     names = {key: name for key, name in settings.names.items() if key in WORD_PIECE_NAMES}
     with tokenizer_errors(str(vocabulary)):
-        built = tokenizers.BertWordPieceTokenizer(
+        built = tokenizers.BertWordPieceTokenizer.from_file(
             str(vocabulary),
             lowercase=lowered,
             strip_accents=settings.switches.get("strip_accents"),

@@ -59,6 +59,7 @@ LATER_KEYS: dict[str, Any] = {
     "evaluate.interval": None,
     "model.template": "{prompt}\n",
     "model.response_tokens": None,
+    "model.choices": [],
     "model.quantize": "none",
     "evaluate.write": True,
     "data.messages": None,

@@ -309,6 +309,11 @@ class ModelSpec(Spec):
         le=8192,
         description="of max_tokens, those kept for the response; a longer one is cut, and said. Default: a half",
     )
+    choices: tuple[str, ...] = Field(
+        (),
+        max_length=1000,
+        description="all responses that there are, at least two: nothing else is written; only for causal-lm",
+    )
 
     @property
     def room(self) -> int:
@@ -339,6 +344,13 @@ class ModelSpec(Spec):
             raise ValueError("a template with {prompt} in it, once; or one of " + ", ".join(CHAT_TEMPLATES))
         if self.room >= self.max_tokens:
             raise ValueError(f"response_tokens below max_tokens, {self.max_tokens}: the rest is the prompt's")
+        return self
+
+    @model_validator(mode="after")
+    def _differ(self) -> ModelSpec:
+        distinct = {each for each in self.choices if each.strip()}
+        if self.choices and (len(distinct) < len(self.choices) or len(distinct) < 2):
+            raise ValueError("at least two choices, each another one and none of them empty")
         return self
 
     @model_validator(mode="after")

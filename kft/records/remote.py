@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from kft.errors import AssetError, DataError, KftError, StorageError
+from kft.extras import install
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -47,7 +48,7 @@ def open_store(url: str) -> tuple[AbstractFileSystem, str]:
             where=url,
             received=str(error),
             expected="a local file, or a store whose driver is there",
-            next_step=f"pip install 'kft[{extra}]'" if extra else "install the package that fsspec asks for",
+            next_step=install(extra) if extra else "install the package that fsspec asks for",
         ) from error
     except ValueError as error:
         raise DataError(

@@ -9,13 +9,12 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kft.errors import UsageError
+from kft.extras import require
 
 if TYPE_CHECKING:
     import bm25s
@@ -116,9 +115,4 @@ def require_package(module: str, what: str) -> None:
     Raises:
         UsageError: It is not installed.
     """
-    if find_spec(module) is None:
-        raise UsageError(
-            f"{what} are searched with {module}, which is not installed",
-            expected="the extra search",
-            next_step="pip install 'kft[search]'",
-        )
+    require("search", [module], f"{what} are searched with {module}, which is not installed")

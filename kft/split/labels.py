@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from kft.data.examples import Examples
+from kft.errors import DataError
 from kft.tasks.responses import Grounded
 from kft.tasks.task import AnswerKind, AnswerSpace
 
@@ -65,6 +67,24 @@ def named_in(examples: Examples) -> list[Any]:
     if examples.shares is None:
         return _known(examples)
     return [examples.shares.classes[place] for place in np.nonzero(examples.shares.values)[1]]
+
+
+def require_choices(parts: Mapping[str, Examples], choices: Sequence[str]) -> None:
+    """Refuses responses of train and valid that are none of the choices, where there are any: they are never written.
+
+    Raises:
+        DataError: Says how many, and one of them.
+    """
+    for name, part in parts.items():
+        others = [each for each in map(str, _known(part)) if each not in choices] if choices else []
+        if others:
+            raise DataError(
+                "a response is none of the choices, so that it would never be written",
+                where=f"{name}, model.choices",
+                received=f"{others[0]!r:.200} and {len(others) - 1:,} others of {len(part):,} rows",
+                expected="one of " + ", ".join(map(repr, choices[:10])) + (" ..." if len(choices) > 10 else ""),
+                next_step="add it to model.choices, or mend the row; a space counts",
+            )
 
 
 def never_first(train: Examples, space: AnswerSpace) -> list[str]:

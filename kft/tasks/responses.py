@@ -197,6 +197,7 @@ RESPONSES = AnswerKind(
         "model.quantize",
         "model.template",
         "model.response_tokens",
+        "model.choices",
         "evaluate.write",
         "evaluate.abstain_at",
         "evaluate.suite",

@@ -24,6 +24,7 @@ def find_unwritten(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:
     """Yields what a task that writes cannot obey of a recipe, and what is only for one that does."""
     yield from _gates(spec, task)
     yield from _chats(spec)
+    yield from _chosen(spec)
     yield from _hidden(spec, task)
     yield from _promised(spec, task)
 
@@ -60,6 +61,12 @@ def _chats(spec: RecipeSpec) -> Iterable[Misfit]:
             yield ("model", "template"), "data.messages wants a chat template: " + ", ".join(CHAT_TEMPLATES)
     elif spec.model.turns != ONE_TURN:
         yield ("model", "turns"), "a prompt and its response are one turn: needs data.messages or data.texts"
+
+
+def _chosen(spec: RecipeSpec) -> Iterable[Misfit]:
+    """Yields where there is no one response that could be a choice."""
+    if spec.model.choices and (spec.data.messages or spec.data.texts):
+        yield ("model", "choices"), "needs a prompt and a response: data.text and data.label, not chats or plain texts"
 
 
 def _hidden(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:

@@ -33,7 +33,7 @@ from kft.registry import nearest
 from kft.replicas import needs_static_shapes
 from kft.split.data_split import Selection, labels_of
 from kft.split.holdout import set_aside
-from kft.split.labels import read_with_labels
+from kft.split.labels import read_with_labels, require_choices
 from kft.split.near import groups_of, join_groups
 from kft.split.together import find_copies
 from kft.tasks.label_names import describe_label, why_no_names
@@ -203,6 +203,7 @@ def read_data(spec: RecipeSpec, split: Selection, backbone: Backbone, progress: 
         with progress.task("decoding images, once", len(split.train) + len(split.valid)) as tick:
             train, valid = (reader.read(part.inputs, keep=True, tick=tick) for part in (split.train, split.valid))
     else:
+        require_choices({"train": split.train, "valid": split.valid}, spec.model.choices)
         train, valid = (reader.read(read_with_labels(part, split.kind)) for part in (split.train, split.valid))
         if needs_static_shapes(tf.distribute.get_strategy()):
             train, valid = _alike(train, valid)

@@ -85,7 +85,9 @@ def test_commands_in_sentences_exist_with_their_options():
 def test_shell_is_shell_and_names_what_there_is():
     extras = configparser.ConfigParser()
     extras.read(ROOT / "setup.cfg")
-    targets = set(re.findall(r"(?m)^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8")))
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    environments = re.search(r"(?m)^ENVS := (.*)", makefile)[1].split()
+    targets = {*re.findall(r"(?m)^([\w-]+):", makefile), *(f"test-{name}" for name in environments)}
     for block in of("sh"):
         script = "\n".join(line.lstrip("!") for line in block.text.splitlines())
         checked = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True, check=False)

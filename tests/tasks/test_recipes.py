@@ -38,6 +38,7 @@ SET = {
     "model.context_template": "{prompt} {context}",
     "model.context_tokens": 64,
     "model.response_tokens": 16,
+    "model.choices": ["yes", "no"],
     "model.quantize": "int8",
     "evaluate.write": False,
     "evaluate.calibrate": "none",
@@ -76,7 +77,7 @@ OBEYED = {
     "text-embedding": "text html documents negative redact pooling prompts pairs suite",
     "text-similarity": "text text_pair html redact pooling prompts graded",
     "causal-lm": "text messages texts context index passages context_template context_tokens quantize template "
-    "response_tokens write compare abstain_at suite",
+    "response_tokens choices write compare abstain_at suite",
     "masked-lm": "texts html redact",
     "token-tagging": "text tags offsets precision suite out_of_scope",
     "image-classification": "image size pooling augment bins teacher unlabelled class_weight label_smoothing suite "

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kft.errors import UsageError
+from kft.extras import require
 
 if TYPE_CHECKING:
     import keras
@@ -93,14 +93,12 @@ class Format:
         Raises:
             UsageError: One is missing; says what to install.
         """
-        missing = [module for module in self.modules if find_spec(module) is None]
-        if missing:
-            raise UsageError(
-                f"the format {self.name} needs packages that are not installed",
-                where="--format",
-                received=f"no {', no '.join(missing)}",
-                next_step=f"pip install 'kft[{self.extra}]'",
-            )
+        require(
+            self.extra,
+            self.modules,
+            f"the format {self.name} needs packages that are not installed",
+            where="--format",
+        )
 
     def quantization(self, name: str) -> Quantization:
         """Returns a way to write smaller numbers.

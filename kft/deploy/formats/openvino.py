@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kft.deploy.formats.format import Format, Quantization, Source, Written, signature
-from kft.errors import UsageError
+from kft.extras import lacking
 from kft.runtime import as_if_absent, load_openvino
 
 if TYPE_CHECKING:
@@ -47,11 +47,8 @@ def _write_int8(graph: keras.Model, whole: Path, path: Path) -> None:
         with as_if_absent(["openvino_telemetry"]):
             nncf = importlib.import_module("nncf")
     except ImportError as error:
-        raise UsageError(
-            "int8 of openvino needs a package that is not installed",
-            where="--quantize",
-            received=str(error),
-            next_step="pip install 'kft[nncf]'",
+        raise lacking(
+            "nncf", "int8 of openvino needs a package that is not installed", str(error), where="--quantize"
         ) from error
     nncf.set_log_level(logging.ERROR)
     with redirect_stdout(io.StringIO()):  # its bars
