@@ -11,6 +11,9 @@ KFT_INSTALLED := $(VENV)/kft-installed
 DEV_INSTALLED := $(VENV)/dev-installed
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
+# Else each of the processes that the tests start compiles all of kft again.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Environments beside .venv, made by uv: ENV_x says what is installed into .venv-x, PYTHON_x by which interpreter (uv fetches it where it is missing).
 ENVS := lowest latest tf220 py311 py312 py313
 ENV_lowest := --resolution lowest-direct
@@ -19,7 +22,7 @@ PYTHON_py311 := 3.11
 PYTHON_py312 := 3.12
 PYTHON_py313 := 3.13
 
-.PHONY: help quickstart test test-all $(ENVS:%=test-%) lint docs notebooks bench bench-peers clean
+.PHONY: help quickstart test test-all $(ENVS:%=test-%) lint docs notebooks bench bench-peers release clean
 .DEFAULT_GOAL := help
 
 help:
@@ -34,6 +37,7 @@ help:
 	@echo "make notebooks   writes notebooks/*.ipynb anew from the scripts beside them"
 	@echo "make bench       the benchmarks on your csv files: make bench TRAIN=train.csv TEST=test.csv (about an hour)"
 	@echo "make bench-peers the same with peers that need torch, installed into .venv-peers and .venv-autogluon"
+	@echo "make release     sdist and wheel in dist/, checked in empty environments; KEY=~/.ssh/id_ed25519 signs (docs/releasing.md)"
 	@echo "make clean       remove .venv, .venv-* and every cache of the tools; runs/ and downloaded weights stay"
 	@echo
 	@echo "Variables: PYTHON=$(PYTHON)  WORKERS=$(WORKERS)  TESTS=tests/recipe, what test-* run"
@@ -117,6 +121,23 @@ bench-peers: .venv-peers/installed .venv-autogluon/installed
 	@$(PYTHON) -m venv --clear .venv-autogluon
 	@.venv-autogluon/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
+
+# Each file is installed by itself: what lies in the checkout must not make up for what a package lacks.
+release: | .venv-uv/bin/uv
+	@git diff --quiet HEAD || { echo "commit first: the packages are built from what is committed" >&2; exit 1; }
+	@rm -rf dist build
+	@.venv-uv/bin/uv build --quiet --out-dir dist
+	@.venv-uv/bin/uv tool run --quiet twine check --strict dist/*.whl dist/*.tar.gz
+	@for file in dist/*.whl dist/*.tar.gz; do \
+		echo "==> $$file in an empty environment" && \
+		.venv-uv/bin/uv venv --quiet --clear --python $(PYTHON) .venv-release && \
+		.venv-uv/bin/uv pip install --quiet --python .venv-release/bin/python "$$file" && \
+		.venv-release/bin/python -I -m pip check && \
+		(cd .venv-release && bin/kft --version && bin/kft doctor > /dev/null) || exit 1; \
+	done
+	@cd dist && sha256sum *.whl *.tar.gz > SHA256SUMS
+	@if [ -n "$(KEY)" ]; then ssh-keygen -q -Y sign -f "$(KEY)" -n kft dist/SHA256SUMS; else echo "not signed: no KEY was named"; fi
+	@ls -l dist
 
 clean:
 	@echo "==> removing .venv, .venv-*, build/ and the tools' caches; runs/ stays"

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from kft import errors
 
+SENTENCE_AT = {"lacking": 1, "require": 2}
+"""By function of kft/extras.py, where the sentence stands among what it takes."""
 ROOT = Path(__file__).parents[2] / "kft"
 INTRO = """# Errors and exit codes
 
@@ -40,13 +42,19 @@ def page() -> str:
 def messages() -> frozenset[tuple[str, str]]:
     """The kind and the sentence of every error that is raised on purpose; … stands for what it names."""
     texts = (path.read_text(encoding="utf-8") for path in ROOT.rglob("*.py"))
-    calls = (node for text in texts if "Error(" in text for node in ast.walk(ast.parse(text)) if _raises(node))
-    return frozenset((call.func.id, text) for call in calls if (text := _text(call.args[0])) and text.strip(" …"))
+    calls = (node for text in texts for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call))
+    said = ((kind, _text(sentence)) for call in calls for kind, sentence in _raised(call))
+    return frozenset((kind, text) for kind, text in said if text and text.strip(" …"))
 
 
-def _raises(node):
-    called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args
-    return called and isinstance(getattr(errors, node.func.id, None), type)
+def _raised(call):
+    """The kind and the sentence of an error that a call makes, itself or by kft/extras.py."""
+    name = getattr(call.func, "id", getattr(call.func, "attr", ""))
+    if isinstance(getattr(errors, name, None), type) and call.args:
+        yield name, call.args[0]
+    if name in SENTENCE_AT and len(call.args) > SENTENCE_AT[name]:
+        kind = next((word.value.id for word in call.keywords if word.arg == "error"), "UsageError")
+        yield kind, call.args[SENTENCE_AT[name]]
 
 
 def _text(node):

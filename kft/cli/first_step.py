@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from shlex import quote
 
+from kft.recipe.shipped import is_recipe
+
 TABLES = (".csv", ".tsv", ".jsonl", ".parquet", ".xlsx")
 MOST = 200
 """Entries of a folder that are looked at: help has to come at once, in any folder."""
@@ -28,7 +30,7 @@ def first_step(folder: Path) -> str:
             return f"kft report {name} writes a page of what was reached"
         return f"kft runs{' ..' if newest == folder else ''} lists what was trained"
     for path in entries:
-        if path.suffix in (".yaml", ".yml") and _is_recipe(path):
+        if path.suffix in (".yaml", ".yml") and is_recipe(path):
             return f"kft check {quote(path.name)} audits the data, then kft train {quote(path.name)}"
     for path in entries:
         if path.suffix in TABLES:
@@ -43,11 +45,3 @@ def _entries(folder: Path) -> Iterator[Path]:
                 yield path
     except OSError:
         return
-
-
-def _is_recipe(path: Path) -> bool:
-    try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            return any(line.startswith("task:") for line in file.read(10_000).splitlines())
-    except OSError:
-        return False

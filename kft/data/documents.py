@@ -176,8 +176,12 @@ def _pdf(path: Path) -> str | Unreadable:
 
 
 def _require(module: str, path: Path) -> None:
-    problem = f"files that end in {path.suffix.lower()} are read by {module}, which is not installed"
-    require("documents", [module], problem, where=str(path))
+    require(
+        "documents",
+        [module],
+        f"files that end in {path.suffix.lower()} are read by {module}, which is not installed",
+        where=str(path),
+    )
 
 
 READERS: dict[str, Callable[[Path], str | Unreadable]] = {

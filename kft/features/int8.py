@@ -210,8 +210,13 @@ def _openvino() -> Any:
     try:
         return runtime.load_openvino()
     except ImportError as error:
-        problem = "features.precision: int8 needs the package openvino, which is not installed"
-        raise lacking("int8", problem, str(error), where="features.precision", error=ModelError) from error
+        raise lacking(
+            "int8",
+            "features.precision: int8 needs the package openvino, which is not installed",
+            str(error),
+            where="features.precision",
+            error=ModelError,
+        ) from error
 
 
 @lru_cache(maxsize=1)

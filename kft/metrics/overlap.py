@@ -34,9 +34,12 @@ def require_overlap(gates: Iterable[str]) -> None:
         UsageError: A package is not installed.
     """
     for gate in sorted(set(gates) & set(missing())):
-        problem = f"a gate asks for {gate}, which cannot be computed here"
-        received = f"{PACKAGES[gate]} is not installed"
-        raise extras.lacking("language", problem, received, where=f"evaluate.gates.{gate}")
+        raise extras.lacking(
+            "language",
+            f"a gate asks for {gate}, which cannot be computed here",
+            f"{PACKAGES[gate]} is not installed",
+            where=f"evaluate.gates.{gate}",
+        )
 
 
 def rouge_l(truth: str, said: str) -> float:

@@ -46,3 +46,12 @@ def purpose(path: Path) -> str:
         if text.startswith("purpose:"):
             return text.removeprefix("purpose:").strip()
     return ""
+
+
+def is_recipe(path: Path) -> bool:
+    """Whether a YAML file looks like a recipe: it names a task."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return any(line.startswith("task:") for line in file.read(10_000).splitlines())
+    except OSError:
+        return False

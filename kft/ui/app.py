@@ -26,7 +26,7 @@ from kft.records.estimate import metric_title
 from kft.records.run_folder import RunFolder
 from kft.tasks.names import ABOUT
 from kft.ui.access import HEADERS, Access, Door, refused
-from kft.ui.folder import LARGEST_FILE, data_in, page_in, place_of, take_in
+from kft.ui.folder import LARGEST_FILE, data_in, page_in, place_of, recipes_in, take_in
 from kft.ui.jobs import Job, Jobs
 from kft.ui.looking import KEYS, look, write_recipe
 from kft.ui.telling import told, told_error
@@ -150,7 +150,7 @@ def _folder_state(page: Page) -> dict[str, Any]:
         "version": __version__,
         "folder": page.root.name,
         "data": data_in(page.root),
-        "recipes": sorted(path.name for path in page.root.glob("*.yaml") if not path.name.startswith(".")),
+        "recipes": recipes_in(page.root),
         "jobs": jobs,
         "tasks": ABOUT,
         "largest": LARGEST_FILE,

@@ -13,6 +13,7 @@ from kft.characters import acting_in, visible
 from kft.data.images import SUFFIXES as IMAGES
 from kft.data.reading import SUFFIXES
 from kft.errors import DataError, UsageError
+from kft.recipe.shipped import is_recipe
 from kft.records.files import storage_errors
 
 LARGEST_FILE = 200 * 2**20
@@ -90,6 +91,12 @@ def data_in(root: Path) -> list[dict[str, Any]]:
         elif path.is_dir() and path.name not in NOT_DATA and _has_images(path):
             found.append({"name": path.name, "bytes": None, "kind": "folder of images"})
     return found[:MOST_LISTED]
+
+
+def recipes_in(root: Path) -> list[str]:
+    """Returns the names of the recipes in a folder."""
+    found = (path for path in islice(root.glob("*.yaml"), MOST_ENTRIES) if not path.name.startswith("."))
+    return sorted(path.name for path in found if not acting_in(path.name) and is_recipe(path))
 
 
 def _has_images(folder: Path) -> bool:

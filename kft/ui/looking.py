@@ -16,7 +16,7 @@ from kft.records.files import write_file
 from kft.tasks.cells import as_text
 from kft.tasks.names import ABOUT
 from kft.ui.folder import new_recipe, place_of, source_of
-from kft.ui.telling import told_error
+from kft.ui.telling import for_the_page, told_error
 
 SHOWN_ROWS, SHOWN_COLUMNS, SHOWN_CHARACTERS = 5, 30, 160
 SHOWN_LABELS = 12
@@ -44,11 +44,10 @@ def look(root: Path, asked: Mapping[str, str]) -> dict[str, Any]:
     except KftError as error:
         return shown | {"error": told_error(error)}
     tokens = [] if lengths is None else [("tokens", lengths.described())]
-    said = {
+    said = seen.as_dict() | {
         "summary": [(title, visible(line)) for title, line in (*seen.summary(), *tokens)],
-        "warnings": [visible(warning) for warning in seen.warnings],
+        "warnings": [visible(for_the_page(warning)) for warning in seen.warnings],
         "largest": [(visible(name), count, visible(example)) for name, count, example in seen.largest(SHOWN_LABELS)],
-        **seen.as_dict(),
     }
     return shown | {"look": said | {"task_about": seen.task.about}}
 

@@ -44,7 +44,11 @@ def for_the_page(step: str) -> str:
     )
     step = re.sub(r"set task: ([\w-]+)", r"choose \1 under “What is learnt”", step)
     step = re.sub(r"kft init .+ --label COLUMN, with one of:", "choose the label under “Columns”, one of:", step)
+    step = re.sub(r"kft init \S+ --task ([\w-]+)", r"choose \1 under “What is learnt”", step)
     step = re.sub(r"--set data\.encoding=.*", "save it as csv in UTF-8, in the program that wrote it", step)
+    step = step.replace(
+        "leave these rows out; kft predict --skip-unusable answers the others of a file", "try another one"
+    )
     return step.replace("mend data.train, data.valid or data.test in the recipe", "choose another file")
 
 

@@ -74,6 +74,12 @@ def test_tables_and_folders_of_images_are_listed(full, page):
     ]
 
 
+def test_recipes_are_listed_and_other_yaml_is_not(full, page):
+    (full / "mine.yaml").write_text("task: text-classification\n")
+    (full / "compose.yaml").write_text("services: {}\n")
+    assert page.get("/state").json()["recipes"] == ["mine.yaml"]
+
+
 def test_a_file_is_taken_in_and_none_is_overwritten(full, page):
     before = (full / "tickets.csv").read_bytes()
     assert page.post("/files?name=tickets.csv", content=b"text,label\n").json() == {"name": "tickets-2.csv"}

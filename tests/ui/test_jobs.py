@@ -9,7 +9,7 @@ import pytest
 
 from kft.errors import RunError
 from kft.ui.jobs import Job, Jobs
-from kft.ui.telling import epochs_of, last_note, said_error, told
+from kft.ui.telling import epochs_of, for_the_page, last_note, said_error, told
 
 
 def until_ended(jobs, job):
@@ -106,6 +106,18 @@ def test_an_error_keeps_its_parts_and_lines():
     parts = {"problem": "the recipe is not valid", "where": "a.yaml", "received": "one\ntwo", "next_step": "mend it"}
     assert said_error(log + "  next:     mend it\n") == parts
     assert said_error("an error was not there") is None
+
+
+@pytest.mark.parametrize(
+    ("step", "shown"),
+    [
+        ("kft init ./a b.csv --label COLUMN, with one of: x, y", "choose the label under “Columns”, one of: x, y"),
+        ("lists: kft init a.csv --task text-multi-label", "lists: choose text-multi-label under “What is learnt”"),
+        ("save the table as csv in UTF-8", "save the table as csv in UTF-8"),
+    ],
+)
+def test_a_next_step_names_what_the_page_has(step, shown):
+    assert for_the_page(step) == shown
 
 
 def test_epochs_are_read_while_they_are_written(folder):

@@ -93,8 +93,12 @@ class Format:
         Raises:
             UsageError: One is missing; says what to install.
         """
-        problem = f"the format {self.name} needs packages that are not installed"
-        require(self.extra, self.modules, problem, where="--format")
+        require(
+            self.extra,
+            self.modules,
+            f"the format {self.name} needs packages that are not installed",
+            where="--format",
+        )
 
     def quantization(self, name: str) -> Quantization:
         """Returns a way to write smaller numbers.

@@ -47,8 +47,9 @@ def _write_int8(graph: keras.Model, whole: Path, path: Path) -> None:
         with as_if_absent(["openvino_telemetry"]):
             nncf = importlib.import_module("nncf")
     except ImportError as error:
-        problem = "int8 of openvino needs a package that is not installed"
-        raise lacking("nncf", problem, str(error), where="--quantize") from error
+        raise lacking(
+            "nncf", "int8 of openvino needs a package that is not installed", str(error), where="--quantize"
+        ) from error
     nncf.set_log_level(logging.ERROR)
     with redirect_stdout(io.StringIO()):  # its bars
         small = nncf.compress_weights(

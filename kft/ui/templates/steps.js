@@ -180,6 +180,7 @@ async function showCheck() {
   const told = await ask("/jobs/" + job.id);
   showJob(at("check-job"), told);
   if (told.error) tell("check-error", told.error);
+  if (told.state === "running") untell("check-error");
   showFindings(told);
   at("check-start").textContent = told.state === "done" ? "Check again" : "Check";
   at("check-start").className = told.state === "done" ? "quiet" : "";
@@ -213,6 +214,7 @@ async function showTrain() {
   const told = await ask("/jobs/" + job.id);
   showJob(at("train-job"), told);
   if (told.error) tell("train-error", told.error);
+  if (told.state === "running") untell("train-error");
   showEpochs(told.epochs);
   at("train-start").textContent = told.state === "done" || told.resumable ? "Train anew" : "Train";
   at("train-start").className = told.state === "done" || told.resumable ? "quiet" : "";
@@ -295,6 +297,7 @@ async function answer() {
   at("answer").className = found.abstain ? "withheld" : "";
   at("answer").replaceChildren(...answerParts(found, value("try-text")));
   at("answer").hidden = false;
+  at("answer").scrollIntoView({ block: "nearest" });
 }
 
 // ---- all of it

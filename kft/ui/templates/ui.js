@@ -103,8 +103,11 @@ function during(button, words, work, errors) {
     try {
       await work();
     } catch (error) {
-      if (error instanceof Told) tell(errors, error.error);
-      else if (!lost) throw error;
+      if (error instanceof Told) {
+        tell(errors, error.error);
+        at(errors).scrollIntoView({ block: "nearest" });
+      }
+      if (!(error instanceof Told) && !lost) throw error;
     } finally {
       button.removeAttribute("aria-disabled");
       button.textContent = before;
