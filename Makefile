@@ -11,6 +11,9 @@ KFT_INSTALLED := $(VENV)/kft-installed
 DEV_INSTALLED := $(VENV)/dev-installed
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
+# Else each of the processes that the tests start compiles all of kft again.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Environments beside .venv, made by uv: ENV_x says what is installed into .venv-x, PYTHON_x by which interpreter (uv fetches it where it is missing).
 ENVS := lowest latest tf220 py311 py312 py313
 ENV_lowest := --resolution lowest-direct

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from kft.compare.reading import read_comparison
@@ -12,6 +14,7 @@ from kft.errors import KftError, RunError
 from kft.recipe.load import LATER_KEYS, Recipe
 from kft.records.document import read_document
 from kft.records.estimate import Estimate, metric_title
+from kft.records.files import write_file
 from kft.records.lock import seems_held
 from kft.records.metrics import EvaluateResult
 from kft.records.receipt import Receipt
@@ -19,6 +22,8 @@ from kft.records.run_folder import RunFolder, open_run
 from kft.tasks.recipes import load_recipe
 
 FINISHED, TRAINING, UNFINISHED, COMPARISON = "finished", "training", "unfinished", "comparison"
+SPLIT = 6
+"""Letters of a split's hash that are shown: enough to tell a person's runs apart."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +152,50 @@ def set_side_by_side(first: str | Path, second: str | Path) -> SideBySide:
     recipes = [load_recipe(each.recipe) for each in folders]
     one, other = (_line(folder, recipe) for folder, recipe in zip(folders, recipes, strict=True))
     return SideBySide(one, other, _differences(*recipes), one.test == other.test)
+
+
+def rows_of(found: SideBySide) -> list[tuple[str, str, str]]:
+    """Returns two runs as the rows of a table: what it is, of the first, of the second."""
+    pair = (found.first, found.second)
+    rows: list[tuple[str, ...]] = [
+        (title, *(getattr(each, name) for each in pair))
+        for title, name in (("begun", "created"), ("state", "state"), ("task", "task"), ("backbone", "backbone"))
+    ]
+    rows.append(("train rows", *(f"{each.train:,}" for each in pair)))
+    rows.append(("test split", *(each.test[:SPLIT] for each in pair)))
+    for metric in dict.fromkeys([*found.first.metrics, *found.second.metrics]):
+        rows.append((metric_title(metric), *(str(each.metrics.get(metric, "")) for each in pair)))
+    for key, values in found.differences.items():
+        rows.append((key, *(json.dumps(each, ensure_ascii=False) for each in values)))
+    return [(title, first, second) for title, first, second in rows]
+
+
+def notes_of(found: SideBySide) -> list[str]:
+    """Returns what has to be known of two runs before their figures are compared, and what to do next."""
+    same = [] if found.differences else ["the recipe is the same in all that decides a result"]
+    if not found.same_test:
+        return [*same, "the two were scored on other test rows: their figures cannot be compared"]
+    if found.first.state == found.second.state == FINISHED:
+        command = f"kft evaluate {quote(found.first.run)} --against {quote(found.second.run)}"
+        return [*same, f"{command} has the paired difference and its interval"]
+    return same
+
+
+def write_pair(found: SideBySide, file: str | Path) -> Path:
+    """Writes two runs side by side as a page for people, one HTML file that fetches nothing.
+
+    Args:
+        found: From ``set_side_by_side``.
+        file: Where to.
+
+    Raises:
+        StorageError: The disk is full or the folder cannot be written.
+    """
+    from kft.report.html import render
+
+    values = {"title": f"{found.first.run} and {found.second.run}", "rows": rows_of(found), "notes": notes_of(found)}
+    write_file(Path(file), render("pair.html.j2", {**values, "runs": (found.first.run, found.second.run)}))
+    return Path(file)
 
 
 def _differences(first: Recipe, second: Recipe) -> dict[str, tuple[Any, Any]]:

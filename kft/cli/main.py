@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import sys
 import traceback
@@ -27,6 +28,7 @@ from kft.cli.signals import Terminated
 from kft.errors import KftError
 from kft.records.files import FULL
 from kft.records.run_folder import RUN_NOTE
+from kft.registry import nearest
 from kft.terminal import columns_of, drop_output, echo, forgive_closed_pipes, set_to_width
 
 
@@ -134,7 +136,7 @@ def run(arguments: list[str]) -> int:
     except Exit as exit_:
         return exit_.exit_code
     except click.ClickException as error:
-        vars(error).update(message=visible(error.message, lines=True))
+        vars(error).update(message=visible(with_hint(error), lines=True))
         error.show()
         return 2
     except KftError as error:
@@ -145,6 +147,14 @@ def run(arguments: list[str]) -> int:
         return stop.code if isinstance(stop.code, int) else 3 if stop.code else 0
     except BaseException as error:  # a panic of Rust's is no Exception
         return _stopped(error) if signals.told() else _unexpected(error)
+
+
+def with_hint(error: click.ClickException) -> str:
+    """Returns what click says, with the nearest command where one is not known; before 8.2 it names none itself."""
+    unknown = re.fullmatch(r"No such command '(.+)'\.", error.message)
+    group = getattr(getattr(error, "ctx", None), "command", None)
+    hint = nearest(unknown[1], list(group.commands)) if unknown and isinstance(group, click.Group) else None
+    return error.message + (f" Did you mean {hint!r}?" if hint else "")
 
 
 def _unexpected(error: BaseException) -> int:

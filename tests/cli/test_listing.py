@@ -2,11 +2,15 @@
 
 import json
 import os
+import re
 import shutil
 
+import click
 import pytest
 
 import kft
+from kft.cli.main import cli, with_hint
+from kft.records.estimate import Estimate
 from kft.records.lock import hold, seems_held
 from kft.records.run_folder import LOCK, open_run
 
@@ -46,6 +50,43 @@ def test_two_are_set_side_by_side(folder, kft_cli):
     shutil.copy(folder / "first" / "metrics.json", folder / "second")
     _, out, _ = kft_cli("runs", folder / "first", folder / "second")
     assert f"kft evaluate {folder}/first --against {folder}/second" in " ".join(out.split())
+
+
+def test_two_make_a_page_that_shows_what_the_table_shows(folder, kft_cli, tmp_path):
+    code, out, err = kft_cli("runs", folder / "first", folder / "second", "-o", "pair.html", "--json")
+    assert code == 0 and json.loads(out)["same_test"] and "written    pair.html" in err
+    page = re.sub("<wbr>", "", (tmp_path / "pair.html").read_text())
+    metrics = json.loads((folder / "first" / "metrics.json").read_text())["metrics"]
+    assert f"{folder}/first" in page and "<td>data.split_seed</td><td>0</td><td>7</td>" in page
+    assert f"<td>accuracy</td><td>{Estimate(**metrics['accuracy'])}</td>" in page
+    for given in (("runs", folder, "-o", "pair.html"), ("runs", folder / "first", folder / "second", "-o", "pair.pdf")):
+        code, _, err = kft_cli(*given)
+        assert code == 2 and "a page shows two runs side by side" in err and "kft runs RUN RUN -o FILE.html" in err
+
+
+@pytest.mark.parametrize("terminal", ["dumb", "xterm"])
+def test_a_narrow_terminal_has_room_for_names_and_figures(folder, kft_cli, monkeypatch, terminal):
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("TERM", terminal)
+    (folder / "first").rename(folder / "reviews-of-shoes-1")
+    _, out, _ = kft_cli("runs", folder)
+    assert "│ reviews-of-shoes-1 │ accuracy" in out and "\x1b" not in out
+    assert all(len(line) <= 40 for line in out.split("unreadable")[0].split("next ")[0].splitlines())
+
+
+def test_near_misses_of_commands_and_options_are_told(kft_cli):
+    for given, meant in (
+        (["trian"], "train"),
+        (["cache", "lsit"], "list"),
+        (["train", "r.yaml", "--reusme"], "--resume"),
+    ):
+        code, _, err = kft_cli(*given)
+        assert code == 2 and f"'{meant}'" in err and "mean" in err.lower(), err
+    older = click.UsageError("No such command 'trian'.", click.Context(cli))
+    assert with_hint(older) in (
+        "No such command 'trian'. Did you mean 'train'?",
+        "No such command 'trian'. Did you mean 'retrain'?",
+    )
 
 
 def test_what_is_no_folder_of_runs_is_refused(folder, kft_cli, tmp_path):

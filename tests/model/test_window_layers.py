@@ -105,12 +105,13 @@ def require_alike_one_by_one(backbone, texts, pooling, of_all, atol=1e-5):
     names = tuple(tensor.name for tensor in model.inputs)
     found = np.asarray(run_in_batches(vectors, read.source.select(names))[0])
     alone = model_of(backbone, SHORT)
-    pooled = keras.Model(alone.inputs, alone.get_layer("head_pool").output)
+    # Traced once for all lengths: operation by operation it takes as long again.
+    pooled = make_inference(keras.Model(alone.inputs, alone.get_layer("head_pool").output), 1)
     for place in range(len(texts)):
         ids, real = (read.source.columns[name].row(place).reshape(-1, 16) for name in ("token_ids", "padding_mask"))
         given = {"token_ids": ids, "padding_mask": real, "segment_ids": np.zeros_like(ids)}
         each = [
-            pooled([given[t.name][row : row + 1, : real[row].sum()] for t in alone.inputs])[0]
+            pooled(tuple(given[t.name][row : row + 1, : real[row].sum()] for t in alone.inputs))[0][0]
             for row in range(len(ids))
         ]
         np.testing.assert_allclose(found[place], of_all(np.array(each), axis=0), atol=atol)

@@ -72,16 +72,6 @@ def test_what_the_table_says_trains_is_what_moves(rule, tiny_folder, tmp_path):
     assert {name for name, trainable in phase["blocks"].items() if trainable} == trained_blocks(rule)
 
 
-def test_the_table_is_printed_before_every_phase(tiny_folder, tmp_path, capsys):
-    path = tiny.recipe(tmp_path, tiny_folder, rows=60, phases=[tiny.PROBE, tiny.TOP])
-    kft.train(path, run=tmp_path / "run")
-    shown = capsys.readouterr().err
-    assert shown.index("phase probe") < shown.index("phase top")
-    assert len(re.findall(r"^head +66 +yes$", shown, re.MULTILINE)) == 2
-    assert len(re.findall(r"^block_02 +[\d,]+ +no$", shown, re.MULTILINE)) == 1
-    assert len(re.findall(r"^block_02 +[\d,]+ +yes$", shown, re.MULTILINE)) == 1
-
-
 @pytest.mark.parametrize("rule", ["top-0", "top-4", "bottom-2"])
 def test_a_rule_that_fits_nothing_lists_the_blocks(rule, tiny_folder):
     model = kft.build_model(kft.load_backbone(str(tiny_folder)), classes=2)
@@ -89,7 +79,7 @@ def test_a_rule_that_fits_nothing_lists_the_blocks(rule, tiny_folder):
         kft.freeze(model, rule)
 
 
-def test_unfreezing_between_phases_really_trains(tiny_folder, tmp_path):
+def test_unfreezing_between_phases_really_trains_and_the_table_is_printed_before_each(tiny_folder, tmp_path, capsys):
     """Keras ignores a change of `trainable` after a trace; a new phase has a new optimizer and a new trace."""
     phases = [
         {"name": "head", "unfreeze": "none", "epochs": 1, "lr": 1e-3},
@@ -97,7 +87,12 @@ def test_unfreezing_between_phases_really_trains(tiny_folder, tmp_path):
         {"name": "head-again", "unfreeze": "none", "epochs": 1, "lr": 1e-3},
     ]
     path = tiny.recipe(tmp_path, tiny_folder, rows=60, phases=phases)
-    result = kft.train(path, run=tmp_path / "run", quiet=True)
+    result = kft.train(path, run=tmp_path / "run")
+    shown = capsys.readouterr().err
+    assert shown.index("phase head") < shown.index("phase top") < shown.index("phase head-again")
+    assert len(re.findall(r"^head +66 +yes$", shown, re.MULTILINE)) == 3
+    assert len(re.findall(r"^block_02 +[\d,]+ +no$", shown, re.MULTILINE)) == 2
+    assert len(re.findall(r"^block_02 +[\d,]+ +yes$", shown, re.MULTILINE)) == 1
     assert result.phases[0].trainable == 66
     assert result.phases[1].trainable > 66
     assert result.phases[2].trainable == 66
