@@ -75,7 +75,7 @@ def test_added_tokens_are_taken_whole_with_their_ids(tmp_path, files):
     special = {"additional_special_tokens": ["[URL]"]}
     path = folder_of(tmp_path / "m", PLAIN, files.pop("config", None), special_tokens_map=special, **files)
     found = load_tokenizer(path).tokenizer
-    package = tokenizers.BertWordPieceTokenizer(str(path / "vocab.txt"), lowercase=True)
+    package = tokenizers.BertWordPieceTokenizer.from_file(str(path / "vocab.txt"), lowercase=True)
     package.add_tokens([AddedToken("covid19", normalized=True)])
     package.add_special_tokens([AddedToken("[URL]", normalized=False)])
     assert tokens(found) == tokens(package) and found.get_vocab_size() == len(PLAIN) + 2
