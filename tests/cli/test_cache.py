@@ -48,11 +48,11 @@ def test_list_prune_and_verify(two_runs, kft_cli, tmp_path, tiny_folder, monkeyp
     assert all(entry["bytes"] > 1000 and entry["name"].startswith(str(tiny_folder)) for entry in entries)
     code, out, _ = kft_cli("cache", "list")
     assert code == 0 and "in all" in out
-    assert kft_cli("cache", "verify")[1] == "5 looked at, 0 damaged\n"
+    assert kft_cli("cache", "verify")[1] == "6 looked at, 0 damaged\n"  # one is of the retain set
     (shard, *_) = (tmp_path / "cache" / "features").rglob("*.safetensors")
     shard.write_bytes(shard.read_bytes()[:-1] + b"x")
     code, out, _ = kft_cli("cache", "verify")
-    assert code == 0 and "5 looked at, 1 damaged" in out and f"{shard}: removed" in out and not shard.exists()
+    assert code == 0 and "6 looked at, 1 damaged" in out and f"{shard}: removed" in out and not shard.exists()
     code, out, _ = kft_cli("cache", "prune", "--json")
     assert code == 0 and len(json.loads(out)["removed"]) == 2
     assert json.loads(kft_cli("cache", "list", "--json")[1])["entries"] == []

@@ -62,6 +62,10 @@ def test_every_link_of_a_page_leads_somewhere():
     assert followed > 150
 
 
+def test_the_readme_stays_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 200
+
+
 def test_every_page_has_its_place_in_the_order_of_the_work():
     nav = YAML(typ="safe").load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
     sections = [next(iter(each)) for each in nav]

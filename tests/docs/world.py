@@ -49,7 +49,7 @@ class World:
         makers: dict[str, Callable[[Path], object]] = {
             "recipe.yaml": lambda path: path.write_text(RECIPE),
             "intents.yaml": lambda path: path.write_text(RECIPE.replace("blocks: 2, ", "")),
-            "tickets.csv": lambda path: reviews(0, 400).to_csv(path, index=False),
+            "tickets.csv": lambda path: reviews(0, 200).to_csv(path, index=False),
             "today.csv": lambda path: reviews(400, 300)[["text"]].to_csv(path, index=False),
             "labelled.csv": lambda path: reviews(700, 200).to_csv(path, index=False),
             "token.txt": lambda path: path.write_text("a" * 40 + "\n"),
@@ -70,7 +70,7 @@ class World:
     def _run(self) -> Path:
         """A run, trained once."""
         if not (self.store / "run").exists():
-            reviews(0, 400).to_csv(self.store / "tickets.csv", index=False)
+            reviews(0, 200).to_csv(self.store / "tickets.csv", index=False)
             (self.store / "recipe.yaml").write_text(RECIPE)
             kft.train(self.store / "recipe.yaml", run=self.store / "run", quiet=True)
         return self.store / "run"
@@ -89,8 +89,8 @@ class World:
 
     @staticmethod
     def _articles() -> pd.DataFrame:
-        texts = reviews(0, 300)["text"].tolist()
-        return pd.DataFrame({"id": [f"a{number}" for number in range(300)], "text": texts})
+        texts = reviews(0, 160)["text"].tolist()
+        return pd.DataFrame({"id": [f"page-{number}.txt" for number in range(160)], "text": texts})
 
     def _queries(self, part: int) -> pd.DataFrame:
         """Every fourth article by words of its own."""
@@ -116,5 +116,5 @@ class World:
             "# Returns\n\nA parcel may be returned for 30 days. The sender pays for it.\n"
         )
         (folder / "cards.txt").write_text("A lost card is blocked at once. A new one takes five working days.\n")
-        for number, text in enumerate(reviews(0, 40)["text"]):
-            (folder / f"page-{number}.txt").write_text(text + "\n")
+        for name, text in World._articles().itertuples(index=False):
+            (folder / name).write_text(text + "\n")
