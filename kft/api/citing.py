@@ -159,13 +159,6 @@ def ground(
             expected="one of the two",
             next_step="leave one out",
         )
-    if generator.writer.reader.turns != ONE_TURN:
-        raise UsageError(
-            "passages are put before a prompt, not into a chat",
-            received="a run that was tuned on chats",
-            expected="one that was tuned on prompts",
-            next_step="leave --index and --context out",
-        )
     if any(not text.strip() for text in context):
         raise DataError("a passage is empty", where="--context", received="no text", expected="a text")
     if generator.writer.reader.turns != ONE_TURN:

@@ -19,7 +19,7 @@ from kft.split.labels import read_with_labels
 from kft.split.near import groups_of, join_groups
 from kft.tasks.registry import TASKS
 from kft.tasks.task import Task
-from kft.train.prepare import require_positions
+from kft.train.lengths import require_positions
 from kft.train.progress import Progress
 
 

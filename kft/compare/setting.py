@@ -295,7 +295,7 @@ class Setting:
         return self._pooled({"these": self._read(texts)}, FeaturesSpec(store="off"))["these"]
 
     def _read(self, inputs: Sequence[Any]) -> Encoded:
-        from kft.train.prepare import require_positions
+        from kft.train.lengths import require_positions
 
         found = self.reader.read(inputs, keep=True)
         if not self.task.reads.files:

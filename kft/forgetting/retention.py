@@ -70,7 +70,7 @@ def pretrained_vectors(backbone: Backbone, retain: RetainSet, spec: RecipeSpec) 
 
 def _read(backbone: Backbone, retain: RetainSet, spec: RecipeSpec) -> Source:
     from kft.model.encode import make_reader
-    from kft.train.prepare import require_positions
+    from kft.train.lengths import require_positions
 
     source = make_reader(reads(spec), backbone, spec.model).read(retain.inputs).source
     if backbone.tokenizer is not None:

@@ -20,11 +20,13 @@ from kft.recipe.training import CallbackSpec
 from kft.records.files import write_file
 from kft.records.run_folder import RunFolder
 from kft.registry import Registry
+from kft.train.trackers import MlflowTracker
 
 CALLBACKS: Registry[type[keras.callbacks.Callback]] = Registry("callback")
 CALLBACKS.register("reduce-lr-on-plateau", keras.callbacks.ReduceLROnPlateau)
 CALLBACKS.register("terminate-on-nan", keras.callbacks.TerminateOnNaN)
 CALLBACKS.register("csv-logger", keras.callbacks.CSVLogger)
+CALLBACKS.register("mlflow", MlflowTracker)
 
 
 STATES: dict[type[keras.callbacks.Callback], tuple[str, ...]] = {
@@ -47,7 +49,7 @@ STATES: dict[type[keras.callbacks.Callback], tuple[str, ...]] = {
 STOPPED = "stopped"
 """Under this key stands, beside the callbacks' states, whether one of them stopped the run."""
 
-FILE_WRITERS = (keras.callbacks.CSVLogger, keras.callbacks.ModelCheckpoint, keras.callbacks.TensorBoard)
+FILE_WRITERS = (keras.callbacks.CSVLogger, keras.callbacks.ModelCheckpoint, keras.callbacks.TensorBoard, MlflowTracker)
 """Of several processes that train together, one runs these: all of them would write the same files."""
 
 
@@ -65,6 +67,8 @@ def make_callbacks(specs: Sequence[CallbackSpec], folder: Path | None) -> list[k
         if folder is not None:
             if cls is keras.callbacks.CSVLogger:
                 args.setdefault("filename", "epochs.csv")
+            if cls is MlflowTracker:
+                args.setdefault("folder", "mlflow")
             where = f"train.callbacks[{position}].args"
             args = {key: _kept_inside(key, value, folder, f"{where}.{key}") for key, value in args.items()}
         try:
@@ -74,7 +78,7 @@ def make_callbacks(specs: Sequence[CallbackSpec], folder: Path | None) -> list[k
                 f"the callback {spec.name} does not take these arguments",
                 where=f"train.callbacks[{position}].args",
                 received=str(error),
-                expected=f"the arguments of keras.callbacks.{cls.__name__}",
+                expected=f"the arguments of {cls.__name__}",
             ) from None
     return made
 

@@ -27,7 +27,7 @@ from kft.model.masked import describe_head
 from kft.model.trained_prompts import known_prompts
 from kft.recipe.evaluation import ThresholdSpec
 from kft.recipe.pairs import PromptsSpec
-from kft.recipe.schema import NO_TURN, RecipeSpec
+from kft.recipe.schema import RecipeSpec
 from kft.recipe.training import ADAPTED, MASKED, PAIRED, SCRATCH, PhaseSpec, default_phases
 from kft.registry import nearest
 from kft.replicas import needs_static_shapes
@@ -41,6 +41,7 @@ from kft.tasks.registry import TASKS
 from kft.train.callbacks import make_callbacks
 from kft.train.execution import require_compilable
 from kft.train.job import Labelled, TrainData
+from kft.train.lengths import require_positions, show_lengths, show_lost
 from kft.train.objectives import objective_of
 from kft.train.optimizer import find_optimizer
 from kft.train.paired_rows import Chosen, choose, mine_negatives, pair_up
@@ -207,13 +208,13 @@ def read_data(spec: RecipeSpec, split: Selection, backbone: Backbone, progress: 
         train, valid = (reader.read(read_with_labels(part, split.kind)) for part in (split.train, split.valid))
         if needs_static_shapes(tf.distribute.get_strategy()):
             train, valid = _alike(train, valid)
-        _show_lengths(train, valid, spec, backbone, progress)
+        show_lengths(train, valid, spec, backbone, progress)
     first = _labelled(split, split.train, train)
     second = _labelled(split, split.valid, valid)
     if task.reads.apart:  # both rows of a pair have its score
         first = replace(first, targets=np.concatenate([first.targets, first.targets]))
         progress.note(f"pairs      {len(split.train):,}, {spec.train.batch_size // 2} a batch")
-    _show_lost([(split.train, first), (split.valid, second)], split, progress)
+    show_lost([(split.train, first), (split.valid, second)], split, progress)
     of_class = class_weights(spec.train, first.learned, len(split.labels))
     learned, weights = weigh(first.learned, of_class)
     if first.shares is not None:
@@ -248,7 +249,7 @@ def _read_pairs(spec: RecipeSpec, split: Selection, backbone: Backbone, progress
     valid = Encoded(asking.source.joined(candidates.source), asking.cut + candidates.cut)
     if needs_static_shapes(tf.distribute.get_strategy()):
         train, valid = _alike(train, valid)
-    _show_lengths(train, valid, spec, backbone, progress)
+    show_lengths(train, valid, spec, backbone, progress)
     progress.note(
         f"pairs      {len(chosen.pairs):,}, {spec.train.batch_size // rows.texts_a_pair} a batch of "
         f"{spec.train.batch_size} texts; valid queries are answered with {len(chosen.candidates):,} documents"
@@ -298,69 +299,6 @@ def _alike(train: Encoded, valid: Encoded) -> tuple[Encoded, Encoded]:
     """Gives both splits the same few padded lengths, so that what is traced for one serves the other."""
     first, second = train.source.with_edges(valid.source), valid.source.with_edges(train.source)
     return replace(train, source=first), replace(valid, source=second)
-
-
-def _show_lengths(train: Encoded, valid: Encoded, spec: RecipeSpec, backbone: Backbone, progress: Progress) -> None:
-    pieces = np.concatenate([train.source.pieces, valid.source.pieces])
-    require_positions(pieces, backbone)
-    if not spec.model.in_windows:
-        said = f"median {int(np.median(pieces))}, longest {pieces.max()} a text"
-        at = spec.model.max_tokens
-    else:
-        counts = np.concatenate([train.source.lengths, valid.source.lengths]) // spec.model.max_tokens
-        said = f"{counts.sum():,} windows of {spec.model.max_tokens}, median {int(np.median(counts))} a text"
-        at = spec.model.windows.most
-    cut = train.responses_cut + valid.responses_cut
-    if cut and spec.model.turns == NO_TURN:
-        progress.note(
-            f"warning    {cut:,} of {len(pieces):,} texts cut at {spec.model.max_tokens} tokens: the rest is not "
-            "learned; --set model.max_tokens=N keeps more"
-        )
-    elif cut:
-        progress.note(
-            f"warning    {cut:,} of {len(pieces):,} responses cut at {spec.model.room} tokens: the model does not "
-            "learn how they end; --set model.response_tokens=N keeps more"
-        )
-    if left_out := train.left_out + valid.left_out:
-        progress.note(
-            f"warning    {left_out:,} passages left out whole: no room before their prompts; "
-            "--set model.max_tokens=N, or a smaller model.response_tokens"
-        )
-    unit, what = "windows" if spec.model.in_windows else "tokens", "texts"
-    if train.lost is not None:
-        at, what = spec.model.max_tokens - spec.model.room, "prompts"
-    progress.note(f"tokens     {said}; {train.cut + valid.cut:,} of {len(pieces):,} {what} cut at {at} {unit}")
-
-
-def _show_lost(parts: Sequence[tuple[Examples, Labelled]], split: Selection, progress: Progress) -> None:
-    """Says how many labels no answer can ever match, where a label belongs to a part of a text."""
-    lost, total = [], 0
-    for examples, labelled in parts:
-        labels = list(labels_of(examples))
-        total += sum(map(len, labels)) if labelled.offsets is not None else 0
-        for place, label in split.kind.learning.lost(labels, split.space, labelled.offsets):
-            lost.append(f"{examples.inputs[place][label.start : label.end]!r} in {examples.ids[place]}")
-    if lost:
-        progress.note(
-            f"spans      {len(lost):,} of {total:,} can never be answered, such as {lost[0]}: they begin or end "
-            "inside a word, or beyond the cut; kft check lists them"
-        )
-
-
-def require_positions(lengths: np.ndarray, backbone: Backbone) -> None:
-    """Refuses texts that are longer, after the cut, than what the backbone has positions for.
-
-    Raises:
-        ModelError: One is.
-    """
-    if lengths.max(initial=0) > backbone.max_tokens:
-        raise ModelError(
-            "the backbone cannot take texts that long",
-            where="model.max_tokens",
-            received=f"{lengths.max()} tokens",
-            expected=f"at most {backbone.max_tokens}, the positions that {backbone.name} knows",
-            next_step=f"--set model.max_tokens={backbone.max_tokens} cuts longer texts, and says how many",
-        )
 
 
 def _labelled(split: Selection, examples: Examples, encoded: Encoded) -> Labelled:

@@ -58,8 +58,8 @@ class Progress:
         """Prints one line for a validated epoch; epoch 0 is the phase's starting point."""
         label = f"{phase.name} {epoch}/{phase.epochs}" if phase.epochs else phase.name
         parts = [f"{label:<10}"]
-        parts += [f"{name} {value:.4f}" for name, value in values.items() if name.endswith("loss")]
-        parts.append(f"{shown} {values[shown]:.4f}")
+        names = dict.fromkeys([*(name for name in values if name.endswith("loss")), shown])  # it may be a loss itself
+        parts += [f"{name} {values[name]:.4f}" for name in names]
         if "seconds" in values:
             parts.append(f"{values['seconds']:.0f} s")
         self.console.print("  ".join(parts) + ("  best so far" if is_best else ""), markup=False)

@@ -37,7 +37,7 @@ def tokens(tokenizer, texts=TEXTS):
 def test_every_setting_of_word_piece_gives_what_the_package_gives(tmp_path, words, lowered, accents, chinese):
     config = {"do_lower_case": lowered, "strip_accents": accents, "tokenize_chinese_chars": chinese}
     found = load_tokenizer(folder_of(tmp_path / "m", words, config)).tokenizer
-    package = tokenizers.BertWordPieceTokenizer(
+    package = tokenizers.BertWordPieceTokenizer.from_file(
         str(tmp_path / "m" / "vocab.txt"), lowercase=lowered, strip_accents=accents, handle_chinese_chars=chinese
     )
     assert tokens(found) == tokens(package)
@@ -75,7 +75,7 @@ def test_added_tokens_are_taken_whole_with_their_ids(tmp_path, files):
     special = {"additional_special_tokens": ["[URL]"]}
     path = folder_of(tmp_path / "m", PLAIN, files.pop("config", None), special_tokens_map=special, **files)
     found = load_tokenizer(path).tokenizer
-    package = tokenizers.BertWordPieceTokenizer(str(path / "vocab.txt"), lowercase=True)
+    package = tokenizers.BertWordPieceTokenizer.from_file(str(path / "vocab.txt"), lowercase=True)
     package.add_tokens([AddedToken("covid19", normalized=True)])
     package.add_special_tokens([AddedToken("[URL]", normalized=False)])
     assert tokens(found) == tokens(package) and found.get_vocab_size() == len(PLAIN) + 2
@@ -138,7 +138,7 @@ def test_settings_beside_a_tokenizer_json_win(tmp_path, key):
         key: key != "tokenize_chinese_chars"
     }
     (path / "tokenizer_config.json").write_text(json.dumps(stated))
-    package = tokenizers.BertWordPieceTokenizer(
+    package = tokenizers.BertWordPieceTokenizer.from_file(
         str(path / "vocab.txt"), lowercase=stated["do_lower_case"], strip_accents=stated["strip_accents"],
         handle_chinese_chars=stated["tokenize_chinese_chars"],
     )  # fmt: skip

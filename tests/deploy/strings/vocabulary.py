@@ -23,5 +23,5 @@ WORDS += (
 def made(tmp_path, **settings):
     vocabulary = dict.fromkeys((*SPECIALS, *WORDS, *map(chr, range(33, 127)), *(f"##{chr(n)}" for n in range(97, 123))))
     (tmp_path / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
-    built = tokenizers.BertWordPieceTokenizer(str(tmp_path / "vocab.txt"), **settings)
+    built = tokenizers.BertWordPieceTokenizer.from_file(str(tmp_path / "vocab.txt"), **settings)
     return tokenizers.Tokenizer.from_str(built.to_str())
