@@ -21,7 +21,7 @@ NAMES = (
 )
 """All approaches, cheapest first; those with passages where the recipe names some."""
 ABOUT = {
-    BASELINE: "the most frequent response; of JSON the most frequent value of each field",
+    BASELINE: "one response for all: of JSON the best object by slot F1, else the one nearest to the others",
     "retrieval": "the response of the training row whose words are nearest, as it stands",
     "zero-shot": "the prompt alone, before the model as it is",
     "few-shot": "with examples of train before it, the same for all",
