@@ -34,7 +34,7 @@ def test_classes_of_texts(tmp_path):
 
 
 def test_a_guess_of_the_label_names_what_else_it_could_be(tmp_path):
-    cells = [f"some words number {n},{n % 2},{'ann bob eve'.split()[n % 3]},2024-01-{n + 1:02}" for n in range(18)]
+    cells = [f"some words number {n},{n % 2},{['ann', 'bob', 'eve'][n % 3]},2024-01-{n + 1:02}" for n in range(18)]
     text = "body,is_reply,writer,day\n" + "\n".join(cells) + "\n"
     found = look(tmp_path, text)
     assert (
