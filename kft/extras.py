@@ -20,7 +20,8 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "litert": ("ai_edge_litert",),
     "saved-model": ("tensorflow_serving",),
     "sign": ("model_signing",),
-    "mlflow": ("mlflow",),
+    "mlflow": ("mlflow", "sqlalchemy", "alembic"),
+    "wandb": ("wandb",),
     "serve": ("fastapi", "uvicorn", "prometheus_client", "python_multipart"),
 }
 """The modules that each extra of setup.cfg brings."""

@@ -123,7 +123,7 @@ def family_checks(config: Config) -> list[tuple[str, Any, tuple[Any, ...]]]:
     checks: list[tuple[str, Any, tuple[Any, ...]]] = []
     kind = config.get("model_type")
     rope = _rope(config)
-    if kind in ("llama", "qwen2", "qwen3"):
+    if kind in ("llama", "qwen2", "qwen3", "mistral"):
         known = ("default", "llama3") if kind == "llama" else ("default",)
         checks.append(("rope_parameters.rope_type", rope.get("rope_type", rope.get("type", "default")), known))
     if kind in ("llama", "qwen2"):
@@ -165,6 +165,11 @@ def _rope_as_before(config: Config) -> Config:
 
 def _qwen(config: Config) -> Config:
     return {"use_sliding_window": False, "sliding_window": None, **_rope_as_before(config)}
+
+
+def _mistral(config: Config) -> Config:
+    """An absent window is what transformers fills in; keras-hub would have none."""
+    return {"sliding_window": 4096, **_rope_as_before(config)}
 
 
 def _fold_segment(model: Any, reader: Any, config: Config) -> None:
@@ -250,6 +255,13 @@ FAMILIES: dict[str, Family] = {
             pooling="last",
         ),
         Family("llama", "Llama", fixed=_SILU, normalise=_rope_as_before, **_DECODER),
+        Family(
+            "mistral",
+            "Mistral",
+            fixed={"hidden_act": ("silu",), "tie_word_embeddings": (False,)},
+            normalise=_mistral,
+            **_DECODER,
+        ),
         Family(
             "gemma",
             "Gemma",

@@ -207,6 +207,7 @@ def _build(
         model = own.build(config, arguments)
         return model, lambda built, reader: own.convert_weights(built, reader, config)
     # No public function of keras-hub says what was read; tests/model/test_families.py guards this one.
+    from keras_hub.src.utils.transformers import convert_llama3
     from keras_hub.src.utils.transformers.preset_loader import TransformersPresetLoader
 
     loader = TransformersPresetLoader(str(folder), config)
@@ -214,6 +215,9 @@ def _build(
     if len(inspect.signature(loader.converter.convert_backbone_config).parameters) != 1:
         raise ModelError("keras-hub's converter is not built as expected", where=family.name)
     model = cls(**{**loader.converter.convert_backbone_config(config), **arguments})
+    if family.model_type == "mistral":  # its own converter rounds to float16; its parts are called as Llama's
+        model.tie_word_embeddings = False
+        return model, lambda built, reader: convert_llama3.convert_weights(built, reader, config)
     return model, lambda built, reader: loader.converter.convert_weights(built, reader, config)
 
 

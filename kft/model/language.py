@@ -102,7 +102,7 @@ def require_decoder(backbone: Backbone) -> None:
             "this backbone is no language model: nothing in it predicts the next token",
             where="model.backbone",
             received=backbone.name,
-            expected="a causal decoder: gemma3-270m, or a folder of GPT-2, Llama, Gemma or Qwen",
+            expected="a causal decoder: gemma3-270m, or a folder of GPT-2, Llama, Mistral, Gemma or Qwen",
             next_step="kft models --modality text",
         )
 
@@ -184,7 +184,7 @@ def causal_lm(model: keras.Model) -> Any:
         "keras-hub has no language model for this backbone",
         where=model.name,
         received=type(model).__name__,
-        expected="a decoder of GPT-2, Llama, Gemma, Qwen and their like",
+        expected="a decoder of GPT-2, Llama, Mistral, Gemma, Qwen and their like",
         next_step="kft models --modality text",
     )
 

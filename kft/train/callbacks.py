@@ -20,13 +20,14 @@ from kft.recipe.training import CallbackSpec
 from kft.records.files import write_file
 from kft.records.run_folder import RunFolder
 from kft.registry import Registry
-from kft.train.trackers import MlflowTracker
+from kft.train.trackers import MlflowTracker, WandbTracker
 
 CALLBACKS: Registry[type[keras.callbacks.Callback]] = Registry("callback")
 CALLBACKS.register("reduce-lr-on-plateau", keras.callbacks.ReduceLROnPlateau)
 CALLBACKS.register("terminate-on-nan", keras.callbacks.TerminateOnNaN)
 CALLBACKS.register("csv-logger", keras.callbacks.CSVLogger)
 CALLBACKS.register("mlflow", MlflowTracker)
+CALLBACKS.register("wandb", WandbTracker)
 
 
 STATES: dict[type[keras.callbacks.Callback], tuple[str, ...]] = {
@@ -49,7 +50,14 @@ STATES: dict[type[keras.callbacks.Callback], tuple[str, ...]] = {
 STOPPED = "stopped"
 """Under this key stands, beside the callbacks' states, whether one of them stopped the run."""
 
-FILE_WRITERS = (keras.callbacks.CSVLogger, keras.callbacks.ModelCheckpoint, keras.callbacks.TensorBoard, MlflowTracker)
+TRACKERS = {MlflowTracker: "mlflow", WandbTracker: "wandb"}
+"""Below the run folder, what each writes into."""
+FILE_WRITERS = (
+    keras.callbacks.CSVLogger,
+    keras.callbacks.ModelCheckpoint,
+    keras.callbacks.TensorBoard,
+    *TRACKERS,
+)
 """Of several processes that train together, one runs these: all of them would write the same files."""
 
 
@@ -67,8 +75,8 @@ def make_callbacks(specs: Sequence[CallbackSpec], folder: Path | None) -> list[k
         if folder is not None:
             if cls is keras.callbacks.CSVLogger:
                 args.setdefault("filename", "epochs.csv")
-            if cls is MlflowTracker:
-                args.setdefault("folder", "mlflow")
+            if cls in TRACKERS:
+                args.setdefault("folder", TRACKERS[cls])
             where = f"train.callbacks[{position}].args"
             args = {key: _kept_inside(key, value, folder, f"{where}.{key}") for key, value in args.items()}
         try:

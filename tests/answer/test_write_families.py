@@ -16,7 +16,7 @@ from kft.model.prompts import PromptReader
 from kft.tasks.responses import ASKED, LOSS, TARGETS
 from tests.model import families
 
-DECODERS = ("gpt2", "llama", "gemma", "gemma 2", "gemma 3", "qwen 2", "qwen 3")
+DECODERS = ("gpt2", "llama", "mistral", "gemma", "gemma 2", "gemma 3", "qwen 2", "qwen 3")
 IDS = np.array([[5, 9, 7, 3, 11, 6, 8, 4]], np.int32)
 
 
@@ -33,12 +33,12 @@ def write_folder(folder, name):
 def test_all_decoders_are_tried_and_others_are_refused_by_name(tmp_path):
     known = {families.REFERENCES[name]["config"]["model_type"] for name in DECODERS}
     assert known == {family.model_type for family in FAMILIES.values() if family.pooling == "last"}
-    folder = write_folder(tmp_path / "mistral", "llama")
+    folder = write_folder(tmp_path / "falcon", "llama")
     config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, "model_type": "mistral"}))
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "falcon"}))
     with pytest.raises(ModelError, match="kft cannot read Hugging Face models of this type") as caught:
         kft.load_backbone(str(folder))
-    assert "received: mistral" in str(caught.value)
+    assert "received: falcon" in str(caught.value)
 
 
 @pytest.mark.slow

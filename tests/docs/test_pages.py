@@ -43,7 +43,7 @@ GIVEN = {
 """What lies in a reader's folder when a page begins."""
 BEFORE = {
     "report.md": """
-kft compare recipe.yaml --approaches majority,linear,probe -o runs/product_reviews-compare-1
+kft compare recipe.yaml --approaches majority,linear,probe --run runs/product_reviews-compare-1
 kft monitor tickets-onnx today.csv -o watch
 """,
     "serving.md": """

@@ -104,6 +104,18 @@ FAMILIES: dict[str, tuple[str, dict[str, Any], str]] = {
         {**DECODER, "rope_parameters": LLAMA3, "tie_word_embeddings": True},
         "AutoModelForCausalLM",
     ),
+    "mistral": (
+        "mistral",
+        {
+            **DECODER,
+            "head_dim": 6,
+            "sliding_window": 4,
+            "rms_norm_eps": 1e-5,
+            "rope_parameters": ROPE,
+            "tie_word_embeddings": False,
+        },
+        "AutoModelForCausalLM",
+    ),
     "gemma": ("gemma", {**DECODER, "head_dim": 8}, "AutoModelForCausalLM"),
     "gemma 2": (
         "gemma2",

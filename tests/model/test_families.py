@@ -117,6 +117,8 @@ def test_a_shape_that_does_not_fit_the_configuration_is_refused(tmp_path):
         ("deberta-v3", {"conv_kernel_size": 3}, "conv_kernel_size"),
         ("llama", {"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4}}, "rope_type"),
         ("llama", {"head_dim": 16}, "head_dim"),
+        ("mistral", {"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4}}, "rope_type"),
+        ("mistral", {"tie_word_embeddings": True}, "tie_word_embeddings"),
         ("gemma 3", {"layer_types": ["full_attention"] * 7}, "layer_types"),
         ("qwen 2", {"use_sliding_window": True}, "use_sliding_window"),
         ("vit", {"hidden_act": "gelu_new"}, "hidden_act"),
@@ -130,6 +132,11 @@ def test_a_key_that_is_not_computed_is_refused_by_name(name, changes, key, tmp_p
     message = str(caught.value)
     assert f"config.json, {key}" in message.replace("rope_parameters.", "")
     assert "received:" in message and "expected:" in message
+
+
+def test_mistral_has_the_window_that_transformers_fills_in():
+    normalise = FAMILIES["mistral"].normalise
+    assert normalise({})["sliding_window"] == 4096 and normalise({"sliding_window": None})["sliding_window"] is None
 
 
 def test_a_configuration_without_a_size_is_refused(tmp_path):
