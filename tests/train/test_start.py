@@ -116,3 +116,24 @@ def test_what_cannot_be_started_from_is_refused_by_name(folder, adapted, probe):
         load_recipe(values(folder, PROBE, adapted), ["model.weights=random"])
     with pytest.raises(UsageError, match="chosen as they were pretrained"):
         kft.choose(values(folder, PROBE, adapted), backbones=["minilm-l6"], run=folder / "no", quiet=True)
+
+
+def test_a_run_starts_from_what_found_hidden_tokens_with_all_weights(folder):
+    words = {
+        **values(folder, ALL),
+        "task": "masked-lm",
+        "data": {"train": str(folder / "rows.csv"), "texts": "text"},
+    }
+    learned = kft.train(words, run=folder / "words", quiet=True).run
+    started = kft.train(values(folder, PROBE, learned), run=folder / "from-words", quiet=True).run
+    own = load_checkpoint(learned / "checkpoints", "best").weights
+    found = load_answering(read_run(open_run(started))).best.backbone.model.weights
+    kept = [variable.path for variable in found if variable.path in own]
+    assert len(kept) > 10 and {path.split("/")[0] for path in own} - {path.split("/")[0] for path in kept} == {
+        "head_dense",
+        "head_masked_token",
+        "head_norm",
+    }
+    for variable in found:
+        if variable.path in own:
+            np.testing.assert_array_equal(variable.numpy(), own[variable.path])
