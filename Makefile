@@ -3,6 +3,8 @@
 PYTHON ?= python3.11
 # Each worker of pytest loads TensorFlow (about 1 GB of memory); 2 suits a laptop with 2 to 4 cores.
 WORKERS ?= 2
+# What `make install` brings beside kft: exporting and serving, as README's steps have them.
+EXTRAS ?= onnx,serve
 
 VENV := .venv
 BIN  := $(VENV)/bin
@@ -22,11 +24,12 @@ PYTHON_py311 := 3.11
 PYTHON_py312 := 3.12
 PYTHON_py313 := 3.13
 
-.PHONY: help quickstart test test-all $(ENVS:%=test-%) lint docs notebooks bench bench-peers release clean
+.PHONY: help quickstart install test test-all $(ENVS:%=test-%) lint docs notebooks bench bench-peers release clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make quickstart  install kft into .venv, fine-tune on product reviews, print the measured result"
+	@echo "make install     install kft and the extras $(EXTRAS) into .venv, and nothing else; EXTRAS=all brings every one"
 	@echo "make test        formatting, lint, types, tests (without the slow ones)"
 	@echo "make test-all    the same with the slow tests, and coverage"
 	@echo "make test-lowest the tests with the lowest version of every direct dependency, in .venv-lowest (about 1 GB to fetch)"
@@ -40,11 +43,16 @@ help:
 	@echo "make release     sdist and wheel in dist/, checked in empty environments; KEY=~/.ssh/id_ed25519 signs (docs/releasing.md)"
 	@echo "make clean       remove .venv, .venv-* and every cache of the tools; runs/ and downloaded weights stay"
 	@echo
-	@echo "Variables: PYTHON=$(PYTHON)  WORKERS=$(WORKERS)  TESTS=tests/recipe, what test-* run"
+	@echo "Variables: PYTHON=$(PYTHON)  WORKERS=$(WORKERS)  EXTRAS=$(EXTRAS)  TESTS=tests/recipe, what test-* run"
 
 quickstart: $(KFT_INSTALLED)
 	@echo "==> training on recipes/sentiment/product_reviews.yaml (the first run fetches about 90 MB)"
 	@$(BIN)/kft train recipes/sentiment/product_reviews.yaml
+
+install: $(KFT_INSTALLED)
+	@echo "==> installing the extras $(EXTRAS)"
+	@$(PIP) -e '.[$(EXTRAS)]'
+	@echo "next: . .venv/bin/activate, then kft init DATA -o recipe.yaml in any folder"
 
 lint: $(DEV_INSTALLED)
 	@echo "==> formatting"

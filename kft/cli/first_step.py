@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from shlex import quote
 
-from kft.recipe.shipped import is_recipe
+from kft.recipe.shipped import TABLES, is_recipe
 
-TABLES = (".csv", ".tsv", ".jsonl", ".parquet", ".xlsx")
 MOST = 200
 """Entries of a folder that are looked at: help has to come at once, in any folder."""
 

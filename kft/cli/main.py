@@ -151,6 +151,8 @@ def run(arguments: list[str]) -> int:
 
 def with_hint(error: click.ClickException) -> str:
     """Returns what click says, with the nearest command where one is not known; before 8.2 it names none itself."""
+    if getattr(error, "possibilities", None):
+        return error.message
     unknown = re.fullmatch(r"No such command '(.+)'\.", error.message)
     group = getattr(getattr(error, "ctx", None), "command", None)
     hint = nearest(unknown[1], list(group.commands)) if unknown and isinstance(group, click.Group) else None

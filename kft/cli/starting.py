@@ -22,7 +22,7 @@ from kft.errors import KftError, UsageError
 from kft.model.catalog import CATALOG
 from kft.model.sources import on_disk
 from kft.recipe.separators import SEPARATORS
-from kft.recipe.shipped import find_recipe, purpose, shipped_recipes
+from kft.recipe.shipped import find_recipe, is_recipe, purpose, shipped_recipes
 from kft.records.files import write_file
 from kft.tasks.names import ABOUT
 from kft.terminal import echo, styled
@@ -60,6 +60,7 @@ def _known_encoding(context: click.Context, parameter: click.Parameter, name: st
     type=click.Choice(list(SEPARATORS)),
     help="What separates the columns of a csv, tsv or txt file; detected and shown when left out.",
 )
+@click.option("--force", is_flag=True, help="Write over a recipe that is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 @debug_option
 def init(
@@ -71,6 +72,7 @@ def init(
     label: str | None,
     encoding: str | None,
     separator: str | None,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Look at DATA and write a commented recipe for it.
@@ -83,11 +85,11 @@ def init(
     from kft.data.examples import Wanted
 
     target = Path(output)
-    if target.exists():
+    if target.exists() and not (force and is_recipe(target)):
         raise UsageError(
-            "the recipe already exists; it is not overwritten",
+            f"{'what is there is no recipe' if force else 'the recipe already exists'}; it is not overwritten",
             where=str(target),
-            next_step="choose another -o FILE, or delete it",
+            next_step="choose another -o FILE" + ("" if force else ", or write over it with --force"),
         )
     dialect = Dialect(encoding=encoding, separator=None if separator is None else SEPARATORS[separator])
     with _options_of_init():

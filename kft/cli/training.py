@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from shlex import quote
 from typing import TYPE_CHECKING
 
@@ -135,10 +136,12 @@ def _print_phase(plan: PhasePlan) -> None:
     table = Table("block", title=f"\n{title}", title_justify="left")
     for column in ("parameters", "trains", "peak rate", "work"):
         table.add_column(column, justify="left" if column == "work" else "right")
-    for row in plan.blocks:
+    for _, alike in groupby(plan.blocks, key=lambda row: (row.parameters, row.trainable, row.rate, row.work)):
+        row, *others = alike
         rate = "" if row.rate is None else f"{row.rate:.2g}"
-        trains = f"{row.trainable:,}" if row.trainable else "frozen"
-        table.add_row(row.block, f"{row.parameters:,}", trains, rate, WORK[row.work])
+        name, each = (f"{row.block} to {others[-1].block}", f"{1 + len(others)} x ") if others else (row.block, "")
+        trains = f"{each}{row.trainable:,}" if row.trainable else "frozen"
+        table.add_row(name, f"{each}{row.parameters:,}", trains, rate, WORK[row.work])
     out.print(table)
     share = percent(plan.trainable / plan.parameters, 2)
     out.tell(f"trains     {plan.trainable:,} of {plan.parameters:,} parameters ({share})")

@@ -12,9 +12,13 @@ from kft.data.examples import Columns, Wanted
 from kft.data.label_columns import find_label_columns, join_columns, mark_columns
 from kft.data.likely_columns import find_alike, find_soft_columns
 from kft.data.soft_columns import SAID
+from kft.tasks.cells import as_text
 from kft.tasks.marks import is_mark
 from kft.tasks.registry import sibling
 from kft.tasks.task import Task
+
+MOST_CLASSES = 50
+"""Different values of a column that is named as what the label could be as well."""
 
 
 def choose_label_columns(
@@ -81,6 +85,38 @@ def about_label_columns(
         yield (
             f"{listed([columns.label, *found])} are columns of yes and no: kft init {shlex.quote(source)} --task "
             f"{several.name} reads them as one a label"
+        )
+
+
+def about_guess(frame: pd.DataFrame, columns: Columns, task: Task) -> Iterator[str]:
+    """Yields which other columns the label could as well be, where nobody named one and none is called so.
+
+    Args:
+        frame: The table.
+        columns: What is read of it.
+        task: What is learnt.
+
+    Example:
+        >>> from kft.tasks.registry import TASKS
+        >>> frame = pd.DataFrame({"body": ["a b"] * 9, "sent": ["no"] * 4 + ["yes"] * 5, "team": [*"abcabcabc"]})
+        >>> found = Columns("body", "sent", guessed=("text", "label"))
+        >>> next(about_guess(frame, found, TASKS.get("text-classification"))).split(":")[1]
+        " so could 'team' (3)"
+    """
+    usual = {*LABEL_NAMES, *task.kind.labels.usual}
+    if "label" not in columns.guessed or not task.kind.one_class or columns.label.strip().lower() in usual:
+        return
+    others = []
+    for name in frame.columns:
+        values = {as_text(cell).strip() for cell in frame[name]} if name not in columns.named else set()
+        if 2 <= len(values) <= min(MOST_CLASSES, len(frame) // 2) and "" not in values:
+            others.append((str(name), len(values)))
+    if others:
+        said = ", ".join(f"{name!r} ({count:,})" for name, count in others)
+        different = frame[columns.label].astype(str).nunique()
+        yield (
+            f"{columns.label!r} is guessed to be the label, as it has the fewest different values ({different:,}): "
+            f"so could {said}: say which with --label"
         )
 
 

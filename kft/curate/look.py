@@ -16,7 +16,7 @@ import pandas as pd
 
 from kft.characters import shorten
 from kft.curate.beside import Beside, Train, find_beside
-from kft.curate.likely_labels import about_label_columns, choose_label_columns
+from kft.curate.likely_labels import about_guess, about_label_columns, choose_label_columns
 from kft.curate.likely_task import are_words, is_number, other_tasks, tagging, task_of_labels, task_of_tables
 from kft.curate.proposals import Proposals, propose
 from kft.curate.written import about_responses, chats_in
@@ -134,7 +134,8 @@ class Look:
         else:
             noun = "classes" if self.task.kind.one_class else "labels"
             yield "label", f"{place}, {len(self.counts)} {noun}, smallest {counted(min(self.counts.values()), 'row')}"
-        yield from self.proposals.said
+        for kind, said in self.proposals.said:
+            yield kind, said + ("; not in force: data.time in the recipe tests on the newest" if kind == "time" else "")
         if self.proposals.others:
             yield "others", f"not read: {', '.join(map(repr, self.proposals.others))}"
         for role, path in (("valid", self.beside.valid), ("test", self.beside.test)):
@@ -243,6 +244,7 @@ def look_at(
         *_warnings(wanted, inputs, counts, reasons),
         *other_tasks(wanted, list(frame[columns.label]), counts, source),
         *about_label_columns(frame, labels, columns, wanted, source),
+        *(() if labels or folders else about_guess(frame, columns, wanted)),
     )
     lengths = [0] if wanted.reads.files else [len(text.split()) for text in inputs]
     return Look(

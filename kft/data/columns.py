@@ -156,17 +156,23 @@ def _guess_label(frame: pd.DataFrame, names: Sequence[str], where: str, *, repea
         fit = [name for name in names if 2 <= different[name] <= len(frame) // 2]
         found = min(fit, key=lambda name: different[name], default=None)
     if found is None:
-        raise _cannot_guess("label", frame, where, "a column with at least two different values that repeat")
+        raise _cannot_guess(
+            "label",
+            frame,
+            where,
+            "a column with at least two different values that repeat",
+            "; where there are no labels yet, add such a column and fill in some hundred rows by hand",
+        )
     return found
 
 
-def _cannot_guess(key: str, frame: pd.DataFrame, where: str, expected: str) -> DataError:
+def _cannot_guess(key: str, frame: pd.DataFrame, where: str, expected: str, else_: str = "") -> DataError:
     return DataError(
         f"no column looks like the {key}",
         where=where,
         received="columns " + ", ".join(map(str, frame.columns)),
         expected=expected,
-        next_step=f"set data.{key} in the recipe or --set data.{key}=COLUMN",
+        next_step=f"set data.{key} in the recipe or --set data.{key}=COLUMN{else_}",
     )
 
 

@@ -121,7 +121,9 @@ def open_table(source: Path | pd.DataFrame, dialect: Dialect = PLAIN) -> Table:
             where=str(source),
             received=source.name,
             expected="a file that ends in " + ", ".join(SUFFIXES),
-            next_step="save the table as csv in UTF-8",
+            next_step="rename it to .tsv, if tabs part its columns"
+            if suffix == ".tab"
+            else "save the table as csv in UTF-8",
         )
     if suffix in (".parquet", SPREADSHEET):
         frame = _read_parquet(source) if suffix == ".parquet" else _read_sheet(source)

@@ -7,6 +7,9 @@ from pathlib import Path
 from kft.errors import UsageError
 from kft.registry import nearest
 
+TABLES = (".csv", ".tsv", ".jsonl", ".parquet", ".xlsx")
+"""Endings of data: somebody who names such a file in place of a recipe has no recipe yet."""
+
 
 def recipes_folder() -> Path:
     """Returns the folder of the shipped recipes: inside the wheel, or beside kft/ in a checkout."""

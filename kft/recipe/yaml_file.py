@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -12,6 +13,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from kft.errors import KftError, require_plain
 from kft.recipe.explain import RECIPE, Document
 from kft.recipe.limits import DEEPEST, MOST_BYTES, MOST_VALUES, TooMuch, require_bounded
+from kft.recipe.shipped import TABLES
 from kft.registry import nearest
 
 
@@ -29,6 +31,13 @@ def read_yaml(path: Path, document: Document = RECIPE) -> Any:
         KftError: The document's kind of error: there is no such file, it is no YAML, or it holds no keys.
     """
     require_plain(str(path), f"the {document.noun}'s file name", document.error)
+    if path.suffix.lower() in TABLES and path.is_file():
+        raise document.error(
+            f"{path.name} is a table, not a {document.noun}",
+            where=str(path),
+            expected="a YAML file",
+            next_step=f"kft init {quote(str(path))} -o recipe.yaml writes a recipe for it",
+        )
     try:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)

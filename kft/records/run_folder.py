@@ -140,5 +140,5 @@ def open_run(folder: Path) -> RunFolder:
         where=str(folder),
         received="no recipe.yaml in it" if folder.is_dir() else "no such folder",
         expected="a folder that kft train wrote",
-        next_step="kft train RECIPE",
+        next_step="kft train RECIPE" + (f"; kft runs {folder.parent} lists those that are there" if siblings else ""),
     )

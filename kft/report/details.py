@@ -21,6 +21,9 @@ from kft.report.html import number
 from kft.report.plots import Point
 
 PAIRS, POINTS, METRIC = "pairs", "points", "metric"
+FOR_PROGRAMS = ("kind", "split", "strength")
+"""Single values that the message says in words, or that say nothing without the code; findings.json has them."""
+SAID_AS = {"threshold": "listed from"}
 MOST_ROWS = 200
 """Of a table of figures; what is more is counted."""
 
@@ -149,12 +152,14 @@ def figures_of(finding: Finding) -> dict[str, Any]:
     Example:
         >>> figures_of(Finding("x", "note", "m", "a", 0, (), {"share_cut": 0.5, "counts": {"a": 1}}))
         {'share cut': 0.5}
+        >>> figures_of(Finding("x", "note", "m", "a", 0, (), {"split": "valid", "threshold": 5}))
+        {'listed from': 5}
     """
     return {
         title_of(key): value
         for key, value in finding.details.items()
         if not _runs_along(finding, key, value)
-        and key not in (MASKED, PAIRS, POINTS)
+        and key not in (MASKED, PAIRS, POINTS, *FOR_PROGRAMS)
         and not (key == METRIC and POINTS in finding.details)
         and _grid("", value) is None
         and value not in ([], (), {}, "")
@@ -181,4 +186,4 @@ def title_of(key: str) -> str:
         >>> title_of("suggested_label")
         'suggested label'
     """
-    return key.replace("_", " ")
+    return SAID_AS.get(key, key.replace("_", " "))

@@ -73,6 +73,32 @@ def test_a_missing_file_and_a_missing_recipe(kft_cli, recipe, tmp_path):
     check(kft_cli("train", "recipes.yaml"), 2, "no recipe at recipes.yaml; did you mean recipe.yaml?", "kft init")
 
 
+def test_a_table_in_place_of_a_recipe(kft_cli, recipe, tmp_path):
+    step = "kft init reviews.csv -o recipe.yaml writes a recipe for it"
+    check(kft_cli("train", "reviews.csv"), 2, "reviews.csv is a table, not a recipe", step)
+    (tmp_path / "reviews.xlsx").write_bytes(b"PK")
+    check(kft_cli("check", "reviews.xlsx"), 2, "reviews.xlsx is a table, not a recipe")
+
+
+def test_a_recipe_is_written_over_when_asked_and_nothing_else_is(kft_cli, recipe, tmp_path):
+    check(kft_cli("init", "reviews.csv", "-o", "recipe.yaml"), 2, "already exists", "write over it with --force")
+    check(kft_cli("init", "reviews.csv", "-o", "reviews.csv", "--force"), 2, "what is there is no recipe", "another -o")
+    assert (tmp_path / "reviews.csv").read_text().startswith("text,label")
+    assert kft_cli("init", "reviews.csv", "-o", "new.yaml")[0] == 0
+    drafted = (tmp_path / "new.yaml").read_text()
+    (tmp_path / "new.yaml").write_text(drafted + "# edited")
+    assert kft_cli("init", "reviews.csv", "-o", "new.yaml", "--force")[0] == 0
+    assert (tmp_path / "new.yaml").read_text() == drafted
+
+
+def test_a_table_without_labels_and_one_of_another_ending(kft_cli, tmp_path):
+    (tmp_path / "plain.csv").write_text("day,text\n" + "".join(f"{n},text {n}\n" for n in range(9)))
+    step = "--label COLUMN; where there are no labels yet, add such a column"
+    check(kft_cli("init", "plain.csv", "-o", "new.yaml"), 2, "no column looks like the label", step)
+    (tmp_path / "plain.tab").write_text("text\tlabel\n")
+    check(kft_cli("init", "plain.tab", "-o", "new.yaml"), 2, "'.tab' are not read", "rename it to .tsv")
+
+
 def test_an_existing_run_folder_is_refused(kft_cli, recipe, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
@@ -100,7 +126,7 @@ def test_no_network_with_a_cold_cache(kft_cli, recipe, tmp_path, monkeypatch):
 def test_a_run_that_is_none(kft_cli, tmp_path):
     (tmp_path / "runs" / "recipe-1").mkdir(parents=True)
     check(kft_cli("predict", "runs/recipe-1", "a text"), 2, "no run at runs/recipe-1", "kft train RECIPE")
-    check(kft_cli("evaluate", "runs/recipe-2"), 2, "did you mean runs/recipe-1?")
+    check(kft_cli("evaluate", "runs/recipe-2"), 2, "did you mean runs/recipe-1?", "kft runs runs lists")
 
 
 def test_usage_errors_exit_2(kft_cli):

@@ -81,7 +81,8 @@ def test_near_misses_of_commands_and_options_are_told(kft_cli):
         (["train", "r.yaml", "--reusme"], "--resume"),
     ):
         code, _, err = kft_cli(*given)
-        assert code == 2 and f"'{meant}'" in err and "mean" in err.lower(), err
+        told = f"'{meant}'" in err and err.lower().count("did you mean") == 1
+        assert code == 2 and (told or f"(Possible options: {meant}" in err), err  # click 8.1 lists options
     older = click.UsageError("No such command 'trian'.", click.Context(cli))
     assert with_hint(older) in (
         "No such command 'trian'. Did you mean 'train'?",

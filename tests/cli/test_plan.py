@@ -1,6 +1,7 @@
 """`kft plan`: what a recipe would do, without training."""
 
 import json
+import re
 
 import pytest
 
@@ -52,6 +53,8 @@ def test_the_table_is_for_people(recipe, kft_cli):
     assert code == 0
     for words in ("phase probe: L-BFGS to convergence", "phase top: 2 epochs", "once an example, then stored"):
         assert words in out
+    assert re.search(r"block_00 to block_\d+ +│ +\d x [\d,]+ +│ +frozen", out)  # alike blocks share a line
+    assert re.search(r"│ block_01 +│ +[\d,]+ │ +[\d,]+ │ +0.00025", out)  # its rate is another's
     assert "features   recomputed: all of the model trains" in out and "next       kft train" in out
 
 

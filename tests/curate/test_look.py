@@ -4,6 +4,7 @@ import pytest
 from PIL import Image
 
 from kft.curate.look import look_at
+from kft.data.examples import Wanted
 from kft.errors import DataError
 
 
@@ -30,6 +31,20 @@ def test_classes_of_texts(tmp_path):
         "1 label has fewer than 10 rows: b",
     )
     assert dict(found.summary())["label"] == "column 'label', 2 classes, smallest 6 rows"
+
+
+def test_a_guess_of_the_label_names_what_else_it_could_be(tmp_path):
+    cells = [f"some words number {n},{n % 2},{['ann', 'bob', 'eve'][n % 3]},2024-01-{n + 1:02}" for n in range(18)]
+    text = "body,is_reply,writer,day\n" + "\n".join(cells) + "\n"
+    found = look(tmp_path, text)
+    assert (
+        "'is_reply' is guessed to be the label, as it has the fewest different values (2): so could 'writer' (3): "
+        in (found.warnings[-1])
+    )
+    said = dict(found.summary())
+    assert said["time"].endswith("; not in force: data.time in the recipe tests on the newest")
+    sure = (look(tmp_path, text, named=Wanted(label="writer")), look(tmp_path, text.replace("is_reply", "label")))
+    assert not any("guessed" in line for each in sure for line in each.warnings)
 
 
 def test_paths_of_images_are_images(tmp_path):

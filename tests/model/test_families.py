@@ -14,8 +14,9 @@ from tests.model.families import REFERENCES, load, write_folder
 from tests.model.seeded import seeded_array
 from tests.model.words import write_tokenizer
 
-# Seven blocks with four normalisations each: float32 rounding alone comes to 3.6e-5 of values up to 5.
-TOLERANCE = {"gemma 3": 5e-5}
+# Blocks with four normalisations each: float32 rounding alone comes to 3.6e-5 of values up to 5 (Gemma 2: to 2.1e-5,
+# on TensorFlow 2.20).
+TOLERANCE = {"gemma 2": 5e-5, "gemma 3": 5e-5}
 
 
 def compute(model, name):

@@ -165,5 +165,5 @@ def test_a_text_has_the_same_numbers_in_whatever_pass_it_is_answered(folder):
     for count in (1, 2, 7, 45, 120):
         chosen = rng.permutation(len(rows))[:count]
         for ours, theirs in zip(run_in_batches(inference, source, rows=chosen), whole, strict=True):
-            # On some processors to the bit; others multiply few rows in another way.
-            np.testing.assert_allclose(ours, theirs[chosen], rtol=0, atol=1e-6)
+            # On some processors to the bit; others multiply few rows in another way: by 1.1e-6 on TensorFlow 2.20.
+            np.testing.assert_allclose(ours, theirs[chosen], rtol=0, atol=2e-6)

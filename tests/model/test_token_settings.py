@@ -98,7 +98,7 @@ def test_a_space_before_the_text_is_put_where_it_is_asked_for(tmp_path, spaced):
     config = {} if spaced is None else {"add_prefix_space": spaced}
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
     found = tokens(load_tokenizer(tmp_path, "roberta").tokenizer, ["hello world"])[0]
-    package = tokenizers.ByteLevelBPETokenizer(
+    package = tokenizers.ByteLevelBPETokenizer.from_file(
         str(tmp_path / "vocab.json"), str(tmp_path / "merges.txt"), add_prefix_space=bool(spaced)
     )
     assert found[1:-1] == tokens(package, ["hello world"])[0] and found[1].startswith("Ġ") == bool(spaced)

@@ -84,7 +84,7 @@ def _advice(steep: bool, twice: Forecast) -> str:
         return "Label more before anything else is tuned; start with the classes that the probe mixes up."
     if twice.gain.high < STEEP:
         return "More of the same labels would not help: mend those there are, or fine-tune more blocks (train.phases)."
-    return "So few rows cannot show whether that helps: mend the labels first, or fine-tune more blocks (train.phases)."
+    return "These rows cannot show whether that helps: mend the labels first, or fine-tune more blocks (train.phases)."
 
 
 CHECK = Check(NAME, "whether more labels would help, and how much", find_learning_curve, needs_features=True, rank=200)
