@@ -32,7 +32,7 @@ GIVEN = {
     "language.md": ("tickets.csv", "intents.yaml"),
     "monitoring.md": ("tickets-onnx", "today.csv"),
     "multi-gpu.md": ("tickets.csv", "recipe.yaml"),
-    "report.md": ("tickets.csv", "recipe.yaml", "runs/product_reviews-1", "tickets-onnx", "today.csv"),
+    "report.md": ("tickets.csv", "recipe.yaml", "runs/product_reviews-1", "today.csv"),
     "retraining.md": ("runs/tickets-1", "labelled.csv", "shelf/tickets"),
     "running_anywhere.md": ("tickets.csv", "recipe.yaml"),
     "serving.md": ("runs/tickets-1", "tickets-onnx", "shelf/tickets", "token.txt"),
@@ -44,7 +44,8 @@ GIVEN = {
 BEFORE = {
     "report.md": """
 kft compare recipe.yaml --approaches majority,linear,probe --run runs/product_reviews-compare-1
-kft monitor tickets-onnx today.csv -o watch
+kft export runs/product_reviews-1 reviews-onnx
+kft monitor reviews-onnx today.csv -o watch
 """,
     "serving.md": """
 kft export runs/tickets-1 tickets-2 --quantize dynamic

@@ -116,3 +116,16 @@ def test_what_cannot_be_started_from_is_refused_by_name(folder, adapted, probe):
         load_recipe(values(folder, PROBE, adapted), ["model.weights=random"])
     with pytest.raises(UsageError, match="chosen as they were pretrained"):
         kft.choose(values(folder, PROBE, adapted), backbones=["minilm-l6"], run=folder / "no", quiet=True)
+
+
+def test_all_of_a_backbone_that_learned_texts_is_taken_and_its_head_is_not(folder):
+    texts = values(folder, ALL)
+    texts |= {"task": "masked-lm", "data": {"train": str(folder / "rows.csv"), "texts": "text"}}
+    learned = kft.train(texts, run=folder / "texts", quiet=True).run
+    own = load_checkpoint(learned / "checkpoints", "best").weights
+    run = kft.train(values(folder, PROBE, learned), run=folder / "on", quiet=True).run
+    begun = load_answering(read_run(open_run(run)))
+    found = {variable.path: variable.numpy() for variable in begun.best.backbone.model.weights}
+    assert len(found) > 10 and set(own) - set(found) and all(path.startswith("head") for path in set(own) - set(found))
+    for path in set(own) & set(found):
+        np.testing.assert_array_equal(found[path], own[path])
