@@ -340,4 +340,5 @@ def _said(taken: Taken) -> Iterator[str]:
     if taken.untimed:
         yield f"{taken.untimed:,} rows have no time that can be used: counted with the row before them"
     if taken.unusable:
-        yield f"{taken.unusable:,} rows cannot be answered (empty, or not readable): counted as such"
+        rows = "1 row" if taken.unusable == 1 else f"{taken.unusable:,} rows"
+        yield f"{rows} cannot be answered (empty, or not readable): counted as such"

@@ -143,6 +143,10 @@ def queue(
             where=str(data) if isinstance(data, (str, Path)) else "the DataFrame",
             received=f"{len(given.inputs):,} rows, {len(given.inputs) - len(waiting):,} of them with a label",
             expected="rows without a label that can be answered",
+            next_step=None
+            if len(waiting)
+            else "rows that have labels need no queue: kft monitor ARTIFACT DATA --labels COLUMN says what is right of "
+            "them, kft retrain RUN --with DATA learns from them",
         )
     worth = worth_of(seen, reference)
     drawn = draw(worth, seen.keys, seen.vectors, n, random_share=random_share, seed=seed)

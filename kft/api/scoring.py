@@ -48,7 +48,7 @@ from kft.records.rounding import RoundingResult
 from kft.records.rules import CostRule, PrecisionRule, Rule
 from kft.split.data_split import DataSplit, labels_of
 from kft.split.holdout import set_aside
-from kft.split.labels import learned_targets
+from kft.split.labels import learned_targets, outside
 from kft.suites.edge_cases import run_suite
 from kft.suites.searched import Searched
 from kft.suites.suite import Suite, suite_of
@@ -293,6 +293,10 @@ def _score(
     examples, name = asked.examples, asked.name
     progress.note(f"\nscoring    {len(examples):,} examples of {name}")
     best, receipt, spec = answering.best, answering.receipt, answering.spec
+    if never := outside(examples, spec.model.choices):
+        progress.note(
+            f"           {len(never):,} right responses are none of model.choices, as {never[0]!r:.100}: wrong"
+        )
     suite = suite_of(answering.recipe) if spec.evaluate.suite else None
     searched: Searched | None = None
     if best.kind.searches:

@@ -23,6 +23,7 @@ from kft.monitor.records import files_missed, holds_records, read_records
 from kft.monitor.scored import FIELDS, ScoredSpec, columns_of, is_scored, read_scored, require_columns, spread
 from kft.monitor.seen import NO_ROWS, WITHIN, Seen
 from kft.records.files import reading_errors
+from kft.registry import nearest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -313,8 +314,9 @@ def as_path(data: str | Path) -> Iterator[Path]:
         with reading_errors(path):
             there = path.exists()
         if not there:
+            hint = nearest(str(path), [str(each) for each in path.parent.iterdir()] if path.parent.is_dir() else [])
             raise DataError(
-                f"no file or folder at {path}",
+                f"no file or folder at {path}" + (f"; did you mean {hint}?" if hint else ""),
                 received=str(path),
                 expected="a table, a .txt file, a folder of images or documents, a server's records, or - for lines",
                 next_step="check the path",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 
 import rich_click as click
 
@@ -100,6 +101,9 @@ def export(
         echo(f"signed     {Path(destination) / SIGNATURE}")
     if written is not None:
         echo(f"pip install {written}")
+    elif parity is not None and not parity.by:  # one that answers
+        step = f"kft promote {quote(destination)} NAME puts it on a shelf, for kft serve and kft monitor"
+        echo(f"next       {step}", err=True)
     return 0
 
 

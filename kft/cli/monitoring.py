@@ -151,8 +151,9 @@ def _table(gauges: list[GaugeSeen]) -> Table:
 def _slices(moved: Sequence[SliceSeen], unsure_below: float | None) -> Table:
     """Returns a table of slices that moved; what moved of each has an interval."""
     measures = [("share of rows", "share")]
-    if any(each.unsure is not None for each in moved):
-        measures.append((f"less sure than {unsure_below:.2f}", "unsure"))
+    if unsure_below is not None and any(each.unsure is not None for each in moved):
+        digits = 2 if unsure_below < 0.99 else 4
+        measures.append((f"less sure than {unsure_below:.{digits}f}", "unsure"))
     if any(each.withheld is not None for each in moved):
         measures.append(("withheld", "withheld"))
     table = Table("slice that moved", *(Column(title, justify="right") for title, _ in measures))

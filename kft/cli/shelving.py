@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import rich_click as click
@@ -64,6 +65,9 @@ def promote(
         return
     done = shelving.promote(artifact, name, shelf=shelf, alias=alias, why=why, force=force)
     _print_moved(done, as_json)
+    if not as_json:
+        place = quote(done.folder.rpartition("/")[0] + ("" if alias == "champion" else f"@{alias}"))
+        echo(f"next       kft serve {place} answers; kft monitor {place} DATA watches what it is asked", err=True)
 
 
 @click.command()

@@ -52,6 +52,7 @@ class MaskedToken(NextToken):
         inner = int(embedding.output_dim)
         # Seeded by itself: the untuned model is built again where a run is judged, and has to be the same.
         first = keras.initializers.TruncatedNormal(stddev=0.02, seed=0)
+        # Built here, their paths do not begin with this layer: whoever starts from a run tells the head by them.
         self.dense = keras.layers.Dense(inner, activation, kernel_initializer=first, name="head_dense", dtype="float32")
         self.norm = keras.layers.LayerNormalization(epsilon=epsilon, name="head_norm", dtype="float32")
         self.built = False

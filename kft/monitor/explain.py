@@ -123,6 +123,8 @@ def _cells(edges: Edges, wealth: Wealth) -> str:
         return f"below all test rows (under {amount(edges.values[0])}): {share}"
     if at == edges.cells - 1:
         return f"above all test rows (over {amount(edges.values[-1])}): {share}"
+    if edges.values[at - 1] == edges.values[at]:
+        return f"most has come at {amount(edges.values[at])}: {share}"
     return f"most has come from {amount(edges.values[at - 1])} to {amount(edges.values[at])}: {share}"
 
 

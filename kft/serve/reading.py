@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from python_multipart.exceptions import FormParserError
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -120,6 +121,8 @@ async def _from_form(request: Request, limits: Limits) -> Asked:
             return await _from_fields(form)
     except HTTPException as error:
         raise wrong(f"the form cannot be read: {error.detail}") from None
+    except FormParserError as error:  # older versions of Starlette let it through
+        raise wrong(f"the form cannot be read: {error}") from None
 
 
 async def _from_fields(form: FormData) -> Asked:

@@ -76,7 +76,7 @@ def require_choices(parts: Mapping[str, Examples], choices: Sequence[str]) -> No
         DataError: Says how many, and one of them.
     """
     for name, part in parts.items():
-        others = [each for each in map(str, _known(part)) if each not in choices] if choices else []
+        others = outside(part, choices)
         if others:
             raise DataError(
                 "a response is none of the choices, so that it would never be written",
@@ -85,6 +85,11 @@ def require_choices(parts: Mapping[str, Examples], choices: Sequence[str]) -> No
                 expected="one of " + ", ".join(map(repr, choices[:10])) + (" ..." if len(choices) > 10 else ""),
                 next_step="add it to model.choices, or mend the row; a space counts",
             )
+
+
+def outside(part: Examples, choices: Sequence[str]) -> list[str]:
+    """Returns the responses that are none of the choices; none are where there are no choices."""
+    return [each for each in map(str, _known(part)) if each not in choices] if choices else []
 
 
 def never_first(train: Examples, space: AnswerSpace) -> list[str]:

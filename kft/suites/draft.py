@@ -12,12 +12,17 @@ import numpy as np
 
 from kft.data.examples import Examples
 from kft.errors import SuiteError, UsageError
+from kft.metrics.language import right_answers, spoken
+from kft.recipe.evaluation import SAME
 from kft.records.findings import Finding
 from kft.split.data_split import labels_of
+from kft.split.labels import prompts_of
 from kft.suites.searched import Searched
 from kft.suites.suite_text import Row, Shortcut, is_changed, texts_in, write_suite
+from kft.suites.written import write_answers
 from kft.tasks.classes import Prediction
 from kft.tasks.registry import one_class_tasks
+from kft.tasks.responses import Grounded
 from kft.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -27,6 +32,8 @@ MOST_ROWS, ROWS_A_CLASS = 36, 8
 """Rows of the draft: what a person can still read."""
 MOST_ANSWERED = 400
 """Rows of train that are answered to find them."""
+MOST_PROMPTS, MOST_WRITTEN = 12, 48
+"""The same of prompts, whose answers are written a token at a time."""
 LONGEST = 400
 """Longer texts are taken only where a class has no shorter ones: a person has to read them."""
 MOST_SHORTCUTS, ROWS_A_SHORTCUT = 10, 10
@@ -76,11 +83,12 @@ def refuse_draft(target: Path, task: Task) -> None:
             where=str(target),
             next_step="choose another --draft-suite FILE, or delete it",
         )
-    if not task.kind.one_class and not task.kind.searches:
+    if not (task.kind.one_class or task.kind.searches or task.kind.writes):
         raise SuiteError(
-            "a suite is drafted where an example has one class of many, or documents; write one by hand, of invariance",
+            "a suite is drafted where an example has one class of many, documents or a response; "
+            "write one by hand, of invariance",
             received=task.name,
-            expected=f"{one_class_tasks()}, or text-embedding",
+            expected=f"{one_class_tasks()}, text-embedding or causal-lm",
         )
 
 
@@ -112,7 +120,9 @@ def draft(
     rng = np.random.default_rng(seed)
     personal = {name for finding in findings if finding.check == "personal-data" for name in finding.rows}
     places = [place for place, name in enumerate(train.ids) if str(name) not in personal]
-    if searched is None:
+    if task.kind.writes:
+        rows = _written_right(artifact, train, rng.permutation(places)[:MOST_WRITTEN].tolist())[:MOST_PROMPTS]
+    elif searched is None:
         right = _right(artifact, train, _candidates(train, places, rng))
         rows = choose_rows(right, Counter(map(str, labels_of(train))))
     else:
@@ -120,13 +130,14 @@ def draft(
     if not rows:
         raise SuiteError(
             "the run gives no right answer to any row that was tried, so there is nothing to hold it to",
-            received=f"{min(len(places), MOST_ANSWERED)} rows of train",
+            received=f"{min(len(places), MOST_WRITTEN if task.kind.writes else MOST_ANSWERED)} rows of train",
             next_step=f"kft evaluate {run} says how good it is",
         )
-    shortcuts = [] if task.reads.files or searched else list(_shortcuts(artifact, train, places, findings, rows))
+    classes = task.kind.one_class and not task.reads.files
+    shortcuts = [] if not classes else list(_shortcuts(artifact, train, places, findings, rows))
     text, names = write_suite(rows, shortcuts, task, target, run)
     found = tuple((shortcut.token, shortcut.label) for shortcut in shortcuts)
-    of = "classes" if searched is None else "documents"
+    of = "documents" if searched else "right responses" if task.kind.writes else "classes"
     return text, SuiteDraft(target, len(rows), len({row.label for row in rows}), names, found, of)
 
 
@@ -151,6 +162,32 @@ def _right(artifact: Artifact, train: Examples, places: Sequence[int]) -> list[R
         if answer.label == labels[place] and not answer.abstain:
             rows.append(Row(train.inputs[place], answer.label))
     return rows
+
+
+def _written_right(artifact: Artifact, train: Examples, places: Sequence[int]) -> list[Row]:
+    """Returns the prompts to which the right response is written, as the run promises it.
+
+    Raises:
+        SuiteError: They are chats, or plain texts: a case is one prompt.
+    """
+    labels, prompts = labels_of(train), prompts_of(train)
+    asked = [prompts[place] for place in places]
+    if others := [type(each).__name__ for each in asked if not isinstance(each, str | Grounded)]:
+        raise SuiteError(
+            "a suite is drafted of prompts with a response each; write one by hand",
+            received=f"{len(others):,} rows of another kind ({others[0]})",
+            expected="data.text and data.label",
+        )
+    rule = artifact.spec.evaluate.abstain_at
+    said = write_answers(artifact, asked)
+    right = right_answers(
+        SAME if rule is None else rule.right, [labels[place] for place in places], spoken([each.text for each in said])
+    )
+    return [
+        Row(given, labels[place])
+        for given, place, answer, is_right in zip(asked, places, said, right, strict=True)
+        if is_right and not answer.abstain
+    ]
 
 
 def _found(artifact: Artifact, train: Examples, places: Sequence[int], searched: Searched) -> list[Row]:

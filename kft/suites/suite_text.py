@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from kft.data.examples import Input
+from kft.suites.perturbation import EXCHANGE
 from kft.suites.perturbations import PERTURBATIONS
+from kft.tasks.responses import Grounded
 from kft.tasks.task import Task
 
 RISE = 0.2
@@ -47,6 +49,13 @@ CHANGES = {
         "keywords": 0.8,
         "polite": 0.8,
     },
+    "prompt": {
+        "typos": 0.7,
+        "upper": 0.7,
+        "no-punctuation": 0.8,
+        "polite": 0.7,
+        "reorder-context": 0.8,
+    },
     "image": {
         "blur": 0.9,
         "brighter": 0.9,
@@ -62,7 +71,7 @@ CHANGES = {
     },
 }
 """By what the model reads, a change to the share of cases that a draft asks for: less where half of a text, or the
-colours, may well matter, and where a query of few words has a typo."""
+colours, may well matter, where a query of few words has a typo, and where other words may say the same."""
 
 ROWS, EMPTY = "train rows", "nothing said"
 NOT_PRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
@@ -79,7 +88,7 @@ class Row:
         others: What would be right too.
     """
 
-    given: Input
+    given: Input | Grounded
     label: str
     others: tuple[str, ...] = ()
 
@@ -120,33 +129,44 @@ def write_suite(
     return head + "\n".join(text for _, text in checks), tuple(name for name, _ in checks)
 
 
-def texts_in(given: Input) -> tuple[str, ...]:
-    """Returns the text, or the two texts, of an input."""
+def texts_in(given: Input | Grounded) -> tuple[str, ...]:
+    """Returns the text, or the two texts, of an input; of a prompt with passages the prompt."""
+    if isinstance(given, Grounded):
+        return (given.prompt,)
     return given if isinstance(given, tuple) else (str(given),)
 
 
 def is_changed(row: Row, name: str, text: str = "") -> bool:
     """Whether a change finds something to change in a text."""
-    change, rng = PERTURBATIONS.get(name).change, np.random.default_rng(0)
+    known, rng = PERTURBATIONS.get(name), np.random.default_rng(0)
+    change = known.change
+    if known.modality == "passages":
+        return isinstance(row.given, Grounded) and change(row.given, rng, ()) != row.given
     return any(change(part, rng, text) != part for part in texts_in(row.given))
 
 
 def _checks(rows: Sequence[Row], shortcuts: Sequence[Shortcut], task: Task, target: Path) -> Iterator[tuple[str, str]]:
     """Yields name and YAML of each check."""
     yield _check(ROWS, "must_pass", "rows of train that were answered right when this was drafted", 1.0, rows, target)
-    searches = task.kind.searches
-    if not task.reads.files and not searches:
+    if not task.reads.files and task.kind.one_class:
         yield EMPTY, _EMPTY.format(name=EMPTY, input='["", ""]' if task.reads.pairs else '""')
     for shortcut in shortcuts:
         yield from _shortcut_checks(shortcut, target)
-    for name, share in CHANGES["query" if searches else task.reads.medium].items():
+    for name, share in CHANGES[_read_as(task)].items():
         if task.reads.files or any(is_changed(row, name) for row in rows):
             about = PERTURBATIONS.get(name).about
             yield _check(name, "invariance", about, share, (), target, f"cases_of: {ROWS}", f"changes: [{name}]")
+    if len({row.given.passages for row in rows if isinstance(row.given, Grounded)}) > 1:
+        lines = f"cases_of: {ROWS}", f"changes: [{EXCHANGE}]", "expect: declines"
+        yield _check(EXCHANGE, "directional", PERTURBATIONS.get(EXCHANGE).about, 0.7, (), target, *lines)
     polar = [row for row in rows if row.label.lower() in POLAR and is_changed(row, "negate")]
-    if polar and not task.reads.pairs and not searches:
+    if polar and not task.reads.pairs and task.kind.one_class:
         about = "turned around, a text is less of what it was"
         yield _check("negation", "directional", about, 0.7, polar, target, "changes: [negate]", "expect: falls")
+
+
+def _read_as(task: Task) -> str:
+    return "query" if task.kind.searches else "prompt" if task.kind.writes else task.reads.medium
 
 
 def _shortcut_checks(shortcut: Shortcut, target: Path) -> Iterator[tuple[str, str]]:
@@ -179,7 +199,7 @@ def _check(
     name: str, kind: str, about: str, at_least: float, rows: Sequence[Row], target: Path, *lines: str
 ) -> tuple[str, str]:
     head = [f"name: {quote(name)}", f"kind: {kind}", f"about: {quote(about)}", f"at_least: {at_least:g}", *lines]
-    cases = [f"    - {{input: {_written(row.given, target)}{_label(row)}}}" for row in rows]
+    cases = [f"    - {{input: {_written(row.given, target)}{_context(row)}{_label(row)}}}" for row in rows]
     body = [*head, *(["cases:"] if cases else [])]
     return name, "\n".join([f"- {body[0]}", *(f"  {line}" for line in body[1:]), *cases, ""])
 
@@ -189,7 +209,15 @@ def _label(row: Row) -> str:
     return "" if not row.label else f", label: {names[0] if not row.others else '[' + ', '.join(names) + ']'}"
 
 
-def _written(given: Input, target: Path) -> str:
+def _context(row: Row) -> str:
+    if not isinstance(row.given, Grounded):
+        return ""
+    return f", context: [{', '.join(map(quote, row.given.passages))}]"
+
+
+def _written(given: Input | Grounded, target: Path) -> str:
+    if isinstance(given, Grounded):
+        return quote(given.prompt)
     if isinstance(given, Path):
         return quote(Path(os.path.relpath(given, target.resolve().parent)).as_posix())
     return quote(given) if isinstance(given, str) else f"[{', '.join(map(quote, given))}]"

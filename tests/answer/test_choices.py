@@ -96,10 +96,14 @@ def test_a_response_that_is_none_of_them_is_refused_before_training(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_answers_with_them_in_every_door(tmp_path):
+def test_a_run_answers_with_them_in_every_door(tmp_path, capsys):
     recipe = recipe_of(tmp_path, list(decoder.WORDS))
     found = kft.train(recipe, run=tmp_path / "run", quiet=True)
     assert found.evaluation.metrics["exact_match"].value >= 0
+    rows = tmp_path / "later.jsonl"
+    rows.write_text("".join(json.dumps({"prompt": f"red {n}", "response": "mauve"}) + "\n" for n in range(2)))
+    assert kft.evaluate(tmp_path / "run", data=rows).metrics["exact_match"].value == 0
+    assert "2 right responses are none of model.choices: 'mauve'" in capsys.readouterr().err
     prompts = ["something else altogether", "x"]
     said = kft.generate(tmp_path / "run", prompts)
     assert {each.text for each in said} <= set(decoder.WORDS)

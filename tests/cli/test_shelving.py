@@ -22,9 +22,11 @@ def made(tmp_path):
 
 
 def test_from_artifacts_to_a_champion_and_back(kft_cli, made, tmp_path):
-    code, out, _ = kft_cli("promote", made[0], "tickets", "--why", "the first")
+    code, out, err = kft_cli("promote", made[0], "tickets", "--why", "the first")
+    assert "next       kft serve shelf/tickets answers; kft monitor shelf/tickets DATA" in err
     assert code == 0 and out == "champion   tickets version 1\nstored     shelf/tickets/1\n"
-    code, out, _ = kft_cli("promote", made[1], "tickets", "--alias", "challenger")
+    code, out, err = kft_cli("promote", made[1], "tickets", "--alias", "challenger")
+    assert "next       kft serve shelf/tickets@challenger answers" in err
     assert code == 0 and out == "challenger tickets version 2\nstored     shelf/tickets/2\n"
     code, out, _ = kft_cli("promote", "shelf/tickets@challenger", "tickets")
     assert code == 0 and out == "champion   tickets version 2, before it 1\nthere      shelf/tickets/2\n"

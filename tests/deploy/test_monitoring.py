@@ -197,6 +197,8 @@ def test_rows_that_cannot_be_answered_are_counted_and_end_nothing(shipped, rows)
     result = kft.monitor(shipped, some)
     assert result.taken.unusable == 60 and result.rows == 300 and "unusable" in result.alarms
     assert any("60 rows cannot be answered" in note for note in result.notes)
+    one = kft.monitor(shipped, rows.assign(text=rows.text.where(np.arange(300) > 0, "")))
+    assert any(note.startswith("1 row cannot be answered") for note in one.notes)
     empty = kft.monitor(shipped, pd.DataFrame({"text": [""] * 30}))
     assert empty.taken.unusable == 30 and "unusable" in empty.alarms
 
@@ -318,6 +320,10 @@ def test_too_many_windows_are_refused_before_they_are_weighed(shipped, rows, mon
 def test_what_cannot_be_used_is_refused_by_name(shipped, day, rows, tmp_path, capsys):
     assert cli_main.run(["monitor", str(shipped), str(tmp_path / "gone.csv")]) == 2
     assert "no file or folder at" in capsys.readouterr().err
+    (tmp_path / "today.csv").touch()
+    assert cli_main.run(["monitor", str(shipped), str(tmp_path / "toady.csv")]) == 2
+    assert f"did you mean {tmp_path / 'today.csv'}?" in capsys.readouterr().err
+    (tmp_path / "today.csv").unlink()
     assert cli_main.run(["monitor", str(write_artifact(tmp_path / "old")), str(day)]) == 2
     assert "export the run again" in capsys.readouterr().err
     for arguments, text in (

@@ -127,6 +127,8 @@ def test_a_new_head_is_the_same_each_time_and_is_said(folder, tiny_folder):
     assert all(describe_head(model).startswith("new, tied to the token embedding") for model in models)
     one, other = ([np.asarray(v) for v in model.get_layer("head_masked_token").weights] for model in models)
     assert len(one) == 5
+    paths = [variable.path for variable in models[0].get_layer("head_masked_token").weights]
+    assert all(path.startswith("head") for path in paths)  # by this, model.start_from leaves it behind
     for mine, its in zip(one, other, strict=True):
         np.testing.assert_array_equal(mine, its)
 

@@ -117,7 +117,7 @@ def test_limits_have_their_codes(tmp_path):
     folder = write_model(tmp_path / "m")
     limits = Limits(body_bytes=2000, inputs=3, tokens=10)
     with TestClient(make_server(folder, limits=limits)) as ask:
-        large = ask.post("/predict", json={"text": "x" * 3000})
+        large = ask.post("/predict", content=b'{"text":"%s"}' % (b"x" * 3000))
         assert (large.status_code, large.json()) == (413, {"error": "the body has 3,011 bytes; at most 2,000"})
         streamed = ask.post("/predict", content=iter([b"x" * 1500] * 3), headers={"Content-Type": "application/json"})
         assert (streamed.status_code, streamed.json()["error"]) == (413, "the body has more than 2,000 bytes")

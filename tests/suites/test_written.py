@@ -12,6 +12,7 @@ from kft.suites.cases import expand
 from kft.suites.edge_cases import judge, measure_agreement
 from kft.suites.suite import load_suite
 from kft.suites.suite_fit import require_fit
+from kft.suites.suite_text import Row, write_suite
 from kft.tasks.registry import TASKS
 from kft.tasks.responses import Grounded, ResponsePrediction
 from kft.tasks.task import AnswerSpace
@@ -53,6 +54,25 @@ def test_prompts_change_apart_from_their_passages(tmp_path):
     foreign = found["foreign:1:exchange-context"]
     assert foreign.changed == Grounded("How old is Anna?", ("Ivan is 9.", "Anna is not."))
     assert len(found) == 8 and found["known:1"].changed is None
+
+
+def test_a_draft_of_prompts_is_a_suite_with_their_passages(tmp_path):
+    rows = [
+        Row(Grounded("How old is Anna?", ("Anna is 7. She lives here.",)), "7"),
+        Row(Grounded("how old is ivan", ("Ivan is 9.", "Anna is not.")), "9"),
+    ]
+    path = tmp_path / "checks.yaml"
+    text, names = write_suite(rows, (), PROMPTS, path, "runs/a")
+    assert names == ("train rows", "typos", "upper", "no-punctuation", "polite", "reorder-context", "exchange-context")
+    path.write_text(text)
+    suite = load_suite(path)
+    require_fit(suite, PROMPTS, ())
+    found = {case.id: case for case in expand(suite, PROMPTS, GIVEN, Columns("prompt", "response"), tmp_path).cases}
+    assert found["train rows:2"].given == rows[1].given and found["train rows:2"].labels == ("9",)
+    assert found["reorder-context:2:reorder-context"].changed.passages == ("Anna is not.", "Ivan is 9.")
+    assert found["exchange-context:1:exchange-context"].changed.passages == rows[1].given.passages
+    plain, names = write_suite([Row("What is it?", "red")], (), PROMPTS, path, "runs/a")
+    assert names == ("train rows", "typos", "upper", "no-punctuation", "polite") and "context" not in plain
 
 
 def answer(text, passages=(), **more):
@@ -133,14 +153,22 @@ def test_passages_are_for_prompts(tmp_path):
 @pytest.mark.slow
 def test_a_run_is_held_to_a_suite(tmp_path):
     recipe = decoder.recipe(tmp_path, decoder.write_backbone(tmp_path / "backbone"), rows=30)
+    said = [json.dumps({"first": word}) for word in decoder.WORDS[:2]]  # one of two, so that it is right now and then
     rows = [
-        json.loads(line) | {"passages": "It is red. No."} for line in (tmp_path / "rows.jsonl").read_text().splitlines()
+        json.loads(line) | {"passages": "It is red. No.", "response": said[place % 2]}
+        for place, line in enumerate((tmp_path / "rows.jsonl").read_text().splitlines())
     ]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     values = json.loads(recipe.read_text())
     values["data"] |= {"context": "passages"}
-    values["model"] |= {"max_tokens": 96}
-    values |= {"evaluate": {"retain": "none", "suite": "checks.yaml", "gates": {"edge_cases.typed": ">= 0"}}}
+    values["model"] |= {"max_tokens": 96, "choices": said}
+    values |= {
+        "evaluate": {
+            "retain": "none",
+            "suite": "checks.yaml",
+            "gates": {"edge_cases.typed": ">= 0"},
+        }
+    }
     recipe.write_text(json.dumps(values))
     of_rows = {"name": "typed", "kind": "invariance", "rows": {"file": "rows.jsonl", "most": 4}, "changes": ["upper"]}
     (tmp_path / "checks.yaml").write_text(
@@ -148,5 +176,9 @@ def test_a_run_is_held_to_a_suite(tmp_path):
     )
     run = kft.train(recipe, run=tmp_path / "run", quiet=True)
     kept = json.loads((run.run / "edge_cases.json").read_text())
-    assert kept["n"] == 6 and kept["checks"][0]["agreement_metric"] == "token_f1"
+    assert kept["n"] == 6 and kept["checks"][0]["agreement_metric"] == "slot_f1"
     assert kft.evaluate_suite(run.run, tmp_path / "checks.yaml", quiet=True).passed == kept["passed"]
+    drafted = kft.draft_suite(run.run, tmp_path / "draft.yaml", quiet=True)
+    assert 0 < drafted.rows <= 12 and drafted.checks[:2] == ("train rows", "typos")
+    found = kft.evaluate_suite(run.run, tmp_path / "draft.yaml", quiet=True)
+    assert found.checks[0].passed == found.checks[0].n == drafted.rows  # what is right once is right again

@@ -54,6 +54,13 @@ def predictions(run):
     return (run / "predictions.csv").read_bytes()
 
 
+def parted(written):
+    """Returns the rows without their numbers, and the numbers: predictions of regression, confidence of classes."""
+    rows = list(csv.DictReader(written.decode().splitlines()))
+    numbers = [float(row.pop("confidence") or row.pop("prediction")) for row in rows]
+    return rows, numbers
+
+
 def test_its_weights_and_losses_stand_in_the_history(place):
     _, _, result = place
     first, last = (event for event in history(result.run) if event["event"] == "blend")
@@ -185,7 +192,9 @@ def test_other_kinds_of_answers_blend_too(task, tiny_folder, tmp_path):
     assert result.best_phase == min(reached, key=lambda name: reached[name])
     before = predictions(result.run)
     kft.evaluate(result.run, quiet=True)
-    assert predictions(result.run) == before
+    (rows, said), (rows_before, said_before) = parted(predictions(result.run)), parted(before)
+    assert rows == rows_before
+    np.testing.assert_allclose(said, said_before, rtol=2e-6, atol=1.5e-6)  # the last digit, on TensorFlow 2.20
 
 
 def test_a_blend_needs_no_probe(tiny_folder, tmp_path):
