@@ -62,6 +62,8 @@ def _text(node):
         return str(node.value)
     if isinstance(node, ast.JoinedStr):
         return "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
+    if isinstance(node, ast.BinOp):  # what follows is said only sometimes, such as a near miss
+        return _text(node.left)
     return None
 
 
