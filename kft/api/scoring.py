@@ -294,9 +294,8 @@ def _score(
     progress.note(f"\nscoring    {len(examples):,} examples of {name}")
     best, receipt, spec = answering.best, answering.receipt, answering.spec
     if never := outside(examples, spec.model.choices):
-        progress.note(
-            f"           {len(never):,} right responses are none of model.choices, as {never[0]!r:.100}: wrong"
-        )
+        note = f"{len(never):,} right responses are none of model.choices, so they count as wrong: {never[0]!r:.60}"
+        progress.note(f"           {note}")
     suite = suite_of(answering.recipe) if spec.evaluate.suite else None
     searched: Searched | None = None
     if best.kind.searches:

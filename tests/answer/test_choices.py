@@ -103,7 +103,7 @@ def test_a_run_answers_with_them_in_every_door(tmp_path, capsys):
     rows = tmp_path / "later.jsonl"
     rows.write_text("".join(json.dumps({"prompt": f"red {n}", "response": "mauve"}) + "\n" for n in range(2)))
     assert kft.evaluate(tmp_path / "run", data=rows).metrics["exact_match"].value == 0
-    assert "2 right responses are none of model.choices: 'mauve'" in capsys.readouterr().err
+    assert "2 right responses are none of model.choices, so they count as wrong: 'mauve'" in capsys.readouterr().err
     prompts = ["something else altogether", "x"]
     said = kft.generate(tmp_path / "run", prompts)
     assert {each.text for each in said} <= set(decoder.WORDS)
