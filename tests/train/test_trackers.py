@@ -31,6 +31,19 @@ def epochs(made, losses, first=0):
         made.epoch_end(epoch, {"loss": loss, "val_accuracy": 1 - loss})
 
 
+def interrupted(folder, name="mlflow"):
+    """Trains two epochs and is ended by Ctrl-C."""
+    first = driver(folder, name)
+    assert first.forgetful == []
+    first.begin()
+    epochs(first, [0.75, 0.5])
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        first.end()
+    return first
+
+
 def tracked(folder):
     import mlflow
 
@@ -53,14 +66,7 @@ def test_a_run_that_was_killed_goes_on_as_the_same_mlflow_run(tmp_path, monkeypa
     monkeypatch.delenv(trackers.SERVER, raising=False)
     folder = tmp_path / "runs" / "tickets-1"
     folder.mkdir(parents=True)
-    first = driver(folder)
-    assert first.forgetful == []
-    first.begin()
-    epochs(first, [0.75, 0.5])
-    try:
-        raise KeyboardInterrupt
-    except KeyboardInterrupt:
-        first.end()
+    first = interrupted(folder)
     run, points, _ = tracked(folder)
     assert (run.info.status, points) == ("KILLED", [(0, 0.75), (1, 0.5)])
     again = driver(folder)
@@ -114,14 +120,7 @@ def test_a_run_that_was_killed_goes_on_under_its_wandb_id(tmp_path, monkeypatch,
         monkeypatch.delenv(name)
     folder = tmp_path / "runs" / "tickets-1"
     folder.mkdir(parents=True)
-    first = driver(folder, "wandb")
-    assert first.forgetful == []
-    first.begin()
-    epochs(first, [0.75, 0.5])
-    try:
-        raise KeyboardInterrupt
-    except KeyboardInterrupt:
-        first.end()
+    first = interrupted(folder, "wandb")
     again = driver(folder, "wandb")
     again.begin(first.state, epochs_done=2)
     with pytest.raises(StorageError, match="another run open in this process"):
