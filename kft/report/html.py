@@ -90,7 +90,7 @@ def number(value: Any) -> str:
 
 
 def breakable(text: str) -> Markup:
-    """Returns a text that may break after underscores, slashes and dots, never within a number: names of classes and files are long.
+    """Returns a text that may break after underscores, slashes and dots, for long names; never within a number.
 
     Example:
         >>> breakable("card_arrival & more, 0.62")
