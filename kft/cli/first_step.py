@@ -31,8 +31,8 @@ def first_step(folder: Path) -> str:
         return f"kft runs{' ..' if newest == folder else ''} lists what was trained"
     recipes = [path for path in entries if path.suffix in (".yaml", ".yml") and is_recipe(path)]
     if recipes:
-        newest = quote(max(recipes, key=lambda path: path.stat().st_mtime).name)
-        return f"kft check {newest} audits the data, then kft train {newest}"
+        name = quote(max(recipes, key=lambda path: path.stat().st_mtime).name)
+        return f"kft check {name} audits the data, then kft train {name}"
     for path in entries:
         if path.suffix in TABLES:
             return f"kft init {quote(path.name)} -o recipe.yaml writes a recipe for it"
