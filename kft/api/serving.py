@@ -259,7 +259,7 @@ def _open_all(artifacts: Sequence[str | Path], load: Load, limits: Limits, measu
     found = []
     for each in artifacts:
         source = read_source(str(each))
-        version = load(_resolve(source.place), source.name)
+        version = load(_resolve(source.place), source.called)
         found.append(Served(Followed(source.place, version, moves=_moves(source)), limits, measures))
     return found
 
@@ -276,7 +276,7 @@ def _open_shadows(
         source = read_source(str(each))
         folder = _resolve(source.place)
         only = next(iter(models)) if len(models) == 1 else ""
-        version = gently(lambda folder=folder, name=source.name or only: _load(folder, name))  # type: ignore[misc]
+        version = gently(lambda folder=folder, name=source.name or only or source.called: _load(folder, name))  # type: ignore[misc]
         beside = version.name
         if beside not in models or beside in found:
             raise UsageError(
