@@ -24,6 +24,7 @@ from kft.api.generating import load_generator
 from kft.deploy.export_language import Said, hold_said
 from kft.deploy.writing import open_adapters, open_writing, read_settings, write_settings
 from kft.errors import KftError, ModelError, ParityError, UsageError
+from kft.model.language import next_token_logits
 from kft.records.shipped import read_about, write_about
 from kft.serve import running
 from kft.serve.answering import Server
@@ -33,6 +34,7 @@ from kft.serve.limits import Limits
 from kft.serve.measures import Measures
 from kft.serve.writing import make_writers
 from kft.tasks.recipes import load_recipe
+from kft.train.start import load_for
 from tests import decoder
 
 PROMPTS = ["red old new 3", "big blue green 4", "old"]
@@ -113,6 +115,16 @@ def test_adapters_alone_write_as_the_run_and_on_their_own_base_only(run, said, a
                 opens()
     finally:
         (backbone / "model.safetensors").write_bytes(kept)
+
+
+def test_what_another_run_has_made_of_a_backbone_is_rounded_with_it(run):
+    def logits(*more):
+        backbone = load_for(load_recipe(run / "recipe.yaml", [f"model.start_from={run}", *more]).spec)
+        given = {"token_ids": np.array([[5, 80, 9]]), "padding_mask": np.ones((1, 3), np.int32)}
+        return np.asarray(next_token_logits(backbone.model, backbone.model(given, training=False)))
+
+    whole, rounded = logits(), logits("model.quantize=int8")
+    assert 1e-4 < np.abs(whole - rounded).max() < 0.1 * np.abs(whole).max()
 
 
 def test_what_cannot_leave_is_refused_by_name_and_leaves_nothing(run, tmp_path, monkeypatch):
