@@ -24,6 +24,7 @@ from kft.recipe.training import ADAPTED
 from kft.records.csv_file import read_table
 from kft.records.files import write_file
 from kft.records.shipped import About, Parity, Reading, write_about
+from kft.split.labels import prompts_of
 
 if TYPE_CHECKING:
     from kft.answer.artifact import Artifact
@@ -93,8 +94,7 @@ def export_language(
         _require_fits(artifact, format_)
         progress.note(f"format     {format_.name}: {format_.about}")
         test = admitted.test.take(_rows(len(admitted.test), admitted.run.recipe.spec.seed))
-        inputs = list(test.inputs)
-        said = speak(artifact, inputs)
+        said = speak(artifact, prompts_of(test))
         _require_as_evaluated(admitted, list(test.ids), said)
         if not format_.alone:
             merge_lora(artifact.graph)

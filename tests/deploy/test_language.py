@@ -19,9 +19,10 @@ from starlette.testclient import TestClient
 
 import kft
 from kft.answer.write import Asking
+from kft.api import serving
 from kft.api.generating import load_generator
 from kft.deploy.export_language import Said, hold_said
-from kft.deploy.writing import open_adapters, open_writing
+from kft.deploy.writing import open_adapters, open_writing, read_settings, write_settings
 from kft.errors import KftError, ModelError, ParityError, UsageError
 from kft.records.shipped import read_about, write_about
 from kft.serve import running
@@ -31,6 +32,7 @@ from kft.serve.guard import Access, Log
 from kft.serve.limits import Limits
 from kft.serve.measures import Measures
 from kft.serve.writing import make_writers
+from kft.tasks.recipes import load_recipe
 from tests import decoder
 
 PROMPTS = ["red old new 3", "big blue green 4", "old"]
@@ -270,6 +272,17 @@ def test_threads_that_share_a_base_wait_for_each_other(said, group):
     for thread in threads:
         thread.join()
     assert found["mine"] == [said] * 3 and all(each == found["other"][0] for each in found["other"])
+
+
+def test_what_answers_from_passages_knows_so_without_its_index_and_the_server_says_so(run, group, tmp_path):
+    for data in ({"index": "docs"}, {"context": "column"}):
+        recipe = load_recipe({"task": "causal-lm", "data": {"train": "a.jsonl", "passages": 5, **data}})
+        write_settings(tmp_path, recipe, None, alone=True)
+        found = read_settings(tmp_path).data
+        assert found.grounded and found.passages == 5 and found.index is None
+    grounded = replace(group[0], spec=read_settings(tmp_path))
+    (line,) = serving._otherwise({"mine": grounded, "base": group[2]})
+    assert line.startswith("mine was tuned to answer from passages; over /v1 none are looked up")
 
 
 def test_adapters_want_names_and_one_base(run, adapters):
