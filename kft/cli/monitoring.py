@@ -12,8 +12,6 @@ from rich.text import Text
 from kft.cli.common import console, debug_option, print_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from kft.records.monitored import GaugeSeen, Moments, MonitorResult
     from kft.records.sliced import Compared, SlicesSeen
 
