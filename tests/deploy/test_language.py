@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
@@ -21,10 +22,13 @@ import kft
 from kft.answer.write import Asking
 from kft.api import serving
 from kft.api.generating import load_generator
-from kft.deploy.export_language import Said, hold_said
+from kft.deploy.export_language import Said, _require_fits, hold_said
+from kft.deploy.formats.language import LANGUAGE_FORMATS
 from kft.deploy.writing import open_adapters, open_writing, read_settings, write_settings
 from kft.errors import KftError, ModelError, ParityError, UsageError
 from kft.model.language import next_token_logits
+from kft.model.precision import computing_in
+from kft.model.quantize import float_kernel, to_float
 from kft.records.shipped import read_about, write_about
 from kft.serve import running
 from kft.serve.answering import Server
@@ -125,6 +129,13 @@ def test_what_another_run_has_made_of_a_backbone_is_rounded_with_it(run):
 
     whole, rounded = logits(), logits("model.quantize=int8")
     assert 1e-4 < np.abs(whole - rounded).max() < 0.1 * np.abs(whole).max()
+    with computing_in("bfloat16"):
+        layer = keras.layers.Dense(3)
+        layer.build((None, 4))
+    layer.quantize("int8", config=keras.quantizers.Int8QuantizationConfig(activation_quantizer=None))
+    kept = np.asarray(float_kernel(layer)).astype(np.float32)
+    to_float(layer, np.ones((4, 3), np.float32))  # as adapters are merged
+    np.testing.assert_array_equal(np.asarray(layer.kernel), kept + 1)
 
 
 def test_what_cannot_leave_is_refused_by_name_and_leaves_nothing(run, tmp_path, monkeypatch):
@@ -139,6 +150,15 @@ def test_what_cannot_leave_is_refused_by_name_and_leaves_nothing(run, tmp_path, 
     with pytest.raises(ParityError, match="does not write as what was evaluated"):
         kft.export(run, tmp_path / "shipped", format="adapters", quiet=True)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_computes_in_fewer_bits_is_refused_but_for_its_adapters():
+    spec = load_recipe({"task": "causal-lm", "data": {"train": "a.jsonl"}, "train": {"precision": "bfloat16"}}).spec
+    for name in ("keras-hub", "transformers"):
+        with pytest.raises(UsageError, match="fewer bits than this format's library") as caught:
+            _require_fits(spec, LANGUAGE_FORMATS.get(name))
+        assert "--format adapters" in str(caught.value)
+    _require_fits(spec, LANGUAGE_FORMATS.get("adapters"))
 
 
 def test_each_step_that_differs_is_named():
