@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,7 @@ from kft.evaluate.paired import compare_runs, require_comparable
 from kft.metrics.overlap import require_overlap
 from kft.recipe.load import Recipe
 from kft.recipe.sources import DATAFRAME
+from kft.records.document import utc_now
 from kft.records.evaluations import DatedEvaluation, keep_evaluation
 from kft.records.lock import hold
 from kft.records.manifest import FITTED, SCORES, START, TRAINED, require_intact
@@ -145,7 +145,7 @@ def _dated(result: EvaluateResult, examples: Examples, corpus: Corpus | None, an
     judged = [examples] if corpus is None else [examples, corpus.as_examples()]
     found = data_hash(judged, answering.best.kind.labels.written)
     return DatedEvaluation(
-        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        at=utc_now(),
         data=result.split,
         data_hash=found if examples.passages is None else with_passages_hashed(found, [examples]),
         n=result.n,

@@ -7,7 +7,6 @@ import tempfile
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +31,7 @@ from kft.errors import UsageError
 from kft.monitor.reference import MOST_ROWS as MOST_REFERRED
 from kft.recipe.evaluation import ExportGate
 from kft.records.calibration import Calibration
-from kft.records.document import read_if_there
+from kft.records.document import read_if_there, utc_now
 from kft.records.files import write_file
 from kft.records.metrics import EvaluateResult
 from kft.records.shipped import EXAMPLES, About, Parity, write_about
@@ -303,7 +302,7 @@ def _about(admitted: Admitted, artifact: Artifact, format_: Format, graph: Any) 
     about = About(
         name=run.recipe.name,
         version="",
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=utc_now(),
         task=task.name,
         answers=task.kind.labels.form,
         labels=artifact.space.labels,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from kft.errors import ParityError, UsageError
 from kft.model.prompts import PLACE
 from kft.recipe.training import ADAPTED
 from kft.records.csv_file import read_table
+from kft.records.document import utc_now
 from kft.records.files import write_file
 from kft.records.shipped import About, Parity, Reading, write_about
 
@@ -287,7 +287,7 @@ def _about(admitted: Admitted, artifact: Artifact, format_: LanguageFormat) -> A
     return About(
         name=run.recipe.name,
         version="",
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=utc_now(),
         task=run.task.name,
         answers=run.task.kind.labels.form,
         labels=(),

@@ -9,9 +9,10 @@ a key changes.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +26,11 @@ SCHEMA_VERSION = 1
 """Written as the first key of each JSON document. Those of the kft before it have no such key, and still read."""
 
 T = TypeVar("T")
+
+
+def utc_now() -> str:
+    """Returns the time as documents have it: ISO 8601, UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def as_document(record: Any, without: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -70,6 +76,11 @@ def plain(value: Any, without: tuple[str, ...] = ()) -> Any:
 def document_text(record: Any) -> str:
     """Returns the content of a record's file."""
     return json.dumps({"schema_version": SCHEMA_VERSION, **as_document(record)}, indent=2, ensure_ascii=False) + "\n"
+
+
+def document_digest(record: Any) -> str:
+    """Returns the sha256 of a document's text."""
+    return hashlib.sha256(document_text(record).encode()).hexdigest()
 
 
 def write_document(path: Path, record: Any, **advice: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -122,6 +123,12 @@ def require_writable(folder: Path) -> None:
             expected="a folder that this user may write to",
             next_step="choose another folder",
         )
+
+
+def sha256_of(path: Path) -> str:
+    """Returns the sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_file(path: Path, content: bytes | str, **advice: str) -> None:

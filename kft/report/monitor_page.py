@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from markupsafe import Markup
 
 from kft import runtime
+from kft.records.document import utc_now
 from kft.records.estimate import metric_title
 from kft.records.estimated import AccuracyEstimate, ClassShares
 from kft.records.monitored import GaugeSeen, Moments, MonitorResult, WindowSeen
@@ -249,5 +249,5 @@ def _provenance(result: MonitorResult) -> dict[str, str]:
     return {
         "model": f"{result.name}, version {result.version}",
         "looked at last": result.data,
-        "written": f"{datetime.now(UTC).isoformat(timespec='seconds')}, with {versions}",
+        "written": f"{utc_now()}, with {versions}",
     }

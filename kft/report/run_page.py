@@ -6,7 +6,6 @@ import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from kft.data.personal import conceal
 from kft.evaluate.evaluate import YARDSTICK
 from kft.recipe.sources import DATAFRAME
 from kft.records.compare import Comparison
+from kft.records.document import utc_now
 from kft.records.edge_cases import EdgeCaseResult, Outcome
 from kft.records.estimate import Estimate, metric_title
 from kft.records.forgetting import ForgettingResult
@@ -330,7 +330,7 @@ def _provenance(record: RunRecord) -> Mapping[str, str]:
         "seed": str(receipt.seed),
         "devices": f"{', '.join(receipt.devices)}; {receipt.strategy}",
         "trained": f"{receipt.created}, with {_versions(receipt.versions)}",
-        "reported": f"{datetime.now(UTC).isoformat(timespec='seconds')}, with {_versions(runtime.versions())}",
+        "reported": f"{utc_now()}, with {_versions(runtime.versions())}",
     }
 
 
