@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kft.errors import UsageError
-from kft.records.document import utc_now
-from kft.records.files import write_file
+from kft.records.files import utc_now, write_file
 from kft.registry import Registry
 
 VARIABLE = "KFT_ACCEPT_TERMS"

@@ -19,8 +19,8 @@ from kft.api.listing import folder_of_runs
 from kft.errors import KftError, RunError, StorageError
 from kft.recipe.load import Recipe
 from kft.records.cleaned import Cleaned
-from kft.records.document import read_document, utc_now, write_document
-from kft.records.files import storage_errors
+from kft.records.document import read_document, write_document
+from kft.records.files import storage_errors, utc_now
 from kft.records.lock import hold, seems_held
 from kft.records.manifest import ALL, require_intact
 from kft.records.receipt import Receipt

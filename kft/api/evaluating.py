@@ -22,8 +22,8 @@ from kft.evaluate.paired import compare_runs, require_comparable
 from kft.metrics.overlap import require_overlap
 from kft.recipe.load import Recipe
 from kft.recipe.sources import DATAFRAME
-from kft.records.document import utc_now
 from kft.records.evaluations import DatedEvaluation, keep_evaluation
+from kft.records.files import utc_now
 from kft.records.lock import hold
 from kft.records.manifest import FITTED, SCORES, START, TRAINED, require_intact
 from kft.records.metrics import EvaluateResult

@@ -12,7 +12,7 @@ import numpy as np
 
 from kft.answer.load import load_artifact
 from kft.answer.write import Written, make_writer
-from kft.deploy.export import GOLDEN, Admitted
+from kft.deploy.export import GOLDEN, Admitted, draw_rows
 from kft.deploy.formats.language import LanguageFormat
 from kft.deploy.parity import run_alone
 from kft.deploy.place import building
@@ -21,8 +21,7 @@ from kft.errors import ParityError, UsageError
 from kft.model.prompts import PLACE
 from kft.recipe.training import ADAPTED
 from kft.records.csv_file import read_table
-from kft.records.document import utc_now
-from kft.records.files import write_file
+from kft.records.files import utc_now, write_file
 from kft.records.shipped import About, Parity, Reading, write_about
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ def export_language(
         artifact = load_artifact(admitted.run)
         _require_fits(artifact, format_)
         progress.note(f"format     {format_.name}: {format_.about}")
-        test = admitted.test.take(_rows(len(admitted.test), admitted.run.recipe.spec.seed))
+        test = admitted.test.take(draw_rows(len(admitted.test), ROWS, admitted.run.recipe.spec.seed))
         inputs = list(test.inputs)
         said = speak(artifact, inputs)
         _require_as_evaluated(admitted, list(test.ids), said)
@@ -118,10 +117,6 @@ def export_language(
         about = write_about(folder, about)
         finish(folder, about)
     return about
-
-
-def _rows(count: int, seed: int) -> np.ndarray:
-    return np.sort(np.random.default_rng(seed).permutation(count)[:ROWS])
 
 
 def _require_fits(artifact: Artifact, format_: LanguageFormat) -> None:

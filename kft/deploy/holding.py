@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kft.errors import StorageError
-from kft.records.document import utc_now
-from kft.records.files import storage_errors
+from kft.records.files import storage_errors, utc_now
 from kft.records.remote import is_url
 from kft.records.storage import Storage
 from kft.records.waiting import acquire

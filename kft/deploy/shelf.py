@@ -34,7 +34,8 @@ from kft.deploy.standing import (
     unwritten,
 )
 from kft.errors import RunError, StorageError, UsageError
-from kft.records.document import as_document, document_text, utc_now
+from kft.records.document import as_document, document_text
+from kft.records.files import utc_now
 from kft.records.remote import is_url
 from kft.records.shelf import CHAMPION, Alias, Move, Standing, Version
 from kft.records.shipped import NAME

@@ -12,7 +12,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,11 +26,6 @@ SCHEMA_VERSION = 1
 """Written as the first key of each JSON document. Those of the kft before it have no such key, and still read."""
 
 T = TypeVar("T")
-
-
-def utc_now() -> str:
-    """Returns the time as documents have it: ISO 8601, UTC, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def as_document(record: Any, without: tuple[str, ...] = ()) -> dict[str, Any]:

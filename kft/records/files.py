@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -123,6 +124,11 @@ def require_writable(folder: Path) -> None:
             expected="a folder that this user may write to",
             next_step="choose another folder",
         )
+
+
+def utc_now() -> str:
+    """Returns the time as files have it: ISO 8601, UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def sha256_of(path: Path) -> str:

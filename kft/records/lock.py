@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from kft.errors import RunError
-from kft.records.document import utc_now
-from kft.records.files import storage_errors
+from kft.records.files import storage_errors, utc_now
 from kft.records.run_folder import LOCK, RunFolder
 
 UNKNOWN = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)

@@ -10,9 +10,9 @@ from typing import Any
 from markupsafe import Markup
 
 from kft import runtime
-from kft.records.document import utc_now
 from kft.records.estimate import metric_title
 from kft.records.estimated import AccuracyEstimate, ClassShares
+from kft.records.files import utc_now
 from kft.records.monitored import GaugeSeen, Moments, MonitorResult, WindowSeen
 from kft.report import monitor_plots as plots
 from kft.report.details import Grid, make_grid

@@ -18,9 +18,9 @@ from kft.data.personal import conceal
 from kft.evaluate.evaluate import YARDSTICK
 from kft.recipe.sources import DATAFRAME
 from kft.records.compare import Comparison
-from kft.records.document import utc_now
 from kft.records.edge_cases import EdgeCaseResult, Outcome
 from kft.records.estimate import Estimate, metric_title
+from kft.records.files import utc_now
 from kft.records.forgetting import ForgettingResult
 from kft.records.history import BLENDED, EpochDone, as_line
 from kft.records.metrics import EvaluateResult

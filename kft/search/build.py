@@ -15,8 +15,7 @@ from filelock import FileLock, Timeout
 
 from kft.errors import DataError, RunError, UsageError
 from kft.model.catalog import CATALOG
-from kft.records.document import utc_now
-from kft.records.files import ELSEWHERE, storage_errors, write_file
+from kft.records.files import ELSEWHERE, storage_errors, utc_now, write_file
 from kft.records.index import NAME, AboutIndex, Cutting, Embedding, LeftOut, Weighing, read_index, write_index
 from kft.search.contents import GRAPH, QUERIES, WORDS, Contents, Written, write_texts
 from kft.search.documents import Documents, read_queries, refuse_unusable

@@ -11,8 +11,8 @@ from kft import replicas, runtime
 from kft.model.backbones import Backbone
 from kft.recipe.load import Recipe
 from kft.recipe.training import PhaseSpec
-from kft.records.document import document_text, utc_now
-from kft.records.files import write_file
+from kft.records.document import document_text
+from kft.records.files import utc_now, write_file
 from kft.records.manifest import begin
 from kft.records.receipt import Counts, Receipt
 from kft.records.run_folder import RunFolder

@@ -14,7 +14,8 @@ from kft.feed.batches import PLAN
 from kft.model.files import BackboneFiles
 from kft.recipe.load import Recipe
 from kft.records.cleaned import Cleaned
-from kft.records.document import document_text, read_document, utc_now
+from kft.records.document import document_text, read_document
+from kft.records.files import utc_now
 from kft.records.history import EpochDone, PhaseStarted, read_history
 from kft.records.manifest import START, replace_sealed, require_intact
 from kft.records.receipt import Receipt, Resumed
