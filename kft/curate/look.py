@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kft.characters import shorten
+from kft.characters import several, shorten
 from kft.curate.beside import Beside, Train, find_beside
 from kft.curate.likely_labels import about_guess, about_label_columns, choose_label_columns
 from kft.curate.likely_task import are_words, is_number, other_tasks, tagging, task_of_labels, task_of_tables
@@ -133,7 +133,7 @@ class Look:
             yield "label", f"{place}, numbers from {low:g} to {high:g}, median {middle:g}"
         else:
             noun = "classes" if self.task.kind.one_class else "labels"
-            yield "label", f"{place}, {len(self.counts)} {noun}, smallest {counted(min(self.counts.values()), 'row')}"
+            yield "label", f"{place}, {len(self.counts)} {noun}, smallest {several(min(self.counts.values()), 'row')}"
         for kind, said in self.proposals.said:
             yield kind, said + ("; not in force: data.time in the recipe tests on the newest" if kind == "time" else "")
         if self.proposals.others:
@@ -366,17 +366,17 @@ def _warnings(task: Task, inputs: Sequence[str], counts: Counter[str], reasons: 
     if reasons:
         left = sum(reasons.values())
         yield (
-            f"{counted(left, 'row')} cannot be used: the recipe leaves {'it' if left == 1 else 'them'} out "
+            f"{several(left, 'row')} cannot be used: the recipe leaves {'it' if left == 1 else 'them'} out "
             f"(data.unusable_rows: skip), and kft check lists {'it' if left == 1 else 'them'}"
         )
     small = [name for name, count in counts.items() if count < FEW_ROWS]
     if small:
         has = "has" if len(small) == 1 else "have"
-        yield f"{counted(len(small), 'label')} {has} fewer than {FEW_ROWS} rows: {', '.join(small[:5])}"
+        yield f"{several(len(small), 'label')} {has} fewer than {FEW_ROWS} rows: {', '.join(small[:5])}"
     repeated = len(inputs) - len(set(inputs))
     if repeated and not task.reads.pairs:
         yield (
-            f"{counted(repeated, f'copy of {task.reads.one}', f'copies of {task.reads.medium}s')}: they stay on one "
+            f"{several(repeated, f'copy of {task.reads.one}', f'copies of {task.reads.medium}s')}: they stay on one "
             "side of a split that kft makes, and kft check looks for them across files"
         )
 
@@ -387,13 +387,3 @@ def _other_split(source: str, base: Path) -> str | None:
 
     place, _, split = source.partition("?")
     return f"{place}?split=test" if split == "split=train" and "test" in split_names(source, base) else None
-
-
-def counted(number: int, noun: str, plural: str = "") -> str:
-    """Returns how many there are of something.
-
-    Example:
-        >>> counted(1, "row"), counted(2000, "row")
-        ('1 row', '2,000 rows')
-    """
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -10,6 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from kft import runtime
+from kft.characters import several
 from kft.records.estimate import metric_title
 from kft.records.estimated import AccuracyEstimate, ClassShares
 from kft.records.files import utc_now
@@ -18,7 +19,7 @@ from kft.report import monitor_plots as plots
 from kft.report.details import Grid, make_grid
 from kft.report.html import number, render, shorten
 from kft.report.monitor_slices import example_rows, slice_rows
-from kft.report.record import listed, several
+from kft.report.record import listed
 
 KINDS = {
     "input": "what comes in",

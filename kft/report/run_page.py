@@ -12,6 +12,7 @@ from typing import Any
 from markupsafe import Markup
 
 from kft import runtime
+from kft.characters import several
 from kft.compare.table import Row as ComparisonRow
 from kft.compare.table import header, rows_of
 from kft.data.personal import conceal
@@ -31,7 +32,7 @@ from kft.report.details import Grid, make_grid
 from kft.report.examples import ShownExample
 from kft.report.html import Thumbnails, render, shorten
 from kft.report.questions import check_tone, four_questions, headline
-from kft.report.record import RunRecord, several
+from kft.report.record import RunRecord
 
 AT_ONCE = 6
 """Mistakes that are seen at once; the others are behind a click."""
