@@ -134,7 +134,7 @@ def choose(
     folder = Path(run) if run is not None else None
     refuse_taken(folder)
     require_writable(folder or RUNS)
-    _require_one_process(devices)
+    strategy.require_one_process(devices, "a choice among backbones", "kft choose RECIPE --backbones A,B --devices one")
     loaded, split = load(recipe, overrides, data, devices)
     require_command(TASKS.get(loaded.spec.task), "choose")
     if loaded.spec.model.start_from is not None:
@@ -230,18 +230,6 @@ def _together(recipe: Recipe, selection: Selection, progress: Progress, compute:
     if len(known) < rows:
         progress.note(f"drawn      {len(known):,} of {rows:,} examples, which is enough to choose by")
     return groups
-
-
-def _require_one_process(devices: str) -> None:
-    early = strategy.choose_early(devices)
-    if early is not None and early.kind == "multi-worker":
-        raise UsageError(
-            "a choice among backbones runs in one process",
-            where="--devices",
-            received="several workers",
-            expected="one, cpu:N, multi-gpu or tpu",
-            next_step="kft choose RECIPE --backbones A,B --devices one",
-        )
 
 
 def _files(recipe: Recipe, split: DataSplit, found: Choice) -> dict[str, bytes | str]:
