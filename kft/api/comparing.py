@@ -114,7 +114,7 @@ def compare(
         approaches: Names out of ``majority linear names retrieval probe blend prompting lora top full scratch``;
             default: all but those that are hopeless by rule, see ``run_approaches``. Of text-embedding: out of ``bm25
             frozen hybrid head lora top full``, and the last four with ``+words``. Of text-similarity: out of ``constant
-            words frozen head lora top full``. Of causal-lm: see ``kft.compare.written.NAMES``.
+            words frozen head lora top full``. Of causal-lm: see ``kft.compare.written_names.NAMES``.
         run: A new folder; default ``runs/<recipe name>-compare-<n>``.
         overrides: As for ``train``.
         devices: As for ``train``, but for several workers.

@@ -244,7 +244,7 @@ class Beside:
         chosen: What valid said of the kept weights; None where other examples than the run's own are scored.
         label_thresholds: What several labels were said by; None where one half served.
         data: Where the splits come from; goes with ``chosen``.
-        values: What else a gate can ask for, see ``kft.recipe.values.RUN_GATES``; None where it is not known.
+        values: What else a gate can ask for, see ``kft.tasks.recipes.RUN_GATES``; None where it is not known.
     """
 
     report: ClassReport | None = None
