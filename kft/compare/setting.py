@@ -334,7 +334,7 @@ class Setting:
 
     @cached_property
     def backbone_bytes(self) -> int:
-        return sum(int(np.prod(weight.shape)) * 4 for weight in self.backbone.model.weights)
+        return 4 * int(self.backbone.model.count_params())
 
     def estimated_minutes(self, *, epochs: int, passes: int) -> float:
         """Returns roughly how long training all blocks takes, by size alone; no clock plays a part.

@@ -85,7 +85,7 @@ def prompted(given: Given, name: str) -> Way:
         "chosen_on": len(rows),
         "tried": [{"form": each.name, "token_log_loss": round(loss, 4)} for loss, each in tried],
     }
-    size = sum(int(np.prod(weight.shape)) * 4 for weight in given.backbone.model.weights)
+    size = 4 * given.backbone.model.count_params()
     return Way(write, bytes=size, chosen=chosen, before=before)
 
 
