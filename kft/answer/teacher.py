@@ -23,14 +23,13 @@ from kft.data.examples import content
 from kft.errors import UsageError
 from kft.features.cache import features_root
 from kft.features.vectors import as_array
-from kft.feed.shards import ABOUT, ShardIndex, locked, write_shard
+from kft.feed.shards import ABOUT, ELSEWHERE, ShardIndex, locked, write_shard
 from kft.records.files import write_json
 from kft.replicas import process_count
 
 if TYPE_CHECKING:
     from kft.train.progress import Progress
 
-ELSEWHERE = "kft cache prune, or another KFT_CACHE"
 PROBABILITIES = "probabilities"
 SHARD_ROWS = 2048
 """A kill loses no more than a shard of answers."""
