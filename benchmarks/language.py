@@ -171,6 +171,7 @@ def kft_writes(backbone: Any, args: argparse.Namespace) -> dict[str, float]:
         ends=(),
         prompts=lambda given: (list(given), np.zeros(len(given))),
         text=lambda ids: "",
+        allowed=lambda ids: None,
     )
     writer = writer_on(backbone.model, {}, reader, rows=args.batch)
     writer.write(prompts, Asking(max_tokens=2))

@@ -38,14 +38,14 @@ class Asking:
         temperature: 0 takes the likeliest token; else logits are divided by it and one is drawn.
         top_p: Only of the likeliest tokens that have this share together (Holtzman et al., 2020).
         seed: Of the draws.
-        stop: Texts at which an answer ends; they are not part of it.
+        stop: Texts at which an answer ends, or one; they are not part of it.
     """
 
     max_tokens: int | None = None
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0
-    stop: tuple[str, ...] = ()
+    stop: str | Sequence[str] = ()
 
     @property
     def as_judged(self) -> bool:
@@ -53,17 +53,23 @@ class Asking:
         return self.temperature == 0 and self.max_tokens is None and not self.stop
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "stop", (self.stop,) if isinstance(self.stop, str) else tuple(self.stop))
         for name, value, fits in (
             ("max_tokens", self.max_tokens, self.max_tokens is None or self.max_tokens >= 1),
             ("temperature", self.temperature, 0 <= self.temperature <= 100),
             ("top_p", self.top_p, 0 < self.top_p <= 1),
+            ("seed", self.seed, self.seed >= 0),
             ("stop", self.stop, all(self.stop)),
         ):
             if not fits:
-                limits = {"top_p": "above 0, at most 1", "temperature": "0 to 100", "stop": "texts that are not empty"}
-                raise UsageError(
-                    "an answer cannot be written so", where=name, received=str(value), expected=limits.get(name, ">= 1")
-                )
+                limits = {
+                    "max_tokens": ">= 1",
+                    "top_p": "above 0, at most 1",
+                    "temperature": "0 to 100",
+                    "seed": ">= 0",
+                }
+                expected = limits.get(name, "texts that are not empty")
+                raise UsageError("an answer cannot be written so", where=name, received=str(value), expected=expected)
 
 
 GREEDY = Asking()

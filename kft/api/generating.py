@@ -90,7 +90,7 @@ def generate(
     temperature: float = 0.0,
     top_p: float = 1.0,
     seed: int = 0,
-    stop: Sequence[str] = (),
+    stop: str | Sequence[str] = (),
 ) -> list[Written]:
     """Writes answers with a run's best checkpoint, loaded for this once; ``load_generator`` keeps it.
 
@@ -101,7 +101,7 @@ def generate(
         temperature: 0 takes the likeliest token each time; else one is drawn, by logits divided by it.
         top_p: Only of the likeliest tokens that have this share together.
         seed: Of the draws: the same prompt in the same place gets the same answer.
-        stop: Texts at which an answer ends; they are not part of it.
+        stop: A text at which an answer ends, or several; they are not part of it.
 
     Raises:
         KftError: One of its kinds, for a run, a prompt or a setting that does not fit.
@@ -111,5 +111,5 @@ def generate(
         >>> kft.generate("runs/extraction-1", "open() fails with EACCES.")[0].text  # doctest: +SKIP
         '{"function": ["open"], "constant": ["EACCES"]}'
     """
-    asking = Asking(max_tokens, temperature, top_p, seed, tuple(stop))
+    asking = Asking(max_tokens, temperature, top_p, seed, stop)
     return load_generator(run).write(prompts, asking)

@@ -17,7 +17,7 @@ from kft.data.examples import Examples
 from kft.evaluate.evaluate import Scored
 from kft.extras import install
 from kft.forgetting.general_text import compare_losses, losses_of
-from kft.metrics.language import Spoken, spoken
+from kft.metrics.language import Spoken, no_objects, spoken
 from kft.metrics.overlap import missing
 from kft.records.estimate import metric_title
 from kft.split.data_split import labels_of
@@ -39,6 +39,9 @@ def respond(answering: Answering, asked: Asked, progress: Progress) -> Scored:
     if best.spec.evaluate.write and (absent := missing()):
         names = " and ".join(map(metric_title, absent))
         progress.note(f"left out   {names}, whose packages are not installed: {install('language')}")
+    if best.spec.evaluate.write and (others := no_objects([str(each) for each in labels_of(examples)])):
+        some = f"{len(others):,} of {len(examples):,} right responses are no JSON object, such as {others[0]!r:.60}"
+        progress.note(f"left out   JSON, fields and slots: {some}")
     general = None
     if asked.general is not None:
         texts = asked.general.inputs

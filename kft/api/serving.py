@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from functools import partial
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kft.serve.measures import Measures
     from kft.serve.models import Followed, Load, Served, Version
     from kft.serve.shadow import Shadow
-    from kft.serve.writing import Writers
+    from kft.serve.writing import Writers, Writes
 
 NEEDS = EXTRAS["serve"]
 """What the extra brings."""
@@ -123,8 +123,8 @@ def serve(
         served = by_name(_open_all(others, load, bounds, measures))
         writers = _open_writers(languages, adapters or {}, bounds, measures)
         _require_names(served, writers)
-        for name in [] if writers is None else [each for each, model in writers.models.items() if model.writer.rule]:
-            say(f"{name} would withhold what it is not sure of; over /v1 every answer is given: kft generate declines")
+        for line in [] if writers is None else _otherwise(writers.models):
+            say(line)
         noted = Log(say, requests=log != "none", contents=log == "contents")
         shadows = _open_shadows(_listed(shadow), served, measures, say)
         server = Server(served, bounds, measures, noted, recorder, shadows)
@@ -206,6 +206,15 @@ def _open_writers(
     return make_writers(groups, limits, measures.follow_queue)
 
 
+def _otherwise(models: Mapping[str, Writes]) -> Iterator[str]:
+    """Yields in what way models write otherwise over /v1 than `kft generate` has them write."""
+    for name, model in models.items():
+        if model.writer.rule:
+            yield f"{name} would withhold what it is not sure of; over /v1 every answer is given: kft generate declines"
+        if model.spec.data.grounded:
+            yield f"{name} was tuned to answer from passages; over /v1 none are looked up: the prompt has to bring them"
+
+
 def _require_names(served: Mapping[str, Served], writers: Writers | None) -> None:
     for name in served if writers is not None else ():
         if writers is not None and name in writers.models:
@@ -250,7 +259,7 @@ def _open_all(artifacts: Sequence[str | Path], load: Load, limits: Limits, measu
     found = []
     for each in artifacts:
         source = read_source(str(each))
-        version = load(_resolve(source.place), source.name)
+        version = load(_resolve(source.place), source.called)
         found.append(Served(Followed(source.place, version, moves=_moves(source)), limits, measures))
     return found
 
@@ -267,7 +276,7 @@ def _open_shadows(
         source = read_source(str(each))
         folder = _resolve(source.place)
         only = next(iter(models)) if len(models) == 1 else ""
-        version = gently(lambda folder=folder, name=source.name or only: _load(folder, name))  # type: ignore[misc]
+        version = gently(lambda folder=folder, name=source.name or only or source.called: _load(folder, name))  # type: ignore[misc]
         beside = version.name
         if beside not in models or beside in found:
             raise UsageError(

@@ -16,7 +16,8 @@ MOST = 200
 def first_step(folder: Path) -> str:
     """Returns one command for a person who stands in a folder; looks at names, and at no data.
 
-    A run that stopped comes before one that is done, that before a recipe, and a recipe before a table.
+    A run that stopped comes before one that is done, that before a recipe, and a recipe before a table; of several
+    runs or recipes the newest.
     """
     entries = sorted(_entries(folder), key=lambda path: path.name)
     runs = [path for path in (folder, *_entries(folder / "runs")) if (path / "receipt.json").is_file()]
@@ -28,9 +29,10 @@ def first_step(folder: Path) -> str:
         if (newest / "metrics.json").is_file() and not (newest / "report.html").is_file():
             return f"kft report {name} writes a page of what was reached"
         return f"kft runs{' ..' if newest == folder else ''} lists what was trained"
-    for path in entries:
-        if path.suffix in (".yaml", ".yml") and is_recipe(path):
-            return f"kft check {quote(path.name)} audits the data, then kft train {quote(path.name)}"
+    recipes = [path for path in entries if path.suffix in (".yaml", ".yml") and is_recipe(path)]
+    if recipes:
+        name = quote(max(recipes, key=lambda path: path.stat().st_mtime).name)
+        return f"kft check {name} audits the data, then kft train {name}"
     for path in entries:
         if path.suffix in TABLES:
             return f"kft init {quote(path.name)} -o recipe.yaml writes a recipe for it"

@@ -63,10 +63,11 @@ def generate(
 ) -> None:
     """Write the answer of the language model RUN to PROMPT, or to what stands on standard input where that is -.
 
-    RUN is a run folder of the task causal-lm. The answer appears as it is written; of a run that promises how often it
-    is wrong, once it is whole, or not at all where it is not sure enough. With --index, --context, or a run
-    that was trained with passages, it is written from passages; where none is good, none is written. --anyway
-    answers in either case. Of several chats in a file the answers come one after the other; with --json in one list.
+    RUN is a run folder of the task causal-lm. The answer appears as it is written; of a run that promises how often
+    it is wrong, once it is whole, or not at all where it is not sure enough. With --index, --context, or a run that
+    was trained with passages, it is written from passages; where none is good, none is written. --anyway answers in
+    either case. A line break at the end of standard input is no part of the prompt. Of several chats in a file the
+    answers come one after the other; with --json in one list.
     """
     from kft.answer.write import Asking
     from kft.api.citing import ground
@@ -124,7 +125,7 @@ def _asked(prompt: str | None, messages: str | None) -> list[Any]:
 
         return list(read_questions(Path(messages)))
     assert prompt is not None
-    given = sys.stdin.read() if prompt == "-" else prompt
+    given = sys.stdin.read().removesuffix("\n").removesuffix("\r") if prompt == "-" else prompt
     if not given.strip():
         raise UsageError("there is nothing to answer", received="an empty prompt", expected="a text")
     return [given]

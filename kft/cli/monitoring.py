@@ -12,10 +12,8 @@ from rich.text import Text
 from kft.cli.common import console, debug_option, json_option, print_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from kft.records.monitored import GaugeSeen, Moments, MonitorResult
-    from kft.records.sliced import Compared, SliceSeen
+    from kft.records.sliced import Compared, SlicesSeen
 
 FEW = 8
 """Gauges without an alarm that are shown, the nearest to one first."""
@@ -102,11 +100,10 @@ def print_monitor(result: MonitorResult) -> None:
     for each in alarms:
         if each.said:
             out.tell(f"moved      {each.name}: {each.said}")
-    moved = [] if result.slices is None else list(result.slices.moved)
-    if moved and result.slices is not None:
-        out.print(_slices(moved[:FEW], result.slices.unsure_below))
-        if len(moved) > FEW:
-            out.tell(f"slices     {len(moved) - FEW:,} more have moved; --json has all")
+    if result.slices is not None and result.slices.moved:
+        out.print(_slices(result.slices))
+        if (more := len(result.slices.moved) - FEW) > 0:
+            out.tell(f"slices     {more:,} more have moved; --json has all")
     for line in result.estimates:
         out.tell(f"estimate   {line}")
     if not result.rows:
@@ -148,12 +145,12 @@ def _table(gauges: list[GaugeSeen]) -> Table:
     return table
 
 
-def _slices(moved: Sequence[SliceSeen], unsure_below: float | None) -> Table:
+def _slices(found: SlicesSeen) -> Table:
     """Returns a table of slices that moved; what moved of each has an interval."""
+    moved = found.moved[:FEW]
     measures = [("share of rows", "share")]
-    if unsure_below is not None and any(each.unsure is not None for each in moved):
-        digits = 2 if unsure_below < 0.99 else 4
-        measures.append((f"less sure than {unsure_below:.{digits}f}", "unsure"))
+    if any(each.unsure is not None for each in moved):
+        measures.append((found.called_unsure, "unsure"))
     if any(each.withheld is not None for each in moved):
         measures.append(("withheld", "withheld"))
     table = Table("slice that moved", *(Column(title, justify="right") for title, _ in measures))

@@ -59,7 +59,9 @@ def outcome_of(given: Given, test: Examples, each: Fitted, best: Fitted, looks: 
     estimates, paired = {}, {}
     for name, (part, own, others) in parts.items():
         truth, answers = responses_of(part), spoken(own.tolist())
-        estimates[name] = estimate_all(truth, answers, groups=part.groups, metrics=of_texts(truth, answers))
+        # A response of test that is no JSON takes nothing from what valid was decided by.
+        metrics = of_texts(truth, answers) | {metric.name: metric}
+        estimates[name] = estimate_all(truth, answers, groups=part.groups, metrics=metrics)
         paired[name] = _paired(part, metric, (own.tolist(), others.tolist()), looks)
     return ApproachResult(
         name=each.name,

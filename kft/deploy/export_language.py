@@ -19,10 +19,12 @@ from kft.deploy.place import building
 from kft.deploy.writing import open_shipped, write_settings
 from kft.errors import ParityError, UsageError
 from kft.model.prompts import PLACE
+from kft.recipe.schema import RecipeSpec
 from kft.recipe.training import ADAPTED
 from kft.records.csv_file import read_table
 from kft.records.files import utc_now, write_file
 from kft.records.shipped import About, Parity, Reading, write_about
+from kft.split.labels import prompts_of
 
 if TYPE_CHECKING:
     from kft.answer.artifact import Artifact
@@ -87,13 +89,12 @@ def export_language(
     """
     from kft.model.lora import merge_lora
 
+    _require_fits(admitted.run.recipe.spec, format_)
     with building(destination) as folder:
         artifact = load_artifact(admitted.run)
-        _require_fits(artifact, format_)
         progress.note(f"format     {format_.name}: {format_.about}")
         test = admitted.test.take(draw_rows(len(admitted.test), ROWS, admitted.run.recipe.spec.seed))
-        inputs = list(test.inputs)
-        said = speak(artifact, inputs)
+        said = speak(artifact, prompts_of(test))
         _require_as_evaluated(admitted, list(test.ids), said)
         if not format_.alone:
             merge_lora(artifact.graph)
@@ -119,17 +120,26 @@ def export_language(
     return about
 
 
-def _require_fits(artifact: Artifact, format_: LanguageFormat) -> None:
-    """Refuses adapters alone of a run that trained more, and a format whose library writes what is no choice."""
-    if artifact.spec.model.choices and not format_.alone:
+def _require_fits(spec: RecipeSpec, format_: LanguageFormat) -> None:
+    """Refuses adapters alone of a run that trained more, and a format whose library would write something else."""
+    precision = spec.train.precision
+    if precision != "float32" and not format_.alone:
+        raise UsageError(
+            "the run computes in fewer bits than this format's library, which would write other answers",
+            where=f"--format {format_.name}",
+            received=f"train.precision: {precision}",
+            expected="a run that was trained and evaluated in float32",
+            next_step="--format adapters, or kft serve RUN; or train again with --set train.precision=float32",
+        )
+    if spec.model.choices and not format_.alone:
         raise UsageError(
             "the run answers with one of its choices, and this format's library writes whatever is likeliest",
             where=f"--format {format_.name}",
-            received=f"model.choices: {len(artifact.spec.model.choices)}",
+            received=f"model.choices: {len(spec.model.choices)}",
             expected="a format that kft itself answers from",
             next_step="--format adapters, or kft serve RUN",
         )
-    rules = [phase.unfreeze for phase in artifact.spec.train.phases or ADAPTED]
+    rules = [phase.unfreeze for phase in spec.train.phases or ADAPTED]
     if format_.alone and any(rule.lora is None for rule in rules):
         raise UsageError(
             "the run has trained more than adapters, and these alone would answer otherwise",

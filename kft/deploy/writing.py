@@ -53,9 +53,11 @@ WHOLE = {"backbone": HERE, "weights": "pretrained", "blocks": None, "start_from"
 """What such a model is read by, whatever it was made from."""
 MADE_BY = ("blocks", "weights", "start_from", "quantize")
 """Keys of the recipe's model part that say what becomes of a backbone."""
-READ_BY = ("text", "label", "messages", "texts", "context")
+READ_BY = ("text", "label", "messages", "texts", "context", "passages")
 """Keys of the recipe's data part that say what a prompt is."""
 BASE_TEMPLATE = "{prompt}"
+CONTEXT = "passages"
+"""The column of passages of what was trained with an index, which stays where it is."""
 
 
 @dataclass(eq=False)
@@ -161,11 +163,13 @@ def write_settings(folder: Path, recipe: Recipe, rule: Rule | None, *, alone: bo
     spec = recipe.spec
     model = spec.model.model_dump(mode="json")
     phases = [phase.model_dump(mode="json") for phase in spec.train.phases or ADAPTED]
+    data = {key: getattr(spec.data, key) for key in READ_BY}
+    data["context"] = CONTEXT if spec.data.index else spec.data.context
     values = {
         "name": recipe.name,
         "task": spec.task,
         "seed": spec.seed,
-        "data": {"train": "rows", **{key: getattr(spec.data, key) for key in READ_BY}},
+        "data": {"train": "rows", **data},
         "model": model if alone else {**model, **WHOLE},
         "train": {"phases": phases, "precision": spec.train.precision},
         PROMISE: plain(rule),
@@ -339,7 +343,9 @@ def open_adapters(base: str, places: Mapping[str, str], name: str = "") -> list[
         for name, each in known.items()
     ]
     bare = replace(writer, reader=replace(most, template=BASE_TEMPLATE, chat=None, turns=ONE_TURN, choices=()))
-    plain = Writing(own, backbone.weights_hash[:12], found[0].task, spec, bare, turn, fitted(graph, None))
+    nothing = spec.data.model_copy(update={"context": None, "index": None})
+    alone = spec.model_copy(update={"data": nothing})
+    plain = Writing(own, backbone.weights_hash[:12], found[0].task, alone, bare, turn, fitted(graph, None))
     return [*found, plain]
 
 

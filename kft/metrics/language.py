@@ -101,13 +101,15 @@ def _of_texts(score: Callable[[str, str], tuple[float, float]]) -> Callable[[Tex
 def token_f1(truth: str, said: str) -> float:
     """Returns the F1 of two texts' words, in small letters and without punctuation, as SQuAD has it.
 
+    Two texts without words are the same or not.
+
     Example:
-        >>> round(token_f1("The red house", "a red, red house!"), 3)
-        0.571
+        >>> round(token_f1("The red house", "a red, red house!"), 3), token_f1("\U0001f44d", "\U0001f44e")
+        (0.571, 0.0)
     """
     right, given = (Counter(re.findall(r"\w+", text.lower())) for text in (truth, said))
-    if not right or not given:
-        return float(right == given)
+    if not right and not given:
+        return float(truth.strip() == said.strip())
     both = (right & given).total()
     return 2 * both / (right.total() + given.total())
 
@@ -116,19 +118,24 @@ def as_fields(text: str) -> dict[str, Any] | None:
     """Returns the fields of a text that is one JSON object; None where it is none.
 
     Example:
-        >>> as_fields('{"section": "net"}'), as_fields("net"), as_fields("[1]")
-        ({'section': 'net'}, None, None)
+        >>> as_fields('{"section": "net"}'), as_fields("net"), as_fields("[1]"), as_fields('{"a": NaN}')
+        ({'section': 'net'}, None, None, None)
     """
     try:
-        found = json.loads(text)
+        found = json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 
 
+def _refuse(name: str) -> None:
+    """Refuses NaN and Infinity, which Python reads and JSON has not."""
+    raise ValueError(name)
+
+
 def _fields_right(truth: str, said: str) -> tuple[float, float]:
     right, given = as_fields(truth) or {}, as_fields(said) or {}
-    return sum(key in given and _same(given[key], value) for key, value in right.items()), len(right)
+    return sum(key in given and _same_json(given[key], value) for key, value in right.items()), len(right)
 
 
 def _same(said: Any, right: Any) -> bool:
@@ -304,6 +311,17 @@ def decided_by(measured: Iterable[str]) -> Metric:
     """
     both = OF_JSON | WRITTEN
     return both[next(name for name in ("slot_f1", "field_accuracy", "token_f1") if name in set(measured))]
+
+
+def no_objects(truth: Texts) -> list[str]:
+    """Returns the right responses that are no JSON object, where most are: for their sake nothing is said of fields.
+
+    Example:
+        >>> no_objects(['{"a": 1}', '{"a": 2}', "none"]), no_objects(["a", "b", '{"a": 1}'])
+        (['none'], [])
+    """
+    others = [text for text in truth if as_fields(text) is None]
+    return others if 2 * len(others) < len(truth) else []
 
 
 def of_texts(truth: Texts, answers: Answers) -> dict[str, Metric]:

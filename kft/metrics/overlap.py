@@ -46,12 +46,12 @@ def rouge_l(truth: str, said: str) -> float:
     """Returns the F1 of the longest common subsequence of words (Lin, 2004), from 0 to 1.
 
     Example:
-        >>> rouge_l("ein grüner Apfel", "ein Apfel"), rouge_l("красный дом", "красный дом")
-        (0.8, 1.0)
+        >>> rouge_l("ein grüner Apfel", "ein Apfel"), rouge_l("красный дом", "красный дом"), rouge_l("\u2192", "\u2192")
+        (0.8, 1.0, 1.0)
         >>> round(rouge_l("\u6211\u7684\u5361", "\u4f60\u7684\u5361"), 2)
         0.67
     """
-    return float(_rouge().score(truth, said)["rougeL"].fmeasure)
+    return float(truth.strip() == said.strip() or _rouge().score(truth, said)["rougeL"].fmeasure)
 
 
 def chrf(truth: str, said: str) -> float:

@@ -156,7 +156,9 @@ def load_backbone(
 
 
 def load_plain(spec: RecipeSpec, report: Report | None = None) -> Backbone:
-    """Loads the backbone that a recipe names, without what another run has made of it: see ``kft.train.start``.
+    """Loads the backbone that a recipe names, without what another run has made of it, which goes before it is rounded.
+
+    ``kft.train.start`` does both.
 
     Raises:
         ModelError: As ``load_backbone``; or it computes in another type than ``train.precision`` asks for, or
@@ -171,12 +173,7 @@ def load_plain(spec: RecipeSpec, report: Report | None = None) -> Backbone:
             model.backbone, dropout=model.dropout, report=report, weights=model.weights, seed=spec.seed
         )
     require_precision(found.model, precision, found.name)
-    found = found if model.blocks is None else first_blocks(found, model.blocks)
-    if model.quantize == "none":
-        return found
-    from kft.model.quantize import in_int8
-
-    return in_int8(found)
+    return found if model.blocks is None else first_blocks(found, model.blocks)
 
 
 @dataclass(frozen=True)

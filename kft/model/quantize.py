@@ -91,7 +91,7 @@ def to_float(layer: Any, more: Any = 0.0) -> None:
             floats["reverse_embeddings"] = layer.reverse_embeddings / layer.reverse_embeddings_scale
         held = {"embeddings": "_embeddings"}
     else:
-        floats, held = {"kernel": float_kernel(layer) + more}, {"kernel": "_kernel"}
+        floats, held = {"kernel": ops.cast(float_kernel(layer), "float32") + more}, {"kernel": "_kernel"}
     with adding_weights(layer):
         for name in floats:
             for attribute in (held.get(name, name), f"{name}_scale"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from kft.records.fields import absent
@@ -105,6 +106,18 @@ class SlicesSeen:
     every: tuple[SliceSeen, ...] = ()
     unknown: tuple[str, ...] = absent(())
     refused: str = absent("")
+
+    @property
+    def called_unsure(self) -> str:
+        """What a table calls the share of unsure rows: a bound near 1 has the digits that tell it from 1.
+
+        Example:
+            >>> SlicesSeen(unsure_below=0.9996).called_unsure
+            'less sure than 0.9996'
+        """
+        bound = self.unsure_below or 0.0
+        digits = max(2, math.ceil(-math.log10(1 - bound))) if bound < 1 else 2
+        return f"less sure than {bound:.{digits}f}"
 
     @property
     def moved(self) -> tuple[SliceSeen, ...]:

@@ -90,13 +90,13 @@ def number(value: Any) -> str:
 
 
 def breakable(text: str) -> Markup:
-    """Returns a text that may break after underscores, slashes and dots: names of classes and files are long.
+    """Returns a text that may break after underscores, slashes and dots, for long names; never within a number.
 
     Example:
-        >>> breakable("card_arrival & more")
-        Markup('card_<wbr>arrival &amp; more')
+        >>> breakable("card_arrival & more, 0.62")
+        Markup('card_<wbr>arrival &amp; more, 0.62')
     """
-    return Markup(re.sub(r"(?<=[_/.])(?=\w)", "<wbr>", str(escape(text))))
+    return Markup(re.sub(r"(?<=[_/.])(?<!\d\.)(?=\w)", "<wbr>", str(escape(text))))
 
 
 class Thumbnails:

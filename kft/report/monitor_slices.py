@@ -64,7 +64,7 @@ def slice_rows(found: SlicesSeen | None) -> dict[str, Any] | None:
 def _row(each: SliceSeen, found: SlicesSeen) -> Row:
     cells = {"share of rows": _cell(each.share)}
     if found.unsure_below is not None:
-        cells[f"less sure than {found.unsure_below:.{2 if found.unsure_below < 0.99 else 4}f}"] = _cell(each.unsure)
+        cells[found.called_unsure] = _cell(each.unsure)
     if any(other.withheld is not None for other in found.every):
         cells["withheld"] = _cell(each.withheld)
     if found.unsure_below is not None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from kft.deploy.standing import parse_reference
 from kft.deploy.watching import Watcher
 from kft.errors import RunError, UsageError, require_plain
 from kft.serve.batching import Answer
@@ -42,7 +43,7 @@ class Source:
     """What a person named.
 
     Attributes:
-        name: What the model is to be called; empty: as its artifact says.
+        name: What the model is to be called; empty: nothing was said.
         place: A folder, or a name on a shelf.
         is_folder: Which of them.
     """
@@ -50,6 +51,19 @@ class Source:
     name: str
     place: str
     is_folder: bool
+
+    @property
+    def called(self) -> str:
+        """What to call the model: as was asked, else as its shelf does; empty: as its artifact says.
+
+        Raises:
+            UsageError: The place is neither a folder nor a name on a shelf.
+
+        Example:
+            >>> Source("", "shelf/spam@challenger", is_folder=False).called
+            'spam'
+        """
+        return self.name or ("" if self.is_folder else parse_reference(self.place).name)
 
 
 def read_source(text: str) -> Source:

@@ -40,6 +40,10 @@ class Writes(Protocol):
     def writer(self) -> Any:
         """Has the reader of its prompts."""
 
+    @property
+    def spec(self) -> Any:
+        """The recipe it was trained by."""
+
     def stream(self, prompt: str, asking: Any) -> Iterator[Any]:
         """Yields texts as they are written, and last what is known of the answer; runs in a thread."""
 

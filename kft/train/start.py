@@ -35,15 +35,18 @@ LEAVE = "leave model.start_from out, or name a run that moved its backbone"
 
 
 def load_for(spec: RecipeSpec, report: Report | None = None) -> Backbone:
-    """Loads the backbone that a recipe names, as it stands before the recipe's training.
+    """Loads the backbone that a recipe names, as it stands before the recipe's training; rounding comes last.
 
     Raises:
         ModelError: As ``load_backbone``; or it computes in another type than ``train.precision`` asks for, or
             ``model.blocks`` does not fit it.
         RunError: ``model.start_from`` names no run, or one of another backbone.
     """
+    from kft.model.quantize import in_int8
+
     plain = backbones.load_plain(spec, report)
-    return plain if spec.model.weights == "random" else _started(plain, spec.model, report)
+    begun = plain if spec.model.weights == "random" else _started(plain, spec.model, report)
+    return begun if spec.model.quantize == "none" else in_int8(begun)
 
 
 def files_for(files: BackboneFiles, model: ModelSpec) -> BackboneFiles:

@@ -1,5 +1,6 @@
 """What a tuned decoder writes: the same with the cache as without, alone as among others, saved as loaded."""
 
+import io
 import json
 import shutil
 from dataclasses import replace
@@ -165,13 +166,30 @@ def test_a_stream_comes_to_the_same_text(run, writer):
     assert "".join(pieces) == last.text == writer.write(["red old"], Asking(max_tokens=12))[0].text
 
 
+def test_one_text_that_stops_is_not_each_of_its_letters():
+    assert Asking(stop="ab").stop == ("ab",) == Asking(stop=["ab"]).stop
+
+
+def test_the_line_break_that_echo_adds_is_no_part_of_a_prompt(run, writer, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.StringIO("red old\n"))
+    assert run_cli(["generate", str(run), "-", "--json", "--max-tokens", "3"]) == 0
+    assert json.loads(capsys.readouterr().out)["prompt_tokens"] == writer.write(["red old"])[0].prompt_tokens
+
+
 def test_a_temperature_next_to_nothing_takes_the_likeliest():
     logits = np.array([1.0, 3.0, 2.0], np.float32)
     assert {choose(logits, Asking(temperature=1e-320), np.random.default_rng(seed)) for seed in range(9)} == {1}
 
 
 @pytest.mark.parametrize(
-    ("given", "text"), [({"top_p": 0.0}, "above 0"), ({"temperature": -1}, "0 to 100"), ({"max_tokens": 0}, ">= 1")]
+    ("given", "text"),
+    [
+        ({"top_p": 0.0}, "above 0"),
+        ({"temperature": -1}, "0 to 100"),
+        ({"max_tokens": 0}, ">= 1"),
+        ({"seed": -1}, ">= 0"),
+        ({"stop": ""}, "not empty"),
+    ],
 )
 def test_what_cannot_be_asked_is_refused(given, text):
     with pytest.raises(UsageError, match="cannot be written so") as caught:

@@ -143,6 +143,18 @@ def test_other_passages_are_other_data(run, recipe, folder):
     (folder / "gone").rename(folder / "index")
 
 
+@pytest.mark.slow
+def test_what_is_exported_is_proven_behind_passages_and_declines_without(run, folder):
+    dest = folder / "adapters"
+    kft.export(run, dest, format="adapters", quiet=True)
+    (first, *_) = [json.loads(line) for line in (dest / "golden.jsonl").read_text().splitlines()]
+    assert first["input"].startswith("[1] ")
+    shipped = load_generator(dest)
+    assert ground(shipped, "red").why == NOT_GIVEN and shipped.spec.passages == 2  # it has no index of its own
+    found = ground(shipped, "old red", index=folder / "index")
+    assert UNTRAINED not in found.notes and found.prompt == ground(load_generator(run), "old red").prompt
+
+
 def test_passages_of_a_column(recipe, folder):
     rows = [json.loads(line) for line in (folder / "rows.jsonl").read_text().splitlines()]
     lists = [{**row, "context": ["One.", "Two."] if place % 2 else "Three."} for place, row in enumerate(rows)]

@@ -124,6 +124,9 @@ def test_kft_alone_shows_what_to_do_in_this_folder(folder, kft_cli, tmp_path, mo
     (here / "compose.yaml").write_text("services: {}\n")
     (here / "recipe.yaml").write_text("task: text-classification\n")
     assert said().startswith("kft check recipe.yaml audits the data")
+    (here / "another.yaml").write_text("task: text-classification\n")
+    os.utime(here / "another.yaml", (0, 0))
+    assert said().startswith("kft check recipe.yaml audits the data")  # the newer one
     shutil.copytree(folder / "second", here / "runs" / "old")
     assert said().startswith("kft train runs/old/recipe.yaml --run runs/old --resume")
     shutil.copytree(folder / "first", here / "runs" / "new")

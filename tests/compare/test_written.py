@@ -3,22 +3,29 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import kft
+from kft.answer.decide import UNCHANGED
 from kft.answer.load import load_artifact, read_run
 from kft.answer.write import Asking, make_writer
 from kft.api import comparing
+from kft.api.reading import load
 from kft.compare.reading import read_comparison
+from kft.compare.saved import Fitted
 from kft.compare.verdict import Lead, Reached, decide
+from kft.compare.written_judging import metric_of, outcome_of
 from kft.compare.written_names import NAMES, names_of, refuse_unheeded
 from kft.compare.written_prompts import Form, fit_prompts, forms_of, nearest_by_words
+from kft.compare.written_setting import Given
 from kft.compare.written_tuning import kind_of, phases_for
 from kft.errors import ModelError, RecipeError, RunError, UsageError
 from kft.model.prompts import PromptReader
 from kft.model.tokenizers import load_tokenizer
 from kft.records.estimate import Estimate
 from kft.records.run_folder import open_run
+from kft.tasks.cells import as_objects
 from kft.tasks.recipes import load_recipe
 from tests import decoder
 
@@ -74,6 +81,33 @@ def test_what_was_done_is_not_done_again(recipe, folder, compared, monkeypatch):
         kft.compare(
             recipe, overrides=["compare.shots=2"], approaches=["majority"], run=first.run, quiet=True, resume=True
         )
+
+
+def test_a_response_of_test_that_is_no_json_takes_nothing_from_what_valid_was_decided_by(recipe, folder):
+    rows = [json.loads(line) for line in (folder / "rows.jsonl").read_text().splitlines()]
+    parts = {"train": rows[:20], "valid": rows[20:30], "test": [*rows[30:], {**rows[0], "response": "none"}]}
+    _, split = load(recipe, (), {name: pd.DataFrame(own) for name, own in parts.items()})
+    given = Given(
+        split=split.without_test(),
+        test=split.test,
+        **dict.fromkeys(("spec", "progress", "budget", "backbone", "saved")),
+    )
+    said = {name: as_objects(['{"first": "red"}'] * len(parts[name])) for name in ("valid", "test")}
+    done = Fitted(
+        "majority",
+        UNCHANGED,
+        known=None,
+        train=None,
+        cost=None,
+        retained=None,
+        forgetting_why="",
+        chosen={},
+        seconds=1,
+        **said,
+    )
+    found = outcome_of(given, split.test, done, done, 1)
+    assert "json_valid" in found.valid and "json_valid" not in found.metrics  # of 11, one is no object
+    assert 0 < found.metrics["slot_f1"].value < 1 and metric_of(given).name == "slot_f1"
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
@@ -19,10 +20,15 @@ from starlette.testclient import TestClient
 
 import kft
 from kft.answer.write import Asking
+from kft.api import serving
 from kft.api.generating import load_generator
-from kft.deploy.export_language import Said, hold_said
-from kft.deploy.writing import open_adapters, open_writing
+from kft.deploy.export_language import Said, _require_fits, hold_said
+from kft.deploy.formats.language import LANGUAGE_FORMATS
+from kft.deploy.writing import open_adapters, open_writing, read_settings, write_settings
 from kft.errors import KftError, ModelError, ParityError, UsageError
+from kft.model.language import next_token_logits
+from kft.model.precision import computing_in
+from kft.model.quantize import float_kernel, to_float
 from kft.records.shipped import read_about, write_about
 from kft.serve import running
 from kft.serve.answering import Server
@@ -31,6 +37,8 @@ from kft.serve.guard import Access, Log
 from kft.serve.limits import Limits
 from kft.serve.measures import Measures
 from kft.serve.writing import make_writers
+from kft.tasks.recipes import load_recipe
+from kft.train.start import load_for
 from tests import decoder
 
 PROMPTS = ["red old new 3", "big blue green 4", "old"]
@@ -113,6 +121,23 @@ def test_adapters_alone_write_as_the_run_and_on_their_own_base_only(run, said, a
         (backbone / "model.safetensors").write_bytes(kept)
 
 
+def test_what_another_run_has_made_of_a_backbone_is_rounded_with_it(run):
+    def logits(*more):
+        backbone = load_for(load_recipe(run / "recipe.yaml", [f"model.start_from={run}", *more]).spec)
+        given = {"token_ids": np.array([[5, 80, 9]]), "padding_mask": np.ones((1, 3), np.int32)}
+        return np.asarray(next_token_logits(backbone.model, backbone.model(given, training=False)))
+
+    whole, rounded = logits(), logits("model.quantize=int8")
+    assert 1e-4 < np.abs(whole - rounded).max() < 0.1 * np.abs(whole).max()
+    with computing_in("bfloat16"):
+        layer = keras.layers.Dense(3)
+        layer.build((None, 4))
+    layer.quantize("int8", config=keras.quantizers.Int8QuantizationConfig(activation_quantizer=None))
+    kept = np.asarray(float_kernel(layer)).astype(np.float32)
+    to_float(layer, np.ones((4, 3), np.float32))  # as adapters are merged
+    np.testing.assert_array_equal(np.asarray(layer.kernel), kept + 1)
+
+
 def test_what_cannot_leave_is_refused_by_name_and_leaves_nothing(run, tmp_path, monkeypatch):
     for given, text in (
         ({"format": "onnx"}, "is not written as onnx"),
@@ -125,6 +150,15 @@ def test_what_cannot_leave_is_refused_by_name_and_leaves_nothing(run, tmp_path, 
     with pytest.raises(ParityError, match="does not write as what was evaluated"):
         kft.export(run, tmp_path / "shipped", format="adapters", quiet=True)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_computes_in_fewer_bits_is_refused_but_for_its_adapters():
+    spec = load_recipe({"task": "causal-lm", "data": {"train": "a.jsonl"}, "train": {"precision": "bfloat16"}}).spec
+    for name in ("keras-hub", "transformers"):
+        with pytest.raises(UsageError, match="fewer bits than this format's library") as caught:
+            _require_fits(spec, LANGUAGE_FORMATS.get(name))
+        assert "--format adapters" in str(caught.value)
+    _require_fits(spec, LANGUAGE_FORMATS.get("adapters"))
 
 
 def test_each_step_that_differs_is_named():
@@ -270,6 +304,17 @@ def test_threads_that_share_a_base_wait_for_each_other(said, group):
     for thread in threads:
         thread.join()
     assert found["mine"] == [said] * 3 and all(each == found["other"][0] for each in found["other"])
+
+
+def test_what_answers_from_passages_knows_so_without_its_index_and_the_server_says_so(run, group, tmp_path):
+    for data in ({"index": "docs"}, {"context": "column"}):
+        recipe = load_recipe({"task": "causal-lm", "data": {"train": "a.jsonl", "passages": 5, **data}})
+        write_settings(tmp_path, recipe, None, alone=True)
+        found = read_settings(tmp_path).data
+        assert found.grounded and found.passages == 5 and found.index is None
+    grounded = replace(group[0], spec=read_settings(tmp_path))
+    (line,) = serving._otherwise({"mine": grounded, "base": group[2]})
+    assert line.startswith("mine was tuned to answer from passages; over /v1 none are looked up")
 
 
 def test_adapters_want_names_and_one_base(run, adapters):

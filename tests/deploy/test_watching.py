@@ -117,6 +117,7 @@ def test_examples_go_along_where_they_are_wanted(shipped_run, tmp_path, kft_cli)
     rows = f"{reference.n_test:,} test rows and {reference.n_valid:,} valid rows"
     size = (tmp_path / "new" / NAME).stat().st_size
     assert said == f"reference  {len(reference.gauges)} gauges of {rows}, {size / 1e6:.2f} MB, for kft monitor"
+    assert f"next       kft promote {tmp_path / 'new'} NAME puts it on a shelf" in err
     code, _, err = kft_cli("export", shipped_run, tmp_path / "more", "--keep-examples", "-1")
     assert code == 2 and "--keep-examples" in err
 

@@ -69,16 +69,17 @@ def start(*arguments, cwd, errors):
 
 
 def test_a_version_takes_over_and_a_shutdown_comes_under_load_and_no_request_is_lost(tmp_path):
-    to = parse_reference(str(tmp_path / "shelf" / "reviews"))
+    to = parse_reference(str(tmp_path / "shelf" / "tickets"))
     promote(str(write_shipped(tmp_path / "a", seed=1)), to, Wish())
     log = tmp_path / "log"
     with log.open("w") as errors:
         process, about = start(
-            "shelf/reviews", "--follow-seconds", "0.05", "--target-ms", "30000", cwd=tmp_path, errors=errors
+            "shelf/tickets", "--follow-seconds", "0.05", "--target-ms", "30000", cwd=tmp_path, errors=errors
         )
         try:
+            # The artifact calls itself reviews: what a person sees is the shelf's name.
             (model,) = about["models"]
-            assert (model["name"], model["from"], about["token"]) == ("reviews", "shelf/reviews", False)
+            assert (model["name"], model["from"], about["token"]) == ("tickets", "shelf/tickets", False)
             load = Load(int(about["url"].rpartition(":")[2]))
             load.wait(lambda: len(load.answers) > 20)
             promote(str(write_shipped(tmp_path / "b", seed=2)), to, Wish())

@@ -38,6 +38,17 @@ def test_a_response_that_finds_nothing_is_an_object_too():
 
 def test_true_is_not_one():
     assert figures(['{"a": true}'], ['{"a": 1}'])["field_accuracy"] == 0
+    assert figures(['{"a": [true]}'], ['{"a": [1]}'])["field_accuracy"] == 0
+
+
+def test_what_python_alone_reads_is_no_json():
+    found = figures(['{"a": 1, "b": 2}'], ['{"a": NaN, "b": 2}'])
+    assert found["json_valid"] == found["field_accuracy"] == found["slot_f1"] == 0
+
+
+def test_texts_without_words_are_the_same_or_not():
+    found = figures(["\U0001f44d", "\u2192"], ["\U0001f44d", "\u2190"])
+    assert found["token_f1"] == found["rouge_l"] == found["exact_match"] == 0.5
 
 
 def test_gates_of_what_is_not_written_are_refused(tmp_path):
