@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from kft import strategy
 from kft.answer.load import load_artifact, read_run
-from kft.data.inputs import Given, as_inputs, read_inputs, with_passages
+from kft.data.dialogues import questions_in
+from kft.data.inputs import Given, as_inputs, read_inputs, require_inputs, with_passages
 from kft.deploy.load import Shipped, open_artifact
 from kft.deploy.lookup import artifact_of
 from kft.notebook import Line, Piece, shows
 from kft.recipe.schema import DataSpec
+from kft.records.files import sha256_of
 from kft.records.run_folder import RunFolder, open_run
 from kft.records.shipped import NAME as ABOUT
-from kft.records.shipped import file_digest
 from kft.tasks.registry import TASKS
 from kft.tasks.task import require_command
 
@@ -50,11 +51,13 @@ class Reading:
         self, source: Any, unusable: Literal["error", "keep"] = "error", spec: DataSpec | None = None
     ) -> Given:
         """Reads a DataFrame, a file or a folder, perhaps as another recipe says; see ``read_inputs``."""
-        spec = spec or self.spec
+        spec, where = spec or self.spec, str(source) if isinstance(source, Path) else "the DataFrame"
+        if spec.messages is not None:
+            chats = read_inputs(source, self.task, spec, column=spec.messages, unusable="keep")
+            asked = questions_in(chats.table, spec, where)
+            return replace(chats, inputs=require_inputs(asked, self.task, where, spec, unusable))
         given = read_inputs(source, self.task, spec, column=self.column, pair=self.pair, unusable=unusable)
-        if spec.context is None:
-            return given
-        return with_passages(given, spec.context, str(source) if isinstance(source, Path) else "the DataFrame")
+        return given if spec.context is None else with_passages(given, spec.context, where)
 
 
 @shows
@@ -157,9 +160,9 @@ def load(run: str | Path, *, devices: str = "auto", warm: bool = True) -> Predic
 def _digest(folder: RunFolder, checkpoint: str) -> str:
     """Returns what tells a run from every other that may answer otherwise; a run of an earlier kft has no manifest."""
     if folder.manifest.is_file():
-        return file_digest(folder.manifest)
+        return sha256_of(folder.manifest)
     parts = [path for path in (folder.recipe, folder.receipt, folder.calibration, folder.scope) if path.is_file()]
-    return sha256("".join([checkpoint, *map(file_digest, parts)]).encode()).hexdigest()
+    return sha256("".join([checkpoint, *map(sha256_of, parts)]).encode()).hexdigest()
 
 
 def _load_shipped(folder: Path) -> Predictor:
@@ -169,7 +172,7 @@ def _load_shipped(folder: Path) -> Predictor:
     def answers(inputs: Sequence[Any]) -> list[Answer]:
         return [reading.task.kind.judging.given(answer) for answer in shipped.predict(inputs)]
 
-    return Predictor(folder, about.task, about.labels, reading, answers, file_digest(folder / ABOUT))
+    return Predictor(folder, about.task, about.labels, reading, answers, sha256_of(folder / ABOUT))
 
 
 def reading_of(shipped: Shipped) -> Reading:

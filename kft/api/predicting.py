@@ -17,8 +17,8 @@ from kft.api.reading import progress_for
 from kft.data.inputs import Given, find_unusable, in_words, refuse_unusable
 from kft.data.pieces import NotInPieces, is_cut, pieces_of
 from kft.errors import DataError
+from kft.records.files import sha256_of
 from kft.records.partial import Partial, partial_file
-from kft.records.shipped import file_digest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,7 +105,7 @@ def predict_file(
     key = {
         "kft": __version__,
         "model": predictor.digest,
-        "input": file_digest(path) if path.is_file() else _folder_digest(path),
+        "input": sha256_of(path) if path.is_file() else _folder_digest(path),
         "columns": None if columns is None else list(columns),
         "rows": asked.n,
     }

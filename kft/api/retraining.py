@@ -206,15 +206,7 @@ def _require_usable(start: str, tolerance: float, devices: str) -> None:
         )
     if not 0 <= tolerance < float("inf"):
         raise UsageError("a tolerance is 0 or more", where="--tolerance", received=f"{tolerance:g}", expected="0.01")
-    early = strategy.choose_early(devices)
-    if early is not None and early.kind == "multi-worker":
-        raise UsageError(
-            "a retraining runs in one process",
-            where="--devices",
-            received="several workers",
-            expected="one, cpu:N, multi-gpu or tpu",
-            next_step="kft retrain RUN --with FILE --devices one",
-        )
+    strategy.require_one_process(devices, "a retraining", "kft retrain RUN --with FILE --devices one")
 
 
 def _require_evaluated(known: Run) -> None:

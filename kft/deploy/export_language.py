@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,17 +12,18 @@ import numpy as np
 
 from kft.answer.load import load_artifact
 from kft.answer.write import Written, make_writer
-from kft.deploy.export import GOLDEN, Admitted
+from kft.deploy.export import GOLDEN, Admitted, draw_rows
 from kft.deploy.formats.language import LanguageFormat
 from kft.deploy.parity import run_alone
 from kft.deploy.place import building
 from kft.deploy.writing import open_shipped, write_settings
 from kft.errors import ParityError, UsageError
+from kft.model.chats import JINJA
 from kft.model.prompts import PLACE
 from kft.recipe.schema import RecipeSpec
 from kft.recipe.training import ADAPTED
 from kft.records.csv_file import read_table
-from kft.records.files import write_file
+from kft.records.files import utc_now, write_file
 from kft.records.shipped import About, Parity, Reading, write_about
 from kft.split.labels import prompts_of
 
@@ -94,12 +94,15 @@ def export_language(
     with building(destination) as folder:
         artifact = load_artifact(admitted.run)
         progress.note(f"format     {format_.name}: {format_.about}")
-        test = admitted.test.take(_rows(len(admitted.test), admitted.run.recipe.spec.seed))
+        test = admitted.test.take(draw_rows(len(admitted.test), ROWS, admitted.run.recipe.spec.seed))
         said = speak(artifact, prompts_of(test))
         _require_as_evaluated(admitted, list(test.ids), said)
         if not format_.alone:
             merge_lora(artifact.graph)
         format_.write(artifact, folder)
+        reader = artifact.reader.writing
+        if reader is not None and reader.chat is not None and not format_.alone:
+            write_file(folder / JINJA, reader.chat.by_itself)
         write_settings(folder, admitted.run.recipe, artifact.decisions.rule, alone=format_.alone)
         write_file(folder / "golden.jsonl", _golden(said))
         about = _about(admitted, artifact, format_)
@@ -119,10 +122,6 @@ def export_language(
         about = write_about(folder, about)
         finish(folder, about)
     return about
-
-
-def _rows(count: int, seed: int) -> np.ndarray:
-    return np.sort(np.random.default_rng(seed).permutation(count)[:ROWS])
 
 
 def _require_fits(spec: RecipeSpec, format_: LanguageFormat) -> None:
@@ -297,7 +296,7 @@ def _about(admitted: Admitted, artifact: Artifact, format_: LanguageFormat) -> A
     return About(
         name=run.recipe.name,
         version="",
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=utc_now(),
         task=run.task.name,
         answers=run.task.kind.labels.form,
         labels=(),

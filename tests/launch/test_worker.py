@@ -16,6 +16,7 @@ import pytest
 
 from kft.train.checkpoint import load_checkpoint
 from tests import tiny
+from tests.ended import events_of
 from tests.launch.files import here_document, job_file, scripts
 
 ROOT = Path(__file__).parents[2]
@@ -192,7 +193,7 @@ def require_alike(alone, other):
     assert first.weights.keys() == second.weights.keys()
     for name, array in first.weights.items():
         np.testing.assert_allclose(second.weights[name], array, atol=1e-6, err_msg=name)
-    events = [[json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()] for run in (alone, other)]
+    events = [events_of(run) for run in (alone, other)]
     for one, two in zip(*events, strict=True):
         for key in {"loss", "valid_loss", "valid_accuracy"} & set(one):
             assert two[key] == pytest.approx(one[key], abs=1e-6), f"{key} of {one}"
