@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -21,6 +22,18 @@ ELSEWHERE = "choose another folder with -o DIR"
 
 
 @contextmanager
+def _named_by_safetensors() -> Iterator[None]:
+    """Turns what safetensors raises of the file system, which is no OSError, into the one that it speaks of."""
+    try:
+        yield
+    except Exception as error:
+        said = re.search(r"\(os error (\d+)\)", str(error)) if type(error).__name__ == "SafetensorError" else None
+        if said is None:
+            raise
+        raise OSError(int(said[1]), os.strerror(int(said[1]))) from error
+
+
+@contextmanager
 def storage_errors(path: Path, elsewhere: str = "choose another folder with --run DIR") -> Iterator[None]:
     """Turns an error of the file system into one message that says what to do.
 
@@ -29,7 +42,8 @@ def storage_errors(path: Path, elsewhere: str = "choose another folder with --ru
         elsewhere: How a person has it written to another place.
     """
     try:
-        yield
+        with _named_by_safetensors():
+            yield
     except OSError as error:
         if error.errno in FULL:
             raise _full(path, error, elsewhere) from error
