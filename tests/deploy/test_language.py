@@ -7,7 +7,6 @@ import shutil
 import signal
 import socket
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -41,6 +40,7 @@ from kft.serve.writing import make_writers
 from kft.tasks.recipes import load_recipe
 from kft.train.start import load_for
 from tests import decoder
+from tests.waiting import wait_until
 
 PROMPTS = ["red old new 3", "big blue green 4", "old"]
 SHORT = Asking(max_tokens=8)
@@ -364,12 +364,6 @@ def test_a_reader_who_goes_away_ends_the_answer_and_a_shutdown_does_not(said, gr
     address = taken.getsockname()
     body = json.dumps({"model": "mine", "prompt": PROMPTS[0], "max_tokens": 8, "stream": True})
 
-    def until(met):
-        limit = time.monotonic() + 30
-        while not met():
-            assert time.monotonic() < limit
-            time.sleep(0.01)
-
     def begun():
         connection = http.client.HTTPConnection(*address, timeout=30)
         connection.request("POST", "/v1/completions", body)
@@ -385,14 +379,14 @@ def test_a_reader_who_goes_away_ends_the_answer_and_a_shutdown_does_not(said, gr
             connection, response, _ = begun()
             response.close()
             connection.close()
-            until(lambda: notes)  # the request is over for the server as well
+            wait_until(lambda: notes)  # the request is over for the server as well
             model.on.set()
             assert model.ended.wait(30)
             found["pieces"] = model.pieces
             model.on.clear()
             connection, response, first = begun()
             os.kill(os.getpid(), signal.SIGTERM)
-            until(refused)
+            wait_until(refused)
             model.on.set()
             found["events"] = (first + response.read()).decode().split("\n\n")
             connection.close()
