@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ import pytest
 from kft.train.checkpoint import load_checkpoint
 from tests import forked, tiny
 from tests.ended import events_of
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 PHASES = [
@@ -134,9 +134,7 @@ def test_sigterm_saves_on_both_workers_at_one_step_and_a_single_device_goes_on(r
     folder, run = recipe.parent, recipe.parent / "told"
     command = [sys.executable, "-m", "tests.killable", recipe, run, "--devices", "multi-worker", "--step", 6]
     process = workers(recipe, "told", *command, "--worker", 1, "--once", folder / "told-once", "--signal", "SIGTERM")
-    deadline = time.monotonic() + 300
-    while not (folder / "told-once").exists() and time.monotonic() < deadline:
-        time.sleep(0.2)
+    wait_until((folder / "told-once").exists, seconds=300, pause=0.2)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=200)
     assert process.returncode == 143
