@@ -131,7 +131,7 @@ class PromptReader:
     def rewritten(self, texts: Sequence[str]) -> list[tuple[str, str]]:
         """Returns the responses that no tokens write to the letter, white space around them apart, and what they do."""
         spelled = self._pieces.spelled([[Part(text, content=True)] for text in texts])
-        both = zip(texts, (self.text(each.ids) for each in spelled), strict=True)
+        both = zip(texts, (self.text(each.ids.tolist()) for each in spelled), strict=True)
         return [(text, back) for text, back in both if text.strip() != back.strip()]
 
     @cached_property
