@@ -32,8 +32,9 @@ from kft.records.shipped import read_about, write_about
 from kft.serve import running
 from kft.serve.answering import Server
 from kft.serve.app import make_app
+from kft.serve.chat_bodies import ChatBody, read_body
 from kft.serve.guard import Access, Log
-from kft.serve.limits import Limits
+from kft.serve.limits import Limits, Refused
 from kft.serve.measures import Measures
 from kft.serve.writing import make_writers
 from kft.tasks.recipes import load_recipe
@@ -264,6 +265,15 @@ def test_what_is_not_done_is_refused_by_name(client, given, reason):
     error = response.json()["error"]
     assert response.status_code == 400 and reason in error["message"], error
     assert set(error) == {"message", "type", "param", "code"} and error["type"] == "invalid_request_error"
+
+
+def test_an_answer_is_taken_back_as_it_was_given():
+    said = {"role": "assistant", "content": "b", "refusal": None, "annotations": [], "tool_calls": None}
+    asked = [{"role": "user", "content": "a"}, said, {"role": "user", "content": "c"}]
+    body = read_body(ChatBody, json.dumps({"model": "m", "messages": asked}).encode())
+    assert [each.text for each in body.messages] == ["a", "b", "c"]
+    with pytest.raises(Refused, match="not known there"):
+        read_body(ChatBody, json.dumps({"model": "m", "messages": [{**said, "tool_calls": [{}]}]}).encode())
 
 
 def test_other_errors_have_the_same_shape(client):
