@@ -155,6 +155,7 @@ def queue(
             labels=shipped.about.labels,
             form=shipped.about.answers,
             model=f"{shipped.about.name} {shipped.about.version}",
+            pair=reading.pair,
         ),
         tool,
     )
