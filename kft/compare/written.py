@@ -27,7 +27,7 @@ from kft.compare.written_tuning import too_long, tune
 from kft.data.examples import Examples
 from kft.errors import ModelError
 from kft.metrics.constant_response import constant_response
-from kft.metrics.language import spoken
+from kft.metrics.language import no_objects, spoken
 from kft.records.compare import ApproachResult, Comparison, Cost
 from kft.split.data_split import DataSplit
 from kft.split.labels import prompts_of
@@ -52,6 +52,8 @@ def compare_written(
     """
     skipped: dict[str, str] = {}
     fitted: dict[str, Fitted] = {}
+    if why := no_objects(responses_of(given.split.valid)):
+        given.progress.note(f"left out   JSON, fields and slots, of valid and so of what decides: {why}")
     for name in names:
         if name in done:
             fitted[name] = done[name]
