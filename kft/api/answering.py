@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from kft import strategy
 from kft.answer.load import load_artifact, read_run
-from kft.data.inputs import Given, as_inputs, read_inputs, with_passages
+from kft.data.dialogues import questions_in
+from kft.data.inputs import Given, as_inputs, read_inputs, require_inputs, with_passages
 from kft.deploy.load import Shipped, open_artifact
 from kft.deploy.lookup import artifact_of
 from kft.notebook import Line, Piece, shows
@@ -50,11 +51,13 @@ class Reading:
         self, source: Any, unusable: Literal["error", "keep"] = "error", spec: DataSpec | None = None
     ) -> Given:
         """Reads a DataFrame, a file or a folder, perhaps as another recipe says; see ``read_inputs``."""
-        spec = spec or self.spec
+        spec, where = spec or self.spec, str(source) if isinstance(source, Path) else "the DataFrame"
+        if spec.messages is not None:
+            chats = read_inputs(source, self.task, spec, column=spec.messages, unusable="keep")
+            asked = questions_in(chats.table, spec, where)
+            return replace(chats, inputs=require_inputs(asked, self.task, where, spec, unusable))
         given = read_inputs(source, self.task, spec, column=self.column, pair=self.pair, unusable=unusable)
-        if spec.context is None:
-            return given
-        return with_passages(given, spec.context, str(source) if isinstance(source, Path) else "the DataFrame")
+        return given if spec.context is None else with_passages(given, spec.context, where)
 
 
 @shows

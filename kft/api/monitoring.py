@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from kft.api.next_steps import next_steps
 from kft.api.telling import NOBODY, tell, who_is_told
@@ -20,7 +20,7 @@ from kft.deploy.load import Shipped, open_artifact
 from kft.deploy.lookup import resolve
 from kft.errors import DataError, UsageError
 from kft.monitor.clock import Clock
-from kft.monitor.estimating import estimate, read_truth, refuse_unknown
+from kft.monitor.estimating import estimate, read_chances, read_truth, refuse_unknown
 from kft.monitor.examples import Pool, of_test
 from kft.monitor.explain import look
 from kft.monitor.latest import Latest
@@ -35,6 +35,9 @@ from kft.monitor.windows import Cut, parse_window
 from kft.records.estimated import AccuracyEstimate, ClassShares
 from kft.records.monitored import MonitorResult, Taken
 from kft.records.shipped import EXAMPLES
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ALPHA = 0.01
 FEW_EXAMPLES, MOST_EXAMPLES = 6, 100
@@ -123,7 +126,7 @@ def monitor(
         if taken.rows and folder is not None:
             write_state(folder, after)
         named = str(data) if isinstance(data, (str, Path)) else "a DataFrame"
-        result = _result(after, taken, named, source.notes())
+        result = _result(after, taken, named, (*source.notes(), *_unknown(latest, shipped.about.labels, wish.labels)))
         accuracy, shares = _estimate(shipped, latest) if taken.rows else (None, None)
         result = replace(result, accuracy=accuracy, shares=shares)
         if result.rows:
@@ -240,7 +243,6 @@ def _count(kept: State, source: Source, asked: tuple[_Wish, Clock | None], pool:
     wish, clock = asked
     watch, before, unusable = kept.watch, kept.watch.rows, 0
     latest = Latest(MOST_LABELLED) if wish.labels else Latest()
-    labels = watch.reference.labels
     for came in source.rows:
         if not len(came.seen):
             continue
@@ -255,7 +257,7 @@ def _count(kept: State, source: Source, asked: tuple[_Wish, Clock | None], pool:
             # What is labelled is drawn from all rows of a call, and so stands for all of them.
             more = {"truth": read_truth(came.truth, watch.reference, wish.labels or "")}
             if came.inclusion is not None:
-                more["inclusion"] = pd.to_numeric(pd.Series(came.inclusion), errors="coerce").to_numpy(np.float64)
+                more["inclusion"] = read_chances(came.inclusion, INCLUSION)
             latest.add(np.zeros(len(keys), np.int64), came.seen, more)
     taken = Taken(watch.rows - before, source.known, unusable=unusable)
     counted = source.counted()
@@ -264,8 +266,7 @@ def _count(kept: State, source: Source, asked: tuple[_Wish, Clock | None], pool:
         taken = replace(taken, late=clock.late, untimed=clock.untimed.all)
         counted = replace(counted, until=max(counted.until, clock.latest))
         _refuse_old(taken, clock)
-    if wish.labels and "truth" in (columns := latest.columns()):
-        refuse_unknown(columns["truth"], labels, wish.labels)
+    _unknown(latest, watch.reference.labels, wish.labels)
     if not taken.rows:
         return kept, taken, latest
     return replace(kept, watch=finish(watch), counted=counted, calls=kept.calls + 1), taken, latest
@@ -291,15 +292,19 @@ def _of_drawn(
     labels, latest = kept.watch.reference.labels, Latest(MOST_LABELLED)
     for came in source.rows:
         assert came.truth is not None and came.inclusion is not None  # both columns are there
-        chance = pd.to_numeric(pd.Series(came.inclusion), errors="coerce").to_numpy(np.float64)
+        chance = read_chances(came.inclusion, INCLUSION)
         more = {"truth": read_truth(came.truth, kept.watch.reference, wish.labels), "inclusion": chance}
         latest.add(np.zeros(len(came.seen), np.int64), came.seen, more)
-    columns = latest.columns()
-    if columns:
-        refuse_unknown(columns["truth"], labels, wish.labels)
+    unknown = _unknown(latest, labels, wish.labels)
     note = "rows that kft queue has drawn: their labels stand for those that they were drawn from; nothing is counted"
-    result = _result(kept, Taken(0), named, (note, *source.notes()))
+    result = _result(kept, Taken(0), named, (note, *source.notes(), *unknown))
     return replace(result, accuracy=_estimate(shipped, latest)[0])
+
+
+def _unknown(latest: Latest, labels: tuple[str, ...], column: str | None) -> tuple[str, ...]:
+    """Returns what is to be said of labels that the artifact does not know; see ``refuse_unknown``."""
+    columns = latest.columns() if column else {}
+    return tuple(filter(None, [refuse_unknown(columns["truth"], labels, column or "")])) if "truth" in columns else ()
 
 
 def _refuse_old(taken: Taken, clock: Clock) -> None:

@@ -19,6 +19,7 @@ from kft.data.labelling import INCLUSION
 from kft.errors import DataError, UsageError
 from kft.monitor.clock import Clock
 from kft.monitor.counted import Counted, image_key, look_at, look_at_rows
+from kft.monitor.estimating import read_chances
 from kft.monitor.records import files_missed, holds_records, read_records
 from kft.monitor.scored import FIELDS, ScoredSpec, columns_of, is_scored, read_scored, require_columns, spread
 from kft.monitor.seen import NO_ROWS, WITHIN, Seen
@@ -257,13 +258,12 @@ def _all_drawn(table: pd.DataFrame) -> bool:
     """Whether every row has the chance with which it was drawn.
 
     Raises:
-        DataError: Most have it, and some have not: these are neither what came nor what was drawn of it.
+        DataError: A chance is no number; or most have it, and some have not: these are neither what came nor what was
+            drawn of it.
     """
-    import pandas as pd
-
     if INCLUSION not in table.columns or not len(table):
         return False
-    drawn = np.isfinite(pd.to_numeric(table[INCLUSION], errors="coerce").to_numpy(np.float64))
+    drawn = np.isfinite(read_chances(table[INCLUSION].tolist(), INCLUSION))
     if len(drawn) / 2 < drawn.sum() < len(drawn):
         raise DataError(
             "most rows were drawn by kft queue, and some were not",

@@ -9,12 +9,11 @@ from typing import Any
 import pandas as pd
 
 from kft.data.columns import require_column
-from kft.data.json_rows import read_json
 from kft.data.reading import load_text
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
 from kft.tasks.cells import Unreadable, as_objects
-from kft.tasks.dialogues import as_input, read_turns
+from kft.tasks.dialogues import KEYS, as_input, read_question, read_turns
 
 PROMPT, RESPONSE = "prompt", "response"
 
@@ -59,20 +58,49 @@ def open_dialogues(frame: pd.DataFrame, spec: DataSpec, where: str) -> pd.DataFr
     return frame.assign(**{PROMPT: as_objects(prompts), RESPONSE: as_objects(responses)})
 
 
+def questions_in(frame: pd.DataFrame, spec: DataSpec, where: str) -> list[Any]:
+    """Returns what a model reads of each chat of a table: one that ends with an answer is asked for that again.
+
+    Raises:
+        DataError: There is no such column.
+    """
+    assert spec.messages is not None
+    require_column(frame, spec.messages, "data.messages", where, expected="a column of chats")
+    found: list[Any] = []
+    for cell in frame[spec.messages]:
+        turns, problem = read_question(cell)
+        turns = turns or read_turns(cell)[0][:-1]
+        found.append(as_input(turns) if turns else Unreadable(problem))
+    return found
+
+
+def _whole(text: str) -> Any:
+    """Returns what a file holds as one JSON value; None where it is none, such as lines of JSON."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _is_turn(value: Any) -> bool:
+    return isinstance(value, dict) and set(value) >= KEYS
+
+
 def read_questions(path: Path) -> list[Any]:
     """Returns the chats of a file that wait for an answer.
 
     Args:
         path: A jsonl file with one a line, each a list of messages or an object with ``messages``; or a .json file with
-            one list of messages, or of such objects.
+            one list of messages, one such object, or a list of either.
 
     Raises:
         DataError: The file is no JSON, or holds something else.
     """
     text = load_text(path).text
-    if path.suffix.lower() == ".json" and text.lstrip()[:1] == "[":
-        found = read_json(text, path).to_dict("records")
-        return [found] if set(found[0]) >= {"role", "content"} else [each.get("messages") for each in found]
+    whole = _whole(text) if path.suffix.lower() == ".json" else None
+    if whole:
+        several = whole if isinstance(whole, list) and not _is_turn(whole[0]) else [whole]
+        return [each.get("messages") if isinstance(each, dict) else each for each in several]
     chats = []
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():

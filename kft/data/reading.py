@@ -111,7 +111,7 @@ def open_table(source: Path | pd.DataFrame, dialect: Dialect = PLAIN) -> Table:
     if isinstance(source, pd.DataFrame):
         frame = source.reset_index(drop=True)
         frame.columns = pd.Index([str(name) for name in source.columns], dtype=object)
-        _require_different(list(frame.columns), "the DataFrame")
+        require_different(list(frame.columns), "the DataFrame")
         _require_rows(frame, "the DataFrame", "a DataFrame without rows")
         return Table(frame)
     suffix = source.suffix.lower()
@@ -203,7 +203,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         try:
             # Not pandas: it would turn whole numbers beside an empty cell into fractions, and lists into arrays.
             table = ParquetFile(file).read()
-            _require_different(table.column_names, f"{path}, its schema")
+            require_different(table.column_names, f"{path}, its schema")
             lists = {name: table[name].to_pylist() for name in table.column_names}
         except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
             raise DataError(
@@ -224,7 +224,7 @@ def _read_sheet(path: Path) -> pd.DataFrame:
     from kft.data.spreadsheets import read_spreadsheet
 
     frame = read_spreadsheet(path)
-    _require_different(list(frame.columns), f"{path}, row 1")
+    require_different(list(frame.columns), f"{path}, row 1")
     return frame
 
 
@@ -247,7 +247,7 @@ def _parse_delimited(text: str, path: Path, dialect: Dialect) -> Table:
         records = _records(text[cut.start :], path, delimiter=cut.separator, literal=literal)
         names = list(columns) if columns else [name.strip() for name in next(records, (1, []))[1]]
         if "" not in names:
-            _require_different(names, f"{path}, line 1")
+            require_different(names, f"{path}, line 1")
         rows, lines = [], array("q")
         for line, row in records:
             rows.append(row)
@@ -271,7 +271,7 @@ def _parse_delimited(text: str, path: Path, dialect: Dialect) -> Table:
         rows = [[cell for place, cell in enumerate(row) if place not in gone] for row in rows]
         names = [name for place, name in enumerate(names) if place not in gone]
         notes += (f"{path.name}: {len(gone)} columns without a name and without values are left out",)
-    _require_different(names, f"{path}, line 1")
+    require_different(names, f"{path}, line 1")
     frame = pd.DataFrame(rows, columns=pd.Index(names, dtype=object), dtype=object)
     return Table(frame, notes, separator=cut.separator)
 
@@ -382,7 +382,12 @@ def _shown_problem(error: Exception) -> str:
     return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
 
 
-def _require_different(names: list[str], where: str) -> None:
+def require_different(names: Sequence[str], where: str) -> None:
+    """Refuses a table two of whose columns have one name: nothing says which is meant.
+
+    Raises:
+        DataError: There are such; names them.
+    """
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
         raise DataError(

@@ -19,6 +19,7 @@ from kft.deploy.parity import run_alone
 from kft.deploy.place import building
 from kft.deploy.writing import open_shipped, write_settings
 from kft.errors import ParityError, UsageError
+from kft.model.chats import JINJA
 from kft.model.prompts import PLACE
 from kft.recipe.schema import RecipeSpec
 from kft.recipe.training import ADAPTED
@@ -100,6 +101,9 @@ def export_language(
         if not format_.alone:
             merge_lora(artifact.graph)
         format_.write(artifact, folder)
+        reader = artifact.reader.writing
+        if reader is not None and reader.chat is not None and not format_.alone:
+            write_file(folder / JINJA, reader.chat.by_itself)
         write_settings(folder, admitted.run.recipe, artifact.decisions.rule, alone=format_.alone)
         write_file(folder / "golden.jsonl", _golden(said))
         about = _about(admitted, artifact, format_)

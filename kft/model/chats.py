@@ -42,6 +42,13 @@ class Chat:
     source: str
     names: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def by_itself(self) -> str:
+        """The template as a file that needs nothing from beside it: the special tokens it names are set within it."""
+        used = [pair for pair in self.names if re.search(rf"\b{re.escape(pair[0])}\b", self.source)]
+        # Each on a line of its own, which leaves nothing: what reads templates trims the line break behind a block.
+        return "".join(f"{{% set {name} = {json.dumps(text)} %}}\n" for name, text in used) + self.source
+
     def parts(self, turns: Sequence[Turn], *, every: bool = False) -> list[Part]:
         """Returns a chat in parts, in order; their texts joined are what the template writes.
 

@@ -21,6 +21,7 @@ from pyarrow import csv as arrow_csv
 from pyarrow import json as arrow_json
 from pyarrow.parquet import ParquetFile
 
+from kft.data.reading import require_different
 from kft.errors import DataError
 from kft.monitor.gauges.answers import measure_class
 from kft.monitor.seen import Seen
@@ -109,7 +110,9 @@ def read_scored(source: Path | pd.DataFrame, spec: ScoredSpec, skip: int = 0) ->
         DataError: It cannot be read, holds a label that the artifact does not know, or what is no probability.
     """
     where = "the DataFrame" if isinstance(source, pd.DataFrame) else str(source)
-    require_columns(columns_of(source), spec.more, where)
+    columns = columns_of(source)
+    require_columns(columns, spec.more, where)
+    require_different([name for name in columns if name in (*FIELDS, *spec.more)], where)
     before = 0
     with _arrow_errors(where):
         for table in _tables(source, spec):
@@ -242,7 +245,7 @@ def _chunk(table: pa.Table, spec: ScoredSpec, where: str, before: int) -> Chunk:
     wrong = ~((confidence >= 0) & (confidence <= 1 + NEAR_ONE))
     if wrong.any():
         raise _bad("a confidence is not between 0 and 1", where, rows[wrong][0], str(confidence[wrong][0]))
-    abstain = _truths(kept["abstain"])
+    abstain = _truths(kept["abstain"], where, rows)
     outputs = {"confidence": confidence, "probabilities": probabilities, "label": labels, "abstain": abstain}
     values = {name: np.asarray(each, np.float64) for name, each in measure_class(outputs, (), True).items()}
     seen = Seen(
@@ -300,9 +303,20 @@ def _numbers(column: pa.ChunkedArray) -> np.ndarray:
     return np.asarray(column.cast(pa.float64()).to_numpy(), np.float64)
 
 
-def _truths(column: pa.ChunkedArray) -> np.ndarray:
+def _truths(column: pa.ChunkedArray, where: str, rows: np.ndarray) -> np.ndarray:
     if pa.types.is_string(column.type):
-        return np.asarray(pc.equal(pc.utf8_lower(column), "true").to_numpy(), bool)
+        lower = pc.fill_null(pc.utf8_lower(column), "")
+        wrong = ~pc.is_in(lower, pa.array(["true", "false", ""])).to_numpy()
+        if wrong.any():
+            at = int(np.flatnonzero(wrong)[0])
+            raise DataError(
+                "whether an answer was withheld is neither true nor false",
+                where=f"{where}, row {rows[at] + 1:,}",
+                received=f"abstain {str(column[at])[:40]!r}",
+                expected="true or false, as kft predict -o writes them",
+                next_step="save the file without changing that column: a spreadsheet may write another word for it",
+            )
+        return np.asarray(pc.equal(lower, "true").to_numpy(), bool)
     return np.asarray(pc.fill_null(column.cast(pa.bool_()), False).to_numpy(), bool)
 
 

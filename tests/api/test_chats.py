@@ -2,6 +2,7 @@
 
 import json
 
+import pandas as pd
 import pytest
 
 import kft
@@ -54,6 +55,9 @@ def test_chats_are_learned_written_and_read_again(run, tmp_path, capsys):
     asking = ["generate", str(run), "--messages", str(tmp_path / "q.jsonl"), "--max-tokens", "4", "--json"]
     assert kft_run(asking) == 0
     assert [each["text"] for each in json.loads(capsys.readouterr().out)["answers"]] == [known.text, short.text]
+    kft.export(run, tmp_path / "shipped", format="transformers", quiet=True)  # with its own template
+    assert kft.generate(tmp_path / "shipped", [question], max_tokens=4)[0].text == known.text
+    assert kft.predict(run, pd.DataFrame({"messages": [question]}))[0].text.startswith(known.text)
 
 
 def test_a_chat_that_waits_for_nobody_is_refused(run):

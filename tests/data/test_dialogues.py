@@ -6,12 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from kft.api.answering import Reading
 from kft.api.reading import load
 from kft.data.dialogues import PROMPT, RESPONSE, open_dialogues, read_questions
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
 from kft.tasks.cells import Unreadable
 from kft.tasks.dialogues import as_question, read_turns
+from kft.tasks.registry import TASKS
 
 SPEC = DataSpec(train="a.jsonl", messages="chat")
 
@@ -85,12 +87,28 @@ def test_malformed_rows_stop_or_are_left_out_and_listed(tmp_path):
     assert recipe.spec.model.template == "own" and recipe.spec.model.turns == "all"
 
 
+def test_a_table_of_chats_is_asked_for_what_comes_next_or_for_the_answer_it_has(tmp_path):
+    reading = Reading(TASKS.get("causal-lm"), SPEC, "prompt", None)
+    table = tmp_path / "a.jsonl"
+    table.write_text("".join(json.dumps({"chat": each, "n": 1}) + "\n" for each in (GOOD, GOOD[:-1], GOOD[:1])))
+    given = reading.of_table(table, unusable="keep")
+    assert given.inputs[:2] == [as_question(GOOD[:-1])] * 2 and list(given.table.columns) == ["chat", "n"]
+    assert isinstance(given.inputs[2], Unreadable) and "does not end with a question" in given.inputs[2].reason
+    with pytest.raises(DataError, match="1 of 3 texts cannot be used"):
+        reading.of_table(table)
+    with pytest.raises(DataError, match="no column 'chat'"):
+        reading.of_table(pd.DataFrame({"prompt": ["Hi"]}))
+
+
 def test_chats_that_wait_for_an_answer_are_read_from_files(tmp_path):
     lines = tmp_path / "a.jsonl"
     lines.write_text(f"{json.dumps({'messages': GOOD[:-1]})}\n\n{json.dumps(GOOD[1:2])}\n")
     one = tmp_path / "a.json"
     one.write_text(json.dumps(GOOD[:-1]))
     assert read_questions(lines) == [GOOD[:-1], GOOD[1:2]] and read_questions(one) == [GOOD[:-1]]
+    for value in ({"messages": GOOD[:-1]}, [{"messages": GOOD[:-1]}], [GOOD[:-1]]):
+        one.write_text(json.dumps(value, indent=1))
+        assert read_questions(one) == [GOOD[:-1]]
     (tmp_path / "b.jsonl").write_text("Hi\n")
     with pytest.raises(DataError, match="the file is not JSON") as caught:
         read_questions(tmp_path / "b.jsonl")

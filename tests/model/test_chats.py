@@ -214,3 +214,13 @@ def test_of_a_plain_text_all_tokens_are_learned_and_one_to_go_on_from_is_a_promp
     assert written(tokenizer, ids.row(1)) + written(tokenizer, asked.row(1)[-1:] - 1) == "a text that is too l"
     (alone,), _ = read.prompts(["Once"])
     assert written(tokenizer, alone) == "Once"
+
+
+def test_a_template_that_leaves_its_folder_keeps_the_tokens_that_it_names(tmp_path):
+    source = "\n  {% for m in messages %}{{ bos_token + m['role'] }}: {{ m['content'] }}{{ eos_token }}{% endfor %}"
+    own = Chat("own", source, (("bos_token", "<b>\"'"), ("eos_token", "</s>"), ("pad_token", "<pad>")))
+    (tmp_path / "chat_template.jinja").write_text(own.by_itself)
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"bos_token": "<other>", "eos_token": "<other>"}))
+    again, turns = chat_of(tmp_path), (Turn("user", "Hi"), Turn("assistant", "Hello"))
+    assert again is not None and again.parts(turns) == own.parts(turns) and "pad_token" not in again.source
+    assert again.render(turns).startswith("\n<b>\"'user: Hi</s>")

@@ -5,7 +5,7 @@ import pytest
 
 from kft.errors import DataError
 from kft.monitor.edges import fit_edges
-from kft.monitor.estimating import estimate, read_numbers, read_truth
+from kft.monitor.estimating import estimate, read_chances, read_classes, read_numbers, read_truth, refuse_unknown
 from kft.monitor.latest import Latest
 from kft.monitor.reference import Reference
 from kft.monitor.seen import Seen
@@ -48,3 +48,30 @@ def test_a_label_that_is_no_number_is_refused(cell):
 def test_of_spans_nothing_is_estimated_and_that_is_said():
     found, shares = estimate(Reference("token-tagging", ("a",), 50, {}), {})
     assert found.line.startswith("accuracy not estimated: for token-tagging") and shares is None
+
+
+def test_labels_that_differ_in_form_alone_are_one_as_in_training():
+    cells = [True, "TRUE", "true\u200b", 1.0, "1", "'=b", "caf\u0065\u0301", "new", float("nan")]
+    labels = ("true", "1", "=b", "caf\u00e9", "other")
+    assert read_classes(cells, labels).tolist() == [0, 0, 0, 1, 1, 2, 3, -2, -1]
+
+
+def test_a_label_of_another_case_is_refused_not_counted_as_wrong():
+    with pytest.raises(DataError, match="some labels are the artifact's in another spelling") as failed:
+        read_classes(["positive", "Positive", ""], ("negative", "positive"), "truth")
+    assert failed.value.where == "--labels truth"
+    assert failed.value.received == ("known in another spelling: 'positive' has U+0070, 'Positive' has U+0050")
+
+
+def test_labels_that_the_artifact_does_not_know_are_told():
+    truth = read_classes(["a", "new", "", "b"], ("a", "b"))
+    said = "1 of 3 labels are none that the artifact can answer: counted as wrong"
+    assert refuse_unknown(truth, ("a", "b"), "truth") == said
+    assert refuse_unknown(truth[[0, 2, 3]], ("a", "b"), "truth") == ""
+
+
+@pytest.mark.parametrize("cell", ["0,0512", "5 %", "inf"])
+def test_a_chance_that_a_spreadsheet_has_rewritten_is_refused(cell):
+    with pytest.raises(DataError, match="a chance with which a row was drawn is no number") as failed:
+        read_chances(["0.3", "", cell], "inclusion_probability")
+    assert failed.value.where == "column 'inclusion_probability', row 3" and failed.value.received == cell

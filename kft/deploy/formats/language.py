@@ -111,12 +111,14 @@ def _write_transformers(artifact: Artifact, folder: Path) -> None:
     }
     fast["model_max_length"] = backbone.max_tokens
     _write_json(folder / "tokenizer_config.json", fast)
-    numbers = {f"{key}_id": tokenizer.token_to_id(name) for key, name in names.items()}
+    numbers: dict[str, Any] = {f"{key}_id": tokenizer.token_to_id(name) for key, name in names.items()}
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     named = {"architectures": [ARCHITECTURES[family]]}  # keras-hub leaves some families' out
     if config.get("n_inner") == 4 * config.get("n_embd", 0):
         config["n_inner"] = None  # GPT-2's own, said as it says it
     _write_json(folder / "config.json", {**named, **config, "bos_token_id": None, **numbers})
+    ends = sorted(reader.ends)  # kft's own answers end at any of them
+    numbers["eos_token_id"] = ends[0] if len(ends) == 1 else ends
     _write_json(folder / "generation_config.json", {"do_sample": False, **numbers})
 
 
