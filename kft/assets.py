@@ -18,10 +18,10 @@ from pathlib import Path
 
 from kft import terms
 from kft.archives import BadArchive, belongs, unpack_member
-from kft.downloads import download, sha256_of, storage_error, wrong_hash
+from kft.downloads import download, storage_error, wrong_hash
 from kft.errors import AssetError, DataError, UsageError
 from kft.packages import PACKAGES, JoinedFile, PackageAsset
-from kft.records.files import free_bytes
+from kft.records.files import free_bytes, sha256_of
 from kft.records.waiting import acquire
 from kft.registry import Registry
 

@@ -86,6 +86,16 @@ def half_pair(text: str, what: str) -> str:
     return ""
 
 
+def several(count: int, one: str, many: str = "") -> str:
+    """Returns a count with its noun.
+
+    Example:
+        >>> several(1, "gate"), several(2000, "class", "classes")
+        ('1 gate', '2,000 classes')
+    """
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
 def shorten(text: str, width: int) -> str:
     """Returns a text on one line of at most so many characters.
 

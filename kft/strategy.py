@@ -70,6 +70,28 @@ def choose(devices: str) -> Choice:
     return Choice("one", "TensorFlow sees one GPU" if gpus else "TensorFlow sees no GPU: the CPU, as one device")
 
 
+def require_one_process(devices: str, what: str, instead: str) -> None:
+    """Refuses several workers for what one process does.
+
+    Args:
+        devices: What a person asked for.
+        what: The work, as a sentence begins with it.
+        instead: A command that does it.
+
+    Raises:
+        UsageError: They are asked for; or as ``choose``.
+    """
+    early = choose_early(devices)
+    if early is not None and early.kind == "multi-worker":
+        raise UsageError(
+            f"{what} runs in one process",
+            where="--devices",
+            received="several workers",
+            expected="one, cpu:N, multi-gpu or tpu",
+            next_step=instead,
+        )
+
+
 def choose_early(devices: str) -> Choice | None:
     """Does what ``choose`` does as far as it goes without TensorFlow; None when only that can tell.
 

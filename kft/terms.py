@@ -9,11 +9,10 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from kft.errors import UsageError
-from kft.records.files import write_file
+from kft.records.files import utc_now, write_file
 from kft.registry import Registry
 
 VARIABLE = "KFT_ACCEPT_TERMS"
@@ -64,7 +63,7 @@ def accept(name: str, cache: Path) -> Terms:
         StorageError: The cache cannot be written.
     """
     terms = TERMS.get(name)
-    note = {"name": name, "url": terms.url, "accepted": datetime.now(UTC).isoformat(timespec="seconds")}
+    note = {"name": name, "url": terms.url, "accepted": utc_now()}
     write_file(_note(name, cache), json.dumps(note, indent=2) + "\n", elsewhere="set KFT_CACHE to a folder of your own")
     return terms
 

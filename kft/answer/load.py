@@ -268,7 +268,10 @@ def _artifact(spec: RecipeSpec, space: AnswerSpace, backbone: Backbone, graph: k
     from kft.model.encode import make_reader
 
     task = TASKS.get(spec.task)
-    return Artifact(graph, make_reader(task, backbone, spec.model), task.kind, space, spec, backbone)
+    reader = make_reader(task, backbone, spec.model)
+    if backbone.max_tokens:  # the default may be more, which texts of training did not reach: those to come may
+        reader = replace(reader, max_tokens=min(reader.max_tokens, backbone.max_tokens))
+    return Artifact(graph, reader, task.kind, space, spec, backbone)
 
 
 def _on(spec: RecipeSpec, space: AnswerSpace, backbone: Backbone, arrays: Arrays) -> Artifact:

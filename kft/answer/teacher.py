@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kft.answer.fitted import Fitted, read_fitted
+from kft.answer.fitted import Fitted, checkpoint_hash, read_fitted
 from kft.answer.load import load_artifact, load_head
 from kft.answer.teachable import Teacher
 from kft.data.clean import clean_input
@@ -23,14 +23,13 @@ from kft.data.examples import content
 from kft.errors import UsageError
 from kft.features.cache import features_root
 from kft.features.vectors import as_array
-from kft.feed.shards import ABOUT, ShardIndex, locked, write_shard
+from kft.feed.shards import ABOUT, ELSEWHERE, ShardIndex, locked, write_shard
 from kft.records.files import write_json
 from kft.replicas import process_count
 
 if TYPE_CHECKING:
     from kft.train.progress import Progress
 
-ELSEWHERE = "kft cache prune, or another KFT_CACHE"
 PROBABILITIES = "probabilities"
 SHARD_ROWS = 2048
 """A kill loses no more than a shard of answers."""
@@ -56,8 +55,8 @@ def ask(teacher: Teacher, inputs: Sequence[Any], progress: Progress) -> np.ndarr
 
 def own_temperature(teacher: Teacher) -> float:
     """Returns what the teacher was calibrated by; 1 where it was not."""
-    checkpoint = (teacher.run.folder.checkpoints / "best.json").read_bytes()
-    fitted = read_fitted(teacher.run.folder, hashlib.sha256(checkpoint).hexdigest()) or Fitted()
+    folder = teacher.run.folder
+    fitted = read_fitted(folder, checkpoint_hash(folder)) or Fitted()
     return fitted.given.temperature.value
 
 

@@ -16,9 +16,9 @@ from kft.deploy.load import Shipped, open_artifact
 from kft.deploy.lookup import artifact_of
 from kft.notebook import Line, Piece, shows
 from kft.recipe.schema import DataSpec
+from kft.records.files import sha256_of
 from kft.records.run_folder import RunFolder, open_run
 from kft.records.shipped import NAME as ABOUT
-from kft.records.shipped import file_digest
 from kft.tasks.registry import TASKS
 from kft.tasks.task import require_command
 
@@ -160,9 +160,9 @@ def load(run: str | Path, *, devices: str = "auto", warm: bool = True) -> Predic
 def _digest(folder: RunFolder, checkpoint: str) -> str:
     """Returns what tells a run from every other that may answer otherwise; a run of an earlier kft has no manifest."""
     if folder.manifest.is_file():
-        return file_digest(folder.manifest)
+        return sha256_of(folder.manifest)
     parts = [path for path in (folder.recipe, folder.receipt, folder.calibration, folder.scope) if path.is_file()]
-    return sha256("".join([checkpoint, *map(file_digest, parts)]).encode()).hexdigest()
+    return sha256("".join([checkpoint, *map(sha256_of, parts)]).encode()).hexdigest()
 
 
 def _load_shipped(folder: Path) -> Predictor:
@@ -172,7 +172,7 @@ def _load_shipped(folder: Path) -> Predictor:
     def answers(inputs: Sequence[Any]) -> list[Answer]:
         return [reading.task.kind.judging.given(answer) for answer in shipped.predict(inputs)]
 
-    return Predictor(folder, about.task, about.labels, reading, answers, file_digest(folder / ABOUT))
+    return Predictor(folder, about.task, about.labels, reading, answers, sha256_of(folder / ABOUT))
 
 
 def reading_of(shipped: Shipped) -> Reading:

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from kft.errors import UsageError
+from kft.monitor.scored import FIELDS
 from kft.records.csv_file import row_writer
 from kft.records.document import as_document
 from kft.records.files import writing
@@ -24,8 +25,24 @@ if TYPE_CHECKING:
 
 DIGITS = 6
 """Significant digits of a number in a table; JSON lines hold all of them."""
-FIELDS = ("label", "confidence", "abstain", "probabilities")
-"""What a table's columns are called where no row has an answer."""
+OTHER_TABLES = (".tsv", ".xlsx", ".xls", ".ods", ".parquet", ".feather", ".arrow")
+"""Endings of tables that are not written: nothing would read JSON lines under such a name."""
+
+
+def require_ending(path: Path) -> None:
+    """Refuses a file whose ending promises what is not written there.
+
+    Raises:
+        UsageError: It is one of another kind of table.
+    """
+    if path.suffix.lower() in OTHER_TABLES:
+        raise UsageError(
+            "answers are written as a csv table, or as JSON lines",
+            where=f"-o {path}",
+            received=path.suffix,
+            expected=".csv or .jsonl",
+            next_step=f"-o {path.with_suffix('.csv')}",
+        )
 
 
 def keep_columns(table: pd.DataFrame, columns: Sequence[str] | None, where: str) -> pd.DataFrame:
@@ -103,7 +120,7 @@ class AnswerRows:
     def end(self) -> None:
         """Writes what was held back."""
         if not self.fields:
-            self._begin(FIELDS)
+            self._begin(FIELDS)  # no row has an answer
 
     def _begin(self, fields: tuple[str, ...]) -> None:
         self.fields, self._names = fields, _apart(self._columns, fields)

@@ -17,16 +17,14 @@ from kft.compare.choosing import BLEND, measure_all
 from kft.compare.grounds import RANDOM, Candidate, Grounds, choosable
 from kft.compare.recommend import judge
 from kft.compare.setting import refuse_soft_loss
-from kft.errors import DataError, ModelError, UsageError
-from kft.features.folds import FOLDS
+from kft.errors import ModelError, UsageError
+from kft.features.folds import FOLDS, whole_in_folds
 from kft.model.sources import resolve_backbone
 from kft.notebook import Line, Piece, Table, shows
 from kft.records.choose import BackboneResult, Choice, Recommendation
 from kft.records.document import document_text
 from kft.records.files import require_writable, write_folder
 from kft.records.run_folder import refuse_taken
-from kft.split.data_split import labels_of
-from kft.split.together import rows_together
 from kft.tasks.registry import TASKS
 from kft.tasks.task import require_command
 
@@ -136,7 +134,7 @@ def choose(
     folder = Path(run) if run is not None else None
     refuse_taken(folder)
     require_writable(folder or RUNS)
-    _require_one_process(devices)
+    strategy.require_one_process(devices, "a choice among backbones", "kft choose RECIPE --backbones A,B --devices one")
     loaded, split = load(recipe, overrides, data, devices)
     require_command(TASKS.get(loaded.spec.task), "choose")
     if loaded.spec.model.start_from is not None:
@@ -223,41 +221,15 @@ def find_candidates(names: Sequence[str]) -> list[Candidate]:
 def _together(recipe: Recipe, selection: Selection, progress: Progress, compute: Compute) -> np.ndarray | None:
     """Returns what no fold may part: groups, copies, and where the recipe says so whatever looks alike."""
     grounds = Grounds(recipe.spec, selection, None, progress)
-    known, kind = grounds.known, grounds.task.kind
-    found = rows_together(
-        known.inputs,
-        known.groups,
-        kind.labels.strata(list(labels_of(known))),
-        "similar" if recipe.spec.data.keep_together == "similar" else "copies",
-        lambda inputs: compute(lambda: vectors_of(recipe, inputs)),
-        1 - 1 / FOLDS,
+    known, alike = grounds.known, recipe.spec.data.keep_together == "similar"
+    groups, said = whole_in_folds(
+        known, grounds.strata, alike, lambda inputs: compute(lambda: vectors_of(recipe, inputs))
     )
-    if found.groups is not None and len(np.unique(found.groups)) < 2:
-        raise DataError(
-            "all examples hang together: none can be answered by the others",
-            where="data.group, or near-copies",
-            received=f"{len(known):,} examples of one group",
-            expected="two groups at least, better dozens",
-            next_step="kft check RECIPE lists the copies",
-        )
-    said = f"; {found.joined.replace('kept on one side', 'in one fold')}" if found.joined else ""
     progress.note(f"folds      {FOLDS}, groups whole{said}")
     rows = len(selection.train) + len(selection.valid)
     if len(known) < rows:
         progress.note(f"drawn      {len(known):,} of {rows:,} examples, which is enough to choose by")
-    return found.groups
-
-
-def _require_one_process(devices: str) -> None:
-    early = strategy.choose_early(devices)
-    if early is not None and early.kind == "multi-worker":
-        raise UsageError(
-            "a choice among backbones runs in one process",
-            where="--devices",
-            received="several workers",
-            expected="one, cpu:N, multi-gpu or tpu",
-            next_step="kft choose RECIPE --backbones A,B --devices one",
-        )
+    return groups
 
 
 def _files(recipe: Recipe, split: DataSplit, found: Choice) -> dict[str, bytes | str]:

@@ -13,7 +13,6 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from kft.api.listing import folder_of_runs
@@ -21,7 +20,7 @@ from kft.errors import KftError, RunError, StorageError
 from kft.recipe.load import Recipe
 from kft.records.cleaned import Cleaned
 from kft.records.document import read_document, write_document
-from kft.records.files import storage_errors
+from kft.records.files import storage_errors, utc_now
 from kft.records.lock import hold, seems_held
 from kft.records.manifest import ALL, require_intact
 from kft.records.receipt import Receipt
@@ -204,7 +203,7 @@ def _remove_spare(run: RunFolder) -> None:
         load_checkpoint(run.checkpoints, "best")
         recipe = load_recipe(run.recipe)
         where, files = _spare_files(run, recipe)
-        write_document(run.cleaned, Cleaned(datetime.now(UTC).isoformat(timespec="seconds")))
+        write_document(run.cleaned, Cleaned(utc_now()))
         for name in files:
             where.remove(name)
         if left := _spare_files(run, recipe)[1]:

@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from kft.train.progress import Progress
 
 RUNS = Path("runs")
-JUDGED_BY = {"judging": "out of fold"}
-"""What one that was begun before, when valid alone judged, does not have: the two cannot be put together."""
 
 
 @shows
@@ -76,6 +74,20 @@ class CompareResult:
         yield Line(self.run, f"{self.n:,} test examples")
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """A comparison that was asked for."""
+
+    recipe: Recipe
+    split: DataSplit
+    folder: Path | None
+    quiet: bool
+    devices: str
+    budget: float
+    resume: bool
+    started: float
+
+
 def compare(
     recipe: Recipe | str | Path | Mapping[str, Any],
     *,
@@ -102,7 +114,7 @@ def compare(
         approaches: Names out of ``majority linear names retrieval probe blend prompting lora top full scratch``;
             default: all but those that are hopeless by rule, see ``run_approaches``. Of text-embedding: out of ``bm25
             frozen hybrid head lora top full``, and the last four with ``+words``. Of text-similarity: out of ``constant
-            words frozen head lora top full``. Of causal-lm: see ``kft.compare.written.NAMES``.
+            words frozen head lora top full``. Of causal-lm: see ``kft.compare.written_names.NAMES``.
         run: A new folder; default ``runs/<recipe name>-compare-<n>``.
         overrides: As for ``train``.
         devices: As for ``train``, but for several workers.
@@ -128,15 +140,7 @@ def compare(
     started = time.perf_counter()
     if curve == "tuned":
         require_trained(None if approaches is None else list(approaches))
-    early = strategy.choose_early(devices)
-    if early is not None and early.kind == "multi-worker":
-        raise UsageError(
-            "a comparison runs in one process",
-            where="--devices",
-            received="several workers",
-            expected="one, cpu:N, multi-gpu or tpu",
-            next_step="kft compare RECIPE --devices one",
-        )
+    strategy.require_one_process(devices, "a comparison", "kft compare RECIPE --devices one")
     folder = Path(run) if run is not None else None
     if not resume:
         refuse_taken(folder)
@@ -155,13 +159,21 @@ def compare(
         )
     if split.kind.embeds:
         return _compare_vectors(asked, approaches, curve=curve)
+    return _compare_answers(asked, approaches, curve=curve)
+
+
+def _compare_answers(
+    asked: _Asked, approaches: Sequence[str] | None, *, curve: Literal["cheap", "tuned"]
+) -> CompareResult:
+    """Compares what answers with labels, numbers or spans; see ``kft.compare.compare``."""
     for name in approaches or ():
         APPROACHES.get(name)
+    loaded, split = asked.recipe, asked.split
     refuse_soft_loss(loaded.spec, split.without_test())
     from kft.train.resume import run_identity
 
-    with strategy.start(devices).scope():
-        progress = progress_for(quiet)
+    with strategy.start(asked.devices).scope():
+        progress = progress_for(asked.quiet)
         show_data(progress, loaded, split)
         say_unheeded(progress, loaded, "kft compare learns from")
         if loaded.spec.train.phases:
@@ -176,28 +188,13 @@ def compare(
         identity = {
             **run_identity(loaded, split, backbone.files.hash),
             "versions": runtime.versions(),
-            **JUDGED_BY,
             **asked_identity(setting, asked_model),
         }
         with _resumable(asked, backbone, identity, progress) as (place, saved, done):
-            wanted = Asked(approaches, budget, curve == "tuned")
+            wanted = Asked(approaches, asked.budget, curve == "tuned")
             outcomes, verdict = run_approaches(setting, split.test, wanted, saved, done)
     found = Comparison(split.split_hash, len(split.test), outcomes, verdict, setting.metric.name)
     return _told(asked, place, found)
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """A comparison that was asked for."""
-
-    recipe: Recipe
-    split: DataSplit
-    folder: Path | None
-    quiet: bool
-    devices: str
-    budget: float
-    resume: bool
-    started: float
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,7 @@ from kft.metrics.overlap import require_overlap
 from kft.recipe.load import Recipe
 from kft.recipe.sources import DATAFRAME
 from kft.records.evaluations import DatedEvaluation, keep_evaluation
+from kft.records.files import utc_now
 from kft.records.lock import hold
 from kft.records.manifest import FITTED, SCORES, START, TRAINED, require_intact
 from kft.records.metrics import EvaluateResult
@@ -93,6 +93,27 @@ def evaluate(
             expected="one of the two",
             next_step=f"kft evaluate {folder.path} --against {other.path}",
         )
+    return _score_other(known, data, devices=devices, quiet=quiet or not chief, keeps=chief)
+
+
+def _score_other(
+    known: Run,
+    data: str | Path | pd.DataFrame | Mapping[str, pd.DataFrame],
+    *,
+    devices: str,
+    quiet: bool,
+    keeps: bool,
+) -> EvaluateResult:
+    """Scores labelled examples that are not the run's own test split; see ``evaluate``.
+
+    Args:
+        known: The run.
+        data: A file or a DataFrame.
+        devices: As for ``train``.
+        quiet: Prints no progress.
+        keeps: Whether the run's folder keeps what was found.
+    """
+    folder, recipe, receipt = known.folder, known.recipe, known.receipt
     if isinstance(data, Mapping):
         raise UsageError(
             "these DataFrames are not those the run was trained on",
@@ -117,7 +138,7 @@ def evaluate(
         labels=receipt.labels,
     )
     with strategy.start(devices).scope():
-        progress = progress_for(quiet or not chief)
+        progress = progress_for(quiet)
         _say(known, progress)
         for note in notes:
             progress.note(note)
@@ -134,7 +155,7 @@ def evaluate(
         if known.task.kind.searches:
             examples, corpus = answer_others(examples, name, recipe.spec.data, known.task, recipe.base, assets.locate)
         result = replace(score_run(answering, examples, name, progress, corpus), seen_in_training=seen)
-        if chief:
+        if keeps:
             with hold(folder, progress.note):
                 kept = keep_evaluation(folder, _dated(result, examples, corpus, answering))
             progress.note(f"kept       {kept}")
@@ -145,7 +166,7 @@ def _dated(result: EvaluateResult, examples: Examples, corpus: Corpus | None, an
     judged = [examples] if corpus is None else [examples, corpus.as_examples()]
     found = data_hash(judged, answering.best.kind.labels.written)
     return DatedEvaluation(
-        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        at=utc_now(),
         data=result.split,
         data_hash=found if examples.passages is None else with_passages_hashed(found, [examples]),
         n=result.n,

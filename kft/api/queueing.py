@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from kft.api.answering import reading_of
+from kft.api.answering import Reading, reading_of
 from kft.api.reading import progress_for
 from kft.data.documents import DOCUMENT
 from kft.data.labelling import ENDINGS, TOOLS, Waiting, write_waiting
@@ -123,15 +123,7 @@ def queue(
     if isinstance(source, Path) and holds_records(source):
         source = recorded_table(source, shipped)
     given = reading.of_table(source, unusable="keep")
-    paths = reading.spec.document
-    if paths is not None and paths in given.table.columns:
-        # The file may be read from another folder than the table was.
-        base = source.parent if isinstance(source, Path) else Path.cwd()
-        absolute = [str((base / as_text(cell).strip()).resolve()) for cell in given.table[paths]]
-        given = replace(given, table=given.table.assign(**{paths: absolute}))
-    if DOCUMENT in given.table.columns and reading.column not in given.table.columns:
-        # Who labels a document reads its text; and so it comes back.
-        given = replace(given, table=given.table.assign(**{reading.column: list(map(as_text, given.inputs))}))
+    given = _with_texts(given, reading, source.parent if isinstance(source, Path) else Path.cwd())
     for note in given.notes:
         progress.note(f"read       {note}")
     label = _label_column(shipped)
@@ -163,6 +155,7 @@ def queue(
             labels=shipped.about.labels,
             form=shipped.about.answers,
             model=f"{shipped.about.name} {shipped.about.version}",
+            pair=reading.pair,
         ),
         tool,
     )
@@ -176,6 +169,19 @@ def queue(
         least_chance=float(drawn.least),
         random_share=random_share,
     )
+
+
+def _with_texts(given: Given, reading: Reading, base: Path) -> Given:
+    """Returns rows with what a person needs to label documents: their whole paths, and their texts."""
+    paths = reading.spec.document
+    if paths is not None and paths in given.table.columns:
+        # The file may be read from another folder than the table was.
+        absolute = [str((base / as_text(cell).strip()).resolve()) for cell in given.table[paths]]
+        given = replace(given, table=given.table.assign(**{paths: absolute}))
+    if DOCUMENT in given.table.columns and reading.column not in given.table.columns:
+        # Who labels a document reads its text; and so it comes back.
+        given = replace(given, table=given.table.assign(**{reading.column: list(map(as_text, given.inputs))}))
+    return given
 
 
 def worth_of(seen: Seen, reference: Reference) -> Worth:

@@ -39,9 +39,8 @@ def respond(answering: Answering, asked: Asked, progress: Progress) -> Scored:
     if best.spec.evaluate.write and (absent := missing()):
         names = " and ".join(map(metric_title, absent))
         progress.note(f"left out   {names}, whose packages are not installed: {install('language')}")
-    if best.spec.evaluate.write and (others := no_objects([str(each) for each in labels_of(examples)])):
-        some = f"{len(others):,} of {len(examples):,} right responses are no JSON object, such as {others[0]!r:.60}"
-        progress.note(f"left out   JSON, fields and slots: {some}")
+    if best.spec.evaluate.write and (why := no_objects([str(each) for each in labels_of(examples)])):
+        progress.note(f"left out   JSON, fields and slots: {why}")
     general = None
     if asked.general is not None:
         texts = asked.general.inputs

@@ -15,6 +15,7 @@ from kft.api.exporting import export
 from kft.api.reading import load, progress_for
 from kft.api.training import train
 from kft.data.parts import is_pattern
+from kft.data.reading import require_different
 from kft.errors import DataError, RunError, UsageError
 from kft.notebook import Line, Piece, Table, shows
 from kft.recipe.sources import absolute_source
@@ -205,15 +206,7 @@ def _require_usable(start: str, tolerance: float, devices: str) -> None:
         )
     if not 0 <= tolerance < float("inf"):
         raise UsageError("a tolerance is 0 or more", where="--tolerance", received=f"{tolerance:g}", expected="0.01")
-    early = strategy.choose_early(devices)
-    if early is not None and early.kind == "multi-worker":
-        raise UsageError(
-            "a retraining runs in one process",
-            where="--devices",
-            received="several workers",
-            expected="one, cpu:N, multi-gpu or tpu",
-            next_step="kft retrain RUN --with FILE --devices one",
-        )
+    strategy.require_one_process(devices, "a retraining", "kft retrain RUN --with FILE --devices one")
 
 
 def _require_evaluated(known: Run) -> None:
@@ -245,8 +238,9 @@ def _as_source(rows: str | Path | pd.DataFrame, known: Run, folder: Path) -> str
             received="a DataFrame",
             expected="the path of a table, or of a folder of images by class",
         )
+    require_different([str(name) for name in rows.columns], "the DataFrame")
     path = folder / "rows.jsonl"
-    rows.to_json(path, orient="records", lines=True, force_ascii=False)
+    rows.to_json(path, orient="records", lines=True, force_ascii=False, double_precision=15)
     return str(path)
 
 

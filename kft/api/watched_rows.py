@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time as clocks
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from kft.monitor.estimating import read_chances
 from kft.monitor.records import files_missed, holds_records, read_records
 from kft.monitor.scored import FIELDS, ScoredSpec, columns_of, is_scored, read_scored, require_columns, spread
 from kft.monitor.seen import NO_ROWS, WITHIN, Seen
+from kft.monitor.windows import AHEAD, fill_times
 from kft.records.files import reading_errors
 from kft.registry import nearest
 
@@ -162,16 +164,20 @@ def _recorded(shipped: Shipped, folder: Path, asked: Asked) -> Source:
             )
     last, line, until = counted.record, counted.line, counted.until
     passed: Counter[str] = Counter()
-    rows_read = 0
+    rows_read = early = 0
+    now = clocks.time()
 
     def rows() -> Iterator[Came]:
-        nonlocal last, line, until, rows_read
+        nonlocal last, line, until, rows_read, early
         for block in read_records(folder, shipped.reference, about.version, counted.record):
             passed.update(block.passed)
             if not len(block.seen):
                 continue
             # What was asked a little before the row above it goes into the window of that row.
-            times = np.maximum(np.maximum.accumulate(block.at), until)
+            ahead = block.at > now + AHEAD  # of a clock that was wrong: all that come later would be late
+            early += int(ahead.sum())
+            at = fill_times(np.where(ahead, np.nan, block.at), until if np.isfinite(until) else np.nan)
+            times = np.maximum(np.maximum.accumulate(np.where(np.isnan(at), now, at)), until)
             last, until = (int(block.places[-1, 0]), int(block.places[-1, 1])), float(times[-1])
             line = block.line
             rows_read += len(block.seen)
@@ -193,7 +199,8 @@ def _recorded(shipped: Shipped, folder: Path, asked: Asked) -> Source:
     def notes() -> tuple[str, ...]:
         over = (f"{count:,} lines of the records were passed over: {why}" for why, count in passed.most_common())
         gone = f"{missed:,} files of the records were gone before they were read; their rows are not counted"
-        return (*over, gone) if missed else tuple(over)
+        wrong = f"{early:,} lines bear a time more than a day ahead of this clock: counted with the line before them"
+        return (*over, *([gone] if missed else []), *([wrong] if early else []))
 
     missed = files_missed(folder, counted.record, counted.line)
     return Source(rows(), then, True, notes=notes)

@@ -33,14 +33,12 @@ class TokenSigns:
         neighbour: Share of its most usual neighbour, on the side that has the more usual one.
         dependence: p-value (Fisher's exact test, Bonferroni) of the word whose presence goes most with the token's;
             1 where the class has no text without the token.
-        rival: That word.
         odd: Whether letters and digits are mixed in it, as in no word.
     """
 
     at_end: float
     neighbour: float
     dependence: float
-    rival: str
     odd: bool
 
     @property
@@ -97,12 +95,10 @@ def read_signs(token: str, tokens: Sequence[Sequence[str]]) -> TokenSigns:
     ends = [_ends(text, token) for text in having]
     left = Counter(text[place - 1] if place else "" for text in having for place in [text.index(token)])
     right = Counter(([*text, ""])[place + 1] for text in having for place in [text.index(token)])
-    dependence, rival = _dependence(token, having[:MOST_ROWS], lacking[:MOST_ROWS])
     return TokenSigns(
         at_end=float(max(np.mean(ends, axis=0))),
         neighbour=max(counts.most_common(1)[0][1] for counts in (left, right)) / len(having),
-        dependence=dependence,
-        rival=rival,
+        dependence=_dependence(token, having[:MOST_ROWS], lacking[:MOST_ROWS]),
         odd=any(map(str.isdigit, token)) and any(map(str.isalpha, token)),
     )
 
@@ -115,9 +111,9 @@ def _ends(text: Sequence[str], token: str) -> tuple[bool, bool]:
     return text[0] == token, text[last] == token
 
 
-def _dependence(token: str, having: Sequence[Sequence[str]], lacking: Sequence[Sequence[str]]) -> tuple[float, str]:
+def _dependence(token: str, having: Sequence[Sequence[str]], lacking: Sequence[Sequence[str]]) -> float:
     if not having or not lacking:
-        return 1.0, ""
+        return 1.0
     inside = Counter(word for text in having for word in set(text) - {token})
     outside = Counter(word for text in lacking for word in set(text))
     words = sorted(
@@ -126,10 +122,9 @@ def _dependence(token: str, having: Sequence[Sequence[str]], lacking: Sequence[S
         if inside[word] + outside[word] >= 3 and not _twins(inside[word] / len(having), outside[word] / len(lacking))
     )
     if not words:
-        return 1.0, ""
+        return 1.0
     p_values = [_fisher(inside[word], outside[word], len(having), len(lacking)) for word in words]
-    best = int(np.argmin(p_values))
-    return min(1.0, p_values[best] * len(words)), words[best]
+    return min(1.0, min(p_values) * len(words))
 
 
 def _twins(inside: float, outside: float) -> bool:

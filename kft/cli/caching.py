@@ -5,7 +5,7 @@ from __future__ import annotations
 import rich_click as click
 from rich.table import Table
 
-from kft.cli.common import console, debug_option, print_json
+from kft.cli.common import console, debug_option, json_option, print_json
 from kft.errors import UsageError
 from kft.recipe.durations import format_size, parse_size
 from kft.terminal import echo
@@ -17,7 +17,7 @@ def cache() -> None:
 
 
 @cache.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@json_option
 @debug_option
 def list_(as_json: bool) -> None:
     """Show what is there, and what it takes."""
@@ -40,7 +40,7 @@ def list_(as_json: bool) -> None:
 @cache.command()
 @click.option("--max-size", default="0 B", metavar="SIZE", help="Features and images to keep at most, such as '5 GB'.")
 @click.option("--packages", is_flag=True, help="Remove fetched weights and data too.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@json_option
 @debug_option
 def prune(max_size: str, packages: bool, as_json: bool) -> None:
     """Remove stored features and images, those used longest ago first, and what killed processes left.
@@ -63,7 +63,7 @@ def prune(max_size: str, packages: bool, as_json: bool) -> None:
 
 
 @cache.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@json_option
 @debug_option
 def compact(as_json: bool) -> None:
     """Join small files of stored features and images, which every change of the data adds.
@@ -80,7 +80,7 @@ def compact(as_json: bool) -> None:
 
 
 @cache.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@json_option
 @debug_option
 def verify(as_json: bool) -> None:
     """Read everything against its checksums; damaged features and images are removed."""

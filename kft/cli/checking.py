@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kft.characters import visible
-from kft.cli.common import console, load_named, output_options, print_json, terms_option, with_settings
+from kft.cli.common import WIDEST, console, load_named, output_options, print_json, terms_option, with_settings
 from kft.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,9 +25,6 @@ TITLES = {
     "warning": ("yellow", "Warnings: the result suffers"),
     "note": ("blue", "Notes: good to know"),
 }
-
-WIDEST = 110
-"""Longer lines are hard to read."""
 
 
 @click.command()

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+WIDEST = 110
+"""Columns of a terminal that long lines take at most: wider ones are hard to read."""
 _state: dict[str, Any] = {"debug": False}
 
 
@@ -63,11 +65,15 @@ def terms_option(command: Command) -> Command:
     )(command)
 
 
+def json_option(command: Command) -> Command:
+    """Adds --json."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")(command)
+
+
 def output_options(command: Command) -> Command:
     """Adds --json, --quiet and --debug."""
     command = click.option("--quiet", is_flag=True, help="Print no progress.")(command)
-    command = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")(command)
-    return debug_option(command)
+    return debug_option(json_option(command))
 
 
 def load_named(recipe: str, overrides: Sequence[str], seed: int | None = None) -> Recipe:

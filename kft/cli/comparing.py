@@ -12,14 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from kft.characters import visible
-from kft.cli.common import console, devices_option, load_named, output_options, print_json, terms_option
+from kft.cli.common import WIDEST, console, devices_option, load_named, output_options, print_json, terms_option
 from kft.errors import UsageError
 
 if TYPE_CHECKING:
     from kft.api.comparing import CompareResult
 
-WIDEST = 110
-"""Longer lines are hard to read."""
 WIDTHS = (10, None, 14, 16, 14, 9, 14)
 """Of the columns; that of what an approach is best for takes the rest."""
 NEXT = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import rich_click as click
 
-from kft.cli.common import console, debug_option, load_named, print_json
+from kft.cli.common import console, debug_option, json_option, load_named, print_json
 
 
 @click.command()
@@ -21,7 +21,7 @@ from kft.cli.common import console, debug_option, load_named, print_json
     help="Take every suggestion of this check; without it, only the rows that the table relabels.",
 )
 @click.option("--set", "overrides", metavar="K=V", multiple=True, help="Override a setting; may be repeated.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@json_option
 @debug_option
 def apply(
     recipe: str, corrections: str, output: str, accept: tuple[str, ...], overrides: tuple[str, ...], as_json: bool

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,25 +69,11 @@ def generate(
     either case. A line break at the end of standard input is no part of the prompt. Of several chats in a file the
     answers come one after the other; with --json in one list.
     """
-    from kft.answer.write import Asking, Written
+    from kft.answer.write import Asking
     from kft.api.citing import ground
     from kft.api.generating import load_generator
 
-    asking = Asking(max_tokens, temperature, top_p, seed, stop)
-    if (prompt is None) == (messages is None):
-        raise UsageError(
-            "a prompt or a file of chats is wanted",
-            received="both" if prompt else "neither",
-            expected="one of them",
-            next_step='kft generate RUN "your prompt", or kft generate RUN --messages FILE',
-        )
-    asked: list[Any] = [sys.stdin.read().removesuffix("\n").removesuffix("\r") if prompt == "-" else prompt]
-    if messages is not None:
-        from kft.data.dialogues import read_questions
-
-        asked = read_questions(Path(messages))
-    elif not asked[0].strip():
-        raise UsageError("there is nothing to answer", received="an empty prompt", expected="a text")
+    asking, asked = Asking(max_tokens, temperature, top_p, seed, stop), _asked(prompt, messages)
     generator = load_generator(run)
     found = None
     if index is not None or context or generator.spec.grounded:
@@ -115,24 +102,52 @@ def generate(
     waits = generator.declines and not anyway  # only what is whole is known to be sure enough
     if generator.declines and (not asking.as_judged or index is not None):
         echo(f"note       {OTHERWISE}", err=True)
-    answers: list[Written] = []
-    for each in asked:
-        for piece in generator.stream(each, asking):
-            if isinstance(piece, Written):
-                answers.append(piece)
-                if waits and not as_json:
-                    echo(DECLINED.format(piece.confidence) if piece.abstain else piece.text, nl=False)
-            elif not as_json and not waits:
-                echo(piece, nl=False)
-                sys.stdout.flush()
-        if not as_json:
-            _close(answers[-1])
+    answers = [_write(generator.stream(each, asking), waits=waits, as_json=as_json) for each in asked]
     if messages is not None and as_json:
         print_json({"answers": answers})
     elif found is not None:
         _say(found.cite(answers[0]), as_json)
     elif as_json:
         print_json(answers[0])
+
+
+def _asked(prompt: str | None, messages: str | None) -> list[Any]:
+    """Returns the prompt, or the chats of a file."""
+    if (prompt is None) == (messages is None):
+        raise UsageError(
+            "a prompt or a file of chats is wanted",
+            received="both" if prompt else "neither",
+            expected="one of them",
+            next_step='kft generate RUN "your prompt", or kft generate RUN --messages FILE',
+        )
+    if messages is not None:
+        from kft.data.dialogues import read_questions
+
+        return list(read_questions(Path(messages)))
+    assert prompt is not None
+    given = sys.stdin.read().removesuffix("\n").removesuffix("\r") if prompt == "-" else prompt
+    if not given.strip():
+        raise UsageError("there is nothing to answer", received="an empty prompt", expected="a text")
+    return [given]
+
+
+def _write(pieces: Iterable[str | Written], *, waits: bool, as_json: bool) -> Written:
+    """Shows an answer as it is written, or where its end decides whether it is given, once it is whole."""
+    from kft.answer.write import Written
+
+    written = None
+    for piece in pieces:
+        if isinstance(piece, Written):
+            written = piece
+            if waits and not as_json:
+                echo(DECLINED.format(piece.confidence) if piece.abstain else piece.text, nl=False)
+        elif not as_json and not waits:
+            echo(piece, nl=False)
+            sys.stdout.flush()
+    assert written is not None  # it comes last
+    if not as_json:
+        _close(written)
+    return written
 
 
 def _close(answer: Written) -> None:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kft.characters import visible
-from kft.cli.common import console, debug_option, print_json
+from kft.cli.common import console, debug_option, json_option, print_json
 from kft.errors import UsageError
 from kft.terminal import echo
 
@@ -29,7 +29,7 @@ WIDE = 110
 @click.command()
 @click.argument("folders", nargs=-1, metavar="[FOLDER | RUN RUN]")
 @click.option("-o", "--output", metavar="FILE", help="Write two runs side by side as a page, FILE.html, too.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@json_option
 @debug_option
 def runs(folders: tuple[str, ...], output: str | None, as_json: bool) -> None:
     """List the runs and comparisons of FOLDER (runs/), or set two runs side by side: recipes and figures.

@@ -9,7 +9,7 @@ import rich_click as click
 from rich.table import Column, Table
 from rich.text import Text
 
-from kft.cli.common import console, debug_option, print_json
+from kft.cli.common import console, debug_option, json_option, print_json
 
 if TYPE_CHECKING:
     from kft.records.monitored import GaugeSeen, Moments, MonitorResult
@@ -31,7 +31,7 @@ WORTH_SHOWING = 0.25
 @click.option("--window", metavar="ROWS|1h|1d|1w", help="Default: days with --time, else one window a call.")
 @click.option("--state", metavar="FOLDER", help="Keeps counts between calls; no row is counted twice.")
 @click.option("--alpha", type=float, default=0.01, show_default=True, help="Chance of any false alarm, ever.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@json_option
 @click.option("-o", "--output", metavar="FOLDER", help="Where monitor.json and report.html, a page, go.")
 @click.option("--webhook", metavar="URL", help="An alarm is posted there as JSON: https, or http to this machine.")
 @click.option("--textfile", metavar="FILE.prom", help="Figures for Prometheus's node exporter, replaced whole.")

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import rich_click as click
 
-from kft.cli.common import console, output_options, print_json, terms_option
-
-WIDEST = 110
-"""Longer lines are hard to read."""
+from kft.cli.common import WIDEST, console, output_options, print_json, terms_option
 
 
 @click.command()

@@ -8,7 +8,7 @@ import rich_click as click
 from rich.table import Table
 
 from kft.characters import visible
-from kft.cli.common import console, debug_option, output_options, print_json
+from kft.cli.common import console, debug_option, json_option, output_options, print_json
 from kft.errors import UsageError
 from kft.terminal import echo
 
@@ -107,7 +107,7 @@ def index(
 @click.option("--at-least", type=float, default=0.95, show_default=True, help="For --duplicates: the least cosine.")
 @click.option("--evaluate", "queries", metavar="QUERIES", help="Score labelled queries (query, document).")
 @click.option("--artifact", metavar="FOLDER", help="Where the artifact or run lies now, if it was moved.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@json_option
 @debug_option
 def search(
     dest: str,

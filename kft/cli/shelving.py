@@ -10,14 +10,13 @@ import rich_click as click
 from rich.table import Table
 
 from kft.characters import visible
-from kft.cli.common import console, debug_option, print_json
+from kft.cli.common import console, debug_option, json_option, print_json
 from kft.terminal import echo
 
 if TYPE_CHECKING:
     from kft.api.shelving import Promoted
     from kft.records.shelf import Alias
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 shelf_option = click.option(
     "--shelf",
     default="shelf",
@@ -157,7 +156,7 @@ def verify(artifact: str, public_key: str | None, as_json: bool) -> int:
 @click.command()
 @click.argument("artifact")
 @click.option("--key", required=True, metavar="FILE", help="A private key on a curve of NIST's, as PEM.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@json_option
 @debug_option
 def sign(artifact: str, key: str, as_json: bool) -> None:
     """Sign ARTIFACT, whose files are first held against what was exported.

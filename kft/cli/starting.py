@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kft.characters import visible
-from kft.cli.common import console, debug_option, print_json
+from kft.cli.common import console, debug_option, json_option, print_json
 from kft.errors import KftError, UsageError
 from kft.model.catalog import CATALOG
 from kft.model.sources import on_disk
@@ -61,7 +61,7 @@ def _known_encoding(context: click.Context, parameter: click.Parameter, name: st
     help="What separates the columns of a csv, tsv or txt file; detected and shown when left out.",
 )
 @click.option("--force", is_flag=True, help="Write over a recipe that is there.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@json_option
 @debug_option
 def init(
     data: str,
@@ -135,7 +135,7 @@ def _option(key: re.Match[str]) -> str:
 
 @click.command()
 @click.option("--modality", type=click.Choice(["text", "image"]), help="Only backbones for these.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@json_option
 @debug_option
 def models(modality: str | None, as_json: bool) -> None:
     """List the pretrained backbones, and what is already on disk."""
@@ -179,7 +179,7 @@ def _where(row: dict[str, Any]) -> Text:
 
 
 @click.group(invoke_without_command=True)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@json_option
 @debug_option
 @click.pass_context
 def recipes(context: click.Context, as_json: bool) -> None:
@@ -233,7 +233,7 @@ def schema() -> None:
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@json_option
 @debug_option
 def doctor(as_json: bool) -> int:
     """Show versions, devices and caches, and what would fail and how to mend it."""

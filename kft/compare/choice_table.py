@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kft.recipe.durations import format_size
+from kft.recipe.durations import format_count, format_seconds, format_size
 from kft.records.choose import BackboneCost, BackboneResult, Choice, TokenFacts
 from kft.records.estimate import metric_title
 
@@ -84,14 +84,14 @@ def _row(each: BackboneResult, found: Choice, cost: BackboneCost) -> Row:
 
 
 def _size(cost: BackboneCost) -> str:
-    return f"{_count(cost.parameters)}\n{format_size(cost.memory_bytes)}\n{format_size(cost.disk_bytes)} disk"
+    return f"{format_count(cost.parameters)}\n{format_size(cost.memory_bytes)}\n{format_size(cost.disk_bytes)} disk"
 
 
 def _frozen(cost: BackboneCost) -> str:
-    work = f"{_count(cost.multiply_adds)} products"
+    work = f"{format_count(cost.multiply_adds)} products"
     if cost.frozen_seconds is None or cost.frozen_cpu_seconds is None:
         return f"not timed\n{work}"
-    return f"{_seconds(cost.frozen_seconds)}\n{_seconds(cost.frozen_cpu_seconds)} CPU\n{work}"
+    return f"{format_seconds(cost.frozen_seconds)}\n{format_seconds(cost.frozen_cpu_seconds)} CPU\n{work}"
 
 
 def _tokens(facts: TokenFacts | None) -> str:
@@ -103,14 +103,3 @@ def _tokens(facts: TokenFacts | None) -> str:
 
 def _in_one_line(cell: str) -> str:
     return cell.replace("\n", ", ").replace("|", "\\|")
-
-
-def _seconds(value: float) -> str:
-    return f"{value:.1f} s" if value < 10 else f"{value:,.0f} s"
-
-
-def _count(value: float) -> str:
-    for limit, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
-        if value >= limit:
-            return f"{value / limit:.3g} {unit}"
-    return f"{value:.0f}"

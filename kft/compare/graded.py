@@ -16,7 +16,7 @@ import numpy as np
 from kft.compare import vectors as room
 from kft.compare.saved import Fitted, Saved
 from kft.compare.vector_verdict import Answered, Field, conclude
-from kft.compare.vectors import PHASES, SAMPLE, Compared, as_fitted, speed, tune, untuned
+from kft.compare.vectors import PHASES, SAMPLE, Compared, speed, tune, untuned
 from kft.data.examples import Examples
 from kft.features.ngrams import ngram_reader
 from kft.metrics.neighbours import unit_rows
@@ -96,7 +96,7 @@ def compare_graded(
         rate = speed(lambda made=made, asked=asked: made.fresh(asked), len(asked))  # type: ignore[misc]
         cost = Cost(wall, cpu, made.features_seconds, rate, made.trained, made.own_bytes, made.bytes)
         answers = made.answer(split.valid.inputs), made.answer(split.test.inputs)
-        fitted[name] = as_fitted(name, answers, cost, made.chosen, NO_RISK)
+        fitted[name] = Fitted(name, *answers, cost, NO_RISK, made.chosen, wall + made.features_seconds)
         saved.keep(fitted[name])
         reached = metric.value(_truth(split.valid), answers[0])
         progress.note(f"{'':<10} {metric.name} {reached:.3f} on valid; {wall:,.1f} s to fit")

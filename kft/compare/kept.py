@@ -20,13 +20,11 @@ import numpy as np
 import kft
 from kft.assets import cache_dir
 from kft.errors import StorageError
-from kft.feed.shards import ABOUT, ShardIndex, locked, write_shard
+from kft.feed.shards import ABOUT, ELSEWHERE, ShardIndex, locked, write_shard
 from kft.feed.source import KEY_BYTES
 from kft.records.choose import BackboneCost, TokenFacts
 from kft.records.document import plain
 from kft.records.files import write_json
-
-ELSEWHERE = "kft cache prune, or another KFT_CACHE"
 
 
 def answers_root() -> Path:

@@ -273,7 +273,7 @@ def fit(setting: Setting) -> Solution:
         of_valid=softmax(found.logits(score, calibrated)),
         trained=0,
         own_bytes=0,
-        whole_bytes=sum(int(np.prod(weight.shape)) * 4 for weight in model.model.weights) + other,
+        whole_bytes=4 * model.model.count_params() + other,
         on_examples=True,
         # What finds the examples is part of an answer; valid's own vectors were there already.
         seconds_each=max(seconds, 1e-9) / len(valid) + (setting.seconds_per_vector if retrieved else 0.0),

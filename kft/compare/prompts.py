@@ -24,9 +24,9 @@ PARTED = "\n\n"
 
 
 @cache
-def shipped_templates() -> tuple[TemplateSpec, ...]:
+def shipped_templates(file: str = "templates.yaml") -> tuple[TemplateSpec, ...]:
     """Returns kft's own templates, in the order in which they are tried."""
-    read = as_plain(read_yaml(Path(__file__).with_name("templates.yaml")))
+    read = as_plain(read_yaml(Path(__file__).with_name(file)))
     return tuple(TemplateSpec.model_validate(each) for each in read["templates"])
 
 

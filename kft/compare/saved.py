@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from kft.answer.decide import Temperature
+from kft.answer.decide import UNCHANGED, Temperature
 from kft.errors import RunError
 from kft.records.compare import Cost, LabelCurve, Slope
 from kft.records.estimate import Estimate
@@ -38,31 +38,31 @@ class Fitted:
 
     Attributes:
         name: The approach.
-        temperature: Fitted on ``known``, or where that is None on ``valid``.
         valid: Calibrated answers to valid; out of fold where ``known`` is.
-        known: Calibrated answers to ``Setting.judged.rows``, out of fold; None of what was trained on train.
         test: Likewise to the inputs of test; nobody has seen whether they are right.
-        train: The metric on a sample of train; None where it keeps its examples.
         cost: What it takes.
-        retained: What tuning left of the backbone's own ability; None where it is not measured.
-        forgetting_why: Why it is not.
+        forgetting_why: Why ``retained`` is not measured.
         chosen: What was chosen within the approach.
         seconds: Wall seconds of all of it, fitting, answering and timing.
+        temperature: Fitted on ``known``, or where that is None on ``valid``.
+        known: Calibrated answers to ``Setting.judged.rows``, out of fold; None of what was trained on train.
+        train: The metric on a sample of train; None where it keeps its examples, or nobody looked.
+        retained: What tuning left of the backbone's own ability; None where it is not measured.
         curve: What more labels would bring; None where it is not measured.
         slope: What half of the training rows lacked; None where it was not trained on them.
     """
 
     name: str
-    temperature: Temperature
     valid: np.ndarray
-    known: np.ndarray | None
     test: np.ndarray
-    train: float | None
     cost: Cost
-    retained: Estimate | None
     forgetting_why: str
     chosen: Mapping[str, Any]
     seconds: float
+    temperature: Temperature = UNCHANGED
+    known: np.ndarray | None = None
+    train: float | None = None
+    retained: Estimate | None = None
     curve: LabelCurve | None = None
     slope: Slope | None = None
 

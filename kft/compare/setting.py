@@ -12,8 +12,8 @@ import numpy as np
 
 from kft.compare.solution import as_answers
 from kft.data.examples import Examples
-from kft.errors import DataError, RecipeError
-from kft.features.folds import FOLDS
+from kft.errors import RecipeError
+from kft.features.folds import FOLDS, whole_in_folds
 from kft.features.views.blend import Folding
 from kft.features.views.view import Goal, Lesson, Seen
 from kft.forgetting.meter import Meter
@@ -24,7 +24,6 @@ from kft.recipe.schema import FeaturesSpec, RecipeSpec
 from kft.records.estimate import Estimate
 from kft.split.data_split import Selection, labels_of
 from kft.split.labels import learned_targets
-from kft.split.together import rows_together
 from kft.tasks.label_names import describe_label, why_no_names
 from kft.tasks.registry import TASKS
 from kft.tasks.task import Task
@@ -153,26 +152,10 @@ class Setting:
         # Words are judged by text: what looks alike as a whole plays no part, in training either.
         alike = self.spec.data.keep_together == "similar" and not self.per_token
         strata = self.task.kind.labels.strata(list(labels_of(known)))
-        together = rows_together(
-            known.inputs,
-            known.groups,
-            strata,
-            "similar" if alike else "copies",
-            lambda inputs: self.lesson.seen.vectors,
-            1 - 1 / FOLDS,
-        )
-        if together.groups is not None and len(np.unique(together.groups)) < 2:
-            raise DataError(
-                "all examples hang together: none can be answered by the others",
-                where="data.group, or near-copies",
-                received=f"{len(known):,} examples of one group",
-                expected="two groups at least, better dozens",
-                next_step="kft check RECIPE lists the copies",
-            )
+        groups, said = whole_in_folds(known, strata, alike, lambda inputs: self.lesson.seen.vectors)
         is_valid = np.arange(len(known)) >= len(self.split.train)
-        folding = Folding(np.unique(strata, return_inverse=True)[1], together.groups, self.spec.seed, is_valid)
+        folding = Folding(np.unique(strata, return_inverse=True)[1], groups, self.spec.seed, is_valid)
         rows = folding.rows()
-        said = f"; {together.joined.replace('kept on one side', 'in one fold')}" if together.joined else ""
         self.progress.note(f"folds      {len(rows):,} examples of train and valid in {FOLDS}, groups whole{said}")
         return Judged(rows, folding.deal(rows), np.flatnonzero(is_valid[rows]), folding)
 
@@ -351,7 +334,7 @@ class Setting:
 
     @cached_property
     def backbone_bytes(self) -> int:
-        return sum(int(np.prod(weight.shape)) * 4 for weight in self.backbone.model.weights)
+        return 4 * int(self.backbone.model.count_params())
 
     def estimated_minutes(self, *, epochs: int, passes: int) -> float:
         """Returns roughly how long training all blocks takes, by size alone; no clock plays a part.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from kft.compare.approaches import APPROACHES
 from kft.compare.written_names import BEST_FOR
+from kft.recipe.durations import format_count, format_seconds, format_size
 from kft.records.compare import ApproachResult, Comparison, Slope, Verdict
 
 FINDING = {
@@ -168,8 +169,8 @@ def _row(outcome: ApproachResult, verdict: Verdict, metric: str, suits: Mapping[
             suits[outcome.name],
             str(outcome.metrics[metric]).replace(" ", "\n", 1),
             "best" if outcome.name == verdict.best else behind,
-            f"{_seconds(cost.train_seconds + cost.features_seconds)}\n{_count(cost.trained_parameters)} trained\n"
-            f"{_size(cost.bytes)}{read}",
+            f"{format_seconds(cost.train_seconds + cost.features_seconds)}\n"
+            f"{format_count(cost.trained_parameters)} trained\n{format_size(cost.bytes)}{read}",
             f"{_speed(cost.examples_per_second)}/s",
             f"{gap}{'' if risk.ece is None else f'ECE {risk.ece:.2f}'}{retained}{kept}".strip(),
         ),
@@ -182,22 +183,5 @@ def _in_one_line(cell: str) -> str:
     return cell.replace("\n[", " [").replace("\n", ", ").replace("|", "\\|")
 
 
-def _seconds(value: float) -> str:
-    return f"{value:.1f} s" if value < 10 else f"{value:,.0f} s"
-
-
-def _count(value: int) -> str:
-    for limit, unit in ((10**6, "M"), (10**3, "k")):
-        if value >= limit:
-            return f"{value / limit:.3g} {unit}"
-    return str(value)
-
-
 def _speed(value: float) -> str:
-    return f"{value:.2g}" if value < 10 else _count(int(value))
-
-
-def _size(value: int) -> str:
-    from kft.recipe.durations import format_size
-
-    return format_size(value)
+    return f"{value:.2g}" if value < 10 else format_count(int(value))

@@ -126,7 +126,7 @@ def conclude(
                 valid=estimates["valid"],
                 paired={key: part.lead(metric, name, verdict.best) for key, part in parts.items()},
                 cost=each.cost,
-                risk=Risk(None, None, None, None, None, each.forgetting_why, None),
+                risk=Risk.not_measured(each.forgetting_why),
                 chosen=dict(each.chosen),
                 rows=len(split.valid),
             )

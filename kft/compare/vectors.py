@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 
 from kft.answer.artifact import Artifact
-from kft.answer.decide import UNCHANGED
-from kft.compare.saved import Fitted
 from kft.features.vectors import Pooled, pool
 from kft.feed.source import Source
 from kft.metrics.neighbours import unit_rows
@@ -19,7 +17,6 @@ from kft.model.encode import Reader, make_reader
 from kft.model.work import estimated_minutes, multiply_adds
 from kft.recipe.schema import RecipeSpec
 from kft.recipe.training import PhaseSpec
-from kft.records.compare import Cost
 from kft.split.data_split import DataSplit
 from kft.tasks.registry import TASKS
 from kft.tasks.task import Task
@@ -153,11 +150,3 @@ def speed(answer: Callable[[], Any], examples: int) -> float:
         answer()
         took.append(time.perf_counter() - started)
     return examples / max(1e-9, min(took[1:]))
-
-
-def as_fitted(
-    name: str, answers: tuple[np.ndarray, np.ndarray], cost: Cost, chosen: Mapping[str, Any], why_no_risk: str
-) -> Fitted:
-    """Returns an approach as it is kept: its answers to valid and to the inputs of test, its costs, what was chosen."""
-    seconds = cost.train_seconds + cost.features_seconds
-    return Fitted(name, UNCHANGED, answers[0], None, answers[1], None, cost, None, why_no_risk, chosen, seconds)

@@ -10,7 +10,6 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import cache
 
-from kft.answer.decide import UNCHANGED
 from kft.answer.write import GREEDY, make_writer
 from kft.compare.saved import Fitted
 from kft.compare.verdict import BASELINE, WITH_PASSAGES, is_tuned
@@ -19,17 +18,16 @@ from kft.compare.written_judging import (
     metric_of,
     outcome_of,
     recommend,
-    truth_of,
 )
 from kft.compare.written_names import ABOUT, NAMES
 from kft.compare.written_prompting import prompted
 from kft.compare.written_prompts import nearest_by_words
-from kft.compare.written_setting import ROWS, Given, Said, Way, without_passages, write_all
+from kft.compare.written_setting import ROWS, Given, Said, Way, responses_of, without_passages, write_all
 from kft.compare.written_tuning import too_long, tune
 from kft.data.examples import Examples
 from kft.errors import ModelError
 from kft.metrics.constant_response import constant_response
-from kft.metrics.language import spoken
+from kft.metrics.language import no_objects, spoken
 from kft.records.compare import ApproachResult, Comparison, Cost
 from kft.split.data_split import DataSplit
 from kft.split.labels import prompts_of
@@ -54,6 +52,8 @@ def compare_written(
     """
     skipped: dict[str, str] = {}
     fitted: dict[str, Fitted] = {}
+    if why := no_objects(responses_of(given.split.valid)):
+        given.progress.note(f"left out   JSON, fields and slots, of valid and so of what decides: {why}")
     for name in names:
         if name in done:
             fitted[name] = done[name]
@@ -100,7 +100,7 @@ def _fit(given: Given, name: str) -> Fitted:
     rows, writing = len(valid.texts) + len(test.texts), valid.seconds + test.seconds
     tokens, unfinished = valid.prompt_tokens + test.prompt_tokens, valid.unfinished + test.unfinished
     metric = metric_of(given)
-    reached = metric.value(truth_of(given.split.valid), spoken(valid.texts))
+    reached = metric.value(responses_of(given.split.valid), spoken(valid.texts))
     given.progress.note(
         f"{'':<10} {metric.name} {reached:.3f} on valid; {wall:,.1f} s to fit, {writing:,.1f} s for {rows:,} answers "
         f"to prompts of {tokens / rows:,.0f} tokens, {unfinished:,} of them without an end"
@@ -117,13 +117,9 @@ def _fit(given: Given, name: str) -> Fitted:
     )
     return Fitted(
         name=name,
-        temperature=UNCHANGED,
         valid=as_objects(valid.texts),
-        known=None,
         test=as_objects(test.texts),
-        train=None,
         cost=cost,
-        retained=None,
         forgetting_why=NOT_MEASURED,
         chosen={**way.chosen, "unfinished": unfinished},
         seconds=time.perf_counter() - started,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from kft.compare.saved import Fitted
 from kft.compare.verdict import BASELINE, Lead, Reached, decide
-from kft.compare.written_setting import Given
+from kft.compare.written_setting import Given, responses_of
 from kft.data.examples import Examples
 from kft.metrics.constant_response import constant_response
 from kft.metrics.intervals import estimate_all, paired_difference
@@ -14,19 +14,13 @@ from kft.metrics.language import decided_by, of_texts, spoken
 from kft.metrics.metric import Metric
 from kft.records.compare import ApproachResult, Risk, Verdict
 from kft.records.estimate import Estimate, widen
-from kft.split.data_split import labels_of
 
 NOT_MEASURED = "not measured where responses are written"
 
 
-def truth_of(part: Examples) -> list[str]:
-    """Returns the right responses."""
-    return [str(label) for label in labels_of(part)]
-
-
 def metric_of(given: Given) -> Metric:
     """Returns what decides; see ``kft.metrics.language.decided_by``."""
-    truth = truth_of(given.split.valid)
+    truth = responses_of(given.split.valid)
     return decided_by(of_texts(truth, spoken(truth)))
 
 
@@ -35,7 +29,7 @@ def recommend(given: Given, fitted: Mapping[str, Fitted]) -> Verdict:
     metric, valid = metric_of(given), given.split.valid
     said: dict[str, Sequence[str]] = {BASELINE: [constant_response(given.responses, metric.name)] * len(valid)}
     said |= {name: each.valid.tolist() for name, each in fitted.items()}
-    reached = {name: Reached(metric.value(truth_of(valid), spoken(said[name]))) for name in fitted}
+    reached = {name: Reached(metric.value(responses_of(valid), spoken(said[name]))) for name in fitted}
 
     def lead(first: str, second: str) -> Lead:
         return Lead(_paired(valid, metric, (said[first], said[second]), len(fitted) - 1), len(valid), False)
@@ -64,7 +58,7 @@ def outcome_of(given: Given, test: Examples, each: Fitted, best: Fitted, looks: 
     parts = {"valid": (given.split.valid, each.valid, best.valid), "test": (test, each.test, best.test)}
     estimates, paired = {}, {}
     for name, (part, own, others) in parts.items():
-        truth, answers = truth_of(part), spoken(own.tolist())
+        truth, answers = responses_of(part), spoken(own.tolist())
         # A response of test that is no JSON takes nothing from what valid was decided by.
         metrics = of_texts(truth, answers) | {metric.name: metric}
         estimates[name] = estimate_all(truth, answers, groups=part.groups, metrics=metrics)
@@ -75,7 +69,7 @@ def outcome_of(given: Given, test: Examples, each: Fitted, best: Fitted, looks: 
         valid=estimates["valid"],
         paired=paired,
         cost=each.cost,
-        risk=Risk(None, None, None, None, None, NOT_MEASURED, None),
+        risk=Risk.not_measured(NOT_MEASURED),
         chosen=each.chosen,
         rows=len(given.split.valid),
     )
@@ -83,4 +77,4 @@ def outcome_of(given: Given, test: Examples, each: Fitted, best: Fitted, looks: 
 
 def _paired(part: Examples, metric: Metric, said: tuple[Sequence[str], Sequence[str]], looks: int) -> Estimate:
     first, second = map(spoken, said)
-    return widen(paired_difference(metric, truth_of(part), first, second, groups=part.groups), max(1, looks))
+    return widen(paired_difference(metric, responses_of(part), first, second, groups=part.groups), max(1, looks))

@@ -15,11 +15,10 @@ from kft.answer.write import Asking, writer_on
 from kft.compare.verdict import WITH_PASSAGES
 from kft.compare.written_names import GROUNDED
 from kft.compare.written_prompts import Fitting, Form, fit_prompts, forms_of, nearest_by_words
-from kft.compare.written_setting import ROWS, Given, Said, Way, write_all
+from kft.compare.written_setting import ROWS, Given, Said, Way, responses_of, write_all
 from kft.data.examples import Examples
 from kft.errors import ModelError
 from kft.recipe.schema import ONE_TURN
-from kft.split.data_split import labels_of
 from kft.split.labels import prompts_of
 
 CHOICE_ROWS = {"zero-shot": 32, GROUNDED: 16, "few-shot": 16, "retrieved-shots": 16}
@@ -41,7 +40,7 @@ def prompted(given: Given, name: str) -> Way:
     known = given.split if name.endswith(WITH_PASSAGES) else given.plain
     drawn = np.random.default_rng(given.spec.seed).permutation(len(given.split.valid))[: CHOICE_ROWS[name]]
     rows = known.valid.take(np.sort(drawn))
-    right, recalled = [str(label) for label in labels_of(rows)], given.saved.recall(name)
+    right, recalled = responses_of(rows), given.saved.recall(name)
     tried: list[tuple[float, Form]] = []
     before = 0.0
     for form in forms_of(given.spec, given.responses):
@@ -85,7 +84,7 @@ def prompted(given: Given, name: str) -> Way:
         "chosen_on": len(rows),
         "tried": [{"form": each.name, "token_log_loss": round(loss, 4)} for loss, each in tried],
     }
-    size = sum(int(np.prod(weight.shape)) * 4 for weight in given.backbone.model.weights)
+    size = 4 * given.backbone.model.count_params()
     return Way(write, bytes=size, chosen=chosen, before=before)
 
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from kft.compare.prompts import PARTED
+from kft.compare.prompts import PARTED, shipped_templates
 from kft.errors import ModelError
 from kft.features.ngrams import ngram_reader
 from kft.metrics.language import as_fields
 from kft.model.prompts import PLACE, PromptReader
-from kft.recipe.comparing import TemplateSpec
 from kft.recipe.schema import CHAT_TEMPLATES, RecipeSpec
-from kft.recipe.yaml_file import as_plain, read_yaml
 
 KEYS = "{keys}"
+WRITING = "writing_templates.yaml"
 OWN = "model.template"
 """What the recipe's own template is called among the others."""
 
@@ -81,7 +79,7 @@ def forms_of(spec: RecipeSpec, responses: Sequence[str]) -> list[Form]:
     keys = list(dict.fromkeys(key for each in fields for key in (each or ())))
     joined = ", ".join(keys) if keys and all(each is not None for each in fields) else ""
     found = []
-    for each in spec.compare.templates or _shipped():
+    for each in spec.compare.templates or shipped_templates(WRITING):
         instruction = "\n".join(each.instruction)
         if KEYS not in instruction or joined:
             found.append(Form(each.name, instruction.replace(KEYS, joined), each.head, each.tail))
@@ -90,11 +88,6 @@ def forms_of(spec: RecipeSpec, responses: Sequence[str]) -> list[Form]:
     head, tail = spec.model.template.split(PLACE)
     own = Form(OWN, "", head, tail)
     return found if spec.compare.templates else [own, *found]
-
-
-def _shipped() -> list[TemplateSpec]:
-    read = as_plain(read_yaml(Path(__file__).with_name("writing_templates.yaml")))
-    return [TemplateSpec.model_validate(each) for each in read["templates"]]
 
 
 @dataclass(frozen=True)

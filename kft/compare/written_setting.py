@@ -81,7 +81,7 @@ class Given:
     @cached_property
     def responses(self) -> list[str]:
         """Those of train."""
-        return [str(label) for label in labels_of(self.split.train)]
+        return responses_of(self.split.train)
 
     @cached_property
     def whole(self) -> PromptReader:
@@ -98,6 +98,11 @@ class Given:
             _, offsets, _ = tokenizer.encode_with_offsets([found[row]], room)
             found[row] = found[row][: int(offsets[0][:, 1].max(initial=0))]
         return found
+
+
+def responses_of(part: Examples) -> list[str]:
+    """Returns the right responses."""
+    return [str(label) for label in labels_of(part)]
 
 
 def without_passages(part: Examples) -> Examples:

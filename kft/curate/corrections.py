@@ -12,7 +12,9 @@ from typing import Any, Literal, get_args
 import pandas as pd
 
 from kft import assets
+from kft.curate.known_again import is_another
 from kft.curate.rewriting import Edit, write_rows
+from kft.data.documents import DOCUMENT
 from kft.data.label_columns import written_marks
 from kft.data.parts import Part
 from kft.data.reading import read_table
@@ -296,6 +298,24 @@ def _ids_of(rows: Rows, spec: DataSpec, task: Task, sources: Sources) -> list[st
     return row_ids(rows, spec, task=task, columns=sources.columns)
 
 
+def _moved(corrections: Sequence[Correction], tables: Sequence[_Table], labels: _Labels) -> list[str]:
+    """Returns what is wrong with rows that are known by a number, and hold another text than when they were checked."""
+    if labels.spec.id is not None or labels.task.reads.files:
+        return []
+    shown = {change.id: change.text for change in corrections if change.action in ("drop", "relabel")}
+    cells = {
+        identifier: cell
+        for table in tables
+        if table.rows.form != DOCUMENT  # known by its path
+        for identifier, cell in zip(table.ids, table.rows.frame[labels.sources.columns.text], strict=True)
+    }
+    return [
+        f"{identifier}: not the text that was checked, {text[:30]!r}"
+        for identifier, text in shown.items()
+        if identifier in cells and is_another(text, cells[identifier], labels.spec)
+    ]
+
+
 def _refuse_mistakes(corrections: Sequence[Correction], tables: Sequence[_Table], labels: _Labels, title: str) -> None:
     ids = {identifier for table in tables for identifier in table.ids}
     first: dict[str, Correction] = {}
@@ -311,6 +331,7 @@ def _refuse_mistakes(corrections: Sequence[Correction], tables: Sequence[_Table]
         if change.action == "relabel":
             problem = labels.problem(change)
             mistakes += [f"{change.id}: {problem}"] if problem else []
+    mistakes += _moved(corrections, tables, labels)
     if mistakes:
         more = f"; and {len(mistakes) - SHOWN} more" if len(mistakes) > SHOWN else ""
         some = sorted(labels.known)[:SHOWN]
@@ -321,7 +342,7 @@ def _refuse_mistakes(corrections: Sequence[Correction], tables: Sequence[_Table]
             expected="ids of the data, actions drop, relabel or keep"
             + (f", labels such as {', '.join(some)}" if some else ""),
             next_step=f"mend these rows of {title}; nothing was written. Ids are those of the data that were checked, "
-            "with the same data.id",
+            "with the same data.id: kft check again where rows have moved since",
         )
 
 

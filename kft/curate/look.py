@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from kft.characters import shorten
+from kft.characters import several, shorten
 from kft.curate.beside import Beside, Train, find_beside
-from kft.curate.likely_labels import about_guess, about_label_columns, choose_label_columns
-from kft.curate.likely_task import are_words, is_number, other_tasks, tagging, task_of_labels, task_of_tables
+from kft.curate.first_reading import read_first
+from kft.curate.likely_labels import about_guess, about_label_columns
+from kft.curate.likely_task import is_number, other_tasks
 from kft.curate.proposals import Proposals, propose
-from kft.curate.written import about_responses, chats_in
-from kft.data.class_folders import SplitFolders
-from kft.data.columns import guess_columns
+from kft.curate.written import about_responses
 from kft.data.dialects import PLAIN, SIGNS, Dialect, dialect_of
-from kft.data.documents import holds_documents
 from kft.data.examples import Columns, Examples, RejectedRow, Wanted
-from kft.data.headers import drafted_columns, like_a_row
-from kft.data.parts import is_pattern, name_parts, open_source, parts_to_examples, read_parts, require_separated, whole
+from kft.data.parts import is_pattern, open_source, parts_to_examples, whole
 from kft.data.soft_columns import SAID
 from kft.data.tables import Rows, unusable
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
 from kft.recipe.sources import TFDS
 from kft.tasks.cells import as_text
-from kft.tasks.registry import TASKS, first_task
 from kft.tasks.task import Task
 
 FEW_ROWS = 10
@@ -133,7 +127,7 @@ class Look:
             yield "label", f"{place}, numbers from {low:g} to {high:g}, median {middle:g}"
         else:
             noun = "classes" if self.task.kind.one_class else "labels"
-            yield "label", f"{place}, {len(self.counts)} {noun}, smallest {counted(min(self.counts.values()), 'row')}"
+            yield "label", f"{place}, {len(self.counts)} {noun}, smallest {several(min(self.counts.values()), 'row')}"
         for kind, said in self.proposals.said:
             yield kind, said + ("; not in force: data.time in the recipe tests on the newest" if kind == "time" else "")
         if self.proposals.others:
@@ -194,38 +188,11 @@ def look_at(
     parts = open_source(source, base, locate)
     paths = [part.table for part in parts if isinstance(part.table, Path)]
     folders = bool(paths) and all(path.is_dir() for path in paths)
-    spec = DataSpec(train=source, encoding=dialect.encoding, separator=dialect.separator, unusable_rows="skip")
-    require_separated(parts, spec)
-    words = any(map(are_words, paths))
-    images = any(path.is_dir() and not holds_documents(path) for path in paths)
-    wanted = TASKS.get(task) if task else tagging() if words else first_task(files=images)
-    with _splits_as_commands(source, base):
-        rows = read_parts(parts, name_parts(parts), spec, task=wanted, base=base)
-        if task is None and not (folders or images or words):
-            wanted = task_of_tables(rows, named)
-            rows = read_parts(parts, name_parts(parts), spec, task=wanted, base=base) if wanted == tagging() else rows
-    chats = chats_in(whole(rows)) if wanted.kind.writes and named.text is None else None
-    if chats is not None:
-        spec = spec.model_copy(update={"messages": chats})
-        rows = read_parts(parts, name_parts(parts), spec, task=wanted, base=base)
-    wanted, labels = choose_label_columns(whole(rows), wanted, named, asked=task is not None)
-    if labels:
-        spec = spec.model_copy(update={"label": labels})
-        named = replace(named, label=spec.label_column)
-        rows = read_parts(parts, name_parts(parts), spec, task=wanted, base=base)
-        spec = spec.model_copy(update={"label_columns_hold": rows[0].holds})  # also of the files beside it
+    read = read_first(parts, source, base, task, named, dialect)
+    rows, wanted, columns, labels, chats = read.rows, read.task, read.columns, read.labels, read.chats
     frame = whole(rows)
-    columns = guess_columns(frame, named, where=source, task=wanted)
-    headless = like_a_row(rows, columns)
-    if headless:
-        spec = spec.model_copy(update={"columns": drafted_columns(rows, columns)})
-        rows = read_parts(parts, name_parts(parts), spec, task=wanted, base=base)
-        frame = whole(rows)
-        columns = guess_columns(frame, Wanted(), where=source, task=wanted)
-    columns = replace(columns, holds=rows[0].holds)
-    wanted = wanted if task else task_of_labels(frame[columns.label], wanted) if columns.label in frame else wanted
     opened = MOST_OPENED if wanted.reads.files else None
-    examples, rejected = parts_to_examples(rows, spec, task=wanted, columns=columns, opened=opened)
+    examples, rejected = parts_to_examples(rows, read.spec, task=wanted, columns=columns, opened=opened)
     _require_lesson(examples, rejected, frame, columns, wanted, source)
     inputs = _as_texts(examples, wanted, "" if folders or len(rows) > 1 else f"{rows[0].name}/")
     counts, firsts = _count(examples, inputs, wanted)
@@ -234,11 +201,11 @@ def look_at(
     step = -(-len(inputs) // SAMPLE)
     beside = Beside()
     if len(paths) == 1 and not is_pattern(source, base):
-        beside = find_beside(Train(paths[0], spec, wanted, columns, tuple(counts), opened))
+        beside = find_beside(Train(paths[0], read.spec, wanted, columns, tuple(counts), opened))
     reasons = Counter(reason.split(":")[0] for reason in (*(row.reason for row in rejected), *beside.reasons))
     warnings = (
         *_header(columns),
-        *((f"{headless}; data.columns names the columns",) if headless else ()),
+        *((f"{read.headless}; data.columns names the columns",) if read.headless else ()),
         *examples.notes,
         *beside.notes,
         *_warnings(wanted, inputs, counts, reasons),
@@ -266,7 +233,7 @@ def look_at(
         sample=() if wanted.reads.files else tuple(inputs[::step]),
         beside=beside,
         test=_other_split(source, base) if source.startswith(TFDS) else beside.test,
-        dialect=_seen_dialect(rows, spec),
+        dialect=_seen_dialect(rows, read.spec),
         unusable=tuple(reasons.most_common()),
         unopened=max(0, len(frame) - MOST_OPENED) if wanted.reads.files else 0,
         warnings=warnings,
@@ -286,21 +253,6 @@ def _seen_dialect(rows: Sequence[Rows], spec: DataSpec) -> Dialect:
         known.encoding or next((table.encoding for table in tables if table.encoding), None),
         known.separator or (names[tables[0].separator] if unusual else None),
     )
-
-
-@contextmanager
-def _splits_as_commands(source: str, base: Path) -> Iterator[None]:
-    """Says which folder to look at instead, where one of splits was named."""
-    try:
-        yield
-    except SplitFolders as error:
-        train = (*error.folders.get("train", ()),)
-        if len(train) == 1:
-            shown = os.path.relpath(train[0], base) if not Path(source).is_absolute() else str(train[0])
-            others = [path.name for role in ("valid", "test") for path in error.folders.get(role, ())]
-            beside = f", which finds {' and '.join(others)} beside it" if others else ""
-            error.next_step = f"kft init {shlex.quote(shown)} -o recipe.yaml{beside}"
-        raise
 
 
 def _require_lesson(
@@ -366,17 +318,17 @@ def _warnings(task: Task, inputs: Sequence[str], counts: Counter[str], reasons: 
     if reasons:
         left = sum(reasons.values())
         yield (
-            f"{counted(left, 'row')} cannot be used: the recipe leaves {'it' if left == 1 else 'them'} out "
+            f"{several(left, 'row')} cannot be used: the recipe leaves {'it' if left == 1 else 'them'} out "
             f"(data.unusable_rows: skip), and kft check lists {'it' if left == 1 else 'them'}"
         )
     small = [name for name, count in counts.items() if count < FEW_ROWS]
     if small:
         has = "has" if len(small) == 1 else "have"
-        yield f"{counted(len(small), 'label')} {has} fewer than {FEW_ROWS} rows: {', '.join(small[:5])}"
+        yield f"{several(len(small), 'label')} {has} fewer than {FEW_ROWS} rows: {', '.join(small[:5])}"
     repeated = len(inputs) - len(set(inputs))
     if repeated and not task.reads.pairs:
         yield (
-            f"{counted(repeated, f'copy of {task.reads.one}', f'copies of {task.reads.medium}s')}: they stay on one "
+            f"{several(repeated, f'copy of {task.reads.one}', f'copies of {task.reads.medium}s')}: they stay on one "
             "side of a split that kft makes, and kft check looks for them across files"
         )
 
@@ -387,13 +339,3 @@ def _other_split(source: str, base: Path) -> str | None:
 
     place, _, split = source.partition("?")
     return f"{place}?split=test" if split == "split=train" and "test" in split_names(source, base) else None
-
-
-def counted(number: int, noun: str, plural: str = "") -> str:
-    """Returns how many there are of something.
-
-    Example:
-        >>> counted(1, "row"), counted(2000, "row")
-        ('1 row', '2,000 rows')
-    """
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from kft.data.examples import Columns
+from kft.data.split_names import words_in
 from kft.errors import DataError
 from kft.split.times import read_times, shown_time
 from kft.tasks.cells import as_text
@@ -80,7 +81,7 @@ def propose(frame: pd.DataFrame, columns: Columns) -> Proposals:
 
 def _kinds(name: str, cells: Sequence[str], frame: pd.DataFrame) -> list[tuple[str, str]]:
     """What a column can be, and why."""
-    words = {word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+|\d+", name)}
+    words = {word.lower() for word in words_in(name)}
     counts = Counter(cells)
     kinds = []
     if words & (TIME_WORDS | {"at", "on"}) or any(DATE.search(cell) for cell in cells[:LOOKED_AT]):

@@ -39,12 +39,12 @@ def _read_argilla(reading: Reading) -> Export:
             rows.append({**kept, LABEL: _plain(found[0], reading.form)} if found else kept)
         else:
             rows.append(None)
-    notes = (
-        [f"responses to one record differ in {several:,} of {len(rows):,} records: the first is read"]
-        if several
-        else []
-    )
-    return reading.made("Argilla", rows, notes)
+    return reading.made("Argilla", rows, _differing(several, len(rows)))
+
+
+def _differing(several: int, records: int) -> list[str]:
+    said = f"responses to one record differ in {several:,} of {records:,} records: the first is read"
+    return [said] if several else []
 
 
 def _plain(value: Any, form: str) -> Any:
@@ -90,12 +90,7 @@ def _read_argilla_table(reading: Reading) -> Export:
         kept = {str(name): cell for name, cell in row.items() if "." not in str(name)}
         kept |= {LABEL: _plain(answers[0], reading.form)} if answers else {}
         rows.append(kept if answers or reading.unlabelled else None)
-    notes = (
-        [f"responses to one record differ in {several:,} of {len(rows):,} records: the first is read"]
-        if several
-        else []
-    )
-    return reading.made("Argilla", rows, notes)
+    return reading.made("Argilla", rows, _differing(several, len(rows)))
 
 
 def _is_argilla_1(frame: pd.DataFrame) -> bool:

@@ -82,7 +82,7 @@ def guess_columns(
     if label is None:
         rest = [name for name in free if name not in (text, pair)]
         spans = _spans_beside(frame, rest) if task.kind.learning.per_token else None
-        label = spans or _usual(rest, task.kind.labels.usual)
+        label = spans or usual_column(rest, task.kind.labels.usual)
         label = label or _guess_label(frame, rest, where, repeats=task.kind.one_class)
     return Columns(text, label, guessed, pair)
 
@@ -100,7 +100,8 @@ def _require_apart(known: Sequence[tuple[str, str | None]], names: Sequence[str]
             )
 
 
-def _usual(names: Sequence[str], usual: Sequence[str]) -> str | None:
+def usual_column(names: Sequence[str], usual: Sequence[str]) -> str | None:
+    """Returns the column that has the first of the usual names which any has, in whatever case; None where none has."""
     by_lower = {name.strip().lower(): name for name in reversed(names)}
     return next((by_lower[name] for name in usual if name in by_lower), None)
 
@@ -108,7 +109,7 @@ def _usual(names: Sequence[str], usual: Sequence[str]) -> str | None:
 def _guess_usual(
     frame: pd.DataFrame, names: Sequence[str], usual: Sequence[str], where: str, key: str, what: str
 ) -> str:
-    found = _usual(names, usual)
+    found = usual_column(names, usual)
     if found is None:
         raise _cannot_guess(key, frame, where, f"a column of {what}")
     return found
@@ -118,11 +119,11 @@ def _spans_beside(frame: pd.DataFrame, names: Sequence[str]) -> str | None:
     """The column of spans or tags, where it is not the first that is called a label."""
     several = [name for name in names if name.strip().lower() in LABEL_NAMES]
     lists = [name for name in several if any(isinstance(cell, (list, dict)) for cell in frame[name][:FIRST])]
-    return _usual(lists, SPAN_NAMES) if len(several) > 1 else None
+    return usual_column(lists, SPAN_NAMES) if len(several) > 1 else None
 
 
 def _guess_text(frame: pd.DataFrame, names: Sequence[str], where: str, usual: Sequence[str], *, lists: bool) -> str:
-    words = _usual(names, WORD_NAMES) if lists else None
+    words = usual_column(names, WORD_NAMES) if lists else None
     tags = [name for name in names if name.strip().lower() in LABEL_NAMES and name != words]
     if words is not None and any(_same_lengths(list(frame[words][:FIRST]), list(frame[name][:FIRST])) for name in tags):
         return words
@@ -130,7 +131,7 @@ def _guess_text(frame: pd.DataFrame, names: Sequence[str], where: str, usual: Se
     with_text = [name for name in names if lengths[name]]
     # What has a usual label name is the text only where nothing else is left.
     fit = [name for name in with_text if name.strip().lower() not in LABEL_NAMES] or with_text
-    found = _usual(with_text, usual) or max(fit, key=lambda name: lengths[name], default=None)
+    found = usual_column(with_text, usual) or max(fit, key=lambda name: lengths[name], default=None)
     if found is None:
         raise _cannot_guess("text", frame, where, "a column of texts")
     return found
@@ -148,7 +149,7 @@ def _same_lengths(words: Sequence[object], tags: Sequence[object]) -> bool:
 
 
 def _guess_label(frame: pd.DataFrame, names: Sequence[str], where: str, *, repeats: bool) -> str:
-    found = _usual(names, LABEL_NAMES)
+    found = usual_column(names, LABEL_NAMES)
     if found is None and not repeats and len(names) == 1:
         return names[0]
     if found is None:

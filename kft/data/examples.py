@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from kft.data.shares import Shares
+from kft.records.files import sha256_of
 
 Input = str | tuple[str, str] | Path
 """What a model reads of one example: a text, two texts, or an image file."""
@@ -164,5 +164,4 @@ def content(given: Input) -> str:
         return given
     if isinstance(given, tuple):
         return f"{len(given[0])}:{given[0]},{given[1]}"  # the length parts ("a", "b,c") from ("a,b", "c")
-    with given.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(given)

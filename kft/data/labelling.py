@@ -7,8 +7,9 @@ with which a row was drawn travels with it, as a column or as metadata.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
@@ -28,6 +29,8 @@ INCLUSION = "inclusion_probability"
 ANSWER, CONFIDENCE, WHY = "answer", "confidence", "why"
 """Those of what the model says, and of what a row was drawn for."""
 ADDED = (ANSWER, CONFIDENCE, WHY, INCLUSION)
+MODEL = "model_"
+"""Stands before them where the data have such a column themselves."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Waiting:
         labels: What can be answered; empty for numbers.
         form: Of the labels: ``class``, ``set``, ``number`` or ``spans``.
         model: Its name and version.
+        pair: Which of the columns holds the second texts; None: none does.
     """
 
     table: pd.DataFrame
@@ -55,6 +59,22 @@ class Waiting:
     labels: tuple[str, ...]
     form: str
     model: str
+    pair: str | None = None
+
+    @cached_property
+    def own(self) -> tuple[str, ...]:
+        """The table's own columns but the labels; without what an earlier queue has added."""
+        names = tuple(str(name) for name in self.table.columns)
+        renamed = {name: f"{MODEL}{name}" for name in ADDED}
+        earlier = {new if new in names else name for name, new in renamed.items()} if INCLUSION in names else ()
+        inputs = (self.text, self.pair)
+        return tuple(name for name in names if name != self.label and (name not in earlier or name in inputs))
+
+    @cached_property
+    def added(self) -> dict[str, str]:
+        """What each of ``ADDED`` is called: otherwise where the data, or their labels, have that name."""
+        taken = {*self.own, self.label}
+        return {name: name if name not in taken else _free(f"{MODEL}{name}", taken) for name in ADDED}
 
 
 def write_waiting(path: Path, waiting: Waiting, tool: str) -> tuple[Path, ...]:
@@ -85,8 +105,8 @@ def write_waiting(path: Path, waiting: Waiting, tool: str) -> tuple[Path, ...]:
 
 
 def _write_table(path: Path, waiting: Waiting) -> tuple[Path, ...]:
-    names = [str(name) for name in waiting.table.columns if str(name) not in (*ADDED, waiting.label)]
-    header = (*names, waiting.label, *ADDED)
+    names = waiting.own
+    header = (*names, waiting.label, *waiting.added.values())
     own = [list(waiting.table[name]) for name in names]
     rows = [(*cells, None, *_said(waiting, place)) for place, cells in enumerate(zip(*own, strict=True) if own else ())]
     if path.suffix.lower() == ".csv":
@@ -95,6 +115,10 @@ def _write_table(path: Path, waiting: Waiting) -> tuple[Path, ...]:
         lines = (json.dumps(dict(zip(header, map(_plain, row), strict=True)), ensure_ascii=False) for row in rows)
         write_file(path, "".join(f"{line}\n" for line in lines))
     return (path,)
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+    return name if name not in taken else _free(f"{name}_", taken)
 
 
 def _said(waiting: Waiting, place: int) -> tuple[Any, ...]:
@@ -138,7 +162,7 @@ def _write_studio(path: Path, waiting: Waiting) -> tuple[Path, ...]:
         data: dict[str, Any] = {
             **_others(waiting, place),
             TEXT: text,
-            WHY: waiting.why[place],
+            waiting.added[WHY]: waiting.why[place],
             INCLUSION: float(waiting.chance[place]),
         }
         result = [{"from_name": LABEL, "to_name": TEXT, **each} for each in _results(answer, waiting.form, text)]
@@ -192,7 +216,8 @@ def _write_argilla(path: Path, waiting: Waiting) -> tuple[Path, ...]:
             "score": answer.get("confidence"),
             "agent": waiting.model,
         }
-        metadata = {**_others(waiting, place), WHY: waiting.why[place], INCLUSION: float(waiting.chance[place])}
+        why = {waiting.added[WHY]: waiting.why[place], INCLUSION: float(waiting.chance[place])}
+        metadata = {**_others(waiting, place), **why}
         records.append(
             {
                 "id": str(place + 1),
@@ -213,8 +238,8 @@ def _texts(waiting: Waiting) -> list[str]:
 
 def _others(waiting: Waiting, place: int) -> dict[str, Any]:
     """Returns a row's own columns beside the text: groups, dates, ids; none that a tool takes for its own."""
-    taken = (waiting.text, waiting.label, TEXT, LABEL, *ADDED, "id")
-    row = {str(name): _plain(waiting.table[name].iloc[place]) for name in waiting.table.columns}
+    taken = (waiting.text, TEXT, LABEL, "id")
+    row = {name: _plain(waiting.table[name].iloc[place]) for name in waiting.own}
     return {name: cell for name, cell in row.items() if name not in taken and not isinstance(cell, (list, dict))}
 
 

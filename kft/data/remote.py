@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -99,18 +98,6 @@ def _list(system: AbstractFileSystem, path: str) -> list[RemoteFile]:
             raise DataError("a URL that names no file", where=path, received=name, expected="gs://BUCKET/FILE")
     with ThreadPoolExecutor(THREADS, thread_name_prefix="kft-remote") as pool:
         return list(map(RemoteFile, found, names, pool.map(system.ukey, found)))
-
-
-def _blocks(system: AbstractFileSystem, path: str) -> Iterator[bytes]:
-    with store_errors(path, AssetError, CREDENTIALS):
-        source = system.open(path)
-    with source:
-        while True:
-            with store_errors(path, AssetError, CREDENTIALS):
-                block = source.read(1 << 22)
-            if not block:
-                return
-            yield block
 
 
 def _copy_all(system: AbstractFileSystem, files: list[RemoteFile], entry: Path) -> None:

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import pandas as pd
 
-from kft.data.columns import LABEL_NAMES
+from kft.data.columns import LABEL_NAMES, usual_column
 from kft.errors import DataError
 from kft.tasks.cells import as_text
 
@@ -124,8 +124,8 @@ def group_words(frame: pd.DataFrame, where: str) -> pd.DataFrame | None:
         [['Ada', 'left'], ['Bye']]
     """
     names = [str(name) for name in frame.columns]
-    word, tag = _column(names, WORD_NAMES), _column(names, TAG_NAMES)
-    word = _column(names, ("text",)) if word is None else word
+    word, tag = usual_column(names, WORD_NAMES), usual_column(names, TAG_NAMES)
+    word = usual_column(names, ("text",)) if word is None else word
     if word is None or tag is None or word == tag:
         return None
     cells = [as_text(cell) if not isinstance(cell, (list, tuple, dict)) else " " for cell in frame[word]]
@@ -144,15 +144,10 @@ def group_words(frame: pd.DataFrame, where: str) -> pd.DataFrame | None:
 def has_sentences(frame: pd.DataFrame) -> bool:
     """Whether a table has columns of words and of tags, by their names, and one that names the sentence of each."""
     names = [str(name) for name in frame.columns]
-    if _column(names, WORD_NAMES) is None or _column(names, TAG_NAMES) is None:
+    if usual_column(names, WORD_NAMES) is None or usual_column(names, TAG_NAMES) is None:
         return False
     rows = [[as_text(cell) for cell in row] for row in frame.itertuples(index=False, name=None)]
     return _sentence_column(_Words(rows, range(len(rows)), names, "")) is not None
-
-
-def _column(names: Sequence[str], usual: Sequence[str]) -> str | None:
-    lower = {name.strip().lower(): name for name in reversed(names)}
-    return next((lower[name] for name in usual if name in lower), None)
 
 
 def _split(text: str, path: Path) -> _Words:

@@ -42,6 +42,16 @@ class SplitName:
     rest: str
 
 
+def words_in(name: str) -> list[str]:
+    """Returns the words that a name is made of, and its numbers.
+
+    Example:
+        >>> words_in("customerID_2"), words_in("TestSet")
+        (['customer', 'ID', '2'], ['Test', 'Set'])
+    """
+    return re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+|\d+", name)
+
+
 def read_name(name: str) -> SplitName | None:
     """Returns which split a name stands for; None where it names none, or more than one.
 
@@ -49,7 +59,7 @@ def read_name(name: str) -> SplitName | None:
         >>> read_name("seg_train"), read_name("TestSet"), read_name("bus")
         (SplitName(role='train', rest='seg'), SplitName(role='test', rest=''), None)
     """
-    words = [_plain(word) for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+|\d+", name)]
+    words = [_plain(word) for word in words_in(name)]
     roles = [word for word in words if word in ROLES]
     if len(roles) != 1:
         return None

@@ -7,7 +7,6 @@ import tempfile
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +32,7 @@ from kft.monitor.reference import MOST_ROWS as MOST_REFERRED
 from kft.recipe.evaluation import ExportGate
 from kft.records.calibration import Calibration
 from kft.records.document import read_if_there
-from kft.records.files import write_file
+from kft.records.files import utc_now, write_file
 from kft.records.metrics import EvaluateResult
 from kft.records.shipped import EXAMPLES, About, Parity, write_about
 from kft.runtime import quiet_stderr
@@ -158,7 +157,7 @@ def _begin(admitted: Admitted, format_: Format, progress: Progress, folders: tup
 
     artifact = load_artifact(admitted.run)
     progress.note(f"graph      {format_.name}: {format_.about}")
-    test = admitted.test.take(_rows(len(admitted.test), admitted.run.recipe.spec.seed))
+    test = admitted.test.take(draw_rows(len(admitted.test), MOST_ROWS, admitted.run.recipe.spec.seed))
     whole = folders[1 if admitted.quantize else 0] / format_.model
     return _Making(admitted, artifact, answering_graph(artifact), format_, test, folders[0], whole, progress)
 
@@ -225,7 +224,7 @@ def _refer(admitted: Admitted, artifact: Artifact, about: About, folder: Path, f
     """
     every, seed = admitted.test, about.receipt.seed
     more = np.random.default_rng(seed).permutation(len(every))[MOST_ROWS:MOST_REFERRED]
-    test = every.take(np.concatenate([_rows(len(every), seed), more]))
+    test = every.take(np.concatenate([draw_rows(len(every), MOST_ROWS, seed), more]))
     assert test.labels is not None
     truth = None
     if artifact.kind.one_class:
@@ -303,7 +302,7 @@ def _about(admitted: Admitted, artifact: Artifact, format_: Format, graph: Any) 
     about = About(
         name=run.recipe.name,
         version="",
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=utc_now(),
         task=task.name,
         answers=task.kind.labels.form,
         labels=artifact.space.labels,
@@ -330,9 +329,9 @@ def _names(packages: Sequence[str]) -> list[str]:
     return [package.split(">")[0].split("=")[0] for package in packages]
 
 
-def _rows(count: int, seed: int) -> np.ndarray:
-    """Returns which test rows are answered: all, or of more than ``MOST_ROWS`` so many drawn at random."""
-    return np.sort(np.random.default_rng(seed).permutation(count)[:MOST_ROWS])
+def draw_rows(count: int, most: int, seed: int) -> np.ndarray:
+    """Returns which test rows are answered: all, or of more than so many as many, drawn at random."""
+    return np.sort(np.random.default_rng(seed).permutation(count)[:most])
 
 
 def _golden(inputs: Sequence[Any], expected: Stages) -> str:

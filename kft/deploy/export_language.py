@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ import numpy as np
 
 from kft.answer.load import load_artifact
 from kft.answer.write import Written, make_writer
-from kft.deploy.export import GOLDEN, Admitted
+from kft.deploy.export import GOLDEN, Admitted, draw_rows
 from kft.deploy.formats.language import LanguageFormat
 from kft.deploy.parity import run_alone
 from kft.deploy.place import building
@@ -24,7 +23,7 @@ from kft.model.prompts import PLACE
 from kft.recipe.schema import RecipeSpec
 from kft.recipe.training import ADAPTED
 from kft.records.csv_file import read_table
-from kft.records.files import write_file
+from kft.records.files import utc_now, write_file
 from kft.records.shipped import About, Parity, Reading, write_about
 from kft.split.labels import prompts_of
 
@@ -95,7 +94,7 @@ def export_language(
     with building(destination) as folder:
         artifact = load_artifact(admitted.run)
         progress.note(f"format     {format_.name}: {format_.about}")
-        test = admitted.test.take(_rows(len(admitted.test), admitted.run.recipe.spec.seed))
+        test = admitted.test.take(draw_rows(len(admitted.test), ROWS, admitted.run.recipe.spec.seed))
         said = speak(artifact, prompts_of(test))
         _require_as_evaluated(admitted, list(test.ids), said)
         if not format_.alone:
@@ -123,10 +122,6 @@ def export_language(
         about = write_about(folder, about)
         finish(folder, about)
     return about
-
-
-def _rows(count: int, seed: int) -> np.ndarray:
-    return np.sort(np.random.default_rng(seed).permutation(count)[:ROWS])
 
 
 def _require_fits(spec: RecipeSpec, format_: LanguageFormat) -> None:
@@ -301,7 +296,7 @@ def _about(admitted: Admitted, artifact: Artifact, format_: LanguageFormat) -> A
     return About(
         name=run.recipe.name,
         version="",
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=utc_now(),
         task=run.task.name,
         answers=run.task.kind.labels.form,
         labels=(),

@@ -8,11 +8,10 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 from kft.errors import StorageError
-from kft.records.files import storage_errors
+from kft.records.files import storage_errors, utc_now
 from kft.records.remote import is_url
 from kft.records.storage import Storage
 from kft.records.waiting import acquire
@@ -54,7 +53,7 @@ def holding(storage: Storage, say: Callable[[], None] | None = None) -> Iterator
 
 
 def _take(storage: Storage, say: Callable[[], None] | None) -> None:
-    mine = {"pid": os.getpid(), "host": socket.gethostname(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
+    mine = {"pid": os.getpid(), "host": socket.gethostname(), "since": utc_now()}
     until = time.monotonic() + WAIT_SECONDS
     while not storage.create(LOCK, json.dumps(mine).encode()):
         if say is not None:

@@ -93,11 +93,6 @@ class Shipped:
         """
         return load_reference(self.folder / REFERENCE)
 
-    @property
-    def has_reference(self) -> bool:
-        """Whether there is something that new rows can be held against."""
-        return REFERENCE in self.about.files
-
     @cached_property
     def watcher(self) -> Watcher:
         """Sees what is asked and answered.

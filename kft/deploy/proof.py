@@ -12,9 +12,9 @@ from typing import ClassVar
 from kft.characters import visible
 from kft.deploy.signing import SIGNATURE, check_signature
 from kft.errors import GateError
-from kft.records.files import reading_errors
+from kft.records.files import reading_errors, sha256_of
 from kft.records.receipt import Receipt
-from kft.records.shipped import NAME, About, changed_since, differences, file_digest, in_short, read_claims
+from kft.records.shipped import NAME, About, changed_since, differences, in_short, read_claims
 
 UNSIGNED, UNCHECKED = "no", "yes, by whom was not asked: --public-key FILE"
 SIGNED, NOT_AS_ASKED = "yes, by this key", "not all of it by this key"
@@ -79,7 +79,7 @@ def prove(folder: Path, public_key: Path | None = None) -> Proof:
     about = read_claims(folder)
     there, odd = _found(folder)
     with reading_errors(folder):
-        hashes = {name: file_digest(path) for name, path in there.items()}
+        hashes = {name: sha256_of(path) for name, path in there.items()}
     problems = [*odd, *differences(folder, about, hashes)]
     extra = sorted(hashes.keys() - about.files.keys() - {NAME, SIGNATURE})
     problems += [f"{name} was not exported with it" for name in extra]

@@ -18,7 +18,6 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from hashlib import sha256
 
 from kft.deploy.holding import holding
@@ -36,6 +35,7 @@ from kft.deploy.standing import (
 )
 from kft.errors import RunError, StorageError, UsageError
 from kft.records.document import as_document, document_text
+from kft.records.files import utc_now
 from kft.records.remote import is_url
 from kft.records.shelf import CHAMPION, Alias, Move, Standing, Version
 from kft.records.shipped import NAME
@@ -107,7 +107,7 @@ def promote(source: str, to: Reference, wish: Wish, say: Callable[[], None] | No
                 next_step=f"kft versions {to.name} --shelf {to.shelf} shows what stands there",
             )
         if version is None:
-            version = Version(_next(standing), proof.digest, _now(), against)
+            version = Version(_next(standing), proof.digest, utc_now(), against)
             _store(storage, version, proof)
             standing = replace(standing, versions=(*standing.versions, version))
         elif SIGNATURE in proof.files:
@@ -258,7 +258,7 @@ def _keep(storage: Storage, standing: Standing) -> None:
 def _move(standing: Standing, version: Version, alias: Alias, why: str) -> Move:
     return Move(
         number=standing.last.number + 1 if standing.last else 1,
-        at=_now(),
+        at=utc_now(),
         who=_who(),
         action="promote",
         alias=alias,
@@ -287,10 +287,6 @@ def _next(standing: Standing) -> int:
 
 def _line(move: Move) -> bytes:
     return (json.dumps(as_document(move), ensure_ascii=False) + "\n").encode()
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _who() -> str:

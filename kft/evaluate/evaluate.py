@@ -244,7 +244,7 @@ class Beside:
         chosen: What valid said of the kept weights; None where other examples than the run's own are scored.
         label_thresholds: What several labels were said by; None where one half served.
         data: Where the splits come from; goes with ``chosen``.
-        values: What else a gate can ask for, see ``kft.recipe.values.RUN_GATES``; None where it is not known.
+        values: What else a gate can ask for, see ``kft.tasks.recipes.RUN_GATES``; None where it is not known.
     """
 
     report: ClassReport | None = None
@@ -282,18 +282,65 @@ def score(
         beside: What else was measured.
     """
     kind, space, report = scored.kind, scored.space, beside.report
-    truth, groups, probe = scored.truth, scored.groups, scored.probe
-    main = kind.judging.main
+    truth, groups, main = scored.truth, scored.groups, kind.judging.main
+    rivals, metrics = _hold_against(scored, shares), scored.estimates(scored.answers)
+    valid = None
+    if beside.chosen is not None and beside.data is not None:
+        # Valid chose among answers with one half as every threshold, so test is held against it with the same.
+        alike = scored.answers if scored.shown is None else scored.shown
+        on_test = metrics[main.name] if alike is scored.answers else estimate(main, truth, alike, groups=groups)
+        valid = judge_valid(beside.chosen, main, on_test, (truth, alike, groups), beside.data)
+    values = _gate_values(scored, metrics, beside)
+    return EvaluateResult(
+        split=split,
+        n=len(truth),
+        metrics=metrics,
+        baselines=rivals.baselines,
+        gain_over_probe=rivals.over_probe,
+        gain_over_linear=rivals.over_linear,
+        gain_over_constant=rivals.over_constant,
+        valid=valid,
+        gates={name: check_gate(rule, values[name]) for name, rule in gates.items()},
+        slices=beside.slices,
+        **(vars(report) if report else {"selective": beside.selective}),
+        out_of_scope=beside.out_of_scope,
+        interval=beside.interval,
+        edge_cases=beside.edge_cases,
+        forgetting=beside.forgetting,
+        general_text=scored.general,
+        rounding=beside.rounding,
+        least_soft_log_loss=None if scored.shares is None else entropy(scored.shares),
+        higher_is_better=main.higher_is_better,
+        labels=space.labels,
+        label_thresholds=beside.label_thresholds,
+        classes=tuple(kind.judging.by_label(truth, scored.answers, space, groups)),
+        confusion=kind.judging.confusion(truth, scored.answers, space),
+    )
+
+
+@dataclass(frozen=True)
+class _Rivals:
+    """What the answers are held against, and how much better they are: paired differences, None where there is none."""
+
+    baselines: dict[str, dict[str, Estimate]]
+    over_probe: Estimate | None
+    over_linear: Estimate | None
+    over_constant: dict[str, Estimate] | None
+
+
+def _hold_against(scored: Scored, shares: Sequence[float]) -> _Rivals:
+    kind, probe, main = scored.kind, scored.probe, scored.kind.judging.main
+    truth, groups = scored.truth, scored.groups
     baselines = {name: scored.estimates(answers) for name, answers in scored.rivals.items()}
     if kind.judging.constant is not None:
-        constant = kind.judging.constant(shares, space, len(truth))
+        constant = kind.judging.constant(shares, scored.space, len(truth))
         baselines = {kind.judging.baseline_name: scored.estimates(constant), **baselines}
-    gain = None
+    over_probe = None
     if probe is not None:
         baselines["probe"] = scored.estimates(probe)
         # Thresholds of labels are the model's own: without them on both sides, the gain is that of the weights.
         own = scored.answers if scored.shown is None else scored.shown
-        gain = paired_difference(main, truth, own, own if same_answers(own, probe) else probe, groups=groups)
+        over_probe = paired_difference(main, truth, own, own if same_answers(own, probe) else probe, groups=groups)
     over_linear = None
     if scored.linear is not None:
         baselines["linear"] = scored.estimates(scored.linear)
@@ -313,18 +360,17 @@ def score(
         }
     if scored.right is not None:
         baselines[YARDSTICK] = estimate_all(truth, scored.right, groups=groups, metrics=of_passages(scored.right))
-    metrics = scored.estimates(scored.answers)
-    valid = None
-    if beside.chosen is not None and beside.data is not None:
-        # Valid chose among answers with one half as every threshold, so test is held against it with the same.
-        alike = scored.answers if scored.shown is None else scored.shown
-        on_test = metrics[main.name] if alike is scored.answers else estimate(main, truth, alike, groups=groups)
-        valid = judge_valid(beside.chosen, main, on_test, (truth, alike, groups), beside.data)
+    return _Rivals(baselines, over_probe, over_linear, over_constant)
+
+
+def _gate_values(scored: Scored, metrics: Mapping[str, Estimate], beside: Beside) -> dict[str, float | None]:
+    """Returns all that a gate can be asked of, by its name; None where it is not known."""
+    judging, report = scored.kind.judging, beside.report
     # Not measured: where labels are not soft, nothing was written, or no interval can be promised.
-    values: dict[str, float | None] = dict.fromkeys((*kind.judging.soft, *kind.judging.gates))
+    values: dict[str, float | None] = dict.fromkeys((*judging.soft, *judging.gates))
     values |= {name: estimate.value for name, estimate in metrics.items()}
     if beside.slices is not None:
-        parts = kind.judging.slice_metrics.items()
+        parts = judging.slice_metrics.items()
         values |= {f"slices.worst.{name}": worst_of(beside.slices, by, metrics[name].value) for name, by in parts}
     values |= report.gate_values() if report else {}
     values |= beside.selective.gate_values() if beside.selective else {}
@@ -332,31 +378,7 @@ def score(
     values |= beside.interval.gate_values() if beside.interval else {}
     values |= {"forgetting.perplexity_ratio": scored.general.ratio.value} if scored.general else {}
     values |= beside.values
-    return EvaluateResult(
-        split=split,
-        n=len(truth),
-        metrics=metrics,
-        baselines=baselines,
-        gain_over_probe=gain,
-        gain_over_linear=over_linear,
-        gain_over_constant=over_constant,
-        valid=valid,
-        gates={name: check_gate(rule, values[name]) for name, rule in gates.items()},
-        slices=beside.slices,
-        **(vars(report) if report else {"selective": beside.selective}),
-        out_of_scope=beside.out_of_scope,
-        interval=beside.interval,
-        edge_cases=beside.edge_cases,
-        forgetting=beside.forgetting,
-        general_text=scored.general,
-        rounding=beside.rounding,
-        least_soft_log_loss=None if scored.shares is None else entropy(scored.shares),
-        higher_is_better=main.higher_is_better,
-        labels=space.labels,
-        label_thresholds=beside.label_thresholds,
-        classes=tuple(kind.judging.by_label(truth, scored.answers, space, groups)),
-        confusion=kind.judging.confusion(truth, scored.answers, space),
-    )
+    return values
 
 
 def check_gate(rule: str, value: float | None) -> GateResult:

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
+from kft.data.examples import Examples
+from kft.errors import DataError
 from kft.features.probe import LOSSES, STRENGTHS, Basis, Problem, certainty_of, minimise, principal_axes
 from kft.feed.source import CHUNK_ROWS, Chunk, DenseColumn
 from kft.runtime import one_blas_thread
+from kft.split.together import Vectorise, rows_together
 from kft.tasks.decode import softmax
 
 AXES = 256
@@ -191,3 +195,30 @@ def _chunks(values: np.ndarray) -> Iterator[Chunk]:
     for start in range(0, len(values), CHUNK_ROWS):
         piece = values[start : start + CHUNK_ROWS]
         yield np.arange(start, start + len(piece)), piece
+
+
+def whole_in_folds(
+    known: Examples, strata: np.ndarray, alike: bool, vectorise: Vectorise
+) -> tuple[np.ndarray | None, str]:
+    """Returns ``[n]``, what no fold may part, and what was joined, in words; None where each example stands alone.
+
+    Args:
+        known: What is answered out of fold.
+        strata: ``[n]``: what the folds keep the shares of.
+        alike: Whether what looks alike stays together too, beside groups and copies.
+        vectorise: Says what looks alike.
+
+    Raises:
+        DataError: All of them hang together.
+    """
+    keep: Literal["similar", "copies"] = "similar" if alike else "copies"
+    found = rows_together(known.inputs, known.groups, strata, keep, vectorise, 1 - 1 / FOLDS)
+    if found.groups is not None and len(np.unique(found.groups)) < 2:
+        raise DataError(
+            "all examples hang together: none can be answered by the others",
+            where="data.group, or near-copies",
+            received=f"{len(known):,} examples of one group",
+            expected="two groups at least, better dozens",
+            next_step="kft check RECIPE lists the copies",
+        )
+    return found.groups, f"; {found.joined.replace('kept on one side', 'in one fold')}" if found.joined else ""

@@ -19,7 +19,6 @@ def reuse_features(
     spec: FeaturesSpec,
     *,
     about: Mapping[str, Any],
-    watch: Watch = NOBODY,
 ) -> list[Source]:
     """Returns examples as the boundary tensors of a split model; what was ever computed for one is not computed again.
 
@@ -29,14 +28,12 @@ def reuse_features(
         blocks: The numbered blocks that lie whole below the boundary.
         spec: The recipe's part on features.
         about: What ``kft cache list`` shows of the store.
-        watch: Told what is stored, and how the work goes on.
 
     Raises:
         StorageError: The disk is full or cannot be written.
     """
     planned = plan_store(front, sources, blocks, spec, features_root())
-    watch.note(f"features   {planned}")
-    return take_features(front, sources, planned, spec, about, watch)
+    return take_features(front, sources, planned, spec, about, NOBODY)
 
 
 def take_features(
@@ -45,7 +42,7 @@ def take_features(
     planned: StorePlan,
     spec: FeaturesSpec,
     about: Mapping[str, Any],
-    watch: Watch = NOBODY,
+    watch: Watch,
 ) -> list[Source]:
     """Does as planned: computes what the store lacks, or all of it, in memory; see ``reuse_features``."""
     if not planned.store:

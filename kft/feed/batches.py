@@ -224,13 +224,7 @@ def _slice(order: np.ndarray, batch_size: int) -> np.ndarray:
     return padded.reshape(-1, batch_size)
 
 
-def choose_edges(
-    lengths: np.ndarray,
-    *,
-    max_edges: int = 8,
-    multiple: int = 4,
-    longest: int | None = None,
-) -> tuple[int, ...]:
+def choose_edges(lengths: np.ndarray, *, max_edges: int = 8, multiple: int = 4) -> tuple[int, ...]:
     """Returns at most ``max_edges`` padded lengths that need the fewest padded tokens.
 
     An exact dynamic programme over the multiples of ``multiple``: ``cost[k][j]`` is the least padded length
@@ -240,14 +234,13 @@ def choose_edges(
         lengths: ``int[rows]``.
         max_edges: At most so many edges.
         multiple: Every edge is a multiple of it.
-        longest: A length that the last edge holds even if no row is that long yet.
 
     Example:
         >>> choose_edges(np.array([3, 4, 30]), max_edges=2)
         (4, 32)
     """
-    # `longest` stands there as one more length that no row has; without any length, one edge is enough.
-    known = np.concatenate([np.asarray(lengths, dtype=np.int64), [longest or 1]])
+    # One more length that no row has: without any, there still is an edge.
+    known = np.concatenate([np.asarray(lengths, dtype=np.int64), [1]])
     rows = np.ones(len(known), dtype=np.int64)
     rows[-1] = 0
     candidates, at = np.unique(np.maximum(-(-known // multiple) * multiple, multiple), return_inverse=True)

@@ -19,7 +19,7 @@ import numpy as np
 from kft.assets import cache_dir
 from kft.data.images import ImageSizing, UnusableImage, decode_bytes, workers
 from kft.errors import DataError, StorageError
-from kft.feed.shards import ABOUT, ShardIndex, StoredColumn, locked, write_shard
+from kft.feed.shards import ABOUT, ELSEWHERE, ShardIndex, StoredColumn, locked, write_shard
 from kft.feed.source import KEY_BYTES
 from kft.records.files import free_bytes, storage_errors, write_json
 
@@ -29,7 +29,6 @@ SHARD_BYTES = 32 * 2**20
 """Memory stays at a few times this, and a kill loses no more."""
 SPARE_BYTES = 2**28
 """What is left free on the disk."""
-ELSEWHERE = "kft cache prune, or another KFT_CACHE"
 IMAGES = "images"
 
 

@@ -28,6 +28,8 @@ SUFFIX = ".safetensors"
 ABOUT = "store.json"
 """Beside the shards: what wrote the store. It is touched at each use."""
 LOCK = ".lock"
+ELSEWHERE = "kft cache prune, or another KFT_CACHE"
+"""What to try where a store of the cache cannot be written."""
 """Held by the process that writes shards."""
 LONGEST_WAIT = 6 * 3600.0
 """Seconds that another process may write to a store before whoever waits for it gives up, and says so."""

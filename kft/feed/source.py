@@ -233,18 +233,17 @@ def ahead(make: Callable[[Given], Made], plan: Iterable[Given]) -> Iterator[Made
             yield upcoming.result()
 
 
-def image_source(images: np.ndarray | Column, count: int | None = None, name: str = "images") -> Source:
+def image_source(images: np.ndarray | Column, count: int | None = None) -> Source:
     """Returns images as a source.
 
     Args:
         images: ``[examples, height, width, channels]``, or a column of them.
         count: How many; an array knows.
-        name: The model's input.
     """
     column = DenseColumn(images) if isinstance(images, np.ndarray) else images
     rows = len(images) if isinstance(images, np.ndarray) else count
     assert rows is not None
-    return Source({name: column}, np.ones(rows, np.int64))
+    return Source({"images": column}, np.ones(rows, np.int64))
 
 
 def text_source(tokens: Ragged, segments: Ragged | None = None) -> Source:

@@ -12,6 +12,7 @@ import json
 import re
 import shlex
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from kft import __version__
 from kft.characters import visible
@@ -19,6 +20,9 @@ from kft.errors import UsageError, require_plain
 from kft.launch.machines import Machine
 from kft.launch.placing import Placed, bucket_of, mounted
 from kft.model.sources import terms_of
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 PORT = 2222
 """Where each worker listens for the others."""
@@ -128,17 +132,7 @@ def render_job(job: JobSpec) -> str:
     Args:
         job: What it says.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("kft.launch"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
-    environment.filters |= {"quote": shlex.quote, "mounted": mounted, "comment": visible, "yaml": _as_yaml}
+    environment = templates()
     recipe = job.placed.recipe.as_yaml().rstrip("\n")
     values = {
         "job": job,
@@ -153,6 +147,22 @@ def render_job(job: JobSpec) -> str:
     }
     script = environment.get_template("worker.sh.j2").render(values).rstrip("\n")
     return environment.get_template(TEMPLATES[job.on]).render(values, script=script)
+
+
+def templates() -> Environment:
+    """Returns the templates of this room, with what they need to say anything in YAML and in a shell."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("kft.launch"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    environment.filters |= {"quote": shlex.quote, "mounted": mounted, "comment": visible, "yaml": _as_yaml}
+    return environment
 
 
 def _as_yaml(text: str) -> str:

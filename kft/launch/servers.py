@@ -6,15 +6,13 @@ runs it. A container has no place to write but its cache and /tmp.
 
 from __future__ import annotations
 
-import json
 import re
-import shlex
 from dataclasses import dataclass
 
 from kft import __version__
 from kft.characters import visible
 from kft.errors import UsageError
-from kft.launch.jobs import require_image
+from kft.launch.jobs import require_image, templates
 from kft.launch.placing import require_gs
 
 PORT = 8000
@@ -76,17 +74,7 @@ def render_server(server: ServerSpec, file: str) -> str:
         server: What it says.
         file: Its name, for the command that submits it.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("kft.launch"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
-    environment.filters |= {"quote": shlex.quote, "comment": visible, "yaml": lambda text: json.dumps(text)}
+    environment = templates()
     values = {
         "server": server,
         "file": file,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kft.errors import UsageError
-from kft.metrics.metric import Form, Metric, mean, share
+from kft.metrics.metric import Form, Metric, mean, share, with_ones
 
 ECE_BINS = 15
 SMALLEST_PROBABILITY = 1e-15
@@ -96,13 +96,12 @@ ONE_CLASS = Form(check_inputs, _unseen, lambda targets, answers: answers.argmax(
 
 
 def _accuracy(targets: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    right = probabilities.argmax(axis=1) == targets
-    return np.stack([right, np.ones(len(targets))], axis=1)
+    return with_ones(probabilities.argmax(axis=1) == targets)
 
 
 def _log_loss(targets: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     picked = probabilities[np.arange(len(targets)), targets]
-    return np.stack([-np.log(np.maximum(picked, SMALLEST_PROBABILITY)), np.ones(len(targets))], axis=1)
+    return with_ones(-np.log(np.maximum(picked, SMALLEST_PROBABILITY)))
 
 
 def _f1_counts(targets: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
@@ -159,7 +158,7 @@ def ece_by_chance(probabilities: np.ndarray, codes: np.ndarray, rng: np.random.G
 def _brier(targets: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     squares = (probabilities**2).sum(axis=1)
     picked = probabilities[np.arange(len(targets)), targets]
-    return np.stack([squares - 2 * picked + 1, np.ones(len(targets))], axis=1)
+    return with_ones(squares - 2 * picked + 1)
 
 
 METRICS: dict[str, Metric] = {

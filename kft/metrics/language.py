@@ -313,15 +313,17 @@ def decided_by(measured: Iterable[str]) -> Metric:
     return both[next(name for name in ("slot_f1", "field_accuracy", "token_f1") if name in set(measured))]
 
 
-def no_objects(truth: Texts) -> list[str]:
-    """Returns the right responses that are no JSON object, where most are: for their sake nothing is said of fields.
+def no_objects(truth: Texts) -> str:
+    """Returns which right responses are no JSON object, where most are: for their sake nothing is said of fields.
 
     Example:
         >>> no_objects(['{"a": 1}', '{"a": 2}', "none"]), no_objects(["a", "b", '{"a": 1}'])
-        (['none'], [])
+        ("1 of 3 right responses are no JSON object, such as 'none'", '')
     """
     others = [text for text in truth if as_fields(text) is None]
-    return others if 2 * len(others) < len(truth) else []
+    if not others or 2 * len(others) >= len(truth):
+        return ""
+    return f"{len(others):,} of {len(truth):,} right responses are no JSON object, such as {others[0]!r:.60}"
 
 
 def of_texts(truth: Texts, answers: Answers) -> dict[str, Metric]:

@@ -111,6 +111,11 @@ class Metric:
         return statistics if self.hits is None else self.hits(statistics)
 
 
+def with_ones(values: np.ndarray) -> np.ndarray:
+    """Returns ``float[n, 2]``: the statistics of which ``mean`` and ``share`` are those of the values."""
+    return np.stack([values, np.ones(len(values))], axis=1)
+
+
 def mean(sums: np.ndarray) -> np.ndarray:
     """Combines a sum and a count."""
     return sums[..., 0] / sums[..., 1]

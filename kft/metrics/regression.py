@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kft.errors import UsageError
-from kft.metrics.metric import Form, Metric, mean
+from kft.metrics.metric import Form, Metric, mean, with_ones
 
 MOST_UNSEEN = 64
 """Examples that stand for what was not seen."""
@@ -49,11 +49,11 @@ NUMBERS = Form(check_numbers, _unseen, _near)
 
 
 def _absolute(targets: np.ndarray, answers: np.ndarray) -> np.ndarray:
-    return np.stack([np.abs(answers - targets), np.ones(len(targets))], axis=1)
+    return with_ones(np.abs(answers - targets))
 
 
 def _squared(targets: np.ndarray, answers: np.ndarray) -> np.ndarray:
-    return np.stack([(answers - targets) ** 2, np.ones(len(targets))], axis=1)
+    return with_ones((answers - targets) ** 2)
 
 
 def _rmse(sums: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from kft.errors import UsageError
-from kft.metrics.metric import Form, Metric, mean
+from kft.metrics.metric import Form, Metric, mean, with_ones
 from kft.metrics.neighbours import cosines, nearest_first
 
 DEPTH = 100
@@ -115,24 +115,20 @@ RANKS = Form(check_ranks, _unseen, lambda counts, found: found[:, 0] > 0)
 
 
 def _recall(k: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    return lambda counts, found: _with_ones(found[:, :k].sum(axis=1) / counts)
+    return lambda counts, found: with_ones(found[:, :k].sum(axis=1) / counts)
 
 
 def _reciprocal(counts: np.ndarray, found: np.ndarray) -> np.ndarray:
-    return _with_ones(found.any(axis=1) / (found.argmax(axis=1) + 1))
+    return with_ones(found.any(axis=1) / (found.argmax(axis=1) + 1))
 
 
 def _gain(k: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     def of_each(counts: np.ndarray, found: np.ndarray) -> np.ndarray:
         worth = 1 / np.log2(np.arange(2, k + 2))
         best = np.cumsum(worth)[np.minimum(counts, k) - 1]
-        return _with_ones((found[:, :k] * worth[: found.shape[1]]).sum(axis=1) / best)
+        return with_ones((found[:, :k] * worth[: found.shape[1]]).sum(axis=1) / best)
 
     return of_each
-
-
-def _with_ones(values: np.ndarray) -> np.ndarray:
-    return np.stack([values, np.ones(len(values))], axis=1)
 
 
 METRICS: dict[str, Metric] = {

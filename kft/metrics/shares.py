@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from kft.metrics.metric import Form, Metric, mean, share
+from kft.metrics.metric import Form, Metric, mean, share, with_ones
 from kft.metrics.ranking import check_pairs
 
 
 def _values(values: np.ndarray, same: np.ndarray) -> np.ndarray:
-    return np.stack([values, np.ones(len(values))], axis=1)
+    return with_ones(values)
 
 
 def _hits(hits: np.ndarray, among: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from kft.metrics.classification import (
     one_of_each_class,
     total_gap,
 )
-from kft.metrics.metric import Form, Metric, mean
+from kft.metrics.metric import Form, Metric, mean, with_ones
 
 
 def check_shares(shares: np.ndarray, probabilities: np.ndarray) -> None:
@@ -61,16 +61,16 @@ SHARES = Form(check_shares, _unseen, lambda shares, answers: answers.argmax(axis
 
 
 def _accuracy(shares: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    return np.stack([agreed(shares, probabilities), np.ones(len(shares))], axis=1)
+    return with_ones(agreed(shares, probabilities))
 
 
 def _log_loss(shares: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     logs = np.log(np.maximum(probabilities, SMALLEST_PROBABILITY), dtype=np.float64)
-    return np.stack([-(shares * logs).sum(axis=1, dtype=np.float64), np.ones(len(shares))], axis=1)
+    return with_ones(-(shares * logs).sum(axis=1, dtype=np.float64))
 
 
 def _brier(shares: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    return np.stack([((probabilities - shares) ** 2).sum(axis=1, dtype=np.float64), np.ones(len(shares))], axis=1)
+    return with_ones(((probabilities - shares) ** 2).sum(axis=1, dtype=np.float64))
 
 
 def _ece_bins(shares: np.ndarray, probabilities: np.ndarray) -> np.ndarray:

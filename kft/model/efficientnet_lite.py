@@ -24,22 +24,18 @@ STEPS = "num_batches_tracked"
 CONVOLUTION, DEPTHWISE = (2, 3, 1, 0), (2, 3, 0, 1)
 
 
-def load_efficientnet_lite(
-    path: Path, *, dropout: float = 0.2, size: tuple[int, int] | None = None, pretrained: bool = True
-) -> keras.Model:
+def load_efficientnet_lite(path: Path, *, pretrained: bool = True) -> keras.Model:
     """Builds the backbone and, where they are wanted, loads its weights.
+
+    In training it drops whole residual branches (stochastic depth), the more of them the nearer to the top.
 
     Args:
         path: The weights file, or a folder that holds one ``.pth`` file.
-        dropout: Of whole residual branches (stochastic depth); rises from 0 at the input to this at the top,
-            active in training alone.
-        size: Height and width of the images, where they are known: shapes are then static, as a TPU, augmentation
-            and the feature store want them (there an unknown second axis means tokens). Default: any.
         pretrained: Whether to load the weights; else they stay random.
 
     Returns:
         A flat functional model from ``images``, ``float32[batch, height, width, 3]``, already normalised
-        (``(x - 127) / 128``, RGB), of that size, to ``float32[batch, height / 32, width / 32, 1280]``.
+        (``(x - 127) / 128``, RGB), to ``float32[batch, height / 32, width / 32, 1280]``.
 
     Raises:
         AssetError: The file cannot be read, or is no file of weights.
@@ -50,33 +46,10 @@ def load_efficientnet_lite(
         >>> model(np.zeros((1, 224, 224, 3), "float32")).shape  # doctest: +SKIP
         TensorShape([1, 7, 7, 1280])
     """
-    model = _build(dropout, size)
+    model = _build()
     if pretrained:
         file = _weights_file(path)
-        _assign(model, read_legacy_tensors(file), besides=CLASSIFIER, where=str(file))
-    return model
-
-
-def imagenet_classifier(path: Path) -> keras.Model:
-    """Builds the whole classifier that the weights were trained as: the backbone, mean pooling, 1,000 classes.
-
-    Args:
-        path: As for ``load_efficientnet_lite``.
-
-    Returns:
-        A flat functional model from normalised ``images`` to logits, ``float32[batch, 1000]``, in the usual
-        order of ImageNet's classes.
-
-    Raises:
-        AssetError: The file cannot be read, or is no file of weights.
-        ModelError: The file's tensors are not exactly those of this model.
-    """
-    file = _weights_file(path)
-    tensors = read_legacy_tensors(file)
-    backbone = _build(0.0, None)
-    pooled = keras.layers.GlobalAveragePooling2D(name="head_pool")(backbone.output)
-    model = keras.Model(backbone.input, keras.layers.Dense(1000, name="head_logits")(pooled), name="imagenet")
-    _assign(model, tensors, besides=(), where=str(file))
+        _assign(model, read_legacy_tensors(file), where=str(file))
     return model
 
 
@@ -95,7 +68,7 @@ def _weights_file(path: Path) -> Path:
     return found[0]
 
 
-def _build(dropout: float, size: tuple[int, int] | None) -> keras.Model:
+def _build() -> keras.Model:
     import keras_hub
 
     stages = len(REPEATS)
@@ -120,8 +93,8 @@ def _build(dropout: float, size: tuple[int, int] | None) -> keras.Model:
         batch_norm_momentum=0.99,
         batch_norm_epsilon=1e-3,
         activation="relu6",
-        dropout=dropout,
-        input_shape=(*(size or (None, None)), 3),
+        dropout=0.2,
+        input_shape=(None, None, 3),
     )
     # keras-hub leaves the input unnamed; kft's sources know their columns by the inputs' names.
     (given,) = backbone.inputs
@@ -129,10 +102,10 @@ def _build(dropout: float, size: tuple[int, int] | None) -> keras.Model:
     return keras.Model(given, backbone.output, name="efficientnet_lite0")
 
 
-def _assign(model: keras.Model, tensors: Mapping[str, np.ndarray], *, besides: tuple[str, ...], where: str) -> None:
-    """Gives every variable its tensor; one left over on either side is an error."""
+def _assign(model: keras.Model, tensors: Mapping[str, np.ndarray], *, where: str) -> None:
+    """Gives every variable its tensor; one left over on either side, but for the classifier's, is an error."""
     wanted = dict(_pairs(model))
-    given = {name: values for name, values in tensors.items() if not name.endswith(STEPS) and name not in besides}
+    given = {name: values for name, values in tensors.items() if not name.endswith(STEPS) and name not in CLASSIFIER}
     problems = [f"no {name}" for name in wanted if name not in given]
     problems += [f"{name} too much" for name in given if name not in wanted]
     for name in wanted.keys() & given.keys():
@@ -179,9 +152,6 @@ def _pairs(model: keras.Model) -> Iterator[tuple[str, Target]]:
         yield from _normalisation(f"{prefix}._bn2", block.bn3)
     yield from _convolution("_conv_head", layers["top_conv"])
     yield from _normalisation("_bn1", layers["top_bn"])
-    if "head_logits" in layers:
-        yield CLASSIFIER[0], (layers["head_logits"].kernel, (1, 0))
-        yield CLASSIFIER[1], (layers["head_logits"].bias, (0,))
 
 
 def _convolution(

@@ -20,6 +20,7 @@ from kft.model.chats import JINJA
 from kft.model.presets import is_preset
 from kft.model.token_settings import ADDED, CONFIG, SPECIAL
 from kft.model.tokenizers import BESIDE, SENTENCEPIECE_FILES
+from kft.records.files import sha256_of
 
 INDEX, WHOLE = "model.safetensors.index.json", "model.safetensors"
 POINTER = (b"version https://git-lfs.github.com/spec/", b"version https://hawser.github.com/spec/")
@@ -237,5 +238,4 @@ def _sha256_of(path: Path) -> str:
 @lru_cache(maxsize=4096)
 def _hashed(path: str, *state: Any) -> str:
     """Hashes a file; ``state`` tells one content of it from the next."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(Path(path))

@@ -8,10 +8,10 @@ import keras
 
 from kft.errors import ModelError
 
+NAME = "normalise"
 
-def normalisation_layer(
-    offset: float | Sequence[float], scale: float | Sequence[float], *, name: str = "normalise"
-) -> keras.layers.Layer:
+
+def normalisation_layer(offset: float | Sequence[float], scale: float | Sequence[float]) -> keras.layers.Layer:
     """Returns a layer that computes ``(x - offset) / scale``, for all channels or one by one.
 
     It takes pixels of any type, ``uint8`` too, which is a quarter of what has to be copied to a device, and computes
@@ -20,7 +20,6 @@ def normalisation_layer(
     Args:
         offset: Subtracted first; one number, or one a channel.
         scale: Divided by then; likewise.
-        name: Of the layer.
 
     Raises:
         ModelError: A scale is 0, or the two do not have as many numbers.
@@ -36,7 +35,7 @@ def normalisation_layer(
     if 0 in scales or (len(offsets) != len(scales) and 1 not in (len(offsets), len(scales))):
         raise ModelError(
             "pixels cannot be normalised like this",
-            where=name,
+            where=NAME,
             received=f"(x - {offset}) / {scale}",
             expected="scales that are not 0, and as many of them as offsets",
         )
@@ -45,5 +44,5 @@ def normalisation_layer(
     factors = [1 / value for value in scales]
     shifts = [-value / by for value, by in zip(offsets, scales, strict=True)]
     if channels == 1:
-        return keras.layers.Rescaling(factors[0], shifts[0], dtype="float32", name=name)
-    return keras.layers.Rescaling(factors, shifts, dtype="float32", name=name)
+        return keras.layers.Rescaling(factors[0], shifts[0], dtype="float32", name=NAME)
+    return keras.layers.Rescaling(factors, shifts, dtype="float32", name=NAME)

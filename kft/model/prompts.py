@@ -128,6 +128,12 @@ class PromptReader:
         cut = np.array([max(0, len(ids) - room) for ids in whole], np.int64)
         return [ids[:room] for ids in whole], cut
 
+    def rewritten(self, texts: Sequence[str]) -> list[tuple[str, str]]:
+        """Returns the responses that no tokens write to the letter, white space around them apart, and what they do."""
+        spelled = self._pieces.spelled([[Part(text, content=True)] for text in texts])
+        both = zip(texts, (self.text(each.ids.tolist()) for each in spelled), strict=True)
+        return [(text, back) for text, back in both if text.strip() != back.strip()]
+
     @cached_property
     def _paths(self) -> list[list[int]]:
         """The ids of each choice, its end among them.

@@ -174,7 +174,8 @@ def build_sentencepiece(
         steps.append(normalizers.Replace(" ", SPACE))
     if steps:
         built.normalizer = normalizers.Sequence(steps)
-    built.decoder = decoders.Metaspace(SPACE, "always" if model.dummy_prefix else "never")
+    spaces = decoders.Metaspace(SPACE, "always" if model.dummy_prefix else "never")
+    built.decoder = decoders.Sequence([spaces, decoders.ByteFallback(), decoders.Fuse()]) if falls_back else spaces
     # Pieces that the model's maker named (markers, runs of line breaks) are taken whole before anything is split.
     # A prefix would be put before each of them as well, were they looked for in the normalised text.
     in_text = not (model.dummy_prefix and model.kind == BPE)

@@ -52,7 +52,7 @@ def _by_narrow_points(model: keras.Model) -> dict[int, int]:
             id(tensor) in bare or id(tensor) not in place for tensor in node.input_tensors
         ):
             bare.update(id(tensor) for tensor in node.output_tensors)
-    reach = [at for at in range(len(nodes))]  # the last node that takes what this one gives
+    reach = list(range(len(nodes)))  # the last node that takes what this one gives
     for at, node in enumerate(nodes):
         for tensor in node.input_tensors:
             if id(tensor) in place and id(tensor) not in bare:

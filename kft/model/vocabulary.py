@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kft.metrics.neighbours import unit_rows
 from kft.model.rows import embedding_table
 
 if TYPE_CHECKING:
@@ -39,12 +40,10 @@ class VocabularyFit:
             plural; one half by chance. None where there are too few such words, or no table of vectors is found.
         reached: The share of words that their own letters give, when they are read as a text; None where there are
             too few.
-        unreached: A word that they do not give; empty where all do.
     """
 
     related: float | None
     reached: float | None
-    unreached: str = ""
 
     @property
     def foreign(self) -> bool:
@@ -68,8 +67,7 @@ def fit_of(backbone: Backbone) -> VocabularyFit:
     assert backbone.tokenizer is not None
     tokenizer = backbone.tokenizer.tokenizer
     words = whole_words(tokenizer.get_vocab(with_added_tokens=False))
-    reached, unreached = reached_words(tokenizer, words)
-    return VocabularyFit(related_words(embedding_table(backbone.model), words), reached, unreached)
+    return VocabularyFit(related_words(embedding_table(backbone.model), words), reached_words(tokenizer, words))
 
 
 def whole_words(vocabulary: Mapping[str, int]) -> dict[str, int]:
@@ -100,14 +98,14 @@ def related_words(table: Any, words: Mapping[str, int]) -> float | None:
     rows = np.array(pairs)
     vectors = keras.ops.convert_to_numpy(keras.ops.take(table, rows.ravel(), axis=0)).astype(np.float64)
     vectors -= vectors.mean(axis=0)
-    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    vectors = unit_rows(vectors)
     one, many = vectors[0::2], vectors[1::2]
     own, others = (one * many).sum(axis=1), (one * np.roll(many, 1, axis=0)).sum(axis=1)
     return float((own > others).mean())
 
 
-def reached_words(tokenizer: Any, words: Mapping[str, int]) -> tuple[float | None, str]:
-    """Returns ``VocabularyFit.reached`` and ``unreached``.
+def reached_words(tokenizer: Any, words: Mapping[str, int]) -> float | None:
+    """Returns ``VocabularyFit.reached``.
 
     Args:
         tokenizer: Of the `tokenizers` package.
@@ -115,8 +113,7 @@ def reached_words(tokenizer: Any, words: Mapping[str, int]) -> tuple[float | Non
     """
     known = [word for word in words if len(word) > 1]
     if len(known) < FEWEST:
-        return None, ""
+        return None
     drawn = [known[place] for place in np.random.default_rng(0).permutation(len(known))[:WORDS]]
     given = tokenizer.encode_batch_fast([f" {word}" for word in drawn], add_special_tokens=False)
-    missed = [word for word, each in zip(drawn, given, strict=True) if words[word] not in each.ids]
-    return 1 - len(missed) / len(drawn), next(iter(missed), "")
+    return sum(words[word] in each.ids for word, each in zip(drawn, given, strict=True)) / len(drawn)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kft.metrics.neighbours import unit_rows
+
 RANDOM_SHARE = 0.3
 LEAST_RANDOM = 0.05
 """Of the labels that are spread over all rows: with less, a row could stand for thousands."""
@@ -272,5 +274,4 @@ def _ranks(values: np.ndarray) -> np.ndarray:
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
-    vectors = np.asarray(vectors, np.float32)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return unit_rows(np.asarray(vectors, np.float32))

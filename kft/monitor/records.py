@@ -25,6 +25,8 @@ from kft.monitor.seen import NO_ROWS, WITHIN, Seen, copies
 NAME = re.compile(r"sample-(\d{6})\.jsonl")
 MOST_ROWS = 4096
 """Rows of a block."""
+LATEST = 253_402_300_799
+"""The end of the year 9999, in seconds since 1970."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,20 +214,35 @@ def _read(text: str, reference: Reference, version: str, place: tuple[int, int])
         vector = np.frombuffer(b64decode(seen["vector"], validate=True), "<f2").astype(np.float32)
         if len(vector) != (width := reference.vectors.shape[1]):
             raise ValueError(f"a vector of {len(vector)} numbers instead of {width}")
-    probabilities = answer.get("probabilities")
+    given, key, scored = line["input"], int(seen["key"], 16), reference.scores is not None
+    confidence = _confidence(seen, answer)
+    if not isinstance(given, (str, dict)) and not all(isinstance(part, str) for part in given):
+        raise ValueError("an input that is neither a text, nor a pair, nor what is kept of an image")
+    if key >> 64:
+        raise ValueError(f"a key of more than 16 digits or below 0: {seen['key'][:40]}")
+    probabilities = answer["probabilities"] if scored else answer.get("probabilities")
     return _Row(
         place=place,
         text=text,
-        at=float(line["at"]),
-        given=line["input"],
+        at=_within(line["at"], LATEST, "at"),
+        given=given,
         answer=answer,
-        key=int(seen["key"], 16),
+        key=key,
         values={name: float(seen["values"].get(name, np.nan)) for name in reference.gauges},
-        label=int(seen["label"]) if reference.scores is not None else None,
-        confidence=_confidence(seen, answer),
-        probabilities=probabilities and [float(probabilities[name]) for name in reference.labels],
+        label=int(_within(seen["label"], len(reference.labels) - 1, "label")) if scored else None,
+        confidence=None if confidence is None else _within(confidence, 1, "confidence"),
+        probabilities=[_within(probabilities[name], 1, name) for name in reference.labels]
+        if scored or probabilities
+        else None,
         vector=vector,
     )
+
+
+def _within(number: Any, most: float, name: str) -> float:
+    """Returns a number from 0 to ``most``; a little more is rounding."""
+    if not 0 <= (found := float(number)) <= most + 1e-3:
+        raise ValueError(f"{name} {found:g}, and from 0 to {most:g} is expected")
+    return found
 
 
 def _confidence(seen: Mapping[str, Any], answer: Mapping[str, Any]) -> float | None:

@@ -25,6 +25,7 @@ from kft.monitor.seen import Seen
 from kft.monitor.slices import Slices, as_header, from_header
 from kft.records.files import write_file
 from kft.records.monitored import Moments, moments
+from kft.records.shipped import MEND
 
 NAME = "reference.safetensors"
 VERSION = 1
@@ -38,7 +39,6 @@ MOST_ROWS = 5_000
 """Test rows that are looked at."""
 CODE_CELLS = 24
 """Cells of a gauge whose values are codes."""
-MEND = "export the run again, or copy the artifact anew from where it came"
 
 
 @dataclass(frozen=True, eq=False)

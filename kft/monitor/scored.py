@@ -29,6 +29,7 @@ from kft.records.csv_file import original
 from kft.registry import nearest
 
 FIELDS = ("label", "confidence", "abstain", "probabilities")
+"""Columns of a table of answers."""
 BATCH_ROWS = 65_536
 BLOCK_BYTES = 2**24
 """Of lines of JSON, read at once."""

@@ -7,7 +7,6 @@ the file is as it was before the call, or as it is after it. No row is in it.
 from __future__ import annotations
 
 import base64
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -25,7 +24,7 @@ from kft.monitor.reference import Reference
 from kft.monitor.slices import as_counts
 from kft.monitor.watch import Tally, Watch, Watched, begin, counts_of, with_learned
 from kft.monitor.windows import Cut
-from kft.records.document import document_text, read_document
+from kft.records.document import document_digest, document_text, read_document
 from kft.records.fields import absent
 from kft.records.files import require_writable, storage_errors, write_file
 from kft.records.lock import hold
@@ -166,7 +165,7 @@ def write_state(folder: Path, state: State) -> None:
         record_line=counted.line,
         posted=state.posted,
     )
-    write_file(folder / NAME, document_text(replace(kept, digest=_digest(kept))), elsewhere=ANOTHER)
+    write_file(folder / NAME, document_text(replace(kept, digest=document_digest(kept))), elsewhere=ANOTHER)
 
 
 def read_state(folder: Path, bound: Bound, reference: Reference, alpha: float, cut: Cut) -> State:
@@ -187,7 +186,7 @@ def read_state(folder: Path, bound: Bound, reference: Reference, alpha: float, c
     if not path.exists():
         return new_state(bound, reference, alpha, cut)
     kept = read_document(_Kept, path, next_step=ANOTHER)
-    if kept.digest != _digest(replace(kept, digest="")):
+    if kept.digest != document_digest(replace(kept, digest="")):
         raise _damaged(path, "its digest is that of other content")
     _require_same(folder, kept, bound, alpha, cut)
     try:
@@ -274,10 +273,6 @@ def _read_tally(kept: _Tally, reference: Reference) -> Tally:
         -np.inf if kept.last is None else kept.last,
         {} if reference.slices is None else as_counts(reference.slices, kept.slices),
     )
-
-
-def _digest(kept: _Kept) -> str:
-    return hashlib.sha256(document_text(kept).encode()).hexdigest()
 
 
 def _damaged(path: Path, received: str) -> RunError:

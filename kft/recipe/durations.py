@@ -81,6 +81,29 @@ def parse_size(text: str) -> int:
     return round(float(amount) * (1024 if binary else 1000) ** "_KMGT".index(prefix.upper() or "_"))
 
 
+def format_seconds(value: float) -> str:
+    """Returns seconds as a short text.
+
+    Example:
+        >>> format_seconds(2.345), format_seconds(1234.5)
+        ('2.3 s', '1,234 s')
+    """
+    return f"{value:.1f} s" if value < 10 else f"{value:,.0f} s"
+
+
+def format_count(value: float) -> str:
+    """Returns a number of things as a short text.
+
+    Example:
+        >>> format_count(950), format_count(22_700_000)
+        ('950', '22.7 M')
+    """
+    for limit, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if value >= limit:
+            return f"{value / limit:.3g} {unit}"
+    return f"{value:.0f}"
+
+
 def format_size(size: float) -> str:
     """Returns bytes as a person reads them.
 

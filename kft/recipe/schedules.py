@@ -5,6 +5,7 @@ A schedule of your own is one function: from the share of the way that is done, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +23,7 @@ def _cosine(done: Any) -> Any:
     """Half a cosine (Loshchilov and Hutter, 2017)."""
     from keras import ops
 
-    return (1 + ops.cos(done * 3.141592653589793)) / 2
+    return (1 + ops.cos(done * math.pi)) / 2
 
 
 def _constant(done: Any) -> Any:

@@ -58,6 +58,11 @@ class Risk:
     forgetting_why: str
     retained: Estimate | None
 
+    @classmethod
+    def not_measured(cls, why: str) -> Risk:
+        """Returns that nothing of it is known, and why."""
+        return cls(None, None, None, None, None, why, None)
+
 
 @dataclass(frozen=True)
 class LabelCurve:

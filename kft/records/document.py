@@ -9,6 +9,7 @@ a key changes.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -70,6 +71,11 @@ def plain(value: Any, without: tuple[str, ...] = ()) -> Any:
 def document_text(record: Any) -> str:
     """Returns the content of a record's file."""
     return json.dumps({"schema_version": SCHEMA_VERSION, **as_document(record)}, indent=2, ensure_ascii=False) + "\n"
+
+
+def document_digest(record: Any) -> str:
+    """Returns the sha256 of a document's text."""
+    return hashlib.sha256(document_text(record).encode()).hexdigest()
 
 
 def write_document(path: Path, record: Any, **advice: str) -> None:

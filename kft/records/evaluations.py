@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kft.records.document import read_document, write_document
+from kft.records.document import write_document
 from kft.records.estimate import Estimate
 from kft.records.manifest import seal
 from kft.records.metrics import GateResult
@@ -52,12 +52,3 @@ def keep_evaluation(run: RunFolder, found: DatedEvaluation) -> Path:
     write_document(path, found)
     seal(run, [str(path.relative_to(run.path))])
     return path
-
-
-def read_evaluations(run: RunFolder) -> list[DatedEvaluation]:
-    """Returns all of them, the oldest first.
-
-    Raises:
-        RunError: One is damaged; the message names it.
-    """
-    return [read_document(DatedEvaluation, path) for path in sorted(run.evaluations.glob("*.json"))]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,6 +22,18 @@ ELSEWHERE = "choose another folder with -o DIR"
 
 
 @contextmanager
+def _named_by_safetensors() -> Iterator[None]:
+    """Turns what safetensors raises of the file system, which is no OSError, into the one that it speaks of."""
+    try:
+        yield
+    except Exception as error:
+        said = re.search(r"\(os error (\d+)\)", str(error)) if type(error).__name__ == "SafetensorError" else None
+        if said is None:
+            raise
+        raise OSError(int(said[1]), os.strerror(int(said[1]))) from error
+
+
+@contextmanager
 def storage_errors(path: Path, elsewhere: str = "choose another folder with --run DIR") -> Iterator[None]:
     """Turns an error of the file system into one message that says what to do.
 
@@ -27,7 +42,8 @@ def storage_errors(path: Path, elsewhere: str = "choose another folder with --ru
         elsewhere: How a person has it written to another place.
     """
     try:
-        yield
+        with _named_by_safetensors():
+            yield
     except OSError as error:
         if error.errno in FULL:
             raise _full(path, error, elsewhere) from error
@@ -122,6 +138,17 @@ def require_writable(folder: Path) -> None:
             expected="a folder that this user may write to",
             next_step="choose another folder",
         )
+
+
+def utc_now() -> str:
+    """Returns the time as files have it: ISO 8601, UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def sha256_of(path: Path) -> str:
+    """Returns the sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_file(path: Path, content: bytes | str, **advice: str) -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from kft.errors import RunError
-from kft.records.document import document_text, read_document, write_document
+from kft.records.document import document_digest, read_document, write_document
 from kft.records.fields import absent
+from kft.records.files import sha256_of
 from kft.records.rules import Promise
-from kft.records.shipped import file_digest, in_short
+from kft.records.shipped import in_short
 
 NAME = "index.json"
 MEND = "build the index again: kft index MODEL DOCUMENTS -o DEST"
@@ -134,8 +134,8 @@ def write_index(dest: Path, about: AboutIndex) -> AboutIndex:
     """
     folder = dest / about.folder
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    about = replace(about, files={path.relative_to(folder).as_posix(): file_digest(path) for path in paths}, digest="")
-    about = replace(about, digest=_digest(about))
+    about = replace(about, files={path.relative_to(folder).as_posix(): sha256_of(path) for path in paths}, digest="")
+    about = replace(about, digest=document_digest(about))
     write_document(dest / NAME, about)
     return about
 
@@ -156,11 +156,11 @@ def read_index(dest: Path) -> AboutIndex:
         )
     about = read_document(AboutIndex, dest / NAME, next_step=MEND)
     folder = dest / about.folder
-    wrong = [] if about.digest == _digest(replace(about, digest="")) else [f"{NAME} was changed"]
+    wrong = [] if about.digest == document_digest(replace(about, digest="")) else [f"{NAME} was changed"]
     for name, digest in about.files.items():
         if not (folder / name).is_file():
             wrong.append(f"{name} is missing")
-        elif file_digest(folder / name) != digest:
+        elif sha256_of(folder / name) != digest:
             wrong.append(f"{name} was changed")
     if wrong:
         raise RunError(
@@ -171,7 +171,3 @@ def read_index(dest: Path) -> AboutIndex:
             next_step=MEND,
         )
     return about
-
-
-def _digest(about: AboutIndex) -> str:
-    return hashlib.sha256(document_text(about).encode()).hexdigest()

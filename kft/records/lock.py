@@ -14,12 +14,11 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
 from kft.errors import RunError
-from kft.records.files import storage_errors
+from kft.records.files import storage_errors, utc_now
 from kft.records.run_folder import LOCK, RunFolder
 
 UNKNOWN = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
@@ -51,7 +50,7 @@ def hold(
             note(f"lock       left by {_who(left)}, which is gone: cleared")
         for litter in (*run.path.glob(".*.tmp"), *run.evaluations.glob(".*.tmp")):  # of a process that was killed
             litter.unlink(missing_ok=True)
-        _write(file, {"pid": os.getpid(), "host": socket.gethostname(), "since": _now(), "command": _command()})
+        _write(file, {"pid": os.getpid(), "host": socket.gethostname(), "since": utc_now(), "command": _command()})
         try:
             yield
         finally:
@@ -123,10 +122,6 @@ def _write(file: IO[str], values: dict[str, Any]) -> None:
         file.seek(0)
         file.write(json.dumps(values))
         file.flush()
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _command() -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from kft.errors import RunError
 from kft.records.document import read_document, write_document
 from kft.records.fields import absent
-from kft.records.files import write_file
+from kft.records.files import sha256_of, write_file
 from kft.records.receipt import Receipt
 from kft.records.run_folder import RunFolder
 
@@ -149,7 +149,7 @@ def _problem(run: RunFolder, name: str, known: Manifest) -> str:
         return "" if name in TRAINED else f"{name} was not written by this run, or not completely"
     return (
         ""
-        if _digest(path) in (digest, (known.becoming or {}).get(name))
+        if sha256_of(path) in (digest, (known.becoming or {}).get(name))
         else f"{name} was changed after it was written"
     )
 
@@ -197,9 +197,4 @@ def _mark(path: Path) -> tuple[int, int] | None:
 
 
 def _digests(run: RunFolder, names: Iterable[str]) -> dict[str, str]:
-    return {name: _digest(run.path / name) for name in names if (run.path / name).is_file()}
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return {name: sha256_of(run.path / name) for name in names if (run.path / name).is_file()}

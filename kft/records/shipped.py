@@ -11,9 +11,10 @@ from pathlib import Path, PurePosixPath
 from kft.characters import visible
 from kft.errors import RunError
 from kft.records.calibration import Calibration
-from kft.records.document import document_text, read_document, write_document
+from kft.records.document import document_digest, read_document, write_document
 from kft.records.estimate import Estimate
 from kft.records.fields import absent
+from kft.records.files import sha256_of
 from kft.records.metrics import GateResult
 from kft.records.quantized import Quantized
 from kft.records.receipt import Receipt
@@ -161,10 +162,10 @@ def write_about(folder: Path, about: About) -> About:
         StorageError: The disk is full or the folder cannot be written.
     """
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / NAME)
-    files = {path.relative_to(folder).as_posix(): file_digest(path) for path in paths}
+    files = {path.relative_to(folder).as_posix(): sha256_of(path) for path in paths}
     version = hashlib.sha256("".join(f"{name} {digest}\n" for name, digest in files.items()).encode()).hexdigest()[:12]
     about = replace(about, files=files, version=version, digest="")
-    about = replace(about, digest=_digest(about))
+    about = replace(about, digest=document_digest(about))
     write_document(folder / NAME, about)
     return about
 
@@ -177,7 +178,7 @@ def read_about(folder: Path) -> About:
     """
     about = read_claims(folder)
     paths = {name: folder / name for name in about.files if is_inside(name)}
-    wrong = differences(folder, about, {name: file_digest(path) for name, path in paths.items() if path.is_file()})
+    wrong = differences(folder, about, {name: sha256_of(path) for name, path in paths.items() if path.is_file()})
     if wrong:
         raise changed_since(folder, wrong)
     return about
@@ -249,16 +250,6 @@ def is_inside(name: str) -> bool:
     """
     path = PurePosixPath(name)
     return bool(path.parts) and ".." not in path.parts and not path.is_absolute() and path != PurePosixPath(NAME)
-
-
-def file_digest(path: Path) -> str:
-    """Returns the sha256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _digest(about: About) -> str:
-    return hashlib.sha256(document_text(about).encode()).hexdigest()
 
 
 def _digest_on_disk(folder: Path) -> str:

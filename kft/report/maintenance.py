@@ -7,12 +7,13 @@ from pathlib import Path
 from shlex import quote
 
 from kft import runtime
+from kft.characters import several
 from kft.recipe.sources import DATAFRAME
 from kft.records.estimate import percent
 from kft.records.monitored import MonitorResult
 from kft.records.retrained import Retraining
 from kft.report.evidence import ERROR, GOOD, MISSING, WARNING, Evidence
-from kft.report.record import RunRecord, listed, several
+from kft.report.record import RunRecord, listed
 
 
 def maintainable(record: RunRecord) -> Iterator[Evidence]:

@@ -5,20 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from markupsafe import Markup
 
 from kft import runtime
+from kft.characters import several
 from kft.records.estimate import metric_title
 from kft.records.estimated import AccuracyEstimate, ClassShares
+from kft.records.files import utc_now
 from kft.records.monitored import GaugeSeen, Moments, MonitorResult, WindowSeen
 from kft.report import monitor_plots as plots
 from kft.report.details import Grid, make_grid
 from kft.report.html import number, render, shorten
 from kft.report.monitor_slices import example_rows, slice_rows
-from kft.report.record import listed, several
+from kft.report.record import listed
 
 KINDS = {
     "input": "what comes in",
@@ -249,5 +250,5 @@ def _provenance(result: MonitorResult) -> dict[str, str]:
     return {
         "model": f"{result.name}, version {result.version}",
         "looked at last": result.data,
-        "written": f"{datetime.now(UTC).isoformat(timespec='seconds')}, with {versions}",
+        "written": f"{utc_now()}, with {versions}",
     }

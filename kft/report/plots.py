@@ -54,14 +54,13 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def bar_plot(names: Sequence[str], values: Sequence[float], *, title: str, unit: str = "rows") -> Markup:
-    """Draws one horizontal bar a name, from top to bottom, with its value.
+def bar_plot(names: Sequence[str], values: Sequence[float], *, title: str) -> Markup:
+    """Draws one horizontal bar a name, from top to bottom, with its count of rows.
 
     Args:
         names: At most some 30; longer ones are cut.
         values: Not negative, one each.
         title: What is shown, for those who cannot see it.
-        unit: Of the values.
 
     Example:
         >>> "<svg" in bar_plot(["spam", "ham"], [3, 7], title="Rows of each class")
@@ -80,7 +79,7 @@ def bar_plot(names: Sequence[str], values: Sequence[float], *, title: str, unit:
         axes.set_xlim(0, max([*values, 1]) * 1.12)
         axes.set_ylim(-0.7, len(names) - 0.3)
         listed = "; ".join(f"{name} {value:,}" for name, value in list(zip(names, values, strict=True))[:10])
-        return as_svg(figure, title, f"{title}, in {unit}: {listed}{' ...' if len(names) > 10 else ''}")
+        return as_svg(figure, title, f"{title}, in rows: {listed}{' ...' if len(names) > 10 else ''}")
 
 
 def rank_plot(values: Sequence[float], *, title: str, x: str, y: str) -> Markup:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from shlex import quote
 
 from kft.audit.summary import in_numbers
+from kft.characters import several
 from kft.compare.verdict import TUNED
 from kft.recipe.sources import DATAFRAME
 from kft.records.compare import Comparison
@@ -17,7 +18,7 @@ from kft.records.estimate import metric_title, percent
 from kft.records.metrics import EvaluateResult, SelectiveResult
 from kft.report.evidence import ERROR, GOOD, MISSING, WARNING, Evidence, Question
 from kft.report.maintenance import maintainable
-from kft.report.record import RunRecord, listed, several
+from kft.report.record import RunRecord, listed
 from kft.search.verdict import WITH_WORDS
 
 ALIKE = {"nothing": "", "copies": "copies", "similar": "rows that look alike"}

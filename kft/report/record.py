@@ -232,16 +232,6 @@ def _confusion(run: RunFolder) -> tuple[tuple[str, ...], np.ndarray | None]:
         raise damaged(run.confusion, str(error)) from None
 
 
-def several(count: int, one: str, many: str = "") -> str:
-    """Returns a count with its noun.
-
-    Example:
-        >>> several(1, "gate"), several(2, "class", "classes")
-        ('1 gate', '2 classes')
-    """
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
-
-
 def listed(names: Sequence[str], most: int = 3) -> str:
     """Returns names as a list in words, the rest counted.
 

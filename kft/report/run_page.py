@@ -6,13 +6,13 @@ import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
 from kft import runtime
+from kft.characters import several
 from kft.compare.table import Row as ComparisonRow
 from kft.compare.table import header, rows_of
 from kft.data.personal import conceal
@@ -21,6 +21,7 @@ from kft.recipe.sources import DATAFRAME
 from kft.records.compare import Comparison
 from kft.records.edge_cases import EdgeCaseResult, Outcome
 from kft.records.estimate import Estimate, metric_title
+from kft.records.files import utc_now
 from kft.records.forgetting import ForgettingResult
 from kft.records.history import BLENDED, EpochDone, as_line
 from kft.records.metrics import EvaluateResult
@@ -31,7 +32,7 @@ from kft.report.details import Grid, make_grid
 from kft.report.examples import ShownExample
 from kft.report.html import Thumbnails, render, shorten
 from kft.report.questions import check_tone, four_questions, headline
-from kft.report.record import RunRecord, several
+from kft.report.record import RunRecord
 
 AT_ONCE = 6
 """Mistakes that are seen at once; the others are behind a click."""
@@ -330,7 +331,7 @@ def _provenance(record: RunRecord) -> Mapping[str, str]:
         "seed": str(receipt.seed),
         "devices": f"{', '.join(receipt.devices)}; {receipt.strategy}",
         "trained": f"{receipt.created}, with {_versions(receipt.versions)}",
-        "reported": f"{datetime.now(UTC).isoformat(timespec='seconds')}, with {_versions(runtime.versions())}",
+        "reported": f"{utc_now()}, with {_versions(runtime.versions())}",
     }
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from kft.errors import DataError, RunError
 from kft.records.document import read_document, write_document
-from kft.records.files import storage_errors
+from kft.records.files import sha256_of, storage_errors
 from kft.records.retrained import Asked
 from kft.records.run_folder import create_run, refuse_taken
 
@@ -127,13 +127,10 @@ def hash_source(source: str) -> str:
     """
     path, digest = Path(source), hashlib.sha256()
     if path.is_file():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(path)
     for each in sorted(path.rglob("*")) if path.is_dir() else ():
         if each.is_file():
-            with each.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
-            digest.update(f"{each.relative_to(path).as_posix()} {content}\n".encode())
+            digest.update(f"{each.relative_to(path).as_posix()} {sha256_of(each)}\n".encode())
     digest.update(b"" if path.is_dir() else source.encode())
     return digest.hexdigest()
 

@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from kft.errors import DataError, RunError, UsageError
 from kft.model.catalog import CATALOG
-from kft.records.files import ELSEWHERE, storage_errors, write_file
+from kft.records.files import ELSEWHERE, storage_errors, utc_now, write_file
 from kft.records.index import NAME, AboutIndex, Cutting, Embedding, LeftOut, Weighing, read_index, write_index
 from kft.search.contents import GRAPH, QUERIES, WORDS, Contents, Written, write_texts
 from kft.search.documents import Documents, read_queries, refuse_unusable
@@ -271,7 +270,7 @@ def _about(
     if str(lies_in) not in CATALOG and lies_in.exists():  # the name of a backbone is no place
         lies_in = lies_in.resolve()
     return AboutIndex(
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=utc_now(),
         source=wanted.documents.where,
         documents=len(contents.ids),
         passages=len(contents.passages),

@@ -16,7 +16,7 @@ import numpy as np
 from kft.compare import vectors as room
 from kft.compare.saved import Fitted, Saved
 from kft.compare.vector_verdict import Answered, conclude
-from kft.compare.vectors import SAMPLE, Compared, as_fitted, speed, tune, untuned
+from kft.compare.vectors import SAMPLE, Compared, speed, tune, untuned
 from kft.data.corpus import Corpus
 from kft.data.examples import Examples
 from kft.metrics.neighbours import unit_rows
@@ -95,9 +95,8 @@ def compare_search(
         answers = _found(found, split.valid, known) if found.of_valid is None else found.of_valid
         took = list(found.took)
         cost = Cost(wall, cpu, sum(took), _speed(found, given), found.trained, found.own_bytes, found.bytes)
-        fitted[name] = as_fitted(
-            name, (answers, first_places(found.alike(split.test.inputs, corpus))), cost, found.chosen, NO_RISK
-        )
+        of_test = first_places(found.alike(split.test.inputs, corpus))
+        fitted[name] = Fitted(name, answers, of_test, cost, NO_RISK, found.chosen, wall + sum(took))
         found.took[:] = took  # documents of test alone were looked at out of turn
         if name + WITH_WORDS not in wanted or name + WITH_WORDS in done:
             for each in {name, plain} & made.keys():  # one is made of the other: both are kept at once

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import from_json
 
 from kft.registry import nearest
@@ -31,6 +31,14 @@ class Message(BaseModel):
 
     role: Literal["system", "user", "assistant"]
     content: str | list[Part]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_answered(cls, given: Any) -> Any:
+        """Leaves out keys that say nothing, such as ``refusal`` of an answer that a client hands back as it came."""
+        if not isinstance(given, dict):
+            return given
+        return {key: value for key, value in given.items() if key in cls.model_fields or value not in (None, [])}
 
     @property
     def text(self) -> str:

@@ -210,7 +210,7 @@ class Visit:
 
     @property
     def endpoint(self) -> str:
-        """One of ``ENDPOINTS``."""
+        """What the request is counted under: never the path itself, which a client chooses."""
         path = self.scope["path"]
         if path in ("/", "/docs", "/openapi.json"):
             return "page"

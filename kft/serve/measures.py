@@ -14,8 +14,6 @@ from prometheus_client import (
     generate_latest,
 )
 
-ENDPOINTS = ("predict", "infer", "chat", "completions", "models", "health", "metrics", "page", "other")
-"""What requests are counted under: never the path itself, which a client chooses."""
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 INPUTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 

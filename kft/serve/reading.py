@@ -15,6 +15,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from kft.characters import half_pair
 from kft.registry import nearest
 from kft.serve.limits import Limits, Refused, too_large, wrong
 
@@ -170,6 +171,8 @@ def _input(value: Any, reads: str, place: int) -> Any:
         raise wrong(f"{where}: this model reads {wanted}")
     if not all(text.strip() for text in texts):
         raise wrong(f"{where}: the text is empty")
+    if problem := half_pair("".join(texts), "the text"):  # of a form in UTF-7
+        raise wrong(f"{where}: {problem}")
     return value
 
 

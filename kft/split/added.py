@@ -299,22 +299,28 @@ def _new_labels(train: Examples, found: _Found, reading: Reading) -> tuple[str, 
     """Returns the labels that train does not have.
 
     Raises:
-        DataError: There are some, and the recipe does not say that there may be.
+        DataError: There are some, and the recipe does not say that there may be; or one is known in another spelling,
+            and would be learned beside itself.
     """
     labels = reading.task.kind.labels
     known = {name for label in named_in(train) for name in labels.names(label)}
     counts = Counter(name for label in named_in(found.examples) for name in labels.names(label) if name not in known)
-    if not counts or reading.spec.new_labels:
+    said = respelled(list(counts), sorted(known))
+    if not counts or (reading.spec.new_labels and not said):
         return tuple(sorted(counts))
     hint = nearest(str(counts.most_common(1)[0][0]), known)
     raise DataError(
         "labels that the run does not know",
         where=f"{found.name}, column {reading.columns.label!r}",
         received=", ".join(f"{label!r} ({count})" for label, count in counts.most_common(5))
-        + (respelled(list(counts), sorted(known)) or (f"; did you mean {hint!r}?" if hint else "")),
+        + (said or (f"; did you mean {hint!r}?" if hint else "")),
         expected="one of " + ", ".join(sorted(known)[:10]) + (" ..." if len(known) > 10 else ""),
-        next_step="mend the labels; or --new-labels (data.new_labels: true) learns labels that have "
-        f"{LEAST_OF_LABEL} rows or more",
+        next_step="mend the labels"
+        + (
+            ""
+            if said
+            else f"; or --new-labels (data.new_labels: true) learns labels that have {LEAST_OF_LABEL} rows or more"
+        ),
     )
 
 

@@ -28,7 +28,7 @@ MARGINS = (0, 1, 2, 3)
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
-def near_images(paths: Sequence[Path], at_least: float = COPY) -> Copies:
+def near_images(paths: Sequence[Path]) -> Copies:
     """Finds photos that are the same file, or the same picture resized, recompressed, brightened or a little cropped.
 
     Files of the same bytes have similarity 1: each is paired with the first. Among the others, candidates are those
@@ -37,7 +37,6 @@ def near_images(paths: Sequence[Path], at_least: float = COPY) -> Copies:
 
     Args:
         paths: Images that can be decoded.
-        at_least: The lowest similarity to report.
 
     Returns:
         The pairs, each once, and what was compared.
@@ -64,7 +63,7 @@ def near_images(paths: Sequence[Path], at_least: float = COPY) -> Copies:
         with one_blas_thread():
             for one, other in _candidates(grey):
                 alike = max(_aligned(grey[one], grey[other]), _aligned(grey[other], grey[one]))
-                if alike >= at_least:
+                if alike >= COPY:
                     found.append((int(rows[one]), int(rows[other]), min(alike, 1.0)))
     return Copies(as_pairs(found), np.array(same_as, np.int64), len(rows))
 

@@ -50,6 +50,14 @@ class Case:
     change: str = ""
     shift: int | None = None
 
+    def judge(self, right: bool, abstain: bool, confidence: float) -> tuple[bool, str]:
+        """Returns whether an answer is one of those that must come, and which these are, in words."""
+        spec, most = self.spec, self.spec.confidence_at_most
+        passed = (right and not abstain) or (spec.abstain and abstain) or (most is not None and confidence <= most)
+        wanted = [*self.labels, *(["to abstain"] if spec.abstain else [])]
+        wanted += [] if most is None else [f"a confidence of at most {most:g}"]
+        return passed, " or ".join(wanted)
+
 
 @dataclass(frozen=True)
 class Cases:

@@ -225,18 +225,8 @@ def _judge_ranking(case: Case, right: tuple[str, ...], found: Ranking) -> tuple[
 
 
 def _judge_answer(case: Case, answer: Prediction) -> tuple[bool, str, str]:
-    spec = case.spec
-    passed = [
-        answer.label in case.labels and not answer.abstain,
-        spec.abstain and answer.abstain,
-        spec.confidence_at_most is not None and answer.confidence <= spec.confidence_at_most,
-    ]
-    wanted = [
-        *case.labels,
-        *(["to abstain"] if spec.abstain else []),
-        *([f"a confidence of at most {spec.confidence_at_most:g}"] if spec.confidence_at_most is not None else []),
-    ]
-    return any(passed), " or ".join(wanted), f"{answer.label} {ABSTAINS}" if answer.abstain else answer.label
+    passed, wanted = case.judge(answer.label in case.labels, answer.abstain, answer.confidence)
+    return passed, wanted, f"{answer.label} {ABSTAINS}" if answer.abstain else answer.label
 
 
 def _judge_probability(check: CheckSpec, label: str, before: Prediction, after: Prediction) -> tuple[bool, str, str]:

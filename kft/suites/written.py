@@ -46,18 +46,9 @@ def judge_written(
         return _judge_declining(before, after, received)
     if case.check.kind == "invariance":
         return _same(before.text, after.text, right), before.text, after.text
-    spec, sure = case.spec, after.confidence or 0.0
-    wanted = [
-        *case.labels,
-        *(["to abstain"] if spec.abstain else []),
-        *([f"a confidence of at most {spec.confidence_at_most:g}"] if spec.confidence_at_most is not None else []),
-    ]
-    passed = [
-        not after.abstain and any(_same(label, after.text, right) for label in case.labels),
-        spec.abstain and after.abstain,
-        spec.confidence_at_most is not None and sure <= spec.confidence_at_most,
-    ]
-    return any(passed), " or ".join(wanted), received
+    said = any(_same(label, after.text, right) for label in case.labels)
+    passed, wanted = case.judge(said, after.abstain, after.confidence or 0.0)
+    return passed, wanted, received
 
 
 def _judge_declining(before: ResponsePrediction, after: ResponsePrediction, received: str) -> tuple[bool, str, str]:

@@ -14,8 +14,8 @@ import numpy as np
 from kft.metrics.correlation import METRICS
 from kft.tasks.numbers import NUMBERS
 from kft.tasks.task import AnswerKind, AnswerSpace
+from kft.tasks.vectors import OF_VECTORS
 
-ALONE = "{task} compares the rows of a batch with each other: "
 LABELS = "what is chosen here goes by a label, and these are scores; "
 
 
@@ -61,9 +61,7 @@ SIMILARITY = AnswerKind(
     keys=("model.prompts", "train.graded"),
     refuses={
         "compare": NUMBERS.refuses["compare"],
-        "features.precision": "what products of 8 bits cost is measured for answers with a label; {task} gives vectors",
-        "train.gradient_accumulation": ALONE + "it cannot be worked through in parts",
-        "train.refit": ALONE + "what valid has chosen cannot be repeated without it; leave train.refit out",
+        **OF_VECTORS,
     },
     lacks={
         "choose": LABELS + "kft compare RECIPE --approaches frozen,head --set model.backbone=NAME, for each",

@@ -19,6 +19,12 @@ from kft.tasks.cells import as_text, kind_problem
 from kft.tasks.task import AnswerKind, AnswerSpace, Judging, Labelling, Learning, Objective
 
 ALONE = "{task} compares the rows of a batch with each other: "
+OF_VECTORS = {
+    "features.precision": "what products of 8 bits cost is measured for answers with a label; {task} gives vectors",
+    "train.gradient_accumulation": ALONE + "it cannot be worked through in parts",
+    "train.refit": ALONE + "what valid has chosen cannot be repeated without it; leave train.refit out",
+}
+"""Keys that are refused where vectors are learned from each other, and why."""
 
 
 @dataclass(frozen=True)
@@ -115,9 +121,7 @@ VECTORS = AnswerKind(
     learns="pairs",
     keys=("data.documents", "data.negative", "model.prompts", "train.pairs", "evaluate.suite"),
     refuses={
-        "features.precision": "what products of 8 bits cost is measured for answers with a label; {task} gives vectors",
-        "train.gradient_accumulation": ALONE + "it cannot be worked through in parts",
-        "train.refit": ALONE + "what valid has chosen cannot be repeated without it; leave train.refit out",
+        **OF_VECTORS,
         "data.time": "{task} makes one of a query's rows, which have no one time: leave data.time out",
         "data.added": "only for {tasks}; {task} reads its documents and queries whole: add the rows to data.train",
     },

@@ -10,6 +10,7 @@ from kft.data.examples import Examples
 from kft.errors import ModelError
 from kft.model.backbones import Backbone
 from kft.model.encode import Encoded
+from kft.model.prompts import PromptReader
 from kft.recipe.schema import NO_TURN, RecipeSpec
 from kft.split.data_split import Selection, labels_of
 from kft.train.job import Labelled
@@ -51,6 +52,19 @@ def show_lengths(train: Encoded, valid: Encoded, spec: RecipeSpec, backbone: Bac
     if train.lost is not None:
         at, what = spec.model.max_tokens - spec.model.room, "prompts"
     progress.note(f"tokens     {said}; {train.cut + valid.cut:,} of {len(pieces):,} {what} cut at {at} {unit}")
+
+
+def show_rewritten(reader: PromptReader | None, split: Selection, progress: Progress) -> None:
+    """Says how many responses no answer can ever match, because the vocabulary lacks what they are written in."""
+    if reader is None:
+        return
+    responses = [str(label) for part in (split.train, split.valid) for label in labels_of(part)]
+    if found := reader.rewritten(responses):
+        text, back = found[0]
+        progress.note(
+            f"warning    {len(found):,} of {len(responses):,} responses cannot be written to the letter with this "
+            f"vocabulary, such as {text!r:.60}, which becomes {back!r:.60}: the model learns what they become"
+        )
 
 
 def show_lost(parts: Sequence[tuple[Examples, Labelled]], split: Selection, progress: Progress) -> None:

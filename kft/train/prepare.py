@@ -41,7 +41,7 @@ from kft.tasks.registry import TASKS
 from kft.train.callbacks import make_callbacks
 from kft.train.execution import require_compilable
 from kft.train.job import Labelled, TrainData
-from kft.train.lengths import require_positions, show_lengths, show_lost
+from kft.train.lengths import require_positions, show_lengths, show_lost, show_rewritten
 from kft.train.objectives import objective_of
 from kft.train.optimizer import find_optimizer
 from kft.train.paired_rows import Chosen, choose, mine_negatives, pair_up
@@ -209,6 +209,7 @@ def read_data(spec: RecipeSpec, split: Selection, backbone: Backbone, progress: 
         if needs_static_shapes(tf.distribute.get_strategy()):
             train, valid = _alike(train, valid)
         show_lengths(train, valid, spec, backbone, progress)
+        show_rewritten(reader.writing, split, progress)
     first = _labelled(split, split.train, train)
     second = _labelled(split, split.valid, valid)
     if task.reads.apart:  # both rows of a pair have its score

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
 from kft import replicas, runtime
@@ -13,7 +12,7 @@ from kft.model.backbones import Backbone
 from kft.recipe.load import Recipe
 from kft.recipe.training import PhaseSpec
 from kft.records.document import document_text
-from kft.records.files import write_file
+from kft.records.files import utc_now, write_file
 from kft.records.manifest import begin
 from kft.records.receipt import Counts, Receipt
 from kft.records.run_folder import RunFolder
@@ -58,7 +57,7 @@ def start_files(
     """Returns recipe, receipt and split, as files by name."""
     text = recipe.as_yaml()
     receipt = Receipt(
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=utc_now(),
         command=(Path(sys.argv[0]).name, *sys.argv[1:]),
         seed=recipe.spec.seed,
         recipe_hash=hashlib.sha256(text.encode()).hexdigest(),

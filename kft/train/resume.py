@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from shlex import quote
 from typing import Any
 
@@ -16,6 +15,7 @@ from kft.model.files import BackboneFiles
 from kft.recipe.load import Recipe
 from kft.records.cleaned import Cleaned
 from kft.records.document import document_text, read_document
+from kft.records.files import utc_now
 from kft.records.history import EpochDone, PhaseStarted, read_history
 from kft.records.manifest import START, replace_sealed, require_intact
 from kft.records.receipt import Receipt, Resumed
@@ -225,5 +225,5 @@ def note_resumed(run: RunFolder, steps_done: int, devices: str, versions: Mappin
     """Adds to the receipt that the run went on, where and with what."""
     receipt = read_document(Receipt, run.receipt)
     changed = {name: version for name, version in versions.items() if receipt.versions.get(name) != version}
-    entry = Resumed(datetime.now(UTC).isoformat(timespec="seconds"), steps_done, devices, changed or None)
+    entry = Resumed(utc_now(), steps_done, devices, changed or None)
     replace_sealed(run, run.receipt.name, document_text(replace(receipt, resumed=(*receipt.resumed, entry))))

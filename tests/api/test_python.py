@@ -79,3 +79,9 @@ def test_a_wrong_argument_is_an_error_of_kft(call, words, tmp_path, monkeypatch)
 def test_public_functions_stay_themselves():
     assert kft.train is kft.train and kft.train.__name__ == "train" and "Trains a recipe" in kft.train.__doc__
     assert issubclass(UsageError, kft.KftError)
+
+
+def test_a_text_beyond_the_positions_is_cut_where_training_never_came_to_it(champion):
+    model = kft.load(champion)  # its recipe has the default of 128 tokens, its backbone 64 positions
+    long, short = "the battery is great " * 40, "the battery is great " * 15
+    assert [answer.label for answer in model.predict([long, short])] == ["positive"] * 2

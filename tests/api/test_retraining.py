@@ -9,11 +9,15 @@ import pandas as pd
 import pytest
 
 import kft
+from kft.answer.load import read_run
+from kft.api.retraining import _as_source
 from kft.errors import DataError, RunError, UsageError
 from kft.records.document import read_document
 from kft.records.history import EpochDone, read_history
+from kft.records.manifest import ALL
 from kft.records.metrics import EvaluateResult
 from kft.records.retrained import Retraining
+from kft.records.run_folder import open_run
 from kft.train.checkpoint import load_facts
 from tests.deploy.made import write_artifact
 from tests.retrain import made
@@ -211,3 +215,11 @@ def test_warm_and_backbone_are_both_trained_and_a_second_round_goes_on(tiny_fold
     second = kft.retrain(run, made.new_rows(120, seed=11), run=tmp_path / "third", start="backbone", quiet=True)
     assert second.found.old.n == found.old.n + found.new.n
     assert sorted(path.name for path in (tmp_path / "third" / "added").iterdir()) == ["1-new.csv", "2-rows.jsonl"]
+
+
+def test_a_frame_keeps_its_digits_and_two_columns_of_one_name_are_refused(champion, tmp_path):
+    known = read_run(open_run(champion), ALL)
+    frame = pd.DataFrame({"text": ["one"], "label": [1.25e-12]})
+    assert json.loads(Path(_as_source(frame, known, tmp_path)).read_text())["label"] == 1.25e-12
+    with pytest.raises(DataError, match="two columns have the same name"):
+        _as_source(pd.concat([frame, frame[["label"]]], axis=1), known, tmp_path)

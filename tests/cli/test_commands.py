@@ -10,8 +10,8 @@ import pytest
 import kft
 from kft import assets
 from kft.packages import PACKAGES
-from kft.records.document import as_document
-from kft.records.evaluations import read_evaluations
+from kft.records.document import as_document, read_document
+from kft.records.evaluations import DatedEvaluation
 from kft.records.run_folder import RunFolder
 from tests import tiny
 
@@ -65,12 +65,13 @@ def test_evaluate_scores_another_file(trained, kft_cli, tmp_path):
     code, out, _ = kft_cli("evaluate", trained.run, "--data", "more.csv", "--json", "--quiet")
     assert code == 1
     assert json.loads(out)["split"] == "more.csv" and json.loads(out)["n"] == 30
-    kept = read_evaluations(RunFolder(trained.run))[-1]
+    files = RunFolder(trained.run).evaluations
+    kept = read_document(DatedEvaluation, max(files.iterdir()))
     assert kept.data == "more.csv" and kept.n == 30 and datetime.fromisoformat(kept.at).tzinfo is not None
     assert as_document(kept)["metrics"] == json.loads(out)["metrics"] and not kept.gates["log_loss"].passed
-    before = len(read_evaluations(RunFolder(trained.run)))
+    before = len(list(files.iterdir()))
     _, _, err = kft_cli("evaluate", trained.run, "--data", "more.csv")
-    assert len(read_evaluations(RunFolder(trained.run))) == before + 1 and "kept       " in err
+    assert len(list(files.iterdir())) == before + 1 and "kept       " in err
     (tmp_path / "odd.csv").write_text("text,label\nthe battery is great.,mixed\n")
     code, _, err = kft_cli("evaluate", trained.run, "--data", "odd.csv")
     assert code == 2 and "labels the model does not know" in err and "'mixed'" in err

@@ -4,7 +4,8 @@ import json
 import signal
 import subprocess
 import sys
-import time
+
+from tests.waiting import wait_until
 
 KFT = [sys.executable, "-m", "kft.cli.main", "workers"]
 
@@ -67,19 +68,12 @@ def test_a_second_signal_does_not_wait_for_workers_that_ignore_the_first(tmp_pat
     code += "pathlib.Path(f'up-{time.monotonic_ns()}').touch(); [time.sleep(0.1) for _ in range(600)]"
     command = [*KFT, "2", "--", sys.executable, "-c", code]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    wait_for(lambda: len(list(tmp_path.glob("up-*"))) == 2)
+    wait_until(lambda: len(list(tmp_path.glob("up-*"))) == 2)
     process.send_signal(signal.SIGTERM)
-    wait_for((tmp_path / "told").exists)
+    wait_until((tmp_path / "told").exists)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
     assert process.returncode == 143
-
-
-def wait_for(done):
-    deadline = time.monotonic() + 60
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_a_folder_for_logs_that_cannot_be_one(tmp_path):

@@ -26,9 +26,8 @@ def fitted(name="linear", retained=None, known=None):
     answers = np.array([[0.1, 0.9], [0.8, 0.2]])
     chosen = {"C": np.float64(3), "ngrams": 7}
     curve, slope = (CURVE, SLOPE) if retained else (None, None)
-    return Fitted(
-        name, Temperature(1.2, 2), answers, known, answers[:1], 0.9, COST, retained, "why", chosen, 2.5, curve, slope
-    )
+    fitted = Temperature(1.2, 2), known, 0.9, retained, curve, slope
+    return Fitted(name, answers, answers[:1], COST, "why", chosen, 2.5, *fitted)
 
 
 def test_what_is_kept_is_read_back(tmp_path):

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 import kft
-from kft.answer.decide import UNCHANGED
 from kft.answer.load import load_artifact, read_run
 from kft.answer.write import Asking, make_writer
 from kft.api import comparing
@@ -93,18 +92,7 @@ def test_a_response_of_test_that_is_no_json_takes_nothing_from_what_valid_was_de
         **dict.fromkeys(("spec", "progress", "budget", "backbone", "saved")),
     )
     said = {name: as_objects(['{"first": "red"}'] * len(parts[name])) for name in ("valid", "test")}
-    done = Fitted(
-        "majority",
-        UNCHANGED,
-        known=None,
-        train=None,
-        cost=None,
-        retained=None,
-        forgetting_why="",
-        chosen={},
-        seconds=1,
-        **said,
-    )
+    done = Fitted("majority", cost=None, forgetting_why="", chosen={}, seconds=1, **said)
     found = outcome_of(given, split.test, done, done, 1)
     assert "json_valid" in found.valid and "json_valid" not in found.metrics  # of 11, one is no object
     assert 0 < found.metrics["slot_f1"].value < 1 and metric_of(given).name == "slot_f1"

@@ -74,6 +74,21 @@ def test_all_mistakes_are_listed_at_once_and_nothing_is_written(tmp_path):
     assert not (tmp_path / "mended.csv").exists()
 
 
+def test_rows_that_have_moved_since_they_were_checked_are_refused(tmp_path):
+    shown = [Correction(f"rows.csv:{row}", "drop", text=text) for row, (text, _) in enumerate(ROWS[:2], 1)]
+    (tmp_path / "corrections.csv").write_text(as_csv([*shown, Correction("rows.csv:3", "keep", text="Fine")]))
+    source = write_csv(tmp_path / "rows.csv", ROWS[1:])  # somebody took the first row out
+    with pytest.raises(DataError, match="2 mistakes in the table of corrections") as caught:
+        kft.apply_corrections(recipe(str(source)), tmp_path / "corrections.csv", tmp_path / "mended.csv")
+    assert caught.value.received == (
+        "rows.csv:1: not the text that was checked, 'It broke.'; "
+        "rows.csv:2: not the text that was checked, 'It works, and well.'"
+    )
+    assert "kft check again where rows have moved since" in caught.value.next_step
+    write_csv(source, [("It  broke.\n", "bad"), *ROWS[1:]])
+    assert kft.apply_corrections(recipe(str(source)), tmp_path / "corrections.csv", tmp_path / "new.csv").dropped == 2
+
+
 @pytest.mark.parametrize(
     ("output", "problem"),
     [

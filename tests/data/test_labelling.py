@@ -1,6 +1,7 @@
 """Rows that wait for a label: what is written comes back labelled, by a spreadsheet, Label Studio or Argilla."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from kft.data.inputs import read_inputs
 from kft.data.labelling import INCLUSION, Waiting, write_waiting
+from kft.data.reading import read_table
 from kft.errors import UsageError
 from kft.recipe.schema import DataSpec
 from kft.split.data_split import load_split
@@ -139,6 +141,21 @@ def test_every_kind_of_answer_is_a_prediction(tmp_path, form, answer, value):
     assert interface.read_text().startswith("<View>")
     (records,) = write_waiting(tmp_path / "records.json", given, "argilla")
     assert json.loads(records.read_text())[0]["suggestions"]["label"]["value"] == next(iter(answer.values()))
+
+
+@pytest.mark.parametrize("ending", [".csv", ".jsonl"])
+def test_columns_of_the_data_are_never_taken_for_what_the_model_says(ending, tmp_path):
+    answer = {"label": "right", "confidence": 0.75}
+    table = pd.DataFrame({"question": ["why?"], "answer": ["because"], "why": ["w"], "confidence": [""]})
+    given = Waiting(
+        table, "question", "confidence", [answer], np.array([0.5]), ["unsure"], ("right",), "class", "m", pair="answer"
+    )
+    (path,) = write_waiting(tmp_path / f"queue{ending}", given, "table")
+    (row,) = read_table(path).to_dict("records")
+    assert (row["question"], row["answer"], row["why"], row["confidence"]) == ("why?", "because", "w", "")
+    assert row["model_answer"] == "right" and float(row["model_confidence"]) == 0.75 and row["model_why"] == "unsure"
+    again = replace(given, table=read_table(path))  # a later queue replaces its own columns alone
+    assert again.own == ("question", "answer", "why") and again.added == given.added
 
 
 def test_another_ending_is_refused(tmp_path):

@@ -7,7 +7,6 @@ import shutil
 import signal
 import socket
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -33,13 +32,15 @@ from kft.records.shipped import read_about, write_about
 from kft.serve import running
 from kft.serve.answering import Server
 from kft.serve.app import make_app
+from kft.serve.chat_bodies import ChatBody, read_body
 from kft.serve.guard import Access, Log
-from kft.serve.limits import Limits
+from kft.serve.limits import Limits, Refused
 from kft.serve.measures import Measures
 from kft.serve.writing import make_writers
 from kft.tasks.recipes import load_recipe
 from kft.train.start import load_for
 from tests import decoder
+from tests.waiting import wait_until
 
 PROMPTS = ["red old new 3", "big blue green 4", "old"]
 SHORT = Asking(max_tokens=8)
@@ -266,6 +267,15 @@ def test_what_is_not_done_is_refused_by_name(client, given, reason):
     assert set(error) == {"message", "type", "param", "code"} and error["type"] == "invalid_request_error"
 
 
+def test_an_answer_is_taken_back_as_it_was_given():
+    said = {"role": "assistant", "content": "b", "refusal": None, "annotations": [], "tool_calls": None}
+    asked = [{"role": "user", "content": "a"}, said, {"role": "user", "content": "c"}]
+    body = read_body(ChatBody, json.dumps({"model": "m", "messages": asked}).encode())
+    assert [each.text for each in body.messages] == ["a", "b", "c"]
+    with pytest.raises(Refused, match="not known there"):
+        read_body(ChatBody, json.dumps({"model": "m", "messages": [{**said, "tool_calls": [{}]}]}).encode())
+
+
 def test_other_errors_have_the_same_shape(client):
     for response, status in (
         (client.post("/v1/chat/completions", content=b"{"), 400),
@@ -354,12 +364,6 @@ def test_a_reader_who_goes_away_ends_the_answer_and_a_shutdown_does_not(said, gr
     address = taken.getsockname()
     body = json.dumps({"model": "mine", "prompt": PROMPTS[0], "max_tokens": 8, "stream": True})
 
-    def until(met):
-        limit = time.monotonic() + 30
-        while not met():
-            assert time.monotonic() < limit
-            time.sleep(0.01)
-
     def begun():
         connection = http.client.HTTPConnection(*address, timeout=30)
         connection.request("POST", "/v1/completions", body)
@@ -375,14 +379,14 @@ def test_a_reader_who_goes_away_ends_the_answer_and_a_shutdown_does_not(said, gr
             connection, response, _ = begun()
             response.close()
             connection.close()
-            until(lambda: notes)  # the request is over for the server as well
+            wait_until(lambda: notes)  # the request is over for the server as well
             model.on.set()
             assert model.ended.wait(30)
             found["pieces"] = model.pieces
             model.on.clear()
             connection, response, first = begun()
             os.kill(os.getpid(), signal.SIGTERM)
-            until(refused)
+            wait_until(refused)
             model.on.set()
             found["events"] = (first + response.read()).decode().split("\n\n")
             connection.close()

@@ -293,6 +293,16 @@ def test_a_server_s_records_are_counted_as_the_inputs_are_and_go_on_where_they_e
         kft.monitor(shipped, kept, labels="truth")
 
 
+def test_a_line_of_a_clock_that_was_wrong_leaves_the_windows_of_the_others(shipped, rows, tmp_path):
+    write_records(tmp_path / "kept", shipped, rows.text.tolist()[:40])
+    file = tmp_path / "kept" / "sample-000001.jsonl"
+    file.write_text(file.read_text().replace('"at": 1790000000.0,', '"at": 4000000000.0,'))
+    found = kft.monitor(shipped, tmp_path / "kept", window="1d", state=tmp_path / "state")
+    assert [(each.name, each.rows) for each in found.windows] == [("2026-09-21", 40)]
+    said = "1 lines bear a time more than a day ahead of this clock: counted with the line before them"
+    assert found.notes[-1] == said
+
+
 def test_records_that_were_begun_anew_or_went_missing_are_said(shipped, rows, tmp_path):
     texts, kept, state = rows.text.tolist(), tmp_path / "kept", tmp_path / "state"
     write_records(kept, shipped, texts[:50])

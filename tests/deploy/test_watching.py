@@ -25,7 +25,7 @@ def opened(shipped):
 
 def test_the_reference_is_of_the_test_rows(opened, shipped):
     reference, parity = opened.reference, opened.about.parity
-    assert opened.has_reference and (shipped / NAME).stat().st_size < MOST_BYTES
+    assert (shipped / NAME).stat().st_size < MOST_BYTES
     assert reference.n_test == parity.n and reference.n_valid > 100 and reference.labels == ("negative", "positive")
     kinds = {GAUGES[name].kind for name in reference.gauges}
     assert kinds == {"input", "vocabulary", "scores", "classes", "foreign", "broken"}
@@ -99,7 +99,7 @@ def test_an_artifact_of_an_older_kft_is_refused_by_name(shipped, tmp_path):
     (folder / NAME).unlink()
     write_about(folder, read_about(shipped))
     old = open_artifact(folder)
-    assert not old.has_reference and old.predict(["the phone"])
+    assert old.predict(["the phone"])
     with pytest.raises(RunError, match="this artifact cannot be watched") as caught:
         old.see(["the phone"])
     assert caught.value.next_step == "export the run again"

@@ -4,12 +4,12 @@ import json
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from kft.train.checkpoint import load_checkpoint
 from tests import forked, tiny
+from tests.waiting import wait_until
 
 KFT = [sys.executable, "-m", "kft.cli.main"]
 NOISE = ("cuda", "oneDNN", "TensorRT", "WARNING", "I0000", "E0000", "tensorflow/", "UserWarning", "rebuild TensorFlow")
@@ -55,9 +55,7 @@ def test_a_signal_in_training_keeps_the_best_weights_and_says_so(tmp_path, tiny_
         text=True,
     )
     history = tmp_path / "cut" / "history.jsonl"
-    deadline = time.monotonic() + 200
-    while time.monotonic() < deadline and not (history.is_file() and '"epoch": 2' in history.read_text()):
-        time.sleep(0.2)
+    wait_until(lambda: history.is_file() and '"epoch": 2' in history.read_text(), seconds=200, pause=0.2)
     process.send_signal(sent)
     _, err = process.communicate(timeout=60)
     assert process.returncode == code, err

@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 import urllib.request
 
 import pandas as pd
@@ -15,6 +14,7 @@ from kft.records.document import read_document
 from kft.records.monitored import MonitorResult
 from tests import forked, tiny
 from tests.retrain import made
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -51,12 +51,6 @@ class Server:
         with urllib.request.urlopen(f"{self.about['url']}/metrics", timeout=60) as response:
             lines = response.read().decode().splitlines()
         return sum(float(line.split()[-1]) for line in lines if line.startswith(f"{name}{{"))
-
-    def until(self, met):
-        limit = time.monotonic() + 60
-        while not met():
-            assert time.monotonic() < limit
-            time.sleep(0.05)
 
     def stop(self):
         self.process.terminate()
@@ -122,7 +116,7 @@ def test_it_ships_drifts_is_told_labelled_retrained_and_replaced_and_a_bad_one_i
         assert label(tmp_path / "label.csv", tmp_path / "labelled.csv", truth) == 160
         kept = ("--tolerance", "0.2", "--quiet")
         kft(tmp_path, "retrain", "run", "--with", "labelled.csv", "--run", "next", "--promote", "shelf/tickets", *kept)
-        server.until(lambda: server.ask(["a"])["version"] != first)
+        wait_until(lambda: server.ask(["a"])["version"] != first)
         answers = server.ask(fresh["text"])
         second = answers["version"]
         assert right(answers["predictions"], fresh["label"]) > 0.9
@@ -147,7 +141,7 @@ def test_it_ships_drifts_is_told_labelled_retrained_and_replaced_and_a_bad_one_i
         assert server.about["models"][0]["shadow"]["from"] == "shelf/tickets@challenger"
         answers = server.ask(fresh["text"])
         assert answers["version"] == second and right(answers["predictions"], fresh["label"]) > 0.9
-        server.until(lambda: server.metric("kft_shadow_answers_total") == 60)
+        wait_until(lambda: server.metric("kft_shadow_answers_total") == 60)
         assert server.metric("kft_shadow_disagreements_total") > 0
     finally:
         server.stop()

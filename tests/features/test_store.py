@@ -20,6 +20,7 @@ from kft.feed.shards import ShardIndex, is_intact, open_shard, write_shard
 from kft.feed.source import image_source, text_source
 from kft.recipe.schema import FeaturesSpec
 from tests.features.stored import front_of, texts, token_model
+from tests.waiting import wait_until
 
 
 def shards(root):
@@ -188,9 +189,7 @@ def test_two_processes_compute_each_example_once(tmp_path):
 
 def test_sigkill_leaves_a_store_that_is_resumed(tmp_path):
     process = child(tmp_path)
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and len(shards(tmp_path)) < 3:
-        time.sleep(0.005)
+    wait_until(lambda: len(shards(tmp_path)) >= 3, seconds=120)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     kept = len(shards(tmp_path))

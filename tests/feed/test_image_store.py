@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from kft.features import cache
 from kft.feed import image_store
 from kft.feed.image_store import decode_images, image_store_folder
 from kft.feed.shards import SUFFIX
+from tests.waiting import wait_until
 
 SIZING = ImageSizing(8, 8)
 
@@ -147,9 +147,7 @@ def test_two_processes_decode_each_image_once(tmp_path):
 def test_sigkill_leaves_whole_shards_that_are_used(tmp_path):
     paths, root = photos(tmp_path / "photos", 300, side=150), tmp_path / "store"
     process = child(tmp_path / "photos", root)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and len(shards(root)) < 3:
-        time.sleep(0.002)
+    wait_until(lambda: len(shards(root)) >= 3, pause=0.002)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     kept = len(shards(root))

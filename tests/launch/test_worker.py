@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,9 @@ import pytest
 
 from kft.train.checkpoint import load_checkpoint
 from tests import tiny
+from tests.ended import events_of
 from tests.launch.files import here_document, job_file, scripts
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 HEAD = {"name": "head", "unfreeze": "none", "epochs": 4, "lr": 1e-2}
@@ -90,17 +91,10 @@ def test_sigterm_reaches_kft_and_its_code_is_the_containers(script, tmp_path):
     )
     command_named(tmp_path / "bin", "kft", text, sys.executable)
     worker = run(script, tmp_path)
-    wait_for((tmp_path / "up").exists, seconds=30)
+    wait_until((tmp_path / "up").exists, seconds=30)
     os.kill(worker.pid, signal.SIGTERM)  # the container's first process alone, as platforms do
     worker.communicate(timeout=30)
     assert worker.returncode == 143 and (tmp_path / "saved").exists()
-
-
-def wait_for(done, seconds=300):
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def clusters(on):
@@ -164,7 +158,7 @@ def test_two_workers_of_which_one_is_lost_end_as_one_that_nothing_happened_to(re
 
     history = tmp_path / "bucket/runs/tickets/history.jsonl"
     first, second = start(0), start(1)
-    wait_for(lambda: history.exists() and '"phase": "top", "epoch": 2' in history.read_text())
+    wait_until(lambda: history.exists() and '"phase": "top", "epoch": 2' in history.read_text(), seconds=300)
     os.killpg(second.pid, signal.SIGKILL)  # the whole machine is gone
     second.communicate()
     second = start(1)  # which the platform replaces
@@ -192,7 +186,7 @@ def require_alike(alone, other):
     assert first.weights.keys() == second.weights.keys()
     for name, array in first.weights.items():
         np.testing.assert_allclose(second.weights[name], array, atol=1e-6, err_msg=name)
-    events = [[json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()] for run in (alone, other)]
+    events = [events_of(run) for run in (alone, other)]
     for one, two in zip(*events, strict=True):
         for key in {"loss", "valid_loss", "valid_accuracy"} & set(one):
             assert two[key] == pytest.approx(one[key], abs=1e-6), f"{key} of {one}"

@@ -127,6 +127,7 @@ def test_its_tokens_are_those_of_sentencepiece(tmp_path):
     for text in texts + STRINGS:
         (found,), _ = tokenizer.encode([text], 2000)
         assert found.tolist() == [2, *theirs.encode(text)], text
+        assert tokenizer.tokenizer.decode(found.tolist()) == theirs.decode(theirs.encode(text)), text  # bytes as well
 
 
 def test_keras_hub_s_own_tokenizer_can_be_given_them_and_reads_alike(tmp_path):

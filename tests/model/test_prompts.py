@@ -3,16 +3,22 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 import kft
+from kft.api.reading import load
 from kft.errors import ModelError
 from kft.model.catalog import CATALOG
 from kft.model.language import TARGETS, next_token_logits
 from kft.model.prompts import PromptReader
+from kft.model.tokenizers import load_tokenizer
 from kft.model.trained_prompts import known_prompts
 from kft.tasks.responses import ASKED, HIT, LOSS
+from kft.train.lengths import show_rewritten
+from kft.train.progress import Progress
 from tests import decoder
 
 PAIRS = [("red old", '{"a": 1}'), ("a much longer prompt", "no"), ("x", "ja")]
@@ -127,3 +133,18 @@ def test_a_folder_says_with_what_it_was_trained(tmp_path, files, expected):
 
 def test_what_the_catalog_holds_of_the_e5_family_has_its_prompts():
     assert [name for name in CATALOG.names() if known_prompts(name).query] == ["e5-base", "multilingual-e5-small"]
+
+
+def test_responses_that_the_vocabulary_cannot_write_are_told(backbone, tmp_path, capsys):
+    hostile = [" caf\u00e9 e\u0301\r\n", "\u202eabc\u0000", "<|endoftext|>", "a  b\t", "\U0001f44d\u200d", "{}"]
+    assert reader(backbone).rewritten(hostile) == []  # byte by byte, all of them
+    words = Tokenizer(models.WordLevel({"[UNK]": 0, "red": 1, "house": 2, decoder.END: 3}, unk_token="[UNK]"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    words.save(str(tmp_path / "tokenizer.json"))
+    of_words = PromptReader(load_tokenizer(tmp_path, "gpt2"), "{prompt}", 8, 8)
+    assert of_words.rewritten(["red house", "blue house"]) == [("blue house", "[UNK] house")]
+    rows = pd.DataFrame({"prompt": [f"p{n}" for n in range(9)], "response": ["red", "red", "blue"] * 3})
+    recipe = {"task": "causal-lm", "data": {"train": "rows"}, "model": {"backbone": "minilm-l6"}}
+    _, split = load(recipe, (), {"train": rows, "valid": rows.assign(prompt="v"), "test": rows[:3].assign(prompt="t")})
+    show_rewritten(of_words, split.without_test(), Progress(quiet=False))
+    assert "6 of 18 responses cannot be written to the letter" in capsys.readouterr().err

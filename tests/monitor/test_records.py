@@ -93,6 +93,12 @@ def test_other_versions_and_lines_without_a_look_are_counted(tmp_path, known):
         (lambda line: {**line, "seen": {**line["seen"], "key": None}}, "TypeError"),
         (lambda line: {**line, "answer": {"probabilities": {"other": 1.0}}}, "KeyError: 'label 0'"),
         (lambda line: {key: value for key, value in line.items() if key != "version"}, "KeyError: 'version'"),
+        (lambda line: {**line, "at": 1e15}, "at 1e+15, and from 0 to"),
+        (lambda line: {**line, "input": [3]}, "an input that is neither a text"),
+        (lambda line: {**line, "answer": {**line["answer"], "probabilities": None}}, "TypeError"),
+        (lambda line: {**line, "answer": {**line["answer"], "confidence": 90}}, "confidence 90, and from 0 to 1"),
+        (lambda line: {**line, "seen": {**line["seen"], "label": 7}}, "label 7, and from 0 to"),
+        (lambda line: {**line, "seen": {**line["seen"], "key": "-1"}}, "a key of more than 16 digits or below 0"),
     ],
 )
 def test_a_line_that_is_none_of_the_recorders_is_named(tmp_path, known, change, said):

@@ -1,6 +1,5 @@
 """Promise 1: unknown keys are errors, what trains is printed, frozen weights are bit-identical."""
 
-import json
 import re
 
 import numpy as np
@@ -9,6 +8,7 @@ import pytest
 import kft
 from kft.tasks.recipes import load_recipe
 from tests import tiny
+from tests.ended import events_of
 
 RULES = ("none", "top-2", *(pytest.param(rule, marks=pytest.mark.slow) for rule in ("top-1", "top-3", "all")))
 
@@ -67,7 +67,7 @@ def test_what_the_table_says_trains_is_what_moves(rule, tiny_folder, tmp_path):
     kept = {name for name in load_checkpoint(result.run / "checkpoints", "last").weights if "optimizer/" not in name}
     blocks = {block.name: {variable.path for variable in block.variables} for block in find_blocks(model)}
     assert kept == set().union(*(blocks[name] for name in trained_blocks(rule)))
-    events = [json.loads(line) for line in (result.run / "history.jsonl").read_text().splitlines()]
+    events = events_of(result.run)
     (phase,) = [event for event in events if event["event"] == "phase"]
     assert {name for name, trainable in phase["blocks"].items() if trainable} == trained_blocks(rule)
 

@@ -9,7 +9,8 @@ import kft
 from kft.cli.main import run as kft_run
 from kft.errors import UsageError
 from kft.train.checkpoint import load_checkpoint
-from tests import forked, tiny
+from tests import tiny
+from tests.ended import require_same_end, run_until
 
 pytestmark = pytest.mark.slow
 HEAD = {"name": "head", "unfreeze": "none", "epochs": 1, "lr": 1e-2}
@@ -31,35 +32,14 @@ def write(folder, dropout):
     return path
 
 
-def run_until(recipe, name, *more):
-    environment = {"KFT_CACHE": str(recipe.parent / f"cache-{name}")}
-    done = forked.run("tests.killable", recipe, recipe.parent / name, *more, env=environment)
-    assert done.returncode in (0, -9), done.stderr
-    return done.returncode
-
-
-def outcome(run):
-    last, best = (json.loads((run / "checkpoints" / f"{name}.json").read_text()) for name in ("last", "best"))
-    events = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
-    return {
-        "weights": {name: entry["sha256"] for name, entry in last["arrays"].items()},
-        "best": best,
-        "history": [{key: value for key, value in event.items() if key != "seconds"} for event in events],
-        "metrics": json.loads((run / "metrics.json").read_text()),
-        "answers": (run / "predictions.csv").read_text(encoding="utf-8"),
-    }
-
-
 def test_killed_and_resumed_it_ends_as_never_killed_to_the_bit(tmp_path, capsys):
     recipe = write(tmp_path, dropout=0.1)
-    assert run_until(recipe, "whole") == 0
-    codes = [run_until(recipe, "killed", "--step", step) for step in (3, 6, 5)]
-    codes.append(run_until(recipe, "killed"))
+    assert run_until(recipe, "whole", cache="whole-cache") == 0
+    codes = [run_until(recipe, "killed", step=step) for step in (3, 6, 5, 0)]
     assert codes == [-9, -9, -9, 0]
-    expected, found = (outcome(tmp_path / name) for name in ("whole", "killed"))
-    for key, value in expected.items():
-        assert found[key] == value, f"{key} differs"
-    assert "the battery" not in found["answers"] and " hidden," in found["answers"]
+    require_same_end(tmp_path / "whole", tmp_path / "killed")
+    answers = (tmp_path / "killed" / "predictions.csv").read_text(encoding="utf-8")
+    assert "the battery" not in answers and " hidden," in answers
     _chained(tmp_path)
     assert kft_run(["predict", str(tmp_path / "whole"), "the phone"]) != 0
     assert "kft predict does nothing for masked-lm" in capsys.readouterr().err
@@ -84,7 +64,7 @@ def _chained(folder):
 
 def test_two_replicas_end_as_one_device(tmp_path):
     recipe = write(tmp_path, dropout=0)  # each replica draws its own masks of dropout
-    assert run_until(recipe, "one") == run_until(recipe, "two", "--devices", "cpu:2") == 0
+    assert run_until(recipe, "one") == run_until(recipe, "two", cache="two-cache", devices="cpu:2") == 0
     one, two = (load_checkpoint(tmp_path / name / "checkpoints", "last").more for name in ("one", "two"))
     for phase in (HEAD, LORA, TOP):
         for name, array in one[f"best/{phase['name']}"].items():

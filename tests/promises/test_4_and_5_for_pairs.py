@@ -9,6 +9,7 @@ import pytest
 
 from kft.train.checkpoint import load_checkpoint
 from tests import embedded, forked, graded
+from tests.ended import events_of, require_same_end, run_until
 
 pytestmark = pytest.mark.slow
 STEPS = [
@@ -62,7 +63,7 @@ def require_alike(first, second):
             atol = 1e-5 if name.endswith("key/bias") else 1e-6
             other = two[f"best/{phase['name']}"][name]
             np.testing.assert_allclose(other, array, atol=atol, err_msg=f"{phase['name']} {name}")
-    lines = [[json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()] for run in (first, second)]
+    lines = [events_of(run) for run in (first, second)]
     for mine, other in zip(*lines, strict=True):
         for key in {"loss", "first_of_batch", "mae", "valid_loss", "valid_mrr", "valid_spearman_r"} & set(mine):
             assert other[key] == pytest.approx(mine[key], rel=1e-6, abs=1e-6), f"{key} of {mine}"
@@ -94,34 +95,14 @@ def test_two_processes_end_as_one_device(still, alone):
     require_alike(alone, run)
 
 
-def outcome(run):
-    last, best = (json.loads((run / "checkpoints" / f"{name}.json").read_text()) for name in ("last", "best"))
-    events = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
-    return {
-        "weights": {name: entry["sha256"] for name, entry in last["arrays"].items()},
-        "best": best,
-        "history": [{key: value for key, value in event.items() if key != "seconds"} for event in events],
-        "metrics": json.loads((run / "metrics.json").read_text()),
-    }
-
-
-def run_until(recipe, name, step):
-    environment = {"KFT_CACHE": str(recipe.parent / "cache")}
-    done = forked.run("tests.killable", recipe, recipe.parent / name, "--step", step, env=environment)
-    assert done.returncode in (0, -9), done.stderr
-    return done.returncode
-
-
 @pytest.mark.parametrize("learns", MADE)
 def test_killed_and_resumed_it_ends_as_never_killed_to_the_bit(tmp_path, tiny_folder, learns):
     recipe = write(tmp_path, tiny_folder, [embedded.HEAD, *STEPS], dropout=0.1, learns=learns)
-    assert run_until(recipe, "whole", 0) == 0
+    assert run_until(recipe, "whole") == 0
     generator, codes = random.Random(0), []
     while 0 not in codes and len(codes) < 4:
-        codes.append(run_until(recipe, "killed", generator.randint(1, 12)))
+        codes.append(run_until(recipe, "killed", step=generator.randint(1, 12)))
     if 0 not in codes:
-        assert run_until(recipe, "killed", 0) == 0
+        assert run_until(recipe, "killed") == 0
     assert codes.count(-9) >= 2, codes
-    expected, found = (outcome(tmp_path / name) for name in ("whole", "killed"))
-    for key, value in expected.items():
-        assert found[key] == value, f"{key} differs after {codes}"
+    require_same_end(tmp_path / "whole", tmp_path / "killed")

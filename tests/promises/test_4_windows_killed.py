@@ -4,16 +4,8 @@ import json
 
 import pytest
 
-from tests import forked, tiny
-
-
-def weights_of(recipe, run, cache, step=0):
-    """Trains, or goes on, until a kill comes; returns the exit code and the hashes of the last weights."""
-    given = (recipe, run, "--step", step, "--signal", "SIGKILL")
-    done = forked.run("tests.killable", *given, env={"KFT_CACHE": str(cache)})
-    assert done.returncode in (0, -9), done.stderr
-    last = json.loads((run / "checkpoints" / "last.json").read_text())
-    return done.returncode, {name: entry["sha256"] for name, entry in last["arrays"].items()}
+from tests import tiny
+from tests.ended import require_same_end, run_until
 
 
 @pytest.mark.slow
@@ -25,8 +17,6 @@ def test_a_run_on_windows_that_was_killed_ends_as_one_that_was_not(tiny_folder, 
     values["model"] |= {"max_tokens": 8, "long_text": "windows", "windows": windows}
     values["train"]["gradient_accumulation"] = 2
     path.write_text(json.dumps(values))
-    _, expected = weights_of(path, tmp_path / "whole", tmp_path / "cache")
-    codes = [weights_of(path, tmp_path / "killed", tmp_path / "cache", step)[0] for step in (3, 6)]
-    code, found = weights_of(path, tmp_path / "killed", tmp_path / "cache")
-    assert codes == [-9, -9] and code == 0
-    assert found == expected
+    assert run_until(path, "whole") == 0
+    assert [run_until(path, "killed", step=step) for step in (3, 6, 0)] == [-9, -9, 0]
+    require_same_end(tmp_path / "whole", tmp_path / "killed")

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,8 @@ import pytest
 
 from kft.train.checkpoint import load_checkpoint
 from tests import forked, tiny
+from tests.ended import events_of
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 PHASES = [
@@ -90,7 +91,7 @@ def require_alike(alone, other):
     for phase in ("head", "top", "lora", "all"):
         for name, array in first.more[f"best/{phase}"].items():
             np.testing.assert_allclose(second.more[f"best/{phase}"][name], array, atol=1e-6, err_msg=f"{phase} {name}")
-    events = [[json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()] for run in (alone, other)]
+    events = [events_of(run) for run in (alone, other)]
     for one, two in zip(*events, strict=True):
         assert set(one) == set(two)
         for key in {"valid_loss", "valid_accuracy", "loss", "accuracy", "valid_macro_f1"} & set(one):
@@ -133,9 +134,7 @@ def test_sigterm_saves_on_both_workers_at_one_step_and_a_single_device_goes_on(r
     folder, run = recipe.parent, recipe.parent / "told"
     command = [sys.executable, "-m", "tests.killable", recipe, run, "--devices", "multi-worker", "--step", 6]
     process = workers(recipe, "told", *command, "--worker", 1, "--once", folder / "told-once", "--signal", "SIGTERM")
-    deadline = time.monotonic() + 300
-    while not (folder / "told-once").exists() and time.monotonic() < deadline:
-        time.sleep(0.2)
+    wait_until((folder / "told-once").exists, seconds=300, pause=0.2)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=200)
     assert process.returncode == 143
@@ -173,7 +172,7 @@ def test_a_loss_across_the_rows_of_a_batch_is_the_same_on_replicas(tmp_path, tin
         atol = 1e-5 if name.endswith("key/bias") else 1e-6
         if not name.startswith("head_logits"):
             np.testing.assert_allclose(second[name], array, atol=atol, err_msg=name)
-    lines = [[json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()] for run in runs]
+    lines = [events_of(run) for run in runs]
     for one, two in zip(*lines, strict=True):
         for key in {"contrastive_loss", "nearest_alike", "valid_accuracy"} & set(one):
             assert two[key] == pytest.approx(one[key], abs=1e-6), f"{key} of {one}"

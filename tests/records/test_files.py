@@ -3,7 +3,9 @@
 import errno
 import os
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from kft.errors import StorageError
 from kft.records import files
@@ -25,3 +27,9 @@ def test_what_is_used_up_is_said(tmp_path, monkeypatch, number, free, said, step
     with pytest.raises(StorageError, match=said) as caught, storage_errors(tmp_path, "another folder"):
         raise OSError(number, os.strerror(number))
     assert step in str(caught.value) and str(tmp_path) in str(caught.value)
+
+
+def test_what_safetensors_says_of_the_file_system_is_said_too(tmp_path):
+    with pytest.raises(StorageError, match="a file cannot be written") as caught, storage_errors(tmp_path):
+        save_file({"a": np.zeros(3)}, tmp_path / "no" / "a.safetensors")
+    assert "No such file or directory" in str(caught.value)

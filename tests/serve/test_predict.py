@@ -42,6 +42,14 @@ def test_texts_as_a_form(ask):
     ]
 
 
+def test_half_a_character_of_a_form_in_utf_7_is_refused_by_name(ask):
+    part = b'--b\r\nContent-Disposition: form-data; name="text"\r\n\r\n+2AA-free money\r\n--b--\r\n'
+    found = ask.post(
+        "/predict", content=part, headers={"content-type": "multipart/form-data; boundary=b; charset=utf-7"}
+    )
+    assert found.status_code == 422 and "half a surrogate pair" in found.json()["error"]
+
+
 def test_pairs(tmp_path):
     folder = write_model(tmp_path / "pairs", name="pairs", kind="text-pair")
     (expected,) = open_linear(folder).predict([("one", "two")])

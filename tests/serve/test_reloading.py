@@ -2,7 +2,6 @@
 
 import os
 import threading
-import time
 from pathlib import Path
 
 from starlette.testclient import TestClient
@@ -11,6 +10,7 @@ from kft.serve.guard import Log
 from kft.serve.limits import Limits
 from kft.serve.models import Following
 from tests.serve.linear import load_linear, make_server, write_model
+from tests.waiting import wait_until
 
 
 class Alias:
@@ -36,13 +36,6 @@ def version(root, number):
     return write_model(root / str(number), version=str(number), labels=labels, seed=number, seconds_a_batch=0.002)
 
 
-def until(met):
-    limit = time.monotonic() + 30
-    while not met():
-        assert time.monotonic() < limit
-        time.sleep(0.002)
-
-
 def test_an_alias_moves_fifty_times_under_load(tmp_path):
     alias, lines = Alias(tmp_path), []
     folders = [version(tmp_path, number) for number in range(2)]
@@ -62,7 +55,7 @@ def test_an_alias_moves_fifty_times_under_load(tmp_path):
             thread.start()
         for move in range(1, 51):
             alias.point(folders[move % 2])
-            until(lambda move=move: len(lines) == move)
+            wait_until(lambda move=move: len(lines) == move)
         stop.set()
         for thread in threads:
             thread.join()
@@ -85,15 +78,15 @@ def test_a_version_that_cannot_be_loaded_leaves_the_other_in_place_and_is_said_o
     server = make_server(tmp_path / "shelf", following=following, log=Log(lines.append, requests=False))
     with TestClient(server) as ask:
         alias.point(tmp_path / "missing")
-        until(lambda: lines)
+        wait_until(lambda: lines)
         asked = alias.asked
-        until(lambda: alias.asked > asked + 20)
+        wait_until(lambda: alias.asked > asked + 20)
         assert ask.post("/predict", json={"text": "a"}).json()["version"] == "1"
         assert ask.get("/v2/health/ready").status_code == 200
         assert len(lines) == 1 and lines[0].endswith("is not reloaded, version 1 goes on: the artifact cannot be read")
         alias.point(version(tmp_path, 2))
-        until(lambda: len(lines) == 2)
+        wait_until(lambda: len(lines) == 2)
         assert ask.post("/predict", json={"text": "a"}).json()["version"] == "2"
         alias.file.unlink()
-        until(lambda: len(lines) == 3)
+        wait_until(lambda: len(lines) == 3)
         assert ask.post("/predict", json={"text": "a"}).json()["version"] == "2"

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
@@ -19,6 +18,7 @@ from kft.deploy.standing import parse_reference
 from kft.errors import UsageError
 from kft.serve.running import read_token
 from tests.serve.shipped import write_shipped
+from tests.waiting import wait_until
 
 TEXT = json.dumps({"texts": ["the battery is superb", "awful phone"]})
 
@@ -46,12 +46,6 @@ class Load:
                     return
             finally:
                 connection.close()
-
-    def wait(self, met):
-        limit = time.monotonic() + 60
-        while not met():
-            assert time.monotonic() < limit
-            time.sleep(0.005)
 
 
 def start(*arguments, cwd, errors):
@@ -81,9 +75,9 @@ def test_a_version_takes_over_and_a_shutdown_comes_under_load_and_no_request_is_
             (model,) = about["models"]
             assert (model["name"], model["from"], about["token"]) == ("tickets", "shelf/tickets", False)
             load = Load(int(about["url"].rpartition(":")[2]))
-            load.wait(lambda: len(load.answers) > 20)
+            wait_until(lambda: len(load.answers) > 20)
             promote(str(write_shipped(tmp_path / "b", seed=2)), to, Wish())
-            load.wait(lambda: load.answers[-1][1] != model["version"])
+            wait_until(lambda: load.answers[-1][1] != model["version"])
             process.send_signal(signal.SIGTERM)
             assert process.wait(60) == 143
         finally:

@@ -4,7 +4,6 @@ import json
 import os
 import sys
 import threading
-import time
 
 import pytest
 from starlette.testclient import TestClient
@@ -19,16 +18,10 @@ from kft.serve.recording import Recorder, RecordLimits
 from kft.serve.shadow import Shadow, ShadowLimits, decided, gently
 from tests.serve.linear import load_linear, make_server, write_model
 from tests.serve.shipped import write_shipped
+from tests.waiting import wait_until
 
 TEXTS = ["a", "bb", "some words", "other words", "zzz"]
 ALL = RecordLimits(a_second=1e9)
-
-
-def until(met):
-    limit = time.monotonic() + 30
-    while not met():
-        assert time.monotonic() < limit
-        time.sleep(0.002)
 
 
 def counted(ask, name):
@@ -56,7 +49,7 @@ def test_what_both_said_is_counted_and_kept_and_the_champion_alone_answers(tmp_p
         for text, expected in zip(TEXTS, first, strict=True):
             answer = ask.post("/predict", json={"text": text}).json()
             assert {"model": "spam", "version": "1", **expected} == answer
-            until(lambda text=text: counted(ask, "answers") == TEXTS.index(text) + 1)
+            wait_until(lambda text=text: counted(ask, "answers") == TEXTS.index(text) + 1)
         assert counted(ask, "disagreements") == differ
         assert counted(ask, "errors") == counted(ask, "dropped") == 0
         assert 'kft_shadow_version_info{model="spam",version="2"} 1.0' in ask.get("/metrics").text
@@ -74,7 +67,7 @@ def test_a_challenger_that_raises_changes_no_answer_and_is_told_once(tmp_path):
     app = make_server(champion, shadow=fails, recorder=recorder, log=Log(lines.append, requests=False))
     with TestClient(app) as ask:
         assert [ask.post("/predict", json={"text": text}).json() for text in ("a", "jane@example.com")] == alone
-        until(lambda: counted(ask, "errors") == 2)
+        wait_until(lambda: counted(ask, "errors") == 2)
         assert counted(ask, "answers") == 0
     assert lines == [f"shadow: {fails}, version 2, fails: TypeError"]
     assert [line["shadow"] for line in kept(tmp_path / "kept")] == [{"version": "2", "answer": None}] * 2
@@ -90,7 +83,7 @@ def test_a_challenger_that_hangs_delays_nobody_and_what_it_does_not_come_to_is_d
         for _ in range(10):
             assert ask.post("/predict", json={"text": "a"}).json()["version"] == "1"
         assert counted(ask, "answers") == 0
-        until(lambda: counted(ask, "dropped") == 7)
+        wait_until(lambda: counted(ask, "dropped") == 7)
     (challenger / "hangs").unlink()
     lines = kept(tmp_path / "kept")
     assert len(lines) == 10 and not any("shadow" in line for line in lines)
@@ -101,13 +94,13 @@ def test_bytes_that_wait_are_bounded_too_and_one_request_alone_is_always_taken(t
     app = make_server(champion, shadow=challenger, shadow_limits=ShadowLimits(inputs=2, bytes=100))
     with TestClient(app) as ask:
         ask.post("/predict", json={"texts": ["a" * 20] * 40})
-        until(lambda: counted(ask, "answers") == 40)
+        wait_until(lambda: counted(ask, "answers") == 40)
         (challenger / "hangs").touch()
         ask.post("/predict", json={"text": "a" * 20})
         ask.post("/predict", json={"text": "a" * 20})
-        until(lambda: counted(ask, "dropped") == 1)
+        wait_until(lambda: counted(ask, "dropped") == 1)
         (challenger / "hangs").unlink()
-        until(lambda: counted(ask, "answers") == 41)
+        wait_until(lambda: counted(ask, "answers") == 41)
 
 
 def test_it_computes_only_while_the_champion_does_not(pair):
@@ -121,7 +114,7 @@ def test_it_computes_only_while_the_champion_does_not(pair):
 
     shadow = Shadow(Followed("challenger", challenger, moves=False), idle, Measures().shadows, pytest.fail)
     beside = shadow.offer(champion, ["a"], champion.predict(["a"]))
-    until(lambda: len(asked) > 5)
+    wait_until(lambda: len(asked) > 5)
     assert not beside.done()
     busy.clear()
     assert beside.result(30).version == "2"
@@ -141,9 +134,9 @@ def test_the_alias_of_a_challenger_moves(tmp_path, pair):
 
         assert version_beside() == "2"
         places["challenger"] = write_model(tmp_path / "3", version="3", seed=7)
-        until(lambda: version_beside() == "3")
+        wait_until(lambda: version_beside() == "3")
         places["challenger"] = write_model(tmp_path / "4", version="4", kind="image")
-        until(lambda: len(lines) == 2)
+        wait_until(lambda: len(lines) == 2)
         assert version_beside() == "3"
         assert lines == [
             "shadow: challenger: version 3 answers instead of 2",
@@ -153,7 +146,7 @@ def test_the_alias_of_a_challenger_moves(tmp_path, pair):
         assert 'kft_shadow_reloads_total{model="spam",result="failed"} 1.0' in ask.get("/metrics").text
         # It wins: then there is nothing to compare.
         places[str(champion)] = tmp_path / "3"
-        until(lambda: ask.post("/predict", json={"text": "a"}).json()["version"] == "3")
+        wait_until(lambda: ask.post("/predict", json={"text": "a"}).json()["version"] == "3")
         answers = counted(ask, "answers")
         ask.post("/predict", json={"text": "a"})
         assert counted(ask, "answers") == answers and counted(ask, "dropped") == 0

@@ -143,6 +143,11 @@ def test_labels_that_are_not_known_are_refused_or_learned(base):
     assert "'neutral' (12)" in str(refused.value) and "--new-labels" in str(refused.value)
     found = split(base, added=("rows.csv",), new_labels=True, keep_together="nothing")
     assert "neutral" in found.labels and found.added[0].new_labels == ("neutral",)
+    respelled = [*fresh(100), *[(f"the {word} phone is fine", "Positive") for word in "abcdefghijkl"]]
+    write(base / "respelled.csv", respelled)
+    with pytest.raises(DataError, match="known in another spelling") as refused:  # and not learned beside itself
+        split(base, added=("respelled.csv",), new_labels=True)
+    assert "'Positive' (12)" in refused.value.received and refused.value.next_step == "mend the labels"
     write(base / "few.csv", [*fresh(100), ("the phone is odd", "odd")])
     with pytest.raises(DataError, match="new labels with too few rows") as refused:
         split(base, added=("few.csv",), new_labels=True)

@@ -13,6 +13,7 @@ from kft.records.run_folder import open_run
 from kft.train.checkpoint import OUT_OF_FOLD, load_checkpoint
 from kft.train.weights import class_weights, weigh
 from tests import tiny
+from tests.ended import events_of
 
 BLEND = {"name": "blend", "unfreeze": "none", "solver": "blend", "start": "probe"}
 TOP = {"name": "top", "unfreeze": "top-1", "epochs": 2, "lr": 1e-3, "start": "probe"}
@@ -38,10 +39,6 @@ def place(tiny_folder, tmp_path_factory):
     return recipe, folder, kft.train(recipe, run=folder / "run", quiet=True)
 
 
-def history(run):
-    return [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
-
-
 @pytest.fixture(autouse=True, scope="module")
 def own_cache(tmp_path_factory):
     """What is answered twice is read from the same stored features: no other test makes room in them meanwhile."""
@@ -63,7 +60,7 @@ def parted(written):
 
 def test_its_weights_and_losses_stand_in_the_history(place):
     _, _, result = place
-    first, last = (event for event in history(result.run) if event["event"] == "blend")
+    first, last = (event for event in events_of(result.run) if event["event"] == "blend")
     assert set(first["weights"]) == {"linear", "neighbours", "tokens", "names"}
     assert set(last["weights"]) == {"head", "linear", "neighbours", "tokens", "names"}
     assert first["losses"]["blend"] <= min(loss for name, loss in first["losses"].items() if name != "blend") + 1e-6
@@ -147,8 +144,8 @@ def test_a_killed_run_ends_with_the_same_blend(place, monkeypatch):
     assert predictions(folder / "killed") == predictions(result.run)
     best, again = (load_checkpoint(run / "checkpoints", "best") for run in (result.run, folder / "killed"))
     assert all(np.array_equal(array, again.weights[path]) for path, array in best.weights.items())
-    assert [e for e in history(folder / "killed") if e["event"] == "blend"] == [
-        e for e in history(result.run) if e["event"] == "blend"
+    assert [e for e in events_of(folder / "killed") if e["event"] == "blend"] == [
+        e for e in events_of(result.run) if e["event"] == "blend"
     ]
 
 

@@ -12,6 +12,7 @@ from kft.records.run_folder import open_run
 from kft.tasks.word_shapes import WORD_FEATURES
 from kft.train.checkpoint import load_checkpoint
 from tests import tiny
+from tests.ended import events_of
 
 pytestmark = pytest.mark.slow
 
@@ -58,11 +59,7 @@ def test_capitals_that_the_tokenizer_drops_are_found(place):
     assert found["probe"] < 0.5 < 0.8 < found["blend"]
     assert result.best_phase in ("blend", "top-blend")
     assert result.evaluation.metrics["entity_f1"].value > 0.8
-    first, last = (
-        json.loads(line)
-        for line in (result.run / "history.jsonl").read_text().splitlines()
-        if '"event": "blend"' in line
-    )
+    first, last = (event for event in events_of(result.run) if event["event"] == "blend")
     assert set(first["weights"]) == set(last["weights"]) == {"head", "words"}
     assert first["weights"]["words"] > 0.5
 

@@ -12,6 +12,7 @@ from kft.errors import RecipeError, TrainingError
 from kft.train.checkpoint import load_checkpoint
 from kft.train.contrast import Contrast
 from tests import forked, tiny
+from tests.ended import events_of
 
 
 def by_hand(vectors, targets, temperature, weights):
@@ -66,14 +67,10 @@ def run(tmp_path_factory, tiny_folder):
     return kft.train(recipe, run=folder / "run", quiet=True).run
 
 
-def history(run):
-    return [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
-
-
 @pytest.mark.slow
 def test_an_epoch_is_judged_by_the_head_solved_on_its_vectors(run):
     """So the probe that follows, from the weights that were kept, finds what the phase had found already."""
-    ends = {event["phase"]: event for event in history(run) if event["event"] == "phase_end"}
+    ends = {event["phase"]: event for event in events_of(run) if event["event"] == "phase_end"}
     assert ends["solved"]["valid_loss"] == pytest.approx(ends["contrast"]["valid_loss"], abs=1e-4)
     best = load_checkpoint(run / "checkpoints", "last").more
     for name in ("kernel", "bias"):
@@ -82,15 +79,15 @@ def test_an_epoch_is_judged_by_the_head_solved_on_its_vectors(run):
 
 
 def test_what_trains_and_what_was_measured_are_told(run):
-    begun = {event["phase"]: event for event in history(run) if event["event"] == "phase"}
+    begun = {event["phase"]: event for event in events_of(run) if event["event"] == "phase"}
     assert begun["contrast"]["blocks"]["head"] == 0 and begun["contrast"]["trainable"] > 0
     assert begun["contrast"]["objective"] == "contrastive at temperature 0.1"
     assert begun["named"]["objective"].endswith("with the classes' names") and "objective" not in begun["probe"]
-    epochs = [event for event in history(run) if event["event"] == "epoch" and event["phase"] == "contrast"]
+    epochs = [event for event in events_of(run) if event["event"] == "epoch" and event["phase"] == "contrast"]
     assert [event["epoch"] for event in epochs] == [0, 1, 2]
     assert epochs[2]["contrastive_loss"] < epochs[1]["contrastive_loss"]
     assert 0.5 < epochs[2]["nearest_alike"] <= 1 and "loss" not in epochs[2] and "accuracy" not in epochs[2]
-    probes = [event["phase"] for event in history(run) if event["event"] == "probe"]
+    probes = [event["phase"] for event in events_of(run) if event["event"] == "probe"]
     assert probes == ["probe", "contrast", "contrast", "solved", "named"]
 
 

@@ -15,6 +15,7 @@ from kft.train.execution import BLOCK_BYTES, UPDATES, is_compiled, refusal, requ
 from kft.train.feeding import Execution
 from kft.train.step import make_train_step
 from tests import forked, tiny
+from tests.ended import timeless
 from tests.train.steps import OBJECTIVE, batch, one_call, optimizer_for
 
 ALL = {"name": "all", "unfreeze": "all", "epochs": 2, "lr": 1e-3, "layer_decay": 0.8}
@@ -31,11 +32,6 @@ class StopsAt(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if batch >= self.step:
             raise OSError("the power went")
-
-
-def history(run):
-    lines = (run / "history.jsonl").read_text().splitlines()
-    return [{key: value for key, value in json.loads(line).items() if key != "seconds"} for line in lines]
 
 
 def weights_of(run, name="last"):
@@ -80,7 +76,7 @@ def test_several_updates_a_call_change_no_bit_also_where_the_run_was_killed(whol
         ours, theirs = weights_of(tmp_path / "run", name), weights_of(run, name)
         for path, array in theirs.items():
             np.testing.assert_array_equal(ours[path], array, err_msg=path)
-    assert history(tmp_path / "run") == history(run)
+    assert timeless(tmp_path / "run") == timeless(run)
 
 
 def trained(execution, **spec):
@@ -133,7 +129,7 @@ def compare_compiled(place, *settings):
 
 def require_alike(plain, compiled, atol):
     require_close(weights_of(plain.run), weights_of(compiled.run), atol)
-    for one, two in zip(history(plain.run), history(compiled.run), strict=True):
+    for one, two in zip(timeless(plain.run), timeless(compiled.run), strict=True):
         for key in {"loss", "accuracy", "valid_loss", "valid_accuracy"} & set(one):
             assert two[key] == pytest.approx(one[key], abs=atol), f"{key} of {one}"
     for name, metric in kft.evaluate(plain.run, quiet=True).metrics.items():

@@ -14,6 +14,7 @@ from kft.recipe.pairs import GradedSpec
 from kft.tasks.task import AnswerSpace
 from kft.train.graded import Graded
 from tests import embedded, forked, graded
+from tests.ended import events_of
 
 BOTH = pytest.mark.parametrize("spec", [GradedSpec(scale=7), GradedSpec(loss="squared")], ids=["cosent", "squared"])
 SCORES = np.array([0.0, 0.5, 0.5, 1.0, 0.25])
@@ -94,7 +95,7 @@ def test_a_run_is_scored_by_the_order_of_its_cosines_beside_the_untuned_backbone
         estimate = found.metrics[name]
         assert estimate.value == pytest.approx(table["target"].corr(table["prediction"], method=method), abs=1e-4)
         assert estimate.low < estimate.value < estimate.high
-    history = [json.loads(line) for line in (run.run / "history.jsonl").read_text().splitlines()]
+    history = events_of(run.run)
     epochs = [event for event in history if event["event"] == "epoch" and event["phase"] == "top"]
     assert epochs[5]["loss"] < epochs[1]["loss"] and epochs[1]["mae"] > 0
 

@@ -3,13 +3,13 @@
 import contextlib
 import csv
 import io
-import json
 
 import numpy as np
 import pytest
 
 import kft
 from tests import tiny
+from tests.ended import events_of
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def test_nothing_dearer_runs_when_the_probe_is_perfect_and_it_is_said(run):
     assert "train.early_stopping: null runs all phases" in said
     assert result.phases[0].metrics["valid_accuracy"] == 1
     assert [phase.name for phase in result.phases] == ["probe"] and result.best_phase == "probe"
-    events = [json.loads(line) for line in (result.run / "history.jsonl").read_text().splitlines()]
+    events = events_of(result.run)
     assert {event["phase"] for event in events} == {"probe"}
 
 

@@ -7,6 +7,7 @@ import pytest
 import kft
 from tests import decoder, embedded
 from tests.cli.planted import write_data
+from tests.ended import events_of
 
 LORA = {"name": "lora", "unfreeze": {"lora": {"targets": ["*query*", "*value*"]}}, "epochs": 1, "lr": 1e-3}
 ALL = {"name": "all", "unfreeze": "all", "epochs": 8, "lr": 3e-3}
@@ -43,8 +44,11 @@ def test_it_learns_and_answers_one_by_one_as_in_a_batch(task, backbone, tmp_path
 
 
 def losses(run, phase):
-    events = map(json.loads, (run / "history.jsonl").read_text().splitlines())
-    return [event["loss"] for event in events if event.get("phase") == phase and event.get("epoch") and "loss" in event]
+    return [
+        event["loss"]
+        for event in events_of(run)
+        if event.get("phase") == phase and event.get("epoch") and "loss" in event
+    ]
 
 
 def seen(answer):

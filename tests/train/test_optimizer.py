@@ -14,6 +14,7 @@ from kft.errors import RecipeError, TrainingError
 from kft.recipe.training import OptimizerSpec, TrainSpec
 from kft.train.optimizer import find_optimizer
 from tests import tiny
+from tests.ended import events_of
 
 RATES = (0.5, 1.0)
 
@@ -117,7 +118,7 @@ def test_a_run_with_another_optimizer_learns(tiny_folder, tmp_path):
     top = {**tiny.TOP, "epochs": 3, "lr": 0.05}
     path = tiny.recipe(tmp_path, tiny_folder, phases=[top], optimizer={"name": "sgd", "momentum": 0.9})
     result = kft.train(path, run=tmp_path / "run", quiet=True)
-    events = [json.loads(line) for line in (result.run / "history.jsonl").read_text().splitlines()]
+    events = events_of(result.run)
     assert events[0]["solver"] == "sgd"
     losses = [event["valid_loss"] for event in events if event["event"] == "epoch"]
     assert losses[-1] < 0.7 * losses[0]

@@ -13,6 +13,7 @@ from kft.recipe.pairs import PairsSpec
 from kft.train.paired_rows import Chosen, mine_negatives, pair_up
 from kft.train.pairs import InBatch
 from tests import embedded, forked
+from tests.ended import events_of
 
 
 def unit(rows):
@@ -112,7 +113,7 @@ def run(tmp_path_factory, tiny_folder):
 def test_a_run_is_scored_by_what_its_vectors_find(run):
     assert list(run.evaluation.metrics) == ["mrr", "recall_at_1", "recall_at_10", "ndcg_at_10"]
     assert run.evaluation.metrics["recall_at_10"].value > 0.3
-    history = [json.loads(line) for line in (run.run / "history.jsonl").read_text().splitlines()]
+    history = events_of(run.run)
     (probe,) = [event for event in history if event["event"] == "probe"]
     assert probe["tried"][0][0] == 0 and max(tried[2] for tried in probe["tried"]) >= probe["tried"][0][2]
     epochs = [event for event in history if event["event"] == "epoch" and event["phase"] == "top"]

@@ -1,7 +1,5 @@
 """Phases, patience, callbacks and the history of a run, on the tiny backbone."""
 
-import json
-
 import keras
 import numpy as np
 import pytest
@@ -13,10 +11,7 @@ from kft.train.callbacks import make_callbacks
 from kft.train.checkpoint import load_checkpoint
 from kft.train.job import Patience
 from tests import tiny
-
-
-def history(run):
-    return [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+from tests.ended import events_of
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +32,7 @@ def run(tiny_folder, tmp_path_factory):
 
 def test_the_probe_is_epoch_0_and_later_phases_start_where_they_say(run):
     result, _ = run
-    epochs = {(e["phase"], e["epoch"]): e for e in history(result.run) if e["event"] == "epoch"}
+    epochs = {(e["phase"], e["epoch"]): e for e in events_of(result.run) if e["event"] == "epoch"}
     assert epochs["top", 0]["valid_loss"] == pytest.approx(epochs["probe", 0]["valid_loss"], abs=1e-6)
     assert epochs["deep", 0]["valid_loss"] == pytest.approx(epochs["probe", 0]["valid_loss"], abs=1e-6)
     assert [key for key in epochs if key[0] == "deep"] == [("deep", 0), ("deep", 1), ("deep", 2)]
@@ -45,7 +40,7 @@ def test_the_probe_is_epoch_0_and_later_phases_start_where_they_say(run):
 
 def test_the_run_keeps_the_best_epoch_over_all_phases(run):
     result, _ = run
-    epochs = [e for e in history(result.run) if e["event"] == "epoch"]
+    epochs = [e for e in events_of(result.run) if e["event"] == "epoch"]
     best = min(epochs, key=lambda event: event["valid_loss"])
     state = load_checkpoint(result.run / "checkpoints", "best").state
     assert (state["phase"], state["epoch"]) == (best["phase"], best["epoch"])
@@ -100,7 +95,7 @@ def test_reduce_lr_on_plateau_and_early_stopping_by_recipe(tiny_folder, tmp_path
     (phase,) = result.phases
     assert phase.stopped == "early stopping" and phase.epochs == 3
     assert len((result.run / "epochs.csv").read_text().splitlines()) == 4
-    rates = [e["lr"] for e in history(result.run) if e["event"] == "epoch" and "lr" in e]
+    rates = [e["lr"] for e in events_of(result.run) if e["event"] == "epoch" and "lr" in e]
     assert rates[2] < 0.2e-12
 
 

@@ -17,6 +17,7 @@ from kft.feed.source import text_source
 from kft.model import backbones
 from kft.train.checkpoint import load_checkpoint
 from tests import tiny
+from tests.ended import events_of
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +25,7 @@ PHASES = [{**tiny.TOP, "epochs": 3}]
 
 
 def losses(run):
-    events = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+    events = events_of(run)
     return np.array([[event.get("loss", 0), event["valid_loss"]] for event in events if event["event"] == "epoch"])
 
 

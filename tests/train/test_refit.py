@@ -15,6 +15,7 @@ from kft.records.history import RefitEpochDone, Refitted, read_history
 from kft.tasks.recipes import load_recipe
 from kft.train.checkpoint import load_checkpoint
 from tests import tiny
+from tests.ended import outcome
 
 pytestmark = pytest.mark.slow
 
@@ -70,19 +71,6 @@ def test_the_kept_phases_are_repeated_on_both_and_nothing_is_validated_there(who
     assert [event.epoch for event in again if event.phase == "top"] == [*range(1, kept["top"] + 1)]
     assert not any(name.startswith("valid_") for event in again for name in event.training)
     assert result.refitted and best_of(folder / "run").state["refit"]["valid"] == done.valid
-
-
-def outcome(run):
-    """Returns what must be alike, to the bit."""
-    last, best = (json.loads((run / "checkpoints" / f"{name}.json").read_text()) for name in ("last", "best"))
-    events = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
-    return {
-        "weights": {name: entry["sha256"] for name, entry in last["arrays"].items()},
-        "best": best,
-        "history": [{key: value for key, value in event.items() if key != "seconds"} for event in events],
-        "calibration": (run / "calibration.json").read_text(),
-        "metrics": json.loads((run / "metrics.json").read_text()),
-    }
 
 
 def at(state):

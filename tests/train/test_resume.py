@@ -15,6 +15,7 @@ from kft.records.run_folder import RunFolder, refuse_taken
 from kft.train.checkpoint import load_checkpoint
 from kft.train.resume import last_folder
 from tests import tiny
+from tests.ended import events_of, last_weights
 
 PHASES = [tiny.PROBE, {"name": "top", "unfreeze": "top-1", "epochs": 3, "lr": 1e-3}]
 
@@ -49,15 +50,6 @@ def stop_early(place, name, after=2, **kwargs):
     if stopped.name != name:
         shutil.copytree(stopped, folder / name)
     return folder / name
-
-
-def history(run):
-    return [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
-
-
-def last_weights(run):
-    manifest = json.loads((run / "checkpoints" / "last.json").read_text())
-    return {name: entry["sha256"] for name, entry in manifest["arrays"].items()}
 
 
 def test_it_goes_on_where_it_stopped_and_says_so(place, capsys):
@@ -150,7 +142,9 @@ def test_two_that_go_on_in_one_folder_are_one_too_many(place):
                 second()
     assert (run / "history.jsonl").read_text() == before
     kft.train(recipe, run=run, resume=True, quiet=True)
-    assert len(history(run)) == len(history(folder / "whole")) and last_weights(run) == last_weights(folder / "whole")
+    assert len(events_of(run)) == len(events_of(folder / "whole")) and last_weights(run) == last_weights(
+        folder / "whole"
+    )
 
 
 def test_a_finished_run_is_scored_again(place):
@@ -252,7 +246,7 @@ def test_several_updates_a_call_and_parts_of_a_batch(place):
     settings = ["train.steps_per_call=3", "train.gradient_accumulation=4"]
     result = kft.train(recipe, run=folder / "grouped", overrides=settings, callbacks=[Counts()], quiet=True)
     assert [batch for batch, _ in seen] == [2, 4] * 3, "66 rows are 5 batches, and 2 calls an epoch"
-    events = [json.loads(line) for line in (result.run / "history.jsonl").read_text().splitlines()]
+    events = events_of(result.run)
     assert [event["step"] for event in events if event.get("phase") == "top" and "step" in event] == [0, 5, 10, 15]
 
 
@@ -326,7 +320,7 @@ def test_what_a_callback_does_on_an_epochs_beginning_is_done_when_going_on_there
         kft.train(recipe, run=runs[1], callbacks=[scheduler(), Fails(2)], quiet=True)
     kft.train(recipe, run=runs[1], callbacks=[scheduler()], resume=True, quiet=True)
     assert last_weights(runs[0]) == last_weights(runs[1])
-    rates = [[event["lr"] for event in history(run) if "lr" in event] for run in runs]
+    rates = [[event["lr"] for event in events_of(run) if "lr" in event] for run in runs]
     assert rates[0] == rates[1] and len(set(rates[0])) == 3
 
 
@@ -348,7 +342,7 @@ def test_a_run_that_a_callback_stopped_stays_stopped(place):
 
     def go(run, **kwargs):
         kft.train(recipe, run=run, overrides=[f"train.phases={phases}"], callbacks=[Stops()], quiet=True, **kwargs)
-        return [(event["phase"], event["stopped"]) for event in history(run) if event["event"] == "phase_end"]
+        return [(event["phase"], event["stopped"]) for event in events_of(run) if event["event"] == "phase_end"]
 
     assert go(folder / "ended") == [("top", "callback")]
     whole = last_weights(folder / "ended")

@@ -1,13 +1,12 @@
 """Scalars for TensorBoard: what the history says, also where a run went on; nothing of what it took back."""
 
-import json
-
 import pytest
 import tensorflow as tf
 
 import kft
 from kft.train.scalars import ScalarLog, scalars_of
 from tests import tiny
+from tests.ended import events_of
 
 
 def read(folder):
@@ -26,8 +25,7 @@ def read(folder):
 def in_history(run):
     """Returns the same from history.jsonl."""
     found = {}
-    for line in (run / "history.jsonl").read_text().splitlines():
-        event = json.loads(line)
+    for event in events_of(run):
         for name, value in scalars_of(event).items():
             found.setdefault((event["phase"], name), []).append((event["step"], pytest.approx(value, rel=1e-6)))
     return found

@@ -12,6 +12,7 @@ from kft.feed.batches import Ragged
 from kft.feed.source import DenseColumn, Source
 from kft.train.self_training import NOBODY, find_limit, with_more
 from tests import tiny
+from tests.ended import last_weights, timeless
 
 pytestmark = pytest.mark.slow
 
@@ -64,22 +65,12 @@ def place(tmp_path_factory, tiny_folder):
     return folder, recipe, kft.train(recipe, run=folder / "whole", quiet=True)
 
 
-def history(run):
-    lines = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
-
-
-def weights(run):
-    manifest = json.loads((run / "checkpoints" / "last.json").read_text())
-    return {name: entry["sha256"] for name, entry in manifest["arrays"].items()}
-
-
 def test_what_was_kept_labels_the_rows_it_is_sure_of(place):
     folder, _, result = place
-    (labelled,) = (event for event in history(folder / "whole") if event["event"] == "labelled")
+    (labelled,) = (event for event in timeless(folder / "whole") if event["event"] == "labelled")
     assert labelled["by"] == "blend" and labelled["phase"] == "self" and labelled["of"] == 60
     assert 30 <= labelled["rows"] <= 60 and labelled["wrong"] <= 0.4 and labelled["tried"] > 24
-    steps = [event["step"] for event in history(folder / "whole") if event["event"] == "epoch"]
+    steps = [event["step"] for event in timeless(folder / "whole") if event["event"] == "epoch"]
     assert steps[-1] == 3 * -(-(66 + labelled["rows"]) // 16)
     assert [phase.name for phase in result.phases] == ["probe", "blend", "self"]
 
@@ -90,7 +81,7 @@ def test_a_run_that_stopped_goes_on_with_the_same_labels_to_the_bit(place, capsy
     with pytest.raises(OSError, match="the power went"):
         kft.train(recipe, run=run, callbacks=[Fails()], quiet=True)
     result = kft.train(recipe, run=run, resume=True, quiet=True)
-    assert weights(run) == weights(folder / "whole") and history(run) == history(folder / "whole")
+    assert last_weights(run) == last_weights(folder / "whole") and timeless(run) == timeless(folder / "whole")
     assert result.evaluation.metrics == whole.evaluation.metrics
 
 
@@ -103,5 +94,5 @@ def test_the_default_recipe_ends_with_it_and_a_tuned_phase_labels_where_that_was
     phases = json.dumps([tiny.PROBE, {**tiny.TOP, "lr": 3e-3}, {**SELF, "epochs": 1}])
     best = ["train.prefer=best", f"train.phases={phases}"]
     kft.train(recipe, run=folder / "tuned", overrides=best, quiet=True)
-    (labelled,) = (event for event in history(folder / "tuned") if event["event"] == "labelled")
+    (labelled,) = (event for event in timeless(folder / "tuned") if event["event"] == "labelled")
     assert labelled["by"] in ("top", "probe") and labelled["tried"] <= 24

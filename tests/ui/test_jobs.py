@@ -10,13 +10,11 @@ import pytest
 from kft.errors import RunError
 from kft.ui.jobs import Job, Jobs
 from kft.ui.telling import epochs_of, for_the_page, last_note, said_error, told
+from tests.waiting import wait_until
 
 
 def until_ended(jobs, job):
-    limit = time.monotonic() + 60
-    while jobs.ended(job) is None:
-        assert time.monotonic() < limit
-        time.sleep(0.02)
+    wait_until(lambda: jobs.ended(job) is not None)
 
 
 @pytest.fixture

@@ -25,13 +25,12 @@ REFERENCE_ROWS = 2000
 DEVIATIONS = 3.0
 
 
-def neighbour_distance(features: np.ndarray, train: np.ndarray, *, seed: int = 0) -> np.ndarray:
+def neighbour_distance(features: np.ndarray, train: np.ndarray) -> np.ndarray:
     """Returns ``float32[n]``: each row's mean cosine distance to the nearest of the training rows, itself left out.
 
     Args:
         features: ``float32[n, width]``.
         train: ``int[m]``: the training rows among them.
-        seed: Of the training rows that are drawn.
 
     Example:
         >>> x = np.eye(2, dtype=np.float32)[np.repeat([0, 1], [9, 1])]
@@ -39,7 +38,7 @@ def neighbour_distance(features: np.ndarray, train: np.ndarray, *, seed: int = 0
         9
     """
     units = unit_rows(features)
-    drawn = np.random.default_rng(seed).permutation(train)[:REFERENCE_ROWS]
+    drawn = np.random.default_rng(0).permutation(train)[:REFERENCE_ROWS]
     reference, count = units[drawn], min(NEIGHBOURS, len(drawn) - 1)
     place = np.full(len(features), -1)
     place[drawn] = np.arange(len(drawn))

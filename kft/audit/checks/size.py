@@ -18,19 +18,18 @@ WIDE = 0.05
 FEWEST = 10
 
 
-def half_width(accuracy: float, n: int, level: float = 0.95) -> float:
-    """Returns half the width of an accuracy's interval (Wilson, 1927).
+def half_width(accuracy: float, n: int) -> float:
+    """Returns half the width of an accuracy's 95 % interval (Wilson, 1927).
 
     Args:
         accuracy: From 0 to 1.
         n: Rows it was measured on.
-        level: How often such an interval holds the truth.
 
     Example:
         >>> round(half_width(0.9, 40), 3)
         0.095
     """
-    z = NormalDist().inv_cdf((1 + level) / 2)
+    z = NormalDist().inv_cdf(0.975)
     return z / (1 + z * z / n) * math.sqrt(accuracy * (1 - accuracy) / n + (z / (2 * n)) ** 2)
 
 

@@ -209,13 +209,12 @@ def make_cleaner(html: str, kinds: Sequence[str]) -> Callable[[str], str]:
     return clean
 
 
-def make_text_reader(path: Path, settings: Mapping[str, Any], side: str = "query") -> TextReader:
+def make_text_reader(path: Path, settings: Mapping[str, Any]) -> TextReader:
     """Returns the reader that an artifact's settings describe.
 
     Args:
         path: The tokenizer's file.
         settings: ``reader`` of its artifact.json.
-        side: What texts are, where something is put before them: ``query`` or ``document``.
     """
     import tokenizers
 
@@ -226,7 +225,7 @@ def make_text_reader(path: Path, settings: Mapping[str, Any], side: str = "query
     clean = make_cleaner(settings["html"], settings["redact"])
     most = settings.get("windows", 0)
     windows = Windows(settings["max_tokens"], settings["overlap"], most) if most else None
-    pairs, before, tail = settings["kind"] == "text-pair", settings.get(side, ""), settings.get("tail", False)
+    pairs, before, tail = settings["kind"] == "text-pair", settings.get("query", ""), settings.get("tail", False)
     after = settings.get("document", "") if settings.get("apart") else None
     return TextReader(tokenizer, settings["max_tokens"], pairs, clean, before, tail, windows, after)
 

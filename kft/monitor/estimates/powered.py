@@ -58,9 +58,9 @@ def powered_mean(outcome: np.ndarray, expected: np.ndarray, chance: np.ndarray, 
     got, said, picked = outcome[drawn] / scale, expected[drawn] / scale, chance[drawn]
     weights = 1 / picked
     weights /= weights.sum()
-    alone = _Drawn(got, weights, picked, rows)
+    alone = _Drawn(got, weights, picked)
     trust = _trust(got, said, weights, labels)
-    corrected = _Drawn(got - trust * said, weights, picked, rows)
+    corrected = _Drawn(got - trust * said, weights, picked)
     value = trust * float(expected.mean()) / scale + float(weights @ (got - trust * said))
     # How much outcomes differ from row to row: known from the labels, whatever is expected.
     spread = alone.spread_of_outcomes(most is not None)
@@ -92,7 +92,7 @@ def drawn_mean(outcome: np.ndarray, chance: np.ndarray, most: float | None = 1.0
     scale = 1.0 if most is None else most
     weights = 1 / chance[drawn]
     picked = chance[drawn] * (labels / len(outcome))
-    alone = _Drawn(outcome[drawn] / scale, weights / weights.sum(), picked, rows)
+    alone = _Drawn(outcome[drawn] / scale, weights / weights.sum(), picked)
     spread = alone.spread_of_outcomes(most is not None)
     first, second = spread / rows, alone.variance(None if most is None else alone.mean)
     interval = _scaled(_interval(alone.mean, first + second, labels, spread, most is not None), scale)
@@ -107,13 +107,11 @@ class _Drawn:
         figures: ``float[labels]``.
         weights: ``float[labels]``, they sum to 1.
         chance: ``float[labels]``.
-        rows: Of all rows.
     """
 
     figures: np.ndarray
     weights: np.ndarray
     chance: np.ndarray
-    rows: int
 
     @property
     def mean(self) -> float:
