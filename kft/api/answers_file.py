@@ -25,6 +25,24 @@ if TYPE_CHECKING:
 
 DIGITS = 6
 """Significant digits of a number in a table; JSON lines hold all of them."""
+OTHER_TABLES = (".tsv", ".xlsx", ".xls", ".ods", ".parquet", ".feather", ".arrow")
+"""Endings of tables that are not written: nothing would read JSON lines under such a name."""
+
+
+def require_ending(path: Path) -> None:
+    """Refuses a file whose ending promises what is not written there.
+
+    Raises:
+        UsageError: It is one of another kind of table.
+    """
+    if path.suffix.lower() in OTHER_TABLES:
+        raise UsageError(
+            "answers are written as a csv table, or as JSON lines",
+            where=f"-o {path}",
+            received=path.suffix,
+            expected=".csv or .jsonl",
+            next_step=f"-o {path.with_suffix('.csv')}",
+        )
 
 
 def keep_columns(table: pd.DataFrame, columns: Sequence[str] | None, where: str) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from kft.data.inputs import load_labelled
 from kft.data.parts import Part, open_source
 from kft.data.passages import with_passages_hashed
 from kft.errors import DataError, RunError, UsageError
-from kft.evaluate.paired import compare_runs, require_comparable
+from kft.evaluate.paired import compare_runs, other_inputs, require_comparable
 from kft.metrics.overlap import require_overlap
 from kft.recipe.load import Recipe
 from kft.recipe.sources import DATAFRAME
@@ -82,6 +82,8 @@ def evaluate(
         with strategy.start(devices).scope():
             progress = progress_for(quiet or not chief)
             _say(known, progress)
+            if other is not None and (said := other_inputs(folder, other)):
+                progress.note(f"warning    {said}")
             with hold(folder, progress.note) if chief else nullcontext():
                 result = score_test(load_answering(known), split, progress, writes=chief)
         return result if other is None else _compare(result, folder, other, split)

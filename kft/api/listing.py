@@ -11,6 +11,7 @@ from typing import Any
 
 from kft.compare.reading import read_comparison
 from kft.errors import KftError, RunError
+from kft.evaluate.paired import other_inputs
 from kft.recipe.load import LATER_KEYS, Recipe
 from kft.records.document import read_document
 from kft.records.estimate import Estimate, metric_title
@@ -87,12 +88,14 @@ class SideBySide:
         differences: By dotted key of the recipe, what it has in one and in the other; what decides no result is left
             out.
         same_test: Whether both were scored on the same split.
+        other_inputs: What is to be known of test rows that hold something else in one than in the other.
     """
 
     first: RunLine
     second: RunLine
     differences: Mapping[str, tuple[Any, Any]]
     same_test: bool
+    other_inputs: str = ""
 
 
 def list_runs(folder: str | Path = "runs") -> Listing:
@@ -151,7 +154,8 @@ def set_side_by_side(first: str | Path, second: str | Path) -> SideBySide:
     folders = open_run(Path(first)), open_run(Path(second))
     recipes = [load_recipe(each.recipe) for each in folders]
     one, other = (_line(folder, recipe) for folder, recipe in zip(folders, recipes, strict=True))
-    return SideBySide(one, other, _differences(*recipes), one.test == other.test)
+    said = other_inputs(*folders) if one.test == other.test else ""
+    return SideBySide(one, other, _differences(*recipes), one.test == other.test, said)
 
 
 def rows_of(found: SideBySide) -> list[tuple[str, str, str]]:
@@ -175,6 +179,7 @@ def notes_of(found: SideBySide) -> list[str]:
     same = [] if found.differences else ["the recipe is the same in all that decides a result"]
     if not found.same_test:
         return [*same, "the two were scored on other test rows: their figures cannot be compared"]
+    same += [found.other_inputs] if found.other_inputs else []
     if found.first.state == found.second.state == FINISHED:
         command = f"kft evaluate {quote(found.first.run)} --against {quote(found.second.run)}"
         return [*same, f"{command} has the paired difference and its interval"]

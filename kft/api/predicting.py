@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kft import __version__
 from kft.answer.artifact import say_withheld, why_withheld
 from kft.api.answering import Predictor, load
-from kft.api.answers_file import AnswerRows, keep_columns, table_rows
+from kft.api.answers_file import AnswerRows, keep_columns, require_ending, table_rows
 from kft.api.reading import progress_for
 from kft.data.inputs import Given, find_unusable, in_words, refuse_unusable
 from kft.data.pieces import NotInPieces, is_cut, pieces_of
@@ -93,7 +93,9 @@ def predict_file(
     Raises:
         DataError: The file cannot be read, has no such column, or an input cannot be used.
         StorageError: The answers cannot be written.
+        UsageError: The output has the ending of another kind of table.
     """
+    require_ending(output)
     predictor = load(run, devices=devices, warm=False)
     asked = look_at(predictor, path, columns)
     if not skip_unusable:

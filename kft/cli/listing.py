@@ -103,7 +103,7 @@ def _print_two(found: SideBySide) -> None:
         table.add_row(*(Text(visible(cell)) for cell in row))
     out.print(table)
     for note in notes_of(found):
-        out.tell(f"note       {note}", style=None if found.same_test else "yellow")
+        out.tell(f"note       {note}", style=None if found.same_test and not found.other_inputs else "yellow")
 
 
 COMMANDS = (runs,)

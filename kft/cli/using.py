@@ -87,6 +87,7 @@ def predict(
             given = path
     _refuse_for_one(columns, skip_unusable)
     if output:
+        answers_file.require_ending(Path(output))
         _refuse_there(Path(output), force=force)
     lines = input_ == "-" and not force_text
     model = answering.load(run, devices=devices, warm=False)

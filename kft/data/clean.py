@@ -48,5 +48,5 @@ def clean_input(given: Input, spec: DataSpec) -> Input:
         ('[EMAIL]', 'who?')
     """
     if isinstance(given, tuple):
-        return clean_text(given[0], spec), clean_text(given[1], spec)
+        return clean_cell(given[0], spec), clean_cell(given[1], spec)
     return clean_text(given, spec) if isinstance(given, str) else given

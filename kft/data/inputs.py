@@ -24,7 +24,7 @@ from kft.data.sentences import HEAD, holds_words
 from kft.data.tables import image_folder, read_source, refuse_rejected, unusable
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
-from kft.tasks.cells import Unreadable, as_text, text_problem
+from kft.tasks.cells import Unreadable, as_text, kind_problem, text_problem
 from kft.tasks.inputs import IMAGE_NAMES, TEXT, TEXT_NAMES
 from kft.tasks.responses import Grounded
 from kft.tasks.spans import joined
@@ -123,13 +123,23 @@ def _raw_inputs(
                 next_step=f"name the column that holds them {wanted!r} in the first line",
             )
     if pair is not None:
-        return list(zip(as_texts(frame[named]), as_texts(frame[pair]), strict=True)), frame, notes, form.name
+        return list(zip(map(_text, frame[named]), map(_text, frame[pair]), strict=True)), frame, notes, form.name
     if task.reads.files:
         return as_texts(frame[named]), frame, notes, form.name
-    texts = [value if isinstance(value, Unreadable) else as_text(joined(value)) for value in frame[named]]
+    texts = [value if isinstance(value, Unreadable) else _text(_joined(value)) for value in frame[named]]
     if spec.document is not None:
         frame = frame.drop(columns=[named])  # answers stand beside the paths
     return texts, frame, notes, form.name
+
+
+def _joined(value: Any) -> Any:
+    return joined(value) if isinstance(value, (list, tuple)) else value
+
+
+def _text(value: Any) -> Any:
+    """Returns a cell as text, or why it is none: the bytes b"fine" are not the text "b'fine'"."""
+    problem = kind_problem(value, "text")
+    return Unreadable(problem) if problem else as_text(value)
 
 
 def _documents(source: Path, where: str) -> tuple[Sequence[Any], pd.DataFrame, tuple[str, ...]]:

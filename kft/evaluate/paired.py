@@ -70,6 +70,31 @@ def require_comparable(run: RunFolder, other: RunFolder, task: Task) -> None:
                 )
 
 
+def other_inputs(run: RunFolder, other: RunFolder) -> str:
+    """Returns what a person should know of test rows that hold something else in one run than in the other.
+
+    Ids may be row numbers, so that the same split says nothing of what stands in the rows. Empty where all are alike,
+    and where a run of an earlier kft kept no hashes.
+    """
+    import pandas as pd
+
+    if not (run.splits.is_file() and other.splits.is_file()):
+        return ""
+    try:
+        frames = [pd.read_parquet(folder.splits) for folder in (run, other)]
+    except (OSError, ValueError):
+        return ""  # damaged: kft evaluate says so
+    ours, theirs = (frame[frame["split"] == "test"].set_index("id")["hash"] for frame in frames)
+    both = pd.concat([ours, theirs], axis=1, join="inner")
+    differ = int((both.iloc[:, 0] != both.iloc[:, 1]).sum())
+    if not differ:
+        return ""
+    return (
+        f"{differ:,} of {len(ours):,} test rows hold something else in {other.path} than in {run.path}: the figures "
+        "are of the same test only if this is what you changed, such as data.html"
+    )
+
+
 def compare_runs(
     run: RunFolder, other: RunFolder, groups: Mapping[str, object] | None = None, *, written: bool = False
 ) -> PairedResult:

@@ -6,10 +6,11 @@ import signal
 import pandas as pd
 import pytest
 
+import kft
 from kft.api import predicting
 from kft.api.predicting import predict_file
 from kft.data import pieces
-from kft.errors import DataError
+from kft.errors import DataError, UsageError
 from tests import forked, tiny
 from tests.api.killed_predicting import CHUNK_ROWS, SMALL
 from tests.serve.shipped import write_shipped
@@ -120,3 +121,16 @@ def test_another_input_is_answered_from_the_beginning(artifact, rows, cut, tmp_p
     done = predict_file(artifact, path, tmp_path / "out.csv")
     assert "had been answered" not in capsys.readouterr().err and done.n == 900
     assert len(pd.read_csv(done.output)) == 900
+
+
+def test_cells_that_are_no_text_are_no_text_in_other_words_either(artifact, tmp_path):
+    frame = pd.DataFrame({"text": [b"great", {"a": 1}, "great"]}, dtype=object)
+    with pytest.raises(DataError, match="2 of 3 texts cannot be used") as caught:
+        kft.load(artifact).predict(frame)
+    assert caught.value.received == "text is not text: a bytes"
+
+
+def test_an_ending_that_promises_another_table_is_refused(artifact, tmp_path):
+    with pytest.raises(UsageError, match="answers are written as a csv table, or as JSON lines") as caught:
+        predict_file(artifact, tmp_path / "rows.csv", tmp_path / "answers.parquet")
+    assert caught.value.next_step == f"-o {tmp_path / 'answers.csv'}"

@@ -6,6 +6,7 @@ import re
 import shutil
 
 import click
+import pandas as pd
 import pytest
 
 import kft
@@ -50,6 +51,17 @@ def test_two_are_set_side_by_side(folder, kft_cli):
     shutil.copy(folder / "first" / "metrics.json", folder / "second")
     _, out, _ = kft_cli("runs", folder / "first", folder / "second")
     assert f"kft evaluate {folder}/first --against {folder}/second" in " ".join(out.split())
+
+
+def test_rows_of_the_same_numbers_that_hold_other_texts_are_told(folder, kft_cli):
+    path = folder / "second" / "splits.parquet"
+    rows = pd.read_parquet(path)
+    rows.loc[rows["split"] == "test", "hash"] = "0" * 16
+    rows.to_parquet(path)
+    code, out, err = kft_cli("runs", folder / "first", folder / "second")
+    test = int((rows["split"] == "test").sum())
+    assert code == 0, err
+    assert f"{test} of {test} test rows hold something else in {folder}/second than in" in " ".join(out.split())
 
 
 def test_two_make_a_page_that_shows_what_the_table_shows(folder, kft_cli, tmp_path):
