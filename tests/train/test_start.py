@@ -123,7 +123,7 @@ def test_all_of_a_backbone_that_learned_texts_is_taken_and_its_head_is_not(folde
     texts |= {"task": "masked-lm", "data": {"train": str(folder / "rows.csv"), "texts": "text"}}
     learned = kft.train(texts, run=folder / "texts", quiet=True).run
     own = load_checkpoint(learned / "checkpoints", "best").weights
-    run = kft.train(values(folder, PROBE, learned), run=folder / "on", quiet=True).run
+    run = kft.train(values(folder, PROBE, learned), run=folder / "on_texts", quiet=True).run
     begun = load_answering(read_run(open_run(run)))
     found = {variable.path: variable.numpy() for variable in begun.best.backbone.model.weights}
     assert len(found) > 10 and set(own) - set(found) and all(path.startswith("head") for path in set(own) - set(found))
