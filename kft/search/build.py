@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from kft.errors import DataError, RunError, UsageError
 from kft.model.catalog import CATALOG
+from kft.records.document import read_document
 from kft.records.files import ELSEWHERE, storage_errors, utc_now, write_file
 from kft.records.index import NAME, AboutIndex, Cutting, Embedding, LeftOut, Weighing, read_index, write_index
 from kft.search.contents import GRAPH, QUERIES, WORDS, Contents, Written, write_texts
@@ -112,6 +113,7 @@ def build_index(wanted: Wanted, shipped: Embedder, dest: Path, tick: Tick = lamb
     before = _read_before(wanted, shipped, dest)
     plan = _plan(wanted, shipped, before)
     with _held(dest):
+        _require_still(dest, before)
         work = dest / UNFINISHED
         shutil.rmtree(work / STAGE, ignore_errors=True)
         left_out: list[LeftOut] = []
@@ -167,6 +169,19 @@ def _read_before(wanted: Wanted, shipped: Embedder, dest: Path) -> AboutIndex | 
             next_step="--update changes the index, or -o ANOTHER" if there else "-o ANOTHER",
         )
     return None
+
+
+def _require_still(dest: Path, before: AboutIndex | None) -> None:
+    """Refuses an index that another process has built or changed between the look at it and the lock."""
+    now = read_document(AboutIndex, dest / NAME) if (dest / NAME).is_file() else None
+    if (now and (now.folder, now.digest)) != (before and (before.folder, before.digest)):
+        raise RunError(
+            "another process has built or changed this index meanwhile",
+            where=str(dest),
+            received="another index.json than when this call began",
+            expected="one process at a time",
+            next_step="run the command again, with --update where it is to be changed",
+        )
 
 
 def _is_left(dest: Path) -> bool:

@@ -11,6 +11,7 @@ from filelock import FileLock
 import kft
 from kft.deploy.load import open_artifact
 from kft.errors import DataError, RunError, UsageError
+from kft.search import build
 from kft.search.build import Wanted, build_index
 from kft.search.contents import Written, write_texts
 from kft.search.documents import find_documents
@@ -149,6 +150,23 @@ def test_a_folder_that_is_taken(built, model, table, tmp_path):
 def test_one_process_at_a_time(built, model, table):
     with FileLock(str(built.index / ".lock")), pytest.raises(RunError, match="another process is at work"):
         kft.index(model, table, built.index, update=True, quiet=True)
+
+
+@pytest.mark.parametrize("update", [False, True])
+def test_an_index_that_another_process_has_built_meanwhile_is_not_replaced(model, table, tmp_path, monkeypatch, update):
+    dest, plan = tmp_path / "index", build._plan
+    if update:
+        kft.index(model, table[:9], dest, quiet=True)
+
+    def planned(*given):  # between the look at the folder and the lock, another one begins and ends
+        monkeypatch.setattr(build, "_plan", plan)
+        kft.index(model, table[:12], dest, update=update, quiet=True)
+        return plan(*given)
+
+    monkeypatch.setattr(build, "_plan", planned)
+    with pytest.raises(RunError, match="another process has built or changed this index meanwhile"):
+        kft.index(model, table[:10], dest, update=update, quiet=True)
+    assert kft.open_index(dest).index.about.documents == 12
 
 
 def test_another_model_cannot_update(built, table, tmp_path):
