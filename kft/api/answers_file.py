@@ -10,8 +10,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from kft.data.labelling import FIELDS
 from kft.errors import UsageError
-from kft.monitor.scored import FIELDS
 from kft.records.csv_file import row_writer
 from kft.records.document import as_document
 from kft.records.files import writing

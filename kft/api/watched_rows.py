@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kft.data.labelling import INCLUSION
+from kft.data.labelling import FIELDS, INCLUSION
 from kft.errors import DataError, UsageError
 from kft.monitor.clock import Clock
 from kft.monitor.counted import Counted, image_key, look_at, look_at_rows
 from kft.monitor.estimating import read_chances
 from kft.monitor.records import files_missed, holds_records, read_records
-from kft.monitor.scored import FIELDS, ScoredSpec, columns_of, is_scored, read_scored, require_columns, spread
+from kft.monitor.scored import ScoredSpec, columns_of, is_scored, read_scored, require_columns, spread
 from kft.monitor.seen import NO_ROWS, WITHIN, Seen
 from kft.monitor.windows import AHEAD, fill_times
 from kft.records.files import reading_errors

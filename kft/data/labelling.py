@@ -29,6 +29,8 @@ INCLUSION = "inclusion_probability"
 ANSWER, CONFIDENCE, WHY = "answer", "confidence", "why"
 """Those of what the model says, and of what a row was drawn for."""
 ADDED = (ANSWER, CONFIDENCE, WHY, INCLUSION)
+FIELDS = ("label", "confidence", "abstain", "probabilities")
+"""The columns of a table of answers, as ``kft predict`` writes it: its labels are what a model says."""
 MODEL = "model_"
 """Stands before them where the data have such a column themselves."""
 

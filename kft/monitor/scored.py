@@ -21,6 +21,7 @@ from pyarrow import csv as arrow_csv
 from pyarrow import json as arrow_json
 from pyarrow.parquet import ParquetFile
 
+from kft.data.labelling import FIELDS
 from kft.data.reading import require_different
 from kft.errors import DataError
 from kft.monitor.gauges.answers import measure_class
@@ -28,7 +29,6 @@ from kft.monitor.seen import Seen
 from kft.records.csv_file import original
 from kft.registry import nearest
 
-FIELDS = ("label", "confidence", "abstain", "probabilities")
 """Columns of a table of answers."""
 BATCH_ROWS = 65_536
 BLOCK_BYTES = 2**24

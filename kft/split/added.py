@@ -19,6 +19,7 @@ from kft.data.columns import guess_columns
 from kft.data.dialects import DELIMITED, dialect_of, first_cells
 from kft.data.examples import Columns, Examples, RejectedRow, Wanted
 from kft.data.headers import refuse_row_as_header
+from kft.data.labelling import ADDED, FIELDS, INCLUSION, MODEL
 from kft.data.parts import Part, open_source, parts_to_examples, read_parts
 from kft.data.reading import load_text
 from kft.data.tables import Rows, refuse_rejected
@@ -147,6 +148,7 @@ def _read(source: str, number: int, reading: Reading) -> _Found:
     spec = _fitting(parts, names, reading)
     tables = read_parts(parts, names, spec, task=task, base=reading.base, firm=False)
     title = f"{source} ({names[parts[0].place]})"
+    _refuse_answers(tables[0].frame, title)
     columns = _columns(tables[0].frame, reading.columns, title, task)
     if spec.columns is None:
         refuse_row_as_header(tables, columns)
@@ -161,11 +163,30 @@ def _read(source: str, number: int, reading: Reading) -> _Found:
             next_step="label the rows, then run the command again",
         )
     examples, rejected = parts_to_examples(labelled, spec, task=task, columns=columns)
+    if columns.guessed:
+        taken = f"inputs from the column {columns.text!r}, labels from {columns.label!r}"
+        examples = replace(examples, notes=(*examples.notes, f"{names[parts[0].place]}: {taken}"))
     for column in (*reading.spec.slices, *reading.spec.sensitive):
         if column not in examples.columns:
             empty = as_objects([""] * len(examples))
             examples = replace(examples, columns={**examples.columns, column: empty})
     return _Found(names[parts[0].place], examples, total, total - kept, rejected)
+
+
+def _refuse_answers(frame: pd.DataFrame, where: str) -> None:
+    """Refuses a table of answers: the model would learn what it has said itself.
+
+    Raises:
+        DataError: It is one.
+    """
+    if set(FIELDS) <= set(map(str, frame.columns)):
+        raise DataError(
+            "these labels are what a model has answered: it would learn from itself",
+            where=where,
+            received="columns " + ", ".join(FIELDS) + ", as kft predict writes them",
+            expected="labels that somebody has given",
+            next_step="where somebody has looked at each of them, take the column 'probabilities' out",
+        )
 
 
 def _fitting(parts: Sequence[Part], names: Mapping[Path, str], reading: Reading) -> DataSpec:
@@ -201,7 +222,9 @@ def _columns(frame: pd.DataFrame, known: Columns, where: str, task: Task) -> Col
         return column if column in names else None
 
     wanted = Wanted(here(known.text), here(known.label), here(known.pair))
-    found = guess_columns(frame, wanted, where=where, task=task)
+    # What kft queue says of the model is no label, where the column of labels is gone or has another name.
+    besides = (*ADDED, *(f"{MODEL}{name}" for name in ADDED)) if INCLUSION in names else ()
+    found = guess_columns(frame, wanted, where=where, task=task, besides=besides)
     return replace(found, holds=known.holds)
 
 

@@ -254,3 +254,19 @@ def test_every_kind_of_label_can_be_added(tmp_path, task):
         pd.DataFrame({"text": rows, name: of(rows)}).to_json(tmp_path / file, orient="records", lines=True)
     found = split(tmp_path, TASKS.get(task), train="old.jsonl", added=("new.jsonl",))
     assert len(found.added[0].places["test"]) >= 20
+
+
+def test_what_a_model_has_said_is_no_label(base):
+    rows = pd.DataFrame(fresh(100), columns=["text", "answer"])
+    said = rows.assign(confidence=0.5, why="unsure", inclusion_probability=0.5)  # the column of labels is gone
+    said.to_csv(base / "queue.csv", index=False)
+    with pytest.raises(DataError, match="no column looks like the label"):
+        split(base, added=("queue.csv",))
+    answers = rows.rename(columns={"answer": "label"}).assign(confidence=0.5, abstain=False, probabilities="{}")
+    answers.to_csv(base / "answers.csv", index=False)
+    with pytest.raises(DataError, match="these labels are what a model has answered") as caught:
+        split(base, added=("answers.csv",))
+    assert "take the column 'probabilities' out" in caught.value.next_step
+    answers.drop(columns="probabilities").rename(columns={"label": "topic"}).to_csv(base / "mended.csv", index=False)
+    found = split(base, added=("mended.csv",)).added[0]
+    assert found.notes[-1] == "added-1: inputs from the column 'text', labels from 'topic'"
