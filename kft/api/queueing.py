@@ -13,10 +13,11 @@ import numpy as np
 from kft.api.answering import Reading, reading_of
 from kft.api.reading import progress_for
 from kft.data.documents import DOCUMENT
-from kft.data.labelling import ENDINGS, TOOLS, Waiting, write_waiting
+from kft.data.labelling import ENDINGS, INCLUSION, TOOLS, Waiting, write_waiting
 from kft.deploy.load import Shipped, open_artifact
 from kft.deploy.lookup import resolve
 from kft.errors import DataError, UsageError
+from kft.monitor.estimating import read_chances
 from kft.monitor.queueing import (
     LEAST_RANDOM,
     RANDOM_SHARE,
@@ -101,7 +102,7 @@ def queue(
         quiet: Prints no progress.
 
     Raises:
-        DataError: The data cannot be read, or hold no row without a label that can be answered.
+        DataError: The data cannot be read, hold no row without a label that can be answered, or were drawn already.
         RunError: The artifact has nothing that rows can be held against.
         UsageError: The file is there already or its ending is another, or a number is out of range.
 
@@ -128,6 +129,7 @@ def queue(
         progress.note(f"read       {note}")
     label = _label_column(shipped)
     waiting = _without_label(given, label)
+    _refuse_drawn(given, waiting, str(data) if isinstance(data, (str, Path)) else "the DataFrame")
     seen, places, answers = _answer(shipped, [given.inputs[place] for place in waiting], progress)
     if not len(places):
         raise DataError(
@@ -315,6 +317,25 @@ def _without_label(given: Given, label: str) -> np.ndarray:
         ],
         np.int64,
     )
+
+
+def _refuse_drawn(given: Given, waiting: np.ndarray, where: str) -> None:
+    """Refuses rows that an earlier queue has drawn: what is drawn of them would stand for them alone.
+
+    Raises:
+        DataError: Some of those that wait for a label bear the chance with which they were drawn.
+    """
+    if INCLUSION not in given.table.columns:
+        return
+    drawn = int(np.isfinite(read_chances(given.table[INCLUSION].iloc[waiting].tolist(), INCLUSION)).sum())
+    if drawn:
+        raise DataError(
+            "rows were drawn for a label already: drawn once more, they would stand for one another, not for all rows",
+            where=where,
+            received=f"{drawn:,} of {len(waiting):,} rows without a label have a chance, column {INCLUSION!r}",
+            expected="the rows that came; kft queue draws from all of them",
+            next_step="label on in that file: its rows are in random order, so that any beginning of it is a fair part",
+        )
 
 
 def _answer(

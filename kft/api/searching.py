@@ -122,6 +122,8 @@ def index(
         width=width,
     )
     progress = progress_for(quiet=quiet)
+    for note in asked.documents.notes:
+        progress.note(f"read       {note}")
     reader = shipped.about.reader
     if reader.query or reader.document:
         progress.note(f"prompts    {reader.query!r} is put before queries, {reader.document!r} before passages")

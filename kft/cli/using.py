@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -91,7 +92,12 @@ def predict(
         _refuse_there(Path(output), force=force)
     lines = input_ == "-" and not force_text
     model = answering.load(run, devices=devices, warm=False)
-    inputs = split_lines(sys.stdin.read()) if lines else [given if pair is None else (input_, pair)]
+    inputs = (
+        split_lines(sys.stdin.read().removeprefix("\ufeff")) if lines else [given if pair is None else (input_, pair)]
+    )
+    if lines and _are_rows([*map(str, inputs)], model.reading.column):
+        said = f"each line is answered as one text, and these are JSON objects with a key {model.reading.column!r}"
+        echo(f"warning    {said}: kft predict {run} FILE.jsonl reads them as rows", err=True)
     found = model.predict(inputs)
     if output:
         answers_file.write_answers(Path(output), model.as_table(inputs), found)
@@ -99,6 +105,15 @@ def predict(
         echo(said, err=True)
     for line in [{"n": len(found), "predictions": found}] if lines and as_json else found:
         print_json(line)
+
+
+def _are_rows(lines: list[str], column: str) -> bool:
+    """Whether the first lines are JSON objects as a file of rows has them."""
+    try:
+        rows = [json.loads(line) for line in lines[:10] if line.startswith("{")]
+    except ValueError:
+        return False
+    return bool(rows) and len(rows) == len(lines[:10]) and all(column in row for row in rows)
 
 
 def _target(path: Path, output: str | None, *, force: bool) -> Path:

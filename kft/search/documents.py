@@ -28,11 +28,13 @@ class Documents:
         where: As they were named.
         ids: One each.
         cells: One each: its text, or the file that holds it.
+        notes: What was guessed in reading a table; one sentence each.
     """
 
     where: str
     ids: list[str]
     cells: Sequence[object]
+    notes: tuple[str, ...] = ()
 
     def texts(self) -> Iterator[tuple[str, str, str]]:
         """Yields the id of each document, its text, and what is wrong with it; one of the two is empty."""
@@ -56,13 +58,17 @@ def find_documents(source: Path | pd.DataFrame, text: str | None = None, id_: st
     if isinstance(source, Path) and (source.is_dir() or source.suffix.lower() in ALONE):
         return _files(source)
     where = str(source) if isinstance(source, Path) else "the DataFrame"
-    frame = open_table(source).frame
+    table = open_table(source)
+    frame, notes = table.frame, table.notes
     names = [text] if text else [name for name in TEXT_NAMES if name in frame.columns]
     _require(frame, id_ or ID, where, "a column of ids: an id says which document is which when it changes", "--id")
     _require(frame, names[0] if names else "text", where, "a column of texts", "--text")
     ids = [as_text(cell).strip() for cell in frame[id_ or ID]]
     _refuse_bad_ids(ids, f"{where}, column {id_ or ID!r}")
-    return Documents(where, ids, list(frame[names[0]]))
+    if len(names) > 1:
+        others = ", ".join(map(repr, names[1:]))
+        notes += (f"texts are the column {names[0]!r}; {others} could be meant too: --text names the column",)
+    return Documents(where, ids, list(frame[names[0]]), notes)
 
 
 def _files(source: Path) -> Documents:

@@ -84,6 +84,9 @@ def test_what_cannot_be_drawn_is_refused(artifact, rows, tmp_path):
     assert not (tmp_path / "a.csv").exists()
     frame["label"] = np.nan
     assert kft.queue(artifact, frame, tmp_path / "a.jsonl", n=1000, quiet=True).least_chance == pytest.approx(0.5)
+    with pytest.raises(DataError, match="rows were drawn for a label already") as caught:
+        kft.queue(artifact, tmp_path / "a.jsonl", tmp_path / "b.csv", n=5, quiet=True)
+    assert "label on in that file" in caught.value.next_step and not (tmp_path / "b.csv").exists()
 
 
 def test_images_are_named_such_that_they_are_found_from_anywhere(tmp_path):

@@ -108,6 +108,15 @@ def test_predict_lines(trained, kft_cli, monkeypatch):
     assert code == 2 and "1 of 2 texts is empty" in err and "row 2" in err
 
 
+def test_rows_that_come_as_lines_are_answered_as_texts_and_that_is_said(trained, kft_cli, monkeypatch):
+    import io
+
+    for line, said in (('{"text": "lovely"}', True), ('{"message": "lovely"}', False), ('{"text" lovely', False)):
+        monkeypatch.setattr("sys.stdin", io.StringIO(f"{line}\n"))
+        code, _, err = kft_cli("predict", trained.run, "-")
+        assert code == 0 and ("these are JSON objects with a key 'text'" in err) is said
+
+
 def test_predict_a_file_gives_a_file(trained, kft_cli, tmp_path):
     tiny.write_table(tmp_path / "new.csv", 12, seed=8)
     code, out, err = kft_cli("predict", trained.run, "new.csv")

@@ -68,3 +68,12 @@ def test_a_query_in_several_rows_has_several_documents():
 def test_what_are_no_queries(table, message):
     with pytest.raises(DataError, match=message):
         read_queries(table, ["a"])
+
+
+def test_a_column_that_was_chosen_among_several_and_an_encoding_that_was_guessed_are_told(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes("id,sentence,body\n1,a,caf\xe9\n".encode("windows-1252"))
+    found = find_documents(path)
+    said = "texts are the column 'body'; 'sentence' could be meant too: --text names the column"
+    assert found.cells == ["caf\xe9"] and "windows-1252" in found.notes[0] and found.notes[-1] == said
+    assert len(find_documents(path, "sentence").notes) == 1
