@@ -82,4 +82,6 @@ def _read(spec: RecipeSpec, split: DataSplit, backbone: Backbone, task: Task, pr
     rows = sum(len(split.part(name)) for name in SPLITS)
     with progress.task("decoding images, once" if images else "tokenizing", rows) as tick:
         given = {name: read_with_labels(split.part(name), split.kind) for name in SPLITS}
-        return {name: reader.read(inputs, keep=images, tick=tick) for name, inputs in given.items()}
+        return {
+            name: reader.read(inputs, keep=images, tick=tick, report=progress.note) for name, inputs in given.items()
+        }

@@ -75,7 +75,7 @@ def decode_images(
         if index.missing(keys).size:
             with storage_errors(folder, ELSEWHERE):
                 folder.mkdir(parents=True, exist_ok=True)
-            with locked(folder, lambda: say("another process is decoding images; waiting"), ELSEWHERE):
+            with locked(folder, lambda: say("images     another process is decoding some; waiting"), ELSEWHERE):
                 index = ShardIndex(folder)  # with what another process has written meanwhile
                 missing = index.missing(keys)
                 if tick:
@@ -83,7 +83,8 @@ def decode_images(
                 _check_room(folder, len(missing), sizing)
                 if len(missing):
                     size = len(missing) * _bytes(sizing) / 1e6
-                    say(f"decoding {len(missing):,} images to {sizing.height} x {sizing.width}, once: {size:,.0f} MB")
+                    shape = f"{sizing.height} x {sizing.width}"
+                    say(f"images     decoding {len(missing):,} to {shape}, once: {size:,.0f} MB")
                 write_json(folder / ABOUT, _about(sizing), elsewhere=ELSEWHERE)
                 unusable: dict[int, str] = {}
                 for rows in _shards(missing, sizing):

@@ -106,20 +106,28 @@ class Reader:
         """Returns what reads documents, where texts are queries otherwise."""
         return replace(self, side="document")
 
-    def read(self, inputs: Sequence[Any], *, keep: bool = False, tick: Tick | None = None) -> Encoded:
+    def read(
+        self,
+        inputs: Sequence[Any],
+        *,
+        keep: bool = False,
+        tick: Tick | None = None,
+        report: Callable[[str], None] | None = None,
+    ) -> Encoded:
         """Returns the inputs as the model takes them.
 
         Args:
             inputs: Texts, pairs of texts or paths of images.
             keep: Whether decoded images are kept on disk, for the next epoch and the next run.
             tick: Called with the number of images that are done.
+            report: Called with a line where images are decoded for the store, or another process does it.
 
         Raises:
             DataError: An image cannot be decoded.
             StorageError: The disk is full or cannot be written.
         """
         if self.task.reads.files:
-            return Encoded(self._images([Path(given) for given in inputs], keep, tick))
+            return Encoded(self._images([Path(given) for given in inputs], keep, tick, report))
         assert self.tokenizer is not None
         if self.windows is not None:
             return self._in_windows(inputs, self.tokenizer, self.windows)
@@ -164,13 +172,14 @@ class Reader:
         source = windows_source(ids, real, whole, windows.size)
         return Encoded(source, int((lengths > self.reach).sum()), lengths=lengths, spans=[each.spans for each in found])
 
-    def _images(self, paths: list[Path], keep: bool, tick: Tick | None) -> Source:
+    def _images(self, paths: list[Path], keep: bool, tick: Tick | None, report: Callable[[str], None] | None) -> Source:
         from kft.feed.image_store import decode_images, images_root
 
         assert self.sizing is not None
         if not keep:
             return image_source(_Images(paths, self.sizing), len(paths))
-        return image_source(decode_images(paths, self.sizing, images_root(), tick=tick), len(paths))
+        stored = decode_images(paths, self.sizing, images_root(), tick=tick, report=report)
+        return image_source(stored, len(paths))
 
 
 def make_reader(task: Task, backbone: Backbone, spec: ModelSpec) -> Reader:

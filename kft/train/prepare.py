@@ -202,7 +202,10 @@ def read_data(spec: RecipeSpec, split: Selection, backbone: Backbone, progress: 
     split = split.without(held)
     if task.reads.files:
         with progress.task("decoding images, once", len(split.train) + len(split.valid)) as tick:
-            train, valid = (reader.read(part.inputs, keep=True, tick=tick) for part in (split.train, split.valid))
+            train, valid = (
+                reader.read(part.inputs, keep=True, tick=tick, report=progress.note)
+                for part in (split.train, split.valid)
+            )
     else:
         require_choices({"train": split.train, "valid": split.valid}, spec.model.choices)
         train, valid = (reader.read(read_with_labels(part, split.kind)) for part in (split.train, split.valid))

@@ -102,7 +102,8 @@ def test_a_tuned_model_is_judged_by_its_own_features(tiny_folder, tmp_path):
     assert [answer.abstain for answer in answers] == [True, False]
 
 
-def test_photos_of_something_else_are_withheld(tiny_images, tmp_path):
+def test_photos_of_something_else_are_withheld(tiny_images, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("KFT_CACHE", str(tmp_path / "cache"))  # where these photos were not decoded before
     rng = np.random.default_rng(0)
     for row in range(120):
         photo(tmp_path / "photos" / ("red", "blue")[row % 2] / f"{row}.png", rng, row % 2)
@@ -113,7 +114,8 @@ def test_photos_of_something_else_are_withheld(tiny_images, tmp_path):
         "train": {"phases": [tiny.PROBE]},
         "evaluate": {"out_of_scope": {"keep": 0.95}},
     }
-    result = kft.train(kft.load_recipe(recipe, base=tmp_path), run=tmp_path / "run", quiet=True)
+    result = kft.train(kft.load_recipe(recipe, base=tmp_path), run=tmp_path / "run")
+    assert "images     decoding " in "".join(capsys.readouterr())
     photo(tmp_path / "red.png", rng, 0)
     Image.new("RGB", (32, 32), (250, 250, 0)).save(tmp_path / "yellow.png")
     answers = kft.predict(result.run, [tmp_path / "red.png", tmp_path / "yellow.png"])

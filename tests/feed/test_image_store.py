@@ -45,7 +45,7 @@ def test_the_column_holds_what_a_decoding_gives(tmp_path):
     paths = photos(tmp_path / "photos")
     said = []
     column = decode_images(paths, SIZING, tmp_path / "store", report=said.append)
-    assert said == ["decoding 12 images to 8 x 8, once: 0 MB"]
+    assert said == ["images     decoding 12 to 8 x 8, once: 0 MB"]
     for row, path in enumerate(paths):
         np.testing.assert_array_equal(column.row(row), decode_image(path, SIZING))
     batch = column.take(np.array([3, -1, 0]), 1)
