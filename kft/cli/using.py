@@ -119,6 +119,12 @@ def _are_rows(lines: list[str], column: str) -> bool:
 def _target(path: Path, output: str | None, *, force: bool) -> Path:
     """Returns where a file's answers go."""
     target = Path(output) if output else Path(path.resolve().stem + ".predictions.jsonl")
+    if target.exists() and target.samefile(path):
+        raise UsageError(
+            "the answers would take the place of the rows that they are for",
+            where=str(target),
+            next_step="another -o FILE",
+        )
     _refuse_there(target, force=force)
     return target
 

@@ -139,6 +139,8 @@ def test_predict_a_file_gives_a_file(trained, kft_cli, tmp_path):
     code, _, err = kft_cli("predict", trained.run, "new.csv", "-o", "answers.csv", "--columns", "text")
     assert code == 2 and "already exists; it is not overwritten" in err and "--force" in err
     assert kft_cli("predict", trained.run, "new.csv", "-o", "answers.csv", "--force")[0] == 0
+    code, _, err = kft_cli("predict", trained.run, "new.csv", "-o", tmp_path / "new.csv", "--force")
+    assert code == 2 and "the answers would take the place of the rows" in err
     code, _, _ = kft_cli("predict", trained.run, "new.csv", "-o", "few.csv", "--columns", "text")
     assert code == 0 and (tmp_path / "few.csv").read_text().splitlines()[0] == ",".join(["text", *PREDICTION_KEYS])
     code, _, _ = kft_cli("predict", trained.run, "new.csv", "-o", "none.csv", "--columns", "")
