@@ -148,14 +148,14 @@ def ground(
 
     Raises:
         RunError: There is no index, or it is damaged.
-        UsageError: Both an index and texts are given.
+        UsageError: Both an index, or how many of its passages to take, and texts are given.
         DataError: The prompt, or a text, is empty.
     """
-    if index is not None and context:
+    if context and (index is not None or most is not None):
         raise UsageError(
             "passages come from an index or are given, not both",
             where="--context",
-            received="--index as well",
+            received="--index as well" if index is not None else "--passages, which an index is asked for, as well",
             expected="one of the two",
             next_step="leave one out",
         )

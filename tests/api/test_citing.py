@@ -106,6 +106,8 @@ def test_what_has_no_room_is_left_out_whole_and_nothing_is_invented(generator):
         ground(generator, "red", context=[" "])
     with pytest.raises(UsageError, match="an index or are given, not both"):
         ground(generator, "red", index="index", context=["x"])
+    with pytest.raises(UsageError, match="received: --passages, which an index is asked for"):
+        ground(generator, "red", most=2, context=["x"])
 
 
 def test_below_the_promise_no_passage_is_good(generator, folder):
