@@ -83,7 +83,7 @@ def logits_of(matrix: OutputMatrix, hidden: Any) -> Any:
 
 
 def weigh(matrix: OutputMatrix, hidden: Any, right: Any, *, slopes: bool) -> tuple[Any, Any]:
-    """Returns the loss of each hidden state in nats, and whether no token was likelier than the right one.
+    """Returns the loss of each hidden state in nats, and whether the right token is what would be written.
 
     Args:
         matrix: It gets no gradient.
@@ -123,14 +123,18 @@ def _pass(matrix: OutputMatrix, hidden: Any, right: Any, slopes: bool) -> tuple[
     """Returns losses, hits and, where they are wanted, the gradients of the losses: ``float32[n, width]``."""
     count, width = tf.shape(hidden)[0], hidden.shape[-1] if slopes else 0
     given = tf.cast(hidden, matrix.dtype)
+    coarse = matrix.dtype != "float32"  # logits tie often, and the first of several is written
 
-    def part(start: Any, peak: Any, total: Any, of_right: Any, mean: Any, aim: Any) -> tuple[Any, ...]:
+    def part(start: Any, peak: Any, best: Any, total: Any, of_right: Any, mean: Any, aim: Any) -> tuple[Any, ...]:
         stop = tf.minimum(start + PART, matrix.tokens)
         rows = matrix.rows(start, stop)
         logits = tf.cast(tf.matmul(rows, given, transpose_b=True), tf.float32)  # [tokens, n]
         if matrix.cap is not None:
             logits = matrix.cap * tf.tanh(logits / matrix.cap)
-        higher = tf.maximum(peak, tf.reduce_max(logits, axis=0))
+        highest = tf.reduce_max(logits, axis=0)
+        higher = tf.maximum(peak, highest)
+        if coarse:
+            best = tf.where(highest > peak, start + tf.argmax(logits, axis=0, output_type=tf.int32), best)
         chances, before = tf.exp(logits - higher), tf.exp(peak - higher)
         total = total * before + tf.reduce_sum(chances, axis=0)
         inside = (right >= start) & (right < stop)
@@ -145,12 +149,13 @@ def _pass(matrix: OutputMatrix, hidden: Any, right: Any, slopes: bool) -> tuple[
             more = tf.matmul(tf.cast(chances, matrix.dtype), rows, transpose_a=True)
             mean = mean * before[:, None] + tf.cast(more, tf.float32)
             aim = tf.where(inside[:, None], towards, aim)
-        return stop, higher, total, of_right, mean, aim
+        return stop, higher, best, total, of_right, mean, aim
 
     none, wide = tf.zeros([count]), tf.zeros([count, width])
-    first = (0, tf.fill([count], tf.float32.min), none, none, wide, wide)
-    _, peak, total, of_right, mean, aim = tf.while_loop(
+    first = (0, tf.fill([count], tf.float32.min), tf.zeros([count], tf.int32), none, none, wide, wide)
+    _, peak, best, total, of_right, mean, aim = tf.while_loop(
         lambda start, *_: start < matrix.tokens, part, first, parallel_iterations=1
     )
-    losses, hits = peak + tf.math.log(total) - of_right, tf.cast(of_right >= peak, tf.float32)
+    losses = peak + tf.math.log(total) - of_right
+    hits = tf.cast(best == right if coarse else of_right >= peak, tf.float32)
     return losses, hits, mean / total[:, None] - aim if slopes else None

@@ -70,3 +70,13 @@ def test_a_matrix_that_trains_gets_its_gradient():
     with pytest.raises(ModelError, match="gives the output matrix no gradient") as caught:
         tape.gradient(total, [hidden, *(v.value for v in matrix.trainable_variables)])
     assert caught.value.next_step == "call the model with training=True"
+
+
+def test_of_tokens_that_tie_in_few_bits_the_first_is_what_would_be_written(monkeypatch):
+    monkeypatch.setattr(over_vocabulary, "PART", 2)
+    rows = tf.constant([[1.0], [1.25], [3.0], [3.001], [2.0]])  # 3.001 is 3 in bfloat16
+    matrix = over_vocabulary.OutputMatrix(
+        lambda start, stop: tf.cast(rows[start:stop], "bfloat16"), 5, None, "bfloat16", True
+    )
+    _, hits = over_vocabulary.weigh(matrix, tf.ones([3, 1]), tf.constant([2, 3, 4]), slopes=False)
+    assert np.asarray(hits).tolist() == [1.0, 0.0, 0.0]
