@@ -104,6 +104,13 @@ def open_rows(shipped: Shipped, data: Path | pd.DataFrame, asked: Asked) -> Sour
     """
     if isinstance(data, Path) and holds_records(data):
         return _recorded(shipped, data, asked)
+    if isinstance(data, Path) and data.is_dir() and not any(not each.name.startswith(".") for each in data.iterdir()):
+        raise DataError(
+            "the folder is empty",
+            where=str(data),
+            expected="images, documents, or what kft serve --record has kept: nothing, before it was asked something",
+            next_step="run the command again once the server has answered something",
+        )
     if asked.clock is not None:
         asked.clock.proven = _goes_on(data, asked.counted)
     if is_scored(columns_of(data)):
