@@ -55,6 +55,10 @@ def runs(folders: tuple[str, ...], output: str | None, as_json: bool) -> None:
             expected="two runs, and a name that ends with .html",
             next_step="kft runs RUN RUN -o FILE.html",
         )
+    if output is not None and Path(output).exists():
+        raise UsageError(
+            "the file already exists; it is not overwritten", where=output, next_step="choose another -o FILE.html"
+        )
     if len(folders) == 2:
         pair = listing.set_side_by_side(*folders)
         print_json(pair) if as_json else _print_two(pair)

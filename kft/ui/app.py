@@ -164,9 +164,10 @@ async def _job(page: Page, request: Request) -> dict[str, Any]:
 async def _runs(page: Page, request: Request) -> dict[str, Any]:
     """What was trained here and is ready to be tried, whoever started it."""
     if not (page.root / "runs").is_dir():
-        return {"runs": []}
+        return {"runs": [], "unreadable": {}}
     found = await asyncio.to_thread(list_runs)
-    return {"runs": [_run_line(each) for each in found.runs if each.state == FINISHED]}
+    unreadable = {visible(run): visible(why) for run, why in found.unreadable.items()}
+    return {"runs": [_run_line(each) for each in found.runs if each.state == FINISHED], "unreadable": unreadable}
 
 
 def _run_line(run: RunLine) -> dict[str, Any]:

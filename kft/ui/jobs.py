@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import threading
@@ -28,6 +29,7 @@ Kind = Literal["check", "train", "report"]
 State = Literal["running", "done", "refused", "failed", "stopped", "killed", "gone"]
 NAME = re.compile(r"\d{4,}-(?:check|train|report)")
 STOPPED = (130, 143)
+ELSEWHERE = "start kft ui in a folder that you may write"
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,13 @@ class Jobs:
                 )
             shown = shlex.join(["kft", kind, *arguments])
             job = Job(place.name, kind, recipe, run, shown, process.pid, _born(process.pid), time.time())
-            write_file(place / "job.json", json.dumps(asdict(job)))
+            try:
+                write_file(place / "job.json", json.dumps(asdict(job)), elsewhere=ELSEWHERE)
+            except BaseException:  # nobody would know of it, and another could be started beside it
+                process.kill()
+                process.wait()
+                shutil.rmtree(place, ignore_errors=True)
+                raise
             threading.Thread(target=_note_end, args=(process, place), daemon=True).start()
             return job
 

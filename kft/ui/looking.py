@@ -16,6 +16,7 @@ from kft.records.files import write_file
 from kft.tasks.cells import as_text
 from kft.tasks.names import ABOUT
 from kft.ui.folder import new_recipe, place_of, source_of
+from kft.ui.jobs import ELSEWHERE
 from kft.ui.telling import for_the_page, told_error
 
 SHOWN_ROWS, SHOWN_COLUMNS, SHOWN_CHARACTERS = 5, 30, 160
@@ -61,7 +62,7 @@ def write_recipe(root: Path, asked: Mapping[str, str]) -> str:
     source = source_of(root, asked["name"])
     target = new_recipe(root, source)
     _, _, written = draft(source, target, **_known(asked))
-    write_file(target, written, elsewhere="start kft ui in a folder that you may write")
+    write_file(target, written, elsewhere=ELSEWHERE)
     return target.name
 
 

@@ -66,6 +66,7 @@ def told(jobs: Jobs, job: Job) -> dict[str, Any]:
         "command": job.command,
         "state": state,
         "seconds": None if until is None else max(0, round(until - job.started)),
+        "ended": ended,
         "progress": jobs.progress(job) if state == "running" else None,
         "epochs": epochs_of(RunFolder(Path(job.run))) if job.kind == "train" else [],
         "note": last_note(log) if state == "running" else "",
@@ -79,7 +80,7 @@ def told(jobs: Jobs, job: Job) -> dict[str, Any]:
 def why_ended(jobs: Jobs, job: Job, state: str, log: str) -> dict[str, str]:
     """Returns why a command came to nothing, and what to do: its own words where it had any."""
     said = said_error(log)
-    if said is not None and state in ("refused", "failed"):
+    if said is not None and state in ("refused", "failed", "gone"):
         return said | {"next_step": for_the_page(said.get("next_step", ""))}
     noun, step = NOUNS[job.kind], GOES_ON if job.kind == "train" else STARTS_ANEW
     if state == "stopped":

@@ -86,6 +86,8 @@ def test_two_make_a_page_that_shows_what_the_table_shows(folder, kft_cli, tmp_pa
     metrics = json.loads((folder / "first" / "metrics.json").read_text())["metrics"]
     assert f"{folder}/first" in page and "<td>data.split_seed</td><td>0</td><td>7</td>" in page
     assert f"<td>accuracy</td><td>{Estimate(**metrics['accuracy'])}</td>" in page
+    code, _, err = kft_cli("runs", folder / "first", folder / "second", "-o", "pair.html")
+    assert code == 2 and "the file already exists; it is not overwritten" in err
     for given in (("runs", folder, "-o", "pair.html"), ("runs", folder / "first", folder / "second", "-o", "pair.pdf")):
         code, _, err = kft_cli(*given)
         assert code == 2 and "a page shows two runs side by side" in err and "kft runs RUN RUN -o FILE.html" in err
