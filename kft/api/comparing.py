@@ -190,9 +190,9 @@ def _compare_answers(
             "versions": runtime.versions(),
             **asked_identity(setting, asked_model),
         }
-        with _resumable(asked, backbone, identity, progress) as (place, saved, done):
+        with _resumable(asked, backbone, identity, progress) as (place, saved):
             wanted = Asked(approaches, asked.budget, curve == "tuned")
-            outcomes, verdict = run_approaches(setting, split.test, wanted, saved, done)
+            outcomes, verdict = run_approaches(setting, split.test, wanted, saved)
     found = Comparison(split.split_hash, len(split.test), outcomes, verdict, setting.metric.name)
     return _told(asked, place, found)
 
@@ -200,8 +200,8 @@ def _compare_answers(
 @contextmanager
 def _resumable(
     asked: _Asked, backbone: Backbone, identity: Mapping[str, Any], progress: Progress
-) -> Iterator[tuple[_Place, Saved, Mapping[str, Fitted]]]:
-    """Gives where a comparison is written, what keeps its approaches, and those that an earlier call has done.
+) -> Iterator[tuple[_Place, Saved]]:
+    """Gives where a comparison is written, and what keeps its approaches and has those of an earlier call.
 
     Args:
         asked: What was asked for.
@@ -219,7 +219,7 @@ def _resumable(
         done = read_saved(place.found, identity)
         progress.note(f"resumed    {place.found}: {', '.join(done) or 'nothing'} done before")
     try:
-        yield place, Saved(place.make, identity), done
+        yield place, Saved(place.make, identity, done)
     except BaseException as stop:
         if place.found is not None:
             stop.add_note(f"{RUN_NOTE}{place.found}")  # whoever reports it can say where the finished ones are
@@ -263,9 +263,9 @@ def _compare_vectors(
         show_data(progress, loaded, split)
         backbone = starting.load_for(loaded.spec, progress.note)
         identity = {**run_identity(loaded, split, backbone.files.hash), "versions": runtime.versions()}
-        with _resumable(asked, backbone, identity, progress) as (place, saved, done):
+        with _resumable(asked, backbone, identity, progress) as (place, saved):
             compare = compare_search if split.kind.searches else compare_graded
-            found = compare(Compared(loaded.spec, split, progress), approaches, asked.budget, saved, done)
+            found = compare(Compared(loaded.spec, split, progress), approaches, asked.budget, saved)
     return _told(asked, place, found)
 
 
@@ -312,9 +312,9 @@ def _compare_written(
             "way of prompting": loaded.spec.compare.model_dump_json(),
             "tuned run": " ".join(f"{name} {run.checkpoint}" for name, run in runs.items()),
         }
-        with _resumable(asked, backbone, identity, progress) as (place, saved, done):
+        with _resumable(asked, backbone, identity, progress) as (place, saved):
             given = Given(spec, split.without_test(), test, progress, asked.budget, backbone, saved, runs)
-            found = compare_written(given, split, names, done, named=approaches is not None)
+            found = compare_written(given, split, names, named=approaches is not None)
     return _told(asked, place, found)
 
 

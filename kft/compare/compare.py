@@ -45,7 +45,7 @@ class Asked:
 
 
 def run_approaches(
-    setting: Setting, test: Examples, asked: Asked, saved: Saved, done: Mapping[str, Fitted]
+    setting: Setting, test: Examples, asked: Asked, saved: Saved
 ) -> tuple[tuple[ApproachResult, ...], Verdict]:
     """Runs the approaches on one split, cheapest first; each is kept as soon as it is done.
 
@@ -53,8 +53,7 @@ def run_approaches(
         setting: The recipe, and the data that choices may see.
         test: What all are scored on, once every choice is made.
         asked: Which approaches.
-        saved: Keeps each.
-        done: By an earlier call.
+        saved: Keeps each, and has those of an earlier call.
 
     Returns:
         One outcome an approach, in the order of the registry, and the verdict.
@@ -67,9 +66,8 @@ def run_approaches(
     inputs = replace(test, labels=None)  # each approach answers test as it is done; nobody sees whether it is right
     fitted: dict[str, Fitted] = {}
     for approach in wanted:
-        if approach.name in done:
-            fitted[approach.name] = done[approach.name]
-            setting.progress.note(f"\n{approach.name:<10} done before, {done[approach.name].seconds:,.0f} s")
+        if before := saved.take(approach.name, setting.progress.note):
+            fitted[approach.name] = before
             continue
         setting.progress.note(f"\n{approach.name:<10} {approach.about}")
         try:

@@ -64,29 +64,25 @@ class Scorer:
     chosen: Mapping[str, Any] = field(default_factory=dict)
 
 
-def compare_graded(
-    given: Compared, names: Sequence[str] | None, budget: float, saved: Saved, done: Mapping[str, Fitted]
-) -> Comparison:
+def compare_graded(given: Compared, names: Sequence[str] | None, budget: float, saved: Saved) -> Comparison:
     """Fits the approaches on train, chooses by valid, then reads test's scores once.
 
     Args:
         given: The recipe, whose own phases play no part, and its data.
         names: Which approaches; None: all but those that take more than the budget by their size.
         budget: Minutes that one approach may take.
-        saved: Keeps each approach as soon as it is done.
-        done: By an earlier call.
+        saved: Keeps each approach as soon as it is done, and has those of an earlier call.
 
     Raises:
         UsageError: An approach is not one of ``GRADED``.
     """
     split, progress = given.split, given.progress
     skipped = _too_long(given, budget) if names is None else {}
-    skipped = {name: why for name, why in skipped.items() if name not in done}
+    skipped = {name: why for name, why in skipped.items() if name not in saved.done}
     metric, fitted = split.kind.judging.main, dict[str, Fitted]()
     for name in (name for name in GRADED.asked(names) if name not in skipped):
-        if name in done:
-            fitted[name] = done[name]
-            progress.note(f"\n{name:<10} done before, {done[name].seconds:,.0f} s")
+        if before := saved.take(name, progress.note):
+            fitted[name] = before
             continue
         progress.note(f"\n{name}")
         wall, cpu = time.perf_counter(), time.process_time()

@@ -10,7 +10,7 @@ import shutil
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -74,10 +74,18 @@ class Saved:
     Attributes:
         folder: Gives the comparison's folder; makes it, with what is known before, when the first approach is done.
         identity: Recipe, data, split, weights and versions, by name: what another call has to agree in.
+        done: What an earlier call has done, by name.
     """
 
     folder: Callable[[], Path]
     identity: Mapping[str, Any]
+    done: Mapping[str, Fitted] = field(default_factory=dict)
+
+    def take(self, name: str, note: Callable[[str], None]) -> Fitted | None:
+        """Returns an approach that an earlier call has done, and says so; None where it is still to do."""
+        if (fitted := self.done.get(name)) is not None:
+            note(f"\n{name:<10} done before, {fitted.seconds:,.0f} s")
+        return fitted
 
     def recall(self, name: str) -> Recalled:
         """Returns what an approach that is not done yet has come to, and keeps what it comes to."""

@@ -7,7 +7,7 @@ once, when all is written and the choice is made.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 
 from kft.answer.write import GREEDY, make_writer
@@ -34,16 +34,13 @@ from kft.split.labels import prompts_of
 from kft.tasks.cells import as_objects
 
 
-def compare_written(
-    given: Given, split: DataSplit, names: Sequence[str], done: Mapping[str, Fitted], *, named: bool
-) -> Comparison:
+def compare_written(given: Given, split: DataSplit, names: Sequence[str], *, named: bool) -> Comparison:
     """Runs the approaches, cheapest first, chooses by what they wrote to valid, then reads test's right responses once.
 
     Args:
         given: What the approaches may see.
         split: For test's responses, at the end.
         names: Which approaches, in the order of ``NAMES``.
-        done: By an earlier call.
         named: Whether a person named them; else those that take more than the budget are left out.
 
     Raises:
@@ -55,9 +52,8 @@ def compare_written(
     if why := no_objects(responses_of(given.split.valid)):
         given.progress.note(f"left out   JSON, fields and slots, of valid and so of what decides: {why}")
     for name in names:
-        if name in done:
-            fitted[name] = done[name]
-            given.progress.note(f"\n{name:<10} done before, {done[name].seconds:,.0f} s")
+        if before := given.saved.take(name, given.progress.note):
+            fitted[name] = before
             continue
         why = "" if named else _too_dear(given, name)
         if not why:

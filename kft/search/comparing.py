@@ -56,33 +56,29 @@ class Found:
     fresh: Alike | None = None
 
 
-def compare_search(
-    given: Compared, names: Sequence[str] | None, budget: float, saved: Saved, done: Mapping[str, Fitted]
-) -> Comparison:
+def compare_search(given: Compared, names: Sequence[str] | None, budget: float, saved: Saved) -> Comparison:
     """Fits the approaches on train, chooses by valid, then looks which documents answer test's queries.
 
     Args:
         given: The recipe, whose own phases play no part, and its data.
         names: Which approaches; None: all but those that take more than the budget by their size.
         budget: Minutes that one approach may take.
-        saved: Keeps each approach as soon as it is done.
-        done: By an earlier call.
+        saved: Keeps each approach as soon as it is done, and has those of an earlier call.
 
     Raises:
         UsageError: An approach is not one of ``SEARCHES``.
     """
     split, progress = given.split, given.progress
     skipped = _too_long(given, budget) if names is None else {}
-    skipped = {name: why for name, why in skipped.items() if name not in done}
+    skipped = {name: why for name, why in skipped.items() if name not in saved.done}
     wanted = [name for name in SEARCHES.asked(names) if name not in skipped]
     known, corpus, metric = split.without_test().corpus, split.corpus, split.kind.judging.main
     assert known is not None and corpus is not None
     made: dict[str, Found] = {}
     fitted: dict[str, Fitted] = {}
     for name in wanted:
-        if name in done:
-            fitted[name] = done[name]
-            progress.note(f"\n{name:<10} done before, {done[name].seconds:,.0f} s")
+        if before := saved.take(name, progress.note):
+            fitted[name] = before
             continue
         progress.note(f"\n{name}")
         wall, cpu = time.perf_counter(), time.process_time()
@@ -98,7 +94,7 @@ def compare_search(
         of_test = first_places(found.alike(split.test.inputs, corpus))
         fitted[name] = Fitted(name, answers, of_test, cost, NO_RISK, found.chosen, wall + sum(took))
         found.took[:] = took  # documents of test alone were looked at out of turn
-        if name + WITH_WORDS not in wanted or name + WITH_WORDS in done:
+        if name + WITH_WORDS not in wanted or name + WITH_WORDS in saved.done:
             for each in {name, plain} & made.keys():  # one is made of the other: both are kept at once
                 saved.keep(fitted[each])
                 if each not in ("bm25", "frozen"):
