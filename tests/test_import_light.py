@@ -57,12 +57,19 @@ def test_what_commands_call_is_light():
 
 def test_a_backbone_that_is_not_there_is_said_before_tensorflow_loads():
     """What imports Keras before ``kft.runtime`` has set TensorFlow up has it print, and its idle threads spin."""
-    done = run_fresh(
-        "from kft.errors import ModelError\nfrom kft.tasks.recipes import load_recipe\nfrom kft.train.start import load_for\n"
-        "spec = {'task': 'text-classification', 'data': {'train': 'a.csv', 'text': 'text', 'label': 'label'}, "
-        "'model': {'backbone': 'no-such'}}\n"
-        f"try:\n    load_for(load_recipe(spec).spec)\nexcept ModelError:\n    pass\nelse:\n    raise SystemExit(1)\n{CHECK}"
-    )
+    lines = """
+from kft.errors import ModelError
+from kft.tasks.recipes import load_recipe
+from kft.train.start import load_for
+recipe = {"task": "text-classification", "data": {"train": "a.csv"}, "model": {"backbone": "no-such"}}
+try:
+    load_for(load_recipe(recipe).spec)
+except ModelError:
+    pass
+else:
+    raise SystemExit(1)
+"""
+    done = run_fresh(lines + CHECK)
     assert done.returncode == 0, done.stderr
 
 

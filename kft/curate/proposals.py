@@ -74,7 +74,7 @@ def propose(frame: pd.DataFrame, columns: Columns) -> Proposals:
     for name in rest:
         cells = [as_text(value).strip() for value in frame[name]]
         different = values_of(cells)
-        if 2 <= len(different) and (len(different) <= MOST_PARTS or all(map(is_number, different))):
+        if len(different) > 1 and (len(different) <= MOST_PARTS or all(map(is_number, different))):
             parts.add(name)
         for kind, said in _kinds(name, cells, frame):
             if kind not in found:
