@@ -324,7 +324,7 @@ def _write_findings(run: RunFolder, recipe: Recipe, split: DataSplit, backbone: 
     if findings:
         frames = ", data=..." if recipe.spec.data.train == DATAFRAME else ""
         how = f"kft check {quote(str(recipe.path))}" if recipe.path else f'kft.check("{run.recipe}"{frames})'
-        progress.note(f"audit      {in_numbers(findings)}; {how} shows them")
+        progress.note(f"audit      quick checks: {in_numbers(findings)}; {how} shows them")
 
 
 def plan(

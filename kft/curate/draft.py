@@ -218,8 +218,8 @@ def _other_columns(look: Look) -> str:
         lines.append(
             f"  # time: {_name(found.time)}    # {_seen(seen['time'])}: the oldest rows would be train, the newest test"
         )
-    if slices := [name for name in found.others if name.strip()]:
-        named = ", ".join(map(_name, slices))
+    if found.slices:
+        named = ", ".join(map(_name, found.slices))
         lines.append(f"  # slices: [{named}]    # not read by the model; figures by the values of each")
     return "\n".join(lines) + "\n"
 

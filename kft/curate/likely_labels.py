@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
+from kft.curate.proposals import values_of
 from kft.data.columns import LABEL_NAMES
 from kft.data.examples import Columns, NamedColumns
 from kft.data.label_columns import find_label_columns, join_columns, mark_columns
@@ -108,8 +109,8 @@ def about_guess(frame: pd.DataFrame, columns: Columns, task: Task) -> Iterator[s
         return
     others = []
     for name in frame.columns:
-        values = {as_text(cell).strip() for cell in frame[name]} if name not in columns.named else set()
-        if 2 <= len(values) <= min(MOST_CLASSES, len(frame) // 2) and "" not in values:
+        values = values_of([as_text(cell).strip() for cell in frame[name]]) if name not in columns.named else ()
+        if 2 <= len(values) <= min(MOST_CLASSES, len(frame) // 2):
             others.append((str(name), len(values)))
     if others:
         said = ", ".join(f"{name!r} ({count:,})" for name, count in others)

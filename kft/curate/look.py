@@ -323,8 +323,8 @@ def _warnings(task: Task, inputs: Sequence[str], counts: Counter[str], reasons: 
         )
     small = [name for name, count in counts.items() if count < FEW_ROWS]
     if small:
-        has = "has" if len(small) == 1 else "have"
-        yield f"{several(len(small), 'label')} {has} fewer than {FEW_ROWS} rows: {', '.join(small[:5])}"
+        has, more = "has" if len(small) == 1 else "have", f" and {len(small) - 5:,} more" if len(small) > 5 else ""
+        yield f"{several(len(small), 'label')} {has} fewer than {FEW_ROWS} rows: {', '.join(small[:5])}{more}"
     repeated = len(inputs) - len(set(inputs))
     if repeated and not task.reads.pairs:
         yield (

@@ -42,7 +42,7 @@ def test_all_files_together_have_two_classes(files, kft_cli):
     code, out, err = kft_cli("check", "mixed.yaml", "--no-features", "--json")
     assert code in (0, 1), err  # 1: so few, so like rows are near-copies
     findings = json.loads(out)["findings"]
-    assert any("labels are read in one spelling" in each["message"].lower() for each in findings)
+    assert any("labels are read and answered in one spelling" in each["message"].lower() for each in findings)
     _, split = reading.load("mixed.yaml", (), None)
     assert split.labels == ("false", "true")
     with_frame = reading.load({"task": TASK.name, "data": {"train": "x"}}, (), {"train": FRAME})[1]
