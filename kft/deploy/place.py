@@ -14,7 +14,7 @@ from kft.records.files import require_writable, storage_errors
 from kft.records.shipped import NAME
 
 BUILT = ".{name}.kft.tmp"
-"""What a folder is called while an artifact called NAME is built in it. Nobody else has such: what is left is removed."""
+"""What a folder is called while an artifact called NAME is built in it, and nobody else calls one: leftovers go."""
 
 
 def refuse_there(destination: Path) -> None:

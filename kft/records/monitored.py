@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from kft.notebook import Line, Piece, Table, shows
+from kft.notebook import Line, Piece, ShownTable, shows
 from kft.records.estimated import AccuracyEstimate, ClassShares
 from kft.records.fields import absent, rounded
 from kft.records.sliced import ExamplesSeen, SlicesSeen
@@ -127,7 +127,7 @@ class GaugeSeen:
 
 
 @dataclass(frozen=True)
-class Taken:
+class RowCounts:
     """What became of the rows of one call.
 
     Attributes:
@@ -172,7 +172,7 @@ class MonitorResult:
     version: str
     data: str
     alpha: float
-    taken: Taken
+    taken: RowCounts
     rows: int
     calls: int
     windows: tuple[WindowSeen, ...]
@@ -235,4 +235,4 @@ class MonitorResult:
         ]
         for line in self.estimates:
             yield Line(line)
-        yield Table(("gauge", "what it is", "evidence", "alarm at", "first alarm"), rows)
+        yield ShownTable(("gauge", "what it is", "evidence", "alarm at", "first alarm"), rows)

@@ -9,7 +9,7 @@ from typing import Any
 
 from kft.api.drafting import draft
 from kft.characters import shorten, visible
-from kft.data.examples import Wanted
+from kft.data.examples import NamedColumns
 from kft.data.reading import open_table
 from kft.errors import KftError, UsageError
 from kft.records.files import write_file
@@ -71,7 +71,7 @@ def _known(asked: Mapping[str, str]) -> dict[str, Any]:
     if task is not None and task not in ABOUT:
         raise UsageError("there is no such task", received=task[:80], expected=", ".join(ABOUT))
     text, label, pair = (asked.get(name) or None for name in ("text", "label", "pair"))
-    return {"task": task, "named": replace(Wanted(), text=text, label=label, pair=pair)}
+    return {"task": task, "named": replace(NamedColumns(), text=text, label=label, pair=pair)}
 
 
 def _first_rows(path: Path) -> dict[str, Any]:

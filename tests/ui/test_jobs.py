@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kft.errors import RunError, StorageError
-from kft.ui.jobs import Job, Jobs
+from kft.ui.jobs import CommandJob, Jobs
 from kft.ui.telling import epochs_of, for_the_page, last_note, said_error, told
 from tests.waiting import wait_until
 
@@ -26,7 +26,7 @@ def ended(folder):
     def make(code, *, out="", log=""):
         place = folder / ".kft-ui" / "0007-train"
         place.mkdir(parents=True, exist_ok=True)
-        job = Job(
+        job = CommandJob(
             "0007-train", "train", "a.yaml", "runs/a-1", "kft train a.yaml --run runs/a-1", 2**22 + 1, 1, time.time()
         )
         (place / "job.json").write_text(json.dumps(vars(job)))
@@ -111,7 +111,7 @@ def test_a_refusal_that_no_server_saw_is_told_in_its_own_words(ended):
 def test_a_process_of_the_same_number_is_another_one(folder, ended):
     ended(None)
     job = Jobs(folder).get("0007-train")
-    mine = Job(**{**vars(job), "pid": os.getpid()})  # alive, and born at another time
+    mine = CommandJob(**{**vars(job), "pid": os.getpid()})  # alive, and born at another time
     assert Jobs(folder).state(mine) == "gone"
     Jobs(folder).stop(mine)  # and so this process goes on
 
