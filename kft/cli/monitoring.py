@@ -12,7 +12,7 @@ from kft.cli.common import console, debug_option, json_option, print_json
 
 if TYPE_CHECKING:
     from kft.records.monitored import GaugeSeen, Moments, MonitorResult
-    from kft.records.sliced import Compared, SlicesSeen
+    from kft.records.sliced import ShareChange, SlicesSeen
 
 FEW = 8
 """Gauges without an alarm that are shown, the nearest to one first."""
@@ -166,7 +166,7 @@ def _slices(found: SlicesSeen) -> Table:
     return table
 
 
-def _compared(found: Compared | None) -> Text:
+def _compared(found: ShareChange | None) -> Text:
     """Returns a share then and now, and where it has moved the interval of the difference."""
     if found is None:
         return Text("-")

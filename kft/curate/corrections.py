@@ -17,7 +17,7 @@ from kft.curate.known_again import is_another
 from kft.curate.rewriting import Edit, write_rows
 from kft.data.documents import DOCUMENT
 from kft.data.label_columns import written_marks
-from kft.data.parts import Part
+from kft.data.parts import SourceTable
 from kft.data.reading import read_table
 from kft.data.tables import Rows, row_ids
 from kft.errors import DataError, UsageError
@@ -212,7 +212,7 @@ def _from_recipe(target: Path, base: Path) -> str:
 
 @dataclass(frozen=True)
 class _Table:
-    part: Part
+    part: SourceTable
     rows: Rows
     ids: list[str]
 

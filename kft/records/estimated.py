@@ -11,7 +11,7 @@ ACCURACY = "accuracy"
 
 
 @dataclass(frozen=True)
-class Way:
+class EstimateMethod:
     """One way to the figure, beside the others.
 
     Attributes:
@@ -53,7 +53,7 @@ class AccuracyEstimate:
     refused: tuple[str, ...]
     n: int
     reference: Estimate | None = absent(None)
-    ways: tuple[Way, ...] = absent(())
+    ways: tuple[EstimateMethod, ...] = absent(())
     unlike: float = absent(0.0)
     labels: int = absent(0)
     labels_alone: Estimate | None = absent(None)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from kft.notebook import Line, Piece, Table, shows
+from kft.notebook import Line, Piece, ShownTable, shows
 from kft.records.estimated import AccuracyEstimate, ClassShares
 from kft.records.fields import absent, rounded
 from kft.records.sliced import ExamplesSeen, SlicesSeen
@@ -140,7 +140,7 @@ def times(evidence: float) -> str:
 
 
 @dataclass(frozen=True)
-class Taken:
+class RowCounts:
     """What became of the rows of one call.
 
     Attributes:
@@ -185,7 +185,7 @@ class MonitorResult:
     version: str
     data: str
     alpha: float
-    taken: Taken
+    taken: RowCounts
     rows: int
     calls: int
     windows: tuple[WindowSeen, ...]
@@ -248,4 +248,4 @@ class MonitorResult:
         ]
         for line in self.estimates:
             yield Line(line)
-        yield Table(("gauge", "what it is", "evidence", "alarm at", "first alarm"), rows)
+        yield ShownTable(("gauge", "what it is", "evidence", "alarm at", "first alarm"), rows)

@@ -43,7 +43,7 @@ SHARES_DRAWN = 24
 
 
 @dataclass(frozen=True)
-class Moved:
+class AlarmedGauge:
     """A gauge that raised an alarm, as the page shows it.
 
     Attributes:
@@ -67,7 +67,7 @@ def render_monitor(result: MonitorResult, labels: Sequence[str] = ()) -> str:
     windows = result.windows
     alarmed = [gauge for gauge in result.gauges if gauge.alarm]
     near = [gauge for gauge in result.gauges if not gauge.alarm and gauge.strength >= NEAR][:DRAWN]
-    moved = [Moved(gauge, _gauge_facts(gauge), plots.evidence_plot(gauge, windows)) for gauge in alarmed]
+    moved = [AlarmedGauge(gauge, _gauge_facts(gauge), plots.evidence_plot(gauge, windows)) for gauge in alarmed]
     return render(
         "monitor.html.j2",
         {

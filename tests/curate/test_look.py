@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from kft.curate.look import look_at
-from kft.data.examples import Wanted
+from kft.data.examples import NamedColumns
 from kft.errors import DataError
 
 
@@ -47,7 +47,7 @@ def test_a_guess_of_the_label_names_what_else_it_could_be(tmp_path):
     assert found.proposals.others == ("writer", "spare") and found.proposals.slices == ("writer",)
     said = dict(found.summary())
     assert said["time"].endswith("; not in force: data.time in the recipe tests on the newest")
-    sure = (look(tmp_path, text, named=Wanted(label="writer")), look(tmp_path, text.replace("is_reply", "label")))
+    sure = (look(tmp_path, text, named=NamedColumns(label="writer")), look(tmp_path, text.replace("is_reply", "label")))
     assert not any("guessed" in line for each in sure for line in each.warnings)
 
 
