@@ -117,7 +117,7 @@ def print_monitor(result: MonitorResult) -> None:
     else:
         nearest = max(result.gauges, key=lambda each: each.strength, default=None)
         said = ""
-        if nearest and nearest.strength:
+        if nearest and nearest.threshold and nearest.strength:
             level = f"{times(nearest.evidence)} against {times(nearest.threshold)}"
             said = f"; nearest to an alarm: {nearest.name}, with evidence of {level}"
         out.tell(f"verdict    no drift was found{said}", style="green")
